@@ -1,1 +1,35 @@
+//! The problem itself: leads, destinations, deliveries, and the rules between them.
+//!
+//! This crate is pure. It never awaits, reads no clock and no random numbers and does no I/O: the services stamp time
+//! and ids into the values that they pass in. Whatever is decided here is decided from values alone, so a redelivered
+//! message leads to the same answer.
+//!
+//! * [`ids`]: the names of things, parsed once at the edge
+//! * [`lead`]: what upstream systems publish
+//! * [`registry`]: accounts, interfaces, destinations and tokens, as facts and as state
+//! * [`routing`]: which destinations want a lead event
+//! * [`delivery`]: the facts of a delivery and the state they add up to
+//! * [`policy`]: when to try again
+//! * [`outcome`]: what an attempt can end in, and [`advice`] for people
+//! * [`notice`]: what people are told
 
+pub mod advice;
+pub mod delivery;
+pub mod ids;
+pub mod lead;
+pub mod notice;
+pub mod outcome;
+pub mod policy;
+pub mod registry;
+pub mod routing;
+
+pub use delivery::{Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, Work};
+pub use ids::{
+    AccountId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadId, LeadSequence,
+    NoticeId, TokenId,
+};
+pub use lead::LeadEvent;
+pub use notice::NoticeFact;
+pub use outcome::{AttemptOutcome, ErrorKind};
+pub use policy::RetryPolicy;
+pub use registry::{Registry, RegistryFact};

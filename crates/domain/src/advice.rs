@@ -1,0 +1,67 @@
+//! The suggested action that comes with each failure, for the person who has to fix it.
+
+use crate::outcome::ErrorKind;
+
+/// What to do about an attempt that ended with this status or kind of error; never empty for a failure.
+pub const fn suggested_action(status: u16, kind: Option<ErrorKind>) -> &'static str {
+    match kind {
+        Some(ErrorKind::Dns) => {
+            "The host name does not resolve. Check the spelling of the URL and the domain's DNS records."
+        }
+        Some(ErrorKind::Connect) => {
+            "Nothing accepted the connection. Check that the receiver runs, and its port and firewall."
+        }
+        Some(ErrorKind::Tls) => {
+            "The TLS handshake failed. Check that the certificate is valid, not expired, issued for this host name and sent with its whole chain."
+        }
+        Some(ErrorKind::Timeout) => {
+            "The receiver did not answer in time. Answer first and process later, or raise the destination's timeout."
+        }
+        Some(ErrorKind::Reset) => {
+            "The connection ended before the answer did. Look for crashes, restarts or a proxy's limits on the receiver's side."
+        }
+        Some(ErrorKind::Blocked) => {
+            "The address is private or reserved, and calling it is not allowed. Use a public address, or ask the operator to allow the range."
+        }
+        Some(ErrorKind::Protocol) => "What came back is not HTTP. Check scheme and port of the URL.",
+        Some(ErrorKind::Render) => {
+            "The request could not be made from the destination's settings. Correct its URL or templates."
+        }
+        None => for_status(status),
+    }
+}
+
+const fn for_status(status: u16) -> &'static str {
+    match status {
+        200..=299 => "",
+        300..=399 => "The receiver redirects, and redirects are not followed. Set the URL to where it redirects to.",
+        400 => "The receiver refuses the request as malformed. Compare the body with what it expects.",
+        401 | 403 => "The receiver refuses the credentials. Check its token or secret, and who may call it.",
+        404 => "The receiver does not know the URL. Check the path and the route.",
+        405 => "The receiver does not take POST at this URL. Check the route.",
+        408 | 504 => "The receiver, or a proxy before it, ran out of time. Look at its processing time.",
+        409 => "The receiver reports a conflict. Look for a record that exists already.",
+        410 => "The receiver says that this URL is gone for good. Set a new URL or delete the destination.",
+        413 => "The receiver finds the body too large. Raise its limit.",
+        415 => "The receiver does not take application/json. Check its content types.",
+        422 => "The receiver refuses the body's shape. Compare the fields with what it expects.",
+        429 => "The receiver is asked too often. Lower the destination's concurrency, or raise the receiver's limit.",
+        500..=599 => "The receiver failed on its side. Look into its logs around this time.",
+        _ => "The receiver did not answer with success. Look into its logs around this time.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_has_an_advice_and_success_none() {
+        for status in 100..=999_u16 {
+            assert_eq!(suggested_action(status, None).is_empty(), (200..300).contains(&status), "{status}");
+        }
+        for kind in ErrorKind::ALL {
+            assert!(!suggested_action(999, Some(kind)).is_empty());
+        }
+    }
+}

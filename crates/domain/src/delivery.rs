@@ -1,0 +1,14 @@
+//! One event on its way to one destination.
+//!
+//! [`facts`] is what is recorded, [`state`] what the facts add up to, [`decide`] what may happen next.
+
+mod decide;
+mod facts;
+mod state;
+
+pub use decide::{Effect, Execution, RetryRefusal, Subject, abandon, after_attempt, hold, request, request_retry};
+pub use facts::{
+    AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryRequested,
+    FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
+};
+pub use state::{Delivery, DeliveryStatus, IllegalHistory};

@@ -1,0 +1,206 @@
+//! What may happen next in the life of a delivery. Effects are values: the sender performs them in the order given.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    facts::{
+        DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryRequested,
+        FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
+    },
+    state::{Delivery, DeliveryStatus},
+};
+use crate::{
+    ids::{AttemptId, DeliveryId, DestinationId, LeadSequence},
+    lead::LeadEvent,
+    outcome::AttemptOutcome,
+    policy::RetryPolicy,
+};
+
+/// What the sender has to do, in this order; each is safe to repeat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Have this work come back at this time.
+    SetTimer {
+        /// The next attempt.
+        work: Work,
+        /// When it is due.
+        at: Timestamp,
+    },
+    /// Make sure that no attempt waits for its time any more.
+    CancelTimer {
+        /// The lane.
+        destination: DestinationId,
+        /// The delivery.
+        delivery: DeliveryId,
+    },
+    /// Record this.
+    Append(DeliveryFact),
+}
+
+/// One execution of an attempt, as the sender saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Execution {
+    /// Made for this execution.
+    pub attempt_id: AttemptId,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// What was sent where.
+    pub request: RequestLine,
+    /// What came back.
+    pub outcome: AttemptOutcome,
+    /// Whether the work had been given to a sender before: then an earlier execution may have left a timer.
+    pub redelivered: bool,
+}
+
+/// The delivery that a destination gets of a lead event.
+pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &DestinationId, at: Timestamp) -> DeliveryFact {
+    let reference = DeliveryRef {
+        delivery: DeliveryId::of(&event.account, &event.event_id, destination),
+        account: event.account.clone(),
+        interface: event.interface.clone(),
+        client: event.client.clone(),
+        destination: destination.clone(),
+        event_id: event.event_id.clone(),
+        event_type: event.event_type.clone(),
+        lead: event.lead.clone(),
+        lead_sequence: sequence,
+    };
+    DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at })
+}
+
+/// What follows an attempt: first the timer, then the fact, so that dying between the two repeats an attempt instead
+/// of losing one.
+pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) -> Vec<Effect> {
+    let reference = &work.reference;
+    let ended_at = execution.started_at.checked_add(execution.duration).unwrap_or(Timestamp::MAX);
+    let mut effects = Vec::with_capacity(2);
+    let verdict = if execution.outcome.is_success() {
+        Verdict::Succeeded
+    } else {
+        let (verdict, progress) = policy.after_failure(
+            reference.delivery,
+            work.attempt,
+            work.progress,
+            work.requested_at,
+            &execution.outcome,
+            ended_at,
+        );
+        if let Verdict::RetryAt(at) = verdict {
+            let next = Work {
+                reference: Arc::clone(reference),
+                attempt: work.attempt + 1,
+                round: work.round,
+                progress,
+                holds: 0,
+                requested_at: work.requested_at,
+                first_failed_at: work.first_failed_at.or(Some(ended_at)),
+            };
+            effects.push(Effect::SetTimer { work: next, at });
+        }
+        verdict
+    };
+    if execution.redelivered && !matches!(verdict, Verdict::RetryAt(_)) {
+        let destination = reference.destination.clone();
+        effects.push(Effect::CancelTimer { destination, delivery: reference.delivery });
+    }
+    effects.push(Effect::Append(DeliveryFact::Attempted(DeliveryAttempted {
+        reference: Arc::clone(reference),
+        attempt_id: execution.attempt_id,
+        attempt: work.attempt,
+        round: work.round,
+        started_at: execution.started_at,
+        duration: execution.duration,
+        request: execution.request,
+        outcome: execution.outcome,
+        verdict,
+    })));
+    effects
+}
+
+/// The work waits until its destination is enabled again: the fact, and the work to park.
+pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Work) {
+    let held = Work { holds: work.holds + 1, ..work.clone() };
+    let fact = DeliveryFact::Held(DeliveryHeld {
+        reference: Arc::clone(&work.reference),
+        attempts: work.attempt - 1,
+        round: work.round,
+        hold: held.holds,
+        at,
+        reason,
+    });
+    (fact, held)
+}
+
+/// The work can never be done.
+pub fn abandon(work: &Work, reason: FailureReason, at: Timestamp) -> DeliveryFact {
+    DeliveryFact::Abandoned(DeliveryAbandoned {
+        reference: Arc::clone(&work.reference),
+        attempts: work.attempt - 1,
+        round: work.round,
+        at,
+        reason,
+    })
+}
+
+/// What a retry depends on besides the delivery itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Subject {
+    /// The interface that the lead came from was deleted.
+    pub interface_deleted: bool,
+    /// The destination was deleted.
+    pub destination_deleted: bool,
+    /// The lead was anonymised.
+    pub lead_anonymised: bool,
+}
+
+/// Why a delivery is not retried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RetryRefusal {
+    /// Only a failed delivery can be retried.
+    #[error("the delivery is {}, not failed; only a failed delivery can be retried", .0.as_str())]
+    NotFailed(DeliveryStatus),
+    /// Its payload is gone for good.
+    #[error("the lead was anonymised, so there is no payload left to send")]
+    LeadAnonymised,
+    /// The lead belongs to nothing any more.
+    #[error("the interface that the lead came from was deleted")]
+    InterfaceDeleted,
+    /// There is nowhere to send it.
+    #[error("the destination was deleted")]
+    DestinationDeleted,
+}
+
+/// Another round of attempts for a failed delivery.
+///
+/// # Errors
+/// When the delivery is not failed, or can no longer be sent.
+pub fn request_retry(
+    delivery: &Delivery,
+    subject: Subject,
+    at: Timestamp,
+    by: String,
+) -> Result<DeliveryFact, RetryRefusal> {
+    if subject.lead_anonymised {
+        return Err(RetryRefusal::LeadAnonymised);
+    }
+    if subject.interface_deleted {
+        return Err(RetryRefusal::InterfaceDeleted);
+    }
+    if subject.destination_deleted {
+        return Err(RetryRefusal::DestinationDeleted);
+    }
+    if delivery.status != DeliveryStatus::Failed {
+        return Err(RetryRefusal::NotFailed(delivery.status));
+    }
+    Ok(DeliveryFact::RetryRequested(RetryRequested {
+        reference: Arc::clone(&delivery.reference),
+        round: delivery.round + 1,
+        attempts: delivery.attempts,
+        at,
+        by,
+    }))
+}

@@ -1,0 +1,303 @@
+//! What is recorded about a delivery, and the work that waits for its time.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    ids::{
+        AccountId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadId,
+        LeadSequence,
+    },
+    outcome::AttemptOutcome,
+    policy::Progress,
+};
+
+/// What a delivery is about. Every fact carries it, so that no reader needs another fact to understand one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRef {
+    /// The delivery; computed from account, event and destination.
+    pub delivery: DeliveryId,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Where the lead came from.
+    pub interface: InterfaceId,
+    /// The sub-account, if the publisher named one.
+    pub client: Option<ClientId>,
+    /// Where it goes.
+    pub destination: DestinationId,
+    /// The event.
+    pub event_id: EventId,
+    /// Its type.
+    pub event_type: EventType,
+    /// The lead that the event is about.
+    pub lead: LeadId,
+    /// Where LEADS holds the event and its payload.
+    pub lead_sequence: LeadSequence,
+}
+
+/// A fact about one delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeliveryFact {
+    /// The router found that the destination wants the event.
+    Requested(DeliveryRequested),
+    /// A person or a tool asked for another round of attempts.
+    RetryRequested(RetryRequested),
+    /// An attempt has lasted long enough for a person to see it.
+    AttemptStarted(AttemptStarted),
+    /// An attempt ended.
+    Attempted(DeliveryAttempted),
+    /// The delivery waits because a person or a policy decided so.
+    Held(DeliveryHeld),
+    /// The delivery ended without another attempt.
+    Abandoned(DeliveryAbandoned),
+}
+
+/// The router found that the destination wants the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRequested {
+    /// What it is about.
+    pub reference: Arc<DeliveryRef>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Another round of attempts was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryRequested {
+    /// What it is about.
+    pub reference: Arc<DeliveryRef>,
+    /// The round that begins; the first manual retry begins round 1.
+    pub round: u32,
+    /// How many attempts were made before.
+    pub attempts: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Who asked.
+    pub by: String,
+}
+
+/// An attempt has lasted long enough for a person to see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptStarted {
+    /// What it is about.
+    pub reference: Arc<DeliveryRef>,
+    /// The execution.
+    pub attempt_id: AttemptId,
+    /// Its number in the delivery, from 1.
+    pub attempt: u32,
+    /// Its round.
+    pub round: u32,
+    /// When it started.
+    pub at: Timestamp,
+}
+
+/// An attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryAttempted {
+    /// What it is about.
+    pub reference: Arc<DeliveryRef>,
+    /// The execution.
+    pub attempt_id: AttemptId,
+    /// Its number in the delivery, from 1.
+    pub attempt: u32,
+    /// Its round.
+    pub round: u32,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// What was sent where.
+    pub request: RequestLine,
+    /// What came back.
+    pub outcome: AttemptOutcome,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+impl DeliveryAttempted {
+    /// When the attempt ended.
+    pub fn ended_at(&self) -> Timestamp {
+        self.started_at.checked_add(self.duration).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// The request that an attempt made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestLine {
+    /// The HTTP method.
+    pub method: String,
+    /// The URL as rendered, without secrets.
+    pub url: String,
+}
+
+/// What follows an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: it is delivered.
+    Succeeded,
+    /// Another attempt at this time.
+    RetryAt(Timestamp),
+    /// Nothing: it failed.
+    Failed(FailureReason),
+}
+
+/// Why a delivery failed for good (until a person retries it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureReason {
+    /// The retry policy has no further attempt.
+    Exhausted,
+    /// The next attempt would come after the policy's maximum age.
+    TooOld,
+    /// The destination was deleted.
+    DestinationDeleted,
+    /// LEADS no longer holds the payload (its retention is over).
+    PayloadGone,
+    /// The lead was anonymised.
+    Anonymised,
+    /// An operator decided not to send it.
+    Skipped,
+}
+
+impl FailureReason {
+    /// Every reason.
+    pub const ALL: [Self; 6] =
+        [Self::Exhausted, Self::TooOld, Self::DestinationDeleted, Self::PayloadGone, Self::Anonymised, Self::Skipped];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::TooOld => "too_old",
+            Self::DestinationDeleted => "destination_deleted",
+            Self::PayloadGone => "payload_gone",
+            Self::Anonymised => "anonymised",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// The reason that a stored word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+}
+
+/// The delivery waits because a person or a policy decided so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryHeld {
+    /// What it is about.
+    pub reference: Arc<DeliveryRef>,
+    /// How many attempts were made before.
+    pub attempts: u32,
+    /// The round that it is in.
+    pub round: u32,
+    /// Which hold since the last attempt this is, from 1.
+    pub hold: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: HoldReason,
+}
+
+/// Why a delivery is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldReason {
+    /// A person disabled the destination.
+    Disabled,
+    /// A policy deactivated the destination.
+    Deactivated,
+}
+
+/// The delivery ended without another attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryAbandoned {
+    /// What it is about.
+    pub reference: Arc<DeliveryRef>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The round that it ended in.
+    pub round: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: FailureReason,
+}
+
+impl DeliveryFact {
+    /// What the fact is about.
+    pub fn reference(&self) -> &Arc<DeliveryRef> {
+        match self {
+            Self::Requested(f) => &f.reference,
+            Self::RetryRequested(f) => &f.reference,
+            Self::AttemptStarted(f) => &f.reference,
+            Self::Attempted(f) => &f.reference,
+            Self::Held(f) => &f.reference,
+            Self::Abandoned(f) => &f.reference,
+        }
+    }
+
+    /// When what it tells happened.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Requested(f) => f.at,
+            Self::RetryRequested(f) => f.at,
+            Self::AttemptStarted(f) => f.at,
+            Self::Attempted(f) => f.ended_at(),
+            Self::Held(f) => f.at,
+            Self::Abandoned(f) => f.at,
+        }
+    }
+
+    /// What makes a repeated append the same append. Two executions of one attempt are two facts: the second may end
+    /// differently, and neither may hide the other.
+    pub fn message_id(&self) -> String {
+        let delivery = self.reference().delivery;
+        match self {
+            Self::Requested(_) => delivery.to_string(),
+            Self::RetryRequested(f) => format!("{delivery}/retry/{}", f.round),
+            Self::AttemptStarted(f) => format!("{}/started", f.attempt_id),
+            Self::Attempted(f) => f.attempt_id.to_string(),
+            Self::Held(f) => format!("{delivery}/held/{}/{}/{}", f.round, f.attempts, f.hold),
+            Self::Abandoned(f) => format!("{delivery}/abandoned/{}", f.round),
+        }
+    }
+}
+
+/// An attempt that is to be made: what the sender holds, what a timer and the parking carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// What it is about.
+    pub reference: Arc<DeliveryRef>,
+    /// The number of the attempt to make, from 1.
+    pub attempt: u32,
+    /// Its round: 0, and one more for each manual retry.
+    pub round: u32,
+    /// How far the retry policy has come in this round.
+    pub progress: Progress,
+    /// How often the delivery was held since its last attempt.
+    pub holds: u32,
+    /// When this round was requested.
+    pub requested_at: Timestamp,
+    /// When the first attempt of this round failed, if one did.
+    pub first_failed_at: Option<Timestamp>,
+}
+
+impl Work {
+    /// The work that a fact asks for: only requests and retry requests ask for any.
+    pub fn asked_for_by(fact: &DeliveryFact) -> Option<Self> {
+        let (reference, attempts, round, requested_at) = match fact {
+            DeliveryFact::Requested(f) => (&f.reference, 0, 0, f.at),
+            DeliveryFact::RetryRequested(f) => (&f.reference, f.attempts, f.round, f.at),
+            _ => return None,
+        };
+        Some(Self {
+            reference: Arc::clone(reference),
+            attempt: attempts + 1,
+            round,
+            progress: Progress::default(),
+            holds: 0,
+            requested_at,
+            first_failed_at: None,
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! The names of things. Each is a type of its own, parsed once at the edge and trusted from there on.
+//!
+//! Accounts, interfaces, clients, destinations and tokens are *subject-safe*: they are tokens of broker subjects.
+//! Event and lead ids come from upstream systems and may also use `:`; they may not use `.`, because the signed content
+//! of a webhook is `id.timestamp.body` and has to be unambiguous (Standard Webhooks).
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use uuid::Uuid;
+
+/// Why a text is no id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind} {problem}")]
+pub struct IdError {
+    /// What the text should have been, e.g. `account id`.
+    pub kind: &'static str,
+    /// What is wrong with it, in words that can follow the kind.
+    pub problem: String,
+}
+
+fn parse_token(kind: &'static str, text: &str, longest: usize, also: &str) -> Result<Arc<str>, IdError> {
+    let refuse = |problem: String| Err(IdError { kind, problem });
+    if text.is_empty() {
+        return refuse("is empty".into());
+    }
+    if text.len() > longest {
+        return refuse(format!("is {} bytes long, and {longest} is the limit", text.len()));
+    }
+    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '_' || *c == '-' || also.contains(*c))) {
+        Some(c) => refuse(format!("contains {c:?}; letters, digits, '_', '-'{} are allowed", quoted(also))),
+        None => Ok(text.into()),
+    }
+}
+
+fn quoted(also: &str) -> String {
+    also.chars().map(|c| format!(", '{c}'")).collect()
+}
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $longest:literal, $also:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The longest that this id may be, in bytes.
+            pub const LONGEST: usize = $longest;
+
+            /// Takes a text as this id.
+            ///
+            /// # Errors
+            /// When it is empty, too long, or contains a character that is not allowed.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                parse_token($kind, text, Self::LONGEST, $also).map(Self)
+            }
+
+            /// The id as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                Self::parse(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_id!(/** A customer of the platform. */ AccountId, "account id", 64, "");
+text_id!(/** A form, page or campaign that produces leads. */ InterfaceId, "interface id", 64, "");
+text_id!(/** A sub-account, between account and interface. */ ClientId, "client id", 64, "");
+text_id!(/** A webhook: where deliveries go. */ DestinationId, "destination id", 64, "");
+text_id!(/** A shared token: the secret that signs requests. */ TokenId, "token id", 64, "");
+text_id!(/** One event, as its publisher names it; unique in its account; the `webhook-id` of every request. */
+    EventId, "event id", 128, ":");
+text_id!(/** One lead, as its publisher names it; many events may concern it. */ LeadId, "lead id", 128, ":");
+
+/// The kind of an event: words of lower-case letters, digits and `_`, joined by dots, such as `lead.created`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventType(Arc<str>);
+
+impl EventType {
+    /// The longest that an event type may be, in bytes.
+    pub const LONGEST: usize = 64;
+    /// The type of an event whose publisher names none.
+    pub const LEAD_CREATED: &'static str = "lead.created";
+
+    /// Takes a text as an event type.
+    ///
+    /// # Errors
+    /// When it is not words of `a`–`z`, `0`–`9` and `_` joined by dots, or too long.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let refuse = |problem: String| Err(IdError { kind: "event type", problem });
+        if text.len() > Self::LONGEST {
+            return refuse(format!("is {} bytes long, and {} is the limit", text.len(), Self::LONGEST));
+        }
+        let word =
+            |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !text.split('.').all(word) {
+            return refuse(format!("{text:?} is not lower-case words joined by dots, like lead.created"));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The type `lead.created`.
+    pub fn lead_created() -> Self {
+        Self(Self::LEAD_CREATED.into())
+    }
+
+    /// The type as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EventType {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Wraps an id that already exists.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The id as a UUID.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+
+            /// Takes a text as this id.
+            ///
+            /// # Errors
+            /// When it is no UUID.
+            pub fn parse(text: &str) -> Result<Self, IdError> {
+                Uuid::parse_str(text)
+                    .map(Self)
+                    .map_err(|e| IdError { kind: $kind, problem: format!("{text:?} is no UUID: {e}") })
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id!(/** One event on its way to one destination; computed from the two. */ DeliveryId, "delivery id");
+uuid_id!(/** One execution of an attempt; made by whoever executes it. */ AttemptId, "attempt id");
+uuid_id!(/** One thing that people are told once; computed from what it is about. */ NoticeId, "notice id");
+
+/// The namespace of every id that is computed here (UUIDv5, RFC 9562).
+const NAMESPACE: Uuid = Uuid::from_u128(0x6c65_6164_6c69_4e65_8000_6465_6c69_7665);
+
+fn computed(kind: &str, parts: &[&str]) -> Uuid {
+    // No part can contain a '/', so the joined name is unambiguous.
+    Uuid::new_v5(&NAMESPACE, format!("{kind}/{}", parts.join("/")).as_bytes())
+}
+
+impl DeliveryId {
+    /// The delivery of this event to this destination: the same however often it is computed.
+    pub fn of(account: &AccountId, event: &EventId, destination: &DestinationId) -> Self {
+        Self(computed("delivery", &[account.as_str(), event.as_str(), destination.as_str()]))
+    }
+}
+
+impl NoticeId {
+    /// The notice about this failure: that of `delivery` in its `round` (0 is the first, each manual retry starts one).
+    pub fn of_failure(delivery: DeliveryId, round: u32) -> Self {
+        Self(computed("notice", &[&delivery.to_string(), &round.to_string()]))
+    }
+}
+
+impl LeadId {
+    /// The lead id of an event whose publisher names none: computed, so that a repeated call gets the same answer.
+    pub fn of_event(account: &AccountId, event: &EventId) -> Self {
+        Self(computed("lead", &[account.as_str(), event.as_str()]).to_string().into())
+    }
+}
+
+impl EventId {
+    /// An event id made from a UUID, for a publisher who names none.
+    pub fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid.to_string().into())
+    }
+}
+
+/// The position of a lead event in the stream LEADS; from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LeadSequence(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_what_is_wrong_with_it() {
+        let problem = |text: &str| AccountId::parse(text).unwrap_err().to_string();
+        assert_eq!(problem(""), "account id is empty");
+        assert_eq!(problem("a.b"), "account id contains '.'; letters, digits, '_', '-' are allowed");
+        assert_eq!(problem(&"x".repeat(65)), "account id is 65 bytes long, and 64 is the limit");
+        assert!(EventId::parse("crm:42").is_ok());
+        assert!(EventId::parse("crm.42").is_err());
+    }
+
+    #[test]
+    fn event_types_are_lower_case_words_joined_by_dots() {
+        for good in ["lead.created", "email.link_click", "ping", "a.b.c9"] {
+            assert_eq!(EventType::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", ".", "lead.", "Lead.created", "lead created", "lead..x"] {
+            assert!(EventType::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_delivery_id_depends_on_account_event_and_destination_only() {
+        let id = |a, e, d| {
+            DeliveryId::of(
+                &AccountId::parse(a).unwrap(),
+                &EventId::parse(e).unwrap(),
+                &DestinationId::parse(d).unwrap(),
+            )
+        };
+        assert_eq!(id("a", "e", "d"), id("a", "e", "d"));
+        assert_ne!(id("a", "e", "d"), id("b", "e", "d"));
+        assert_ne!(id("a", "e", "d"), id("a", "f", "d"));
+        assert_ne!(id("a", "e", "d"), id("a", "e", "f"));
+        // The id of a delivery outlives every release: it may never change.
+        assert_eq!(id("a", "e", "d").to_string(), id("a", "e", "d").uuid().hyphenated().to_string());
+    }
+}

@@ -1,0 +1,110 @@
+//! What an attempt can end in.
+
+use std::{fmt, time::Duration};
+
+/// The status that is stored when no HTTP answer came.
+pub const NO_RESPONSE_STATUS: u16 = 999;
+
+/// Why there was no usable HTTP answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorKind {
+    /// The host name does not resolve.
+    Dns,
+    /// No connection: refused, unreachable.
+    Connect,
+    /// The certificate is invalid, or the TLS handshake failed.
+    Tls,
+    /// No answer within the destination's timeout.
+    Timeout,
+    /// The connection ended before the answer did.
+    Reset,
+    /// The address is one that Leadline may not call.
+    Blocked,
+    /// What came back is not HTTP.
+    Protocol,
+    /// The request could not be made from the destination's settings.
+    Render,
+}
+
+impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] =
+        [Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Reset, Self::Blocked, Self::Protocol, Self::Render];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Blocked => "blocked",
+            Self::Protocol => "protocol",
+            Self::Render => "render",
+        }
+    }
+
+    /// The kind that a stored word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What came of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    /// An HTTP answer came.
+    Response {
+        /// Its status, 100 to 599 or whatever the receiver made up.
+        status: u16,
+        /// The beginning of its body, as text.
+        excerpt: String,
+        /// What `Retry-After` asks for, already bounded.
+        retry_after: Option<Duration>,
+    },
+    /// None came.
+    NoResponse {
+        /// Why.
+        kind: ErrorKind,
+        /// The same in words, for people.
+        message: String,
+    },
+}
+
+impl AttemptOutcome {
+    /// Success is 2xx and nothing else; a redirect is a failure.
+    pub const fn is_success(&self) -> bool {
+        matches!(self, Self::Response { status: 200..=299, .. })
+    }
+
+    /// The HTTP status, or 999 when none came.
+    pub const fn status_code(&self) -> u16 {
+        match self {
+            Self::Response { status, .. } => *status,
+            Self::NoResponse { .. } => NO_RESPONSE_STATUS,
+        }
+    }
+
+    /// Why no answer came, if none did.
+    pub const fn error_kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Response { .. } => None,
+            Self::NoResponse { kind, .. } => Some(*kind),
+        }
+    }
+
+    /// What is shown as the webhook's response: the excerpt, or the error in words.
+    pub fn webhook_response(&self) -> &str {
+        match self {
+            Self::Response { excerpt, .. } => excerpt,
+            Self::NoResponse { message, .. } => message,
+        }
+    }
+}

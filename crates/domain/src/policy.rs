@@ -1,0 +1,284 @@
+//! When to try again. A policy is data on its destination; this module only reads it.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    delivery::{FailureReason, Verdict},
+    ids::DeliveryId,
+    outcome::{AttemptOutcome, ErrorKind},
+};
+
+/// How a destination's failed attempts are repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Repeats soon after a transient failure, before the schedule is used.
+    pub quick: QuickRetries,
+    /// The delay before each further attempt; 0 to [`RetryPolicy::MOST_STEPS`] of them, each at most
+    /// [`RetryPolicy::LONGEST_DELAY`].
+    pub schedule: Vec<Duration>,
+    /// How much a scheduled delay may be lengthened, in percent of it; 0 to 50. How much it is, is computed from the
+    /// delivery and the attempt, so a redelivered message gets the same delay.
+    pub jitter_percent: u8,
+    /// After this time since the request of the delivery there is no further attempt; none: no such limit.
+    pub max_age: Option<Duration>,
+    /// Whether the destination is deactivated when a delivery has used up its attempts.
+    pub deactivate_on_exhaustion: bool,
+}
+
+/// Repeats soon after a transient failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuickRetries {
+    /// How many there are in a round; 0 to [`RetryPolicy::MOST_QUICK`].
+    pub count: u32,
+    /// How long to wait before each.
+    pub pause: Duration,
+    /// The statuses that are transient.
+    pub statuses: Vec<u16>,
+    /// The kinds of error that are transient.
+    pub kinds: Vec<ErrorKind>,
+}
+
+impl QuickRetries {
+    fn covers(&self, outcome: &AttemptOutcome) -> bool {
+        match outcome.error_kind() {
+            Some(kind) => self.kinds.contains(&kind),
+            None => self.statuses.contains(&outcome.status_code()),
+        }
+    }
+}
+
+/// What is wrong with a policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("retry_policy.{field}: {problem}")]
+pub struct PolicyError {
+    /// The field, as the API names it.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// How far a delivery has come in its round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Quick retries used.
+    pub quick_used: u32,
+    /// Steps of the schedule used.
+    pub step: u32,
+}
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+impl RetryPolicy {
+    /// The most steps that a schedule may have.
+    pub const MOST_STEPS: usize = 20;
+    /// The longest delay of a step.
+    pub const LONGEST_DELAY: Duration = minutes(7 * 24 * 60);
+    /// The most quick retries.
+    pub const MOST_QUICK: u32 = 10;
+    /// The longest pause between quick retries.
+    pub const LONGEST_PAUSE: Duration = minutes(1);
+    /// The most jitter, in percent of a delay.
+    pub const MOST_JITTER: u8 = 50;
+
+    /// Three quick retries five seconds apart for transient failures, then four attempts within the hour, then
+    /// deactivation.
+    pub fn standard() -> Self {
+        Self {
+            quick: QuickRetries {
+                count: 3,
+                pause: Duration::from_secs(5),
+                statuses: vec![408, 409, 429, 504],
+                kinds: vec![ErrorKind::Dns, ErrorKind::Connect, ErrorKind::Timeout, ErrorKind::Reset],
+            },
+            schedule: vec![minutes(5), minutes(10), minutes(15), minutes(20)],
+            jitter_percent: 10,
+            max_age: None,
+            deactivate_on_exhaustion: true,
+        }
+    }
+
+    /// Seven attempts over about a day: for receivers that are away for hours.
+    pub fn patient() -> Self {
+        let hours = |n: u64| minutes(n * 60);
+        Self {
+            quick: QuickRetries { count: 0, pause: Duration::ZERO, statuses: vec![], kinds: vec![] },
+            schedule: vec![Duration::from_secs(5), minutes(5), minutes(30), hours(2), hours(5), hours(10), hours(10)],
+            jitter_percent: 10,
+            max_age: None,
+            deactivate_on_exhaustion: true,
+        }
+    }
+
+    /// No automatic retry: a person decides.
+    pub fn manual() -> Self {
+        Self {
+            quick: QuickRetries { count: 0, pause: Duration::ZERO, statuses: vec![], kinds: vec![] },
+            schedule: vec![],
+            jitter_percent: 0,
+            max_age: None,
+            deactivate_on_exhaustion: false,
+        }
+    }
+
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// The first field that is out of its range, with the range.
+    pub fn validate(&self) -> Result<(), PolicyError> {
+        let refuse = |field, problem| Err(PolicyError { field, problem });
+        if self.quick.count > Self::MOST_QUICK {
+            return refuse("quick.count", format!("{} is more than {}", self.quick.count, Self::MOST_QUICK));
+        }
+        if self.quick.pause > Self::LONGEST_PAUSE {
+            return refuse("quick.pause", format!("{:?} is longer than {:?}", self.quick.pause, Self::LONGEST_PAUSE));
+        }
+        if let Some(status) = self.quick.statuses.iter().find(|s| !(300..=599).contains(*s)) {
+            return refuse("quick.statuses", format!("{status} is no HTTP status of a failure (300 to 599)"));
+        }
+        if self.schedule.len() > Self::MOST_STEPS {
+            return refuse("schedule", format!("{} steps are more than {}", self.schedule.len(), Self::MOST_STEPS));
+        }
+        if let Some(delay) = self.schedule.iter().find(|d| **d > Self::LONGEST_DELAY) {
+            return refuse("schedule", format!("{delay:?} is longer than {:?}", Self::LONGEST_DELAY));
+        }
+        if self.jitter_percent > Self::MOST_JITTER {
+            return refuse("jitter_percent", format!("{} is more than {}", self.jitter_percent, Self::MOST_JITTER));
+        }
+        Ok(())
+    }
+
+    /// What follows a *failed* attempt that ended at `now`, and the progress that the next attempt has.
+    ///
+    /// `attempt` is the attempt's number in its delivery (from 1); `requested_at` is when this round began.
+    pub fn after_failure(
+        &self,
+        delivery: DeliveryId,
+        attempt: u32,
+        progress: Progress,
+        requested_at: Timestamp,
+        outcome: &AttemptOutcome,
+        now: Timestamp,
+    ) -> (Verdict, Progress) {
+        let (delay, next) = if progress.quick_used < self.quick.count && self.quick.covers(outcome) {
+            (self.quick.pause, Progress { quick_used: progress.quick_used + 1, ..progress })
+        } else if let Some(delay) = self.schedule.get(progress.step as usize) {
+            let extra = jitter(delivery, attempt, *delay, self.jitter_percent);
+            (*delay + extra, Progress { step: progress.step + 1, ..progress })
+        } else {
+            return (Verdict::Failed(FailureReason::Exhausted), progress);
+        };
+        let asked_for = match outcome {
+            AttemptOutcome::Response { retry_after: Some(wait), .. } => *wait,
+            _ => Duration::ZERO,
+        };
+        let at = after(now, delay.max(asked_for));
+        if self.max_age.is_some_and(|limit| at > after(requested_at, limit)) {
+            return (Verdict::Failed(FailureReason::TooOld), progress);
+        }
+        (Verdict::RetryAt(at), next)
+    }
+}
+
+/// `time` plus `wait`, or the end of time.
+fn after(time: Timestamp, wait: Duration) -> Timestamp {
+    SignedDuration::try_from(wait).ok().and_then(|wait| time.checked_add(wait).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// Between zero and `percent` of `delay`, computed from delivery and attempt (the finaliser of SplitMix64).
+fn jitter(delivery: DeliveryId, attempt: u32, delay: Duration, percent: u8) -> Duration {
+    let (high, low) = delivery.uuid().as_u64_pair();
+    let mut x = high ^ low.rotate_left(32) ^ u64::from(attempt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^= x >> 31;
+    let share = (x >> 32) as u32; // uniform in 0..2^32
+    delay.mul_f64(f64::from(percent) / 100.0 * f64::from(share) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn status(status: u16) -> AttemptOutcome {
+        AttemptOutcome::Response { status, excerpt: String::new(), retry_after: None }
+    }
+
+    fn t(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    /// The delays, in whole seconds, until the policy gives up.
+    fn delays(policy: &RetryPolicy, outcome: &AttemptOutcome) -> Vec<i64> {
+        let (mut progress, mut now, mut waited) = (Progress::default(), t(0), vec![]);
+        for attempt in 1..100 {
+            let (verdict, next) =
+                policy.after_failure(DeliveryId::from_uuid(Uuid::nil()), attempt, progress, t(0), outcome, now);
+            let Verdict::RetryAt(at) = verdict else { return waited };
+            waited.push(at.duration_since(now).as_secs());
+            (progress, now) = (next, at);
+        }
+        panic!("the policy never gives up");
+    }
+
+    #[test]
+    fn the_standard_policy_retries_transient_failures_quickly_first() {
+        let policy = RetryPolicy { jitter_percent: 0, ..RetryPolicy::standard() };
+        assert_eq!(delays(&policy, &status(504)), [5, 5, 5, 300, 600, 900, 1200]);
+        assert_eq!(delays(&policy, &status(500)), [300, 600, 900, 1200]);
+        let refused = AttemptOutcome::NoResponse { kind: ErrorKind::Connect, message: String::new() };
+        assert_eq!(delays(&policy, &refused), [5, 5, 5, 300, 600, 900, 1200]);
+        assert!(delays(&policy, &status(500)).iter().sum::<i64>() < 3600, "four more attempts within the hour");
+    }
+
+    #[test]
+    fn even_with_full_jitter_the_standard_policy_stays_within_the_hour() {
+        let policy = RetryPolicy::standard();
+        let longest: f64 = policy.schedule.iter().map(Duration::as_secs_f64).sum();
+        assert!(longest * (1.0 + f64::from(policy.jitter_percent) / 100.0) <= 3600.0);
+    }
+
+    #[test]
+    fn manual_never_retries_and_age_ends_a_delivery() {
+        assert!(delays(&RetryPolicy::manual(), &status(500)).is_empty());
+        let aged = RetryPolicy { max_age: Some(Duration::from_secs(400)), ..RetryPolicy::standard() };
+        assert_eq!(delays(&RetryPolicy { jitter_percent: 0, ..aged }, &status(500)), [300]);
+    }
+
+    #[test]
+    fn retry_after_can_only_lengthen_a_delay() {
+        let policy = RetryPolicy { jitter_percent: 0, ..RetryPolicy::standard() };
+        let asks = |wait| AttemptOutcome::Response {
+            status: 429,
+            excerpt: String::new(),
+            retry_after: Some(Duration::from_secs(wait)),
+        };
+        assert_eq!(delays(&policy, &asks(1))[0], 5);
+        assert_eq!(delays(&policy, &asks(60))[0], 60);
+    }
+
+    #[test]
+    fn presets_are_valid_and_bounds_are_named() {
+        for preset in [RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()] {
+            preset.validate().unwrap();
+        }
+        let long = RetryPolicy { schedule: vec![RetryPolicy::LONGEST_DELAY * 2], ..RetryPolicy::manual() };
+        assert!(long.validate().unwrap_err().to_string().starts_with("retry_policy.schedule: "));
+    }
+
+    proptest! {
+        #[test]
+        fn jitter_is_repeatable_and_bounded(id: u128, attempt: u32, millis in 0..1_000_000_u64, percent in 0..=50_u8) {
+            let (id, delay) = (DeliveryId::from_uuid(Uuid::from_u128(id)), Duration::from_millis(millis));
+            let extra = jitter(id, attempt, delay, percent);
+            prop_assert_eq!(extra, jitter(id, attempt, delay, percent));
+            prop_assert!(extra <= delay.mul_f64(f64::from(percent) / 100.0));
+        }
+    }
+}

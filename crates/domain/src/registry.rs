@@ -1,0 +1,16 @@
+//! Accounts, interfaces, destinations and tokens: what is configured.
+//!
+//! [`model`] is what there is, [`facts`] what is recorded, [`state`] the registry that the facts add up to, and
+//! [`decide`] the only way to a new fact.
+
+mod decide;
+mod facts;
+mod model;
+mod state;
+
+pub use decide::{Command, Decision, Refusal, UrlRules};
+pub use facts::{Change, EntityKind, RegistryFact};
+pub use model::{
+    Account, Destination, EventTypePattern, Interface, Scope, SealedSecret, Token, TokenSecret, check_email,
+};
+pub use state::{AccountEntry, Registry};

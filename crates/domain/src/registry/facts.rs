@@ -1,0 +1,96 @@
+//! What is recorded about the configuration.
+
+use jiff::Timestamp;
+
+use super::model::{Account, Destination, Interface, Token};
+use crate::ids::{AccountId, DestinationId, InterfaceId, TokenId};
+
+/// A change of the configuration: who made it, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegistryFact {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// What.
+    pub change: Change,
+}
+
+/// What was changed. Facts of creation and update carry the whole new state, so that the last one of a subject is
+/// enough to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An account is new.
+    AccountCreated(Account),
+    /// An account is different.
+    AccountUpdated(Account),
+    /// An account is gone.
+    AccountDeleted(AccountId),
+    /// An interface is new.
+    InterfaceCreated(Interface),
+    /// An interface is different.
+    InterfaceUpdated(Interface),
+    /// An interface is gone.
+    InterfaceDeleted(AccountId, InterfaceId),
+    /// A destination is new.
+    DestinationCreated(Destination),
+    /// A destination is different.
+    DestinationUpdated(Destination),
+    /// A person switched a destination on.
+    DestinationEnabled(AccountId, DestinationId),
+    /// A person switched a destination off.
+    DestinationDisabled(AccountId, DestinationId),
+    /// A destination is gone.
+    DestinationDeleted(AccountId, DestinationId),
+    /// A token is new.
+    TokenCreated(Token),
+    /// A token has another name or other secrets.
+    TokenUpdated(Token),
+    /// A token is gone.
+    TokenDeleted(AccountId, TokenId),
+}
+
+/// The kinds of things that are configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EntityKind {
+    /// An account.
+    Account,
+    /// An interface.
+    Interface,
+    /// A destination.
+    Destination,
+    /// A token.
+    Token,
+}
+
+impl EntityKind {
+    /// The word that subjects and messages use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Interface => "interface",
+            Self::Destination => "destination",
+            Self::Token => "token",
+        }
+    }
+}
+
+impl Change {
+    /// What was changed: whose it is, its kind and its id.
+    pub fn entity(&self) -> (&AccountId, EntityKind, &str) {
+        match self {
+            Self::AccountCreated(a) | Self::AccountUpdated(a) => (&a.id, EntityKind::Account, a.id.as_str()),
+            Self::AccountDeleted(id) => (id, EntityKind::Account, id.as_str()),
+            Self::InterfaceCreated(i) | Self::InterfaceUpdated(i) => (&i.account, EntityKind::Interface, i.id.as_str()),
+            Self::InterfaceDeleted(account, id) => (account, EntityKind::Interface, id.as_str()),
+            Self::DestinationCreated(d) | Self::DestinationUpdated(d) => {
+                (&d.account, EntityKind::Destination, d.id.as_str())
+            }
+            Self::DestinationEnabled(account, id)
+            | Self::DestinationDisabled(account, id)
+            | Self::DestinationDeleted(account, id) => (account, EntityKind::Destination, id.as_str()),
+            Self::TokenCreated(t) | Self::TokenUpdated(t) => (&t.account, EntityKind::Token, t.id.as_str()),
+            Self::TokenDeleted(account, id) => (account, EntityKind::Token, id.as_str()),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What there is to configure.
+
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    ids::{AccountId, DestinationId, EventType, IdError, InterfaceId, TokenId},
+    policy::RetryPolicy,
+};
+
+/// A customer of the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// For people; at most 200 bytes.
+    pub name: String,
+    /// The brand that its emails speak for; none: that of the installation.
+    pub brand: Option<String>,
+    /// Who is told about failures.
+    pub notification_emails: Vec<String>,
+    /// It is gone, and with it all that belongs to it.
+    pub deleted: bool,
+}
+
+/// A form, page or campaign that produces leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its id, unique in its account.
+    pub id: InterfaceId,
+    /// For people; at most 200 bytes.
+    pub name: String,
+    /// It is gone: it takes no leads, and its leads cannot be sent again.
+    pub deleted: bool,
+}
+
+/// Which leads a destination is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of the whole account.
+    Account,
+    /// Those of one interface.
+    Interface(InterfaceId),
+}
+
+impl Scope {
+    /// 0 is the highest; a higher level overrides the lower ones.
+    pub const fn level(&self) -> u8 {
+        match self {
+            Self::Account => 0,
+            Self::Interface(_) => 2,
+        }
+    }
+}
+
+/// A pattern over event types: `*`, a type, or the beginning of types such as `email.*`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EventTypePattern(String);
+
+impl EventTypePattern {
+    /// The pattern that every type matches.
+    pub fn any() -> Self {
+        Self("*".into())
+    }
+
+    /// Takes a text as a pattern.
+    ///
+    /// # Errors
+    /// When it is neither `*`, nor an event type, nor an event type followed by `.*`.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        if text != "*" {
+            EventType::parse(text.strip_suffix(".*").unwrap_or(text))
+                .map_err(|e| IdError { kind: "event type pattern", problem: e.problem })?;
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a type matches. `email.*` matches `email.open` and `email.link.click`, and not `email`.
+    pub fn matches(&self, event_type: &EventType) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(beginning) => event_type.as_str().starts_with(beginning),
+            None => self.0 == event_type.as_str(),
+        }
+    }
+}
+
+impl fmt::Debug for EventTypePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A webhook: where deliveries go, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destination {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its id, unique in the installation.
+    pub id: DestinationId,
+    /// For people; at most 200 bytes.
+    pub name: String,
+    /// Which leads it is for.
+    pub scope: Scope,
+    /// Where requests go.
+    pub url: String,
+    /// Which events it wants; never empty.
+    pub event_types: Vec<EventTypePattern>,
+    /// How long the receiver may take to answer; 100 ms to 60 s.
+    pub timeout: Duration,
+    /// How many requests may be under way at once; 1 to 1,000.
+    pub concurrency: u32,
+    /// How failed attempts are repeated.
+    pub retry: RetryPolicy,
+    /// The token that signs its requests; none: they are not signed.
+    pub token: Option<TokenId>,
+    /// A person can switch it off; its deliveries are held meanwhile.
+    pub enabled: bool,
+    /// It is gone; what waits for it is abandoned.
+    pub deleted: bool,
+}
+
+impl Destination {
+    /// How long a receiver may take unless its destination says otherwise.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+    /// The shortest timeout.
+    pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+    /// The longest timeout.
+    pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+    /// How many requests may be under way unless the destination says otherwise.
+    pub const DEFAULT_CONCURRENCY: u32 = 32;
+    /// The most requests that may be under way.
+    pub const MOST_CONCURRENCY: u32 = 1_000;
+}
+
+/// A secret as it is stored: sealed with the master key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedSecret(pub Vec<u8>);
+
+impl fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedSecret({} bytes)", self.0.len())
+    }
+}
+
+/// One secret of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenSecret {
+    /// The secret, sealed.
+    pub sealed: SealedSecret,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Until when it still signs, once a newer one has taken its place.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A shared token: what signs requests so that a receiver can check their sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its id.
+    pub id: TokenId,
+    /// For people; at most 200 bytes.
+    pub name: String,
+    /// Its secrets, the newest first; never empty.
+    pub secrets: Vec<TokenSecret>,
+    /// It is gone; destinations that use it cannot be called.
+    pub deleted: bool,
+}
+
+impl Token {
+    /// The secrets that sign at this time, the newest first.
+    pub fn valid_secrets(&self, now: Timestamp) -> impl Iterator<Item = &TokenSecret> {
+        self.secrets.iter().filter(move |secret| secret.expires_at.is_none_or(|end| now < end))
+    }
+}
+
+/// Whether a text can be used as an email address: one `@` between two texts without blanks, controls or brackets.
+/// Whether it exists, only its mail server knows.
+pub fn check_email(text: &str) -> Result<(), String> {
+    let problem = |why: &str| Err(format!("{text:?} is no email address: {why}"));
+    if text.len() > 254 {
+        return problem("it is longer than 254 bytes");
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control() || "<>(),;:\\\"[]".contains(c)) {
+        return problem("it contains a blank or a character that is not allowed");
+    }
+    match text.split_once('@') {
+        Some((local, host)) if !local.is_empty() && !host.is_empty() && !host.contains('@') => Ok(()),
+        _ => problem("it is not of the form name@host"),
+    }
+}
