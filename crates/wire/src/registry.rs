@@ -1,0 +1,221 @@
+//! Facts about the configuration, as they are stored.
+
+use bytes::Bytes;
+use domain::{
+    AccountId, DestinationId, ErrorKind, InterfaceId, RegistryFact, RetryPolicy, TokenId,
+    policy::QuickRetries,
+    registry::{Account, Change, Destination, EventTypePattern, Interface, Scope, SealedSecret, Token, TokenSecret},
+};
+use events::registry_fact::Change as Stored;
+use prost::Message as _;
+
+use crate::{
+    Record, WireError, events,
+    primitives::{message, micros, non_empty, or_empty, parsed, span, time, wrong},
+};
+
+const FACT: &str = "registry fact";
+
+impl Record for RegistryFact {
+    const NAME: &'static str = FACT;
+
+    fn encode(&self) -> Bytes {
+        let change = match &self.change {
+            Change::AccountCreated(a) => Stored::AccountCreated(account_to_wire(a)),
+            Change::AccountUpdated(a) => Stored::AccountUpdated(account_to_wire(a)),
+            Change::AccountDeleted(a) => Stored::AccountDeleted(key(a, a.as_str())),
+            Change::InterfaceCreated(i) => Stored::InterfaceCreated(interface_to_wire(i)),
+            Change::InterfaceUpdated(i) => Stored::InterfaceUpdated(interface_to_wire(i)),
+            Change::InterfaceDeleted(a, i) => Stored::InterfaceDeleted(key(a, i.as_str())),
+            Change::DestinationCreated(d) => Stored::DestinationCreated(destination_to_wire(d)),
+            Change::DestinationUpdated(d) => Stored::DestinationUpdated(destination_to_wire(d)),
+            Change::DestinationEnabled(a, d) => Stored::DestinationEnabled(key(a, d.as_str())),
+            Change::DestinationDisabled(a, d) => Stored::DestinationDisabled(key(a, d.as_str())),
+            Change::DestinationDeleted(a, d) => Stored::DestinationDeleted(key(a, d.as_str())),
+            Change::TokenCreated(t) => Stored::TokenCreated(token_to_wire(t)),
+            Change::TokenUpdated(t) => Stored::TokenUpdated(token_to_wire(t)),
+            Change::TokenDeleted(a, t) => Stored::TokenDeleted(key(a, t.as_str())),
+        };
+        events::RegistryFact { at: self.at.as_microsecond(), by: self.by.clone(), change: Some(change) }
+            .encode_to_vec()
+            .into()
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, WireError> {
+        let stored: events::RegistryFact = message(FACT, bytes)?;
+        let unknown = || wrong(FACT, "change", "is missing or of a kind that is not known here");
+        let change = match stored.change.ok_or_else(unknown)? {
+            Stored::AccountCreated(a) => Change::AccountCreated(account_from_wire(a)?),
+            Stored::AccountUpdated(a) => Change::AccountUpdated(account_from_wire(a)?),
+            Stored::AccountDeleted(k) => Change::AccountDeleted(account(&k.account)?),
+            Stored::InterfaceCreated(i) => Change::InterfaceCreated(interface_from_wire(i)?),
+            Stored::InterfaceUpdated(i) => Change::InterfaceUpdated(interface_from_wire(i)?),
+            Stored::InterfaceDeleted(k) => Change::InterfaceDeleted(account(&k.account)?, interface(&k.id)?),
+            Stored::DestinationCreated(d) => Change::DestinationCreated(destination_from_wire(d)?),
+            Stored::DestinationUpdated(d) => Change::DestinationUpdated(destination_from_wire(d)?),
+            Stored::DestinationEnabled(k) => Change::DestinationEnabled(account(&k.account)?, destination(&k.id)?),
+            Stored::DestinationDisabled(k) => Change::DestinationDisabled(account(&k.account)?, destination(&k.id)?),
+            Stored::DestinationDeleted(k) => Change::DestinationDeleted(account(&k.account)?, destination(&k.id)?),
+            Stored::TokenCreated(t) => Change::TokenCreated(token_from_wire(t)?),
+            Stored::TokenUpdated(t) => Change::TokenUpdated(token_from_wire(t)?),
+            Stored::TokenDeleted(k) => Change::TokenDeleted(account(&k.account)?, token(&k.id)?),
+        };
+        Ok(Self { at: time(FACT, "at", stored.at)?, by: stored.by, change })
+    }
+}
+
+fn account(text: &str) -> Result<AccountId, WireError> {
+    parsed(FACT, "account", text, AccountId::parse)
+}
+
+fn interface(text: &str) -> Result<InterfaceId, WireError> {
+    parsed(FACT, "interface", text, InterfaceId::parse)
+}
+
+fn destination(text: &str) -> Result<DestinationId, WireError> {
+    parsed(FACT, "destination", text, DestinationId::parse)
+}
+
+fn token(text: &str) -> Result<TokenId, WireError> {
+    parsed(FACT, "token", text, TokenId::parse)
+}
+
+fn key(account: &AccountId, id: &str) -> events::Key {
+    events::Key { account: account.to_string(), id: id.to_owned() }
+}
+
+fn account_to_wire(account: &Account) -> events::Account {
+    events::Account {
+        id: account.id.to_string(),
+        name: account.name.clone(),
+        brand: or_empty(account.brand.as_deref()),
+        notification_emails: account.notification_emails.clone(),
+    }
+}
+
+fn account_from_wire(stored: events::Account) -> Result<Account, WireError> {
+    Ok(Account {
+        id: account(&stored.id)?,
+        name: stored.name,
+        brand: non_empty(&stored.brand).map(str::to_owned),
+        notification_emails: stored.notification_emails,
+        deleted: false,
+    })
+}
+
+fn interface_to_wire(interface: &Interface) -> events::Interface {
+    events::Interface {
+        account: interface.account.to_string(),
+        id: interface.id.to_string(),
+        name: interface.name.clone(),
+    }
+}
+
+fn interface_from_wire(stored: events::Interface) -> Result<Interface, WireError> {
+    let (account, id) = (account(&stored.account)?, interface(&stored.id)?);
+    Ok(Interface { account, id, name: stored.name, deleted: false })
+}
+
+fn destination_to_wire(d: &Destination) -> events::Destination {
+    let interface = match &d.scope {
+        Scope::Account => None,
+        Scope::Interface(interface) => Some(interface.as_str()),
+    };
+    events::Destination {
+        account: d.account.to_string(),
+        id: d.id.to_string(),
+        name: d.name.clone(),
+        interface: or_empty(interface),
+        url: d.url.clone(),
+        event_types: d.event_types.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+        timeout: micros(d.timeout),
+        concurrency: d.concurrency,
+        retry: Some(policy_to_wire(&d.retry)),
+        token: or_empty(d.token.as_ref().map(TokenId::as_str)),
+        enabled: d.enabled,
+    }
+}
+
+fn destination_from_wire(stored: events::Destination) -> Result<Destination, WireError> {
+    let pattern = |text: &String| parsed(FACT, "event_types", text, EventTypePattern::parse);
+    Ok(Destination {
+        account: account(&stored.account)?,
+        id: destination(&stored.id)?,
+        name: stored.name,
+        scope: match non_empty(&stored.interface) {
+            Some(text) => Scope::Interface(interface(text)?),
+            None => Scope::Account,
+        },
+        url: stored.url,
+        event_types: stored.event_types.iter().map(pattern).collect::<Result<_, _>>()?,
+        timeout: span(FACT, "timeout", stored.timeout)?,
+        concurrency: stored.concurrency,
+        retry: policy_from_wire(stored.retry.ok_or_else(|| wrong(FACT, "retry", "is missing"))?)?,
+        token: non_empty(&stored.token).map(token).transpose()?,
+        enabled: stored.enabled,
+        deleted: false,
+    })
+}
+
+fn policy_to_wire(policy: &RetryPolicy) -> events::RetryPolicy {
+    events::RetryPolicy {
+        quick_count: policy.quick.count,
+        quick_pause: micros(policy.quick.pause),
+        quick_statuses: policy.quick.statuses.iter().copied().map(u32::from).collect(),
+        quick_kinds: policy.quick.kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        schedule: policy.schedule.iter().copied().map(micros).collect(),
+        jitter_percent: u32::from(policy.jitter_percent),
+        max_age: policy.max_age.map(micros),
+        deactivate_on_exhaustion: policy.deactivate_on_exhaustion,
+    }
+}
+
+fn policy_from_wire(stored: events::RetryPolicy) -> Result<RetryPolicy, WireError> {
+    let kind = |word: &String| {
+        ErrorKind::parse(word).ok_or_else(|| wrong(FACT, "quick_kinds", format!("{word:?} is no kind of error")))
+    };
+    let status = |status: u32| u16::try_from(status).map_err(|e| wrong(FACT, "quick_statuses", e));
+    Ok(RetryPolicy {
+        quick: QuickRetries {
+            count: stored.quick_count,
+            pause: span(FACT, "quick_pause", stored.quick_pause)?,
+            statuses: stored.quick_statuses.into_iter().map(status).collect::<Result<_, _>>()?,
+            kinds: stored.quick_kinds.iter().map(kind).collect::<Result<_, _>>()?,
+        },
+        schedule: stored.schedule.into_iter().map(|d| span(FACT, "schedule", d)).collect::<Result<_, _>>()?,
+        jitter_percent: u8::try_from(stored.jitter_percent).map_err(|e| wrong(FACT, "jitter_percent", e))?,
+        max_age: stored.max_age.map(|age| span(FACT, "max_age", age)).transpose()?,
+        deactivate_on_exhaustion: stored.deactivate_on_exhaustion,
+    })
+}
+
+fn token_to_wire(token: &Token) -> events::Token {
+    let secret = |secret: &TokenSecret| events::TokenSecret {
+        sealed: secret.sealed.0.clone(),
+        created_at: secret.created_at.as_microsecond(),
+        expires_at: secret.expires_at.map(|at| at.as_microsecond()),
+    };
+    events::Token {
+        account: token.account.to_string(),
+        id: token.id.to_string(),
+        name: token.name.clone(),
+        secrets: token.secrets.iter().map(secret).collect(),
+    }
+}
+
+fn token_from_wire(stored: events::Token) -> Result<Token, WireError> {
+    let secret = |secret: events::TokenSecret| {
+        Ok::<_, WireError>(TokenSecret {
+            sealed: SealedSecret(secret.sealed),
+            created_at: time(FACT, "created_at", secret.created_at)?,
+            expires_at: secret.expires_at.map(|at| time(FACT, "expires_at", at)).transpose()?,
+        })
+    };
+    Ok(Token {
+        account: account(&stored.account)?,
+        id: token(&stored.id)?,
+        name: stored.name,
+        secrets: stored.secrets.into_iter().map(secret).collect::<Result<_, _>>()?,
+        deleted: false,
+    })
+}

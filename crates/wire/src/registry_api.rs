@@ -1,0 +1,224 @@
+//! The configuration as the API shows and takes it.
+
+use std::time::Duration;
+
+use domain::{
+    AccountId, DestinationId, ErrorKind, InterfaceId, RetryPolicy, TokenId,
+    policy::QuickRetries,
+    registry::{Account, Destination, EventTypePattern, Interface, Refusal, Scope, Token},
+};
+
+use crate::{
+    api, duration, duration_to_api,
+    primitives::{non_empty, or_empty},
+    timestamp_to_api,
+};
+
+fn invalid(field: &'static str, problem: impl ToString) -> Refusal {
+    Refusal::Invalid { field, problem: problem.to_string() }
+}
+
+/// An id of the API that has to be there.
+///
+/// # Errors
+/// When it is missing or no id; the field is named.
+pub fn id<T>(
+    field: &'static str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, domain::ids::IdError>,
+) -> Result<T, Refusal> {
+    if text.is_empty() {
+        return Err(invalid(field, "is missing"));
+    }
+    parse(text).map_err(|e| invalid(field, e))
+}
+
+/// An account from the API.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn account(given: api::Account) -> Result<Account, Refusal> {
+    Ok(Account {
+        id: id("account_id", &given.account_id, AccountId::parse)?,
+        name: given.name,
+        brand: non_empty(&given.brand).map(str::to_owned),
+        notification_emails: given.notification_emails,
+        deleted: false,
+    })
+}
+
+/// An account for the API.
+pub fn account_to_api(account: &Account) -> api::Account {
+    api::Account {
+        account_id: account.id.to_string(),
+        name: account.name.clone(),
+        brand: or_empty(account.brand.as_deref()),
+        notification_emails: account.notification_emails.clone(),
+    }
+}
+
+/// An interface from the API.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn interface(given: api::Interface) -> Result<Interface, Refusal> {
+    Ok(Interface {
+        account: id("account_id", &given.account_id, AccountId::parse)?,
+        id: id("interface_id", &given.interface_id, InterfaceId::parse)?,
+        name: given.name,
+        deleted: false,
+    })
+}
+
+/// An interface for the API.
+pub fn interface_to_api(interface: &Interface) -> api::Interface {
+    api::Interface {
+        account_id: interface.account.to_string(),
+        interface_id: interface.id.to_string(),
+        name: interface.name.clone(),
+    }
+}
+
+/// A destination from the API; what is missing gets its default. Its `destination_id` is not looked at: ids are made by
+/// the server.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn destination(given: api::Destination, with_id: DestinationId) -> Result<Destination, Refusal> {
+    let event_types = match given.event_types.as_slice() {
+        [] => vec![EventTypePattern::any()],
+        patterns => patterns
+            .iter()
+            .map(|text| EventTypePattern::parse(text).map_err(|e| invalid("event_types", e)))
+            .collect::<Result<_, _>>()?,
+    };
+    Ok(Destination {
+        account: id("account_id", &given.account_id, AccountId::parse)?,
+        id: with_id,
+        name: given.name,
+        scope: match non_empty(&given.interface_id) {
+            Some(text) => Scope::Interface(id("interface_id", text, InterfaceId::parse)?),
+            None => Scope::Account,
+        },
+        url: given.url,
+        event_types,
+        timeout: span_or("timeout", given.timeout, Destination::DEFAULT_TIMEOUT)?,
+        concurrency: if given.concurrency == 0 { Destination::DEFAULT_CONCURRENCY } else { given.concurrency },
+        retry: given.retry_policy.map_or_else(|| Ok(RetryPolicy::standard()), policy)?,
+        token: non_empty(&given.token_id).map(|text| id("token_id", text, TokenId::parse)).transpose()?,
+        enabled: given.enabled.unwrap_or(true),
+        deleted: false,
+    })
+}
+
+/// A destination for the API.
+pub fn destination_to_api(destination: &Destination) -> api::Destination {
+    let interface = match &destination.scope {
+        Scope::Account => None,
+        Scope::Interface(interface) => Some(interface.as_str()),
+    };
+    api::Destination {
+        account_id: destination.account.to_string(),
+        destination_id: destination.id.to_string(),
+        name: destination.name.clone(),
+        interface_id: or_empty(interface),
+        url: destination.url.clone(),
+        event_types: destination.event_types.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+        timeout: Some(duration_to_api(destination.timeout)),
+        concurrency: destination.concurrency,
+        retry_policy: Some(policy_to_api(&destination.retry)),
+        token_id: or_empty(destination.token.as_ref().map(TokenId::as_str)),
+        enabled: Some(destination.enabled),
+    }
+}
+
+/// A token for the API: everything but its secrets.
+pub fn token_to_api(token: &Token) -> api::Token {
+    api::Token {
+        account_id: token.account.to_string(),
+        token_id: token.id.to_string(),
+        name: token.name.clone(),
+        created_at: token.secrets.last().map(|oldest| timestamp_to_api(oldest.created_at)),
+    }
+}
+
+fn span_or(
+    field: &'static str,
+    given: Option<prost_types::Duration>,
+    otherwise: Duration,
+) -> Result<Duration, Refusal> {
+    given.map_or(Ok(otherwise), |given| span(field, &given))
+}
+
+fn span(field: &'static str, given: &prost_types::Duration) -> Result<Duration, Refusal> {
+    duration(given).ok_or_else(|| invalid(field, "is negative or out of range"))
+}
+
+fn policy(given: api::RetryPolicy) -> Result<RetryPolicy, Refusal> {
+    use api::retry_policy::Policy;
+    match given.policy {
+        None => Ok(RetryPolicy::standard()),
+        Some(Policy::Preset(name)) => match name.as_str() {
+            "standard" => Ok(RetryPolicy::standard()),
+            "patient" => Ok(RetryPolicy::patient()),
+            "manual" => Ok(RetryPolicy::manual()),
+            other => Err(invalid("retry_policy.preset", format!("{other:?} is not standard, patient or manual"))),
+        },
+        Some(Policy::Custom(custom)) => custom_policy(custom),
+    }
+}
+
+fn custom_policy(given: api::CustomRetryPolicy) -> Result<RetryPolicy, Refusal> {
+    let standard = RetryPolicy::standard();
+    let status = |status: &u32| {
+        u16::try_from(*status)
+            .map_err(|_| invalid("retry_policy.custom.quick_statuses", format!("{status} is no status")))
+    };
+    let kind = |word: &String| {
+        let unknown = || invalid("retry_policy.custom.quick_error_kinds", format!("{word:?} is no kind of error"));
+        ErrorKind::parse(word).ok_or_else(unknown)
+    };
+    let quick = QuickRetries {
+        count: given.quick_count,
+        pause: span_or("retry_policy.custom.quick_pause", given.quick_pause, standard.quick.pause)?,
+        statuses: match given.quick_statuses.as_slice() {
+            [] => standard.quick.statuses,
+            statuses => statuses.iter().map(status).collect::<Result<_, _>>()?,
+        },
+        kinds: match given.quick_error_kinds.as_slice() {
+            [] => standard.quick.kinds,
+            kinds => kinds.iter().map(kind).collect::<Result<_, _>>()?,
+        },
+    };
+    let too_much = |_| invalid("retry_policy.custom.jitter_percent", "is not from 0 to 50");
+    Ok(RetryPolicy {
+        quick,
+        schedule: given
+            .schedule
+            .iter()
+            .map(|delay| span("retry_policy.custom.schedule", delay))
+            .collect::<Result<_, _>>()?,
+        jitter_percent: u8::try_from(given.jitter_percent).map_err(too_much)?,
+        max_age: given.max_age.as_ref().map(|age| span("retry_policy.custom.max_age", age)).transpose()?,
+        deactivate_on_exhaustion: given.deactivate_on_exhaustion,
+    })
+}
+
+fn policy_to_api(policy: &RetryPolicy) -> api::RetryPolicy {
+    let presets =
+        [("standard", RetryPolicy::standard()), ("patient", RetryPolicy::patient()), ("manual", RetryPolicy::manual())];
+    let shown = match presets.into_iter().find(|(_, preset)| preset == policy) {
+        Some((name, _)) => api::retry_policy::Policy::Preset(name.to_owned()),
+        None => api::retry_policy::Policy::Custom(api::CustomRetryPolicy {
+            quick_count: policy.quick.count,
+            quick_pause: Some(duration_to_api(policy.quick.pause)),
+            quick_statuses: policy.quick.statuses.iter().copied().map(u32::from).collect(),
+            quick_error_kinds: policy.quick.kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
+            schedule: policy.schedule.iter().copied().map(duration_to_api).collect(),
+            jitter_percent: u32::from(policy.jitter_percent),
+            max_age: policy.max_age.map(duration_to_api),
+            deactivate_on_exhaustion: policy.deactivate_on_exhaustion,
+        }),
+    };
+    api::RetryPolicy { policy: Some(shown) }
+}
