@@ -1,1 +1,26 @@
+//! What every process of Leadline needs before it does anything of its own: options, telemetry, readiness, listeners,
+//! and an orderly end.
+//!
+//! A service is a [`Service`]: a name, its routes, and background tasks that it spawns on the [`Drain`] of its
+//! [`Platform`]. [`serve`] gives any number of services one HTTP and one gRPC listener. On SIGTERM or Ctrl-C the drain
+//! begins: listeners take nothing new, tasks finish what is in flight, and the process ends within the deadline.
 
+mod drain;
+pub mod duration;
+mod listen;
+mod readiness;
+pub mod telemetry;
+pub mod trace;
+
+pub use drain::{Drain, shutdown_on_signal};
+pub use listen::{Addresses, ListenError, Listeners, Service, serve};
+pub use readiness::{Latch, Readiness};
+
+/// What every service is started with.
+#[derive(Debug, Clone, Default)]
+pub struct Platform {
+    /// When to stop, and who has not stopped yet.
+    pub drain: Drain,
+    /// Who is ready.
+    pub readiness: Readiness,
+}

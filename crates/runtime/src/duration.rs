@@ -1,0 +1,29 @@
+//! Durations as people write them: `250ms`, `5s`, `2h 30m`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+/// Takes a text as a duration; for use as a value parser of the command line.
+///
+/// # Errors
+/// When it is no duration, or a negative one.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let refuse = |why: String| format!("{text:?} is no duration such as 250ms, 5s or 2h: {why}");
+    let signed: SignedDuration = text.parse().map_err(|e: jiff::Error| refuse(e.to_string()))?;
+    Duration::try_from(signed).map_err(|_| refuse("it is negative".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_written_with_their_unit() {
+        assert_eq!(parse("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse("2h 30m"), Ok(Duration::from_secs(9_000)));
+        for rubbish in ["", "5", "-5s", "soon"] {
+            assert!(parse(rubbish).is_err(), "{rubbish:?}");
+        }
+    }
+}

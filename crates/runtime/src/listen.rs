@@ -1,0 +1,200 @@
+//! One HTTP and one gRPC listener for any number of services.
+
+use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, time::Duration};
+
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{
+    body::Body,
+    server::NamedService,
+    service::{Routes, RoutesBuilder},
+    transport::Server,
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{Platform, Readiness, duration};
+
+/// Where to listen, and how long the end may take.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Listeners {
+    /// Address for HTTP; port 0 picks a free one
+    #[arg(long, env = "LEADLINE_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    pub http: SocketAddr,
+    /// Address for gRPC; port 0 picks a free one
+    #[arg(long, env = "LEADLINE_GRPC", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
+    pub grpc: SocketAddr,
+    /// How long to finish what is in flight after SIGTERM or Ctrl-C
+    #[arg(long, env = "LEADLINE_DRAIN_DEADLINE", default_value = "10s", value_name = "DURATION", value_parser = duration::parse)]
+    pub drain_deadline: Duration,
+}
+
+/// Where it listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// HTTP.
+    pub http: SocketAddr,
+    /// gRPC.
+    pub grpc: SocketAddr,
+}
+
+/// Why it does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address is taken or not this machine's.
+    #[error("cannot listen on {address} for {what}; choose another address with {flag} (port 0 picks a free one)")]
+    Bind {
+        /// HTTP or gRPC.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The flag that sets it.
+        flag: &'static str,
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The descriptors of the API are broken.
+    #[error("the descriptors for gRPC reflection are broken")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A service: its name and its routes. Its background tasks run on the drain.
+#[derive(Default)]
+pub struct Service {
+    name: &'static str,
+    http: Router,
+    grpc: Vec<(&'static str, AddRoutes)>,
+}
+
+type AddRoutes = Box<dyn FnOnce(&mut RoutesBuilder) + Send>;
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// A service without routes.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, ..Self::default() }
+    }
+
+    /// Adds routes of HTTP.
+    #[must_use]
+    pub fn with_http(mut self, routes: Router) -> Self {
+        self.http = self.http.merge(routes);
+        self
+    }
+
+    /// Adds a service of gRPC.
+    #[must_use]
+    pub fn with_grpc<S>(mut self, service: S) -> Self
+    where
+        S: tower::Service<http::Request<Body>, Error = Infallible> + NamedService + Clone + Send + Sync + 'static,
+        S::Response: axum::response::IntoResponse,
+        S::Future: Send + 'static,
+    {
+        let add = move |routes: &mut RoutesBuilder| {
+            routes.add_service(service);
+        };
+        self.grpc.push((S::NAME, Box::new(add)));
+        self
+    }
+}
+
+/// Listens for all of these services until the drain. Health and reflection are always there for gRPC, `/healthz` and
+/// `/readyz` for HTTP.
+///
+/// # Errors
+/// When an address cannot be listened on.
+pub async fn serve(
+    listeners: &Listeners,
+    services: Vec<Service>,
+    descriptors: &'static [u8],
+    platform: &Platform,
+) -> Result<Addresses, ListenError> {
+    let http = bind("HTTP", listeners.http, "--http").await?;
+    let grpc = bind("gRPC", listeners.grpc, "--grpc").await?;
+    let addresses = Addresses {
+        http: http.local_addr().unwrap_or(listeners.http),
+        grpc: grpc.local_addr().unwrap_or(listeners.grpc),
+    };
+    let (mut router, mut routes, mut names) = (probes(&platform.readiness), RoutesBuilder::default(), vec![""]);
+    for service in services {
+        router = router.merge(service.http);
+        for (name, add) in service.grpc {
+            names.push(name);
+            add(&mut routes);
+        }
+    }
+    let (reporter, health) = tonic_health::server::health_reporter();
+    routes.add_service(health);
+    let reflection =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(descriptors);
+    routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+
+    spawn_http(http, router, platform);
+    spawn_grpc(grpc, routes.routes(), platform);
+    let watched = platform.clone();
+    platform.drain.spawn("health", async move { report_health(&watched, &reporter, &names).await });
+    Ok(addresses)
+}
+
+async fn bind(what: &'static str, address: SocketAddr, flag: &'static str) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError::Bind { what, address, flag, source })
+}
+
+fn spawn_http(listener: TcpListener, router: Router, platform: &Platform) {
+    let drain = platform.drain.clone();
+    let stopping = async move { drain.stopping().await };
+    platform.drain.spawn("http listener", async move {
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopping).await {
+            tracing::error!(%error, "the HTTP listener failed");
+        }
+    });
+}
+
+fn spawn_grpc(listener: TcpListener, routes: Routes, platform: &Platform) {
+    let drain = platform.drain.clone();
+    let stopping = async move { drain.stopping().await };
+    platform.drain.spawn("grpc listener", async move {
+        let incoming = TcpListenerStream::new(listener);
+        let server = Server::builder().tcp_nodelay(true).add_routes(routes);
+        if let Err(error) = server.serve_with_incoming_shutdown(incoming, stopping).await {
+            tracing::error!(%error, "the gRPC listener failed");
+        }
+    });
+}
+
+async fn report_health(platform: &Platform, reporter: &HealthReporter, names: &[&'static str]) {
+    let mut ready = platform.readiness.is_ready();
+    loop {
+        let serving = ready && !platform.drain.is_stopping();
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in names {
+            reporter.set_service_status(*name, status).await;
+        }
+        if platform.drain.is_stopping() {
+            return;
+        }
+        tokio::select! {
+            now = platform.readiness.changed(ready) => ready = now,
+            () = platform.drain.stopping() => {}
+        }
+    }
+}
+
+fn probes(readiness: &Readiness) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .with_state(readiness.clone())
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<BTreeMap<&'static str, String>>) {
+    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let word = |state: Result<(), String>| state.err().unwrap_or_else(|| "ready".into());
+    (status, Json(readiness.report().into_iter().map(|(part, state)| (part, word(state))).collect()))
+}

@@ -1,0 +1,61 @@
+//! Logs to standard error, and traces over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+//!
+//! `RUST_LOG` filters the logs (default `info`), `LEADLINE_LOG_FORMAT=json` makes them machine-readable.
+
+use std::env;
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
+
+use crate::trace;
+
+/// Name of the variable that switches the export of traces on.
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+
+/// Keeps the export alive; exports what is left when it is dropped.
+#[derive(Debug)]
+#[must_use = "dropping the guard ends the export"]
+pub struct Guard(Option<SdkTracerProvider>);
+
+/// Starts logging and, if asked for, the export of traces. Has to be called inside a tokio runtime, once.
+///
+/// # Errors
+/// When the exporter cannot be made from its variables, or logging was started before.
+pub fn init(service: &'static str) -> anyhow::Result<Guard> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let json = env::var("LEADLINE_LOG_FORMAT").is_ok_and(|format| format == "json");
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = if json { logs.json().boxed() } else { logs.boxed() };
+    let provider = exporter(service)?;
+    let traces = provider.as_ref().map(|provider| {
+        // Spans carry the level `info`; what libraries trace below that is their own business.
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("leadline")).with_filter(LevelFilter::INFO)
+    });
+    tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
+    if provider.is_some() {
+        trace::set_exporting();
+    }
+    Ok(Guard(provider))
+}
+
+fn exporter(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
+    if env::var_os(ENDPOINT).is_none_or(|endpoint| endpoint.is_empty()) {
+        return Ok(None);
+    }
+    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().build()?;
+    let resource = Resource::builder().with_service_name(service).build();
+    Ok(Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(provider) = self.0.take()
+            && let Err(error) = provider.shutdown()
+        {
+            eprintln!("the last traces could not be exported: {error}");
+        }
+    }
+}
