@@ -1,1 +1,37 @@
+//! The event log: facts on NATS JetStream, in and out.
+//!
+//! * [`Journal`] connects, checks the broker's version, sets the streams up and appends facts
+//! * [`Feed`] hands out what a group of processes shares between them, and takes acknowledgements
+//! * [`Replay`] reads a stream from any place, for whoever wants all of it
+//! * [`RegistryView`] is the configuration as it is now
+//! * timers and parking are where work waits
+//!
+//! Guarantees: an append that returned `Ok` is stored by the broker. A repeated append of the same fact (the same
+//! message id) within the deduplication window is stored once. Feeds and replays survive a broker that goes away and
+//! comes back; while it is away appends fail with [`JournalError::Unavailable`] within [`ANSWER_DEADLINE`].
 
+mod append;
+mod batch;
+mod connect;
+mod error;
+mod feed;
+mod headers;
+mod options;
+mod parking;
+mod registry_view;
+mod replay;
+mod streams;
+mod subjects;
+mod timers;
+
+pub use append::Appended;
+pub use connect::Journal;
+pub use error::JournalError;
+pub use feed::{ACK_WAIT, Feed, Message};
+pub use options::{Flush, NatsOptions};
+pub use registry_view::RegistryView;
+pub use replay::{Entry, Replay};
+pub use streams::{Logged, StreamName};
+
+/// How long the broker may take to answer before it counts as away.
+pub const ANSWER_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);

@@ -1,1 +1,16 @@
+//! What the tests run against: real servers, private to a test, that end with it.
+//!
+//! A broker, a database, HTTP and mail receivers and a trace collector that can be made to misbehave, a child process
+//! that cannot outlive the test, and a way to wait for a condition without sleeping. Nothing here is a mock: every
+//! server speaks its protocol over a socket. Being for tests only, all of it panics with an explanation instead of
+//! returning errors.
 
+pub mod child;
+pub mod nats;
+pub mod port;
+pub mod process;
+pub mod wait;
+
+pub use nats::NatsServer;
+pub use port::free_port;
+pub use process::Process;

@@ -1,0 +1,151 @@
+//! Appending facts: pipelined, idempotent within the deduplication window, and `Ok` only once the broker has them.
+
+use async_nats::jetstream::{
+    context::{PublishAckFuture, PublishError, PublishErrorKind},
+    message::PublishMessage,
+    publish::PublishAck,
+};
+use bytes::Bytes;
+use domain::{DeliveryFact, LeadEvent, LeadSequence, NoticeFact, RegistryFact};
+use futures::future::join_all;
+use runtime::trace::TraceContext;
+use wire::Record;
+
+use crate::{Journal, JournalError, StreamName, headers, subjects};
+
+const ASKED: &str = "store a fact";
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the fact is in its stream; of a duplicate: where the first one is.
+    pub sequence: u64,
+    /// It had been appended before.
+    pub duplicate: bool,
+}
+
+/// A message on its way to the broker.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) subject: String,
+    pub(crate) id: Option<String>,
+    pub(crate) trace: TraceContext,
+    pub(crate) body: Bytes,
+}
+
+impl Outgoing {
+    pub(crate) fn message(&self) -> PublishMessage {
+        let message = PublishMessage::build().payload(self.body.clone()).headers(headers::carrying(&self.trace));
+        match &self.id {
+            Some(id) => message.message_id(id),
+            None => message,
+        }
+    }
+}
+
+impl Journal {
+    /// Stores a lead event.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
+    pub async fn append_lead(&self, event: &LeadEvent, trace: &TraceContext) -> Result<Appended, JournalError> {
+        let outgoing = Outgoing {
+            subject: subjects::lead(event),
+            id: Some(event.message_id()),
+            trace: trace.clone(),
+            body: event.encode(),
+        };
+        match self.batcher() {
+            Some(batcher) => batcher.append(outgoing).await,
+            None => self.send(&outgoing).await,
+        }
+    }
+
+    /// Stores a fact about a delivery.
+    ///
+    /// # Errors
+    /// As [`Journal::append_lead`].
+    pub async fn append_delivery(&self, fact: &DeliveryFact, trace: &TraceContext) -> Result<Appended, JournalError> {
+        self.send(&delivery(fact, trace)).await
+    }
+
+    /// Stores facts about deliveries, all under way at once.
+    ///
+    /// # Errors
+    /// As [`Journal::append_lead`], for the first that fails; others may have been stored.
+    pub async fn append_deliveries(&self, facts: &[DeliveryFact], trace: &TraceContext) -> Result<(), JournalError> {
+        let appends = facts.iter().map(|fact| self.append_delivery(fact, trace));
+        join_all(appends).await.into_iter().try_for_each(|appended| appended.map(drop))
+    }
+
+    /// Stores that people were told.
+    ///
+    /// # Errors
+    /// As [`Journal::append_lead`].
+    pub async fn append_notice(&self, fact: &NoticeFact, trace: &TraceContext) -> Result<Appended, JournalError> {
+        let id = Some(fact.message_id());
+        self.send(&Outgoing { subject: subjects::notice(fact), id, trace: trace.clone(), body: fact.encode() }).await
+    }
+
+    /// Stores a change of the configuration if the last fact about the same thing is still the one at
+    /// `expected_version` (0: there is none).
+    ///
+    /// # Errors
+    /// [`JournalError::LostRace`] when it is not; else as [`Journal::append_lead`].
+    pub async fn append_registry(&self, fact: &RegistryFact, expected_version: u64) -> Result<u64, JournalError> {
+        let message = PublishMessage::build().payload(fact.encode()).expected_last_subject_sequence(expected_version);
+        let sent = self.context().send_publish(subjects::registry(fact), message).await;
+        Ok(confirmed(sent).await?.sequence)
+    }
+
+    /// The lead event at a place in LEADS; none: it is gone.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or what it has is no lead event.
+    pub async fn lead_at(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, JournalError> {
+        use async_nats::jetstream::stream::DirectGetErrorKind as Kind;
+        let asked = "give a lead event";
+        let stream = self.context().get_stream_no_info(StreamName::Leads.as_str()).await;
+        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        match stream.direct_get(sequence.0).await {
+            Ok(message) => LeadEvent::decode(message.payload).map(Some).map_err(|source| JournalError::Corrupt {
+                stream: StreamName::Leads.as_str(),
+                sequence: sequence.0,
+                source,
+            }),
+            Err(error) if matches!(error.kind(), Kind::NotFound) => Ok(None),
+            Err(error) => Err(JournalError::unavailable(asked, error)),
+        }
+    }
+
+    pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Appended, JournalError> {
+        let sent = self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await;
+        confirmed(sent).await.map(Appended::from)
+    }
+}
+
+impl From<PublishAck> for Appended {
+    fn from(ack: PublishAck) -> Self {
+        Self { sequence: ack.sequence, duplicate: ack.duplicate }
+    }
+}
+
+fn delivery(fact: &DeliveryFact, trace: &TraceContext) -> Outgoing {
+    let id = Some(fact.message_id());
+    Outgoing { subject: subjects::delivery(fact), id, trace: trace.clone(), body: fact.encode() }
+}
+
+/// Waits for the acknowledgement of what was sent.
+pub(crate) async fn confirmed(sent: Result<PublishAckFuture, PublishError>) -> Result<PublishAck, JournalError> {
+    let acknowledged = match sent {
+        Ok(sent) => sent.await,
+        Err(error) => Err(error),
+    };
+    acknowledged.map_err(|error| match error.kind() {
+        PublishErrorKind::WrongLastSequence => JournalError::LostRace,
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::StreamNotFound => {
+            JournalError::unavailable(ASKED, error)
+        }
+        _ => JournalError::refused(ASKED, error),
+    })
+}

@@ -1,0 +1,127 @@
+//! The connection to the broker.
+
+use std::{sync::Arc, time::Duration};
+
+use async_nats::{
+    ConnectOptions, Event,
+    jetstream::{Context, ContextBuilder},
+};
+use runtime::{Drain, Latch, Platform};
+use tokio::time::Instant;
+
+use crate::{ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, streams};
+
+/// The oldest broker whose schedules can be trusted.
+const OLDEST: (i64, i64, i64) = (2, 15, 1);
+const OLDEST_TEXT: &str = "2.15.1";
+/// How long a service waits for a broker that is still starting.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+/// The pause between two tries to connect.
+const CONNECT_PAUSE: Duration = Duration::from_millis(250);
+/// How many appends may wait for their acknowledgement at once; further ones wait before they are sent.
+const MOST_IN_FLIGHT: usize = 8_192;
+/// How often a silent connection is checked.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A connection to the broker. Clones share it.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    context: Context,
+    drain: Drain,
+    batcher: Option<Batcher>,
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Journal").finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Connects, waiting for a broker that is still starting, and sets the streams up.
+    ///
+    /// # Errors
+    /// When there is no broker after 30 seconds, it is older than 2.15.1, or refuses the streams.
+    pub async fn connect(options: &NatsOptions, platform: &Platform) -> Result<Self, JournalError> {
+        let latch = platform.readiness.latch("broker");
+        let give_up = Instant::now() + CONNECT_DEADLINE;
+        let context = loop {
+            match Self::try_connect(options, &latch).await {
+                Ok(context) => break context,
+                Err(error @ (JournalError::TooOld { .. } | JournalError::Credentials { .. })) => return Err(error),
+                Err(error) if Instant::now() >= give_up || platform.drain.is_stopping() => return Err(error),
+                Err(error) => tracing::debug!(error = error.chain(), "no broker yet"),
+            }
+            tokio::time::sleep(CONNECT_PAUSE).await;
+        };
+        latch.ready();
+        let batcher = (options.nats_flush == Flush::EveryWrite).then(|| Batcher::start(&context, &platform.drain));
+        Ok(Self { inner: Arc::new(Inner { context, drain: platform.drain.clone(), batcher }) })
+    }
+
+    async fn try_connect(options: &NatsOptions, latch: &Latch) -> Result<Context, JournalError> {
+        let url = &options.nats_url;
+        let latch = latch.clone();
+        let mut connect = ConnectOptions::new()
+            .name("leadline")
+            .ping_interval(PING_INTERVAL)
+            .request_timeout(Some(ANSWER_DEADLINE))
+            .reconnect_delay_callback(|_| CONNECT_PAUSE)
+            .event_callback(move |event| {
+                report(&latch, &event);
+                async {}
+            });
+        if let Some(file) = &options.nats_creds {
+            connect = connect
+                .credentials_file(file)
+                .await
+                .map_err(|source| JournalError::Credentials { file: file.display().to_string(), source })?;
+        }
+        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
+        let client = connect
+            .connect(servers)
+            .await
+            .map_err(|e| JournalError::NotReached { url: url.clone(), source: Box::new(e) })?;
+        if !client.is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2) {
+            let found = client.server_info().version;
+            return Err(JournalError::TooOld { url: url.clone(), found, needed: OLDEST_TEXT });
+        }
+        let context = ContextBuilder::new()
+            .timeout(ANSWER_DEADLINE)
+            .max_ack_inflight(MOST_IN_FLIGHT)
+            .backpressure_on_inflight(true)
+            .build(client);
+        streams::set_up(&context, options).await?;
+        Ok(context)
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.inner.context
+    }
+
+    pub(crate) fn drain(&self) -> &Drain {
+        &self.inner.drain
+    }
+
+    pub(crate) fn batcher(&self) -> Option<&Batcher> {
+        self.inner.batcher.as_ref()
+    }
+}
+
+fn report(latch: &Latch, event: &Event) {
+    match event {
+        Event::Connected => latch.ready(),
+        Event::Disconnected | Event::Closed => {
+            tracing::warn!("the connection to the broker is lost; trying again");
+            latch.not_ready("the broker is away");
+        }
+        Event::SlowConsumer(subscription) => {
+            tracing::warn!(subscription, "messages were dropped before they were taken; they come again");
+        }
+        other => tracing::debug!(event = %other, "broker connection"),
+    }
+}

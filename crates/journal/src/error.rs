@@ -1,0 +1,93 @@
+//! What can go wrong between a service and the broker.
+
+/// A cause, as the client library gives it.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What can go wrong between a service and the broker.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The broker did not answer in time, or is away. Nothing is known about what was asked; it can be repeated.
+    #[error("the broker did not answer when asked to {asked}; it may be down or starting")]
+    Unavailable {
+        /// What it was asked to do.
+        asked: &'static str,
+        /// What the client library says.
+        #[source]
+        source: Cause,
+    },
+    /// The broker answered that it will not. Repeating does not help.
+    #[error("the broker refused to {asked}")]
+    Refused {
+        /// What it was asked to do.
+        asked: &'static str,
+        /// What it says.
+        #[source]
+        source: Cause,
+    },
+    /// Somebody else wrote about the same thing first.
+    #[error("somebody else changed the same thing at the same time; read it again and decide anew")]
+    LostRace,
+    /// No broker was reached.
+    #[error("no broker answers at {url}; start nats-server there, or say with --nats-url where it is")]
+    NotReached {
+        /// Where it was looked for.
+        url: String,
+        /// What the client library says.
+        #[source]
+        source: Cause,
+    },
+    /// The broker cannot be connected to as asked.
+    #[error("cannot use the credentials in {file}; --nats-creds has to name a file made by nsc")]
+    Credentials {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The broker is too old: earlier versions lose or double scheduled messages.
+    #[error(
+        "the broker at {url} is nats-server {found}; {needed} or newer is needed, because retries rest on its schedules"
+    )]
+    TooOld {
+        /// Where it is.
+        url: String,
+        /// Its version.
+        found: String,
+        /// The oldest that will do.
+        needed: &'static str,
+    },
+    /// What is stored is not what it should be.
+    #[error("message {sequence} of {stream} cannot be read")]
+    Corrupt {
+        /// The stream.
+        stream: &'static str,
+        /// The sequence.
+        sequence: u64,
+        /// What is wrong with it.
+        #[source]
+        source: wire::WireError,
+    },
+}
+
+impl JournalError {
+    pub(crate) fn unavailable(asked: &'static str, source: impl Into<Cause>) -> Self {
+        Self::Unavailable { asked, source: source.into() }
+    }
+
+    pub(crate) fn refused(asked: &'static str, source: impl Into<Cause>) -> Self {
+        Self::Refused { asked, source: source.into() }
+    }
+
+    /// The error and its causes, in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,270 @@
+//! What a group of processes shares between them: each message goes to one of them, and comes again if it is not
+//! acknowledged in time.
+//!
+//! A feed owns its recovery. Whatever goes wrong, it makes its consumer and its stream anew after [`RECOVERY_PAUSE`],
+//! until the drain begins. A message that cannot be read is copied to the stream POISON and passed over, so that it
+//! never stands in the way of the others.
+
+use std::{marker::PhantomData, time::Duration};
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{
+        AckKind,
+        consumer::{AckPolicy, PullConsumer, pull},
+        message::PublishMessage,
+    },
+};
+use domain::{DeliveryFact, LeadEvent, Work};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use runtime::trace::TraceContext;
+use wire::Record;
+
+use crate::{Journal, JournalError, StreamName, append::confirmed, headers, subjects, timers};
+
+/// How long a message may be worked on before another process gets it, unless [`Message::progress`] is called.
+pub const ACK_WAIT: Duration = Duration::from_secs(4);
+/// The pause before a broken feed is made anew. Shorter spins while a cluster elects a leader; longer delays leads.
+pub(crate) const RECOVERY_PAUSE: Duration = Duration::from_millis(250);
+/// How often the broker says that it is still there; after two silences it counts as gone.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(2);
+/// How long one request for messages stands at the broker.
+pub(crate) const EXPIRES: Duration = Duration::from_secs(20);
+/// How many messages are asked for at once.
+const FETCH: usize = 200;
+/// How much of a feed may be handed out and not acknowledged, over all processes.
+const IN_HAND: i64 = 4_096;
+
+/// Who keeps a consumer alive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lifetime {
+    /// It stays until somebody removes it.
+    Durable,
+    /// The broker removes it when nobody has read from it for so long. Unread messages stay.
+    UnusedFor(Duration),
+}
+
+/// What to consume.
+#[derive(Debug, Clone)]
+pub(crate) struct FeedSpec {
+    pub(crate) stream: StreamName,
+    pub(crate) name: String,
+    pub(crate) filter: String,
+    pub(crate) in_hand: i64,
+    pub(crate) lifetime: Lifetime,
+}
+
+/// Messages that are shared between the processes that read them.
+pub struct Feed<T> {
+    journal: Journal,
+    spec: FeedSpec,
+    messages: Option<pull::Stream>,
+    healthy: bool,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> std::fmt::Debug for Feed<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+/// A message that was handed out, and has to be acknowledged.
+pub struct Message<T> {
+    /// What it carries.
+    pub value: T,
+    /// Its place in its stream.
+    pub sequence: u64,
+    /// How often it was handed out, counting this time.
+    pub delivered: u64,
+    /// The trace that it belongs to.
+    pub trace: TraceContext,
+    /// When the broker took it.
+    pub published_at: Timestamp,
+    raw: async_nats::jetstream::Message,
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Message<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message").field("value", &self.value).field("sequence", &self.sequence).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Every lead event, for the router.
+    pub fn router_feed(&self) -> Feed<LeadEvent> {
+        self.durable(StreamName::Leads, "router", "lead.>")
+    }
+
+    /// Every fact that asks for an attempt, for the sender.
+    pub fn work_feed(&self) -> Feed<DeliveryFact> {
+        self.durable(StreamName::Deliveries, "sender", subjects::TODO)
+    }
+
+    /// Every attempt whose time has come, for the sender.
+    pub fn due_feed(&self) -> Feed<Work> {
+        self.durable(StreamName::Timers, "due", subjects::DUE)
+    }
+
+    /// Everything that was done, for the notifier.
+    pub fn notifier_feed(&self) -> Feed<DeliveryFact> {
+        self.durable(StreamName::Deliveries, "notifier", subjects::LOG)
+    }
+
+    fn durable<T: Record>(&self, stream: StreamName, name: &str, filter: &str) -> Feed<T> {
+        let (name, filter) = (name.to_owned(), filter.to_owned());
+        self.feed(FeedSpec { stream, name, filter, in_hand: IN_HAND, lifetime: Lifetime::Durable })
+    }
+
+    pub(crate) fn feed<T: Record>(&self, spec: FeedSpec) -> Feed<T> {
+        Feed { journal: self.clone(), spec, messages: None, healthy: true, value: PhantomData }
+    }
+}
+
+impl<T: Record> Feed<T> {
+    /// The next message; `None` once the drain has begun. Safe to cancel.
+    pub async fn next(&mut self) -> Option<Message<T>> {
+        let drain = self.journal.drain().clone();
+        loop {
+            let raw = tokio::select! {
+                biased;
+                () = drain.stopping() => return None,
+                raw = self.next_raw() => raw,
+            };
+            if let Some(message) = self.read(raw).await {
+                return Some(message);
+            }
+        }
+    }
+
+    async fn next_raw(&mut self) -> async_nats::jetstream::Message {
+        loop {
+            let messages = match &mut self.messages {
+                Some(messages) => messages,
+                None => match self.open().await {
+                    Ok(messages) => self.messages.insert(messages),
+                    Err(error) => {
+                        self.recover(&error.chain()).await;
+                        continue;
+                    }
+                },
+            };
+            match messages.next().await {
+                Some(Ok(raw)) => {
+                    self.healthy = true;
+                    return raw;
+                }
+                Some(Err(error)) => self.recover(&error.to_string()).await,
+                None => self.recover("the stream of messages ended").await,
+            }
+        }
+    }
+
+    async fn recover(&mut self, why: &str) {
+        if self.healthy {
+            tracing::warn!(feed = self.spec.name, why, "a feed broke; making it anew");
+        }
+        self.healthy = false;
+        self.messages = None;
+        tokio::time::sleep(RECOVERY_PAUSE).await;
+    }
+
+    async fn open(&self) -> Result<pull::Stream, JournalError> {
+        let asked = "hand out messages";
+        let (durable_name, inactive_threshold) = match self.spec.lifetime {
+            Lifetime::Durable => (Some(self.spec.name.clone()), Duration::ZERO),
+            Lifetime::UnusedFor(time) => (None, time),
+        };
+        let config = pull::Config {
+            name: Some(self.spec.name.clone()),
+            durable_name,
+            inactive_threshold,
+            filter_subject: self.spec.filter.clone(),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: ACK_WAIT,
+            max_ack_pending: self.spec.in_hand,
+            ..pull::Config::default()
+        };
+        let context = self.journal.context();
+        let consumer: PullConsumer = context
+            .create_consumer_on_stream(config, self.spec.stream.as_str())
+            .await
+            .map_err(|e| JournalError::unavailable(asked, e))?;
+        let stream = consumer.stream().max_messages_per_batch(FETCH).heartbeat(HEARTBEAT).expires(EXPIRES);
+        stream.messages().await.map_err(|e| JournalError::unavailable(asked, e))
+    }
+
+    async fn read(&self, raw: async_nats::jetstream::Message) -> Option<Message<T>> {
+        let Ok(info) = raw.info() else {
+            // The broker's own status messages never get here; whatever it is, it cannot be acknowledged either.
+            tracing::error!(feed = self.spec.name, "a message came that is not the broker's; passed over");
+            return None;
+        };
+        let (sequence, delivered) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
+        let published_at = timestamp(info.published.unix_timestamp_nanos());
+        if raw.headers.as_ref().is_some_and(|headers| headers.get(timers::CANCELLED).is_some()) {
+            acknowledge(&raw, AckKind::Ack).await;
+            return None;
+        }
+        match T::decode(raw.payload.clone()) {
+            Ok(value) => {
+                let trace = headers::carried_by(raw.headers.as_ref());
+                Some(Message { value, sequence, delivered, trace, published_at, raw })
+            }
+            Err(error) => {
+                self.set_aside(&raw, sequence, &error).await;
+                None
+            }
+        }
+    }
+
+    /// Copies what cannot be read to POISON. If even that fails, it comes again and is tried again.
+    async fn set_aside(&self, raw: &async_nats::jetstream::Message, sequence: u64, error: &wire::WireError) {
+        let stream = self.spec.stream.as_str();
+        tracing::error!(stream, sequence, %error, "a message cannot be read; it is set aside in the stream POISON");
+        let mut headers = HeaderMap::new();
+        headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
+        headers.insert("Leadline-Sequence", sequence.to_string());
+        let copy = PublishMessage::build().payload(raw.payload.clone()).headers(headers);
+        let copy = copy.message_id(format!("{stream}/{}/{sequence}", self.spec.name));
+        match confirmed(self.journal.context().send_publish(subjects::poison(stream), copy).await).await {
+            Ok(_) => acknowledge(raw, AckKind::Ack).await,
+            Err(error) => tracing::error!(error = error.chain(), "it could not be set aside; trying again later"),
+        }
+    }
+}
+
+impl<T> Message<T> {
+    /// Done: it need not come again. If the broker misses this, it does come again.
+    pub async fn ack(&self) {
+        acknowledge(&self.raw, AckKind::Ack).await;
+    }
+
+    /// Still at it: gives another [`ACK_WAIT`].
+    pub async fn progress(&self) {
+        acknowledge(&self.raw, AckKind::Progress).await;
+    }
+
+    /// Not done: it is to come again, after this time.
+    pub async fn retry_later(&self, after: Duration) {
+        acknowledge(&self.raw, AckKind::Nak(Some(after))).await;
+    }
+
+    /// The same message with another view of what it carries.
+    pub fn map<U>(self, view: impl FnOnce(T) -> U) -> Message<U> {
+        let Self { value, sequence, delivered, trace, published_at, raw } = self;
+        Message { value: view(value), sequence, delivered, trace, published_at, raw }
+    }
+}
+
+async fn acknowledge(raw: &async_nats::jetstream::Message, kind: AckKind) {
+    if let Err(error) = raw.ack_with(kind).await {
+        tracing::debug!(%error, "an acknowledgement was not sent; the message comes again");
+    }
+}
+
+/// A time of the broker. One that is out of range is none of this era, and the latest time says so.
+pub(crate) fn timestamp(nanos: i128) -> Timestamp {
+    Timestamp::from_nanosecond(nanos).unwrap_or(Timestamp::MAX)
+}

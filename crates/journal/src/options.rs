@@ -1,0 +1,32 @@
+//! Where the broker is, and what may be assumed of it.
+
+use std::{path::PathBuf, time::Duration};
+
+/// How the broker stores what it acknowledges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Flush {
+    /// It flushes now and then: an acknowledged fact survives the broker's death, not a power loss. Replicas do better
+    Interval,
+    /// It flushes every write (`sync_interval: always`): appends are then grouped into batches
+    EveryWrite,
+}
+
+/// Where the broker is, and what may be assumed of it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct NatsOptions {
+    /// URL of the NATS server, or several separated by commas
+    #[arg(long, env = "LEADLINE_NATS_URL", default_value = "nats://127.0.0.1:4222", value_name = "URL")]
+    pub nats_url: String,
+    /// File with NATS credentials
+    #[arg(long, env = "LEADLINE_NATS_CREDS", value_name = "FILE")]
+    pub nats_creds: Option<PathBuf>,
+    /// How many servers of the cluster keep each fact, 1 to 5
+    #[arg(long, env = "LEADLINE_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub replicas: u8,
+    /// How long the broker remembers the ids of facts, to store a repeated one only once
+    #[arg(long, env = "LEADLINE_DEDUP_WINDOW", default_value = "10m", value_name = "DURATION", value_parser = runtime::duration::parse)]
+    pub dedup_window: Duration,
+    /// How the broker flushes what it stores
+    #[arg(long, env = "LEADLINE_NATS_FLUSH", default_value = "interval")]
+    pub nats_flush: Flush,
+}

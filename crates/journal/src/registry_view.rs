@@ -1,0 +1,70 @@
+//! The configuration as it is now: a replay of REGISTRY that never ends.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{Registry, RegistryFact};
+use runtime::Platform;
+use tokio::sync::watch;
+
+use crate::{Journal, JournalError, Logged as _};
+
+/// The most facts that are added before readers see them.
+const BATCH: usize = 1_000;
+
+/// The configuration, kept up to date. Clones share it.
+#[derive(Debug, Clone)]
+pub struct RegistryView {
+    latest: watch::Receiver<Arc<Registry>>,
+}
+
+impl RegistryView {
+    /// Reads all of REGISTRY, then follows it until the drain.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn follow(journal: &Journal, platform: &Platform) -> Result<Self, JournalError> {
+        let known = journal.last_sequence(RegistryFact::STREAM).await?;
+        let (publish, latest) = watch::channel(Arc::new(Registry::default()));
+        let mut facts = journal.replay::<RegistryFact>(1);
+        platform.drain.spawn("registry view", async move {
+            let mut registry = Registry::default();
+            loop {
+                let batch = facts.next_batch(BATCH).await;
+                if batch.is_empty() {
+                    return;
+                }
+                for entry in batch {
+                    registry.apply(entry.sequence, &entry.value);
+                }
+                publish.send_replace(Arc::new(registry.clone()));
+            }
+        });
+        let mut view = Self { latest };
+        let _ = view.latest.wait_for(|registry| registry.sequence() >= known).await;
+        Ok(view)
+    }
+
+    /// The configuration now.
+    pub fn snapshot(&self) -> Arc<Registry> {
+        Arc::clone(&self.latest.borrow())
+    }
+
+    /// Waits until the configuration contains the fact at this sequence; the configuration then, or `None` if it does
+    /// not come in time.
+    pub async fn at_least(&self, sequence: u64, within: Duration) -> Option<Arc<Registry>> {
+        let mut latest = self.latest.clone();
+        let reached = latest.wait_for(|registry| registry.sequence() >= sequence);
+        let registry = tokio::time::timeout(within, reached).await.ok()?.ok()?;
+        Some(Arc::clone(&registry))
+    }
+
+    /// Waits until the configuration is another than `seen`.
+    pub async fn changed_since(&self, seen: u64) -> Arc<Registry> {
+        let mut latest = self.latest.clone();
+        match latest.wait_for(|registry| registry.sequence() > seen).await {
+            Ok(registry) => Arc::clone(&registry),
+            // The view has ended with the process's drain; there will be no news.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Reading a stream from any place: in order, without gaps, without acknowledgements, for one reader.
+
+use std::{collections::VecDeque, marker::PhantomData, time::Duration};
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use futures::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+use runtime::trace::TraceContext;
+
+use crate::{
+    Journal, JournalError, Logged,
+    feed::{EXPIRES, HEARTBEAT, RECOVERY_PAUSE, timestamp},
+    headers,
+};
+
+/// How many messages are asked for at once.
+const FETCH: usize = 2_000;
+/// How long the broker keeps the consumer of a reader that is gone.
+const CONSUMER_LIFETIME: Duration = Duration::from_secs(30);
+
+/// A fact and where it is in its stream.
+#[derive(Debug, Clone)]
+pub struct Entry<T> {
+    /// The fact.
+    pub value: T,
+    /// Its place.
+    pub sequence: u64,
+    /// How many messages are behind it.
+    pub pending: u64,
+    /// The trace that it belongs to.
+    pub trace: TraceContext,
+    /// When the broker took it.
+    pub published_at: Timestamp,
+}
+
+/// A stream from some place on, to its end and beyond.
+pub struct Replay<T> {
+    journal: Journal,
+    next_sequence: u64,
+    consumer_sequence: u64,
+    messages: Option<pull::Stream>,
+    healthy: bool,
+    read_ahead: VecDeque<Entry<T>>,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> std::fmt::Debug for Replay<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replay").field("next_sequence", &self.next_sequence).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// The facts of a stream from this sequence on (1 is the first).
+    pub fn replay<T: Logged>(&self, from: u64) -> Replay<T> {
+        Replay {
+            journal: self.clone(),
+            next_sequence: from.max(1),
+            consumer_sequence: 0,
+            messages: None,
+            healthy: true,
+            read_ahead: VecDeque::new(),
+            value: PhantomData,
+        }
+    }
+}
+
+impl<T: Logged> Replay<T> {
+    /// The next facts: waits for one, then takes those that are there already, at most `most` of them. Empty once the
+    /// drain has begun. Safe to cancel.
+    pub async fn next_batch(&mut self, most: usize) -> Vec<Entry<T>> {
+        let drain = self.journal.drain().clone();
+        tokio::select! {
+            biased;
+            () = drain.stopping() => return vec![],
+            () = self.fill(most) => {}
+        }
+        let taken = self.read_ahead.len().min(most);
+        self.read_ahead.drain(..taken).collect()
+    }
+
+    async fn fill(&mut self, most: usize) {
+        if self.read_ahead.is_empty() {
+            let entry = self.next().await;
+            self.read_ahead.push_back(entry);
+        }
+        while self.read_ahead.len() < most
+            && let Some(entry) = self.next().now_or_never()
+        {
+            self.read_ahead.push_back(entry);
+        }
+    }
+
+    async fn next(&mut self) -> Entry<T> {
+        loop {
+            let messages = match &mut self.messages {
+                Some(messages) => messages,
+                None => match self.open().await {
+                    Ok(messages) => self.messages.insert(messages),
+                    Err(error) => {
+                        self.recover(&error.chain()).await;
+                        continue;
+                    }
+                },
+            };
+            match messages.next().await {
+                Some(Ok(raw)) => match self.read(&raw) {
+                    Ok(Some(entry)) => return entry,
+                    Ok(None) => {}
+                    Err(why) => self.recover(why).await,
+                },
+                Some(Err(error)) => self.recover(&error.to_string()).await,
+                None => self.recover("the stream of messages ended").await,
+            }
+        }
+    }
+
+    /// `Ok(None)`: not readable, passed over. `Err`: something is missing before it.
+    fn read(&mut self, raw: &async_nats::jetstream::Message) -> Result<Option<Entry<T>>, &'static str> {
+        let info = raw.info().map_err(|_| "a message came that is not the broker's")?;
+        if info.consumer_sequence != self.consumer_sequence + 1 {
+            return Err("a message is missing");
+        }
+        self.consumer_sequence += 1;
+        self.next_sequence = info.stream_sequence + 1;
+        self.healthy = true;
+        match T::decode(raw.payload.clone()) {
+            Ok(value) => Ok(Some(Entry {
+                value,
+                sequence: info.stream_sequence,
+                pending: info.pending,
+                trace: headers::carried_by(raw.headers.as_ref()),
+                published_at: timestamp(info.published.unix_timestamp_nanos()),
+            })),
+            Err(error) => {
+                let (stream, sequence) = (T::STREAM.as_str(), info.stream_sequence);
+                tracing::error!(stream, sequence, %error, "a fact cannot be read; it is passed over");
+                Ok(None)
+            }
+        }
+    }
+
+    async fn recover(&mut self, why: &str) {
+        if self.healthy {
+            tracing::warn!(stream = T::STREAM.as_str(), why, "a replay broke; going on where it was");
+        }
+        self.healthy = false;
+        self.messages = None;
+        tokio::time::sleep(RECOVERY_PAUSE).await;
+    }
+
+    async fn open(&mut self) -> Result<pull::Stream, JournalError> {
+        let asked = "replay a stream";
+        let config = pull::Config {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next_sequence },
+            ack_policy: AckPolicy::None,
+            inactive_threshold: CONSUMER_LIFETIME,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let context = self.journal.context();
+        let consumer: PullConsumer = context
+            .create_consumer_on_stream(config, T::STREAM.as_str())
+            .await
+            .map_err(|e| JournalError::unavailable(asked, e))?;
+        self.consumer_sequence = 0;
+        let stream = consumer.stream().max_messages_per_batch(FETCH).heartbeat(HEARTBEAT).expires(EXPIRES);
+        stream.messages().await.map_err(|e| JournalError::unavailable(asked, e))
+    }
+}

@@ -1,0 +1,131 @@
+//! The streams: what each holds, for how long, and how to find out how far it goes.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{
+    Context,
+    stream::{Config, RetentionPolicy, StorageType},
+};
+use domain::{DeliveryFact, LeadEvent, NoticeFact, RegistryFact};
+use wire::Record;
+
+use crate::{Journal, JournalError, options::NatsOptions};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long leads, deliveries and notices are kept.
+const KEPT: Duration = DAY.saturating_mul(90);
+/// Lanes with parked work that may drain at once; the broker's own default is 1,000.
+const MOST_PARKED_CONSUMERS: i32 = 100_000;
+/// Unreadable messages that are kept for a person to look at.
+const MOST_POISON: i64 = 100_000;
+
+/// The streams of Leadline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamName {
+    /// Lead events with their payload.
+    Leads,
+    /// Configuration facts.
+    Registry,
+    /// Facts about deliveries.
+    Deliveries,
+    /// Retries that wait for their time, and those whose time has come.
+    Timers,
+    /// Work that its lane cannot take now.
+    Parked,
+    /// What people were told.
+    Notices,
+    /// Messages that nobody can read.
+    Poison,
+}
+
+impl StreamName {
+    const ALL: [Self; 7] =
+        [Self::Leads, Self::Registry, Self::Deliveries, Self::Timers, Self::Parked, Self::Notices, Self::Poison];
+
+    /// Its name on the broker.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Leads => "LEADS",
+            Self::Registry => "REGISTRY",
+            Self::Deliveries => "DELIVERIES",
+            Self::Timers => "TIMERS",
+            Self::Parked => "PARKED",
+            Self::Notices => "NOTICES",
+            Self::Poison => "POISON",
+        }
+    }
+
+    fn config(self, options: &NatsOptions) -> Config {
+        let own = match self {
+            Self::Leads => Config { max_age: KEPT, allow_direct: true, ..on(&["lead.>"]) },
+            Self::Registry => on(&["registry.>"]),
+            Self::Deliveries => Config { max_age: KEPT, ..on(&["delivery.>"]) },
+            Self::Timers => Config {
+                retention: RetentionPolicy::WorkQueue,
+                allow_message_schedules: true,
+                ..on(&["timer.>", "due.>"])
+            },
+            Self::Parked => Config {
+                retention: RetentionPolicy::WorkQueue,
+                max_consumers: MOST_PARKED_CONSUMERS,
+                ..on(&["parked.>"])
+            },
+            Self::Notices => Config { max_age: KEPT, ..on(&["notice.>"]) },
+            Self::Poison => Config { max_messages: MOST_POISON, ..on(&["poison.>"]) },
+        };
+        Config {
+            name: self.as_str().into(),
+            storage: StorageType::File,
+            num_replicas: options.replicas.into(),
+            duplicate_window: options.dedup_window,
+            allow_atomic_publish: true,
+            ..own
+        }
+    }
+}
+
+fn on(subjects: &[&str]) -> Config {
+    Config { subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(), ..Config::default() }
+}
+
+/// A fact that has a stream of its own.
+pub trait Logged: Record {
+    /// The stream.
+    const STREAM: StreamName;
+}
+
+impl Logged for LeadEvent {
+    const STREAM: StreamName = StreamName::Leads;
+}
+impl Logged for RegistryFact {
+    const STREAM: StreamName = StreamName::Registry;
+}
+impl Logged for DeliveryFact {
+    const STREAM: StreamName = StreamName::Deliveries;
+}
+impl Logged for NoticeFact {
+    const STREAM: StreamName = StreamName::Notices;
+}
+
+/// Makes the streams that are missing and brings the others up to date; several processes may do so at once.
+pub(crate) async fn set_up(context: &Context, options: &NatsOptions) -> Result<(), JournalError> {
+    for stream in StreamName::ALL {
+        context
+            .create_or_update_stream(stream.config(options))
+            .await
+            .map_err(|e| JournalError::refused("set up its streams", e))?;
+    }
+    Ok(())
+}
+
+impl Journal {
+    /// The sequence of the last message of a stream; 0: it has never had one.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn last_sequence(&self, stream: StreamName) -> Result<u64, JournalError> {
+        let asked = "tell how far a stream goes";
+        let stream = self.context().get_stream(stream.as_str()).await;
+        Ok(stream.map_err(|e| JournalError::unavailable(asked, e))?.cached_info().state.last_sequence)
+    }
+}

@@ -1,0 +1,58 @@
+//! The names of subjects. Every id that goes into one is subject-safe by its type.
+
+use domain::{DeliveryFact, DeliveryId, DestinationId, LeadEvent, NoticeFact, RegistryFact};
+
+/// Everything that asks the sender to do something.
+pub(crate) const TODO: &str = "delivery.todo.>";
+/// Everything that tells what was done.
+pub(crate) const LOG: &str = "delivery.log.>";
+/// Every timer that has fired.
+pub(crate) const DUE: &str = "due.>";
+/// Everything that is parked.
+pub(crate) const PARKED: &str = "parked.>";
+
+pub(crate) fn lead(event: &LeadEvent) -> String {
+    format!("lead.{}.{}", event.account, event.interface)
+}
+
+pub(crate) fn registry(fact: &RegistryFact) -> String {
+    let (account, kind, id) = fact.change.entity();
+    format!("registry.{account}.{}.{id}", kind.as_str())
+}
+
+pub(crate) fn delivery(fact: &DeliveryFact) -> String {
+    let kind = match fact {
+        DeliveryFact::Requested(_) | DeliveryFact::RetryRequested(_) => "todo",
+        DeliveryFact::AttemptStarted(_)
+        | DeliveryFact::Attempted(_)
+        | DeliveryFact::Held(_)
+        | DeliveryFact::Abandoned(_) => "log",
+    };
+    let reference = fact.reference();
+    format!("delivery.{kind}.{}.{}", reference.account, reference.destination)
+}
+
+pub(crate) fn notice(fact: &NoticeFact) -> String {
+    format!("notice.{}", fact.account())
+}
+
+pub(crate) fn timer(destination: &DestinationId, delivery: DeliveryId) -> String {
+    format!("timer.{destination}.{delivery}")
+}
+
+pub(crate) fn due(destination: &DestinationId, delivery: DeliveryId) -> String {
+    format!("due.{destination}.{delivery}")
+}
+
+pub(crate) fn parked(destination: &DestinationId) -> String {
+    format!("parked.{destination}")
+}
+
+/// The destination that a subject of [`PARKED`] names.
+pub(crate) fn parked_for(subject: &str) -> Option<DestinationId> {
+    DestinationId::parse(subject.strip_prefix("parked.")?).ok()
+}
+
+pub(crate) fn poison(stream: &str) -> String {
+    format!("poison.{stream}")
+}

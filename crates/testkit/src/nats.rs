@@ -1,0 +1,167 @@
+//! A nats-server with JetStream, private to one test: own port, own directory, killed on drop.
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::Child,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{child, free_port, wait};
+
+/// Generous: a start takes about 100 ms on an idle machine.
+const START_DEADLINE: Duration = Duration::from_secs(20);
+/// Where the path of the binary may be given.
+const BINARY_VARIABLE: &str = "LEADLINE_NATS_SERVER";
+
+/// A running broker. It may be killed and restarted, on the same port and data, while tests hold connections to it.
+#[derive(Debug)]
+pub struct NatsServer {
+    port: u16,
+    dir: TempDir,
+    child: Mutex<Option<Child>>,
+}
+
+impl NatsServer {
+    /// Starts a broker and returns once its JetStream answers.
+    ///
+    /// # Panics
+    /// When there is no binary or it does not come up; the message has the broker's log.
+    pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// Like [`start`](Self::start), with more lines for the `jetstream` block of its configuration, for instance
+    /// `sync_interval: always`.
+    pub async fn start_with(jetstream: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("leadline-nats-").tempdir().expect("a temporary directory");
+        let server = Self { port: free_port(), dir, child: Mutex::new(None) };
+        let configuration = format!(
+            "listen: \"127.0.0.1:{}\"\njetstream {{\n  store_dir: {:?}\n  {jetstream}\n}}\n",
+            server.port,
+            server.dir.path().join("data"),
+        );
+        fs::write(server.configuration(), configuration).expect("the broker's configuration is written");
+        server.restart().await;
+        server
+    }
+
+    /// `nats://127.0.0.1:<port>`.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The port, which stays the same over restarts.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A plain client.
+    ///
+    /// # Panics
+    /// When the broker does not answer.
+    pub async fn client(&self) -> async_nats::Client {
+        async_nats::connect(self.url()).await.expect("the private broker accepts a connection")
+    }
+
+    /// SIGKILL: nothing is flushed, connections break. Without effect on a broker that is down.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.child().take() {
+            child::kill(&mut child);
+        }
+    }
+
+    /// Brings the broker (back) on the same port and data, killing it first when it runs.
+    ///
+    /// # Panics
+    /// Like [`start`](Self::start).
+    pub async fn restart(&self) {
+        self.kill();
+        let binary = find_binary();
+        let log =
+            File::options().create(true).append(true).open(self.log_file()).expect("the broker's log is writable");
+        let mut command = child::bound_to_us(&binary);
+        command.arg("-c").arg(self.configuration());
+        command.stdin(std::process::Stdio::null());
+        command.stderr(log.try_clone().expect("the broker's log can be shared")).stdout(log);
+        let child = child::start(command).unwrap_or_else(|error| panic!("{} did not start: {error}", binary.display()));
+        *self.child() = Some(child);
+        if let Err(seen) = wait::attempt(START_DEADLINE, || self.answers()).await {
+            panic!("{} did not come up: {seen}; its log:\n{}", binary.display(), self.log());
+        }
+    }
+
+    /// What the broker has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    async fn answers(&self) -> Result<(), String> {
+        let client = async_nats::connect(self.url()).await.map_err(|error| error.to_string())?;
+        async_nats::jetstream::new(client).query_account().await.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.dir.path().join("nats.conf")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.dir.path().join("nats.log")
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The environment's choice, else `PATH`, else where `tools/bring-nats` puts it.
+fn find_binary() -> PathBuf {
+    if let Some(given) = std::env::var_os(BINARY_VARIABLE) {
+        return given.into();
+    }
+    let brought = child::workspace().join(".tools/bin/nats-server");
+    child::find_on_path("nats-server").or_else(|| brought.is_file().then_some(brought)).unwrap_or_else(|| {
+        panic!("no nats-server: run tools/bring-nats, or say in {BINARY_VARIABLE} where one is");
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use async_nats::jetstream::{self, stream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn facts_survive_a_kill_and_a_restart_on_the_same_port() {
+        let server = NatsServer::start_with("sync_interval: always").await;
+        let jetstream = jetstream::new(server.client().await);
+        let config = stream::Config { name: "S".into(), subjects: vec!["s".into()], ..Default::default() };
+        jetstream.create_stream(config).await.unwrap();
+        jetstream.publish("s", "one".into()).await.unwrap().await.unwrap();
+
+        let url = server.url();
+        server.kill();
+        assert!(async_nats::connect(&url).await.is_err());
+        server.restart().await;
+
+        assert_eq!(server.url(), url);
+        let jetstream = jetstream::new(server.client().await);
+        let mut stream = jetstream.get_stream("S").await.unwrap();
+        assert_eq!(stream.info().await.unwrap().state.messages, 1);
+    }
+
+    #[tokio::test]
+    async fn two_servers_are_private() {
+        let (one, two) = tokio::join!(NatsServer::start(), NatsServer::start());
+        assert_ne!(one.port(), two.port());
+    }
+}

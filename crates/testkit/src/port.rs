@@ -1,0 +1,46 @@
+//! Ports for servers that have to come back on the same port.
+//!
+//! They are taken from below the range from which the system hands out ports of outgoing connections, so that no such
+//! connection can take the port of a server while that server is down on purpose.
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    sync::atomic::{AtomicU16, Ordering},
+};
+
+const LOWEST: u16 = 11_000;
+/// Linux hands out ports from 32768 on (`net.ipv4.ip_local_port_range`).
+const HIGHEST: u16 = 32_000;
+const COUNT: u16 = HIGHEST - LOWEST;
+/// How far apart two test processes with neighbouring ids begin their search.
+const STRIDE: u32 = 97;
+
+/// A loopback TCP port on which nothing listens. The same process is not given a port twice before the range is used
+/// up; other processes begin their search elsewhere.
+///
+/// # Panics
+/// When no port of the range is free.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id().wrapping_mul(STRIDE) % u32::from(COUNT);
+    for _ in 0..COUNT {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = LOWEST + ((start + step) % u32::from(COUNT)) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no loopback port between {LOWEST} and {HIGHEST} is free; end the servers that hold them");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_free_and_different() {
+        let (one, two) = (free_port(), free_port());
+        assert_ne!(one, two);
+        TcpListener::bind((Ipv4Addr::LOCALHOST, one)).unwrap();
+    }
+}

@@ -1,0 +1,126 @@
+//! Waiting for a condition instead of sleeping: polled often, bounded by a deadline, and explained when it fails.
+
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+/// How long a condition rests between two looks.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What one look at a condition says: it holds (with a value), or not yet (with what was seen instead).
+pub trait Look {
+    /// What the condition yields once it holds.
+    type Value;
+
+    /// `Err` describes what was seen, for the message of a wait that fails.
+    fn settle(self) -> Result<Self::Value, String>;
+}
+
+impl Look for bool {
+    type Value = ();
+
+    fn settle(self) -> Result<(), String> {
+        if self { Ok(()) } else { Err("false".into()) }
+    }
+}
+
+impl<T> Look for Option<T> {
+    type Value = T;
+
+    fn settle(self) -> Result<T, String> {
+        self.ok_or_else(|| "None".into())
+    }
+}
+
+impl<T, E: Debug> Look for Result<T, E> {
+    type Value = T;
+
+    fn settle(self) -> Result<T, String> {
+        self.map_err(|seen| format!("{seen:#?}"))
+    }
+}
+
+/// Looks at `condition` until it holds and returns its value. `what` completes the sentence "waited for ...".
+///
+/// # Panics
+/// When `deadline` passes first; the message says what was awaited, for how long and what the last look saw. A look
+/// that itself takes longer than what is left of the deadline is given up.
+pub async fn until<L: Look>(what: &str, deadline: Duration, condition: impl AsyncFnMut() -> L) -> L::Value {
+    match attempt(deadline, condition).await {
+        Ok(value) => value,
+        Err(seen) => panic!("waited {deadline:?} for {what}; last seen: {seen}"),
+    }
+}
+
+/// Looks at `value` until it equals `expected`.
+///
+/// # Panics
+/// Like [`until`].
+pub async fn until_eq<T: PartialEq + Debug>(
+    what: &str,
+    deadline: Duration,
+    expected: T,
+    mut value: impl AsyncFnMut() -> T,
+) {
+    until(what, deadline, async || {
+        let seen = value().await;
+        if seen == expected { Ok(()) } else { Err(Difference(format!("{seen:?} instead of {expected:?}"))) }
+    })
+    .await;
+}
+
+/// Like [`until`], but for a caller that wants to explain the failure itself: `Err` is what the last look saw.
+pub async fn attempt<L: Look>(deadline: Duration, mut condition: impl AsyncFnMut() -> L) -> Result<L::Value, String> {
+    let end = Instant::now() + deadline;
+    let mut seen = String::from("nothing, the first look did not return");
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match tokio::time::timeout(left, condition()).await.map(Look::settle) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(now)) => seen = now,
+            Err(_) => return Err(seen),
+        }
+        if Instant::now() >= end {
+            return Err(seen);
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// A text that is shown as it is, without quotes, as what a look saw.
+struct Difference(String);
+
+impl Debug for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn returns_the_value_of_a_condition_that_comes_true() {
+        let mut looks = 0;
+        let value = until("the third look", Duration::from_secs(5), async || {
+            looks += 1;
+            (looks == 3).then_some(looks)
+        })
+        .await;
+        assert_eq!(value, 3);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "for a two; last seen: 1 instead of 2")]
+    async fn says_what_was_awaited_and_what_was_seen() {
+        until_eq("a two", Duration::from_millis(20), 2, async || 1).await;
+    }
+
+    #[tokio::test]
+    async fn gives_up_a_look_that_hangs() {
+        let seen = attempt(Duration::from_millis(20), async || std::future::pending::<bool>().await).await;
+        assert_eq!(seen, Err("nothing, the first look did not return".into()));
+    }
+}
