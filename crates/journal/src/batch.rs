@@ -55,7 +55,7 @@ async fn run(context: Context, mut inbox: mpsc::Receiver<Order>, drain: Drain) {
             taken = inbox.recv_many(&mut orders, LARGEST) => if taken == 0 { return },
             () = drain.stopping(), if !inbox.is_closed() => inbox.close(),
         }
-        store(&context, orders.drain(..).collect()).await;
+        store(&context, std::mem::replace(&mut orders, Vec::with_capacity(LARGEST))).await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! The journal against a real broker.
 
+#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+
 use std::{sync::Arc, time::Duration};
 
 use domain::{

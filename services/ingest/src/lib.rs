@@ -1,1 +1,40 @@
+//! Taking lead events in: over HTTP and gRPC, checked against the registry, stored before the answer.
+//!
+//! [`body`] reads what came over HTTP, [`publisher`] is the one way into the journal for both protocols, [`http`] and
+//! [`grpc`] are its doors. Guarantee: a publisher who was told yes need never ask again. Whoever was told that nothing
+//! was stored, or was told nothing, can repeat the call with the same event id; it is stored once.
 
+mod body;
+mod grpc;
+mod http;
+mod publisher;
+
+use journal::{Journal, RegistryView};
+use runtime::{Platform, Service};
+
+/// What ingest can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// The largest event, in bytes; the broker's own limit is 1 MiB
+    #[arg(long, env = "LEADLINE_MAX_EVENT", default_value_t = 256 * 1024, value_name = "BYTES",
+          value_parser = clap::value_parser!(u64).range(1..=900 * 1024))]
+    pub max_event: u64,
+    /// The largest HTTP request with many events, in bytes
+    #[arg(long, env = "LEADLINE_MAX_REQUEST", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
+    pub max_request: u64,
+}
+
+/// Starts ingest.
+///
+/// # Errors
+/// When the configuration cannot be read from the broker.
+pub async fn start(options: &Options, platform: &Platform, journal: &Journal) -> anyhow::Result<Service> {
+    let latch = platform.readiness.latch("ingest");
+    let registry = RegistryView::follow(journal, platform).await?;
+    let publisher = publisher::Publisher::new(journal.clone(), registry);
+    let (max_event, max_request) = (usize::try_from(options.max_event)?, usize::try_from(options.max_request)?);
+    latch.ready();
+    Ok(Service::new("ingest")
+        .with_http(http::routes(publisher.clone(), max_event, max_request))
+        .with_grpc(grpc::service(publisher, max_event)))
+}

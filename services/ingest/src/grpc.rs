@@ -1,0 +1,103 @@
+//! `leadline.v1.IngestService`.
+
+use std::pin::Pin;
+
+use futures::{Stream, StreamExt as _};
+use runtime::trace::{TRACEPARENT, TRACESTATE, TraceContext};
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+use wire::{
+    api::{
+        PublishLeadRequest, PublishLeadResponse, PublishLeadsResult, PublishRefused,
+        ingest_service_server::{IngestService, IngestServiceServer},
+        publish_leads_result::Result as Outcome,
+    },
+    publish::{Publish, PublishError},
+    status,
+};
+
+use crate::publisher::Publisher;
+
+/// How many events of one stream are under way at once.
+const IN_FLIGHT: usize = 512;
+
+struct Door {
+    publisher: Publisher,
+    max_event: usize,
+}
+
+pub(crate) fn service(publisher: Publisher, max_event: usize) -> IngestServiceServer<impl IngestService> {
+    IngestServiceServer::new(Door { publisher, max_event })
+}
+
+type Results = Pin<Box<dyn Stream<Item = Result<PublishLeadsResult, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl IngestService for Door {
+    async fn publish_lead(
+        &self,
+        request: Request<PublishLeadRequest>,
+    ) -> Result<Response<PublishLeadResponse>, Status> {
+        let caller = caller(request.metadata());
+        let answer = publish(&self.publisher, request.into_inner(), self.max_event, caller.as_ref()).await;
+        answer.map(Response::new).map_err(|error| status::publish_error(&error))
+    }
+
+    type PublishLeadsStream = Results;
+
+    async fn publish_leads(
+        &self,
+        request: Request<Streaming<PublishLeadRequest>>,
+    ) -> Result<Response<Results>, Status> {
+        let caller = caller(request.metadata());
+        let (publisher, max_event) = (self.publisher.clone(), self.max_event);
+        let numbered = futures::stream::iter(0..).zip(request.into_inner());
+        let results = numbered.map(move |(index, request)| {
+            let (publisher, caller) = (publisher.clone(), caller.clone());
+            async move {
+                let answer = publish(&publisher, request?, max_event, caller.as_ref()).await;
+                Ok(PublishLeadsResult { index, result: Some(outcome(answer)) })
+            }
+        });
+        Ok(Response::new(Box::pin(results.buffer_unordered(IN_FLIGHT))))
+    }
+}
+
+async fn publish(
+    publisher: &Publisher,
+    request: PublishLeadRequest,
+    max_event: usize,
+    caller: Option<&TraceContext>,
+) -> Result<PublishLeadResponse, PublishError> {
+    let invalid = |problem: String| Err(PublishError::invalid("payload", problem));
+    if request.payload.len() > max_event {
+        return invalid(format!("has {} bytes, and {max_event} is the limit", request.payload.len()));
+    }
+    if !request.payload.is_empty()
+        && let Err(error) = serde_json::from_slice::<&serde_json::value::RawValue>(&request.payload)
+    {
+        return invalid(format!("is no JSON: {error}"));
+    }
+    let event = publisher.check(Publish::try_from(request)?).await?;
+    let published = publisher.store(event, caller).await?;
+    Ok(PublishLeadResponse {
+        event_id: published.event_id.to_string(),
+        lead_id: published.lead.to_string(),
+        duplicate: published.duplicate,
+    })
+}
+
+fn outcome(answer: Result<PublishLeadResponse, PublishError>) -> Outcome {
+    match answer {
+        Ok(published) => Outcome::Published(published),
+        Err(error) => Outcome::Refused(PublishRefused {
+            code: status::publish_error(&error).code().into(),
+            field: error.field().unwrap_or_default().to_owned(),
+            message: error.to_string(),
+        }),
+    }
+}
+
+fn caller(metadata: &MetadataMap) -> Option<TraceContext> {
+    let text = |name| metadata.get(name).and_then(|value| value.to_str().ok());
+    TraceContext::from_headers(text(TRACEPARENT), text(TRACESTATE))
+}

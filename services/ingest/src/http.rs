@@ -1,0 +1,148 @@
+//! `POST /v1/leads`.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use bytes::Bytes;
+use domain::LeadEvent;
+use futures::future::join_all;
+use runtime::trace::{TRACEPARENT, TRACESTATE, TraceContext};
+use serde_json::{Value, json};
+use wire::publish::{Publish, PublishError};
+
+use crate::{
+    body::{self, Body},
+    publisher::{Published, Publisher},
+};
+
+/// When to ask again while the broker is away, in seconds.
+const RETRY_AFTER: &str = "1";
+
+struct Door {
+    publisher: Publisher,
+    max_event: usize,
+    max_request: usize,
+}
+
+pub(crate) fn routes(publisher: Publisher, max_event: usize, max_request: usize) -> Router {
+    let door = Arc::new(Door { publisher, max_event, max_request });
+    Router::new()
+        .route("/v1/leads", post(publish).fallback(other_method))
+        .layer(DefaultBodyLimit::max(max_request))
+        .with_state(door)
+}
+
+async fn other_method() -> Response {
+    let error = json!({"error": {"message": "send lead events to /v1/leads with POST"}});
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], Json(error)).into_response()
+}
+
+async fn publish(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let headers = request.headers().clone();
+    let body = match Bytes::from_request(request, &()).await {
+        Ok(body) => body,
+        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let problem = format!("the request has more than {} bytes", door.max_request);
+            return refused(StatusCode::PAYLOAD_TOO_LARGE, &PublishError::invalid("body", problem));
+        }
+        Err(rejection) => return refused(rejection.status(), &PublishError::invalid("body", rejection.body_text())),
+    };
+    let caller = caller(&headers);
+    match body::read(&body, is_ndjson(&headers), door.max_event) {
+        Ok(Body::One(publish)) => one(&door.publisher, publish, caller.as_ref()).await,
+        Ok(Body::Many(events)) => many(&door.publisher, events, caller.as_ref()).await,
+        Err(error) if body.trim_ascii().len() > door.max_event => refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+    }
+}
+
+fn caller(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    TraceContext::from_headers(text(TRACEPARENT), text(TRACESTATE))
+}
+
+fn is_ndjson(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    ["application/x-ndjson", "application/ndjson", "application/jsonl"]
+        .iter()
+        .any(|known| media_type.eq_ignore_ascii_case(known))
+}
+
+async fn one(publisher: &Publisher, publish: Publish, caller: Option<&TraceContext>) -> Response {
+    let event = match publisher.check(publish).await {
+        Ok(event) => event,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+    };
+    let event_id = event.event_id.clone();
+    match publisher.store(event, caller).await {
+        Ok(published) => (StatusCode::ACCEPTED, Json(shown(&published))).into_response(),
+        // With the id that it would have had, a publisher who named none can repeat the call too.
+        Err(error) => {
+            let answer = json!({"error": shown_error(&error), "event_id": event_id.as_str()});
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], Json(answer)).into_response()
+        }
+    }
+}
+
+/// All or none as far as mistakes go: if one event is wrong, none is stored.
+async fn many(
+    publisher: &Publisher,
+    events: Vec<Result<Publish, PublishError>>,
+    caller: Option<&TraceContext>,
+) -> Response {
+    let checks = events.into_iter().map(async |event| publisher.check(event?).await);
+    let checked: Vec<Result<LeadEvent, PublishError>> = join_all(checks).await;
+    if checked.iter().any(Result::is_err) {
+        let wrong = checked.iter().enumerate().filter_map(|(index, event)| {
+            let mut error = shown_error(event.as_ref().err()?);
+            error["index"] = index.into();
+            Some(error)
+        });
+        let errors: Vec<Value> = wrong.collect();
+        let message = format!("{} of the events are wrong, so none was stored", errors.len());
+        let answer = json!({"error": {"message": message}, "errors": errors});
+        return (StatusCode::BAD_REQUEST, Json(answer)).into_response();
+    }
+    let stores = checked.into_iter().flatten().map(async |event| {
+        let event_id = event.event_id.clone();
+        publisher.store(event, caller).await.map_err(|error| (event_id, error))
+    });
+    let results = join_all(stores).await;
+    let complete = results.iter().all(Result::is_ok);
+    let shown = results.iter().map(|result| match result {
+        Ok(published) => shown(published),
+        Err((event_id, error)) => json!({"error": shown_error(error), "event_id": event_id.as_str()}),
+    });
+    let answer = Json(json!({"results": shown.collect::<Vec<_>>()}));
+    if complete {
+        (StatusCode::ACCEPTED, answer).into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], answer).into_response()
+    }
+}
+
+fn shown(published: &Published) -> Value {
+    json!({
+        "event_id": published.event_id.as_str(),
+        "lead_id": published.lead.as_str(),
+        "duplicate": published.duplicate,
+    })
+}
+
+fn shown_error(error: &PublishError) -> Value {
+    match error.field() {
+        Some(field) => json!({"field": field, "message": error.to_string()}),
+        None => json!({"message": error.to_string()}),
+    }
+}
+
+fn refused(status: StatusCode, error: &PublishError) -> Response {
+    (status, Json(json!({"error": shown_error(error)}))).into_response()
+}
