@@ -11,4 +11,4 @@ pub use facts::{
     AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryRequested,
     FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
 };
-pub use state::{Delivery, DeliveryStatus, IllegalHistory};
+pub use state::{Delivery, DeliveryStatus, IllegalHistory, LastAttempt, Position};

@@ -100,6 +100,14 @@ impl AttemptOutcome {
         }
     }
 
+    /// How long the receiver asks to be left alone: `Retry-After` on 429 or 503.
+    pub const fn asks_to_pause(&self) -> Option<Duration> {
+        match self {
+            Self::Response { status: 429 | 503, retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// What is shown as the webhook's response: the excerpt, or the error in words.
     pub fn webhook_response(&self) -> &str {
         match self {

@@ -34,7 +34,9 @@ pub(crate) const EXPIRES: Duration = Duration::from_secs(20);
 /// How many messages are asked for at once.
 const FETCH: usize = 200;
 /// How much of a feed may be handed out and not acknowledged, over all processes.
-const IN_HAND: i64 = 4_096;
+const IN_HAND: i64 = 20_000;
+
+const ASKED: &str = "hand out messages";
 
 /// Who keeps a consumer alive.
 #[derive(Debug, Clone, Copy)]
@@ -171,7 +173,13 @@ impl<T: Record> Feed<T> {
     }
 
     async fn open(&self) -> Result<pull::Stream, JournalError> {
-        let asked = "hand out messages";
+        let consumer = self.consumer().await?;
+        let stream = consumer.stream().max_messages_per_batch(FETCH).heartbeat(HEARTBEAT).expires(EXPIRES);
+        stream.messages().await.map_err(|e| JournalError::unavailable(ASKED, e))
+    }
+
+    /// Makes the consumer unless it is there.
+    pub(crate) async fn consumer(&self) -> Result<PullConsumer, JournalError> {
         let (durable_name, inactive_threshold) = match self.spec.lifetime {
             Lifetime::Durable => (Some(self.spec.name.clone()), Duration::ZERO),
             Lifetime::UnusedFor(time) => (None, time),
@@ -187,15 +195,13 @@ impl<T: Record> Feed<T> {
             ..pull::Config::default()
         };
         let context = self.journal.context();
-        let consumer: PullConsumer = context
+        context
             .create_consumer_on_stream(config, self.spec.stream.as_str())
             .await
-            .map_err(|e| JournalError::unavailable(asked, e))?;
-        let stream = consumer.stream().max_messages_per_batch(FETCH).heartbeat(HEARTBEAT).expires(EXPIRES);
-        stream.messages().await.map_err(|e| JournalError::unavailable(asked, e))
+            .map_err(|e| JournalError::unavailable(ASKED, e))
     }
 
-    async fn read(&self, raw: async_nats::jetstream::Message) -> Option<Message<T>> {
+    pub(crate) async fn read(&self, raw: async_nats::jetstream::Message) -> Option<Message<T>> {
         let Ok(info) = raw.info() else {
             // The broker's own status messages never get here; whatever it is, it cannot be acknowledged either.
             tracing::error!(feed = self.spec.name, "a message came that is not the broker's; passed over");

@@ -29,6 +29,7 @@ pub use connect::Journal;
 pub use error::JournalError;
 pub use feed::{ACK_WAIT, Feed, Message};
 pub use options::{Flush, NatsOptions};
+pub use parking::ParkedLane;
 pub use registry_view::RegistryView;
 pub use replay::{Entry, Replay};
 pub use streams::{Logged, StreamName};

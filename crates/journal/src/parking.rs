@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::consumer::PullConsumer;
 use domain::{DestinationId, Work};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 use runtime::trace::TraceContext;
 use wire::Record as _;
 
 use crate::{
-    Feed, Journal, JournalError, StreamName,
+    ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
     append::Outgoing,
     feed::{FeedSpec, Lifetime},
     subjects,
@@ -18,6 +19,13 @@ use crate::{
 const PARKED_IN_HAND: i64 = 256;
 /// How long the consumer of a lane outlives its last reader.
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(60);
+
+/// The parked work of one lane.
+#[derive(Debug)]
+pub struct ParkedLane {
+    feed: Feed<Work>,
+    consumer: Option<PullConsumer>,
+}
 
 impl Journal {
     /// Sets work aside for its lane.
@@ -45,14 +53,50 @@ impl Journal {
         Ok(lanes)
     }
 
-    /// The parked work of one lane, shared with every other process that drains it.
-    pub fn parked_feed(&self, destination: &DestinationId) -> Feed<Work> {
-        self.feed(FeedSpec {
+    /// The parked work of one lane, shared with every other process that takes from it.
+    pub fn parked_lane(&self, destination: &DestinationId) -> ParkedLane {
+        let spec = FeedSpec {
             stream: StreamName::Parked,
             name: format!("lane-{destination}"),
             filter: subjects::parked(destination),
             in_hand: PARKED_IN_HAND,
             lifetime: Lifetime::UnusedFor(CONSUMER_LIFETIME),
-        })
+        };
+        ParkedLane { feed: self.feed(spec), consumer: None }
+    }
+}
+
+impl ParkedLane {
+    /// Takes what is there now, at most `most`; each has to be acknowledged like the message of a feed. Empty: nothing
+    /// is left that another process has not taken.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn take(&mut self, most: usize) -> Result<Vec<Message<Work>>, JournalError> {
+        let consumer = match &self.consumer {
+            Some(consumer) => consumer,
+            None => self.consumer.insert(self.feed.consumer().await?),
+        };
+        let taken = Self::fetch(&self.feed, consumer, most).await;
+        if taken.is_err() {
+            // It may have been removed for want of use; the next call makes it anew.
+            self.consumer = None;
+        }
+        taken
+    }
+
+    async fn fetch(
+        feed: &Feed<Work>,
+        consumer: &PullConsumer,
+        most: usize,
+    ) -> Result<Vec<Message<Work>>, JournalError> {
+        let asked = "hand out parked work";
+        let batch = consumer.fetch().max_messages(most).expires(ANSWER_DEADLINE).messages().await;
+        let mut batch = batch.map_err(|e| JournalError::unavailable(asked, e))?;
+        let mut taken = vec![];
+        while let Some(raw) = batch.next().await {
+            taken.extend(feed.read(raw.map_err(|e| JournalError::unavailable(asked, e))?).await);
+        }
+        Ok(taken)
     }
 }

@@ -61,10 +61,11 @@ impl RegistryView {
     /// Waits until the configuration is another than `seen`.
     pub async fn changed_since(&self, seen: u64) -> Arc<Registry> {
         let mut latest = self.latest.clone();
-        match latest.wait_for(|registry| registry.sequence() > seen).await {
-            Ok(registry) => Arc::clone(&registry),
+        let changed = latest.wait_for(|registry| registry.sequence() > seen).await;
+        match changed.ok().map(|registry| Arc::clone(&registry)) {
+            Some(registry) => registry,
             // The view has ended with the process's drain; there will be no news.
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -156,9 +156,11 @@ async fn parked_work_is_listed_by_lane_and_handed_out_once_acknowledged() {
         journal.park(&work(id), &TraceContext::fresh()).await.unwrap();
     }
     assert_eq!(journal.parked().await.unwrap(), [(destination(), 2)]);
-    let mut parked = journal.parked_feed(&destination());
-    for id in ["a", "b"] {
-        let message = soon(parked.next()).await;
+    let mut parked = journal.parked_lane(&destination());
+    let first = parked.take(1).await.unwrap();
+    let second = parked.take(10).await.unwrap();
+    assert!(parked.take(10).await.unwrap().is_empty(), "what one has taken is not given to another");
+    for (message, id) in first.iter().chain(&second).zip(["a", "b"]) {
         assert_eq!(message.value, work(id));
         message.ack().await;
     }

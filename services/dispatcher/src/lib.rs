@@ -1,1 +1,78 @@
+//! Routing lead events to destinations, and getting them there.
+//!
+//! * [`router`] turns each lead event into one `DeliveryRequested` fact for each destination that wants it
+//! * [`sender`] takes facts that ask for an attempt and timers that fired, and hands them to [`lane`]s
+//! * a [`lane`] decides when: so many requests at a time for its destination, the rest parked in the broker
+//! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
+//! * [`request`], [`client`], [`guard`], [`outcome`] and [`payloads`] are what an attempt is made of
+//!
+//! Guarantee: each of these steps can be repeated. A process that dies leaves its messages unacknowledged, and another
+//! one does the step again.
 
+mod attempt;
+mod client;
+mod guard;
+mod lane;
+mod outcome;
+mod payloads;
+mod request;
+mod router;
+mod sender;
+
+use std::{path::PathBuf, sync::Arc};
+
+use crypto::MasterKey;
+use ipnet::IpNet;
+use journal::{Journal, RegistryView};
+use runtime::{Platform, Service};
+
+/// What the dispatcher can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Networks that destinations may be in although they are not public, e.g. 127.0.0.0/8,10.1.0.0/16
+    #[arg(long, env = "LEADLINE_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
+    pub allow_network: Vec<IpNet>,
+    /// File with certificates (PEM) of authorities to trust besides the public ones
+    #[arg(long, env = "LEADLINE_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// How many bytes of recent payloads to keep in memory
+    #[arg(long, env = "LEADLINE_PAYLOAD_CACHE", default_value_t = 64 * 1024 * 1024, value_name = "BYTES")]
+    pub payload_cache: u64,
+}
+
+/// What the parts of the sender share.
+struct Shared {
+    platform: Platform,
+    journal: Journal,
+    registry: RegistryView,
+    payloads: payloads::Payloads,
+    client: client::Client,
+    key: MasterKey,
+    known: attempt::Known,
+}
+
+/// Starts the dispatcher.
+///
+/// # Errors
+/// When the configuration cannot be read from the broker, or the certificates cannot be read.
+pub async fn start(
+    options: &Options,
+    key: MasterKey,
+    platform: &Platform,
+    journal: &Journal,
+) -> anyhow::Result<Service> {
+    let latch = platform.readiness.latch("dispatcher");
+    let shared = Arc::new(Shared {
+        platform: platform.clone(),
+        journal: journal.clone(),
+        registry: RegistryView::follow(journal, platform).await?,
+        payloads: payloads::Payloads::new(options.payload_cache),
+        client: client::Client::new(guard::Guard::new(options.allow_network.clone()), options.ca_file.as_deref())?,
+        key,
+        known: attempt::Known::default(),
+    });
+    platform.drain.spawn("router", router::run(Arc::clone(&shared)));
+    sender::start(&shared);
+    latch.ready();
+    Ok(Service::new("dispatcher"))
+}

@@ -177,6 +177,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// What a sealed secret is bound to, so that it cannot be moved to another token.
+    pub fn belongs_to(account: &AccountId, id: &TokenId) -> String {
+        format!("{account}/{id}")
+    }
+
     /// The secrets that sign at this time, the newest first.
     pub fn valid_secrets(&self, now: Timestamp) -> impl Iterator<Item = &TokenSecret> {
         self.secrets.iter().filter(move |secret| secret.expires_at.is_none_or(|end| now < end))

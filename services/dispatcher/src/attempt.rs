@@ -1,0 +1,240 @@
+//! One attempt, and what follows from it: timer, fact, acknowledgement, in this order. Whatever the process dies
+//! between is done again, and has the same result.
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use domain::{
+    AttemptId, AttemptOutcome, DeliveryFact, DeliveryId, ErrorKind,
+    delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason},
+    registry::Destination,
+};
+use jiff::Timestamp;
+use journal::{JournalError, Message};
+use moka::sync::Cache;
+use runtime::trace::TraceContext;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{Instrument as _, Span, info_span};
+use uuid::Uuid;
+
+use crate::{Shared, lane::Job, request};
+
+/// How often the broker is told that an attempt is still being made; well below [`journal::ACK_WAIT`].
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// From when on an attempt that is being made is shown to people.
+const VISIBLE_AFTER: Duration = Duration::from_secs(1);
+/// The pause before an effect is tried again that the broker did not take. It is tried until the process ends: the
+/// attempt has been made, and forgetting it would repeat it.
+const EFFECT_PAUSE: Duration = Duration::from_millis(500);
+/// When work comes back that could not be done for want of the broker.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How many attempts are remembered, and for how long, to recognise one that was asked for twice.
+const REMEMBERED: u64 = 200_000;
+const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+
+/// What an attempt means for its lane.
+#[derive(Debug, Default)]
+pub(crate) struct Ended {
+    /// The receiver asked to be left alone for so long.
+    pub(crate) pause: Option<Duration>,
+}
+
+/// What became of work that was not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SetAside {
+    /// It waits in the broker.
+    Parked,
+    /// It has ended, or comes again.
+    Gone,
+}
+
+/// Attempts that this process is making or has made lately. A timer that fired twice, or a message that came again
+/// because its acknowledgement was lost, does not repeat them.
+#[derive(Debug)]
+pub(crate) struct Known {
+    attempts: Cache<Key, Progress>,
+}
+
+type Key = (DeliveryId, u32, u32);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    UnderWay,
+    Done,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { attempts: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build() }
+    }
+}
+
+/// Makes an attempt and performs what follows.
+pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job: Job) -> Ended {
+    let key = (job.work.reference.delivery, job.work.round, job.work.attempt);
+    let known = shared.known.attempts.entry(key).or_insert(Progress::UnderWay);
+    if !known.is_fresh() {
+        // One under way acknowledges for both.
+        if known.into_value() == Progress::Done {
+            job.message.ack().await;
+        }
+        return Ended::default();
+    }
+    let done = while_alive(&job.message, make_once(&shared, &destination, &job)).await;
+    match done {
+        Ok(ended) => {
+            shared.known.attempts.insert(key, Progress::Done);
+            job.message.ack().await;
+            ended
+        }
+        Err(error) => {
+            tracing::warn!(error = error.chain(), "an attempt could not begin; trying again");
+            shared.known.attempts.invalidate(&key);
+            job.message.retry_later(AGAIN).await;
+            Ended::default()
+        }
+    }
+}
+
+/// `Err`: nothing was sent.
+async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Result<Ended, JournalError> {
+    let reference = &job.work.reference;
+    let Some(payload) = shared.payloads.get(&shared.journal, reference.lead_sequence).await? else {
+        let gone = delivery::abandon(&job.work, FailureReason::PayloadGone, Timestamp::now());
+        perform(shared, vec![Effect::Append(gone)], &job.message.trace).await;
+        return Ok(Ended::default());
+    };
+    let (span, trace) = TraceContext::enter(Some(&job.message.trace), || attempt_span(job));
+    let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
+    let (started_at, clock) = (Timestamp::now(), Instant::now());
+    let registry = shared.registry.snapshot();
+    let outcome = match request::make(&job.work, destination, &registry, &shared.key, payload, started_at, &trace) {
+        Ok(request) => {
+            let posting = shared.client.post(&request, destination.timeout).instrument(span.clone());
+            let posting = pin!(posting);
+            tokio::select! {
+                outcome = posting => outcome,
+                never = announce(shared, job, attempt_id, started_at, &trace) => match never {},
+            }
+        }
+        Err(error) => AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: error.to_string() },
+    };
+    record(&span, &outcome);
+    let ended = Ended { pause: outcome.asks_to_pause() };
+    let execution = Execution {
+        attempt_id,
+        started_at,
+        duration: clock.elapsed(),
+        request: request::line(destination),
+        outcome,
+        redelivered: job.message.delivered > 1,
+    };
+    let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
+    perform(shared, effects, &trace).instrument(span).await;
+    Ok(ended)
+}
+
+fn attempt_span(job: &Job) -> Span {
+    let reference = &job.work.reference;
+    info_span!(
+        "attempt",
+        otel.kind = "client",
+        otel.status_code = tracing::field::Empty,
+        http.response.status_code = tracing::field::Empty,
+        error.r#type = tracing::field::Empty,
+        delivery = %reference.delivery,
+        destination = %reference.destination,
+        event_id = %reference.event_id,
+        attempt = job.work.attempt,
+    )
+}
+
+fn record(span: &Span, outcome: &AttemptOutcome) {
+    span.record("http.response.status_code", outcome.status_code());
+    if let Some(kind) = outcome.error_kind() {
+        span.record("error.type", kind.as_str());
+    }
+    if !outcome.is_success() {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// Lets people see an attempt that lasts long. If the broker is away nobody sees it, and nothing is lost.
+async fn announce(
+    shared: &Shared,
+    job: &Job,
+    attempt_id: AttemptId,
+    at: Timestamp,
+    trace: &TraceContext,
+) -> Infallible {
+    sleep(VISIBLE_AFTER).await;
+    let started = DeliveryFact::AttemptStarted(AttemptStarted {
+        reference: Arc::clone(&job.work.reference),
+        attempt_id,
+        attempt: job.work.attempt,
+        round: job.work.round,
+        at,
+    });
+    if let Err(error) = shared.journal.append_delivery(&started, trace).await {
+        tracing::debug!(error = error.chain(), "a long attempt could not be announced");
+    }
+    std::future::pending().await
+}
+
+/// The work waits until its lane can take it.
+pub(crate) async fn park(shared: Arc<Shared>, job: Job) -> SetAside {
+    match shared.journal.park(&job.work, &job.message.trace).await {
+        Ok(()) => {
+            job.message.ack().await;
+            SetAside::Parked
+        }
+        Err(error) => {
+            tracing::warn!(error = error.chain(), "work could not be parked; trying again");
+            job.message.retry_later(AGAIN).await;
+            SetAside::Gone
+        }
+    }
+}
+
+/// The work waits until a person enables its destination again.
+pub(crate) async fn hold(shared: Arc<Shared>, job: Job, reason: HoldReason) -> SetAside {
+    let (fact, held) = delivery::hold(&job.work, reason, Timestamp::now());
+    while_alive(&job.message, perform(&shared, vec![Effect::Append(fact)], &job.message.trace)).await;
+    park(shared, Job { work: held, message: job.message }).await
+}
+
+/// The work will never be done.
+pub(crate) async fn abandon(shared: Arc<Shared>, job: Job, reason: FailureReason) -> SetAside {
+    let fact = delivery::abandon(&job.work, reason, Timestamp::now());
+    while_alive(&job.message, perform(&shared, vec![Effect::Append(fact)], &job.message.trace)).await;
+    job.message.ack().await;
+    SetAside::Gone
+}
+
+/// Keeps the broker from giving the message to somebody else meanwhile.
+async fn while_alive<T>(message: &Message<()>, doing: impl Future<Output = T>) -> T {
+    let mut doing = pin!(doing);
+    loop {
+        match timeout(KEEP_ALIVE, &mut doing).await {
+            Ok(done) => return done,
+            Err(_) => message.progress().await,
+        }
+    }
+}
+
+/// The one place where effects happen.
+async fn perform(shared: &Shared, effects: Vec<Effect>, trace: &TraceContext) {
+    for effect in effects {
+        while let Err(error) = perform_one(shared, &effect, trace).await {
+            tracing::warn!(error = error.chain(), "what followed an attempt could not be stored yet; trying again");
+            sleep(EFFECT_PAUSE).await;
+        }
+    }
+}
+
+async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> Result<(), JournalError> {
+    match effect {
+        Effect::SetTimer { work, at } => shared.journal.schedule(work, *at, trace).await,
+        Effect::CancelTimer { destination, delivery } => shared.journal.cancel_timer(destination, *delivery).await,
+        Effect::Append(fact) => shared.journal.append_delivery(fact, trace).await.map(drop),
+    }
+}

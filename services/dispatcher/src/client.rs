@@ -1,0 +1,142 @@
+//! The HTTP client: no redirects, no proxies, guarded addresses, bounded answers.
+
+use std::{error::Error, fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use domain::{AttemptOutcome, ErrorKind};
+use reqwest::{
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy,
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use url::{Host, Url};
+
+use crate::{guard::Guard, outcome, request::Request};
+
+/// How long an idle connection is kept for the next request.
+const IDLE: Duration = Duration::from_secs(30);
+/// How much of an answer's body is read. Reading short bodies to their end lets the connection be used again.
+const MOST_READ: usize = 16 * 1024;
+
+/// Makes requests to destinations.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    guard: Arc<Guard>,
+}
+
+/// The host name does not resolve.
+#[derive(Debug, thiserror::Error)]
+#[error("the host name {host} does not resolve")]
+pub(crate) struct Unresolvable {
+    host: String,
+    #[source]
+    source: Option<io::Error>,
+}
+
+impl Client {
+    pub(crate) fn new(guard: Guard, ca_file: Option<&Path>) -> anyhow::Result<Self> {
+        let guard = Arc::new(guard);
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(ca_file)?)
+            .redirect(Policy::none())
+            .no_proxy()
+            .dns_resolver(Resolver(Arc::clone(&guard)))
+            .pool_idle_timeout(IDLE)
+            .user_agent(concat!("Leadline/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .context("the HTTP client cannot be made")?;
+        Ok(Self { http, guard })
+    }
+
+    /// Posts, and waits at most for `timeout` for the answer.
+    pub(crate) async fn post(&self, request: &Request, timeout: Duration) -> AttemptOutcome {
+        if let Some(blocked) = self.blocked_literal(&request.url) {
+            return blocked;
+        }
+        let sending = self
+            .http
+            .post(request.url.clone())
+            .headers(request.headers.clone())
+            .body(request.body.clone())
+            .timeout(timeout)
+            .send();
+        match sending.await {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                let retry_after = outcome::retry_after(response.headers());
+                AttemptOutcome::Response { status, excerpt: outcome::excerpt(&beginning(response).await), retry_after }
+            }
+            Err(error) => outcome::of_failure(&error, timeout),
+        }
+    }
+
+    /// The connector resolves names only; an address in the URL is looked at here.
+    fn blocked_literal(&self, url: &Url) -> Option<AttemptOutcome> {
+        let address = match url.host()? {
+            Host::Ipv4(address) => address.into(),
+            Host::Ipv6(address) => address.into(),
+            Host::Domain(_) => return None,
+        };
+        let blocked = self.guard.check(address).err()?;
+        Some(AttemptOutcome::NoResponse { kind: ErrorKind::Blocked, message: blocked.to_string() })
+    }
+}
+
+/// The beginning of the body. What the receiver answered is known by now, so a body that breaks off, does not end in
+/// time or never ends changes nothing.
+async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while body.len() < MOST_READ
+        && let Ok(Some(chunk)) = response.chunk().await
+    {
+        body.extend_from_slice(&chunk[..chunk.len().min(MOST_READ - body.len())]);
+    }
+    body
+}
+
+fn tls(ca_file: Option<&Path>) -> anyhow::Result<ClientConfig> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(file) = ca_file {
+        let pem = fs::read(file).with_context(|| format!("--ca-file: {} cannot be read", file.display()))?;
+        let bad = || format!("--ca-file: {} is no file of certificates in PEM", file.display());
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            roots.add(certificate.with_context(bad)?).with_context(bad)?;
+        }
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let mut config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Resolves names with the system's resolver and leaves only addresses that may be called.
+struct Resolver(Arc<Guard>);
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = Arc::clone(&self.0);
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found = tokio::net::lookup_host((host.as_str(), 0)).await;
+            let found: Vec<SocketAddr> =
+                found.map_err(|e| Unresolvable { host: host.clone(), source: Some(e) })?.collect();
+            let mut blocked = None;
+            let check = |address: &SocketAddr| guard.check(address.ip()).map_err(|e| blocked = Some(e)).is_ok();
+            let allowed: Vec<_> = found.into_iter().filter(check).collect();
+            match (allowed.is_empty(), blocked) {
+                (false, _) => Ok(Box::new(allowed.into_iter()) as Addrs),
+                (true, Some(blocked)) => Err(Box::new(blocked) as Box<dyn Error + Send + Sync>),
+                (true, None) => Err(Box::new(Unresolvable { host, source: None }) as _),
+            }
+        })
+    }
+}
+
+/// A body that can be sent again and again without a copy.
+pub(crate) type Body = Bytes;

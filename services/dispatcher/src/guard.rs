@@ -1,0 +1,144 @@
+//! Which addresses may be called: public ones, and those that the operator allows.
+//!
+//! Looked at twice: a host name's addresses when it is resolved for the very connection that follows, and an address
+//! literal in the URL before the request. Forms of IPv6 that carry an IPv4 address are judged by that address.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+/// Networks that are not the public internet (IANA special-purpose address registries, RFC 6890 and its updates).
+const NOT_PUBLIC: [&str; 24] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    "::/96",
+    "100::/64",
+    "2001::/23",
+    "2001:db8::/32",
+    "3fff::/20",
+    "5f00::/16",
+    "fc00::/7",
+    "fe80::/9",
+    "ff00::/8",
+];
+
+/// Says which addresses may be called.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    refused: Vec<IpNet>,
+    allowed: Vec<IpNet>,
+}
+
+/// An address that may not be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the address {0} is not public, and the operator has not allowed it (--allow-network)")]
+pub(crate) struct Blocked(pub(crate) IpAddr);
+
+impl Guard {
+    pub(crate) fn new(allowed: Vec<IpNet>) -> Self {
+        Self { refused: NOT_PUBLIC.iter().filter_map(|network| network.parse().ok()).collect(), allowed }
+    }
+
+    /// Whether an address may be called.
+    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Blocked> {
+        let meant = meant(address);
+        let within = |networks: &[IpNet], address| networks.iter().any(|network| network.contains(&address));
+        if within(&self.allowed, address) || within(&self.allowed, meant) {
+            return Ok(());
+        }
+        if within(&self.refused, address) || within(&self.refused, meant) { Err(Blocked(address)) } else { Ok(()) }
+    }
+}
+
+/// The IPv4 address that an IPv6 address carries, else the address itself.
+fn meant(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    carried(v6).map_or(address, IpAddr::V4)
+}
+
+fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+    let s = v6.segments();
+    let v4 = |high: u16, low: u16| Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
+    match s {
+        // Mapped (RFC 4291), translated (RFC 2765) and NAT64 with the well-known or the local prefix (RFC 6052, 8215).
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => v4(high, low),
+        // 6to4 (RFC 3056).
+        [0x2002, high, low, ..] => v4(high, low),
+        // ISATAP (RFC 5214).
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] => v4(high, low),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_network_of_the_list_is_one() {
+        assert_eq!(Guard::new(vec![]).refused.len(), NOT_PUBLIC.len());
+    }
+
+    #[test]
+    fn private_addresses_are_blocked_in_every_form() {
+        let guard = Guard::new(vec![]);
+        for address in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "169.254.169.254",
+            "192.168.0.1",
+            "172.31.255.255",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fec0::1",
+            "fd00::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "::10.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::a00:1",
+            "2002:7f00:1::",
+            "2002:a9fe:a9fe::1",
+            "2001:db8::1",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+            "fe80::5efe:a00:1",
+            "2606:4700::5efe:a00:1",
+        ] {
+            assert!(guard.check(address.parse().unwrap()).is_err(), "{address}");
+        }
+        for address in ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"] {
+            assert!(guard.check(address.parse().unwrap()).is_ok(), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_the_operator_allows_is_allowed_in_every_form() {
+        let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        for address in ["127.0.0.1", "::ffff:127.0.0.1"] {
+            assert!(guard.check(address.parse().unwrap()).is_ok(), "{address}");
+        }
+        for address in ["10.0.0.1", "::1"] {
+            assert!(guard.check(address.parse().unwrap()).is_err(), "{address}");
+        }
+    }
+}

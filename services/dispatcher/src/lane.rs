@@ -1,0 +1,307 @@
+//! One lane for each destination: so many requests at a time, whatever the other lanes do.
+//!
+//! Work that the lane cannot start within [`PATIENCE`] is parked in the broker and acknowledged, so that a slow
+//! destination holds neither memory nor unacknowledged messages. While something is parked, everything new is parked
+//! behind it. A lane of a disabled destination holds its work, one of a deleted destination abandons it.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use domain::{
+    DestinationId, Work,
+    delivery::{FailureReason, HoldReason},
+    registry::Destination,
+};
+use journal::{JournalError, Message, ParkedLane};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    Shared,
+    attempt::{self, Ended},
+    sender::Lanes,
+};
+
+/// How long work waits for its lane before it is parked; well below the time in which it has to be acknowledged.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How much work waits in memory for one lane.
+const MOST_WAITING: usize = 256;
+/// The most parked work that is taken at once.
+const MOST_DRAWN: usize = 100;
+/// When to try again to draw after the broker did not answer.
+const DRAW_AGAIN: Duration = Duration::from_secs(1);
+/// How long a lane stays open with nothing to do.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// An attempt that is to be made, and the message that asks for it.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) work: Work,
+    pub(crate) message: Message<()>,
+}
+
+impl Job {
+    pub(crate) fn new(message: Message<Work>) -> Self {
+        let work = message.value.clone();
+        Self { work, message: message.map(drop) }
+    }
+}
+
+/// What a lane is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Do(Box<Job>),
+    LookForParked,
+}
+
+/// What may be done with work now.
+enum State {
+    Open(Arc<Destination>),
+    Disabled,
+    Gone,
+}
+
+type Drawn = (ParkedLane, Result<Vec<Message<Work>>, JournalError>);
+
+pub(crate) struct Lane {
+    shared: Arc<Shared>,
+    lanes: Arc<Lanes>,
+    destination: DestinationId,
+    inbox: mpsc::Receiver<Order>,
+    waiting: VecDeque<(Instant, Job)>,
+    running: JoinSet<Ended>,
+    set_aside: JoinSet<attempt::SetAside>,
+    drawing: JoinSet<Drawn>,
+    parked: Option<ParkedLane>,
+    backlog: bool,
+    paused_until: Option<Instant>,
+    draw_again_at: Option<Instant>,
+    closed: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        lanes: Arc<Lanes>,
+        destination: DestinationId,
+        inbox: mpsc::Receiver<Order>,
+    ) -> Self {
+        Self {
+            parked: Some(shared.journal.parked_lane(&destination)),
+            shared,
+            lanes,
+            destination,
+            inbox,
+            waiting: VecDeque::new(),
+            running: JoinSet::new(),
+            set_aside: JoinSet::new(),
+            drawing: JoinSet::new(),
+            backlog: false,
+            paused_until: None,
+            draw_again_at: None,
+            closed: false,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let drain = self.shared.platform.drain.clone();
+        loop {
+            let state = self.state();
+            let seen = self.shared.registry.snapshot().sequence();
+            self.start_what_can_start(&state);
+            let held = matches!(state, State::Disabled) && self.backlog;
+            let idle = self.is_idle() && !held;
+            if idle && self.closed {
+                return;
+            }
+            let wake_at = self.wake_at(idle);
+            tokio::select! {
+                order = self.inbox.recv(), if !self.closed => match order {
+                    Some(Order::Do(job)) => self.take(*job, &state),
+                    Some(Order::LookForParked) => self.backlog = true,
+                    None => self.closed = true,
+                },
+                Some(ended) = self.running.join_next() => self.ended(ended),
+                // What was parked just now may have come too late for the draw that found nothing.
+                Some(ended) = self.set_aside.join_next() => {
+                    self.backlog |= matches!(ended, Ok(attempt::SetAside::Parked));
+                }
+                Some(drawn) = self.drawing.join_next() => self.drawn(drawn, &state),
+                _ = self.shared.registry.changed_since(seen), if held => {}
+                () = sleep_until(wake_at) => {
+                    self.park_the_impatient();
+                    if idle && self.lanes.close(&self.destination, &mut self.inbox).await {
+                        return;
+                    }
+                }
+                () = drain.stopping() => return self.finish().await,
+            }
+        }
+    }
+
+    fn state(&self) -> State {
+        match self.shared.registry.snapshot().destination(&self.destination) {
+            Some(destination) if destination.enabled => State::Open(Arc::clone(destination)),
+            Some(_) => State::Disabled,
+            None => State::Gone,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let nothing_under_way = self.running.is_empty() && self.set_aside.is_empty() && self.drawing.is_empty();
+        nothing_under_way && self.waiting.is_empty() && !self.backlog
+    }
+
+    /// When to look again although nothing has happened.
+    fn wake_at(&self, idle: bool) -> Instant {
+        let now = Instant::now();
+        let longest = now + IDLE;
+        if idle {
+            return longest;
+        }
+        let patience = self.waiting.front().map(|(since, _)| *since + PATIENCE);
+        let times = [patience, self.paused_until, self.draw_again_at];
+        times.into_iter().flatten().filter(|at| *at > now).chain([longest]).min().unwrap_or(longest)
+    }
+
+    /// Takes new work: it runs, waits, or is set aside.
+    fn take(&mut self, job: Job, state: &State) {
+        match state {
+            State::Open(_) if self.backlog || self.waiting.len() >= MOST_WAITING => self.park(job),
+            State::Open(_) => self.waiting.push_back((Instant::now(), job)),
+            State::Disabled => self.hold(job),
+            State::Gone => self.abandon(job),
+        }
+    }
+
+    fn start_what_can_start(&mut self, state: &State) {
+        self.forget_past_times();
+        if !matches!(state, State::Open(_)) {
+            for (_, job) in std::mem::take(&mut self.waiting) {
+                self.take(job, state);
+            }
+        }
+        let room = self.room(state);
+        if let State::Open(destination) = state {
+            let starting = self.waiting.len().min(room);
+            for (_, job) in self.waiting.drain(..starting) {
+                self.running.spawn(attempt::make(Arc::clone(&self.shared), Arc::clone(destination), job));
+            }
+        }
+        self.draw(state);
+        self.park_the_impatient();
+    }
+
+    fn forget_past_times(&mut self) {
+        let now = Instant::now();
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+        self.draw_again_at = self.draw_again_at.filter(|at| *at > now);
+    }
+
+    /// How many more may run now.
+    fn room(&self, state: &State) -> usize {
+        match state {
+            State::Open(_) if self.paused_until.is_some() => 0,
+            State::Open(destination) => (destination.concurrency as usize).saturating_sub(self.running.len()),
+            State::Gone => MOST_DRAWN,
+            State::Disabled => 0,
+        }
+    }
+
+    /// Takes parked work once a good part of the lane is free for it.
+    fn draw(&mut self, state: &State) {
+        let room = self.room(state);
+        let worthwhile = self.running.is_empty() || room >= self.running.len();
+        if !self.backlog || !self.waiting.is_empty() || room == 0 || !worthwhile || self.draw_again_at.is_some() {
+            return;
+        }
+        if let Some(mut parked) = self.parked.take() {
+            self.drawing.spawn(async move {
+                let taken = parked.take(room.min(MOST_DRAWN)).await;
+                (parked, taken)
+            });
+        }
+    }
+
+    fn drawn(&mut self, drawn: Result<Drawn, JoinError>, state: &State) {
+        let Ok((parked, taken)) = drawn else {
+            tracing::error!(destination = %self.destination, "drawing parked work panicked");
+            self.parked = Some(self.shared.journal.parked_lane(&self.destination));
+            return;
+        };
+        self.parked = Some(parked);
+        match taken {
+            Ok(messages) => {
+                self.backlog = !messages.is_empty();
+                for message in messages {
+                    match state {
+                        State::Gone => self.abandon(Job::new(message)),
+                        // If the destination was disabled just now, the next round holds them.
+                        _ => self.waiting.push_back((Instant::now(), Job::new(message))),
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::debug!(error = error.chain(), destination = %self.destination, "cannot draw parked work");
+                self.draw_again_at = Some(Instant::now() + DRAW_AGAIN);
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Result<Ended, JoinError>) {
+        match ended {
+            Ok(Ended { pause: Some(pause) }) => {
+                let until = Instant::now() + pause;
+                self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
+            }
+            Ok(Ended { pause: None }) => {}
+            // Its message is not acknowledged, so the attempt is made again.
+            Err(error) => tracing::error!(%error, destination = %self.destination, "an attempt panicked"),
+        }
+    }
+
+    fn park_the_impatient(&mut self) {
+        while self.waiting.front().is_some_and(|(since, _)| since.elapsed() >= PATIENCE) {
+            if let Some((_, job)) = self.waiting.pop_front() {
+                self.park(job);
+            }
+        }
+    }
+
+    fn park(&mut self, job: Job) {
+        self.backlog = true;
+        self.set_aside.spawn(attempt::park(Arc::clone(&self.shared), job));
+    }
+
+    fn hold(&mut self, job: Job) {
+        self.backlog = true;
+        self.set_aside.spawn(attempt::hold(Arc::clone(&self.shared), job, HoldReason::Disabled));
+    }
+
+    fn abandon(&mut self, job: Job) {
+        let reason = FailureReason::DestinationDeleted;
+        self.set_aside.spawn(attempt::abandon(Arc::clone(&self.shared), job, reason));
+    }
+
+    /// What has not started goes back to the broker for another process; what has is finished.
+    async fn finish(mut self) {
+        self.inbox.close();
+        while let Some(order) = self.inbox.recv().await {
+            if let Order::Do(job) = order {
+                job.message.retry_later(Duration::ZERO).await;
+            }
+        }
+        while let Some(drawn) = self.drawing.join_next().await {
+            if let Ok((_, Ok(messages))) = drawn {
+                self.waiting.extend(messages.into_iter().map(|message| (Instant::now(), Job::new(message))));
+            }
+        }
+        for (_, job) in self.waiting {
+            job.message.retry_later(Duration::ZERO).await;
+        }
+        while self.running.join_next().await.is_some() {}
+        while self.set_aside.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,137 @@
+//! What came of a request: the one place where a failure of the transport gets its kind, and where an answer is cut to
+//! an excerpt.
+
+use std::{error::Error, io, time::Duration};
+
+use domain::{AttemptOutcome, ErrorKind};
+use http::{HeaderMap, header::RETRY_AFTER};
+use jiff::{Timestamp, fmt::rfc2822};
+
+use crate::{client::Unresolvable, guard::Blocked};
+
+/// The longest excerpt of an answer, in bytes.
+const LONGEST_EXCERPT: usize = 2_048;
+/// The longest message about a failure, in bytes.
+const LONGEST_MESSAGE: usize = 500;
+/// The longest that `Retry-After` is taken at its word.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// Why no answer came, in one of the kinds that users know.
+pub(crate) fn of_failure(error: &reqwest::Error, timeout: Duration) -> AttemptOutcome {
+    let kind = kind(error);
+    let message = match kind {
+        ErrorKind::Timeout => format!("no answer within {timeout:?}"),
+        _ => cut(innermost(error), LONGEST_MESSAGE),
+    };
+    AttemptOutcome::NoResponse { kind, message }
+}
+
+fn kind(error: &reqwest::Error) -> ErrorKind {
+    let mut reset = None;
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(kind) = telling(error) {
+            return kind;
+        }
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            // An io::Error hides the error that it wraps from the chain.
+            if let Some(kind) = io.get_ref().and_then(|inner| telling(inner)) {
+                return kind;
+            }
+            reset = reset.or_else(|| of_io(io));
+        }
+        cause = error.source();
+    }
+    if error.is_timeout() {
+        return ErrorKind::Timeout;
+    }
+    reset.unwrap_or(if error.is_connect() { ErrorKind::Connect } else { ErrorKind::Protocol })
+}
+
+/// The kind that an error tells by its type.
+fn telling(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+    if error.is::<Blocked>() {
+        return Some(ErrorKind::Blocked);
+    }
+    if error.is::<Unresolvable>() {
+        return Some(ErrorKind::Dns);
+    }
+    if error.is::<rustls::Error>() {
+        return Some(ErrorKind::Tls);
+    }
+    let hyper = error.downcast_ref::<hyper::Error>()?;
+    if hyper.is_parse() {
+        return Some(ErrorKind::Protocol);
+    }
+    (hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled()).then_some(ErrorKind::Reset)
+}
+
+fn of_io(error: &io::Error) -> Option<ErrorKind> {
+    use io::ErrorKind as Io;
+    match error.kind() {
+        Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof => Some(ErrorKind::Reset),
+        Io::TimedOut => Some(ErrorKind::Timeout),
+        Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
+            Some(ErrorKind::Connect)
+        }
+        _ => None,
+    }
+}
+
+/// What the innermost cause says: the outer ones only say that sending failed.
+fn innermost(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
+}
+
+/// The beginning of a body as text: what is no UTF-8 is replaced, what is no text left out.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST_EXCERPT)]);
+    let text = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    cut(text, LONGEST_EXCERPT)
+}
+
+fn cut(mut text: String, longest: usize) -> String {
+    text.truncate(text.floor_char_boundary(longest));
+    text
+}
+
+/// How long `Retry-After` (RFC 9110, 10.2.3) asks to wait: seconds or a date.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = rfc2822::parse(text).ok()?.timestamp();
+            Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_short_text() {
+        assert_eq!(excerpt(b"ok\0\x1b[31m\n"), "ok[31m\n");
+        assert_eq!(excerpt(b"\xff"), "\u{fffd}");
+        assert!(excerpt("ä".repeat(5_000).as_bytes()).len() <= LONGEST_EXCERPT);
+        assert!(excerpt(&[0xff; 10_000]).len() <= LONGEST_EXCERPT);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
+        let wait = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
+        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
+        assert_eq!(wait("99999999"), Some(LONGEST_WAIT));
+        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(wait("Fri, 31 Dec 2100 23:59:59 GMT"), Some(LONGEST_WAIT));
+        assert_eq!(wait("soon"), None);
+        assert_eq!(wait("-1"), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! From a lead event to its deliveries.
+//!
+//! The event is acknowledged once all of its `DeliveryRequested` facts are stored. Their ids are computed, so a repeat
+//! stores nothing twice.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{LeadEvent, LeadSequence, delivery::request, routing::destinations_for};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use journal::Message;
+use runtime::trace::TraceContext;
+use tracing::{Instrument as _, info_span};
+
+use crate::Shared;
+
+/// How many events are under way at once.
+const MOST_UNDER_WAY: usize = 512;
+/// How long to wait until this process knows the configuration that the event's publisher knew.
+const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
+/// When to look again at an event that could not be routed.
+const AGAIN: Duration = Duration::from_millis(500);
+
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut events = shared.journal.router_feed();
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            event = events.next(), if under_way.len() < MOST_UNDER_WAY => match event {
+                Some(event) => under_way.push(route(&shared, event)),
+                None => break,
+            },
+            Some(()) = under_way.next() => {}
+        }
+    }
+    while under_way.next().await.is_some() {}
+}
+
+async fn route(shared: &Shared, message: Message<LeadEvent>) {
+    let event = &message.value;
+    let Some(registry) = shared.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE).await else {
+        tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet; waiting");
+        return message.retry_later(AGAIN).await;
+    };
+    let sequence = LeadSequence(message.sequence);
+    let wanting = destinations_for(&registry, event);
+    let facts: Vec<_> = wanting.iter().map(|d| request(event, sequence, &d.id, message.published_at)).collect();
+    if facts.is_empty() {
+        return message.ack().await;
+    }
+    shared.payloads.remember(sequence, &event.payload);
+    let (span, trace) = TraceContext::enter(
+        Some(&message.trace),
+        || info_span!("route", otel.kind = "consumer", event_id = %event.event_id, deliveries = facts.len()),
+    );
+    match shared.journal.append_deliveries(&facts, &trace).instrument(span).await {
+        Ok(()) => message.ack().await,
+        Err(error) => {
+            tracing::warn!(error = error.chain(), event = %event.event_id, "an event was not routed; trying again");
+            message.retry_later(AGAIN).await;
+        }
+    }
+}
