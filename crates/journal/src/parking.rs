@@ -9,7 +9,7 @@ use runtime::trace::TraceContext;
 use wire::Record as _;
 
 use crate::{
-    ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
+    Feed, Journal, JournalError, Message, StreamName,
     append::Outgoing,
     feed::{FeedSpec, Lifetime},
     subjects,
@@ -91,7 +91,7 @@ impl ParkedLane {
         most: usize,
     ) -> Result<Vec<Message<Work>>, JournalError> {
         let asked = "hand out parked work";
-        let batch = consumer.fetch().max_messages(most).expires(ANSWER_DEADLINE).messages().await;
+        let batch = consumer.fetch().max_messages(most).messages().await;
         let mut batch = batch.map_err(|e| JournalError::unavailable(asked, e))?;
         let mut taken = vec![];
         while let Some(raw) = batch.next().await {
