@@ -1,1 +1,80 @@
+//! What people and tools ask for: the registry, leads, deliveries, and retries.
+//!
+//! * [`projector`] keeps the read model up to date, [`projection`] says what each fact means for it, [`store`] is the
+//!   read model in SQL
+//! * [`registry_service`], [`delivery_service`] and [`lead_service`] answer over gRPC
+//!
+//! Guarantee: nothing is known only here. The read model can be wiped and made again from the events.
 
+mod delivery_service;
+mod lead_service;
+mod page;
+mod projection;
+mod projector;
+mod registry_service;
+mod store;
+
+use crypto::MasterKey;
+use domain::registry::UrlRules;
+use journal::{Journal, RegistryView};
+use runtime::{Platform, Service};
+pub use store::StoreError;
+use tonic::{Request, Status};
+
+/// What query can be told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Where the read model is: sqlite:FILE?mode=rwc or postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, env = "LEADLINE_DATABASE_URL", default_value = "sqlite:leadline.db?mode=rwc", value_name = "URL")]
+    pub database_url: String,
+    /// Let destinations have plain http URLs, too
+    #[arg(long, env = "LEADLINE_ALLOW_PLAIN_HTTP")]
+    pub allow_plain_http: bool,
+}
+
+/// Starts query.
+///
+/// # Errors
+/// When the configuration cannot be read from the broker, or the database cannot be used.
+pub async fn start(
+    options: &Options,
+    key: MasterKey,
+    platform: &Platform,
+    journal: &Journal,
+) -> anyhow::Result<Service> {
+    let latch = platform.readiness.latch("query");
+    let store = store::Store::connect(&options.database_url).await?;
+    let registry = RegistryView::follow(journal, platform).await?;
+    let progress = projector::start(journal, &store, platform);
+    let rules = UrlRules { allow_plain_http: options.allow_plain_http };
+    latch.ready();
+    Ok(Service::new("query")
+        .with_grpc(registry_service::service(journal.clone(), registry.clone(), key, rules))
+        .with_grpc(delivery_service::service(journal.clone(), store.clone(), registry, progress))
+        .with_grpc(lead_service::service(store)))
+}
+
+/// Wipes the read model and makes it anew from the events; how many facts it was made of.
+///
+/// # Errors
+/// When the broker or the database fails.
+pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64> {
+    let store = store::Store::connect(&options.database_url).await?;
+    store.wipe().await?;
+    projector::catch_up(journal, &store).await
+}
+
+/// The one place where a failure of the database becomes a gRPC status; it is logged here.
+fn failed(error: StoreError) -> Status {
+    tracing::error!(error = %anyhow::Error::from(error), "a question could not be answered");
+    Status::unavailable("the read model does not answer now; ask again")
+}
+
+/// Who asks, as the caller says in the metadata `leadline-actor`.
+fn actor<T>(request: &Request<T>) -> String {
+    let said = request.metadata().get("leadline-actor").and_then(|value| value.to_str().ok());
+    said.filter(|actor| !actor.is_empty()).unwrap_or("unknown").chars().take(LONGEST_ACTOR).collect()
+}
+
+/// The longest name of a caller that is kept, in characters.
+const LONGEST_ACTOR: usize = 100;

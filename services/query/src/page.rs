@@ -1,0 +1,88 @@
+//! Pages of a list: how many entries, and after which one. The token of the next page names the last entry of this one
+//! and the filter that it belongs to.
+
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use tonic::Status;
+use wire::status::invalid;
+
+/// Entries of a page unless the caller says otherwise.
+const USUAL: u32 = 50;
+/// The most entries of a page.
+const MOST: u32 = 500;
+
+/// An entry's place in its list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub(crate) at: i64,
+    pub(crate) id: String,
+}
+
+/// What part of a list is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    size: u32,
+    pub(crate) after: Option<Place>,
+    filter: u64,
+}
+
+impl Page {
+    /// Reads size and token of a request; `filter` is whatever the list is filtered by.
+    pub(crate) fn of(size: u32, token: &str, filter: impl Hash) -> Result<Self, Status> {
+        if size > MOST {
+            return Err(invalid("page_size", format!("{size} is not from 1 to {MOST}")));
+        }
+        let mut hasher = DefaultHasher::new();
+        filter.hash(&mut hasher);
+        let filter = hasher.finish();
+        let after = if token.is_empty() { None } else { Some(read(token, filter)?) };
+        Ok(Self { size: if size == 0 { USUAL } else { size }, after, filter })
+    }
+
+    /// How many rows to read: one more than asked for, to know whether there is a next page.
+    pub(crate) fn limit(&self) -> i64 {
+        i64::from(self.size) + 1
+    }
+
+    /// Cuts the rows to the page; the token of the next one, empty if there is none.
+    pub(crate) fn cut<T>(&self, rows: &mut Vec<T>, place: impl FnOnce(&T) -> Place) -> String {
+        let size = self.size as usize;
+        if rows.len() <= size {
+            return String::new();
+        }
+        rows.truncate(size);
+        let last = rows.last().map(place);
+        serde_json::to_vec(&(last, self.filter)).map(|json| URL_SAFE_NO_PAD.encode(json)).unwrap_or_default()
+    }
+}
+
+fn read(token: &str, filter: u64) -> Result<Place, Status> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+    match bytes.and_then(|bytes| serde_json::from_slice::<(Place, u64)>(&bytes).ok()) {
+        Some((place, of)) if of == filter => Ok(place),
+        Some(_) => Err(invalid("page_token", "belongs to a list with another filter")),
+        None => Err(invalid("page_token", "is none that this server gave")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_leads_to_the_next_page_of_the_same_list_only() {
+        let page = Page::of(2, "", "filter").unwrap();
+        assert_eq!(page.limit(), 3);
+        let mut rows = vec![1, 2, 3];
+        let token = page.cut(&mut rows, |row| Place { at: i64::from(*row), id: "x".into() });
+        assert_eq!(rows, [1, 2]);
+        assert_eq!(Page::of(2, &token, "filter").unwrap().after, Some(Place { at: 2, id: "x".into() }));
+        assert!(Page::of(2, &token, "other").is_err());
+        assert!(Page::of(2, "rubbish", "filter").is_err());
+        assert!(Page::of(501, "", "filter").is_err());
+        assert_eq!(page.cut(&mut vec![1, 2], |_| unreachable!()), "");
+    }
+}

@@ -1,0 +1,151 @@
+//! What each fact means for the read model. Facts may come twice, and those of different streams in any order.
+
+use std::collections::{HashMap, HashSet};
+
+use domain::{
+    Delivery, DeliveryFact, DeliveryId, LeadEvent, NoticeFact,
+    delivery::{DeliveryAttempted, FailureReason, HoldReason, Verdict},
+};
+use journal::{Entry, Logged};
+use sqlx::{Any, Transaction};
+
+use crate::store::{StoreError, deliveries, leads, log, log::LogEntry};
+
+/// Facts that the read model is made of.
+pub(crate) trait Projected: Logged {
+    /// Writes what a batch of them means.
+    fn project(
+        transaction: &mut Transaction<'static, Any>,
+        batch: &[Entry<Self>],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl Projected for LeadEvent {
+    async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
+        let events: Vec<_> = batch.iter().map(|entry| (entry.sequence, &entry.value)).collect();
+        leads::add_events(transaction, &events).await?;
+        log::add(transaction, batch.iter().map(|entry| received(&entry.value)).collect()).await
+    }
+}
+
+fn received(event: &LeadEvent) -> LogEntry {
+    LogEntry {
+        fact: event.message_id(),
+        account: event.account.to_string(),
+        lead: event.lead.to_string(),
+        at: event.received_at,
+        entry: "received",
+        detail: format!("{} from interface {}", event.event_type, event.interface),
+        event_id: event.event_id.to_string(),
+        delivery: String::new(),
+        destination: String::new(),
+    }
+}
+
+impl Projected for NoticeFact {
+    async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
+        log::add(transaction, batch.iter().map(|entry| told(&entry.value)).collect()).await
+    }
+}
+
+fn told(fact: &NoticeFact) -> LogEntry {
+    let NoticeFact::ErrorNoticeSent(sent) = fact;
+    LogEntry {
+        fact: format!("notice/{}", fact.message_id()),
+        account: sent.account.to_string(),
+        lead: sent.lead.to_string(),
+        at: sent.at,
+        entry: "errornotice",
+        detail: format!("{:?} to {}", sent.subject, sent.recipients.join(", ")),
+        event_id: String::new(),
+        delivery: sent.delivery.to_string(),
+        destination: sent.destination.to_string(),
+    }
+}
+
+impl Projected for DeliveryFact {
+    async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
+        let ids: HashSet<DeliveryId> = batch.iter().map(|entry| entry.value.reference().delivery).collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let mut states = deliveries::load(transaction, &ids).await?;
+        for entry in batch {
+            fold(&mut states, entry);
+        }
+        deliveries::save(transaction, states.values()).await?;
+        let attempts: Vec<_> = batch.iter().filter_map(|entry| attempted(&entry.value)).collect();
+        deliveries::add_attempts(transaction, &attempts).await?;
+        log::add(transaction, batch.iter().filter_map(|entry| happened(&entry.value)).collect()).await
+    }
+}
+
+fn fold(states: &mut HashMap<DeliveryId, Delivery>, entry: &Entry<DeliveryFact>) {
+    let id = entry.value.reference().delivery;
+    let before = states.get(&id).cloned();
+    match Delivery::evolve(before, &entry.value) {
+        Ok(after) => {
+            states.insert(id, after);
+        }
+        Err(illegal) => {
+            tracing::error!(sequence = entry.sequence, error = %illegal, "a fact of DELIVERIES is passed over");
+        }
+    }
+}
+
+fn attempted(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
+    match fact {
+        DeliveryFact::Attempted(attempted) => Some(attempted),
+        _ => None,
+    }
+}
+
+/// What the lead's log says about a fact.
+fn happened(fact: &DeliveryFact) -> Option<LogEntry> {
+    let (entry, detail) = match fact {
+        DeliveryFact::Requested(_) | DeliveryFact::AttemptStarted(_) => return None,
+        DeliveryFact::RetryRequested(f) => ("resentwebhook", format!("retry {} asked for by {}", f.round, f.by)),
+        DeliveryFact::Attempted(f) => {
+            let what = match f.outcome.error_kind() {
+                Some(kind) => format!("{} ({kind}: {})", f.outcome.status_code(), f.outcome.webhook_response()),
+                None => f.outcome.status_code().to_string(),
+            };
+            let next = match f.verdict {
+                Verdict::Succeeded => "delivered".to_owned(),
+                Verdict::RetryAt(at) => format!("next attempt at {at:.0}"),
+                Verdict::Failed(reason) => format!("failed: {}", reason.as_str()),
+            };
+            ("webhook", format!("attempt {} to {}: {what}; {next}", f.attempt, f.request.url))
+        }
+        DeliveryFact::Held(f) => ("held", held(f.reason).to_owned()),
+        DeliveryFact::Abandoned(f) => ("abandoned", abandoned(f.reason).to_owned()),
+    };
+    let reference = fact.reference();
+    Some(LogEntry {
+        fact: fact.message_id(),
+        account: reference.account.to_string(),
+        lead: reference.lead.to_string(),
+        at: fact.at(),
+        entry,
+        detail,
+        event_id: reference.event_id.to_string(),
+        delivery: reference.delivery.to_string(),
+        destination: reference.destination.to_string(),
+    })
+}
+
+const fn held(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::Disabled => "waits until the destination is enabled again",
+        HoldReason::Deactivated => "waits until the destination is reactivated",
+    }
+}
+
+const fn abandoned(reason: FailureReason) -> &'static str {
+    match reason {
+        FailureReason::Exhausted => "no attempt is left",
+        FailureReason::TooOld => "it became too old",
+        FailureReason::DestinationDeleted => "the destination was deleted",
+        FailureReason::PayloadGone => "the payload is no longer stored",
+        FailureReason::Anonymised => "the lead was anonymised",
+        FailureReason::Skipped => "an operator decided not to send it",
+    }
+}

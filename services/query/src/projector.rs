@@ -1,0 +1,145 @@
+//! From the events to the read model: one loop for each stream, batch by batch.
+//!
+//! A batch is folded and written together with the checkpoint of its stream in one transaction, so each fact counts
+//! exactly once. The streams are not ordered against each other, and nothing here needs them to be.
+
+use std::time::Duration;
+
+use domain::{DeliveryFact, LeadEvent, NoticeFact};
+use journal::{Entry, Journal};
+use runtime::{Latch, Platform, trace::TraceContext};
+use tokio::sync::watch;
+use tracing::info_span;
+
+use crate::{
+    projection::Projected,
+    store::{Store, StoreError},
+};
+
+/// The most facts in one transaction.
+const BATCH: usize = 1_000;
+/// The pause after the database failed, or another process projected.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How far the projection of a stream has come in this process.
+#[derive(Debug, Clone)]
+pub(crate) struct Progress {
+    deliveries: watch::Receiver<u64>,
+}
+
+impl Progress {
+    /// Waits until the facts of DELIVERIES up to this one are in the read model; whether they are in time.
+    pub(crate) async fn reaches(&self, sequence: u64, within: Duration) -> bool {
+        let mut deliveries = self.deliveries.clone();
+        let reached = deliveries.wait_for(|projected| *projected >= sequence);
+        tokio::time::timeout(within, reached).await.is_ok_and(|reached| reached.is_ok())
+    }
+}
+
+/// Starts projecting.
+pub(crate) fn start(journal: &Journal, store: &Store, platform: &Platform) -> Progress {
+    let (publish, deliveries) = watch::channel(0);
+    spawn::<LeadEvent>("leads projector", journal, store, platform, watch::channel(0).0);
+    spawn::<NoticeFact>("notices projector", journal, store, platform, watch::channel(0).0);
+    spawn::<DeliveryFact>("deliveries projector", journal, store, platform, publish);
+    Progress { deliveries }
+}
+
+fn spawn<T: Projected>(
+    name: &'static str,
+    journal: &Journal,
+    store: &Store,
+    platform: &Platform,
+    progress: watch::Sender<u64>,
+) {
+    let latch = platform.readiness.latch(name);
+    latch.ready();
+    let (journal, store, drain) = (journal.clone(), store.clone(), platform.drain.clone());
+    platform.drain.spawn(name, async move {
+        while !drain.is_stopping() {
+            if let Err(error) = follow::<T>(&journal, &store, &latch, &progress).await {
+                let why = describe(&error);
+                tracing::warn!(stream = T::STREAM.as_str(), error = why, "the read model stands still; trying again");
+                latch.not_ready(why);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = drain.stopping() => {}
+            }
+        }
+    });
+}
+
+fn describe(error: &StoreError) -> String {
+    match error {
+        StoreError::Database(source) => format!("{error}: {source}"),
+        other => other.to_string(),
+    }
+}
+
+/// Follows a stream from its checkpoint on; returns when the drain begins or the checkpoint was moved by others.
+async fn follow<T: Projected>(
+    journal: &Journal,
+    store: &Store,
+    latch: &Latch,
+    progress: &watch::Sender<u64>,
+) -> Result<(), StoreError> {
+    let mut at = store.checkpoint(T::STREAM).await?;
+    progress.send_replace(at);
+    latch.ready();
+    let mut facts = journal.replay::<T>(at + 1);
+    loop {
+        let batch = facts.next_batch(BATCH).await;
+        let Some(last) = batch.last() else { return Ok(()) };
+        let to = last.sequence;
+        if !write(store, at, to, &batch).await? {
+            tracing::info!(stream = T::STREAM.as_str(), "the read model was moved by another process; reading again");
+            return Ok(());
+        }
+        at = to;
+        progress.send_replace(at);
+    }
+}
+
+async fn write<T: Projected>(store: &Store, from: u64, to: u64, batch: &[Entry<T>]) -> Result<bool, StoreError> {
+    let spans: Vec<_> =
+        if runtime::trace::exporting() { batch.iter().map(|entry| span::<T>(entry)).collect() } else { vec![] };
+    let Some(mut transaction) = store.advance(T::STREAM, from, to).await? else { return Ok(false) };
+    T::project(&mut transaction, batch).await?;
+    transaction.commit().await?;
+    drop(spans);
+    Ok(true)
+}
+
+fn span<T: Projected>(entry: &Entry<T>) -> tracing::Span {
+    let make = || info_span!("project", otel.kind = "consumer", stream = T::STREAM.as_str(), entry.sequence);
+    TraceContext::enter(Some(&entry.trace), make).0
+}
+
+/// Projects everything that is stored by now, then returns: for a rebuild.
+pub(crate) async fn catch_up(journal: &Journal, store: &Store) -> anyhow::Result<u64> {
+    let leads = catch_up_with::<LeadEvent>(journal, store).await?;
+    let notices = catch_up_with::<NoticeFact>(journal, store).await?;
+    Ok(leads + notices + catch_up_with::<DeliveryFact>(journal, store).await?)
+}
+
+async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow::Result<u64> {
+    let end = journal.last_sequence(T::STREAM).await?;
+    let (mut count, mut at) = (0, store.checkpoint(T::STREAM).await?);
+    let mut facts = journal.replay::<T>(at + 1);
+    while at < end {
+        let batch = facts.next_batch(BATCH).await;
+        let Some(last) = batch.last() else { anyhow::bail!("stopped before the read model was complete") };
+        let to = last.sequence;
+        if write(store, at, to, &batch).await? {
+            count += batch.len() as u64;
+            at = to;
+        } else {
+            // A running query service projects as well; whoever comes first, it is done once.
+            at = store.checkpoint(T::STREAM).await?;
+            facts = journal.replay::<T>(at + 1);
+        }
+    }
+    tracing::info!(stream = T::STREAM.as_str(), facts = count, "projected");
+    Ok(count)
+}

@@ -1,0 +1,108 @@
+//! The read model in SQL: SQLite or PostgreSQL, one set of statements.
+//!
+//! [`sql`] is what both databases need said the same way; each table has a file of its own. Rows and checkpoint are
+//! written in one transaction that begins with the checkpoint, so that a fact counts once, whoever else projects.
+
+pub(crate) mod checkpoint;
+pub(crate) mod deliveries;
+pub(crate) mod leads;
+pub(crate) mod log;
+mod sql;
+
+use std::time::Duration;
+
+use sqlx::{
+    AnyPool,
+    any::{AnyPoolOptions, install_default_drivers},
+    migrate::Migrator,
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// How many connections to the database one process uses.
+const CONNECTIONS: u32 = 8;
+/// How long a query waits for a connection.
+const ACQUIRE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The read model.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    pool: AnyPool,
+}
+
+/// What can go wrong between a service and its database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be connected to, or its tables cannot be made.
+    #[error(
+        "cannot use the database {url}; --database-url has to be sqlite:FILE?mode=rwc or postgres://USER@HOST/DATABASE"
+    )]
+    Connect {
+        /// Where it should be, without the password.
+        url: String,
+        /// What it says.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// A row has a value that no version of Leadline writes.
+    #[error("the read model holds {value:?} as {column}; leadline rebuild makes it anew from the events")]
+    Value {
+        /// The column.
+        column: &'static str,
+        /// What it holds.
+        value: String,
+    },
+}
+
+impl Store {
+    /// Connects, and brings the tables up to date.
+    pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
+        install_default_drivers();
+        let failed = |source| StoreError::Connect { url: without_password(url), source };
+        let is_sqlite = url.starts_with("sqlite:");
+        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_DEADLINE);
+        let pool = options
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if is_sqlite {
+                        // Readers do not wait for the writer. A lost write is made again from the events.
+                        sqlx::raw_sql(
+                            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;",
+                        )
+                        .execute(connection)
+                        .await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(url)
+            .await
+            .map_err(|e| failed(Box::new(e)))?;
+        MIGRATIONS.run(&pool).await.map_err(|e| failed(Box::new(e)))?;
+        Ok(Self { pool })
+    }
+}
+
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => {
+            let user = url[scheme + 3..at].split(':').next().unwrap_or_default();
+            format!("{}://{user}{}", &url[..scheme], &url[at..])
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_shows_no_password() {
+        assert_eq!(without_password("postgres://me:secret@db/leads"), "postgres://me@db/leads");
+        assert_eq!(without_password("sqlite:/data/leads.db?mode=rwc"), "sqlite:/data/leads.db?mode=rwc");
+    }
+}

@@ -1,0 +1,50 @@
+//! How far the read model has come in each stream.
+
+use journal::StreamName;
+use sqlx::{Any, Transaction};
+
+use super::{
+    Store, StoreError,
+    sql::{self, Statement},
+};
+
+/// Every table but the checkpoints.
+const TABLES: [&str; 5] = ["lead_events", "leads", "deliveries", "attempts", "lead_log"];
+
+impl Store {
+    /// The last sequence of a stream whose fact is in the read model; 0: none.
+    pub(crate) async fn checkpoint(&self, stream: StreamName) -> Result<u64, StoreError> {
+        let mut select = Statement::new("SELECT sequence FROM checkpoints WHERE stream = ");
+        select.push("?", [stream.as_str().into()]);
+        let row = select.query().fetch_one(&self.pool).await?;
+        let sequence = sql::int(&row, "sequence")?;
+        u64::try_from(sequence).map_err(|_| sql::wrong("sequence", sequence))
+    }
+
+    /// Begins a transaction that moves a checkpoint; `None` if it is no longer where it should be, because another
+    /// process projects as well, or somebody wiped the read model.
+    pub(crate) async fn advance(
+        &self,
+        stream: StreamName,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<Transaction<'static, Any>>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let (from, to) = (from.cast_signed(), to.cast_signed());
+        let mut update = Statement::new("UPDATE checkpoints SET sequence = ");
+        update.push("? WHERE stream = ? AND sequence = ?", [to.into(), stream.as_str().into(), from.into()]);
+        let moved = update.query().execute(&mut *transaction).await?;
+        Ok((moved.rows_affected() == 1).then_some(transaction))
+    }
+
+    /// Forgets everything. Whoever projects begins anew.
+    pub(crate) async fn wipe(&self) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        Statement::new("UPDATE checkpoints SET sequence = 0").query().execute(&mut *transaction).await?;
+        for table in TABLES {
+            Statement::new(format!("DELETE FROM {table}")).query().execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Small helpers for statements that both databases understand.
+
+use jiff::Timestamp;
+use sqlx::{
+    Any, AssertSqlSafe,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
+
+use super::StoreError;
+
+/// A value of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Text(String),
+    Int(i64),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<u32> for Value {
+    fn from(number: u32) -> Self {
+        Self::Int(number.into())
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(time: Timestamp) -> Self {
+        Self::Int(time.as_microsecond())
+    }
+}
+
+/// A statement that grows condition by condition.
+#[derive(Debug)]
+pub(super) struct Statement {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Statement {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), values: vec![] }
+    }
+
+    /// Adds text in which each `?` stands for one of the values.
+    pub(super) fn push(&mut self, text: &str, values: impl IntoIterator<Item = Value>) -> &mut Self {
+        let mut values = values.into_iter();
+        for part in text.split_inclusive('?') {
+            match part.strip_suffix('?') {
+                Some(before) => {
+                    self.values.extend(values.next());
+                    self.text.push_str(before);
+                    self.text.push_str(&format!("${}", self.values.len()));
+                }
+                None => self.text.push_str(part),
+            }
+        }
+        self
+    }
+
+    /// Ready to run. Its text is put together from constants; whatever comes from outside is a bound value.
+    pub(super) fn query(self) -> Query<'static, Any, AnyArguments> {
+        let query = sqlx::query(AssertSqlSafe(self.text)).persistent(false);
+        self.values.into_iter().fold(query, |query, value| match value {
+            Value::Text(text) => query.bind(text),
+            Value::Int(number) => query.bind(number),
+        })
+    }
+}
+
+/// `INSERT` of many rows into these columns, without what to do on a conflict.
+pub(super) fn insert(table: &str, columns: &[&str], rows: impl IntoIterator<Item = Vec<Value>>) -> Statement {
+    let mut statement = Statement::new(format!("INSERT INTO {table} ({}) VALUES ", columns.join(", ")));
+    let places = format!("({})", vec!["?"; columns.len()].join(", "));
+    for (index, row) in rows.into_iter().enumerate() {
+        if index > 0 {
+            statement.push(", ", []);
+        }
+        statement.push(&places, row);
+    }
+    statement
+}
+
+/// `ON CONFLICT` on a key: every other column takes the new value.
+pub(super) fn replace(key: &[&str], columns: &[&str]) -> String {
+    let others = columns.iter().filter(|column| !key.contains(column));
+    let sets: Vec<_> = others.map(|column| format!("{column} = excluded.{column}")).collect();
+    format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), sets.join(", "))
+}
+
+/// A text of a row.
+pub(super) fn text(row: &AnyRow, column: &'static str) -> Result<String, StoreError> {
+    use sqlx::Row as _;
+    Ok(row.try_get::<String, _>(column)?)
+}
+
+/// A number of a row.
+pub(super) fn int(row: &AnyRow, column: &'static str) -> Result<i64, StoreError> {
+    use sqlx::Row as _;
+    Ok(row.try_get::<i64, _>(column)?)
+}
+
+/// A small number of a row.
+pub(super) fn count(row: &AnyRow, column: &'static str) -> Result<u32, StoreError> {
+    let number = int(row, column)?;
+    u32::try_from(number).map_err(|_| wrong(column, number))
+}
+
+/// A time of a row.
+pub(super) fn time(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
+    let micros = int(row, column)?;
+    Timestamp::from_microsecond(micros).map_err(|_| wrong(column, micros))
+}
+
+/// A time of a row that may be missing.
+pub(super) fn time_or_none(row: &AnyRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+    Ok(Some(time(row, column)?).filter(|time| *time != Timestamp::UNIX_EPOCH))
+}
+
+/// A time that may be missing, as a value.
+pub(super) fn or_zero(time: Option<Timestamp>) -> Value {
+    time.unwrap_or(Timestamp::UNIX_EPOCH).into()
+}
+
+/// A text of a row that stands for something else.
+pub(super) fn parsed<T>(
+    row: &AnyRow,
+    column: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, StoreError> {
+    let value = text(row, column)?;
+    parse(&value).ok_or_else(|| wrong(column, value))
+}
+
+pub(super) fn wrong(column: &'static str, value: impl ToString) -> StoreError {
+    StoreError::Value { column, value: value.to_string() }
+}
