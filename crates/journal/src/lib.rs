@@ -16,6 +16,7 @@ mod connect;
 mod error;
 mod feed;
 mod headers;
+mod notices;
 mod options;
 mod parking;
 mod registry_view;

@@ -1,6 +1,6 @@
 //! The names of subjects. Every id that goes into one is subject-safe by its type.
 
-use domain::{DeliveryFact, DeliveryId, DestinationId, LeadEvent, NoticeFact, RegistryFact};
+use domain::{AccountId, DeliveryFact, DeliveryId, DestinationId, LeadEvent, NoticeFact, RegistryFact};
 
 /// Everything that asks the sender to do something.
 pub(crate) const TODO: &str = "delivery.todo.>";
@@ -33,7 +33,11 @@ pub(crate) fn delivery(fact: &DeliveryFact) -> String {
 }
 
 pub(crate) fn notice(fact: &NoticeFact) -> String {
-    format!("notice.{}", fact.account())
+    notices_of(fact.account())
+}
+
+pub(crate) fn notices_of(account: &AccountId) -> String {
+    format!("notice.{account}")
 }
 
 pub(crate) fn timer(destination: &DestinationId, delivery: DeliveryId) -> String {

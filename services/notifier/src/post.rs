@@ -1,0 +1,79 @@
+//! Getting a notice there.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor, transport::smtp};
+
+use crate::letter::Letter;
+
+/// How long the mail server may take for one step.
+const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a notice did not go out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PostError {
+    /// The mail server cannot take it now.
+    #[error("the mail server cannot take a mail now")]
+    Later(#[source] smtp::Error),
+    /// It will never be taken.
+    #[error("{0}")]
+    Refused(String),
+    /// The outbox cannot be written to.
+    #[error("cannot write to the outbox {folder}")]
+    Outbox {
+        /// The folder.
+        folder: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Where notices go.
+#[derive(Debug)]
+pub(crate) enum Post {
+    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+    Outbox(PathBuf),
+}
+
+impl Post {
+    pub(crate) fn new(smtp_url: Option<&str>, outbox: &Path) -> anyhow::Result<Self> {
+        match smtp_url {
+            Some(url) => {
+                // The URL may hold a password, so it is not repeated.
+                let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+                    .context("--smtp-url is no URL such as smtp://mail.example:25 or smtps://user:password@mail.example")?;
+                Ok(Self::Smtp(builder.timeout(Some(SMTP_TIMEOUT)).build()))
+            }
+            None => {
+                let failed = || format!("--outbox: the folder {} cannot be made", outbox.display());
+                fs::create_dir_all(outbox).with_context(failed)?;
+                Ok(Self::Outbox(outbox.to_owned()))
+            }
+        }
+    }
+
+    /// Returns once the mail server has taken the mail, or the file is written.
+    pub(crate) async fn send(&self, letter: &Letter) -> Result<(), PostError> {
+        let mail = letter.mail()?;
+        match self {
+            Self::Smtp(transport) => transport.send(mail).await.map(drop).map_err(|error| {
+                if error.is_permanent() { PostError::Refused(error.to_string()) } else { PostError::Later(error) }
+            }),
+            Self::Outbox(folder) => write(folder, letter, &mail.formatted())
+                .map_err(|source| PostError::Outbox { folder: folder.display().to_string(), source }),
+        }
+    }
+}
+
+/// The file is named after the notice: written twice, it is one.
+fn write(folder: &Path, letter: &Letter, mail: &[u8]) -> io::Result<()> {
+    let unfinished = folder.join(format!(".{}.part", letter.notice));
+    fs::write(&unfinished, mail)?;
+    fs::rename(unfinished, folder.join(format!("{}.eml", letter.notice)))
+}
