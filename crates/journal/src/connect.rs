@@ -9,7 +9,7 @@ use async_nats::{
 use runtime::{Drain, Latch, Platform};
 use tokio::time::Instant;
 
-use crate::{ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, streams};
+use crate::{ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, options::USUAL_URL, streams};
 
 /// The oldest broker whose schedules can be trusted.
 const OLDEST: (i64, i64, i64) = (2, 15, 1);
@@ -64,7 +64,9 @@ impl Journal {
     }
 
     async fn try_connect(options: &NatsOptions, latch: &Latch) -> Result<Context, JournalError> {
-        let url = &options.nats_url;
+        let url = options.nats_url.as_deref().unwrap_or(USUAL_URL);
+        // An error must not show what is secret in a URL.
+        let shown = || url.split(',').map(|url| url.rsplit('@').next().unwrap_or(url)).collect::<Vec<_>>().join(",");
         let latch = latch.clone();
         let mut connect = ConnectOptions::new()
             .name("leadline")
@@ -85,10 +87,10 @@ impl Journal {
         let client = connect
             .connect(servers)
             .await
-            .map_err(|e| JournalError::NotReached { url: url.clone(), source: Box::new(e) })?;
+            .map_err(|e| JournalError::NotReached { url: shown(), source: Box::new(e) })?;
         if !client.is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2) {
             let found = client.server_info().version;
-            return Err(JournalError::TooOld { url: url.clone(), found, needed: OLDEST_TEXT });
+            return Err(JournalError::TooOld { url: shown(), found, needed: OLDEST_TEXT });
         }
         let context = ContextBuilder::new()
             .timeout(ANSWER_DEADLINE)

@@ -11,12 +11,15 @@ pub enum Flush {
     EveryWrite,
 }
 
+/// Where a broker usually is.
+pub(crate) const USUAL_URL: &str = "nats://127.0.0.1:4222";
+
 /// Where the broker is, and what may be assumed of it.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NatsOptions {
-    /// URL of the NATS server, or several separated by commas
-    #[arg(long, env = "LEADLINE_NATS_URL", default_value = "nats://127.0.0.1:4222", value_name = "URL")]
-    pub nats_url: String,
+    /// URL of the NATS server, or several separated by commas [default: nats://127.0.0.1:4222; up: a server of its own]
+    #[arg(long, env = "LEADLINE_NATS_URL", value_name = "URL", hide_env_values = true)]
+    pub nats_url: Option<String>,
     /// File with NATS credentials
     #[arg(long, env = "LEADLINE_NATS_CREDS", value_name = "FILE")]
     pub nats_creds: Option<PathBuf>,

@@ -19,7 +19,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 fn options(server: &NatsServer) -> NatsOptions {
     NatsOptions {
-        nats_url: server.url(),
+        nats_url: Some(server.url()),
         nats_creds: None,
         replicas: 1,
         dedup_window: Duration::from_secs(60),

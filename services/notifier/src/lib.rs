@@ -10,7 +10,7 @@ mod letter;
 mod notifier;
 mod post;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use journal::{Journal, RegistryView};
 use runtime::{Platform, Service};
@@ -19,11 +19,11 @@ use runtime::{Platform, Service};
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
     /// Mail server: smtp://HOST:PORT, smtps://USER:PASSWORD@HOST or smtp://…?tls=required; none: mails become files
-    #[arg(long, env = "LEADLINE_SMTP_URL", value_name = "URL")]
+    #[arg(long, env = "LEADLINE_SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
-    /// Folder for mails as .eml files while there is no mail server
-    #[arg(long, env = "LEADLINE_OUTBOX", default_value = "outbox", value_name = "FOLDER")]
-    pub outbox: PathBuf,
+    /// Folder for mails as .eml files while there is no mail server [default: outbox; up: outbox in the data directory]
+    #[arg(long, env = "LEADLINE_OUTBOX", value_name = "FOLDER")]
+    pub outbox: Option<PathBuf>,
     /// Sender of mails
     #[arg(long, env = "LEADLINE_MAIL_FROM", default_value = "leadline@localhost", value_name = "ADDRESS")]
     pub mail_from: String,
@@ -42,7 +42,7 @@ pub async fn start(options: &Options, platform: &Platform, journal: &Journal) ->
     let notifier = notifier::Notifier {
         journal: journal.clone(),
         registry: RegistryView::follow(journal, platform).await?,
-        post: post::Post::new(options.smtp_url.as_deref(), &options.outbox)?,
+        post: post::Post::new(options.smtp_url.as_deref(), options.outbox.as_deref().unwrap_or(Path::new("outbox")))?,
         sender: letter::Sender::new(&options.mail_from, &options.brand)?,
         mail_latch: platform.readiness.latch("mail"),
     };

@@ -24,12 +24,22 @@ use tonic::{Request, Status};
 /// What query can be told.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Where the read model is: sqlite:FILE?mode=rwc or postgres://USER:PASSWORD@HOST/DATABASE
-    #[arg(long, env = "LEADLINE_DATABASE_URL", default_value = "sqlite:leadline.db?mode=rwc", value_name = "URL")]
-    pub database_url: String,
+    /// Where the read model is: sqlite:FILE?mode=rwc or postgres://USER:PASSWORD@HOST/DATABASE [default: an SQLite file
+    /// leadline.db in the working directory; up: in the data directory]
+    #[arg(long, env = "LEADLINE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
     /// Let destinations have plain http URLs, too
     #[arg(long, env = "LEADLINE_ALLOW_PLAIN_HTTP")]
     pub allow_plain_http: bool,
+}
+
+/// Where the read model is unless somebody says otherwise.
+const USUAL_DATABASE: &str = "sqlite:leadline.db?mode=rwc";
+
+impl Options {
+    async fn store(&self) -> Result<store::Store, StoreError> {
+        store::Store::connect(self.database_url.as_deref().unwrap_or(USUAL_DATABASE)).await
+    }
 }
 
 /// Starts query.
@@ -43,7 +53,7 @@ pub async fn start(
     journal: &Journal,
 ) -> anyhow::Result<Service> {
     let latch = platform.readiness.latch("query");
-    let store = store::Store::connect(&options.database_url).await?;
+    let store = options.store().await?;
     let registry = RegistryView::follow(journal, platform).await?;
     let progress = projector::start(journal, &store, platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
@@ -59,7 +69,7 @@ pub async fn start(
 /// # Errors
 /// When the broker or the database fails.
 pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64> {
-    let store = store::Store::connect(&options.database_url).await?;
+    let store = options.store().await?;
     store.wipe().await?;
     projector::catch_up(journal, &store).await
 }

@@ -1,0 +1,200 @@
+//! A nats-server of one's own: started as a child, started again when it dies, stopped last.
+//!
+//! Linux signals a child when the *thread* that started it ends (prctl(2), `PR_SET_PDEATHSIG`; set by setpriv(1)), so
+//! one thread starts and watches the child for as long as the process lives. Even if this process is killed, no broker
+//! is left behind.
+
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use journal::Flush;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use runtime::Platform;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::data_dir::DataDir;
+
+/// The pause before a broker that died is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(300);
+/// A broker that dies sooner than this has not worked.
+const WORKED: Duration = Duration::from_secs(3);
+/// How often in a row it may die without having worked.
+const MOST_FAILURES: u32 = 5;
+/// How long it may take to stop in good order.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How much of its log is shown when it does not start, in bytes.
+const LOG_SHOWN: usize = 2_000;
+
+/// The running broker.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    url: String,
+    running: Arc<Mutex<Running>>,
+    stopped: oneshot::Receiver<()>,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    process: Option<Pid>,
+    stopping: bool,
+}
+
+impl Broker {
+    /// Starts it on a free port, with its data in the data directory.
+    pub(crate) fn start(
+        data_dir: &DataDir,
+        program: Option<&Path>,
+        flush: Flush,
+        platform: &Platform,
+    ) -> anyhow::Result<Self> {
+        let program = find(program)?;
+        let folder = data_dir.path().join("nats");
+        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        let port = free_port().context("no free port for the broker")?;
+        let token = data_dir.secret("nats.token", || Ok(Uuid::new_v4().simple().to_string()))?;
+        let sync_interval = match flush {
+            Flush::Interval => "100ms",
+            Flush::EveryWrite => "always",
+        };
+        let configuration = format!(
+            "listen: \"127.0.0.1:{port}\"\nserver_name: leadline\nauthorization {{ token: \"{token}\" }}\n\
+             jetstream {{ store_dir: {:?}, sync_interval: {sync_interval} }}\n",
+            folder.display().to_string(),
+        );
+        data_dir.write("nats.conf", configuration.as_bytes())?;
+        let log = data_dir.path().join("nats.log");
+        let command = Invocation { program, configuration: data_dir.path().join("nats.conf"), log };
+        let running = Arc::new(Mutex::new(Running::default()));
+        let (started, first) = mpsc::sync_channel(1);
+        let (ended, stopped) = oneshot::channel();
+        let (watched, drain) = (Arc::clone(&running), platform.drain.clone());
+        std::thread::Builder::new().name("broker".into()).spawn(move || {
+            if let Err(error) = watch(&command, &watched, &started) {
+                tracing::error!(error = format!("{error:#}"), "the broker is given up; stopping");
+                drain.stop();
+            }
+            let _ = ended.send(());
+        })?;
+        first.recv().context("the thread of the broker ended")??;
+        Ok(Self { url: format!("nats://{token}@127.0.0.1:{port}"), running, stopped })
+    }
+
+    /// Where it listens, with the token that lets one in.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Stops it in good order.
+    pub(crate) async fn stop(self) {
+        let process = {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.stopping = true;
+            running.process
+        };
+        let Some(process) = process else { return };
+        let _ = kill(process, Signal::SIGTERM);
+        if tokio::time::timeout(STOP_DEADLINE, self.stopped).await.is_err() {
+            tracing::warn!("the broker does not stop; killing it");
+            let _ = kill(process, Signal::SIGKILL);
+        }
+    }
+}
+
+struct Invocation {
+    program: PathBuf,
+    configuration: PathBuf,
+    log: PathBuf,
+}
+
+impl Invocation {
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let log = || File::options().create(true).append(true).open(&self.log);
+        let failed = || format!("{} cannot be written", self.log.display());
+        let mut command = match on_path("setpriv") {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "KILL", "--"]).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
+        command.arg("-c").arg(&self.configuration).stdin(Stdio::null());
+        command.stdout(log().with_context(failed)?).stderr(log().with_context(failed)?);
+        // Ctrl-C goes to the whole group of a terminal; the broker has to live until the services have finished.
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn().with_context(|| format!("{} cannot be started", self.program.display()))
+    }
+
+    fn end_of_log(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log[log.ceil_char_boundary(log.len().saturating_sub(LOG_SHOWN))..].to_owned()
+    }
+}
+
+/// Starts the broker again and again, until it is to stop.
+fn watch(
+    command: &Invocation,
+    running: &Mutex<Running>,
+    started: &mpsc::SyncSender<anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let mut failures = 0;
+    loop {
+        let since = Instant::now();
+        let mut child = match command.spawn() {
+            Ok(child) => child,
+            Err(error) => {
+                let text = format!("{error:#}");
+                let _ = started.try_send(Err(error));
+                anyhow::bail!(text);
+            }
+        };
+        {
+            let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.process = Some(Pid::from_raw(child.id().cast_signed()));
+        }
+        let _ = started.try_send(Ok(()));
+        let status = child.wait()?;
+        let mut now = running.lock().unwrap_or_else(PoisonError::into_inner);
+        now.process = None;
+        if now.stopping {
+            return Ok(());
+        }
+        drop(now);
+        failures = if since.elapsed() >= WORKED { 0 } else { failures + 1 };
+        if failures >= MOST_FAILURES {
+            anyhow::bail!("nats-server does not run ({status}); the end of its log:\n{}", command.end_of_log());
+        }
+        tracing::warn!(%status, "the broker died; starting it again");
+        std::thread::sleep(RESTART_PAUSE);
+    }
+}
+
+fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(given) = given {
+        anyhow::ensure!(given.is_file(), "--nats-server: there is no file {}", given.display());
+        return Ok(given.to_owned());
+    }
+    on_path("nats-server").context(
+        "there is no nats-server on PATH; install version 2.15.1 or newer, or run tools/bring-nats and say \
+         --nats-server .tools/bin/nats-server, or use a running one with --nats-url",
+    )
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

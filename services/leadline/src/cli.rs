@@ -1,0 +1,139 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use journal::{Journal, NatsOptions};
+use runtime::{Listeners, Platform, telemetry};
+
+use crate::{compose, demo::Demo, key::KeyOptions, listen::Listen, up::Up};
+
+/// Delivers leads to webhooks and never loses one
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process, with a broker and a database of its own
+    Up(Box<Up>),
+    /// Run ingest alone: takes lead events over HTTP and gRPC
+    Ingest(Ingest),
+    /// Run the dispatcher alone: routes lead events and sends them
+    Dispatcher(Dispatcher),
+    /// Run the notifier alone: mails people about failures
+    Notifier(Notifier),
+    /// Run query alone: answers questions, changes the configuration, retries
+    Query(Query),
+    /// Wipe the read model and make it anew from the events
+    Rebuild(Rebuild),
+    /// Receive webhooks: print requests, check signatures, answer as told
+    Listen(Listen),
+    /// Watch leads travel: three receivers, one of them failing, one dead until it is retried
+    Demo(Demo),
+}
+
+/// What every service that runs alone needs.
+#[derive(Debug, Args)]
+struct Alone {
+    #[command(flatten)]
+    listeners: Listeners,
+    #[command(flatten)]
+    nats: NatsOptions,
+}
+
+#[derive(Debug, Args)]
+struct Ingest {
+    #[command(flatten)]
+    alone: Alone,
+    #[command(flatten)]
+    options: ingest::Options,
+}
+
+#[derive(Debug, Args)]
+struct Dispatcher {
+    #[command(flatten)]
+    alone: Alone,
+    #[command(flatten)]
+    key: KeyOptions,
+    #[command(flatten)]
+    options: dispatcher::Options,
+}
+
+#[derive(Debug, Args)]
+struct Notifier {
+    #[command(flatten)]
+    alone: Alone,
+    #[command(flatten)]
+    options: notifier::Options,
+}
+
+#[derive(Debug, Args)]
+struct Query {
+    #[command(flatten)]
+    alone: Alone,
+    #[command(flatten)]
+    key: KeyOptions,
+    #[command(flatten)]
+    options: query::Options,
+}
+
+#[derive(Debug, Args)]
+struct Rebuild {
+    #[command(flatten)]
+    nats: NatsOptions,
+    #[command(flatten)]
+    options: query::Options,
+}
+
+impl Cli {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Up(up) => up.run().await,
+            Command::Ingest(Ingest { alone, options }) => {
+                compose::alone("ingest", &alone.listeners, &alone.nats, async |platform, journal| {
+                    ingest::start(&options, platform, journal).await
+                })
+                .await
+            }
+            Command::Dispatcher(Dispatcher { alone, key, options }) => {
+                let key = key.required()?;
+                compose::alone("dispatcher", &alone.listeners, &alone.nats, async |platform, journal| {
+                    dispatcher::start(&options, key, platform, journal).await
+                })
+                .await
+            }
+            Command::Notifier(Notifier { alone, options }) => {
+                compose::alone("notifier", &alone.listeners, &alone.nats, async |platform, journal| {
+                    notifier::start(&options, platform, journal).await
+                })
+                .await
+            }
+            Command::Query(Query { alone, key, options }) => {
+                let key = key.required()?;
+                compose::alone("query", &alone.listeners, &alone.nats, async |platform, journal| {
+                    query::start(&options, key, platform, journal).await
+                })
+                .await
+            }
+            Command::Rebuild(rebuild) => rebuild.run().await,
+            Command::Listen(listen) => listen.run().await,
+            Command::Demo(demo) => demo.run().await,
+        }
+    }
+}
+
+impl Rebuild {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        let _telemetry = telemetry::init("leadline-rebuild")?;
+        let platform = Platform::default();
+        runtime::shutdown_on_signal(&platform.drain)?;
+        let journal = Journal::connect(&self.nats, &platform).await?;
+        let facts = query::rebuild(&self.options, &journal).await?;
+        println!("the read model is made anew from {facts} facts");
+        Ok(ExitCode::SUCCESS)
+    }
+}

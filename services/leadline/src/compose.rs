@@ -1,0 +1,55 @@
+//! Services put together into a process.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use journal::{Journal, NatsOptions};
+use runtime::{Addresses, Listeners, Platform, Service, telemetry};
+
+/// Runs one service in a process of its own, until it is told to stop.
+pub(crate) async fn alone(
+    name: &'static str,
+    listeners: &Listeners,
+    nats: &NatsOptions,
+    start: impl AsyncFnOnce(&Platform, &Journal) -> anyhow::Result<Service>,
+) -> anyhow::Result<ExitCode> {
+    let _telemetry = telemetry::init(service_name(name))?;
+    let platform = Platform::default();
+    runtime::shutdown_on_signal(&platform.drain).context("signals cannot be handled")?;
+    let journal = Journal::connect(nats, &platform).await?;
+    let service = start(&platform, &journal).await?;
+    let addresses = runtime::serve(listeners, vec![service], wire::DESCRIPTORS, &platform).await?;
+    announce(name, addresses, &platform).await;
+    Ok(finish(&platform, listeners).await)
+}
+
+/// The name of a service in traces.
+const fn service_name(name: &'static str) -> &'static str {
+    match name.as_bytes() {
+        b"ingest" => "leadline-ingest",
+        b"dispatcher" => "leadline-dispatcher",
+        b"notifier" => "leadline-notifier",
+        b"query" => "leadline-query",
+        _ => name,
+    }
+}
+
+/// Says where the process listens once everything in it is ready.
+pub(crate) async fn announce(name: &str, addresses: Addresses, platform: &Platform) {
+    tokio::select! {
+        () = platform.readiness.all_ready() => {
+            println!("{name} is ready: http=http://{} grpc=http://{}", addresses.http, addresses.grpc);
+        }
+        () = platform.drain.stopping() => {}
+    }
+}
+
+/// Waits for the order to stop, and then for what is in flight.
+pub(crate) async fn finish(platform: &Platform, listeners: &Listeners) -> ExitCode {
+    if platform.drain.finished(listeners.drain_deadline).await {
+        return ExitCode::SUCCESS;
+    }
+    let deadline = listeners.drain_deadline;
+    tracing::error!(?deadline, "not everything in flight was finished in time; it is done again after the next start");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,221 @@
+//! `leadline demo`: the whole system, watched from outside.
+//!
+//! It starts `leadline up` as a child, three receivers, publishes leads, and uses nothing but the public interfaces to
+//! see what became of them. What it says at the end, it has counted at the receivers.
+
+mod stage;
+mod system;
+
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use wire::api::{DeliveryFilter, DeliveryStatus};
+
+use self::{
+    stage::{Destination, Stage},
+    system::System,
+};
+
+/// How long each part of the play may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How many publishes are repeated to show that a repeat stores nothing.
+const REPEATED: usize = 10;
+
+/// Watch leads travel.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many leads to publish
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    leads: u32,
+    /// The nats-server program [default: the one on PATH]
+    #[arg(long, env = "LEADLINE_NATS_SERVER", value_name = "FILE")]
+    nats_server: Option<std::path::PathBuf>,
+}
+
+impl Demo {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let folder = tempfile::tempdir().context("no folder for the demo's data")?;
+        let mut system = System::start(folder.path(), self.nats_server.as_deref()).await?;
+        let played = self.play(&system).await;
+        let stopped = system.stop().await;
+        if played.is_err() {
+            eprintln!("--- what leadline up said:\n{}---", system.log());
+        }
+        let faults = played?;
+        stopped?;
+        println!("Stopped in good order.");
+        Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Plays it all; what went wrong.
+    async fn play(&self, system: &System) -> anyhow::Result<Vec<String>> {
+        let began = Instant::now();
+        println!("Leadline is up: {} (HTTP), {} (gRPC)", system.http, system.grpc);
+        let mut stage = Stage::set(system).await?;
+        println!("Three destinations: {}\n", stage.names());
+
+        let published = system.publish(self.leads).await?;
+        println!("Published {} leads, each acknowledged by the broker.", published.stored);
+        let repeated = system.publish_again(REPEATED).await?;
+        println!("Published {} of them again: {} were stored twice.", REPEATED, repeated.stored);
+
+        stage.wait_for(system, "healthy", DeliveryStatus::Succeeded, self.leads, PATIENCE).await?;
+        println!("healthy     has them all.");
+        stage.wait_for(system, "recovering", DeliveryStatus::Succeeded, self.leads, PATIENCE).await?;
+        println!("recovering  refused each at first with 503, and has them all by retry.");
+        stage.wait_for(system, "dead", DeliveryStatus::Failed, self.leads, PATIENCE).await?;
+        let emails = system.emails(self.leads as usize, PATIENCE).await?;
+        println!("dead        took none; {emails} emails say so.");
+
+        stage.revive("dead").await?;
+        let failed = system.deliveries(&stage.filter("dead", Some(DeliveryStatus::Failed))).await?;
+        for delivery in &failed {
+            system.retry(&delivery.delivery_id).await?;
+        }
+        println!("dead        is back; RetryDelivery was called for {} deliveries.", failed.len());
+        stage.wait_for(system, "dead", DeliveryStatus::Succeeded, self.leads, PATIENCE).await?;
+        println!("dead        has them all.\n");
+        let refused = system.retry(&failed.first().context("no delivery failed")?.delivery_id).await;
+        ensure!(refused.is_err(), "a delivery that succeeded could be retried");
+
+        let (facts, faults) = self.count(system, &stage, emails).await?;
+        println!("{}", table(&facts));
+        println!(
+            "\nPublished {}, stored twice {}, emails {emails}, {:.1} s.",
+            self.leads,
+            repeated.stored,
+            began.elapsed().as_secs_f64()
+        );
+        for fault in &faults {
+            println!("FAULT: {fault}");
+        }
+        println!("{}", if faults.is_empty() { "Nothing lost." } else { "Not as it should be." });
+        Ok(faults)
+    }
+
+    /// Counts at the receivers, and compares with what was published and with what the read model says.
+    async fn count(
+        &self,
+        system: &System,
+        stage: &Stage,
+        emails: usize,
+    ) -> anyhow::Result<(Vec<Facts>, Vec<String>)> {
+        let (mut all, mut faults) = (vec![], vec![]);
+        let mut check = |good: bool, fault: String| {
+            if !good {
+                faults.push(fault);
+            }
+        };
+        for destination in stage.destinations() {
+            let deliveries = system.deliveries(&stage.filter(destination.name, None)).await?;
+            let facts = Facts::of(destination, &deliveries);
+            let name = destination.name;
+            check(facts.taken == self.leads, format!("{name} took {} of {} events", facts.taken, self.leads));
+            check(facts.twice == 0, format!("{name} took {} events twice", facts.twice));
+            check(facts.badly_signed == 0, format!("{name} got {} requests badly signed", facts.badly_signed));
+            check(facts.attempts == facts.requests, format!("{name}: attempts and requests differ: {facts:?}"));
+            let unfinished = deliveries.iter().filter(|d| d.status() != DeliveryStatus::Succeeded).count();
+            check(unfinished == 0, format!("{name} has {unfinished} deliveries that did not succeed"));
+            check(
+                deliveries.len() == self.leads as usize,
+                format!("{name} has {} deliveries for {} events", deliveries.len(), self.leads),
+            );
+            all.push(facts);
+        }
+        check(emails == self.leads as usize, format!("{emails} emails for {} failed deliveries", self.leads));
+        Ok((all, faults))
+    }
+}
+
+/// What was counted about one destination.
+#[derive(Debug)]
+struct Facts {
+    name: &'static str,
+    taken: u32,
+    twice: u32,
+    attempts: u32,
+    requests: u32,
+    badly_signed: u32,
+    retries: u32,
+}
+
+impl Facts {
+    fn of(destination: &Destination, deliveries: &[wire::api::Delivery]) -> Self {
+        let receiver = destination.receiver.as_ref();
+        let (taken, twice) = receiver.map_or((0, 0), |receiver| receiver.taken());
+        // An attempt at a port where nobody listens never becomes a request.
+        let unheard: u32 = if destination.was_dead { deliveries.iter().map(|d| d.attempts - 1).sum() } else { 0 };
+        Self {
+            name: destination.name,
+            taken,
+            twice,
+            attempts: deliveries.iter().map(|d| d.attempts).sum(),
+            requests: receiver.map_or(0, |receiver| receiver.requests()) + unheard,
+            badly_signed: receiver.map_or(0, |receiver| receiver.badly_signed()),
+            retries: deliveries.iter().map(|d| d.retries).sum(),
+        }
+    }
+}
+
+fn table(facts: &[Facts]) -> String {
+    let mut lines = vec![format!(
+        "{:<12}{:>10}{:>10}{:>16}{:>12}{:>12}",
+        "destination", "delivered", "attempts", "manual retries", "duplicates", "bad signed"
+    )];
+    lines.extend(facts.iter().map(|f| {
+        format!(
+            "{:<12}{:>10}{:>10}{:>16}{:>12}{:>12}",
+            f.name, f.taken, f.attempts, f.retries, f.twice, f.badly_signed
+        )
+    }));
+    lines.join("\n")
+}
+
+/// How many deliveries have which status, in words.
+fn by_status(deliveries: &[wire::api::Delivery]) -> String {
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for delivery in deliveries {
+        *counts.entry(delivery.status().as_str_name()).or_default() += 1;
+    }
+    counts.iter().map(|(status, count)| format!("{status} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+impl Stage {
+    fn filter(&self, name: &str, status: Option<DeliveryStatus>) -> DeliveryFilter {
+        let id = self.destinations().find(|d| d.name == name).map(|d| d.id.clone()).unwrap_or_default();
+        DeliveryFilter {
+            destination_id: id,
+            status: status.unwrap_or(DeliveryStatus::Unspecified).into(),
+            ..DeliveryFilter::default()
+        }
+    }
+
+    async fn wait_for(
+        &self,
+        system: &System,
+        name: &str,
+        status: DeliveryStatus,
+        count: u32,
+        patience: Duration,
+    ) -> anyhow::Result<()> {
+        let give_up = Instant::now() + patience;
+        loop {
+            let deliveries = system.deliveries(&self.filter(name, None)).await?;
+            if deliveries.iter().filter(|d| d.status() == status).count() == count as usize {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < give_up,
+                "after {patience:?} {name} still has not {count} deliveries {}: {}",
+                status.as_str_name(),
+                by_status(&deliveries)
+            );
+            tokio::time::sleep(system::LOOK_AGAIN).await;
+        }
+    }
+}

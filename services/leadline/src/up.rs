@@ -1,0 +1,117 @@
+//! `leadline up`: all four services in one process, on embedded defaults.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::Args;
+use crypto::MasterKey;
+use journal::{Journal, NatsOptions};
+use runtime::{Addresses, Listeners, Platform, Service, telemetry};
+use serde_json::json;
+
+use crate::{broker::Broker, compose, data_dir::DataDir, key::KeyOptions};
+
+/// Name of the file that says where the running system listens.
+pub(crate) const ADDRESSES: &str = "addresses.json";
+
+/// Everything that the services can be told, and where to keep what they need.
+#[derive(Debug, Args)]
+pub(crate) struct Up {
+    /// Folder for everything that is kept
+    #[arg(long, env = "LEADLINE_DATA_DIR", default_value = ".leadline", value_name = "FOLDER")]
+    data_dir: PathBuf,
+    /// The nats-server program to start [default: the one on PATH]
+    #[arg(long, env = "LEADLINE_NATS_SERVER", value_name = "FILE")]
+    nats_server: Option<PathBuf>,
+    #[command(flatten)]
+    listeners: Listeners,
+    #[command(flatten)]
+    nats: NatsOptions,
+    #[command(flatten)]
+    key: KeyOptions,
+    #[command(flatten)]
+    ingest: ingest::Options,
+    #[command(flatten)]
+    dispatcher: dispatcher::Options,
+    #[command(flatten)]
+    notifier: notifier::Options,
+    #[command(flatten)]
+    query: query::Options,
+}
+
+impl Up {
+    pub(crate) async fn run(mut self) -> anyhow::Result<ExitCode> {
+        let _telemetry = telemetry::init("leadline")?;
+        let data_dir = DataDir::open(&self.data_dir)?;
+        data_dir.remove(ADDRESSES);
+        let key = self.key.or_kept_in(&data_dir)?;
+        self.fill_in(&data_dir)?;
+
+        let platform = Platform::default();
+        runtime::shutdown_on_signal(&platform.drain).context("signals cannot be handled")?;
+        let broker = match &self.nats.nats_url {
+            Some(_) => None,
+            None => {
+                let broker = Broker::start(&data_dir, self.nats_server.as_deref(), self.nats.nats_flush, &platform)?;
+                self.nats.nats_url = Some(broker.url().to_owned());
+                Some(broker)
+            }
+        };
+        let ended = self.serve(key, &data_dir, &platform).await;
+        // The broker goes last: what the services finish, they store.
+        if let Some(broker) = broker {
+            broker.stop().await;
+        }
+        data_dir.remove(ADDRESSES);
+        ended
+    }
+
+    fn fill_in(&mut self, data_dir: &DataDir) -> anyhow::Result<()> {
+        if self.query.database_url.is_none() {
+            let file = data_dir.path().join("leadline.db");
+            let file = file.to_str().context("--data-dir: the name of the folder is no UTF-8")?;
+            self.query.database_url = Some(format!("sqlite:{file}?mode=rwc"));
+        }
+        self.notifier.outbox.get_or_insert_with(|| data_dir.path().join("outbox"));
+        Ok(())
+    }
+
+    async fn serve(&self, key: MasterKey, data_dir: &DataDir, platform: &Platform) -> anyhow::Result<ExitCode> {
+        let started = self.start(key, platform).await;
+        let addresses = match started {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                platform.drain.stop();
+                platform.drain.finished(self.listeners.drain_deadline).await;
+                return Err(error);
+            }
+        };
+        compose::announce("leadline", addresses, platform).await;
+        if !platform.drain.is_stopping() {
+            data_dir.write(ADDRESSES, &self.addresses(addresses))?;
+        }
+        Ok(compose::finish(platform, &self.listeners).await)
+    }
+
+    async fn start(&self, key: MasterKey, platform: &Platform) -> anyhow::Result<Addresses> {
+        let journal = Journal::connect(&self.nats, platform).await?;
+        let services: Vec<Service> = vec![
+            ingest::start(&self.ingest, platform, &journal).await?,
+            dispatcher::start(&self.dispatcher, key.clone(), platform, &journal).await?,
+            notifier::start(&self.notifier, platform, &journal).await?,
+            query::start(&self.query, key, platform, &journal).await?,
+        ];
+        Ok(runtime::serve(&self.listeners, services, wire::DESCRIPTORS, platform).await?)
+    }
+
+    fn addresses(&self, addresses: Addresses) -> Vec<u8> {
+        let written = json!({
+            "http": format!("http://{}", addresses.http),
+            "grpc": format!("http://{}", addresses.grpc),
+            "nats": self.nats.nats_url,
+            "database": self.query.database_url,
+            "outbox": self.notifier.outbox,
+        });
+        format!("{written:#}\n").into_bytes()
+    }
+}
