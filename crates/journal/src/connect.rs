@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::{
-    ConnectOptions, Event,
+    ConnectErrorKind, ConnectOptions, Event, ServerAddr,
     jetstream::{Context, ContextBuilder},
 };
 use runtime::{Drain, Latch, Platform};
@@ -52,7 +52,7 @@ impl Journal {
         let context = loop {
             match Self::try_connect(options, &latch).await {
                 Ok(context) => break context,
-                Err(error @ (JournalError::TooOld { .. } | JournalError::Credentials { .. })) => return Err(error),
+                Err(error) if !error.is_passing() => return Err(error),
                 Err(error) if Instant::now() >= give_up || platform.drain.is_stopping() => return Err(error),
                 Err(error) => tracing::debug!(error = error.chain(), "no broker yet"),
             }
@@ -83,11 +83,24 @@ impl Journal {
                 .await
                 .map_err(|source| JournalError::Credentials { file: file.display().to_string(), source })?;
         }
-        let servers: Vec<&str> = url.split(',').map(str::trim).collect();
-        let client = connect
-            .connect(servers)
-            .await
-            .map_err(|e| JournalError::NotReached { url: shown(), source: Box::new(e) })?;
+        let servers: Vec<ServerAddr> = url
+            .split(',')
+            .map(|url| url.trim().parse())
+            .collect::<Result<_, _>>()
+            .map_err(|source| JournalError::Url { url: shown(), source })?;
+        // The client library leaves what is in the URL to its caller.
+        let named = servers.iter().find_map(|server| Some((server.username()?, server.password())));
+        connect = match named {
+            Some((user, Some(password))) => connect.user_and_password(user.to_owned(), password.to_owned()),
+            Some((token, None)) => connect.token(token.to_owned()),
+            None => connect,
+        };
+        let client = connect.connect(servers).await.map_err(|e| match e.kind() {
+            ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
+                JournalError::NotAllowed { url: shown() }
+            }
+            _ => JournalError::NotReached { url: shown(), source: Box::new(e) },
+        })?;
         if !client.is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2) {
             let found = client.server_info().version;
             return Err(JournalError::TooOld { url: shown(), found, needed: OLDEST_TEXT });

@@ -36,6 +36,23 @@ pub enum JournalError {
         #[source]
         source: Cause,
     },
+    /// The broker does not let us in.
+    #[error(
+        "the broker at {url} refuses the credentials; give them in --nats-url (nats://USER:PASSWORD@HOST) or with --nats-creds"
+    )]
+    NotAllowed {
+        /// Where it is.
+        url: String,
+    },
+    /// The URL of the broker is none.
+    #[error("{url:?} is no URL of a broker; --nats-url takes nats://HOST:PORT, or several separated by commas")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: std::io::Error,
+    },
     /// The broker cannot be connected to as asked.
     #[error("cannot use the credentials in {file}; --nats-creds has to name a file made by nsc")]
     Credentials {
@@ -73,6 +90,11 @@ pub enum JournalError {
 impl JournalError {
     pub(crate) fn unavailable(asked: &'static str, source: impl Into<Cause>) -> Self {
         Self::Unavailable { asked, source: source.into() }
+    }
+
+    /// Whether what was asked may work when it is asked again.
+    pub(crate) const fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Refused { .. } | Self::NotReached { .. })
     }
 
     pub(crate) fn refused(asked: &'static str, source: impl Into<Cause>) -> Self {

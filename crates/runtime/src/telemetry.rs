@@ -1,8 +1,8 @@
 //! Logs to standard error, and traces over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
 //!
-//! `RUST_LOG` filters the logs (default `info`), `LEADLINE_LOG_FORMAT=json` makes them machine-readable.
+//! `RUST_LOG` filters the logs (default: `info`), `LEADLINE_LOG_FORMAT=json` makes them machine-readable.
 
-use std::env;
+use std::{env, io::IsTerminal as _};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
@@ -15,6 +15,10 @@ use crate::trace;
 /// Name of the variable that switches the export of traces on.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
+/// What is logged unless `RUST_LOG` says otherwise. The client of the broker logs each try to reach it; the journal
+/// says the same once.
+const USUAL_FILTER: &str = "info,async_nats=off";
+
 /// Keeps the export alive; exports what is left when it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the export"]
@@ -25,9 +29,9 @@ pub struct Guard(Option<SdkTracerProvider>);
 /// # Errors
 /// When the exporter cannot be made from its variables, or logging was started before.
 pub fn init(service: &'static str) -> anyhow::Result<Guard> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL_FILTER));
     let json = env::var("LEADLINE_LOG_FORMAT").is_ok_and(|format| format == "json");
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let logs = if json { logs.json().boxed() } else { logs.boxed() };
     let provider = exporter(service)?;
     let traces = provider.as_ref().map(|provider| {

@@ -28,6 +28,7 @@ use runtime::{Platform, Service};
 
 /// What the dispatcher can be told.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "dispatcher")]
 pub struct Options {
     /// Networks that destinations may be in although they are not public, e.g. 127.0.0.0/8,10.1.0.0/16
     #[arg(long, env = "LEADLINE_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]

@@ -14,6 +14,7 @@ use runtime::{Platform, Service};
 
 /// What ingest can be told.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "ingest")]
 pub struct Options {
     /// The largest event, in bytes; the broker's own limit is 1 MiB
     #[arg(long, env = "LEADLINE_MAX_EVENT", default_value_t = 256 * 1024, value_name = "BYTES",

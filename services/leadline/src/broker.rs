@@ -62,13 +62,13 @@ impl Broker {
         let folder = data_dir.path().join("nats");
         fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         let port = free_port().context("no free port for the broker")?;
-        let token = data_dir.secret("nats.token", || Ok(Uuid::new_v4().simple().to_string()))?;
+        let password = data_dir.secret("nats.password", || Ok(Uuid::new_v4().simple().to_string()))?;
         let sync_interval = match flush {
             Flush::Interval => "100ms",
             Flush::EveryWrite => "always",
         };
         let configuration = format!(
-            "listen: \"127.0.0.1:{port}\"\nserver_name: leadline\nauthorization {{ token: \"{token}\" }}\n\
+            "listen: \"127.0.0.1:{port}\"\nserver_name: leadline\nauthorization {{ user: leadline, password: \"{password}\" }}\n\
              jetstream {{ store_dir: {:?}, sync_interval: {sync_interval} }}\n",
             folder.display().to_string(),
         );
@@ -87,10 +87,10 @@ impl Broker {
             let _ = ended.send(());
         })?;
         first.recv().context("the thread of the broker ended")??;
-        Ok(Self { url: format!("nats://{token}@127.0.0.1:{port}"), running, stopped })
+        Ok(Self { url: format!("nats://leadline:{password}@127.0.0.1:{port}"), running, stopped })
     }
 
-    /// Where it listens, with the token that lets one in.
+    /// Where it listens, with the password that lets one in.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

@@ -137,3 +137,22 @@ impl Rebuild {
         Ok(ExitCode::SUCCESS)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_setting_is_a_variable_too() {
+        Cli::command().debug_assert();
+        for command in Cli::command().get_subcommands().filter(|c| !["listen", "demo"].contains(&c.get_name())) {
+            for argument in command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str())) {
+                let flag = argument.get_long().unwrap();
+                let variable = format!("LEADLINE_{}", flag.to_uppercase().replace('-', "_"));
+                assert_eq!(argument.get_env().unwrap().to_str(), Some(variable.as_str()), "{flag}");
+            }
+        }
+    }
+}

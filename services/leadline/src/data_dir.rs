@@ -26,7 +26,10 @@ impl DataDir {
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                anyhow::bail!("another leadline uses the data directory {}; stop it, or choose another with --data-dir", path.display())
+                anyhow::bail!(
+                    "another leadline uses the data directory {}; stop it, or choose another with --data-dir",
+                    path.display()
+                )
             }
             Err(TryLockError::Error(error)) => Err(error).with_context(failed),
         }

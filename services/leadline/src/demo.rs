@@ -99,12 +99,7 @@ impl Demo {
     }
 
     /// Counts at the receivers, and compares with what was published and with what the read model says.
-    async fn count(
-        &self,
-        system: &System,
-        stage: &Stage,
-        emails: usize,
-    ) -> anyhow::Result<(Vec<Facts>, Vec<String>)> {
+    async fn count(&self, system: &System, stage: &Stage, emails: usize) -> anyhow::Result<(Vec<Facts>, Vec<String>)> {
         let (mut all, mut faults) = (vec![], vec![]);
         let mut check = |good: bool, fault: String| {
             if !good {
@@ -168,10 +163,7 @@ fn table(facts: &[Facts]) -> String {
         "destination", "delivered", "attempts", "manual retries", "duplicates", "bad signed"
     )];
     lines.extend(facts.iter().map(|f| {
-        format!(
-            "{:<12}{:>10}{:>10}{:>16}{:>12}{:>12}",
-            f.name, f.taken, f.attempts, f.retries, f.twice, f.badly_signed
-        )
+        format!("{:<12}{:>10}{:>10}{:>16}{:>12}{:>12}", f.name, f.taken, f.attempts, f.retries, f.twice, f.badly_signed)
     }));
     lines.join("\n")
 }

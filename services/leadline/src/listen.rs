@@ -102,17 +102,9 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    pub(crate) async fn start(
-        address: SocketAddr,
-        behaviour: Behaviour,
-        drain: &Drain,
-    ) -> std::io::Result<Self> {
+    pub(crate) async fn start(address: SocketAddr, behaviour: Behaviour, drain: &Drain) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        let receiver = Self {
-            address: listener.local_addr()?,
-            behaviour: Arc::new(behaviour),
-            seen: Arc::default(),
-        };
+        let receiver = Self { address: listener.local_addr()?, behaviour: Arc::new(behaviour), seen: Arc::default() };
         let router = Router::new().fallback(receive).with_state(receiver.clone());
         let stopping = drain.clone();
         drain.spawn_work(async move {
@@ -189,7 +181,10 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
             Some(Ok(())) => println!("  (signature good)"),
             Some(Err(why)) => println!("  (SIGNATURE REFUSED: {why})"),
         }
-        println!("  {}\n  answered {status}\n", String::from_utf8_lossy(&body).chars().take(PRINTED).collect::<String>());
+        println!(
+            "  {}\n  answered {status}\n",
+            String::from_utf8_lossy(&body).chars().take(PRINTED).collect::<String>()
+        );
     }
     (status, "answered by leadline listen\n").into_response()
 }

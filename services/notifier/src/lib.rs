@@ -17,6 +17,7 @@ use runtime::{Platform, Service};
 
 /// What the notifier can be told.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "notifier")]
 pub struct Options {
     /// Mail server: smtp://HOST:PORT, smtps://USER:PASSWORD@HOST or smtp://…?tls=required; none: mails become files
     #[arg(long, env = "LEADLINE_SMTP_URL", value_name = "URL", hide_env_values = true)]

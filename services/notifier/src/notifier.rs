@@ -60,9 +60,10 @@ impl Notifier {
         if called_for_by(&message.value).is_none() {
             return message.ack().await;
         }
-        let (span, trace) = TraceContext::enter(Some(&message.trace), || {
-            info_span!("notify", otel.kind = "consumer", delivery = %message.value.reference().delivery)
-        });
+        let (span, trace) = TraceContext::enter(
+            Some(&message.trace),
+            || info_span!("notify", otel.kind = "consumer", delivery = %message.value.reference().delivery),
+        );
         match self.tell(&message, &trace).instrument(span).await {
             Ok(()) => message.ack().await,
             Err(trouble) => self.try_again(&message, trouble).await,

@@ -46,8 +46,9 @@ impl Post {
         match smtp_url {
             Some(url) => {
                 // The URL may hold a password, so it is not repeated.
-                let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-                    .context("--smtp-url is no URL such as smtp://mail.example:25 or smtps://user:password@mail.example")?;
+                let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).context(
+                    "--smtp-url is no URL such as smtp://mail.example:25 or smtps://user:password@mail.example",
+                )?;
                 Ok(Self::Smtp(builder.timeout(Some(SMTP_TIMEOUT)).build()))
             }
             None => {

@@ -23,6 +23,7 @@ use tonic::{Request, Status};
 
 /// What query can be told.
 #[derive(Debug, Clone, clap::Args)]
+#[group(id = "query")]
 pub struct Options {
     /// Where the read model is: sqlite:FILE?mode=rwc or postgres://USER:PASSWORD@HOST/DATABASE [default: an SQLite file
     /// leadline.db in the working directory; up: in the data directory]

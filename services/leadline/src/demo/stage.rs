@@ -44,16 +44,12 @@ impl Stage {
             notification_emails: vec!["owner@acme.example".into()],
         };
         registry.create_account(api::CreateAccountRequest { account: Some(account) }).await?;
-        let interface = api::Interface {
-            account_id: ACCOUNT.into(),
-            interface_id: INTERFACE.into(),
-            name: "Contact form".into(),
-        };
+        let interface =
+            api::Interface { account_id: ACCOUNT.into(), interface_id: INTERFACE.into(), name: "Contact form".into() };
         registry.create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await?;
         let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "demo".into() };
         let token = registry.create_token(token).await?.into_inner();
-        let mut stage =
-            Self { destinations: vec![], secret: Secret::parse(&token.secret)?, drain: Drain::default() };
+        let mut stage = Self { destinations: vec![], secret: Secret::parse(&token.secret)?, drain: Drain::default() };
         let token = token.token.context("a token without its id")?.token_id;
         stage.add(system, &token, "healthy", Some(0)).await?;
         stage.add(system, &token, "recovering", Some(1)).await?;

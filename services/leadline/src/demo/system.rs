@@ -179,7 +179,8 @@ fn event(n: u32) -> Value {
 
 /// The demo speaks plain HTTP to itself; without this the client would look for certificates.
 fn no_tls() -> anyhow::Result<rustls::ClientConfig> {
-    let builder = rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()));
+    let builder =
+        rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
