@@ -7,10 +7,18 @@
 
 pub mod child;
 pub mod nats;
+pub mod otlp;
 pub mod port;
+pub mod postgres;
 pub mod process;
+pub mod receiver;
+pub mod smtp;
+pub mod tls;
 pub mod wait;
 
 pub use nats::NatsServer;
+pub use otlp::OtlpSink;
 pub use port::free_port;
 pub use process::Process;
+pub use receiver::{Answer, Receiver};
+pub use smtp::SmtpSink;

@@ -1,0 +1,118 @@
+//! A collector of traces that keeps what it gets.
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::{
+        ExportTraceServiceRequest, ExportTraceServiceResponse,
+        trace_service_server::{TraceService, TraceServiceServer},
+    },
+    common::v1::{AnyValue, KeyValue, any_value::Value},
+};
+use tokio::{net::TcpListener, task::AbortHandle};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status, transport::Server};
+
+/// A span that was exported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedSpan {
+    /// Its name.
+    pub name: String,
+    /// The service that made it.
+    pub service: String,
+    /// Its trace, in hexadecimal.
+    pub trace: String,
+    /// Its own id, in hexadecimal.
+    pub id: String,
+    /// The id of its parent, in hexadecimal; empty: it has none.
+    pub parent: String,
+    /// Its attributes, as text.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A collector on a loopback port. It is gone when it is dropped.
+#[derive(Debug)]
+pub struct OtlpSink {
+    address: SocketAddr,
+    spans: Arc<Mutex<Vec<ExportedSpan>>>,
+    serving: AbortHandle,
+}
+
+struct Collector(Arc<Mutex<Vec<ExportedSpan>>>);
+
+impl OtlpSink {
+    /// Starts one on any free port.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port for the collector");
+        let address = listener.local_addr().expect("a listener has an address");
+        let spans = Arc::new(Mutex::new(vec![]));
+        let service = TraceServiceServer::new(Collector(Arc::clone(&spans)));
+        let serving = tokio::spawn(async move {
+            let incoming = TcpListenerStream::new(listener);
+            Server::builder().add_service(service).serve_with_incoming(incoming).await.expect("the collector serves");
+        });
+        Self { address, spans, serving: serving.abort_handle() }
+    }
+
+    /// Where it is, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Every span that was exported.
+    pub fn spans(&self) -> Vec<ExportedSpan> {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for OtlpSink {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+#[tonic::async_trait]
+impl TraceService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for resource in request.into_inner().resource_spans {
+            let attributes = resource.resource.map(|r| texts(r.attributes)).unwrap_or_default();
+            let service = attributes.get("service.name").cloned().unwrap_or_default();
+            for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+                spans.push(ExportedSpan {
+                    name: span.name,
+                    service: service.clone(),
+                    trace: hex(&span.trace_id),
+                    id: hex(&span.span_id),
+                    parent: hex(&span.parent_span_id),
+                    attributes: texts(span.attributes),
+                });
+            }
+        }
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+    let text = |value: Option<AnyValue>| match value.and_then(|value| value.value) {
+        Some(Value::StringValue(text)) => text,
+        Some(Value::IntValue(number)) => number.to_string(),
+        Some(Value::BoolValue(truth)) => truth.to_string(),
+        other => format!("{other:?}"),
+    };
+    attributes.into_iter().map(|attribute| (attribute.key, text(attribute.value))).collect()
+}

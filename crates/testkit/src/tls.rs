@@ -1,0 +1,76 @@
+//! Certificates for receivers: good ones, and bad ones of each kind.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
+
+/// An authority that only the tests trust.
+#[derive(Debug)]
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    file: PathBuf,
+    _folder: TempDir,
+}
+
+/// A certificate with its key.
+#[derive(Debug)]
+pub struct Certificate {
+    chain: Vec<CertificateDer<'static>>,
+    key: Vec<u8>,
+}
+
+impl Default for Authority {
+    fn default() -> Self {
+        let key = KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new(vec![]).expect("no names are good names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let own = params.self_signed(&key).expect("an authority signs itself");
+        let folder = tempfile::tempdir().expect("a folder for the authority");
+        let file = folder.path().join("ca.pem");
+        fs::write(&file, own.pem()).expect("the authority can be written");
+        Self { issuer: Issuer::new(params, key), file, _folder: folder }
+    }
+}
+
+impl Authority {
+    /// Its certificate, as a file in PEM.
+    pub fn file(&self) -> PathBuf {
+        self.file.clone()
+    }
+
+    /// A certificate for this host.
+    pub fn certificate_for(&self, host: &str) -> Certificate {
+        let key = KeyPair::generate().expect("a key can be made");
+        let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is one");
+        let signed = params.signed_by(&key, &self.issuer).expect("the authority can sign");
+        Certificate { chain: vec![signed.der().clone()], key: key.serialize_der() }
+    }
+}
+
+impl Certificate {
+    /// One that nobody else has signed.
+    pub fn self_signed(host: &str) -> Self {
+        let key = KeyPair::generate().expect("a key can be made");
+        let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is one");
+        let signed = params.self_signed(&key).expect("a certificate can sign itself");
+        Self { chain: vec![signed.der().clone()], key: key.serialize_der() }
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring knows the usual versions of TLS")
+            .with_no_client_auth()
+            .with_single_cert(self.chain.clone(), key)
+            .expect("a certificate fits its key");
+        TlsAcceptor::from(Arc::new(config))
+    }
+}
