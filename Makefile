@@ -19,8 +19,7 @@ check:
 .PHONY: test
 test: tools
 	tools/bring-postgres >/dev/null
-	$(CARGO) build --workspace --locked
-	$(CARGO) test --workspace --locked
+	LEADLINE_NATS_SERVER="$(NATS_SERVER)" $(CARGO) test --workspace --locked
 
 .PHONY: demo
 demo: tools

@@ -5,6 +5,7 @@
 //! [`Platform`]. [`serve`] gives any number of services one HTTP and one gRPC listener. On SIGTERM or Ctrl-C the drain
 //! begins: listeners take nothing new, tasks finish what is in flight, and the process ends within the deadline.
 
+pub mod crash;
 mod drain;
 pub mod duration;
 mod listen;

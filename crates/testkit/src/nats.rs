@@ -80,7 +80,7 @@ impl NatsServer {
     /// Like [`start`](Self::start).
     pub async fn restart(&self) {
         self.kill();
-        let binary = find_binary();
+        let binary = binary();
         let log =
             File::options().create(true).append(true).open(self.log_file()).expect("the broker's log is writable");
         let mut command = child::bound_to_us(&binary);
@@ -124,7 +124,7 @@ impl Drop for NatsServer {
 }
 
 /// The environment's choice, else `PATH`, else where `tools/bring-nats` puts it.
-fn find_binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     if let Some(given) = std::env::var_os(BINARY_VARIABLE) {
         return given.into();
     }

@@ -188,12 +188,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 /// Connections belong to the accepting task and end with it.
-async fn accept(
-    listener: TcpListener,
-    tls: Option<TlsAcceptor>,
-    state: Arc<Mutex<State>>,
-    gate: watch::Sender<bool>,
-) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Mutex<State>>, gate: watch::Sender<bool>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, state, gate) = (tls.clone(), Arc::clone(&state), gate.clone());

@@ -11,7 +11,7 @@ use domain::{
 use jiff::Timestamp;
 use journal::{JournalError, Message};
 use moka::sync::Cache;
-use runtime::trace::TraceContext;
+use runtime::{crash, trace::TraceContext};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
@@ -82,6 +82,7 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
     let done = while_alive(&job.message, make_once(&shared, &destination, &job)).await;
     match done {
         Ok(ended) => {
+            crash::point("after a fact is stored");
             shared.known.attempts.insert(key, Progress::Done);
             job.message.ack().await;
             ended
@@ -109,6 +110,7 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
     let registry = shared.registry.snapshot();
     let outcome = match request::make(&job.work, destination, &registry, &shared.key, payload, started_at, &trace) {
         Ok(request) => {
+            crash::point("before a request");
             let posting = shared.client.post(&request, destination.timeout).instrument(span.clone());
             let posting = pin!(posting);
             tokio::select! {
@@ -118,6 +120,7 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
         }
         Err(error) => AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: error.to_string() },
     };
+    crash::point("after an answer");
     record(&span, &outcome);
     let ended = Ended { pause: outcome.asks_to_pause() };
     let execution = Execution {
@@ -233,7 +236,11 @@ async fn perform(shared: &Shared, effects: Vec<Effect>, trace: &TraceContext) {
 
 async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> Result<(), JournalError> {
     match effect {
-        Effect::SetTimer { work, at } => shared.journal.schedule(work, *at, trace).await,
+        Effect::SetTimer { work, at } => {
+            shared.journal.schedule(work, *at, trace).await?;
+            crash::point("after a timer is set");
+            Ok(())
+        }
         Effect::CancelTimer { destination, delivery } => shared.journal.cancel_timer(destination, *delivery).await,
         Effect::Append(fact) => shared.journal.append_delivery(fact, trace).await.map(drop),
     }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{LeadEvent, LeadSequence, delivery::request, routing::destinations_for};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use journal::Message;
-use runtime::trace::TraceContext;
+use runtime::{crash, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
 use crate::Shared;
@@ -53,7 +53,10 @@ async fn route(shared: &Shared, message: Message<LeadEvent>) {
         || info_span!("route", otel.kind = "consumer", event_id = %event.event_id, deliveries = facts.len()),
     );
     match shared.journal.append_deliveries(&facts, &trace).instrument(span).await {
-        Ok(()) => message.ack().await,
+        Ok(()) => {
+            crash::point("after an event is routed");
+            message.ack().await;
+        }
         Err(error) => {
             tracing::warn!(error = error.chain(), event = %event.event_id, "an event was not routed; trying again");
             message.retry_later(AGAIN).await;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{EventId, LeadEvent, LeadId, Registry};
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView, StreamName};
-use runtime::trace::TraceContext;
+use runtime::{crash, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 use uuid::Uuid;
 use wire::publish::{Publish, PublishError};
@@ -67,7 +67,10 @@ impl Publisher {
             caller,
             || info_span!("publish", otel.kind = "producer", account = %event.account, event_id = %event.event_id),
         );
-        match self.journal.append_lead(&event, &trace).instrument(span).await {
+        crash::point("before a lead is stored");
+        let appended = self.journal.append_lead(&event, &trace).instrument(span).await;
+        crash::point("after a lead is stored");
+        match appended {
             Ok(appended) => Ok(Published { event_id: event.event_id, lead: event.lead, duplicate: appended.duplicate }),
             Err(error) => Err(not_stored(&error)),
         }

@@ -10,7 +10,7 @@ use domain::{
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
 use journal::{Journal, JournalError, Message, RegistryView};
-use runtime::{Latch, trace::TraceContext};
+use runtime::{Latch, crash, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
 use crate::{
@@ -104,6 +104,7 @@ impl Notifier {
                 return Err(error.into());
             }
         }
+        crash::point("after a mail is sent");
         let sent = NoticeFact::ErrorNoticeSent(ErrorNoticeSent {
             notice,
             account: reference.account.clone(),
@@ -116,6 +117,7 @@ impl Notifier {
             at: Timestamp::now(),
         });
         self.journal.append_notice(&sent, trace).await?;
+        crash::point("after a notice is stored");
         Ok(())
     }
 }

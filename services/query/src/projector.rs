@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::{DeliveryFact, LeadEvent, NoticeFact};
 use journal::{Entry, Journal};
-use runtime::{Latch, Platform, trace::TraceContext};
+use runtime::{Latch, Platform, crash, trace::TraceContext};
 use tokio::sync::watch;
 use tracing::info_span;
 
@@ -106,7 +106,9 @@ async fn write<T: Projected>(store: &Store, from: u64, to: u64, batch: &[Entry<T
         if runtime::trace::exporting() { batch.iter().map(|entry| span::<T>(entry)).collect() } else { vec![] };
     let Some(mut transaction) = store.advance(T::STREAM, from, to).await? else { return Ok(false) };
     T::project(&mut transaction, batch).await?;
+    crash::point("before the read model is written");
     transaction.commit().await?;
+    crash::point("after the read model is written");
     drop(spans);
     Ok(true)
 }

@@ -1,0 +1,122 @@
+//! The process dies between two steps, with its broker, and goes on afterwards.
+
+use std::time::Duration;
+
+use testkit::{Answer, Receiver, wait};
+use wire::api::{self, DeliveryStatus};
+
+use crate::world::{SOON, World, event_json, retries, some_destination};
+
+/// What the receiver does, and how the story has to end.
+struct Story {
+    crash: &'static str,
+    answers: Vec<Answer>,
+    then: Answer,
+    ends: DeliveryStatus,
+    /// How often the receiver may see the event, at least and at most.
+    requests: (usize, usize),
+    mails: usize,
+}
+
+impl Story {
+    /// A receiver that takes the event at once.
+    fn taken(crash: &'static str, most: usize) -> Self {
+        let ends = DeliveryStatus::Succeeded;
+        Self { crash, answers: vec![], then: Answer::Status(200), ends, requests: (1, most), mails: 0 }
+    }
+
+    /// A receiver that refuses the event once.
+    fn retried(crash: &'static str, most: usize) -> Self {
+        Self { answers: vec![Answer::Status(500)], requests: (2, most), ..Self::taken(crash, most) }
+    }
+
+    /// A receiver that never takes it.
+    fn refused(crash: &'static str) -> Self {
+        let then = Answer::Status(500);
+        Self { then, ends: DeliveryStatus::Failed, requests: (2, 2), mails: 1, ..Self::taken(crash, 2) }
+    }
+
+    async fn play(self) {
+        let (world, receiver) = (World::start().await, Receiver::start().await);
+        receiver.answer_next(self.answers);
+        receiver.answer(self.then);
+        let policy = Some(retries(&[Duration::from_millis(300)]));
+        let destination = api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() };
+        world.destination_with(destination).await;
+        world.process.terminate();
+        world.process.wait_exit(SOON).await;
+
+        // The same system, told to die at one place.
+        let home = world.home;
+        let process = home.up(&[], &[("LEADLINE_CRASH_AT", self.crash)]);
+        let world = World::attach(home, process).await;
+        publish(&world).await;
+        let status = world.process.wait_exit(SOON).await;
+        assert!(!status.success(), "{}: {}", self.crash, world.process.output());
+        assert!(world.process.output().contains("dying"), "{}: {}", self.crash, world.process.output());
+
+        let world = world.again(&[]).await;
+        // The publisher who got no answer asks again.
+        publish(&world).await;
+        let delivery = world.delivery_is("e1", self.ends).await.delivery.unwrap();
+        let (least, most) = self.requests;
+        let seen = receiver.requests();
+        assert!((least..=most).contains(&seen.len()), "{}: {} requests", self.crash, seen.len());
+        assert!(seen.iter().all(|request| request.header("webhook-id") == "e1"));
+        assert_eq!(delivery.attempts as usize, least, "{}", self.crash);
+        if self.mails > 0 {
+            wait::until("the notice in the log", SOON, async || {
+                world.log("e1").await.iter().any(|(entry, _)| entry == "errornotice")
+            })
+            .await;
+        }
+        assert_eq!(world.home.outbox().len(), self.mails, "{}", self.crash);
+        let log = world.log("e1").await;
+        assert_eq!(log.iter().filter(|(entry, _)| entry == "received").count(), 1, "{}: {log:?}", self.crash);
+        assert_eq!(log.iter().filter(|(entry, _)| entry == "errornotice").count(), self.mails, "{log:?}");
+    }
+}
+
+/// Publishes without minding the answer: the process may die before it gives one.
+async fn publish(world: &World) {
+    let request = crate::world::web().post(format!("{}/v1/leads", world.http)).body(event_json("e1").to_string());
+    let _ = request.send().await;
+}
+
+#[tokio::test]
+async fn before_and_after_a_lead_is_stored() {
+    Story::taken("before a lead is stored", 1).play().await;
+    Story::taken("after a lead is stored", 1).play().await;
+}
+
+#[tokio::test]
+async fn after_an_event_is_routed_and_before_a_request() {
+    Story::taken("after an event is routed", 1).play().await;
+    Story::taken("before a request", 1).play().await;
+}
+
+#[tokio::test]
+async fn between_an_answer_and_its_recording() {
+    // The one case in which a receiver may see an event again without need.
+    Story::taken("after an answer", 2).play().await;
+    Story::retried("after an answer", 3).play().await;
+}
+
+#[tokio::test]
+async fn after_a_timer_is_set_and_after_a_fact_is_stored() {
+    Story::retried("after a timer is set", 3).play().await;
+    Story::retried("after a fact is stored", 3).play().await;
+    Story::taken("after a fact is stored", 2).play().await;
+}
+
+#[tokio::test]
+async fn between_a_mail_and_its_recording() {
+    Story::refused("after a mail is sent").play().await;
+    Story::refused("after a notice is stored").play().await;
+}
+
+#[tokio::test]
+async fn before_and_after_the_read_model_is_written() {
+    Story::retried("before the read model is written", 3).play().await;
+    Story::retried("after the read model is written", 3).play().await;
+}

@@ -1,0 +1,111 @@
+//! Every way in which a receiver fails, made for real.
+
+use std::time::Duration;
+
+use testkit::{
+    Answer, Receiver, free_port,
+    tls::{Authority, Certificate},
+};
+use wire::api::{self, DeliveryStatus};
+
+use crate::world::{World, some_destination};
+
+/// Publishes to this URL alone and gives the delivery once it failed.
+async fn failed(world: &World, url: &str) -> api::Delivery {
+    let destination_id = world.destination(url).await;
+    let event = format!("e-{}", destination_id.trim_start_matches("dst_"));
+    world.publish(&event).await;
+    let detail = world.delivery_is(&event, DeliveryStatus::Failed).await;
+    assert_eq!(detail.attempts.len(), 1);
+    let delete = api::DeleteDestinationRequest { account_id: crate::world::ACCOUNT.into(), destination_id };
+    world.registry().delete_destination(delete).await.unwrap();
+    let delivery = detail.delivery.unwrap();
+    assert_eq!(delivery.failure_reason, "exhausted");
+    assert!(!delivery.suggested_action.is_empty());
+    delivery
+}
+
+#[tokio::test]
+async fn without_an_http_answer_the_status_is_999_and_the_kind_says_why() {
+    let authority = Authority::default();
+    let ca_file = authority.file();
+    let world = World::start_with(&["--ca-file", ca_file.to_str().unwrap()], &[]).await;
+    let misbehaving = async |answer| {
+        let receiver = Receiver::start().await;
+        receiver.answer(answer);
+        receiver
+    };
+    let (hanging, resetting) = (misbehaving(Answer::Hang).await, misbehaving(Answer::Reset).await);
+    let babbling = misbehaving(Answer::Garbage).await;
+    let self_signed = Receiver::start_tls(&Certificate::self_signed("localhost")).await;
+    let wrong_host = Receiver::start_tls(&authority.certificate_for("elsewhere.example")).await;
+    let plain = Receiver::start().await;
+    let cases = [
+        (format!("http://127.0.0.1:{}/", free_port()), "connect", "refused"),
+        ("http://no-such-host.invalid/".to_owned(), "dns", ""),
+        (self_signed.url(), "tls", "certificate"),
+        (wrong_host.url(), "tls", "certificate"),
+        (plain.url().replace("http://", "https://"), "tls", ""),
+        (hanging.url(), "timeout", "no answer within 2s"),
+        (resetting.url(), "reset", ""),
+        (babbling.url(), "protocol", ""),
+        ("http://10.0.0.1/".to_owned(), "blocked", "10.0.0.1"),
+        ("http://[::1]:80/".to_owned(), "blocked", "::1"),
+    ];
+    for (url, kind, message) in cases {
+        let delivery = failed(&world, &url).await;
+        assert_eq!((delivery.http_status_code, delivery.error_kind.as_str()), (999, kind), "{url}: {delivery:?}");
+        assert!(delivery.webhook_response.contains(message), "{url}: {:?}", delivery.webhook_response);
+        assert!(!delivery.webhook_response.is_empty(), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_good_certificate_is_good() {
+    let authority = Authority::default();
+    let ca_file = authority.file();
+    let world = World::start_with(&["--ca-file", ca_file.to_str().unwrap()], &[]).await;
+    let receiver = Receiver::start_tls(&authority.certificate_for("localhost")).await;
+    world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+}
+
+#[tokio::test]
+async fn an_answer_outside_2xx_is_a_failure_and_a_redirect_is_not_followed() {
+    let world = World::start().await;
+    let (receiver, elsewhere) = (Receiver::start().await, Receiver::start().await);
+    for status in [301, 302, 307, 400, 401, 404, 410, 422, 500, 503] {
+        receiver.answer(Answer::With(status, vec![("location", elsewhere.url())], format!("says {status}").into()));
+        let delivery = failed(&world, &receiver.url()).await;
+        assert_eq!((delivery.http_status_code, delivery.error_kind.as_str()), (status.into(), ""));
+        assert_eq!(delivery.webhook_response, format!("says {status}"));
+    }
+    assert_eq!(elsewhere.count(), 0);
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_cut_and_the_status_counts() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    receiver.answer(Answer::Endless);
+    world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    let delivery = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap();
+    assert_eq!(delivery.webhook_response, "x".repeat(2_048));
+}
+
+#[tokio::test]
+async fn a_slow_answer_is_shown_as_processing_and_made_once() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    receiver.answer(Answer::Gate(200));
+    let timeout = Some(wire::duration_to_api(Duration::from_secs(20)));
+    world.destination_with(api::Destination { url: receiver.url(), timeout, ..some_destination() }).await;
+    world.publish("e1").await;
+    world.delivery_is("e1", DeliveryStatus::Processing).await;
+    // Longer than the broker waits for an acknowledgement without a sign of life.
+    let long = std::time::Instant::now() + journal::ACK_WAIT + Duration::from_secs(2);
+    testkit::wait::until("a long time", Duration::from_secs(30), async || std::time::Instant::now() > long).await;
+    receiver.open_gate();
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    assert_eq!(receiver.count(), 1);
+}

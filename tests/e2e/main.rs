@@ -1,0 +1,14 @@
+//! The whole system, from outside: the real program, its public interfaces, and receivers that misbehave.
+#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+
+mod crashes;
+mod failures;
+mod happy;
+mod mails;
+mod operations;
+mod publishing;
+mod rebuild;
+mod registry;
+mod retries;
+mod traces;
+mod world;

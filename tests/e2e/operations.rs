@@ -1,0 +1,185 @@
+//! Running it: holding, draining, health, and services in processes of their own.
+
+use std::time::Duration;
+
+use testkit::{Answer, NatsServer, Process, Receiver, wait};
+use tonic::transport::Channel;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use wire::api::{self, DeliveryStatus};
+
+use crate::world::{ACCOUNT, SOON, World, event_json, program, some_destination, web};
+
+#[tokio::test]
+async fn a_disabled_destination_keeps_its_deliveries_until_it_is_enabled() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let destination_id = world.destination(&receiver.url()).await;
+    let request = api::DisableDestinationRequest { account_id: ACCOUNT.into(), destination_id: destination_id.clone() };
+    world.registry().disable_destination(request).await.unwrap();
+    for n in 0..5 {
+        world.publish(&format!("e{n}")).await;
+        world.delivery_is(&format!("e{n}"), DeliveryStatus::Held).await;
+    }
+    assert_eq!(receiver.count(), 0);
+    let request = api::EnableDestinationRequest { account_id: ACCOUNT.into(), destination_id };
+    world.registry().enable_destination(request).await.unwrap();
+    for n in 0..5 {
+        world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;
+    }
+    assert_eq!(receiver.count(), 5);
+}
+
+#[tokio::test]
+async fn a_deleted_destination_gets_nothing_more() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let destination_id = world.destination(&receiver.url()).await;
+    let disable = api::DisableDestinationRequest { account_id: ACCOUNT.into(), destination_id: destination_id.clone() };
+    world.registry().disable_destination(disable).await.unwrap();
+    world.publish("e1").await;
+    world.delivery_is("e1", DeliveryStatus::Held).await;
+    let delete = api::DeleteDestinationRequest { account_id: ACCOUNT.into(), destination_id };
+    world.registry().delete_destination(delete).await.unwrap();
+    let delivery = world.delivery_is("e1", DeliveryStatus::Failed).await.delivery.unwrap();
+    assert_eq!(delivery.failure_reason, "destination_deleted");
+    assert_eq!(receiver.count(), 0);
+}
+
+#[tokio::test]
+async fn a_destination_gets_so_many_requests_at_once_and_the_rest_waits_without_slowing_others() {
+    let world = World::start().await;
+    let (slow, fast) = (Receiver::start().await, Receiver::start().await);
+    slow.answer(Answer::Gate(200));
+    let timeout = Some(wire::duration_to_api(Duration::from_secs(30)));
+    let narrow = api::Destination { url: slow.url(), concurrency: 3, timeout, ..some_destination() };
+    world.destination_with(narrow).await;
+    world.destination(&fast.url()).await;
+    let events: Vec<_> = (0..400).map(|n| event_json(&format!("e{n}")).to_string()).collect();
+    let (status, _) = world.post(events.join("\n"), &[("content-type", "application/x-ndjson")]).await;
+    assert_eq!(status, 202);
+    wait::until_eq("all at the fast one", SOON, 400, async || fast.count()).await;
+    wait::until_eq("three at the slow one", SOON, 3, async || slow.in_flight()).await;
+    slow.open_gate();
+    wait::until_eq("all at the slow one", SOON, 400, async || slow.count()).await;
+    assert_eq!(slow.most_in_flight(), 3);
+}
+
+#[tokio::test]
+async fn it_drains_in_good_order_and_goes_on_where_it_was() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    receiver.answer(Answer::Gate(200));
+    world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    wait::until_eq("a request under way", SOON, 1, async || receiver.in_flight()).await;
+    world.process.terminate();
+    wait::until("a listener that takes nothing", SOON, async || {
+        web().get(format!("{}/healthz", world.http)).send().await.is_err()
+    })
+    .await;
+    receiver.open_gate();
+    assert_eq!(world.process.wait_exit(SOON).await.code(), Some(0), "{}", world.process.output());
+    assert!(!world.home.data().join("addresses.json").exists());
+    let world = world.again(&[]).await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    assert_eq!(receiver.count(), 1);
+}
+
+#[tokio::test]
+async fn the_broker_is_started_again_when_it_dies() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    let output = std::process::Command::new("pgrep")
+        .args(["-f", &format!("nats-server -c {}", world.home.data().join("nats.conf").display())])
+        .output()
+        .unwrap();
+    let pid = String::from_utf8(output.stdout).unwrap();
+    let killed = std::process::Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap();
+    assert!(killed.success());
+    wait::until("a yes", SOON, async || world.post(event_json("e1").to_string(), &[]).await.0 == 202).await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+}
+
+#[tokio::test]
+async fn health_and_reflection_are_there() {
+    let world = World::start().await;
+    let channel = Channel::from_shared(world.grpc.clone()).unwrap().connect().await.unwrap();
+    for service in ["", "leadline.v1.DeliveryService", "leadline.v1.IngestService"] {
+        let request = HealthCheckRequest { service: service.into() };
+        let answer = HealthClient::new(channel.clone()).check(request).await.unwrap().into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
+    }
+    let names = services_by_reflection(channel).await;
+    for name in ["IngestService", "RegistryService", "DeliveryService", "LeadService"] {
+        assert!(names.contains(&format!("leadline.v1.{name}")), "{names:?}");
+    }
+    let healthy = web().get(format!("{}/healthz", world.http)).send().await.unwrap();
+    assert_eq!(healthy.status().as_u16(), 200);
+}
+
+async fn services_by_reflection(channel: Channel) -> Vec<String> {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut client = ServerReflectionClient::new(channel);
+    let mut answers = client.server_reflection_info(futures::stream::iter([request])).await.unwrap().into_inner();
+    match answers.message().await.unwrap().unwrap().message_response.unwrap() {
+        MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|s| s.name).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_services_also_run_alone() {
+    let (broker, receiver) = (NatsServer::start().await, Receiver::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let key = crypto::MasterKey::generate().unwrap().reveal();
+    let database = format!("sqlite:{}?mode=rwc", at("leads.db"));
+    let outbox = at("outbox");
+    let env = [("LEADLINE_NATS_URL", broker.url()), ("LEADLINE_MASTER_KEY", key)];
+    let start = |service: &str, args: &[&str]| {
+        let mut all = vec![service, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+        all.extend(args);
+        Process::start(service, program(), all, env.clone())
+    };
+    let services = [
+        start("ingest", &[]),
+        start("dispatcher", &["--allow-network", "127.0.0.0/8"]),
+        start("notifier", &["--outbox", &outbox]),
+        start("query", &["--database-url", &database, "--allow-plain-http"]),
+    ];
+    let mut addresses = vec![];
+    for service in &services {
+        let line = service.wait_line("is ready:", SOON).await;
+        let (http, grpc) = line.split_once("http=").unwrap().1.split_once(" grpc=").unwrap();
+        addresses.push((http.to_owned(), grpc.to_owned()));
+    }
+    let channel = Channel::from_shared(addresses[3].1.clone()).unwrap().connect().await.unwrap();
+    let mut registry = api::registry_service_client::RegistryServiceClient::new(channel.clone());
+    let account = api::Account { account_id: ACCOUNT.into(), ..api::Account::default() };
+    registry.create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();
+    let interface =
+        api::Interface { account_id: ACCOUNT.into(), interface_id: "form".into(), ..api::Interface::default() };
+    registry.create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
+    let destination = Some(api::Destination { url: receiver.url(), ..some_destination() });
+    registry.create_destination(api::CreateDestinationRequest { destination }).await.unwrap();
+
+    let url = format!("{}/v1/leads", addresses[0].0);
+    let answer = web().post(url).body(event_json("e1").to_string()).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 202);
+    let mut deliveries = api::delivery_service_client::DeliveryServiceClient::new(channel);
+    wait::until("the delivery", SOON, async || {
+        let all = deliveries.list_deliveries(api::ListDeliveriesRequest::default()).await.unwrap().into_inner();
+        all.deliveries.iter().any(|delivery| delivery.status() == DeliveryStatus::Succeeded)
+    })
+    .await;
+    for service in &services {
+        service.terminate();
+    }
+    for service in &services {
+        assert_eq!(service.wait_exit(SOON).await.code(), Some(0), "{}", service.output());
+    }
+}

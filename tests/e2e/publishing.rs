@@ -1,0 +1,168 @@
+//! Publishing: what is taken, what is refused, and that a yes is a yes.
+
+use serde_json::json;
+use testkit::{NatsServer, Process, Receiver, wait};
+use tonic::Code;
+use wire::api::{self, DeliveryStatus, publish_leads_result::Result as Outcome};
+
+use crate::world::{ACCOUNT, INTERFACE, SOON, World, event_json, program, web};
+
+#[tokio::test]
+async fn a_repeated_event_id_answers_the_same_and_creates_nothing() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    let first = world.post(event_json("e1").to_string(), &[]).await;
+    let again = world.post(event_json("e1").to_string(), &[]).await;
+    assert_eq!(first, (202, json!({"event_id": "e1", "lead_id": "lead-e1", "duplicate": false})));
+    assert_eq!(again, (202, json!({"event_id": "e1", "lead_id": "lead-e1", "duplicate": true})));
+    let over_grpc = world.ingest().publish_lead(request("e1")).await.unwrap().into_inner();
+    assert!(over_grpc.duplicate);
+    // What comes after the repeats is delivered after them.
+    world.publish("e2").await;
+    world.delivery_is("e2", DeliveryStatus::Succeeded).await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    assert_eq!(receiver.count(), 2);
+}
+
+fn request(event: &str) -> api::PublishLeadRequest {
+    api::PublishLeadRequest {
+        account: ACCOUNT.into(),
+        interface: INTERFACE.into(),
+        event_id: event.into(),
+        lead_id: format!("lead-{event}"),
+        payload: br#"{"name": "Ada"}"#.as_slice().into(),
+        ..api::PublishLeadRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_by_name_and_nothing_is_stored() {
+    let world = World::start().await;
+    let with = |field: &str, value: serde_json::Value| {
+        let mut event = event_json("wrong");
+        event[field] = value;
+        event.to_string()
+    };
+    let too_large = with("payload", "x".repeat(300 * 1024).into());
+    let cases = [
+        (with("account", "nobody".into()), 400, "account"),
+        (with("account", "a b".into()), 400, "account"),
+        (with("account", 7.into()), 400, "account"),
+        (with("interface", "nothing".into()), 400, "interface"),
+        (with("event_id", "a.b".into()), 400, "event_id"),
+        (with("lead_id", "x".repeat(129).into()), 400, "lead_id"),
+        (with("type", "Not A Type".into()), 400, "type"),
+        (with("occurred_at", "yesterday".into()), 400, "occurred_at"),
+        (with("typo", 1.into()), 400, "body"),
+        ("{".into(), 400, "body"),
+        ("nonsense".into(), 400, "body"),
+        (too_large, 413, "body"),
+        ("x".repeat(5 * 1024 * 1024), 413, "body"),
+        (format!("[{},{}]", event_json("good"), with("account", "nobody".into())), 400, ""),
+    ];
+    for (body, status, field) in cases {
+        let shown: String = body.chars().take(100).collect();
+        let (got, answer) = world.post(body, &[]).await;
+        assert_eq!((got, answer["error"]["field"].as_str().unwrap_or_default()), (status, field), "{shown}: {answer}");
+        assert!(!answer["error"]["message"].as_str().unwrap().is_empty());
+    }
+    for (wrong, field) in [
+        (api::PublishLeadRequest { account: "nobody".into(), ..request("g") }, "account"),
+        (api::PublishLeadRequest { interface: String::new(), ..request("g") }, "interface"),
+        (api::PublishLeadRequest { payload: b"{".as_slice().into(), ..request("g") }, "payload"),
+        (api::PublishLeadRequest { payload: vec![b'1'; 300 * 1024].into(), ..request("g") }, "payload"),
+    ] {
+        let status = world.ingest().publish_lead(wrong).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.message().starts_with(field), "{status}");
+    }
+    let jetstream = async_nats::jetstream::new(nats(&world).await);
+    assert_eq!(jetstream.get_stream("LEADS").await.unwrap().cached_info().state.last_sequence, 0);
+}
+
+async fn nats(world: &World) -> async_nats::Client {
+    let (user, host) = world.nats.strip_prefix("nats://").unwrap().split_once('@').unwrap();
+    let (user, password) = user.split_once(':').unwrap();
+    let options = async_nats::ConnectOptions::new().user_and_password(user.into(), password.into());
+    options.connect(host).await.unwrap()
+}
+
+#[tokio::test]
+async fn many_events_come_as_an_array_or_as_lines_or_as_a_stream() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    let array = json!([event_json("a1"), event_json("a2")]).to_string();
+    let (status, answer) = world.post(array, &[]).await;
+    assert_eq!((status, answer["results"].as_array().unwrap().len()), (202, 2));
+    let lines: Vec<_> = (0..50).map(|n| event_json(&format!("l{n}")).to_string()).collect();
+    let (status, answer) = world.post(lines.join("\n"), &[("content-type", "application/x-ndjson")]).await;
+    assert_eq!((status, answer["results"].as_array().unwrap().len()), (202, 50));
+
+    let mut requests: Vec<_> = (0..100).map(|n| request(&format!("s{n}"))).collect();
+    requests.push(api::PublishLeadRequest { account: "nobody".into(), ..request("bad") });
+    let answers = world.ingest().publish_leads(futures::stream::iter(requests)).await.unwrap().into_inner();
+    let answers: Vec<_> = futures::TryStreamExt::try_collect(answers).await.unwrap();
+    assert_eq!(answers.len(), 101);
+    for answer in answers {
+        match answer.result.unwrap() {
+            Outcome::Published(published) => assert_eq!(published.event_id, format!("s{}", answer.index)),
+            Outcome::Refused(refused) => {
+                assert_eq!((answer.index, refused.field.as_str()), (100, "account"));
+                assert_eq!(refused.code, i32::from(Code::InvalidArgument));
+            }
+        }
+    }
+    wait::until_eq("all of them", SOON, 152, async || receiver.count()).await;
+}
+
+#[tokio::test]
+async fn while_the_broker_is_away_the_answer_is_no_and_afterwards_yes() {
+    let broker = NatsServer::start().await;
+    let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
+    broker.kill();
+    let answer = web().post(format!("{}/v1/leads", world.http)).body(event_json("e1").to_string()).send();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status().as_u16(), 503);
+    assert!(answer.headers().contains_key("retry-after"));
+    let status = world.ingest().publish_lead(request("e1")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    let ready = web().get(format!("{}/readyz", world.http)).send().await.unwrap();
+    assert_eq!(ready.status().as_u16(), 503);
+    broker.restart().await;
+    wait::until("a yes", SOON, async || world.post(event_json("e1").to_string(), &[]).await.0 == 202).await;
+    wait::until("readiness", SOON, async || {
+        web().get(format!("{}/readyz", world.http)).send().await.unwrap().status().as_u16() == 200
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_every_write_is_flushed_concurrent_publishes_are_batched_and_all_arrive() {
+    let world = World::start_with(&["--nats-flush", "every-write"], &[]).await;
+    let receiver = Receiver::start().await;
+    world.destination(&receiver.url()).await;
+    let posts = (0..200).map(|n| {
+        let world = &world;
+        async move { world.post(event_json(&format!("e{n}")).to_string(), &[]).await }
+    });
+    let answers = futures::future::join_all(posts).await;
+    assert!(answers.iter().all(|(status, answer)| *status == 202 && answer["duplicate"] == false));
+    wait::until_eq("all of them", SOON, 200, async || receiver.count()).await;
+}
+
+#[tokio::test]
+async fn a_service_without_a_broker_says_what_to_do() {
+    let nowhere = format!("nats://127.0.0.1:{}", testkit::free_port());
+    for (args, says) in [
+        (vec!["ingest", "--nats-url", "rubbish:"], "--nats-url takes"),
+        (vec!["query", "--nats-url", &nowhere], "--master-key"),
+        (vec!["up", "--data-dir", "/proc/nowhere"], "--data-dir"),
+        (vec!["up", "--nats-server", "/nowhere", "--data-dir", "DATA"], "--nats-server"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let args = args.iter().map(|arg| arg.replace("DATA", folder.path().to_str().unwrap()));
+        let process = Process::start("leadline", program(), args, std::iter::empty::<(&str, &str)>());
+        assert!(!process.wait_exit(SOON).await.success());
+        assert!(process.output().contains(says), "{}", process.output());
+    }
+}

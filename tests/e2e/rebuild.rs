@@ -1,0 +1,95 @@
+//! Read models are disposable.
+
+use std::process::Stdio;
+
+use testkit::{Answer, Process, Receiver, postgres, wait};
+use tonic::transport::Channel;
+use wire::api::{
+    self, DeliveryStatus, delivery_service_client::DeliveryServiceClient, lead_service_client::LeadServiceClient,
+};
+
+use crate::world::{ACCOUNT, SOON, World, program};
+
+/// Everything that the API shows about leads and deliveries.
+async fn everything(channel: &Channel) -> String {
+    let (mut deliveries, mut leads) =
+        (DeliveryServiceClient::new(channel.clone()), LeadServiceClient::new(channel.clone()));
+    let mut text = String::new();
+    let all = deliveries.list_deliveries(api::ListDeliveriesRequest::default()).await.unwrap().into_inner();
+    for delivery in all.deliveries {
+        let request = api::GetDeliveryRequest { delivery_id: delivery.delivery_id };
+        text.push_str(&format!("{:#?}\n", deliveries.get_delivery(request).await.unwrap().into_inner()));
+    }
+    let request = api::ListLeadsRequest { account_id: ACCOUNT.into(), ..api::ListLeadsRequest::default() };
+    for lead in leads.list_leads(request).await.unwrap().into_inner().leads {
+        text.push_str(&format!("{lead:#?}\n"));
+        let request = api::GetLeadLogRequest {
+            account_id: ACCOUNT.into(),
+            lead_id: lead.lead_id,
+            ..api::GetLeadLogRequest::default()
+        };
+        text.push_str(&format!("{:#?}\n", leads.get_lead_log(request).await.unwrap().into_inner().entries));
+    }
+    text
+}
+
+fn rebuild(nats: &str, database: &str) {
+    let output = std::process::Command::new(program())
+        .args(["rebuild", "--nats-url", nats, "--database-url", database])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("made anew from"), "{output:?}");
+}
+
+#[tokio::test]
+async fn a_rebuilt_read_model_is_the_same_on_both_databases() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    for n in 0..20 {
+        world.publish(&format!("good{n}")).await;
+    }
+    wait::until_eq("the good ones", SOON, 20, async || receiver.count()).await;
+    receiver.answer(Answer::Status(500));
+    for event in ["bad", "retried"] {
+        world.publish(event).await;
+        world.delivery_is(event, DeliveryStatus::Failed).await;
+    }
+    receiver.answer(Answer::Status(200));
+    world.retry("retried").await.unwrap();
+    world.delivery_is("retried", DeliveryStatus::Succeeded).await;
+    for event in ["bad", "retried"] {
+        wait::until("the notice in the log", SOON, async || {
+            world.log(event).await.iter().any(|(entry, _)| entry == "errornotice")
+        })
+        .await;
+    }
+    let channel = Channel::from_shared(world.grpc.clone()).unwrap().connect().await.unwrap();
+    let projected = everything(&channel).await;
+    assert!(projected.contains("resentwebhook"));
+
+    let addresses = crate::world::read_json(&world.home.data().join("addresses.json")).unwrap();
+    rebuild(&world.nats, addresses["database"].as_str().unwrap());
+    assert_eq!(everything(&channel).await, projected, "SQLite, rebuilt under a running service");
+    // The running service goes on from there.
+    world.publish("later").await;
+    world.delivery_is("later", DeliveryStatus::Succeeded).await;
+    let projected = everything(&channel).await;
+
+    let database = postgres::database().await;
+    let key = std::fs::read_to_string(world.home.data().join("master.key")).unwrap();
+    let args = ["query", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+    let env = [
+        ("LEADLINE_NATS_URL", world.nats.as_str()),
+        ("LEADLINE_DATABASE_URL", &database),
+        ("LEADLINE_MASTER_KEY", key.trim()),
+    ];
+    let query = Process::start("query", program(), args, env);
+    let ready = query.wait_line("is ready:", SOON).await;
+    let grpc = ready.split_once("grpc=").unwrap().1.to_owned();
+    let channel = Channel::from_shared(grpc).unwrap().connect().await.unwrap();
+    wait::until_eq("the same in PostgreSQL", SOON, projected.clone(), async || everything(&channel).await).await;
+    rebuild(&world.nats, &database);
+    assert_eq!(everything(&channel).await, projected, "PostgreSQL, rebuilt");
+}

@@ -1,0 +1,148 @@
+//! Configuring.
+
+use testkit::{Receiver, wait};
+use tonic::{Code, Status};
+use wire::api::{self, DeliveryStatus};
+
+use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, some_destination};
+
+fn code<T: std::fmt::Debug>(answer: Result<tonic::Response<T>, Status>) -> Code {
+    answer.unwrap_err().code()
+}
+
+#[tokio::test]
+async fn what_is_configured_can_be_read_changed_and_removed() {
+    let world = World::start().await;
+    let mut registry = world.registry();
+    let id = world.destination("https://crm.example/hook").await;
+    let get = api::GetDestinationRequest { account_id: ACCOUNT.into(), destination_id: id.clone() };
+    let made = registry.get_destination(get.clone()).await.unwrap().into_inner();
+    assert_eq!((made.url.as_str(), made.event_types.as_slice()), ("https://crm.example/hook", &["*".to_owned()][..]));
+    assert_eq!((made.concurrency, made.enabled), (32, Some(true)));
+
+    let change = api::Destination { url: "https://crm.example/v2".into(), name: "ignored".into(), ..made.clone() };
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["url".into()] });
+    let request = api::UpdateDestinationRequest { destination: Some(change), update_mask };
+    let changed = registry.update_destination(request).await.unwrap().into_inner();
+    assert_eq!(changed, api::Destination { url: "https://crm.example/v2".into(), ..made });
+    assert_eq!(registry.get_destination(get.clone()).await.unwrap().into_inner(), changed);
+
+    let list = api::ListDestinationsRequest { account_id: ACCOUNT.into() };
+    assert_eq!(registry.list_destinations(list.clone()).await.unwrap().into_inner().destinations, [changed]);
+    let delete = api::DeleteDestinationRequest { account_id: ACCOUNT.into(), destination_id: id };
+    registry.delete_destination(delete.clone()).await.unwrap();
+    assert!(registry.list_destinations(list).await.unwrap().into_inner().destinations.is_empty());
+    assert_eq!(code(registry.get_destination(get).await), Code::NotFound);
+    assert_eq!(code(registry.delete_destination(delete).await), Code::NotFound);
+
+    let account = registry.get_account(api::GetAccountRequest { account_id: ACCOUNT.into() }).await.unwrap();
+    assert_eq!(account.into_inner().notification_emails, [OWNER]);
+    let interfaces = api::ListInterfacesRequest { account_id: ACCOUNT.into() };
+    let interfaces = registry.list_interfaces(interfaces).await.unwrap().into_inner().interfaces;
+    assert_eq!(interfaces[0].interface_id, INTERFACE);
+    assert_eq!(registry.list_accounts(api::ListAccountsRequest {}).await.unwrap().into_inner().accounts.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_by_name() {
+    let world = World::start().await;
+    let good = || api::Destination { url: "https://crm.example/".into(), ..some_destination() };
+    let cases = [
+        (api::Destination { url: String::new(), ..good() }, "url"),
+        (api::Destination { url: "ftp://crm.example/".into(), ..good() }, "url"),
+        (api::Destination { url: "https://user:secret@crm.example/".into(), ..good() }, "url"),
+        (api::Destination { event_types: vec!["Not A Type".into()], ..good() }, "event_types"),
+        (api::Destination { concurrency: 100_000, ..good() }, "concurrency"),
+        (api::Destination { name: "two\nlines".into(), ..good() }, "name"),
+        (api::Destination { account_id: String::new(), ..good() }, "account_id"),
+    ];
+    for (destination, field) in cases {
+        let request = api::CreateDestinationRequest { destination: Some(destination) };
+        let status = world.registry().create_destination(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().starts_with(field), "{field}: {status}");
+    }
+    let absent = api::Destination { interface_id: "nothing".into(), ..good() };
+    let request = api::CreateDestinationRequest { destination: Some(absent) };
+    assert_eq!(code(world.registry().create_destination(request).await), Code::NotFound);
+    let twice = api::Account { account_id: ACCOUNT.into(), ..api::Account::default() };
+    let request = api::CreateAccountRequest { account: Some(twice) };
+    assert_eq!(code(world.registry().create_account(request).await), Code::AlreadyExists);
+}
+
+#[tokio::test]
+async fn plain_http_is_refused_unless_it_is_allowed() {
+    let home = crate::world::Home::new();
+    let nats_server = testkit::nats::binary();
+    let data = home.data();
+    let args = ["up", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--data-dir", data.to_str().unwrap()];
+    let env = [("LEADLINE_NATS_SERVER", nats_server.to_str().unwrap())];
+    let process = testkit::Process::start("leadline up", crate::world::program(), args, env);
+    let world = World::attach(home, process).await;
+    world.set_up().await;
+    let destination = api::Destination { url: "http://crm.example/".into(), ..some_destination() };
+    let request = api::CreateDestinationRequest { destination: Some(destination) };
+    let status = world.registry().create_destination(request).await.unwrap_err();
+    assert!(status.message().contains("plain http is not allowed"), "{status}");
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_signs_what_it_is_assigned_to() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let destination_id = world.destination(&receiver.url()).await;
+    let request = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into() };
+    let made = world.registry().create_token(request).await.unwrap().into_inner();
+    let token_id = made.token.unwrap().token_id;
+    assert!(made.secret.starts_with("whsec_"));
+    world.publish("unsigned").await;
+    world.delivery_is("unsigned", DeliveryStatus::Succeeded).await;
+    let assign = |token_id: &str| api::AssignTokenRequest {
+        account_id: ACCOUNT.into(),
+        destination_id: destination_id.clone(),
+        token_id: token_id.into(),
+    };
+    world.registry().assign_token(assign(&token_id)).await.unwrap();
+    world.publish("signed").await;
+    world.delivery_is("signed", DeliveryStatus::Succeeded).await;
+    let signed: Vec<_> = receiver.requests().iter().map(|seen| !seen.header("webhook-signature").is_empty()).collect();
+    assert_eq!(signed, [false, true]);
+
+    let delete = api::DeleteTokenRequest { account_id: ACCOUNT.into(), token_id };
+    let refused = world.registry().delete_token(delete.clone()).await.unwrap_err();
+    assert!(refused.message().contains("still uses it"), "{refused}");
+    world.registry().assign_token(assign("")).await.unwrap();
+    world.registry().delete_token(delete).await.unwrap();
+    let list = api::ListTokensRequest { account_id: ACCOUNT.into() };
+    assert!(world.registry().list_tokens(list).await.unwrap().into_inner().tokens.is_empty());
+    // Nothing that is stored shows the secret.
+    let secret = made.secret.trim_start_matches("whsec_").as_bytes().to_vec();
+    wait::until("the facts on disk", SOON, async || contains(&world.home.data(), b"tok_")).await;
+    assert!(!contains(&world.home.data(), &secret));
+}
+
+fn contains(folder: &std::path::Path, needle: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).any(|path| {
+        if path.is_dir() {
+            return contains(&path, needle);
+        }
+        std::fs::read(&path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+    })
+}
+
+#[tokio::test]
+async fn of_two_who_change_the_same_thing_at_once_none_is_lost_unseen() {
+    let world = World::start().await;
+    let rename = |n: u32| {
+        let account = api::Account { account_id: ACCOUNT.into(), name: format!("name {n}"), ..api::Account::default() };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["name".into()] });
+        let mut registry = world.registry();
+        async move { registry.update_account(api::UpdateAccountRequest { account: Some(account), update_mask }).await }
+    };
+    let answers = futures::future::join_all((0..16).map(rename)).await;
+    assert!(answers.iter().any(Result::is_ok));
+    for status in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+        assert_eq!(status.code(), Code::Aborted, "{status}");
+    }
+    let account = world.registry().get_account(api::GetAccountRequest { account_id: ACCOUNT.into() }).await.unwrap();
+    assert_eq!(account.into_inner().notification_emails, [OWNER], "what no mask names stays");
+}

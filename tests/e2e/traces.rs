@@ -1,0 +1,63 @@
+//! One trace runs through everything.
+
+use std::{collections::HashMap, time::Duration};
+
+use testkit::{Answer, OtlpSink, Receiver, wait};
+use wire::api::{self, DeliveryStatus};
+
+use crate::world::{SOON, World, event_json, retries, some_destination};
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const CALLER: &str = "b7ad6b7169203331";
+
+#[tokio::test]
+async fn a_trace_runs_from_the_publish_call_through_every_attempt_to_the_mail() {
+    let collector = OtlpSink::start().await;
+    let endpoint = collector.endpoint();
+    let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "200")];
+    let (world, receiver) = (World::start_with(&[], &env).await, Receiver::start().await);
+    receiver.answer(Answer::Status(500));
+    let policy = Some(retries(&[Duration::from_millis(300)]));
+    world.destination_with(api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() }).await;
+    let traceparent = format!("00-{TRACE}-{CALLER}-01");
+    let headers = [("traceparent", traceparent.as_str()), ("tracestate", "vendor=7")];
+    assert_eq!(world.post(event_json("e1").to_string(), &headers).await.0, 202);
+    world.delivery_is("e1", DeliveryStatus::Failed).await;
+
+    let wanted = ["publish", "route", "attempt", "notify", "project"];
+    let spans = wait::until("every span of the trace", SOON, async || {
+        let spans: Vec<_> = collector.spans().into_iter().filter(|span| span.trace == TRACE).collect();
+        let attempts = spans.iter().filter(|span| span.name == "attempt").count();
+        let complete = wanted.iter().all(|name| spans.iter().any(|span| span.name == *name)) && attempts == 2;
+        if complete { Ok(spans) } else { Err(spans.into_iter().map(|span| span.name).collect::<Vec<_>>()) }
+    })
+    .await;
+    let by_id: HashMap<_, _> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    assert_eq!(named("publish")[0].parent, CALLER);
+    assert_eq!(named("route")[0].parent, named("publish")[0].id);
+    // Every span leads back to the caller.
+    for span in &spans {
+        let mut at = span;
+        while at.parent != CALLER {
+            at = by_id.get(at.parent.as_str()).unwrap_or_else(|| panic!("{span:?} hangs in the air at {at:?}"));
+        }
+    }
+    let attempts = named("attempt");
+    assert!(attempts.iter().all(|span| span.attributes["http.response.status_code"] == "500"), "{attempts:?}");
+    let sent: Vec<_> = receiver.requests().iter().map(|seen| seen.header("traceparent").to_owned()).collect();
+    for attempt in &attempts {
+        assert!(sent.contains(&format!("00-{TRACE}-{}-01", attempt.id)), "{sent:?}");
+    }
+    assert!(receiver.requests().iter().all(|seen| seen.header("tracestate") == "vendor=7"));
+}
+
+#[tokio::test]
+async fn without_a_collector_the_context_of_the_caller_reaches_the_receiver() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    let traceparent = format!("00-{TRACE}-{CALLER}-01");
+    assert_eq!(world.post(event_json("e1").to_string(), &[("traceparent", &traceparent)]).await.0, 202);
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    assert_eq!(receiver.requests()[0].header("traceparent"), traceparent);
+}

@@ -1,0 +1,259 @@
+//! A running system with an account, and words for what tests do to it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::{Process, wait};
+use tonic::transport::Channel;
+use wire::{
+    api::{
+        self, DeliveryStatus, delivery_service_client::DeliveryServiceClient,
+        ingest_service_client::IngestServiceClient, lead_service_client::LeadServiceClient,
+        registry_service_client::RegistryServiceClient,
+    },
+    duration_to_api,
+};
+
+/// How long anything may take that is about to happen.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const ACCOUNT: &str = "acme";
+pub(crate) const INTERFACE: &str = "form";
+pub(crate) const OWNER: &str = "owner@acme.example";
+
+/// A folder in which a system lives, whether it runs or not.
+#[derive(Debug)]
+pub(crate) struct Home {
+    folder: TempDir,
+}
+
+/// A running system.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) home: Home,
+    pub(crate) process: Process,
+    pub(crate) http: String,
+    pub(crate) grpc: String,
+    pub(crate) nats: String,
+    channel: Channel,
+    web: reqwest::Client,
+}
+
+/// Where the program is.
+pub(crate) fn program() -> PathBuf {
+    env!("CARGO_BIN_EXE_leadline").into()
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub(crate) fn outbox(&self) -> Vec<String> {
+        let Ok(files) = fs::read_dir(self.data().join("outbox")) else { return vec![] };
+        let mails = files.flatten().map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "eml"));
+        mails.map(|path| fs::read_to_string(path).unwrap()).collect()
+    }
+
+    /// Starts `leadline up` here.
+    pub(crate) fn up(&self, args: &[&str], env: &[(&str, &str)]) -> Process {
+        let data = self.data();
+        let mut all = vec!["up", "--data-dir", data.to_str().unwrap(), "--http", "127.0.0.1:0"];
+        all.extend(["--grpc", "127.0.0.1:0", "--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
+        all.extend(args);
+        let nats_server = testkit::nats::binary();
+        let mut env = env.to_vec();
+        env.push(("LEADLINE_NATS_SERVER", nats_server.to_str().unwrap()));
+        Process::start("leadline up", program(), all, env)
+    }
+}
+
+impl World {
+    /// A system with an account and an interface.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[], &[]).await
+    }
+
+    /// The same, with arguments and environment.
+    pub(crate) async fn start_with(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let home = Home::new();
+        let process = home.up(args, env);
+        let world = Self::attach(home, process).await;
+        world.set_up().await;
+        world
+    }
+
+    /// Waits until a process in its home is ready.
+    pub(crate) async fn attach(home: Home, process: Process) -> Self {
+        let file = home.data().join("addresses.json");
+        let addresses = wait::attempt(SOON, async || {
+            if !process.is_running() {
+                return Some(None);
+            }
+            read_json(&file).map(Some)
+        })
+        .await;
+        let Ok(Some(addresses)) = addresses else { panic!("leadline up is not ready:\n{}", process.output()) };
+        let text = |name: &str| addresses[name].as_str().unwrap().to_owned();
+        let channel = Channel::from_shared(text("grpc")).unwrap().connect().await.unwrap();
+        Self { home, process, http: text("http"), grpc: text("grpc"), nats: text("nats"), channel, web: web() }
+    }
+
+    /// Starts it again in the same home, after it ended.
+    pub(crate) async fn again(self, args: &[&str]) -> Self {
+        let home = self.home;
+        let _ = fs::remove_file(home.data().join("addresses.json"));
+        let process = home.up(args, &[]);
+        Self::attach(home, process).await
+    }
+
+    pub(crate) async fn set_up(&self) {
+        let account = api::Account {
+            account_id: ACCOUNT.into(),
+            name: "Acme".into(),
+            brand: "Acme Cloud".into(),
+            notification_emails: vec![OWNER.into()],
+        };
+        self.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();
+        let interface =
+            api::Interface { account_id: ACCOUNT.into(), interface_id: INTERFACE.into(), name: "Form".into() };
+        self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
+    }
+
+    pub(crate) fn registry(&self) -> RegistryServiceClient<Channel> {
+        RegistryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Channel> {
+        DeliveryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn leads(&self) -> LeadServiceClient<Channel> {
+        LeadServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn ingest(&self) -> IngestServiceClient<Channel> {
+        IngestServiceClient::new(self.channel.clone())
+    }
+
+    /// A destination for the whole account; its id.
+    pub(crate) async fn destination(&self, url: &str) -> String {
+        self.destination_with(api::Destination { url: url.into(), ..some_destination() }).await
+    }
+
+    pub(crate) async fn destination_with(&self, destination: api::Destination) -> String {
+        let request = api::CreateDestinationRequest { destination: Some(destination) };
+        self.registry().create_destination(request).await.unwrap().into_inner().destination_id
+    }
+
+    /// Posts a body to `/v1/leads`.
+    pub(crate) async fn post(&self, body: impl Into<reqwest::Body>, headers: &[(&str, &str)]) -> (u16, Value) {
+        let mut request = self.web.post(format!("{}/v1/leads", self.http)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+    }
+
+    /// Publishes an event with this id about the lead `lead-<id>`.
+    pub(crate) async fn publish(&self, event: &str) {
+        let (status, answer) = self.post(event_json(event).to_string(), &[]).await;
+        assert_eq!(status, 202, "{answer}");
+    }
+
+    /// The only delivery of an event, once it is known.
+    pub(crate) async fn delivery(&self, event: &str) -> api::DeliveryDetail {
+        let filter = api::DeliveryFilter { event_id: event.into(), ..api::DeliveryFilter::default() };
+        let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
+        let known = wait::until(&format!("the delivery of {event}"), SOON, async || {
+            let found = self.deliveries().list_deliveries(request.clone()).await.unwrap().into_inner().deliveries;
+            assert!(found.len() <= 1, "one delivery only: {found:?}");
+            found.into_iter().next()
+        })
+        .await;
+        let request = api::GetDeliveryRequest { delivery_id: known.delivery_id };
+        self.deliveries().get_delivery(request).await.unwrap().into_inner()
+    }
+
+    /// Waits until the only delivery of an event has a status.
+    pub(crate) async fn delivery_is(&self, event: &str, status: DeliveryStatus) -> api::DeliveryDetail {
+        wait::until(&format!("the delivery of {event} {}", status.as_str_name()), SOON, async || {
+            let detail = self.delivery(event).await;
+            let now = detail.delivery.as_ref().unwrap().status();
+            if now == status { Ok(detail) } else { Err(detail) }
+        })
+        .await
+    }
+
+    pub(crate) async fn retry(&self, event: &str) -> Result<api::Delivery, tonic::Status> {
+        let delivery_id = self.delivery(event).await.delivery.unwrap().delivery_id;
+        let request = api::RetryDeliveryRequest { delivery_id, requested_by: "a test".into() };
+        self.deliveries().retry_delivery(request).await.map(|answer| answer.into_inner().delivery.unwrap())
+    }
+
+    /// The log of the lead of an event: entry and detail.
+    pub(crate) async fn log(&self, event: &str) -> Vec<(String, String)> {
+        let request = api::GetLeadLogRequest {
+            account_id: ACCOUNT.into(),
+            lead_id: lead_of(event),
+            ..api::GetLeadLogRequest::default()
+        };
+        let entries = self.leads().get_lead_log(request).await.unwrap().into_inner().entries;
+        entries.into_iter().map(|entry| (entry.entry, entry.detail)).collect()
+    }
+
+    pub(crate) async fn lead(&self, event: &str) -> api::Lead {
+        let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: lead_of(event) };
+        self.leads().get_lead(request).await.unwrap().into_inner()
+    }
+}
+
+pub(crate) fn web() -> reqwest::Client {
+    let roots = rustls::RootCertStore::empty();
+    let tls =
+        rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()));
+    let tls = tls.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth();
+    reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build().unwrap()
+}
+
+pub(crate) fn read_json(file: &Path) -> Option<Value> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
+}
+
+pub(crate) fn lead_of(event: &str) -> String {
+    format!("lead-{event}")
+}
+
+pub(crate) fn event_json(event: &str) -> Value {
+    json!({"account": ACCOUNT, "interface": INTERFACE, "event_id": event, "lead_id": lead_of(event),
+        "payload": {"name": "Ada", "event": event}})
+}
+
+/// A destination for the whole account whose deliveries fail at the first failure.
+pub(crate) fn some_destination() -> api::Destination {
+    api::Destination {
+        account_id: ACCOUNT.into(),
+        name: "CRM".into(),
+        timeout: Some(duration_to_api(Duration::from_secs(2))),
+        retry_policy: Some(retries(&[])),
+        ..api::Destination::default()
+    }
+}
+
+/// No quick retries, and then one after each of these delays.
+pub(crate) fn retries(schedule: &[Duration]) -> api::RetryPolicy {
+    let custom = api::CustomRetryPolicy {
+        schedule: schedule.iter().copied().map(duration_to_api).collect(),
+        ..api::CustomRetryPolicy::default()
+    };
+    api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) }
+}
