@@ -63,7 +63,8 @@ impl Story {
         let seen = receiver.requests();
         assert!((least..=most).contains(&seen.len()), "{}: {} requests", self.crash, seen.len());
         assert!(seen.iter().all(|request| request.header("webhook-id") == "e1"));
-        assert_eq!(delivery.attempts as usize, least, "{}", self.crash);
+        // An answer that nobody recorded is not counted.
+        assert!((1..=least).contains(&(delivery.attempts as usize)), "{}: {delivery:?}", self.crash);
         if self.mails > 0 {
             wait::until("the notice in the log", SOON, async || {
                 world.log("e1").await.iter().any(|(entry, _)| entry == "errornotice")

@@ -154,7 +154,7 @@ async fn where_every_write_is_flushed_concurrent_publishes_are_batched_and_all_a
 async fn a_service_without_a_broker_says_what_to_do() {
     let nowhere = format!("nats://127.0.0.1:{}", testkit::free_port());
     for (args, says) in [
-        (vec!["ingest", "--nats-url", "rubbish:"], "--nats-url takes"),
+        (vec!["ingest", "--nats-url", "nats://["], "--nats-url takes"),
         (vec!["query", "--nats-url", &nowhere], "--master-key"),
         (vec!["up", "--data-dir", "/proc/nowhere"], "--data-dir"),
         (vec!["up", "--nats-server", "/nowhere", "--data-dir", "DATA"], "--nats-server"),

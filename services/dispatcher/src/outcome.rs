@@ -27,25 +27,23 @@ pub(crate) fn of_failure(error: &reqwest::Error, timeout: Duration) -> AttemptOu
 }
 
 fn kind(error: &reqwest::Error) -> ErrorKind {
-    let mut reset = None;
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(kind) = telling(error) {
-            return kind;
-        }
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            // An io::Error hides the error that it wraps from the chain.
-            if let Some(kind) = io.get_ref().and_then(|inner| telling(inner)) {
-                return kind;
-            }
-            reset = reset.or_else(|| of_io(io));
-        }
-        cause = error.source();
+    if let Some(kind) = causes(error).find_map(telling) {
+        return kind;
     }
     if error.is_timeout() {
         return ErrorKind::Timeout;
     }
-    reset.unwrap_or(if error.is_connect() { ErrorKind::Connect } else { ErrorKind::Protocol })
+    let of_system = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(of_io);
+    of_system.unwrap_or(if error.is_connect() { ErrorKind::Connect } else { ErrorKind::Protocol })
+}
+
+/// An error and its causes, from the outermost on. What an [`io::Error`] wraps is no cause to the standard library,
+/// and is one here.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
+    })
 }
 
 /// The kind that an error tells by its type.
@@ -79,12 +77,8 @@ fn of_io(error: &io::Error) -> Option<ErrorKind> {
 }
 
 /// What the innermost cause says: the outer ones only say that sending failed.
-fn innermost(error: &dyn Error) -> String {
-    let mut innermost = error;
-    while let Some(cause) = innermost.source() {
-        innermost = cause;
-    }
-    innermost.to_string()
+fn innermost(error: &reqwest::Error) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The beginning of a body as text: what is no UTF-8 is replaced, what is no text left out.
