@@ -50,7 +50,7 @@ impl Journal {
         let latch = platform.readiness.latch("broker");
         let give_up = Instant::now() + CONNECT_DEADLINE;
         let context = loop {
-            match Self::try_connect(options, &latch).await {
+            match Self::try_connect(options, &latch, &platform.drain).await {
                 Ok(context) => break context,
                 Err(error) if !error.is_passing() => return Err(error),
                 Err(error) if Instant::now() >= give_up || platform.drain.is_stopping() => return Err(error),
@@ -63,18 +63,21 @@ impl Journal {
         Ok(Self { inner: Arc::new(Inner { context, drain: platform.drain.clone(), batcher }) })
     }
 
-    async fn try_connect(options: &NatsOptions, latch: &Latch) -> Result<Context, JournalError> {
+    async fn try_connect(options: &NatsOptions, latch: &Latch, drain: &Drain) -> Result<Context, JournalError> {
         let url = options.nats_url.as_deref().unwrap_or(USUAL_URL);
         // An error must not show what is secret in a URL.
         let shown = || url.split(',').map(|url| url.rsplit('@').next().unwrap_or(url)).collect::<Vec<_>>().join(",");
-        let latch = latch.clone();
+        let (latch, drain) = (latch.clone(), drain.clone());
         let mut connect = ConnectOptions::new()
             .name("leadline")
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(ANSWER_DEADLINE))
             .reconnect_delay_callback(|_| CONNECT_PAUSE)
             .event_callback(move |event| {
-                report(&latch, &event);
+                // What happens to the connection at the end is nobody's concern.
+                if !drain.is_stopping() {
+                    report(&latch, &event);
+                }
                 async {}
             });
         if let Some(file) = &options.nats_creds {

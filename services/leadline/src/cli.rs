@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use journal::{Journal, NatsOptions};
 use runtime::{Listeners, Platform, telemetry};
 
-use crate::{compose, demo::Demo, key::KeyOptions, listen::Listen, up::Up};
+use crate::{call::Call, compose, demo::Demo, key::KeyOptions, listen::Listen, up::Up};
 
 /// Delivers leads to webhooks and never loses one
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Query(Query),
     /// Wipe the read model and make it anew from the events
     Rebuild(Rebuild),
+    /// Call a method of the API, in JSON
+    Call(Call),
     /// Receive webhooks: print requests, check signatures, answer as told
     Listen(Listen),
     /// Watch leads travel: three receivers, one of them failing, one dead until it is retried
@@ -120,6 +122,7 @@ impl Cli {
                 .await
             }
             Command::Rebuild(rebuild) => rebuild.run().await,
+            Command::Call(call) => call.run().await,
             Command::Listen(listen) => listen.run().await,
             Command::Demo(demo) => demo.run().await,
         }
@@ -147,7 +150,8 @@ mod tests {
     #[test]
     fn the_command_line_is_sound_and_every_setting_is_a_variable_too() {
         Cli::command().debug_assert();
-        for command in Cli::command().get_subcommands().filter(|c| !["listen", "demo"].contains(&c.get_name())) {
+        for command in Cli::command().get_subcommands().filter(|c| !["call", "listen", "demo"].contains(&c.get_name()))
+        {
             for argument in command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str())) {
                 let flag = argument.get_long().unwrap();
                 let variable = format!("LEADLINE_{}", flag.to_uppercase().replace('-', "_"));

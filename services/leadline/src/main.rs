@@ -1,6 +1,7 @@
 //! Leadline: delivers leads to webhooks and never loses one. See `leadline --help`.
 
 mod broker;
+mod call;
 mod cli;
 mod compose;
 mod data_dir;

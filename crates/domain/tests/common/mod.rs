@@ -1,0 +1,104 @@
+//! Values to test with.
+#![allow(clippy::unwrap_used, dead_code)] // the helpers of a test may panic, and not each test uses each of them
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, EventId, EventType, InterfaceId,
+    LeadEvent, LeadId, LeadSequence, RegistryFact, RetryPolicy, Work,
+    delivery::{Execution, RequestLine, request},
+    registry::{Account, Change, Destination, EventTypePattern, Interface, Scope},
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub(crate) fn t(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+pub(crate) fn account_id() -> AccountId {
+    AccountId::parse("acme").unwrap()
+}
+
+pub(crate) fn interface_id(text: &str) -> InterfaceId {
+    InterfaceId::parse(text).unwrap()
+}
+
+pub(crate) fn destination_id(text: &str) -> DestinationId {
+    DestinationId::parse(text).unwrap()
+}
+
+pub(crate) fn event(id: &str, interface: &str, event_type: &str) -> LeadEvent {
+    LeadEvent {
+        event_id: EventId::parse(id).unwrap(),
+        account: account_id(),
+        interface: interface_id(interface),
+        client: None,
+        lead: LeadId::parse("lead").unwrap(),
+        event_type: EventType::parse(event_type).unwrap(),
+        occurred_at: t(0),
+        received_at: t(0),
+        registry_sequence: 0,
+        payload: b"{}".as_slice().into(),
+    }
+}
+
+pub(crate) fn requested() -> DeliveryFact {
+    request(&event("e", "form", "lead.created"), LeadSequence(7), &destination_id("dst"), t(100))
+}
+
+pub(crate) fn work() -> Work {
+    Work::asked_for_by(&requested()).unwrap()
+}
+
+pub(crate) fn status(status: u16) -> AttemptOutcome {
+    AttemptOutcome::Response { status, excerpt: String::new(), retry_after: None }
+}
+
+pub(crate) fn refused() -> AttemptOutcome {
+    AttemptOutcome::NoResponse { kind: ErrorKind::Connect, message: "refused".into() }
+}
+
+pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome) -> Execution {
+    Execution {
+        attempt_id: AttemptId::from_uuid(Uuid::from_u128(id)),
+        started_at,
+        duration: Duration::from_secs(1),
+        request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
+        outcome,
+        redelivered: false,
+    }
+}
+
+pub(crate) fn account() -> Account {
+    Account { id: account_id(), name: "Acme".into(), brand: None, notification_emails: vec![], deleted: false }
+}
+
+pub(crate) fn interface(id: &str) -> Interface {
+    Interface { account: account_id(), id: interface_id(id), name: String::new(), deleted: false }
+}
+
+pub(crate) fn destination(id: &str, scope: Scope, types: &[&str]) -> Destination {
+    Destination {
+        account: account_id(),
+        id: destination_id(id),
+        name: "CRM".into(),
+        scope,
+        url: "https://crm.example/".into(),
+        event_types: types.iter().map(|text| EventTypePattern::parse(text).unwrap()).collect(),
+        timeout: Destination::DEFAULT_TIMEOUT,
+        concurrency: Destination::DEFAULT_CONCURRENCY,
+        retry: RetryPolicy::standard(),
+        token: None,
+        enabled: true,
+        deleted: false,
+    }
+}
+
+pub(crate) fn fact(change: Change) -> RegistryFact {
+    RegistryFact { at: t(0), by: "test".into(), change }
+}
+
+pub(crate) fn reference_of(fact: &DeliveryFact) -> Arc<domain::DeliveryRef> {
+    Arc::clone(fact.reference())
+}

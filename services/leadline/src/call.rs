@@ -1,0 +1,149 @@
+//! `leadline call`: any method of the API from the command line, in JSON.
+//!
+//! It knows the methods by their descriptors, so a new one needs nothing here.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use bytes::{Buf as _, BufMut as _};
+use clap::Args;
+use http::uri::PathAndQuery;
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions};
+use tonic::{
+    Request, Status,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    transport::Endpoint,
+};
+
+/// The package that methods are looked for in.
+const PACKAGE: &str = "leadline.v1";
+/// How long an answer may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What to call.
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// Service and method, such as DeliveryService/ListDeliveries; without it, all of them are listed
+    method: Option<String>,
+    /// The request in JSON; - reads it from standard input
+    #[arg(default_value = "{}")]
+    request: String,
+    /// Where gRPC is served
+    #[arg(long, env = "LEADLINE_GRPC_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
+    grpc_url: String,
+}
+
+impl Call {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let pool = DescriptorPool::decode(wire::DESCRIPTORS).context("the API's descriptors are broken")?;
+        let Some(name) = &self.method else {
+            let all: Vec<_> = methods(&pool).map(|method| shown(&method)).collect();
+            return print(&all.join("\n"));
+        };
+        let method =
+            methods(&pool).find(|method| short(method) == name.trim_start_matches(PACKAGE).trim_start_matches('.'));
+        let method = method.with_context(|| format!("there is no method {name}; leadline call lists them"))?;
+        ensure!(
+            !method.is_client_streaming() && !method.is_server_streaming(),
+            "{name} is a stream, which cannot be called from here"
+        );
+        let request = self.request(&method)?;
+        let endpoint = Endpoint::from_shared(self.grpc_url.clone())
+            .with_context(|| format!("--grpc-url: {:?} is no URL such as http://127.0.0.1:9090", self.grpc_url))?;
+        let channel = endpoint.connect().await;
+        let channel = channel.with_context(|| format!("nothing answers at {} (--grpc-url)", self.grpc_url))?;
+        let mut client = Grpc::new(channel);
+        client.ready().await?;
+        let path = PathAndQuery::try_from(format!("/{}/{}", method.parent_service().full_name(), method.name()))?;
+        let mut request = Request::new(request);
+        request.set_timeout(DEADLINE);
+        match client.unary(request, path, DynamicCodec(method.output())).await {
+            Ok(answer) => {
+                let json = answer.get_ref().serialize_with_options(
+                    serde_json::value::Serializer,
+                    &SerializeOptions::new().skip_default_fields(true).use_proto_field_name(true),
+                )?;
+                print(&format!("{json:#}"))
+            }
+            Err(status) => bail!("{:?}: {}", status.code(), status.message()),
+        }
+    }
+
+    fn request(&self, method: &MethodDescriptor) -> anyhow::Result<DynamicMessage> {
+        let mut text = self.request.clone();
+        if text == "-" {
+            text.clear();
+            std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+        }
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let request = DynamicMessage::deserialize(method.input(), &mut json);
+        request.with_context(|| format!("the request is no {} in JSON", method.input().full_name()))
+    }
+}
+
+/// Prints; a reader that has seen enough is no error.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("standard output cannot be written"),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn methods(pool: &DescriptorPool) -> impl Iterator<Item = MethodDescriptor> {
+    let services: Vec<_> = pool.services().filter(|service| service.package_name() == PACKAGE).collect();
+    services.into_iter().flat_map(|service| service.methods().collect::<Vec<_>>())
+}
+
+fn short(method: &MethodDescriptor) -> String {
+    format!("{}/{}", method.parent_service().name(), method.name())
+}
+
+fn shown(method: &MethodDescriptor) -> String {
+    let fields: Vec<_> = method.input().fields().map(|field| field.name().to_owned()).collect();
+    format!("{:<44}{}", short(method), fields.join(", "))
+}
+
+/// Messages whose type is known at run time only.
+#[derive(Clone)]
+struct DynamicCodec(MessageDescriptor);
+
+impl Codec for DynamicCodec {
+    type Encode = DynamicMessage;
+    type Decode = DynamicMessage;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        self.clone()
+    }
+
+    fn decoder(&mut self) -> Self {
+        self.clone()
+    }
+}
+
+impl Encoder for DynamicCodec {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn encode(&mut self, item: DynamicMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put_slice(&prost::Message::encode_to_vec(&item));
+        Ok(())
+    }
+}
+
+impl Decoder for DynamicCodec {
+    type Item = DynamicMessage;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
+        let bytes = buffer.copy_to_bytes(buffer.remaining());
+        let message = DynamicMessage::decode(self.0.clone(), bytes);
+        message.map(Some).map_err(|e| Status::internal(format!("the answer cannot be read: {e}")))
+    }
+}
