@@ -1,4 +1,5 @@
 //! What is stored is read back as it was, and rubbish is an error.
+#![allow(clippy::unwrap_used)] // what makes the values of a test may panic, too
 
 use std::{sync::Arc, time::Duration};
 
