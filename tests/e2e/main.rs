@@ -2,13 +2,17 @@
 #![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
 
 mod crashes;
+mod dispatchers;
+mod etiquette;
 mod failures;
 mod happy;
+mod holding;
 mod mails;
 mod operations;
 mod publishing;
 mod rebuild;
 mod registry;
+mod requests;
 mod retries;
 mod traces;
 mod world;

@@ -20,7 +20,7 @@ async fn a_disabled_destination_keeps_its_deliveries_until_it_is_enabled() {
         world.delivery_is(&format!("e{n}"), DeliveryStatus::Held).await;
     }
     assert_eq!(receiver.count(), 0);
-    let request = api::EnableDestinationRequest { account_id: ACCOUNT.into(), destination_id };
+    let request = api::EnableDestinationRequest { account_id: ACCOUNT.into(), destination_id, skip_held: false };
     world.registry().enable_destination(request).await.unwrap();
     for n in 0..5 {
         world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;

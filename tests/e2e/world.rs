@@ -23,6 +23,7 @@ use wire::{
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) const ACCOUNT: &str = "acme";
 pub(crate) const INTERFACE: &str = "form";
+pub(crate) const API_USER: &str = "dev@acme.example";
 pub(crate) const OWNER: &str = "owner@acme.example";
 
 /// A folder in which a system lives, whether it runs or not.
@@ -121,6 +122,7 @@ impl World {
             name: "Acme".into(),
             brand: "Acme Cloud".into(),
             notification_emails: vec![OWNER.into()],
+            api_user_emails: vec![API_USER.into()],
         };
         self.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();
         let interface =

@@ -62,12 +62,7 @@ impl MasterKey {
     /// # Errors
     /// When the operating system has no random numbers to give.
     pub fn seal(&self, secret: &Secret, belongs_to: &str) -> Result<Vec<u8>, getrandom::Error> {
-        let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce)?;
-        let payload = Payload { msg: secret.bytes(), aad: belongs_to.as_bytes() };
-        let sealed = self.cipher().encrypt(&Nonce::from(nonce), payload);
-        let sealed = sealed.expect("AES-GCM refuses only messages of many gigabytes");
-        Ok([&[FORMAT][..], &nonce, &sealed].concat())
+        self.seal_bytes(secret.bytes(), belongs_to)
     }
 
     /// Opens what [`MasterKey::seal`] sealed for the same owner.
@@ -75,11 +70,31 @@ impl MasterKey {
     /// # Errors
     /// When it was sealed with another key, for another owner, or was changed.
     pub fn open(&self, sealed: &[u8], belongs_to: &str) -> Result<Secret, OpenError> {
+        Secret::from_bytes(self.open_bytes(sealed, belongs_to)?).map_err(|_| OpenError::Format)
+    }
+
+    /// Seals anything, like [`MasterKey::seal`].
+    ///
+    /// # Errors
+    /// When the operating system has no random numbers to give.
+    pub fn seal_bytes(&self, bytes: &[u8], belongs_to: &str) -> Result<Vec<u8>, getrandom::Error> {
+        let mut nonce = [0; NONCE_BYTES];
+        getrandom::fill(&mut nonce)?;
+        let payload = Payload { msg: bytes, aad: belongs_to.as_bytes() };
+        let sealed = self.cipher().encrypt(&Nonce::from(nonce), payload);
+        let sealed = sealed.expect("AES-GCM refuses only messages of many gigabytes");
+        Ok([&[FORMAT][..], &nonce, &sealed].concat())
+    }
+
+    /// Opens what [`MasterKey::seal_bytes`] sealed for the same owner.
+    ///
+    /// # Errors
+    /// When it was sealed with another key, for another owner, or was changed.
+    pub fn open_bytes(&self, sealed: &[u8], belongs_to: &str) -> Result<Vec<u8>, OpenError> {
         let rest = sealed.strip_prefix(&[FORMAT]).ok_or(OpenError::Format)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError::Format)?;
         let payload = Payload { msg: sealed, aad: belongs_to.as_bytes() };
-        let bytes = self.cipher().decrypt(&Nonce::from(*nonce), payload).map_err(|_| OpenError::Key)?;
-        Secret::from_bytes(bytes).map_err(|_| OpenError::Format)
+        self.cipher().decrypt(&Nonce::from(*nonce), payload).map_err(|_| OpenError::Key)
     }
 }
 

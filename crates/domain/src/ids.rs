@@ -213,6 +213,11 @@ impl NoticeId {
     pub fn of_failure(delivery: DeliveryId, round: u32) -> Self {
         Self(computed("notice", &[&delivery.to_string(), &round.to_string()]))
     }
+
+    /// The notice about this deactivation: that of `destination` at REGISTRY's `sequence`.
+    pub fn of_deactivation(destination: &DestinationId, sequence: u64) -> Self {
+        Self(computed("deactivation", &[destination.as_str(), &sequence.to_string()]))
+    }
 }
 
 impl LeadId {

@@ -9,11 +9,12 @@
 //! * [`registry`]: accounts, interfaces, destinations and tokens, as facts and as state
 //! * [`routing`]: which destinations want a lead event
 //! * [`delivery`]: the facts of a delivery and the state they add up to
-//! * [`policy`]: when to try again
+//! * [`policy`]: when to try again, and [`breaker`]: when not to try at all
 //! * [`outcome`]: what an attempt can end in, and [`advice`] for people
 //! * [`notice`]: what people are told
 
 pub mod advice;
+pub mod breaker;
 pub mod delivery;
 pub mod ids;
 pub mod lead;

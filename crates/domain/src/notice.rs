@@ -12,6 +12,25 @@ use crate::{
 pub enum NoticeFact {
     /// An email about a failed delivery was handed to the mail server.
     ErrorNoticeSent(ErrorNoticeSent),
+    /// An email about a deactivated destination was handed to the mail server.
+    DeactivationNoticeSent(DeactivationNoticeSent),
+}
+
+/// An email about a deactivated destination was handed to the mail server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeactivationNoticeSent {
+    /// Computed from the deactivation that it tells of.
+    pub notice: NoticeId,
+    /// Whose destination it is.
+    pub account: AccountId,
+    /// The destination.
+    pub destination: DestinationId,
+    /// Who was told.
+    pub recipients: Vec<String>,
+    /// What the subject line said.
+    pub subject: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// An email about a failed delivery was handed to the mail server.
@@ -47,6 +66,7 @@ impl NoticeFact {
     pub fn notice(&self) -> NoticeId {
         match self {
             Self::ErrorNoticeSent(sent) => sent.notice,
+            Self::DeactivationNoticeSent(sent) => sent.notice,
         }
     }
 
@@ -54,6 +74,7 @@ impl NoticeFact {
     pub fn account(&self) -> &AccountId {
         match self {
             Self::ErrorNoticeSent(sent) => &sent.account,
+            Self::DeactivationNoticeSent(sent) => &sent.account,
         }
     }
 }

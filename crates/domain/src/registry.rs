@@ -6,6 +6,7 @@
 mod decide;
 mod facts;
 mod model;
+mod request;
 mod state;
 
 pub use decide::{Command, Decision, Refusal, UrlRules};
@@ -13,4 +14,5 @@ pub use facts::{Change, EntityKind, RegistryFact};
 pub use model::{
     Account, Destination, EventTypePattern, Interface, Scope, SealedSecret, Token, TokenSecret, check_email,
 };
+pub use request::{Body, CredentialKind, Credentials, Deactivation, DeactivationCause, Method, RequestShape};
 pub use state::{AccountEntry, Registry};

@@ -6,7 +6,10 @@ mod common;
 use common::{account, account_id, destination, destination_id, event, fact, interface, interface_id};
 use domain::{
     Registry,
-    registry::{Account, Change, Command, Destination, EntityKind, Refusal, Scope, UrlRules},
+    registry::{
+        Account, Body, Change, Command, Deactivation, DeactivationCause, Destination, EntityKind, Refusal, Scope,
+        UrlRules,
+    },
     routing::destinations_for,
 };
 
@@ -133,8 +136,38 @@ fn what_cannot_be_is_refused() {
     assert_eq!(field(d(|d| d.concurrency = 0)), "concurrency");
     assert_eq!(field(d(|d| d.event_types.clear())), "event_types");
     assert_eq!(field(d(|d| d.retry.jitter_percent = 51)), "retry_policy");
+    assert_eq!(field(d(|d| d.rate = Some(0))), "rate");
+    assert_eq!(field(d(|d| d.breaker_failures = 1_001)), "breaker_failures");
+    for name in ["Host", "host", "webhook-id", "leadline-attempt", "two words", "", "content-length"] {
+        let mut destination = destination("new", Scope::Account, &["*"]);
+        destination.request.headers = vec![(name.into(), "x".into())];
+        assert_eq!(field(Command::CreateDestination(destination)), "headers", "{name:?}");
+    }
+    assert_eq!(field(d(|d| d.request.headers = vec![("x-a".into(), "a\r\nb: c".into())])), "headers");
+    assert_eq!(field(d(|d| d.request.body = Body::Template("x".repeat(70_000)))), "body_template");
     let mails = |mail: &str| Command::UpdateAccount(Account { notification_emails: vec![mail.into()], ..account() });
     assert_eq!(field(mails("nobody")), "notification_emails");
     assert_eq!(field(mails("a@b\r\nBcc: c@d")), "notification_emails");
     assert_eq!(field(Command::UpdateAccount(Account { brand: Some("a\nb".into()), ..account() })), "brand");
+}
+
+#[test]
+fn a_deactivated_destination_stays_so_whatever_is_updated_until_it_is_enabled() {
+    let mut registry = with(vec![destination("d", Scope::Account, &["*"])]);
+    let why = Deactivation { at: common::t(5), cause: DeactivationCause::Gone, first_failed_at: None };
+    let changes = [
+        Change::DestinationDeactivated(account_id(), destination_id("d"), why.clone()),
+        Change::DestinationUpdated(destination("d", Scope::Account, &["ping"])),
+    ];
+    for change in changes {
+        let sequence = registry.sequence() + 1;
+        registry.apply(sequence, &fact(change));
+    }
+    let now = registry.destination(&destination_id("d")).unwrap();
+    assert_eq!((now.deactivated.as_ref(), now.event_types[0].as_str()), (Some(&why), "ping"));
+    let sequence = registry.sequence() + 1;
+    let enabled = Change::DestinationEnabled(account_id(), destination_id("d"), Some(common::t(9)));
+    registry.apply(sequence, &fact(enabled));
+    let now = registry.destination(&destination_id("d")).unwrap();
+    assert_eq!((now.deactivated.as_ref(), now.skip_held_before), (None, Some(common::t(9))));
 }

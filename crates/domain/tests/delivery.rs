@@ -13,6 +13,7 @@ use domain::{
         after_attempt, hold, request_retry,
     },
     notice::called_for_by,
+    registry::DeactivationCause,
 };
 
 fn policy(schedule: &[u64]) -> RetryPolicy {
@@ -154,4 +155,24 @@ fn an_illegal_history_is_an_error() {
     let zero = Work { attempt: 0, ..work() };
     let fact = appended(&after_attempt(&zero, &policy(&[]), execution(1, t(0), status(200))));
     assert!(matches!(Delivery::evolve(None, &fact), Err(IllegalHistory::AttemptZero(_))));
+}
+
+#[test]
+fn exhaustion_and_410_deactivate_the_destination_before_the_fact() {
+    let exempt = policy(&[]);
+    let strict = RetryPolicy { deactivate_on_exhaustion: true, ..policy(&[]) };
+    let patient = RetryPolicy { deactivate_on_exhaustion: true, ..policy(&[5]) };
+    let cause = |policy: &RetryPolicy, code: u16| {
+        let effects = after_attempt(&work(), policy, execution(1, t(100), status(code)));
+        assert!(matches!(effects.last(), Some(Effect::Append(_))));
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Deactivate { why, .. } => Some((why.cause, why.first_failed_at)),
+            _ => None,
+        })
+    };
+    assert_eq!(cause(&exempt, 500), None);
+    assert_eq!(cause(&patient, 500), None);
+    assert_eq!(cause(&strict, 500), Some((DeactivationCause::Exhausted, Some(t(101)))));
+    assert_eq!(cause(&exempt, 410), Some((DeactivationCause::Gone, Some(t(101)))));
+    assert_eq!(cause(&strict, 200), None);
 }

@@ -97,6 +97,7 @@ impl Life {
                 Effect::SetTimer { work, .. } => next = Some(work),
                 Effect::CancelTimer { .. } => next = None,
                 Effect::Append(fact) => self.facts.push(fact),
+                Effect::Deactivate { .. } => {}
             }
         }
         next

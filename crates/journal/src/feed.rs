@@ -15,7 +15,7 @@ use async_nats::{
         message::PublishMessage,
     },
 };
-use domain::{DeliveryFact, LeadEvent, Work};
+use domain::{DeliveryFact, LeadEvent, RegistryFact, Work};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
@@ -112,6 +112,11 @@ impl Journal {
     /// Everything that was done, for the notifier.
     pub fn notifier_feed(&self) -> Feed<DeliveryFact> {
         self.durable(StreamName::Deliveries, "notifier", subjects::LOG)
+    }
+
+    /// Every change of a destination, for the notifier.
+    pub fn destination_feed(&self) -> Feed<RegistryFact> {
+        self.durable(StreamName::Registry, "notifier", subjects::DESTINATIONS)
     }
 
     fn durable<T: Record>(&self, stream: StreamName, name: &str, filter: &str) -> Feed<T> {

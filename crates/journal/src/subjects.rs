@@ -8,6 +8,8 @@ pub(crate) const TODO: &str = "delivery.todo.>";
 pub(crate) const LOG: &str = "delivery.log.>";
 /// Every timer that has fired.
 pub(crate) const DUE: &str = "due.>";
+/// Every change of a destination.
+pub(crate) const DESTINATIONS: &str = "registry.*.destination.*";
 /// Everything that is parked.
 pub(crate) const PARKED: &str = "parked.>";
 

@@ -114,6 +114,7 @@ async fn of_two_writers_one_loses_the_race_and_views_follow_the_other() {
             name: name.into(),
             brand: None,
             notification_emails: vec![],
+            api_user_emails: vec![],
             deleted: false,
         }),
     };

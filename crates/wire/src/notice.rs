@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use domain::{
-    AccountId, DeliveryId, DestinationId, InterfaceId, LeadId, NoticeFact, NoticeId, notice::ErrorNoticeSent,
+    AccountId, DeliveryId, DestinationId, InterfaceId, LeadId, NoticeFact, NoticeId,
+    notice::{DeactivationNoticeSent, ErrorNoticeSent},
 };
 use events::notice_fact::Fact;
 use prost::Message as _;
@@ -28,6 +29,14 @@ impl Record for NoticeFact {
                 subject: f.subject.clone(),
                 at: f.at.as_microsecond(),
             }),
+            Self::DeactivationNoticeSent(f) => Fact::DeactivationNoticeSent(events::DeactivationNoticeSent {
+                notice: f.notice.uuid().as_bytes().to_vec(),
+                account: f.account.to_string(),
+                destination: f.destination.to_string(),
+                recipients: f.recipients.clone(),
+                subject: f.subject.clone(),
+                at: f.at.as_microsecond(),
+            }),
         };
         events::NoticeFact { fact: Some(fact) }.encode_to_vec().into()
     }
@@ -35,17 +44,26 @@ impl Record for NoticeFact {
     fn decode(bytes: Bytes) -> Result<Self, WireError> {
         let stored: events::NoticeFact = message(Self::NAME, bytes)?;
         let unknown = || wrong(Self::NAME, "fact", "is missing or of a kind that is not known here");
-        let Fact::ErrorNoticeSent(f) = stored.fact.ok_or_else(unknown)?;
-        Ok(Self::ErrorNoticeSent(ErrorNoticeSent {
-            notice: NoticeId::from_uuid(uuid(Self::NAME, "notice", &f.notice)?),
-            account: parsed(Self::NAME, "account", &f.account, AccountId::parse)?,
-            interface: parsed(Self::NAME, "interface", &f.interface, InterfaceId::parse)?,
-            lead: parsed(Self::NAME, "lead", &f.lead, LeadId::parse)?,
-            delivery: DeliveryId::from_uuid(uuid(Self::NAME, "delivery", &f.delivery)?),
-            destination: parsed(Self::NAME, "destination", &f.destination, DestinationId::parse)?,
-            recipients: f.recipients,
-            subject: f.subject,
-            at: time(Self::NAME, "at", f.at)?,
-        }))
+        Ok(match stored.fact.ok_or_else(unknown)? {
+            Fact::ErrorNoticeSent(f) => Self::ErrorNoticeSent(ErrorNoticeSent {
+                notice: NoticeId::from_uuid(uuid(Self::NAME, "notice", &f.notice)?),
+                account: parsed(Self::NAME, "account", &f.account, AccountId::parse)?,
+                interface: parsed(Self::NAME, "interface", &f.interface, InterfaceId::parse)?,
+                lead: parsed(Self::NAME, "lead", &f.lead, LeadId::parse)?,
+                delivery: DeliveryId::from_uuid(uuid(Self::NAME, "delivery", &f.delivery)?),
+                destination: parsed(Self::NAME, "destination", &f.destination, DestinationId::parse)?,
+                recipients: f.recipients,
+                subject: f.subject,
+                at: time(Self::NAME, "at", f.at)?,
+            }),
+            Fact::DeactivationNoticeSent(f) => Self::DeactivationNoticeSent(DeactivationNoticeSent {
+                notice: NoticeId::from_uuid(uuid(Self::NAME, "notice", &f.notice)?),
+                account: parsed(Self::NAME, "account", &f.account, AccountId::parse)?,
+                destination: parsed(Self::NAME, "destination", &f.destination, DestinationId::parse)?,
+                recipients: f.recipients,
+                subject: f.subject,
+                at: time(Self::NAME, "at", f.at)?,
+            }),
+        })
     }
 }

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use domain::{
     AccountId, DestinationId, ErrorKind, InterfaceId, RegistryFact, RetryPolicy, TokenId,
     policy::QuickRetries,
-    registry::{Account, Change, Destination, EventTypePattern, Interface, Scope, SealedSecret, Token, TokenSecret},
+    registry::{
+        Account, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
+        EventTypePattern, Interface, Method, RequestShape, Scope, SealedSecret, Token, TokenSecret,
+    },
 };
 use events::registry_fact::Change as Stored;
 use prost::Message as _;
@@ -29,7 +32,19 @@ impl Record for RegistryFact {
             Change::InterfaceDeleted(a, i) => Stored::InterfaceDeleted(key(a, i.as_str())),
             Change::DestinationCreated(d) => Stored::DestinationCreated(destination_to_wire(d)),
             Change::DestinationUpdated(d) => Stored::DestinationUpdated(destination_to_wire(d)),
-            Change::DestinationEnabled(a, d) => Stored::DestinationEnabled(key(a, d.as_str())),
+            Change::DestinationEnabled(a, d, skip) => Stored::DestinationEnabled(events::Key {
+                skip_held_before: skip.map(|at| at.as_microsecond()),
+                ..key(a, d.as_str())
+            }),
+            Change::DestinationDeactivated(a, d, why) => {
+                Stored::DestinationDeactivated(events::DestinationDeactivated {
+                    account: a.to_string(),
+                    id: d.to_string(),
+                    at: why.at.as_microsecond(),
+                    cause: why.cause.as_str().to_owned(),
+                    first_failed_at: why.first_failed_at.map(|at| at.as_microsecond()),
+                })
+            }
             Change::DestinationDisabled(a, d) => Stored::DestinationDisabled(key(a, d.as_str())),
             Change::DestinationDeleted(a, d) => Stored::DestinationDeleted(key(a, d.as_str())),
             Change::TokenCreated(t) => Stored::TokenCreated(token_to_wire(t)),
@@ -53,7 +68,20 @@ impl Record for RegistryFact {
             Stored::InterfaceDeleted(k) => Change::InterfaceDeleted(account(&k.account)?, interface(&k.id)?),
             Stored::DestinationCreated(d) => Change::DestinationCreated(destination_from_wire(d)?),
             Stored::DestinationUpdated(d) => Change::DestinationUpdated(destination_from_wire(d)?),
-            Stored::DestinationEnabled(k) => Change::DestinationEnabled(account(&k.account)?, destination(&k.id)?),
+            Stored::DestinationEnabled(k) => {
+                let skip = k.skip_held_before.map(|at| time(FACT, "skip_held_before", at)).transpose()?;
+                Change::DestinationEnabled(account(&k.account)?, destination(&k.id)?, skip)
+            }
+            Stored::DestinationDeactivated(k) => {
+                let cause = DeactivationCause::parse(&k.cause);
+                let unknown = || wrong(FACT, "cause", format!("{:?} is none", k.cause));
+                let why = Deactivation {
+                    at: time(FACT, "at", k.at)?,
+                    cause: cause.ok_or_else(unknown)?,
+                    first_failed_at: k.first_failed_at.map(|at| time(FACT, "first_failed_at", at)).transpose()?,
+                };
+                Change::DestinationDeactivated(account(&k.account)?, destination(&k.id)?, why)
+            }
             Stored::DestinationDisabled(k) => Change::DestinationDisabled(account(&k.account)?, destination(&k.id)?),
             Stored::DestinationDeleted(k) => Change::DestinationDeleted(account(&k.account)?, destination(&k.id)?),
             Stored::TokenCreated(t) => Change::TokenCreated(token_from_wire(t)?),
@@ -81,7 +109,7 @@ fn token(text: &str) -> Result<TokenId, WireError> {
 }
 
 fn key(account: &AccountId, id: &str) -> events::Key {
-    events::Key { account: account.to_string(), id: id.to_owned() }
+    events::Key { account: account.to_string(), id: id.to_owned(), skip_held_before: None }
 }
 
 fn account_to_wire(account: &Account) -> events::Account {
@@ -90,6 +118,7 @@ fn account_to_wire(account: &Account) -> events::Account {
         name: account.name.clone(),
         brand: or_empty(account.brand.as_deref()),
         notification_emails: account.notification_emails.clone(),
+        api_user_emails: account.api_user_emails.clone(),
     }
 }
 
@@ -99,6 +128,7 @@ fn account_from_wire(stored: events::Account) -> Result<Account, WireError> {
         name: stored.name,
         brand: non_empty(&stored.brand).map(str::to_owned),
         notification_emails: stored.notification_emails,
+        api_user_emails: stored.api_user_emails,
         deleted: false,
     })
 }
@@ -133,6 +163,12 @@ fn destination_to_wire(d: &Destination) -> events::Destination {
         retry: Some(policy_to_wire(&d.retry)),
         token: or_empty(d.token.as_ref().map(TokenId::as_str)),
         enabled: d.enabled,
+        rate: d.rate.unwrap_or(0),
+        breaker_failures: Some(d.breaker_failures),
+        method: d.request.method.as_str().to_owned(),
+        body: body_to_wire(&d.request.body),
+        headers: d.request.headers.iter().map(header_to_wire).collect(),
+        credentials: d.request.credentials.as_ref().map(credentials_to_wire),
     }
 }
 
@@ -153,8 +189,58 @@ fn destination_from_wire(stored: events::Destination) -> Result<Destination, Wir
         retry: policy_from_wire(stored.retry.ok_or_else(|| wrong(FACT, "retry", "is missing"))?)?,
         token: non_empty(&stored.token).map(token).transpose()?,
         enabled: stored.enabled,
+        rate: Some(stored.rate).filter(|rate| *rate > 0),
+        breaker_failures: stored.breaker_failures.unwrap_or(Destination::DEFAULT_BREAKER_FAILURES),
+        request: RequestShape {
+            method: match non_empty(&stored.method) {
+                None => Method::Post,
+                Some(word) => Method::parse(word).ok_or_else(|| wrong(FACT, "method", format!("{word:?} is none")))?,
+            },
+            body: body_from_wire(stored.body),
+            headers: stored.headers.into_iter().map(|header| (header.name, header.value)).collect(),
+            credentials: stored.credentials.map(credentials_from_wire).transpose()?,
+        },
+        deactivated: None,
+        skip_held_before: None,
         deleted: false,
     })
+}
+
+fn body_to_wire(body: &Body) -> Option<events::Body> {
+    let kind = match body {
+        Body::Payload => return None,
+        Body::Envelope => events::body::Kind::Envelope(true),
+        Body::Slack => events::body::Kind::Slack(true),
+        Body::Template(text) => events::body::Kind::Template(text.clone()),
+    };
+    Some(events::Body { kind: Some(kind) })
+}
+
+fn body_from_wire(stored: Option<events::Body>) -> Body {
+    match stored.and_then(|body| body.kind) {
+        None => Body::Payload,
+        Some(events::body::Kind::Envelope(_)) => Body::Envelope,
+        Some(events::body::Kind::Slack(_)) => Body::Slack,
+        Some(events::body::Kind::Template(text)) => Body::Template(text),
+    }
+}
+
+fn header_to_wire((name, value): &(String, String)) -> events::Header {
+    events::Header { name: name.clone(), value: value.clone() }
+}
+
+fn credentials_to_wire(credentials: &Credentials) -> events::Credentials {
+    events::Credentials {
+        kind: credentials.kind.as_str().to_owned(),
+        header: credentials.header.clone(),
+        sealed: credentials.sealed.0.clone(),
+    }
+}
+
+fn credentials_from_wire(stored: events::Credentials) -> Result<Credentials, WireError> {
+    let kind = CredentialKind::parse(&stored.kind);
+    let unknown = || wrong(FACT, "credentials", format!("{:?} is no kind", stored.kind));
+    Ok(Credentials { kind: kind.ok_or_else(unknown)?, header: stored.header, sealed: SealedSecret(stored.sealed) })
 }
 
 fn policy_to_wire(policy: &RetryPolicy) -> events::RetryPolicy {

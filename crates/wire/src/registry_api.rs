@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     AccountId, DestinationId, ErrorKind, InterfaceId, RetryPolicy, TokenId,
     policy::QuickRetries,
-    registry::{Account, Destination, EventTypePattern, Interface, Refusal, Scope, Token},
+    registry::{
+        Account, Body, CredentialKind, Destination, EventTypePattern, Interface, Method, Refusal, RequestShape, Scope,
+        Token,
+    },
 };
 
 use crate::{
@@ -43,6 +47,7 @@ pub fn account(given: api::Account) -> Result<Account, Refusal> {
         name: given.name,
         brand: non_empty(&given.brand).map(str::to_owned),
         notification_emails: given.notification_emails,
+        api_user_emails: given.api_user_emails,
         deleted: false,
     })
 }
@@ -54,6 +59,7 @@ pub fn account_to_api(account: &Account) -> api::Account {
         name: account.name.clone(),
         brand: or_empty(account.brand.as_deref()),
         notification_emails: account.notification_emails.clone(),
+        api_user_emails: account.api_user_emails.clone(),
     }
 }
 
@@ -80,7 +86,7 @@ pub fn interface_to_api(interface: &Interface) -> api::Interface {
 }
 
 /// A destination from the API; what is missing gets its default. Its `destination_id` is not looked at: ids are made by
-/// the server.
+/// the server. Neither is `auth`: secrets have to be sealed first ([`credentials`]).
 ///
 /// # Errors
 /// The first field that is wrong.
@@ -107,8 +113,72 @@ pub fn destination(given: api::Destination, with_id: DestinationId) -> Result<De
         retry: given.retry_policy.map_or_else(|| Ok(RetryPolicy::standard()), policy)?,
         token: non_empty(&given.token_id).map(|text| id("token_id", text, TokenId::parse)).transpose()?,
         enabled: given.enabled.unwrap_or(true),
+        rate: Some(given.rate).filter(|rate| *rate > 0),
+        breaker_failures: given.breaker_failures.unwrap_or(Destination::DEFAULT_BREAKER_FAILURES),
+        request: RequestShape {
+            method: match given.method.as_str() {
+                "" => Method::Post,
+                word => Method::parse(word).ok_or_else(|| invalid("method", "is not POST, PUT or PATCH"))?,
+            },
+            body: body(given.body)?,
+            headers: given.headers.into_iter().map(|h| (h.name.to_ascii_lowercase(), h.value)).collect(),
+            credentials: None,
+        },
+        deactivated: None,
+        skip_held_before: None,
         deleted: false,
     })
+}
+
+fn body(given: Option<api::destination::Body>) -> Result<Body, Refusal> {
+    use api::destination::Body as Given;
+    match given {
+        None => Ok(Body::Payload),
+        Some(Given::BodyTemplate(text)) => Ok(Body::Template(text)),
+        Some(Given::BodyPreset(name)) => match name.as_str() {
+            "" | "payload" => Ok(Body::Payload),
+            "envelope" => Ok(Body::Envelope),
+            "slack" => Ok(Body::Slack),
+            other => Err(invalid("body_preset", format!("{other:?} is not payload, envelope or slack"))),
+        },
+    }
+}
+
+fn body_to_api(body: &Body) -> api::destination::Body {
+    use api::destination::Body as Shown;
+    match body {
+        Body::Payload => Shown::BodyPreset("payload".into()),
+        Body::Envelope => Shown::BodyPreset("envelope".into()),
+        Body::Slack => Shown::BodyPreset("slack".into()),
+        Body::Template(text) => Shown::BodyTemplate(text.clone()),
+    }
+}
+
+/// Credentials from the API, not sealed yet: their kind, their header and its whole value.
+///
+/// # Errors
+/// When a part is missing.
+pub fn credentials(given: api::Auth) -> Result<Option<(CredentialKind, String, String)>, Refusal> {
+    use api::auth::Kind;
+    let authorization = || "authorization".to_owned();
+    match given.kind {
+        None => Ok(None),
+        Some(Kind::BearerToken(token)) if token.is_empty() => Err(invalid("auth.bearer_token", "is empty")),
+        Some(Kind::BearerToken(token)) => {
+            Ok(Some((CredentialKind::Bearer, authorization(), format!("Bearer {token}"))))
+        }
+        Some(Kind::Basic(basic)) => {
+            if basic.username.contains(':') {
+                return Err(invalid("auth.basic.username", "contains ':', which ends it (RFC 7617)"));
+            }
+            let pair = STANDARD.encode(format!("{}:{}", basic.username, basic.password));
+            Ok(Some((CredentialKind::Basic, authorization(), format!("Basic {pair}"))))
+        }
+        Some(Kind::Header(header)) if header.value.is_empty() => Err(invalid("auth.header.value", "is empty")),
+        Some(Kind::Header(header)) => {
+            Ok(Some((CredentialKind::Header, header.name.to_ascii_lowercase(), header.value)))
+        }
+    }
 }
 
 /// A destination for the API.
@@ -129,7 +199,26 @@ pub fn destination_to_api(destination: &Destination) -> api::Destination {
         retry_policy: Some(policy_to_api(&destination.retry)),
         token_id: or_empty(destination.token.as_ref().map(TokenId::as_str)),
         enabled: Some(destination.enabled),
+        rate: destination.rate.unwrap_or(0),
+        breaker_failures: Some(destination.breaker_failures),
+        method: destination.request.method.as_str().to_owned(),
+        body: Some(body_to_api(&destination.request.body)),
+        headers: destination.request.headers.iter().map(header_to_api).collect(),
+        auth: destination.request.credentials.as_ref().map(|credentials| api::Auth {
+            kind: None,
+            shown_kind: credentials.kind.as_str().to_owned(),
+            shown_header: credentials.header.clone(),
+        }),
+        deactivated: destination.deactivated.as_ref().map(|why| api::Deactivation {
+            at: Some(timestamp_to_api(why.at)),
+            cause: why.cause.as_str().to_owned(),
+            first_failed_at: why.first_failed_at.map(timestamp_to_api),
+        }),
     }
+}
+
+fn header_to_api((name, value): &(String, String)) -> api::Header {
+    api::Header { name: name.clone(), value: value.clone() }
 }
 
 /// A token for the API: everything but its secrets.

@@ -14,7 +14,10 @@ use domain::{
     },
     notice::ErrorNoticeSent,
     policy::Progress,
-    registry::{Account, Change, Destination, EventTypePattern, Interface, Scope, SealedSecret, Token, TokenSecret},
+    registry::{
+        Account, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
+        EventTypePattern, Interface, Method, RequestShape, Scope, SealedSecret, Token, TokenSecret,
+    },
 };
 use jiff::Timestamp;
 use proptest::{option, prelude::*, sample::select};
@@ -164,6 +167,19 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn shape()(
+        method in select(Method::ALL.to_vec()),
+        body in select(vec![Body::Payload, Body::Envelope, Body::Slack, Body::Template("{{ payload }}".into())]),
+        headers in prop::collection::vec(any::<(String, String)>(), 0..3),
+        credentials in option::of((select(CredentialKind::ALL.to_vec()), any::<String>(), any::<Vec<u8>>())),
+    ) -> RequestShape {
+        let credentials = credentials
+            .map(|(kind, header, sealed)| Credentials { kind, header, sealed: SealedSecret(sealed) });
+        RequestShape { method, body, headers, credentials }
+    }
+}
+
+prop_compose! {
     fn destination()(
         ids in (token_text(), token_text(), option::of(token_text()), option::of(token_text())),
         texts in any::<(String, String)>(),
@@ -172,6 +188,7 @@ prop_compose! {
         concurrency in any::<u32>(),
         enabled in any::<bool>(),
         preset in select(vec![RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()]),
+        shape in shape(),
     ) -> Destination {
         Destination {
             account: AccountId::parse(&ids.0).unwrap(),
@@ -183,8 +200,13 @@ prop_compose! {
             timeout: spans.0,
             concurrency,
             retry: RetryPolicy { max_age: spans.1, ..preset },
+            rate: Some(concurrency).filter(|rate| *rate > 0),
+            breaker_failures: concurrency,
+            request: shape,
             token: ids.3.map(|text| TokenId::parse(&text).unwrap()),
             enabled,
+            deactivated: None,
+            skip_held_before: None,
             deleted: false,
         }
     }
@@ -192,12 +214,13 @@ prop_compose! {
 
 prop_compose! {
     fn registry_fact()(
-        kind in 0..14,
+        kind in 0..15,
         destination in destination(),
         interface_text in token_text(),
         token_text in token_text(),
         texts in any::<(String, Vec<String>, String)>(),
         sealed in prop::collection::vec((any::<Vec<u8>>(), time(), option::of(time())), 0..3),
+        skip in option::of(time()),
         at in time(),
     ) -> RegistryFact {
         let (account, id) = (destination.account.clone(), destination.id.clone());
@@ -219,7 +242,8 @@ prop_compose! {
             id: account.clone(),
             name: texts.0.clone(),
             brand: Some(texts.0).filter(|brand| !brand.is_empty()),
-            notification_emails: texts.1,
+            notification_emails: texts.1.clone(),
+            api_user_emails: texts.1,
             deleted: false,
         };
         let change = match kind {
@@ -231,12 +255,16 @@ prop_compose! {
             5 => Change::InterfaceDeleted(account, interface_id),
             6 => Change::DestinationCreated(destination),
             7 => Change::DestinationUpdated(destination),
-            8 => Change::DestinationEnabled(account, id),
+            8 => Change::DestinationEnabled(account, id, skip),
             9 => Change::DestinationDisabled(account, id),
             10 => Change::DestinationDeleted(account, id),
             11 => Change::TokenCreated(token),
             12 => Change::TokenUpdated(token),
-            _ => Change::TokenDeleted(account, token_id),
+            13 => Change::TokenDeleted(account, token_id),
+            _ => {
+                let why = Deactivation { at, cause: DeactivationCause::Gone, first_failed_at: skip };
+                Change::DestinationDeactivated(account, id, why)
+            }
         };
         RegistryFact { at, by: texts.2, change }
     }

@@ -4,9 +4,9 @@
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use domain::{
-    AttemptId, AttemptOutcome, DeliveryFact, DeliveryId, ErrorKind,
+    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DeliveryId, DestinationId, ErrorKind, RegistryFact, breaker,
     delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason},
-    registry::Destination,
+    registry::{Command, Deactivation, Destination, UrlRules},
 };
 use jiff::Timestamp;
 use journal::{JournalError, Message};
@@ -25,6 +25,8 @@ const VISIBLE_AFTER: Duration = Duration::from_secs(1);
 /// The pause before an effect is tried again that the broker did not take. It is tried until the process ends: the
 /// attempt has been made, and forgetting it would repeat it.
 const EFFECT_PAUSE: Duration = Duration::from_millis(500);
+/// How long to wait until a change of the configuration is known here.
+const REGISTRY_DEADLINE: Duration = Duration::from_secs(2);
 /// When work comes back that could not be done for want of the broker.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How many attempts are remembered, and for how long, to recognise one that was asked for twice.
@@ -36,6 +38,8 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 pub(crate) struct Ended {
     /// The receiver asked to be left alone for so long.
     pub(crate) pause: Option<Duration>,
+    /// Whether there was nobody to talk to; none: nobody was talked to.
+    pub(crate) transport_failed: Option<bool>,
 }
 
 /// What became of work that was not begun.
@@ -99,7 +103,7 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
 /// `Err`: nothing was sent.
 async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Result<Ended, JournalError> {
     let reference = &job.work.reference;
-    let Some(payload) = shared.payloads.get(&shared.journal, reference.lead_sequence).await? else {
+    let Some(content) = shared.payloads.get(&shared.journal, reference.lead_sequence).await? else {
         let gone = delivery::abandon(&job.work, FailureReason::PayloadGone, Timestamp::now());
         perform(shared, vec![Effect::Append(gone)], &job.message.trace).await;
         return Ok(Ended::default());
@@ -108,26 +112,39 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
     let (started_at, clock) = (Timestamp::now(), Instant::now());
     let registry = shared.registry.snapshot();
-    let outcome = match request::make(&job.work, destination, &registry, &shared.key, payload, started_at, &trace) {
+    let made = request::make(&request::Parts {
+        work: &job.work,
+        destination,
+        registry: &registry,
+        key: &shared.key,
+        content: &content,
+        now: started_at,
+        trace: &trace,
+    });
+    let (line, outcome) = match made {
         Ok(request) => {
             crash::point("before a request");
-            let posting = shared.client.post(&request, destination.timeout).instrument(span.clone());
-            let posting = pin!(posting);
-            tokio::select! {
-                outcome = posting => outcome,
+            let sending = pin!(shared.client.send(&request, destination.timeout).instrument(span.clone()));
+            let outcome = tokio::select! {
+                outcome = sending => outcome,
                 never = announce(shared, job, attempt_id, started_at, &trace) => match never {},
-            }
+            };
+            (request.line(), outcome)
         }
-        Err(error) => AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: error.to_string() },
+        Err(error) => {
+            let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: error.to_string() };
+            (request::intended(destination), outcome)
+        }
     };
     crash::point("after an answer");
     record(&span, &outcome);
-    let ended = Ended { pause: outcome.asks_to_pause() };
+    let ended =
+        Ended { pause: outcome.asks_to_pause(), transport_failed: Some(breaker::is_transport_failure(&outcome)) };
     let execution = Execution {
         attempt_id,
         started_at,
         duration: clock.elapsed(),
-        request: request::line(destination),
+        request: line,
         outcome,
         redelivered: job.message.delivered > 1,
     };
@@ -241,7 +258,35 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
             crash::point("after a timer is set");
             Ok(())
         }
+        Effect::Deactivate { account, destination, why } => deactivate(shared, account, destination, why).await,
         Effect::CancelTimer { destination, delivery } => shared.journal.cancel_timer(destination, *delivery).await,
         Effect::Append(fact) => shared.journal.append_delivery(fact, trace).await.map(drop),
     }
+}
+
+/// Switches a destination off unless a person or another process has done so already.
+async fn deactivate(
+    shared: &Shared,
+    account: &AccountId,
+    destination: &DestinationId,
+    why: &Deactivation,
+) -> Result<(), JournalError> {
+    let registry = shared.registry.snapshot();
+    let open = registry.destination(destination).is_some_and(|d| d.enabled && d.deactivated.is_none());
+    let command = Command::DeactivateDestination(account.clone(), destination.clone(), why.clone());
+    let decision = registry.decide(command, UrlRules::default());
+    let (true, Ok(decision)) = (open, decision) else { return Ok(()) };
+    let fact = RegistryFact { at: why.at, by: "dispatcher".to_owned(), change: decision.change };
+    let sequence = match shared.journal.append_registry(&fact, decision.expected_version).await {
+        Ok(sequence) => sequence,
+        // Whoever was first may have changed something else: look again once that is known.
+        Err(JournalError::LostRace) => {
+            shared.registry.at_least(registry.sequence() + 1, REGISTRY_DEADLINE).await;
+            return Err(JournalError::LostRace);
+        }
+        Err(error) => return Err(error),
+    };
+    tracing::warn!(%destination, cause = why.cause.as_str(), "a destination is deactivated");
+    shared.registry.at_least(sequence, REGISTRY_DEADLINE).await;
+    Ok(())
 }

@@ -3,7 +3,6 @@
 use std::{error::Error, fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use domain::{AttemptOutcome, ErrorKind};
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
@@ -54,14 +53,14 @@ impl Client {
         Ok(Self { http, guard })
     }
 
-    /// Posts, and waits at most for `timeout` for the answer.
-    pub(crate) async fn post(&self, request: &Request, timeout: Duration) -> AttemptOutcome {
+    /// Makes a request, and waits at most for `timeout` for the answer.
+    pub(crate) async fn send(&self, request: &Request, timeout: Duration) -> AttemptOutcome {
         if let Some(blocked) = self.blocked_literal(&request.url) {
             return blocked;
         }
         let sending = self
             .http
-            .post(request.url.clone())
+            .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone())
             .body(request.body.clone())
             .timeout(timeout)
@@ -137,6 +136,3 @@ impl Resolve for Resolver {
         })
     }
 }
-
-/// A body that can be sent again and again without a copy.
-pub(crate) type Body = Bytes;

@@ -2,12 +2,15 @@
 //!
 //! Work that the lane cannot start within [`PATIENCE`] is parked in the broker and acknowledged, so that a slow
 //! destination holds neither memory nor unacknowledged messages. While something is parked, everything new is parked
-//! behind it. A lane of a disabled destination holds its work, one of a deleted destination abandons it.
+//! behind it. A lane of a disabled or deactivated destination holds its work, one of a deleted destination abandons it.
+//! How many requests are under way is also a matter of the destination's rate, of what its receiver asks for
+//! (`Retry-After`), and of its breaker.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use domain::{
     DestinationId, Work,
+    breaker::Breaker,
     delivery::{FailureReason, HoldReason},
     registry::Destination,
 };
@@ -59,8 +62,39 @@ pub(crate) enum Order {
 /// What may be done with work now.
 enum State {
     Open(Arc<Destination>),
-    Disabled,
+    Held(HoldReason),
     Gone,
+}
+
+/// So many starts a second, spread out evenly.
+#[derive(Debug, Default)]
+struct Pace {
+    next_start: Option<Instant>,
+}
+
+impl Pace {
+    /// How far starts may run ahead of their even spread; timers are no more exact.
+    const SLACK: Duration = Duration::from_millis(10);
+
+    /// Whether another request may start now; if so, it counts as started.
+    fn may_start(&mut self, rate: Option<u32>) -> bool {
+        let Some(rate) = rate else {
+            self.next_start = None;
+            return true;
+        };
+        let now = Instant::now();
+        let due = self.next_start.unwrap_or(now).max(now.checked_sub(Self::SLACK).unwrap_or(now));
+        if due > now {
+            return false;
+        }
+        self.next_start = Some(due + Duration::from_secs(1) / rate);
+        true
+    }
+}
+
+/// Whether a person decided that this is not to be sent.
+fn is_skipped(job: &Job, destination: &Destination) -> bool {
+    job.work.holds > 0 && destination.skip_held_before.is_some_and(|before| job.work.requested_at < before)
 }
 
 type Drawn = (ParkedLane, Result<Vec<Message<Work>>, JournalError>);
@@ -78,6 +112,10 @@ pub(crate) struct Lane {
     backlog: bool,
     paused_until: Option<Instant>,
     draw_again_at: Option<Instant>,
+    breaker: Breaker,
+    pace: Pace,
+    opened: Instant,
+    was_held: bool,
     closed: bool,
 }
 
@@ -101,6 +139,10 @@ impl Lane {
             backlog: false,
             paused_until: None,
             draw_again_at: None,
+            breaker: Breaker::default(),
+            pace: Pace::default(),
+            opened: Instant::now(),
+            was_held: false,
             closed: false,
         }
     }
@@ -111,7 +153,7 @@ impl Lane {
             let state = self.state();
             let seen = self.shared.registry.snapshot().sequence();
             self.start_what_can_start(&state);
-            let held = matches!(state, State::Disabled) && self.backlog;
+            let held = matches!(state, State::Held(_)) && self.backlog;
             let idle = self.is_idle() && !held;
             if idle && self.closed {
                 return;
@@ -123,7 +165,7 @@ impl Lane {
                     Some(Order::LookForParked) => self.backlog = true,
                     None => self.closed = true,
                 },
-                Some(ended) = self.running.join_next() => self.ended(ended),
+                Some(ended) = self.running.join_next() => self.ended(ended, &state),
                 // What was parked just now may have come too late for the draw that found nothing.
                 Some(ended) = self.set_aside.join_next() => {
                     self.backlog |= matches!(ended, Ok(attempt::SetAside::Parked));
@@ -143,8 +185,9 @@ impl Lane {
 
     fn state(&self) -> State {
         match self.shared.registry.snapshot().destination(&self.destination) {
-            Some(destination) if destination.enabled => State::Open(Arc::clone(destination)),
-            Some(_) => State::Disabled,
+            Some(destination) if !destination.enabled => State::Held(HoldReason::Disabled),
+            Some(destination) if destination.deactivated.is_some() => State::Held(HoldReason::Deactivated),
+            Some(destination) => State::Open(Arc::clone(destination)),
             None => State::Gone,
         }
     }
@@ -162,32 +205,42 @@ impl Lane {
             return longest;
         }
         let patience = self.waiting.front().map(|(since, _)| *since + PATIENCE);
-        let times = [patience, self.paused_until, self.draw_again_at];
+        let probe = self.breaker.probe_at().map(|at| self.opened + at);
+        let pace = self.pace.next_start.filter(|_| !self.waiting.is_empty());
+        let times = [patience, self.paused_until, self.draw_again_at, probe, pace];
         times.into_iter().flatten().filter(|at| *at > now).chain([longest]).min().unwrap_or(longest)
     }
 
     /// Takes new work: it runs, waits, or is set aside.
     fn take(&mut self, job: Job, state: &State) {
         match state {
+            State::Open(destination) if is_skipped(&job, destination) => self.abandon(job, FailureReason::Skipped),
             State::Open(_) if self.backlog || self.waiting.len() >= MOST_WAITING => self.park(job),
             State::Open(_) => self.waiting.push_back((Instant::now(), job)),
-            State::Disabled => self.hold(job),
-            State::Gone => self.abandon(job),
+            State::Held(reason) => self.hold(job, *reason),
+            State::Gone => self.abandon(job, FailureReason::DestinationDeleted),
         }
     }
 
     fn start_what_can_start(&mut self, state: &State) {
         self.forget_past_times();
-        if !matches!(state, State::Open(_)) {
-            for (_, job) in std::mem::take(&mut self.waiting) {
-                self.take(job, state);
+        match state {
+            State::Open(destination) => {
+                if std::mem::take(&mut self.was_held) {
+                    // What was held comes back slowly at first.
+                    self.breaker = Breaker::recovering();
+                }
+                while self.room(state) > 0 && !self.waiting.is_empty() && self.pace.may_start(destination.rate) {
+                    if let Some((_, job)) = self.waiting.pop_front() {
+                        self.running.spawn(attempt::make(Arc::clone(&self.shared), Arc::clone(destination), job));
+                    }
+                }
             }
-        }
-        let room = self.room(state);
-        if let State::Open(destination) = state {
-            let starting = self.waiting.len().min(room);
-            for (_, job) in self.waiting.drain(..starting) {
-                self.running.spawn(attempt::make(Arc::clone(&self.shared), Arc::clone(destination), job));
+            State::Held(_) | State::Gone => {
+                self.was_held = true;
+                for (_, job) in std::mem::take(&mut self.waiting) {
+                    self.take(job, state);
+                }
             }
         }
         self.draw(state);
@@ -204,9 +257,12 @@ impl Lane {
     fn room(&self, state: &State) -> usize {
         match state {
             State::Open(_) if self.paused_until.is_some() => 0,
-            State::Open(destination) => (destination.concurrency as usize).saturating_sub(self.running.len()),
+            State::Open(destination) => {
+                let allowed = self.breaker.allows(destination.concurrency, self.opened.elapsed());
+                (allowed as usize).saturating_sub(self.running.len())
+            }
             State::Gone => MOST_DRAWN,
-            State::Disabled => 0,
+            State::Held(_) => 0,
         }
     }
 
@@ -236,10 +292,14 @@ impl Lane {
             Ok(messages) => {
                 self.backlog = !messages.is_empty();
                 for message in messages {
+                    let job = Job::new(message);
                     match state {
-                        State::Gone => self.abandon(Job::new(message)),
+                        State::Gone => self.abandon(job, FailureReason::DestinationDeleted),
+                        State::Open(destination) if is_skipped(&job, destination) => {
+                            self.abandon(job, FailureReason::Skipped);
+                        }
                         // If the destination was disabled just now, the next round holds them.
-                        _ => self.waiting.push_back((Instant::now(), Job::new(message))),
+                        _ => self.waiting.push_back((Instant::now(), job)),
                     }
                 }
             }
@@ -250,13 +310,17 @@ impl Lane {
         }
     }
 
-    fn ended(&mut self, ended: Result<Ended, JoinError>) {
+    fn ended(&mut self, ended: Result<Ended, JoinError>, state: &State) {
         match ended {
-            Ok(Ended { pause: Some(pause) }) => {
-                let until = Instant::now() + pause;
-                self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
+            Ok(Ended { pause, transport_failed }) => {
+                if let Some(until) = pause.map(|pause| Instant::now() + pause) {
+                    self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
+                }
+                if let (Some(failed), State::Open(destination)) = (transport_failed, state) {
+                    let (threshold, width) = (destination.breaker_failures, destination.concurrency);
+                    self.breaker.ended(failed, threshold, width, self.opened.elapsed());
+                }
             }
-            Ok(Ended { pause: None }) => {}
             // Its message is not acknowledged, so the attempt is made again.
             Err(error) => tracing::error!(%error, destination = %self.destination, "an attempt panicked"),
         }
@@ -275,13 +339,12 @@ impl Lane {
         self.set_aside.spawn(attempt::park(Arc::clone(&self.shared), job));
     }
 
-    fn hold(&mut self, job: Job) {
+    fn hold(&mut self, job: Job, reason: HoldReason) {
         self.backlog = true;
-        self.set_aside.spawn(attempt::hold(Arc::clone(&self.shared), job, HoldReason::Disabled));
+        self.set_aside.spawn(attempt::hold(Arc::clone(&self.shared), job, reason));
     }
 
-    fn abandon(&mut self, job: Job) {
-        let reason = FailureReason::DestinationDeleted;
+    fn abandon(&mut self, job: Job, reason: FailureReason) {
         self.set_aside.spawn(attempt::abandon(Arc::clone(&self.shared), job, reason));
     }
 

@@ -1,38 +1,47 @@
 //! Payloads by reference: recent ones from memory, the others from the journal.
 
 use bytes::Bytes;
-use domain::LeadSequence;
+use domain::{LeadEvent, LeadSequence};
+use jiff::Timestamp;
 use journal::{Journal, JournalError};
 use moka::sync::Cache;
 
 /// What one entry costs besides its payload, in bytes.
 const OVERHEAD: usize = 64;
 
+/// What an attempt needs of its lead event.
+#[derive(Debug, Clone)]
+pub(crate) struct Content {
+    pub(crate) payload: Bytes,
+    pub(crate) occurred_at: Timestamp,
+}
+
 /// Recent payloads.
 #[derive(Debug)]
 pub(crate) struct Payloads {
-    recent: Cache<u64, Bytes>,
+    recent: Cache<u64, Content>,
 }
 
 impl Payloads {
     pub(crate) fn new(bytes: u64) -> Self {
-        let weigh = |_: &u64, payload: &Bytes| u32::try_from(payload.len() + OVERHEAD).unwrap_or(u32::MAX);
+        let weigh = |_: &u64, content: &Content| u32::try_from(content.payload.len() + OVERHEAD).unwrap_or(u32::MAX);
         Self { recent: Cache::builder().max_capacity(bytes).weigher(weigh).build() }
     }
 
-    /// Keeps a payload for the attempts that are about to come.
-    pub(crate) fn remember(&self, sequence: LeadSequence, payload: &Bytes) {
+    /// Keeps an event's payload for the attempts that are about to come.
+    pub(crate) fn remember(&self, sequence: LeadSequence, event: &LeadEvent) -> Content {
         // A copy, because the message is a slice of a larger buffer that it would keep alive.
-        self.recent.insert(sequence.0, Bytes::copy_from_slice(payload));
+        let content = Content { payload: Bytes::copy_from_slice(&event.payload), occurred_at: event.occurred_at };
+        self.recent.insert(sequence.0, content.clone());
+        content
     }
 
     /// The payload of a lead event; none: the journal no longer has it.
-    pub(crate) async fn get(&self, journal: &Journal, sequence: LeadSequence) -> Result<Option<Bytes>, JournalError> {
-        if let Some(payload) = self.recent.get(&sequence.0) {
-            return Ok(Some(payload));
+    pub(crate) async fn get(&self, journal: &Journal, sequence: LeadSequence) -> Result<Option<Content>, JournalError> {
+        if let Some(content) = self.recent.get(&sequence.0) {
+            return Ok(Some(content));
         }
-        let Some(event) = journal.lead_at(sequence).await? else { return Ok(None) };
-        self.remember(sequence, &event.payload);
-        Ok(Some(event.payload))
+        let event = journal.lead_at(sequence).await?;
+        Ok(event.map(|event| self.remember(sequence, &event)))
     }
 }

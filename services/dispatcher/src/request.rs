@@ -5,7 +5,7 @@ use crypto::{MasterKey, Secret, sign};
 use domain::{
     Registry, Work,
     delivery::RequestLine,
-    registry::{Destination, Token},
+    registry::{Destination, Method, Token, TokenSecret},
 };
 use http::{
     HeaderMap, HeaderValue,
@@ -15,83 +15,116 @@ use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use url::Url;
 
-const METHOD: &str = "POST";
+use crate::payloads::Content;
 
 /// A request that is ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Request {
+    pub(crate) method: http::Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
-    pub(crate) body: crate::client::Body,
+    pub(crate) body: Bytes,
 }
 
 /// Why the destination's settings do not make a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoRequest {
-    #[error("the destination's URL is none: {0}")]
-    Url(#[from] url::ParseError),
+    #[error(transparent)]
+    Render(#[from] render::RenderError),
     #[error("the token that should sign the request was deleted; assign another one")]
     TokenGone,
     #[error("the token that should sign the request has no secret that is still valid")]
     NoSecret,
-    #[error("the secret of the token cannot be opened with the master key of this process: {0}")]
+    #[error("a secret cannot be opened with the master key of this process: {0}")]
     Sealed(#[from] crypto::OpenError),
-    #[error("the {0} cannot be sent in a header")]
-    Header(&'static str),
+    #[error("the header {0} cannot be sent: its value is no text of HTTP")]
+    Header(String),
 }
 
-/// What an attempt shows of its request.
-pub(crate) fn line(destination: &Destination) -> RequestLine {
-    RequestLine { method: METHOD.into(), url: destination.url.clone() }
+impl Request {
+    /// What an attempt shows of its request.
+    pub(crate) fn line(&self) -> RequestLine {
+        RequestLine { method: self.method.to_string(), url: self.url.to_string() }
+    }
+}
+
+/// What an attempt shows when there was no request to make.
+pub(crate) fn intended(destination: &Destination) -> RequestLine {
+    RequestLine { method: destination.request.method.as_str().into(), url: destination.url.clone() }
+}
+
+/// What a request is made from.
+pub(crate) struct Parts<'a> {
+    pub(crate) work: &'a Work,
+    pub(crate) destination: &'a Destination,
+    pub(crate) registry: &'a Registry,
+    pub(crate) key: &'a MasterKey,
+    pub(crate) content: &'a Content,
+    pub(crate) now: Timestamp,
+    pub(crate) trace: &'a TraceContext,
 }
 
 /// Makes the request. The signature covers exactly the bytes that are sent.
-pub(crate) fn make(
-    work: &Work,
-    destination: &Destination,
-    registry: &Registry,
-    key: &MasterKey,
-    payload: Bytes,
-    now: Timestamp,
-    trace: &TraceContext,
-) -> Result<Request, NoRequest> {
-    let url = Url::parse(&destination.url)?;
-    let reference = &work.reference;
-    let (id, timestamp) = (reference.event_id.as_str(), now.as_second());
-    let mut headers = HeaderMap::with_capacity(10);
+pub(crate) fn make(parts: &Parts<'_>) -> Result<Request, NoRequest> {
+    let (reference, destination) = (&parts.work.reference, parts.destination);
+    let Content { payload, occurred_at } = parts.content;
+    let input = render::Input { reference, occurred_at: *occurred_at, payload };
+    let render::Rendered { url, body } = render::render(destination, &input)?;
+    let (id, timestamp) = (reference.event_id.as_str(), parts.now.as_second());
+    let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let mut set = |name: &'static str, value: &str| {
-        let value = HeaderValue::from_str(value).map_err(|_| NoRequest::Header(name))?;
-        headers.insert(HeaderName::from_static(name), value);
-        Ok::<_, NoRequest>(())
-    };
-    set("webhook-id", id)?;
-    set("webhook-timestamp", &timestamp.to_string())?;
-    let secrets = secrets(destination, registry, key, now)?;
+    // Those of the destination first: none of Leadline's own can be replaced by one of them.
+    for (name, value) in &destination.request.headers {
+        set(&mut headers, name, value)?;
+    }
+    credentials(parts, &mut headers)?;
+    set(&mut headers, "webhook-id", id)?;
+    set(&mut headers, "webhook-timestamp", &timestamp.to_string())?;
+    let secrets = secrets(parts)?;
     if !secrets.is_empty() {
-        set("webhook-signature", &sign(&secrets, id, timestamp, &payload))?;
+        set(&mut headers, "webhook-signature", &sign(&secrets, id, timestamp, &body))?;
     }
-    set("leadline-delivery-id", &reference.delivery.to_string())?;
-    set("leadline-event-type", reference.event_type.as_str())?;
-    set("leadline-attempt", &work.attempt.to_string())?;
-    set("traceparent", &trace.traceparent())?;
-    if let Some(state) = trace.tracestate() {
-        set("tracestate", state)?;
+    set(&mut headers, "leadline-delivery-id", &reference.delivery.to_string())?;
+    set(&mut headers, "leadline-event-type", reference.event_type.as_str())?;
+    set(&mut headers, "leadline-attempt", &parts.work.attempt.to_string())?;
+    set(&mut headers, "traceparent", &parts.trace.traceparent())?;
+    if let Some(state) = parts.trace.tracestate() {
+        set(&mut headers, "tracestate", state)?;
     }
-    Ok(Request { url, headers, body: payload })
+    let method = match destination.request.method {
+        Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
+        Method::Patch => http::Method::PATCH,
+    };
+    Ok(Request { method, url, headers, body })
+}
+
+fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), NoRequest> {
+    let wrong = || NoRequest::Header(name.to_owned());
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+    headers.insert(name, HeaderValue::from_str(value).map_err(|_| wrong())?);
+    Ok(())
+}
+
+fn credentials(parts: &Parts<'_>, headers: &mut HeaderMap) -> Result<(), NoRequest> {
+    let Some(credentials) = &parts.destination.request.credentials else { return Ok(()) };
+    let belongs_to = Destination::belongs_to(&parts.destination.account, &parts.destination.id);
+    let value = parts.key.open_bytes(&credentials.sealed.0, &belongs_to)?;
+    let wrong = || NoRequest::Header(credentials.header.clone());
+    let name = HeaderName::from_bytes(credentials.header.as_bytes()).map_err(|_| wrong())?;
+    let mut value = HeaderValue::from_bytes(&value).map_err(|_| wrong())?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
 }
 
 /// The secrets that sign now; none if the destination has no token.
-fn secrets(
-    destination: &Destination,
-    registry: &Registry,
-    key: &MasterKey,
-    now: Timestamp,
-) -> Result<Vec<Secret>, NoRequest> {
-    let Some(id) = &destination.token else { return Ok(vec![]) };
-    let token = registry.token(&destination.account, id).ok_or(NoRequest::TokenGone)?;
-    let belongs_to = Token::belongs_to(&destination.account, id);
-    let open = |secret: &domain::registry::TokenSecret| key.open(&secret.sealed.0, &belongs_to);
-    let secrets = token.valid_secrets(now).map(open).collect::<Result<Vec<_>, _>>()?;
+fn secrets(parts: &Parts<'_>) -> Result<Vec<Secret>, NoRequest> {
+    let Some(id) = &parts.destination.token else { return Ok(vec![]) };
+    let account = &parts.destination.account;
+    let token = parts.registry.token(account, id).ok_or(NoRequest::TokenGone)?;
+    let belongs_to = Token::belongs_to(account, id);
+    let open = |secret: &TokenSecret| parts.key.open(&secret.sealed.0, &belongs_to);
+    let secrets = token.valid_secrets(parts.now).map(open).collect::<Result<Vec<_>, _>>()?;
     if secrets.is_empty() { Err(NoRequest::NoSecret) } else { Ok(secrets) }
 }

@@ -47,7 +47,7 @@ async fn route(shared: &Shared, message: Message<LeadEvent>) {
     if facts.is_empty() {
         return message.ack().await;
     }
-    shared.payloads.remember(sequence, &event.payload);
+    shared.payloads.remember(sequence, event);
     let (span, trace) = TraceContext::enter(
         Some(&message.trace),
         || info_span!("route", otel.kind = "consumer", event_id = %event.event_id, deliveries = facts.len()),

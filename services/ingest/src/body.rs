@@ -13,7 +13,7 @@ use wire::publish::{Fields, Publish, PublishError};
 
 /// What a request asks for.
 #[derive(Debug)]
-pub(crate) enum Body {
+pub(crate) enum Asked {
     /// One event.
     One(Publish),
     /// Many: each by itself.
@@ -50,17 +50,17 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 ///
 /// # Errors
 /// When it is no JSON, or one event that is wrong or larger than `max_event` bytes.
-pub(crate) fn read(body: &Bytes, lines: bool, max_event: usize) -> Result<Body, PublishError> {
+pub(crate) fn read(body: &Bytes, lines: bool, max_event: usize) -> Result<Asked, PublishError> {
     let one = |raw: &[u8]| event(body, raw, max_event);
     if lines {
         let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-        return Ok(Body::Many(lines.map(one).collect()));
+        return Ok(Asked::Many(lines.map(one).collect()));
     }
     if body.trim_ascii_start().first() == Some(&b'[') {
         let events: Vec<&RawValue> = serde_json::from_slice(body).map_err(|e| no_json(&e))?;
-        return Ok(Body::Many(events.into_iter().map(|raw| one(raw.get().as_bytes())).collect()));
+        return Ok(Asked::Many(events.into_iter().map(|raw| one(raw.get().as_bytes())).collect()));
     }
-    one(body.trim_ascii()).map(Body::One)
+    one(body.trim_ascii()).map(Asked::One)
 }
 
 fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publish, PublishError> {
@@ -110,15 +110,15 @@ mod tests {
 
     fn one(text: &str) -> Result<Publish, PublishError> {
         match read(&Bytes::copy_from_slice(text.as_bytes()), false, LIMIT)? {
-            Body::One(publish) => Ok(publish),
-            Body::Many(_) => panic!("many"),
+            Asked::One(publish) => Ok(publish),
+            Asked::Many(_) => panic!("many"),
         }
     }
 
     fn many(text: &str, lines: bool) -> Vec<Result<Publish, PublishError>> {
         match read(&Bytes::copy_from_slice(text.as_bytes()), lines, LIMIT).unwrap() {
-            Body::One(_) => panic!("one"),
-            Body::Many(events) => events,
+            Asked::One(_) => panic!("one"),
+            Asked::Many(events) => events,
         }
     }
 

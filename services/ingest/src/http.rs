@@ -4,23 +4,26 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, FromRequest, Request, State},
+    body::Body,
+    extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use domain::LeadEvent;
-use futures::future::join_all;
+use futures::{StreamExt as _, future::join_all};
 use runtime::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 use serde_json::{Value, json};
 use wire::publish::{Publish, PublishError};
 
 use crate::{
-    body::{self, Body},
+    body::{self, Asked},
     publisher::{Published, Publisher},
 };
 
+/// How many times the limit is read of a request that is too large.
+const MOST_DISCARDED: usize = 8;
 /// When to ask again while the broker is away, in seconds.
 const RETRY_AFTER: &str = "1";
 
@@ -32,10 +35,7 @@ struct Door {
 
 pub(crate) fn routes(publisher: Publisher, max_event: usize, max_request: usize) -> Router {
     let door = Arc::new(Door { publisher, max_event, max_request });
-    Router::new()
-        .route("/v1/leads", post(publish).fallback(other_method))
-        .layer(DefaultBodyLimit::max(max_request))
-        .with_state(door)
+    Router::new().route("/v1/leads", post(publish).fallback(other_method)).with_state(door)
 }
 
 async fn other_method() -> Response {
@@ -45,21 +45,38 @@ async fn other_method() -> Response {
 
 async fn publish(State(door): State<Arc<Door>>, request: Request) -> Response {
     let headers = request.headers().clone();
-    let body = match Bytes::from_request(request, &()).await {
+    let body = match read(request.into_body(), door.max_request).await {
         Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let problem = format!("the request has more than {} bytes", door.max_request);
-            return refused(StatusCode::PAYLOAD_TOO_LARGE, &PublishError::invalid("body", problem));
-        }
-        Err(rejection) => return refused(rejection.status(), &PublishError::invalid("body", rejection.body_text())),
+        Err((status, error)) => return refused(status, &error),
     };
     let caller = caller(&headers);
     match body::read(&body, is_ndjson(&headers), door.max_event) {
-        Ok(Body::One(publish)) => one(&door.publisher, publish, caller.as_ref()).await,
-        Ok(Body::Many(events)) => many(&door.publisher, events, caller.as_ref()).await,
+        Ok(Asked::One(publish)) => one(&door.publisher, publish, caller.as_ref()).await,
+        Ok(Asked::Many(events)) => many(&door.publisher, events, caller.as_ref()).await,
         Err(error) if body.trim_ascii().len() > door.max_event => refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
         Err(error) => refused(StatusCode::BAD_REQUEST, &error),
     }
+}
+
+/// The whole body. What is too large is read to its end, within reason: a client that is still sending would see a
+/// broken connection instead of the answer.
+async fn read(body: Body, most: usize) -> Result<Bytes, (StatusCode, PublishError)> {
+    let (mut kept, mut length) = (BytesMut::new(), 0_usize);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|e| (StatusCode::BAD_REQUEST, PublishError::invalid("body", e.to_string())))?;
+        length = length.saturating_add(chunk.len());
+        if length <= most {
+            kept.extend_from_slice(&chunk);
+        } else if length > most.saturating_mul(MOST_DISCARDED) {
+            break;
+        }
+    }
+    if length > most {
+        let problem = format!("the request has more than {most} bytes");
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, PublishError::invalid("body", problem)));
+    }
+    Ok(kept.freeze())
 }
 
 fn caller(headers: &HeaderMap) -> Option<TraceContext> {

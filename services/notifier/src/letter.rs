@@ -3,7 +3,11 @@
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
-use domain::{NoticeId, advice::suggested_action, registry::Account};
+use domain::{
+    NoticeId,
+    advice::suggested_action,
+    registry::{Account, Deactivation, DeactivationCause, Destination},
+};
 use lettre::{
     Message,
     message::{
@@ -52,6 +56,28 @@ impl Letter {
         }
     }
 
+    /// That a rule switched a destination off, for the people behind the API.
+    pub(crate) fn about_deactivation(
+        sender: &Sender,
+        account: &Account,
+        notice: NoticeId,
+        destination: &Destination,
+        why: &Deactivation,
+    ) -> Self {
+        let brand = account.brand.as_deref().unwrap_or(&sender.brand);
+        let recipients = match account.api_user_emails.as_slice() {
+            [] => &account.notification_emails,
+            emails => emails,
+        };
+        Self {
+            notice,
+            recipients: recipients.to_vec(),
+            subject: format!("{brand} Webhook Deactivated"),
+            from: sender.from.clone(),
+            body: deactivation_body(destination, why),
+        }
+    }
+
     /// The mail. Its Message-ID is computed from the notice, so that a mail that went out twice can be known.
     pub(crate) fn mail(&self) -> Result<Message, PostError> {
         let refused = |e: &dyn std::fmt::Display| PostError::Refused(format!("it is no mail: {e}"));
@@ -70,6 +96,21 @@ impl Letter {
         mail.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".to_owned()));
         Ok(mail)
     }
+}
+
+fn deactivation_body(destination: &Destination, why: &Deactivation) -> String {
+    let cause = match why.cause {
+        DeactivationCause::Exhausted => "a delivery used up all of its attempts",
+        DeactivationCause::Gone => "the receiver answered 410: it is gone for good",
+    };
+    let since = why.first_failed_at.map(|at| format!("First failure:    {at:.0}\n")).unwrap_or_default();
+    format!(
+        "A webhook was deactivated, because {cause}.\n\n\
+         Webhook:          {} ({})\nURL:              {}\nDeactivated at:   {:.0}\n{since}\n\
+         Nothing is lost: what it should get is held. Once the receiver works again, enable the destination, and what\n\
+         is held is sent; or enable it and skip what is held.\n",
+        destination.name, destination.id, destination.url, why.at
+    )
 }
 
 fn body(failure: &Failure<'_>) -> String {
@@ -150,6 +191,7 @@ mod tests {
             name: "Acme".into(),
             brand: Some("Acme Cloud".into()),
             notification_emails: vec!["ops@acme.example".into(), "owner@acme.example".into()],
+            api_user_emails: vec![],
             deleted: false,
         };
         let sender = Sender::new("Leads <leads@example.com>", "Leadline").unwrap();

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use domain::{
-    DeliveryFact, NoticeFact, Registry,
+    AccountId, DeliveryFact, NoticeFact, NoticeId, Registry, RegistryFact,
     delivery::{DeliveryRef, Verdict},
-    notice::{ErrorNoticeSent, called_for_by},
+    notice::{DeactivationNoticeSent, ErrorNoticeSent, called_for_by},
+    registry::Change,
 };
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
 use journal::{Journal, JournalError, Message, RegistryView};
 use runtime::{Latch, crash, trace::TraceContext};
@@ -40,14 +41,26 @@ enum Trouble {
     Post(#[from] PostError),
 }
 
+/// A notice that is called for: what it says, and how to record that it was sent.
+struct Called {
+    account: AccountId,
+    letter: Letter,
+    record: Box<dyn FnOnce(&Letter) -> NoticeFact + Send>,
+}
+
 impl Notifier {
     pub(crate) async fn run(self) {
-        let mut facts = self.journal.notifier_feed();
+        let (mut facts, mut changes) = (self.journal.notifier_feed(), self.journal.destination_feed());
         let mut under_way = FuturesUnordered::new();
         loop {
+            let room = under_way.len() < MOST_UNDER_WAY;
             tokio::select! {
-                fact = facts.next(), if under_way.len() < MOST_UNDER_WAY => match fact {
-                    Some(fact) => under_way.push(self.handle(fact)),
+                fact = facts.next(), if room => match fact {
+                    Some(fact) => under_way.push(self.handle(fact, Self::failure).boxed()),
+                    None => break,
+                },
+                change = changes.next(), if room => match change {
+                    Some(change) => under_way.push(self.handle(change, Self::deactivation).boxed()),
                     None => break,
                 },
                 Some(()) = under_way.next() => {}
@@ -56,47 +69,86 @@ impl Notifier {
         while under_way.next().await.is_some() {}
     }
 
-    async fn handle(&self, message: Message<DeliveryFact>) {
-        if called_for_by(&message.value).is_none() {
-            return message.ack().await;
-        }
-        let (span, trace) = TraceContext::enter(
-            Some(&message.trace),
-            || info_span!("notify", otel.kind = "consumer", delivery = %message.value.reference().delivery),
-        );
-        match self.tell(&message, &trace).instrument(span).await {
+    async fn handle<T: Sync + Send>(&self, message: Message<T>, called: fn(&Self, &Message<T>) -> Option<Called>) {
+        let Some(called) = called(self, &message) else { return message.ack().await };
+        let notice = called.letter.notice;
+        let (span, trace) =
+            TraceContext::enter(Some(&message.trace), || info_span!("notify", otel.kind = "consumer", %notice));
+        match self.tell(&message, called, &trace).instrument(span).await {
             Ok(()) => message.ack().await,
-            Err(trouble) => self.try_again(&message, trouble).await,
+            Err(trouble) => {
+                let times = u32::try_from(message.delivered.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
+                let pause = AGAIN.saturating_mul(1 << times).min(AGAIN_AT_MOST);
+                let trouble = anyhow::Error::from(trouble);
+                tracing::warn!(%notice, error = format!("{trouble:#}"), ?pause, "a notice waits; trying again");
+                message.retry_later(pause).await;
+            }
         }
     }
 
-    async fn try_again(&self, message: &Message<DeliveryFact>, trouble: Trouble) {
-        let times = u32::try_from(message.delivered.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
-        let pause = AGAIN.saturating_mul(1 << times).min(AGAIN_AT_MOST);
-        let delivery = message.value.reference().delivery;
-        let trouble = anyhow::Error::from(trouble);
-        tracing::warn!(%delivery, error = format!("{trouble:#}"), ?pause, "a notice waits; trying again");
-        message.retry_later(pause).await;
+    /// The notice that a fact about a delivery calls for.
+    fn failure(&self, message: &Message<DeliveryFact>) -> Option<Called> {
+        let (notice, reference) = called_for_by(&message.value)?;
+        let registry = self.registry.snapshot();
+        let account = &registry.account(&reference.account)?.account;
+        let letter = Letter::about_failure(&self.sender, account, notice, &failure(&message.value, &registry));
+        let reference = reference.clone();
+        let record = move |letter: &Letter| {
+            NoticeFact::ErrorNoticeSent(ErrorNoticeSent {
+                notice,
+                account: reference.account,
+                interface: reference.interface,
+                lead: reference.lead,
+                delivery: reference.delivery,
+                destination: reference.destination,
+                recipients: letter.recipients.clone(),
+                subject: letter.subject.clone(),
+                at: Timestamp::now(),
+            })
+        };
+        Some(Called { account: account.id.clone(), letter, record: Box::new(record) })
     }
 
-    async fn tell(&self, message: &Message<DeliveryFact>, trace: &TraceContext) -> Result<(), Trouble> {
-        let Some((notice, reference)) = called_for_by(&message.value) else { return Ok(()) };
+    /// The notice that a change of a destination calls for: that a rule switched it off.
+    fn deactivation(&self, message: &Message<RegistryFact>) -> Option<Called> {
+        let Change::DestinationDeactivated(account, id, why) = &message.value.change else { return None };
         let registry = self.registry.snapshot();
-        let Some(account) = registry.account(&reference.account).map(|entry| &entry.account) else { return Ok(()) };
-        if account.notification_emails.is_empty() {
-            tracing::info!(account = %reference.account, "a failure is not reported: the account has no addresses");
+        let account = &registry.account(account)?.account;
+        let destination = registry.destination_ever(id)?;
+        let notice = NoticeId::of_deactivation(id, message.sequence);
+        let letter = Letter::about_deactivation(&self.sender, account, notice, destination, why);
+        let (account_id, id) = (account.id.clone(), id.clone());
+        let record = {
+            let account = account_id.clone();
+            move |letter: &Letter| {
+                NoticeFact::DeactivationNoticeSent(DeactivationNoticeSent {
+                    notice,
+                    account,
+                    destination: id,
+                    recipients: letter.recipients.clone(),
+                    subject: letter.subject.clone(),
+                    at: Timestamp::now(),
+                })
+            }
+        };
+        Some(Called { account: account_id, letter, record: Box::new(record) })
+    }
+
+    async fn tell<T>(&self, message: &Message<T>, called: Called, trace: &TraceContext) -> Result<(), Trouble> {
+        let Called { account, letter, record } = called;
+        if letter.recipients.is_empty() {
+            tracing::info!(%account, subject = letter.subject, "nobody is told: the account has no addresses");
             return Ok(());
         }
         let came_again = message.delivered > 1;
-        if came_again && self.journal.was_told(&reference.account, notice, message.published_at).await? {
+        if came_again && self.journal.was_told(&account, letter.notice, message.published_at).await? {
             return Ok(());
         }
-        let letter = Letter::about_failure(&self.sender, account, notice, &failure(&message.value, &registry));
         match self.post.send(&letter).await {
             Ok(()) => self.mail_latch.ready(),
             Err(PostError::Refused(reason)) => {
-                // Trying again would be refused again; the failure itself stays visible in the read model.
-                tracing::error!(delivery = %reference.delivery, reason, "a notice is refused for good by the mail server");
+                // Trying again would be refused again; what the notice is about stays visible without it.
+                tracing::error!(%account, subject = letter.subject, reason, "the mail server refuses a notice for good");
                 return Ok(());
             }
             Err(error) => {
@@ -105,18 +157,7 @@ impl Notifier {
             }
         }
         crash::point("after a mail is sent");
-        let sent = NoticeFact::ErrorNoticeSent(ErrorNoticeSent {
-            notice,
-            account: reference.account.clone(),
-            interface: reference.interface.clone(),
-            lead: reference.lead.clone(),
-            delivery: reference.delivery,
-            destination: reference.destination.clone(),
-            recipients: letter.recipients,
-            subject: letter.subject,
-            at: Timestamp::now(),
-        });
-        self.journal.append_notice(&sent, trace).await?;
+        self.journal.append_notice(&record(&letter), trace).await?;
         crash::point("after a notice is stored");
         Ok(())
     }

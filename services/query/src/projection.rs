@@ -44,13 +44,14 @@ fn received(event: &LeadEvent) -> LogEntry {
 
 impl Projected for NoticeFact {
     async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
-        log::add(transaction, batch.iter().map(|entry| told(&entry.value)).collect()).await
+        log::add(transaction, batch.iter().filter_map(|entry| told(&entry.value)).collect()).await
     }
 }
 
-fn told(fact: &NoticeFact) -> LogEntry {
-    let NoticeFact::ErrorNoticeSent(sent) = fact;
-    LogEntry {
+/// What the lead's log says about a notice; nothing if it is not about a lead.
+fn told(fact: &NoticeFact) -> Option<LogEntry> {
+    let NoticeFact::ErrorNoticeSent(sent) = fact else { return None };
+    Some(LogEntry {
         fact: format!("notice/{}", fact.message_id()),
         account: sent.account.to_string(),
         lead: sent.lead.to_string(),
@@ -60,7 +61,7 @@ fn told(fact: &NoticeFact) -> LogEntry {
         event_id: String::new(),
         delivery: sent.delivery.to_string(),
         destination: sent.destination.to_string(),
-    }
+    })
 }
 
 impl Projected for DeliveryFact {

@@ -7,22 +7,32 @@ use std::{sync::Arc, time::Duration};
 
 use crypto::{MasterKey, Secret};
 use domain::{
-    AccountId, DestinationId, InterfaceId, Registry, RegistryFact, TokenId,
-    registry::{Account, Command, Destination, EntityKind, Refusal, SealedSecret, Token, TokenSecret, UrlRules},
+    AccountId, DestinationId, Registry, RegistryFact, TokenId,
+    registry::{Command, Credentials, Destination, SealedSecret, Token, TokenSecret, UrlRules},
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
-use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 use wire::{
     api::{self, registry_service_server::RegistryServiceServer},
-    registry_api::{self, id},
+    duration, registry_api,
     status::{invalid, refusal},
 };
 
+mod parts;
+
+use self::parts::{
+    ACCOUNT_FIELDS, DESTINATION_FIELDS, account_id, account_of, check_mask, destination_id, destination_of, given,
+    interface_id, interface_of, merged_account, merged_destination, token_id, token_of,
+};
 use crate::actor;
 
+/// The longest credentials, in bytes.
+const LONGEST_CREDENTIALS: usize = 4_000;
+/// How long the old secret of a token still signs unless somebody says otherwise, and at most.
+const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long an answer waits until this process knows the change; then it comes all the same.
 const KNOWN_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -61,6 +71,22 @@ impl RegistryService {
         known.ok_or_else(|| Status::unavailable("the change is stored, but not known here yet; read it again"))
     }
 
+    /// A destination from the API, its credentials sealed and its templates read.
+    fn destination(&self, given: api::Destination, id: DestinationId) -> Result<Destination, Status> {
+        let auth = given.auth.clone().unwrap_or_default();
+        let mut destination = registry_api::destination(given, id).map_err(|e| refusal(&e))?;
+        if let Some((kind, header, value)) = registry_api::credentials(auth).map_err(|e| refusal(&e))? {
+            if value.len() > LONGEST_CREDENTIALS || value.chars().any(char::is_control) {
+                return Err(invalid("auth", format!("has to be one line of at most {LONGEST_CREDENTIALS} bytes")));
+            }
+            let belongs_to = Destination::belongs_to(&destination.account, &destination.id);
+            let sealed = self.key.seal_bytes(value.as_bytes(), &belongs_to).map_err(|e| no_randomness(&e))?;
+            destination.request.credentials = Some(Credentials { kind, header, sealed: SealedSecret(sealed) });
+        }
+        render::check(&destination).map_err(|e| invalid("template", e))?;
+        Ok(destination)
+    }
+
     fn sealed(&self, account: &AccountId, token: &TokenId, secret: &Secret) -> Result<SealedSecret, Status> {
         let sealed = self.key.seal(secret, &Token::belongs_to(account, token));
         sealed.map(SealedSecret).map_err(|e| no_randomness(&e))
@@ -80,104 +106,6 @@ fn not_stored(error: &JournalError) -> Status {
 fn no_randomness(error: &dyn std::fmt::Display) -> Status {
     tracing::error!(%error, "the system gives no random numbers");
     Status::internal("the system gives no random numbers")
-}
-
-fn missing(kind: EntityKind, id: &str) -> Status {
-    refusal(&Refusal::NotFound { kind, id: id.to_owned() })
-}
-
-fn account_of<'a>(registry: &'a Registry, id: &AccountId) -> Result<&'a Arc<domain::registry::AccountEntry>, Status> {
-    registry.account(id).ok_or_else(|| missing(EntityKind::Account, id.as_str()))
-}
-
-fn interface_of<'a>(
-    registry: &'a Registry,
-    account: &AccountId,
-    id: &InterfaceId,
-) -> Result<&'a domain::registry::Interface, Status> {
-    account_of(registry, account)?;
-    registry.interface(account, id).ok_or_else(|| missing(EntityKind::Interface, id.as_str()))
-}
-
-fn destination_of<'a>(
-    registry: &'a Registry,
-    account: &AccountId,
-    id: &DestinationId,
-) -> Result<&'a Destination, Status> {
-    account_of(registry, account)?;
-    let destination = registry.destination(id).filter(|destination| destination.account == *account);
-    destination.map(Arc::as_ref).ok_or_else(|| missing(EntityKind::Destination, id.as_str()))
-}
-
-fn account_id(text: &str) -> Result<AccountId, Status> {
-    id("account_id", text, AccountId::parse).map_err(|e| refusal(&e))
-}
-
-fn interface_id(text: &str) -> Result<InterfaceId, Status> {
-    id("interface_id", text, InterfaceId::parse).map_err(|e| refusal(&e))
-}
-
-fn destination_id(text: &str) -> Result<DestinationId, Status> {
-    id("destination_id", text, DestinationId::parse).map_err(|e| refusal(&e))
-}
-
-fn token_id(text: &str) -> Result<TokenId, Status> {
-    id("token_id", text, TokenId::parse).map_err(|e| refusal(&e))
-}
-
-fn given<T>(field: &str, value: Option<T>) -> Result<T, Status> {
-    value.ok_or_else(|| invalid(field, "is missing"))
-}
-
-/// Whether a mask names a field; an empty one names all.
-fn names(mask: Option<&FieldMask>, field: &str) -> bool {
-    mask.is_none_or(|mask| mask.paths.is_empty() || mask.paths.iter().any(|path| path == field))
-}
-
-fn check_mask(mask: Option<&FieldMask>, known: &[&str]) -> Result<(), Status> {
-    let unknown = mask.and_then(|mask| mask.paths.iter().find(|path| !known.contains(&path.as_str())));
-    match unknown {
-        Some(path) => Err(invalid("update_mask", format!("{path:?} is none of {}", known.join(", ")))),
-        None => Ok(()),
-    }
-}
-
-const ACCOUNT_FIELDS: [&str; 3] = ["name", "brand", "notification_emails"];
-const DESTINATION_FIELDS: [&str; 9] =
-    ["name", "interface_id", "url", "event_types", "timeout", "concurrency", "retry_policy", "token_id", "enabled"];
-
-fn merged_account(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {
-    let pick = |field| names(mask, field);
-    Account {
-        id: now.id.clone(),
-        name: if pick("name") { new.name } else { now.name.clone() },
-        brand: if pick("brand") { new.brand } else { now.brand.clone() },
-        notification_emails: if pick("notification_emails") {
-            new.notification_emails
-        } else {
-            now.notification_emails.clone()
-        },
-        deleted: false,
-    }
-}
-
-fn merged_destination(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Destination {
-    let pick = |field| names(mask, field);
-    let now = now.clone();
-    Destination {
-        account: now.account,
-        id: now.id,
-        name: if pick("name") { new.name } else { now.name },
-        scope: if pick("interface_id") { new.scope } else { now.scope },
-        url: if pick("url") { new.url } else { now.url },
-        event_types: if pick("event_types") { new.event_types } else { now.event_types },
-        timeout: if pick("timeout") { new.timeout } else { now.timeout },
-        concurrency: if pick("concurrency") { new.concurrency } else { now.concurrency },
-        retry: if pick("retry_policy") { new.retry } else { now.retry },
-        token: if pick("token_id") { new.token } else { now.token },
-        enabled: if pick("enabled") { new.enabled } else { now.enabled },
-        deleted: false,
-    }
 }
 
 #[tonic::async_trait]
@@ -266,7 +194,7 @@ impl api::registry_service_server::RegistryService for RegistryService {
         let id = DestinationId::parse(&format!("dst_{}", Uuid::now_v7().simple()))
             .map_err(|e| Status::internal(e.to_string()))?;
         let new = given("destination", request.into_inner().destination)?;
-        let destination = registry_api::destination(new, id.clone()).map_err(|e| refusal(&e))?;
+        let destination = self.destination(new, id.clone())?;
         let account = destination.account.clone();
         let registry = self.change(by, |_| Ok(Command::CreateDestination(destination))).await?;
         Ok(Response::new(registry_api::destination_to_api(destination_of(&registry, &account, &id)?)))
@@ -296,9 +224,15 @@ impl api::registry_service_server::RegistryService for RegistryService {
         check_mask(mask, &DESTINATION_FIELDS)?;
         let new = given("destination", request.destination)?;
         let (account, id) = (account_id(&new.account_id)?, destination_id(&new.destination_id)?);
-        let new = registry_api::destination(new, id.clone()).map_err(|e| refusal(&e))?;
+        let keep_auth =
+            mask.is_none_or(|mask| mask.paths.is_empty()) && new.auth.as_ref().is_none_or(|a| a.kind.is_none());
+        let mut new = self.destination(new, id.clone())?;
         let update = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?;
+            // Secrets are never shown, so whoever sends back what he read does not mean to remove them.
+            if keep_auth {
+                new.request.credentials = now.request.credentials.clone();
+            }
             Ok(Command::UpdateDestination(merged_destination(now, new, mask)))
         };
         let registry = self.change(by, update).await?;
@@ -308,7 +242,8 @@ impl api::registry_service_server::RegistryService for RegistryService {
     async fn enable_destination(&self, request: Request<api::EnableDestinationRequest>) -> Answer<api::Destination> {
         let r = request.get_ref();
         let (account, id) = (account_id(&r.account_id)?, destination_id(&r.destination_id)?);
-        let command = Command::EnableDestination(account.clone(), id.clone());
+        let skip_before = r.skip_held.then(Timestamp::now);
+        let command = Command::EnableDestination(account.clone(), id.clone(), skip_before);
         let registry = self.change(actor(&request), |_| Ok(command)).await?;
         Ok(Response::new(registry_api::destination_to_api(destination_of(&registry, &account, &id)?)))
     }
@@ -363,6 +298,22 @@ impl api::registry_service_server::RegistryService for RegistryService {
         };
         let registry = self.change(actor(&request), assign).await?;
         Ok(Response::new(registry_api::destination_to_api(destination_of(&registry, &account, &id)?)))
+    }
+
+    async fn rotate_token(&self, request: Request<api::RotateTokenRequest>) -> Answer<api::RotateTokenResponse> {
+        let r = request.get_ref();
+        let (account, id) = (account_id(&r.account_id)?, token_id(&r.token_id)?);
+        let overlap = r.overlap.as_ref().map_or(Some(OVERLAP), duration).filter(|overlap| *overlap <= LONGEST_OVERLAP);
+        let overlap = overlap.ok_or_else(|| invalid("overlap", "is not from 0 s to 30 days"))?;
+        let secret = Secret::generate().map_err(|e| no_randomness(&e))?;
+        let sealed = self.sealed(&account, &id, &secret)?;
+        let rotate = |registry: &Registry| {
+            let token = Token::clone(token_of(registry, &account, &id)?);
+            Ok(Command::UpdateToken(token.rotated(sealed, Timestamp::now(), overlap)))
+        };
+        let registry = self.change(actor(&request), rotate).await?;
+        let token = Some(registry_api::token_to_api(token_of(&registry, &account, &id)?));
+        Ok(Response::new(api::RotateTokenResponse { token, secret: secret.reveal() }))
     }
 
     async fn delete_token(&self, request: Request<api::DeleteTokenRequest>) -> Answer<api::DeleteTokenResponse> {

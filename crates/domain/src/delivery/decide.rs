@@ -12,10 +12,11 @@ use super::{
     state::{Delivery, DeliveryStatus},
 };
 use crate::{
-    ids::{AttemptId, DeliveryId, DestinationId, LeadSequence},
+    ids::{AccountId, AttemptId, DeliveryId, DestinationId, LeadSequence},
     lead::LeadEvent,
     outcome::AttemptOutcome,
     policy::RetryPolicy,
+    registry::{Deactivation, DeactivationCause},
 };
 
 /// What the sender has to do, in this order; each is safe to repeat.
@@ -34,6 +35,15 @@ pub enum Effect {
         destination: DestinationId,
         /// The delivery.
         delivery: DeliveryId,
+    },
+    /// Switch the destination off, unless it is off already.
+    Deactivate {
+        /// Whose it is.
+        account: AccountId,
+        /// The destination.
+        destination: DestinationId,
+        /// Why.
+        why: Deactivation,
     },
     /// Record this.
     Append(DeliveryFact),
@@ -103,6 +113,12 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         }
         verdict
     };
+    if let Some(cause) = deactivation(policy, &execution.outcome, verdict) {
+        let first_failed_at = work.first_failed_at.or(Some(ended_at));
+        let (account, destination) = (reference.account.clone(), reference.destination.clone());
+        let why = Deactivation { at: ended_at, cause, first_failed_at };
+        effects.push(Effect::Deactivate { account, destination, why });
+    }
     if execution.redelivered && !matches!(verdict, Verdict::RetryAt(_)) {
         let destination = reference.destination.clone();
         effects.push(Effect::CancelTimer { destination, delivery: reference.delivery });
@@ -120,6 +136,18 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
     })));
     effects
 }
+
+/// Whether an attempt that ended so switches its destination off.
+fn deactivation(policy: &RetryPolicy, outcome: &AttemptOutcome, verdict: Verdict) -> Option<DeactivationCause> {
+    if outcome.status_code() == STATUS_GONE {
+        return Some(DeactivationCause::Gone);
+    }
+    let exhausted = policy.deactivate_on_exhaustion && verdict == Verdict::Failed(FailureReason::Exhausted);
+    exhausted.then_some(DeactivationCause::Exhausted)
+}
+
+/// 410: the receiver is gone for good (RFC 9110, 15.5.11).
+const STATUS_GONE: u16 = 410;
 
 /// The work waits until its destination is enabled again: the fact, and the work to park.
 pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Work) {

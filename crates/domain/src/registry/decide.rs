@@ -1,10 +1,12 @@
 //! The only way to a new registry fact: a command, checked against what there is.
 
+use jiff::Timestamp;
 use url::Url;
 
 use super::{
     facts::{Change, EntityKind},
     model::{Account, Destination, Interface, Scope, Token, check_email},
+    request::{Body, Deactivation, RequestShape},
     state::Registry,
 };
 use crate::ids::{AccountId, DestinationId, InterfaceId, TokenId};
@@ -28,8 +30,10 @@ pub enum Command {
     CreateDestination(Destination),
     /// Change a destination.
     UpdateDestination(Destination),
-    /// Switch a destination on.
-    EnableDestination(AccountId, DestinationId),
+    /// Switch a destination on; what is held for it since before the given time is not to be sent.
+    EnableDestination(AccountId, DestinationId, Option<Timestamp>),
+    /// Switch a destination off because of a rule.
+    DeactivateDestination(AccountId, DestinationId, Deactivation),
     /// Switch a destination off.
     DisableDestination(AccountId, DestinationId),
     /// Remove a destination.
@@ -167,9 +171,13 @@ impl Registry {
                 self.check_destination(&destination, rules)?;
                 Change::DestinationUpdated(destination)
             }
-            Command::EnableDestination(account, id) => {
+            Command::EnableDestination(account, id, skip) => {
                 self.must_have_destination(&account, &id)?;
-                Change::DestinationEnabled(account, id)
+                Change::DestinationEnabled(account, id, skip)
+            }
+            Command::DeactivateDestination(account, id, why) => {
+                self.must_have_destination(&account, &id)?;
+                Change::DestinationDeactivated(account, id, why)
             }
             Command::DisableDestination(account, id) => {
                 self.must_have_destination(&account, &id)?;
@@ -217,6 +225,8 @@ impl Registry {
             let most = Destination::MOST_CONCURRENCY;
             return Err(invalid("concurrency", format!("{} is not from 1 to {most}", destination.concurrency)));
         }
+        check_pace(destination)?;
+        check_request(&destination.request)?;
         destination.retry.validate().map_err(|e| invalid("retry_policy", format!("{}: {}", e.field, e.problem)))
     }
 
@@ -261,7 +271,50 @@ fn check_account(account: &Account) -> Result<(), Refusal> {
     if account.notification_emails.len() > MOST_EMAILS {
         return Err(invalid("notification_emails", format!("are more than {MOST_EMAILS}")));
     }
-    account.notification_emails.iter().try_for_each(|e| check_email(e).map_err(|p| invalid("notification_emails", p)))
+    if account.api_user_emails.len() > MOST_EMAILS {
+        return Err(invalid("api_user_emails", format!("are more than {MOST_EMAILS}")));
+    }
+    let all = |emails: &[String], field| {
+        emails.iter().try_for_each(|email| check_email(email).map_err(|problem| invalid(field, problem)))
+    };
+    all(&account.notification_emails, "notification_emails")?;
+    all(&account.api_user_emails, "api_user_emails")
+}
+
+fn check_pace(destination: &Destination) -> Result<(), Refusal> {
+    let highest = Destination::HIGHEST_RATE;
+    if destination.rate.is_some_and(|rate| !(1..=highest).contains(&rate)) {
+        return Err(invalid("rate", format!("is not from 1 to {highest} requests a second")));
+    }
+    let most = Destination::MOST_BREAKER_FAILURES;
+    if destination.breaker_failures > most {
+        return Err(invalid("breaker_failures", format!("{} is more than {most}", destination.breaker_failures)));
+    }
+    Ok(())
+}
+
+fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
+    if shape.headers.len() > RequestShape::MOST_HEADERS {
+        return Err(invalid("headers", format!("are more than {}", RequestShape::MOST_HEADERS)));
+    }
+    for (name, value) in &shape.headers {
+        RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;
+        if value.len() > RequestShape::LONGEST_HEADER || value.chars().any(char::is_control) {
+            let longest = RequestShape::LONGEST_HEADER;
+            return Err(invalid("headers", format!("{name}: has to be one line of at most {longest} bytes")));
+        }
+    }
+    if let Some(credentials) = &shape.credentials
+        && credentials.header != "authorization"
+    {
+        RequestShape::check_header(&credentials.header).map_err(|problem| invalid("auth", problem))?;
+    }
+    match &shape.body {
+        Body::Template(text) if text.len() > RequestShape::LONGEST_TEMPLATE => {
+            Err(invalid("body_template", format!("is longer than {} bytes", RequestShape::LONGEST_TEMPLATE)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_one_line(text: &str) -> bool {

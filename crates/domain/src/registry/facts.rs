@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::model::{Account, Destination, Interface, Token};
+use super::{
+    model::{Account, Destination, Interface, Token},
+    request::Deactivation,
+};
 use crate::ids::{AccountId, DestinationId, InterfaceId, TokenId};
 
 /// A change of the configuration: who made it, and when.
@@ -36,8 +39,10 @@ pub enum Change {
     DestinationCreated(Destination),
     /// A destination is different.
     DestinationUpdated(Destination),
-    /// A person switched a destination on.
-    DestinationEnabled(AccountId, DestinationId),
+    /// A person switched a destination on. What is held for it since before the given time is not to be sent.
+    DestinationEnabled(AccountId, DestinationId, Option<Timestamp>),
+    /// A rule switched a destination off.
+    DestinationDeactivated(AccountId, DestinationId, Deactivation),
     /// A person switched a destination off.
     DestinationDisabled(AccountId, DestinationId),
     /// A destination is gone.
@@ -86,7 +91,8 @@ impl Change {
             Self::DestinationCreated(d) | Self::DestinationUpdated(d) => {
                 (&d.account, EntityKind::Destination, d.id.as_str())
             }
-            Self::DestinationEnabled(account, id)
+            Self::DestinationEnabled(account, id, _)
+            | Self::DestinationDeactivated(account, id, _)
             | Self::DestinationDisabled(account, id)
             | Self::DestinationDeleted(account, id) => (account, EntityKind::Destination, id.as_str()),
             Self::TokenCreated(t) | Self::TokenUpdated(t) => (&t.account, EntityKind::Token, t.id.as_str()),

@@ -2,8 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::request::{Deactivation, RequestShape};
 use crate::{
     ids::{AccountId, DestinationId, EventType, IdError, InterfaceId, TokenId},
     policy::RetryPolicy,
@@ -20,6 +21,8 @@ pub struct Account {
     pub brand: Option<String>,
     /// Who is told about failures.
     pub notification_emails: Vec<String>,
+    /// Who is told that a destination was deactivated: the people behind the API; none: the same as of failures.
+    pub api_user_emails: Vec<String>,
     /// It is gone, and with it all that belongs to it.
     pub deleted: bool,
 }
@@ -119,15 +122,36 @@ pub struct Destination {
     pub concurrency: u32,
     /// How failed attempts are repeated.
     pub retry: RetryPolicy,
+    /// How many requests may begin in one second; none: as many as it answers.
+    pub rate: Option<u32>,
+    /// After how many transport failures in a row requests stop but for a probe; 0: never.
+    pub breaker_failures: u32,
+    /// What its requests look like.
+    pub request: RequestShape,
     /// The token that signs its requests; none: they are not signed.
     pub token: Option<TokenId>,
     /// A person can switch it off; its deliveries are held meanwhile.
     pub enabled: bool,
+    /// A rule switched it off; its deliveries are held meanwhile.
+    pub deactivated: Option<Deactivation>,
+    /// Of what is held for it, what was requested before this time is not sent: a person decided so.
+    pub skip_held_before: Option<Timestamp>,
     /// It is gone; what waits for it is abandoned.
     pub deleted: bool,
 }
 
 impl Destination {
+    /// What a sealed credential is bound to, so that it cannot be moved to another destination.
+    pub fn belongs_to(account: &AccountId, id: &DestinationId) -> String {
+        format!("{account}/{id}")
+    }
+
+    /// The highest rate, in requests a second.
+    pub const HIGHEST_RATE: u32 = 10_000;
+    /// After how many transport failures in a row its breaker opens unless the destination says otherwise.
+    pub const DEFAULT_BREAKER_FAILURES: u32 = 20;
+    /// The most transport failures that a breaker waits for.
+    pub const MOST_BREAKER_FAILURES: u32 = 1_000;
     /// How long a receiver may take unless its destination says otherwise.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
     /// The shortest timeout.
@@ -181,6 +205,24 @@ impl Token {
     pub fn belongs_to(account: &AccountId, id: &TokenId) -> String {
         format!("{account}/{id}")
     }
+
+    /// The token with a new secret; the ones before it still sign for `overlap`. At most [`Token::MOST_SECRETS`] are
+    /// kept.
+    #[must_use]
+    pub fn rotated(mut self, sealed: SealedSecret, now: Timestamp, overlap: Duration) -> Self {
+        let end = SignedDuration::try_from(overlap).ok().and_then(|overlap| now.checked_add(overlap).ok());
+        let end = end.unwrap_or(Timestamp::MAX);
+        self.secrets.retain(|secret| secret.expires_at.is_none_or(|expires_at| now < expires_at));
+        for secret in &mut self.secrets {
+            secret.expires_at = Some(secret.expires_at.map_or(end, |expires_at| expires_at.min(end)));
+        }
+        self.secrets.insert(0, TokenSecret { sealed, created_at: now, expires_at: None });
+        self.secrets.truncate(Self::MOST_SECRETS);
+        self
+    }
+
+    /// How many secrets may sign at once: the header grows with each.
+    pub const MOST_SECRETS: usize = 4;
 
     /// The secrets that sign at this time, the newest first.
     pub fn valid_secrets(&self, now: Timestamp) -> impl Iterator<Item = &TokenSecret> {

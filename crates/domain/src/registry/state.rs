@@ -81,9 +81,16 @@ impl Registry {
                 }
             }),
             Change::DestinationCreated(destination) | Change::DestinationUpdated(destination) => {
-                self.put_destination(destination.clone());
+                self.put_settings(destination.clone());
             }
-            Change::DestinationEnabled(_, id) => self.change_destination(id, |d| d.enabled = true),
+            Change::DestinationEnabled(_, id, skip) => self.change_destination(id, |d| {
+                d.enabled = true;
+                d.deactivated = None;
+                d.skip_held_before = skip.or(d.skip_held_before);
+            }),
+            Change::DestinationDeactivated(_, id, why) => {
+                self.change_destination(id, |d| d.deactivated = Some(why.clone()));
+            }
             Change::DestinationDisabled(_, id) => self.change_destination(id, |d| d.enabled = false),
             Change::DestinationDeleted(_, id) => self.change_destination(id, |d| d.deleted = true),
             Change::TokenCreated(token) | Change::TokenUpdated(token) => self.change(&token.account, |entry| {
@@ -108,6 +115,15 @@ impl Registry {
         };
         let entry = self.accounts.entry(account.id.clone()).or_insert_with(fresh);
         Arc::make_mut(entry).account = account.clone();
+    }
+
+    /// An update carries settings; what rules and people decided besides stays.
+    fn put_settings(&mut self, mut destination: Destination) {
+        if let Some(before) = self.destinations.get(&destination.id) {
+            destination.deactivated = before.deactivated.clone();
+            destination.skip_held_before = before.skip_held_before;
+        }
+        self.put_destination(destination);
     }
 
     fn put_destination(&mut self, destination: Destination) {

@@ -7,7 +7,7 @@ use domain::{
     AccountId, AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, EventId, EventType, InterfaceId,
     LeadEvent, LeadId, LeadSequence, RegistryFact, RetryPolicy, Work,
     delivery::{Execution, RequestLine, request},
-    registry::{Account, Change, Destination, EventTypePattern, Interface, Scope},
+    registry::{Account, Change, Destination, EventTypePattern, Interface, RequestShape, Scope},
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -71,7 +71,14 @@ pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome
 }
 
 pub(crate) fn account() -> Account {
-    Account { id: account_id(), name: "Acme".into(), brand: None, notification_emails: vec![], deleted: false }
+    Account {
+        id: account_id(),
+        name: "Acme".into(),
+        brand: None,
+        notification_emails: vec![],
+        api_user_emails: vec![],
+        deleted: false,
+    }
 }
 
 pub(crate) fn interface(id: &str) -> Interface {
@@ -89,8 +96,13 @@ pub(crate) fn destination(id: &str, scope: Scope, types: &[&str]) -> Destination
         timeout: Destination::DEFAULT_TIMEOUT,
         concurrency: Destination::DEFAULT_CONCURRENCY,
         retry: RetryPolicy::standard(),
+        rate: None,
+        breaker_failures: Destination::DEFAULT_BREAKER_FAILURES,
+        request: RequestShape::default(),
         token: None,
         enabled: true,
+        deactivated: None,
+        skip_held_before: None,
         deleted: false,
     }
 }

@@ -42,6 +42,7 @@ impl Stage {
             name: "Acme Inc.".into(),
             brand: String::new(),
             notification_emails: vec!["owner@acme.example".into()],
+            api_user_emails: vec![],
         };
         registry.create_account(api::CreateAccountRequest { account: Some(account) }).await?;
         let interface =
@@ -85,6 +86,8 @@ impl Stage {
             name: name.into(),
             url: format!("http://{address}/"),
             token_id: token.into(),
+            // Every delivery is to be seen failing; a breaker would have most of them wait instead.
+            breaker_failures: Some(0),
             retry_policy: Some(api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) }),
             ..api::Destination::default()
         };

@@ -1,0 +1,178 @@
+//! A breaker for each lane: after too many transport failures in a row requests stop, but for a probe now and then; once
+//! one succeeds, requests come back slowly at first.
+//!
+//! It says how many requests may be under way. Time comes in with each call, as the time since some beginning.
+
+use std::time::Duration;
+
+use crate::outcome::{AttemptOutcome, ErrorKind};
+
+/// The pause before the first probe.
+pub const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause between two probes.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Whether requests are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// As many as the lane allows.
+    Closed,
+    /// None until then; then one.
+    Open { until: Duration, pause: Duration },
+    /// So many, and one more after each success.
+    Recovering { width: u32 },
+}
+
+/// The breaker of one lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breaker {
+    state: State,
+    failures: u32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { state: State::Closed, failures: 0 }
+    }
+}
+
+/// Whether an attempt that ended so says that there is nobody to talk to.
+pub const fn is_transport_failure(outcome: &AttemptOutcome) -> bool {
+    match outcome.error_kind() {
+        Some(ErrorKind::Render | ErrorKind::Blocked) | None => false,
+        Some(_) => true,
+    }
+}
+
+impl Breaker {
+    /// A breaker that begins slowly: for a lane that has much to catch up with.
+    pub const fn recovering() -> Self {
+        Self { state: State::Recovering { width: 1 }, failures: 0 }
+    }
+
+    /// How many requests may be under way now, of the `concurrency` that the lane has.
+    pub fn allows(&self, concurrency: u32, now: Duration) -> u32 {
+        match self.state {
+            State::Closed => concurrency,
+            State::Open { until, .. } => u32::from(now >= until),
+            State::Recovering { width } => width.min(concurrency),
+        }
+    }
+
+    /// When the next probe may be made, if the breaker is open.
+    pub const fn probe_at(&self) -> Option<Duration> {
+        match self.state {
+            State::Open { until, .. } => Some(until),
+            State::Closed | State::Recovering { .. } => None,
+        }
+    }
+
+    /// A request ended. `threshold`: after how many transport failures in a row to open; 0: never.
+    pub fn ended(&mut self, transport_failure: bool, threshold: u32, concurrency: u32, now: Duration) {
+        if !transport_failure {
+            self.failures = 0;
+            self.state = match self.state {
+                State::Open { .. } => State::Recovering { width: 2.min(concurrency) },
+                State::Recovering { width } if width >= concurrency => State::Closed,
+                State::Recovering { width } => State::Recovering { width: width.saturating_add(1) },
+                State::Closed => State::Closed,
+            };
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.state = match self.state {
+            // Requests that were under way when it opened say nothing new.
+            State::Open { until, .. } if now < until => self.state,
+            State::Open { pause, .. } => opened(now, pause.saturating_mul(2)),
+            State::Recovering { .. } if threshold > 0 => opened(now, FIRST_PAUSE),
+            State::Closed if threshold > 0 && self.failures >= threshold => opened(now, FIRST_PAUSE),
+            state => state,
+        };
+    }
+}
+
+fn opened(now: Duration, pause: Duration) -> State {
+    let pause = pause.min(LONGEST_PAUSE);
+    State::Open { until: now.saturating_add(pause), pause }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_lets_one_probe_through() {
+        let mut breaker = Breaker::default();
+        for _ in 0..4 {
+            breaker.ended(true, 5, 32, SECOND);
+        }
+        breaker.ended(false, 5, 32, SECOND);
+        for _ in 0..4 {
+            breaker.ended(true, 5, 32, SECOND);
+        }
+        assert_eq!(breaker.allows(32, SECOND), 32, "a success in between begins the count anew");
+        breaker.ended(true, 5, 32, SECOND);
+        assert_eq!(breaker.allows(32, SECOND), 0);
+        assert_eq!(breaker.probe_at(), Some(2 * SECOND));
+        assert_eq!(breaker.allows(32, 2 * SECOND), 1);
+    }
+
+    #[test]
+    fn a_failed_probe_doubles_the_pause_up_to_a_bound() {
+        let mut breaker = Breaker::default();
+        let mut now = SECOND;
+        breaker.ended(true, 1, 32, now);
+        let mut pauses = vec![];
+        for _ in 0..9 {
+            let probe = breaker.probe_at().unwrap();
+            pauses.push((probe - now).as_secs());
+            now = probe;
+            breaker.ended(true, 1, 32, now);
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn after_a_good_probe_requests_come_back_one_by_one() {
+        let mut breaker = Breaker::default();
+        breaker.ended(true, 1, 4, SECOND);
+        breaker.ended(false, 1, 4, 2 * SECOND);
+        let mut widths = vec![];
+        for _ in 0..4 {
+            widths.push(breaker.allows(4, 2 * SECOND));
+            breaker.ended(false, 1, 4, 2 * SECOND);
+        }
+        assert_eq!(widths, [2, 3, 4, 4]);
+        breaker.ended(true, 2, 4, 2 * SECOND);
+        assert_eq!(breaker.allows(4, 2 * SECOND), 4, "it is closed again, and one failure is not enough");
+        let mut recovering = Breaker::recovering();
+        recovering.ended(true, 5, 4, SECOND);
+        assert_eq!(recovering.allows(4, SECOND), 0, "while recovering one is enough");
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_stays_shut_for_ever(ends in prop::collection::vec((any::<bool>(), 0_u64..100), 0..200)) {
+            let (mut breaker, mut now) = (Breaker::default(), Duration::ZERO);
+            for (failure, wait) in ends {
+                now += Duration::from_secs(wait);
+                breaker.ended(failure, 3, 8, now);
+                prop_assert!(breaker.allows(8, now) <= 8);
+                prop_assert!(breaker.allows(8, now + LONGEST_PAUSE) >= 1);
+            }
+        }
+
+        #[test]
+        fn without_a_threshold_it_never_opens(ends in prop::collection::vec(any::<bool>(), 0..100)) {
+            let mut breaker = Breaker::default();
+            for failure in ends {
+                breaker.ended(failure, 0, 8, SECOND);
+                prop_assert_eq!(breaker.allows(8, SECOND), 8);
+            }
+        }
+    }
+}

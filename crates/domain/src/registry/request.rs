@@ -1,0 +1,186 @@
+//! What a destination's requests look like.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::model::SealedSecret;
+
+/// The method of a destination's requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Method {
+    /// POST, which is what webhooks usually are.
+    #[default]
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+}
+
+impl Method {
+    /// Every method.
+    pub const ALL: [Self; 3] = [Self::Post, Self::Put, Self::Patch];
+
+    /// The word of HTTP.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+        }
+    }
+
+    /// The method that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == word)
+    }
+}
+
+/// What the body of a destination's requests is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Body {
+    /// The payload, byte for byte.
+    #[default]
+    Payload,
+    /// The payload in an envelope with type and time, as Standard Webhooks suggests.
+    Envelope,
+    /// A message that Slack and its likes understand.
+    Slack,
+    /// What this template makes of it.
+    Template(String),
+}
+
+/// How a request says who sends it, besides its signature.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// In which way.
+    pub kind: CredentialKind,
+    /// The header that carries them, in lower case.
+    pub header: String,
+    /// The whole value of that header, sealed.
+    pub sealed: SealedSecret,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({:?} in {})", self.kind, self.header)
+    }
+}
+
+/// The ways in which a request may say who sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// `Authorization: Bearer …` (RFC 6750).
+    Bearer,
+    /// `Authorization: Basic …` (RFC 7617).
+    Basic,
+    /// A header of the receiver's choice.
+    Header,
+}
+
+impl CredentialKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Bearer, Self::Basic, Self::Header];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Basic => "basic",
+            Self::Header => "header",
+        }
+    }
+
+    /// The kind that a stored word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// What a destination's requests look like.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestShape {
+    /// The method.
+    pub method: Method,
+    /// The body.
+    pub body: Body,
+    /// Headers besides those that every request has: names in lower case, and values.
+    pub headers: Vec<(String, String)>,
+    /// Credentials.
+    pub credentials: Option<Credentials>,
+}
+
+impl RequestShape {
+    /// The most headers of a destination's own.
+    pub const MOST_HEADERS: usize = 20;
+    /// The longest value of a header, in bytes.
+    pub const LONGEST_HEADER: usize = 1_000;
+    /// The longest template, in bytes.
+    pub const LONGEST_TEMPLATE: usize = 64 * 1024;
+
+    /// Whether a header may be set by a destination: a token of HTTP (RFC 9110, 5.6.2) that is not Leadline's own and
+    /// does not say how the message is sent.
+    pub fn check_header(name: &str) -> Result<(), String> {
+        const RESERVED: [&str; 11] = [
+            "host",
+            "content-length",
+            "content-type",
+            "transfer-encoding",
+            "connection",
+            "keep-alive",
+            "te",
+            "trailer",
+            "upgrade",
+            "traceparent",
+            "tracestate",
+        ];
+        let token = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "!#$%&'*+-.^_`|~".contains(c);
+        if name.is_empty() || name.len() > 100 || !name.chars().all(token) {
+            return Err(format!("{name:?} is no name of a header in lower case"));
+        }
+        let prefixed = ["webhook-", "leadline-", "proxy-"].iter().any(|prefix| name.starts_with(prefix));
+        if prefixed || RESERVED.contains(&name) {
+            return Err(format!("the header {name:?} is set by Leadline itself"));
+        }
+        Ok(())
+    }
+}
+
+/// A destination was switched off by a rule, not by a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deactivation {
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: DeactivationCause,
+    /// When the first attempt of the delivery failed that caused it.
+    pub first_failed_at: Option<Timestamp>,
+}
+
+/// Why a rule switched a destination off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeactivationCause {
+    /// A delivery used up all of its attempts.
+    Exhausted,
+    /// The receiver answered 410: it is gone for good.
+    Gone,
+}
+
+impl DeactivationCause {
+    /// Every cause.
+    pub const ALL: [Self; 2] = [Self::Exhausted, Self::Gone];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The cause that a stored word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == word)
+    }
+}

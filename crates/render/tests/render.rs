@@ -1,0 +1,147 @@
+//! Templates, good and bad.
+#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+
+use bytes::Bytes;
+use domain::{
+    AccountId, DeliveryRef, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence,
+    RetryPolicy,
+    delivery::request,
+    registry::{Body, Destination, EventTypePattern, RequestShape, Scope},
+};
+use jiff::Timestamp;
+use render::{Input, check, render};
+
+const PAYLOAD: &str =
+    r#"{"name": "Ada \"L\" <a&b>", "n": 1.50, "tags": ["x", "y"], "evil": "\",\"admin\":true,\"x\":\""}"#;
+
+fn reference() -> std::sync::Arc<DeliveryRef> {
+    let event = LeadEvent {
+        event_id: EventId::parse("evt:1").unwrap(),
+        account: AccountId::parse("acme").unwrap(),
+        interface: InterfaceId::parse("form").unwrap(),
+        client: None,
+        lead: LeadId::parse("lead:1").unwrap(),
+        event_type: EventType::lead_created(),
+        occurred_at: Timestamp::UNIX_EPOCH,
+        received_at: Timestamp::UNIX_EPOCH,
+        registry_sequence: 0,
+        payload: Bytes::new(),
+    };
+    let id = DestinationId::parse("dst").unwrap();
+    request(&event, LeadSequence(1), &id, Timestamp::UNIX_EPOCH).reference().clone()
+}
+
+fn destination(url: &str, body: Body) -> Destination {
+    Destination {
+        account: AccountId::parse("acme").unwrap(),
+        id: DestinationId::parse("dst").unwrap(),
+        name: String::new(),
+        scope: Scope::Account,
+        url: url.into(),
+        event_types: vec![EventTypePattern::any()],
+        timeout: Destination::DEFAULT_TIMEOUT,
+        concurrency: 1,
+        retry: RetryPolicy::standard(),
+        rate: None,
+        breaker_failures: 0,
+        request: RequestShape { body, ..RequestShape::default() },
+        token: None,
+        enabled: true,
+        deactivated: None,
+        skip_held_before: None,
+        deleted: false,
+    }
+}
+
+fn rendered_with(payload: &str, url: &str, body: Body) -> Result<(String, String), String> {
+    let payload = Bytes::copy_from_slice(payload.as_bytes());
+    let reference = reference();
+    let input = Input { reference: &reference, occurred_at: Timestamp::UNIX_EPOCH, payload: &payload };
+    let rendered = render(&destination(url, body), &input).map_err(|e| e.to_string())?;
+    Ok((rendered.url.to_string(), String::from_utf8(rendered.body.to_vec()).unwrap()))
+}
+
+fn body(body: Body) -> Result<String, String> {
+    rendered_with(PAYLOAD, "https://crm.example/", body).map(|(_, body)| body)
+}
+
+fn template(text: &str) -> Result<String, String> {
+    body(Body::Template(text.into()))
+}
+
+fn url(text: &str) -> Result<String, String> {
+    rendered_with(PAYLOAD, text, Body::Payload).map(|(url, _)| url)
+}
+
+#[test]
+fn the_payload_is_sent_as_it_is() {
+    assert_eq!(body(Body::Payload).unwrap(), PAYLOAD);
+}
+
+#[test]
+fn an_envelope_holds_the_payload_as_it_is() {
+    let expected = format!(r#"{{"type":"lead.created","timestamp":"1970-01-01T00:00:00Z","data":{PAYLOAD}}}"#);
+    assert_eq!(body(Body::Envelope).unwrap(), expected);
+}
+
+#[test]
+fn a_message_for_slack_calls_nobody() {
+    let text = body(Body::Slack).unwrap();
+    let message: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let text = message["text"].as_str().unwrap();
+    assert!(text.starts_with("*lead.created* from form: lead lead:1\n"), "{text}");
+    assert!(text.contains("• name: Ada \"L\" &lt;a&amp;b&gt;"), "{text}");
+    assert!(!text.contains("tags"), "{text}");
+}
+
+#[test]
+fn values_are_written_as_json_and_cannot_break_out() {
+    let text = template(
+        r#"{"who": {{ payload.name }}, "evil": {{ payload.evil }}, "all": {{ payload.tags }}, "id": {{ lead.id }}}"#,
+    );
+    let value: serde_json::Value = serde_json::from_str(&text.unwrap()).unwrap();
+    assert_eq!(value["who"], "Ada \"L\" <a&b>");
+    assert_eq!(value["evil"], "\",\"admin\":true,\"x\":\"");
+    assert!(value.get("admin").is_none());
+    assert_eq!(value["all"], serde_json::json!(["x", "y"]));
+    assert_eq!(value["id"], "lead:1");
+}
+
+#[test]
+fn loops_conditions_and_defaults_work() {
+    let text = r#"[{% for tag in payload.tags %}{{ tag }}{% if not loop.last %},{% endif %}{% endfor %}, {{ payload.phone|default("none") }}]"#;
+    assert_eq!(template(text).unwrap(), r#"["x","y", "none"]"#);
+}
+
+#[test]
+fn a_template_error_says_what_and_where() {
+    for (text, says) in [
+        ("{\n\"a\": {{ payload.missing }}}", "body template, line 2: undefined value"),
+        ("{{ oops", "body template, line 1"),
+        ("{{ payload.name|nofilter }}", "unknown filter"),
+        ("not json", "the rendered body is no JSON"),
+        ("{% for a in range(10000) %}{% for b in range(10000) %}1{% endfor %}{% endfor %}", "fuel"),
+        ("{% for a in range(9000) %}{{ payload }}{{ payload }}{{ payload }}{{ payload }}{% endfor %}", "body template"),
+    ] {
+        let error = template(text).unwrap_err();
+        assert!(error.contains(says), "{text}: {error}");
+    }
+    let error = check(&destination("https://crm.example/", Body::Template("{% if %}".into()))).unwrap_err();
+    assert!(error.to_string().starts_with("body template, line 1"), "{error}");
+    assert!(check(&destination("https://crm.example/{{ x", Body::Payload)).is_err());
+    assert!(rendered_with("no json", "https://crm.example/", Body::Envelope).is_err());
+}
+
+#[test]
+fn values_in_a_url_are_encoded_and_lead_nowhere_else() {
+    assert_eq!(
+        url("https://crm.example/leads/{{ lead.id }}?who={{ payload.name }}").unwrap(),
+        "https://crm.example/leads/lead%3A1?who=Ada%20%22L%22%20%3Ca%26b%3E"
+    );
+    assert_eq!(url("https://crm.example/plain").unwrap(), "https://crm.example/plain");
+    assert!(url("https://{{ payload.name }}/").is_err());
+    assert!(url("https://crm.example/{{ payload.missing }}").unwrap_err().contains("URL template"));
+    let evil = r#"{"path": "../../@evil.example/?x#"}"#;
+    let (url, _) = rendered_with(evil, "https://crm.example/a/{{ payload.path }}", Body::Payload).unwrap();
+    assert!(url.starts_with("https://crm.example/"), "{url}");
+}

@@ -1,0 +1,76 @@
+//! Not hammering receivers.
+
+use std::time::Duration;
+
+use testkit::{Answer, Receiver, free_port, wait};
+use wire::api::{self, DeliveryStatus};
+
+use crate::world::{SOON, World, event_json, retries, some_destination};
+
+async fn publish_many(world: &World, count: usize) {
+    let events: Vec<_> = (0..count).map(|n| event_json(&format!("e{n}")).to_string()).collect();
+    let (status, answer) = world.post(events.join("\n"), &[("content-type", "application/x-ndjson")]).await;
+    assert_eq!(status, 202, "{answer}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_for_a_pause_gets_one_for_all_its_deliveries() {
+    for status in [429, 503] {
+        let (world, receiver) = (World::start().await, Receiver::start().await);
+        let asks = vec![("retry-after", "3".to_owned())];
+        receiver.answer_next([Answer::With(status, asks, bytes::Bytes::new())]);
+        let policy = Some(retries(&[Duration::from_millis(100)]));
+        let narrow =
+            api::Destination { url: receiver.url(), concurrency: 1, retry_policy: policy, ..some_destination() };
+        world.destination_with(narrow).await;
+        publish_many(&world, 5).await;
+        for n in 0..5 {
+            world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;
+        }
+        let requests = receiver.requests();
+        assert_eq!(requests.len(), 6);
+        let pause = requests[1].at - requests[0].at;
+        assert!(pause >= Duration::from_millis(2_900), "{status}: {pause:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_spreads_requests_out() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination_with(api::Destination { url: receiver.url(), rate: 20, ..some_destination() }).await;
+    publish_many(&world, 60).await;
+    wait::until_eq("all of them", SOON, 60, async || receiver.count()).await;
+    let requests = receiver.requests();
+    let took = requests[59].at - requests[0].at;
+    assert!(took >= Duration::from_millis(2_800), "{took:?}");
+    // In no second more than the rate, give or take what was under way.
+    for (first, last) in requests.iter().zip(&requests[25..]) {
+        assert!(last.at - first.at >= Duration::from_millis(1_000), "26 requests in {:?}", last.at - first.at);
+    }
+}
+
+#[tokio::test]
+async fn after_repeated_transport_failures_one_probe_at_a_time_is_made_and_the_rest_waits() {
+    let world = World::start().await;
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}/hook");
+    let dead = api::Destination { url, breaker_failures: Some(5), concurrency: 5, ..some_destination() };
+    world.destination_with(dead).await;
+    publish_many(&world, 100).await;
+    let failed = async || {
+        let filter = api::DeliveryFilter { status: DeliveryStatus::Failed.into(), ..api::DeliveryFilter::default() };
+        let request = api::ListDeliveriesRequest { filter: Some(filter), page_size: 500, page_token: String::new() };
+        world.deliveries().list_deliveries(request).await.unwrap().into_inner().deliveries.len()
+    };
+    // The failures that open it, and two probes: after one second and after two more.
+    wait::until("two probes", SOON, async || failed().await >= 7).await;
+    let before = failed().await;
+    assert!(before <= 12, "{before} attempts at a receiver that is not there");
+    let receiver = Receiver::start_on(port).await;
+    wait::until("the rest", SOON, async || receiver.count() + failed().await == 100).await;
+    assert!(failed().await <= 13);
+    let mut ids: Vec<_> = receiver.requests().iter().map(|seen| seen.header("webhook-id").to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), receiver.count(), "nothing is sent twice");
+}
