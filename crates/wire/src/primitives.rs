@@ -18,7 +18,8 @@ pub(crate) fn message<M: prost::Message + Default>(record: &'static str, bytes: 
 }
 
 pub(crate) fn time(record: &'static str, field: &'static str, micros: i64) -> Result<Timestamp, WireError> {
-    Timestamp::from_microsecond(micros).map_err(|e| wrong(record, field, e))
+    // Not `from_microsecond`: that refuses the microseconds of the last second that a time can have.
+    Timestamp::from_nanosecond(i128::from(micros) * 1_000).map_err(|e| wrong(record, field, e))
 }
 
 pub(crate) fn micros(duration: Duration) -> i64 {
