@@ -160,6 +160,23 @@ fn an_id_of_a_deleted_destination_is_never_used_again_and_others_are() {
 }
 
 #[test]
+fn an_account_made_anew_begins_with_nothing_of_the_one_that_was_deleted() {
+    let mut registry = registry();
+    apply(&mut registry, Change::AccountDeleted(account_id()));
+    assert!(registry.destination(&destination_id("dst")).is_none());
+    let decision = decide(&registry, Command::CreateAccount(account())).unwrap();
+    assert_eq!(decision.expected_version, 6, "it rests on the deletion");
+    apply(&mut registry, decision.change);
+    assert!(registry.interface(&account_id(), &interface_id("form")).is_none());
+    assert!(registry.token(&account_id(), &token_id("key")).is_none());
+    assert!(registry.destination(&destination_id("dst")).is_none());
+    let lead = common::event("e", "form", "lead.created");
+    assert!(domain::routing::destinations_for(&registry, &lead).is_empty());
+    let interface = decide(&registry, Command::CreateInterface(interface("form"))).unwrap();
+    assert_eq!(interface.expected_version, 3, "its own subject knows nothing of the account's deletion");
+}
+
+#[test]
 fn a_token_is_kept_while_a_destination_uses_it() {
     let mut registry = registry();
     let delete = || Command::DeleteToken(account_id(), token_id("key"));

@@ -69,7 +69,7 @@ impl Registry {
         self.versions.insert((account.clone(), kind, id.to_owned()), sequence);
         match &fact.change {
             Change::AccountCreated(account) | Change::AccountUpdated(account) => self.put_account(account),
-            Change::AccountDeleted(id) => self.change(id, |entry| entry.account.deleted = true),
+            Change::AccountDeleted(id) => self.delete_account(id),
             Change::InterfaceCreated(interface) | Change::InterfaceUpdated(interface) => {
                 self.change(&interface.account, |entry| {
                     entry.interfaces.insert(interface.id.clone(), interface.clone());
@@ -115,6 +115,19 @@ impl Registry {
         };
         let entry = self.accounts.entry(account.id.clone()).or_insert_with(fresh);
         Arc::make_mut(entry).account = account.clone();
+    }
+
+    /// All that belongs to an account goes with it, so that an account made anew under the same id begins with nothing.
+    fn delete_account(&mut self, id: &AccountId) {
+        let Some(entry) = self.accounts.get(id).cloned() else { return };
+        for destination in entry.destinations.keys() {
+            self.change_destination(destination, |d| d.deleted = true);
+        }
+        self.change(id, |entry| {
+            entry.account.deleted = true;
+            entry.interfaces.values_mut().for_each(|interface| interface.deleted = true);
+            entry.tokens.values_mut().for_each(|token| Arc::make_mut(token).deleted = true);
+        });
     }
 
     /// An update carries settings; what rules and people decided besides stays.
