@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use testkit::{Answer, NatsServer, Process, Receiver, wait};
 use wire::api::DeliveryStatus;
 
-use crate::world::{Home, SOON, World, event_json, program, some_destination};
+use crate::world::{Home, SOON, World, events_at, program, some_destination};
 
 /// A system on a broker of its own, with further dispatchers beside it.
 async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Process>) {
@@ -24,29 +24,16 @@ async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Process>) {
     (broker, world, others)
 }
 
-async fn publish_many(world: &World, count: usize) {
-    let events: Vec<_> = (0..count).map(|n| event_json(&format!("e{n}")).to_string()).collect();
-    let (status, answer) = world.post(events.join("\n"), &[("content-type", "application/x-ndjson")]).await;
-    assert_eq!(status, 202, "{answer}");
-}
-
-fn ids(receiver: &Receiver) -> Vec<String> {
-    let mut ids: Vec<_> = receiver.requests().iter().map(|seen| seen.header("webhook-id").to_owned()).collect();
-    ids.sort();
-    ids.dedup();
-    ids
-}
-
 #[tokio::test]
 async fn two_and_four_dispatchers_send_everything_once() {
     for count in [2, 4] {
         let (_broker, world, _others) = with_dispatchers(count).await;
         let receiver = Receiver::start().await;
         world.destination(&receiver.url()).await;
-        publish_many(&world, 500).await;
+        world.publish_many(500).await;
         wait::until("all of them", SOON, async || receiver.count() >= 500).await;
         world.delivery_is("e499", DeliveryStatus::Succeeded).await;
-        assert_eq!((receiver.count(), ids(&receiver).len()), (500, 500), "{count} dispatchers");
+        assert_eq!((receiver.count(), events_at(&receiver).len()), (500, 500), "{count} dispatchers");
     }
 }
 
@@ -58,7 +45,7 @@ async fn what_a_dispatcher_leaves_when_it_dies_another_does_within_the_acknowled
     let timeout = Some(wire::duration_to_api(Duration::from_secs(30)));
     let wide = wire::api::Destination { url: receiver.url(), timeout, ..some_destination() };
     world.destination_with(wide).await;
-    publish_many(&world, 40).await;
+    world.publish_many(40).await;
     wait::until_eq("all under way", SOON, 40, async || receiver.in_flight()).await;
     others[0].kill();
     let died = Instant::now();
@@ -66,7 +53,7 @@ async fn what_a_dispatcher_leaves_when_it_dies_another_does_within_the_acknowled
     for n in 0..40 {
         world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;
     }
-    assert_eq!(ids(&receiver).len(), 40);
+    assert_eq!(events_at(&receiver).len(), 40);
     let last = receiver.requests().iter().map(|seen| seen.at).max().unwrap();
     // The wait itself, and what it takes the broker to hand the work out again.
     assert!(last.saturating_duration_since(died) < journal::ACK_WAIT + Duration::from_secs(4));

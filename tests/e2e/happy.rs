@@ -96,8 +96,11 @@ async fn an_event_without_destinations_is_stored_and_goes_nowhere_and_a_new_dest
         world.publish(&format!("e{n}")).await;
     }
     wait::until_eq("the requests", SOON, 20, async || receiver.count()).await;
-    let all = world.deliveries().list_deliveries(api::ListDeliveriesRequest::default()).await.unwrap().into_inner();
-    assert_eq!(all.deliveries.len(), 20);
+    wait::until_eq("twenty deliveries, and none of the first event", SOON, 20, async || {
+        let all = world.deliveries().list_deliveries(api::ListDeliveriesRequest::default()).await.unwrap();
+        all.into_inner().deliveries.len()
+    })
+    .await;
 }
 
 #[tokio::test]

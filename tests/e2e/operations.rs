@@ -20,8 +20,7 @@ async fn a_disabled_destination_keeps_its_deliveries_until_it_is_enabled() {
         world.delivery_is(&format!("e{n}"), DeliveryStatus::Held).await;
     }
     assert_eq!(receiver.count(), 0);
-    let request = api::EnableDestinationRequest { account_id: ACCOUNT.into(), destination_id, skip_held: false };
-    world.registry().enable_destination(request).await.unwrap();
+    world.enable(&destination_id, false).await;
     for n in 0..5 {
         world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;
     }
@@ -32,12 +31,10 @@ async fn a_disabled_destination_keeps_its_deliveries_until_it_is_enabled() {
 async fn a_deleted_destination_gets_nothing_more() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination_id = world.destination(&receiver.url()).await;
-    let disable = api::DisableDestinationRequest { account_id: ACCOUNT.into(), destination_id: destination_id.clone() };
-    world.registry().disable_destination(disable).await.unwrap();
+    world.disable(&destination_id).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Held).await;
-    let delete = api::DeleteDestinationRequest { account_id: ACCOUNT.into(), destination_id };
-    world.registry().delete_destination(delete).await.unwrap();
+    world.delete(&destination_id).await;
     let delivery = world.delivery_is("e1", DeliveryStatus::Failed).await.delivery.unwrap();
     assert_eq!(delivery.failure_reason, "destination_deleted");
     assert_eq!(receiver.count(), 0);
@@ -52,9 +49,7 @@ async fn a_destination_gets_so_many_requests_at_once_and_the_rest_waits_without_
     let narrow = api::Destination { url: slow.url(), concurrency: 3, timeout, ..some_destination() };
     world.destination_with(narrow).await;
     world.destination(&fast.url()).await;
-    let events: Vec<_> = (0..400).map(|n| event_json(&format!("e{n}")).to_string()).collect();
-    let (status, _) = world.post(events.join("\n"), &[("content-type", "application/x-ndjson")]).await;
-    assert_eq!(status, 202);
+    world.publish_many(400).await;
     wait::until_eq("all at the fast one", SOON, 400, async || fast.count()).await;
     wait::until_eq("three at the slow one", SOON, 3, async || slow.in_flight()).await;
     slow.open_gate();

@@ -4,7 +4,7 @@ use testkit::{Receiver, wait};
 use tonic::{Code, Status};
 use wire::api::{self, DeliveryStatus};
 
-use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, some_destination};
+use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, lies_open, some_destination};
 
 fn code<T: std::fmt::Debug>(answer: Result<tonic::Response<T>, Status>) -> Code {
     answer.unwrap_err().code()
@@ -116,17 +116,8 @@ async fn a_token_is_shown_once_and_signs_what_it_is_assigned_to() {
     assert!(world.registry().list_tokens(list).await.unwrap().into_inner().tokens.is_empty());
     // Nothing that is stored shows the secret.
     let secret = made.secret.trim_start_matches("whsec_").as_bytes().to_vec();
-    wait::until("the facts on disk", SOON, async || contains(&world.home.data(), b"tok_")).await;
-    assert!(!contains(&world.home.data(), &secret));
-}
-
-fn contains(folder: &std::path::Path, needle: &[u8]) -> bool {
-    std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).any(|path| {
-        if path.is_dir() {
-            return contains(&path, needle);
-        }
-        std::fs::read(&path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
-    })
+    wait::until("the facts on disk", SOON, async || lies_open(&world.home.data(), b"tok_")).await;
+    assert!(!lies_open(&world.home.data(), &secret));
 }
 
 #[tokio::test]

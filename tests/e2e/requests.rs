@@ -9,7 +9,7 @@ use wire::{
     duration_to_api,
 };
 
-use crate::world::{ACCOUNT, SOON, World, event_json, some_destination};
+use crate::world::{ACCOUNT, SOON, World, event_json, lies_open, some_destination};
 
 const SECRET: &str = "a-very-secret-credential";
 
@@ -49,16 +49,7 @@ async fn method_url_body_headers_and_credentials_are_the_destinations() {
     assert_eq!(receiver.requests()[1].header("authorization"), "Bearer a-very-secret-credential");
     assert!(!world.process.output().contains(SECRET));
     assert!(!format!("{:?}", world.delivery("e2").await).contains(SECRET));
-    assert!(!anywhere_in(&world.home.data(), SECRET.as_bytes()), "the credential lies open on disk");
-}
-
-fn anywhere_in(folder: &std::path::Path, needle: &[u8]) -> bool {
-    std::fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).any(|path| {
-        if path.is_dir() {
-            return anywhere_in(&path, needle);
-        }
-        std::fs::read(&path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
-    })
+    assert!(!lies_open(&world.home.data(), SECRET.as_bytes()), "the credential lies open on disk");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{Process, wait};
+use testkit::{Process, Receiver, wait};
 use tonic::transport::Channel;
 use wire::{
     api::{
@@ -156,6 +156,33 @@ impl World {
         self.registry().create_destination(request).await.unwrap().into_inner().destination_id
     }
 
+    pub(crate) async fn disable(&self, destination_id: &str) {
+        let (account_id, destination_id) = (ACCOUNT.into(), destination_id.to_owned());
+        let request = api::DisableDestinationRequest { account_id, destination_id };
+        let disabled = self.registry().disable_destination(request).await.unwrap().into_inner();
+        assert_eq!(disabled.enabled, Some(false));
+    }
+
+    pub(crate) async fn enable(&self, destination_id: &str, skip_held: bool) {
+        let (account_id, destination_id) = (ACCOUNT.into(), destination_id.to_owned());
+        let request = api::EnableDestinationRequest { account_id, destination_id, skip_held };
+        let enabled = self.registry().enable_destination(request).await.unwrap().into_inner();
+        assert_eq!((enabled.enabled, enabled.deactivated), (Some(true), None));
+    }
+
+    pub(crate) async fn delete(&self, destination_id: &str) {
+        let (account_id, destination_id) = (ACCOUNT.into(), destination_id.to_owned());
+        let request = api::DeleteDestinationRequest { account_id, destination_id };
+        self.registry().delete_destination(request).await.unwrap();
+    }
+
+    /// Publishes events with the ids `e0`, `e1`, … in one request.
+    pub(crate) async fn publish_many(&self, count: usize) {
+        let events: Vec<_> = (0..count).map(|n| event_json(&format!("e{n}")).to_string()).collect();
+        let (status, answer) = self.post(events.join("\n"), &[("content-type", "application/x-ndjson")]).await;
+        assert_eq!(status, 202, "{answer}");
+    }
+
     /// Posts a body to `/v1/leads`.
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>, headers: &[(&str, &str)]) -> (u16, Value) {
         let mut request = self.web.post(format!("{}/v1/leads", self.http)).body(body);
@@ -258,4 +285,22 @@ pub(crate) fn retries(schedule: &[Duration]) -> api::RetryPolicy {
         ..api::CustomRetryPolicy::default()
     };
     api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) }
+}
+
+/// The ids of the events that a receiver has seen, each once.
+pub(crate) fn events_at(receiver: &Receiver) -> Vec<String> {
+    let mut ids: Vec<_> = receiver.requests().iter().map(|seen| seen.header("webhook-id").to_owned()).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+/// Whether these bytes lie open in any file below a folder.
+pub(crate) fn lies_open(folder: &Path, needle: &[u8]) -> bool {
+    fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).any(|path| {
+        if path.is_dir() {
+            return lies_open(&path, needle);
+        }
+        fs::read(&path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+    })
 }

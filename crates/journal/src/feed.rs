@@ -1,8 +1,7 @@
 //! What a group of processes shares between them: each message goes to one of them, and comes again if it is not
 //! acknowledged in time.
 //!
-//! A feed owns its recovery. Whatever goes wrong, it makes its consumer and its stream anew after [`RECOVERY_PAUSE`],
-//! until the drain begins. A message that cannot be read is copied to the stream POISON and passed over, so that it
+//! A feed owns its recovery ([`Source`]), until the drain begins. A message that cannot be read is copied to the stream POISON and passed over, so that it
 //! never stands in the way of the others.
 
 use std::{marker::PhantomData, time::Duration};
@@ -16,21 +15,14 @@ use async_nats::{
     },
 };
 use domain::{DeliveryFact, LeadEvent, RegistryFact, Work};
-use futures::StreamExt as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use wire::Record;
 
-use crate::{Journal, JournalError, StreamName, append::confirmed, headers, subjects, timers};
+use crate::{Journal, JournalError, StreamName, append::confirmed, headers, source::Source, subjects, timers};
 
 /// How long a message may be worked on before another process gets it, unless [`Message::progress`] is called.
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
-/// The pause before a broken feed is made anew. Shorter spins while a cluster elects a leader; longer delays leads.
-pub(crate) const RECOVERY_PAUSE: Duration = Duration::from_millis(250);
-/// How often the broker says that it is still there; after two silences it counts as gone.
-pub(crate) const HEARTBEAT: Duration = Duration::from_secs(2);
-/// How long one request for messages stands at the broker.
-pub(crate) const EXPIRES: Duration = Duration::from_secs(20);
 /// How many messages are asked for at once.
 const FETCH: usize = 200;
 /// How much of a feed may be handed out and not acknowledged, over all processes.
@@ -61,8 +53,7 @@ pub(crate) struct FeedSpec {
 pub struct Feed<T> {
     journal: Journal,
     spec: FeedSpec,
-    messages: Option<pull::Stream>,
-    healthy: bool,
+    source: Source,
     value: PhantomData<fn() -> T>,
 }
 
@@ -125,7 +116,7 @@ impl Journal {
     }
 
     pub(crate) fn feed<T: Record>(&self, spec: FeedSpec) -> Feed<T> {
-        Feed { journal: self.clone(), spec, messages: None, healthy: true, value: PhantomData }
+        Feed { journal: self.clone(), source: Source::new(spec.name.clone()), spec, value: PhantomData }
     }
 }
 
@@ -137,7 +128,7 @@ impl<T: Record> Feed<T> {
             let raw = tokio::select! {
                 biased;
                 () = drain.stopping() => return None,
-                raw = self.next_raw() => raw,
+                raw = self.source.next(FETCH, || consumer(&self.journal, &self.spec)) => raw,
             };
             if let Some(message) = self.read(raw).await {
                 return Some(message);
@@ -145,65 +136,9 @@ impl<T: Record> Feed<T> {
         }
     }
 
-    async fn next_raw(&mut self) -> async_nats::jetstream::Message {
-        loop {
-            let messages = match &mut self.messages {
-                Some(messages) => messages,
-                None => match self.open().await {
-                    Ok(messages) => self.messages.insert(messages),
-                    Err(error) => {
-                        self.recover(&error.chain()).await;
-                        continue;
-                    }
-                },
-            };
-            match messages.next().await {
-                Some(Ok(raw)) => {
-                    self.healthy = true;
-                    return raw;
-                }
-                Some(Err(error)) => self.recover(&error.to_string()).await,
-                None => self.recover("the stream of messages ended").await,
-            }
-        }
-    }
-
-    async fn recover(&mut self, why: &str) {
-        if self.healthy {
-            tracing::warn!(feed = self.spec.name, why, "a feed broke; making it anew");
-        }
-        self.healthy = false;
-        self.messages = None;
-        tokio::time::sleep(RECOVERY_PAUSE).await;
-    }
-
-    async fn open(&self) -> Result<pull::Stream, JournalError> {
-        let consumer = self.consumer().await?;
-        let stream = consumer.stream().max_messages_per_batch(FETCH).heartbeat(HEARTBEAT).expires(EXPIRES);
-        stream.messages().await.map_err(|e| JournalError::unavailable(ASKED, e))
-    }
-
     /// Makes the consumer unless it is there.
     pub(crate) async fn consumer(&self) -> Result<PullConsumer, JournalError> {
-        let (durable_name, inactive_threshold) = match self.spec.lifetime {
-            Lifetime::Durable => (Some(self.spec.name.clone()), Duration::ZERO),
-            Lifetime::UnusedFor(time) => (None, time),
-        };
-        let config = pull::Config {
-            name: Some(self.spec.name.clone()),
-            durable_name,
-            inactive_threshold,
-            filter_subject: self.spec.filter.clone(),
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: ACK_WAIT,
-            max_ack_pending: self.spec.in_hand,
-            ..pull::Config::default()
-        };
-        let context = self.journal.context();
-        context
-            .create_consumer_on_stream(config, self.spec.stream.as_str())
-            .await
-            .map_err(|e| JournalError::unavailable(ASKED, e))
+        consumer(&self.journal, &self.spec).await
     }
 
     pub(crate) async fn read(&self, raw: async_nats::jetstream::Message) -> Option<Message<T>> {
@@ -267,6 +202,29 @@ impl<T> Message<T> {
         let Self { value, sequence, delivered, trace, published_at, raw } = self;
         Message { value: view(value), sequence, delivered, trace, published_at, raw }
     }
+}
+
+/// Makes the consumer unless it is there.
+async fn consumer(journal: &Journal, spec: &FeedSpec) -> Result<PullConsumer, JournalError> {
+    let (durable_name, inactive_threshold) = match spec.lifetime {
+        Lifetime::Durable => (Some(spec.name.clone()), Duration::ZERO),
+        Lifetime::UnusedFor(time) => (None, time),
+    };
+    let config = pull::Config {
+        name: Some(spec.name.clone()),
+        durable_name,
+        inactive_threshold,
+        filter_subject: spec.filter.clone(),
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: ACK_WAIT,
+        max_ack_pending: spec.in_hand,
+        ..pull::Config::default()
+    };
+    let context = journal.context();
+    context
+        .create_consumer_on_stream(config, spec.stream.as_str())
+        .await
+        .map_err(|e| JournalError::unavailable(ASKED, e))
 }
 
 async fn acknowledge(raw: &async_nats::jetstream::Message, kind: AckKind) {

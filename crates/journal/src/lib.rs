@@ -21,6 +21,7 @@ mod options;
 mod parking;
 mod registry_view;
 mod replay;
+mod source;
 mod streams;
 mod subjects;
 mod timers;

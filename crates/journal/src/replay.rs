@@ -3,15 +3,11 @@
 use std::{collections::VecDeque, marker::PhantomData, time::Duration};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use futures::{FutureExt as _, StreamExt as _};
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 
-use crate::{
-    Journal, JournalError, Logged,
-    feed::{EXPIRES, HEARTBEAT, RECOVERY_PAUSE, timestamp},
-    headers,
-};
+use crate::{Journal, JournalError, Logged, feed::timestamp, headers, source::Source};
 
 /// How many messages are asked for at once.
 const FETCH: usize = 2_000;
@@ -37,9 +33,9 @@ pub struct Entry<T> {
 pub struct Replay<T> {
     journal: Journal,
     next_sequence: u64,
+    consumer: String,
     consumer_sequence: u64,
-    messages: Option<pull::Stream>,
-    healthy: bool,
+    source: Source,
     read_ahead: VecDeque<Entry<T>>,
     value: PhantomData<fn() -> T>,
 }
@@ -56,9 +52,9 @@ impl Journal {
         Replay {
             journal: self.clone(),
             next_sequence: from.max(1),
+            consumer: String::new(),
             consumer_sequence: 0,
-            messages: None,
-            healthy: true,
+            source: Source::new(format!("replay of {}", T::STREAM.as_str())),
             read_ahead: VecDeque::new(),
             value: PhantomData,
         }
@@ -93,24 +89,12 @@ impl<T: Logged> Replay<T> {
 
     async fn next(&mut self) -> Entry<T> {
         loop {
-            let messages = match &mut self.messages {
-                Some(messages) => messages,
-                None => match self.open().await {
-                    Ok(messages) => self.messages.insert(messages),
-                    Err(error) => {
-                        self.recover(&error.chain()).await;
-                        continue;
-                    }
-                },
-            };
-            match messages.next().await {
-                Some(Ok(raw)) => match self.read(&raw) {
-                    Ok(Some(entry)) => return entry,
-                    Ok(None) => {}
-                    Err(why) => self.recover(why).await,
-                },
-                Some(Err(error)) => self.recover(&error.to_string()).await,
-                None => self.recover("the stream of messages ended").await,
+            let from = self.next_sequence;
+            let raw = self.source.next(FETCH, || consumer::<T>(&self.journal, from)).await;
+            match self.read(&raw) {
+                Ok(Some(entry)) => return entry,
+                Ok(None) => {}
+                Err(why) => self.source.recover(why).await,
             }
         }
     }
@@ -118,12 +102,14 @@ impl<T: Logged> Replay<T> {
     /// `Ok(None)`: not readable, passed over. `Err`: something is missing before it.
     fn read(&mut self, raw: &async_nats::jetstream::Message) -> Result<Option<Entry<T>>, &'static str> {
         let info = raw.info().map_err(|_| "a message came that is not the broker's")?;
+        if info.consumer != self.consumer {
+            (self.consumer, self.consumer_sequence) = (info.consumer.to_owned(), 0);
+        }
         if info.consumer_sequence != self.consumer_sequence + 1 {
             return Err("a message is missing");
         }
         self.consumer_sequence += 1;
         self.next_sequence = info.stream_sequence + 1;
-        self.healthy = true;
         match T::decode(raw.payload.clone()) {
             Ok(value) => Ok(Some(Entry {
                 value,
@@ -139,33 +125,18 @@ impl<T: Logged> Replay<T> {
             }
         }
     }
+}
 
-    async fn recover(&mut self, why: &str) {
-        if self.healthy {
-            tracing::warn!(stream = T::STREAM.as_str(), why, "a replay broke; going on where it was");
-        }
-        self.healthy = false;
-        self.messages = None;
-        tokio::time::sleep(RECOVERY_PAUSE).await;
-    }
-
-    async fn open(&mut self) -> Result<pull::Stream, JournalError> {
-        let asked = "replay a stream";
-        let config = pull::Config {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next_sequence },
-            ack_policy: AckPolicy::None,
-            inactive_threshold: CONSUMER_LIFETIME,
-            memory_storage: true,
-            num_replicas: 1,
-            ..pull::Config::default()
-        };
-        let context = self.journal.context();
-        let consumer: PullConsumer = context
-            .create_consumer_on_stream(config, T::STREAM.as_str())
-            .await
-            .map_err(|e| JournalError::unavailable(asked, e))?;
-        self.consumer_sequence = 0;
-        let stream = consumer.stream().max_messages_per_batch(FETCH).heartbeat(HEARTBEAT).expires(EXPIRES);
-        stream.messages().await.map_err(|e| JournalError::unavailable(asked, e))
-    }
+/// A consumer that remembers nothing and that the broker forgets.
+async fn consumer<T: Logged>(journal: &Journal, from: u64) -> Result<PullConsumer, JournalError> {
+    let config = pull::Config {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },
+        ack_policy: AckPolicy::None,
+        inactive_threshold: CONSUMER_LIFETIME,
+        memory_storage: true,
+        num_replicas: 1,
+        ..pull::Config::default()
+    };
+    let consumer = journal.context().create_consumer_on_stream(config, T::STREAM.as_str()).await;
+    consumer.map_err(|e| JournalError::unavailable("replay a stream", e))
 }

@@ -65,6 +65,12 @@ impl TraceContext {
         Self { trace, span, flags: 0, state: None }
     }
 
+    /// The context that the headers of a request carry, over HTTP or gRPC, if they carry a valid one.
+    pub fn of_request(headers: &http::HeaderMap) -> Option<Self> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        Self::from_headers(text(TRACEPARENT), text(TRACESTATE))
+    }
+
     /// The value of the header `traceparent`.
     pub fn traceparent(&self) -> String {
         format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)

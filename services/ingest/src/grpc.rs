@@ -3,8 +3,8 @@
 use std::pin::Pin;
 
 use futures::{Stream, StreamExt as _};
-use runtime::trace::{TRACEPARENT, TRACESTATE, TraceContext};
-use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+use runtime::trace::TraceContext;
+use tonic::{Request, Response, Status, Streaming};
 use wire::{
     api::{
         PublishLeadRequest, PublishLeadResponse, PublishLeadsResult, PublishRefused,
@@ -37,7 +37,7 @@ impl IngestService for Door {
         &self,
         request: Request<PublishLeadRequest>,
     ) -> Result<Response<PublishLeadResponse>, Status> {
-        let caller = caller(request.metadata());
+        let caller = TraceContext::of_request(request.metadata().as_ref());
         let answer = publish(&self.publisher, request.into_inner(), self.max_event, caller.as_ref()).await;
         answer.map(Response::new).map_err(|error| status::publish_error(&error))
     }
@@ -48,7 +48,7 @@ impl IngestService for Door {
         &self,
         request: Request<Streaming<PublishLeadRequest>>,
     ) -> Result<Response<Results>, Status> {
-        let caller = caller(request.metadata());
+        let caller = TraceContext::of_request(request.metadata().as_ref());
         let (publisher, max_event) = (self.publisher.clone(), self.max_event);
         let numbered = futures::stream::iter(0..).zip(request.into_inner());
         let results = numbered.map(move |(index, request)| {
@@ -95,9 +95,4 @@ fn outcome(answer: Result<PublishLeadResponse, PublishError>) -> Outcome {
             message: error.to_string(),
         }),
     }
-}
-
-fn caller(metadata: &MetadataMap) -> Option<TraceContext> {
-    let text = |name| metadata.get(name).and_then(|value| value.to_str().ok());
-    TraceContext::from_headers(text(TRACEPARENT), text(TRACESTATE))
 }

@@ -13,7 +13,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use domain::LeadEvent;
 use futures::{StreamExt as _, future::join_all};
-use runtime::trace::{TRACEPARENT, TRACESTATE, TraceContext};
+use runtime::trace::TraceContext;
 use serde_json::{Value, json};
 use wire::publish::{Publish, PublishError};
 
@@ -49,7 +49,7 @@ async fn publish(State(door): State<Arc<Door>>, request: Request) -> Response {
         Ok(body) => body,
         Err((status, error)) => return refused(status, &error),
     };
-    let caller = caller(&headers);
+    let caller = TraceContext::of_request(&headers);
     match body::read(&body, is_ndjson(&headers), door.max_event) {
         Ok(Asked::One(publish)) => one(&door.publisher, publish, caller.as_ref()).await,
         Ok(Asked::Many(events)) => many(&door.publisher, events, caller.as_ref()).await,
@@ -77,11 +77,6 @@ async fn read(body: Body, most: usize) -> Result<Bytes, (StatusCode, PublishErro
         return Err((StatusCode::PAYLOAD_TOO_LARGE, PublishError::invalid("body", problem)));
     }
     Ok(kept.freeze())
-}
-
-fn caller(headers: &HeaderMap) -> Option<TraceContext> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    TraceContext::from_headers(text(TRACEPARENT), text(TRACESTATE))
 }
 
 fn is_ndjson(headers: &HeaderMap) -> bool {

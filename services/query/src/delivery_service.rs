@@ -10,7 +10,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Journal, RegistryView};
-use runtime::trace::{TRACEPARENT, TRACESTATE, TraceContext};
+use runtime::trace::TraceContext;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, info_span};
 use wire::{
@@ -88,7 +88,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         &self,
         request: Request<api::RetryDeliveryRequest>,
     ) -> Result<Response<api::RetryDeliveryResponse>, Status> {
-        let caller = caller(&request);
+        let caller = TraceContext::of_request(request.metadata().as_ref());
         let by = match request.get_ref().requested_by.as_str() {
             "" => actor(&request),
             given => given.to_owned(),
@@ -112,11 +112,6 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let shown = shown(&delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))
     }
-}
-
-fn caller<T>(request: &Request<T>) -> Option<TraceContext> {
-    let text = |name| request.metadata().get(name).and_then(|value| value.to_str().ok());
-    TraceContext::from_headers(text(TRACEPARENT), text(TRACESTATE))
 }
 
 fn subject(delivery: &Delivery, registry: &Registry) -> Subject {
