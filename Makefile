@@ -8,7 +8,13 @@ help:
 	@echo "make demo    watch leads travel: published, delivered, retried, reported, brought home"
 	@echo "make test    every test, against a real broker and real databases"
 	@echo "make up      run Leadline until Ctrl-C, on http://127.0.0.1:8080 and grpc 127.0.0.1:9090"
+	@echo "make bench   what it does in a second, and what that costs"
 	@echo "make check   format, lints, documentation"
+
+.PHONY: bench
+bench: tools
+	$(CARGO) build --release --locked --package leadline --package bench
+	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/release/bench
 
 .PHONY: check
 check:

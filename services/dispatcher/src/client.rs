@@ -136,3 +136,55 @@ impl Resolve for Resolver {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(allowed: &[&str]) -> Client {
+        Client::new(Guard::new(allowed.iter().map(|network| network.parse().unwrap()).collect()), None).unwrap()
+    }
+
+    #[test]
+    fn a_literal_is_blocked_in_every_notation() {
+        let client = client(&[]);
+        for url in [
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://0177.0.0.1/",
+            "http://0x7f.0.0.0x1/",
+            "http://%31%32%37.0.0.1/",
+            "http://１２７.０.０.１/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[64:ff9b::127.0.0.1]/",
+            "http://[2002:7f00:1::]/",
+            "http://[fe80::1]/",
+            "http://0/",
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert!(client.blocked_literal(&url).is_some(), "{url}");
+        }
+        assert!(client.blocked_literal(&Url::parse("http://1.1.1.1/").unwrap()).is_none());
+    }
+
+    #[tokio::test]
+    async fn of_a_name_s_addresses_only_those_that_are_allowed_are_called() {
+        let resolve = async |allowed: &[&str]| {
+            let resolver = Resolver(Arc::clone(&client(allowed).guard));
+            resolver.resolve("localhost".parse().unwrap()).await.map(|found| found.map(|a| a.ip()).collect::<Vec<_>>())
+        };
+        assert!(resolve(&[]).await.err().unwrap().is::<crate::guard::Blocked>());
+        let found = resolve(&["127.0.0.0/8"]).await.unwrap();
+        assert!(
+            !found.is_empty() && found.iter().all(|address| address.is_ipv4() && address.is_loopback()),
+            "{found:?}"
+        );
+        let nowhere = Resolver(Arc::clone(&client(&[]).guard)).resolve("no-such-host.invalid".parse().unwrap()).await;
+        assert!(nowhere.err().unwrap().is::<Unresolvable>());
+    }
+}

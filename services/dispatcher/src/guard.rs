@@ -86,6 +86,8 @@ fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -139,6 +141,52 @@ mod tests {
         }
         for address in ["10.0.0.1", "::1"] {
             assert!(guard.check(address.parse().unwrap()).is_err(), "{address}");
+        }
+    }
+
+    /// Every way in which an IPv6 address can carry this IPv4 address.
+    fn disguises(v4: Ipv4Addr) -> Vec<IpAddr> {
+        let [a, b, c, d] = v4.octets();
+        let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        [
+            [0, 0, 0, 0, 0, 0xffff, high, low],
+            [0, 0, 0, 0, 0xffff, 0, high, low],
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low],
+            [0x64, 0xff9b, 1, 7, 7, 7, high, low],
+            [0x2002, high, low, 0, 0, 0, 0, 1],
+            [0x2606, 0x4700, 0, 0, 0, 0x5efe, high, low],
+        ]
+        .map(|segments| Ipv6Addr::from(segments).into())
+        .to_vec()
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_standard_library_knows_as_not_public_is_blocked(bits in any::<u32>(), wide in any::<u128>()) {
+            let guard = Guard::new(vec![]);
+            let (v4, v6) = (Ipv4Addr::from(bits), Ipv6Addr::from(wide));
+            let special = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_multicast()
+                || v4.is_broadcast() || v4.is_documentation() || v4.is_unspecified();
+            prop_assert!(!special || guard.check(v4.into()).is_err(), "{v4}");
+            let special = v6.is_loopback() || v6.is_multicast() || v6.is_unspecified() || v6.is_unique_local()
+                || v6.is_unicast_link_local();
+            prop_assert!(!special || guard.check(v6.into()).is_err(), "{v6}");
+        }
+
+        #[test]
+        fn an_address_in_disguise_is_judged_by_what_it_is(
+            // Half of them from the networks that matter, or hardly any would be.
+            bits in prop_oneof![
+                any::<u32>(),
+                (prop::sample::select(vec![0x0a00_0000_u32, 0x7f00_0000, 0xa9fe_a900, 0xc0a8_0000]), any::<u8>())
+                    .prop_map(|(network, host)| network | u32::from(host)),
+            ],
+        ) {
+            let guard = Guard::new(vec![]);
+            let v4 = Ipv4Addr::from(bits);
+            for disguise in disguises(v4) {
+                prop_assert_eq!(guard.check(disguise).is_err(), guard.check(v4.into()).is_err(), "{} as {}", v4, disguise);
+            }
         }
     }
 }

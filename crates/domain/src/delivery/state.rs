@@ -243,7 +243,7 @@ fn position(fact: &DeliveryFact) -> Position {
         DeliveryFact::AttemptStarted(f) => (f.attempt, f.round, 0, 1, f.attempt_id.uuid().as_u128()),
         DeliveryFact::Attempted(f) => (f.attempt, f.round, 0, 2, f.attempt_id.uuid().as_u128()),
         DeliveryFact::Held(f) => (f.attempts, f.round, f.hold, 0, 0),
-        DeliveryFact::Abandoned(f) => (f.attempts, f.round, u32::MAX, 2, 0),
+        DeliveryFact::Abandoned(f) => (f.attempts, f.round, u32::MAX, 2, f.reason as u128),
     };
     let succeeded = matches!(fact, DeliveryFact::Attempted(f) if f.verdict == Verdict::Succeeded);
     Position { succeeded, attempts, round, hold, phase, at: fact.at(), tie }

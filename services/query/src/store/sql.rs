@@ -125,7 +125,8 @@ pub(super) fn count(row: &AnyRow, column: &'static str) -> Result<u32, StoreErro
 /// A time of a row.
 pub(super) fn time(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
     let micros = int(row, column)?;
-    Timestamp::from_microsecond(micros).map_err(|_| wrong(column, micros))
+    // Not `from_microsecond`: that refuses the microseconds of the last second that a time can have.
+    Timestamp::from_nanosecond(i128::from(micros) * 1_000).map_err(|_| wrong(column, micros))
 }
 
 /// A time of a row that may be missing.

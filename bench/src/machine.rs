@@ -1,0 +1,51 @@
+//! What the operating system says about processes and the machine (proc(5)).
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+/// Ticks of processor time in a second; the same on every Linux that is in use.
+const TICKS: f64 = 100.0;
+
+/// The machine, as far as figures depend on it.
+pub(crate) fn describe() -> Value {
+    let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = model.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
+    json!({
+        "processor": model.unwrap_or("unknown"),
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+    })
+}
+
+/// Processor time of a process and its threads so far, in milliseconds.
+pub(crate) fn cpu_ms(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name in parentheses may contain blanks; what follows it does not.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / TICKS * 1_000.0
+}
+
+/// Memory of a process that is in use, in MiB.
+pub(crate) fn memory_mib(process: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1_024.0
+}
+
+/// The children of a process.
+pub(crate) fn children(process: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let direct = children.split_whitespace().filter_map(|id| id.parse().ok());
+    // A child belongs to the thread that started it.
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let of_threads = threads.flat_map(|thread| {
+        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+        children.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<u32>>()
+    });
+    let mut all: Vec<u32> = direct.chain(of_threads).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

@@ -1,0 +1,103 @@
+//! A receiver that costs little: it counts, notes how long each event took, and answers 200.
+
+use std::{
+    convert::Infallible,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+/// How long a receiver that hangs does so.
+const HANG: Duration = Duration::from_secs(60);
+
+/// A running receiver.
+#[derive(Debug, Clone)]
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    count: Arc<AtomicU64>,
+    latencies: Arc<Mutex<Vec<u64>>>,
+}
+
+/// Microseconds since 1970.
+pub(crate) fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Receiver {
+    /// Starts one; one that `hangs` takes requests and never answers.
+    pub(crate) async fn start(hangs: bool) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let receiver = Self { address: listener.local_addr()?, count: Arc::default(), latencies: Arc::default() };
+        let shared = receiver.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let shared = shared.clone();
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| respond(shared.clone(), request, hangs));
+                    let mut server = http1::Builder::new();
+                    let _ = server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Ok(receiver)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/hook", self.address)
+    }
+
+    /// Requests so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Forgets what it has seen; the latencies until then, in microseconds.
+    pub(crate) fn take(&self) -> Vec<u64> {
+        self.count.store(0, Ordering::Relaxed);
+        std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for so many requests; how many came in time.
+    pub(crate) async fn wait_for(&self, count: u64, within: Duration) -> u64 {
+        let give_up = tokio::time::Instant::now() + within;
+        while self.count() < count && tokio::time::Instant::now() < give_up {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        self.count()
+    }
+}
+
+async fn respond(
+    receiver: Receiver,
+    request: Request<Incoming>,
+    hangs: bool,
+) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    receiver.count.fetch_add(1, Ordering::Relaxed);
+    if let Some(sent) = sent_at(&body) {
+        let mut latencies = receiver.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        latencies.push(now_us().saturating_sub(sent));
+    }
+    if hangs {
+        tokio::time::sleep(HANG).await;
+    }
+    Ok(Response::new(Empty::new()))
+}
+
+/// When the event was published: every body begins with `{"sent":<microseconds>,`.
+fn sent_at(body: &[u8]) -> Option<u64> {
+    let digits: Vec<u8> = body.strip_prefix(b"{\"sent\":")?.iter().copied().take_while(u8::is_ascii_digit).collect();
+    std::str::from_utf8(&digits).ok()?.parse().ok()
+}

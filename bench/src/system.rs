@@ -1,0 +1,109 @@
+//! The system under test: `leadline up` in a folder of its own.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tempfile::TempDir;
+use testkit::Process;
+use tonic::transport::Channel;
+use wire::{
+    api::{self, registry_service_client::RegistryServiceClient},
+    duration_to_api,
+};
+
+use crate::machine::{children, cpu_ms, memory_mib};
+
+pub(crate) const ACCOUNT: &str = "bench";
+
+/// A running system.
+pub(crate) struct System {
+    process: Process,
+    pub(crate) http: String,
+    channel: Channel,
+    folder: TempDir,
+}
+
+/// What a system has used: processor time in milliseconds, memory in MiB.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Usage {
+    pub(crate) services_cpu: f64,
+    pub(crate) broker_cpu: f64,
+    pub(crate) services_memory: f64,
+    pub(crate) broker_memory: f64,
+}
+
+impl System {
+    pub(crate) async fn start(program: &Path, args: &[&str]) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let data = folder.path().join("data");
+        let data_text = data.to_str().context("a folder whose name is UTF-8")?;
+        let mut all = vec!["up", "--data-dir", data_text, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+        all.extend(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
+        all.extend(args);
+        let nats_server = testkit::nats::binary();
+        let env = [("LEADLINE_NATS_SERVER", nats_server.as_os_str())];
+        let process = Process::start("leadline up", program, all, env);
+        process.wait_line("is ready", Duration::from_secs(60)).await;
+        let addresses = testkit::wait::until("addresses.json", Duration::from_secs(10), async || {
+            serde_json::from_slice::<Value>(&std::fs::read(data.join("addresses.json")).ok()?).ok()
+        })
+        .await;
+        let text = |name: &str| addresses[name].as_str().map(str::to_owned).context("addresses.json is incomplete");
+        let channel = Channel::from_shared(text("grpc")?)?.connect().await?;
+        let system = Self { process, http: text("http")?, channel, folder };
+        let account = api::Account { account_id: ACCOUNT.into(), ..api::Account::default() };
+        system.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await?;
+        Ok(system)
+    }
+
+    fn registry(&self) -> RegistryServiceClient<Channel> {
+        RegistryServiceClient::new(self.channel.clone())
+    }
+
+    /// An interface with one destination, which gets its leads alone.
+    pub(crate) async fn interface(&self, id: &str, url: &str) -> anyhow::Result<()> {
+        let interface =
+            api::Interface { account_id: ACCOUNT.into(), interface_id: id.into(), ..api::Interface::default() };
+        self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await?;
+        let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: id.into() };
+        let token = self.registry().create_token(token).await?.into_inner().token.context("a token")?;
+        let destination = api::Destination {
+            account_id: ACCOUNT.into(),
+            interface_id: id.into(),
+            name: id.into(),
+            url: url.into(),
+            token_id: token.token_id,
+            timeout: Some(duration_to_api(Duration::from_secs(15))),
+            ..api::Destination::default()
+        };
+        let request = api::CreateDestinationRequest { destination: Some(destination) };
+        self.registry().create_destination(request).await?;
+        Ok(())
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        let id = self.process.id();
+        let brokers = children(id);
+        Usage {
+            services_cpu: cpu_ms(id),
+            broker_cpu: brokers.iter().map(|broker| cpu_ms(*broker)).sum(),
+            services_memory: memory_mib(id),
+            broker_memory: brokers.iter().map(|broker| memory_mib(*broker)).sum(),
+        }
+    }
+
+    /// Stops it in good order.
+    pub(crate) async fn stop(self) {
+        self.process.terminate();
+        self.process.wait_exit(Duration::from_secs(60)).await;
+        drop(self.folder);
+    }
+}
+
+impl Usage {
+    /// Processor time since an earlier look, in milliseconds: services, broker.
+    pub(crate) fn cpu_since(&self, before: &Self) -> (f64, f64) {
+        (self.services_cpu - before.services_cpu, self.broker_cpu - before.broker_cpu)
+    }
+}
