@@ -66,7 +66,7 @@ impl System {
         let interface =
             api::Interface { account_id: ACCOUNT.into(), interface_id: id.into(), ..api::Interface::default() };
         self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await?;
-        let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: id.into() };
+        let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: id.into(), algorithm: String::new() };
         let token = self.registry().create_token(token).await?.into_inner().token.context("a token")?;
         let destination = api::Destination {
             account_id: ACCOUNT.into(),

@@ -90,7 +90,7 @@ async fn plain_http_is_refused_unless_it_is_allowed() {
 async fn a_token_is_shown_once_and_signs_what_it_is_assigned_to() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination_id = world.destination(&receiver.url()).await;
-    let request = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into() };
+    let request = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into(), algorithm: String::new() };
     let made = world.registry().create_token(request).await.unwrap().into_inner();
     let token_id = made.token.unwrap().token_id;
     assert!(made.secret.starts_with("whsec_"));

@@ -92,7 +92,7 @@ async fn a_template_that_cannot_be_rendered_is_a_failed_delivery_that_says_where
 #[tokio::test]
 async fn during_a_rotation_requests_are_signed_with_both_secrets() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
-    let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into() };
+    let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into(), algorithm: String::new() };
     let token = world.registry().create_token(token).await.unwrap().into_inner();
     let (token_id, old) = (token.token.unwrap().token_id, token.secret);
     let destination = api::Destination { url: receiver.url(), token_id: token_id.clone(), ..some_destination() };
@@ -120,5 +120,26 @@ async fn during_a_rotation_requests_are_signed_with_both_secrets() {
 fn verify(secret: &str, request: &testkit::receiver::Seen) -> Result<(), crypto::Rejection> {
     let timestamp = request.header("webhook-timestamp").parse().unwrap();
     let (id, signatures) = (request.header("webhook-id"), request.header("webhook-signature"));
-    crypto::verify(&crypto::Secret::parse(secret).unwrap(), id, timestamp, &request.body, signatures, timestamp)
+    crypto::verify(&secret.parse().unwrap(), id, timestamp, &request.body, signatures, timestamp)
+}
+
+#[tokio::test]
+async fn a_token_may_sign_with_a_key_of_which_the_receiver_has_only_the_public_half() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let request =
+        api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into(), algorithm: "ed25519".into() };
+    let made = world.registry().create_token(request).await.unwrap().into_inner();
+    let token = made.token.unwrap();
+    assert_eq!(token.algorithm, "ed25519");
+    assert!(made.secret.starts_with("whpk_"), "{}", made.secret);
+    let destination = api::Destination { url: receiver.url(), token_id: token.token_id, ..some_destination() };
+    world.destination_with(destination).await;
+    world.publish("e1").await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    let request = receiver.requests().remove(0);
+    assert!(request.header("webhook-signature").starts_with("v1a,"));
+    verify(&made.secret, &request).unwrap();
+    let mut forged = request;
+    forged.body = "{}".into();
+    assert!(verify(&made.secret, &forged).is_err());
 }

@@ -8,4 +8,4 @@ pub mod signature;
 
 pub use sealing::{KeyError, MasterKey, OpenError};
 pub use secret::{Secret, SecretError};
-pub use signature::{Rejection, sign, verify};
+pub use signature::{Rejection, Signer, Verifier, VerifierError, sign, verify};

@@ -1,10 +1,14 @@
-//! Signatures of webhooks, as Standard Webhooks 1.0 has them (symmetric scheme `v1`).
+//! Signatures of webhooks, as Standard Webhooks 1.0 has them: symmetric (`v1`, HMAC-SHA256) or asymmetric (`v1a`,
+//! Ed25519).
 //!
-//! The signed content is `<webhook-id>.<webhook-timestamp>.<body>`, the signature HMAC-SHA256 over exactly those bytes,
-//! written `v1,<base64>`. During a rotation there is one signature for each valid secret, separated by blanks.
+//! The signed content is `<webhook-id>.<webhook-timestamp>.<body>`, and a signature is written `<version>,<base64>`. During
+//! a rotation there is one signature for each valid secret, separated by blanks.
+
+use std::str::FromStr;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
+use ring::signature::{ED25519, ED25519_PUBLIC_KEY_LEN, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use sha2::Sha256;
 
 use crate::secret::Secret;
@@ -23,20 +27,101 @@ pub enum Rejection {
     Signature,
 }
 
-fn mac(secret: &Secret, id: &str, timestamp: i64, body: &[u8]) -> Hmac<Sha256> {
+/// What a token signs with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signer {
+    /// HMAC-SHA256 (`v1`): the receiver has the same secret.
+    Hmac(Secret),
+    /// Ed25519 (`v1a`): the first 32 bytes of the secret are the seed, and the receiver has the public key.
+    Ed25519(Secret),
+}
+
+/// What a receiver checks with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verifier {
+    /// The shared secret, `whsec_…`.
+    Hmac(Secret),
+    /// The public key, `whpk_…`.
+    Ed25519([u8; ED25519_PUBLIC_KEY_LEN]),
+}
+
+/// Why a text is nothing to check signatures with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither a secret (whsec_…) nor a public key (whpk_…) of Standard Webhooks")]
+pub struct VerifierError;
+
+/// What a written public key begins with.
+const PUBLIC_PREFIX: &str = "whpk_";
+/// How many bytes an Ed25519 seed has (RFC 8032).
+const SEED_BYTES: usize = 32;
+
+impl Signer {
+    /// One signature over this content, with its version.
+    fn sign(&self, content: &[u8]) -> String {
+        match self {
+            Self::Hmac(secret) => format!("v1,{}", STANDARD.encode(mac(secret, content).finalize().into_bytes())),
+            Self::Ed25519(seed) => format!("v1a,{}", STANDARD.encode(pair(seed).sign(content))),
+        }
+    }
+
+    /// What the receiver needs to check what this signs, in writing. For the one answer that shows it.
+    pub fn reveal_for_receiver(&self) -> String {
+        match self {
+            Self::Hmac(secret) => secret.reveal(),
+            Self::Ed25519(seed) => format!("{PUBLIC_PREFIX}{}", STANDARD.encode(pair(seed).public_key())),
+        }
+    }
+}
+
+impl FromStr for Verifier {
+    type Err = VerifierError;
+
+    fn from_str(text: &str) -> Result<Self, VerifierError> {
+        match text.strip_prefix(PUBLIC_PREFIX) {
+            Some(base64) => {
+                let key = STANDARD.decode(base64).ok().and_then(|bytes| bytes.try_into().ok());
+                key.map(Self::Ed25519).ok_or(VerifierError)
+            }
+            None => Secret::parse(text).map(Self::Hmac).map_err(|_| VerifierError),
+        }
+    }
+}
+
+impl Verifier {
+    fn accepts(&self, content: &[u8], written: &str) -> bool {
+        let given = |prefix| written.strip_prefix(prefix).and_then(|base64| STANDARD.decode(base64).ok());
+        match self {
+            Self::Hmac(secret) => given("v1,").is_some_and(|given| mac(secret, content).verify_slice(&given).is_ok()),
+            Self::Ed25519(key) => {
+                given("v1a,").is_some_and(|given| UnparsedPublicKey::new(&ED25519, key).verify(content, &given).is_ok())
+            }
+        }
+    }
+}
+
+fn mac(secret: &Secret, content: &[u8]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.bytes()).expect("HMAC takes keys of every length");
-    mac.update(id.as_bytes());
-    mac.update(b".");
-    mac.update(timestamp.to_string().as_bytes());
-    mac.update(b".");
-    mac.update(body);
+    mac.update(content);
     mac
 }
 
+fn pair(seed: &Secret) -> Ed25519KeyPair {
+    // A secret has 24 bytes at least; those of Ed25519 tokens are made with 32.
+    let mut bytes = [0; SEED_BYTES];
+    let length = seed.bytes().len().min(SEED_BYTES);
+    bytes[..length].copy_from_slice(&seed.bytes()[..length]);
+    Ed25519KeyPair::from_seed_unchecked(&bytes).expect("every 32 bytes are a seed")
+}
+
+/// What is signed: id, time and body, joined by dots. An id has no dot, so it is unambiguous.
+fn content(id: &str, timestamp: i64, body: &[u8]) -> Vec<u8> {
+    [id.as_bytes(), b".", timestamp.to_string().as_bytes(), b".", body].concat()
+}
+
 /// The value of the header `webhook-signature`; `timestamp` is in seconds since 1970.
-pub fn sign<'a>(secrets: impl IntoIterator<Item = &'a Secret>, id: &str, timestamp: i64, body: &[u8]) -> String {
-    let one = |secret| format!("v1,{}", STANDARD.encode(mac(secret, id, timestamp, body).finalize().into_bytes()));
-    secrets.into_iter().map(one).collect::<Vec<_>>().join(" ")
+pub fn sign<'a>(signers: impl IntoIterator<Item = &'a Signer>, id: &str, timestamp: i64, body: &[u8]) -> String {
+    let content = content(id, timestamp, body);
+    signers.into_iter().map(|signer| signer.sign(&content)).collect::<Vec<_>>().join(" ")
 }
 
 /// Checks a received signature in constant time.
@@ -44,7 +129,7 @@ pub fn sign<'a>(secrets: impl IntoIterator<Item = &'a Secret>, id: &str, timesta
 /// # Errors
 /// When the clocks are too far apart, or none of the signatures is right.
 pub fn verify(
-    secret: &Secret,
+    verifier: &Verifier,
     id: &str,
     timestamp: i64,
     body: &[u8],
@@ -54,37 +139,65 @@ pub fn verify(
     if now.abs_diff(timestamp) > TOLERANCE_SECONDS.unsigned_abs() {
         return Err(Rejection::Timestamp);
     }
-    let matches = |written: &str| {
-        let given = written.strip_prefix("v1,").and_then(|base64| STANDARD.decode(base64).ok());
-        given.is_some_and(|given| mac(secret, id, timestamp, body).verify_slice(&given).is_ok())
-    };
-    if signatures.split(' ').any(matches) { Ok(()) } else { Err(Rejection::Signature) }
+    let content = content(id, timestamp, body);
+    let accepted = signatures.split(' ').any(|written| verifier.accepts(&content, written));
+    if accepted { Ok(()) } else { Err(Rejection::Signature) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
     /// The example that the reference libraries of Standard Webhooks test themselves with.
     #[test]
     fn the_published_example_is_reproduced() {
-        let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let (id, at, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
-        let signature = sign([&secret], id, at, body);
+        let signature = sign([&Signer::Hmac(Secret::parse(SECRET).unwrap())], id, at, body);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-        assert_eq!(verify(&secret, id, at, body, &signature, at), Ok(()));
+        assert_eq!(verify(&SECRET.parse().unwrap(), id, at, body, &signature, at), Ok(()));
+    }
+
+    /// Test 1 of RFC 8032, 7.1: the public key of a seed.
+    #[test]
+    fn a_public_key_is_that_of_its_seed() {
+        let seed = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
+        let public = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
+        let signer = Signer::Ed25519(Secret::from_bytes(seed).unwrap());
+        let written = signer.reveal_for_receiver();
+        assert_eq!(written.parse(), Ok(Verifier::Ed25519(public.try_into().unwrap())));
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        text.as_bytes()
+            .chunks(2)
+            .map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap())
+            .collect()
     }
 
     #[test]
     fn every_secret_of_a_rotation_signs_and_others_do_not_match() {
-        let [old, new, other] = [0, 1, 2].map(|_| Secret::generate().unwrap());
-        let signatures = sign([&new, &old], "evt", 1_000, b"{}");
-        for secret in [&old, &new] {
-            assert_eq!(verify(secret, "evt", 1_000, b"{}", &signatures, 1_010), Ok(()));
+        for kind in [Signer::Hmac, Signer::Ed25519] {
+            let [old, new, other] = [0, 1, 2].map(|_| kind(Secret::generate().unwrap()));
+            let verifier = |signer: &Signer| signer.reveal_for_receiver().parse::<Verifier>().unwrap();
+            let signatures = sign([&new, &old], "evt", 1_000, b"{}");
+            let check = |signer, body: &[u8], now| verify(&verifier(signer), "evt", 1_000, body, &signatures, now);
+            assert_eq!(check(&old, b"{}", 1_010), Ok(()));
+            assert_eq!(check(&new, b"{}", 1_010), Ok(()));
+            assert_eq!(check(&other, b"{}", 1_010), Err(Rejection::Signature));
+            assert_eq!(check(&new, b"{ }", 1_010), Err(Rejection::Signature));
+            assert_eq!(check(&new, b"{}", 1_301), Err(Rejection::Timestamp));
+            let rubbish = "rubbish v1,%%% v2,x v1a,AAAA v1a,%";
+            let refused = verify(&verifier(&new), "evt", 1_000, b"{}", rubbish, 1_000);
+            assert_eq!(refused, Err(Rejection::Signature));
         }
-        assert_eq!(verify(&other, "evt", 1_000, b"{}", &signatures, 1_010), Err(Rejection::Signature));
-        assert_eq!(verify(&new, "evt", 1_000, b"{ }", &signatures, 1_010), Err(Rejection::Signature));
-        assert_eq!(verify(&new, "evt", 1_000, b"{}", &signatures, 1_301), Err(Rejection::Timestamp));
-        assert_eq!(verify(&new, "evt", 1_000, b"{}", "rubbish v1,%%% v2,x", 1_000), Err(Rejection::Signature));
+    }
+
+    #[test]
+    fn rubbish_is_nothing_to_check_with() {
+        for rubbish in ["", "whpk_", "whpk_AAAA", "whpk_%", "whsec_", "whsec_short"] {
+            assert_eq!(rubbish.parse::<Verifier>(), Err(VerifierError), "{rubbish:?}");
+        }
     }
 }

@@ -12,7 +12,7 @@ mod state;
 pub use decide::{Command, Decision, Refusal, UrlRules};
 pub use facts::{Change, EntityKind, RegistryFact};
 pub use model::{
-    Account, Destination, EventTypePattern, Interface, Scope, SealedSecret, Token, TokenSecret, check_email,
+    Account, Algorithm, Destination, EventTypePattern, Interface, Scope, SealedSecret, Token, TokenSecret, check_email,
 };
 pub use request::{Body, CredentialKind, Credentials, Deactivation, DeactivationCause, Method, RequestShape};
 pub use state::{AccountEntry, Registry};

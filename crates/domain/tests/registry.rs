@@ -9,8 +9,8 @@ use common::{account, account_id, destination, destination_id, fact, interface, 
 use domain::{
     AccountId, Registry, RegistryFact, RetryPolicy, TokenId,
     registry::{
-        Account, Change, Command, Decision, Destination, EntityKind, EventTypePattern, Interface, Refusal, Scope,
-        SealedSecret, Token, TokenSecret, UrlRules,
+        Account, Algorithm, Change, Command, Decision, Destination, EntityKind, EventTypePattern, Interface, Refusal,
+        Scope, SealedSecret, Token, TokenSecret, UrlRules,
     },
 };
 use proptest::{prelude::*, sample::select};
@@ -21,7 +21,14 @@ fn token_id(text: &str) -> TokenId {
 
 fn token(id: &str) -> Token {
     let secret = TokenSecret { sealed: SealedSecret(vec![1]), created_at: t(0), expires_at: None };
-    Token { account: account_id(), id: token_id(id), name: String::new(), secrets: vec![secret], deleted: false }
+    Token {
+        account: account_id(),
+        id: token_id(id),
+        name: String::new(),
+        algorithm: Algorithm::default(),
+        secrets: vec![secret],
+        deleted: false,
+    }
 }
 
 fn signed(id: &str, with: &str) -> Destination {

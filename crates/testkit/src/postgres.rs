@@ -20,6 +20,9 @@ const START_DEADLINE: Duration = Duration::from_secs(60);
 /// Who runs the server when the tests are run by root, which PostgreSQL refuses to be.
 const UNPRIVILEGED: &str = "nobody";
 
+/// How the folders of clusters are called; the id of the process follows.
+const PREFIX: &str = "leadline-postgres-";
+
 /// A running cluster.
 #[derive(Debug)]
 pub struct Postgres {
@@ -47,7 +50,9 @@ pub async fn database() -> String {
 impl Postgres {
     async fn start() -> Self {
         let programs = programs();
-        let folder = tempfile::Builder::new().prefix("leadline-postgres-").tempdir().expect("a folder for a cluster");
+        remove_what_others_left();
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder for a cluster");
         let data = folder.path().join("data");
         let log = folder.path().join("log");
         let user = if Uid::effective().is_root() { UNPRIVILEGED.to_owned() } else { "leadline".to_owned() };
@@ -78,6 +83,18 @@ impl Postgres {
 
     fn url(&self, database: &str) -> String {
         format!("postgres://{}@127.0.0.1:{}/{database}", self.user, self.port)
+    }
+}
+
+/// A cluster lives in a static, which nobody drops: its folder outlives its process. The next one removes it.
+fn remove_what_others_left() {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            // Another test process may be doing the same at this moment.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use domain::{
     AccountId, DestinationId, ErrorKind, InterfaceId, RegistryFact, RetryPolicy, TokenId,
     policy::QuickRetries,
     registry::{
-        Account, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
+        Account, Algorithm, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
         EventTypePattern, Interface, Method, RequestShape, Scope, SealedSecret, Token, TokenSecret,
     },
 };
@@ -286,6 +286,7 @@ fn token_to_wire(token: &Token) -> events::Token {
         id: token.id.to_string(),
         name: token.name.clone(),
         secrets: token.secrets.iter().map(secret).collect(),
+        algorithm: token.algorithm.as_str().to_owned(),
     }
 }
 
@@ -302,6 +303,8 @@ fn token_from_wire(stored: events::Token) -> Result<Token, WireError> {
         id: token(&stored.id)?,
         name: stored.name,
         secrets: stored.secrets.into_iter().map(secret).collect::<Result<_, _>>()?,
+        algorithm: Algorithm::parse(&stored.algorithm)
+            .ok_or_else(|| wrong(FACT, "algorithm", format!("{:?} is none", stored.algorithm)))?,
         deleted: false,
     })
 }

@@ -227,6 +227,7 @@ pub fn token_to_api(token: &Token) -> api::Token {
         account_id: token.account.to_string(),
         token_id: token.id.to_string(),
         name: token.name.clone(),
+        algorithm: token.algorithm.as_str().to_owned(),
         created_at: token.secrets.last().map(|oldest| timestamp_to_api(oldest.created_at)),
     }
 }

@@ -14,7 +14,7 @@ use domain::{
     },
     notice::ErrorNoticeSent,
     policy::Progress,
-    registry::{Change, SealedSecret, Token, TokenSecret},
+    registry::{Algorithm, Change, SealedSecret, Token, TokenSecret},
 };
 use jiff::Timestamp;
 use proptest::{prelude::*, sample::select};
@@ -144,8 +144,14 @@ fn registry_facts() -> Vec<RegistryFact> {
     let interface = api::Interface { account_id: "acme".into(), interface_id: "form".into(), name: "Form".into() };
     let token_id = TokenId::parse("key").unwrap();
     let secret = TokenSecret { sealed: SealedSecret(vec![0, 255]), created_at: t(12), expires_at: Some(t(13)) };
-    let token =
-        Token { account: account(), id: token_id.clone(), name: "Key".into(), secrets: vec![secret], deleted: false };
+    let token = Token {
+        account: account(),
+        id: token_id.clone(),
+        name: "Key".into(),
+        algorithm: Algorithm::default(),
+        secrets: vec![secret],
+        deleted: false,
+    };
     let changes = [
         Change::AccountCreated(registry_api::account(whole).unwrap()),
         Change::AccountDeleted(account()),

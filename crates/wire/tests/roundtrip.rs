@@ -15,7 +15,7 @@ use domain::{
     notice::ErrorNoticeSent,
     policy::Progress,
     registry::{
-        Account, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
+        Account, Algorithm, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
         EventTypePattern, Interface, Method, RequestShape, Scope, SealedSecret, Token, TokenSecret,
     },
 };
@@ -235,6 +235,7 @@ prop_compose! {
             account: account.clone(),
             id: token_id.clone(),
             name: texts.0.clone(),
+            algorithm: if kind % 2 == 0 { Algorithm::HmacSha256 } else { Algorithm::Ed25519 },
             secrets: sealed.into_iter().map(secret).collect(),
             deleted: false,
         };

@@ -1,11 +1,11 @@
 //! The request of an attempt: what is sent, signed as Standard Webhooks has it.
 
 use bytes::Bytes;
-use crypto::{MasterKey, Secret, sign};
+use crypto::{MasterKey, Signer, sign};
 use domain::{
     Registry, Work,
     delivery::RequestLine,
-    registry::{Destination, Method, Token, TokenSecret},
+    registry::{Algorithm, Destination, Method, Token, TokenSecret},
 };
 use http::{
     HeaderMap, HeaderValue,
@@ -80,9 +80,9 @@ pub(crate) fn make(parts: &Parts<'_>) -> Result<Request, NoRequest> {
     credentials(parts, &mut headers)?;
     set(&mut headers, "webhook-id", id)?;
     set(&mut headers, "webhook-timestamp", &timestamp.to_string())?;
-    let secrets = secrets(parts)?;
-    if !secrets.is_empty() {
-        set(&mut headers, "webhook-signature", &sign(&secrets, id, timestamp, &body))?;
+    let signers = signers(parts)?;
+    if !signers.is_empty() {
+        set(&mut headers, "webhook-signature", &sign(&signers, id, timestamp, &body))?;
     }
     set(&mut headers, "leadline-delivery-id", &reference.delivery.to_string())?;
     set(&mut headers, "leadline-event-type", reference.event_type.as_str())?;
@@ -118,13 +118,19 @@ fn credentials(parts: &Parts<'_>, headers: &mut HeaderMap) -> Result<(), NoReque
     Ok(())
 }
 
-/// The secrets that sign now; none if the destination has no token.
-fn secrets(parts: &Parts<'_>) -> Result<Vec<Secret>, NoRequest> {
+/// What signs now; none if the destination has no token.
+fn signers(parts: &Parts<'_>) -> Result<Vec<Signer>, NoRequest> {
     let Some(id) = &parts.destination.token else { return Ok(vec![]) };
     let account = &parts.destination.account;
     let token = parts.registry.token(account, id).ok_or(NoRequest::TokenGone)?;
     let belongs_to = Token::belongs_to(account, id);
-    let open = |secret: &TokenSecret| parts.key.open(&secret.sealed.0, &belongs_to);
-    let secrets = token.valid_secrets(parts.now).map(open).collect::<Result<Vec<_>, _>>()?;
-    if secrets.is_empty() { Err(NoRequest::NoSecret) } else { Ok(secrets) }
+    let open = |secret: &TokenSecret| {
+        let secret = parts.key.open(&secret.sealed.0, &belongs_to)?;
+        Ok::<_, NoRequest>(match token.algorithm {
+            Algorithm::HmacSha256 => Signer::Hmac(secret),
+            Algorithm::Ed25519 => Signer::Ed25519(secret),
+        })
+    };
+    let signers = token.valid_secrets(parts.now).map(open).collect::<Result<Vec<_>, _>>()?;
+    if signers.is_empty() { Err(NoRequest::NoSecret) } else { Ok(signers) }
 }

@@ -20,7 +20,7 @@ use axum::{
 };
 use bytes::Bytes;
 use clap::Args;
-use crypto::Secret;
+use crypto::Verifier;
 use jiff::Timestamp;
 use runtime::{Drain, duration};
 use tokio::net::TcpListener;
@@ -36,7 +36,8 @@ pub(crate) struct Listen {
     /// Address to listen on; port 0 picks a free one
     #[arg(long, env = "LEADLINE_LISTEN", default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
     address: SocketAddr,
-    /// Secret of the token that signs the requests (whsec_…); without it signatures are not checked
+    /// Secret (whsec_…) or public key (whpk_…) of the token that signs the requests; without it signatures are not
+    /// checked
     #[arg(long, env = "LEADLINE_LISTEN_SECRET", value_name = "SECRET", hide_env_values = true)]
     secret: Option<String>,
     /// Status to answer with
@@ -52,7 +53,7 @@ pub(crate) struct Listen {
 
 impl Listen {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let secret = self.secret.as_deref().map(Secret::parse).transpose().context("--secret")?;
+        let secret = self.secret.as_deref().map(str::parse).transpose().context("--secret")?;
         let drain = Drain::default();
         runtime::shutdown_on_signal(&drain)?;
         let receiver = Receiver::start(
@@ -71,7 +72,7 @@ impl Listen {
 /// How a receiver answers.
 #[derive(Debug)]
 pub(crate) struct Behaviour {
-    pub(crate) secret: Option<Secret>,
+    pub(crate) secret: Option<Verifier>,
     pub(crate) status: u16,
     pub(crate) fail_first: u32,
     pub(crate) delay: Duration,
@@ -193,10 +194,10 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn check(secret: &Secret, headers: &HeaderMap, body: &Bytes) -> Result<(), String> {
+fn check(verifier: &Verifier, headers: &HeaderMap, body: &Bytes) -> Result<(), String> {
     let timestamp = header(headers, "webhook-timestamp");
     let timestamp = timestamp.parse().map_err(|_| format!("webhook-timestamp is {timestamp:?}, no number"))?;
     let (id, signatures) = (header(headers, "webhook-id"), header(headers, "webhook-signature"));
     let now = Timestamp::now().as_second();
-    crypto::verify(secret, id, timestamp, body, signatures, now).map_err(|e| e.to_string())
+    crypto::verify(verifier, id, timestamp, body, signatures, now).map_err(|e| e.to_string())
 }

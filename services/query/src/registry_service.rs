@@ -5,10 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crypto::{MasterKey, Secret};
+use crypto::{MasterKey, Secret, Signer};
 use domain::{
     AccountId, DestinationId, Registry, RegistryFact, TokenId,
-    registry::{Command, Credentials, Destination, SealedSecret, Token, TokenSecret, UrlRules},
+    registry::{Algorithm, Command, Credentials, Destination, SealedSecret, Token, TokenSecret, UrlRules},
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
@@ -100,6 +100,14 @@ fn not_stored(error: &JournalError) -> Status {
             tracing::warn!(error = error.chain(), "a change was not stored; its caller was told so");
             Status::unavailable(format!("the change was not stored: {error}"))
         }
+    }
+}
+
+/// What the receiver of a token's signatures is given.
+fn for_receiver(algorithm: Algorithm, secret: Secret) -> String {
+    match algorithm {
+        Algorithm::HmacSha256 => Signer::Hmac(secret).reveal_for_receiver(),
+        Algorithm::Ed25519 => Signer::Ed25519(secret).reveal_for_receiver(),
     }
 }
 
@@ -275,10 +283,13 @@ impl api::registry_service_server::RegistryService for RegistryService {
         let secret = Secret::generate().map_err(|e| no_randomness(&e))?;
         let sealed = self.sealed(&account, &id, &secret)?;
         let secrets = vec![TokenSecret { sealed, created_at: Timestamp::now(), expires_at: None }];
-        let token = Token { account, id, name: request.name, secrets, deleted: false };
+        let algorithm = Algorithm::parse(&request.algorithm)
+            .ok_or_else(|| invalid("algorithm", "is neither hmac-sha256 nor ed25519"))?;
+        let token = Token { account, id, name: request.name, algorithm, secrets, deleted: false };
         let shown = registry_api::token_to_api(&token);
         self.change(by, |_| Ok(Command::CreateToken(token))).await?;
-        Ok(Response::new(api::CreateTokenResponse { token: Some(shown), secret: secret.reveal() }))
+        let secret = for_receiver(algorithm, secret);
+        Ok(Response::new(api::CreateTokenResponse { token: Some(shown), secret }))
     }
 
     async fn list_tokens(&self, request: Request<api::ListTokensRequest>) -> Answer<api::ListTokensResponse> {
@@ -312,8 +323,9 @@ impl api::registry_service_server::RegistryService for RegistryService {
             Ok(Command::UpdateToken(token.rotated(sealed, Timestamp::now(), overlap)))
         };
         let registry = self.change(actor(&request), rotate).await?;
-        let token = Some(registry_api::token_to_api(token_of(&registry, &account, &id)?));
-        Ok(Response::new(api::RotateTokenResponse { token, secret: secret.reveal() }))
+        let token = token_of(&registry, &account, &id)?;
+        let secret = for_receiver(token.algorithm, secret);
+        Ok(Response::new(api::RotateTokenResponse { token: Some(registry_api::token_to_api(token)), secret }))
     }
 
     async fn delete_token(&self, request: Request<api::DeleteTokenRequest>) -> Answer<api::DeleteTokenResponse> {

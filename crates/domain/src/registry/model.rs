@@ -185,6 +185,34 @@ pub struct TokenSecret {
     pub expires_at: Option<Timestamp>,
 }
 
+/// How a token signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// HMAC-SHA256, Standard Webhooks `v1`: the receiver has the same secret.
+    #[default]
+    HmacSha256,
+    /// Ed25519, Standard Webhooks `v1a`: the receiver has the public key only.
+    Ed25519,
+}
+
+impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 2] = [Self::HmacSha256, Self::Ed25519];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacSha256 => "hmac-sha256",
+            Self::Ed25519 => "ed25519",
+        }
+    }
+
+    /// The algorithm that a word names; none names the usual one.
+    pub fn parse(word: &str) -> Option<Self> {
+        if word.is_empty() { Some(Self::default()) } else { Self::ALL.into_iter().find(|a| a.as_str() == word) }
+    }
+}
+
 /// A shared token: what signs requests so that a receiver can check their sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
@@ -194,6 +222,8 @@ pub struct Token {
     pub id: TokenId,
     /// For people; at most 200 bytes.
     pub name: String,
+    /// How it signs.
+    pub algorithm: Algorithm,
     /// Its secrets, the newest first; never empty.
     pub secrets: Vec<TokenSecret>,
     /// It is gone; destinations that use it cannot be called.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
-use crypto::Secret;
+use crypto::Verifier;
 use runtime::Drain;
 use tokio::net::TcpListener;
 use wire::{api, duration_to_api};
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) struct Stage {
     destinations: Vec<Destination>,
-    secret: Secret,
+    verifier: Verifier,
     drain: Drain,
 }
 
@@ -48,9 +48,10 @@ impl Stage {
         let interface =
             api::Interface { account_id: ACCOUNT.into(), interface_id: INTERFACE.into(), name: "Contact form".into() };
         registry.create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await?;
-        let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "demo".into() };
+        let token =
+            api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "demo".into(), algorithm: String::new() };
         let token = registry.create_token(token).await?.into_inner();
-        let mut stage = Self { destinations: vec![], secret: Secret::parse(&token.secret)?, drain: Drain::default() };
+        let mut stage = Self { destinations: vec![], verifier: token.secret.parse()?, drain: Drain::default() };
         let token = token.token.context("a token without its id")?.token_id;
         stage.add(system, &token, "healthy", Some(0)).await?;
         stage.add(system, &token, "recovering", Some(1)).await?;
@@ -99,7 +100,7 @@ impl Stage {
     }
 
     fn behaviour(&self, fail_first: u32) -> Behaviour {
-        let secret = Some(self.secret.clone());
+        let secret = Some(self.verifier.clone());
         Behaviour { secret, status: 200, fail_first, delay: Duration::ZERO, print: false }
     }
 
