@@ -6,7 +6,10 @@
 use std::{
     net::{Ipv4Addr, TcpListener},
     sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
 };
+
+use crate::wait;
 
 const LOWEST: u16 = 11_000;
 /// Linux hands out ports from 32768 on (`net.ipv4.ip_local_port_range`).
@@ -14,6 +17,8 @@ const HIGHEST: u16 = 32_000;
 const COUNT: u16 = HIGHEST - LOWEST;
 /// How far apart two test processes with neighbouring ids begin their search.
 const STRIDE: u32 = 97;
+/// How long the port of a server that was just dropped may still be held.
+const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A loopback TCP port on which nothing listens. The same process is not given a port twice before the range is used
 /// up; other processes begin their search elsewhere.
@@ -31,6 +36,17 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("no loopback port between {LOWEST} and {HIGHEST} is free; end the servers that hold them");
+}
+
+/// Listens on this loopback port; 0 is any. Dropping a server ends its task a moment later, which is waited for, so
+/// that a test may drop one and start the next on the same port.
+///
+/// # Panics
+/// When something else holds the port.
+pub(crate) async fn listen(port: u16) -> tokio::net::TcpListener {
+    let bind = async || tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    let listener = wait::attempt(RELEASE_DEADLINE, bind).await;
+    listener.unwrap_or_else(|error| panic!("port {port} cannot be listened on, end what holds it: {error}"))
 }
 
 #[cfg(test)]

@@ -1,31 +1,21 @@
 //! A receiver of webhooks that can be made to misbehave in every way that receivers do.
 
+mod connection;
+
 use std::{
     collections::VecDeque,
-    convert::Infallible,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
-use http_body_util::{BodyExt as _, Full, StreamBody, combinators::BoxBody};
-use hyper::{
-    body::{Frame, Incoming},
-    server::conn::http1,
-    service::service_fn,
-};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::{AbortHandle, JoinSet},
-};
+use http::HeaderMap;
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::tls::Certificate;
+use crate::{port, tls::Certificate};
 
 /// What a receiver does with a request.
 #[derive(Debug, Clone)]
@@ -79,15 +69,36 @@ struct State {
     most_in_flight: usize,
 }
 
-/// A receiver on a loopback port. It is gone when it is dropped.
+/// What a receiver and its connections share.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    gate: watch::Sender<bool>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a request, which waits from now on, and says what is done with it.
+    fn take(&self, seen: Seen) -> Answer {
+        let mut state = self.state();
+        state.seen.push(seen);
+        state.in_flight += 1;
+        state.most_in_flight = state.most_in_flight.max(state.in_flight);
+        state.next.pop_front().unwrap_or_else(|| state.answer.clone())
+    }
+}
+
+/// A receiver on a loopback port. It ends, with its connections, when it is dropped.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
     host: &'static str,
     scheme: &'static str,
-    state: Arc<Mutex<State>>,
-    gate: watch::Sender<bool>,
-    accepting: AbortHandle,
+    shared: Arc<Shared>,
+    accepting: AbortOnDropHandle<()>,
 }
 
 impl Receiver {
@@ -110,21 +121,14 @@ impl Receiver {
     }
 
     async fn serve(port: u16, tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .await
-            .unwrap_or_else(|error| panic!("port {port} cannot be listened on: {error}"));
+        let listener = port::listen(port).await;
         let address = listener.local_addr().expect("a listener has an address");
-        let state = Arc::new(Mutex::new(State {
-            answer: Answer::Status(200),
-            next: VecDeque::new(),
-            seen: vec![],
-            in_flight: 0,
-            most_in_flight: 0,
-        }));
-        let gate = watch::Sender::new(false);
+        let state =
+            State { answer: Answer::Status(200), next: VecDeque::new(), seen: vec![], in_flight: 0, most_in_flight: 0 };
+        let shared = Arc::new(Shared { state: Mutex::new(state), gate: watch::Sender::new(false) });
         let (scheme, host) = if tls.is_some() { ("https", "localhost") } else { ("http", "127.0.0.1") };
-        let accepting = tokio::spawn(accept(listener, tls, Arc::clone(&state), gate.clone())).abort_handle();
-        Self { address, host, scheme, state, gate, accepting }
+        let accepting = AbortOnDropHandle::new(tokio::spawn(accept(listener, tls, Arc::clone(&shared))));
+        Self { address, host, scheme, shared, accepting }
     }
 
     /// Where requests go.
@@ -139,169 +143,152 @@ impl Receiver {
 
     /// From now on it does this.
     pub fn answer(&self, answer: Answer) {
-        self.state().answer = answer;
+        self.shared.state().answer = answer;
     }
 
     /// It does these first, one for each request, and then what it did before.
     pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
-        self.state().next.extend(answers);
+        self.shared.state().next.extend(answers);
     }
 
     /// Every request that came, the oldest first.
     pub fn requests(&self) -> Vec<Seen> {
-        self.state().seen.clone()
+        self.shared.state().seen.clone()
     }
 
     /// How many requests came.
     pub fn count(&self) -> usize {
-        self.state().seen.len()
+        self.shared.state().seen.len()
     }
 
     /// How many requests wait for their answer.
     pub fn in_flight(&self) -> usize {
-        self.state().in_flight
+        self.shared.state().in_flight
     }
 
     /// The most requests that ever waited at once.
     pub fn most_in_flight(&self) -> usize {
-        self.state().most_in_flight
+        self.shared.state().most_in_flight
     }
 
     /// Lets the requests go that [`Answer::Gate`] holds, and all that follow.
     pub fn open_gate(&self) {
-        self.gate.send_replace(true);
+        self.shared.gate.send_replace(true);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
+    /// Ends it and returns once its port refuses connections; the next one may start on it.
+    pub async fn stop(mut self) {
         self.accepting.abort();
+        let _ = (&mut self.accepting).await;
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Connections belong to the accepting task and end with it.
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<Mutex<State>>, gate: watch::Sender<bool>) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let (tls, state, gate) = (tls.clone(), Arc::clone(&state), gate.clone());
+        let (tls, shared) = (tls.clone(), Arc::clone(&shared));
         connections.spawn(async move {
             match tls {
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        http(stream, state, gate).await;
+                        connection::serve(stream, shared).await;
                     }
                 }
-                None => raw_or_http(stream, state, gate).await,
+                None => connection::serve(stream, shared).await,
             }
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-/// What cannot be said in HTTP is done to the bare connection.
-async fn raw_or_http(mut stream: TcpStream, state: Arc<Mutex<State>>, gate: watch::Sender<bool>) {
-    let raw = {
-        let mut state = lock(&state);
-        let next = state.next.front().unwrap_or(&state.answer).clone();
-        let raw = matches!(next, Answer::Reset | Answer::Garbage);
-        if raw {
-            state.next.pop_front();
+#[cfg(test)]
+mod tests {
+    use std::{error::Error as _, io};
+
+    use super::*;
+    use crate::wait;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    fn client() -> reqwest::Client {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    }
+
+    async fn post(client: &reqwest::Client, receiver: &Receiver) -> reqwest::Result<u16> {
+        Ok(client.post(receiver.url()).header("x-name", "value").body("hello").send().await?.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn keeps_what_came_and_answers_in_turn() {
+        let (client, receiver) = (client(), Receiver::start().await);
+        let elsewhere = Answer::With(307, vec![("location", "http://elsewhere.example/".into())], Bytes::new());
+        receiver.answer_next([Answer::Status(503), Answer::After(Duration::from_millis(1), Box::new(elsewhere))]);
+        assert_eq!(post(&client, &receiver).await.unwrap(), 503);
+        assert_eq!(post(&client, &receiver).await.unwrap(), 307);
+        assert_eq!(post(&client, &receiver).await.unwrap(), 200);
+        let requests = receiver.requests();
+        assert_eq!((requests.len(), receiver.in_flight(), receiver.most_in_flight()), (3, 0, 1));
+        assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("POST", "/hook"));
+        assert_eq!((requests[0].header("x-name"), &requests[0].body[..]), ("value", &b"hello"[..]));
+        assert!(requests[0].at <= requests[1].at);
+    }
+
+    #[tokio::test]
+    async fn breaks_off_a_connection_that_was_kept_alive() {
+        let (client, receiver) = (client(), Receiver::start().await);
+        assert_eq!(post(&client, &receiver).await.unwrap(), 200);
+        receiver.answer(Answer::Reset);
+        let error = post(&client, &receiver).await.unwrap_err();
+        let causes = std::iter::successors(error.source(), |&cause| cause.source());
+        let kinds: Vec<_> = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).collect();
+        assert!(kinds.contains(&io::ErrorKind::ConnectionReset), "{error:?}");
+        receiver.answer(Answer::Status(200));
+        assert_eq!(post(&client, &receiver).await.unwrap(), 200);
+        receiver.answer(Answer::Garbage);
+        assert!(post(&client, &receiver).await.is_err());
+        assert_eq!(receiver.requests()[3].body, "hello");
+        wait::until_eq("both requests to end", SOON, 0, async || receiver.in_flight()).await;
+    }
+
+    #[tokio::test]
+    async fn holds_requests_at_the_gate() {
+        let (client, receiver) = (client(), Receiver::start().await);
+        receiver.answer(Answer::Gate(204));
+        let opened = async {
+            wait::until_eq("two requests at the gate", SOON, 2, async || receiver.in_flight()).await;
+            receiver.open_gate();
+        };
+        let (one, two, ()) = tokio::join!(post(&client, &receiver), post(&client, &receiver), opened);
+        assert_eq!((one.unwrap(), two.unwrap()), (204, 204));
+        wait::until_eq("none at the gate", SOON, 0, async || receiver.in_flight()).await;
+        assert_eq!(receiver.most_in_flight(), 2);
+    }
+
+    #[tokio::test]
+    async fn hangs_until_the_client_gives_up_and_talks_without_end() {
+        let (client, receiver) = (client(), Receiver::start().await);
+        receiver.answer_next([Answer::Hang, Answer::Endless]);
+        let request = client.get(receiver.url()).timeout(Duration::from_millis(50));
+        assert!(request.send().await.unwrap_err().is_timeout());
+        wait::until_eq("the request to be given up", SOON, 0, async || receiver.in_flight()).await;
+        let mut endless = client.get(receiver.url()).send().await.unwrap();
+        let mut length = 0;
+        while length < 1_000_000 {
+            length += endless.chunk().await.unwrap().expect("there is always more").len();
         }
-        raw.then_some(next)
-    };
-    let Some(raw) = raw else { return http(stream, state, gate).await };
-    let mut request = vec![0; 64 * 1024];
-    let read = stream.read(&mut request).await.unwrap_or(0);
-    request.truncate(read);
-    lock(&state).seen.push(Seen {
-        method: String::new(),
-        path: String::new(),
-        headers: HeaderMap::new(),
-        body: request.into(),
-        at: Instant::now(),
-    });
-    match raw {
-        Answer::Garbage => {
-            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2 what do you want\r\n\r\n").await;
-        }
-        // Closing with unsent time zero sends RST instead of FIN.
-        _ => stream.set_zero_linger().expect("the connection can be reset"),
     }
-}
 
-async fn http(stream: impl AsyncRead + AsyncWrite + Unpin, state: Arc<Mutex<State>>, gate: watch::Sender<bool>) {
-    let service = service_fn(move |request| {
-        let (state, gate) = (Arc::clone(&state), gate.subscribe());
-        async move { Ok::<_, Infallible>(respond(request, &state, gate).await) }
-    });
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-}
-
-type Body = BoxBody<Bytes, Infallible>;
-
-async fn respond(request: Request<Incoming>, state: &Arc<Mutex<State>>, gate: watch::Receiver<bool>) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let answer = {
-        let mut state = lock(state);
-        state.seen.push(Seen {
-            method: parts.method.to_string(),
-            path: parts.uri.to_string(),
-            headers: parts.headers,
-            body,
-            at: Instant::now(),
-        });
-        state.in_flight += 1;
-        state.most_in_flight = state.most_in_flight.max(state.in_flight);
-        let answer = state.answer.clone();
-        state.next.pop_front().unwrap_or(answer)
-    };
-    let _waiting = Waiting(Arc::clone(state));
-    perform(answer, gate).await
-}
-
-/// Counts a request as waiting until it is answered or given up.
-struct Waiting(Arc<Mutex<State>>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        lock(&self.0).in_flight -= 1;
+    #[tokio::test]
+    async fn comes_back_on_the_same_port() {
+        let (client, receiver) = (client(), Receiver::start_on(port::free_port()).await);
+        let (port, url) = (receiver.port(), receiver.url());
+        receiver.stop().await;
+        assert!(client.post(&url).send().await.unwrap_err().is_connect());
+        let again = Receiver::start_on(port).await;
+        assert_eq!((post(&client, &again).await.unwrap(), again.count()), (200, 1));
+        drop(again);
+        assert_eq!(post(&client, &Receiver::start_on(port).await).await.unwrap(), 200);
     }
-}
-
-async fn perform(mut answer: Answer, mut gate: watch::Receiver<bool>) -> Response<Body> {
-    while let Answer::After(pause, then) = answer {
-        tokio::time::sleep(pause).await;
-        answer = *then;
-    }
-    match answer {
-        Answer::Status(status) => response(status, vec![], format!("status {status}\n").into()),
-        Answer::With(status, headers, body) => response(status, headers, body),
-        Answer::Gate(status) => {
-            let _ = gate.wait_for(|open| *open).await;
-            response(status, vec![], Bytes::new())
-        }
-        Answer::Endless => {
-            let chunks = futures::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[b'x'; 1024]))));
-            Response::new(StreamBody::new(chunks).boxed())
-        }
-        // A connection that is kept alive cannot be reset from here; it is left hanging.
-        Answer::Hang | Answer::Reset | Answer::Garbage | Answer::After(..) => std::future::pending().await,
-    }
-}
-
-fn response(status: u16, headers: Vec<(&'static str, String)>, body: Bytes) -> Response<Body> {
-    let mut response = Response::builder().status(status);
-    for (name, value) in headers {
-        response = response.header(name, value);
-    }
-    response.body(Full::new(body).boxed()).expect("the answer of a test is one that HTTP knows")
 }

@@ -1,0 +1,136 @@
+//! One connection of a receiver: HTTP for as long as HTTP can say it, then what only the bare socket can do.
+
+use std::{error::Error, sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::BoxBody};
+use hyper::{
+    body::{Frame, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::mpsc,
+};
+use tokio_rustls::server::TlsStream;
+
+use super::{Answer, Seen, Shared};
+
+/// The longest body of a request that is read; a longer one breaks its connection.
+const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// How the connection ends when its answer is no HTTP.
+#[derive(Debug)]
+enum Break {
+    Reset,
+    Garbage,
+}
+
+/// Something to speak HTTP over that has a TCP connection below.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin {
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Socket for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+/// Serves one connection to its end. A kept-alive one can be broken at any request, not only at its first.
+pub(super) async fn serve(stream: impl Socket, shared: Arc<Shared>) {
+    let (breaks, mut broken) = mpsc::channel(1);
+    let service = service_fn(move |request| respond(request, Arc::clone(&shared), breaks.clone()));
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let how = tokio::select! {
+        // How a client ends its connection is its own affair.
+        _ = &mut connection => return,
+        Some(how) = broken.recv() => how,
+    };
+    let mut stream = connection.into_parts().io.into_inner();
+    match how {
+        // Closing with no time to linger sends RST instead of FIN.
+        Break::Reset => stream.tcp().set_zero_linger().expect("the connection can be reset"),
+        Break::Garbage => {
+            let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2 what do you want\r\n\r\n").await;
+            let _ = stream.shutdown().await;
+        }
+    }
+}
+
+type Body = BoxBody<Bytes, std::convert::Infallible>;
+
+/// A request whose body breaks off, or is too long, is not counted as one that came.
+async fn respond(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+    breaks: mpsc::Sender<Break>,
+) -> Result<Response<Body>, Box<dyn Error + Send + Sync>> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, MAX_BODY).collect().await?.to_bytes();
+    let seen = Seen {
+        method: parts.method.to_string(),
+        path: parts.uri.to_string(),
+        headers: parts.headers,
+        body,
+        at: Instant::now(),
+    };
+    let answer = shared.take(seen);
+    let _waiting = Waiting(Arc::clone(&shared));
+    Ok(perform(answer, &shared, &breaks).await)
+}
+
+/// Counts a request as waiting until it is answered or given up.
+struct Waiting(Arc<Shared>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.state().in_flight -= 1;
+    }
+}
+
+async fn perform(mut answer: Answer, shared: &Shared, breaks: &mpsc::Sender<Break>) -> Response<Body> {
+    while let Answer::After(pause, then) = answer {
+        tokio::time::sleep(pause).await;
+        answer = *then;
+    }
+    match answer {
+        Answer::Status(status) => response(status, vec![], format!("status {status}\n").into()),
+        Answer::With(status, headers, body) => response(status, headers, body),
+        Answer::Gate(status) => {
+            let _ = shared.gate.subscribe().wait_for(|open| *open).await;
+            response(status, vec![], Bytes::new())
+        }
+        Answer::Endless => {
+            let chunks = futures::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[b'x'; 1024]))));
+            Response::new(StreamBody::new(chunks).boxed())
+        }
+        Answer::Reset => break_off(breaks, Break::Reset).await,
+        Answer::Garbage => break_off(breaks, Break::Garbage).await,
+        Answer::Hang | Answer::After(..) => std::future::pending().await,
+    }
+}
+
+/// Has the connection broken off and waits for that, which ends this request too.
+async fn break_off(breaks: &mpsc::Sender<Break>, how: Break) -> Response<Body> {
+    let _ = breaks.send(how).await;
+    std::future::pending().await
+}
+
+fn response(status: u16, headers: Vec<(&'static str, String)>, body: Bytes) -> Response<Body> {
+    let mut response = Response::builder().status(status);
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    response.body(Full::new(body).boxed()).expect("the answer of a test is one that HTTP knows")
+}
