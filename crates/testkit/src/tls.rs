@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::{
     ServerConfig,
     crypto::ring,
@@ -31,6 +31,8 @@ impl Default for Authority {
         let key = KeyPair::generate().expect("a key can be made");
         let mut params = CertificateParams::new(vec![]).expect("no names are good names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.distinguished_name.push(DnType::CommonName, "an authority of tests");
         let own = params.self_signed(&key).expect("an authority signs itself");
         let folder = tempfile::tempdir().expect("a folder for the authority");
         let file = folder.path().join("ca.pem");
@@ -72,5 +74,38 @@ impl Certificate {
             .with_single_cert(self.chain.clone(), key)
             .expect("a certificate fits its key");
         TlsAcceptor::from(Arc::new(config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+    use crate::Receiver;
+
+    /// Asks a receiver with this certificate, trusting only the authority; an error is its causes in words.
+    async fn ask(authority: &Authority, certificate: &Certificate) -> Result<u16, String> {
+        let _ = ring::default_provider().install_default();
+        let root = reqwest::Certificate::from_pem(&fs::read(authority.file()).unwrap()).unwrap();
+        let client = reqwest::Client::builder().tls_certs_only([root]).build().unwrap();
+        let receiver = Receiver::start_tls(certificate).await;
+        match client.get(receiver.url()).send().await {
+            Ok(response) => Ok(response.status().as_u16()),
+            Err(error) => {
+                let causes = std::iter::successors(error.source(), |&cause| cause.source());
+                Err(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_authoritys_own_certificate_for_the_right_host_is_trusted() {
+        let authority = Authority::default();
+        assert_eq!(ask(&authority, &authority.certificate_for("localhost")).await, Ok(200));
+        let self_signed = ask(&authority, &Certificate::self_signed("localhost")).await.unwrap_err();
+        assert!(self_signed.contains("UnknownIssuer"), "{self_signed}");
+        let wrong_host = ask(&authority, &authority.certificate_for("elsewhere.example")).await.unwrap_err();
+        assert!(wrong_host.contains("not valid for name"), "{wrong_host}");
     }
 }
