@@ -13,8 +13,9 @@ use opentelemetry_proto::tonic::{
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
 };
-use tokio::{net::TcpListener, task::AbortHandle};
+use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, transport::Server};
 
 /// A span that was exported.
@@ -34,12 +35,12 @@ pub struct ExportedSpan {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A collector on a loopback port. It is gone when it is dropped.
+/// A collector on a loopback port. It takes no new connections once it is dropped.
 #[derive(Debug)]
 pub struct OtlpSink {
     address: SocketAddr,
     spans: Arc<Mutex<Vec<ExportedSpan>>>,
-    serving: AbortHandle,
+    _serving: AbortOnDropHandle<()>,
 }
 
 struct Collector(Arc<Mutex<Vec<ExportedSpan>>>);
@@ -54,11 +55,11 @@ impl OtlpSink {
         let address = listener.local_addr().expect("a listener has an address");
         let spans = Arc::new(Mutex::new(vec![]));
         let service = TraceServiceServer::new(Collector(Arc::clone(&spans)));
-        let serving = tokio::spawn(async move {
+        let serving = AbortOnDropHandle::new(tokio::spawn(async move {
             let incoming = TcpListenerStream::new(listener);
             Server::builder().add_service(service).serve_with_incoming(incoming).await.expect("the collector serves");
-        });
-        Self { address, spans, serving: serving.abort_handle() }
+        }));
+        Self { address, spans, _serving: serving }
     }
 
     /// Where it is, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -69,12 +70,6 @@ impl OtlpSink {
     /// Every span that was exported.
     pub fn spans(&self) -> Vec<ExportedSpan> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Drop for OtlpSink {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
 
@@ -112,7 +107,52 @@ fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
         Some(Value::StringValue(text)) => text,
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::BoolValue(truth)) => truth.to_string(),
+        Some(Value::DoubleValue(number)) => number.to_string(),
         other => format!("{other:?}"),
     };
     attributes.into_iter().map(|attribute| (attribute.key, text(attribute.value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::{
+        collector::trace::v1::trace_service_client::TraceServiceClient,
+        resource::v1::Resource,
+        trace::v1::{ResourceSpans, ScopeSpans, Span},
+    };
+
+    use super::*;
+
+    fn attribute(key: &str, value: Value) -> KeyValue {
+        KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+    }
+
+    #[tokio::test]
+    async fn keeps_spans_with_the_service_that_made_them() {
+        let sink = OtlpSink::start().await;
+        let span = Span {
+            name: "deliver".into(),
+            trace_id: vec![0xab; 16],
+            span_id: vec![1; 8],
+            attributes: vec![attribute("attempt", Value::IntValue(2))],
+            ..Default::default()
+        };
+        let attributes = vec![attribute("service.name", Value::StringValue("dispatcher".into()))];
+        let spans = ResourceSpans {
+            resource: Some(Resource { attributes, ..Default::default() }),
+            scope_spans: vec![ScopeSpans { spans: vec![span], ..Default::default() }],
+            ..Default::default()
+        };
+        let mut client = TraceServiceClient::connect(sink.endpoint()).await.unwrap();
+        client.export(ExportTraceServiceRequest { resource_spans: vec![spans] }).await.unwrap();
+        let expected = ExportedSpan {
+            name: "deliver".into(),
+            service: "dispatcher".into(),
+            trace: "ab".repeat(16),
+            id: "01".repeat(8),
+            parent: String::new(),
+            attributes: [("attempt".into(), "2".into())].into(),
+        };
+        assert_eq!(sink.spans(), [expected]);
+    }
 }
