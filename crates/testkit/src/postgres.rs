@@ -1,14 +1,20 @@
-//! A private PostgreSQL cluster, one for each test process, and as many databases in it as tests want.
+//! Private PostgreSQL clusters, usually one for each test process, and as many databases in them as tests want.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
-use nix::unistd::{Uid, User, chown};
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::{Pid, Uid, User, chown},
+};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -23,41 +29,39 @@ const UNPRIVILEGED: &str = "nobody";
 /// How the folders of clusters are called; the id of the process follows.
 const PREFIX: &str = "leadline-postgres-";
 
-/// A running cluster.
+/// A running cluster. It ends when it is dropped and when the process does.
 #[derive(Debug)]
 pub struct Postgres {
     port: u16,
     user: String,
-    _child: Child,
+    databases: AtomicU32,
+    child: Mutex<Child>,
     _folder: TempDir,
 }
 
-/// The URL of a new, empty database.
+/// The URL of a new, empty database in the cluster that the tests of this process share.
 ///
 /// # Panics
 /// When there are no server programs, or they do not work; the message says what to do.
 pub async fn database() -> String {
     static CLUSTER: OnceCell<Postgres> = OnceCell::const_new();
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let cluster = CLUSTER.get_or_init(Postgres::start).await;
-    let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    let mut connection = PgConnection::connect(&cluster.url("postgres")).await.expect("the cluster answers");
-    let create = format!("CREATE DATABASE {name}");
-    connection.execute(sqlx::AssertSqlSafe(create)).await.expect("a database can be made");
-    cluster.url(&name)
+    CLUSTER.get_or_init(Postgres::start).await.database().await
 }
 
 impl Postgres {
-    async fn start() -> Self {
+    /// Starts a cluster of one's own, for a test that does something to the server itself.
+    ///
+    /// # Panics
+    /// Like [`database`].
+    pub async fn start() -> Self {
         let programs = programs();
         remove_what_others_left();
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder for a cluster");
         let data = folder.path().join("data");
         let log = folder.path().join("log");
-        let user = if Uid::effective().is_root() { UNPRIVILEGED.to_owned() } else { "leadline".to_owned() };
-        if Uid::effective().is_root() {
-            let nobody = User::from_name(UNPRIVILEGED).ok().flatten().expect("the user nobody exists");
+        let user = if nobody().is_some() { UNPRIVILEGED.to_owned() } else { "leadline".to_owned() };
+        if let Some(nobody) = nobody() {
             chown(folder.path(), Some(nobody.uid), Some(nobody.gid)).expect("the folder can be given away");
         }
         let mut initdb = unprivileged(&programs.join("initdb"));
@@ -72,13 +76,36 @@ impl Postgres {
         let out = fs::File::create(&log).expect("the log can be written");
         server.stdout(out.try_clone().expect("the log can be shared")).stderr(out);
         let child = child::start(server).expect("postgres can be started");
-        let cluster = Self { port, user, _child: child, _folder: folder };
-        let url = cluster.url("postgres");
-        let answers = wait::attempt(START_DEADLINE, async || PgConnection::connect(&url).await.map(drop)).await;
-        if let Err(seen) = answers {
+        let (databases, child) = (AtomicU32::new(0), Mutex::new(child));
+        let cluster = Self { port, user, databases, child, _folder: folder };
+        if let Err(seen) | Ok(Err(seen)) = wait::attempt(START_DEADLINE, || cluster.answers()).await {
             panic!("postgres did not come up: {seen}; its log:\n{}", fs::read_to_string(&log).unwrap_or_default());
         }
         cluster
+    }
+
+    /// The URL of a new, empty database.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn database(&self) -> String {
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("the cluster answers");
+        let create = format!("CREATE DATABASE {name}");
+        connection.execute(sqlx::AssertSqlSafe(create)).await.expect("a database can be made");
+        self.url(&name)
+    }
+
+    /// Whether it answers; the inner error is one that waiting does not mend.
+    async fn answers(&self) -> Result<Result<(), String>, String> {
+        let answer = PgConnection::connect(&self.url("postgres")).await;
+        // Looked at last: what answers although this server has ended is another one that was faster on the port.
+        let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten();
+        match (ended, answer) {
+            (Some(status), _) => Ok(Err(status.to_string())),
+            (None, Ok(_)) => Ok(Ok(())),
+            (None, Err(error)) => Err(error.to_string()),
+        }
     }
 
     fn url(&self, database: &str) -> String {
@@ -86,7 +113,19 @@ impl Postgres {
     }
 }
 
-/// A cluster lives in a static, which nobody drops: its folder outlives its process. The next one removes it.
+impl Drop for Postgres {
+    /// Has the server end its processes and waits for that, or they would write to the folder while it is removed.
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(child.try_wait(), Ok(None)) {
+            // "Immediate shutdown": PostgreSQL kills what has not ended after five seconds.
+            let _ = signal::kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGQUIT);
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The shared cluster lives in a static, which nobody drops: its folder outlives its process. The next one removes it.
 fn remove_what_others_left() {
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -100,25 +139,42 @@ fn remove_what_others_left() {
 
 /// A command that dies with the tests, run by somebody who is not root.
 fn unprivileged(program: &Path) -> Command {
-    let mut command = child::bound_to_us("setpriv");
-    if Uid::effective().is_root() {
-        command.args(["--reuid", UNPRIVILEGED, "--regid", "nogroup", "--clear-groups"]);
+    let mut command = if let Some(nobody) = nobody() {
+        let setpriv =
+            child::find_on_path("setpriv").expect("root may not run PostgreSQL: install setpriv (util-linux)");
+        let mut command = child::bound_to_us(&setpriv);
+        command.args([format!("--reuid={}", nobody.uid), format!("--regid={}", nobody.gid), "--clear-groups".into()]);
         // Changing the user takes the signal back that setpriv(1) asked for, so it is asked for once more.
-        command.args(["setpriv", "--pdeathsig", "KILL"]);
-    }
-    command.arg(program).current_dir("/");
+        command.arg(setpriv).args(["--pdeathsig", "KILL"]).arg(program);
+        command
+    } else {
+        child::bound_to_us(program)
+    };
+    command.current_dir("/");
     command
 }
 
+/// Who runs the server instead of us; `None` when we may.
+fn nobody() -> Option<User> {
+    let nobody = || User::from_name(UNPRIVILEGED).ok().flatten();
+    Uid::effective().is_root().then(|| nobody().expect("root may not run PostgreSQL: add a user named nobody"))
+}
+
+/// The folder of the server's programs: the one on `PATH`, else a brought one, else the newest of Debian's.
 fn programs() -> PathBuf {
-    if let Some(initdb) = child::find_on_path("initdb") {
-        return initdb.parent().map(Path::to_path_buf).unwrap_or_default();
-    }
+    let on_path = child::find_on_path("initdb").and_then(|initdb| initdb.canonicalize().ok());
+    let on_path = on_path.and_then(|initdb| initdb.parent().map(Path::to_path_buf));
+    let brought = child::workspace().join(".tools/postgres/bin");
     let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let mut folders: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).collect();
-    folders.retain(|folder| folder.join("initdb").is_file());
-    folders.sort();
-    folders.pop().expect("no initdb on PATH or in /usr/lib/postgresql: run tools/bring-postgres")
+    let mut installed: Vec<PathBuf> = installed.map(|entry| entry.path()).collect();
+    installed.sort_by_key(|folder| folder.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()));
+    let installed = installed.into_iter().rev().map(|folder| folder.join("bin"));
+    on_path
+        .into_iter()
+        .chain([brought])
+        .chain(installed)
+        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file())
+        .expect("no initdb on PATH or in /usr/lib/postgresql: run tools/bring-postgres")
 }
 
 #[cfg(test)]
@@ -133,5 +189,14 @@ mod tests {
         connection.execute("CREATE TABLE t (x INT)").await.unwrap();
         let mut other = PgConnection::connect(&two).await.unwrap();
         assert!(other.execute("SELECT * FROM t").await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_cluster_of_ones_own_ends_when_it_is_dropped() {
+        let cluster = Postgres::start().await;
+        let (url, folder) = (cluster.database().await, cluster._folder.path().to_owned());
+        drop(cluster);
+        assert!(PgConnection::connect(&url).await.is_err());
+        assert!(!folder.exists());
     }
 }
