@@ -135,7 +135,7 @@ fn the_timer_that_is_cancelled_is_that_of_the_delivery_and_comes_before_the_fact
     for outcome in [status(200), status(500)] {
         let again = Execution { redelivered: true, ..execution(2, t(200), outcome) };
         let effects = after_attempt(&work(), &RetryPolicy::manual(), again);
-        let [.., Effect::CancelTimer { destination, delivery }, Effect::Append(fact)] = &effects[..] else {
+        let [.., Effect::CancelTimer { destination, delivery, .. }, Effect::Append(fact)] = &effects[..] else {
             panic!("{effects:?}")
         };
         assert_eq!((destination, *delivery), (&fact.reference().destination, fact.reference().delivery));

@@ -103,19 +103,23 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer, or what it has is no lead event.
     pub async fn lead_at(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, JournalError> {
-        use async_nats::jetstream::stream::DirectGetErrorKind as Kind;
+        use async_nats::jetstream::stream::{DirectGetErrorKind as Kind, RawMessageErrorKind as RawKind};
         let asked = "give a lead event";
         let stream = self.context().get_stream_no_info(StreamName::Leads.as_str()).await;
         let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
-        match stream.direct_get(sequence.0).await {
-            Ok(message) => LeadEvent::decode(message.payload).map(Some).map_err(|source| JournalError::Corrupt {
-                stream: StreamName::Leads.as_str(),
-                sequence: sequence.0,
-                source,
-            }),
-            Err(error) if matches!(error.kind(), Kind::NotFound) => Ok(None),
-            Err(error) => Err(JournalError::unavailable(asked, error)),
-        }
+        let found = match stream.direct_get(sequence.0).await {
+            Ok(message) => Some(message),
+            // Any replica answers a direct get, and one of them may not have got so far. The leader knows.
+            Err(error) if matches!(error.kind(), Kind::NotFound) => match stream.get_raw_message(sequence.0).await {
+                Ok(message) => Some(message),
+                Err(error) if matches!(error.kind(), RawKind::NoMessageFound) => None,
+                Err(error) => return Err(JournalError::unavailable(asked, error)),
+            },
+            Err(error) => return Err(JournalError::unavailable(asked, error)),
+        };
+        let corrupt =
+            |source| JournalError::Corrupt { stream: StreamName::Leads.as_str(), sequence: sequence.0, source };
+        found.map(|message| LeadEvent::decode(message.payload).map_err(corrupt)).transpose()
     }
 
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Appended, JournalError> {

@@ -4,7 +4,7 @@
 //! A feed owns its recovery ([`Source`]), until the drain begins. A message that cannot be read is copied to the stream POISON and passed over, so that it
 //! never stands in the way of the others.
 
-use std::{marker::PhantomData, time::Duration};
+use std::{marker::PhantomData, pin::pin, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -17,12 +17,15 @@ use async_nats::{
 use domain::{DeliveryFact, LeadEvent, RegistryFact, Work};
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
+use tokio::time::timeout;
 use wire::Record;
 
 use crate::{Journal, JournalError, StreamName, append::confirmed, headers, source::Source, subjects, timers};
 
-/// How long a message may be worked on before another process gets it, unless [`Message::progress`] is called.
+/// How long a message may be worked on before another process gets it, unless it is kept ([`Message::while_doing`]).
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
+/// How often the broker is told that a message is still being worked on; well below [`ACK_WAIT`].
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// How many messages are asked for at once.
 const FETCH: usize = 200;
 /// How much of a feed may be handed out and not acknowledged, over all processes.
@@ -159,25 +162,32 @@ impl<T: Record> Feed<T> {
                 Some(Message { value, sequence, delivered, trace, published_at, raw })
             }
             Err(error) => {
-                self.set_aside(&raw, sequence, &error).await;
+                // In a task of its own: whoever reads may give up waiting at any time.
+                tokio::spawn(set_aside(self.journal.clone(), self.spec.clone(), raw, sequence, error));
                 None
             }
         }
     }
+}
 
-    /// Copies what cannot be read to POISON. If even that fails, it comes again and is tried again.
-    async fn set_aside(&self, raw: &async_nats::jetstream::Message, sequence: u64, error: &wire::WireError) {
-        let stream = self.spec.stream.as_str();
-        tracing::error!(stream, sequence, %error, "a message cannot be read; it is set aside in the stream POISON");
-        let mut headers = HeaderMap::new();
-        headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
-        headers.insert("Leadline-Sequence", sequence.to_string());
-        let copy = PublishMessage::build().payload(raw.payload.clone()).headers(headers);
-        let copy = copy.message_id(format!("{stream}/{}/{sequence}", self.spec.name));
-        match confirmed(self.journal.context().send_publish(subjects::poison(stream), copy).await).await {
-            Ok(_) => acknowledge(raw, AckKind::Ack).await,
-            Err(error) => tracing::error!(error = error.chain(), "it could not be set aside; trying again later"),
-        }
+/// Copies what cannot be read to POISON. If even that fails, it comes again and is tried again.
+async fn set_aside(
+    journal: Journal,
+    spec: FeedSpec,
+    raw: async_nats::jetstream::Message,
+    sequence: u64,
+    error: wire::WireError,
+) {
+    let stream = spec.stream.as_str();
+    tracing::error!(stream, sequence, %error, "a message cannot be read; it is set aside in the stream POISON");
+    let mut headers = HeaderMap::new();
+    headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
+    headers.insert("Leadline-Sequence", sequence.to_string());
+    let copy = PublishMessage::build().payload(raw.payload.clone()).headers(headers);
+    let copy = copy.message_id(format!("{stream}/{}/{sequence}", spec.name));
+    match confirmed(journal.context().send_publish(subjects::poison(stream), copy).await).await {
+        Ok(_) => acknowledge(&raw, AckKind::Ack).await,
+        Err(error) => tracing::error!(error = error.chain(), "it could not be set aside; trying again later"),
     }
 }
 
@@ -187,9 +197,21 @@ impl<T> Message<T> {
         acknowledge(&self.raw, AckKind::Ack).await;
     }
 
-    /// Still at it: gives another [`ACK_WAIT`].
-    pub async fn progress(&self) {
-        acknowledge(&self.raw, AckKind::Progress).await;
+    /// Does something that may take long, and keeps the broker from giving the message to somebody else meanwhile.
+    pub async fn while_doing<Done>(&self, doing: impl Future<Output = Done>) -> Done {
+        let mut doing = pin!(doing);
+        loop {
+            match timeout(KEEP_ALIVE, &mut doing).await {
+                Ok(done) => return done,
+                Err(_) => acknowledge(&self.raw, AckKind::Progress).await,
+            }
+        }
+    }
+
+    /// A name for this message, the same however often it is handed out.
+    pub fn id(&self) -> String {
+        let stream = self.raw.info().map(|info| info.stream.to_owned()).unwrap_or_default();
+        format!("{stream}/{}", self.sequence)
     }
 
     /// Not done: it is to come again, after this time.

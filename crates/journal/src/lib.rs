@@ -16,7 +16,7 @@ mod connect;
 mod error;
 mod feed;
 mod headers;
-mod notices;
+mod look_back;
 mod options;
 mod parking;
 mod registry_view;

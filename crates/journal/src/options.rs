@@ -23,12 +23,12 @@ pub struct NatsOptions {
     /// File with NATS credentials
     #[arg(long, env = "LEADLINE_NATS_CREDS", value_name = "FILE")]
     pub nats_creds: Option<PathBuf>,
-    /// How many servers of the cluster keep each fact, 1 to 5
-    #[arg(long, env = "LEADLINE_REPLICAS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
-    pub replicas: u8,
-    /// How long the broker remembers the ids of facts, to store a repeated one only once
-    #[arg(long, env = "LEADLINE_DEDUP_WINDOW", default_value = "10m", value_name = "DURATION", value_parser = runtime::duration::parse)]
-    pub dedup_window: Duration,
+    /// How many servers of the cluster keep each fact, 1 to 5 [default: as it is; at first 1]
+    #[arg(long, env = "LEADLINE_REPLICAS", value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub replicas: Option<u8>,
+    /// How long the broker remembers the ids of facts, to store a repeated one only once [default: as it is; at first 10m]
+    #[arg(long, env = "LEADLINE_DEDUP_WINDOW", value_name = "DURATION", value_parser = runtime::duration::parse)]
+    pub dedup_window: Option<Duration>,
     /// How the broker flushes what it stores
     #[arg(long, env = "LEADLINE_NATS_FLUSH", default_value = "interval")]
     pub nats_flush: Flush,

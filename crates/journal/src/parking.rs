@@ -6,10 +6,11 @@ use async_nats::jetstream::consumer::PullConsumer;
 use domain::{DestinationId, Work};
 use futures::{StreamExt as _, TryStreamExt as _};
 use runtime::trace::TraceContext;
+use tokio::time::timeout;
 use wire::Record as _;
 
 use crate::{
-    Feed, Journal, JournalError, Message, StreamName,
+    ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
     append::Outgoing,
     feed::{FeedSpec, Lifetime},
     subjects,
@@ -28,13 +29,16 @@ pub struct ParkedLane {
 }
 
 impl Journal {
-    /// Sets work aside for its lane.
+    /// Sets work aside for its lane. `instead_of` names the message that it takes the place of ([`Message::id`]), so that
+    /// the same message, when it comes again, is set aside once. Work itself makes no name: it may be set aside again.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
-    pub async fn park(&self, work: &Work, trace: &TraceContext) -> Result<(), JournalError> {
+    pub async fn park(&self, work: &Work, instead_of: String, trace: &TraceContext) -> Result<(), JournalError> {
         let subject = subjects::parked(&work.reference.destination);
-        self.send(&Outgoing { subject, id: None, trace: trace.clone(), body: work.encode() }).await.map(drop)
+        self.send(&Outgoing { subject, id: Some(instead_of), trace: trace.clone(), body: work.encode() })
+            .await
+            .map(drop)
     }
 
     /// The lanes that have parked work, and how much.
@@ -77,7 +81,9 @@ impl ParkedLane {
             Some(consumer) => consumer,
             None => self.consumer.insert(self.feed.consumer().await?),
         };
-        let taken = Self::fetch(&self.feed, consumer, most).await;
+        // A batch that a lost connection has swallowed would be waited for without end.
+        let taken = timeout(ANSWER_DEADLINE, Self::fetch(&self.feed, consumer, most)).await;
+        let taken = taken.unwrap_or_else(|e| Err(JournalError::unavailable("hand out parked work", e)));
         if taken.is_err() {
             // It may have been removed for want of use; the next call makes it anew.
             self.consumer = None;

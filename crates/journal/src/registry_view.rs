@@ -34,7 +34,10 @@ impl RegistryView {
                     return;
                 }
                 for entry in batch {
-                    registry.apply(entry.sequence, &entry.value);
+                    match &entry.value {
+                        Some(fact) => registry.apply(entry.sequence, fact),
+                        None => registry.pass_over(entry.sequence),
+                    }
                 }
                 publish.send_replace(Arc::new(registry.clone()));
             }

@@ -17,8 +17,8 @@ const CONSUMER_LIFETIME: Duration = Duration::from_secs(30);
 /// A fact and where it is in its stream.
 #[derive(Debug, Clone)]
 pub struct Entry<T> {
-    /// The fact.
-    pub value: T,
+    /// The fact; none: it cannot be read, and is passed over.
+    pub value: Option<T>,
     /// Its place.
     pub sequence: u64,
     /// How many messages are behind it.
@@ -92,15 +92,14 @@ impl<T: Logged> Replay<T> {
             let from = self.next_sequence;
             let raw = self.source.next(FETCH, || consumer::<T>(&self.journal, from)).await;
             match self.read(&raw) {
-                Ok(Some(entry)) => return entry,
-                Ok(None) => {}
+                Ok(entry) => return entry,
                 Err(why) => self.source.recover(why).await,
             }
         }
     }
 
-    /// `Ok(None)`: not readable, passed over. `Err`: something is missing before it.
-    fn read(&mut self, raw: &async_nats::jetstream::Message) -> Result<Option<Entry<T>>, &'static str> {
+    /// `Err`: something is missing before it.
+    fn read(&mut self, raw: &async_nats::jetstream::Message) -> Result<Entry<T>, &'static str> {
         let info = raw.info().map_err(|_| "a message came that is not the broker's")?;
         if info.consumer != self.consumer {
             (self.consumer, self.consumer_sequence) = (info.consumer.to_owned(), 0);
@@ -110,20 +109,18 @@ impl<T: Logged> Replay<T> {
         }
         self.consumer_sequence += 1;
         self.next_sequence = info.stream_sequence + 1;
-        match T::decode(raw.payload.clone()) {
-            Ok(value) => Ok(Some(Entry {
-                value,
-                sequence: info.stream_sequence,
-                pending: info.pending,
-                trace: headers::carried_by(raw.headers.as_ref()),
-                published_at: timestamp(info.published.unix_timestamp_nanos()),
-            })),
-            Err(error) => {
-                let (stream, sequence) = (T::STREAM.as_str(), info.stream_sequence);
-                tracing::error!(stream, sequence, %error, "a fact cannot be read; it is passed over");
-                Ok(None)
-            }
+        let value = T::decode(raw.payload.clone());
+        if let Err(error) = &value {
+            let (stream, sequence) = (T::STREAM.as_str(), info.stream_sequence);
+            tracing::error!(stream, sequence, %error, "a fact cannot be read; it is passed over");
         }
+        Ok(Entry {
+            value: value.ok(),
+            sequence: info.stream_sequence,
+            pending: info.pending,
+            trace: headers::carried_by(raw.headers.as_ref()),
+            published_at: timestamp(info.published.unix_timestamp_nanos()),
+        })
     }
 }
 

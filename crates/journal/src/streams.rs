@@ -14,6 +14,8 @@ use crate::{Journal, JournalError, options::NatsOptions};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long leads, deliveries and notices are kept.
 const KEPT: Duration = DAY.saturating_mul(90);
+/// How long the broker remembers the ids of messages unless somebody says otherwise.
+const USUAL_DEDUP_WINDOW: Duration = Duration::from_secs(600);
 /// Lanes with parked work that may drain at once; the broker's own default is 1,000.
 const MOST_PARKED_CONSUMERS: i32 = 100_000;
 /// Unreadable messages that are kept for a person to look at.
@@ -55,7 +57,8 @@ impl StreamName {
         }
     }
 
-    fn config(self, options: &NatsOptions) -> Config {
+    /// What is not said stays as it is: a process that is started without it must not take replicas away.
+    fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
         let own = match self {
             Self::Leads => Config { max_age: KEPT, allow_direct: true, ..on(&["lead.>"]) },
             Self::Registry => on(&["registry.>"]),
@@ -76,8 +79,11 @@ impl StreamName {
         Config {
             name: self.as_str().into(),
             storage: StorageType::File,
-            num_replicas: options.replicas.into(),
-            duplicate_window: options.dedup_window,
+            num_replicas: options.replicas.map(usize::from).or(existing.map(|e| e.num_replicas)).unwrap_or(1),
+            duplicate_window: options
+                .dedup_window
+                .or(existing.map(|e| e.duplicate_window))
+                .unwrap_or(USUAL_DEDUP_WINDOW),
             allow_atomic_publish: true,
             ..own
         }
@@ -110,8 +116,10 @@ impl Logged for NoticeFact {
 /// Makes the streams that are missing and brings the others up to date; several processes may do so at once.
 pub(crate) async fn set_up(context: &Context, options: &NatsOptions) -> Result<(), JournalError> {
     for stream in StreamName::ALL {
+        let existing = context.get_stream(stream.as_str()).await.ok();
+        let existing = existing.as_ref().map(|stream| &stream.cached_info().config);
         context
-            .create_or_update_stream(stream.config(options))
+            .create_or_update_stream(stream.config(options, existing))
             .await
             .map_err(|e| JournalError::refused("set up its streams", e))?;
     }
@@ -119,13 +127,16 @@ pub(crate) async fn set_up(context: &Context, options: &NatsOptions) -> Result<(
 }
 
 impl Journal {
-    /// The sequence of the last message of a stream; 0: it has never had one.
+    /// The sequence of the last message of a stream; 0: it holds none.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn last_sequence(&self, stream: StreamName) -> Result<u64, JournalError> {
         let asked = "tell how far a stream goes";
         let stream = self.context().get_stream(stream.as_str()).await;
-        Ok(stream.map_err(|e| JournalError::unavailable(asked, e))?.cached_info().state.last_sequence)
+        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        let state = &stream.cached_info().state;
+        // Of a stream whose messages are all too old to be kept, the broker still knows how far it went.
+        Ok(if state.messages == 0 { 0 } else { state.last_sequence })
     }
 }

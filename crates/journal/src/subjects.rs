@@ -42,12 +42,17 @@ pub(crate) fn notices_of(account: &AccountId) -> String {
     format!("notice.{account}")
 }
 
-pub(crate) fn timer(destination: &DestinationId, delivery: DeliveryId) -> String {
-    format!("timer.{destination}.{delivery}")
+pub(crate) fn log_of(account: &AccountId, destination: &DestinationId) -> String {
+    format!("delivery.log.{account}.{destination}")
 }
 
-pub(crate) fn due(destination: &DestinationId, delivery: DeliveryId) -> String {
-    format!("due.{destination}.{delivery}")
+/// Each round has a timer of its own, so that what is left of one cannot touch that of the next.
+pub(crate) fn timer(destination: &DestinationId, delivery: DeliveryId, round: u32) -> String {
+    format!("timer.{destination}.{delivery}.{round}")
+}
+
+pub(crate) fn due(destination: &DestinationId, delivery: DeliveryId, round: u32) -> String {
+    format!("due.{destination}.{delivery}.{round}")
 }
 
 pub(crate) fn parked(destination: &DestinationId) -> String {

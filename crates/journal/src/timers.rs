@@ -1,4 +1,4 @@
-//! Retries that wait for their time: scheduled messages of the broker (NATS ADR-51), one for each delivery.
+//! Retries that wait for their time: scheduled messages of the broker (NATS ADR-51), one for each round of a delivery.
 
 use async_nats::{header, jetstream::message::PublishMessage};
 use domain::{DeliveryId, DestinationId, Work};
@@ -15,31 +15,36 @@ const PURGE: &str = "purge";
 
 impl Journal {
     /// Has the work come back through [`Journal::due_feed`] at a time (0 to 250 ms later, never earlier), in place of
-    /// any other timer of the same delivery.
+    /// any other timer of the same round of the delivery.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
     pub async fn schedule(&self, work: &Work, at: Timestamp, trace: &TraceContext) -> Result<(), JournalError> {
-        let (destination, delivery) = (&work.reference.destination, work.reference.delivery);
+        let (destination, delivery, round) = (&work.reference.destination, work.reference.delivery, work.round);
         let message = PublishMessage::build()
             .payload(work.encode())
             .headers(headers::carrying(trace))
             .header(header::NATS_SCHEDULE, format!("@at {at}").as_str())
-            .header(header::NATS_SCHEDULE_TARGET, subjects::due(destination, delivery).as_str());
-        let sent = self.context().send_publish(subjects::timer(destination, delivery), message).await;
+            .header(header::NATS_SCHEDULE_TARGET, subjects::due(destination, delivery, round).as_str());
+        let sent = self.context().send_publish(subjects::timer(destination, delivery, round), message).await;
         confirmed(sent).await.map(drop)
     }
 
-    /// Makes sure that no timer of this delivery is left.
+    /// Makes sure that no timer of this round of the delivery is left.
     ///
     /// # Errors
     /// As [`Journal::schedule`].
-    pub async fn cancel_timer(&self, destination: &DestinationId, delivery: DeliveryId) -> Result<(), JournalError> {
+    pub async fn cancel_timer(
+        &self,
+        destination: &DestinationId,
+        delivery: DeliveryId,
+        round: u32,
+    ) -> Result<(), JournalError> {
         let message = PublishMessage::build()
             .header(CANCELLED, "1")
-            .header(header::NATS_SCHEDULER, subjects::timer(destination, delivery).as_str())
+            .header(header::NATS_SCHEDULER, subjects::timer(destination, delivery, round).as_str())
             .header(header::NATS_SCHEDULE_NEXT, PURGE);
-        let sent = self.context().send_publish(subjects::due(destination, delivery), message).await;
+        let sent = self.context().send_publish(subjects::due(destination, delivery, round), message).await;
         confirmed(sent).await.map(drop)
     }
 }

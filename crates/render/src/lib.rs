@@ -19,6 +19,8 @@ use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value
 use serde_json::value::RawValue;
 use url::Url;
 
+/// The longest that a rendered URL may be, in bytes; most servers take no more.
+pub const LONGEST_URL: usize = 8 * 1024;
 /// How many instructions a template may take.
 pub const FUEL: u64 = 100_000;
 /// The largest that a rendered URL or body may be, in bytes.
@@ -60,6 +62,9 @@ pub enum RenderError {
     /// What came out is none.
     #[error("the rendered URL is none: {0}")]
     Url(#[from] url::ParseError),
+    /// It would be refused, and too large to be recorded.
+    #[error("the rendered URL is longer than {LONGEST_URL} bytes")]
+    Long,
     /// Only path and query may be filled in.
     #[error("the rendered URL leads to another host than the template; only path and query may be filled in")]
     Host,
@@ -117,6 +122,9 @@ fn url(text: &str, values: Value) -> Result<Url, RenderError> {
         return Ok(written);
     }
     let filled = fill("URL", &for_urls(), text, values)?;
+    if filled.len() > LONGEST_URL {
+        return Err(RenderError::Long);
+    }
     let filled = Url::parse(&String::from_utf8_lossy(&filled))?;
     if filled.origin() == written.origin() { Ok(filled) } else { Err(RenderError::Host) }
 }

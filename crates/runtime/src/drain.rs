@@ -1,6 +1,13 @@
 //! An orderly end: one signal that everybody sees, and a count of who has not finished yet.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -10,12 +17,24 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Drain {
     stop: CancellationToken,
     tasks: TaskTracker,
+    failed: Arc<AtomicBool>,
 }
 
 impl Drain {
     /// Begins the end.
     pub fn stop(&self) {
         self.stop.cancel();
+    }
+
+    /// Begins the end because something broke: the process is to end with an error.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+        self.stop();
+    }
+
+    /// Whether the end began because something broke.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Whether the end has begun.
@@ -37,10 +56,11 @@ impl Drain {
             let ended = inner.await;
             if let Err(error) = &ended {
                 tracing::error!(task = name, %error, "a task panicked; stopping the process");
+                drain.fail();
             } else if !drain.is_stopping() {
                 tracing::error!(task = name, "a task ended before its time; stopping the process");
+                drain.fail();
             }
-            drain.stop();
         });
     }
 
@@ -99,5 +119,6 @@ mod tests {
         let drain = Drain::default();
         drain.spawn("broken", async { panic!("on purpose") });
         assert!(drain.finished(Duration::from_secs(5)).await);
+        assert!(drain.has_failed());
     }
 }

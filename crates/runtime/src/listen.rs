@@ -138,7 +138,7 @@ pub async fn serve(
     spawn_http(http, router, platform);
     spawn_grpc(grpc, routes.routes(), platform);
     let watched = platform.clone();
-    platform.drain.spawn("health", async move { report_health(&watched, &reporter, &names).await });
+    platform.drain.spawn("health", async move { report_health(&watched, reporter, &names).await });
     Ok(addresses)
 }
 
@@ -168,7 +168,7 @@ fn spawn_grpc(listener: TcpListener, routes: Routes, platform: &Platform) {
     });
 }
 
-async fn report_health(platform: &Platform, reporter: &HealthReporter, names: &[&'static str]) {
+async fn report_health(platform: &Platform, mut reporter: HealthReporter, names: &[&'static str]) {
     let mut ready = platform.readiness.is_ready();
     loop {
         let serving = ready && !platform.drain.is_stopping();
@@ -177,6 +177,10 @@ async fn report_health(platform: &Platform, reporter: &HealthReporter, names: &[
             reporter.set_service_status(*name, status).await;
         }
         if platform.drain.is_stopping() {
+            // Whoever watches has been told; without this the watches would hold the listener open.
+            for name in names {
+                reporter.clear_service_status(name).await;
+            }
             return;
         }
         tokio::select! {

@@ -110,6 +110,7 @@ impl Record for Work {
             quick_used: self.progress.quick_used,
             step: self.progress.step,
             holds: self.holds,
+            redelivered: self.redelivered,
             requested_at: self.requested_at.as_microsecond(),
             first_failed_at: self.first_failed_at.map(|at| at.as_microsecond()),
         };
@@ -127,6 +128,7 @@ impl Record for Work {
             round: stored.round,
             progress: Progress { quick_used: stored.quick_used, step: stored.step },
             holds: stored.holds,
+            redelivered: stored.redelivered,
             requested_at: time(Self::NAME, "requested_at", stored.requested_at)?,
             first_failed_at: stored.first_failed_at.map(|at| time(Self::NAME, "first_failed_at", at)).transpose()?,
         })

@@ -65,6 +65,7 @@ fn work() -> Work {
         attempt: 2,
         round: 1,
         progress: Progress { quick_used: 1, step: 2 },
+        redelivered: true,
         holds: 3,
         requested_at: t(4),
         first_failed_at: Some(t(5)),

@@ -144,7 +144,8 @@ prop_compose! {
     ) -> Work {
         let (attempt, round, quick_used, step, holds) = numbers;
         let progress = Progress { quick_used, step };
-        Work { reference, attempt, round, progress, holds, requested_at, first_failed_at }
+        let redelivered = attempt % 2 == 0;
+        Work { reference, attempt, round, progress, holds, redelivered, requested_at, first_failed_at }
     }
 }
 

@@ -4,22 +4,19 @@
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DeliveryId, DestinationId, ErrorKind, RegistryFact, breaker,
+    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, RegistryFact, Work, breaker,
     delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason},
     registry::{Command, Deactivation, Destination, UrlRules},
 };
 use jiff::Timestamp;
-use journal::{JournalError, Message};
-use moka::sync::Cache;
+use journal::JournalError;
 use runtime::{crash, trace::TraceContext};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
 use crate::{Shared, lane::Job, request};
 
-/// How often the broker is told that an attempt is still being made; well below [`journal::ACK_WAIT`].
-const KEEP_ALIVE: Duration = Duration::from_secs(1);
 /// From when on an attempt that is being made is shown to people.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
 /// The pause before an effect is tried again that the broker did not take. It is tried until the process ends: the
@@ -29,10 +26,6 @@ const EFFECT_PAUSE: Duration = Duration::from_millis(500);
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(2);
 /// When work comes back that could not be done for want of the broker.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How many attempts are remembered, and for how long, to recognise one that was asked for twice.
-const REMEMBERED: u64 = 200_000;
-const REMEMBERED_FOR: Duration = Duration::from_secs(600);
-
 /// What an attempt means for its lane.
 #[derive(Debug, Default)]
 pub(crate) struct Ended {
@@ -51,53 +44,52 @@ pub(crate) enum SetAside {
     Gone,
 }
 
-/// Attempts that this process is making or has made lately. A timer that fired twice, or a message that came again
-/// because its acknowledgement was lost, does not repeat them.
-#[derive(Debug)]
-pub(crate) struct Known {
-    attempts: Cache<Key, Progress>,
-}
-
-type Key = (DeliveryId, u32, u32);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    UnderWay,
-    Done,
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self { attempts: Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR).build() }
-    }
-}
-
 /// Makes an attempt and performs what follows.
 pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job: Job) -> Ended {
-    let key = (job.work.reference.delivery, job.work.round, job.work.attempt);
-    let known = shared.known.attempts.entry(key).or_insert(Progress::UnderWay);
-    if !known.is_fresh() {
-        // One under way acknowledges for both.
-        if known.into_value() == Progress::Done {
-            job.message.ack().await;
-        }
+    let Some(_under_way) = shared.known.begin(job.key()) else {
+        // It is under way already, and whoever makes it acknowledges for both.
         return Ended::default();
-    }
-    let done = while_alive(&job.message, make_once(&shared, &destination, &job)).await;
-    match done {
+    };
+    let made = job.message.while_doing(async {
+        if was_made(&shared, &job).await? { Ok(Ended::default()) } else { make_once(&shared, &destination, &job).await }
+    });
+    match made.await {
         Ok(ended) => {
             crash::point("after a fact is stored");
-            shared.known.attempts.insert(key, Progress::Done);
+            shared.known.remember(job.key());
             job.message.ack().await;
             ended
         }
         Err(error) => {
             tracing::warn!(error = error.chain(), "an attempt could not begin; trying again");
-            shared.known.attempts.invalidate(&key);
             job.message.retry_later(AGAIN).await;
             Ended::default()
         }
     }
+}
+
+/// Whether the attempt was made and recorded before. The message says how often it was handed out; if this is not the
+/// first time, what was recorded since then is looked through, once for all that a destination's messages ask.
+async fn was_made(shared: &Shared, job: &Job) -> Result<bool, JournalError> {
+    let key = job.key();
+    if shared.known.was_made(key) {
+        return Ok(true);
+    }
+    if job.message.delivered == 1 {
+        return Ok(false);
+    }
+    let reference = &job.work.reference;
+    let looked_back = shared.known.looked_back(&reference.destination);
+    let mut looked_back = looked_back.lock().await;
+    let since = job.message.published_at;
+    if !looked_back.is_some_and(|(from, began)| from <= since && began >= job.taken_at) {
+        let began = Instant::now();
+        for key in shared.journal.attempted(&reference.account, &reference.destination, since).await? {
+            shared.known.remember(key);
+        }
+        *looked_back = Some((since, began));
+    }
+    Ok(shared.known.was_made(key))
 }
 
 /// `Err`: nothing was sent.
@@ -202,10 +194,20 @@ async fn announce(
 
 /// The work waits until its lane can take it.
 pub(crate) async fn park(shared: Arc<Shared>, job: Job) -> SetAside {
-    match shared.journal.park(&job.work, &job.message.trace).await {
-        Ok(()) => {
+    let parking = async {
+        // What was handed out before may have been done; whoever takes the parked copy could no longer know.
+        if was_made(&shared, &job).await? {
+            return Ok(SetAside::Gone);
+        }
+        let redelivered = job.work.redelivered || job.message.delivered > 1;
+        let work = Work { redelivered, ..job.work.clone() };
+        shared.journal.park(&work, job.message.id(), &job.message.trace).await?;
+        Ok::<_, JournalError>(SetAside::Parked)
+    };
+    match job.message.while_doing(parking).await {
+        Ok(set_aside) => {
             job.message.ack().await;
-            SetAside::Parked
+            set_aside
         }
         Err(error) => {
             tracing::warn!(error = error.chain(), "work could not be parked; trying again");
@@ -218,27 +220,24 @@ pub(crate) async fn park(shared: Arc<Shared>, job: Job) -> SetAside {
 /// The work waits until a person enables its destination again.
 pub(crate) async fn hold(shared: Arc<Shared>, job: Job, reason: HoldReason) -> SetAside {
     let (fact, held) = delivery::hold(&job.work, reason, Timestamp::now());
-    while_alive(&job.message, perform(&shared, vec![Effect::Append(fact)], &job.message.trace)).await;
-    park(shared, Job { work: held, message: job.message }).await
+    let holding = perform(&shared, vec![Effect::Append(fact)], &job.message.trace);
+    job.message.while_doing(holding).await;
+    park(shared, Job { work: held, ..job }).await
 }
 
 /// The work will never be done.
 pub(crate) async fn abandon(shared: Arc<Shared>, job: Job, reason: FailureReason) -> SetAside {
     let fact = delivery::abandon(&job.work, reason, Timestamp::now());
-    while_alive(&job.message, perform(&shared, vec![Effect::Append(fact)], &job.message.trace)).await;
+    let abandoning = perform(&shared, vec![Effect::Append(fact)], &job.message.trace);
+    job.message.while_doing(abandoning).await;
     job.message.ack().await;
     SetAside::Gone
 }
 
-/// Keeps the broker from giving the message to somebody else meanwhile.
-async fn while_alive<T>(message: &Message<()>, doing: impl Future<Output = T>) -> T {
-    let mut doing = pin!(doing);
-    loop {
-        match timeout(KEEP_ALIVE, &mut doing).await {
-            Ok(done) => return done,
-            Err(_) => message.progress().await,
-        }
-    }
+/// The work cannot be judged yet; it comes again.
+pub(crate) async fn wait(job: Job) -> SetAside {
+    job.message.retry_later(AGAIN).await;
+    SetAside::Gone
 }
 
 /// The one place where effects happen.
@@ -259,7 +258,9 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
             Ok(())
         }
         Effect::Deactivate { account, destination, why } => deactivate(shared, account, destination, why).await,
-        Effect::CancelTimer { destination, delivery } => shared.journal.cancel_timer(destination, *delivery).await,
+        Effect::CancelTimer { destination, delivery, round } => {
+            shared.journal.cancel_timer(destination, *delivery, *round).await
+        }
         Effect::Append(fact) => shared.journal.append_delivery(fact, trace).await.map(drop),
     }
 }

@@ -4,6 +4,7 @@ use std::{error::Error, fs, io, net::SocketAddr, path::Path, sync::Arc, time::Du
 
 use anyhow::Context as _;
 use domain::{AttemptOutcome, ErrorKind};
+use moka::sync::Cache;
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::Policy,
@@ -13,6 +14,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
+use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use crate::{guard::Guard, outcome, request::Request};
@@ -21,6 +23,10 @@ use crate::{guard::Guard, outcome, request::Request};
 const IDLE: Duration = Duration::from_secs(30);
 /// How much of an answer's body is read. Reading short bodies to their end lets the connection be used again.
 const MOST_READ: usize = 16 * 1024;
+
+/// How many look-ups of one host may be under way, and for how many hosts they are counted.
+const LOOK_UPS: usize = 4;
+const MOST_HOSTS: u64 = 10_000;
 
 /// Makes requests to destinations.
 #[derive(Debug)]
@@ -45,7 +51,7 @@ impl Client {
             .tls_backend_preconfigured(tls(ca_file)?)
             .redirect(Policy::none())
             .no_proxy()
-            .dns_resolver(Resolver(Arc::clone(&guard)))
+            .dns_resolver(Resolver::new(Arc::clone(&guard)))
             .pool_idle_timeout(IDLE)
             .user_agent(concat!("Leadline/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -115,13 +121,27 @@ fn tls(ca_file: Option<&Path>) -> anyhow::Result<ClientConfig> {
 }
 
 /// Resolves names with the system's resolver and leaves only addresses that may be called.
-struct Resolver(Arc<Guard>);
+///
+/// A look-up holds a thread of the process until the system gives up, so a host may have few of them at once: dead name
+/// servers of some destinations cost the others nothing.
+struct Resolver {
+    guard: Arc<Guard>,
+    hosts: Cache<String, Arc<Semaphore>>,
+}
+
+impl Resolver {
+    fn new(guard: Arc<Guard>) -> Self {
+        Self { guard, hosts: Cache::builder().max_capacity(MOST_HOSTS).build() }
+    }
+}
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = Arc::clone(&self.0);
+        let guard = Arc::clone(&self.guard);
+        let host = name.as_str().to_owned();
+        let turns = self.hosts.get_with_by_ref(&host, || Arc::new(Semaphore::new(LOOK_UPS)));
         Box::pin(async move {
-            let host = name.as_str().to_owned();
+            let _turn = turns.acquire_owned().await?;
             let found = tokio::net::lookup_host((host.as_str(), 0)).await;
             let found: Vec<SocketAddr> =
                 found.map_err(|e| Unresolvable { host: host.clone(), source: Some(e) })?.collect();
@@ -175,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn of_a_name_s_addresses_only_those_that_are_allowed_are_called() {
         let resolve = async |allowed: &[&str]| {
-            let resolver = Resolver(Arc::clone(&client(allowed).guard));
+            let resolver = Resolver::new(Arc::clone(&client(allowed).guard));
             resolver.resolve("localhost".parse().unwrap()).await.map(|found| found.map(|a| a.ip()).collect::<Vec<_>>())
         };
         assert!(resolve(&[]).await.err().unwrap().is::<crate::guard::Blocked>());
@@ -184,7 +204,8 @@ mod tests {
             !found.is_empty() && found.iter().all(|address| address.is_ipv4() && address.is_loopback()),
             "{found:?}"
         );
-        let nowhere = Resolver(Arc::clone(&client(&[]).guard)).resolve("no-such-host.invalid".parse().unwrap()).await;
+        let nowhere =
+            Resolver::new(Arc::clone(&client(&[]).guard)).resolve("no-such-host.invalid".parse().unwrap()).await;
         assert!(nowhere.err().unwrap().is::<Unresolvable>());
     }
 }

@@ -9,7 +9,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use domain::{
-    DestinationId, Work,
+    DestinationId, Registry, Work,
     breaker::Breaker,
     delivery::{FailureReason, HoldReason},
     registry::Destination,
@@ -24,6 +24,7 @@ use tokio::{
 use crate::{
     Shared,
     attempt::{self, Ended},
+    known::Key,
     sender::Lanes,
 };
 
@@ -43,12 +44,19 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) message: Message<()>,
+    /// When this process took it.
+    pub(crate) taken_at: Instant,
 }
 
 impl Job {
     pub(crate) fn new(message: Message<Work>) -> Self {
         let work = message.value.clone();
-        Self { work, message: message.map(drop) }
+        Self { work, message: message.map(drop), taken_at: Instant::now() }
+    }
+
+    /// The attempt that it asks for.
+    pub(crate) fn key(&self) -> Key {
+        (self.work.reference.delivery, self.work.round, self.work.attempt)
     }
 }
 
@@ -64,6 +72,8 @@ enum State {
     Open(Arc<Destination>),
     Held(HoldReason),
     Gone,
+    /// This process has not heard of the destination yet: ids are never used again, so it will.
+    Unknown,
 }
 
 /// So many starts a second, spread out evenly.
@@ -92,9 +102,9 @@ impl Pace {
     }
 }
 
-/// Whether a person decided that this is not to be sent.
+/// Whether a person decided that this, which was parked, is not to be sent.
 fn is_skipped(job: &Job, destination: &Destination) -> bool {
-    job.work.holds > 0 && destination.skip_held_before.is_some_and(|before| job.work.requested_at < before)
+    destination.skip_held_before.is_some_and(|before| job.work.requested_at < before)
 }
 
 type Drawn = (ParkedLane, Result<Vec<Message<Work>>, JournalError>);
@@ -150,15 +160,18 @@ impl Lane {
     pub(crate) async fn run(mut self) {
         let drain = self.shared.platform.drain.clone();
         loop {
-            let state = self.state();
-            let seen = self.shared.registry.snapshot().sequence();
+            let registry = self.shared.registry.snapshot();
+            let (state, seen) = (self.state(&registry), registry.sequence());
+            drop(registry);
+            // What becomes due from here on is seen by the time that the turn ends with.
+            let now = Instant::now();
             self.start_what_can_start(&state);
-            let held = matches!(state, State::Held(_)) && self.backlog;
+            let held = matches!(state, State::Held(_) | State::Unknown) && self.backlog;
             let idle = self.is_idle() && !held;
             if idle && self.closed {
                 return;
             }
-            let wake_at = self.wake_at(idle);
+            let wake_at = self.wake_at(idle, now);
             tokio::select! {
                 order = self.inbox.recv(), if !self.closed => match order {
                     Some(Order::Do(job)) => self.take(*job, &state),
@@ -174,8 +187,8 @@ impl Lane {
                 _ = self.shared.registry.changed_since(seen), if held => {}
                 () = sleep_until(wake_at) => {
                     self.park_the_impatient();
-                    if idle && self.lanes.close(&self.destination, &mut self.inbox).await {
-                        return;
+                    if idle {
+                        return self.close().await;
                     }
                 }
                 () = drain.stopping() => return self.finish().await,
@@ -183,12 +196,13 @@ impl Lane {
         }
     }
 
-    fn state(&self) -> State {
-        match self.shared.registry.snapshot().destination(&self.destination) {
+    fn state(&self, registry: &Registry) -> State {
+        match registry.destination(&self.destination) {
             Some(destination) if !destination.enabled => State::Held(HoldReason::Disabled),
             Some(destination) if destination.deactivated.is_some() => State::Held(HoldReason::Deactivated),
             Some(destination) => State::Open(Arc::clone(destination)),
-            None => State::Gone,
+            None if registry.destination_ever(&self.destination).is_some() => State::Gone,
+            None => State::Unknown,
         }
     }
 
@@ -198,8 +212,7 @@ impl Lane {
     }
 
     /// When to look again although nothing has happened.
-    fn wake_at(&self, idle: bool) -> Instant {
-        let now = Instant::now();
+    fn wake_at(&self, idle: bool, now: Instant) -> Instant {
         let longest = now + IDLE;
         if idle {
             return longest;
@@ -214,11 +227,13 @@ impl Lane {
     /// Takes new work: it runs, waits, or is set aside.
     fn take(&mut self, job: Job, state: &State) {
         match state {
-            State::Open(destination) if is_skipped(&job, destination) => self.abandon(job, FailureReason::Skipped),
             State::Open(_) if self.backlog || self.waiting.len() >= MOST_WAITING => self.park(job),
             State::Open(_) => self.waiting.push_back((Instant::now(), job)),
             State::Held(reason) => self.hold(job, *reason),
             State::Gone => self.abandon(job, FailureReason::DestinationDeleted),
+            State::Unknown => {
+                self.set_aside.spawn(attempt::wait(job));
+            }
         }
     }
 
@@ -236,8 +251,8 @@ impl Lane {
                     }
                 }
             }
-            State::Held(_) | State::Gone => {
-                self.was_held = true;
+            State::Held(_) | State::Gone | State::Unknown => {
+                self.was_held |= matches!(state, State::Held(_));
                 for (_, job) in std::mem::take(&mut self.waiting) {
                     self.take(job, state);
                 }
@@ -262,7 +277,7 @@ impl Lane {
                 (allowed as usize).saturating_sub(self.running.len())
             }
             State::Gone => MOST_DRAWN,
-            State::Held(_) => 0,
+            State::Held(_) | State::Unknown => 0,
         }
     }
 
@@ -273,9 +288,14 @@ impl Lane {
         if !self.backlog || !self.waiting.is_empty() || room == 0 || !worthwhile || self.draw_again_at.is_some() {
             return;
         }
+        // No more than can start before it would be parked again.
+        let startable = match state {
+            State::Open(destination) => destination.rate.map_or(MOST_DRAWN, |rate| rate as usize),
+            State::Held(_) | State::Gone | State::Unknown => MOST_DRAWN,
+        };
         if let Some(mut parked) = self.parked.take() {
             self.drawing.spawn(async move {
-                let taken = parked.take(room.min(MOST_DRAWN)).await;
+                let taken = parked.take(room.min(startable).min(MOST_DRAWN)).await;
                 (parked, taken)
             });
         }
@@ -346,6 +366,16 @@ impl Lane {
 
     fn abandon(&mut self, job: Job, reason: FailureReason) {
         self.set_aside.spawn(attempt::abandon(Arc::clone(&self.shared), job, reason));
+    }
+
+    /// Nothing is left to do. Orders that were on their way meanwhile go to the lane that opens next.
+    async fn close(mut self) {
+        self.lanes.forget(&self.destination).await;
+        self.inbox.close();
+        while let Some(order) = self.inbox.recv().await {
+            let (lanes, shared) = (Arc::clone(&self.lanes), Arc::clone(&self.shared));
+            lanes.order_anew(shared, self.destination.clone(), order).await;
+        }
     }
 
     /// What has not started goes back to the broker for another process; what has is finished.

@@ -12,6 +12,7 @@
 mod attempt;
 mod client;
 mod guard;
+mod known;
 mod lane;
 mod outcome;
 mod payloads;
@@ -49,7 +50,7 @@ struct Shared {
     payloads: payloads::Payloads,
     client: client::Client,
     key: MasterKey,
-    known: attempt::Known,
+    known: known::Known,
 }
 
 /// Starts the dispatcher.
@@ -70,7 +71,7 @@ pub async fn start(
         payloads: payloads::Payloads::new(options.payload_cache),
         client: client::Client::new(guard::Guard::new(options.allow_network.clone()), options.ca_file.as_deref())?,
         key,
-        known: attempt::Known::default(),
+        known: known::Known::default(),
     });
     platform.drain.spawn("router", router::run(Arc::clone(&shared)));
     sender::start(&shared);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use domain::{LeadEvent, LeadSequence};
 use jiff::Timestamp;
 use journal::{Journal, JournalError};
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 /// What one entry costs besides its payload, in bytes.
 const OVERHEAD: usize = 64;
@@ -25,7 +25,9 @@ pub(crate) struct Payloads {
 impl Payloads {
     pub(crate) fn new(bytes: u64) -> Self {
         let weigh = |_: &u64, content: &Content| u32::try_from(content.payload.len() + OVERHEAD).unwrap_or(u32::MAX);
-        Self { recent: Cache::builder().max_capacity(bytes).weigher(weigh).build() }
+        Self {
+            recent: Cache::builder().max_capacity(bytes).weigher(weigh).eviction_policy(EvictionPolicy::lru()).build(),
+        }
     }
 
     /// Keeps an event's payload for the attempts that are about to come.

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::{DestinationId, Work};
+use futures::future::BoxFuture;
 use journal::{Feed, Message};
 use tokio::sync::{Mutex, mpsc};
 
@@ -92,14 +93,18 @@ impl Lanes {
         }
     }
 
-    /// Closes a lane if nothing is on its way to it.
-    pub(crate) async fn close(&self, destination: &DestinationId, inbox: &mut mpsc::Receiver<Order>) -> bool {
-        let mut lanes = self.lanes.lock().await;
-        if !inbox.is_empty() {
-            return false;
-        }
-        lanes.remove(destination);
-        inbox.close();
-        inbox.is_empty()
+    /// The same for an order that came too late for a lane. Boxed, because lanes open lanes.
+    pub(crate) fn order_anew(
+        self: Arc<Self>,
+        shared: Arc<Shared>,
+        destination: DestinationId,
+        order: Order,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.order(&shared, &destination, order).await })
+    }
+
+    /// The lane of a destination is about to close; the next order opens another.
+    pub(crate) async fn forget(&self, destination: &DestinationId) {
+        self.lanes.lock().await.remove(destination);
     }
 }

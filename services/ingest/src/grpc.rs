@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use futures::{Stream, StreamExt as _};
-use runtime::trace::TraceContext;
+use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, Streaming};
 use wire::{
     api::{
@@ -23,10 +23,11 @@ const IN_FLIGHT: usize = 512;
 struct Door {
     publisher: Publisher,
     max_event: usize,
+    drain: Drain,
 }
 
-pub(crate) fn service(publisher: Publisher, max_event: usize) -> IngestServiceServer<impl IngestService> {
-    IngestServiceServer::new(Door { publisher, max_event })
+pub(crate) fn service(publisher: Publisher, max_event: usize, drain: Drain) -> IngestServiceServer<impl IngestService> {
+    IngestServiceServer::new(Door { publisher, max_event, drain })
 }
 
 type Results = Pin<Box<dyn Stream<Item = Result<PublishLeadsResult, Status>> + Send>>;
@@ -50,7 +51,10 @@ impl IngestService for Door {
     ) -> Result<Response<Results>, Status> {
         let caller = TraceContext::of_request(request.metadata().as_ref());
         let (publisher, max_event) = (self.publisher.clone(), self.max_event);
-        let numbered = futures::stream::iter(0..).zip(request.into_inner());
+        // What was taken before the end is answered; what was not, the publisher sends again.
+        let drain = self.drain.clone();
+        let taken = request.into_inner().take_until(async move { drain.stopping().await });
+        let numbered = futures::stream::iter(0..).zip(taken);
         let results = numbered.map(move |(index, request)| {
             let (publisher, caller) = (publisher.clone(), caller.clone());
             async move {

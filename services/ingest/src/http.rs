@@ -90,16 +90,14 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
 async fn one(publisher: &Publisher, publish: Publish, caller: Option<&TraceContext>) -> Response {
     let event = match publisher.check(publish).await {
         Ok(event) => event,
+        Err(error @ PublishError::Unavailable(_)) => return unavailable(json!({"error": shown_error(&error)})),
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
     let event_id = event.event_id.clone();
     match publisher.store(event, caller).await {
         Ok(published) => (StatusCode::ACCEPTED, Json(shown(&published))).into_response(),
         // With the id that it would have had, a publisher who named none can repeat the call too.
-        Err(error) => {
-            let answer = json!({"error": shown_error(&error), "event_id": event_id.as_str()});
-            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], Json(answer)).into_response()
-        }
+        Err(error) => unavailable(json!({"error": shown_error(&error), "event_id": event_id.as_str()})),
     }
 }
 
@@ -111,6 +109,9 @@ async fn many(
 ) -> Response {
     let checks = events.into_iter().map(async |event| publisher.check(event?).await);
     let checked: Vec<Result<LeadEvent, PublishError>> = join_all(checks).await;
+    if let Some(error) = checked.iter().find_map(|event| event.as_ref().err().filter(|e| e.field().is_none())) {
+        return unavailable(json!({"error": shown_error(error)}));
+    }
     if checked.iter().any(Result::is_err) {
         let wrong = checked.iter().enumerate().filter_map(|(index, event)| {
             let mut error = shown_error(event.as_ref().err()?);
@@ -132,12 +133,8 @@ async fn many(
         Ok(published) => shown(published),
         Err((event_id, error)) => json!({"error": shown_error(error), "event_id": event_id.as_str()}),
     });
-    let answer = Json(json!({"results": shown.collect::<Vec<_>>()}));
-    if complete {
-        (StatusCode::ACCEPTED, answer).into_response()
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], answer).into_response()
-    }
+    let answer = json!({"results": shown.collect::<Vec<_>>()});
+    if complete { (StatusCode::ACCEPTED, Json(answer)).into_response() } else { unavailable(answer) }
 }
 
 fn shown(published: &Published) -> Value {
@@ -153,6 +150,10 @@ fn shown_error(error: &PublishError) -> Value {
         Some(field) => json!({"field": field, "message": error.to_string()}),
         None => json!({"message": error.to_string()}),
     }
+}
+
+fn unavailable(answer: Value) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], Json(answer)).into_response()
 }
 
 fn refused(status: StatusCode, error: &PublishError) -> Response {

@@ -37,5 +37,5 @@ pub async fn start(options: &Options, platform: &Platform, journal: &Journal) ->
     latch.ready();
     Ok(Service::new("ingest")
         .with_http(http::routes(publisher.clone(), max_event, max_request))
-        .with_grpc(grpc::service(publisher, max_event)))
+        .with_grpc(grpc::service(publisher, max_event, platform.drain.clone())))
 }

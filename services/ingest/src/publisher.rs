@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{EventId, LeadEvent, LeadId, Registry};
+use domain::{EventId, LeadEvent, LeadId, LeadSequence, Registry};
 use jiff::Timestamp;
-use journal::{Journal, JournalError, RegistryView, StreamName};
+use journal::{Appended, Journal, JournalError, RegistryView, StreamName};
 use runtime::{crash, trace::TraceContext};
+use tokio::{sync::Mutex, time::Instant};
 use tracing::{Instrument as _, info_span};
 use uuid::Uuid;
 use wire::publish::{Publish, PublishError};
@@ -13,11 +14,16 @@ use wire::publish::{Publish, PublishError};
 /// How long a call waits for the news of an account or interface that this process does not know yet.
 const NEWS_DEADLINE: Duration = Duration::from_secs(1);
 
+/// How long an answer to the same question may be used again; a change takes longer to get here.
+const NEWS_AGE: Duration = Duration::from_millis(2);
+
 /// Stores lead events. Clones share the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Publisher {
     journal: Journal,
     registry: RegistryView,
+    /// When was asked how far the registry goes, and the answer.
+    asked: Arc<Mutex<Option<(Instant, u64)>>>,
 }
 
 /// An event that is stored.
@@ -30,14 +36,14 @@ pub(crate) struct Published {
 
 impl Publisher {
     pub(crate) fn new(journal: Journal, registry: RegistryView) -> Self {
-        Self { journal, registry }
+        Self { journal, registry, asked: Arc::default() }
     }
 
     /// Checks that account and interface exist; the event to store. Nothing is stored yet.
     pub(crate) async fn check(&self, publish: Publish) -> Result<LeadEvent, PublishError> {
         let mut registry = self.registry.snapshot();
         if known(&registry, &publish).is_err() {
-            registry = self.with_latest_news(registry).await;
+            registry = self.with_latest_news(registry).await?;
         }
         known(&registry, &publish)?;
         let now = Timestamp::now();
@@ -71,24 +77,42 @@ impl Publisher {
         let appended = self.journal.append_lead(&event, &trace).instrument(span).await;
         crash::point("after a lead is stored");
         match appended {
-            Ok(appended) => Ok(Published { event_id: event.event_id, lead: event.lead, duplicate: appended.duplicate }),
+            Ok(Appended { duplicate: false, .. }) => {
+                Ok(Published { event_id: event.event_id, lead: event.lead, duplicate: false })
+            }
+            Ok(Appended { sequence, duplicate: true }) => {
+                // The answer is that of the first call, whatever this one says about the lead.
+                let first = self.journal.lead_at(LeadSequence(sequence)).await.ok().flatten();
+                let lead =
+                    first.filter(|first| first.event_id == event.event_id).map_or(event.lead, |first| first.lead);
+                Ok(Published { event_id: event.event_id, lead, duplicate: true })
+            }
             Err(error) => Err(not_stored(&error)),
         }
     }
 
     /// A change that was just made through another process may not be known here: asks how far the registry goes, and
-    /// waits until it is known.
-    async fn with_latest_news(&self, known: Arc<Registry>) -> Arc<Registry> {
-        match self.journal.last_sequence(StreamName::Registry).await {
-            Ok(latest) if latest > known.sequence() => {
-                self.registry.at_least(latest, NEWS_DEADLINE).await.unwrap_or(known)
+    /// waits until it is known. If that cannot be found out, nobody can say that the publisher is wrong.
+    async fn with_latest_news(&self, known: Arc<Registry>) -> Result<Arc<Registry>, PublishError> {
+        let unknown = |why: String| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
+        // Those who ask at once share one answer.
+        let mut asked = self.asked.lock().await;
+        let latest = match *asked {
+            Some((at, latest)) if at.elapsed() < NEWS_AGE => latest,
+            _ => {
+                let at = Instant::now();
+                let latest = self.journal.last_sequence(StreamName::Registry).await;
+                let latest = latest.map_err(|e| unknown(e.to_string()))?;
+                *asked = Some((at, latest));
+                latest
             }
-            Ok(_) => known,
-            Err(error) => {
-                tracing::debug!(error = error.chain(), "cannot ask for the latest configuration");
-                known
-            }
+        };
+        drop(asked);
+        if latest <= known.sequence() {
+            return Ok(known);
         }
+        let news = self.registry.at_least(latest, NEWS_DEADLINE).await;
+        news.ok_or_else(|| unknown("this process is behind".to_owned()))
     }
 }
 

@@ -82,7 +82,7 @@ impl Broker {
         std::thread::Builder::new().name("broker".into()).spawn(move || {
             if let Err(error) = watch(&command, &watched, &started) {
                 tracing::error!(error = format!("{error:#}"), "the broker is given up; stopping");
-                drain.stop();
+                drain.fail();
             }
             let _ = ended.send(());
         })?;

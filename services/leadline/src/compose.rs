@@ -47,7 +47,7 @@ pub(crate) async fn announce(name: &str, addresses: Addresses, platform: &Platfo
 /// Waits for the order to stop, and then for what is in flight.
 pub(crate) async fn finish(platform: &Platform, listeners: &Listeners) -> ExitCode {
     if platform.drain.finished(listeners.drain_deadline).await {
-        return ExitCode::SUCCESS;
+        return if platform.drain.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     let deadline = listeners.drain_deadline;
     tracing::error!(?deadline, "not everything in flight was finished in time; it is done again after the next start");

@@ -9,6 +9,7 @@
 mod letter;
 mod notifier;
 mod post;
+mod telling;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,7 @@ pub async fn start(options: &Options, platform: &Platform, journal: &Journal) ->
         post: post::Post::new(options.smtp_url.as_deref(), options.outbox.as_deref().unwrap_or(Path::new("outbox")))?,
         sender: letter::Sender::new(&options.mail_from, &options.brand)?,
         mail_latch: platform.readiness.latch("mail"),
+        telling: telling::Telling::default(),
     };
     notifier.mail_latch.ready();
     platform.drain.spawn("notifier", notifier.run());

@@ -17,6 +17,7 @@ use tracing::{Instrument as _, info_span};
 use crate::{
     letter::{Letter, Sender},
     post::{Post, PostError},
+    telling::Telling,
 };
 
 /// How many notices are under way at once.
@@ -31,6 +32,7 @@ pub(crate) struct Notifier {
     pub(crate) post: Post,
     pub(crate) sender: Sender,
     pub(crate) mail_latch: Latch,
+    pub(crate) telling: Telling,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +76,11 @@ impl Notifier {
         let notice = called.letter.notice;
         let (span, trace) =
             TraceContext::enter(Some(&message.trace), || info_span!("notify", otel.kind = "consumer", %notice));
-        match self.tell(&message, called, &trace).instrument(span).await {
+        let Some(_telling) = self.telling.begin(notice) else {
+            // It is being told already, and whoever does that acknowledges for both.
+            return;
+        };
+        match message.while_doing(self.tell(&message, called, &trace)).instrument(span).await {
             Ok(()) => message.ack().await,
             Err(trouble) => {
                 let times = u32::try_from(message.delivered.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
@@ -144,21 +150,35 @@ impl Notifier {
         if came_again && self.journal.was_told(&account, letter.notice, message.published_at).await? {
             return Ok(());
         }
-        match self.post.send(&letter).await {
-            Ok(()) => self.mail_latch.ready(),
-            Err(PostError::Refused(reason)) => {
-                // Trying again would be refused again; what the notice is about stays visible without it.
-                tracing::error!(%account, subject = letter.subject, reason, "the mail server refuses a notice for good");
-                return Ok(());
-            }
-            Err(error) => {
-                self.mail_latch.not_ready(error.to_string());
-                return Err(error.into());
-            }
+        for recipient in &letter.recipients {
+            self.send(&account, &letter, recipient).await?;
         }
         crash::point("after a mail is sent");
         self.journal.append_notice(&record(&letter), trace).await?;
         crash::point("after a notice is stored");
+        Ok(())
+    }
+}
+
+impl Notifier {
+    /// Each recipient gets a mail of his own: an address that is refused keeps it from nobody else.
+    async fn send(&self, account: &AccountId, letter: &Letter, recipient: &str) -> Result<(), PostError> {
+        if self.telling.was_sent(letter.notice, recipient) {
+            return Ok(());
+        }
+        match self.post.send(letter, recipient).await {
+            Ok(()) => self.mail_latch.ready(),
+            Err(PostError::Refused(reason)) => {
+                // Trying again would be refused again; what the notice is about stays visible without it.
+                let subject = &letter.subject;
+                tracing::error!(%account, subject, recipient, reason, "the mail server refuses a notice for good");
+            }
+            Err(error) => {
+                self.mail_latch.not_ready(error.to_string());
+                return Err(error);
+            }
+        }
+        self.telling.remember(letter.notice, recipient);
         Ok(())
     }
 }

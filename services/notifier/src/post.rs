@@ -60,21 +60,33 @@ impl Post {
     }
 
     /// Returns once the mail server has taken the mail, or the file is written.
-    pub(crate) async fn send(&self, letter: &Letter) -> Result<(), PostError> {
-        let mail = letter.mail()?;
+    pub(crate) async fn send(&self, letter: &Letter, recipient: &str) -> Result<(), PostError> {
+        let mail = letter.mail_to(recipient)?;
         match self {
-            Self::Smtp(transport) => transport.send(mail).await.map(drop).map_err(|error| {
-                if error.is_permanent() { PostError::Refused(error.to_string()) } else { PostError::Later(error) }
-            }),
-            Self::Outbox(folder) => write(folder, letter, &mail.formatted())
+            Self::Smtp(transport) => transport.send(mail).await.map(drop).map_err(judge),
+            Self::Outbox(folder) => write(folder, letter, recipient, &mail.formatted())
                 .map_err(|source| PostError::Outbox { folder: folder.display().to_string(), source }),
         }
     }
 }
 
-/// The file is named after the notice: written twice, it is one.
-fn write(folder: &Path, letter: &Letter, mail: &[u8]) -> io::Result<()> {
-    let unfinished = folder.join(format!(".{}.part", letter.notice));
+/// Whether a mail that was not taken may be taken later. What the server says about *us* is for the operator to put
+/// right, and the mail waits meanwhile.
+fn judge(error: smtp::Error) -> PostError {
+    const ABOUT_US: [u16; 3] = [530, 534, 535];
+    let about_us = error.status().is_some_and(|code| ABOUT_US.contains(&u16::from(code)));
+    if (error.is_permanent() && !about_us) || error.is_client() {
+        PostError::Refused(error.to_string())
+    } else {
+        PostError::Later(error)
+    }
+}
+
+/// The file is named after the notice and whom it is for: written twice, it is one.
+fn write(folder: &Path, letter: &Letter, recipient: &str, mail: &[u8]) -> io::Result<()> {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || "@.-_+".contains(c) { c } else { '_' };
+    let name: String = format!("{}-{recipient}", letter.notice).chars().map(safe).collect();
+    let unfinished = folder.join(format!(".{name}.part"));
     fs::write(&unfinished, mail)?;
-    fs::rename(unfinished, folder.join(format!("{}.eml", letter.notice)))
+    fs::rename(unfinished, folder.join(format!("{name}.eml")))
 }

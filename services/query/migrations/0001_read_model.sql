@@ -71,7 +71,9 @@ CREATE INDEX deliveries_by_time ON deliveries (requested_at, delivery);
 CREATE INDEX deliveries_by_account ON deliveries (account, requested_at, delivery);
 CREATE INDEX deliveries_by_destination ON deliveries (destination, requested_at, delivery);
 CREATE INDEX deliveries_by_status ON deliveries (status, requested_at, delivery);
-CREATE INDEX deliveries_by_lead ON deliveries (account, lead, status);
+CREATE INDEX deliveries_by_lead ON deliveries (lead, requested_at, delivery);
+CREATE INDEX deliveries_by_event ON deliveries (event_id, requested_at, delivery);
+CREATE INDEX deliveries_of_accounts_by_status ON deliveries (account, status, lead);
 
 CREATE TABLE attempts (
     attempt    TEXT   NOT NULL PRIMARY KEY,

@@ -9,8 +9,9 @@ use domain::{
     ids::IdError,
 };
 use jiff::Timestamp;
-use journal::{Journal, RegistryView};
+use journal::{Journal, JournalError, RegistryView, StreamName};
 use runtime::trace::TraceContext;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, info_span};
 use wire::{
@@ -21,15 +22,16 @@ use wire::{
 };
 
 use crate::{
-    actor, failed,
+    LONGEST_ACTOR, actor, failed,
     page::{Page, Place},
-    projector::Progress,
     store::{
         Store,
         deliveries::{AttemptRow, DeliveryFilter},
     },
 };
 
+/// How often the read model is looked at meanwhile.
+const SHOWN_POLL: Duration = Duration::from_millis(10);
 /// How long the answer to a retry waits until the read model shows it; then it comes all the same.
 const SHOWN_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -37,19 +39,40 @@ struct DeliveryService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    progress: Progress,
 }
 
 pub(crate) fn service(
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    progress: Progress,
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
-    DeliveryServiceServer::new(DeliveryService { journal, store, registry, progress })
+    DeliveryServiceServer::new(DeliveryService { journal, store, registry })
 }
 
 impl DeliveryService {
+    /// Waits until the read model shows the facts of DELIVERIES up to this one; whether it does in time. Whichever
+    /// process projects them, the database knows.
+    async fn shows(&self, sequence: u64) -> Result<bool, Status> {
+        let give_up = Instant::now() + SHOWN_DEADLINE;
+        while self.store.checkpoint(StreamName::Deliveries).await.map_err(failed)? < sequence {
+            if Instant::now() >= give_up {
+                return Ok(false);
+            }
+            tokio::time::sleep(SHOWN_POLL).await;
+        }
+        Ok(true)
+    }
+
+    /// A decision about a delivery needs what is recorded by now, not what was shown before a rebuild or a pause.
+    async fn wait_for_now(&self) -> Result<(), Status> {
+        let unknown = |e: JournalError| Status::unavailable(format!("cannot find out what is recorded: {e}"));
+        let now = self.journal.last_sequence(StreamName::Deliveries).await.map_err(unknown)?;
+        match self.shows(now).await? {
+            true => Ok(()),
+            false => Err(Status::unavailable("the read model is behind; ask again")),
+        }
+    }
+
     async fn find(&self, id: DeliveryId) -> Result<Delivery, Status> {
         let found = self.store.delivery(id).await.map_err(failed)?;
         found.ok_or_else(|| Status::not_found(format!("there is no delivery {id}")))
@@ -91,9 +114,13 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let caller = TraceContext::of_request(request.metadata().as_ref());
         let by = match request.get_ref().requested_by.as_str() {
             "" => actor(&request),
+            given if given.chars().count() > LONGEST_ACTOR || given.chars().any(char::is_control) => {
+                return Err(invalid("requested_by", format!("is not one line of at most {LONGEST_ACTOR} characters")));
+            }
             given => given.to_owned(),
         };
         let id = delivery_id(&request.get_ref().delivery_id)?;
+        self.wait_for_now().await?;
         let delivery = self.find(id).await?;
         let subject = subject(&delivery, &self.registry.snapshot());
         let fact = request_retry(&delivery, subject, Timestamp::now(), by).map_err(retry_refusal)?;
@@ -101,13 +128,15 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let appended = self.journal.append_delivery(&fact, &trace).instrument(span).await;
         let appended = appended.map_err(|error| {
             tracing::warn!(error = error.chain(), "a retry was not stored; its caller was told so");
-            Status::unavailable(format!("the retry was not stored: {error}"))
+            Status::unavailable(format!(
+                "whether the retry was stored is not known: {error}; ask again, it is stored once"
+            ))
         })?;
         if appended.duplicate {
             // Somebody else asked first, and the read model did not show it yet.
             return Err(retry_refusal(RetryRefusal::NotFailed(DeliveryStatus::Pending)));
         }
-        self.progress.reaches(appended.sequence, SHOWN_DEADLINE).await;
+        self.shows(appended.sequence).await?;
         let delivery = self.find(id).await?;
         let shown = shown(&delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))

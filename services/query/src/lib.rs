@@ -56,12 +56,12 @@ pub async fn start(
     let latch = platform.readiness.latch("query");
     let store = options.store().await?;
     let registry = RegistryView::follow(journal, platform).await?;
-    let progress = projector::start(journal, &store, platform);
+    projector::start(journal, &store, platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
     latch.ready();
     Ok(Service::new("query")
         .with_grpc(registry_service::service(journal.clone(), registry.clone(), key, rules))
-        .with_grpc(delivery_service::service(journal.clone(), store.clone(), registry, progress))
+        .with_grpc(delivery_service::service(journal.clone(), store.clone(), registry))
         .with_grpc(lead_service::service(store)))
 }
 

@@ -20,11 +20,16 @@ pub(crate) trait Projected: Logged {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
+/// The facts of a batch that can be read, with their places.
+fn readable<T>(batch: &[Entry<T>]) -> impl Iterator<Item = (u64, &T)> {
+    batch.iter().filter_map(|entry| Some((entry.sequence, entry.value.as_ref()?)))
+}
+
 impl Projected for LeadEvent {
     async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
-        let events: Vec<_> = batch.iter().map(|entry| (entry.sequence, &entry.value)).collect();
+        let events: Vec<_> = readable(batch).collect();
         leads::add_events(transaction, &events).await?;
-        log::add(transaction, batch.iter().map(|entry| received(&entry.value)).collect()).await
+        log::add(transaction, readable(batch).map(|(_, event)| received(event)).collect()).await
     }
 }
 
@@ -44,7 +49,7 @@ fn received(event: &LeadEvent) -> LogEntry {
 
 impl Projected for NoticeFact {
     async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
-        log::add(transaction, batch.iter().filter_map(|entry| told(&entry.value)).collect()).await
+        log::add(transaction, readable(batch).filter_map(|(_, fact)| told(fact)).collect()).await
     }
 }
 
@@ -66,28 +71,28 @@ fn told(fact: &NoticeFact) -> Option<LogEntry> {
 
 impl Projected for DeliveryFact {
     async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
-        let ids: HashSet<DeliveryId> = batch.iter().map(|entry| entry.value.reference().delivery).collect();
+        let ids: HashSet<DeliveryId> = readable(batch).map(|(_, fact)| fact.reference().delivery).collect();
         let ids: Vec<_> = ids.into_iter().collect();
         let mut states = deliveries::load(transaction, &ids).await?;
-        for entry in batch {
-            fold(&mut states, entry);
+        for (sequence, fact) in readable(batch) {
+            fold(&mut states, sequence, fact);
         }
         deliveries::save(transaction, states.values()).await?;
-        let attempts: Vec<_> = batch.iter().filter_map(|entry| attempted(&entry.value)).collect();
+        let attempts: Vec<_> = readable(batch).filter_map(|(_, fact)| attempted(fact)).collect();
         deliveries::add_attempts(transaction, &attempts).await?;
-        log::add(transaction, batch.iter().filter_map(|entry| happened(&entry.value)).collect()).await
+        log::add(transaction, readable(batch).filter_map(|(_, fact)| happened(fact)).collect()).await
     }
 }
 
-fn fold(states: &mut HashMap<DeliveryId, Delivery>, entry: &Entry<DeliveryFact>) {
-    let id = entry.value.reference().delivery;
+fn fold(states: &mut HashMap<DeliveryId, Delivery>, sequence: u64, fact: &DeliveryFact) {
+    let id = fact.reference().delivery;
     let before = states.get(&id).cloned();
-    match Delivery::evolve(before, &entry.value) {
+    match Delivery::evolve(before, fact) {
         Ok(after) => {
             states.insert(id, after);
         }
         Err(illegal) => {
-            tracing::error!(sequence = entry.sequence, error = %illegal, "a fact of DELIVERIES is passed over");
+            tracing::error!(sequence, error = %illegal, "a fact of DELIVERIES is passed over");
         }
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use domain::{DeliveryFact, LeadEvent, NoticeFact};
 use journal::{Entry, Journal};
 use runtime::{Latch, Platform, crash, trace::TraceContext};
-use tokio::sync::watch;
 use tracing::info_span;
 
 use crate::{
@@ -18,46 +17,25 @@ use crate::{
 
 /// The most facts in one transaction.
 const BATCH: usize = 1_000;
+/// How often an idle projector looks whether the read model is still where it left it.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// The pause after the database failed, or another process projected.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How far the projection of a stream has come in this process.
-#[derive(Debug, Clone)]
-pub(crate) struct Progress {
-    deliveries: watch::Receiver<u64>,
-}
-
-impl Progress {
-    /// Waits until the facts of DELIVERIES up to this one are in the read model; whether they are in time.
-    pub(crate) async fn reaches(&self, sequence: u64, within: Duration) -> bool {
-        let mut deliveries = self.deliveries.clone();
-        let reached = deliveries.wait_for(|projected| *projected >= sequence);
-        tokio::time::timeout(within, reached).await.is_ok_and(|reached| reached.is_ok())
-    }
-}
-
 /// Starts projecting.
-pub(crate) fn start(journal: &Journal, store: &Store, platform: &Platform) -> Progress {
-    let (publish, deliveries) = watch::channel(0);
-    spawn::<LeadEvent>("leads projector", journal, store, platform, watch::channel(0).0);
-    spawn::<NoticeFact>("notices projector", journal, store, platform, watch::channel(0).0);
-    spawn::<DeliveryFact>("deliveries projector", journal, store, platform, publish);
-    Progress { deliveries }
+pub(crate) fn start(journal: &Journal, store: &Store, platform: &Platform) {
+    spawn::<LeadEvent>("leads projector", journal, store, platform);
+    spawn::<NoticeFact>("notices projector", journal, store, platform);
+    spawn::<DeliveryFact>("deliveries projector", journal, store, platform);
 }
 
-fn spawn<T: Projected>(
-    name: &'static str,
-    journal: &Journal,
-    store: &Store,
-    platform: &Platform,
-    progress: watch::Sender<u64>,
-) {
+fn spawn<T: Projected>(name: &'static str, journal: &Journal, store: &Store, platform: &Platform) {
     let latch = platform.readiness.latch(name);
     latch.ready();
     let (journal, store, drain) = (journal.clone(), store.clone(), platform.drain.clone());
     platform.drain.spawn(name, async move {
         while !drain.is_stopping() {
-            if let Err(error) = follow::<T>(&journal, &store, &latch, &progress).await {
+            if let Err(error) = follow::<T>(&journal, &store, &latch).await {
                 let why = describe(&error);
                 tracing::warn!(stream = T::STREAM.as_str(), error = why, "the read model stands still; trying again");
                 latch.not_ready(why);
@@ -78,18 +56,15 @@ fn describe(error: &StoreError) -> String {
 }
 
 /// Follows a stream from its checkpoint on; returns when the drain begins or the checkpoint was moved by others.
-async fn follow<T: Projected>(
-    journal: &Journal,
-    store: &Store,
-    latch: &Latch,
-    progress: &watch::Sender<u64>,
-) -> Result<(), StoreError> {
+async fn follow<T: Projected>(journal: &Journal, store: &Store, latch: &Latch) -> Result<(), StoreError> {
     let mut at = store.checkpoint(T::STREAM).await?;
-    progress.send_replace(at);
     latch.ready();
     let mut facts = journal.replay::<T>(at + 1);
     loop {
-        let batch = facts.next_batch(BATCH).await;
+        let Ok(batch) = tokio::time::timeout(LOOK_AGAIN, facts.next_batch(BATCH)).await else {
+            // Nothing new; but somebody may have wiped the read model meanwhile.
+            if store.checkpoint(T::STREAM).await? == at { continue } else { return Ok(()) }
+        };
         let Some(last) = batch.last() else { return Ok(()) };
         let to = last.sequence;
         if !write(store, at, to, &batch).await? {
@@ -97,7 +72,6 @@ async fn follow<T: Projected>(
             return Ok(());
         }
         at = to;
-        progress.send_replace(at);
     }
 }
 

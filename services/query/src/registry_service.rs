@@ -68,7 +68,12 @@ impl RegistryService {
         let sequence =
             self.journal.append_registry(&fact, decision.expected_version).await.map_err(|e| not_stored(&e))?;
         let known = self.registry.at_least(sequence, KNOWN_DEADLINE).await;
-        known.ok_or_else(|| Status::unavailable("the change is stored, but not known here yet; read it again"))
+        Ok(known.unwrap_or_else(|| {
+            // It is stored. Whoever was told otherwise would do it again.
+            let mut ahead = Registry::clone(&snapshot);
+            ahead.apply(sequence, &fact);
+            Arc::new(ahead)
+        }))
     }
 
     /// A destination from the API, its credentials sealed and its templates read.
@@ -97,8 +102,10 @@ fn not_stored(error: &JournalError) -> Status {
     match error {
         JournalError::LostRace => Status::aborted(error.to_string()),
         _ => {
-            tracing::warn!(error = error.chain(), "a change was not stored; its caller was told so");
-            Status::unavailable(format!("the change was not stored: {error}"))
+            tracing::warn!(error = error.chain(), "whether a change was stored is not known; its caller was told so");
+            Status::unavailable(format!(
+                "whether the change was stored is not known: {error}; list before you repeat it"
+            ))
         }
     }
 }

@@ -35,6 +35,8 @@ pub enum Effect {
         destination: DestinationId,
         /// The delivery.
         delivery: DeliveryId,
+        /// Its round.
+        round: u32,
     },
     /// Switch the destination off, unless it is off already.
     Deactivate {
@@ -106,6 +108,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
                 round: work.round,
                 progress,
                 holds: 0,
+                redelivered: false,
                 requested_at: work.requested_at,
                 first_failed_at: work.first_failed_at.or(Some(ended_at)),
             };
@@ -119,9 +122,9 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         let why = Deactivation { at: ended_at, cause, first_failed_at };
         effects.push(Effect::Deactivate { account, destination, why });
     }
-    if execution.redelivered && !matches!(verdict, Verdict::RetryAt(_)) {
+    if (execution.redelivered || work.redelivered) && !matches!(verdict, Verdict::RetryAt(_)) {
         let destination = reference.destination.clone();
-        effects.push(Effect::CancelTimer { destination, delivery: reference.delivery });
+        effects.push(Effect::CancelTimer { destination, delivery: reference.delivery, round: work.round });
     }
     effects.push(Effect::Append(DeliveryFact::Attempted(DeliveryAttempted {
         reference: Arc::clone(reference),

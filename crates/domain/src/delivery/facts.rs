@@ -276,6 +276,8 @@ pub struct Work {
     pub progress: Progress,
     /// How often the delivery was held since its last attempt.
     pub holds: u32,
+    /// It was handed out before, when it was parked: an earlier execution may have left a timer.
+    pub redelivered: bool,
     /// When this round was requested.
     pub requested_at: Timestamp,
     /// When the first attempt of this round failed, if one did.
@@ -296,6 +298,7 @@ impl Work {
             round,
             progress: Progress::default(),
             holds: 0,
+            redelivered: false,
             requested_at,
             first_failed_at: None,
         })

@@ -104,6 +104,11 @@ impl Registry {
         }
     }
 
+    /// Notes that REGISTRY holds something at `sequence` that cannot be read.
+    pub fn pass_over(&mut self, sequence: u64) {
+        self.sequence = self.sequence.max(sequence);
+    }
+
     fn put_account(&mut self, account: &Account) {
         let fresh = || {
             Arc::new(AccountEntry {

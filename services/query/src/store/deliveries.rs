@@ -144,8 +144,7 @@ impl Store {
             }
         }
         if let Some(after) = &page.after {
-            let place = [after.at.into(), after.at.into(), after.id.as_str().into()];
-            select.push(" AND (requested_at < ? OR (requested_at = ? AND delivery < ?))", place);
+            select.push(" AND (requested_at, delivery) < (?, ?)", [after.at.into(), after.id.as_str().into()]);
         }
         select.push(" ORDER BY requested_at DESC, delivery DESC LIMIT ?", [page.limit().into()]);
         select.query().fetch_all(&self.pool).await?.iter().map(from_row).collect()

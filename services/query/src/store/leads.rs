@@ -31,8 +31,9 @@ const SELECT: &str = "SELECT l.account, l.lead, l.interface, l.client, l.created
         ORDER BY d.last_started_at DESC, d.delivery DESC LIMIT 1), '') AS response \
     FROM leads l WHERE l.account = ";
 
-const FAILED: &str =
-    "EXISTS (SELECT 1 FROM deliveries d WHERE d.account = l.account AND d.lead = l.lead AND d.status = 'failed')";
+/// Failed deliveries are few: found by their status, not lead by lead.
+const FAILED: &str = "l.lead IN (SELECT d.lead FROM deliveries d WHERE d.account = ? AND d.status = 'failed')";
+const NOT_FAILED: &str = "l.lead NOT IN (SELECT d.lead FROM deliveries d WHERE d.account = ? AND d.status = 'failed')";
 
 /// A lead as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,8 +135,8 @@ impl Store {
             select.push(" AND l.interface = ?", [interface.as_str().into()]);
         }
         match filter.failed {
-            Some(true) => select.push(&format!(" AND {FAILED}"), []),
-            Some(false) => select.push(&format!(" AND NOT {FAILED}"), []),
+            Some(true) => select.push(&format!(" AND {FAILED}"), [filter.account.as_str().into()]),
+            Some(false) => select.push(&format!(" AND {NOT_FAILED}"), [filter.account.as_str().into()]),
             None => &mut select,
         };
         let times = [(" AND l.created_at >= ?", filter.created_from), (" AND l.created_at < ?", filter.created_before)];
@@ -145,8 +146,7 @@ impl Store {
             }
         }
         if let Some(after) = &page.after {
-            let place = [after.at.into(), after.at.into(), after.id.as_str().into()];
-            select.push(" AND (l.created_at < ? OR (l.created_at = ? AND l.lead < ?))", place);
+            select.push(" AND (l.created_at, l.lead) < (?, ?)", [after.at.into(), after.id.as_str().into()]);
         }
         select.push(" ORDER BY l.created_at DESC, l.lead DESC LIMIT ?", [page.limit().into()]);
         select.query().fetch_all(&self.pool).await?.iter().map(from_row).collect()

@@ -53,8 +53,7 @@ impl Store {
         let mut select = Statement::new(format!("SELECT {} FROM lead_log", COLUMNS.join(", ")));
         select.push(" WHERE account = ? AND lead = ?", [account.as_str().into(), lead.as_str().into()]);
         if let Some(after) = &page.after {
-            let place = [after.at.into(), after.at.into(), after.id.as_str().into()];
-            select.push(" AND (at > ? OR (at = ? AND fact > ?))", place);
+            select.push(" AND (at, fact) > (?, ?)", [after.at.into(), after.id.as_str().into()]);
         }
         select.push(" ORDER BY at, fact LIMIT ?", [page.limit().into()]);
         let rows = select.query().fetch_all(&self.pool).await?;

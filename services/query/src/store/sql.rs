@@ -18,13 +18,14 @@ pub(super) enum Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        text.to_owned().into()
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        // PostgreSQL's TEXT takes every character but this one.
+        Self::Text(if text.contains('\0') { text.replace('\0', "") } else { text })
     }
 }
 

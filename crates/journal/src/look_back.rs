@@ -1,0 +1,91 @@
+//! Looking back: what was recorded since a message was first handed out. For the rare case that it came again.
+
+use std::collections::HashSet;
+
+use async_nats::{
+    datetime,
+    jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+};
+use domain::{AccountId, DeliveryFact, DeliveryId, DestinationId, NoticeFact, NoticeId};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use crate::{ANSWER_DEADLINE, Journal, JournalError, Logged, subjects};
+
+const ASKED: &str = "tell what was recorded";
+/// How many facts are read at once.
+const FETCH: usize = 500;
+
+impl Journal {
+    /// Whether this notice was sent, at `since` or later.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn was_told(
+        &self,
+        account: &AccountId,
+        notice: NoticeId,
+        since: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let sent = self.recorded::<NoticeFact>(subjects::notices_of(account), since).await?;
+        Ok(sent.iter().any(|sent| sent.notice() == notice))
+    }
+
+    /// The attempts that ended at a destination since then: delivery, round and number of each.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn attempted(
+        &self,
+        account: &AccountId,
+        destination: &DestinationId,
+        since: Timestamp,
+    ) -> Result<HashSet<(DeliveryId, u32, u32)>, JournalError> {
+        let facts = self.recorded::<DeliveryFact>(subjects::log_of(account, destination), since).await?;
+        let ended = facts.iter().filter_map(|fact| match fact {
+            DeliveryFact::Attempted(f) => Some((f.reference.delivery, f.round, f.attempt)),
+            _ => None,
+        });
+        Ok(ended.collect())
+    }
+
+    /// Every fact of a subject since then.
+    async fn recorded<T: Logged>(&self, filter_subject: String, since: Timestamp) -> Result<Vec<T>, JournalError> {
+        let unavailable = |e: async_nats::Error| JournalError::unavailable(ASKED, e);
+        let start_time = datetime::from_nanos(since.as_nanosecond()).map_err(unavailable)?;
+        let config = pull::Config {
+            filter_subject,
+            deliver_policy: DeliverPolicy::ByStartTime { start_time },
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            num_replicas: 1,
+            inactive_threshold: ANSWER_DEADLINE,
+            ..pull::Config::default()
+        };
+        let consumer: PullConsumer = self
+            .context()
+            .create_consumer_on_stream(config, T::STREAM.as_str())
+            .await
+            .map_err(|e| unavailable(e.into()))?;
+        let mut facts = vec![];
+        loop {
+            // A batch that a lost connection has swallowed would be waited for without end.
+            let batch = timeout(ANSWER_DEADLINE, fetch(&consumer)).await.map_err(|e| unavailable(e.into()))?;
+            let batch = batch.map_err(unavailable)?;
+            if batch.is_empty() {
+                return Ok(facts);
+            }
+            facts.extend(batch.into_iter().filter_map(|message| T::decode(message.payload.clone()).ok()));
+        }
+    }
+}
+
+async fn fetch(consumer: &PullConsumer) -> Result<Vec<async_nats::jetstream::Message>, async_nats::Error> {
+    let mut batch = consumer.fetch().max_messages(FETCH).messages().await?;
+    let mut messages = vec![];
+    while let Some(message) = batch.next().await {
+        messages.push(message?);
+    }
+    Ok(messages)
+}

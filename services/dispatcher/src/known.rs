@@ -1,0 +1,85 @@
+//! What this process knows about attempts: which are under way, and which were made lately. A timer that fired twice, or
+//! a message that came again because its acknowledgement was lost, repeats none of them.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use domain::{DeliveryId, DestinationId};
+use jiff::Timestamp;
+use moka::{policy::EvictionPolicy, sync::Cache};
+use tokio::{sync::Mutex, time::Instant};
+
+/// How many attempts are remembered, and for how long.
+const REMEMBERED: u64 = 200_000;
+const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+/// For how many destinations it is remembered how far was looked back.
+const LOOKED_BACK: u64 = 10_000;
+
+/// An attempt: delivery, round and number.
+pub(crate) type Key = (DeliveryId, u32, u32);
+
+/// From which time of the broker on was looked back for a destination, and when that began.
+type LookedBack = Arc<Mutex<Option<(Timestamp, Instant)>>>;
+
+/// What this process knows about attempts.
+#[derive(Debug)]
+pub(crate) struct Known {
+    under_way: SyncMutex<HashSet<Key>>,
+    made: Cache<Key, ()>,
+    looked_back: Cache<DestinationId, LookedBack>,
+}
+
+/// An attempt is under way as long as this lives.
+#[derive(Debug)]
+pub(crate) struct UnderWay<'a> {
+    known: &'a Known,
+    key: Key,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        // The usual policy of the cache keeps what is asked for often; here only what is new matters.
+        let made = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR);
+        let looked_back = Cache::builder().max_capacity(LOOKED_BACK);
+        Self {
+            under_way: SyncMutex::default(),
+            made: made.eviction_policy(EvictionPolicy::lru()).build(),
+            looked_back: looked_back.eviction_policy(EvictionPolicy::lru()).build(),
+        }
+    }
+}
+
+impl Known {
+    /// Begins an attempt, unless it is under way.
+    pub(crate) fn begin(&self, key: Key) -> Option<UnderWay<'_>> {
+        self.under_way().insert(key).then_some(UnderWay { known: self, key })
+    }
+
+    /// Whether an attempt was made lately, as far as this process knows.
+    pub(crate) fn was_made(&self, key: Key) -> bool {
+        self.made.contains_key(&key)
+    }
+
+    /// Notes that an attempt was made.
+    pub(crate) fn remember(&self, key: Key) {
+        self.made.insert(key, ());
+    }
+
+    /// How far was looked back for a destination; whoever looks back holds the lock meanwhile.
+    pub(crate) fn looked_back(&self, destination: &DestinationId) -> LookedBack {
+        self.looked_back.get_with_by_ref(destination, LookedBack::default)
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashSet<Key>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.known.under_way().remove(&self.key);
+    }
+}
