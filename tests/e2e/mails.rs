@@ -3,7 +3,7 @@
 use testkit::{Answer, Receiver, SmtpSink, free_port, wait};
 use wire::api::{self, DeliveryStatus};
 
-use crate::world::{OWNER, SOON, World, some_destination};
+use crate::world::{ACCOUNT, OWNER, SOON, World, some_destination};
 
 async fn a_failure(world: &World, receiver: &Receiver) {
     receiver.answer(Answer::With(422, vec![], "unknown field: phone".into()));
@@ -70,4 +70,27 @@ async fn without_a_mail_server_mails_are_files() {
     let mail = wait::until("a file", SOON, async || world.home.outbox().pop()).await;
     assert_eq!(header(&mail, "Subject"), "Acme Cloud Webhook Error Notice");
     assert_eq!(header(&mail, "To"), OWNER);
+}
+
+#[tokio::test]
+async fn an_address_that_is_refused_keeps_nobody_else_from_being_told() {
+    let smtp = SmtpSink::start().await;
+    let (world, receiver) = (World::start_with(&["--smtp-url", &smtp.url()], &[]).await, Receiver::start().await);
+    let account = api::Account {
+        account_id: ACCOUNT.into(),
+        notification_emails: vec!["gone@acme.example".into(), OWNER.into()],
+        ..api::Account::default()
+    };
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["notification_emails".into()] });
+    let request = api::UpdateAccountRequest { account: Some(account), update_mask };
+    world.registry().update_account(request).await.unwrap();
+    smtp.refuse_next(1, "550 no such user");
+    a_failure(&world, &receiver).await;
+    wait::until_eq("the other mail", SOON, 1, async || smtp.mails().len()).await;
+    assert_eq!(smtp.mails()[0].to, [OWNER]);
+    wait::until("a line in the log", SOON, async || {
+        world.log("e1").await.iter().any(|(entry, _)| entry == "errornotice")
+    })
+    .await;
+    assert_eq!(smtp.mails().len(), 1);
 }

@@ -177,6 +177,9 @@ fn watch(
         }
         tracing::warn!(%status, "the broker died; starting it again");
         std::thread::sleep(RESTART_PAUSE);
+        if running.lock().unwrap_or_else(PoisonError::into_inner).stopping {
+            return Ok(());
+        }
     }
 }
 

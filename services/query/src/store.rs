@@ -87,6 +87,8 @@ impl Store {
 }
 
 fn without_password(url: &str) -> String {
+    // What comes after '?' are settings, and the password may be one of them.
+    let url = url.split('?').next().unwrap_or_default();
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
             let user = url[scheme + 3..at].split(':').next().unwrap_or_default();
@@ -103,6 +105,7 @@ mod tests {
     #[test]
     fn an_error_shows_no_password() {
         assert_eq!(without_password("postgres://me:secret@db/leads"), "postgres://me@db/leads");
-        assert_eq!(without_password("sqlite:/data/leads.db?mode=rwc"), "sqlite:/data/leads.db?mode=rwc");
+        assert_eq!(without_password("postgres://me@db/leads?password=secret"), "postgres://me@db/leads");
+        assert_eq!(without_password("sqlite:/data/leads.db?mode=rwc"), "sqlite:/data/leads.db");
     }
 }
