@@ -11,7 +11,7 @@ use futures::future::join_all;
 use runtime::trace::TraceContext;
 use wire::Record;
 
-use crate::{Journal, JournalError, StreamName, headers, subjects};
+use crate::{Journal, JournalError, StreamName, batch::Batcher, connect::Batchers, headers, subjects};
 
 const ASKED: &str = "store a fact";
 
@@ -55,10 +55,7 @@ impl Journal {
             trace: trace.clone(),
             body: event.encode(),
         };
-        match self.batcher() {
-            Some(batcher) => batcher.append(outgoing).await,
-            None => self.send(&outgoing).await,
-        }
+        self.store(outgoing, |batchers| &batchers.leads).await
     }
 
     /// Stores a fact about a delivery.
@@ -66,7 +63,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append_lead`].
     pub async fn append_delivery(&self, fact: &DeliveryFact, trace: &TraceContext) -> Result<Appended, JournalError> {
-        self.send(&delivery(fact, trace)).await
+        self.store(delivery(fact, trace), |batchers| &batchers.deliveries).await
     }
 
     /// Stores facts about deliveries, all under way at once.
@@ -120,6 +117,18 @@ impl Journal {
         let corrupt =
             |source| JournalError::Corrupt { stream: StreamName::Leads.as_str(), sequence: sequence.0, source };
         found.map(|message| LeadEvent::decode(message.payload).map_err(corrupt)).transpose()
+    }
+
+    /// Stores a message, together with others where that is cheaper.
+    pub(crate) async fn store(
+        &self,
+        outgoing: Outgoing,
+        choose: impl FnOnce(&Batchers) -> &Batcher,
+    ) -> Result<Appended, JournalError> {
+        match self.batchers() {
+            Some(batchers) => choose(batchers).append(outgoing).await,
+            None => self.send(&outgoing).await,
+        }
     }
 
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Appended, JournalError> {

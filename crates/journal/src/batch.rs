@@ -8,7 +8,6 @@ use async_nats::{
     jetstream::{Context, publish::PublishAck},
 };
 use futures::future::join_all;
-use runtime::Drain;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -33,10 +32,11 @@ pub(crate) struct Batcher {
 }
 
 impl Batcher {
-    pub(crate) fn start(context: &Context, drain: &Drain) -> Self {
+    pub(crate) fn start(context: &Context) -> Self {
         let (orders, inbox) = mpsc::channel(WAITING);
-        // It ends when the last journal is dropped, and whoever waits for an append keeps one.
-        drain.spawn_work(run(context.clone(), inbox, drain.clone()));
+        // It ends when the last journal is dropped. The drain does not wait for it, but for those who wait for an append:
+        // what is in flight has to be recorded.
+        tokio::spawn(run(context.clone(), inbox));
         Self { orders }
     }
 
@@ -48,13 +48,9 @@ impl Batcher {
     }
 }
 
-async fn run(context: Context, mut inbox: mpsc::Receiver<Order>, drain: Drain) {
+async fn run(context: Context, mut inbox: mpsc::Receiver<Order>) {
     let mut orders = Vec::with_capacity(LARGEST);
-    loop {
-        tokio::select! {
-            taken = inbox.recv_many(&mut orders, LARGEST) => if taken == 0 { return },
-            () = drain.stopping(), if !inbox.is_closed() => inbox.close(),
-        }
+    while inbox.recv_many(&mut orders, LARGEST).await > 0 {
         store(&context, std::mem::replace(&mut orders, Vec::with_capacity(LARGEST))).await;
     }
 }

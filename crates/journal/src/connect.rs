@@ -32,7 +32,14 @@ pub struct Journal {
 struct Inner {
     context: Context,
     drain: Drain,
-    batcher: Option<Batcher>,
+    batchers: Option<Batchers>,
+}
+
+/// Group commit, for each of the streams that many write to at once: a batch belongs to one stream.
+pub(crate) struct Batchers {
+    pub(crate) leads: Batcher,
+    pub(crate) deliveries: Batcher,
+    pub(crate) parked: Batcher,
 }
 
 impl std::fmt::Debug for Journal {
@@ -59,8 +66,10 @@ impl Journal {
             tokio::time::sleep(CONNECT_PAUSE).await;
         };
         latch.ready();
-        let batcher = (options.nats_flush == Flush::EveryWrite).then(|| Batcher::start(&context, &platform.drain));
-        Ok(Self { inner: Arc::new(Inner { context, drain: platform.drain.clone(), batcher }) })
+        let batcher = || Batcher::start(&context);
+        let batched = options.nats_flush == Flush::EveryWrite;
+        let batchers = batched.then(|| Batchers { leads: batcher(), deliveries: batcher(), parked: batcher() });
+        Ok(Self { inner: Arc::new(Inner { context, drain: platform.drain.clone(), batchers }) })
     }
 
     async fn try_connect(options: &NatsOptions, latch: &Latch, drain: &Drain) -> Result<Context, JournalError> {
@@ -125,8 +134,8 @@ impl Journal {
         &self.inner.drain
     }
 
-    pub(crate) fn batcher(&self) -> Option<&Batcher> {
-        self.inner.batcher.as_ref()
+    pub(crate) fn batchers(&self) -> Option<&Batchers> {
+        self.inner.batchers.as_ref()
     }
 }
 

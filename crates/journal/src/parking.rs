@@ -36,9 +36,8 @@ impl Journal {
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
     pub async fn park(&self, work: &Work, instead_of: String, trace: &TraceContext) -> Result<(), JournalError> {
         let subject = subjects::parked(&work.reference.destination);
-        self.send(&Outgoing { subject, id: Some(instead_of), trace: trace.clone(), body: work.encode() })
-            .await
-            .map(drop)
+        let outgoing = Outgoing { subject, id: Some(instead_of), trace: trace.clone(), body: work.encode() };
+        self.store(outgoing, |batchers| &batchers.parked).await.map(drop)
     }
 
     /// The lanes that have parked work, and how much.
