@@ -38,7 +38,7 @@ pub struct Options {
     #[arg(long, env = "LEADLINE_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     /// How many bytes of recent payloads to keep in memory
-    #[arg(long, env = "LEADLINE_PAYLOAD_CACHE", default_value_t = 16 * 1024 * 1024, value_name = "BYTES")]
+    #[arg(long, env = "LEADLINE_PAYLOAD_CACHE", default_value_t = 8 * 1024 * 1024, value_name = "BYTES")]
     pub payload_cache: u64,
 }
 
