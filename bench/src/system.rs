@@ -66,7 +66,11 @@ impl System {
         let interface =
             api::Interface { account_id: ACCOUNT.into(), interface_id: id.into(), ..api::Interface::default() };
         self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await?;
-        let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: id.into(), algorithm: String::new() };
+        let token = api::CreateTokenRequest {
+            account_id: ACCOUNT.into(),
+            name: id.into(),
+            ..api::CreateTokenRequest::default()
+        };
         let token = self.registry().create_token(token).await?.into_inner().token.context("a token")?;
         let destination = api::Destination {
             account_id: ACCOUNT.into(),
@@ -77,7 +81,10 @@ impl System {
             timeout: Some(duration_to_api(Duration::from_secs(15))),
             ..api::Destination::default()
         };
-        let request = api::CreateDestinationRequest { destination: Some(destination) };
+        let request = api::CreateDestinationRequest {
+            destination: Some(destination),
+            ..api::CreateDestinationRequest::default()
+        };
         self.registry().create_destination(request).await?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    let files = ["events/v1/events", "v1/ingest", "v1/registry", "v1/delivery", "v1/lead"]
+    let files = ["events/v1/events", "v1/ingest", "v1/account", "v1/registry", "v1/delivery", "v1/lead"]
         .map(|name| root.join(format!("leadline/{name}.proto")));
     println!("cargo:rerun-if-changed={}", root.display());
 

@@ -32,7 +32,11 @@ fn signed_by_python(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Str
 #[tokio::test]
 async fn a_lead_arrives_byte_for_byte_and_signed() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
-    let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into(), algorithm: String::new() };
+    let token = api::CreateTokenRequest {
+        account_id: ACCOUNT.into(),
+        name: "crm".into(),
+        ..api::CreateTokenRequest::default()
+    };
     let token = world.registry().create_token(token).await.unwrap().into_inner();
     let token_id = token.token.unwrap().token_id;
     let destination = world

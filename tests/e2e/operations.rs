@@ -160,7 +160,10 @@ async fn the_services_also_run_alone() {
         api::Interface { account_id: ACCOUNT.into(), interface_id: "form".into(), ..api::Interface::default() };
     registry.create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
     let destination = Some(api::Destination { url: receiver.url(), ..some_destination() });
-    registry.create_destination(api::CreateDestinationRequest { destination }).await.unwrap();
+    registry
+        .create_destination(api::CreateDestinationRequest { destination, ..api::CreateDestinationRequest::default() })
+        .await
+        .unwrap();
 
     let url = format!("{}/v1/leads", addresses[0].0);
     let answer = web().post(url).body(event_json("e1").to_string()).send().await.unwrap();

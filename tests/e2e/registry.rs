@@ -57,13 +57,17 @@ async fn what_is_wrong_is_refused_by_name() {
         (api::Destination { account_id: String::new(), ..good() }, "account_id"),
     ];
     for (destination, field) in cases {
-        let request = api::CreateDestinationRequest { destination: Some(destination) };
+        let request = api::CreateDestinationRequest {
+            destination: Some(destination),
+            ..api::CreateDestinationRequest::default()
+        };
         let status = world.registry().create_destination(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status}");
         assert!(status.message().starts_with(field), "{field}: {status}");
     }
     let absent = api::Destination { interface_id: "nothing".into(), ..good() };
-    let request = api::CreateDestinationRequest { destination: Some(absent) };
+    let request =
+        api::CreateDestinationRequest { destination: Some(absent), ..api::CreateDestinationRequest::default() };
     assert_eq!(code(world.registry().create_destination(request).await), Code::NotFound);
     let twice = api::Account { account_id: ACCOUNT.into(), ..api::Account::default() };
     let request = api::CreateAccountRequest { account: Some(twice) };
@@ -81,7 +85,8 @@ async fn plain_http_is_refused_unless_it_is_allowed() {
     let world = World::attach(home, process).await;
     world.set_up().await;
     let destination = api::Destination { url: "http://crm.example/".into(), ..some_destination() };
-    let request = api::CreateDestinationRequest { destination: Some(destination) };
+    let request =
+        api::CreateDestinationRequest { destination: Some(destination), ..api::CreateDestinationRequest::default() };
     let status = world.registry().create_destination(request).await.unwrap_err();
     assert!(status.message().contains("plain http is not allowed"), "{status}");
 }
@@ -90,7 +95,11 @@ async fn plain_http_is_refused_unless_it_is_allowed() {
 async fn a_token_is_shown_once_and_signs_what_it_is_assigned_to() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination_id = world.destination(&receiver.url()).await;
-    let request = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into(), algorithm: String::new() };
+    let request = api::CreateTokenRequest {
+        account_id: ACCOUNT.into(),
+        name: "crm".into(),
+        ..api::CreateTokenRequest::default()
+    };
     let made = world.registry().create_token(request).await.unwrap().into_inner();
     let token_id = made.token.unwrap().token_id;
     assert!(made.secret.starts_with("whsec_"));

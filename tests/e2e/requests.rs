@@ -75,7 +75,8 @@ async fn a_template_that_cannot_be_rendered_is_a_failed_delivery_that_says_where
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let wrong = Body::BodyTemplate("{% if %}".into());
     let wrong = api::Destination { url: receiver.url(), body: Some(wrong), ..some_destination() };
-    let request = api::CreateDestinationRequest { destination: Some(wrong) };
+    let request =
+        api::CreateDestinationRequest { destination: Some(wrong), ..api::CreateDestinationRequest::default() };
     let status = world.registry().create_destination(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("body template, line 1"), "{status}");
@@ -92,7 +93,11 @@ async fn a_template_that_cannot_be_rendered_is_a_failed_delivery_that_says_where
 #[tokio::test]
 async fn during_a_rotation_requests_are_signed_with_both_secrets() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
-    let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into(), algorithm: String::new() };
+    let token = api::CreateTokenRequest {
+        account_id: ACCOUNT.into(),
+        name: "crm".into(),
+        ..api::CreateTokenRequest::default()
+    };
     let token = world.registry().create_token(token).await.unwrap().into_inner();
     let (token_id, old) = (token.token.unwrap().token_id, token.secret);
     let destination = api::Destination { url: receiver.url(), token_id: token_id.clone(), ..some_destination() };
@@ -126,8 +131,12 @@ fn verify(secret: &str, request: &testkit::receiver::Seen) -> Result<(), crypto:
 #[tokio::test]
 async fn a_token_may_sign_with_a_key_of_which_the_receiver_has_only_the_public_half() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
-    let request =
-        api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "crm".into(), algorithm: "ed25519".into() };
+    let request = api::CreateTokenRequest {
+        account_id: ACCOUNT.into(),
+        name: "crm".into(),
+        algorithm: "ed25519".into(),
+        ..api::CreateTokenRequest::default()
+    };
     let made = world.registry().create_token(request).await.unwrap().into_inner();
     let token = made.token.unwrap();
     assert_eq!(token.algorithm, "ed25519");

@@ -123,10 +123,15 @@ impl World {
             brand: "Acme Cloud".into(),
             notification_emails: vec![OWNER.into()],
             api_user_emails: vec![API_USER.into()],
+            ..api::Account::default()
         };
         self.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();
-        let interface =
-            api::Interface { account_id: ACCOUNT.into(), interface_id: INTERFACE.into(), name: "Form".into() };
+        let interface = api::Interface {
+            account_id: ACCOUNT.into(),
+            interface_id: INTERFACE.into(),
+            name: "Form".into(),
+            ..api::Interface::default()
+        };
         self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
     }
 
@@ -152,7 +157,10 @@ impl World {
     }
 
     pub(crate) async fn destination_with(&self, destination: api::Destination) -> String {
-        let request = api::CreateDestinationRequest { destination: Some(destination) };
+        let request = api::CreateDestinationRequest {
+            destination: Some(destination),
+            ..api::CreateDestinationRequest::default()
+        };
         self.registry().create_destination(request).await.unwrap().into_inner().destination_id
     }
 

@@ -1,6 +1,6 @@
 //! The names of things. Each is a type of its own, parsed once at the edge and trusted from there on.
 //!
-//! Accounts, interfaces, clients, destinations and tokens are *subject-safe*: they are tokens of broker subjects.
+//! Accounts, clients, interfaces, API users, destinations and tokens are *subject-safe*: they are tokens of broker subjects.
 //! Event and lead ids come from upstream systems and may also use `:`; they may not use `.`, because the signed content
 //! of a webhook is `id.timestamp.body` and has to be unambiguous (Standard Webhooks).
 
@@ -84,10 +84,13 @@ macro_rules! text_id {
 text_id!(/** A customer of the platform. */ AccountId, "account id", 64, "");
 text_id!(/** A form, page or campaign that produces leads. */ InterfaceId, "interface id", 64, "");
 text_id!(/** A sub-account, between account and interface. */ ClientId, "client id", 64, "");
+text_id!(/** A person or program behind the API of an account. */ ApiUserId, "api user id", 64, "");
 text_id!(/** A webhook: where deliveries go. */ DestinationId, "destination id", 64, "");
 text_id!(/** A shared token: the secret that signs requests. */ TokenId, "token id", 64, "");
 text_id!(/** One event, as its publisher names it; unique in its account; the `webhook-id` of every request. */
     EventId, "event id", 128, ":");
+text_id!(/** One call to make something, as its caller names it, so that a repeat of it makes nothing more. */
+    RequestId, "request id", 128, ":");
 text_id!(/** One lead, as its publisher names it; many events may concern it. */ LeadId, "lead id", 128, ":");
 
 /// The kind of an event: words of lower-case letters, digits and `_`, joined by dots, such as `lead.created`.
@@ -217,6 +220,27 @@ impl NoticeId {
     /// The notice about this deactivation: that of `destination` at REGISTRY's `sequence`.
     pub fn of_deactivation(destination: &DestinationId, sequence: u64) -> Self {
         Self(computed("deactivation", &[destination.as_str(), &sequence.to_string()]))
+    }
+}
+
+impl DestinationId {
+    /// The id of a destination that a call makes: the same however often the call is repeated.
+    pub fn of_request(account: &AccountId, request: &RequestId) -> Self {
+        Self(format!("dst_{}", computed("destination", &[account.as_str(), request.as_str()]).simple()).into())
+    }
+}
+
+impl TokenId {
+    /// The id of a token that a call makes: the same however often the call is repeated.
+    pub fn of_request(account: &AccountId, request: &RequestId) -> Self {
+        Self(format!("tok_{}", computed("token", &[account.as_str(), request.as_str()]).simple()).into())
+    }
+}
+
+impl RequestId {
+    /// The id of a call whose caller names none.
+    pub fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid.to_string().into())
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! * [`ids`]: the names of things, parsed once at the edge
 //! * [`lead`]: what upstream systems publish
-//! * [`registry`]: accounts, interfaces, destinations and tokens, as facts and as state
+//! * [`registry`]: accounts, clients, interfaces, API users, destinations and tokens, as facts and as state
 //! * [`routing`]: which destinations want a lead event
 //! * [`delivery`]: the facts of a delivery and the state they add up to
 //! * [`policy`]: when to try again, and [`breaker`]: when not to try at all
@@ -26,8 +26,8 @@ pub mod routing;
 
 pub use delivery::{Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, Work};
 pub use ids::{
-    AccountId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadId, LeadSequence,
-    NoticeId, TokenId,
+    AccountId, ApiUserId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadId,
+    LeadSequence, NoticeId, RequestId, TokenId,
 };
 pub use lead::LeadEvent;
 pub use notice::NoticeFact;

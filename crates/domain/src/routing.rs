@@ -4,27 +4,32 @@ use std::sync::Arc;
 
 use crate::{
     lead::LeadEvent,
-    registry::{Destination, Registry, Scope},
+    registry::{Destination, Registry, Routing, Scope},
 };
 
 /// The destinations that get a delivery of this event, in the order of their ids.
 ///
 /// A destination wants an event if its scope covers the event's origin and one of its patterns matches the type. Among
-/// those that want it, the highest scope wins: an account's destination overrides those of its interfaces until it is
-/// removed. A disabled destination still wants its events; they are held for it.
+/// those that want it, the highest level wins: a destination of the account overrides those of its clients, and these
+/// those of its interfaces, until it is removed. An account that routes to all sends it to every one of them. A disabled
+/// destination still wants its events; they are held for it.
 pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Destination>> {
     let Some(account) = registry.account(&event.account) else { return vec![] };
     let wants = |d: &&Arc<Destination>| {
         !d.deleted && covers(&d.scope, event) && d.event_types.iter().any(|pattern| pattern.matches(&event.event_type))
     };
     let wanting: Vec<_> = account.destinations().filter(wants).collect();
-    let highest = wanting.iter().map(|d| d.scope.level()).min();
-    wanting.into_iter().filter(|d| Some(d.scope.level()) == highest).cloned().collect()
+    let lowest = match account.account.routing {
+        Routing::Override => wanting.iter().map(|d| d.scope.level()).min(),
+        Routing::All => wanting.iter().map(|d| d.scope.level()).max(),
+    };
+    wanting.into_iter().filter(|d| Some(d.scope.level()) <= lowest).cloned().collect()
 }
 
 fn covers(scope: &Scope, event: &LeadEvent) -> bool {
     match scope {
         Scope::Account => true,
+        Scope::Client(client) => event.client.as_ref() == Some(client),
         Scope::Interface(interface) => *interface == event.interface,
     }
 }

@@ -5,12 +5,14 @@ mod common;
 
 use std::time::Duration;
 
-use common::{account, account_id, destination, destination_id, fact, interface, interface_id, t};
+use common::{
+    account, account_id, api_user, client, client_id, destination, destination_id, fact, interface, interface_id, t,
+};
 use domain::{
-    AccountId, Registry, RegistryFact, RetryPolicy, TokenId,
+    AccountId, ApiUserId, Registry, RegistryFact, RetryPolicy, TokenId,
     registry::{
-        Account, Algorithm, Change, Command, Decision, Destination, EntityKind, EventTypePattern, Interface, Refusal,
-        Scope, SealedSecret, Token, TokenSecret, UrlRules,
+        Account, Algorithm, ApiUser, Change, Client, Command, Decision, Destination, EntityKind, EventTypePattern,
+        Interface, Refusal, Role, Scope, SealedSecret, Token, TokenSecret, UrlRules,
     },
 };
 use proptest::{prelude::*, sample::select};
@@ -92,6 +94,11 @@ fn nothing_is_changed_that_does_not_exist() {
     let table = [
         (Command::UpdateAccount(Account { id: AccountId::parse("no").unwrap(), ..account() }), EntityKind::Account),
         (Command::DeleteAccount(AccountId::parse("no").unwrap()), EntityKind::Account),
+        (Command::UpdateClient(client("no")), EntityKind::Client),
+        (Command::DeleteClient(account_id(), client_id("no")), EntityKind::Client),
+        (Command::UpdateApiUser(api_user("no", "a@b", Role::Viewer)), EntityKind::ApiUser),
+        (Command::DeleteApiUser(account_id(), ApiUserId::parse("no").unwrap()), EntityKind::ApiUser),
+        (Command::CreateDestination(destination("d", Scope::Client(client_id("no")), &["*"])), EntityKind::Client),
         (Command::UpdateInterface(interface("no")), EntityKind::Interface),
         (Command::DeleteInterface(account_id(), no_interface), EntityKind::Interface),
         (Command::UpdateDestination(d), EntityKind::Destination),
@@ -116,6 +123,8 @@ fn nothing_is_made_for_an_account_that_does_not_exist() {
     let commands = [
         Command::CreateInterface(Interface { account: stranger.clone(), ..interface("form") }),
         Command::CreateToken(Token { account: stranger.clone(), ..token("key") }),
+        Command::CreateClient(Client { account: stranger.clone(), ..client("north") }),
+        Command::CreateApiUser(ApiUser { account: stranger.clone(), ..api_user("ada", "a@b", Role::Admin) }),
         Command::CreateDestination(Destination { account: stranger, ..destination("d", Scope::Account, &["*"]) }),
     ];
     for command in commands {
@@ -188,7 +197,7 @@ fn a_token_is_kept_while_a_destination_uses_it() {
     let mut registry = registry();
     let delete = || Command::DeleteToken(account_id(), token_id("key"));
     let refusal = decide(&registry, delete()).unwrap_err();
-    assert_eq!(refusal.to_string(), "token_id: destination \"dst\" still uses it");
+    assert_eq!(refusal.to_string(), "token \"key\" is needed by destination \"dst\", which still uses it");
     apply(&mut registry, Change::DestinationDisabled(account_id(), destination_id("dst")));
     assert!(decide(&registry, delete()).is_err(), "a disabled destination will need it again");
     let mut unsigned = registry.clone();
@@ -283,7 +292,7 @@ fn a_decision_expects_the_last_fact_about_the_same_thing_and_none_for_a_new_one(
 
 fn change() -> impl Strategy<Value = Change> {
     let name = select(vec!["a", "b"]);
-    (0..11, name.clone(), name).prop_map(|(kind, id, text)| {
+    (0..17, name.clone(), name).prop_map(|(kind, id, text)| {
         let d = Destination { name: text.into(), ..destination(id, Scope::Account, &["*"]) };
         match kind {
             0 => Change::AccountCreated(account()),
@@ -295,6 +304,12 @@ fn change() -> impl Strategy<Value = Change> {
             6 => Change::DestinationUpdated(d),
             7 => Change::DestinationDisabled(account_id(), destination_id(id)),
             8 => Change::DestinationDeleted(account_id(), destination_id(id)),
+            10 => Change::ClientCreated(client(id)),
+            11 => Change::ClientUpdated(Client { name: text.into(), ..client(id) }),
+            12 => Change::ClientDeleted(account_id(), client_id(id)),
+            13 => Change::ApiUserCreated(api_user(id, text, Role::Viewer)),
+            14 => Change::ApiUserUpdated(api_user(id, text, Role::Admin)),
+            15 => Change::ApiUserDeleted(account_id(), ApiUserId::parse(id).unwrap()),
             9 => Change::TokenCreated(Token { name: text.into(), ..token(id) }),
             _ => Change::TokenDeleted(account_id(), token_id(id)),
         }
@@ -306,8 +321,15 @@ fn seen(registry: &Registry) -> String {
     let ids = ["a", "b"].map(destination_id);
     let entries: Vec<_> = registry.accounts().collect();
     let ever = ids.each_ref().map(|id| registry.destination_ever(id));
-    let versions = [EntityKind::Account, EntityKind::Interface, EntityKind::Destination, EntityKind::Token]
-        .map(|kind| ["acme", "a", "b"].map(|id| registry.version(&account_id(), kind, id)));
+    let versions = [
+        EntityKind::Account,
+        EntityKind::Client,
+        EntityKind::Interface,
+        EntityKind::ApiUser,
+        EntityKind::Destination,
+        EntityKind::Token,
+    ]
+    .map(|kind| ["acme", "a", "b"].map(|id| registry.version(&account_id(), kind, id)));
     format!("{} {entries:?} {ever:?} {versions:?}", registry.sequence())
 }
 
@@ -348,6 +370,12 @@ proptest! {
                 Change::DestinationDeleted(a, d) => Command::DeleteDestination(a, d),
                 Change::TokenCreated(t) => Command::CreateToken(t),
                 Change::TokenDeleted(a, t) => Command::DeleteToken(a, t),
+                Change::ClientCreated(c) => Command::CreateClient(c),
+                Change::ClientUpdated(c) => Command::UpdateClient(c),
+                Change::ClientDeleted(a, c) => Command::DeleteClient(a, c),
+                Change::ApiUserCreated(u) => Command::CreateApiUser(ApiUser { email: "a@b".into(), ..u }),
+                Change::ApiUserUpdated(u) => Command::UpdateApiUser(ApiUser { email: "a@b".into(), ..u }),
+                Change::ApiUserDeleted(a, u) => Command::DeleteApiUser(a, u),
                 _ => continue,
             };
             let Ok(decision) = decide(&registry, command) else { continue };

@@ -3,15 +3,18 @@
 
 mod common;
 
-use common::{account, account_id, destination, destination_id, event, fact, interface, interface_id};
+use common::{
+    account, account_id, client, client_id, destination, destination_id, event, fact, interface, interface_id,
+};
 use domain::{
-    AccountId, LeadEvent, Registry,
-    registry::{Account, Change, Destination, EventTypePattern, Scope},
+    AccountId, ClientId, LeadEvent, Registry,
+    registry::{Account, Change, Destination, EventTypePattern, Routing, Scope},
     routing::destinations_for,
 };
-use proptest::{option, prelude::*, sample::select};
+use proptest::{prelude::*, sample::select};
 
 const INTERFACES: [&str; 2] = ["form", "page"];
+const CLIENTS: [&str; 2] = ["north", "south"];
 const PATTERNS: [&str; 5] = ["*", "email.*", "email.link.*", "email.open", "lead.created"];
 const TYPES: [&str; 5] = ["email.open", "email.link.click", "email", "emails.open", "lead.created"];
 
@@ -19,27 +22,34 @@ const TYPES: [&str; 5] = ["email.open", "email.link.click", "email", "emails.ope
 #[derive(Debug, Clone)]
 struct Configured {
     id: String,
-    interface: Option<&'static str>,
+    scope: Scope,
     patterns: Vec<&'static str>,
     disabled: bool,
     deleted: bool,
 }
 
+fn scope() -> impl Strategy<Value = Scope> {
+    prop_oneof![
+        Just(Scope::Account),
+        select(&CLIENTS[..]).prop_map(|id| Scope::Client(client_id(id))),
+        select(&INTERFACES[..]).prop_map(of_interface),
+    ]
+}
+
+fn of_interface(id: &str) -> Scope {
+    Scope::Interface(interface_id(id))
+}
+
 fn configured() -> impl Strategy<Value = Vec<Configured>> {
     let one = (
         "[a-zA-Z0-9_-]{1,3}",
-        option::of(select(&INTERFACES[..])),
+        scope(),
         prop::collection::vec(select(&PATTERNS[..]), 1..3),
         any::<bool>(),
         any::<bool>(),
     );
-    let one = one.prop_map(|(id, interface, patterns, disabled, deleted)| Configured {
-        id,
-        interface,
-        patterns,
-        disabled,
-        deleted,
-    });
+    let one =
+        one.prop_map(|(id, scope, patterns, disabled, deleted)| Configured { id, scope, patterns, disabled, deleted });
     prop::collection::vec(one, 0..8).prop_map(|mut all| {
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all.dedup_by(|a, b| a.id == b.id);
@@ -47,15 +57,12 @@ fn configured() -> impl Strategy<Value = Vec<Configured>> {
     })
 }
 
-fn scope(interface: Option<&str>) -> Scope {
-    interface.map_or(Scope::Account, |id| Scope::Interface(interface_id(id)))
-}
-
 fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
     let mut registry = Registry::default();
     let always = [Change::AccountCreated(account())];
     let interfaces = INTERFACES.map(|id| Change::InterfaceCreated(interface(id)));
-    for (sequence, change) in (1..).zip(always.into_iter().chain(interfaces).chain(changes)) {
+    let clients = CLIENTS.map(|id| Change::ClientCreated(client(id)));
+    for (sequence, change) in (1..).zip(always.into_iter().chain(interfaces).chain(clients).chain(changes)) {
         registry.apply(sequence, &fact(change));
     }
     registry
@@ -63,7 +70,7 @@ fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
 
 /// Created in the order given, then changed.
 fn registry_of(all: &[Configured]) -> Registry {
-    let created = all.iter().map(|c| Change::DestinationCreated(destination(&c.id, scope(c.interface), &c.patterns)));
+    let created = all.iter().map(|c| Change::DestinationCreated(destination(&c.id, c.scope.clone(), &c.patterns)));
     let disabled = all.iter().filter(|c| c.disabled).map(|c| (c, false));
     let deleted = all.iter().filter(|c| c.deleted).map(|c| (c, true));
     let changed = disabled.chain(deleted).map(|(c, deletes)| match deletes {
@@ -74,7 +81,8 @@ fn registry_of(all: &[Configured]) -> Registry {
 }
 
 /// The rule, with patterns that are written out instead of parsed.
-fn expected(all: &[Configured], interface: &str, event_type: &str) -> Vec<String> {
+fn expected(all: &[Configured], routing: Routing, event: &LeadEvent) -> Vec<String> {
+    let event_type = event.event_type.as_str();
     let matches = |pattern: &&str| match *pattern {
         "*" => true,
         "email.*" => ["email.open", "email.link.click"].contains(&event_type),
@@ -82,11 +90,27 @@ fn expected(all: &[Configured], interface: &str, event_type: &str) -> Vec<String
         exact => exact == event_type,
     };
     let wants = |c: &&Configured| !c.deleted && c.patterns.iter().any(matches);
-    let ids = |of: Option<&str>| -> Vec<String> {
-        all.iter().filter(wants).filter(|c| c.interface == of).map(|c| c.id.clone()).collect()
+    let ids = |of: &[Scope]| -> Vec<String> {
+        all.iter().filter(wants).filter(|c| of.contains(&c.scope)).map(|c| c.id.clone()).collect()
     };
-    let above = ids(None);
-    if above.is_empty() { ids(Some(interface)) } else { above }
+    let mut levels = vec![Scope::Account];
+    levels.extend(event.client.clone().map(Scope::Client));
+    levels.push(Scope::Interface(event.interface.clone()));
+    match routing {
+        Routing::All => ids(&levels),
+        Routing::Override => {
+            levels.into_iter().map(|level| ids(&[level])).find(|ids| !ids.is_empty()).unwrap_or_default()
+        }
+    }
+}
+
+fn events() -> Vec<LeadEvent> {
+    let clients = CLIENTS.iter().map(|id| Some(client_id(id))).chain([None]);
+    let origins = clients.flat_map(|client| INTERFACES.map(|interface| (client.clone(), interface)));
+    let of_type = |(client, interface): (Option<ClientId>, &str)| {
+        TYPES.map(|event_type| LeadEvent { client: client.clone(), ..event("e", interface, event_type) })
+    };
+    origins.flat_map(of_type).collect()
 }
 
 fn routed(registry: &Registry, event: &LeadEvent) -> Vec<String> {
@@ -99,8 +123,9 @@ fn routed_of(registry: &Registry, interface: &str, event_type: &str) -> Vec<Stri
 
 proptest! {
     #[test]
-    fn the_highest_scope_that_wants_an_event_gets_it_in_the_order_of_ids(
+    fn the_highest_scope_that_wants_an_event_gets_it_or_all_do_in_the_order_of_ids(
         all in configured(),
+        routing in select(&Routing::ALL[..]),
         shuffled in any::<prop::sample::Index>(),
     ) {
         let mut created = all.clone();
@@ -108,13 +133,11 @@ proptest! {
             let middle = shuffled.index(created.len());
             created.rotate_left(middle);
         }
-        let registry = registry_of(&created);
-        for (interface, event_type) in INTERFACES.iter().flat_map(|i| TYPES.map(|t| (*i, t))) {
-            prop_assert_eq!(
-                routed_of(&registry, interface, event_type),
-                expected(&all, interface, event_type),
-                "{} from {}", event_type, interface
-            );
+        let mut registry = registry_of(&created);
+        let chosen = Change::AccountUpdated(Account { routing, ..account() });
+        registry.apply(registry.sequence() + 1, &fact(chosen));
+        for event in events() {
+            prop_assert_eq!(routed(&registry, &event), expected(&all, routing, &event), "{:?}", event);
         }
     }
 
@@ -143,7 +166,7 @@ fn several_destinations_of_the_highest_scope_all_get_the_event_once() {
 fn a_disabled_destination_of_the_account_still_overrides_those_below() {
     let changes = [
         Change::DestinationCreated(destination("above", Scope::Account, &["*"])),
-        Change::DestinationCreated(destination("below", scope(Some("form")), &["*"])),
+        Change::DestinationCreated(destination("below", of_interface("form"), &["*"])),
         Change::DestinationDisabled(account_id(), destination_id("above")),
     ];
     assert_eq!(routed_of(&registry(changes), "form", "ping"), ["above"]);
@@ -153,12 +176,46 @@ fn a_disabled_destination_of_the_account_still_overrides_those_below() {
 fn a_destination_that_moves_to_an_interface_overrides_no_more() {
     let changes = [
         Change::DestinationCreated(destination("above", Scope::Account, &["*"])),
-        Change::DestinationCreated(destination("below", scope(Some("form")), &["*"])),
-        Change::DestinationUpdated(destination("above", scope(Some("page")), &["*"])),
+        Change::DestinationCreated(destination("below", of_interface("form"), &["*"])),
+        Change::DestinationUpdated(destination("above", of_interface("page"), &["*"])),
     ];
     let registry = registry(changes);
     assert_eq!(routed_of(&registry, "form", "ping"), ["below"]);
     assert_eq!(routed_of(&registry, "page", "ping"), ["above"]);
+}
+
+#[test]
+fn a_client_s_destination_stands_between_the_account_s_and_the_interface_s() {
+    let all = || {
+        [
+            destination("account", Scope::Account, &["email.*"]),
+            destination("client", Scope::Client(client_id("north")), &["email.*", "lead.created"]),
+            destination("interface", of_interface("form"), &["*"]),
+        ]
+    };
+    let of = |client: Option<&str>, event_type| LeadEvent {
+        client: client.map(client_id),
+        ..event("e", "form", event_type)
+    };
+    let made = || all().map(Change::DestinationCreated);
+    let removed = || Change::DestinationDeleted(account_id(), destination_id("account"));
+    let to_all = || Change::AccountUpdated(Account { routing: Routing::All, ..account() });
+    let overriding = registry(made());
+    let without = registry(made().into_iter().chain([removed()]));
+    let open = registry(made().into_iter().chain([to_all()]));
+    for (client, event_type, by_level, once_removed, by_all) in [
+        (Some("north"), "email.open", vec!["account"], vec!["client"], vec!["account", "client", "interface"]),
+        (Some("north"), "lead.created", vec!["client"], vec!["client"], vec!["client", "interface"]),
+        (Some("north"), "ping", vec!["interface"], vec!["interface"], vec!["interface"]),
+        (Some("south"), "lead.created", vec!["interface"], vec!["interface"], vec!["interface"]),
+        (None, "email.open", vec!["account"], vec!["interface"], vec!["account", "interface"]),
+        (None, "lead.created", vec!["interface"], vec!["interface"], vec!["interface"]),
+    ] {
+        let event = of(client, event_type);
+        assert_eq!(routed(&overriding, &event), by_level, "{client:?} {event_type}");
+        assert_eq!(routed(&without, &event), once_removed, "{client:?} {event_type}, the account's removed");
+        assert_eq!(routed(&open, &event), by_all, "{client:?} {event_type}, to all");
+    }
 }
 
 #[test]
@@ -178,7 +235,7 @@ fn the_events_of_one_account_never_go_to_another_s_destinations() {
     let changes = [
         Change::AccountCreated(Account { id: other.clone(), ..account() }),
         Change::DestinationCreated(theirs),
-        Change::DestinationCreated(destination("ours", scope(Some("form")), &["*"])),
+        Change::DestinationCreated(destination("ours", of_interface("form"), &["*"])),
     ];
     let registry = registry(changes);
     assert_eq!(routed_of(&registry, "form", "ping"), ["ours"]);

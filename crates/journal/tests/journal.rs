@@ -8,7 +8,7 @@ use domain::{
     AccountId, DeliveryFact, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence,
     RegistryFact, Work,
     delivery::request,
-    registry::{Account, Change},
+    registry::{Account, Change, Routing},
 };
 use jiff::Timestamp;
 use journal::{Flush, Journal, JournalError, NatsOptions, RegistryView, StreamName};
@@ -115,6 +115,7 @@ async fn of_two_writers_one_loses_the_race_and_views_follow_the_other() {
             brand: None,
             notification_emails: vec![],
             api_user_emails: vec![],
+            routing: Routing::Override,
             deleted: false,
         }),
     };

@@ -2,16 +2,22 @@
 
 use bytes::Bytes;
 use domain::{
-    AccountId, DestinationId, ErrorKind, InterfaceId, RegistryFact, RetryPolicy, TokenId,
+    AccountId, ApiUserId, ClientId, DestinationId, ErrorKind, InterfaceId, RegistryFact, RetryPolicy, TokenId,
     policy::QuickRetries,
     registry::{
-        Account, Algorithm, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
-        EventTypePattern, Interface, Method, RequestShape, Scope, SealedSecret, Token, TokenSecret,
+        Algorithm, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
+        EventTypePattern, Method, RequestShape, Scope, SealedSecret, Token, TokenSecret,
     },
 };
 use events::registry_fact::Change as Stored;
 use prost::Message as _;
 
+mod accounts;
+
+use self::accounts::{
+    account_from_wire, account_to_wire, api_user_from_wire, api_user_to_wire, client_from_wire, client_to_wire,
+    interface_from_wire, interface_to_wire,
+};
 use crate::{
     Record, WireError, events,
     primitives::{message, micros, non_empty, or_empty, parsed, span, time, wrong},
@@ -27,9 +33,15 @@ impl Record for RegistryFact {
             Change::AccountCreated(a) => Stored::AccountCreated(account_to_wire(a)),
             Change::AccountUpdated(a) => Stored::AccountUpdated(account_to_wire(a)),
             Change::AccountDeleted(a) => Stored::AccountDeleted(key(a, a.as_str())),
+            Change::ClientCreated(c) => Stored::ClientCreated(client_to_wire(c)),
+            Change::ClientUpdated(c) => Stored::ClientUpdated(client_to_wire(c)),
+            Change::ClientDeleted(a, c) => Stored::ClientDeleted(key(a, c.as_str())),
             Change::InterfaceCreated(i) => Stored::InterfaceCreated(interface_to_wire(i)),
             Change::InterfaceUpdated(i) => Stored::InterfaceUpdated(interface_to_wire(i)),
             Change::InterfaceDeleted(a, i) => Stored::InterfaceDeleted(key(a, i.as_str())),
+            Change::ApiUserCreated(u) => Stored::ApiUserCreated(api_user_to_wire(u)),
+            Change::ApiUserUpdated(u) => Stored::ApiUserUpdated(api_user_to_wire(u)),
+            Change::ApiUserDeleted(a, u) => Stored::ApiUserDeleted(key(a, u.as_str())),
             Change::DestinationCreated(d) => Stored::DestinationCreated(destination_to_wire(d)),
             Change::DestinationUpdated(d) => Stored::DestinationUpdated(destination_to_wire(d)),
             Change::DestinationEnabled(a, d, skip) => Stored::DestinationEnabled(events::Key {
@@ -63,9 +75,15 @@ impl Record for RegistryFact {
             Stored::AccountCreated(a) => Change::AccountCreated(account_from_wire(a)?),
             Stored::AccountUpdated(a) => Change::AccountUpdated(account_from_wire(a)?),
             Stored::AccountDeleted(k) => Change::AccountDeleted(account(&k.account)?),
+            Stored::ClientCreated(c) => Change::ClientCreated(client_from_wire(c)?),
+            Stored::ClientUpdated(c) => Change::ClientUpdated(client_from_wire(c)?),
+            Stored::ClientDeleted(k) => Change::ClientDeleted(account(&k.account)?, client(&k.id)?),
             Stored::InterfaceCreated(i) => Change::InterfaceCreated(interface_from_wire(i)?),
             Stored::InterfaceUpdated(i) => Change::InterfaceUpdated(interface_from_wire(i)?),
             Stored::InterfaceDeleted(k) => Change::InterfaceDeleted(account(&k.account)?, interface(&k.id)?),
+            Stored::ApiUserCreated(u) => Change::ApiUserCreated(api_user_from_wire(u)?),
+            Stored::ApiUserUpdated(u) => Change::ApiUserUpdated(api_user_from_wire(u)?),
+            Stored::ApiUserDeleted(k) => Change::ApiUserDeleted(account(&k.account)?, api_user(&k.id)?),
             Stored::DestinationCreated(d) => Change::DestinationCreated(destination_from_wire(d)?),
             Stored::DestinationUpdated(d) => Change::DestinationUpdated(destination_from_wire(d)?),
             Stored::DestinationEnabled(k) => {
@@ -96,6 +114,14 @@ fn account(text: &str) -> Result<AccountId, WireError> {
     parsed(FACT, "account", text, AccountId::parse)
 }
 
+fn client(text: &str) -> Result<ClientId, WireError> {
+    parsed(FACT, "client", text, ClientId::parse)
+}
+
+fn api_user(text: &str) -> Result<ApiUserId, WireError> {
+    parsed(FACT, "api_user", text, ApiUserId::parse)
+}
+
 fn interface(text: &str) -> Result<InterfaceId, WireError> {
     parsed(FACT, "interface", text, InterfaceId::parse)
 }
@@ -112,44 +138,11 @@ fn key(account: &AccountId, id: &str) -> events::Key {
     events::Key { account: account.to_string(), id: id.to_owned(), skip_held_before: None }
 }
 
-fn account_to_wire(account: &Account) -> events::Account {
-    events::Account {
-        id: account.id.to_string(),
-        name: account.name.clone(),
-        brand: or_empty(account.brand.as_deref()),
-        notification_emails: account.notification_emails.clone(),
-        api_user_emails: account.api_user_emails.clone(),
-    }
-}
-
-fn account_from_wire(stored: events::Account) -> Result<Account, WireError> {
-    Ok(Account {
-        id: account(&stored.id)?,
-        name: stored.name,
-        brand: non_empty(&stored.brand).map(str::to_owned),
-        notification_emails: stored.notification_emails,
-        api_user_emails: stored.api_user_emails,
-        deleted: false,
-    })
-}
-
-fn interface_to_wire(interface: &Interface) -> events::Interface {
-    events::Interface {
-        account: interface.account.to_string(),
-        id: interface.id.to_string(),
-        name: interface.name.clone(),
-    }
-}
-
-fn interface_from_wire(stored: events::Interface) -> Result<Interface, WireError> {
-    let (account, id) = (account(&stored.account)?, interface(&stored.id)?);
-    Ok(Interface { account, id, name: stored.name, deleted: false })
-}
-
 fn destination_to_wire(d: &Destination) -> events::Destination {
-    let interface = match &d.scope {
-        Scope::Account => None,
-        Scope::Interface(interface) => Some(interface.as_str()),
+    let (client, interface) = match &d.scope {
+        Scope::Account => (None, None),
+        Scope::Client(client) => (Some(client.as_str()), None),
+        Scope::Interface(interface) => (None, Some(interface.as_str())),
     };
     events::Destination {
         account: d.account.to_string(),
@@ -169,6 +162,7 @@ fn destination_to_wire(d: &Destination) -> events::Destination {
         body: body_to_wire(&d.request.body),
         headers: d.request.headers.iter().map(header_to_wire).collect(),
         credentials: d.request.credentials.as_ref().map(credentials_to_wire),
+        client: or_empty(client),
     }
 }
 
@@ -178,9 +172,10 @@ fn destination_from_wire(stored: events::Destination) -> Result<Destination, Wir
         account: account(&stored.account)?,
         id: destination(&stored.id)?,
         name: stored.name,
-        scope: match non_empty(&stored.interface) {
-            Some(text) => Scope::Interface(interface(text)?),
-            None => Scope::Account,
+        scope: match (non_empty(&stored.interface), non_empty(&stored.client)) {
+            (Some(text), _) => Scope::Interface(interface(text)?),
+            (None, Some(text)) => Scope::Client(client(text)?),
+            (None, None) => Scope::Account,
         },
         url: stored.url,
         event_types: stored.event_types.iter().map(pattern).collect::<Result<_, _>>()?,

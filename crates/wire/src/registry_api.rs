@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
-    AccountId, DestinationId, ErrorKind, InterfaceId, RetryPolicy, TokenId,
+    AccountId, ClientId, DestinationId, ErrorKind, InterfaceId, RetryPolicy, TokenId,
     policy::QuickRetries,
-    registry::{
-        Account, Body, CredentialKind, Destination, EventTypePattern, Interface, Method, Refusal, RequestShape, Scope,
-        Token,
-    },
+    registry::{Body, CredentialKind, Destination, EventTypePattern, Method, Refusal, RequestShape, Scope, Token},
 };
 
+mod accounts;
+
+pub use self::accounts::{
+    account, account_to_api, api_user, api_user_to_api, client, client_to_api, interface, interface_to_api,
+};
 use crate::{
     api, duration, duration_to_api,
     primitives::{non_empty, or_empty},
@@ -37,54 +39,6 @@ pub fn id<T>(
     parse(text).map_err(|e| invalid(field, e))
 }
 
-/// An account from the API.
-///
-/// # Errors
-/// The first field that is wrong.
-pub fn account(given: api::Account) -> Result<Account, Refusal> {
-    Ok(Account {
-        id: id("account_id", &given.account_id, AccountId::parse)?,
-        name: given.name,
-        brand: non_empty(&given.brand).map(str::to_owned),
-        notification_emails: given.notification_emails,
-        api_user_emails: given.api_user_emails,
-        deleted: false,
-    })
-}
-
-/// An account for the API.
-pub fn account_to_api(account: &Account) -> api::Account {
-    api::Account {
-        account_id: account.id.to_string(),
-        name: account.name.clone(),
-        brand: or_empty(account.brand.as_deref()),
-        notification_emails: account.notification_emails.clone(),
-        api_user_emails: account.api_user_emails.clone(),
-    }
-}
-
-/// An interface from the API.
-///
-/// # Errors
-/// The first field that is wrong.
-pub fn interface(given: api::Interface) -> Result<Interface, Refusal> {
-    Ok(Interface {
-        account: id("account_id", &given.account_id, AccountId::parse)?,
-        id: id("interface_id", &given.interface_id, InterfaceId::parse)?,
-        name: given.name,
-        deleted: false,
-    })
-}
-
-/// An interface for the API.
-pub fn interface_to_api(interface: &Interface) -> api::Interface {
-    api::Interface {
-        account_id: interface.account.to_string(),
-        interface_id: interface.id.to_string(),
-        name: interface.name.clone(),
-    }
-}
-
 /// A destination from the API; what is missing gets its default. Its `destination_id` is not looked at: ids are made by
 /// the server. Neither is `auth`: secrets have to be sealed first ([`credentials`]).
 ///
@@ -102,10 +56,7 @@ pub fn destination(given: api::Destination, with_id: DestinationId) -> Result<De
         account: id("account_id", &given.account_id, AccountId::parse)?,
         id: with_id,
         name: given.name,
-        scope: match non_empty(&given.interface_id) {
-            Some(text) => Scope::Interface(id("interface_id", text, InterfaceId::parse)?),
-            None => Scope::Account,
-        },
+        scope: scope(&given.interface_id, &given.client_id)?,
         url: given.url,
         event_types,
         timeout: span_or("timeout", given.timeout, Destination::DEFAULT_TIMEOUT)?,
@@ -128,6 +79,15 @@ pub fn destination(given: api::Destination, with_id: DestinationId) -> Result<De
         skip_held_before: None,
         deleted: false,
     })
+}
+
+fn scope(interface: &str, client: &str) -> Result<Scope, Refusal> {
+    match (non_empty(interface), non_empty(client)) {
+        (None, None) => Ok(Scope::Account),
+        (None, Some(text)) => id("client_id", text, ClientId::parse).map(Scope::Client),
+        (Some(text), None) => id("interface_id", text, InterfaceId::parse).map(Scope::Interface),
+        (Some(_), Some(_)) => Err(invalid("client_id", "a destination is for a client or an interface, not for both")),
+    }
 }
 
 fn body(given: Option<api::destination::Body>) -> Result<Body, Refusal> {
@@ -183,9 +143,10 @@ pub fn credentials(given: api::Auth) -> Result<Option<(CredentialKind, String, S
 
 /// A destination for the API.
 pub fn destination_to_api(destination: &Destination) -> api::Destination {
-    let interface = match &destination.scope {
-        Scope::Account => None,
-        Scope::Interface(interface) => Some(interface.as_str()),
+    let (client, interface) = match &destination.scope {
+        Scope::Account => (None, None),
+        Scope::Client(client) => (Some(client.as_str()), None),
+        Scope::Interface(interface) => (None, Some(interface.as_str())),
     };
     api::Destination {
         account_id: destination.account.to_string(),
@@ -214,6 +175,7 @@ pub fn destination_to_api(destination: &Destination) -> api::Destination {
             cause: why.cause.as_str().to_owned(),
             first_failed_at: why.first_failed_at.map(timestamp_to_api),
         }),
+        client_id: or_empty(client),
     }
 }
 

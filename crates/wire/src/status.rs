@@ -16,6 +16,8 @@ pub fn refusal(refusal: &Refusal) -> Status {
         Refusal::Invalid { .. } => Code::InvalidArgument,
         Refusal::AlreadyExists { .. } => Code::AlreadyExists,
         Refusal::NotFound { .. } => Code::NotFound,
+        Refusal::InUse { .. } => Code::FailedPrecondition,
+        Refusal::TooMany { .. } => Code::ResourceExhausted,
     };
     Status::new(code, refusal.to_string())
 }

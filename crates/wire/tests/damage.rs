@@ -141,8 +141,25 @@ fn registry_facts() -> Vec<RegistryFact> {
     let mut whole = api::Account::default();
     whole.account_id.push_str("acme");
     whole.brand.push_str("Brand");
+    whole.routing.push_str("all");
     whole.notification_emails.push("a@acme.example".into());
-    let interface = api::Interface { account_id: "acme".into(), interface_id: "form".into(), name: "Form".into() };
+    let interface = api::Interface {
+        account_id: "acme".into(),
+        interface_id: "form".into(),
+        name: "Form".into(),
+        retention: Some(wire::duration_to_api(Duration::from_secs(86_400))),
+        lead_notification_emails: vec!["a@acme.example".into()],
+    };
+    let client = api::Client { account_id: "acme".into(), client_id: "north".into(), name: "North".into() };
+    let client = registry_api::client(client).unwrap();
+    let user = api::ApiUser {
+        account_id: "acme".into(),
+        api_user_id: "ada".into(),
+        name: "Ada".into(),
+        email: "ada@acme.example".into(),
+        role: "operator".into(),
+    };
+    let user = registry_api::api_user(user).unwrap();
     let token_id = TokenId::parse("key").unwrap();
     let secret = TokenSecret { sealed: SealedSecret(vec![0, 255]), created_at: t(12), expires_at: Some(t(13)) };
     let token = Token {
@@ -158,6 +175,10 @@ fn registry_facts() -> Vec<RegistryFact> {
         Change::AccountDeleted(account()),
         Change::InterfaceCreated(registry_api::interface(interface).unwrap()),
         Change::InterfaceDeleted(account(), InterfaceId::parse("form").unwrap()),
+        Change::ClientUpdated(client.clone()),
+        Change::ClientDeleted(account(), client.id),
+        Change::ApiUserCreated(user.clone()),
+        Change::ApiUserDeleted(account(), user.id),
         Change::DestinationCreated(destination("", "")),
         Change::DestinationUpdated(destination("form", "key")),
         Change::DestinationDisabled(account(), id()),

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use domain::{
-    AccountId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, ErrorKind,
-    EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId, RegistryFact, RetryPolicy,
-    TokenId, Work,
+    AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId,
+    ErrorKind, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId, RegistryFact,
+    RetryPolicy, TokenId, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryRequested, FailureReason,
         HoldReason, RequestLine, RetryRequested, Verdict,
@@ -15,8 +15,9 @@ use domain::{
     notice::ErrorNoticeSent,
     policy::Progress,
     registry::{
-        Account, Algorithm, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
-        EventTypePattern, Interface, Method, RequestShape, Scope, SealedSecret, Token, TokenSecret,
+        Account, Algorithm, ApiUser, Body, Change, Client, CredentialKind, Credentials, Deactivation,
+        DeactivationCause, Destination, EventTypePattern, Interface, Method, RequestShape, Role, Routing, Scope,
+        SealedSecret, Token, TokenSecret,
     },
 };
 use jiff::Timestamp;
@@ -182,7 +183,7 @@ prop_compose! {
 
 prop_compose! {
     fn destination()(
-        ids in (token_text(), token_text(), option::of(token_text()), option::of(token_text())),
+        ids in (token_text(), token_text(), option::of((any::<bool>(), token_text())), option::of(token_text())),
         texts in any::<(String, String)>(),
         patterns in prop::collection::vec(select(vec!["*", "lead.created", "email.*"]), 0..3),
         spans in (span(), option::of(span())),
@@ -195,7 +196,11 @@ prop_compose! {
             account: AccountId::parse(&ids.0).unwrap(),
             id: DestinationId::parse(&ids.1).unwrap(),
             name: texts.0,
-            scope: ids.2.map_or(Scope::Account, |text| Scope::Interface(InterfaceId::parse(&text).unwrap())),
+            scope: match ids.2 {
+                None => Scope::Account,
+                Some((true, text)) => Scope::Client(ClientId::parse(&text).unwrap()),
+                Some((false, text)) => Scope::Interface(InterfaceId::parse(&text).unwrap()),
+            },
             url: texts.1,
             event_types: patterns.into_iter().map(|text| EventTypePattern::parse(text).unwrap()).collect(),
             timeout: spans.0,
@@ -215,10 +220,12 @@ prop_compose! {
 
 prop_compose! {
     fn registry_fact()(
-        kind in 0..15,
+        kind in 0..21,
         destination in destination(),
         interface_text in token_text(),
         token_text in token_text(),
+        retention in option::of(span()),
+        role in select(&Role::ALL[..]),
         texts in any::<(String, Vec<String>, String)>(),
         sealed in prop::collection::vec((any::<Vec<u8>>(), time(), option::of(time())), 0..3),
         skip in option::of(time()),
@@ -226,8 +233,26 @@ prop_compose! {
     ) -> RegistryFact {
         let (account, id) = (destination.account.clone(), destination.id.clone());
         let interface_id = InterfaceId::parse(&interface_text).unwrap();
-        let interface =
-            Interface { account: account.clone(), id: interface_id.clone(), name: texts.0.clone(), deleted: false };
+        let interface = Interface {
+            account: account.clone(),
+            id: interface_id.clone(),
+            name: texts.0.clone(),
+            retention,
+            lead_notification_emails: texts.1.clone(),
+            deleted: false,
+        };
+        let client_id = ClientId::parse(&interface_text).unwrap();
+        let client =
+            Client { account: account.clone(), id: client_id.clone(), name: texts.0.clone(), deleted: false };
+        let user_id = ApiUserId::parse(&interface_text).unwrap();
+        let user = ApiUser {
+            account: account.clone(),
+            id: user_id.clone(),
+            name: texts.0.clone(),
+            email: texts.2.clone(),
+            role,
+            deleted: false,
+        };
         let token_id = TokenId::parse(&token_text).unwrap();
         let secret = |(sealed, created_at, expires_at)| {
             TokenSecret { sealed: SealedSecret(sealed), created_at, expires_at }
@@ -246,6 +271,7 @@ prop_compose! {
             brand: Some(texts.0).filter(|brand| !brand.is_empty()),
             notification_emails: texts.1.clone(),
             api_user_emails: texts.1,
+            routing: if kind % 2 == 0 { Routing::Override } else { Routing::All },
             deleted: false,
         };
         let change = match kind {
@@ -263,6 +289,12 @@ prop_compose! {
             11 => Change::TokenCreated(token),
             12 => Change::TokenUpdated(token),
             13 => Change::TokenDeleted(account, token_id),
+            14 => Change::ClientCreated(client),
+            15 => Change::ClientUpdated(client),
+            16 => Change::ClientDeleted(account, client_id),
+            17 => Change::ApiUserCreated(user),
+            18 => Change::ApiUserUpdated(user),
+            19 => Change::ApiUserDeleted(account, user_id),
             _ => {
                 let why = Deactivation { at, cause: DeactivationCause::Gone, first_failed_at: skip };
                 Change::DestinationDeactivated(account, id, why)

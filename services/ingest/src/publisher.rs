@@ -11,7 +11,7 @@ use tracing::{Instrument as _, info_span};
 use uuid::Uuid;
 use wire::publish::{Publish, PublishError};
 
-/// How long a call waits for the news of an account or interface that this process does not know yet.
+/// How long a call waits for the news of an account, client or interface that this process does not know yet.
 const NEWS_DEADLINE: Duration = Duration::from_secs(1);
 
 /// How long an answer to the same question may be used again; a change takes longer to get here.
@@ -39,7 +39,7 @@ impl Publisher {
         Self { journal, registry, asked: Arc::default() }
     }
 
-    /// Checks that account and interface exist; the event to store. Nothing is stored yet.
+    /// Checks that account, interface and client exist; the event to store. Nothing is stored yet.
     pub(crate) async fn check(&self, publish: Publish) -> Result<LeadEvent, PublishError> {
         let mut registry = self.registry.snapshot();
         if known(&registry, &publish).is_err() {
@@ -124,6 +124,11 @@ fn known(registry: &Registry, publish: &Publish) -> Result<(), PublishError> {
     if registry.interface(account, interface).is_none() {
         let problem = format!("{interface} does not exist in account {account}");
         return Err(PublishError::invalid("interface", problem));
+    }
+    if let Some(client) = &publish.client
+        && registry.client(account, client).is_none()
+    {
+        return Err(PublishError::invalid("client", format!("{client} does not exist in account {account}")));
     }
     Ok(())
 }

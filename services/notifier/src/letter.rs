@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use domain::{
     NoticeId,
     advice::suggested_action,
-    registry::{Account, Deactivation, DeactivationCause, Destination},
+    registry::{Account, AccountEntry, Deactivation, DeactivationCause, Destination},
 };
 use lettre::{
     Message,
@@ -59,19 +59,15 @@ impl Letter {
     /// That a rule switched a destination off, for the people behind the API.
     pub(crate) fn about_deactivation(
         sender: &Sender,
-        account: &Account,
+        entry: &AccountEntry,
         notice: NoticeId,
         destination: &Destination,
         why: &Deactivation,
     ) -> Self {
-        let brand = account.brand.as_deref().unwrap_or(&sender.brand);
-        let recipients = match account.api_user_emails.as_slice() {
-            [] => &account.notification_emails,
-            emails => emails,
-        };
+        let brand = entry.account.brand.as_deref().unwrap_or(&sender.brand);
         Self {
             notice,
-            recipients: recipients.to_vec(),
+            recipients: entry.told_of_deactivations(),
             subject: format!("{brand} Webhook Deactivated"),
             from: sender.from.clone(),
             body: deactivation_body(destination, why),
@@ -151,7 +147,7 @@ mod tests {
 
     use domain::{
         AccountId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, EventId, EventType, InterfaceId, LeadEvent,
-        LeadId, LeadSequence, delivery::request,
+        LeadId, LeadSequence, delivery::request, registry::Routing,
     };
     use jiff::Timestamp;
 
@@ -190,6 +186,7 @@ mod tests {
             brand: Some("Acme Cloud".into()),
             notification_emails: vec!["ops@acme.example".into(), "owner@acme.example".into()],
             api_user_emails: vec![],
+            routing: Routing::Override,
             deleted: false,
         };
         let sender = Sender::new("Leads <leads@example.com>", "Leadline").unwrap();

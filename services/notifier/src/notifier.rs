@@ -119,11 +119,11 @@ impl Notifier {
     fn deactivation(&self, message: &Message<RegistryFact>) -> Option<Called> {
         let Change::DestinationDeactivated(account, id, why) = &message.value.change else { return None };
         let registry = self.registry.snapshot();
-        let account = &registry.account(account)?.account;
+        let entry = registry.account(account)?;
         let destination = registry.destination_ever(id)?;
         let notice = NoticeId::of_deactivation(id, message.sequence);
-        let letter = Letter::about_deactivation(&self.sender, account, notice, destination, why);
-        let (account_id, id) = (account.id.clone(), id.clone());
+        let letter = Letter::about_deactivation(&self.sender, entry, notice, destination, why);
+        let (account_id, id) = (account.clone(), id.clone());
         let record = {
             let account = account_id.clone();
             move |letter: &Letter| {

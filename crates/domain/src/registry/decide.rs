@@ -1,15 +1,16 @@
 //! The only way to a new registry fact: a command, checked against what there is.
 
 use jiff::Timestamp;
-use url::Url;
 
 use super::{
+    account::{Account, ApiUser, Client, Interface},
+    checks::{check_account, check_api_user, check_destination, check_interface, check_name},
     facts::{Change, EntityKind},
-    model::{Account, Destination, Interface, Scope, Token, check_email},
-    request::{Body, Deactivation, RequestShape},
+    model::{Destination, Scope, Token},
+    request::Deactivation,
     state::Registry,
 };
-use crate::ids::{AccountId, DestinationId, InterfaceId, TokenId};
+use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, TokenId};
 
 /// What somebody wants to change. Creations and updates carry the whole new state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,12 +21,24 @@ pub enum Command {
     UpdateAccount(Account),
     /// Remove an account.
     DeleteAccount(AccountId),
+    /// A new client.
+    CreateClient(Client),
+    /// Change a client.
+    UpdateClient(Client),
+    /// Remove a client.
+    DeleteClient(AccountId, ClientId),
     /// A new interface.
     CreateInterface(Interface),
     /// Change an interface.
     UpdateInterface(Interface),
     /// Remove an interface.
     DeleteInterface(AccountId, InterfaceId),
+    /// A new API user.
+    CreateApiUser(ApiUser),
+    /// Change an API user.
+    UpdateApiUser(ApiUser),
+    /// Remove an API user.
+    DeleteApiUser(AccountId, ApiUserId),
     /// A new destination.
     CreateDestination(Destination),
     /// Change a destination.
@@ -80,6 +93,26 @@ pub enum Refusal {
         /// Which.
         id: String,
     },
+    /// It cannot go while something else needs it.
+    #[error("{} {id:?} is needed by {} {by:?}, which still uses it", .kind.as_str(), .user.as_str())]
+    InUse {
+        /// What.
+        kind: EntityKind,
+        /// Which.
+        id: String,
+        /// What needs it.
+        user: EntityKind,
+        /// Which.
+        by: String,
+    },
+    /// There are so many that there may be no more.
+    #[error("{most} are the most of the kind {} that there may be; remove one first", .kind.as_str())]
+    TooMany {
+        /// What.
+        kind: EntityKind,
+        /// How many there may be.
+        most: usize,
+    },
 }
 
 /// A change that may be recorded.
@@ -90,15 +123,6 @@ pub struct Decision {
     /// The last sequence of the subject that the decision rests on; the append has to expect it.
     pub expected_version: u64,
 }
-
-/// The longest name and brand, in bytes.
-const LONGEST_NAME: usize = 200;
-/// The longest URL, in bytes.
-const LONGEST_URL: usize = 2_000;
-/// The most notification emails of an account.
-const MOST_EMAILS: usize = 20;
-/// The most event type patterns of a destination.
-const MOST_PATTERNS: usize = 100;
 
 impl Registry {
     /// Decides whether a command may be carried out.
@@ -121,22 +145,6 @@ impl Registry {
                 self.must_have_account(&id)?;
                 Change::AccountDeleted(id)
             }
-            Command::CreateInterface(interface) => {
-                self.must_have_account(&interface.account)?;
-                let taken = self.interface(&interface.account, &interface.id).is_some();
-                self.must_be_new(taken, EntityKind::Interface, interface.id.as_str())?;
-                check_name(&interface.name)?;
-                Change::InterfaceCreated(interface)
-            }
-            Command::UpdateInterface(interface) => {
-                self.must_have_interface(&interface.account, &interface.id)?;
-                check_name(&interface.name)?;
-                Change::InterfaceUpdated(interface)
-            }
-            Command::DeleteInterface(account, id) => {
-                self.must_have_interface(&account, &id)?;
-                Change::InterfaceDeleted(account, id)
-            }
             Command::CreateToken(token) => {
                 self.must_have_account(&token.account)?;
                 let taken = self.token(&token.account, &token.id).is_some();
@@ -150,11 +158,71 @@ impl Registry {
                 Change::TokenUpdated(token)
             }
             Command::DeleteToken(account, id) => self.decide_delete_token(account, id)?,
-            command => self.decide_destination(command, rules)?,
+            command => self.decide_belonging(command, rules)?,
         };
         let (account, kind, id) = change.entity();
         let expected_version = self.version(account, kind, id);
         Ok(Decision { change, expected_version })
+    }
+
+    fn decide_belonging(&self, command: Command, rules: UrlRules) -> Result<Change, Refusal> {
+        Ok(match command {
+            Command::CreateClient(client) => {
+                self.must_have_account(&client.account)?;
+                let taken = self.client(&client.account, &client.id).is_some();
+                self.must_be_new(taken, EntityKind::Client, client.id.as_str())?;
+                check_name(&client.name)?;
+                Change::ClientCreated(client)
+            }
+            Command::UpdateClient(client) => {
+                self.must_have_client(&client.account, &client.id)?;
+                check_name(&client.name)?;
+                Change::ClientUpdated(client)
+            }
+            Command::DeleteClient(account, id) => {
+                self.must_have_client(&account, &id)?;
+                Change::ClientDeleted(account, id)
+            }
+            Command::CreateInterface(interface) => {
+                self.must_have_account(&interface.account)?;
+                let taken = self.interface(&interface.account, &interface.id).is_some();
+                self.must_be_new(taken, EntityKind::Interface, interface.id.as_str())?;
+                check_interface(&interface)?;
+                Change::InterfaceCreated(interface)
+            }
+            Command::UpdateInterface(interface) => {
+                self.must_have_interface(&interface.account, &interface.id)?;
+                check_interface(&interface)?;
+                Change::InterfaceUpdated(interface)
+            }
+            Command::DeleteInterface(account, id) => {
+                self.must_have_interface(&account, &id)?;
+                Change::InterfaceDeleted(account, id)
+            }
+            Command::CreateApiUser(user) => self.decide_create_api_user(user)?,
+            Command::UpdateApiUser(user) => {
+                self.must_have_api_user(&user.account, &user.id)?;
+                check_api_user(&user)?;
+                Change::ApiUserUpdated(user)
+            }
+            Command::DeleteApiUser(account, id) => {
+                self.must_have_api_user(&account, &id)?;
+                Change::ApiUserDeleted(account, id)
+            }
+            command => self.decide_destination(command, rules)?,
+        })
+    }
+
+    fn decide_create_api_user(&self, user: ApiUser) -> Result<Change, Refusal> {
+        self.must_have_account(&user.account)?;
+        let taken = self.api_user(&user.account, &user.id).is_some();
+        self.must_be_new(taken, EntityKind::ApiUser, user.id.as_str())?;
+        check_api_user(&user)?;
+        let there = self.account(&user.account).map_or(0, |entry| entry.api_users().filter(|u| !u.deleted).count());
+        if there >= ApiUser::MOST {
+            return Err(Refusal::TooMany { kind: EntityKind::ApiUser, most: ApiUser::MOST });
+        }
+        Ok(Change::ApiUserCreated(user))
     }
 
     fn decide_destination(&self, command: Command, rules: UrlRules) -> Result<Change, Refusal> {
@@ -163,12 +231,14 @@ impl Registry {
                 self.must_have_account(&destination.account)?;
                 let taken = self.destination_ever(&destination.id).is_some();
                 self.must_be_new(taken, EntityKind::Destination, destination.id.as_str())?;
-                self.check_destination(&destination, rules)?;
+                self.check_references(&destination)?;
+                check_destination(&destination, rules)?;
                 Change::DestinationCreated(destination)
             }
             Command::UpdateDestination(destination) => {
                 self.must_have_destination(&destination.account, &destination.id)?;
-                self.check_destination(&destination, rules)?;
+                self.check_references(&destination)?;
+                check_destination(&destination, rules)?;
                 Change::DestinationUpdated(destination)
             }
             Command::EnableDestination(account, id, skip) => {
@@ -197,37 +267,22 @@ impl Registry {
             entry.destinations().find(|d| !d.deleted && d.token.as_ref() == Some(&id)).map(|d| d.id.to_string())
         });
         match user {
-            Some(destination) => Err(invalid("token_id", format!("destination {destination:?} still uses it"))),
+            Some(by) => {
+                let (kind, user) = (EntityKind::Token, EntityKind::Destination);
+                Err(Refusal::InUse { kind, id: id.to_string(), user, by })
+            }
             None => Ok(Change::TokenDeleted(account, id)),
         }
     }
 
-    fn check_destination(&self, destination: &Destination, rules: UrlRules) -> Result<(), Refusal> {
-        check_name(&destination.name)?;
-        check_url(&destination.url, rules)?;
-        if let Scope::Interface(interface) = &destination.scope {
-            self.must_have_interface(&destination.account, interface)?;
+    /// What a destination names has to be there.
+    fn check_references(&self, destination: &Destination) -> Result<(), Refusal> {
+        match &destination.scope {
+            Scope::Account => {}
+            Scope::Client(client) => self.must_have_client(&destination.account, client)?,
+            Scope::Interface(interface) => self.must_have_interface(&destination.account, interface)?,
         }
-        if let Some(token) = &destination.token {
-            self.must_have_token(&destination.account, token)?;
-        }
-        if destination.event_types.is_empty() || destination.event_types.len() > MOST_PATTERNS {
-            return Err(invalid("event_types", format!("needs 1 to {MOST_PATTERNS} patterns; \"*\" is every type")));
-        }
-        let (shortest, longest) = (Destination::SHORTEST_TIMEOUT, Destination::LONGEST_TIMEOUT);
-        if !(shortest..=longest).contains(&destination.timeout) {
-            return Err(invalid(
-                "timeout",
-                format!("{:?} is not from {shortest:?} to {longest:?}", destination.timeout),
-            ));
-        }
-        if !(1..=Destination::MOST_CONCURRENCY).contains(&destination.concurrency) {
-            let most = Destination::MOST_CONCURRENCY;
-            return Err(invalid("concurrency", format!("{} is not from 1 to {most}", destination.concurrency)));
-        }
-        check_pace(destination)?;
-        check_request(&destination.request)?;
-        destination.retry.validate().map_err(|e| invalid("retry_policy", format!("{}: {}", e.field, e.problem)))
+        destination.token.as_ref().map_or(Ok(()), |token| self.must_have_token(&destination.account, token))
     }
 
     fn must_be_new(&self, taken: bool, kind: EntityKind, id: &str) -> Result<(), Refusal> {
@@ -236,6 +291,16 @@ impl Registry {
 
     fn must_have_account(&self, id: &AccountId) -> Result<(), Refusal> {
         must_exist(self.account(id).is_some(), EntityKind::Account, id.as_str())
+    }
+
+    fn must_have_client(&self, account: &AccountId, id: &ClientId) -> Result<(), Refusal> {
+        self.must_have_account(account)?;
+        must_exist(self.client(account, id).is_some(), EntityKind::Client, id.as_str())
+    }
+
+    fn must_have_api_user(&self, account: &AccountId, id: &ApiUserId) -> Result<(), Refusal> {
+        self.must_have_account(account)?;
+        must_exist(self.api_user(account, id).is_some(), EntityKind::ApiUser, id.as_str())
     }
 
     fn must_have_interface(&self, account: &AccountId, id: &InterfaceId) -> Result<(), Refusal> {
@@ -257,94 +322,4 @@ impl Registry {
 
 fn must_exist(exists: bool, kind: EntityKind, id: &str) -> Result<(), Refusal> {
     if exists { Ok(()) } else { Err(Refusal::NotFound { kind, id: id.to_owned() }) }
-}
-
-fn invalid(field: &'static str, problem: String) -> Refusal {
-    Refusal::Invalid { field, problem }
-}
-
-fn check_account(account: &Account) -> Result<(), Refusal> {
-    check_name(&account.name)?;
-    if account.brand.as_ref().is_some_and(|brand| !is_one_line(brand)) {
-        return Err(invalid("brand", format!("has to be one line of at most {LONGEST_NAME} bytes")));
-    }
-    if account.notification_emails.len() > MOST_EMAILS {
-        return Err(invalid("notification_emails", format!("are more than {MOST_EMAILS}")));
-    }
-    if account.api_user_emails.len() > MOST_EMAILS {
-        return Err(invalid("api_user_emails", format!("are more than {MOST_EMAILS}")));
-    }
-    let all = |emails: &[String], field| {
-        emails.iter().try_for_each(|email| check_email(email).map_err(|problem| invalid(field, problem)))
-    };
-    all(&account.notification_emails, "notification_emails")?;
-    all(&account.api_user_emails, "api_user_emails")
-}
-
-fn check_pace(destination: &Destination) -> Result<(), Refusal> {
-    let highest = Destination::HIGHEST_RATE;
-    if destination.rate.is_some_and(|rate| !(1..=highest).contains(&rate)) {
-        return Err(invalid("rate", format!("is not from 1 to {highest} requests a second")));
-    }
-    let most = Destination::MOST_BREAKER_FAILURES;
-    if destination.breaker_failures > most {
-        return Err(invalid("breaker_failures", format!("{} is more than {most}", destination.breaker_failures)));
-    }
-    Ok(())
-}
-
-fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
-    if shape.headers.len() > RequestShape::MOST_HEADERS {
-        return Err(invalid("headers", format!("are more than {}", RequestShape::MOST_HEADERS)));
-    }
-    for (name, value) in &shape.headers {
-        RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;
-        if value.len() > RequestShape::LONGEST_HEADER || value.chars().any(char::is_control) {
-            let longest = RequestShape::LONGEST_HEADER;
-            return Err(invalid("headers", format!("{name}: has to be one line of at most {longest} bytes")));
-        }
-    }
-    if let Some(credentials) = &shape.credentials
-        && credentials.header != "authorization"
-    {
-        RequestShape::check_header(&credentials.header).map_err(|problem| invalid("auth", problem))?;
-    }
-    match &shape.body {
-        Body::Template(text) if text.len() > RequestShape::LONGEST_TEMPLATE => {
-            Err(invalid("body_template", format!("is longer than {} bytes", RequestShape::LONGEST_TEMPLATE)))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn is_one_line(text: &str) -> bool {
-    text.len() <= LONGEST_NAME && !text.chars().any(char::is_control)
-}
-
-fn check_name(name: &str) -> Result<(), Refusal> {
-    if is_one_line(name) {
-        return Ok(());
-    }
-    Err(invalid("name", format!("has to be one line of at most {LONGEST_NAME} bytes")))
-}
-
-fn check_url(text: &str, rules: UrlRules) -> Result<(), Refusal> {
-    let refuse = |problem: String| Err(invalid("url", problem));
-    if text.len() > LONGEST_URL {
-        return refuse(format!("is {} bytes long, and {LONGEST_URL} is the limit", text.len()));
-    }
-    let url = match Url::parse(text) {
-        Ok(url) => url,
-        Err(e) => return refuse(format!("{text:?} is no URL: {e}")),
-    };
-    match url.scheme() {
-        "https" => {}
-        "http" if rules.allow_plain_http => {}
-        "http" => return refuse("plain http is not allowed here; use https".into()),
-        other => return refuse(format!("the scheme {other:?} is not allowed; use https")),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return refuse("must not contain credentials".into());
-    }
-    Ok(())
 }

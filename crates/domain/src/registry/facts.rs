@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::{
-    model::{Account, Destination, Interface, Token},
+    account::{Account, ApiUser, Client, Interface},
+    model::{Destination, Token},
     request::Deactivation,
 };
-use crate::ids::{AccountId, DestinationId, InterfaceId, TokenId};
+use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, TokenId};
 
 /// A change of the configuration: who made it, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +30,24 @@ pub enum Change {
     AccountUpdated(Account),
     /// An account is gone.
     AccountDeleted(AccountId),
+    /// A client is new.
+    ClientCreated(Client),
+    /// A client is different.
+    ClientUpdated(Client),
+    /// A client is gone.
+    ClientDeleted(AccountId, ClientId),
     /// An interface is new.
     InterfaceCreated(Interface),
     /// An interface is different.
     InterfaceUpdated(Interface),
     /// An interface is gone.
     InterfaceDeleted(AccountId, InterfaceId),
+    /// An API user is new.
+    ApiUserCreated(ApiUser),
+    /// An API user is different.
+    ApiUserUpdated(ApiUser),
+    /// An API user is gone.
+    ApiUserDeleted(AccountId, ApiUserId),
     /// A destination is new.
     DestinationCreated(Destination),
     /// A destination is different.
@@ -60,8 +73,12 @@ pub enum Change {
 pub enum EntityKind {
     /// An account.
     Account,
+    /// A client.
+    Client,
     /// An interface.
     Interface,
+    /// An API user.
+    ApiUser,
     /// A destination.
     Destination,
     /// A token.
@@ -73,7 +90,9 @@ impl EntityKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Account => "account",
+            Self::Client => "client",
             Self::Interface => "interface",
+            Self::ApiUser => "api_user",
             Self::Destination => "destination",
             Self::Token => "token",
         }
@@ -86,8 +105,12 @@ impl Change {
         match self {
             Self::AccountCreated(a) | Self::AccountUpdated(a) => (&a.id, EntityKind::Account, a.id.as_str()),
             Self::AccountDeleted(id) => (id, EntityKind::Account, id.as_str()),
+            Self::ClientCreated(c) | Self::ClientUpdated(c) => (&c.account, EntityKind::Client, c.id.as_str()),
+            Self::ClientDeleted(account, id) => (account, EntityKind::Client, id.as_str()),
             Self::InterfaceCreated(i) | Self::InterfaceUpdated(i) => (&i.account, EntityKind::Interface, i.id.as_str()),
             Self::InterfaceDeleted(account, id) => (account, EntityKind::Interface, id.as_str()),
+            Self::ApiUserCreated(u) | Self::ApiUserUpdated(u) => (&u.account, EntityKind::ApiUser, u.id.as_str()),
+            Self::ApiUserDeleted(account, id) => (account, EntityKind::ApiUser, id.as_str()),
             Self::DestinationCreated(d) | Self::DestinationUpdated(d) => {
                 (&d.account, EntityKind::Destination, d.id.as_str())
             }

@@ -1,4 +1,4 @@
-//! What there is to configure.
+//! Destinations, and the tokens that sign their requests.
 
 use std::{fmt, time::Duration};
 
@@ -6,54 +6,27 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::request::{Deactivation, RequestShape};
 use crate::{
-    ids::{AccountId, DestinationId, EventType, IdError, InterfaceId, TokenId},
+    ids::{AccountId, ClientId, DestinationId, EventType, IdError, InterfaceId, TokenId},
     policy::RetryPolicy,
 };
-
-/// A customer of the platform.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
-    /// Its id.
-    pub id: AccountId,
-    /// For people; at most 200 bytes.
-    pub name: String,
-    /// The brand that its emails speak for; none: that of the installation.
-    pub brand: Option<String>,
-    /// Who is told about failures.
-    pub notification_emails: Vec<String>,
-    /// Who is told that a destination was deactivated: the people behind the API; none: the same as of failures.
-    pub api_user_emails: Vec<String>,
-    /// It is gone, and with it all that belongs to it.
-    pub deleted: bool,
-}
-
-/// A form, page or campaign that produces leads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interface {
-    /// Whose it is.
-    pub account: AccountId,
-    /// Its id, unique in its account.
-    pub id: InterfaceId,
-    /// For people; at most 200 bytes.
-    pub name: String,
-    /// It is gone: it takes no leads, and its leads cannot be sent again.
-    pub deleted: bool,
-}
 
 /// Which leads a destination is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// Those of the whole account.
     Account,
+    /// Those of one client.
+    Client(ClientId),
     /// Those of one interface.
     Interface(InterfaceId),
 }
 
 impl Scope {
-    /// 0 is the highest; a higher level overrides the lower ones.
+    /// 0 is the highest; a higher level overrides the lower ones, unless its account wants otherwise.
     pub const fn level(&self) -> u8 {
         match self {
             Self::Account => 0,
+            Self::Client(_) => 1,
             Self::Interface(_) => 2,
         }
     }
@@ -257,21 +230,5 @@ impl Token {
     /// The secrets that sign at this time, the newest first.
     pub fn valid_secrets(&self, now: Timestamp) -> impl Iterator<Item = &TokenSecret> {
         self.secrets.iter().filter(move |secret| secret.expires_at.is_none_or(|end| now < end))
-    }
-}
-
-/// Whether a text can be used as an email address: one `@` between two texts without blanks, controls or brackets.
-/// Whether it exists, only its mail server knows.
-pub fn check_email(text: &str) -> Result<(), String> {
-    let problem = |why: &str| Err(format!("{text:?} is no email address: {why}"));
-    if text.len() > 254 {
-        return problem("it is longer than 254 bytes");
-    }
-    if text.chars().any(|c| c.is_whitespace() || c.is_control() || "<>(),;:\\\"[]".contains(c)) {
-        return problem("it contains a blank or a character that is not allowed");
-    }
-    match text.split_once('@') {
-        Some((local, host)) if !local.is_empty() && !host.is_empty() && !host.contains('@') => Ok(()),
-        _ => problem("it is not of the form name@host"),
     }
 }

@@ -6,10 +6,11 @@ use std::{
 };
 
 use super::{
+    account::{Account, ApiUser, Client, Interface, Role},
     facts::{Change, EntityKind, RegistryFact},
-    model::{Account, Destination, Interface, Token},
+    model::{Destination, Token},
 };
-use crate::ids::{AccountId, DestinationId, InterfaceId, TokenId};
+use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, TokenId};
 
 /// All that is configured. What was deleted stays known as deleted.
 #[derive(Debug, Clone, Default)]
@@ -25,12 +26,38 @@ pub struct Registry {
 pub struct AccountEntry {
     /// The account itself.
     pub account: Account,
+    clients: BTreeMap<ClientId, Client>,
+    api_users: BTreeMap<ApiUserId, ApiUser>,
     interfaces: BTreeMap<InterfaceId, Interface>,
     destinations: BTreeMap<DestinationId, Arc<Destination>>,
     tokens: BTreeMap<TokenId, Arc<Token>>,
 }
 
 impl AccountEntry {
+    /// Its clients, deleted ones too, in the order of their ids.
+    pub fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.clients.values()
+    }
+
+    /// Its API users, deleted ones too, in the order of their ids.
+    pub fn api_users(&self) -> impl Iterator<Item = &ApiUser> {
+        self.api_users.values()
+    }
+
+    /// Who is told that a rule switched a destination off: those whose business it is to switch it on again, each once.
+    /// If there are none, those who are told about failures.
+    pub fn told_of_deactivations(&self) -> Vec<String> {
+        let users = self.api_users().filter(|user| !user.deleted && user.role >= Role::Operator);
+        let mut told: Vec<String> = vec![];
+        for email in self.account.api_user_emails.iter().chain(users.map(|user| &user.email)) {
+            // Mail servers take upper and lower case for the same.
+            if !told.iter().any(|known| known.eq_ignore_ascii_case(email)) {
+                told.push(email.clone());
+            }
+        }
+        if told.is_empty() { self.account.notification_emails.clone() } else { told }
+    }
+
     /// Its interfaces, deleted ones too, in the order of their ids.
     pub fn interfaces(&self) -> impl Iterator<Item = &Interface> {
         self.interfaces.values()
@@ -58,8 +85,9 @@ impl AccountEntry {
 }
 
 impl Registry {
-    /// Adds the fact that REGISTRY holds at `sequence`. One that is known already changes nothing; one about something
-    /// of an account that does not exist is passed over, because no decision can have led to it.
+    /// Adds the fact that REGISTRY holds at `sequence`. One that is known already changes nothing. One about something
+    /// of an account that does not exist is passed over: it was decided before the account was deleted and stored after,
+    /// and what it tells of must not be there when an account is made anew under the same id.
     pub fn apply(&mut self, sequence: u64, fact: &RegistryFact) {
         if sequence <= self.sequence {
             return;
@@ -67,9 +95,28 @@ impl Registry {
         self.sequence = sequence;
         let (account, kind, id) = fact.change.entity();
         self.versions.insert((account.clone(), kind, id.to_owned()), sequence);
+        if kind != EntityKind::Account && self.account(account).is_none() {
+            return;
+        }
         match &fact.change {
             Change::AccountCreated(account) | Change::AccountUpdated(account) => self.put_account(account),
             Change::AccountDeleted(id) => self.delete_account(id),
+            Change::ClientCreated(client) | Change::ClientUpdated(client) => self.change(&client.account, |entry| {
+                entry.clients.insert(client.id.clone(), client.clone());
+            }),
+            Change::ClientDeleted(account, id) => self.change(account, |entry| {
+                if let Some(client) = entry.clients.get_mut(id) {
+                    client.deleted = true;
+                }
+            }),
+            Change::ApiUserCreated(user) | Change::ApiUserUpdated(user) => self.change(&user.account, |entry| {
+                entry.api_users.insert(user.id.clone(), user.clone());
+            }),
+            Change::ApiUserDeleted(account, id) => self.change(account, |entry| {
+                if let Some(user) = entry.api_users.get_mut(id) {
+                    user.deleted = true;
+                }
+            }),
             Change::InterfaceCreated(interface) | Change::InterfaceUpdated(interface) => {
                 self.change(&interface.account, |entry| {
                     entry.interfaces.insert(interface.id.clone(), interface.clone());
@@ -113,6 +160,8 @@ impl Registry {
         let fresh = || {
             Arc::new(AccountEntry {
                 account: account.clone(),
+                clients: BTreeMap::new(),
+                api_users: BTreeMap::new(),
                 interfaces: BTreeMap::new(),
                 destinations: BTreeMap::new(),
                 tokens: BTreeMap::new(),
@@ -130,6 +179,8 @@ impl Registry {
         }
         self.change(id, |entry| {
             entry.account.deleted = true;
+            entry.clients.values_mut().for_each(|client| client.deleted = true);
+            entry.api_users.values_mut().for_each(|user| user.deleted = true);
             entry.interfaces.values_mut().for_each(|interface| interface.deleted = true);
             entry.tokens.values_mut().for_each(|token| Arc::make_mut(token).deleted = true);
         });
@@ -184,6 +235,16 @@ impl Registry {
     /// An account that exists.
     pub fn account(&self, id: &AccountId) -> Option<&Arc<AccountEntry>> {
         self.accounts.get(id).filter(|entry| !entry.account.deleted)
+    }
+
+    /// A client that exists, of an account that exists.
+    pub fn client(&self, account: &AccountId, id: &ClientId) -> Option<&Client> {
+        self.account(account)?.clients.get(id).filter(|client| !client.deleted)
+    }
+
+    /// An API user that exists, of an account that exists.
+    pub fn api_user(&self, account: &AccountId, id: &ApiUserId) -> Option<&ApiUser> {
+        self.account(account)?.api_users.get(id).filter(|user| !user.deleted)
     }
 
     /// An interface that exists, of an account that exists.

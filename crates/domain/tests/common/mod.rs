@@ -4,10 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, EventId, EventType, InterfaceId,
-    LeadEvent, LeadId, LeadSequence, RegistryFact, RetryPolicy, Work,
+    AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DestinationId, ErrorKind, EventId,
+    EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, RegistryFact, RetryPolicy, Work,
     delivery::{Execution, RequestLine, request},
-    registry::{Account, Change, Destination, EventTypePattern, Interface, RequestShape, Scope},
+    registry::{
+        Account, ApiUser, Change, Client, Destination, EventTypePattern, Interface, RequestShape, Role, Routing, Scope,
+    },
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -22,6 +24,10 @@ pub(crate) fn account_id() -> AccountId {
 
 pub(crate) fn interface_id(text: &str) -> InterfaceId {
     InterfaceId::parse(text).unwrap()
+}
+
+pub(crate) fn client_id(text: &str) -> ClientId {
+    ClientId::parse(text).unwrap()
 }
 
 pub(crate) fn destination_id(text: &str) -> DestinationId {
@@ -77,12 +83,29 @@ pub(crate) fn account() -> Account {
         brand: None,
         notification_emails: vec![],
         api_user_emails: vec![],
+        routing: Routing::default(),
         deleted: false,
     }
 }
 
 pub(crate) fn interface(id: &str) -> Interface {
-    Interface { account: account_id(), id: interface_id(id), name: String::new(), deleted: false }
+    Interface {
+        account: account_id(),
+        id: interface_id(id),
+        name: String::new(),
+        retention: None,
+        lead_notification_emails: vec![],
+        deleted: false,
+    }
+}
+
+pub(crate) fn client(id: &str) -> Client {
+    Client { account: account_id(), id: client_id(id), name: String::new(), deleted: false }
+}
+
+pub(crate) fn api_user(id: &str, email: &str, role: Role) -> ApiUser {
+    let id = ApiUserId::parse(id).unwrap();
+    ApiUser { account: account_id(), id, name: String::new(), email: email.into(), role, deleted: false }
 }
 
 pub(crate) fn destination(id: &str, scope: Scope, types: &[&str]) -> Destination {

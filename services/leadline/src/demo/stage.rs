@@ -40,16 +40,22 @@ impl Stage {
         let account = api::Account {
             account_id: ACCOUNT.into(),
             name: "Acme Inc.".into(),
-            brand: String::new(),
             notification_emails: vec!["owner@acme.example".into()],
-            api_user_emails: vec![],
+            ..api::Account::default()
         };
         registry.create_account(api::CreateAccountRequest { account: Some(account) }).await?;
-        let interface =
-            api::Interface { account_id: ACCOUNT.into(), interface_id: INTERFACE.into(), name: "Contact form".into() };
+        let interface = api::Interface {
+            account_id: ACCOUNT.into(),
+            interface_id: INTERFACE.into(),
+            name: "Contact form".into(),
+            ..api::Interface::default()
+        };
         registry.create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await?;
-        let token =
-            api::CreateTokenRequest { account_id: ACCOUNT.into(), name: "demo".into(), algorithm: String::new() };
+        let token = api::CreateTokenRequest {
+            account_id: ACCOUNT.into(),
+            name: "demo".into(),
+            ..api::CreateTokenRequest::default()
+        };
         let token = registry.create_token(token).await?.into_inner();
         let mut stage = Self { destinations: vec![], verifier: token.secret.parse()?, drain: Drain::default() };
         let token = token.token.context("a token without its id")?.token_id;
@@ -92,7 +98,10 @@ impl Stage {
             retry_policy: Some(api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) }),
             ..api::Destination::default()
         };
-        let request = api::CreateDestinationRequest { destination: Some(destination) };
+        let request = api::CreateDestinationRequest {
+            destination: Some(destination),
+            ..api::CreateDestinationRequest::default()
+        };
         let id = system.registry().create_destination(request).await?.into_inner().destination_id;
         let was_dead = receiver.is_none();
         self.destinations.push(Destination { name, id, receiver, was_dead, address });

@@ -1,13 +1,14 @@
-//! Looking things up, and putting an update together from what is and what is asked for.
+//! Looking things up, and reading what every request has.
 
 use std::sync::Arc;
 
 use domain::{
-    AccountId, DestinationId, InterfaceId, Registry, TokenId,
-    registry::{Account, Destination, EntityKind, Refusal, RequestShape, Token},
+    AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, Registry, RequestId, TokenId,
+    registry::{AccountEntry, ApiUser, Client, Destination, EntityKind, Interface, Refusal, Token},
 };
 use prost_types::FieldMask;
 use tonic::Status;
+use uuid::Uuid;
 use wire::{
     registry_api::id,
     status::{invalid, refusal},
@@ -17,18 +18,29 @@ pub(super) fn missing(kind: EntityKind, id: &str) -> Status {
     refusal(&Refusal::NotFound { kind, id: id.to_owned() })
 }
 
-pub(super) fn account_of<'a>(
-    registry: &'a Registry,
-    id: &AccountId,
-) -> Result<&'a Arc<domain::registry::AccountEntry>, Status> {
+pub(super) fn account_of<'a>(registry: &'a Registry, id: &AccountId) -> Result<&'a Arc<AccountEntry>, Status> {
     registry.account(id).ok_or_else(|| missing(EntityKind::Account, id.as_str()))
+}
+
+pub(super) fn client_of<'a>(registry: &'a Registry, account: &AccountId, id: &ClientId) -> Result<&'a Client, Status> {
+    account_of(registry, account)?;
+    registry.client(account, id).ok_or_else(|| missing(EntityKind::Client, id.as_str()))
+}
+
+pub(super) fn api_user_of<'a>(
+    registry: &'a Registry,
+    account: &AccountId,
+    id: &ApiUserId,
+) -> Result<&'a ApiUser, Status> {
+    account_of(registry, account)?;
+    registry.api_user(account, id).ok_or_else(|| missing(EntityKind::ApiUser, id.as_str()))
 }
 
 pub(super) fn interface_of<'a>(
     registry: &'a Registry,
     account: &AccountId,
     id: &InterfaceId,
-) -> Result<&'a domain::registry::Interface, Status> {
+) -> Result<&'a Interface, Status> {
     account_of(registry, account)?;
     registry.interface(account, id).ok_or_else(|| missing(EntityKind::Interface, id.as_str()))
 }
@@ -47,6 +59,14 @@ pub(super) fn account_id(text: &str) -> Result<AccountId, Status> {
     id("account_id", text, AccountId::parse).map_err(|e| refusal(&e))
 }
 
+pub(super) fn client_id(text: &str) -> Result<ClientId, Status> {
+    id("client_id", text, ClientId::parse).map_err(|e| refusal(&e))
+}
+
+pub(super) fn api_user_id(text: &str) -> Result<ApiUserId, Status> {
+    id("api_user_id", text, ApiUserId::parse).map_err(|e| refusal(&e))
+}
+
 pub(super) fn interface_id(text: &str) -> Result<InterfaceId, Status> {
     id("interface_id", text, InterfaceId::parse).map_err(|e| refusal(&e))
 }
@@ -57,6 +77,14 @@ pub(super) fn destination_id(text: &str) -> Result<DestinationId, Status> {
 
 pub(super) fn token_id(text: &str) -> Result<TokenId, Status> {
     id("token_id", text, TokenId::parse).map_err(|e| refusal(&e))
+}
+
+/// What makes a repeated creation the same one; of a caller who names nothing, each call is another.
+pub(super) fn request_id(text: &str) -> Result<RequestId, Status> {
+    if text.is_empty() {
+        return Ok(RequestId::from_uuid(Uuid::now_v7()));
+    }
+    RequestId::parse(text).map_err(|e| invalid("request_id", e))
 }
 
 pub(super) fn given<T>(field: &str, value: Option<T>) -> Result<T, Status> {
@@ -73,58 +101,6 @@ pub(super) fn check_mask(mask: Option<&FieldMask>, known: &[&str]) -> Result<(),
     match unknown {
         Some(path) => Err(invalid("update_mask", format!("{path:?} is none of {}", known.join(", ")))),
         None => Ok(()),
-    }
-}
-
-pub(super) const ACCOUNT_FIELDS: [&str; 4] = ["name", "brand", "notification_emails", "api_user_emails"];
-#[rustfmt::skip]
-pub(super) const DESTINATION_FIELDS: [&str; 15] = [
-    "name", "interface_id", "url", "event_types", "timeout", "concurrency", "retry_policy", "token_id", "enabled", "rate",
-    "breaker_failures", "method", "body", "headers", "auth",
-];
-
-pub(super) fn merged_account(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {
-    let pick = |field| names(mask, field);
-    Account {
-        id: now.id.clone(),
-        name: if pick("name") { new.name } else { now.name.clone() },
-        brand: if pick("brand") { new.brand } else { now.brand.clone() },
-        notification_emails: if pick("notification_emails") {
-            new.notification_emails
-        } else {
-            now.notification_emails.clone()
-        },
-        api_user_emails: if pick("api_user_emails") { new.api_user_emails } else { now.api_user_emails.clone() },
-        deleted: false,
-    }
-}
-
-pub(super) fn merged_destination(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Destination {
-    let pick = |field| names(mask, field);
-    let now = now.clone();
-    Destination {
-        account: now.account,
-        id: now.id,
-        name: if pick("name") { new.name } else { now.name },
-        scope: if pick("interface_id") { new.scope } else { now.scope },
-        url: if pick("url") { new.url } else { now.url },
-        event_types: if pick("event_types") { new.event_types } else { now.event_types },
-        timeout: if pick("timeout") { new.timeout } else { now.timeout },
-        concurrency: if pick("concurrency") { new.concurrency } else { now.concurrency },
-        retry: if pick("retry_policy") { new.retry } else { now.retry },
-        token: if pick("token_id") { new.token } else { now.token },
-        enabled: if pick("enabled") { new.enabled } else { now.enabled },
-        rate: if pick("rate") { new.rate } else { now.rate },
-        breaker_failures: if pick("breaker_failures") { new.breaker_failures } else { now.breaker_failures },
-        request: RequestShape {
-            method: if pick("method") { new.request.method } else { now.request.method },
-            body: if pick("body") { new.request.body } else { now.request.body },
-            headers: if pick("headers") { new.request.headers } else { now.request.headers },
-            credentials: if pick("auth") { new.request.credentials } else { now.request.credentials },
-        },
-        deactivated: now.deactivated,
-        skip_held_before: now.skip_held_before,
-        deleted: false,
     }
 }
 

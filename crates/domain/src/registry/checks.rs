@@ -1,0 +1,140 @@
+//! What each field may be. What the fields name, [`super::decide`] looks up.
+
+use url::Url;
+
+use super::{
+    account::{Account, ApiUser, Interface, check_email},
+    decide::{Refusal, UrlRules},
+    model::Destination,
+    request::{Body, RequestShape},
+};
+
+/// The longest name and brand, in bytes.
+const LONGEST_NAME: usize = 200;
+/// The longest URL, in bytes.
+const LONGEST_URL: usize = 2_000;
+/// The most emails of a list.
+const MOST_EMAILS: usize = 20;
+/// The most event type patterns of a destination.
+const MOST_PATTERNS: usize = 100;
+
+pub(super) fn invalid(field: &'static str, problem: String) -> Refusal {
+    Refusal::Invalid { field, problem }
+}
+
+pub(super) fn check_destination(destination: &Destination, rules: UrlRules) -> Result<(), Refusal> {
+    check_name(&destination.name)?;
+    check_url(&destination.url, rules)?;
+    if destination.event_types.is_empty() || destination.event_types.len() > MOST_PATTERNS {
+        return Err(invalid("event_types", format!("needs 1 to {MOST_PATTERNS} patterns; \"*\" is every type")));
+    }
+    let (shortest, longest) = (Destination::SHORTEST_TIMEOUT, Destination::LONGEST_TIMEOUT);
+    if !(shortest..=longest).contains(&destination.timeout) {
+        return Err(invalid("timeout", format!("{:?} is not from {shortest:?} to {longest:?}", destination.timeout)));
+    }
+    if !(1..=Destination::MOST_CONCURRENCY).contains(&destination.concurrency) {
+        let most = Destination::MOST_CONCURRENCY;
+        return Err(invalid("concurrency", format!("{} is not from 1 to {most}", destination.concurrency)));
+    }
+    check_pace(destination)?;
+    check_request(&destination.request)?;
+    destination.retry.validate().map_err(|e| invalid("retry_policy", format!("{}: {}", e.field, e.problem)))
+}
+
+pub(super) fn check_account(account: &Account) -> Result<(), Refusal> {
+    check_name(&account.name)?;
+    if account.brand.as_ref().is_some_and(|brand| !is_one_line(brand)) {
+        return Err(invalid("brand", format!("has to be one line of at most {LONGEST_NAME} bytes")));
+    }
+    check_emails("notification_emails", &account.notification_emails)?;
+    check_emails("api_user_emails", &account.api_user_emails)
+}
+
+pub(super) fn check_interface(interface: &Interface) -> Result<(), Refusal> {
+    check_name(&interface.name)?;
+    let kept = Interface::SHORTEST_RETENTION..=Interface::LONGEST_RETENTION;
+    if interface.retention.is_some_and(|retention| !kept.contains(&retention)) {
+        return Err(invalid("retention", "is not from 1 to 3,650 days".into()));
+    }
+    check_emails("lead_notification_emails", &interface.lead_notification_emails)
+}
+
+pub(super) fn check_api_user(user: &ApiUser) -> Result<(), Refusal> {
+    check_name(&user.name)?;
+    check_email(&user.email).map_err(|problem| invalid("email", problem))
+}
+
+fn check_emails(field: &'static str, emails: &[String]) -> Result<(), Refusal> {
+    if emails.len() > MOST_EMAILS {
+        return Err(invalid(field, format!("are more than {MOST_EMAILS}")));
+    }
+    emails.iter().try_for_each(|email| check_email(email).map_err(|problem| invalid(field, problem)))
+}
+
+fn check_pace(destination: &Destination) -> Result<(), Refusal> {
+    let highest = Destination::HIGHEST_RATE;
+    if destination.rate.is_some_and(|rate| !(1..=highest).contains(&rate)) {
+        return Err(invalid("rate", format!("is not from 1 to {highest} requests a second")));
+    }
+    let most = Destination::MOST_BREAKER_FAILURES;
+    if destination.breaker_failures > most {
+        return Err(invalid("breaker_failures", format!("{} is more than {most}", destination.breaker_failures)));
+    }
+    Ok(())
+}
+
+fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
+    if shape.headers.len() > RequestShape::MOST_HEADERS {
+        return Err(invalid("headers", format!("are more than {}", RequestShape::MOST_HEADERS)));
+    }
+    for (name, value) in &shape.headers {
+        RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;
+        if value.len() > RequestShape::LONGEST_HEADER || value.chars().any(char::is_control) {
+            let longest = RequestShape::LONGEST_HEADER;
+            return Err(invalid("headers", format!("{name}: has to be one line of at most {longest} bytes")));
+        }
+    }
+    if let Some(credentials) = &shape.credentials
+        && credentials.header != "authorization"
+    {
+        RequestShape::check_header(&credentials.header).map_err(|problem| invalid("auth", problem))?;
+    }
+    match &shape.body {
+        Body::Template(text) if text.len() > RequestShape::LONGEST_TEMPLATE => {
+            Err(invalid("body_template", format!("is longer than {} bytes", RequestShape::LONGEST_TEMPLATE)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_one_line(text: &str) -> bool {
+    text.len() <= LONGEST_NAME && !text.chars().any(char::is_control)
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
+    if is_one_line(name) {
+        return Ok(());
+    }
+    Err(invalid("name", format!("has to be one line of at most {LONGEST_NAME} bytes")))
+}
+
+fn check_url(text: &str, rules: UrlRules) -> Result<(), Refusal> {
+    let refuse = |problem: String| Err(invalid("url", problem));
+    if text.len() > LONGEST_URL {
+        return refuse(format!("is {} bytes long, and {LONGEST_URL} is the limit", text.len()));
+    }
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(e) => return refuse(format!("{text:?} is no URL: {e}")),
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if rules.allow_plain_http => {}
+        "http" => return refuse("plain http is not allowed here; use https".into()),
+        other => return refuse(format!("the scheme {other:?} is not allowed; use https")),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return refuse("must not contain credentials".into());
+    }
+    Ok(())
+}

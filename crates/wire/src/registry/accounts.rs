@@ -1,0 +1,83 @@
+//! Accounts, clients, interfaces and API users, as they are stored.
+
+use domain::registry::{Account, ApiUser, Client, Interface, Role, Routing};
+
+use super::{FACT, account, api_user, client, interface};
+use crate::{
+    WireError, events,
+    primitives::{micros, non_empty, or_empty, span, wrong},
+};
+
+pub(super) fn account_to_wire(account: &Account) -> events::Account {
+    events::Account {
+        id: account.id.to_string(),
+        name: account.name.clone(),
+        brand: or_empty(account.brand.as_deref()),
+        notification_emails: account.notification_emails.clone(),
+        api_user_emails: account.api_user_emails.clone(),
+        routing: account.routing.as_str().to_owned(),
+    }
+}
+
+pub(super) fn account_from_wire(stored: events::Account) -> Result<Account, WireError> {
+    Ok(Account {
+        id: account(&stored.id)?,
+        name: stored.name,
+        brand: non_empty(&stored.brand).map(str::to_owned),
+        notification_emails: stored.notification_emails,
+        api_user_emails: stored.api_user_emails,
+        routing: Routing::parse(&stored.routing)
+            .ok_or_else(|| wrong(FACT, "routing", format!("{:?} is none", stored.routing)))?,
+        deleted: false,
+    })
+}
+
+pub(super) fn client_to_wire(client: &Client) -> events::Client {
+    events::Client { account: client.account.to_string(), id: client.id.to_string(), name: client.name.clone() }
+}
+
+pub(super) fn client_from_wire(stored: events::Client) -> Result<Client, WireError> {
+    Ok(Client { account: account(&stored.account)?, id: client(&stored.id)?, name: stored.name, deleted: false })
+}
+
+pub(super) fn interface_to_wire(interface: &Interface) -> events::Interface {
+    events::Interface {
+        account: interface.account.to_string(),
+        id: interface.id.to_string(),
+        name: interface.name.clone(),
+        retention: interface.retention.map(micros),
+        lead_notification_emails: interface.lead_notification_emails.clone(),
+    }
+}
+
+pub(super) fn interface_from_wire(stored: events::Interface) -> Result<Interface, WireError> {
+    Ok(Interface {
+        account: account(&stored.account)?,
+        id: interface(&stored.id)?,
+        name: stored.name,
+        retention: stored.retention.map(|after| span(FACT, "retention", after)).transpose()?,
+        lead_notification_emails: stored.lead_notification_emails,
+        deleted: false,
+    })
+}
+
+pub(super) fn api_user_to_wire(user: &ApiUser) -> events::ApiUser {
+    events::ApiUser {
+        account: user.account.to_string(),
+        id: user.id.to_string(),
+        name: user.name.clone(),
+        email: user.email.clone(),
+        role: user.role.as_str().to_owned(),
+    }
+}
+
+pub(super) fn api_user_from_wire(stored: events::ApiUser) -> Result<ApiUser, WireError> {
+    Ok(ApiUser {
+        account: account(&stored.account)?,
+        id: api_user(&stored.id)?,
+        name: stored.name,
+        email: stored.email,
+        role: Role::parse(&stored.role).ok_or_else(|| wrong(FACT, "role", format!("{:?} is none", stored.role)))?,
+        deleted: false,
+    })
+}

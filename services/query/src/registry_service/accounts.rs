@@ -1,0 +1,89 @@
+//! Accounts.
+
+use domain::{
+    Registry,
+    registry::{Account, Command},
+};
+use prost_types::FieldMask;
+use tonic::{Request, Response};
+use wire::{
+    api,
+    registry_api::{self, account_to_api},
+    status::refusal,
+};
+
+use super::{
+    Answer, RegistryService,
+    parts::{account_id, account_of, check_mask, given, names},
+};
+use crate::actor;
+
+const FIELDS: [&str; 5] = ["name", "brand", "notification_emails", "api_user_emails", "routing"];
+
+impl RegistryService {
+    pub(super) async fn create_account(&self, request: Request<api::CreateAccountRequest>) -> Answer<api::Account> {
+        let by = actor(&request);
+        let account =
+            registry_api::account(given("account", request.into_inner().account)?).map_err(|e| refusal(&e))?;
+        let id = account.id.clone();
+        let registry = self.change(by, |_| Ok(Command::CreateAccount(account))).await?;
+        Ok(Response::new(account_to_api(&account_of(&registry, &id)?.account)))
+    }
+
+    pub(super) async fn get_account(&self, request: Request<api::GetAccountRequest>) -> Answer<api::Account> {
+        let registry = self.registry.snapshot();
+        let entry = account_of(&registry, &account_id(&request.get_ref().account_id)?)?;
+        Ok(Response::new(account_to_api(&entry.account)))
+    }
+
+    pub(super) async fn list_accounts(
+        &self,
+        _: Request<api::ListAccountsRequest>,
+    ) -> Answer<api::ListAccountsResponse> {
+        let registry = self.registry.snapshot();
+        let mut accounts: Vec<_> = registry.accounts().map(|entry| account_to_api(&entry.account)).collect();
+        accounts.sort_by(|a, b| a.account_id.cmp(&b.account_id));
+        Ok(Response::new(api::ListAccountsResponse { accounts }))
+    }
+
+    pub(super) async fn update_account(&self, request: Request<api::UpdateAccountRequest>) -> Answer<api::Account> {
+        let by = actor(&request);
+        let request = request.into_inner();
+        let mask = request.update_mask.as_ref();
+        check_mask(mask, &FIELDS)?;
+        let new = registry_api::account(given("account", request.account)?).map_err(|e| refusal(&e))?;
+        let id = new.id.clone();
+        let update = |registry: &Registry| {
+            let now = &account_of(registry, &new.id)?.account;
+            Ok(Command::UpdateAccount(merged(now, new, mask)))
+        };
+        let registry = self.change(by, update).await?;
+        Ok(Response::new(account_to_api(&account_of(&registry, &id)?.account)))
+    }
+
+    pub(super) async fn delete_account(
+        &self,
+        request: Request<api::DeleteAccountRequest>,
+    ) -> Answer<api::DeleteAccountResponse> {
+        let id = account_id(&request.get_ref().account_id)?;
+        self.change(actor(&request), |_| Ok(Command::DeleteAccount(id))).await?;
+        Ok(Response::new(api::DeleteAccountResponse {}))
+    }
+}
+
+fn merged(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {
+    let pick = |field| names(mask, field);
+    Account {
+        id: now.id.clone(),
+        name: if pick("name") { new.name } else { now.name.clone() },
+        brand: if pick("brand") { new.brand } else { now.brand.clone() },
+        notification_emails: if pick("notification_emails") {
+            new.notification_emails
+        } else {
+            now.notification_emails.clone()
+        },
+        api_user_emails: if pick("api_user_emails") { new.api_user_emails } else { now.api_user_emails.clone() },
+        routing: if pick("routing") { new.routing } else { now.routing },
+        deleted: false,
+    }
+}

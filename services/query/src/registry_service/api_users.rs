@@ -1,0 +1,89 @@
+//! API users.
+
+use domain::{
+    AccountId, ApiUserId, Registry,
+    registry::{ApiUser, Command},
+};
+use prost_types::FieldMask;
+use tonic::{Request, Response, Status};
+use wire::{
+    api,
+    registry_api::{self, api_user_to_api},
+    status::refusal,
+};
+
+use super::{
+    Answer, RegistryService,
+    parts::{account_id, account_of, api_user_id, api_user_of, check_mask, given, names},
+};
+use crate::actor;
+
+const FIELDS: [&str; 3] = ["name", "email", "role"];
+
+impl RegistryService {
+    pub(super) async fn create_api_user(&self, request: Request<api::CreateApiUserRequest>) -> Answer<api::ApiUser> {
+        let by = actor(&request);
+        let user =
+            registry_api::api_user(given("api_user", request.into_inner().api_user)?).map_err(|e| refusal(&e))?;
+        let (account, id) = (user.account.clone(), user.id.clone());
+        let registry = self.change(by, |_| Ok(Command::CreateApiUser(user))).await?;
+        Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
+    }
+
+    pub(super) async fn get_api_user(&self, request: Request<api::GetApiUserRequest>) -> Answer<api::ApiUser> {
+        let (request, registry) = (request.get_ref(), self.registry.snapshot());
+        let (account, id) = (account_id(&request.account_id)?, api_user_id(&request.api_user_id)?);
+        Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
+    }
+
+    pub(super) async fn list_api_users(
+        &self,
+        request: Request<api::ListApiUsersRequest>,
+    ) -> Answer<api::ListApiUsersResponse> {
+        let registry = self.registry.snapshot();
+        let entry = account_of(&registry, &account_id(&request.get_ref().account_id)?)?;
+        let api_users = entry.api_users().filter(|user| !user.deleted).map(api_user_to_api).collect();
+        Ok(Response::new(api::ListApiUsersResponse { api_users }))
+    }
+
+    pub(super) async fn update_api_user(&self, request: Request<api::UpdateApiUserRequest>) -> Answer<api::ApiUser> {
+        let by = actor(&request);
+        let request = request.into_inner();
+        let mask = request.update_mask.as_ref();
+        check_mask(mask, &FIELDS)?;
+        let new = given("api_user", request.api_user)?;
+        let (account, id) = (account_id(&new.account_id)?, api_user_id(&new.api_user_id)?);
+        let registry = self.change(by, |registry| update(registry, &account, &id, new, mask)).await?;
+        Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
+    }
+
+    pub(super) async fn delete_api_user(
+        &self,
+        request: Request<api::DeleteApiUserRequest>,
+    ) -> Answer<api::DeleteApiUserResponse> {
+        let r = request.get_ref();
+        let (account, id) = (account_id(&r.account_id)?, api_user_id(&r.api_user_id)?);
+        self.change(actor(&request), |_| Ok(Command::DeleteApiUser(account, id))).await?;
+        Ok(Response::new(api::DeleteApiUserResponse {}))
+    }
+}
+
+/// Put together before it is read: there is no role that a missing one could stand for.
+fn update(
+    registry: &Registry,
+    account: &AccountId,
+    id: &ApiUserId,
+    new: api::ApiUser,
+    mask: Option<&FieldMask>,
+) -> Result<Command, Status> {
+    let now = api_user_to_api(api_user_of(registry, account, id)?);
+    let pick = |field| names(mask, field);
+    let merged = api::ApiUser {
+        name: if pick("name") { new.name } else { now.name },
+        email: if pick("email") { new.email } else { now.email },
+        role: if pick("role") { new.role } else { now.role },
+        ..now
+    };
+    let merged: ApiUser = registry_api::api_user(merged).map_err(|e| refusal(&e))?;
+    Ok(Command::UpdateApiUser(merged))
+}

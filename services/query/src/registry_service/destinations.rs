@@ -1,0 +1,191 @@
+//! Destinations.
+
+use domain::{
+    DestinationId, Registry,
+    registry::{Command, Credentials, Destination, RequestShape, Scope, SealedSecret},
+};
+use jiff::Timestamp;
+use prost_types::FieldMask;
+use tonic::{Request, Response, Status};
+use wire::{
+    api,
+    registry_api::{self, destination_to_api},
+    status::{invalid, refusal},
+};
+
+use super::{
+    Answer, RegistryService, no_randomness,
+    parts::{account_id, account_of, check_mask, destination_id, destination_of, given, names, request_id, token_id},
+};
+use crate::actor;
+
+/// The longest credentials, in bytes.
+const LONGEST_CREDENTIALS: usize = 4_000;
+#[rustfmt::skip]
+const FIELDS: [&str; 16] = [
+    "name", "interface_id", "client_id", "url", "event_types", "timeout", "concurrency", "retry_policy", "token_id",
+    "enabled", "rate", "breaker_failures", "method", "body", "headers", "auth",
+];
+
+impl RegistryService {
+    pub(super) async fn create_destination(
+        &self,
+        request: Request<api::CreateDestinationRequest>,
+    ) -> Answer<api::Destination> {
+        let by = actor(&request);
+        let request = request.into_inner();
+        let new = given("destination", request.destination)?;
+        let account = account_id(&new.account_id)?;
+        let id = DestinationId::of_request(&account, &request_id(&request.request_id)?);
+        let destination = self.destination(new, id.clone())?;
+        let find = |registry: &Registry| destination_of(registry, &account, &id).map(destination_to_api);
+        let made = self.create_once(by, Command::CreateDestination(destination), find).await?;
+        Ok(Response::new(made.found))
+    }
+
+    pub(super) async fn get_destination(
+        &self,
+        request: Request<api::GetDestinationRequest>,
+    ) -> Answer<api::Destination> {
+        let (request, registry) = (request.get_ref(), self.registry.snapshot());
+        let (account, id) = (account_id(&request.account_id)?, destination_id(&request.destination_id)?);
+        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+    }
+
+    pub(super) async fn list_destinations(
+        &self,
+        request: Request<api::ListDestinationsRequest>,
+    ) -> Answer<api::ListDestinationsResponse> {
+        let registry = self.registry.snapshot();
+        let entry = account_of(&registry, &account_id(&request.get_ref().account_id)?)?;
+        let existing = entry.destinations().filter(|destination| !destination.deleted);
+        let destinations = existing.map(|d| destination_to_api(d)).collect();
+        Ok(Response::new(api::ListDestinationsResponse { destinations }))
+    }
+
+    pub(super) async fn update_destination(
+        &self,
+        request: Request<api::UpdateDestinationRequest>,
+    ) -> Answer<api::Destination> {
+        let by = actor(&request);
+        let request = request.into_inner();
+        let mask = request.update_mask.as_ref();
+        check_mask(mask, &FIELDS)?;
+        let new = given("destination", request.destination)?;
+        let (account, id) = (account_id(&new.account_id)?, destination_id(&new.destination_id)?);
+        let keep_auth =
+            mask.is_none_or(|mask| mask.paths.is_empty()) && new.auth.as_ref().is_none_or(|a| a.kind.is_none());
+        let mut new = self.destination(new, id.clone())?;
+        let update = |registry: &Registry| {
+            let now = destination_of(registry, &account, &id)?;
+            // Secrets are never shown, so whoever sends back what he read does not mean to remove them.
+            if keep_auth {
+                new.request.credentials = now.request.credentials.clone();
+            }
+            Ok(Command::UpdateDestination(merged(now, new, mask)))
+        };
+        let registry = self.change(by, update).await?;
+        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+    }
+
+    pub(super) async fn enable_destination(
+        &self,
+        request: Request<api::EnableDestinationRequest>,
+    ) -> Answer<api::Destination> {
+        let r = request.get_ref();
+        let (account, id) = (account_id(&r.account_id)?, destination_id(&r.destination_id)?);
+        let skip_before = r.skip_held.then(Timestamp::now);
+        let command = Command::EnableDestination(account.clone(), id.clone(), skip_before);
+        let registry = self.change(actor(&request), |_| Ok(command)).await?;
+        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+    }
+
+    pub(super) async fn disable_destination(
+        &self,
+        request: Request<api::DisableDestinationRequest>,
+    ) -> Answer<api::Destination> {
+        let r = request.get_ref();
+        let (account, id) = (account_id(&r.account_id)?, destination_id(&r.destination_id)?);
+        let command = Command::DisableDestination(account.clone(), id.clone());
+        let registry = self.change(actor(&request), |_| Ok(command)).await?;
+        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+    }
+
+    pub(super) async fn delete_destination(
+        &self,
+        request: Request<api::DeleteDestinationRequest>,
+    ) -> Answer<api::DeleteDestinationResponse> {
+        let r = request.get_ref();
+        let (account, id) = (account_id(&r.account_id)?, destination_id(&r.destination_id)?);
+        self.change(actor(&request), |_| Ok(Command::DeleteDestination(account, id))).await?;
+        Ok(Response::new(api::DeleteDestinationResponse {}))
+    }
+
+    pub(super) async fn assign_token(&self, request: Request<api::AssignTokenRequest>) -> Answer<api::Destination> {
+        let r = request.get_ref();
+        let (account, id) = (account_id(&r.account_id)?, destination_id(&r.destination_id)?);
+        let token = if r.token_id.is_empty() { None } else { Some(token_id(&r.token_id)?) };
+        let assign = |registry: &Registry| {
+            let now = destination_of(registry, &account, &id)?.clone();
+            Ok(Command::UpdateDestination(Destination { token, ..now }))
+        };
+        let registry = self.change(actor(&request), assign).await?;
+        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+    }
+
+    /// A destination from the API, its credentials sealed and its templates read.
+    fn destination(&self, given: api::Destination, id: DestinationId) -> Result<Destination, Status> {
+        let auth = given.auth.clone().unwrap_or_default();
+        let mut destination = registry_api::destination(given, id).map_err(|e| refusal(&e))?;
+        if let Some((kind, header, value)) = registry_api::credentials(auth).map_err(|e| refusal(&e))? {
+            if value.len() > LONGEST_CREDENTIALS || value.chars().any(char::is_control) {
+                return Err(invalid("auth", format!("has to be one line of at most {LONGEST_CREDENTIALS} bytes")));
+            }
+            let belongs_to = Destination::belongs_to(&destination.account, &destination.id);
+            let sealed = self.key.seal_bytes(value.as_bytes(), &belongs_to).map_err(|e| no_randomness(&e))?;
+            destination.request.credentials = Some(Credentials { kind, header, sealed: SealedSecret(sealed) });
+        }
+        render::check(&destination).map_err(|e| invalid("template", e))?;
+        Ok(destination)
+    }
+}
+
+fn merged(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Destination {
+    let pick = |field| names(mask, field);
+    let now = now.clone();
+    Destination {
+        account: now.account,
+        id: now.id,
+        name: if pick("name") { new.name } else { now.name },
+        scope: merged_scope(now.scope, new.scope, mask),
+        url: if pick("url") { new.url } else { now.url },
+        event_types: if pick("event_types") { new.event_types } else { now.event_types },
+        timeout: if pick("timeout") { new.timeout } else { now.timeout },
+        concurrency: if pick("concurrency") { new.concurrency } else { now.concurrency },
+        retry: if pick("retry_policy") { new.retry } else { now.retry },
+        token: if pick("token_id") { new.token } else { now.token },
+        enabled: if pick("enabled") { new.enabled } else { now.enabled },
+        rate: if pick("rate") { new.rate } else { now.rate },
+        breaker_failures: if pick("breaker_failures") { new.breaker_failures } else { now.breaker_failures },
+        request: RequestShape {
+            method: if pick("method") { new.request.method } else { now.request.method },
+            body: if pick("body") { new.request.body } else { now.request.body },
+            headers: if pick("headers") { new.request.headers } else { now.request.headers },
+            credentials: if pick("auth") { new.request.credentials } else { now.request.credentials },
+        },
+        deactivated: now.deactivated,
+        skip_held_before: now.skip_held_before,
+        deleted: false,
+    }
+}
+
+/// The one of client and interface that an update names takes the place of the other.
+fn merged_scope(now: Scope, new: Scope, mask: Option<&FieldMask>) -> Scope {
+    let (client, interface) = (names(mask, "client_id"), names(mask, "interface_id"));
+    let named = match (&new, &now) {
+        (Scope::Client(_), _) | (Scope::Account, Scope::Client(_)) => client,
+        (Scope::Interface(_), _) | (Scope::Account, Scope::Interface(_)) => interface,
+        (Scope::Account, Scope::Account) => true,
+    };
+    if named { new } else { now }
+}
