@@ -6,7 +6,7 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    let files = ["events/v1/events", "v1/ingest", "v1/account", "v1/registry", "v1/delivery", "v1/lead"]
+    let files = ["events/v1/events", "v1/ingest", "v1/account", "v1/registry", "v1/delivery", "v1/lead", "v1/status"]
         .map(|name| root.join(format!("leadline/{name}.proto")));
     println!("cargo:rerun-if-changed={}", root.display());
 
@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".leadline.events.v1.LeadEvent.payload")
         .bytes(".leadline.v1.PublishLeadRequest.payload")
+        .bytes(".leadline.v1.ExportLeadsResponse.csv")
         .compile_fds(descriptors)?;
     Ok(())
 }

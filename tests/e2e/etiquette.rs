@@ -52,7 +52,8 @@ async fn after_repeated_transport_failures_one_probe_at_a_time_is_made_and_the_r
     world.destination_with(dead).await;
     world.publish_many(100).await;
     let failed = async || {
-        let filter = api::DeliveryFilter { status: DeliveryStatus::Failed.into(), ..api::DeliveryFilter::default() };
+        let filter =
+            api::DeliveryFilter { statuses: vec![DeliveryStatus::Failed.into()], ..api::DeliveryFilter::default() };
         let request = api::ListDeliveriesRequest { filter: Some(filter), page_size: 500, page_token: String::new() };
         world.deliveries().list_deliveries(request).await.unwrap().into_inner().deliveries.len()
     };

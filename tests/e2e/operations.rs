@@ -102,7 +102,7 @@ async fn health_and_reflection_are_there() {
         assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
     }
     let names = services_by_reflection(channel).await;
-    for name in ["IngestService", "RegistryService", "DeliveryService", "LeadService"] {
+    for name in ["IngestService", "RegistryService", "DeliveryService", "LeadService", "StatusService"] {
         assert!(names.contains(&format!("leadline.v1.{name}")), "{names:?}");
     }
     let healthy = web().get(format!("{}/healthz", world.http)).send().await.unwrap();

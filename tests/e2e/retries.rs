@@ -171,7 +171,8 @@ async fn leads_and_deliveries_are_listed_page_by_page_and_by_filter() {
     let everything = list(api::DeliveryFilter::default(), 3).await;
     assert_eq!(everything.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3, 1]);
     assert_eq!(everything.concat()[..2], ["bad1", "bad0"]);
-    let failed = api::DeliveryFilter { status: DeliveryStatus::Failed.into(), ..api::DeliveryFilter::default() };
+    let failed =
+        api::DeliveryFilter { statuses: vec![DeliveryStatus::Failed.into()], ..api::DeliveryFilter::default() };
     assert_eq!(list(failed, 0).await, [["bad1", "bad0"]]);
     let by_all = api::DeliveryFilter {
         account_id: ACCOUNT.into(),
@@ -180,7 +181,7 @@ async fn leads_and_deliveries_are_listed_page_by_page_and_by_filter() {
         lead_id: "lead-good3".into(),
         event_id: "good3".into(),
         event_type: "lead.created".into(),
-        status: DeliveryStatus::Succeeded.into(),
+        statuses: vec![DeliveryStatus::Succeeded.into()],
         ..api::DeliveryFilter::default()
     };
     assert_eq!(list(by_all, 0).await, [["good3"]]);

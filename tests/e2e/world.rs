@@ -14,7 +14,7 @@ use wire::{
     api::{
         self, DeliveryStatus, delivery_service_client::DeliveryServiceClient,
         ingest_service_client::IngestServiceClient, lead_service_client::LeadServiceClient,
-        registry_service_client::RegistryServiceClient,
+        registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
     },
     duration_to_api,
 };
@@ -92,6 +92,12 @@ impl World {
         world
     }
 
+    /// Two systems like that: one with its read model in SQLite, one in PostgreSQL.
+    pub(crate) async fn on_both() -> [Self; 2] {
+        let database = testkit::postgres::database().await;
+        [Self::start().await, Self::start_with(&["--database-url", &database], &[]).await]
+    }
+
     /// Waits until a process in its home is ready.
     pub(crate) async fn attach(home: Home, process: Process) -> Self {
         let file = home.data().join("addresses.json");
@@ -147,6 +153,10 @@ impl World {
         LeadServiceClient::new(self.channel.clone())
     }
 
+    pub(crate) fn status(&self) -> StatusServiceClient<Channel> {
+        StatusServiceClient::new(self.channel.clone())
+    }
+
     pub(crate) fn ingest(&self) -> IngestServiceClient<Channel> {
         IngestServiceClient::new(self.channel.clone())
     }
@@ -199,6 +209,14 @@ impl World {
         }
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
+    }
+
+    /// Publishes an event like that of [`event_json`] with other values for some of its fields.
+    pub(crate) async fn publish_with(&self, event: &str, fields: Value) {
+        let mut body = event_json(event);
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let (status, answer) = self.post(body.to_string(), &[]).await;
+        assert_eq!(status, 202, "{answer}");
     }
 
     /// Publishes an event with this id about the lead `lead-<id>`.

@@ -102,6 +102,8 @@ impl EventType {
     pub const LONGEST: usize = 64;
     /// The type of an event whose publisher names none.
     pub const LEAD_CREATED: &'static str = "lead.created";
+    /// The type of an event that only tries a destination out; publishers may not use it.
+    pub const WEBHOOK_TEST: &'static str = "webhook.test";
 
     /// Takes a text as an event type.
     ///
@@ -123,6 +125,16 @@ impl EventType {
     /// The type `lead.created`.
     pub fn lead_created() -> Self {
         Self(Self::LEAD_CREATED.into())
+    }
+
+    /// The type `webhook.test`.
+    pub fn webhook_test() -> Self {
+        Self(Self::WEBHOOK_TEST.into())
+    }
+
+    /// Whether an event of this type only tries a destination out.
+    pub fn is_test(&self) -> bool {
+        self.as_str() == Self::WEBHOOK_TEST
     }
 
     /// The type as text.
@@ -248,6 +260,21 @@ impl LeadId {
     /// The lead id of an event whose publisher names none: computed, so that a repeated call gets the same answer.
     pub fn of_event(account: &AccountId, event: &EventId) -> Self {
         Self(computed("lead", &[account.as_str(), event.as_str()]).to_string().into())
+    }
+}
+
+impl InterfaceId {
+    /// Where the events come from that only try a destination out; no interface of an account may be called so.
+    pub const TESTS: &'static str = "webhook-test";
+
+    /// The interface of tests.
+    pub fn tests() -> Self {
+        Self(Self::TESTS.into())
+    }
+
+    /// Whether it is the interface of tests.
+    pub fn is_tests(&self) -> bool {
+        self.as_str() == Self::TESTS
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::ids::{AccountId, ClientId, EventId, EventType, InterfaceId, LeadId};
+use crate::ids::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId};
 
 /// One event about one lead, as it is stored in LEADS: the only place where its payload is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct LeadEvent {
     pub client: Option<ClientId>,
     /// The lead that the event is about.
     pub lead: LeadId,
+    /// The one destination that it is for, whatever others want it; none: routing decides.
+    pub destination: Option<DestinationId>,
     /// What happened.
     pub event_type: EventType,
     /// When it happened, as the publisher says.

@@ -81,6 +81,10 @@ impl NoticeFact {
 
 /// The notice that a fact calls for: one for each round of a delivery that ends in failure.
 pub fn called_for_by(fact: &DeliveryFact) -> Option<(NoticeId, &DeliveryRef)> {
+    // Whoever asked for a test looks at what came of it.
+    if fact.reference().event_type.is_test() {
+        return None;
+    }
     let round = match fact {
         DeliveryFact::Attempted(f) if matches!(f.verdict, Verdict::Failed(_)) => f.round,
         // The other reasons to abandon a delivery are decisions of people, who know already.

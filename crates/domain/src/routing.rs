@@ -13,8 +13,14 @@ use crate::{
 /// those that want it, the highest level wins: a destination of the account overrides those of its clients, and these
 /// those of its interfaces, until it is removed. An account that routes to all sends it to every one of them. A disabled
 /// destination still wants its events; they are held for it.
+///
+/// An event that names its destination goes there and nowhere else, whatever that destination asks for.
 pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Destination>> {
     let Some(account) = registry.account(&event.account) else { return vec![] };
+    if let Some(named) = &event.destination {
+        let named = registry.destination(named).filter(|d| d.account == event.account);
+        return named.cloned().into_iter().collect();
+    }
     let wants = |d: &&Arc<Destination>| {
         !d.deleted && covers(&d.scope, event) && d.event_types.iter().any(|pattern| pattern.matches(&event.event_type))
     };

@@ -7,13 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use common::{execution, refused, requested, status, t, work};
 use domain::{
-    AttemptOutcome, Delivery, DeliveryFact, DeliveryStatus, ErrorKind, NoticeId, RetryPolicy, Work,
+    AttemptOutcome, Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, ErrorKind, EventType, NoticeId, RetryPolicy,
+    Work,
     delivery::{
         DeliveryAttempted, Effect, Execution, FailureReason, HoldReason, LastAttempt, RetryRefusal, Subject, Verdict,
         abandon, after_attempt, hold, request_retry,
     },
     notice::called_for_by,
     policy::{Progress, QuickRetries},
+    registry::DeactivationCause,
 };
 
 /// One quick retry after a second for time-outs and 503, then one more attempt after a minute.
@@ -203,6 +205,7 @@ fn the_latest_attempt_is_shown_as_it_was_made() {
         duration: made.duration,
         request: made.request,
         outcome: made.outcome,
+        deactivated: None,
     };
     assert_eq!(fold(&[requested(), appended(&effects).clone()]).last, Some(expected));
 }
@@ -257,4 +260,31 @@ fn each_round_that_fails_is_told_once() {
     let effects = after_attempt(&second_round, &RetryPolicy::manual(), execution(2, t(210), refused()));
     assert_eq!(id(appended(&effects)), Some(NoticeId::of_failure(delivery.reference.delivery, 1)));
     assert_ne!(id(appended(&effects)), Some(first));
+}
+
+#[test]
+fn a_test_is_made_once_switches_nothing_off_and_tells_nobody() {
+    let DeliveryFact::Requested(requested) = requested() else { panic!("a request") };
+    let reference = DeliveryRef { event_type: EventType::webhook_test(), ..DeliveryRef::clone(&requested.reference) };
+    let test = Work { reference: Arc::new(reference), ..work() };
+    for outcome in [status(410), status(503), refused()] {
+        let effects = after_attempt(&test, &RetryPolicy::standard(), execution(1, t(100), outcome));
+        assert_eq!(effects.len(), 1, "{effects:?}");
+        let fact = attempted(&effects);
+        assert_eq!((fact.verdict, fact.deactivated), (Verdict::Failed(FailureReason::Exhausted), None));
+        assert_eq!(called_for_by(appended(&effects)), None);
+    }
+    let good = after_attempt(&test, &RetryPolicy::standard(), execution(1, t(100), status(204)));
+    assert_eq!(attempted(&good).verdict, Verdict::Succeeded);
+}
+
+#[test]
+fn an_attempt_says_whether_it_switched_its_destination_off() {
+    let effects = after_attempt(&work(), &policy(), execution(1, t(100), status(410)));
+    assert_eq!(attempted(&effects).deactivated, Some(DeactivationCause::Gone));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Deactivate { .. })));
+    let late = Execution { destination_off: true, ..execution(1, t(100), status(410)) };
+    let effects = after_attempt(&work(), &policy(), late);
+    assert_eq!(attempted(&effects).deactivated, None);
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Deactivate { .. })));
 }

@@ -249,3 +249,20 @@ fn a_text_that_is_no_pattern_says_so() {
         assert!(error.to_string().starts_with("event type pattern "), "{text:?}: {error}");
     }
 }
+
+#[test]
+fn an_event_that_names_its_destination_goes_there_alone() {
+    let changes = [
+        Change::DestinationCreated(destination("account", Scope::Account, &["*"])),
+        Change::DestinationCreated(destination("named", scope(Some("form")), &["email.*"])),
+        Change::DestinationCreated(destination("gone", Scope::Account, &["*"])),
+        Change::DestinationDeleted(account_id(), destination_id("gone")),
+    ];
+    let registry = registry(changes);
+    let to = |id: &str| LeadEvent { destination: Some(destination_id(id)), ..event("e", "other", "webhook.test") };
+    assert_eq!(routed(&registry, &to("named")), ["named"]);
+    assert!(routed(&registry, &to("gone")).is_empty());
+    assert!(routed(&registry, &to("never-made")).is_empty());
+    let theirs = LeadEvent { account: AccountId::parse("other").unwrap(), ..to("named") };
+    assert!(routed(&registry, &theirs).is_empty());
+}

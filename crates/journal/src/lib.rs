@@ -11,6 +11,7 @@
 //! comes back; while it is away appends fail with [`JournalError::Unavailable`] within [`ANSWER_DEADLINE`].
 
 mod append;
+mod backlog;
 mod batch;
 mod connect;
 mod error;
@@ -27,6 +28,7 @@ mod subjects;
 mod timers;
 
 pub use append::Appended;
+pub use backlog::{Backlog, Lag};
 pub use connect::Journal;
 pub use error::JournalError;
 pub use feed::{ACK_WAIT, Feed, Message};

@@ -3,11 +3,12 @@
 use std::{collections::VecDeque, marker::PhantomData, time::Duration};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use domain::{AccountId, DeliveryFact, DestinationId};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 
-use crate::{Journal, JournalError, Logged, feed::timestamp, headers, source::Source};
+use crate::{Journal, JournalError, Logged, feed::timestamp, headers, source::Source, subjects};
 
 /// How many messages are asked for at once.
 const FETCH: usize = 2_000;
@@ -32,6 +33,7 @@ pub struct Entry<T> {
 /// A stream from some place on, to its end and beyond.
 pub struct Replay<T> {
     journal: Journal,
+    filter: String,
     next_sequence: u64,
     consumer: String,
     consumer_sequence: u64,
@@ -49,8 +51,23 @@ impl<T> std::fmt::Debug for Replay<T> {
 impl Journal {
     /// The facts of a stream from this sequence on (1 is the first).
     pub fn replay<T: Logged>(&self, from: u64) -> Replay<T> {
+        self.replay_filtered(from, String::new())
+    }
+
+    /// The facts about deliveries from this sequence on, of one account or destination alone if they are given.
+    pub fn replay_deliveries(
+        &self,
+        from: u64,
+        account: Option<&AccountId>,
+        destination: Option<&DestinationId>,
+    ) -> Replay<DeliveryFact> {
+        self.replay_filtered(from, subjects::deliveries_of(account, destination))
+    }
+
+    fn replay_filtered<T: Logged>(&self, from: u64, filter: String) -> Replay<T> {
         Replay {
             journal: self.clone(),
+            filter,
             next_sequence: from.max(1),
             consumer: String::new(),
             consumer_sequence: 0,
@@ -90,7 +107,7 @@ impl<T: Logged> Replay<T> {
     async fn next(&mut self) -> Entry<T> {
         loop {
             let from = self.next_sequence;
-            let raw = self.source.next(FETCH, || consumer::<T>(&self.journal, from)).await;
+            let raw = self.source.next(FETCH, || consumer::<T>(&self.journal, from, &self.filter)).await;
             match self.read(&raw) {
                 Ok(entry) => return entry,
                 Err(why) => self.source.recover(why).await,
@@ -125,8 +142,9 @@ impl<T: Logged> Replay<T> {
 }
 
 /// A consumer that remembers nothing and that the broker forgets.
-async fn consumer<T: Logged>(journal: &Journal, from: u64) -> Result<PullConsumer, JournalError> {
+async fn consumer<T: Logged>(journal: &Journal, from: u64, filter: &str) -> Result<PullConsumer, JournalError> {
     let config = pull::Config {
+        filter_subject: filter.to_owned(),
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },
         ack_policy: AckPolicy::None,
         inactive_threshold: CONSUMER_LIFETIME,

@@ -127,6 +127,17 @@ pub(crate) async fn set_up(context: &Context, options: &NatsOptions) -> Result<(
 }
 
 impl Journal {
+    /// The sequence of the first message that a stream still holds; if it holds none, that of the one to come.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn first_sequence(&self, stream: StreamName) -> Result<u64, JournalError> {
+        let asked = "tell what a stream still holds";
+        let stream = self.context().get_stream(stream.as_str()).await;
+        let state = stream.map_err(|e| JournalError::unavailable(asked, e))?.cached_info().state.clone();
+        Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
+    }
+
     /// The sequence of the last message of a stream; 0: it holds none.
     ///
     /// # Errors

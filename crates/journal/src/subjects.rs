@@ -46,6 +46,13 @@ pub(crate) fn log_of(account: &AccountId, destination: &DestinationId) -> String
     format!("delivery.log.{account}.{destination}")
 }
 
+/// Everything about the deliveries of an account, to a destination.
+pub(crate) fn deliveries_of(account: Option<&AccountId>, destination: Option<&DestinationId>) -> String {
+    let (account, destination) =
+        (account.map_or("*", AccountId::as_str), destination.map_or("*", DestinationId::as_str));
+    format!("delivery.*.{account}.{destination}")
+}
+
 /// Each round has a timer of its own, so that what is left of one cannot touch that of the next.
 pub(crate) fn timer(destination: &DestinationId, delivery: DeliveryId, round: u32) -> String {
     format!("timer.{destination}.{delivery}.{round}")

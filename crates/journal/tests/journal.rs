@@ -39,6 +39,7 @@ fn event(id: &str) -> LeadEvent {
         interface: InterfaceId::parse("form").unwrap(),
         client: None,
         lead: LeadId::parse("lead-1").unwrap(),
+        destination: None,
         event_type: EventType::lead_created(),
         occurred_at: Timestamp::UNIX_EPOCH,
         received_at: Timestamp::UNIX_EPOCH,

@@ -21,6 +21,7 @@ fn reference() -> std::sync::Arc<DeliveryRef> {
         interface: InterfaceId::parse("form").unwrap(),
         client: None,
         lead: LeadId::parse("lead:1").unwrap(),
+        destination: None,
         event_type: EventType::lead_created(),
         occurred_at: Timestamp::UNIX_EPOCH,
         received_at: Timestamp::UNIX_EPOCH,

@@ -11,6 +11,7 @@ use domain::{
         HoldReason, RequestLine, RetryRequested, Verdict,
     },
     policy::Progress,
+    registry::DeactivationCause,
 };
 use events::{delivery_attempted as attempted, delivery_fact::Fact};
 use prost::Message as _;
@@ -194,6 +195,7 @@ fn attempted_to_wire(fact: &DeliveryAttempted) -> events::DeliveryAttempted {
         url: fact.request.url.clone(),
         outcome: Some(outcome),
         verdict: Some(verdict),
+        deactivated: fact.deactivated.map_or("", DeactivationCause::as_str).to_owned(),
     }
 }
 
@@ -217,6 +219,8 @@ fn attempted_from_wire(
         attempted::Verdict::RetryAt(at) => Verdict::RetryAt(time(FACT, "retry_at", at)?),
         attempted::Verdict::Failed(word) => Verdict::Failed(failure_reason(&word)?),
     };
+    let cause =
+        |word: &str| DeactivationCause::parse(word).ok_or_else(|| wrong(FACT, "deactivated", format!("{word:?}")));
     Ok(DeliveryAttempted {
         reference,
         attempt_id: AttemptId::from_uuid(uuid(FACT, "attempt_id", &stored.attempt_id)?),
@@ -227,6 +231,7 @@ fn attempted_from_wire(
         request: RequestLine { method: stored.method, url: stored.url },
         outcome,
         verdict,
+        deactivated: non_empty(&stored.deactivated).map(cause).transpose()?,
     })
 }
 

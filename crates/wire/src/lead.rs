@@ -1,7 +1,7 @@
 //! Lead events as they are stored.
 
 use bytes::Bytes;
-use domain::{AccountId, ClientId, EventId, EventType, InterfaceId, LeadEvent, LeadId};
+use domain::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId};
 use prost::Message as _;
 
 use crate::{
@@ -23,6 +23,7 @@ impl Record for LeadEvent {
             occurred_at: self.occurred_at.as_microsecond(),
             received_at: self.received_at.as_microsecond(),
             registry_sequence: self.registry_sequence,
+            destination: or_empty(self.destination.as_ref().map(DestinationId::as_str)),
             payload: self.payload.clone(),
         };
         stored.encode_to_vec().into()
@@ -42,6 +43,9 @@ impl Record for LeadEvent {
             occurred_at: time(Self::NAME, "occurred_at", stored.occurred_at)?,
             received_at: time(Self::NAME, "received_at", stored.received_at)?,
             registry_sequence: stored.registry_sequence,
+            destination: non_empty(&stored.destination)
+                .map(|text| parsed(Self::NAME, "destination", text, DestinationId::parse))
+                .transpose()?,
             payload: stored.payload,
         })
     }

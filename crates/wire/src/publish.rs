@@ -88,13 +88,18 @@ impl Fields<'_> {
         if self.payload.is_empty() {
             return Err(PublishError::invalid("payload", "is missing"));
         }
+        let event_type = optional("type", self.event_type, EventType::parse)?.unwrap_or_else(EventType::lead_created);
+        if event_type.is_test() {
+            let problem = format!("{event_type} is reserved; DeliveryService/SendTestDelivery sends one");
+            return Err(PublishError::invalid("type", problem));
+        }
         Ok(Publish {
             account: required("account", self.account, AccountId::parse)?,
             interface: required("interface", self.interface, InterfaceId::parse)?,
             client: optional("client", self.client, ClientId::parse)?,
             event_id: optional("event_id", self.event_id, EventId::parse)?,
             lead: optional("lead_id", self.lead_id, LeadId::parse)?,
-            event_type: optional("type", self.event_type, EventType::parse)?.unwrap_or_else(EventType::lead_created),
+            event_type,
             occurred_at: self.occurred_at,
             payload: self.payload,
         })

@@ -14,7 +14,7 @@ use domain::{
     },
     notice::ErrorNoticeSent,
     policy::Progress,
-    registry::{Algorithm, Change, SealedSecret, Token, TokenSecret},
+    registry::{Algorithm, Change, DeactivationCause, SealedSecret, Token, TokenSecret},
 };
 use jiff::Timestamp;
 use proptest::{prelude::*, sample::select};
@@ -36,6 +36,7 @@ fn lead_event() -> LeadEvent {
         interface: InterfaceId::parse("form").unwrap(),
         client: Some(ClientId::parse("client").unwrap()),
         lead: LeadId::parse("lead").unwrap(),
+        destination: None,
         event_type: EventType::parse("email.open").unwrap(),
         occurred_at: t(1),
         received_at: t(2),
@@ -83,6 +84,7 @@ fn attempted(outcome: AttemptOutcome, verdict: Verdict) -> DeliveryAttempted {
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
         outcome,
         verdict,
+        deactivated: Some(DeactivationCause::Gone),
     }
 }
 

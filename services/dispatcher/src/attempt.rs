@@ -138,6 +138,7 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
         duration: clock.elapsed(),
         request: line,
         outcome,
+        destination_off: is_off(shared, &job.work.reference.destination),
         redelivered: job.message.delivered > 1,
     };
     let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
@@ -263,6 +264,11 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
         }
         Effect::Append(fact) => shared.journal.append_delivery(fact, trace).await.map(drop),
     }
+}
+
+/// Whether a destination takes nothing at the moment.
+fn is_off(shared: &Shared, destination: &DestinationId) -> bool {
+    !shared.registry.snapshot().destination(destination).is_some_and(|d| d.enabled && d.deactivated.is_none())
 }
 
 /// Switches a destination off unless a person or another process has done so already.

@@ -55,6 +55,7 @@ impl Publisher {
             interface: publish.interface,
             client: publish.client,
             lead,
+            destination: None,
             event_type: publish.event_type,
             occurred_at: publish.occurred_at.unwrap_or(now),
             received_at: now,

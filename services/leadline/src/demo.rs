@@ -182,7 +182,7 @@ impl Stage {
         let id = self.destinations().find(|d| d.name == name).map(|d| d.id.clone()).unwrap_or_default();
         DeliveryFilter {
             destination_id: id,
-            status: status.unwrap_or(DeliveryStatus::Unspecified).into(),
+            statuses: status.into_iter().map(i32::from).collect(),
             ..DeliveryFilter::default()
         }
     }

@@ -160,6 +160,7 @@ mod tests {
             interface: InterfaceId::parse("form").unwrap(),
             client: None,
             lead: LeadId::parse("lead-1").unwrap(),
+            destination: None,
             event_type: EventType::lead_created(),
             occurred_at: Timestamp::UNIX_EPOCH,
             received_at: Timestamp::UNIX_EPOCH,

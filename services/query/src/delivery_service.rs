@@ -1,53 +1,61 @@
 //! `leadline.v1.DeliveryService`: seeing deliveries, and repeating failed ones.
 
-use std::time::Duration;
+mod shown;
+mod trial;
+mod watch;
+
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, Delivery, DeliveryId, DeliveryStatus, DestinationId, EventId, EventType, InterfaceId, LeadId, Registry,
-    advice::suggested_action,
+    AccountId, Delivery, DeliveryId, DeliveryStatus, DestinationId, Registry,
     delivery::{FailureReason, RetryRefusal, Subject, request_retry},
-    ids::IdError,
+    registry::Destination,
 };
+use futures::Stream;
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView, StreamName};
-use runtime::trace::TraceContext;
-use tokio::time::Instant;
+use runtime::{Drain, trace::TraceContext};
+pub(crate) use shown::http_status;
+use shown::{delivery_id, place, required, shown, shown_attempt, shown_event};
+use tokio::{sync::Semaphore, time::Instant};
 use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, info_span};
 use wire::{
     api::{self, delivery_service_server::DeliveryServiceServer},
-    duration_to_api,
     status::{invalid, retry_refusal},
-    timestamp, timestamp_to_api,
 };
 
-use crate::{
-    LONGEST_ACTOR, actor, failed,
-    page::{Page, Place},
-    store::{
-        Store,
-        deliveries::{AttemptRow, DeliveryFilter},
-    },
-};
+use crate::{LONGEST_ACTOR, actor, failed, page::Page, store::Store};
 
 /// How often the read model is looked at meanwhile.
 const SHOWN_POLL: Duration = Duration::from_millis(10);
 /// How long the answer to a retry waits until the read model shows it; then it comes all the same.
 const SHOWN_DEADLINE: Duration = Duration::from_secs(2);
 
+/// The most events of a destination that are shown.
+const MOST_EVENTS: u32 = 100;
+/// How many may watch at once through one process: each has a consumer of its own on the broker.
+const MOST_WATCHERS: usize = 100;
+
 struct DeliveryService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    drain: Drain,
+    watchers: Arc<Semaphore>,
 }
 
 pub(crate) fn service(
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    drain: Drain,
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
-    DeliveryServiceServer::new(DeliveryService { journal, store, registry })
+    let watchers = Arc::new(Semaphore::new(MOST_WATCHERS));
+    DeliveryServiceServer::new(DeliveryService { journal, store, registry, drain, watchers })
 }
+
+type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, Status>> + Send>>;
 
 impl DeliveryService {
     /// Waits until the read model shows the facts of DELIVERIES up to this one; whether it does in time. Whichever
@@ -98,7 +106,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         request: Request<api::ListDeliveriesRequest>,
     ) -> Result<Response<api::ListDeliveriesResponse>, Status> {
         let request = request.into_inner();
-        let filter = filter(request.filter.unwrap_or_default())?;
+        let filter = shown::filter(request.filter.unwrap_or_default())?;
         let page = Page::of(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.deliveries(&filter, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
@@ -141,114 +149,68 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let shown = shown(&delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))
     }
+
+    async fn list_destination_events(
+        &self,
+        request: Request<api::ListDestinationEventsRequest>,
+    ) -> Result<Response<api::ListDestinationEventsResponse>, Status> {
+        let request = request.get_ref();
+        let account = required("account_id", &request.account_id, AccountId::parse)?;
+        let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
+        let most = match request.limit {
+            0 => MOST_EVENTS,
+            limit if limit <= MOST_EVENTS => limit,
+            limit => return Err(invalid("limit", format!("{limit} is not from 1 to {MOST_EVENTS}"))),
+        };
+        // A deleted destination has a past, too.
+        let registry = self.registry.snapshot();
+        if registry.destination_ever(&id).is_none_or(|destination| destination.account != account) {
+            return Err(no_destination(&account, &id));
+        }
+        let events = self.store.destination_events(&account, &id, most).await.map_err(failed)?;
+        let events = events.into_iter().map(shown_event).collect();
+        Ok(Response::new(api::ListDestinationEventsResponse { events }))
+    }
+
+    type WatchDeliveriesStream = Changes;
+
+    async fn watch_deliveries(
+        &self,
+        request: Request<api::WatchDeliveriesRequest>,
+    ) -> Result<Response<Changes>, Status> {
+        let asked = watch::Asked::of(request.into_inner())?;
+        self.watch(asked).await.map(Response::new)
+    }
+
+    async fn send_test_delivery(
+        &self,
+        request: Request<api::SendTestDeliveryRequest>,
+    ) -> Result<Response<api::SendTestDeliveryResponse>, Status> {
+        let (by, caller) = (actor(&request), TraceContext::of_request(request.metadata().as_ref()));
+        self.send_test(request.into_inner(), &by, caller.as_ref()).await.map(Response::new)
+    }
+}
+
+/// A destination of an account that can still be sent to.
+fn destination<'a>(
+    registry: &'a Registry,
+    account: &AccountId,
+    id: &DestinationId,
+) -> Result<&'a Arc<Destination>, Status> {
+    let found = registry.destination(id).filter(|destination| destination.account == *account);
+    found.ok_or_else(|| no_destination(account, id))
+}
+
+fn no_destination(account: &AccountId, id: &DestinationId) -> Status {
+    Status::not_found(format!("account {account} has no destination {id}"))
 }
 
 fn subject(delivery: &Delivery, registry: &Registry) -> Subject {
     let reference = &delivery.reference;
+    let interface = &reference.interface;
     Subject {
-        interface_deleted: registry.interface(&reference.account, &reference.interface).is_none(),
+        interface_deleted: !interface.is_tests() && registry.interface(&reference.account, interface).is_none(),
         destination_deleted: registry.destination(&reference.destination).is_none(),
         lead_anonymised: delivery.failure == Some(FailureReason::Anonymised),
-    }
-}
-
-fn delivery_id(text: &str) -> Result<DeliveryId, Status> {
-    if text.is_empty() {
-        return Err(invalid("delivery_id", "is missing"));
-    }
-    DeliveryId::parse(text).map_err(|e| invalid("delivery_id", e))
-}
-
-fn optional<T>(field: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<Option<T>, Status> {
-    if text.is_empty() { Ok(None) } else { parse(text).map(Some).map_err(|e| invalid(field, e)) }
-}
-
-fn filter(given: api::DeliveryFilter) -> Result<DeliveryFilter, Status> {
-    let time = |field: &str, given: Option<prost_types::Timestamp>| {
-        given.map(|time| timestamp(&time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
-    };
-    Ok(DeliveryFilter {
-        account: optional("filter.account_id", &given.account_id, AccountId::parse)?,
-        interface: optional("filter.interface_id", &given.interface_id, InterfaceId::parse)?,
-        destination: optional("filter.destination_id", &given.destination_id, DestinationId::parse)?,
-        lead: optional("filter.lead_id", &given.lead_id, LeadId::parse)?,
-        event_id: optional("filter.event_id", &given.event_id, EventId::parse)?,
-        event_type: optional("filter.event_type", &given.event_type, EventType::parse)?,
-        status: match given.status() {
-            api::DeliveryStatus::Unspecified => None,
-            api::DeliveryStatus::Pending => Some(DeliveryStatus::Pending),
-            api::DeliveryStatus::Processing => Some(DeliveryStatus::Processing),
-            api::DeliveryStatus::Retrying => Some(DeliveryStatus::Retrying),
-            api::DeliveryStatus::Held => Some(DeliveryStatus::Held),
-            api::DeliveryStatus::Succeeded => Some(DeliveryStatus::Succeeded),
-            api::DeliveryStatus::Failed => Some(DeliveryStatus::Failed),
-        },
-        requested_from: time("filter.requested_from", given.requested_from)?,
-        requested_before: time("filter.requested_before", given.requested_before)?,
-    })
-}
-
-fn place(delivery: &Delivery) -> Place {
-    let at = delivery.requested_at.unwrap_or(Timestamp::UNIX_EPOCH).as_microsecond();
-    Place { at, id: delivery.reference.delivery.to_string() }
-}
-
-const fn shown_status(status: DeliveryStatus) -> api::DeliveryStatus {
-    match status {
-        DeliveryStatus::Pending => api::DeliveryStatus::Pending,
-        DeliveryStatus::Processing => api::DeliveryStatus::Processing,
-        DeliveryStatus::Retrying => api::DeliveryStatus::Retrying,
-        DeliveryStatus::Held => api::DeliveryStatus::Held,
-        DeliveryStatus::Succeeded => api::DeliveryStatus::Succeeded,
-        DeliveryStatus::Failed => api::DeliveryStatus::Failed,
-    }
-}
-
-fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
-    let reference = &delivery.reference;
-    let destination = registry.destination_ever(&reference.destination);
-    let outcome = delivery.last.as_ref().map(|last| &last.outcome);
-    let (status, kind) = outcome.map_or((0, None), |outcome| (outcome.status_code(), outcome.error_kind()));
-    let unsuccessful = outcome.is_some_and(|outcome| !outcome.is_success());
-    let request = delivery.last.as_ref().map(|last| last.request.clone());
-    api::Delivery {
-        delivery_id: reference.delivery.to_string(),
-        account_id: reference.account.to_string(),
-        interface_id: reference.interface.to_string(),
-        client_id: reference.client.as_ref().map(ToString::to_string).unwrap_or_default(),
-        destination_id: reference.destination.to_string(),
-        destination_name: destination.map(|d| d.name.clone()).unwrap_or_default(),
-        event_id: reference.event_id.to_string(),
-        event_type: reference.event_type.to_string(),
-        lead_id: reference.lead.to_string(),
-        status: shown_status(delivery.status).into(),
-        attempts: delivery.attempts,
-        retries: delivery.round,
-        requested_at: delivery.requested_at.map(timestamp_to_api),
-        updated_at: Some(timestamp_to_api(delivery.updated_at)),
-        next_attempt_at: delivery.next_attempt_at.map(timestamp_to_api),
-        http_status_code: status.into(),
-        webhook_response: outcome.map(|outcome| outcome.webhook_response().to_owned()).unwrap_or_default(),
-        error_kind: kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
-        failure_reason: delivery.failure.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
-        suggested_action: if unsuccessful { suggested_action(status, kind).to_owned() } else { String::new() },
-        request_method: request.as_ref().map(|line| line.method.clone()).unwrap_or_default(),
-        request_url: request.map(|line| line.url).unwrap_or_default(),
-    }
-}
-
-fn shown_attempt(row: &AttemptRow) -> api::Attempt {
-    let AttemptRow { attempt, round } = row;
-    api::Attempt {
-        attempt_id: attempt.attempt_id.to_string(),
-        number: attempt.attempt,
-        round: *round,
-        started_at: Some(timestamp_to_api(attempt.started_at)),
-        duration: Some(duration_to_api(attempt.duration)),
-        request_method: attempt.request.method.clone(),
-        request_url: attempt.request.url.clone(),
-        http_status_code: attempt.outcome.status_code().into(),
-        webhook_response: attempt.outcome.webhook_response().to_owned(),
-        error_kind: attempt.outcome.error_kind().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
     }
 }

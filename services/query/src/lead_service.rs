@@ -1,6 +1,11 @@
 //! `leadline.v1.LeadService`: leads, and what became of them.
 
-use domain::{AccountId, InterfaceId, LeadId, ids::IdError};
+use std::{collections::VecDeque, pin::Pin};
+
+use bytes::Bytes;
+use domain::{AccountId, ClientId, InterfaceId, LeadId, ids::IdError};
+use futures::Stream;
+use runtime::Drain;
 use tonic::{Request, Response, Status};
 use wire::{
     api::{self, lead_service_server::LeadServiceServer},
@@ -9,6 +14,8 @@ use wire::{
 };
 
 use crate::{
+    csv,
+    delivery_service::http_status,
     failed,
     page::{Page, Place},
     store::{
@@ -18,13 +25,27 @@ use crate::{
     },
 };
 
+/// How many leads an export reads at once.
+const EXPORT_PAGE: u32 = 500;
+/// How long a piece of an export becomes, in bytes, or a line longer.
+const PIECE: usize = 64 * 1024;
+/// The columns of an export.
+#[rustfmt::skip]
+const EXPORTED: [&str; 12] = [
+    "account_id", "interface_id", "client_id", "lead_id", "created_at", "updated_at", "events", "deliveries",
+    "failed_deliveries", "failed", "http_status_code", "webhook_response",
+];
+
 struct LeadService {
     store: Store,
+    drain: Drain,
 }
 
-pub(crate) fn service(store: Store) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
-    LeadServiceServer::new(LeadService { store })
+pub(crate) fn service(store: Store, drain: Drain) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
+    LeadServiceServer::new(LeadService { store, drain })
 }
+
+type Pieces = Pin<Box<dyn Stream<Item = Result<api::ExportLeadsResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl api::lead_service_server::LeadService for LeadService {
@@ -44,10 +65,35 @@ impl api::lead_service_server::LeadService for LeadService {
         let filter = filter(&request)?;
         let page = Page::of(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.leads(&filter, &page).await.map_err(failed)?;
-        let next_page_token =
-            page.cut(&mut found, |lead| Place { at: lead.created_at.as_microsecond(), id: lead.lead.clone() });
+        let next_page_token = page.cut(&mut found, place);
         let leads = found.into_iter().map(shown).collect();
         Ok(Response::new(api::ListLeadsResponse { leads, next_page_token }))
+    }
+
+    type ExportLeadsStream = Pieces;
+
+    async fn export_leads(&self, request: Request<api::ExportLeadsRequest>) -> Result<Response<Pieces>, Status> {
+        let r = request.into_inner();
+        let filter = filter(&api::ListLeadsRequest {
+            account_id: r.account_id,
+            interface_id: r.interface_id,
+            failed: r.failed,
+            created_from: r.created_from,
+            created_before: r.created_before,
+            client_id: r.client_id,
+            http_status_code: r.http_status_code,
+            ..api::ListLeadsRequest::default()
+        })?;
+        let mut title = String::new();
+        csv::line(&mut title, EXPORTED);
+        let export = Export {
+            store: self.store.clone(),
+            drain: self.drain.clone(),
+            filter,
+            next_page: Some(String::new()),
+            ready: [title.into()].into(),
+        };
+        Ok(Response::new(Box::pin(futures::stream::unfold(Box::new(export), Export::next))))
     }
 
     async fn get_lead_log(
@@ -67,6 +113,75 @@ impl api::lead_service_server::LeadService for LeadService {
         let entries = found.into_iter().map(shown_entry).collect();
         Ok(Response::new(api::GetLeadLogResponse { entries, next_page_token }))
     }
+}
+
+/// An export under way: no more of it is in memory than a page, however long it is and however slow its reader.
+struct Export {
+    store: Store,
+    drain: Drain,
+    filter: LeadFilter,
+    /// The token of the page to read next; none: there is no more.
+    next_page: Option<String>,
+    ready: VecDeque<Bytes>,
+}
+
+impl Export {
+    async fn next(mut self: Box<Self>) -> Option<(Result<api::ExportLeadsResponse, Status>, Box<Self>)> {
+        loop {
+            if let Some(csv) = self.ready.pop_front() {
+                return Some((Ok(api::ExportLeadsResponse { csv }), self));
+            }
+            let token = self.next_page.take()?;
+            if self.drain.is_stopping() {
+                return Some((Err(Status::unavailable("this server is going down; ask for the export again")), self));
+            }
+            if let Err(status) = self.read(&token).await {
+                return Some((Err(status), self));
+            }
+        }
+    }
+
+    async fn read(&mut self, token: &str) -> Result<(), Status> {
+        let page = Page::of(EXPORT_PAGE, token, &self.filter)?;
+        let mut found = self.store.leads(&self.filter, &page).await.map_err(failed)?;
+        let next = page.cut(&mut found, place);
+        self.next_page = Some(next).filter(|token| !token.is_empty());
+        let mut piece = String::new();
+        for lead in &found {
+            add_line(&mut piece, lead);
+            if piece.len() >= PIECE {
+                self.ready.push_back(std::mem::take(&mut piece).into());
+            }
+        }
+        if !piece.is_empty() {
+            self.ready.push_back(piece.into());
+        }
+        Ok(())
+    }
+}
+
+fn add_line(piece: &mut String, lead: &Lead) {
+    csv::line(
+        piece,
+        [
+            lead.account.as_str(),
+            &lead.interface,
+            &lead.client,
+            &lead.lead,
+            &lead.created_at.to_string(),
+            &lead.updated_at.to_string(),
+            &lead.events.to_string(),
+            &lead.deliveries.to_string(),
+            &lead.failed_deliveries.to_string(),
+            if lead.failed_deliveries > 0 { "true" } else { "false" },
+            &lead.http_status_code.to_string(),
+            &lead.webhook_response,
+        ],
+    );
+}
+
+fn place(lead: &Lead) -> Place {
+    Place { at: lead.created_at.as_microsecond(), id: lead.lead.clone() }
 }
 
 fn no_lead(account: &AccountId, lead: &LeadId) -> Status {
@@ -90,7 +205,12 @@ fn filter(request: &api::ListLeadsRequest) -> Result<LeadFilter, Status> {
             "" => None,
             text => Some(required("interface_id", text, InterfaceId::parse)?),
         },
+        client: match request.client_id.as_str() {
+            "" => None,
+            text => Some(required("client_id", text, ClientId::parse)?),
+        },
         failed: request.failed,
+        http_status: http_status("http_status_code", request.http_status_code)?,
         created_from: time("created_from", &request.created_from)?,
         created_before: time("created_before", &request.created_before)?,
     })

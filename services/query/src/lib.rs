@@ -2,16 +2,18 @@
 //!
 //! * [`projector`] keeps the read model up to date, [`projection`] says what each fact means for it, [`store`] is the
 //!   read model in SQL
-//! * [`registry_service`], [`delivery_service`] and [`lead_service`] answer over gRPC
+//! * [`registry_service`], [`delivery_service`], [`lead_service`] and [`status_service`] answer over gRPC
 //!
 //! Guarantee: nothing is known only here. The read model can be wiped and made again from the events.
 
+mod csv;
 mod delivery_service;
 mod lead_service;
 mod page;
 mod projection;
 mod projector;
 mod registry_service;
+mod status_service;
 mod store;
 
 use crypto::MasterKey;
@@ -61,8 +63,9 @@ pub async fn start(
     latch.ready();
     Ok(Service::new("query")
         .with_grpc(registry_service::service(journal.clone(), registry.clone(), key, rules))
-        .with_grpc(delivery_service::service(journal.clone(), store.clone(), registry))
-        .with_grpc(lead_service::service(store)))
+        .with_grpc(delivery_service::service(journal.clone(), store.clone(), registry.clone(), platform.drain.clone()))
+        .with_grpc(status_service::service(journal.clone(), store.clone(), registry))
+        .with_grpc(lead_service::service(store, platform.drain.clone())))
 }
 
 /// Wipes the read model and makes it anew from the events; how many facts it was made of.

@@ -1,15 +1,15 @@
 //! What each fact means for the read model. Facts may come twice, and those of different streams in any order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::{
-    Delivery, DeliveryFact, DeliveryId, LeadEvent, NoticeFact,
+    AccountId, Delivery, DeliveryFact, DeliveryId, DeliveryRef, DeliveryStatus, LeadEvent, LeadId, NoticeFact,
     delivery::{DeliveryAttempted, FailureReason, HoldReason, Verdict},
 };
 use journal::{Entry, Logged};
 use sqlx::{Any, Transaction};
 
-use crate::store::{StoreError, deliveries, leads, log, log::LogEntry};
+use crate::store::{StoreError, attempts, deliveries, leads, leads::LeadNews, log, log::LogEntry};
 
 /// Facts that the read model is made of.
 pub(crate) trait Projected: Logged {
@@ -73,15 +73,42 @@ impl Projected for DeliveryFact {
     async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
         let ids: HashSet<DeliveryId> = readable(batch).map(|(_, fact)| fact.reference().delivery).collect();
         let ids: Vec<_> = ids.into_iter().collect();
-        let mut states = deliveries::load(transaction, &ids).await?;
+        let before = deliveries::load(transaction, &ids).await?;
+        let mut after = before.clone();
         for (sequence, fact) in readable(batch) {
-            fold(&mut states, sequence, fact);
+            fold(&mut after, sequence, fact);
         }
-        deliveries::save(transaction, states.values()).await?;
-        let attempts: Vec<_> = readable(batch).filter_map(|(_, fact)| attempted(fact)).collect();
-        deliveries::add_attempts(transaction, &attempts).await?;
+        deliveries::save(transaction, &before, &after).await?;
+        let made: Vec<_> = readable(batch).filter_map(|(_, fact)| attempted(fact)).collect();
+        attempts::add(transaction, &made).await?;
+        leads::add_news(transaction, news(&before, &after, batch)).await?;
         log::add(transaction, readable(batch).filter_map(|(_, fact)| happened(fact)).collect()).await
     }
+}
+
+/// What a batch means for the leads that its deliveries are about.
+fn news(
+    before: &HashMap<DeliveryId, Delivery>,
+    after: &HashMap<DeliveryId, Delivery>,
+    batch: &[Entry<DeliveryFact>],
+) -> BTreeMap<(AccountId, LeadId), LeadNews> {
+    let mut news: BTreeMap<(AccountId, LeadId), LeadNews> = BTreeMap::new();
+    let key = |reference: &DeliveryRef| (reference.account.clone(), reference.lead.clone());
+    let failed = |delivery: &Delivery| i64::from(delivery.status == DeliveryStatus::Failed);
+    for (id, delivery) in after {
+        let (known, of_lead) = (before.get(id), news.entry(key(&delivery.reference)).or_default());
+        of_lead.deliveries += i64::from(known.is_none());
+        of_lead.failed += failed(delivery) - known.map_or(0, failed);
+    }
+    for (_, fact) in readable(batch) {
+        let Some(of_lead) = news.get_mut(&key(fact.reference())) else { continue };
+        of_lead.updated_at = of_lead.updated_at.max(fact.at());
+        if let Some(made) = attempted(fact) {
+            let attempt = Some((made.started_at, made.attempt_id.to_string(), made.outcome.status_code()));
+            of_lead.last = of_lead.last.take().max(attempt);
+        }
+    }
+    news
 }
 
 fn fold(states: &mut HashMap<DeliveryId, Delivery>, sequence: u64, fact: &DeliveryFact) {

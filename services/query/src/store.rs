@@ -1,12 +1,17 @@
 //! The read model in SQL: SQLite or PostgreSQL, one set of statements.
 //!
-//! [`sql`] is what both databases need said the same way; each table has a file of its own. Rows and checkpoint are
+//! [`sql`] is what both databases need said the same way; each table has a file of its own, and [`pages`] is how deliveries
+//! are listed. Rows and checkpoint are
 //! written in one transaction that begins with the checkpoint, so that a fact counts once, whoever else projects.
 
+pub(crate) mod attempts;
 pub(crate) mod checkpoint;
 pub(crate) mod deliveries;
 pub(crate) mod leads;
 pub(crate) mod log;
+pub(crate) mod pages;
+#[cfg(test)]
+mod plans;
 mod sql;
 
 use std::time::Duration;

@@ -64,6 +64,8 @@ pub struct Execution {
     pub request: RequestLine,
     /// What came back.
     pub outcome: AttemptOutcome,
+    /// Whether the destination had been switched off meanwhile: then this attempt cannot do it.
+    pub destination_off: bool,
     /// Whether the work had been given to a sender before: then an earlier execution may have left a timer.
     pub redelivered: bool,
 }
@@ -85,13 +87,16 @@ pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &Destinat
 }
 
 /// What follows an attempt: first the timer, then the fact, so that dying between the two repeats an attempt instead
-/// of losing one.
+/// of losing one. A test is made once: its failure is an answer, and switches nothing off.
 pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) -> Vec<Effect> {
     let reference = &work.reference;
     let ended_at = execution.started_at.checked_add(execution.duration).unwrap_or(Timestamp::MAX);
     let mut effects = Vec::with_capacity(2);
+    let is_test = reference.event_type.is_test();
     let verdict = if execution.outcome.is_success() {
         Verdict::Succeeded
+    } else if is_test {
+        Verdict::Failed(FailureReason::Exhausted)
     } else {
         let (verdict, progress) = policy.after_failure(
             reference.delivery,
@@ -116,7 +121,9 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         }
         verdict
     };
-    if let Some(cause) = deactivation(policy, &execution.outcome, verdict) {
+    let spared = is_test || execution.destination_off;
+    let deactivated = deactivation(policy, &execution.outcome, verdict).filter(|_| !spared);
+    if let Some(cause) = deactivated {
         let first_failed_at = work.first_failed_at.or(Some(ended_at));
         let (account, destination) = (reference.account.clone(), reference.destination.clone());
         let why = Deactivation { at: ended_at, cause, first_failed_at };
@@ -136,6 +143,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         request: execution.request,
         outcome: execution.outcome,
         verdict,
+        deactivated,
     })));
     effects
 }

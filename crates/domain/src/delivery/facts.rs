@@ -11,6 +11,7 @@ use crate::{
     },
     outcome::AttemptOutcome,
     policy::Progress,
+    registry::DeactivationCause,
 };
 
 /// What a delivery is about. Every fact carries it, so that no reader needs another fact to understand one.
@@ -113,6 +114,8 @@ pub struct DeliveryAttempted {
     pub outcome: AttemptOutcome,
     /// What follows.
     pub verdict: Verdict,
+    /// Why this attempt switched its destination off, if it did.
+    pub deactivated: Option<DeactivationCause>,
 }
 
 impl DeliveryAttempted {
@@ -143,7 +146,7 @@ pub enum Verdict {
 }
 
 /// Why a delivery failed for good (until a person retries it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureReason {
     /// The retry policy has no further attempt.
     Exhausted,

@@ -12,6 +12,7 @@ use super::facts::{DeliveryAttempted, DeliveryFact, DeliveryRef, FailureReason, 
 use crate::{
     ids::{AttemptId, DeliveryId},
     outcome::AttemptOutcome,
+    registry::DeactivationCause,
 };
 
 /// Where a delivery stands.
@@ -104,6 +105,8 @@ pub struct LastAttempt {
     pub request: RequestLine,
     /// What came back.
     pub outcome: AttemptOutcome,
+    /// Why it switched its destination off, if it did.
+    pub deactivated: Option<DeactivationCause>,
 }
 
 /// A delivery as its facts tell it.
@@ -204,6 +207,7 @@ impl Delivery {
             duration: fact.duration,
             request: fact.request.clone(),
             outcome: fact.outcome.clone(),
+            deactivated: fact.deactivated,
         });
     }
 

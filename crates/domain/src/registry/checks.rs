@@ -51,6 +51,9 @@ pub(super) fn check_account(account: &Account) -> Result<(), Refusal> {
 }
 
 pub(super) fn check_interface(interface: &Interface) -> Result<(), Refusal> {
+    if interface.id.is_tests() {
+        return Err(invalid("interface_id", format!("{} is reserved for test deliveries", interface.id)));
+    }
     check_name(&interface.name)?;
     let kept = Interface::SHORTEST_RETENTION..=Interface::LONGEST_RETENTION;
     if interface.retention.is_some_and(|retention| !kept.contains(&retention)) {

@@ -33,7 +33,7 @@ impl Scope {
 }
 
 /// A pattern over event types: `*`, a type, or the beginning of types such as `email.*`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EventTypePattern(String);
 
 impl EventTypePattern {

@@ -41,6 +41,7 @@ pub(crate) fn event(id: &str, interface: &str, event_type: &str) -> LeadEvent {
         interface: interface_id(interface),
         client: None,
         lead: LeadId::parse("lead").unwrap(),
+        destination: None,
         event_type: EventType::parse(event_type).unwrap(),
         occurred_at: t(0),
         received_at: t(0),
@@ -72,6 +73,7 @@ pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome
         duration: Duration::from_secs(1),
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
         outcome,
+        destination_off: false,
         redelivered: false,
     }
 }

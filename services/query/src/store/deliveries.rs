@@ -1,57 +1,42 @@
-//! Deliveries and their attempts.
+//! Deliveries, one row each: how they are read and written. Lists of them are made in [`super::pages`].
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::{
     AccountId, AttemptId, AttemptOutcome, ClientId, Delivery, DeliveryId, DeliveryRef, DeliveryStatus, DestinationId,
     ErrorKind, EventId, EventType, InterfaceId, LeadId, LeadSequence,
-    delivery::{DeliveryAttempted, FailureReason, LastAttempt, Position, RequestLine},
+    delivery::{FailureReason, LastAttempt, Position, RequestLine},
+    registry::DeactivationCause,
 };
-use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
     sql::{self, Statement, Value},
 };
-use crate::page::Page;
 
 #[rustfmt::skip]
-const COLUMNS: [&str; 32] = [
+pub(super) const COLUMNS: [&str; 33] = [
     "delivery", "account", "interface", "client", "destination", "event_id", "event_type", "lead", "lead_sequence",
     "status", "attempts", "round", "requested_at", "next_attempt_at", "failure", "updated_at",
     "at_succeeded", "at_attempts", "at_round", "at_hold", "at_phase", "at_time", "at_tie",
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
-    "last_response", "last_error_kind",
+    "last_response", "last_error_kind", "last_deactivated",
+];
+/// What never changes once the request of a delivery is known: what it is about, and what lists are ordered by. Left out
+/// of an update, because an index whose column is written is written, too.
+#[rustfmt::skip]
+const LASTING: [&str; 10] = [
+    "delivery", "account", "interface", "client", "destination", "event_id", "event_type", "lead", "lead_sequence",
+    "requested_at",
 ];
 #[rustfmt::skip]
-const ATTEMPT_COLUMNS: [&str; 11] = [
-    "attempt", "delivery", "number", "round", "started_at", "duration", "method", "url", "status", "response",
-    "error_kind",
+const LAST: [&str; 10] = [
+    "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
+    "last_response", "last_error_kind", "last_deactivated",
 ];
 /// Rows in one statement: SQLite binds at most 32,766 values.
 const CHUNK: usize = 500;
-
-/// What deliveries are listed by; every condition that is set has to hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(crate) struct DeliveryFilter {
-    pub(crate) account: Option<AccountId>,
-    pub(crate) interface: Option<InterfaceId>,
-    pub(crate) destination: Option<DestinationId>,
-    pub(crate) lead: Option<LeadId>,
-    pub(crate) event_id: Option<EventId>,
-    pub(crate) event_type: Option<EventType>,
-    pub(crate) status: Option<DeliveryStatus>,
-    pub(crate) requested_from: Option<Timestamp>,
-    pub(crate) requested_before: Option<Timestamp>,
-}
-
-/// An attempt as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AttemptRow {
-    pub(crate) attempt: LastAttempt,
-    pub(crate) round: u32,
-}
 
 /// The states of these deliveries, as far as they are known; read inside the transaction that will write them.
 pub(crate) async fn load(
@@ -60,10 +45,7 @@ pub(crate) async fn load(
 ) -> Result<HashMap<DeliveryId, Delivery>, StoreError> {
     let mut found = HashMap::with_capacity(ids.len());
     for chunk in ids.chunks(CHUNK) {
-        let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE delivery IN (", COLUMNS.join(", ")));
-        let places = vec!["?"; chunk.len()].join(", ");
-        select.push(&places, chunk.iter().map(|id| id.to_string().into())).push(")", []);
-        for row in select.query().fetch_all(&mut **transaction).await? {
+        for row in select_of(chunk).query().fetch_all(&mut **transaction).await? {
             let delivery = from_row(&row)?;
             found.insert(delivery.reference.delivery, delivery);
         }
@@ -71,28 +53,29 @@ pub(crate) async fn load(
     Ok(found)
 }
 
-/// Writes states over what is there.
-pub(crate) async fn save<'a>(
+/// Writes states, given what [`load`] found before.
+pub(crate) async fn save(
     transaction: &mut Transaction<'static, Any>,
-    deliveries: impl IntoIterator<Item = &'a Delivery>,
+    before: &HashMap<DeliveryId, Delivery>,
+    after: &HashMap<DeliveryId, Delivery>,
 ) -> Result<(), StoreError> {
-    let rows: Vec<_> = deliveries.into_iter().map(to_row).collect();
-    for chunk in rows.chunks(CHUNK) {
-        let mut insert = sql::insert("deliveries", &COLUMNS, chunk.iter().cloned());
-        insert.push(&sql::replace(&["delivery"], &COLUMNS), []);
-        insert.query().execute(&mut **transaction).await?;
-    }
-    Ok(())
+    let is_settled = |delivery: &&Delivery| {
+        let known = before.get(&delivery.reference.delivery);
+        known.is_some_and(|known| known.requested_at == delivery.requested_at)
+    };
+    let (settled, new): (Vec<_>, Vec<_>) = after.values().partition(is_settled);
+    write(transaction, &new, &["delivery"]).await?;
+    write(transaction, &settled, &LASTING).await
 }
 
-/// Adds attempts; one that is there already stays as it is.
-pub(crate) async fn add_attempts(
+async fn write(
     transaction: &mut Transaction<'static, Any>,
-    attempts: &[&DeliveryAttempted],
+    deliveries: &[&Delivery],
+    kept: &[&str],
 ) -> Result<(), StoreError> {
-    for chunk in attempts.chunks(CHUNK) {
-        let mut insert = sql::insert("attempts", &ATTEMPT_COLUMNS, chunk.iter().map(|attempt| attempt_row(attempt)));
-        insert.push(" ON CONFLICT (attempt) DO NOTHING", []);
+    for chunk in deliveries.chunks(CHUNK) {
+        let mut insert = sql::insert("deliveries", &COLUMNS, chunk.iter().map(|delivery| to_row(delivery)));
+        insert.push(&sql::replace("delivery", kept, &COLUMNS), []);
         insert.query().execute(&mut **transaction).await?;
     }
     Ok(())
@@ -106,49 +89,23 @@ impl Store {
         select.query().fetch_optional(&self.pool).await?.as_ref().map(from_row).transpose()
     }
 
-    /// The attempts of a delivery, in the order in which they were made.
-    pub(crate) async fn attempts(&self, id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
-        let mut select = Statement::new(format!("SELECT {} FROM attempts", ATTEMPT_COLUMNS.join(", ")));
-        select.push(" WHERE delivery = ? ORDER BY started_at, attempt", [id.to_string().into()]);
-        let rows = select.query().fetch_all(&self.pool).await?;
-        let read = |row: &AnyRow| {
-            let columns =
-                ["attempt", "number", "started_at", "duration", "method", "url", "status", "response", "error_kind"];
-            Ok(AttemptRow { attempt: attempt(row, columns)?, round: sql::count(row, "round")? })
-        };
-        rows.iter().map(read).collect()
+    /// These deliveries, as far as they are known, in no order.
+    pub(crate) async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(CHUNK) {
+            for row in select_of(chunk).query().fetch_all(&self.pool).await? {
+                found.push(from_row(&row)?);
+            }
+        }
+        Ok(found)
     }
+}
 
-    /// Deliveries, the newest first.
-    pub(crate) async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Vec<Delivery>, StoreError> {
-        let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE 1 = 1", COLUMNS.join(", ")));
-        let texts = [
-            (" AND account = ?", filter.account.as_ref().map(AccountId::as_str)),
-            (" AND interface = ?", filter.interface.as_ref().map(InterfaceId::as_str)),
-            (" AND destination = ?", filter.destination.as_ref().map(DestinationId::as_str)),
-            (" AND lead = ?", filter.lead.as_ref().map(LeadId::as_str)),
-            (" AND event_id = ?", filter.event_id.as_ref().map(EventId::as_str)),
-            (" AND event_type = ?", filter.event_type.as_ref().map(EventType::as_str)),
-            (" AND status = ?", filter.status.map(DeliveryStatus::as_str)),
-        ];
-        for (condition, text) in texts {
-            if let Some(text) = text {
-                select.push(condition, [text.into()]);
-            }
-        }
-        let times =
-            [(" AND requested_at >= ?", filter.requested_from), (" AND requested_at < ?", filter.requested_before)];
-        for (condition, time) in times {
-            if let Some(time) = time {
-                select.push(condition, [time.into()]);
-            }
-        }
-        if let Some(after) = &page.after {
-            select.push(" AND (requested_at, delivery) < (?, ?)", [after.at.into(), after.id.as_str().into()]);
-        }
-        select.push(" ORDER BY requested_at DESC, delivery DESC LIMIT ?", [page.limit().into()]);
-        select.query().fetch_all(&self.pool).await?.iter().map(from_row).collect()
-    }
+fn select_of(ids: &[DeliveryId]) -> Statement {
+    let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE delivery IN (", COLUMNS.join(", ")));
+    let places = vec!["?"; ids.len()].join(", ");
+    select.push(&places, ids.iter().map(|id| id.to_string().into())).push(")", []);
+    select
 }
 
 fn to_row(delivery: &Delivery) -> Vec<Value> {
@@ -195,7 +152,7 @@ fn to_row(delivery: &Delivery) -> Vec<Value> {
     row
 }
 
-fn last_columns(last: &LastAttempt) -> [Value; 9] {
+fn last_columns(last: &LastAttempt) -> [Value; 10] {
     [
         last.attempt_id.to_string().into(),
         last.attempt.into(),
@@ -206,46 +163,18 @@ fn last_columns(last: &LastAttempt) -> [Value; 9] {
         u32::from(last.outcome.status_code()).into(),
         last.outcome.webhook_response().into(),
         last.outcome.error_kind().map_or("", ErrorKind::as_str).into(),
+        last.deactivated.map_or("", DeactivationCause::as_str).into(),
     ]
 }
 
-fn attempt_row(fact: &DeliveryAttempted) -> Vec<Value> {
-    vec![
-        fact.attempt_id.to_string().into(),
-        fact.reference.delivery.to_string().into(),
-        fact.attempt.into(),
-        fact.round.into(),
-        fact.started_at.into(),
-        micros(fact.duration).into(),
-        fact.request.method.as_str().into(),
-        fact.request.url.as_str().into(),
-        u32::from(fact.outcome.status_code()).into(),
-        fact.outcome.webhook_response().into(),
-        fact.outcome.error_kind().map_or("", ErrorKind::as_str).into(),
-    ]
-}
-
-fn micros(duration: Duration) -> i64 {
+pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn from_row(row: &AnyRow) -> Result<Delivery, StoreError> {
+pub(super) fn from_row(row: &AnyRow) -> Result<Delivery, StoreError> {
     let last = match sql::count(row, "last_attempt")? {
         0 => None,
-        _ => Some(attempt(
-            row,
-            [
-                "last_id",
-                "last_attempt",
-                "last_started_at",
-                "last_duration",
-                "last_method",
-                "last_url",
-                "last_status",
-                "last_response",
-                "last_error_kind",
-            ],
-        )?),
+        _ => Some(attempt(row, LAST)?),
     };
     let failure =
         sql::parsed(
@@ -294,9 +223,10 @@ fn reference(row: &AnyRow) -> Result<DeliveryRef, StoreError> {
     })
 }
 
-/// Reads an attempt from these columns: id, number, start, duration, method, URL, status, response, kind of error.
-fn attempt(row: &AnyRow, columns: [&'static str; 9]) -> Result<LastAttempt, StoreError> {
-    let [id, number, started_at, duration, method, url, status, response, error_kind] = columns;
+/// Reads an attempt from these columns: id, number, start, duration, method, URL, status, response, kind of error, why
+/// it switched its destination off.
+pub(super) fn attempt(row: &AnyRow, columns: [&'static str; 10]) -> Result<LastAttempt, StoreError> {
+    let [id, number, started_at, duration, method, url, status, response, error_kind, deactivated] = columns;
     let text = sql::text(row, response)?;
     let outcome = match sql::text(row, error_kind)?.as_str() {
         "" => AttemptOutcome::Response {
@@ -316,5 +246,8 @@ fn attempt(row: &AnyRow, columns: [&'static str; 9]) -> Result<LastAttempt, Stor
         duration: Duration::from_micros(sql::int(row, duration)?.cast_unsigned()),
         request: RequestLine { method: sql::text(row, method)?, url: sql::text(row, url)? },
         outcome,
+        deactivated: sql::parsed(row, deactivated, |word| {
+            if word.is_empty() { Some(None) } else { DeactivationCause::parse(word).map(Some) }
+        })?,
     })
 }

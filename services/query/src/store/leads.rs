@@ -1,5 +1,7 @@
 //! Leads and the events about them.
 
+use std::collections::{BTreeMap, HashMap};
+
 use domain::{AccountId, ClientId, InterfaceId, LeadEvent, LeadId};
 use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
@@ -13,27 +15,20 @@ use crate::page::Page;
 #[rustfmt::skip]
 const EVENT_COLUMNS: [&str; 8] =
     ["account", "event_id", "lead", "interface", "client", "event_type", "received_at", "sequence"];
-const LEAD_COLUMNS: [&str; 6] = ["account", "lead", "interface", "client", "created_at", "updated_at"];
+const LEAD_COLUMNS: [&str; 7] = ["account", "lead", "interface", "client", "created_at", "updated_at", "events"];
+#[rustfmt::skip]
+const NEWS_COLUMNS: [&str; 11] = [
+    "account", "lead", "interface", "client", "created_at", "updated_at", "deliveries", "failed", "http_status",
+    "last_started_at", "last_attempt",
+];
 /// Rows in one statement: SQLite binds at most 32,766 values.
 const CHUNK: usize = 1_000;
 
-/// A lead with what became of it, counted when it is read.
-const SELECT: &str = "SELECT l.account, l.lead, l.interface, l.client, l.created_at, l.updated_at, \
-    (SELECT COUNT(*) FROM lead_events e WHERE e.account = l.account AND e.lead = l.lead) AS events, \
-    (SELECT COUNT(*) FROM deliveries d WHERE d.account = l.account AND d.lead = l.lead) AS deliveries, \
-    (SELECT COUNT(*) FROM deliveries d WHERE d.account = l.account AND d.lead = l.lead AND d.status = 'failed') \
-        AS failed, \
-    COALESCE((SELECT MAX(d.updated_at) FROM deliveries d WHERE d.account = l.account AND d.lead = l.lead), 0) \
-        AS delivered_at, \
-    COALESCE((SELECT d.last_status FROM deliveries d WHERE d.account = l.account AND d.lead = l.lead \
-        ORDER BY d.last_started_at DESC, d.delivery DESC LIMIT 1), 0) AS status, \
-    COALESCE((SELECT d.last_response FROM deliveries d WHERE d.account = l.account AND d.lead = l.lead \
-        ORDER BY d.last_started_at DESC, d.delivery DESC LIMIT 1), '') AS response \
+/// A lead with what became of it.
+const SELECT: &str = "SELECT l.account, l.lead, l.interface, l.client, l.created_at, l.updated_at, l.events, l.deliveries, \
+    l.failed, l.http_status, \
+    COALESCE((SELECT a.response FROM attempts a WHERE a.attempt = l.last_attempt), '') AS response \
     FROM leads l WHERE l.account = ";
-
-/// Failed deliveries are few: found by their status, not lead by lead.
-const FAILED: &str = "l.lead IN (SELECT d.lead FROM deliveries d WHERE d.account = ? AND d.status = 'failed')";
-const NOT_FAILED: &str = "l.lead NOT IN (SELECT d.lead FROM deliveries d WHERE d.account = ? AND d.status = 'failed')";
 
 /// A lead as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,9 +51,24 @@ pub(crate) struct Lead {
 pub(crate) struct LeadFilter {
     pub(crate) account: AccountId,
     pub(crate) interface: Option<InterfaceId>,
+    pub(crate) client: Option<ClientId>,
     pub(crate) failed: Option<bool>,
+    pub(crate) http_status: Option<u16>,
     pub(crate) created_from: Option<Timestamp>,
     pub(crate) created_before: Option<Timestamp>,
+}
+
+/// What facts about its deliveries mean for a lead; adds up to the same in whichever batches they come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LeadNews {
+    /// How many deliveries are new.
+    pub(crate) deliveries: i64,
+    /// How many more of them are failed than before.
+    pub(crate) failed: i64,
+    /// When the latest of the facts happened.
+    pub(crate) updated_at: Timestamp,
+    /// The attempt that started last: when, its id, and its status.
+    pub(crate) last: Option<(Timestamp, String, u16)>,
 }
 
 /// Adds events and their leads. A lead belongs to the interface of its first event.
@@ -66,44 +76,100 @@ pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
 ) -> Result<(), StoreError> {
+    let mut new = HashMap::new();
     for chunk in events.chunks(CHUNK) {
         let rows = chunk.iter().map(|(sequence, event)| event_row(*sequence, event));
         let mut insert = sql::insert("lead_events", &EVENT_COLUMNS, rows);
-        insert.push(" ON CONFLICT (account, event_id) DO NOTHING", []);
-        insert.query().execute(&mut **transaction).await?;
+        insert.push(" ON CONFLICT (account, event_id) DO NOTHING RETURNING account, lead", []);
+        for row in insert.query().fetch_all(&mut **transaction).await? {
+            *new.entry((sql::text(&row, "account")?, sql::text(&row, "lead")?)).or_insert(0_i64) += 1;
+        }
     }
-    for chunk in by_lead(events).chunks(CHUNK) {
+    for chunk in by_lead(events, &new).chunks(CHUNK) {
         let mut insert = sql::insert("leads", &LEAD_COLUMNS, chunk.iter().cloned());
-        let newer = "excluded.updated_at > leads.updated_at";
-        insert.push(" ON CONFLICT (account, lead) DO UPDATE SET updated_at = ", []);
-        insert.push(&format!("CASE WHEN {newer} THEN excluded.updated_at ELSE leads.updated_at END"), []);
+        // A fact about one of its deliveries may have come first, and knew less.
+        let first = |column| {
+            format!("{column} = CASE WHEN leads.created_at = 0 THEN excluded.{column} ELSE leads.{column} END")
+        };
+        let sets = [
+            first("interface"),
+            first("client"),
+            first("created_at"),
+            latest("updated_at"),
+            "events = leads.events + excluded.events".to_owned(),
+        ];
+        insert.push(&format!(" ON CONFLICT (account, lead) DO UPDATE SET {}", sets.join(", ")), []);
         insert.query().execute(&mut **transaction).await?;
     }
     Ok(())
 }
 
-/// One row for each lead: a statement may not touch a row twice.
-fn by_lead(events: &[(u64, &LeadEvent)]) -> Vec<Vec<Value>> {
-    let mut leads: Vec<(&LeadEvent, Timestamp)> = vec![];
-    let mut places = std::collections::HashMap::new();
-    for (_, event) in events {
-        let place = *places.entry((&event.account, &event.lead)).or_insert_with(|| {
-            leads.push((event, event.received_at));
-            leads.len() - 1
-        });
-        leads[place].1 = leads[place].1.max(event.received_at);
+/// Adds what became of leads.
+pub(crate) async fn add_news(
+    transaction: &mut Transaction<'static, Any>,
+    news: BTreeMap<(AccountId, LeadId), LeadNews>,
+) -> Result<(), StoreError> {
+    // In the order of their keys, as events are added: two transactions that wait for each other's rows would never end.
+    let rows: Vec<_> = news.into_iter().map(|((account, lead), news)| news_row(&account, &lead, news)).collect();
+    for chunk in rows.chunks(CHUNK) {
+        let mut insert = sql::insert("leads", &NEWS_COLUMNS, chunk.iter().cloned());
+        let newer = "(excluded.last_started_at, excluded.last_attempt) > (leads.last_started_at, leads.last_attempt)";
+        let newest = |column| format!("{column} = CASE WHEN {newer} THEN excluded.{column} ELSE leads.{column} END");
+        let sets = [
+            latest("updated_at"),
+            "deliveries = leads.deliveries + excluded.deliveries".to_owned(),
+            "failed = leads.failed + excluded.failed".to_owned(),
+            newest("http_status"),
+            newest("last_started_at"),
+            newest("last_attempt"),
+        ];
+        insert.push(&format!(" ON CONFLICT (account, lead) DO UPDATE SET {}", sets.join(", ")), []);
+        insert.query().execute(&mut **transaction).await?;
     }
-    let row = |(first, updated_at): (&LeadEvent, Timestamp)| {
+    Ok(())
+}
+
+fn latest(column: &str) -> String {
+    format!("{column} = CASE WHEN excluded.{column} > leads.{column} THEN excluded.{column} ELSE leads.{column} END")
+}
+
+/// One row for each lead, because a statement may not touch a row twice; in the order of their keys.
+fn by_lead(events: &[(u64, &LeadEvent)], new: &HashMap<(String, String), i64>) -> Vec<Vec<Value>> {
+    let mut leads: BTreeMap<(&AccountId, &LeadId), (&LeadEvent, Timestamp)> = BTreeMap::new();
+    for (_, event) in events {
+        let lead = leads.entry((&event.account, &event.lead)).or_insert((event, event.received_at));
+        lead.1 = lead.1.max(event.received_at);
+    }
+    let row = |((account, lead), (first, updated_at)): ((&AccountId, &LeadId), (&LeadEvent, Timestamp))| {
+        let events = new.get(&(account.to_string(), lead.to_string())).copied().unwrap_or(0);
         vec![
-            first.account.as_str().into(),
-            first.lead.as_str().into(),
+            account.as_str().into(),
+            lead.as_str().into(),
             first.interface.as_str().into(),
             first.client.as_ref().map_or("", ClientId::as_str).into(),
             first.received_at.into(),
             updated_at.into(),
+            events.into(),
         ]
     };
     leads.into_iter().map(row).collect()
+}
+
+fn news_row(account: &AccountId, lead: &LeadId, news: LeadNews) -> Vec<Value> {
+    let (started_at, attempt, status) = news.last.unwrap_or_default();
+    vec![
+        account.as_str().into(),
+        lead.as_str().into(),
+        "".into(),
+        "".into(),
+        0_i64.into(),
+        news.updated_at.into(),
+        news.deliveries.into(),
+        news.failed.into(),
+        u32::from(status).into(),
+        started_at.into(),
+        attempt.into(),
+    ]
 }
 
 fn event_row(sequence: u64, event: &LeadEvent) -> Vec<Value> {
@@ -123,34 +189,58 @@ impl Store {
     /// One lead.
     pub(crate) async fn lead(&self, account: &AccountId, lead: &LeadId) -> Result<Option<Lead>, StoreError> {
         let mut select = Statement::new(SELECT);
-        select.push("? AND l.lead = ?", [account.as_str().into(), lead.as_str().into()]);
+        select.push("? AND l.lead = ? AND l.created_at > 0", [account.as_str().into(), lead.as_str().into()]);
         select.query().fetch_optional(&self.pool).await?.as_ref().map(from_row).transpose()
     }
 
-    /// Leads, the newest first.
+    /// Leads, the newest first; of tests only if their interface is asked for.
     pub(crate) async fn leads(&self, filter: &LeadFilter, page: &Page) -> Result<Vec<Lead>, StoreError> {
-        let mut select = Statement::new(SELECT);
-        select.push("?", [filter.account.as_str().into()]);
-        if let Some(interface) = &filter.interface {
-            select.push(" AND l.interface = ?", [interface.as_str().into()]);
-        }
-        match filter.failed {
-            Some(true) => select.push(&format!(" AND {FAILED}"), [filter.account.as_str().into()]),
-            Some(false) => select.push(&format!(" AND {NOT_FAILED}"), [filter.account.as_str().into()]),
-            None => &mut select,
-        };
-        let times = [(" AND l.created_at >= ?", filter.created_from), (" AND l.created_at < ?", filter.created_before)];
-        for (condition, time) in times {
-            if let Some(time) = time {
-                select.push(condition, [time.into()]);
-            }
-        }
-        if let Some(after) = &page.after {
-            select.push(" AND (l.created_at, l.lead) < (?, ?)", [after.at.into(), after.id.as_str().into()]);
-        }
-        select.push(" ORDER BY l.created_at DESC, l.lead DESC LIMIT ?", [page.limit().into()]);
-        select.query().fetch_all(&self.pool).await?.iter().map(from_row).collect()
+        select(filter, page).query().fetch_all(&self.pool).await?.iter().map(from_row).collect()
     }
+}
+
+/// Each list is read from one index in its order; the other conditions are written so that no other index serves them.
+pub(super) fn select(filter: &LeadFilter, page: &Page) -> Statement {
+    let mut select = Statement::new(SELECT);
+    select.push("?", [filter.account.as_str().into()]);
+    let by_failure = filter.failed == Some(true);
+    let by_status = !by_failure && filter.http_status.is_some_and(|status| status > 299);
+    match filter.failed {
+        Some(true) => select.push(" AND l.failed > 0", []),
+        Some(false) => select.push(" AND l.failed = 0", []),
+        None => &mut select,
+    };
+    match filter.http_status {
+        Some(status) if by_status => {
+            select.push(" AND l.http_status = ? AND l.http_status > 299", [u32::from(status).into()]);
+        }
+        Some(status) => {
+            select.push(" AND (l.http_status + 0) = ?", [u32::from(status).into()]);
+        }
+        None => {}
+    }
+    match &filter.interface {
+        Some(interface) if by_failure || by_status => {
+            select.push(" AND (l.interface || '') = ?", [interface.as_str().into()])
+        }
+        Some(interface) => select.push(" AND l.interface = ?", [interface.as_str().into()]),
+        None => select.push(" AND (l.interface || '') <> ?", [InterfaceId::TESTS.into()]),
+    };
+    if let Some(client) = &filter.client {
+        select.push(" AND l.client = ?", [client.as_str().into()]);
+    }
+    select.push(" AND l.created_at > 0", []);
+    let times = [(" AND l.created_at >= ?", filter.created_from), (" AND l.created_at < ?", filter.created_before)];
+    for (condition, time) in times {
+        if let Some(time) = time {
+            select.push(condition, [time.into()]);
+        }
+    }
+    if let Some(after) = &page.after {
+        select.push(" AND (l.created_at, l.lead) < (?, ?)", [after.at.into(), after.id.as_str().into()]);
+    }
+    select.push(" ORDER BY l.created_at DESC, l.lead DESC LIMIT ?", [page.limit().into()]);
+    select
 }
 
 fn from_row(row: &AnyRow) -> Result<Lead, StoreError> {
@@ -160,11 +250,11 @@ fn from_row(row: &AnyRow) -> Result<Lead, StoreError> {
         interface: sql::text(row, "interface")?,
         client: sql::text(row, "client")?,
         created_at: sql::time(row, "created_at")?,
-        updated_at: sql::time(row, "updated_at")?.max(sql::time(row, "delivered_at")?),
+        updated_at: sql::time(row, "updated_at")?,
         events: sql::count(row, "events")?,
         deliveries: sql::count(row, "deliveries")?,
         failed_deliveries: sql::count(row, "failed")?,
-        http_status_code: sql::count(row, "status")?,
+        http_status_code: sql::count(row, "http_status")?,
         webhook_response: sql::text(row, "response")?,
     })
 }

@@ -75,6 +75,12 @@ impl Statement {
         self
     }
 
+    /// The statement with something before it.
+    #[cfg(test)]
+    pub(super) fn after(self, before: &str) -> Self {
+        Self { text: format!("{before}{}", self.text), ..self }
+    }
+
     /// Ready to run. Its text is put together from constants; whatever comes from outside is a bound value.
     pub(super) fn query(self) -> Query<'static, Any, AnyArguments> {
         let query = sqlx::query(AssertSqlSafe(self.text)).persistent(false);
@@ -98,17 +104,23 @@ pub(super) fn insert(table: &str, columns: &[&str], rows: impl IntoIterator<Item
     statement
 }
 
-/// `ON CONFLICT` on a key: every other column takes the new value.
-pub(super) fn replace(key: &[&str], columns: &[&str]) -> String {
-    let others = columns.iter().filter(|column| !key.contains(column));
+/// `ON CONFLICT` on a key: every column but those that are kept takes the new value.
+pub(super) fn replace(key: &str, kept: &[&str], columns: &[&str]) -> String {
+    let others = columns.iter().filter(|column| !kept.contains(column));
     let sets: Vec<_> = others.map(|column| format!("{column} = excluded.{column}")).collect();
-    format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), sets.join(", "))
+    format!(" ON CONFLICT ({key}) DO UPDATE SET {}", sets.join(", "))
 }
 
 /// A text of a row.
 pub(super) fn text(row: &AnyRow, column: &'static str) -> Result<String, StoreError> {
     use sqlx::Row as _;
     Ok(row.try_get::<String, _>(column)?)
+}
+
+/// A text of a row, or NULL.
+pub(super) fn text_or_none(row: &AnyRow, column: &'static str) -> Result<Option<String>, StoreError> {
+    use sqlx::Row as _;
+    Ok(row.try_get::<Option<String>, _>(column)?)
 }
 
 /// A number of a row.

@@ -1,0 +1,75 @@
+//! How much waits in the broker: what the streams and their consumers say of themselves, which costs the broker nothing
+//! that grows with what waits.
+
+use async_nats::jetstream::{context::ConsumerInfoErrorKind, stream::Stream};
+
+use crate::{Journal, JournalError, StreamName};
+
+const ASKED: &str = "tell how much waits";
+/// The consumers that services share: what they are called here, their stream, and their name on the broker.
+const SHARED: [(&str, StreamName, &str); 4] = [
+    ("router", StreamName::Leads, "router"),
+    ("sender", StreamName::Deliveries, "sender"),
+    ("timers", StreamName::Timers, "due"),
+    ("notifier", StreamName::Deliveries, "notifier"),
+];
+
+/// How far a consumer is behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lag {
+    /// What works on it.
+    pub name: &'static str,
+    /// The stream.
+    pub stream: StreamName,
+    /// What was not handed out yet. If nobody ever asked for it, that is all there is in the stream.
+    pub waiting: u64,
+    /// What was handed out and not acknowledged.
+    pub in_hand: u64,
+}
+
+/// How much waits in the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// Of each consumer that services share.
+    pub lags: Vec<Lag>,
+    /// Parked work.
+    pub parked: u64,
+    /// Retries that wait for their time.
+    pub timers: u64,
+    /// Messages that nobody can read.
+    pub poison: u64,
+}
+
+impl Journal {
+    /// How much waits.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn backlog(&self) -> Result<Backlog, JournalError> {
+        let mut lags = vec![];
+        for (name, stream, consumer) in SHARED {
+            lags.push(self.lag(name, stream, consumer).await?);
+        }
+        let due = lags.iter().find(|lag| lag.stream == StreamName::Timers).map_or(0, |lag| lag.waiting + lag.in_hand);
+        let timers = self.messages(StreamName::Timers).await?.saturating_sub(due);
+        let (parked, poison) = (self.messages(StreamName::Parked).await?, self.messages(StreamName::Poison).await?);
+        Ok(Backlog { lags, parked, timers, poison })
+    }
+
+    async fn lag(&self, name: &'static str, stream: StreamName, consumer: &str) -> Result<Lag, JournalError> {
+        let on_broker = self.context().get_stream_no_info(stream.as_str()).await;
+        let on_broker: Stream<()> = on_broker.map_err(|e| JournalError::unavailable(ASKED, e))?;
+        match on_broker.consumer_info(consumer).await {
+            Ok(info) => Ok(Lag { name, stream, waiting: info.num_pending, in_hand: info.num_ack_pending as u64 }),
+            Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => {
+                Ok(Lag { name, stream, waiting: self.messages(stream).await?, in_hand: 0 })
+            }
+            Err(error) => Err(JournalError::unavailable(ASKED, error)),
+        }
+    }
+
+    async fn messages(&self, stream: StreamName) -> Result<u64, JournalError> {
+        let stream = self.context().get_stream(stream.as_str()).await;
+        Ok(stream.map_err(|e| JournalError::unavailable(ASKED, e))?.cached_info().state.messages)
+    }
+}

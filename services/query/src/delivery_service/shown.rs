@@ -1,0 +1,186 @@
+//! Deliveries between the read model and the API: filters in, deliveries and attempts out.
+
+use domain::{
+    AccountId, ClientId, Delivery, DeliveryId, DeliveryStatus, DestinationId, EventId, InterfaceId, LeadId, Registry,
+    advice::suggested_action,
+    delivery::{FailureReason, LastAttempt},
+    ids::IdError,
+    registry::{DeactivationCause, EventTypePattern},
+};
+use jiff::Timestamp;
+use tonic::Status;
+use wire::{api, duration_to_api, status::invalid, timestamp, timestamp_to_api};
+
+use crate::{
+    page::Place,
+    store::{
+        attempts::{AttemptRow, DestinationEvent},
+        pages::DeliveryFilter,
+    },
+};
+
+pub(super) fn delivery_id(text: &str) -> Result<DeliveryId, Status> {
+    required("delivery_id", text, DeliveryId::parse)
+}
+
+pub(super) fn required<T>(
+    field: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, IdError>,
+) -> Result<T, Status> {
+    if text.is_empty() {
+        return Err(invalid(field, "is missing"));
+    }
+    parse(text).map_err(|e| invalid(field, e))
+}
+
+pub(super) fn optional<T>(
+    field: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, IdError>,
+) -> Result<Option<T>, Status> {
+    if text.is_empty() { Ok(None) } else { parse(text).map(Some).map_err(|e| invalid(field, e)) }
+}
+
+pub(super) fn filter(given: api::DeliveryFilter) -> Result<DeliveryFilter, Status> {
+    let time = |field: &str, given: Option<prost_types::Timestamp>| {
+        given.map(|time| timestamp(&time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
+    };
+    Ok(DeliveryFilter {
+        account: optional("filter.account_id", &given.account_id, AccountId::parse)?,
+        interface: optional("filter.interface_id", &given.interface_id, InterfaceId::parse)?,
+        destination: optional("filter.destination_id", &given.destination_id, DestinationId::parse)?,
+        lead: optional("filter.lead_id", &given.lead_id, LeadId::parse)?,
+        event_id: optional("filter.event_id", &given.event_id, EventId::parse)?,
+        client: optional("filter.client_id", &given.client_id, ClientId::parse)?,
+        event_type: optional("filter.event_type", &given.event_type, EventTypePattern::parse)?,
+        statuses: statuses("filter.statuses", &given.statuses)?,
+        failure: match given.failure_reason.as_str() {
+            "" => None,
+            word => Some(FailureReason::parse(word).ok_or_else(|| invalid("filter.failure_reason", reasons()))?),
+        },
+        http_status: http_status("filter.http_status_code", given.http_status_code)?,
+        requested_from: time("filter.requested_from", given.requested_from)?,
+        requested_before: time("filter.requested_before", given.requested_before)?,
+    })
+}
+
+fn reasons() -> String {
+    format!("is none of {}", FailureReason::ALL.map(FailureReason::as_str).join(", "))
+}
+
+/// A status to filter by; 0: none.
+pub(crate) fn http_status(field: &str, given: u32) -> Result<Option<u16>, Status> {
+    match u16::try_from(given) {
+        Ok(0) => Ok(None),
+        Ok(status @ 100..=999) => Ok(Some(status)),
+        _ => Err(invalid(field, "is no HTTP status (100 to 599, or 999 for no answer)")),
+    }
+}
+
+/// The statuses to filter by, each once.
+pub(super) fn statuses(field: &str, given: &[i32]) -> Result<Vec<DeliveryStatus>, Status> {
+    let mut statuses = vec![];
+    for number in given {
+        let known = DeliveryStatus::ALL.into_iter().find(|known| i32::from(shown_status(*known)) == *number);
+        let known = known.ok_or_else(|| invalid(field, format!("{number} is none of the statuses")))?;
+        if !statuses.contains(&known) {
+            statuses.push(known);
+        }
+    }
+    statuses.sort_unstable();
+    Ok(statuses)
+}
+
+pub(super) fn place(delivery: &Delivery) -> Place {
+    let at = delivery.requested_at.unwrap_or(Timestamp::UNIX_EPOCH).as_microsecond();
+    Place { at, id: delivery.reference.delivery.to_string() }
+}
+
+const fn shown_status(status: DeliveryStatus) -> api::DeliveryStatus {
+    match status {
+        DeliveryStatus::Pending => api::DeliveryStatus::Pending,
+        DeliveryStatus::Processing => api::DeliveryStatus::Processing,
+        DeliveryStatus::Retrying => api::DeliveryStatus::Retrying,
+        DeliveryStatus::Held => api::DeliveryStatus::Held,
+        DeliveryStatus::Succeeded => api::DeliveryStatus::Succeeded,
+        DeliveryStatus::Failed => api::DeliveryStatus::Failed,
+    }
+}
+
+pub(super) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
+    let reference = &delivery.reference;
+    let destination = registry.destination_ever(&reference.destination);
+    let outcome = delivery.last.as_ref().map(|last| &last.outcome);
+    let (status, kind) = outcome.map_or((0, None), |outcome| (outcome.status_code(), outcome.error_kind()));
+    let unsuccessful = outcome.is_some_and(|outcome| !outcome.is_success());
+    let request = delivery.last.as_ref().map(|last| last.request.clone());
+    api::Delivery {
+        delivery_id: reference.delivery.to_string(),
+        account_id: reference.account.to_string(),
+        interface_id: reference.interface.to_string(),
+        client_id: reference.client.as_ref().map(ToString::to_string).unwrap_or_default(),
+        destination_id: reference.destination.to_string(),
+        destination_name: destination.map(|d| d.name.clone()).unwrap_or_default(),
+        event_id: reference.event_id.to_string(),
+        event_type: reference.event_type.to_string(),
+        lead_id: reference.lead.to_string(),
+        status: shown_status(delivery.status).into(),
+        attempts: delivery.attempts,
+        retries: delivery.round,
+        requested_at: delivery.requested_at.map(timestamp_to_api),
+        updated_at: Some(timestamp_to_api(delivery.updated_at)),
+        next_attempt_at: delivery.next_attempt_at.map(timestamp_to_api),
+        http_status_code: status.into(),
+        webhook_response: outcome.map(|outcome| outcome.webhook_response().to_owned()).unwrap_or_default(),
+        error_kind: kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        failure_reason: delivery.failure.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+        suggested_action: if unsuccessful { suggested_action(status, kind).to_owned() } else { String::new() },
+        request_method: request.as_ref().map(|line| line.method.clone()).unwrap_or_default(),
+        request_url: request.map(|line| line.url).unwrap_or_default(),
+        deactivation_cause: delivery.last.as_ref().map(cause).unwrap_or_default(),
+    }
+}
+
+fn cause(attempt: &LastAttempt) -> String {
+    attempt.deactivated.map_or("", DeactivationCause::as_str).to_owned()
+}
+
+pub(super) fn shown_attempt(row: &AttemptRow) -> api::Attempt {
+    let AttemptRow { attempt, round } = row;
+    let outcome = &attempt.outcome;
+    let (status, kind) = (outcome.status_code(), outcome.error_kind());
+    api::Attempt {
+        attempt_id: attempt.attempt_id.to_string(),
+        number: attempt.attempt,
+        round: *round,
+        started_at: Some(timestamp_to_api(attempt.started_at)),
+        duration: Some(duration_to_api(attempt.duration)),
+        request_method: attempt.request.method.clone(),
+        request_url: attempt.request.url.clone(),
+        http_status_code: status.into(),
+        webhook_response: outcome.webhook_response().to_owned(),
+        error_kind: kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        suggested_action: suggested_action(status, kind).to_owned(),
+        deactivation_cause: cause(attempt),
+    }
+}
+
+pub(super) fn shown_event(event: DestinationEvent) -> api::DestinationEvent {
+    let attempt = &event.attempt.attempt;
+    let level = if attempt.outcome.is_success() {
+        api::EventLevel::Success
+    } else if attempt.deactivated.is_some() {
+        api::EventLevel::Error
+    } else {
+        api::EventLevel::Debug
+    };
+    api::DestinationEvent {
+        level: level.into(),
+        delivery_id: event.delivery,
+        event_id: event.event_id,
+        event_type: event.event_type,
+        lead_id: event.lead,
+        attempt: Some(shown_attempt(&event.attempt)),
+    }
+}

@@ -1,0 +1,102 @@
+//! Trying a destination out: an event that names it, and is delivered like any other.
+
+use bytes::Bytes;
+use domain::{
+    AccountId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, registry::Destination,
+};
+use jiff::Timestamp;
+use runtime::trace::TraceContext;
+use serde_json::json;
+use tokio::time::Instant;
+use tonic::Status;
+use tracing::{Instrument as _, info_span};
+use uuid::Uuid;
+use wire::{api, status::invalid};
+
+use super::{DeliveryService, SHOWN_DEADLINE, SHOWN_POLL, destination, required};
+use crate::failed;
+
+/// The largest payload of a test, in bytes.
+const LARGEST_PAYLOAD: usize = 64 * 1024;
+
+impl DeliveryService {
+    /// Publishes a test for one destination; returns when the read model shows its delivery, or a little later if it
+    /// does not get there in time.
+    pub(super) async fn send_test(
+        &self,
+        request: api::SendTestDeliveryRequest,
+        by: &str,
+        caller: Option<&TraceContext>,
+    ) -> Result<api::SendTestDeliveryResponse, Status> {
+        let account = required("account_id", &request.account_id, AccountId::parse)?;
+        let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
+        let registry = self.registry.snapshot();
+        let destination = destination(&registry, &account, &id)?;
+        takes_tests(destination)?;
+        let event_id = EventId::from_uuid(Uuid::now_v7());
+        let now = Timestamp::now();
+        let event = LeadEvent {
+            lead: LeadId::of_event(&account, &event_id),
+            payload: payload(request.payload, destination, by, now)?,
+            event_id,
+            account,
+            interface: InterfaceId::tests(),
+            client: None,
+            destination: Some(id.clone()),
+            event_type: EventType::webhook_test(),
+            occurred_at: now,
+            received_at: now,
+            registry_sequence: registry.sequence(),
+        };
+        let delivery = DeliveryId::of(&event.account, &event.event_id, &id);
+        let (span, trace) = TraceContext::enter(caller, || info_span!("test", %delivery, destination = %id));
+        self.journal.append_lead(&event, &trace).instrument(span).await.map_err(|error| {
+            tracing::warn!(error = error.chain(), "a test was not stored; its caller was told so");
+            Status::unavailable(format!("whether the test was stored is not known: {error}; send another one"))
+        })?;
+        self.wait_until_known(delivery).await?;
+        Ok(api::SendTestDeliveryResponse { delivery_id: delivery.to_string(), event_id: event.event_id.to_string() })
+    }
+
+    async fn wait_until_known(&self, delivery: DeliveryId) -> Result<(), Status> {
+        let give_up = Instant::now() + SHOWN_DEADLINE;
+        while self.store.delivery(delivery).await.map_err(failed)?.is_none() && Instant::now() < give_up {
+            tokio::time::sleep(SHOWN_POLL).await;
+        }
+        Ok(())
+    }
+}
+
+/// A test that would be held tells nobody anything.
+fn takes_tests(destination: &Destination) -> Result<(), Status> {
+    let state = match destination {
+        Destination { enabled: false, .. } => "disabled",
+        Destination { deactivated: Some(_), .. } => "deactivated",
+        _ => return Ok(()),
+    };
+    let id = &destination.id;
+    Err(Status::failed_precondition(format!(
+        "destination {id} is {state}, so a test would wait with everything else; enable it with EnableDestination first"
+    )))
+}
+
+fn payload(given: Vec<u8>, destination: &Destination, by: &str, now: Timestamp) -> Result<Bytes, Status> {
+    if given.is_empty() {
+        let usual = json!({
+            "type": EventType::WEBHOOK_TEST,
+            "message": "A test from Leadline. If you can read this, the webhook works.",
+            "account": destination.account.as_str(),
+            "destination": {"id": destination.id.as_str(), "name": destination.name},
+            "requested_by": by,
+            "sent_at": now.to_string(),
+        });
+        return Ok(Bytes::from(usual.to_string()));
+    }
+    if given.len() > LARGEST_PAYLOAD {
+        return Err(invalid("payload", format!("has {} bytes, and {LARGEST_PAYLOAD} is the limit", given.len())));
+    }
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&given) {
+        return Err(invalid("payload", format!("is no JSON: {error}")));
+    }
+    Ok(given.into())
+}

@@ -1,0 +1,201 @@
+//! Deliveries as they change.
+//!
+//! A watch follows the stream DELIVERIES from its own place, waits until the read model shows what it read there, and
+//! tells what the read model shows. So it does not matter which process projects, and nothing waits in memory: what a
+//! slow reader has not taken is still on the broker, and several changes of a delivery become one. The place in the
+//! stream is the token with which a watch goes on later, anywhere.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use domain::{AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId};
+use journal::{JournalError, RegistryView, Replay, StreamName};
+use runtime::Drain;
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tonic::Status;
+use wire::{api, status::invalid};
+
+use super::{
+    Changes, DeliveryService, MOST_WATCHERS, SHOWN_POLL,
+    shown::{optional, shown, statuses},
+};
+use crate::{
+    failed,
+    page::Page,
+    store::{Store, pages::DeliveryFilter},
+};
+
+/// The most facts that are looked at together.
+const BATCH: usize = 500;
+/// How many deliveries that exist already are shown first.
+const MOST_EXISTING: u32 = 500;
+/// How often a watch that has nothing to tell shows that it goes on; a reader who is gone is noticed by it.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+
+/// What is watched.
+#[derive(Debug)]
+pub(super) struct Asked {
+    filter: DeliveryFilter,
+    existing: bool,
+    resume_after: Option<u64>,
+}
+
+impl Asked {
+    pub(super) fn of(request: api::WatchDeliveriesRequest) -> Result<Self, Status> {
+        let resume_after = match request.resume_token.as_str() {
+            "" => None,
+            token => Some(token.parse().map_err(|_| invalid("resume_token", "is none that this server gave"))?),
+        };
+        if request.existing && resume_after.is_some() {
+            return Err(invalid("existing", "is of no use with a resume_token, which goes on where a watch ended"));
+        }
+        let filter = DeliveryFilter {
+            account: optional("account_id", &request.account_id, AccountId::parse)?,
+            destination: optional("destination_id", &request.destination_id, DestinationId::parse)?,
+            lead: optional("lead_id", &request.lead_id, LeadId::parse)?,
+            statuses: statuses("statuses", &request.statuses)?,
+            ..DeliveryFilter::default()
+        };
+        Ok(Self { filter, existing: request.existing, resume_after })
+    }
+}
+
+struct Watch {
+    store: Store,
+    registry: RegistryView,
+    drain: Drain,
+    filter: DeliveryFilter,
+    existing: bool,
+    facts: Replay<DeliveryFact>,
+    /// Everything up to here was told.
+    told: u64,
+    ready: VecDeque<api::WatchDeliveriesResponse>,
+    ended: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl DeliveryService {
+    pub(super) async fn watch(&self, asked: Asked) -> Result<Changes, Status> {
+        let place = self.watchers.clone().try_acquire_owned().map_err(|_| {
+            Status::resource_exhausted(format!(
+                "{MOST_WATCHERS} watch through this server already; end one, or ask another"
+            ))
+        })?;
+        let unknown = |e: JournalError| Status::unavailable(format!("cannot find out what is recorded: {e}"));
+        let told = match asked.resume_after {
+            Some(told) => {
+                if told.saturating_add(1)
+                    < self.journal.first_sequence(StreamName::Deliveries).await.map_err(unknown)?
+                {
+                    return Err(Status::data_loss(
+                        "what changed since this resume_token is no longer kept; list the deliveries, then watch without it",
+                    ));
+                }
+                told
+            }
+            None => self.journal.last_sequence(StreamName::Deliveries).await.map_err(unknown)?,
+        };
+        let Asked { filter, existing, .. } = asked;
+        let facts = self.journal.replay_deliveries(told + 1, filter.account.as_ref(), filter.destination.as_ref());
+        let watch = Watch {
+            store: self.store.clone(),
+            registry: self.registry.clone(),
+            drain: self.drain.clone(),
+            filter,
+            existing,
+            facts,
+            told,
+            ready: VecDeque::new(),
+            ended: false,
+            _place: place,
+        };
+        Ok(Box::pin(futures::stream::unfold(Box::new(watch), Watch::next)))
+    }
+}
+
+impl Watch {
+    async fn next(mut self: Box<Self>) -> Option<(Result<api::WatchDeliveriesResponse, Status>, Box<Self>)> {
+        while !self.ended {
+            if let Some(change) = self.ready.pop_front() {
+                return Some((Ok(change), self));
+            }
+            if let Err(status) = self.read_on().await {
+                self.ended = true;
+                return Some((Err(status), self));
+            }
+        }
+        None
+    }
+
+    /// Makes ready what comes next; nothing, if what came is not what is watched.
+    async fn read_on(&mut self) -> Result<(), Status> {
+        if std::mem::take(&mut self.existing) {
+            self.shows(self.told).await?;
+            let page = Page::of(MOST_EXISTING, "", &self.filter)?;
+            let mut existing = self.store.deliveries(&self.filter, &page).await.map_err(failed)?;
+            existing.truncate(MOST_EXISTING as usize);
+            existing.reverse();
+            self.tell(&existing, self.told);
+            return Ok(());
+        }
+        let Ok(batch) = timeout(SIGN_OF_LIFE, self.facts.next_batch(BATCH)).await else {
+            self.ready.push_back(api::WatchDeliveriesResponse { delivery: None, resume_token: self.told.to_string() });
+            return Ok(());
+        };
+        let Some(last) = batch.last().map(|entry| entry.sequence) else { return Err(going_down()) };
+        let facts = batch.iter().filter_map(|entry| Some((entry.sequence, entry.value.as_ref()?)));
+        let of_lead = facts.filter(|(_, fact)| self.filter.lead.as_ref().is_none_or(|l| *l == fact.reference().lead));
+        let mut changed = HashMap::new();
+        for (at, fact) in of_lead {
+            // What cannot be folded was not projected either.
+            let Ok(state) = Delivery::evolve(None, fact) else { continue };
+            let (latest, furthest) = changed.entry(fact.reference().delivery).or_insert((at, state.position));
+            (*latest, *furthest) = (at, state.position.max(*furthest));
+        }
+        if !changed.is_empty() {
+            self.shows(last).await?;
+            let ids: Vec<_> = changed.keys().copied().collect();
+            let mut now = self.store.deliveries_of(&ids).await.map_err(failed)?;
+            // If the read model is ahead of what was read here, the fact that brought it there is still to come.
+            let is_news = |delivery: &Delivery| {
+                changed.get(&delivery.reference.delivery).is_some_and(|(_, furthest)| delivery.position <= *furthest)
+            };
+            now.retain(|delivery| is_watched(&self.filter.statuses, delivery) && is_news(delivery));
+            now.sort_by_key(|delivery| changed.get(&delivery.reference.delivery));
+            self.tell(&now, last);
+        }
+        self.told = last;
+        Ok(())
+    }
+
+    /// Only the last of them carries the place after all of them: whoever resumes in between gets all of them again.
+    fn tell(&mut self, deliveries: &[Delivery], then: u64) {
+        let registry = self.registry.snapshot();
+        for delivery in deliveries {
+            let delivery = Some(shown(delivery, &registry));
+            self.ready.push_back(api::WatchDeliveriesResponse { delivery, resume_token: self.told.to_string() });
+        }
+        if let Some(last) = self.ready.back_mut() {
+            last.resume_token = then.to_string();
+        }
+    }
+
+    /// Waits until the read model shows the facts up to this one.
+    async fn shows(&self, sequence: u64) -> Result<(), Status> {
+        while self.store.checkpoint(StreamName::Deliveries).await.map_err(failed)? < sequence {
+            tokio::select! {
+                () = tokio::time::sleep(SHOWN_POLL) => {}
+                () = self.drain.stopping() => return Err(going_down()),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_watched(statuses: &[DeliveryStatus], delivery: &Delivery) -> bool {
+    statuses.is_empty() || statuses.contains(&delivery.status)
+}
+
+fn going_down() -> Status {
+    Status::unavailable("this server is going down; watch again with the last resume_token")
+}

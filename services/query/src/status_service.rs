@@ -1,0 +1,123 @@
+//! `leadline.v1.StatusService`: how the delivery service itself is doing.
+//!
+//! Whoever asks within a second of somebody else gets the same answer, so that however many ask, the broker is asked once
+//! a second.
+
+use std::time::Duration;
+
+use domain::{DestinationId, Registry};
+use jiff::Timestamp;
+use journal::{Journal, JournalError, RegistryView, StreamName};
+use tokio::{sync::Mutex, time::Instant};
+use tonic::{Request, Response, Status};
+use wire::{
+    api::{self, status_service_server::StatusServiceServer},
+    status::invalid,
+    timestamp_to_api,
+};
+
+use crate::{failed, store::Store};
+
+/// How old an answer may be.
+const FRESH: Duration = Duration::from_secs(1);
+/// Destinations that are named unless the caller says otherwise, and the most of them.
+const USUAL_TOP: u32 = 20;
+const MOST_TOP: u32 = 500;
+/// The streams that the read model is made of.
+const PROJECTED: [StreamName; 3] = [StreamName::Leads, StreamName::Deliveries, StreamName::Notices];
+
+struct StatusService {
+    journal: Journal,
+    store: Store,
+    registry: RegistryView,
+    latest: Mutex<Option<(Instant, api::GetStatusResponse)>>,
+}
+
+pub(crate) fn service(
+    journal: Journal,
+    store: Store,
+    registry: RegistryView,
+) -> StatusServiceServer<impl api::status_service_server::StatusService> {
+    StatusServiceServer::new(StatusService { journal, store, registry, latest: Mutex::default() })
+}
+
+#[tonic::async_trait]
+impl api::status_service_server::StatusService for StatusService {
+    async fn get_status(
+        &self,
+        request: Request<api::GetStatusRequest>,
+    ) -> Result<Response<api::GetStatusResponse>, Status> {
+        let top = match request.get_ref().top {
+            0 => USUAL_TOP,
+            top if top <= MOST_TOP => top,
+            top => return Err(invalid("top", format!("{top} is not from 1 to {MOST_TOP}"))),
+        };
+        let mut latest = self.latest.lock().await;
+        let mut answer = match &*latest {
+            Some((at, answer)) if at.elapsed() < FRESH => answer.clone(),
+            _ => {
+                let answer = self.look().await?;
+                *latest = Some((Instant::now(), answer.clone()));
+                answer
+            }
+        };
+        drop(latest);
+        answer.most_parked.truncate(top as usize);
+        Ok(Response::new(answer))
+    }
+}
+
+impl StatusService {
+    async fn look(&self) -> Result<api::GetStatusResponse, Status> {
+        let away = |e: JournalError| Status::unavailable(format!("how much waits cannot be told: {e}"));
+        let backlog = self.journal.backlog().await.map_err(away)?;
+        let mut parked = self.journal.parked().await.map_err(away)?;
+        let parked_destinations = parked.len() as u64;
+        parked.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));
+        parked.truncate(MOST_TOP as usize);
+        let mut lags: Vec<_> =
+            backlog.lags.iter().map(|lag| shown_lag(lag.name, lag.stream, lag.waiting, lag.in_hand)).collect();
+        for stream in PROJECTED {
+            let last = self.journal.last_sequence(stream).await.map_err(away)?;
+            let shown = self.store.checkpoint(stream).await.map_err(failed)?;
+            lags.push(shown_lag("projector", stream, last.saturating_sub(shown), 0));
+        }
+        let registry = self.registry.snapshot();
+        let destinations = || registry.accounts().flat_map(|account| account.destinations()).filter(|d| !d.deleted);
+        let counted = |count: usize| count as u64;
+        Ok(api::GetStatusResponse {
+            at: Some(timestamp_to_api(Timestamp::now())),
+            parked: backlog.parked,
+            parked_destinations,
+            most_parked: parked.iter().map(|(id, parked)| shown_parked(&registry, id, *parked)).collect(),
+            timers_pending: backlog.timers,
+            lags,
+            destinations_deactivated: counted(destinations().filter(|d| d.deactivated.is_some()).count()),
+            destinations_disabled: counted(destinations().filter(|d| !d.enabled).count()),
+            destinations: counted(destinations().count()),
+            poisoned: backlog.poison,
+        })
+    }
+}
+
+fn shown_lag(name: &str, stream: StreamName, waiting: u64, in_hand: u64) -> api::ConsumerLag {
+    api::ConsumerLag { name: name.to_owned(), stream: stream.as_str().to_owned(), waiting, in_hand }
+}
+
+fn shown_parked(registry: &Registry, id: &DestinationId, parked: u64) -> api::ParkedDestination {
+    let destination = registry.destination_ever(id);
+    let state = match destination {
+        None => "unknown",
+        Some(_) if registry.destination(id).is_none() => "deleted",
+        Some(d) if !d.enabled => "disabled",
+        Some(d) if d.deactivated.is_some() => "deactivated",
+        Some(_) => "open",
+    };
+    api::ParkedDestination {
+        destination_id: id.to_string(),
+        account_id: destination.map(|d| d.account.to_string()).unwrap_or_default(),
+        name: destination.map(|d| d.name.clone()).unwrap_or_default(),
+        parked,
+        state: state.to_owned(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Attempts: those of one delivery, and the latest at one destination.
+
+use domain::{
+    AccountId, DeliveryId, DestinationId, ErrorKind,
+    delivery::{DeliveryAttempted, LastAttempt},
+    registry::DeactivationCause,
+};
+use sqlx::{Any, Transaction, any::AnyRow};
+
+use super::{
+    Store, StoreError,
+    deliveries::{attempt, micros},
+    sql::{self, Statement, Value},
+};
+
+#[rustfmt::skip]
+const COLUMNS: [&str; 13] = [
+    "attempt", "delivery", "number", "round", "started_at", "duration", "method", "url", "status", "response",
+    "error_kind", "destination", "deactivated",
+];
+/// What an attempt is read from.
+#[rustfmt::skip]
+const SHOWN: [&str; 10] = [
+    "attempt", "number", "started_at", "duration", "method", "url", "status", "response", "error_kind", "deactivated",
+];
+/// Rows in one statement: SQLite binds at most 32,766 values.
+const CHUNK: usize = 500;
+
+/// An attempt as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AttemptRow {
+    pub(crate) attempt: LastAttempt,
+    pub(crate) round: u32,
+}
+
+/// An attempt at a destination, and what it was about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DestinationEvent {
+    pub(crate) attempt: AttemptRow,
+    pub(crate) delivery: String,
+    pub(crate) event_id: String,
+    pub(crate) event_type: String,
+    pub(crate) lead: String,
+}
+
+/// Adds attempts; one that is there already stays as it is.
+pub(crate) async fn add(
+    transaction: &mut Transaction<'static, Any>,
+    attempts: &[&DeliveryAttempted],
+) -> Result<(), StoreError> {
+    for chunk in attempts.chunks(CHUNK) {
+        let mut insert = sql::insert("attempts", &COLUMNS, chunk.iter().map(|attempt| to_row(attempt)));
+        insert.push(" ON CONFLICT (attempt) DO NOTHING", []);
+        insert.query().execute(&mut **transaction).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// The attempts of a delivery, in the order in which they were made.
+    pub(crate) async fn attempts(&self, id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
+        let mut select = Statement::new(format!("SELECT {} FROM attempts", COLUMNS.join(", ")));
+        select.push(" WHERE delivery = ? ORDER BY started_at, attempt", [id.to_string().into()]);
+        let rows = select.query().fetch_all(&self.pool).await?;
+        rows.iter().map(from_row).collect()
+    }
+
+    /// The latest attempts at a destination, the newest first.
+    pub(crate) async fn destination_events(
+        &self,
+        account: &AccountId,
+        destination: &DestinationId,
+        most: u32,
+    ) -> Result<Vec<DestinationEvent>, StoreError> {
+        let attempts: Vec<_> = COLUMNS.iter().map(|column| format!("a.{column}")).collect();
+        let mut select = Statement::new(format!(
+            "SELECT {}, d.event_id, d.event_type, d.lead FROM (SELECT * FROM attempts",
+            attempts.join(", ")
+        ));
+        let latest = " WHERE destination = ? ORDER BY started_at DESC, attempt DESC LIMIT ?) a";
+        select.push(latest, [destination.as_str().into(), most.into()]);
+        select.push(" JOIN deliveries d ON d.delivery = a.delivery WHERE d.account = ?", [account.as_str().into()]);
+        select.push(" ORDER BY a.started_at DESC, a.attempt DESC", []);
+        let rows = select.query().fetch_all(&self.pool).await?;
+        let read = |row: &AnyRow| {
+            Ok(DestinationEvent {
+                attempt: from_row(row)?,
+                delivery: sql::text(row, "delivery")?,
+                event_id: sql::text(row, "event_id")?,
+                event_type: sql::text(row, "event_type")?,
+                lead: sql::text(row, "lead")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+fn from_row(row: &AnyRow) -> Result<AttemptRow, StoreError> {
+    Ok(AttemptRow { attempt: attempt(row, SHOWN)?, round: sql::count(row, "round")? })
+}
+
+fn to_row(fact: &DeliveryAttempted) -> Vec<Value> {
+    vec![
+        fact.attempt_id.to_string().into(),
+        fact.reference.delivery.to_string().into(),
+        fact.attempt.into(),
+        fact.round.into(),
+        fact.started_at.into(),
+        micros(fact.duration).into(),
+        fact.request.method.as_str().into(),
+        fact.request.url.as_str().into(),
+        u32::from(fact.outcome.status_code()).into(),
+        fact.outcome.webhook_response().into(),
+        fact.outcome.error_kind().map_or("", ErrorKind::as_str).into(),
+        fact.reference.destination.as_str().into(),
+        fact.deactivated.map_or("", DeactivationCause::as_str).into(),
+    ]
+}

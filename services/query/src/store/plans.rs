@@ -1,0 +1,105 @@
+//! Which index each list is read from, as the databases say it.
+
+use domain::{AccountId, DestinationId, EventId, LeadId, delivery::FailureReason, registry::EventTypePattern};
+use sqlx::Row as _;
+
+use super::{
+    Store,
+    leads::{self, LeadFilter},
+    pages::{self, DeliveryFilter},
+    sql::Statement,
+};
+use crate::page::Page;
+
+async fn stores() -> (Store, Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = format!("sqlite:{}?mode=rwc", folder.path().join("plans.db").display());
+    let postgres = Store::connect(&testkit::postgres::database().await).await.unwrap();
+    (Store::connect(&file).await.unwrap(), postgres, folder)
+}
+
+/// SQLite plans without knowing how many rows there are, so its plan for nothing is its plan for a million.
+async fn reads_from(store: &Store, statement: Statement, index: &str, what: &str) {
+    let rows = statement.after("EXPLAIN QUERY PLAN ").query().fetch_all(&store.pool).await.unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    let searched = plan.iter().any(|line| line.starts_with("SEARCH") && line.contains(&format!("INDEX {index} (")));
+    let sorted = plan.iter().any(|line| line.contains("TEMP B-TREE"));
+    assert!(searched && (!sorted || index == "deliveries_by_event"), "{what} from {index}: {plan:#?}");
+}
+
+/// PostgreSQL plans by what there is. That it can do without sorting and without reading everything is what is asked.
+async fn needs_no_sort(store: &Store, statement: Statement, what: &str) {
+    let mut transaction = store.pool.begin().await.unwrap();
+    for setting in ["enable_seqscan", "enable_bitmapscan", "enable_sort"] {
+        Statement::new(format!("SET LOCAL {setting} = off")).query().execute(&mut *transaction).await.unwrap();
+    }
+    let rows = statement.after("EXPLAIN ").query().fetch_all(&mut *transaction).await.unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    assert!(!plan.iter().any(|line| line.contains("Sort") || line.contains("Seq Scan")), "{what}: {plan:#?}");
+}
+
+fn deliveries() -> Vec<(DeliveryFilter, &'static str)> {
+    let none = DeliveryFilter::default;
+    let account = || DeliveryFilter { account: AccountId::parse("acme").ok(), ..none() };
+    let to = || DeliveryFilter { destination: DestinationId::parse("dst").ok(), ..account() };
+    let statuses = vec![domain::DeliveryStatus::Failed, domain::DeliveryStatus::Held];
+    let (from, before) = (Some(jiff::Timestamp::UNIX_EPOCH), Some(jiff::Timestamp::MAX));
+    vec![
+        (none(), "deliveries_by_time"),
+        (account(), "deliveries_by_account"),
+        (DeliveryFilter { requested_from: from, requested_before: before, ..account() }, "deliveries_by_account"),
+        (to(), "deliveries_by_destination"),
+        (DeliveryFilter { statuses: statuses.clone(), ..none() }, "deliveries_open"),
+        (DeliveryFilter { statuses: statuses.clone(), ..account() }, "deliveries_open_of_account"),
+        (DeliveryFilter { statuses: statuses.clone(), requested_from: from, ..to() }, "deliveries_open_of_destination"),
+        (DeliveryFilter { failure: Some(FailureReason::Exhausted), ..account() }, "deliveries_open_of_account"),
+        (DeliveryFilter { http_status: Some(503), ..to() }, "deliveries_open_of_destination"),
+        (DeliveryFilter { event_type: EventTypePattern::parse("a.b").ok(), ..account() }, "deliveries_by_type"),
+        (DeliveryFilter { lead: LeadId::parse("l").ok(), statuses, ..account() }, "deliveries_by_lead"),
+        (DeliveryFilter { event_id: EventId::parse("e").ok(), ..to() }, "deliveries_by_event"),
+    ]
+}
+
+fn leads() -> Vec<(LeadFilter, &'static str)> {
+    let account = || LeadFilter {
+        account: AccountId::parse("acme").unwrap(),
+        interface: None,
+        client: None,
+        failed: None,
+        http_status: None,
+        created_from: None,
+        created_before: None,
+    };
+    let interface = domain::InterfaceId::parse("form").ok();
+    vec![
+        (account(), "leads_by_time"),
+        (LeadFilter { interface: interface.clone(), ..account() }, "leads_by_interface"),
+        (LeadFilter { failed: Some(false), ..account() }, "leads_by_time"),
+        (LeadFilter { failed: Some(true), interface: interface.clone(), ..account() }, "leads_failed"),
+        (LeadFilter { failed: Some(true), http_status: Some(404), ..account() }, "leads_failed"),
+        (LeadFilter { http_status: Some(404), interface, ..account() }, "leads_unsuccessful"),
+        (LeadFilter { http_status: Some(200), ..account() }, "leads_by_time"),
+    ]
+}
+
+#[tokio::test]
+async fn every_list_is_read_from_an_index_in_its_order() {
+    let (sqlite, postgres, _folder) = stores().await;
+    for (filter, index) in deliveries() {
+        let what = format!("{filter:?}");
+        let first = Page::of(0, "", ()).unwrap();
+        let types = filter.event_type.as_ref().map(|pattern| vec![pattern.as_str().to_owned()]);
+        for branch in pages::branches(&filter, types) {
+            reads_from(&sqlite, pages::select(&filter, &first, branch.clone()), index, &what).await;
+            if index != "deliveries_by_event" {
+                needs_no_sort(&postgres, pages::select(&filter, &first, branch), &what).await;
+            }
+        }
+    }
+    for (filter, index) in leads() {
+        let what = format!("{filter:?}");
+        let first = Page::of(0, "", ()).unwrap();
+        reads_from(&sqlite, leads::select(&filter, &first), index, &what).await;
+        needs_no_sort(&postgres, leads::select(&filter, &first), &what).await;
+    }
+}
