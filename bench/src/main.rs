@@ -7,6 +7,7 @@
 mod isolation;
 mod load;
 mod machine;
+mod pages;
 mod receiver;
 mod system;
 mod throughput;
@@ -21,8 +22,8 @@ struct Bench {
     /// The leadline program, a release build
     #[arg(long, default_value = "target/release/leadline")]
     program: std::path::PathBuf,
-    /// What to measure: throughput, latency, isolation, parked
-    #[arg(long, value_delimiter = ',', default_value = "throughput,latency,isolation,parked")]
+    /// What to measure: throughput, latency, isolation, parked, pages
+    #[arg(long, value_delimiter = ',', default_value = "throughput,latency,isolation,parked,pages")]
     only: Vec<String>,
     /// Leads for each measurement of throughput
     #[arg(long, default_value_t = 20_000)]
@@ -30,6 +31,9 @@ struct Bench {
     /// Deliveries that wait for a dead destination
     #[arg(long, default_value_t = 200_000)]
     waiting: usize,
+    /// Deliveries in the read model whose pages are read
+    #[arg(long, default_value_t = 1_000_000)]
+    rows: u32,
 }
 
 #[tokio::main]
@@ -50,6 +54,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wanted("parked") {
         results.insert("parked".into(), isolation::parked(&program, bench.waiting).await?);
+    }
+    if wanted("pages") {
+        results.insert("pages".into(), pages::measure(&program, bench.rows).await?);
     }
     println!("\n{:#}", json!({"machine": machine::describe(), "results": Value::Object(results)}));
     Ok(())

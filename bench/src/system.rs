@@ -8,7 +8,10 @@ use tempfile::TempDir;
 use testkit::Process;
 use tonic::transport::Channel;
 use wire::{
-    api::{self, registry_service_client::RegistryServiceClient},
+    api::{
+        self, delivery_service_client::DeliveryServiceClient, lead_service_client::LeadServiceClient,
+        registry_service_client::RegistryServiceClient,
+    },
     duration_to_api,
 };
 
@@ -20,6 +23,7 @@ pub(crate) const ACCOUNT: &str = "bench";
 pub(crate) struct System {
     process: Process,
     pub(crate) http: String,
+    pub(crate) database: String,
     channel: Channel,
     folder: TempDir,
 }
@@ -51,7 +55,7 @@ impl System {
         .await;
         let text = |name: &str| addresses[name].as_str().map(str::to_owned).context("addresses.json is incomplete");
         let channel = Channel::from_shared(text("grpc")?)?.connect().await?;
-        let system = Self { process, http: text("http")?, channel, folder };
+        let system = Self { process, http: text("http")?, database: text("database")?, channel, folder };
         let account = api::Account { account_id: ACCOUNT.into(), ..api::Account::default() };
         system.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await?;
         Ok(system)
@@ -59,6 +63,21 @@ impl System {
 
     fn registry(&self) -> RegistryServiceClient<Channel> {
         RegistryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Channel> {
+        DeliveryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn leads(&self) -> LeadServiceClient<Channel> {
+        LeadServiceClient::new(self.channel.clone())
+    }
+
+    /// The id of some destination.
+    pub(crate) async fn destination(&self) -> anyhow::Result<String> {
+        let request = api::ListDestinationsRequest { account_id: ACCOUNT.into() };
+        let all = self.registry().list_destinations(request).await?.into_inner().destinations;
+        Ok(all.into_iter().next().context("a destination")?.destination_id)
     }
 
     /// An interface with one destination, which gets its leads alone.
