@@ -38,6 +38,9 @@ async fn fill(world: &World, receiver: &Receiver) {
     let interface =
         api::Interface { account_id: ACCOUNT.into(), interface_id: "page".into(), ..api::Interface::default() };
     world.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
+    for client in ["north", "south"] {
+        world.client(client).await;
+    }
     world.destination(&receiver.url()).await;
     for n in 0..10 {
         let answer = match n {

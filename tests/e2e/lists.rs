@@ -56,6 +56,9 @@ async fn fill(world: &World, good: &Receiver, bad: &Receiver) -> [String; 3] {
     let waits = world.destination(&good.url()).await;
     world.disable(&waits).await;
     bad.answer(Answer::Status(503));
+    for client in ["north", "south"] {
+        world.client(client).await;
+    }
     let types = ["lead.created", "email.open", "email.link_click", "emails.sent"];
     for n in 0..16 {
         let fields = json!({"type": types[n % 4], "client": if n % 3 == 0 { "north" } else { "south" },

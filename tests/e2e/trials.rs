@@ -112,7 +112,7 @@ async fn a_test_of_what_takes_nothing_is_refused() {
     forged["type"] = "webhook.test".into();
     assert_eq!(world.post(forged.to_string(), &[]).await.0, 400);
     let interface =
-        api::Interface { account_id: ACCOUNT.into(), interface_id: "webhook-test".into(), name: String::new() };
+        api::Interface { account_id: ACCOUNT.into(), interface_id: "webhook-test".into(), ..api::Interface::default() };
     let request = api::CreateInterfaceRequest { interface: Some(interface) };
     assert_eq!(world.registry().create_interface(request).await.unwrap_err().code(), Code::InvalidArgument);
 }

@@ -174,6 +174,11 @@ impl World {
         self.registry().create_destination(request).await.unwrap().into_inner().destination_id
     }
 
+    pub(crate) async fn client(&self, id: &str) {
+        let client = api::Client { account_id: ACCOUNT.into(), client_id: id.into(), name: String::new() };
+        self.registry().create_client(api::CreateClientRequest { client: Some(client) }).await.unwrap();
+    }
+
     pub(crate) async fn disable(&self, destination_id: &str) {
         let (account_id, destination_id) = (ACCOUNT.into(), destination_id.to_owned());
         let request = api::DisableDestinationRequest { account_id, destination_id };

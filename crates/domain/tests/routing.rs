@@ -254,7 +254,7 @@ fn a_text_that_is_no_pattern_says_so() {
 fn an_event_that_names_its_destination_goes_there_alone() {
     let changes = [
         Change::DestinationCreated(destination("account", Scope::Account, &["*"])),
-        Change::DestinationCreated(destination("named", scope(Some("form")), &["email.*"])),
+        Change::DestinationCreated(destination("named", Scope::Interface(interface_id("form")), &["email.*"])),
         Change::DestinationCreated(destination("gone", Scope::Account, &["*"])),
         Change::DestinationDeleted(account_id(), destination_id("gone")),
     ];
