@@ -6,8 +6,17 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    let files = ["events/v1/events", "v1/ingest", "v1/account", "v1/registry", "v1/delivery", "v1/lead", "v1/status"]
-        .map(|name| root.join(format!("leadline/{name}.proto")));
+    let files = [
+        "events/v1/events",
+        "v1/ingest",
+        "v1/account",
+        "v1/audit",
+        "v1/registry",
+        "v1/delivery",
+        "v1/lead",
+        "v1/status",
+    ]
+    .map(|name| root.join(format!("leadline/{name}.proto")));
     println!("cargo:rerun-if-changed={}", root.display());
 
     let descriptors = protox::compile(&files, [&root])?;

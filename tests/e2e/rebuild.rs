@@ -5,12 +5,13 @@ use std::process::Stdio;
 use testkit::{Answer, Process, Receiver, postgres, wait};
 use tonic::transport::Channel;
 use wire::api::{
-    self, DeliveryStatus, delivery_service_client::DeliveryServiceClient, lead_service_client::LeadServiceClient,
+    self, DeliveryStatus, audit_service_client::AuditServiceClient, delivery_service_client::DeliveryServiceClient,
+    lead_service_client::LeadServiceClient,
 };
 
 use crate::world::{ACCOUNT, SOON, World, program};
 
-/// Everything that the API shows about leads and deliveries.
+/// Everything that the API shows about leads, deliveries and changes of the configuration.
 async fn everything(channel: &Channel) -> String {
     let (mut deliveries, mut leads) =
         (DeliveryServiceClient::new(channel.clone()), LeadServiceClient::new(channel.clone()));
@@ -29,6 +30,24 @@ async fn everything(channel: &Channel) -> String {
             ..api::GetLeadLogRequest::default()
         };
         text.push_str(&format!("{:#?}\n", leads.get_lead_log(request).await.unwrap().into_inner().entries));
+    }
+    for (kind, since) in [("", None), ("destination", Some(prost_types::Timestamp::default()))] {
+        let mut request = api::ListAuditLogRequest {
+            account_id: ACCOUNT.into(),
+            entity_kind: kind.into(),
+            from: since,
+            page_size: 1,
+            ..api::ListAuditLogRequest::default()
+        };
+        loop {
+            let changes = AuditServiceClient::new(channel.clone()).list_audit_log(request.clone()).await.unwrap();
+            let changes = changes.into_inner();
+            text.push_str(&format!("{:#?}\n", changes.entries));
+            request.page_token = changes.next_page_token;
+            if request.page_token.is_empty() {
+                break;
+            }
+        }
     }
     text
 }
@@ -66,6 +85,8 @@ async fn a_rebuilt_read_model_is_the_same_on_both_databases() {
         .await;
     }
     let channel = Channel::from_shared(world.grpc.clone()).unwrap().connect().await.unwrap();
+    let has = async |what: &str| everything(&channel).await.contains(what);
+    wait::until("the changes in the audit log", SOON, async || has("entity_kind: \"destination\"").await).await;
     let projected = everything(&channel).await;
     assert!(projected.contains("resentwebhook"));
 
@@ -73,6 +94,9 @@ async fn a_rebuilt_read_model_is_the_same_on_both_databases() {
     rebuild(&world.nats, addresses["database"].as_str().unwrap());
     assert_eq!(everything(&channel).await, projected, "SQLite, rebuilt under a running service");
     // The running service goes on from there.
+    let client = api::Client { account_id: ACCOUNT.into(), client_id: "later".into(), name: String::new() };
+    world.registry().create_client(api::CreateClientRequest { client: Some(client) }).await.unwrap();
+    wait::until("the client in the audit log", SOON, async || has("entity_kind: \"client\"").await).await;
     world.publish("later").await;
     world.delivery_is("later", DeliveryStatus::Succeeded).await;
     let projected = everything(&channel).await;

@@ -118,6 +118,7 @@ async fn a_token_is_shown_once_and_signs_what_it_is_assigned_to() {
 
     let delete = api::DeleteTokenRequest { account_id: ACCOUNT.into(), token_id };
     let refused = world.registry().delete_token(delete.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
     assert!(refused.message().contains("still uses it"), "{refused}");
     world.registry().assign_token(assign("")).await.unwrap();
     world.registry().delete_token(delete).await.unwrap();
@@ -145,4 +146,116 @@ async fn of_two_who_change_the_same_thing_at_once_none_is_lost_unseen() {
     }
     let account = world.registry().get_account(api::GetAccountRequest { account_id: ACCOUNT.into() }).await.unwrap();
     assert_eq!(account.into_inner().notification_emails, [OWNER], "what no mask names stays");
+}
+
+#[tokio::test]
+async fn a_creation_that_is_repeated_with_its_request_id_makes_nothing_more() {
+    let world = World::start().await;
+    let create = |request_id: &str| {
+        let destination = api::Destination { url: "https://crm.example/".into(), ..some_destination() };
+        let request = api::CreateDestinationRequest { destination: Some(destination), request_id: request_id.into() };
+        let mut registry = world.registry();
+        async move { registry.create_destination(request).await.map(|answer| answer.into_inner().destination_id) }
+    };
+    let answers = futures::future::join_all((0..16).map(|_| create("call:1"))).await;
+    let first = create("call:1").await.unwrap();
+    assert!(answers.iter().all(|id| id.as_ref().unwrap() == &first), "{answers:?}");
+    assert_ne!(create("call:2").await.unwrap(), first);
+    assert_ne!(create("").await.unwrap(), create("").await.unwrap());
+    let list = api::ListDestinationsRequest { account_id: ACCOUNT.into() };
+    assert_eq!(world.registry().list_destinations(list).await.unwrap().into_inner().destinations.len(), 4);
+    world.delete(&first).await;
+    assert_eq!(create("call:1").await.unwrap_err().code(), Code::AlreadyExists, "its id is never used again");
+    let wrong = create("two words").await.unwrap_err();
+    assert!(wrong.code() == Code::InvalidArgument && wrong.message().starts_with("request_id: "), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_token_is_made_once_shown_renamed_and_rotated() {
+    let world = World::start().await;
+    let create = async || {
+        let (account_id, request_id) = (ACCOUNT.into(), "call:1".into());
+        let request = api::CreateTokenRequest { account_id, request_id, ..api::CreateTokenRequest::default() };
+        world.registry().create_token(request).await.unwrap().into_inner()
+    };
+    let (made, repeated) = (create().await, create().await);
+    assert!(made.secret.starts_with("whsec_"));
+    assert_eq!((&repeated.token, repeated.secret.as_str()), (&made.token, ""), "a secret is shown once");
+    let token = made.token.unwrap();
+    let rename = api::Token { name: "crm".into(), algorithm: "ignored".into(), ..token.clone() };
+    let rename = |update_mask| api::UpdateTokenRequest { token: Some(rename.clone()), update_mask };
+    let renamed = world.registry().update_token(rename(None)).await.unwrap().into_inner();
+    assert_eq!(renamed, api::Token { name: "crm".into(), ..token.clone() });
+    let get = |token_id: &str| api::GetTokenRequest { account_id: ACCOUNT.into(), token_id: token_id.into() };
+    assert_eq!(world.registry().get_token(get(&token.token_id)).await.unwrap().into_inner(), renamed);
+    assert_eq!(code(world.registry().get_token(get("tok_no")).await), Code::NotFound);
+    let other = Some(prost_types::FieldMask { paths: vec!["algorithm".into()] });
+    assert_eq!(code(world.registry().update_token(rename(other)).await), Code::InvalidArgument);
+    let (account_id, token_id) = (ACCOUNT.to_owned(), token.token_id.clone());
+    let rotate = api::RotateTokenRequest { account_id, token_id, overlap: None };
+    let rotated = world.registry().rotate_token(rotate).await.unwrap().into_inner();
+    assert!(rotated.secret.starts_with("whsec_") && rotated.secret != made.secret);
+    let list = api::ListTokensRequest { account_id: ACCOUNT.into() };
+    assert_eq!(world.registry().list_tokens(list).await.unwrap().into_inner().tokens.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_made_while_its_account_is_deleted_is_not_there_in_the_next_one() {
+    let world = World::start().await;
+    let account = || api::Account { account_id: "brief".into(), ..api::Account::default() };
+    for _ in 0..10 {
+        let create = api::CreateAccountRequest { account: Some(account()) };
+        world.registry().create_account(create.clone()).await.unwrap();
+        let destination = || api::Destination {
+            account_id: "brief".into(),
+            url: "https://crm.example/".into(),
+            ..some_destination()
+        };
+        let creations = (0..8).map(|_| {
+            let (mut registry, destination) = (world.registry(), Some(destination()));
+            let request = api::CreateDestinationRequest { destination, ..api::CreateDestinationRequest::default() };
+            async move { registry.create_destination(request).await.map(drop).map_err(|status| status.code()) }
+        });
+        let delete = async {
+            let request = api::DeleteAccountRequest { account_id: "brief".into() };
+            world.registry().delete_account(request).await.unwrap();
+        };
+        let (made, ()) = futures::future::join(futures::future::join_all(creations), delete).await;
+        assert!(made.iter().all(|answer| matches!(answer, Ok(()) | Err(Code::NotFound))), "{made:?}");
+        world.registry().create_account(create).await.unwrap();
+        let list = api::ListDestinationsRequest { account_id: "brief".into() };
+        let left = world.registry().list_destinations(list).await.unwrap().into_inner().destinations;
+        assert!(left.is_empty(), "{left:?}");
+        let request = api::DeleteAccountRequest { account_id: "brief".into() };
+        world.registry().delete_account(request).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn enabling_reactivates_whoever_switched_it_off_and_updating_does_not() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    receiver.answer(testkit::Answer::Status(410));
+    let destination_id = world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    world.delivery_is("e1", DeliveryStatus::Failed).await;
+    let get = api::GetDestinationRequest { account_id: ACCOUNT.into(), destination_id: destination_id.clone() };
+    let deactivated = wait::until("the deactivation", SOON, async || {
+        let now = world.registry().get_destination(get.clone()).await.unwrap().into_inner();
+        now.deactivated.is_some().then_some(now)
+    })
+    .await;
+    world.disable(&destination_id).await;
+    // Event types that are no longer wanted are removed, and that alone switches nothing on.
+    let fewer = api::Destination { enabled: Some(true), event_types: vec!["lead.*".into()], ..deactivated.clone() };
+    let paths = ["enabled", "event_types"].map(Into::into).into();
+    let update_mask = Some(prost_types::FieldMask { paths });
+    let request = api::UpdateDestinationRequest { destination: Some(fewer), update_mask };
+    let updated = world.registry().update_destination(request).await.unwrap().into_inner();
+    assert_eq!((updated.deactivated, updated.event_types), (deactivated.deactivated, vec!["lead.*".to_owned()]));
+    world.disable(&destination_id).await;
+    receiver.answer(testkit::Answer::Status(200));
+    world.publish("e2").await;
+    world.delivery_is("e2", DeliveryStatus::Held).await;
+    world.enable(&destination_id, false).await;
+    world.delivery_is("e2", DeliveryStatus::Succeeded).await;
 }

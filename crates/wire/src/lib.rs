@@ -11,6 +11,7 @@ mod primitives;
 pub mod publish;
 mod registry;
 pub mod registry_api;
+pub mod shown;
 pub mod status;
 
 use bytes::Bytes;

@@ -2,10 +2,13 @@
 //!
 //! * [`projector`] keeps the read model up to date, [`projection`] says what each fact means for it, [`store`] is the
 //!   read model in SQL
-//! * [`registry_service`], [`delivery_service`], [`lead_service`] and [`status_service`] answer over gRPC
+//! * [`registry_service`], [`delivery_service`], [`lead_service`], [`audit_service`] and
+//!   [`status_service`] answer over gRPC
 //!
 //! Guarantee: nothing is known only here. The read model can be wiped and made again from the events.
 
+mod audit;
+mod audit_service;
 mod csv;
 mod delivery_service;
 mod lead_service;
@@ -65,6 +68,7 @@ pub async fn start(
         .with_grpc(registry_service::service(journal.clone(), registry.clone(), key, rules))
         .with_grpc(delivery_service::service(journal.clone(), store.clone(), registry.clone(), platform.drain.clone()))
         .with_grpc(status_service::service(journal.clone(), store.clone(), registry))
+        .with_grpc(audit_service::service(store.clone()))
         .with_grpc(lead_service::service(store, platform.drain.clone())))
 }
 

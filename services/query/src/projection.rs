@@ -4,19 +4,33 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::{
     AccountId, Delivery, DeliveryFact, DeliveryId, DeliveryRef, DeliveryStatus, LeadEvent, LeadId, NoticeFact,
+    Registry, RegistryFact,
     delivery::{DeliveryAttempted, FailureReason, HoldReason, Verdict},
 };
 use journal::{Entry, Logged};
 use sqlx::{Any, Transaction};
 
-use crate::store::{StoreError, attempts, deliveries, leads, leads::LeadNews, log, log::LogEntry};
+use crate::{
+    audit,
+    store::{StoreError, attempts, audit as audit_log, deliveries, leads, leads::LeadNews, log, log::LogEntry},
+};
 
 /// Facts that the read model is made of.
 pub(crate) trait Projected: Logged {
+    /// What has to be remembered of the facts before a batch to know what it means. Whoever remembers something has its
+    /// stream read from the beginning.
+    type Memory: Default + Send;
+    /// Whether anything is remembered.
+    const REMEMBERS: bool = false;
+
+    /// Remembers facts that were written before.
+    fn remember(_: &mut Self::Memory, _: &[Entry<Self>]) {}
+
     /// Writes what a batch of them means.
     fn project(
         transaction: &mut Transaction<'static, Any>,
         batch: &[Entry<Self>],
+        memory: &mut Self::Memory,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -25,8 +39,32 @@ fn readable<T>(batch: &[Entry<T>]) -> impl Iterator<Item = (u64, &T)> {
     batch.iter().filter_map(|entry| Some((entry.sequence, entry.value.as_ref()?)))
 }
 
+impl Projected for RegistryFact {
+    type Memory = Registry;
+    const REMEMBERS: bool = true;
+
+    fn remember(registry: &mut Registry, batch: &[Entry<Self>]) {
+        readable(batch).for_each(|(sequence, fact)| registry.apply(sequence, fact));
+    }
+
+    async fn project(
+        transaction: &mut Transaction<'static, Any>,
+        batch: &[Entry<Self>],
+        registry: &mut Registry,
+    ) -> Result<(), StoreError> {
+        let entries = readable(batch).filter_map(|(sequence, fact)| audit::entry(registry, sequence, fact));
+        audit_log::add(transaction, entries.collect()).await
+    }
+}
+
 impl Projected for LeadEvent {
-    async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
+    type Memory = ();
+
+    async fn project(
+        transaction: &mut Transaction<'static, Any>,
+        batch: &[Entry<Self>],
+        (): &mut (),
+    ) -> Result<(), StoreError> {
         let events: Vec<_> = readable(batch).collect();
         leads::add_events(transaction, &events).await?;
         log::add(transaction, readable(batch).map(|(_, event)| received(event)).collect()).await
@@ -48,7 +86,13 @@ fn received(event: &LeadEvent) -> LogEntry {
 }
 
 impl Projected for NoticeFact {
-    async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
+    type Memory = ();
+
+    async fn project(
+        transaction: &mut Transaction<'static, Any>,
+        batch: &[Entry<Self>],
+        (): &mut (),
+    ) -> Result<(), StoreError> {
         log::add(transaction, readable(batch).filter_map(|(_, fact)| told(fact)).collect()).await
     }
 }
@@ -70,7 +114,13 @@ fn told(fact: &NoticeFact) -> Option<LogEntry> {
 }
 
 impl Projected for DeliveryFact {
-    async fn project(transaction: &mut Transaction<'static, Any>, batch: &[Entry<Self>]) -> Result<(), StoreError> {
+    type Memory = ();
+
+    async fn project(
+        transaction: &mut Transaction<'static, Any>,
+        batch: &[Entry<Self>],
+        (): &mut (),
+    ) -> Result<(), StoreError> {
         let ids: HashSet<DeliveryId> = readable(batch).map(|(_, fact)| fact.reference().delivery).collect();
         let ids: Vec<_> = ids.into_iter().collect();
         let before = deliveries::load(transaction, &ids).await?;

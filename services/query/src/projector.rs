@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use domain::{DeliveryFact, LeadEvent, NoticeFact};
-use journal::{Entry, Journal};
+use domain::{DeliveryFact, LeadEvent, NoticeFact, RegistryFact};
+use journal::{Entry, Journal, Replay};
 use runtime::{Latch, Platform, crash, trace::TraceContext};
 use tracing::info_span;
 
@@ -27,6 +27,7 @@ pub(crate) fn start(journal: &Journal, store: &Store, platform: &Platform) {
     spawn::<LeadEvent>("leads projector", journal, store, platform);
     spawn::<NoticeFact>("notices projector", journal, store, platform);
     spawn::<DeliveryFact>("deliveries projector", journal, store, platform);
+    spawn::<RegistryFact>("registry projector", journal, store, platform);
 }
 
 fn spawn<T: Projected>(name: &'static str, journal: &Journal, store: &Store, platform: &Platform) {
@@ -59,15 +60,15 @@ fn describe(error: &StoreError) -> String {
 async fn follow<T: Projected>(journal: &Journal, store: &Store, latch: &Latch) -> Result<(), StoreError> {
     let mut at = store.checkpoint(T::STREAM).await?;
     latch.ready();
-    let mut facts = journal.replay::<T>(at + 1);
+    let mut reader = Reader::<T>::after(journal, at);
     loop {
-        let Ok(batch) = tokio::time::timeout(LOOK_AGAIN, facts.next_batch(BATCH)).await else {
+        let Ok(batch) = tokio::time::timeout(LOOK_AGAIN, reader.next_batch()).await else {
             // Nothing new; but somebody may have wiped the read model meanwhile.
             if store.checkpoint(T::STREAM).await? == at { continue } else { return Ok(()) }
         };
         let Some(last) = batch.last() else { return Ok(()) };
         let to = last.sequence;
-        if !write(store, at, to, &batch).await? {
+        if !write(store, at, to, &batch, &mut reader.memory).await? {
             tracing::info!(stream = T::STREAM.as_str(), "the read model was moved by another process; reading again");
             return Ok(());
         }
@@ -75,11 +76,44 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, latch: &Latch) -
     }
 }
 
-async fn write<T: Projected>(store: &Store, from: u64, to: u64, batch: &[Entry<T>]) -> Result<bool, StoreError> {
+/// The facts of a stream that are not in the read model, and what is remembered of those that are.
+struct Reader<T: Projected> {
+    facts: Replay<T>,
+    at: u64,
+    memory: T::Memory,
+}
+
+impl<T: Projected> Reader<T> {
+    fn after(journal: &Journal, at: u64) -> Self {
+        let from = if T::REMEMBERS { 1 } else { at + 1 };
+        Self { facts: journal.replay(from), at, memory: T::Memory::default() }
+    }
+
+    /// The next of them; empty once the drain has begun. Safe to cancel.
+    async fn next_batch(&mut self) -> Vec<Entry<T>> {
+        loop {
+            let mut batch = self.facts.next_batch(BATCH).await;
+            let known = batch.partition_point(|entry| entry.sequence <= self.at);
+            T::remember(&mut self.memory, &batch[..known]);
+            batch.drain(..known);
+            if known == 0 || !batch.is_empty() {
+                return batch;
+            }
+        }
+    }
+}
+
+async fn write<T: Projected>(
+    store: &Store,
+    from: u64,
+    to: u64,
+    batch: &[Entry<T>],
+    memory: &mut T::Memory,
+) -> Result<bool, StoreError> {
     let spans: Vec<_> =
         if runtime::trace::exporting() { batch.iter().map(|entry| span::<T>(entry)).collect() } else { vec![] };
     let Some(mut transaction) = store.advance(T::STREAM, from, to).await? else { return Ok(false) };
-    T::project(&mut transaction, batch).await?;
+    T::project(&mut transaction, batch, memory).await?;
     crash::point("before the read model is written");
     transaction.commit().await?;
     crash::point("after the read model is written");
@@ -94,26 +128,27 @@ fn span<T: Projected>(entry: &Entry<T>) -> tracing::Span {
 
 /// Projects everything that is stored by now, then returns: for a rebuild.
 pub(crate) async fn catch_up(journal: &Journal, store: &Store) -> anyhow::Result<u64> {
+    let changes = catch_up_with::<RegistryFact>(journal, store).await?;
     let leads = catch_up_with::<LeadEvent>(journal, store).await?;
     let notices = catch_up_with::<NoticeFact>(journal, store).await?;
-    Ok(leads + notices + catch_up_with::<DeliveryFact>(journal, store).await?)
+    Ok(changes + leads + notices + catch_up_with::<DeliveryFact>(journal, store).await?)
 }
 
 async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow::Result<u64> {
     let end = journal.last_sequence(T::STREAM).await?;
     let (mut count, mut at) = (0, store.checkpoint(T::STREAM).await?);
-    let mut facts = journal.replay::<T>(at + 1);
+    let mut reader = Reader::<T>::after(journal, at);
     while at < end {
-        let batch = facts.next_batch(BATCH).await;
+        let batch = reader.next_batch().await;
         let Some(last) = batch.last() else { anyhow::bail!("stopped before the read model was complete") };
         let to = last.sequence;
-        if write(store, at, to, &batch).await? {
+        if write(store, at, to, &batch, &mut reader.memory).await? {
             count += batch.len() as u64;
             at = to;
         } else {
             // A running query service projects as well; whoever comes first, it is done once.
             at = store.checkpoint(T::STREAM).await?;
-            facts = journal.replay::<T>(at + 1);
+            reader = Reader::after(journal, at);
         }
     }
     tracing::info!(stream = T::STREAM.as_str(), facts = count, "projected");

@@ -5,6 +5,7 @@
 //! written in one transaction that begins with the checkpoint, so that a fact counts once, whoever else projects.
 
 pub(crate) mod attempts;
+pub(crate) mod audit;
 pub(crate) mod checkpoint;
 pub(crate) mod deliveries;
 pub(crate) mod leads;

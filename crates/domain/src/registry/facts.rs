@@ -86,6 +86,15 @@ pub enum EntityKind {
 }
 
 impl EntityKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Account, Self::Client, Self::Interface, Self::ApiUser, Self::Destination, Self::Token];
+
+    /// The kind that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// The word that subjects and messages use.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -100,6 +109,33 @@ impl EntityKind {
 }
 
 impl Change {
+    /// What was done, in a word.
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::AccountCreated(_)
+            | Self::ClientCreated(_)
+            | Self::InterfaceCreated(_)
+            | Self::ApiUserCreated(_)
+            | Self::DestinationCreated(_)
+            | Self::TokenCreated(_) => "created",
+            Self::AccountUpdated(_)
+            | Self::ClientUpdated(_)
+            | Self::InterfaceUpdated(_)
+            | Self::ApiUserUpdated(_)
+            | Self::DestinationUpdated(_)
+            | Self::TokenUpdated(_) => "updated",
+            Self::AccountDeleted(_)
+            | Self::ClientDeleted(..)
+            | Self::InterfaceDeleted(..)
+            | Self::ApiUserDeleted(..)
+            | Self::DestinationDeleted(..)
+            | Self::TokenDeleted(..) => "deleted",
+            Self::DestinationEnabled(..) => "enabled",
+            Self::DestinationDisabled(..) => "disabled",
+            Self::DestinationDeactivated(..) => "deactivated",
+        }
+    }
+
     /// What was changed: whose it is, its kind and its id.
     pub fn entity(&self) -> (&AccountId, EntityKind, &str) {
         match self {

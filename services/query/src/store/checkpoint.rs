@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Every table but the checkpoints.
-const TABLES: [&str; 5] = ["lead_events", "leads", "deliveries", "attempts", "lead_log"];
+const TABLES: [&str; 6] = ["lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log"];
 
 impl Store {
     /// The last sequence of a stream whose fact is in the read model; 0: none.

@@ -1,0 +1,144 @@
+//! What a change of the configuration changed, field by field.
+//!
+//! Facts carry whole states or none, so what is different shows only against the registry before the fact. Both sides are
+//! what the API shows, which has no secrets in it; of a secret is said that it changed.
+
+use std::collections::BTreeMap;
+
+use domain::{
+    ApiUserId, ClientId, DestinationId, InterfaceId, Registry, RegistryFact, TokenId,
+    registry::{Change, EntityKind},
+};
+use serde::{Deserialize, Serialize};
+use wire::{registry_api as show, shown::fields};
+
+use crate::store::audit::AuditEntry;
+
+/// The longest value that is kept, in characters. Templates may be longer.
+const LONGEST_VALUE: usize = 2_000;
+
+/// A field and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FieldChange {
+    pub(crate) field: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) old: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) new: String,
+    /// A secret is part of what is different; the values are without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) secret: bool,
+}
+
+/// Adds a fact to the registry before it; what the log says about it. Nothing if it came to nothing: what was decided
+/// before its account was deleted and stored after is passed over.
+pub(crate) fn entry(registry: &mut Registry, sequence: u64, fact: &RegistryFact) -> Option<AuditEntry> {
+    let before = state(registry, &fact.change);
+    registry.apply(sequence, fact);
+    let after = state(registry, &fact.change);
+    if before.is_none() && after.is_none() {
+        return None;
+    }
+    let (account, kind, id) = fact.change.entity();
+    let mut changes = changes(before.unwrap_or_default(), after.unwrap_or_default());
+    if let Change::DestinationEnabled(_, _, Some(_)) = fact.change {
+        // A decision of whoever enabled it, not a setting.
+        changes.push(FieldChange { field: "skip_held".into(), old: String::new(), new: "true".into(), secret: false });
+    }
+    Some(AuditEntry {
+        sequence,
+        account: account.to_string(),
+        at: fact.at,
+        by: fact.by.clone(),
+        kind: kind.as_str().to_owned(),
+        id: id.to_owned(),
+        action: fact.change.action().to_owned(),
+        changes,
+    })
+}
+
+/// A thing as it can be compared.
+#[derive(Debug, Default)]
+struct State {
+    /// What the API shows.
+    fields: BTreeMap<String, String>,
+    /// What it does not show: the field that stands for it, and the sealed bytes, which are compared and never kept.
+    secret: Option<(&'static str, Vec<u8>)>,
+}
+
+/// What a change is about, if it exists.
+fn state(registry: &Registry, change: &Change) -> Option<State> {
+    let (account, kind, id) = change.entity();
+    let entry = registry.account(account)?;
+    let open = |fields| State { fields, secret: None };
+    let mut state = match kind {
+        EntityKind::Account => open(fields("Account", &show::account_to_api(&entry.account))),
+        EntityKind::Client => {
+            let client = registry.client(account, &ClientId::parse(id).ok()?)?;
+            open(fields("Client", &show::client_to_api(client)))
+        }
+        EntityKind::Interface => {
+            let interface = registry.interface(account, &InterfaceId::parse(id).ok()?)?;
+            open(fields("Interface", &show::interface_to_api(interface)))
+        }
+        EntityKind::ApiUser => {
+            let user = registry.api_user(account, &ApiUserId::parse(id).ok()?)?;
+            open(fields("ApiUser", &show::api_user_to_api(user)))
+        }
+        EntityKind::Destination => {
+            let destination = registry.destination(&DestinationId::parse(id).ok()?)?;
+            let credentials = destination.request.credentials.as_ref();
+            State {
+                fields: fields("Destination", &show::destination_to_api(destination)),
+                secret: credentials.map(|credentials| ("auth", credentials.sealed.0.clone())),
+            }
+        }
+        EntityKind::Token => {
+            let token = registry.token(account, &TokenId::parse(id).ok()?)?;
+            let newest = token.secrets.first().map(|secret| secret.sealed.0.clone());
+            State {
+                fields: fields("Token", &show::token_to_api(token)),
+                secret: newest.map(|newest| ("secret", newest)),
+            }
+        }
+    };
+    // What it is called is not a part of it.
+    state.fields.remove("account_id");
+    state.fields.remove(&format!("{}_id", kind.as_str()));
+    Some(state)
+}
+
+fn changes(mut before: State, mut after: State) -> Vec<FieldChange> {
+    let secret = before.secret.as_ref().or(after.secret.as_ref()).map(|(field, _)| *field);
+    let secret = secret.filter(|_| before.secret != after.secret);
+    let names: Vec<_> = before.fields.keys().chain(after.fields.keys()).cloned().collect();
+    let mut changes: Vec<_> = names
+        .into_iter()
+        .filter_map(|field| {
+            let (old, new) = (before.fields.remove(&field), after.fields.remove(&field));
+            (old != new).then(|| FieldChange {
+                field,
+                old: old.map(cut).unwrap_or_default(),
+                new: new.map(cut).unwrap_or_default(),
+                secret: false,
+            })
+        })
+        .collect();
+    if let Some(field) = secret {
+        match changes.iter_mut().find(|change| change.field == field) {
+            Some(change) => change.secret = true,
+            None => {
+                changes.push(FieldChange { field: field.into(), old: String::new(), new: String::new(), secret: true })
+            }
+        }
+    }
+    changes.sort_by(|a, b| a.field.cmp(&b.field));
+    changes
+}
+
+fn cut(value: String) -> String {
+    match value.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value,
+    }
+}

@@ -1,0 +1,87 @@
+//! `leadline.v1.AuditService`: who changed what of the configuration.
+
+use domain::{AccountId, registry::EntityKind};
+use tonic::{Request, Response, Status};
+use wire::{
+    api::{self, audit_service_server::AuditServiceServer},
+    registry_api::id,
+    status::{invalid, refusal},
+    timestamp, timestamp_to_api,
+};
+
+use crate::{
+    audit::FieldChange,
+    failed,
+    page::{Page, Place},
+    store::{
+        Store,
+        audit::{AuditEntry, AuditFilter},
+    },
+};
+
+struct AuditService {
+    store: Store,
+}
+
+pub(crate) fn service(store: Store) -> AuditServiceServer<impl api::audit_service_server::AuditService> {
+    AuditServiceServer::new(AuditService { store })
+}
+
+#[tonic::async_trait]
+impl api::audit_service_server::AuditService for AuditService {
+    async fn list_audit_log(
+        &self,
+        request: Request<api::ListAuditLogRequest>,
+    ) -> Result<Response<api::ListAuditLogResponse>, Status> {
+        let request = request.into_inner();
+        let filter = filter(&request)?;
+        let page = Page::of(request.page_size, &request.page_token, &filter)?;
+        let mut found = self.store.audit_log(&filter, &page).await.map_err(failed)?;
+        // The order is that of REGISTRY. Clocks differ between the processes that stamp the time.
+        let next_page_token =
+            page.cut(&mut found, |entry| Place { at: entry.sequence.cast_signed(), id: String::new() });
+        let entries = found.into_iter().map(shown).collect();
+        Ok(Response::new(api::ListAuditLogResponse { entries, next_page_token }))
+    }
+}
+
+fn filter(request: &api::ListAuditLogRequest) -> Result<AuditFilter, Status> {
+    let time = |field: &str, given: &Option<prost_types::Timestamp>| {
+        given.as_ref().map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
+    };
+    let kind = match request.entity_kind.as_str() {
+        "" => None,
+        word => Some(EntityKind::parse(word).ok_or_else(|| {
+            let kinds = EntityKind::ALL.map(EntityKind::as_str).join(", ");
+            invalid("entity_kind", format!("{word:?} is none of {kinds}"))
+        })?),
+    };
+    let entity = Some(request.entity_id.clone()).filter(|id| !id.is_empty());
+    if entity.is_some() && kind.is_none() {
+        return Err(invalid("entity_kind", "is missing; ids are unique within a kind only"));
+    }
+    Ok(AuditFilter {
+        account: id("account_id", &request.account_id, AccountId::parse).map_err(|e| refusal(&e))?,
+        kind,
+        id: entity,
+        from: time("from", &request.from)?,
+        before: time("before", &request.before)?,
+    })
+}
+
+fn shown(entry: AuditEntry) -> api::AuditEntry {
+    api::AuditEntry {
+        sequence: entry.sequence,
+        at: Some(timestamp_to_api(entry.at)),
+        by: entry.by,
+        account_id: entry.account,
+        entity_kind: entry.kind,
+        entity_id: entry.id,
+        action: entry.action,
+        changes: entry.changes.into_iter().map(shown_change).collect(),
+    }
+}
+
+fn shown_change(change: FieldChange) -> api::FieldChange {
+    api::FieldChange { field: change.field, old_value: change.old, new_value: change.new, secret: change.secret }
+}

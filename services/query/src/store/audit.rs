@@ -1,0 +1,108 @@
+//! The audit log: who changed what of the configuration.
+
+use domain::{AccountId, registry::EntityKind};
+use jiff::Timestamp;
+use sqlx::{Any, Transaction, any::AnyRow};
+
+use super::{
+    Store, StoreError,
+    sql::{self, Statement, Value},
+};
+use crate::{audit::FieldChange, page::Page};
+
+const COLUMNS: [&str; 8] = ["sequence", "account", "at", "actor", "kind", "entity", "action", "changes"];
+/// Rows in one statement: SQLite binds at most 32,766 values.
+const CHUNK: usize = 1_000;
+
+/// A change of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditEntry {
+    /// Its place in REGISTRY.
+    pub(crate) sequence: u64,
+    pub(crate) account: String,
+    pub(crate) at: Timestamp,
+    pub(crate) by: String,
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    pub(crate) action: String,
+    pub(crate) changes: Vec<FieldChange>,
+}
+
+/// What the log is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct AuditFilter {
+    pub(crate) account: AccountId,
+    pub(crate) kind: Option<EntityKind>,
+    pub(crate) id: Option<String>,
+    pub(crate) from: Option<Timestamp>,
+    pub(crate) before: Option<Timestamp>,
+}
+
+/// Adds entries; one that is there already stays as it is.
+pub(crate) async fn add(
+    transaction: &mut Transaction<'static, Any>,
+    entries: Vec<AuditEntry>,
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = entries.into_iter().map(AuditEntry::into_row).collect::<Result<_, _>>()?;
+    for chunk in rows.chunks(CHUNK) {
+        let mut insert = sql::insert("audit_log", &COLUMNS, chunk.iter().cloned());
+        insert.push(" ON CONFLICT (sequence) DO NOTHING", []);
+        insert.query().execute(&mut **transaction).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Entries, the newest first. Their places are ids of pages: whatever is added comes before the first one.
+    pub(crate) async fn audit_log(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<AuditEntry>, StoreError> {
+        let mut select = Statement::new(format!("SELECT {} FROM audit_log WHERE account = ", COLUMNS.join(", ")));
+        select.push("?", [filter.account.as_str().into()]);
+        if let Some(kind) = filter.kind {
+            select.push(" AND kind = ?", [kind.as_str().into()]);
+        }
+        if let Some(id) = &filter.id {
+            select.push(" AND entity = ?", [id.as_str().into()]);
+        }
+        for (condition, time) in [(" AND at >= ?", filter.from), (" AND at < ?", filter.before)] {
+            if let Some(time) = time {
+                select.push(condition, [time.into()]);
+            }
+        }
+        if let Some(after) = &page.after {
+            select.push(" AND sequence < ?", [after.at.into()]);
+        }
+        select.push(" ORDER BY sequence DESC LIMIT ?", [page.limit().into()]);
+        select.query().fetch_all(&self.pool).await?.iter().map(AuditEntry::from_row).collect()
+    }
+}
+
+impl AuditEntry {
+    fn into_row(self) -> Result<Vec<Value>, StoreError> {
+        // Names and texts are always JSON; what cannot be is no change that was written here.
+        let changes = serde_json::to_string(&self.changes).map_err(|e| sql::wrong("changes", e))?;
+        Ok(vec![
+            self.sequence.cast_signed().into(),
+            self.account.into(),
+            self.at.into(),
+            self.by.into(),
+            self.kind.into(),
+            self.id.into(),
+            self.action.into(),
+            changes.into(),
+        ])
+    }
+
+    fn from_row(row: &AnyRow) -> Result<Self, StoreError> {
+        let sequence = sql::int(row, "sequence")?;
+        Ok(Self {
+            sequence: u64::try_from(sequence).map_err(|_| sql::wrong("sequence", sequence))?,
+            account: sql::text(row, "account")?,
+            at: sql::time(row, "at")?,
+            by: sql::text(row, "actor")?,
+            kind: sql::text(row, "kind")?,
+            id: sql::text(row, "entity")?,
+            action: sql::text(row, "action")?,
+            changes: sql::parsed(row, "changes", |text| serde_json::from_str(text).ok())?,
+        })
+    }
+}
