@@ -8,7 +8,7 @@ use wire::api::DeliveryStatus;
 use crate::world::{Home, SOON, World, events_at, program, some_destination};
 
 /// A system on a broker of its own, with further dispatchers beside it.
-async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Process>) {
+pub(crate) async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Process>) {
     let broker = NatsServer::start().await;
     let home = Home::new();
     let process = home.up(&["--nats-url", &broker.url()], &[]);

@@ -13,6 +13,7 @@ mod leads;
 mod lists;
 mod mails;
 mod operations;
+mod ordering;
 mod publishing;
 mod rebuild;
 mod registry;

@@ -6,9 +6,12 @@ mod decide;
 mod facts;
 mod state;
 
-pub use decide::{Effect, Execution, RetryRefusal, Subject, abandon, after_attempt, hold, request, request_retry};
+pub use decide::{
+    Effect, Execution, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request,
+    request_in_turn, request_retry,
+};
 pub use facts::{
-    AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryRequested,
-    FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
+    AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
+    DeliveryRequested, FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
 };
 pub use state::{Delivery, DeliveryStatus, IllegalHistory, LastAttempt, Position};

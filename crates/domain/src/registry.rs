@@ -1,6 +1,7 @@
 //! Accounts, clients, interfaces, API users, destinations and tokens: what is configured.
 //!
-//! [`account`] and [`model`] are what there is, [`facts`] what is recorded, [`state`] the registry that the facts add up to, and
+//! [`account`] and [`model`] are what there is, [`facts`] what is recorded, [`state`] the registry that the facts add up
+//! to ([`ordering`] is what it remembers of the past), and
 //! [`decide`] the only way to a new fact.
 
 mod account;
@@ -8,6 +9,7 @@ mod checks;
 mod decide;
 mod facts;
 mod model;
+mod ordering;
 mod request;
 mod state;
 

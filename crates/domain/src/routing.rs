@@ -32,6 +32,12 @@ pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Desti
     wanting.into_iter().filter(|d| Some(d.scope.level()) <= lowest).cloned().collect()
 }
 
+/// Whether this destination gets the event in turn: when the deliveries of the lead's earlier events have ended. Whoever
+/// knows the configuration that the event needs gets the same answer.
+pub fn goes_in_turn(registry: &Registry, event: &LeadEvent, destination: &Destination) -> bool {
+    registry.kept_order(&destination.id, event.registry_sequence)
+}
+
 fn covers(scope: &Scope, event: &LeadEvent) -> bool {
     match scope {
         Scope::Account => true,

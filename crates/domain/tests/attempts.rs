@@ -5,13 +5,13 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{execution, refused, requested, status, t, work};
+use common::{abandoned, again, execution, refused, requested, status, t, work};
 use domain::{
     AttemptOutcome, Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, ErrorKind, EventType, NoticeId, RetryPolicy,
     Work,
     delivery::{
         DeliveryAttempted, Effect, Execution, FailureReason, HoldReason, LastAttempt, RetryRefusal, Subject, Verdict,
-        abandon, after_attempt, hold, request_retry,
+        after_attempt, hold, request_retry,
     },
     notice::called_for_by,
     policy::{Progress, QuickRetries},
@@ -126,8 +126,7 @@ fn a_round_s_age_counts_from_its_request_and_is_its_own_reason_to_fail() {
 
 #[test]
 fn a_repeated_execution_that_is_retried_replaces_the_timer_and_does_not_cancel_it() {
-    let again = Execution { redelivered: true, ..execution(2, t(200), refused()) };
-    let effects = after_attempt(&work(), &policy(), again);
+    let effects = after_attempt(&again(work()), &policy(), execution(2, t(200), refused()));
     assert_eq!(timer(&effects).unwrap().1, 261);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::CancelTimer { .. })), "{effects:?}");
 }
@@ -135,8 +134,7 @@ fn a_repeated_execution_that_is_retried_replaces_the_timer_and_does_not_cancel_i
 #[test]
 fn the_timer_that_is_cancelled_is_that_of_the_delivery_and_comes_before_the_fact() {
     for outcome in [status(200), status(500)] {
-        let again = Execution { redelivered: true, ..execution(2, t(200), outcome) };
-        let effects = after_attempt(&work(), &RetryPolicy::manual(), again);
+        let effects = after_attempt(&again(work()), &RetryPolicy::manual(), execution(2, t(200), outcome));
         let [.., Effect::CancelTimer { destination, delivery, .. }, Effect::Append(fact)] = &effects[..] else {
             panic!("{effects:?}")
         };
@@ -149,8 +147,7 @@ fn the_timer_comes_first_and_the_fact_last_whatever_else_there_is() {
     let policies = [RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual(), policy()];
     for (policy, redelivered) in policies.iter().flat_map(|policy| [(policy, false), (policy, true)]) {
         for outcome in [status(200), status(410), status(503), status(500), refused()] {
-            let effects =
-                after_attempt(&work(), policy, Execution { redelivered, ..execution(1, t(100), outcome.clone()) });
+            let effects = after_attempt(&Work { redelivered, ..work() }, policy, execution(1, t(100), outcome.clone()));
             assert!(matches!(effects.last(), Some(Effect::Append(_))), "{effects:?}");
             let timers = effects.iter().filter(|effect| matches!(effect, Effect::SetTimer { .. })).count();
             let facts = effects.iter().filter(|effect| matches!(effect, Effect::Append(_))).count();
@@ -181,7 +178,7 @@ fn a_hold_and_an_abandonment_count_the_attempts_that_were_made() {
     assert_eq!((delivery.next_attempt_at, delivery.updated_at), (None, t(170)));
 
     for reason in FailureReason::ALL {
-        let ended = Delivery::evolve(Some(delivery.clone()), &abandon(&parked, reason, t(180))).unwrap();
+        let ended = Delivery::evolve(Some(delivery.clone()), &abandoned(&parked, reason, t(180))).unwrap();
         assert_eq!((ended.status, ended.attempts, ended.failure), (DeliveryStatus::Failed, 1, Some(reason)));
     }
 }
@@ -239,7 +236,7 @@ fn what_can_never_be_sent_again_is_refused_for_the_reason_that_lasts_longest() {
 #[test]
 fn only_requests_ask_for_work() {
     let (held, _) = hold(&work(), HoldReason::Disabled, t(101));
-    for fact in [failed(), held, abandon(&work(), FailureReason::Skipped, t(101))] {
+    for fact in [failed(), held, abandoned(&work(), FailureReason::Skipped, t(101))] {
         assert_eq!(Work::asked_for_by(&fact), None);
     }
     let request = requested();

@@ -5,11 +5,11 @@ mod common;
 
 use std::time::Duration;
 
-use common::{execution, reference_of, refused, requested, status, t, work};
+use common::{abandoned, again, execution, reference_of, refused, requested, status, t, work};
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, RetryPolicy, Work,
     delivery::{
-        AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, RetryRefusal, Subject, Verdict, abandon,
+        AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, RetryRefusal, Subject, Verdict,
         after_attempt, hold, request_retry,
     },
     notice::called_for_by,
@@ -71,8 +71,7 @@ fn the_last_failure_ends_the_delivery_and_calls_for_a_notice() {
 fn work_that_was_handed_out_before_leaves_no_timer_behind() {
     let ends = [(status(200), policy(&[5])), (status(500), policy(&[]))];
     for (outcome, policy) in ends {
-        let again = domain::delivery::Execution { redelivered: true, ..execution(1, t(100), outcome) };
-        let effects = after_attempt(&work(), &policy, again);
+        let effects = after_attempt(&again(work()), &policy, execution(1, t(100), outcome));
         assert!(matches!(effects[..], [Effect::CancelTimer { .. }, Effect::Append(_)]), "{effects:?}");
     }
 }
@@ -89,12 +88,12 @@ fn held_work_keeps_its_attempt_and_each_hold_is_a_fact_of_its_own() {
 
 #[test]
 fn abandoned_work_is_failed_for_a_reason() {
-    let fact = abandon(&work(), FailureReason::DestinationDeleted, t(101));
+    let fact = abandoned(&work(), FailureReason::DestinationDeleted, t(101));
     let delivery = fold(&[requested(), fact.clone()]);
     assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Failed, 0));
     assert_eq!(delivery.failure, Some(FailureReason::DestinationDeleted));
     assert!(called_for_by(&fact).is_none(), "a person decided so");
-    assert!(called_for_by(&abandon(&work(), FailureReason::PayloadGone, t(101))).is_some());
+    assert!(called_for_by(&abandoned(&work(), FailureReason::PayloadGone, t(101))).is_some());
 }
 
 #[test]

@@ -5,11 +5,11 @@ mod common;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use common::{execution, requested, status, t, work};
+use common::{abandoned, execution, requested, status, t, work};
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, NoticeId, RetryPolicy, Work,
     delivery::{
-        AttemptStarted, Effect, Execution, FailureReason, HoldReason, Subject, Verdict, abandon, after_attempt, hold,
+        AttemptStarted, Effect, Execution, FailureReason, HoldReason, Subject, Verdict, after_attempt, hold,
         request_retry,
     },
     notice::called_for_by,
@@ -102,7 +102,7 @@ impl Life {
                 self.facts.push(fact);
                 self.work = Some(held);
             }
-            Step::Abandon(reason) => self.facts.push(abandon(&work, *reason, t(self.now))),
+            Step::Abandon(reason) => self.facts.push(abandoned(&work, *reason, t(self.now))),
             Step::Retry => {}
         }
     }
@@ -112,7 +112,6 @@ impl Life {
         let started_at = t(self.now + sender.late_by);
         let made = Execution {
             duration: Duration::from_secs(sender.seconds),
-            redelivered,
             ..execution(self.executions, started_at, status(sender.status))
         };
         if sender.announced {
@@ -124,7 +123,8 @@ impl Life {
                 at: started_at,
             }));
         }
-        for effect in after_attempt(work, &policy(), made) {
+        let handed_out = Work { redelivered, ..work.clone() };
+        for effect in after_attempt(&handed_out, &policy(), made) {
             // What is done to the destination is no part of the delivery's life.
             if let Effect::SetTimer { work, .. } = effect {
                 self.work = Some(work);

@@ -5,10 +5,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{execution, requested, status, t, work};
+use common::{abandoned, execution, requested, status, t, work};
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, RetryPolicy, Work,
-    delivery::{Effect, FailureReason, HoldReason, Subject, abandon, after_attempt, hold, request_retry},
+    delivery::{Effect, FailureReason, HoldReason, Subject, after_attempt, hold, request_retry},
 };
 use proptest::prelude::*;
 
@@ -72,7 +72,7 @@ impl Life {
                 self.work = Some(held);
             }
             (Step::Abandon, Some(work)) => {
-                self.facts.push(abandon(&work, FailureReason::DestinationDeleted, t(self.now)));
+                self.facts.push(abandoned(&work, FailureReason::DestinationDeleted, t(self.now)));
             }
             (Step::Retry, before) => {
                 self.work = before;
@@ -97,7 +97,7 @@ impl Life {
                 Effect::SetTimer { work, .. } => next = Some(work),
                 Effect::CancelTimer { .. } => next = None,
                 Effect::Append(fact) => self.facts.push(fact),
-                Effect::Deactivate { .. } => {}
+                Effect::Deactivate { .. } | Effect::PassTurn { .. } => {}
             }
         }
         next

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use domain::{DeliveryFact, LeadEvent, LeadSequence, NoticeFact, RegistryFact};
 use futures::future::join_all;
 use runtime::trace::TraceContext;
+use tokio::sync::oneshot;
 use wire::Record;
 
 use crate::{Journal, JournalError, StreamName, batch::Batcher, connect::Batchers, headers, subjects};
@@ -49,13 +50,21 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
     pub async fn append_lead(&self, event: &LeadEvent, trace: &TraceContext) -> Result<Appended, JournalError> {
+        self.submit_lead(event, trace).await?.stored().await
+    }
+
+    /// Sends a lead event on its way. Those that are sent one after another are stored in this order.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when the broker is away.
+    pub async fn submit_lead(&self, event: &LeadEvent, trace: &TraceContext) -> Result<Submitted, JournalError> {
         let outgoing = Outgoing {
             subject: subjects::lead(event),
             id: Some(event.message_id()),
             trace: trace.clone(),
             body: event.encode(),
         };
-        self.store(outgoing, |batchers| &batchers.leads).await
+        self.submit(outgoing, |batchers| &batchers.leads).await
     }
 
     /// Stores a fact about a delivery.
@@ -125,16 +134,51 @@ impl Journal {
         outgoing: Outgoing,
         choose: impl FnOnce(&Batchers) -> &Batcher,
     ) -> Result<Appended, JournalError> {
-        match self.batchers() {
-            Some(batchers) => choose(batchers).append(outgoing).await,
-            None => self.send(&outgoing).await,
-        }
+        self.submit(outgoing, choose).await?.stored().await
+    }
+
+    async fn submit(
+        &self,
+        outgoing: Outgoing,
+        choose: impl FnOnce(&Batchers) -> &Batcher,
+    ) -> Result<Submitted, JournalError> {
+        Ok(Submitted(match self.batchers() {
+            Some(batchers) => OnItsWay::Batched(choose(batchers).submit(outgoing).await?),
+            None => OnItsWay::Sent(self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await),
+        }))
     }
 
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Appended, JournalError> {
         let sent = self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await;
         confirmed(sent).await.map(Appended::from)
     }
+}
+
+/// A message on its way to the broker. It takes room on the connection until it is stored or dropped.
+#[derive(Debug)]
+pub struct Submitted(OnItsWay);
+
+#[derive(Debug)]
+enum OnItsWay {
+    Sent(Result<PublishAckFuture, PublishError>),
+    Batched(oneshot::Receiver<Result<Appended, JournalError>>),
+}
+
+impl Submitted {
+    /// Waits until the broker has it.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
+    pub async fn stored(self) -> Result<Appended, JournalError> {
+        match self.0 {
+            OnItsWay::Sent(sent) => confirmed(sent).await.map(Appended::from),
+            OnItsWay::Batched(answer) => answer.await.map_err(|_| stopped())?,
+        }
+    }
+}
+
+pub(crate) fn stopped() -> JournalError {
+    JournalError::unavailable(ASKED, "this process is stopping")
 }
 
 impl From<PublishAck> for Appended {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     Appended, JournalError,
-    append::{Outgoing, confirmed},
+    append::{Outgoing, confirmed, stopped},
 };
 
 /// From how many waiting messages on a batch is cheaper than single messages.
@@ -40,11 +40,11 @@ impl Batcher {
         Self { orders }
     }
 
-    pub(crate) async fn append(&self, outgoing: Outgoing) -> Answer {
-        let stopped = || JournalError::unavailable("store a fact", "this process is stopping");
+    /// What is submitted one after another is stored in this order.
+    pub(crate) async fn submit(&self, outgoing: Outgoing) -> Result<oneshot::Receiver<Answer>, JournalError> {
         let (answer, reply) = oneshot::channel();
         self.orders.send((outgoing, answer)).await.map_err(|_| stopped())?;
-        reply.await.map_err(|_| stopped())?
+        Ok(reply)
     }
 }
 
@@ -66,11 +66,14 @@ async fn store(context: &Context, orders: Vec<Order>) {
         }
         return;
     }
-    let singly = orders.into_iter().map(async |(outgoing, answer)| {
-        let sent = context.send_publish(outgoing.subject.clone(), outgoing.message()).await;
+    let mut on_their_way = Vec::with_capacity(orders.len());
+    for (outgoing, answer) in orders {
+        on_their_way.push((context.send_publish(outgoing.subject.clone(), outgoing.message()).await, answer));
+    }
+    let confirming = on_their_way.into_iter().map(async |(sent, answer)| {
         let _ = answer.send(confirmed(sent).await.map(Appended::from));
     });
-    join_all(singly).await;
+    join_all(confirming).await;
 }
 
 /// Stores all or nothing; the acknowledgement of the last if all are stored.

@@ -8,6 +8,7 @@ use async_nats::{
 };
 use runtime::{Drain, Latch, Platform};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, options::USUAL_URL, streams};
 
@@ -32,6 +33,7 @@ pub struct Journal {
 struct Inner {
     context: Context,
     drain: Drain,
+    process: Uuid,
     batchers: Option<Batchers>,
 }
 
@@ -69,7 +71,9 @@ impl Journal {
         let batcher = || Batcher::start(&context);
         let batched = options.nats_flush == Flush::EveryWrite;
         let batchers = batched.then(|| Batchers { leads: batcher(), deliveries: batcher(), parked: batcher() });
-        Ok(Self { inner: Arc::new(Inner { context, drain: platform.drain.clone(), batchers }) })
+        Ok(Self {
+            inner: Arc::new(Inner { context, drain: platform.drain.clone(), process: Uuid::new_v4(), batchers }),
+        })
     }
 
     async fn try_connect(options: &NatsOptions, latch: &Latch, drain: &Drain) -> Result<Context, JournalError> {
@@ -128,6 +132,11 @@ impl Journal {
 
     pub(crate) fn context(&self) -> &Context {
         &self.inner.context
+    }
+
+    /// Who we are among those who share the broker.
+    pub(crate) fn process(&self) -> Uuid {
+        self.inner.process
     }
 
     pub(crate) fn drain(&self) -> &Drain {

@@ -14,6 +14,7 @@ use async_nats::{
         message::PublishMessage,
     },
 };
+use bytes::Bytes;
 use domain::{DeliveryFact, LeadEvent, RegistryFact, Work};
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
@@ -170,7 +171,7 @@ impl<T: Record> Feed<T> {
     }
 }
 
-/// Copies what cannot be read to POISON. If even that fails, it comes again and is tried again.
+/// If it cannot be set aside, it comes again and is tried again.
 async fn set_aside(
     journal: Journal,
     spec: FeedSpec,
@@ -178,16 +179,30 @@ async fn set_aside(
     sequence: u64,
     error: wire::WireError,
 ) {
-    let stream = spec.stream.as_str();
-    tracing::error!(stream, sequence, %error, "a message cannot be read; it is set aside in the stream POISON");
-    let mut headers = HeaderMap::new();
-    headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
-    headers.insert("Leadline-Sequence", sequence.to_string());
-    let copy = PublishMessage::build().payload(raw.payload.clone()).headers(headers);
-    let copy = copy.message_id(format!("{stream}/{}/{sequence}", spec.name));
-    match confirmed(journal.context().send_publish(subjects::poison(stream), copy).await).await {
-        Ok(_) => acknowledge(&raw, AckKind::Ack).await,
+    match journal.set_aside(spec.stream, &spec.name, sequence, raw.payload.clone(), &error).await {
+        Ok(()) => acknowledge(&raw, AckKind::Ack).await,
         Err(error) => tracing::error!(error = error.chain(), "it could not be set aside; trying again later"),
+    }
+}
+
+impl Journal {
+    /// Copies what cannot be read to POISON.
+    pub(crate) async fn set_aside(
+        &self,
+        stream: StreamName,
+        reader: &str,
+        sequence: u64,
+        payload: Bytes,
+        error: &wire::WireError,
+    ) -> Result<(), JournalError> {
+        let stream = stream.as_str();
+        tracing::error!(stream, sequence, %error, "a message cannot be read; it is set aside in the stream POISON");
+        let mut headers = HeaderMap::new();
+        headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
+        headers.insert("Leadline-Sequence", sequence.to_string());
+        let copy = PublishMessage::build().payload(payload).headers(headers);
+        let copy = copy.message_id(format!("{stream}/{reader}/{sequence}"));
+        confirmed(self.context().send_publish(subjects::poison(stream), copy).await).await.map(drop)
     }
 }
 

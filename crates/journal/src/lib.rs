@@ -4,7 +4,8 @@
 //! * [`Feed`] hands out what a group of processes shares between them, and takes acknowledgements
 //! * [`Replay`] reads a stream from any place, for whoever wants all of it
 //! * [`RegistryView`] is the configuration as it is now
-//! * timers and parking are where work waits
+//! * timers, parking and turns are where work waits
+//! * a [`Place`] lets one process at a time read in order, and another go on where it stopped
 //!
 //! Guarantees: an append that returned `Ok` is stored by the broker. A repeated append of the same fact (the same
 //! message id) within the deduplication window is stored once. Feeds and replays survive a broker that goes away and
@@ -20,23 +21,28 @@ mod headers;
 mod look_back;
 mod options;
 mod parking;
+mod position;
 mod registry_view;
 mod replay;
 mod source;
 mod streams;
 mod subjects;
 mod timers;
+mod turns;
 
-pub use append::Appended;
+pub use append::{Appended, Submitted};
 pub use backlog::{Backlog, Lag};
 pub use connect::Journal;
 pub use error::JournalError;
 pub use feed::{ACK_WAIT, Feed, Message};
+pub use look_back::Attempted;
 pub use options::{Flush, NatsOptions};
 pub use parking::ParkedLane;
+pub use position::Place;
 pub use registry_view::RegistryView;
 pub use replay::{Entry, Replay};
 pub use streams::{Logged, StreamName};
+pub use turns::Turn;
 
 /// How long the broker may take to answer before it counts as away.
 pub const ANSWER_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);

@@ -1,12 +1,12 @@
 //! Looking back: what was recorded since a message was first handed out. For the rare case that it came again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_nats::{
     datetime,
     jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
 };
-use domain::{AccountId, DeliveryFact, DeliveryId, DestinationId, NoticeFact, NoticeId};
+use domain::{AccountId, DeliveryFact, DeliveryId, DestinationId, NoticeFact, NoticeId, delivery::Verdict};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -16,6 +16,15 @@ use crate::{ANSWER_DEADLINE, Journal, JournalError, Logged, subjects};
 const ASKED: &str = "tell what was recorded";
 /// How many facts are read at once.
 const FETCH: usize = 500;
+
+/// An attempt of a delivery. They are numbered through all rounds, so a greater one is later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempted {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// The delivery ended with it.
+    pub ended: bool,
+}
 
 impl Journal {
     /// Whether this notice was sent, at `since` or later.
@@ -32,7 +41,7 @@ impl Journal {
         Ok(sent.iter().any(|sent| sent.notice() == notice))
     }
 
-    /// The attempts that ended at a destination since then: delivery, round and number of each.
+    /// The attempts that were made at a destination since then: the latest of each delivery.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -41,13 +50,46 @@ impl Journal {
         account: &AccountId,
         destination: &DestinationId,
         since: Timestamp,
-    ) -> Result<HashSet<(DeliveryId, u32, u32)>, JournalError> {
+    ) -> Result<HashMap<DeliveryId, Attempted>, JournalError> {
+        let mut latest: HashMap<DeliveryId, Attempted> = HashMap::new();
+        for fact in self.recorded::<DeliveryFact>(subjects::log_of(account, destination), since).await? {
+            if let DeliveryFact::Attempted(f) = fact {
+                let made = Attempted { attempt: f.attempt, ended: !matches!(f.verdict, Verdict::RetryAt(_)) };
+                latest.entry(f.reference.delivery).and_modify(|known| *known = made.max(*known)).or_insert(made);
+            }
+        }
+        Ok(latest)
+    }
+
+    /// The deliveries that were requested of a destination since then and had to wait for their turn.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn requested_in_turn(
+        &self,
+        account: &AccountId,
+        destination: &DestinationId,
+        since: Timestamp,
+    ) -> Result<HashSet<DeliveryId>, JournalError> {
         let facts = self.recorded::<DeliveryFact>(subjects::log_of(account, destination), since).await?;
-        let ended = facts.iter().filter_map(|fact| match fact {
-            DeliveryFact::Attempted(f) => Some((f.reference.delivery, f.round, f.attempt)),
-            _ => None,
-        });
-        Ok(ended.collect())
+        let requested = facts.iter().filter(|fact| matches!(fact, DeliveryFact::Requested(_)));
+        Ok(requested.map(|fact| fact.reference().delivery).collect())
+    }
+
+    /// Whether the turn of a delivery has come, since then.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn was_released(
+        &self,
+        account: &AccountId,
+        destination: &DestinationId,
+        delivery: DeliveryId,
+        since: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let facts = self.recorded::<DeliveryFact>(subjects::todo_of(account, destination), since).await?;
+        let mut released = facts.iter().filter(|fact| matches!(fact, DeliveryFact::Released(_)));
+        Ok(released.any(|fact| fact.reference().delivery == delivery))
     }
 
     /// Every fact of a subject since then.

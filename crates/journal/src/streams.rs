@@ -34,6 +34,10 @@ pub enum StreamName {
     Timers,
     /// Work that its lane cannot take now.
     Parked,
+    /// Deliveries that have not ended, of destinations that keep the order of each lead's events.
+    Ordered,
+    /// How far readers have come that read in order.
+    Positions,
     /// What people were told.
     Notices,
     /// Messages that nobody can read.
@@ -41,8 +45,11 @@ pub enum StreamName {
 }
 
 impl StreamName {
-    const ALL: [Self; 7] =
-        [Self::Leads, Self::Registry, Self::Deliveries, Self::Timers, Self::Parked, Self::Notices, Self::Poison];
+    #[rustfmt::skip]
+    const ALL: [Self; 9] = [
+        Self::Leads, Self::Registry, Self::Deliveries, Self::Timers, Self::Parked, Self::Ordered, Self::Positions,
+        Self::Notices, Self::Poison,
+    ];
 
     /// Its name on the broker.
     pub const fn as_str(self) -> &'static str {
@@ -52,6 +59,8 @@ impl StreamName {
             Self::Deliveries => "DELIVERIES",
             Self::Timers => "TIMERS",
             Self::Parked => "PARKED",
+            Self::Ordered => "ORDERED",
+            Self::Positions => "POSITIONS",
             Self::Notices => "NOTICES",
             Self::Poison => "POISON",
         }
@@ -73,6 +82,8 @@ impl StreamName {
                 max_consumers: MOST_PARKED_CONSUMERS,
                 ..on(&["parked.>"])
             },
+            Self::Ordered => on(&["ordered.>"]),
+            Self::Positions => Config { max_messages_per_subject: 1, ..on(&["position.>"]) },
             Self::Notices => Config { max_age: KEPT, ..on(&["notice.>"]) },
             Self::Poison => Config { max_messages: MOST_POISON, ..on(&["poison.>"]) },
         };

@@ -1,6 +1,6 @@
 //! The names of subjects. Every id that goes into one is subject-safe by its type.
 
-use domain::{AccountId, DeliveryFact, DeliveryId, DestinationId, LeadEvent, NoticeFact, RegistryFact};
+use domain::{AccountId, DeliveryFact, DeliveryId, DestinationId, LeadEvent, LeadId, NoticeFact, RegistryFact};
 
 /// Everything that asks the sender to do something.
 pub(crate) const TODO: &str = "delivery.todo.>";
@@ -24,8 +24,10 @@ pub(crate) fn registry(fact: &RegistryFact) -> String {
 
 pub(crate) fn delivery(fact: &DeliveryFact) -> String {
     let kind = match fact {
-        DeliveryFact::Requested(_) | DeliveryFact::RetryRequested(_) => "todo",
-        DeliveryFact::AttemptStarted(_)
+        DeliveryFact::Requested(f) if !f.in_turn => "todo",
+        DeliveryFact::Released(_) | DeliveryFact::RetryRequested(_) => "todo",
+        DeliveryFact::Requested(_)
+        | DeliveryFact::AttemptStarted(_)
         | DeliveryFact::Attempted(_)
         | DeliveryFact::Held(_)
         | DeliveryFact::Abandoned(_) => "log",
@@ -51,6 +53,19 @@ pub(crate) fn deliveries_of(account: Option<&AccountId>, destination: Option<&De
     let (account, destination) =
         (account.map_or("*", AccountId::as_str), destination.map_or("*", DestinationId::as_str));
     format!("delivery.*.{account}.{destination}")
+}
+
+pub(crate) fn todo_of(account: &AccountId, destination: &DestinationId) -> String {
+    format!("delivery.todo.{account}.{destination}")
+}
+
+/// Those that wait for their turn, of one lead at one destination.
+pub(crate) fn ordered(destination: &DestinationId, lead: &LeadId) -> String {
+    format!("ordered.{destination}.{lead}")
+}
+
+pub(crate) fn position(reader: &str) -> String {
+    format!("position.{reader}")
 }
 
 /// Each round has a timer of its own, so that what is left of one cannot touch that of the next.

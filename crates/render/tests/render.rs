@@ -45,6 +45,7 @@ fn destination(url: &str, body: Body) -> Destination {
         retry: RetryPolicy::standard(),
         rate: None,
         breaker_failures: 0,
+        ordered: false,
         request: RequestShape { body, ..RequestShape::default() },
         token: None,
         enabled: true,

@@ -7,8 +7,8 @@ use domain::{
     AccountId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, ErrorKind,
     EventId, EventType, InterfaceId, LeadId, LeadSequence, Work,
     delivery::{
-        AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryRequested, FailureReason,
-        HoldReason, RequestLine, RetryRequested, Verdict,
+        AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
+        FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
     },
     policy::Progress,
     registry::DeactivationCause,
@@ -28,7 +28,13 @@ impl Record for DeliveryFact {
 
     fn encode(&self) -> Bytes {
         let fact = match self {
-            Self::Requested(f) => Fact::Requested(events::DeliveryRequested { at: f.at.as_microsecond() }),
+            Self::Requested(f) => {
+                Fact::Requested(events::DeliveryRequested { at: f.at.as_microsecond(), in_turn: f.in_turn })
+            }
+            Self::Released(f) => Fact::Released(events::DeliveryReleased {
+                requested_at: f.requested_at.as_microsecond(),
+                at: f.at.as_microsecond(),
+            }),
             Self::RetryRequested(f) => Fact::RetryRequested(events::RetryRequested {
                 round: f.round,
                 attempts: f.attempts,
@@ -65,7 +71,14 @@ impl Record for DeliveryFact {
         let stored: events::DeliveryFact = message(FACT, bytes)?;
         let reference = reference_from_wire(FACT, stored.reference)?;
         Ok(match stored.fact.ok_or_else(|| wrong(FACT, "fact", "is missing or of a kind that is not known here"))? {
-            Fact::Requested(f) => Self::Requested(DeliveryRequested { reference, at: time(FACT, "at", f.at)? }),
+            Fact::Requested(f) => {
+                Self::Requested(DeliveryRequested { reference, at: time(FACT, "at", f.at)?, in_turn: f.in_turn })
+            }
+            Fact::Released(f) => Self::Released(DeliveryReleased {
+                reference,
+                requested_at: time(FACT, "requested_at", f.requested_at)?,
+                at: time(FACT, "at", f.at)?,
+            }),
             Fact::RetryRequested(f) => Self::RetryRequested(RetryRequested {
                 reference,
                 round: f.round,
@@ -114,6 +127,7 @@ impl Record for Work {
             redelivered: self.redelivered,
             requested_at: self.requested_at.as_microsecond(),
             first_failed_at: self.first_failed_at.map(|at| at.as_microsecond()),
+            in_turn: self.in_turn,
         };
         stored.encode_to_vec().into()
     }
@@ -132,6 +146,7 @@ impl Record for Work {
             redelivered: stored.redelivered,
             requested_at: time(Self::NAME, "requested_at", stored.requested_at)?,
             first_failed_at: stored.first_failed_at.map(|at| time(Self::NAME, "first_failed_at", at)).transpose()?,
+            in_turn: stored.in_turn,
         })
     }
 }

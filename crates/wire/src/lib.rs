@@ -7,6 +7,7 @@
 mod delivery;
 mod lead;
 mod notice;
+mod position;
 mod primitives;
 pub mod publish;
 mod registry;
@@ -15,6 +16,7 @@ pub mod shown;
 pub mod status;
 
 use bytes::Bytes;
+pub use position::Position;
 pub use primitives::{duration, duration_to_api, timestamp, timestamp_to_api};
 
 /// The generated types of the stored facts.

@@ -163,6 +163,7 @@ fn destination_to_wire(d: &Destination) -> events::Destination {
         headers: d.request.headers.iter().map(header_to_wire).collect(),
         credentials: d.request.credentials.as_ref().map(credentials_to_wire),
         client: or_empty(client),
+        ordered: d.ordered,
     }
 }
 
@@ -186,6 +187,7 @@ fn destination_from_wire(stored: events::Destination) -> Result<Destination, Wir
         enabled: stored.enabled,
         rate: Some(stored.rate).filter(|rate| *rate > 0),
         breaker_failures: stored.breaker_failures.unwrap_or(Destination::DEFAULT_BREAKER_FAILURES),
+        ordered: stored.ordered,
         request: RequestShape {
             method: match non_empty(&stored.method) {
                 None => Method::Post,

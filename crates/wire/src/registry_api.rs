@@ -66,6 +66,7 @@ pub fn destination(given: api::Destination, with_id: DestinationId) -> Result<De
         enabled: given.enabled.unwrap_or(true),
         rate: Some(given.rate).filter(|rate| *rate > 0),
         breaker_failures: given.breaker_failures.unwrap_or(Destination::DEFAULT_BREAKER_FAILURES),
+        ordered: given.ordered,
         request: RequestShape {
             method: match given.method.as_str() {
                 "" => Method::Post,
@@ -162,6 +163,7 @@ pub fn destination_to_api(destination: &Destination) -> api::Destination {
         enabled: Some(destination.enabled),
         rate: destination.rate.unwrap_or(0),
         breaker_failures: Some(destination.breaker_failures),
+        ordered: destination.ordered,
         method: destination.request.method.as_str().to_owned(),
         body: Some(body_to_api(&destination.request.body)),
         headers: destination.request.headers.iter().map(header_to_api).collect(),

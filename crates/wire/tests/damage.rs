@@ -9,8 +9,8 @@ use domain::{
     EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId, RegistryFact, TokenId,
     Work,
     delivery::{
-        AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryRequested, FailureReason,
-        HoldReason, RequestLine, RetryRequested, Verdict,
+        AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
+        FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
     },
     notice::ErrorNoticeSent,
     policy::Progress,
@@ -70,6 +70,7 @@ fn work() -> Work {
         holds: 3,
         requested_at: t(4),
         first_failed_at: Some(t(5)),
+        in_turn: true,
     }
 }
 
@@ -97,7 +98,8 @@ fn delivery_facts() -> Vec<DeliveryFact> {
     let same = || Arc::clone(&reference);
     let none = AttemptOutcome::NoResponse { kind: ErrorKind::Tls, message: "expired".into() };
     let mut facts = vec![
-        DeliveryFact::Requested(DeliveryRequested { reference: same(), at }),
+        DeliveryFact::Requested(DeliveryRequested { reference: same(), at, in_turn: true }),
+        DeliveryFact::Released(DeliveryReleased { reference: same(), requested_at: t(7), at }),
         DeliveryFact::RetryRequested(RetryRequested { reference: same(), round: 1, attempts: 2, at, by: "me".into() }),
         DeliveryFact::AttemptStarted(AttemptStarted { reference: same(), attempt_id, attempt: 1, round: 0, at }),
         DeliveryFact::Attempted(attempted(response(Some(Duration::from_secs(9))), Verdict::RetryAt(t(10)))),

@@ -9,8 +9,8 @@ use domain::{
     ErrorKind, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId, RegistryFact,
     RetryPolicy, TokenId, Work,
     delivery::{
-        AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryRequested, FailureReason,
-        HoldReason, RequestLine, RetryRequested, Verdict,
+        AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
+        FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
     },
     notice::ErrorNoticeSent,
     policy::Progress,
@@ -105,7 +105,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 prop_compose! {
     fn delivery_fact()(
         reference in reference(),
-        kind in 0..6,
+        kind in 0..7,
         at in time(),
         numbers in any::<(u32, u32, u32)>(),
         id in uuid(),
@@ -117,7 +117,7 @@ prop_compose! {
         let (attempt, round, hold) = numbers;
         let attempt_id = AttemptId::from_uuid(id);
         match kind {
-            0 => DeliveryFact::Requested(DeliveryRequested { reference, at }),
+            0 => DeliveryFact::Requested(DeliveryRequested { reference, at, in_turn: round % 2 == 0 }),
             1 => DeliveryFact::RetryRequested(RetryRequested { reference, round, attempts: attempt, at, by: text }),
             2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, at }),
             3 => DeliveryFact::Attempted(DeliveryAttempted {
@@ -133,6 +133,7 @@ prop_compose! {
                 deactivated: (ended.0.as_secs() % 2 == 1).then_some(DeactivationCause::Exhausted),
             }),
             4 => DeliveryFact::Held(DeliveryHeld { reference, attempts: attempt, round, hold, at, reason: hold_reason }),
+            5 => DeliveryFact::Released(DeliveryReleased { reference, requested_at: at, at }),
             _ => DeliveryFact::Abandoned(DeliveryAbandoned { reference, attempts: attempt, round, at, reason }),
         }
     }
@@ -147,8 +148,8 @@ prop_compose! {
     ) -> Work {
         let (attempt, round, quick_used, step, holds) = numbers;
         let progress = Progress { quick_used, step };
-        let redelivered = attempt % 2 == 0;
-        Work { reference, attempt, round, progress, holds, redelivered, requested_at, first_failed_at }
+        let (redelivered, in_turn) = (attempt % 2 == 0, round % 2 == 0);
+        Work { reference, attempt, round, progress, holds, redelivered, requested_at, first_failed_at, in_turn }
     }
 }
 
@@ -210,6 +211,7 @@ prop_compose! {
             retry: RetryPolicy { max_age: spans.1, ..preset },
             rate: Some(concurrency).filter(|rate| *rate > 0),
             breaker_failures: concurrency,
+            ordered: concurrency % 2 == 1,
             request: shape,
             token: ids.3.map(|text| TokenId::parse(&text).unwrap()),
             enabled,

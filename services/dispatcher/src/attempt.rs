@@ -4,18 +4,18 @@
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, RegistryFact, Work, breaker,
+    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, RegistryFact, breaker,
     delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason},
     registry::{Command, Deactivation, Destination, UrlRules},
 };
 use jiff::Timestamp;
-use journal::JournalError;
+use journal::{Attempted, JournalError};
 use runtime::{crash, trace::TraceContext};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
-use crate::{Shared, lane::Job, request};
+use crate::{Shared, lane::Job, request, sequencer};
 
 /// From when on an attempt that is being made is shown to people.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
@@ -33,6 +33,8 @@ pub(crate) struct Ended {
     pub(crate) pause: Option<Duration>,
     /// Whether there was nobody to talk to; none: nobody was talked to.
     pub(crate) transport_failed: Option<bool>,
+    /// Whether the delivery ended with it.
+    finished: bool,
 }
 
 /// What became of work that was not begun.
@@ -51,12 +53,19 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
         return Ended::default();
     };
     let made = job.message.while_doing(async {
-        if was_made(&shared, &job).await? { Ok(Ended::default()) } else { make_once(&shared, &destination, &job).await }
+        match was_made(&shared, &job).await? {
+            Some(finished) => {
+                settle(&shared, &job, finished).await;
+                Ok(Ended { finished, ..Ended::default() })
+            }
+            None => make_once(&shared, &destination, &job).await,
+        }
     });
     match made.await {
         Ok(ended) => {
             crash::point("after a fact is stored");
-            shared.known.remember(job.key());
+            let made = Attempted { attempt: job.work.attempt, ended: ended.finished };
+            shared.known.remember(job.work.reference.delivery, made);
             job.message.ack().await;
             ended
         }
@@ -68,15 +77,13 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
     }
 }
 
-/// Whether the attempt was made and recorded before. The message says how often it was handed out; if this is not the
+/// Whether the attempt, or a later one, was made and recorded before; if so, whether the delivery ended with it. The message says how often it was handed out; if this is not the
 /// first time, what was recorded since then is looked through, once for all that a destination's messages ask.
-async fn was_made(shared: &Shared, job: &Job) -> Result<bool, JournalError> {
+async fn was_made(shared: &Shared, job: &Job) -> Result<Option<bool>, JournalError> {
     let key = job.key();
-    if shared.known.was_made(key) {
-        return Ok(true);
-    }
-    if job.message.delivered == 1 {
-        return Ok(false);
+    let made = shared.known.made(key);
+    if made.is_some() || job.message.delivered == 1 {
+        return Ok(made);
     }
     let reference = &job.work.reference;
     let looked_back = shared.known.looked_back(&reference.destination);
@@ -84,12 +91,19 @@ async fn was_made(shared: &Shared, job: &Job) -> Result<bool, JournalError> {
     let since = job.message.published_at;
     if !looked_back.is_some_and(|(from, began)| from <= since && began >= job.taken_at) {
         let began = Instant::now();
-        for key in shared.journal.attempted(&reference.account, &reference.destination, since).await? {
-            shared.known.remember(key);
+        for (delivery, made) in shared.journal.attempted(&reference.account, &reference.destination, since).await? {
+            shared.known.remember(delivery, made);
         }
         *looked_back = Some((since, began));
     }
-    Ok(shared.known.was_made(key))
+    Ok(shared.known.made(key))
+}
+
+/// An attempt was made, and perhaps not all that follows from it.
+async fn settle(shared: &Shared, job: &Job, finished: bool) {
+    if finished {
+        perform(shared, delivery::pass_turn(&job.work), &job.message.trace).await;
+    }
 }
 
 /// `Err`: nothing was sent.
@@ -97,8 +111,8 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
     let reference = &job.work.reference;
     let Some(content) = shared.payloads.get(&shared.journal, reference.lead_sequence).await? else {
         let gone = delivery::abandon(&job.work, FailureReason::PayloadGone, Timestamp::now());
-        perform(shared, vec![Effect::Append(gone)], &job.message.trace).await;
-        return Ok(Ended::default());
+        perform(shared, gone, &job.message.trace).await;
+        return Ok(Ended { finished: true, ..Ended::default() });
     };
     let (span, trace) = TraceContext::enter(Some(&job.message.trace), || attempt_span(job));
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
@@ -130,8 +144,7 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
     };
     crash::point("after an answer");
     record(&span, &outcome);
-    let ended =
-        Ended { pause: outcome.asks_to_pause(), transport_failed: Some(breaker::is_transport_failure(&outcome)) };
+    let (pause, transport_failed) = (outcome.asks_to_pause(), Some(breaker::is_transport_failure(&outcome)));
     let execution = Execution {
         attempt_id,
         started_at,
@@ -139,11 +152,11 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
         request: line,
         outcome,
         destination_off: is_off(shared, &job.work.reference.destination),
-        redelivered: job.message.delivered > 1,
     };
     let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
+    let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
     perform(shared, effects, &trace).instrument(span).await;
-    Ok(ended)
+    Ok(Ended { pause, transport_failed, finished })
 }
 
 fn attempt_span(job: &Job) -> Span {
@@ -197,12 +210,11 @@ async fn announce(
 pub(crate) async fn park(shared: Arc<Shared>, job: Job) -> SetAside {
     let parking = async {
         // What was handed out before may have been done; whoever takes the parked copy could no longer know.
-        if was_made(&shared, &job).await? {
+        if let Some(finished) = was_made(&shared, &job).await? {
+            settle(&shared, &job, finished).await;
             return Ok(SetAside::Gone);
         }
-        let redelivered = job.work.redelivered || job.message.delivered > 1;
-        let work = Work { redelivered, ..job.work.clone() };
-        shared.journal.park(&work, job.message.id(), &job.message.trace).await?;
+        shared.journal.park(&job.work, job.message.id(), &job.message.trace).await?;
         Ok::<_, JournalError>(SetAside::Parked)
     };
     match job.message.while_doing(parking).await {
@@ -221,15 +233,15 @@ pub(crate) async fn park(shared: Arc<Shared>, job: Job) -> SetAside {
 /// The work waits until a person enables its destination again.
 pub(crate) async fn hold(shared: Arc<Shared>, job: Job, reason: HoldReason) -> SetAside {
     let (fact, held) = delivery::hold(&job.work, reason, Timestamp::now());
-    let holding = perform(&shared, vec![Effect::Append(fact)], &job.message.trace);
+    let holding = perform(&shared, [Effect::Append(fact)], &job.message.trace);
     job.message.while_doing(holding).await;
     park(shared, Job { work: held, ..job }).await
 }
 
 /// The work will never be done.
 pub(crate) async fn abandon(shared: Arc<Shared>, job: Job, reason: FailureReason) -> SetAside {
-    let fact = delivery::abandon(&job.work, reason, Timestamp::now());
-    let abandoning = perform(&shared, vec![Effect::Append(fact)], &job.message.trace);
+    let abandoned = delivery::abandon(&job.work, reason, Timestamp::now());
+    let abandoning = perform(&shared, abandoned, &job.message.trace);
     job.message.while_doing(abandoning).await;
     job.message.ack().await;
     SetAside::Gone
@@ -242,7 +254,7 @@ pub(crate) async fn wait(job: Job) -> SetAside {
 }
 
 /// The one place where effects happen.
-async fn perform(shared: &Shared, effects: Vec<Effect>, trace: &TraceContext) {
+async fn perform(shared: &Shared, effects: impl IntoIterator<Item = Effect>, trace: &TraceContext) {
     for effect in effects {
         while let Err(error) = perform_one(shared, &effect, trace).await {
             tracing::warn!(error = error.chain(), "what followed an attempt could not be stored yet; trying again");
@@ -263,6 +275,10 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
             shared.journal.cancel_timer(destination, *delivery, *round).await
         }
         Effect::Append(fact) => shared.journal.append_delivery(fact, trace).await.map(drop),
+        Effect::PassTurn { ended, again } => {
+            crash::point("before a turn is passed");
+            sequencer::pass_turn(shared, ended, *again).await
+        }
     }
 }
 

@@ -9,10 +9,11 @@ use std::{
 
 use domain::{DeliveryId, DestinationId};
 use jiff::Timestamp;
+use journal::Attempted;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::{sync::Mutex, time::Instant};
 
-/// How many attempts are remembered, and for how long.
+/// Of how many deliveries the latest attempt is remembered, and for how long.
 const REMEMBERED: u64 = 200_000;
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// For how many destinations it is remembered how far was looked back.
@@ -28,7 +29,7 @@ type LookedBack = Arc<Mutex<Option<(Timestamp, Instant)>>>;
 #[derive(Debug)]
 pub(crate) struct Known {
     under_way: SyncMutex<HashSet<Key>>,
-    made: Cache<Key, ()>,
+    made: Cache<DeliveryId, Attempted>,
     looked_back: Cache<DestinationId, LookedBack>,
 }
 
@@ -58,14 +59,16 @@ impl Known {
         self.under_way().insert(key).then_some(UnderWay { known: self, key })
     }
 
-    /// Whether an attempt was made lately, as far as this process knows.
-    pub(crate) fn was_made(&self, key: Key) -> bool {
-        self.made.contains_key(&key)
+    /// Whether an attempt or a later one of the same delivery was made lately, as far as this process knows; if so,
+    /// whether the delivery ended with it.
+    pub(crate) fn made(&self, (delivery, _, attempt): Key) -> Option<bool> {
+        self.made.get(&delivery).filter(|made| made.attempt >= attempt).map(|made| made.ended)
     }
 
     /// Notes that an attempt was made.
-    pub(crate) fn remember(&self, key: Key) {
-        self.made.insert(key, ());
+    pub(crate) fn remember(&self, delivery: DeliveryId, made: Attempted) {
+        let latest = self.made.get(&delivery).map_or(made, |known| known.max(made));
+        self.made.insert(delivery, latest);
     }
 
     /// How far was looked back for a destination; whoever looks back holds the lock meanwhile.

@@ -25,6 +25,7 @@ use crate::{
     Shared,
     attempt::{self, Ended},
     known::Key,
+    pace::Pace,
     sender::Lanes,
 };
 
@@ -50,7 +51,8 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn new(message: Message<Work>) -> Self {
-        let work = message.value.clone();
+        let mut work = message.value.clone();
+        work.redelivered |= message.delivered > 1;
         Self { work, message: message.map(drop), taken_at: Instant::now() }
     }
 
@@ -74,32 +76,6 @@ enum State {
     Gone,
     /// This process has not heard of the destination yet: ids are never used again, so it will.
     Unknown,
-}
-
-/// So many starts a second, spread out evenly.
-#[derive(Debug, Default)]
-struct Pace {
-    next_start: Option<Instant>,
-}
-
-impl Pace {
-    /// How far starts may run ahead of their even spread; timers are no more exact.
-    const SLACK: Duration = Duration::from_millis(10);
-
-    /// Whether another request may start now; if so, it counts as started.
-    fn may_start(&mut self, rate: Option<u32>) -> bool {
-        let Some(rate) = rate else {
-            self.next_start = None;
-            return true;
-        };
-        let now = Instant::now();
-        let due = self.next_start.unwrap_or(now).max(now.checked_sub(Self::SLACK).unwrap_or(now));
-        if due > now {
-            return false;
-        }
-        self.next_start = Some(due + Duration::from_secs(1) / rate);
-        true
-    }
 }
 
 /// Whether a person decided that this, which was parked, is not to be sent.
@@ -219,7 +195,7 @@ impl Lane {
         }
         let patience = self.waiting.front().map(|(since, _)| *since + PATIENCE);
         let probe = self.breaker.probe_at().map(|at| self.opened + at);
-        let pace = self.pace.next_start.filter(|_| !self.waiting.is_empty());
+        let pace = self.pace.next_start().filter(|_| !self.waiting.is_empty());
         let times = [patience, self.paused_until, self.draw_again_at, probe, pace];
         times.into_iter().flatten().filter(|at| *at > now).chain([longest]).min().unwrap_or(longest)
     }
@@ -332,7 +308,7 @@ impl Lane {
 
     fn ended(&mut self, ended: Result<Ended, JoinError>, state: &State) {
         match ended {
-            Ok(Ended { pause, transport_failed }) => {
+            Ok(Ended { pause, transport_failed, .. }) => {
                 if let Some(until) = pause.map(|pause| Instant::now() + pause) {
                     self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
                 }

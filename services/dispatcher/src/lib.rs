@@ -2,6 +2,7 @@
 //!
 //! * [`router`] turns each lead event into one `DeliveryRequested` fact for each destination that wants it
 //! * [`sender`] takes facts that ask for an attempt and timers that fired, and hands them to [`lane`]s
+//! * [`sequencer`] does so in turn, for destinations that keep the order of each lead's events
 //! * a [`lane`] decides when: so many requests at a time for its destination, the rest parked in the broker
 //! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
 //! * [`request`], [`client`], [`guard`], [`outcome`] and [`payloads`] are what an attempt is made of
@@ -15,10 +16,12 @@ mod guard;
 mod known;
 mod lane;
 mod outcome;
+mod pace;
 mod payloads;
 mod request;
 mod router;
 mod sender;
+mod sequencer;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -74,6 +77,7 @@ pub async fn start(
         known: known::Known::default(),
     });
     platform.drain.spawn("router", router::run(Arc::clone(&shared)));
+    platform.drain.spawn("sequencer", sequencer::run(Arc::clone(&shared)));
     sender::start(&shared);
     latch.ready();
     Ok(Service::new("dispatcher"))

@@ -1,11 +1,15 @@
-//! From a lead event to its deliveries.
+//! From a lead event to its deliveries, but for destinations that keep the order of events (`sequencer.rs`).
 //!
 //! The event is acknowledged once all of its `DeliveryRequested` facts are stored. Their ids are computed, so a repeat
 //! stores nothing twice.
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{LeadEvent, LeadSequence, delivery::request, routing::destinations_for};
+use domain::{
+    LeadEvent, LeadSequence,
+    delivery::request,
+    routing::{destinations_for, goes_in_turn},
+};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use journal::Message;
 use runtime::{crash, trace::TraceContext};
@@ -43,7 +47,8 @@ async fn route(shared: &Shared, message: Message<LeadEvent>) {
     };
     let sequence = LeadSequence(message.sequence);
     let wanting = destinations_for(&registry, event);
-    let facts: Vec<_> = wanting.iter().map(|d| request(event, sequence, &d.id, message.published_at)).collect();
+    let at_once = wanting.iter().filter(|d| !goes_in_turn(&registry, event, d));
+    let facts: Vec<_> = at_once.map(|d| request(event, sequence, &d.id, message.published_at)).collect();
     if facts.is_empty() {
         return message.ack().await;
     }

@@ -15,10 +15,7 @@ use wire::{
     status,
 };
 
-use crate::publisher::Publisher;
-
-/// How many events of one stream are under way at once.
-const IN_FLIGHT: usize = 512;
+use crate::publisher::{IN_FLIGHT, Published, Publisher, Sent};
 
 struct Door {
     publisher: Publisher,
@@ -39,8 +36,12 @@ impl IngestService for Door {
         request: Request<PublishLeadRequest>,
     ) -> Result<Response<PublishLeadResponse>, Status> {
         let caller = TraceContext::of_request(request.metadata().as_ref());
-        let answer = publish(&self.publisher, request.into_inner(), self.max_event, caller.as_ref()).await;
-        answer.map(Response::new).map_err(|error| status::publish_error(&error))
+        let sent = send(&self.publisher, request.into_inner(), self.max_event, caller.as_ref()).await;
+        let published = match sent {
+            Ok(sent) => self.publisher.stored(sent).await,
+            Err(error) => Err(error),
+        };
+        published.map(|published| Response::new(answer(published))).map_err(|error| status::publish_error(&error))
     }
 
     type PublishLeadsStream = Results;
@@ -55,10 +56,20 @@ impl IngestService for Door {
         let drain = self.drain.clone();
         let taken = request.into_inner().take_until(async move { drain.stopping().await });
         let numbered = futures::stream::iter(0..).zip(taken);
-        let results = numbered.map(move |(index, request)| {
+        let at_the_end = publisher.clone();
+        // One after another to the broker; their acknowledgements come when they come.
+        let sent = numbered.then(move |(index, request)| {
             let (publisher, caller) = (publisher.clone(), caller.clone());
+            async move { Ok::<_, Status>((index, send(&publisher, request?, max_event, caller.as_ref()).await)) }
+        });
+        let results = sent.map(move |sent| {
+            let publisher = at_the_end.clone();
             async move {
-                let answer = publish(&publisher, request?, max_event, caller.as_ref()).await;
+                let (index, sent) = sent?;
+                let answer = match sent {
+                    Ok(sent) => publisher.stored(sent).await.map(answer),
+                    Err(error) => Err(error),
+                };
                 Ok(PublishLeadsResult { index, result: Some(outcome(answer)) })
             }
         });
@@ -66,12 +77,12 @@ impl IngestService for Door {
     }
 }
 
-async fn publish(
+async fn send(
     publisher: &Publisher,
     request: PublishLeadRequest,
     max_event: usize,
     caller: Option<&TraceContext>,
-) -> Result<PublishLeadResponse, PublishError> {
+) -> Result<Sent, PublishError> {
     let invalid = |problem: String| Err(PublishError::invalid("payload", problem));
     if request.payload.len() > max_event {
         return invalid(format!("has {} bytes, and {max_event} is the limit", request.payload.len()));
@@ -82,12 +93,15 @@ async fn publish(
         return invalid(format!("is no JSON: {error}"));
     }
     let event = publisher.check(Publish::try_from(request)?).await?;
-    let published = publisher.store(event, caller).await?;
-    Ok(PublishLeadResponse {
+    Ok(publisher.send(event, caller).await)
+}
+
+fn answer(published: Published) -> PublishLeadResponse {
+    PublishLeadResponse {
         event_id: published.event_id.to_string(),
         lead_id: published.lead.to_string(),
         duplicate: published.duplicate,
-    })
+    }
 }
 
 fn outcome(answer: Result<PublishLeadResponse, PublishError>) -> Outcome {

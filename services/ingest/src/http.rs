@@ -19,7 +19,7 @@ use wire::publish::{Publish, PublishError};
 
 use crate::{
     body::{self, Asked},
-    publisher::{Published, Publisher},
+    publisher::{IN_FLIGHT, Published, Publisher},
 };
 
 /// How many times the limit is read of a request that is too large.
@@ -94,7 +94,7 @@ async fn one(publisher: &Publisher, publish: Publish, caller: Option<&TraceConte
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
     };
     let event_id = event.event_id.clone();
-    match publisher.store(event, caller).await {
+    match publisher.stored(publisher.send(event, caller).await).await {
         Ok(published) => (StatusCode::ACCEPTED, Json(shown(&published))).into_response(),
         // With the id that it would have had, a publisher who named none can repeat the call too.
         Err(error) => unavailable(json!({"error": shown_error(&error), "event_id": event_id.as_str()})),
@@ -123,11 +123,18 @@ async fn many(
         let answer = json!({"error": {"message": message}, "errors": errors});
         return (StatusCode::BAD_REQUEST, Json(answer)).into_response();
     }
-    let stores = checked.into_iter().flatten().map(async |event| {
-        let event_id = event.event_id.clone();
-        publisher.store(event, caller).await.map_err(|error| (event_id, error))
+    // One after another to the broker, in the order of the request; their acknowledgements come when they come.
+    let (door, caller) = (publisher.clone(), caller.cloned());
+    let sending = futures::stream::iter(checked.into_iter().flatten()).then(move |event| {
+        let (door, caller) = (door.clone(), caller.clone());
+        async move { door.send(event, caller.as_ref()).await }
     });
-    let results = join_all(stores).await;
+    let door = publisher.clone();
+    let storing = sending.map(move |sent| {
+        let (door, event_id) = (door.clone(), sent.event_id().clone());
+        async move { door.stored(sent).await.map_err(|error| (event_id, error)) }
+    });
+    let results: Vec<_> = storing.buffered(IN_FLIGHT).collect().await;
     let complete = results.iter().all(Result::is_ok);
     let shown = results.iter().map(|result| match result {
         Ok(published) => shown(published),

@@ -4,13 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{EventId, LeadEvent, LeadId, LeadSequence, Registry};
 use jiff::Timestamp;
-use journal::{Appended, Journal, JournalError, RegistryView, StreamName};
+use journal::{Appended, Journal, JournalError, RegistryView, StreamName, Submitted};
 use runtime::{crash, trace::TraceContext};
 use tokio::{sync::Mutex, time::Instant};
-use tracing::{Instrument as _, info_span};
+use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 use wire::publish::{Publish, PublishError};
 
+/// How many events of one request are under way at once.
+pub(crate) const IN_FLIGHT: usize = 512;
 /// How long a call waits for the news of an account, client or interface that this process does not know yet.
 const NEWS_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -24,6 +26,20 @@ pub(crate) struct Publisher {
     registry: RegistryView,
     /// When was asked how far the registry goes, and the answer.
     asked: Arc<Mutex<Option<(Instant, u64)>>>,
+}
+
+/// An event on its way to the broker.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    event: LeadEvent,
+    span: Span,
+    submitted: Result<Submitted, JournalError>,
+}
+
+impl Sent {
+    pub(crate) fn event_id(&self) -> &EventId {
+        &self.event.event_id
+    }
 }
 
 /// An event that is stored.
@@ -64,18 +80,24 @@ impl Publisher {
         })
     }
 
-    /// Stores a checked event; returns once the broker has it.
-    pub(crate) async fn store(
-        &self,
-        event: LeadEvent,
-        caller: Option<&TraceContext>,
-    ) -> Result<Published, PublishError> {
+    /// Sends a checked event to the broker. What is sent one after another is stored in this order.
+    pub(crate) async fn send(&self, event: LeadEvent, caller: Option<&TraceContext>) -> Sent {
         let (span, trace) = TraceContext::enter(
             caller,
             || info_span!("publish", otel.kind = "producer", account = %event.account, event_id = %event.event_id),
         );
         crash::point("before a lead is stored");
-        let appended = self.journal.append_lead(&event, &trace).instrument(span).await;
+        let submitted = self.journal.submit_lead(&event, &trace).instrument(span.clone()).await;
+        Sent { event, span, submitted }
+    }
+
+    /// Waits until the broker has an event.
+    pub(crate) async fn stored(&self, sent: Sent) -> Result<Published, PublishError> {
+        let Sent { event, span, submitted } = sent;
+        let appended = match submitted {
+            Ok(submitted) => submitted.stored().instrument(span).await,
+            Err(error) => Err(error),
+        };
         crash::point("after a lead is stored");
         match appended {
             Ok(Appended { duplicate: false, .. }) => {

@@ -184,7 +184,7 @@ fn attempted(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
 /// What the lead's log says about a fact.
 fn happened(fact: &DeliveryFact) -> Option<LogEntry> {
     let (entry, detail) = match fact {
-        DeliveryFact::Requested(_) | DeliveryFact::AttemptStarted(_) => return None,
+        DeliveryFact::Requested(_) | DeliveryFact::Released(_) | DeliveryFact::AttemptStarted(_) => return None,
         DeliveryFact::RetryRequested(f) => ("resentwebhook", format!("retry {} asked for by {}", f.round, f.by)),
         DeliveryFact::Attempted(f) => {
             let what = match f.outcome.error_kind() {

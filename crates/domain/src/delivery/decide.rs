@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     facts::{
-        DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryRequested,
-        FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
+        DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
+        DeliveryRequested, FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
     },
     state::{Delivery, DeliveryStatus},
 };
@@ -49,6 +49,13 @@ pub enum Effect {
     },
     /// Record this.
     Append(DeliveryFact),
+    /// This delivery has ended: the next one of the same lead to the same destination need not wait for it any longer.
+    PassTurn {
+        /// What has ended.
+        ended: Arc<DeliveryRef>,
+        /// It may have been done before, and long ago.
+        again: bool,
+    },
 }
 
 /// One execution of an attempt, as the sender saw it.
@@ -66,8 +73,6 @@ pub struct Execution {
     pub outcome: AttemptOutcome,
     /// Whether the destination had been switched off meanwhile: then this attempt cannot do it.
     pub destination_off: bool,
-    /// Whether the work had been given to a sender before: then an earlier execution may have left a timer.
-    pub redelivered: bool,
 }
 
 /// The delivery that a destination gets of a lead event.
@@ -83,7 +88,27 @@ pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &Destinat
         lead: event.lead.clone(),
         lead_sequence: sequence,
     };
-    DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at })
+    DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at, in_turn: false })
+}
+
+/// The delivery that a destination gets of a lead event when those of the lead's earlier events have ended.
+pub fn request_in_turn(
+    event: &LeadEvent,
+    sequence: LeadSequence,
+    destination: &DestinationId,
+    at: Timestamp,
+) -> DeliveryFact {
+    match request(event, sequence, destination, at) {
+        DeliveryFact::Requested(f) => DeliveryFact::Requested(DeliveryRequested { in_turn: true, ..f }),
+        other => other,
+    }
+}
+
+/// The turn of a delivery has come that was requested so; nothing for a delivery that waits for no turn.
+pub fn release(requested: &DeliveryFact, at: Timestamp) -> Option<DeliveryFact> {
+    let DeliveryFact::Requested(f) = requested else { return None };
+    let reference = Arc::clone(&f.reference);
+    f.in_turn.then_some(DeliveryFact::Released(DeliveryReleased { reference, requested_at: f.at, at }))
 }
 
 /// What follows an attempt: first the timer, then the fact, so that dying between the two repeats an attempt instead
@@ -116,6 +141,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
                 redelivered: false,
                 requested_at: work.requested_at,
                 first_failed_at: work.first_failed_at.or(Some(ended_at)),
+                in_turn: work.in_turn,
             };
             effects.push(Effect::SetTimer { work: next, at });
         }
@@ -129,7 +155,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         let why = Deactivation { at: ended_at, cause, first_failed_at };
         effects.push(Effect::Deactivate { account, destination, why });
     }
-    if (execution.redelivered || work.redelivered) && !matches!(verdict, Verdict::RetryAt(_)) {
+    if work.redelivered && !matches!(verdict, Verdict::RetryAt(_)) {
         let destination = reference.destination.clone();
         effects.push(Effect::CancelTimer { destination, delivery: reference.delivery, round: work.round });
     }
@@ -145,7 +171,15 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         verdict,
         deactivated,
     })));
+    if !matches!(verdict, Verdict::RetryAt(_)) {
+        effects.extend(pass_turn(work));
+    }
     effects
+}
+
+/// What the end of this work means for those that wait for it.
+pub fn pass_turn(work: &Work) -> Option<Effect> {
+    work.in_turn.then(|| Effect::PassTurn { ended: Arc::clone(&work.reference), again: work.redelivered })
 }
 
 /// Whether an attempt that ended so switches its destination off.
@@ -175,14 +209,15 @@ pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Wo
 }
 
 /// The work can never be done.
-pub fn abandon(work: &Work, reason: FailureReason, at: Timestamp) -> DeliveryFact {
-    DeliveryFact::Abandoned(DeliveryAbandoned {
+pub fn abandon(work: &Work, reason: FailureReason, at: Timestamp) -> Vec<Effect> {
+    let fact = DeliveryFact::Abandoned(DeliveryAbandoned {
         reference: Arc::clone(&work.reference),
         attempts: work.attempt - 1,
         round: work.round,
         at,
         reason,
-    })
+    });
+    [Effect::Append(fact)].into_iter().chain(pass_turn(work)).collect()
 }
 
 /// What a retry depends on besides the delivery itself.

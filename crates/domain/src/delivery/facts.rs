@@ -42,6 +42,8 @@ pub struct DeliveryRef {
 pub enum DeliveryFact {
     /// The router found that the destination wants the event.
     Requested(DeliveryRequested),
+    /// Its turn has come, at a destination that keeps the order of each lead's events.
+    Released(DeliveryReleased),
     /// A person or a tool asked for another round of attempts.
     RetryRequested(RetryRequested),
     /// An attempt has lasted long enough for a person to see it.
@@ -60,6 +62,19 @@ pub struct DeliveryRequested {
     /// What it is about.
     pub reference: Arc<DeliveryRef>,
     /// When.
+    pub at: Timestamp,
+    /// It waits for its turn: nothing is sent before [`DeliveryReleased`].
+    pub in_turn: bool,
+}
+
+/// No earlier delivery of the same lead to the same destination is unfinished any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryReleased {
+    /// What it is about.
+    pub reference: Arc<DeliveryRef>,
+    /// When it was requested.
+    pub requested_at: Timestamp,
+    /// When its turn came.
     pub at: Timestamp,
 }
 
@@ -231,6 +246,7 @@ impl DeliveryFact {
     pub fn reference(&self) -> &Arc<DeliveryRef> {
         match self {
             Self::Requested(f) => &f.reference,
+            Self::Released(f) => &f.reference,
             Self::RetryRequested(f) => &f.reference,
             Self::AttemptStarted(f) => &f.reference,
             Self::Attempted(f) => &f.reference,
@@ -243,6 +259,7 @@ impl DeliveryFact {
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Requested(f) => f.at,
+            Self::Released(f) => f.at,
             Self::RetryRequested(f) => f.at,
             Self::AttemptStarted(f) => f.at,
             Self::Attempted(f) => f.ended_at(),
@@ -257,6 +274,7 @@ impl DeliveryFact {
         let delivery = self.reference().delivery;
         match self {
             Self::Requested(_) => delivery.to_string(),
+            Self::Released(_) => format!("{delivery}/released"),
             Self::RetryRequested(f) => format!("{delivery}/retry/{}", f.round),
             Self::AttemptStarted(f) => format!("{}/started", f.attempt_id),
             Self::Attempted(f) => f.attempt_id.to_string(),
@@ -279,20 +297,24 @@ pub struct Work {
     pub progress: Progress,
     /// How often the delivery was held since its last attempt.
     pub holds: u32,
-    /// It was handed out before, when it was parked: an earlier execution may have left a timer.
+    /// It was handed out before: an earlier execution may have left a timer.
     pub redelivered: bool,
     /// When this round was requested.
     pub requested_at: Timestamp,
     /// When the first attempt of this round failed, if one did.
     pub first_failed_at: Option<Timestamp>,
+    /// Another delivery may wait until this one has ended ([`DeliveryReleased`]).
+    pub in_turn: bool,
 }
 
 impl Work {
-    /// The work that a fact asks for: only requests and retry requests ask for any.
+    /// The work that a fact asks for. Requests, releases and retry requests ask for any; a retry that a person asked for
+    /// comes when it comes, and nobody waits for it.
     pub fn asked_for_by(fact: &DeliveryFact) -> Option<Self> {
-        let (reference, attempts, round, requested_at) = match fact {
-            DeliveryFact::Requested(f) => (&f.reference, 0, 0, f.at),
-            DeliveryFact::RetryRequested(f) => (&f.reference, f.attempts, f.round, f.at),
+        let (reference, attempts, round, requested_at, in_turn) = match fact {
+            DeliveryFact::Requested(f) if !f.in_turn => (&f.reference, 0, 0, f.at, false),
+            DeliveryFact::Released(f) => (&f.reference, 0, 0, f.requested_at, true),
+            DeliveryFact::RetryRequested(f) => (&f.reference, f.attempts, f.round, f.at, false),
             _ => return None,
         };
         Some(Self {
@@ -304,6 +326,7 @@ impl Work {
             redelivered: false,
             requested_at,
             first_failed_at: None,
+            in_turn,
         })
     }
 }

@@ -168,6 +168,7 @@ impl Delivery {
         };
         match fact {
             DeliveryFact::Requested(f) => state.requested_at = Some(f.at),
+            DeliveryFact::Released(f) => state.requested_at = Some(f.requested_at),
             DeliveryFact::RetryRequested(f) => state.attempts = f.attempts,
             DeliveryFact::AttemptStarted(f) => {
                 state.attempts = f.attempt.saturating_sub(1);
@@ -241,7 +242,7 @@ impl LastAttempt {
 /// Where a fact stands in the life of its delivery.
 fn position(fact: &DeliveryFact) -> Position {
     let (attempts, round, hold, phase, tie) = match fact {
-        DeliveryFact::Requested(_) => (0, 0, 0, 0, 0),
+        DeliveryFact::Requested(_) | DeliveryFact::Released(_) => (0, 0, 0, 0, 0),
         DeliveryFact::RetryRequested(f) => (f.attempts, f.round, 0, 0, 0),
         // A started attempt is further than everything before it, and less far than any end of the same attempt.
         DeliveryFact::AttemptStarted(f) => (f.attempt, f.round, 0, 1, f.attempt_id.uuid().as_u128()),

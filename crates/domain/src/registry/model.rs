@@ -99,6 +99,9 @@ pub struct Destination {
     pub rate: Option<u32>,
     /// After how many transport failures in a row requests stop but for a probe; 0: never.
     pub breaker_failures: u32,
+    /// Whether the events of each lead arrive in the order in which they were stored: the next one is sent when those
+    /// before it have ended.
+    pub ordered: bool,
     /// What its requests look like.
     pub request: RequestShape,
     /// The token that signs its requests; none: they are not signed.

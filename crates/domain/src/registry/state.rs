@@ -9,6 +9,7 @@ use super::{
     account::{Account, ApiUser, Client, Interface, Role},
     facts::{Change, EntityKind, RegistryFact},
     model::{Destination, Token},
+    ordering::Ordering,
 };
 use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, TokenId};
 
@@ -18,6 +19,7 @@ pub struct Registry {
     accounts: HashMap<AccountId, Arc<AccountEntry>>,
     destinations: HashMap<DestinationId, Arc<Destination>>,
     versions: HashMap<(AccountId, EntityKind, String), u64>,
+    ordering: Ordering,
     sequence: u64,
 }
 
@@ -188,7 +190,9 @@ impl Registry {
 
     /// An update carries settings; what rules and people decided besides stays.
     fn put_settings(&mut self, mut destination: Destination) {
-        if let Some(before) = self.destinations.get(&destination.id) {
+        let before = self.destinations.get(&destination.id);
+        self.ordering.note(&destination.id, self.sequence, destination.ordered, before.is_none());
+        if let Some(before) = before {
             destination.deactivated = before.deactivated.clone();
             destination.skip_held_before = before.skip_held_before;
         }
@@ -261,6 +265,17 @@ impl Registry {
     /// A destination whether or not it still exists: for showing what it was called.
     pub fn destination_ever(&self, id: &DestinationId) -> Option<&Arc<Destination>> {
         self.destinations.get(id)
+    }
+
+    /// Whether a destination kept the order of its leads' events when the registry had got to `sequence`. Of one that
+    /// did not exist yet: whether it did when it was made.
+    pub fn kept_order(&self, id: &DestinationId, sequence: u64) -> bool {
+        self.ordering.at(id, sequence)
+    }
+
+    /// Whether any destination has ever kept the order of its leads' events.
+    pub fn ever_kept_order(&self) -> bool {
+        self.ordering.was_ever()
     }
 
     /// A token that exists, of an account that exists.

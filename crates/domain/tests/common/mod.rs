@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DestinationId, ErrorKind, EventId,
     EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, RegistryFact, RetryPolicy, Work,
-    delivery::{Execution, RequestLine, request},
+    delivery::{Effect, Execution, FailureReason, RequestLine, abandon, request},
     registry::{
         Account, ApiUser, Change, Client, Destination, EventTypePattern, Interface, RequestShape, Role, Routing, Scope,
     },
@@ -58,6 +58,19 @@ pub(crate) fn work() -> Work {
     Work::asked_for_by(&requested()).unwrap()
 }
 
+/// Work that was handed out before.
+pub(crate) fn again(work: Work) -> Work {
+    Work { redelivered: true, ..work }
+}
+
+/// The fact that work was abandoned.
+pub(crate) fn abandoned(work: &Work, reason: FailureReason, at: Timestamp) -> DeliveryFact {
+    match abandon(work, reason, at).into_iter().next() {
+        Some(Effect::Append(fact)) => fact,
+        other => panic!("{other:?}"),
+    }
+}
+
 pub(crate) fn status(status: u16) -> AttemptOutcome {
     AttemptOutcome::Response { status, excerpt: String::new(), retry_after: None }
 }
@@ -74,7 +87,6 @@ pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
         outcome,
         destination_off: false,
-        redelivered: false,
     }
 }
 
@@ -123,6 +135,7 @@ pub(crate) fn destination(id: &str, scope: Scope, types: &[&str]) -> Destination
         retry: RetryPolicy::standard(),
         rate: None,
         breaker_failures: Destination::DEFAULT_BREAKER_FAILURES,
+        ordered: false,
         request: RequestShape::default(),
         token: None,
         enabled: true,

@@ -22,9 +22,9 @@ use crate::actor;
 /// The longest credentials, in bytes.
 const LONGEST_CREDENTIALS: usize = 4_000;
 #[rustfmt::skip]
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "name", "interface_id", "client_id", "url", "event_types", "timeout", "concurrency", "retry_policy", "token_id",
-    "enabled", "rate", "breaker_failures", "method", "body", "headers", "auth",
+    "enabled", "rate", "breaker_failures", "ordered", "method", "body", "headers", "auth",
 ];
 
 impl RegistryService {
@@ -166,6 +166,7 @@ fn merged(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Dest
         token: if pick("token_id") { new.token } else { now.token },
         enabled: if pick("enabled") { new.enabled } else { now.enabled },
         rate: if pick("rate") { new.rate } else { now.rate },
+        ordered: if pick("ordered") { new.ordered } else { now.ordered },
         breaker_failures: if pick("breaker_failures") { new.breaker_failures } else { now.breaker_failures },
         request: RequestShape {
             method: if pick("method") { new.request.method } else { now.request.method },

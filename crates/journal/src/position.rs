@@ -1,0 +1,140 @@
+//! Reading in order, one process at a time: who reads, and how far it has come.
+//!
+//! The place of a reader is the last message of its subject on POSITIONS. Whoever reads writes it anew at least every
+//! [`RENEWED_EVERY`], each time on the condition that nobody else has written since. A place that has not been written
+//! for [`SILENCE`] is free. Clocks of different machines are never compared.
+//!
+//! Two processes may both believe for a moment that the place is theirs. So what is done at a place has to be harmless
+//! when it is done twice, in the same order.
+
+use std::time::Duration;
+
+use async_nats::jetstream::{message::PublishMessage, stream::LastRawMessageErrorKind};
+use tokio::time::Instant;
+use uuid::Uuid;
+use wire::{Position, Record as _};
+
+use crate::{Journal, JournalError, StreamName, append::confirmed, subjects};
+
+/// How often a reader has to write its place, even if it has not moved.
+const RENEWED_EVERY: Duration = Duration::from_secs(1);
+/// After which silence another process takes the place.
+const SILENCE: Duration = Duration::from_secs(4);
+/// The pause after the broker did not answer.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The place of a reader, as long as nobody else takes it.
+#[derive(Debug)]
+pub struct Place {
+    journal: Journal,
+    reader: &'static str,
+    version: u64,
+    sequence: u64,
+    written: Instant,
+}
+
+impl Journal {
+    /// Waits until the place of a reader is free, and takes it. None: the drain has begun.
+    pub async fn take_place(&self, reader: &'static str) -> Option<Place> {
+        let mut seen = None;
+        loop {
+            let wait = match self.try_place(reader, seen).await {
+                Ok(Attempt::Taken(place)) => return Some(place),
+                Ok(Attempt::Occupied(version)) => {
+                    seen = Some(version);
+                    SILENCE
+                }
+                Err(error) => {
+                    tracing::debug!(error = error.chain(), reader, "cannot ask for the place of a reader now");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.drain().stopping() => return None,
+            }
+        }
+    }
+
+    /// `silent_since`: the version of the place that was seen a [`SILENCE`] ago.
+    async fn try_place(&self, reader: &'static str, silent_since: Option<u64>) -> Result<Attempt, JournalError> {
+        let stored = self.stored_place(reader).await?;
+        let (version, position) = stored.unwrap_or((0, Position { reader: None, sequence: 0 }));
+        let occupied = position.reader.is_some_and(|other| other != self.process());
+        if occupied && silent_since != Some(version) {
+            return Ok(Attempt::Occupied(version));
+        }
+        let (journal, sequence) = (self.clone(), position.sequence);
+        let mut place = Place { journal, reader, version, sequence, written: Instant::now() };
+        match place.write(sequence, Some(self.process())).await {
+            Ok(()) => Ok(Attempt::Taken(place)),
+            Err(JournalError::LostRace) => Ok(Attempt::Occupied(version)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn stored_place(&self, reader: &str) -> Result<Option<(u64, Position)>, JournalError> {
+        let asked = "tell how far a reader has come";
+        let stream = self.context().get_stream_no_info(StreamName::Positions.as_str()).await;
+        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        match stream.get_last_raw_message_by_subject(&subjects::position(reader)).await {
+            Ok(message) => {
+                let position = Position::decode(message.payload.clone());
+                let corrupt = |source| JournalError::Corrupt {
+                    stream: StreamName::Positions.as_str(),
+                    sequence: message.sequence,
+                    source,
+                };
+                Ok(Some((message.sequence, position.map_err(corrupt)?)))
+            }
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+            Err(error) => Err(JournalError::unavailable(asked, error)),
+        }
+    }
+}
+
+enum Attempt {
+    Taken(Place),
+    /// With its version.
+    Occupied(u64),
+}
+
+impl Place {
+    /// The last sequence that is dealt with.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// When the place has to be written again at the latest.
+    pub fn renew_at(&self) -> Instant {
+        self.written + RENEWED_EVERY
+    }
+
+    /// Everything up to this sequence is dealt with.
+    ///
+    /// # Errors
+    /// [`JournalError::LostRace`] when another process has taken the place; else when the broker does not acknowledge.
+    pub async fn advance(&mut self, sequence: u64) -> Result<(), JournalError> {
+        let process = self.journal.process();
+        self.write(sequence, Some(process)).await
+    }
+
+    /// Lets another process have the place at once.
+    ///
+    /// # Errors
+    /// As [`Place::advance`]; the place is free a few seconds later all the same.
+    pub async fn leave(mut self) -> Result<(), JournalError> {
+        self.write(self.sequence, None).await
+    }
+
+    async fn write(&mut self, sequence: u64, process: Option<Uuid>) -> Result<(), JournalError> {
+        let written = Instant::now();
+        let message = PublishMessage::build()
+            .payload(Position { reader: process, sequence }.encode())
+            .expected_last_subject_sequence(self.version);
+        let sent = self.journal.context().send_publish(subjects::position(self.reader), message).await;
+        self.version = confirmed(sent).await?.sequence;
+        (self.sequence, self.written) = (sequence, written);
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! Deliveries that have not ended, of destinations that keep the order of each lead's events: one queue for each lead at
+//! each destination. The first one of a queue has its turn; it leaves the queue when it has ended.
+//!
+//! What asks for the first one is never a replica, which may be behind: of two who change a queue at the same time, at
+//! least one sees what it has become.
+
+use async_nats::jetstream::{
+    ErrorCode,
+    message::{PublishMessage, StreamMessage},
+    stream::{DeleteMessageErrorKind, RawMessageErrorKind, Stream},
+};
+use domain::{DeliveryFact, DestinationId, LeadId};
+use jiff::Timestamp;
+use runtime::trace::TraceContext;
+use wire::Record as _;
+
+use crate::{Journal, JournalError, StreamName, append::confirmed, feed::timestamp, headers, subjects};
+
+const ASKED: &str = "tell whose turn it is";
+
+/// The delivery whose turn it is.
+#[derive(Debug)]
+pub struct Turn {
+    /// Its request.
+    pub requested: DeliveryFact,
+    /// The trace that it belongs to.
+    pub trace: TraceContext,
+    /// When the broker took it.
+    pub queued_at: Timestamp,
+    sequence: u64,
+}
+
+impl Journal {
+    /// Puts a delivery at the end of its queue.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
+    pub async fn queue_turn(&self, requested: &DeliveryFact, trace: &TraceContext) -> Result<(), JournalError> {
+        let reference = requested.reference();
+        let message = PublishMessage::build()
+            .payload(requested.encode())
+            .headers(headers::carrying(trace))
+            .message_id(requested.message_id());
+        let subject = subjects::ordered(&reference.destination, &reference.lead);
+        confirmed(self.context().send_publish(subject, message).await).await.map(drop)
+    }
+
+    /// The first delivery in a queue; none: the queue is empty.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn turn(&self, destination: &DestinationId, lead: &LeadId) -> Result<Option<Turn>, JournalError> {
+        let stream = self.ordered().await?;
+        let subject = subjects::ordered(destination, lead);
+        loop {
+            let first = match stream.get_first_raw_message_by_subject(&subject, 1).await {
+                Ok(first) => first,
+                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
+                Err(error) => return Err(JournalError::unavailable(ASKED, error)),
+            };
+            match DeliveryFact::decode(first.payload.clone()) {
+                Ok(requested) => return Ok(Some(turn(requested, &first))),
+                Err(error) => {
+                    self.set_aside(StreamName::Ordered, "turns", first.sequence, first.payload, &error).await?;
+                    remove(&stream, first.sequence).await?;
+                }
+            }
+        }
+    }
+
+    /// Takes a delivery out of its queue because it has ended.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn end_turn(&self, turn: &Turn) -> Result<(), JournalError> {
+        remove(&self.ordered().await?, turn.sequence).await
+    }
+
+    async fn ordered(&self) -> Result<Stream<()>, JournalError> {
+        let stream = self.context().get_stream_no_info(StreamName::Ordered.as_str()).await;
+        stream.map_err(|e| JournalError::unavailable(ASKED, e))
+    }
+}
+
+fn turn(requested: DeliveryFact, message: &StreamMessage) -> Turn {
+    let trace = headers::carried_by(Some(&message.headers));
+    let queued_at = timestamp(message.time.unix_timestamp_nanos());
+    Turn { requested, trace, queued_at, sequence: message.sequence }
+}
+
+async fn remove(stream: &Stream<()>, sequence: u64) -> Result<(), JournalError> {
+    match stream.delete_message(sequence).await {
+        Ok(_) => Ok(()),
+        // Somebody did so already.
+        Err(error) if is_gone(&error.kind()) => Ok(()),
+        Err(error) => Err(JournalError::unavailable("take a delivery out of its queue", error)),
+    }
+}
+
+fn is_gone(kind: &DeleteMessageErrorKind) -> bool {
+    matches!(kind, DeleteMessageErrorKind::JetStream(error) if error.error_code() == ErrorCode::SEQUENCE_NOT_FOUND)
+}

@@ -1,0 +1,201 @@
+//! First in, first out: the routing for destinations that keep the order of each lead's events.
+//!
+//! Of all dispatchers one at a time reads LEADS in order (`journal::Place`). For each event that such a destination
+//! wants it puts the delivery at the end of its lead's queue, records the request, and releases the delivery if it is
+//! the first one there. A release is work like any other: whichever dispatcher gets it makes the attempts, times the
+//! retries, parks and holds. When the delivery has ended, [`pass_turn`] takes it out of its queue and releases the next.
+//!
+//! So at any time a delivery that has not ended is in its queue, and the first one of each queue is either with the
+//! senders or about to be released by somebody whose own work is not acknowledged yet.
+
+use std::{collections::HashMap, collections::HashSet, sync::Arc, time::Duration};
+
+use domain::{
+    AccountId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, LeadEvent, LeadId, LeadSequence,
+    delivery::{release, request_in_turn},
+    routing::{destinations_for, goes_in_turn},
+};
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use journal::{Entry, JournalError, Logged as _, Place, StreamName, Turn};
+use runtime::{crash, trace::TraceContext};
+use tokio::time::timeout_at;
+use tracing::{Instrument as _, info_span};
+
+use crate::Shared;
+
+/// The name of the reader.
+const READER: &str = "sequencer";
+/// How many events are dealt with between two writings of the place, at most.
+const BATCH: usize = 500;
+/// How long to wait until this process knows the configuration that an event's publisher knew.
+const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
+/// The pause after the broker did not answer.
+const PAUSE: Duration = Duration::from_millis(500);
+
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let drain = shared.platform.drain.clone();
+    while let Some(place) = shared.journal.take_place(READER).await {
+        match follow(&shared, place).await {
+            Ok(()) => {}
+            Err(JournalError::LostRace) => tracing::info!("another dispatcher keeps the order of events now"),
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "events that keep their order wait; trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(PAUSE) => {}
+                    () = drain.stopping() => {}
+                }
+            }
+        }
+    }
+}
+
+/// Reads on from a place, until the drain. After an error it is not known what of a batch was done; it is done again.
+async fn follow(shared: &Arc<Shared>, mut place: Place) -> Result<(), JournalError> {
+    pass_over_what_nobody_orders(shared, &mut place).await?;
+    let mut events = shared.journal.replay::<LeadEvent>(place.sequence() + 1);
+    // What was read since the place was last written: whoever read before may have begun with it.
+    let (mut read, mut again) = (place.sequence(), BATCH);
+    while !shared.platform.drain.is_stopping() {
+        let batch = timeout_at(place.renew_at(), events.next_batch(BATCH)).await.unwrap_or_default();
+        if let Some(last) = batch.last() {
+            let (seen, new) = batch.split_at(again.min(batch.len()));
+            again -= seen.len();
+            queue_all(shared, seen, true).await?;
+            queue_all(shared, new, false).await?;
+            read = last.sequence;
+        }
+        place.advance(read).await?;
+    }
+    place.leave().await
+}
+
+/// As long as no destination has ever kept the order, events need not even be read.
+async fn pass_over_what_nobody_orders(shared: &Shared, place: &mut Place) -> Result<(), JournalError> {
+    let drain = &shared.platform.drain;
+    while !drain.is_stopping() {
+        let seen = shared.registry.snapshot().sequence();
+        let last = shared.journal.last_sequence(StreamName::Leads).await?;
+        // The publishers of these events cannot have known more of the configuration than there was just now.
+        let known = shared.journal.last_sequence(domain::RegistryFact::STREAM).await?;
+        let Some(registry) = shared.registry.at_least(known, REGISTRY_DEADLINE).await else { continue };
+        if registry.ever_kept_order() {
+            return Ok(());
+        }
+        place.advance(last.max(place.sequence())).await?;
+        tokio::select! {
+            () = tokio::time::sleep_until(place.renew_at()) => {}
+            _ = shared.registry.changed_since(seen.max(known)) => {}
+            () = drain.stopping() => {}
+        }
+    }
+    Ok(())
+}
+
+/// A delivery that is to be queued.
+struct Wanted {
+    requested: DeliveryFact,
+    trace: TraceContext,
+    published_at: Timestamp,
+}
+
+/// Queues what is wanted of these events; one after another for each queue, and all queues at once.
+async fn queue_all(shared: &Shared, events: &[Entry<LeadEvent>], again: bool) -> Result<(), JournalError> {
+    let mut queues: HashMap<(DestinationId, LeadId), Vec<Wanted>> = HashMap::new();
+    for entry in events {
+        for wanted in wanted(shared, entry).await? {
+            let reference = wanted.requested.reference();
+            queues.entry((reference.destination.clone(), reference.lead.clone())).or_default().push(wanted);
+        }
+    }
+    let before = if again { requested_before(shared, &queues).await? } else { HashSet::new() };
+    let before = &before;
+    let queueing = queues.into_values().map(|queue| async move {
+        for wanted in queue {
+            let was_requested = before.contains(&wanted.requested.reference().delivery);
+            let span = TraceContext::enter(Some(&wanted.trace), || info_span!("queue", otel.kind = "consumer")).0;
+            queue_one(shared, &wanted, was_requested, again).instrument(span).await?;
+        }
+        Ok(())
+    });
+    try_join_all(queueing).await.map(drop)
+}
+
+async fn wanted(shared: &Shared, entry: &Entry<LeadEvent>) -> Result<Vec<Wanted>, JournalError> {
+    let Some(event) = &entry.value else { return Ok(vec![]) };
+    let registry = loop {
+        match shared.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE).await {
+            Some(registry) => break registry,
+            None if shared.platform.drain.is_stopping() => return Err(JournalError::LostRace),
+            None => tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet"),
+        }
+    };
+    let wanting = destinations_for(&registry, event).into_iter().filter(|d| goes_in_turn(&registry, event, d));
+    let sequence = LeadSequence(entry.sequence);
+    let wanted = wanting.map(|destination| Wanted {
+        requested: request_in_turn(event, sequence, &destination.id, entry.published_at),
+        trace: entry.trace.clone(),
+        published_at: entry.published_at,
+    });
+    let wanted: Vec<_> = wanted.collect();
+    if !wanted.is_empty() {
+        shared.payloads.remember(sequence, event);
+    }
+    Ok(wanted)
+}
+
+/// Which of these deliveries were requested by whoever read before: they may even have ended since then.
+async fn requested_before(
+    shared: &Shared,
+    queues: &HashMap<(DestinationId, LeadId), Vec<Wanted>>,
+) -> Result<HashSet<DeliveryId>, JournalError> {
+    let mut since: HashMap<(&AccountId, &DestinationId), Timestamp> = HashMap::new();
+    for wanted in queues.values().flatten() {
+        let reference = wanted.requested.reference();
+        let earliest = since.entry((&reference.account, &reference.destination)).or_insert(wanted.published_at);
+        *earliest = (*earliest).min(wanted.published_at);
+    }
+    let mut requested = HashSet::new();
+    for ((account, destination), since) in since {
+        requested.extend(shared.journal.requested_in_turn(account, destination, since).await?);
+    }
+    Ok(requested)
+}
+
+async fn queue_one(shared: &Shared, wanted: &Wanted, was_requested: bool, again: bool) -> Result<(), JournalError> {
+    let reference = wanted.requested.reference();
+    if !was_requested {
+        shared.journal.queue_turn(&wanted.requested, &wanted.trace).await?;
+        crash::point("after a delivery is queued");
+        shared.journal.append_delivery(&wanted.requested, &wanted.trace).await?;
+    }
+    match shared.journal.turn(&reference.destination, &reference.lead).await? {
+        Some(turn) if turn.requested.reference().delivery == reference.delivery => give(shared, &turn, again).await,
+        _ => Ok(()),
+    }
+}
+
+/// This delivery has ended: the next one of its queue is released. `again`: that may have happened before.
+pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool) -> Result<(), JournalError> {
+    while let Some(turn) = shared.journal.turn(&ended.destination, &ended.lead).await? {
+        if turn.requested.reference().delivery != ended.delivery {
+            return give(shared, &turn, again).await;
+        }
+        shared.journal.end_turn(&turn).await?;
+        crash::point("after a turn has ended");
+    }
+    Ok(())
+}
+
+/// Releases a delivery, unless it was released long ago: the broker forgets after a while which ids it has seen.
+async fn give(shared: &Shared, turn: &Turn, again: bool) -> Result<(), JournalError> {
+    let reference = turn.requested.reference();
+    let (account, destination) = (&reference.account, &reference.destination);
+    if again && shared.journal.was_released(account, destination, reference.delivery, turn.queued_at).await? {
+        return Ok(());
+    }
+    match release(&turn.requested, Timestamp::now()) {
+        Some(released) => shared.journal.append_delivery(&released, &turn.trace).await.map(drop),
+        None => Ok(()),
+    }
+}
