@@ -48,12 +48,12 @@ async fn run(program: &Path, healthy: usize, sick: usize) -> anyhow::Result<(f64
         }
     }
     let [for_well, for_ill] = interfaces;
-    load::publish_at(&system.http, &for_well, RATE, Duration::from_secs(2)).await?;
+    load::publish_at(&system, &for_well, RATE, Duration::from_secs(2)).await?;
     well.take();
     let to_sick =
-        async { if sick > 0 { load::publish_at(&system.http, &for_ill, RATE, LASTS).await.map(drop) } else { Ok(()) } };
+        async { if sick > 0 { load::publish_at(&system, &for_ill, RATE, LASTS).await.map(drop) } else { Ok(()) } };
     let to_well = async {
-        let published = load::publish_at(&system.http, &for_well, RATE, LASTS).await?;
+        let published = load::publish_at(&system, &for_well, RATE, LASTS).await?;
         // What is late counts as late, and what comes later than a second after the end not at all.
         let received = well.wait_for(published, Duration::from_secs(1)).await;
         anyhow::Ok((received as f64 / LASTS.as_secs_f64(), percentiles(&mut well.take())[2]))
@@ -71,11 +71,11 @@ pub(crate) async fn parked(program: &Path, waiting: usize) -> anyhow::Result<Val
     system.interface("well", &well.url()).await?;
     system.interface("ill", &ill.url()).await?;
     let (for_well, for_ill) = (["well".to_owned()], ["ill".to_owned()]);
-    load::publish_at(&system.http, &for_well, RATE, Duration::from_secs(5)).await?;
+    load::publish_at(&system, &for_well, RATE, Duration::from_secs(5)).await?;
     let alone = percentiles(&mut well.take());
     let before = system.usage();
-    load::publish(&system.http, &for_ill, waiting, 4, BATCH).await?;
-    load::publish_at(&system.http, &for_well, RATE, Duration::from_secs(10)).await?;
+    load::publish(&system, &for_ill, waiting, 4, BATCH).await?;
+    load::publish_at(&system, &for_well, RATE, Duration::from_secs(10)).await?;
     let beside = percentiles(&mut well.take());
     let after = system.usage();
     let grown = after.services_memory - before.services_memory;

@@ -17,7 +17,10 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet, time::Instant};
 
-use crate::{receiver::now_us, system::ACCOUNT};
+use crate::{
+    receiver::now_us,
+    system::{ACCOUNT, System},
+};
 
 /// About what a lead is.
 const PADDING: usize = 400;
@@ -27,22 +30,25 @@ pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     path: &'static str,
     host: String,
+    authorization: String,
 }
 
 impl Connection {
-    pub(crate) async fn open(url: &str, path: &'static str) -> anyhow::Result<Self> {
+    /// To a system that publishes with this key, or to a receiver, which does not look at it.
+    pub(crate) async fn open(url: &str, path: &'static str, key: &str) -> anyhow::Result<Self> {
         let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned();
         let stream = TcpStream::connect(host.parse::<SocketAddr>()?).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self { sender, path, host })
+        Ok(Self { sender, path, host, authorization: format!("Bearer {key}") })
     }
 
     /// Posts a body and waits for the answer; its status.
     pub(crate) async fn post(&mut self, body: impl Into<Bytes>, content_type: &str) -> anyhow::Result<u16> {
         self.sender.ready().await?;
         let request = Request::post(self.path).header("host", &self.host).header("content-type", content_type);
+        let request = request.header("authorization", &self.authorization);
         let answer = self.sender.send_request(request.body(Full::new(body.into()))?).await?;
         let status = answer.status().as_u16();
         answer.into_body().collect().await.context("an answer that ends")?;
@@ -61,7 +67,7 @@ fn event(interface: &str) -> String {
 
 /// Publishes so many leads over so many connections at once, to one interface after the other; events in one request.
 pub(crate) async fn publish(
-    http: &str,
+    system: &System,
     interfaces: &[String],
     count: usize,
     connections: usize,
@@ -71,7 +77,7 @@ pub(crate) async fn publish(
     let mut publishers = JoinSet::new();
     for _ in 0..connections {
         let (next, interfaces) = (Arc::clone(&next), Arc::clone(&interfaces));
-        let mut connection = Connection::open(http, "/v1/leads").await?;
+        let mut connection = Connection::open(&system.http, "/v1/leads", &system.key).await?;
         publishers.spawn(async move {
             loop {
                 let first = next.fetch_add(batch, Ordering::Relaxed);
@@ -92,13 +98,18 @@ pub(crate) async fn publish(
 }
 
 /// Publishes so many leads a second for a while, one in each request, evenly spread.
-pub(crate) async fn publish_at(http: &str, interfaces: &[String], rate: u32, time: Duration) -> anyhow::Result<u64> {
+pub(crate) async fn publish_at(
+    system: &System,
+    interfaces: &[String],
+    rate: u32,
+    time: Duration,
+) -> anyhow::Result<u64> {
     const CONNECTIONS: u32 = 16;
     let begin = Instant::now();
     let interfaces = Arc::new(interfaces.to_vec());
     let mut publishers = JoinSet::new();
     for nth in 0..CONNECTIONS {
-        let mut connection = Connection::open(http, "/v1/leads").await?;
+        let mut connection = Connection::open(&system.http, "/v1/leads", &system.key).await?;
         let interfaces = Arc::clone(&interfaces);
         publishers.spawn(async move {
             let step = Duration::from_secs(1) * CONNECTIONS / rate;
@@ -127,7 +138,7 @@ pub(crate) async fn ceiling(url: &str, count: usize, connections: usize) -> anyh
     let mut clients = JoinSet::new();
     for _ in 0..connections {
         let next = Arc::clone(&next);
-        let mut connection = Connection::open(url, "/hook").await?;
+        let mut connection = Connection::open(url, "/hook", "").await?;
         clients.spawn(async move {
             while next.fetch_add(1, Ordering::Relaxed) < count {
                 connection.post(payload(), "application/json").await?;

@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use access::{Keyed, WithKey};
 use anyhow::Context as _;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -24,7 +25,8 @@ pub(crate) struct System {
     process: Process,
     pub(crate) http: String,
     pub(crate) database: String,
-    channel: Channel,
+    pub(crate) key: String,
+    channel: Keyed,
     folder: TempDir,
 }
 
@@ -55,21 +57,24 @@ impl System {
         .await;
         let text = |name: &str| addresses[name].as_str().map(str::to_owned).context("addresses.json is incomplete");
         let channel = Channel::from_shared(text("grpc")?)?.connect().await?;
-        let system = Self { process, http: text("http")?, database: text("database")?, channel, folder };
+        let key = std::fs::read_to_string(data.join("admin.key"))?.trim().to_owned();
+        let channel = WithKey::new(&key).context("a key")?.over(channel);
+        let (http, database) = (text("http")?, text("database")?);
+        let system = Self { process, http, database, key, channel, folder };
         let account = api::Account { account_id: ACCOUNT.into(), ..api::Account::default() };
         system.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await?;
         Ok(system)
     }
 
-    fn registry(&self) -> RegistryServiceClient<Channel> {
+    fn registry(&self) -> RegistryServiceClient<Keyed> {
         RegistryServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Channel> {
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Keyed> {
         DeliveryServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn leads(&self) -> LeadServiceClient<Channel> {
+    pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
         LeadServiceClient::new(self.channel.clone())
     }
 

@@ -36,12 +36,12 @@ async fn run(program: &Path, leads: usize, flush: &str, destinations: usize) -> 
         system.interface(interface, &receiver.url()).await?;
     }
     let idle = system.usage();
-    load::publish(&system.http, &interfaces, leads / 10, CONNECTIONS, BATCH).await?;
+    load::publish(&system, &interfaces, leads / 10, CONNECTIONS, BATCH).await?;
     receiver.wait_for((leads / 10) as u64, PATIENCE).await;
     receiver.take();
 
     let (before, begin) = (system.usage(), Instant::now());
-    load::publish(&system.http, &interfaces, leads, CONNECTIONS, BATCH).await?;
+    load::publish(&system, &interfaces, leads, CONNECTIONS, BATCH).await?;
     let published = begin.elapsed().as_secs_f64();
     let received = receiver.wait_for(leads as u64, PATIENCE).await;
     let took = begin.elapsed().as_secs_f64();
@@ -76,11 +76,11 @@ pub(crate) async fn latencies(program: &Path) -> anyhow::Result<Value> {
     let receiver = Receiver::start(false).await?;
     system.interface("i", &receiver.url()).await?;
     let interfaces = ["i".to_owned()];
-    load::publish_at(&system.http, &interfaces, 200, Duration::from_secs(2)).await?;
+    load::publish_at(&system, &interfaces, 200, Duration::from_secs(2)).await?;
     let mut results = vec![];
     for rate in [100, 500, 2_000] {
         receiver.take();
-        let published = load::publish_at(&system.http, &interfaces, rate, Duration::from_secs(10)).await?;
+        let published = load::publish_at(&system, &interfaces, rate, Duration::from_secs(10)).await?;
         receiver.wait_for(published, PATIENCE).await;
         let mut latencies = receiver.take();
         ensure!(latencies.len() as u64 == published, "{} of {published} leads arrived", latencies.len());

@@ -2,12 +2,11 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-use prost::Message as _;
-
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     let files = [
         "events/v1/events",
+        "v1/access",
         "v1/ingest",
         "v1/account",
         "v1/audit",
@@ -19,13 +18,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     .map(|name| root.join(format!("leadline/{name}.proto")));
     println!("cargo:rerun-if-changed={}", root.display());
 
-    let descriptors = protox::compile(&files, [&root])?;
+    let mut compiler = protox::Compiler::new([&root])?;
+    compiler.include_imports(true).open_files(&files)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    // Encoded by the compiler, not by prost, which would leave out the methods' own options.
+    fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     tonic_prost_build::configure()
         .bytes(".leadline.events.v1.LeadEvent.payload")
         .bytes(".leadline.v1.PublishLeadRequest.payload")
         .bytes(".leadline.v1.ExportLeadsResponse.csv")
-        .compile_fds(descriptors)?;
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

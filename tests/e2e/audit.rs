@@ -11,7 +11,7 @@ fn all() -> api::ListAuditLogRequest {
 }
 
 async fn page(world: &World, request: api::ListAuditLogRequest) -> Result<api::ListAuditLogResponse, Status> {
-    let mut client = AuditServiceClient::connect(world.grpc.clone()).await.unwrap();
+    let mut client = AuditServiceClient::new(world.channel());
     client.list_audit_log(request).await.map(tonic::Response::into_inner)
 }
 
@@ -73,7 +73,8 @@ async fn every_change_says_who_made_it_and_what_was_different_before() {
             ("account", ACCOUNT, "created"),
         ]
     );
-    assert_eq!(entries[3].by, "ada");
+    let key = world.key.split('_').nth(1).unwrap();
+    assert_eq!(entries[3].by, format!("key {key} (admin.key) for ada"));
     assert_eq!(
         entries[3].changes,
         [
@@ -84,7 +85,10 @@ async fn every_change_says_who_made_it_and_what_was_different_before() {
     );
     assert_eq!(entries[2].changes, [change("enabled", "true", "false")]);
     assert_eq!(entries[1].changes, [change("enabled", "false", "true"), change("skip_held", "", "true")]);
-    assert_eq!((entries[4].by.as_str(), entries[5].changes.as_slice()), ("unknown", &[change("name", "", "Form")][..]));
+    assert_eq!(
+        (&entries[4].by, entries[5].changes.as_slice()),
+        (&format!("key {key} (admin.key)"), &[change("name", "", "Form")][..])
+    );
     assert!(entries[4].changes.contains(&change("url", "", "https://crm.example/")));
     assert!(entries[0].changes.contains(&change("url", "https://crm.example/v2", "")));
     assert!(entries.windows(2).all(|two| two[0].sequence > two[1].sequence && two[0].at.is_some()));
@@ -156,7 +160,7 @@ async fn the_log_is_filtered_and_its_pages_stay_where_they_are() {
 
     let other_filter = api::ListAuditLogRequest { page_token: first.next_page_token.clone(), ..all() };
     for (request, field) in [
-        (api::ListAuditLogRequest { account_id: String::new(), ..all() }, "account_id"),
+        (api::ListAuditLogRequest { account_id: "no id".into(), ..all() }, "account_id"),
         (api::ListAuditLogRequest { entity_kind: "lead".into(), ..all() }, "entity_kind"),
         (api::ListAuditLogRequest { entity_id: "c3".into(), ..all() }, "entity_kind"),
         (api::ListAuditLogRequest { page_size: 501, ..all() }, "page_size"),

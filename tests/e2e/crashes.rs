@@ -80,7 +80,10 @@ impl Story {
 
 /// Publishes without minding the answer: the process may die before it gives one.
 async fn publish(world: &World) {
-    let request = crate::world::web().post(format!("{}/v1/leads", world.http)).body(event_json("e1").to_string());
+    let request = crate::world::web()
+        .post(format!("{}/v1/leads", world.http))
+        .bearer_auth(&world.key)
+        .body(event_json("e1").to_string());
     let _ = request.send().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use access::WithKey;
 use testkit::{Answer, NatsServer, Process, Receiver, wait};
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -152,7 +153,10 @@ async fn the_services_also_run_alone() {
         let (http, grpc) = line.split_once("http=").unwrap().1.split_once(" grpc=").unwrap();
         addresses.push((http.to_owned(), grpc.to_owned()));
     }
+    let bootstrap = Process::start("bootstrap", program(), ["keys", "bootstrap"], env.clone());
+    let key = bootstrap.wait_line("ll_", SOON).await;
     let channel = Channel::from_shared(addresses[3].1.clone()).unwrap().connect().await.unwrap();
+    let channel = WithKey::new(&key).unwrap().over(channel);
     let mut registry = api::registry_service_client::RegistryServiceClient::new(channel.clone());
     let account = api::Account { account_id: ACCOUNT.into(), ..api::Account::default() };
     registry.create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();
@@ -166,7 +170,7 @@ async fn the_services_also_run_alone() {
         .unwrap();
 
     let url = format!("{}/v1/leads", addresses[0].0);
-    let answer = web().post(url).body(event_json("e1").to_string()).send().await.unwrap();
+    let answer = web().post(url).bearer_auth(&key).body(event_json("e1").to_string()).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 202);
     let mut deliveries = api::delivery_service_client::DeliveryServiceClient::new(channel);
     wait::until("the delivery", SOON, async || {

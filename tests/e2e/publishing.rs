@@ -120,7 +120,11 @@ async fn while_the_broker_is_away_the_answer_is_no_and_afterwards_yes() {
     let broker = NatsServer::start().await;
     let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
     broker.kill();
-    let answer = web().post(format!("{}/v1/leads", world.http)).body(event_json("e1").to_string()).send();
+    let answer = web()
+        .post(format!("{}/v1/leads", world.http))
+        .bearer_auth(&world.key)
+        .body(event_json("e1").to_string())
+        .send();
     let answer = answer.await.unwrap();
     assert_eq!(answer.status().as_u16(), 503);
     assert!(answer.headers().contains_key("retry-after"));

@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use access::{Keyed, WithKey};
 use testkit::{Answer, Process, Receiver, postgres, wait};
 use tonic::transport::Channel;
 use wire::api::{
@@ -12,7 +13,7 @@ use wire::api::{
 use crate::world::{ACCOUNT, SOON, World, program};
 
 /// Everything that the API shows about leads, deliveries and changes of the configuration.
-async fn everything(channel: &Channel) -> String {
+async fn everything(channel: &Keyed) -> String {
     let (mut deliveries, mut leads) =
         (DeliveryServiceClient::new(channel.clone()), LeadServiceClient::new(channel.clone()));
     let mut text = String::new();
@@ -84,7 +85,9 @@ async fn a_rebuilt_read_model_is_the_same_on_both_databases() {
         })
         .await;
     }
+    let with_key = WithKey::new(&world.key).unwrap();
     let channel = Channel::from_shared(world.grpc.clone()).unwrap().connect().await.unwrap();
+    let channel = with_key.clone().over(channel);
     let has = async |what: &str| everything(&channel).await.contains(what);
     wait::until("the changes in the audit log", SOON, async || has("entity_kind: \"destination\"").await).await;
     let projected = everything(&channel).await;
@@ -112,7 +115,7 @@ async fn a_rebuilt_read_model_is_the_same_on_both_databases() {
     let query = Process::start("query", program(), args, env);
     let ready = query.wait_line("is ready:", SOON).await;
     let grpc = ready.split_once("grpc=").unwrap().1.to_owned();
-    let channel = Channel::from_shared(grpc).unwrap().connect().await.unwrap();
+    let channel = with_key.over(Channel::from_shared(grpc).unwrap().connect().await.unwrap());
     wait::until_eq("the same in PostgreSQL", SOON, projected.clone(), async || everything(&channel).await).await;
     rebuild(&world.nats, &database);
     assert_eq!(everything(&channel).await, projected, "PostgreSQL, rebuilt");

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use access::WithKey;
 use testkit::{Answer, Process, Receiver, postgres};
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming, transport::Channel};
@@ -152,7 +153,7 @@ async fn what_one_process_projects_is_seen_through_the_others() {
         let ready = query.wait_line("is ready:", SOON).await;
         let grpc = ready.split_once("grpc=").unwrap().1.to_owned();
         let channel = Channel::from_shared(grpc).unwrap().connect().await.unwrap();
-        let mut client = DeliveryServiceClient::new(channel);
+        let mut client = DeliveryServiceClient::new(WithKey::new(&world.key).unwrap().over(channel));
         watches.push(client.watch_deliveries(everything()).await.unwrap().into_inner());
         others.push(query);
     }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use access::{Keyed, WithKey};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Process, Receiver, wait};
@@ -40,7 +41,9 @@ pub(crate) struct World {
     pub(crate) http: String,
     pub(crate) grpc: String,
     pub(crate) nats: String,
-    channel: Channel,
+    /// The key of the administrator.
+    pub(crate) key: String,
+    channel: Keyed,
     web: reqwest::Client,
 }
 
@@ -56,6 +59,10 @@ impl Home {
 
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    pub(crate) fn admin_key(&self) -> String {
+        fs::read_to_string(self.data().join("admin.key")).unwrap().trim().to_owned()
     }
 
     pub(crate) fn outbox(&self) -> Vec<String> {
@@ -111,7 +118,9 @@ impl World {
         let Ok(Some(addresses)) = addresses else { panic!("leadline up is not ready:\n{}", process.output()) };
         let text = |name: &str| addresses[name].as_str().unwrap().to_owned();
         let channel = Channel::from_shared(text("grpc")).unwrap().connect().await.unwrap();
-        Self { home, process, http: text("http"), grpc: text("grpc"), nats: text("nats"), channel, web: web() }
+        let key = home.admin_key();
+        let channel = WithKey::new(&key).unwrap().over(channel);
+        Self { home, process, http: text("http"), grpc: text("grpc"), nats: text("nats"), key, channel, web: web() }
     }
 
     /// Starts it again in the same home, after it ended.
@@ -141,23 +150,28 @@ impl World {
         self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
     }
 
-    pub(crate) fn registry(&self) -> RegistryServiceClient<Channel> {
+    /// Where the API is, with the key of the administrator.
+    pub(crate) fn channel(&self) -> Keyed {
+        self.channel.clone()
+    }
+
+    pub(crate) fn registry(&self) -> RegistryServiceClient<Keyed> {
         RegistryServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Channel> {
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Keyed> {
         DeliveryServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn leads(&self) -> LeadServiceClient<Channel> {
+    pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
         LeadServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn status(&self) -> StatusServiceClient<Channel> {
+    pub(crate) fn status(&self) -> StatusServiceClient<Keyed> {
         StatusServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn ingest(&self) -> IngestServiceClient<Channel> {
+    pub(crate) fn ingest(&self) -> IngestServiceClient<Keyed> {
         IngestServiceClient::new(self.channel.clone())
     }
 
@@ -208,7 +222,7 @@ impl World {
 
     /// Posts a body to `/v1/leads`.
     pub(crate) async fn post(&self, body: impl Into<reqwest::Body>, headers: &[(&str, &str)]) -> (u16, Value) {
-        let mut request = self.web.post(format!("{}/v1/leads", self.http)).body(body);
+        let mut request = self.web.post(format!("{}/v1/leads", self.http)).bearer_auth(&self.key).body(body);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,11 +1,13 @@
-//! Secrets: sealed at rest ([`sealing`]), and the signatures that they make ([`signature`]).
+//! Secrets: sealed at rest ([`sealing`]), the signatures that they make ([`signature`]), and keys of the API ([`api_key`]).
 //!
 //! Nothing here prints a secret: `Debug` of every type that holds one shows only that it does.
 
+pub mod api_key;
 pub mod sealing;
 pub mod secret;
 pub mod signature;
 
+pub use api_key::{ApiKey, ApiKeyError};
 pub use sealing::{KeyError, MasterKey, OpenError};
 pub use secret::{Secret, SecretError};
 pub use signature::{Rejection, Signer, Verifier, VerifierError, sign, verify};

@@ -1,6 +1,7 @@
 //! The names of things. Each is a type of its own, parsed once at the edge and trusted from there on.
 //!
-//! Accounts, clients, interfaces, API users, destinations and tokens are *subject-safe*: they are tokens of broker subjects.
+//! Accounts, clients, interfaces, API users, destinations, tokens and keys are *subject-safe*: they are tokens of
+//! broker subjects.
 //! Event and lead ids come from upstream systems and may also use `:`; they may not use `.`, because the signed content
 //! of a webhook is `id.timestamp.body` and has to be unambiguous (Standard Webhooks).
 
@@ -87,6 +88,7 @@ text_id!(/** A sub-account, between account and interface. */ ClientId, "client 
 text_id!(/** A person or program behind the API of an account. */ ApiUserId, "api user id", 64, "");
 text_id!(/** A webhook: where deliveries go. */ DestinationId, "destination id", 64, "");
 text_id!(/** A shared token: the secret that signs requests. */ TokenId, "token id", 64, "");
+text_id!(/** A key of the API: the part of it that is no secret. */ KeyId, "key id", 64, "");
 text_id!(/** One event, as its publisher names it; unique in its account; the `webhook-id` of every request. */
     EventId, "event id", 128, ":");
 text_id!(/** One call to make something, as its caller names it, so that a repeat of it makes nothing more. */

@@ -6,13 +6,16 @@
 //!
 //! * [`ids`]: the names of things, parsed once at the edge
 //! * [`lead`]: what upstream systems publish
-//! * [`registry`]: accounts, clients, interfaces, API users, destinations and tokens, as facts and as state
+//! * [`registry`]: accounts, clients, interfaces, API users, destinations, tokens and keys, as facts and as
+//!   state
+//! * [`access`]: who may do what
 //! * [`routing`]: which destinations want a lead event
 //! * [`delivery`]: the facts of a delivery and the state they add up to
 //! * [`policy`]: when to try again, and [`breaker`]: when not to try at all
 //! * [`outcome`]: what an attempt can end in, and [`advice`] for people
 //! * [`notice`]: what people are told
 
+pub mod access;
 pub mod advice;
 pub mod breaker;
 pub mod delivery;
@@ -24,10 +27,11 @@ pub mod policy;
 pub mod registry;
 pub mod routing;
 
+pub use access::Principal;
 pub use delivery::{Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, Work};
 pub use ids::{
-    AccountId, ApiUserId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadId,
-    LeadSequence, NoticeId, RequestId, TokenId,
+    AccountId, ApiUserId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, KeyId,
+    LeadId, LeadSequence, NoticeId, RequestId, TokenId,
 };
 pub use lead::LeadEvent;
 pub use notice::NoticeFact;

@@ -1,4 +1,4 @@
-//! Accounts, clients, interfaces, API users, destinations and tokens: what is configured.
+//! Accounts, clients, interfaces, API users, destinations, tokens and keys: what is configured.
 //!
 //! [`account`] and [`model`] are what there is, [`facts`] what is recorded, [`state`] the registry that the facts add up
 //! to ([`ordering`] is what it remembers of the past), and
@@ -8,6 +8,7 @@ mod account;
 mod checks;
 mod decide;
 mod facts;
+mod keys;
 mod model;
 mod ordering;
 mod request;
@@ -16,6 +17,7 @@ mod state;
 pub use account::{Account, ApiUser, Client, Interface, Role, Routing, check_email};
 pub use decide::{Command, Decision, Refusal, UrlRules};
 pub use facts::{Change, EntityKind, RegistryFact};
+pub use keys::{ApiKey, KeyHash, KeyRefusal};
 pub use model::{Algorithm, Destination, EventTypePattern, Scope, SealedSecret, Token, TokenSecret};
 pub use request::{Body, CredentialKind, Credentials, Deactivation, DeactivationCause, Method, RequestShape};
 pub use state::{AccountEntry, Registry};

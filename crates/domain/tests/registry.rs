@@ -329,7 +329,7 @@ fn seen(registry: &Registry) -> String {
         EntityKind::Destination,
         EntityKind::Token,
     ]
-    .map(|kind| ["acme", "a", "b"].map(|id| registry.version(&account_id(), kind, id)));
+    .map(|kind| ["acme", "a", "b"].map(|id| registry.version(Some(&account_id()), kind, id)));
     format!("{} {entries:?} {ever:?} {versions:?}", registry.sequence())
 }
 

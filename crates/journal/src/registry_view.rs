@@ -6,7 +6,7 @@ use domain::{Registry, RegistryFact};
 use runtime::Platform;
 use tokio::sync::watch;
 
-use crate::{Journal, JournalError, Logged as _};
+use crate::{Journal, JournalError, Logged as _, news::Asked};
 
 /// The most facts that are added before readers see them.
 const BATCH: usize = 1_000;
@@ -15,6 +15,8 @@ const BATCH: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct RegistryView {
     latest: watch::Receiver<Arc<Registry>>,
+    pub(crate) journal: Journal,
+    pub(crate) asked: Arc<Asked>,
 }
 
 impl RegistryView {
@@ -42,7 +44,7 @@ impl RegistryView {
                 publish.send_replace(Arc::new(registry.clone()));
             }
         });
-        let mut view = Self { latest };
+        let mut view = Self { latest, journal: journal.clone(), asked: Arc::default() };
         let _ = view.latest.wait_for(|registry| registry.sequence() >= known).await;
         Ok(view)
     }

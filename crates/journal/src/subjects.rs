@@ -10,6 +10,8 @@ pub(crate) const LOG: &str = "delivery.log.>";
 pub(crate) const DUE: &str = "due.>";
 /// Every change of a destination.
 pub(crate) const DESTINATIONS: &str = "registry.*.destination.*";
+/// Stands where the account would, of what is the platform's own; no account can be called so.
+const PLATFORM: &str = "~";
 /// Everything that is parked.
 pub(crate) const PARKED: &str = "parked.>";
 
@@ -19,6 +21,7 @@ pub(crate) fn lead(event: &LeadEvent) -> String {
 
 pub(crate) fn registry(fact: &RegistryFact) -> String {
     let (account, kind, id) = fact.change.entity();
+    let account = account.map_or(PLATFORM, AccountId::as_str);
     format!("registry.{account}.{}.{id}", kind.as_str())
 }
 

@@ -1,10 +1,11 @@
 //! Protobuf, and the only conversions between it and the domain.
 //!
 //! Facts are encoded and decoded through [`Record`]; nothing outside this crate sees their generated types. The types
-//! of the API ([`api`]) are seen by the gRPC services alone, who use [`registry_api`], [`publish`] and [`status`] to turn them
+//! of the API ([`api`]) are seen by the gRPC services alone, who use [`registry_api`], [`keys`], [`publish`] and [`status`] to turn them
 //! into the domain's.
 
 mod delivery;
+pub mod keys;
 mod lead;
 mod notice;
 mod position;
@@ -31,7 +32,7 @@ pub mod api {
     tonic::include_proto!("leadline.v1");
 }
 
-/// The descriptors of everything in `proto/`, for reflection.
+/// The descriptors of everything in `proto/`, for reflection and for the rules of methods.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// Why stored bytes are not what they should be.

@@ -1,7 +1,9 @@
 //! What a publisher asks for, whether it came over HTTP or gRPC, and what may be wrong with it.
 
 use bytes::Bytes;
-use domain::{AccountId, ClientId, EventId, EventType, InterfaceId, LeadId, ids::IdError};
+use domain::{
+    AccountId, ClientId, EventId, EventType, InterfaceId, LeadId, access::Denial, ids::IdError, registry::KeyRefusal,
+};
 use jiff::Timestamp;
 
 use crate::{api, primitives::non_empty, timestamp};
@@ -38,6 +40,12 @@ pub enum PublishError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The account is none of the publisher's business.
+    #[error("account: {0}")]
+    Denied(#[from] Denial),
+    /// The key of a publisher ended while it published.
+    #[error("{0}")]
+    KeyEnded(#[from] KeyRefusal),
     /// Nothing is wrong with the event, but it could not be stored. The call can be repeated with the same event id.
     #[error("the event was not stored: {0}; call again with the same event_id")]
     Unavailable(String),
@@ -53,7 +61,8 @@ impl PublishError {
     pub const fn field(&self) -> Option<&'static str> {
         match self {
             Self::Invalid { field, .. } => Some(field),
-            Self::Unavailable(_) => None,
+            Self::Denied(_) => Some("account"),
+            Self::KeyEnded(_) | Self::Unavailable(_) => None,
         }
     }
 }

@@ -20,6 +20,7 @@ use self::accounts::{
 };
 use crate::{
     Record, WireError, events,
+    keys::{key_from_wire, key_to_wire, revoked_from_wire},
     primitives::{message, micros, non_empty, or_empty, parsed, span, time, wrong},
 };
 
@@ -62,6 +63,12 @@ impl Record for RegistryFact {
             Change::TokenCreated(t) => Stored::TokenCreated(token_to_wire(t)),
             Change::TokenUpdated(t) => Stored::TokenUpdated(token_to_wire(t)),
             Change::TokenDeleted(a, t) => Stored::TokenDeleted(key(a, t.as_str())),
+            Change::KeyCreated(k) => Stored::KeyCreated(key_to_wire(k)),
+            Change::KeyRevoked(a, k) => Stored::KeyRevoked(events::Key {
+                account: or_empty(a.as_ref().map(AccountId::as_str)),
+                id: k.to_string(),
+                skip_held_before: None,
+            }),
         };
         events::RegistryFact { at: self.at.as_microsecond(), by: self.by.clone(), change: Some(change) }
             .encode_to_vec()
@@ -105,6 +112,11 @@ impl Record for RegistryFact {
             Stored::TokenCreated(t) => Change::TokenCreated(token_from_wire(t)?),
             Stored::TokenUpdated(t) => Change::TokenUpdated(token_from_wire(t)?),
             Stored::TokenDeleted(k) => Change::TokenDeleted(account(&k.account)?, token(&k.id)?),
+            Stored::KeyCreated(k) => Change::KeyCreated(key_from_wire(k)?),
+            Stored::KeyRevoked(k) => {
+                let (account, id) = revoked_from_wire(&k)?;
+                Change::KeyRevoked(account, id)
+            }
         };
         Ok(Self { at: time(FACT, "at", stored.at)?, by: stored.by, change })
     }

@@ -1,6 +1,10 @@
 //! The one place where refusals become gRPC statuses.
 
-use domain::{delivery::RetryRefusal, registry::Refusal};
+use domain::{
+    access::Denial,
+    delivery::RetryRefusal,
+    registry::{KeyRefusal, Refusal},
+};
 use tonic::{Code, Status};
 
 use crate::publish::PublishError;
@@ -22,6 +26,16 @@ pub fn refusal(refusal: &Refusal) -> Status {
     Status::new(code, refusal.to_string())
 }
 
+/// A call by somebody who may not do this, or not to this account.
+pub fn denied(denial: &Denial) -> Status {
+    Status::permission_denied(denial.to_string())
+}
+
+/// A call with a key that lets nobody in.
+pub fn not_authenticated(refusal: KeyRefusal) -> Status {
+    Status::unauthenticated(refusal.to_string())
+}
+
 /// A refused retry.
 pub fn retry_refusal(refusal: RetryRefusal) -> Status {
     Status::failed_precondition(refusal.to_string())
@@ -31,6 +45,8 @@ pub fn retry_refusal(refusal: RetryRefusal) -> Status {
 pub fn publish_error(error: &PublishError) -> Status {
     let code = match error {
         PublishError::Invalid { .. } => Code::InvalidArgument,
+        PublishError::Denied(_) => Code::PermissionDenied,
+        PublishError::KeyEnded(_) => Code::Unauthenticated,
         PublishError::Unavailable(_) => Code::Unavailable,
     };
     Status::new(code, error.to_string())

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use domain::{
     AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId,
-    ErrorKind, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId, RegistryFact,
-    RetryPolicy, TokenId, Work,
+    ErrorKind, EventId, EventType, InterfaceId, KeyId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId,
+    RegistryFact, RetryPolicy, TokenId, Work, access,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
         FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
@@ -15,9 +15,9 @@ use domain::{
     notice::ErrorNoticeSent,
     policy::Progress,
     registry::{
-        Account, Algorithm, ApiUser, Body, Change, Client, CredentialKind, Credentials, Deactivation,
-        DeactivationCause, Destination, EventTypePattern, Interface, Method, RequestShape, Role, Routing, Scope,
-        SealedSecret, Token, TokenSecret,
+        Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, CredentialKind, Credentials, Deactivation,
+        DeactivationCause, Destination, EventTypePattern, Interface, KeyHash, Method, RequestShape, Role, Routing,
+        Scope, SealedSecret, Token, TokenSecret,
     },
 };
 use jiff::Timestamp;
@@ -224,7 +224,7 @@ prop_compose! {
 
 prop_compose! {
     fn registry_fact()(
-        kind in 0..21,
+        kind in 0..23,
         destination in destination(),
         interface_text in token_text(),
         token_text in token_text(),
@@ -274,9 +274,20 @@ prop_compose! {
             name: texts.0.clone(),
             brand: Some(texts.0).filter(|brand| !brand.is_empty()),
             notification_emails: texts.1.clone(),
-            api_user_emails: texts.1,
+            api_user_emails: texts.1.clone(),
             routing: if kind % 2 == 0 { Routing::Override } else { Routing::All },
             deleted: false,
+        };
+        let key = ApiKey {
+            id: KeyId::parse(token_id.as_str()).unwrap(),
+            account: Some(account.clone()).filter(|_| skip.is_some()),
+            name: texts.2.clone(),
+            scopes: access::Scope::ALL.into_iter().take(texts.1.len() % 5).collect(),
+            hash: KeyHash([u8::from(skip.is_some()); 32]),
+            created_at: at,
+            created_by: texts.2.clone(),
+            expires_at: skip,
+            revoked_at: None,
         };
         let change = match kind {
             0 => Change::AccountCreated(whole),
@@ -299,6 +310,8 @@ prop_compose! {
             17 => Change::ApiUserCreated(user),
             18 => Change::ApiUserUpdated(user),
             19 => Change::ApiUserDeleted(account, user_id),
+            20 => Change::KeyCreated(key),
+            21 => Change::KeyRevoked(key.account, key.id),
             _ => {
                 let why = Deactivation { at, cause: DeactivationCause::Gone, first_failed_at: skip };
                 Change::DestinationDeactivated(account, id, why)

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 
+use domain::Principal;
 use futures::{Stream, StreamExt as _};
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, Streaming};
@@ -36,7 +37,8 @@ impl IngestService for Door {
         request: Request<PublishLeadRequest>,
     ) -> Result<Response<PublishLeadResponse>, Status> {
         let caller = TraceContext::of_request(request.metadata().as_ref());
-        let sent = send(&self.publisher, request.into_inner(), self.max_event, caller.as_ref()).await;
+        let by = principal(&request)?;
+        let sent = send(&self.publisher, &by, request.into_inner(), self.max_event, caller.as_ref()).await;
         let published = match sent {
             Ok(sent) => self.publisher.stored(sent).await,
             Err(error) => Err(error),
@@ -51,7 +53,7 @@ impl IngestService for Door {
         request: Request<Streaming<PublishLeadRequest>>,
     ) -> Result<Response<Results>, Status> {
         let caller = TraceContext::of_request(request.metadata().as_ref());
-        let (publisher, max_event) = (self.publisher.clone(), self.max_event);
+        let (publisher, by, max_event) = (self.publisher.clone(), principal(&request)?, self.max_event);
         // What was taken before the end is answered; what was not, the publisher sends again.
         let drain = self.drain.clone();
         let taken = request.into_inner().take_until(async move { drain.stopping().await });
@@ -59,8 +61,8 @@ impl IngestService for Door {
         let at_the_end = publisher.clone();
         // One after another to the broker; their acknowledgements come when they come.
         let sent = numbered.then(move |(index, request)| {
-            let (publisher, caller) = (publisher.clone(), caller.clone());
-            async move { Ok::<_, Status>((index, send(&publisher, request?, max_event, caller.as_ref()).await)) }
+            let (publisher, by, caller) = (publisher.clone(), by.clone(), caller.clone());
+            async move { Ok::<_, Status>((index, send(&publisher, &by, request?, max_event, caller.as_ref()).await)) }
         });
         let results = sent.map(move |sent| {
             let publisher = at_the_end.clone();
@@ -77,8 +79,15 @@ impl IngestService for Door {
     }
 }
 
+/// Who publishes; the door has put him there.
+fn principal<T>(request: &Request<T>) -> Result<Principal, Status> {
+    let principal = request.extensions().get::<Principal>().cloned();
+    principal.ok_or_else(|| Status::internal("a call came in past the door"))
+}
+
 async fn send(
     publisher: &Publisher,
+    by: &Principal,
     request: PublishLeadRequest,
     max_event: usize,
     caller: Option<&TraceContext>,
@@ -92,7 +101,7 @@ async fn send(
     {
         return invalid(format!("is no JSON: {error}"));
     }
-    let event = publisher.check(Publish::try_from(request)?).await?;
+    let event = publisher.check(by, Publish::try_from(request)?).await?;
     Ok(publisher.send(event, caller).await)
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
@@ -11,7 +11,7 @@ use axum::{
     routing::post,
 };
 use bytes::{Bytes, BytesMut};
-use domain::LeadEvent;
+use domain::{LeadEvent, Principal};
 use futures::{StreamExt as _, future::join_all};
 use runtime::trace::TraceContext;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ async fn other_method() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], Json(error)).into_response()
 }
 
-async fn publish(State(door): State<Arc<Door>>, request: Request) -> Response {
+async fn publish(State(door): State<Arc<Door>>, Extension(by): Extension<Principal>, request: Request) -> Response {
     let headers = request.headers().clone();
     let body = match read(request.into_body(), door.max_request).await {
         Ok(body) => body,
@@ -51,8 +51,8 @@ async fn publish(State(door): State<Arc<Door>>, request: Request) -> Response {
     };
     let caller = TraceContext::of_request(&headers);
     match body::read(&body, is_ndjson(&headers), door.max_event) {
-        Ok(Asked::One(publish)) => one(&door.publisher, publish, caller.as_ref()).await,
-        Ok(Asked::Many(events)) => many(&door.publisher, events, caller.as_ref()).await,
+        Ok(Asked::One(publish)) => one(&door.publisher, &by, publish, caller.as_ref()).await,
+        Ok(Asked::Many(events)) => many(&door.publisher, &by, events, caller.as_ref()).await,
         Err(error) if body.trim_ascii().len() > door.max_event => refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
         Err(error) => refused(StatusCode::BAD_REQUEST, &error),
     }
@@ -87,11 +87,11 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
         .any(|known| media_type.eq_ignore_ascii_case(known))
 }
 
-async fn one(publisher: &Publisher, publish: Publish, caller: Option<&TraceContext>) -> Response {
-    let event = match publisher.check(publish).await {
+async fn one(publisher: &Publisher, by: &Principal, publish: Publish, caller: Option<&TraceContext>) -> Response {
+    let event = match publisher.check(by, publish).await {
         Ok(event) => event,
         Err(error @ PublishError::Unavailable(_)) => return unavailable(json!({"error": shown_error(&error)})),
-        Err(error) => return refused(StatusCode::BAD_REQUEST, &error),
+        Err(error) => return refused(status_of(&error), &error),
     };
     let event_id = event.event_id.clone();
     match publisher.stored(publisher.send(event, caller).await).await {
@@ -104,13 +104,17 @@ async fn one(publisher: &Publisher, publish: Publish, caller: Option<&TraceConte
 /// All or none as far as mistakes go: if one event is wrong, none is stored.
 async fn many(
     publisher: &Publisher,
+    by: &Principal,
     events: Vec<Result<Publish, PublishError>>,
     caller: Option<&TraceContext>,
 ) -> Response {
-    let checks = events.into_iter().map(async |event| publisher.check(event?).await);
+    let checks = events.into_iter().map(async |event| publisher.check(by, event?).await);
     let checked: Vec<Result<LeadEvent, PublishError>> = join_all(checks).await;
     if let Some(error) = checked.iter().find_map(|event| event.as_ref().err().filter(|e| e.field().is_none())) {
-        return unavailable(json!({"error": shown_error(error)}));
+        return match error {
+            PublishError::Unavailable(_) => unavailable(json!({"error": shown_error(error)})),
+            ended => refused(status_of(ended), ended),
+        };
     }
     if checked.iter().any(Result::is_err) {
         let wrong = checked.iter().enumerate().filter_map(|(index, event)| {
@@ -121,7 +125,10 @@ async fn many(
         let errors: Vec<Value> = wrong.collect();
         let message = format!("{} of the events are wrong, so none was stored", errors.len());
         let answer = json!({"error": {"message": message}, "errors": errors});
-        return (StatusCode::BAD_REQUEST, Json(answer)).into_response();
+        // One that was none of the publisher's business says more than one that was wrong.
+        let of = |event: &Result<LeadEvent, PublishError>| event.as_ref().err().map(status_of);
+        let status = checked.iter().filter_map(of).max().unwrap_or(StatusCode::BAD_REQUEST);
+        return (status, Json(answer)).into_response();
     }
     // One after another to the broker, in the order of the request; their acknowledgements come when they come.
     let (door, caller) = (publisher.clone(), caller.cloned());
@@ -142,6 +149,15 @@ async fn many(
     });
     let answer = json!({"results": shown.collect::<Vec<_>>()});
     if complete { (StatusCode::ACCEPTED, Json(answer)).into_response() } else { unavailable(answer) }
+}
+
+const fn status_of(error: &PublishError) -> StatusCode {
+    match error {
+        PublishError::Invalid { .. } => StatusCode::BAD_REQUEST,
+        PublishError::KeyEnded(_) => StatusCode::UNAUTHORIZED,
+        PublishError::Denied(_) => StatusCode::FORBIDDEN,
+        PublishError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 fn shown(published: &Published) -> Value {

@@ -9,6 +9,8 @@ mod grpc;
 mod http;
 mod publisher;
 
+use access::Door;
+use domain::access::{Rule, Scope};
 use journal::{Journal, RegistryView};
 use runtime::{Platform, Service};
 
@@ -25,17 +27,21 @@ pub struct Options {
     pub max_request: u64,
 }
 
+/// What publishing over HTTP asks of its caller; over gRPC the methods say it themselves.
+const PUBLISH: Rule = Rule::Needs(Scope::Publish);
+
 /// Starts ingest.
 ///
 /// # Errors
-/// When the configuration cannot be read from the broker.
+/// When the configuration cannot be read from the broker, or a method has no rule.
 pub async fn start(options: &Options, platform: &Platform, journal: &Journal) -> anyhow::Result<Service> {
     let latch = platform.readiness.latch("ingest");
     let registry = RegistryView::follow(journal, platform).await?;
+    let door = Door::new(&registry)?;
     let publisher = publisher::Publisher::new(journal.clone(), registry);
     let (max_event, max_request) = (usize::try_from(options.max_event)?, usize::try_from(options.max_request)?);
     latch.ready();
     Ok(Service::new("ingest")
-        .with_http(http::routes(publisher.clone(), max_event, max_request))
-        .with_grpc(grpc::service(publisher, max_event, platform.drain.clone())))
+        .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), max_event, max_request)))
+        .with_grpc(door.guard(grpc::service(publisher, max_event, platform.drain.clone()))))
 }

@@ -1,31 +1,21 @@
 //! The one way of a lead event into the journal.
 
-use std::{sync::Arc, time::Duration};
-
-use domain::{EventId, LeadEvent, LeadId, LeadSequence, Registry};
+use domain::{EventId, LeadEvent, LeadId, LeadSequence, Principal, Registry, registry::KeyRefusal};
 use jiff::Timestamp;
-use journal::{Appended, Journal, JournalError, RegistryView, StreamName, Submitted};
+use journal::{Appended, Journal, JournalError, NewsError, RegistryView, Submitted};
 use runtime::{crash, trace::TraceContext};
-use tokio::{sync::Mutex, time::Instant};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 use wire::publish::{Publish, PublishError};
 
 /// How many events of one request are under way at once.
 pub(crate) const IN_FLIGHT: usize = 512;
-/// How long a call waits for the news of an account, client or interface that this process does not know yet.
-const NEWS_DEADLINE: Duration = Duration::from_secs(1);
-
-/// How long an answer to the same question may be used again; a change takes longer to get here.
-const NEWS_AGE: Duration = Duration::from_millis(2);
 
 /// Stores lead events. Clones share the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Publisher {
     journal: Journal,
     registry: RegistryView,
-    /// When was asked how far the registry goes, and the answer.
-    asked: Arc<Mutex<Option<(Instant, u64)>>>,
 }
 
 /// An event on its way to the broker.
@@ -52,17 +42,24 @@ pub(crate) struct Published {
 
 impl Publisher {
     pub(crate) fn new(journal: Journal, registry: RegistryView) -> Self {
-        Self { journal, registry, asked: Arc::default() }
+        Self { journal, registry }
     }
 
-    /// Checks that account, interface and client exist; the event to store. Nothing is stored yet.
-    pub(crate) async fn check(&self, publish: Publish) -> Result<LeadEvent, PublishError> {
-        let mut registry = self.registry.snapshot();
+    /// Checks that the account is the publisher's business, and that account, interface and client exist; the event to
+    /// store. Nothing is stored yet. A stream may go on for longer than its key is good, so that is looked at for each
+    /// event.
+    pub(crate) async fn check(&self, publisher: &Principal, publish: Publish) -> Result<LeadEvent, PublishError> {
+        let (mut registry, now) = (self.registry.snapshot(), Timestamp::now());
+        registry.key(publisher.id()).ok_or(KeyRefusal::Unknown)?.is_good(now)?;
+        publisher.may_touch(&publish.account)?;
         if known(&registry, &publish).is_err() {
-            registry = self.with_latest_news(registry).await?;
+            // It may have been made a moment ago through another process. If that cannot be found out, nobody can say
+            // that the publisher is wrong.
+            let unknown =
+                |why: NewsError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
+            registry = self.registry.up_to_date().await.map_err(unknown)?;
         }
         known(&registry, &publish)?;
-        let now = Timestamp::now();
         let event_id = publish.event_id.unwrap_or_else(|| EventId::from_uuid(Uuid::now_v7()));
         let lead = publish.lead.unwrap_or_else(|| LeadId::of_event(&publish.account, &event_id));
         Ok(LeadEvent {
@@ -112,30 +109,6 @@ impl Publisher {
             }
             Err(error) => Err(not_stored(&error)),
         }
-    }
-
-    /// A change that was just made through another process may not be known here: asks how far the registry goes, and
-    /// waits until it is known. If that cannot be found out, nobody can say that the publisher is wrong.
-    async fn with_latest_news(&self, known: Arc<Registry>) -> Result<Arc<Registry>, PublishError> {
-        let unknown = |why: String| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
-        // Those who ask at once share one answer.
-        let mut asked = self.asked.lock().await;
-        let latest = match *asked {
-            Some((at, latest)) if at.elapsed() < NEWS_AGE => latest,
-            _ => {
-                let at = Instant::now();
-                let latest = self.journal.last_sequence(StreamName::Registry).await;
-                let latest = latest.map_err(|e| unknown(e.to_string()))?;
-                *asked = Some((at, latest));
-                latest
-            }
-        };
-        drop(asked);
-        if latest <= known.sequence() {
-            return Ok(known);
-        }
-        let news = self.registry.at_least(latest, NEWS_DEADLINE).await;
-        news.ok_or_else(|| unknown("this process is behind".to_owned()))
     }
 }
 

@@ -17,8 +17,9 @@ use tonic::{
     Request, Status,
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Endpoint,
 };
+
+use crate::client::ClientOptions;
 
 /// The package that methods are looked for in.
 const PACKAGE: &str = "leadline.v1";
@@ -33,9 +34,8 @@ pub(crate) struct Call {
     /// The request in JSON; - reads it from standard input
     #[arg(default_value = "{}")]
     request: String,
-    /// Where gRPC is served
-    #[arg(long, env = "LEADLINE_GRPC_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
-    grpc_url: String,
+    #[command(flatten)]
+    client: ClientOptions,
 }
 
 impl Call {
@@ -53,11 +53,7 @@ impl Call {
             "{name} is a stream, which cannot be called from here"
         );
         let request = self.request(&method)?;
-        let endpoint = Endpoint::from_shared(self.grpc_url.clone())
-            .with_context(|| format!("--grpc-url: {:?} is no URL such as http://127.0.0.1:9090", self.grpc_url))?;
-        let channel = endpoint.connect().await;
-        let channel = channel.with_context(|| format!("nothing answers at {} (--grpc-url)", self.grpc_url))?;
-        let mut client = Grpc::new(channel);
+        let mut client = Grpc::new(self.client.connect().await?);
         client.ready().await?;
         let path = PathAndQuery::try_from(format!("/{}/{}", method.parent_service().full_name(), method.name()))?;
         let mut request = Request::new(request);

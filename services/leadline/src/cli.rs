@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use journal::{Journal, NatsOptions};
 use runtime::{Listeners, Platform, telemetry};
 
-use crate::{call::Call, compose, demo::Demo, key::KeyOptions, listen::Listen, up::Up};
+use crate::{call::Call, compose, demo::Demo, key::KeyOptions, keys::Keys, listen::Listen, up::Up};
 
 /// Delivers leads to webhooks and never loses one
 #[derive(Debug, Parser)]
@@ -30,6 +30,8 @@ enum Command {
     Query(Query),
     /// Wipe the read model and make it anew from the events
     Rebuild(Rebuild),
+    /// Make the first key of an installation
+    Keys(Keys),
     /// Call a method of the API, in JSON
     Call(Call),
     /// Receive webhooks: print requests, check signatures, answer as told
@@ -122,6 +124,7 @@ impl Cli {
                 .await
             }
             Command::Rebuild(rebuild) => rebuild.run().await,
+            Command::Keys(keys) => keys.run().await,
             Command::Call(call) => call.run().await,
             Command::Listen(listen) => listen.run().await,
             Command::Demo(demo) => demo.run().await,

@@ -3,10 +3,12 @@
 mod broker;
 mod call;
 mod cli;
+mod client;
 mod compose;
 mod data_dir;
 mod demo;
 mod key;
+mod keys;
 mod listen;
 mod up;
 

@@ -9,7 +9,7 @@ use journal::{Journal, NatsOptions};
 use runtime::{Addresses, Listeners, Platform, Service, telemetry};
 use serde_json::json;
 
-use crate::{broker::Broker, compose, data_dir::DataDir, key::KeyOptions};
+use crate::{broker::Broker, compose, data_dir::DataDir, key::KeyOptions, keys};
 
 /// Name of the file that says where the running system listens.
 pub(crate) const ADDRESSES: &str = "addresses.json";
@@ -77,9 +77,9 @@ impl Up {
     }
 
     async fn serve(&self, key: MasterKey, data_dir: &DataDir, platform: &Platform) -> anyhow::Result<ExitCode> {
-        let started = self.start(key, platform).await;
-        let addresses = match started {
-            Ok(addresses) => addresses,
+        let started = self.start(key, data_dir, platform).await;
+        let (addresses, admin_key) = match started {
+            Ok(started) => started,
             Err(error) => {
                 platform.drain.stop();
                 platform.drain.finished(self.listeners.drain_deadline).await;
@@ -88,20 +88,29 @@ impl Up {
         };
         compose::announce("leadline", addresses, platform).await;
         if !platform.drain.is_stopping() {
+            // The key itself goes neither to a terminal nor into a log.
+            println!("the administrator's API key is in {}; leadline call finds it there", admin_key.display());
             data_dir.write(ADDRESSES, &self.addresses(addresses))?;
         }
         Ok(compose::finish(platform, &self.listeners).await)
     }
 
-    async fn start(&self, key: MasterKey, platform: &Platform) -> anyhow::Result<Addresses> {
+    async fn start(
+        &self,
+        key: MasterKey,
+        data_dir: &DataDir,
+        platform: &Platform,
+    ) -> anyhow::Result<(Addresses, PathBuf)> {
         let journal = Journal::connect(&self.nats, platform).await?;
+        let admin_key = keys::admin_key_in(data_dir, &journal).await?;
         let services: Vec<Service> = vec![
             ingest::start(&self.ingest, platform, &journal).await?,
             dispatcher::start(&self.dispatcher, key.clone(), platform, &journal).await?,
             notifier::start(&self.notifier, platform, &journal).await?,
             query::start(&self.query, key, platform, &journal).await?,
         ];
-        Ok(runtime::serve(&self.listeners, services, wire::DESCRIPTORS, platform).await?)
+        let addresses = runtime::serve(&self.listeners, services, wire::DESCRIPTORS, platform).await?;
+        Ok((addresses, admin_key))
     }
 
     fn addresses(&self, addresses: Addresses) -> Vec<u8> {

@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    ApiUserId, ClientId, DestinationId, InterfaceId, Registry, RegistryFact, TokenId,
+    AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, Registry, RegistryFact, TokenId,
     registry::{Change, EntityKind},
 };
 use serde::{Deserialize, Serialize};
-use wire::{registry_api as show, shown::fields};
+use wire::{keys::key_to_api, registry_api as show, shown::fields};
 
 use crate::store::audit::AuditEntry;
 
@@ -47,7 +47,7 @@ pub(crate) fn entry(registry: &mut Registry, sequence: u64, fact: &RegistryFact)
     }
     Some(AuditEntry {
         sequence,
-        account: account.to_string(),
+        account: account.map(ToString::to_string).unwrap_or_default(),
         at: fact.at,
         by: fact.by.clone(),
         kind: kind.as_str().to_owned(),
@@ -69,9 +69,22 @@ struct State {
 /// What a change is about, if it exists.
 fn state(registry: &Registry, change: &Change) -> Option<State> {
     let (account, kind, id) = change.entity();
+    let open = |fields| State { fields, secret: None };
+    let mut state = match account {
+        Some(account) if kind != EntityKind::Key => state_of(registry, account, kind, id)?,
+        _ => open(fields("Key", &key_to_api(registry.key(&KeyId::parse(id).ok()?)?))),
+    };
+    // What it is called is not a part of it.
+    state.fields.remove("account_id");
+    state.fields.remove(&format!("{}_id", kind.as_str()));
+    Some(state)
+}
+
+fn state_of(registry: &Registry, account: &AccountId, kind: EntityKind, id: &str) -> Option<State> {
     let entry = registry.account(account)?;
     let open = |fields| State { fields, secret: None };
-    let mut state = match kind {
+    Some(match kind {
+        EntityKind::Key => return None,
         EntityKind::Account => open(fields("Account", &show::account_to_api(&entry.account))),
         EntityKind::Client => {
             let client = registry.client(account, &ClientId::parse(id).ok()?)?;
@@ -101,11 +114,7 @@ fn state(registry: &Registry, change: &Change) -> Option<State> {
                 secret: newest.map(|newest| ("secret", newest)),
             }
         }
-    };
-    // What it is called is not a part of it.
-    state.fields.remove("account_id");
-    state.fields.remove(&format!("{}_id", kind.as_str()));
-    Some(state)
+    })
 }
 
 fn changes(mut before: State, mut after: State) -> Vec<FieldChange> {

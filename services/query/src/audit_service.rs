@@ -11,6 +11,7 @@ use wire::{
 
 use crate::{
     audit::FieldChange,
+    caller::Caller,
     failed,
     page::{Page, Place},
     store::{
@@ -33,8 +34,8 @@ impl api::audit_service_server::AuditService for AuditService {
         &self,
         request: Request<api::ListAuditLogRequest>,
     ) -> Result<Response<api::ListAuditLogResponse>, Status> {
-        let request = request.into_inner();
-        let filter = filter(&request)?;
+        let (caller, request) = (Caller::of(&request)?, request.into_inner());
+        let filter = filter(caller.narrowed(account(&request.account_id)?)?, &request)?;
         let page = Page::of(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.audit_log(&filter, &page).await.map_err(failed)?;
         // The order is that of REGISTRY. Clocks differ between the processes that stamp the time.
@@ -45,7 +46,14 @@ impl api::audit_service_server::AuditService for AuditService {
     }
 }
 
-fn filter(request: &api::ListAuditLogRequest) -> Result<AuditFilter, Status> {
+fn account(text: &str) -> Result<Option<AccountId>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    id("account_id", text, AccountId::parse).map(Some).map_err(|e| refusal(&e))
+}
+
+fn filter(account: Option<AccountId>, request: &api::ListAuditLogRequest) -> Result<AuditFilter, Status> {
     let time = |field: &str, given: &Option<prost_types::Timestamp>| {
         given.as_ref().map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
     };
@@ -61,7 +69,7 @@ fn filter(request: &api::ListAuditLogRequest) -> Result<AuditFilter, Status> {
         return Err(invalid("entity_kind", "is missing; ids are unique within a kind only"));
     }
     Ok(AuditFilter {
-        account: id("account_id", &request.account_id, AccountId::parse).map_err(|e| refusal(&e))?,
+        account,
         kind,
         id: entity,
         from: time("from", &request.from)?,

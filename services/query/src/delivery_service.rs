@@ -25,7 +25,12 @@ use wire::{
     status::{invalid, retry_refusal},
 };
 
-use crate::{LONGEST_ACTOR, actor, failed, page::Page, store::Store};
+use crate::{
+    caller::{Caller, LONGEST_NAME},
+    failed,
+    page::Page,
+    store::Store,
+};
 
 /// How often the read model is looked at meanwhile.
 const SHOWN_POLL: Duration = Duration::from_millis(10);
@@ -81,8 +86,10 @@ impl DeliveryService {
         }
     }
 
-    async fn find(&self, id: DeliveryId) -> Result<Delivery, Status> {
+    /// What belongs to another account looks as if there were none.
+    async fn find(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, Status> {
         let found = self.store.delivery(id).await.map_err(failed)?;
+        let found = found.filter(|delivery| caller.may_see(Some(&delivery.reference.account)));
         found.ok_or_else(|| Status::not_found(format!("there is no delivery {id}")))
     }
 }
@@ -93,7 +100,8 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         &self,
         request: Request<api::GetDeliveryRequest>,
     ) -> Result<Response<api::DeliveryDetail>, Status> {
-        let delivery = self.find(delivery_id(&request.get_ref().delivery_id)?).await?;
+        let caller = Caller::of(&request)?;
+        let delivery = self.find(&caller, delivery_id(&request.get_ref().delivery_id)?).await?;
         let attempts = self.store.attempts(delivery.reference.delivery).await.map_err(failed)?;
         Ok(Response::new(api::DeliveryDetail {
             delivery: Some(shown(&delivery, &self.registry.snapshot())),
@@ -105,8 +113,9 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         &self,
         request: Request<api::ListDeliveriesRequest>,
     ) -> Result<Response<api::ListDeliveriesResponse>, Status> {
-        let request = request.into_inner();
-        let filter = shown::filter(request.filter.unwrap_or_default())?;
+        let (caller, request) = (Caller::of(&request)?, request.into_inner());
+        let mut filter = shown::filter(request.filter.unwrap_or_default())?;
+        filter.account = caller.narrowed(filter.account)?;
         let page = Page::of(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.deliveries(&filter, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
@@ -119,20 +128,18 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         &self,
         request: Request<api::RetryDeliveryRequest>,
     ) -> Result<Response<api::RetryDeliveryResponse>, Status> {
-        let caller = TraceContext::of_request(request.metadata().as_ref());
-        let by = match request.get_ref().requested_by.as_str() {
-            "" => actor(&request),
-            given if given.chars().count() > LONGEST_ACTOR || given.chars().any(char::is_control) => {
-                return Err(invalid("requested_by", format!("is not one line of at most {LONGEST_ACTOR} characters")));
-            }
-            given => given.to_owned(),
-        };
+        let trace = TraceContext::of_request(request.metadata().as_ref());
+        let for_whom = request.get_ref().requested_by.as_str();
+        if for_whom.chars().count() > LONGEST_NAME || for_whom.chars().any(char::is_control) {
+            return Err(invalid("requested_by", format!("is not one line of at most {LONGEST_NAME} characters")));
+        }
+        let caller = Caller::of(&request)?.speaking_for(for_whom);
         let id = delivery_id(&request.get_ref().delivery_id)?;
         self.wait_for_now().await?;
-        let delivery = self.find(id).await?;
+        let delivery = self.find(&caller, id).await?;
         let subject = subject(&delivery, &self.registry.snapshot());
-        let fact = request_retry(&delivery, subject, Timestamp::now(), by).map_err(retry_refusal)?;
-        let (span, trace) = TraceContext::enter(caller.as_ref(), || info_span!("retry", delivery = %id));
+        let fact = request_retry(&delivery, subject, Timestamp::now(), caller.by()).map_err(retry_refusal)?;
+        let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("retry", delivery = %id));
         let appended = self.journal.append_delivery(&fact, &trace).instrument(span).await;
         let appended = appended.map_err(|error| {
             tracing::warn!(error = error.chain(), "a retry was not stored; its caller was told so");
@@ -145,7 +152,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
             return Err(retry_refusal(RetryRefusal::NotFailed(DeliveryStatus::Pending)));
         }
         self.shows(appended.sequence).await?;
-        let delivery = self.find(id).await?;
+        let delivery = self.find(&caller, id).await?;
         let shown = shown(&delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))
     }
@@ -154,8 +161,8 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         &self,
         request: Request<api::ListDestinationEventsRequest>,
     ) -> Result<Response<api::ListDestinationEventsResponse>, Status> {
-        let request = request.get_ref();
-        let account = required("account_id", &request.account_id, AccountId::parse)?;
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let account = caller.account(&request.account_id)?;
         let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
         let most = match request.limit {
             0 => MOST_EVENTS,
@@ -178,7 +185,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         &self,
         request: Request<api::WatchDeliveriesRequest>,
     ) -> Result<Response<Changes>, Status> {
-        let asked = watch::Asked::of(request.into_inner())?;
+        let asked = watch::Asked::of(Caller::of(&request)?, request.into_inner())?;
         self.watch(asked).await.map(Response::new)
     }
 
@@ -186,8 +193,8 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         &self,
         request: Request<api::SendTestDeliveryRequest>,
     ) -> Result<Response<api::SendTestDeliveryResponse>, Status> {
-        let (by, caller) = (actor(&request), TraceContext::of_request(request.metadata().as_ref()));
-        self.send_test(request.into_inner(), &by, caller.as_ref()).await.map(Response::new)
+        let (caller, trace) = (Caller::of(&request)?, TraceContext::of_request(request.metadata().as_ref()));
+        self.send_test(request.into_inner(), &caller, trace.as_ref()).await.map(Response::new)
     }
 }
 

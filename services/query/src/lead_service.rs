@@ -14,6 +14,7 @@ use wire::{
 };
 
 use crate::{
+    caller::Caller,
     csv,
     delivery_service::http_status,
     failed,
@@ -50,8 +51,8 @@ type Pieces = Pin<Box<dyn Stream<Item = Result<api::ExportLeadsResponse, Status>
 #[tonic::async_trait]
 impl api::lead_service_server::LeadService for LeadService {
     async fn get_lead(&self, request: Request<api::GetLeadRequest>) -> Result<Response<api::Lead>, Status> {
-        let request = request.get_ref();
-        let account = required("account_id", &request.account_id, AccountId::parse)?;
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let account = caller.account(&request.account_id)?;
         let lead = required("lead_id", &request.lead_id, LeadId::parse)?;
         let found = self.store.lead(&account, &lead).await.map_err(failed)?;
         found.map(|lead| Response::new(shown(lead))).ok_or_else(|| no_lead(&account, &lead))
@@ -61,8 +62,8 @@ impl api::lead_service_server::LeadService for LeadService {
         &self,
         request: Request<api::ListLeadsRequest>,
     ) -> Result<Response<api::ListLeadsResponse>, Status> {
-        let request = request.into_inner();
-        let filter = filter(&request)?;
+        let (caller, request) = (Caller::of(&request)?, request.into_inner());
+        let filter = filter(caller.account(&request.account_id)?, &request)?;
         let page = Page::of(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.leads(&filter, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
@@ -73,9 +74,9 @@ impl api::lead_service_server::LeadService for LeadService {
     type ExportLeadsStream = Pieces;
 
     async fn export_leads(&self, request: Request<api::ExportLeadsRequest>) -> Result<Response<Pieces>, Status> {
-        let r = request.into_inner();
-        let filter = filter(&api::ListLeadsRequest {
-            account_id: r.account_id,
+        let (caller, r) = (Caller::of(&request)?, request.into_inner());
+        let account = caller.account(&r.account_id)?;
+        let asked = api::ListLeadsRequest {
             interface_id: r.interface_id,
             failed: r.failed,
             created_from: r.created_from,
@@ -83,13 +84,13 @@ impl api::lead_service_server::LeadService for LeadService {
             client_id: r.client_id,
             http_status_code: r.http_status_code,
             ..api::ListLeadsRequest::default()
-        })?;
+        };
         let mut title = String::new();
         csv::line(&mut title, EXPORTED);
         let export = Export {
             store: self.store.clone(),
             drain: self.drain.clone(),
-            filter,
+            filter: filter(account, &asked)?,
             next_page: Some(String::new()),
             ready: [title.into()].into(),
         };
@@ -100,8 +101,8 @@ impl api::lead_service_server::LeadService for LeadService {
         &self,
         request: Request<api::GetLeadLogRequest>,
     ) -> Result<Response<api::GetLeadLogResponse>, Status> {
-        let request = request.get_ref();
-        let account = required("account_id", &request.account_id, AccountId::parse)?;
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let account = caller.account(&request.account_id)?;
         let lead = required("lead_id", &request.lead_id, LeadId::parse)?;
         let page = Page::of(request.page_size, &request.page_token, (&account, &lead))?;
         let mut found = self.store.lead_log(&account, &lead, &page).await.map_err(failed)?;
@@ -195,12 +196,12 @@ fn required<T>(field: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, Id
     parse(text).map_err(|e| invalid(field, e))
 }
 
-fn filter(request: &api::ListLeadsRequest) -> Result<LeadFilter, Status> {
+fn filter(account: AccountId, request: &api::ListLeadsRequest) -> Result<LeadFilter, Status> {
     let time = |field: &str, given: &Option<prost_types::Timestamp>| {
         given.as_ref().map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
     };
     Ok(LeadFilter {
-        account: required("account_id", &request.account_id, AccountId::parse)?,
+        account,
         interface: match request.interface_id.as_str() {
             "" => None,
             text => Some(required("interface_id", text, InterfaceId::parse)?),

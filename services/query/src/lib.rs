@@ -2,29 +2,34 @@
 //!
 //! * [`projector`] keeps the read model up to date, [`projection`] says what each fact means for it, [`store`] is the
 //!   read model in SQL
-//! * [`registry_service`], [`delivery_service`], [`lead_service`], [`audit_service`] and
-//!   [`status_service`] answer over gRPC
+//! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`audit_service`] and
+//!   [`status_service`] answer over gRPC; each asks its [`caller`] what he has to do with it
 //!
 //! Guarantee: nothing is known only here. The read model can be wiped and made again from the events.
 
+mod access_service;
 mod audit;
 mod audit_service;
+mod caller;
 mod csv;
 mod delivery_service;
 mod lead_service;
 mod page;
 mod projection;
 mod projector;
+mod registry_change;
 mod registry_service;
 mod status_service;
 mod store;
 
+use access::Door;
 use crypto::MasterKey;
 use domain::registry::UrlRules;
 use journal::{Journal, RegistryView};
+use registry_change::Changes;
 use runtime::{Platform, Service};
 pub use store::StoreError;
-use tonic::{Request, Status};
+use tonic::Status;
 
 /// What query can be told.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,7 +56,7 @@ impl Options {
 /// Starts query.
 ///
 /// # Errors
-/// When the configuration cannot be read from the broker, or the database cannot be used.
+/// When the configuration cannot be read from the broker, the database cannot be used, or a method has no rule.
 pub async fn start(
     options: &Options,
     key: MasterKey,
@@ -63,13 +68,21 @@ pub async fn start(
     let registry = RegistryView::follow(journal, platform).await?;
     projector::start(journal, &store, platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
+    let door = Door::new(&registry)?;
+    let changes = Changes::new(journal.clone(), registry.clone(), rules);
     latch.ready();
     Ok(Service::new("query")
-        .with_grpc(registry_service::service(journal.clone(), registry.clone(), key, rules))
-        .with_grpc(delivery_service::service(journal.clone(), store.clone(), registry.clone(), platform.drain.clone()))
-        .with_grpc(status_service::service(journal.clone(), store.clone(), registry))
-        .with_grpc(audit_service::service(store.clone()))
-        .with_grpc(lead_service::service(store, platform.drain.clone())))
+        .with_grpc(door.guard(access_service::service(changes.clone(), registry.clone())))
+        .with_grpc(door.guard(registry_service::service(changes, registry.clone(), key)))
+        .with_grpc(door.guard(delivery_service::service(
+            journal.clone(),
+            store.clone(),
+            registry.clone(),
+            platform.drain.clone(),
+        )))
+        .with_grpc(door.guard(status_service::service(journal.clone(), store.clone(), registry)))
+        .with_grpc(door.guard(audit_service::service(store.clone())))
+        .with_grpc(door.guard(lead_service::service(store, platform.drain.clone()))))
 }
 
 /// Wipes the read model and makes it anew from the events; how many facts it was made of.
@@ -87,12 +100,3 @@ fn failed(error: StoreError) -> Status {
     tracing::error!(error = %anyhow::Error::from(error), "a question could not be answered");
     Status::unavailable("the read model does not answer now; ask again")
 }
-
-/// Who asks, as the caller says in the metadata `leadline-actor`.
-fn actor<T>(request: &Request<T>) -> String {
-    let said = request.metadata().get("leadline-actor").and_then(|value| value.to_str().ok());
-    said.filter(|actor| !actor.is_empty()).unwrap_or("unknown").chars().take(LONGEST_ACTOR).collect()
-}
-
-/// The longest name of a caller that is kept, in characters.
-const LONGEST_ACTOR: usize = 100;

@@ -6,11 +6,12 @@ use super::{
     account::{Account, ApiUser, Client, Interface},
     checks::{check_account, check_api_user, check_destination, check_interface, check_name},
     facts::{Change, EntityKind},
+    keys::ApiKey,
     model::{Destination, Scope, Token},
     request::Deactivation,
     state::Registry,
 };
-use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, TokenId};
+use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, TokenId};
 
 /// What somebody wants to change. Creations and updates carry the whole new state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,10 @@ pub enum Command {
     UpdateToken(Token),
     /// Remove a token.
     DeleteToken(AccountId, TokenId),
+    /// A new key.
+    CreateKey(ApiKey),
+    /// Make a key good no more.
+    RevokeKey(KeyId),
 }
 
 /// Which URLs destinations may have.
@@ -158,6 +163,8 @@ impl Registry {
                 Change::TokenUpdated(token)
             }
             Command::DeleteToken(account, id) => self.decide_delete_token(account, id)?,
+            Command::CreateKey(key) => self.decide_create_key(key)?,
+            Command::RevokeKey(id) => self.decide_revoke_key(&id)?,
             command => self.decide_belonging(command, rules)?,
         };
         let (account, kind, id) = change.entity();
@@ -285,11 +292,11 @@ impl Registry {
         destination.token.as_ref().map_or(Ok(()), |token| self.must_have_token(&destination.account, token))
     }
 
-    fn must_be_new(&self, taken: bool, kind: EntityKind, id: &str) -> Result<(), Refusal> {
+    pub(super) fn must_be_new(&self, taken: bool, kind: EntityKind, id: &str) -> Result<(), Refusal> {
         if taken { Err(Refusal::AlreadyExists { kind, id: id.to_owned() }) } else { Ok(()) }
     }
 
-    fn must_have_account(&self, id: &AccountId) -> Result<(), Refusal> {
+    pub(super) fn must_have_account(&self, id: &AccountId) -> Result<(), Refusal> {
         must_exist(self.account(id).is_some(), EntityKind::Account, id.as_str())
     }
 

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 
 use super::{
     account::{Account, ApiUser, Client, Interface},
+    keys::ApiKey,
     model::{Destination, Token},
     request::Deactivation,
 };
-use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, TokenId};
+use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, TokenId};
 
 /// A change of the configuration: who made it, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,10 @@ pub enum Change {
     TokenUpdated(Token),
     /// A token is gone.
     TokenDeleted(AccountId, TokenId),
+    /// A key is new.
+    KeyCreated(ApiKey),
+    /// A key is good no more. It stays known: facts name it.
+    KeyRevoked(Option<AccountId>, KeyId),
 }
 
 /// The kinds of things that are configured.
@@ -83,12 +88,14 @@ pub enum EntityKind {
     Destination,
     /// A token.
     Token,
+    /// A key of the API.
+    Key,
 }
 
 impl EntityKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Account, Self::Client, Self::Interface, Self::ApiUser, Self::Destination, Self::Token];
+    pub const ALL: [Self; 7] =
+        [Self::Account, Self::Client, Self::Interface, Self::ApiUser, Self::Destination, Self::Token, Self::Key];
 
     /// The kind that a word names.
     pub fn parse(word: &str) -> Option<Self> {
@@ -104,6 +111,7 @@ impl EntityKind {
             Self::ApiUser => "api_user",
             Self::Destination => "destination",
             Self::Token => "token",
+            Self::Key => "key",
         }
     }
 }
@@ -117,7 +125,8 @@ impl Change {
             | Self::InterfaceCreated(_)
             | Self::ApiUserCreated(_)
             | Self::DestinationCreated(_)
-            | Self::TokenCreated(_) => "created",
+            | Self::TokenCreated(_)
+            | Self::KeyCreated(_) => "created",
             Self::AccountUpdated(_)
             | Self::ClientUpdated(_)
             | Self::InterfaceUpdated(_)
@@ -130,15 +139,18 @@ impl Change {
             | Self::ApiUserDeleted(..)
             | Self::DestinationDeleted(..)
             | Self::TokenDeleted(..) => "deleted",
+            Self::KeyRevoked(..) => "revoked",
             Self::DestinationEnabled(..) => "enabled",
             Self::DestinationDisabled(..) => "disabled",
             Self::DestinationDeactivated(..) => "deactivated",
         }
     }
 
-    /// What was changed: whose it is, its kind and its id.
-    pub fn entity(&self) -> (&AccountId, EntityKind, &str) {
-        match self {
+    /// What was changed: whose it is, its kind and its id. A platform-wide key is no account's.
+    pub fn entity(&self) -> (Option<&AccountId>, EntityKind, &str) {
+        let (account, kind, id) = match self {
+            Self::KeyCreated(key) => return (key.account.as_ref(), EntityKind::Key, key.id.as_str()),
+            Self::KeyRevoked(account, id) => return (account.as_ref(), EntityKind::Key, id.as_str()),
             Self::AccountCreated(a) | Self::AccountUpdated(a) => (&a.id, EntityKind::Account, a.id.as_str()),
             Self::AccountDeleted(id) => (id, EntityKind::Account, id.as_str()),
             Self::ClientCreated(c) | Self::ClientUpdated(c) => (&c.account, EntityKind::Client, c.id.as_str()),
@@ -156,6 +168,7 @@ impl Change {
             | Self::DestinationDeleted(account, id) => (account, EntityKind::Destination, id.as_str()),
             Self::TokenCreated(t) | Self::TokenUpdated(t) => (&t.account, EntityKind::Token, t.id.as_str()),
             Self::TokenDeleted(account, id) => (account, EntityKind::Token, id.as_str()),
-        }
+        };
+        (Some(account), kind, id)
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use super::{
     account::{Account, ApiUser, Client, Interface, Role},
     facts::{Change, EntityKind, RegistryFact},
+    keys::KeyRing,
     model::{Destination, Token},
     ordering::Ordering,
 };
@@ -18,7 +19,8 @@ use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, Tok
 pub struct Registry {
     accounts: HashMap<AccountId, Arc<AccountEntry>>,
     destinations: HashMap<DestinationId, Arc<Destination>>,
-    versions: HashMap<(AccountId, EntityKind, String), u64>,
+    pub(super) keys: KeyRing,
+    versions: HashMap<(Option<AccountId>, EntityKind, String), u64>,
     ordering: Ordering,
     sequence: u64,
 }
@@ -96,13 +98,16 @@ impl Registry {
         }
         self.sequence = sequence;
         let (account, kind, id) = fact.change.entity();
-        self.versions.insert((account.clone(), kind, id.to_owned()), sequence);
-        if kind != EntityKind::Account && self.account(account).is_none() {
+        self.versions.insert((account.cloned(), kind, id.to_owned()), sequence);
+        if kind != EntityKind::Account && account.is_some_and(|account| self.account(account).is_none()) {
             return;
         }
         match &fact.change {
             Change::AccountCreated(account) | Change::AccountUpdated(account) => self.put_account(account),
-            Change::AccountDeleted(id) => self.delete_account(id),
+            Change::AccountDeleted(id) => {
+                self.delete_account(id);
+                self.keys.revoke_all_of(id, fact.at);
+            }
             Change::ClientCreated(client) | Change::ClientUpdated(client) => self.change(&client.account, |entry| {
                 entry.clients.insert(client.id.clone(), client.clone());
             }),
@@ -150,6 +155,8 @@ impl Registry {
                     Arc::make_mut(token).deleted = true;
                 }
             }),
+            Change::KeyCreated(key) => self.keys.put(key.clone()),
+            Change::KeyRevoked(_, id) => self.keys.revoke(id, fact.at),
         }
     }
 
@@ -227,8 +234,8 @@ impl Registry {
     }
 
     /// The sequence of the last fact about one thing, which the next fact about it has to name; 0: none.
-    pub fn version(&self, account: &AccountId, kind: EntityKind, id: &str) -> u64 {
-        self.versions.get(&(account.clone(), kind, id.to_owned())).copied().unwrap_or(0)
+    pub fn version(&self, account: Option<&AccountId>, kind: EntityKind, id: &str) -> u64 {
+        self.versions.get(&(account.cloned(), kind, id.to_owned())).copied().unwrap_or(0)
     }
 
     /// The accounts that exist, in no order.

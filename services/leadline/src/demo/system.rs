@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use access::{Keyed, WithKey};
 use anyhow::{Context as _, bail, ensure};
 use nix::{
     sys::signal::{Signal, kill},
@@ -20,7 +21,7 @@ use wire::api::{
     delivery_service_client::DeliveryServiceClient, registry_service_client::RegistryServiceClient,
 };
 
-use crate::up::ADDRESSES;
+use crate::{keys::ADMIN_KEY, up::ADDRESSES};
 
 /// How long the system may take to start or to stop.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -41,7 +42,8 @@ pub(super) struct System {
     pub(super) http: String,
     pub(super) grpc: String,
     web: reqwest::Client,
-    channel: Channel,
+    key: String,
+    channel: Keyed,
 }
 
 /// What became of publishing.
@@ -67,11 +69,14 @@ impl System {
         let text = |name: &str| addresses[name].as_str().map(str::to_owned).context("addresses.json is incomplete");
         let (http, grpc) = (text("http")?, text("grpc")?);
         let channel = Channel::from_shared(grpc.clone())?.connect().await.context("its gRPC does not answer")?;
+        let key = fs::read_to_string(folder.join("data").join(ADMIN_KEY)).context("its key cannot be read")?;
+        let with_key = WithKey::new(&key).context("its key is none")?;
+        let (key, channel) = (key.trim().to_owned(), with_key.over(channel));
         let web = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_tls()?).build()?;
-        Ok(Self { child, folder: folder.to_owned(), http, grpc, web, channel })
+        Ok(Self { child, folder: folder.to_owned(), http, grpc, web, key, channel })
     }
 
-    pub(super) fn registry(&self) -> RegistryServiceClient<Channel> {
+    pub(super) fn registry(&self) -> RegistryServiceClient<Keyed> {
         RegistryServiceClient::new(self.channel.clone())
     }
 
@@ -80,7 +85,7 @@ impl System {
         let mut published = Published::default();
         for first in (0..count).step_by(BATCH as usize) {
             let events: Vec<_> = (first..count.min(first + BATCH)).map(|n| event(n).to_string()).collect();
-            let request = self.web.post(format!("{}/v1/leads", self.http));
+            let request = self.web.post(format!("{}/v1/leads", self.http)).bearer_auth(&self.key);
             let request = request.header("content-type", "application/x-ndjson").body(events.join("\n"));
             let answer = request.send().await?;
             let status = answer.status();
@@ -96,7 +101,8 @@ impl System {
     pub(super) async fn publish_again(&self, count: usize) -> anyhow::Result<Published> {
         let mut published = Published::default();
         for n in (0..).take(count) {
-            let request = self.web.post(format!("{}/v1/leads", self.http)).body(event(n).to_string());
+            let request =
+                self.web.post(format!("{}/v1/leads", self.http)).bearer_auth(&self.key).body(event(n).to_string());
             let answer: Value = serde_json::from_slice(&request.send().await?.bytes().await?)?;
             published.stored += usize::from(answer["duplicate"] != true);
         }

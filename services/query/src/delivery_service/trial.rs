@@ -1,9 +1,7 @@
 //! Trying a destination out: an event that names it, and is delivered like any other.
 
 use bytes::Bytes;
-use domain::{
-    AccountId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, registry::Destination,
-};
+use domain::{DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, registry::Destination};
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use serde_json::json;
@@ -14,7 +12,7 @@ use uuid::Uuid;
 use wire::{api, status::invalid};
 
 use super::{DeliveryService, SHOWN_DEADLINE, SHOWN_POLL, destination, required};
-use crate::failed;
+use crate::{caller::Caller, failed};
 
 /// The largest payload of a test, in bytes.
 const LARGEST_PAYLOAD: usize = 64 * 1024;
@@ -25,10 +23,10 @@ impl DeliveryService {
     pub(super) async fn send_test(
         &self,
         request: api::SendTestDeliveryRequest,
-        by: &str,
-        caller: Option<&TraceContext>,
+        caller: &Caller,
+        trace: Option<&TraceContext>,
     ) -> Result<api::SendTestDeliveryResponse, Status> {
-        let account = required("account_id", &request.account_id, AccountId::parse)?;
+        let account = caller.account(&request.account_id)?;
         let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
         let registry = self.registry.snapshot();
         let destination = destination(&registry, &account, &id)?;
@@ -37,7 +35,7 @@ impl DeliveryService {
         let now = Timestamp::now();
         let event = LeadEvent {
             lead: LeadId::of_event(&account, &event_id),
-            payload: payload(request.payload, destination, by, now)?,
+            payload: payload(request.payload, destination, &caller.by(), now)?,
             event_id,
             account,
             interface: InterfaceId::tests(),
@@ -49,7 +47,7 @@ impl DeliveryService {
             registry_sequence: registry.sequence(),
         };
         let delivery = DeliveryId::of(&event.account, &event.event_id, &id);
-        let (span, trace) = TraceContext::enter(caller, || info_span!("test", %delivery, destination = %id));
+        let (span, trace) = TraceContext::enter(trace, || info_span!("test", %delivery, destination = %id));
         self.journal.append_lead(&event, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "a test was not stored; its caller was told so");
             Status::unavailable(format!("whether the test was stored is not known: {error}; send another one"))

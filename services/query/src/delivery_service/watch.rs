@@ -20,6 +20,7 @@ use super::{
     shown::{optional, shown, statuses},
 };
 use crate::{
+    caller::Caller,
     failed,
     page::Page,
     store::{Store, pages::DeliveryFilter},
@@ -35,13 +36,14 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 /// What is watched.
 #[derive(Debug)]
 pub(super) struct Asked {
+    caller: Caller,
     filter: DeliveryFilter,
     existing: bool,
     resume_after: Option<u64>,
 }
 
 impl Asked {
-    pub(super) fn of(request: api::WatchDeliveriesRequest) -> Result<Self, Status> {
+    pub(super) fn of(caller: Caller, request: api::WatchDeliveriesRequest) -> Result<Self, Status> {
         let resume_after = match request.resume_token.as_str() {
             "" => None,
             token => Some(token.parse().map_err(|_| invalid("resume_token", "is none that this server gave"))?),
@@ -50,13 +52,13 @@ impl Asked {
             return Err(invalid("existing", "is of no use with a resume_token, which goes on where a watch ended"));
         }
         let filter = DeliveryFilter {
-            account: optional("account_id", &request.account_id, AccountId::parse)?,
+            account: caller.narrowed(optional("account_id", &request.account_id, AccountId::parse)?)?,
             destination: optional("destination_id", &request.destination_id, DestinationId::parse)?,
             lead: optional("lead_id", &request.lead_id, LeadId::parse)?,
             statuses: statuses("statuses", &request.statuses)?,
             ..DeliveryFilter::default()
         };
-        Ok(Self { filter, existing: request.existing, resume_after })
+        Ok(Self { caller, filter, existing: request.existing, resume_after })
     }
 }
 
@@ -64,6 +66,7 @@ struct Watch {
     store: Store,
     registry: RegistryView,
     drain: Drain,
+    caller: Caller,
     filter: DeliveryFilter,
     existing: bool,
     facts: Replay<DeliveryFact>,
@@ -95,12 +98,13 @@ impl DeliveryService {
             }
             None => self.journal.last_sequence(StreamName::Deliveries).await.map_err(unknown)?,
         };
-        let Asked { filter, existing, .. } = asked;
+        let Asked { caller, filter, existing, .. } = asked;
         let facts = self.journal.replay_deliveries(told + 1, filter.account.as_ref(), filter.destination.as_ref());
         let watch = Watch {
             store: self.store.clone(),
             registry: self.registry.clone(),
             drain: self.drain.clone(),
+            caller,
             filter,
             existing,
             facts,
@@ -129,6 +133,8 @@ impl Watch {
 
     /// Makes ready what comes next; nothing, if what came is not what is watched.
     async fn read_on(&mut self) -> Result<(), Status> {
+        // A watch may go on for longer than its key is good.
+        self.caller.is_still_good(&self.registry.snapshot())?;
         if std::mem::take(&mut self.existing) {
             self.shows(self.told).await?;
             let page = Page::of(MOST_EXISTING, "", &self.filter)?;

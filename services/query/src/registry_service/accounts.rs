@@ -14,59 +14,74 @@ use wire::{
 
 use super::{
     Answer, RegistryService,
-    parts::{account_id, account_of, check_mask, given, names},
+    parts::{account_of, check_mask, given, names},
 };
-use crate::actor;
+use crate::caller::Caller;
 
 const FIELDS: [&str; 5] = ["name", "brand", "notification_emails", "api_user_emails", "routing"];
 
 impl RegistryService {
-    pub(super) async fn create_account(&self, request: Request<api::CreateAccountRequest>) -> Answer<api::Account> {
-        let by = actor(&request);
+    pub(super) async fn create_account(
+        &self,
+        caller: Caller,
+        request: Request<api::CreateAccountRequest>,
+    ) -> Answer<api::Account> {
         let account =
             registry_api::account(given("account", request.into_inner().account)?).map_err(|e| refusal(&e))?;
         let id = account.id.clone();
-        let registry = self.change(by, |_| Ok(Command::CreateAccount(account))).await?;
+        caller.may_touch(&id)?;
+        let registry = self.changes.make(&caller, |_| Ok(Command::CreateAccount(account))).await?;
         Ok(Response::new(account_to_api(&account_of(&registry, &id)?.account)))
     }
 
-    pub(super) async fn get_account(&self, request: Request<api::GetAccountRequest>) -> Answer<api::Account> {
+    pub(super) async fn get_account(
+        &self,
+        caller: Caller,
+        request: Request<api::GetAccountRequest>,
+    ) -> Answer<api::Account> {
         let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &account_id(&request.get_ref().account_id)?)?;
+        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
         Ok(Response::new(account_to_api(&entry.account)))
     }
 
     pub(super) async fn list_accounts(
         &self,
+        caller: Caller,
         _: Request<api::ListAccountsRequest>,
     ) -> Answer<api::ListAccountsResponse> {
         let registry = self.registry.snapshot();
-        let mut accounts: Vec<_> = registry.accounts().map(|entry| account_to_api(&entry.account)).collect();
+        let seen = registry.accounts().filter(|entry| caller.may_see(Some(&entry.account.id)));
+        let mut accounts: Vec<_> = seen.map(|entry| account_to_api(&entry.account)).collect();
         accounts.sort_by(|a, b| a.account_id.cmp(&b.account_id));
         Ok(Response::new(api::ListAccountsResponse { accounts }))
     }
 
-    pub(super) async fn update_account(&self, request: Request<api::UpdateAccountRequest>) -> Answer<api::Account> {
-        let by = actor(&request);
+    pub(super) async fn update_account(
+        &self,
+        caller: Caller,
+        request: Request<api::UpdateAccountRequest>,
+    ) -> Answer<api::Account> {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
         check_mask(mask, &FIELDS)?;
         let new = registry_api::account(given("account", request.account)?).map_err(|e| refusal(&e))?;
         let id = new.id.clone();
+        caller.may_touch(&id)?;
         let update = |registry: &Registry| {
             let now = &account_of(registry, &new.id)?.account;
             Ok(Command::UpdateAccount(merged(now, new, mask)))
         };
-        let registry = self.change(by, update).await?;
+        let registry = self.changes.make(&caller, update).await?;
         Ok(Response::new(account_to_api(&account_of(&registry, &id)?.account)))
     }
 
     pub(super) async fn delete_account(
         &self,
+        caller: Caller,
         request: Request<api::DeleteAccountRequest>,
     ) -> Answer<api::DeleteAccountResponse> {
-        let id = account_id(&request.get_ref().account_id)?;
-        self.change(actor(&request), |_| Ok(Command::DeleteAccount(id))).await?;
+        let id = caller.account(&request.get_ref().account_id)?;
+        self.changes.make(&caller, |_| Ok(Command::DeleteAccount(id))).await?;
         Ok(Response::new(api::DeleteAccountResponse {}))
     }
 }

@@ -14,56 +14,69 @@ use wire::{
 
 use super::{
     Answer, RegistryService,
-    parts::{account_id, account_of, api_user_id, api_user_of, check_mask, given, names},
+    parts::{account_of, api_user_id, api_user_of, check_mask, given, names},
 };
-use crate::actor;
+use crate::caller::Caller;
 
 const FIELDS: [&str; 3] = ["name", "email", "role"];
 
 impl RegistryService {
-    pub(super) async fn create_api_user(&self, request: Request<api::CreateApiUserRequest>) -> Answer<api::ApiUser> {
-        let by = actor(&request);
+    pub(super) async fn create_api_user(
+        &self,
+        caller: Caller,
+        request: Request<api::CreateApiUserRequest>,
+    ) -> Answer<api::ApiUser> {
         let user =
             registry_api::api_user(given("api_user", request.into_inner().api_user)?).map_err(|e| refusal(&e))?;
         let (account, id) = (user.account.clone(), user.id.clone());
-        let registry = self.change(by, |_| Ok(Command::CreateApiUser(user))).await?;
+        caller.may_touch(&account)?;
+        let registry = self.changes.make(&caller, |_| Ok(Command::CreateApiUser(user))).await?;
         Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
     }
 
-    pub(super) async fn get_api_user(&self, request: Request<api::GetApiUserRequest>) -> Answer<api::ApiUser> {
+    pub(super) async fn get_api_user(
+        &self,
+        caller: Caller,
+        request: Request<api::GetApiUserRequest>,
+    ) -> Answer<api::ApiUser> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (account_id(&request.account_id)?, api_user_id(&request.api_user_id)?);
+        let (account, id) = (caller.account(&request.account_id)?, api_user_id(&request.api_user_id)?);
         Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn list_api_users(
         &self,
+        caller: Caller,
         request: Request<api::ListApiUsersRequest>,
     ) -> Answer<api::ListApiUsersResponse> {
         let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &account_id(&request.get_ref().account_id)?)?;
+        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
         let api_users = entry.api_users().filter(|user| !user.deleted).map(api_user_to_api).collect();
         Ok(Response::new(api::ListApiUsersResponse { api_users }))
     }
 
-    pub(super) async fn update_api_user(&self, request: Request<api::UpdateApiUserRequest>) -> Answer<api::ApiUser> {
-        let by = actor(&request);
+    pub(super) async fn update_api_user(
+        &self,
+        caller: Caller,
+        request: Request<api::UpdateApiUserRequest>,
+    ) -> Answer<api::ApiUser> {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
         check_mask(mask, &FIELDS)?;
         let new = given("api_user", request.api_user)?;
-        let (account, id) = (account_id(&new.account_id)?, api_user_id(&new.api_user_id)?);
-        let registry = self.change(by, |registry| update(registry, &account, &id, new, mask)).await?;
+        let (account, id) = (caller.account(&new.account_id)?, api_user_id(&new.api_user_id)?);
+        let registry = self.changes.make(&caller, |registry| update(registry, &account, &id, new, mask)).await?;
         Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn delete_api_user(
         &self,
+        caller: Caller,
         request: Request<api::DeleteApiUserRequest>,
     ) -> Answer<api::DeleteApiUserResponse> {
         let r = request.get_ref();
-        let (account, id) = (account_id(&r.account_id)?, api_user_id(&r.api_user_id)?);
-        self.change(actor(&request), |_| Ok(Command::DeleteApiUser(account, id))).await?;
+        let (account, id) = (caller.account(&r.account_id)?, api_user_id(&r.api_user_id)?);
+        self.changes.make(&caller, |_| Ok(Command::DeleteApiUser(account, id))).await?;
         Ok(Response::new(api::DeleteApiUserResponse {}))
     }
 }

@@ -13,58 +13,72 @@ use wire::{
 
 use super::{
     Answer, RegistryService,
-    parts::{account_id, account_of, check_mask, client_id, client_of, given},
+    parts::{account_of, check_mask, client_id, client_of, given},
 };
-use crate::actor;
+use crate::caller::Caller;
 
 const FIELDS: [&str; 1] = ["name"];
 
 impl RegistryService {
-    pub(super) async fn create_client(&self, request: Request<api::CreateClientRequest>) -> Answer<api::Client> {
-        let by = actor(&request);
+    pub(super) async fn create_client(
+        &self,
+        caller: Caller,
+        request: Request<api::CreateClientRequest>,
+    ) -> Answer<api::Client> {
         let client = registry_api::client(given("client", request.into_inner().client)?).map_err(|e| refusal(&e))?;
         let (account, id) = (client.account.clone(), client.id.clone());
-        let registry = self.change(by, |_| Ok(Command::CreateClient(client))).await?;
+        caller.may_touch(&account)?;
+        let registry = self.changes.make(&caller, |_| Ok(Command::CreateClient(client))).await?;
         Ok(Response::new(client_to_api(client_of(&registry, &account, &id)?)))
     }
 
-    pub(super) async fn get_client(&self, request: Request<api::GetClientRequest>) -> Answer<api::Client> {
+    pub(super) async fn get_client(
+        &self,
+        caller: Caller,
+        request: Request<api::GetClientRequest>,
+    ) -> Answer<api::Client> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (account_id(&request.account_id)?, client_id(&request.client_id)?);
+        let (account, id) = (caller.account(&request.account_id)?, client_id(&request.client_id)?);
         Ok(Response::new(client_to_api(client_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn list_clients(
         &self,
+        caller: Caller,
         request: Request<api::ListClientsRequest>,
     ) -> Answer<api::ListClientsResponse> {
         let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &account_id(&request.get_ref().account_id)?)?;
+        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
         let clients = entry.clients().filter(|client| !client.deleted).map(client_to_api).collect();
         Ok(Response::new(api::ListClientsResponse { clients }))
     }
 
-    pub(super) async fn update_client(&self, request: Request<api::UpdateClientRequest>) -> Answer<api::Client> {
-        let by = actor(&request);
+    pub(super) async fn update_client(
+        &self,
+        caller: Caller,
+        request: Request<api::UpdateClientRequest>,
+    ) -> Answer<api::Client> {
         let request = request.into_inner();
         check_mask(request.update_mask.as_ref(), &FIELDS)?;
         let new = registry_api::client(given("client", request.client)?).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
+        caller.may_touch(&account)?;
         let update = |registry: &Registry| {
             let now = client_of(registry, &account, &id)?;
             Ok(Command::UpdateClient(Client { name: new.name, ..now.clone() }))
         };
-        let registry = self.change(by, update).await?;
+        let registry = self.changes.make(&caller, update).await?;
         Ok(Response::new(client_to_api(client_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn delete_client(
         &self,
+        caller: Caller,
         request: Request<api::DeleteClientRequest>,
     ) -> Answer<api::DeleteClientResponse> {
         let r = request.get_ref();
-        let (account, id) = (account_id(&r.account_id)?, client_id(&r.client_id)?);
-        self.change(actor(&request), |_| Ok(Command::DeleteClient(account, id))).await?;
+        let (account, id) = (caller.account(&r.account_id)?, client_id(&r.client_id)?);
+        self.changes.make(&caller, |_| Ok(Command::DeleteClient(account, id))).await?;
         Ok(Response::new(api::DeleteClientResponse {}))
     }
 }

@@ -15,9 +15,9 @@ use wire::{
 
 use super::{
     Answer, RegistryService, no_randomness,
-    parts::{account_id, account_of, check_mask, destination_id, destination_of, given, names, request_id, token_id},
+    parts::{account_of, check_mask, destination_id, destination_of, given, names, request_id, token_id},
 };
-use crate::actor;
+use crate::caller::Caller;
 
 /// The longest credentials, in bytes.
 const LONGEST_CREDENTIALS: usize = 4_000;
@@ -30,34 +30,36 @@ const FIELDS: [&str; 17] = [
 impl RegistryService {
     pub(super) async fn create_destination(
         &self,
+        caller: Caller,
         request: Request<api::CreateDestinationRequest>,
     ) -> Answer<api::Destination> {
-        let by = actor(&request);
         let request = request.into_inner();
         let new = given("destination", request.destination)?;
-        let account = account_id(&new.account_id)?;
+        let account = caller.account(&new.account_id)?;
         let id = DestinationId::of_request(&account, &request_id(&request.request_id)?);
         let destination = self.destination(new, id.clone())?;
         let find = |registry: &Registry| destination_of(registry, &account, &id).map(destination_to_api);
-        let made = self.create_once(by, Command::CreateDestination(destination), find).await?;
+        let made = self.changes.make_once(&caller, Command::CreateDestination(destination), find).await?;
         Ok(Response::new(made.found))
     }
 
     pub(super) async fn get_destination(
         &self,
+        caller: Caller,
         request: Request<api::GetDestinationRequest>,
     ) -> Answer<api::Destination> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (account_id(&request.account_id)?, destination_id(&request.destination_id)?);
+        let (account, id) = (caller.account(&request.account_id)?, destination_id(&request.destination_id)?);
         Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn list_destinations(
         &self,
+        caller: Caller,
         request: Request<api::ListDestinationsRequest>,
     ) -> Answer<api::ListDestinationsResponse> {
         let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &account_id(&request.get_ref().account_id)?)?;
+        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
         let existing = entry.destinations().filter(|destination| !destination.deleted);
         let destinations = existing.map(|d| destination_to_api(d)).collect();
         Ok(Response::new(api::ListDestinationsResponse { destinations }))
@@ -65,14 +67,14 @@ impl RegistryService {
 
     pub(super) async fn update_destination(
         &self,
+        caller: Caller,
         request: Request<api::UpdateDestinationRequest>,
     ) -> Answer<api::Destination> {
-        let by = actor(&request);
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
         check_mask(mask, &FIELDS)?;
         let new = given("destination", request.destination)?;
-        let (account, id) = (account_id(&new.account_id)?, destination_id(&new.destination_id)?);
+        let (account, id) = (caller.account(&new.account_id)?, destination_id(&new.destination_id)?);
         let keep_auth =
             mask.is_none_or(|mask| mask.paths.is_empty()) && new.auth.as_ref().is_none_or(|a| a.kind.is_none());
         let mut new = self.destination(new, id.clone())?;
@@ -84,52 +86,59 @@ impl RegistryService {
             }
             Ok(Command::UpdateDestination(merged(now, new, mask)))
         };
-        let registry = self.change(by, update).await?;
+        let registry = self.changes.make(&caller, update).await?;
         Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn enable_destination(
         &self,
+        caller: Caller,
         request: Request<api::EnableDestinationRequest>,
     ) -> Answer<api::Destination> {
         let r = request.get_ref();
-        let (account, id) = (account_id(&r.account_id)?, destination_id(&r.destination_id)?);
+        let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
         let skip_before = r.skip_held.then(Timestamp::now);
         let command = Command::EnableDestination(account.clone(), id.clone(), skip_before);
-        let registry = self.change(actor(&request), |_| Ok(command)).await?;
+        let registry = self.changes.make(&caller, |_| Ok(command)).await?;
         Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn disable_destination(
         &self,
+        caller: Caller,
         request: Request<api::DisableDestinationRequest>,
     ) -> Answer<api::Destination> {
         let r = request.get_ref();
-        let (account, id) = (account_id(&r.account_id)?, destination_id(&r.destination_id)?);
+        let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
         let command = Command::DisableDestination(account.clone(), id.clone());
-        let registry = self.change(actor(&request), |_| Ok(command)).await?;
+        let registry = self.changes.make(&caller, |_| Ok(command)).await?;
         Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn delete_destination(
         &self,
+        caller: Caller,
         request: Request<api::DeleteDestinationRequest>,
     ) -> Answer<api::DeleteDestinationResponse> {
         let r = request.get_ref();
-        let (account, id) = (account_id(&r.account_id)?, destination_id(&r.destination_id)?);
-        self.change(actor(&request), |_| Ok(Command::DeleteDestination(account, id))).await?;
+        let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
+        self.changes.make(&caller, |_| Ok(Command::DeleteDestination(account, id))).await?;
         Ok(Response::new(api::DeleteDestinationResponse {}))
     }
 
-    pub(super) async fn assign_token(&self, request: Request<api::AssignTokenRequest>) -> Answer<api::Destination> {
+    pub(super) async fn assign_token(
+        &self,
+        caller: Caller,
+        request: Request<api::AssignTokenRequest>,
+    ) -> Answer<api::Destination> {
         let r = request.get_ref();
-        let (account, id) = (account_id(&r.account_id)?, destination_id(&r.destination_id)?);
+        let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
         let token = if r.token_id.is_empty() { None } else { Some(token_id(&r.token_id)?) };
         let assign = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?.clone();
             Ok(Command::UpdateDestination(Destination { token, ..now }))
         };
-        let registry = self.change(actor(&request), assign).await?;
+        let registry = self.changes.make(&caller, assign).await?;
         Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
     }
 

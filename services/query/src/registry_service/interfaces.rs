@@ -14,65 +14,73 @@ use wire::{
 
 use super::{
     Answer, RegistryService,
-    parts::{account_id, account_of, check_mask, given, interface_id, interface_of, names},
+    parts::{account_of, check_mask, given, interface_id, interface_of, names},
 };
-use crate::actor;
+use crate::caller::Caller;
 
 const FIELDS: [&str; 3] = ["name", "retention", "lead_notification_emails"];
 
 impl RegistryService {
     pub(super) async fn create_interface(
         &self,
+        caller: Caller,
         request: Request<api::CreateInterfaceRequest>,
     ) -> Answer<api::Interface> {
-        let by = actor(&request);
         let interface =
             registry_api::interface(given("interface", request.into_inner().interface)?).map_err(|e| refusal(&e))?;
         let (account, id) = (interface.account.clone(), interface.id.clone());
-        let registry = self.change(by, |_| Ok(Command::CreateInterface(interface))).await?;
+        caller.may_touch(&account)?;
+        let registry = self.changes.make(&caller, |_| Ok(Command::CreateInterface(interface))).await?;
         Ok(Response::new(interface_to_api(interface_of(&registry, &account, &id)?)))
     }
 
-    pub(super) async fn get_interface(&self, request: Request<api::GetInterfaceRequest>) -> Answer<api::Interface> {
+    pub(super) async fn get_interface(
+        &self,
+        caller: Caller,
+        request: Request<api::GetInterfaceRequest>,
+    ) -> Answer<api::Interface> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (account_id(&request.account_id)?, interface_id(&request.interface_id)?);
+        let (account, id) = (caller.account(&request.account_id)?, interface_id(&request.interface_id)?);
         Ok(Response::new(interface_to_api(interface_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn list_interfaces(
         &self,
+        caller: Caller,
         request: Request<api::ListInterfacesRequest>,
     ) -> Answer<api::ListInterfacesResponse> {
         let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &account_id(&request.get_ref().account_id)?)?;
+        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
         let interfaces = entry.interfaces().filter(|i| !i.deleted).map(interface_to_api).collect();
         Ok(Response::new(api::ListInterfacesResponse { interfaces }))
     }
 
     pub(super) async fn update_interface(
         &self,
+        caller: Caller,
         request: Request<api::UpdateInterfaceRequest>,
     ) -> Answer<api::Interface> {
-        let by = actor(&request);
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
         check_mask(mask, &FIELDS)?;
         let new = registry_api::interface(given("interface", request.interface)?).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
+        caller.may_touch(&account)?;
         let update = |registry: &Registry| {
             Ok(Command::UpdateInterface(merged(interface_of(registry, &account, &id)?, new, mask)))
         };
-        let registry = self.change(by, update).await?;
+        let registry = self.changes.make(&caller, update).await?;
         Ok(Response::new(interface_to_api(interface_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn delete_interface(
         &self,
+        caller: Caller,
         request: Request<api::DeleteInterfaceRequest>,
     ) -> Answer<api::DeleteInterfaceResponse> {
         let r = request.get_ref();
-        let (account, id) = (account_id(&r.account_id)?, interface_id(&r.interface_id)?);
-        self.change(actor(&request), |_| Ok(Command::DeleteInterface(account, id))).await?;
+        let (account, id) = (caller.account(&r.account_id)?, interface_id(&r.interface_id)?);
+        self.changes.make(&caller, |_| Ok(Command::DeleteInterface(account, id))).await?;
         Ok(Response::new(api::DeleteInterfaceResponse {}))
     }
 }

@@ -55,10 +55,6 @@ pub(super) fn destination_of<'a>(
     destination.map(Arc::as_ref).ok_or_else(|| missing(EntityKind::Destination, id.as_str()))
 }
 
-pub(super) fn account_id(text: &str) -> Result<AccountId, Status> {
-    id("account_id", text, AccountId::parse).map_err(|e| refusal(&e))
-}
-
 pub(super) fn client_id(text: &str) -> Result<ClientId, Status> {
     id("client_id", text, ClientId::parse).map_err(|e| refusal(&e))
 }

@@ -13,9 +13,9 @@ use wire::{api, duration, registry_api::token_to_api, status::invalid};
 
 use super::{
     Answer, RegistryService, no_randomness,
-    parts::{account_id, account_of, check_mask, given, request_id, token_id, token_of},
+    parts::{account_of, check_mask, given, request_id, token_id, token_of},
 };
-use crate::actor;
+use crate::caller::Caller;
 
 /// How long the old secret of a token still signs unless somebody says otherwise, and at most.
 const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -25,11 +25,11 @@ const FIELDS: [&str; 1] = ["name"];
 impl RegistryService {
     pub(super) async fn create_token(
         &self,
+        caller: Caller,
         request: Request<api::CreateTokenRequest>,
     ) -> Answer<api::CreateTokenResponse> {
-        let by = actor(&request);
         let request = request.into_inner();
-        let account = account_id(&request.account_id)?;
+        let account = caller.account(&request.account_id)?;
         let id = TokenId::of_request(&account, &request_id(&request.request_id)?);
         let secret = Secret::generate().map_err(|e| no_randomness(&e))?;
         let sealed = self.sealed(&account, &id, &secret)?;
@@ -39,47 +39,52 @@ impl RegistryService {
         let token =
             Token { account: account.clone(), id: id.clone(), name: request.name, algorithm, secrets, deleted: false };
         let find = |registry: &Registry| token_of(registry, &account, &id).map(|token| token_to_api(token));
-        let made = self.create_once(by, Command::CreateToken(token), find).await?;
+        let made = self.changes.make_once(&caller, Command::CreateToken(token), find).await?;
         let secret = if made.by_this_call { for_receiver(algorithm, secret) } else { String::new() };
         Ok(Response::new(api::CreateTokenResponse { token: Some(made.found), secret }))
     }
 
-    pub(super) async fn get_token(&self, request: Request<api::GetTokenRequest>) -> Answer<api::Token> {
+    pub(super) async fn get_token(&self, caller: Caller, request: Request<api::GetTokenRequest>) -> Answer<api::Token> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
-        let (account, id) = (account_id(&request.account_id)?, token_id(&request.token_id)?);
+        let (account, id) = (caller.account(&request.account_id)?, token_id(&request.token_id)?);
         Ok(Response::new(token_to_api(token_of(&registry, &account, &id)?)))
     }
 
-    pub(super) async fn update_token(&self, request: Request<api::UpdateTokenRequest>) -> Answer<api::Token> {
-        let by = actor(&request);
+    pub(super) async fn update_token(
+        &self,
+        caller: Caller,
+        request: Request<api::UpdateTokenRequest>,
+    ) -> Answer<api::Token> {
         let request = request.into_inner();
         check_mask(request.update_mask.as_ref(), &FIELDS)?;
         let new = given("token", request.token)?;
-        let (account, id) = (account_id(&new.account_id)?, token_id(&new.token_id)?);
+        let (account, id) = (caller.account(&new.account_id)?, token_id(&new.token_id)?);
         let update = |registry: &Registry| {
             let now = Token::clone(token_of(registry, &account, &id)?);
             Ok(Command::UpdateToken(Token { name: new.name, ..now }))
         };
-        let registry = self.change(by, update).await?;
+        let registry = self.changes.make(&caller, update).await?;
         Ok(Response::new(token_to_api(token_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn list_tokens(
         &self,
+        caller: Caller,
         request: Request<api::ListTokensRequest>,
     ) -> Answer<api::ListTokensResponse> {
         let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &account_id(&request.get_ref().account_id)?)?;
+        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
         let tokens = entry.tokens().filter(|token| !token.deleted).map(|t| token_to_api(t)).collect();
         Ok(Response::new(api::ListTokensResponse { tokens }))
     }
 
     pub(super) async fn rotate_token(
         &self,
+        caller: Caller,
         request: Request<api::RotateTokenRequest>,
     ) -> Answer<api::RotateTokenResponse> {
         let r = request.get_ref();
-        let (account, id) = (account_id(&r.account_id)?, token_id(&r.token_id)?);
+        let (account, id) = (caller.account(&r.account_id)?, token_id(&r.token_id)?);
         let overlap = r.overlap.as_ref().map_or(Some(OVERLAP), duration).filter(|overlap| *overlap <= LONGEST_OVERLAP);
         let overlap = overlap.ok_or_else(|| invalid("overlap", "is not from 0 s to 30 days"))?;
         let secret = Secret::generate().map_err(|e| no_randomness(&e))?;
@@ -88,7 +93,7 @@ impl RegistryService {
             let token = Token::clone(token_of(registry, &account, &id)?);
             Ok(Command::UpdateToken(token.rotated(sealed, Timestamp::now(), overlap)))
         };
-        let registry = self.change(actor(&request), rotate).await?;
+        let registry = self.changes.make(&caller, rotate).await?;
         let token = token_of(&registry, &account, &id)?;
         let secret = for_receiver(token.algorithm, secret);
         Ok(Response::new(api::RotateTokenResponse { token: Some(token_to_api(token)), secret }))
@@ -96,11 +101,12 @@ impl RegistryService {
 
     pub(super) async fn delete_token(
         &self,
+        caller: Caller,
         request: Request<api::DeleteTokenRequest>,
     ) -> Answer<api::DeleteTokenResponse> {
         let r = request.get_ref();
-        let (account, id) = (account_id(&r.account_id)?, token_id(&r.token_id)?);
-        self.change(actor(&request), |_| Ok(Command::DeleteToken(account, id))).await?;
+        let (account, id) = (caller.account(&r.account_id)?, token_id(&r.token_id)?);
+        self.changes.make(&caller, |_| Ok(Command::DeleteToken(account, id))).await?;
         Ok(Response::new(api::DeleteTokenResponse {}))
     }
 

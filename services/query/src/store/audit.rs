@@ -31,7 +31,8 @@ pub(crate) struct AuditEntry {
 /// What the log is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct AuditFilter {
-    pub(crate) account: AccountId,
+    /// None: of what is no account's.
+    pub(crate) account: Option<AccountId>,
     pub(crate) kind: Option<EntityKind>,
     pub(crate) id: Option<String>,
     pub(crate) from: Option<Timestamp>,
@@ -56,7 +57,7 @@ impl Store {
     /// Entries, the newest first. Their places are ids of pages: whatever is added comes before the first one.
     pub(crate) async fn audit_log(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<AuditEntry>, StoreError> {
         let mut select = Statement::new(format!("SELECT {} FROM audit_log WHERE account = ", COLUMNS.join(", ")));
-        select.push("?", [filter.account.as_str().into()]);
+        select.push("?", [filter.account.as_ref().map_or("", AccountId::as_str).into()]);
         if let Some(kind) = filter.kind {
             select.push(" AND kind = ?", [kind.as_str().into()]);
         }

@@ -1,0 +1,65 @@
+//! The door before a service of gRPC.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use tonic::{Status, body::Body, server::NamedService};
+use tower::Service;
+
+use crate::Door;
+
+/// A service that only those reach whom its rules let in.
+#[derive(Debug, Clone)]
+pub struct Guarded<S> {
+    door: Door,
+    inner: S,
+}
+
+impl Door {
+    /// Puts the door before a service. Whoever gets through is in the extensions of his request, as a
+    /// [`domain::Principal`].
+    pub fn guard<S>(&self, service: S) -> Guarded<S> {
+        Guarded { door: self.clone(), inner: service }
+    }
+}
+
+impl<S: NamedService> NamedService for Guarded<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // The one that is ready is the one to call; its clone is for the next call.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let door = self.door.clone();
+        Box::pin(async move {
+            let Some(rule) = door.rules.of(request.uri().path()) else {
+                return Ok(Status::unimplemented("there is no such method; leadline call lists them").into_http());
+            };
+            match door.admit(request.headers(), rule).await {
+                Ok(principal) => {
+                    request.extensions_mut().insert(principal);
+                    inner.call(request).await
+                }
+                Err(refused) => Ok(Status::from(refused).into_http()),
+            }
+        })
+    }
+}

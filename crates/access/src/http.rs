@@ -1,0 +1,65 @@
+//! The door before routes of HTTP.
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use domain::access::Rule;
+use futures::StreamExt as _;
+use serde_json::json;
+
+use crate::{Door, Refused};
+
+/// How many bytes are read of the body of somebody who is not let in: a client that is still sending would see a broken
+/// connection instead of the answer. Whoever sends more sees just that.
+const MOST_DISCARDED: usize = 256 * 1024;
+/// When to ask again while nobody can say whether a key is good, in seconds.
+const RETRY_AFTER: &str = "1";
+
+impl Door {
+    /// Puts the door before routes. Whoever gets through is in the extensions of his request, as a
+    /// [`domain::Principal`].
+    pub fn guard_http(&self, rule: Rule, routes: Router) -> Router {
+        routes.route_layer(middleware::from_fn_with_state((self.clone(), rule), enter))
+    }
+}
+
+async fn enter(State((door, rule)): State<(Door, Rule)>, mut request: Request, next: Next) -> Response {
+    match door.admit(request.headers(), rule).await {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(refused) => {
+            discard(request.into_body()).await;
+            answer(&refused)
+        }
+    }
+}
+
+async fn discard(body: Body) {
+    let (mut length, mut chunks) = (0, body.into_data_stream());
+    while let Some(Ok(chunk)) = chunks.next().await {
+        length += chunk.len();
+        if length > MOST_DISCARDED {
+            return;
+        }
+    }
+}
+
+fn answer(refused: &Refused) -> Response {
+    let body = Json(json!({"error": {"message": refused.to_string()}}));
+    match refused {
+        Refused::NoKey | Refused::Malformed | Refused::Key(_) => {
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response()
+        }
+        Refused::Denied(_) => (StatusCode::FORBIDDEN, body).into_response(),
+        Refused::Unknown(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], body).into_response()
+        }
+    }
+}

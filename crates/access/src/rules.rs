@@ -1,0 +1,108 @@
+//! What each method asks of its caller, as its option in `proto/leadline/v1` says.
+
+use std::collections::HashMap;
+
+use domain::access::Rule;
+use prost_reflect::{DescriptorPool, ExtensionDescriptor, MethodDescriptor, Value};
+
+/// The option that holds the rule of a method.
+const OPTION: &str = "leadline.v1.requires";
+/// The package whose methods need rules.
+const PACKAGE: &str = "leadline.v1";
+
+/// The rule of every method.
+#[derive(Debug, Clone, Default)]
+pub struct Rules(HashMap<String, Rule>);
+
+/// Why there are no rules to go by.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// The descriptors are broken.
+    #[error("the API's descriptors are broken")]
+    Descriptors(#[from] prost_reflect::DescriptorError),
+    /// The option itself is missing.
+    #[error("the API's descriptors do not know the option {OPTION}; it is declared in proto/leadline/v1/access.proto")]
+    NoOption,
+    /// Methods were forgotten.
+    #[error(
+        "nobody has said who may call {}; say it in the .proto with option ({OPTION}) = READ, or another of the rules \
+         in access.proto", .0.join(", ")
+    )]
+    Missing(Vec<String>),
+}
+
+impl Rules {
+    /// Reads the rules of the API.
+    ///
+    /// # Errors
+    /// When a method has none.
+    pub fn of_api() -> Result<Self, RulesError> {
+        Self::read(wire::DESCRIPTORS)
+    }
+
+    fn read(descriptors: &[u8]) -> Result<Self, RulesError> {
+        let pool = DescriptorPool::decode(descriptors)?;
+        let option = pool.get_extension_by_name(OPTION).ok_or(RulesError::NoOption)?;
+        let (mut rules, mut missing) = (HashMap::new(), vec![]);
+        for service in pool.services().filter(|service| service.package_name() == PACKAGE) {
+            for method in service.methods() {
+                match rule_of(&method, &option) {
+                    Some(rule) => {
+                        rules.insert(format!("/{}/{}", service.full_name(), method.name()), rule);
+                    }
+                    None => missing.push(format!("{}/{}", service.name(), method.name())),
+                }
+            }
+        }
+        if missing.is_empty() { Ok(Self(rules)) } else { Err(RulesError::Missing(missing)) }
+    }
+
+    /// The rule of the method at this path, such as `/leadline.v1.LeadService/GetLead`.
+    pub fn of(&self, path: &str) -> Option<Rule> {
+        self.0.get(path).copied()
+    }
+
+    /// Every path and its rule, in no order.
+    pub fn all(&self) -> impl Iterator<Item = (&str, Rule)> {
+        self.0.iter().map(|(path, rule)| (path.as_str(), *rule))
+    }
+}
+
+fn rule_of(method: &MethodDescriptor, option: &ExtensionDescriptor) -> Option<Rule> {
+    match method.options().get_extension(option).as_ref() {
+        Value::EnumNumber(number) => wire::keys::rule(*number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::access::Scope;
+
+    use super::*;
+
+    #[test]
+    fn every_method_of_the_api_has_a_rule() {
+        let rules = Rules::of_api().unwrap();
+        assert_eq!(rules.of("/leadline.v1.IngestService/PublishLead"), Some(Rule::Needs(Scope::Publish)));
+        assert_eq!(rules.of("/leadline.v1.AccessService/WhoAmI"), Some(Rule::AnyKey));
+        assert_eq!(rules.of("/leadline.v1.RegistryService/CreateAccount"), Some(Rule::Platform(Scope::Admin)));
+        assert_eq!(rules.of("/leadline.v1.LeadService/NoSuchMethod"), None);
+    }
+
+    #[test]
+    fn a_method_without_a_rule_is_named() {
+        // The same API, read as if the option had another number.
+        let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
+        let mut files: Vec<_> = pool.file_descriptor_protos().cloned().collect();
+        for file in files.iter_mut().filter(|file| file.name() == "leadline/v1/access.proto") {
+            file.extension[0].number = Some(51_999);
+        }
+        let renumbered =
+            DescriptorPool::from_file_descriptor_set(prost_reflect::prost_types::FileDescriptorSet { file: files });
+        let Err(RulesError::Missing(missing)) = Rules::read(&renumbered.unwrap().encode_to_vec()) else {
+            panic!("methods without rules were passed over");
+        };
+        assert!(missing.contains(&"LeadService/GetLead".to_owned()), "{missing:?}");
+    }
+}

@@ -1,0 +1,164 @@
+//! Keys: who may call, of which account, for what and until when.
+//!
+//! Only the hash of a key's secret is known here. Looking a key up takes one step however many there are, and does not
+//! depend on how much of a wrong secret is right.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use super::{
+    checks::{check_name, invalid},
+    decide::Refusal,
+    facts::{Change, EntityKind},
+    state::Registry,
+};
+use crate::{
+    access::{Principal, Scopes},
+    ids::{AccountId, KeyId},
+};
+
+/// The most keys of one account, or of the platform, that are good at once.
+const MOST_KEYS: usize = 1_000;
+
+/// A key of the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id: the part of it that is no secret.
+    pub id: KeyId,
+    /// The only account that it has to do with; none: it is platform-wide.
+    pub account: Option<AccountId>,
+    /// For people; at most 200 bytes.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Scopes,
+    /// What its secret is known by.
+    pub hash: KeyHash,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// Until when; none: until it is revoked.
+    pub expires_at: Option<Timestamp>,
+    /// It is good no more since then: it was revoked, or its account was deleted.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// SHA-256 of a secret of 32 random bytes. Such a secret cannot be guessed, so a slow hash with salt, which passwords
+/// need, would protect nothing and cost every call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHash(…)")
+    }
+}
+
+/// Why a key does not let anybody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefusal {
+    /// There is none with this id and this secret.
+    #[error("the API key is not known here")]
+    Unknown,
+    /// It was revoked, or its account was deleted.
+    #[error("the API key was revoked")]
+    Revoked,
+    /// Its time is over.
+    #[error("the API key has expired")]
+    Expired,
+}
+
+impl ApiKey {
+    /// Whether it is good at this time.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn is_good(&self, now: Timestamp) -> Result<(), KeyRefusal> {
+        if self.revoked_at.is_some() {
+            return Err(KeyRefusal::Revoked);
+        }
+        if self.expires_at.is_some_and(|end| end <= now) {
+            return Err(KeyRefusal::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// Every key there ever was.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KeyRing {
+    by_id: BTreeMap<KeyId, Arc<ApiKey>>,
+    by_hash: HashMap<KeyHash, KeyId>,
+}
+
+impl KeyRing {
+    pub(super) fn put(&mut self, key: ApiKey) {
+        self.by_hash.insert(key.hash, key.id.clone());
+        self.by_id.insert(key.id.clone(), Arc::new(key));
+    }
+
+    pub(super) fn revoke(&mut self, id: &KeyId, at: Timestamp) {
+        if let Some(key) = self.by_id.get_mut(id) {
+            Arc::make_mut(key).revoked_at.get_or_insert(at);
+        }
+    }
+
+    pub(super) fn revoke_all_of(&mut self, account: &AccountId, at: Timestamp) {
+        for key in self.by_id.values_mut().filter(|key| key.account.as_ref() == Some(account)) {
+            Arc::make_mut(key).revoked_at.get_or_insert(at);
+        }
+    }
+}
+
+impl Registry {
+    /// A key, whether it is good or not.
+    pub fn key(&self, id: &KeyId) -> Option<&Arc<ApiKey>> {
+        self.keys.by_id.get(id)
+    }
+
+    /// Every key there ever was, in the order of their ids.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
+        self.keys.by_id.values()
+    }
+
+    /// Who shows a key with this id and this hash of its secret.
+    ///
+    /// # Errors
+    /// Why it lets nobody in.
+    pub fn authenticate(&self, id: &KeyId, hash: &KeyHash, now: Timestamp) -> Result<Principal, KeyRefusal> {
+        let known = self.keys.by_hash.get(hash).filter(|known| *known == id);
+        let key = known.and_then(|known| self.key(known)).ok_or(KeyRefusal::Unknown)?;
+        key.is_good(now)?;
+        Ok(Principal::new(Arc::clone(key)))
+    }
+
+    pub(super) fn decide_create_key(&self, key: ApiKey) -> Result<Change, Refusal> {
+        if let Some(account) = &key.account {
+            self.must_have_account(account)?;
+        }
+        self.must_be_new(self.key(&key.id).is_some(), EntityKind::Key, key.id.as_str())?;
+        check_name(&key.name)?;
+        if key.scopes.is_empty() {
+            return Err(invalid("scopes", "are missing; publish, read, operate and admin are there".into()));
+        }
+        if key.expires_at.is_some_and(|end| end <= key.created_at) {
+            return Err(invalid("expires_at", "is over already".into()));
+        }
+        let good = self.keys().filter(|other| other.account == key.account && other.is_good(key.created_at).is_ok());
+        if good.count() >= MOST_KEYS {
+            return Err(Refusal::TooMany { kind: EntityKind::Key, most: MOST_KEYS });
+        }
+        Ok(Change::KeyCreated(key))
+    }
+
+    pub(super) fn decide_revoke_key(&self, id: &KeyId) -> Result<Change, Refusal> {
+        let not_found = || Refusal::NotFound { kind: EntityKind::Key, id: id.to_string() };
+        let key = self.key(id).ok_or_else(not_found)?;
+        Ok(Change::KeyRevoked(key.account.clone(), key.id.clone()))
+    }
+}

@@ -1,0 +1,77 @@
+//! Calling a running system: where it is, and with which key.
+
+use std::{fs, io::ErrorKind, path::PathBuf};
+
+use access::{Keyed, WithKey};
+use anyhow::Context as _;
+use clap::Args;
+use tonic::transport::{Endpoint, Uri};
+
+use crate::keys::ADMIN_KEY;
+
+/// Where the API is, and which key to call it with.
+#[derive(Debug, Args)]
+pub(crate) struct ClientOptions {
+    /// Where gRPC is served
+    #[arg(long, env = "LEADLINE_GRPC_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
+    grpc_url: String,
+    /// API key to call with, ll_… [default: the file admin.key of the data directory, if the server is on this machine]
+    #[arg(long, env = "LEADLINE_API_KEY", value_name = "KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// Folder in which leadline up keeps the key of the administrator
+    #[arg(long, env = "LEADLINE_DATA_DIR", default_value = ".leadline", value_name = "FOLDER")]
+    data_dir: PathBuf,
+}
+
+impl ClientOptions {
+    /// Connects.
+    pub(crate) async fn connect(&self) -> anyhow::Result<Keyed> {
+        let url = &self.grpc_url;
+        let endpoint = Endpoint::from_shared(url.clone())
+            .with_context(|| format!("--grpc-url: {url:?} is no URL such as http://127.0.0.1:9090"))?;
+        let key = self.key(endpoint.uri())?;
+        let with_key = WithKey::new(&key).context("--api-key: an API key is one line, ll_<id>_<secret>")?;
+        let channel = endpoint.connect().await;
+        Ok(with_key.over(channel.with_context(|| format!("nothing answers at {url} (--grpc-url)"))?))
+    }
+
+    fn key(&self, server: &Uri) -> anyhow::Result<String> {
+        if let Some(given) = &self.api_key {
+            return Ok(given.clone());
+        }
+        let missing = "there is no API key to call with; give one with --api-key or LEADLINE_API_KEY";
+        // The key to everything goes nowhere else unless somebody says so.
+        anyhow::ensure!(is_this_machine(server), "{missing} (that of the data directory stays on this machine)");
+        let file = self.data_dir.join(ADMIN_KEY);
+        match fs::read_to_string(&file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                anyhow::bail!("{missing}, or name the data directory of leadline up with --data-dir")
+            }
+            read => read.with_context(|| format!("{} cannot be read; {missing}", file.display())),
+        }
+    }
+}
+
+fn is_this_machine(server: &Uri) -> bool {
+    let host = server.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_the_data_directory_stays_on_this_machine() {
+        for (url, here) in [
+            ("http://127.0.0.1:9090", true),
+            ("https://localhost:9090", true),
+            ("http://[::1]:9090", true),
+            ("http://10.0.0.1:9090", false),
+            ("https://127.0.0.1.example.com", false),
+            ("https://localhost.example.com", false),
+        ] {
+            assert_eq!(is_this_machine(&url.parse().unwrap()), here, "{url}");
+        }
+    }
+}

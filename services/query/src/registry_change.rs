@@ -1,0 +1,101 @@
+//! Changing the configuration: the one way from a command to a fact.
+//!
+//! A change is decided on a snapshot and appended with the version that the snapshot had, so of two that were decided
+//! on the same snapshot one is refused. The answer comes once this process knows the change. Nobody changes what belongs
+//! to an account that is none of his business, whatever his request was.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    Registry, RegistryFact,
+    registry::{Command, UrlRules},
+};
+use jiff::Timestamp;
+use journal::{Journal, JournalError, RegistryView};
+use tonic::{Code, Status};
+use wire::status::refusal;
+
+use crate::caller::Caller;
+
+/// How long an answer waits until this process knows the change; then it comes all the same.
+const KNOWN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Makes changes. Clones share the connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Changes {
+    journal: Journal,
+    registry: RegistryView,
+    rules: UrlRules,
+}
+
+/// What came of a creation that may be a repeat.
+pub(crate) struct Made<T> {
+    /// What there is now.
+    pub(crate) found: T,
+    /// Whether this call made it, not one before.
+    pub(crate) by_this_call: bool,
+}
+
+impl Changes {
+    pub(crate) fn new(journal: Journal, registry: RegistryView, rules: UrlRules) -> Self {
+        Self { journal, registry, rules }
+    }
+
+    /// Decides on a snapshot, appends, and waits until the change is known; the registry with it.
+    pub(crate) async fn make(
+        &self,
+        caller: &Caller,
+        command: impl FnOnce(&Registry) -> Result<Command, Status>,
+    ) -> Result<Arc<Registry>, Status> {
+        let snapshot = self.registry.snapshot();
+        let command = command(&snapshot)?;
+        let decision = snapshot.decide(command, self.rules).map_err(|e| refusal(&e))?;
+        if let (Some(account), _, _) = decision.change.entity() {
+            caller.may_touch(account)?;
+        }
+        let fact = RegistryFact { at: Timestamp::now(), by: caller.by(), change: decision.change };
+        let sequence =
+            self.journal.append_registry(&fact, decision.expected_version).await.map_err(|e| not_stored(&e))?;
+        let known = self.registry.at_least(sequence, KNOWN_DEADLINE).await;
+        Ok(known.unwrap_or_else(|| {
+            // It is stored. Whoever was told otherwise would do it again.
+            let mut ahead = Registry::clone(&snapshot);
+            ahead.apply(sequence, &fact);
+            Arc::new(ahead)
+        }))
+    }
+
+    /// Makes something whose id is computed from the call, unless it was made already. `find` looks for it.
+    pub(crate) async fn make_once<T>(
+        &self,
+        caller: &Caller,
+        command: Command,
+        find: impl Fn(&Registry) -> Result<T, Status>,
+    ) -> Result<Made<T>, Status> {
+        if let Ok(found) = find(&self.registry.snapshot()) {
+            return Ok(Made { found, by_this_call: false });
+        }
+        match self.make(caller, |_| Ok(command)).await {
+            Ok(registry) => Ok(Made { found: find(&registry)?, by_this_call: true }),
+            Err(lost) if lost.code() == Code::Aborted => {
+                // The first call is stored, but this process did not know it yet.
+                let Ok(registry) = self.registry.up_to_date().await else { return Err(lost) };
+                find(&registry).map(|found| Made { found, by_this_call: false }).map_err(|_| lost)
+            }
+            Err(refused) => Err(refused),
+        }
+    }
+}
+
+fn not_stored(error: &JournalError) -> Status {
+    match error {
+        JournalError::LostRace => Status::aborted(error.to_string()),
+        _ => {
+            tracing::warn!(error = error.chain(), "whether a change was stored is not known; its caller was told so");
+            Status::unavailable(format!(
+                "whether the change was stored is not known: {error}; repeat a creation with the same request_id, and \
+                 read anything else before you repeat it"
+            ))
+        }
+    }
+}
