@@ -15,4 +15,5 @@ CREATE TABLE audit_log (
     changes  TEXT   NOT NULL
 );
 CREATE INDEX audit_log_by_account ON audit_log (account, sequence);
+CREATE INDEX audit_log_by_kind ON audit_log (account, kind, sequence);
 CREATE INDEX audit_log_by_entity ON audit_log (account, kind, entity, sequence);

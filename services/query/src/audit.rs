@@ -151,3 +151,70 @@ fn cut(value: String) -> String {
         None => value,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        AccountId,
+        registry::{Account, Client, Routing},
+    };
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn account() -> Account {
+        Account {
+            id: AccountId::parse("acme").unwrap(),
+            name: String::new(),
+            brand: None,
+            notification_emails: vec![],
+            api_user_emails: vec![],
+            routing: Routing::Override,
+            deleted: false,
+        }
+    }
+
+    fn client(name: &str) -> Client {
+        let (account, id) = (account().id, ClientId::parse("north").unwrap());
+        Client { account, id, name: name.into(), deleted: false }
+    }
+
+    /// What the log says about each of these changes.
+    fn log(changes: Vec<Change>) -> Vec<Option<AuditEntry>> {
+        let mut registry = Registry::default();
+        let fact = |change| RegistryFact { at: Timestamp::UNIX_EPOCH, by: "ada".into(), change };
+        (1..).zip(changes).map(|(sequence, change)| entry(&mut registry, sequence, &fact(change))).collect()
+    }
+
+    fn named(old: &str, new: &str) -> Vec<FieldChange> {
+        vec![FieldChange { field: "name".into(), old: old.into(), new: new.into(), secret: false }]
+    }
+
+    #[test]
+    fn a_change_is_told_against_what_was_there_before() {
+        let changes = vec![
+            Change::AccountCreated(account()),
+            Change::ClientCreated(client("North")),
+            Change::ClientUpdated(client("The north")),
+            Change::ClientUpdated(client("The north")),
+            Change::ClientDeleted(account().id, client("").id),
+            Change::ClientCreated(client("")),
+        ];
+        let told: Vec<_> = log(changes).into_iter().map(|entry| entry.unwrap().changes).skip(1).collect();
+        assert_eq!(told, [named("", "North"), named("North", "The north"), vec![], named("The north", ""), vec![]]);
+    }
+
+    #[test]
+    fn what_came_to_nothing_is_not_told() {
+        let late = Change::ClientCreated(client("late"));
+        let changes = vec![Change::AccountCreated(account()), Change::AccountDeleted(account().id), late];
+        let told: Vec<_> = log(changes).into_iter().map(|entry| entry.map(|e| e.action)).collect();
+        assert_eq!(told, [Some("created".into()), Some("deleted".into()), None]);
+    }
+
+    #[test]
+    fn a_long_value_is_cut() {
+        assert_eq!(cut("ä".repeat(LONGEST_VALUE)), "ä".repeat(LONGEST_VALUE));
+        assert_eq!(cut("ä".repeat(LONGEST_VALUE + 1)), "ä".repeat(LONGEST_VALUE) + "…");
+    }
+}

@@ -56,25 +56,30 @@ pub(crate) async fn add(
 impl Store {
     /// Entries, the newest first. Their places are ids of pages: whatever is added comes before the first one.
     pub(crate) async fn audit_log(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<AuditEntry>, StoreError> {
-        let mut select = Statement::new(format!("SELECT {} FROM audit_log WHERE account = ", COLUMNS.join(", ")));
-        select.push("?", [filter.account.as_ref().map_or("", AccountId::as_str).into()]);
-        if let Some(kind) = filter.kind {
-            select.push(" AND kind = ?", [kind.as_str().into()]);
-        }
-        if let Some(id) = &filter.id {
-            select.push(" AND entity = ?", [id.as_str().into()]);
-        }
-        for (condition, time) in [(" AND at >= ?", filter.from), (" AND at < ?", filter.before)] {
-            if let Some(time) = time {
-                select.push(condition, [time.into()]);
-            }
-        }
-        if let Some(after) = &page.after {
-            select.push(" AND sequence < ?", [after.at.into()]);
-        }
-        select.push(" ORDER BY sequence DESC LIMIT ?", [page.limit().into()]);
-        select.query().fetch_all(&self.pool).await?.iter().map(AuditEntry::from_row).collect()
+        select(filter, page).query().fetch_all(&self.pool).await?.iter().map(AuditEntry::from_row).collect()
     }
+}
+
+/// What a page is read with.
+pub(super) fn select(filter: &AuditFilter, page: &Page) -> Statement {
+    let mut select = Statement::new(format!("SELECT {} FROM audit_log WHERE account = ", COLUMNS.join(", ")));
+    select.push("?", [filter.account.as_ref().map_or("", AccountId::as_str).into()]);
+    if let Some(kind) = filter.kind {
+        select.push(" AND kind = ?", [kind.as_str().into()]);
+    }
+    if let Some(id) = &filter.id {
+        select.push(" AND entity = ?", [id.as_str().into()]);
+    }
+    for (condition, time) in [(" AND at >= ?", filter.from), (" AND at < ?", filter.before)] {
+        if let Some(time) = time {
+            select.push(condition, [time.into()]);
+        }
+    }
+    if let Some(after) = &page.after {
+        select.push(" AND sequence < ?", [after.at.into()]);
+    }
+    select.push(" ORDER BY sequence DESC LIMIT ?", [page.limit().into()]);
+    select
 }
 
 impl AuditEntry {

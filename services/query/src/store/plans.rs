@@ -1,10 +1,15 @@
 //! Which index each list is read from, as the databases say it.
 
-use domain::{AccountId, DestinationId, EventId, LeadId, delivery::FailureReason, registry::EventTypePattern};
+use domain::{
+    AccountId, DestinationId, EventId, LeadId,
+    delivery::FailureReason,
+    registry::{EntityKind, EventTypePattern},
+};
 use sqlx::Row as _;
 
 use super::{
     Store,
+    audit::{self, AuditFilter},
     leads::{self, LeadFilter},
     pages::{self, DeliveryFilter},
     sql::Statement,
@@ -82,6 +87,22 @@ fn leads() -> Vec<(LeadFilter, &'static str)> {
     ]
 }
 
+fn audit_log() -> Vec<(AuditFilter, &'static str)> {
+    let account = || AuditFilter {
+        account: AccountId::parse("acme").unwrap(),
+        kind: None,
+        id: None,
+        from: Some(jiff::Timestamp::UNIX_EPOCH),
+        before: None,
+    };
+    let kind = Some(EntityKind::Destination);
+    vec![
+        (account(), "audit_log_by_account"),
+        (AuditFilter { kind, ..account() }, "audit_log_by_kind"),
+        (AuditFilter { kind, id: Some("dst".into()), ..account() }, "audit_log_by_entity"),
+    ]
+}
+
 #[tokio::test]
 async fn every_list_is_read_from_an_index_in_its_order() {
     let (sqlite, postgres, _folder) = stores().await;
@@ -95,6 +116,12 @@ async fn every_list_is_read_from_an_index_in_its_order() {
                 needs_no_sort(&postgres, pages::select(&filter, &first, branch), &what).await;
             }
         }
+    }
+    for (filter, index) in audit_log() {
+        let what = format!("{filter:?}");
+        let first = Page::of(0, "", ()).unwrap();
+        reads_from(&sqlite, audit::select(&filter, &first), index, &what).await;
+        needs_no_sort(&postgres, audit::select(&filter, &first), &what).await;
     }
     for (filter, index) in leads() {
         let what = format!("{filter:?}");
