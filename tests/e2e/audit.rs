@@ -2,7 +2,7 @@
 
 use testkit::wait;
 use tonic::{Code, Request, Status};
-use wire::api::{self, audit_service_client::AuditServiceClient};
+use wire::api;
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, lies_open, some_destination};
 
@@ -11,8 +11,7 @@ fn all() -> api::ListAuditLogRequest {
 }
 
 async fn page(world: &World, request: api::ListAuditLogRequest) -> Result<api::ListAuditLogResponse, Status> {
-    let mut client = AuditServiceClient::new(world.channel());
-    client.list_audit_log(request).await.map(tonic::Response::into_inner)
+    world.audit().list_audit_log(request).await.map(tonic::Response::into_inner)
 }
 
 /// The log, newest first, once it has as many entries.

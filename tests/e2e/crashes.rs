@@ -5,7 +5,7 @@ use std::time::Duration;
 use testkit::{Answer, Receiver, wait};
 use wire::api::{self, DeliveryStatus};
 
-use crate::world::{SOON, World, event_json, retries, some_destination};
+use crate::world::{ACCOUNT, SOON, World, event_json, retries, some_destination};
 
 /// What the receiver does, and how the story has to end.
 struct Story {
@@ -43,6 +43,12 @@ impl Story {
         let policy = Some(retries(&[Duration::from_millis(300)]));
         let destination = api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() };
         world.destination_with(destination).await;
+        // All of it has to be in the read model, or its facts would be what the process dies at.
+        wait::until("account, interface and destination in the audit log", SOON, async || {
+            let of_account = api::ListAuditLogRequest { account_id: ACCOUNT.into(), ..Default::default() };
+            world.audit().list_audit_log(of_account).await.unwrap().into_inner().entries.len() == 3
+        })
+        .await;
         world.process.terminate();
         world.process.wait_exit(SOON).await;
 

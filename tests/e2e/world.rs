@@ -13,7 +13,7 @@ use testkit::{Process, Receiver, wait};
 use tonic::transport::Channel;
 use wire::{
     api::{
-        self, DeliveryStatus, delivery_service_client::DeliveryServiceClient,
+        self, DeliveryStatus, audit_service_client::AuditServiceClient, delivery_service_client::DeliveryServiceClient,
         ingest_service_client::IngestServiceClient, lead_service_client::LeadServiceClient,
         registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
     },
@@ -157,6 +157,10 @@ impl World {
 
     pub(crate) fn registry(&self) -> RegistryServiceClient<Keyed> {
         RegistryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn audit(&self) -> AuditServiceClient<Keyed> {
+        AuditServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Keyed> {
