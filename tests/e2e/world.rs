@@ -150,11 +150,6 @@ impl World {
         self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
     }
 
-    /// Where the API is, with the key of the administrator.
-    pub(crate) fn channel(&self) -> Keyed {
-        self.channel.clone()
-    }
-
     pub(crate) fn registry(&self) -> RegistryServiceClient<Keyed> {
         RegistryServiceClient::new(self.channel.clone())
     }
