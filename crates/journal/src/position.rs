@@ -37,7 +37,8 @@ impl Journal {
     /// Waits until the place of a reader is free, and takes it. None: the drain has begun.
     pub async fn take_place(&self, reader: &'static str) -> Option<Place> {
         let mut seen = None;
-        loop {
+        // Whoever has just left the place because of the drain must not take it again.
+        while !self.drain().is_stopping() {
             let wait = match self.try_place(reader, seen).await {
                 Ok(Attempt::Taken(place)) => return Some(place),
                 Ok(Attempt::Occupied(version)) => {
@@ -51,9 +52,10 @@ impl Journal {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.drain().stopping() => return None,
+                () = self.drain().stopping() => {}
             }
         }
+        None
     }
 
     /// `silent_since`: the version of the place that was seen a [`SILENCE`] ago.
