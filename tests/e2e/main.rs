@@ -1,6 +1,7 @@
 //! The whole system, from outside: the real program, its public interfaces, and receivers that misbehave.
 #![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
 
+mod access;
 mod audit;
 mod belongings;
 mod crashes;

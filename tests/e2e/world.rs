@@ -13,9 +13,10 @@ use testkit::{Process, Receiver, wait};
 use tonic::transport::Channel;
 use wire::{
     api::{
-        self, DeliveryStatus, audit_service_client::AuditServiceClient, delivery_service_client::DeliveryServiceClient,
-        ingest_service_client::IngestServiceClient, lead_service_client::LeadServiceClient,
-        registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
+        self, DeliveryStatus, access_service_client::AccessServiceClient, audit_service_client::AuditServiceClient,
+        delivery_service_client::DeliveryServiceClient, ingest_service_client::IngestServiceClient,
+        lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
+        status_service_client::StatusServiceClient,
     },
     duration_to_api,
 };
@@ -148,6 +149,28 @@ impl World {
             ..api::Interface::default()
         };
         self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
+    }
+
+    /// The API, called with another key, or with none.
+    pub(crate) async fn called_with(&self, key: &str) -> Keyed {
+        let channel = Channel::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap();
+        WithKey::new(key).unwrap().over(channel)
+    }
+
+    /// A new key and its id; of no account: platform-wide.
+    pub(crate) async fn new_key(&self, account: &str, scopes: &[api::Scope]) -> (String, String) {
+        let request = api::CreateKeyRequest {
+            account_id: account.into(),
+            name: "of a test".into(),
+            scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
+            expires_at: None,
+        };
+        let made = self.access().create_key(request).await.unwrap().into_inner();
+        (made.secret, made.key.unwrap().key_id)
+    }
+
+    pub(crate) fn access(&self) -> AccessServiceClient<Keyed> {
+        AccessServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn registry(&self) -> RegistryServiceClient<Keyed> {

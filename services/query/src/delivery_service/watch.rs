@@ -133,8 +133,6 @@ impl Watch {
 
     /// Makes ready what comes next; nothing, if what came is not what is watched.
     async fn read_on(&mut self) -> Result<(), Status> {
-        // A watch may go on for longer than its key is good.
-        self.caller.is_still_good(&self.registry.snapshot())?;
         if std::mem::take(&mut self.existing) {
             self.shows(self.told).await?;
             let page = Page::of(MOST_EXISTING, "", &self.filter)?;
@@ -144,7 +142,10 @@ impl Watch {
             self.tell(&existing, self.told);
             return Ok(());
         }
-        let Ok(batch) = timeout(SIGN_OF_LIFE, self.facts.next_batch(BATCH)).await else {
+        let batch = timeout(SIGN_OF_LIFE, self.facts.next_batch(BATCH)).await;
+        // A watch may go on for longer than its key is good.
+        self.caller.is_still_good(&self.registry.snapshot())?;
+        let Ok(batch) = batch else {
             self.ready.push_back(api::WatchDeliveriesResponse { delivery: None, resume_token: self.told.to_string() });
             return Ok(());
         };

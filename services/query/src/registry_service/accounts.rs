@@ -26,10 +26,10 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::CreateAccountRequest>,
     ) -> Answer<api::Account> {
-        let account =
-            registry_api::account(given("account", request.into_inner().account)?).map_err(|e| refusal(&e))?;
+        let asked = given("account", request.into_inner().account)?;
+        caller.account(&asked.account_id)?;
+        let account = registry_api::account(asked).map_err(|e| refusal(&e))?;
         let id = account.id.clone();
-        caller.may_touch(&id)?;
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateAccount(account))).await?;
         Ok(Response::new(account_to_api(&account_of(&registry, &id)?.account)))
     }
@@ -64,9 +64,10 @@ impl RegistryService {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
         check_mask(mask, &FIELDS)?;
-        let new = registry_api::account(given("account", request.account)?).map_err(|e| refusal(&e))?;
+        let asked = given("account", request.account)?;
+        caller.account(&asked.account_id)?;
+        let new = registry_api::account(asked).map_err(|e| refusal(&e))?;
         let id = new.id.clone();
-        caller.may_touch(&id)?;
         let update = |registry: &Registry| {
             let now = &account_of(registry, &new.id)?.account;
             Ok(Command::UpdateAccount(merged(now, new, mask)))

@@ -26,10 +26,10 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::CreateApiUserRequest>,
     ) -> Answer<api::ApiUser> {
-        let user =
-            registry_api::api_user(given("api_user", request.into_inner().api_user)?).map_err(|e| refusal(&e))?;
+        let asked = given("api_user", request.into_inner().api_user)?;
+        caller.account(&asked.account_id)?;
+        let user = registry_api::api_user(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (user.account.clone(), user.id.clone());
-        caller.may_touch(&account)?;
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateApiUser(user))).await?;
         Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
     }

@@ -25,9 +25,10 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::CreateClientRequest>,
     ) -> Answer<api::Client> {
-        let client = registry_api::client(given("client", request.into_inner().client)?).map_err(|e| refusal(&e))?;
+        let asked = given("client", request.into_inner().client)?;
+        caller.account(&asked.account_id)?;
+        let client = registry_api::client(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (client.account.clone(), client.id.clone());
-        caller.may_touch(&account)?;
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateClient(client))).await?;
         Ok(Response::new(client_to_api(client_of(&registry, &account, &id)?)))
     }
@@ -60,9 +61,10 @@ impl RegistryService {
     ) -> Answer<api::Client> {
         let request = request.into_inner();
         check_mask(request.update_mask.as_ref(), &FIELDS)?;
-        let new = registry_api::client(given("client", request.client)?).map_err(|e| refusal(&e))?;
+        let asked = given("client", request.client)?;
+        caller.account(&asked.account_id)?;
+        let new = registry_api::client(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
-        caller.may_touch(&account)?;
         let update = |registry: &Registry| {
             let now = client_of(registry, &account, &id)?;
             Ok(Command::UpdateClient(Client { name: new.name, ..now.clone() }))

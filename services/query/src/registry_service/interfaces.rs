@@ -26,10 +26,10 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::CreateInterfaceRequest>,
     ) -> Answer<api::Interface> {
-        let interface =
-            registry_api::interface(given("interface", request.into_inner().interface)?).map_err(|e| refusal(&e))?;
+        let asked = given("interface", request.into_inner().interface)?;
+        caller.account(&asked.account_id)?;
+        let interface = registry_api::interface(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (interface.account.clone(), interface.id.clone());
-        caller.may_touch(&account)?;
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateInterface(interface))).await?;
         Ok(Response::new(interface_to_api(interface_of(&registry, &account, &id)?)))
     }
@@ -63,9 +63,10 @@ impl RegistryService {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
         check_mask(mask, &FIELDS)?;
-        let new = registry_api::interface(given("interface", request.interface)?).map_err(|e| refusal(&e))?;
+        let asked = given("interface", request.interface)?;
+        caller.account(&asked.account_id)?;
+        let new = registry_api::interface(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
-        caller.may_touch(&account)?;
         let update = |registry: &Registry| {
             Ok(Command::UpdateInterface(merged(interface_of(registry, &account, &id)?, new, mask)))
         };

@@ -1,0 +1,257 @@
+//! Every method of the API, called by everybody. The methods and their rules are read from the descriptors, so a new one
+//! is tested without being named here, and one without a rule fails.
+
+use std::fmt;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value, prost::Message as _,
+};
+use testkit::Receiver;
+use tonic::{
+    Code, Request, Status,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+};
+use wire::api::{self, DeliveryStatus, Scope};
+
+use super::{OTHER, expired_key, revoke, two_accounts};
+use crate::world::{ACCOUNT, World};
+
+/// An account that platform-wide keys may do anything to.
+const NOWHERE: &str = "nowhere";
+/// What is asked for without naming an account or a thing of one: it shows what belongs to the caller.
+const OF_THE_CALLER: [&str; 2] = ["AccessService/WhoAmI", "RegistryService/ListAccounts"];
+const SCOPES: [Scope; 4] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin];
+
+/// Somebody who calls.
+struct Caller {
+    is: Is,
+    key: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Is {
+    /// His key lets nobody in, for this reason.
+    Nobody(&'static str),
+    /// Of the platform, with this scope.
+    Platform(Scope),
+    /// Of the account that is asked for, with this scope.
+    OfAccount(Scope),
+    /// Of another account, with every scope.
+    Stranger,
+}
+
+impl fmt::Debug for Is {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody(why) => write!(f, "somebody whose key is {why}"),
+            Self::Platform(scope) => write!(f, "a platform-wide key with {}", scope.as_str_name()),
+            Self::OfAccount(scope) => write!(f, "a key of the account with {}", scope.as_str_name()),
+            Self::Stranger => write!(f, "a key of another account"),
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Unauthenticated,
+    Denied,
+    NotFound,
+    /// He was let in, whatever came of it then.
+    LetIn,
+}
+
+#[tokio::test]
+async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
+    let (world, receiver) = (two_accounts().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    let delivery = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap().delivery_id;
+    let (_, spare) = world.new_key(ACCOUNT, &[Scope::Read]).await;
+    let callers = callers(&world).await;
+    let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
+    let methods: Vec<_> = pool
+        .services()
+        .filter(|service| service.package_name() == "leadline.v1")
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .collect();
+    assert!(methods.len() > 40, "{}", methods.len());
+    let mut wrong = vec![];
+    for method in &methods {
+        for caller in &callers {
+            let account = if matches!(caller.is, Is::Platform(_)) { NOWHERE } else { ACCOUNT };
+            let mut request = DynamicMessage::new(method.input());
+            let names_account = fill(&mut request, account, 0);
+            let names_thing = set(&mut request, "delivery_id", &delivery) | set(&mut request, "key_id", &spare);
+            let expected = expected(&pool, method, caller.is, names_account, names_thing);
+            let answer = call(&world, method, &caller.key, &request).await;
+            let got = match answer.as_ref().map_err(Status::code) {
+                Err(Code::Unauthenticated) => Answer::Unauthenticated,
+                Err(Code::PermissionDenied) => Answer::Denied,
+                Err(Code::NotFound) if expected == Answer::NotFound => Answer::NotFound,
+                // A stream is let in; what it carries is refused one by one.
+                Ok(()) if method.is_client_streaming() && expected == Answer::Denied => continue,
+                _ => Answer::LetIn,
+            };
+            if got != expected {
+                wrong.push(format!("{} by {:?}: {got:?}, not {expected:?}: {answer:?}", short(method), caller.is));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn callers(world: &World) -> Vec<Caller> {
+    let (revoked, id) = world.new_key("", &[Scope::Admin]).await;
+    revoke(world, &id).await;
+    let mut callers = vec![
+        Caller { is: Is::Nobody("missing"), key: String::new() },
+        Caller { is: Is::Nobody("no key"), key: "ll_rubbish".into() },
+        Caller { is: Is::Nobody("unknown"), key: crypto::ApiKey::generate().unwrap().reveal() },
+        Caller { is: Is::Nobody("expired"), key: expired_key(world).await },
+        Caller { is: Is::Nobody("revoked"), key: revoked },
+        Caller { is: Is::Stranger, key: world.new_key(OTHER, &SCOPES).await.0 },
+    ];
+    // A good id with another secret.
+    let (id, secret) = (world.key.rsplit_once('_').unwrap().0, crypto::ApiKey::generate().unwrap().reveal());
+    let forged = format!("{id}_{}", secret.splitn(3, '_').nth(2).unwrap());
+    callers.push(Caller { is: Is::Nobody("forged"), key: forged });
+    for scope in SCOPES {
+        callers.push(Caller { is: Is::Platform(scope), key: world.new_key("", &[scope]).await.0 });
+        callers.push(Caller { is: Is::OfAccount(scope), key: world.new_key(ACCOUNT, &[scope]).await.0 });
+    }
+    callers
+}
+
+/// What the rule of a method says, read from its option by name.
+fn expected(
+    pool: &DescriptorPool,
+    method: &MethodDescriptor,
+    caller: Is,
+    names_account: bool,
+    names_thing: bool,
+) -> Answer {
+    let option = pool.get_extension_by_name("leadline.v1.requires").unwrap();
+    let number = method.options().get_extension(&option).as_enum_number().unwrap();
+    let rule = api::Rule::try_from(number).unwrap();
+    let (needs, of_platform) = match rule {
+        api::Rule::Unspecified => panic!("{} has no rule; see access.proto", short(method)),
+        api::Rule::AnyKey => (None, false),
+        api::Rule::Publish => (Some(Scope::Publish), false),
+        api::Rule::Read => (Some(Scope::Read), false),
+        api::Rule::Operate => (Some(Scope::Operate), false),
+        api::Rule::Admin => (Some(Scope::Admin), false),
+        api::Rule::PlatformRead => (Some(Scope::Read), true),
+        api::Rule::PlatformOperate => (Some(Scope::Operate), true),
+        api::Rule::PlatformAdmin => (Some(Scope::Admin), true),
+    };
+    let has = |scope: Scope| match (scope, needs) {
+        (_, None) | (Scope::Admin, _) => true,
+        (Scope::Operate, Some(needs)) => matches!(needs, Scope::Operate | Scope::Read),
+        (scope, Some(needs)) => scope == needs,
+    };
+    let of_caller = OF_THE_CALLER.contains(&short(method).as_str());
+    assert!(
+        of_platform || of_caller || names_account || names_thing,
+        "what belongs to whom in {}? Name account_id or an id in its request, or add it to OF_THE_CALLER",
+        short(method)
+    );
+    match caller {
+        Is::Nobody(_) => Answer::Unauthenticated,
+        Is::Platform(scope) if has(scope) => Answer::LetIn,
+        Is::OfAccount(scope) if has(scope) && !of_platform => Answer::LetIn,
+        Is::Platform(_) | Is::OfAccount(_) => Answer::Denied,
+        Is::Stranger if of_platform || names_account => Answer::Denied,
+        Is::Stranger if of_caller => Answer::LetIn,
+        Is::Stranger => Answer::NotFound,
+    }
+}
+
+/// Sets every field that names an account, in the request or in a message in it; whether there is one. Beside it, names
+/// of things that do not exist, lest a request is refused for lack of them before anybody asks whose they are.
+fn fill(message: &mut DynamicMessage, account: &str, depth: u8) -> bool {
+    let mut filled = false;
+    for field in message.descriptor().fields().filter(|field| !field.is_list() && !field.is_map()) {
+        match field.kind() {
+            Kind::String if field.name() == "account_id" || field.name() == "account" => {
+                message.set_field(&field, Value::String(account.into()));
+                filled = true;
+            }
+            Kind::String if field.name().ends_with("_id") || field.name() == "interface" => {
+                message.set_field(&field, Value::String("none-such".into()));
+            }
+            Kind::Bytes => message.set_field(&field, Value::Bytes(b"{}".as_slice().into())),
+            Kind::Message(inner) if depth < 2 && inner.package_name() == "leadline.v1" => {
+                let mut inner = DynamicMessage::new(inner);
+                if fill(&mut inner, account, depth + 1) {
+                    message.set_field(&field, Value::Message(inner));
+                    filled = true;
+                }
+            }
+            _ => {}
+        }
+    }
+    filled
+}
+
+fn set(message: &mut DynamicMessage, field: &str, value: &str) -> bool {
+    message.try_set_field_by_name(field, Value::String(value.into())).is_ok()
+}
+
+fn short(method: &MethodDescriptor) -> String {
+    format!("{}/{}", method.parent_service().name(), method.name())
+}
+
+/// Calls as if everything were a stream: over the wire it is the same. Returns once the server has begun to answer.
+async fn call(world: &World, method: &MethodDescriptor, key: &str, request: &DynamicMessage) -> Result<(), Status> {
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name()).try_into().unwrap();
+    let request = Request::new(futures::stream::iter([Bytes::from(request.encode_to_vec())]));
+    if key.is_empty() {
+        let channel = tonic::transport::Channel::from_shared(world.grpc.clone()).unwrap().connect().await.unwrap();
+        let mut client = Grpc::new(channel);
+        client.ready().await.unwrap();
+        return client.streaming(request, path, Raw).await.map(drop);
+    }
+    let mut client = Grpc::new(world.called_with(key).await);
+    client.ready().await.unwrap();
+    client.streaming(request, path, Raw).await.map(drop)
+}
+
+/// Messages as bytes.
+#[derive(Clone, Copy)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}
