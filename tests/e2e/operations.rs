@@ -185,3 +185,26 @@ async fn the_services_also_run_alone() {
         assert_eq!(service.wait_exit(SOON).await.code(), Some(0), "{}", service.output());
     }
 }
+
+#[tokio::test]
+async fn the_command_line_calls_any_method_and_follows_any_stream() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let account = format!("{{\"account_id\": \"{ACCOUNT}\"}}");
+    let call = |method: &str| {
+        let args = ["call", method, &account, "--grpc-url", &world.grpc].map(str::to_owned);
+        Process::start("leadline call", program(), args, [] as [(&str, &str); 0])
+    };
+    let destinations = call("RegistryService/ListDestinations");
+    assert_eq!(destinations.wait_exit(SOON).await.code(), Some(0), "{}", destinations.output());
+    world.destination(&receiver.url()).await;
+    let watch = call("DeliveryService/WatchDeliveries");
+    for n in 0.. {
+        // Sooner or later one of them is published after the watch began.
+        world.publish(&format!("e{n}")).await;
+        world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;
+        if watch.output().contains("DELIVERY_STATUS_SUCCEEDED") {
+            break;
+        }
+        assert!(watch.is_running() && n < 1_000, "{}", watch.output());
+    }
+}

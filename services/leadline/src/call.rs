@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use bytes::{Buf as _, BufMut as _};
 use clap::Args;
 use http::uri::PathAndQuery;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions};
 use tonic::{
-    Request, Status,
+    Request, Response, Status, Streaming,
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
@@ -48,25 +48,20 @@ impl Call {
         let method =
             methods(&pool).find(|method| short(method) == name.trim_start_matches(PACKAGE).trim_start_matches('.'));
         let method = method.with_context(|| format!("there is no method {name}; leadline call lists them"))?;
-        ensure!(
-            !method.is_client_streaming() && !method.is_server_streaming(),
-            "{name} is a stream, which cannot be called from here"
-        );
+        ensure!(!method.is_client_streaming(), "{name} takes a stream of requests, which cannot be given from here");
         let request = self.request(&method)?;
         let mut client = Grpc::new(self.client.connect().await?);
         client.ready().await?;
         let path = PathAndQuery::try_from(format!("/{}/{}", method.parent_service().full_name(), method.name()))?;
         let mut request = Request::new(request);
+        let codec = DynamicCodec(method.output());
+        if method.is_server_streaming() {
+            return print_each(client.server_streaming(request, path, codec).await).await;
+        }
         request.set_timeout(DEADLINE);
-        match client.unary(request, path, DynamicCodec(method.output())).await {
-            Ok(answer) => {
-                let json = answer.get_ref().serialize_with_options(
-                    serde_json::value::Serializer,
-                    &SerializeOptions::new().skip_default_fields(true).use_proto_field_name(true),
-                )?;
-                print(&format!("{json:#}"))
-            }
-            Err(status) => bail!("{:?}: {}", status.code(), status.message()),
+        match client.unary(request, path, codec).await {
+            Ok(answer) => print(&format!("{:#}", in_json(answer.get_ref())?)),
+            Err(status) => Err(refused(&status)),
         }
     }
 
@@ -82,11 +77,36 @@ impl Call {
     }
 }
 
-/// Prints; a reader that has seen enough is no error.
+/// Prints the answers of a stream as they come, a line each.
+async fn print_each(answers: Result<Response<Streaming<DynamicMessage>>, Status>) -> anyhow::Result<ExitCode> {
+    let mut answers = answers.map_err(|status| refused(&status))?.into_inner();
+    while let Some(answer) = answers.message().await.map_err(|status| refused(&status))? {
+        if !write(&in_json(&answer)?.to_string())? {
+            break;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn refused(status: &Status) -> anyhow::Error {
+    anyhow!("{:?}: {}", status.code(), status.message())
+}
+
+fn in_json(answer: &DynamicMessage) -> anyhow::Result<serde_json::Value> {
+    let options = SerializeOptions::new().skip_default_fields(true).use_proto_field_name(true);
+    Ok(answer.serialize_with_options(serde_json::value::Serializer, &options)?)
+}
+
 fn print(text: &str) -> anyhow::Result<ExitCode> {
+    write(text).map(|_| ExitCode::SUCCESS)
+}
+
+/// Writes a line; whether anybody still reads. A reader that has seen enough is no error.
+fn write(text: &str) -> anyhow::Result<bool> {
     match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("standard output cannot be written"),
-        _ => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error).context("standard output cannot be written"),
     }
 }
 
