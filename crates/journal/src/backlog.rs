@@ -36,6 +36,8 @@ pub struct Backlog {
     pub parked: u64,
     /// Retries that wait for their time.
     pub timers: u64,
+    /// Deliveries that have not ended, where order is kept.
+    pub in_order: u64,
     /// Messages that nobody can read.
     pub poison: u64,
 }
@@ -53,7 +55,8 @@ impl Journal {
         let due = lags.iter().find(|lag| lag.stream == StreamName::Timers).map_or(0, |lag| lag.waiting + lag.in_hand);
         let timers = self.messages(StreamName::Timers).await?.saturating_sub(due);
         let (parked, poison) = (self.messages(StreamName::Parked).await?, self.messages(StreamName::Poison).await?);
-        Ok(Backlog { lags, parked, timers, poison })
+        let in_order = self.messages(StreamName::Ordered).await?;
+        Ok(Backlog { lags, parked, timers, in_order, poison })
     }
 
     async fn lag(&self, name: &'static str, stream: StreamName, consumer: &str) -> Result<Lag, JournalError> {

@@ -97,6 +97,7 @@ impl StatusService {
             destinations_disabled: counted(destinations().filter(|d| !d.enabled).count()),
             destinations: counted(destinations().count()),
             poisoned: backlog.poison,
+            in_order: backlog.in_order,
         })
     }
 }
