@@ -191,7 +191,9 @@ async fn the_command_line_calls_any_method_and_follows_any_stream() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let account = format!("{{\"account_id\": \"{ACCOUNT}\"}}");
     let call = |method: &str| {
-        let args = ["call", method, &account, "--grpc-url", &world.grpc].map(str::to_owned);
+        let data = world.home.data();
+        let place = ["--grpc-url", &world.grpc, "--data-dir", data.to_str().unwrap()];
+        let args: Vec<_> = ["call", method, &account].into_iter().chain(place).map(str::to_owned).collect();
         Process::start("leadline call", program(), args, [] as [(&str, &str); 0])
     };
     let destinations = call("RegistryService/ListDestinations");
