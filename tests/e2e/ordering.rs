@@ -163,9 +163,9 @@ async fn die_at(place: &str, most: usize) {
     let process = home.up(&[], &[("LEADLINE_CRASH_AT", place)]);
     let world = World::attach(home, process).await;
     let events: Vec<_> = (1..=3).map(|n| event("a", n)).collect();
-    let request = crate::world::web().post(format!("{}/v1/leads", world.http)).body(events.join("\n"));
+    let request = crate::world::web().post(format!("{}/v1/leads", world.http)).bearer_auth(&world.key);
     // The process may die before it gives an answer.
-    let _ = request.header("content-type", "application/x-ndjson").send().await;
+    let _ = request.header("content-type", "application/x-ndjson").body(events.join("\n")).send().await;
     assert!(!world.process.wait_exit(SOON).await.success(), "{place}: {}", world.process.output());
     let world = world.again(&[]).await;
     publish(&world, &events).await;
