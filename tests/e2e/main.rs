@@ -20,6 +20,7 @@ mod rebuild;
 mod registry;
 mod requests;
 mod retries;
+mod states;
 mod status;
 mod traces;
 mod trials;

@@ -44,8 +44,13 @@ async fn the_status_says_how_much_waits_and_where() {
             (&*held, "disabled", "CRM")
         );
         let names: Vec<_> = seen.lags.iter().map(|lag| (lag.name.as_str(), lag.stream.as_str())).collect();
-        let consumers =
-            [("router", "LEADS"), ("sender", "DELIVERIES"), ("timers", "TIMERS"), ("notifier", "DELIVERIES")];
+        let consumers = [
+            ("router", "LEADS"),
+            ("sender", "DELIVERIES"),
+            ("timers", "TIMERS"),
+            ("notifier", "DELIVERIES"),
+            ("sequencer", "LEADS"),
+        ];
         let projectors = ["LEADS", "DELIVERIES", "NOTICES", "REGISTRY"].map(|stream| ("projector", stream));
         assert_eq!(names, [&consumers[..], &projectors[..]].concat());
 

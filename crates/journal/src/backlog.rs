@@ -3,7 +3,7 @@
 
 use async_nats::jetstream::{context::ConsumerInfoErrorKind, stream::Stream};
 
-use crate::{Journal, JournalError, StreamName};
+use crate::{Journal, JournalError, READER_IN_ORDER, StreamName};
 
 const ASKED: &str = "tell how much waits";
 /// The consumers that services share: what they are called here, their stream, and their name on the broker.
@@ -52,6 +52,7 @@ impl Journal {
         for (name, stream, consumer) in SHARED {
             lags.push(self.lag(name, stream, consumer).await?);
         }
+        lags.push(self.sequencer_lag().await?);
         let due = lags.iter().find(|lag| lag.stream == StreamName::Timers).map_or(0, |lag| lag.waiting + lag.in_hand);
         let timers = self.messages(StreamName::Timers).await?.saturating_sub(due);
         let (parked, poison) = (self.messages(StreamName::Parked).await?, self.messages(StreamName::Poison).await?);
@@ -69,6 +70,13 @@ impl Journal {
             }
             Err(error) => Err(JournalError::unavailable(ASKED, error)),
         }
+    }
+
+    /// The sequencer has no consumer that lasts, but a place.
+    async fn sequencer_lag(&self) -> Result<Lag, JournalError> {
+        let stream = StreamName::Leads;
+        let (last, read) = (self.last_sequence(stream).await?, self.read_until(READER_IN_ORDER).await?);
+        Ok(Lag { name: READER_IN_ORDER, stream, waiting: last.saturating_sub(read), in_hand: 0 })
     }
 
     async fn messages(&self, stream: StreamName) -> Result<u64, JournalError> {

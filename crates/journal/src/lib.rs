@@ -40,7 +40,7 @@ pub use look_back::Attempted;
 pub use news::NewsError;
 pub use options::{Flush, NatsOptions};
 pub use parking::ParkedLane;
-pub use position::Place;
+pub use position::{Place, READER_IN_ORDER};
 pub use registry_view::RegistryView;
 pub use replay::{Entry, Replay};
 pub use streams::{Logged, StreamName};

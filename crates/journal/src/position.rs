@@ -16,6 +16,8 @@ use wire::{Position, Record as _};
 
 use crate::{Journal, JournalError, StreamName, append::confirmed, subjects};
 
+/// Who reads LEADS in order, for the destinations that keep the order of each lead's events.
+pub const READER_IN_ORDER: &str = "sequencer";
 /// How often a reader has to write its place, even if it has not moved.
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
 /// After which silence another process takes the place.
@@ -73,6 +75,11 @@ impl Journal {
             Err(JournalError::LostRace) => Ok(Attempt::Occupied(version)),
             Err(error) => Err(error),
         }
+    }
+
+    /// How far a reader has come; 0: it has not begun.
+    pub(crate) async fn read_until(&self, reader: &str) -> Result<u64, JournalError> {
+        Ok(self.stored_place(reader).await?.map_or(0, |(_, position)| position.sequence))
     }
 
     async fn stored_place(&self, reader: &str) -> Result<Option<(u64, Position)>, JournalError> {

@@ -17,15 +17,13 @@ use domain::{
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use journal::{Entry, JournalError, Logged as _, Place, StreamName, Turn};
+use journal::{Entry, JournalError, Logged as _, Place, READER_IN_ORDER, StreamName, Turn};
 use runtime::{crash, trace::TraceContext};
 use tokio::time::timeout_at;
 use tracing::{Instrument as _, info_span};
 
 use crate::Shared;
 
-/// The name of the reader.
-const READER: &str = "sequencer";
 /// How many events are dealt with between two writings of the place, at most.
 const BATCH: usize = 500;
 /// How long to wait until this process knows the configuration that an event's publisher knew.
@@ -35,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(shared: Arc<Shared>) {
     let drain = shared.platform.drain.clone();
-    while let Some(place) = shared.journal.take_place(READER).await {
+    while let Some(place) = shared.journal.take_place(READER_IN_ORDER).await {
         match follow(&shared, place).await {
             Ok(()) => {}
             Err(JournalError::LostRace) => tracing::info!("another dispatcher keeps the order of events now"),
