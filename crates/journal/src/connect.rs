@@ -6,11 +6,14 @@ use async_nats::{
     ConnectErrorKind, ConnectOptions, Event, ServerAddr,
     jetstream::{Context, ContextBuilder},
 };
+use jiff::Timestamp;
 use runtime::{Drain, Latch, Platform};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
-use crate::{ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, options::USUAL_URL, streams};
+use crate::{
+    ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, memory::Memory, options::USUAL_URL, streams,
+};
 
 /// The oldest broker whose schedules can be trusted.
 const OLDEST: (i64, i64, i64) = (2, 15, 1);
@@ -35,6 +38,8 @@ struct Inner {
     drain: Drain,
     process: Uuid,
     batchers: Option<Batchers>,
+    memory: Memory,
+    dedup_window: Duration,
 }
 
 /// Group commit, for each of the streams that many write to at once: a batch belongs to one stream.
@@ -58,8 +63,10 @@ impl Journal {
     pub async fn connect(options: &NatsOptions, platform: &Platform) -> Result<Self, JournalError> {
         let latch = platform.readiness.latch("broker");
         let give_up = Instant::now() + CONNECT_DEADLINE;
+        let (changed, connections) = watch::channel(0);
+        let changed = Arc::new(changed);
         let context = loop {
-            match Self::try_connect(options, &latch, &platform.drain).await {
+            match Self::try_connect(options, &latch, &changed, &platform.drain).await {
                 Ok(context) => break context,
                 Err(error) if !error.is_passing() => return Err(error),
                 Err(error) if Instant::now() >= give_up || platform.drain.is_stopping() => return Err(error),
@@ -71,22 +78,30 @@ impl Journal {
         let batcher = || Batcher::start(&context);
         let batched = options.nats_flush == Flush::EveryWrite;
         let batchers = batched.then(|| Batchers { leads: batcher(), deliveries: batcher(), parked: batcher() });
-        Ok(Self {
-            inner: Arc::new(Inner { context, drain: platform.drain.clone(), process: Uuid::new_v4(), batchers }),
-        })
+        let dedup_window = streams::dedup_window(&context).await?;
+        let (memory, drain) = (Memory::start(&context, &connections), platform.drain.clone());
+        Ok(Self { inner: Arc::new(Inner { context, drain, process: Uuid::new_v4(), batchers, memory, dedup_window }) })
     }
 
-    async fn try_connect(options: &NatsOptions, latch: &Latch, drain: &Drain) -> Result<Context, JournalError> {
+    async fn try_connect(
+        options: &NatsOptions,
+        latch: &Latch,
+        connections: &Arc<watch::Sender<u64>>,
+        drain: &Drain,
+    ) -> Result<Context, JournalError> {
         let url = options.nats_url.as_deref().unwrap_or(USUAL_URL);
         // An error must not show what is secret in a URL.
         let shown = || url.split(',').map(|url| url.rsplit('@').next().unwrap_or(url)).collect::<Vec<_>>().join(",");
-        let (latch, drain) = (latch.clone(), drain.clone());
+        let (latch, connections, drain) = (latch.clone(), Arc::clone(connections), drain.clone());
         let mut connect = ConnectOptions::new()
             .name("leadline")
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(ANSWER_DEADLINE))
             .reconnect_delay_callback(|_| CONNECT_PAUSE)
             .event_callback(move |event| {
+                if matches!(event, Event::Connected | Event::Disconnected) {
+                    connections.send_modify(|changes| *changes += 1);
+                }
                 // What happens to the connection at the end is nobody's concern.
                 if !drain.is_stopping() {
                     report(&latch, &event);
@@ -137,6 +152,17 @@ impl Journal {
     /// Who we are among those who share the broker.
     pub(crate) fn process(&self) -> Uuid {
         self.inner.process
+    }
+
+    /// Whether the broker still knows the ids of facts that were stored at `since` or later.
+    pub fn remembers_ids_since(&self, since: Timestamp, now: Timestamp) -> bool {
+        // Half of it, because the clocks of broker and services may differ.
+        let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        age < self.inner.dedup_window / 2
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.inner.memory
     }
 
     pub(crate) fn drain(&self) -> &Drain {

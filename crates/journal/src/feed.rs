@@ -18,7 +18,7 @@ use bytes::Bytes;
 use domain::{DeliveryFact, LeadEvent, RegistryFact, Work};
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wire::Record;
 
 use crate::{Journal, JournalError, StreamName, append::confirmed, headers, source::Source, subjects, timers};
@@ -58,6 +58,8 @@ pub struct Feed<T> {
     journal: Journal,
     spec: FeedSpec,
     source: Source,
+    /// Taken, and not yet handed out.
+    taken: Option<async_nats::jetstream::Message>,
     value: PhantomData<fn() -> T>,
 }
 
@@ -73,8 +75,11 @@ pub struct Message<T> {
     pub value: T,
     /// Its place in its stream.
     pub sequence: u64,
-    /// How often it was handed out, counting this time.
+    /// How often it was handed out, counting this time, as far as the broker remembers.
     pub delivered: u64,
+    /// It may have been handed out before. What was recorded between its time and this moment tells what came of that;
+    /// what is asked earlier may not yet be there.
+    pub may_be_repeat: Option<Instant>,
     /// The trace that it belongs to.
     pub trace: TraceContext,
     /// When the broker took it.
@@ -120,7 +125,7 @@ impl Journal {
     }
 
     pub(crate) fn feed<T: Record>(&self, spec: FeedSpec) -> Feed<T> {
-        Feed { journal: self.clone(), source: Source::new(spec.name.clone()), spec, value: PhantomData }
+        Feed { journal: self.clone(), source: Source::new(spec.name.clone()), spec, taken: None, value: PhantomData }
     }
 }
 
@@ -129,15 +134,28 @@ impl<T: Record> Feed<T> {
     pub async fn next(&mut self) -> Option<Message<T>> {
         let drain = self.journal.drain().clone();
         loop {
-            let raw = tokio::select! {
+            if self.taken.is_none() {
+                self.taken = tokio::select! {
+                    biased;
+                    () = drain.stopping() => return None,
+                    raw = self.source.next(FETCH, || consumer(&self.journal, &self.spec)) => Some(raw),
+                };
+            }
+            tokio::select! {
                 biased;
                 () = drain.stopping() => return None,
-                raw = self.source.next(FETCH, || consumer(&self.journal, &self.spec)) => raw,
-            };
-            if let Some(message) = self.read(raw).await {
+                () = self.journal.memory().settled() => {}
+            }
+            if let Some(raw) = self.taken.take()
+                && let Some(message) = self.read(raw).await
+            {
                 return Some(message);
             }
         }
+    }
+
+    pub(crate) const fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Makes the consumer unless it is there.
@@ -153,6 +171,10 @@ impl<T: Record> Feed<T> {
         };
         let (sequence, delivered) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
         let published_at = timestamp(info.published.unix_timestamp_nanos());
+        let may_be_repeat = match delivered {
+            1 => self.journal.memory().may_have_forgotten(published_at),
+            _ => Some(Instant::now()),
+        };
         if raw.headers.as_ref().is_some_and(|headers| headers.get(timers::CANCELLED).is_some()) {
             acknowledge(&raw, AckKind::Ack).await;
             return None;
@@ -160,7 +182,7 @@ impl<T: Record> Feed<T> {
         match T::decode(raw.payload.clone()) {
             Ok(value) => {
                 let trace = headers::carried_by(raw.headers.as_ref());
-                Some(Message { value, sequence, delivered, trace, published_at, raw })
+                Some(Message { value, sequence, delivered, may_be_repeat, trace, published_at, raw })
             }
             Err(error) => {
                 // In a task of its own: whoever reads may give up waiting at any time.
@@ -236,8 +258,8 @@ impl<T> Message<T> {
 
     /// The same message with another view of what it carries.
     pub fn map<U>(self, view: impl FnOnce(T) -> U) -> Message<U> {
-        let Self { value, sequence, delivered, trace, published_at, raw } = self;
-        Message { value: view(value), sequence, delivered, trace, published_at, raw }
+        let Self { value, sequence, delivered, may_be_repeat, trace, published_at, raw } = self;
+        Message { value: view(value), sequence, delivered, may_be_repeat, trace, published_at, raw }
     }
 }
 

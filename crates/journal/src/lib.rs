@@ -19,6 +19,7 @@ mod error;
 mod feed;
 mod headers;
 mod look_back;
+mod memory;
 mod news;
 mod options;
 mod parking;

@@ -37,8 +37,10 @@ impl Journal {
         notice: NoticeId,
         since: Timestamp,
     ) -> Result<bool, JournalError> {
-        let sent = self.recorded::<NoticeFact>(subjects::notices_of(account), since).await?;
-        Ok(sent.iter().any(|sent| sent.notice() == notice))
+        let mut told = false;
+        let subject = subjects::notices_of(account);
+        self.each_recorded(subject, since, |sent: NoticeFact| told |= sent.notice() == notice).await?;
+        Ok(told)
     }
 
     /// The attempts that were made at a destination since then: the latest of each delivery.
@@ -52,13 +54,27 @@ impl Journal {
         since: Timestamp,
     ) -> Result<HashMap<DeliveryId, Attempted>, JournalError> {
         let mut latest: HashMap<DeliveryId, Attempted> = HashMap::new();
-        for fact in self.recorded::<DeliveryFact>(subjects::log_of(account, destination), since).await? {
+        let attempted = |fact| {
             if let DeliveryFact::Attempted(f) = fact {
                 let made = Attempted { attempt: f.attempt, ended: !matches!(f.verdict, Verdict::RetryAt(_)) };
                 latest.entry(f.reference.delivery).and_modify(|known| *known = made.max(*known)).or_insert(made);
             }
-        }
+        };
+        self.each_recorded(subjects::log_of(account, destination), since, attempted).await?;
         Ok(latest)
+    }
+
+    /// The deliveries that were requested of a destination since then, to be sent at once.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn requested(
+        &self,
+        account: &AccountId,
+        destination: &DestinationId,
+        since: Timestamp,
+    ) -> Result<HashSet<DeliveryId>, JournalError> {
+        self.requests(subjects::todo_of(account, destination), since).await
     }
 
     /// The deliveries that were requested of a destination since then and had to wait for their turn.
@@ -71,9 +87,18 @@ impl Journal {
         destination: &DestinationId,
         since: Timestamp,
     ) -> Result<HashSet<DeliveryId>, JournalError> {
-        let facts = self.recorded::<DeliveryFact>(subjects::log_of(account, destination), since).await?;
-        let requested = facts.iter().filter(|fact| matches!(fact, DeliveryFact::Requested(_)));
-        Ok(requested.map(|fact| fact.reference().delivery).collect())
+        self.requests(subjects::log_of(account, destination), since).await
+    }
+
+    async fn requests(&self, subject: String, since: Timestamp) -> Result<HashSet<DeliveryId>, JournalError> {
+        let mut requested = HashSet::new();
+        let request = |fact: DeliveryFact| {
+            if let DeliveryFact::Requested(f) = fact {
+                requested.insert(f.reference.delivery);
+            }
+        };
+        self.each_recorded(subject, since, request).await?;
+        Ok(requested)
     }
 
     /// Whether the turn of a delivery has come, since then.
@@ -87,13 +112,21 @@ impl Journal {
         delivery: DeliveryId,
         since: Timestamp,
     ) -> Result<bool, JournalError> {
-        let facts = self.recorded::<DeliveryFact>(subjects::todo_of(account, destination), since).await?;
-        let mut released = facts.iter().filter(|fact| matches!(fact, DeliveryFact::Released(_)));
-        Ok(released.any(|fact| fact.reference().delivery == delivery))
+        let mut found = false;
+        let released = |fact: DeliveryFact| {
+            found |= matches!(&fact, DeliveryFact::Released(f) if f.reference.delivery == delivery);
+        };
+        self.each_recorded(subjects::todo_of(account, destination), since, released).await?;
+        Ok(found)
     }
 
-    /// Every fact of a subject since then.
-    async fn recorded<T: Logged>(&self, filter_subject: String, since: Timestamp) -> Result<Vec<T>, JournalError> {
+    /// Hands out every fact of a subject since then, one after another: there may be many.
+    async fn each_recorded<T: Logged>(
+        &self,
+        filter_subject: String,
+        since: Timestamp,
+        mut take: impl FnMut(T),
+    ) -> Result<(), JournalError> {
         let unavailable = |e: async_nats::Error| JournalError::unavailable(ASKED, e);
         let start_time = datetime::from_nanos(since.as_nanosecond()).map_err(unavailable)?;
         let config = pull::Config {
@@ -110,15 +143,14 @@ impl Journal {
             .create_consumer_on_stream(config, T::STREAM.as_str())
             .await
             .map_err(|e| unavailable(e.into()))?;
-        let mut facts = vec![];
         loop {
             // A batch that a lost connection has swallowed would be waited for without end.
             let batch = timeout(ANSWER_DEADLINE, fetch(&consumer)).await.map_err(|e| unavailable(e.into()))?;
             let batch = batch.map_err(unavailable)?;
             if batch.is_empty() {
-                return Ok(facts);
+                return Ok(());
             }
-            facts.extend(batch.into_iter().filter_map(|message| T::decode(message.payload.clone()).ok()));
+            batch.into_iter().filter_map(|message| T::decode(message.payload.clone()).ok()).for_each(&mut take);
         }
     }
 }

@@ -96,6 +96,7 @@ impl ParkedLane {
         most: usize,
     ) -> Result<Vec<Message<Work>>, JournalError> {
         let asked = "hand out parked work";
+        feed.journal().memory().settled().await;
         let batch = consumer.fetch().max_messages(most).messages().await;
         let mut batch = batch.map_err(|e| JournalError::unavailable(asked, e))?;
         let mut taken = vec![];

@@ -137,6 +137,13 @@ pub(crate) async fn set_up(context: &Context, options: &NatsOptions) -> Result<(
     Ok(())
 }
 
+/// How long the broker remembers the ids of facts about deliveries.
+pub(crate) async fn dedup_window(context: &Context) -> Result<Duration, JournalError> {
+    let stream = context.get_stream(StreamName::Deliveries.as_str()).await;
+    let stream = stream.map_err(|e| JournalError::unavailable("describe its streams", e))?;
+    Ok(stream.cached_info().config.duplicate_window)
+}
+
 impl Journal {
     /// The sequence of the first message that a stream still holds; if it holds none, that of the one to come.
     ///

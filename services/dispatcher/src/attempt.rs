@@ -77,19 +77,17 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
     }
 }
 
-/// Whether the attempt, or a later one, was made and recorded before; if so, whether the delivery ended with it. The message says how often it was handed out; if this is not the
-/// first time, what was recorded since then is looked through, once for all that a destination's messages ask.
+/// Whether the attempt, or a later one, was made and recorded before; if so, whether the delivery ended with it. If the message may have been handed
+/// out before, what was recorded since then is looked through, once for all that a destination's messages ask.
 async fn was_made(shared: &Shared, job: &Job) -> Result<Option<bool>, JournalError> {
     let key = job.key();
     let made = shared.known.made(key);
-    if made.is_some() || job.message.delivered == 1 {
-        return Ok(made);
-    }
+    let (None, Some(as_of)) = (made, job.message.may_be_repeat) else { return Ok(made) };
     let reference = &job.work.reference;
     let looked_back = shared.known.looked_back(&reference.destination);
     let mut looked_back = looked_back.lock().await;
     let since = job.message.published_at;
-    if !looked_back.is_some_and(|(from, began)| from <= since && began >= job.taken_at) {
+    if !looked_back.is_some_and(|(from, began)| from <= since && began >= as_of) {
         let began = Instant::now();
         for (delivery, made) in shared.journal.attempted(&reference.account, &reference.destination, since).await? {
             shared.known.remember(delivery, made);

@@ -45,15 +45,13 @@ const IDLE: Duration = Duration::from_secs(30);
 pub(crate) struct Job {
     pub(crate) work: Work,
     pub(crate) message: Message<()>,
-    /// When this process took it.
-    pub(crate) taken_at: Instant,
 }
 
 impl Job {
     pub(crate) fn new(message: Message<Work>) -> Self {
         let mut work = message.value.clone();
-        work.redelivered |= message.delivered > 1;
-        Self { work, message: message.map(drop), taken_at: Instant::now() }
+        work.redelivered |= message.may_be_repeat.is_some();
+        Self { work, message: message.map(drop) }
     }
 
     /// The attempt that it asks for.

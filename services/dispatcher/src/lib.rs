@@ -19,6 +19,7 @@ mod outcome;
 mod pace;
 mod payloads;
 mod request;
+mod requested;
 mod router;
 mod sender;
 mod sequencer;
@@ -54,6 +55,7 @@ struct Shared {
     client: client::Client,
     key: MasterKey,
     known: known::Known,
+    requested: requested::Requested,
 }
 
 /// Starts the dispatcher.
@@ -75,6 +77,7 @@ pub async fn start(
         client: client::Client::new(guard::Guard::new(options.allow_network.clone()), options.ca_file.as_deref())?,
         key,
         known: known::Known::default(),
+        requested: requested::Requested::default(),
     });
     platform.drain.spawn("router", router::run(Arc::clone(&shared)));
     platform.drain.spawn("sequencer", sequencer::run(Arc::clone(&shared)));

@@ -6,12 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    LeadEvent, LeadSequence,
+    DeliveryFact, LeadEvent, LeadSequence,
     delivery::request,
     routing::{destinations_for, goes_in_turn},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
-use journal::Message;
+use jiff::Timestamp;
+use journal::{JournalError, Message};
 use runtime::{crash, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
@@ -57,7 +58,7 @@ async fn route(shared: &Shared, message: Message<LeadEvent>) {
         Some(&message.trace),
         || info_span!("route", otel.kind = "consumer", event_id = %event.event_id, deliveries = facts.len()),
     );
-    match shared.journal.append_deliveries(&facts, &trace).instrument(span).await {
+    match record(shared, &message, facts, &trace).instrument(span).await {
         Ok(()) => {
             crash::point("after an event is routed");
             message.ack().await;
@@ -67,4 +68,21 @@ async fn route(shared: &Shared, message: Message<LeadEvent>) {
             message.retry_later(AGAIN).await;
         }
     }
+}
+
+/// Stores the requests. Those of an event that may have been routed before are stored once: the broker knows the ids of
+/// what it stored lately, and what it stored earlier is looked up.
+async fn record(
+    shared: &Shared,
+    message: &Message<LeadEvent>,
+    mut requests: Vec<DeliveryFact>,
+    trace: &TraceContext,
+) -> Result<(), JournalError> {
+    let journal = &shared.journal;
+    if let Some(as_of) = message.may_be_repeat
+        && !journal.remembers_ids_since(message.published_at, Timestamp::now())
+    {
+        requests = shared.requested.missing(journal, requests, message.published_at, as_of).await?;
+    }
+    journal.append_deliveries(&requests, trace).await
 }

@@ -146,8 +146,8 @@ impl Notifier {
             tracing::info!(%account, subject = letter.subject, "nobody is told: the account has no addresses");
             return Ok(());
         }
-        let came_again = message.delivered > 1;
-        if came_again && self.journal.was_told(&account, letter.notice, message.published_at).await? {
+        let may_be_repeat = message.may_be_repeat.is_some();
+        if may_be_repeat && self.journal.was_told(&account, letter.notice, message.published_at).await? {
             return Ok(());
         }
         for recipient in &letter.recipients {
