@@ -22,6 +22,7 @@ mod requests;
 mod retries;
 mod states;
 mod status;
+mod tls;
 mod traces;
 mod trials;
 mod watching;

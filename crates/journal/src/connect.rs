@@ -1,9 +1,9 @@
 //! The connection to the broker.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use async_nats::{
-    ConnectErrorKind, ConnectOptions, Event, ServerAddr,
+    ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr,
     jetstream::{Context, ContextBuilder},
 };
 use jiff::Timestamp;
@@ -114,6 +114,7 @@ impl Journal {
                 .await
                 .map_err(|source| JournalError::Credentials { file: file.display().to_string(), source })?;
         }
+        connect = with_tls(connect, options);
         let servers: Vec<ServerAddr> = url
             .split(',')
             .map(|url| url.trim().parse())
@@ -130,6 +131,7 @@ impl Journal {
             ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                 JournalError::NotAllowed { url: shown() }
             }
+            _ if is_tls(&e) => JournalError::NoTls { url: shown(), source: Box::new(e) },
             _ => JournalError::NotReached { url: shown(), source: Box::new(e) },
         })?;
         if !client.is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2) {
@@ -172,6 +174,26 @@ impl Journal {
     pub(crate) fn batchers(&self) -> Option<&Batchers> {
         self.inner.batchers.as_ref()
     }
+}
+
+fn with_tls(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions {
+    if let Some(file) = &options.nats_ca {
+        connect = connect.add_root_certificates(file.clone()).require_tls(true);
+    }
+    if let (Some(certificate), Some(key)) = (&options.nats_cert, &options.nats_key) {
+        connect = connect.add_client_certificate(certificate.clone(), key.clone()).require_tls(true);
+    }
+    connect
+}
+
+/// Whether TLS is what failed. The client library calls it input or output unless it is about a file.
+fn is_tls(error: &ConnectError) -> bool {
+    let inner = |error: &(dyn Error + 'static)| {
+        let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        io.is_some_and(|inner| inner.is::<async_nats::rustls::Error>()) || error.is::<async_nats::rustls::Error>()
+    };
+    let first: &(dyn Error + 'static) = error;
+    error.kind() == ConnectErrorKind::Tls || std::iter::successors(Some(first), |&error| error.source()).any(inner)
 }
 
 fn report(latch: &Latch, event: &Event) {

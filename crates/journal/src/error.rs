@@ -36,6 +36,18 @@ pub enum JournalError {
         #[source]
         source: Cause,
     },
+    /// There is no TLS with the broker.
+    #[error(
+        "no TLS with the broker at {url}; --nats-ca has to name the authority that its certificate is signed by, for the \
+         host in the URL, and --nats-cert and --nats-key the certificate to show if it asks for one"
+    )]
+    NoTls {
+        /// Where it is.
+        url: String,
+        /// What the client library says.
+        #[source]
+        source: Cause,
+    },
     /// The broker does not let us in.
     #[error(
         "the broker at {url} refuses the credentials; give them in --nats-url (nats://USER:PASSWORD@HOST) or with --nats-creds"

@@ -23,6 +23,16 @@ pub struct NatsOptions {
     /// File with NATS credentials
     #[arg(long, env = "LEADLINE_NATS_CREDS", value_name = "FILE")]
     pub nats_creds: Option<PathBuf>,
+    /// File with the authority (PEM) that the certificate of the NATS server is signed by; TLS is then required [default:
+    /// those of the system, with tls:// URLs]
+    #[arg(long, env = "LEADLINE_NATS_CA", value_name = "FILE")]
+    pub nats_ca: Option<PathBuf>,
+    /// File with the certificate (PEM) to show to the NATS server, if it asks for one; TLS is then required
+    #[arg(long, env = "LEADLINE_NATS_CERT", value_name = "FILE", requires = "nats_key")]
+    pub nats_cert: Option<PathBuf>,
+    /// File with the key (PEM) of that certificate
+    #[arg(long, env = "LEADLINE_NATS_KEY", value_name = "FILE", requires = "nats_cert")]
+    pub nats_key: Option<PathBuf>,
     /// How many servers of the cluster keep each fact, 1 to 5 [default: as it is; at first 1]
     #[arg(long, env = "LEADLINE_REPLICAS", value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub replicas: Option<u8>,

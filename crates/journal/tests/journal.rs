@@ -21,6 +21,9 @@ fn options(server: &NatsServer) -> NatsOptions {
     NatsOptions {
         nats_url: Some(server.url()),
         nats_creds: None,
+        nats_ca: None,
+        nats_cert: None,
+        nats_key: None,
         replicas: None,
         dedup_window: Some(Duration::from_secs(60)),
         nats_flush: Flush::Interval,

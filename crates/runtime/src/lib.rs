@@ -8,14 +8,17 @@
 pub mod crash;
 mod drain;
 pub mod duration;
+mod incoming;
 mod listen;
 mod readiness;
 pub mod telemetry;
+mod tls;
 pub mod trace;
 
 pub use drain::{Drain, shutdown_on_signal};
 pub use listen::{Addresses, ListenError, Listeners, Service, serve};
 pub use readiness::{Latch, Readiness};
+pub use tls::{TlsError, TlsOptions};
 
 /// What every service is started with.
 #[derive(Debug, Clone, Default)]

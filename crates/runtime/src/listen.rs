@@ -8,11 +8,15 @@ use tonic::{
     body::Body,
     server::NamedService,
     service::{Routes, RoutesBuilder},
-    transport::{Server, server::TcpIncoming},
+    transport::Server,
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{Platform, Readiness, duration};
+use crate::{
+    Platform, Readiness, TlsError, TlsOptions, duration,
+    incoming::Incoming,
+    tls::{H2, HTTP_1},
+};
 
 /// Where to listen, and how long the end may take.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,6 +30,8 @@ pub struct Listeners {
     /// How long to finish what is in flight after SIGTERM or Ctrl-C
     #[arg(long, env = "LEADLINE_DRAIN_DEADLINE", default_value = "10s", value_name = "DURATION", value_parser = duration::parse)]
     pub drain_deadline: Duration,
+    #[command(flatten)]
+    pub tls: TlsOptions,
 }
 
 /// Where it listens.
@@ -35,6 +41,24 @@ pub struct Addresses {
     pub http: SocketAddr,
     /// gRPC.
     pub grpc: SocketAddr,
+    /// Over TLS.
+    pub tls: bool,
+}
+
+impl Addresses {
+    /// The URL of HTTP.
+    pub fn http_url(&self) -> String {
+        format!("{}://{}", self.scheme(), self.http)
+    }
+
+    /// The URL of gRPC.
+    pub fn grpc_url(&self) -> String {
+        format!("{}://{}", self.scheme(), self.grpc)
+    }
+
+    const fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
 }
 
 /// Why it does not listen.
@@ -53,6 +77,9 @@ pub enum ListenError {
         #[source]
         source: std::io::Error,
     },
+    /// TLS was asked for and cannot be had.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The descriptors of the API are broken.
     #[error("the descriptors for gRPC reflection are broken")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -107,19 +134,27 @@ impl Service {
 /// `/readyz` for HTTP.
 ///
 /// # Errors
-/// When an address cannot be listened on.
+/// When an address cannot be listened on, or the certificate for it cannot be used.
 pub async fn serve(
     listeners: &Listeners,
     services: Vec<Service>,
     descriptors: &'static [u8],
     platform: &Platform,
 ) -> Result<Addresses, ListenError> {
+    let (tls_of_http, tls_of_grpc) = (listeners.tls.acceptor(HTTP_1)?, listeners.tls.acceptor(H2)?);
     let http = bind("HTTP", listeners.http, "--http").await?;
     let grpc = bind("gRPC", listeners.grpc, "--grpc").await?;
     let addresses = Addresses {
         http: http.local_addr().unwrap_or(listeners.http),
         grpc: grpc.local_addr().unwrap_or(listeners.grpc),
+        tls: listeners.tls.is_on(),
     };
+    let stays_here = addresses.http.ip().is_loopback() && addresses.grpc.ip().is_loopback();
+    if !addresses.tls && !stays_here {
+        tracing::warn!(
+            "API keys and leads come in without TLS; give --tls-cert and --tls-key, or have something in front that does it"
+        );
+    }
     let (mut router, mut routes, mut names) = (probes(&platform.readiness), RoutesBuilder::default(), vec![""]);
     for service in services {
         router = router.merge(service.http);
@@ -134,8 +169,8 @@ pub async fn serve(
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(descriptors);
     routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
 
-    spawn_http(http, router, platform);
-    spawn_grpc(grpc, routes.routes(), platform);
+    spawn_http(Incoming::new(http, tls_of_http), router, platform);
+    spawn_grpc(Incoming::new(grpc, tls_of_grpc), routes.routes(), platform);
     let watched = platform.clone();
     platform.drain.spawn("health", async move { report_health(&watched, reporter, &names).await });
     Ok(addresses)
@@ -145,25 +180,22 @@ async fn bind(what: &'static str, address: SocketAddr, flag: &'static str) -> Re
     TcpListener::bind(address).await.map_err(|source| ListenError::Bind { what, address, flag, source })
 }
 
-fn spawn_http(listener: TcpListener, router: Router, platform: &Platform) {
+fn spawn_http(incoming: Incoming, router: Router, platform: &Platform) {
     let drain = platform.drain.clone();
     let stopping = async move { drain.stopping().await };
     platform.drain.spawn("http listener", async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopping).await {
+        if let Err(error) = axum::serve(incoming, router).with_graceful_shutdown(stopping).await {
             tracing::error!(%error, "the HTTP listener failed");
         }
     });
 }
 
-fn spawn_grpc(listener: TcpListener, routes: Routes, platform: &Platform) {
+fn spawn_grpc(incoming: Incoming, routes: Routes, platform: &Platform) {
     let drain = platform.drain.clone();
     let stopping = async move { drain.stopping().await };
     platform.drain.spawn("grpc listener", async move {
-        // Without this an answer waits up to 40 ms for the other side to acknowledge its headers. The setting of the same
-        // name of the server counts only for listeners that it makes itself.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let server = Server::builder().add_routes(routes);
-        if let Err(error) = server.serve_with_incoming_shutdown(incoming, stopping).await {
+        if let Err(error) = server.serve_with_incoming_shutdown(incoming.connections(), stopping).await {
             tracing::error!(%error, "the gRPC listener failed");
         }
     });

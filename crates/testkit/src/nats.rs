@@ -10,7 +10,11 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{child, free_port, wait};
+use crate::{
+    child, free_port,
+    tls::{Authority, CertificateFiles},
+    wait,
+};
 
 /// Generous: a start takes about 100 ms on an idle machine.
 const START_DEADLINE: Duration = Duration::from_secs(20);
@@ -22,7 +26,15 @@ const BINARY_VARIABLE: &str = "LEADLINE_NATS_SERVER";
 pub struct NatsServer {
     port: u16,
     dir: TempDir,
+    tls: Option<Tls>,
     child: Mutex<Option<Child>>,
+}
+
+/// What a broker that speaks TLS is reached with.
+#[derive(Debug)]
+struct Tls {
+    ca: PathBuf,
+    own: CertificateFiles,
 }
 
 impl NatsServer {
@@ -37,10 +49,25 @@ impl NatsServer {
     /// Like [`start`](Self::start), with more lines for the `jetstream` block of its configuration, for instance
     /// `sync_interval: always`.
     pub async fn start_with(jetstream: &str) -> Self {
+        Self::start_configured(jetstream, "", None).await
+    }
+
+    /// A broker that speaks TLS only, as `localhost`, and lets in only who shows a certificate of the same authority.
+    pub async fn start_tls(authority: &Authority) -> Self {
+        let own = authority.files_for(&["localhost"]);
+        let (certificate, key) = own.names();
+        let ca = authority.file();
+        let tls = format!(
+            "tls {{\n  cert_file: {certificate:?}\n  key_file: {key:?}\n  ca_file: {ca:?}\n  verify: true\n}}\n"
+        );
+        Self::start_configured("", &tls, Some(Tls { ca, own })).await
+    }
+
+    async fn start_configured(jetstream: &str, more: &str, tls: Option<Tls>) -> Self {
         let dir = tempfile::Builder::new().prefix("leadline-nats-").tempdir().expect("a temporary directory");
-        let server = Self { port: free_port(), dir, child: Mutex::new(None) };
+        let server = Self { port: free_port(), dir, tls, child: Mutex::new(None) };
         let configuration = format!(
-            "listen: \"127.0.0.1:{}\"\njetstream {{\n  store_dir: {:?}\n  {jetstream}\n}}\n",
+            "listen: \"127.0.0.1:{}\"\njetstream {{\n  store_dir: {:?}\n  {jetstream}\n}}\n{more}",
             server.port,
             server.dir.path().join("data"),
         );
@@ -49,9 +76,12 @@ impl NatsServer {
         server
     }
 
-    /// `nats://127.0.0.1:<port>`.
+    /// `nats://127.0.0.1:<port>`, or `tls://localhost:<port>`.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        match self.tls {
+            None => format!("nats://127.0.0.1:{}", self.port),
+            Some(_) => format!("tls://localhost:{}", self.port),
+        }
     }
 
     /// The port, which stays the same over restarts.
@@ -64,7 +94,7 @@ impl NatsServer {
     /// # Panics
     /// When the broker does not answer.
     pub async fn client(&self) -> async_nats::Client {
-        async_nats::connect(self.url()).await.expect("the private broker accepts a connection")
+        self.options().connect(self.url()).await.expect("the private broker accepts a connection")
     }
 
     /// SIGKILL: nothing is flushed, connections break. Without effect on a broker that is down.
@@ -100,8 +130,18 @@ impl NatsServer {
     }
 
     async fn answers(&self) -> Result<(), String> {
-        let client = async_nats::connect(self.url()).await.map_err(|error| error.to_string())?;
+        let client = self.options().connect(self.url()).await.map_err(|error| error.to_string())?;
         async_nats::jetstream::new(client).query_account().await.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn options(&self) -> async_nats::ConnectOptions {
+        let options = async_nats::ConnectOptions::new();
+        match &self.tls {
+            None => options,
+            Some(tls) => options
+                .add_root_certificates(tls.ca.clone())
+                .add_client_certificate(tls.own.certificate.clone(), tls.own.key.clone()),
+        }
     }
 
     fn configuration(&self) -> PathBuf {

@@ -1,4 +1,4 @@
-//! Certificates for receivers: good ones, and bad ones of each kind.
+//! Certificates for receivers and other servers: good ones, and bad ones of each kind.
 
 use std::{fs, path::PathBuf, sync::Arc};
 
@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     file: PathBuf,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A certificate with its key.
@@ -37,7 +37,7 @@ impl Default for Authority {
         let folder = tempfile::tempdir().expect("a folder for the authority");
         let file = folder.path().join("ca.pem");
         fs::write(&file, own.pem()).expect("the authority can be written");
-        Self { issuer: Issuer::new(params, key), file, _folder: folder }
+        Self { issuer: Issuer::new(params, key), file, folder }
     }
 }
 
@@ -47,12 +47,45 @@ impl Authority {
         self.file.clone()
     }
 
+    /// A certificate for these hosts, as files.
+    ///
+    /// # Panics
+    /// When the files cannot be written.
+    pub fn files_for(&self, hosts: &[&str]) -> CertificateFiles {
+        let key = KeyPair::generate().expect("a key can be made");
+        let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let name = hosts.join("_").replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        let params = CertificateParams::new(hosts).expect("the names of a test are some");
+        let signed = params.signed_by(&key, &self.issuer).expect("the authority can sign");
+        let file = |end: &str| self.folder.path().join(format!("{name}.{end}.pem"));
+        let files = CertificateFiles { certificate: file("certificate"), key: file("key") };
+        fs::write(&files.certificate, signed.pem()).expect("the certificate can be written");
+        fs::write(&files.key, key.serialize_pem()).expect("the key can be written");
+        files
+    }
+
     /// A certificate for this host.
     pub fn certificate_for(&self, host: &str) -> Certificate {
         let key = KeyPair::generate().expect("a key can be made");
         let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is one");
         let signed = params.signed_by(&key, &self.issuer).expect("the authority can sign");
         Certificate { chain: vec![signed.der().clone()], key: key.serialize_der() }
+    }
+}
+
+/// A certificate with its key, as files in PEM. They live as long as their authority.
+#[derive(Debug, Clone)]
+pub struct CertificateFiles {
+    /// The certificate.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+impl CertificateFiles {
+    /// Their names: certificate and key.
+    pub fn names(&self) -> (&str, &str) {
+        (self.certificate.to_str().unwrap_or_default(), self.key.to_str().unwrap_or_default())
     }
 }
 

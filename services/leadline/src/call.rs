@@ -3,6 +3,7 @@
 //! It knows the methods by their descriptors, so a new one needs nothing here.
 
 use std::{
+    error::Error as _,
     io::{ErrorKind, Read as _, Write as _},
     process::ExitCode,
     time::Duration,
@@ -89,12 +90,24 @@ async fn print_each(answers: Result<Response<Streaming<DynamicMessage>>, Status>
 }
 
 fn refused(status: &Status) -> anyhow::Error {
-    anyhow!("{:?}: {}", status.code(), status.message())
+    anyhow!("{:?}: {}", status.code(), with_causes(status))
 }
 
 fn in_json(answer: &DynamicMessage) -> anyhow::Result<serde_json::Value> {
     let options = SerializeOptions::new().skip_default_fields(true).use_proto_field_name(true);
     Ok(answer.serialize_with_options(serde_json::value::Serializer, &options)?)
+}
+
+/// What the server says; or, if it came to no answer, why not.
+fn with_causes(status: &Status) -> String {
+    let causes = std::iter::successors(status.source(), |&cause| cause.source()).map(ToString::to_string);
+    let mut told: Vec<String> = vec![status.message().to_owned()];
+    for cause in causes {
+        if !told.iter().any(|known| known.contains(&cause)) {
+            told.push(cause);
+        }
+    }
+    told.join(": ")
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {

@@ -5,7 +5,7 @@ use std::{fs, io::ErrorKind, path::PathBuf};
 use access::{Keyed, WithKey};
 use anyhow::Context as _;
 use clap::Args;
-use tonic::transport::{Endpoint, Uri};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Uri};
 
 use crate::keys::ADMIN_KEY;
 
@@ -15,6 +15,9 @@ pub(crate) struct ClientOptions {
     /// Where gRPC is served
     #[arg(long, env = "LEADLINE_GRPC_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
     grpc_url: String,
+    /// File with certificates (PEM) of authorities to trust over https [default: the public ones]
+    #[arg(long, env = "LEADLINE_TLS_CA", value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
     /// API key to call with, ll_… [default: the file admin.key of the data directory, if the server is on this machine]
     #[arg(long, env = "LEADLINE_API_KEY", value_name = "KEY", hide_env_values = true)]
     api_key: Option<String>,
@@ -31,8 +34,20 @@ impl ClientOptions {
             .with_context(|| format!("--grpc-url: {url:?} is no URL such as http://127.0.0.1:9090"))?;
         let key = self.key(endpoint.uri())?;
         let with_key = WithKey::new(&key).context("--api-key: an API key is one line, ll_<id>_<secret>")?;
-        let channel = endpoint.connect().await;
-        Ok(with_key.over(channel.with_context(|| format!("nothing answers at {url} (--grpc-url)"))?))
+        if endpoint.uri().scheme_str() != Some("https") {
+            let channel = endpoint.connect().await;
+            return Ok(with_key.over(channel.with_context(|| format!("nothing answers at {url} (--grpc-url)"))?));
+        }
+        let endpoint = endpoint.tls_config(self.tls()?).context("--tls-ca: the authority cannot be trusted")?;
+        let untrusted = || format!("nothing to be trusted answers at {url} (--grpc-url; --tls-ca says whom to trust)");
+        Ok(with_key.over(endpoint.connect().await.with_context(untrusted)?))
+    }
+
+    fn tls(&self) -> anyhow::Result<ClientTlsConfig> {
+        let config = ClientTlsConfig::new();
+        let Some(file) = &self.tls_ca else { return Ok(config.with_webpki_roots()) };
+        let pem = fs::read(file).with_context(|| format!("--tls-ca: {} cannot be read", file.display()))?;
+        Ok(config.ca_certificate(Certificate::from_pem(pem)))
     }
 
     fn key(&self, server: &Uri) -> anyhow::Result<String> {

@@ -38,7 +38,7 @@ const fn service_name(name: &'static str) -> &'static str {
 pub(crate) async fn announce(name: &str, addresses: Addresses, platform: &Platform) {
     tokio::select! {
         () = platform.readiness.all_ready() => {
-            println!("{name} is ready: http=http://{} grpc=http://{}", addresses.http, addresses.grpc);
+            println!("{name} is ready: http={} grpc={}", addresses.http_url(), addresses.grpc_url());
         }
         () = platform.drain.stopping() => {}
     }

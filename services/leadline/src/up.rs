@@ -52,6 +52,10 @@ impl Up {
         let broker = match &self.nats.nats_url {
             Some(_) => None,
             None => {
+                anyhow::ensure!(
+                    self.nats.nats_ca.is_none() && self.nats.nats_cert.is_none(),
+                    "--nats-ca and --nats-cert are for a broker that runs elsewhere; say with --nats-url where"
+                );
                 let broker = Broker::start(&data_dir, self.nats_server.as_deref(), self.nats.nats_flush, &platform)?;
                 self.nats.nats_url = Some(broker.url().to_owned());
                 Some(broker)
@@ -115,8 +119,8 @@ impl Up {
 
     fn addresses(&self, addresses: Addresses) -> Vec<u8> {
         let written = json!({
-            "http": format!("http://{}", addresses.http),
-            "grpc": format!("http://{}", addresses.grpc),
+            "http": addresses.http_url(),
+            "grpc": addresses.grpc_url(),
             "nats": self.nats.nats_url,
             "database": self.query.database_url,
             "outbox": self.notifier.outbox,
