@@ -9,6 +9,8 @@ use crate::{load, receiver::Receiver, system::System, throughput::percentiles};
 /// How long each measurement lasts, and how many leads a second each destination gets in it.
 const LASTS: Duration = Duration::from_secs(20);
 const RATE: u32 = 400;
+/// How long everything that was published may take to be where it has to wait.
+const SETTLED: Duration = Duration::from_secs(240);
 /// Leads in one request when many are published.
 const BATCH: usize = 200;
 
@@ -64,31 +66,37 @@ async fn run(program: &Path, healthy: usize, sick: usize) -> anyhow::Result<(f64
     measured
 }
 
-/// So many deliveries wait for one dead destination: what they cost in memory, and what they cost a healthy one.
+/// So many deliveries wait for one dead destination: what they cost in memory, and what they cost a healthy one, while
+/// they come and once they wait.
 pub(crate) async fn parked(program: &Path, waiting: usize) -> anyhow::Result<Value> {
     let system = System::start(program, &[]).await?;
     let (well, ill) = (Receiver::start(false).await?, Receiver::start(true).await?);
     system.interface("well", &well.url()).await?;
     system.interface("ill", &ill.url()).await?;
     let (for_well, for_ill) = (["well".to_owned()], ["ill".to_owned()]);
-    load::publish_at(&system, &for_well, RATE, Duration::from_secs(5)).await?;
-    let alone = percentiles(&mut well.take());
+    let steady = async || {
+        let published = load::publish_at(&system, &for_well, RATE, Duration::from_secs(10)).await?;
+        well.wait_for(published, SETTLED).await;
+        anyhow::Ok(percentiles(&mut well.take())[2])
+    };
+    let alone = steady().await?;
     let before = system.usage();
-    load::publish(&system, &for_ill, waiting, 4, BATCH).await?;
-    load::publish_at(&system, &for_well, RATE, Duration::from_secs(10)).await?;
-    let beside = percentiles(&mut well.take());
+    let (flooded, meanwhile) = tokio::join!(load::publish(&system, &for_ill, waiting, 4, BATCH), steady());
+    flooded?;
+    let meanwhile = meanwhile?;
+    system.settled(SETTLED).await?;
+    let beside = steady().await?;
     let after = system.usage();
     let grown = after.services_memory - before.services_memory;
+    let broker = after.broker_memory - before.broker_memory;
     println!(
-        "{:<34}services {grown:+.0} MiB, broker {:+.0} MiB; a healthy one: p99 {:.2} ms, before {:.2} ms",
+        "{:<34}services {grown:+.0} MiB, broker {broker:+.0} MiB; a healthy one: p99 {beside:.2} ms, before {alone:.2} ms, \
+         while they came {meanwhile:.2} ms",
         format!("{waiting} wait for a dead one"),
-        after.broker_memory - before.broker_memory,
-        beside[2],
-        alone[2],
     );
     system.stop().await;
     Ok(json!({
-        "waiting": waiting, "services_mib": grown, "broker_mib": after.broker_memory - before.broker_memory,
-        "healthy_p99_ms": beside[2], "healthy_p99_before_ms": alone[2],
+        "waiting": waiting, "services_mib": grown, "broker_mib": broker,
+        "healthy_p99_ms": beside, "healthy_p99_before_ms": alone, "healthy_p99_during_flood_ms": meanwhile,
     }))
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use access::{Keyed, WithKey};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::Process;
@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 use wire::{
     api::{
         self, delivery_service_client::DeliveryServiceClient, lead_service_client::LeadServiceClient,
-        registry_service_client::RegistryServiceClient,
+        registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
     },
     duration_to_api,
 };
@@ -76,6 +76,24 @@ impl System {
 
     pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
         LeadServiceClient::new(self.channel.clone())
+    }
+
+    /// Waits until everything that was published is routed, and handed to its lane or parked.
+    pub(crate) async fn settled(&self, within: Duration) -> anyhow::Result<()> {
+        let give_up = tokio::time::Instant::now() + within;
+        loop {
+            let mut service = StatusServiceClient::new(self.channel.clone());
+            let status = service.get_status(api::GetStatusRequest::default()).await?.into_inner();
+            let behind: u64 = status.lags.iter().map(|lag| lag.waiting).sum();
+            if behind == 0 {
+                return Ok(());
+            }
+            ensure!(
+                tokio::time::Instant::now() < give_up,
+                "{behind} messages still wait for somebody after {within:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     /// The id of some destination.
