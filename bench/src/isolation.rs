@@ -50,7 +50,8 @@ async fn run(program: &Path, healthy: usize, sick: usize) -> anyhow::Result<(f64
         }
     }
     let [for_well, for_ill] = interfaces;
-    load::publish_at(&system, &for_well, RATE, Duration::from_secs(2)).await?;
+    let warm = load::publish_at(&system, &for_well, RATE, Duration::from_secs(2)).await?;
+    well.wait_for(warm, SETTLED).await;
     well.take();
     let to_sick =
         async { if sick > 0 { load::publish_at(&system, &for_ill, RATE, LASTS).await.map(drop) } else { Ok(()) } };

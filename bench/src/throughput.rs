@@ -76,7 +76,8 @@ pub(crate) async fn latencies(program: &Path) -> anyhow::Result<Value> {
     let receiver = Receiver::start(false).await?;
     system.interface("i", &receiver.url()).await?;
     let interfaces = ["i".to_owned()];
-    load::publish_at(&system, &interfaces, 200, Duration::from_secs(2)).await?;
+    let warm = load::publish_at(&system, &interfaces, 200, Duration::from_secs(2)).await?;
+    receiver.wait_for(warm, PATIENCE).await;
     let mut results = vec![];
     for rate in [100, 500, 2_000] {
         receiver.take();

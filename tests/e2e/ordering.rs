@@ -178,3 +178,47 @@ async fn die_at(place: &str, most: usize) {
     numbers.dedup();
     assert_eq!(numbers, [1, 2, 3], "{place}");
 }
+
+#[tokio::test]
+async fn what_is_skipped_is_the_whole_queue() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let id = world.destination_with(ordered(&receiver)).await;
+    let events: Vec<_> = (1..=5).map(|n| event("a", n)).collect();
+    world.disable(&id).await;
+    publish(&world, &events).await;
+    world.delivery_is("a-1", DeliveryStatus::Held).await;
+    world.delivery_is("a-5", DeliveryStatus::Pending).await;
+    world.enable(&id, true).await;
+    for n in 1..=5 {
+        let skipped = world.delivery_is(&format!("a-{n}"), DeliveryStatus::Failed).await.delivery.unwrap();
+        assert_eq!(skipped.failure_reason, "skipped");
+    }
+    publish(&world, &[event("a", 6)]).await;
+    world.delivery_is("a-6", DeliveryStatus::Succeeded).await;
+    assert_eq!(seen(&receiver, "a"), [6]);
+}
+
+#[tokio::test]
+async fn an_event_that_is_published_again_when_its_id_is_forgotten_holds_up_nobody() {
+    let (world, receiver) = (World::start_with(&["--dedup-window", "2s"], &[]).await, Receiver::start().await);
+    world.destination_with(ordered(&receiver)).await;
+    publish(&world, &[event("a", 1)]).await;
+    world.delivery_is("a-1", DeliveryStatus::Succeeded).await;
+    let published = std::time::Instant::now();
+    wait::until("its id to be forgotten", SOON, async || published.elapsed() > Duration::from_secs(4)).await;
+    publish(&world, &[event("a", 1), event("a", 2)]).await;
+    world.delivery_is("a-2", DeliveryStatus::Succeeded).await;
+    assert_eq!(seen(&receiver, "a").last(), Some(&2));
+}
+
+#[tokio::test]
+async fn other_destinations_of_the_account_get_everything_too() {
+    let (world, first, second) = (World::start().await, Receiver::start().await, Receiver::start().await);
+    world.destination_with(ordered(&first)).await;
+    world.destination(&second.url()).await;
+    first.answer_next([Answer::Status(500)]);
+    publish(&world, &(1..=3).map(|n| event("a", n)).collect::<Vec<_>>()).await;
+    wait::until_eq("all of them here", SOON, 3, async || second.count()).await;
+    wait::until_eq("all of them there", SOON, 4, async || first.count()).await;
+    assert_eq!(seen(&first, "a"), [1, 1, 2, 3]);
+}

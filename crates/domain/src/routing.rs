@@ -32,10 +32,16 @@ pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Desti
     wanting.into_iter().filter(|d| Some(d.scope.level()) <= lowest).cloned().collect()
 }
 
-/// Whether this destination gets the event in turn: when the deliveries of the lead's earlier events have ended. Whoever
-/// knows the configuration that the event needs gets the same answer.
+/// Whether the deliveries of this event are requested in the order of events, because some destination of its account
+/// keeps it. Whoever knows the configuration that the event needs gets the same answer, so that of two who route events
+/// exactly one is in charge of each.
+pub fn is_routed_in_order(registry: &Registry, event: &LeadEvent) -> bool {
+    registry.kept_order_in(&event.account, event.registry_sequence)
+}
+
+/// Whether this destination gets the event in turn: when the deliveries of the lead's earlier events have ended.
 pub fn goes_in_turn(registry: &Registry, event: &LeadEvent, destination: &Destination) -> bool {
-    registry.kept_order(&destination.id, event.registry_sequence)
+    registry.kept_order(&event.account, &destination.id, event.registry_sequence)
 }
 
 fn covers(scope: &Scope, event: &LeadEvent) -> bool {

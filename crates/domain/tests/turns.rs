@@ -10,7 +10,7 @@ use domain::{
     DeliveryFact, DeliveryStatus, LeadEvent, LeadSequence, Registry, RetryPolicy, Work,
     delivery::{Effect, FailureReason, abandon, after_attempt, release, request_in_turn},
     registry::{Change, Destination, Scope},
-    routing::goes_in_turn,
+    routing::{goes_in_turn, is_routed_in_order},
 };
 
 fn waiting() -> DeliveryFact {
@@ -18,7 +18,7 @@ fn waiting() -> DeliveryFact {
 }
 
 fn in_turn() -> Work {
-    Work::asked_for_by(&release(&waiting(), t(150)).unwrap()).unwrap()
+    Work::asked_for_by(&release(&waiting(), 1, t(150)).unwrap()).unwrap()
 }
 
 fn passes_turn(effects: &[Effect]) -> Option<bool> {
@@ -31,7 +31,7 @@ fn passes_turn(effects: &[Effect]) -> Option<bool> {
 #[test]
 fn a_delivery_that_waits_for_its_turn_asks_for_nothing_until_it_is_released() {
     assert_eq!(Work::asked_for_by(&waiting()), None);
-    assert_eq!(release(&requested(), t(150)), None, "one that waits for no turn is not released");
+    assert_eq!(release(&requested(), 1, t(150)), None, "one that waits for no turn is not released");
     assert_eq!(in_turn(), Work { in_turn: true, ..work() });
     assert_eq!(waiting().message_id(), requested().message_id(), "it is the same delivery either way");
 }
@@ -73,7 +73,7 @@ fn a_retry_that_a_person_asks_for_has_no_turn() {
 
 #[test]
 fn requested_and_released_in_any_order_are_pending_since_the_request() {
-    let released = release(&waiting(), t(150)).unwrap();
+    let released = release(&waiting(), 1, t(150)).unwrap();
     for facts in [[waiting(), released.clone()], [released, waiting()]] {
         let fold = |state, fact| Some(domain::Delivery::evolve(state, fact).unwrap());
         let state = facts.iter().fold(None, fold).unwrap();
@@ -108,11 +108,28 @@ fn what_its_publisher_knew_decides_whether_an_event_goes_in_turn() {
 }
 
 #[test]
-fn a_destination_that_began_with_it_always_did_and_one_that_never_did_never_does() {
-    let (began, destination) = registry(&[true]);
-    assert!((0..4).all(|sequence| goes_in_turn(&began, &published_at(sequence), &destination)));
+fn one_destination_that_keeps_the_order_has_all_events_of_its_account_routed_in_order_until_it_is_gone() {
+    let (mut registry, ordered) = registry(&[true]);
+    let other = Destination { ordered: false, ..destination("other", Scope::Account, &["*"]) };
+    registry.apply(3, &fact(Change::DestinationCreated(other.clone())));
+    registry.apply(4, &fact(Change::DestinationDeleted(account().id, ordered.id.clone())));
+    let routed = |sequence| is_routed_in_order(&registry, &published_at(sequence));
+    assert_eq!((0..6).map(routed).collect::<Vec<_>>(), [false, false, true, true, false, false]);
+    assert!((0..6).all(|sequence| !goes_in_turn(&registry, &published_at(sequence), &other)));
+    assert!(goes_in_turn(&registry, &published_at(3), &ordered), "also of a destination that is gone by now");
+}
+
+#[test]
+fn an_event_that_is_published_again_waits_for_a_turn_of_its_own() {
+    let ids = [1, 2].map(|turn| release(&waiting(), turn, t(150)).unwrap().message_id());
+    assert_ne!(ids[0], ids[1]);
+}
+
+#[test]
+fn without_a_destination_that_keeps_it_there_is_no_order() {
     let (never, destination) = registry(&[false, false]);
     assert!((0..4).all(|sequence| !goes_in_turn(&never, &published_at(sequence), &destination)));
+    assert!((0..4).all(|sequence| !is_routed_in_order(&never, &published_at(sequence))));
     assert!(!never.ever_kept_order());
 }
 
@@ -122,9 +139,10 @@ fn who_knows_more_of_the_configuration_gets_the_same_answer() {
     let (all, destination) = registry(&changes);
     for known in 1..=changes.len() {
         let (some, _) = registry(&changes[..known]);
-        for sequence in 2..2 + known as u64 {
+        for sequence in 0..2 + known as u64 {
             let event = published_at(sequence);
             assert_eq!(goes_in_turn(&some, &event, &destination), goes_in_turn(&all, &event, &destination));
+            assert_eq!(is_routed_in_order(&some, &event), is_routed_in_order(&all, &event));
         }
     }
 }

@@ -163,6 +163,11 @@ impl Journal {
         age < self.inner.dedup_window / 2
     }
 
+    /// From when on the broker still knows the ids of facts, as this process tells time.
+    pub fn remembers_ids_from(&self, now: Instant) -> Instant {
+        now.checked_sub(self.inner.dedup_window / 2).unwrap_or(now)
+    }
+
     pub(crate) fn memory(&self) -> &Memory {
         &self.inner.memory
     }

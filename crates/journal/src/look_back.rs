@@ -22,6 +22,8 @@ const FETCH: usize = 500;
 pub struct Attempted {
     /// Its number, from 1.
     pub attempt: u32,
+    /// Its round: when another one begins, the one before has ended.
+    pub round: u32,
     /// The delivery ended with it.
     pub ended: bool,
 }
@@ -56,7 +58,8 @@ impl Journal {
         let mut latest: HashMap<DeliveryId, Attempted> = HashMap::new();
         let attempted = |fact| {
             if let DeliveryFact::Attempted(f) = fact {
-                let made = Attempted { attempt: f.attempt, ended: !matches!(f.verdict, Verdict::RetryAt(_)) };
+                let made =
+                    Attempted { attempt: f.attempt, round: f.round, ended: !matches!(f.verdict, Verdict::RetryAt(_)) };
                 latest.entry(f.reference.delivery).and_modify(|known| *known = made.max(*known)).or_insert(made);
             }
         };
@@ -101,23 +104,24 @@ impl Journal {
         Ok(requested)
     }
 
-    /// Whether the turn of a delivery has come, since then.
+    /// The deliveries to a destination whose turn has come since then.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn was_released(
+    pub async fn released(
         &self,
         account: &AccountId,
         destination: &DestinationId,
-        delivery: DeliveryId,
         since: Timestamp,
-    ) -> Result<bool, JournalError> {
-        let mut found = false;
-        let released = |fact: DeliveryFact| {
-            found |= matches!(&fact, DeliveryFact::Released(f) if f.reference.delivery == delivery);
+    ) -> Result<HashSet<DeliveryId>, JournalError> {
+        let mut released = HashSet::new();
+        let release = |fact: DeliveryFact| {
+            if let DeliveryFact::Released(f) = fact {
+                released.insert(f.reference.delivery);
+            }
         };
-        self.each_recorded(subjects::todo_of(account, destination), since, released).await?;
-        Ok(found)
+        self.each_recorded(subjects::todo_of(account, destination), since, release).await?;
+        Ok(released)
     }
 
     /// Hands out every fact of a subject since then, one after another: there may be many.

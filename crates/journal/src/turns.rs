@@ -7,11 +7,13 @@
 use async_nats::jetstream::{
     ErrorCode,
     message::{PublishMessage, StreamMessage},
-    stream::{DeleteMessageErrorKind, RawMessageErrorKind, Stream},
+    response::Response,
+    stream::{RawMessageErrorKind, Stream},
 };
 use domain::{DeliveryFact, DestinationId, LeadId};
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
+use serde::{Serialize, de::IgnoredAny};
 use wire::Record as _;
 
 use crate::{Journal, JournalError, StreamName, append::confirmed, feed::timestamp, headers, subjects};
@@ -27,7 +29,8 @@ pub struct Turn {
     pub trace: TraceContext,
     /// When the broker took it.
     pub queued_at: Timestamp,
-    sequence: u64,
+    /// Its place in the queue.
+    pub sequence: u64,
 }
 
 impl Journal {
@@ -62,7 +65,7 @@ impl Journal {
                 Ok(requested) => return Ok(Some(turn(requested, &first))),
                 Err(error) => {
                     self.set_aside(StreamName::Ordered, "turns", first.sequence, first.payload, &error).await?;
-                    remove(&stream, first.sequence).await?;
+                    self.remove_turn(first.sequence).await?;
                 }
             }
         }
@@ -73,7 +76,20 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn end_turn(&self, turn: &Turn) -> Result<(), JournalError> {
-        remove(&self.ordered().await?, turn.sequence).await
+        self.remove_turn(turn.sequence).await
+    }
+
+    async fn remove_turn(&self, sequence: u64) -> Result<(), JournalError> {
+        let asked = "take a delivery out of its queue";
+        let subject = format!("STREAM.MSG.DELETE.{}", StreamName::Ordered.as_str());
+        let removal = Removal { seq: sequence, no_erase: true };
+        let answer: Result<Response<IgnoredAny>, _> = self.context().request(subject, &removal).await;
+        match answer.map_err(|e| JournalError::unavailable(asked, e))? {
+            Response::Ok(_) => Ok(()),
+            // Somebody did so already; if not, whoever reads the queue again finds it there.
+            Response::Err { error } if is_gone(&error) => Ok(()),
+            Response::Err { error } => Err(JournalError::unavailable(asked, error)),
+        }
     }
 
     async fn ordered(&self) -> Result<Stream<()>, JournalError> {
@@ -88,15 +104,14 @@ fn turn(requested: DeliveryFact, message: &StreamMessage) -> Turn {
     Turn { requested, trace, queued_at, sequence: message.sequence }
 }
 
-async fn remove(stream: &Stream<()>, sequence: u64) -> Result<(), JournalError> {
-    match stream.delete_message(sequence).await {
-        Ok(_) => Ok(()),
-        // Somebody did so already.
-        Err(error) if is_gone(&error.kind()) => Ok(()),
-        Err(error) => Err(JournalError::unavailable("take a delivery out of its queue", error)),
-    }
+/// What the broker is asked to remove. To overwrite it would rewrite a whole file of the stream each time, and it holds
+/// nothing of the lead's payload.
+#[derive(Serialize)]
+struct Removal {
+    seq: u64,
+    no_erase: bool,
 }
 
-fn is_gone(kind: &DeleteMessageErrorKind) -> bool {
-    matches!(kind, DeleteMessageErrorKind::JetStream(error) if error.error_code() == ErrorCode::SEQUENCE_NOT_FOUND)
+fn is_gone(error: &async_nats::jetstream::Error) -> bool {
+    matches!(error.error_code(), ErrorCode::SEQUENCE_NOT_FOUND | ErrorCode::STREAM_MESSAGE_DELETE_FAILED)
 }

@@ -34,6 +34,7 @@ impl Record for DeliveryFact {
             Self::Released(f) => Fact::Released(events::DeliveryReleased {
                 requested_at: f.requested_at.as_microsecond(),
                 at: f.at.as_microsecond(),
+                turn: f.turn,
             }),
             Self::RetryRequested(f) => Fact::RetryRequested(events::RetryRequested {
                 round: f.round,
@@ -78,6 +79,7 @@ impl Record for DeliveryFact {
                 reference,
                 requested_at: time(FACT, "requested_at", f.requested_at)?,
                 at: time(FACT, "at", f.at)?,
+                turn: f.turn,
             }),
             Fact::RetryRequested(f) => Self::RetryRequested(RetryRequested {
                 reference,

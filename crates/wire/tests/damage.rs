@@ -99,7 +99,7 @@ fn delivery_facts() -> Vec<DeliveryFact> {
     let none = AttemptOutcome::NoResponse { kind: ErrorKind::Tls, message: "expired".into() };
     let mut facts = vec![
         DeliveryFact::Requested(DeliveryRequested { reference: same(), at, in_turn: true }),
-        DeliveryFact::Released(DeliveryReleased { reference: same(), requested_at: t(7), at }),
+        DeliveryFact::Released(DeliveryReleased { reference: same(), requested_at: t(7), at, turn: 8 }),
         DeliveryFact::RetryRequested(RetryRequested { reference: same(), round: 1, attempts: 2, at, by: "me".into() }),
         DeliveryFact::AttemptStarted(AttemptStarted { reference: same(), attempt_id, attempt: 1, round: 0, at }),
         DeliveryFact::Attempted(attempted(response(Some(Duration::from_secs(9))), Verdict::RetryAt(t(10)))),

@@ -133,7 +133,7 @@ prop_compose! {
                 deactivated: (ended.0.as_secs() % 2 == 1).then_some(DeactivationCause::Exhausted),
             }),
             4 => DeliveryFact::Held(DeliveryHeld { reference, attempts: attempt, round, hold, at, reason: hold_reason }),
-            5 => DeliveryFact::Released(DeliveryReleased { reference, requested_at: at, at }),
+            5 => DeliveryFact::Released(DeliveryReleased { reference, requested_at: at, at, turn: u64::from(hold) }),
             _ => DeliveryFact::Abandoned(DeliveryAbandoned { reference, attempts: attempt, round, at, reason }),
         }
     }

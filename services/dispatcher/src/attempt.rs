@@ -64,7 +64,7 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
     match made.await {
         Ok(ended) => {
             crash::point("after a fact is stored");
-            let made = Attempted { attempt: job.work.attempt, ended: ended.finished };
+            let made = Attempted { attempt: job.work.attempt, round: job.work.round, ended: ended.finished };
             shared.known.remember(job.work.reference.delivery, made);
             job.message.ack().await;
             ended
@@ -236,12 +236,25 @@ pub(crate) async fn hold(shared: Arc<Shared>, job: Job, reason: HoldReason) -> S
     park(shared, Job { work: held, ..job }).await
 }
 
-/// The work will never be done.
+/// The work will never be done, unless it was done already.
 pub(crate) async fn abandon(shared: Arc<Shared>, job: Job, reason: FailureReason) -> SetAside {
-    let abandoned = delivery::abandon(&job.work, reason, Timestamp::now());
-    let abandoning = perform(&shared, abandoned, &job.message.trace);
-    job.message.while_doing(abandoning).await;
-    job.message.ack().await;
+    let abandoning = async {
+        match was_made(&shared, &job).await? {
+            Some(finished) => settle(&shared, &job, finished).await,
+            None => {
+                let abandoned = delivery::abandon(&job.work, reason, Timestamp::now());
+                perform(&shared, abandoned, &job.message.trace).await;
+            }
+        }
+        Ok::<_, JournalError>(())
+    };
+    match job.message.while_doing(abandoning).await {
+        Ok(()) => job.message.ack().await,
+        Err(error) => {
+            tracing::warn!(error = error.chain(), "work could not be given up; trying again");
+            job.message.retry_later(AGAIN).await;
+        }
+    }
     SetAside::Gone
 }
 

@@ -60,9 +60,10 @@ impl Known {
     }
 
     /// Whether an attempt or a later one of the same delivery was made lately, as far as this process knows; if so,
-    /// whether the delivery ended with it.
-    pub(crate) fn made(&self, (delivery, _, attempt): Key) -> Option<bool> {
-        self.made.get(&delivery).filter(|made| made.attempt >= attempt).map(|made| made.ended)
+    /// whether the round ended with it.
+    pub(crate) fn made(&self, (delivery, round, attempt): Key) -> Option<bool> {
+        let made = self.made.get(&delivery).filter(|made| made.attempt >= attempt)?;
+        Some(made.ended || made.round > round)
     }
 
     /// Notes that an attempt was made.

@@ -201,6 +201,10 @@ impl Lane {
     /// Takes new work: it runs, waits, or is set aside.
     fn take(&mut self, job: Job, state: &State) {
         match state {
+            // What is drawn is asked when it is drawn; what had to wait for its turn comes this way.
+            State::Open(destination) if job.work.in_turn && is_skipped(&job, destination) => {
+                self.abandon(job, FailureReason::Skipped);
+            }
             State::Open(_) if self.backlog || self.waiting.len() >= MOST_WAITING => self.park(job),
             State::Open(_) => self.waiting.push_back((Instant::now(), job)),
             State::Held(reason) => self.hold(job, *reason),

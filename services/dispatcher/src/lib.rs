@@ -15,11 +15,11 @@ mod client;
 mod guard;
 mod known;
 mod lane;
+mod on_record;
 mod outcome;
 mod pace;
 mod payloads;
 mod request;
-mod requested;
 mod router;
 mod sender;
 mod sequencer;
@@ -55,7 +55,8 @@ struct Shared {
     client: client::Client,
     key: MasterKey,
     known: known::Known,
-    requested: requested::Requested,
+    requested: on_record::OnRecord,
+    released: on_record::OnRecord,
 }
 
 /// Starts the dispatcher.
@@ -77,7 +78,8 @@ pub async fn start(
         client: client::Client::new(guard::Guard::new(options.allow_network.clone()), options.ca_file.as_deref())?,
         key,
         known: known::Known::default(),
-        requested: requested::Requested::default(),
+        requested: on_record::OnRecord::default(),
+        released: on_record::OnRecord::default(),
     });
     platform.drain.spawn("router", router::run(Arc::clone(&shared)));
     platform.drain.spawn("sequencer", sequencer::run(Arc::clone(&shared)));

@@ -1,4 +1,4 @@
-//! From a lead event to its deliveries, but for destinations that keep the order of events (`sequencer.rs`).
+//! From a lead event to its deliveries, but for accounts that have a destination which keeps the order of events (`sequencer.rs`).
 //!
 //! The event is acknowledged once all of its `DeliveryRequested` facts are stored. Their ids are computed, so a repeat
 //! stores nothing twice.
@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     DeliveryFact, LeadEvent, LeadSequence,
     delivery::request,
-    routing::{destinations_for, goes_in_turn},
+    routing::{destinations_for, is_routed_in_order},
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
@@ -46,10 +46,12 @@ async fn route(shared: &Shared, message: Message<LeadEvent>) {
         tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet; waiting");
         return message.retry_later(AGAIN).await;
     };
+    if is_routed_in_order(&registry, event) {
+        return message.ack().await;
+    }
     let sequence = LeadSequence(message.sequence);
     let wanting = destinations_for(&registry, event);
-    let at_once = wanting.iter().filter(|d| !goes_in_turn(&registry, event, d));
-    let facts: Vec<_> = at_once.map(|d| request(event, sequence, &d.id, message.published_at)).collect();
+    let facts: Vec<_> = wanting.iter().map(|d| request(event, sequence, &d.id, message.published_at)).collect();
     if facts.is_empty() {
         return message.ack().await;
     }
@@ -78,11 +80,18 @@ async fn record(
     mut requests: Vec<DeliveryFact>,
     trace: &TraceContext,
 ) -> Result<(), JournalError> {
-    let journal = &shared.journal;
+    let (journal, since) = (&shared.journal, message.published_at);
     if let Some(as_of) = message.may_be_repeat
-        && !journal.remembers_ids_since(message.published_at, Timestamp::now())
+        && !journal.remembers_ids_since(since, Timestamp::now())
     {
-        requests = shared.requested.missing(journal, requests, message.published_at, as_of).await?;
+        let all = std::mem::take(&mut requests);
+        for request in all {
+            let reference = request.reference();
+            let look_back = journal.requested(&reference.account, &reference.destination, since);
+            if !shared.requested.contains(reference, since, as_of, look_back).await? {
+                requests.push(request);
+            }
+        }
     }
     journal.append_deliveries(&requests, trace).await
 }

@@ -1,4 +1,4 @@
-//! First in, first out: the routing for destinations that keep the order of each lead's events.
+//! First in, first out: the routing for accounts with destinations that keep the order of each lead's events.
 //!
 //! Of all dispatchers one at a time reads LEADS in order (`journal::Place`). For each event that such a destination
 //! wants it puts the delivery at the end of its lead's queue, records the request, and releases the delivery if it is
@@ -8,18 +8,23 @@
 //! So at any time a delivery that has not ended is in its queue, and the first one of each queue is either with the
 //! senders or about to be released by somebody whose own work is not acknowledged yet.
 
-use std::{collections::HashMap, collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::{
     AccountId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, LeadEvent, LeadId, LeadSequence,
-    delivery::{release, request_in_turn},
-    routing::{destinations_for, goes_in_turn},
+    delivery::{release, request, request_in_turn},
+    routing::{destinations_for, goes_in_turn, is_routed_in_order},
 };
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use jiff::Timestamp;
 use journal::{Entry, JournalError, Logged as _, Place, READER_IN_ORDER, StreamName, Turn};
 use runtime::{crash, trace::TraceContext};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info_span};
 
 use crate::Shared;
@@ -28,6 +33,8 @@ use crate::Shared;
 const BATCH: usize = 500;
 /// How long to wait until this process knows the configuration that an event's publisher knew.
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
+/// For how many destinations is looked back at once.
+const LOOKING_BACK: usize = 16;
 /// The pause after the broker did not answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -59,13 +66,31 @@ async fn follow(shared: &Arc<Shared>, mut place: Place) -> Result<(), JournalErr
         if let Some(last) = batch.last() {
             let (seen, new) = batch.split_at(again.min(batch.len()));
             again -= seen.len();
-            queue_all(shared, seen, true).await?;
-            queue_all(shared, new, false).await?;
+            let queueing = async {
+                queue_all(shared, seen, true).await?;
+                queue_all(shared, new, false).await
+            };
+            while_renewing(&mut place, read, queueing).await?;
             read = last.sequence;
         }
         place.advance(read).await?;
     }
     place.leave().await
+}
+
+/// Does something that may take long, and keeps the place meanwhile.
+async fn while_renewing(
+    place: &mut Place,
+    read: u64,
+    doing: impl Future<Output = Result<(), JournalError>>,
+) -> Result<(), JournalError> {
+    let mut doing = pin!(doing);
+    loop {
+        match timeout_at(place.renew_at(), &mut doing).await {
+            Ok(done) => return done,
+            Err(_) => place.advance(read).await?,
+        }
+    }
 }
 
 /// As long as no destination has ever kept the order, events need not even be read.
@@ -128,10 +153,16 @@ async fn wanted(shared: &Shared, entry: &Entry<LeadEvent>) -> Result<Vec<Wanted>
             None => tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet"),
         }
     };
-    let wanting = destinations_for(&registry, event).into_iter().filter(|d| goes_in_turn(&registry, event, d));
+    if !is_routed_in_order(&registry, event) {
+        return Ok(vec![]);
+    }
     let sequence = LeadSequence(entry.sequence);
-    let wanted = wanting.map(|destination| Wanted {
-        requested: request_in_turn(event, sequence, &destination.id, entry.published_at),
+    let wanted = destinations_for(&registry, event).into_iter().map(|destination| Wanted {
+        requested: if goes_in_turn(&registry, event, &destination) {
+            request_in_turn(event, sequence, &destination.id, entry.published_at)
+        } else {
+            request(event, sequence, &destination.id, entry.published_at)
+        },
         trace: entry.trace.clone(),
         published_at: entry.published_at,
     });
@@ -153,15 +184,30 @@ async fn requested_before(
         let earliest = since.entry((&reference.account, &reference.destination)).or_insert(wanted.published_at);
         *earliest = (*earliest).min(wanted.published_at);
     }
+    let since: Vec<_> = since.into_iter().collect();
     let mut requested = HashSet::new();
-    for ((account, destination), since) in since {
-        requested.extend(shared.journal.requested_in_turn(account, destination, since).await?);
+    // A few at a time: each has a consumer of its own.
+    for some in since.chunks(LOOKING_BACK) {
+        let looking_back = some.iter().map(|&((account, destination), since)| async move {
+            let in_turn = shared.journal.requested_in_turn(account, destination, since);
+            let at_once = shared.journal.requested(account, destination, since);
+            try_join(in_turn, at_once).await
+        });
+        for (in_turn, at_once) in try_join_all(looking_back).await? {
+            requested.extend(in_turn.into_iter().chain(at_once));
+        }
     }
     Ok(requested)
 }
 
 async fn queue_one(shared: &Shared, wanted: &Wanted, was_requested: bool, again: bool) -> Result<(), JournalError> {
     let reference = wanted.requested.reference();
+    if !waits_for_turn(&wanted.requested) {
+        if was_requested {
+            return Ok(());
+        }
+        return shared.journal.append_delivery(&wanted.requested, &wanted.trace).await.map(drop);
+    }
     if !was_requested {
         shared.journal.queue_turn(&wanted.requested, &wanted.trace).await?;
         crash::point("after a delivery is queued");
@@ -171,6 +217,10 @@ async fn queue_one(shared: &Shared, wanted: &Wanted, was_requested: bool, again:
         Some(turn) if turn.requested.reference().delivery == reference.delivery => give(shared, &turn, again).await,
         _ => Ok(()),
     }
+}
+
+fn waits_for_turn(requested: &DeliveryFact) -> bool {
+    matches!(requested, DeliveryFact::Requested(f) if f.in_turn)
 }
 
 /// This delivery has ended: the next one of its queue is released. `again`: that may have happened before.
@@ -187,13 +237,17 @@ pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool)
 
 /// Releases a delivery, unless it was released long ago: the broker forgets after a while which ids it has seen.
 async fn give(shared: &Shared, turn: &Turn, again: bool) -> Result<(), JournalError> {
-    let reference = turn.requested.reference();
-    let (account, destination) = (&reference.account, &reference.destination);
-    if again && shared.journal.was_released(account, destination, reference.delivery, turn.queued_at).await? {
-        return Ok(());
+    let (journal, reference, since) = (&shared.journal, turn.requested.reference(), turn.queued_at);
+    if again || !journal.remembers_ids_since(since, Timestamp::now()) {
+        let look_back = journal.released(&reference.account, &reference.destination, since);
+        // What was released lately the broker knows by its id.
+        let as_of = journal.remembers_ids_from(Instant::now());
+        if shared.released.contains(reference, since, as_of, look_back).await? {
+            return Ok(());
+        }
     }
-    match release(&turn.requested, Timestamp::now()) {
-        Some(released) => shared.journal.append_delivery(&released, &turn.trace).await.map(drop),
+    match release(&turn.requested, turn.sequence, Timestamp::now()) {
+        Some(released) => journal.append_delivery(&released, &turn.trace).await.map(drop),
         None => Ok(()),
     }
 }

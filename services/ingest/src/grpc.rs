@@ -69,7 +69,11 @@ impl IngestService for Door {
             async move {
                 let (index, sent) = sent?;
                 let answer = match sent {
-                    Ok(sent) => publisher.stored(sent).await.map(answer),
+                    // In a task of its own: what is on its way takes room on the connection, whether or not the caller
+                    // reads its results.
+                    Ok(sent) => tokio::spawn(async move { publisher.stored(sent).await.map(answer) })
+                        .await
+                        .map_err(|_| Status::internal("the event may or may not be stored; send it again"))?,
                     Err(error) => Err(error),
                 };
                 Ok(PublishLeadsResult { index, result: Some(outcome(answer)) })

@@ -104,11 +104,12 @@ pub fn request_in_turn(
     }
 }
 
-/// The turn of a delivery has come that was requested so; nothing for a delivery that waits for no turn.
-pub fn release(requested: &DeliveryFact, at: Timestamp) -> Option<DeliveryFact> {
+/// The turn of a delivery has come that was requested so, and has this place in its queue; nothing for a delivery that
+/// waits for no turn.
+pub fn release(requested: &DeliveryFact, turn: u64, at: Timestamp) -> Option<DeliveryFact> {
     let DeliveryFact::Requested(f) = requested else { return None };
     let reference = Arc::clone(&f.reference);
-    f.in_turn.then_some(DeliveryFact::Released(DeliveryReleased { reference, requested_at: f.at, at }))
+    f.in_turn.then_some(DeliveryFact::Released(DeliveryReleased { reference, requested_at: f.at, at, turn }))
 }
 
 /// What follows an attempt: first the timer, then the fact, so that dying between the two repeats an attempt instead

@@ -76,6 +76,8 @@ pub struct DeliveryReleased {
     pub requested_at: Timestamp,
     /// When its turn came.
     pub at: Timestamp,
+    /// Its place in the queue: an event that is published again, long after, waits for another turn.
+    pub turn: u64,
 }
 
 /// Another round of attempts was asked for.
@@ -274,7 +276,7 @@ impl DeliveryFact {
         let delivery = self.reference().delivery;
         match self {
             Self::Requested(_) => delivery.to_string(),
-            Self::Released(_) => format!("{delivery}/released"),
+            Self::Released(f) => format!("{delivery}/released/{}", f.turn),
             Self::RetryRequested(f) => format!("{delivery}/retry/{}", f.round),
             Self::AttemptStarted(f) => format!("{}/started", f.attempt_id),
             Self::Attempted(f) => f.attempt_id.to_string(),

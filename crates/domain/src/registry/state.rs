@@ -146,7 +146,7 @@ impl Registry {
                 self.change_destination(id, |d| d.deactivated = Some(why.clone()));
             }
             Change::DestinationDisabled(_, id) => self.change_destination(id, |d| d.enabled = false),
-            Change::DestinationDeleted(_, id) => self.change_destination(id, |d| d.deleted = true),
+            Change::DestinationDeleted(account, id) => self.delete_destination(account, id),
             Change::TokenCreated(token) | Change::TokenUpdated(token) => self.change(&token.account, |entry| {
                 entry.tokens.insert(token.id.clone(), Arc::new(token.clone()));
             }),
@@ -184,7 +184,7 @@ impl Registry {
     fn delete_account(&mut self, id: &AccountId) {
         let Some(entry) = self.accounts.get(id).cloned() else { return };
         for destination in entry.destinations.keys() {
-            self.change_destination(destination, |d| d.deleted = true);
+            self.delete_destination(id, destination);
         }
         self.change(id, |entry| {
             entry.account.deleted = true;
@@ -195,11 +195,15 @@ impl Registry {
         });
     }
 
+    fn delete_destination(&mut self, account: &AccountId, id: &DestinationId) {
+        self.ordering.note(account, id, self.sequence, false);
+        self.change_destination(id, |d| d.deleted = true);
+    }
+
     /// An update carries settings; what rules and people decided besides stays.
     fn put_settings(&mut self, mut destination: Destination) {
-        let before = self.destinations.get(&destination.id);
-        self.ordering.note(&destination.id, self.sequence, destination.ordered, before.is_none());
-        if let Some(before) = before {
+        self.ordering.note(&destination.account, &destination.id, self.sequence, destination.ordered);
+        if let Some(before) = self.destinations.get(&destination.id) {
             destination.deactivated = before.deactivated.clone();
             destination.skip_held_before = before.skip_held_before;
         }
@@ -274,10 +278,14 @@ impl Registry {
         self.destinations.get(id)
     }
 
-    /// Whether a destination kept the order of its leads' events when the registry had got to `sequence`. Of one that
-    /// did not exist yet: whether it did when it was made.
-    pub fn kept_order(&self, id: &DestinationId, sequence: u64) -> bool {
-        self.ordering.at(id, sequence)
+    /// Whether a destination kept the order of its leads' events when the registry had got to `sequence`.
+    pub fn kept_order(&self, account: &AccountId, id: &DestinationId, sequence: u64) -> bool {
+        self.ordering.at(account, id, sequence)
+    }
+
+    /// Whether any destination of an account did.
+    pub fn kept_order_in(&self, account: &AccountId, sequence: u64) -> bool {
+        self.ordering.anywhere_in(account, sequence)
     }
 
     /// Whether any destination has ever kept the order of its leads' events.
