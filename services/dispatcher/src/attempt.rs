@@ -288,7 +288,8 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
         Effect::Append(fact) => shared.journal.append_delivery(fact, trace).await.map(drop),
         Effect::PassTurn { ended, again } => {
             crash::point("before a turn is passed");
-            sequencer::pass_turn(shared, ended, *again).await
+            // Boxed, because it is large and rare.
+            Box::pin(sequencer::pass_turn(shared, ended, *again)).await
         }
     }
 }
