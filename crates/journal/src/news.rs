@@ -34,7 +34,9 @@ impl RegistryView {
     /// # Errors
     /// When that cannot be found out.
     pub async fn up_to_date(&self) -> Result<Arc<Registry>, NewsError> {
-        let mut asked = self.asked.lock().await;
+        // While the broker is away every question takes long, and those who ask must not wait for all before them.
+        let asked = tokio::time::timeout(NEWS_DEADLINE, self.asked.lock()).await;
+        let mut asked = asked.map_err(|_| NewsError::Behind)?;
         let latest = match *asked {
             Some((at, latest)) if at.elapsed() < NEWS_AGE => latest,
             _ => {

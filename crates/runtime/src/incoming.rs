@@ -72,6 +72,8 @@ impl Incoming {
                         let _ = stream.set_nodelay(true);
                         self.handshakes.push(shake_hands(stream, from, acceptor.clone()).boxed());
                     }
+                    // Gone before it was taken: nobody's trouble but its own.
+                    (Err(error), _) if is_of_one_connection(&error) => {}
                     (Err(error), _) => {
                         tracing::warn!(%error, "a connection could not be taken");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -106,6 +108,11 @@ impl axum::serve::Listener for Incoming {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 async fn shake_hands(stream: TcpStream, from: SocketAddr, acceptor: TlsAcceptor) -> Option<(Connection, SocketAddr)> {
