@@ -6,13 +6,17 @@ use access::{Keyed, WithKey};
 use testkit::{Answer, Process, Receiver, postgres, wait};
 use tonic::transport::Channel;
 use wire::api::{
-    self, DeliveryStatus, audit_service_client::AuditServiceClient, delivery_service_client::DeliveryServiceClient,
+    self, DeliveryStatus, JobStatus, audit_service_client::AuditServiceClient,
+    delivery_service_client::DeliveryServiceClient, job_service_client::JobServiceClient,
     lead_service_client::LeadServiceClient,
 };
 
-use crate::world::{ACCOUNT, SOON, World, program};
+use crate::{
+    jobs::retries,
+    world::{ACCOUNT, SOON, World, program},
+};
 
-/// Everything that the API shows about leads, deliveries and changes of the configuration.
+/// Everything that the API shows about leads, deliveries, jobs and changes of the configuration.
 async fn everything(channel: &Keyed) -> String {
     let (mut deliveries, mut leads) =
         (DeliveryServiceClient::new(channel.clone()), LeadServiceClient::new(channel.clone()));
@@ -50,6 +54,13 @@ async fn everything(channel: &Keyed) -> String {
             }
         }
     }
+    let mut jobs = JobServiceClient::new(channel.clone());
+    let request = api::ListJobsRequest { account_id: ACCOUNT.into(), ..api::ListJobsRequest::default() };
+    for job in jobs.list_jobs(request).await.unwrap().into_inner().jobs {
+        text.push_str(&format!("{job:#?}\n"));
+        let request = api::ListJobRefusalsRequest { job_id: job.job_id, ..api::ListJobRefusalsRequest::default() };
+        text.push_str(&format!("{:#?}\n", jobs.list_job_refusals(request).await.unwrap().into_inner().refusals));
+    }
     text
 }
 
@@ -85,13 +96,16 @@ async fn a_rebuilt_read_model_is_the_same_on_both_databases() {
         })
         .await;
     }
+    let delivery_ids = world.all(DeliveryStatus::Succeeded).await.into_iter().map(|d| d.delivery_id).collect();
+    let job = world.retry_many(api::RetryDeliveriesRequest { delivery_ids, ..retries() }).await.unwrap();
+    world.job_is(&job.job_id, JobStatus::Completed).await;
     let with_key = WithKey::new(&world.key).unwrap();
     let channel = Channel::from_shared(world.grpc.clone()).unwrap().connect().await.unwrap();
     let channel = with_key.clone().over(channel);
     let has = async |what: &str| everything(&channel).await.contains(what);
     wait::until("the changes in the audit log", SOON, async || has("entity_kind: \"destination\"").await).await;
     let projected = everything(&channel).await;
-    assert!(projected.contains("resentwebhook"));
+    assert!(projected.contains("resentwebhook") && projected.contains("not_failed"));
 
     let addresses = crate::world::read_json(&world.home.data().join("addresses.json")).unwrap();
     rebuild(&world.nats, addresses["database"].as_str().unwrap());

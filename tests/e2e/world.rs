@@ -15,8 +15,8 @@ use wire::{
     api::{
         self, DeliveryStatus, access_service_client::AccessServiceClient, audit_service_client::AuditServiceClient,
         delivery_service_client::DeliveryServiceClient, ingest_service_client::IngestServiceClient,
-        lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
-        status_service_client::StatusServiceClient,
+        job_service_client::JobServiceClient, lead_service_client::LeadServiceClient,
+        registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
     },
     duration_to_api,
 };
@@ -191,6 +191,10 @@ impl World {
 
     pub(crate) fn status(&self) -> StatusServiceClient<Keyed> {
         StatusServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn jobs(&self) -> JobServiceClient<Keyed> {
+        JobServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn ingest(&self) -> IngestServiceClient<Keyed> {

@@ -4,6 +4,7 @@
 
 mod decide;
 mod facts;
+mod filter;
 mod state;
 
 pub use decide::{
@@ -14,4 +15,5 @@ pub use facts::{
     AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
     DeliveryRequested, FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
 };
+pub use filter::DeliveryFilter;
 pub use state::{Delivery, DeliveryStatus, IllegalHistory, LastAttempt, Position};

@@ -208,6 +208,7 @@ macro_rules! uuid_id {
 
 uuid_id!(/** One event on its way to one destination; computed from the two. */ DeliveryId, "delivery id");
 uuid_id!(/** One execution of an attempt; made by whoever executes it. */ AttemptId, "attempt id");
+uuid_id!(/** Work on many deliveries; computed from the call that asks for it. */ JobId, "job id");
 uuid_id!(/** One thing that people are told once; computed from what it is about. */ NoticeId, "notice id");
 
 /// The namespace of every id that is computed here (UUIDv5, RFC 9562).
@@ -248,6 +249,13 @@ impl TokenId {
     /// The id of a token that a call makes: the same however often the call is repeated.
     pub fn of_request(account: &AccountId, request: &RequestId) -> Self {
         Self(format!("tok_{}", computed("token", &[account.as_str(), request.as_str()]).simple()).into())
+    }
+}
+
+impl JobId {
+    /// The id of a job that a call asks for: the same however often the call is repeated.
+    pub fn of_request(account: &AccountId, request: &RequestId) -> Self {
+        Self(computed("job", &[account.as_str(), request.as_str()]))
     }
 }
 

@@ -11,6 +11,7 @@
 //! * [`access`]: who may do what
 //! * [`routing`]: which destinations want a lead event
 //! * [`delivery`]: the facts of a delivery and the state they add up to
+//! * [`job`]: work on many deliveries
 //! * [`policy`]: when to try again, and [`breaker`]: when not to try at all
 //! * [`outcome`]: what an attempt can end in, and [`advice`] for people
 //! * [`notice`]: what people are told
@@ -20,6 +21,7 @@ pub mod advice;
 pub mod breaker;
 pub mod delivery;
 pub mod ids;
+pub mod job;
 pub mod lead;
 pub mod notice;
 pub mod outcome;
@@ -30,9 +32,10 @@ pub mod routing;
 pub use access::Principal;
 pub use delivery::{Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, Work};
 pub use ids::{
-    AccountId, ApiUserId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, KeyId,
-    LeadId, LeadSequence, NoticeId, RequestId, TokenId,
+    AccountId, ApiUserId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, JobId,
+    KeyId, LeadId, LeadSequence, NoticeId, RequestId, TokenId,
 };
+pub use job::{Job, JobFact};
 pub use lead::LeadEvent;
 pub use notice::NoticeFact;
 pub use outcome::{AttemptOutcome, ErrorKind};

@@ -15,7 +15,7 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use domain::{DeliveryFact, LeadEvent, RegistryFact, Work};
+use domain::{DeliveryFact, JobFact, LeadEvent, RegistryFact, Work};
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use tokio::time::{Instant, timeout};
@@ -32,6 +32,11 @@ const FETCH: usize = 200;
 /// How much of a feed may be handed out and not acknowledged, over all processes.
 const IN_HAND: i64 = 20_000;
 
+/// How many jobs are worked on at once, over all processes; the others wait for their turn.
+const JOBS_IN_HAND: i64 = 64;
+
+/// Who routes lead events.
+pub(crate) const ROUTER: &str = "router";
 const ASKED: &str = "hand out messages";
 
 /// Who keeps a consumer alive.
@@ -96,7 +101,7 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Message<T> {
 impl Journal {
     /// Every lead event, for the router.
     pub fn router_feed(&self) -> Feed<LeadEvent> {
-        self.durable(StreamName::Leads, "router", "lead.>")
+        self.durable(StreamName::Leads, ROUTER, "lead.>")
     }
 
     /// Every fact that asks for an attempt, for the sender.
@@ -117,6 +122,17 @@ impl Journal {
     /// Every change of a destination, for the notifier.
     pub fn destination_feed(&self) -> Feed<RegistryFact> {
         self.durable(StreamName::Registry, "notifier", subjects::DESTINATIONS)
+    }
+
+    /// Every fact about jobs, for who works on them. A fact of a start is kept in hand for as long as its job runs.
+    pub fn job_feed(&self) -> Feed<JobFact> {
+        self.feed(FeedSpec {
+            stream: StreamName::Jobs,
+            name: "worker".to_owned(),
+            filter: subjects::JOBS.to_owned(),
+            in_hand: JOBS_IN_HAND,
+            lifetime: Lifetime::Durable,
+        })
     }
 
     fn durable<T: Record>(&self, stream: StreamName, name: &str, filter: &str) -> Feed<T> {

@@ -4,7 +4,7 @@
 //! * [`Feed`] hands out what a group of processes shares between them, and takes acknowledgements
 //! * [`Replay`] reads a stream from any place, for whoever wants all of it
 //! * [`RegistryView`] is the configuration as it is now
-//! * timers, parking and turns are where work waits
+//! * timers, parking and turns are where work waits; jobs are worked on by one process at a time
 //! * a [`Place`] lets one process at a time read in order, and another go on where it stopped
 //!
 //! Guarantees: an append that returned `Ok` is stored by the broker. A repeated append of the same fact (the same
@@ -18,10 +18,12 @@ mod connect;
 mod error;
 mod feed;
 mod headers;
+mod jobs;
 mod look_back;
 mod memory;
 mod news;
 mod options;
+mod pages;
 mod parking;
 mod position;
 mod registry_view;
@@ -37,9 +39,11 @@ pub use backlog::{Backlog, Lag};
 pub use connect::Journal;
 pub use error::JournalError;
 pub use feed::{ACK_WAIT, Feed, Message};
+pub use jobs::RecordedJob;
 pub use look_back::Attempted;
 pub use news::NewsError;
 pub use options::{Flush, NatsOptions};
+pub use pages::LeadsFrom;
 pub use parking::ParkedLane;
 pub use position::{Place, READER_IN_ORDER};
 pub use registry_view::RegistryView;

@@ -6,7 +6,9 @@ use async_nats::{
     datetime,
     jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
 };
-use domain::{AccountId, DeliveryFact, DeliveryId, DestinationId, NoticeFact, NoticeId, delivery::Verdict};
+use domain::{
+    AccountId, DeliveryFact, DeliveryId, DestinationId, NoticeFact, NoticeId, delivery::Verdict, job::JobRef,
+};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use tokio::time::timeout;
@@ -122,6 +124,21 @@ impl Journal {
         };
         self.each_recorded(subjects::todo_of(account, destination), since, release).await?;
         Ok(released)
+    }
+
+    /// What a job has asked for, at `since` or later.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn asked_for_in(&self, job: &JobRef, since: Timestamp) -> Result<Vec<DeliveryFact>, JournalError> {
+        let mut asked = vec![];
+        let own = |fact: DeliveryFact| {
+            if fact.job() == Some(job.job) {
+                asked.push(fact);
+            }
+        };
+        self.each_recorded(subjects::todo_of_account(&job.account), since, own).await?;
+        Ok(asked)
     }
 
     /// Hands out every fact of a subject since then, one after another: there may be many.

@@ -6,13 +6,13 @@ use async_nats::jetstream::{
     Context,
     stream::{Config, RetentionPolicy, StorageType},
 };
-use domain::{DeliveryFact, LeadEvent, NoticeFact, RegistryFact};
+use domain::{DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use wire::Record;
 
 use crate::{Journal, JournalError, options::NatsOptions};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long leads, deliveries and notices are kept.
+/// How long leads, deliveries, notices and jobs are kept.
 const KEPT: Duration = DAY.saturating_mul(90);
 /// How long the broker remembers the ids of messages unless somebody says otherwise.
 const USUAL_DEDUP_WINDOW: Duration = Duration::from_secs(600);
@@ -40,15 +40,17 @@ pub enum StreamName {
     Positions,
     /// What people were told.
     Notices,
+    /// Facts about jobs.
+    Jobs,
     /// Messages that nobody can read.
     Poison,
 }
 
 impl StreamName {
     #[rustfmt::skip]
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Leads, Self::Registry, Self::Deliveries, Self::Timers, Self::Parked, Self::Ordered, Self::Positions,
-        Self::Notices, Self::Poison,
+        Self::Notices, Self::Jobs, Self::Poison,
     ];
 
     /// Its name on the broker.
@@ -62,6 +64,7 @@ impl StreamName {
             Self::Ordered => "ORDERED",
             Self::Positions => "POSITIONS",
             Self::Notices => "NOTICES",
+            Self::Jobs => "JOBS",
             Self::Poison => "POISON",
         }
     }
@@ -85,6 +88,7 @@ impl StreamName {
             Self::Ordered => on(&["ordered.>"]),
             Self::Positions => Config { max_messages_per_subject: 1, ..on(&["position.>"]) },
             Self::Notices => Config { max_age: KEPT, ..on(&["notice.>"]) },
+            Self::Jobs => Config { max_age: KEPT, ..on(&["job.>"]) },
             Self::Poison => Config { max_messages: MOST_POISON, ..on(&["poison.>"]) },
         };
         Config {
@@ -122,6 +126,9 @@ impl Logged for DeliveryFact {
 }
 impl Logged for NoticeFact {
     const STREAM: StreamName = StreamName::Notices;
+}
+impl Logged for JobFact {
+    const STREAM: StreamName = StreamName::Jobs;
 }
 
 /// Makes the streams that are missing and brings the others up to date; several processes may do so at once.

@@ -1,6 +1,9 @@
 //! The names of subjects. Every id that goes into one is subject-safe by its type.
 
-use domain::{AccountId, DeliveryFact, DeliveryId, DestinationId, LeadEvent, LeadId, NoticeFact, RegistryFact};
+use domain::{
+    AccountId, DeliveryFact, DeliveryId, DestinationId, JobFact, LeadEvent, LeadId, NoticeFact, RegistryFact,
+    job::JobRef,
+};
 
 /// Everything that asks the sender to do something.
 pub(crate) const TODO: &str = "delivery.todo.>";
@@ -12,6 +15,8 @@ pub(crate) const DUE: &str = "due.>";
 pub(crate) const DESTINATIONS: &str = "registry.*.destination.*";
 /// Stands where the account would, of what is the platform's own; no account can be called so.
 const PLATFORM: &str = "~";
+/// Everything about jobs.
+pub(crate) const JOBS: &str = "job.>";
 /// Everything that is parked.
 pub(crate) const PARKED: &str = "parked.>";
 
@@ -45,6 +50,23 @@ pub(crate) fn notice(fact: &NoticeFact) -> String {
 
 pub(crate) fn notices_of(account: &AccountId) -> String {
     format!("notice.{account}")
+}
+
+pub(crate) fn leads_of(account: &AccountId) -> String {
+    format!("lead.{account}.>")
+}
+
+pub(crate) fn job(fact: &JobFact) -> String {
+    facts_of(fact.reference())
+}
+
+/// All that is recorded about a job has one subject, so that each fact can name the one before.
+pub(crate) fn facts_of(reference: &JobRef) -> String {
+    format!("job.{}.{}", reference.account, reference.job)
+}
+
+pub(crate) fn todo_of_account(account: &AccountId) -> String {
+    format!("delivery.todo.{account}.*")
 }
 
 pub(crate) fn log_of(account: &AccountId, destination: &DestinationId) -> String {

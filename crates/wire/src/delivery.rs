@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::{
     AccountId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, ErrorKind,
-    EventId, EventType, InterfaceId, LeadId, LeadSequence, Work,
+    EventId, EventType, InterfaceId, JobId, LeadId, LeadSequence, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
         FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
@@ -28,9 +28,11 @@ impl Record for DeliveryFact {
 
     fn encode(&self) -> Bytes {
         let fact = match self {
-            Self::Requested(f) => {
-                Fact::Requested(events::DeliveryRequested { at: f.at.as_microsecond(), in_turn: f.in_turn })
-            }
+            Self::Requested(f) => Fact::Requested(events::DeliveryRequested {
+                at: f.at.as_microsecond(),
+                in_turn: f.in_turn,
+                job: f.job.map(job_to_wire),
+            }),
             Self::Released(f) => Fact::Released(events::DeliveryReleased {
                 requested_at: f.requested_at.as_microsecond(),
                 at: f.at.as_microsecond(),
@@ -41,6 +43,7 @@ impl Record for DeliveryFact {
                 attempts: f.attempts,
                 at: f.at.as_microsecond(),
                 by: f.by.clone(),
+                job: f.job.map(job_to_wire),
             }),
             Self::AttemptStarted(f) => Fact::AttemptStarted(events::AttemptStarted {
                 attempt_id: f.attempt_id.uuid().as_bytes().to_vec(),
@@ -72,9 +75,12 @@ impl Record for DeliveryFact {
         let stored: events::DeliveryFact = message(FACT, bytes)?;
         let reference = reference_from_wire(FACT, stored.reference)?;
         Ok(match stored.fact.ok_or_else(|| wrong(FACT, "fact", "is missing or of a kind that is not known here"))? {
-            Fact::Requested(f) => {
-                Self::Requested(DeliveryRequested { reference, at: time(FACT, "at", f.at)?, in_turn: f.in_turn })
-            }
+            Fact::Requested(f) => Self::Requested(DeliveryRequested {
+                reference,
+                at: time(FACT, "at", f.at)?,
+                in_turn: f.in_turn,
+                job: job_from_wire(f.job)?,
+            }),
             Fact::Released(f) => Self::Released(DeliveryReleased {
                 reference,
                 requested_at: time(FACT, "requested_at", f.requested_at)?,
@@ -87,6 +93,7 @@ impl Record for DeliveryFact {
                 attempts: f.attempts,
                 at: time(FACT, "at", f.at)?,
                 by: f.by,
+                job: job_from_wire(f.job)?,
             }),
             Fact::AttemptStarted(f) => Self::AttemptStarted(AttemptStarted {
                 reference,
@@ -250,6 +257,14 @@ fn attempted_from_wire(
         verdict,
         deactivated: non_empty(&stored.deactivated).map(cause).transpose()?,
     })
+}
+
+fn job_to_wire(job: JobId) -> Vec<u8> {
+    job.uuid().as_bytes().to_vec()
+}
+
+fn job_from_wire(stored: Option<Vec<u8>>) -> Result<Option<JobId>, WireError> {
+    stored.map(|bytes| uuid(FACT, "job", &bytes).map(JobId::from_uuid)).transpose()
 }
 
 fn failure_reason(word: &str) -> Result<FailureReason, WireError> {

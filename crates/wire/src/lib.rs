@@ -5,6 +5,7 @@
 //! into the domain's.
 
 mod delivery;
+mod job;
 pub mod keys;
 mod lead;
 mod notice;

@@ -3,6 +3,7 @@
 use domain::{
     access::Denial,
     delivery::RetryRefusal,
+    job::JobRefusal,
     registry::{KeyRefusal, Refusal},
 };
 use tonic::{Code, Status};
@@ -39,6 +40,15 @@ pub fn not_authenticated(refusal: KeyRefusal) -> Status {
 /// A refused retry.
 pub fn retry_refusal(refusal: RetryRefusal) -> Status {
     Status::failed_precondition(refusal.to_string())
+}
+
+/// A refused job.
+pub fn job_refusal(refusal: &JobRefusal) -> Status {
+    match refusal {
+        JobRefusal::Ended(_) => Status::failed_precondition(refusal.to_string()),
+        JobRefusal::NoTime { .. } => invalid("until", refusal),
+        JobRefusal::Nothing | JobRefusal::TooMany(_) | JobRefusal::Twice(_) => invalid("delivery_ids", refusal),
+    }
 }
 
 /// A refused publish.

@@ -6,8 +6,8 @@ use std::{error::Error as _, fmt::Debug, sync::Arc, time::Duration};
 use bytes::Bytes;
 use domain::{
     AccountId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, ErrorKind,
-    EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId, RegistryFact, TokenId,
-    Work,
+    EventId, EventType, InterfaceId, JobId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId, RegistryFact,
+    TokenId, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
         FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
@@ -96,11 +96,20 @@ fn response(retry_after: Option<Duration>) -> AttemptOutcome {
 fn delivery_facts() -> Vec<DeliveryFact> {
     let (reference, at, attempt_id) = (reference(), t(8), AttemptId::from_uuid(Uuid::from_u128(2)));
     let same = || Arc::clone(&reference);
+    let job = Some(JobId::from_uuid(Uuid::from_u128(4)));
     let none = AttemptOutcome::NoResponse { kind: ErrorKind::Tls, message: "expired".into() };
     let mut facts = vec![
-        DeliveryFact::Requested(DeliveryRequested { reference: same(), at, in_turn: true }),
+        DeliveryFact::Requested(DeliveryRequested { reference: same(), at, in_turn: true, job: None }),
+        DeliveryFact::Requested(DeliveryRequested { reference: same(), at, in_turn: false, job }),
         DeliveryFact::Released(DeliveryReleased { reference: same(), requested_at: t(7), at, turn: 8 }),
-        DeliveryFact::RetryRequested(RetryRequested { reference: same(), round: 1, attempts: 2, at, by: "me".into() }),
+        DeliveryFact::RetryRequested(RetryRequested {
+            reference: same(),
+            round: 1,
+            attempts: 2,
+            at,
+            by: "me".into(),
+            job,
+        }),
         DeliveryFact::AttemptStarted(AttemptStarted { reference: same(), attempt_id, attempt: 1, round: 0, at }),
         DeliveryFact::Attempted(attempted(response(Some(Duration::from_secs(9))), Verdict::RetryAt(t(10)))),
         DeliveryFact::Attempted(attempted(none, Verdict::Failed(FailureReason::Exhausted))),

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use domain::{
     AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId,
-    ErrorKind, EventId, EventType, InterfaceId, KeyId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId,
+    ErrorKind, EventId, EventType, InterfaceId, JobId, KeyId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId,
     RegistryFact, RetryPolicy, TokenId, Work, access,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
@@ -113,12 +113,13 @@ prop_compose! {
         ended in (span(), outcome(), verdict()),
         reason in reason(),
         hold_reason in select(vec![HoldReason::Disabled, HoldReason::Deactivated]),
+        job in option::of(uuid().prop_map(JobId::from_uuid)),
     ) -> DeliveryFact {
         let (attempt, round, hold) = numbers;
         let attempt_id = AttemptId::from_uuid(id);
         match kind {
-            0 => DeliveryFact::Requested(DeliveryRequested { reference, at, in_turn: round % 2 == 0 }),
-            1 => DeliveryFact::RetryRequested(RetryRequested { reference, round, attempts: attempt, at, by: text }),
+            0 => DeliveryFact::Requested(DeliveryRequested { reference, at, in_turn: round % 2 == 0, job }),
+            1 => DeliveryFact::RetryRequested(RetryRequested { reference, round, attempts: attempt, at, by: text, job }),
             2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, at }),
             3 => DeliveryFact::Attempted(DeliveryAttempted {
                 reference,

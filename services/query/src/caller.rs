@@ -5,11 +5,11 @@ use jiff::Timestamp;
 use tonic::{Request, Status};
 use wire::{
     registry_api::id,
-    status::{denied, not_authenticated, refusal},
+    status::{denied, invalid, not_authenticated, refusal},
 };
 
 /// The longest name of somebody whom a caller speaks for, in characters.
-pub(crate) const LONGEST_NAME: usize = 100;
+const LONGEST_NAME: usize = 100;
 /// The metadata in which a caller may say whom it speaks for.
 const SPEAKS_FOR: &str = "leadline-actor";
 
@@ -77,11 +77,14 @@ impl Caller {
         }
     }
 
-    /// The same caller, speaking for somebody whom the request names.
-    pub(crate) fn speaking_for(mut self, name: &str) -> Self {
+    /// The same caller, speaking for somebody whom the request names in its field `requested_by`.
+    pub(crate) fn asked_by(mut self, name: &str) -> Result<Self, Status> {
+        if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+            return Err(invalid("requested_by", format!("is not one line of at most {LONGEST_NAME} characters")));
+        }
         if !name.is_empty() {
             self.speaks_for = Some(name.to_owned());
         }
-        self
+        Ok(self)
     }
 }

@@ -4,20 +4,18 @@ mod shown;
 mod trial;
 mod watch;
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
 use domain::{
-    AccountId, Delivery, DeliveryId, DeliveryStatus, DestinationId, Registry,
-    delivery::{FailureReason, RetryRefusal, Subject, request_retry},
-    registry::Destination,
+    AccountId, Delivery, DeliveryId, DestinationId, Registry, delivery::request_retry, registry::Destination,
 };
 use futures::Stream;
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView, StreamName};
 use runtime::{Drain, trace::TraceContext};
-pub(crate) use shown::http_status;
 use shown::{delivery_id, place, required, shown, shown_attempt, shown_event};
-use tokio::{sync::Semaphore, time::Instant};
+pub(crate) use shown::{filter, http_status, shown_filter};
+use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, info_span};
 use wire::{
@@ -26,16 +24,13 @@ use wire::{
 };
 
 use crate::{
-    caller::{Caller, LONGEST_NAME},
+    caller::Caller,
     failed,
+    freshness::{Freshness, SHOWN_DEADLINE, SHOWN_POLL},
     page::Page,
+    retrying,
     store::Store,
 };
-
-/// How often the read model is looked at meanwhile.
-const SHOWN_POLL: Duration = Duration::from_millis(10);
-/// How long the answer to a retry waits until the read model shows it; then it comes all the same.
-const SHOWN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The most events of a destination that are shown.
 const MOST_EVENTS: u32 = 100;
@@ -46,6 +41,7 @@ struct DeliveryService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    freshness: Freshness,
     drain: Drain,
     watchers: Arc<Semaphore>,
 }
@@ -57,35 +53,13 @@ pub(crate) fn service(
     drain: Drain,
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
     let watchers = Arc::new(Semaphore::new(MOST_WATCHERS));
-    DeliveryServiceServer::new(DeliveryService { journal, store, registry, drain, watchers })
+    let freshness = Freshness::new(journal.clone(), store.clone());
+    DeliveryServiceServer::new(DeliveryService { journal, store, registry, freshness, drain, watchers })
 }
 
 type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, Status>> + Send>>;
 
 impl DeliveryService {
-    /// Waits until the read model shows the facts of DELIVERIES up to this one; whether it does in time. Whichever
-    /// process projects them, the database knows.
-    async fn shows(&self, sequence: u64) -> Result<bool, Status> {
-        let give_up = Instant::now() + SHOWN_DEADLINE;
-        while self.store.checkpoint(StreamName::Deliveries).await.map_err(failed)? < sequence {
-            if Instant::now() >= give_up {
-                return Ok(false);
-            }
-            tokio::time::sleep(SHOWN_POLL).await;
-        }
-        Ok(true)
-    }
-
-    /// A decision about a delivery needs what is recorded by now, not what was shown before a rebuild or a pause.
-    async fn wait_for_now(&self) -> Result<(), Status> {
-        let unknown = |e: JournalError| Status::unavailable(format!("cannot find out what is recorded: {e}"));
-        let now = self.journal.last_sequence(StreamName::Deliveries).await.map_err(unknown)?;
-        match self.shows(now).await? {
-            true => Ok(()),
-            false => Err(Status::unavailable("the read model is behind; ask again")),
-        }
-    }
-
     /// What belongs to another account looks as if there were none.
     async fn find(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, Status> {
         let found = self.store.delivery(id).await.map_err(failed)?;
@@ -129,29 +103,23 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         request: Request<api::RetryDeliveryRequest>,
     ) -> Result<Response<api::RetryDeliveryResponse>, Status> {
         let trace = TraceContext::of_request(request.metadata().as_ref());
-        let for_whom = request.get_ref().requested_by.as_str();
-        if for_whom.chars().count() > LONGEST_NAME || for_whom.chars().any(char::is_control) {
-            return Err(invalid("requested_by", format!("is not one line of at most {LONGEST_NAME} characters")));
-        }
-        let caller = Caller::of(&request)?.speaking_for(for_whom);
+        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
         let id = delivery_id(&request.get_ref().delivery_id)?;
-        self.wait_for_now().await?;
+        self.freshness.wait_for_now(StreamName::Deliveries).await?;
         let delivery = self.find(&caller, id).await?;
-        let subject = subject(&delivery, &self.registry.snapshot());
+        let unknown = |e: JournalError| Status::unavailable(format!("whether it can be retried is not known: {e}"));
+        let registry = self.registry.snapshot();
+        let subject = retrying::subject(&self.journal, &registry, &delivery).await.map_err(unknown)?;
         let fact = request_retry(&delivery, subject, Timestamp::now(), caller.by()).map_err(retry_refusal)?;
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("retry", delivery = %id));
-        let appended = self.journal.append_delivery(&fact, &trace).instrument(span).await;
-        let appended = appended.map_err(|error| {
+        let asked = retrying::ask(&self.journal, &fact, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "a retry was not stored; its caller was told so");
             Status::unavailable(format!(
                 "whether the retry was stored is not known: {error}; ask again, it is stored once"
             ))
         })?;
-        if appended.duplicate {
-            // Somebody else asked first, and the read model did not show it yet.
-            return Err(retry_refusal(RetryRefusal::NotFailed(DeliveryStatus::Pending)));
-        }
-        self.shows(appended.sequence).await?;
+        let sequence = asked.map_err(retry_refusal)?;
+        self.freshness.shows(StreamName::Deliveries, sequence).await.map_err(failed)?;
         let delivery = self.find(&caller, id).await?;
         let shown = shown(&delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))
@@ -210,14 +178,4 @@ fn destination<'a>(
 
 fn no_destination(account: &AccountId, id: &DestinationId) -> Status {
     Status::not_found(format!("account {account} has no destination {id}"))
-}
-
-fn subject(delivery: &Delivery, registry: &Registry) -> Subject {
-    let reference = &delivery.reference;
-    let interface = &reference.interface;
-    Subject {
-        interface_deleted: !interface.is_tests() && registry.interface(&reference.account, interface).is_none(),
-        destination_deleted: registry.destination(&reference.destination).is_none(),
-        lead_anonymised: delivery.failure == Some(FailureReason::Anonymised),
-    }
 }

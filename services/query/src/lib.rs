@@ -2,8 +2,9 @@
 //!
 //! * [`projector`] keeps the read model up to date, [`projection`] says what each fact means for it, [`store`] is the
 //!   read model in SQL
-//! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`audit_service`] and
-//!   [`status_service`] answer over gRPC; each asks its [`caller`] what he has to do with it
+//! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`], [`audit_service`]
+//!   and [`status_service`] answer over gRPC; each asks its [`caller`] what he has to do with it
+//! * [`worker`] does the jobs, [`retrying`] is how it and people ask for a delivery again
 //!
 //! Guarantee: nothing is known only here. The read model can be wiped and made again from the events.
 
@@ -13,14 +14,18 @@ mod audit_service;
 mod caller;
 mod csv;
 mod delivery_service;
+mod freshness;
+mod job_service;
 mod lead_service;
 mod page;
 mod projection;
 mod projector;
 mod registry_change;
 mod registry_service;
+mod retrying;
 mod status_service;
 mod store;
+mod worker;
 
 use access::Door;
 use crypto::MasterKey;
@@ -67,6 +72,7 @@ pub async fn start(
     let store = options.store().await?;
     let registry = RegistryView::follow(journal, platform).await?;
     projector::start(journal, &store, platform);
+    worker::start(journal, &store, &registry, platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
     let door = Door::new(&registry)?;
     let changes = Changes::new(journal.clone(), registry.clone(), rules);
@@ -80,6 +86,7 @@ pub async fn start(
             registry.clone(),
             platform.drain.clone(),
         )))
+        .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone())))
         .with_grpc(door.guard(status_service::service(journal.clone(), store.clone(), registry)))
         .with_grpc(door.guard(audit_service::service(store.clone())))
         .with_grpc(door.guard(lead_service::service(store, platform.drain.clone()))))

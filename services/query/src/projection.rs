@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::{
-    AccountId, Delivery, DeliveryFact, DeliveryId, DeliveryRef, DeliveryStatus, LeadEvent, LeadId, NoticeFact,
-    Registry, RegistryFact,
+    AccountId, Delivery, DeliveryFact, DeliveryId, DeliveryRef, DeliveryStatus, Job, JobFact, JobId, LeadEvent, LeadId,
+    NoticeFact, Registry, RegistryFact,
     delivery::{DeliveryAttempted, FailureReason, HoldReason, Verdict},
 };
 use journal::{Entry, Logged};
@@ -12,7 +12,7 @@ use sqlx::{Any, Transaction};
 
 use crate::{
     audit,
-    store::{StoreError, attempts, audit as audit_log, deliveries, leads, leads::LeadNews, log, log::LogEntry},
+    store::{StoreError, attempts, audit as audit_log, deliveries, jobs, leads, leads::LeadNews, log, log::LogEntry},
 };
 
 /// Facts that the read model is made of.
@@ -161,6 +161,35 @@ fn news(
     news
 }
 
+impl Projected for JobFact {
+    type Memory = ();
+
+    async fn project(
+        transaction: &mut Transaction<'static, Any>,
+        batch: &[Entry<Self>],
+        (): &mut (),
+    ) -> Result<(), StoreError> {
+        let ids: HashSet<JobId> = readable(batch).map(|(_, fact)| fact.reference().job).collect();
+        let mut states = jobs::load(transaction, &ids.into_iter().collect::<Vec<_>>()).await?;
+        for (sequence, fact) in readable(batch) {
+            let id = fact.reference().job;
+            match Job::evolve(states.get(&id).cloned(), fact) {
+                Ok(after) => {
+                    states.insert(id, after);
+                }
+                Err(illegal) => tracing::error!(sequence, error = %illegal, "a fact of JOBS is passed over"),
+            }
+        }
+        jobs::save(transaction, states.values()).await?;
+        let refusals = readable(batch).filter_map(|(_, fact)| match fact {
+            JobFact::Progressed(f) => Some((f.reference.job, &f.refused)),
+            _ => None,
+        });
+        let refusals = refusals.flat_map(|(job, refused)| refused.iter().map(move |refused| (job, refused)));
+        jobs::add_refusals(transaction, refusals.collect()).await
+    }
+}
+
 fn fold(states: &mut HashMap<DeliveryId, Delivery>, sequence: u64, fact: &DeliveryFact) {
     let id = fact.reference().delivery;
     let before = states.get(&id).cloned();
@@ -184,8 +213,12 @@ fn attempted(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
 /// What the lead's log says about a fact.
 fn happened(fact: &DeliveryFact) -> Option<LogEntry> {
     let (entry, detail) = match fact {
-        DeliveryFact::Requested(_) | DeliveryFact::Released(_) | DeliveryFact::AttemptStarted(_) => return None,
-        DeliveryFact::RetryRequested(f) => ("resentwebhook", format!("retry {} asked for by {}", f.round, f.by)),
+        DeliveryFact::Requested(f) => ("recovered", format!("found missing by job {}", f.job?)),
+        DeliveryFact::Released(_) | DeliveryFact::AttemptStarted(_) => return None,
+        DeliveryFact::RetryRequested(f) => {
+            let job = f.job.map(|job| format!(" in job {job}")).unwrap_or_default();
+            ("resentwebhook", format!("retry {} asked for by {}{job}", f.round, f.by))
+        }
         DeliveryFact::Attempted(f) => {
             let what = match f.outcome.error_kind() {
                 Some(kind) => format!("{} ({kind}: {})", f.outcome.status_code(), f.outcome.webhook_response()),

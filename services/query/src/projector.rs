@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use domain::{DeliveryFact, LeadEvent, NoticeFact, RegistryFact};
+use domain::{DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use journal::{Entry, Journal, Replay};
 use runtime::{Latch, Platform, crash, trace::TraceContext};
 use tracing::info_span;
@@ -28,6 +28,7 @@ pub(crate) fn start(journal: &Journal, store: &Store, platform: &Platform) {
     spawn::<NoticeFact>("notices projector", journal, store, platform);
     spawn::<DeliveryFact>("deliveries projector", journal, store, platform);
     spawn::<RegistryFact>("registry projector", journal, store, platform);
+    spawn::<JobFact>("jobs projector", journal, store, platform);
 }
 
 fn spawn<T: Projected>(name: &'static str, journal: &Journal, store: &Store, platform: &Platform) {
@@ -131,7 +132,8 @@ pub(crate) async fn catch_up(journal: &Journal, store: &Store) -> anyhow::Result
     let changes = catch_up_with::<RegistryFact>(journal, store).await?;
     let leads = catch_up_with::<LeadEvent>(journal, store).await?;
     let notices = catch_up_with::<NoticeFact>(journal, store).await?;
-    Ok(changes + leads + notices + catch_up_with::<DeliveryFact>(journal, store).await?)
+    let jobs = catch_up_with::<JobFact>(journal, store).await?;
+    Ok(changes + leads + notices + jobs + catch_up_with::<DeliveryFact>(journal, store).await?)
 }
 
 async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow::Result<u64> {

@@ -8,11 +8,13 @@ pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod checkpoint;
 pub(crate) mod deliveries;
+pub(crate) mod jobs;
 pub(crate) mod leads;
 pub(crate) mod log;
 pub(crate) mod pages;
 #[cfg(test)]
 mod plans;
+mod retries;
 mod sql;
 
 use std::time::Duration;

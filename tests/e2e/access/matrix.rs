@@ -69,6 +69,9 @@ async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
     world.publish("e1").await;
     let delivery = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap().delivery_id;
     let (_, spare) = world.new_key(ACCOUNT, &[Scope::Read]).await;
+    let filter = Some(api::DeliveryFilter::default());
+    let dry = api::RetryDeliveriesRequest { filter, dry_run: true, ..crate::jobs::retries() };
+    let job = world.retry_many(dry).await.unwrap().job_id;
     let callers = callers(&world).await;
     let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
     let methods: Vec<_> = pool
@@ -83,7 +86,9 @@ async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
             let account = if matches!(caller.is, Is::Platform(_)) { NOWHERE } else { ACCOUNT };
             let mut request = DynamicMessage::new(method.input());
             let names_account = fill(&mut request, account, 0);
-            let names_thing = set(&mut request, "delivery_id", &delivery) | set(&mut request, "key_id", &spare);
+            let things = [("delivery_id", &delivery), ("key_id", &spare), ("job_id", &job)];
+            let names_thing =
+                things.into_iter().fold(false, |named, (id, value)| set(&mut request, id, value) || named);
             let expected = expected(&pool, method, caller.is, names_account, names_thing);
             let answer = call(&world, method, &caller.key, &request).await;
             let got = match answer.as_ref().map_err(Status::code) {

@@ -88,7 +88,7 @@ pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &Destinat
         lead: event.lead.clone(),
         lead_sequence: sequence,
     };
-    DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at, in_turn: false })
+    DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at, in_turn: false, job: None })
 }
 
 /// The delivery that a destination gets of a lead event when those of the lead's earlier events have ended.
@@ -230,10 +230,28 @@ pub struct Subject {
     pub destination_deleted: bool,
     /// The lead was anonymised.
     pub lead_anonymised: bool,
+    /// LEADS no longer holds the payload.
+    pub payload_gone: bool,
+}
+
+impl Subject {
+    /// Whether it can be sent at all.
+    ///
+    /// # Errors
+    /// Says why it cannot.
+    pub const fn check(self) -> Result<(), RetryRefusal> {
+        match self {
+            Self { lead_anonymised: true, .. } => Err(RetryRefusal::LeadAnonymised),
+            Self { interface_deleted: true, .. } => Err(RetryRefusal::InterfaceDeleted),
+            Self { destination_deleted: true, .. } => Err(RetryRefusal::DestinationDeleted),
+            Self { payload_gone: true, .. } => Err(RetryRefusal::PayloadGone),
+            Self { .. } => Ok(()),
+        }
+    }
 }
 
 /// Why a delivery is not retried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum RetryRefusal {
     /// Only a failed delivery can be retried.
     #[error("the delivery is {}, not failed; only a failed delivery can be retried", .0.as_str())]
@@ -247,6 +265,47 @@ pub enum RetryRefusal {
     /// There is nowhere to send it.
     #[error("the destination was deleted")]
     DestinationDeleted,
+    /// Its payload is too old.
+    #[error("the payload is no longer stored")]
+    PayloadGone,
+    /// Nobody knows it.
+    #[error("the account has no such delivery")]
+    Unknown,
+}
+
+impl RetryRefusal {
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFailed(_) => "not_failed",
+            Self::LeadAnonymised => "lead_anonymised",
+            Self::InterfaceDeleted => "interface_deleted",
+            Self::DestinationDeleted => "destination_deleted",
+            Self::PayloadGone => "payload_gone",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The status that the delivery has instead of `failed`, if that is the reason.
+    pub const fn status(self) -> Option<DeliveryStatus> {
+        match self {
+            Self::NotFailed(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The refusal that a stored word names, with the status that goes with `not_failed`.
+    pub fn parse(word: &str, status: Option<DeliveryStatus>) -> Option<Self> {
+        Some(match word {
+            "not_failed" => Self::NotFailed(status?),
+            "lead_anonymised" => Self::LeadAnonymised,
+            "interface_deleted" => Self::InterfaceDeleted,
+            "destination_deleted" => Self::DestinationDeleted,
+            "payload_gone" => Self::PayloadGone,
+            "unknown" => Self::Unknown,
+            _ => return None,
+        })
+    }
 }
 
 /// Another round of attempts for a failed delivery.
@@ -259,15 +318,7 @@ pub fn request_retry(
     at: Timestamp,
     by: String,
 ) -> Result<DeliveryFact, RetryRefusal> {
-    if subject.lead_anonymised {
-        return Err(RetryRefusal::LeadAnonymised);
-    }
-    if subject.interface_deleted {
-        return Err(RetryRefusal::InterfaceDeleted);
-    }
-    if subject.destination_deleted {
-        return Err(RetryRefusal::DestinationDeleted);
-    }
+    subject.check()?;
     if delivery.status != DeliveryStatus::Failed {
         return Err(RetryRefusal::NotFailed(delivery.status));
     }
@@ -277,5 +328,6 @@ pub fn request_retry(
         attempts: delivery.attempts,
         at,
         by,
+        job: None,
     }))
 }

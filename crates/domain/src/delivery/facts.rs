@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     ids::{
-        AccountId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadId,
+        AccountId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, JobId, LeadId,
         LeadSequence,
     },
     outcome::AttemptOutcome,
@@ -65,6 +65,8 @@ pub struct DeliveryRequested {
     pub at: Timestamp,
     /// It waits for its turn: nothing is sent before [`DeliveryReleased`].
     pub in_turn: bool,
+    /// The job that found it missing, if the router did not request it.
+    pub job: Option<JobId>,
 }
 
 /// No earlier delivery of the same lead to the same destination is unfinished any more.
@@ -93,6 +95,8 @@ pub struct RetryRequested {
     pub at: Timestamp,
     /// Who asked.
     pub by: String,
+    /// The job that asked for it, if it was one.
+    pub job: Option<JobId>,
 }
 
 /// An attempt has lasted long enough for a person to see it.
@@ -268,6 +272,26 @@ impl DeliveryFact {
             Self::Held(f) => f.at,
             Self::Abandoned(f) => f.at,
         }
+    }
+
+    /// The job that asked for it, if it was one.
+    pub const fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Requested(f) => f.job,
+            Self::RetryRequested(f) => f.job,
+            _ => None,
+        }
+    }
+
+    /// The same, asked for in a job.
+    #[must_use]
+    pub fn asked_for_in(mut self, job: JobId) -> Self {
+        match &mut self {
+            Self::Requested(f) => f.job = Some(job),
+            Self::RetryRequested(f) => f.job = Some(job),
+            _ => {}
+        }
+        self
     }
 
     /// What makes a repeated append the same append. Two executions of one attempt are two facts: the second may end

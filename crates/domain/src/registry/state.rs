@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
 use super::{
     account::{Account, ApiUser, Client, Interface, Role},
     facts::{Change, EntityKind, RegistryFact},
@@ -19,6 +21,7 @@ use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, Tok
 pub struct Registry {
     accounts: HashMap<AccountId, Arc<AccountEntry>>,
     destinations: HashMap<DestinationId, Arc<Destination>>,
+    created: HashMap<DestinationId, Timestamp>,
     pub(super) keys: KeyRing,
     versions: HashMap<(Option<AccountId>, EntityKind, String), u64>,
     ordering: Ordering,
@@ -135,6 +138,7 @@ impl Registry {
                 }
             }),
             Change::DestinationCreated(destination) | Change::DestinationUpdated(destination) => {
+                self.created.entry(destination.id.clone()).or_insert(fact.at);
                 self.put_settings(destination.clone());
             }
             Change::DestinationEnabled(_, id, skip) => self.change_destination(id, |d| {
@@ -291,6 +295,11 @@ impl Registry {
     /// Whether any destination has ever kept the order of its leads' events.
     pub fn ever_kept_order(&self) -> bool {
         self.ordering.was_ever()
+    }
+
+    /// When a destination was created, whether or not it still exists.
+    pub fn destination_created_at(&self, id: &DestinationId) -> Option<Timestamp> {
+        self.created.get(id).copied()
     }
 
     /// A token that exists, of an account that exists.

@@ -42,7 +42,8 @@ pub(super) fn optional<T>(
     if text.is_empty() { Ok(None) } else { parse(text).map(Some).map_err(|e| invalid(field, e)) }
 }
 
-pub(super) fn filter(given: api::DeliveryFilter) -> Result<DeliveryFilter, Status> {
+/// A filter of the API as what deliveries are chosen by.
+pub(crate) fn filter(given: api::DeliveryFilter) -> Result<DeliveryFilter, Status> {
     let time = |field: &str, given: Option<prost_types::Timestamp>| {
         given.map(|time| timestamp(&time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
     };
@@ -63,6 +64,27 @@ pub(super) fn filter(given: api::DeliveryFilter) -> Result<DeliveryFilter, Statu
         requested_from: time("filter.requested_from", given.requested_from)?,
         requested_before: time("filter.requested_before", given.requested_before)?,
     })
+}
+
+/// The same the other way round.
+pub(crate) fn shown_filter(filter: &DeliveryFilter) -> api::DeliveryFilter {
+    fn text(value: Option<&impl ToString>) -> String {
+        value.map(ToString::to_string).unwrap_or_default()
+    }
+    api::DeliveryFilter {
+        account_id: text(filter.account.as_ref()),
+        interface_id: text(filter.interface.as_ref()),
+        destination_id: text(filter.destination.as_ref()),
+        lead_id: text(filter.lead.as_ref()),
+        event_id: text(filter.event_id.as_ref()),
+        client_id: text(filter.client.as_ref()),
+        event_type: filter.event_type.as_ref().map_or("", EventTypePattern::as_str).to_owned(),
+        statuses: filter.statuses.iter().map(|status| shown_status(*status).into()).collect(),
+        failure_reason: filter.failure.map_or("", FailureReason::as_str).to_owned(),
+        http_status_code: filter.http_status.unwrap_or_default().into(),
+        requested_from: filter.requested_from.map(timestamp_to_api),
+        requested_before: filter.requested_before.map(timestamp_to_api),
+    }
 }
 
 fn reasons() -> String {

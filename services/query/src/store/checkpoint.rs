@@ -9,7 +9,8 @@ use super::{
 };
 
 /// Every table but the checkpoints.
-const TABLES: [&str; 6] = ["lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log"];
+const TABLES: [&str; 8] =
+    ["lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals"];
 
 impl Store {
     /// The last sequence of a stream whose fact is in the read model; 0: none.

@@ -30,7 +30,8 @@ pub(crate) struct LogEntry {
 }
 
 /// The words for entries.
-pub(crate) const ENTRIES: [&str; 6] = ["received", "webhook", "resentwebhook", "held", "abandoned", "errornotice"];
+pub(crate) const ENTRIES: [&str; 7] =
+    ["received", "webhook", "resentwebhook", "recovered", "held", "abandoned", "errornotice"];
 
 /// Adds entries; one that is there already stays as it is.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, entries: Vec<LogEntry>) -> Result<(), StoreError> {

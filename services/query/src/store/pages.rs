@@ -6,10 +6,11 @@
 //! what was found is merged.
 
 use domain::{
-    AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventId, EventType, InterfaceId, LeadId,
-    delivery::FailureReason, registry::EventTypePattern,
+    AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventType, InterfaceId, LeadId,
+    delivery::FailureReason,
 };
-use jiff::Timestamp;
+
+pub(crate) use domain::delivery::DeliveryFilter;
 
 use super::{
     Store, StoreError,
@@ -21,24 +22,6 @@ use crate::page::Page;
 /// How many event types of an account are looked through for those of a pattern; if it has more, they are looked for row
 /// by row.
 const MOST_TYPES: usize = 64;
-
-/// What deliveries are listed by; every condition that is set has to hold.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(crate) struct DeliveryFilter {
-    pub(crate) account: Option<AccountId>,
-    pub(crate) interface: Option<InterfaceId>,
-    pub(crate) client: Option<ClientId>,
-    pub(crate) destination: Option<DestinationId>,
-    pub(crate) lead: Option<LeadId>,
-    pub(crate) event_id: Option<EventId>,
-    pub(crate) event_type: Option<EventTypePattern>,
-    /// Any of these; none: all.
-    pub(crate) statuses: Vec<DeliveryStatus>,
-    pub(crate) failure: Option<FailureReason>,
-    pub(crate) http_status: Option<u16>,
-    pub(crate) requested_from: Option<Timestamp>,
-    pub(crate) requested_before: Option<Timestamp>,
-}
 
 /// A condition and its values.
 pub(super) type Condition = (String, Vec<Value>);
@@ -142,6 +125,15 @@ pub(super) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>) -> V
 }
 
 pub(super) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> Statement {
+    let mut select = chosen(filter, branch);
+    let (at, id) = page.after.as_ref().map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
+    select.push("(requested_at, delivery) < (?, ?)", [at.into(), id.into()]);
+    select.push(" ORDER BY requested_at DESC, delivery DESC LIMIT ?", [page.limit().into()]);
+    select
+}
+
+/// All conditions but that of the place, which has to follow.
+pub(super) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
     let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE ", COLUMNS.join(", ")));
     let conditions: Vec<_> = branch.into_iter().chain(others(filter)).filter(|(text, _)| !text.is_empty()).collect();
     for (condition, values) in conditions {
@@ -153,9 +145,6 @@ pub(super) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> St
             select.push(condition, [time.into()]);
         }
     }
-    let (at, id) = page.after.as_ref().map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
-    select.push("(requested_at, delivery) < (?, ?)", [at.into(), id.into()]);
-    select.push(" ORDER BY requested_at DESC, delivery DESC LIMIT ?", [page.limit().into()]);
     select
 }
 

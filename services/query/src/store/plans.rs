@@ -3,6 +3,7 @@
 use domain::{
     AccountId, DestinationId, EventId, LeadId,
     delivery::FailureReason,
+    job::JobStatus,
     registry::{EntityKind, EventTypePattern},
 };
 use sqlx::Row as _;
@@ -10,6 +11,7 @@ use sqlx::Row as _;
 use super::{
     Store,
     audit::{self, AuditFilter},
+    jobs,
     leads::{self, LeadFilter},
     pages::{self, DeliveryFilter},
     sql::Statement,
@@ -122,6 +124,12 @@ async fn every_list_is_read_from_an_index_in_its_order() {
         let first = Page::of(0, "", ()).unwrap();
         reads_from(&sqlite, audit::select(&filter, &first), index, &what).await;
         needs_no_sort(&postgres, audit::select(&filter, &first), &what).await;
+    }
+    let account = AccountId::parse("acme").unwrap();
+    for (status, index) in [(None, "jobs_by_account"), (Some(JobStatus::Running), "jobs_by_account_and_status")] {
+        let first = Page::of(0, "", ()).unwrap();
+        reads_from(&sqlite, jobs::select(&account, status, &first), index, "jobs").await;
+        needs_no_sort(&postgres, jobs::select(&account, status, &first), "jobs").await;
     }
     for (filter, index) in leads() {
         let what = format!("{filter:?}");

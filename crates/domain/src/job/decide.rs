@@ -1,0 +1,206 @@
+//! What becomes of each delivery or event that a job comes to, and of the job itself.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::{
+    facts::{
+        JobCancelRequested, JobFact, JobFinished, JobOutcome, JobProgressed, JobStarted, Plan, Progress, Recovery,
+        Refused, Sample,
+    },
+    state::Job,
+};
+use crate::{
+    delivery::{Delivery, DeliveryFact, DeliveryStatus, RetryRefusal, Subject, request, request_retry},
+    ids::{DeliveryId, DestinationId, LeadSequence},
+    lead::LeadEvent,
+    registry::Registry,
+    routing::destinations_for,
+};
+
+/// The most deliveries that one job takes as a list: their ids have to fit into one fact.
+pub const MOST_LISTED: usize = 1_000;
+/// How many of what it would do a dry run shows.
+pub const MOST_SAMPLED: usize = 20;
+
+/// Why a job is not begun, or not cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JobRefusal {
+    /// There is nothing to do.
+    #[error("no delivery is named")]
+    Nothing,
+    /// The list is too long.
+    #[error("{0} deliveries are named, and {MOST_LISTED} is the limit; use a filter, or several jobs")]
+    TooMany(usize),
+    /// A delivery is listed twice.
+    #[error("delivery {0} is named twice")]
+    Twice(DeliveryId),
+    /// The end lies before the beginning.
+    #[error("until ({until}) is not later than since ({since})")]
+    NoTime {
+        /// The beginning.
+        since: Timestamp,
+        /// The end.
+        until: Timestamp,
+    },
+    /// It has ended already.
+    #[error("the job has ended already: {}", .0.as_str())]
+    Ended(JobOutcome),
+}
+
+/// Whether a job can be begun like this.
+///
+/// # Errors
+/// When its plan makes no sense.
+pub fn check(plan: &Plan) -> Result<(), JobRefusal> {
+    match plan {
+        Plan::RetryListed(ids) => {
+            if ids.is_empty() {
+                return Err(JobRefusal::Nothing);
+            }
+            if ids.len() > MOST_LISTED {
+                return Err(JobRefusal::TooMany(ids.len()));
+            }
+            let mut seen = HashSet::with_capacity(ids.len());
+            ids.iter().find(|id| !seen.insert(**id)).map_or(Ok(()), |id| Err(JobRefusal::Twice(*id)))
+        }
+        Plan::RetryFiltered(_) => Ok(()),
+        Plan::Recover(Recovery { since, until: Some(until), .. }) if until <= since => {
+            Err(JobRefusal::NoTime { since: *since, until: *until })
+        }
+        Plan::Recover(_) => Ok(()),
+    }
+}
+
+/// What becomes of a delivery or an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is asked for.
+    Ask(DeliveryFact),
+    /// It cannot be.
+    Refuse(Refused),
+    /// The destination has it, or is about to get it.
+    Had,
+    /// It is older than the destination, and the job is not to mind those.
+    BeforeCreated,
+    /// The destination does not want it.
+    NotWanted,
+}
+
+/// An event that a recovery has come to.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// The event.
+    pub event: &'a LeadEvent,
+    /// Where LEADS holds it.
+    pub sequence: LeadSequence,
+    /// Its delivery to the destination, if there is one.
+    pub delivery: Option<&'a Delivery>,
+}
+
+impl Recovery {
+    /// Whether the destination should have got an event, by the configuration as it is now; `None`: it should, and
+    /// whether it did is to be found out.
+    pub fn passes_over(&self, registry: &Registry, event: &LeadEvent) -> Option<Verdict> {
+        let in_time = event.received_at >= self.since && self.until.is_none_or(|until| event.received_at < until);
+        // A test is no event that anybody misses.
+        let test = event.interface.is_tests();
+        if test || !in_time || !destinations_for(registry, event).iter().any(|d| d.id == self.destination) {
+            return Some(Verdict::NotWanted);
+        }
+        let created = registry.destination_created_at(&self.destination);
+        let older = created.is_some_and(|created| event.received_at < created);
+        (older && !self.include_before_created).then_some(Verdict::BeforeCreated)
+    }
+}
+
+/// What becomes of an event that its destination should have.
+pub fn consider_event(
+    job: &JobStarted,
+    destination: &DestinationId,
+    candidate: Candidate<'_>,
+    subject: Subject,
+    at: Timestamp,
+) -> Verdict {
+    let Candidate { event, sequence, delivery } = candidate;
+    let asked = match delivery {
+        Some(delivery) if delivery.status != DeliveryStatus::Failed => return Verdict::Had,
+        Some(delivery) => request_retry(delivery, subject, at, job.by.clone()),
+        None => subject.check().map(|()| request(event, sequence, destination, at)),
+    };
+    let id = DeliveryId::of(&event.account, &event.event_id, destination);
+    verdict(job, id, asked)
+}
+
+/// What becomes of a delivery that is to be retried; `None`: there is none with this id.
+pub fn consider_retry(
+    job: &JobStarted,
+    id: DeliveryId,
+    delivery: Option<&Delivery>,
+    subject: Subject,
+    at: Timestamp,
+) -> Verdict {
+    let own = delivery.filter(|delivery| delivery.reference.account == job.reference.account);
+    let asked = match own {
+        Some(delivery) => request_retry(delivery, subject, at, job.by.clone()),
+        None => Err(RetryRefusal::Unknown),
+    };
+    verdict(job, id, asked)
+}
+
+fn verdict(job: &JobStarted, delivery: DeliveryId, asked: Result<DeliveryFact, RetryRefusal>) -> Verdict {
+    match asked {
+        Ok(fact) => Verdict::Ask(fact.asked_for_in(job.reference.job)),
+        Err(why) => Verdict::Refuse(Refused { delivery, why }),
+    }
+}
+
+impl Progress {
+    /// Counts a verdict that was carried out (or, in a dry run, would have been).
+    pub fn count(&mut self, verdict: &Verdict, dry_run: bool) {
+        let counts = &mut self.counts;
+        counts.examined += 1;
+        match verdict {
+            Verdict::Ask(fact) => {
+                match fact {
+                    DeliveryFact::Requested(_) => counts.requested += 1,
+                    _ => counts.retried += 1,
+                }
+                if dry_run && self.sample.len() < MOST_SAMPLED {
+                    let reference = fact.reference();
+                    self.sample.push(Sample { delivery: reference.delivery, event_id: reference.event_id.clone() });
+                }
+            }
+            Verdict::Refuse(refused) => *counts.refused.entry(refused.why).or_default() += 1,
+            Verdict::Had => counts.had += 1,
+            Verdict::BeforeCreated => counts.before_created += 1,
+            Verdict::NotWanted => {}
+        }
+    }
+
+    /// The record of this progress.
+    #[must_use]
+    pub fn record(self, job: &JobStarted, refused: Vec<Refused>, at: Timestamp) -> JobFact {
+        let progress = Self { step: self.step + 1, ..self };
+        JobFact::Progressed(JobProgressed { reference: job.reference.clone(), progress, refused, at })
+    }
+}
+
+/// Has a job end; `None`: somebody has said so before.
+///
+/// # Errors
+/// When it has ended already.
+pub fn cancel(job: &Job, by: String, at: Timestamp) -> Result<Option<JobFact>, JobRefusal> {
+    if let Some(finished) = &job.finished {
+        return Err(JobRefusal::Ended(finished.outcome));
+    }
+    let reference = job.reference().clone();
+    Ok(job.cancel.is_none().then_some(JobFact::CancelRequested(JobCancelRequested { reference, by, at })))
+}
+
+/// The end of a job that was not finished before.
+pub fn finish(job: &Job, outcome: JobOutcome, at: Timestamp) -> JobFact {
+    let (reference, counts) = (job.reference().clone(), job.progress.counts.clone());
+    JobFact::Finished(JobFinished { reference, outcome, counts, at })
+}

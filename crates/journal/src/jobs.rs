@@ -1,0 +1,113 @@
+//! Jobs: what is recorded about one, and the rule that only one of two workers gets any further.
+//!
+//! All facts of a job are on one subject, and each is stored only if the one before is still the last. Of two workers
+//! who believe that a job is theirs, one loses the race and stops; so does a worker whose job was cancelled meanwhile.
+
+use async_nats::jetstream::{consumer::DeliverPolicy, message::PublishMessage};
+use domain::{Job, JobFact, LeadSequence, job::JobRef};
+use jiff::Timestamp;
+use runtime::trace::TraceContext;
+use wire::Record as _;
+
+use crate::{
+    Journal, JournalError, StreamName,
+    append::confirmed,
+    feed::{ROUTER, timestamp},
+    headers,
+    pages::{answered, fetch},
+    position::READER_IN_ORDER,
+    subjects,
+};
+
+/// How many facts of a job are read at once.
+const FETCH: usize = 500;
+
+/// A job and the place of its last fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedJob {
+    /// The job.
+    pub job: Job,
+    /// The sequence of its last fact, which the next one has to name.
+    pub version: u64,
+    /// When the broker took the last fact that says how far the job is.
+    pub reached_at: Timestamp,
+}
+
+impl Journal {
+    /// Stores a fact about a job if the last one is still that at `expected_version` (0: there is none).
+    ///
+    /// # Errors
+    /// [`JournalError::LostRace`] when it is not; else as [`Journal::append_lead`].
+    pub async fn append_job(
+        &self,
+        fact: &JobFact,
+        expected_version: u64,
+        trace: &TraceContext,
+    ) -> Result<u64, JournalError> {
+        let message = PublishMessage::build().payload(fact.encode()).headers(headers::carrying(trace));
+        let message = message.expected_last_subject_sequence(expected_version);
+        let sent = self.context().send_publish(subjects::job(fact), message).await;
+        Ok(confirmed(sent).await?.sequence)
+    }
+
+    /// When the broker took a fact about a job.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or has no such fact.
+    pub async fn job_recorded_at(&self, version: u64) -> Result<Timestamp, JournalError> {
+        let asked = "tell when a fact was stored";
+        let stream = self.context().get_stream_no_info(StreamName::Jobs.as_str()).await;
+        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        let fact = stream.get_raw_message(version).await.map_err(|e| JournalError::unavailable(asked, e))?;
+        Ok(timestamp(fact.time.unix_timestamp_nanos()))
+    }
+
+    /// A job as it is recorded by now; none: there is none, or it is older than what is kept.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn job(&self, reference: &JobRef) -> Result<Option<RecordedJob>, JournalError> {
+        let consumer = self.reader::<JobFact>(subjects::facts_of(reference), DeliverPolicy::All).await?;
+        let (mut job, mut version, mut reached_at) = (None, 0, Timestamp::UNIX_EPOCH);
+        loop {
+            let batch = answered(fetch(&consumer, FETCH)).await?;
+            if batch.is_empty() {
+                return Ok(job.map(|job| RecordedJob { job, version, reached_at }));
+            }
+            for raw in batch {
+                let info = raw.info().map_err(|e| JournalError::unavailable("tell about a job", e))?;
+                version = info.stream_sequence;
+                let Ok(fact) = JobFact::decode(raw.payload.clone()) else {
+                    // How far it is, every record of progress says anew.
+                    tracing::error!(sequence = version, "a fact of JOBS cannot be read; it is passed over");
+                    continue;
+                };
+                if matches!(fact, JobFact::Started(_) | JobFact::Progressed(_)) {
+                    reached_at = timestamp(info.published.unix_timestamp_nanos());
+                }
+                match Job::evolve(job.take(), &fact) {
+                    Ok(evolved) => job = Some(evolved),
+                    // Its beginning is too old to be kept.
+                    Err(error) => tracing::debug!(%error, "a fact of JOBS is passed over"),
+                }
+            }
+        }
+    }
+
+    /// Whether the router is done with every event up to this place; `in_turn`: and whoever keeps the order of events.
+    ///
+    /// # Errors
+    /// When the broker does not answer, or there never was a router.
+    pub async fn is_routed(&self, up_to: LeadSequence, in_turn: bool) -> Result<bool, JournalError> {
+        if in_turn && self.read_until(READER_IN_ORDER).await? < up_to.0 {
+            return Ok(false);
+        }
+        let asked = "tell how far the router is";
+        let stream = self.context().get_stream_no_info(StreamName::Leads.as_str()).await;
+        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        let router = stream.consumer_info(ROUTER).await.map_err(|e| JournalError::unavailable(asked, e))?;
+        // What was erased or is too old is never acknowledged.
+        let through = router.num_pending == 0 && router.num_ack_pending == 0;
+        Ok(through || router.ack_floor.stream_sequence >= up_to.0)
+    }
+}

@@ -1,0 +1,139 @@
+//! Jobs and what is read for them, against a real broker.
+#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+
+use std::sync::Arc;
+
+use domain::{
+    AccountId, DestinationId, EventId, EventType, InterfaceId, JobFact, JobId, LeadEvent, LeadId, LeadSequence,
+    delivery::request,
+    job::{JobOutcome, JobRef, JobStarted, JobStatus, Pace, Plan, Progress, cancel, finish},
+};
+use jiff::{SignedDuration, Timestamp};
+use journal::{Flush, Journal, JournalError, LeadsFrom, NatsOptions};
+use runtime::{Platform, trace::TraceContext};
+use testkit::NatsServer;
+use uuid::Uuid;
+
+async fn connect(server: &NatsServer) -> Journal {
+    let options = NatsOptions {
+        nats_url: Some(server.url()),
+        nats_creds: None,
+        nats_ca: None,
+        nats_cert: None,
+        nats_key: None,
+        replicas: None,
+        dedup_window: None,
+        nats_flush: Flush::Interval,
+    };
+    Journal::connect(&options, &Platform::default()).await.unwrap()
+}
+
+fn account(name: &str) -> AccountId {
+    AccountId::parse(name).unwrap()
+}
+
+fn event(owner: &str, id: &str) -> LeadEvent {
+    LeadEvent {
+        event_id: EventId::parse(id).unwrap(),
+        account: account(owner),
+        interface: InterfaceId::parse("form").unwrap(),
+        client: None,
+        destination: None,
+        lead: LeadId::parse("lead-1").unwrap(),
+        event_type: EventType::lead_created(),
+        occurred_at: Timestamp::UNIX_EPOCH,
+        received_at: Timestamp::UNIX_EPOCH,
+        registry_sequence: 0,
+        payload: br#"{"a": 1}"#.as_slice().into(),
+    }
+}
+
+fn started() -> JobStarted {
+    JobStarted {
+        reference: JobRef { job: JobId::from_uuid(Uuid::from_u128(1)), account: account("acme") },
+        plan: Plan::RetryListed(Arc::from([])),
+        dry_run: false,
+        pace: Pace::USUAL,
+        by: "test".into(),
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[tokio::test]
+async fn of_two_workers_one_records_progress_and_whoever_cancels_is_seen() {
+    let server = NatsServer::start().await;
+    let (journal, trace) = (connect(&server).await, TraceContext::fresh());
+    let job = started();
+    assert_eq!(journal.job(&job.reference).await.unwrap(), None);
+    let version = journal.append_job(&JobFact::Started(job.clone()), 0, &trace).await.unwrap();
+    let again = journal.append_job(&JobFact::Started(job.clone()), 0, &trace).await;
+    assert!(matches!(again, Err(JournalError::LostRace)));
+
+    let progress = Progress::default().record(&job, vec![], Timestamp::UNIX_EPOCH);
+    let (one, other) =
+        tokio::join!(journal.append_job(&progress, version, &trace), journal.append_job(&progress, version, &trace));
+    assert_eq!([one, other].iter().filter(|end| matches!(end, Err(JournalError::LostRace))).count(), 1);
+    let now = journal.job(&job.reference).await.unwrap().unwrap();
+    assert_eq!((now.job.progress.step, now.job.status()), (1, JobStatus::Running));
+    let wish = cancel(&now.job, "me".into(), Timestamp::UNIX_EPOCH).unwrap().unwrap();
+    journal.append_job(&wish, now.version, &trace).await.unwrap();
+    let end = finish(&now.job, JobOutcome::Cancelled, Timestamp::UNIX_EPOCH);
+    assert!(matches!(journal.append_job(&end, now.version, &trace).await, Err(JournalError::LostRace)));
+    let wanted = journal.job(&job.reference).await.unwrap().unwrap();
+    assert_eq!((wanted.job.status(), wanted.reached_at), (JobStatus::Cancelling, now.reached_at));
+    journal.append_job(&end, wanted.version, &trace).await.unwrap();
+    assert_eq!(journal.job(&job.reference).await.unwrap().unwrap().job.status(), JobStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn what_a_job_asked_for_is_found_by_its_id() {
+    let server = NatsServer::start().await;
+    let (journal, trace) = (connect(&server).await, TraceContext::fresh());
+    let (job, to) = (started().reference, DestinationId::parse("dst_1").unwrap());
+    let fact = |id: &str| request(&event("acme", id), LeadSequence(1), &to, Timestamp::UNIX_EPOCH);
+    let own = fact("own").asked_for_in(job.job);
+    let facts = [fact("routed"), own.clone(), fact("other").asked_for_in(JobId::from_uuid(Uuid::from_u128(2)))];
+    journal.append_deliveries(&facts, &trace).await.unwrap();
+    let since = Timestamp::now() - SignedDuration::from_mins(1);
+    assert_eq!(journal.asked_for_in(&job, since).await.unwrap(), [own]);
+    assert_eq!(journal.asked_for_in(&job, Timestamp::now() + SignedDuration::from_mins(1)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_events_of_an_account_are_read_page_by_page() {
+    let server = NatsServer::start().await;
+    let (journal, trace) = (connect(&server).await, TraceContext::fresh());
+    for n in 0..5 {
+        journal.append_lead(&event("acme", &format!("e{n}")), &trace).await.unwrap();
+        journal.append_lead(&event("other", &format!("e{n}")), &trace).await.unwrap();
+    }
+    let page = async |from| {
+        let page = journal.leads_of(&account("acme"), from, 2).await.unwrap();
+        page.into_iter().map(|e| (e.sequence, e.value.unwrap().event_id.to_string())).collect::<Vec<_>>()
+    };
+    let ago = Timestamp::now() - SignedDuration::from_mins(1);
+    assert_eq!(page(LeadsFrom::Time(ago)).await, [(1, "e0".to_owned()), (3, "e1".to_owned())]);
+    assert_eq!(page(LeadsFrom::After(LeadSequence(3))).await, [(5, "e2".to_owned()), (7, "e3".to_owned())]);
+    assert_eq!(page(LeadsFrom::After(LeadSequence(7))).await, [(9, "e4".to_owned())]);
+    assert_eq!(page(LeadsFrom::After(LeadSequence(9))).await, []);
+    assert_eq!(page(LeadsFrom::Time(Timestamp::now() + SignedDuration::from_mins(1))).await, []);
+}
+
+#[tokio::test]
+async fn it_is_known_how_far_the_router_is() {
+    let server = NatsServer::start().await;
+    let (journal, trace) = (connect(&server).await, TraceContext::fresh());
+    assert!(journal.is_routed(LeadSequence(0), false).await.is_err(), "there never was a router");
+    let mut feed = journal.router_feed();
+    for n in 0..2 {
+        journal.append_lead(&event("acme", &format!("e{n}")), &trace).await.unwrap();
+    }
+    let (first, second) = (feed.next().await.unwrap(), feed.next().await.unwrap());
+    assert!(!journal.is_routed(LeadSequence(1), false).await.unwrap());
+    first.ack().await;
+    let soon = std::time::Duration::from_secs(10);
+    testkit::wait::until("the first", soon, async || journal.is_routed(LeadSequence(1), false).await.unwrap()).await;
+    assert!(!journal.is_routed(LeadSequence(2), false).await.unwrap());
+    second.ack().await;
+    testkit::wait::until("all", soon, async || journal.is_routed(LeadSequence(99), false).await.unwrap()).await;
+}

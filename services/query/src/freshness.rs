@@ -1,0 +1,68 @@
+//! Whether the read model shows what is recorded. Whichever process projects, the database knows.
+
+use std::time::Duration;
+
+use journal::{Journal, JournalError, StreamName};
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::{
+    failed,
+    store::{Store, StoreError},
+};
+
+/// How often the read model is looked at meanwhile.
+pub(crate) const SHOWN_POLL: Duration = Duration::from_millis(10);
+/// How long an answer waits until the read model shows what it is about.
+pub(crate) const SHOWN_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Knows how far the read model is.
+#[derive(Debug, Clone)]
+pub(crate) struct Freshness {
+    journal: Journal,
+    store: Store,
+}
+
+/// Why it is not known what is recorded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stale {
+    #[error("cannot find out what is recorded: {0}")]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the read model is behind; ask again")]
+    Behind,
+}
+
+impl From<Stale> for Status {
+    fn from(stale: Stale) -> Self {
+        match stale {
+            Stale::Store(error) => failed(error),
+            Stale::Journal(_) | Stale::Behind => Self::unavailable(stale.to_string()),
+        }
+    }
+}
+
+impl Freshness {
+    pub(crate) fn new(journal: Journal, store: Store) -> Self {
+        Self { journal, store }
+    }
+
+    /// Waits until the read model shows the facts of a stream up to this one; whether it does in time.
+    pub(crate) async fn shows(&self, stream: StreamName, sequence: u64) -> Result<bool, StoreError> {
+        let give_up = Instant::now() + SHOWN_DEADLINE;
+        while self.store.checkpoint(stream).await? < sequence {
+            if Instant::now() >= give_up {
+                return Ok(false);
+            }
+            tokio::time::sleep(SHOWN_POLL).await;
+        }
+        Ok(true)
+    }
+
+    /// A decision needs what is recorded by now, not what was shown before a rebuild or a pause.
+    pub(crate) async fn wait_for_now(&self, stream: StreamName) -> Result<(), Stale> {
+        let now = self.journal.last_sequence(stream).await?;
+        if self.shows(stream, now).await? { Ok(()) } else { Err(Stale::Behind) }
+    }
+}

@@ -1,0 +1,258 @@
+//! `leadline.v1.JobService`: asking for jobs, looking at them, and having them end.
+
+use std::time::Duration;
+
+use domain::{
+    AccountId, DeliveryStatus, DestinationId, Job, JobFact, JobId, LeadSequence, RequestId,
+    delivery::DeliveryFilter,
+    job::{JobRef, JobStarted, Pace, Plan, Recovery, cancel, check},
+};
+use jiff::Timestamp;
+use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
+use runtime::trace::TraceContext;
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+use tracing::{Instrument as _, info_span};
+use wire::{
+    api::{self, job_service_server::JobServiceServer},
+    status::{invalid, job_refusal},
+};
+
+mod parts;
+
+use self::parts::{
+    id_of, listed, place, refusal_place, request_id, required, required_time, shown, shown_refusal, status, time,
+};
+use crate::{
+    caller::Caller,
+    delivery_service::filter,
+    failed,
+    freshness::{Freshness, SHOWN_POLL},
+    page::Page,
+    store::Store,
+};
+
+/// How many jobs of an account may be open: enough to help several destinations at once, and one mistake repeated does
+/// not fill the installation. Two that are asked for in the same moment may both be let in.
+const MOST_OPEN: u32 = 5;
+/// How long the answer to a dry run waits for its result; then it comes without.
+const DRY_RUN_ANSWER: Duration = Duration::from_secs(5);
+/// How often a cancellation is tried while the job records its progress in between.
+const MOST_RACES: u32 = 20;
+
+struct JobService {
+    journal: Journal,
+    store: Store,
+    registry: RegistryView,
+    freshness: Freshness,
+}
+
+pub(crate) fn service(
+    journal: Journal,
+    store: Store,
+    registry: RegistryView,
+) -> JobServiceServer<impl api::job_service_server::JobService> {
+    let freshness = Freshness::new(journal.clone(), store.clone());
+    JobServiceServer::new(JobService { journal, store, registry, freshness })
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// What every job is asked for with.
+struct Asked {
+    account: AccountId,
+    plan: Plan,
+    dry_run: bool,
+    pace: u32,
+    by: String,
+    request: RequestId,
+    trace: Option<TraceContext>,
+}
+
+#[tonic::async_trait]
+impl api::job_service_server::JobService for JobService {
+    async fn retry_deliveries(
+        &self,
+        request: Request<api::RetryDeliveriesRequest>,
+    ) -> Answer<api::RetryDeliveriesResponse> {
+        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
+        let trace = TraceContext::of_request(request.metadata().as_ref());
+        let request = request.into_inner();
+        let account = caller.account(&request.account_id)?;
+        let plan = match request.filter {
+            Some(_) if !request.delivery_ids.is_empty() => {
+                return Err(invalid("filter", "cannot be given together with delivery_ids"));
+            }
+            Some(given) => Plan::RetryFiltered(Box::new(failed_ones(given, &account)?)),
+            None => Plan::RetryListed(listed(&request.delivery_ids)?),
+        };
+        let (dry_run, pace, request) = (request.dry_run, request.pace, request_id(&request.request_id)?);
+        let job = self.start(Asked { account, plan, dry_run, pace, by: caller.by(), request, trace }).await?;
+        Ok(Response::new(api::RetryDeliveriesResponse { job: Some(shown(&job)) }))
+    }
+
+    async fn recover_destination(
+        &self,
+        request: Request<api::RecoverDestinationRequest>,
+    ) -> Answer<api::RecoverDestinationResponse> {
+        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
+        let trace = TraceContext::of_request(request.metadata().as_ref());
+        let request = request.get_ref();
+        let account = caller.account(&request.account_id)?;
+        let destination = required("destination_id", &request.destination_id, DestinationId::parse)?;
+        let registry = self.registry.snapshot();
+        if registry.destination(&destination).is_none_or(|found| found.account != account) {
+            return Err(Status::not_found(format!("account {account} has no destination {destination}")));
+        }
+        let since = required_time("since", request.since.as_ref())?;
+        let until = time("until", request.until.as_ref())?;
+        let include_before_created = request.include_before_created;
+        let end = self.journal.last_sequence(StreamName::Leads).await.map_err(|e| unknown(&e))?;
+        let end = LeadSequence(end);
+        let plan = Plan::Recover(Recovery { destination, since, until, include_before_created, end });
+        let (dry_run, pace, request) = (request.dry_run, request.pace, request_id(&request.request_id)?);
+        let job = self.start(Asked { account, plan, dry_run, pace, by: caller.by(), request, trace }).await?;
+        Ok(Response::new(api::RecoverDestinationResponse { job: Some(shown(&job)) }))
+    }
+
+    async fn get_job(&self, request: Request<api::GetJobRequest>) -> Answer<api::Job> {
+        let job = self.find(&Caller::of(&request)?, id_of(&request.get_ref().job_id)?).await?;
+        Ok(Response::new(shown(&job)))
+    }
+
+    async fn list_jobs(&self, request: Request<api::ListJobsRequest>) -> Answer<api::ListJobsResponse> {
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let account = caller.account(&request.account_id)?;
+        let status = status(request.status());
+        let page = Page::of(request.page_size, &request.page_token, (&account, status))?;
+        let mut found = self.store.jobs(&account, status, &page).await.map_err(failed)?;
+        let next_page_token = page.cut(&mut found, place);
+        Ok(Response::new(api::ListJobsResponse { jobs: found.iter().map(shown).collect(), next_page_token }))
+    }
+
+    async fn list_job_refusals(
+        &self,
+        request: Request<api::ListJobRefusalsRequest>,
+    ) -> Answer<api::ListJobRefusalsResponse> {
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let id = self.find(&caller, id_of(&request.job_id)?).await?.id();
+        let page = Page::of(request.page_size, &request.page_token, id)?;
+        let mut found = self.store.job_refusals(id, &page).await.map_err(failed)?;
+        let next_page_token = page.cut(&mut found, refusal_place);
+        let refusals = found.iter().map(shown_refusal).collect();
+        Ok(Response::new(api::ListJobRefusalsResponse { refusals, next_page_token }))
+    }
+
+    async fn cancel_job(&self, request: Request<api::CancelJobRequest>) -> Answer<api::CancelJobResponse> {
+        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
+        let trace = TraceContext::of_request(request.metadata().as_ref());
+        let reference = self.find(&caller, id_of(&request.get_ref().job_id)?).await?.reference().clone();
+        let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("cancel job", job = %reference.job));
+        let job = self.cancel(&reference, caller.by(), &trace).instrument(span).await?;
+        Ok(Response::new(api::CancelJobResponse { job: Some(shown(&job)) }))
+    }
+}
+
+impl JobService {
+    /// What belongs to another account looks as if there were none.
+    async fn find(&self, caller: &Caller, id: JobId) -> Result<Job, Status> {
+        let found = self.store.job(id).await.map_err(failed)?;
+        let found = found.filter(|job| caller.may_see(Some(&job.reference().account)));
+        found.ok_or_else(|| Status::not_found(format!("there is no job {id}")))
+    }
+
+    /// Stores that a job is to be done; the job, of a dry run with its result if that comes in time.
+    async fn start(&self, asked: Asked) -> Result<Job, Status> {
+        let Asked { account, plan, dry_run, pace, by, request, trace } = asked;
+        if self.registry.snapshot().account(&account).is_none() {
+            return Err(Status::not_found(format!("there is no account {account}")));
+        }
+        check(&plan).map_err(|e| job_refusal(&e))?;
+        let pace = match pace {
+            0 => Pace::USUAL,
+            number => Pace::per_second(number)
+                .ok_or_else(|| invalid("pace", format!("{number} is not from 1 to {} a second", Pace::FASTEST)))?,
+        };
+        let reference = JobRef { job: JobId::of_request(&account, &request), account };
+        self.freshness.wait_for_now(StreamName::Jobs).await?;
+        if let Some(job) = self.store.job(reference.job).await.map_err(failed)? {
+            return if dry_run { self.result_of(job).await } else { Ok(job) };
+        }
+        let account = &reference.account;
+        let open = self.store.open_jobs(account).await.map_err(failed)?;
+        if open >= MOST_OPEN {
+            return Err(Status::resource_exhausted(format!(
+                "account {account} has {open} jobs that have not ended, and {MOST_OPEN} is the limit; wait, or cancel one"
+            )));
+        }
+        let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("start job", job = %reference.job));
+        let fact = JobFact::Started(JobStarted { reference, plan, dry_run, pace, by, at: Timestamp::now() });
+        let sequence = match self.journal.append_job(&fact, 0, &trace).instrument(span).await {
+            Ok(sequence) => sequence,
+            // The same call came twice at the same time, and the other one was first.
+            Err(JournalError::LostRace) => {
+                self.journal.last_sequence(StreamName::Jobs).await.map_err(|e| unknown(&e))?
+            }
+            Err(error) => return Err(not_stored(&error)),
+        };
+        let job = Job::evolve(None, &fact).map_err(|e| Status::internal(e.to_string()))?;
+        self.freshness.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
+        if dry_run { self.result_of(job).await } else { Ok(job) }
+    }
+
+    async fn result_of(&self, job: Job) -> Result<Job, Status> {
+        let give_up = Instant::now() + DRY_RUN_ANSWER;
+        while Instant::now() < give_up {
+            if let Some(now) = self.store.job(job.id()).await.map_err(failed)?.filter(|now| now.finished.is_some()) {
+                return Ok(now);
+            }
+            tokio::time::sleep(SHOWN_POLL).await;
+        }
+        Ok(job)
+    }
+
+    async fn cancel(&self, reference: &JobRef, by: String, trace: &TraceContext) -> Result<Job, Status> {
+        for _ in 0..MOST_RACES {
+            let recorded = self.journal.job(reference).await.map_err(|e| unknown(&e))?;
+            let gone = || Status::not_found(format!("there is no job {} any more", reference.job));
+            let RecordedJob { job, version, .. } = recorded.ok_or_else(gone)?;
+            let decided = cancel(&job, by.clone(), Timestamp::now()).map_err(|e| job_refusal(&e))?;
+            let Some(fact) = decided else { return Ok(job) };
+            match self.journal.append_job(&fact, version, trace).await {
+                Ok(sequence) => {
+                    self.freshness.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
+                    return Job::evolve(Some(job), &fact).map_err(|e| Status::internal(e.to_string()));
+                }
+                // It got further meanwhile; it may have ended.
+                Err(JournalError::LostRace) => {}
+                Err(error) => return Err(not_stored(&error)),
+            }
+        }
+        Err(Status::aborted("the job records its progress faster than it can be cancelled; ask again"))
+    }
+}
+
+fn failed_ones(given: api::DeliveryFilter, account: &AccountId) -> Result<DeliveryFilter, Status> {
+    let filter = filter(given)?;
+    if filter.account.as_ref().is_some_and(|other| other != account) {
+        return Err(invalid("filter.account_id", format!("is not {account}, whose deliveries are to be retried")));
+    }
+    if filter.statuses.iter().any(|status| *status != DeliveryStatus::Failed) {
+        return Err(invalid("filter.statuses", "has others than failed; only failed deliveries can be retried"));
+    }
+    // What is requested while the job runs is not its business.
+    let now = Timestamp::now();
+    let requested_before = Some(filter.requested_before.map_or(now, |before| before.min(now)));
+    Ok(DeliveryFilter { account: Some(account.clone()), requested_before, ..filter })
+}
+
+fn unknown(error: &JournalError) -> Status {
+    Status::unavailable(format!("cannot find out what is recorded: {error}"))
+}
+
+fn not_stored(error: &JournalError) -> Status {
+    tracing::warn!(error = error.chain(), "whether a job was stored is not known; its caller was told so");
+    Status::unavailable(format!(
+        "whether this was stored is not known: {error}; ask again with the same request_id, it is stored once"
+    ))
+}

@@ -1,0 +1,157 @@
+//! Between the API's words for jobs and the domain's.
+
+use std::{fmt::Display, sync::Arc};
+
+use domain::{
+    DeliveryId, Job, JobId, RequestId,
+    delivery::RetryRefusal,
+    job::{Counts, JobStatus, MOST_LISTED, Plan, Refused},
+};
+use jiff::Timestamp;
+use tonic::Status;
+use uuid::Uuid;
+use wire::{
+    api::{self, job::Plan as ShownPlan},
+    status::invalid,
+    timestamp, timestamp_to_api,
+};
+
+use crate::{delivery_service::shown_filter, page::Place};
+
+pub(super) fn required<T, E: Display>(
+    field: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, Status> {
+    if text.is_empty() {
+        return Err(invalid(field, "is missing"));
+    }
+    parse(text).map_err(|e| invalid(field, e))
+}
+
+pub(super) fn id_of(text: &str) -> Result<JobId, Status> {
+    required("job_id", text, JobId::parse)
+}
+
+/// The id of a call; made here if its caller names none.
+pub(super) fn request_id(text: &str) -> Result<RequestId, Status> {
+    match text {
+        "" => Ok(RequestId::from_uuid(Uuid::now_v7())),
+        text => RequestId::parse(text).map_err(|e| invalid("request_id", e)),
+    }
+}
+
+pub(super) fn time(field: &str, given: Option<&prost_types::Timestamp>) -> Result<Option<Timestamp>, Status> {
+    given.map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
+}
+
+pub(super) fn required_time(field: &str, given: Option<&prost_types::Timestamp>) -> Result<Timestamp, Status> {
+    time(field, given)?.ok_or_else(|| invalid(field, "is missing"))
+}
+
+/// The deliveries of a list, without reading more of it than a job may have.
+pub(super) fn listed(ids: &[String]) -> Result<Arc<[DeliveryId]>, Status> {
+    if ids.len() > MOST_LISTED {
+        return Err(invalid(
+            "delivery_ids",
+            format!("are {}, and {MOST_LISTED} is the limit; use a filter", ids.len()),
+        ));
+    }
+    ids.iter().map(|text| required("delivery_ids", text, DeliveryId::parse)).collect()
+}
+
+pub(super) const fn status(status: api::JobStatus) -> Option<JobStatus> {
+    match status {
+        api::JobStatus::Unspecified => None,
+        api::JobStatus::Running => Some(JobStatus::Running),
+        api::JobStatus::Cancelling => Some(JobStatus::Cancelling),
+        api::JobStatus::Completed => Some(JobStatus::Completed),
+        api::JobStatus::Cancelled => Some(JobStatus::Cancelled),
+        api::JobStatus::Failed => Some(JobStatus::Failed),
+    }
+}
+
+const fn shown_status(status: JobStatus) -> api::JobStatus {
+    match status {
+        JobStatus::Running => api::JobStatus::Running,
+        JobStatus::Cancelling => api::JobStatus::Cancelling,
+        JobStatus::Completed => api::JobStatus::Completed,
+        JobStatus::Cancelled => api::JobStatus::Cancelled,
+        JobStatus::Failed => api::JobStatus::Failed,
+    }
+}
+
+pub(super) fn place(job: &Job) -> Place {
+    Place { at: job.started.at.as_microsecond(), id: job.id().to_string() }
+}
+
+pub(super) fn refusal_place(refused: &Refused) -> Place {
+    Place { at: 0, id: refused.delivery.to_string() }
+}
+
+pub(super) fn shown(job: &Job) -> api::Job {
+    let started = &job.started;
+    let sample = job.progress.sample.iter().map(|sample| api::JobSample {
+        delivery_id: sample.delivery.to_string(),
+        event_id: sample.event_id.to_string(),
+    });
+    api::Job {
+        job_id: job.id().to_string(),
+        account_id: started.reference.account.to_string(),
+        status: shown_status(job.status()).into(),
+        outcome: job.finished.as_ref().map(|finished| finished.outcome.as_str().to_owned()).unwrap_or_default(),
+        requested_by: started.by.clone(),
+        dry_run: started.dry_run,
+        pace: started.pace.get(),
+        plan: Some(shown_plan(&started.plan)),
+        counts: Some(shown_counts(job.counts())),
+        sample: sample.collect(),
+        started_at: Some(timestamp_to_api(started.at)),
+        updated_at: Some(timestamp_to_api(job.updated_at)),
+        finished_at: job.finished.as_ref().map(|finished| timestamp_to_api(finished.at)),
+        cancelled_by: job.cancel.as_ref().map(|cancel| cancel.by.clone()).unwrap_or_default(),
+    }
+}
+
+fn shown_plan(plan: &Plan) -> ShownPlan {
+    match plan {
+        Plan::RetryListed(ids) => {
+            let delivery_ids = ids.iter().map(ToString::to_string).collect();
+            ShownPlan::Retry(api::RetryPlan { delivery_ids, filter: None })
+        }
+        Plan::RetryFiltered(filter) => {
+            ShownPlan::Retry(api::RetryPlan { delivery_ids: vec![], filter: Some(shown_filter(filter)) })
+        }
+        Plan::Recover(recovery) => ShownPlan::Recovery(api::RecoveryPlan {
+            destination_id: recovery.destination.to_string(),
+            since: Some(timestamp_to_api(recovery.since)),
+            until: recovery.until.map(timestamp_to_api),
+            include_before_created: recovery.include_before_created,
+        }),
+    }
+}
+
+fn shown_counts(counts: &Counts) -> api::JobCounts {
+    let refusal = |(why, count): (&RetryRefusal, &u64)| api::JobRefusalCount {
+        reason: why.as_str().to_owned(),
+        message: why.to_string(),
+        count: *count,
+    };
+    api::JobCounts {
+        examined: counts.examined,
+        retried: counts.retried,
+        requested: counts.requested,
+        had: counts.had,
+        before_created: counts.before_created,
+        refused: counts.refused.values().sum(),
+        refusals: counts.refused.iter().map(refusal).collect(),
+    }
+}
+
+pub(super) fn shown_refusal(refused: &Refused) -> api::JobRefusal {
+    api::JobRefusal {
+        delivery_id: refused.delivery.to_string(),
+        reason: refused.why.as_str().to_owned(),
+        message: refused.why.to_string(),
+    }
+}

@@ -1,0 +1,154 @@
+//! Jobs, and what they could not do.
+
+use std::collections::HashMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{
+    AccountId, DeliveryId, DeliveryStatus, Job, JobId,
+    delivery::RetryRefusal,
+    job::{JobStatus, Refused},
+};
+use sqlx::{Any, Transaction, any::AnyRow};
+use wire::Record as _;
+
+use super::{
+    Store, StoreError,
+    sql::{self, Statement, Value},
+};
+use crate::page::Page;
+
+const COLUMNS: [&str; 5] = ["job", "account", "status", "started_at", "facts"];
+const REFUSAL_COLUMNS: [&str; 4] = ["job", "delivery", "reason", "status"];
+/// Rows in one statement: SQLite binds at most 32,766 values.
+const CHUNK: usize = 1_000;
+
+/// The states of these jobs, as far as they are known; read inside the transaction that will write them.
+pub(crate) async fn load(
+    transaction: &mut Transaction<'static, Any>,
+    ids: &[JobId],
+) -> Result<HashMap<JobId, Job>, StoreError> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for chunk in ids.chunks(CHUNK) {
+        let mut select = Statement::new("SELECT facts FROM jobs WHERE job IN (");
+        let places = vec!["?"; chunk.len()].join(", ");
+        select.push(&places, chunk.iter().map(|id| id.to_string().into())).push(")", []);
+        for row in select.query().fetch_all(&mut **transaction).await? {
+            let job = from_row(&row)?;
+            found.insert(job.id(), job);
+        }
+    }
+    Ok(found)
+}
+
+/// Writes states over what is there.
+pub(crate) async fn save<'a>(
+    transaction: &mut Transaction<'static, Any>,
+    jobs: impl IntoIterator<Item = &'a Job>,
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = jobs.into_iter().map(to_row).collect();
+    for chunk in rows.chunks(CHUNK) {
+        let mut insert = sql::insert("jobs", &COLUMNS, chunk.iter().cloned());
+        insert.push(&sql::replace("job", &[], &COLUMNS), []);
+        insert.query().execute(&mut **transaction).await?;
+    }
+    Ok(())
+}
+
+/// Adds what jobs could not do; what is there already stays as it is.
+pub(crate) async fn add_refusals(
+    transaction: &mut Transaction<'static, Any>,
+    refusals: Vec<(JobId, &Refused)>,
+) -> Result<(), StoreError> {
+    for chunk in refusals.chunks(CHUNK) {
+        let rows = chunk.iter().map(|(job, refused)| refusal_row(*job, refused));
+        let mut insert = sql::insert("job_refusals", &REFUSAL_COLUMNS, rows);
+        insert.push(" ON CONFLICT (job, delivery) DO NOTHING", []);
+        insert.query().execute(&mut **transaction).await?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// One job.
+    pub(crate) async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
+        let mut select = Statement::new("SELECT facts FROM jobs WHERE job = ");
+        select.push("?", [id.to_string().into()]);
+        select.query().fetch_optional(&self.pool).await?.as_ref().map(from_row).transpose()
+    }
+
+    /// The jobs of an account, the newest first.
+    pub(crate) async fn jobs(
+        &self,
+        account: &AccountId,
+        status: Option<JobStatus>,
+        page: &Page,
+    ) -> Result<Vec<Job>, StoreError> {
+        select(account, status, page).query().fetch_all(&self.pool).await?.iter().map(from_row).collect()
+    }
+
+    /// How many jobs of an account have not ended.
+    pub(crate) async fn open_jobs(&self, account: &AccountId) -> Result<u32, StoreError> {
+        let mut select = Statement::new("SELECT COUNT(*) AS jobs FROM jobs WHERE account = ");
+        select.push("? AND status IN (", [account.as_str().into()]);
+        let open: Vec<_> = JobStatus::ALL.into_iter().filter(|status| status.is_open()).collect();
+        let places = vec!["?"; open.len()].join(", ");
+        select.push(&places, open.into_iter().map(|status| status.as_str().into())).push(")", []);
+        sql::count(&select.query().fetch_one(&self.pool).await?, "jobs")
+    }
+
+    /// What a job could not do, in the order of the deliveries' ids.
+    pub(crate) async fn job_refusals(&self, job: JobId, page: &Page) -> Result<Vec<Refused>, StoreError> {
+        let mut select = Statement::new("SELECT delivery, reason, status FROM job_refusals WHERE job = ");
+        select.push("?", [job.to_string().into()]);
+        if let Some(after) = &page.after {
+            select.push(" AND delivery > ?", [after.id.as_str().into()]);
+        }
+        select.push(" ORDER BY delivery LIMIT ?", [page.limit().into()]);
+        select.query().fetch_all(&self.pool).await?.iter().map(refusal).collect()
+    }
+}
+
+/// What the jobs of a page are read with.
+pub(super) fn select(account: &AccountId, status: Option<JobStatus>, page: &Page) -> Statement {
+    let mut select = Statement::new("SELECT facts FROM jobs WHERE account = ");
+    select.push("?", [account.as_str().into()]);
+    if let Some(status) = status {
+        select.push(" AND status = ?", [status.as_str().into()]);
+    }
+    if let Some(after) = &page.after {
+        select.push(" AND (started_at, job) < (?, ?)", [after.at.into(), after.id.as_str().into()]);
+    }
+    select.push(" ORDER BY started_at DESC, job DESC LIMIT ?", [page.limit().into()]);
+    select
+}
+
+fn to_row(job: &Job) -> Vec<Value> {
+    vec![
+        job.id().to_string().into(),
+        job.reference().account.as_str().into(),
+        job.status().as_str().into(),
+        job.started.at.into(),
+        STANDARD.encode(job.encode()).into(),
+    ]
+}
+
+fn from_row(row: &AnyRow) -> Result<Job, StoreError> {
+    sql::parsed(row, "facts", |text| Job::decode(STANDARD.decode(text).ok()?.into()).ok())
+}
+
+fn refusal_row(job: JobId, refused: &Refused) -> Vec<Value> {
+    vec![
+        job.to_string().into(),
+        refused.delivery.to_string().into(),
+        refused.why.as_str().into(),
+        refused.why.status().map_or("", DeliveryStatus::as_str).into(),
+    ]
+}
+
+fn refusal(row: &AnyRow) -> Result<Refused, StoreError> {
+    let status = DeliveryStatus::parse(&sql::text(row, "status")?);
+    Ok(Refused {
+        delivery: sql::parsed(row, "delivery", |text| DeliveryId::parse(text).ok())?,
+        why: sql::parsed(row, "reason", |word| RetryRefusal::parse(word, status))?,
+    })
+}

@@ -1,0 +1,194 @@
+//! What a job goes through, page by page from its cursor on: a list, the failed ones of a filter, or what was published.
+
+use std::collections::HashMap;
+
+use domain::{
+    Delivery, DeliveryId, DestinationId, LeadEvent, LeadSequence, Registry,
+    delivery::DeliveryFilter,
+    job::{Cursor, Plan, Recovery, Verdict},
+};
+use jiff::{SignedDuration, Timestamp};
+use journal::{Entry, LeadsFrom, StreamName};
+
+use super::{Trouble, run::Run};
+
+/// How many deliveries are read at once.
+const DELIVERIES: usize = 500;
+/// How many events are read at once; each brings its payload.
+const EVENTS: usize = 100;
+/// How much the clock of whoever received an event may differ from the broker's.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
+
+/// A part of what a job goes through.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) items: Vec<Item>,
+    /// Nothing is behind it.
+    pub(super) last: bool,
+}
+
+/// One thing to decide about, and the cursor once that is done.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) what: What,
+    pub(super) cursor: Cursor,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    /// A delivery, if there is one.
+    Delivery(DeliveryId, Option<Box<Delivery>>),
+    /// An event that the destination should have.
+    Event(Box<Missing>),
+    /// An event about which nothing more has to be known.
+    Decided(Verdict),
+    /// An event that cannot be read.
+    Unreadable,
+}
+
+/// An event that may be missing at its destination.
+#[derive(Debug)]
+pub(super) struct Missing {
+    /// Its delivery, whether it exists or not.
+    pub(super) id: DeliveryId,
+    pub(super) event: LeadEvent,
+    pub(super) sequence: LeadSequence,
+    pub(super) destination: DestinationId,
+    pub(super) delivery: Option<Delivery>,
+}
+
+impl Run<'_> {
+    /// The next page; `None`: it cannot be said yet.
+    pub(super) async fn page(&mut self, cursor: &Cursor, registry: &Registry) -> Result<Option<Page>, Trouble> {
+        match self.job.started.plan.clone() {
+            Plan::RetryListed(ids) => self.listed(&ids, cursor).await.map(Some),
+            Plan::RetryFiltered(filter) => self.filtered(&filter, cursor).await.map(Some),
+            Plan::Recover(recovery) => self.published(&recovery, cursor, registry).await,
+        }
+    }
+
+    async fn listed(&mut self, ids: &[DeliveryId], cursor: &Cursor) -> Result<Page, Trouble> {
+        let done = if let Cursor::Listed(done) = cursor { *done } else { 0 };
+        let rest = ids.get(done as usize..).unwrap_or_default();
+        let chosen = &rest[..rest.len().min(DELIVERIES)];
+        let mut found = self.deliveries_of(chosen).await?;
+        self.look_back().await?;
+        let item = |(number, id): (u32, &DeliveryId)| Item {
+            what: What::Delivery(*id, found.remove(id).map(Box::new)),
+            cursor: Cursor::Listed(number),
+        };
+        Ok(Page { items: (done + 1..).zip(chosen).map(item).collect(), last: chosen.len() == rest.len() })
+    }
+
+    async fn filtered(&mut self, filter: &DeliveryFilter, cursor: &Cursor) -> Result<Page, Trouble> {
+        let after = if let Cursor::After(at, id) = cursor { Some((*at, *id)) } else { None };
+        let mut found = self.worker.store.failed_deliveries(filter, after, DELIVERIES).await?;
+        let last = found.len() < DELIVERIES;
+        self.look_back().await?;
+        if !self.asked.is_empty() {
+            // It may no longer be failed, and still has to be counted.
+            let asked: Vec<_> = self.asked.keys().copied().collect();
+            let asked = self.deliveries_of(&asked).await?.into_values();
+            found.extend(asked.filter(|delivery| after.is_none_or(|after| after < place(delivery))));
+            found.sort_by_key(place);
+            found.dedup_by_key(|delivery| delivery.reference.delivery);
+            if !last {
+                found.truncate(DELIVERIES);
+            }
+        }
+        let item = |delivery: Delivery| {
+            let (at, id) = place(&delivery);
+            Item { what: What::Delivery(id, Some(Box::new(delivery))), cursor: Cursor::After(at, id) }
+        };
+        Ok(Page { items: found.into_iter().map(item).collect(), last })
+    }
+
+    async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<HashMap<DeliveryId, Delivery>, Trouble> {
+        let found = self.worker.store.deliveries_of(ids).await?;
+        Ok(found.into_iter().map(|delivery| (delivery.reference.delivery, delivery)).collect())
+    }
+
+    async fn published(
+        &mut self,
+        recovery: &Recovery,
+        cursor: &Cursor,
+        registry: &Registry,
+    ) -> Result<Option<Page>, Trouble> {
+        // A process that has just started may not know the newest destination. What the router has not come to is not
+        // missing yet.
+        if registry.destination_ever(&recovery.destination).is_none() {
+            return Ok(None);
+        }
+        if !self.worker.journal.is_routed(recovery.end, registry.ever_kept_order()).await? {
+            return Ok(None);
+        }
+        self.worker.freshness.wait_for_now(StreamName::Deliveries).await?;
+        let from = match cursor {
+            Cursor::Event(sequence) => LeadsFrom::After(*sequence),
+            _ => LeadsFrom::Time(earlier(recovery.since)),
+        };
+        let account = &self.job.reference().account;
+        let mut entries = self.worker.journal.leads_of(account, from, EVENTS).await?;
+        let read = entries.len();
+        let behind = |entry: &Entry<LeadEvent>| {
+            let late = recovery.until.is_some_and(|until| earlier(entry.published_at) > until);
+            late || entry.sequence > recovery.end.0
+        };
+        entries.retain(|entry| !behind(entry));
+        let last = read == 0 || entries.len() < read;
+        let items = self.events(recovery, entries, registry).await?;
+        if items.iter().any(|item| matches!(item.what, What::Event(_))) {
+            self.look_back().await?;
+        }
+        Ok(Some(Page { items, last }))
+    }
+
+    async fn events(
+        &self,
+        recovery: &Recovery,
+        entries: Vec<Entry<LeadEvent>>,
+        registry: &Registry,
+    ) -> Result<Vec<Item>, Trouble> {
+        let mut items = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let sequence = LeadSequence(entry.sequence);
+            let what = match entry.value {
+                None => What::Unreadable,
+                Some(event) => match recovery.passes_over(registry, &event) {
+                    Some(verdict) => What::Decided(verdict),
+                    None => What::Event(Box::new(Missing::new(event, sequence, recovery))),
+                },
+            };
+            items.push(Item { what, cursor: Cursor::Event(sequence) });
+        }
+        let missing = items.iter_mut().filter_map(|item| match &mut item.what {
+            What::Event(missing) => Some(missing),
+            _ => None,
+        });
+        let missing: Vec<_> = missing.collect();
+        let ids: Vec<_> = missing.iter().map(|missing| missing.id).collect();
+        let found = self.deliveries_of(&ids).await?;
+        for missing in missing {
+            missing.delivery = found.get(&missing.id).cloned();
+        }
+        Ok(items)
+    }
+}
+
+impl Missing {
+    fn new(event: LeadEvent, sequence: LeadSequence, recovery: &Recovery) -> Self {
+        let destination = recovery.destination.clone();
+        let id = DeliveryId::of(&event.account, &event.event_id, &destination);
+        Self { id, event, sequence, destination, delivery: None }
+    }
+}
+
+/// Where a delivery stands in the order of lists.
+fn place(delivery: &Delivery) -> (Timestamp, DeliveryId) {
+    (delivery.requested_at.unwrap_or(Timestamp::UNIX_EPOCH), delivery.reference.delivery)
+}
+
+/// Early enough to miss nothing whose receiver's clock is not the broker's.
+fn earlier(time: Timestamp) -> Timestamp {
+    time.checked_sub(SKEW).unwrap_or(Timestamp::MIN)
+}

@@ -1,0 +1,203 @@
+//! Who works on a job may die or hang; another goes on, and everything is done once.
+
+use std::fs;
+
+use serde_json::json;
+use testkit::{Answer, NatsServer, Process, Receiver, postgres, wait};
+use wire::api::{self, DeliveryStatus, JobStatus};
+
+use crate::{
+    jobs::{counts, retries},
+    world::{Home, SOON, World, events_at, program},
+};
+
+/// The services in processes of their own, so that query can die alone.
+struct Alone {
+    broker: NatsServer,
+    key: String,
+    database: String,
+    admin: String,
+    http: String,
+    _others: Vec<Process>,
+}
+
+impl Alone {
+    async fn start(database: String) -> Self {
+        let broker = NatsServer::start().await;
+        let key = crypto::MasterKey::generate().unwrap().reveal();
+        let (admin, http) = (String::new(), String::new());
+        let mut alone = Self { broker, key, database, admin, http, _others: vec![] };
+        let ingest = alone.service("ingest", &[], &[]);
+        alone.http = address(&ingest, "http=").await;
+        let dispatcher = alone.service("dispatcher", &["--allow-network", "127.0.0.0/8"], &[]);
+        address(&dispatcher, "http=").await;
+        alone._others = vec![ingest, dispatcher];
+        let env = [("LEADLINE_NATS_URL", alone.broker.url())];
+        let bootstrap = Process::start("bootstrap", program(), ["keys", "bootstrap"], env);
+        alone.admin = bootstrap.wait_line("ll_", SOON).await;
+        alone
+    }
+
+    fn service(&self, name: &str, args: &[&str], env: &[(&str, &str)]) -> Process {
+        let mut all = vec![name, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+        all.extend(args);
+        let url = self.broker.url();
+        let mut variables = vec![("LEADLINE_NATS_URL", url.as_str()), ("LEADLINE_MASTER_KEY", &self.key)];
+        variables.extend(env);
+        Process::start(name, program(), all, variables)
+    }
+
+    /// Starts query, and gives the system as it is seen through it.
+    async fn query(&self, home: Home, env: &[(&str, &str)]) -> World {
+        let process = self.service("query", &["--database-url", &self.database, "--allow-plain-http"], env);
+        let grpc = address(&process, "grpc=").await;
+        fs::create_dir_all(home.data()).unwrap();
+        let addresses = json!({"http": self.http, "grpc": grpc, "nats": self.broker.url()});
+        fs::write(home.data().join("addresses.json"), addresses.to_string()).unwrap();
+        fs::write(home.data().join("admin.key"), &self.admin).unwrap();
+        World::attach(home, process).await
+    }
+}
+
+async fn address(process: &Process, which: &str) -> String {
+    let line = process.wait_line("is ready:", SOON).await;
+    line.split_once(which).unwrap().1.split(' ').next().unwrap().to_owned()
+}
+
+/// Deliveries that failed, at a receiver that now takes everything.
+async fn failed(world: &World, count: usize) -> Receiver {
+    let receiver = Receiver::start().await;
+    receiver.answer(Answer::Status(500));
+    world.set_up().await;
+    world.destination(&receiver.url()).await;
+    world.publish_failing(count).await;
+    receiver.answer(Answer::Status(200));
+    receiver
+}
+
+/// Every delivery was retried exactly once, and the receiver saw each event twice.
+async fn all_done_once(world: &World, receiver: &Receiver, job_id: &str, count: usize) {
+    let job = world.job_is(job_id, JobStatus::Completed).await;
+    let done = counts(&job);
+    assert_eq!((done.examined, done.retried, done.refused), (count as u64, count as u64, 0), "{job:?}");
+    let succeeded = wait::until("all there", SOON, async || {
+        let succeeded = world.all(DeliveryStatus::Succeeded).await;
+        if succeeded.len() == count { Ok(succeeded) } else { Err(succeeded.len()) }
+    })
+    .await;
+    assert!(succeeded.iter().all(|delivery| (delivery.retries, delivery.attempts) == (1, 2)), "{succeeded:?}");
+    assert_eq!((receiver.count(), events_at(receiver).len()), (2 * count, count));
+    for n in [0, count / 2, count - 1] {
+        let log = world.log(&format!("e{n}")).await;
+        assert_eq!(log.iter().filter(|(entry, _)| entry == "resentwebhook").count(), 1, "{log:?}");
+    }
+}
+
+fn everything(pace: u32) -> api::RetryDeliveriesRequest {
+    api::RetryDeliveriesRequest { filter: Some(api::DeliveryFilter::default()), pace, ..retries() }
+}
+
+async fn sqlite_and_postgres(home: &Home) -> [String; 2] {
+    fs::create_dir_all(home.data()).unwrap();
+    let file = home.data().join("leads.db");
+    [format!("sqlite:{}?mode=rwc", file.display()), postgres::database().await]
+}
+
+#[tokio::test]
+async fn a_job_whose_process_was_killed_goes_on_and_retries_everything_once() {
+    let files = Home::new();
+    for database in sqlite_and_postgres(&files).await {
+        let alone = Alone::start(database).await;
+        let world = alone.query(Home::new(), &[]).await;
+        let receiver = failed(&world, 120).await;
+        let job = world.retry_many(everything(20)).await.unwrap();
+        wait::until("the middle", SOON, async || receiver.count() >= 120 + 50).await;
+        assert!(counts(&world.job(&job.job_id).await).retried > 0);
+        world.process.kill();
+        let world = alone.query(world.home, &[]).await;
+        all_done_once(&world, &receiver, &job.job_id, 120).await;
+    }
+}
+
+#[tokio::test]
+async fn a_list_and_a_recovery_go_on_as_well() {
+    let alone = Alone::start(postgres::database().await).await;
+    let world = alone.query(Home::new(), &[]).await;
+    let receiver = failed(&world, 60).await;
+    let delivery_ids = world.all(DeliveryStatus::Failed).await.into_iter().map(|d| d.delivery_id).collect();
+    let request = api::RetryDeliveriesRequest { delivery_ids, pace: 20, ..retries() };
+    let job = world.retry_many(request).await.unwrap();
+    wait::until("the middle", SOON, async || receiver.count() >= 60 + 20).await;
+    world.process.kill();
+    let world = alone.query(world.home, &[]).await;
+    all_done_once(&world, &receiver, &job.job_id, 60).await;
+
+    let late = Receiver::start().await;
+    let request = api::RecoverDestinationRequest {
+        account_id: crate::world::ACCOUNT.into(),
+        destination_id: world.destination(&late.url()).await,
+        since: Some(prost_types::Timestamp { seconds: 1, nanos: 0 }),
+        include_before_created: true,
+        pace: 20,
+        ..api::RecoverDestinationRequest::default()
+    };
+    let job = world.jobs().recover_destination(request).await.unwrap().into_inner().job.unwrap();
+    wait::until("the middle", SOON, async || late.count() >= 20).await;
+    world.process.kill();
+    let world = alone.query(world.home, &[]).await;
+    let done = counts(&world.job_is(&job.job_id, JobStatus::Completed).await);
+    assert_eq!((done.examined, done.requested, done.had, done.refused), (60, 60, 0, 0));
+    wait::until_eq("all there", SOON, 60, async || late.count()).await;
+    assert_eq!(events_at(&late).len(), 60);
+}
+
+#[tokio::test]
+async fn dying_between_a_retry_and_its_record_doubles_nothing() {
+    for place in ["after a job asked for a delivery", "after a job's progress is stored"] {
+        let alone = Alone::start(postgres::database().await).await;
+        let world = alone.query(Home::new(), &[]).await;
+        let receiver = failed(&world, 10).await;
+        world.process.terminate();
+        world.process.wait_exit(SOON).await;
+        let world = alone.query(world.home, &[("LEADLINE_CRASH_AT", place)]).await;
+        let request = api::RetryDeliveriesRequest { request_id: "once".into(), ..everything(1_000) };
+        // It may die before it answers.
+        let _ = world.retry_many(request.clone()).await;
+        assert!(!world.process.wait_exit(SOON).await.success(), "{place}");
+        let world = alone.query(world.home, &[]).await;
+        let job = world.retry_many(request).await.unwrap();
+        all_done_once(&world, &receiver, &job.job_id, 10).await;
+    }
+}
+
+#[tokio::test]
+async fn of_two_processes_one_works_on_a_job_even_if_the_other_wakes_up_again() {
+    let alone = Alone::start(postgres::database().await).await;
+    let first = alone.query(Home::new(), &[]).await;
+    let receiver = failed(&first, 150).await;
+    // As long as there is only the first, it is the one who takes the job.
+    let job = first.retry_many(everything(10)).await.unwrap();
+    wait::until("some progress", SOON, async || counts(&first.job(&job.job_id).await).retried >= 10).await;
+    let second = alone.query(Home::new(), &[]).await;
+    first.process.freeze();
+    let before = counts(&second.job(&job.job_id).await).retried;
+    wait::until("the second one's progress", SOON, async || {
+        counts(&second.job(&job.job_id).await).retried > before + 10
+    })
+    .await;
+    first.process.thaw();
+    all_done_once(&second, &receiver, &job.job_id, 150).await;
+    assert_eq!(first.job(&job.job_id).await, second.job(&job.job_id).await);
+}
+
+#[tokio::test]
+async fn a_process_that_is_told_to_stop_hands_its_job_over_at_once() {
+    let alone = Alone::start(postgres::database().await).await;
+    let (first, second) = (alone.query(Home::new(), &[]).await, alone.query(Home::new(), &[]).await);
+    let receiver = failed(&first, 60).await;
+    let job = first.retry_many(everything(20)).await.unwrap();
+    wait::until("the middle", SOON, async || receiver.count() >= 60 + 20).await;
+    first.process.terminate();
+    assert!(first.process.wait_exit(SOON).await.success());
+    all_done_once(&second, &receiver, &job.job_id, 60).await;
+}

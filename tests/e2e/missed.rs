@@ -1,0 +1,149 @@
+//! What a destination missed is brought to it, and nothing twice.
+
+use testkit::{Answer, Receiver, wait};
+use tonic::{Code, Status};
+use wire::api::{self, DeliveryStatus, JobStatus};
+
+use crate::{
+    jobs::counts,
+    world::{ACCOUNT, SOON, World, events_at, some_destination},
+};
+
+fn long_ago() -> Option<prost_types::Timestamp> {
+    Some(prost_types::Timestamp { seconds: 1_000_000_000, nanos: 0 })
+}
+
+fn recovery(destination_id: &str) -> api::RecoverDestinationRequest {
+    api::RecoverDestinationRequest {
+        account_id: ACCOUNT.into(),
+        destination_id: destination_id.into(),
+        since: long_ago(),
+        pace: 1_000,
+        ..api::RecoverDestinationRequest::default()
+    }
+}
+
+async fn recover(world: &World, request: api::RecoverDestinationRequest) -> Result<api::Job, Status> {
+    let job = world.jobs().recover_destination(request).await?.into_inner().job.unwrap();
+    Ok(world.job_is(&job.job_id, JobStatus::Completed).await)
+}
+
+/// Asked for, retried, already there, too old.
+fn came_of(job: &api::Job) -> (u64, u64, u64, u64) {
+    let counts = counts(job);
+    assert_eq!(counts.refused, 0, "{job:?}");
+    (counts.requested, counts.retried, counts.had, counts.before_created)
+}
+
+#[tokio::test]
+async fn what_was_skipped_while_a_destination_was_disabled_is_brought_to_it() {
+    for world in World::on_both().await {
+        let receiver = Receiver::start().await;
+        let id = world.destination(&receiver.url()).await;
+        world.publish("before").await;
+        world.delivery_is("before", DeliveryStatus::Succeeded).await;
+        world.disable(&id).await;
+        world.publish_many(10).await;
+        wait::until_eq("all held", SOON, 10, async || world.all(DeliveryStatus::Held).await.len()).await;
+        assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 0, 11, 0), "held is not missed");
+        world.enable(&id, true).await;
+        wait::until_eq("all skipped", SOON, 10, async || world.all(DeliveryStatus::Failed).await.len()).await;
+        receiver.answer_next([Answer::Status(500)]);
+        world.publish("failed").await;
+        world.delivery_is("failed", DeliveryStatus::Failed).await;
+
+        let dry = recover(&world, api::RecoverDestinationRequest { dry_run: true, ..recovery(&id) }).await.unwrap();
+        assert_eq!((came_of(&dry), dry.sample.len()), ((0, 11, 1, 0), 11));
+        assert_eq!(receiver.count(), 2, "nothing was done");
+
+        assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 11, 1, 0));
+        wait::until_eq("all there", SOON, 12, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+        assert_eq!((receiver.count(), events_at(&receiver).len()), (13, 12));
+        assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 0, 12, 0), "again, nothing is missing");
+        assert_eq!(receiver.count(), 13);
+    }
+}
+
+#[tokio::test]
+async fn a_destination_gets_what_was_published_before_it_was_created_if_that_is_asked_for() {
+    for world in World::on_both().await {
+        let (early, receiver) = (Receiver::start().await, Receiver::start().await);
+        world.destination(&early.url()).await;
+        world.publish_many(250).await;
+        // Routed by now, every one of them.
+        wait::until_eq("all at the other", SOON, 250, async || early.count()).await;
+        let types = vec!["page.*".into()];
+        let other = api::Destination { url: receiver.url(), event_types: types, ..some_destination() };
+        let (id, other) = (world.destination(&receiver.url()).await, world.destination_with(other).await);
+        for event in ["after0", "after1"] {
+            world.publish(event).await;
+        }
+        wait::until_eq("two", SOON, 2, async || receiver.count()).await;
+        assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 0, 2, 250));
+        let all = api::RecoverDestinationRequest { include_before_created: true, ..recovery(&id) };
+        let unwanted = api::RecoverDestinationRequest { destination_id: other, ..all.clone() };
+        let job = recover(&world, unwanted).await.unwrap();
+        assert_eq!((came_of(&job), counts(&job).examined), ((0, 0, 0, 0), 252), "it wants other types");
+
+        let dry = recover(&world, api::RecoverDestinationRequest { dry_run: true, ..all.clone() }).await.unwrap();
+        assert_eq!((came_of(&dry), dry.sample.len()), ((250, 0, 2, 0), 20));
+        assert_eq!(receiver.count(), 2, "nothing was done");
+        let (one, two) = tokio::join!(recover(&world, all.clone()), recover(&world, all.clone()));
+        let (one, two) = (came_of(&one.unwrap()), came_of(&two.unwrap()));
+        assert_eq!(one.0 + two.0, 250, "two at once ask for each once: {one:?} {two:?}");
+        wait::until_eq("all there", SOON, 252, async || receiver.count()).await;
+        assert_eq!(came_of(&recover(&world, all).await.unwrap()), (0, 0, 252, 0));
+        assert_eq!((receiver.count(), events_at(&receiver).len(), early.count()), (252, 252, 252));
+        let log = world.log("e7").await;
+        assert_eq!(log.iter().filter(|(entry, _)| entry == "recovered").count(), 1, "{log:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_recovery_goes_from_since_to_until() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let mut times = vec![];
+    for event in ["a", "b", "c", "d"] {
+        world.publish(event).await;
+        let lead = wait::until("the lead", SOON, async || {
+            let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: format!("lead-{event}") };
+            world.leads().get_lead(request).await.ok()
+        })
+        .await;
+        times.push(lead.into_inner().created_at.unwrap());
+    }
+    let id = world.destination(&receiver.url()).await;
+    let some = api::RecoverDestinationRequest {
+        since: Some(times[1]),
+        until: Some(times[3]),
+        include_before_created: true,
+        ..recovery(&id)
+    };
+    assert_eq!(came_of(&recover(&world, some.clone()).await.unwrap()), (2, 0, 0, 0));
+    wait::until_eq("two", SOON, vec!["b".to_owned(), "c".to_owned()], async || events_at(&receiver)).await;
+
+    let refusal = async |request| recover(&world, request).await.unwrap_err();
+    let backwards =
+        refusal(api::RecoverDestinationRequest { since: some.until, until: some.since, ..some.clone() }).await;
+    assert_eq!(backwards.code(), Code::InvalidArgument);
+    assert!(backwards.message().contains("is not later than since"), "{backwards}");
+    let endless = refusal(api::RecoverDestinationRequest { since: None, ..some.clone() }).await;
+    assert_eq!((endless.code(), endless.message()), (Code::InvalidArgument, "since: is missing"));
+    let nowhere = refusal(api::RecoverDestinationRequest { destination_id: "dst_none".into(), ..some }).await;
+    assert_eq!(nowhere.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_recovery_ends_when_its_destination_is_deleted() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.publish_many(100).await;
+    let id = world.destination(&receiver.url()).await;
+    let slow = api::RecoverDestinationRequest { include_before_created: true, pace: 5, ..recovery(&id) };
+    let job = world.jobs().recover_destination(slow).await.unwrap().into_inner().job.unwrap();
+    wait::until("some progress", SOON, async || counts(&world.job(&job.job_id).await).requested >= 3).await;
+    world.delete(&id).await;
+    let job = world.job_is(&job.job_id, JobStatus::Failed).await;
+    assert_eq!(job.outcome, "destination_deleted");
+    assert!(counts(&job).requested < 100);
+    assert!(receiver.count() < 100);
+}
