@@ -24,10 +24,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // Encoded by the compiler, not by prost, which would leave out the methods' own options.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
+    // The command line finds the descriptor of a message by its name.
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
         .bytes(".leadline.events.v1.LeadEvent.payload")
         .bytes(".leadline.v1.PublishLeadRequest.payload")
         .bytes(".leadline.v1.ExportLeadsResponse.csv")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     Ok(())
 }

@@ -57,7 +57,7 @@ async fn the_first_key_is_in_the_data_directory_and_nowhere_else() {
     let file = world.home.data().join("admin.key");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let output = world.process.wait_line("admin.key", SOON).await;
-    assert!(output.contains("leadline call"), "{output}");
+    assert!(output.contains("commands find it"), "{output}");
     let secret = world.key.rsplit('_').next().unwrap().to_owned();
     assert!(!world.process.output().contains(&secret));
     let me = world.access().who_am_i(api::WhoAmIRequest {}).await.unwrap().into_inner();

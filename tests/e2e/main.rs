@@ -4,6 +4,7 @@
 mod access;
 mod audit;
 mod belongings;
+mod command_line;
 mod crashes;
 mod dispatchers;
 mod etiquette;

@@ -76,7 +76,10 @@ impl Home {
     pub(crate) fn up(&self, args: &[&str], env: &[(&str, &str)]) -> Process {
         let data = self.data();
         let mut all = vec!["up", "--data-dir", data.to_str().unwrap(), "--http", "127.0.0.1:0"];
-        all.extend(["--grpc", "127.0.0.1:0", "--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
+        all.extend(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
+        if !args.contains(&"--grpc") {
+            all.extend(["--grpc", "127.0.0.1:0"]);
+        }
         all.extend(args);
         let nats_server = testkit::nats::binary();
         let mut env = env.to_vec();

@@ -2,33 +2,31 @@
 //!
 //! It knows the methods by their descriptors, so a new one needs nothing here.
 
-use std::{
-    error::Error as _,
-    io::{ErrorKind, Read as _, Write as _},
-    process::ExitCode,
-    time::Duration,
-};
+use std::io::Read as _;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, ensure};
 use bytes::{Buf as _, BufMut as _};
 use clap::Args;
 use http::uri::PathAndQuery;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
 use tonic::{
     Request, Response, Status, Streaming,
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use crate::client::ClientOptions;
+use crate::{
+    client::ClientOptions,
+    out::{descriptors, print, shown_in_json},
+    remote::DEADLINE,
+};
 
 /// The package that methods are looked for in.
 const PACKAGE: &str = "leadline.v1";
-/// How long an answer may take.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What to call.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  leadline call AuditService/ListAuditLog '{\"account_id\": \"acme\"}'")]
 pub(crate) struct Call {
     /// Service and method, such as DeliveryService/ListDeliveries; without it, all of them are listed
     method: Option<String>,
@@ -40,8 +38,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let pool = DescriptorPool::decode(wire::DESCRIPTORS).context("the API's descriptors are broken")?;
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let pool = descriptors()?;
         let Some(name) = &self.method else {
             let all: Vec<_> = methods(&pool).map(|method| shown(&method)).collect();
             return print(&all.join("\n"));
@@ -57,13 +55,11 @@ impl Call {
         let mut request = Request::new(request);
         let codec = DynamicCodec(method.output());
         if method.is_server_streaming() {
-            return print_each(client.server_streaming(request, path, codec).await).await;
+            return print_each(client.server_streaming(request, path, codec).await?).await;
         }
         request.set_timeout(DEADLINE);
-        match client.unary(request, path, codec).await {
-            Ok(answer) => print(&format!("{:#}", in_json(answer.get_ref())?)),
-            Err(status) => Err(refused(&status)),
-        }
+        let answer = client.unary(request, path, codec).await?;
+        print(&format!("{:#}", shown_in_json(answer.get_ref())?))
     }
 
     fn request(&self, method: &MethodDescriptor) -> anyhow::Result<DynamicMessage> {
@@ -79,48 +75,12 @@ impl Call {
 }
 
 /// Prints the answers of a stream as they come, a line each.
-async fn print_each(answers: Result<Response<Streaming<DynamicMessage>>, Status>) -> anyhow::Result<ExitCode> {
-    let mut answers = answers.map_err(|status| refused(&status))?.into_inner();
-    while let Some(answer) = answers.message().await.map_err(|status| refused(&status))? {
-        if !write(&in_json(&answer)?.to_string())? {
-            break;
-        }
+async fn print_each(answers: Response<Streaming<DynamicMessage>>) -> anyhow::Result<()> {
+    let mut answers = answers.into_inner();
+    while let Some(answer) = answers.message().await? {
+        print(&shown_in_json(&answer)?.to_string())?;
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn refused(status: &Status) -> anyhow::Error {
-    anyhow!("{:?}: {}", status.code(), with_causes(status))
-}
-
-fn in_json(answer: &DynamicMessage) -> anyhow::Result<serde_json::Value> {
-    let options = SerializeOptions::new().skip_default_fields(true).use_proto_field_name(true);
-    Ok(answer.serialize_with_options(serde_json::value::Serializer, &options)?)
-}
-
-/// What the server says; or, if it came to no answer, why not.
-fn with_causes(status: &Status) -> String {
-    let causes = std::iter::successors(status.source(), |&cause| cause.source()).map(ToString::to_string);
-    let mut told: Vec<String> = vec![status.message().to_owned()];
-    for cause in causes {
-        if !told.iter().any(|known| known.contains(&cause)) {
-            told.push(cause);
-        }
-    }
-    told.join(": ")
-}
-
-fn print(text: &str) -> anyhow::Result<ExitCode> {
-    write(text).map(|_| ExitCode::SUCCESS)
-}
-
-/// Writes a line; whether anybody still reads. A reader that has seen enough is no error.
-fn write(text: &str) -> anyhow::Result<bool> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(error).context("standard output cannot be written"),
-    }
+    Ok(())
 }
 
 fn methods(pool: &DescriptorPool) -> impl Iterator<Item = MethodDescriptor> {

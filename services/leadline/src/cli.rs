@@ -6,11 +6,12 @@ use clap::{Args, Parser, Subcommand};
 use journal::{Journal, NatsOptions};
 use runtime::{Listeners, Platform, telemetry};
 
-use crate::{call::Call, compose, demo::Demo, key::KeyOptions, keys::Keys, listen::Listen, up::Up};
+use crate::{compose, demo::Demo, key::KeyOptions, listen::Listen, up::Up, verbs::Verb};
 
 /// Delivers leads to webhooks and never loses one
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
+#[command(after_help = "Exit codes: 0, it was done; 1, it was refused or failed; 2, the command line makes no sense.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -30,10 +31,8 @@ enum Command {
     Query(Query),
     /// Wipe the read model and make it anew from the events
     Rebuild(Rebuild),
-    /// Make the first key of an installation
-    Keys(Keys),
-    /// Call a method of the API, in JSON
-    Call(Call),
+    #[command(flatten)]
+    Verb(Box<Verb>),
     /// Receive webhooks: print requests, check signatures, answer as told
     Listen(Listen),
     /// Watch leads travel: three receivers, one of them failing, one dead until it is retried
@@ -124,10 +123,9 @@ impl Cli {
                 .await
             }
             Command::Rebuild(rebuild) => rebuild.run().await,
-            Command::Keys(keys) => keys.run().await,
-            Command::Call(call) => call.run().await,
             Command::Listen(listen) => listen.run().await,
             Command::Demo(demo) => demo.run().await,
+            Command::Verb(verb) => Box::pin(verb.run()).await.map(|()| ExitCode::SUCCESS),
         }
     }
 }
@@ -153,13 +151,28 @@ mod tests {
     #[test]
     fn the_command_line_is_sound_and_every_setting_is_a_variable_too() {
         Cli::command().debug_assert();
-        for command in Cli::command().get_subcommands().filter(|c| !["call", "listen", "demo"].contains(&c.get_name()))
-        {
+        let of_services = ["up", "ingest", "dispatcher", "notifier", "query", "rebuild"];
+        for command in Cli::command().get_subcommands().filter(|c| of_services.contains(&c.get_name())) {
             for argument in command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str())) {
                 let flag = argument.get_long().unwrap();
                 let variable = format!("LEADLINE_{}", flag.to_uppercase().replace('-', "_"));
                 assert_eq!(argument.get_env().unwrap().to_str(), Some(variable.as_str()), "{flag}");
             }
         }
+    }
+
+    #[test]
+    fn the_help_of_every_verb_has_an_example() {
+        fn look(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let leaf = !command.has_subcommands();
+            assert!(!leaf || help.contains("Example"), "{path}");
+            assert!(help.is_empty() || help.contains("leadline "), "{path}");
+            command.get_subcommands().for_each(|command| look(command, &path));
+        }
+        Verb::augment_subcommands(clap::Command::new("leadline"))
+            .get_subcommands()
+            .for_each(|command| look(command, "leadline"));
     }
 }

@@ -11,6 +11,7 @@ use crate::keys::ADMIN_KEY;
 
 /// Where the API is, and which key to call it with.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
 pub(crate) struct ClientOptions {
     /// Where gRPC is served
     #[arg(long, env = "LEADLINE_GRPC_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]

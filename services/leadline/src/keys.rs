@@ -1,10 +1,12 @@
-//! The first key of an installation, from which all others are made.
+//! Keys of the API: those that are made over it, and the first one, from which all others are made.
 //!
 //! Whoever may write to the broker may write down a key: he could change everything else there, too. So the first key
 //! needs no other one. `leadline up` makes it in its data directory, `leadline keys bootstrap` for an installation of
 //! services that run alone.
 
-use std::{path::PathBuf, process::ExitCode};
+mod api;
+
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -18,12 +20,15 @@ use jiff::Timestamp;
 use journal::{Journal, JournalError, NatsOptions};
 use runtime::{Platform, telemetry};
 
-use crate::data_dir::DataDir;
+use crate::{
+    data_dir::DataDir,
+    out::{note, print},
+};
 
 /// Name of the file with the key of the administrator.
 pub(crate) const ADMIN_KEY: &str = "admin.key";
 
-/// Keys of the API.
+/// Make, list and revoke keys of the API.
 #[derive(Debug, Args)]
 pub(crate) struct Keys {
     #[command(subcommand)]
@@ -32,7 +37,20 @@ pub(crate) struct Keys {
 
 #[derive(Debug, Subcommand)]
 enum KeysCommand {
+    /// List keys, the newest first
+    #[command(after_help = "Example:\n  leadline keys list --account acme --ended")]
+    List(api::List),
+    /// Make a key, and print it; it is shown only here
+    #[command(after_help = "Example:\n  leadline keys create 'web forms' --scope publish --account acme --expires 90d")]
+    Create(api::Create),
+    /// Have a key let nobody in any more; it cannot be undone
+    #[command(after_help = "Example:\n  leadline keys revoke 3q5kzc1x")]
+    Revoke(api::Revoke),
+    /// Show the key of this call
+    #[command(after_help = "Example:\n  LEADLINE_API_KEY=ll_… leadline keys whoami")]
+    Whoami(api::Whoami),
     /// Make a platform-wide key with the scope admin, directly at the broker, and print it
+    #[command(after_help = "Example:\n  leadline keys bootstrap --nats-url nats://broker:4222")]
     Bootstrap(Bootstrap),
 }
 
@@ -43,17 +61,27 @@ struct Bootstrap {
 }
 
 impl Keys {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let KeysCommand::Bootstrap(bootstrap) = self.command;
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            KeysCommand::List(list) => list.run().await,
+            KeysCommand::Create(create) => create.run().await,
+            KeysCommand::Revoke(revoke) => revoke.run().await,
+            KeysCommand::Whoami(whoami) => whoami.run().await,
+            KeysCommand::Bootstrap(bootstrap) => bootstrap.run().await,
+        }
+    }
+}
+
+impl Bootstrap {
+    async fn run(self) -> anyhow::Result<()> {
         let _telemetry = telemetry::init("leadline-keys")?;
         let platform = Platform::default();
-        let journal = Journal::connect(&bootstrap.nats, &platform).await?;
+        let journal = Journal::connect(&self.nats, &platform).await?;
         let key = generate()?;
         let fresh = record(&journal, &key, "bootstrap", "leadline keys bootstrap").await?;
         anyhow::ensure!(fresh, "there is a key {} already; run it again", key.id());
-        eprintln!("A platform-wide key with the scope admin. It is shown only here; keep it like a password.");
-        println!("{}", key.reveal());
-        Ok(ExitCode::SUCCESS)
+        note("A platform-wide key with the scope admin. It is shown only here; keep it like a password.");
+        print(key.reveal().as_str())
     }
 }
 

@@ -7,10 +7,16 @@ mod client;
 mod compose;
 mod data_dir;
 mod demo;
+mod errors;
 mod key;
 mod keys;
 mod listen;
+mod moments;
+mod out;
+mod remote;
+mod table;
 mod up;
+mod verbs;
 
 use std::process::ExitCode;
 
@@ -25,9 +31,6 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 async fn main() -> ExitCode {
     match cli::Cli::parse().run().await {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("leadline: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => errors::report(&error),
     }
 }

@@ -93,7 +93,7 @@ impl Up {
         compose::announce("leadline", addresses, platform).await;
         if !platform.drain.is_stopping() {
             // The key itself goes neither to a terminal nor into a log.
-            println!("the administrator's API key is in {}; leadline call finds it there", admin_key.display());
+            println!("the administrator's API key is in {}; the other commands find it there", admin_key.display());
             data_dir.write(ADDRESSES, &self.addresses(addresses))?;
         }
         Ok(compose::finish(platform, &self.listeners).await)

@@ -1,0 +1,96 @@
+//! What people are told when something does not work, and which exit code tells it to scripts: 0, it was done; 1, it was
+//! refused or failed; 2, the command line makes no sense.
+
+use std::{error::Error as _, process::ExitCode};
+
+use tonic::{Code, Status};
+
+/// The exit code of a command line that makes no sense; clap's is the same.
+const USAGE: u8 = 2;
+
+/// The command line makes no sense.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// Nobody reads what is written any more. Whoever has seen enough (`| head`) is no error.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads standard output any more")]
+pub(crate) struct ReaderGone;
+
+/// Something that was asked for did not work, which was told already.
+#[derive(Debug, thiserror::Error)]
+#[error("it did not work")]
+pub(crate) struct ToldAlready;
+
+pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
+    Usage(text.into()).into()
+}
+
+/// Tells what went wrong, if that is not done yet; the exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    if error.is::<ReaderGone>() {
+        return ExitCode::SUCCESS;
+    }
+    if error.is::<ToldAlready>() {
+        return ExitCode::FAILURE;
+    }
+    eprintln!("leadline: {}", in_words(error));
+    if error.is::<Usage>() { USAGE.into() } else { ExitCode::FAILURE }
+}
+
+/// The error and what led to it; of an answer of the server, its code and its text.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut told = vec![];
+    for cause in error.chain() {
+        if let Some(status) = cause.downcast_ref::<Status>() {
+            told.push(of_server(status));
+            break;
+        }
+        told.push(cause.to_string());
+    }
+    told.join(": ")
+}
+
+/// What the server says; or, if it came to no answer, why not.
+fn of_server(status: &Status) -> String {
+    let causes = std::iter::successors(status.source(), |&cause| cause.source()).map(ToString::to_string);
+    let mut told: Vec<String> = vec![status.message().to_owned()];
+    for cause in causes {
+        if !told.iter().any(|known| known.contains(&cause)) {
+            told.push(cause);
+        }
+    }
+    let what = match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown | Code::DataLoss => "failed",
+        _ => "refused",
+    };
+    format!("{what} ({}): {}", code_name(status.code()), told.join(": "))
+}
+
+/// The name of a code as the documents have it: `INVALID_ARGUMENT`.
+pub(crate) fn code_name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_of_the_server_is_told_with_its_code() {
+        let refused: Result<(), _> = Err(Status::invalid_argument("pace: 0 is too little"));
+        let error = refused.context("the job was not started").unwrap_err();
+        assert_eq!(in_words(&error), "the job was not started: refused (INVALID_ARGUMENT): pace: 0 is too little");
+        assert_eq!(code_name(Code::Ok), "OK");
+    }
+}

@@ -1,0 +1,154 @@
+//! Keys as the API makes, lists and revokes them.
+
+use clap::Args;
+use wire::api::{self, Scope};
+
+use crate::{
+    moments::{future, shown},
+    out::{note, print},
+    remote::{ForAccount, Paging, Remote, within},
+    table::{Cell, Column, Tone, fixed, flexible},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Those too that are revoked or expired
+    #[arg(long)]
+    ended: bool,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// What it is called; it stands in the log beside what is done with the key
+    name: String,
+    /// What may be done with it: publish, read, operate (includes reading), admin (includes everything)
+    #[arg(long, required = true, value_name = "SCOPE", value_delimiter = ',', value_parser = scope)]
+    scope: Vec<Scope>,
+    /// When it ends: in 90d, on 2027-01-31, or RFC 3339 [default: never]
+    #[arg(long, value_name = "TIME", value_parser = future)]
+    expires: Option<jiff::Timestamp>,
+    /// For all accounts and the installation itself, not for one account
+    #[arg(long, conflicts_with = "account")]
+    platform: bool,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Revoke {
+    /// The id of the key, which is the part of it between ll_ and the next _
+    #[arg(value_name = "KEY-ID")]
+    key_id: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Whoami {
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl List {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let (account_id, include_ended) = (self.account.given(), self.ended);
+        let page = async |page_size, page_token| {
+            let account_id = account_id.clone();
+            let request = api::ListKeysRequest { account_id, include_ended, page_size, page_token };
+            let page = session.access().list_keys(within(request)).await?.into_inner();
+            Ok((page.keys, page.next_page_token))
+        };
+        session.list(&self.paging, COLUMNS, row, page).await
+    }
+}
+
+impl Create {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let account_id = if self.platform { String::new() } else { session.account(&self.account).await? };
+        let request = api::CreateKeyRequest {
+            account_id,
+            name: self.name,
+            scopes: self.scope.into_iter().map(Into::into).collect(),
+            expires_at: self.expires.map(wire::timestamp_to_api),
+        };
+        let made = session.access().create_key(within(request)).await?.into_inner();
+        if session.out.is_json() {
+            return session.out.json(&made);
+        }
+        let key = made.key.unwrap_or_default();
+        let of = if key.account_id.is_empty() { "the whole platform" } else { &key.account_id };
+        let scopes = scopes(&key);
+        note(&format!(
+            "Key {} ({}) for {of}: {scopes}. It is shown only here; keep it like a password.",
+            key.key_id, key.name
+        ));
+        print(&made.secret)
+    }
+}
+
+impl Revoke {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let request = api::RevokeKeyRequest { key_id: self.key_id };
+        let key = session.access().revoke_key(within(request)).await?.into_inner();
+        session.one(COLUMNS, row, &key)
+    }
+}
+
+impl Whoami {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let key = session.access().who_am_i(within(api::WhoAmIRequest {})).await?.into_inner();
+        session.one(COLUMNS, row, &key)
+    }
+}
+
+const COLUMNS: [Column; 6] =
+    [fixed("KEY"), flexible("NAME"), flexible("ACCOUNT"), fixed("SCOPES"), fixed("MADE"), flexible("STATE")];
+
+fn row(key: &api::Key) -> Vec<Cell> {
+    let account = if key.account_id.is_empty() { "(all)" } else { &key.account_id };
+    vec![
+        key.key_id.as_str().into(),
+        key.name.as_str().into(),
+        account.into(),
+        scopes(key).into(),
+        shown(key.created_at.as_ref()).into(),
+        state(key),
+    ]
+}
+
+fn state(key: &api::Key) -> Cell {
+    let expires = key.expires_at.as_ref().and_then(wire::timestamp);
+    match (&key.revoked_at, expires) {
+        (Some(at), _) => Cell::toned(format!("revoked {}", shown(Some(at))), Tone::Bad),
+        (None, Some(at)) if at <= jiff::Timestamp::now() => Cell::toned("expired", Tone::Bad),
+        (None, Some(_)) => format!("until {}", shown(key.expires_at.as_ref())).into(),
+        (None, None) => "good".into(),
+    }
+}
+
+fn scopes(key: &api::Key) -> String {
+    key.scopes()
+        .map(|scope| scope.as_str_name().trim_start_matches(PREFIX).to_lowercase())
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+const PREFIX: &str = "SCOPE_";
+
+fn scope(text: &str) -> Result<Scope, String> {
+    let found = Scope::from_str_name(&format!("{PREFIX}{}", text.to_uppercase()));
+    let known = found.filter(|scope| *scope != Scope::Unspecified);
+    known.ok_or_else(|| "is none of publish, read, operate, admin".to_owned())
+}

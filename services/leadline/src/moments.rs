@@ -1,0 +1,85 @@
+//! Times as people write them on the command line and read them in tables.
+
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo, Timestamp, civil::Date, tz::TimeZone};
+use prost_types::{Duration as ApiDuration, Timestamp as ApiTimestamp};
+
+/// A time that has passed: how long ago it was (`2h`, `7d`), RFC 3339, or a day.
+pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
+    moment(text, |now, span| now - span)
+}
+
+/// A time to come: in how long, RFC 3339, or a day.
+pub(crate) fn future(text: &str) -> Result<Timestamp, String> {
+    moment(text, |now, span| now + span)
+}
+
+/// A duration that may be counted in days.
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
+    let refuse = |why: jiff::Error| format!("{text:?} is no duration such as 250ms, 2h or 7d: {why}");
+    let span: Span = text.parse().map_err(refuse)?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(refuse)?;
+    Duration::try_from(duration).map_err(|_| format!("{text:?} is negative"))
+}
+
+fn moment(text: &str, from_now: impl Fn(Timestamp, jiff::SignedDuration) -> Timestamp) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    if let Some(day) = text.parse::<Date>().ok().filter(|_| text.len() == "2026-01-31".len()) {
+        return day.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp()).map_err(|e| e.to_string());
+    }
+    let unknown = |_| format!("{text:?} is no time such as 2h, 7d, 2026-01-31 (UTC) or 2026-01-31T08:00:00Z");
+    let span = span(text).map_err(unknown)?;
+    let span = jiff::SignedDuration::try_from(span).ok().filter(|span| span.as_hours() < FARTHEST_HOURS);
+    Ok(from_now(Timestamp::now(), span.ok_or_else(|| format!("{text:?} is more than a hundred years"))?))
+}
+
+/// How far from now a time may be said to be, in hours: a hundred years.
+const FARTHEST_HOURS: i64 = 100 * 365 * 24;
+
+/// A time in a table, in UTC.
+pub(crate) fn shown(time: Option<&ApiTimestamp>) -> String {
+    let time = time.and_then(wire::timestamp);
+    time.map(|time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
+}
+
+/// The same without its day.
+pub(crate) fn clock(time: Option<&ApiTimestamp>) -> String {
+    time.and_then(wire::timestamp).map(|time| time.strftime("%H:%M:%SZ").to_string()).unwrap_or_default()
+}
+
+/// A duration in a table.
+pub(crate) fn lasted(duration: Option<&ApiDuration>) -> String {
+    let Some(duration) = duration.and_then(wire::duration) else { return String::new() };
+    if duration < Duration::from_secs(10) {
+        return format!("{} ms", duration.as_millis());
+    }
+    jiff::SignedDuration::try_from(duration).map(|duration| format!("{duration:#}")).unwrap_or_default()
+}
+
+/// A duration that is counted in days.
+pub(crate) fn days(duration: Option<&ApiDuration>) -> String {
+    const SECONDS: u64 = 24 * 60 * 60;
+    let days = duration.and_then(wire::duration).map(|duration| duration.as_secs() / SECONDS);
+    days.map(|days| format!("{days} days")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_in_several_ways() {
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(span("2h"), Ok(hour * 2));
+        assert_eq!(span("7d"), Ok(hour * 24 * 7));
+        assert_eq!(past("2026-01-31").unwrap().to_string(), "2026-01-31T00:00:00Z");
+        assert_eq!(past("2026-01-31T08:00:00+01:00").unwrap().to_string(), "2026-01-31T07:00:00Z");
+        assert!(past("2h").unwrap() < Timestamp::now() && Timestamp::now() < future("2h").unwrap());
+        for rubbish in ["", "soon", "-2h", "5", "2026-13-01", "99999999d"] {
+            assert!(past(rubbish).is_err(), "{rubbish:?}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What is printed: lines and tables for people, JSON for scripts.
+
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+
+use anyhow::Context as _;
+use prost::{Message, Name};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use serde::de::DeserializeSeed as _;
+use serde_json::Value;
+
+use crate::errors::ReaderGone;
+
+/// Where to print, and how.
+#[derive(Debug)]
+pub(crate) struct Out {
+    json: bool,
+    colours: bool,
+}
+
+impl Out {
+    pub(crate) fn new(json: bool) -> Self {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { json, colours: !json && !unwanted && std::io::stdout().is_terminal() }
+    }
+
+    /// Whether a program reads it.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    pub(crate) fn has_colours(&self) -> bool {
+        self.colours
+    }
+
+    /// A message on a line of its own, as JSON.
+    pub(crate) fn json_line<M: Message + Name>(&self, message: &M) -> anyhow::Result<()> {
+        print(&in_json(message)?.to_string())
+    }
+
+    /// A whole document, as JSON.
+    pub(crate) fn json<M: Message + Name>(&self, message: &M) -> anyhow::Result<()> {
+        print(&format!("{:#}", in_json(message)?))
+    }
+}
+
+/// Prints a line.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    write(format!("{text}\n"))
+}
+
+/// Prints a text as it is.
+pub(crate) fn write(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+        written => written.context("standard output cannot be written"),
+    }
+}
+
+/// What is for the person at the terminal, and not part of the answer.
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Every message of the API, by name.
+pub(crate) fn descriptors() -> anyhow::Result<DescriptorPool> {
+    DescriptorPool::decode(wire::DESCRIPTORS).context("the API's descriptors are broken")
+}
+
+/// A message by the JSON mapping of protobuf, with the names of the `.proto` files and without what is empty.
+pub(crate) fn in_json<M: Message + Name>(message: &M) -> anyhow::Result<Value> {
+    let mut shown = DynamicMessage::new(descriptor_of::<M>()?);
+    shown.merge(message.encode_to_vec().as_slice())?;
+    shown_in_json(&shown)
+}
+
+pub(crate) fn shown_in_json(message: &DynamicMessage) -> anyhow::Result<Value> {
+    let options = SerializeOptions::new().skip_default_fields(true).use_proto_field_name(true);
+    Ok(message.serialize_with_options(serde_json::value::Serializer, &options)?)
+}
+
+/// A message from its JSON.
+pub(crate) fn from_json<M: Message + Name + Default>(value: Value) -> anyhow::Result<M> {
+    let given = descriptor_of::<M>()?.deserialize(value)?;
+    Ok(given.transcode_to()?)
+}
+
+fn descriptor_of<M: Name>() -> anyhow::Result<MessageDescriptor> {
+    let name = M::full_name();
+    descriptors()?.get_message_by_name(&name).with_context(|| format!("the API has no {name}"))
+}

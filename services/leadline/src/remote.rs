@@ -1,0 +1,239 @@
+//! A running system as the verbs of the command line speak to it: one way of connecting, one of finding out for which
+//! account, one of printing.
+
+use std::time::Duration;
+
+use access::Keyed;
+use anyhow::Context as _;
+use clap::Args;
+use prost::{Message, Name};
+use tonic::{Request, Status};
+use wire::api::{
+    self, access_service_client::AccessServiceClient, delivery_service_client::DeliveryServiceClient,
+    ingest_service_client::IngestServiceClient, job_service_client::JobServiceClient,
+    lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
+    status_service_client::StatusServiceClient,
+};
+
+use crate::{
+    client::ClientOptions,
+    errors::usage,
+    out::{Out, note, print},
+    table::{Cell, Column, Table},
+};
+
+/// How long an answer may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// How many of a list are asked for at once.
+const PAGE: usize = 200;
+
+/// What every verb is told.
+#[derive(Debug, Args)]
+pub(crate) struct Remote {
+    /// Print JSON: one document, or of lists one object on each line
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    client: ClientOptions,
+}
+
+/// Whose things a verb is about.
+#[derive(Debug, Args)]
+pub(crate) struct ForAccount {
+    /// The account [default: that of the key; or else the only one that there is]
+    #[arg(long, env = "LEADLINE_ACCOUNT", value_name = "ID")]
+    account: Option<String>,
+}
+
+/// How much of a list is wanted.
+#[derive(Debug, Args)]
+pub(crate) struct Paging {
+    /// Show so many at most
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
+    /// Show all of them
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+}
+
+/// A connection, and where answers go.
+#[derive(Debug)]
+pub(crate) struct Session {
+    channel: Keyed,
+    pub(crate) out: Out,
+}
+
+impl Remote {
+    pub(crate) async fn connect(&self) -> anyhow::Result<Session> {
+        Ok(Session { channel: self.client.connect().await?, out: Out::new(self.json) })
+    }
+}
+
+impl Session {
+    pub(crate) fn access(&self) -> AccessServiceClient<Keyed> {
+        AccessServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Keyed> {
+        DeliveryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn ingest(&self) -> IngestServiceClient<Keyed> {
+        IngestServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn jobs(&self) -> JobServiceClient<Keyed> {
+        JobServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
+        LeadServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn registry(&self) -> RegistryServiceClient<Keyed> {
+        RegistryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn status(&self) -> StatusServiceClient<Keyed> {
+        StatusServiceClient::new(self.channel.clone())
+    }
+
+    /// The account that was named, or that of the key; empty: the key has none.
+    pub(crate) async fn own_account(&self, given: &ForAccount) -> anyhow::Result<String> {
+        match &given.account {
+            Some(account) => Ok(account.clone()),
+            None => Ok(self.access().who_am_i(within(api::WhoAmIRequest {})).await?.into_inner().account_id),
+        }
+    }
+
+    /// The account to work for.
+    pub(crate) async fn account(&self, given: &ForAccount) -> anyhow::Result<String> {
+        let own = self.own_account(given).await?;
+        if !own.is_empty() {
+            return Ok(own);
+        }
+        let listed = self.registry().list_accounts(within(api::ListAccountsRequest {})).await;
+        let accounts = listed.context("--account is missing, and which ones there are is not known")?.into_inner();
+        match accounts.accounts.as_slice() {
+            [only] => Ok(only.account_id.clone()),
+            [] => Err(usage("there is no account yet; leadline accounts create makes one")),
+            [first, ..] => Err(usage(format!("--account is missing; there are several, such as {}", first.account_id))),
+        }
+    }
+
+    /// The destination that a person names: by its id, or by a name that no other destination of the account has.
+    pub(crate) async fn destination(&self, account: &str, named: &str) -> anyhow::Result<api::Destination> {
+        let request = api::ListDestinationsRequest { account_id: account.to_owned() };
+        let all = self.registry().list_destinations(within(request)).await?.into_inner().destinations;
+        if let Some(found) = all.iter().find(|destination| destination.destination_id == named) {
+            return Ok(found.clone());
+        }
+        let mut called: Vec<_> = all.into_iter().filter(|destination| destination.name == named).collect();
+        match called.len() {
+            1 => Ok(called.remove(0)),
+            0 => Err(Status::not_found(format!("account {account} has no destination {named}")).into()),
+            _ => {
+                let ids: Vec<_> = called.into_iter().map(|destination| destination.destination_id).collect();
+                Err(usage(format!("{named} is the name of several destinations: {}", ids.join(", "))))
+            }
+        }
+    }
+
+    /// Prints a list as far as it is wanted. `page` is asked with a size and the token of the page before.
+    pub(crate) async fn list<T: Message + Name>(
+        &self,
+        paging: &Paging,
+        columns: impl Into<Vec<Column>>,
+        row: impl Fn(&T) -> Vec<Cell>,
+        mut page: impl AsyncFnMut(u32, String) -> Result<(Vec<T>, String), Status>,
+    ) -> anyhow::Result<()> {
+        let mut left = if paging.all { usize::MAX } else { usize::try_from(paging.limit).unwrap_or(usize::MAX) };
+        let (mut table, mut token, mut none) = (Table::new(columns), String::new(), true);
+        loop {
+            let size = u32::try_from(left.min(PAGE))?;
+            let (found, next) = page(size, token).await?;
+            none &= found.is_empty();
+            left = left.saturating_sub(found.len());
+            self.print_all(&mut table, &found, &row)?;
+            token = next;
+            if token.is_empty() {
+                break;
+            }
+            if left == 0 {
+                note("There are more: --limit N shows more of them, --all every one.");
+                break;
+            }
+        }
+        if none {
+            note("There are none.");
+        }
+        Ok(())
+    }
+
+    /// Prints a list that is there as a whole.
+    pub(crate) fn list_all<T: Message + Name>(
+        &self,
+        columns: impl Into<Vec<Column>>,
+        row: impl Fn(&T) -> Vec<Cell>,
+        all: &[T],
+    ) -> anyhow::Result<()> {
+        if all.is_empty() {
+            note("There are none.");
+        }
+        self.print_all(&mut Table::new(columns), all, row)
+    }
+
+    /// Prints one thing: its row, or the document.
+    pub(crate) fn one<T: Message + Name>(
+        &self,
+        columns: impl Into<Vec<Column>>,
+        row: impl Fn(&T) -> Vec<Cell>,
+        one: &T,
+    ) -> anyhow::Result<()> {
+        if self.out.is_json() {
+            return self.out.json(one);
+        }
+        Table::new(columns).print(&self.out, &[row(one)])
+    }
+
+    /// Says that something was done whose answer has nothing to show.
+    pub(crate) fn done<T: Message + Name>(&self, answer: &T, in_words: &str) -> anyhow::Result<()> {
+        if self.out.is_json() { self.out.json(answer) } else { print(in_words) }
+    }
+
+    fn print_all<T: Message + Name>(
+        &self,
+        table: &mut Table,
+        found: &[T],
+        row: impl Fn(&T) -> Vec<Cell>,
+    ) -> anyhow::Result<()> {
+        if self.out.is_json() {
+            return found.iter().try_for_each(|one| self.out.json_line(one));
+        }
+        let rows: Vec<_> = found.iter().map(row).collect();
+        if rows.is_empty() { Ok(()) } else { table.print(&self.out, &rows) }
+    }
+}
+
+impl Paging {
+    /// As much as there is.
+    pub(crate) const ALL: Self = Self { limit: 0, all: true };
+}
+
+impl ForAccount {
+    pub(crate) fn is_given(&self) -> bool {
+        self.account.is_some()
+    }
+
+    /// What was said, for filters: of a platform-wide key nothing means every account.
+    pub(crate) fn given(&self) -> String {
+        self.account.clone().unwrap_or_default()
+    }
+}
+
+/// A request that has an end.
+pub(crate) fn within<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(DEADLINE);
+    request
+}

@@ -1,0 +1,78 @@
+//! The verbs that speak to a running system over its API. Each file has those about one thing; what they share is in
+//! [`crate::remote`], what they print in [`crate::out`] and [`crate::table`].
+
+pub(crate) mod accounts;
+pub(crate) mod belongings;
+pub(crate) mod deliveries;
+pub(crate) mod destinations;
+pub(crate) mod jobs;
+pub(crate) mod leads;
+pub(crate) mod publish;
+pub(crate) mod retry;
+pub(crate) mod status;
+pub(crate) mod tokens;
+pub(crate) mod watch;
+
+use clap::Subcommand;
+
+use self::{
+    accounts::Accounts,
+    belongings::{ApiUsers, Clients, Interfaces},
+    deliveries::Deliveries,
+    destinations::Destinations,
+    jobs::Jobs,
+    leads::{Export, Leads},
+    publish::Publish,
+    retry::{Recover, Retry},
+    status::Status,
+    tokens::Tokens,
+    watch::Watch,
+};
+use crate::{call::Call, keys::Keys};
+
+/// What a running system is asked for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    Publish(Publish),
+    Leads(Box<Leads>),
+    Export(Export),
+    Deliveries(Box<Deliveries>),
+    Watch(Watch),
+    Retry(Box<Retry>),
+    Recover(Recover),
+    Jobs(Jobs),
+    Destinations(Box<Destinations>),
+    Tokens(Tokens),
+    Accounts(Accounts),
+    Clients(Clients),
+    Interfaces(Interfaces),
+    ApiUsers(ApiUsers),
+    Keys(Keys),
+    Status(Status),
+    /// Call any method of the API, in JSON
+    Call(Call),
+}
+
+impl Verb {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Publish(publish) => publish.run().await,
+            Self::Leads(leads) => leads.run().await,
+            Self::Export(export) => export.run().await,
+            Self::Deliveries(deliveries) => deliveries.run().await,
+            Self::Watch(watch) => watch.run().await,
+            Self::Retry(retry) => retry.run().await,
+            Self::Recover(recover) => recover.run().await,
+            Self::Jobs(jobs) => jobs.run().await,
+            Self::Destinations(destinations) => destinations.run().await,
+            Self::Tokens(tokens) => tokens.run().await,
+            Self::Accounts(accounts) => accounts.run().await,
+            Self::Clients(clients) => clients.run().await,
+            Self::Interfaces(interfaces) => interfaces.run().await,
+            Self::ApiUsers(api_users) => api_users.run().await,
+            Self::Keys(keys) => keys.run().await,
+            Self::Status(status) => status.run().await,
+            Self::Call(call) => call.run().await,
+        }
+    }
+}

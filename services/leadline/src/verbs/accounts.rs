@@ -1,0 +1,168 @@
+//! `leadline accounts`: whose leads are delivered.
+
+use clap::{Args, Subcommand};
+use prost_types::FieldMask;
+use wire::api;
+
+use crate::{
+    errors::usage,
+    remote::{Remote, within},
+    table::{Cell, Column, fixed, flexible},
+};
+
+/// Configure accounts.
+#[derive(Debug, Args)]
+pub(crate) struct Accounts {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List accounts
+    #[command(after_help = "Example:\n  leadline accounts list")]
+    List(List),
+    /// Show an account
+    #[command(after_help = "Example:\n  leadline accounts show acme")]
+    Show(Named),
+    /// Make an account
+    #[command(after_help = "Example:\n  leadline accounts create acme --notify owner@acme.example")]
+    Create(Change),
+    /// Change what is said of an account, and nothing else
+    #[command(after_help = "Example:\n  leadline accounts update acme --routing all")]
+    Update(Change),
+    /// Delete an account with everything that belongs to it
+    #[command(after_help = "Example:\n  leadline accounts delete acme")]
+    Delete(Named),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Named {
+    /// The account
+    #[arg(value_name = "ACCOUNT")]
+    account_id: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    /// Its id: letters, digits, '_' and '-'
+    #[arg(value_name = "ACCOUNT")]
+    account_id: String,
+    /// What it is called
+    #[arg(long)]
+    name: Option<String>,
+    /// What its emails speak for
+    #[arg(long)]
+    brand: Option<String>,
+    /// Who is told about failures; several are separated by commas, '' is nobody
+    #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
+    notify: Option<Vec<String>>,
+    /// Who is told that a destination was deactivated
+    #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
+    notify_api_users: Option<Vec<String>>,
+    /// Which of the destinations that want an event get it: override or all
+    #[arg(long)]
+    routing: Option<String>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Accounts {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.verb {
+            Verb::List(List { remote }) => {
+                let session = remote.connect().await?;
+                let listed = session.registry().list_accounts(within(api::ListAccountsRequest {})).await?.into_inner();
+                session.list_all(COLUMNS, row, &listed.accounts)
+            }
+            Verb::Show(Named { account_id, remote }) => {
+                let session = remote.connect().await?;
+                let request = api::GetAccountRequest { account_id };
+                let account = session.registry().get_account(within(request)).await?.into_inner();
+                session.one(COLUMNS, row, &account)
+            }
+            Verb::Create(change) => {
+                let session = change.remote.connect().await?;
+                let request = api::CreateAccountRequest { account: Some(change.split().0) };
+                let account = session.registry().create_account(within(request)).await?.into_inner();
+                session.one(COLUMNS, row, &account)
+            }
+            Verb::Update(change) => {
+                let session = change.remote.connect().await?;
+                let (account, paths) = change.split();
+                let (account, update_mask) = (Some(account), Some(mask(&paths)?));
+                let request = api::UpdateAccountRequest { account, update_mask };
+                let account = session.registry().update_account(within(request)).await?.into_inner();
+                session.one(COLUMNS, row, &account)
+            }
+            Verb::Delete(Named { account_id, remote }) => {
+                let session = remote.connect().await?;
+                let request = api::DeleteAccountRequest { account_id: account_id.clone() };
+                let deleted = session.registry().delete_account(within(request)).await?.into_inner();
+                session.done(&deleted, &format!("Account {account_id} is deleted."))
+            }
+        }
+    }
+}
+
+const COLUMNS: [Column; 5] =
+    [fixed("ACCOUNT"), flexible("NAME"), flexible("BRAND"), flexible("NOTIFIED"), fixed("ROUTING")];
+
+fn row(account: &api::Account) -> Vec<Cell> {
+    vec![
+        account.account_id.as_str().into(),
+        account.name.as_str().into(),
+        account.brand.as_str().into(),
+        account.notification_emails.join(", ").into(),
+        account.routing.as_str().into(),
+    ]
+}
+
+impl Change {
+    /// The account with what is said of it, and the names of that.
+    fn split(self) -> (api::Account, Vec<&'static str>) {
+        let Self { account_id, name, brand, notify, notify_api_users, routing, remote: _ } = self;
+        let said = [
+            ("name", name.is_some()),
+            ("brand", brand.is_some()),
+            ("notification_emails", notify.is_some()),
+            ("api_user_emails", notify_api_users.is_some()),
+            ("routing", routing.is_some()),
+        ];
+        let account = api::Account {
+            account_id,
+            name: name.unwrap_or_default(),
+            brand: brand.unwrap_or_default(),
+            notification_emails: some(notify),
+            api_user_emails: some(notify_api_users),
+            routing: routing.unwrap_or_default(),
+        };
+        (account, names(said))
+    }
+}
+
+/// The names of what was said.
+pub(super) fn names<const N: usize>(said: [(&'static str, bool); N]) -> Vec<&'static str> {
+    said.into_iter().filter_map(|(name, said)| said.then_some(name)).collect()
+}
+
+/// What to change, as the API takes it. Nothing would mean everything there.
+pub(super) fn mask(paths: &[impl AsRef<str>]) -> anyhow::Result<FieldMask> {
+    if paths.is_empty() {
+        return Err(usage("nothing to change: say what, --help has a list"));
+    }
+    Ok(FieldMask { paths: paths.iter().map(|path| path.as_ref().to_owned()).collect() })
+}
+
+/// A list in which an empty text is nothing.
+pub(super) fn some(list: Option<Vec<String>>) -> Vec<String> {
+    list.unwrap_or_default().into_iter().filter(|text| !text.is_empty()).collect()
+}

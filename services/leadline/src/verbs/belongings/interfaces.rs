@@ -1,0 +1,124 @@
+//! `leadline interfaces`: the forms, pages and campaigns that produce leads.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use wire::{api, duration_to_api};
+
+use super::{List, Named};
+use crate::{
+    moments::{days, span},
+    remote::{ForAccount, Remote, within},
+    table::{Cell, Column, fixed, flexible},
+    verbs::accounts::{mask, names, some},
+};
+
+/// Configure interfaces: the forms, pages and campaigns that produce leads.
+#[derive(Debug, Args)]
+pub(crate) struct Interfaces {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the interfaces of an account
+    #[command(after_help = "Example:\n  leadline interfaces list --account acme")]
+    List(List),
+    /// Make an interface
+    #[command(after_help = "Example:\n  leadline interfaces create contact-form --name 'Contact form' --retention 90d")]
+    Create(Change),
+    /// Change what is said of an interface, and nothing else
+    #[command(after_help = "Example:\n  leadline interfaces update contact-form --notify sales@acme.example")]
+    Update(Change),
+    /// Delete an interface
+    #[command(after_help = "Example:\n  leadline interfaces delete contact-form")]
+    Delete(Named),
+}
+
+#[derive(Debug, Args)]
+struct Change {
+    /// Its id: letters, digits, '_' and '-'
+    id: String,
+    /// What it is called
+    #[arg(long)]
+    name: Option<String>,
+    /// After how long its leads are to be anonymised, 1d to 3650d
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    retention: Option<Duration>,
+    /// Its leads are never to be anonymised
+    #[arg(long, conflicts_with = "retention")]
+    no_retention: bool,
+    /// Who is told about each of its leads; several are separated by commas, '' is nobody
+    #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
+    notify: Option<Vec<String>>,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Interfaces {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.verb {
+            Verb::List(List { account, remote }) => {
+                let session = remote.connect().await?;
+                let request = api::ListInterfacesRequest { account_id: session.account(&account).await? };
+                let listed = session.registry().list_interfaces(within(request)).await?.into_inner();
+                session.list_all(COLUMNS, row, &listed.interfaces)
+            }
+            Verb::Create(change) => {
+                let session = change.remote.connect().await?;
+                let account_id = session.account(&change.account).await?;
+                let request = api::CreateInterfaceRequest { interface: Some(change.split(account_id).0) };
+                let interface = session.registry().create_interface(within(request)).await?.into_inner();
+                session.one(COLUMNS, row, &interface)
+            }
+            Verb::Update(change) => {
+                let session = change.remote.connect().await?;
+                let account_id = session.account(&change.account).await?;
+                let (interface, paths) = change.split(account_id);
+                let (interface, update_mask) = (Some(interface), Some(mask(&paths)?));
+                let request = api::UpdateInterfaceRequest { interface, update_mask };
+                let interface = session.registry().update_interface(within(request)).await?.into_inner();
+                session.one(COLUMNS, row, &interface)
+            }
+            Verb::Delete(Named { id, account, remote }) => {
+                let session = remote.connect().await?;
+                let account_id = session.account(&account).await?;
+                let request = api::DeleteInterfaceRequest { account_id, interface_id: id.clone() };
+                let deleted = session.registry().delete_interface(within(request)).await?.into_inner();
+                session.done(&deleted, &format!("Interface {id} is deleted."))
+            }
+        }
+    }
+}
+
+const COLUMNS: [Column; 4] = [fixed("INTERFACE"), flexible("NAME"), fixed("RETENTION"), flexible("NOTIFIED")];
+
+fn row(interface: &api::Interface) -> Vec<Cell> {
+    vec![
+        interface.interface_id.as_str().into(),
+        interface.name.as_str().into(),
+        days(interface.retention.as_ref()).into(),
+        interface.lead_notification_emails.join(", ").into(),
+    ]
+}
+
+impl Change {
+    fn split(self, account_id: String) -> (api::Interface, Vec<&'static str>) {
+        let said = [
+            ("name", self.name.is_some()),
+            ("retention", self.retention.is_some() || self.no_retention),
+            ("lead_notification_emails", self.notify.is_some()),
+        ];
+        let interface = api::Interface {
+            account_id,
+            interface_id: self.id,
+            name: self.name.unwrap_or_default(),
+            retention: self.retention.map(duration_to_api),
+            lead_notification_emails: some(self.notify),
+        };
+        (interface, names(said))
+    }
+}

@@ -1,0 +1,287 @@
+//! `leadline deliveries`: which there are, and what became of one.
+
+use clap::{Args, Subcommand};
+use wire::api::{self, DeliveryStatus};
+
+use crate::{
+    moments::{lasted, past, shown},
+    out::print,
+    remote::{ForAccount, Paging, Remote, Session, within},
+    table::{Cell, Table, Tone, fixed, flexible, print_facts},
+};
+
+/// Look at deliveries: without a further word they are listed.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Example:\n  leadline deliveries --status failed --destination CRM --since 2h"
+)]
+pub(crate) struct Deliveries {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List deliveries, the newest first
+    #[command(after_help = "Example:\n  leadline deliveries list --status failed --destination CRM --since 2h")]
+    List(Box<List>),
+    /// Show a delivery with its attempts and what to do about it
+    #[command(after_help = "Example:\n  leadline deliveries show 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c")]
+    Show(Show),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// With one of these statuses: pending, processing, retrying, held, succeeded, failed
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
+    status: Vec<DeliveryStatus>,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// The delivery
+    #[arg(value_name = "DELIVERY")]
+    delivery_id: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// A choice among deliveries; every condition that is given has to hold.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// To this destination: its id or its name
+    #[arg(long, value_name = "DESTINATION")]
+    destination: Option<String>,
+    /// Of leads of this interface
+    #[arg(long, value_name = "ID")]
+    interface: Option<String>,
+    /// Of leads of this client
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    /// Of this lead
+    #[arg(long, value_name = "ID")]
+    lead: Option<String>,
+    /// Of this event
+    #[arg(long, value_name = "ID")]
+    event: Option<String>,
+    /// Of events of this type, or of a pattern such as 'email.*'
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// Failed for this reason, such as exhausted, too_old or skipped
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+    /// Whose latest attempt was answered with this status; 999: with none
+    #[arg(long, value_name = "STATUS")]
+    http_status: Option<u32>,
+    /// Requested at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    since: Option<jiff::Timestamp>,
+    /// Requested before this time
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    until: Option<jiff::Timestamp>,
+}
+
+impl Choice {
+    /// Whether anything is said.
+    pub(crate) fn is_any(&self) -> bool {
+        let Self { destination, interface, client, lead, event, event_type, reason, http_status, since, until } = self;
+        let texts = [destination, interface, client, lead, event, event_type, reason];
+        let times = since.is_some() || until.is_some();
+        texts.iter().any(|text| text.is_some()) || http_status.is_some() || times
+    }
+
+    /// The same for the API.
+    pub(crate) async fn filter(&self, session: &Session, account: &ForAccount) -> anyhow::Result<api::DeliveryFilter> {
+        let destination_id = match &self.destination {
+            Some(named) => destination_id(session, account, named).await?,
+            None => String::new(),
+        };
+        let text = |given: &Option<String>| given.clone().unwrap_or_default();
+        Ok(api::DeliveryFilter {
+            account_id: account.given(),
+            interface_id: text(&self.interface),
+            destination_id,
+            lead_id: text(&self.lead),
+            event_id: text(&self.event),
+            event_type: text(&self.event_type),
+            statuses: vec![],
+            requested_from: self.since.map(wire::timestamp_to_api),
+            requested_before: self.until.map(wire::timestamp_to_api),
+            client_id: text(&self.client),
+            failure_reason: text(&self.reason),
+            http_status_code: self.http_status.unwrap_or_default(),
+        })
+    }
+}
+
+/// The id of a destination. One that was deleted has deliveries, too, and is known by its id alone.
+pub(crate) async fn destination_id(session: &Session, account: &ForAccount, named: &str) -> anyhow::Result<String> {
+    if named.starts_with("dst_") {
+        return Ok(named.to_owned());
+    }
+    let account_id = session.account(account).await?;
+    Ok(session.destination(&account_id, named).await?.destination_id)
+}
+
+impl Deliveries {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.verb {
+            None => self.list.run().await,
+            Some(Verb::List(list)) => list.run().await,
+            Some(Verb::Show(show)) => show.run().await,
+        }
+    }
+}
+
+impl List {
+    async fn run(&self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let mut filter = self.choice.filter(&session, &self.account).await?;
+        filter.statuses = self.status.iter().map(|status| (*status).into()).collect();
+        let columns = [
+            fixed("REQUESTED"),
+            fixed("STATUS"),
+            fixed("DELIVERY"),
+            flexible("DESTINATION"),
+            flexible("TYPE"),
+            flexible("LEAD"),
+            fixed("ANSWER"),
+        ];
+        let row = |delivery: &api::Delivery| {
+            vec![
+                shown(delivery.requested_at.as_ref()).into(),
+                status_cell(delivery.status()),
+                delivery.delivery_id.as_str().into(),
+                destination(delivery).into(),
+                delivery.event_type.as_str().into(),
+                delivery.lead_id.as_str().into(),
+                answer(delivery.http_status_code, &delivery.error_kind).into(),
+            ]
+        };
+        let page = async |page_size, page_token| {
+            let request = api::ListDeliveriesRequest { filter: Some(filter.clone()), page_size, page_token };
+            let page = session.deliveries().list_deliveries(within(request)).await?.into_inner();
+            Ok((page.deliveries, page.next_page_token))
+        };
+        session.list(&self.paging, columns, row, page).await
+    }
+}
+
+impl Show {
+    async fn run(&self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let request = api::GetDeliveryRequest { delivery_id: self.delivery_id.clone() };
+        let detail = session.deliveries().get_delivery(within(request)).await?.into_inner();
+        print_detail(&session, &detail)
+    }
+}
+
+/// Prints a delivery, what happened to it, and what to do about it.
+pub(crate) fn print_detail(session: &Session, detail: &api::DeliveryDetail) -> anyhow::Result<()> {
+    if session.out.is_json() {
+        return session.out.json(detail);
+    }
+    let delivery = detail.delivery.clone().unwrap_or_default();
+    let status = match delivery.failure_reason.as_str() {
+        "" => word(delivery.status()),
+        reason => format!("{} ({reason})", word(delivery.status())),
+    };
+    let facts = vec![
+        ("delivery", delivery.delivery_id.as_str().into()),
+        ("status", Cell::toned(status, tone(delivery.status()))),
+        ("account", delivery.account_id.as_str().into()),
+        ("destination", named(&delivery.destination_name, &delivery.destination_id).into()),
+        ("lead", delivery.lead_id.as_str().into()),
+        ("event", format!("{} ({})", delivery.event_id, delivery.event_type).into()),
+        ("interface", delivery.interface_id.as_str().into()),
+        ("client", delivery.client_id.as_str().into()),
+        ("requested", shown(delivery.requested_at.as_ref()).into()),
+        ("updated", shown(delivery.updated_at.as_ref()).into()),
+        ("next attempt", shown(delivery.next_attempt_at.as_ref()).into()),
+        ("request", format!("{} {}", delivery.request_method, delivery.request_url).trim().into()),
+        ("answer", full_answer(&delivery).into()),
+        ("to do", delivery.suggested_action.as_str().into()),
+    ];
+    print_facts(&session.out, facts)?;
+    if detail.attempts.is_empty() {
+        return Ok(());
+    }
+    print("")?;
+    let columns =
+        [fixed("ATTEMPT"), fixed("ROUND"), fixed("STARTED"), fixed("TOOK"), fixed("ANSWER"), flexible("SAID")];
+    let row = |attempt: &api::Attempt| {
+        vec![
+            attempt.number.into(),
+            attempt.round.into(),
+            shown(attempt.started_at.as_ref()).into(),
+            lasted(attempt.duration.as_ref()).into(),
+            answer(attempt.http_status_code, &attempt.error_kind).into(),
+            attempt.webhook_response.as_str().into(),
+        ]
+    };
+    Table::new(columns).print(&session.out, &detail.attempts.iter().map(row).collect::<Vec<_>>())
+}
+
+fn full_answer(delivery: &api::Delivery) -> String {
+    match answer(delivery.http_status_code, &delivery.error_kind) {
+        none if none.is_empty() => none,
+        answer => format!("{answer} {}", delivery.webhook_response),
+    }
+}
+
+/// Where it goes, for a table.
+pub(crate) fn destination(delivery: &api::Delivery) -> &str {
+    if delivery.destination_name.is_empty() { &delivery.destination_id } else { &delivery.destination_name }
+}
+
+/// A name and the id behind it.
+pub(crate) fn named(name: &str, id: &str) -> String {
+    if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
+}
+
+/// The status of the answer, or why there was none; empty: there was no attempt yet.
+pub(crate) fn answer(http_status: u32, error_kind: &str) -> String {
+    match (http_status, error_kind) {
+        (_, kind) if !kind.is_empty() => kind.to_owned(),
+        (0, _) => String::new(),
+        (status, _) => status.to_string(),
+    }
+}
+
+/// A status in words.
+pub(crate) fn status_cell(status: DeliveryStatus) -> Cell {
+    Cell::toned(word(status), tone(status))
+}
+
+fn word(status: DeliveryStatus) -> String {
+    status.as_str_name().trim_start_matches(PREFIX).to_lowercase()
+}
+
+fn tone(status: DeliveryStatus) -> Tone {
+    match status {
+        DeliveryStatus::Succeeded => Tone::Good,
+        DeliveryStatus::Failed => Tone::Bad,
+        DeliveryStatus::Retrying | DeliveryStatus::Held => Tone::Waiting,
+        DeliveryStatus::Unspecified | DeliveryStatus::Pending | DeliveryStatus::Processing => Tone::Plain,
+    }
+}
+
+const PREFIX: &str = "DELIVERY_STATUS_";
+
+/// A status of the command line.
+pub(crate) fn status(text: &str) -> Result<DeliveryStatus, String> {
+    let found = DeliveryStatus::from_str_name(&format!("{PREFIX}{}", text.to_uppercase()));
+    let known = found.filter(|status| *status != DeliveryStatus::Unspecified);
+    known.ok_or_else(|| "is none of pending, processing, retrying, held, succeeded, failed".to_owned())
+}

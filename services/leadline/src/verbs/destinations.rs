@@ -1,0 +1,347 @@
+//! `leadline destinations`: where leads go, and what is done about it.
+
+mod settings;
+mod trial;
+
+use clap::{Args, Subcommand};
+use wire::api::{self, retry_policy::Policy};
+
+use self::{settings::Settings, trial::Trial};
+use super::{
+    accounts::mask,
+    deliveries::answer,
+    tokens::{Overlap, rotate},
+};
+use crate::{
+    errors::usage,
+    moments::{lasted, shown},
+    out::in_json,
+    remote::{ForAccount, Remote, Session, within},
+    table::{Cell, Column, Tone, fixed, flexible, print_facts},
+};
+
+/// Configure destinations, switch them on and off, and try them out.
+#[derive(Debug, Args)]
+pub(crate) struct Destinations {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List the destinations of an account
+    #[command(after_help = "Example:\n  leadline destinations list --account acme")]
+    List(List),
+    /// Show a destination
+    #[command(after_help = "Example:\n  leadline destinations show CRM")]
+    Show(Named),
+    /// Make a destination
+    #[command(
+        after_help = "Examples:\n  leadline destinations create --name CRM --url https://crm.example/leads --events 'lead.*'\n  \
+                            leadline destinations create --from destination.json"
+    )]
+    Create(Create),
+    /// Change what is said of a destination, and nothing else
+    #[command(after_help = "Example:\n  leadline destinations update CRM --rate 10 --retry-policy patient")]
+    Update(Update),
+    /// Switch a destination on, whoever switched it off; what is held for it is sent
+    #[command(visible_alias = "reactivate", after_help = "Example:\n  leadline destinations reactivate CRM")]
+    Enable(Enable),
+    /// Switch a destination off; what comes for it is held until it is enabled
+    #[command(after_help = "Example:\n  leadline destinations disable CRM")]
+    Disable(Named),
+    /// Give the token of a destination a new secret, and print it; the old one signs as well for a while
+    #[command(after_help = "Example:\n  leadline destinations rotate-secret CRM --overlap 7d")]
+    RotateSecret(RotateSecret),
+    /// Send a test event to a destination, and tell what comes of it
+    #[command(after_help = "Example:\n  leadline destinations test CRM")]
+    Test(Trial),
+    /// List the last attempts at a destination, the newest first
+    #[command(after_help = "Example:\n  leadline destinations events CRM --limit 20")]
+    Events(Events),
+    /// Delete a destination
+    #[command(after_help = "Example:\n  leadline destinations delete CRM")]
+    Delete(Named),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// A destination that there is.
+#[derive(Debug, Args)]
+struct Named {
+    /// The destination: its id or its name
+    destination: String,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    #[command(flatten)]
+    settings: Settings,
+    /// Names this call: one with the same name makes no other destination [default: a new one each time]
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Update {
+    /// The destination: its id or its name
+    destination: String,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Enable {
+    /// What is held for it until now is not to be sent: it fails with the reason "skipped"
+    #[arg(long)]
+    skip_held: bool,
+    #[command(flatten)]
+    named: Named,
+}
+
+#[derive(Debug, Args)]
+struct RotateSecret {
+    #[command(flatten)]
+    overlap: Overlap,
+    #[command(flatten)]
+    named: Named,
+}
+
+#[derive(Debug, Args)]
+struct Events {
+    /// Show so many at most
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    limit: u32,
+    #[command(flatten)]
+    named: Named,
+}
+
+impl Destinations {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.verb {
+            Verb::List(list) => list.run().await,
+            Verb::Show(named) => {
+                let (session, destination) = named.found().await?;
+                show(&session, &destination)
+            }
+            Verb::Create(create) => create.run().await,
+            Verb::Update(update) => update.run().await,
+            Verb::Enable(Enable { named, skip_held }) => {
+                let (session, found) = named.found().await?;
+                let (account_id, destination_id) = (found.account_id, found.destination_id);
+                let request = api::EnableDestinationRequest { account_id, destination_id, skip_held };
+                let enabled = session.registry().enable_destination(within(request)).await?.into_inner();
+                session.one(COLUMNS, row, &enabled)
+            }
+            Verb::Disable(named) => {
+                let (session, found) = named.found().await?;
+                let (account_id, destination_id) = (found.account_id, found.destination_id);
+                let request = api::DisableDestinationRequest { account_id, destination_id };
+                let disabled = session.registry().disable_destination(within(request)).await?.into_inner();
+                session.one(COLUMNS, row, &disabled)
+            }
+            Verb::RotateSecret(RotateSecret { named, overlap }) => {
+                let (session, found) = named.found().await?;
+                if found.token_id.is_empty() {
+                    let name = super::deliveries::named(&found.name, &found.destination_id);
+                    return Err(usage(format!(
+                        "the requests of {name} are not signed; leadline tokens create NAME --assign {} has them signed",
+                        found.destination_id
+                    )));
+                }
+                rotate(&session, found.account_id, found.token_id, &overlap).await
+            }
+            Verb::Test(trial) => trial.run().await,
+            Verb::Events(events) => events.run().await,
+            Verb::Delete(named) => {
+                let (session, found) = named.found().await?;
+                let said =
+                    format!("Destination {} is deleted.", super::deliveries::named(&found.name, &found.destination_id));
+                let (account_id, destination_id) = (found.account_id, found.destination_id);
+                let request = api::DeleteDestinationRequest { account_id, destination_id };
+                let deleted = session.registry().delete_destination(within(request)).await?.into_inner();
+                session.done(&deleted, &said)
+            }
+        }
+    }
+}
+
+impl Named {
+    async fn found(&self) -> anyhow::Result<(Session, api::Destination)> {
+        let session = self.remote.connect().await?;
+        let account_id = session.account(&self.account).await?;
+        let destination = session.destination(&account_id, &self.destination).await?;
+        Ok((session, destination))
+    }
+}
+
+impl List {
+    async fn run(&self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let request = api::ListDestinationsRequest { account_id: session.account(&self.account).await? };
+        let listed = session.registry().list_destinations(within(request)).await?.into_inner();
+        session.list_all(COLUMNS, row, &listed.destinations)
+    }
+}
+
+impl Create {
+    async fn run(self) -> anyhow::Result<()> {
+        let mut destination = api::Destination::default();
+        self.settings.apply(&mut destination)?;
+        if destination.url.is_empty() {
+            return Err(usage("--url is missing: where is it?"));
+        }
+        let session = self.remote.connect().await?;
+        if destination.account_id.is_empty() || self.account.is_given() {
+            destination.account_id = session.account(&self.account).await?;
+        }
+        let request_id = self.request_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+        let request = api::CreateDestinationRequest { destination: Some(destination), request_id };
+        let made = session.registry().create_destination(within(request)).await?.into_inner();
+        show(&session, &made)
+    }
+}
+
+impl Update {
+    async fn run(self) -> anyhow::Result<()> {
+        let mut destination = api::Destination::default();
+        let update_mask = Some(mask(&self.settings.apply(&mut destination)?)?);
+        let session = self.remote.connect().await?;
+        let account_id = session.account(&self.account).await?;
+        let found = session.destination(&account_id, &self.destination).await?;
+        let destination = api::Destination { account_id, destination_id: found.destination_id, ..destination };
+        let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+        let updated = session.registry().update_destination(within(request)).await?.into_inner();
+        show(&session, &updated)
+    }
+}
+
+impl Events {
+    async fn run(&self) -> anyhow::Result<()> {
+        let (session, found) = self.named.found().await?;
+        let request = api::ListDestinationEventsRequest {
+            account_id: found.account_id,
+            destination_id: found.destination_id,
+            limit: self.limit,
+        };
+        let listed = session.deliveries().list_destination_events(within(request)).await?.into_inner();
+        let columns = [
+            fixed("STARTED"),
+            fixed("LEVEL"),
+            fixed("DELIVERY"),
+            flexible("LEAD"),
+            fixed("TOOK"),
+            fixed("ANSWER"),
+            flexible("SAID"),
+        ];
+        let row = |event: &api::DestinationEvent| {
+            let attempt = event.attempt.clone().unwrap_or_default();
+            vec![
+                shown(attempt.started_at.as_ref()).into(),
+                level(event.level()),
+                event.delivery_id.as_str().into(),
+                event.lead_id.as_str().into(),
+                lasted(attempt.duration.as_ref()).into(),
+                answer(attempt.http_status_code, &attempt.error_kind).into(),
+                attempt.webhook_response.as_str().into(),
+            ]
+        };
+        session.list_all(columns, row, &listed.events)
+    }
+}
+
+fn level(level: api::EventLevel) -> Cell {
+    let word = level.as_str_name().trim_start_matches("EVENT_LEVEL_").to_lowercase();
+    let tone = match level {
+        api::EventLevel::Error => Tone::Bad,
+        api::EventLevel::Success => Tone::Good,
+        api::EventLevel::Debug => Tone::Waiting,
+        api::EventLevel::Unspecified => Tone::Plain,
+    };
+    Cell::toned(word, tone)
+}
+
+const COLUMNS: [Column; 6] =
+    [fixed("DESTINATION"), flexible("NAME"), fixed("STATE"), flexible("FOR"), flexible("EVENTS"), flexible("URL")];
+
+fn row(destination: &api::Destination) -> Vec<Cell> {
+    vec![
+        destination.destination_id.as_str().into(),
+        destination.name.as_str().into(),
+        state(destination),
+        scope(destination).into(),
+        destination.event_types.join(" ").into(),
+        destination.url.as_str().into(),
+    ]
+}
+
+fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()> {
+    if session.out.is_json() {
+        return session.out.json(destination);
+    }
+    let policy = match destination.retry_policy.as_ref().and_then(|policy| policy.policy.as_ref()) {
+        Some(Policy::Preset(preset)) => preset.clone(),
+        Some(Policy::Custom(custom)) => in_json(custom)?.to_string(),
+        None => String::new(),
+    };
+    let headers: Vec<_> = destination.headers.iter().map(|header| header.name.as_str()).collect();
+    let body = match &destination.body {
+        Some(api::destination::Body::BodyPreset(preset)) => preset.clone(),
+        Some(api::destination::Body::BodyTemplate(template)) => format!("template of {} bytes", template.len()),
+        None => String::new(),
+    };
+    let auth = destination.auth.clone().unwrap_or_default();
+    let facts = vec![
+        ("destination", destination.destination_id.as_str().into()),
+        ("name", destination.name.as_str().into()),
+        ("state", state(destination)),
+        ("account", destination.account_id.as_str().into()),
+        ("for", scope(destination).into()),
+        ("events", destination.event_types.join(" ").into()),
+        ("request", format!("{} {}", destination.method, destination.url).into()),
+        ("body", body.into()),
+        ("headers", headers.join(", ").into()),
+        ("credentials", format!("{} {}", auth.shown_kind, auth.shown_header).trim().into()),
+        ("signed with", destination.token_id.as_str().into()),
+        ("timeout", lasted(destination.timeout.as_ref()).into()),
+        ("at once", destination.concurrency.into()),
+        ("a second", if destination.rate == 0 { "any number".into() } else { destination.rate.into() }),
+        ("order kept", if destination.ordered { "yes".into() } else { "no".into() }),
+        ("retry policy", policy.into()),
+    ];
+    print_facts(&session.out, facts)
+}
+
+fn state(destination: &api::Destination) -> Cell {
+    match (&destination.deactivated, destination.enabled) {
+        (Some(deactivated), _) => Cell::toned(format!("deactivated ({})", deactivated.cause), Tone::Bad),
+        (None, Some(false)) => Cell::toned("disabled", Tone::Waiting),
+        (None, _) => Cell::toned("enabled", Tone::Good),
+    }
+}
+
+fn scope(destination: &api::Destination) -> String {
+    match (destination.interface_id.as_str(), destination.client_id.as_str()) {
+        ("", "") => "account".to_owned(),
+        ("", client) => format!("client {client}"),
+        (interface, _) => format!("interface {interface}"),
+    }
+}

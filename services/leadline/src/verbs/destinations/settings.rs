@@ -1,0 +1,167 @@
+//! What can be said of a destination on the command line. The rest, and what is secret, comes from a file.
+
+use std::{io::Read as _, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use runtime::duration;
+use serde_json::Value;
+use wire::{
+    api::{self, destination::Body, retry_policy::Policy},
+    duration_to_api,
+};
+
+use crate::{errors::usage, out::from_json};
+
+/// Settings of a destination.
+#[derive(Debug, Args)]
+pub(super) struct Settings {
+    /// File with a Destination in JSON, as leadline destinations show --json prints it, for everything that has no option;
+    /// - reads standard input. Options take precedence. Credentials belong there: arguments can be seen by others
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// What it is called
+    #[arg(long)]
+    name: Option<String>,
+    /// Where it is: https, path and query may be a template
+    #[arg(long)]
+    url: Option<String>,
+    /// Only for the leads of this interface
+    #[arg(long, value_name = "ID")]
+    interface: Option<String>,
+    /// Only for the leads of this client
+    #[arg(long, value_name = "ID", conflicts_with = "interface")]
+    client: Option<String>,
+    /// Types of events that it wants, or beginnings such as 'email.*'; several are separated by commas
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    events: Option<Vec<String>>,
+    /// How long it may take to answer
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    timeout: Option<Duration>,
+    /// How many requests may be under way at once
+    #[arg(long, value_name = "N")]
+    concurrency: Option<u32>,
+    /// How many requests may begin in a second; 0: no limit
+    #[arg(long, value_name = "N")]
+    rate: Option<u32>,
+    /// standard, patient or manual
+    #[arg(long, value_name = "NAME")]
+    retry_policy: Option<String>,
+    /// The token that signs its requests; '': none does
+    #[arg(long, value_name = "ID")]
+    token: Option<String>,
+    /// Keep the order of each lead's events
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    ordered: Option<bool>,
+    /// POST, PUT or PATCH
+    #[arg(long)]
+    method: Option<String>,
+    /// payload, envelope or slack
+    #[arg(long, value_name = "NAME")]
+    body: Option<String>,
+    /// File with a template of the body
+    #[arg(long, value_name = "FILE", conflicts_with = "body")]
+    body_template: Option<PathBuf>,
+    /// A header of its requests, 'Name: value'; may be given several times
+    #[arg(long = "header", value_name = "HEADER", value_parser = header)]
+    headers: Vec<api::Header>,
+}
+
+fn header(text: &str) -> Result<api::Header, String> {
+    let (name, value) = text.split_once(':').ok_or("is no header such as 'X-Tenant: 7'")?;
+    Ok(api::Header { name: name.trim().to_owned(), value: value.trim().to_owned() })
+}
+
+impl Settings {
+    /// Writes what is said into a destination; the names of that.
+    pub(super) fn apply(&self, destination: &mut api::Destination) -> anyhow::Result<Vec<String>> {
+        let mut said = self.read(destination)?;
+        let mut set = |field: &str| said.push(field.to_owned());
+        let text = |given: &Option<String>, field: &'static str, into: &mut String| {
+            given.as_ref().map(|value| {
+                into.clone_from(value);
+                field
+            })
+        };
+        let texts = [
+            text(&self.name, "name", &mut destination.name),
+            text(&self.url, "url", &mut destination.url),
+            text(&self.interface, "interface_id", &mut destination.interface_id),
+            text(&self.client, "client_id", &mut destination.client_id),
+            text(&self.token, "token_id", &mut destination.token_id),
+            text(&self.method, "method", &mut destination.method),
+        ];
+        texts.into_iter().flatten().for_each(&mut set);
+        if let Some(events) = &self.events {
+            destination.event_types.clone_from(events);
+            set("event_types");
+        }
+        if let Some(timeout) = self.timeout {
+            destination.timeout = Some(duration_to_api(timeout));
+            set("timeout");
+        }
+        if let Some(concurrency) = self.concurrency {
+            destination.concurrency = concurrency;
+            set("concurrency");
+        }
+        if let Some(rate) = self.rate {
+            destination.rate = rate;
+            set("rate");
+        }
+        if let Some(ordered) = self.ordered {
+            destination.ordered = ordered;
+            set("ordered");
+        }
+        if let Some(preset) = &self.retry_policy {
+            destination.retry_policy = Some(api::RetryPolicy { policy: Some(Policy::Preset(preset.clone())) });
+            set("retry_policy");
+        }
+        if let Some(body) = self.body()? {
+            destination.body = Some(body);
+            set("body");
+        }
+        if !self.headers.is_empty() {
+            destination.headers.clone_from(&self.headers);
+            set("headers");
+        }
+        said.sort();
+        said.dedup();
+        Ok(said)
+    }
+
+    fn body(&self) -> anyhow::Result<Option<Body>> {
+        let Some(file) = &self.body_template else { return Ok(self.body.clone().map(Body::BodyPreset)) };
+        let template = std::fs::read_to_string(file);
+        let template = template.with_context(|| format!("--body-template: {} cannot be read", file.display()))?;
+        Ok(Some(Body::BodyTemplate(template)))
+    }
+
+    fn read(&self, destination: &mut api::Destination) -> anyhow::Result<Vec<String>> {
+        let Some(file) = &self.from else { return Ok(vec![]) };
+        let mut text = String::new();
+        let read = if file.as_os_str() == "-" {
+            std::io::stdin().read_to_string(&mut text).map(|_| ())
+        } else {
+            std::fs::read_to_string(file).map(|read| text = read)
+        };
+        read.with_context(|| format!("--from: {} cannot be read", file.display()))?;
+        let wrong = |error: &dyn std::fmt::Display| usage(format!("--from: this is no Destination in JSON: {error}"));
+        let value: Value = serde_json::from_str(&text).map_err(|e| wrong(&e))?;
+        let said = value.as_object().map(|fields| fields.keys().map(|name| field(name)).collect::<Vec<_>>());
+        *destination = from_json(value).map_err(|e| wrong(&e))?;
+        let changes = |name: &String| !["account_id", "destination_id", "deactivated"].contains(&name.as_str());
+        Ok(said.unwrap_or_default().into_iter().filter(changes).collect())
+    }
+}
+
+/// The name of a field as masks have it; JSON may write it in two ways.
+fn field(name: &str) -> String {
+    let mut field = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() {
+            field.push('_');
+        }
+        field.push(letter.to_ascii_lowercase());
+    }
+    if field == "body_preset" || field == "body_template" { "body".to_owned() } else { field }
+}

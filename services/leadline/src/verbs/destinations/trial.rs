@@ -1,0 +1,60 @@
+//! `leadline destinations test`: a test event, and what came of it.
+
+use std::{io::Read as _, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::time::{Instant, sleep};
+use tonic::Code;
+use wire::api::{self, DeliveryStatus};
+
+use super::Named;
+use crate::{errors::ToldAlready, out::note, remote::within, verbs::deliveries::print_detail};
+
+/// How often the delivery is looked at.
+const POLL: Duration = Duration::from_millis(200);
+/// How long to wait for its end: longer than any receiver may take, and than work lies parked behind other work.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+#[derive(Debug, Args)]
+pub(super) struct Trial {
+    /// JSON to send instead of the usual test payload; - reads standard input
+    #[arg(long, value_name = "JSON")]
+    payload: Option<String>,
+    #[command(flatten)]
+    named: Named,
+}
+
+impl Trial {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let mut payload = self.payload.clone().unwrap_or_default();
+        if payload == "-" {
+            payload.clear();
+            std::io::stdin().read_to_string(&mut payload).context("standard input cannot be read")?;
+        }
+        let (session, found) = self.named.found().await?;
+        let (account_id, destination_id) = (found.account_id, found.destination_id);
+        let request = api::SendTestDeliveryRequest { account_id, destination_id, payload: payload.into_bytes() };
+        let sent = session.deliveries().send_test_delivery(within(request)).await?.into_inner();
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            let request = api::GetDeliveryRequest { delivery_id: sent.delivery_id.clone() };
+            let detail = match session.deliveries().get_delivery(within(request)).await {
+                Ok(detail) => detail.into_inner(),
+                // It is not shown yet.
+                Err(status) if status.code() == Code::NotFound => api::DeliveryDetail::default(),
+                Err(status) => return Err(status.into()),
+            };
+            let status = detail.delivery.as_ref().map(api::Delivery::status);
+            let over = matches!(status, Some(DeliveryStatus::Succeeded | DeliveryStatus::Failed));
+            if over || Instant::now() >= give_up {
+                print_detail(&session, &detail)?;
+                if !over {
+                    note(&format!("It is still under way: leadline deliveries show {}", sent.delivery_id));
+                }
+                return if status == Some(DeliveryStatus::Succeeded) { Ok(()) } else { Err(ToldAlready.into()) };
+            }
+            sleep(POLL).await;
+        }
+    }
+}

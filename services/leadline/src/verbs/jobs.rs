@@ -1,0 +1,296 @@
+//! `leadline jobs`: retries of many deliveries and recoveries, what came of them, and their end before their time.
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use tokio::time::{Instant, sleep};
+use tonic::{Code, Status};
+use wire::api::{self, JobStatus, job::Plan};
+
+use crate::{
+    errors::ToldAlready,
+    moments::shown,
+    out::{note, print},
+    remote::{ForAccount, Paging, Remote, Session, within},
+    table::{Cell, Column, Table, Tone, fixed, flexible, print_facts},
+};
+
+/// How often a job is looked at that is followed.
+const POLL: Duration = Duration::from_millis(300);
+/// How long a server may be away while a job of it is followed.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How many refusals are shown with a job.
+const REFUSALS: u32 = 20;
+
+/// Look at jobs, and end them.
+#[derive(Debug, Args)]
+pub(crate) struct Jobs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List jobs, the newest first
+    #[command(after_help = "Example:\n  leadline jobs list --status running")]
+    List(List),
+    /// Show a job and the first of what it refused
+    #[command(after_help = "Example:\n  leadline jobs show 0b9b1f62-7a3e-5c55-8d0f-4a53c3f0a111 --follow")]
+    Show(Show),
+    /// List everything that a job refused, and why
+    #[command(after_help = "Example:\n  leadline jobs refusals 0b9b1f62-7a3e-5c55-8d0f-4a53c3f0a111 --all --json")]
+    Refusals(Refusals),
+    /// Have a job end where it is; what it asked for by then is not taken back
+    #[command(after_help = "Example:\n  leadline jobs cancel 0b9b1f62-7a3e-5c55-8d0f-4a53c3f0a111")]
+    Cancel(Cancel),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// Only those with this status: running, cancelling, completed, cancelled, failed
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    status: Option<JobStatus>,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// The job
+    #[arg(value_name = "JOB")]
+    job_id: String,
+    /// Wait for its end, and show its progress
+    #[arg(long)]
+    follow: bool,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Refusals {
+    /// The job
+    #[arg(value_name = "JOB")]
+    job_id: String,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Cancel {
+    /// The job
+    #[arg(value_name = "JOB")]
+    job_id: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Jobs {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.verb {
+            Verb::List(list) => list.run().await,
+            Verb::Show(Show { job_id, follow, remote }) => {
+                let session = remote.connect().await?;
+                if follow {
+                    return self::follow(&session, &job_id).await;
+                }
+                let job = get(&session, &job_id).await?;
+                show(&session, &job).await
+            }
+            Verb::Refusals(Refusals { job_id, paging, remote }) => {
+                let session = remote.connect().await?;
+                let page = async |size, token| refusals(&session, &job_id, size, token).await;
+                session.list(&paging, REFUSAL_COLUMNS, refusal, page).await
+            }
+            Verb::Cancel(Cancel { job_id, remote }) => {
+                let session = remote.connect().await?;
+                let request = api::CancelJobRequest { job_id, requested_by: String::new() };
+                let job = session.jobs().cancel_job(within(request)).await?.into_inner().job.unwrap_or_default();
+                show(&session, &job).await
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(&self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let account_id = session.account(&self.account).await?;
+        let status = self.status.unwrap_or_default().into();
+        let columns = [
+            fixed("STARTED"),
+            fixed("STATUS"),
+            fixed("JOB"),
+            flexible("WHAT"),
+            fixed("EXAMINED"),
+            fixed("DONE"),
+            fixed("REFUSED"),
+        ];
+        let row = |job: &api::Job| {
+            let counts = job.counts.clone().unwrap_or_default();
+            vec![
+                shown(job.started_at.as_ref()).into(),
+                status_cell(job),
+                job.job_id.as_str().into(),
+                what(job).into(),
+                counts.examined.into(),
+                (counts.retried + counts.requested).into(),
+                counts.refused.into(),
+            ]
+        };
+        let page = async |page_size, page_token| {
+            let request = api::ListJobsRequest { account_id: account_id.clone(), status, page_size, page_token };
+            let page = session.jobs().list_jobs(within(request)).await?.into_inner();
+            Ok((page.jobs, page.next_page_token))
+        };
+        session.list(&self.paging, columns, row, page).await
+    }
+}
+
+async fn get(session: &Session, job_id: &str) -> Result<api::Job, Status> {
+    let request = api::GetJobRequest { job_id: job_id.to_owned() };
+    Ok(session.jobs().get_job(within(request)).await?.into_inner())
+}
+
+/// Waits for the end of a job, and tells it. An error unless all of it was done.
+pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()> {
+    let progress = std::io::stderr().is_terminal() && !session.out.is_json();
+    let (mut answered, mut told) = (Instant::now(), session.out.is_json());
+    let job = loop {
+        sleep(POLL).await;
+        match get(session, job_id).await {
+            Ok(job) if job.finished_at.is_some() => break job,
+            Ok(job) => {
+                answered = Instant::now();
+                if !told {
+                    note(&format!(
+                        "Job {job_id} goes on by itself; leadline jobs cancel {job_id} ends it where it is."
+                    ));
+                    told = true;
+                }
+                if progress {
+                    eprint!("\r{}\u{1b}[K", summary(&job));
+                    let _ = std::io::stderr().flush();
+                }
+            }
+            // The job goes on without us, and its server may come back.
+            Err(status) if status.code() == Code::Unavailable && answered.elapsed() < PATIENCE => {}
+            Err(status) => return Err(status.into()),
+        }
+    };
+    if progress {
+        eprint!("\r\u{1b}[K");
+    }
+    show(session, &job).await?;
+    let refused = job.counts.as_ref().map_or(0, |counts| counts.refused);
+    if job.status() == JobStatus::Completed && refused == 0 { Ok(()) } else { Err(ToldAlready.into()) }
+}
+
+/// Prints a job.
+pub(crate) async fn show(session: &Session, job: &api::Job) -> anyhow::Result<()> {
+    if session.out.is_json() {
+        return session.out.json(job);
+    }
+    let counts = job.counts.clone().unwrap_or_default();
+    let facts = vec![
+        ("job", job.job_id.as_str().into()),
+        ("status", status_cell(job)),
+        ("account", job.account_id.as_str().into()),
+        ("what", what(job).into()),
+        ("asked for by", job.requested_by.as_str().into()),
+        ("pace", format!("{} a second", job.pace).into()),
+        ("started", shown(job.started_at.as_ref()).into()),
+        ("ended", shown(job.finished_at.as_ref()).into()),
+        ("cancelled by", job.cancelled_by.as_str().into()),
+        ("came of it", summary(job).into()),
+    ];
+    print_facts(&session.out, facts)?;
+    if !job.sample.is_empty() {
+        print("")?;
+        let row = |sample: &api::JobSample| vec![sample.delivery_id.as_str().into(), sample.event_id.as_str().into()];
+        let columns = [fixed("WOULD BE SENT"), flexible("EVENT")];
+        Table::new(columns).print(&session.out, &job.sample.iter().map(row).collect::<Vec<_>>())?;
+    }
+    if counts.refused == 0 {
+        return Ok(());
+    }
+    let (refused, more) = refusals(session, &job.job_id, REFUSALS, String::new()).await?;
+    if !refused.is_empty() {
+        print("")?;
+        Table::new(REFUSAL_COLUMNS).print(&session.out, &refused.iter().map(refusal).collect::<Vec<_>>())?;
+    }
+    if !more.is_empty() {
+        note(&format!("There are more: leadline jobs refusals {} --all", job.job_id));
+    }
+    Ok(())
+}
+
+const REFUSAL_COLUMNS: [Column; 2] = [fixed("REFUSED"), flexible("WHY")];
+
+fn refusal(refusal: &api::JobRefusal) -> Vec<Cell> {
+    vec![refusal.delivery_id.as_str().into(), refusal.message.as_str().into()]
+}
+
+async fn refusals(
+    session: &Session,
+    job_id: &str,
+    page_size: u32,
+    page_token: String,
+) -> Result<(Vec<api::JobRefusal>, String), Status> {
+    let request = api::ListJobRefusalsRequest { job_id: job_id.to_owned(), page_size, page_token };
+    let page = session.jobs().list_job_refusals(within(request)).await?.into_inner();
+    Ok((page.refusals, page.next_page_token))
+}
+
+/// What a job came to so far, in one line.
+fn summary(job: &api::Job) -> String {
+    let api::JobCounts { examined, retried, requested, had, before_created, refused, .. } =
+        job.counts.clone().unwrap_or_default();
+    let would = if job.dry_run { "would be " } else { "" };
+    let mut said = vec![format!("{examined} examined"), format!("{retried} {would}retried")];
+    if matches!(job.plan, Some(Plan::Recovery(_))) {
+        said.push(format!("{requested} {would}brought for the first time"));
+        said.push(format!("{had} there already"));
+        said.push(format!("{before_created} from before it was created"));
+    }
+    said.push(format!("{refused} refused"));
+    said.join(", ")
+}
+
+fn what(job: &api::Job) -> String {
+    let what = match &job.plan {
+        Some(Plan::Retry(plan)) if plan.filter.is_none() => format!("retry of {} deliveries", plan.delivery_ids.len()),
+        Some(Plan::Retry(_)) => "retry by filter".to_owned(),
+        Some(Plan::Recovery(plan)) => {
+            format!("recovery of {} since {}", plan.destination_id, shown(plan.since.as_ref()))
+        }
+        None => String::new(),
+    };
+    if job.dry_run { format!("dry run: {what}") } else { what }
+}
+
+fn status_cell(job: &api::Job) -> Cell {
+    let word = job.status().as_str_name().trim_start_matches(PREFIX).to_lowercase();
+    match job.status() {
+        JobStatus::Completed => Cell::toned(word, Tone::Good),
+        JobStatus::Failed => Cell::toned(format!("{word} ({})", job.outcome), Tone::Bad),
+        JobStatus::Cancelled | JobStatus::Cancelling => Cell::toned(word, Tone::Waiting),
+        JobStatus::Running | JobStatus::Unspecified => word.into(),
+    }
+}
+
+const PREFIX: &str = "JOB_STATUS_";
+
+fn status(text: &str) -> Result<JobStatus, String> {
+    let found = JobStatus::from_str_name(&format!("{PREFIX}{}", text.to_uppercase()));
+    let known = found.filter(|status| *status != JobStatus::Unspecified);
+    known.ok_or_else(|| "is none of running, cancelling, completed, cancelled, failed".to_owned())
+}

@@ -1,0 +1,271 @@
+//! `leadline leads` and `leadline export`: which leads there are, and what became of one.
+
+use std::{fs::File, io::Write as _, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use tonic::Request;
+use wire::api;
+
+use crate::{
+    moments::{past, shown},
+    out::{in_json, note, print, write},
+    remote::{ForAccount, Paging, Remote, Session, within},
+    table::{Cell, Table, Tone, fixed, flexible, print_facts},
+};
+
+/// How many entries of a log are asked for at once.
+const LOG_PAGE: u32 = 200;
+
+/// Look at leads: without a further word they are listed.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = "Example:\n  leadline leads --failed --since 7d")]
+pub(crate) struct Leads {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List leads, the newest first
+    #[command(after_help = "Example:\n  leadline leads list --failed --since 7d")]
+    List(List),
+    /// Show a lead and its log
+    #[command(after_help = "Example:\n  leadline leads show ada")]
+    Show(Show),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// The lead
+    #[arg(value_name = "LEAD")]
+    lead_id: String,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// Write leads as CSV; with --json, one JSON object on each line.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  leadline export --failed --since 7d --output leads.csv")]
+pub(crate) struct Export {
+    /// File to write [default: standard output]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "json")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// A choice among leads.
+#[derive(Debug, Args)]
+struct Choice {
+    /// Of this interface
+    #[arg(long, value_name = "ID")]
+    interface: Option<String>,
+    /// Of this client
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    /// Only those that a delivery failed of
+    #[arg(long)]
+    failed: bool,
+    /// Only those that no delivery failed of
+    #[arg(long, conflicts_with = "failed")]
+    not_failed: bool,
+    /// Whose latest attempt was answered with this status; 999: with none
+    #[arg(long, value_name = "STATUS")]
+    http_status: Option<u32>,
+    /// Created at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    since: Option<jiff::Timestamp>,
+    /// Created before this time
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    until: Option<jiff::Timestamp>,
+}
+
+impl Choice {
+    fn request(&self, account_id: String) -> api::ListLeadsRequest {
+        api::ListLeadsRequest {
+            account_id,
+            interface_id: self.interface.clone().unwrap_or_default(),
+            failed: (self.failed || self.not_failed).then_some(self.failed),
+            created_from: self.since.map(wire::timestamp_to_api),
+            created_before: self.until.map(wire::timestamp_to_api),
+            client_id: self.client.clone().unwrap_or_default(),
+            http_status_code: self.http_status.unwrap_or_default(),
+            ..api::ListLeadsRequest::default()
+        }
+    }
+}
+
+impl Leads {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.verb {
+            None => self.list.run().await,
+            Some(Verb::List(list)) => list.run().await,
+            Some(Verb::Show(show)) => show.run().await,
+        }
+    }
+}
+
+impl List {
+    async fn run(&self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let request = self.choice.request(session.account(&self.account).await?);
+        list(&session, &request, &self.paging).await
+    }
+}
+
+async fn list(session: &Session, request: &api::ListLeadsRequest, paging: &Paging) -> anyhow::Result<()> {
+    let columns = [
+        fixed("CREATED"),
+        fixed("LEAD"),
+        flexible("INTERFACE"),
+        flexible("CLIENT"),
+        fixed("EVENTS"),
+        fixed("FAILED"),
+        fixed("ANSWER"),
+        flexible("SAID"),
+    ];
+    let row = |lead: &api::Lead| {
+        vec![
+            shown(lead.created_at.as_ref()).into(),
+            lead.lead_id.as_str().into(),
+            lead.interface_id.as_str().into(),
+            lead.client_id.as_str().into(),
+            lead.events.into(),
+            failures(lead),
+            status(lead.http_status_code).into(),
+            lead.webhook_response.as_str().into(),
+        ]
+    };
+    let page = async |page_size, page_token| {
+        let request = api::ListLeadsRequest { page_size, page_token, ..request.clone() };
+        let page = session.leads().list_leads(within(request)).await?.into_inner();
+        Ok((page.leads, page.next_page_token))
+    };
+    session.list(paging, columns, row, page).await
+}
+
+fn failures(lead: &api::Lead) -> Cell {
+    let tone = if lead.failed { Tone::Bad } else { Tone::Plain };
+    Cell::toned(format!("{} of {}", lead.failed_deliveries, lead.deliveries), tone)
+}
+
+fn status(http_status: u32) -> String {
+    match http_status {
+        0 => String::new(),
+        999 => "none".to_owned(),
+        status => status.to_string(),
+    }
+}
+
+impl Show {
+    async fn run(&self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let account_id = session.account(&self.account).await?;
+        let request = api::GetLeadRequest { account_id: account_id.clone(), lead_id: self.lead_id.clone() };
+        let lead = session.leads().get_lead(within(request)).await?.into_inner();
+        let log = self.log(&session, &account_id).await?;
+        if session.out.is_json() {
+            let log = log.iter().map(in_json).collect::<anyhow::Result<Vec<Value>>>()?;
+            return print(&format!("{:#}", json!({"lead": in_json(&lead)?, "log": log})));
+        }
+        let facts = vec![
+            ("lead", lead.lead_id.as_str().into()),
+            ("account", lead.account_id.as_str().into()),
+            ("interface", lead.interface_id.as_str().into()),
+            ("client", lead.client_id.as_str().into()),
+            ("created", shown(lead.created_at.as_ref()).into()),
+            ("updated", shown(lead.updated_at.as_ref()).into()),
+            ("events", lead.events.into()),
+            ("failed deliveries", failures(&lead)),
+            ("answer", format!("{} {}", status(lead.http_status_code), lead.webhook_response).trim().into()),
+        ];
+        print_facts(&session.out, facts)?;
+        if log.is_empty() {
+            return Ok(());
+        }
+        print("")?;
+        let row = |entry: &api::LeadLogEntry| {
+            vec![
+                shown(entry.at.as_ref()).into(),
+                entry.entry.as_str().into(),
+                entry.delivery_id.as_str().into(),
+                entry.detail.as_str().into(),
+            ]
+        };
+        let columns = [fixed("AT"), fixed("ENTRY"), fixed("DELIVERY"), flexible("SAYS")];
+        Table::new(columns).print(&session.out, &log.iter().map(row).collect::<Vec<_>>())
+    }
+
+    async fn log(&self, session: &Session, account_id: &str) -> anyhow::Result<Vec<api::LeadLogEntry>> {
+        let (mut log, mut page_token) = (vec![], String::new());
+        loop {
+            let (account_id, lead_id) = (account_id.to_owned(), self.lead_id.clone());
+            let request = api::GetLeadLogRequest { account_id, lead_id, page_size: LOG_PAGE, page_token };
+            let page = session.leads().get_lead_log(within(request)).await?.into_inner();
+            log.extend(page.entries);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(log);
+            }
+        }
+    }
+}
+
+impl Export {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let list = self.choice.request(session.account(&self.account).await?);
+        if session.out.is_json() {
+            return self::list(&session, &list, &Paging::ALL).await;
+        }
+        let request = api::ExportLeadsRequest {
+            account_id: list.account_id,
+            interface_id: list.interface_id,
+            failed: list.failed,
+            created_from: list.created_from,
+            created_before: list.created_before,
+            client_id: list.client_id,
+            http_status_code: list.http_status_code,
+        };
+        // It takes as long as there are leads.
+        let mut pieces = session.leads().export_leads(Request::new(request)).await?.into_inner();
+        let Some(file) = &self.output else {
+            while let Some(piece) = pieces.message().await? {
+                write(&piece.csv)?;
+            }
+            return Ok(());
+        };
+        let failed = || format!("--output: {} cannot be written", file.display());
+        let mut written = File::create(file).with_context(failed)?;
+        let mut bytes = 0;
+        while let Some(piece) = pieces.message().await? {
+            written.write_all(&piece.csv).with_context(failed)?;
+            bytes += piece.csv.len();
+        }
+        written.sync_all().with_context(failed)?;
+        note(&format!("{} has {bytes} bytes.", file.display()));
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! `leadline publish`: lead events from a file, from standard input, or one from the command line.
+//!
+//! Events are read and sent one after another, so a file may be larger than memory; the payload is sent byte for byte.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, IsTerminal as _, Read as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, ensure};
+use clap::Args;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Request;
+use wire::api::{self, publish_leads_result::Result as Outcome};
+
+use crate::{
+    errors::{ToldAlready, code_name, usage},
+    moments::past,
+    out::{note, print},
+    remote::{ForAccount, Remote},
+    table::one_line,
+};
+
+/// How many events are read ahead.
+const AHEAD: usize = 256;
+/// The largest array that is taken, in bytes: it is read as a whole, unlike events one after another.
+const LARGEST_ARRAY: u64 = 256 * 1024 * 1024;
+
+/// Publish lead events: one described here, or as many as a file or standard input has.
+///
+/// Files hold what POST /v1/leads takes: a JSON object, an array of them, or one after another (NDJSON). What an event does
+/// not say is taken from the options. Exit code 0: the broker has them all; 1: some were refused, and which is shown.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  leadline publish --file lead.json\n  \
+                        leadline publish --interface contact-form --lead ada --payload '{\"name\": \"Ada\"}'\n  \
+                        generate-leads | leadline publish --account acme --interface import")]
+pub(crate) struct Publish {
+    /// File with events; - reads standard input [default: standard input, unless there is a payload]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "payload")]
+    file: Option<PathBuf>,
+    /// The payload of one event: any JSON; - reads it from standard input
+    #[arg(long, value_name = "JSON")]
+    payload: Option<String>,
+    /// Where the lead came from
+    #[arg(long, value_name = "ID")]
+    interface: Option<String>,
+    /// The sub-account
+    #[arg(long, value_name = "ID")]
+    client: Option<String>,
+    /// The lead [default: computed from the event]
+    #[arg(long, value_name = "ID", requires = "payload")]
+    lead: Option<String>,
+    /// The event; a repeated call with the same one stores nothing [default: made by the server]
+    #[arg(long, value_name = "ID", requires = "payload")]
+    event: Option<String>,
+    /// The type of the event [default: lead.created]
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// When it happened: 2h (ago), or RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = past, requires = "payload")]
+    occurred_at: Option<Timestamp>,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// An event in a file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Event {
+    account: Option<String>,
+    interface: Option<String>,
+    client: Option<String>,
+    event_id: Option<String>,
+    lead_id: Option<String>,
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+    occurred_at: Option<Timestamp>,
+    payload: Box<RawValue>,
+}
+
+/// What came of the events.
+#[derive(Debug, Default)]
+struct Tally {
+    stored: u64,
+    repeated: u64,
+    refused: u64,
+    last: Option<api::PublishLeadResponse>,
+}
+
+impl Publish {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if self.payload.is_none() && self.file.is_none() && std::io::stdin().is_terminal() {
+            return Err(usage("nothing to publish: name a --file, or give a --payload"));
+        }
+        let one = self.payload.is_some().then(|| self.described()).transpose()?;
+        let session = self.remote.connect().await?;
+        let account = match &one {
+            // A file may say of each event whose it is, and a key for publishing may not list accounts.
+            None => session.own_account(&self.account).await?,
+            Some(_) => session.account(&self.account).await?,
+        };
+        let rest = api::PublishLeadRequest {
+            account,
+            interface: self.interface.clone().unwrap_or_default(),
+            client: self.client.clone().unwrap_or_default(),
+            r#type: self.event_type.clone().unwrap_or_default(),
+            ..api::PublishLeadRequest::default()
+        };
+        let (events, to_send) = mpsc::channel(AHEAD);
+        let file = self.file.clone();
+        // A thread of its own, which the end of the process does not wait for: standard input may never end.
+        let (done, reading) = oneshot::channel();
+        std::thread::spawn(move || {
+            let send = |event: Event| events.blocking_send(event.completed(&rest)).is_ok();
+            let _ = done.send(one.map_or_else(|| read(file, send), |event| Ok(send(event).into())));
+        });
+        let mut answers =
+            session.ingest().publish_leads(Request::new(ReceiverStream::new(to_send))).await?.into_inner();
+        let mut tally = Tally::default();
+        while let Some(answer) = answers.message().await? {
+            if session.out.is_json() {
+                session.out.json_line(&answer)?;
+            }
+            tally.count(answer);
+        }
+        drop(answers);
+        if !session.out.is_json() {
+            tally.print()?;
+        }
+        let read = reading.await.context("the reader of events failed")?;
+        let read = read.with_context(|| format!("after {} events", tally.all()))?;
+        ensure!(
+            read.to_its_end && read.events == tally.all(),
+            "the server took no more events; publish them all again (those that say their event_id are stored once)"
+        );
+        if tally.refused > 0 { Err(ToldAlready.into()) } else { Ok(()) }
+    }
+
+    fn described(&self) -> anyhow::Result<Event> {
+        let mut text = self.payload.clone().unwrap_or_default();
+        if text == "-" {
+            text.clear();
+            std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+        }
+        let payload =
+            RawValue::from_string(text.trim().to_owned()).map_err(|e| usage(format!("--payload: is no JSON: {e}")))?;
+        Ok(Event {
+            account: None,
+            interface: None,
+            client: None,
+            event_id: self.event.clone(),
+            lead_id: self.lead.clone(),
+            event_type: None,
+            occurred_at: self.occurred_at,
+            payload,
+        })
+    }
+}
+
+impl Event {
+    /// What the event does not say is as `rest` has it.
+    fn completed(self, rest: &api::PublishLeadRequest) -> api::PublishLeadRequest {
+        let or = |own: Option<String>, other: &String| own.unwrap_or_else(|| other.clone());
+        api::PublishLeadRequest {
+            account: or(self.account, &rest.account),
+            interface: or(self.interface, &rest.interface),
+            client: or(self.client, &rest.client),
+            event_id: self.event_id.unwrap_or_default(),
+            lead_id: self.lead_id.unwrap_or_default(),
+            r#type: or(self.event_type, &rest.r#type),
+            occurred_at: self.occurred_at.map(wire::timestamp_to_api),
+            payload: self.payload.get().as_bytes().to_vec().into(),
+        }
+    }
+}
+
+/// What was read.
+#[derive(Debug)]
+struct Read {
+    events: u64,
+    /// All of it was sent.
+    to_its_end: bool,
+}
+
+impl From<bool> for Read {
+    fn from(sent: bool) -> Self {
+        Self { events: u64::from(sent), to_its_end: sent }
+    }
+}
+
+impl Tally {
+    fn all(&self) -> u64 {
+        self.stored + self.repeated + self.refused
+    }
+
+    fn count(&mut self, answer: api::PublishLeadsResult) {
+        match answer.result {
+            Some(Outcome::Published(published)) => {
+                self.repeated += u64::from(published.duplicate);
+                self.stored += u64::from(!published.duplicate);
+                self.last = Some(published);
+            }
+            Some(Outcome::Refused(refused)) => {
+                self.refused += 1;
+                let code = code_name(refused.code.into());
+                note(&format!("Event {} is refused ({code}): {}", answer.index + 1, one_line(&refused.message)));
+            }
+            None => {}
+        }
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        match (self, &self.last) {
+            (Self { stored: 1, repeated: 0, refused: 0, .. }, Some(one)) => {
+                print(&format!("Event {} of lead {} is stored.", one.event_id, one.lead_id))
+            }
+            (Self { stored: 0, repeated: 1, refused: 0, .. }, Some(one)) => {
+                print(&format!("Event {} of lead {} was stored before.", one.event_id, one.lead_id))
+            }
+            (Self { stored, repeated, refused, .. }, _) => {
+                print(&format!("Stored: {stored}. Stored before: {repeated}. Refused: {refused}."))
+            }
+        }
+    }
+}
+
+/// Reads events one after another; `send` says whether anybody wants more.
+fn read(file: Option<PathBuf>, send: impl Fn(Event) -> bool) -> anyhow::Result<Read> {
+    let mut text: Box<dyn BufRead> = match &file {
+        Some(path) if path.as_os_str() != "-" => {
+            let opened = File::open(path).with_context(|| format!("--file: {} cannot be read", path.display()))?;
+            Box::new(BufReader::new(opened))
+        }
+        _ => Box::new(BufReader::new(std::io::stdin())),
+    };
+    let mut read = Read { events: 0, to_its_end: true };
+    let mut take = |event: Event| {
+        read.to_its_end = send(event);
+        read.events += u64::from(read.to_its_end);
+        read.to_its_end
+    };
+    if begins_with_bracket(&mut text)? {
+        let array = std::io::Read::take(text, LARGEST_ARRAY);
+        let events: Vec<Event> = serde_json::from_reader(array).context("this is no array of events")?;
+        events.into_iter().all(take);
+        return Ok(read);
+    }
+    for event in serde_json::Deserializer::from_reader(text).into_iter::<Event>() {
+        if !take(event.context("this is no event")?) {
+            break;
+        }
+    }
+    Ok(read)
+}
+
+/// Whether the first thing that is no white space is a bracket; nothing but white space is used up.
+fn begins_with_bracket(text: &mut impl BufRead) -> anyhow::Result<bool> {
+    loop {
+        let seen = text.fill_buf().context("the events cannot be read")?;
+        let blank = seen.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        if blank < seen.len() || seen.is_empty() {
+            return Ok(seen.get(blank) == Some(&b'['));
+        }
+        text.consume(blank);
+    }
+}

@@ -1,0 +1,153 @@
+//! `leadline retry` and `leadline recover`: jobs that are asked for and followed to their end.
+
+use clap::Args;
+use jiff::Timestamp;
+use wire::{api, timestamp_to_api};
+
+use super::{
+    deliveries::Choice,
+    jobs::{follow, show},
+};
+use crate::{
+    errors::usage,
+    moments::past,
+    remote::{ForAccount, Remote, Session, within},
+};
+
+/// How a job goes.
+#[derive(Debug, Args)]
+struct Going {
+    /// Only count what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// How many a second, 1 to 1,000 [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pace: Option<u32>,
+    /// Do not wait for its end
+    #[arg(long)]
+    no_wait: bool,
+    /// Who asks; shown in the leads' logs beside the key
+    #[arg(long, env = "LEADLINE_REQUESTED_BY", value_name = "NAME")]
+    requested_by: Option<String>,
+    /// Names this call: one with the same name asks for the same job [default: a new one each time]
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+}
+
+/// Send failed deliveries again: those that are named, or the failed ones among those that are described.
+///
+/// It goes on in the background at an even pace, and is followed to its end. Exit code 0: all of them were asked for; 1:
+/// some were refused, and why is shown.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  leadline retry 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c\n  \
+                        leadline retry --destination CRM --since 2h --dry-run")]
+pub(crate) struct Retry {
+    /// The deliveries
+    #[arg(value_name = "DELIVERY")]
+    delivery_ids: Vec<String>,
+    /// Every failed delivery of the account
+    #[arg(long, conflicts_with = "delivery_ids")]
+    all: bool,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    going: Going,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// Bring a destination what it should have and does not: every event since some time that it has no delivery of, and the
+/// failed ones again.
+///
+/// It goes on in the background at an even pace, and is followed to its end. Exit code 0: all of them were asked for; 1:
+/// some were refused, and why is shown. What the destination has is left alone, so it may be repeated.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  leadline recover CRM --since 2026-01-31T08:00:00Z --dry-run")]
+pub(crate) struct Recover {
+    /// The destination: its id or its name
+    destination: String,
+    /// Events received at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    since: Timestamp,
+    /// Events received before this time [default: now]
+    #[arg(long, value_name = "TIME", value_parser = past)]
+    until: Option<Timestamp>,
+    /// Events that are older than the destination, too
+    #[arg(long)]
+    include_before_created: bool,
+    #[command(flatten)]
+    going: Going,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Retry {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Self { delivery_ids, all, choice, going, account, remote } = self;
+        match (delivery_ids.is_empty(), choice.is_any()) {
+            (false, true) => return Err(usage("name deliveries or describe them with a filter, not both")),
+            (true, false) if !all => {
+                return Err(usage(
+                    "which deliveries? Name them, describe them (--destination, --since, …), or say --all for every failed \
+                     one of the account",
+                ));
+            }
+            _ => {}
+        }
+        let session = remote.connect().await?;
+        let account_id = session.account(&account).await?;
+        let filter = match delivery_ids.is_empty() {
+            true => Some(choice.filter(&session, &account).await?),
+            false => None,
+        };
+        let request = api::RetryDeliveriesRequest {
+            account_id,
+            delivery_ids,
+            filter,
+            dry_run: going.dry_run,
+            pace: going.pace.unwrap_or_default(),
+            requested_by: going.requested_by.clone().unwrap_or_default(),
+            request_id: going.request_id(),
+        };
+        let job = session.jobs().retry_deliveries(within(request)).await?.into_inner().job.unwrap_or_default();
+        going.until_its_end(&session, job).await
+    }
+}
+
+impl Recover {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Self { destination, since, until, include_before_created, going, account, remote } = self;
+        let session = remote.connect().await?;
+        let account_id = session.account(&account).await?;
+        let request = api::RecoverDestinationRequest {
+            destination_id: session.destination(&account_id, &destination).await?.destination_id,
+            account_id,
+            since: Some(timestamp_to_api(since)),
+            until: until.map(timestamp_to_api),
+            include_before_created,
+            dry_run: going.dry_run,
+            pace: going.pace.unwrap_or_default(),
+            requested_by: going.requested_by.clone().unwrap_or_default(),
+            request_id: going.request_id(),
+        };
+        let job = session.jobs().recover_destination(within(request)).await?.into_inner().job.unwrap_or_default();
+        going.until_its_end(&session, job).await
+    }
+}
+
+impl Going {
+    fn request_id(&self) -> String {
+        self.request_id.clone().unwrap_or_else(|| uuid::Uuid::now_v7().to_string())
+    }
+
+    async fn until_its_end(&self, session: &Session, job: api::Job) -> anyhow::Result<()> {
+        if self.no_wait {
+            return show(session, &job).await;
+        }
+        follow(session, &job.job_id).await
+    }
+}

@@ -1,0 +1,209 @@
+//! `leadline tokens`: the shared secrets that requests are signed with.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use wire::{api, duration_to_api};
+
+use super::deliveries::named;
+use crate::{
+    moments::{shown, span},
+    out::{note, print},
+    remote::{ForAccount, Remote, Session, within},
+    table::{fixed, flexible},
+};
+
+/// Configure what requests are signed with.
+#[derive(Debug, Args)]
+pub(crate) struct Tokens {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List tokens
+    #[command(after_help = "Example:\n  leadline tokens list --account acme")]
+    List(List),
+    /// Make a token, and print its secret, which is shown only here
+    #[command(after_help = "Example:\n  leadline tokens create crm --assign CRM")]
+    Create(Create),
+    /// Have a token sign the requests of a destination
+    #[command(after_help = "Example:\n  leadline tokens assign tok_1 CRM")]
+    Assign(Assign),
+    /// Give a token a new secret, and print it; the old one signs as well for a while
+    #[command(after_help = "Example:\n  leadline tokens rotate tok_1 --overlap 7d")]
+    Rotate(Rotate),
+    /// Delete a token; refused while a destination uses it
+    #[command(after_help = "Example:\n  leadline tokens revoke tok_1")]
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// What it is called
+    name: String,
+    /// hmac-sha256, or ed25519 if the receiver should not be able to sign
+    #[arg(long, default_value = "hmac-sha256", value_name = "NAME")]
+    algorithm: String,
+    /// Have it sign the requests of this destination: its id or its name
+    #[arg(long, value_name = "DESTINATION")]
+    assign: Option<String>,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Assign {
+    /// The token
+    #[arg(value_name = "TOKEN")]
+    token_id: String,
+    /// The destination: its id or its name
+    destination: String,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Rotate {
+    /// The token
+    #[arg(value_name = "TOKEN")]
+    token_id: String,
+    #[command(flatten)]
+    overlap: Overlap,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// How a secret is replaced.
+#[derive(Debug, Args)]
+pub(crate) struct Overlap {
+    /// How long the old secret still signs, at most 30d [default: 24h]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    overlap: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+struct Revoke {
+    /// The token
+    #[arg(value_name = "TOKEN")]
+    token_id: String,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Tokens {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.verb {
+            Verb::List(list) => list.run().await,
+            Verb::Create(create) => create.run().await,
+            Verb::Assign(Assign { token_id, destination, account, remote }) => {
+                let session = remote.connect().await?;
+                let account_id = session.account(&account).await?;
+                let destination = session.destination(&account_id, &destination).await?;
+                let destination = assign(&session, &destination, &token_id).await?;
+                let name = named(&destination.name, &destination.destination_id);
+                session.done(&destination, &format!("The requests of {name} are signed with token {token_id}."))
+            }
+            Verb::Rotate(Rotate { token_id, overlap, account, remote }) => {
+                let session = remote.connect().await?;
+                let account_id = session.account(&account).await?;
+                rotate(&session, account_id, token_id, &overlap).await
+            }
+            Verb::Revoke(Revoke { token_id, account, remote }) => {
+                let session = remote.connect().await?;
+                let account_id = session.account(&account).await?;
+                let request = api::DeleteTokenRequest { account_id, token_id: token_id.clone() };
+                let deleted = session.registry().delete_token(within(request)).await?.into_inner();
+                session.done(&deleted, &format!("Token {token_id} is deleted."))
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(&self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let request = api::ListTokensRequest { account_id: session.account(&self.account).await? };
+        let tokens = session.registry().list_tokens(within(request)).await?.into_inner().tokens;
+        let columns = [fixed("TOKEN"), flexible("NAME"), fixed("ALGORITHM"), fixed("CREATED")];
+        let row = |token: &api::Token| {
+            vec![
+                token.token_id.as_str().into(),
+                token.name.as_str().into(),
+                token.algorithm.as_str().into(),
+                shown(token.created_at.as_ref()).into(),
+            ]
+        };
+        session.list_all(columns, row, &tokens)
+    }
+}
+
+impl Create {
+    async fn run(self) -> anyhow::Result<()> {
+        let Self { name, algorithm, assign: to, account, remote } = self;
+        let session = remote.connect().await?;
+        let account_id = session.account(&account).await?;
+        // Looked up first: a secret that is shown once is not to be lost because of a misspelt name.
+        let destination = match &to {
+            Some(named) => Some(session.destination(&account_id, named).await?),
+            None => None,
+        };
+        let request = api::CreateTokenRequest { account_id, name, algorithm, ..api::CreateTokenRequest::default() };
+        let made = session.registry().create_token(within(request)).await?.into_inner();
+        let token = made.token.clone().unwrap_or_default();
+        if session.out.is_json() {
+            session.out.json(&made)?;
+        } else {
+            note(&format!("Token {} ({}). Its secret is shown only here:", token.token_id, token.name));
+            print(&made.secret)?;
+        }
+        if let Some(destination) = destination {
+            assign(&session, &destination, &token.token_id).await?;
+            note(&format!("It signs the requests of {}.", named(&destination.name, &destination.destination_id)));
+        }
+        Ok(())
+    }
+}
+
+async fn assign(session: &Session, destination: &api::Destination, token_id: &str) -> anyhow::Result<api::Destination> {
+    let request = api::AssignTokenRequest {
+        account_id: destination.account_id.clone(),
+        destination_id: destination.destination_id.clone(),
+        token_id: token_id.to_owned(),
+    };
+    Ok(session.registry().assign_token(within(request)).await?.into_inner())
+}
+
+/// Gives a token a new secret, and prints it.
+pub(crate) async fn rotate(
+    session: &Session,
+    account_id: String,
+    token_id: String,
+    Overlap { overlap }: &Overlap,
+) -> anyhow::Result<()> {
+    let request = api::RotateTokenRequest { account_id, token_id, overlap: overlap.map(duration_to_api) };
+    let rotated = session.registry().rotate_token(within(request)).await?.into_inner();
+    if session.out.is_json() {
+        return session.out.json(&rotated);
+    }
+    let token = rotated.token.unwrap_or_default();
+    note(&format!("Token {} ({}) has a new secret. It is shown only here:", token.token_id, token.name));
+    print(&rotated.secret)
+}

@@ -1,0 +1,136 @@
+//! `leadline watch`: deliveries as they change.
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::sleep;
+use tonic::{Code, Request, Status};
+use wire::api::{self, DeliveryStatus};
+
+use super::deliveries::{answer, destination, destination_id, status, status_cell};
+use crate::{
+    moments::clock,
+    out::note,
+    remote::{ForAccount, Remote, Session},
+    table::{Cell, Table, fixed, flexible},
+};
+
+/// The pause before a watch that broke off goes on.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How often in a row a watch may break off without a word in between.
+const MOST_BREAKS: u32 = 60;
+
+/// Watch deliveries as they change, until Ctrl-C.
+///
+/// If the server goes down the watch goes on when there is one again, and misses nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  leadline watch --destination CRM --status failed,retrying")]
+pub(crate) struct Watch {
+    /// To this destination: its id or its name
+    #[arg(long, value_name = "DESTINATION")]
+    destination: Option<String>,
+    /// Of this lead
+    #[arg(long, value_name = "ID")]
+    lead: Option<String>,
+    /// Whose status becomes one of these: pending, processing, retrying, held, succeeded, failed
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
+    status: Vec<DeliveryStatus>,
+    /// First the newest 500 that there are
+    #[arg(long)]
+    existing: bool,
+    /// Go on where an earlier watch ended: the last resume_token that it printed with --json
+    #[arg(long, value_name = "TOKEN", conflicts_with = "existing")]
+    resume: Option<String>,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Watch {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let destination_id = match &self.destination {
+            Some(named) => destination_id(&session, &self.account, named).await?,
+            None => String::new(),
+        };
+        let request = api::WatchDeliveriesRequest {
+            account_id: self.account.given(),
+            destination_id,
+            lead_id: self.lead.clone().unwrap_or_default(),
+            statuses: self.status.iter().map(|status| (*status).into()).collect(),
+            existing: self.existing,
+            resume_token: self.resume.clone().unwrap_or_default(),
+        };
+        Watching { session, request, table: table(), breaks: 0 }.go_on().await
+    }
+}
+
+/// A watch, however often it breaks off.
+struct Watching {
+    session: Session,
+    request: api::WatchDeliveriesRequest,
+    table: Table,
+    /// How often it broke off since the last word.
+    breaks: u32,
+}
+
+impl Watching {
+    async fn go_on(mut self) -> anyhow::Result<()> {
+        loop {
+            if let Err(error) = self.until_it_breaks_off().await {
+                let away = error.downcast_ref::<Status>().is_some_and(|status| status.code() == Code::Unavailable);
+                if !away || self.breaks >= MOST_BREAKS {
+                    return Err(error);
+                }
+            }
+            if self.breaks == 0 {
+                note("The watch broke off; it goes on as soon as it can.");
+            }
+            self.breaks += 1;
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn until_it_breaks_off(&mut self) -> anyhow::Result<()> {
+        let request = Request::new(self.request.clone());
+        let mut changes = self.session.deliveries().watch_deliveries(request).await?.into_inner();
+        while let Some(change) = changes.message().await? {
+            self.breaks = 0;
+            self.request.resume_token.clone_from(&change.resume_token);
+            self.request.existing = false;
+            let Some(delivery) = &change.delivery else { continue };
+            if self.session.out.is_json() {
+                self.session.out.json_line(&change)?;
+            } else {
+                self.table.print(&self.session.out, &[row(delivery)])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows come one by one, so the columns are as wide as usual names need.
+fn table() -> Table {
+    Table::new([
+        fixed("AT").at_least(9),
+        fixed("STATUS").at_least(10),
+        fixed("DELIVERY").at_least(36),
+        flexible("DESTINATION").at_least(14),
+        flexible("TYPE").at_least(14),
+        flexible("LEAD").at_least(16),
+        fixed("ANSWER"),
+    ])
+}
+
+fn row(delivery: &api::Delivery) -> Vec<Cell> {
+    vec![
+        clock(delivery.updated_at.as_ref()).into(),
+        status_cell(delivery.status()),
+        delivery.delivery_id.as_str().into(),
+        destination(delivery).into(),
+        delivery.event_type.as_str().into(),
+        delivery.lead_id.as_str().into(),
+        answer(delivery.http_status_code, &delivery.error_kind).into(),
+    ]
+}

@@ -1,0 +1,124 @@
+//! The command line against a running system: every verb, as people and as scripts read it.
+
+mod configuring;
+mod jobs;
+mod looking;
+mod publishing;
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::{io::AsyncWriteExt as _, process::Command, time::timeout};
+
+use crate::world::{SOON, World, program};
+
+/// How wide a table may be.
+const WIDEST: usize = 120;
+
+/// What a command did.
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    /// The same, if it did what it was told.
+    fn well(self) -> Self {
+        assert_eq!(self.code, 0, "{self:?}");
+        self
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    fn json_lines(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The rows of a table without its titles, in words.
+    fn rows(&self) -> Vec<Vec<&str>> {
+        assert!(self.out.lines().all(|line| line.chars().count() <= WIDEST), "{self:?}");
+        assert!(!self.out.contains('\u{1b}'), "no colours unless it is a terminal: {self:?}");
+        self.out.lines().skip(1).map(|line| line.split_whitespace().collect()).collect()
+    }
+
+    /// A value of what is shown one below the other.
+    fn fact(&self, name: &str) -> &str {
+        let line = self.out.lines().find(|line| line.starts_with(&format!("{name}  ")));
+        line.unwrap_or_else(|| panic!("no {name}: {self:?}")).strip_prefix(name).unwrap().trim()
+    }
+}
+
+impl World {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.args(args).kill_on_drop(true);
+        command.env("LEADLINE_GRPC_URL", &self.grpc).env("LEADLINE_DATA_DIR", self.home.data());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    async fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, "").await
+    }
+
+    /// The same with something on its standard input.
+    async fn run_with(&self, args: &[&str], input: &str) -> Ran {
+        finished(self.command(args), input).await
+    }
+}
+
+async fn finished(mut command: Command, input: &str) -> Ran {
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Whoever does not read it may have ended.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let ended = timeout(SOON, child.wait_with_output()).await.expect("it ends soon").unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Ran { code: ended.status.code().unwrap(), out: text(ended.stdout), err: text(ended.stderr) }
+}
+
+#[tokio::test]
+async fn what_does_not_work_is_told_plainly_and_with_an_exit_code() {
+    let world = World::start().await;
+    for (args, says) in [
+        (&["deliveries", "--since", "soon"][..], "is no time such as 2h"),
+        (&["deliveries", "--status", "lost"], "is none of pending, processing"),
+        (&["retry"], "which deliveries?"),
+        (&["retry", "one", "--destination", "CRM"], "not both"),
+        (&["accounts", "update", "acme"], "nothing to change"),
+        (&["publish", "--payload", "{"], "is no JSON"),
+        (&["destinations", "create", "--name", "nowhere"], "--url is missing"),
+        (&["leadership"], "unrecognized subcommand"),
+    ] {
+        let ran = world.run(args).await;
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.err.contains(says) && ran.out.is_empty(), "{ran:?}");
+    }
+    let no_such = "00000000-0000-5000-8000-000000000000";
+    for (args, says) in [
+        (&["deliveries", "show", no_such][..], "refused (NOT_FOUND): "),
+        (&["deliveries", "show", "x"], "refused (INVALID_ARGUMENT): delivery_id: "),
+        (&["leads", "show", "nobody"], "refused (NOT_FOUND): "),
+        (&["destinations", "show", "CRM"], "refused (NOT_FOUND): account acme has no destination CRM"),
+        (&["accounts", "create", "acme"], "refused (ALREADY_EXISTS): "),
+        (&["jobs", "cancel", no_such], "refused (NOT_FOUND): "),
+        (&["status", "--grpc-url", "http://127.0.0.1:1"], "nothing answers at http://127.0.0.1:1"),
+        (&["status", "--api-key", "ll_a_b"], "refused (UNAUTHENTICATED): "),
+    ] {
+        let ran = world.run(args).await;
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.err.contains(says) && ran.out.is_empty(), "{args:?}: {ran:?}");
+    }
+    // With a second account it has to be said which is meant.
+    world.run(&["accounts", "create", "second"]).await.well();
+    let ran = world.run(&["leads"]).await;
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("--account is missing"), "{ran:?}");
+    world.run(&["leads", "--account", "second"]).await.well();
+}

@@ -1,0 +1,88 @@
+//! `leadline retry`, `recover` and `jobs`: asked for, followed, counted before, and cancelled.
+
+use testkit::{Answer, Receiver, wait};
+use wire::api::DeliveryStatus;
+
+use crate::world::{ACCOUNT, SOON, World};
+
+#[tokio::test]
+async fn failed_deliveries_are_retried_by_id_and_by_filter() {
+    for world in World::on_both().await {
+        let receiver = Receiver::start().await;
+        receiver.answer(Answer::Status(500));
+        world.destination(&receiver.url()).await;
+        let failed = world.publish_failing(30).await;
+        receiver.answer(Answer::Status(200));
+
+        let dry = world.run(&["retry", "--destination", "CRM", "--dry-run"]).await.well();
+        assert_eq!(dry.fact("status"), "completed");
+        assert_eq!(dry.fact("came of it"), "30 examined, 30 would be retried, 0 refused");
+        assert_eq!(dry.out.lines().filter(|line| line.split("  ").count() == 2 && line.contains("  e")).count(), 20);
+        assert_eq!(receiver.count(), 30, "nothing was done");
+
+        let one = failed[0].delivery_id.as_str();
+        let ran = world.run(&["retry", one, "--requested-by", "Grace"]).await.well();
+        assert_eq!(ran.fact("came of it"), "1 examined, 1 retried, 0 refused");
+        assert!(ran.fact("asked for by").ends_with("for Grace"), "{ran:?}");
+        world.delivery_is(&failed[0].event_id, DeliveryStatus::Succeeded).await;
+        let again = world.run(&["retry", one, failed[1].delivery_id.as_str()]).await;
+        assert_eq!(again.code, 1, "one of them was refused");
+        assert_eq!(again.fact("came of it"), "2 examined, 1 retried, 1 refused");
+        assert_eq!(again.fact(one), "the delivery is succeeded, not failed; only a failed delivery can be retried");
+        let refusals = ["jobs", "refusals", again.fact("job")];
+        assert_eq!(world.run(&refusals).await.well().rows()[0][..4], [one, "the", "delivery", "is"]);
+        let refused = world.run(&[&refusals[..], &["--json"]].concat()).await.well().json();
+        assert_eq!((&refused["delivery_id"], &refused["reason"]), (&one.into(), &"not_failed".into()));
+
+        let job = world.run(&["retry", "--all", "--pace", "1000", "--json"]).await.well().json();
+        assert_eq!((&job["status"], &job["counts"]["retried"]), (&"JOB_STATUS_COMPLETED".into(), &"28".into()));
+        wait::until_eq("all there", SOON, 30, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
+        assert_eq!(receiver.count(), 60);
+
+        let ran = world.run(&["jobs", "list"]).await.well();
+        assert_eq!(ran.rows().iter().filter(|row| row[2] == "completed").count(), 4);
+        assert_eq!(world.run(&["jobs", "list", "--status", "running", "--json"]).await.well().out, "");
+        assert_eq!(world.run(&["jobs", "show", job["job_id"].as_str().unwrap(), "--json"]).await.well().json(), job);
+    }
+}
+
+#[tokio::test]
+async fn a_job_goes_on_without_its_caller_and_can_be_cancelled() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    receiver.answer(Answer::Status(500));
+    world.destination(&receiver.url()).await;
+    world.publish_failing(100).await;
+    let job = world.run(&["retry", "--all", "--pace", "2", "--no-wait", "--json"]).await.well().json();
+    assert_eq!(job["status"], "JOB_STATUS_RUNNING");
+    let id = job["job_id"].as_str().unwrap();
+    let follow = tokio::spawn(super::finished(world.command(&["jobs", "show", id, "--follow"]), ""));
+    let shown = async || world.run(&["jobs", "show", id]).await.well().fact("came of it").to_owned();
+    wait::until("some progress", SOON, async || !shown().await.contains(" 0 retried")).await;
+    let cancelled = world.run(&["jobs", "cancel", id]).await.well();
+    assert_eq!(cancelled.fact("status"), "cancelling");
+    let followed = follow.await.unwrap();
+    assert_eq!((followed.code, followed.fact("status")), (1, "cancelled"));
+    assert!(followed.err.contains("jobs cancel"), "{followed:?}");
+    let again = world.run(&["jobs", "cancel", id, "--json"]).await;
+    assert_eq!(again.code, 1);
+    assert!(again.err.contains("refused (FAILED_PRECONDITION): "), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_destination_gets_what_it_missed() {
+    for world in World::on_both().await {
+        let receiver = Receiver::start().await;
+        world.publish_many(20).await;
+        let id = world.destination(&receiver.url()).await;
+        let since = ["recover", "CRM", "--since", "1h", "--account", ACCOUNT];
+        let ran = world.run(&since).await.well();
+        assert!(ran.fact("came of it").contains("20 from before it was created"), "{ran:?}");
+        let all = [&since[..], &["--include-before-created", "--pace", "1000"]].concat();
+        let dry = world.run(&[&all[..], &["--dry-run"]].concat()).await.well();
+        assert!(dry.fact("came of it").contains("20 would be brought for the first time"), "{dry:?}");
+        assert_eq!(receiver.count(), 0);
+        let job = world.run(&[&all[..], &["--json"]].concat()).await.well().json();
+        assert_eq!((&job["recovery"]["destination_id"], &job["counts"]["requested"]), (&id.into(), &"20".into()));
+        wait::until_eq("all there", SOON, 20, async || receiver.count()).await;
+    }
+}

@@ -1,0 +1,66 @@
+//! `leadline publish`: from a file, from standard input, and one event from the command line.
+
+use std::fs;
+
+use serde_json::json;
+use testkit::Receiver;
+use wire::api::{DeliveryStatus, Scope};
+
+use crate::world::{ACCOUNT, INTERFACE, World};
+
+#[tokio::test]
+async fn one_event_is_described_on_the_command_line() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    let payload = "{\"name\":  \"Ada\"}";
+    let args = ["publish", "--interface", INTERFACE, "--lead", "ada", "--event", "e1", "--payload", payload];
+    let ran = world.run(&args).await.well();
+    assert_eq!(ran.out, "Event e1 of lead ada is stored.\n");
+    assert_eq!(world.run(&args).await.well().out, "Event e1 of lead ada was stored before.\n");
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    assert_eq!(receiver.requests()[0].body, payload.as_bytes(), "byte for byte");
+
+    let from_stdin = ["publish", "--interface", INTERFACE, "--event", "e2", "--type", "email.sent", "--payload", "-"];
+    let published = world.run_with(&[&from_stdin[..], &["--json"]].concat(), "[1, 2]\n").await.well().json();
+    assert_eq!(published["published"]["event_id"], "e2");
+    let delivery = world.delivery_is("e2", DeliveryStatus::Succeeded).await.delivery.unwrap();
+    assert_eq!(delivery.event_type, "email.sent");
+}
+
+#[tokio::test]
+async fn many_events_come_from_a_file_or_from_standard_input() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    let event = |id: &str| json!({"interface": INTERFACE, "event_id": id, "payload": {"event": id}});
+    let file = world.home.data().join("leads.json");
+    let name = file.to_str().unwrap();
+
+    // Lines, an array, and one event that is written over several lines.
+    let lines: Vec<_> = (0..300).map(|n| event(&format!("line{n}")).to_string()).collect();
+    let ran = world.run_with(&["publish", "--account", ACCOUNT], &lines.join("\n")).await.well();
+    assert_eq!(ran.out, "Stored: 300. Stored before: 0. Refused: 0.\n");
+    fs::write(&file, format!("\n [{}, {}]", event("array0"), event("array1"))).unwrap();
+    let ran = world.run(&["publish", "--file", name, "--account", ACCOUNT]).await.well();
+    assert_eq!(ran.out, "Stored: 2. Stored before: 0. Refused: 0.\n");
+    fs::write(&file, format!("{:#}", event("one"))).unwrap();
+    let results = world.run(&["publish", "-f", name, "--account", ACCOUNT, "--json"]).await.well().json_lines();
+    assert_eq!((results.len(), results[0]["published"]["event_id"].as_str()), (1, Some("one")));
+    testkit::wait::until_eq("all delivered", crate::world::SOON, 303, async || receiver.count()).await;
+
+    // A key that may do nothing else knows its account.
+    let (key, _) = world.new_key(ACCOUNT, &[Scope::Publish]).await;
+    let refused = json!({"interface": "nowhere", "payload": 1}).to_string();
+    let both = format!("{}\n{refused}\n", event("two"));
+    let ran = world.run_with(&["publish", "--api-key", &key], &both).await;
+    assert_eq!((ran.code, ran.out.as_str()), (1, "Stored: 1. Stored before: 0. Refused: 1.\n"));
+    assert!(ran.err.contains("Event 2 is refused (INVALID_ARGUMENT): interface: nowhere"), "{ran:?}");
+
+    // What cannot be read ends it, and what came before is stored.
+    let broken = format!("{}\n{{\"no\": \"event\"}}\n", event("three"));
+    let ran = world.run_with(&["publish", "--account", ACCOUNT], &broken).await;
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.out.starts_with("Event three of lead ") && ran.err.contains("after 1 events: this is no event"),
+        "{ran:?}"
+    );
+}
