@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -173,21 +173,25 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
         _ => receiver.answer_to(header(&parts.headers, "webhook-id")),
     };
     if receiver.behaviour.print {
-        println!("{} {} {}", Timestamp::now(), parts.method, parts.uri);
-        for (name, value) in &parts.headers {
-            println!("  {name}: {}", String::from_utf8_lossy(value.as_bytes()));
-        }
-        match &verdict {
-            None => println!("  (signature not checked: no --secret)"),
-            Some(Ok(())) => println!("  (signature good)"),
-            Some(Err(why)) => println!("  (SIGNATURE REFUSED: {why})"),
-        }
-        println!(
-            "  {}\n  answered {status}\n",
-            String::from_utf8_lossy(&body).chars().take(PRINTED).collect::<String>()
-        );
+        print!("{}", printed(&parts, verdict.as_ref(), &body, status));
     }
     (status, "answered by leadline listen\n").into_response()
+}
+
+/// All of a request at once, so that those that come at the same time are printed one after another.
+fn printed(parts: &Parts, verdict: Option<&Result<(), String>>, body: &Bytes, status: StatusCode) -> String {
+    let mut text = format!("{} {} {}\n", Timestamp::now(), parts.method, parts.uri);
+    for (name, value) in &parts.headers {
+        text.push_str(&format!("  {name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
+    }
+    match verdict {
+        None => text.push_str("  (signature not checked: no --secret)\n"),
+        Some(Ok(())) => text.push_str("  (signature good)\n"),
+        Some(Err(why)) => text.push_str(&format!("  (SIGNATURE REFUSED: {why})\n")),
+    }
+    let body: String = String::from_utf8_lossy(body).chars().take(PRINTED).collect();
+    text.push_str(&format!("  {body}\n  answered {status}\n\n"));
+    text
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
