@@ -19,6 +19,7 @@ mod mails;
 mod missed;
 mod operations;
 mod ordering;
+mod poison;
 mod publishing;
 mod rebuild;
 mod registry;

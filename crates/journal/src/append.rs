@@ -104,10 +104,10 @@ impl Journal {
         Ok(confirmed(sent).await?.sequence)
     }
 
-    /// The lead event at a place in LEADS; none: it is gone.
+    /// The lead event at a place in LEADS; none: it is gone, or cannot be read, which waiting does not mend.
     ///
     /// # Errors
-    /// When the broker does not answer, or what it has is no lead event.
+    /// When the broker does not answer.
     pub async fn lead_at(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, JournalError> {
         use async_nats::jetstream::stream::{DirectGetErrorKind as Kind, RawMessageErrorKind as RawKind};
         let asked = "give a lead event";
@@ -123,9 +123,14 @@ impl Journal {
             },
             Err(error) => return Err(JournalError::unavailable(asked, error)),
         };
-        let corrupt =
-            |source| JournalError::Corrupt { stream: StreamName::Leads.as_str(), sequence: sequence.0, source };
-        found.map(|message| LeadEvent::decode(message.payload).map_err(corrupt)).transpose()
+        let Some(found) = found else { return Ok(None) };
+        match LeadEvent::decode(found.payload.clone()) {
+            Ok(event) => Ok(Some(event)),
+            Err(error) => {
+                self.set_aside(StreamName::Leads, "payloads", sequence.0, found.payload, &error).await?;
+                Ok(None)
+            }
+        }
     }
 
     /// Stores a message, together with others where that is cheaper.

@@ -86,17 +86,6 @@ pub enum JournalError {
         /// The oldest that will do.
         needed: &'static str,
     },
-    /// What is stored is not what it should be.
-    #[error("message {sequence} of {stream} cannot be read")]
-    Corrupt {
-        /// The stream.
-        stream: &'static str,
-        /// The sequence.
-        sequence: u64,
-        /// What is wrong with it.
-        #[source]
-        source: wire::WireError,
-    },
 }
 
 impl JournalError {

@@ -224,7 +224,7 @@ async fn set_aside(
 }
 
 impl Journal {
-    /// Copies what cannot be read to POISON.
+    /// Copies what cannot be read to POISON: once, however many read it, and however often.
     pub(crate) async fn set_aside(
         &self,
         stream: StreamName,
@@ -237,10 +237,11 @@ impl Journal {
         tracing::error!(stream, sequence, %error, "a message cannot be read; it is set aside in the stream POISON");
         let mut headers = HeaderMap::new();
         headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
+        headers.insert("Leadline-Reader", reader);
         headers.insert("Leadline-Sequence", sequence.to_string());
         let copy = PublishMessage::build().payload(payload).headers(headers);
-        let copy = copy.message_id(format!("{stream}/{reader}/{sequence}"));
-        confirmed(self.context().send_publish(subjects::poison(stream), copy).await).await.map(drop)
+        let copy = copy.message_id(format!("{stream}/{sequence}"));
+        confirmed(self.context().send_publish(subjects::poison(stream, sequence), copy).await).await.map(drop)
     }
 }
 

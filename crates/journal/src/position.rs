@@ -32,7 +32,15 @@ pub struct Place {
     reader: &'static str,
     version: u64,
     sequence: u64,
+    unsure_until: u64,
     written: Instant,
+}
+
+/// What the broker holds of a place.
+struct Stored {
+    version: u64,
+    /// None: nobody can read it. The place is free then, and what was dealt with has to be looked up.
+    position: Option<Position>,
 }
 
 impl Journal {
@@ -62,14 +70,22 @@ impl Journal {
 
     /// `silent_since`: the version of the place that was seen a [`SILENCE`] ago.
     async fn try_place(&self, reader: &'static str, silent_since: Option<u64>) -> Result<Attempt, JournalError> {
-        let stored = self.stored_place(reader).await?;
-        let (version, position) = stored.unwrap_or((0, Position { reader: None, sequence: 0 }));
+        let nobody = Position { reader: None, sequence: 0 };
+        let stored = self.stored_place(reader).await?.unwrap_or(Stored { version: 0, position: Some(nobody) });
+        let (version, unsure_until) = (
+            stored.version,
+            match stored.position {
+                Some(_) => 0,
+                None => self.last_sequence(StreamName::Leads).await?,
+            },
+        );
+        let position = stored.position.unwrap_or(nobody);
         let occupied = position.reader.is_some_and(|other| other != self.process());
         if occupied && silent_since != Some(version) {
             return Ok(Attempt::Occupied(version));
         }
         let (journal, sequence) = (self.clone(), position.sequence);
-        let mut place = Place { journal, reader, version, sequence, written: Instant::now() };
+        let mut place = Place { journal, reader, version, sequence, unsure_until, written: Instant::now() };
         match place.write(sequence, Some(self.process())).await {
             Ok(()) => Ok(Attempt::Taken(place)),
             Err(JournalError::LostRace) => Ok(Attempt::Occupied(version)),
@@ -79,22 +95,22 @@ impl Journal {
 
     /// How far a reader has come; 0: it has not begun.
     pub(crate) async fn read_until(&self, reader: &str) -> Result<u64, JournalError> {
-        Ok(self.stored_place(reader).await?.map_or(0, |(_, position)| position.sequence))
+        let stored = self.stored_place(reader).await?;
+        Ok(stored.and_then(|stored| stored.position).map_or(0, |position| position.sequence))
     }
 
-    async fn stored_place(&self, reader: &str) -> Result<Option<(u64, Position)>, JournalError> {
+    async fn stored_place(&self, reader: &str) -> Result<Option<Stored>, JournalError> {
         let asked = "tell how far a reader has come";
         let stream = self.context().get_stream_no_info(StreamName::Positions.as_str()).await;
         let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
         match stream.get_last_raw_message_by_subject(&subjects::position(reader)).await {
             Ok(message) => {
-                let position = Position::decode(message.payload.clone());
-                let corrupt = |source| JournalError::Corrupt {
-                    stream: StreamName::Positions.as_str(),
-                    sequence: message.sequence,
-                    source,
-                };
-                Ok(Some((message.sequence, position.map_err(corrupt)?)))
+                let (version, payload) = (message.sequence, message.payload);
+                let position = Position::decode(payload.clone());
+                if let Err(error) = &position {
+                    self.set_aside(StreamName::Positions, reader, version, payload, error).await?;
+                }
+                Ok(Some(Stored { version, position: position.ok() }))
             }
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
             Err(error) => Err(JournalError::unavailable(asked, error)),
@@ -112,6 +128,11 @@ impl Place {
     /// The last sequence that is dealt with.
     pub const fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// Up to here it is not known what was dealt with: nobody could read the place.
+    pub const fn unsure_until(&self) -> u64 {
+        self.unsure_until
     }
 
     /// When the place has to be written again at the latest.

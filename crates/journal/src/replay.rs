@@ -3,10 +3,12 @@
 use std::{collections::VecDeque, marker::PhantomData, time::Duration};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use bytes::Bytes;
 use domain::{AccountId, DeliveryFact, DestinationId};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
+use wire::WireError;
 
 use crate::{Journal, JournalError, Logged, feed::timestamp, headers, source::Source, subjects};
 
@@ -18,7 +20,7 @@ const CONSUMER_LIFETIME: Duration = Duration::from_secs(30);
 /// A fact and where it is in its stream.
 #[derive(Debug, Clone)]
 pub struct Entry<T> {
-    /// The fact; none: it cannot be read, and is passed over.
+    /// The fact; none: it cannot be read, was set aside, and is passed over.
     pub value: Option<T>,
     /// Its place.
     pub sequence: u64,
@@ -126,11 +128,10 @@ impl<T: Logged> Replay<T> {
         }
         self.consumer_sequence += 1;
         self.next_sequence = info.stream_sequence + 1;
-        let value = T::decode(raw.payload.clone());
-        if let Err(error) = &value {
-            let (stream, sequence) = (T::STREAM.as_str(), info.stream_sequence);
-            tracing::error!(stream, sequence, %error, "a fact cannot be read; it is passed over");
-        }
+        let value = T::decode(raw.payload.clone()).map_err(|error| {
+            // In a task of its own: whoever reads may give up waiting at any time.
+            tokio::spawn(set_aside::<T>(self.journal.clone(), raw.payload.clone(), info.stream_sequence, error));
+        });
         Ok(Entry {
             value: value.ok(),
             sequence: info.stream_sequence,
@@ -138,6 +139,13 @@ impl<T: Logged> Replay<T> {
             trace: headers::carried_by(raw.headers.as_ref()),
             published_at: timestamp(info.published.unix_timestamp_nanos()),
         })
+    }
+}
+
+/// If it cannot be set aside, the next who reads it does so: what is in a log is read again and again.
+async fn set_aside<T: Logged>(journal: Journal, payload: Bytes, sequence: u64, error: WireError) {
+    if let Err(error) = journal.set_aside(T::STREAM, "replay", sequence, payload, &error).await {
+        tracing::error!(error = error.chain(), "what cannot be read could not be set aside; it is passed over");
     }
 }
 

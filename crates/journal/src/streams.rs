@@ -89,7 +89,7 @@ impl StreamName {
             Self::Positions => Config { max_messages_per_subject: 1, ..on(&["position.>"]) },
             Self::Notices => Config { max_age: KEPT, ..on(&["notice.>"]) },
             Self::Jobs => Config { max_age: KEPT, ..on(&["job.>"]) },
-            Self::Poison => Config { max_messages: MOST_POISON, ..on(&["poison.>"]) },
+            Self::Poison => Config { max_messages: MOST_POISON, max_messages_per_subject: 1, ..on(&["poison.>"]) },
         };
         Config {
             name: self.as_str().into(),

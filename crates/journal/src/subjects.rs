@@ -111,6 +111,7 @@ pub(crate) fn parked_for(subject: &str) -> Option<DestinationId> {
     DestinationId::parse(subject.strip_prefix("parked.")?).ok()
 }
 
-pub(crate) fn poison(stream: &str) -> String {
-    format!("poison.{stream}")
+/// Each message has a subject of its own, so that what is set aside again takes its own place.
+pub(crate) fn poison(stream: &str, sequence: u64) -> String {
+    format!("poison.{stream}.{sequence}")
 }

@@ -11,7 +11,7 @@ use domain::{
     registry::{Account, Change, Routing},
 };
 use jiff::Timestamp;
-use journal::{Flush, Journal, JournalError, NatsOptions, RegistryView, StreamName};
+use journal::{Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, StreamName};
 use runtime::{Platform, trace::TraceContext};
 use testkit::{NatsServer, wait};
 
@@ -188,6 +188,31 @@ async fn what_is_not_acknowledged_comes_again_and_what_cannot_be_read_is_set_asi
     assert_eq!((second.sequence, second.delivered), (2, 2));
     assert_eq!(second.value, requested("e1"));
     assert_eq!(messages_in(&server, "POISON").await, 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_set_aside_once_by_whoever_meets_it() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let jetstream = async_nats::jetstream::new(server.client().await);
+    let rubbish = async |subject: &'static str| {
+        jetstream.publish(subject, "rubbish".into()).await.unwrap().await.unwrap().sequence
+    };
+    let lead = rubbish("lead.acme.form").await;
+    for _ in 0..2 {
+        assert_eq!(journal.lead_at(LeadSequence(lead)).await.unwrap(), None, "it is as good as gone");
+        let batch = soon(async { Some(journal.replay::<LeadEvent>(1).next_batch(10).await) }).await;
+        assert!(batch[0].value.is_none());
+    }
+    // Who reads in order begins again, and has to look up what was dealt with.
+    rubbish("position.sequencer").await;
+    let mut place = soon(journal.take_place(READER_IN_ORDER)).await;
+    assert_eq!((place.sequence(), place.unsure_until()), (0, lead));
+    place.advance(lead).await.unwrap();
+    place.leave().await.unwrap();
+    let place = soon(journal.take_place(READER_IN_ORDER)).await;
+    assert_eq!((place.sequence(), place.unsure_until()), (lead, 0));
+    wait::until_eq("both of them", SOON, 2, async || messages_in(&server, "POISON").await).await;
 }
 
 #[tokio::test]

@@ -64,8 +64,9 @@ async fn follow(shared: &Arc<Shared>, mut place: Place) -> Result<(), JournalErr
     while !shared.platform.drain.is_stopping() {
         let batch = timeout_at(place.renew_at(), events.next_batch(BATCH)).await.unwrap_or_default();
         if let Some(last) = batch.last() {
-            let (seen, new) = batch.split_at(again.min(batch.len()));
-            again -= seen.len();
+            let unsure = batch.partition_point(|entry| entry.sequence <= place.unsure_until());
+            let (seen, new) = batch.split_at(again.min(batch.len()).max(unsure));
+            again = again.saturating_sub(seen.len());
             let queueing = async {
                 queue_all(shared, seen, true).await?;
                 queue_all(shared, new, false).await

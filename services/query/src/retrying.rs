@@ -16,13 +16,8 @@ pub(crate) async fn subject(
     let reference = &delivery.reference;
     let configured = configured(registry, &reference.account, &reference.interface, &reference.destination);
     // Whoever is not failed is refused anyway.
-    let payload_gone = delivery.status == DeliveryStatus::Failed
-        && match journal.lead_at(reference.lead_sequence).await {
-            Ok(event) => event.is_none(),
-            // What cannot be read cannot be sent.
-            Err(JournalError::Corrupt { .. }) => true,
-            Err(error) => return Err(error),
-        };
+    let payload_gone =
+        delivery.status == DeliveryStatus::Failed && journal.lead_at(reference.lead_sequence).await?.is_none();
     let lead_anonymised = delivery.failure == Some(FailureReason::Anonymised);
     Ok(Subject { lead_anonymised, payload_gone, ..configured })
 }

@@ -1,0 +1,111 @@
+//! Messages that nobody can read, in every stream: set aside with the reason, told in the status, and in nobody's way.
+
+use async_nats::jetstream;
+use serde_json::json;
+use testkit::{Receiver, wait};
+use wire::api::{self, DeliveryStatus};
+
+use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination};
+
+/// What is no message of ours: text, a cut field, a field that never ends, nothing but ones.
+const RUBBISH: [&[u8]; 4] = [b"rubbish", b"\x0a\x7fcut", b"\x0b\x0b\x0b\x0b", &[0xff; 64]];
+
+/// Subjects of every stream, as far as somebody reads them.
+fn subjects(destination: &str) -> Vec<String> {
+    let delivery = "8c4f5f2e-0000-5000-8000-000000000000";
+    vec![
+        format!("lead.{ACCOUNT}.{INTERFACE}"),
+        format!("registry.{ACCOUNT}.account.{ACCOUNT}"),
+        format!("registry.{ACCOUNT}.destination.{destination}"),
+        format!("delivery.todo.{ACCOUNT}.{destination}"),
+        format!("delivery.log.{ACCOUNT}.{destination}"),
+        format!("due.{destination}.{delivery}.0"),
+        format!("parked.{destination}"),
+        format!("ordered.{destination}.lead-a"),
+        "position.sequencer".to_owned(),
+        format!("notice.{ACCOUNT}"),
+    ]
+}
+
+async fn inject(world: &World, destination: &str) -> usize {
+    let context = broker(world).await;
+    let mut count = 0;
+    for subject in subjects(destination) {
+        // A place has one message only, and its reader writes it anew.
+        let many = if subject.starts_with("position.") { 1 } else { RUBBISH.len() };
+        for rubbish in &RUBBISH[..many] {
+            context.publish(subject.clone(), (*rubbish).into()).await.unwrap().await.unwrap();
+            count += 1;
+        }
+    }
+    count
+}
+
+async fn broker(world: &World) -> jetstream::Context {
+    let url: async_nats::ServerAddr = world.nats.parse().unwrap();
+    let (user, password) = (url.username().unwrap().to_owned(), url.password().unwrap().to_owned());
+    let options = async_nats::ConnectOptions::new().user_and_password(user, password);
+    jetstream::new(options.connect(url).await.unwrap())
+}
+
+async fn status(world: &World) -> api::GetStatusResponse {
+    world.status().get_status(api::GetStatusRequest::default()).await.unwrap().into_inner()
+}
+
+/// Publishes an event of the lead `lead-a`, which one destination gets in order.
+async fn publish(world: &World, event: &str) {
+    world.publish_with(event, json!({"lead_id": "lead-a"})).await;
+}
+
+async fn both_succeed(world: &World, event: &str) {
+    wait::until(&format!("both deliveries of {event}"), SOON, async || {
+        let filter = api::DeliveryFilter { event_id: event.into(), ..api::DeliveryFilter::default() };
+        let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
+        let found = world.deliveries().list_deliveries(request).await.unwrap().into_inner().deliveries;
+        let good = found.len() == 2 && found.iter().all(|delivery| delivery.status() == DeliveryStatus::Succeeded);
+        if good { Ok(()) } else { Err(found) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_is_set_aside_and_everything_goes_on() {
+    let (world, ordered, beside) = (World::start().await, Receiver::start().await, Receiver::start().await);
+    let in_order = api::Destination { url: ordered.url(), ordered: true, ..some_destination() };
+    let destination = world.destination_with(in_order).await;
+    world.destination(&beside.url()).await;
+    publish(&world, "before").await;
+    both_succeed(&world, "before").await;
+
+    let mut injected = inject(&world, &destination).await;
+    publish(&world, "after").await;
+    both_succeed(&world, "after").await;
+    // Those in a queue are met by whoever looks whose turn it is.
+    wait::until_eq("all of them set aside", SOON, injected as u64, async || status(&world).await.poisoned).await;
+
+    // A process that starts reads the logs from their beginning, and what is there already is not set aside again.
+    world.process.kill();
+    let world = world.again(&[]).await;
+    injected += inject(&world, &destination).await;
+    publish(&world, "again").await;
+    both_succeed(&world, "again").await;
+    wait::until_eq("those of both times", SOON, injected as u64, async || status(&world).await.poisoned).await;
+    wait::until("nothing that waits", SOON, async || {
+        let now = status(&world).await;
+        let waiting = now.lags.iter().any(|lag| lag.waiting + lag.in_hand > 0);
+        if waiting || now.parked + now.in_order > 0 { Err(now) } else { Ok(()) }
+    })
+    .await;
+    assert_eq!((ordered.count(), beside.count()), (3, 3), "nothing is sent again");
+    assert!(world.process.is_running());
+
+    let poison = broker(&world).await.get_stream("POISON").await.unwrap();
+    for sequence in 1..=poison.cached_info().state.last_sequence {
+        let Ok(message) = poison.get_raw_message(sequence).await else { continue };
+        let header = |name: &str| message.headers.get(name).map(ToString::to_string).unwrap_or_default();
+        assert!(!header("Leadline-Reason").is_empty(), "{:?}", message.headers);
+        assert!(RUBBISH.contains(&&message.payload[..]) && !header("Leadline-Sequence").is_empty());
+        assert!(message.subject.starts_with("poison."));
+    }
+    assert!(world.process.output().contains("set aside in the stream POISON"), "somebody is told");
+}
