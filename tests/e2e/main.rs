@@ -16,6 +16,7 @@ mod jobs_alone;
 mod leads;
 mod lists;
 mod mails;
+mod misbehaving;
 mod missed;
 mod operations;
 mod ordering;

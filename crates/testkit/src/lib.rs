@@ -6,6 +6,7 @@
 //! returning errors.
 
 pub mod child;
+pub mod disk;
 pub mod nats;
 pub mod otlp;
 pub mod port;
@@ -16,7 +17,8 @@ pub mod smtp;
 pub mod tls;
 pub mod wait;
 
-pub use nats::NatsServer;
+pub use disk::SmallDisk;
+pub use nats::{NatsCluster, NatsServer};
 pub use otlp::OtlpSink;
 pub use port::free_port;
 pub use process::Process;

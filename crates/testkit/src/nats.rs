@@ -1,14 +1,18 @@
 //! A nats-server with JetStream, private to one test: own port, own directory, killed on drop.
 
+mod cluster;
+
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Child,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tempfile::TempDir;
+
+pub use cluster::NatsCluster;
 
 use crate::{
     child, free_port,
@@ -30,6 +34,18 @@ pub struct NatsServer {
     child: Mutex<Option<Child>>,
 }
 
+/// What is said to a broker besides where it listens.
+#[derive(Debug, Default)]
+struct Setup {
+    /// Lines for the `jetstream` block.
+    jetstream: String,
+    /// Lines after it.
+    more: String,
+    tls: Option<Tls>,
+    /// Where it stores, unless that is its own folder.
+    store: Option<PathBuf>,
+}
+
 /// What a broker that speaks TLS is reached with.
 #[derive(Debug)]
 struct Tls {
@@ -49,7 +65,13 @@ impl NatsServer {
     /// Like [`start`](Self::start), with more lines for the `jetstream` block of its configuration, for instance
     /// `sync_interval: always`.
     pub async fn start_with(jetstream: &str) -> Self {
-        Self::start_configured(jetstream, "", None).await
+        Self::start_configured(Setup { jetstream: jetstream.into(), ..Setup::default() }).await
+    }
+
+    /// A broker that stores in this folder, for instance on a small disk.
+    pub async fn start_in(store: &Path, jetstream: &str) -> Self {
+        let (jetstream, store) = (jetstream.into(), Some(store.to_owned()));
+        Self::start_configured(Setup { jetstream, store, ..Setup::default() }).await
     }
 
     /// A broker that speaks TLS only, as `localhost`, and lets in only who shows a certificate of the same authority.
@@ -60,19 +82,24 @@ impl NatsServer {
         let tls = format!(
             "tls {{\n  cert_file: {certificate:?}\n  key_file: {key:?}\n  ca_file: {ca:?}\n  verify: true\n}}\n"
         );
-        Self::start_configured("", &tls, Some(Tls { ca, own })).await
+        Self::start_configured(Setup { more: tls, tls: Some(Tls { ca, own }), ..Setup::default() }).await
     }
 
-    async fn start_configured(jetstream: &str, more: &str, tls: Option<Tls>) -> Self {
+    async fn start_configured(setup: Setup) -> Self {
+        let server = Self::configured(setup);
+        server.restart().await;
+        server
+    }
+
+    fn configured(setup: Setup) -> Self {
         let dir = tempfile::Builder::new().prefix("leadline-nats-").tempdir().expect("a temporary directory");
-        let server = Self { port: free_port(), dir, tls, child: Mutex::new(None) };
+        let server = Self { port: free_port(), dir, tls: setup.tls, child: Mutex::new(None) };
+        let store = setup.store.unwrap_or_else(|| server.dir.path().join("data"));
         let configuration = format!(
-            "listen: \"127.0.0.1:{}\"\njetstream {{\n  store_dir: {:?}\n  {jetstream}\n}}\n{more}",
-            server.port,
-            server.dir.path().join("data"),
+            "listen: \"127.0.0.1:{}\"\njetstream {{\n  store_dir: {store:?}\n  {}\n}}\n{}",
+            server.port, setup.jetstream, setup.more,
         );
         fs::write(server.configuration(), configuration).expect("the broker's configuration is written");
-        server.restart().await;
         server
     }
 
@@ -109,6 +136,13 @@ impl NatsServer {
     /// # Panics
     /// Like [`start`](Self::start).
     pub async fn restart(&self) {
+        self.spawn();
+        if let Err(seen) = wait::attempt(START_DEADLINE, || self.answers()).await {
+            panic!("nats-server did not come up: {seen}; its log:\n{}", self.log());
+        }
+    }
+
+    fn spawn(&self) {
         self.kill();
         let binary = binary();
         let log =
@@ -119,9 +153,11 @@ impl NatsServer {
         command.stderr(log.try_clone().expect("the broker's log can be shared")).stdout(log);
         let child = child::start(command).unwrap_or_else(|error| panic!("{} did not start: {error}", binary.display()));
         *self.child() = Some(child);
-        if let Err(seen) = wait::attempt(START_DEADLINE, || self.answers()).await {
-            panic!("{} did not come up: {seen}; its log:\n{}", binary.display(), self.log());
-        }
+    }
+
+    /// Whether its process runs.
+    pub fn is_running(&self) -> bool {
+        self.child().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     /// What the broker has logged.

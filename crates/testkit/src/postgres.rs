@@ -1,6 +1,7 @@
 //! Private PostgreSQL clusters, usually one for each test process, and as many databases in them as tests want.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -36,7 +37,7 @@ pub struct Postgres {
     user: String,
     databases: AtomicU32,
     child: Mutex<Child>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// The URL of a new, empty database in the cluster that the tests of this process share.
@@ -59,7 +60,6 @@ impl Postgres {
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder for a cluster");
         let data = folder.path().join("data");
-        let log = folder.path().join("log");
         let user = if nobody().is_some() { UNPRIVILEGED.to_owned() } else { "leadline".to_owned() };
         if let Some(nobody) = nobody() {
             chown(folder.path(), Some(nobody.uid), Some(nobody.gid)).expect("the folder can be given away");
@@ -70,18 +70,39 @@ impl Postgres {
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
 
         let port = free_port();
-        let mut server = unprivileged(&programs.join("postgres"));
-        server.arg("-D").arg(&data).arg("-p").arg(port.to_string()).args(["-h", "127.0.0.1", "-k", ""]);
-        server.args(["-c", "fsync=off", "-c", "max_connections=200"]).stdin(Stdio::null());
-        let out = fs::File::create(&log).expect("the log can be written");
-        server.stdout(out.try_clone().expect("the log can be shared")).stderr(out);
-        let child = child::start(server).expect("postgres can be started");
-        let (databases, child) = (AtomicU32::new(0), Mutex::new(child));
-        let cluster = Self { port, user, databases, child, _folder: folder };
+        let child = Mutex::new(serve(folder.path(), port));
+        let cluster = Self { port, user, databases: AtomicU32::new(0), child, folder };
         if let Err(seen) | Ok(Err(seen)) = wait::attempt(START_DEADLINE, || cluster.answers()).await {
-            panic!("postgres did not come up: {seen}; its log:\n{}", fs::read_to_string(&log).unwrap_or_default());
+            panic!("postgres did not come up: {seen}; its log:\n{}", cluster.log());
         }
         cluster
+    }
+
+    /// SIGKILL to the server; its other processes notice and end, as after a crash.
+    pub fn kill(&self) {
+        child::kill(&mut self.child.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Brings it back on the same port and data, after [`kill`](Self::kill). It recovers first.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn restart(&self) {
+        // It refuses to start as long as a process of the one that was killed is left.
+        let up = wait::attempt(START_DEADLINE, async || {
+            let answer = self.answers().await;
+            if let Ok(Err(_)) = &answer {
+                *self.child.lock().unwrap_or_else(PoisonError::into_inner) = serve(self.folder.path(), self.port);
+            }
+            matches!(answer, Ok(Ok(())))
+        });
+        if up.await.is_err() {
+            panic!("postgres did not come back; its log:\n{}", self.log());
+        }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// The URL of a new, empty database.
@@ -123,6 +144,33 @@ impl Drop for Postgres {
             let _ = child.wait();
         }
     }
+}
+
+/// Starts the server of the cluster in this folder.
+fn serve(folder: &Path, port: u16) -> Child {
+    let mut server = unprivileged(&programs().join("postgres"));
+    server.arg("-D").arg(folder.join("data")).arg("-p").arg(port.to_string()).args(["-h", "127.0.0.1", "-k", ""]);
+    server.args(["-c", "fsync=off", "-c", "max_connections=200"]).stdin(Stdio::null());
+    let log = fs::File::options().create(true).append(true).open(folder.join("log")).expect("the log can be written");
+    server.stdout(log.try_clone().expect("the log can be shared")).stderr(log);
+    child::start(server).expect("postgres can be started")
+}
+
+/// Every row of every table of a database as text, sorted, under the name of its table.
+///
+/// # Panics
+/// When the server does not answer.
+pub async fn rows(url: &str) -> BTreeMap<String, Vec<String>> {
+    let mut connection = PgConnection::connect(url).await.expect("the cluster answers");
+    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
+    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut connection).await.expect("tables are listed");
+    let mut rows = BTreeMap::new();
+    for table in tables {
+        let all = format!("SELECT t::text FROM {table} t ORDER BY 1");
+        let all = sqlx::query_scalar(sqlx::AssertSqlSafe(all)).fetch_all(&mut connection).await;
+        rows.insert(table, all.expect("rows are listed"));
+    }
+    rows
 }
 
 /// The shared cluster lives in a static, which nobody drops: its folder outlives its process. The next one removes it.
@@ -194,9 +242,22 @@ mod tests {
     #[tokio::test]
     async fn a_cluster_of_ones_own_ends_when_it_is_dropped() {
         let cluster = Postgres::start().await;
-        let (url, folder) = (cluster.database().await, cluster._folder.path().to_owned());
+        let (url, folder) = (cluster.database().await, cluster.folder.path().to_owned());
         drop(cluster);
         assert!(PgConnection::connect(&url).await.is_err());
         assert!(!folder.exists());
+    }
+
+    #[tokio::test]
+    async fn a_cluster_that_is_killed_comes_back_with_what_it_held() {
+        let cluster = Postgres::start().await;
+        let url = cluster.database().await;
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        connection.execute("CREATE TABLE t (x INT)").await.unwrap();
+        connection.execute("INSERT INTO t VALUES (2), (1)").await.unwrap();
+        cluster.kill();
+        assert!(PgConnection::connect(&url).await.is_err());
+        cluster.restart().await;
+        assert_eq!(rows(&url).await["t"], ["(1)", "(2)"]);
     }
 }

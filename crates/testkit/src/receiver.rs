@@ -36,6 +36,10 @@ pub enum Answer {
     Endless,
     /// Answers with bytes that are no HTTP.
     Garbage,
+    /// Answers with one header after another, slowly and without end.
+    DripHeaders,
+    /// Answers with 200 and the beginning of a body, then resets the connection (RST).
+    ResetInBody,
 }
 
 /// A request that came.
@@ -53,6 +57,9 @@ pub struct Seen {
     pub at: Instant,
 }
 
+/// Decides what is done with a request.
+type Decide = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
+
 impl Seen {
     /// A header as text; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
@@ -60,13 +67,19 @@ impl Seen {
     }
 }
 
-#[derive(Debug)]
 struct State {
     answer: Answer,
+    decide: Option<Decide>,
     next: VecDeque<Answer>,
     seen: Vec<Seen>,
     in_flight: usize,
     most_in_flight: usize,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("seen", &self.seen.len()).field("in_flight", &self.in_flight).finish()
+    }
 }
 
 /// What a receiver and its connections share.
@@ -84,10 +97,11 @@ impl Shared {
     /// Notes a request, which waits from now on, and says what is done with it.
     fn take(&self, seen: Seen) -> Answer {
         let mut state = self.state();
+        let decided = state.decide.as_ref().map(|decide| decide(&seen));
         state.seen.push(seen);
         state.in_flight += 1;
         state.most_in_flight = state.most_in_flight.max(state.in_flight);
-        state.next.pop_front().unwrap_or_else(|| state.answer.clone())
+        state.next.pop_front().or(decided).unwrap_or_else(|| state.answer.clone())
     }
 }
 
@@ -123,8 +137,14 @@ impl Receiver {
     async fn serve(port: u16, tls: Option<TlsAcceptor>) -> Self {
         let listener = port::listen(port).await;
         let address = listener.local_addr().expect("a listener has an address");
-        let state =
-            State { answer: Answer::Status(200), next: VecDeque::new(), seen: vec![], in_flight: 0, most_in_flight: 0 };
+        let state = State {
+            answer: Answer::Status(200),
+            decide: None,
+            next: VecDeque::new(),
+            seen: vec![],
+            in_flight: 0,
+            most_in_flight: 0,
+        };
         let shared = Arc::new(Shared { state: Mutex::new(state), gate: watch::Sender::new(false) });
         let (scheme, host) = if tls.is_some() { ("https", "localhost") } else { ("http", "127.0.0.1") };
         let accepting = AbortOnDropHandle::new(tokio::spawn(accept(listener, tls, Arc::clone(&shared))));
@@ -144,6 +164,11 @@ impl Receiver {
     /// From now on it does this.
     pub fn answer(&self, answer: Answer) {
         self.shared.state().answer = answer;
+    }
+
+    /// From now on this decides about each request, in the order in which they come. It is asked under a lock.
+    pub fn answer_by(&self, decide: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
+        self.shared.state().decide = Some(Arc::new(decide));
     }
 
     /// It does these first, one for each request, and then what it did before.
@@ -250,6 +275,18 @@ mod tests {
         assert!(post(&client, &receiver).await.is_err());
         assert_eq!(receiver.requests()[3].body, "hello");
         wait::until_eq("both requests to end", SOON, 0, async || receiver.in_flight()).await;
+    }
+
+    #[tokio::test]
+    async fn drips_headers_and_breaks_off_in_the_body_and_decides_by_request() {
+        let (client, receiver) = (client(), Receiver::start().await);
+        receiver.answer_by(|seen| if seen.body == "hello" { Answer::ResetInBody } else { Answer::DripHeaders });
+        let answer = client.post(receiver.url()).body("hello").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        assert!(answer.bytes().await.is_err());
+        let request = client.post(receiver.url()).body("other").timeout(Duration::from_millis(300));
+        assert!(request.send().await.unwrap_err().is_timeout());
+        assert_eq!(receiver.count(), 2);
     }
 
     #[tokio::test]

@@ -101,10 +101,12 @@ impl SmtpSink {
         lock(&self.state).hang_up = count;
     }
 
-    /// Ends it and returns once its port refuses connections; the next one may start on it.
-    pub async fn stop(mut self) {
+    /// Ends it in the middle of whatever it does, and returns once its port refuses connections; the next one may start
+    /// on it. What it had taken is returned.
+    pub async fn stop(mut self) -> Vec<Mail> {
         self.accepting.abort();
         let _ = (&mut self.accepting).await;
+        std::mem::take(&mut lock(&self.state).mails)
     }
 }
 

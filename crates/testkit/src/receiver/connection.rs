@@ -1,6 +1,10 @@
 //! One connection of a receiver: HTTP for as long as HTTP can say it, then what only the bare socket can do.
 
-use std::{error::Error, sync::Arc, time::Instant};
+use std::{
+    error::Error,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -23,11 +27,16 @@ use super::{Answer, Seen, Shared};
 /// The longest body of a request that is read; a longer one breaks its connection.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
+/// The pause between two headers that are dripped; as long is what is written given to arrive.
+const DRIP: Duration = Duration::from_millis(50);
+
 /// How the connection ends when its answer is no HTTP.
 #[derive(Debug)]
 enum Break {
     Reset,
     Garbage,
+    DripHeaders,
+    ResetInBody,
 }
 
 /// Something to speak HTTP over that has a TCP connection below.
@@ -65,6 +74,23 @@ pub(super) async fn serve(stream: impl Socket, shared: Arc<Shared>) {
             let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2 what do you want\r\n\r\n").await;
             let _ = stream.shutdown().await;
         }
+        Break::DripHeaders => drip_headers(stream).await,
+        Break::ResetInBody => {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nthe beginning").await;
+            let _ = stream.flush().await;
+            // Otherwise the reset overtakes what was written.
+            tokio::time::sleep(DRIP).await;
+            stream.tcp().set_zero_linger().expect("the connection can be reset");
+        }
+    }
+}
+
+/// Until the client gives up.
+async fn drip_headers(mut stream: impl Socket) {
+    let mut dripping = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
+    while dripping.is_ok() {
+        tokio::time::sleep(DRIP).await;
+        dripping = stream.write_all(b"x-drip: drop\r\n").await;
     }
 }
 
@@ -117,6 +143,8 @@ async fn perform(mut answer: Answer, shared: &Shared, breaks: &mpsc::Sender<Brea
         }
         Answer::Reset => break_off(breaks, Break::Reset).await,
         Answer::Garbage => break_off(breaks, Break::Garbage).await,
+        Answer::DripHeaders => break_off(breaks, Break::DripHeaders).await,
+        Answer::ResetInBody => break_off(breaks, Break::ResetInBody).await,
         Answer::Hang | Answer::After(..) => std::future::pending().await,
     }
 }

@@ -1,0 +1,82 @@
+//! A small disk that can be filled. To mount one takes root, on Linux.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Write as _},
+    path::Path,
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+/// How much is written at once.
+const BLOCK: usize = 4 * 1024;
+
+/// A mounted tmpfs, gone when it is dropped.
+#[derive(Debug)]
+pub struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    /// Mounts a disk of this size in bytes.
+    ///
+    /// # Errors
+    /// Why it cannot be mounted, in words.
+    pub fn mount(size: u64) -> Result<Self, String> {
+        let folder = tempfile::Builder::new().prefix("leadline-disk-").tempdir().map_err(|e| e.to_string())?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(folder.path());
+        let mounted = mount.output().map_err(|e| format!("mount: {e}"))?;
+        if mounted.status.success() {
+            Ok(Self { folder })
+        } else {
+            Err(String::from_utf8_lossy(&mounted.stderr).trim().to_owned())
+        }
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes to this file until the disk is full.
+    ///
+    /// # Panics
+    /// When it cannot be written for another reason.
+    pub fn fill(file: &Path) {
+        let mut file = File::create(file).expect("a file on a small disk");
+        loop {
+            match file.write_all(&[b'x'; BLOCK]) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => return,
+                Err(error) => panic!("a small disk cannot be filled: {error}"),
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: whoever still has a file open on it is about to end.
+        let _ = Command::new("umount").arg("--lazy").arg(self.folder.path()).output();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_takes_nothing_until_there_is_room() {
+        let disk = match SmallDisk::mount(256 * 1024) {
+            Ok(disk) => disk,
+            Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),
+        };
+        let (filler, other) = (disk.path().join("filler"), disk.path().join("other"));
+        SmallDisk::fill(&filler);
+        assert!(std::fs::write(&other, [0; BLOCK]).is_err());
+        std::fs::remove_file(&filler).unwrap();
+        std::fs::write(&other, [0; BLOCK]).unwrap();
+    }
+}

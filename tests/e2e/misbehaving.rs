@@ -1,0 +1,72 @@
+//! Receivers that misbehave in every way at once: each delivery ends as it should, and the one that behaves does not
+//! notice.
+
+use std::time::{Duration, Instant};
+
+use testkit::{Answer, Receiver, wait};
+use wire::{
+    api::{self, DeliveryStatus},
+    duration_to_api,
+};
+
+use crate::world::{SOON, World, events_at, some_destination};
+
+const EVENTS: usize = 60;
+/// How long each of them may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Everything about the deliveries to a destination, once all of them have ended.
+async fn ended(world: &World, destination_id: &str) -> Vec<api::Delivery> {
+    wait::until(&format!("all deliveries to {destination_id} to end"), SOON, async || {
+        let statuses = vec![DeliveryStatus::Succeeded.into(), DeliveryStatus::Failed.into()];
+        let destination_id = destination_id.to_owned();
+        let filter = Some(api::DeliveryFilter { destination_id, statuses, ..api::DeliveryFilter::default() });
+        let request = api::ListDeliveriesRequest { filter, page_size: 500, page_token: String::new() };
+        let ended = world.deliveries().list_deliveries(request).await.unwrap().into_inner().deliveries;
+        if ended.len() == EVENTS { Ok(ended) } else { Err(ended.len()) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_ends_as_it_should_and_the_healthy_one_does_not_notice() {
+    let (world, healthy) = (World::start().await, Receiver::start().await);
+    let healthy_id = world.destination(&healthy.url()).await;
+    let cases = [
+        (Answer::Garbage, 999, "protocol", ""),
+        (Answer::DripHeaders, 999, "timeout", "no answer within 2s"),
+        (Answer::Hang, 999, "timeout", "no answer within 2s"),
+        (Answer::Reset, 999, "reset", ""),
+        (Answer::Endless, 200, "", "xxxx"),
+        (Answer::ResetInBody, 200, "", "the beginning"),
+    ];
+    let (mut receivers, mut ids) = (vec![], vec![]);
+    for (answer, ..) in &cases {
+        let receiver = Receiver::start().await;
+        receiver.answer(answer.clone());
+        // Nothing protects from them here but what they are allowed to take.
+        let patient = api::Destination {
+            url: receiver.url(),
+            timeout: Some(duration_to_api(TIMEOUT)),
+            breaker_failures: Some(0),
+            concurrency: EVENTS as u32,
+            ..some_destination()
+        };
+        ids.push(world.destination_with(patient).await);
+        receivers.push(receiver);
+    }
+    let began = Instant::now();
+    world.publish_many(EVENTS).await;
+    wait::until_eq("all at the healthy one", SOON, EVENTS, async || events_at(&healthy).len()).await;
+    assert!(receivers[2].in_flight() > 0 || began.elapsed() > TIMEOUT, "before the others have timed out");
+    for ((answer, status, kind, says), id) in cases.iter().zip(&ids) {
+        for delivery in ended(&world, id).await {
+            let seen = (delivery.http_status_code, delivery.error_kind.as_str());
+            assert_eq!(seen, (*status, *kind), "{answer:?}: {delivery:?}");
+            assert!(delivery.webhook_response.contains(says), "{answer:?}: {delivery:?}");
+            assert!(delivery.webhook_response.len() <= 2_048);
+        }
+    }
+    assert!(ended(&world, &healthy_id).await.iter().all(|d| d.status() == DeliveryStatus::Succeeded));
+    assert_eq!(healthy.count(), EVENTS);
+}
