@@ -14,11 +14,13 @@ mod readiness;
 pub mod telemetry;
 mod tls;
 pub mod trace;
+mod under_way;
 
 pub use drain::{Drain, shutdown_on_signal};
 pub use listen::{Addresses, ListenError, Listeners, Service, serve};
 pub use readiness::{Latch, Readiness};
 pub use tls::{TlsError, TlsOptions};
+pub use under_way::{Begun, UnderWay};
 
 /// What every service is started with.
 #[derive(Debug, Clone, Default)]

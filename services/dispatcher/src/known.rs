@@ -1,16 +1,13 @@
 //! What this process knows about attempts: which are under way, and which were made lately. A timer that fired twice, or
 //! a message that came again because its acknowledgement was lost, repeats none of them.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use domain::{DeliveryId, DestinationId};
 use jiff::Timestamp;
 use journal::Attempted;
 use moka::{policy::EvictionPolicy, sync::Cache};
+use runtime::{Begun, UnderWay};
 use tokio::{sync::Mutex, time::Instant};
 
 /// Of how many deliveries the latest attempt is remembered, and for how long.
@@ -28,16 +25,9 @@ type LookedBack = Arc<Mutex<Option<(Timestamp, Instant)>>>;
 /// What this process knows about attempts.
 #[derive(Debug)]
 pub(crate) struct Known {
-    under_way: SyncMutex<HashSet<Key>>,
+    under_way: UnderWay<Key>,
     made: Cache<DeliveryId, Attempted>,
     looked_back: Cache<DestinationId, LookedBack>,
-}
-
-/// An attempt is under way as long as this lives.
-#[derive(Debug)]
-pub(crate) struct UnderWay<'a> {
-    known: &'a Known,
-    key: Key,
 }
 
 impl Default for Known {
@@ -46,7 +36,7 @@ impl Default for Known {
         let made = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR);
         let looked_back = Cache::builder().max_capacity(LOOKED_BACK);
         Self {
-            under_way: SyncMutex::default(),
+            under_way: UnderWay::default(),
             made: made.eviction_policy(EvictionPolicy::lru()).build(),
             looked_back: looked_back.eviction_policy(EvictionPolicy::lru()).build(),
         }
@@ -55,8 +45,8 @@ impl Default for Known {
 
 impl Known {
     /// Begins an attempt, unless it is under way.
-    pub(crate) fn begin(&self, key: Key) -> Option<UnderWay<'_>> {
-        self.under_way().insert(key).then_some(UnderWay { known: self, key })
+    pub(crate) fn begin(&self, key: Key) -> Option<Begun<'_, Key>> {
+        self.under_way.begin(key)
     }
 
     /// Whether an attempt or a later one of the same delivery was made lately, as far as this process knows; if so,
@@ -75,15 +65,5 @@ impl Known {
     /// How far was looked back for a destination; whoever looks back holds the lock meanwhile.
     pub(crate) fn looked_back(&self, destination: &DestinationId) -> LookedBack {
         self.looked_back.get_with_by_ref(destination, LookedBack::default)
-    }
-
-    fn under_way(&self) -> MutexGuard<'_, HashSet<Key>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.known.under_way().remove(&self.key);
     }
 }

@@ -12,18 +12,14 @@
 mod pages;
 mod run;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     JobFact, JobId,
     job::{IllegalJob, JobRef},
 };
 use journal::{Journal, JournalError, Message, RegistryView};
-use runtime::{Drain, Platform, trace::TraceContext};
+use runtime::{Drain, Platform, UnderWay, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
 use self::run::Run;
@@ -42,7 +38,7 @@ struct Worker {
     registry: RegistryView,
     freshness: Freshness,
     drain: Drain,
-    under_way: Mutex<HashSet<JobId>>,
+    under_way: UnderWay<JobId>,
 }
 
 /// Why work on a job ended.
@@ -77,7 +73,7 @@ pub(crate) fn start(journal: &Journal, store: &Store, registry: &RegistryView, p
         registry: registry.clone(),
         freshness: Freshness::new(journal.clone(), store.clone()),
         drain: platform.drain.clone(),
-        under_way: Mutex::default(),
+        under_way: UnderWay::default(),
     });
     platform.drain.spawn("jobs", async move {
         let mut facts = worker.journal.job_feed();
@@ -94,7 +90,7 @@ pub(crate) fn start(journal: &Journal, store: &Store, registry: &RegistryView, p
 impl Worker {
     async fn take(self: Arc<Self>, message: Message<JobFact>) {
         let reference = message.value.reference();
-        let Some(_under_way) = self.begin(reference.job) else {
+        let Some(_under_way) = self.under_way.begin(reference.job) else {
             // It is under way in this process, and whoever works on it acknowledges for both.
             return;
         };
@@ -137,25 +133,5 @@ impl Worker {
             () = self.drain.stopping() => false,
             () = tokio::time::sleep(time) => true,
         }
-    }
-
-    fn begin(&self, job: JobId) -> Option<UnderWay<'_>> {
-        self.under_way().insert(job).then_some(UnderWay { worker: self, job })
-    }
-
-    fn under_way(&self) -> MutexGuard<'_, HashSet<JobId>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A job is under way as long as this lives.
-struct UnderWay<'a> {
-    worker: &'a Worker,
-    job: JobId,
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.worker.under_way().remove(&self.job);
     }
 }
