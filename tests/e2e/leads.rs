@@ -23,7 +23,7 @@ async fn listed(world: &World, request: api::ListLeadsRequest) -> Vec<api::Lead>
     }
 }
 
-async fn exported(world: &World, request: api::ExportLeadsRequest) -> String {
+pub(crate) async fn exported(world: &World, request: api::ExportLeadsRequest) -> String {
     let mut pieces = world.leads().export_leads(request).await.unwrap().into_inner();
     let mut csv = vec![];
     while let Some(piece) = pieces.message().await.unwrap() {
@@ -150,7 +150,7 @@ async fn an_export_is_csv_without_formulas() {
         let csv = exported(&world, account()).await;
         let read = read_by_python(&csv);
         assert_eq!(read[0][..4], ["account_id", "interface_id", "client_id", "lead_id"]);
-        assert_eq!(read[0][10..], ["http_status_code", "webhook_response"]);
+        assert_eq!(read[0][10..], ["http_status_code", "webhook_response", "anonymised_at"]);
         let request = api::ListLeadsRequest { account_id: ACCOUNT.into(), ..api::ListLeadsRequest::default() };
         let all = listed(&world, request).await;
         assert_eq!(read.len(), 11);

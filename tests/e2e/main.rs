@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
 
 mod access;
+mod anonymising;
 mod audit;
 mod belongings;
 mod command_line;

@@ -80,7 +80,7 @@ async fn what_is_wrong_is_refused_by_name_and_nothing_is_stored() {
     assert_eq!(jetstream.get_stream("LEADS").await.unwrap().cached_info().state.last_sequence, 0);
 }
 
-async fn nats(world: &World) -> async_nats::Client {
+pub(crate) async fn nats(world: &World) -> async_nats::Client {
     let (user, host) = world.nats.strip_prefix("nats://").unwrap().split_once('@').unwrap();
     let (user, password) = user.split_once(':').unwrap();
     let options = async_nats::ConnectOptions::new().user_and_password(user.into(), password.into());

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Everything that the API shows about leads, deliveries, jobs and changes of the configuration.
-async fn everything(channel: &Keyed) -> String {
+pub(crate) async fn everything(channel: &Keyed) -> String {
     let (mut deliveries, mut leads) =
         (DeliveryServiceClient::new(channel.clone()), LeadServiceClient::new(channel.clone()));
     let mut text = String::new();
@@ -64,7 +64,7 @@ async fn everything(channel: &Keyed) -> String {
     text
 }
 
-fn rebuild(nats: &str, database: &str) {
+pub(crate) fn rebuild(nats: &str, database: &str) {
     let output = std::process::Command::new(program())
         .args(["rebuild", "--nats-url", nats, "--database-url", database])
         .stdin(Stdio::null())

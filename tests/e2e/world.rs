@@ -172,6 +172,11 @@ impl World {
         (made.secret, made.key.unwrap().key_id)
     }
 
+    /// The API, as the administrator calls it.
+    pub(crate) fn channel(&self) -> Keyed {
+        self.channel.clone()
+    }
+
     pub(crate) fn access(&self) -> AccessServiceClient<Keyed> {
         AccessServiceClient::new(self.channel.clone())
     }

@@ -15,9 +15,11 @@
 //! * [`policy`]: when to try again, and [`breaker`]: when not to try at all
 //! * [`outcome`]: what an attempt can end in, and [`advice`] for people
 //! * [`notice`]: what people are told
+//! * [`anonymisation`]: how people are forgotten
 
 pub mod access;
 pub mod advice;
+pub mod anonymisation;
 pub mod breaker;
 pub mod delivery;
 pub mod ids;
@@ -30,6 +32,7 @@ pub mod registry;
 pub mod routing;
 
 pub use access::Principal;
+pub use anonymisation::AnonymisationFact;
 pub use delivery::{Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, Work};
 pub use ids::{
     AccountId, ApiUserId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, JobId,

@@ -172,7 +172,8 @@ impl Journal {
         &self.inner.memory
     }
 
-    pub(crate) fn drain(&self) -> &Drain {
+    /// The drain of the process.
+    pub fn drain(&self) -> &Drain {
         &self.inner.drain
     }
 

@@ -67,7 +67,7 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn job(&self, reference: &JobRef) -> Result<Option<RecordedJob>, JournalError> {
-        let consumer = self.reader::<JobFact>(subjects::facts_of(reference), DeliverPolicy::All).await?;
+        let consumer = self.reader(StreamName::Jobs, subjects::facts_of(reference), DeliverPolicy::All).await?;
         let (mut job, mut version, mut reached_at) = (None, 0, Timestamp::UNIX_EPOCH);
         loop {
             let batch = answered(fetch(&consumer, FETCH)).await?;

@@ -5,6 +5,7 @@
 //! * [`Replay`] reads a stream from any place, for whoever wants all of it
 //! * [`RegistryView`] is the configuration as it is now
 //! * timers, parking and turns are where work waits; jobs are worked on by one process at a time
+//! * what was stored about people can be erased again
 //! * a [`Place`] lets one process at a time read in order, and another go on where it stopped
 //!
 //! Guarantees: an append that returned `Ok` is stored by the broker. A repeated append of the same fact (the same
@@ -15,6 +16,7 @@ mod append;
 mod backlog;
 mod batch;
 mod connect;
+mod erase;
 mod error;
 mod feed;
 mod headers;
@@ -33,6 +35,7 @@ mod streams;
 mod subjects;
 mod timers;
 mod turns;
+mod unreadable;
 
 pub use append::{Appended, Submitted};
 pub use backlog::{Backlog, Lag};

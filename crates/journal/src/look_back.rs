@@ -4,16 +4,19 @@ use std::collections::{HashMap, HashSet};
 
 use async_nats::{
     datetime,
-    jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    jetstream::{Message, consumer::DeliverPolicy},
 };
 use domain::{
-    AccountId, DeliveryFact, DeliveryId, DestinationId, NoticeFact, NoticeId, delivery::Verdict, job::JobRef,
+    AccountId, AnonymisationFact, DeliveryFact, DeliveryId, DestinationId, LeadId, LeadSequence, NoticeFact, NoticeId,
+    delivery::Verdict, job::JobRef,
 };
-use futures::StreamExt as _;
 use jiff::Timestamp;
-use tokio::time::timeout;
 
-use crate::{ANSWER_DEADLINE, Journal, JournalError, Logged, subjects};
+use crate::{
+    Journal, JournalError, Logged, StreamName,
+    pages::{answered, fetch},
+    subjects,
+};
 
 const ASKED: &str = "tell what was recorded";
 /// How many facts are read at once.
@@ -59,7 +62,7 @@ impl Journal {
     ) -> Result<HashMap<DeliveryId, Attempted>, JournalError> {
         let mut latest: HashMap<DeliveryId, Attempted> = HashMap::new();
         let attempted = |fact| {
-            if let DeliveryFact::Attempted(f) = fact {
+            if let DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) = fact {
                 let made =
                     Attempted { attempt: f.attempt, round: f.round, ended: !matches!(f.verdict, Verdict::RetryAt(_)) };
                 latest.entry(f.reference.delivery).and_modify(|known| *known = made.max(*known)).or_insert(made);
@@ -67,6 +70,26 @@ impl Journal {
         };
         self.each_recorded(subjects::log_of(account, destination), since, attempted).await?;
         Ok(latest)
+    }
+
+    /// The leads of an account that were anonymised since then, and the last place in LEADS that it covers.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn anonymised(
+        &self,
+        account: &AccountId,
+        since: Timestamp,
+    ) -> Result<HashMap<LeadId, LeadSequence>, JournalError> {
+        let mut leads: HashMap<LeadId, LeadSequence> = HashMap::new();
+        let anonymised = |fact| {
+            if let AnonymisationFact::LeadAnonymised(f) = fact {
+                let until = leads.entry(f.lead).or_insert(f.until);
+                *until = (*until).max(f.until);
+            }
+        };
+        self.each_recorded(subjects::anonymised_of(account), since, anonymised).await?;
+        Ok(leads)
     }
 
     /// The deliveries that were requested of a destination since then, to be sent at once.
@@ -148,39 +171,32 @@ impl Journal {
         since: Timestamp,
         mut take: impl FnMut(T),
     ) -> Result<(), JournalError> {
-        let unavailable = |e: async_nats::Error| JournalError::unavailable(ASKED, e);
-        let start_time = datetime::from_nanos(since.as_nanosecond()).map_err(unavailable)?;
-        let config = pull::Config {
-            filter_subject,
-            deliver_policy: DeliverPolicy::ByStartTime { start_time },
-            ack_policy: AckPolicy::None,
-            memory_storage: true,
-            num_replicas: 1,
-            inactive_threshold: ANSWER_DEADLINE,
-            ..pull::Config::default()
-        };
-        let consumer: PullConsumer = self
-            .context()
-            .create_consumer_on_stream(config, T::STREAM.as_str())
-            .await
-            .map_err(|e| unavailable(e.into()))?;
+        let start_time = datetime::from_nanos(since.as_nanosecond());
+        let start_time = start_time.map_err(|e| JournalError::unavailable(ASKED, e))?;
+        let from = DeliverPolicy::ByStartTime { start_time };
+        self.each_message(T::STREAM, filter_subject, from, |message| {
+            if let Ok(fact) = T::decode(message.payload.clone()) {
+                take(fact);
+            }
+        })
+        .await
+    }
+
+    /// Hands out every message of a subject from there on, one after another.
+    pub(crate) async fn each_message(
+        &self,
+        stream: StreamName,
+        filter_subject: String,
+        deliver_policy: DeliverPolicy,
+        mut take: impl FnMut(Message),
+    ) -> Result<(), JournalError> {
+        let consumer = self.reader(stream, filter_subject, deliver_policy).await?;
         loop {
-            // A batch that a lost connection has swallowed would be waited for without end.
-            let batch = timeout(ANSWER_DEADLINE, fetch(&consumer)).await.map_err(|e| unavailable(e.into()))?;
-            let batch = batch.map_err(unavailable)?;
+            let batch = answered(fetch(&consumer, FETCH)).await?;
             if batch.is_empty() {
                 return Ok(());
             }
-            batch.into_iter().filter_map(|message| T::decode(message.payload.clone()).ok()).for_each(&mut take);
+            batch.into_iter().for_each(&mut take);
         }
     }
-}
-
-async fn fetch(consumer: &PullConsumer) -> Result<Vec<async_nats::jetstream::Message>, async_nats::Error> {
-    let mut batch = consumer.fetch().max_messages(FETCH).messages().await?;
-    let mut messages = vec![];
-    while let Some(message) = batch.next().await {
-        messages.push(message?);
-    }
-    Ok(messages)
 }

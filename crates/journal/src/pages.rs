@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 use wire::Record as _;
 
-use crate::{ANSWER_DEADLINE, Entry, Journal, JournalError, Logged, feed::timestamp, headers, subjects};
+use crate::{
+    ANSWER_DEADLINE, Entry, Journal, JournalError, Logged as _, StreamName, feed::timestamp, headers, subjects,
+};
 
 const ASKED: &str = "tell what was recorded";
 
@@ -41,14 +43,15 @@ impl Journal {
             }
             LeadsFrom::After(LeadSequence(sequence)) => DeliverPolicy::ByStartSequence { start_sequence: sequence + 1 },
         };
-        let consumer = self.reader::<LeadEvent>(subjects::leads_of(account), start).await?;
+        let consumer = self.reader(LeadEvent::STREAM, subjects::leads_of(account), start).await?;
         let page = answered(fetch(&consumer, most)).await?;
         (1_u64..).zip(page).map(|(place, raw)| entry(&raw, place)).collect()
     }
 
     /// A consumer that remembers nothing and that the broker soon forgets.
-    pub(crate) async fn reader<T: Logged>(
+    pub(crate) async fn reader(
         &self,
+        stream: StreamName,
         filter_subject: String,
         deliver_policy: DeliverPolicy,
     ) -> Result<PullConsumer, JournalError> {
@@ -61,7 +64,7 @@ impl Journal {
             inactive_threshold: ANSWER_DEADLINE,
             ..pull::Config::default()
         };
-        let consumer = self.context().create_consumer_on_stream(config, T::STREAM.as_str()).await;
+        let consumer = self.context().create_consumer_on_stream(config, stream.as_str()).await;
         consumer.map_err(|e| JournalError::unavailable(ASKED, e))
     }
 }

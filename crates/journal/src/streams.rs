@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use async_nats::jetstream::{
     Context,
-    stream::{Config, RetentionPolicy, StorageType},
+    stream::{Config, LastRawMessageErrorKind, RetentionPolicy, StorageType},
 };
-use domain::{DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
+use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use wire::Record;
 
-use crate::{Journal, JournalError, options::NatsOptions};
+use crate::{Journal, JournalError, options::NatsOptions, subjects};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long leads, deliveries, notices and jobs are kept.
 const KEPT: Duration = DAY.saturating_mul(90);
+/// How long it is kept who was anonymised: longer than anything that is covered by it.
+const KEPT_ANONYMISED: Duration = KEPT.saturating_mul(2);
 /// How long the broker remembers the ids of messages unless somebody says otherwise.
 const USUAL_DEDUP_WINDOW: Duration = Duration::from_secs(600);
 /// Lanes with parked work that may drain at once; the broker's own default is 1,000.
@@ -42,15 +44,17 @@ pub enum StreamName {
     Notices,
     /// Facts about jobs.
     Jobs,
+    /// Which leads were anonymised, and what is left of their events.
+    Anonymised,
     /// Messages that nobody can read.
     Poison,
 }
 
 impl StreamName {
     #[rustfmt::skip]
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Leads, Self::Registry, Self::Deliveries, Self::Timers, Self::Parked, Self::Ordered, Self::Positions,
-        Self::Notices, Self::Jobs, Self::Poison,
+        Self::Notices, Self::Jobs, Self::Anonymised, Self::Poison,
     ];
 
     /// Its name on the broker.
@@ -65,6 +69,7 @@ impl StreamName {
             Self::Positions => "POSITIONS",
             Self::Notices => "NOTICES",
             Self::Jobs => "JOBS",
+            Self::Anonymised => "ANONYMISED",
             Self::Poison => "POISON",
         }
     }
@@ -89,7 +94,10 @@ impl StreamName {
             Self::Positions => Config { max_messages_per_subject: 1, ..on(&["position.>"]) },
             Self::Notices => Config { max_age: KEPT, ..on(&["notice.>"]) },
             Self::Jobs => Config { max_age: KEPT, ..on(&["job.>"]) },
-            Self::Poison => Config { max_messages: MOST_POISON, max_messages_per_subject: 1, ..on(&["poison.>"]) },
+            Self::Anonymised => Config { max_age: KEPT_ANONYMISED, ..on(&["anonymised.>"]) },
+            Self::Poison => {
+                Config { max_messages: MOST_POISON, max_messages_per_subject: 1, max_age: KEPT, ..on(&["poison.>"]) }
+            }
         };
         Config {
             name: self.as_str().into(),
@@ -123,6 +131,9 @@ impl Logged for RegistryFact {
 }
 impl Logged for DeliveryFact {
     const STREAM: StreamName = StreamName::Deliveries;
+}
+impl Logged for AnonymisationFact {
+    const STREAM: StreamName = StreamName::Anonymised;
 }
 impl Logged for NoticeFact {
     const STREAM: StreamName = StreamName::Notices;
@@ -173,6 +184,17 @@ impl Journal {
         let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
         let state = &stream.cached_info().state;
         // Of a stream whose messages are all too old to be kept, the broker still knows how far it went.
-        Ok(if state.messages == 0 { 0 } else { state.last_sequence })
+        if state.messages == 0 {
+            return Ok(0);
+        }
+        if state.deleted_count.is_none_or(|deleted| deleted == 0) {
+            return Ok(state.last_sequence);
+        }
+        // The last one may have been erased, and nobody would ever get there.
+        match stream.get_last_raw_message_by_subject(subjects::ANYTHING).await {
+            Ok(last) => Ok(last.sequence),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(0),
+            Err(error) => Err(JournalError::unavailable(asked, error)),
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! The names of subjects. Every id that goes into one is subject-safe by its type.
 
 use domain::{
-    AccountId, DeliveryFact, DeliveryId, DestinationId, JobFact, LeadEvent, LeadId, NoticeFact, RegistryFact,
-    job::JobRef,
+    AccountId, AnonymisationFact, DeliveryFact, DeliveryId, DestinationId, JobFact, LeadEvent, LeadId, NoticeFact,
+    RegistryFact, job::JobRef,
 };
 
 /// Everything that asks the sender to do something.
 pub(crate) const TODO: &str = "delivery.todo.>";
 /// Everything that tells what was done.
 pub(crate) const LOG: &str = "delivery.log.>";
+/// Every subject of a stream.
+pub(crate) const ANYTHING: &str = ">";
 /// Every timer that has fired.
 pub(crate) const DUE: &str = "due.>";
 /// Every change of a destination.
@@ -37,11 +39,24 @@ pub(crate) fn delivery(fact: &DeliveryFact) -> String {
         DeliveryFact::Requested(_)
         | DeliveryFact::AttemptStarted(_)
         | DeliveryFact::Attempted(_)
+        | DeliveryFact::AttemptBlanked(_)
         | DeliveryFact::Held(_)
         | DeliveryFact::Abandoned(_) => "log",
     };
     let reference = fact.reference();
     format!("delivery.{kind}.{}.{}", reference.account, reference.destination)
+}
+
+pub(crate) fn anonymisation(fact: &AnonymisationFact) -> String {
+    match fact {
+        AnonymisationFact::LeadAnonymised(f) => anonymised_of(&f.account),
+        AnonymisationFact::EventBlanked(f) => format!("anonymised.event.{}", f.event.account),
+    }
+}
+
+/// Which leads of an account were anonymised.
+pub(crate) fn anonymised_of(account: &AccountId) -> String {
+    format!("anonymised.lead.{account}")
 }
 
 pub(crate) fn notice(fact: &NoticeFact) -> String {

@@ -129,6 +129,34 @@ impl Postgres {
         }
     }
 
+    /// Where it keeps its files.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Has a database rewritten without what was deleted, and all of it in its files.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn vacuum(&self, database: &str) {
+        let mut connection = PgConnection::connect(database).await.expect("the cluster answers");
+        for statement in ["VACUUM FULL", "CHECKPOINT"] {
+            connection.execute(statement).await.expect("the database can be vacuumed");
+        }
+    }
+
+    /// "Fast shutdown": what the server held in memory is in its files when this returns.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn stop(&self) {
+        let ended = || self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten();
+        let pid = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
+        signal::kill(Pid::from_raw(pid.cast_signed()), Signal::SIGINT).expect("the server can be told to end");
+        let status = wait::until("the end of postgres", START_DEADLINE, async || ended()).await;
+        assert!(status.success(), "postgres ended with {status}");
+    }
+
     fn url(&self, database: &str) -> String {
         format!("postgres://{}@127.0.0.1:{}/{database}", self.user, self.port)
     }

@@ -24,6 +24,8 @@ pub enum Answer {
     Status(u16),
     /// Answers with this status, headers and body.
     With(u16, Vec<(&'static str, String)>, Bytes),
+    /// Answers with this status and the body of the request.
+    Echo(u16),
     /// Waits, then does the other.
     After(Duration, Box<Answer>),
     /// Holds the request until [`Receiver::open_gate`], then answers with this status.

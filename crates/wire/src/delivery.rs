@@ -52,6 +52,7 @@ impl Record for DeliveryFact {
                 at: f.at.as_microsecond(),
             }),
             Self::Attempted(f) => Fact::Attempted(attempted_to_wire(f)),
+            Self::AttemptBlanked(f) => Fact::AttemptBlanked(attempted_to_wire(f)),
             Self::Held(f) => Fact::Held(events::DeliveryHeld {
                 attempts: f.attempts,
                 round: f.round,
@@ -103,6 +104,7 @@ impl Record for DeliveryFact {
                 at: time(FACT, "at", f.at)?,
             }),
             Fact::Attempted(f) => Self::Attempted(attempted_from_wire(reference, f)?),
+            Fact::AttemptBlanked(f) => Self::AttemptBlanked(attempted_from_wire(reference, f)?),
             Fact::Held(f) => Self::Held(DeliveryHeld {
                 reference,
                 attempts: f.attempts,

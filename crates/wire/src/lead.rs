@@ -13,40 +13,44 @@ impl Record for LeadEvent {
     const NAME: &'static str = "lead event";
 
     fn encode(&self) -> Bytes {
-        let stored = events::LeadEvent {
-            event_id: self.event_id.to_string(),
-            account: self.account.to_string(),
-            interface: self.interface.to_string(),
-            client: or_empty(self.client.as_ref().map(ClientId::as_str)),
-            lead: self.lead.to_string(),
-            event_type: self.event_type.to_string(),
-            occurred_at: self.occurred_at.as_microsecond(),
-            received_at: self.received_at.as_microsecond(),
-            registry_sequence: self.registry_sequence,
-            destination: or_empty(self.destination.as_ref().map(DestinationId::as_str)),
-            payload: self.payload.clone(),
-        };
-        stored.encode_to_vec().into()
+        lead_to_wire(self).encode_to_vec().into()
     }
 
     fn decode(bytes: Bytes) -> Result<Self, WireError> {
-        let stored: events::LeadEvent = message(Self::NAME, bytes)?;
-        Ok(Self {
-            event_id: parsed(Self::NAME, "event_id", &stored.event_id, EventId::parse)?,
-            account: parsed(Self::NAME, "account", &stored.account, AccountId::parse)?,
-            interface: parsed(Self::NAME, "interface", &stored.interface, InterfaceId::parse)?,
-            client: non_empty(&stored.client)
-                .map(|text| parsed(Self::NAME, "client", text, ClientId::parse))
-                .transpose()?,
-            lead: parsed(Self::NAME, "lead", &stored.lead, LeadId::parse)?,
-            event_type: parsed(Self::NAME, "event_type", &stored.event_type, EventType::parse)?,
-            occurred_at: time(Self::NAME, "occurred_at", stored.occurred_at)?,
-            received_at: time(Self::NAME, "received_at", stored.received_at)?,
-            registry_sequence: stored.registry_sequence,
-            destination: non_empty(&stored.destination)
-                .map(|text| parsed(Self::NAME, "destination", text, DestinationId::parse))
-                .transpose()?,
-            payload: stored.payload,
-        })
+        lead_from_wire(Self::NAME, message(Self::NAME, bytes)?)
     }
+}
+
+pub(crate) fn lead_to_wire(event: &LeadEvent) -> events::LeadEvent {
+    events::LeadEvent {
+        event_id: event.event_id.to_string(),
+        account: event.account.to_string(),
+        interface: event.interface.to_string(),
+        client: or_empty(event.client.as_ref().map(ClientId::as_str)),
+        lead: event.lead.to_string(),
+        event_type: event.event_type.to_string(),
+        occurred_at: event.occurred_at.as_microsecond(),
+        received_at: event.received_at.as_microsecond(),
+        registry_sequence: event.registry_sequence,
+        destination: or_empty(event.destination.as_ref().map(DestinationId::as_str)),
+        payload: event.payload.clone(),
+    }
+}
+
+pub(crate) fn lead_from_wire(record: &'static str, stored: events::LeadEvent) -> Result<LeadEvent, WireError> {
+    Ok(LeadEvent {
+        event_id: parsed(record, "event_id", &stored.event_id, EventId::parse)?,
+        account: parsed(record, "account", &stored.account, AccountId::parse)?,
+        interface: parsed(record, "interface", &stored.interface, InterfaceId::parse)?,
+        client: non_empty(&stored.client).map(|text| parsed(record, "client", text, ClientId::parse)).transpose()?,
+        lead: parsed(record, "lead", &stored.lead, LeadId::parse)?,
+        event_type: parsed(record, "event_type", &stored.event_type, EventType::parse)?,
+        occurred_at: time(record, "occurred_at", stored.occurred_at)?,
+        received_at: time(record, "received_at", stored.received_at)?,
+        registry_sequence: stored.registry_sequence,
+        destination: non_empty(&stored.destination)
+            .map(|text| parsed(record, "destination", text, DestinationId::parse))
+            .transpose()?,
+        payload: stored.payload,
+    })
 }

@@ -4,6 +4,7 @@
 //! of the API ([`api`]) are seen by the gRPC services alone, who use [`registry_api`], [`keys`], [`publish`] and [`status`] to turn them
 //! into the domain's.
 
+mod anonymisation;
 mod delivery;
 mod job;
 pub mod keys;

@@ -8,6 +8,7 @@ use domain::{
     AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId,
     ErrorKind, EventId, EventType, InterfaceId, JobId, KeyId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId,
     RegistryFact, RetryPolicy, TokenId, Work, access,
+    anonymisation::{AnonymisationFact, LeadAnonymised, blank_attempt, blank_event},
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
         FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
@@ -105,7 +106,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 prop_compose! {
     fn delivery_fact()(
         reference in reference(),
-        kind in 0..7,
+        kind in 0..8,
         at in time(),
         numbers in any::<(u32, u32, u32)>(),
         id in uuid(),
@@ -135,6 +136,18 @@ prop_compose! {
             }),
             4 => DeliveryFact::Held(DeliveryHeld { reference, attempts: attempt, round, hold, at, reason: hold_reason }),
             5 => DeliveryFact::Released(DeliveryReleased { reference, requested_at: at, at, turn: u64::from(hold) }),
+            6 => blank_attempt(DeliveryAttempted {
+                reference,
+                attempt_id,
+                attempt,
+                round,
+                started_at: at,
+                duration: ended.0,
+                request: RequestLine { method: "POST".into(), url: text },
+                outcome: ended.1,
+                verdict: ended.2,
+                deactivated: None,
+            }),
             _ => DeliveryFact::Abandoned(DeliveryAbandoned { reference, attempts: attempt, round, at, reason }),
         }
     }
@@ -330,6 +343,15 @@ proptest! {
     #[test]
     fn lead_events_survive(value in lead_event()) {
         survives(&value);
+    }
+
+    #[test]
+    fn facts_about_forgetting_survive(event in lead_event(), place in any::<u64>(), at in time(), by in any::<String>()) {
+        let (account, lead, until) = (event.account.clone(), event.lead.clone(), LeadSequence(place));
+        survives(&AnonymisationFact::LeadAnonymised(LeadAnonymised { account, lead, until, at, by }));
+        let blank = blank_event(until, event);
+        prop_assert!(matches!(&blank, AnonymisationFact::EventBlanked(f) if f.event.payload.is_empty()));
+        survives(&blank);
     }
 
     #[test]

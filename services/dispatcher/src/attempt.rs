@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
-use crate::{Shared, lane::Job, request, sequencer};
+use crate::{Shared, lane::Job, payloads::Content, request, sequencer};
 
 /// From when on an attempt that is being made is shown to people.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
@@ -106,11 +106,13 @@ async fn settle(shared: &Shared, job: &Job, finished: bool) {
 
 /// `Err`: nothing was sent.
 async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Result<Ended, JournalError> {
-    let reference = &job.work.reference;
-    let Some(content) = shared.payloads.get(&shared.journal, reference.lead_sequence).await? else {
-        let gone = delivery::abandon(&job.work, FailureReason::PayloadGone, Timestamp::now());
-        perform(shared, gone, &job.message.trace).await;
-        return Ok(Ended { finished: true, ..Ended::default() });
+    let content = match content(shared, job).await? {
+        Ok(content) => content,
+        Err(why) => {
+            let gone = delivery::abandon(&job.work, why, Timestamp::now());
+            perform(shared, gone, &job.message.trace).await;
+            return Ok(Ended { finished: true, ..Ended::default() });
+        }
     };
     let (span, trace) = TraceContext::enter(Some(&job.message.trace), || attempt_span(job));
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
@@ -155,6 +157,19 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
     perform(shared, effects, &trace).instrument(span).await;
     Ok(Ended { pause, transport_failed, finished })
+}
+
+/// What there is to send, or why there is nothing.
+async fn content(shared: &Shared, job: &Job) -> Result<Result<Content, FailureReason>, JournalError> {
+    let reference = &job.work.reference;
+    if shared.forgotten.covers(reference) {
+        return Ok(Err(FailureReason::Anonymised));
+    }
+    if let Some(content) = shared.payloads.get(&shared.journal, reference.lead_sequence).await? {
+        return Ok(Ok(content));
+    }
+    let anonymised = shared.forgotten.has(&shared.journal, reference, job.work.requested_at).await?;
+    Ok(Err(if anonymised { FailureReason::Anonymised } else { FailureReason::PayloadGone }))
 }
 
 fn attempt_span(job: &Job) -> Span {

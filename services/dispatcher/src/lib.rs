@@ -5,6 +5,7 @@
 //! * [`sequencer`] does so in turn, for destinations that keep the order of each lead's events
 //! * a [`lane`] decides when: so many requests at a time for its destination, the rest parked in the broker
 //! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
+//! * [`forgotten`] keeps the payloads of anonymised leads from being sent
 //! * [`request`], [`client`], [`guard`], [`outcome`] and [`payloads`] are what an attempt is made of
 //!
 //! Guarantee: each of these steps can be repeated. A process that dies leaves its messages unacknowledged, and another
@@ -12,6 +13,7 @@
 
 mod attempt;
 mod client;
+mod forgotten;
 mod guard;
 mod known;
 mod lane;
@@ -57,6 +59,7 @@ struct Shared {
     known: known::Known,
     requested: on_record::OnRecord,
     released: on_record::OnRecord,
+    forgotten: forgotten::Forgotten,
 }
 
 /// Starts the dispatcher.
@@ -80,6 +83,11 @@ pub async fn start(
         known: known::Known::default(),
         requested: on_record::OnRecord::default(),
         released: on_record::OnRecord::default(),
+        forgotten: forgotten::Forgotten::default(),
+    });
+    let forgetting = Arc::clone(&shared);
+    platform.drain.spawn("forgetting", async move {
+        forgetting.forgotten.follow(&forgetting.journal, &forgetting.payloads, &forgetting.platform.drain).await;
     });
     platform.drain.spawn("router", router::run(Arc::clone(&shared)));
     platform.drain.spawn("sequencer", sequencer::run(Arc::clone(&shared)));

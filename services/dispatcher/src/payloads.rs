@@ -1,5 +1,7 @@
 //! Payloads by reference: recent ones from memory, the others from the journal.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use domain::{LeadEvent, LeadSequence};
 use jiff::Timestamp;
@@ -8,6 +10,9 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 
 /// What one entry costs besides its payload, in bytes.
 const OVERHEAD: usize = 64;
+/// How long a payload may stay in memory. One that was being read while it was anonymised may lie there for so long,
+/// although it is not sent.
+const KEPT: Duration = Duration::from_secs(600);
 
 /// What an attempt needs of its lead event.
 #[derive(Debug, Clone)]
@@ -26,7 +31,12 @@ impl Payloads {
     pub(crate) fn new(bytes: u64) -> Self {
         let weigh = |_: &u64, content: &Content| u32::try_from(content.payload.len() + OVERHEAD).unwrap_or(u32::MAX);
         Self {
-            recent: Cache::builder().max_capacity(bytes).weigher(weigh).eviction_policy(EvictionPolicy::lru()).build(),
+            recent: Cache::builder()
+                .max_capacity(bytes)
+                .weigher(weigh)
+                .time_to_live(KEPT)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
         }
     }
 
@@ -36,6 +46,11 @@ impl Payloads {
         let content = Content { payload: Bytes::copy_from_slice(&event.payload), occurred_at: event.occurred_at };
         self.recent.insert(sequence.0, content.clone());
         content
+    }
+
+    /// Drops the payload of an event that was anonymised.
+    pub(crate) fn forget(&self, sequence: LeadSequence) {
+        self.recent.invalidate(&sequence.0);
     }
 
     /// The payload of a lead event; none: the journal no longer has it.

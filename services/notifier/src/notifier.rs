@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     AccountId, DeliveryFact, NoticeFact, NoticeId, Registry, RegistryFact,
-    delivery::{DeliveryRef, Verdict},
+    delivery::{DeliveryAttempted, DeliveryRef, Verdict},
     notice::{DeactivationNoticeSent, ErrorNoticeSent, called_for_by},
     registry::Change,
 };
@@ -58,7 +58,7 @@ impl Notifier {
             let room = under_way.len() < MOST_UNDER_WAY;
             tokio::select! {
                 fact = facts.next(), if room => match fact {
-                    Some(fact) => under_way.push(self.handle(fact, Self::failure).boxed()),
+                    Some(fact) => under_way.push(self.hear(fact).boxed()),
                     None => break,
                 },
                 change = changes.next(), if room => match change {
@@ -69,6 +69,31 @@ impl Notifier {
             }
         }
         while under_way.next().await.is_some() {}
+    }
+
+    async fn hear(&self, message: Message<DeliveryFact>) {
+        match &message.value {
+            DeliveryFact::AttemptBlanked(f) => self.forget(&message, f).await,
+            _ => self.handle(message, Self::failure).await,
+        }
+    }
+
+    /// The lead was anonymised: a mail that still lies in the outbox says too much about the attempt. One that a mail
+    /// server has taken cannot be fetched back.
+    async fn forget(&self, message: &Message<DeliveryFact>, blank: &DeliveryAttempted) {
+        let notice = NoticeId::of_failure(blank.reference.delivery, blank.round);
+        let telling = self.telling.begin(notice);
+        if telling.is_none() {
+            return message.retry_later(AGAIN).await;
+        }
+        match self.post.forget(notice) {
+            Ok(()) => message.ack().await,
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                tracing::warn!(%notice, error = format!("{error:#}"), "a mail is still in the outbox; trying again");
+                message.retry_later(AGAIN_AT_MOST).await;
+            }
+        }
     }
 
     async fn handle<T: Sync + Send>(&self, message: Message<T>, called: fn(&Self, &Message<T>) -> Option<Called>) {

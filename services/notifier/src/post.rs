@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use domain::NoticeId;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor, transport::smtp};
 
 use crate::letter::Letter;
@@ -70,6 +71,17 @@ impl Post {
     }
 }
 
+impl Post {
+    /// Removes the mails about a notice from the outbox.
+    pub(crate) fn forget(&self, notice: NoticeId) -> Result<(), PostError> {
+        match self {
+            Self::Smtp(_) => Ok(()),
+            Self::Outbox(folder) => remove(folder, &notice.to_string())
+                .map_err(|source| PostError::Outbox { folder: folder.display().to_string(), source }),
+        }
+    }
+}
+
 /// Whether a mail that was not taken may be taken later. What the server says about *us* is for the operator to put
 /// right, and the mail waits meanwhile.
 fn judge(error: smtp::Error) -> PostError {
@@ -80,6 +92,16 @@ fn judge(error: smtp::Error) -> PostError {
     } else {
         PostError::Later(error)
     }
+}
+
+fn remove(folder: &Path, notice: &str) -> io::Result<()> {
+    for file in fs::read_dir(folder)? {
+        let file = file?;
+        if file.file_name().to_str().is_some_and(|name| name.trim_start_matches('.').starts_with(notice)) {
+            fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The file is named after the notice and whom it is for: written twice, it is one.

@@ -11,7 +11,7 @@ use domain::{
 };
 use futures::Stream;
 use jiff::Timestamp;
-use journal::{Journal, JournalError, RegistryView, StreamName};
+use journal::{Journal, RegistryView, StreamName};
 use runtime::{Drain, trace::TraceContext};
 use shown::{delivery_id, place, required, shown, shown_attempt, shown_event};
 pub(crate) use shown::{filter, http_status, shown_filter};
@@ -26,7 +26,7 @@ use wire::{
 use crate::{
     caller::Caller,
     failed,
-    freshness::{Freshness, SHOWN_DEADLINE, SHOWN_POLL},
+    freshness::{Freshness, SHOWN_DEADLINE, SHOWN_POLL, Stale},
     page::Page,
     retrying,
     store::Store,
@@ -107,9 +107,8 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let id = delivery_id(&request.get_ref().delivery_id)?;
         self.freshness.wait_for_now(StreamName::Deliveries).await?;
         let delivery = self.find(&caller, id).await?;
-        let unknown = |e: JournalError| Status::unavailable(format!("whether it can be retried is not known: {e}"));
         let registry = self.registry.snapshot();
-        let subject = retrying::subject(&self.journal, &registry, &delivery).await.map_err(unknown)?;
+        let subject = retrying::subject::<Stale>(&self.journal, &self.store, &registry, &delivery).await?;
         let fact = request_retry(&delivery, subject, Timestamp::now(), caller.by()).map_err(retry_refusal)?;
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("retry", delivery = %id));
         let asked = retrying::ask(&self.journal, &fact, &trace).instrument(span).await.map_err(|error| {

@@ -1,11 +1,14 @@
 //! `leadline.v1.LeadService`: leads, and what became of them.
 
+mod anonymise;
+
 use std::{collections::VecDeque, pin::Pin};
 
 use bytes::Bytes;
 use domain::{AccountId, ClientId, InterfaceId, LeadId, ids::IdError};
 use futures::Stream;
-use runtime::Drain;
+use journal::RegistryView;
+use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status};
 use wire::{
     api::{self, lead_service_server::LeadServiceServer},
@@ -13,11 +16,14 @@ use wire::{
     timestamp, timestamp_to_api,
 };
 
+use self::anonymise::Asked;
 use crate::{
+    anonymiser::Anonymiser,
     caller::Caller,
     csv,
     delivery_service::http_status,
     failed,
+    freshness::Freshness,
     page::{Page, Place},
     store::{
         Store,
@@ -32,18 +38,28 @@ const EXPORT_PAGE: u32 = 500;
 const PIECE: usize = 64 * 1024;
 /// The columns of an export.
 #[rustfmt::skip]
-const EXPORTED: [&str; 12] = [
+const EXPORTED: [&str; 13] = [
     "account_id", "interface_id", "client_id", "lead_id", "created_at", "updated_at", "events", "deliveries",
     "failed_deliveries", "failed", "http_status_code", "webhook_response",
+    "anonymised_at",
 ];
 
 struct LeadService {
     store: Store,
+    registry: RegistryView,
+    anonymiser: Anonymiser,
+    freshness: Freshness,
     drain: Drain,
 }
 
-pub(crate) fn service(store: Store, drain: Drain) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
-    LeadServiceServer::new(LeadService { store, drain })
+pub(crate) fn service(
+    store: Store,
+    registry: RegistryView,
+    anonymiser: Anonymiser,
+    drain: Drain,
+) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
+    let freshness = Freshness::new(anonymiser.journal.clone(), store.clone());
+    LeadServiceServer::new(LeadService { store, registry, anonymiser, freshness, drain })
 }
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<api::ExportLeadsResponse, Status>> + Send>>;
@@ -95,6 +111,18 @@ impl api::lead_service_server::LeadService for LeadService {
             ready: [title.into()].into(),
         };
         Ok(Response::new(Box::pin(futures::stream::unfold(Box::new(export), Export::next))))
+    }
+
+    async fn anonymize_leads(
+        &self,
+        request: Request<api::AnonymizeLeadsRequest>,
+    ) -> Result<Response<api::AnonymizeLeadsResponse>, Status> {
+        let trace = TraceContext::of_request(request.metadata().as_ref());
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let account = caller.account(&request.account_id)?;
+        let done = self.anonymise(&account, Asked::of(request)?, &caller, trace.as_ref()).await?;
+        let leads = done.leads.into_iter().map(shown).collect();
+        Ok(Response::new(api::AnonymizeLeadsResponse { leads, more: done.more }))
     }
 
     async fn get_lead_log(
@@ -177,6 +205,7 @@ fn add_line(piece: &mut String, lead: &Lead) {
             if lead.failed_deliveries > 0 { "true" } else { "false" },
             &lead.http_status_code.to_string(),
             &lead.webhook_response,
+            &lead.anonymised_at.map(|at| at.to_string()).unwrap_or_default(),
         ],
     );
 }
@@ -231,6 +260,8 @@ fn shown(lead: Lead) -> api::Lead {
         failed: lead.failed_deliveries > 0,
         http_status_code: lead.http_status_code,
         webhook_response: lead.webhook_response,
+        anonymised: lead.anonymised_at.is_some(),
+        anonymised_at: lead.anonymised_at.map(timestamp_to_api),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! * [`projector`] keeps the read model up to date, [`projection`] says what each fact means for it, [`store`] is the
 //!   read model in SQL
+//! * [`anonymiser`] has people forgotten
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`], [`audit_service`]
 //!   and [`status_service`] answer over gRPC; each asks its [`caller`] what he has to do with it
 //! * [`worker`] does the jobs, [`retrying`] is how it and people ask for a delivery again
@@ -9,6 +10,7 @@
 //! Guarantee: nothing is known only here. The read model can be wiped and made again from the events.
 
 mod access_service;
+mod anonymiser;
 mod audit;
 mod audit_service;
 mod caller;
@@ -73,6 +75,8 @@ pub async fn start(
     let registry = RegistryView::follow(journal, platform).await?;
     projector::start(journal, &store, platform);
     worker::start(journal, &store, &registry, platform);
+    let anonymiser = anonymiser::Anonymiser { journal: journal.clone(), store: store.clone() };
+    anonymiser.start(registry.clone(), platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
     let door = Door::new(&registry)?;
     let changes = Changes::new(journal.clone(), registry.clone(), rules);
@@ -87,9 +91,9 @@ pub async fn start(
             platform.drain.clone(),
         )))
         .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone())))
-        .with_grpc(door.guard(status_service::service(journal.clone(), store.clone(), registry)))
+        .with_grpc(door.guard(status_service::service(journal.clone(), store.clone(), registry.clone())))
         .with_grpc(door.guard(audit_service::service(store.clone())))
-        .with_grpc(door.guard(lead_service::service(store, platform.drain.clone()))))
+        .with_grpc(door.guard(lead_service::service(store, registry, anonymiser, platform.drain.clone()))))
 }
 
 /// Wipes the read model and makes it anew from the events; how many facts it was made of.

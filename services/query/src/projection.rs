@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::{
-    AccountId, Delivery, DeliveryFact, DeliveryId, DeliveryRef, DeliveryStatus, Job, JobFact, JobId, LeadEvent, LeadId,
-    NoticeFact, Registry, RegistryFact,
+    AccountId, AnonymisationFact, Delivery, DeliveryFact, DeliveryId, DeliveryRef, DeliveryStatus, Job, JobFact, JobId,
+    LeadEvent, LeadId, NoticeFact, Registry, RegistryFact,
+    anonymisation::LeadAnonymised,
     delivery::{DeliveryAttempted, FailureReason, HoldReason, Verdict},
 };
 use journal::{Entry, Logged};
@@ -12,7 +13,10 @@ use sqlx::{Any, Transaction};
 
 use crate::{
     audit,
-    store::{StoreError, attempts, audit as audit_log, deliveries, jobs, leads, leads::LeadNews, log, log::LogEntry},
+    store::{
+        StoreError, anonymised, attempts, audit as audit_log, deliveries, jobs, leads, leads::LeadNews, log,
+        log::LogEntry,
+    },
 };
 
 /// Facts that the read model is made of.
@@ -66,8 +70,52 @@ impl Projected for LeadEvent {
         (): &mut (),
     ) -> Result<(), StoreError> {
         let events: Vec<_> = readable(batch).collect();
-        leads::add_events(transaction, &events).await?;
-        log::add(transaction, readable(batch).map(|(_, event)| received(event)).collect()).await
+        let marks = leads::add_events(transaction, &events, false).await?;
+        log::add(transaction, readable(batch).map(|(_, event)| received(event)).collect()).await?;
+        anonymised::forget(transaction, &marks).await
+    }
+}
+
+impl Projected for AnonymisationFact {
+    type Memory = ();
+
+    async fn project(
+        transaction: &mut Transaction<'static, Any>,
+        batch: &[Entry<Self>],
+        (): &mut (),
+    ) -> Result<(), StoreError> {
+        let facts = || readable(batch).map(|(_, fact)| fact);
+        let marks = anonymised::mark(transaction, &anonymised::marks(facts())).await?;
+        let events: Vec<_> = facts().filter_map(outline).collect();
+        leads::add_events(transaction, &events, true).await?;
+        let entries = facts().map(|fact| match fact {
+            AnonymisationFact::EventBlanked(f) => received(&f.event),
+            AnonymisationFact::LeadAnonymised(f) => forgotten(f),
+        });
+        log::add(transaction, entries.collect()).await?;
+        anonymised::forget(transaction, &marks).await
+    }
+}
+
+/// An event that was erased, or is about to be, and where it was.
+fn outline(fact: &AnonymisationFact) -> Option<(u64, &LeadEvent)> {
+    match fact {
+        AnonymisationFact::EventBlanked(f) => Some((f.sequence.0, &f.event)),
+        AnonymisationFact::LeadAnonymised(_) => None,
+    }
+}
+
+fn forgotten(fact: &LeadAnonymised) -> LogEntry {
+    LogEntry {
+        fact: format!("anonymised/{}/{}/{}", fact.account, fact.lead, fact.until.0),
+        account: fact.account.to_string(),
+        lead: fact.lead.to_string(),
+        at: fact.at,
+        entry: "anonymised",
+        detail: format!("asked for by {}", fact.by),
+        event_id: String::new(),
+        delivery: String::new(),
+        destination: String::new(),
     }
 }
 
@@ -128,11 +176,15 @@ impl Projected for DeliveryFact {
         for (sequence, fact) in readable(batch) {
             fold(&mut after, sequence, fact);
         }
+        // Leads first: whoever anonymises one of them holds its row while he changes those of its deliveries.
+        let marks = leads::add_news(transaction, news(&before, &after, batch)).await?;
         deliveries::save(transaction, &before, &after).await?;
-        let made: Vec<_> = readable(batch).filter_map(|(_, fact)| attempted(fact)).collect();
+        let made: Vec<_> = readable(batch).filter_map(|(place, fact)| Some((place, attempted(fact)?))).collect();
         attempts::add(transaction, &made).await?;
-        leads::add_news(transaction, news(&before, &after, batch)).await?;
-        log::add(transaction, readable(batch).filter_map(|(_, fact)| happened(fact)).collect()).await
+        attempts::add_blank(transaction, &readable(batch).filter_map(|(_, fact)| blanked(fact)).collect::<Vec<_>>())
+            .await?;
+        log::add(transaction, readable(batch).filter_map(|(_, fact)| happened(fact)).collect()).await?;
+        anonymised::forget(transaction, &marks).await
     }
 }
 
@@ -153,7 +205,7 @@ fn news(
     for (_, fact) in readable(batch) {
         let Some(of_lead) = news.get_mut(&key(fact.reference())) else { continue };
         of_lead.updated_at = of_lead.updated_at.max(fact.at());
-        if let Some(made) = attempted(fact) {
+        if let Some(made) = attempted(fact).or(blanked(fact)) {
             let attempt = Some((made.started_at, made.attempt_id.to_string(), made.outcome.status_code()));
             of_lead.last = of_lead.last.take().max(attempt);
         }
@@ -210,6 +262,13 @@ fn attempted(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
     }
 }
 
+fn blanked(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
+    match fact {
+        DeliveryFact::AttemptBlanked(blank) => Some(blank),
+        _ => None,
+    }
+}
+
 /// What the lead's log says about a fact.
 fn happened(fact: &DeliveryFact) -> Option<LogEntry> {
     let (entry, detail) = match fact {
@@ -231,12 +290,14 @@ fn happened(fact: &DeliveryFact) -> Option<LogEntry> {
             };
             ("webhook", format!("attempt {} to {}: {what}; {next}", f.attempt, f.request.url))
         }
+        DeliveryFact::AttemptBlanked(_) => ("webhook", String::new()),
         DeliveryFact::Held(f) => ("held", held(f.reason).to_owned()),
         DeliveryFact::Abandoned(f) => ("abandoned", abandoned(f.reason).to_owned()),
     };
     let reference = fact.reference();
     Some(LogEntry {
-        fact: fact.message_id(),
+        // What is left of an attempt is the same entry.
+        fact: blanked(fact).map_or_else(|| fact.message_id(), |blank| blank.attempt_id.to_string()),
         account: reference.account.to_string(),
         lead: reference.lead.to_string(),
         at: fact.at(),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use domain::{DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
+use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use journal::{Entry, Journal, Replay};
 use runtime::{Latch, Platform, crash, trace::TraceContext};
 use tracing::info_span;
@@ -27,6 +27,7 @@ pub(crate) fn start(journal: &Journal, store: &Store, platform: &Platform) {
     spawn::<LeadEvent>("leads projector", journal, store, platform);
     spawn::<NoticeFact>("notices projector", journal, store, platform);
     spawn::<DeliveryFact>("deliveries projector", journal, store, platform);
+    spawn::<AnonymisationFact>("anonymised projector", journal, store, platform);
     spawn::<RegistryFact>("registry projector", journal, store, platform);
     spawn::<JobFact>("jobs projector", journal, store, platform);
 }
@@ -133,7 +134,9 @@ pub(crate) async fn catch_up(journal: &Journal, store: &Store) -> anyhow::Result
     let leads = catch_up_with::<LeadEvent>(journal, store).await?;
     let notices = catch_up_with::<NoticeFact>(journal, store).await?;
     let jobs = catch_up_with::<JobFact>(journal, store).await?;
-    Ok(changes + leads + notices + jobs + catch_up_with::<DeliveryFact>(journal, store).await?)
+    let anonymised = catch_up_with::<AnonymisationFact>(journal, store).await?;
+    let deliveries = catch_up_with::<DeliveryFact>(journal, store).await?;
+    Ok(changes + leads + notices + jobs + anonymised + deliveries)
 }
 
 async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow::Result<u64> {

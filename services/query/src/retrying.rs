@@ -7,18 +7,26 @@ use domain::{
 use journal::{Journal, JournalError};
 use runtime::trace::TraceContext;
 
+use crate::store::{Store, StoreError};
+
 /// What a retry depends on besides the delivery itself.
-pub(crate) async fn subject(
+///
+/// # Errors
+/// When the broker or the database does not answer.
+pub(crate) async fn subject<E: From<JournalError> + From<StoreError>>(
     journal: &Journal,
+    store: &Store,
     registry: &Registry,
     delivery: &Delivery,
-) -> Result<Subject, JournalError> {
+) -> Result<Subject, E> {
     let reference = &delivery.reference;
     let configured = configured(registry, &reference.account, &reference.interface, &reference.destination);
     // Whoever is not failed is refused anyway.
     let payload_gone =
         delivery.status == DeliveryStatus::Failed && journal.lead_at(reference.lead_sequence).await?.is_none();
-    let lead_anonymised = delivery.failure == Some(FailureReason::Anonymised);
+    let anonymised_until = store.anonymised_until(&reference.account, &reference.lead).await?;
+    let lead_anonymised =
+        reference.lead_sequence <= anonymised_until || delivery.failure == Some(FailureReason::Anonymised);
     Ok(Subject { lead_anonymised, payload_gone, ..configured })
 }
 

@@ -24,8 +24,10 @@ const FRESH: Duration = Duration::from_secs(1);
 const USUAL_TOP: u32 = 20;
 const MOST_TOP: u32 = 500;
 /// The streams that the read model is made of.
-const PROJECTED: [StreamName; 4] =
-    [StreamName::Leads, StreamName::Deliveries, StreamName::Notices, StreamName::Registry];
+#[rustfmt::skip]
+const PROJECTED: [StreamName; 5] = [
+    StreamName::Leads, StreamName::Deliveries, StreamName::Notices, StreamName::Anonymised, StreamName::Registry,
+];
 
 struct StatusService {
     journal: Journal,

@@ -4,6 +4,7 @@
 //! are listed. Rows and checkpoint are
 //! written in one transaction that begins with the checkpoint, so that a fact counts once, whoever else projects.
 
+pub(crate) mod anonymised;
 pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod checkpoint;
@@ -36,6 +37,7 @@ const ACQUIRE_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     pool: AnyPool,
+    is_sqlite: bool,
 }
 
 /// What can go wrong between a service and its database.
@@ -76,9 +78,11 @@ impl Store {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if is_sqlite {
-                        // Readers do not wait for the writer. A lost write is made again from the events.
+                        // Readers do not wait for the writer. A lost write is made again from the events. What is deleted or
+                        // replaced is overwritten where it lay.
                         sqlx::raw_sql(
-                            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;",
+                            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
+                             PRAGMA secure_delete = ON;",
                         )
                         .execute(connection)
                         .await?;
@@ -90,7 +94,7 @@ impl Store {
             .await
             .map_err(|e| failed(Box::new(e)))?;
         MIGRATIONS.run(&pool).await.map_err(|e| failed(Box::new(e)))?;
-        Ok(Self { pool })
+        Ok(Self { pool, is_sqlite })
     }
 }
 

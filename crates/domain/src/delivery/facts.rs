@@ -50,6 +50,8 @@ pub enum DeliveryFact {
     AttemptStarted(AttemptStarted),
     /// An attempt ended.
     Attempted(DeliveryAttempted),
+    /// What is left of an attempt whose lead was anonymised, in place of it: without URL, excerpt and message.
+    AttemptBlanked(DeliveryAttempted),
     /// The delivery waits because a person or a policy decided so.
     Held(DeliveryHeld),
     /// The delivery ended without another attempt.
@@ -255,7 +257,7 @@ impl DeliveryFact {
             Self::Released(f) => &f.reference,
             Self::RetryRequested(f) => &f.reference,
             Self::AttemptStarted(f) => &f.reference,
-            Self::Attempted(f) => &f.reference,
+            Self::Attempted(f) | Self::AttemptBlanked(f) => &f.reference,
             Self::Held(f) => &f.reference,
             Self::Abandoned(f) => &f.reference,
         }
@@ -268,7 +270,7 @@ impl DeliveryFact {
             Self::Released(f) => f.at,
             Self::RetryRequested(f) => f.at,
             Self::AttemptStarted(f) => f.at,
-            Self::Attempted(f) => f.ended_at(),
+            Self::Attempted(f) | Self::AttemptBlanked(f) => f.ended_at(),
             Self::Held(f) => f.at,
             Self::Abandoned(f) => f.at,
         }
@@ -304,8 +306,10 @@ impl DeliveryFact {
             Self::RetryRequested(f) => format!("{delivery}/retry/{}", f.round),
             Self::AttemptStarted(f) => format!("{}/started", f.attempt_id),
             Self::Attempted(f) => f.attempt_id.to_string(),
+            Self::AttemptBlanked(f) => format!("{}/blank", f.attempt_id),
             Self::Held(f) => format!("{delivery}/held/{}/{}/{}", f.round, f.attempts, f.hold),
-            Self::Abandoned(f) => format!("{delivery}/abandoned/{}", f.round),
+            // An attempt that was under way may have failed since, and a round be abandoned again after it.
+            Self::Abandoned(f) => format!("{delivery}/abandoned/{}/{}", f.round, f.attempts),
         }
     }
 }

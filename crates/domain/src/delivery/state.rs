@@ -141,7 +141,8 @@ impl Delivery {
     /// When the fact cannot belong to this history.
     pub fn evolve(state: Option<Self>, fact: &DeliveryFact) -> Result<Self, IllegalHistory> {
         let delivery = fact.reference().delivery;
-        if position(fact).attempts == 0 && matches!(fact, DeliveryFact::Attempted(_)) {
+        let is_attempt = matches!(fact, DeliveryFact::Attempted(_) | DeliveryFact::AttemptBlanked(_));
+        if position(fact).attempts == 0 && is_attempt {
             return Err(IllegalHistory::AttemptZero(delivery));
         }
         let Some(mut state) = state else { return Ok(Self::from_fact(fact)) };
@@ -174,7 +175,7 @@ impl Delivery {
                 state.attempts = f.attempt.saturating_sub(1);
                 state.status = DeliveryStatus::Processing;
             }
-            DeliveryFact::Attempted(f) => state.attempted(f),
+            DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => state.attempted(f),
             DeliveryFact::Held(f) => {
                 state.attempts = f.attempts;
                 state.status = DeliveryStatus::Held;
@@ -234,8 +235,14 @@ impl Delivery {
 }
 
 impl LastAttempt {
-    fn rank(&self) -> (bool, u32, Timestamp, AttemptId) {
-        (self.outcome.is_success(), self.attempt, self.started_at, self.attempt_id)
+    /// Of an attempt and what is left of it after its lead was anonymised, the latter counts.
+    fn rank(&self) -> (bool, u32, Timestamp, AttemptId, bool) {
+        (self.outcome.is_success(), self.attempt, self.started_at, self.attempt_id, self.is_blank())
+    }
+
+    /// Whether only its outline is left: every attempt had a URL.
+    pub const fn is_blank(&self) -> bool {
+        self.request.url.is_empty()
     }
 }
 
@@ -246,10 +253,15 @@ fn position(fact: &DeliveryFact) -> Position {
         DeliveryFact::RetryRequested(f) => (f.attempts, f.round, 0, 0, 0),
         // A started attempt is further than everything before it, and less far than any end of the same attempt.
         DeliveryFact::AttemptStarted(f) => (f.attempt, f.round, 0, 1, f.attempt_id.uuid().as_u128()),
-        DeliveryFact::Attempted(f) => (f.attempt, f.round, 0, 2, f.attempt_id.uuid().as_u128()),
+        DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {
+            (f.attempt, f.round, 0, 2, f.attempt_id.uuid().as_u128())
+        }
         DeliveryFact::Held(f) => (f.attempts, f.round, f.hold, 0, 0),
         DeliveryFact::Abandoned(f) => (f.attempts, f.round, u32::MAX, 2, f.reason as u128),
     };
-    let succeeded = matches!(fact, DeliveryFact::Attempted(f) if f.verdict == Verdict::Succeeded);
+    let succeeded = matches!(
+        fact,
+        DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) if f.verdict == Verdict::Succeeded
+    );
     Position { succeeded, attempts, round, hold, phase, at: fact.at(), tie }
 }

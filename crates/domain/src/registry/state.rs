@@ -251,6 +251,16 @@ impl Registry {
         self.accounts.values().filter(|entry| !entry.account.deleted)
     }
 
+    /// Every account that there ever was, deleted ones too, in no order: what is kept about people ends with none of them.
+    pub fn accounts_ever(&self) -> impl Iterator<Item = &Arc<AccountEntry>> {
+        self.accounts.values()
+    }
+
+    /// An account, deleted or not.
+    pub fn account_ever(&self, id: &AccountId) -> Option<&Arc<AccountEntry>> {
+        self.accounts.get(id)
+    }
+
     /// An account that exists.
     pub fn account(&self, id: &AccountId) -> Option<&Arc<AccountEntry>> {
         self.accounts.get(id).filter(|entry| !entry.account.deleted)

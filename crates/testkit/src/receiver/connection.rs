@@ -108,12 +108,12 @@ async fn respond(
         method: parts.method.to_string(),
         path: parts.uri.to_string(),
         headers: parts.headers,
-        body,
+        body: body.clone(),
         at: Instant::now(),
     };
     let answer = shared.take(seen);
     let _waiting = Waiting(Arc::clone(&shared));
-    Ok(perform(answer, &shared, &breaks).await)
+    Ok(perform(answer, body, &shared, &breaks).await)
 }
 
 /// Counts a request as waiting until it is answered or given up.
@@ -125,7 +125,7 @@ impl Drop for Waiting {
     }
 }
 
-async fn perform(mut answer: Answer, shared: &Shared, breaks: &mpsc::Sender<Break>) -> Response<Body> {
+async fn perform(mut answer: Answer, request: Bytes, shared: &Shared, breaks: &mpsc::Sender<Break>) -> Response<Body> {
     while let Answer::After(pause, then) = answer {
         tokio::time::sleep(pause).await;
         answer = *then;
@@ -133,6 +133,7 @@ async fn perform(mut answer: Answer, shared: &Shared, breaks: &mpsc::Sender<Brea
     match answer {
         Answer::Status(status) => response(status, vec![], format!("status {status}\n").into()),
         Answer::With(status, headers, body) => response(status, headers, body),
+        Answer::Echo(status) => response(status, vec![], request),
         Answer::Gate(status) => {
             let _ = shared.gate.subscribe().wait_for(|open| *open).await;
             response(status, vec![], Bytes::new())

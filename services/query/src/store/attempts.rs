@@ -1,22 +1,26 @@
 //! Attempts: those of one delivery, and the latest at one destination.
 
+use std::collections::HashSet;
+
 use domain::{
     AccountId, DeliveryId, DestinationId, ErrorKind,
     delivery::{DeliveryAttempted, LastAttempt},
     registry::DeactivationCause,
 };
+use journal::StreamName;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
+    anonymised::{self, Copy},
     deliveries::{attempt, micros},
     sql::{self, Statement, Value},
 };
 
 #[rustfmt::skip]
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "attempt", "delivery", "number", "round", "started_at", "duration", "method", "url", "status", "response",
-    "error_kind", "destination", "deactivated",
+    "error_kind", "destination", "deactivated", "sequence",
 ];
 /// What an attempt is read from.
 #[rustfmt::skip]
@@ -25,6 +29,8 @@ const SHOWN: [&str; 10] = [
 ];
 /// Rows in one statement: SQLite binds at most 32,766 values.
 const CHUNK: usize = 500;
+/// The place of an attempt that DELIVERIES no longer holds, or not for long.
+const ERASED: i64 = -1;
 
 /// An attempt as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,14 +49,49 @@ pub(crate) struct DestinationEvent {
     pub(crate) lead: String,
 }
 
-/// Adds attempts; one that is there already stays as it is.
+/// Adds attempts and where DELIVERIES holds them; one that is there already stays as it is, and the second message
+/// about it is noted as a copy.
 pub(crate) async fn add(
+    transaction: &mut Transaction<'static, Any>,
+    attempts: &[(u64, &DeliveryAttempted)],
+) -> Result<(), StoreError> {
+    for chunk in attempts.chunks(CHUNK) {
+        // A statement may not touch a row twice.
+        let mut seen = HashSet::new();
+        let first = chunk.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id));
+        let rows = first.map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed()));
+        let mut insert = sql::insert("attempts", &COLUMNS, rows);
+        insert
+            .push(" ON CONFLICT (attempt) DO UPDATE SET sequence = excluded.sequence WHERE attempts.sequence = 0", []);
+        insert.push(" RETURNING attempt", []);
+        let rows = insert.query().fetch_all(&mut **transaction).await?;
+        let mut added = rows.iter().map(|row| sql::text(row, "attempt")).collect::<Result<HashSet<_>, _>>()?;
+        let again = chunk.iter().filter(|(_, attempt)| !added.remove(&attempt.attempt_id.to_string()));
+        let copies = again.map(|(sequence, attempt)| {
+            let reference = &attempt.reference;
+            Copy {
+                stream: StreamName::Deliveries,
+                sequence: *sequence,
+                account: &reference.account,
+                lead: &reference.lead,
+                lead_sequence: reference.lead_sequence.0,
+            }
+        });
+        anonymised::add_copies(transaction, copies.collect()).await?;
+    }
+    Ok(())
+}
+
+/// Adds what is left of attempts, in place of what was there.
+pub(crate) async fn add_blank(
     transaction: &mut Transaction<'static, Any>,
     attempts: &[&DeliveryAttempted],
 ) -> Result<(), StoreError> {
     for chunk in attempts.chunks(CHUNK) {
-        let mut insert = sql::insert("attempts", &COLUMNS, chunk.iter().map(|attempt| to_row(attempt)));
-        insert.push(" ON CONFLICT (attempt) DO NOTHING", []);
+        let mut seen = HashSet::new();
+        let first = chunk.iter().filter(|attempt| seen.insert(attempt.attempt_id));
+        let mut insert = sql::insert("attempts", &COLUMNS, first.map(|attempt| to_row(attempt, ERASED)));
+        insert.push(" ON CONFLICT (attempt) DO UPDATE SET url = '', response = ''", []);
         insert.query().execute(&mut **transaction).await?;
     }
     Ok(())
@@ -99,7 +140,7 @@ fn from_row(row: &AnyRow) -> Result<AttemptRow, StoreError> {
     Ok(AttemptRow { attempt: attempt(row, SHOWN)?, round: sql::count(row, "round")? })
 }
 
-fn to_row(fact: &DeliveryAttempted) -> Vec<Value> {
+fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
     vec![
         fact.attempt_id.to_string().into(),
         fact.reference.delivery.to_string().into(),
@@ -114,5 +155,6 @@ fn to_row(fact: &DeliveryAttempted) -> Vec<Value> {
         fact.outcome.error_kind().map_or("", ErrorKind::as_str).into(),
         fact.reference.destination.as_str().into(),
         fact.deactivated.map_or("", DeactivationCause::as_str).into(),
+        sequence.into(),
     ]
 }

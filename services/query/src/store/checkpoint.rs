@@ -9,8 +9,11 @@ use super::{
 };
 
 /// Every table but the checkpoints.
-const TABLES: [&str; 8] =
-    ["lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals"];
+#[rustfmt::skip]
+const TABLES: [&str; 12] = [
+    "lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals", "copies",
+    "erasures", "endings", "searches",
+];
 
 impl Store {
     /// The last sequence of a stream whose fact is in the read model; 0: none.

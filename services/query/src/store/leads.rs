@@ -1,6 +1,6 @@
 //! Leads and the events about them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::{AccountId, ClientId, InterfaceId, LeadEvent, LeadId};
 use jiff::Timestamp;
@@ -8,13 +8,14 @@ use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
+    anonymised::{self, Mark, marked},
     sql::{self, Statement, Value},
 };
 use crate::page::Page;
 
 #[rustfmt::skip]
-const EVENT_COLUMNS: [&str; 8] =
-    ["account", "event_id", "lead", "interface", "client", "event_type", "received_at", "sequence"];
+const EVENT_COLUMNS: [&str; 9] =
+    ["account", "event_id", "lead", "interface", "client", "event_type", "received_at", "sequence", "anonymised"];
 const LEAD_COLUMNS: [&str; 7] = ["account", "lead", "interface", "client", "created_at", "updated_at", "events"];
 #[rustfmt::skip]
 const NEWS_COLUMNS: [&str; 11] = [
@@ -26,7 +27,7 @@ const CHUNK: usize = 1_000;
 
 /// A lead with what became of it.
 const SELECT: &str = "SELECT l.account, l.lead, l.interface, l.client, l.created_at, l.updated_at, l.events, l.deliveries, \
-    l.failed, l.http_status, \
+    l.failed, l.http_status, l.anonymised_at, \
     COALESCE((SELECT a.response FROM attempts a WHERE a.attempt = l.last_attempt), '') AS response \
     FROM leads l WHERE l.account = ";
 
@@ -44,6 +45,8 @@ pub(crate) struct Lead {
     pub(crate) failed_deliveries: u32,
     pub(crate) http_status_code: u32,
     pub(crate) webhook_response: String,
+    /// None: it is not.
+    pub(crate) anonymised_at: Option<Timestamp>,
 }
 
 /// What leads are listed by.
@@ -71,25 +74,37 @@ pub(crate) struct LeadNews {
     pub(crate) last: Option<(Timestamp, String, u16)>,
 }
 
-/// Adds events and their leads. A lead belongs to the interface of its first event.
+/// Adds events and their leads; which of these are anonymised. A lead belongs to the interface of its first event. Of
+/// blank events only the outline is known; what is there already is the same, or was stored again since.
 pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
-) -> Result<(), StoreError> {
-    let mut new = HashMap::new();
+    blank: bool,
+) -> Result<Vec<Mark>, StoreError> {
+    let (mut new, mut marks) = (HashMap::new(), vec![]);
     for chunk in events.chunks(CHUNK) {
-        let rows = chunk.iter().map(|(sequence, event)| event_row(*sequence, event));
+        let rows = chunk.iter().map(|(sequence, event)| event_row(*sequence, event, blank));
         let mut insert = sql::insert("lead_events", &EVENT_COLUMNS, rows);
-        insert.push(" ON CONFLICT (account, event_id) DO NOTHING RETURNING account, lead", []);
+        insert.push(" ON CONFLICT (account, event_id) DO NOTHING RETURNING account, lead, sequence", []);
+        let mut added = HashSet::new();
         for row in insert.query().fetch_all(&mut **transaction).await? {
             *new.entry((sql::text(&row, "account")?, sql::text(&row, "lead")?)).or_insert(0_i64) += 1;
+            added.insert(sql::int(&row, "sequence")?.cast_unsigned());
+        }
+        for (sequence, event) in chunk.iter().filter(|(sequence, _)| !added.contains(sequence)) {
+            if blank {
+                anonymised::erase_copy(transaction, event).await?;
+            } else {
+                anonymised::add_event_copy(transaction, *sequence, event).await?;
+            }
         }
     }
     for chunk in by_lead(events, &new).chunks(CHUNK) {
         let mut insert = sql::insert("leads", &LEAD_COLUMNS, chunk.iter().cloned());
-        // A fact about one of its deliveries may have come first, and knew less.
+        // A fact about one of its deliveries may have come first, and knew less; the outline of an event comes late.
         let first = |column| {
-            format!("{column} = CASE WHEN leads.created_at = 0 THEN excluded.{column} ELSE leads.{column} END")
+            let earlier = "leads.created_at = 0 OR excluded.created_at < leads.created_at";
+            format!("{column} = CASE WHEN {earlier} THEN excluded.{column} ELSE leads.{column} END")
         };
         let sets = [
             first("interface"),
@@ -99,16 +114,17 @@ pub(crate) async fn add_events(
             "events = leads.events + excluded.events".to_owned(),
         ];
         insert.push(&format!(" ON CONFLICT (account, lead) DO UPDATE SET {}", sets.join(", ")), []);
-        insert.query().execute(&mut **transaction).await?;
+        marks.extend(marked(transaction, insert).await?);
     }
-    Ok(())
+    Ok(marks)
 }
 
-/// Adds what became of leads.
+/// Adds what became of leads; which of them are anonymised.
 pub(crate) async fn add_news(
     transaction: &mut Transaction<'static, Any>,
     news: BTreeMap<(AccountId, LeadId), LeadNews>,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Mark>, StoreError> {
+    let mut marks = vec![];
     // In the order of their keys, as events are added: two transactions that wait for each other's rows would never end.
     let rows: Vec<_> = news.into_iter().map(|((account, lead), news)| news_row(&account, &lead, news)).collect();
     for chunk in rows.chunks(CHUNK) {
@@ -124,9 +140,9 @@ pub(crate) async fn add_news(
             newest("last_attempt"),
         ];
         insert.push(&format!(" ON CONFLICT (account, lead) DO UPDATE SET {}", sets.join(", ")), []);
-        insert.query().execute(&mut **transaction).await?;
+        marks.extend(marked(transaction, insert).await?);
     }
-    Ok(())
+    Ok(marks)
 }
 
 fn latest(column: &str) -> String {
@@ -138,6 +154,9 @@ fn by_lead(events: &[(u64, &LeadEvent)], new: &HashMap<(String, String), i64>) -
     let mut leads: BTreeMap<(&AccountId, &LeadId), (&LeadEvent, Timestamp)> = BTreeMap::new();
     for (_, event) in events {
         let lead = leads.entry((&event.account, &event.lead)).or_insert((event, event.received_at));
+        if event.received_at < lead.0.received_at {
+            lead.0 = event;
+        }
         lead.1 = lead.1.max(event.received_at);
     }
     let row = |((account, lead), (first, updated_at)): ((&AccountId, &LeadId), (&LeadEvent, Timestamp))| {
@@ -172,7 +191,7 @@ fn news_row(account: &AccountId, lead: &LeadId, news: LeadNews) -> Vec<Value> {
     ]
 }
 
-fn event_row(sequence: u64, event: &LeadEvent) -> Vec<Value> {
+fn event_row(sequence: u64, event: &LeadEvent, blank: bool) -> Vec<Value> {
     vec![
         event.account.as_str().into(),
         event.event_id.as_str().into(),
@@ -182,6 +201,7 @@ fn event_row(sequence: u64, event: &LeadEvent) -> Vec<Value> {
         event.event_type.as_str().into(),
         event.received_at.into(),
         sequence.cast_signed().into(),
+        i64::from(blank).into(),
     ]
 }
 
@@ -256,5 +276,6 @@ fn from_row(row: &AnyRow) -> Result<Lead, StoreError> {
         failed_deliveries: sql::count(row, "failed")?,
         http_status_code: sql::count(row, "http_status")?,
         webhook_response: sql::text(row, "response")?,
+        anonymised_at: sql::time_or_none(row, "anonymised_at")?,
     })
 }

@@ -30,8 +30,8 @@ pub(crate) struct LogEntry {
 }
 
 /// The words for entries.
-pub(crate) const ENTRIES: [&str; 7] =
-    ["received", "webhook", "resentwebhook", "recovered", "held", "abandoned", "errornotice"];
+pub(crate) const ENTRIES: [&str; 8] =
+    ["received", "webhook", "resentwebhook", "recovered", "held", "abandoned", "errornotice", "anonymised"];
 
 /// Adds entries; one that is there already stays as it is.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, entries: Vec<LogEntry>) -> Result<(), StoreError> {

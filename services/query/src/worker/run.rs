@@ -186,7 +186,9 @@ impl<'a> Run<'a> {
                     return Ok(Settled::As(Verdict::Ask(fact.clone())));
                 }
                 let subject = match &delivery {
-                    Some(delivery) => retrying::subject(journal, registry, delivery).await?,
+                    Some(delivery) => {
+                        retrying::subject::<Trouble>(journal, &self.worker.store, registry, delivery).await?
+                    }
                     None => Subject::default(),
                 };
                 consider_retry(&self.job.started, id, delivery.as_deref(), subject, now)
@@ -197,7 +199,9 @@ impl<'a> Run<'a> {
                 }
                 let Missing { event, sequence, delivery, destination, .. } = missing.as_ref();
                 let subject = match delivery {
-                    Some(delivery) => retrying::subject(journal, registry, delivery).await?,
+                    Some(delivery) => {
+                        retrying::subject::<Trouble>(journal, &self.worker.store, registry, delivery).await?
+                    }
                     None => retrying::configured(registry, &event.account, &event.interface, destination),
                 };
                 let candidate = Candidate { event, sequence: *sequence, delivery: delivery.as_ref() };

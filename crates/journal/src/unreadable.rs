@@ -1,0 +1,79 @@
+//! Forgetting people in what nobody can read: copies on POISON and the messages that they were made of. Whom they are
+//! about is guessed from their bytes; to erase too many of them costs nothing but a chance to find out what was wrong.
+
+use async_nats::jetstream::{Message, consumer::DeliverPolicy};
+use domain::{AccountId, DeliveryFact, LeadEvent, LeadId};
+
+use crate::{Journal, JournalError, Logged as _, StreamName, subjects};
+
+/// A copy that is to be erased.
+struct Found {
+    sequence: u64,
+    /// The message that it was made of.
+    original: Option<(StreamName, u64)>,
+}
+
+impl Journal {
+    /// Erases what was set aside and seems to be about one of these leads, with the messages that it was made of; how
+    /// many copies there were.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn erase_unreadable(&self, leads: &[(AccountId, LeadId)]) -> Result<usize, JournalError> {
+        if leads.is_empty() || self.last_sequence(StreamName::Poison).await? == 0 {
+            return Ok(0);
+        }
+        let mut found = vec![];
+        let all = subjects::ANYTHING.to_owned();
+        self.each_message(StreamName::Poison, all, DeliverPolicy::All, |message| {
+            let about = |(account, lead): &(AccountId, LeadId)| {
+                names(&message.payload, lead.as_str()) && names(&message.payload, account.as_str())
+            };
+            if leads.iter().any(about) {
+                found.extend(copy(&message));
+            }
+        })
+        .await?;
+        for copy in &found {
+            if let Some((stream, sequence)) = copy.original {
+                self.erase_from(stream, sequence).await?;
+            }
+            self.erase_from(StreamName::Poison, copy.sequence).await?;
+        }
+        Ok(found.len())
+    }
+}
+
+fn copy(message: &Message) -> Option<Found> {
+    let sequence = message.info().ok()?.stream_sequence;
+    // Work is not kept anywhere else, and configuration is about nobody's lead.
+    let (stream, place) = message.subject.strip_prefix("poison.")?.split_once('.')?;
+    let kept = [LeadEvent::STREAM, DeliveryFact::STREAM].into_iter().find(|kept| kept.as_str() == stream);
+    Some(Found { sequence, original: kept.zip(place.parse().ok()) })
+}
+
+/// Whether an id stands in these bytes: as protobuf writes it, after its length, or as a word.
+fn names(bytes: &[u8], id: &str) -> bool {
+    let is_part = |byte: Option<&u8>| byte.is_some_and(|&b| b.is_ascii_alphanumeric() || b"-_.:@".contains(&b));
+    bytes.windows(id.len()).enumerate().any(|(start, window)| {
+        if window != id.as_bytes() {
+            return false;
+        }
+        let before = start.checked_sub(1).and_then(|index| bytes.get(index));
+        before.is_some_and(|&length| usize::from(length) == id.len())
+            || !is_part(before) && !is_part(bytes.get(start + id.len()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn an_id_is_found_after_its_length_and_as_a_word() {
+        assert!(names(b"\x0a\x06lead-a", "lead-a"));
+        assert!(names(b"\x0a\x06lead-ax", "lead-a"), "protobuf puts nothing between a text and what follows");
+        assert!(names(br#"{"lead_id":"lead-a"}"#, "lead-a") && names(b"lead-a", "lead-a"));
+        assert!(!names(b"lead-ab", "lead-a") && !names(b"my-lead-a", "lead-a") && !names(b"", "lead-a"));
+    }
+}

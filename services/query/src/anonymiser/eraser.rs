@@ -1,0 +1,162 @@
+//! Erasing what was anonymised, as the projectors noted it.
+//!
+//! Guarantee: a note is taken away after what it asks for is done. Whoever dies before that leaves it to the next one, and
+//! everything here may be done twice.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    DeliveryFact, LeadEvent, LeadSequence,
+    anonymisation::{blank_attempt, blank_event, brought_forward, end_of},
+};
+use jiff::Timestamp;
+use journal::JournalError;
+use runtime::{Drain, Platform, crash, trace::TraceContext};
+use tokio::{sync::Notify, time::Instant};
+use tracing::info_span;
+
+use super::{Anonymiser, NotForgotten, PAUSE, warn};
+use crate::store::anonymised::Erasure;
+
+/// How often to look for something to erase.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How many messages are erased, or deliveries ended, in one round.
+const MOST_AT_ONCE: u32 = 500;
+/// The time between two vacuums of PostgreSQL: they read all of a table that has changed.
+const VACUUM_EVERY: Duration = Duration::from_secs(600);
+
+/// Starts erasing.
+pub(super) fn start(anonymiser: &Anonymiser, platform: &Platform) {
+    let erased = Arc::new(Notify::new());
+    let eraser = Eraser { anonymiser: anonymiser.clone(), drain: platform.drain.clone(), erased: Arc::clone(&erased) };
+    platform.drain.spawn("erasing", eraser.run());
+    platform.drain.spawn("vacuum", vacuum(anonymiser.clone(), platform.drain.clone(), erased));
+}
+
+struct Eraser {
+    anonymiser: Anonymiser,
+    drain: Drain,
+    /// Told when a round has left something in the database.
+    erased: Arc<Notify>,
+}
+
+impl Eraser {
+    async fn run(self) {
+        // What was blanked before the process ended may still be in the files of the database.
+        let mut dirty = true;
+        while !self.drain.is_stopping() {
+            let wait = match self.round(&mut dirty).await {
+                Ok(true) => continue,
+                Ok(false) => LOOK_AGAIN,
+                Err(error) => {
+                    warn(&error, "what was anonymised is not erased yet; trying again");
+                    PAUSE
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.drain.stopping() => {}
+            }
+        }
+    }
+
+    /// Whether there may be more to do at once.
+    async fn round(&self, dirty: &mut bool) -> Result<bool, NotForgotten> {
+        let done = [self.end_deliveries().await?, self.search().await?, self.erase().await?];
+        *dirty |= done.iter().any(|&count| count > 0);
+        let more = done.iter().any(|&count| count >= MOST_AT_ONCE as usize);
+        if *dirty && !more {
+            *dirty = !self.anonymiser.store.scrub().await?;
+            self.erased.notify_one();
+        }
+        Ok(more)
+    }
+
+    async fn end_deliveries(&self) -> Result<usize, NotForgotten> {
+        let Anonymiser { journal, store } = &self.anonymiser;
+        let endings = store.endings(MOST_AT_ONCE).await?;
+        for delivery in &endings {
+            if let Some(delivery) = store.delivery(*delivery).await?
+                && let Some(end) = end_of(&delivery, Timestamp::now())
+            {
+                let trace = TraceContext::enter(None, || info_span!("end", delivery = %delivery.reference.delivery)).1;
+                if let Some(work) = brought_forward(&delivery) {
+                    journal.schedule(&work, Timestamp::now(), &trace).await?;
+                }
+                journal.append_delivery(&end, &trace).await?;
+            }
+            store.ended(*delivery).await?;
+        }
+        Ok(endings.len())
+    }
+
+    /// Through what cannot be read.
+    async fn search(&self) -> Result<usize, NotForgotten> {
+        let Anonymiser { journal, store } = &self.anonymiser;
+        let searches = store.searches(MOST_AT_ONCE).await?;
+        let leads: Vec<_> = searches.iter().map(|(account, lead, _)| (account.clone(), lead.clone())).collect();
+        let found = journal.erase_unreadable(&leads).await?;
+        if found > 0 {
+            tracing::info!(messages = found, "what was anonymised is erased from what cannot be read");
+        }
+        store.searched(&searches).await?;
+        Ok(searches.len())
+    }
+
+    async fn erase(&self) -> Result<usize, NotForgotten> {
+        let store = &self.anonymiser.store;
+        let erasures = store.erasures(MOST_AT_ONCE).await?;
+        for erasure in &erasures {
+            let began = Instant::now();
+            match *erasure {
+                Erasure::Event(sequence) => self.erase_event(sequence).await?,
+                Erasure::Attempt(sequence) => self.erase_attempt(sequence).await?,
+            }
+            crash::point("after a message is erased");
+            store.erased(*erasure).await?;
+            // The broker rewrites a file of the stream for each: half of the time is left for what else it has to do.
+            tokio::select! {
+                () = tokio::time::sleep(began.elapsed()) => {}
+                () = self.drain.stopping() => break,
+            }
+        }
+        if !erasures.is_empty() {
+            tracing::info!(messages = erasures.len(), "what was anonymised is erased");
+        }
+        Ok(erasures.len())
+    }
+
+    async fn erase_event(&self, sequence: LeadSequence) -> Result<(), JournalError> {
+        let journal = &self.anonymiser.journal;
+        let Some((event, trace)) = journal.stored_at::<LeadEvent>(sequence.0).await? else { return Ok(()) };
+        journal.append_anonymisation(&blank_event(sequence, event), &trace).await?;
+        crash::point("before an event is erased");
+        journal.erase::<LeadEvent>(sequence.0).await
+    }
+
+    async fn erase_attempt(&self, sequence: u64) -> Result<(), JournalError> {
+        let journal = &self.anonymiser.journal;
+        let stored = journal.stored_at::<DeliveryFact>(sequence).await?;
+        let Some((DeliveryFact::Attempted(attempted), trace)) = stored else { return Ok(()) };
+        journal.append_delivery(&blank_attempt(attempted), &trace).await?;
+        crash::point("before an attempt is erased");
+        journal.erase::<DeliveryFact>(sequence).await
+    }
+}
+
+/// Has the database make free what was blanked, now and then.
+async fn vacuum(anonymiser: Anonymiser, drain: Drain, erased: Arc<Notify>) {
+    loop {
+        tokio::select! {
+            () = erased.notified() => {}
+            () = drain.stopping() => return,
+        }
+        if let Err(error) = anonymiser.store.vacuum().await {
+            warn(&error.into(), "rows as they were before are still in the database");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(VACUUM_EVERY) => {}
+            () = drain.stopping() => return,
+        }
+    }
+}

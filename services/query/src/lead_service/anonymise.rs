@@ -1,0 +1,155 @@
+//! Anonymising leads because somebody asks for it: by their ids, or by their age.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use domain::{AccountId, InterfaceId, LeadEvent, LeadId, LeadSequence};
+use jiff::Timestamp;
+use journal::{JournalError, Logged as _, StreamName};
+use runtime::trace::TraceContext;
+use tonic::Status;
+use wire::{api, duration, status::invalid};
+
+use super::{LeadService, no_lead, required};
+use crate::{caller::Caller, failed, freshness::Stale, store::leads::Lead};
+
+/// The most leads that one request names.
+const MOST_LEADS: usize = 100;
+/// The most events that one request by age deals with.
+const MOST_EVENTS: u32 = 500;
+/// Which leads a request means.
+pub(super) enum Asked {
+    /// These, each once.
+    Leads(BTreeSet<LeadId>),
+    /// Those of an interface with events that were received longer ago than this.
+    OlderThan(InterfaceId, Duration),
+}
+
+impl Asked {
+    pub(super) fn of(request: &api::AnonymizeLeadsRequest) -> Result<Self, Status> {
+        let Some(age) = &request.older_than else {
+            if !request.interface_id.is_empty() {
+                return Err(invalid("older_than", "is missing; interface_id needs it"));
+            }
+            return ids(&request.lead_ids).map(Self::Leads);
+        };
+        if !request.lead_ids.is_empty() {
+            return Err(invalid("lead_ids", "is given besides older_than; ask for one of them"));
+        }
+        let interface = required("interface_id", &request.interface_id, InterfaceId::parse)?;
+        let age = duration(age).filter(|age| !age.is_zero());
+        Ok(Self::OlderThan(interface, age.ok_or_else(|| invalid("older_than", "is not more than 0"))?))
+    }
+}
+
+/// What was anonymised.
+pub(super) struct Done {
+    /// The leads as they are now.
+    pub(super) leads: Vec<Lead>,
+    /// There is more that was meant.
+    pub(super) more: bool,
+}
+
+fn ids(given: &[String]) -> Result<BTreeSet<LeadId>, Status> {
+    if given.is_empty() || given.len() > MOST_LEADS {
+        return Err(invalid("lead_ids", format!("has {} entries; 1 to {MOST_LEADS} are allowed", given.len())));
+    }
+    given.iter().map(|text| required("lead_ids", text, LeadId::parse)).collect()
+}
+
+impl LeadService {
+    /// Anonymises all that is meant, or, if some of it does not exist, nothing.
+    pub(super) async fn anonymise(
+        &self,
+        account: &AccountId,
+        asked: Asked,
+        caller: &Caller,
+        trace: Option<&TraceContext>,
+    ) -> Result<Done, Status> {
+        // What is published about a lead was stored before it was answered, and has to be covered.
+        let now = self.anonymiser.journal.last_sequence(LeadEvent::STREAM).await.map_err(Stale::from)?;
+        self.wait_for(LeadEvent::STREAM, now).await?;
+        match asked {
+            Asked::Leads(leads) => {
+                let meant = self.named(account, &leads, LeadSequence(now)).await?;
+                self.forget(account, &meant, caller, trace).await?;
+                Ok(Done { leads: self.as_they_are(account, leads.iter()).await?, more: false })
+            }
+            Asked::OlderThan(interface, age) => {
+                let before = self.ago(account, &interface, age)?;
+                let overdue = |most| self.store.overdue(account, &interface, before, most);
+                let meant = overdue(MOST_EVENTS).await.map_err(failed)?;
+                self.forget(account, &meant, caller, trace).await?;
+                let leads = self.as_they_are(account, meant.iter().map(|(lead, _)| lead)).await?;
+                Ok(Done { leads, more: !overdue(1).await.map_err(failed)?.is_empty() })
+            }
+        }
+    }
+
+    /// Of these leads those that are not anonymised yet, and up to which place in LEADS they are to be.
+    async fn named(
+        &self,
+        account: &AccountId,
+        leads: &BTreeSet<LeadId>,
+        now: LeadSequence,
+    ) -> Result<Vec<(LeadId, LeadSequence)>, Status> {
+        let mut meant = vec![];
+        for lead in leads {
+            if self.store.lead(account, lead).await.map_err(failed)?.is_none() {
+                return Err(no_lead(account, lead));
+            }
+            let covered = self.store.anonymised_until(account, lead).await.map_err(failed)?;
+            let last_event = self.store.last_event(account, lead).await.map_err(failed)?;
+            if covered < last_event {
+                // LEADS may no longer hold what the read model still shows.
+                meant.push((lead.clone(), last_event.max(now)));
+            }
+        }
+        Ok(meant)
+    }
+
+    async fn forget(
+        &self,
+        account: &AccountId,
+        leads: &[(LeadId, LeadSequence)],
+        caller: &Caller,
+        trace: Option<&TraceContext>,
+    ) -> Result<(), Status> {
+        let mut last = 0;
+        for (lead, until) in leads {
+            let stored = self.anonymiser.anonymise(account, lead.clone(), *until, caller.by(), trace).await;
+            last = stored.map_err(not_known)?.max(last);
+        }
+        self.wait_for(StreamName::Anonymised, last).await
+    }
+
+    async fn as_they_are(
+        &self,
+        account: &AccountId,
+        leads: impl Iterator<Item = &LeadId>,
+    ) -> Result<Vec<Lead>, Status> {
+        let mut shown = vec![];
+        for lead in leads {
+            shown.extend(self.store.lead(account, lead).await.map_err(failed)?);
+        }
+        Ok(shown)
+    }
+
+    fn ago(&self, account: &AccountId, interface: &InterfaceId, age: Duration) -> Result<Timestamp, Status> {
+        let registry = self.registry.snapshot();
+        let known = registry.account_ever(account).is_some_and(|account| account.interface(interface).is_some());
+        if !known {
+            return Err(Status::not_found(format!("account {account} has no interface {interface}")));
+        }
+        Timestamp::now().checked_sub(age).map_err(|_| invalid("older_than", "goes back further than time is counted"))
+    }
+
+    async fn wait_for(&self, stream: StreamName, sequence: u64) -> Result<(), Status> {
+        let shown = self.freshness.shows(stream, sequence).await.map_err(failed)?;
+        shown.then_some(()).ok_or_else(|| Stale::Behind.into())
+    }
+}
+
+fn not_known(error: JournalError) -> Status {
+    tracing::warn!(error = error.chain(), "leads were not anonymised, or not all; the caller was told so");
+    Status::unavailable(format!("whether all leads are anonymised is not known: {error}; ask again, it is done once"))
+}

@@ -1,0 +1,355 @@
+//! Leads that were anonymised: what the rows about them still say, and what has to be erased because of it.
+//!
+//! The row of the lead is what projectors of different streams wait for each other at: each writes it before it asks
+//! whether the lead is anonymised. So of two that come at the same time, the second one sees what the first one wrote.
+
+use std::collections::BTreeMap;
+
+use domain::{AccountId, AnonymisationFact, DeliveryFact, DeliveryId, InterfaceId, LeadEvent, LeadId, LeadSequence};
+use jiff::Timestamp;
+use journal::{Logged as _, StreamName};
+use sqlx::{Any, Transaction, any::AnyRow};
+
+use super::{
+    Store, StoreError,
+    sql::{self, Statement, Value},
+};
+
+const MARK_COLUMNS: [&str; 8] =
+    ["account", "lead", "interface", "client", "created_at", "updated_at", "anonymised_until", "anonymised_at"];
+const COPY_COLUMNS: [&str; 5] = ["stream", "sequence", "account", "lead", "lead_sequence"];
+/// Rows in one statement: SQLite binds at most 32,766 values.
+const CHUNK: usize = 1_000;
+
+/// What is anonymised of a lead: everything up to a place in LEADS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    account: String,
+    lead: String,
+    until: i64,
+}
+
+/// A message about something that another message tells already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Copy<'a> {
+    pub(crate) stream: StreamName,
+    pub(crate) sequence: u64,
+    pub(crate) account: &'a AccountId,
+    pub(crate) lead: &'a LeadId,
+    pub(crate) lead_sequence: u64,
+}
+
+/// Since when a lead is anonymised, and how much of it.
+pub(crate) type Anonymised = BTreeMap<(AccountId, LeadId), (LeadSequence, Timestamp)>;
+
+/// Marks leads as anonymised; what they are marked with now. What cannot be read is to be searched for them.
+pub(crate) async fn mark(
+    transaction: &mut Transaction<'static, Any>,
+    leads: &Anonymised,
+) -> Result<Vec<Mark>, StoreError> {
+    let rows: Vec<Vec<Value>> =
+        leads.iter().map(|((account, lead), (until, at))| mark_row(account, lead, *until, *at)).collect();
+    let mut marks = vec![];
+    for chunk in rows.chunks(CHUNK) {
+        let mut insert = sql::insert("leads", &MARK_COLUMNS, chunk.iter().cloned());
+        let latest = |column: &str| {
+            format!(
+                "{column} = CASE WHEN excluded.{column} > leads.{column} THEN excluded.{column} ELSE leads.{column} END"
+            )
+        };
+        insert.push(" ON CONFLICT (account, lead) DO UPDATE SET ", []);
+        insert.push(&[latest("anonymised_until"), latest("anonymised_at")].join(", "), []);
+        marks.extend(marked(transaction, insert).await?);
+    }
+    let searches: Vec<_> = leads
+        .iter()
+        .map(|((account, lead), (until, _))| vec![account.as_str().into(), lead.as_str().into(), int(*until)])
+        .collect();
+    for chunk in searches.chunks(CHUNK) {
+        let mut insert = sql::insert("searches", &["account", "lead", "until"], chunk.iter().cloned());
+        insert.push(" ON CONFLICT DO NOTHING", []);
+        insert.query().execute(&mut **transaction).await?;
+    }
+    Ok(marks)
+}
+
+fn int(place: LeadSequence) -> Value {
+    place.0.cast_signed().into()
+}
+
+fn mark_row(account: &AccountId, lead: &LeadId, until: LeadSequence, at: Timestamp) -> Vec<Value> {
+    let nothing = || 0_i64.into();
+    let (account, lead) = (account.as_str().into(), lead.as_str().into());
+    vec![account, lead, "".into(), "".into(), nothing(), nothing(), int(until), at.into()]
+}
+
+/// Writes rows of leads; which of the leads are anonymised.
+pub(super) async fn marked(
+    transaction: &mut Transaction<'static, Any>,
+    mut upsert: Statement,
+) -> Result<Vec<Mark>, StoreError> {
+    upsert.push(" RETURNING account, lead, anonymised_until", []);
+    let rows = upsert.query().fetch_all(&mut **transaction).await?;
+    let marks = rows.iter().map(Mark::from_row).collect::<Result<Vec<_>, _>>()?;
+    Ok(marks.into_iter().filter(|mark| mark.until > 0).collect())
+}
+
+/// Notes that LEADS holds an event once more: whatever is decided about the first one goes for this one, too. So an event
+/// that is published again after it was anonymised is erased again.
+pub(super) async fn add_event_copy(
+    transaction: &mut Transaction<'static, Any>,
+    sequence: u64,
+    event: &LeadEvent,
+) -> Result<(), StoreError> {
+    let mut select = Statement::new("SELECT sequence FROM lead_events");
+    select.push(" WHERE account = ? AND event_id = ?", [event.account.as_str().into(), event.event_id.as_str().into()]);
+    let first = sql::int(&select.query().fetch_one(&mut **transaction).await?, "sequence")?;
+    let lead_sequence = first.cast_unsigned();
+    let (account, lead) = (&event.account, &event.lead);
+    let copy = Copy { stream: LeadEvent::STREAM, sequence, account, lead, lead_sequence };
+    add_copies(transaction, vec![copy]).await
+}
+
+/// An event is known to be anonymised. If its row is that of a copy, as in a read model that was made after the event was
+/// erased, the copy is to be erased.
+pub(super) async fn erase_copy(
+    transaction: &mut Transaction<'static, Any>,
+    event: &LeadEvent,
+) -> Result<(), StoreError> {
+    let mut update = Statement::new("UPDATE lead_events SET anonymised = 1");
+    let key = [event.account.as_str().into(), event.event_id.as_str().into()];
+    update.push(" WHERE account = ? AND event_id = ? AND anonymised = 0 RETURNING sequence", key);
+    let Some(row) = update.query().fetch_optional(&mut **transaction).await? else { return Ok(()) };
+    let mut insert = Statement::new("INSERT INTO erasures (stream, sequence)");
+    let erasure = [LeadEvent::STREAM.as_str().into(), sql::int(&row, "sequence")?.into()];
+    insert.push(" VALUES (?, ?) ON CONFLICT DO NOTHING", erasure);
+    insert.query().execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Notes messages that are copies of others.
+pub(super) async fn add_copies(
+    transaction: &mut Transaction<'static, Any>,
+    copies: Vec<Copy<'_>>,
+) -> Result<(), StoreError> {
+    for chunk in copies.chunks(CHUNK) {
+        let rows = chunk.iter().map(|copy| {
+            vec![
+                copy.stream.as_str().into(),
+                copy.sequence.cast_signed().into(),
+                copy.account.as_str().into(),
+                copy.lead.as_str().into(),
+                copy.lead_sequence.cast_signed().into(),
+            ]
+        });
+        let mut insert = sql::insert("copies", &COPY_COLUMNS, rows);
+        insert.push(" ON CONFLICT (stream, sequence) DO NOTHING", []);
+        insert.query().execute(&mut **transaction).await?;
+    }
+    Ok(())
+}
+
+/// Blanks what the rows about these leads say, and notes which messages are to be erased and which deliveries are to
+/// end. Whatever a later fact adds is dealt with when that fact is written.
+pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &[Mark]) -> Result<(), StoreError> {
+    const DELIVERIES: &str =
+        "SELECT d.delivery FROM deliveries d WHERE d.lead = ? AND d.account = ? AND d.lead_sequence <= ?";
+    let statements = [
+        "INSERT INTO erasures (stream, sequence) SELECT 'LEADS', sequence FROM lead_events \
+            WHERE lead = ? AND account = ? AND sequence <= ? AND anonymised = 0 ON CONFLICT DO NOTHING",
+        "UPDATE lead_events SET anonymised = 1 WHERE lead = ? AND account = ? AND sequence <= ? AND anonymised = 0",
+        "INSERT INTO erasures (stream, sequence) SELECT stream, sequence FROM copies \
+            WHERE lead = ? AND account = ? AND lead_sequence <= ? ON CONFLICT DO NOTHING",
+        "DELETE FROM copies WHERE lead = ? AND account = ? AND lead_sequence <= ?",
+        &format!(
+            "INSERT INTO erasures (stream, sequence) SELECT 'DELIVERIES', sequence FROM attempts \
+            WHERE delivery IN ({DELIVERIES}) AND sequence > 0 ON CONFLICT DO NOTHING"
+        ),
+        &format!(
+            "UPDATE attempts SET url = '', response = '', sequence = -1 \
+            WHERE delivery IN ({DELIVERIES}) AND sequence <> -1"
+        ),
+        &format!(
+            "UPDATE lead_log SET detail = '' WHERE delivery IN ({DELIVERIES}) AND entry = 'webhook' AND detail <> ''"
+        ),
+        "UPDATE deliveries SET last_url = '', last_response = '' WHERE lead = ? AND account = ? AND lead_sequence <= ? \
+            AND (last_url <> '' OR last_response <> '')",
+        &format!(
+            "INSERT INTO endings (delivery) {DELIVERIES} AND d.status NOT IN ('succeeded', 'failed') \
+            ON CONFLICT DO NOTHING"
+        ),
+    ];
+    for mark in marks {
+        for text in statements {
+            let mut statement = Statement::new("");
+            statement.push(text, [mark.lead.as_str().into(), mark.account.as_str().into(), mark.until.into()]);
+            statement.query().execute(&mut **transaction).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A message that is to be erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Erasure {
+    /// An event of LEADS.
+    Event(LeadSequence),
+    /// A fact of DELIVERIES.
+    Attempt(u64),
+}
+
+impl Store {
+    /// What is anonymised of a lead: everything up to this place in LEADS.
+    pub(crate) async fn anonymised_until(
+        &self,
+        account: &AccountId,
+        lead: &LeadId,
+    ) -> Result<LeadSequence, StoreError> {
+        let mut select = Statement::new("SELECT account, lead, anonymised_until FROM leads");
+        select.push(" WHERE account = ? AND lead = ?", [account.as_str().into(), lead.as_str().into()]);
+        let row = select.query().fetch_optional(&self.pool).await?;
+        let until = row.as_ref().map(Mark::from_row).transpose()?.map_or(0, |mark| mark.until);
+        Ok(LeadSequence(until.cast_unsigned()))
+    }
+
+    /// The last event of a lead; if it is older than the read model, at least the last that was to be delivered.
+    pub(crate) async fn last_event(&self, account: &AccountId, lead: &LeadId) -> Result<LeadSequence, StoreError> {
+        let key = || [account.as_str().into(), lead.as_str().into()];
+        let mut select = Statement::new("SELECT COALESCE(MAX(l.sequence), 0) AS last FROM (");
+        select.push("SELECT sequence FROM lead_events WHERE account = ? AND lead = ?", key());
+        select.push(" UNION ALL SELECT lead_sequence FROM deliveries WHERE account = ? AND lead = ?) l", key());
+        let row = select.query().fetch_one(&self.pool).await?;
+        Ok(LeadSequence(sql::int(&row, "last")?.cast_unsigned()))
+    }
+
+    /// Leads of an interface with events that were received before a time and are not anonymised, and the last of these;
+    /// of at most `most` events, the oldest.
+    pub(crate) async fn overdue(
+        &self,
+        account: &AccountId,
+        interface: &InterfaceId,
+        before: Timestamp,
+        most: u32,
+    ) -> Result<Vec<(LeadId, LeadSequence)>, StoreError> {
+        let mut select =
+            Statement::new("SELECT e.lead, MAX(e.sequence) AS last FROM (SELECT lead, sequence FROM lead_events");
+        let values: [Value; 4] = [account.as_str().into(), interface.as_str().into(), before.into(), most.into()];
+        let oldest =
+            " WHERE account = ? AND interface = ? AND received_at < ? AND anonymised = 0 ORDER BY received_at LIMIT ?";
+        select.push(oldest, values).push(") e GROUP BY e.lead", []);
+        let read = |row: &AnyRow| {
+            let lead = sql::parsed(row, "lead", |text| LeadId::parse(text).ok())?;
+            Ok((lead, LeadSequence(sql::int(row, "last")?.cast_unsigned())))
+        };
+        select.query().fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// Messages that are to be erased.
+    pub(crate) async fn erasures(&self, most: u32) -> Result<Vec<Erasure>, StoreError> {
+        let mut select = Statement::new("SELECT stream, sequence FROM erasures");
+        select.push(" LIMIT ?", [most.into()]);
+        let read = |row: &AnyRow| {
+            let sequence = sql::int(row, "sequence")?.cast_unsigned();
+            sql::parsed(row, "stream", |stream| match stream {
+                stream if stream == LeadEvent::STREAM.as_str() => Some(Erasure::Event(LeadSequence(sequence))),
+                stream if stream == DeliveryFact::STREAM.as_str() => Some(Erasure::Attempt(sequence)),
+                _ => None,
+            })
+        };
+        select.query().fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// A message is erased.
+    pub(crate) async fn erased(&self, erasure: Erasure) -> Result<(), StoreError> {
+        let (stream, sequence) = match erasure {
+            Erasure::Event(sequence) => (LeadEvent::STREAM, sequence.0),
+            Erasure::Attempt(sequence) => (DeliveryFact::STREAM, sequence),
+        };
+        let mut delete = Statement::new("DELETE FROM erasures");
+        delete.push(" WHERE stream = ? AND sequence = ?", [stream.as_str().into(), sequence.cast_signed().into()]);
+        delete.query().execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Deliveries that are to end because their leads were anonymised.
+    pub(crate) async fn endings(&self, most: u32) -> Result<Vec<DeliveryId>, StoreError> {
+        let mut select = Statement::new("SELECT delivery FROM endings");
+        select.push(" LIMIT ?", [most.into()]);
+        let read = |row: &AnyRow| sql::parsed(row, "delivery", |text| DeliveryId::parse(text).ok());
+        select.query().fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// A delivery has ended, or the fact that ends it is stored.
+    pub(crate) async fn ended(&self, delivery: DeliveryId) -> Result<(), StoreError> {
+        let mut delete = Statement::new("DELETE FROM endings");
+        delete.push(" WHERE delivery = ?", [delivery.to_string().into()]);
+        delete.query().execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Leads that messages nobody can read are to be searched for, and up to which place they are anonymised.
+    pub(crate) async fn searches(&self, most: u32) -> Result<Vec<(AccountId, LeadId, LeadSequence)>, StoreError> {
+        let mut select = Statement::new("SELECT account, lead, until FROM searches");
+        select.push(" LIMIT ?", [most.into()]);
+        let read = |row: &AnyRow| {
+            let account = sql::parsed(row, "account", |text| AccountId::parse(text).ok())?;
+            let lead = sql::parsed(row, "lead", |text| LeadId::parse(text).ok())?;
+            Ok((account, lead, LeadSequence(sql::int(row, "until")?.cast_unsigned())))
+        };
+        select.query().fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// These are searched for.
+    pub(crate) async fn searched(&self, leads: &[(AccountId, LeadId, LeadSequence)]) -> Result<(), StoreError> {
+        for (account, lead, until) in leads {
+            let mut delete = Statement::new("DELETE FROM searches");
+            let key = [account.as_str().into(), lead.as_str().into(), int(*until)];
+            delete.push(" WHERE account = ? AND lead = ? AND until = ?", key);
+            delete.query().execute(&self.pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Has nothing left in SQLite's files of what was blanked; false: somebody was reading, and some may be.
+    pub(crate) async fn scrub(&self) -> Result<bool, StoreError> {
+        if !self.is_sqlite {
+            return Ok(true);
+        }
+        // SQLite's log holds pages as they were; emptying it leaves the pages as they are now, in the database.
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
+        Ok(sql::int(&row, "busy")? == 0)
+    }
+
+    /// Has PostgreSQL give the rows as they were before back to the free space of their tables. Their bytes lie there
+    /// until something new takes their place.
+    pub(crate) async fn vacuum(&self) -> Result<(), StoreError> {
+        if !self.is_sqlite {
+            for table in ["VACUUM attempts", "VACUUM deliveries", "VACUUM lead_log"] {
+                sqlx::query(table).persistent(false).execute(&self.pool).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Mark {
+    fn from_row(row: &AnyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            account: sql::text(row, "account")?,
+            lead: sql::text(row, "lead")?,
+            until: sql::int(row, "anonymised_until")?,
+        })
+    }
+}
+
+/// What facts mean for the marks of leads, in the order of the leads' keys.
+pub(crate) fn marks<'a>(facts: impl Iterator<Item = &'a AnonymisationFact>) -> Anonymised {
+    let mut marks = Anonymised::new();
+    for fact in facts {
+        if let AnonymisationFact::LeadAnonymised(f) = fact {
+            let mark = marks.entry((f.account.clone(), f.lead.clone())).or_insert((f.until, f.at));
+            *mark = (mark.0.max(f.until), mark.1.max(f.at));
+        }
+    }
+    marks
+}

@@ -1,0 +1,314 @@
+//! People can be forgotten: what was published about an anonymised lead is nowhere any more, and nobody gets it.
+
+mod later;
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use domain::{AccountId, EventId, EventType, InterfaceId, LeadEvent, LeadId};
+use jiff::Timestamp;
+use serde_json::json;
+use testkit::{Answer, Receiver, postgres::Postgres, wait};
+use tonic::Code;
+use wire::{
+    Record as _,
+    api::{self, DeliveryStatus},
+    duration_to_api,
+};
+
+use crate::{
+    leads::exported,
+    publishing::nats,
+    rebuild::{everything, rebuild},
+    world::{ACCOUNT, INTERFACE, SOON, World, lies_open, read_json, retries, some_destination},
+};
+
+/// Stands for a person; it is in payloads, in what receivers answer, and so in URLs and mails.
+const PERSON: &str = "Ada-7f3a9c1e-Lovelace";
+/// The leads of the story, of which one is forgotten, and its events.
+const LEAD: &str = "lead-a";
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Receivers, as bad as they can be, and their destinations.
+struct Cast {
+    receivers: Vec<Receiver>,
+    held: String,
+    /// Takes a while to answer.
+    slow: Receiver,
+}
+
+impl Cast {
+    /// One that takes everything, one that refuses it, one that is tried again in an hour, one that is disabled, one
+    /// that keeps the order and is tried again, and one that is busy.
+    async fn of(world: &World) -> Self {
+        let (taking, refusing, later, held, ordered, slow) = (
+            Receiver::start().await,
+            Receiver::start().await,
+            Receiver::start().await,
+            Receiver::start().await,
+            Receiver::start().await,
+            Receiver::start().await,
+        );
+        taking.answer(Answer::Echo(200));
+        [&refusing, &later, &ordered].into_iter().for_each(|receiver| receiver.answer(Answer::Echo(500)));
+        slow.answer(Answer::After(Duration::from_secs(4), Box::new(Answer::Echo(500))));
+        let to = |receiver: &Receiver| api::Destination {
+            url: format!("{}/in?who={{{{ payload.name }}}}", receiver.url()),
+            timeout: Some(duration_to_api(Duration::from_secs(8))),
+            ..some_destination()
+        };
+        let in_an_hour = || Some(retries(&[HOUR]));
+        for destination in [
+            to(&taking),
+            to(&refusing),
+            api::Destination { retry_policy: in_an_hour(), ..to(&later) },
+            api::Destination { retry_policy: in_an_hour(), ordered: true, ..to(&ordered) },
+            api::Destination { retry_policy: in_an_hour(), concurrency: 1, ..to(&slow) },
+        ] {
+            world.destination_with(destination).await;
+        }
+        let held_id = world.destination_with(to(&held)).await;
+        world.disable(&held_id).await;
+        Self { receivers: vec![taking, refusing, later, held, ordered], held: held_id, slow }
+    }
+
+    fn requests(&self) -> usize {
+        self.receivers.iter().map(Receiver::count).sum()
+    }
+}
+
+async fn publish(world: &World, event: &str, lead: &str, name: &str) {
+    world.publish_with(event, json!({"lead_id": lead, "payload": {"name": name, "mail": "nobody"}})).await;
+}
+
+async fn anonymise(world: &World, leads: &[&str]) -> Result<Vec<api::Lead>, tonic::Status> {
+    let lead_ids = leads.iter().map(|&lead| lead.to_owned()).collect();
+    let request =
+        api::AnonymizeLeadsRequest { account_id: ACCOUNT.into(), lead_ids, ..api::AnonymizeLeadsRequest::default() };
+    Ok(world.leads().anonymize_leads(request).await?.into_inner().leads)
+}
+
+async fn deliveries(world: &World, lead: &str) -> Vec<api::Delivery> {
+    let filter = api::DeliveryFilter { lead_id: lead.into(), ..api::DeliveryFilter::default() };
+    let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
+    world.deliveries().list_deliveries(request).await.unwrap().into_inner().deliveries
+}
+
+/// Statuses and reasons of a lead's deliveries, in order.
+async fn ends(world: &World, lead: &str) -> Vec<(DeliveryStatus, String)> {
+    let all = deliveries(world, lead).await;
+    let mut ends: Vec<_> = all.into_iter().map(|d| (d.status(), d.failure_reason)).collect();
+    ends.sort_by_key(|(status, reason)| (*status as i32, reason.clone()));
+    ends
+}
+
+/// Two events of one lead, and one of another, with everybody having done what he does.
+async fn play(world: &World) -> Cast {
+    let cast = Cast::of(world).await;
+    for (event, lead, name) in [("e1", LEAD, PERSON), ("e2", LEAD, PERSON), ("e3", "lead-b", "Grace")] {
+        publish(world, event, lead, name).await;
+    }
+    wait::until("everything but what is under way", SOON, async || {
+        let now = ends(world, LEAD).await;
+        let count = |status| now.iter().filter(|(s, _)| *s == status).count();
+        let settled = now.len() == 12
+            && count(DeliveryStatus::Succeeded) == 2
+            && count(DeliveryStatus::Failed) == 2
+            && count(DeliveryStatus::Held) == 2
+            && count(DeliveryStatus::Retrying) >= 3
+            && cast.slow.count() == 1;
+        if settled { Ok(()) } else { Err(now) }
+    })
+    .await;
+    wait::until_eq("the mails", SOON, 3, async || world.home.outbox().len()).await;
+    put_unreadable(world).await;
+    cast
+}
+
+/// Somebody writes to the broker what nobody can read; the router sets it aside.
+async fn put_unreadable(world: &World) {
+    let broker = broker(world).await;
+    let text = json!({"account_id": ACCOUNT, "lead_id": LEAD, "name": PERSON}).to_string();
+    broker.publish(format!("lead.{ACCOUNT}.{INTERFACE}"), text.into()).await.unwrap().await.unwrap();
+    wait::until_eq("what is set aside", SOON, 1, async || {
+        broker.get_stream("POISON").await.unwrap().cached_info().state.messages
+    })
+    .await;
+}
+
+async fn broker(world: &World) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(nats(world).await)
+}
+
+/// Stores an event as nobody can publish it, into the past or a second time: only who writes to the broker can.
+async fn store(world: &World, event: &str, lead: &str, received_at: Timestamp) {
+    let event = LeadEvent {
+        event_id: EventId::parse(event).unwrap(),
+        account: AccountId::parse(ACCOUNT).unwrap(),
+        interface: InterfaceId::parse(INTERFACE).unwrap(),
+        client: None,
+        lead: LeadId::parse(lead).unwrap(),
+        destination: None,
+        event_type: EventType::lead_created(),
+        occurred_at: Timestamp::UNIX_EPOCH,
+        received_at,
+        // What was configured until now.
+        registry_sequence: 0,
+        payload: json!({"name": PERSON}).to_string().into(),
+    };
+    let subject = format!("lead.{ACCOUNT}.{INTERFACE}");
+    broker(world).await.publish(subject, event.encode()).await.unwrap().await.unwrap();
+}
+
+/// The folders in which a world keeps what it knows; of PostgreSQL without its write-ahead log.
+fn folders(world: &World, postgres: Option<&Postgres>) -> Vec<PathBuf> {
+    [world.home.data()].into_iter().chain(postgres.map(|postgres| postgres.data().join("base"))).collect()
+}
+
+async fn nowhere(world: &World, postgres: Option<(&Postgres, &str)>) {
+    wait::until("no trace of the person in any file", SOON, async || {
+        if let Some((postgres, database)) = postgres {
+            postgres.vacuum(database).await;
+        }
+        let found = folders(world, postgres.map(|p| p.0)).into_iter().find(|f| lies_open(f, PERSON.as_bytes()));
+        match found {
+            None => Ok(()),
+            Some(folder) => Err(files(&folder)),
+        }
+    })
+    .await;
+    let request = api::ExportLeadsRequest { account_id: ACCOUNT.into(), ..api::ExportLeadsRequest::default() };
+    assert!(!exported(world, request).await.contains(PERSON));
+    assert!(!everything(&world.channel()).await.contains(PERSON));
+    assert!(!world.process.output().contains(PERSON), "{}", world.process.output());
+}
+
+/// Servers that stop write what they held in memory.
+async fn nowhere_when_all_is_stopped(world: &World, postgres: Option<&Postgres>) {
+    world.process.terminate();
+    assert!(world.process.wait_exit(SOON).await.success(), "{}", world.process.output());
+    if let Some(postgres) = postgres {
+        postgres.stop().await;
+    }
+    for folder in folders(world, postgres) {
+        assert_eq!(files(&folder), Vec::<PathBuf>::new());
+    }
+    assert!(!fs::read_dir(world.home.data()).unwrap().flatten().any(|file| file.path().ends_with("leadline.db-wal")));
+}
+
+/// The files in which the person is found.
+fn files(folder: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for path in fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if fs::read(&path).is_ok_and(|b| b.windows(PERSON.len()).any(|window| window == PERSON.as_bytes())) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// All that waited has ended, and what had ended stays as it was.
+async fn all_ended(world: &World) {
+    let anonymised = (DeliveryStatus::Failed, "anonymised".to_owned());
+    let mut expected = vec![(DeliveryStatus::Succeeded, String::new()); 2];
+    expected.extend(vec![anonymised; 8]);
+    expected.extend(vec![(DeliveryStatus::Failed, "exhausted".to_owned()); 2]);
+    wait::until_eq("everything ended", SOON, expected, async || ends(world, LEAD).await).await;
+}
+
+async fn forget_and_look_everywhere(world: &World, postgres: Option<(&Postgres, &str)>) {
+    let cast = play(world).await;
+    for folder in folders(world, postgres.map(|p| p.0)) {
+        if let Some((postgres, database)) = postgres {
+            postgres.vacuum(database).await;
+        }
+        assert!(lies_open(&folder, PERSON.as_bytes()), "it was there before, in {}", folder.display());
+    }
+    let failed = deliveries(world, LEAD).await.into_iter().find(|d| d.failure_reason == "exhausted").unwrap();
+
+    let missing = anonymise(world, &[LEAD, "nobody"]).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound, "{missing:?}");
+    assert_eq!(anonymise(world, &[]).await.unwrap_err().code(), Code::InvalidArgument);
+    let shown = anonymise(world, &[LEAD, LEAD]).await.unwrap();
+    assert!(matches!(&shown[..], [lead] if lead.anonymised && lead.anonymised_at.is_some() && lead.events == 2));
+    let again = anonymise(world, &[LEAD]).await.unwrap();
+    assert_eq!(again[0].anonymised_at, shown[0].anonymised_at, "a second time changes nothing");
+
+    all_ended(world).await;
+    nowhere(world, postgres).await;
+    // Of the mails the one about the other lead is left.
+    wait::until_eq("the mails of others", SOON, 1, async || world.home.outbox().len()).await;
+    let request = api::RetryDeliveryRequest { delivery_id: failed.delivery_id, ..api::RetryDeliveryRequest::default() };
+    let refused = world.deliveries().retry_delivery(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
+    assert!(refused.message().contains("anonymised"), "{refused:?}");
+    let request = api::ListLeadsRequest { account_id: ACCOUNT.into(), ..api::ListLeadsRequest::default() };
+    let listed = world.leads().list_leads(request).await.unwrap().into_inner().leads;
+    assert_eq!(
+        listed.iter().map(|l| (l.lead_id.as_str(), l.anonymised)).collect::<Vec<_>>(),
+        [("lead-b", false), (LEAD, true)]
+    );
+
+    // What was held comes back without it; the other lead is not touched, and what is new of this one is new.
+    let before = cast.requests();
+    world.enable(&cast.held, false).await;
+    wait::until_eq("the other lead's", SOON, before + 1, async || cast.requests()).await;
+    all_ended(world).await;
+    publish(world, "e4", LEAD, "Augusta").await;
+    let all = || async { ends(world, LEAD).await.len() };
+    wait::until_eq("deliveries of the new event", SOON, 18, all).await;
+    wait::until("the new one taken", SOON, async || {
+        ends(world, LEAD).await.iter().filter(|(s, _)| *s == DeliveryStatus::Succeeded).count() == 4
+    })
+    .await;
+
+    nothing_changes_by_a_rebuild(world, postgres).await;
+}
+
+async fn nothing_changes_by_a_rebuild(world: &World, postgres: Option<(&Postgres, &str)>) {
+    let one = async || everything(&world.channel()).await;
+    // Whatever is still under way has to be over.
+    let projected = wait::until("everything at rest", SOON, async || {
+        let now = [ends(world, LEAD).await, ends(world, "lead-b").await].concat();
+        let moves = [DeliveryStatus::Processing, DeliveryStatus::Pending];
+        if now.iter().any(|(status, _)| moves.contains(status)) { Err(now) } else { Ok(one().await) }
+    })
+    .await;
+    let addresses = read_json(&world.home.data().join("addresses.json")).unwrap();
+    rebuild(&world.nats, addresses["database"].as_str().unwrap_or_else(|| postgres.unwrap().1));
+    wait::until_eq("the same after a rebuild", SOON, projected, one).await;
+    nowhere(world, postgres).await;
+}
+
+#[tokio::test]
+async fn a_forgotten_lead_is_in_no_file_and_gets_nowhere_with_sqlite() {
+    let world = World::start().await;
+    forget_and_look_everywhere(&world, None).await;
+    nowhere_when_all_is_stopped(&world, None).await;
+}
+
+#[tokio::test]
+async fn a_forgotten_lead_is_in_no_file_and_gets_nowhere_with_postgres() {
+    let postgres = Postgres::start().await;
+    let database = postgres.database().await;
+    let world = World::start_with(&["--database-url", &database], &[]).await;
+    forget_and_look_everywhere(&world, Some((&postgres, &database))).await;
+    nowhere_when_all_is_stopped(&world, Some(&postgres)).await;
+}
+
+#[tokio::test]
+async fn whoever_dies_while_erasing_goes_on_afterwards() {
+    for place in ["before an event is erased", "before an attempt is erased", "after a message is erased"] {
+        let world = World::start_with(&[], &[("LEADLINE_CRASH_AT", place)]).await;
+        let _cast = play(&world).await;
+        // It may die before it answers.
+        let _ = anonymise(&world, &[LEAD]).await;
+        let status = world.process.wait_exit(SOON).await;
+        assert!(!status.success() && world.process.output().contains("dying"), "{place}: {}", world.process.output());
+        let world = world.again(&[]).await;
+        all_ended(&world).await;
+        nowhere(&world, None).await;
+        nothing_changes_by_a_rebuild(&world, None).await;
+    }
+}

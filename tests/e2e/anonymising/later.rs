@@ -1,0 +1,114 @@
+//! What is forgotten because of its age, and what comes again after it was forgotten.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use testkit::{Receiver, wait};
+use tonic::Code;
+use wire::{
+    api::{self, DeliveryStatus},
+    duration_to_api,
+};
+
+use super::{HOUR, LEAD, PERSON, anonymise, broker, ends, publish, store};
+use crate::world::{ACCOUNT, INTERFACE, SOON, World, lies_open};
+
+#[tokio::test]
+async fn what_is_older_than_its_interface_keeps_it_is_forgotten() {
+    for world in World::on_both().await {
+        let receiver = Receiver::start().await;
+        world.destination(&receiver.url()).await;
+        let interface = api::Interface {
+            account_id: ACCOUNT.into(),
+            interface_id: INTERFACE.into(),
+            retention: Some(duration_to_api(HOUR * 24)),
+            ..api::Interface::default()
+        };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["retention".into()] });
+        let request = api::UpdateInterfaceRequest { interface: Some(interface), update_mask };
+        world.registry().update_interface(request).await.unwrap();
+        publish(&world, "new", "lead-b", "Grace").await;
+        store(&world, "old", LEAD, Timestamp::now() - HOUR * 25).await;
+        wait::until("the retention kept", SOON, async || {
+            let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: LEAD.into() };
+            world.leads().get_lead(request).await.is_ok_and(|lead| lead.get_ref().anonymised)
+        })
+        .await;
+        wait::until("no trace", SOON, async || !lies_open(&world.home.data(), PERSON.as_bytes())).await;
+        let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: "lead-b".into() };
+        assert!(!world.leads().get_lead(request).await.unwrap().into_inner().anonymised);
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_by_age_has_the_old_ones_forgotten() {
+    for world in World::on_both().await {
+        let receiver = Receiver::start().await;
+        world.destination(&receiver.url()).await;
+        store(&world, "old", LEAD, Timestamp::now() - HOUR * 25).await;
+        publish(&world, "new", "lead-b", "Grace").await;
+        let ask = async |request: api::AnonymizeLeadsRequest| {
+            let request = api::AnonymizeLeadsRequest { account_id: ACCOUNT.into(), ..request };
+            world.leads().anonymize_leads(request).await.map(tonic::Response::into_inner)
+        };
+        let older = |interface: &str, than: Duration| api::AnonymizeLeadsRequest {
+            interface_id: interface.into(),
+            older_than: Some(duration_to_api(than)),
+            ..api::AnonymizeLeadsRequest::default()
+        };
+        assert_eq!(ask(older(INTERFACE, HOUR * 26)).await.unwrap().leads, []);
+        let done = ask(older(INTERFACE, HOUR * 24)).await.unwrap();
+        assert!(!done.more && matches!(&done.leads[..], [lead] if lead.lead_id == LEAD && lead.anonymised), "{done:?}");
+        assert_eq!(ask(older(INTERFACE, HOUR * 24)).await.unwrap().leads, []);
+        wait::until("no trace", SOON, async || !lies_open(&world.home.data(), PERSON.as_bytes())).await;
+        let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: "lead-b".into() };
+        assert!(!world.leads().get_lead(request).await.unwrap().into_inner().anonymised);
+
+        assert_eq!(ask(older("nothing", HOUR)).await.unwrap_err().code(), Code::NotFound);
+        let both = api::AnonymizeLeadsRequest { lead_ids: vec![LEAD.into()], ..older(INTERFACE, HOUR) };
+        let ageless = api::AnonymizeLeadsRequest { older_than: None, ..older(INTERFACE, HOUR) };
+        for wrong in [both, ageless, older(INTERFACE, Duration::ZERO), older("", HOUR)] {
+            assert_eq!(ask(wrong).await.unwrap_err().code(), Code::InvalidArgument);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_sent_again_after_it_was_erased_is_erased_again() {
+    let database = testkit::postgres::database().await;
+    for more in [&[][..], &["--database-url", &database]] {
+        let world = World::start_with(&[&["--dedup-window", "1s"], more].concat(), &[]).await;
+        let (receiver, later) = (Receiver::start().await, Receiver::start().await);
+        world.destination(&receiver.url()).await;
+        publish(&world, "e1", LEAD, PERSON).await;
+        wait::until_eq("the event", SOON, 1, async || receiver.count()).await;
+        wait::until("its delivery shown", SOON, async || {
+            ends(&world, LEAD).await == [(DeliveryStatus::Succeeded, String::new())]
+        })
+        .await;
+        anonymise(&world, &[LEAD]).await.unwrap();
+        let erased = async || !lies_open(&world.home.data(), PERSON.as_bytes());
+        wait::until("it erased", SOON, erased).await;
+
+        // Somebody who was not there then gets nothing of it either.
+        world.destination(&later.url()).await;
+        let broker = broker(&world).await;
+        let stored = async || broker.get_stream("LEADS").await.unwrap().cached_info().state.last_sequence;
+        let before = stored().await;
+        wait::until("the broker to have forgotten its id", SOON, async || {
+            publish(&world, "e1", LEAD, PERSON).await;
+            stored().await > before
+        })
+        .await;
+        publish(&world, "e5", "lead-c", "Grace").await;
+        wait::until_eq("what came after it", SOON, (2, 1), async || (receiver.count(), later.count())).await;
+        let expected = [(DeliveryStatus::Succeeded, String::new()), (DeliveryStatus::Failed, "anonymised".to_owned())];
+        wait::until("nothing becoming of it", SOON, async || {
+            let now = ends(&world, LEAD).await;
+            if now == expected { Ok(()) } else { Err(now) }
+        })
+        .await;
+        wait::until("it erased again", SOON, erased).await;
+        assert_eq!((receiver.count(), later.count()), (2, 1));
+    }
+}
