@@ -7,6 +7,7 @@
 pub(crate) mod anonymised;
 pub(crate) mod attempts;
 pub(crate) mod audit;
+mod bulk;
 pub(crate) mod checkpoint;
 pub(crate) mod deliveries;
 pub(crate) mod jobs;
@@ -32,6 +33,13 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 const CONNECTIONS: u32 = 8;
 /// How long a query waits for a connection.
 const ACQUIRE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Readers do not wait for the writer. A lost write is made again from the events. What is deleted or replaced is
+/// overwritten where it lay.
+const OF_SQLITE: &str =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA secure_delete = ON";
+/// A process that hangs in the middle of writing does not keep others from it for long.
+const OF_POSTGRES: &str = "SET idle_in_transaction_session_timeout = 5000";
 
 /// The read model.
 #[derive(Debug, Clone)]
@@ -76,19 +84,8 @@ impl Store {
         let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_DEADLINE);
         let pool = options
             .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    if is_sqlite {
-                        // Readers do not wait for the writer. A lost write is made again from the events. What is deleted or
-                        // replaced is overwritten where it lay.
-                        sqlx::raw_sql(
-                            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
-                             PRAGMA secure_delete = ON;",
-                        )
-                        .execute(connection)
-                        .await?;
-                    }
-                    Ok(())
-                })
+                let settings = if is_sqlite { OF_SQLITE } else { OF_POSTGRES };
+                Box::pin(async move { sqlx::raw_sql(settings).execute(connection).await.map(drop) })
             })
             .connect(url)
             .await

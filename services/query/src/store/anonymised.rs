@@ -12,14 +12,14 @@ use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
+    bulk::Insert,
+    leads::latest,
     sql::{self, Statement, Value},
 };
 
 const MARK_COLUMNS: [&str; 8] =
     ["account", "lead", "interface", "client", "created_at", "updated_at", "anonymised_until", "anonymised_at"];
 const COPY_COLUMNS: [&str; 5] = ["stream", "sequence", "account", "lead", "lead_sequence"];
-/// Rows in one statement: SQLite binds at most 32,766 values.
-const CHUNK: usize = 1_000;
 
 /// What is anonymised of a lead: everything up to a place in LEADS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,29 +47,14 @@ pub(crate) async fn mark(
     transaction: &mut Transaction<'static, Any>,
     leads: &Anonymised,
 ) -> Result<Vec<Mark>, StoreError> {
-    let rows: Vec<Vec<Value>> =
-        leads.iter().map(|((account, lead), (until, at))| mark_row(account, lead, *until, *at)).collect();
-    let mut marks = vec![];
-    for chunk in rows.chunks(CHUNK) {
-        let mut insert = sql::insert("leads", &MARK_COLUMNS, chunk.iter().cloned());
-        let latest = |column: &str| {
-            format!(
-                "{column} = CASE WHEN excluded.{column} > leads.{column} THEN excluded.{column} ELSE leads.{column} END"
-            )
-        };
-        insert.push(" ON CONFLICT (account, lead) DO UPDATE SET ", []);
-        insert.push(&[latest("anonymised_until"), latest("anonymised_at")].join(", "), []);
-        marks.extend(marked(transaction, insert).await?);
-    }
-    let searches: Vec<_> = leads
+    let rows = leads.iter().map(|((account, lead), (until, at))| mark_row(account, lead, *until, *at)).collect();
+    let marks = marked(transaction, &MARK_COLUMNS, &["anonymised_until", "anonymised_at"].map(latest), rows).await?;
+    let searches = leads
         .iter()
         .map(|((account, lead), (until, _))| vec![account.as_str().into(), lead.as_str().into(), int(*until)])
         .collect();
-    for chunk in searches.chunks(CHUNK) {
-        let mut insert = sql::insert("searches", &["account", "lead", "until"], chunk.iter().cloned());
-        insert.push(" ON CONFLICT DO NOTHING", []);
-        insert.query().execute(&mut **transaction).await?;
-    }
+    let columns = &["account", "lead", "until"];
+    Insert { table: "searches", columns, then: " ON CONFLICT DO NOTHING".to_owned() }.rows(transaction, searches).await?;
     Ok(marks)
 }
 
@@ -86,10 +71,15 @@ fn mark_row(account: &AccountId, lead: &LeadId, until: LeadSequence, at: Timesta
 /// Writes rows of leads; which of the leads are anonymised.
 pub(super) async fn marked(
     transaction: &mut Transaction<'static, Any>,
-    mut upsert: Statement,
+    columns: &[&str],
+    sets: &[String],
+    rows: Vec<Vec<Value>>,
 ) -> Result<Vec<Mark>, StoreError> {
-    upsert.push(" RETURNING account, lead, anonymised_until", []);
-    let rows = upsert.query().fetch_all(&mut **transaction).await?;
+    let sets = sets.join(", ");
+    let then = format!(
+        " ON CONFLICT (account, lead) DO UPDATE SET {sets} RETURNING account, lead, anonymised_until"
+    );
+    let rows = Insert { table: "leads", columns, then }.rows(transaction, rows).await?;
     let marks = rows.iter().map(Mark::from_row).collect::<Result<Vec<_>, _>>()?;
     Ok(marks.into_iter().filter(|mark| mark.until > 0).collect())
 }
@@ -132,21 +122,17 @@ pub(super) async fn add_copies(
     transaction: &mut Transaction<'static, Any>,
     copies: Vec<Copy<'_>>,
 ) -> Result<(), StoreError> {
-    for chunk in copies.chunks(CHUNK) {
-        let rows = chunk.iter().map(|copy| {
-            vec![
-                copy.stream.as_str().into(),
-                copy.sequence.cast_signed().into(),
-                copy.account.as_str().into(),
-                copy.lead.as_str().into(),
-                copy.lead_sequence.cast_signed().into(),
-            ]
-        });
-        let mut insert = sql::insert("copies", &COPY_COLUMNS, rows);
-        insert.push(" ON CONFLICT (stream, sequence) DO NOTHING", []);
-        insert.query().execute(&mut **transaction).await?;
-    }
-    Ok(())
+    let rows = copies.iter().map(|copy| {
+        vec![
+            copy.stream.as_str().into(),
+            copy.sequence.cast_signed().into(),
+            copy.account.as_str().into(),
+            copy.lead.as_str().into(),
+            copy.lead_sequence.cast_signed().into(),
+        ]
+    });
+    let then = " ON CONFLICT (stream, sequence) DO NOTHING".to_owned();
+    Insert { table: "copies", columns: &COPY_COLUMNS, then }.rows(transaction, rows.collect()).await.map(drop)
 }
 
 /// Blanks what the rows about these leads say, and notes which messages are to be erased and which deliveries are to

@@ -13,6 +13,7 @@ use sqlx::{Any, Transaction, any::AnyRow};
 use super::{
     Store, StoreError,
     anonymised::{self, Copy},
+    bulk::Insert,
     deliveries::{attempt, micros},
     sql::{self, Statement, Value},
 };
@@ -27,8 +28,6 @@ const COLUMNS: [&str; 14] = [
 const SHOWN: [&str; 10] = [
     "attempt", "number", "started_at", "duration", "method", "url", "status", "response", "error_kind", "deactivated",
 ];
-/// Rows in one statement: SQLite binds at most 32,766 values.
-const CHUNK: usize = 500;
 /// The place of an attempt that DELIVERIES no longer holds, or not for long.
 const ERASED: i64 = -1;
 
@@ -55,31 +54,27 @@ pub(crate) async fn add(
     transaction: &mut Transaction<'static, Any>,
     attempts: &[(u64, &DeliveryAttempted)],
 ) -> Result<(), StoreError> {
-    for chunk in attempts.chunks(CHUNK) {
-        // A statement may not touch a row twice.
-        let mut seen = HashSet::new();
-        let first = chunk.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id));
-        let rows = first.map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed()));
-        let mut insert = sql::insert("attempts", &COLUMNS, rows);
-        insert
-            .push(" ON CONFLICT (attempt) DO UPDATE SET sequence = excluded.sequence WHERE attempts.sequence = 0", []);
-        insert.push(" RETURNING attempt", []);
-        let rows = insert.query().fetch_all(&mut **transaction).await?;
-        let mut added = rows.iter().map(|row| sql::text(row, "attempt")).collect::<Result<HashSet<_>, _>>()?;
-        let again = chunk.iter().filter(|(_, attempt)| !added.remove(&attempt.attempt_id.to_string()));
-        let copies = again.map(|(sequence, attempt)| {
-            let reference = &attempt.reference;
-            Copy {
-                stream: StreamName::Deliveries,
-                sequence: *sequence,
-                account: &reference.account,
-                lead: &reference.lead,
-                lead_sequence: reference.lead_sequence.0,
-            }
-        });
-        anonymised::add_copies(transaction, copies.collect()).await?;
-    }
-    Ok(())
+    // A statement may not touch a row twice.
+    let mut seen = HashSet::new();
+    let first = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id));
+    let rows = first.map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed())).collect();
+    let then = " ON CONFLICT (attempt) DO UPDATE SET sequence = excluded.sequence WHERE attempts.sequence = 0 \
+        RETURNING attempt";
+    let insert = Insert { table: "attempts", columns: &COLUMNS, then: then.to_owned() };
+    let rows = insert.rows(transaction, rows).await?;
+    let mut added = rows.iter().map(|row| sql::text(row, "attempt")).collect::<Result<HashSet<_>, _>>()?;
+    let again = attempts.iter().filter(|(_, attempt)| !added.remove(&attempt.attempt_id.to_string()));
+    let copies = again.map(|(sequence, attempt)| {
+        let reference = &attempt.reference;
+        Copy {
+            stream: StreamName::Deliveries,
+            sequence: *sequence,
+            account: &reference.account,
+            lead: &reference.lead,
+            lead_sequence: reference.lead_sequence.0,
+        }
+    });
+    anonymised::add_copies(transaction, copies.collect()).await
 }
 
 /// Adds what is left of attempts, in place of what was there.
@@ -87,14 +82,11 @@ pub(crate) async fn add_blank(
     transaction: &mut Transaction<'static, Any>,
     attempts: &[&DeliveryAttempted],
 ) -> Result<(), StoreError> {
-    for chunk in attempts.chunks(CHUNK) {
-        let mut seen = HashSet::new();
-        let first = chunk.iter().filter(|attempt| seen.insert(attempt.attempt_id));
-        let mut insert = sql::insert("attempts", &COLUMNS, first.map(|attempt| to_row(attempt, ERASED)));
-        insert.push(" ON CONFLICT (attempt) DO UPDATE SET url = '', response = ''", []);
-        insert.query().execute(&mut **transaction).await?;
-    }
-    Ok(())
+    let mut seen = HashSet::new();
+    let first = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id));
+    let rows = first.map(|attempt| to_row(attempt, ERASED)).collect();
+    let then = " ON CONFLICT (attempt) DO UPDATE SET url = '', response = ''".to_owned();
+    Insert { table: "attempts", columns: &COLUMNS, then }.rows(transaction, rows).await.map(drop)
 }
 
 impl Store {

@@ -6,13 +6,12 @@ use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
+    bulk::Insert,
     sql::{self, Statement, Value},
 };
 use crate::{audit::FieldChange, page::Page};
 
 const COLUMNS: [&str; 8] = ["sequence", "account", "at", "actor", "kind", "entity", "action", "changes"];
-/// Rows in one statement: SQLite binds at most 32,766 values.
-const CHUNK: usize = 1_000;
 
 /// A change of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +44,8 @@ pub(crate) async fn add(
     entries: Vec<AuditEntry>,
 ) -> Result<(), StoreError> {
     let rows: Vec<_> = entries.into_iter().map(AuditEntry::into_row).collect::<Result<_, _>>()?;
-    for chunk in rows.chunks(CHUNK) {
-        let mut insert = sql::insert("audit_log", &COLUMNS, chunk.iter().cloned());
-        insert.push(" ON CONFLICT (sequence) DO NOTHING", []);
-        insert.query().execute(&mut **transaction).await?;
-    }
-    Ok(())
+    let then = " ON CONFLICT (sequence) DO NOTHING".to_owned();
+    Insert { table: "audit_log", columns: &COLUMNS, then }.rows(transaction, rows).await.map(drop)
 }
 
 impl Store {

@@ -12,6 +12,7 @@ use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
+    bulk::{self, Insert},
     sql::{self, Statement, Value},
 };
 
@@ -35,7 +36,7 @@ const LAST: [&str; 10] = [
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
     "last_response", "last_error_kind", "last_deactivated",
 ];
-/// Rows in one statement: SQLite binds at most 32,766 values.
+/// Ids in one statement: SQLite binds at most 32,766 values.
 const CHUNK: usize = 500;
 
 /// The states of these deliveries, as far as they are known; read inside the transaction that will write them.
@@ -43,14 +44,10 @@ pub(crate) async fn load(
     transaction: &mut Transaction<'static, Any>,
     ids: &[DeliveryId],
 ) -> Result<HashMap<DeliveryId, Delivery>, StoreError> {
-    let mut found = HashMap::with_capacity(ids.len());
-    for chunk in ids.chunks(CHUNK) {
-        for row in select_of(chunk).query().fetch_all(&mut **transaction).await? {
-            let delivery = from_row(&row)?;
-            found.insert(delivery.reference.delivery, delivery);
-        }
-    }
-    Ok(found)
+    let select = format!("SELECT {} FROM deliveries WHERE delivery IN ", COLUMNS.join(", "));
+    let rows = bulk::select_in(transaction, &select, ids.iter().map(|id| id.to_string().into()).collect()).await?;
+    let found = rows.iter().map(|row| from_row(row).map(|delivery| (delivery.reference.delivery, delivery)));
+    found.collect()
 }
 
 /// Writes states, given what [`load`] found before.
@@ -73,12 +70,8 @@ async fn write(
     deliveries: &[&Delivery],
     kept: &[&str],
 ) -> Result<(), StoreError> {
-    for chunk in deliveries.chunks(CHUNK) {
-        let mut insert = sql::insert("deliveries", &COLUMNS, chunk.iter().map(|delivery| to_row(delivery)));
-        insert.push(&sql::replace("delivery", kept, &COLUMNS), []);
-        insert.query().execute(&mut **transaction).await?;
-    }
-    Ok(())
+    let insert = Insert { table: "deliveries", columns: &COLUMNS, then: sql::replace("delivery", kept, &COLUMNS) };
+    insert.rows(transaction, deliveries.iter().map(|delivery| to_row(delivery)).collect()).await.map(drop)
 }
 
 impl Store {
@@ -137,22 +130,18 @@ fn to_row(delivery: &Delivery) -> Vec<Value> {
     ];
     match &delivery.last {
         Some(last) => row.extend(last_columns(last)),
-        None => row.extend([
-            "".into(),
-            0_i64.into(),
-            0_i64.into(),
-            0_i64.into(),
-            "".into(),
-            "".into(),
-            0_i64.into(),
-            "".into(),
-            "".into(),
-        ]),
+        None => row.extend(no_last_columns()),
     }
     row
 }
 
-fn last_columns(last: &LastAttempt) -> [Value; 10] {
+#[rustfmt::skip]
+fn no_last_columns() -> [Value; LAST.len()] {
+    let (none, zero) = (|| Value::from(""), || Value::from(0_i64));
+    [none(), zero(), zero(), zero(), none(), none(), zero(), none(), none(), none()]
+}
+
+fn last_columns(last: &LastAttempt) -> [Value; LAST.len()] {
     [
         last.attempt_id.to_string().into(),
         last.attempt.into(),

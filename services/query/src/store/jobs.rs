@@ -13,31 +13,22 @@ use wire::Record as _;
 
 use super::{
     Store, StoreError,
+    bulk::{self, Insert},
     sql::{self, Statement, Value},
 };
 use crate::page::Page;
 
 const COLUMNS: [&str; 5] = ["job", "account", "status", "started_at", "facts"];
 const REFUSAL_COLUMNS: [&str; 4] = ["job", "delivery", "reason", "status"];
-/// Rows in one statement: SQLite binds at most 32,766 values.
-const CHUNK: usize = 1_000;
 
 /// The states of these jobs, as far as they are known; read inside the transaction that will write them.
 pub(crate) async fn load(
     transaction: &mut Transaction<'static, Any>,
     ids: &[JobId],
 ) -> Result<HashMap<JobId, Job>, StoreError> {
-    let mut found = HashMap::with_capacity(ids.len());
-    for chunk in ids.chunks(CHUNK) {
-        let mut select = Statement::new("SELECT facts FROM jobs WHERE job IN (");
-        let places = vec!["?"; chunk.len()].join(", ");
-        select.push(&places, chunk.iter().map(|id| id.to_string().into())).push(")", []);
-        for row in select.query().fetch_all(&mut **transaction).await? {
-            let job = from_row(&row)?;
-            found.insert(job.id(), job);
-        }
-    }
-    Ok(found)
+    let ids = ids.iter().map(|id| id.to_string().into()).collect();
+    let rows = bulk::select_in(transaction, "SELECT facts FROM jobs WHERE job IN ", ids).await?;
+    rows.iter().map(|row| from_row(row).map(|job| (job.id(), job))).collect()
 }
 
 /// Writes states over what is there.
@@ -45,13 +36,8 @@ pub(crate) async fn save<'a>(
     transaction: &mut Transaction<'static, Any>,
     jobs: impl IntoIterator<Item = &'a Job>,
 ) -> Result<(), StoreError> {
-    let rows: Vec<_> = jobs.into_iter().map(to_row).collect();
-    for chunk in rows.chunks(CHUNK) {
-        let mut insert = sql::insert("jobs", &COLUMNS, chunk.iter().cloned());
-        insert.push(&sql::replace("job", &[], &COLUMNS), []);
-        insert.query().execute(&mut **transaction).await?;
-    }
-    Ok(())
+    let insert = Insert { table: "jobs", columns: &COLUMNS, then: sql::replace("job", &[], &COLUMNS) };
+    insert.rows(transaction, jobs.into_iter().map(to_row).collect()).await.map(drop)
 }
 
 /// Adds what jobs could not do; what is there already stays as it is.
@@ -59,13 +45,9 @@ pub(crate) async fn add_refusals(
     transaction: &mut Transaction<'static, Any>,
     refusals: Vec<(JobId, &Refused)>,
 ) -> Result<(), StoreError> {
-    for chunk in refusals.chunks(CHUNK) {
-        let rows = chunk.iter().map(|(job, refused)| refusal_row(*job, refused));
-        let mut insert = sql::insert("job_refusals", &REFUSAL_COLUMNS, rows);
-        insert.push(" ON CONFLICT (job, delivery) DO NOTHING", []);
-        insert.query().execute(&mut **transaction).await?;
-    }
-    Ok(())
+    let then = " ON CONFLICT (job, delivery) DO NOTHING".to_owned();
+    let rows = refusals.iter().map(|(job, refused)| refusal_row(*job, refused)).collect();
+    Insert { table: "job_refusals", columns: &REFUSAL_COLUMNS, then }.rows(transaction, rows).await.map(drop)
 }
 
 impl Store {

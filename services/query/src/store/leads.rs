@@ -9,6 +9,7 @@ use sqlx::{Any, Transaction, any::AnyRow};
 use super::{
     Store, StoreError,
     anonymised::{self, Mark, marked},
+    bulk::Insert,
     sql::{self, Statement, Value},
 };
 use crate::page::Page;
@@ -22,8 +23,6 @@ const NEWS_COLUMNS: [&str; 11] = [
     "account", "lead", "interface", "client", "created_at", "updated_at", "deliveries", "failed", "http_status",
     "last_started_at", "last_attempt",
 ];
-/// Rows in one statement: SQLite binds at most 32,766 values.
-const CHUNK: usize = 1_000;
 
 /// A lead with what became of it.
 const SELECT: &str = "SELECT l.account, l.lead, l.interface, l.client, l.created_at, l.updated_at, l.events, l.deliveries, \
@@ -81,42 +80,35 @@ pub(crate) async fn add_events(
     events: &[(u64, &LeadEvent)],
     blank: bool,
 ) -> Result<Vec<Mark>, StoreError> {
-    let (mut new, mut marks) = (HashMap::new(), vec![]);
-    for chunk in events.chunks(CHUNK) {
-        let rows = chunk.iter().map(|(sequence, event)| event_row(*sequence, event, blank));
-        let mut insert = sql::insert("lead_events", &EVENT_COLUMNS, rows);
-        insert.push(" ON CONFLICT (account, event_id) DO NOTHING RETURNING account, lead, sequence", []);
-        let mut added = HashSet::new();
-        for row in insert.query().fetch_all(&mut **transaction).await? {
-            *new.entry((sql::text(&row, "account")?, sql::text(&row, "lead")?)).or_insert(0_i64) += 1;
-            added.insert(sql::int(&row, "sequence")?.cast_unsigned());
-        }
-        for (sequence, event) in chunk.iter().filter(|(sequence, _)| !added.contains(sequence)) {
-            if blank {
-                anonymised::erase_copy(transaction, event).await?;
-            } else {
-                anonymised::add_event_copy(transaction, *sequence, event).await?;
-            }
+    let mut new = HashMap::new();
+    let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING account, lead, sequence".to_owned();
+    let insert = Insert { table: "lead_events", columns: &EVENT_COLUMNS, then };
+    let rows = events.iter().map(|(sequence, event)| event_row(*sequence, event, blank)).collect();
+    let mut added = HashSet::new();
+    for row in insert.rows(transaction, rows).await? {
+        *new.entry((sql::text(&row, "account")?, sql::text(&row, "lead")?)).or_insert(0_i64) += 1;
+        added.insert(sql::int(&row, "sequence")?.cast_unsigned());
+    }
+    for (sequence, event) in events.iter().filter(|(sequence, _)| !added.contains(sequence)) {
+        if blank {
+            anonymised::erase_copy(transaction, event).await?;
+        } else {
+            anonymised::add_event_copy(transaction, *sequence, event).await?;
         }
     }
-    for chunk in by_lead(events, &new).chunks(CHUNK) {
-        let mut insert = sql::insert("leads", &LEAD_COLUMNS, chunk.iter().cloned());
-        // A fact about one of its deliveries may have come first, and knew less; the outline of an event comes late.
-        let first = |column| {
-            let earlier = "leads.created_at = 0 OR excluded.created_at < leads.created_at";
-            format!("{column} = CASE WHEN {earlier} THEN excluded.{column} ELSE leads.{column} END")
-        };
-        let sets = [
-            first("interface"),
-            first("client"),
-            first("created_at"),
-            latest("updated_at"),
-            "events = leads.events + excluded.events".to_owned(),
-        ];
-        insert.push(&format!(" ON CONFLICT (account, lead) DO UPDATE SET {}", sets.join(", ")), []);
-        marks.extend(marked(transaction, insert).await?);
-    }
-    Ok(marks)
+    // A fact about one of its deliveries may have come first, and knew less; the outline of an event comes late.
+    let first = |column| {
+        let earlier = "leads.created_at = 0 OR excluded.created_at < leads.created_at";
+        format!("{column} = CASE WHEN {earlier} THEN excluded.{column} ELSE leads.{column} END")
+    };
+    let sets = [
+        first("interface"),
+        first("client"),
+        first("created_at"),
+        latest("updated_at"),
+        "events = leads.events + excluded.events".to_owned(),
+    ];
+    marked(transaction, &LEAD_COLUMNS, &sets, by_lead(events, &new)).await
 }
 
 /// Adds what became of leads; which of them are anonymised.
@@ -124,28 +116,22 @@ pub(crate) async fn add_news(
     transaction: &mut Transaction<'static, Any>,
     news: BTreeMap<(AccountId, LeadId), LeadNews>,
 ) -> Result<Vec<Mark>, StoreError> {
-    let mut marks = vec![];
     // In the order of their keys, as events are added: two transactions that wait for each other's rows would never end.
-    let rows: Vec<_> = news.into_iter().map(|((account, lead), news)| news_row(&account, &lead, news)).collect();
-    for chunk in rows.chunks(CHUNK) {
-        let mut insert = sql::insert("leads", &NEWS_COLUMNS, chunk.iter().cloned());
-        let newer = "(excluded.last_started_at, excluded.last_attempt) > (leads.last_started_at, leads.last_attempt)";
-        let newest = |column| format!("{column} = CASE WHEN {newer} THEN excluded.{column} ELSE leads.{column} END");
-        let sets = [
-            latest("updated_at"),
-            "deliveries = leads.deliveries + excluded.deliveries".to_owned(),
-            "failed = leads.failed + excluded.failed".to_owned(),
-            newest("http_status"),
-            newest("last_started_at"),
-            newest("last_attempt"),
-        ];
-        insert.push(&format!(" ON CONFLICT (account, lead) DO UPDATE SET {}", sets.join(", ")), []);
-        marks.extend(marked(transaction, insert).await?);
-    }
-    Ok(marks)
+    let rows = news.into_iter().map(|((account, lead), news)| news_row(&account, &lead, news)).collect();
+    let newer = "(excluded.last_started_at, excluded.last_attempt) > (leads.last_started_at, leads.last_attempt)";
+    let newest = |column| format!("{column} = CASE WHEN {newer} THEN excluded.{column} ELSE leads.{column} END");
+    let sets = [
+        latest("updated_at"),
+        "deliveries = leads.deliveries + excluded.deliveries".to_owned(),
+        "failed = leads.failed + excluded.failed".to_owned(),
+        newest("http_status"),
+        newest("last_started_at"),
+        newest("last_attempt"),
+    ];
+    marked(transaction, &NEWS_COLUMNS, &sets, rows).await
 }
 
-fn latest(column: &str) -> String {
+pub(super) fn latest(column: &str) -> String {
     format!("{column} = CASE WHEN excluded.{column} > leads.{column} THEN excluded.{column} ELSE leads.{column} END")
 }
 

@@ -6,13 +6,12 @@ use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
+    bulk::Insert,
     sql::{self, Statement, Value},
 };
 use crate::page::Page;
 
 const COLUMNS: [&str; 9] = ["fact", "account", "lead", "at", "entry", "detail", "event_id", "delivery", "destination"];
-/// Rows in one statement: SQLite binds at most 32,766 values.
-const CHUNK: usize = 1_000;
 
 /// An entry of a lead's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,12 +34,8 @@ pub(crate) const ENTRIES: [&str; 8] =
 
 /// Adds entries; one that is there already stays as it is.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, entries: Vec<LogEntry>) -> Result<(), StoreError> {
-    for chunk in entries.chunks(CHUNK) {
-        let mut insert = sql::insert("lead_log", &COLUMNS, chunk.iter().cloned().map(LogEntry::into_row));
-        insert.push(" ON CONFLICT (fact) DO NOTHING", []);
-        insert.query().execute(&mut **transaction).await?;
-    }
-    Ok(())
+    let insert = Insert { table: "lead_log", columns: &COLUMNS, then: " ON CONFLICT (fact) DO NOTHING".to_owned() };
+    insert.rows(transaction, entries.into_iter().map(LogEntry::into_row).collect()).await.map(drop)
 }
 
 impl Store {

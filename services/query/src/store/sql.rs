@@ -16,6 +16,15 @@ pub(super) enum Value {
     Int(i64),
 }
 
+impl Value {
+    pub(super) fn bind_to(self, query: Query<'static, Any, AnyArguments>) -> Query<'static, Any, AnyArguments> {
+        match self {
+            Self::Text(text) => query.bind(text),
+            Self::Int(number) => query.bind(number),
+        }
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         text.to_owned().into()
@@ -65,7 +74,9 @@ impl Statement {
         for part in text.split_inclusive('?') {
             match part.strip_suffix('?') {
                 Some(before) => {
-                    self.values.extend(values.next());
+                    let value = values.next();
+                    debug_assert!(value.is_some(), "a value is missing: {text}");
+                    self.values.extend(value);
                     self.text.push_str(before);
                     self.text.push_str(&format!("${}", self.values.len()));
                 }
@@ -84,24 +95,8 @@ impl Statement {
     /// Ready to run. Its text is put together from constants; whatever comes from outside is a bound value.
     pub(super) fn query(self) -> Query<'static, Any, AnyArguments> {
         let query = sqlx::query(AssertSqlSafe(self.text)).persistent(false);
-        self.values.into_iter().fold(query, |query, value| match value {
-            Value::Text(text) => query.bind(text),
-            Value::Int(number) => query.bind(number),
-        })
+        self.values.into_iter().fold(query, |query, value| value.bind_to(query))
     }
-}
-
-/// `INSERT` of many rows into these columns, without what to do on a conflict.
-pub(super) fn insert(table: &str, columns: &[&str], rows: impl IntoIterator<Item = Vec<Value>>) -> Statement {
-    let mut statement = Statement::new(format!("INSERT INTO {table} ({}) VALUES ", columns.join(", ")));
-    let places = format!("({})", vec!["?"; columns.len()].join(", "));
-    for (index, row) in rows.into_iter().enumerate() {
-        if index > 0 {
-            statement.push(", ", []);
-        }
-        statement.push(&places, row);
-    }
-    statement
 }
 
 /// `ON CONFLICT` on a key: every column but those that are kept takes the new value.

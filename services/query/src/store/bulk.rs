@@ -1,0 +1,106 @@
+//! Many rows in few statements.
+//!
+//! The number of rows in a statement is a power of two, so that there are few different texts and each connection
+//! prepares every one of them once.
+
+use std::ops::Range;
+
+use sqlx::{
+    Any, AnyConnection, AssertSqlSafe, Transaction,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
+
+use super::{StoreError, sql::Value};
+
+/// The most rows in one statement. SQLite binds at most 32,766 values; above some hundred the gain is small.
+const MOST_ROWS: usize = 64;
+
+/// `INSERT` into these columns of a table.
+#[derive(Debug)]
+pub(super) struct Insert<'a> {
+    pub(super) table: &'a str,
+    pub(super) columns: &'a [&'a str],
+    /// What follows the rows: what to do on a conflict, and what to return.
+    pub(super) then: String,
+}
+
+impl Insert<'_> {
+    /// Inserts rows; what the statements return.
+    pub(super) async fn rows(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<Vec<AnyRow>, StoreError> {
+        debug_assert!(rows.iter().all(|row| row.len() == self.columns.len()), "a row of {} is incomplete", self.table);
+        let before = format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns.join(", "));
+        let mut returned = vec![];
+        let mut rows = rows.into_iter();
+        for piece in pieces(rows.len()) {
+            let text = text(transaction, &before, &[self.columns.len()].repeat(piece.len()), &self.then);
+            let values = rows.by_ref().take(piece.len()).flatten();
+            returned.extend(prepared(text, values).fetch_all(&mut **transaction).await?);
+        }
+        Ok(returned)
+    }
+}
+
+/// The rows of a `SELECT … IN` whose text ends before the values.
+pub(super) async fn select_in(
+    transaction: &mut Transaction<'static, Any>,
+    select: &str,
+    keys: Vec<Value>,
+) -> Result<Vec<AnyRow>, StoreError> {
+    let mut found = Vec::with_capacity(keys.len());
+    let mut keys = keys.into_iter();
+    for piece in pieces(keys.len()) {
+        let text = text(transaction, select, &[piece.len()], "");
+        found.extend(prepared(text, keys.by_ref().take(piece.len())).fetch_all(&mut **transaction).await?);
+    }
+    Ok(found)
+}
+
+/// So many things in pieces whose sizes are powers of two, the largest first.
+fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut begin = 0;
+    std::iter::from_fn(move || {
+        let size = MOST_ROWS.min((count - begin).checked_ilog2().map(|power| 1 << power)?);
+        begin += size;
+        Some(begin - size..begin)
+    })
+}
+
+/// A statement with groups of so many places for values. SQLite looks for each place that has a number among all others,
+/// so there they have none.
+fn text(connection: &AnyConnection, before: &str, groups: &[usize], then: &str) -> String {
+    let numbered = connection.backend_name() != "SQLite";
+    let mut number = 0;
+    let mut place = || {
+        number += 1;
+        if numbered { format!("${number}") } else { "?".to_owned() }
+    };
+    let groups: Vec<_> = groups
+        .iter()
+        .map(|size| format!("({})", std::iter::repeat_with(&mut place).take(*size).collect::<Vec<_>>().join(", ")))
+        .collect();
+    format!("{before}{}{then}", groups.join(", "))
+}
+
+/// Its text is put together from constants; whatever comes from outside is a bound value.
+fn prepared(text: String, values: impl Iterator<Item = Value>) -> Query<'static, Any, AnyArguments> {
+    values.fold(sqlx::query(AssertSqlSafe(text)), |query, value| value.bind_to(query))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_powers_of_two_and_leave_nothing_out() {
+        let sizes = |count| pieces(count).map(|piece| piece.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(0), [0; 0]);
+        assert_eq!(sizes(1), [1]);
+        assert_eq!(sizes(150), [64, 64, 16, 4, 2]);
+        assert_eq!(pieces(7).flatten().collect::<Vec<_>>(), (0..7).collect::<Vec<_>>());
+    }
+}
