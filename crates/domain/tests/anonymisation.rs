@@ -90,7 +90,7 @@ fn a_timer_is_brought_forward_and_nothing_else_is() {
     let (attempt, round) = (retried.attempt, retried.round);
     let waiting = folded(&[requested(), DeliveryFact::Attempted(retried)]);
     let work = brought_forward(&waiting).unwrap();
-    assert_eq!((work.attempt, work.round, work.reference), (attempt + 1, round, waiting.reference.clone()));
+    assert_eq!((work.attempt, work.round, work.reference), (attempt + 1, round, waiting.reference));
     for rests in [vec![requested()], vec![requested(), DeliveryFact::Attempted(attempted(200, &never()))]] {
         assert!(brought_forward(&folded(&rests)).is_none());
     }

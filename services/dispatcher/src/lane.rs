@@ -1,12 +1,12 @@
 //! One lane for each destination: so many requests at a time, whatever the other lanes do.
 //!
-//! Work that the lane cannot start within [`PATIENCE`] is parked in the broker and acknowledged, so that a slow
+//! Work that the lane cannot start within [`crate::waiting::PATIENCE`] is parked in the broker and acknowledged, so that a slow
 //! destination holds neither memory nor unacknowledged messages. While something is parked, everything new is parked
 //! behind it. A lane of a disabled or deactivated destination holds its work, one of a deleted destination abandons it.
 //! How many requests are under way is also a matter of the destination's rate, of what its receiver asks for
 //! (`Retry-After`), and of its breaker.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     DestinationId, Registry, Work,
@@ -27,12 +27,9 @@ use crate::{
     known::Key,
     pace::Pace,
     sender::Lanes,
+    waiting::Waiting,
 };
 
-/// How long work waits for its lane before it is parked; well below the time in which it has to be acknowledged.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How much work waits in memory for one lane.
-const MOST_WAITING: usize = 256;
 /// The most parked work that is taken at once.
 const MOST_DRAWN: usize = 100;
 /// When to try again to draw after the broker did not answer.
@@ -88,7 +85,7 @@ pub(crate) struct Lane {
     lanes: Arc<Lanes>,
     destination: DestinationId,
     inbox: mpsc::Receiver<Order>,
-    waiting: VecDeque<(Instant, Job)>,
+    waiting: Waiting,
     running: JoinSet<Ended>,
     set_aside: JoinSet<attempt::SetAside>,
     drawing: JoinSet<Drawn>,
@@ -112,11 +109,11 @@ impl Lane {
     ) -> Self {
         Self {
             parked: Some(shared.journal.parked_lane(&destination)),
+            waiting: Waiting::new(Arc::clone(&shared.waiting)),
             shared,
             lanes,
             destination,
             inbox,
-            waiting: VecDeque::new(),
             running: JoinSet::new(),
             set_aside: JoinSet::new(),
             drawing: JoinSet::new(),
@@ -191,7 +188,7 @@ impl Lane {
         if idle {
             return longest;
         }
-        let patience = self.waiting.front().map(|(since, _)| *since + PATIENCE);
+        let patience = self.waiting.patient_until();
         let probe = self.breaker.probe_at().map(|at| self.opened + at);
         let pace = self.pace.next_start().filter(|_| !self.waiting.is_empty());
         let times = [patience, self.paused_until, self.draw_again_at, probe, pace];
@@ -205,8 +202,8 @@ impl Lane {
             State::Open(destination) if job.work.in_turn && is_skipped(&job, destination) => {
                 self.abandon(job, FailureReason::Skipped);
             }
-            State::Open(_) if self.backlog || self.waiting.len() >= MOST_WAITING => self.park(job),
-            State::Open(_) => self.waiting.push_back((Instant::now(), job)),
+            State::Open(_) if self.backlog || !self.waiting.has_room() => self.park(job),
+            State::Open(_) => self.waiting.push(job),
             State::Held(reason) => self.hold(job, *reason),
             State::Gone => self.abandon(job, FailureReason::DestinationDeleted),
             State::Unknown => {
@@ -224,14 +221,14 @@ impl Lane {
                     self.breaker = Breaker::recovering();
                 }
                 while self.room(state) > 0 && !self.waiting.is_empty() && self.pace.may_start(destination.rate) {
-                    if let Some((_, job)) = self.waiting.pop_front() {
+                    if let Some(job) = self.waiting.pop() {
                         self.running.spawn(attempt::make(Arc::clone(&self.shared), Arc::clone(destination), job));
                     }
                 }
             }
             State::Held(_) | State::Gone | State::Unknown => {
                 self.was_held |= matches!(state, State::Held(_));
-                for (_, job) in std::mem::take(&mut self.waiting) {
+                while let Some(job) = self.waiting.pop() {
                     self.take(job, state);
                 }
             }
@@ -297,7 +294,7 @@ impl Lane {
                             self.abandon(job, FailureReason::Skipped);
                         }
                         // If the destination was disabled just now, the next round holds them.
-                        _ => self.waiting.push_back((Instant::now(), job)),
+                        _ => self.waiting.push(job),
                     }
                 }
             }
@@ -314,6 +311,9 @@ impl Lane {
                 if let Some(until) = pause.map(|pause| Instant::now() + pause) {
                     self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
                 }
+                if transport_failed == Some(false) {
+                    self.waiting.moved();
+                }
                 if let (Some(failed), State::Open(destination)) = (transport_failed, state) {
                     let (threshold, width) = (destination.breaker_failures, destination.concurrency);
                     self.breaker.ended(failed, threshold, width, self.opened.elapsed());
@@ -325,10 +325,8 @@ impl Lane {
     }
 
     fn park_the_impatient(&mut self) {
-        while self.waiting.front().is_some_and(|(since, _)| since.elapsed() >= PATIENCE) {
-            if let Some((_, job)) = self.waiting.pop_front() {
-                self.park(job);
-            }
+        while let Some(job) = self.waiting.pop_impatient() {
+            self.park(job);
         }
     }
 
@@ -366,10 +364,10 @@ impl Lane {
         }
         while let Some(drawn) = self.drawing.join_next().await {
             if let Ok((_, Ok(messages))) = drawn {
-                self.waiting.extend(messages.into_iter().map(|message| (Instant::now(), Job::new(message))));
+                messages.into_iter().for_each(|message| self.waiting.push(Job::new(message)));
             }
         }
-        for (_, job) in self.waiting {
+        while let Some(job) = self.waiting.pop() {
             job.message.retry_later(Duration::ZERO).await;
         }
         while self.running.join_next().await.is_some() {}

@@ -25,6 +25,7 @@ mod request;
 mod router;
 mod sender;
 mod sequencer;
+mod waiting;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -59,6 +60,8 @@ struct Shared {
     known: known::Known,
     requested: on_record::OnRecord,
     released: on_record::OnRecord,
+    /// How much work waits in memory for some lane.
+    waiting: Arc<waiting::InAll>,
     forgotten: forgotten::Forgotten,
 }
 
@@ -83,6 +86,7 @@ pub async fn start(
         known: known::Known::default(),
         requested: on_record::OnRecord::default(),
         released: on_record::OnRecord::default(),
+        waiting: Arc::default(),
         forgotten: forgotten::Forgotten::default(),
     });
     let forgetting = Arc::clone(&shared);

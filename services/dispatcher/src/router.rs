@@ -29,8 +29,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let mut events = shared.journal.router_feed();
     let mut under_way = FuturesUnordered::new();
     loop {
+        let next = async {
+            shared.waiting.is_little().await;
+            events.next().await
+        };
         tokio::select! {
-            event = events.next(), if under_way.len() < MOST_UNDER_WAY => match event {
+            event = next, if under_way.len() < MOST_UNDER_WAY => match event {
                 Some(event) => under_way.push(route(&shared, event)),
                 None => break,
             },

@@ -54,7 +54,9 @@ pub(crate) async fn mark(
         .map(|((account, lead), (until, _))| vec![account.as_str().into(), lead.as_str().into(), int(*until)])
         .collect();
     let columns = &["account", "lead", "until"];
-    Insert { table: "searches", columns, then: " ON CONFLICT DO NOTHING".to_owned() }.rows(transaction, searches).await?;
+    Insert { table: "searches", columns, then: " ON CONFLICT DO NOTHING".to_owned() }
+        .rows(transaction, searches)
+        .await?;
     Ok(marks)
 }
 
@@ -76,9 +78,7 @@ pub(super) async fn marked(
     rows: Vec<Vec<Value>>,
 ) -> Result<Vec<Mark>, StoreError> {
     let sets = sets.join(", ");
-    let then = format!(
-        " ON CONFLICT (account, lead) DO UPDATE SET {sets} RETURNING account, lead, anonymised_until"
-    );
+    let then = format!(" ON CONFLICT (account, lead) DO UPDATE SET {sets} RETURNING account, lead, anonymised_until");
     let rows = Insert { table: "leads", columns, then }.rows(transaction, rows).await?;
     let marks = rows.iter().map(Mark::from_row).collect::<Result<Vec<_>, _>>()?;
     Ok(marks.into_iter().filter(|mark| mark.until > 0).collect())
