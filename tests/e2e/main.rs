@@ -24,6 +24,7 @@ mod ordering;
 mod poison;
 mod publishing;
 mod rebuild;
+mod reconciler;
 mod registry;
 mod requests;
 mod retries;

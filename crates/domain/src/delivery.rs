@@ -1,10 +1,12 @@
 //! One event on its way to one destination.
 //!
-//! [`facts`] is what is recorded, [`state`] what the facts add up to, [`decide`] what may happen next.
+//! [`facts`] is what is recorded, [`state`] what the facts add up to, [`decide`] what may happen next, [`standing`] whether
+//! anything is left that will make it happen.
 
 mod decide;
 mod facts;
 mod filter;
+mod standing;
 mod state;
 
 pub use decide::{
@@ -16,4 +18,5 @@ pub use facts::{
     DeliveryRequested, FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
 };
 pub use filter::DeliveryFilter;
+pub use standing::{Remains, lost_work, may_be_lost};
 pub use state::{Delivery, DeliveryStatus, IllegalHistory, LastAttempt, Position};

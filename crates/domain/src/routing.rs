@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    ids::DestinationId,
     lead::LeadEvent,
     registry::{Destination, Registry, Routing, Scope},
 };
@@ -30,6 +31,17 @@ pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Desti
         Routing::All => wanting.iter().map(|d| d.scope.level()).max(),
     };
     wanting.into_iter().filter(|d| Some(d.scope.level()) <= lowest).cloned().collect()
+}
+
+/// The destinations that have to have a delivery of an event: those that wanted it when it was published, and want it now.
+/// What came or changed in between may have been routed either way. A test is no event that anybody misses.
+pub fn owed(then: &Registry, now: &Registry, event: &LeadEvent) -> Vec<DestinationId> {
+    if event.interface.is_tests() {
+        return vec![];
+    }
+    let still = destinations_for(now, event);
+    let wanted = destinations_for(then, event).into_iter().map(|destination| destination.id.clone());
+    wanted.filter(|id| still.iter().any(|destination| destination.id == *id)).collect()
 }
 
 /// Whether the deliveries of this event are requested in the order of events, because some destination of its account

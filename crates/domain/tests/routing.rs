@@ -9,7 +9,7 @@ use common::{
 use domain::{
     AccountId, ClientId, LeadEvent, Registry,
     registry::{Account, Change, Destination, EventTypePattern, Routing, Scope},
-    routing::destinations_for,
+    routing::{destinations_for, owed},
 };
 use proptest::{prelude::*, sample::select};
 
@@ -265,4 +265,19 @@ fn an_event_that_names_its_destination_goes_there_alone() {
     assert!(routed(&registry, &to("never-made")).is_empty());
     let theirs = LeadEvent { account: AccountId::parse("other").unwrap(), ..to("named") };
     assert!(routed(&registry, &theirs).is_empty());
+}
+
+#[test]
+fn owed_is_what_was_wanted_when_the_event_was_published_and_still_is() {
+    let created = |id, scope| Change::DestinationCreated(destination(id, scope, &["*"]));
+    let (below, above) = (|| created("below", of_interface("form")), || created("above", Scope::Account));
+    let gone = || Change::DestinationDeleted(account_id(), destination_id("below"));
+    let debts = |then: Vec<Change>, now: Vec<Change>| {
+        let debts = owed(&registry(then), &registry(now), &event("e", "form", "ping"));
+        debts.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(debts(vec![below()], vec![below()]), ["below"]);
+    assert_eq!(debts(vec![], vec![below()]), [""; 0], "it came later");
+    assert_eq!(debts(vec![below()], vec![below(), gone()]), [""; 0], "it is gone");
+    assert_eq!(debts(vec![below()], vec![below(), above()]), [""; 0], "it was overridden later");
 }

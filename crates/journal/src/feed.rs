@@ -37,6 +37,8 @@ const JOBS_IN_HAND: i64 = 64;
 
 /// Who routes lead events.
 pub(crate) const ROUTER: &str = "router";
+/// The consumer that hands out what asks for an attempt.
+pub(crate) const SENDER: &str = "sender";
 const ASKED: &str = "hand out messages";
 
 /// Who keeps a consumer alive.
@@ -106,7 +108,7 @@ impl Journal {
 
     /// Every fact that asks for an attempt, for the sender.
     pub fn work_feed(&self) -> Feed<DeliveryFact> {
-        self.durable(StreamName::Deliveries, "sender", subjects::TODO)
+        self.durable(StreamName::Deliveries, SENDER, subjects::TODO)
     }
 
     /// Every attempt whose time has come, for the sender.

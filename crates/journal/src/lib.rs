@@ -29,6 +29,7 @@ mod pages;
 mod parking;
 mod position;
 mod registry_view;
+mod remains;
 mod replay;
 mod source;
 mod streams;

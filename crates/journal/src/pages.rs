@@ -26,13 +26,13 @@ pub enum LeadsFrom {
 }
 
 impl Journal {
-    /// The next events of an account, at most `most` of them; none: there are no more by now.
+    /// The next events, those of an account alone if one is given, at most `most` of them; none: there are no more by now.
     ///
     /// # Errors
     /// When the broker does not answer, or does not hand out all of them.
     pub async fn leads_of(
         &self,
-        account: &AccountId,
+        account: Option<&AccountId>,
         from: LeadsFrom,
         most: usize,
     ) -> Result<Vec<Entry<LeadEvent>>, JournalError> {

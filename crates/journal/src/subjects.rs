@@ -67,8 +67,8 @@ pub(crate) fn notices_of(account: &AccountId) -> String {
     format!("notice.{account}")
 }
 
-pub(crate) fn leads_of(account: &AccountId) -> String {
-    format!("lead.{account}.>")
+pub(crate) fn leads_of(account: Option<&AccountId>) -> String {
+    format!("lead.{}.>", account.map_or("*", AccountId::as_str))
 }
 
 pub(crate) fn job(fact: &JobFact) -> String {

@@ -108,7 +108,7 @@ async fn the_events_of_an_account_are_read_page_by_page() {
         journal.append_lead(&event("other", &format!("e{n}")), &trace).await.unwrap();
     }
     let page = async |from| {
-        let page = journal.leads_of(&account("acme"), from, 2).await.unwrap();
+        let page = journal.leads_of(Some(&account("acme")), from, 2).await.unwrap();
         page.into_iter().map(|e| (e.sequence, e.value.unwrap().event_id.to_string())).collect::<Vec<_>>()
     };
     let ago = Timestamp::now() - SignedDuration::from_mins(1);

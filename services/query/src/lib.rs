@@ -6,6 +6,7 @@
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`], [`audit_service`]
 //!   and [`status_service`] answer over gRPC; each asks its [`caller`] what he has to do with it
 //! * [`worker`] does the jobs, [`retrying`] is how it and people ask for a delivery again
+//! * [`reconciler`] audits what the other services did
 //!
 //! Guarantee: nothing is known only here. The read model can be wiped and made again from the events.
 
@@ -22,6 +23,7 @@ mod lead_service;
 mod page;
 mod projection;
 mod projector;
+mod reconciler;
 mod registry_change;
 mod registry_service;
 mod retrying;
@@ -49,6 +51,9 @@ pub struct Options {
     /// Let destinations have plain http URLs, too
     #[arg(long, env = "LEADLINE_ALLOW_PLAIN_HTTP")]
     pub allow_plain_http: bool,
+    /// How the audit goes.
+    #[command(flatten)]
+    pub audit: reconciler::Options,
 }
 
 /// Where the read model is unless somebody says otherwise.
@@ -75,6 +80,7 @@ pub async fn start(
     let registry = RegistryView::follow(journal, platform).await?;
     projector::start(journal, &store, platform);
     worker::start(journal, &store, &registry, platform);
+    let healed = reconciler::start(options.audit, journal, &store, &registry, platform);
     let anonymiser = anonymiser::Anonymiser { journal: journal.clone(), store: store.clone() };
     anonymiser.start(registry.clone(), platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
@@ -91,7 +97,7 @@ pub async fn start(
             platform.drain.clone(),
         )))
         .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone())))
-        .with_grpc(door.guard(status_service::service(journal.clone(), store.clone(), registry.clone())))
+        .with_grpc(door.guard(status_service::service(journal.clone(), store.clone(), registry.clone(), healed)))
         .with_grpc(door.guard(audit_service::service(store.clone())))
         .with_grpc(door.guard(lead_service::service(store, registry, anonymiser, platform.drain.clone()))))
 }

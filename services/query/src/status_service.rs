@@ -3,7 +3,7 @@
 //! Whoever asks within a second of somebody else gets the same answer, so that however many ask, the broker is asked once
 //! a second.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use domain::{DestinationId, Registry};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use wire::{
     timestamp_to_api,
 };
 
-use crate::{failed, store::Store};
+use crate::{failed, reconciler::Healed, store::Store};
 
 /// How old an answer may be.
 const FRESH: Duration = Duration::from_secs(1);
@@ -33,6 +33,7 @@ struct StatusService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    healed: Arc<Healed>,
     latest: Mutex<Option<(Instant, api::GetStatusResponse)>>,
 }
 
@@ -40,8 +41,9 @@ pub(crate) fn service(
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    healed: Arc<Healed>,
 ) -> StatusServiceServer<impl api::status_service_server::StatusService> {
-    StatusServiceServer::new(StatusService { journal, store, registry, latest: Mutex::default() })
+    StatusServiceServer::new(StatusService { journal, store, registry, healed, latest: Mutex::default() })
 }
 
 #[tonic::async_trait]
@@ -100,6 +102,8 @@ impl StatusService {
             destinations: counted(destinations().count()),
             poisoned: backlog.poison,
             in_order: backlog.in_order,
+            healed_requests: self.healed.requests(),
+            healed_deliveries: self.healed.deliveries(),
         })
     }
 }

@@ -153,6 +153,11 @@ impl Delivery {
         Ok(state)
     }
 
+    /// Where it stands in the order of lists: when it was requested, as far as that is known, then its id.
+    pub fn place(&self) -> (Timestamp, DeliveryId) {
+        (self.requested_at.unwrap_or(Timestamp::UNIX_EPOCH), self.reference.delivery)
+    }
+
     fn from_fact(fact: &DeliveryFact) -> Self {
         let position = position(fact);
         let mut state = Self {

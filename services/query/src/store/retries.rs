@@ -1,4 +1,4 @@
-//! Deliveries as a job goes through them.
+//! Deliveries as a job or an audit goes through them.
 
 use domain::{Delivery, DeliveryId, DeliveryStatus, delivery::DeliveryFilter};
 use jiff::Timestamp;
@@ -10,14 +10,15 @@ use super::{
 };
 
 impl Store {
-    /// The failed deliveries among those of a filter, the oldest first, behind a place.
-    pub(crate) async fn failed_deliveries(
+    /// Those of a filter that have this status, the oldest first, behind a place.
+    pub(crate) async fn oldest_deliveries(
         &self,
         filter: &DeliveryFilter,
+        status: DeliveryStatus,
         after: Option<(Timestamp, DeliveryId)>,
         most: usize,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let filter = DeliveryFilter { statuses: vec![DeliveryStatus::Failed], ..filter.clone() };
+        let filter = DeliveryFilter { statuses: vec![status], ..filter.clone() };
         let mut found = vec![];
         // One status is asked for, so there is one branch.
         for branch in branches(&filter, None) {

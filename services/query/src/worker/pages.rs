@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::{
-    Delivery, DeliveryId, DestinationId, LeadEvent, LeadSequence, Registry,
+    Delivery, DeliveryId, DeliveryStatus, DestinationId, LeadEvent, LeadSequence, Registry,
     delivery::DeliveryFilter,
     job::{Cursor, Plan, Recovery, Verdict},
 };
@@ -82,22 +82,22 @@ impl Run<'_> {
 
     async fn filtered(&mut self, filter: &DeliveryFilter, cursor: &Cursor) -> Result<Page, Trouble> {
         let after = if let Cursor::After(at, id) = cursor { Some((*at, *id)) } else { None };
-        let mut found = self.worker.store.failed_deliveries(filter, after, DELIVERIES).await?;
+        let mut found = self.worker.store.oldest_deliveries(filter, DeliveryStatus::Failed, after, DELIVERIES).await?;
         let last = found.len() < DELIVERIES;
         self.look_back().await?;
         if !self.asked.is_empty() {
             // It may no longer be failed, and still has to be counted.
             let asked: Vec<_> = self.asked.keys().copied().collect();
             let asked = self.deliveries_of(&asked).await?.into_values();
-            found.extend(asked.filter(|delivery| after.is_none_or(|after| after < place(delivery))));
-            found.sort_by_key(place);
+            found.extend(asked.filter(|delivery| after.is_none_or(|after| after < delivery.place())));
+            found.sort_by_key(Delivery::place);
             found.dedup_by_key(|delivery| delivery.reference.delivery);
             if !last {
                 found.truncate(DELIVERIES);
             }
         }
         let item = |delivery: Delivery| {
-            let (at, id) = place(&delivery);
+            let (at, id) = delivery.place();
             Item { what: What::Delivery(id, Some(Box::new(delivery))), cursor: Cursor::After(at, id) }
         };
         Ok(Page { items: found.into_iter().map(item).collect(), last })
@@ -128,7 +128,7 @@ impl Run<'_> {
             _ => LeadsFrom::Time(earlier(recovery.since)),
         };
         let account = &self.job.reference().account;
-        let mut entries = self.worker.journal.leads_of(account, from, EVENTS).await?;
+        let mut entries = self.worker.journal.leads_of(Some(account), from, EVENTS).await?;
         let read = entries.len();
         let behind = |entry: &Entry<LeadEvent>| {
             let late = recovery.until.is_some_and(|until| earlier(entry.published_at) > until);
@@ -181,11 +181,6 @@ impl Missing {
         let id = DeliveryId::of(&event.account, &event.event_id, &destination);
         Self { id, event, sequence, destination, delivery: None }
     }
-}
-
-/// Where a delivery stands in the order of lists.
-fn place(delivery: &Delivery) -> (Timestamp, DeliveryId) {
-    (delivery.requested_at.unwrap_or(Timestamp::UNIX_EPOCH), delivery.reference.delivery)
 }
 
 /// Early enough to miss nothing whose receiver's clock is not the broker's.

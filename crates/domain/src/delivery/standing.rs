@@ -1,0 +1,62 @@
+//! Whether a delivery that has not ended goes on by itself: its work waits somewhere in the broker, as a fact that asks for
+//! it, as a timer, parked, or behind another one in its queue. Work that is in none of these places is lost, whatever took
+//! it.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    facts::Work,
+    state::{Delivery, DeliveryStatus},
+};
+use crate::{ids::DeliveryId, policy::Progress};
+
+/// How far the clocks of two machines may be apart.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(2);
+
+/// What the broker holds of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remains {
+    /// Every fact from before this time that asks for an attempt has been acknowledged.
+    pub handled_before: Timestamp,
+    /// A timer waits for its time, or has fired and is not acknowledged.
+    pub timer: bool,
+    /// Something is parked for its destination.
+    pub parked: bool,
+    /// The delivery whose turn it is in the queue of its lead; none: there is no such queue.
+    pub turn: Option<DeliveryId>,
+}
+
+/// Whether a delivery should have gone on so long ago that it is worth asking where its work is.
+pub fn may_be_lost(delivery: &Delivery, now: Timestamp, after: Duration) -> bool {
+    let due = delivery.next_attempt_at.map_or(delivery.updated_at, |next| next.max(delivery.updated_at));
+    is_open(delivery.status) && due.checked_add(after).is_ok_and(|late| late < now)
+}
+
+/// The work of a delivery that nobody will do any more; none: it has ended, or its work is somewhere. How far its retry
+/// policy had come is lost with the work, so the policy begins anew.
+pub fn lost_work(delivery: &Delivery, remains: Remains) -> Option<Work> {
+    let id = delivery.reference.delivery;
+    let asked_for = delivery.updated_at.checked_add(CLOCKS_APART).map_or(true, |by| by >= remains.handled_before);
+    let waits_for_another = remains.turn.is_some_and(|turn| turn != id);
+    if !is_open(delivery.status) || asked_for || remains.timer || remains.parked || waits_for_another {
+        return None;
+    }
+    let first_round = delivery.requested_at.filter(|_| delivery.round == 0);
+    Some(Work {
+        reference: Arc::clone(&delivery.reference),
+        attempt: delivery.attempts + 1,
+        round: delivery.round,
+        progress: Progress::default(),
+        holds: delivery.position.hold,
+        redelivered: true,
+        requested_at: first_round.unwrap_or(delivery.updated_at),
+        first_failed_at: None,
+        in_turn: remains.turn == Some(id),
+    })
+}
+
+const fn is_open(status: DeliveryStatus) -> bool {
+    !matches!(status, DeliveryStatus::Succeeded | DeliveryStatus::Failed)
+}

@@ -1,0 +1,122 @@
+//! Events whose deliveries were never requested.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::atomic::Ordering,
+};
+
+use domain::{
+    DeliveryFact, DeliveryId, LeadEvent, LeadSequence, Registry, RegistryFact, delivery::request, routing::owed,
+};
+use jiff::Timestamp;
+use journal::{Entry, Journal, LeadsFrom, Replay, StreamName};
+
+use super::{Reconciler, Trouble};
+use crate::retrying;
+
+/// How many changes of the configuration are read at once.
+const CHANGES: usize = 500;
+
+/// The audit of events, in their order.
+pub(super) struct Requests {
+    audited_until: u64,
+    /// What comes next is too young until then.
+    not_before: Timestamp,
+    past: Past,
+}
+
+/// The configuration as it was when an event was published.
+struct Past {
+    registry: Registry,
+    changes: Replay<RegistryFact>,
+    read: VecDeque<Entry<RegistryFact>>,
+}
+
+impl Requests {
+    pub(super) fn after(journal: &Journal, audited_until: u64) -> Self {
+        let past = Past { registry: Registry::default(), changes: journal.replay(1), read: VecDeque::new() };
+        Self { audited_until, not_before: Timestamp::MIN, past }
+    }
+
+    /// The last event that was looked at.
+    pub(super) const fn audited_until(&self) -> u64 {
+        self.audited_until
+    }
+
+    /// Looks at the next events, at most `most`; at how many.
+    pub(super) async fn audit(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
+        let (journal, now) = (&reconciler.journal, Timestamp::now());
+        if now < self.not_before || journal.last_sequence(StreamName::Leads).await? <= self.audited_until {
+            return Ok(0);
+        }
+        let mut events = journal.leads_of(None, LeadsFrom::After(LeadSequence(self.audited_until)), most).await?;
+        let due = |entry: &Entry<LeadEvent>| {
+            entry.published_at.checked_add(reconciler.options.reconcile_after).unwrap_or(Timestamp::MAX)
+        };
+        let old_enough = events.iter().take_while(|entry| due(entry) <= now).count();
+        self.not_before = events.get(old_enough).map_or(Timestamp::MIN, due);
+        events.truncate(old_enough);
+        let Some(last) = events.last().map(|entry| entry.sequence) else { return Ok(0) };
+        let in_turn = reconciler.registry.snapshot().ever_kept_order();
+        if !journal.is_routed(LeadSequence(last), in_turn).await? {
+            return Ok(0);
+        }
+        reconciler.freshness.wait_for_now(StreamName::Deliveries).await?;
+        let missing = self.missing(reconciler, &events).await?;
+        for (entry, fact) in missing {
+            retrying::ask(journal, &fact, &entry.trace).await?.ok();
+            reconciler.healed.requests.fetch_add(1, Ordering::Relaxed);
+            let reference = fact.reference();
+            tracing::error!(
+                delivery = %reference.delivery, destination = %reference.destination, event_id = %reference.event_id,
+                "the request of a delivery was lost; it is made again"
+            );
+        }
+        self.audited_until = last;
+        Ok(events.len())
+    }
+
+    /// The deliveries of these events that should exist and do not.
+    async fn missing<'a>(
+        &mut self,
+        reconciler: &Reconciler,
+        events: &'a [Entry<LeadEvent>],
+    ) -> Result<Vec<(&'a Entry<LeadEvent>, DeliveryFact)>, Trouble> {
+        let mut wanted = vec![];
+        let now = reconciler.registry.snapshot();
+        for entry in events {
+            let Some(event) = &entry.value else { continue };
+            let then = self.past.at(event.registry_sequence).await;
+            let request = |destination| request(event, LeadSequence(entry.sequence), &destination, entry.published_at);
+            wanted.extend(owed(then, &now, event).into_iter().map(|destination| (entry, request(destination))));
+        }
+        let ids: Vec<DeliveryId> = wanted.iter().map(|(_, fact)| fact.reference().delivery).collect();
+        let found = reconciler.store.deliveries_of(&ids).await?;
+        let found: HashSet<_> = found.into_iter().map(|delivery| delivery.reference.delivery).collect();
+        wanted.retain(|(_, fact)| !found.contains(&fact.reference().delivery));
+        Ok(wanted)
+    }
+}
+
+impl Past {
+    /// The configuration up to this change; never goes back.
+    async fn at(&mut self, sequence: u64) -> &Registry {
+        while self.registry.sequence() < sequence {
+            if self.read.is_empty() {
+                self.read.extend(self.changes.next_batch(CHANGES).await);
+            }
+            match self.read.front() {
+                Some(entry) if entry.sequence <= sequence => {
+                    if let Some(entry) = self.read.pop_front()
+                        && let Some(fact) = &entry.value
+                    {
+                        self.registry.apply(entry.sequence, fact);
+                    }
+                }
+                // What is left came later; or the drain has begun.
+                _ => break,
+            }
+        }
+        &self.registry
+    }
+}

@@ -1,0 +1,93 @@
+//! Deliveries that have not ended and whose work is lost.
+
+use std::sync::atomic::Ordering;
+
+use domain::{
+    Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Work,
+    delivery::{DeliveryFilter, Remains, lost_work, may_be_lost},
+};
+use jiff::Timestamp;
+use journal::StreamName;
+use runtime::trace::TraceContext;
+use tracing::{Instrument as _, info_span};
+
+use super::{Reconciler, Trouble};
+
+/// Every status of a delivery that has not ended.
+const OPEN: [DeliveryStatus; 4] =
+    [DeliveryStatus::Pending, DeliveryStatus::Processing, DeliveryStatus::Retrying, DeliveryStatus::Held];
+
+/// The audit of open deliveries: round and round, one status after the other, the oldest delivery first.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    status: usize,
+    after: Option<(Timestamp, DeliveryId)>,
+    /// The next round begins then.
+    not_before: Timestamp,
+}
+
+impl Standing {
+    /// Looks at the next open deliveries, at most `most`; at how many.
+    pub(super) async fn audit(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
+        let now = Timestamp::now();
+        if now < self.not_before {
+            return Ok(0);
+        }
+        let filter = DeliveryFilter::default();
+        let open = reconciler.store.oldest_deliveries(&filter, OPEN[self.status], self.after, most).await?;
+        for delivery in &open {
+            if may_be_lost(delivery, now, reconciler.options.reconcile_after) {
+                reconciler.look_after(delivery).await?;
+            }
+            self.after = Some(delivery.place());
+        }
+        if open.len() < most {
+            self.after = None;
+            self.status = (self.status + 1) % OPEN.len();
+            if self.status == 0 {
+                self.not_before = now.checked_add(reconciler.options.reconcile_after).unwrap_or(Timestamp::MAX);
+            }
+        }
+        Ok(open.len())
+    }
+}
+
+impl Reconciler {
+    async fn look_after(&self, delivery: &Delivery) -> Result<(), Trouble> {
+        let Some(work) = self.lost(delivery).await? else { return Ok(()) };
+        // Work that went from one place to the next meanwhile was seen at neither. It has come to rest by now, or has
+        // left a fact.
+        self.freshness.wait_for_now(StreamName::Deliveries).await?;
+        let id = delivery.reference.delivery;
+        if self.store.delivery(id).await?.as_ref() != Some(delivery) || self.lost(delivery).await?.is_none() {
+            return Ok(());
+        }
+        let (span, trace) = TraceContext::enter(None, || info_span!("heal", delivery = %id));
+        self.journal.schedule(&work, Timestamp::now(), &trace).instrument(span).await?;
+        self.healed.deliveries.fetch_add(1, Ordering::Relaxed);
+        let destination = &delivery.reference.destination;
+        tracing::error!(delivery = %id, %destination, "the work of a delivery was lost; it goes on");
+        Ok(())
+    }
+
+    /// What nobody will do any more of a delivery.
+    async fn lost(&self, delivery: &Delivery) -> Result<Option<Work>, Trouble> {
+        let (journal, reference) = (&self.journal, &delivery.reference);
+        let parked = journal.has_parked(&reference.destination).await?;
+        if parked {
+            return Ok(None);
+        }
+        let remains = Remains {
+            handled_before: journal.handled_before().await?,
+            timer: journal.has_timer(reference, delivery.round).await?,
+            turn: journal.turn(&reference.destination, &reference.lead).await?.map(|turn| id_of(&turn.requested)),
+            // Asked again last: from a timer it goes there.
+            parked: journal.has_parked(&reference.destination).await?,
+        };
+        Ok(lost_work(delivery, remains))
+    }
+}
+
+fn id_of(fact: &DeliveryFact) -> DeliveryId {
+    fact.reference().delivery
+}
