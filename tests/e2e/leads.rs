@@ -162,7 +162,7 @@ async fn an_export_is_csv_without_formulas() {
             let apostrophe = if lead.webhook_response.starts_with('=') { "'" } else { "" };
             assert_eq!(row[11], format!("{apostrophe}{}", lead.webhook_response));
         }
-        assert!(csv.contains("\"'=cmd|' /C calc'!A0,\"\"quoted\"\"\nsecond line\"\r\n"), "{csv}");
+        assert!(csv.contains("\"'=cmd|' /C calc'!A0,\"\"quoted\"\"\nsecond line\",\r\n"), "{csv}");
         let failed =
             read_by_python(&exported(&world, api::ExportLeadsRequest { failed: Some(true), ..account() }).await);
         assert_eq!(failed.len(), 6);
