@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use url::{Host, Url};
 
 /// Networks that are not the public internet (IANA special-purpose address registries, RFC 6890 and its updates).
 const NOT_PUBLIC: [&str; 24] = [
@@ -61,6 +62,15 @@ impl Guard {
         }
         if within(&self.refused, address) || within(&self.refused, meant) { Err(Blocked(address)) } else { Ok(()) }
     }
+
+    /// Whether an address in a URL may be called. A name is looked at when it is resolved.
+    pub(crate) fn check_literal(&self, url: &Url) -> Result<(), Blocked> {
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.check(address.into()),
+            Some(Host::Ipv6(address)) => self.check(address.into()),
+            Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
 }
 
 /// The IPv4 address that an IPv6 address carries, else the address itself.
@@ -93,6 +103,38 @@ mod tests {
     #[test]
     fn every_network_of_the_list_is_one() {
         assert_eq!(Guard::new(vec![]).refused.len(), NOT_PUBLIC.len());
+    }
+
+    #[test]
+    fn a_literal_is_blocked_in_every_notation() {
+        let guard = Guard::new(vec![]);
+        for url in [
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://0177.0.0.1/",
+            "http://0x7f.0.0.0x1/",
+            "http://%31%32%37.0.0.1/",
+            "http://１２７.０.０.１/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[64:ff9b::127.0.0.1]/",
+            "http://[2002:7f00:1::]/",
+            "http://[fe80::1]/",
+            "http://0/",
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert!(guard.check_literal(&url).is_err(), "{url}");
+        }
+        for url in ["http://1.1.1.1/", "http://localhost/"] {
+            assert!(
+                guard.check_literal(&Url::parse(url).unwrap()).is_ok(),
+                "{url}: a name is looked at when it is resolved"
+            );
+        }
     }
 
     #[test]

@@ -27,12 +27,14 @@ mod sender;
 mod sequencer;
 mod waiting;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crypto::MasterKey;
+use http::HeaderMap;
 use ipnet::IpNet;
 use journal::{Journal, RegistryView};
 use runtime::{Platform, Service};
+use url::Url;
 
 /// What the dispatcher can be told.
 #[derive(Debug, Clone, clap::Args)]
@@ -98,4 +100,17 @@ pub async fn start(
     sender::start(&shared);
     latch.ready();
     Ok(Service::new("dispatcher"))
+}
+
+/// How long a receiver asks to be left alone, for whoever tries what receivers may say.
+#[doc(hidden)]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    outcome::retry_after(headers)
+}
+
+/// Whether a URL may be called where no network is allowed but the public one, as far as that can be told before its name
+/// is resolved; for whoever tries what URLs there are.
+#[doc(hidden)]
+pub fn may_be_called(url: &Url) -> bool {
+    guard::Guard::new(vec![]).check_literal(url).is_ok()
 }

@@ -10,9 +10,11 @@ mod http;
 mod publisher;
 
 use access::Door;
+use bytes::Bytes;
 use domain::access::{Rule, Scope};
 use journal::{Journal, RegistryView};
 use runtime::{Platform, Service};
+use wire::publish::{Publish, PublishError};
 
 /// What ingest can be told.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,4 +46,14 @@ pub async fn start(options: &Options, platform: &Platform, journal: &Journal) ->
     Ok(Service::new("ingest")
         .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), max_event, max_request)))
         .with_grpc(door.guard(grpc::service(publisher, max_event, platform.drain.clone()))))
+}
+
+/// Reads the body of a request as the door does, for whoever tries what strangers may send.
+#[doc(hidden)]
+pub fn read_body(body: &Bytes, lines: bool, max_event: usize) -> Vec<Result<Publish, PublishError>> {
+    match body::read(body, lines, max_event) {
+        Ok(body::Asked::One(event)) => vec![Ok(event)],
+        Ok(body::Asked::Many(events)) => events,
+        Err(refused) => vec![Err(refused)],
+    }
 }

@@ -1,0 +1,86 @@
+//! Templates of URLs and bodies, and payloads, whoever wrote them: bounded, to no other host, and JSON.
+//!
+//! An input is three texts with a zero byte between them: the URL, the body, and the payload.
+
+use bytes::Bytes;
+use domain::{
+    AccountId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, RetryPolicy,
+    delivery::request,
+    registry::{Body, Destination, EventTypePattern, RequestShape, Scope},
+};
+use jiff::Timestamp;
+use render::{Input, LARGEST, LONGEST_URL, check, render};
+use serde_json::value::RawValue;
+use url::Url;
+
+/// Tries this input.
+pub fn templates(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let mut parts = text.splitn(3, '\0');
+    let [url, body, payload] = [(); 3].map(|()| parts.next().unwrap_or_default());
+    // Payloads are JSON, or they are not taken.
+    let payload = if serde_json::from_str::<&RawValue>(payload).is_ok() { payload } else { "{}" };
+    for body in [Body::Template(body.to_owned()), Body::Payload, Body::Envelope, Body::Slack] {
+        let destination = destination(url, body);
+        // What is refused when it is configured may still be stored: it fails, in words.
+        let checked = check(&destination);
+        match rendered(&destination, payload) {
+            Ok(made) => {
+                assert!(checked.is_ok(), "what cannot be read cannot be filled in");
+                let written = Url::parse(url).expect("a URL that was filled in is one");
+                let leads_to = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
+                assert_eq!(leads_to(&made.url), leads_to(&written));
+                assert!(made.url.as_str().len() <= 4 * LONGEST_URL.max(url.len()));
+                assert!(made.body.len() <= LARGEST + payload.len());
+                assert!(serde_json::from_slice::<&RawValue>(&made.body).is_ok());
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
+fn rendered(destination: &Destination, payload: &str) -> Result<render::Rendered, render::RenderError> {
+    let payload = Bytes::copy_from_slice(payload.as_bytes());
+    let event = event(payload.clone());
+    let asked = request(&event, LeadSequence(1), &destination.id, Timestamp::UNIX_EPOCH);
+    render(destination, &Input { reference: asked.reference(), occurred_at: event.occurred_at, payload: &payload })
+}
+
+fn event(payload: Bytes) -> LeadEvent {
+    LeadEvent {
+        event_id: EventId::parse("evt:1").expect("an id"),
+        account: AccountId::parse("acme").expect("an id"),
+        interface: InterfaceId::parse("form").expect("an id"),
+        client: None,
+        lead: LeadId::parse("lead:1").expect("an id"),
+        destination: None,
+        event_type: EventType::lead_created(),
+        occurred_at: Timestamp::UNIX_EPOCH,
+        received_at: Timestamp::UNIX_EPOCH,
+        registry_sequence: 0,
+        payload,
+    }
+}
+
+fn destination(url: &str, body: Body) -> Destination {
+    Destination {
+        account: AccountId::parse("acme").expect("an id"),
+        id: DestinationId::parse("dst").expect("an id"),
+        name: String::new(),
+        scope: Scope::Account,
+        url: url.into(),
+        event_types: vec![EventTypePattern::any()],
+        timeout: Destination::DEFAULT_TIMEOUT,
+        concurrency: 1,
+        retry: RetryPolicy::standard(),
+        rate: None,
+        breaker_failures: 0,
+        ordered: false,
+        request: RequestShape { body, ..RequestShape::default() },
+        token: None,
+        enabled: true,
+        deactivated: None,
+        skip_held_before: None,
+        deleted: false,
+    }
+}

@@ -1,0 +1,145 @@
+//! The corpus, and what is near it: a bounded run of what `fuzz/` does without bound.
+#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+
+use std::{fs, path::Path};
+
+use inputs::{ALL, Input};
+use proptest::{
+    prelude::*,
+    sample::{Index, select},
+    test_runner::{Config, TestRunner},
+};
+
+/// How many changed inputs are tried of each way in.
+const TRIES: u32 = 2_000;
+
+/// A change of an input.
+#[derive(Debug, Clone)]
+enum Change {
+    Set(Index, u8),
+    Insert(Index, Vec<u8>),
+    Remove(Index, usize),
+    Repeat(Index, usize),
+    /// A piece of another input.
+    Splice(Index, Index, Index, usize),
+}
+
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
+    let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 5, "{name} has a corpus");
+    files.into_iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    // What parsers stumble over.
+    let pieces = select(vec![
+        &b"\0"[..],
+        b"\xff",
+        b"\xf0\x9f\xa6\x80",
+        b"\"",
+        b"\\u0000",
+        b"\\ud800",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"{{",
+        b"}}",
+        b"{%",
+        b"%}",
+        b"{% for x in range(99999) %}",
+        b"999999999999999999999",
+        b"-1",
+        b"1e999",
+        b"0x",
+        b"%00",
+        b"@",
+        b"//",
+        b"::",
+        b"\n",
+        b"\x0a\x7f",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    ]);
+    prop_oneof![
+        (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
+        (any::<Index>(), pieces).prop_map(|(at, piece)| Change::Insert(at, piece.to_vec())),
+        (any::<Index>(), 1..8_usize).prop_map(|(at, count)| Change::Remove(at, count)),
+        (any::<Index>(), 1..64_usize).prop_map(|(at, count)| Change::Repeat(at, count)),
+        (any::<Index>(), any::<Index>(), any::<Index>(), 1..64_usize)
+            .prop_map(|(at, other, from, count)| Change::Splice(at, other, from, count)),
+    ]
+}
+
+fn apply(bytes: &mut Vec<u8>, change: &Change, corpus: &[Vec<u8>]) {
+    let place = |at: &Index| at.index(bytes.len() + 1);
+    match change {
+        Change::Set(at, byte) if !bytes.is_empty() => *at.get_mut(bytes) = *byte,
+        Change::Set(..) => {}
+        Change::Insert(at, piece) => {
+            let at = place(at);
+            bytes.splice(at..at, piece.iter().copied());
+        }
+        Change::Remove(at, count) => {
+            let at = place(at);
+            bytes.drain(at..(at + count).min(bytes.len()));
+        }
+        Change::Repeat(at, count) => {
+            let at = place(at);
+            let piece = bytes[at..(at + count).min(bytes.len())].to_vec();
+            bytes.splice(at..at, piece);
+        }
+        Change::Splice(at, other, from, count) => {
+            let (at, other) = (place(at), other.get(corpus));
+            let from = from.index(other.len() + 1);
+            bytes.splice(at..at, other[from..(from + count).min(other.len())].iter().copied());
+        }
+    }
+}
+
+fn holds((name, promise): Input) {
+    let corpus = corpus(name);
+    corpus.iter().for_each(|bytes| promise(bytes));
+    let near = (select(corpus.clone()), prop::collection::vec(change(), 1..6)).prop_map(|(mut bytes, changes)| {
+        changes.iter().for_each(|change| apply(&mut bytes, change, &corpus));
+        bytes
+    });
+    let any_at_all = any::<Vec<u8>>();
+    let mut runner = TestRunner::new(Config { cases: TRIES, failure_persistence: None, ..Config::default() });
+    let tried = runner.run(&prop_oneof![9 => near, 1 => any_at_all], |bytes| {
+        promise(&bytes);
+        Ok(())
+    });
+    tried.unwrap_or_else(|e| panic!("{name}: {e}"));
+}
+
+#[test]
+fn what_is_promised_of_every_way_in_holds() {
+    std::thread::scope(|scope| {
+        for input in ALL {
+            scope.spawn(move || holds(input));
+        }
+    });
+}
+
+/// The promises can be broken: something of each corpus gets past the doors.
+#[test]
+fn the_corpus_is_not_refused_altogether() {
+    let taken = |name: &str, is_taken: &dyn Fn(&[u8]) -> bool| {
+        assert!(corpus(name).iter().any(|bytes| is_taken(bytes)), "{name}");
+        assert!(corpus(name).iter().any(|bytes| !is_taken(bytes)), "{name}");
+    };
+    let body = |bytes: &[u8]| bytes::Bytes::copy_from_slice(bytes);
+    taken("ingest_json", &|bytes| ingest::read_body(&body(bytes), false, 4_096).iter().any(Result::is_ok));
+    taken("facts", &|bytes| <domain::DeliveryFact as wire::Record>::decode(body(bytes)).is_ok());
+    taken("retry_after", &|bytes| {
+        let Ok(value) = http::HeaderValue::from_bytes(bytes) else { return false };
+        dispatcher::retry_after(&http::HeaderMap::from_iter([(http::header::RETRY_AFTER, value)])).is_some()
+    });
+    taken("addresses", &|bytes| {
+        let url = std::str::from_utf8(bytes).ok().and_then(|host| url::Url::parse(&format!("http://{host}/")).ok());
+        url.is_some_and(|url| dispatcher::may_be_called(&url))
+    });
+}
