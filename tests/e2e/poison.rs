@@ -24,6 +24,7 @@ fn subjects(destination: &str) -> Vec<String> {
         format!("ordered.{destination}.lead-a"),
         "position.sequencer".to_owned(),
         format!("notice.{ACCOUNT}"),
+        format!("job.{ACCOUNT}.{delivery}"),
     ]
 }
 
