@@ -9,12 +9,23 @@ help:
 	@echo "make test    every test, against a real broker and real databases"
 	@echo "make up      run Leadline until Ctrl-C, on http://127.0.0.1:8080 and grpc 127.0.0.1:9090"
 	@echo "make bench   what it does in a second, and what that costs"
+	@echo "make chaos   kill everything under load, for minutes, and show that nothing is lost"
 	@echo "make check   format, lints, documentation"
 
 .PHONY: bench
 bench: tools
 	$(CARGO) build --release --locked --package leadline --package bench
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/release/bench
+
+# SEED=… plays a run again; EVENTS=… and RATE=… (in a second) say how hot it gets.
+.PHONY: chaos
+chaos: EVENTS ?= 10000
+chaos: tools
+	tools/bring-postgres >/dev/null
+	tools/bring-faketime >/dev/null
+	LEADLINE_CHAOS_SEED="$(SEED)" LEADLINE_CHAOS_EVENTS="$(EVENTS)" LEADLINE_CHAOS_RATE="$(RATE)" \
+	LEADLINE_CHAOS_REPORT="$(CURDIR)/target/chaos" LEADLINE_NATS_SERVER="$(NATS_SERVER)" \
+	$(CARGO) test --package leadline --locked --test chaos -- --nocapture --test-threads 1
 
 .PHONY: check
 check:
@@ -25,6 +36,7 @@ check:
 .PHONY: test
 test: tools
 	tools/bring-postgres >/dev/null
+	tools/bring-faketime >/dev/null
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" $(CARGO) test --workspace --locked
 
 .PHONY: demo

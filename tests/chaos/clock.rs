@@ -1,0 +1,64 @@
+//! The wall clock of every service jumps, forwards and back, while that of the broker does not.
+//!
+//! The services run under libfaketime, which reads the offset from a file each time that somebody asks for the time. It
+//! leaves the monotonic clock alone, as a jump of a real clock does.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use testkit::NatsServer;
+
+use crate::{
+    fire::{EVENTS, Fire, Settings},
+    plan::Seeded,
+    stage::{Brokers, Shape},
+};
+
+/// Where Debian's package keeps it, below the folder of the architecture.
+const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
+/// By how much the clock is wrong, in seconds, one after another. At last it is right again. What is to be repeated later
+/// is repeated that much later if the clock was fast when that was decided, so it is never fast by much.
+const OFFSETS: [i32; 5] = [5, -7, 10, -3_600, 0];
+
+fn library() -> Option<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    folders.map(|folder| folder.join(LIBRARY)).find(|file| file.is_file())
+}
+
+/// Under another name first: who reads it must never find half of it.
+fn set(file: &Path, offset: i32) {
+    let new = file.with_extension("new");
+    fs::write(&new, format!("{offset:+}\n")).unwrap();
+    fs::rename(new, file).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_costs_nothing() {
+    let Some(library) = library() else {
+        return eprintln!(
+            "WARNING: NOT TESTED WITHOUT libfaketime (Debian: apt-get install faketime): a clock that jumps"
+        );
+    };
+    let settings = Settings::from_env(EVENTS / 4);
+    let folder = tempfile::tempdir().unwrap();
+    let offset = folder.path().join("offset");
+    set(&offset, 0);
+    let env = vec![
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", offset.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ];
+    let brokers = Brokers::One(NatsServer::start().await);
+    let fire = Fire::light_on("clock jumps", settings, Shape { brokers, of_each: 1, env, seed: settings.seed }).await;
+    let mut seeded = Seeded::of(settings.seed, "clock");
+    for seconds in OFFSETS {
+        set(&offset, seconds);
+        tokio::time::sleep(Duration::from_millis(500 + seeded.below(1_500) as u64)).await;
+    }
+    fire.go_on().await;
+    fire.out().await;
+}

@@ -1,0 +1,92 @@
+//! The disk of the broker is full. What it cannot store it does not accept, and what it accepted is still there when there
+//! is room again.
+//!
+//! A small disk has to be mounted, which takes root. Where that cannot be done the broker is given a limit instead, and
+//! the test says so: the broker then refuses by itself, and does not have to cope with a disk that refuses.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use async_nats::jetstream::{self, stream};
+use testkit::{NatsServer, SmallDisk, wait};
+
+use crate::{
+    fire::{EVENTS, Fire, Settings},
+    ledger::Outage,
+    stage::{Brokers, SOON, Shape, Victim},
+};
+
+/// The size of the disk, in bytes.
+const DISK: u64 = 64 * 1024 * 1024;
+/// How long the disk stays full.
+const FULL: Duration = Duration::from_secs(3);
+/// What fills a broker that has a limit.
+const FILLER: &str = "FILLER";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_costs_nothing_that_was_accepted() {
+    let settings = Settings::from_env(EVENTS / 4);
+    let disk = SmallDisk::mount(DISK);
+    let broker = match &disk {
+        Ok(disk) => NatsServer::start_in(&disk.path().join("data"), "").await,
+        Err(why) => {
+            eprintln!(
+                "WARNING: NO SMALL DISK CAN BE MOUNTED ({why}); the broker gets a limit instead, which is less of a test"
+            );
+            NatsServer::start_with(&format!("max_file_store: {DISK}")).await
+        }
+    };
+    let shape = Shape { brokers: Brokers::One(broker), of_each: 1, env: vec![], seed: settings.seed };
+    let fire = Fire::light_on("disk full", settings, shape).await;
+    let some = async || fire.ledger.count_accepted() >= settings.events / 3;
+    wait::until("some events", SOON, some).await;
+
+    let from = Instant::now();
+    let filler = disk.as_ref().ok().map(|disk| disk.path().join("filler"));
+    match &filler {
+        Some(file) => SmallDisk::fill(file),
+        None => fill(&fire).await,
+    }
+    nothing_is_accepted(&fire).await;
+    tokio::time::sleep(FULL).await;
+    match &filler {
+        Some(file) => fs::remove_file(file).unwrap(),
+        None => drop(jetstream(&fire).await.delete_stream(FILLER).await.unwrap()),
+    }
+    // A broker that has met a full disk stores nothing more until somebody who has made room starts it again.
+    let who = Victim::Broker(0);
+    fire.stage.kill(who).await;
+    let started = fire.stage.revive(who).await;
+    let outage = Outage { who: "broker (disk full)".into(), from, started, to: Instant::now(), alone: false };
+    fire.back(vec![outage]).await;
+    fire.go_on().await;
+    fire.out().await;
+}
+
+async fn jetstream(fire: &Fire) -> jetstream::Context {
+    jetstream::new(fire.stage.brokers.servers()[0].client().await)
+}
+
+/// Has the broker store until it refuses.
+async fn fill(fire: &Fire) {
+    let context = jetstream(fire).await;
+    let config = stream::Config { name: FILLER.into(), subjects: vec!["filler".into()], ..stream::Config::default() };
+    context.create_stream(config).await.unwrap();
+    let much = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
+    while context.publish("filler", much.clone()).await.unwrap().await.is_ok() {}
+}
+
+/// Waits until publishers have been told for a second that their events are not stored.
+async fn nothing_is_accepted(fire: &Fire) {
+    let (mut seen, mut since) = (0, Instant::now());
+    wait::until("nothing to be accepted any more", SOON, async || {
+        let accepted = fire.ledger.count_accepted();
+        if accepted != seen {
+            (seen, since) = (accepted, Instant::now());
+        }
+        since.elapsed() > Duration::from_secs(1)
+    })
+    .await;
+}

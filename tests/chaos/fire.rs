@@ -1,0 +1,225 @@
+//! The run: publishers publish while everyone is killed, first one by one, then without regard to who is back.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant, SystemTime},
+};
+
+use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
+use testkit::{NatsServer, wait};
+use tokio::time::timeout_at;
+
+use crate::{
+    audit::compare,
+    ledger::{Ledger, Outage},
+    plan::{one_by_one, storm},
+    publishers::Publishers,
+    report::Report,
+    shown::{enable, quiet, set_up},
+    stage::{Brokers, Shape, Stage, Victim},
+    wants::{Ending, WANTS},
+};
+
+/// How long it may take until what was accepted before a death is delivered after it. What it takes is measured and told;
+/// this only ends a run in which it never happens.
+const RECOVERY: Duration = Duration::from_secs(180);
+/// How long it may take after the last death until nothing waits any more: so long, and so much longer for each event.
+const SETTLING: Duration = Duration::from_secs(120);
+const SETTLING_EACH: Duration = Duration::from_millis(20);
+/// How many blows there are in a storm at least.
+const BLOWS: usize = 6;
+/// How many events are published, and how many in a second, unless somebody says otherwise.
+pub(crate) const EVENTS: usize = 1_200;
+const RATE: usize = 50;
+
+/// How hot it gets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) seed: u64,
+    pub(crate) events: usize,
+    pub(crate) rate: usize,
+}
+
+impl Settings {
+    /// `LEADLINE_CHAOS_SEED`, `LEADLINE_CHAOS_EVENTS` and `LEADLINE_CHAOS_RATE`.
+    pub(crate) fn from_env(events: usize) -> Self {
+        let number = |name: &str| -> Option<u64> {
+            let text = std::env::var(format!("LEADLINE_CHAOS_{name}")).ok().filter(|text| !text.is_empty())?;
+            Some(text.parse().unwrap_or_else(|_| panic!("LEADLINE_CHAOS_{name} is {text:?}, no number")))
+        };
+        let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        // Few digits, to be typed again.
+        let seed = number("SEED").unwrap_or_else(|| u64::from(now().subsec_micros()));
+        let at_least_one = |number: u64| usize::try_from(number.max(1)).unwrap();
+        let events = number("EVENTS").map_or(events, at_least_one);
+        Self { seed, events, rate: number("RATE").map_or(RATE, at_least_one) }
+    }
+}
+
+/// A stage with publishers at work.
+pub(crate) struct Fire {
+    name: &'static str,
+    settings: Settings,
+    pub(crate) stage: Stage,
+    pub(crate) ledger: Ledger,
+    destinations: HashMap<&'static str, String>,
+    publishers: Publishers,
+    began: Instant,
+}
+
+impl Fire {
+    /// With one of everything.
+    pub(crate) async fn light(name: &'static str, settings: Settings) -> Self {
+        let brokers = Brokers::One(NatsServer::start().await);
+        Self::light_on(name, settings, Shape { brokers, of_each: 1, env: vec![], seed: settings.seed }).await
+    }
+
+    pub(crate) async fn light_on(name: &'static str, settings: Settings, shape: Shape) -> Self {
+        println!("chaos: {name}, seed {} (LEADLINE_CHAOS_SEED={} plays it again)", settings.seed, settings.seed);
+        let (ledger, began) = (Ledger::default(), Instant::now());
+        let stage = Stage::start(shape, &ledger).await;
+        let destinations = set_up(&stage).await;
+        let publishers = Publishers::start(&stage, &ledger, settings.seed, settings.rate);
+        Self { name, settings, stage, ledger, destinations, publishers, began }
+    }
+
+    /// Kills them at once, brings them back, and gives them the time until all is delivered that had been accepted before.
+    pub(crate) async fn kill_alone(&self, victims: &[Victim], away: Duration) {
+        let outages = join_all(victims.iter().map(|victim| strike(&self.stage, *victim, away))).await;
+        self.back(outages).await;
+    }
+
+    /// These are back: waits until all is delivered that had been accepted by then.
+    pub(crate) async fn back(&self, outages: Vec<Outage>) {
+        let back = outages.iter().map(|outage| outage.to).max().unwrap();
+        let delivered = wait::attempt(RECOVERY, async || {
+            let awaited = self.ledger.awaited_from_before(back);
+            if awaited == 0 { Ok(()) } else { Err(awaited) }
+        });
+        if let Err(awaited) = delivered.await {
+            let who: Vec<_> = outages.iter().map(|outage| &outage.who).collect();
+            let seed = self.settings.seed;
+            panic!(
+                "{awaited} deliveries did not come within {RECOVERY:?} of the restart of {who:?}; again with LEADLINE_CHAOS_SEED={seed}"
+            );
+        }
+        for outage in outages {
+            self.ledger.outage(Outage { alone: true, ..outage });
+        }
+    }
+
+    /// Brings the receiver that is late, and lets it burn until enough was accepted.
+    pub(crate) async fn go_on(&self) {
+        self.stage.revive(self.stage.late()).await;
+        let within = RECOVERY + Duration::from_secs((self.settings.events / self.settings.rate) as u64) * 4;
+        let enough = async || self.ledger.count_accepted() >= self.settings.events;
+        wait::until("enough events to be accepted", within, enough).await;
+    }
+
+    /// Kills whoever it pleases until enough was accepted. Who is away already is left alone.
+    pub(crate) async fn storm(&self, victims: &[Victim]) {
+        let (mut away, mut absent) = (FuturesUnordered::new(), vec![]);
+        for (number, blow) in storm(self.settings.seed, victims.len()).enumerate() {
+            if number >= BLOWS && self.ledger.count_accepted() >= self.settings.events {
+                break;
+            }
+            let strike_at = tokio::time::Instant::now() + blow.pause;
+            while let Ok(back) = timeout_at(strike_at, next(&mut away)).await {
+                let (victim, outage): (usize, Outage) = back;
+                absent.retain(|absent| *absent != victim);
+                self.ledger.outage(outage);
+            }
+            for victim in blow.victims {
+                if !absent.contains(&victim) {
+                    absent.push(victim);
+                    let (stage, who) = (&self.stage, victims[victim]);
+                    away.push(async move { (victim, strike(stage, who, blow.away).await) });
+                }
+            }
+        }
+        while let Some((_, outage)) = away.next().await {
+            self.ledger.outage(outage);
+        }
+    }
+
+    /// Lets it burn down, and compares.
+    pub(crate) async fn out(self) {
+        let Self { name, settings, stage, ledger, destinations, publishers, began } = self;
+        publishers.stop().await;
+        let within = SETTLING + SETTLING_EACH * u32::try_from(ledger.count_accepted()).unwrap();
+        // What is still missing then is lost; the comparison says so.
+        let _ = wait::attempt(within, async || {
+            stage.read_up();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            ledger.lost().is_empty()
+        })
+        .await;
+        let held = ledger.wanted().iter().filter(|(want, _)| want.ends == Ending::Held).count();
+        let rest = quiet(&stage, held, within).await;
+        let mut findings = compare(&stage, &ledger, &destinations).await;
+        findings.faults.extend(rest.err().map(|rest| format!("something still waits: {rest}")));
+        let report = Report { name, seed: settings.seed, took: began.elapsed(), gave_up: stage.gave_up(), findings };
+        report.tell(&ledger);
+        release_what_is_held(&stage, &ledger, &destinations, held).await;
+    }
+}
+
+/// What is held is not lost either.
+async fn release_what_is_held(stage: &Stage, ledger: &Ledger, destinations: &HashMap<&str, String>, held: usize) {
+    let before = ledger.count_received();
+    for want in WANTS.iter().filter(|want| want.ends == Ending::Held) {
+        enable(stage, want.account, &destinations[want.name]).await;
+    }
+    wait::until_eq("what is held", SETTLING, held, async || ledger.count_received() - before).await;
+}
+
+/// The next of them that ends; if there is none, none ever does.
+async fn next<F: Future>(under_way: &mut FuturesUnordered<F>) -> F::Output {
+    match under_way.next().await {
+        Some(ended) => ended,
+        None => std::future::pending().await,
+    }
+}
+
+pub(crate) async fn strike(stage: &Stage, victim: Victim, away: Duration) -> Outage {
+    let from = Instant::now();
+    stage.kill(victim).await;
+    tokio::time::sleep(away).await;
+    let started = stage.revive(victim).await;
+    Outage { who: stage.name_of(victim), from, started, to: Instant::now(), alone: false }
+}
+
+/// One of each: while it is away, nobody else does its work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_accepted_is_lost() {
+    let settings = Settings::from_env(EVENTS);
+    let fire = Fire::light("one of each", settings).await;
+    let victims = fire.stage.victims();
+    let (late, others) = victims.split_last().unwrap();
+    for blow in one_by_one(settings.seed, others.len()) {
+        tokio::time::sleep(blow.pause).await;
+        fire.kill_alone(&[others[blow.victims[0]]], blow.away).await;
+    }
+    fire.stage.revive(*late).await;
+    fire.storm(&victims).await;
+    fire.out().await;
+}
+
+/// Two of each, and both of a kind die at once; then everyone in disorder.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_of_each_share_the_work_and_both_may_die() {
+    let settings = Settings::from_env(EVENTS / 2);
+    let brokers = Brokers::One(NatsServer::start().await);
+    let shape = Shape { brokers, of_each: 2, env: vec![], seed: settings.seed };
+    let fire = Fire::light_on("two of each", settings, shape).await;
+    let victims = fire.stage.victims();
+    let services = victims.iter().filter(|victim| matches!(victim, Victim::Service(_))).copied().collect::<Vec<_>>();
+    for blow in one_by_one(settings.seed, services.len() / 2) {
+        tokio::time::sleep(blow.pause).await;
+        let first = 2 * blow.victims[0];
+        fire.kill_alone(&services[first..first + 2], blow.away).await;
+    }
+    fire.stage.revive(fire.stage.late()).await;
+    fire.storm(&victims).await;
+    fire.out().await;
+}

@@ -1,0 +1,318 @@
+//! The book of a run: what was accepted, what was received, and who was away when.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::wants::{Ending, Event, WANTS, Want};
+
+/// How long after a request its answer may still be unrecorded: its lane, its receiver and the broker share two cores
+/// with everything else.
+const RECORDING: Duration = Duration::from_secs(2);
+
+/// A request that a receiver got.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Receipt {
+    pub(crate) at: Instant,
+    /// It was answered with success, or would have been.
+    pub(crate) taken: bool,
+}
+
+/// Somebody was killed, and came back.
+#[derive(Debug, Clone)]
+pub(crate) struct Outage {
+    pub(crate) who: String,
+    pub(crate) from: Instant,
+    /// When it was started again.
+    pub(crate) started: Instant,
+    /// When it was ready again.
+    pub(crate) to: Instant,
+    /// Nobody else was away meanwhile, nor until what had been accepted by then was delivered.
+    pub(crate) alone: bool,
+}
+
+/// What a receiver got twice after it had taken it.
+#[derive(Debug, Clone)]
+pub(crate) struct Duplicate {
+    pub(crate) destination: &'static str,
+    pub(crate) event: String,
+    /// Whose death explains it.
+    pub(crate) because_of: Option<String>,
+}
+
+/// The book. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ledger {
+    pages: Arc<Mutex<Pages>>,
+}
+
+#[derive(Debug, Default)]
+struct Pages {
+    accepted: BTreeMap<String, (Event, Instant)>,
+    received: HashMap<&'static str, HashMap<String, Vec<Receipt>>>,
+    /// The events that a destination took, in the order in which it first did.
+    order: HashMap<&'static str, Vec<String>>,
+    outages: Vec<Outage>,
+    /// Wanted by destinations that nothing but a death keeps waiting, and not taken by them yet.
+    awaited: HashSet<(&'static str, String)>,
+}
+
+impl Ledger {
+    pub(crate) fn accepted(&self, event: &Event) {
+        let now = Instant::now();
+        let mut pages = self.pages();
+        for want in WANTS.iter().filter(|want| want.is_prompt && want.wants(event)) {
+            if !pages.took(want.name, &event.id) {
+                pages.awaited.insert((want.name, event.id.clone()));
+            }
+        }
+        pages.accepted.insert(event.id.clone(), (event.clone(), now));
+    }
+
+    /// How often the event had come to this destination before.
+    pub(crate) fn times(&self, destination: &'static str, event: &str) -> usize {
+        self.pages().receipts(destination, event).len()
+    }
+
+    pub(crate) fn received(&self, destination: &'static str, event: &str, receipt: Receipt) {
+        let mut pages = self.pages();
+        if receipt.taken && !pages.took(destination, event) {
+            pages.order.entry(destination).or_default().push(event.to_owned());
+            pages.awaited.remove(&(destination, event.to_owned()));
+        }
+        pages.received.entry(destination).or_default().entry(event.to_owned()).or_default().push(receipt);
+    }
+
+    pub(crate) fn outage(&self, outage: Outage) {
+        self.pages().outages.push(outage);
+    }
+
+    pub(crate) fn outages(&self) -> Vec<Outage> {
+        self.pages().outages.clone()
+    }
+
+    pub(crate) fn count_accepted(&self) -> usize {
+        self.pages().accepted.len()
+    }
+
+    pub(crate) fn count_received(&self) -> usize {
+        self.pages().received.values().flat_map(HashMap::values).map(Vec::len).sum()
+    }
+
+    /// How many of the events that were accepted before then have not come where nothing but a death keeps them.
+    pub(crate) fn awaited_from_before(&self, then: Instant) -> usize {
+        let pages = self.pages();
+        pages.awaited.iter().filter(|(_, event)| pages.accepted.get(event).is_some_and(|(_, at)| *at <= then)).count()
+    }
+
+    /// How long after this moment the last of what was accepted before it was taken where nothing but a death keeps it.
+    pub(crate) fn all_taken_after(&self, then: Instant) -> Duration {
+        let pages = self.pages();
+        let before = pages.accepted.values().filter(|(_, at)| *at <= then);
+        let wanted = before.flat_map(|(event, _)| {
+            WANTS.iter().filter(|want| want.is_prompt && want.wants(event)).map(|want| (want.name, &event.id))
+        });
+        let first_taken = |(destination, event): (&'static str, &String)| {
+            pages.receipts(destination, event).iter().filter(|receipt| receipt.taken).map(|receipt| receipt.at).min()
+        };
+        wanted.filter_map(first_taken).max().map_or(Duration::ZERO, |last| last.saturating_duration_since(then))
+    }
+
+    /// Everything accepted that a destination wants, with how it has to end.
+    pub(crate) fn wanted(&self) -> Vec<(Want, Event)> {
+        let pages = self.pages();
+        let wanted_of = |want: &Want| {
+            let wanted = pages.accepted.values().map(|(event, _)| event).filter(|event| want.wants(event));
+            wanted.map(|event| (*want, event.clone())).collect::<Vec<_>>()
+        };
+        WANTS.iter().flat_map(wanted_of).collect()
+    }
+
+    /// What was accepted, and has to be taken, and was not: destination and event.
+    pub(crate) fn lost(&self) -> Vec<(&'static str, String)> {
+        let wanted = self.wanted();
+        let pages = self.pages();
+        let lost = wanted.into_iter().filter(|(want, event)| match want.ends {
+            Ending::Succeeded => !pages.took(want.name, &event.id),
+            Ending::Failed => pages.receipts(want.name, &event.id).is_empty(),
+            Ending::Held => false,
+        });
+        lost.map(|(want, event)| (want.name, event.id)).collect()
+    }
+
+    /// What came and should not have: it was never published, or is not wanted, or is held.
+    pub(crate) fn unwanted(&self) -> Vec<(&'static str, String)> {
+        let pages = self.pages();
+        let is_wanted = |destination: &str, event: &String| {
+            let want = WANTS.iter().find(|want| want.name == destination).unwrap();
+            want.ends != Ending::Held && pages.accepted.get(event).is_some_and(|(event, _)| want.wants(event))
+        };
+        let came = pages.received.iter().flat_map(|(to, events)| events.keys().map(|event| (*to, event.clone())));
+        came.filter(|(destination, event)| !is_wanted(destination, event)).collect()
+    }
+
+    /// Each request for what had been taken, and whose death explains it.
+    pub(crate) fn duplicates(&self) -> Vec<Duplicate> {
+        let pages = self.pages();
+        let mut duplicates = vec![];
+        for (destination, events) in &pages.received {
+            for (event, receipts) in events {
+                let taken: Vec<_> = receipts.iter().filter(|receipt| receipt.taken).map(|receipt| receipt.at).collect();
+                for pair in taken.windows(2) {
+                    let because_of = explanation(&pages.outages, destination, pair[0], pair[1]);
+                    duplicates.push(Duplicate { destination, event: event.clone(), because_of });
+                }
+            }
+        }
+        duplicates
+    }
+
+    /// Events of one lead that were first taken in another order than they were published in: destination and lead.
+    pub(crate) fn out_of_order(&self) -> Vec<(&'static str, String)> {
+        let pages = self.pages();
+        let mut wrong = vec![];
+        for want in WANTS.iter().filter(|want| want.keeps_order) {
+            let mut of_leads: HashMap<&str, Vec<usize>> = HashMap::new();
+            for id in pages.order.get(want.name).into_iter().flatten() {
+                let Some((event, _)) = pages.accepted.get(id) else { continue };
+                let number = id.rsplit('-').next().unwrap().parse().unwrap();
+                of_leads.entry(&event.lead).or_default().push(number);
+            }
+            wrong.extend(
+                of_leads.iter().filter(|(_, numbers)| !numbers.is_sorted()).map(|(l, _)| (want.name, (*l).into())),
+            );
+        }
+        wrong
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    fn receipts(&self, destination: &str, event: &str) -> &[Receipt] {
+        self.received.get(destination).and_then(|events| events.get(event)).map_or(&[], Vec::as_slice)
+    }
+
+    fn took(&self, destination: &str, event: &str) -> bool {
+        self.receipts(destination, event).iter().any(|receipt| receipt.taken)
+    }
+}
+
+/// Who died, or was away, between the first request and the recording of its answer. Only three can be the reason: the
+/// dispatcher that made it, the broker that it is recorded at, and the receiver, whose answer may not have got out.
+fn explanation(outages: &[Outage], destination: &str, first: Instant, again: Instant) -> Option<String> {
+    let receiver = format!("receiver {destination}");
+    let concerns = |who: &str| who.starts_with("dispatcher") || who.starts_with("broker") || who == receiver;
+    let around = |outage: &&Outage| outage.from <= first + RECORDING && first <= outage.to && outage.from <= again;
+    outages.iter().find(|outage| concerns(&outage.who) && around(outage)).map(|outage| outage.who.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(at: Instant) -> Receipt {
+        Receipt { at, taken: true }
+    }
+
+    /// A book in which everything is as it should be.
+    fn good(events: usize) -> (Ledger, Vec<Event>) {
+        let ledger = Ledger::default();
+        let events: Vec<_> = (0..events).map(|number| Event::new(1, 0, number)).collect();
+        for event in &events {
+            ledger.accepted(event);
+            for want in WANTS.iter().filter(|want| want.wants(event) && want.ends != Ending::Held) {
+                let receipt = Receipt { at: Instant::now(), taken: want.ends == Ending::Succeeded };
+                ledger.received(want.name, &event.id, receipt);
+            }
+        }
+        (ledger, events)
+    }
+
+    fn is_good(ledger: &Ledger) -> bool {
+        ledger.lost().is_empty()
+            && ledger.unwanted().is_empty()
+            && ledger.duplicates().is_empty()
+            && ledger.out_of_order().is_empty()
+    }
+
+    #[test]
+    fn a_book_that_is_right_is_found_right() {
+        let (ledger, _) = good(200);
+        assert!(is_good(&ledger));
+        assert_eq!((ledger.count_accepted(), ledger.awaited_from_before(Instant::now())), (200, 0));
+    }
+
+    #[test]
+    fn what_is_lost_is_missed() {
+        let (ledger, events) = good(200);
+        let forgotten = Event { id: "e-0-1000".into(), ..events[0].clone() };
+        ledger.accepted(&forgotten);
+        assert!(!ledger.lost().is_empty() && ledger.lost().iter().all(|(_, event)| *event == forgotten.id));
+        assert_eq!(ledger.awaited_from_before(Instant::now()), 1);
+        // A refusal is no delivery.
+        let (to, _) = ledger.lost()[0].clone();
+        ledger.received(to, &forgotten.id, Receipt { at: Instant::now(), taken: false });
+        assert_eq!(ledger.lost()[0].0, to);
+    }
+
+    #[test]
+    fn what_nobody_wants_is_noticed() {
+        let (ledger, events) = good(200);
+        ledger.received("healthy", "e-9-9", taken(Instant::now()));
+        let held = events.iter().find(|event| WANTS[6].wants(event)).unwrap();
+        ledger.received("held", &held.id, taken(Instant::now()));
+        assert_eq!(ledger.unwanted().len(), 2);
+    }
+
+    #[test]
+    fn a_duplicate_is_explained_by_a_death_at_its_time_and_by_no_other() {
+        let (first, second) = (Instant::now(), Duration::from_secs(1));
+        let again = first + 5 * second;
+        let outage = |who: &str, from: Instant| Outage {
+            who: who.into(),
+            from,
+            started: from + second,
+            to: from + 2 * second,
+            alone: true,
+        };
+        let explained = |outage: Outage| explanation(&[outage], "healthy", first, again).is_some();
+        assert!(explained(outage("dispatcher 1", first + second)));
+        assert!(explained(outage("broker", first - second)), "it could not be recorded until the broker was back");
+        assert!(explained(outage("receiver healthy", first)));
+        assert!(!explained(outage("receiver slow", first)));
+        assert!(!explained(outage("database", first)));
+        assert!(!explained(outage("dispatcher 1", first + 3 * second)), "too late to be the reason");
+        assert!(!explained(outage("dispatcher 1", first - 3 * second)), "it was back before");
+    }
+
+    #[test]
+    fn another_order_is_noticed() {
+        let ledger = Ledger::default();
+        let number = |number| Event { id: format!("e-0-{number}"), lead: "l".into(), ..in_order() };
+        for event in [number(1), number(2), number(3)] {
+            ledger.accepted(&event);
+        }
+        for id in ["e-0-1", "e-0-2", "e-0-1", "e-0-3"] {
+            ledger.received("in-order", id, taken(Instant::now()));
+        }
+        assert!(ledger.out_of_order().is_empty(), "a repeat is no other order");
+        let swapped = Ledger::default();
+        for event in [number(1), number(2)] {
+            swapped.accepted(&event);
+        }
+        for id in ["e-0-2", "e-0-1"] {
+            swapped.received("in-order", id, taken(Instant::now()));
+        }
+        assert_eq!(swapped.out_of_order(), [("in-order", "l".to_owned())]);
+    }
+
+    fn in_order() -> Event {
+        let events = (0..).map(|number| Event::new(1, 0, number));
+        events.into_iter().find(|event| event.account == crate::wants::ORDERED).unwrap()
+    }
+}
