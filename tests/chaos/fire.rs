@@ -29,7 +29,7 @@ const SETTLING_EACH: Duration = Duration::from_millis(20);
 /// How many blows there are in a storm at least.
 const BLOWS: usize = 6;
 /// How many events are published, and how many in a second, unless somebody says otherwise.
-pub(crate) const EVENTS: usize = 1_200;
+pub(crate) const EVENTS: usize = 800;
 const RATE: usize = 50;
 
 /// How hot it gets.

@@ -25,6 +25,7 @@ fn subjects(destination: &str) -> Vec<String> {
         "position.sequencer".to_owned(),
         format!("notice.{ACCOUNT}"),
         format!("job.{ACCOUNT}.{delivery}"),
+        format!("anonymised.lead.{ACCOUNT}"),
     ]
 }
 

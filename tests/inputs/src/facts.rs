@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use domain::{DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
+use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
 use wire::{Position, Record};
 
 /// Tries this input.
@@ -14,6 +14,7 @@ pub fn facts(bytes: &[u8]) {
     reads_or_refuses::<RegistryFact>(&bytes);
     reads_or_refuses::<NoticeFact>(&bytes);
     reads_or_refuses::<JobFact>(&bytes);
+    reads_or_refuses::<AnonymisationFact>(&bytes);
     reads_or_refuses::<Work>(&bytes);
     reads_or_refuses::<Position>(&bytes);
 }
