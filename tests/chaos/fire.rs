@@ -26,8 +26,10 @@ const RECOVERY: Duration = Duration::from_secs(180);
 /// How long it may take after the last death until nothing waits any more: so long, and so much longer for each event.
 const SETTLING: Duration = Duration::from_secs(120);
 const SETTLING_EACH: Duration = Duration::from_millis(20);
-/// How many blows there are in a storm at least.
+/// How many blows there are in a storm at least, and how many events there are for each at least: where everything is slow,
+/// a storm without end would let nothing be accepted any more.
 const BLOWS: usize = 6;
+const EVENTS_FOR_A_BLOW: usize = 40;
 /// How many events are published, and how many in a second, unless somebody says otherwise.
 pub(crate) const EVENTS: usize = 800;
 const RATE: usize = 50;
@@ -111,6 +113,10 @@ impl Fire {
     /// Brings the receiver that is late, and lets it burn until enough was accepted.
     pub(crate) async fn go_on(&self) {
         self.stage.revive(self.stage.late()).await;
+        self.until_enough().await;
+    }
+
+    async fn until_enough(&self) {
         let within = RECOVERY + Duration::from_secs((self.settings.events / self.settings.rate) as u64) * 4;
         let enough = async || self.ledger.count_accepted() >= self.settings.events;
         wait::until("enough events to be accepted", within, enough).await;
@@ -120,7 +126,8 @@ impl Fire {
     pub(crate) async fn storm(&self, victims: &[Victim]) {
         let (mut away, mut absent) = (FuturesUnordered::new(), vec![]);
         for (number, blow) in storm(self.settings.seed, victims.len()).enumerate() {
-            if number >= BLOWS && self.ledger.count_accepted() >= self.settings.events {
+            let enough = self.ledger.count_accepted() >= self.settings.events;
+            if number >= BLOWS && (enough || number >= self.settings.events / EVENTS_FOR_A_BLOW) {
                 break;
             }
             let strike_at = tokio::time::Instant::now() + blow.pause;
@@ -140,6 +147,7 @@ impl Fire {
         while let Some((_, outage)) = away.next().await {
             self.ledger.outage(outage);
         }
+        self.until_enough().await;
     }
 
     /// Lets it burn down, and compares.

@@ -51,7 +51,8 @@ async fn the_status_says_how_much_waits_and_where() {
             ("notifier", "DELIVERIES"),
             ("sequencer", "LEADS"),
         ];
-        let projectors = ["LEADS", "DELIVERIES", "NOTICES", "ANONYMISED", "REGISTRY"].map(|stream| ("projector", stream));
+        let projectors =
+            ["LEADS", "DELIVERIES", "NOTICES", "ANONYMISED", "REGISTRY"].map(|stream| ("projector", stream));
         assert_eq!(names, [&consumers[..], &projectors[..]].concat());
 
         let top = api::GetStatusRequest { top: 1 };
