@@ -59,7 +59,7 @@ impl Alone {
     }
 }
 
-async fn address(process: &Process, which: &str) -> String {
+pub(crate) async fn address(process: &Process, which: &str) -> String {
     let line = process.wait_line("is ready:", SOON).await;
     line.split_once(which).unwrap().1.split(' ').next().unwrap().to_owned()
 }

@@ -3,10 +3,14 @@
 use std::fs;
 
 use serde_json::json;
-use testkit::Receiver;
+use testkit::{Process, Receiver};
+use tokio::{io::AsyncWriteExt as _, time::timeout};
 use wire::api::{DeliveryStatus, Scope};
 
-use crate::world::{ACCOUNT, INTERFACE, World};
+use crate::{
+    jobs_alone::address,
+    world::{ACCOUNT, INTERFACE, SOON, World, program},
+};
 
 #[tokio::test]
 async fn one_event_is_described_on_the_command_line() {
@@ -45,7 +49,7 @@ async fn many_events_come_from_a_file_or_from_standard_input() {
     fs::write(&file, format!("{:#}", event("one"))).unwrap();
     let results = world.run(&["publish", "-f", name, "--account", ACCOUNT, "--json"]).await.well().json_lines();
     assert_eq!((results.len(), results[0]["published"]["event_id"].as_str()), (1, Some("one")));
-    testkit::wait::until_eq("all delivered", crate::world::SOON, 303, async || receiver.count()).await;
+    testkit::wait::until_eq("all delivered", SOON, 303, async || receiver.count()).await;
 
     // A key that may do nothing else knows its account.
     let (key, _) = world.new_key(ACCOUNT, &[Scope::Publish]).await;
@@ -63,4 +67,36 @@ async fn many_events_come_from_a_file_or_from_standard_input() {
         ran.out.starts_with("Event three of lead ") && ran.err.contains("after 1 events: this is no event"),
         "{ran:?}"
     );
+}
+
+#[tokio::test]
+async fn an_ingest_that_runs_alone_will_do() {
+    let world = World::start().await;
+    let args = ["ingest", "--nats-url", &world.nats, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+    let ingest = Process::start("ingest", program(), args, [] as [(&str, &str); 0]);
+    let grpc = address(&ingest, "grpc=").await;
+    let event = json!({"account": ACCOUNT, "interface": INTERFACE, "event_id": "e1", "payload": 1}).to_string();
+    let ran = world.run_with(&["publish", "--grpc-url", &grpc], &event).await.well();
+    assert!(ran.out.starts_with("Event e1 of lead "), "{ran:?}");
+    let one = ["publish", "--grpc-url", &grpc, "--interface", INTERFACE, "--payload", "1"];
+    let ran = world.run(&one).await;
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("--account is missing"), "{ran:?}");
+    world.run(&[&one[..], &["--account", ACCOUNT]].concat()).await.well();
+}
+
+#[tokio::test]
+async fn it_ends_with_the_server_though_there_may_be_more() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    let mut child = world.command(&["publish", "--account", ACCOUNT]).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let event = json!({"interface": INTERFACE, "event_id": "e1", "payload": 1}).to_string();
+    stdin.write_all(event.as_bytes()).await.unwrap();
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    world.process.terminate();
+    let ended = timeout(SOON, child.wait_with_output()).await.expect("it ends soon").unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!((ended.status.code(), said.contains("publish them all again")), (Some(1), true), "{said}");
+    assert!(String::from_utf8(ended.stdout).unwrap().starts_with("Event e1 of lead "));
 }

@@ -260,7 +260,7 @@ impl Export {
         let failed = || format!("--output: {} cannot be written", file.display());
         let mut written = File::create(file).with_context(failed)?;
         let mut bytes = 0;
-        while let Some(piece) = pieces.message().await? {
+        while let Some(piece) = pieces.message().await.with_context(|| format!("{} is not complete", file.display()))? {
             written.write_all(&piece.csv).with_context(failed)?;
             bytes += piece.csv.len();
         }

@@ -8,7 +8,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -30,6 +30,10 @@ use crate::{
 const AHEAD: usize = 256;
 /// The largest array that is taken, in bytes: it is read as a whole, unlike events one after another.
 const LARGEST_ARRAY: u64 = 256 * 1024 * 1024;
+
+/// What to do when the server takes no more.
+const BROKE_OFF: &str =
+    "the server took no more events; publish them all again: those that say their event_id are stored once";
 
 /// Publish lead events: one described here, or as many as a file or standard input has.
 ///
@@ -116,7 +120,7 @@ impl Publish {
         let (events, to_send) = mpsc::channel(AHEAD);
         let file = self.file.clone();
         // A thread of its own, which the end of the process does not wait for: standard input may never end.
-        let (done, reading) = oneshot::channel();
+        let (done, mut reading) = oneshot::channel();
         std::thread::spawn(move || {
             let send = |event: Event| events.blocking_send(event.completed(&rest)).is_ok();
             let _ = done.send(one.map_or_else(|| read(file, send), |event| Ok(send(event).into())));
@@ -124,22 +128,29 @@ impl Publish {
         let mut answers =
             session.ingest().publish_leads(Request::new(ReceiverStream::new(to_send))).await?.into_inner();
         let mut tally = Tally::default();
-        while let Some(answer) = answers.message().await? {
-            if session.out.is_json() {
-                session.out.json_line(&answer)?;
+        let ended = loop {
+            match answers.message().await {
+                Ok(None) => break Ok(()),
+                Ok(Some(answer)) if session.out.is_json() => {
+                    session.out.json_line(&answer)?;
+                    tally.count(&answer);
+                }
+                Ok(Some(answer)) => tally.tell(&answer),
+                Err(status) => break Err(status),
             }
-            tally.count(answer);
-        }
-        drop(answers);
+        };
         if !session.out.is_json() {
             tally.print()?;
         }
-        let read = reading.await.context("the reader of events failed")?;
-        let read = read.with_context(|| format!("after {} events", tally.all()))?;
-        ensure!(
-            read.to_its_end && read.events == tally.all(),
-            "the server took no more events; publish them all again (those that say their event_id are stored once)"
-        );
+        ended.context(BROKE_OFF)?;
+        // Who has read everything says so before the server can know that there is no more.
+        match reading.try_recv() {
+            Ok(read) => {
+                let read = read.with_context(|| format!("after {} events", tally.all()))?;
+                ensure!(read.to_its_end && read.events == tally.all(), BROKE_OFF);
+            }
+            Err(_) => bail!(BROKE_OFF),
+        }
         if tally.refused > 0 { Err(ToldAlready.into()) } else { Ok(()) }
     }
 
@@ -200,19 +211,24 @@ impl Tally {
         self.stored + self.repeated + self.refused
     }
 
-    fn count(&mut self, answer: api::PublishLeadsResult) {
-        match answer.result {
+    fn count(&mut self, answer: &api::PublishLeadsResult) {
+        match &answer.result {
             Some(Outcome::Published(published)) => {
                 self.repeated += u64::from(published.duplicate);
                 self.stored += u64::from(!published.duplicate);
-                self.last = Some(published);
+                self.last = Some(published.clone());
             }
-            Some(Outcome::Refused(refused)) => {
-                self.refused += 1;
-                let code = code_name(refused.code.into());
-                note(&format!("Event {} is refused ({code}): {}", answer.index + 1, one_line(&refused.message)));
-            }
+            Some(Outcome::Refused(_)) => self.refused += 1,
             None => {}
+        }
+    }
+
+    /// Counts an answer, and says which event is refused and why.
+    fn tell(&mut self, answer: &api::PublishLeadsResult) {
+        self.count(answer);
+        if let Some(Outcome::Refused(refused)) = &answer.result {
+            let code = code_name(refused.code.into());
+            note(&format!("Event {} is refused ({code}): {}", answer.index + 1, one_line(&refused.message)));
         }
     }
 
