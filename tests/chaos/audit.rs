@@ -36,11 +36,19 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
     findings.tell("accepted, wanted and never delivered", &lost);
     findings.tell("received by whom it was not for", &ledger.unwanted());
     findings.tell("in another order than published", &ledger.out_of_order());
+    let shown = shown::deliveries(stage).await;
+    for duplicate in findings.duplicates.iter_mut().filter(|duplicate| duplicate.because_of.is_none()) {
+        let id = &ids[duplicate.destination];
+        let delivery = shown.iter().find(|d| d.destination_id == *id && d.event_id == duplicate.event);
+        if let Some(delivery) = delivery
+            && shown::went_without_answer(stage, &delivery.delivery_id).await
+        {
+            duplicate.because_of = Some("an answer that came too late".to_owned());
+        }
+    }
     let unexplained = |duplicate: &&Duplicate| duplicate.because_of.is_none();
     let unexplained: Vec<_> = findings.duplicates.iter().filter(unexplained).cloned().collect();
     findings.tell("delivered again although nobody had died", &unexplained);
-
-    let shown = shown::deliveries(stage).await;
     findings.compare_shown(ledger, ids, &shown);
     findings.compare_mails(stage, &shown);
     let events = ledger.wanted().into_iter().map(|(_, event)| (event.account, event.lead));

@@ -38,7 +38,7 @@ pub(crate) struct Outage {
 pub(crate) struct Duplicate {
     pub(crate) destination: &'static str,
     pub(crate) event: String,
-    /// Whose death explains it.
+    /// What explains it: a death, or an attempt that is on record as one without an answer.
     pub(crate) because_of: Option<String>,
 }
 

@@ -66,6 +66,13 @@ pub(crate) async fn deliveries(stage: &Stage) -> Vec<api::Delivery> {
     }
 }
 
+/// Whether an attempt is on record that got no answer. What its receiver made of it is then not known, and it is repeated.
+pub(crate) async fn went_without_answer(stage: &Stage, delivery_id: &str) -> bool {
+    let request = api::GetDeliveryRequest { delivery_id: delivery_id.to_owned() };
+    let detail = DeliveryServiceClient::new(stage.api()).get_delivery(request).await.unwrap().into_inner();
+    detail.attempts.iter().any(|attempt| !attempt.error_kind.is_empty())
+}
+
 /// How many leads an account has.
 pub(crate) async fn count_leads(stage: &Stage, account: &str) -> usize {
     let mut client = LeadServiceClient::new(stage.api());
