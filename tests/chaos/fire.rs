@@ -7,7 +7,10 @@ use std::{
 
 use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use testkit::{NatsServer, wait};
-use tokio::time::timeout_at;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::timeout_at,
+};
 
 use crate::{
     audit::compare,
@@ -67,7 +70,11 @@ pub(crate) struct Fire {
     destinations: HashMap<&'static str, String>,
     publishers: Publishers,
     began: Instant,
+    _alone: MutexGuard<'static, ()>,
 }
+
+/// Two at once would slow each other down, and it is said how long everything takes.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Fire {
     /// With one of everything.
@@ -77,12 +84,13 @@ impl Fire {
     }
 
     pub(crate) async fn light_on(name: &'static str, settings: Settings, shape: Shape) -> Self {
+        let alone = ALONE.lock().await;
         println!("chaos: {name}, seed {} (LEADLINE_CHAOS_SEED={} plays it again)", settings.seed, settings.seed);
         let (ledger, began) = (Ledger::default(), Instant::now());
         let stage = Stage::start(shape, &ledger).await;
         let destinations = set_up(&stage).await;
         let publishers = Publishers::start(&stage, &ledger, settings.seed, settings.rate);
-        Self { name, settings, stage, ledger, destinations, publishers, began }
+        Self { name, settings, stage, ledger, destinations, publishers, began, _alone: alone }
     }
 
     /// Kills them at once, brings them back, and gives them the time until all is delivered that had been accepted before.
@@ -152,7 +160,7 @@ impl Fire {
 
     /// Lets it burn down, and compares.
     pub(crate) async fn out(self) {
-        let Self { name, settings, stage, ledger, destinations, publishers, began } = self;
+        let Self { name, settings, stage, ledger, destinations, publishers, began, _alone } = self;
         publishers.stop().await;
         let within = SETTLING + SETTLING_EACH * u32::try_from(ledger.count_accepted()).unwrap();
         // What is still missing then is lost; the comparison says so.
