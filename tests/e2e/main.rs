@@ -10,6 +10,7 @@ mod crashes;
 mod dispatchers;
 mod etiquette;
 mod failures;
+mod features;
 mod happy;
 mod holding;
 mod jobs;
