@@ -12,10 +12,12 @@ help:
 	@echo "make chaos   kill everything under load, for minutes, and show that nothing is lost"
 	@echo "make check   format, lints, documentation"
 
+# BENCH="--only latency" measures less; docs/benchmarks.md has more of that.
 .PHONY: bench
 bench: tools
+	tools/bring-postgres >/dev/null
 	$(CARGO) build --release --locked --package leadline --package bench
-	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/release/bench
+	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/release/bench $(BENCH)
 
 # SEED=… plays a run again; EVENTS=… and RATE=… (in a second) say how hot it gets.
 .PHONY: chaos

@@ -1,6 +1,10 @@
-//! Publishing: as fast as it goes, or so many a second.
+//! The load generator: as fast as it goes, or so many a second; at the system, or at a receiver directly.
+//!
+//! It runs on the same cores as what it measures, so it does as little as it can: a few connections that are kept alive, and
+//! bodies written in one go.
 
 use std::{
+    fmt::Write as _,
     net::SocketAddr,
     sync::{
         Arc,
@@ -11,22 +15,67 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
+use futures::stream;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet, time::Instant};
+use wire::api::{PublishLeadRequest, publish_leads_result::Result as Outcome};
 
 use crate::{
+    api::{ACCOUNT, Api},
     receiver::now_us,
-    system::{ACCOUNT, System},
 };
 
-/// About what a lead is.
-const PADDING: usize = 400;
+/// About what a lead is: with what else is in it, an event has 500 bytes.
+const PADDING: &str = match std::str::from_utf8(&[b'x'; 400]) {
+    Ok(padding) => padding,
+    Err(_) => "",
+};
+/// Connections over which so many a second are sent.
+const AT_RATE: u32 = 16;
+
+/// Where bodies go.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    url: String,
+    path: &'static str,
+    key: String,
+    /// The interfaces that events are from, one after the other; none: the payload alone is sent, to a receiver.
+    interfaces: Arc<Vec<String>>,
+}
+
+impl Target {
+    /// A system, which forwards what it gets.
+    pub(crate) fn system(api: &Api, interfaces: &[String]) -> Self {
+        let interfaces = Arc::new(interfaces.to_vec());
+        Self { url: api.addresses.http.clone(), path: "/v1/leads", key: api.key.clone(), interfaces }
+    }
+
+    /// A receiver: the most that this machine can do.
+    pub(crate) fn receiver(url: &str) -> Self {
+        Self { url: url.to_owned(), path: "/hook", key: String::new(), interfaces: Arc::default() }
+    }
+
+    fn write(&self, body: &mut String, nth: usize) {
+        if self.interfaces.is_empty() {
+            return write_payload(body);
+        }
+        let interface = &self.interfaces[nth % self.interfaces.len()];
+        let _ = write!(body, r#"{{"account":"{ACCOUNT}","interface":"{interface}","payload":"#);
+        write_payload(body);
+        body.push('}');
+    }
+}
+
+/// What a receiver gets; it says when it was made.
+fn write_payload(body: &mut String) {
+    let _ = write!(body, r#"{{"sent":{},"name":"Ada Lovelace","padding":"{PADDING}"}}"#, now_us());
+}
 
 /// A connection that is kept alive.
-pub(crate) struct Connection {
+struct Connection {
     sender: SendRequest<Full<Bytes>>,
     path: &'static str,
     host: String,
@@ -34,120 +83,129 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// To a system that publishes with this key, or to a receiver, which does not look at it.
-    pub(crate) async fn open(url: &str, path: &'static str, key: &str) -> anyhow::Result<Self> {
-        let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned();
+    async fn open(target: &Target) -> anyhow::Result<Self> {
+        let host = target.url.trim_start_matches("http://").split('/').next().unwrap_or_default().to_owned();
         let stream = TcpStream::connect(host.parse::<SocketAddr>()?).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        Ok(Self { sender, path, host, authorization: format!("Bearer {key}") })
+        Ok(Self { sender, path: target.path, host, authorization: format!("Bearer {}", target.key) })
     }
 
-    /// Posts a body and waits for the answer; its status.
-    pub(crate) async fn post(&mut self, body: impl Into<Bytes>, content_type: &str) -> anyhow::Result<u16> {
+    /// Posts a body and waits for the answer, which has to be a good one.
+    async fn post(&mut self, body: String, content_type: &str) -> anyhow::Result<()> {
         self.sender.ready().await?;
         let request = Request::post(self.path).header("host", &self.host).header("content-type", content_type);
         let request = request.header("authorization", &self.authorization);
         let answer = self.sender.send_request(request.body(Full::new(body.into()))?).await?;
-        let status = answer.status().as_u16();
+        let status = answer.status();
         answer.into_body().collect().await.context("an answer that ends")?;
-        Ok(status)
+        ensure!(status.is_success(), "a post was answered with {status}");
+        Ok(())
     }
 }
 
-/// A payload that says when it was made.
-pub(crate) fn payload() -> String {
-    format!(r#"{{"sent":{},"name":"Ada Lovelace","padding":"{}"}}"#, now_us(), "x".repeat(PADDING))
-}
-
-fn event(interface: &str) -> String {
-    format!(r#"{{"account":"{ACCOUNT}","interface":"{interface}","payload":{}}}"#, payload())
-}
-
-/// Publishes so many leads over so many connections at once, to one interface after the other; events in one request.
-pub(crate) async fn publish(
-    system: &System,
-    interfaces: &[String],
-    count: usize,
-    connections: usize,
-    batch: usize,
-) -> anyhow::Result<()> {
-    let (next, interfaces) = (Arc::new(AtomicUsize::new(0)), Arc::new(interfaces.to_vec()));
-    let mut publishers = JoinSet::new();
+/// Posts so many events over so many connections at once, `batch` of them in one request.
+pub(crate) async fn publish(target: &Target, count: usize, connections: usize, batch: usize) -> anyhow::Result<()> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let content_type = if batch == 1 { "application/json" } else { "application/x-ndjson" };
+    let mut publishers = JoinSet::<anyhow::Result<u64>>::new();
     for _ in 0..connections {
-        let (next, interfaces) = (Arc::clone(&next), Arc::clone(&interfaces));
-        let mut connection = Connection::open(&system.http, "/v1/leads", &system.key).await?;
+        let (next, target) = (Arc::clone(&next), target.clone());
+        let mut connection = Connection::open(&target).await?;
         publishers.spawn(async move {
+            let mut posted = 0;
             loop {
                 let first = next.fetch_add(batch, Ordering::Relaxed);
                 if first >= count {
-                    return Ok(());
+                    return Ok(posted);
                 }
-                let events: Vec<_> =
-                    (first..count.min(first + batch)).map(|n| event(&interfaces[n % interfaces.len()])).collect();
-                let status = connection.post(events.join("\n"), "application/x-ndjson").await?;
-                ensure!(status == 202, "a publish was answered with {status}");
+                let last = count.min(first + batch);
+                let mut body = String::with_capacity(batch * 2 * PADDING.len());
+                for nth in first..last {
+                    target.write(&mut body, nth);
+                    body.push('\n');
+                }
+                connection.post(body, content_type).await?;
+                posted += (last - first) as u64;
             }
         });
     }
-    while let Some(done) = publishers.join_next().await {
-        done??;
-    }
+    let posted = all(publishers).await?;
+    ensure!(posted == count as u64, "{posted} of {count} events were posted");
     Ok(())
 }
 
-/// Publishes so many leads a second for a while, one in each request, evenly spread.
-pub(crate) async fn publish_at(
-    system: &System,
+/// Publishes so many events over gRPC, each connection with one stream of them.
+pub(crate) async fn publish_streams(
+    api: &Api,
     interfaces: &[String],
-    rate: u32,
-    time: Duration,
-) -> anyhow::Result<u64> {
-    const CONNECTIONS: u32 = 16;
-    let begin = Instant::now();
-    let interfaces = Arc::new(interfaces.to_vec());
-    let mut publishers = JoinSet::new();
-    for nth in 0..CONNECTIONS {
-        let mut connection = Connection::open(&system.http, "/v1/leads", &system.key).await?;
-        let interfaces = Arc::clone(&interfaces);
+    count: usize,
+    connections: usize,
+) -> anyhow::Result<()> {
+    let (next, interfaces) = (Arc::new(AtomicUsize::new(0)), Arc::new(interfaces.to_vec()));
+    let mut publishers = JoinSet::<anyhow::Result<u64>>::new();
+    for _ in 0..connections {
+        let mut ingest = api.ingest().await?;
+        let (next, interfaces) = (Arc::clone(&next), Arc::clone(&interfaces));
+        let requests = std::iter::from_fn(move || {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            (nth < count).then(|| lead(&interfaces[nth % interfaces.len()]))
+        });
         publishers.spawn(async move {
-            let step = Duration::from_secs(1) * CONNECTIONS / rate;
-            let (mut due, mut published) = (begin + step * nth / CONNECTIONS, 0_u64);
+            let mut results = ingest.publish_leads(stream::iter(requests)).await?.into_inner();
+            let mut stored = 0;
+            while let Some(result) = results.message().await? {
+                ensure!(matches!(result.result, Some(Outcome::Published(_))), "a publish was answered with {result:?}");
+                stored += 1;
+            }
+            Ok(stored)
+        });
+    }
+    let stored = all(publishers).await?;
+    ensure!(stored == count as u64, "{stored} of {count} events were answered");
+    Ok(())
+}
+
+fn lead(interface: &str) -> PublishLeadRequest {
+    let mut payload = String::with_capacity(2 * PADDING.len());
+    write_payload(&mut payload);
+    PublishLeadRequest {
+        account: ACCOUNT.into(),
+        interface: interface.into(),
+        payload: payload.into(),
+        ..PublishLeadRequest::default()
+    }
+}
+
+/// Posts so many events a second for a while, one in each request, evenly spread; how many they were.
+pub(crate) async fn publish_at(target: &Target, rate: u32, time: Duration) -> anyhow::Result<u64> {
+    let begin = Instant::now();
+    let mut publishers = JoinSet::<anyhow::Result<u64>>::new();
+    for nth in 0..AT_RATE {
+        let target = target.clone();
+        let mut connection = Connection::open(&target).await?;
+        publishers.spawn(async move {
+            let step = Duration::from_secs(1) * AT_RATE / rate;
+            let (mut due, mut published) = (begin + step * nth / AT_RATE, 0_u64);
             while due < begin + time {
                 tokio::time::sleep_until(due).await;
-                let interface = &interfaces[(published as usize + nth as usize) % interfaces.len()];
-                let status = connection.post(event(interface), "application/json").await?;
-                ensure!(status == 202, "a publish was answered with {status}");
+                let mut body = String::with_capacity(2 * PADDING.len());
+                target.write(&mut body, published as usize + nth as usize);
+                connection.post(body, "application/json").await?;
                 (due, published) = (due + step, published + 1);
             }
             Ok(published)
         });
     }
-    let mut published = 0;
-    while let Some(done) = publishers.join_next().await {
-        published += done??;
-    }
-    Ok(published)
+    all(publishers).await
 }
 
-/// Posts so many payloads to a receiver directly: the most that this machine can do.
-pub(crate) async fn ceiling(url: &str, count: usize, connections: usize) -> anyhow::Result<f64> {
-    let begin = Instant::now();
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut clients = JoinSet::new();
-    for _ in 0..connections {
-        let next = Arc::clone(&next);
-        let mut connection = Connection::open(url, "/hook", "").await?;
-        clients.spawn(async move {
-            while next.fetch_add(1, Ordering::Relaxed) < count {
-                connection.post(payload(), "application/json").await?;
-            }
-            anyhow::Ok(())
-        });
+/// Waits for all of them; the sum of what they say.
+async fn all(mut publishers: JoinSet<anyhow::Result<u64>>) -> anyhow::Result<u64> {
+    let mut sum = 0;
+    while let Some(done) = publishers.join_next().await {
+        sum += done??;
     }
-    while let Some(done) = clients.join_next().await {
-        done??;
-    }
-    Ok(count as f64 / begin.elapsed().as_secs_f64())
+    Ok(sum)
 }

@@ -26,6 +26,13 @@ pub(crate) fn cpu_ms(process: u32) -> f64 {
     (ticks(11) + ticks(12)) / TICKS * 1_000.0
 }
 
+/// Whether a process runs; one that has ended and that nobody has asked for its status does not.
+pub(crate) fn runs(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
+    state.is_some_and(|state| !["Z", "X"].contains(&state))
+}
+
 /// Memory of a process that is in use, in MiB.
 pub(crate) fn memory_mib(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();

@@ -14,8 +14,11 @@ use tonic::Status;
 use wire::api::{self, DeliveryFilter, DeliveryStatus};
 
 use crate::{
-    system::{ACCOUNT, System},
-    throughput::percentiles,
+    api::ACCOUNT,
+    latency::percentiles,
+    system::System,
+    table::{head, row},
+    usage::Watch,
 };
 
 /// How often each question is asked.
@@ -26,6 +29,7 @@ const BEGIN: i64 = 1_700_000_000_000_000;
 
 /// Fills both databases and asks.
 pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> {
+    head(&format!("Pages: lists of {rows} deliveries"));
     let mut results = serde_json::Map::new();
     for database in ["sqlite", "postgres"] {
         let url = if database == "postgres" { Some(postgres::database().await) } else { None };
@@ -37,12 +41,12 @@ pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> 
 async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> anyhow::Result<Value> {
     let args = url.iter().flat_map(|url| ["--database-url", url.as_str()]).collect::<Vec<_>>();
     let system = System::start(program, &args).await?;
-    system.interface("form", "http://127.0.0.1:9/").await?;
-    let destination = system.destination().await?;
+    system.api.interfaces("form", 1, "http://127.0.0.1:9/").await?;
+    let destination = system.api.destination().await?;
     let began = Instant::now();
     fill(&system.database, &destination, rows).await?;
     let took = began.elapsed().as_secs_f64();
-    println!("{:<34}{rows} deliveries, leads and attempts in {took:.0} s", format!("{database}, filled"));
+    row(&format!("{database}, filled"), &format!("{rows} deliveries, leads and attempts in {took:.0} s"));
 
     let mut results = serde_json::Map::new();
     for (name, most, ask) in questions(&system, &destination, rows) {
@@ -54,29 +58,29 @@ async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> 
             ensure!((1..=most).contains(&found), "{name}: {found} entries");
         }
         let ms = percentiles(&mut times);
-        println!("{:<34}p50 {:.2} ms, p99 {:.2} ms", format!("{database}, {name}"), ms[0], ms[2]);
+        row(&format!("{database}, {name}"), &format!("p50 {:.2} ms, p99 {:.2} ms", ms[0], ms[2]));
         results.insert(name.into(), json!({"p50_ms": ms[0], "p99_ms": ms[2]}));
     }
     results.insert("export".into(), export(&system, database, rows).await?);
-    system.stop().await;
+    drop(system.stop().await);
     Ok(results.into())
 }
 
 /// All leads as CSV: how long it takes, and how much memory it adds.
 async fn export(system: &System, database: &str, rows: u32) -> anyhow::Result<Value> {
-    let (before, began) = (system.usage().services_memory, Instant::now());
+    let (watch, began) = (Watch::start(system.processes()), Instant::now());
     let request = api::ExportLeadsRequest { account_id: ACCOUNT.into(), ..api::ExportLeadsRequest::default() };
-    let mut pieces = system.leads().export_leads(request).await?.into_inner();
-    let (mut lines, mut most) = (0_u32, before);
+    let mut pieces = system.api.leads().export_leads(request).await?.into_inner();
+    let mut lines = 0_u32;
     while let Some(piece) = pieces.message().await? {
         lines += u32::try_from(piece.csv.iter().filter(|byte| **byte == b'\n').count())?;
-        most = most.max(system.usage().services_memory);
     }
     ensure!(lines == rows + 1, "{lines} lines of {rows} leads");
     let took = began.elapsed().as_secs_f64();
-    let name = format!("{database}, export of all leads");
-    println!("{name:<34}{took:.1} s, memory {:+.0} MiB", most - before);
-    Ok(json!({"seconds": took, "memory_mib": most - before}))
+    let used = watch.end();
+    let more = used.peak() - used.idle_and_now().0;
+    row(&format!("{database}, export of all leads"), &format!("{took:.1} s, memory {more:+.0} MiB"));
+    Ok(json!({"seconds": took, "memory_mib": more}))
 }
 
 type Ask<'a> = Box<dyn Fn(u32) -> BoxFuture<'a, Result<usize, Status>> + 'a>;
@@ -85,10 +89,12 @@ type Ask<'a> = Box<dyn Fn(u32) -> BoxFuture<'a, Result<usize, Status>> + 'a>;
 fn questions<'a>(system: &'a System, destination: &'a str, rows: u32) -> Vec<(&'static str, usize, Ask<'a>)> {
     let filter = move |filter: DeliveryFilter| -> BoxFuture<'a, Result<usize, Status>> {
         let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
-        Box::pin(async move { Ok(system.deliveries().list_deliveries(request).await?.into_inner().deliveries.len()) })
+        Box::pin(
+            async move { Ok(system.api.deliveries().list_deliveries(request).await?.into_inner().deliveries.len()) },
+        )
     };
     let leads = move |request: api::ListLeadsRequest| -> BoxFuture<'a, Result<usize, Status>> {
-        Box::pin(async move { Ok(system.leads().list_leads(request).await?.into_inner().leads.len()) })
+        Box::pin(async move { Ok(system.api.leads().list_leads(request).await?.into_inner().leads.len()) })
     };
     let of_account = || DeliveryFilter { account_id: ACCOUNT.into(), ..DeliveryFilter::default() };
     let leads_of = || api::ListLeadsRequest { account_id: ACCOUNT.into(), ..api::ListLeadsRequest::default() };
@@ -98,9 +104,9 @@ fn questions<'a>(system: &'a System, destination: &'a str, rows: u32) -> Vec<(&'
     let events = move |_| -> BoxFuture<'a, Result<usize, Status>> {
         let (account_id, destination_id) = (ACCOUNT.into(), destination.to_owned());
         let request = api::ListDestinationEventsRequest { account_id, destination_id, limit: 0 };
-        Box::pin(
-            async move { Ok(system.deliveries().list_destination_events(request).await?.into_inner().events.len()) },
-        )
+        Box::pin(async move {
+            Ok(system.api.deliveries().list_destination_events(request).await?.into_inner().events.len())
+        })
     };
     let lead = move |round: u32| format!("lead-{}", (round * 4_973) % rows);
     vec![

@@ -1,4 +1,4 @@
-//! A receiver that costs little: it counts, notes how long each event took, and answers 200.
+//! A receiver that costs little: it counts, notes how long each event took, and answers.
 
 use std::{
     convert::Infallible,
@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +19,17 @@ use tokio::net::TcpListener;
 
 /// How long a receiver that hangs does so.
 const HANG: Duration = Duration::from_secs(60);
+
+/// What a receiver does with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// 200, at once.
+    Well,
+    /// Nothing, for longer than anybody waits.
+    Never,
+    /// 500, at once.
+    Error,
+}
 
 /// A running receiver.
 #[derive(Debug, Clone)]
@@ -35,8 +46,7 @@ pub(crate) fn now_us() -> u64 {
 }
 
 impl Receiver {
-    /// Starts one; one that `hangs` takes requests and never answers.
-    pub(crate) async fn start(hangs: bool) -> anyhow::Result<Self> {
+    pub(crate) async fn start(answers: Answers) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let receiver = Self { address: listener.local_addr()?, count: Arc::default(), latencies: Arc::default() };
         let shared = receiver.clone();
@@ -45,7 +55,7 @@ impl Receiver {
                 let shared = shared.clone();
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
-                    let service = service_fn(move |request| respond(shared.clone(), request, hangs));
+                    let service = service_fn(move |request| respond(shared.clone(), request, answers));
                     let mut server = http1::Builder::new();
                     let _ = server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
                 });
@@ -82,7 +92,7 @@ impl Receiver {
 async fn respond(
     receiver: Receiver,
     request: Request<Incoming>,
-    hangs: bool,
+    answers: Answers,
 ) -> Result<Response<Empty<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     receiver.count.fetch_add(1, Ordering::Relaxed);
@@ -90,10 +100,13 @@ async fn respond(
         let mut latencies = receiver.latencies.lock().unwrap_or_else(PoisonError::into_inner);
         latencies.push(now_us().saturating_sub(sent));
     }
-    if hangs {
-        tokio::time::sleep(HANG).await;
+    let mut response = Response::new(Empty::new());
+    match answers {
+        Answers::Well => {}
+        Answers::Never => tokio::time::sleep(HANG).await,
+        Answers::Error => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
     }
-    Ok(Response::new(Empty::new()))
+    Ok(response)
 }
 
 /// When the event was published: every body begins with `{"sent":<microseconds>,`.

@@ -155,6 +155,11 @@ impl NatsServer {
         *self.child() = Some(child);
     }
 
+    /// The id of its process, unless it is down.
+    pub fn id(&self) -> Option<u32> {
+        self.child().as_ref().map(Child::id)
+    }
+
     /// Whether its process runs.
     pub fn is_running(&self) -> bool {
         self.child().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))

@@ -1,0 +1,168 @@
+//! What the measurements ask of a running system over its public interfaces.
+
+use std::{fmt, time::Duration};
+
+use access::{Keyed, WithKey};
+use anyhow::{Context as _, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::Instant;
+use tonic::transport::Channel;
+use wire::{
+    api::{
+        self, delivery_service_client::DeliveryServiceClient, ingest_service_client::IngestServiceClient,
+        lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
+        status_service_client::StatusServiceClient,
+    },
+    duration_to_api,
+};
+
+/// Whose leads they are.
+pub(crate) const ACCOUNT: &str = "bench";
+/// How long a receiver may take.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// How many interfaces are configured at once.
+const AT_ONCE: usize = 32;
+/// How often it is asked whether everything is done.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Where a system answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Addresses {
+    pub(crate) http: String,
+    /// Where it takes lead events over gRPC.
+    pub(crate) ingest: String,
+    /// Where it answers everything else.
+    pub(crate) query: String,
+}
+
+/// A running system, as its users see it.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) addresses: Addresses,
+    pub(crate) key: String,
+    channel: Keyed,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    pub(crate) async fn connect(addresses: Addresses, key: String) -> anyhow::Result<Self> {
+        let channel = keyed(&addresses.query, &key).await?;
+        Ok(Self { addresses, key, channel })
+    }
+
+    /// On a connection of its own.
+    pub(crate) async fn ingest(&self) -> anyhow::Result<IngestServiceClient<Keyed>> {
+        Ok(IngestServiceClient::new(keyed(&self.addresses.ingest, &self.key).await?))
+    }
+
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Keyed> {
+        DeliveryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
+        LeadServiceClient::new(self.channel.clone())
+    }
+
+    fn registry(&self) -> RegistryServiceClient<Keyed> {
+        RegistryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) async fn status(&self) -> anyhow::Result<api::GetStatusResponse> {
+        let mut service = StatusServiceClient::new(self.channel.clone());
+        Ok(service.get_status(api::GetStatusRequest::default()).await?.into_inner())
+    }
+
+    /// Waits until everything that was published is routed, handed to its lane or parked, and in the read model.
+    pub(crate) async fn settled(&self, within: Duration) -> anyhow::Result<()> {
+        let give_up = Instant::now() + within;
+        loop {
+            let behind: u64 = self.status().await?.lags.iter().map(|lag| lag.waiting).sum();
+            if behind == 0 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < give_up, "{behind} messages still wait for somebody after {within:?}");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// Waits until so many retries wait for their time.
+    pub(crate) async fn has_timers(&self, count: u64, within: Duration) -> anyhow::Result<()> {
+        let give_up = Instant::now() + within;
+        loop {
+            let pending = self.status().await?.timers_pending;
+            if pending >= count {
+                return Ok(());
+            }
+            ensure!(Instant::now() < give_up, "{pending} of {count} timers are pending after {within:?}");
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    pub(crate) async fn account(&self) -> anyhow::Result<()> {
+        let account = api::Account { account_id: ACCOUNT.into(), ..api::Account::default() };
+        self.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await?;
+        Ok(())
+    }
+
+    /// The id of some destination.
+    pub(crate) async fn destination(&self) -> anyhow::Result<String> {
+        let request = api::ListDestinationsRequest { account_id: ACCOUNT.into() };
+        let all = self.registry().list_destinations(request).await?.into_inner().destinations;
+        Ok(all.into_iter().next().context("a destination")?.destination_id)
+    }
+
+    /// So many interfaces, named after `prefix`, each with one destination, which gets its leads alone and signed. One
+    /// token signs for all of them.
+    pub(crate) async fn interfaces(&self, prefix: &str, count: usize, url: &str) -> anyhow::Result<Vec<String>> {
+        self.interfaces_like(prefix, count, url, &api::Destination::default()).await
+    }
+
+    /// The same, with destinations that are as `like` says.
+    pub(crate) async fn interfaces_like(
+        &self,
+        prefix: &str,
+        count: usize,
+        url: &str,
+        like: &api::Destination,
+    ) -> anyhow::Result<Vec<String>> {
+        let token = api::CreateTokenRequest {
+            account_id: ACCOUNT.into(),
+            name: prefix.into(),
+            ..api::CreateTokenRequest::default()
+        };
+        let token = self.registry().create_token(token).await?.into_inner().token.context("a token")?;
+        let like = api::Destination {
+            account_id: ACCOUNT.into(),
+            url: url.into(),
+            token_id: token.token_id,
+            timeout: Some(duration_to_api(TIMEOUT)),
+            ..like.clone()
+        };
+        let names = (0..count).map(|n| format!("{prefix}{n}"));
+        let made = names.map(|name| self.interface(name, &like));
+        stream::iter(made).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn interface(&self, id: String, like: &api::Destination) -> anyhow::Result<String> {
+        let interface =
+            api::Interface { account_id: ACCOUNT.into(), interface_id: id.clone(), ..api::Interface::default() };
+        self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await?;
+        let destination = api::Destination { interface_id: id.clone(), name: id.clone(), ..like.clone() };
+        let request = api::CreateDestinationRequest {
+            destination: Some(destination),
+            ..api::CreateDestinationRequest::default()
+        };
+        self.registry().create_destination(request).await?;
+        Ok(id)
+    }
+}
+
+async fn keyed(url: &str, key: &str) -> anyhow::Result<Keyed> {
+    let channel = Channel::from_shared(url.to_owned())?.connect().await?;
+    Ok(WithKey::new(key).context("the key of the administrator does not fit into a header")?.over(channel))
+}

@@ -1,0 +1,79 @@
+//! How long a lead takes from the publish call to the receiver, at some rates.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+
+use crate::{
+    load::{self, Target},
+    receiver::{Answers, Receiver},
+    system::System,
+    table::{head, row},
+};
+
+/// Leads a second.
+const RATES: [u32; 3] = [100, 500, 2_000];
+/// How long leads may be under way after the last was published.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The load before it is measured.
+const WARM_UP: (u32, Duration) = (200, Duration::from_secs(2));
+
+/// Each rate for a while, beside what a bare client sees at the same rate.
+pub(crate) async fn measure(program: &Path, lasts: Duration) -> anyhow::Result<Value> {
+    head("Latency: from before the publish call until the receiver has it");
+    let system = System::start(program, &[]).await?;
+    let receiver = Receiver::start(Answers::Well).await?;
+    let interfaces = system.api.interfaces("i", 1, &receiver.url()).await?;
+    let (published, bare) = (Target::system(&system.api, &interfaces), Target::receiver(&receiver.url()));
+    let mut results = vec![];
+    for target in [&published, &bare] {
+        at(target, &receiver, WARM_UP.0, WARM_UP.1).await?;
+    }
+    for rate in RATES {
+        let ceiling = at(&bare, &receiver, rate, lasts).await?;
+        let ms = at(&published, &receiver, rate, lasts).await?;
+        row(&format!("{rate} / s"), &format!("{}  (a bare client: {})", text(ms), text(ceiling)));
+        results.push(json!({"rate": rate, "published": shown(ms), "bare_client": shown(ceiling)}));
+    }
+    drop(system.stop().await);
+    Ok(results.into())
+}
+
+async fn at(target: &Target, receiver: &Receiver, rate: u32, time: Duration) -> anyhow::Result<[f64; 3]> {
+    receiver.take();
+    let published = load::publish_at(target, rate, time).await?;
+    let received = receiver.wait_for(published, PATIENCE).await;
+    ensure!(received >= published, "{received} of {published} leads arrived within {PATIENCE:?}");
+    Ok(percentiles(&mut receiver.take()))
+}
+
+fn text(ms: [f64; 3]) -> String {
+    format!("p50 {:.2} ms, p95 {:.2} ms, p99 {:.2} ms", ms[0], ms[1], ms[2])
+}
+
+fn shown(ms: [f64; 3]) -> Value {
+    json!({"p50_ms": ms[0], "p95_ms": ms[1], "p99_ms": ms[2]})
+}
+
+/// p50, p95 and p99 in milliseconds.
+pub(crate) fn percentiles(latencies: &mut [u64]) -> [f64; 3] {
+    latencies.sort_unstable();
+    let at = |share: f64| {
+        let index = (latencies.len() as f64 * share) as usize;
+        latencies.get(index.min(latencies.len().saturating_sub(1))).map_or(0.0, |us| *us as f64 / 1_000.0)
+    };
+    [at(0.5), at(0.95), at(0.99)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_sorted() {
+        let mut latencies: Vec<u64> = (1..=1_000).rev().map(|n| n * 1_000).collect();
+        assert_eq!(percentiles(&mut latencies), [501.0, 951.0, 991.0]);
+        assert_eq!(percentiles(&mut []), [0.0, 0.0, 0.0]);
+    }
+}

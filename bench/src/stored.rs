@@ -1,0 +1,147 @@
+//! What depends on how much is stored: throughput and memory, the rebuild of the read model, and starting up. Storing a
+//! million leads takes minutes, so it is done once for all of them.
+//!
+//! The leads are really delivered, so that the streams and the read model hold what they hold in real life.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::ensure;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    flood::{Flood, Flooded, Over},
+    load::{self, Target},
+    rebuild,
+    receiver::{Answers, Receiver},
+    startup,
+    system::System,
+    table::{head, row},
+    usage::rounded,
+};
+
+/// Where the leads go.
+const DESTINATIONS: usize = 10;
+/// They are published in waves, each of which has to arrive before the next: a backlog is not what is measured here.
+const WAVE: usize = 20_000;
+const WAVE_DEADLINE: Duration = Duration::from_secs(600);
+/// Connections, and events in one request.
+const CONNECTIONS: usize = 4;
+const BATCH: usize = 200;
+/// The few leads that many are compared with are such a part of them: of a million 10,000.
+const FEW: usize = 100;
+
+/// Which of the measurements are wanted, and their sizes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) growth: bool,
+    pub(crate) rebuild: bool,
+    pub(crate) startup: bool,
+    /// Leads that are stored, and leads of a flood.
+    pub(crate) stored: usize,
+    pub(crate) leads: usize,
+}
+
+/// A system that holds so many leads, each with one delivery.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) system: System,
+    pub(crate) interfaces: Vec<String>,
+    pub(crate) receiver: Receiver,
+    pub(crate) leads: usize,
+}
+
+/// Stores them, and measures what is wanted.
+pub(crate) async fn measure(program: &Path, wanted: Wanted) -> anyhow::Result<Map<String, Value>> {
+    let system = System::start(program, &[]).await?;
+    let receiver = Receiver::start(Answers::Well).await?;
+    let interfaces = system.api.interfaces("i", DESTINATIONS, &receiver.url()).await?;
+    let mut stored = Stored { system, interfaces, receiver, leads: 0 };
+    let mut results = Map::new();
+    head(&format!("Stored: {} leads with their deliveries", wanted.stored));
+    let few =
+        if wanted.growth { Some(stored.grown_to(wanted.stored.div_ceil(FEW), wanted.leads).await?) } else { None };
+    let begin = (Instant::now(), stored.leads);
+    stored.fill(wanted.stored).await?;
+    let per_second = (stored.leads - begin.1) as f64 / begin.0.elapsed().as_secs_f64();
+    row("stored and delivered", &format!("{per_second:>7.0} / s"));
+    let bytes = stored.bytes_per_lead();
+    if let Some(few) = few {
+        let many = stored.grown_to(wanted.stored, wanted.leads).await?;
+        results.insert("growth_stored".into(), json!({"few": few, "many": many, "bytes_per_delivery": bytes}));
+    }
+    if wanted.rebuild {
+        results.insert("rebuild".into(), rebuild::measure(program, &stored).await?);
+    }
+    if wanted.startup {
+        results.insert("startup".into(), startup::measure(program, stored).await?);
+    } else {
+        drop(stored.system.stop().await);
+    }
+    Ok(results)
+}
+
+impl Stored {
+    /// Publishes until so many are stored, and waits until they are delivered and in the read model.
+    async fn fill(&mut self, leads: usize) -> anyhow::Result<()> {
+        let target = Target::system(&self.system.api, &self.interfaces);
+        while self.leads < leads {
+            let wave = WAVE.min(leads - self.leads);
+            self.receiver.take();
+            load::publish(&target, wave, CONNECTIONS, BATCH).await?;
+            let received = self.receiver.wait_for(wave as u64, WAVE_DEADLINE).await;
+            ensure!(received >= wave as u64, "{received} of {wave} leads arrived within {WAVE_DEADLINE:?}");
+            self.leads += wave;
+        }
+        self.system.api.settled(WAVE_DEADLINE).await
+    }
+
+    /// A flood once so many are stored.
+    async fn grown_to(&mut self, stored: usize, leads: usize) -> anyhow::Result<Value> {
+        self.fill(stored).await?;
+        let flooded = self.flood(leads).await?;
+        row(&format!("{leads} more after {stored}"), &flooded.text());
+        let mut json = flooded.json();
+        json["stored"] = stored.into();
+        Ok(json)
+    }
+
+    async fn flood(&mut self, leads: usize) -> anyhow::Result<Flooded> {
+        let flood = Flood {
+            api: &self.system.api,
+            processes: self.system.processes(),
+            interfaces: &self.interfaces,
+            receiver: &self.receiver,
+            over: Over::Http,
+        };
+        let flooded = flood.run(leads).await?;
+        self.leads += flooded.published;
+        self.system.api.settled(WAVE_DEADLINE).await?;
+        Ok(flooded)
+    }
+
+    /// How many bytes each lead with its delivery takes on disk: in each stream, the broker, and the read model.
+    fn bytes_per_lead(&self) -> Value {
+        let per_lead = |bytes: u64| rounded(bytes as f64 / self.leads as f64, 0);
+        let streams = fs::read_dir(self.system.streams()).into_iter().flatten().flatten().map(|stream| stream.path());
+        let mut streams: Vec<(String, u64)> = streams.map(|path| (name(&path), size(&path))).collect();
+        streams.sort();
+        let broker = streams.iter().map(|(_, bytes)| bytes).sum();
+        let file = self.system.database.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
+        let model = size(Path::new(file)) + size(Path::new(&format!("{file}-wal")));
+        row("on disk, each", &format!("broker {} B, read model {} B", per_lead(broker), per_lead(model)));
+        let streams: Map<_, _> =
+            streams.into_iter().map(|(name, bytes)| (name, Value::from(per_lead(bytes)))).collect();
+        json!({"broker": per_lead(broker), "streams": streams, "read_model": per_lead(model)})
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// What a file holds, or all files of a folder.
+fn size(path: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(path) else { return fs::metadata(path).map_or(0, |file| file.len()) };
+    entries.flatten().map(|entry| size(&entry.path())).sum()
+}
