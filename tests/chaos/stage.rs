@@ -100,6 +100,8 @@ impl Stage {
             ("LEADLINE_MASTER_KEY", MASTER_KEY.to_owned()),
             ("LEADLINE_DATABASE_URL", database_url.clone()),
             ("LEADLINE_SMTP_URL", format!("smtp://127.0.0.1:{}", mail.port)),
+            // A mail about each failure, so that each can be held against its delivery.
+            ("LEADLINE_NOTICE_WINDOW", "0s".to_owned()),
         ];
         env.extend(shape.env);
         let key = bootstrap(&env).await;

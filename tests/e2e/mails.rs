@@ -17,15 +17,24 @@ fn header(mail: &str, name: &str) -> String {
     mailparse::MailHeaderMap::get_first_value(&headers[..], name).unwrap_or_default()
 }
 
+/// What a mail says, as text and as HTML.
+fn bodies(mail: &str) -> (String, String) {
+    let mail = mailparse::parse_mail(mail.as_bytes()).unwrap();
+    assert_eq!(mail.ctype.mimetype, "multipart/alternative");
+    let [text, html] = &mail.subparts[..] else { panic!("text and HTML: {mail:?}") };
+    (text.get_body().unwrap(), html.get_body().unwrap())
+}
+
 fn text(mail: &str) -> String {
-    mailparse::parse_mail(mail.as_bytes()).unwrap().get_body().unwrap()
+    bodies(mail).0
 }
 
 #[tokio::test]
 async fn a_failure_becomes_one_mail_and_a_line_in_the_log() {
     let (world, receiver, smtp) = {
         let smtp = SmtpSink::start().await;
-        (World::start_with(&["--smtp-url", &smtp.url()], &[]).await, Receiver::start().await, smtp)
+        let args = ["--smtp-url", &smtp.url(), "--notice-window", "0s"];
+        (World::start_with(&args, &[]).await, Receiver::start().await, smtp)
     };
     a_failure(&world, &receiver).await;
     wait::until_eq("a mail", SOON, 1, async || smtp.mails().len()).await;
@@ -44,7 +53,7 @@ async fn a_failure_becomes_one_mail_and_a_line_in_the_log() {
     .await;
     assert!(log.1.contains(OWNER) && log.1.contains("Webhook Error Notice"), "{log:?}");
 
-    // A retry that fails again is another failure.
+    // Without a window, a retry that fails again is another failure.
     world.retry("e1").await.unwrap();
     wait::until_eq("a second mail", SOON, 2, async || smtp.mails().len()).await;
     let ids: Vec<_> = smtp.mails().iter().map(|mail| header(&mail.raw, "Message-ID")).collect();

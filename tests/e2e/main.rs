@@ -20,6 +20,7 @@ mod lists;
 mod mails;
 mod misbehaving;
 mod missed;
+mod notices;
 mod operations;
 mod ordering;
 mod poison;

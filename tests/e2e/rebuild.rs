@@ -76,7 +76,8 @@ pub(crate) fn rebuild(nats: &str, database: &str) {
 
 #[tokio::test]
 async fn a_rebuilt_read_model_is_the_same_on_both_databases() {
-    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let mail_each = ["--notice-window", "0s"];
+    let (world, receiver) = (World::start_with(&mail_each, &[]).await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     for n in 0..20 {
         world.publish(&format!("good{n}")).await;

@@ -48,8 +48,10 @@ async fn the_status_says_how_much_waits_and_where() {
             ("router", "LEADS"),
             ("sender", "DELIVERIES"),
             ("timers", "TIMERS"),
-            ("notifier", "DELIVERIES"),
+            ("mailer", "NOTICES"),
             ("sequencer", "LEADS"),
+            ("notifier", "DELIVERIES"),
+            ("lead-notifier", "LEADS"),
         ];
         let projectors =
             ["LEADS", "DELIVERIES", "NOTICES", "ANONYMISED", "REGISTRY"].map(|stream| ("projector", stream));

@@ -57,6 +57,10 @@ impl MasterKey {
         Aes256Gcm::new(&Key::<Aes256Gcm>::from(self.0))
     }
 
+    pub(crate) const fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Seals a secret for what it belongs to.
     ///
     /// # Errors

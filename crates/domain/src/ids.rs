@@ -88,6 +88,7 @@ text_id!(/** A sub-account, between account and interface. */ ClientId, "client 
 text_id!(/** A person or program behind the API of an account. */ ApiUserId, "api user id", 64, "");
 text_id!(/** A webhook: where deliveries go. */ DestinationId, "destination id", 64, "");
 text_id!(/** A shared token: the secret that signs requests. */ TokenId, "token id", 64, "");
+text_id!(/** Somebody who does not want mails of a kind. */ OptOutId, "opt-out id", 64, "");
 text_id!(/** A key of the API: the part of it that is no secret. */ KeyId, "key id", 64, "");
 text_id!(/** One event, as its publisher names it; unique in its account; the `webhook-id` of every request. */
     EventId, "event id", 128, ":");
@@ -106,6 +107,15 @@ impl EventType {
     pub const LEAD_CREATED: &'static str = "lead.created";
     /// The type of an event that only tries a destination out; publishers may not use it.
     pub const WEBHOOK_TEST: &'static str = "webhook.test";
+
+    /// What the types of events about Leadline's own work begin with; publishers may not use any of them.
+    const OPERATIONAL: &'static str = "leadline.";
+    /// The type of an event that tells of a failed delivery.
+    pub const DELIVERY_FAILED: &'static str = "leadline.delivery.failed";
+    /// The type of an event that tells of a deactivated destination.
+    pub const DESTINATION_DEACTIVATED: &'static str = "leadline.destination.deactivated";
+    /// The type of an event that tells of a destination that works again.
+    pub const DESTINATION_RECOVERED: &'static str = "leadline.destination.recovered";
 
     /// Takes a text as an event type.
     ///
@@ -137,6 +147,16 @@ impl EventType {
     /// Whether an event of this type only tries a destination out.
     pub fn is_test(&self) -> bool {
         self.as_str() == Self::WEBHOOK_TEST
+    }
+
+    /// Whether an event of this type tells of Leadline's own work, not of a lead.
+    pub fn is_operational(&self) -> bool {
+        self.as_str().starts_with(Self::OPERATIONAL)
+    }
+
+    /// Whether only Leadline itself makes events of this type.
+    pub fn is_reserved(&self) -> bool {
+        self.is_test() || self.is_operational()
     }
 
     /// The type as text.
@@ -214,8 +234,8 @@ uuid_id!(/** One thing that people are told once; computed from what it is about
 /// The namespace of every id that is computed here (UUIDv5, RFC 9562).
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c65_6164_6c69_4e65_8000_6465_6c69_7665);
 
-fn computed(kind: &str, parts: &[&str]) -> Uuid {
-    // No part can contain a '/', so the joined name is unambiguous.
+pub(crate) fn computed(kind: &str, parts: &[&str]) -> Uuid {
+    // No part but the last can contain a '/', so the joined name is unambiguous.
     Uuid::new_v5(&NAMESPACE, format!("{kind}/{}", parts.join("/")).as_bytes())
 }
 
@@ -223,18 +243,6 @@ impl DeliveryId {
     /// The delivery of this event to this destination: the same however often it is computed.
     pub fn of(account: &AccountId, event: &EventId, destination: &DestinationId) -> Self {
         Self(computed("delivery", &[account.as_str(), event.as_str(), destination.as_str()]))
-    }
-}
-
-impl NoticeId {
-    /// The notice about this failure: that of `delivery` in its `round` (0 is the first, each manual retry starts one).
-    pub fn of_failure(delivery: DeliveryId, round: u32) -> Self {
-        Self(computed("notice", &[&delivery.to_string(), &round.to_string()]))
-    }
-
-    /// The notice about this deactivation: that of `destination` at REGISTRY's `sequence`.
-    pub fn of_deactivation(destination: &DestinationId, sequence: u64) -> Self {
-        Self(computed("deactivation", &[destination.as_str(), &sequence.to_string()]))
     }
 }
 
@@ -256,6 +264,13 @@ impl JobId {
     /// The id of a job that a call asks for: the same however often the call is repeated.
     pub fn of_request(account: &AccountId, request: &RequestId) -> Self {
         Self(computed("job", &[account.as_str(), request.as_str()]))
+    }
+}
+
+impl OptOutId {
+    /// The id of what this address does not want to hear of: computed, so that saying it twice says it once.
+    pub(crate) fn of(email: &str, kind: &str) -> Self {
+        Self(format!("opt_{}", computed("opt-out", &[kind, email]).simple()).into())
     }
 }
 
@@ -286,9 +301,28 @@ impl InterfaceId {
     pub fn is_tests(&self) -> bool {
         self.as_str() == Self::TESTS
     }
+
+    /// Where the events come from that tell of Leadline's own work; no interface of an account may be called so.
+    pub const OPERATIONS: &'static str = "webhook-events";
+
+    /// The interface of events about Leadline's own work.
+    pub fn operations() -> Self {
+        Self(Self::OPERATIONS.into())
+    }
+
+    /// Whether no account can have an interface of this name.
+    pub fn is_reserved(&self) -> bool {
+        self.is_tests() || self.as_str() == Self::OPERATIONS
+    }
 }
 
 impl EventId {
+    /// The event of this type that tells of what DELIVERIES holds at `sequence` about `destination`.
+    pub fn of_operation(event_type: &EventType, destination: &DestinationId, sequence: u64) -> Self {
+        let parts = [event_type.as_str(), destination.as_str(), &sequence.to_string()];
+        Self::from_uuid(computed("operation", &parts))
+    }
+
     /// An event id made from a UUID, for a publisher who names none.
     pub fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid.to_string().into())

@@ -36,7 +36,7 @@ pub use anonymisation::AnonymisationFact;
 pub use delivery::{Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, Work};
 pub use ids::{
     AccountId, ApiUserId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, JobId,
-    KeyId, LeadId, LeadSequence, NoticeId, RequestId, TokenId,
+    KeyId, LeadId, LeadSequence, NoticeId, OptOutId, RequestId, TokenId,
 };
 pub use job::{Job, JobFact};
 pub use lead::LeadEvent;

@@ -13,7 +13,7 @@ use domain::{
         DeliveryAttempted, Effect, Execution, FailureReason, HoldReason, LastAttempt, RetryRefusal, Subject, Verdict,
         after_attempt, hold, request_retry,
     },
-    notice::called_for_by,
+    notice::failure_in,
     policy::{Progress, QuickRetries},
     registry::DeactivationCause,
 };
@@ -250,7 +250,7 @@ fn only_requests_ask_for_work() {
 
 #[test]
 fn each_round_that_fails_is_told_once() {
-    let id = |fact: &DeliveryFact| called_for_by(fact).map(|(notice, _)| notice);
+    let id = |fact: &DeliveryFact| failure_in(fact).map(|(notice, _)| notice);
     let delivery = fold(&[requested(), failed()]);
     let first = id(&failed()).unwrap();
     assert_eq!(first, NoticeId::of_failure(delivery.reference.delivery, 0));
@@ -272,7 +272,7 @@ fn a_test_is_made_once_switches_nothing_off_and_tells_nobody() {
         assert_eq!(effects.len(), 1, "{effects:?}");
         let fact = attempted(&effects);
         assert_eq!((fact.verdict, fact.deactivated), (Verdict::Failed(FailureReason::Exhausted), None));
-        assert_eq!(called_for_by(appended(&effects)), None);
+        assert_eq!(failure_in(appended(&effects)), None);
     }
     let good = after_attempt(&test, &RetryPolicy::standard(), execution(1, t(100), status(204)));
     assert_eq!(attempted(&good).verdict, Verdict::Succeeded);

@@ -8,8 +8,10 @@ use std::time::Duration;
 use common::{account, account_id, api_user, client, client_id, destination, destination_id, fact, interface};
 use domain::{
     ApiUserId, DestinationId, Registry, RequestId, TokenId,
+    notice::NoticeKind,
     registry::{
-        Account, ApiUser, Change, Client, Command, Decision, EntityKind, Interface, Refusal, Role, Scope, UrlRules,
+        Account, ApiUser, Change, Client, Command, Decision, EntityKind, Interface, OptOut, Refusal, Role, Scope,
+        UrlRules,
     },
 };
 
@@ -96,6 +98,30 @@ fn an_account_has_so_many_api_users_and_no_more() {
     let removed = Change::ApiUserDeleted(account_id(), ApiUserId::parse("u0").unwrap());
     registry.apply(registry.sequence() + 1, &fact(removed));
     assert!(decide(&registry, one_more()).is_ok());
+}
+
+#[test]
+fn who_opted_out_of_a_kind_is_not_told_of_it_until_that_is_taken_back() {
+    let opt_out = OptOut::new(account_id(), "Ada@Acme.Example", NoticeKind::Error);
+    let mut registry = registry([]);
+    let decision = decide(&registry, Command::CreateOptOut(opt_out.clone())).unwrap();
+    registry.apply(2, &fact(decision.change));
+    let emails = ["ada@acme.example", "bob@acme.example", "BOB@acme.example"].map(str::to_owned);
+    let willing = |registry: &Registry, kind| registry.account(&account_id()).unwrap().willing(&emails, kind);
+    assert_eq!(willing(&registry, NoticeKind::Error), ["bob@acme.example"]);
+    assert_eq!(willing(&registry, NoticeKind::Lead), ["ada@acme.example", "bob@acme.example"]);
+    // However it is written, it is the same address.
+    let again = Command::CreateOptOut(OptOut::new(account_id(), "ADA@acme.example", NoticeKind::Error));
+    let taken = Refusal::AlreadyExists { kind: EntityKind::OptOut, id: opt_out.id.to_string() };
+    assert_eq!(decide(&registry, again), Err(taken));
+    let wrong = OptOut::new(account_id(), "ada", NoticeKind::Error);
+    assert_eq!(wrong_field(Command::CreateOptOut(wrong)), Some("email"));
+    let decision = decide(&registry, Command::DeleteOptOut(account_id(), opt_out.id.clone())).unwrap();
+    assert_eq!(decision.expected_version, 2);
+    registry.apply(3, &fact(decision.change));
+    assert_eq!(willing(&registry, NoticeKind::Error), ["ada@acme.example", "bob@acme.example"]);
+    let missing = Refusal::NotFound { kind: EntityKind::OptOut, id: opt_out.id.to_string() };
+    assert_eq!(decide(&registry, Command::DeleteOptOut(account_id(), opt_out.id)), Err(missing));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use domain::{
         AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, RetryRefusal, Subject, Verdict,
         after_attempt, hold, request_retry,
     },
-    notice::called_for_by,
+    notice::failure_in,
     registry::DeactivationCause,
 };
 
@@ -51,7 +51,7 @@ fn after_a_failure_comes_the_timer_and_then_the_fact() {
         assert_eq!((next.attempt, next.round, next.first_failed_at), (2, 0, Some(t(101))));
         let delivery = fold(&[requested(), fact.clone()]);
         assert_eq!((delivery.status, delivery.next_attempt_at), (DeliveryStatus::Retrying, Some(t(106))));
-        assert!(called_for_by(fact).is_none());
+        assert!(failure_in(fact).is_none());
     }
 }
 
@@ -62,9 +62,9 @@ fn the_last_failure_ends_the_delivery_and_calls_for_a_notice() {
     assert_eq!(effects.len(), 1);
     let delivery = fold(&[requested(), fact.clone()]);
     assert_eq!((delivery.status, delivery.failure), (DeliveryStatus::Failed, Some(FailureReason::Exhausted)));
-    let (notice, _) = called_for_by(&fact).unwrap();
+    let (notice, _) = failure_in(&fact).unwrap();
     let other_execution = appended(&after_attempt(&work(), &policy(&[]), execution(2, t(200), status(502))));
-    assert_eq!(called_for_by(&other_execution).unwrap().0, notice, "the same failure is told once");
+    assert_eq!(failure_in(&other_execution).unwrap().0, notice, "the same failure is told once");
 }
 
 #[test]
@@ -92,8 +92,8 @@ fn abandoned_work_is_failed_for_a_reason() {
     let delivery = fold(&[requested(), fact.clone()]);
     assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Failed, 0));
     assert_eq!(delivery.failure, Some(FailureReason::DestinationDeleted));
-    assert!(called_for_by(&fact).is_none(), "a person decided so");
-    assert!(called_for_by(&abandoned(&work(), FailureReason::PayloadGone, t(101))).is_some());
+    assert!(failure_in(&fact).is_none(), "a person decided so");
+    assert!(failure_in(&abandoned(&work(), FailureReason::PayloadGone, t(101))).is_some());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use domain::{
         AttemptStarted, Effect, Execution, FailureReason, HoldReason, Subject, Verdict, after_attempt, hold,
         request_retry,
     },
-    notice::called_for_by,
+    notice::failure_in,
     policy::QuickRetries,
 };
 use proptest::{prelude::*, sample::select};
@@ -207,7 +207,7 @@ proptest! {
         prop_assert_eq!(ids(&life), ids(&again));
         prop_assert_eq!(ids(&life).into_iter().collect::<BTreeSet<_>>().len(), life.facts.len());
 
-        let notices: BTreeSet<NoticeId> = life.facts.iter().filter_map(|f| Some(called_for_by(f)?.0)).collect();
+        let notices: BTreeSet<NoticeId> = life.facts.iter().filter_map(|f| Some(failure_in(f)?.0)).collect();
         let rounds: BTreeSet<NoticeId> =
             (0..=fold(&life.facts).round).map(|round| NoticeId::of_failure(delivery, round)).collect();
         prop_assert!(notices.is_subset(&rounds), "{notices:?} {rounds:?}");

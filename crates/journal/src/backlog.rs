@@ -3,7 +3,7 @@
 
 use async_nats::jetstream::{context::ConsumerInfoErrorKind, stream::Stream};
 
-use crate::{Journal, JournalError, READER_IN_ORDER, StreamName};
+use crate::{Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName};
 
 const ASKED: &str = "tell how much waits";
 /// The consumers that services share: what they are called here, their stream, and their name on the broker.
@@ -11,7 +11,13 @@ const SHARED: [(&str, StreamName, &str); 4] = [
     ("router", StreamName::Leads, "router"),
     ("sender", StreamName::Deliveries, "sender"),
     ("timers", StreamName::Timers, "due"),
-    ("notifier", StreamName::Deliveries, "notifier"),
+    ("mailer", StreamName::Notices, "mailer"),
+];
+/// The readers that have no consumer that lasts, but a place.
+const READERS: [(&str, StreamName); 3] = [
+    (READER_IN_ORDER, StreamName::Leads),
+    (READER_OF_NOTICES, StreamName::Deliveries),
+    (READER_OF_LEADS, StreamName::Leads),
 ];
 
 /// How far a consumer is behind.
@@ -52,7 +58,9 @@ impl Journal {
         for (name, stream, consumer) in SHARED {
             lags.push(self.lag(name, stream, consumer).await?);
         }
-        lags.push(self.sequencer_lag().await?);
+        for (reader, stream) in READERS {
+            lags.push(self.reader_lag(reader, stream).await?);
+        }
         let due = lags.iter().find(|lag| lag.stream == StreamName::Timers).map_or(0, |lag| lag.waiting + lag.in_hand);
         let timers = self.messages(StreamName::Timers).await?.saturating_sub(due);
         let (parked, poison) = (self.messages(StreamName::Parked).await?, self.messages(StreamName::Poison).await?);
@@ -72,11 +80,9 @@ impl Journal {
         }
     }
 
-    /// The sequencer has no consumer that lasts, but a place.
-    async fn sequencer_lag(&self) -> Result<Lag, JournalError> {
-        let stream = StreamName::Leads;
-        let (last, read) = (self.last_sequence(stream).await?, self.read_until(READER_IN_ORDER).await?);
-        Ok(Lag { name: READER_IN_ORDER, stream, waiting: last.saturating_sub(read), in_hand: 0 })
+    async fn reader_lag(&self, name: &'static str, stream: StreamName) -> Result<Lag, JournalError> {
+        let (last, read) = (self.last_sequence(stream).await?, self.read_until(name).await?);
+        Ok(Lag { name, stream, waiting: last.saturating_sub(read), in_hand: 0 })
     }
 
     async fn messages(&self, stream: StreamName) -> Result<u64, JournalError> {

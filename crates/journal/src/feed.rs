@@ -15,7 +15,7 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use domain::{DeliveryFact, JobFact, LeadEvent, RegistryFact, Work};
+use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use tokio::time::{Instant, timeout};
@@ -116,9 +116,19 @@ impl Journal {
         self.durable(StreamName::Timers, "due", subjects::DUE)
     }
 
-    /// Everything that was done, for the notifier.
-    pub fn notifier_feed(&self) -> Feed<DeliveryFact> {
-        self.durable(StreamName::Deliveries, "notifier", subjects::LOG)
+    /// Every notice that is called for, for the notifier.
+    pub fn called_for_feed(&self) -> Feed<NoticeFact> {
+        self.durable(StreamName::Notices, "mailer", subjects::CALLED_FOR)
+    }
+
+    /// Everything that was done, for the outbox, which has to forget what was blanked.
+    pub fn done_feed(&self) -> Feed<DeliveryFact> {
+        self.durable(StreamName::Deliveries, "outbox", subjects::LOG)
+    }
+
+    /// Every event of which an outline is left, for the outbox.
+    pub fn blanked_feed(&self) -> Feed<AnonymisationFact> {
+        self.durable(StreamName::Anonymised, "outbox-leads", subjects::BLANKED)
     }
 
     /// Every change of a destination, for the notifier.

@@ -37,6 +37,7 @@ mod subjects;
 mod timers;
 mod turns;
 mod unreadable;
+mod watched;
 
 pub use append::{Appended, Submitted};
 pub use backlog::{Backlog, Lag};
@@ -49,7 +50,7 @@ pub use news::NewsError;
 pub use options::{Flush, NatsOptions};
 pub use pages::LeadsFrom;
 pub use parking::ParkedLane;
-pub use position::{Place, READER_IN_ORDER};
+pub use position::{Place, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES};
 pub use registry_view::RegistryView;
 pub use replay::{Entry, Replay};
 pub use streams::{Logged, StreamName};

@@ -8,7 +8,7 @@ use async_nats::{
 };
 use domain::{
     AccountId, AnonymisationFact, DeliveryFact, DeliveryId, DestinationId, LeadId, LeadSequence, NoticeFact, NoticeId,
-    delivery::Verdict, job::JobRef,
+    delivery::Verdict, job::JobRef, notice::Told,
 };
 use jiff::Timestamp;
 
@@ -34,19 +34,14 @@ pub struct Attempted {
 }
 
 impl Journal {
-    /// Whether this notice was sent, at `since` or later.
+    /// Who was told this notice, at `since` or later.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn was_told(
-        &self,
-        account: &AccountId,
-        notice: NoticeId,
-        since: Timestamp,
-    ) -> Result<bool, JournalError> {
-        let mut told = false;
+    pub async fn told(&self, account: &AccountId, notice: NoticeId, since: Timestamp) -> Result<Told, JournalError> {
+        let mut told = Told::default();
         let subject = subjects::notices_of(account);
-        self.each_recorded(subject, since, |sent: NoticeFact| told |= sent.notice() == notice).await?;
+        self.each_recorded(subject, since, |fact: NoticeFact| told.learn(notice, &fact)).await?;
         Ok(told)
     }
 

@@ -13,8 +13,11 @@ use tokio::{sync::watch, time::Instant};
 use crate::{JournalError, StreamName, feed::timestamp};
 
 /// The streams that feeds read.
-const FED: [StreamName; 5] =
-    [StreamName::Leads, StreamName::Registry, StreamName::Deliveries, StreamName::Timers, StreamName::Parked];
+#[rustfmt::skip]
+const FED: [StreamName; 7] = [
+    StreamName::Leads, StreamName::Registry, StreamName::Deliveries, StreamName::Timers, StreamName::Parked,
+    StreamName::Notices, StreamName::Anonymised,
+];
 /// The pause after the broker did not answer.
 const PAUSE: Duration = Duration::from_millis(250);
 

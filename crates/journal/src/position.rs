@@ -18,6 +18,10 @@ use crate::{Journal, JournalError, StreamName, append::confirmed, subjects};
 
 /// Who reads LEADS in order, for the destinations that keep the order of each lead's events.
 pub const READER_IN_ORDER: &str = "sequencer";
+/// Who reads DELIVERIES in order, for what people have to be told.
+pub const READER_OF_NOTICES: &str = "notifier";
+/// Who reads LEADS in order, for the people who want to hear of new leads.
+pub const READER_OF_LEADS: &str = "lead-notifier";
 /// How often a reader has to write its place, even if it has not moved.
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
 /// After which silence another process takes the place.

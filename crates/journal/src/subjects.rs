@@ -13,6 +13,10 @@ pub(crate) const LOG: &str = "delivery.log.>";
 pub(crate) const ANYTHING: &str = ">";
 /// Every timer that has fired.
 pub(crate) const DUE: &str = "due.>";
+/// What is left of every event that was anonymised.
+pub(crate) const BLANKED: &str = "anonymised.event.*";
+/// Every notice that is called for.
+pub(crate) const CALLED_FOR: &str = "notice.*.called";
 /// Every change of a destination.
 pub(crate) const DESTINATIONS: &str = "registry.*.destination.*";
 /// Stands where the account would, of what is the platform's own; no account can be called so.
@@ -59,8 +63,12 @@ pub(crate) fn anonymised_of(account: &AccountId) -> String {
     format!("anonymised.lead.{account}")
 }
 
+/// What is called for is work; what was sent is a record.
 pub(crate) fn notice(fact: &NoticeFact) -> String {
-    notices_of(fact.account())
+    match fact {
+        NoticeFact::CalledFor(called) => format!("notice.{}.called", called.account),
+        _ => notices_of(fact.account()),
+    }
 }
 
 pub(crate) fn notices_of(account: &AccountId) -> String {
@@ -106,6 +114,11 @@ pub(crate) fn ordered(destination: &DestinationId, lead: &LeadId) -> String {
 
 pub(crate) fn position(reader: &str) -> String {
     format!("position.{reader}")
+}
+
+/// What a reader remembers of a destination.
+pub(crate) fn watched(destination: &str) -> String {
+    format!("position.notices.{destination}")
 }
 
 /// Each round has a timer of its own, so that what is left of one cannot touch that of the next.

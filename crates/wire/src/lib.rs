@@ -17,6 +17,7 @@ mod registry;
 pub mod registry_api;
 pub mod shown;
 pub mod status;
+mod watched;
 
 use bytes::Bytes;
 pub use position::Position;

@@ -98,8 +98,10 @@ impl Fields<'_> {
             return Err(PublishError::invalid("payload", "is missing"));
         }
         let event_type = optional("type", self.event_type, EventType::parse)?.unwrap_or_else(EventType::lead_created);
-        if event_type.is_test() {
-            let problem = format!("{event_type} is reserved; DeliveryService/SendTestDelivery sends one");
+        if event_type.is_reserved() {
+            let how =
+                if event_type.is_test() { "DeliveryService/SendTestDelivery sends one" } else { "use another type" };
+            let problem = format!("{event_type} is reserved for events of Leadline itself; {how}");
             return Err(PublishError::invalid("type", problem));
         }
         Ok(Publish {

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use domain::{
-    AccountId, ApiUserId, ClientId, DestinationId, ErrorKind, InterfaceId, RegistryFact, RetryPolicy, TokenId,
+    AccountId, ApiUserId, ClientId, DestinationId, ErrorKind, InterfaceId, OptOutId, RegistryFact, RetryPolicy,
+    TokenId,
     policy::QuickRetries,
     registry::{
         Algorithm, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
@@ -16,7 +17,7 @@ mod accounts;
 
 use self::accounts::{
     account_from_wire, account_to_wire, api_user_from_wire, api_user_to_wire, client_from_wire, client_to_wire,
-    interface_from_wire, interface_to_wire,
+    interface_from_wire, interface_to_wire, opt_out_from_wire, opt_out_to_wire,
 };
 use crate::{
     Record, WireError, events,
@@ -63,6 +64,8 @@ impl Record for RegistryFact {
             Change::TokenCreated(t) => Stored::TokenCreated(token_to_wire(t)),
             Change::TokenUpdated(t) => Stored::TokenUpdated(token_to_wire(t)),
             Change::TokenDeleted(a, t) => Stored::TokenDeleted(key(a, t.as_str())),
+            Change::OptOutCreated(o) => Stored::OptOutCreated(opt_out_to_wire(o)),
+            Change::OptOutDeleted(a, o) => Stored::OptOutDeleted(key(a, o.as_str())),
             Change::KeyCreated(k) => Stored::KeyCreated(key_to_wire(k)),
             Change::KeyRevoked(a, k) => Stored::KeyRevoked(events::Key {
                 account: or_empty(a.as_ref().map(AccountId::as_str)),
@@ -112,6 +115,8 @@ impl Record for RegistryFact {
             Stored::TokenCreated(t) => Change::TokenCreated(token_from_wire(t)?),
             Stored::TokenUpdated(t) => Change::TokenUpdated(token_from_wire(t)?),
             Stored::TokenDeleted(k) => Change::TokenDeleted(account(&k.account)?, token(&k.id)?),
+            Stored::OptOutCreated(o) => Change::OptOutCreated(opt_out_from_wire(&o)?),
+            Stored::OptOutDeleted(k) => Change::OptOutDeleted(account(&k.account)?, opt_out(&k.id)?),
             Stored::KeyCreated(k) => Change::KeyCreated(key_from_wire(k)?),
             Stored::KeyRevoked(k) => {
                 let (account, id) = revoked_from_wire(&k)?;
@@ -144,6 +149,10 @@ fn destination(text: &str) -> Result<DestinationId, WireError> {
 
 fn token(text: &str) -> Result<TokenId, WireError> {
     parsed(FACT, "token", text, TokenId::parse)
+}
+
+fn opt_out(text: &str) -> Result<OptOutId, WireError> {
+    parsed(FACT, "opt_out", text, OptOutId::parse)
 }
 
 fn key(account: &AccountId, id: &str) -> events::Key {

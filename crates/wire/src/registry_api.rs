@@ -13,6 +13,7 @@ mod accounts;
 
 pub use self::accounts::{
     account, account_to_api, api_user, api_user_to_api, client, client_to_api, interface, interface_to_api,
+    opt_out_to_api,
 };
 use crate::{
     api, duration, duration_to_api,

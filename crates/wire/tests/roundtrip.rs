@@ -13,12 +13,12 @@ use domain::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
         FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
     },
-    notice::ErrorNoticeSent,
+    notice::{ErrorNoticeSent, NoticeKind},
     policy::Progress,
     registry::{
         Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, CredentialKind, Credentials, Deactivation,
-        DeactivationCause, Destination, EventTypePattern, Interface, KeyHash, Method, RequestShape, Role, Routing,
-        Scope, SealedSecret, Token, TokenSecret,
+        DeactivationCause, Destination, EventTypePattern, Interface, KeyHash, Method, OptOut, RequestShape, Role,
+        Routing, Scope, SealedSecret, Token, TokenSecret,
     },
 };
 use jiff::Timestamp;
@@ -238,7 +238,7 @@ prop_compose! {
 
 prop_compose! {
     fn registry_fact()(
-        kind in 0..23,
+        kind in 0..25_usize,
         destination in destination(),
         interface_text in token_text(),
         token_text in token_text(),
@@ -292,6 +292,7 @@ prop_compose! {
             routing: if kind % 2 == 0 { Routing::Override } else { Routing::All },
             deleted: false,
         };
+        let opt_out = OptOut::new(account.clone(), &texts.2, NoticeKind::ALL[kind % NoticeKind::ALL.len()]);
         let key = ApiKey {
             id: KeyId::parse(token_id.as_str()).unwrap(),
             account: Some(account.clone()).filter(|_| skip.is_some()),
@@ -326,6 +327,8 @@ prop_compose! {
             19 => Change::ApiUserDeleted(account, user_id),
             20 => Change::KeyCreated(key),
             21 => Change::KeyRevoked(key.account, key.id),
+            22 => Change::OptOutCreated(opt_out),
+            23 => Change::OptOutDeleted(account, opt_out.id),
             _ => {
                 let why = Deactivation { at, cause: DeactivationCause::Gone, first_failed_at: skip };
                 Change::DestinationDeactivated(account, id, why)

@@ -71,6 +71,8 @@ struct Notifier {
     #[command(flatten)]
     alone: Alone,
     #[command(flatten)]
+    key: KeyOptions,
+    #[command(flatten)]
     options: notifier::Options,
 }
 
@@ -109,9 +111,10 @@ impl Cli {
                 })
                 .await
             }
-            Command::Notifier(Notifier { alone, options }) => {
+            Command::Notifier(Notifier { alone, key, options }) => {
+                let key = key.given()?;
                 compose::alone("notifier", &alone.listeners, &alone.nats, async |platform, journal| {
-                    notifier::start(&options, platform, journal).await
+                    notifier::start(&options, key, platform, journal).await
                 })
                 .await
             }

@@ -9,7 +9,7 @@ use crate::data_dir::DataDir;
 /// The master key that secrets are sealed with.
 #[derive(Debug, Args)]
 pub(crate) struct KeyOptions {
-    /// Key that seals the secrets of tokens: 32 bytes in base64, the same for every process [up: made at the first
+    /// Key that seals the secrets of tokens and vouches for links in mails: 32 bytes in base64, the same for every process [up: made at the first
     /// start and kept in the data directory]
     #[arg(long, env = "LEADLINE_MASTER_KEY", value_name = "KEY", hide_env_values = true)]
     master_key: Option<String>,
@@ -20,6 +20,11 @@ impl KeyOptions {
     pub(crate) fn required(&self) -> anyhow::Result<MasterKey> {
         let given = self.master_key.as_deref();
         parse(given.context("--master-key is missing: 32 random bytes in base64, e.g. from: openssl rand -base64 32")?)
+    }
+
+    /// The key that was given, if one was.
+    pub(crate) fn given(&self) -> anyhow::Result<Option<MasterKey>> {
+        self.master_key.as_deref().map(parse).transpose()
     }
 
     /// The key that was given, or that of the data directory, which is made if need be.

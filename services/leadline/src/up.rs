@@ -110,7 +110,7 @@ impl Up {
         let services: Vec<Service> = vec![
             ingest::start(&self.ingest, platform, &journal).await?,
             dispatcher::start(&self.dispatcher, key.clone(), platform, &journal).await?,
-            notifier::start(&self.notifier, platform, &journal).await?,
+            notifier::start(&self.notifier, Some(key.clone()), platform, &journal).await?,
             query::start(&self.query, key, platform, &journal).await?,
         ];
         let addresses = runtime::serve(&self.listeners, services, wire::DESCRIPTORS, platform).await?;

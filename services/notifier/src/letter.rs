@@ -1,144 +1,93 @@
-//! What a notice says. Plain text only: parts of it come from receivers, who are not to be trusted with more.
-
-use std::fmt::Write as _;
+//! A notice as a mail: the same as text and as HTML, in the name of the account's brand.
 
 use anyhow::Context as _;
-use domain::{
-    NoticeId,
-    advice::suggested_action,
-    registry::{Account, AccountEntry, Deactivation, DeactivationCause, Destination},
-};
+use domain::{AccountId, NoticeId, notice::NoticeKind};
 use lettre::{
     Message,
     message::{
-        Mailbox,
-        header::{ContentType, HeaderName, HeaderValue},
+        Mailbox, MultiPart,
+        header::{HeaderName, HeaderValue},
     },
 };
 
-use crate::{notifier::Failure, post::PostError};
+use crate::{
+    page::{Block, Page},
+    post::PostError,
+    texts,
+    unsubscribe::Unsubscribing,
+};
 
 /// Who speaks.
 #[derive(Debug)]
 pub(crate) struct Sender {
     from: Mailbox,
-    brand: String,
+    unsubscribing: Option<Unsubscribing>,
+}
+
+/// A notice and whom it is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) account: AccountId,
+    pub(crate) notice: NoticeId,
+    pub(crate) kind: NoticeKind,
+    pub(crate) recipients: Vec<String>,
+    pub(crate) brand: String,
+    pub(crate) page: Page,
 }
 
 impl Sender {
-    pub(crate) fn new(address: &str, brand: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(address: &str, unsubscribing: Option<Unsubscribing>) -> anyhow::Result<Self> {
         let from = address.parse().with_context(|| format!("--mail-from: {address:?} is no mail address"))?;
-        let one_line = !brand.is_empty() && !brand.chars().any(char::is_control);
-        anyhow::ensure!(one_line, "--brand: {brand:?} is not one line of text");
-        Ok(Self { from, brand: brand.to_owned() })
-    }
-}
-
-/// A notice, ready to be sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Letter {
-    pub(crate) notice: NoticeId,
-    pub(crate) recipients: Vec<String>,
-    pub(crate) subject: String,
-    from: Mailbox,
-    body: String,
-}
-
-impl Letter {
-    pub(crate) fn about_failure(sender: &Sender, account: &Account, notice: NoticeId, failure: &Failure<'_>) -> Self {
-        let brand = account.brand.as_deref().unwrap_or(&sender.brand);
-        Self {
-            notice,
-            recipients: account.notification_emails.clone(),
-            subject: format!("{brand} Webhook Error Notice"),
-            from: sender.from.clone(),
-            body: body(failure),
-        }
+        Ok(Self { from, unsubscribing })
     }
 
-    /// That a rule switched a destination off, for the people behind the API.
-    pub(crate) fn about_deactivation(
-        sender: &Sender,
-        entry: &AccountEntry,
-        notice: NoticeId,
-        destination: &Destination,
-        why: &Deactivation,
-    ) -> Self {
-        let brand = entry.account.brand.as_deref().unwrap_or(&sender.brand);
-        Self {
-            notice,
-            recipients: entry.told_of_deactivations(),
-            subject: format!("{brand} Webhook Deactivated"),
-            from: sender.from.clone(),
-            body: deactivation_body(destination, why),
-        }
-    }
-
-    /// The mail. Its Message-ID is computed from the notice, so that a mail that went out twice can be known.
-    pub(crate) fn mail_to(&self, recipient: &str) -> Result<Message, PostError> {
+    /// The mail for one recipient. Its Message-ID is computed from the notice and from who gets it, so that a mail that
+    /// went out twice can be known.
+    pub(crate) fn mail(&self, letter: &Letter, recipient: &str) -> Result<Message, PostError> {
         let refused = |e: &dyn std::fmt::Display| PostError::Refused(format!("it is no mail: {e}"));
         let builder = Message::builder()
             .to(recipient.parse().map_err(|e| refused(&e))?)
             .from(self.from.clone())
-            .subject(self.subject.clone())
-            .message_id(Some(format!("<{}@leadline>", self.notice)))
-            .date_now()
-            .header(ContentType::TEXT_PLAIN);
-        let mut mail = builder.body(self.body.clone()).map_err(|e| refused(&e))?;
+            .subject(letter.subject())
+            .message_id(Some(format!("<{}@leadline>", letter.notice.copy_for(recipient))))
+            .date_now();
+        let mut page = letter.page.clone();
         // Keeps automatic replies away (RFC 3834).
-        let name = HeaderName::new_from_ascii_str("Auto-Submitted");
-        mail.headers_mut().insert_raw(HeaderValue::new(name, "auto-generated".to_owned()));
+        let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
+        if let Some(unsubscribing) = &self.unsubscribing {
+            let url = unsubscribing.url(&letter.account, letter.kind, recipient);
+            headers.push(("List-Unsubscribe", format!("<{url}>")));
+            if unsubscribing.is_one_click() {
+                headers.push(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+            }
+            let words = format!("No more mails about {}", texts::mails_about(letter.kind));
+            page.blocks.push(Block::Link(words, url));
+        }
+        let body = MultiPart::alternative_plain_html(page.text(), page.html(&letter.brand));
+        let mut mail = builder.multipart(body).map_err(|e| refused(&e))?;
+        for (name, value) in headers {
+            mail.headers_mut().insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
+        }
         Ok(mail)
     }
 }
 
-fn deactivation_body(destination: &Destination, why: &Deactivation) -> String {
-    let cause = match why.cause {
-        DeactivationCause::Exhausted => "a delivery used up all of its attempts",
-        DeactivationCause::Gone => "the receiver answered 410: it is gone for good",
-    };
-    let since = why.first_failed_at.map(|at| format!("First failure:    {at:.0}\n")).unwrap_or_default();
-    format!(
-        "A webhook was deactivated, because {cause}.\n\n\
-         Webhook:          {} ({})\nURL:              {}\nDeactivated at:   {:.0}\n{since}\n\
-         Nothing is lost: what it should get is held. Once the receiver works again, enable the destination, and what\n\
-         is held is sent; or enable it and skip what is held.\n",
-        destination.name, destination.id, destination.url, why.at
-    )
+impl Letter {
+    /// What the subject line says.
+    pub(crate) fn subject(&self) -> String {
+        format!("{} {}", self.brand, subject(self.kind))
+    }
 }
 
-fn body(failure: &Failure<'_>) -> String {
-    let reference = failure.reference;
-    let mut text = String::from("A lead could not be delivered to a webhook.\n\n");
-    let mut line = |name: &str, value: &str| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{name:<18}{value}");
-    };
-    line("Lead:", reference.lead.as_str());
-    line("Interface:", reference.interface.as_str());
-    line("Event:", &format!("{} {}", reference.event_type, reference.event_id));
-    line("Destination:", &format!("{} ({})", failure.destination_name, reference.destination));
-    line("URL:", &failure.url);
-    line("Attempts:", &failure.attempts.to_string());
-    line("Failed at:", &format!("{:.0} ({})", failure.at, failure.reason));
-    line("Delivery:", &reference.delivery.to_string());
-    let action = match failure.outcome {
-        Some(outcome) => {
-            let status = outcome.status_code();
-            match outcome.error_kind() {
-                Some(kind) => line("Status:", &format!("{status} ({kind})")),
-                None => line("Status:", &status.to_string()),
-            }
-            line("Response:", &outcome.webhook_response().replace('\n', "\n                  "));
-            suggested_action(status, outcome.error_kind())
-        }
-        None => "The lead's data is no longer stored, so it cannot be sent again. Publish it again.",
-    };
-    let _ = write!(
-        text,
-        "\nWhat to do: {action}\n\nThe lead is kept. Once the receiver works again, retry the delivery, and the original payload is sent.\n"
-    );
-    text
+/// What the subject line says after the brand.
+const fn subject(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Error => "Webhook Error Notice",
+        NoticeKind::Deactivation => "Webhook Deactivated",
+        NoticeKind::RepeatedFailures => "Webhook Keeps Failing",
+        NoticeKind::Recovery => "Webhook Recovered",
+        NoticeKind::Lead => "New Lead",
+    }
 }
 
 #[cfg(test)]
@@ -146,14 +95,16 @@ mod tests {
     use std::time::Duration;
 
     use domain::{
-        AccountId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, EventId, EventType, InterfaceId, LeadEvent,
-        LeadId, LeadSequence, delivery::request, registry::Routing,
+        AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, EventId, EventType, InterfaceId, LeadEvent,
+        LeadId, LeadSequence, Registry, Work,
+        delivery::{Effect, Execution, RequestLine, after_attempt, request},
     };
     use jiff::Timestamp;
 
     use super::*;
+    use crate::texts;
 
-    fn requested() -> DeliveryFact {
+    fn failed(outcome: &AttemptOutcome) -> DeliveryFact {
         let event = LeadEvent {
             event_id: EventId::parse("evt-1").unwrap(),
             account: AccountId::parse("acme").unwrap(),
@@ -167,57 +118,110 @@ mod tests {
             registry_sequence: 0,
             payload: bytes::Bytes::new(),
         };
-        request(&event, LeadSequence(1), &DestinationId::parse("dst_1").unwrap(), Timestamp::UNIX_EPOCH)
+        let requested =
+            request(&event, LeadSequence(1), &DestinationId::parse("dst_1").unwrap(), Timestamp::UNIX_EPOCH);
+        let work = Work { attempt: 8, ..Work::asked_for_by(&requested).unwrap() };
+        let execution = Execution {
+            attempt_id: AttemptId::from_uuid(uuid::Uuid::nil()),
+            started_at: Timestamp::UNIX_EPOCH,
+            duration: Duration::from_secs(3_600),
+            request: RequestLine { method: "POST".into(), url: "https://crm.example/hook".into() },
+            outcome: outcome.clone(),
+            destination_off: false,
+        };
+        let policy = domain::RetryPolicy { schedule: vec![], ..domain::RetryPolicy::standard() };
+        let policy = domain::RetryPolicy { quick: domain::policy::QuickRetries { count: 0, ..policy.quick }, ..policy };
+        let effects = after_attempt(&work, &policy, execution);
+        let fact = effects.into_iter().find_map(|effect| match effect {
+            Effect::Append(fact) => Some(fact),
+            _ => None,
+        });
+        fact.unwrap()
     }
 
     fn letter(outcome: &AttemptOutcome) -> Letter {
-        let fact = requested();
-        let failure = Failure {
-            reference: fact.reference(),
-            destination_name: "CRM".into(),
-            url: "https://crm.example/hook".into(),
-            attempts: 8,
-            at: Timestamp::UNIX_EPOCH + Duration::from_secs(3_600),
-            reason: "exhausted",
-            outcome: Some(outcome),
-        };
-        let account = Account {
-            id: AccountId::parse("acme").unwrap(),
-            name: "Acme".into(),
-            brand: Some("Acme Cloud".into()),
-            notification_emails: vec!["ops@acme.example".into(), "owner@acme.example".into()],
-            api_user_emails: vec![],
-            routing: Routing::Override,
-            deleted: false,
-        };
-        let sender = Sender::new("Leads <leads@example.com>", "Leadline").unwrap();
-        let notice = NoticeId::of_failure(failure.reference.delivery, 0);
-        Letter::about_failure(&sender, &account, notice, &failure)
+        let fact = failed(outcome);
+        Letter {
+            account: AccountId::parse("acme").unwrap(),
+            notice: NoticeId::of_failure(fact.reference().delivery, 0),
+            kind: NoticeKind::Error,
+            recipients: vec!["ops@acme.example".into(), "owner@acme.example".into()],
+            brand: "Acme Cloud".into(),
+            page: texts::failure(&fact, &Registry::default()),
+        }
+    }
+
+    fn sender(public_url: Option<&str>) -> Sender {
+        let key = crypto::MasterKey::generate().unwrap();
+        let unsubscribing = public_url.map(|url| Unsubscribing::new(url, &key).unwrap());
+        Sender::new("Leads <leads@example.com>", unsubscribing).unwrap()
+    }
+
+    fn header(mail: &[u8], name: &str) -> Option<String> {
+        let (headers, _) = mailparse::parse_headers(mail).unwrap();
+        mailparse::MailHeaderMap::get_first_value(&headers[..], name)
     }
 
     #[test]
     fn a_notice_says_what_failed_and_what_to_do() {
         let outcome = AttemptOutcome::Response { status: 422, excerpt: "bad\nfield".into(), retry_after: None };
         let letter = letter(&outcome);
-        assert_eq!(letter.subject, "Acme Cloud Webhook Error Notice");
-        insta::assert_snapshot!(letter.body);
+        assert_eq!(letter.subject(), "Acme Cloud Webhook Error Notice");
+        insta::assert_snapshot!(letter.page.text());
+        let html = letter.page.html(&letter.brand);
+        for part in ["Acme Cloud", "lead-1", "bad<br>field", "refuses the body&#39;s shape"] {
+            assert!(html.contains(part), "{part:?} is missing in:\n{html}");
+        }
     }
 
     #[test]
     fn the_mail_is_the_same_mail_each_time() {
         let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Dns, message: "no such host".into() };
-        let parsed = |mail: &[u8], name: &str| {
-            let (headers, _) = mailparse::parse_headers(mail).unwrap();
-            mailparse::MailHeaderMap::get_first_value(&headers[..], name).unwrap()
-        };
-        let (one, two) = (
-            letter(&outcome).mail_to("ops@acme.example").unwrap().formatted(),
-            letter(&outcome).mail_to("ops@acme.example").unwrap().formatted(),
-        );
+        let mail_to = |recipient| sender(None).mail(&letter(&outcome), recipient).unwrap().formatted();
+        let parsed = |mail: &[u8], name: &str| header(mail, name).unwrap();
+        let (one, two) = (mail_to("ops@acme.example"), mail_to("ops@acme.example"));
+        assert_ne!(parsed(&one, "Message-ID"), parsed(&mail_to("owner@acme.example"), "Message-ID"));
+        assert_eq!(header(&one, "List-Unsubscribe"), None);
         assert_eq!(parsed(&one, "Message-ID"), parsed(&two, "Message-ID"));
         assert_eq!(parsed(&one, "To"), "ops@acme.example");
         assert_eq!(parsed(&one, "Auto-Submitted"), "auto-generated");
-        let text = String::from_utf8(mailparse::parse_mail(&one).unwrap().get_body_raw().unwrap()).unwrap();
-        assert!(text.contains("999 (dns)") && text.contains("does not resolve"), "{text}");
+        let mail = mailparse::parse_mail(&one).unwrap();
+        assert_eq!(mail.ctype.mimetype, "multipart/alternative");
+        let [text, html] = &mail.subparts[..] else { panic!("two parts: {mail:?}") };
+        assert_eq!((&*text.ctype.mimetype, &*html.ctype.mimetype), ("text/plain", "text/html"));
+        for part in [text, html] {
+            let body = part.get_body().unwrap();
+            assert!(body.contains("999 (dns)") && body.contains("does not resolve"), "{body}");
+        }
+    }
+
+    #[test]
+    fn whoever_can_unsubscribe_finds_how_in_head_and_body() {
+        let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
+        // The longest that there can be.
+        let recipient = format!("{}@{}.example", "o".repeat(64), "acme.".repeat(30).trim_end_matches('.'));
+        let mail = sender(Some("https://leads.example/leadline")).mail(&letter, &recipient).unwrap().formatted();
+        let listed = header(&mail, "List-Unsubscribe").unwrap();
+        let url = listed.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap();
+        assert!(url.starts_with("https://leads.example/leadline/unsubscribe/"), "{url}");
+        assert_eq!(header(&mail, "List-Unsubscribe-Post").unwrap(), "List-Unsubscribe=One-Click");
+        for part in mailparse::parse_mail(&mail).unwrap().subparts {
+            assert!(part.get_body().unwrap().contains(url));
+        }
+        let mail = sender(Some("http://localhost:8080")).mail(&letter, "a@b.example").unwrap().formatted();
+        assert!(header(&mail, "List-Unsubscribe").is_some() && header(&mail, "List-Unsubscribe-Post").is_none());
+    }
+
+    #[test]
+    fn what_strangers_wrote_adds_no_header() {
+        let excerpt = "x\r\nBcc: evil@example.com\r\n\r\n--boundary".to_owned();
+        let mut letter = letter(&AttemptOutcome::Response { status: 500, excerpt, retry_after: None });
+        letter.brand = "Acme\r\nBcc: evil@example.com".into();
+        let mail = sender(None).mail(&letter, "ops@acme.example").unwrap().formatted();
+        assert_eq!(header(&mail, "Bcc"), None);
+        assert_eq!(mailparse::parse_mail(&mail).unwrap().subparts.len(), 2);
+        for wrong in ["a@b.example\r\nBcc: evil@example.com", "a@b.example, c@d.example"] {
+            assert!(sender(None).mail(&letter, wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,18 +1,35 @@
-//! Telling people about failures.
+//! Telling people what they have to know: failures, what became of a destination, new leads.
 //!
-//! [`notifier`] finds the facts that call for a notice and sees to it that each is sent once, [`letter`] says what it
-//! says, [`post`] gets it there: by SMTP, or as a file in the outbox.
+//! [`watcher`] and [`lead_watcher`] read what happened and record what it calls for; [`operations`] tells destinations
+//! that subscribe to it. [`mailer`] sees to it that each notice is sent once: [`orders`] finds out what is to be told to
+//! whom, [`texts`] is what that says, [`page`] how it looks, [`letter`] the mail, and [`post`] gets it there, by SMTP or as
+//! a file in the outbox. Who does not want that any more says so to [`unsubscribe`].
 //!
-//! Guarantee: a failure is reported once, however often its fact is handed out. Only if the process dies between the
-//! mail server's yes and the fact that records it, the mail goes out again, with the same Message-ID.
+//! Guarantee: nothing is told twice, however often its fact is handed out. Only if the process dies between the mail
+//! server's yes and the fact that records it, that one mail goes out again, with the same Message-ID. While the mail server
+//! is away mails wait, and nothing else does.
 
+mod lead_watcher;
 mod letter;
-mod notifier;
+mod mailer;
+mod operations;
+mod orders;
+mod page;
 mod post;
 mod telling;
+mod texts;
+mod unsubscribe;
+mod watcher;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use anyhow::Context as _;
+use crypto::MasterKey;
+use domain::notice::Rules;
+use jiff::SignedDuration;
 use journal::{Journal, RegistryView};
 use runtime::{Platform, Service};
 
@@ -32,25 +49,65 @@ pub struct Options {
     /// The brand that mails speak for, unless an account has its own
     #[arg(long, env = "LEADLINE_BRAND", default_value = "Leadline", value_name = "NAME")]
     pub brand: String,
+    /// How long after a notice the failures of the same destination are collected into one mail; 0s: a mail for each
+    #[arg(long, env = "LEADLINE_NOTICE_WINDOW", default_value = "15m", value_parser = runtime::duration::parse, value_name = "DURATION")]
+    pub notice_window: Duration,
+    /// How many deliveries in a row have to fail at a destination until people are told that it goes on; 0: never
+    #[arg(long, env = "LEADLINE_ALERT_AFTER", default_value_t = 10, value_name = "COUNT")]
+    pub alert_after: u32,
+    /// For how long a mail is tried while the mail server does not take it; then it is given up, which the lead's log says
+    #[arg(long, env = "LEADLINE_MAIL_RETRY_FOR", default_value = "48h", value_parser = runtime::duration::parse, value_name = "DURATION")]
+    pub mail_retry_for: Duration,
+    /// Where the notifier's HTTP port is reached from outside, e.g. https://leads.example: mails then have a link to
+    /// unsubscribe
+    #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
 }
 
 /// Starts the notifier.
 ///
 /// # Errors
-/// When the configuration cannot be read from the broker, the mail server's URL or the sender is none, or the outbox
-/// cannot be made.
-pub async fn start(options: &Options, platform: &Platform, journal: &Journal) -> anyhow::Result<Service> {
+/// When the configuration cannot be read from the broker, the mail server's URL, the sender or the public URL is none, or
+/// the outbox cannot be made.
+pub async fn start(
+    options: &Options,
+    key: Option<MasterKey>,
+    platform: &Platform,
+    journal: &Journal,
+) -> anyhow::Result<Service> {
+    let one_line = !options.brand.is_empty() && !options.brand.chars().any(char::is_control);
+    anyhow::ensure!(one_line, "--brand: {:?} is not one line of text", options.brand);
+    let unsubscribing = match &options.public_url {
+        Some(url) => {
+            let key = key.context("--public-url needs --master-key, which vouches for the links in mails")?;
+            Some(unsubscribe::Unsubscribing::new(url, &key)?)
+        }
+        None => None,
+    };
     let latch = platform.readiness.latch("notifier");
-    let notifier = notifier::Notifier {
-        journal: journal.clone(),
-        registry: RegistryView::follow(journal, platform).await?,
+    let registry = RegistryView::follow(journal, platform).await?;
+    let (journal, drain) = (journal.clone(), platform.drain.clone());
+    let brand = options.brand.clone();
+    let mut service = Service::new("notifier");
+    if let Some(unsubscribing) = unsubscribing.clone() {
+        let routes = unsubscribe::routes(unsubscribing, journal.clone(), registry.clone(), brand.clone());
+        service = service.with_http(routes);
+    }
+    let mailer = mailer::Mailer {
+        orders: orders::Orders { journal: journal.clone(), registry: registry.clone(), brand },
         post: post::Post::new(options.smtp_url.as_deref(), options.outbox.as_deref().unwrap_or(Path::new("outbox")))?,
-        sender: letter::Sender::new(&options.mail_from, &options.brand)?,
+        sender: letter::Sender::new(&options.mail_from, unsubscribing)?,
         mail_latch: platform.readiness.latch("mail"),
         telling: telling::Telling::default(),
+        patience: SignedDuration::try_from(options.mail_retry_for)?,
     };
-    notifier.mail_latch.ready();
-    platform.drain.spawn("notifier", notifier.run());
+    let rules = Rules { window: options.notice_window, repeated: options.alert_after };
+    let watcher =
+        watcher::Watcher { journal: journal.clone(), registry: registry.clone(), rules, drain: drain.clone() };
+    mailer.mail_latch.ready();
+    platform.drain.spawn("mailer", mailer.run());
+    platform.drain.spawn("watcher", watcher.run());
+    platform.drain.spawn("lead watcher", lead_watcher::LeadWatcher { journal, registry, drain }.run());
     latch.ready();
-    Ok(Service::new("notifier"))
+    Ok(service)
 }

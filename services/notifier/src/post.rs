@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use domain::NoticeId;
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Tokio1Executor, transport::smtp};
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor, transport::smtp};
 
 use crate::letter::Letter;
 
@@ -33,6 +33,28 @@ pub(crate) enum PostError {
         #[source]
         source: io::Error,
     },
+}
+
+impl PostError {
+    /// Whether trying again would be refused again.
+    pub(crate) const fn is_final(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+
+    /// Whether the mail server said nothing, so that it has nothing to say about other mails either.
+    pub(crate) fn is_away(&self) -> bool {
+        match self {
+            Self::Later(error) => error.status().is_none(),
+            Self::Outbox { .. } => true,
+            Self::Refused(_) => false,
+        }
+    }
+
+    /// All of it in one line.
+    pub(crate) fn with_causes(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    }
 }
 
 /// Where notices go.
@@ -61,8 +83,7 @@ impl Post {
     }
 
     /// Returns once the mail server has taken the mail, or the file is written.
-    pub(crate) async fn send(&self, letter: &Letter, recipient: &str) -> Result<(), PostError> {
-        let mail = letter.mail_to(recipient)?;
+    pub(crate) async fn send(&self, letter: &Letter, recipient: &str, mail: Message) -> Result<(), PostError> {
         match self {
             Self::Smtp(transport) => transport.send(mail).await.map(drop).map_err(judge),
             Self::Outbox(folder) => write(folder, letter, recipient, &mail.formatted())
@@ -72,6 +93,11 @@ impl Post {
 }
 
 impl Post {
+    /// Whether mails lie here after they were sent.
+    pub(crate) const fn keeps_mails(&self) -> bool {
+        matches!(self, Self::Outbox(_))
+    }
+
     /// Removes the mails about a notice from the outbox.
     pub(crate) fn forget(&self, notice: NoticeId) -> Result<(), PostError> {
         match self {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, Registry, RegistryFact, TokenId,
+    AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, Registry, RegistryFact, TokenId,
     registry::{Change, EntityKind},
 };
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,10 @@ fn state_of(registry: &Registry, account: &AccountId, kind: EntityKind, id: &str
         EntityKind::ApiUser => {
             let user = registry.api_user(account, &ApiUserId::parse(id).ok()?)?;
             open(fields("ApiUser", &show::api_user_to_api(user)))
+        }
+        EntityKind::OptOut => {
+            let opt_out = registry.opt_out(account, &OptOutId::parse(id).ok()?)?;
+            open(fields("OptOut", &show::opt_out_to_api(opt_out)))
         }
         EntityKind::Destination => {
             let destination = registry.destination(&DestinationId::parse(id).ok()?)?;

@@ -147,18 +147,35 @@ impl Projected for NoticeFact {
 
 /// What the lead's log says about a notice; nothing if it is not about a lead.
 fn told(fact: &NoticeFact) -> Option<LogEntry> {
-    let NoticeFact::ErrorNoticeSent(sent) = fact else { return None };
-    Some(LogEntry {
+    let entry = |lead: &LeadId, at, detail| LogEntry {
         fact: format!("notice/{}", fact.message_id()),
-        account: sent.account.to_string(),
-        lead: sent.lead.to_string(),
-        at: sent.at,
+        account: fact.account().to_string(),
+        lead: lead.to_string(),
+        at,
         entry: "errornotice",
-        detail: format!("{:?} to {}", sent.subject, sent.recipients.join(", ")),
+        detail,
         event_id: String::new(),
-        delivery: sent.delivery.to_string(),
-        destination: sent.destination.to_string(),
-    })
+        delivery: String::new(),
+        destination: String::new(),
+    };
+    match fact {
+        NoticeFact::ErrorNoticeSent(sent) => Some(LogEntry {
+            delivery: sent.delivery.to_string(),
+            destination: sent.destination.to_string(),
+            ..entry(&sent.lead, sent.at, format!("{:?} to {}", sent.subject, sent.recipients.join(", ")))
+        }),
+        NoticeFact::GivenUp(given_up) => {
+            let (lead, delivery) = (given_up.lead.as_ref()?, given_up.delivery?);
+            let detail =
+                format!("given up: nothing was sent to {}: {}", given_up.recipients.join(", "), given_up.reason);
+            Some(LogEntry {
+                delivery: delivery.to_string(),
+                destination: given_up.destination.as_ref().map(ToString::to_string).unwrap_or_default(),
+                ..entry(lead, given_up.at, detail)
+            })
+        }
+        _ => None,
+    }
 }
 
 impl Projected for DeliveryFact {

@@ -13,6 +13,7 @@ mod api_users;
 mod clients;
 mod destinations;
 mod interfaces;
+mod opt_outs;
 mod parts;
 mod tokens;
 
@@ -77,6 +78,9 @@ methods! {
     list_api_users: ListApiUsersRequest => ListApiUsersResponse,
     update_api_user: UpdateApiUserRequest => ApiUser,
     delete_api_user: DeleteApiUserRequest => DeleteApiUserResponse,
+
+    list_opt_outs: ListOptOutsRequest => ListOptOutsResponse,
+    delete_opt_out: DeleteOptOutRequest => DeleteOptOutResponse,
 
     create_destination: CreateDestinationRequest => Destination,
     get_destination: GetDestinationRequest => Destination,

@@ -38,7 +38,7 @@ pub(crate) fn configured(
     destination: &DestinationId,
 ) -> Subject {
     Subject {
-        interface_deleted: !interface.is_tests() && registry.interface(account, interface).is_none(),
+        interface_deleted: !interface.is_reserved() && registry.interface(account, interface).is_none(),
         destination_deleted: registry.destination(destination).is_none(),
         ..Subject::default()
     }

@@ -6,6 +6,7 @@ use super::{
     account::{Account, ApiUser, Interface, check_email},
     decide::{Refusal, UrlRules},
     model::Destination,
+    opt_out::OptOut,
     request::{Body, RequestShape},
 };
 
@@ -51,8 +52,8 @@ pub(super) fn check_account(account: &Account) -> Result<(), Refusal> {
 }
 
 pub(super) fn check_interface(interface: &Interface) -> Result<(), Refusal> {
-    if interface.id.is_tests() {
-        return Err(invalid("interface_id", format!("{} is reserved for test deliveries", interface.id)));
+    if interface.id.is_reserved() {
+        return Err(invalid("interface_id", format!("{} is reserved for events of Leadline itself", interface.id)));
     }
     check_name(&interface.name)?;
     let kept = Interface::SHORTEST_RETENTION..=Interface::LONGEST_RETENTION;
@@ -65,6 +66,10 @@ pub(super) fn check_interface(interface: &Interface) -> Result<(), Refusal> {
 pub(super) fn check_api_user(user: &ApiUser) -> Result<(), Refusal> {
     check_name(&user.name)?;
     check_email(&user.email).map_err(|problem| invalid("email", problem))
+}
+
+pub(super) fn check_opt_out(opt_out: &OptOut) -> Result<(), Refusal> {
+    check_email(&opt_out.email).map_err(|problem| invalid("email", problem))
 }
 
 fn check_emails(field: &'static str, emails: &[String]) -> Result<(), Refusal> {

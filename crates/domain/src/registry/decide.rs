@@ -4,14 +4,15 @@ use jiff::Timestamp;
 
 use super::{
     account::{Account, ApiUser, Client, Interface},
-    checks::{check_account, check_api_user, check_destination, check_interface, check_name},
+    checks::{check_account, check_api_user, check_destination, check_interface, check_name, check_opt_out},
     facts::{Change, EntityKind},
     keys::ApiKey,
     model::{Destination, Scope, Token},
+    opt_out::OptOut,
     request::Deactivation,
     state::Registry,
 };
-use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, TokenId};
+use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, TokenId};
 
 /// What somebody wants to change. Creations and updates carry the whole new state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,10 @@ pub enum Command {
     UpdateToken(Token),
     /// Remove a token.
     DeleteToken(AccountId, TokenId),
+    /// Mail somebody nothing of a kind.
+    CreateOptOut(OptOut),
+    /// Mail it to him again.
+    DeleteOptOut(AccountId, OptOutId),
     /// A new key.
     CreateKey(ApiKey),
     /// Make a key good no more.
@@ -163,6 +168,18 @@ impl Registry {
                 Change::TokenUpdated(token)
             }
             Command::DeleteToken(account, id) => self.decide_delete_token(account, id)?,
+            Command::CreateOptOut(opt_out) => {
+                self.must_have_account(&opt_out.account)?;
+                let taken = self.opt_out(&opt_out.account, &opt_out.id).is_some();
+                self.must_be_new(taken, EntityKind::OptOut, opt_out.id.as_str())?;
+                check_opt_out(&opt_out)?;
+                Change::OptOutCreated(opt_out)
+            }
+            Command::DeleteOptOut(account, id) => {
+                self.must_have_account(&account)?;
+                must_exist(self.opt_out(&account, &id).is_some(), EntityKind::OptOut, id.as_str())?;
+                Change::OptOutDeleted(account, id)
+            }
             Command::CreateKey(key) => self.decide_create_key(key)?,
             Command::RevokeKey(id) => self.decide_revoke_key(&id)?,
             command => self.decide_belonging(command, rules)?,

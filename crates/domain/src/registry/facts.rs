@@ -6,9 +6,10 @@ use super::{
     account::{Account, ApiUser, Client, Interface},
     keys::ApiKey,
     model::{Destination, Token},
+    opt_out::OptOut,
     request::Deactivation,
 };
-use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, TokenId};
+use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, TokenId};
 
 /// A change of the configuration: who made it, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,10 @@ pub enum Change {
     TokenUpdated(Token),
     /// A token is gone.
     TokenDeleted(AccountId, TokenId),
+    /// Somebody does not want mails of a kind.
+    OptOutCreated(OptOut),
+    /// He is to get them again.
+    OptOutDeleted(AccountId, OptOutId),
     /// A key is new.
     KeyCreated(ApiKey),
     /// A key is good no more. It stays known: facts name it.
@@ -88,14 +93,19 @@ pub enum EntityKind {
     Destination,
     /// A token.
     Token,
+    /// Somebody who does not want mails of a kind.
+    OptOut,
     /// A key of the API.
     Key,
 }
 
 impl EntityKind {
     /// Every kind.
-    pub const ALL: [Self; 7] =
-        [Self::Account, Self::Client, Self::Interface, Self::ApiUser, Self::Destination, Self::Token, Self::Key];
+    #[rustfmt::skip]
+    pub const ALL: [Self; 8] = [
+        Self::Account, Self::Client, Self::Interface, Self::ApiUser, Self::Destination, Self::Token, Self::OptOut,
+        Self::Key,
+    ];
 
     /// The kind that a word names.
     pub fn parse(word: &str) -> Option<Self> {
@@ -111,6 +121,7 @@ impl EntityKind {
             Self::ApiUser => "api_user",
             Self::Destination => "destination",
             Self::Token => "token",
+            Self::OptOut => "opt_out",
             Self::Key => "key",
         }
     }
@@ -126,6 +137,7 @@ impl Change {
             | Self::ApiUserCreated(_)
             | Self::DestinationCreated(_)
             | Self::TokenCreated(_)
+            | Self::OptOutCreated(_)
             | Self::KeyCreated(_) => "created",
             Self::AccountUpdated(_)
             | Self::ClientUpdated(_)
@@ -138,7 +150,8 @@ impl Change {
             | Self::InterfaceDeleted(..)
             | Self::ApiUserDeleted(..)
             | Self::DestinationDeleted(..)
-            | Self::TokenDeleted(..) => "deleted",
+            | Self::TokenDeleted(..)
+            | Self::OptOutDeleted(..) => "deleted",
             Self::KeyRevoked(..) => "revoked",
             Self::DestinationEnabled(..) => "enabled",
             Self::DestinationDisabled(..) => "disabled",
@@ -168,6 +181,8 @@ impl Change {
             | Self::DestinationDeleted(account, id) => (account, EntityKind::Destination, id.as_str()),
             Self::TokenCreated(t) | Self::TokenUpdated(t) => (&t.account, EntityKind::Token, t.id.as_str()),
             Self::TokenDeleted(account, id) => (account, EntityKind::Token, id.as_str()),
+            Self::OptOutCreated(o) => (&o.account, EntityKind::OptOut, o.id.as_str()),
+            Self::OptOutDeleted(account, id) => (account, EntityKind::OptOut, id.as_str()),
         };
         (Some(account), kind, id)
     }

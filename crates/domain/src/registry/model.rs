@@ -33,11 +33,14 @@ impl Scope {
 }
 
 /// A pattern over event types: `*`, a type, or the beginning of types such as `email.*`.
+///
+/// `*` is every type that publishers may use: what Leadline tells of its own work (`leadline.delivery.failed` and the like)
+/// has to be asked for by its type, or by its beginning (`leadline.*`).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EventTypePattern(String);
 
 impl EventTypePattern {
-    /// The pattern that every type matches.
+    /// The pattern that every type of the publishers matches.
     pub fn any() -> Self {
         Self("*".into())
     }
@@ -62,6 +65,7 @@ impl EventTypePattern {
     /// Whether a type matches. `email.*` matches `email.open` and `email.link.click`, and not `email`.
     pub fn matches(&self, event_type: &EventType) -> bool {
         match self.0.strip_suffix('*') {
+            Some("") => !event_type.is_operational(),
             Some(beginning) => event_type.as_str().starts_with(beginning),
             None => self.0 == event_type.as_str(),
         }

@@ -12,9 +12,13 @@ use super::{
     facts::{Change, EntityKind, RegistryFact},
     keys::KeyRing,
     model::{Destination, Token},
+    opt_out::OptOut,
     ordering::Ordering,
 };
-use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, TokenId};
+use crate::{
+    ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, OptOutId, TokenId},
+    notice::NoticeKind,
+};
 
 /// All that is configured. What was deleted stays known as deleted.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +42,7 @@ pub struct AccountEntry {
     interfaces: BTreeMap<InterfaceId, Interface>,
     destinations: BTreeMap<DestinationId, Arc<Destination>>,
     tokens: BTreeMap<TokenId, Arc<Token>>,
+    opt_outs: BTreeMap<OptOutId, OptOut>,
 }
 
 impl AccountEntry {
@@ -55,14 +60,31 @@ impl AccountEntry {
     /// If there are none, those who are told about failures.
     pub fn told_of_deactivations(&self) -> Vec<String> {
         let users = self.api_users().filter(|user| !user.deleted && user.role >= Role::Operator);
-        let mut told: Vec<String> = vec![];
-        for email in self.account.api_user_emails.iter().chain(users.map(|user| &user.email)) {
-            // Mail servers take upper and lower case for the same.
-            if !told.iter().any(|known| known.eq_ignore_ascii_case(email)) {
-                told.push(email.clone());
-            }
-        }
+        let told = each_once(self.account.api_user_emails.iter().chain(users.map(|user| &user.email)));
         if told.is_empty() { self.account.notification_emails.clone() } else { told }
+    }
+
+    /// Who is told that a destination works again: those who were told that it kept failing, and those who were told that
+    /// a rule switched it off, each once.
+    pub fn told_of_recoveries(&self, was_alerted: bool, was_deactivated: bool) -> Vec<String> {
+        let alerted = if was_alerted { self.account.notification_emails.clone() } else { vec![] };
+        let others = if was_deactivated { self.told_of_deactivations() } else { vec![] };
+        each_once(alerted.iter().chain(&others))
+    }
+
+    /// Who does not want to be mailed about what, in the order of the ids.
+    pub fn opt_outs(&self) -> impl Iterator<Item = &OptOut> {
+        self.opt_outs.values()
+    }
+
+    /// Whether an address may be mailed about something of this kind.
+    pub fn wants(&self, email: &str, kind: NoticeKind) -> bool {
+        !self.opt_outs.contains_key(&OptOut::new(self.account.id.clone(), email, kind).id)
+    }
+
+    /// Those of these addresses that may be mailed about something of this kind, each once.
+    pub fn willing(&self, emails: &[String], kind: NoticeKind) -> Vec<String> {
+        each_once(emails.iter().filter(|email| self.wants(email, kind)))
     }
 
     /// Its interfaces, deleted ones too, in the order of their ids.
@@ -89,6 +111,17 @@ impl AccountEntry {
     pub fn token(&self, id: &TokenId) -> Option<&Arc<Token>> {
         self.tokens.get(id)
     }
+}
+
+/// Mail servers take upper and lower case for the same.
+fn each_once<'a>(emails: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut once: Vec<String> = vec![];
+    for email in emails {
+        if !once.iter().any(|known| known.eq_ignore_ascii_case(email)) {
+            once.push(email.clone());
+        }
+    }
+    once
 }
 
 impl Registry {
@@ -159,6 +192,12 @@ impl Registry {
                     Arc::make_mut(token).deleted = true;
                 }
             }),
+            Change::OptOutCreated(opt_out) => self.change(&opt_out.account, |entry| {
+                entry.opt_outs.insert(opt_out.id.clone(), opt_out.clone());
+            }),
+            Change::OptOutDeleted(account, id) => self.change(account, |entry| {
+                entry.opt_outs.remove(id);
+            }),
             Change::KeyCreated(key) => self.keys.put(key.clone()),
             Change::KeyRevoked(_, id) => self.keys.revoke(id, fact.at),
         }
@@ -178,6 +217,7 @@ impl Registry {
                 interfaces: BTreeMap::new(),
                 destinations: BTreeMap::new(),
                 tokens: BTreeMap::new(),
+                opt_outs: BTreeMap::new(),
             })
         };
         let entry = self.accounts.entry(account.id.clone()).or_insert_with(fresh);
@@ -196,6 +236,7 @@ impl Registry {
             entry.api_users.values_mut().for_each(|user| user.deleted = true);
             entry.interfaces.values_mut().for_each(|interface| interface.deleted = true);
             entry.tokens.values_mut().for_each(|token| Arc::make_mut(token).deleted = true);
+            entry.opt_outs.clear();
         });
     }
 
@@ -279,6 +320,11 @@ impl Registry {
     /// An interface that exists, of an account that exists.
     pub fn interface(&self, account: &AccountId, id: &InterfaceId) -> Option<&Interface> {
         self.account(account)?.interface(id).filter(|interface| !interface.deleted)
+    }
+
+    /// An opt-out of an account that exists.
+    pub fn opt_out(&self, account: &AccountId, id: &OptOutId) -> Option<&OptOut> {
+        self.account(account)?.opt_outs.get(id)
     }
 
     /// A destination that exists, of an account that exists.

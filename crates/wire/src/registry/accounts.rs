@@ -1,6 +1,9 @@
-//! Accounts, clients, interfaces and API users, as they are stored.
+//! Accounts, clients, interfaces, API users and opt-outs, as they are stored.
 
-use domain::registry::{Account, ApiUser, Client, Interface, Role, Routing};
+use domain::{
+    notice::NoticeKind,
+    registry::{Account, ApiUser, Client, Interface, OptOut, Role, Routing},
+};
 
 use super::{FACT, account, api_user, client, interface};
 use crate::{
@@ -80,4 +83,15 @@ pub(super) fn api_user_from_wire(stored: events::ApiUser) -> Result<ApiUser, Wir
         role: Role::parse(&stored.role).ok_or_else(|| wrong(FACT, "role", format!("{:?} is none", stored.role)))?,
         deleted: false,
     })
+}
+
+pub(super) fn opt_out_to_wire(opt_out: &OptOut) -> events::OptOut {
+    let (account, kind) = (opt_out.account.to_string(), opt_out.kind.as_str().to_owned());
+    events::OptOut { account, email: opt_out.email.clone(), kind }
+}
+
+pub(super) fn opt_out_from_wire(stored: &events::OptOut) -> Result<OptOut, WireError> {
+    let kind = NoticeKind::parse(&stored.kind);
+    let kind = kind.ok_or_else(|| wrong(FACT, "kind", format!("{:?} is none", stored.kind)))?;
+    Ok(OptOut::new(account(&stored.account)?, &stored.email, kind))
 }

@@ -1,8 +1,8 @@
-//! Accounts, clients, interfaces and API users as the API shows and takes them.
+//! Accounts, clients, interfaces, API users and opt-outs as the API shows and takes them.
 
 use domain::{
     AccountId, ApiUserId, ClientId, InterfaceId,
-    registry::{Account, ApiUser, Client, Interface, Refusal, Role, Routing},
+    registry::{Account, ApiUser, Client, Interface, OptOut, Refusal, Role, Routing},
 };
 
 use super::{id, invalid, span};
@@ -108,5 +108,15 @@ pub fn api_user_to_api(user: &ApiUser) -> api::ApiUser {
         name: user.name.clone(),
         email: user.email.clone(),
         role: user.role.as_str().to_owned(),
+    }
+}
+
+/// An opt-out for the API.
+pub fn opt_out_to_api(opt_out: &OptOut) -> api::OptOut {
+    api::OptOut {
+        account_id: opt_out.account.to_string(),
+        opt_out_id: opt_out.id.to_string(),
+        email: opt_out.email.clone(),
+        kind: opt_out.kind.as_str().to_owned(),
     }
 }

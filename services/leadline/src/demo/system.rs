@@ -60,6 +60,8 @@ impl System {
         command.arg("up").arg("--data-dir").arg(folder.join("data"));
         command.args(["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--brand", "Leadline Demo"]);
         command.args(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
+        // A mail for each failure, so that they can be counted.
+        command.args(["--notice-window", "0s", "--alert-after", "0"]);
         if let Some(nats_server) = nats_server {
             command.arg("--nats-server").arg(nats_server);
         }

@@ -230,7 +230,10 @@ pub(super) fn select(filter: &LeadFilter, page: &Page) -> Statement {
             select.push(" AND (l.interface || '') = ?", [interface.as_str().into()])
         }
         Some(interface) => select.push(" AND l.interface = ?", [interface.as_str().into()]),
-        None => select.push(" AND (l.interface || '') <> ?", [InterfaceId::TESTS.into()]),
+        None => select.push(
+            " AND (l.interface || '') <> ? AND (l.interface || '') <> ?",
+            [InterfaceId::TESTS.into(), InterfaceId::OPERATIONS.into()],
+        ),
     };
     if let Some(client) = &filter.client {
         select.push(" AND l.client = ?", [client.as_str().into()]);

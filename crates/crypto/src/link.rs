@@ -1,0 +1,75 @@
+//! Links that only the holder of the master key can make: what a link says, with a code that vouches for it (HMAC-SHA256
+//! with a key derived from the master key for this purpose alone).
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::MasterKey;
+
+/// How many bytes the code has. Half of the MAC is more than anybody can guess, and keeps links short (RFC 2104 section 5).
+const CODE_BYTES: usize = 16;
+
+/// Makes and reads links of one purpose.
+#[derive(Clone)]
+pub struct Links {
+    mac: Hmac<Sha256>,
+}
+
+impl Links {
+    /// Links of this purpose. Those of one purpose are none of another.
+    pub fn new(key: &MasterKey, purpose: &str) -> Self {
+        // HKDF-Expand (RFC 5869 section 2.3) of one block: the master key cannot be told from what comes out.
+        let block = keyed(key.bytes()).chain_update(purpose).chain_update([1]).finalize().into_bytes();
+        Self { mac: keyed(&block) }
+    }
+
+    /// What a link carries: letters, digits, `-` and `_`.
+    pub fn write(&self, said: &str) -> String {
+        let code = self.mac.clone().chain_update(said).finalize().into_bytes();
+        URL_SAFE_NO_PAD.encode([&code[..CODE_BYTES], said.as_bytes()].concat())
+    }
+
+    /// What it says; none: nobody who has the key has written it.
+    pub fn read(&self, link: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(link).ok()?;
+        let (code, said) = bytes.split_at_checked(CODE_BYTES)?;
+        self.mac.clone().chain_update(said).verify_truncated_left(code).ok()?;
+        String::from_utf8(said.to_vec()).ok()
+    }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
+}
+
+impl std::fmt::Debug for Links {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Links(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_says_what_it_was_made_to_say_or_nothing() {
+        let key = MasterKey::generate().unwrap();
+        let (links, said) = (Links::new(&key, "one"), "acme/error/ä@b.example");
+        let link = links.write(said);
+        assert!(link.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_'), "{link}");
+        assert_eq!(links.read(&link).as_deref(), Some(said));
+        assert_eq!(Links::new(&key, "two").read(&link), None);
+        assert_eq!(Links::new(&MasterKey::generate().unwrap(), "one").read(&link), None);
+        let bytes = URL_SAFE_NO_PAD.decode(&link).unwrap();
+        for index in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[index] ^= 1;
+            assert_eq!(links.read(&URL_SAFE_NO_PAD.encode(changed)), None);
+        }
+        for broken in ["", "AAAA", "%", &link[..20], &format!("{link}AAAA")] {
+            assert_eq!(links.read(broken), None, "{broken}");
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The ids of notices, computed from what they are about: however often it is decided that somebody is to be told
+//! something, it is the same notice.
+
+use crate::ids::{AccountId, DeliveryId, DestinationId, EventId, NoticeId, computed};
+
+impl NoticeId {
+    /// The notice about this failure: that of `delivery` in its `round` (0 is the first, each manual retry starts one).
+    pub fn of_failure(delivery: DeliveryId, round: u32) -> Self {
+        Self::from_uuid(computed("notice", &[&delivery.to_string(), &round.to_string()]))
+    }
+
+    /// The notice about this deactivation: that of `destination` at REGISTRY's `sequence`.
+    pub fn of_deactivation(destination: &DestinationId, sequence: u64) -> Self {
+        Self::from_uuid(computed("deactivation", &[destination.as_str(), &sequence.to_string()]))
+    }
+
+    /// The notice about further failures of `destination`, the first of them at DELIVERIES' `sequence`.
+    pub fn of_further_failures(destination: &DestinationId, sequence: u64) -> Self {
+        Self::from_uuid(computed("digest", &[destination.as_str(), &sequence.to_string()]))
+    }
+
+    /// The notice that `destination` fails again and again, as of DELIVERIES' `sequence`.
+    pub fn of_repeated_failures(destination: &DestinationId, sequence: u64) -> Self {
+        Self::from_uuid(computed("repeated", &[destination.as_str(), &sequence.to_string()]))
+    }
+
+    /// The notice that `destination` works again, as of DELIVERIES' `sequence`.
+    pub fn of_recovery(destination: &DestinationId, sequence: u64) -> Self {
+        Self::from_uuid(computed("recovery", &[destination.as_str(), &sequence.to_string()]))
+    }
+
+    /// The notice about a new lead: that of this event.
+    pub fn of_lead(account: &AccountId, event: &EventId) -> Self {
+        Self::from_uuid(computed("lead-notice", &[account.as_str(), event.as_str()]))
+    }
+
+    /// A name for what `recipient` gets of this notice: that of the notice, and eight digits that stand for him.
+    pub fn copy_for(&self, recipient: &str) -> String {
+        let notice = self.to_string();
+        let copy = computed("copy", &[&notice, &recipient.to_lowercase()]).simple().to_string();
+        format!("{notice}.{}", &copy[..8])
+    }
+}

@@ -1,0 +1,100 @@
+//! What the reader of notices remembers of each destination: the last message of a subject of POSITIONS, written anew
+//! whenever it has changed, on the condition that nobody else has written since. What nobody can read is set aside, and
+//! begins anew.
+
+use std::collections::HashMap;
+
+use async_nats::jetstream::{
+    Message,
+    consumer::{AckPolicy, PullConsumer, pull},
+    message::PublishMessage,
+    stream::RawMessageErrorKind,
+};
+use domain::{DeliveryFact, DestinationId, notice::Watched};
+use wire::{Record as _, WireError};
+
+use crate::{
+    ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, append::confirmed, pages, subjects,
+};
+
+const ASKED: &str = "tell what is remembered of destinations";
+/// How many of them are read at once.
+const FETCH: usize = 500;
+
+impl Journal {
+    /// What is remembered of every destination, with the version that has to be named to write it anew.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn watched(&self) -> Result<HashMap<DestinationId, (Watched, u64)>, JournalError> {
+        let unavailable = |e: async_nats::Error| JournalError::unavailable(ASKED, e);
+        let config = pull::Config {
+            filter_subject: subjects::watched("*"),
+            ack_policy: AckPolicy::None,
+            memory_storage: true,
+            num_replicas: 1,
+            inactive_threshold: ANSWER_DEADLINE,
+            ..pull::Config::default()
+        };
+        let stream = StreamName::Positions.as_str();
+        let consumer: PullConsumer =
+            self.context().create_consumer_on_stream(config, stream).await.map_err(|e| unavailable(e.into()))?;
+        let mut watched = HashMap::new();
+        loop {
+            let batch = pages::answered(pages::fetch(&consumer, FETCH)).await?;
+            if batch.is_empty() {
+                return Ok(watched);
+            }
+            for message in batch {
+                let sequence = message.info().map_err(unavailable)?.stream_sequence;
+                match Watched::decode(message.payload.clone()) {
+                    Ok(value) => {
+                        watched.insert(value.destination.clone(), (value, sequence));
+                    }
+                    Err(error) => self.forget_watched(&message, sequence, &error).await?,
+                }
+            }
+        }
+    }
+
+    async fn forget_watched(&self, message: &Message, sequence: u64, error: &WireError) -> Result<(), JournalError> {
+        let stream = StreamName::Positions;
+        self.set_aside(stream, READER_OF_NOTICES, sequence, message.payload.clone(), error).await?;
+        let on_broker = self.context().get_stream_no_info(stream.as_str()).await;
+        let on_broker = on_broker.map_err(|e| JournalError::unavailable(ASKED, e))?;
+        let purged = on_broker.purge().filter(message.subject.as_str()).await;
+        purged.map(drop).map_err(|e| JournalError::unavailable(ASKED, e))
+    }
+
+    /// Remembers a destination, in place of what was remembered at `version` (0: nothing); the new version.
+    ///
+    /// # Errors
+    /// [`JournalError::LostRace`] when somebody else has written meanwhile; else when the broker does not acknowledge.
+    pub async fn remember_watched(&self, watched: &Watched, version: u64) -> Result<u64, JournalError> {
+        let subject = subjects::watched(watched.destination.as_str());
+        let message = PublishMessage::build().payload(watched.encode()).expected_last_subject_sequence(version);
+        Ok(confirmed(self.context().send_publish(subject, message).await).await?.sequence)
+    }
+
+    /// The fact at a place in DELIVERIES; none: it is gone, or cannot be read, which waiting does not mend.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn delivery_fact_at(&self, sequence: u64) -> Result<Option<DeliveryFact>, JournalError> {
+        let (asked, stream) = ("give a fact about a delivery", StreamName::Deliveries);
+        let on_broker = self.context().get_stream_no_info(stream.as_str()).await;
+        let on_broker = on_broker.map_err(|e| JournalError::unavailable(asked, e))?;
+        let message = match on_broker.get_raw_message(sequence).await {
+            Ok(message) => message,
+            Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
+            Err(error) => return Err(JournalError::unavailable(asked, error)),
+        };
+        match DeliveryFact::decode(message.payload.clone()) {
+            Ok(fact) => Ok(Some(fact)),
+            Err(error) => {
+                self.set_aside(stream, READER_OF_NOTICES, sequence, message.payload, &error).await?;
+                Ok(None)
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Events about Leadline's own work, for destinations that subscribe to them: a lead event of a reserved type and a
+//! reserved interface, which is delivered like any other. It tells what happened and names the lead, whose data it does
+//! not repeat.
+
+use bytes::Bytes;
+use domain::{
+    DeliveryFact, InterfaceId, LeadEvent, LeadId, Registry, advice::suggested_action, notice::Operation,
+    routing::destinations_for,
+};
+use jiff::Timestamp;
+use journal::{Journal, JournalError, RegistryView};
+use runtime::trace::TraceContext;
+use serde_json::{Value, json};
+
+/// Stores the event if a destination wants it.
+pub(crate) async fn publish(
+    journal: &Journal,
+    registry: &RegistryView,
+    operation: &Operation,
+    fact: &DeliveryFact,
+    trace: &TraceContext,
+) -> Result<(), JournalError> {
+    let registry = registry.snapshot();
+    let event = event(operation, fact, &registry, Timestamp::now());
+    if destinations_for(&registry, &event).is_empty() {
+        return Ok(());
+    }
+    journal.append_lead(&event, trace).await.map(drop)
+}
+
+fn event(operation: &Operation, fact: &DeliveryFact, registry: &Registry, now: Timestamp) -> LeadEvent {
+    let reference = &operation.reference;
+    LeadEvent {
+        event_id: operation.event_id.clone(),
+        account: reference.account.clone(),
+        interface: InterfaceId::operations(),
+        client: reference.client.clone(),
+        // A lead of its own: what becomes of this event says nothing about the lead that it names.
+        lead: LeadId::of_event(&reference.account, &operation.event_id),
+        destination: None,
+        event_type: operation.event_type.clone(),
+        occurred_at: operation.at,
+        received_at: now,
+        registry_sequence: registry.sequence(),
+        payload: Bytes::from(payload(operation, fact, registry).to_string()),
+    }
+}
+
+fn payload(operation: &Operation, fact: &DeliveryFact, registry: &Registry) -> Value {
+    let reference = &operation.reference;
+    let destination = registry.destination_ever(&reference.destination);
+    let mut payload = json!({
+        "type": operation.event_type.as_str(),
+        "occurred_at": operation.at.to_string(),
+        "account": reference.account.as_str(),
+        "destination": {
+            "id": reference.destination.as_str(),
+            "name": destination.map(|d| d.name.clone()).unwrap_or_default(),
+        },
+        "delivery": {
+            "id": reference.delivery.to_string(),
+            "event_id": reference.event_id.as_str(),
+            "event_type": reference.event_type.as_str(),
+            "interface": reference.interface.as_str(),
+            "lead_id": reference.lead.as_str(),
+        },
+    });
+    if let DeliveryFact::Attempted(f) = fact {
+        let (status, kind) = (f.outcome.status_code(), f.outcome.error_kind());
+        payload["delivery"]["attempts"] = f.attempt.into();
+        payload["delivery"]["http_status_code"] = status.into();
+        payload["delivery"]["error_kind"] = kind.map(domain::ErrorKind::as_str).into();
+        payload["delivery"]["suggested_action"] = suggested_action(status, kind).into();
+        if let Some(cause) = f.deactivated {
+            payload["destination"]["deactivated_because"] = cause.as_str().into();
+        }
+    }
+    payload
+}

@@ -1,0 +1,168 @@
+//! What is to be told to whom: from a notice that is called for to a letter, and to the facts that tell what became of it.
+
+use std::sync::Arc;
+
+use domain::{
+    AccountId, DeliveryFact, DestinationId, LeadId, LeadSequence, NoticeFact, NoticeId,
+    delivery::DeliveryRef,
+    notice::{
+        About, DeactivationNoticeSent, ErrorNoticeSent, NoticeCalledFor, NoticeGivenUp, NoticeKind, NoticeSent, Window,
+    },
+    registry::{AccountEntry, Deactivation},
+};
+use jiff::Timestamp;
+use journal::{Journal, JournalError, RegistryView};
+
+use crate::{letter::Letter, page::Page, texts};
+
+/// A notice that is to be sent.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) account: AccountId,
+    pub(crate) letter: Letter,
+    matter: Matter,
+}
+
+/// What it is about.
+#[derive(Debug)]
+enum Matter {
+    Failure(Arc<DeliveryRef>),
+    Deactivation(DestinationId),
+    Other(Option<DestinationId>, Option<LeadId>),
+}
+
+/// Takes orders.
+#[derive(Debug, Clone)]
+pub(crate) struct Orders {
+    pub(crate) journal: Journal,
+    pub(crate) registry: RegistryView,
+    /// The brand of accounts that have none.
+    pub(crate) brand: String,
+}
+
+impl Orders {
+    /// What is called for; none: there is nothing left to tell, or nobody to tell it about.
+    pub(crate) async fn of_call(&self, called: &NoticeCalledFor) -> Result<Option<Order>, JournalError> {
+        let registry = self.registry.snapshot();
+        let Some(entry) = registry.account(&called.account) else { return Ok(None) };
+        let account = &entry.account;
+        let known = called.about.destination().and_then(|id| registry.destination_ever(id));
+        let mut matter = Matter::Other(called.about.destination().cloned(), None);
+        let (page, emails) = match (&called.about, known) {
+            (About::Failure { sequence, .. }, _) => {
+                let Some(fact) = self.journal.delivery_fact_at(*sequence).await? else { return Ok(None) };
+                matter = Matter::Failure(Arc::clone(fact.reference()));
+                (texts::failure(&fact, &registry), account.notification_emails.clone())
+            }
+            (About::FurtherFailures { window, .. }, Some(destination)) => {
+                let examples = self.examples(window).await?;
+                (texts::further_failures(destination, window, &examples), account.notification_emails.clone())
+            }
+            (About::RepeatedFailures { failures, failing_since, sequence, .. }, Some(destination)) => {
+                let last = self.journal.delivery_fact_at(*sequence).await?;
+                let page = texts::repeated_failures(destination, *failures, *failing_since, last.as_ref());
+                (page, account.notification_emails.clone())
+            }
+            (About::Recovery { at, failing_since, was_alerted, was_deactivated, .. }, Some(destination)) => {
+                let page = texts::recovery(destination, *at, *failing_since);
+                (page, entry.told_of_recoveries(*was_alerted, *was_deactivated))
+            }
+            (About::Lead { interface, sequence, lead }, _) => {
+                let Some(interface) = registry.interface(&called.account, interface) else { return Ok(None) };
+                let Some(event) = self.journal.lead_at(LeadSequence(*sequence)).await? else { return Ok(None) };
+                matter = Matter::Other(None, Some(lead.clone()));
+                (texts::new_lead(&event, interface), interface.lead_notification_emails.clone())
+            }
+            (_, None) => return Ok(None),
+        };
+        Ok(Some(self.order(entry, called.notice, called.about.kind(), &emails, page, matter)))
+    }
+
+    /// That a rule switched a destination off.
+    pub(crate) fn of_deactivation(
+        &self,
+        notice: NoticeId,
+        account: &AccountId,
+        id: &DestinationId,
+        why: &Deactivation,
+    ) -> Option<Order> {
+        let registry = self.registry.snapshot();
+        let (entry, destination) = (registry.account(account)?, registry.destination_ever(id)?);
+        let (emails, page) = (entry.told_of_deactivations(), texts::deactivation(destination, why));
+        let matter = Matter::Deactivation(id.clone());
+        Some(self.order(entry, notice, NoticeKind::Deactivation, &emails, page, matter))
+    }
+
+    fn order(
+        &self,
+        entry: &AccountEntry,
+        notice: NoticeId,
+        kind: NoticeKind,
+        emails: &[String],
+        page: Page,
+        matter: Matter,
+    ) -> Order {
+        let (account, recipients) = (entry.account.id.clone(), entry.willing(emails, kind));
+        let brand = entry.account.brand.clone().unwrap_or_else(|| self.brand.clone());
+        let letter = Letter { account: account.clone(), notice, kind, recipients, brand, page };
+        Order { account, letter, matter }
+    }
+
+    async fn examples(&self, window: &Window) -> Result<Vec<DeliveryFact>, JournalError> {
+        let mut examples = vec![];
+        for sequence in &window.examples {
+            examples.extend(self.journal.delivery_fact_at(*sequence).await?);
+        }
+        Ok(examples)
+    }
+}
+
+impl Order {
+    /// The fact that these people were told. That a failure was told stands in the log of its lead.
+    pub(crate) fn sent_to(&self, recipients: Vec<String>, at: Timestamp) -> NoticeFact {
+        let (notice, account, subject) = (self.letter.notice, self.account.clone(), self.letter.subject());
+        match &self.matter {
+            Matter::Failure(reference) => NoticeFact::ErrorNoticeSent(ErrorNoticeSent {
+                notice,
+                account,
+                interface: reference.interface.clone(),
+                lead: reference.lead.clone(),
+                delivery: reference.delivery,
+                destination: reference.destination.clone(),
+                recipients,
+                subject,
+                at,
+            }),
+            Matter::Deactivation(destination) => {
+                let destination = destination.clone();
+                let sent = DeactivationNoticeSent { notice, account, destination, recipients, subject, at };
+                NoticeFact::DeactivationNoticeSent(sent)
+            }
+            Matter::Other(destination, lead) => {
+                let (kind, destination, lead) = (self.letter.kind, destination.clone(), lead.clone());
+                NoticeFact::Sent(NoticeSent { notice, account, kind, destination, lead, recipients, subject, at })
+            }
+        }
+    }
+
+    /// The fact that these people are not told, because of what the mail server said.
+    pub(crate) fn given_up(&self, recipients: Vec<String>, reason: String, at: Timestamp) -> NoticeFact {
+        let (destination, lead, delivery) = match &self.matter {
+            Matter::Failure(r) => (Some(r.destination.clone()), Some(r.lead.clone()), Some(r.delivery)),
+            Matter::Deactivation(destination) => (Some(destination.clone()), None, None),
+            Matter::Other(destination, lead) => (destination.clone(), lead.clone(), None),
+        };
+        let (notice, account, kind) = (self.letter.notice, self.account.clone(), self.letter.kind);
+        NoticeFact::GivenUp(NoticeGivenUp {
+            notice,
+            account,
+            kind,
+            destination,
+            lead,
+            delivery,
+            recipients,
+            reason,
+            at,
+        })
+    }
+}

@@ -1,0 +1,209 @@
+//! What the notices say.
+
+use domain::{
+    AttemptOutcome, DeliveryFact, LeadEvent, Registry,
+    advice::suggested_action,
+    delivery::Verdict,
+    notice::{ErrorCount, NoticeKind, Window},
+    registry::{Deactivation, DeactivationCause, Destination, Interface},
+};
+use jiff::Timestamp;
+
+use crate::page::{Block, Page};
+
+/// How much of a lead's data a mail shows, in bytes.
+const LONGEST_DATA: usize = 16 * 1024;
+/// What to do when a payload is gone.
+const PAYLOAD_GONE: &str = "The lead's data is no longer stored, so it cannot be sent again. Publish it again.";
+/// What can be done about every failure.
+const KEPT: &str =
+    "The lead is kept. Once the receiver works again, retry the delivery, and the original payload is sent.";
+
+/// A delivery failed.
+pub(crate) fn failure(fact: &DeliveryFact, registry: &Registry) -> Page {
+    let reference = fact.reference();
+    let destination = registry.destination_ever(&reference.destination);
+    let shown = destination.map_or_else(|| reference.destination.to_string(), |found| named(found));
+    let (attempts, reason, outcome, url) = match fact {
+        DeliveryFact::Attempted(f) => {
+            let reason = if let Verdict::Failed(reason) = f.verdict { reason.as_str() } else { "" };
+            (f.attempt, reason, Some(&f.outcome), f.request.url.clone())
+        }
+        DeliveryFact::Abandoned(f) => {
+            (f.attempts, f.reason.as_str(), None, destination.map(|d| d.url.clone()).unwrap_or_default())
+        }
+        _ => (0, "", None, String::new()),
+    };
+    let mut facts = vec![
+        ("Lead", reference.lead.to_string()),
+        ("Interface", reference.interface.to_string()),
+        ("Event", format!("{} {}", reference.event_type, reference.event_id)),
+        ("Destination", shown),
+        ("URL", url),
+        ("Attempts", attempts.to_string()),
+        ("Failed at", format!("{:.0} ({reason})", fact.at())),
+        ("Delivery", reference.delivery.to_string()),
+    ];
+    let advice = match outcome {
+        Some(outcome) => {
+            facts.push(("Status", status(outcome)));
+            facts.push(("Response", outcome.webhook_response().to_owned()));
+            suggested_action(outcome.status_code(), outcome.error_kind())
+        }
+        None => PAYLOAD_GONE,
+    };
+    let blocks = vec![Block::Facts(facts), Block::Advice(advice.to_owned()), Block::Text(KEPT.to_owned())];
+    Page { title: "A lead could not be delivered to a webhook.".into(), blocks }
+}
+
+/// Deliveries failed after people were told of the first one.
+pub(crate) fn further_failures(destination: &Destination, window: &Window, examples: &[DeliveryFact]) -> Page {
+    let count = window.count;
+    let deliveries = if count == 1 { "delivery" } else { "deliveries" };
+    let mut errors = window.errors.clone();
+    errors.sort_by_key(|error| std::cmp::Reverse(error.count));
+    let counted: u64 = errors.iter().map(|error| error.count).sum();
+    let mut lines: Vec<_> = errors.iter().map(error_line).collect();
+    if counted < count {
+        lines.push(format!("{} times something else", count - counted));
+    }
+    let facts = vec![
+        ("Destination", named(destination)),
+        ("URL", destination.url.clone()),
+        ("Failed", format!("{count} {deliveries}")),
+        ("From", format!("{:.0}", window.from)),
+        ("Until", format!("{:.0}", window.until)),
+    ];
+    let mut blocks = vec![Block::Facts(facts), Block::List("What went wrong", lines)];
+    if !examples.is_empty() {
+        let example = |fact: &DeliveryFact| {
+            let r = fact.reference();
+            format!("{:.0} lead {} of interface {}: delivery {}", fact.at(), r.lead, r.interface, r.delivery)
+        };
+        blocks.push(Block::List("The first of them", examples.iter().map(example).collect()));
+    }
+    blocks.push(Block::Text(
+        "The leads are kept. Once the receiver works again, retry the deliveries, and the original payloads are sent."
+            .into(),
+    ));
+    let more = if count == 1 { "One more lead".to_owned() } else { format!("{count} more leads") };
+    Page { title: format!("{more} could not be delivered to a webhook."), blocks }
+}
+
+/// A destination fails again and again.
+pub(crate) fn repeated_failures(
+    destination: &Destination,
+    failures: u32,
+    failing_since: Timestamp,
+    last: Option<&DeliveryFact>,
+) -> Page {
+    let mut facts = vec![
+        ("Destination", named(destination)),
+        ("URL", destination.url.clone()),
+        ("Failed in a row", failures.to_string()),
+        ("First failure", format!("{failing_since:.0}")),
+    ];
+    let mut advice = PAYLOAD_GONE;
+    if let Some(DeliveryFact::Attempted(f)) = last {
+        facts.push(("Last status", status(&f.outcome)));
+        // What the receiver answered may tell of a lead. It stands in the notice about one delivery alone, which can be
+        // found again when the lead is anonymised.
+        advice = suggested_action(f.outcome.status_code(), f.outcome.error_kind());
+    }
+    let blocks = vec![
+        Block::Facts(facts),
+        Block::Advice(advice.to_owned()),
+        Block::Text("You hear of this once, and again when a delivery succeeds.".into()),
+    ];
+    Page { title: format!("{failures} deliveries in a row have failed at a webhook."), blocks }
+}
+
+/// A destination works again.
+pub(crate) fn recovery(destination: &Destination, at: Timestamp, failing_since: Option<Timestamp>) -> Page {
+    let mut facts = vec![
+        ("Destination", named(destination)),
+        ("URL", destination.url.clone()),
+        ("Succeeded at", format!("{at:.0}")),
+    ];
+    facts.extend(failing_since.map(|since| ("First failure", format!("{since:.0}"))));
+    let advice = "Deliveries that failed meanwhile can be retried; what was held is sent by itself.";
+    let blocks = vec![Block::Facts(facts), Block::Advice(advice.into())];
+    Page { title: "A webhook works again.".into(), blocks }
+}
+
+/// A rule switched a destination off.
+pub(crate) fn deactivation(destination: &Destination, why: &Deactivation) -> Page {
+    let cause = match why.cause {
+        DeactivationCause::Exhausted => "a delivery used up all of its attempts",
+        DeactivationCause::Gone => "the receiver answered 410: it is gone for good",
+    };
+    let mut facts = vec![
+        ("Webhook", named(destination)),
+        ("URL", destination.url.clone()),
+        ("Deactivated at", format!("{:.0}", why.at)),
+    ];
+    facts.extend(why.first_failed_at.map(|at| ("First failure", format!("{at:.0}"))));
+    let advice = "Once the receiver works again, enable the destination, and what is held is sent; or enable it and skip \
+                  what is held.";
+    let blocks = vec![
+        Block::Facts(facts),
+        Block::Text("Nothing is lost: what it should get is held.".into()),
+        Block::Advice(advice.into()),
+    ];
+    Page { title: format!("A webhook was deactivated, because {cause}."), blocks }
+}
+
+/// A lead is new.
+pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
+    let facts = vec![
+        ("Lead", event.lead.to_string()),
+        ("Interface", format!("{} ({})", interface.name, interface.id)),
+        ("Received at", format!("{:.0}", event.received_at)),
+    ];
+    let data = serde_json::from_slice::<serde_json::Value>(&event.payload)
+        .and_then(|value| serde_json::to_string_pretty(&value))
+        .unwrap_or_else(|_| String::from_utf8_lossy(&event.payload).into_owned());
+    Page { title: "A new lead came in.".into(), blocks: vec![Block::Facts(facts), Block::Verbatim(shortened(data))] }
+}
+
+/// What mails of a kind are about, in the words of their readers.
+pub(crate) const fn mails_about(kind: NoticeKind) -> &'static str {
+    match kind {
+        NoticeKind::Error => "failed deliveries",
+        NoticeKind::Deactivation => "deactivated webhooks",
+        NoticeKind::RepeatedFailures => "webhooks that keep failing",
+        NoticeKind::Recovery => "webhooks that work again",
+        NoticeKind::Lead => "new leads",
+    }
+}
+
+fn named(destination: &Destination) -> String {
+    if destination.name.is_empty() {
+        return destination.id.to_string();
+    }
+    format!("{} ({})", destination.name, destination.id)
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > LONGEST_DATA {
+        text.truncate(text.floor_char_boundary(LONGEST_DATA));
+        text.push_str("\n… (the rest is left out)");
+    }
+    text
+}
+
+fn status(outcome: &AttemptOutcome) -> String {
+    let status = outcome.status_code();
+    outcome.error_kind().map_or_else(|| status.to_string(), |kind| format!("{status} ({kind})"))
+}
+
+fn error_line(error: &ErrorCount) -> String {
+    let count = error.count;
+    let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let (what, advice) = match (error.status, error.kind) {
+        (0, _) => ("no data".to_owned(), PAYLOAD_GONE),
+        (status, Some(kind)) => (format!("{status} ({kind})"), suggested_action(status, Some(kind))),
+        (status, None) => (status.to_string(), suggested_action(status, None)),
+    };
+    format!("{times} {what}: {advice}")
+}
