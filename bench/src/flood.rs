@@ -59,7 +59,7 @@ impl Flood<'_> {
         self.publish(warm).await?;
         self.receive(warm).await?;
 
-        watch.from_here();
+        watch.count_from_here();
         let begin = Instant::now();
         self.publish(leads).await?;
         let published = begin.elapsed().as_secs_f64();

@@ -71,12 +71,12 @@ impl Watch {
         });
         let idle = processes.iter().map(|(_, id)| memory_mib(*id)).collect();
         let mut watch = Self { processes, idle, cpu_before: vec![], own_before: 0.0, peaks, sampler };
-        watch.from_here();
+        watch.count_from_here();
         watch
     }
 
     /// Counts processor time from here on: what came before was warming up.
-    pub(crate) fn from_here(&mut self) {
+    pub(crate) fn count_from_here(&mut self) {
         self.cpu_before = self.processes.iter().map(|(_, id)| cpu_ms(*id)).collect();
         self.own_before = cpu_ms(std::process::id());
     }
