@@ -40,6 +40,7 @@ impl Status {
                 format!("{}: {} deactivated, {} disabled", status.destinations, switched_off.0, switched_off.1).into(),
             ),
             ("unreadable", status.poisoned.into()),
+            ("healed by the audit", (status.healed_requests + status.healed_deliveries).into()),
         ];
         print_facts(&session.out, facts)?;
         print("")?;
