@@ -58,8 +58,7 @@ pub struct Options {
     /// For how long a mail is tried while the mail server does not take it; then it is given up, which the lead's log says
     #[arg(long, env = "LEADLINE_MAIL_RETRY_FOR", default_value = "48h", value_parser = runtime::duration::parse, value_name = "DURATION")]
     pub mail_retry_for: Duration,
-    /// Where the notifier's HTTP port is reached from outside, e.g. https://leads.example: mails then have a link to
-    /// unsubscribe
+    /// The https URL at which the notifier's HTTP port is reached from outside; mails then have a link to unsubscribe
     #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 }
