@@ -103,6 +103,10 @@ impl Stage {
             // A mail about each failure, so that each can be held against its delivery.
             ("LEADLINE_NOTICE_WINDOW", "0s".to_owned()),
         ];
+        if matches!(brokers, Brokers::One(_)) {
+            // A cluster that has just changed its leader may say for a moment that nothing waits.
+            env.push(("LEADLINE_RECONCILE_AFTER", "3s".to_owned()));
+        }
         env.extend(shape.env);
         let key = bootstrap(&env).await;
         let kinds = ["ingest", "dispatcher", "notifier", "query"];
@@ -232,7 +236,7 @@ impl Service {
         let mut args: Vec<_> = [kind, "--http", &http, "--grpc", &grpc].map(str::to_owned).into();
         args.extend(match kind {
             "dispatcher" => vec!["--allow-network".to_owned(), "127.0.0.0/8".to_owned()],
-            "query" => ["--allow-plain-http", "--reconcile-after", "3s"].map(str::to_owned).into(),
+            "query" => vec!["--allow-plain-http".to_owned()],
             _ => vec![],
         });
         Self {
