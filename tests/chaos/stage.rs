@@ -102,11 +102,8 @@ impl Stage {
             ("LEADLINE_SMTP_URL", format!("smtp://127.0.0.1:{}", mail.port)),
             // A mail about each failure, so that each can be held against its delivery.
             ("LEADLINE_NOTICE_WINDOW", "0s".to_owned()),
+            ("LEADLINE_RECONCILE_AFTER", "3s".to_owned()),
         ];
-        if matches!(brokers, Brokers::One(_)) {
-            // A cluster that has just changed its leader may say for a moment that nothing waits.
-            env.push(("LEADLINE_RECONCILE_AFTER", "3s".to_owned()));
-        }
         env.extend(shape.env);
         let key = bootstrap(&env).await;
         let kinds = ["ingest", "dispatcher", "notifier", "query"];

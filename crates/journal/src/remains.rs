@@ -14,18 +14,23 @@ use crate::{
 const ASKED: &str = "tell what waits of a delivery";
 
 impl Journal {
-    /// The time before which every fact that asks for an attempt is acknowledged, by the broker's clock unless nothing
-    /// waits at all.
+    /// The time before which every fact that asks for an attempt is acknowledged, by the broker's clock unless all of them
+    /// are. Only what the consumer has acknowledged is believed: how much waits for it, a broker that has just become the
+    /// leader may not know yet.
     ///
     /// # Errors
     /// When the broker does not answer, or there never was a sender.
     pub async fn handled_before(&self) -> Result<Timestamp, JournalError> {
         let (now, stream) = (Timestamp::now(), self.stream(StreamName::Deliveries).await?);
         let sender = stream.consumer_info(SENDER).await.map_err(|e| JournalError::unavailable(ASKED, e))?;
-        if sender.num_pending == 0 && sender.num_ack_pending == 0 {
-            return Ok(now);
+        let acknowledged = sender.ack_floor.stream_sequence;
+        match stream.get_last_raw_message_by_subject(subjects::TODO).await {
+            Ok(last) if last.sequence > acknowledged => {}
+            Ok(_) => return Ok(now),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => return Ok(now),
+            Err(error) => return Err(JournalError::unavailable(ASKED, error)),
         }
-        match stream.get_raw_message(sender.ack_floor.stream_sequence).await {
+        match stream.get_raw_message(acknowledged).await {
             Ok(message) => Ok(timestamp(message.time.unix_timestamp_nanos())),
             // Nothing was acknowledged yet, or the last of it is too old to be kept: nothing can be said.
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(Timestamp::MIN),

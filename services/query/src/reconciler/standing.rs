@@ -1,10 +1,10 @@
 //! Deliveries that have not ended and whose work is lost.
 
-use std::sync::atomic::Ordering;
+use std::{collections::HashMap, sync::atomic::Ordering};
 
 use domain::{
     Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Work,
-    delivery::{DeliveryFilter, Remains, lost_work, may_be_lost},
+    delivery::{DeliveryFilter, Position, Remains, lost_work, may_be_lost},
 };
 use jiff::Timestamp;
 use journal::StreamName;
@@ -17,13 +17,20 @@ use super::{Reconciler, Trouble};
 const OPEN: [DeliveryStatus; 4] =
     [DeliveryStatus::Pending, DeliveryStatus::Processing, DeliveryStatus::Retrying, DeliveryStatus::Held];
 
-/// The audit of open deliveries: round and round, one status after the other, the oldest delivery first.
+/// How many deliveries may be suspected in one round; the others are in a later one.
+const MOST_SUSPECTED: usize = 10_000;
+
+/// The audit of open deliveries: round and round, one status after the other, the oldest delivery first. Work counts as
+/// lost if it is nowhere in two rounds, and nothing happened in between.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     status: usize,
     after: Option<(Timestamp, DeliveryId)>,
     /// The next round begins then.
     not_before: Timestamp,
+    /// Whose work was nowhere in this round, and in the one before.
+    suspects: HashMap<DeliveryId, Position>,
+    suspected: HashMap<DeliveryId, Position>,
 }
 
 impl Standing {
@@ -37,7 +44,7 @@ impl Standing {
         let open = reconciler.store.oldest_deliveries(&filter, OPEN[self.status], self.after, most).await?;
         for delivery in &open {
             if may_be_lost(delivery, now, reconciler.options.reconcile_after) {
-                reconciler.look_after(delivery).await?;
+                self.look_for(delivery, reconciler).await?;
             }
             self.after = Some(delivery.place());
         }
@@ -45,16 +52,28 @@ impl Standing {
             self.after = None;
             self.status = (self.status + 1) % OPEN.len();
             if self.status == 0 {
+                self.suspected = std::mem::take(&mut self.suspects);
                 self.not_before = now.checked_add(reconciler.options.reconcile_after).unwrap_or(Timestamp::MAX);
             }
         }
         Ok(open.len())
     }
+
+    async fn look_for(&mut self, delivery: &Delivery, reconciler: &Reconciler) -> Result<(), Trouble> {
+        let Some(work) = reconciler.lost(delivery).await? else { return Ok(()) };
+        let id = delivery.reference.delivery;
+        if self.suspected.get(&id) == Some(&delivery.position) {
+            return reconciler.heal(delivery, &work).await;
+        }
+        if self.suspects.len() < MOST_SUSPECTED {
+            self.suspects.insert(id, delivery.position);
+        }
+        Ok(())
+    }
 }
 
 impl Reconciler {
-    async fn look_after(&self, delivery: &Delivery) -> Result<(), Trouble> {
-        let Some(work) = self.lost(delivery).await? else { return Ok(()) };
+    async fn heal(&self, delivery: &Delivery, work: &Work) -> Result<(), Trouble> {
         // Work that went from one place to the next meanwhile was seen at neither. It has come to rest by now, or has
         // left a fact.
         self.freshness.wait_for_now(StreamName::Deliveries).await?;
@@ -63,7 +82,7 @@ impl Reconciler {
             return Ok(());
         }
         let (span, trace) = TraceContext::enter(None, || info_span!("heal", delivery = %id));
-        self.journal.schedule(&work, Timestamp::now(), &trace).instrument(span).await?;
+        self.journal.schedule(work, Timestamp::now(), &trace).instrument(span).await?;
         self.healed.deliveries.fetch_add(1, Ordering::Relaxed);
         let destination = &delivery.reference.destination;
         tracing::error!(delivery = %id, %destination, "the work of a delivery was lost; it goes on");
