@@ -239,14 +239,14 @@ pub(super) fn select(filter: &LeadFilter, page: &Page) -> Statement {
         select.push(" AND l.client = ?", [client.as_str().into()]);
     }
     select.push(" AND l.created_at > 0", []);
-    let times = [(" AND l.created_at >= ?", filter.created_from), (" AND l.created_at < ?", filter.created_before)];
-    for (condition, time) in times {
-        if let Some(time) = time {
-            select.push(condition, [time.into()]);
-        }
+    if let Some(from) = filter.created_from {
+        select.push(" AND l.created_at >= ?", [from.into()]);
     }
-    if let Some(after) = &page.after {
-        select.push(" AND (l.created_at, l.lead) < (?, ?)", [after.at.into(), after.id.as_str().into()]);
+    // One bound, as for deliveries.
+    let after = page.after.as_ref().map(|after| (after.at, after.id.as_str()));
+    let before = filter.created_before.map(|before| (before.as_microsecond(), ""));
+    if let Some((at, id)) = after.into_iter().chain(before).min() {
+        select.push(" AND (l.created_at, l.lead) < (?, ?)", [at.into(), id.into()]);
     }
     select.push(" ORDER BY l.created_at DESC, l.lead DESC LIMIT ?", [page.limit().into()]);
     select

@@ -126,24 +126,24 @@ pub(super) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>) -> V
 
 pub(super) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> Statement {
     let mut select = chosen(filter, branch);
-    let (at, id) = page.after.as_ref().map_or((i64::MAX, ""), |after| (after.at, after.id.as_str()));
+    if let Some(from) = filter.requested_from {
+        select.push("requested_at >= ? AND ", [from.into()]);
+    }
+    // One bound, whatever it comes from: of two the database would take the wrong one to begin at.
+    let after = page.after.as_ref().map(|after| (after.at, after.id.as_str()));
+    let before = filter.requested_before.map(|before| (before.as_microsecond(), ""));
+    let (at, id) = after.into_iter().chain(before).min().unwrap_or((i64::MAX, ""));
     select.push("(requested_at, delivery) < (?, ?)", [at.into(), id.into()]);
     select.push(" ORDER BY requested_at DESC, delivery DESC LIMIT ?", [page.limit().into()]);
     select
 }
 
-/// All conditions but that of the place, which has to follow.
+/// All conditions but those of time and place, which have to follow.
 pub(super) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
     let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE ", COLUMNS.join(", ")));
     let conditions: Vec<_> = branch.into_iter().chain(others(filter)).filter(|(text, _)| !text.is_empty()).collect();
     for (condition, values) in conditions {
         select.push(&condition, values).push(" AND ", []);
-    }
-    let times = [("requested_at >= ? AND ", filter.requested_from), ("requested_at < ? AND ", filter.requested_before)];
-    for (condition, time) in times {
-        if let Some(time) = time {
-            select.push(condition, [time.into()]);
-        }
     }
     select
 }

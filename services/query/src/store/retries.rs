@@ -23,7 +23,13 @@ impl Store {
         // One status is asked for, so there is one branch.
         for branch in branches(&filter, None) {
             let mut select = chosen(&filter, branch);
-            let (at, id) = after.map_or((i64::MIN, String::new()), |(at, id)| (at.as_microsecond(), id.to_string()));
+            if let Some(before) = filter.requested_before {
+                select.push("requested_at < ? AND ", [before.into()]);
+            }
+            // One bound, as for pages.
+            let after = after.map(|(at, id)| (at.as_microsecond(), id.to_string()));
+            let from = filter.requested_from.map(|from| (from.as_microsecond(), String::new()));
+            let (at, id) = after.into_iter().chain(from).max().unwrap_or((i64::MIN, String::new()));
             select.push("(requested_at, delivery) > (?, ?)", [at.into(), id.into()]);
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             select.push(" ORDER BY requested_at, delivery LIMIT ?", [most.into()]);
