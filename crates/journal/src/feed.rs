@@ -25,8 +25,10 @@ use crate::{Journal, JournalError, StreamName, append::confirmed, headers, sourc
 
 /// How long a message may be worked on before another process gets it, unless it is kept ([`Message::while_doing`]).
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
-/// How often the broker is told that a message is still being worked on; well below [`ACK_WAIT`].
-const KEEP_ALIVE: Duration = Duration::from_secs(1);
+/// How often the broker is told that a message is still being worked on; well below [`ACK_WAIT`], even if one of two gets
+/// lost. What began together is spread over [`SPREAD_MS`], so that a thousand such messages do not come at once.
+const KEEP_ALIVE: Duration = Duration::from_millis(1_200);
+const SPREAD_MS: u64 = 640;
 /// How many messages are asked for at once.
 const FETCH: usize = 200;
 /// How much of a feed may be handed out and not acknowledged, over all processes.
@@ -121,14 +123,14 @@ impl Journal {
         self.durable(StreamName::Notices, "mailer", subjects::CALLED_FOR)
     }
 
-    /// Everything that was done, for the outbox, which has to forget what was blanked.
-    pub fn done_feed(&self) -> Feed<DeliveryFact> {
-        self.durable(StreamName::Deliveries, "outbox", subjects::LOG)
+    /// Every attempt of which an outline is left, for the outbox.
+    pub fn blanked_attempt_feed(&self) -> Feed<DeliveryFact> {
+        self.durable(StreamName::Deliveries, "outbox", subjects::BLANKED_ATTEMPTS)
     }
 
     /// Every event of which an outline is left, for the outbox.
-    pub fn blanked_feed(&self) -> Feed<AnonymisationFact> {
-        self.durable(StreamName::Anonymised, "outbox-leads", subjects::BLANKED)
+    pub fn blanked_event_feed(&self) -> Feed<AnonymisationFact> {
+        self.durable(StreamName::Anonymised, "outbox-leads", subjects::BLANKED_EVENTS)
     }
 
     /// Every change of a destination, for the notifier.
@@ -266,8 +268,9 @@ impl<T> Message<T> {
     /// Does something that may take long, and keeps the broker from giving the message to somebody else meanwhile.
     pub async fn while_doing<Done>(&self, doing: impl Future<Output = Done>) -> Done {
         let mut doing = pin!(doing);
+        let pause = KEEP_ALIVE + Duration::from_millis(self.sequence.wrapping_mul(97) % SPREAD_MS);
         loop {
-            match timeout(KEEP_ALIVE, &mut doing).await {
+            match timeout(pause, &mut doing).await {
                 Ok(done) => return done,
                 Err(_) => acknowledge(&self.raw, AckKind::Progress).await,
             }

@@ -56,14 +56,16 @@ impl Journal {
         since: Timestamp,
     ) -> Result<HashMap<DeliveryId, Attempted>, JournalError> {
         let mut latest: HashMap<DeliveryId, Attempted> = HashMap::new();
-        let attempted = |fact| {
+        let mut attempted = |fact| {
             if let DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) = fact {
                 let made =
                     Attempted { attempt: f.attempt, round: f.round, ended: !matches!(f.verdict, Verdict::RetryAt(_)) };
                 latest.entry(f.reference.delivery).and_modify(|known| *known = made.max(*known)).or_insert(made);
             }
         };
-        self.each_recorded(subjects::log_of(account, destination), since, attempted).await?;
+        for subject in [subjects::log_of(account, destination), subjects::blanked_of(account, destination)] {
+            self.each_recorded(subject, since, &mut attempted).await?;
+        }
         Ok(latest)
     }
 

@@ -24,6 +24,8 @@ pub const READER_OF_NOTICES: &str = "notifier";
 pub const READER_OF_LEADS: &str = "lead-notifier";
 /// How often a reader has to write its place, even if it has not moved.
 const RENEWED_EVERY: Duration = Duration::from_secs(1);
+/// How long what comes quickly may be gathered before it is dealt with.
+const GATHERED_FOR: Duration = Duration::from_millis(100);
 /// After which silence another process takes the place.
 const SILENCE: Duration = Duration::from_secs(4);
 /// The pause after the broker did not answer.
@@ -142,6 +144,12 @@ impl Place {
     /// When the place has to be written again at the latest.
     pub fn renew_at(&self) -> Instant {
         self.written + RENEWED_EVERY
+    }
+
+    /// Waits until a moment after the place was written last, for readers who are in no hurry: they write it a few times
+    /// a second, however much there is to read.
+    pub async fn gather(&self) {
+        tokio::time::sleep_until(self.written + GATHERED_FOR).await;
     }
 
     /// Everything up to this sequence is dealt with.

@@ -7,14 +7,14 @@ use domain::{
 
 /// Everything that asks the sender to do something.
 pub(crate) const TODO: &str = "delivery.todo.>";
-/// Everything that tells what was done.
-pub(crate) const LOG: &str = "delivery.log.>";
+/// What is left of every attempt whose lead was anonymised.
+pub(crate) const BLANKED_ATTEMPTS: &str = "delivery.blanked.>";
 /// Every subject of a stream.
 pub(crate) const ANYTHING: &str = ">";
 /// Every timer that has fired.
 pub(crate) const DUE: &str = "due.>";
 /// What is left of every event that was anonymised.
-pub(crate) const BLANKED: &str = "anonymised.event.*";
+pub(crate) const BLANKED_EVENTS: &str = "anonymised.event.*";
 /// Every notice that is called for.
 pub(crate) const CALLED_FOR: &str = "notice.*.called";
 /// Every change of a destination.
@@ -43,9 +43,10 @@ pub(crate) fn delivery(fact: &DeliveryFact) -> String {
         DeliveryFact::Requested(_)
         | DeliveryFact::AttemptStarted(_)
         | DeliveryFact::Attempted(_)
-        | DeliveryFact::AttemptBlanked(_)
         | DeliveryFact::Held(_)
         | DeliveryFact::Abandoned(_) => "log",
+        // Apart from the others, because who waits for these wants nothing else.
+        DeliveryFact::AttemptBlanked(_) => "blanked",
     };
     let reference = fact.reference();
     format!("delivery.{kind}.{}.{}", reference.account, reference.destination)
@@ -94,6 +95,10 @@ pub(crate) fn todo_of_account(account: &AccountId) -> String {
 
 pub(crate) fn log_of(account: &AccountId, destination: &DestinationId) -> String {
     format!("delivery.log.{account}.{destination}")
+}
+
+pub(crate) fn blanked_of(account: &AccountId, destination: &DestinationId) -> String {
+    format!("delivery.blanked.{account}.{destination}")
 }
 
 /// Everything about the deliveries of an account, to a destination.

@@ -60,6 +60,9 @@ impl LeadWatcher {
                 again = again.saturating_sub(batch.len());
                 read = batch.last().map_or(read, |last| last.sequence);
                 place.advance(read).await?;
+                if batch.len() < BATCH {
+                    place.gather().await;
+                }
             }
         }
         place.leave().await

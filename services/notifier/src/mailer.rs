@@ -72,7 +72,7 @@ impl Mailer {
     pub(crate) async fn run(self) {
         let journal = &self.orders.journal;
         let (mut called_for, mut changes) = (journal.called_for_feed(), journal.destination_feed());
-        let (mut done, mut blanked) = (journal.done_feed(), journal.blanked_feed());
+        let (mut attempts, mut events) = (journal.blanked_attempt_feed(), journal.blanked_event_feed());
         let keeps_mails = self.post.keeps_mails();
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -86,11 +86,11 @@ impl Mailer {
                     Some(change) => under_way.push(self.answer_change(change).boxed()),
                     None => break,
                 },
-                fact = done.next(), if room && keeps_mails => match fact {
+                fact = attempts.next(), if room && keeps_mails => match fact {
                     Some(fact) => under_way.push(self.forget_attempt(fact).boxed()),
                     None => break,
                 },
-                fact = blanked.next(), if room && keeps_mails => match fact {
+                fact = events.next(), if room && keeps_mails => match fact {
                     Some(fact) => under_way.push(self.forget_event(fact).boxed()),
                     None => break,
                 },

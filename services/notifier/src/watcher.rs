@@ -77,6 +77,9 @@ impl Watcher {
             self.say(&mut book).await?;
             read = batch.last().map_or(read, |last| last.sequence);
             place.advance(read).await?;
+            if batch.len() < BATCH {
+                place.gather().await;
+            }
         }
         place.leave().await
     }
