@@ -144,6 +144,7 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
     };
     crash::point("after an answer");
     record(&span, &outcome);
+    let success = outcome.is_success();
     let (pause, transport_failed) = (outcome.asks_to_pause(), Some(breaker::is_transport_failure(&outcome)));
     let execution = Execution {
         attempt_id,
@@ -155,6 +156,7 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
     };
     let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
+    let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     perform(shared, effects, &trace).instrument(span).await;
     Ok(Ended { pause, transport_failed, finished })
 }
@@ -213,9 +215,11 @@ async fn announce(
         round: job.work.round,
         at,
     });
+    let turn = shared.unhurried.acquire().await;
     if let Err(error) = shared.journal.append_delivery(&started, trace).await {
         tracing::debug!(error = error.chain(), "a long attempt could not be announced");
     }
+    drop(turn);
     std::future::pending().await
 }
 

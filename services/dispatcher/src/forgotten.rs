@@ -4,7 +4,7 @@
 //! once for each account, when a payload turns out to be gone. An event that its publisher sends again after it was
 //! anonymised is known by its id, and not sent either.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::{AccountId, AnonymisationFact, DeliveryRef, EventId, LeadId, LeadSequence};
 use jiff::Timestamp;
@@ -13,38 +13,37 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::Drain;
 use tokio::sync::Mutex;
 
-use crate::payloads::Payloads;
+use crate::{payloads::Payloads, recent::Recent};
 
 /// How many leads are remembered. Of one that was pushed out by others, a delivery that waited for so long ends as if
 /// its payload had become too old.
-const REMEMBERED: u64 = 200_000;
+const REMEMBERED: usize = 200_000;
 /// How many events are remembered. One that was pushed out by others and is then sent again gets as far as its receiver
 /// before it is erased.
-const EVENTS_REMEMBERED: u64 = 200_000;
+const EVENTS_REMEMBERED: usize = 200_000;
 /// For how many accounts it is remembered how far was looked back.
 const LOOKED_BACK: u64 = 10_000;
 /// How many facts are read again at the start: as many as are remembered, which takes about a second.
-const RECENT: u64 = EVENTS_REMEMBERED;
+const RECENT: u64 = EVENTS_REMEMBERED as u64;
 /// How many facts are taken at once.
 const BATCH: usize = 1_000;
 /// The pause after the broker did not answer.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Which leads were anonymised, and the last place in LEADS that it covers; and the ids of their events.
 #[derive(Debug)]
 pub(crate) struct Forgotten {
-    events: Cache<(AccountId, EventId), ()>,
-    leads: Cache<(AccountId, LeadId), LeadSequence>,
+    events: Recent<(AccountId, EventId), ()>,
+    leads: Recent<(AccountId, LeadId), LeadSequence>,
     looked_back: Cache<AccountId, Arc<Mutex<Option<Timestamp>>>>,
 }
 
 impl Default for Forgotten {
     fn default() -> Self {
-        let lru = EvictionPolicy::lru;
         Self {
-            events: Cache::builder().max_capacity(EVENTS_REMEMBERED).eviction_policy(lru()).build(),
-            leads: Cache::builder().max_capacity(REMEMBERED).eviction_policy(lru()).build(),
-            looked_back: Cache::builder().max_capacity(LOOKED_BACK).eviction_policy(lru()).build(),
+            events: Recent::new(EVENTS_REMEMBERED, Duration::MAX),
+            leads: Recent::new(REMEMBERED, Duration::MAX),
+            looked_back: Cache::builder().max_capacity(LOOKED_BACK).eviction_policy(EvictionPolicy::lru()).build(),
         }
     }
 }
@@ -74,7 +73,7 @@ impl Forgotten {
                     AnonymisationFact::LeadAnonymised(f) => self.remember(f.account, f.lead, f.until),
                     AnonymisationFact::EventBlanked(f) => {
                         payloads.forget(f.sequence);
-                        self.events.insert((f.event.account, f.event.event_id), ());
+                        self.events.put((f.event.account, f.event.event_id), 1, |_| ());
                     }
                 }
             }
@@ -86,7 +85,7 @@ impl Forgotten {
         let lead = (reference.account.clone(), reference.lead.clone());
         self.leads.get(&lead).is_some_and(|until| {
             reference.lead_sequence <= until
-                || self.events.contains_key(&(reference.account.clone(), reference.event_id.clone()))
+                || self.events.get(&(reference.account.clone(), reference.event_id.clone())).is_some()
         })
     }
 
@@ -110,8 +109,6 @@ impl Forgotten {
     }
 
     fn remember(&self, account: AccountId, lead: LeadId, until: LeadSequence) {
-        let key = (account, lead);
-        let until = self.leads.get(&key).map_or(until, |known| known.max(until));
-        self.leads.insert(key, until);
+        self.leads.put((account, lead), 1, |known| known.map_or(until, |known| known.max(until)));
     }
 }

@@ -10,8 +10,10 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::{Begun, UnderWay};
 use tokio::{sync::Mutex, time::Instant};
 
+use crate::recent::Recent;
+
 /// Of how many deliveries the latest attempt is remembered, and for how long.
-const REMEMBERED: u64 = 200_000;
+const REMEMBERED: usize = 200_000;
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// For how many destinations it is remembered how far was looked back.
 const LOOKED_BACK: u64 = 10_000;
@@ -26,18 +28,16 @@ type LookedBack = Arc<Mutex<Option<(Timestamp, Instant)>>>;
 #[derive(Debug)]
 pub(crate) struct Known {
     under_way: UnderWay<Key>,
-    made: Cache<DeliveryId, Attempted>,
+    made: Recent<DeliveryId, Attempted>,
     looked_back: Cache<DestinationId, LookedBack>,
 }
 
 impl Default for Known {
     fn default() -> Self {
-        // The usual policy of the cache keeps what is asked for often; here only what is new matters.
-        let made = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR);
         let looked_back = Cache::builder().max_capacity(LOOKED_BACK);
         Self {
             under_way: UnderWay::default(),
-            made: made.eviction_policy(EvictionPolicy::lru()).build(),
+            made: Recent::new(REMEMBERED, REMEMBERED_FOR),
             looked_back: looked_back.eviction_policy(EvictionPolicy::lru()).build(),
         }
     }
@@ -58,8 +58,7 @@ impl Known {
 
     /// Notes that an attempt was made.
     pub(crate) fn remember(&self, delivery: DeliveryId, made: Attempted) {
-        let latest = self.made.get(&delivery).map_or(made, |known| known.max(made));
-        self.made.insert(delivery, latest);
+        self.made.put(delivery, 1, |known| known.map_or(made, |known| known.max(made)));
     }
 
     /// How far was looked back for a destination; whoever looks back holds the lock meanwhile.

@@ -21,6 +21,7 @@ mod on_record;
 mod outcome;
 mod pace;
 mod payloads;
+mod recent;
 mod request;
 mod router;
 mod sender;
@@ -34,6 +35,7 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use journal::{Journal, RegistryView};
 use runtime::{Platform, Service};
+use tokio::sync::Semaphore;
 use url::Url;
 
 /// What the dispatcher can be told.
@@ -48,7 +50,7 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// How many bytes of recent payloads to keep in memory
     #[arg(long, env = "LEADLINE_PAYLOAD_CACHE", default_value_t = 8 * 1024 * 1024, value_name = "BYTES")]
-    pub payload_cache: u64,
+    pub payload_cache: usize,
 }
 
 /// What the parts of the sender share.
@@ -65,7 +67,13 @@ struct Shared {
     /// How much work waits in memory for some lane.
     waiting: Arc<waiting::InAll>,
     forgotten: forgotten::Forgotten,
+    /// Turns for what nobody waits for.
+    unhurried: Semaphore,
 }
+
+/// How much of what nobody waits for is done at once: telling that an attempt takes long, and what follows from one that
+/// failed. When hundreds of attempts run into their timeout together, what goes well does not stand behind them.
+const UNHURRIED: usize = 16;
 
 /// Starts the dispatcher.
 ///
@@ -90,6 +98,7 @@ pub async fn start(
         released: on_record::OnRecord::default(),
         waiting: Arc::default(),
         forgotten: forgotten::Forgotten::default(),
+        unhurried: Semaphore::new(UNHURRIED),
     });
     let forgetting = Arc::clone(&shared);
     platform.drain.spawn("forgetting", async move {

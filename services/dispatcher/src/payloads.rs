@@ -6,10 +6,11 @@ use bytes::Bytes;
 use domain::{LeadEvent, LeadSequence};
 use jiff::Timestamp;
 use journal::{Journal, JournalError};
-use moka::{policy::EvictionPolicy, sync::Cache};
+
+use crate::recent::Recent;
 
 /// What one entry costs besides its payload, in bytes.
-const OVERHEAD: usize = 64;
+const OVERHEAD: usize = 128;
 /// How long a payload may stay in memory. One that was being read while it was anonymised may lie there for so long,
 /// although it is not sent.
 const KEPT: Duration = Duration::from_secs(600);
@@ -24,33 +25,25 @@ pub(crate) struct Content {
 /// Recent payloads.
 #[derive(Debug)]
 pub(crate) struct Payloads {
-    recent: Cache<u64, Content>,
+    recent: Recent<u64, Content>,
 }
 
 impl Payloads {
-    pub(crate) fn new(bytes: u64) -> Self {
-        let weigh = |_: &u64, content: &Content| u32::try_from(content.payload.len() + OVERHEAD).unwrap_or(u32::MAX);
-        Self {
-            recent: Cache::builder()
-                .max_capacity(bytes)
-                .weigher(weigh)
-                .time_to_live(KEPT)
-                .eviction_policy(EvictionPolicy::lru())
-                .build(),
-        }
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { recent: Recent::new(bytes, KEPT) }
     }
 
     /// Keeps an event's payload for the attempts that are about to come.
     pub(crate) fn remember(&self, sequence: LeadSequence, event: &LeadEvent) -> Content {
         // A copy, because the message is a slice of a larger buffer that it would keep alive.
         let content = Content { payload: Bytes::copy_from_slice(&event.payload), occurred_at: event.occurred_at };
-        self.recent.insert(sequence.0, content.clone());
+        self.recent.put(sequence.0, content.payload.len() + OVERHEAD, |_| content.clone());
         content
     }
 
     /// Drops the payload of an event that was anonymised.
     pub(crate) fn forget(&self, sequence: LeadSequence) {
-        self.recent.invalidate(&sequence.0);
+        self.recent.forget(&sequence.0);
     }
 
     /// The payload of a lead event; none: the journal no longer has it.
