@@ -109,6 +109,7 @@ pub async fn start(
 pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64> {
     let store = options.store().await?;
     store.wipe().await?;
+    store.expect_much().await?;
     projector::catch_up(journal, &store).await
 }
 

@@ -18,6 +18,8 @@ use crate::{
 
 /// The most facts in one transaction.
 const BATCH: usize = 1_000;
+/// The same while everything is made anew, when nobody waits: a page that many facts change is written once for all.
+const LARGE_BATCH: usize = 20_000;
 /// How often an idle projector looks whether the read model is still where it left it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// How long after a transaction began the next one may begin. What comes alone is shown at once; of what comes
@@ -110,6 +112,19 @@ impl<T: Projected> Reader<T> {
     }
 }
 
+/// As many facts as there are up to a place, at most [`LARGE_BATCH`]; fewer once the drain has begun.
+async fn large_batch<T: Projected>(facts: &mut Replay<T>, until: u64) -> Vec<Entry<T>> {
+    let mut large: Vec<Entry<T>> = vec![];
+    while large.len() < LARGE_BATCH && large.last().is_none_or(|last| last.sequence < until && last.pending > 0) {
+        let batch = facts.next_batch(LARGE_BATCH - large.len()).await;
+        if batch.is_empty() {
+            break;
+        }
+        large.extend(batch);
+    }
+    large
+}
+
 async fn write<T: Projected>(
     store: &Store,
     from: u64,
@@ -148,17 +163,24 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
     let end = journal.last_sequence(T::STREAM).await?;
     let (mut count, mut at) = (0, store.checkpoint(T::STREAM).await?);
     let mut reader = Reader::<T>::after(journal, at);
+    let mut batch = vec![];
     while at < end {
-        let batch = reader.next_batch().await;
+        if batch.is_empty() {
+            batch = reader.next_batch().await;
+        }
         let Some(last) = batch.last() else { anyhow::bail!("stopped before the read model was complete") };
         let to = last.sequence;
-        if write(store, at, to, &batch, &mut reader.memory).await? {
+        let Reader { facts, memory, .. } = &mut reader;
+        // The next facts are read while these are written.
+        let ahead = async { if to < end { large_batch(facts, end).await } else { vec![] } };
+        let (written, next) = tokio::join!(write(store, at, to, &batch, memory), ahead);
+        if written? {
             count += batch.len() as u64;
-            at = to;
+            (at, batch) = (to, next);
         } else {
             // A running query service projects as well; whoever comes first, it is done once.
             at = store.checkpoint(T::STREAM).await?;
-            reader = Reader::after(journal, at);
+            (reader, batch) = (Reader::after(journal, at), vec![]);
         }
     }
     tracing::info!(stream = T::STREAM.as_str(), facts = count, "projected");

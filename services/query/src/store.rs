@@ -19,7 +19,7 @@ mod plans;
 mod retries;
 mod sql;
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use sqlx::{
     AnyPool,
@@ -29,15 +29,19 @@ use sqlx::{
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// How many connections to the database one process uses.
+/// How many connections to the database one process uses; on SQLite one more, which writes.
 const CONNECTIONS: u32 = 8;
+/// SQLite writes one transaction at a time, so one connection does it: another one would begin with an empty page cache.
+const WRITERS: u32 = 1;
 /// How long a query waits for a connection.
 const ACQUIRE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Readers do not wait for the writer. A lost write is made again from the events. What is deleted or replaced is
-/// overwritten where it lay.
-const OF_SQLITE: &str =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; PRAGMA secure_delete = ON";
+/// overwritten where it lay. What undoes a statement that fails half way is kept in memory.
+const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
+    PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY";
+/// The writer keeps 16 MiB of pages in memory.
+const OF_SQLITE_WRITER: &str = "PRAGMA cache_size = -16384";
 /// A process that hangs in the middle of writing does not keep others from it for long.
 const OF_POSTGRES: &str = "SET idle_in_transaction_session_timeout = 5000";
 
@@ -45,6 +49,8 @@ const OF_POSTGRES: &str = "SET idle_in_transaction_session_timeout = 5000";
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     pool: AnyPool,
+    /// Whoever begins a transaction takes a connection of this one.
+    writer: AnyPool,
     is_sqlite: bool,
 }
 
@@ -60,7 +66,7 @@ pub enum StoreError {
         url: String,
         /// What it says.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// It failed.
     #[error("the database failed")]
@@ -81,18 +87,32 @@ impl Store {
         install_default_drivers();
         let failed = |source| StoreError::Connect { url: without_password(url), source };
         let is_sqlite = url.starts_with("sqlite:");
-        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_DEADLINE);
-        let pool = options
-            .after_connect(move |connection, _| {
-                let settings = if is_sqlite { OF_SQLITE } else { OF_POSTGRES };
-                Box::pin(async move { sqlx::raw_sql(settings).execute(connection).await.map(drop) })
-            })
-            .connect(url)
-            .await
-            .map_err(|e| failed(Box::new(e)))?;
-        MIGRATIONS.run(&pool).await.map_err(|e| failed(Box::new(e)))?;
-        Ok(Self { pool, is_sqlite })
+        let connected = async {
+            let (pool, writer) = if is_sqlite {
+                let writer = pool(url, WRITERS, &[OF_SQLITE, OF_SQLITE_WRITER]).await?;
+                (pool(url, CONNECTIONS, &[OF_SQLITE]).await?, writer)
+            } else {
+                let pool = pool(url, CONNECTIONS, &[OF_POSTGRES]).await?;
+                (pool.clone(), pool)
+            };
+            MIGRATIONS.run(&writer).await?;
+            Ok::<_, Box<dyn Error + Send + Sync>>(Self { pool, writer, is_sqlite })
+        };
+        connected.await.map_err(failed)
     }
+}
+
+async fn pool(url: &str, connections: u32, settings: &'static [&'static str]) -> Result<AnyPool, sqlx::Error> {
+    let options = AnyPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_DEADLINE);
+    let options = options.after_connect(move |connection, _| {
+        Box::pin(async move {
+            for setting in settings {
+                sqlx::raw_sql(*setting).execute(&mut *connection).await?;
+            }
+            Ok(())
+        })
+    });
+    options.connect(url).await
 }
 
 fn without_password(url: &str) -> String {

@@ -155,9 +155,9 @@ pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &
             "UPDATE attempts SET url = '', response = '', sequence = -1 \
             WHERE delivery IN ({DELIVERIES}) AND sequence <> -1"
         ),
-        &format!(
-            "UPDATE lead_log SET detail = '' WHERE delivery IN ({DELIVERIES}) AND entry = 'webhook' AND detail <> ''"
-        ),
+        "UPDATE lead_log SET detail = '' WHERE lead = ? AND account = ? AND entry = 'webhook' AND detail <> '' \
+            AND delivery IN (SELECT d.delivery FROM deliveries d WHERE d.lead = lead_log.lead \
+            AND d.account = lead_log.account AND d.lead_sequence <= ?)",
         "UPDATE deliveries SET last_url = '', last_response = '' WHERE lead = ? AND account = ? AND lead_sequence <= ? \
             AND (last_url <> '' OR last_response <> '')",
         &format!(
@@ -253,7 +253,7 @@ impl Store {
         };
         let mut delete = Statement::new("DELETE FROM erasures");
         delete.push(" WHERE stream = ? AND sequence = ?", [stream.as_str().into(), sequence.cast_signed().into()]);
-        delete.query().execute(&self.pool).await?;
+        delete.query().execute(&self.writer).await?;
         Ok(())
     }
 
@@ -269,7 +269,7 @@ impl Store {
     pub(crate) async fn ended(&self, delivery: DeliveryId) -> Result<(), StoreError> {
         let mut delete = Statement::new("DELETE FROM endings");
         delete.push(" WHERE delivery = ?", [delivery.to_string().into()]);
-        delete.query().execute(&self.pool).await?;
+        delete.query().execute(&self.writer).await?;
         Ok(())
     }
 
@@ -291,7 +291,7 @@ impl Store {
             let mut delete = Statement::new("DELETE FROM searches");
             let key = [account.as_str().into(), lead.as_str().into(), int(*until)];
             delete.push(" WHERE account = ? AND lead = ? AND until = ?", key);
-            delete.query().execute(&self.pool).await?;
+            delete.query().execute(&self.writer).await?;
         }
         Ok(())
     }

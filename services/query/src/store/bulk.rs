@@ -74,16 +74,22 @@ fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
 /// so there they have none.
 fn text(connection: &AnyConnection, before: &str, groups: &[usize], then: &str) -> String {
     let numbered = connection.backend_name() != "SQLite";
-    let mut number = 0;
-    let mut place = || {
-        number += 1;
-        if numbered { format!("${number}") } else { "?".to_owned() }
-    };
-    let groups: Vec<_> = groups
-        .iter()
-        .map(|size| format!("({})", std::iter::repeat_with(&mut place).take(*size).collect::<Vec<_>>().join(", ")))
-        .collect();
-    format!("{before}{}{then}", groups.join(", "))
+    let (mut text, mut number) = (before.to_owned(), 0);
+    for (group, size) in groups.iter().enumerate() {
+        text.push_str(if group == 0 { "(" } else { ", (" });
+        for place in 0..*size {
+            text.push_str(if place == 0 { "" } else { ", " });
+            number += 1;
+            if numbered {
+                text.push_str(&format!("${number}"));
+            } else {
+                text.push('?');
+            }
+        }
+        text.push(')');
+    }
+    text.push_str(then);
+    text
 }
 
 /// Its text is put together from constants; whatever comes from outside is a bound value.

@@ -15,6 +15,10 @@ const TABLES: [&str; 12] = [
     "erasures", "endings", "searches",
 ];
 
+/// 256 MiB of pages in memory, and as much in the log before it is copied into the database.
+const OF_SQLITE_IN_BULK: &str =
+    "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 65536; PRAGMA synchronous = OFF";
+
 impl Store {
     /// The last sequence of a stream whose fact is in the read model; 0: none.
     pub(crate) async fn checkpoint(&self, stream: StreamName) -> Result<u64, StoreError> {
@@ -33,7 +37,7 @@ impl Store {
         from: u64,
         to: u64,
     ) -> Result<Option<Transaction<'static, Any>>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.writer.begin().await?;
         let (from, to) = (from.cast_signed(), to.cast_signed());
         let mut update = Statement::new("UPDATE checkpoints SET sequence = ");
         update.push("? WHERE stream = ? AND sequence = ?", [to.into(), stream.as_str().into(), from.into()]);
@@ -41,9 +45,18 @@ impl Store {
         Ok((moved.rows_affected() == 1).then_some(transaction))
     }
 
+    /// Makes much writing cheap: SQLite gets much memory, and leaves it to the system when files are on the disk. What a
+    /// crash takes is made again.
+    pub(crate) async fn expect_much(&self) -> Result<(), StoreError> {
+        if self.is_sqlite {
+            sqlx::raw_sql(OF_SQLITE_IN_BULK).execute(&self.writer).await?;
+        }
+        Ok(())
+    }
+
     /// Forgets everything. Whoever projects begins anew.
     pub(crate) async fn wipe(&self) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.writer.begin().await?;
         Statement::new("UPDATE checkpoints SET sequence = 0").query().execute(&mut *transaction).await?;
         for table in TABLES {
             Statement::new(format!("DELETE FROM {table}")).query().execute(&mut *transaction).await?;
