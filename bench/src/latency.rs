@@ -10,6 +10,7 @@ use crate::{
     receiver::{Answers, Receiver},
     system::System,
     table::{head, row},
+    usage::{Watch, rounded},
 };
 
 /// Leads a second.
@@ -32,9 +33,13 @@ pub(crate) async fn measure(program: &Path, lasts: Duration) -> anyhow::Result<V
     }
     for rate in RATES {
         let ceiling = at(&bare, &receiver, rate, lasts).await?;
+        let watch = Watch::start(system.processes());
         let ms = at(&published, &receiver, rate, lasts).await?;
-        row(&format!("{rate} / s"), &format!("{}  (a bare client: {})", text(ms), text(ceiling)));
-        results.push(json!({"rate": rate, "published": shown(ms), "bare_client": shown(ceiling)}));
+        let peak = rounded(watch.end().peak(), 1);
+        let text = format!("{}  (a bare client: {}); peak {peak} MiB", text(ms), text(ceiling));
+        row(&format!("{rate} / s"), &text);
+        let (published, bare) = (shown(ms), shown(ceiling));
+        results.push(json!({"rate": rate, "published": published, "bare_client": bare, "memory_peak_mib": peak}));
     }
     drop(system.stop().await);
     Ok(results.into())
