@@ -27,8 +27,8 @@ use crate::{Journal, JournalError, StreamName, append::confirmed, headers, sourc
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
 /// How often the broker is told that a message is still being worked on; well below [`ACK_WAIT`], even if one of two gets
 /// lost. What began together is spread over [`SPREAD_MS`], so that a thousand such messages do not come at once.
-const KEEP_ALIVE: Duration = Duration::from_millis(1_200);
-const SPREAD_MS: u64 = 640;
+const KEEP_ALIVE: Duration = Duration::from_millis(900);
+const SPREAD_MS: u64 = 400;
 /// How many messages are asked for at once.
 const FETCH: usize = 200;
 /// How much of a feed may be handed out and not acknowledged, over all processes.

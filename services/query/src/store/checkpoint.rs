@@ -16,8 +16,7 @@ const TABLES: [&str; 12] = [
 ];
 
 /// 256 MiB of pages in memory, and as much in the log before it is copied into the database.
-const OF_SQLITE_IN_BULK: &str =
-    "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 65536; PRAGMA synchronous = OFF";
+const OF_SQLITE_IN_BULK: &str = "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 65536";
 
 impl Store {
     /// The last sequence of a stream whose fact is in the read model; 0: none.
@@ -45,8 +44,7 @@ impl Store {
         Ok((moved.rows_affected() == 1).then_some(transaction))
     }
 
-    /// Makes much writing cheap: SQLite gets much memory, and leaves it to the system when files are on the disk. What a
-    /// crash takes is made again.
+    /// Makes much writing cheap: SQLite gets much memory.
     pub(crate) async fn expect_much(&self) -> Result<(), StoreError> {
         if self.is_sqlite {
             sqlx::raw_sql(OF_SQLITE_IN_BULK).execute(&self.writer).await?;
