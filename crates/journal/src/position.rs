@@ -146,10 +146,10 @@ impl Place {
         self.written + RENEWED_EVERY
     }
 
-    /// Waits until a moment after the place was written last, for readers who are in no hurry: they write it a few times
-    /// a second, however much there is to read.
-    pub async fn gather(&self) {
-        tokio::time::sleep_until(self.written + GATHERED_FOR).await;
+    /// Until when a reader who is in no hurry gathers what comes quickly, so that the place is written a few times a
+    /// second, however much there is to read.
+    pub fn gather_until(&self) -> Instant {
+        self.written + GATHERED_FOR
     }
 
     /// Everything up to this sequence is dealt with.

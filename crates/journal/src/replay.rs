@@ -8,6 +8,7 @@ use domain::{AccountId, DeliveryFact, DestinationId};
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
+use tokio::time::{Instant, timeout_at};
 use wire::WireError;
 
 use crate::{Journal, JournalError, Logged, feed::timestamp, headers, source::Source, subjects};
@@ -92,6 +93,19 @@ impl<T: Logged> Replay<T> {
         }
         let taken = self.read_ahead.len().min(most);
         self.read_ahead.drain(..taken).collect()
+    }
+
+    /// The next facts, the first of which has to be there at `first_by`, with those that come until `all_by`, at most
+    /// `most` of them. Empty if there is none by then, or once the drain has begun.
+    pub async fn gather(&mut self, most: usize, first_by: Instant, all_by: Instant) -> Vec<Entry<T>> {
+        let mut gathered = timeout_at(first_by, self.next_batch(most)).await.unwrap_or_default();
+        while !gathered.is_empty() && gathered.len() < most {
+            match timeout_at(all_by, self.next_batch(most - gathered.len())).await {
+                Ok(more) if !more.is_empty() => gathered.extend(more),
+                _ => break,
+            }
+        }
+        gathered
     }
 
     async fn fill(&mut self, most: usize) {

@@ -18,7 +18,6 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use journal::{Entry, Journal, JournalError, Place, READER_OF_NOTICES, RegistryView};
 use runtime::{Drain, crash, trace::TraceContext};
-use tokio::time::timeout_at;
 
 use crate::operations;
 
@@ -70,16 +69,13 @@ impl Watcher {
         let mut facts = self.journal.replay::<DeliveryFact>(place.sequence() + 1);
         let mut read = place.sequence();
         while !self.drain.is_stopping() {
-            let batch = timeout_at(place.renew_at(), facts.next_batch(BATCH)).await.unwrap_or_default();
+            let batch = facts.gather(BATCH, place.renew_at(), place.gather_until()).await;
             self.observe(&mut book, &batch).await?;
             self.tick(&mut book);
             self.remember(&mut book).await?;
             self.say(&mut book).await?;
             read = batch.last().map_or(read, |last| last.sequence);
             place.advance(read).await?;
-            if batch.len() < BATCH {
-                place.gather().await;
-            }
         }
         place.leave().await
     }

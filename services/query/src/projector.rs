@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use journal::{Entry, Journal, Replay};
 use runtime::{Latch, Platform, crash, trace::TraceContext};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tracing::info_span;
 
 use crate::{
@@ -22,9 +22,11 @@ const BATCH: usize = 1_000;
 const LARGE_BATCH: usize = 20_000;
 /// How often an idle projector looks whether the read model is still where it left it.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// How long after a transaction began the next one may begin. What comes alone is shown at once; of what comes
-/// quickly, few large transactions cost a fraction of many small ones.
+/// For how long after a transaction began facts are gathered for the next one. What comes alone is shown at once; of what
+/// comes quickly, few large transactions cost a fraction of many small ones.
 const GATHER: Duration = Duration::from_millis(20);
+/// How long a rebuild waits for the broker.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause after the database failed, or another process projected.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -69,19 +71,23 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, latch: &Latch) -
     let mut at = store.checkpoint(T::STREAM).await?;
     latch.ready();
     let mut reader = Reader::<T>::after(journal, at);
+    let mut begun = Instant::now();
     loop {
-        let Ok(batch) = tokio::time::timeout(LOOK_AGAIN, reader.next_batch()).await else {
+        let batch = reader.next_batch(Instant::now() + LOOK_AGAIN, begun + GATHER).await;
+        let Some(last) = batch.last() else {
             // Nothing new; but somebody may have wiped the read model meanwhile.
-            if store.checkpoint(T::STREAM).await? == at { continue } else { return Ok(()) }
+            if !journal.drain().is_stopping() && store.checkpoint(T::STREAM).await? == at {
+                continue;
+            }
+            return Ok(());
         };
-        let Some(last) = batch.last() else { return Ok(()) };
-        let (to, begun) = (last.sequence, Instant::now());
+        let to = last.sequence;
+        begun = Instant::now();
         if !write(store, at, to, &batch, &mut reader.memory).await? {
             tracing::info!(stream = T::STREAM.as_str(), "the read model was moved by another process; reading again");
             return Ok(());
         }
         at = to;
-        sleep_until(begun + GATHER).await;
     }
 }
 
@@ -98,10 +104,10 @@ impl<T: Projected> Reader<T> {
         Self { facts: journal.replay(from), at, memory: T::Memory::default() }
     }
 
-    /// The next of them; empty once the drain has begun. Safe to cancel.
-    async fn next_batch(&mut self) -> Vec<Entry<T>> {
+    /// The next of them, as [`Replay::gather`] has it.
+    async fn next_batch(&mut self, first_by: Instant, all_by: Instant) -> Vec<Entry<T>> {
         loop {
-            let mut batch = self.facts.next_batch(BATCH).await;
+            let mut batch = self.facts.gather(BATCH, first_by, all_by).await;
             let known = batch.partition_point(|entry| entry.sequence <= self.at);
             T::remember(&mut self.memory, &batch[..known]);
             batch.drain(..known);
@@ -166,9 +172,12 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
     let mut batch = vec![];
     while at < end {
         if batch.is_empty() {
-            batch = reader.next_batch().await;
+            let now = Instant::now();
+            batch = reader.next_batch(now + PATIENCE, now).await;
         }
-        let Some(last) = batch.last() else { anyhow::bail!("stopped before the read model was complete") };
+        let Some(last) = batch.last() else {
+            anyhow::bail!("the broker gave no more facts before the read model was complete")
+        };
         let to = last.sequence;
         let Reader { facts, memory, .. } = &mut reader;
         // The next facts are read while these are written.

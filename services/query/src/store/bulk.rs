@@ -34,12 +34,22 @@ impl Insert<'_> {
     ) -> Result<Vec<AnyRow>, StoreError> {
         debug_assert!(rows.iter().all(|row| row.len() == self.columns.len()), "a row of {} is incomplete", self.table);
         let before = format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns.join(", "));
-        let mut returned = vec![];
+        let numbered = is_numbered(transaction);
+        let mut pieces = pieces(rows.len());
         let mut rows = rows.into_iter();
-        for piece in pieces(rows.len()) {
-            let text = text(transaction, &before, &[self.columns.len()].repeat(piece.len()), &self.then);
-            let values = rows.by_ref().take(piece.len()).flatten();
-            returned.extend(prepared(text, values).fetch_all(&mut **transaction).await?);
+        let mut next_statement = || {
+            let piece = pieces.next()?;
+            let text = text(numbered, &before, &[self.columns.len()].repeat(piece.len()), &self.then);
+            Some(prepared(text, rows.by_ref().take(piece.len()).flatten()))
+        };
+        let mut returned = vec![];
+        let mut next = next_statement();
+        while let Some(statement) = next {
+            // While the database is at one statement, the next one is put together.
+            let running = statement.fetch_all(&mut **transaction);
+            let (rows, following) = tokio::join!(running, async { next_statement() });
+            returned.extend(rows?);
+            next = following;
         }
         Ok(returned)
     }
@@ -54,7 +64,7 @@ pub(super) async fn select_in(
     let mut found = Vec::with_capacity(keys.len());
     let mut keys = keys.into_iter();
     for piece in pieces(keys.len()) {
-        let text = text(transaction, select, &[piece.len()], "");
+        let text = text(is_numbered(transaction), select, &[piece.len()], "");
         found.extend(prepared(text, keys.by_ref().take(piece.len())).fetch_all(&mut **transaction).await?);
     }
     Ok(found)
@@ -70,10 +80,14 @@ fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// A statement with groups of so many places for values. SQLite looks for each place that has a number among all others,
-/// so there they have none.
-fn text(connection: &AnyConnection, before: &str, groups: &[usize], then: &str) -> String {
-    let numbered = connection.backend_name() != "SQLite";
+/// Whether places for values have numbers. SQLite looks for each place that has one among all others, so there they have
+/// none.
+fn is_numbered(connection: &AnyConnection) -> bool {
+    connection.backend_name() != "SQLite"
+}
+
+/// A statement with groups of so many places for values.
+fn text(numbered: bool, before: &str, groups: &[usize], then: &str) -> String {
     let (mut text, mut number) = (before.to_owned(), 0);
     for (group, size) in groups.iter().enumerate() {
         text.push_str(if group == 0 { "(" } else { ", (" });
