@@ -58,6 +58,7 @@ impl Flood<'_> {
         let warm = (leads / WARM_UP).max(self.interfaces.len());
         self.publish(warm).await?;
         self.receive(warm).await?;
+        self.api.settled(PATIENCE).await?;
 
         watch.count_from_here();
         let begin = Instant::now();
@@ -65,6 +66,8 @@ impl Flood<'_> {
         let published = begin.elapsed().as_secs_f64();
         self.receive(leads).await?;
         let took = begin.elapsed().as_secs_f64();
+        // What is left to do when the last lead has arrived counts, too.
+        self.api.settled(PATIENCE).await?;
         let per_second = |seconds: f64| leads as f64 / seconds;
         Ok(Flooded {
             leads,
