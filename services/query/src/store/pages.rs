@@ -26,6 +26,9 @@ const MOST_TYPES: usize = 64;
 /// A condition and its values.
 pub(super) type Condition = (String, Vec<Value>);
 
+/// The condition of a branch that is one event type.
+const OF_TYPE: &str = "event_type = ?";
+
 /// What one index is asked for.
 pub(super) type Branch = Vec<Condition>;
 
@@ -42,6 +45,7 @@ impl Store {
                 found.push(from_row(row)?);
             }
         }
+        found.retain(|delivery| is_of_account(filter, delivery));
         if several {
             found.sort_by_key(|d| std::cmp::Reverse((d.requested_at, d.reference.delivery)));
             found.truncate(usize::try_from(page.limit()).unwrap_or(usize::MAX));
@@ -72,6 +76,12 @@ impl Store {
         }
         Ok(None)
     }
+}
+
+/// All deliveries to a destination are of one account, so that is asked here and not of the database: a condition on a
+/// computed value has PostgreSQL expect few rows, read all that there are, and sort them.
+pub(super) fn is_of_account(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+    filter.account.as_ref().is_none_or(|account| *account == delivery.reference.account)
 }
 
 /// Whether the event type is the rarest thing that is asked for.
@@ -141,20 +151,25 @@ pub(super) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> St
 /// All conditions but those of time and place, which have to follow.
 pub(super) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
     let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE ", COLUMNS.join(", ")));
-    let conditions: Vec<_> = branch.into_iter().chain(others(filter)).filter(|(text, _)| !text.is_empty()).collect();
+    let others = others(filter, branch.iter().any(|(text, _)| text == OF_TYPE));
+    let conditions: Vec<_> = branch.into_iter().chain(others).filter(|(text, _)| !text.is_empty()).collect();
     for (condition, values) in conditions {
         select.push(&condition, values).push(" AND ", []);
     }
     select
 }
 
-/// Every condition again, so that it holds, but not so that an index is found by it.
-fn others(filter: &DeliveryFilter) -> Vec<Condition> {
+/// Every condition that no index has answered, written so that none is found by it.
+fn others(filter: &DeliveryFilter, of_one_type: bool) -> Vec<Condition> {
+    // If neither is given, the index was chosen by the destination or the account.
+    let scoped = filter.event_id.is_none() && filter.lead.is_none();
+    let destination = filter.destination.as_ref().filter(|_| !scoped);
+    let account = filter.account.as_ref().filter(|_| !scoped && filter.destination.is_none());
     let texts = [
-        ("account", filter.account.as_ref().map(AccountId::as_str)),
+        ("account", account.map(AccountId::as_str)),
         ("interface", filter.interface.as_ref().map(InterfaceId::as_str)),
         ("client", filter.client.as_ref().map(ClientId::as_str)),
-        ("destination", filter.destination.as_ref().map(DestinationId::as_str)),
+        ("destination", destination.map(DestinationId::as_str)),
         ("lead", filter.lead.as_ref().map(LeadId::as_str)),
         ("failure", filter.failure.map(FailureReason::as_str)),
     ];
@@ -163,6 +178,7 @@ fn others(filter: &DeliveryFilter) -> Vec<Condition> {
         others.push(("last_status = ?".to_owned(), vec![u32::from(status).into()]));
     }
     match filter.event_type.as_ref().map(|pattern| (pattern.as_str(), pattern.as_str().strip_suffix('*'))) {
+        _ if of_one_type => {}
         Some((exact, None)) => others.push(but("event_type", exact)),
         Some((_, Some(beginning))) if !beginning.is_empty() => {
             others.push((format!("substr(event_type, 1, {}) = ?", beginning.len()), vec![beginning.into()]));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{
     Store, StoreError,
     deliveries::from_row,
-    pages::{branches, chosen},
+    pages::{branches, chosen, is_of_account},
 };
 
 impl Store {
@@ -37,6 +37,7 @@ impl Store {
                 found.push(from_row(row)?);
             }
         }
+        found.retain(|delivery| is_of_account(&filter, delivery));
         Ok(found)
     }
 }
