@@ -57,7 +57,7 @@ async fn a_clock_that_jumps_costs_nothing() {
     let mut seeded = Seeded::of(settings.seed, "clock");
     for seconds in OFFSETS {
         set(&offset, seconds);
-        tokio::time::sleep(Duration::from_millis(500 + seeded.below(1_500) as u64)).await;
+        fire.burns_for(Duration::from_millis(500 + seeded.below(1_500) as u64)).await;
     }
     fire.go_on().await;
     fire.out().await;

@@ -20,7 +20,7 @@ use crate::{
 
 /// The size of the disk, in bytes.
 const DISK: u64 = 64 * 1024 * 1024;
-/// How long the disk stays full.
+/// For how long nothing is accepted before somebody makes room.
 const FULL: Duration = Duration::from_secs(3);
 /// What fills a broker that has a limit.
 const FILLER: &str = "FILLER";
@@ -50,7 +50,6 @@ async fn a_full_disk_costs_nothing_that_was_accepted() {
         None => fill(&fire).await,
     }
     nothing_is_accepted(&fire).await;
-    tokio::time::sleep(FULL).await;
     match &filler {
         Some(file) => fs::remove_file(file).unwrap(),
         None => drop(jetstream(&fire).await.delete_stream(FILLER).await.unwrap()),
@@ -78,7 +77,7 @@ async fn fill(fire: &Fire) {
     while context.publish("filler", much.clone()).await.unwrap().await.is_ok() {}
 }
 
-/// Waits until publishers have been told for a second that their events are not stored.
+/// Waits until publishers have been told for [`FULL`] that their events are not stored.
 async fn nothing_is_accepted(fire: &Fire) {
     let (mut seen, mut since) = (0, Instant::now());
     wait::until("nothing to be accepted any more", SOON, async || {
@@ -86,7 +85,7 @@ async fn nothing_is_accepted(fire: &Fire) {
         if accepted != seen {
             (seen, since) = (accepted, Instant::now());
         }
-        since.elapsed() > Duration::from_secs(1)
+        since.elapsed() > FULL
     })
     .await;
 }

@@ -124,6 +124,13 @@ impl Fire {
         self.until_enough().await;
     }
 
+    /// Waits until as many more events are accepted as are published in such a time while all is well.
+    pub(crate) async fn burns_for(&self, time: Duration) {
+        let more = self.settings.rate * usize::try_from(time.as_millis()).unwrap() / 1_000;
+        let enough = self.ledger.count_accepted() + more;
+        wait::until("more events to be accepted", RECOVERY, async || self.ledger.count_accepted() >= enough).await;
+    }
+
     async fn until_enough(&self) {
         let within = RECOVERY + Duration::from_secs((self.settings.events / self.settings.rate) as u64) * 4;
         let enough = async || self.ledger.count_accepted() >= self.settings.events;
@@ -213,7 +220,7 @@ async fn nothing_that_was_accepted_is_lost() {
     let victims = fire.stage.victims();
     let (late, others) = victims.split_last().unwrap();
     for blow in one_by_one(settings.seed, others.len()) {
-        tokio::time::sleep(blow.pause).await;
+        fire.burns_for(blow.pause).await;
         fire.kill_alone(&[others[blow.victims[0]]], blow.away).await;
     }
     fire.stage.revive(*late).await;
@@ -231,7 +238,7 @@ async fn two_of_each_share_the_work_and_both_may_die() {
     let victims = fire.stage.victims();
     let services = victims.iter().filter(|victim| matches!(victim, Victim::Service(_))).copied().collect::<Vec<_>>();
     for blow in one_by_one(settings.seed, services.len() / 2) {
-        tokio::time::sleep(blow.pause).await;
+        fire.burns_for(blow.pause).await;
         let first = 2 * blow.victims[0];
         fire.kill_alone(&services[first..first + 2], blow.away).await;
     }
