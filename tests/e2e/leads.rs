@@ -35,9 +35,7 @@ pub(crate) async fn exported(world: &World, request: api::ExportLeadsRequest) ->
 /// Ten leads from two interfaces and two clients; those with an even number fail, and the answer of one of them is a
 /// formula.
 async fn fill(world: &World, receiver: &Receiver) {
-    let interface =
-        api::Interface { account_id: ACCOUNT.into(), interface_id: "page".into(), ..api::Interface::default() };
-    world.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
+    world.interface("page").await;
     for client in ["north", "south"] {
         world.client(client).await;
     }

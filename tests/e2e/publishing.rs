@@ -5,7 +5,10 @@ use testkit::{NatsServer, Process, Receiver, wait};
 use tonic::Code;
 use wire::api::{self, DeliveryStatus, publish_leads_result::Result as Outcome};
 
-use crate::world::{ACCOUNT, INTERFACE, SOON, World, event_json, program, web};
+use crate::{
+    jobs_alone::address,
+    world::{ACCOUNT, INTERFACE, SOON, World, event_json, program, some_destination, web},
+};
 
 #[tokio::test]
 async fn a_repeated_event_id_answers_the_same_and_creates_nothing() {
@@ -152,6 +155,38 @@ async fn where_every_write_is_flushed_concurrent_publishes_are_batched_and_all_a
     let answers = futures::future::join_all(posts).await;
     assert!(answers.iter().all(|(status, answer)| *status == 202 && answer["duplicate"] == false));
     wait::until_eq("all of them", SOON, 200, async || receiver.count()).await;
+}
+
+#[tokio::test]
+async fn a_burst_of_one_interface_does_not_stand_before_the_events_of_others() {
+    const MANY: usize = 4_000;
+    let broker = NatsServer::start().await;
+    let on_broker = ["--nats-url", &broker.url()];
+    let mut world = World::start_with(&on_broker, &[]).await;
+    let (of_many, of_one) = (Receiver::start().await, Receiver::start().await);
+    world.interface("quiet").await;
+    for (interface, receiver) in [(INTERFACE, &of_many), ("quiet", &of_one)] {
+        let interface_id = interface.to_owned();
+        world.destination_with(api::Destination { url: receiver.url(), interface_id, ..some_destination() }).await;
+    }
+    let mut quiet = event_json("quiet");
+    quiet["interface"] = "quiet".into();
+    let events = (0..MANY).map(|n| event_json(&format!("e{n}"))).chain([quiet]);
+    let body: Vec<_> = events.map(|event| event.to_string()).collect();
+    // One request: its events are stored in this order. They come in while nobody routes.
+    world.process.terminate();
+    world.process.wait_exit(SOON).await;
+    let args = ["ingest", "--burst-above", "100", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
+    let no_env = [] as [(&str, &str); 0];
+    let ingest = Process::start("ingest", program(), [&args[..], &on_broker].concat(), no_env);
+    world.http = address(&ingest, "http=").await;
+    let (status, answer) = world.post(body.join("\n"), &[("content-type", "application/x-ndjson")]).await;
+    assert_eq!(status, 202, "{answer}");
+    let _world = world.again(&on_broker).await;
+    wait::until_eq("all of them", SOON, MANY + 1, async || of_many.count() + of_one.count()).await;
+    let at = of_one.requests()[0].at;
+    let before = of_many.requests().iter().filter(|seen| seen.at < at).count();
+    assert!(before < MANY / 4, "of {MANY} events of another interface {before} came before it");
 }
 
 #[tokio::test]

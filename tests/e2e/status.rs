@@ -46,6 +46,7 @@ async fn the_status_says_how_much_waits_and_where() {
         let names: Vec<_> = seen.lags.iter().map(|lag| (lag.name.as_str(), lag.stream.as_str())).collect();
         let consumers = [
             ("router", "LEADS"),
+            ("router of bursts", "LEADS"),
             ("sender", "DELIVERIES"),
             ("timers", "TIMERS"),
             ("mailer", "NOTICES"),

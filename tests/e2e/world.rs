@@ -222,6 +222,12 @@ impl World {
         self.registry().create_destination(request).await.unwrap().into_inner().destination_id
     }
 
+    pub(crate) async fn interface(&self, id: &str) {
+        let interface =
+            api::Interface { account_id: ACCOUNT.into(), interface_id: id.into(), ..api::Interface::default() };
+        self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
+    }
+
     pub(crate) async fn client(&self, id: &str) {
         let client = api::Client { account_id: ACCOUNT.into(), client_id: id.into(), name: String::new() };
         self.registry().create_client(api::CreateClientRequest { client: Some(client) }).await.unwrap();

@@ -16,6 +16,15 @@ use crate::{Journal, JournalError, StreamName, batch::Batcher, connect::Batchers
 
 const ASKED: &str = "store a fact";
 
+/// How an event comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    /// It is routed before what comes in bursts.
+    Steady,
+    /// One of very many: it is routed when nothing else waits for that.
+    Burst,
+}
+
 /// What became of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
@@ -50,16 +59,21 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
     pub async fn append_lead(&self, event: &LeadEvent, trace: &TraceContext) -> Result<Appended, JournalError> {
-        self.submit_lead(event, trace).await?.stored().await
+        self.submit_lead(event, Traffic::Steady, trace).await?.stored().await
     }
 
     /// Sends a lead event on its way. Those that are sent one after another are stored in this order.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker is away.
-    pub async fn submit_lead(&self, event: &LeadEvent, trace: &TraceContext) -> Result<Submitted, JournalError> {
+    pub async fn submit_lead(
+        &self,
+        event: &LeadEvent,
+        traffic: Traffic,
+        trace: &TraceContext,
+    ) -> Result<Submitted, JournalError> {
         let outgoing = Outgoing {
-            subject: subjects::lead(event),
+            subject: subjects::lead(event, traffic),
             id: Some(event.message_id()),
             trace: trace.clone(),
             body: event.encode(),

@@ -3,13 +3,14 @@
 
 use async_nats::jetstream::{context::ConsumerInfoErrorKind, stream::Stream};
 
-use crate::{Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName};
+use crate::{Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName, Traffic, feed};
 
 const ASKED: &str = "tell how much waits";
 /// The consumers that services share: what they are called here, their stream, and their name on the broker.
-const SHARED: [(&str, StreamName, &str); 4] = [
-    ("router", StreamName::Leads, "router"),
-    ("sender", StreamName::Deliveries, "sender"),
+const SHARED: [(&str, StreamName, &str); 5] = [
+    ("router", StreamName::Leads, feed::router(Traffic::Steady)),
+    ("router of bursts", StreamName::Leads, feed::router(Traffic::Burst)),
+    ("sender", StreamName::Deliveries, feed::SENDER),
     ("timers", StreamName::Timers, "due"),
     ("mailer", StreamName::Notices, "mailer"),
 ];

@@ -21,7 +21,7 @@ use runtime::trace::TraceContext;
 use tokio::time::{Instant, timeout};
 use wire::Record;
 
-use crate::{Journal, JournalError, StreamName, append::confirmed, headers, source::Source, subjects, timers};
+use crate::{Journal, JournalError, StreamName, Traffic, append::confirmed, headers, source::Source, subjects, timers};
 
 /// How long a message may be worked on before another process gets it, unless it is kept ([`Message::while_doing`]).
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
@@ -37,8 +37,13 @@ const IN_HAND: i64 = 20_000;
 /// How many jobs are worked on at once, over all processes; the others wait for their turn.
 const JOBS_IN_HAND: i64 = 64;
 
-/// Who routes lead events.
-pub(crate) const ROUTER: &str = "router";
+/// The consumers that hand out lead events to be routed.
+pub(crate) const fn router(traffic: Traffic) -> &'static str {
+    match traffic {
+        Traffic::Steady => "router",
+        Traffic::Burst => "router-bursts",
+    }
+}
 /// The consumer that hands out what asks for an attempt.
 pub(crate) const SENDER: &str = "sender";
 const ASKED: &str = "hand out messages";
@@ -103,9 +108,9 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Message<T> {
 }
 
 impl Journal {
-    /// Every lead event, for the router.
-    pub fn router_feed(&self) -> Feed<LeadEvent> {
-        self.durable(StreamName::Leads, ROUTER, "lead.>")
+    /// Every lead event of a kind of traffic, for the router.
+    pub fn router_feed(&self, traffic: Traffic) -> Feed<LeadEvent> {
+        self.durable(StreamName::Leads, router(traffic), subjects::leads(traffic))
     }
 
     /// Every fact that asks for an attempt, for the sender.

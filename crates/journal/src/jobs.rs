@@ -10,9 +10,9 @@ use runtime::trace::TraceContext;
 use wire::Record as _;
 
 use crate::{
-    Journal, JournalError, StreamName,
+    Journal, JournalError, StreamName, Traffic,
     append::confirmed,
-    feed::{ROUTER, timestamp},
+    feed::{router, timestamp},
     headers,
     pages::{answered, fetch},
     position::READER_IN_ORDER,
@@ -105,9 +105,16 @@ impl Journal {
         let asked = "tell how far the router is";
         let stream = self.context().get_stream_no_info(StreamName::Leads.as_str()).await;
         let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
-        let router = stream.consumer_info(ROUTER).await.map_err(|e| JournalError::unavailable(asked, e))?;
-        // What was erased or is too old is never acknowledged.
-        let through = router.num_pending == 0 && router.num_ack_pending == 0;
-        Ok(through || router.ack_floor.stream_sequence >= up_to.0)
+        for traffic in [Traffic::Steady, Traffic::Burst] {
+            let router = stream.consumer_info(router(traffic)).await;
+            let router = router.map_err(|e| JournalError::unavailable(asked, e))?;
+            // What was erased or is too old is never acknowledged. Of one with something in hand nobody can tell whether
+            // that comes before the place or behind it, until it has done something behind it.
+            let through = router.num_pending == 0 && router.num_ack_pending == 0;
+            if !through && router.ack_floor.stream_sequence < up_to.0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

@@ -39,7 +39,7 @@ mod turns;
 mod unreadable;
 mod watched;
 
-pub use append::{Appended, Submitted};
+pub use append::{Appended, Submitted, Traffic};
 pub use backlog::{Backlog, Lag};
 pub use connect::Journal;
 pub use error::JournalError;

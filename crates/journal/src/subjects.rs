@@ -5,6 +5,8 @@ use domain::{
     RegistryFact, job::JobRef,
 };
 
+use crate::Traffic;
+
 /// Everything that asks the sender to do something.
 pub(crate) const TODO: &str = "delivery.todo.>";
 /// What is left of every attempt whose lead was anonymised.
@@ -26,8 +28,20 @@ pub(crate) const JOBS: &str = "job.>";
 /// Everything that is parked.
 pub(crate) const PARKED: &str = "parked.>";
 
-pub(crate) fn lead(event: &LeadEvent) -> String {
-    format!("lead.{}.{}", event.account, event.interface)
+/// Of a lead event; those of a burst are told apart, and are nevertheless in one order with the others.
+pub(crate) fn lead(event: &LeadEvent, traffic: Traffic) -> String {
+    match traffic {
+        Traffic::Steady => format!("lead.{}.{}", event.account, event.interface),
+        Traffic::Burst => format!("lead.{}.{}.burst", event.account, event.interface),
+    }
+}
+
+/// Every lead event of a kind of traffic.
+pub(crate) const fn leads(traffic: Traffic) -> &'static str {
+    match traffic {
+        Traffic::Steady => "lead.*.*",
+        Traffic::Burst => "lead.*.*.burst",
+    }
 }
 
 pub(crate) fn registry(fact: &RegistryFact) -> String {

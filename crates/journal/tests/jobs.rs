@@ -9,7 +9,7 @@ use domain::{
     job::{JobOutcome, JobRef, JobStarted, JobStatus, Pace, Plan, Progress, cancel, finish},
 };
 use jiff::{SignedDuration, Timestamp};
-use journal::{Flush, Journal, JournalError, LeadsFrom, NatsOptions};
+use journal::{Flush, Journal, JournalError, LeadsFrom, NatsOptions, Traffic};
 use runtime::{Platform, trace::TraceContext};
 use testkit::NatsServer;
 use uuid::Uuid;
@@ -124,16 +124,26 @@ async fn it_is_known_how_far_the_router_is() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
     assert!(journal.is_routed(LeadSequence(0), false).await.is_err(), "there never was a router");
-    let mut feed = journal.router_feed();
-    for n in 0..2 {
+    let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.router_feed(traffic));
+    let of_a_burst = async |id| {
+        let submitted = journal.submit_lead(&event("acme", id), Traffic::Burst, &trace).await.unwrap();
+        submitted.stored().await.unwrap().sequence
+    };
+    assert_eq!(of_a_burst("e1").await, 1);
+    bursts.next().await.unwrap().ack().await;
+    for n in 2..4 {
         journal.append_lead(&event("acme", &format!("e{n}")), &trace).await.unwrap();
     }
-    let (first, second) = (feed.next().await.unwrap(), feed.next().await.unwrap());
-    assert!(!journal.is_routed(LeadSequence(1), false).await.unwrap());
+    let (first, second) = (steady.next().await.unwrap(), steady.next().await.unwrap());
+    assert!(!journal.is_routed(LeadSequence(2), false).await.unwrap());
     first.ack().await;
     let soon = std::time::Duration::from_secs(10);
-    testkit::wait::until("the first", soon, async || journal.is_routed(LeadSequence(1), false).await.unwrap()).await;
-    assert!(!journal.is_routed(LeadSequence(2), false).await.unwrap());
+    testkit::wait::until("the first", soon, async || journal.is_routed(LeadSequence(2), false).await.unwrap()).await;
+    assert!(!journal.is_routed(LeadSequence(3), false).await.unwrap());
+    assert_eq!(of_a_burst("e4").await, 4, "all are in one order");
     second.ack().await;
+    let last = bursts.next().await.unwrap();
+    assert!(!journal.is_routed(LeadSequence(4), false).await.unwrap());
+    last.ack().await;
     testkit::wait::until("all", soon, async || journal.is_routed(LeadSequence(99), false).await.unwrap()).await;
 }

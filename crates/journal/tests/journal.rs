@@ -11,7 +11,7 @@ use domain::{
     registry::{Account, Change, Routing},
 };
 use jiff::Timestamp;
-use journal::{Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, StreamName};
+use journal::{Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, StreamName, Traffic};
 use runtime::{Platform, trace::TraceContext};
 use testkit::{NatsServer, wait};
 
@@ -80,7 +80,7 @@ async fn a_repeated_event_is_stored_once_and_read_back_as_it_was() {
     assert_eq!(journal.lead_at(LeadSequence(99)).await.unwrap(), None);
     assert_eq!(journal.last_sequence(StreamName::Leads).await.unwrap(), 1);
 
-    let message = soon(journal.router_feed().next()).await;
+    let message = soon(journal.router_feed(Traffic::Steady).next()).await;
     assert_eq!((message.value, message.trace, message.delivered), (event("e1"), trace, 1));
 }
 
@@ -220,7 +220,7 @@ async fn feeds_and_replays_go_on_when_the_broker_comes_back() {
     let server = NatsServer::start().await;
     let (journal, platform) = connect(&server).await;
     let trace = TraceContext::fresh();
-    let (mut feed, mut replay) = (journal.router_feed(), journal.replay::<LeadEvent>(1));
+    let (mut feed, mut replay) = (journal.router_feed(Traffic::Steady), journal.replay::<LeadEvent>(1));
     journal.append_lead(&event("e1"), &trace).await.unwrap();
     soon(feed.next()).await.ack().await;
     assert_eq!(replay.next_batch(10).await.len(), 1);

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     Shared,
-    attempt::{self, Ended},
+    attempt::{self, Ended, SetAside},
     known::Key,
     pace::Pace,
     sender::Lanes,
@@ -87,7 +87,7 @@ pub(crate) struct Lane {
     inbox: mpsc::Receiver<Order>,
     waiting: Waiting,
     running: JoinSet<Ended>,
-    set_aside: JoinSet<attempt::SetAside>,
+    set_aside: JoinSet<SetAside>,
     drawing: JoinSet<Drawn>,
     parked: Option<ParkedLane>,
     backlog: bool,
@@ -152,7 +152,7 @@ impl Lane {
                 Some(ended) = self.running.join_next() => self.ended(ended, &state),
                 // What was parked just now may have come too late for the draw that found nothing.
                 Some(ended) = self.set_aside.join_next() => {
-                    self.backlog |= matches!(ended, Ok(attempt::SetAside::Parked));
+                    self.backlog |= matches!(ended, Ok(SetAside::Parked));
                 }
                 Some(drawn) = self.drawing.join_next() => self.drawn(drawn, &state),
                 _ = self.shared.registry.changed_since(seen), if held => {}
@@ -206,9 +206,7 @@ impl Lane {
             State::Open(_) => self.waiting.push(job),
             State::Held(reason) => self.hold(job, *reason),
             State::Gone => self.abandon(job, FailureReason::DestinationDeleted),
-            State::Unknown => {
-                self.set_aside.spawn(attempt::wait(job));
-            }
+            State::Unknown => self.set_aside(attempt::wait(job)),
         }
     }
 
@@ -332,16 +330,24 @@ impl Lane {
 
     fn park(&mut self, job: Job) {
         self.backlog = true;
-        self.set_aside.spawn(attempt::park(Arc::clone(&self.shared), job));
+        self.set_aside(attempt::park(Arc::clone(&self.shared), job));
     }
 
     fn hold(&mut self, job: Job, reason: HoldReason) {
         self.backlog = true;
-        self.set_aside.spawn(attempt::hold(Arc::clone(&self.shared), job, reason));
+        self.set_aside(attempt::hold(Arc::clone(&self.shared), job, reason));
     }
 
     fn abandon(&mut self, job: Job, reason: FailureReason) {
-        self.set_aside.spawn(attempt::abandon(Arc::clone(&self.shared), job, reason));
+        self.set_aside(attempt::abandon(Arc::clone(&self.shared), job, reason));
+    }
+
+    fn set_aside(&mut self, setting_aside: impl Future<Output = SetAside> + Send + 'static) {
+        let counted = self.shared.waiting.counting();
+        self.set_aside.spawn(async move {
+            let _counted = counted;
+            setting_aside.await
+        });
     }
 
     /// Nothing is left to do. Orders that were on their way meanwhile go to the lane that opens next.

@@ -12,7 +12,7 @@ use domain::{
 };
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use jiff::Timestamp;
-use journal::{JournalError, Message};
+use journal::{Feed, JournalError, Message, Traffic};
 use runtime::{crash, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
@@ -20,28 +20,38 @@ use crate::Shared;
 
 /// How many events are under way at once.
 const MOST_UNDER_WAY: usize = 512;
+/// How many are when another one of a burst begins.
+const MOST_OF_BURSTS: usize = 64;
 /// How long to wait until this process knows the configuration that the event's publisher knew.
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
 /// When to look again at an event that could not be routed.
 const AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut events = shared.journal.router_feed();
+    let mut steady = shared.journal.router_feed(Traffic::Steady);
+    let mut bursts = shared.journal.router_feed(Traffic::Burst);
     let mut under_way = FuturesUnordered::new();
     loop {
-        let next = async {
-            shared.waiting.is_little().await;
-            events.next().await
+        let steady = next(&shared, &mut steady, Traffic::Steady);
+        let of_a_burst = next(&shared, &mut bursts, Traffic::Burst);
+        let event = tokio::select! {
+            biased;
+            event = steady, if under_way.len() < MOST_UNDER_WAY => event,
+            Some(()) = under_way.next() => continue,
+            event = of_a_burst, if under_way.len() < MOST_OF_BURSTS => event,
         };
-        tokio::select! {
-            event = next, if under_way.len() < MOST_UNDER_WAY => match event {
-                Some(event) => under_way.push(route(&shared, event)),
-                None => break,
-            },
-            Some(()) = under_way.next() => {}
+        match event {
+            Some(event) => under_way.push(route(&shared, event)),
+            None => break,
         }
     }
     while under_way.next().await.is_some() {}
+}
+
+/// The next event of a kind of traffic, once there is room for what comes of it.
+async fn next(shared: &Shared, events: &mut Feed<LeadEvent>, traffic: Traffic) -> Option<Message<LeadEvent>> {
+    shared.waiting.has_room_for(traffic).await;
+    events.next().await
 }
 
 async fn route(shared: &Shared, message: Message<LeadEvent>) {

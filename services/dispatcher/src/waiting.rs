@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use journal::Traffic;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::lane::Job;
@@ -28,8 +29,10 @@ const MANY: usize = 4_096;
 /// How much waits for all lanes before none gets more than a few.
 const MOST_IN_ALL: usize = 8_192;
 
-/// How much waits for all lanes while events are routed. It is done well within [`PATIENCE`] unless a lane stands still.
+/// How much waits for all lanes before no further events of bursts are routed, and before none are. It is done well within
+/// [`PATIENCE`] unless a lane stands still.
 const MUCH: usize = 1_024;
+const VERY_MUCH: usize = 2_048;
 
 /// How much waits for all lanes of this process.
 #[derive(Debug, Default)]
@@ -40,13 +43,23 @@ pub(crate) struct InAll {
 
 impl InAll {
     /// Waits until there is room for what comes of another event.
-    pub(crate) async fn is_little(&self) {
-        while self.count() >= MUCH {
+    pub(crate) async fn has_room_for(&self, traffic: Traffic) {
+        let most = match traffic {
+            Traffic::Steady => VERY_MUCH,
+            Traffic::Burst => MUCH,
+        };
+        while self.count() >= most {
             let fell = self.fell.notified();
-            if self.count() >= MUCH {
+            if self.count() >= most {
                 fell.await;
             }
         }
+    }
+
+    /// Counts a job that does not wait for its lane, because it is set aside, until this is dropped.
+    pub(crate) fn counting(self: &Arc<Self>) -> impl Drop + Send + use<> {
+        self.add();
+        Counted(Arc::clone(self))
     }
 
     fn count(&self) -> usize {
@@ -59,9 +72,17 @@ impl InAll {
 
     fn remove(&self, count: usize) {
         let before = self.count.fetch_sub(count, Ordering::Relaxed);
-        if before >= MUCH && before - count < MUCH {
-            self.fell.notify_one();
+        if [MUCH, VERY_MUCH].into_iter().any(|mark| before >= mark && before - count < mark) {
+            self.fell.notify_waiters();
         }
+    }
+}
+
+struct Counted(Arc<InAll>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.remove(1);
     }
 }
 

@@ -1,15 +1,17 @@
 //! Taking lead events in: over HTTP and gRPC, checked against the registry, stored before the answer.
 //!
 //! [`body`] reads what came over HTTP, [`publisher`] is the one way into the journal for both protocols, [`http`] and
-//! [`grpc`] are its doors. Guarantee: a publisher who was told yes need never ask again. Whoever was told that nothing
+//! [`grpc`] are its doors; [`bursts`] tells which events may wait behind others. Guarantee: a publisher who was told yes need never ask again. Whoever was told that nothing
 //! was stored, or was told nothing, can repeat the call with the same event id; it is stored once.
 
 mod body;
+mod bursts;
 mod grpc;
 mod http;
 mod publisher;
 
 use access::Door;
+use bursts::Bursts;
 use bytes::Bytes;
 use domain::access::{Rule, Scope};
 use journal::{Journal, RegistryView};
@@ -27,6 +29,9 @@ pub struct Options {
     /// The largest HTTP request with many events, in bytes
     #[arg(long, env = "LEADLINE_MAX_REQUEST", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
     pub max_request: u64,
+    /// More events of one interface in a second are a burst: stored like others, and delivered when no others wait
+    #[arg(long, env = "LEADLINE_BURST_ABOVE", default_value_t = 1_000, value_name = "EVENTS")]
+    pub burst_above: u32,
 }
 
 /// What publishing over HTTP asks of its caller; over gRPC the methods say it themselves.
@@ -40,7 +45,7 @@ pub async fn start(options: &Options, platform: &Platform, journal: &Journal) ->
     let latch = platform.readiness.latch("ingest");
     let registry = RegistryView::follow(journal, platform).await?;
     let door = Door::new(&registry)?;
-    let publisher = publisher::Publisher::new(journal.clone(), registry);
+    let publisher = publisher::Publisher::new(journal.clone(), registry, Bursts::new(options.burst_above));
     let (max_event, max_request) = (usize::try_from(options.max_event)?, usize::try_from(options.max_request)?);
     latch.ready();
     Ok(Service::new("ingest")

@@ -1,5 +1,7 @@
 //! The one way of a lead event into the journal.
 
+use std::{sync::Arc, time::Instant};
+
 use domain::{EventId, LeadEvent, LeadId, LeadSequence, Principal, Registry, registry::KeyRefusal};
 use jiff::Timestamp;
 use journal::{Appended, Journal, JournalError, NewsError, RegistryView, Submitted};
@@ -7,6 +9,8 @@ use runtime::{crash, trace::TraceContext};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 use wire::publish::{Publish, PublishError};
+
+use crate::bursts::Bursts;
 
 /// How many events of one request are under way at once.
 pub(crate) const IN_FLIGHT: usize = 512;
@@ -16,6 +20,7 @@ pub(crate) const IN_FLIGHT: usize = 512;
 pub(crate) struct Publisher {
     journal: Journal,
     registry: RegistryView,
+    bursts: Arc<Bursts>,
 }
 
 /// An event on its way to the broker.
@@ -41,8 +46,8 @@ pub(crate) struct Published {
 }
 
 impl Publisher {
-    pub(crate) fn new(journal: Journal, registry: RegistryView) -> Self {
-        Self { journal, registry }
+    pub(crate) fn new(journal: Journal, registry: RegistryView, bursts: Bursts) -> Self {
+        Self { journal, registry, bursts: Arc::new(bursts) }
     }
 
     /// Checks that the account is the publisher's business, and that account, interface and client exist; the event to
@@ -84,7 +89,8 @@ impl Publisher {
             || info_span!("publish", otel.kind = "producer", account = %event.account, event_id = %event.event_id),
         );
         crash::point("before a lead is stored");
-        let submitted = self.journal.submit_lead(&event, &trace).instrument(span.clone()).await;
+        let traffic = self.bursts.traffic(&event.account, &event.interface, Instant::now());
+        let submitted = self.journal.submit_lead(&event, traffic, &trace).instrument(span.clone()).await;
         Sent { event, span, submitted }
     }
 
