@@ -6,7 +6,7 @@ use domain::{
     AccountId, AnonymisationFact, Delivery, DeliveryFact, DeliveryId, DeliveryRef, DeliveryStatus, Job, JobFact, JobId,
     LeadEvent, LeadId, NoticeFact, Registry, RegistryFact,
     anonymisation::LeadAnonymised,
-    delivery::{DeliveryAttempted, FailureReason, HoldReason, Verdict},
+    delivery::{DeliveryAttempted, FailureReason, HoldReason},
 };
 use journal::{Entry, Logged};
 use sqlx::{Any, Transaction};
@@ -71,7 +71,6 @@ impl Projected for LeadEvent {
     ) -> Result<(), StoreError> {
         let events: Vec<_> = readable(batch).collect();
         let marks = leads::add_events(transaction, &events, false).await?;
-        log::add(transaction, readable(batch).map(|(_, event)| received(event)).collect()).await?;
         anonymised::forget(transaction, &marks).await
     }
 }
@@ -88,9 +87,9 @@ impl Projected for AnonymisationFact {
         let marks = anonymised::mark(transaction, &anonymised::marks(facts())).await?;
         let events: Vec<_> = facts().filter_map(outline).collect();
         leads::add_events(transaction, &events, true).await?;
-        let entries = facts().map(|fact| match fact {
-            AnonymisationFact::EventBlanked(f) => received(&f.event),
-            AnonymisationFact::LeadAnonymised(f) => forgotten(f),
+        let entries = facts().filter_map(|fact| match fact {
+            AnonymisationFact::EventBlanked(_) => None,
+            AnonymisationFact::LeadAnonymised(f) => Some(forgotten(f)),
         });
         log::add(transaction, entries.collect()).await?;
         anonymised::forget(transaction, &marks).await
@@ -114,20 +113,6 @@ fn forgotten(fact: &LeadAnonymised) -> LogEntry {
         entry: "anonymised",
         detail: format!("asked for by {}", fact.by),
         event_id: String::new(),
-        delivery: String::new(),
-        destination: String::new(),
-    }
-}
-
-fn received(event: &LeadEvent) -> LogEntry {
-    LogEntry {
-        fact: event.message_id(),
-        account: event.account.to_string(),
-        lead: event.lead.to_string(),
-        at: event.received_at,
-        entry: "received",
-        detail: format!("{} from interface {}", event.event_type, event.interface),
-        event_id: event.event_id.to_string(),
         delivery: String::new(),
         destination: String::new(),
     }
@@ -291,30 +276,18 @@ fn happened(fact: &DeliveryFact) -> Option<LogEntry> {
     let (entry, detail) = match fact {
         DeliveryFact::Requested(f) => ("recovered", format!("found missing by job {}", f.job?)),
         DeliveryFact::Released(_) | DeliveryFact::AttemptStarted(_) => return None,
+        // The log has these from the rows of attempts.
+        DeliveryFact::Attempted(_) | DeliveryFact::AttemptBlanked(_) => return None,
         DeliveryFact::RetryRequested(f) => {
             let job = f.job.map(|job| format!(" in job {job}")).unwrap_or_default();
             ("resentwebhook", format!("retry {} asked for by {}{job}", f.round, f.by))
         }
-        DeliveryFact::Attempted(f) => {
-            let what = match f.outcome.error_kind() {
-                Some(kind) => format!("{} ({kind}: {})", f.outcome.status_code(), f.outcome.webhook_response()),
-                None => f.outcome.status_code().to_string(),
-            };
-            let next = match f.verdict {
-                Verdict::Succeeded => "delivered".to_owned(),
-                Verdict::RetryAt(at) => format!("next attempt at {at:.0}"),
-                Verdict::Failed(reason) => format!("failed: {}", reason.as_str()),
-            };
-            ("webhook", format!("attempt {} to {}: {what}; {next}", f.attempt, f.request.url))
-        }
-        DeliveryFact::AttemptBlanked(_) => ("webhook", String::new()),
         DeliveryFact::Held(f) => ("held", held(f.reason).to_owned()),
         DeliveryFact::Abandoned(f) => ("abandoned", abandoned(f.reason).to_owned()),
     };
     let reference = fact.reference();
     Some(LogEntry {
-        // What is left of an attempt is the same entry.
-        fact: blanked(fact).map_or_else(|| fact.message_id(), |blank| blank.attempt_id.to_string()),
+        fact: fact.message_id(),
         account: reference.account.to_string(),
         lead: reference.lead.to_string(),
         at: fact.at(),

@@ -40,8 +40,9 @@ const ACQUIRE_DEADLINE: Duration = Duration::from_secs(5);
 /// overwritten where it lay. What undoes a statement that fails half way is kept in memory.
 const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
     PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY";
-/// The writer keeps 16 MiB of pages in memory.
-const OF_SQLITE_WRITER: &str = "PRAGMA cache_size = -16384";
+/// The writer keeps 16 MiB of pages in memory, and copies its log into the database when that has 8,192 pages (32 MiB): a
+/// page that was written many times until then is copied once.
+const OF_SQLITE_WRITER: &str = "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8192";
 /// A process that hangs in the middle of writing does not keep others from it for long.
 const OF_POSTGRES: &str = "SET idle_in_transaction_session_timeout = 5000";
 

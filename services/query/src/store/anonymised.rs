@@ -3,7 +3,7 @@
 //! The row of the lead is what projectors of different streams wait for each other at: each writes it before it asks
 //! whether the lead is anonymised. So of two that come at the same time, the second one sees what the first one wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use domain::{AccountId, AnonymisationFact, DeliveryFact, DeliveryId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
-    bulk::Insert,
+    bulk::{self, Insert},
     leads::latest,
     sql::{self, Statement, Value},
 };
@@ -55,7 +55,7 @@ pub(crate) async fn mark(
         .collect();
     let columns = &["account", "lead", "until"];
     Insert { table: "searches", columns, then: " ON CONFLICT DO NOTHING".to_owned() }
-        .rows(transaction, searches)
+        .count(transaction, searches)
         .await?;
     Ok(marks)
 }
@@ -77,11 +77,16 @@ pub(super) async fn marked(
     sets: &[String],
     rows: Vec<Vec<Value>>,
 ) -> Result<Vec<Mark>, StoreError> {
-    let sets = sets.join(", ");
-    let then = format!(" ON CONFLICT (account, lead) DO UPDATE SET {sets} RETURNING account, lead, anonymised_until");
-    let rows = Insert { table: "leads", columns, then }.rows(transaction, rows).await?;
+    let leads: HashSet<_> = rows.iter().filter_map(|row| row.get(..2)).map(<[Value]>::to_vec).collect();
+    let then = format!(" ON CONFLICT (account, lead) DO UPDATE SET {}", sets.join(", "));
+    Insert { table: "leads", columns, then }.count(transaction, rows).await?;
+    // Leads that are not anonymised are not in the index that this is read from.
+    let select = "SELECT account, lead, anonymised_until FROM leads WHERE anonymised_until > 0 AND lead IN ";
+    let ids = leads.iter().filter_map(|key| key.last().cloned()).collect();
+    let rows = bulk::select_in(transaction, select, ids).await?;
     let marks = rows.iter().map(Mark::from_row).collect::<Result<Vec<_>, _>>()?;
-    Ok(marks.into_iter().filter(|mark| mark.until > 0).collect())
+    let is_of_these = |mark: &Mark| leads.contains(&[mark.account.as_str(), &mark.lead].map(Value::from)[..]);
+    Ok(marks.into_iter().filter(is_of_these).collect())
 }
 
 /// Notes that LEADS holds an event once more: whatever is decided about the first one goes for this one, too. So an event
@@ -132,7 +137,7 @@ pub(super) async fn add_copies(
         ]
     });
     let then = " ON CONFLICT (stream, sequence) DO NOTHING".to_owned();
-    Insert { table: "copies", columns: &COPY_COLUMNS, then }.rows(transaction, rows.collect()).await.map(drop)
+    Insert { table: "copies", columns: &COPY_COLUMNS, then }.count(transaction, rows.collect()).await.map(drop)
 }
 
 /// Blanks what the rows about these leads say, and notes which messages are to be erased and which deliveries are to
@@ -155,9 +160,6 @@ pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &
             "UPDATE attempts SET url = '', response = '', sequence = -1 \
             WHERE delivery IN ({DELIVERIES}) AND sequence <> -1"
         ),
-        "UPDATE lead_log SET detail = '' WHERE lead = ? AND account = ? AND entry = 'webhook' AND detail <> '' \
-            AND delivery IN (SELECT d.delivery FROM deliveries d WHERE d.lead = lead_log.lead \
-            AND d.account = lead_log.account AND d.lead_sequence <= ?)",
         "UPDATE deliveries SET last_url = '', last_response = '' WHERE lead = ? AND account = ? AND lead_sequence <= ? \
             AND (last_url <> '' OR last_response <> '')",
         &format!(
@@ -310,7 +312,7 @@ impl Store {
     /// until something new takes their place.
     pub(crate) async fn vacuum(&self) -> Result<(), StoreError> {
         if !self.is_sqlite {
-            for table in ["VACUUM attempts", "VACUUM deliveries", "VACUUM lead_log"] {
+            for table in ["VACUUM attempts", "VACUUM deliveries"] {
                 sqlx::query(table).persistent(false).execute(&self.pool).await?;
             }
         }

@@ -1,10 +1,10 @@
 //! Attempts: those of one delivery, and the latest at one destination.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use domain::{
     AccountId, DeliveryId, DestinationId, ErrorKind,
-    delivery::{DeliveryAttempted, LastAttempt},
+    delivery::{DeliveryAttempted, FailureReason, LastAttempt, Verdict},
     registry::DeactivationCause,
 };
 use journal::StreamName;
@@ -13,21 +13,24 @@ use sqlx::{Any, Transaction, any::AnyRow};
 use super::{
     Store, StoreError,
     anonymised::{self, Copy},
-    bulk::Insert,
+    bulk::{self, Insert},
     deliveries::{attempt, micros},
     sql::{self, Statement, Value},
 };
 
 #[rustfmt::skip]
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 16] = [
     "attempt", "delivery", "number", "round", "started_at", "duration", "method", "url", "status", "response",
-    "error_kind", "destination", "deactivated", "sequence",
+    "error_kind", "destination", "deactivated", "sequence", "verdict", "next_attempt_at",
 ];
 /// What an attempt is read from.
 #[rustfmt::skip]
-const SHOWN: [&str; 10] = [
+pub(super) const SHOWN: [&str; 10] = [
     "attempt", "number", "started_at", "duration", "method", "url", "status", "response", "error_kind", "deactivated",
 ];
+/// The verdicts that are no [`FailureReason`].
+const SUCCEEDED: &str = "succeeded";
+const RETRY: &str = "retry";
 /// The place of an attempt that DELIVERIES no longer holds, or not for long.
 const ERASED: i64 = -1;
 
@@ -58,12 +61,19 @@ pub(crate) async fn add(
     let mut seen = HashSet::new();
     let first = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id));
     let rows = first.map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed())).collect();
-    let then = " ON CONFLICT (attempt) DO UPDATE SET sequence = excluded.sequence WHERE attempts.sequence = 0 \
-        RETURNING attempt";
+    let then = " ON CONFLICT (attempt) DO UPDATE SET verdict = excluded.verdict, next_attempt_at = excluded.next_attempt_at, \
+        sequence = CASE WHEN attempts.sequence = 0 THEN excluded.sequence ELSE attempts.sequence END \
+        WHERE attempts.sequence = 0 OR attempts.verdict = ''";
     let insert = Insert { table: "attempts", columns: &COLUMNS, then: then.to_owned() };
-    let rows = insert.rows(transaction, rows).await?;
-    let mut added = rows.iter().map(|row| sql::text(row, "attempt")).collect::<Result<HashSet<_>, _>>()?;
-    let again = attempts.iter().filter(|(_, attempt)| !added.remove(&attempt.attempt_id.to_string()));
+    if insert.count(transaction, rows).await? == attempts.len() as u64 {
+        return Ok(());
+    }
+    let select = "SELECT attempt, sequence FROM attempts WHERE attempt IN ";
+    let ids = attempts.iter().map(|(_, attempt)| attempt.attempt_id.to_string().into()).collect();
+    let rows = bulk::select_in(transaction, select, ids).await?;
+    let place = |row: &AnyRow| Ok((sql::text(row, "attempt")?, sql::int(row, "sequence")?.cast_unsigned()));
+    let places = rows.iter().map(place).collect::<Result<HashMap<_, _>, StoreError>>()?;
+    let again = attempts.iter().filter(|(place, made)| places.get(&made.attempt_id.to_string()) != Some(place));
     let copies = again.map(|(sequence, attempt)| {
         let reference = &attempt.reference;
         Copy {
@@ -86,7 +96,7 @@ pub(crate) async fn add_blank(
     let first = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id));
     let rows = first.map(|attempt| to_row(attempt, ERASED)).collect();
     let then = " ON CONFLICT (attempt) DO UPDATE SET url = '', response = ''".to_owned();
-    Insert { table: "attempts", columns: &COLUMNS, then }.rows(transaction, rows).await.map(drop)
+    Insert { table: "attempts", columns: &COLUMNS, then }.count(transaction, rows).await.map(drop)
 }
 
 impl Store {
@@ -148,5 +158,26 @@ fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
         fact.reference.destination.as_str().into(),
         fact.deactivated.map_or("", DeactivationCause::as_str).into(),
         sequence.into(),
+        match fact.verdict {
+            Verdict::Succeeded => SUCCEEDED,
+            Verdict::RetryAt(_) => RETRY,
+            Verdict::Failed(reason) => reason.as_str(),
+        }
+        .into(),
+        sql::or_zero(match fact.verdict {
+            Verdict::RetryAt(at) => Some(at),
+            Verdict::Succeeded | Verdict::Failed(_) => None,
+        }),
     ]
+}
+
+/// What followed an attempt, if that is known.
+pub(super) fn verdict(row: &AnyRow) -> Result<Option<Verdict>, StoreError> {
+    let next = sql::time(row, "next_attempt_at")?;
+    sql::parsed(row, "verdict", |word| match word {
+        "" => Some(None),
+        SUCCEEDED => Some(Some(Verdict::Succeeded)),
+        RETRY => Some(Some(Verdict::RetryAt(next))),
+        reason => FailureReason::parse(reason).map(|reason| Some(Verdict::Failed(reason))),
+    })
 }

@@ -32,26 +32,49 @@ impl Insert<'_> {
         transaction: &mut Transaction<'static, Any>,
         rows: Vec<Vec<Value>>,
     ) -> Result<Vec<AnyRow>, StoreError> {
-        debug_assert!(rows.iter().all(|row| row.len() == self.columns.len()), "a row of {} is incomplete", self.table);
-        let before = format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns.join(", "));
-        let numbered = is_numbered(transaction);
-        let mut pieces = pieces(rows.len());
-        let mut rows = rows.into_iter();
-        let mut next_statement = || {
-            let piece = pieces.next()?;
-            let text = text(numbered, &before, &[self.columns.len()].repeat(piece.len()), &self.then);
-            Some(prepared(text, rows.by_ref().take(piece.len()).flatten()))
-        };
-        let mut returned = vec![];
-        let mut next = next_statement();
+        let (mut statements, mut returned) = (self.statements(is_numbered(transaction), rows), vec![]);
+        let mut next = statements.next();
         while let Some(statement) = next {
             // While the database is at one statement, the next one is put together.
             let running = statement.fetch_all(&mut **transaction);
-            let (rows, following) = tokio::join!(running, async { next_statement() });
+            let (rows, following) = tokio::join!(running, async { statements.next() });
             returned.extend(rows?);
             next = following;
         }
         Ok(returned)
+    }
+
+    /// Inserts rows; how many were inserted or changed.
+    pub(super) async fn count(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<u64, StoreError> {
+        let (mut statements, mut count) = (self.statements(is_numbered(transaction), rows), 0);
+        let mut next = statements.next();
+        while let Some(statement) = next {
+            let running = statement.execute(&mut **transaction);
+            let (done, following) = tokio::join!(running, async { statements.next() });
+            count += done?.rows_affected();
+            next = following;
+        }
+        Ok(count)
+    }
+
+    fn statements(
+        &self,
+        numbered: bool,
+        rows: Vec<Vec<Value>>,
+    ) -> impl Iterator<Item = Query<'static, Any, AnyArguments>> {
+        let before = format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns.join(", "));
+        let mut rows = rows.into_iter();
+        pieces(rows.len()).map(move |piece| {
+            let text = text(numbered, &before, &[self.columns.len()].repeat(piece.len()), &self.then);
+            let rows = rows.by_ref().take(piece.len()).inspect(|row| {
+                debug_assert!(row.len() == self.columns.len(), "a row of {} is incomplete", self.table);
+            });
+            prepared(text, rows.flatten())
+        })
     }
 }
 

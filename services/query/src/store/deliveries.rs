@@ -36,6 +36,8 @@ const LAST: [&str; 10] = [
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
     "last_response", "last_error_kind", "last_deactivated",
 ];
+/// How many rows are put together at once: each has many values.
+const ROWS: usize = 256;
 /// Ids in one statement: SQLite binds at most 32,766 values.
 const CHUNK: usize = 500;
 
@@ -60,7 +62,10 @@ pub(crate) async fn save(
         let known = before.get(&delivery.reference.delivery);
         known.is_some_and(|known| known.requested_at == delivery.requested_at)
     };
-    let (settled, new): (Vec<_>, Vec<_>) = after.values().partition(is_settled);
+    let mut after: Vec<_> = after.values().collect();
+    // Neighbours in the key's index one after the other.
+    after.sort_unstable_by_key(|delivery| delivery.reference.delivery);
+    let (settled, new): (Vec<_>, Vec<_>) = after.into_iter().partition(is_settled);
     write(transaction, &new, &["delivery"]).await?;
     write(transaction, &settled, &LASTING).await
 }
@@ -71,7 +76,10 @@ async fn write(
     kept: &[&str],
 ) -> Result<(), StoreError> {
     let insert = Insert { table: "deliveries", columns: &COLUMNS, then: sql::replace("delivery", kept, &COLUMNS) };
-    insert.rows(transaction, deliveries.iter().map(|delivery| to_row(delivery)).collect()).await.map(drop)
+    for some in deliveries.chunks(ROWS) {
+        insert.count(transaction, some.iter().map(|delivery| to_row(delivery)).collect()).await?;
+    }
+    Ok(())
 }
 
 impl Store {

@@ -37,7 +37,7 @@ pub(crate) async fn save<'a>(
     jobs: impl IntoIterator<Item = &'a Job>,
 ) -> Result<(), StoreError> {
     let insert = Insert { table: "jobs", columns: &COLUMNS, then: sql::replace("job", &[], &COLUMNS) };
-    insert.rows(transaction, jobs.into_iter().map(to_row).collect()).await.map(drop)
+    insert.count(transaction, jobs.into_iter().map(to_row).collect()).await.map(drop)
 }
 
 /// Adds what jobs could not do; what is there already stays as it is.
@@ -47,7 +47,7 @@ pub(crate) async fn add_refusals(
 ) -> Result<(), StoreError> {
     let then = " ON CONFLICT (job, delivery) DO NOTHING".to_owned();
     let rows = refusals.iter().map(|(job, refused)| refusal_row(*job, refused)).collect();
-    Insert { table: "job_refusals", columns: &REFUSAL_COLUMNS, then }.rows(transaction, rows).await.map(drop)
+    Insert { table: "job_refusals", columns: &REFUSAL_COLUMNS, then }.count(transaction, rows).await.map(drop)
 }
 
 impl Store {

@@ -81,16 +81,16 @@ pub(crate) async fn add_events(
     blank: bool,
 ) -> Result<Vec<Mark>, StoreError> {
     let mut new = HashMap::new();
-    let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING account, lead, sequence".to_owned();
+    let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING sequence".to_owned();
     let insert = Insert { table: "lead_events", columns: &EVENT_COLUMNS, then };
     let rows = events.iter().map(|(sequence, event)| event_row(*sequence, event, blank)).collect();
-    let mut added = HashSet::new();
-    for row in insert.rows(transaction, rows).await? {
-        *new.entry((sql::text(&row, "account")?, sql::text(&row, "lead")?)).or_insert(0_i64) += 1;
-        added.insert(sql::int(&row, "sequence")?.cast_unsigned());
-    }
-    for (sequence, event) in events.iter().filter(|(sequence, _)| !added.contains(sequence)) {
-        if blank {
+    let added = insert.rows(transaction, rows).await?;
+    let place = |row: &AnyRow| Ok(sql::int(row, "sequence")?.cast_unsigned());
+    let added = added.iter().map(place).collect::<Result<HashSet<_>, StoreError>>()?;
+    for (sequence, event) in events {
+        if added.contains(sequence) {
+            *new.entry((&event.account, &event.lead)).or_insert(0_i64) += 1;
+        } else if blank {
             anonymised::erase_copy(transaction, event).await?;
         } else {
             anonymised::add_event_copy(transaction, *sequence, event).await?;
@@ -136,7 +136,7 @@ pub(super) fn latest(column: &str) -> String {
 }
 
 /// One row for each lead, because a statement may not touch a row twice; in the order of their keys.
-fn by_lead(events: &[(u64, &LeadEvent)], new: &HashMap<(String, String), i64>) -> Vec<Vec<Value>> {
+fn by_lead(events: &[(u64, &LeadEvent)], new: &HashMap<(&AccountId, &LeadId), i64>) -> Vec<Vec<Value>> {
     let mut leads: BTreeMap<(&AccountId, &LeadId), (&LeadEvent, Timestamp)> = BTreeMap::new();
     for (_, event) in events {
         let lead = leads.entry((&event.account, &event.lead)).or_insert((event, event.received_at));
@@ -146,7 +146,7 @@ fn by_lead(events: &[(u64, &LeadEvent)], new: &HashMap<(String, String), i64>) -
         lead.1 = lead.1.max(event.received_at);
     }
     let row = |((account, lead), (first, updated_at)): ((&AccountId, &LeadId), (&LeadEvent, Timestamp))| {
-        let events = new.get(&(account.to_string(), lead.to_string())).copied().unwrap_or(0);
+        let events = new.get(&(account, lead)).copied().unwrap_or(0);
         vec![
             account.as_str().into(),
             lead.as_str().into(),

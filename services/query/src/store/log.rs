@@ -1,17 +1,40 @@
-//! The log of a lead: what happened to it, for people.
+//! The log of a lead: what happened to it, for people. Its events and the attempts of its deliveries are told from their
+//! own rows, everything else has a row here.
 
-use domain::{AccountId, LeadId};
+use domain::{
+    AccountId, LeadId,
+    delivery::{LastAttempt, Verdict},
+};
 use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
-    Store, StoreError,
+    Store, StoreError, attempts,
     bulk::Insert,
+    deliveries::attempt,
     sql::{self, Statement, Value},
 };
 use crate::page::Page;
 
 const COLUMNS: [&str; 9] = ["fact", "account", "lead", "at", "entry", "detail", "event_id", "delivery", "destination"];
+
+/// Entries of one lead, from wherever they are told: its account and id are asked for three times.
+#[rustfmt::skip]
+const SELECT: &str = "SELECT fact, account, lead, at, entry, detail, event_id, delivery, destination, \
+    attempt, number, started_at, duration, method, url, status, response, error_kind, deactivated, verdict, next_attempt_at \
+    FROM (\
+        SELECT fact, account, lead, at, entry, detail, event_id, delivery, destination, \
+            '' AS attempt, 0 AS number, 0 AS started_at, 0 AS duration, '' AS method, '' AS url, 0 AS status, \
+            '' AS response, '' AS error_kind, '' AS deactivated, '' AS verdict, 0 AS next_attempt_at \
+        FROM lead_log WHERE account = ? AND lead = ? \
+        UNION ALL SELECT account || '/' || event_id, account, lead, received_at, 'received', \
+            event_type || ' from interface ' || interface, event_id, '', '', '', 0, 0, 0, '', '', 0, '', '', '', '', 0 \
+        FROM lead_events WHERE account = ? AND lead = ? \
+        UNION ALL SELECT a.attempt, d.account, d.lead, a.started_at + a.duration, 'webhook', '', \
+            d.event_id, d.delivery, d.destination, a.attempt, a.number, a.started_at, a.duration, a.method, a.url, a.status, \
+            a.response, a.error_kind, a.deactivated, a.verdict, a.next_attempt_at \
+        FROM deliveries d JOIN attempts a ON a.delivery = d.delivery WHERE d.account = ? AND d.lead = ?\
+    ) entries WHERE (at, fact) > (?, ?) ORDER BY at, fact LIMIT ?";
 
 /// An entry of a lead's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,14 +51,16 @@ pub(crate) struct LogEntry {
     pub(crate) destination: String,
 }
 
+/// An attempt.
+const WEBHOOK: &str = "webhook";
 /// The words for entries.
 pub(crate) const ENTRIES: [&str; 8] =
-    ["received", "webhook", "resentwebhook", "recovered", "held", "abandoned", "errornotice", "anonymised"];
+    ["received", WEBHOOK, "resentwebhook", "recovered", "held", "abandoned", "errornotice", "anonymised"];
 
 /// Adds entries; one that is there already stays as it is.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, entries: Vec<LogEntry>) -> Result<(), StoreError> {
     let insert = Insert { table: "lead_log", columns: &COLUMNS, then: " ON CONFLICT (fact) DO NOTHING".to_owned() };
-    insert.rows(transaction, entries.into_iter().map(LogEntry::into_row).collect()).await.map(drop)
+    insert.count(transaction, entries.into_iter().map(LogEntry::into_row).collect()).await.map(drop)
 }
 
 impl Store {
@@ -46,12 +71,11 @@ impl Store {
         lead: &LeadId,
         page: &Page,
     ) -> Result<Vec<LogEntry>, StoreError> {
-        let mut select = Statement::new(format!("SELECT {} FROM lead_log", COLUMNS.join(", ")));
-        select.push(" WHERE account = ? AND lead = ?", [account.as_str().into(), lead.as_str().into()]);
-        if let Some(after) = &page.after {
-            select.push(" AND (at, fact) > (?, ?)", [after.at.into(), after.id.as_str().into()]);
-        }
-        select.push(" ORDER BY at, fact LIMIT ?", [page.limit().into()]);
+        let (after, id) = page.after.as_ref().map_or((i64::MIN, ""), |after| (after.at, after.id.as_str()));
+        let lead: [Value; 2] = [account.as_str().into(), lead.as_str().into()];
+        let mut select = Statement::new("");
+        let places = [lead.clone(), lead.clone(), lead].into_iter().flatten();
+        select.push(SELECT, places.chain([after.into(), id.into(), page.limit().into()]));
         let rows = select.query().fetch_all(&self.pool).await?;
         rows.iter().map(LogEntry::from_row).collect()
     }
@@ -79,10 +103,31 @@ impl LogEntry {
             lead: sql::text(row, "lead")?,
             at: sql::time(row, "at")?,
             entry: sql::parsed(row, "entry", |word| ENTRIES.into_iter().find(|entry| *entry == word))?,
-            detail: sql::text(row, "detail")?,
+            detail: match sql::text(row, "entry")?.as_str() {
+                WEBHOOK => told(&attempt(row, attempts::SHOWN)?, attempts::verdict(row)?),
+                _ => sql::text(row, "detail")?,
+            },
             event_id: sql::text(row, "event_id")?,
             delivery: sql::text(row, "delivery")?,
             destination: sql::text(row, "destination")?,
         })
     }
+}
+
+/// What the log says about an attempt; nothing once its lead is anonymised.
+fn told(made: &LastAttempt, verdict: Option<Verdict>) -> String {
+    if made.request.url.is_empty() {
+        return String::new();
+    }
+    let what = match made.outcome.error_kind() {
+        Some(kind) => format!("{} ({kind}: {})", made.outcome.status_code(), made.outcome.webhook_response()),
+        None => made.outcome.status_code().to_string(),
+    };
+    let next = match verdict {
+        Some(Verdict::Succeeded) => "; delivered".to_owned(),
+        Some(Verdict::RetryAt(at)) => format!("; next attempt at {at:.0}"),
+        Some(Verdict::Failed(reason)) => format!("; failed: {}", reason.as_str()),
+        None => String::new(),
+    };
+    format!("attempt {} to {}: {what}{next}", made.attempt, made.request.url)
 }

@@ -10,7 +10,7 @@ use sqlx::{
 use super::StoreError;
 
 /// A value of a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Value {
     Text(String),
     Int(i64),
