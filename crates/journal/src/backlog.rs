@@ -3,7 +3,9 @@
 
 use async_nats::jetstream::{context::ConsumerInfoErrorKind, stream::Stream};
 
-use crate::{Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName, Traffic, feed};
+use crate::{
+    Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName, Traffic, feed, subjects,
+};
 
 const ASKED: &str = "tell how much waits";
 /// The consumers that services share: what they are called here, their stream, and their name on the broker.
@@ -14,11 +16,11 @@ const SHARED: [(&str, StreamName, &str); 5] = [
     ("timers", StreamName::Timers, "due"),
     ("mailer", StreamName::Notices, "mailer"),
 ];
-/// The readers that have no consumer that lasts, but a place.
-const READERS: [(&str, StreamName); 3] = [
-    (READER_IN_ORDER, StreamName::Leads),
-    (READER_OF_NOTICES, StreamName::Deliveries),
-    (READER_OF_LEADS, StreamName::Leads),
+/// The readers that have no consumer that lasts, but a place; their stream, and what they read of it.
+const READERS: [(&str, StreamName, &str); 3] = [
+    (READER_IN_ORDER, StreamName::Leads, subjects::ANYTHING),
+    (READER_OF_NOTICES, StreamName::Deliveries, subjects::DONE),
+    (READER_OF_LEADS, StreamName::Leads, subjects::ANYTHING),
 ];
 
 /// How far a consumer is behind.
@@ -28,7 +30,8 @@ pub struct Lag {
     pub name: &'static str,
     /// The stream.
     pub stream: StreamName,
-    /// What was not handed out yet. If nobody ever asked for it, that is all there is in the stream.
+    /// What was not handed out yet; of a reader that has a place, how far that is from the end of what it reads. If nobody
+    /// ever asked for it, that is all there is in the stream.
     pub waiting: u64,
     /// What was handed out and not acknowledged.
     pub in_hand: u64,
@@ -59,8 +62,8 @@ impl Journal {
         for (name, stream, consumer) in SHARED {
             lags.push(self.lag(name, stream, consumer).await?);
         }
-        for (reader, stream) in READERS {
-            lags.push(self.reader_lag(reader, stream).await?);
+        for (reader, stream, subjects) in READERS {
+            lags.push(self.reader_lag(reader, stream, subjects).await?);
         }
         let due = lags.iter().find(|lag| lag.stream == StreamName::Timers).map_or(0, |lag| lag.waiting + lag.in_hand);
         let timers = self.messages(StreamName::Timers).await?.saturating_sub(due);
@@ -81,8 +84,8 @@ impl Journal {
         }
     }
 
-    async fn reader_lag(&self, name: &'static str, stream: StreamName) -> Result<Lag, JournalError> {
-        let (last, read) = (self.last_sequence(stream).await?, self.read_until(name).await?);
+    async fn reader_lag(&self, name: &'static str, stream: StreamName, subjects: &str) -> Result<Lag, JournalError> {
+        let (last, read) = (self.last_on(stream, subjects).await?, self.read_until(name).await?);
         Ok(Lag { name, stream, waiting: last.saturating_sub(read), in_hand: 0 })
     }
 

@@ -67,6 +67,11 @@ impl Journal {
         self.replay_filtered(from, subjects::deliveries_of(account, destination))
     }
 
+    /// What was done about deliveries from this sequence on: facts that ask for something are left out.
+    pub fn replay_done(&self, from: u64) -> Replay<DeliveryFact> {
+        self.replay_filtered(from, subjects::DONE.to_owned())
+    }
+
     fn replay_filtered<T: Logged>(&self, from: u64, filter: String) -> Replay<T> {
         Replay {
             journal: self.clone(),

@@ -178,9 +178,9 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn last_sequence(&self, stream: StreamName) -> Result<u64, JournalError> {
+    pub async fn last_sequence(&self, name: StreamName) -> Result<u64, JournalError> {
         let asked = "tell how far a stream goes";
-        let stream = self.context().get_stream(stream.as_str()).await;
+        let stream = self.context().get_stream(name.as_str()).await;
         let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
         let state = &stream.cached_info().state;
         // Of a stream whose messages are all too old to be kept, the broker still knows how far it went.
@@ -191,7 +191,15 @@ impl Journal {
             return Ok(state.last_sequence);
         }
         // The last one may have been erased, and nobody would ever get there.
-        match stream.get_last_raw_message_by_subject(subjects::ANYTHING).await {
+        self.last_on(name, subjects::ANYTHING).await
+    }
+
+    /// The sequence of the last message of a stream on these subjects; 0: there is none.
+    pub(crate) async fn last_on(&self, stream: StreamName, subjects: &str) -> Result<u64, JournalError> {
+        let asked = "tell how far a stream goes";
+        let stream = self.context().get_stream_no_info(stream.as_str()).await;
+        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        match stream.get_last_raw_message_by_subject(subjects).await {
             Ok(last) => Ok(last.sequence),
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(0),
             Err(error) => Err(JournalError::unavailable(asked, error)),

@@ -9,6 +9,8 @@ use crate::Traffic;
 
 /// Everything that asks the sender to do something.
 pub(crate) const TODO: &str = "delivery.todo.>";
+/// Everything that was done about deliveries.
+pub(crate) const DONE: &str = "delivery.log.*.*";
 /// What is left of every attempt whose lead was anonymised.
 pub(crate) const BLANKED_ATTEMPTS: &str = "delivery.blanked.>";
 /// Every subject of a stream.

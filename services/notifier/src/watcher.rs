@@ -1,6 +1,6 @@
 //! From what is recorded of deliveries to what is called for: notices to people, events to destinations.
 //!
-//! Of all notifiers one at a time reads DELIVERIES in order (`journal::Place`) and keeps what goes on at each destination
+//! Of all notifiers one at a time reads what was done in DELIVERIES, in order (`journal::Place`) and keeps what goes on at each destination
 //! (`domain::notice::Watched`). Of a batch of facts this is done, in this order: the events that it calls for are
 //! published, what goes on at the destinations is remembered together with the notices that it calls for, these are
 //! called for, that they were is remembered, and the place is written. Whoever dies in between leaves behind what he has
@@ -66,7 +66,7 @@ impl Watcher {
     async fn follow(&self, mut place: Place) -> Result<(), JournalError> {
         let mut book = self.book().await?;
         self.say(&mut book).await?;
-        let mut facts = self.journal.replay::<DeliveryFact>(place.sequence() + 1);
+        let mut facts = self.journal.replay_done(place.sequence() + 1);
         let mut read = place.sequence();
         while !self.drain.is_stopping() {
             let batch = facts.gather(BATCH, place.renew_at(), place.gather_until()).await;
