@@ -66,7 +66,9 @@ impl Insert<'_> {
         numbered: bool,
         rows: Vec<Vec<Value>>,
     ) -> impl Iterator<Item = Query<'static, Any, AnyArguments>> {
-        let before = format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns.join(", "));
+        // What fails is undone with its transaction, so SQLite need not note how to undo the statement alone.
+        let insert = if numbered { "INSERT INTO" } else { "INSERT OR FAIL INTO" };
+        let before = format!("{insert} {} ({}) VALUES ", self.table, self.columns.join(", "));
         let mut rows = rows.into_iter();
         pieces(rows.len()).map(move |piece| {
             let text = text(numbered, &before, &[self.columns.len()].repeat(piece.len()), &self.then);

@@ -58,24 +58,24 @@ pub(crate) async fn save(
     before: &HashMap<DeliveryId, Delivery>,
     after: &HashMap<DeliveryId, Delivery>,
 ) -> Result<(), StoreError> {
-    let is_settled = |delivery: &&Delivery| {
-        let known = before.get(&delivery.reference.delivery);
-        known.is_some_and(|known| known.requested_at == delivery.requested_at)
-    };
+    let known = |delivery: &Delivery| before.get(&delivery.reference.delivery);
     let mut after: Vec<_> = after.values().collect();
     // Neighbours in the key's index one after the other.
     after.sort_unstable_by_key(|delivery| delivery.reference.delivery);
-    let (settled, new): (Vec<_>, Vec<_>) = after.into_iter().partition(is_settled);
-    write(transaction, &new, &["delivery"]).await?;
-    write(transaction, &settled, &LASTING).await
+    let (changed, new): (Vec<_>, Vec<_>) = after.into_iter().partition(|delivery| known(delivery).is_some());
+    let is_settled = |delivery: &&Delivery| known(delivery).is_some_and(|k| k.requested_at == delivery.requested_at);
+    let (settled, others): (Vec<_>, Vec<_>) = changed.into_iter().partition(is_settled);
+    write(transaction, &new, String::new()).await?;
+    write(transaction, &others, sql::replace("delivery", &["delivery"], &COLUMNS)).await?;
+    write(transaction, &settled, sql::replace("delivery", &LASTING, &COLUMNS)).await
 }
 
 async fn write(
     transaction: &mut Transaction<'static, Any>,
     deliveries: &[&Delivery],
-    kept: &[&str],
+    then: String,
 ) -> Result<(), StoreError> {
-    let insert = Insert { table: "deliveries", columns: &COLUMNS, then: sql::replace("delivery", kept, &COLUMNS) };
+    let insert = Insert { table: "deliveries", columns: &COLUMNS, then };
     for some in deliveries.chunks(ROWS) {
         insert.count(transaction, some.iter().map(|delivery| to_row(delivery)).collect()).await?;
     }
