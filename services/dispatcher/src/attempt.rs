@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
-use crate::{Shared, lane::Job, payloads::Content, request, sequencer};
+use crate::{Shared, lane::Job, payloads::Content, request, sequencer, slots::Slot};
 
 /// From when on an attempt that is being made is shown to people.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
@@ -46,8 +46,8 @@ pub(crate) enum SetAside {
     Gone,
 }
 
-/// Makes an attempt and performs what follows.
-pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job: Job) -> Ended {
+/// Makes an attempt and performs what follows. Its slot is free for another one as soon as the receiver has answered well.
+pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job: Job, slot: Slot) -> Ended {
     let Some(_under_way) = shared.known.begin(job.key()) else {
         // It is under way already, and whoever makes it acknowledges for both.
         return Ended::default();
@@ -58,7 +58,7 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
                 settle(&shared, &job, finished).await;
                 Ok(Ended { finished, ..Ended::default() })
             }
-            None => make_once(&shared, &destination, &job).await,
+            None => make_once(&shared, &destination, &job, slot).await,
         }
     });
     match made.await {
@@ -105,7 +105,7 @@ async fn settle(shared: &Shared, job: &Job, finished: bool) {
 }
 
 /// `Err`: nothing was sent.
-async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Result<Ended, JournalError> {
+async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: Slot) -> Result<Ended, JournalError> {
     let content = match content(shared, job).await? {
         Ok(content) => content,
         Err(why) => {
@@ -156,7 +156,12 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job) -> Res
     };
     let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
-    let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
+    let (_slot, _turn) = if success {
+        drop(slot);
+        (None, None)
+    } else {
+        (Some(slot), shared.unhurried.acquire().await.ok())
+    };
     perform(shared, effects, &trace).instrument(span).await;
     Ok(Ended { pause, transport_failed, finished })
 }

@@ -27,6 +27,7 @@ use crate::{
     known::Key,
     pace::Pace,
     sender::Lanes,
+    slots::Slots,
     waiting::Waiting,
 };
 
@@ -87,6 +88,7 @@ pub(crate) struct Lane {
     inbox: mpsc::Receiver<Order>,
     waiting: Waiting,
     running: JoinSet<Ended>,
+    slots: Arc<Slots>,
     set_aside: JoinSet<SetAside>,
     drawing: JoinSet<Drawn>,
     parked: Option<ParkedLane>,
@@ -115,6 +117,7 @@ impl Lane {
             destination,
             inbox,
             running: JoinSet::new(),
+            slots: Arc::default(),
             set_aside: JoinSet::new(),
             drawing: JoinSet::new(),
             backlog: false,
@@ -150,6 +153,7 @@ impl Lane {
                     None => self.closed = true,
                 },
                 Some(ended) = self.running.join_next() => self.ended(ended, &state),
+                () = self.slots.freed(), if !self.waiting.is_empty() || self.backlog => {}
                 // What was parked just now may have come too late for the draw that found nothing.
                 Some(ended) = self.set_aside.join_next() => {
                     self.backlog |= matches!(ended, Ok(SetAside::Parked));
@@ -220,7 +224,8 @@ impl Lane {
                 }
                 while self.room(state) > 0 && !self.waiting.is_empty() && self.pace.may_start(destination.rate) {
                     if let Some(job) = self.waiting.pop() {
-                        self.running.spawn(attempt::make(Arc::clone(&self.shared), Arc::clone(destination), job));
+                        let (shared, slot) = (Arc::clone(&self.shared), self.slots.take());
+                        self.running.spawn(attempt::make(shared, Arc::clone(destination), job, slot));
                     }
                 }
             }
@@ -247,7 +252,7 @@ impl Lane {
             State::Open(_) if self.paused_until.is_some() => 0,
             State::Open(destination) => {
                 let allowed = self.breaker.allows(destination.concurrency, self.opened.elapsed());
-                (allowed as usize).saturating_sub(self.running.len())
+                self.slots.free(allowed as usize, self.running.len())
             }
             State::Gone => MOST_DRAWN,
             State::Held(_) | State::Unknown => 0,
@@ -257,7 +262,7 @@ impl Lane {
     /// Takes parked work once a good part of the lane is free for it.
     fn draw(&mut self, state: &State) {
         let room = self.room(state);
-        let worthwhile = self.running.is_empty() || room >= self.running.len();
+        let worthwhile = room >= self.slots.taken();
         if !self.backlog || !self.waiting.is_empty() || room == 0 || !worthwhile || self.draw_again_at.is_some() {
             return;
         }

@@ -26,6 +26,7 @@ mod request;
 mod router;
 mod sender;
 mod sequencer;
+mod slots;
 mod waiting;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
