@@ -17,8 +17,8 @@ use super::{
     sql::{self, Statement, Value},
 };
 
-const MARK_COLUMNS: [&str; 8] =
-    ["account", "lead", "interface", "client", "created_at", "updated_at", "anonymised_until", "anonymised_at"];
+const LEAD_COLUMNS: [&str; 7] = ["account", "lead", "interface", "client", "created_at", "updated_at", "anonymised_at"];
+const MARK_COLUMNS: [&str; 3] = ["account", "lead", "until"];
 const COPY_COLUMNS: [&str; 5] = ["stream", "sequence", "account", "lead", "lead_sequence"];
 
 /// What is anonymised of a lead: everything up to a place in LEADS.
@@ -47,46 +47,65 @@ pub(crate) async fn mark(
     transaction: &mut Transaction<'static, Any>,
     leads: &Anonymised,
 ) -> Result<Vec<Mark>, StoreError> {
-    let rows = leads.iter().map(|((account, lead), (until, at))| mark_row(account, lead, *until, *at)).collect();
-    let marks = marked(transaction, &MARK_COLUMNS, &["anonymised_until", "anonymised_at"].map(latest), rows).await?;
-    let searches = leads
-        .iter()
-        .map(|((account, lead), (until, _))| vec![account.as_str().into(), lead.as_str().into(), int(*until)])
-        .collect();
-    let columns = &["account", "lead", "until"];
-    Insert { table: "searches", columns, then: " ON CONFLICT DO NOTHING".to_owned() }
-        .count(transaction, searches)
-        .await?;
-    Ok(marks)
+    let rows = leads.iter().map(|((account, lead), (_, at))| lead_row(account, lead, *at)).collect();
+    write_leads(transaction, &LEAD_COLUMNS, &[latest("anonymised_at")], rows).await?;
+    let marks = || leads.iter().map(|((account, lead), (until, _))| mark_row(account, lead, *until)).collect();
+    let until = "CASE WHEN excluded.until > anonymised_leads.until THEN excluded.until ELSE anonymised_leads.until END";
+    let then = format!(" ON CONFLICT (lead, account) DO UPDATE SET until = {until}");
+    Insert { table: "anonymised_leads", columns: &MARK_COLUMNS, then }.count(transaction, marks()).await?;
+    let then = " ON CONFLICT DO NOTHING".to_owned();
+    Insert { table: "searches", columns: &MARK_COLUMNS, then }.count(transaction, marks()).await?;
+    marks_of(transaction, leads.keys().map(|(account, lead)| key(account.as_str(), lead.as_str())).collect()).await
 }
 
 fn int(place: LeadSequence) -> Value {
     place.0.cast_signed().into()
 }
 
-fn mark_row(account: &AccountId, lead: &LeadId, until: LeadSequence, at: Timestamp) -> Vec<Value> {
-    let nothing = || 0_i64.into();
-    let (account, lead) = (account.as_str().into(), lead.as_str().into());
-    vec![account, lead, "".into(), "".into(), nothing(), nothing(), int(until), at.into()]
+fn key(account: &str, lead: &str) -> [Value; 2] {
+    [account.into(), lead.into()]
 }
 
-/// Writes rows of leads; which of the leads are anonymised.
+fn mark_row(account: &AccountId, lead: &LeadId, until: LeadSequence) -> Vec<Value> {
+    key(account.as_str(), lead.as_str()).into_iter().chain([int(until)]).collect()
+}
+
+fn lead_row(account: &AccountId, lead: &LeadId, anonymised_at: Timestamp) -> Vec<Value> {
+    let nothing = || 0_i64.into();
+    let others = ["".into(), "".into(), nothing(), nothing(), anonymised_at.into()];
+    key(account.as_str(), lead.as_str()).into_iter().chain(others).collect()
+}
+
+/// Writes rows of leads, whose first columns are the key; which of the leads are anonymised.
 pub(super) async fn marked(
     transaction: &mut Transaction<'static, Any>,
     columns: &[&str],
     sets: &[String],
     rows: Vec<Vec<Value>>,
 ) -> Result<Vec<Mark>, StoreError> {
-    let leads: HashSet<_> = rows.iter().filter_map(|row| row.get(..2)).map(<[Value]>::to_vec).collect();
+    let leads = rows.iter().filter_map(|row| row.first_chunk().cloned()).collect();
+    write_leads(transaction, columns, sets, rows).await?;
+    marks_of(transaction, leads).await
+}
+
+async fn write_leads(
+    transaction: &mut Transaction<'static, Any>,
+    columns: &[&str],
+    sets: &[String],
+    rows: Vec<Vec<Value>>,
+) -> Result<(), StoreError> {
     let then = format!(" ON CONFLICT (account, lead) DO UPDATE SET {}", sets.join(", "));
-    Insert { table: "leads", columns, then }.count(transaction, rows).await?;
-    // Leads that are not anonymised are not in the index that this is read from.
-    let select = "SELECT account, lead, anonymised_until FROM leads WHERE anonymised_until > 0 AND lead IN ";
-    let ids = leads.iter().filter_map(|key| key.last().cloned()).collect();
-    let rows = bulk::select_in(transaction, select, ids).await?;
+    Insert { table: "leads", columns, then }.count(transaction, rows).await.map(drop)
+}
+
+async fn marks_of(
+    transaction: &mut Transaction<'static, Any>,
+    leads: HashSet<[Value; 2]>,
+) -> Result<Vec<Mark>, StoreError> {
+    let select = "SELECT account, lead, until FROM anonymised_leads WHERE lead IN ";
+    let rows = bulk::select_in(transaction, select, leads.iter().map(|[_, lead]| lead.clone()).collect()).await?;
     let marks = rows.iter().map(Mark::from_row).collect::<Result<Vec<_>, _>>()?;
-    let is_of_these = |mark: &Mark| leads.contains(&[mark.account.as_str(), &mark.lead].map(Value::from)[..]);
-    Ok(marks.into_iter().filter(is_of_these).collect())
+    Ok(marks.into_iter().filter(|mark| leads.contains(&key(&mark.account, &mark.lead))).collect())
 }
 
 /// Notes that LEADS holds an event once more: whatever is decided about the first one goes for this one, too. So an event
@@ -193,7 +212,7 @@ impl Store {
         account: &AccountId,
         lead: &LeadId,
     ) -> Result<LeadSequence, StoreError> {
-        let mut select = Statement::new("SELECT account, lead, anonymised_until FROM leads");
+        let mut select = Statement::new("SELECT account, lead, until FROM anonymised_leads");
         select.push(" WHERE account = ? AND lead = ?", [account.as_str().into(), lead.as_str().into()]);
         let row = select.query().fetch_optional(&self.pool).await?;
         let until = row.as_ref().map(Mark::from_row).transpose()?.map_or(0, |mark| mark.until);
@@ -322,11 +341,7 @@ impl Store {
 
 impl Mark {
     fn from_row(row: &AnyRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            account: sql::text(row, "account")?,
-            lead: sql::text(row, "lead")?,
-            until: sql::int(row, "anonymised_until")?,
-        })
+        Ok(Self { account: sql::text(row, "account")?, lead: sql::text(row, "lead")?, until: sql::int(row, "until")? })
     }
 }
 

@@ -10,9 +10,9 @@ use super::{
 
 /// Every table but the checkpoints.
 #[rustfmt::skip]
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals", "copies",
-    "erasures", "endings", "searches",
+    "erasures", "endings", "searches", "anonymised_leads",
 ];
 
 /// 256 MiB of pages in memory, and as much in the log before it is copied into the database.
