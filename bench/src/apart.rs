@@ -1,7 +1,10 @@
 //! The system under test as it is scaled out: a broker, and each service as a process of its own, of dispatchers as many as
 //! wanted.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use crypto::MasterKey;
@@ -15,16 +18,40 @@ use crate::{
 
 /// How long a service may take to be ready.
 const START_DEADLINE: Duration = Duration::from_secs(60);
+/// What the broker is called.
+pub(crate) const BROKER: &str = "broker";
 /// The broker flushes as that of `leadline up` does.
 const JETSTREAM: &str = "sync_interval: 100ms";
 
 /// A running system of many processes.
 #[derive(Debug)]
 pub(crate) struct Apart {
-    services: Vec<(String, Process)>,
+    services: Vec<Service>,
     pub(crate) api: Api,
     broker: NatsServer,
     _folder: TempDir,
+}
+
+/// One of its services, and how it was started.
+#[derive(Debug)]
+struct Service {
+    name: String,
+    process: Process,
+    start: Start,
+}
+
+/// How a process is started.
+#[derive(Debug, Clone)]
+struct Start {
+    program: PathBuf,
+    args: Vec<String>,
+    env: [(&'static str, String); 2],
+}
+
+impl Start {
+    fn process(&self, name: &str) -> Process {
+        Process::start(name, &self.program, &self.args, self.env.clone())
+    }
 }
 
 impl Apart {
@@ -35,25 +62,31 @@ impl Apart {
         let (database, outbox) = (format!("sqlite:{}?mode=rwc", at("leadline.db")), at("outbox"));
         let url = broker.url();
         let master_key = MasterKey::generate()?.reveal();
-        let env = [("LEADLINE_NATS_URL", url.as_str()), ("LEADLINE_MASTER_KEY", &master_key)];
-        let start = |name: &str, args: &[&str]| {
-            let mut all = vec![name, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
-            all.extend(args);
-            Process::start(name, program, all, env)
+        let env = [("LEADLINE_NATS_URL", url), ("LEADLINE_MASTER_KEY", master_key)];
+        let start = |args: &[&str]| Start {
+            program: program.to_owned(),
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            env: env.clone(),
         };
-        let ingest = start("ingest", &[]);
-        let (http, ingest_grpc) = addresses(&ingest).await?;
-        let query = start("query", &["--database-url", &database, "--allow-plain-http"]);
-        let (_, query_grpc) = addresses(&query).await?;
-        let notifier = start("notifier", &["--outbox", &outbox]);
-        addresses(&notifier).await?;
-        let mut services = vec![("ingest".into(), ingest), ("query".into(), query), ("notifier".into(), notifier)];
+        let service = |name: &str, args: &[&str]| {
+            let (kind, listen) =
+                (name.split(' ').next().unwrap_or(name), ["--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"]);
+            let start = start(&[&[kind], &listen[..], args].concat());
+            Service { name: name.to_owned(), process: start.process(name), start }
+        };
+        let ingest = service("ingest", &[]);
+        let (http, ingest_grpc) = addresses(&ingest.process).await?;
+        let query = service("query", &["--database-url", &database, "--allow-plain-http"]);
+        let (_, query_grpc) = addresses(&query.process).await?;
+        let notifier = service("notifier", &["--outbox", &outbox]);
+        addresses(&notifier.process).await?;
+        let mut services = vec![ingest, query, notifier];
         for nth in 1..=dispatchers {
-            let dispatcher = start("dispatcher", &["--allow-network", "127.0.0.0/8"]);
-            addresses(&dispatcher).await?;
-            services.push((format!("dispatcher {nth}"), dispatcher));
+            let dispatcher = service(&format!("dispatcher {nth}"), &["--allow-network", "127.0.0.0/8"]);
+            addresses(&dispatcher.process).await?;
+            services.push(dispatcher);
         }
-        let bootstrap = Process::start("leadline keys bootstrap", program, ["keys", "bootstrap"], env);
+        let bootstrap = start(&["keys", "bootstrap"]).process("leadline keys bootstrap");
         let key = bootstrap.wait_line("ll_", START_DEADLINE).await;
         let api = Api::connect(Addresses { http, ingest: ingest_grpc, query: query_grpc }, key).await?;
         api.account().await?;
@@ -62,8 +95,30 @@ impl Apart {
 
     /// Its processes.
     pub(crate) fn processes(&self) -> Processes {
-        let services = self.services.iter().map(|(name, process)| (name.clone(), process.id()));
-        services.chain(self.broker.id().map(|id| ("broker".to_owned(), id))).collect()
+        let services = self.services.iter().map(|service| (service.name.clone(), service.process.id()));
+        services.chain(self.broker.id().map(|id| (BROKER.to_owned(), id))).collect()
+    }
+
+    /// Kills one of them.
+    pub(crate) fn kill(&self, name: &str) {
+        match self.services.iter().find(|service| service.name == name) {
+            Some(service) => service.process.kill(),
+            None => self.broker.kill(),
+        }
+    }
+
+    /// Starts one again that was killed; it may listen elsewhere than before.
+    pub(crate) async fn restart(&mut self, name: &str) -> anyhow::Result<()> {
+        match self.services.iter_mut().find(|service| service.name == name) {
+            Some(service) => {
+                service.process = service.start.process(name);
+                addresses(&service.process).await.map(drop)
+            }
+            None => {
+                self.broker.restart().await;
+                Ok(())
+            }
+        }
     }
 }
 

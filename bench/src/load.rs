@@ -4,11 +4,12 @@
 //! bodies written in one go.
 
 use std::{
+    collections::HashSet,
     fmt::Write as _,
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +22,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
 use wire::api::{PublishLeadRequest, publish_leads_result::Result as Outcome};
 
 use crate::{
@@ -58,20 +60,20 @@ impl Target {
         Self { url: url.to_owned(), path: "/hook", key: String::new(), interfaces: Arc::default() }
     }
 
-    fn write(&self, body: &mut String, nth: usize) {
+    fn write(&self, body: &mut String, nth: usize, sent: u64) {
         if self.interfaces.is_empty() {
-            return write_payload(body);
+            return write_payload(body, sent);
         }
         let interface = &self.interfaces[nth % self.interfaces.len()];
         let _ = write!(body, r#"{{"account":"{ACCOUNT}","interface":"{interface}","payload":"#);
-        write_payload(body);
+        write_payload(body, sent);
         body.push('}');
     }
 }
 
 /// What a receiver gets; it says when it was made.
-fn write_payload(body: &mut String) {
-    let _ = write!(body, r#"{{"sent":{},"name":"Ada Lovelace","padding":"{PADDING}"}}"#, now_us());
+fn write_payload(body: &mut String, sent: u64) {
+    let _ = write!(body, r#"{{"sent":{sent},"name":"Ada Lovelace","padding":"{PADDING}"}}"#);
 }
 
 /// A connection that is kept alive.
@@ -123,7 +125,7 @@ pub(crate) async fn publish(target: &Target, count: usize, connections: usize, b
                 let last = count.min(first + batch);
                 let mut body = String::with_capacity(batch * 2 * PADDING.len());
                 for nth in first..last {
-                    target.write(&mut body, nth);
+                    target.write(&mut body, nth, now_us());
                     body.push('\n');
                 }
                 connection.post(body, content_type).await?;
@@ -169,7 +171,7 @@ pub(crate) async fn publish_streams(
 
 fn lead(interface: &str) -> PublishLeadRequest {
     let mut payload = String::with_capacity(2 * PADDING.len());
-    write_payload(&mut payload);
+    write_payload(&mut payload, now_us());
     PublishLeadRequest {
         account: ACCOUNT.into(),
         interface: interface.into(),
@@ -191,7 +193,7 @@ pub(crate) async fn publish_at(target: &Target, rate: u32, time: Duration) -> an
             while due < begin + time {
                 tokio::time::sleep_until(due).await;
                 let mut body = String::with_capacity(2 * PADDING.len());
-                target.write(&mut body, published as usize + nth as usize);
+                target.write(&mut body, published as usize + nth as usize, now_us());
                 connection.post(body, "application/json").await?;
                 (due, published) = (due + step, published + 1);
             }
@@ -199,6 +201,43 @@ pub(crate) async fn publish_at(target: &Target, rate: u32, time: Duration) -> an
         });
     }
     all(publishers).await
+}
+
+/// Posts so many events a second, one in each request, until it is told to stop or nobody answers any more; when each of
+/// those was sent that were accepted. No two are sent in the same microsecond.
+pub(crate) async fn publish_until(
+    target: &Target,
+    rate: u32,
+    stop: &CancellationToken,
+) -> anyhow::Result<HashSet<u64>> {
+    let (begin, latest) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+    let mut publishers = JoinSet::<anyhow::Result<Vec<u64>>>::new();
+    for nth in 0..AT_RATE {
+        let (target, stop, latest) = (target.clone(), stop.clone(), Arc::clone(&latest));
+        let mut connection = Connection::open(&target).await?;
+        publishers.spawn(async move {
+            let step = Duration::from_secs(1) * AT_RATE / rate;
+            let (mut due, mut accepted) = (begin + step * nth / AT_RATE, vec![]);
+            while stop.run_until_cancelled(tokio::time::sleep_until(due)).await.is_some() {
+                let now = now_us();
+                let sent = now.max(latest.fetch_max(now, Ordering::Relaxed) + 1);
+                latest.fetch_max(sent, Ordering::Relaxed);
+                let mut body = String::with_capacity(2 * PADDING.len());
+                target.write(&mut body, nth as usize, sent);
+                if connection.post(body, "application/json").await.is_err() {
+                    break;
+                }
+                accepted.push(sent);
+                due += step;
+            }
+            Ok(accepted)
+        });
+    }
+    let mut accepted = HashSet::new();
+    while let Some(done) = publishers.join_next().await {
+        accepted.extend(done??);
+    }
+    Ok(accepted)
 }
 
 /// Waits for all of them; the sum of what they say.

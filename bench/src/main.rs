@@ -17,6 +17,7 @@ mod pages;
 mod parked;
 mod rebuild;
 mod receiver;
+mod recovery;
 mod scale;
 mod startup;
 mod stored;
@@ -85,6 +86,8 @@ enum What {
     Rebuild,
     /// Starting with much stored, after a stop and after a kill
     Startup,
+    /// How long after the kill of each process everything is delivered that was accepted
+    Recovery,
     /// 1, 2 and 4 dispatchers, with each service in a process of its own
     Scale,
 }
@@ -123,6 +126,9 @@ impl Bench {
         }
         if self.wants(What::Parked) {
             results.insert("parked".into(), parked::measure(program, self.waiting, lasts).await?);
+        }
+        if self.wants(What::Recovery) {
+            results.insert("recovery".into(), recovery::measure(program).await?);
         }
         if self.wants(What::Scale) {
             results.insert("scale".into(), scale::measure(program, leads).await?);

@@ -1,6 +1,7 @@
 //! A receiver that costs little: it counts, notes how long each event took, and answers.
 
 use std::{
+    collections::HashSet,
     convert::Infallible,
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -36,7 +37,14 @@ pub(crate) enum Answers {
 pub(crate) struct Receiver {
     address: SocketAddr,
     count: Arc<AtomicU64>,
-    latencies: Arc<Mutex<Vec<u64>>>,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+/// An event that came: when it was published, and how long after that it came, in microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Received {
+    sent: u64,
+    took: u64,
 }
 
 /// Microseconds since 1970.
@@ -48,7 +56,7 @@ pub(crate) fn now_us() -> u64 {
 impl Receiver {
     pub(crate) async fn start(answers: Answers) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let receiver = Self { address: listener.local_addr()?, count: Arc::default(), latencies: Arc::default() };
+        let receiver = Self { address: listener.local_addr()?, count: Arc::default(), received: Arc::default() };
         let shared = receiver.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -76,7 +84,15 @@ impl Receiver {
     /// Forgets what it has seen; the latencies until then, in microseconds.
     pub(crate) fn take(&self) -> Vec<u64> {
         self.count.store(0, Ordering::Relaxed);
-        std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner))
+        let received = std::mem::take(&mut *self.received.lock().unwrap_or_else(PoisonError::into_inner));
+        received.into_iter().map(|received| received.took).collect()
+    }
+
+    /// How many of the events that were published at these times have not come.
+    pub(crate) fn missing(&self, sent: &HashSet<u64>) -> usize {
+        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        let came: HashSet<_> = received.iter().map(|received| received.sent).collect();
+        sent.difference(&came).count()
     }
 
     /// Waits for so many requests; how many came in time.
@@ -97,8 +113,8 @@ async fn respond(
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     receiver.count.fetch_add(1, Ordering::Relaxed);
     if let Some(sent) = sent_at(&body) {
-        let mut latencies = receiver.latencies.lock().unwrap_or_else(PoisonError::into_inner);
-        latencies.push(now_us().saturating_sub(sent));
+        let mut received = receiver.received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.push(Received { sent, took: now_us().saturating_sub(sent) });
     }
     let mut response = Response::new(Empty::new());
     match answers {
