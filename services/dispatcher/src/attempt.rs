@@ -130,12 +130,13 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
     let (line, outcome) = match made {
         Ok(request) => {
             crash::point("before a request");
-            let sending = pin!(shared.client.send(&request, destination.timeout).instrument(span.clone()));
+            let line = request.line();
+            let sending = pin!(shared.client.send(request, destination.timeout).instrument(span.clone()));
             let outcome = tokio::select! {
                 outcome = sending => outcome,
                 never = announce(shared, job, attempt_id, started_at, &trace) => match never {},
             };
-            (request.line(), outcome)
+            (line, outcome)
         }
         Err(error) => {
             let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: error.to_string() };

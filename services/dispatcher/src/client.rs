@@ -59,16 +59,16 @@ impl Client {
     }
 
     /// Makes a request, and waits at most for `timeout` for the answer.
-    pub(crate) async fn send(&self, request: &Request, timeout: Duration) -> AttemptOutcome {
+    pub(crate) async fn send(&self, request: Request, timeout: Duration) -> AttemptOutcome {
         // The connector resolves names only; an address in the URL is looked at here.
         if let Err(blocked) = self.guard.check_literal(&request.url) {
             return AttemptOutcome::NoResponse { kind: ErrorKind::Blocked, message: blocked.to_string() };
         }
         let sending = self
             .http
-            .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone())
-            .body(request.body.clone())
+            .request(request.method, request.url)
+            .headers(request.headers)
+            .body(request.body)
             .timeout(timeout)
             .send();
         match sending.await {
