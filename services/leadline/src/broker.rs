@@ -36,6 +36,11 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// How much of its log is shown when it does not start, in bytes.
 const LOG_SHOWN: usize = 2_000;
 
+/// At how many percent of growth Go's runtime collects garbage. Earlier than usual: a fifth less memory while much comes in,
+/// for little processor time. Whoever has set it, has it so.
+const COLLECT_AT: &str = "GOGC";
+const COLLECT_AT_PERCENT: &str = "50";
+
 /// The running broker.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -130,6 +135,9 @@ impl Invocation {
             None => Command::new(&self.program),
         };
         command.arg("-c").arg(&self.configuration).stdin(Stdio::null());
+        if std::env::var_os(COLLECT_AT).is_none() {
+            command.env(COLLECT_AT, COLLECT_AT_PERCENT);
+        }
         command.stdout(log().with_context(failed)?).stderr(log().with_context(failed)?);
         // Ctrl-C goes to the whole group of a terminal; the broker has to live until the services have finished.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
