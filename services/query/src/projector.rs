@@ -127,7 +127,8 @@ impl<T: Projected> Reader<T> {
 async fn large_batch<T: Projected>(facts: &mut Replay<T>, until: u64) -> Vec<Entry<T>> {
     let mut large: Vec<Entry<T>> = vec![];
     while large.len() < LARGE_BATCH && large.last().is_none_or(|last| last.sequence < until && last.pending > 0) {
-        let batch = facts.next_batch(LARGE_BATCH - large.len()).await;
+        let now = Instant::now();
+        let batch = facts.gather(LARGE_BATCH - large.len(), now + PATIENCE, now).await;
         if batch.is_empty() {
             break;
         }
@@ -181,7 +182,12 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
             batch = reader.next_batch(now + PATIENCE, now).await;
         }
         let Some(last) = batch.last() else {
-            anyhow::bail!("the broker gave no more facts before the read model was complete")
+            // What was the last one may have been erased meanwhile.
+            anyhow::ensure!(
+                journal.last_sequence(T::STREAM).await? <= at,
+                "the broker gave no more facts before the read model was complete; rebuild it again"
+            );
+            break;
         };
         let to = last.sequence;
         let Reader { facts, memory, .. } = &mut reader;
