@@ -143,6 +143,12 @@ async fn it_is_known_how_far_the_router_is() {
     assert_eq!(of_a_burst("e4").await, 4, "all are in one order");
     second.ack().await;
     let last = bursts.next().await.unwrap();
+    let jetstream = async_nats::jetstream::new(server.client().await);
+    let leads = jetstream.get_stream("LEADS").await.unwrap();
+    testkit::wait::until_eq("nothing else in hand", soon, 0, async || {
+        leads.consumer_info("router").await.unwrap().num_ack_pending
+    })
+    .await;
     assert!(!journal.is_routed(LeadSequence(4), false).await.unwrap());
     last.ack().await;
     testkit::wait::until("all", soon, async || journal.is_routed(LeadSequence(99), false).await.unwrap()).await;

@@ -4,7 +4,7 @@
 //! destination holds neither memory nor unacknowledged messages. While something is parked, everything new is parked
 //! behind it. A lane of a disabled or deactivated destination holds its work, one of a deleted destination abandons it.
 //! How many requests are under way is also a matter of the destination's rate, of what its receiver asks for
-//! (`Retry-After`), and of its breaker.
+//! (`Retry-After`), and of its breaker. A request is under way until it is answered, an attempt until its outcome is stored.
 
 use std::{sync::Arc, time::Duration};
 

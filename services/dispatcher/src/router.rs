@@ -1,18 +1,21 @@
 //! From a lead event to its deliveries, but for accounts that have a destination which keeps the order of events (`sequencer.rs`).
 //!
-//! The event is acknowledged once all of its `DeliveryRequested` facts are stored. Their ids are computed, so a repeat
+//! Events of bursts are taken when no others are there. An event is acknowledged once all of its `DeliveryRequested` facts are stored. Their ids are computed, so a repeat
 //! stores nothing twice.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use domain::{
     DeliveryFact, LeadEvent, LeadSequence,
     delivery::request,
     routing::{destinations_for, is_routed_in_order},
 };
-use futures::{StreamExt as _, stream::FuturesUnordered};
+use futures::{
+    Stream, StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
 use jiff::Timestamp;
-use journal::{Feed, JournalError, Message, Traffic};
+use journal::{JournalError, Message, Traffic};
 use runtime::{crash, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
@@ -28,17 +31,15 @@ const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut steady = shared.journal.router_feed(Traffic::Steady);
-    let mut bursts = shared.journal.router_feed(Traffic::Burst);
+    let mut steady = pin!(events(&shared, Traffic::Steady));
+    let mut bursts = pin!(events(&shared, Traffic::Burst));
     let mut under_way = FuturesUnordered::new();
     loop {
-        let steady = next(&shared, &mut steady, Traffic::Steady);
-        let of_a_burst = next(&shared, &mut bursts, Traffic::Burst);
         let event = tokio::select! {
             biased;
-            event = steady, if under_way.len() < MOST_UNDER_WAY => event,
+            event = steady.next(), if under_way.len() < MOST_UNDER_WAY => event,
             Some(()) = under_way.next() => continue,
-            event = of_a_burst, if under_way.len() < MOST_OF_BURSTS => event,
+            event = bursts.next(), if under_way.len() < MOST_OF_BURSTS => event,
         };
         match event {
             Some(event) => under_way.push(route(&shared, event)),
@@ -48,10 +49,13 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     while under_way.next().await.is_some() {}
 }
 
-/// The next event of a kind of traffic, once there is room for what comes of it.
-async fn next(shared: &Shared, events: &mut Feed<LeadEvent>, traffic: Traffic) -> Option<Message<LeadEvent>> {
-    shared.waiting.has_room_for(traffic).await;
-    events.next().await
+/// The events of a kind of traffic, each once there is room for what comes of it. As a stream, because that goes on with what
+/// it had begun when the other kind was quicker.
+fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
+    stream::unfold(shared.journal.router_feed(traffic), move |mut feed| async move {
+        shared.waiting.has_room_for(traffic).await;
+        feed.next().await.map(|event| (event, feed))
+    })
 }
 
 async fn route(shared: &Shared, message: Message<LeadEvent>) {

@@ -4,7 +4,7 @@
 //! that stands still gets little room, and all lanes together no more than the broker hands out at once.
 //!
 //! While much waits, no further events are routed: as events in the broker they cost nothing, and what is parked costs as
-//! much as what is sent. What a lane that stands still cannot take is parked, and does not count for long.
+//! much as what is sent. What a lane that stands still cannot take is parked, and counts until the broker has it.
 
 use std::{
     collections::VecDeque,
@@ -34,7 +34,7 @@ const MOST_IN_ALL: usize = 8_192;
 const MUCH: usize = 1_024;
 const VERY_MUCH: usize = 2_048;
 
-/// How much waits for all lanes of this process.
+/// How much waits for all lanes of this process, or is being set aside for them.
 #[derive(Debug, Default)]
 pub(crate) struct InAll {
     count: AtomicUsize,

@@ -17,14 +17,21 @@ use journal::Traffic;
 const WINDOW: Duration = Duration::from_secs(1);
 /// How long the events of an interface count as a burst after it had too many: its next ones do not overtake these.
 const CALM: Duration = Duration::from_secs(10);
-/// How many interfaces are remembered before those are forgotten that are calm.
+/// How many interfaces are remembered. When they are so many, those that are calm are forgotten, once in a [`WINDOW`];
+/// meanwhile what comes from further ones is steady.
 const MANY: usize = 10_000;
 
 /// How much comes in from each interface.
 #[derive(Debug)]
 pub(crate) struct Bursts {
     above: u32,
-    flows: Mutex<HashMap<(AccountId, InterfaceId), Flow>>,
+    flows: Mutex<Flows>,
+}
+
+#[derive(Debug, Default)]
+struct Flows {
+    of: HashMap<(AccountId, InterfaceId), Flow>,
+    swept: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -43,11 +50,17 @@ impl Bursts {
     /// Counts an event.
     pub(crate) fn traffic(&self, account: &AccountId, interface: &InterfaceId, now: Instant) -> Traffic {
         let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
-        if flows.len() >= MANY {
-            flows.retain(|_, flow| now.duration_since(flow.since) < CALM + WINDOW);
+        let key = (account.clone(), interface.clone());
+        if flows.of.len() >= MANY && !flows.of.contains_key(&key) {
+            if flows.swept.is_none_or(|swept| now.duration_since(swept) >= WINDOW) {
+                flows.of.retain(|_, flow| now.duration_since(flow.since) < CALM + WINDOW);
+                flows.swept = Some(now);
+            }
+            if flows.of.len() >= MANY {
+                return Traffic::Steady;
+            }
         }
-        let flow = flows.entry((account.clone(), interface.clone()));
-        let flow = flow.or_insert(Flow { since: now, events: 0, burst_until: None });
+        let flow = flows.of.entry(key).or_insert(Flow { since: now, events: 0, burst_until: None });
         if now.duration_since(flow.since) >= WINDOW {
             (flow.since, flow.events) = (now, 0);
         }
@@ -87,12 +100,18 @@ mod tests {
 
     #[test]
     fn only_so_many_interfaces_are_remembered() {
-        let (bursts, start) = (Bursts::new(1), Instant::now());
+        let (bursts, start) = (Bursts::new(0), Instant::now());
         let account = AccountId::parse("acme").unwrap();
-        for n in 0..MANY + 10 {
-            let interface = InterfaceId::parse(&format!("i{n}")).unwrap();
-            bursts.traffic(&account, &interface, start + CALM.saturating_mul(u32::try_from(n / (MANY / 2)).unwrap()));
+        let nth = |n: usize| InterfaceId::parse(&format!("i{n}")).unwrap();
+        let remembered = || bursts.flows.lock().unwrap().of.len();
+        for n in 0..MANY {
+            assert_eq!(bursts.traffic(&account, &nth(n), start), Traffic::Burst);
         }
-        assert!(bursts.flows.lock().unwrap().len() <= MANY);
+        let later = start + WINDOW;
+        assert_eq!(bursts.traffic(&account, &nth(MANY), later), Traffic::Steady, "there is no room for it");
+        assert_eq!(bursts.traffic(&account, &nth(0), later), Traffic::Burst, "it is remembered");
+        assert_eq!(remembered(), MANY);
+        assert_eq!(bursts.traffic(&account, &nth(MANY), start + CALM + WINDOW), Traffic::Burst);
+        assert_eq!(remembered(), 2, "the others are calm");
     }
 }
