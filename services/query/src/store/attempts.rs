@@ -51,8 +51,8 @@ pub(crate) struct DestinationEvent {
     pub(crate) lead: String,
 }
 
-/// Adds attempts and where DELIVERIES holds them; one that is there already stays as it is, and the second message
-/// about it is noted as a copy.
+/// Adds attempts and where DELIVERIES holds them; one that is there already only gets what was not known of it, and the
+/// second message about it is noted as a copy.
 pub(crate) async fn add(
     transaction: &mut Transaction<'static, Any>,
     attempts: &[(u64, &DeliveryAttempted)],
@@ -61,9 +61,9 @@ pub(crate) async fn add(
     let mut seen = HashSet::new();
     let first = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id));
     let rows = first.map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed())).collect();
-    let then = " ON CONFLICT (attempt) DO UPDATE SET verdict = excluded.verdict, next_attempt_at = excluded.next_attempt_at, \
-        sequence = CASE WHEN attempts.sequence = 0 THEN excluded.sequence ELSE attempts.sequence END \
-        WHERE attempts.sequence = 0 OR attempts.verdict = ''";
+    let then = " ON CONFLICT (attempt) DO UPDATE SET sequence = excluded.sequence, verdict = excluded.verdict, \
+        next_attempt_at = excluded.next_attempt_at WHERE attempts.sequence = 0 \
+        OR (attempts.verdict = '' AND attempts.sequence = excluded.sequence)";
     let insert = Insert { table: "attempts", columns: &COLUMNS, then: then.to_owned() };
     if insert.count(transaction, rows).await? == attempts.len() as u64 {
         return Ok(());
@@ -95,7 +95,9 @@ pub(crate) async fn add_blank(
     let mut seen = HashSet::new();
     let first = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id));
     let rows = first.map(|attempt| to_row(attempt, ERASED)).collect();
-    let then = " ON CONFLICT (attempt) DO UPDATE SET url = '', response = ''".to_owned();
+    let then = " ON CONFLICT (attempt) DO UPDATE SET url = '', response = '', verdict = excluded.verdict, \
+        next_attempt_at = excluded.next_attempt_at"
+        .to_owned();
     Insert { table: "attempts", columns: &COLUMNS, then }.count(transaction, rows).await.map(drop)
 }
 

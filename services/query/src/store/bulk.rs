@@ -87,10 +87,12 @@ pub(super) async fn select_in(
     keys: Vec<Value>,
 ) -> Result<Vec<AnyRow>, StoreError> {
     let mut found = Vec::with_capacity(keys.len());
-    let mut keys = keys.into_iter();
+    let (mut keys, numbered) = (keys.into_iter(), is_numbered(transaction));
     for piece in pieces(keys.len()) {
-        let text = text(is_numbered(transaction), select, &[piece.len()], "");
-        found.extend(prepared(text, keys.by_ref().take(piece.len())).fetch_all(&mut **transaction).await?);
+        let text = text(numbered, select, &[piece.len()], "");
+        // PostgreSQL keeps the plan of a prepared statement, and one that was made for an empty table reads all of it.
+        let query = prepared(text, keys.by_ref().take(piece.len())).persistent(!numbered);
+        found.extend(query.fetch_all(&mut **transaction).await?);
     }
     Ok(found)
 }
