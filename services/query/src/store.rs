@@ -16,6 +16,8 @@ pub(crate) mod log;
 pub(crate) mod pages;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod repeats;
 mod retries;
 mod sql;
 

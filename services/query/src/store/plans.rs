@@ -18,7 +18,7 @@ use super::{
 };
 use crate::page::Page;
 
-async fn stores() -> (Store, Store, tempfile::TempDir) {
+pub(super) async fn stores() -> (Store, Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let file = format!("sqlite:{}?mode=rwc", folder.path().join("plans.db").display());
     let postgres = Store::connect(&testkit::postgres::database().await).await.unwrap();
