@@ -35,6 +35,8 @@ pub(crate) struct Ended {
     pub(crate) transport_failed: Option<bool>,
     /// Whether the delivery ended with it.
     finished: bool,
+    /// The slot of a request that did not go well: free once the lane knows what that means, and not before.
+    _slot: Option<Slot>,
 }
 
 /// What became of work that was not begun.
@@ -157,14 +159,11 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
     };
     let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
-    let (_slot, _turn) = if success {
-        drop(slot);
-        (None, None)
-    } else {
-        (Some(slot), shared.unhurried.acquire().await.ok())
-    };
+    // Dropped at once if all went well.
+    let _slot = (!success).then_some(slot);
+    let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     perform(shared, effects, &trace).instrument(span).await;
-    Ok(Ended { pause, transport_failed, finished })
+    Ok(Ended { pause, transport_failed, finished, _slot })
 }
 
 /// What there is to send, or why there is nothing.
