@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
-use crate::{Shared, lane::Job, payloads::Content, request, sequencer, slots::Slot};
+use crate::{Shared, lane::Job, payloads::Content, request, sequencer, tally::Counted};
 
 /// From when on an attempt that is being made is shown to people.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub(crate) struct Ended {
     /// Whether the delivery ended with it.
     finished: bool,
     /// The slot of a request that did not go well: free once the lane knows what that means, and not before.
-    _slot: Option<Slot>,
+    _slot: Option<Counted>,
 }
 
 /// What became of work that was not begun.
@@ -49,7 +49,7 @@ pub(crate) enum SetAside {
 }
 
 /// Makes an attempt and performs what follows. Its slot is free for another one as soon as the receiver has answered well.
-pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job: Job, slot: Slot) -> Ended {
+pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job: Job, slot: Counted) -> Ended {
     let Some(_under_way) = shared.known.begin(job.key()) else {
         // It is under way already, and whoever makes it acknowledges for both.
         return Ended::default();
@@ -107,7 +107,12 @@ async fn settle(shared: &Shared, job: &Job, finished: bool) {
 }
 
 /// `Err`: nothing was sent.
-async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: Slot) -> Result<Ended, JournalError> {
+async fn make_once(
+    shared: &Shared,
+    destination: &Destination,
+    job: &Job,
+    slot: Counted,
+) -> Result<Ended, JournalError> {
     let content = match content(shared, job).await? {
         Ok(content) => content,
         Err(why) => {

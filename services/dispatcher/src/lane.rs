@@ -27,7 +27,7 @@ use crate::{
     known::Key,
     pace::Pace,
     sender::Lanes,
-    slots::Slots,
+    tally::Tally,
     waiting::Waiting,
 };
 
@@ -35,6 +35,9 @@ use crate::{
 const MOST_DRAWN: usize = 100;
 /// When to try again to draw after the broker did not answer.
 const DRAW_AGAIN: Duration = Duration::from_secs(1);
+/// How many attempts whose request was answered may wait for what follows to be stored. A receiver has nothing to do with
+/// that, so it does not count as a request; but when the broker is away there has to be an end.
+const MOST_RECORDING: usize = 512;
 /// How long a lane stays open with nothing to do.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -88,7 +91,8 @@ pub(crate) struct Lane {
     inbox: mpsc::Receiver<Order>,
     waiting: Waiting,
     running: JoinSet<Ended>,
-    slots: Arc<Slots>,
+    /// Requests under way: begun, and not answered.
+    under_way: Arc<Tally>,
     set_aside: JoinSet<SetAside>,
     drawing: JoinSet<Drawn>,
     parked: Option<ParkedLane>,
@@ -117,7 +121,7 @@ impl Lane {
             destination,
             inbox,
             running: JoinSet::new(),
-            slots: Arc::default(),
+            under_way: Arc::default(),
             set_aside: JoinSet::new(),
             drawing: JoinSet::new(),
             backlog: false,
@@ -137,15 +141,15 @@ impl Lane {
             let registry = self.shared.registry.snapshot();
             let (state, seen) = (self.state(&registry), registry.sequence());
             drop(registry);
-            // What becomes due from here on is seen by the time that the turn ends with.
-            let now = Instant::now();
+            // What becomes due or is answered from here on is seen when the turn ends.
+            let (now, recording) = (Instant::now(), self.recording());
             self.start_what_can_start(&state);
             let held = matches!(state, State::Held(_) | State::Unknown) && self.backlog;
             let idle = self.is_idle() && !held;
             if idle && self.closed {
                 return;
             }
-            let wake_at = self.wake_at(idle, now);
+            let (wake_at, under_way) = (self.wake_at(idle, now), self.running.len() - recording);
             tokio::select! {
                 order = self.inbox.recv(), if !self.closed => match order {
                     Some(Order::Do(job)) => self.take(*job, &state),
@@ -153,7 +157,7 @@ impl Lane {
                     None => self.closed = true,
                 },
                 Some(ended) = self.running.join_next() => self.ended(ended, &state),
-                () = self.slots.freed(), if !self.waiting.is_empty() || self.backlog => {}
+                () = self.under_way.fewer_than(under_way), if !self.waiting.is_empty() || self.backlog => {}
                 // What was parked just now may have come too late for the draw that found nothing.
                 Some(ended) = self.set_aside.join_next() => {
                     self.backlog |= matches!(ended, Ok(SetAside::Parked));
@@ -224,7 +228,7 @@ impl Lane {
                 }
                 while self.room(state) > 0 && !self.waiting.is_empty() && self.pace.may_start(destination.rate) {
                     if let Some(job) = self.waiting.pop() {
-                        let (shared, slot) = (Arc::clone(&self.shared), self.slots.take());
+                        let (shared, slot) = (Arc::clone(&self.shared), self.under_way.add());
                         self.running.spawn(attempt::make(shared, Arc::clone(destination), job, slot));
                     }
                 }
@@ -252,17 +256,23 @@ impl Lane {
             State::Open(_) if self.paused_until.is_some() => 0,
             State::Open(destination) => {
                 let allowed = self.breaker.allows(destination.concurrency, self.opened.elapsed());
-                self.slots.free(allowed as usize, self.running.len())
+                let free = (allowed as usize).saturating_sub(self.under_way.count());
+                free.min(MOST_RECORDING.saturating_sub(self.recording()))
             }
             State::Gone => MOST_DRAWN,
             State::Held(_) | State::Unknown => 0,
         }
     }
 
+    /// How many attempts were answered, and wait for what follows to be stored.
+    fn recording(&self) -> usize {
+        self.running.len().saturating_sub(self.under_way.count())
+    }
+
     /// Takes parked work once a good part of the lane is free for it.
     fn draw(&mut self, state: &State) {
         let room = self.room(state);
-        let worthwhile = room >= self.slots.taken();
+        let worthwhile = room >= self.under_way.count();
         if !self.backlog || !self.waiting.is_empty() || room == 0 || !worthwhile || self.draw_again_at.is_some() {
             return;
         }
@@ -348,7 +358,7 @@ impl Lane {
     }
 
     fn set_aside(&mut self, setting_aside: impl Future<Output = SetAside> + Send + 'static) {
-        let counted = self.shared.waiting.counting();
+        let counted = self.shared.waiting.add();
         self.set_aside.spawn(async move {
             let _counted = counted;
             setting_aside.await

@@ -26,7 +26,7 @@ mod request;
 mod router;
 mod sender;
 mod sequencer;
-mod slots;
+mod tally;
 mod waiting;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -66,7 +66,7 @@ struct Shared {
     requested: on_record::OnRecord,
     released: on_record::OnRecord,
     /// How much work waits in memory for some lane.
-    waiting: Arc<waiting::InAll>,
+    waiting: Arc<tally::Tally>,
     forgotten: forgotten::Forgotten,
     /// Turns for what nobody waits for.
     unhurried: Semaphore,

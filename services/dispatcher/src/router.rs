@@ -19,7 +19,7 @@ use journal::{JournalError, Message, Traffic};
 use runtime::{crash, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
-use crate::Shared;
+use crate::{Shared, waiting};
 
 /// How many events are under way at once.
 const MOST_UNDER_WAY: usize = 512;
@@ -53,7 +53,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 /// it had begun when the other kind was quicker.
 fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
     stream::unfold(shared.journal.router_feed(traffic), move |mut feed| async move {
-        shared.waiting.has_room_for(traffic).await;
+        waiting::room_for(traffic, &shared.waiting).await;
         feed.next().await.map(|event| (event, feed))
     })
 }
