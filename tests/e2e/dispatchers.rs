@@ -14,14 +14,20 @@ pub(crate) async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Pr
     let process = home.up(&["--nats-url", &broker.url()], &[]);
     let world = World::attach(home, process).await;
     world.set_up().await;
-    let key = std::fs::read_to_string(world.home.data().join("master.key")).unwrap();
-    let env = [("LEADLINE_NATS_URL", broker.url()), ("LEADLINE_MASTER_KEY", key.trim().to_owned())];
-    let args = ["dispatcher", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--allow-network", "127.0.0.0/8"];
-    let others: Vec<_> = (1..count).map(|_| Process::start("dispatcher", program(), args, env.clone())).collect();
+    let allowed = ["--allow-network", "127.0.0.0/8"];
+    let others: Vec<_> = (1..count).map(|_| beside(&world, &broker, "dispatcher", &allowed)).collect();
     for other in &others {
         other.wait_line("is ready:", SOON).await;
     }
     (broker, world, others)
+}
+
+/// One more service beside a system on this broker.
+pub(crate) fn beside(world: &World, broker: &NatsServer, service: &str, args: &[&str]) -> Process {
+    let key = std::fs::read_to_string(world.home.data().join("master.key")).unwrap();
+    let env = [("LEADLINE_NATS_URL", broker.url()), ("LEADLINE_MASTER_KEY", key.trim().to_owned())];
+    let args = [&[service, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], args].concat();
+    Process::start(service, program(), args, env)
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod access;
 mod anonymising;
 mod audit;
+mod behind;
 mod belongings;
 mod command_line;
 mod crashes;

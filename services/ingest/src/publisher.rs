@@ -54,16 +54,13 @@ impl Publisher {
     /// store. Nothing is stored yet. A stream may go on for longer than its key is good, so that is looked at for each
     /// event.
     pub(crate) async fn check(&self, publisher: &Principal, publish: Publish) -> Result<LeadEvent, PublishError> {
-        let (mut registry, now) = (self.registry.snapshot(), Timestamp::now());
+        // What the publisher was told of before has to hold for this event. If that cannot be found out, nobody can say
+        // where the event goes.
+        let unknown =
+            |why: NewsError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
+        let (registry, now) = (self.registry.up_to_date().await.map_err(unknown)?, Timestamp::now());
         registry.key(publisher.id()).ok_or(KeyRefusal::Unknown)?.is_good(now)?;
         publisher.may_touch(&publish.account)?;
-        if known(&registry, &publish).is_err() {
-            // It may have been made a moment ago through another process. If that cannot be found out, nobody can say
-            // that the publisher is wrong.
-            let unknown =
-                |why: NewsError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
-            registry = self.registry.up_to_date().await.map_err(unknown)?;
-        }
         known(&registry, &publish)?;
         let event_id = publish.event_id.unwrap_or_else(|| EventId::from_uuid(Uuid::now_v7()));
         let lead = publish.lead.unwrap_or_else(|| LeadId::of_event(&publish.account, &event_id));
