@@ -100,25 +100,29 @@ impl Apart {
     }
 
     /// Kills one of them.
-    pub(crate) fn kill(&self, name: &str) {
-        match self.services.iter().find(|service| service.name == name) {
-            Some(service) => service.process.kill(),
-            None => self.broker.kill(),
+    pub(crate) fn kill(&mut self, name: &str) -> anyhow::Result<()> {
+        if name == BROKER {
+            self.broker.kill();
+        } else {
+            self.service(name)?.process.kill();
         }
+        Ok(())
     }
 
     /// Starts one again that was killed; it may listen elsewhere than before.
     pub(crate) async fn restart(&mut self, name: &str) -> anyhow::Result<()> {
-        match self.services.iter_mut().find(|service| service.name == name) {
-            Some(service) => {
-                service.process = service.start.process(name);
-                addresses(&service.process).await.map(drop)
-            }
-            None => {
-                self.broker.restart().await;
-                Ok(())
-            }
+        if name == BROKER {
+            self.broker.restart().await;
+            return Ok(());
         }
+        let service = self.service(name)?;
+        service.process = service.start.process(name);
+        addresses(&service.process).await.map(drop)
+    }
+
+    fn service(&mut self, name: &str) -> anyhow::Result<&mut Service> {
+        let found = self.services.iter_mut().find(|service| service.name == name);
+        found.with_context(|| format!("there is no {name}"))
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -182,60 +182,66 @@ fn lead(interface: &str) -> PublishLeadRequest {
 
 /// Posts so many events a second for a while, one in each request, evenly spread; how many they were.
 pub(crate) async fn publish_at(target: &Target, rate: u32, time: Duration) -> anyhow::Result<u64> {
-    let begin = Instant::now();
-    let mut publishers = JoinSet::<anyhow::Result<u64>>::new();
-    for nth in 0..AT_RATE {
-        let target = target.clone();
-        let mut connection = Connection::open(&target).await?;
-        publishers.spawn(async move {
-            let step = Duration::from_secs(1) * AT_RATE / rate;
-            let (mut due, mut published) = (begin + step * nth / AT_RATE, 0_u64);
-            while due < begin + time {
-                tokio::time::sleep_until(due).await;
-                let mut body = String::with_capacity(2 * PADDING.len());
-                target.write(&mut body, published as usize + nth as usize, now_us());
-                connection.post(body, "application/json").await?;
-                (due, published) = (due + step, published + 1);
-            }
-            Ok(published)
-        });
+    let stop = CancellationToken::new();
+    let publishing = publish_until(target, rate, &stop);
+    let (accepted, ()) = tokio::join!(publishing, async {
+        tokio::time::sleep(time).await;
+        stop.cancel();
+    });
+    match accepted? {
+        Accepted { refused: Some(why), .. } => Err(why),
+        Accepted { sent_at, .. } => Ok(sent_at.len() as u64),
     }
-    all(publishers).await
 }
 
-/// Posts so many events a second, one in each request, until it is told to stop or nobody answers any more; when each of
-/// those was sent that were accepted. No two are sent in the same microsecond.
-pub(crate) async fn publish_until(
-    target: &Target,
-    rate: u32,
-    stop: &CancellationToken,
-) -> anyhow::Result<HashSet<u64>> {
-    let (begin, latest) = (Instant::now(), Arc::new(AtomicU64::new(0)));
-    let mut publishers = JoinSet::<anyhow::Result<Vec<u64>>>::new();
-    for nth in 0..AT_RATE {
-        let (target, stop, latest) = (target.clone(), stop.clone(), Arc::clone(&latest));
-        let mut connection = Connection::open(&target).await?;
-        publishers.spawn(async move {
-            let step = Duration::from_secs(1) * AT_RATE / rate;
-            let (mut due, mut accepted) = (begin + step * nth / AT_RATE, vec![]);
-            while stop.run_until_cancelled(tokio::time::sleep_until(due)).await.is_some() {
-                let now = now_us();
-                let sent = now.max(latest.fetch_max(now, Ordering::Relaxed) + 1);
-                latest.fetch_max(sent, Ordering::Relaxed);
-                let mut body = String::with_capacity(2 * PADDING.len());
-                target.write(&mut body, nth as usize, sent);
-                if connection.post(body, "application/json").await.is_err() {
-                    break;
-                }
-                accepted.push(sent);
-                due += step;
-            }
-            Ok(accepted)
-        });
+/// What was taken of what was posted.
+#[derive(Debug, Default)]
+pub(crate) struct Accepted {
+    /// When each of those was sent that were accepted, in microseconds; all different.
+    pub(crate) sent_at: HashSet<u64>,
+    /// Why the last one was not, if one was not.
+    pub(crate) refused: Option<anyhow::Error>,
+}
+
+/// Posts so many events a second, one in each request, until it is told to stop or nobody answers any more.
+pub(crate) async fn publish_until(target: &Target, rate: u32, stop: &CancellationToken) -> anyhow::Result<Accepted> {
+    let begin = Instant::now();
+    let mut publishers = JoinSet::<anyhow::Result<Accepted>>::new();
+    for connection in 0..AT_RATE {
+        publishers.spawn(publish_steadily(target.clone(), connection, rate, begin, stop.clone()));
     }
-    let mut accepted = HashSet::new();
+    let mut all = Accepted::default();
     while let Some(done) = publishers.join_next().await {
-        accepted.extend(done??);
+        let done = done??;
+        all.sent_at.extend(done.sent_at);
+        all.refused = all.refused.or(done.refused);
+    }
+    Ok(all)
+}
+
+/// What one of the connections posts.
+async fn publish_steadily(
+    target: Target,
+    nth: u32,
+    rate: u32,
+    begin: Instant,
+    stop: CancellationToken,
+) -> anyhow::Result<Accepted> {
+    let mut connection = Connection::open(&target).await?;
+    let step = Duration::from_secs(1) * AT_RATE / rate;
+    let (mut due, mut accepted) = (begin + step * nth / AT_RATE, Accepted::default());
+    while stop.run_until_cancelled(tokio::time::sleep_until(due)).await.is_some() {
+        // Each connection has microseconds of its own, and it does not send two events in the same one.
+        let (now, every) = (now_us(), u64::from(AT_RATE));
+        let sent = now - now % every + u64::from(nth);
+        let mut body = String::with_capacity(2 * PADDING.len());
+        target.write(&mut body, accepted.sent_at.len() + nth as usize, sent);
+        if let Err(why) = connection.post(body, "application/json").await {
+            accepted.refused = Some(why);
+            break;
+        }
+        accepted.sent_at.insert(sent);
+        due += step;
     }
     Ok(accepted)
 }

@@ -38,12 +38,14 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<Value> {
         let receiver = Receiver::start(Answers::Well).await?;
         let target = Target::system(&system.api, &system.api.interfaces("i", 1, &receiver.url()).await?);
         let stop = CancellationToken::new();
-        let (accepted, ()) = tokio::join!(load::publish_until(&target, RATE, &stop), async {
+        let (accepted, killed) = tokio::join!(load::publish_until(&target, RATE, &stop), async {
             tokio::time::sleep(BEFORE).await;
-            system.kill(victim);
+            let killed = system.kill(victim);
             stop.cancel();
+            killed
         });
-        let accepted = accepted?;
+        killed?;
+        let accepted = accepted?.sent_at;
         let (missing, executed) = (receiver.missing(&accepted), Instant::now());
         let restarting = async {
             system.restart(victim).await?;

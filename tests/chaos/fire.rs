@@ -170,14 +170,15 @@ impl Fire {
         let Self { name, settings, stage, ledger, destinations, publishers, began, _alone } = self;
         publishers.stop().await;
         let within = SETTLING + SETTLING_EACH * u32::try_from(ledger.count_accepted()).unwrap();
+        let mut awaited = ledger.wanted();
+        let held = awaited.iter().filter(|(want, _)| want.ends == Ending::Held).count();
         // What is still missing then is lost; the comparison says so.
         let _ = wait::attempt(within, async || {
             stage.read_up();
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            ledger.lost().is_empty()
+            while awaited.pop_if(|(want, event)| !ledger.lacks(want, event)).is_some() {}
+            awaited.is_empty()
         })
         .await;
-        let held = ledger.wanted().iter().filter(|(want, _)| want.ends == Ending::Held).count();
         let rest = quiet(&stage, held, within).await;
         let mut findings = compare(&stage, &ledger, &destinations).await;
         findings.faults.extend(rest.err().map(|rest| format!("something still waits: {rest}")));

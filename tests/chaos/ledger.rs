@@ -132,14 +132,18 @@ impl Ledger {
 
     /// What was accepted, and has to be taken, and was not: destination and event.
     pub(crate) fn lost(&self) -> Vec<(&'static str, String)> {
-        let wanted = self.wanted();
+        let lost = self.wanted().into_iter().filter(|(want, event)| self.lacks(want, event));
+        lost.map(|(want, event)| (want.name, event.id)).collect()
+    }
+
+    /// Whether an event has to come to a destination that wants it, and has not.
+    pub(crate) fn lacks(&self, want: &Want, event: &Event) -> bool {
         let pages = self.pages();
-        let lost = wanted.into_iter().filter(|(want, event)| match want.ends {
+        match want.ends {
             Ending::Succeeded => !pages.took(want.name, &event.id),
             Ending::Failed => pages.receipts(want.name, &event.id).is_empty(),
             Ending::Held => false,
-        });
-        lost.map(|(want, event)| (want.name, event.id)).collect()
+        }
     }
 
     /// What came and should not have: it was never published, or is not wanted, or is held.

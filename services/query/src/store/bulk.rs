@@ -5,9 +5,10 @@
 
 use std::ops::Range;
 
+use futures::TryStreamExt as _;
 use sqlx::{
-    Any, AnyConnection, AssertSqlSafe, Transaction,
-    any::{AnyArguments, AnyRow},
+    Any, AnyConnection, AssertSqlSafe, Either, Executor as _, Transaction,
+    any::{AnyArguments, AnyQueryResult, AnyRow},
     query::Query,
 };
 
@@ -32,16 +33,7 @@ impl Insert<'_> {
         transaction: &mut Transaction<'static, Any>,
         rows: Vec<Vec<Value>>,
     ) -> Result<Vec<AnyRow>, StoreError> {
-        let (mut statements, mut returned) = (self.statements(is_numbered(transaction), rows), vec![]);
-        let mut next = statements.next();
-        while let Some(statement) = next {
-            // While the database is at one statement, the next one is put together.
-            let running = statement.fetch_all(&mut **transaction);
-            let (rows, following) = tokio::join!(running, async { statements.next() });
-            returned.extend(rows?);
-            next = following;
-        }
-        Ok(returned)
+        Ok(self.run(transaction, rows).await?.into_iter().filter_map(Either::right).collect())
     }
 
     /// Inserts rows; how many were inserted or changed.
@@ -50,15 +42,25 @@ impl Insert<'_> {
         transaction: &mut Transaction<'static, Any>,
         rows: Vec<Vec<Value>>,
     ) -> Result<u64, StoreError> {
-        let (mut statements, mut count) = (self.statements(is_numbered(transaction), rows), 0);
+        let done = self.run(transaction, rows).await?.into_iter().filter_map(Either::left);
+        Ok(done.map(|done| done.rows_affected()).sum())
+    }
+
+    async fn run(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<Vec<Either<AnyQueryResult, AnyRow>>, StoreError> {
+        let (mut statements, mut all) = (self.statements(is_numbered(transaction), rows), vec![]);
         let mut next = statements.next();
         while let Some(statement) = next {
-            let running = statement.execute(&mut **transaction);
+            // While the database is at one statement, the next one is put together.
+            let running = transaction.fetch_many(statement).try_collect::<Vec<_>>();
             let (done, following) = tokio::join!(running, async { statements.next() });
-            count += done?.rows_affected();
+            all.extend(done?);
             next = following;
         }
-        Ok(count)
+        Ok(all)
     }
 
     fn statements(
