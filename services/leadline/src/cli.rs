@@ -30,6 +30,9 @@ enum Command {
     /// Run query alone: answers questions, changes the configuration, retries
     Query(Query),
     /// Wipe the read model and make it anew from the events
+    ///
+    /// Services may run meanwhile. Until it is complete, lists do not have everything, and are slow. If it is interrupted,
+    /// run it again.
     Rebuild(Rebuild),
     #[command(flatten)]
     Verb(Box<Verb>),

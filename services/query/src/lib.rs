@@ -110,7 +110,10 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
     let store = options.store().await?;
     store.wipe().await?;
     store.expect_much().await?;
-    projector::catch_up(journal, &store).await
+    store.put_off_indexes().await?;
+    let facts = projector::catch_up(journal, &store).await?;
+    store.make_indexes().await?;
+    Ok(facts)
 }
 
 /// The one place where a failure of the database becomes a gRPC status; it is logged here.

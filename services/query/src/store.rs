@@ -10,6 +10,7 @@ pub(crate) mod audit;
 mod bulk;
 pub(crate) mod checkpoint;
 pub(crate) mod deliveries;
+mod indexes;
 pub(crate) mod jobs;
 pub(crate) mod leads;
 pub(crate) mod log;
@@ -98,8 +99,11 @@ impl Store {
                 let pool = pool(url, CONNECTIONS, &[OF_POSTGRES]).await?;
                 (pool.clone(), pool)
             };
-            MIGRATIONS.run(&writer).await?;
-            Ok::<_, Box<dyn Error + Send + Sync>>(Self { pool, writer, is_sqlite })
+            let store = Self { pool, writer, is_sqlite };
+            // Before the migrations, which expect them.
+            store.make_indexes().await?;
+            MIGRATIONS.run(&store.writer).await?;
+            Ok::<_, Box<dyn Error + Send + Sync>>(store)
         };
         connected.await.map_err(failed)
     }

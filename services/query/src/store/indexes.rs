@@ -1,0 +1,109 @@
+//! Indexes that only readers need are put off while the read model is made anew: one that is made from all rows at once
+//! costs a fraction of what it costs to keep it row by row.
+//!
+//! How each is made is noted in the database itself. If whoever rebuilds dies, the next one who connects makes them.
+
+use sqlx::AssertSqlSafe;
+
+use super::{
+    Store, StoreError,
+    sql::{self, Statement},
+};
+
+/// What is looked up while facts are projected.
+#[rustfmt::skip]
+const NEEDED: [&str; 5] = [
+    "lead_events_by_lead", "deliveries_by_lead", "attempts_by_delivery", "copies_by_lead", "lead_log_by_lead",
+];
+
+/// Whether there is the table of what is put off, and every index that is no part of its table.
+const IN_SQLITE: (&str, &str) = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'put_off_indexes'",
+    "SELECT name, sql AS definition FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+);
+const IN_POSTGRES: (&str, &str) = (
+    "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'put_off_indexes'",
+    "SELECT indexname::TEXT AS name, indexdef AS definition FROM pg_indexes WHERE schemaname = current_schema() \
+     AND indexname NOT IN (SELECT conname FROM pg_constraint)",
+);
+
+/// Sorting a million rows takes more memory than a read model should.
+const OF_SQLITE_TO_SORT: &str = "PRAGMA temp_store = FILE";
+
+impl Store {
+    /// Drops the indexes that only readers need.
+    pub(crate) async fn put_off_indexes(&self) -> Result<(), StoreError> {
+        let mut transaction = self.writer.begin().await?;
+        let indexes = Statement::new(self.of_catalog().1).query().fetch_all(&mut *transaction).await?;
+        for index in indexes {
+            let (name, definition) = (sql::text(&index, "name")?, sql::text(&index, "definition")?);
+            if NEEDED.contains(&name.as_str()) {
+                continue;
+            }
+            let mut note = Statement::new("INSERT INTO put_off_indexes (name, definition) VALUES (");
+            note.push("?, ?)", [name.as_str().into(), definition.into()]);
+            note.query().execute(&mut *transaction).await?;
+            Statement::new(format!("DROP INDEX {name}")).query().execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Makes the indexes that were put off, if any were.
+    pub(crate) async fn make_indexes(&self) -> Result<(), StoreError> {
+        if Statement::new(self.of_catalog().0).query().fetch_optional(&self.writer).await?.is_none() {
+            return Ok(());
+        }
+        let select = Statement::new("SELECT name, definition FROM put_off_indexes ORDER BY name");
+        let indexes = select.query().fetch_all(&self.writer).await?;
+        if self.is_sqlite && !indexes.is_empty() {
+            sqlx::raw_sql(OF_SQLITE_TO_SORT).execute(&self.writer).await?;
+        }
+        for index in indexes {
+            let (name, definition) = (sql::text(&index, "name")?, sql::text(&index, "definition")?);
+            // Of several who connect at once, the one who takes the note makes the index.
+            let mut transaction = self.writer.begin().await?;
+            let mut take = Statement::new("DELETE FROM put_off_indexes WHERE name = ");
+            take.push("?", [name.as_str().into()]);
+            if take.query().execute(&mut *transaction).await?.rows_affected() == 1 {
+                sqlx::raw_sql(AssertSqlSafe(definition)).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
+            tracing::debug!(index = name, "an index that was put off is made");
+        }
+        Ok(())
+    }
+
+    fn of_catalog(&self) -> (&'static str, &'static str) {
+        if self.is_sqlite { IN_SQLITE } else { IN_POSTGRES }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    async fn indexes(store: &Store) -> BTreeMap<String, String> {
+        let rows = Statement::new(store.of_catalog().1).query().fetch_all(&store.pool).await.unwrap();
+        rows.iter().map(|row| (sql::text(row, "name").unwrap(), sql::text(row, "definition").unwrap())).collect()
+    }
+
+    #[tokio::test]
+    async fn what_was_put_off_is_made_by_whoever_connects_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("put_off.db").display());
+        for url in [sqlite, testkit::postgres::database().await] {
+            let store = Store::connect(&url).await.unwrap();
+            let before = indexes(&store).await;
+            store.put_off_indexes().await.unwrap();
+            let left: Vec<_> = indexes(&store).await.into_keys().collect();
+            assert!(left.len() == NEEDED.len() && left.iter().all(|name| NEEDED.contains(&name.as_str())), "{left:?}");
+            // Whoever rebuilt has died; two services start at once.
+            let connected = tokio::join!(Store::connect(&url), Store::connect(&url));
+            connected.0.unwrap();
+            assert_eq!(indexes(&connected.1.unwrap()).await, before);
+        }
+    }
+}
