@@ -108,17 +108,17 @@ impl Journal {
     }
 
     /// Stores a change of the configuration if the last fact about the same thing is still the one at
-    /// `expected_version` (0: there is none). From the answer on it holds for everybody who asks for
-    /// [`RegistryView::up_to_date`](crate::RegistryView::up_to_date).
+    /// `expected_version` (0: there is none). From the answer on everybody who asks for
+    /// [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) gets it, or what was there first.
     ///
     /// # Errors
     /// [`JournalError::LostRace`] when it is not; else as [`Journal::append_lead`].
     pub async fn append_registry(&self, fact: &RegistryFact, expected_version: u64) -> Result<u64, JournalError> {
         let message = PublishMessage::build().payload(fact.encode()).expected_last_subject_sequence(expected_version);
         let sent = self.context().send_publish(subjects::registry(fact), message).await;
-        let sequence = confirmed(sent).await?.sequence;
+        let stored = confirmed(sent).await;
         tokio::time::sleep(NEWS_AGE).await;
-        Ok(sequence)
+        Ok(stored?.sequence)
     }
 
     /// The lead event at a place in LEADS; none: it is gone, or cannot be read, which waiting does not mend.

@@ -1,8 +1,8 @@
 //! Changing the configuration: the one way from a command to a fact.
 //!
-//! A change is decided on a snapshot and appended with the version that the snapshot had, so of two that were decided
-//! on the same snapshot one is refused. The answer comes once this process knows the change. Nobody changes what belongs
-//! to an account that is none of his business, whatever his request was.
+//! A change is decided on a snapshot that has every change that was answered before, and appended with the version that the
+//! snapshot had, so of two that were decided on the same snapshot one is refused. The answer comes once this process knows
+//! the change. Nobody changes what belongs to an account that is none of his business, whatever his request was.
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,14 +41,22 @@ impl Changes {
         Self { journal, registry, rules }
     }
 
-    /// Decides on a snapshot, appends, and waits until the change is known; the registry with it.
+    /// Decides, appends, and waits until the change is known; the registry with it.
     pub(crate) async fn make(
         &self,
         caller: &Caller,
         command: impl FnOnce(&Registry) -> Result<Command, Status>,
     ) -> Result<Arc<Registry>, Status> {
-        let snapshot = self.registry.snapshot();
-        let command = command(&snapshot)?;
+        let snapshot = self.latest().await?;
+        self.make_from(&snapshot, caller, command(&snapshot)?).await
+    }
+
+    async fn make_from(
+        &self,
+        snapshot: &Arc<Registry>,
+        caller: &Caller,
+        command: Command,
+    ) -> Result<Arc<Registry>, Status> {
         let decision = snapshot.decide(command, self.rules).map_err(|e| refusal(&e))?;
         if let (Some(account), _, _) = decision.change.entity() {
             caller.may_touch(account)?;
@@ -59,7 +67,7 @@ impl Changes {
         let known = self.registry.at_least(sequence, KNOWN_DEADLINE).await;
         Ok(known.unwrap_or_else(|| {
             // It is stored. Whoever was told otherwise would do it again.
-            let mut ahead = Registry::clone(&snapshot);
+            let mut ahead = Registry::clone(snapshot);
             ahead.apply(sequence, &fact);
             Arc::new(ahead)
         }))
@@ -72,18 +80,25 @@ impl Changes {
         command: Command,
         find: impl Fn(&Registry) -> Result<T, Status>,
     ) -> Result<Made<T>, Status> {
-        if let Ok(found) = find(&self.registry.snapshot()) {
+        let snapshot = self.latest().await?;
+        if let Ok(found) = find(&snapshot) {
             return Ok(Made { found, by_this_call: false });
         }
-        match self.make(caller, |_| Ok(command)).await {
+        match self.make_from(&snapshot, caller, command).await {
             Ok(registry) => Ok(Made { found: find(&registry)?, by_this_call: true }),
             Err(lost) if lost.code() == Code::Aborted => {
-                // The first call is stored, but this process did not know it yet.
-                let Ok(registry) = self.registry.up_to_date().await else { return Err(lost) };
+                // Another call was first.
+                let registry = self.latest().await.map_err(|_| lost.clone())?;
                 find(&registry).map(|found| Made { found, by_this_call: false }).map_err(|_| lost)
             }
             Err(refused) => Err(refused),
         }
+    }
+
+    async fn latest(&self) -> Result<Arc<Registry>, Status> {
+        self.registry.up_to_date().await.map_err(|why| {
+            Status::unavailable(format!("nothing was changed: the latest configuration is not known: {why}; try again"))
+        })
     }
 }
 

@@ -28,7 +28,10 @@ impl DeliveryService {
     ) -> Result<api::SendTestDeliveryResponse, Status> {
         let account = caller.account(&request.account_id)?;
         let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
-        let registry = self.registry.snapshot();
+        // It may have been made or enabled a moment ago through another process.
+        let registry = self.registry.up_to_date().await.map_err(|why| {
+            Status::unavailable(format!("the latest configuration is not known: {why}; send the test again"))
+        })?;
         let destination = destination(&registry, &account, &id)?;
         takes_tests(destination)?;
         let event_id = EventId::from_uuid(Uuid::now_v7());
