@@ -6,7 +6,10 @@
 //! [`NEWS_AGE`], and that is how long whoever makes a change keeps its own answer back. Each of the two measures a
 //! duration of its own, so their clocks need not agree.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use domain::{Registry, RegistryFact};
 use tokio::time::{Instant, timeout};
@@ -16,8 +19,22 @@ use crate::{ANSWER_DEADLINE, JournalError, Logged as _, RegistryView};
 /// How long an answer to the question how far the configuration goes may be used.
 pub(crate) const NEWS_AGE: Duration = Duration::from_millis(5);
 
-/// When was asked how far the registry goes, and the answer.
-pub(crate) type Asked = tokio::sync::Mutex<Option<(Instant, u64)>>;
+/// What was asked last.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// When it was asked how far the registry goes, and the answer.
+    last: Mutex<Option<(Instant, u64)>>,
+    /// Whoever holds this asks.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Asked {
+    /// How far the configuration went, at least, [`NEWS_AGE`] before this time; none: that was not asked.
+    fn before(&self, time: Instant) -> Option<u64> {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.filter(|(at, _)| *at + NEWS_AGE > time).map(|(_, latest)| latest)
+    }
+}
 
 /// Why the latest configuration is not known.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +55,10 @@ impl RegistryView {
     /// When that cannot be found out within [`ANSWER_DEADLINE`].
     pub async fn up_to_date(&self) -> Result<Arc<Registry>, NewsError> {
         let called = Instant::now();
+        let known = self.snapshot();
+        if self.asked.before(called).is_some_and(|latest| known.sequence() >= latest) {
+            return Ok(known);
+        }
         let finding_out = async {
             let latest = self.latest_at(called).await.map_err(NewsError::NotTold)?;
             self.at_least(latest, ANSWER_DEADLINE).await.ok_or(NewsError::Behind)
@@ -45,17 +66,14 @@ impl RegistryView {
         timeout(ANSWER_DEADLINE, finding_out).await.unwrap_or(Err(NewsError::Behind))
     }
 
-    /// How far the configuration went, at least, [`NEWS_AGE`] before this time.
     async fn latest_at(&self, time: Instant) -> Result<u64, JournalError> {
-        let mut asked = self.asked.lock().await;
-        if let Some((at, latest)) = *asked
-            && at + NEWS_AGE > time
-        {
+        let _turn = self.asked.turn.lock().await;
+        if let Some(latest) = self.asked.before(time) {
             return Ok(latest);
         }
         let at = Instant::now();
         let latest = self.journal.last_sequence(RegistryFact::STREAM).await?;
-        *asked = Some((at, latest));
+        *self.asked.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, latest));
         Ok(latest)
     }
 }

@@ -36,7 +36,11 @@ impl Tally {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.0.send_modify(|count| *count -= 1);
+        // Whoever begins to wait after this has looked sees the new count.
+        self.0.0.send_if_modified(|count| {
+            *count -= 1;
+            self.0.0.receiver_count() > 0
+        });
     }
 }
 
