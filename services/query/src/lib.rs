@@ -34,7 +34,7 @@ mod worker;
 use access::Door;
 use crypto::MasterKey;
 use domain::registry::UrlRules;
-use journal::{Journal, RegistryView};
+use journal::{Journal, RegistryView, StreamName};
 use registry_change::Changes;
 use runtime::{Platform, Service};
 pub use store::StoreError;
@@ -110,7 +110,8 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
     let store = options.store().await?;
     store.wipe().await?;
     store.expect_much().await?;
-    store.put_off_indexes().await?;
+    let none_anonymised = journal.last_sequence(StreamName::Anonymised).await? == 0;
+    store.put_off_indexes(none_anonymised).await?;
     let facts = projector::catch_up(journal, &store).await?;
     store.make_indexes().await?;
     Ok(facts)

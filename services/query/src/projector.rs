@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use journal::{Entry, Journal, Replay};
 use runtime::{Latch, Platform, crash, trace::TraceContext};
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 use tracing::info_span;
 
 use crate::{
@@ -112,29 +112,21 @@ impl<T: Projected> Reader<T> {
     /// The next of them, as [`Replay::gather`] has it.
     async fn next_batch(&mut self, first_by: Instant, all_by: Instant) -> Vec<Entry<T>> {
         loop {
-            let mut batch = self.facts.gather(BATCH, first_by, all_by).await;
-            let known = batch.partition_point(|entry| entry.sequence <= self.at);
-            T::remember(&mut self.memory, &batch[..known]);
-            batch.drain(..known);
-            if known == 0 || !batch.is_empty() {
-                return batch;
+            let batch = self.facts.gather(BATCH, first_by, all_by).await;
+            let (any, new) = (!batch.is_empty(), new_of(batch, self.at, &mut self.memory));
+            if !any || !new.is_empty() {
+                return new;
             }
         }
     }
 }
 
-/// As many facts as there are up to a place, at most [`LARGE_BATCH`]; fewer once the drain has begun.
-async fn large_batch<T: Projected>(facts: &mut Replay<T>, until: u64) -> Vec<Entry<T>> {
-    let mut large: Vec<Entry<T>> = vec![];
-    while large.len() < LARGE_BATCH && large.last().is_none_or(|last| last.sequence < until && last.pending > 0) {
-        let now = Instant::now();
-        let batch = facts.gather(LARGE_BATCH - large.len(), now + PATIENCE, now).await;
-        if batch.is_empty() {
-            break;
-        }
-        large.extend(batch);
-    }
-    large
+/// The facts after a place; those before are remembered.
+fn new_of<T: Projected>(mut batch: Vec<Entry<T>>, after: u64, memory: &mut T::Memory) -> Vec<Entry<T>> {
+    let known = batch.partition_point(|entry| entry.sequence <= after);
+    T::remember(memory, &batch[..known]);
+    batch.drain(..known);
+    batch
 }
 
 async fn write<T: Projected>(
@@ -174,14 +166,9 @@ pub(crate) async fn catch_up(journal: &Journal, store: &Store) -> anyhow::Result
 async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow::Result<u64> {
     let end = journal.last_sequence(T::STREAM).await?;
     let (mut count, mut at) = (0, store.checkpoint(T::STREAM).await?);
-    let mut reader = Reader::<T>::after(journal, at);
-    let mut batch = vec![];
+    let mut ahead = ReadAhead::<T>::after(journal, at, end);
     while at < end {
-        if batch.is_empty() {
-            let now = Instant::now();
-            batch = reader.next_batch(now + PATIENCE, now).await;
-        }
-        let Some(last) = batch.last() else {
+        let Some(batch) = ahead.next_batch().await else {
             // What was the last one may have been erased meanwhile.
             anyhow::ensure!(
                 journal.last_sequence(T::STREAM).await? <= at,
@@ -189,20 +176,63 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
             );
             break;
         };
-        let to = last.sequence;
-        let Reader { facts, memory, .. } = &mut reader;
-        // The next facts are read while these are written.
-        let ahead = async { if to < end { large_batch(facts, end).await } else { vec![] } };
-        let (written, next) = tokio::join!(write(store, at, to, &batch, memory), ahead);
-        if written? {
+        let to = batch.last().map_or(at, |last| last.sequence);
+        if write(store, at, to, &batch, &mut ahead.memory).await? {
             count += batch.len() as u64;
-            (at, batch) = (to, next);
+            at = to;
         } else {
             // A running query service projects as well; whoever comes first, it is done once.
             at = store.checkpoint(T::STREAM).await?;
-            (reader, batch) = (Reader::after(journal, at), vec![]);
+            ahead = ReadAhead::after(journal, at, end);
         }
     }
     tracing::info!(stream = T::STREAM.as_str(), facts = count, "projected");
     Ok(count)
+}
+
+/// The facts of a stream up to its end, in batches of [`LARGE_BATCH`]: while one is written, the next ones are read.
+struct ReadAhead<T: Projected> {
+    batches: mpsc::Receiver<Vec<Entry<T>>>,
+    at: u64,
+    memory: T::Memory,
+}
+
+impl<T: Projected> ReadAhead<T> {
+    fn after(journal: &Journal, at: u64, end: u64) -> Self {
+        let Reader { mut facts, memory, .. } = Reader::<T>::after(journal, at);
+        let (read, batches) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let batch = large_batch(&mut facts, end).await;
+                let is_last = batch.last().is_none_or(|last| last.sequence >= end);
+                if batch.is_empty() || read.send(batch).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Self { batches, at, memory }
+    }
+
+    async fn next_batch(&mut self) -> Option<Vec<Entry<T>>> {
+        loop {
+            let new = new_of(self.batches.recv().await?, self.at, &mut self.memory);
+            if !new.is_empty() {
+                return Some(new);
+            }
+        }
+    }
+}
+
+/// As many facts as there are up to a place, at most [`LARGE_BATCH`]; fewer once the drain has begun.
+async fn large_batch<T: Projected>(facts: &mut Replay<T>, until: u64) -> Vec<Entry<T>> {
+    let mut large: Vec<Entry<T>> = vec![];
+    while large.len() < LARGE_BATCH && large.last().is_none_or(|last| last.sequence < until && last.pending > 0) {
+        let now = Instant::now();
+        let batch = facts.gather(LARGE_BATCH - large.len(), now + PATIENCE, now).await;
+        if batch.is_empty() {
+            break;
+        }
+        large.extend(batch);
+    }
+    large
 }
