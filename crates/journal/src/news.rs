@@ -4,7 +4,8 @@
 //! was made expects it to hold from then on, so a process that acts for such people asks the broker how far the
 //! configuration goes, and waits until it knows that much. In order not to ask each time it trusts an answer for
 //! [`NEWS_AGE`], and that is how long whoever makes a change keeps its own answer back. Each of the two measures a
-//! duration of its own, so their clocks need not agree.
+//! duration of its own, so their clocks need not agree; but a machine that is suspended does not notice how old its answer
+//! is. Whoever finds a change by reading, before it was answered, may be ahead of others by as much.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,18 +13,24 @@ use std::{
 };
 
 use domain::{Registry, RegistryFact};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{ANSWER_DEADLINE, JournalError, Logged as _, RegistryView};
 
 /// How long an answer to the question how far the configuration goes may be used.
 pub(crate) const NEWS_AGE: Duration = Duration::from_millis(5);
 
+/// For how long nobody asks again after there was no answer: while the broker is away, what comes one after another does
+/// not wait for it each time.
+const SILENCE: Duration = Duration::from_millis(100);
+
 /// What was asked last.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     /// When it was asked how far the registry goes, and the answer.
     last: Mutex<Option<(Instant, u64)>>,
+    /// When somebody gave up.
+    given_up: Mutex<Option<Instant>>,
     /// Whoever holds this asks.
     turn: tokio::sync::Mutex<()>,
 }
@@ -33,6 +40,15 @@ impl Asked {
     fn before(&self, time: Instant) -> Option<u64> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.filter(|(at, _)| *at + NEWS_AGE > time).map(|(_, latest)| latest)
+    }
+
+    fn give_up(&self) {
+        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    fn was_given_up(&self) -> bool {
+        let given_up = *self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        given_up.is_some_and(|at| at.elapsed() < SILENCE)
     }
 }
 
@@ -45,6 +61,9 @@ pub enum NewsError {
     /// This process does not get there in time.
     #[error("this process is behind")]
     Behind,
+    /// It could not be found out a moment ago.
+    #[error("the broker did not say it a moment ago")]
+    Silence,
 }
 
 impl RegistryView {
@@ -59,11 +78,24 @@ impl RegistryView {
         if self.asked.before(called).is_some_and(|latest| known.sequence() >= latest) {
             return Ok(known);
         }
+        if self.asked.was_given_up() {
+            return Err(NewsError::Silence);
+        }
         let finding_out = async {
             let latest = self.latest_at(called).await.map_err(NewsError::NotTold)?;
             self.at_least(latest, ANSWER_DEADLINE).await.ok_or(NewsError::Behind)
         };
-        timeout(ANSWER_DEADLINE, finding_out).await.unwrap_or(Err(NewsError::Behind))
+        let found_out = timeout(ANSWER_DEADLINE, finding_out).await.unwrap_or(Err(NewsError::Behind));
+        if found_out.is_err() {
+            self.asked.give_up();
+        }
+        found_out
+    }
+
+    /// Waits until everything that is stored now is in what [`up_to_date`](Self::up_to_date) gives to anybody: for an
+    /// answer that says so.
+    pub async fn settled(&self) {
+        sleep(NEWS_AGE).await;
     }
 
     async fn latest_at(&self, time: Instant) -> Result<u64, JournalError> {

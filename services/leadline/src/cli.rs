@@ -32,7 +32,7 @@ enum Command {
     /// Wipe the read model and make it anew from the events
     ///
     /// Services may run meanwhile. Until it is complete, lists do not have everything, and are slow. If it is interrupted,
-    /// run it again.
+    /// run it again, or start query again: both complete it.
     Rebuild(Rebuild),
     #[command(flatten)]
     Verb(Box<Verb>),

@@ -85,9 +85,10 @@ impl api::access_service_server::AccessService for AccessService {
     async fn revoke_key(&self, request: Request<api::RevokeKeyRequest>) -> Answer<api::Key> {
         let caller = Caller::of(&request)?;
         let id = id("key_id", &request.get_ref().key_id, KeyId::parse).map_err(|e| refusal(&e))?;
-        let before = self.registry.snapshot();
+        let before = self.changes.latest().await?;
         let key = find(&caller, &before, &id)?;
         if key.revoked_at.is_some() {
+            self.registry.settled().await;
             return Ok(Response::new(key_to_api(key)));
         }
         let after = self.changes.make(&caller, |_| Ok(Command::RevokeKey(id.clone()))).await?;

@@ -112,9 +112,9 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
     store.expect_much().await?;
     let none_anonymised = journal.last_sequence(StreamName::Anonymised).await? == 0;
     store.put_off_indexes(none_anonymised).await?;
-    let facts = projector::catch_up(journal, &store).await?;
+    let facts = projector::catch_up(journal, &store).await;
     store.make_indexes().await?;
-    Ok(facts)
+    facts
 }
 
 /// The one place where a failure of the database becomes a gRPC status; it is logged here.

@@ -202,10 +202,14 @@ impl<T: Projected> ReadAhead<T> {
         let Reader { mut facts, memory, .. } = Reader::<T>::after(journal, at);
         let (read, batches) = mpsc::channel(1);
         tokio::spawn(async move {
-            loop {
+            // One batch is written, and one more is in memory.
+            while let Ok(room) = read.reserve().await {
                 let batch = large_batch(&mut facts, end).await;
                 let is_last = batch.last().is_none_or(|last| last.sequence >= end);
-                if batch.is_empty() || read.send(batch).await.is_err() || is_last {
+                if !batch.is_empty() {
+                    room.send(batch);
+                }
+                if is_last {
                     return;
                 }
             }

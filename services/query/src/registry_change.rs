@@ -82,6 +82,8 @@ impl Changes {
     ) -> Result<Made<T>, Status> {
         let snapshot = self.latest().await?;
         if let Ok(found) = find(&snapshot) {
+            // The call that made it may not be answered yet.
+            self.registry.settled().await;
             return Ok(Made { found, by_this_call: false });
         }
         match self.make_from(&snapshot, caller, command).await {
@@ -95,7 +97,8 @@ impl Changes {
         }
     }
 
-    async fn latest(&self) -> Result<Arc<Registry>, Status> {
+    /// What there is, with every change that was answered before.
+    pub(crate) async fn latest(&self) -> Result<Arc<Registry>, Status> {
         self.registry.up_to_date().await.map_err(|why| {
             Status::unavailable(format!("nothing was changed: the latest configuration is not known: {why}; try again"))
         })

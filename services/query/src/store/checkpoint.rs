@@ -10,7 +10,7 @@ use super::{
 
 /// Every table but the checkpoints.
 #[rustfmt::skip]
-const TABLES: [&str; 13] = [
+pub(super) const TABLES: [&str; 13] = [
     "lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals", "copies",
     "erasures", "endings", "searches", "anonymised_leads",
 ];

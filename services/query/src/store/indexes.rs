@@ -3,10 +3,11 @@
 //!
 //! How each is made is noted in the database itself. If whoever rebuilds dies, the next one who connects makes them.
 
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, any::AnyRow};
 
 use super::{
     Store, StoreError,
+    checkpoint::TABLES,
     sql::{self, Statement},
 };
 
@@ -16,36 +17,42 @@ const TO_ANONYMISE: [&str; 5] = [
     "lead_events_by_lead", "deliveries_by_lead", "attempts_by_delivery", "copies_by_lead", "lead_log_by_lead",
 ];
 
-/// Whether there is the table of what is put off, and every index that is no part of its table.
+/// Whether there is the table of what is put off, and every index of these tables that is no part of its table.
 const IN_SQLITE: (&str, &str) = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'put_off_indexes'",
-    "SELECT name, sql AS definition FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+    "SELECT name, sql AS definition FROM sqlite_master WHERE type = 'index' AND sql NOT LIKE 'CREATE UNIQUE %' \
+     AND tbl_name IN ",
 );
 const IN_POSTGRES: (&str, &str) = (
     "SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'put_off_indexes'",
     "SELECT indexname::TEXT AS name, indexdef AS definition FROM pg_indexes WHERE schemaname = current_schema() \
-     AND indexname NOT IN (SELECT conname FROM pg_constraint)",
+     AND indexdef NOT LIKE 'CREATE UNIQUE %' AND tablename IN ",
 );
 
-/// Sorting a million rows takes more memory than a read model should, and more than one thread can do it.
-const OF_SQLITE_TO_SORT: &str = "PRAGMA temp_store = FILE; PRAGMA threads = 2";
+/// Sorting a million rows takes more memory than a read model should, more than one thread can do it, and who else makes
+/// indexes may take minutes.
+const OF_SQLITE_TO_SORT: &str = "PRAGMA temp_store = FILE; PRAGMA threads = 2; PRAGMA busy_timeout = 600000";
+/// As it is otherwise.
+const OF_SQLITE_SORTED: &str = "PRAGMA temp_store = MEMORY; PRAGMA threads = 0; PRAGMA busy_timeout = 5000";
 
 impl Store {
     /// Drops the indexes that only readers need, and if no lead was ever anonymised, those that this needs, too.
     pub(crate) async fn put_off_indexes(&self, none_anonymised: bool) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin().await?;
-        let indexes = Statement::new(self.of_catalog().1).query().fetch_all(&mut *transaction).await?;
-        for index in indexes {
+        for index in self.indexes().query().fetch_all(&self.writer).await? {
             let (name, definition) = (sql::text(&index, "name")?, sql::text(&index, "definition")?);
             if TO_ANONYMISE.contains(&name.as_str()) && !none_anonymised {
                 continue;
             }
+            // Whoever projects begins likewise, so none of them is half way.
+            let mut transaction = self.writer.begin().await?;
+            let begin = Statement::new("UPDATE checkpoints SET sequence = sequence");
+            begin.query().execute(&mut *transaction).await?;
             let mut note = Statement::new("INSERT INTO put_off_indexes (name, definition) VALUES (");
-            note.push("?, ?)", [name.as_str().into(), definition.into()]);
+            note.push("?, ?) ON CONFLICT DO NOTHING", [name.as_str().into(), definition.into()]);
             note.query().execute(&mut *transaction).await?;
-            Statement::new(format!("DROP INDEX {name}")).query().execute(&mut *transaction).await?;
+            Statement::new(format!("DROP INDEX IF EXISTS {name}")).query().execute(&mut *transaction).await?;
+            transaction.commit().await?;
         }
-        transaction.commit().await?;
         Ok(())
     }
 
@@ -58,9 +65,17 @@ impl Store {
         let indexes = select.query().fetch_all(&self.writer).await?;
         if self.is_sqlite && !indexes.is_empty() {
             sqlx::raw_sql(OF_SQLITE_TO_SORT).execute(&self.writer).await?;
+            let made = self.make_each(&indexes).await;
+            sqlx::raw_sql(OF_SQLITE_SORTED).execute(&self.writer).await?;
+            made
+        } else {
+            self.make_each(&indexes).await
         }
+    }
+
+    async fn make_each(&self, indexes: &[AnyRow]) -> Result<(), StoreError> {
         for index in indexes {
-            let (name, definition) = (sql::text(&index, "name")?, sql::text(&index, "definition")?);
+            let (name, definition) = (sql::text(index, "name")?, sql::text(index, "definition")?);
             // Of several who connect at once, the one who takes the note makes the index.
             let mut transaction = self.writer.begin().await?;
             let mut take = Statement::new("DELETE FROM put_off_indexes WHERE name = ");
@@ -72,6 +87,11 @@ impl Store {
             tracing::debug!(index = name, "an index that was put off is made");
         }
         Ok(())
+    }
+
+    /// Those that there are.
+    fn indexes(&self) -> Statement {
+        Statement::new(format!("{}('{}')", self.of_catalog().1, TABLES.join("', '")))
     }
 
     fn of_catalog(&self) -> (&'static str, &'static str) {
@@ -86,7 +106,7 @@ mod tests {
     use super::*;
 
     async fn indexes(store: &Store) -> BTreeMap<String, String> {
-        let rows = Statement::new(store.of_catalog().1).query().fetch_all(&store.pool).await.unwrap();
+        let rows = store.indexes().query().fetch_all(&store.pool).await.unwrap();
         rows.iter().map(|row| (sql::text(row, "name").unwrap(), sql::text(row, "definition").unwrap())).collect()
     }
 
