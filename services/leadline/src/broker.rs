@@ -7,7 +7,6 @@
 use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
-    num::NonZero,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError, mpsc},
@@ -38,12 +37,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 const LOG_SHOWN: usize = 2_000;
 
 /// At how many percent of growth Go's runtime collects garbage. Earlier than usual: a fifth less memory while much comes in,
-/// for little processor time.
+/// for little processor time. Whoever has set it, has it so.
 const COLLECT_AT: &str = "GOGC";
 const COLLECT_AT_PERCENT: &str = "50";
-/// How many threads Go's runtime keeps busy. The services run on the same cores, and threads that find nothing to do look for
-/// it: with half as many as there are cores the broker takes a sixth less processor time.
-const BUSY_THREADS: &str = "GOMAXPROCS";
 
 /// The running broker.
 #[derive(Debug)]
@@ -139,13 +135,8 @@ impl Invocation {
             None => Command::new(&self.program),
         };
         command.arg("-c").arg(&self.configuration).stdin(Stdio::null());
-        // Whoever has set one of these himself, has it so.
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let busy_threads = (cores / 2).max(1).to_string();
-        for (setting, value) in [(COLLECT_AT, COLLECT_AT_PERCENT), (BUSY_THREADS, &busy_threads)] {
-            if std::env::var_os(setting).is_none() {
-                command.env(setting, value);
-            }
+        if std::env::var_os(COLLECT_AT).is_none() {
+            command.env(COLLECT_AT, COLLECT_AT_PERCENT);
         }
         command.stdout(log().with_context(failed)?).stderr(log().with_context(failed)?);
         // Ctrl-C goes to the whole group of a terminal; the broker has to live until the services have finished.
