@@ -6,7 +6,7 @@
 use sqlx::{AssertSqlSafe, any::AnyRow};
 
 use super::{
-    Store, StoreError,
+    OF_SQLITE, Store, StoreError,
     checkpoint::TABLES,
     sql::{self, Statement},
 };
@@ -32,8 +32,6 @@ const IN_POSTGRES: (&str, &str) = (
 /// Sorting a million rows takes more memory than a read model should, more than one thread can do it, and who else makes
 /// indexes may take minutes.
 const OF_SQLITE_TO_SORT: &str = "PRAGMA temp_store = FILE; PRAGMA threads = 2; PRAGMA busy_timeout = 600000";
-/// As it is otherwise.
-const OF_SQLITE_SORTED: &str = "PRAGMA temp_store = MEMORY; PRAGMA threads = 0; PRAGMA busy_timeout = 5000";
 
 impl Store {
     /// Drops the indexes that only readers need, and if no lead was ever anonymised, those that this needs, too.
@@ -66,7 +64,7 @@ impl Store {
         if self.is_sqlite && !indexes.is_empty() {
             sqlx::raw_sql(OF_SQLITE_TO_SORT).execute(&self.writer).await?;
             let made = self.make_each(&indexes).await;
-            sqlx::raw_sql(OF_SQLITE_SORTED).execute(&self.writer).await?;
+            sqlx::raw_sql(OF_SQLITE).execute(&self.writer).await?;
             made
         } else {
             self.make_each(&indexes).await
