@@ -12,7 +12,7 @@ use runtime::trace::TraceContext;
 use tokio::sync::oneshot;
 use wire::Record;
 
-use crate::{Journal, JournalError, StreamName, batch::Batcher, connect::Batchers, headers, news::NEWS_AGE, subjects};
+use crate::{Journal, JournalError, StreamName, batch::Batcher, connect::Batchers, headers, news::settled, subjects};
 
 const ASKED: &str = "store a fact";
 
@@ -117,7 +117,7 @@ impl Journal {
         let message = PublishMessage::build().payload(fact.encode()).expected_last_subject_sequence(expected_version);
         let sent = self.context().send_publish(subjects::registry(fact), message).await;
         let stored = confirmed(sent).await;
-        tokio::time::sleep(NEWS_AGE).await;
+        settled().await;
         Ok(stored?.sequence)
     }
 

@@ -46,7 +46,7 @@ pub use error::JournalError;
 pub use feed::{ACK_WAIT, Feed, Message};
 pub use jobs::RecordedJob;
 pub use look_back::Attempted;
-pub use news::NewsError;
+pub use news::{NewsError, settled};
 pub use options::{Flush, NatsOptions};
 pub use pages::LeadsFrom;
 pub use parking::ParkedLane;

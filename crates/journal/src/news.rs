@@ -18,38 +18,54 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::{ANSWER_DEADLINE, JournalError, Logged as _, RegistryView};
 
 /// How long an answer to the question how far the configuration goes may be used.
-pub(crate) const NEWS_AGE: Duration = Duration::from_millis(5);
+const NEWS_AGE: Duration = Duration::from_millis(5);
 
 /// For how long nobody asks again after there was no answer: while the broker is away, what comes one after another does
 /// not wait for it each time.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// What was asked last.
+/// What came of asking.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
-    /// When it was asked how far the registry goes, and the answer.
-    last: Mutex<Option<(Instant, u64)>>,
-    /// When somebody gave up.
-    given_up: Mutex<Option<Instant>>,
+    last: Mutex<Option<Outcome>>,
     /// Whoever holds this asks.
     turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    /// How far the registry goes, and when that was asked.
+    Told(Instant, u64),
+    /// Somebody gave up then.
+    Silence(Instant),
 }
 
 impl Asked {
     /// How far the configuration went, at least, [`NEWS_AGE`] before this time; none: that was not asked.
     fn before(&self, time: Instant) -> Option<u64> {
-        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.filter(|(at, _)| *at + NEWS_AGE > time).map(|(_, latest)| latest)
+        match self.last()? {
+            Outcome::Told(at, latest) => (at + NEWS_AGE > time).then_some(latest),
+            Outcome::Silence(_) => None,
+        }
     }
 
-    fn give_up(&self) {
-        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    fn was_silent(&self) -> bool {
+        matches!(self.last(), Some(Outcome::Silence(since)) if since.elapsed() < SILENCE)
     }
 
-    fn was_given_up(&self) -> bool {
-        let given_up = *self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        given_up.is_some_and(|at| at.elapsed() < SILENCE)
+    fn last(&self) -> Option<Outcome> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn note(&self, outcome: Outcome) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+}
+
+/// Waits until everything that is stored now is in what [`RegistryView::up_to_date`] gives to anybody: for an answer that
+/// says so.
+pub async fn settled() {
+    sleep(NEWS_AGE).await;
 }
 
 /// Why the latest configuration is not known.
@@ -62,7 +78,7 @@ pub enum NewsError {
     #[error("this process is behind")]
     Behind,
     /// It could not be found out a moment ago.
-    #[error("the broker did not say it a moment ago")]
+    #[error("it could not be found out a moment ago")]
     Silence,
 }
 
@@ -78,7 +94,7 @@ impl RegistryView {
         if self.asked.before(called).is_some_and(|latest| known.sequence() >= latest) {
             return Ok(known);
         }
-        if self.asked.was_given_up() {
+        if self.asked.was_silent() {
             return Err(NewsError::Silence);
         }
         let finding_out = async {
@@ -87,15 +103,9 @@ impl RegistryView {
         };
         let found_out = timeout(ANSWER_DEADLINE, finding_out).await.unwrap_or(Err(NewsError::Behind));
         if found_out.is_err() {
-            self.asked.give_up();
+            self.asked.note(Outcome::Silence(Instant::now()));
         }
         found_out
-    }
-
-    /// Waits until everything that is stored now is in what [`up_to_date`](Self::up_to_date) gives to anybody: for an
-    /// answer that says so.
-    pub async fn settled(&self) {
-        sleep(NEWS_AGE).await;
     }
 
     async fn latest_at(&self, time: Instant) -> Result<u64, JournalError> {
@@ -105,7 +115,7 @@ impl RegistryView {
         }
         let at = Instant::now();
         let latest = self.journal.last_sequence(RegistryFact::STREAM).await?;
-        *self.asked.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, latest));
+        self.asked.note(Outcome::Told(at, latest));
         Ok(latest)
     }
 }

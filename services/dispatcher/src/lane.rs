@@ -26,6 +26,7 @@ use crate::{
     attempt::{self, Ended, SetAside},
     known::Key,
     pace::Pace,
+    room::room,
     sender::Lanes,
     tally::Tally,
     waiting::Waiting,
@@ -35,9 +36,6 @@ use crate::{
 const MOST_DRAWN: usize = 100;
 /// When to try again to draw after the broker did not answer.
 const DRAW_AGAIN: Duration = Duration::from_secs(1);
-/// How many attempts whose request was answered may wait for what follows to be stored. A receiver has nothing to do with
-/// that, so it does not count as a request; but when the broker is away there has to be an end.
-const MOST_RECORDING: usize = 512;
 /// How long a lane stays open with nothing to do.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -256,8 +254,7 @@ impl Lane {
             State::Open(_) if self.paused_until.is_some() => 0,
             State::Open(destination) => {
                 let allowed = self.breaker.allows(destination.concurrency, self.opened.elapsed());
-                let free = (allowed as usize).saturating_sub(self.under_way.count());
-                free.min(MOST_RECORDING.saturating_sub(self.recording()))
+                room(allowed as usize, self.under_way.count(), self.recording())
             }
             State::Gone => MOST_DRAWN,
             State::Held(_) | State::Unknown => 0,

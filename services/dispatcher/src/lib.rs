@@ -23,6 +23,7 @@ mod pace;
 mod payloads;
 mod recent;
 mod request;
+mod room;
 mod router;
 mod sender;
 mod sequencer;

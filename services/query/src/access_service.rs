@@ -88,7 +88,7 @@ impl api::access_service_server::AccessService for AccessService {
         let before = self.changes.latest().await?;
         let key = find(&caller, &before, &id)?;
         if key.revoked_at.is_some() {
-            self.registry.settled().await;
+            journal::settled().await;
             return Ok(Response::new(key_to_api(key)));
         }
         let after = self.changes.make(&caller, |_| Ok(Command::RevokeKey(id.clone()))).await?;

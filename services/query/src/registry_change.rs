@@ -83,7 +83,7 @@ impl Changes {
         let snapshot = self.latest().await?;
         if let Ok(found) = find(&snapshot) {
             // The call that made it may not be answered yet.
-            self.registry.settled().await;
+            journal::settled().await;
             return Ok(Made { found, by_this_call: false });
         }
         match self.make_from(&snapshot, caller, command).await {
