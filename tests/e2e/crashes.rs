@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use testkit::{Answer, Receiver, wait};
+use testkit::{Answer, Process, Receiver, wait};
 use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, SOON, World, event_json, retries, some_destination};
 
-/// What the receiver does, and how the story has to end.
+/// Where it dies one time after the other, what the receiver does, and how the story has to end.
 struct Story {
-    crash: &'static str,
+    crashes: Vec<&'static str>,
     answers: Vec<Answer>,
     then: Answer,
     ends: DeliveryStatus,
@@ -22,7 +22,7 @@ impl Story {
     /// A receiver that takes the event at once.
     fn taken(crash: &'static str, most: usize) -> Self {
         let ends = DeliveryStatus::Succeeded;
-        Self { crash, answers: vec![], then: Answer::Status(200), ends, requests: (1, most), mails: 0 }
+        Self { crashes: vec![crash], answers: vec![], then: Answer::Status(200), ends, requests: (1, most), mails: 0 }
     }
 
     /// A receiver that refuses the event once.
@@ -53,13 +53,16 @@ impl Story {
         world.process.wait_exit(SOON).await;
 
         // The same system, told to die at one place.
+        let (first, then) = self.crashes.split_first().unwrap();
         let home = world.home;
-        let process = home.up(&[], &[("LEADLINE_CRASH_AT", self.crash)]);
-        let world = World::attach(home, process).await;
+        let process = home.up(&[], &[("LEADLINE_CRASH_AT", first)]);
+        let mut world = World::attach(home, process).await;
         publish(&world).await;
-        let status = world.process.wait_exit(SOON).await;
-        assert!(!status.success(), "{}: {}", self.crash, world.process.output());
-        assert!(world.process.output().contains("dying"), "{}: {}", self.crash, world.process.output());
+        dies(&world.process, first).await;
+        for crash in then {
+            world.process = world.home.up(&[], &[("LEADLINE_CRASH_AT", crash)]);
+            dies(&world.process, crash).await;
+        }
 
         let world = world.again(&[]).await;
         // The publisher who got no answer asks again.
@@ -67,21 +70,26 @@ impl Story {
         let delivery = world.delivery_is("e1", self.ends).await.delivery.unwrap();
         let (least, most) = self.requests;
         let seen = receiver.requests();
-        assert!((least..=most).contains(&seen.len()), "{}: {} requests", self.crash, seen.len());
+        assert!((least..=most).contains(&seen.len()), "{:?}: {} requests", self.crashes, seen.len());
         assert!(seen.iter().all(|request| request.header("webhook-id") == "e1"));
         // An answer that nobody recorded is not counted.
-        assert!((1..=least).contains(&(delivery.attempts as usize)), "{}: {delivery:?}", self.crash);
+        assert!((1..=least).contains(&(delivery.attempts as usize)), "{:?}: {delivery:?}", self.crashes);
         if self.mails > 0 {
             wait::until("the notice in the log", SOON, async || {
                 world.log("e1").await.iter().any(|(entry, _)| entry == "errornotice")
             })
             .await;
         }
-        assert_eq!(world.home.outbox().len(), self.mails, "{}", self.crash);
+        assert_eq!(world.home.outbox().len(), self.mails, "{:?}", self.crashes);
         let log = world.log("e1").await;
-        assert_eq!(log.iter().filter(|(entry, _)| entry == "received").count(), 1, "{}: {log:?}", self.crash);
+        assert_eq!(log.iter().filter(|(entry, _)| entry == "received").count(), 1, "{:?}: {log:?}", self.crashes);
         assert_eq!(log.iter().filter(|(entry, _)| entry == "errornotice").count(), self.mails, "{log:?}");
     }
+}
+
+async fn dies(process: &Process, at: &str) {
+    let status = process.wait_exit(SOON).await;
+    assert!(!status.success() && process.output().contains("dying"), "{at}: {}", process.output());
 }
 
 /// Publishes without minding the answer: the process may die before it gives one.
@@ -101,9 +109,34 @@ async fn before_and_after_a_lead_is_stored() {
 
 #[tokio::test]
 async fn after_an_event_is_routed_and_before_a_request() {
-    // The sender may have got as far as the receiver's answer by then.
-    Story::taken("after an event is routed", 2).play().await;
     Story::taken("before a request", 1).play().await;
+    // An event that comes again is requested. The sender may have got as far as the receiver's answer by then.
+    let again = vec!["before a request", "after an event is routed"];
+    Story { crashes: again, ..Story::taken("", 2) }.play().await;
+}
+
+#[tokio::test]
+async fn between_the_parking_of_an_event_and_what_tells_of_it() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let id = world.destination(&receiver.url()).await;
+    world.disable(&id).await;
+    world.process.terminate();
+    world.process.wait_exit(SOON).await;
+    let at = "after an event is parked";
+    let process = world.home.up(&[], &[("LEADLINE_CRASH_AT", at)]);
+    let world = World::attach(world.home, process).await;
+    publish(&world).await;
+    dies(&world.process, at).await;
+    let world = world.again(&[]).await;
+    world.delivery_is("e1", DeliveryStatus::Held).await;
+    wait::until_eq("it is parked once, and nothing else waits", SOON, (1, 0), async || {
+        let status = world.status().get_status(api::GetStatusRequest::default()).await.unwrap().into_inner();
+        (status.parked, status.lags.iter().map(|lag| lag.in_hand).sum())
+    })
+    .await;
+    world.enable(&id, false).await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    assert_eq!(receiver.count(), 1);
 }
 
 #[tokio::test]

@@ -135,8 +135,11 @@ async fn a_recovery_goes_from_since_to_until() {
 
 #[tokio::test]
 async fn a_recovery_ends_when_its_destination_is_deleted() {
-    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let (world, early, receiver) = (World::start().await, Receiver::start().await, Receiver::start().await);
+    world.destination(&early.url()).await;
     world.publish_many(100).await;
+    // Routed by now, every one of them.
+    wait::until_eq("all at the other", SOON, 100, async || early.count()).await;
     let id = world.destination(&receiver.url()).await;
     let slow = api::RecoverDestinationRequest { include_before_created: true, pace: 5, ..recovery(&id) };
     let job = world.jobs().recover_destination(slow).await.unwrap().into_inner().job.unwrap();

@@ -46,6 +46,28 @@ async fn with_requests_under_way_and_the_rest_parked() {
     assert!(receiver.count() <= EVENTS + 2, "only what was under way is sent again: {}", receiver.count());
 }
 
+/// A few destinations, whose work the event is, and many, who have a request each.
+#[tokio::test]
+async fn with_an_event_that_some_of_its_destinations_have() {
+    for others in [2, 12] {
+        let (world, slow, quick) = (World::start().await, Receiver::start().await, Receiver::start().await);
+        slow.answer(Answer::Gate(200));
+        let timeout = Some(wire::duration_to_api(Duration::from_secs(30)));
+        world.destination_with(api::Destination { timeout, ..patient(slow.url()) }).await;
+        for _ in 0..others {
+            world.destination_with(patient(quick.url())).await;
+        }
+        world.publish("e0").await;
+        let had = async |world: &World| world.all(DeliveryStatus::Succeeded).await.len();
+        wait::until_eq("the others have it", SOON, others, async || had(&world).await).await;
+        wait::until_eq("one is slow", SOON, 1, async || slow.count()).await;
+        let world = killed_and_started_again(world).await;
+        slow.open_gate();
+        wait::until_eq("all have it", SOON, others + 1, async || had(&world).await).await;
+        assert_eq!((quick.count(), slow.count()), (others, 2), "only what was under way is sent again");
+    }
+}
+
 #[tokio::test]
 async fn paused_because_the_receiver_asked_for_it() {
     let (world, receiver) = (World::start().await, Receiver::start().await);

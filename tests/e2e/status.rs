@@ -78,7 +78,7 @@ async fn work_that_is_handed_out_is_told() {
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
     wait::until("a request that is under way", SOON, async || {
-        status(&world).await.lags.iter().any(|lag| lag.name == "sender" && lag.in_hand == 1)
+        status(&world).await.lags.iter().any(|lag| lag.name == "router" && lag.in_hand == 1)
     })
     .await;
     receiver.open_gate();

@@ -10,12 +10,12 @@ mod standing;
 mod state;
 
 pub use decide::{
-    Effect, Execution, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request,
-    request_in_turn, request_retry,
+    Effect, Execution, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request, request_again,
+    request_in_turn, request_parked, request_retry,
 };
 pub use facts::{
     AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
-    DeliveryRequested, FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
+    DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict, Work,
 };
 pub use filter::DeliveryFilter;
 pub use standing::{Remains, lost_work, may_be_lost};

@@ -11,7 +11,7 @@ use domain::{
     Work,
     delivery::{
         DeliveryAttempted, Effect, Execution, FailureReason, HoldReason, LastAttempt, RetryRefusal, Subject, Verdict,
-        after_attempt, hold, request_retry,
+        after_attempt, hold, request_again, request_parked, request_retry,
     },
     notice::failure_in,
     policy::{Progress, QuickRetries},
@@ -246,6 +246,19 @@ fn only_requests_ask_for_work() {
     let asked_for = Work::asked_for_by(&request).unwrap();
     assert!(Arc::ptr_eq(&asked_for.reference, request.reference()), "all that is known of it is shared");
     assert_eq!((asked_for.attempt, asked_for.round, asked_for.requested_at), (1, 0, t(100)));
+}
+
+#[test]
+fn a_request_says_where_its_work_is() {
+    let parked = request_parked(&work());
+    assert_eq!((Work::asked_for_by(&parked), parked.message_id()), (None, requested().message_id()));
+    let again = request_again(requested());
+    assert_eq!(again.message_id(), requested().message_id());
+    assert_eq!(Work::asked_for_by(&again), Some(Work { redelivered: true, ..work() }), "it may have left a timer");
+    assert_eq!(
+        [&parked, &again].map(|fact| fold(std::slice::from_ref(fact))).map(|d| d.requested_at),
+        [Some(t(100)); 2]
+    );
 }
 
 #[test]

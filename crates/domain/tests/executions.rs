@@ -161,6 +161,12 @@ proptest! {
     }
 
     #[test]
+    fn a_delivery_whose_event_was_its_work_is_like_one_that_was_requested((facts, order) in life_and_order()) {
+        prop_assume!(facts.len() > 1);
+        prop_assert_eq!(fold(&facts[1..]), fold(&order));
+    }
+
+    #[test]
     fn attempts_are_the_numbers_that_were_attempted_however_often((facts, order) in life_and_order()) {
         let numbers: BTreeSet<u32> = facts
             .iter()

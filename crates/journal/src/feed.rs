@@ -4,7 +4,15 @@
 //! A feed owns its recovery ([`Source`]), until the drain begins. A message that cannot be read is copied to the stream POISON and passed over, so that it
 //! never stands in the way of the others.
 
-use std::{marker::PhantomData, pin::pin, time::Duration};
+use std::{
+    marker::PhantomData,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{
     HeaderMap,
@@ -98,7 +106,16 @@ pub struct Message<T> {
     pub trace: TraceContext,
     /// When the broker took it.
     pub published_at: Timestamp,
+    handed_out: Arc<HandedOut>,
+}
+
+/// What the broker handed out, and waits to hear of.
+struct HandedOut {
     raw: async_nats::jetstream::Message,
+    /// For how many it is not done.
+    left: AtomicUsize,
+    /// It is to come again.
+    again: AtomicBool,
 }
 
 impl<T: std::fmt::Debug> std::fmt::Debug for Message<T> {
@@ -217,7 +234,9 @@ impl<T: Record> Feed<T> {
         match T::decode(raw.payload.clone()) {
             Ok(value) => {
                 let trace = headers::carried_by(raw.headers.as_ref());
-                Some(Message { value, sequence, delivered, may_be_repeat, trace, published_at, raw })
+                let handed_out = HandedOut { raw, left: AtomicUsize::new(1), again: AtomicBool::new(false) };
+                let handed_out = Arc::new(handed_out);
+                Some(Message { value, sequence, delivered, may_be_repeat, trace, published_at, handed_out })
             }
             Err(error) => {
                 // In a task of its own: whoever reads may give up waiting at any time.
@@ -267,7 +286,7 @@ impl Journal {
 impl<T> Message<T> {
     /// Done: it need not come again. If the broker misses this, it does come again.
     pub async fn ack(&self) {
-        acknowledge(&self.raw, AckKind::Ack).await;
+        self.handed_out.done(None).await;
     }
 
     /// Does something that may take long, and keeps the broker from giving the message to somebody else meanwhile.
@@ -277,26 +296,55 @@ impl<T> Message<T> {
         loop {
             match timeout(pause, &mut doing).await {
                 Ok(done) => return done,
-                Err(_) => acknowledge(&self.raw, AckKind::Progress).await,
+                Err(_) => acknowledge(&self.handed_out.raw, AckKind::Progress).await,
             }
         }
     }
 
     /// A name for this message, the same however often it is handed out.
     pub fn id(&self) -> String {
-        let stream = self.raw.info().map(|info| info.stream.to_owned()).unwrap_or_default();
+        let stream = self.handed_out.raw.info().map(|info| info.stream.to_owned()).unwrap_or_default();
         format!("{stream}/{}", self.sequence)
     }
 
     /// Not done: it is to come again, after this time.
     pub async fn retry_later(&self, after: Duration) {
-        acknowledge(&self.raw, AckKind::Nak(Some(after))).await;
+        self.handed_out.done(Some(after)).await;
     }
 
     /// The same message with another view of what it carries.
     pub fn map<U>(self, view: impl FnOnce(T) -> U) -> Message<U> {
-        let Self { value, sequence, delivered, may_be_repeat, trace, published_at, raw } = self;
-        Message { value: view(value), sequence, delivered, may_be_repeat, trace, published_at, raw }
+        let Self { value, sequence, delivered, may_be_repeat, trace, published_at, handed_out } = self;
+        Message { value: view(value), sequence, delivered, may_be_repeat, trace, published_at, handed_out }
+    }
+
+    /// The same message for some who do a part of the work each, as part of this trace; there has to be one at least. It is
+    /// done once it is for all of them, and comes again if it is to for one.
+    pub fn divided<U>(self, values: Vec<U>, trace: TraceContext) -> impl Iterator<Item = Message<U>> {
+        let Self { sequence, delivered, may_be_repeat, published_at, handed_out, .. } = self;
+        handed_out.left.store(values.len(), Ordering::Relaxed);
+        values.into_iter().map(move |value| {
+            let (trace, handed_out) = (trace.clone(), Arc::clone(&handed_out));
+            Message { value, sequence, delivered, may_be_repeat, trace, published_at, handed_out }
+        })
+    }
+}
+
+impl HandedOut {
+    /// One of those who have it is done with it, or wants it to come again after a while; the last one tells the broker.
+    async fn done(&self, again_after: Option<Duration>) {
+        if again_after.is_some() {
+            self.again.store(true, Ordering::Relaxed);
+        }
+        // Whoever comes last sees what the others have stored.
+        if self.left.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        let kind = match self.again.load(Ordering::Relaxed) {
+            true => AckKind::Nak(again_after),
+            false => AckKind::Ack,
+        };
+        acknowledge(&self.raw, kind).await;
     }
 }
 

@@ -89,7 +89,8 @@ impl Journal {
         Ok(leads)
     }
 
-    /// The deliveries that were requested of a destination since then, to be sent at once.
+    /// The deliveries to a destination that need not be requested any more: since then they were, or what the request asks
+    /// for was done.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -99,30 +100,23 @@ impl Journal {
         destination: &DestinationId,
         since: Timestamp,
     ) -> Result<HashSet<DeliveryId>, JournalError> {
-        self.requests(subjects::todo_of(account, destination), since).await
-    }
-
-    /// The deliveries that were requested of a destination since then and had to wait for their turn.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
-    pub async fn requested_in_turn(
-        &self,
-        account: &AccountId,
-        destination: &DestinationId,
-        since: Timestamp,
-    ) -> Result<HashSet<DeliveryId>, JournalError> {
-        self.requests(subjects::log_of(account, destination), since).await
-    }
-
-    async fn requests(&self, subject: String, since: Timestamp) -> Result<HashSet<DeliveryId>, JournalError> {
         let mut requested = HashSet::new();
-        let request = |fact: DeliveryFact| {
-            if let DeliveryFact::Requested(f) = fact {
-                requested.insert(f.reference.delivery);
+        let mut settles = |fact: DeliveryFact| match fact {
+            DeliveryFact::Requested(_)
+            | DeliveryFact::Attempted(_)
+            | DeliveryFact::AttemptBlanked(_)
+            | DeliveryFact::Abandoned(_) => {
+                requested.insert(fact.reference().delivery);
             }
+            // Whoever held it has not parked it yet, or has said so in a request.
+            DeliveryFact::Held(_)
+            | DeliveryFact::AttemptStarted(_)
+            | DeliveryFact::Released(_)
+            | DeliveryFact::RetryRequested(_) => {}
         };
-        self.each_recorded(subject, since, request).await?;
+        for subject in [subjects::todo_of(account, destination), subjects::log_of(account, destination)] {
+            self.each_recorded(subject, since, &mut settles).await?;
+        }
         Ok(requested)
     }
 

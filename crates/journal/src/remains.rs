@@ -6,36 +6,36 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 use crate::{
-    Journal, JournalError, StreamName,
-    feed::{SENDER, timestamp},
+    Journal, JournalError, StreamName, Traffic,
+    feed::{SENDER, router, timestamp},
     subjects,
 };
 
 const ASKED: &str = "tell what waits of a delivery";
 
 impl Journal {
-    /// The time before which every fact that asks for an attempt is acknowledged, by the broker's clock unless all of them
-    /// are. Only what the consumer has acknowledged is believed: how much waits for it, a broker that has just become the
-    /// leader may not know yet.
+    /// The time before which all that asks for an attempt is acknowledged, by the broker's clock unless all of it is: facts,
+    /// and events. Only what the consumers have acknowledged is believed: how much waits for them, a broker that has just
+    /// become the leader may not know yet.
     ///
     /// # Errors
-    /// When the broker does not answer, or there never was a sender.
+    /// When the broker does not answer, or there never was a dispatcher.
     pub async fn handled_before(&self) -> Result<Timestamp, JournalError> {
-        let (now, stream) = (Timestamp::now(), self.stream(StreamName::Deliveries).await?);
-        let sender = stream.consumer_info(SENDER).await.map_err(|e| JournalError::unavailable(ASKED, e))?;
-        let acknowledged = sender.ack_floor.stream_sequence;
-        match stream.get_last_raw_message_by_subject(subjects::TODO).await {
-            Ok(last) if last.sequence > acknowledged => {}
-            Ok(_) => return Ok(now),
-            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => return Ok(now),
-            Err(error) => return Err(JournalError::unavailable(ASKED, error)),
+        let mut handled_before = Timestamp::now();
+        let routers = [Traffic::Steady, Traffic::Burst]
+            .map(|traffic| (StreamName::Leads, router(traffic), subjects::leads(traffic)));
+        for (stream, consumer, subjects) in
+            [(StreamName::Deliveries, SENDER, subjects::TODO)].into_iter().chain(routers)
+        {
+            let stream = self.stream(stream).await?;
+            let info = stream.consumer_info(consumer).await.map_err(|e| JournalError::unavailable(ASKED, e))?;
+            match stream.get_first_raw_message_by_subject(subjects, info.ack_floor.stream_sequence + 1).await {
+                Ok(first) => handled_before = handled_before.min(timestamp(first.time.unix_timestamp_nanos())),
+                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => {}
+                Err(error) => return Err(JournalError::unavailable(ASKED, error)),
+            }
         }
-        match stream.get_raw_message(acknowledged).await {
-            Ok(message) => Ok(timestamp(message.time.unix_timestamp_nanos())),
-            // Nothing was acknowledged yet, or the last of it is too old to be kept: nothing can be said.
-            Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(Timestamp::MIN),
-            Err(error) => Err(JournalError::unavailable(ASKED, error)),
-        }
+        Ok(handled_before)
     }
 
     /// Whether this round of a delivery has a timer: one that waits, or has fired and is not acknowledged.

@@ -2,7 +2,7 @@
 
 use domain::{
     AccountId, AnonymisationFact, DeliveryFact, DeliveryId, DestinationId, JobFact, LeadEvent, LeadId, NoticeFact,
-    RegistryFact, job::JobRef,
+    RegistryFact, delivery::RequestedWork, job::JobRef,
 };
 
 use crate::Traffic;
@@ -54,7 +54,7 @@ pub(crate) fn registry(fact: &RegistryFact) -> String {
 
 pub(crate) fn delivery(fact: &DeliveryFact) -> String {
     let kind = match fact {
-        DeliveryFact::Requested(f) if !f.in_turn => "todo",
+        DeliveryFact::Requested(f) if matches!(f.work, RequestedWork::Here { .. }) => "todo",
         DeliveryFact::Released(_) | DeliveryFact::RetryRequested(_) => "todo",
         DeliveryFact::Requested(_)
         | DeliveryFact::AttemptStarted(_)

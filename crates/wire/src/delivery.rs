@@ -8,7 +8,7 @@ use domain::{
     EventId, EventType, InterfaceId, JobId, LeadId, LeadSequence, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
+        FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
     },
     policy::Progress,
     registry::DeactivationCause,
@@ -30,8 +30,10 @@ impl Record for DeliveryFact {
         let fact = match self {
             Self::Requested(f) => Fact::Requested(events::DeliveryRequested {
                 at: f.at.as_microsecond(),
-                in_turn: f.in_turn,
+                in_turn: f.work == RequestedWork::InTurn,
                 job: f.job.map(job_to_wire),
+                parked: f.work == RequestedWork::Parked,
+                again: f.work == RequestedWork::Here { again: true },
             }),
             Self::Released(f) => Fact::Released(events::DeliveryReleased {
                 requested_at: f.requested_at.as_microsecond(),
@@ -79,7 +81,11 @@ impl Record for DeliveryFact {
             Fact::Requested(f) => Self::Requested(DeliveryRequested {
                 reference,
                 at: time(FACT, "at", f.at)?,
-                in_turn: f.in_turn,
+                work: match (f.in_turn, f.parked) {
+                    (true, _) => RequestedWork::InTurn,
+                    (false, true) => RequestedWork::Parked,
+                    (false, false) => RequestedWork::Here { again: f.again },
+                },
                 job: job_from_wire(f.job)?,
             }),
             Fact::Released(f) => Self::Released(DeliveryReleased {
@@ -173,6 +179,7 @@ fn reference_to_wire(reference: &DeliveryRef) -> events::DeliveryRef {
         event_type: reference.event_type.to_string(),
         lead: reference.lead.to_string(),
         lead_sequence: reference.lead_sequence.0,
+        requested_at: reference.requested_at.map(|at| at.as_microsecond()),
     }
 }
 
@@ -191,6 +198,7 @@ fn reference_from_wire(
         event_type: parsed(record, "event_type", &stored.event_type, EventType::parse)?,
         lead: parsed(record, "lead", &stored.lead, LeadId::parse)?,
         lead_sequence: LeadSequence(stored.lead_sequence),
+        requested_at: stored.requested_at.map(|at| time(record, "requested_at", at)).transpose()?,
     }))
 }
 

@@ -10,7 +10,7 @@ use domain::{
     TokenId, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
+        FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
     },
     notice::ErrorNoticeSent,
     policy::Progress,
@@ -57,6 +57,7 @@ fn reference() -> Arc<DeliveryRef> {
         event_type: event.event_type,
         lead: event.lead,
         lead_sequence: LeadSequence(u64::MAX),
+        requested_at: Some(t(4)),
     })
 }
 
@@ -99,8 +100,14 @@ fn delivery_facts() -> Vec<DeliveryFact> {
     let job = Some(JobId::from_uuid(Uuid::from_u128(4)));
     let none = AttemptOutcome::NoResponse { kind: ErrorKind::Tls, message: "expired".into() };
     let mut facts = vec![
-        DeliveryFact::Requested(DeliveryRequested { reference: same(), at, in_turn: true, job: None }),
-        DeliveryFact::Requested(DeliveryRequested { reference: same(), at, in_turn: false, job }),
+        DeliveryFact::Requested(DeliveryRequested { reference: same(), at, work: RequestedWork::InTurn, job: None }),
+        DeliveryFact::Requested(DeliveryRequested { reference: same(), at, work: RequestedWork::Parked, job: None }),
+        DeliveryFact::Requested(DeliveryRequested {
+            reference: same(),
+            at,
+            work: RequestedWork::Here { again: true },
+            job,
+        }),
         DeliveryFact::Released(DeliveryReleased { reference: same(), requested_at: t(7), at, turn: 8 }),
         DeliveryFact::RetryRequested(RetryRequested {
             reference: same(),

@@ -11,7 +11,7 @@ use domain::{
     anonymisation::{AnonymisationFact, LeadAnonymised, blank_attempt, blank_event},
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, RequestLine, RetryRequested, Verdict,
+        FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
     },
     notice::{ErrorNoticeSent, NoticeKind},
     policy::Progress,
@@ -69,9 +69,13 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn reference()(event in lead_event(), destination in token_text(), id in uuid(), sequence in any::<u64>())
-        -> Arc<DeliveryRef>
-    {
+    fn reference()(
+        event in lead_event(),
+        destination in token_text(),
+        id in uuid(),
+        sequence in any::<u64>(),
+        requested_at in option::of(time()),
+    ) -> Arc<DeliveryRef> {
         Arc::new(DeliveryRef {
             delivery: DeliveryId::from_uuid(id),
             account: event.account,
@@ -82,6 +86,7 @@ prop_compose! {
             event_type: event.event_type,
             lead: event.lead,
             lead_sequence: LeadSequence(sequence),
+            requested_at,
         })
     }
 }
@@ -97,6 +102,11 @@ fn outcome() -> impl Strategy<Value = AttemptOutcome> {
 
 fn reason() -> impl Strategy<Value = FailureReason> {
     select(FailureReason::ALL.to_vec())
+}
+
+fn requested_work() -> impl Strategy<Value = RequestedWork> {
+    let here = any::<bool>().prop_map(|again| RequestedWork::Here { again });
+    prop_oneof![here, Just(RequestedWork::InTurn), Just(RequestedWork::Parked)]
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -115,11 +125,12 @@ prop_compose! {
         reason in reason(),
         hold_reason in select(vec![HoldReason::Disabled, HoldReason::Deactivated]),
         job in option::of(uuid().prop_map(JobId::from_uuid)),
+        work in requested_work(),
     ) -> DeliveryFact {
         let (attempt, round, hold) = numbers;
         let attempt_id = AttemptId::from_uuid(id);
         match kind {
-            0 => DeliveryFact::Requested(DeliveryRequested { reference, at, in_turn: round % 2 == 0, job }),
+            0 => DeliveryFact::Requested(DeliveryRequested { reference, at, work, job }),
             1 => DeliveryFact::RetryRequested(RetryRequested { reference, round, attempts: attempt, at, by: text, job }),
             2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, at }),
             3 => DeliveryFact::Attempted(DeliveryAttempted {

@@ -15,7 +15,13 @@ use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
-use crate::{Shared, lane::Job, payloads::Content, request, sequencer, tally::Counted};
+use crate::{
+    Shared,
+    job::{AskedBy, Job},
+    payloads::Content,
+    request, sequencer,
+    tally::Counted,
+};
 
 /// From when on an attempt that is being made is shown to people.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
@@ -241,7 +247,12 @@ pub(crate) async fn park(shared: Arc<Shared>, job: Job) -> SetAside {
             settle(&shared, &job, finished).await;
             return Ok(SetAside::Gone);
         }
-        shared.journal.park(&job.work, job.message.id(), &job.message.trace).await?;
+        shared.journal.park(&job.work, job.name(), &job.message.trace).await?;
+        if job.asked_by == AskedBy::Event {
+            crash::point("after an event is parked");
+            // After it, because an event whose request is recorded is done when it comes again.
+            shared.journal.append_delivery(&delivery::request_parked(&job.work), &job.message.trace).await?;
+        }
         Ok::<_, JournalError>(SetAside::Parked)
     };
     match job.message.while_doing(parking).await {

@@ -24,7 +24,7 @@ use tokio::{
 use crate::{
     Shared,
     attempt::{self, Ended, SetAside},
-    known::Key,
+    job::{AskedBy, Job},
     pace::Pace,
     room::room,
     sender::Lanes,
@@ -38,26 +38,6 @@ const MOST_DRAWN: usize = 100;
 const DRAW_AGAIN: Duration = Duration::from_secs(1);
 /// How long a lane stays open with nothing to do.
 const IDLE: Duration = Duration::from_secs(30);
-
-/// An attempt that is to be made, and the message that asks for it.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(crate) work: Work,
-    pub(crate) message: Message<()>,
-}
-
-impl Job {
-    pub(crate) fn new(message: Message<Work>) -> Self {
-        let mut work = message.value.clone();
-        work.redelivered |= message.may_be_repeat.is_some();
-        Self { work, message: message.map(drop) }
-    }
-
-    /// The attempt that it asks for.
-    pub(crate) fn key(&self) -> Key {
-        (self.work.reference.delivery, self.work.round, self.work.attempt)
-    }
-}
 
 /// What a lane is told.
 #[derive(Debug)]
@@ -297,7 +277,7 @@ impl Lane {
             Ok(messages) => {
                 self.backlog = !messages.is_empty();
                 for message in messages {
-                    let job = Job::new(message);
+                    let job = Job::new(message, AskedBy::Other);
                     match state {
                         State::Gone => self.abandon(job, FailureReason::DestinationDeleted),
                         State::Open(destination) if is_skipped(&job, destination) => {
@@ -382,7 +362,7 @@ impl Lane {
         }
         while let Some(drawn) = self.drawing.join_next().await {
             if let Ok((_, Ok(messages))) = drawn {
-                messages.into_iter().for_each(|message| self.waiting.push(Job::new(message)));
+                messages.into_iter().for_each(|message| self.waiting.push(Job::new(message, AskedBy::Other)));
             }
         }
         while let Some(job) = self.waiting.pop() {

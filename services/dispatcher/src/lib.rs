@@ -15,6 +15,7 @@ mod attempt;
 mod client;
 mod forgotten;
 mod guard;
+mod job;
 mod known;
 mod lane;
 mod on_record;
@@ -106,9 +107,10 @@ pub async fn start(
     platform.drain.spawn("forgetting", async move {
         forgetting.forgotten.follow(&forgetting.journal, &forgetting.payloads, &forgetting.platform.drain).await;
     });
-    platform.drain.spawn("router", router::run(Arc::clone(&shared)));
+    let lanes = Arc::<sender::Lanes>::default();
+    platform.drain.spawn("router", router::run(Arc::clone(&shared), Arc::clone(&lanes)));
     platform.drain.spawn("sequencer", sequencer::run(Arc::clone(&shared)));
-    sender::start(&shared);
+    sender::start(&shared, &lanes);
     latch.ready();
     Ok(Service::new("dispatcher"))
 }

@@ -1,36 +1,48 @@
 //! From a lead event to its deliveries, but for accounts that have a destination which keeps the order of events (`sequencer.rs`).
 //!
-//! Events of bursts are taken when no others are there. An event is acknowledged once all of its `DeliveryRequested` facts are stored. Their ids are computed, so a repeat
-//! stores nothing twice.
+//! Events of bursts are taken when no others are there.
+//!
+//! An event that a few destinations want is itself the work: it goes to their lanes, and is acknowledged when an attempt at
+//! each of them is recorded. What goes well at once costs one fact instead of two, and waits for nobody.
+//!
+//! Of an event that more of them want, or that came before, the dispatchers share the work: it is acknowledged once all of
+//! its `DeliveryRequested` facts are stored. What was recorded of it before is looked up, and their ids are computed, so a
+//! repeat stores nothing twice.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use domain::{
-    DeliveryFact, LeadEvent, LeadSequence,
-    delivery::request,
+    DeliveryFact, LeadEvent, LeadSequence, Work,
+    delivery::{request, request_again},
     routing::{destinations_for, is_routed_in_order},
 };
 use futures::{
     Stream, StreamExt as _,
     stream::{self, FuturesUnordered},
 };
-use jiff::Timestamp;
 use journal::{JournalError, Message, Traffic};
 use runtime::{crash, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
-use crate::{Shared, waiting};
+use crate::{
+    Shared,
+    job::{AskedBy, Job},
+    sender::Lanes,
+    waiting,
+};
 
 /// How many events are under way at once.
 const MOST_UNDER_WAY: usize = 512;
 /// How many are when another one of a burst begins.
 const MOST_OF_BURSTS: usize = 64;
+/// How many deliveries of one event a process makes by itself, rather than share them with the others.
+const FEW: usize = 8;
 /// How long to wait until this process knows the configuration that the event's publisher knew.
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
 /// When to look again at an event that could not be routed.
 const AGAIN: Duration = Duration::from_millis(500);
 
-pub(crate) async fn run(shared: Arc<Shared>) {
+pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     let mut steady = pin!(events(&shared, Traffic::Steady));
     let mut bursts = pin!(events(&shared, Traffic::Burst));
     let mut under_way = FuturesUnordered::new();
@@ -42,7 +54,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             event = bursts.next(), if under_way.len() < MOST_OF_BURSTS => event,
         };
         match event {
-            Some(event) => under_way.push(route(&shared, event)),
+            Some(event) => under_way.push(route(&shared, &lanes, event)),
             None => break,
         }
     }
@@ -58,7 +70,7 @@ fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadE
     })
 }
 
-async fn route(shared: &Shared, message: Message<LeadEvent>) {
+async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEvent>) {
     let event = &message.value;
     let Some(registry) = shared.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE).await else {
         tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet; waiting");
@@ -78,6 +90,13 @@ async fn route(shared: &Shared, message: Message<LeadEvent>) {
         Some(&message.trace),
         || info_span!("route", otel.kind = "consumer", event_id = %event.event_id, deliveries = facts.len()),
     );
+    if facts.len() <= FEW && message.may_be_repeat.is_none() {
+        let works: Vec<_> = facts.iter().filter_map(Work::asked_for_by).collect();
+        for part in message.divided(works, trace) {
+            lanes.offer(shared, Job::new(part, AskedBy::Event)).instrument(span.clone()).await;
+        }
+        return;
+    }
     match record(shared, &message, facts, &trace).instrument(span).await {
         Ok(()) => {
             crash::point("after an event is routed");
@@ -90,8 +109,7 @@ async fn route(shared: &Shared, message: Message<LeadEvent>) {
     }
 }
 
-/// Stores the requests. Those of an event that may have been routed before are stored once: the broker knows the ids of
-/// what it stored lately, and what it stored earlier is looked up.
+/// Stores the requests. Of an event that may have come before, it is looked up which of them need none any more.
 async fn record(
     shared: &Shared,
     message: &Message<LeadEvent>,
@@ -99,15 +117,13 @@ async fn record(
     trace: &TraceContext,
 ) -> Result<(), JournalError> {
     let (journal, since) = (&shared.journal, message.published_at);
-    if let Some(as_of) = message.may_be_repeat
-        && !journal.remembers_ids_since(since, Timestamp::now())
-    {
+    if let Some(as_of) = message.may_be_repeat {
         let all = std::mem::take(&mut requests);
         for request in all {
             let reference = request.reference();
             let look_back = journal.requested(&reference.account, &reference.destination, since);
             if !shared.requested.contains(reference, since, as_of, look_back).await? {
-                requests.push(request);
+                requests.push(request_again(request));
             }
         }
     }

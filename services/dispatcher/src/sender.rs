@@ -2,14 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use domain::{DestinationId, Work};
+use domain::{DeliveryFact, DestinationId, Work};
 use futures::future::BoxFuture;
-use journal::{Feed, Message};
+use journal::Feed;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     Shared,
-    lane::{self, Job, Order},
+    job::{AskedBy, Job},
+    lane::{self, Order},
 };
 
 /// How often to look for lanes whose parked work nobody drains: after a restart, or parked by another process.
@@ -23,27 +24,30 @@ pub(crate) struct Lanes {
     lanes: Mutex<HashMap<DestinationId, mpsc::Sender<Order>>>,
 }
 
-pub(crate) fn start(shared: &Arc<Shared>) {
-    let lanes = Arc::new(Lanes::default());
+pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
     let drain = &shared.platform.drain;
-    let requested = (Arc::clone(shared), Arc::clone(&lanes));
+    let requested = (Arc::clone(shared), Arc::clone(lanes));
     drain.spawn("requests", async move {
         let mut facts = requested.0.journal.work_feed();
         while let Some(message) = facts.next().await {
+            let asked_by = match message.value {
+                DeliveryFact::Requested(_) => AskedBy::Request,
+                _ => AskedBy::Other,
+            };
             match Work::asked_for_by(&message.value) {
-                Some(work) => requested.1.offer(&requested.0, message.map(|_| work)).await,
+                Some(work) => requested.1.offer(&requested.0, Job::new(message.map(|_| work), asked_by)).await,
                 None => message.ack().await,
             }
         }
     });
-    let due = (Arc::clone(shared), Arc::clone(&lanes));
+    let due = (Arc::clone(shared), Arc::clone(lanes));
     drain.spawn("timers", async move {
         let mut timers: Feed<Work> = due.0.journal.due_feed();
         while let Some(message) = timers.next().await {
-            due.1.offer(&due.0, message).await;
+            due.1.offer(&due.0, Job::new(message, AskedBy::Other)).await;
         }
     });
-    drain.spawn("parked work", look_for_parked(Arc::clone(shared), lanes));
+    drain.spawn("parked work", look_for_parked(Arc::clone(shared), Arc::clone(lanes)));
 }
 
 async fn look_for_parked(shared: Arc<Shared>, lanes: Arc<Lanes>) {
@@ -65,9 +69,10 @@ async fn look_for_parked(shared: Arc<Shared>, lanes: Arc<Lanes>) {
 }
 
 impl Lanes {
-    async fn offer(self: &Arc<Self>, shared: &Arc<Shared>, message: Message<Work>) {
-        let destination = message.value.reference.destination.clone();
-        self.order(shared, &destination, Order::Do(Box::new(Job::new(message)))).await;
+    /// Hands a job to its lane.
+    pub(crate) async fn offer(self: &Arc<Self>, shared: &Arc<Shared>, job: Job) {
+        let destination = job.work.reference.destination.clone();
+        self.order(shared, &destination, Order::Do(Box::new(job))).await;
     }
 
     /// Hands an order to a lane, opening it if need be.

@@ -17,10 +17,10 @@ use std::{
 
 use domain::{
     AccountId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, LeadEvent, LeadId, LeadSequence,
-    delivery::{release, request, request_in_turn},
+    delivery::{RequestedWork, release, request, request_in_turn},
     routing::{destinations_for, goes_in_turn, is_routed_in_order},
 };
-use futures::future::{try_join, try_join_all};
+use futures::future::try_join_all;
 use jiff::Timestamp;
 use journal::{Entry, JournalError, Logged as _, Place, READER_IN_ORDER, StreamName, Turn};
 use runtime::{crash, trace::TraceContext};
@@ -190,13 +190,9 @@ async fn requested_before(
     // A few at a time: each has a consumer of its own.
     for some in since.chunks(LOOKING_BACK) {
         let looking_back = some.iter().map(|&((account, destination), since)| async move {
-            let in_turn = shared.journal.requested_in_turn(account, destination, since);
-            let at_once = shared.journal.requested(account, destination, since);
-            try_join(in_turn, at_once).await
+            shared.journal.requested(account, destination, since).await
         });
-        for (in_turn, at_once) in try_join_all(looking_back).await? {
-            requested.extend(in_turn.into_iter().chain(at_once));
-        }
+        requested.extend(try_join_all(looking_back).await?.into_iter().flatten());
     }
     Ok(requested)
 }
@@ -221,7 +217,7 @@ async fn queue_one(shared: &Shared, wanted: &Wanted, was_requested: bool, again:
 }
 
 fn waits_for_turn(requested: &DeliveryFact) -> bool {
-    matches!(requested, DeliveryFact::Requested(f) if f.in_turn)
+    matches!(requested, DeliveryFact::Requested(f) if f.work == RequestedWork::InTurn)
 }
 
 /// This delivery has ended: the next one of its queue is released. `again`: that may have happened before.

@@ -12,7 +12,7 @@ use journal::Traffic;
 use tokio::time::Instant;
 
 use crate::{
-    lane::Job,
+    job::Job,
     tally::{Counted, Tally},
 };
 

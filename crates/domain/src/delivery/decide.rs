@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     facts::{
         DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
-        DeliveryRequested, FailureReason, HoldReason, RequestLine, RetryRequested, Verdict, Work,
+        DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict, Work,
     },
     state::{Delivery, DeliveryStatus},
 };
@@ -87,8 +87,20 @@ pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &Destinat
         event_type: event.event_type.clone(),
         lead: event.lead.clone(),
         lead_sequence: sequence,
+        requested_at: Some(at),
     };
-    DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at, in_turn: false, job: None })
+    let work = RequestedWork::Here { again: false };
+    DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at, work, job: None })
+}
+
+/// The same of an event that came before: an attempt may have been made that nobody recorded.
+pub fn request_again(requested: DeliveryFact) -> DeliveryFact {
+    match requested {
+        DeliveryFact::Requested(f) => {
+            DeliveryFact::Requested(DeliveryRequested { work: RequestedWork::Here { again: true }, ..f })
+        }
+        other => other,
+    }
 }
 
 /// The delivery that a destination gets of a lead event when those of the lead's earlier events have ended.
@@ -99,9 +111,15 @@ pub fn request_in_turn(
     at: Timestamp,
 ) -> DeliveryFact {
     match request(event, sequence, destination, at) {
-        DeliveryFact::Requested(f) => DeliveryFact::Requested(DeliveryRequested { in_turn: true, ..f }),
+        DeliveryFact::Requested(f) => DeliveryFact::Requested(DeliveryRequested { work: RequestedWork::InTurn, ..f }),
         other => other,
     }
+}
+
+/// Tells that a delivery is wanted whose work was parked before anything else was recorded of it.
+pub fn request_parked(work: &Work) -> DeliveryFact {
+    let (reference, at) = (Arc::clone(&work.reference), work.requested_at);
+    DeliveryFact::Requested(DeliveryRequested { reference, at, work: RequestedWork::Parked, job: None })
 }
 
 /// The turn of a delivery has come that was requested so, and has this place in its queue; nothing for a delivery that
@@ -109,7 +127,8 @@ pub fn request_in_turn(
 pub fn release(requested: &DeliveryFact, turn: u64, at: Timestamp) -> Option<DeliveryFact> {
     let DeliveryFact::Requested(f) = requested else { return None };
     let reference = Arc::clone(&f.reference);
-    f.in_turn.then_some(DeliveryFact::Released(DeliveryReleased { reference, requested_at: f.at, at, turn }))
+    let released = DeliveryReleased { reference, requested_at: f.at, at, turn };
+    (f.work == RequestedWork::InTurn).then_some(DeliveryFact::Released(released))
 }
 
 /// What follows an attempt: first the timer, then the fact, so that dying between the two repeats an attempt instead

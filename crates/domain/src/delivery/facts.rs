@@ -35,12 +35,16 @@ pub struct DeliveryRef {
     pub lead: LeadId,
     /// Where LEADS holds the event and its payload.
     pub lead_sequence: LeadSequence,
+    /// When it was requested: unless a job found it missing, when its event was stored. None: the fact is from before this was
+    /// recorded.
+    pub requested_at: Option<Timestamp>,
 }
 
 /// A fact about one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryFact {
-    /// The router found that the destination wants the event.
+    /// The router found that the destination wants the event. Missing if the first thing that happened was an attempt: then
+    /// the event itself was its work.
     Requested(DeliveryRequested),
     /// Its turn has come, at a destination that keeps the order of each lead's events.
     Released(DeliveryReleased),
@@ -65,10 +69,24 @@ pub struct DeliveryRequested {
     pub reference: Arc<DeliveryRef>,
     /// When.
     pub at: Timestamp,
-    /// It waits for its turn: nothing is sent before [`DeliveryReleased`].
-    pub in_turn: bool,
+    /// Where its work is.
+    pub work: RequestedWork,
     /// The job that found it missing, if the router did not request it.
     pub job: Option<JobId>,
+}
+
+/// Where the work of a delivery is that was requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestedWork {
+    /// This fact is the work; `again`: its event came before, and whoever made an attempt then may have left a timer.
+    Here {
+        /// See above.
+        again: bool,
+    },
+    /// It comes with [`DeliveryReleased`]: nothing is sent before.
+    InTurn,
+    /// It was the event's, and waits for its lane: this only tells so.
+    Parked,
 }
 
 /// No earlier delivery of the same lead to the same destination is unfinished any more.
@@ -341,10 +359,18 @@ impl Work {
     /// The work that a fact asks for. Requests, releases and retry requests ask for any; a retry that a person asked for
     /// comes when it comes, and nobody waits for it.
     pub fn asked_for_by(fact: &DeliveryFact) -> Option<Self> {
-        let (reference, attempts, round, requested_at, in_turn) = match fact {
-            DeliveryFact::Requested(f) if !f.in_turn => (&f.reference, 0, 0, f.at, false),
-            DeliveryFact::Released(f) => (&f.reference, 0, 0, f.requested_at, true),
-            DeliveryFact::RetryRequested(f) => (&f.reference, f.attempts, f.round, f.at, false),
+        let (mut redelivered, mut in_turn) = (false, false);
+        let (reference, attempts, round, requested_at) = match fact {
+            DeliveryFact::Requested(f) => {
+                let RequestedWork::Here { again } = f.work else { return None };
+                redelivered = again;
+                (&f.reference, 0, 0, f.at)
+            }
+            DeliveryFact::Released(f) => {
+                in_turn = true;
+                (&f.reference, 0, 0, f.requested_at)
+            }
+            DeliveryFact::RetryRequested(f) => (&f.reference, f.attempts, f.round, f.at),
             _ => return None,
         };
         Some(Self {
@@ -353,7 +379,7 @@ impl Work {
             round,
             progress: Progress::default(),
             holds: 0,
-            redelivered: false,
+            redelivered,
             requested_at,
             first_failed_at: None,
             in_turn,

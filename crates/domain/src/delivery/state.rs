@@ -165,7 +165,7 @@ impl Delivery {
             status: DeliveryStatus::Pending,
             attempts: 0,
             round: position.round,
-            requested_at: None,
+            requested_at: fact.reference().requested_at,
             next_attempt_at: None,
             failure: None,
             last: None,

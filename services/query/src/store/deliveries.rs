@@ -217,6 +217,7 @@ fn reference(row: &AnyRow) -> Result<DeliveryRef, StoreError> {
         event_type: sql::parsed(row, "event_type", |text| EventType::parse(text).ok())?,
         lead: sql::parsed(row, "lead", |text| LeadId::parse(text).ok())?,
         lead_sequence: LeadSequence(sql::int(row, "lead_sequence")?.cast_unsigned()),
+        requested_at: sql::time_or_none(row, "requested_at")?,
     })
 }
 
