@@ -148,10 +148,21 @@ impl Api {
         stream::iter(made).buffered(AT_ONCE).try_collect().await
     }
 
-    async fn interface(&self, id: String, like: &api::Destination) -> anyhow::Result<String> {
+    /// Interfaces whose events no destination wants.
+    pub(crate) async fn unwanted(&self, prefix: &str, count: usize) -> anyhow::Result<Vec<String>> {
+        let made = (0..count).map(|n| self.unwanted_interface(format!("{prefix}{n}")));
+        stream::iter(made).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn unwanted_interface(&self, id: String) -> anyhow::Result<String> {
         let interface =
             api::Interface { account_id: ACCOUNT.into(), interface_id: id.clone(), ..api::Interface::default() };
         self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await?;
+        Ok(id)
+    }
+
+    async fn interface(&self, id: String, like: &api::Destination) -> anyhow::Result<String> {
+        let id = self.unwanted_interface(id).await?;
         let destination = api::Destination { interface_id: id.clone(), name: id.clone(), ..like.clone() };
         let request = api::CreateDestinationRequest {
             destination: Some(destination),

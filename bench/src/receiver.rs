@@ -38,6 +38,7 @@ pub(crate) struct Receiver {
     address: SocketAddr,
     count: Arc<AtomicU64>,
     received: Arc<Mutex<Vec<Received>>>,
+    answers: Arc<Mutex<Answers>>,
 }
 
 /// An event that came: when it was published, and how long after that it came, in microseconds.
@@ -56,20 +57,30 @@ pub(crate) fn now_us() -> u64 {
 impl Receiver {
     pub(crate) async fn start(answers: Answers) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let receiver = Self { address: listener.local_addr()?, count: Arc::default(), received: Arc::default() };
+        let receiver = Self {
+            address: listener.local_addr()?,
+            count: Arc::default(),
+            received: Arc::default(),
+            answers: Arc::new(Mutex::new(answers)),
+        };
         let shared = receiver.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let shared = shared.clone();
                 let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
-                    let service = service_fn(move |request| respond(shared.clone(), request, answers));
+                    let service = service_fn(move |request| respond(shared.clone(), request));
                     let mut server = http1::Builder::new();
                     let _ = server.timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
         Ok(receiver)
+    }
+
+    /// What it does with requests from now on.
+    pub(crate) fn answer(&self, answers: Answers) {
+        *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = answers;
     }
 
     pub(crate) fn url(&self) -> String {
@@ -105,11 +116,7 @@ impl Receiver {
     }
 }
 
-async fn respond(
-    receiver: Receiver,
-    request: Request<Incoming>,
-    answers: Answers,
-) -> Result<Response<Empty<Bytes>>, Infallible> {
+async fn respond(receiver: Receiver, request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     receiver.count.fetch_add(1, Ordering::Relaxed);
     if let Some(sent) = sent_at(&body) {
@@ -117,6 +124,7 @@ async fn respond(
         received.push(Received { sent, took: now_us().saturating_sub(sent) });
     }
     let mut response = Response::new(Empty::new());
+    let answers = *receiver.answers.lock().unwrap_or_else(PoisonError::into_inner);
     match answers {
         Answers::Well => {}
         Answers::Never => tokio::time::sleep(HANG).await,

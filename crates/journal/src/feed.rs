@@ -25,8 +25,8 @@ use async_nats::{
 use bytes::Bytes;
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
 use jiff::Timestamp;
-use runtime::trace::TraceContext;
-use tokio::time::{Instant, timeout};
+use runtime::{together, trace::TraceContext};
+use tokio::time::Instant;
 use wire::Record;
 
 use crate::{Journal, JournalError, StreamName, Traffic, append::confirmed, headers, source::Source, subjects, timers};
@@ -35,7 +35,7 @@ use crate::{Journal, JournalError, StreamName, Traffic, append::confirmed, heade
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
 /// How often the broker is told that a message is still being worked on; well below [`ACK_WAIT`], even if one of two gets
 /// lost. What began together is spread over [`SPREAD_MS`], so that a thousand such messages do not come at once.
-const KEEP_ALIVE: Duration = Duration::from_millis(900);
+const KEEP_ALIVE: Duration = Duration::from_millis(1_400);
 const SPREAD_MS: u64 = 400;
 /// How many messages are asked for at once.
 const FETCH: usize = 200;
@@ -294,9 +294,10 @@ impl<T> Message<T> {
         let mut doing = pin!(doing);
         let pause = KEEP_ALIVE + Duration::from_millis(self.sequence.wrapping_mul(97) % SPREAD_MS);
         loop {
-            match timeout(pause, &mut doing).await {
-                Ok(done) => return done,
-                Err(_) => acknowledge(&self.handed_out.raw, AckKind::Progress).await,
+            tokio::select! {
+                biased;
+                done = &mut doing => return done,
+                () = together::sleep_at_least(pause) => acknowledge(&self.handed_out.raw, AckKind::Progress).await,
             }
         }
     }
@@ -350,14 +351,16 @@ impl HandedOut {
 
 /// Makes the consumer unless it is there.
 async fn consumer(journal: &Journal, spec: &FeedSpec) -> Result<PullConsumer, JournalError> {
-    let (durable_name, inactive_threshold) = match spec.lifetime {
-        Lifetime::Durable => (Some(spec.name.clone()), Duration::ZERO),
-        Lifetime::UnusedFor(time) => (None, time),
+    // What is not to last is not worth a file: if the broker forgets it, it is made anew.
+    let (durable_name, inactive_threshold, memory_storage) = match spec.lifetime {
+        Lifetime::Durable => (Some(spec.name.clone()), Duration::ZERO, false),
+        Lifetime::UnusedFor(time) => (None, time, true),
     };
     let config = pull::Config {
         name: Some(spec.name.clone()),
         durable_name,
         inactive_threshold,
+        memory_storage,
         filter_subject: spec.filter.clone(),
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,

@@ -13,6 +13,7 @@ mod listen;
 mod readiness;
 pub mod telemetry;
 mod tls;
+pub mod together;
 pub mod trace;
 mod under_way;
 

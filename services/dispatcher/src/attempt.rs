@@ -10,7 +10,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Attempted, JournalError};
-use runtime::{crash, trace::TraceContext};
+use runtime::{crash, together, trace::TraceContext};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
@@ -173,6 +173,10 @@ async fn make_once(
     // Dropped at once if all went well.
     let _slot = (!success).then_some(slot);
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
+    if !success && clock.elapsed() >= VISIBLE_AFTER {
+        // Those that run into their timeout together are recorded together.
+        together::sleep_at_least(Duration::ZERO).await;
+    }
     perform(shared, effects, &trace).instrument(span).await;
     Ok(Ended { pause, transport_failed, finished, _slot })
 }
@@ -223,7 +227,7 @@ async fn announce(
     at: Timestamp,
     trace: &TraceContext,
 ) -> Infallible {
-    sleep(VISIBLE_AFTER).await;
+    together::sleep_at_least(VISIBLE_AFTER).await;
     let started = DeliveryFact::AttemptStarted(AttemptStarted {
         reference: Arc::clone(&job.work.reference),
         attempt_id,
@@ -247,6 +251,8 @@ pub(crate) async fn park(shared: Arc<Shared>, job: Job) -> SetAside {
             settle(&shared, &job, finished).await;
             return Ok(SetAside::Gone);
         }
+        // What waits for longer than a second can wait for the others.
+        together::sleep_at_least(Duration::ZERO).await;
         shared.journal.park(&job.work, job.name(), &job.message.trace).await?;
         if job.asked_by == AskedBy::Event {
             crash::point("after an event is parked");

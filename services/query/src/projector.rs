@@ -25,7 +25,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// For how long after a transaction began facts are gathered for the next one. What comes alone is shown at once; of what
 /// comes quickly, few large transactions cost a fraction of many small ones: a page that many facts change is written once,
 /// and so is a delivery that is requested and done meanwhile.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(100);
 /// So many times as long as the transaction took, if that is longer, and at most so long.
 const GATHER_TIMES: u32 = 5;
 const GATHER_MOST: Duration = Duration::from_millis(400);
