@@ -37,7 +37,7 @@ const LAST: [&str; 10] = [
     "last_response", "last_error_kind", "last_deactivated",
 ];
 /// How many rows are put together at once: each has many values.
-const ROWS: usize = 256;
+const ROWS: usize = 1_024;
 /// Ids in one statement: SQLite binds at most 32,766 values.
 const CHUNK: usize = 500;
 
