@@ -1,8 +1,8 @@
 //! What a group of processes shares between them: each message goes to one of them, and comes again if it is not
 //! acknowledged in time.
 //!
-//! A feed owns its recovery ([`Source`]), until the drain begins. A message that cannot be read is copied to the stream POISON and passed over, so that it
-//! never stands in the way of the others.
+//! A feed owns its recovery ([`Source`]), until the drain begins. A message that cannot be read is copied to the stream
+//! POISON and passed over, so that it never stands in the way of the others.
 
 use std::{
     marker::PhantomData,
@@ -33,12 +33,15 @@ use crate::{Journal, JournalError, StreamName, Traffic, append::confirmed, heade
 
 /// How long a message may be worked on before another process gets it, unless it is kept ([`Message::while_doing`]).
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
-/// How often the broker is told that a message is still being worked on; well below [`ACK_WAIT`], even if one of two gets
-/// lost. What began together is spread over [`SPREAD_MS`], so that a thousand such messages do not come at once.
-const KEEP_ALIVE: Duration = Duration::from_millis(1_400);
+/// How often the broker is told that a message is still being worked on: two of them, and the second that a lane may wait
+/// before, are less than [`ACK_WAIT`], so one may get lost. What began together is spread over [`SPREAD_MS`], so that a thousand such messages do not come at once.
+const KEEP_ALIVE: Duration = Duration::from_millis(1_000);
 const SPREAD_MS: u64 = 400;
 /// How many messages are asked for at once.
 const FETCH: usize = 200;
+/// How many messages of a feed may lie in a process before they are taken: the next ones are asked for when half of those are
+/// left that were asked for.
+pub const MOST_AHEAD: usize = FETCH + FETCH / 2;
 /// How much of a feed may be handed out and not acknowledged, over all processes.
 const IN_HAND: i64 = 20_000;
 
@@ -319,8 +322,8 @@ impl<T> Message<T> {
         Message { value: view(value), sequence, delivered, may_be_repeat, trace, published_at, handed_out }
     }
 
-    /// The same message for some who do a part of the work each, as part of this trace; there has to be one at least. It is
-    /// done once it is for all of them, and comes again if it is to for one.
+    /// The same message for some who do a part of the work each, as part of this trace; there has to be one at least. When
+    /// all of them are done with it, so is the message; or it comes again, if it is to for one of them.
     pub fn divided<U>(self, values: Vec<U>, trace: TraceContext) -> impl Iterator<Item = Message<U>> {
         let Self { sequence, delivered, may_be_repeat, published_at, handed_out, .. } = self;
         handed_out.left.store(values.len(), Ordering::Relaxed);

@@ -43,7 +43,7 @@ pub use append::{Appended, Submitted, Traffic};
 pub use backlog::{Backlog, Lag};
 pub use connect::Journal;
 pub use error::JournalError;
-pub use feed::{ACK_WAIT, Feed, Message};
+pub use feed::{ACK_WAIT, Feed, MOST_AHEAD, Message};
 pub use jobs::RecordedJob;
 pub use look_back::Attempted;
 pub use news::{NewsError, settled};

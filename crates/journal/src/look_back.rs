@@ -114,7 +114,8 @@ impl Journal {
             | DeliveryFact::Released(_)
             | DeliveryFact::RetryRequested(_) => {}
         };
-        for subject in [subjects::todo_of(account, destination), subjects::log_of(account, destination)] {
+        let subjects = [subjects::todo_of, subjects::log_of, subjects::blanked_of];
+        for subject in subjects.map(|of| of(account, destination)) {
             self.each_recorded(subject, since, &mut settles).await?;
         }
         Ok(requested)

@@ -57,7 +57,8 @@ pub(crate) enum SetAside {
 /// Makes an attempt and performs what follows. Its slot is free for another one as soon as the receiver has answered well.
 pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job: Job, slot: Counted) -> Ended {
     let Some(_under_way) = shared.known.begin(job.key()) else {
-        // It is under way already, and whoever makes it acknowledges for both.
+        // It is under way already. Whoever makes it acknowledges for the same message; another one comes again, and the
+        // attempt is then found made.
         return Ended::default();
     };
     let made = job.message.while_doing(async {
@@ -85,8 +86,8 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
     }
 }
 
-/// Whether the attempt, or a later one, was made and recorded before; if so, whether the delivery ended with it. If the message may have been handed
-/// out before, what was recorded since then is looked through, once for all that a destination's messages ask.
+/// Whether the attempt, or a later one, was made and recorded before; if so, whether the delivery ended with it. If the
+/// message may have been handed out before, what was recorded since then is looked through, once for all that a destination's messages ask.
 async fn was_made(shared: &Shared, job: &Job) -> Result<Option<bool>, JournalError> {
     let key = job.key();
     let made = shared.known.made(key);
@@ -172,11 +173,11 @@ async fn make_once(
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
     // Dropped at once if all went well.
     let _slot = (!success).then_some(slot);
-    let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     if !success && clock.elapsed() >= VISIBLE_AFTER {
         // Those that run into their timeout together are recorded together.
         together::sleep_at_least(Duration::ZERO).await;
     }
+    let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     perform(shared, effects, &trace).instrument(span).await;
     Ok(Ended { pause, transport_failed, finished, _slot })
 }

@@ -9,7 +9,7 @@ use crate::known::Key;
 /// What asks for an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AskedBy {
-    /// An event that one destination wants: nothing is recorded of its delivery.
+    /// An event that few destinations want: nothing is recorded of its delivery.
     Event,
     /// The request of a delivery.
     Request,

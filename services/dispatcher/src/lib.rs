@@ -1,9 +1,11 @@
 //! Routing lead events to destinations, and getting them there.
 //!
-//! * [`router`] turns each lead event into one `DeliveryRequested` fact for each destination that wants it
+//! * [`router`] hands a lead event to the lanes of those who want it, or stores one `DeliveryRequested` for each if they are
+//!   many, or the event came before
 //! * [`sender`] takes facts that ask for an attempt and timers that fired, and hands them to [`lane`]s
 //! * [`sequencer`] does so in turn, for destinations that keep the order of each lead's events
 //! * a [`lane`] decides when: so many requests at a time for its destination, the rest parked in the broker
+//! * a [`job`] is an attempt that is to be made, with the message that asks for it
 //! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
 //! * [`forgotten`] keeps the payloads of anonymised leads from being sent
 //! * [`request`], [`client`], [`guard`], [`outcome`] and [`payloads`] are what an attempt is made of

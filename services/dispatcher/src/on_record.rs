@@ -1,5 +1,4 @@
-//! Which deliveries were requested, or released, before: for events that may be routed a second time, so late that the
-//! broker no longer knows the ids of what was stored at the first.
+//! Which deliveries need not be requested, or released, any more: for events that may have come before.
 
 use std::{collections::HashSet, sync::Arc};
 

@@ -1,15 +1,16 @@
-//! From a lead event to its deliveries, but for accounts that have a destination which keeps the order of events (`sequencer.rs`).
+//! From a lead event to its deliveries, but for accounts that have a destination which keeps the order of events
+//! (`sequencer.rs`).
 //!
 //! Events of bursts are taken when no others are there.
 //!
 //! An event that a few destinations want is itself the work: it goes to their lanes, and is acknowledged when an attempt at
-//! each of them is recorded. What goes well at once costs one fact instead of two, and waits for nobody.
+//! each of them is recorded, or its work is parked or given up. What goes well at once costs one fact instead of two, and waits for nobody.
 //!
 //! Of an event that more of them want, or that came before, the dispatchers share the work: it is acknowledged once all of
 //! its `DeliveryRequested` facts are stored. What was recorded of it before is looked up, and their ids are computed, so a
 //! repeat stores nothing twice.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
 
 use domain::{
     DeliveryFact, LeadEvent, LeadSequence, Work,
@@ -17,11 +18,12 @@ use domain::{
     routing::{destinations_for, is_routed_in_order},
 };
 use futures::{
-    Stream, StreamExt as _,
+    FutureExt as _, Stream, StreamExt as _,
     stream::{self, FuturesUnordered},
 };
 use journal::{JournalError, Message, Traffic};
 use runtime::{crash, trace::TraceContext};
+use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
 
 use crate::{
@@ -31,12 +33,15 @@ use crate::{
     waiting,
 };
 
-/// How many events are under way at once.
+/// How many events are being routed at once; what goes to lanes is bounded by [`waiting::room_for`].
 const MOST_UNDER_WAY: usize = 512;
 /// How many are when another one of a burst begins.
 const MOST_OF_BURSTS: usize = 64;
 /// How many deliveries of one event a process makes by itself, rather than share them with the others.
 const FEW: usize = 8;
+/// How long an event may have lain here before another process may have got it, too: well below [`journal::ACK_WAIT`], of
+/// which its lane takes a second.
+const DOUBTFUL: Duration = Duration::from_secs(1);
 /// How long to wait until this process knows the configuration that the event's publisher knew.
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
 /// When to look again at an event that could not be routed.
@@ -46,33 +51,64 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     let mut steady = pin!(events(&shared, Traffic::Steady));
     let mut bursts = pin!(events(&shared, Traffic::Burst));
     let mut under_way = FuturesUnordered::new();
+    // Since when nobody has looked whether there are some.
+    let (mut steady_unseen, mut bursts_unseen) = (None, None);
     loop {
-        let event = tokio::select! {
+        let room = under_way.len() < MOST_UNDER_WAY;
+        let unseen = if room { steady_unseen.take() } else { Some(*steady_unseen.get_or_insert_with(Instant::now)) };
+        let (event, unseen) = tokio::select! {
             biased;
-            event = steady.next(), if under_way.len() < MOST_UNDER_WAY => event,
-            Some(()) = under_way.next() => continue,
-            event = bursts.next(), if under_way.len() < MOST_OF_BURSTS => event,
+            event = steady.next(), if room => {
+                bursts_unseen.get_or_insert_with(Instant::now);
+                (event, unseen)
+            }
+            Some(()) = under_way.next() => {
+                bursts_unseen.get_or_insert_with(Instant::now);
+                continue;
+            }
+            event = bursts.next(), if under_way.len() < MOST_OF_BURSTS => (event, bursts_unseen.take()),
         };
-        match event {
-            Some(event) => under_way.push(route(&shared, &lanes, event)),
-            None => break,
+        let Some(mut event) = event else { break };
+        if unseen.is_some_and(|since: Instant| since.elapsed() > DOUBTFUL) {
+            event.may_be_repeat.get_or_insert_with(Instant::now);
         }
+        under_way.push(route(&shared, &lanes, event));
     }
     while under_way.next().await.is_some() {}
 }
 
 /// The events of a kind of traffic, each once there is room for what comes of it. As a stream, because that goes on with what
 /// it had begun when the other kind was quicker.
+///
+/// What was handed out lies in this process while nobody takes it, and the broker does not know. What may have lain so for
+/// long may be with another process by now.
 fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
-    stream::unfold(shared.journal.router_feed(traffic), move |mut feed| async move {
+    // When the last of them were taken, since there were none.
+    let taken = VecDeque::with_capacity(journal::MOST_AHEAD);
+    stream::unfold((shared.journal.router_feed(traffic), taken), move |(mut feed, mut taken)| async move {
         waiting::room_for(traffic, &shared.waiting).await;
-        feed.next().await.map(|event| (event, feed))
+        let mut event = match feed.next().now_or_never() {
+            Some(event) => event?,
+            None => {
+                taken.clear();
+                feed.next().await?
+            }
+        };
+        if taken.front().is_some_and(|since: &Instant| since.elapsed() > DOUBTFUL) {
+            event.may_be_repeat.get_or_insert_with(Instant::now);
+        }
+        if taken.len() == journal::MOST_AHEAD {
+            taken.pop_front();
+        }
+        taken.push_back(Instant::now());
+        Some((event, (feed, taken)))
     })
 }
 
 async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEvent>) {
     let event = &message.value;
-    let Some(registry) = shared.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE).await else {
+    let known = message.while_doing(shared.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE));
+    let Some(registry) = known.await else {
         tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet; waiting");
         return message.retry_later(AGAIN).await;
     };

@@ -1,5 +1,5 @@
-//! Whether a delivery that has not ended goes on by itself: its work waits somewhere in the broker, as a fact that asks for
-//! it, as a timer, parked, or behind another one in its queue. Work that is in none of these places is lost, whatever took
+//! Whether a delivery that has not ended goes on by itself: its work waits somewhere in the broker, as its event or a fact
+//! that asks for it, as a timer, parked, or behind another one in its queue. Work that is in none of these places is lost, whatever took
 //! it.
 
 use std::{sync::Arc, time::Duration};
@@ -18,7 +18,7 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(2);
 /// What the broker holds of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remains {
-    /// Every fact from before this time that asks for an attempt has been acknowledged.
+    /// Every event and every fact from before this time that asks for an attempt has been acknowledged.
     pub handled_before: Timestamp,
     /// A timer waits for its time, or has fired and is not acknowledged.
     pub timer: bool,
