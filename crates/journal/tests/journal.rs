@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, DeliveryFact, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence,
-    RegistryFact, Work,
-    delivery::request,
+    AccountId, DeliveryFact, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId,
+    LeadSequence, RegistryFact, Work,
+    delivery::{Effect, FailureReason, HoldReason, abandon, hold, request, request_parked},
     registry::{Account, Change, Routing},
 };
 use jiff::Timestamp;
@@ -188,6 +188,63 @@ async fn what_is_not_acknowledged_comes_again_and_what_cannot_be_read_is_set_asi
     assert_eq!((second.sequence, second.delivered), (2, 2));
     assert_eq!(second.value, requested("e1"));
     assert_eq!(messages_in(&server, "POISON").await, 1);
+}
+
+#[tokio::test]
+async fn what_some_share_is_done_when_all_of_them_are_and_comes_again_if_one_wants_it() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let trace = TraceContext::fresh();
+    journal.append_lead(&event("e1"), &trace).await.unwrap();
+    let mut feed = journal.router_feed(Traffic::Steady);
+    let in_hand = async || journal.backlog().await.unwrap().lags[0].in_hand;
+    let parts: Vec<_> = soon(feed.next()).await.divided(vec!["a", "b"], trace.clone()).collect();
+    assert_eq!(parts.iter().map(|part| part.value).collect::<Vec<_>>(), ["a", "b"]);
+    parts[0].retry_later(Duration::ZERO).await;
+    assert_eq!(in_hand().await, 1, "the other one is not done");
+    parts[1].ack().await;
+    let again = soon(feed.next()).await;
+    assert_eq!((again.delivered, &again.value), (2, &event("e1")));
+    for part in again.divided(vec![(), ()], trace) {
+        assert_eq!(in_hand().await, 1);
+        part.ack().await;
+    }
+    wait::until_eq("all done", SOON, 0, in_hand).await;
+}
+
+#[tokio::test]
+async fn an_event_in_hand_is_not_handled() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.router_feed(traffic));
+    let mut work = journal.work_feed();
+    let event = soon(steady.next()).await;
+    let before = tokio::select! {
+        _ = bursts.next() => panic!("there is no burst"),
+        _ = work.next() => panic!("nothing is requested"),
+        before = wait::until("everybody there", SOON, async || journal.handled_before().await.ok()) => before,
+    };
+    assert!(before <= event.published_at);
+    event.ack().await;
+    let handled = async || journal.handled_before().await.unwrap() > event.published_at;
+    wait::until("it is handled", SOON, handled).await;
+}
+
+#[tokio::test]
+async fn what_was_requested_done_or_given_up_need_not_be_requested() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let now = Timestamp::UNIX_EPOCH;
+    let Effect::Append(given_up) = abandon(&work("given_up"), FailureReason::Skipped, now).remove(0) else { panic!() };
+    let (held, _) = hold(&work("held"), HoldReason::Disabled, now);
+    for fact in [requested("requested"), request_parked(&work("parked")), given_up, held] {
+        journal.append_delivery(&fact, &TraceContext::fresh()).await.unwrap();
+    }
+    let found = journal.requested(&event("e").account, &destination(), now).await.unwrap();
+    let of = |id: &&str| DeliveryId::of(&event(id).account, &event(id).event_id, &destination());
+    // What is only held may not have been parked.
+    assert_eq!(found, ["requested", "parked", "given_up"].iter().map(of).collect::<HashSet<_>>());
 }
 
 #[tokio::test]
