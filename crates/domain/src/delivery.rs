@@ -10,7 +10,7 @@ mod standing;
 mod state;
 
 pub use decide::{
-    Effect, Execution, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request, request_again,
+    Effect, Execution, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request,
     request_in_turn, request_parked, request_retry,
 };
 pub use facts::{

@@ -10,8 +10,8 @@ use domain::{
     AttemptOutcome, Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, ErrorKind, EventType, NoticeId, RetryPolicy,
     Work,
     delivery::{
-        DeliveryAttempted, Effect, Execution, FailureReason, HoldReason, LastAttempt, RetryRefusal, Subject, Verdict,
-        after_attempt, hold, request_again, request_parked, request_retry,
+        DeliveryAttempted, Effect, Execution, FailureReason, HoldReason, LastAttempt, RequestedWork, RetryRefusal,
+        Subject, Verdict, after_attempt, hold, request_parked, request_retry,
     },
     notice::failure_in,
     policy::{Progress, QuickRetries},
@@ -252,7 +252,7 @@ fn only_requests_ask_for_work() {
 fn a_request_says_where_its_work_is() {
     let parked = request_parked(&work());
     assert_eq!((Work::asked_for_by(&parked), parked.message_id()), (None, requested().message_id()));
-    let again = request_again(requested());
+    let again = requested().with_work(RequestedWork::Here { again: true });
     assert_eq!(again.message_id(), requested().message_id());
     assert_eq!(Work::asked_for_by(&again), Some(Work { redelivered: true, ..work() }), "it may have left a timer");
     assert_eq!(

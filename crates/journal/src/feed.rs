@@ -4,15 +4,7 @@
 //! A feed owns its recovery ([`Source`]), until the drain begins. A message that cannot be read is copied to the stream
 //! POISON and passed over, so that it never stands in the way of the others.
 
-use std::{
-    marker::PhantomData,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::VecDeque, marker::PhantomData, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -24,24 +16,30 @@ use async_nats::{
 };
 use bytes::Bytes;
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
+use futures::FutureExt as _;
 use jiff::Timestamp;
-use runtime::{together, trace::TraceContext};
 use tokio::time::Instant;
 use wire::Record;
 
-use crate::{Journal, JournalError, StreamName, Traffic, append::confirmed, headers, source::Source, subjects, timers};
+use crate::{
+    Journal, JournalError, Message, StreamName, Traffic,
+    append::confirmed,
+    headers,
+    message::{HandedOut, acknowledge},
+    source::Source,
+    subjects, timers,
+};
 
 /// How long a message may be worked on before another process gets it, unless it is kept ([`Message::while_doing`]).
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
-/// How often the broker is told that a message is still being worked on: two of them, and the second that a lane may wait
-/// before, are less than [`ACK_WAIT`], so one may get lost. What began together is spread over [`SPREAD_MS`], so that a thousand such messages do not come at once.
-const KEEP_ALIVE: Duration = Duration::from_millis(1_000);
-const SPREAD_MS: u64 = 400;
 /// How many messages are asked for at once.
 const FETCH: usize = 200;
 /// How many messages of a feed may lie in a process before they are taken: the next ones are asked for when half of those are
 /// left that were asked for.
-pub const MOST_AHEAD: usize = FETCH + FETCH / 2;
+const MOST_AHEAD: usize = FETCH + FETCH / 2;
+/// How long a message may have lain here, which the broker does not know, before another process may have got it as well:
+/// well below [`ACK_WAIT`], as it may wait for a second more.
+pub const DOUBTFUL: Duration = Duration::from_secs(1);
 /// How much of a feed may be handed out and not acknowledged, over all processes.
 const IN_HAND: i64 = 20_000;
 
@@ -85,45 +83,18 @@ pub struct Feed<T> {
     source: Source,
     /// Taken, and not yet handed out.
     taken: Option<async_nats::jetstream::Message>,
+    /// When the last ones were taken, since there were none.
+    taken_at: VecDeque<Instant>,
+    /// The one that was taken may have lain here for long: as of when to look back. Those that are taken within [`DOUBTFUL`]
+    /// share a moment, so that one look back serves them all: it reads all that was recorded since, and a process that is
+    /// slow already would do nothing else.
+    doubted_at: Option<Instant>,
     value: PhantomData<fn() -> T>,
 }
 
 impl<T> std::fmt::Debug for Feed<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Feed").field("spec", &self.spec).finish_non_exhaustive()
-    }
-}
-
-/// A message that was handed out, and has to be acknowledged.
-pub struct Message<T> {
-    /// What it carries.
-    pub value: T,
-    /// Its place in its stream.
-    pub sequence: u64,
-    /// How often it was handed out, counting this time, as far as the broker remembers.
-    pub delivered: u64,
-    /// It may have been handed out before. What was recorded between its time and this moment tells what came of that;
-    /// what is asked earlier may not yet be there.
-    pub may_be_repeat: Option<Instant>,
-    /// The trace that it belongs to.
-    pub trace: TraceContext,
-    /// When the broker took it.
-    pub published_at: Timestamp,
-    handed_out: Arc<HandedOut>,
-}
-
-/// What the broker handed out, and waits to hear of.
-struct HandedOut {
-    raw: async_nats::jetstream::Message,
-    /// For how many it is not done.
-    left: AtomicUsize,
-    /// It is to come again.
-    again: AtomicBool,
-}
-
-impl<T: std::fmt::Debug> std::fmt::Debug for Message<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Message").field("value", &self.value).field("sequence", &self.sequence).finish_non_exhaustive()
     }
 }
 
@@ -180,7 +151,15 @@ impl Journal {
     }
 
     pub(crate) fn feed<T: Record>(&self, spec: FeedSpec) -> Feed<T> {
-        Feed { journal: self.clone(), source: Source::new(spec.name.clone()), spec, taken: None, value: PhantomData }
+        Feed {
+            journal: self.clone(),
+            source: Source::new(spec.name.clone()),
+            spec,
+            taken: None,
+            taken_at: VecDeque::new(),
+            doubted_at: None,
+            value: PhantomData,
+        }
     }
 }
 
@@ -190,11 +169,11 @@ impl<T: Record> Feed<T> {
         let drain = self.journal.drain().clone();
         loop {
             if self.taken.is_none() {
-                self.taken = tokio::select! {
+                tokio::select! {
                     biased;
                     () = drain.stopping() => return None,
-                    raw = self.source.next(FETCH, || consumer(&self.journal, &self.spec)) => Some(raw),
-                };
+                    () = self.take() => {}
+                }
             }
             tokio::select! {
                 biased;
@@ -207,6 +186,28 @@ impl<T: Record> Feed<T> {
                 return Some(message);
             }
         }
+    }
+
+    /// Safe to cancel.
+    async fn take(&mut self) {
+        let open = || consumer(&self.journal, &self.spec);
+        let raw = match self.source.next(FETCH, open).now_or_never() {
+            Some(raw) => raw,
+            None => {
+                self.taken_at.clear();
+                self.source.next(FETCH, open).await
+            }
+        };
+        if self.taken_at.len() == MOST_AHEAD {
+            self.taken_at.pop_front();
+        }
+        let now = Instant::now();
+        self.taken_at.push_back(now);
+        self.taken = Some(raw);
+        // It came after the one that was taken so many before it.
+        let is_doubtful = self.taken_at.front().is_some_and(|at| at.elapsed() > DOUBTFUL);
+        let lately = self.doubted_at.filter(|at| at.elapsed() < DOUBTFUL);
+        self.doubted_at = is_doubtful.then(|| lately.unwrap_or(now));
     }
 
     pub(crate) const fn journal(&self) -> &Journal {
@@ -227,7 +228,7 @@ impl<T: Record> Feed<T> {
         let (sequence, delivered) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
         let published_at = timestamp(info.published.unix_timestamp_nanos());
         let may_be_repeat = match delivered {
-            1 => self.journal.memory().may_have_forgotten(published_at),
+            1 => self.doubted_at.or_else(|| self.journal.memory().may_have_forgotten(published_at)),
             _ => Some(Instant::now()),
         };
         if raw.headers.as_ref().is_some_and(|headers| headers.get(timers::CANCELLED).is_some()) {
@@ -237,8 +238,7 @@ impl<T: Record> Feed<T> {
         match T::decode(raw.payload.clone()) {
             Ok(value) => {
                 let trace = headers::carried_by(raw.headers.as_ref());
-                let handed_out = HandedOut { raw, left: AtomicUsize::new(1), again: AtomicBool::new(false) };
-                let handed_out = Arc::new(handed_out);
+                let handed_out = HandedOut::new(raw);
                 Some(Message { value, sequence, delivered, may_be_repeat, trace, published_at, handed_out })
             }
             Err(error) => {
@@ -286,72 +286,6 @@ impl Journal {
     }
 }
 
-impl<T> Message<T> {
-    /// Done: it need not come again. If the broker misses this, it does come again.
-    pub async fn ack(&self) {
-        self.handed_out.done(None).await;
-    }
-
-    /// Does something that may take long, and keeps the broker from giving the message to somebody else meanwhile.
-    pub async fn while_doing<Done>(&self, doing: impl Future<Output = Done>) -> Done {
-        let mut doing = pin!(doing);
-        let pause = KEEP_ALIVE + Duration::from_millis(self.sequence.wrapping_mul(97) % SPREAD_MS);
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut doing => return done,
-                () = together::sleep_at_least(pause) => acknowledge(&self.handed_out.raw, AckKind::Progress).await,
-            }
-        }
-    }
-
-    /// A name for this message, the same however often it is handed out.
-    pub fn id(&self) -> String {
-        let stream = self.handed_out.raw.info().map(|info| info.stream.to_owned()).unwrap_or_default();
-        format!("{stream}/{}", self.sequence)
-    }
-
-    /// Not done: it is to come again, after this time.
-    pub async fn retry_later(&self, after: Duration) {
-        self.handed_out.done(Some(after)).await;
-    }
-
-    /// The same message with another view of what it carries.
-    pub fn map<U>(self, view: impl FnOnce(T) -> U) -> Message<U> {
-        let Self { value, sequence, delivered, may_be_repeat, trace, published_at, handed_out } = self;
-        Message { value: view(value), sequence, delivered, may_be_repeat, trace, published_at, handed_out }
-    }
-
-    /// The same message for some who do a part of the work each, as part of this trace; there has to be one at least. When
-    /// all of them are done with it, so is the message; or it comes again, if it is to for one of them.
-    pub fn divided<U>(self, values: Vec<U>, trace: TraceContext) -> impl Iterator<Item = Message<U>> {
-        let Self { sequence, delivered, may_be_repeat, published_at, handed_out, .. } = self;
-        handed_out.left.store(values.len(), Ordering::Relaxed);
-        values.into_iter().map(move |value| {
-            let (trace, handed_out) = (trace.clone(), Arc::clone(&handed_out));
-            Message { value, sequence, delivered, may_be_repeat, trace, published_at, handed_out }
-        })
-    }
-}
-
-impl HandedOut {
-    /// One of those who have it is done with it, or wants it to come again after a while; the last one tells the broker.
-    async fn done(&self, again_after: Option<Duration>) {
-        if again_after.is_some() {
-            self.again.store(true, Ordering::Relaxed);
-        }
-        // Whoever comes last sees what the others have stored.
-        if self.left.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
-        let kind = match self.again.load(Ordering::Relaxed) {
-            true => AckKind::Nak(again_after),
-            false => AckKind::Ack,
-        };
-        acknowledge(&self.raw, kind).await;
-    }
-}
-
 /// Makes the consumer unless it is there.
 async fn consumer(journal: &Journal, spec: &FeedSpec) -> Result<PullConsumer, JournalError> {
     // What is not to last is not worth a file: if the broker forgets it, it is made anew.
@@ -375,12 +309,6 @@ async fn consumer(journal: &Journal, spec: &FeedSpec) -> Result<PullConsumer, Jo
         .create_consumer_on_stream(config, spec.stream.as_str())
         .await
         .map_err(|e| JournalError::unavailable(ASKED, e))
-}
-
-async fn acknowledge(raw: &async_nats::jetstream::Message, kind: AckKind) {
-    if let Err(error) = raw.ack_with(kind).await {
-        tracing::debug!(%error, "an acknowledgement was not sent; the message comes again");
-    }
 }
 
 /// A time of the broker. One that is out of range is none of this era, and the latest time says so.

@@ -213,6 +213,23 @@ async fn what_some_share_is_done_when_all_of_them_are_and_comes_again_if_one_wan
 }
 
 #[tokio::test]
+async fn what_lay_in_a_process_until_another_one_got_it_may_be_a_repeat() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let [mut slow, mut other] = [Traffic::Steady, Traffic::Steady].map(|traffic| journal.router_feed(traffic));
+    for id in ["e1", "e2"] {
+        journal.append_lead(&event(id), &TraceContext::fresh()).await.unwrap();
+    }
+    // Both are handed out to it, and it takes one of them.
+    let first = soon(slow.next()).await;
+    assert_eq!((first.value, first.delivered, first.may_be_repeat), (event("e1"), 1, None));
+    assert_eq!(soon(other.next()).await.delivered, 2, "it took too long");
+    let lain = soon(slow.next()).await;
+    assert_eq!((lain.value, lain.delivered), (event("e2"), 1), "as far as it knows, nobody else has it");
+    assert!(lain.may_be_repeat.is_some());
+}
+
+#[tokio::test]
 async fn an_event_in_hand_is_not_handled() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;

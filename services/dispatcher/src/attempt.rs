@@ -87,7 +87,8 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
 }
 
 /// Whether the attempt, or a later one, was made and recorded before; if so, whether the delivery ended with it. If the
-/// message may have been handed out before, what was recorded since then is looked through, once for all that a destination's messages ask.
+/// message may have been handed out before, what was recorded since then is looked through, once for all that a
+/// destination's messages ask.
 async fn was_made(shared: &Shared, job: &Job) -> Result<Option<bool>, JournalError> {
     let key = job.key();
     let made = shared.known.made(key);

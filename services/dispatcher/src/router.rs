@@ -10,15 +10,15 @@
 //! its `DeliveryRequested` facts are stored. What was recorded of it before is looked up, and their ids are computed, so a
 //! repeat stores nothing twice.
 
-use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use domain::{
     DeliveryFact, LeadEvent, LeadSequence, Work,
-    delivery::{request, request_again},
+    delivery::{RequestedWork, request},
     routing::{destinations_for, is_routed_in_order},
 };
 use futures::{
-    FutureExt as _, Stream, StreamExt as _,
+    Stream, StreamExt as _,
     stream::{self, FuturesUnordered},
 };
 use journal::{JournalError, Message, Traffic};
@@ -39,9 +39,6 @@ const MOST_UNDER_WAY: usize = 512;
 const MOST_OF_BURSTS: usize = 64;
 /// How many deliveries of one event a process makes by itself, rather than share them with the others.
 const FEW: usize = 8;
-/// How long an event may have lain here before another process may have got it, too: well below [`journal::ACK_WAIT`], of
-/// which its lane takes a second.
-const DOUBTFUL: Duration = Duration::from_secs(1);
 /// How long to wait until this process knows the configuration that the event's publisher knew.
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
 /// When to look again at an event that could not be routed.
@@ -51,7 +48,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     let mut steady = pin!(events(&shared, Traffic::Steady));
     let mut bursts = pin!(events(&shared, Traffic::Burst));
     let mut under_way = FuturesUnordered::new();
-    // Since when nobody has looked whether there are some.
+    // Since when nobody has looked whether there are some: one that came then lies here, and the broker does not know.
     let (mut steady_unseen, mut bursts_unseen) = (None, None);
     loop {
         let room = under_way.len() < MOST_UNDER_WAY;
@@ -69,7 +66,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
             event = bursts.next(), if under_way.len() < MOST_OF_BURSTS => (event, bursts_unseen.take()),
         };
         let Some(mut event) = event else { break };
-        if unseen.is_some_and(|since: Instant| since.elapsed() > DOUBTFUL) {
+        if unseen.is_some_and(|since: Instant| since.elapsed() > journal::DOUBTFUL) {
             event.may_be_repeat.get_or_insert_with(Instant::now);
         }
         under_way.push(route(&shared, &lanes, event));
@@ -79,29 +76,10 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
 
 /// The events of a kind of traffic, each once there is room for what comes of it. As a stream, because that goes on with what
 /// it had begun when the other kind was quicker.
-///
-/// What was handed out lies in this process while nobody takes it, and the broker does not know. What may have lain so for
-/// long may be with another process by now.
 fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
-    // When the last of them were taken, since there were none.
-    let taken = VecDeque::with_capacity(journal::MOST_AHEAD);
-    stream::unfold((shared.journal.router_feed(traffic), taken), move |(mut feed, mut taken)| async move {
+    stream::unfold(shared.journal.router_feed(traffic), move |mut feed| async move {
         waiting::room_for(traffic, &shared.waiting).await;
-        let mut event = match feed.next().now_or_never() {
-            Some(event) => event?,
-            None => {
-                taken.clear();
-                feed.next().await?
-            }
-        };
-        if taken.front().is_some_and(|since: &Instant| since.elapsed() > DOUBTFUL) {
-            event.may_be_repeat.get_or_insert_with(Instant::now);
-        }
-        if taken.len() == journal::MOST_AHEAD {
-            taken.pop_front();
-        }
-        taken.push_back(Instant::now());
-        Some((event, (feed, taken)))
+        feed.next().await.map(|event| (event, feed))
     })
 }
 
@@ -159,7 +137,7 @@ async fn record(
             let reference = request.reference();
             let look_back = journal.requested(&reference.account, &reference.destination, since);
             if !shared.requested.contains(reference, since, as_of, look_back).await? {
-                requests.push(request_again(request));
+                requests.push(request.with_work(RequestedWork::Here { again: true }));
             }
         }
     }

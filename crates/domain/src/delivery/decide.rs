@@ -93,16 +93,6 @@ pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &Destinat
     DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at, work, job: None })
 }
 
-/// The same of an event that came before: an attempt may have been made that nobody recorded.
-pub fn request_again(requested: DeliveryFact) -> DeliveryFact {
-    match requested {
-        DeliveryFact::Requested(f) => {
-            DeliveryFact::Requested(DeliveryRequested { work: RequestedWork::Here { again: true }, ..f })
-        }
-        other => other,
-    }
-}
-
 /// The delivery that a destination gets of a lead event when those of the lead's earlier events have ended.
 pub fn request_in_turn(
     event: &LeadEvent,
@@ -110,10 +100,7 @@ pub fn request_in_turn(
     destination: &DestinationId,
     at: Timestamp,
 ) -> DeliveryFact {
-    match request(event, sequence, destination, at) {
-        DeliveryFact::Requested(f) => DeliveryFact::Requested(DeliveryRequested { work: RequestedWork::InTurn, ..f }),
-        other => other,
-    }
+    request(event, sequence, destination, at).with_work(RequestedWork::InTurn)
 }
 
 /// Tells that a delivery is wanted whose work was parked before anything else was recorded of it.

@@ -314,6 +314,15 @@ impl DeliveryFact {
         self
     }
 
+    /// The same request, with its work elsewhere.
+    #[must_use]
+    pub fn with_work(mut self, work: RequestedWork) -> Self {
+        if let Self::Requested(f) = &mut self {
+            f.work = work;
+        }
+        self
+    }
+
     /// What makes a repeated append the same append. Two executions of one attempt are two facts: the second may end
     /// differently, and neither may hide the other.
     pub fn message_id(&self) -> String {
@@ -359,18 +368,13 @@ impl Work {
     /// The work that a fact asks for. Requests, releases and retry requests ask for any; a retry that a person asked for
     /// comes when it comes, and nobody waits for it.
     pub fn asked_for_by(fact: &DeliveryFact) -> Option<Self> {
-        let (mut redelivered, mut in_turn) = (false, false);
-        let (reference, attempts, round, requested_at) = match fact {
+        let (reference, attempts, round, requested_at, redelivered) = match fact {
             DeliveryFact::Requested(f) => {
                 let RequestedWork::Here { again } = f.work else { return None };
-                redelivered = again;
-                (&f.reference, 0, 0, f.at)
+                (&f.reference, 0, 0, f.at, again)
             }
-            DeliveryFact::Released(f) => {
-                in_turn = true;
-                (&f.reference, 0, 0, f.requested_at)
-            }
-            DeliveryFact::RetryRequested(f) => (&f.reference, f.attempts, f.round, f.at),
+            DeliveryFact::Released(f) => (&f.reference, 0, 0, f.requested_at, false),
+            DeliveryFact::RetryRequested(f) => (&f.reference, f.attempts, f.round, f.at, false),
             _ => return None,
         };
         Some(Self {
@@ -382,7 +386,7 @@ impl Work {
             redelivered,
             requested_at,
             first_failed_at: None,
-            in_turn,
+            in_turn: matches!(fact, DeliveryFact::Released(_)),
         })
     }
 }

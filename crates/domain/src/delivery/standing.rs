@@ -1,6 +1,6 @@
 //! Whether a delivery that has not ended goes on by itself: its work waits somewhere in the broker, as its event or a fact
-//! that asks for it, as a timer, parked, or behind another one in its queue. Work that is in none of these places is lost, whatever took
-//! it.
+//! that asks for it, as a timer, parked, or behind another one in its queue. Work that is in none of these places is lost,
+//! whatever took it.
 
 use std::{sync::Arc, time::Duration};
 

@@ -15,9 +15,8 @@ pub(super) const TABLES: [&str; 13] = [
     "erasures", "endings", "searches", "anonymised_leads",
 ];
 
-/// 256 MiB of pages in memory, and as much in the log before it is copied into the database; two threads to sort for an index.
-const OF_SQLITE_IN_BULK: &str = "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 65536; \
-    PRAGMA threads = 2";
+/// 256 MiB of pages in memory, and as much in the log before it is copied into the database.
+const OF_SQLITE_IN_BULK: &str = "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 65536";
 
 impl Store {
     /// The last sequence of a stream whose fact is in the read model; 0: none.
