@@ -97,7 +97,7 @@ impl Journal {
             .name("leadline")
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(ANSWER_DEADLINE))
-            .reconnect_delay_callback(|_| CONNECT_PAUSE)
+            .reconnect_delay_callback(|tries| if tries > 1 { CONNECT_PAUSE } else { Duration::ZERO })
             .event_callback(move |event| {
                 if matches!(event, Event::Connected | Event::Disconnected) {
                     connections.send_modify(|changes| *changes += 1);
