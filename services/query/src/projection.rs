@@ -1,10 +1,10 @@
 //! What each fact means for the read model. Facts may come twice, and those of different streams in any order.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use domain::{
-    AccountId, AnonymisationFact, Delivery, DeliveryFact, DeliveryId, DeliveryRef, DeliveryStatus, Job, JobFact, JobId,
-    LeadEvent, LeadId, NoticeFact, Registry, RegistryFact,
+    AccountId, AnonymisationFact, Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Job, JobFact, JobId, LeadEvent,
+    LeadId, NoticeFact, Registry, RegistryFact,
     anonymisation::LeadAnonymised,
     delivery::{DeliveryAttempted, FailureReason, HoldReason},
 };
@@ -191,21 +191,22 @@ impl Projected for DeliveryFact {
 }
 
 /// What a batch means for the leads that its deliveries are about.
-fn news(
+fn news<'a>(
     before: &HashMap<DeliveryId, Delivery>,
-    after: &HashMap<DeliveryId, Delivery>,
-    batch: &[Entry<DeliveryFact>],
-) -> BTreeMap<(AccountId, LeadId), LeadNews> {
-    let mut news: BTreeMap<(AccountId, LeadId), LeadNews> = BTreeMap::new();
-    let key = |reference: &DeliveryRef| (reference.account.clone(), reference.lead.clone());
+    after: &'a HashMap<DeliveryId, Delivery>,
+    batch: &'a [Entry<DeliveryFact>],
+) -> HashMap<(&'a AccountId, &'a LeadId), LeadNews> {
+    let mut news: HashMap<_, LeadNews> = HashMap::with_capacity(after.len());
     let failed = |delivery: &Delivery| i64::from(delivery.status == DeliveryStatus::Failed);
     for (id, delivery) in after {
-        let (known, of_lead) = (before.get(id), news.entry(key(&delivery.reference)).or_default());
+        let known = before.get(id);
+        let of_lead = news.entry((&delivery.reference.account, &delivery.reference.lead)).or_default();
         of_lead.deliveries += i64::from(known.is_none());
         of_lead.failed += failed(delivery) - known.map_or(0, failed);
     }
     for (_, fact) in readable(batch) {
-        let Some(of_lead) = news.get_mut(&key(fact.reference())) else { continue };
+        let reference = fact.reference();
+        let Some(of_lead) = news.get_mut(&(&reference.account, &reference.lead)) else { continue };
         of_lead.updated_at = of_lead.updated_at.max(fact.at());
         if let Some(made) = attempted(fact).or(blanked(fact)) {
             let attempt = Some((made.started_at, made.attempt_id.to_string(), made.outcome.status_code()));

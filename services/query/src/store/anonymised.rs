@@ -3,7 +3,7 @@
 //! The row of the lead is what projectors of different streams wait for each other at: each writes it before it asks
 //! whether the lead is anonymised. So of two that come at the same time, the second one sees what the first one wrote.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::{AccountId, AnonymisationFact, DeliveryFact, DeliveryId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
-    bulk::{self, Insert},
+    bulk::{self, Insert, Rows},
     leads::latest,
     sql::{self, Statement, Value},
 };
@@ -47,15 +47,15 @@ pub(crate) async fn mark(
     transaction: &mut Transaction<'static, Any>,
     leads: &Anonymised,
 ) -> Result<Vec<Mark>, StoreError> {
-    let rows = leads.iter().map(|((account, lead), (_, at))| lead_row(account, lead, *at)).collect();
-    write_leads(transaction, &LEAD_COLUMNS, &[latest("anonymised_at")], rows).await?;
-    let marks = || leads.iter().map(|((account, lead), (until, _))| mark_row(account, lead, *until)).collect();
+    let rows = leads.iter().map(|((account, lead), (_, at))| lead_row(account, lead, *at));
+    write_leads(transaction, &LEAD_COLUMNS, &[latest("anonymised_at")], Box::new(rows)).await?;
+    let marks = || leads.iter().map(|((account, lead), (until, _))| mark_row(account, lead, *until));
     let until = "CASE WHEN excluded.until > anonymised_leads.until THEN excluded.until ELSE anonymised_leads.until END";
     let then = format!(" ON CONFLICT (lead, account) DO UPDATE SET until = {until}");
-    Insert { table: "anonymised_leads", columns: &MARK_COLUMNS, then }.count(transaction, marks()).await?;
+    Insert { table: "anonymised_leads", columns: &MARK_COLUMNS, then }.count(transaction, Box::new(marks())).await?;
     let then = " ON CONFLICT DO NOTHING".to_owned();
-    Insert { table: "searches", columns: &MARK_COLUMNS, then }.count(transaction, marks()).await?;
-    marks_of(transaction, leads.keys().map(|(account, lead)| key(account.as_str(), lead.as_str())).collect()).await
+    Insert { table: "searches", columns: &MARK_COLUMNS, then }.count(transaction, Box::new(marks())).await?;
+    marks_of(transaction, || leads.keys().map(|(account, lead)| key(account.as_str(), lead.as_str())).collect()).await
 }
 
 fn int(place: LeadSequence) -> Value {
@@ -76,23 +76,28 @@ fn lead_row(account: &AccountId, lead: &LeadId, anonymised_at: Timestamp) -> Vec
     key(account.as_str(), lead.as_str()).into_iter().chain(others).collect()
 }
 
-/// Writes rows of leads, whose first columns are the key; which of the leads are anonymised.
-pub(super) async fn marked(
+/// Writes rows of leads, whose first columns are the key, in the order of their keys: two transactions that wait for each
+/// other's rows would never end. Which of the leads are anonymised.
+pub(super) async fn marked<News: Sync>(
     transaction: &mut Transaction<'static, Any>,
     columns: &[&str],
     sets: &[String],
-    rows: Vec<Vec<Value>>,
+    news: HashMap<(&AccountId, &LeadId), News>,
+    row: impl Fn(&AccountId, &LeadId, &News) -> Vec<Value> + Sync,
 ) -> Result<Vec<Mark>, StoreError> {
-    let leads = rows.iter().filter_map(|row| row.first_chunk().cloned()).collect();
-    write_leads(transaction, columns, sets, rows).await?;
-    marks_of(transaction, leads).await
+    let mut leads: Vec<_> = news.into_iter().collect();
+    leads.sort_unstable_by_key(|(key, _)| *key);
+    let rows = leads.iter().map(|((account, lead), news)| row(account, lead, news));
+    write_leads(transaction, columns, sets, Box::new(rows)).await?;
+    marks_of(transaction, || leads.iter().map(|((account, lead), _)| key(account.as_str(), lead.as_str())).collect())
+        .await
 }
 
 async fn write_leads(
     transaction: &mut Transaction<'static, Any>,
     columns: &[&str],
     sets: &[String],
-    rows: Vec<Vec<Value>>,
+    rows: Rows<'_>,
 ) -> Result<(), StoreError> {
     let then = format!(" ON CONFLICT (account, lead) DO UPDATE SET {}", sets.join(", "));
     Insert { table: "leads", columns, then }.count(transaction, rows).await.map(drop)
@@ -100,7 +105,7 @@ async fn write_leads(
 
 async fn marks_of(
     transaction: &mut Transaction<'static, Any>,
-    leads: HashSet<[Value; 2]>,
+    leads: impl FnOnce() -> HashSet<[Value; 2]>,
 ) -> Result<Vec<Mark>, StoreError> {
     // Where nobody was ever forgotten, this is all it costs.
     let any =
@@ -108,6 +113,7 @@ async fn marks_of(
     if any.is_none() {
         return Ok(vec![]);
     }
+    let leads = leads();
     let select = "SELECT account, lead, until FROM anonymised_leads WHERE lead IN ";
     let rows = bulk::select_in(transaction, select, leads.iter().map(|[_, lead]| lead.clone()).collect()).await?;
     let marks = rows.iter().map(Mark::from_row).collect::<Result<Vec<_>, _>>()?;
@@ -162,7 +168,7 @@ pub(super) async fn add_copies(
         ]
     });
     let then = " ON CONFLICT (stream, sequence) DO NOTHING".to_owned();
-    Insert { table: "copies", columns: &COPY_COLUMNS, then }.count(transaction, rows.collect()).await.map(drop)
+    Insert { table: "copies", columns: &COPY_COLUMNS, then }.count(transaction, Box::new(rows)).await.map(drop)
 }
 
 /// Blanks what the rows about these leads say, and notes which messages are to be erased and which deliveries are to

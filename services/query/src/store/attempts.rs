@@ -59,13 +59,13 @@ pub(crate) async fn add(
 ) -> Result<(), StoreError> {
     // A statement may not touch a row twice.
     let mut seen = HashSet::new();
-    let first = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id));
-    let rows = first.map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed())).collect();
+    let first: Vec<_> = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id)).collect();
+    let rows = first.into_iter().map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed()));
     let then = " ON CONFLICT (attempt) DO UPDATE SET sequence = excluded.sequence, verdict = excluded.verdict, \
         next_attempt_at = excluded.next_attempt_at WHERE attempts.sequence = 0 \
         OR (attempts.verdict = '' AND attempts.sequence = excluded.sequence)";
     let insert = Insert { table: "attempts", columns: &COLUMNS, then: then.to_owned() };
-    if insert.count(transaction, rows).await? == attempts.len() as u64 {
+    if insert.count(transaction, Box::new(rows)).await? == attempts.len() as u64 {
         return Ok(());
     }
     let select = "SELECT attempt, sequence FROM attempts WHERE attempt IN ";
@@ -93,12 +93,12 @@ pub(crate) async fn add_blank(
     attempts: &[&DeliveryAttempted],
 ) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
-    let first = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id));
-    let rows = first.map(|attempt| to_row(attempt, ERASED)).collect();
+    let first: Vec<_> = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id)).collect();
+    let rows = first.into_iter().map(|attempt| to_row(attempt, ERASED));
     let then = " ON CONFLICT (attempt) DO UPDATE SET url = '', response = '', verdict = excluded.verdict, \
         next_attempt_at = excluded.next_attempt_at"
         .to_owned();
-    Insert { table: "attempts", columns: &COLUMNS, then }.count(transaction, rows).await.map(drop)
+    Insert { table: "attempts", columns: &COLUMNS, then }.count(transaction, Box::new(rows)).await.map(drop)
 }
 
 impl Store {

@@ -45,7 +45,10 @@ pub(crate) async fn add(
 ) -> Result<(), StoreError> {
     let rows: Vec<_> = entries.into_iter().map(AuditEntry::into_row).collect::<Result<_, _>>()?;
     let then = " ON CONFLICT (sequence) DO NOTHING".to_owned();
-    Insert { table: "audit_log", columns: &COLUMNS, then }.count(transaction, rows).await.map(drop)
+    Insert { table: "audit_log", columns: &COLUMNS, then }
+        .count(transaction, Box::new(rows.into_iter()))
+        .await
+        .map(drop)
 }
 
 impl Store {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use futures::TryStreamExt as _;
 use sqlx::{
-    Any, AnyConnection, AssertSqlSafe, Either, Executor as _, Transaction,
+    Any, AnyConnection, Arguments as _, AssertSqlSafe, Either, Executor as _, Transaction,
     any::{AnyArguments, AnyQueryResult, AnyRow},
     query::Query,
 };
@@ -26,12 +26,15 @@ pub(super) struct Insert<'a> {
     pub(super) then: String,
 }
 
+/// Rows that are made one after the other, as they are needed.
+pub(super) type Rows<'a> = Box<dyn ExactSizeIterator<Item = Vec<Value>> + Send + 'a>;
+
 impl Insert<'_> {
     /// Inserts rows; what the statements return.
     pub(super) async fn rows(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        rows: Vec<Vec<Value>>,
+        rows: Rows<'_>,
     ) -> Result<Vec<AnyRow>, StoreError> {
         Ok(self.run(transaction, rows).await?.into_iter().filter_map(Either::right).collect())
     }
@@ -40,7 +43,7 @@ impl Insert<'_> {
     pub(super) async fn count(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        rows: Vec<Vec<Value>>,
+        rows: Rows<'_>,
     ) -> Result<u64, StoreError> {
         let done = self.run(transaction, rows).await?.into_iter().filter_map(Either::left);
         Ok(done.map(|done| done.rows_affected()).sum())
@@ -49,13 +52,13 @@ impl Insert<'_> {
     async fn run(
         &self,
         transaction: &mut Transaction<'static, Any>,
-        rows: Vec<Vec<Value>>,
+        rows: Rows<'_>,
     ) -> Result<Vec<Either<AnyQueryResult, AnyRow>>, StoreError> {
         let (mut statements, mut all) = (self.statements(is_numbered(transaction), rows), vec![]);
         let mut next = statements.next();
         while let Some(statement) = next {
-            // While the database is at one statement, the next one is put together.
-            let running = transaction.fetch_many(statement).try_collect::<Vec<_>>();
+            // While the database is at one statement, the next one is put together, and its rows.
+            let running = transaction.fetch_many(statement?).try_collect::<Vec<_>>();
             let (done, following) = tokio::join!(running, async { statements.next() });
             all.extend(done?);
             next = following;
@@ -66,12 +69,11 @@ impl Insert<'_> {
     fn statements(
         &self,
         numbered: bool,
-        rows: Vec<Vec<Value>>,
-    ) -> impl Iterator<Item = Query<'static, Any, AnyArguments>> {
+        mut rows: Rows<'_>,
+    ) -> impl Iterator<Item = Result<Query<'static, Any, AnyArguments>, StoreError>> {
         // What fails is undone with its transaction, so SQLite need not note how to undo the statement alone.
         let insert = if numbered { "INSERT INTO" } else { "INSERT OR FAIL INTO" };
         let before = format!("{insert} {} ({}) VALUES ", self.table, self.columns.join(", "));
-        let mut rows = rows.into_iter();
         pieces(rows.len()).map(move |piece| {
             let text = text(numbered, &before, &[self.columns.len()].repeat(piece.len()), &self.then);
             let rows = rows.by_ref().take(piece.len()).inspect(|row| {
@@ -93,7 +95,7 @@ pub(super) async fn select_in(
     for piece in pieces(keys.len()) {
         let text = text(numbered, select, &[piece.len()], "");
         // PostgreSQL keeps the plan of a prepared statement, and one that was made for an empty table reads all of it.
-        let query = prepared(text, keys.by_ref().take(piece.len())).persistent(!numbered);
+        let query = prepared(text, keys.by_ref().take(piece.len()))?.persistent(!numbered);
         found.extend(query.fetch_all(&mut **transaction).await?);
     }
     Ok(found)
@@ -136,8 +138,15 @@ fn text(numbered: bool, before: &str, groups: &[usize], then: &str) -> String {
 }
 
 /// Its text is put together from constants; whatever comes from outside is a bound value.
-fn prepared(text: String, values: impl Iterator<Item = Value>) -> Query<'static, Any, AnyArguments> {
-    values.fold(sqlx::query(AssertSqlSafe(text)), |query, value| value.bind_to(query))
+fn prepared(
+    text: String,
+    values: impl Iterator<Item = Value>,
+) -> Result<Query<'static, Any, AnyArguments>, StoreError> {
+    let mut bound = AnyArguments::default();
+    for value in values {
+        bound.add(value).map_err(sqlx::Error::Encode)?;
+    }
+    Ok(sqlx::query_with(AssertSqlSafe(text), bound))
 }
 
 #[cfg(test)]

@@ -36,8 +36,6 @@ const LAST: [&str; 10] = [
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
     "last_response", "last_error_kind", "last_deactivated",
 ];
-/// How many rows are put together at once: each has many values.
-const ROWS: usize = 1_024;
 /// Ids in one statement: SQLite binds at most 32,766 values.
 const CHUNK: usize = 500;
 
@@ -76,10 +74,7 @@ async fn write(
     then: String,
 ) -> Result<(), StoreError> {
     let insert = Insert { table: "deliveries", columns: &COLUMNS, then };
-    for some in deliveries.chunks(ROWS) {
-        insert.count(transaction, some.iter().map(|delivery| to_row(delivery)).collect()).await?;
-    }
-    Ok(())
+    insert.count(transaction, Box::new(deliveries.iter().map(|delivery| to_row(delivery)))).await.map(drop)
 }
 
 impl Store {

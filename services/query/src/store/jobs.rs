@@ -37,7 +37,8 @@ pub(crate) async fn save<'a>(
     jobs: impl IntoIterator<Item = &'a Job>,
 ) -> Result<(), StoreError> {
     let insert = Insert { table: "jobs", columns: &COLUMNS, then: sql::replace("job", &[], &COLUMNS) };
-    insert.count(transaction, jobs.into_iter().map(to_row).collect()).await.map(drop)
+    let rows: Vec<_> = jobs.into_iter().map(to_row).collect();
+    insert.count(transaction, Box::new(rows.into_iter())).await.map(drop)
 }
 
 /// Adds what jobs could not do; what is there already stays as it is.
@@ -46,8 +47,8 @@ pub(crate) async fn add_refusals(
     refusals: Vec<(JobId, &Refused)>,
 ) -> Result<(), StoreError> {
     let then = " ON CONFLICT (job, delivery) DO NOTHING".to_owned();
-    let rows = refusals.iter().map(|(job, refused)| refusal_row(*job, refused)).collect();
-    Insert { table: "job_refusals", columns: &REFUSAL_COLUMNS, then }.count(transaction, rows).await.map(drop)
+    let rows = refusals.iter().map(|(job, refused)| refusal_row(*job, refused));
+    Insert { table: "job_refusals", columns: &REFUSAL_COLUMNS, then }.count(transaction, Box::new(rows)).await.map(drop)
 }
 
 impl Store {

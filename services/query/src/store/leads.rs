@@ -1,6 +1,6 @@
 //! Leads and the events about them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use domain::{AccountId, ClientId, InterfaceId, LeadEvent, LeadId};
 use jiff::Timestamp;
@@ -80,17 +80,19 @@ pub(crate) async fn add_events(
     events: &[(u64, &LeadEvent)],
     blank: bool,
 ) -> Result<Vec<Mark>, StoreError> {
-    let mut new = HashMap::new();
     let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING sequence".to_owned();
     let insert = Insert { table: "lead_events", columns: &EVENT_COLUMNS, then };
-    let rows = events.iter().map(|(sequence, event)| event_row(*sequence, event, blank)).collect();
-    let added = insert.rows(transaction, rows).await?;
+    let rows = events.iter().map(|(sequence, event)| event_row(*sequence, event, blank));
+    let added = insert.rows(transaction, Box::new(rows)).await?;
     let place = |row: &AnyRow| Ok(sql::int(row, "sequence")?.cast_unsigned());
     let mut added = added.iter().map(place).collect::<Result<HashSet<_>, StoreError>>()?;
+    let mut news: HashMap<_, EventNews<'_>> = HashMap::new();
     for (sequence, event) in events {
+        let of_lead = news.entry((&event.account, &event.lead)).or_insert_with(|| EventNews::of(event));
+        of_lead.learn(event);
         // The outline of an event may come twice, and is one.
         if added.remove(sequence) {
-            *new.entry((&event.account, &event.lead)).or_insert(0_i64) += 1;
+            of_lead.added += 1;
         } else if blank {
             anonymised::erase_copy(transaction, event).await?;
         } else {
@@ -109,16 +111,14 @@ pub(crate) async fn add_events(
         latest("updated_at"),
         "events = leads.events + excluded.events".to_owned(),
     ];
-    marked(transaction, &LEAD_COLUMNS, &sets, by_lead(events, &new)).await
+    marked(transaction, &LEAD_COLUMNS, &sets, news, EventNews::to_row).await
 }
 
 /// Adds what became of leads; which of them are anonymised.
 pub(crate) async fn add_news(
     transaction: &mut Transaction<'static, Any>,
-    news: BTreeMap<(AccountId, LeadId), LeadNews>,
+    news: HashMap<(&AccountId, &LeadId), LeadNews>,
 ) -> Result<Vec<Mark>, StoreError> {
-    // In the order of their keys, as events are added: two transactions that wait for each other's rows would never end.
-    let rows = news.into_iter().map(|((account, lead), news)| news_row(&account, &lead, news)).collect();
     let newer = "(excluded.last_started_at, excluded.last_attempt) > (leads.last_started_at, leads.last_attempt)";
     let newest = |column| format!("{column} = CASE WHEN {newer} THEN excluded.{column} ELSE leads.{column} END");
     let sets = [
@@ -129,40 +129,48 @@ pub(crate) async fn add_news(
         newest("last_started_at"),
         newest("last_attempt"),
     ];
-    marked(transaction, &NEWS_COLUMNS, &sets, rows).await
+    marked(transaction, &NEWS_COLUMNS, &sets, news, news_row).await
 }
 
 pub(super) fn latest(column: &str) -> String {
     format!("{column} = CASE WHEN excluded.{column} > leads.{column} THEN excluded.{column} ELSE leads.{column} END")
 }
 
-/// One row for each lead, because a statement may not touch a row twice; in the order of their keys.
-fn by_lead(events: &[(u64, &LeadEvent)], new: &HashMap<(&AccountId, &LeadId), i64>) -> Vec<Vec<Value>> {
-    let mut leads: BTreeMap<(&AccountId, &LeadId), (&LeadEvent, Timestamp)> = BTreeMap::new();
-    for (_, event) in events {
-        let lead = leads.entry((&event.account, &event.lead)).or_insert((event, event.received_at));
-        if event.received_at < lead.0.received_at {
-            lead.0 = event;
-        }
-        lead.1 = lead.1.max(event.received_at);
+/// What events mean for a lead: one row for all of them, because a statement may not touch a row twice.
+struct EventNews<'a> {
+    first: &'a LeadEvent,
+    updated_at: Timestamp,
+    /// How many of them are new.
+    added: i64,
+}
+
+impl<'a> EventNews<'a> {
+    const fn of(event: &'a LeadEvent) -> Self {
+        Self { first: event, updated_at: event.received_at, added: 0 }
     }
-    let row = |((account, lead), (first, updated_at)): ((&AccountId, &LeadId), (&LeadEvent, Timestamp))| {
-        let events = new.get(&(account, lead)).copied().unwrap_or(0);
+
+    fn learn(&mut self, event: &'a LeadEvent) {
+        if event.received_at < self.first.received_at {
+            self.first = event;
+        }
+        self.updated_at = self.updated_at.max(event.received_at);
+    }
+
+    fn to_row(account: &AccountId, lead: &LeadId, news: &Self) -> Vec<Value> {
         vec![
             account.as_str().into(),
             lead.as_str().into(),
-            first.interface.as_str().into(),
-            first.client.as_ref().map_or("", ClientId::as_str).into(),
-            first.received_at.into(),
-            updated_at.into(),
-            events.into(),
+            news.first.interface.as_str().into(),
+            news.first.client.as_ref().map_or("", ClientId::as_str).into(),
+            news.first.received_at.into(),
+            news.updated_at.into(),
+            news.added.into(),
         ]
-    };
-    leads.into_iter().map(row).collect()
+    }
 }
 
-fn news_row(account: &AccountId, lead: &LeadId, news: LeadNews) -> Vec<Value> {
-    let (started_at, attempt, status) = news.last.unwrap_or_default();
+fn news_row(account: &AccountId, lead: &LeadId, news: &LeadNews) -> Vec<Value> {
+    let (started_at, attempt, status) = news.last.clone().unwrap_or_default();
     vec![
         account.as_str().into(),
         lead.as_str().into(),

@@ -60,7 +60,7 @@ pub(crate) const ENTRIES: [&str; 8] =
 /// Adds entries; one that is there already stays as it is.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, entries: Vec<LogEntry>) -> Result<(), StoreError> {
     let insert = Insert { table: "lead_log", columns: &COLUMNS, then: " ON CONFLICT (fact) DO NOTHING".to_owned() };
-    insert.count(transaction, entries.into_iter().map(LogEntry::into_row).collect()).await.map(drop)
+    insert.count(transaction, Box::new(entries.into_iter().map(LogEntry::into_row))).await.map(drop)
 }
 
 impl Store {

@@ -2,8 +2,10 @@
 
 use jiff::Timestamp;
 use sqlx::{
-    Any, AssertSqlSafe,
-    any::{AnyArguments, AnyRow},
+    Any, AssertSqlSafe, Database, Encode, Type,
+    any::{AnyArguments, AnyRow, AnyTypeInfo},
+    encode::IsNull,
+    error::BoxDynError,
     query::Query,
 };
 
@@ -16,12 +18,22 @@ pub(super) enum Value {
     Int(i64),
 }
 
-impl Value {
-    pub(super) fn bind_to(self, query: Query<'static, Any, AnyArguments>) -> Query<'static, Any, AnyArguments> {
+impl Type<Any> for Value {
+    fn type_info() -> AnyTypeInfo {
+        <str as Type<Any>>::type_info()
+    }
+}
+
+impl Encode<'_, Any> for Value {
+    fn encode(self, buffer: &mut <Any as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
         match self {
-            Self::Text(text) => query.bind(text),
-            Self::Int(number) => query.bind(number),
+            Self::Text(text) => Encode::<Any>::encode(text, buffer),
+            Self::Int(number) => Encode::<Any>::encode(number, buffer),
         }
+    }
+
+    fn encode_by_ref(&self, buffer: &mut <Any as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Encode::<Any>::encode(self.clone(), buffer)
     }
 }
 
@@ -95,7 +107,7 @@ impl Statement {
     /// Ready to run. Its text is put together from constants; whatever comes from outside is a bound value.
     pub(super) fn query(self) -> Query<'static, Any, AnyArguments> {
         let query = sqlx::query(AssertSqlSafe(self.text)).persistent(false);
-        self.values.into_iter().fold(query, |query, value| value.bind_to(query))
+        self.values.into_iter().fold(query, Query::bind)
     }
 }
 
