@@ -175,6 +175,7 @@ impl Projected for DeliveryFact {
         let ids: Vec<_> = ids.into_iter().collect();
         let before = deliveries::load(transaction, &ids).await?;
         let mut after = before.clone();
+        after.reserve(ids.len() - before.len());
         for (sequence, fact) in readable(batch) {
             fold(&mut after, sequence, fact);
         }

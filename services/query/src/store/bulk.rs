@@ -79,7 +79,7 @@ impl Insert<'_> {
             let rows = rows.by_ref().take(piece.len()).inspect(|row| {
                 debug_assert!(row.len() == self.columns.len(), "a row of {} is incomplete", self.table);
             });
-            prepared(text, rows.flatten())
+            prepared(text, piece.len() * self.columns.len(), rows.flatten())
         })
     }
 }
@@ -95,7 +95,7 @@ pub(super) async fn select_in(
     for piece in pieces(keys.len()) {
         let text = text(numbered, select, &[piece.len()], "");
         // PostgreSQL keeps the plan of a prepared statement, and one that was made for an empty table reads all of it.
-        let query = prepared(text, keys.by_ref().take(piece.len()))?.persistent(!numbered);
+        let query = prepared(text, piece.len(), keys.by_ref().take(piece.len()))?.persistent(!numbered);
         found.extend(query.fetch_all(&mut **transaction).await?);
     }
     Ok(found)
@@ -137,12 +137,14 @@ fn text(numbered: bool, before: &str, groups: &[usize], then: &str) -> String {
     text
 }
 
-/// Its text is put together from constants; whatever comes from outside is a bound value.
+/// Its text is put together from constants; whatever comes from outside is a bound value, of so many.
 fn prepared(
     text: String,
+    count: usize,
     values: impl Iterator<Item = Value>,
 ) -> Result<Query<'static, Any, AnyArguments>, StoreError> {
     let mut bound = AnyArguments::default();
+    bound.reserve(count, 0);
     for value in values {
         bound.add(value).map_err(sqlx::Error::Encode)?;
     }

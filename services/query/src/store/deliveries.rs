@@ -106,7 +106,8 @@ fn select_of(ids: &[DeliveryId]) -> Statement {
 
 fn to_row(delivery: &Delivery) -> Vec<Value> {
     let (reference, position) = (&delivery.reference, &delivery.position);
-    let mut row: Vec<Value> = vec![
+    let mut row = Vec::with_capacity(COLUMNS.len());
+    row.extend([
         reference.delivery.to_string().into(),
         reference.account.as_str().into(),
         reference.interface.as_str().into(),
@@ -130,7 +131,7 @@ fn to_row(delivery: &Delivery) -> Vec<Value> {
         u32::from(position.phase).into(),
         position.at.into(),
         format!("{:032x}", position.tie).into(),
-    ];
+    ]);
     match &delivery.last {
         Some(last) => row.extend(last_columns(last)),
         None => row.extend(no_last_columns()),
