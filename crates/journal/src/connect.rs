@@ -92,12 +92,18 @@ impl Journal {
         let url = options.nats_url.as_deref().unwrap_or(USUAL_URL);
         // An error must not show what is secret in a URL.
         let shown = || url.split(',').map(|url| url.rsplit('@').next().unwrap_or(url)).collect::<Vec<_>>().join(",");
-        let (latch, connections, drain) = (latch.clone(), Arc::clone(connections), drain.clone());
+        let (latch, changes, connections, drain) =
+            (latch.clone(), Arc::clone(connections), Arc::clone(connections), drain.clone());
         let mut connect = ConnectOptions::new()
             .name("leadline")
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(ANSWER_DEADLINE))
-            .reconnect_delay_callback(|tries| if tries > 1 { CONNECT_PAUSE } else { Duration::ZERO })
+            // Only the first one is made at once. A connection that is back before anybody has seen that it was lost has
+            // messages asked for anew only after some seconds of silence.
+            .reconnect_delay_callback(move |tries| match (tries, *changes.borrow()) {
+                (1, 0) => Duration::ZERO,
+                _ => CONNECT_PAUSE,
+            })
             .event_callback(move |event| {
                 if matches!(event, Event::Connected | Event::Disconnected) {
                     connections.send_modify(|changes| *changes += 1);

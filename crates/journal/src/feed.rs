@@ -4,7 +4,7 @@
 //! A feed owns its recovery ([`Source`]), until the drain begins. A message that cannot be read is copied to the stream
 //! POISON and passed over, so that it never stands in the way of the others.
 
-use std::{collections::VecDeque, marker::PhantomData, time::Duration};
+use std::{collections::VecDeque, marker::PhantomData, pin::pin, time::Duration};
 
 use async_nats::{
     HeaderMap,
@@ -30,7 +30,7 @@ use crate::{
     subjects, timers,
 };
 
-/// How long a message may be worked on before another process gets it, unless it is kept ([`Message::while_doing`]).
+/// How long after a message was handed out another process gets it, unless it is kept ([`Message::while_doing`]).
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
 /// How many messages are asked for at once.
 const FETCH: usize = 200;
@@ -40,6 +40,9 @@ const MOST_AHEAD: usize = FETCH + FETCH / 2;
 /// How long a message may have lain here, which the broker does not know, before another process may have got it as well:
 /// well below [`ACK_WAIT`], as it may wait for a second more.
 pub const DOUBTFUL: Duration = Duration::from_secs(1);
+/// Those that are doubted within this time are as of one moment, so that one look back serves them all: a process that is
+/// slow already would do little else.
+const DOUBTED_AT_ONCE: Duration = Duration::from_millis(250);
 /// How much of a feed may be handed out and not acknowledged, over all processes.
 const IN_HAND: i64 = 20_000;
 
@@ -85,9 +88,7 @@ pub struct Feed<T> {
     taken: Option<async_nats::jetstream::Message>,
     /// When the last ones were taken, since there were none.
     taken_at: VecDeque<Instant>,
-    /// The one that was taken may have lain here for long: as of when to look back. Those that are taken within [`DOUBTFUL`]
-    /// share a moment, so that one look back serves them all: it reads all that was recorded since, and a process that is
-    /// slow already would do nothing else.
+    /// The one that was taken may have lain here for long: as of when to look back.
     doubted_at: Option<Instant>,
     value: PhantomData<fn() -> T>,
 }
@@ -188,25 +189,29 @@ impl<T: Record> Feed<T> {
         }
     }
 
-    /// Safe to cancel.
+    /// Safe to cancel. Since when something has lain here is known unless this waits and is not asked what it waits for.
     async fn take(&mut self) {
-        let open = || consumer(&self.journal, &self.spec);
-        let raw = match self.source.next(FETCH, open).now_or_never() {
+        let mut next = pin!(self.source.next(FETCH, || consumer(&self.journal, &self.spec)));
+        let raw = match next.as_mut().now_or_never() {
             Some(raw) => raw,
             None => {
+                // There is none now. If nobody waits for it any more, that is when the next one may have come.
                 self.taken_at.clear();
-                self.source.next(FETCH, open).await
+                self.taken_at.push_back(Instant::now());
+                let raw = next.await;
+                self.taken_at.clear();
+                raw
             }
         };
+        let now = Instant::now();
         if self.taken_at.len() == MOST_AHEAD {
             self.taken_at.pop_front();
         }
-        let now = Instant::now();
         self.taken_at.push_back(now);
         self.taken = Some(raw);
-        // It came after the one that was taken so many before it.
-        let is_doubtful = self.taken_at.front().is_some_and(|at| at.elapsed() > DOUBTFUL);
-        let lately = self.doubted_at.filter(|at| at.elapsed() < DOUBTFUL);
+        // It was asked for after the one was taken that came [`MOST_AHEAD`] before it.
+        let is_doubtful = self.taken_at.front().is_some_and(|at| now.duration_since(*at) > DOUBTFUL);
+        let lately = self.doubted_at.filter(|at| now.duration_since(*at) < DOUBTED_AT_ONCE);
         self.doubted_at = is_doubtful.then(|| lately.unwrap_or(now));
     }
 
@@ -228,7 +233,7 @@ impl<T: Record> Feed<T> {
         let (sequence, delivered) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
         let published_at = timestamp(info.published.unix_timestamp_nanos());
         let may_be_repeat = match delivered {
-            1 => self.doubted_at.or_else(|| self.journal.memory().may_have_forgotten(published_at)),
+            1 => self.doubted_at.max(self.journal.memory().may_have_forgotten(published_at)),
             _ => Some(Instant::now()),
         };
         if raw.headers.as_ref().is_some_and(|headers| headers.get(timers::CANCELLED).is_some()) {

@@ -46,7 +46,7 @@ pub use connect::Journal;
 pub use error::JournalError;
 pub use feed::{ACK_WAIT, DOUBTFUL, Feed};
 pub use jobs::RecordedJob;
-pub use look_back::Attempted;
+pub use look_back::{Attempted, Found, Since};
 pub use message::Message;
 pub use news::{NewsError, settled};
 pub use options::{Flush, NatsOptions};

@@ -33,6 +33,24 @@ pub struct Attempted {
     pub ended: bool,
 }
 
+/// From where on to look back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// This time of the broker.
+    Time(Timestamp),
+    /// What is behind this place of the stream: until there was looked before.
+    Place(u64),
+}
+
+/// What was found, and until which place of the stream there is nothing else. What comes later may be in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<T> {
+    /// What was recorded.
+    pub found: T,
+    /// Until there.
+    pub until: u64,
+}
+
 impl Journal {
     /// Who was told this notice, at `since` or later.
     ///
@@ -41,7 +59,7 @@ impl Journal {
     pub async fn told(&self, account: &AccountId, notice: NoticeId, since: Timestamp) -> Result<Told, JournalError> {
         let mut told = Told::default();
         let subject = subjects::notices_of(account);
-        self.each_recorded(subject, since, |fact: NoticeFact| told.learn(notice, &fact)).await?;
+        self.each_recorded(subject, Since::Time(since), |fact: NoticeFact| told.learn(notice, &fact)).await?;
         Ok(told)
     }
 
@@ -53,8 +71,9 @@ impl Journal {
         &self,
         account: &AccountId,
         destination: &DestinationId,
-        since: Timestamp,
-    ) -> Result<HashMap<DeliveryId, Attempted>, JournalError> {
+        since: Since,
+    ) -> Result<Found<HashMap<DeliveryId, Attempted>>, JournalError> {
+        let until = self.last_sequence(DeliveryFact::STREAM).await?;
         let mut latest: HashMap<DeliveryId, Attempted> = HashMap::new();
         let mut attempted = |fact| {
             if let DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) = fact {
@@ -66,7 +85,7 @@ impl Journal {
         for subject in [subjects::log_of(account, destination), subjects::blanked_of(account, destination)] {
             self.each_recorded(subject, since, &mut attempted).await?;
         }
-        Ok(latest)
+        Ok(Found { found: latest, until })
     }
 
     /// The leads of an account that were anonymised since then, and the last place in LEADS that it covers.
@@ -85,7 +104,7 @@ impl Journal {
                 *until = (*until).max(f.until);
             }
         };
-        self.each_recorded(subjects::anonymised_of(account), since, anonymised).await?;
+        self.each_recorded(subjects::anonymised_of(account), Since::Time(since), anonymised).await?;
         Ok(leads)
     }
 
@@ -98,8 +117,9 @@ impl Journal {
         &self,
         account: &AccountId,
         destination: &DestinationId,
-        since: Timestamp,
-    ) -> Result<HashSet<DeliveryId>, JournalError> {
+        since: Since,
+    ) -> Result<Found<HashSet<DeliveryId>>, JournalError> {
+        let until = self.last_sequence(DeliveryFact::STREAM).await?;
         let mut requested = HashSet::new();
         let mut settles = |fact: DeliveryFact| match fact {
             DeliveryFact::Requested(_)
@@ -118,7 +138,7 @@ impl Journal {
         for subject in subjects.map(|of| of(account, destination)) {
             self.each_recorded(subject, since, &mut settles).await?;
         }
-        Ok(requested)
+        Ok(Found { found: requested, until })
     }
 
     /// The deliveries to a destination whose turn has come since then.
@@ -129,8 +149,9 @@ impl Journal {
         &self,
         account: &AccountId,
         destination: &DestinationId,
-        since: Timestamp,
-    ) -> Result<HashSet<DeliveryId>, JournalError> {
+        since: Since,
+    ) -> Result<Found<HashSet<DeliveryId>>, JournalError> {
+        let until = self.last_sequence(DeliveryFact::STREAM).await?;
         let mut released = HashSet::new();
         let release = |fact: DeliveryFact| {
             if let DeliveryFact::Released(f) = fact {
@@ -138,7 +159,7 @@ impl Journal {
             }
         };
         self.each_recorded(subjects::todo_of(account, destination), since, release).await?;
-        Ok(released)
+        Ok(Found { found: released, until })
     }
 
     /// What a job has asked for, at `since` or later.
@@ -152,7 +173,7 @@ impl Journal {
                 asked.push(fact);
             }
         };
-        self.each_recorded(subjects::todo_of_account(&job.account), since, own).await?;
+        self.each_recorded(subjects::todo_of_account(&job.account), Since::Time(since), own).await?;
         Ok(asked)
     }
 
@@ -160,12 +181,16 @@ impl Journal {
     async fn each_recorded<T: Logged>(
         &self,
         filter_subject: String,
-        since: Timestamp,
+        since: Since,
         mut take: impl FnMut(T),
     ) -> Result<(), JournalError> {
-        let start_time = datetime::from_nanos(since.as_nanosecond());
-        let start_time = start_time.map_err(|e| JournalError::unavailable(ASKED, e))?;
-        let from = DeliverPolicy::ByStartTime { start_time };
+        let from = match since {
+            Since::Time(time) => {
+                let start_time = datetime::from_nanos(time.as_nanosecond());
+                DeliverPolicy::ByStartTime { start_time: start_time.map_err(|e| JournalError::unavailable(ASKED, e))? }
+            }
+            Since::Place(place) => DeliverPolicy::ByStartSequence { start_sequence: place + 1 },
+        };
         self.each_message(T::STREAM, filter_subject, from, |message| {
             if let Ok(fact) = T::decode(message.payload.clone()) {
                 take(fact);

@@ -15,8 +15,8 @@ use runtime::{together, trace::TraceContext};
 use tokio::time::Instant;
 
 /// How often the broker is told that a message is still being worked on: two of them, and the second that a lane may wait
-/// before, are less than [`ACK_WAIT`](crate::ACK_WAIT), so one may get lost. What began together is spread over
-/// [`SPREAD_MS`], so that a thousand such messages do not come at once.
+/// before, are less than [`ACK_WAIT`](crate::ACK_WAIT), so of a message that did not lie here before one may get lost. What
+/// began together is spread over [`SPREAD_MS`], so that a thousand such messages do not come at once.
 const KEEP_ALIVE: Duration = Duration::from_millis(1_000);
 const SPREAD_MS: u64 = 400;
 
@@ -28,8 +28,8 @@ pub struct Message<T> {
     pub sequence: u64,
     /// How often it was handed out, counting this time, as far as the broker remembers.
     pub delivered: u64,
-    /// It may have been handed out before. What was recorded between its time and this moment tells what came of that;
-    /// what is asked earlier may not yet be there.
+    /// It may have been handed out before, or to another process since. What was recorded between its time and this moment
+    /// tells what came of that; what is asked earlier may not yet be there.
     pub may_be_repeat: Option<Instant>,
     /// The trace that it belongs to.
     pub trace: TraceContext,

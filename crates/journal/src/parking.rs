@@ -6,11 +6,11 @@ use async_nats::jetstream::consumer::PullConsumer;
 use domain::{DestinationId, Work};
 use futures::{StreamExt as _, TryStreamExt as _};
 use runtime::trace::TraceContext;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wire::Record as _;
 
 use crate::{
-    ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
+    ANSWER_DEADLINE, DOUBTFUL, Feed, Journal, JournalError, Message, StreamName,
     append::Outgoing,
     feed::{FeedSpec, Lifetime},
     subjects,
@@ -95,13 +95,16 @@ impl ParkedLane {
         consumer: &PullConsumer,
         most: usize,
     ) -> Result<Vec<Message<Work>>, JournalError> {
-        let asked = "hand out parked work";
+        let (asked, began) = ("hand out parked work", Instant::now());
         feed.journal().memory().settled().await;
         let batch = consumer.fetch().max_messages(most).messages().await;
         let mut batch = batch.map_err(|e| JournalError::unavailable(asked, e))?;
         let mut taken = vec![];
         while let Some(raw) = batch.next().await {
             taken.extend(feed.read(raw.map_err(|e| JournalError::unavailable(asked, e))?).await);
+        }
+        if began.elapsed() > DOUBTFUL {
+            taken.iter_mut().for_each(|message| message.may_be_repeat = Some(Instant::now()));
         }
         Ok(taken)
     }

@@ -11,9 +11,10 @@ use domain::{
     registry::{Account, Change, Routing},
 };
 use jiff::Timestamp;
-use journal::{Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, StreamName, Traffic};
+use journal::{Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, Since, StreamName, Traffic};
 use runtime::{Platform, trace::TraceContext};
 use testkit::{NatsServer, wait};
+use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -222,11 +223,12 @@ async fn what_lay_in_a_process_until_another_one_got_it_may_be_a_repeat() {
     }
     // Both are handed out to it, and it takes one of them.
     let first = soon(slow.next()).await;
-    assert_eq!((first.value, first.delivered, first.may_be_repeat), (event("e1"), 1, None));
+    assert_eq!((first.value, first.delivered), (event("e1"), 1));
+    let taken_at = Instant::now();
     assert_eq!(soon(other.next()).await.delivered, 2, "it took too long");
     let lain = soon(slow.next()).await;
     assert_eq!((lain.value, lain.delivered), (event("e2"), 1), "as far as it knows, nobody else has it");
-    assert!(lain.may_be_repeat.is_some());
+    assert!(lain.may_be_repeat.is_some_and(|as_of| as_of > taken_at), "what was recorded meanwhile tells");
 }
 
 #[tokio::test]
@@ -258,10 +260,14 @@ async fn what_was_requested_done_or_given_up_need_not_be_requested() {
     for fact in [requested("requested"), request_parked(&work("parked")), given_up, held] {
         journal.append_delivery(&fact, &TraceContext::fresh()).await.unwrap();
     }
-    let found = journal.requested(&event("e").account, &destination(), now).await.unwrap();
+    let account = event("e").account;
+    let looked = journal.requested(&account, &destination(), Since::Time(now)).await.unwrap();
     let of = |id: &&str| DeliveryId::of(&event(id).account, &event(id).event_id, &destination());
     // What is only held may not have been parked.
-    assert_eq!(found, ["requested", "parked", "given_up"].iter().map(of).collect::<HashSet<_>>());
+    assert_eq!(looked.found, ["requested", "parked", "given_up"].iter().map(of).collect::<HashSet<_>>());
+    journal.append_delivery(&requested("meanwhile"), &TraceContext::fresh()).await.unwrap();
+    let looked = journal.requested(&account, &destination(), Since::Place(looked.until)).await.unwrap();
+    assert_eq!((looked.found, looked.until), (HashSet::from([of(&"meanwhile")]), 5));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use domain::{
     registry::{Command, Deactivation, Destination, UrlRules},
 };
 use jiff::Timestamp;
-use journal::{Attempted, JournalError};
+use journal::{Attempted, Found, JournalError};
 use runtime::{crash, together, trace::TraceContext};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, Span, info_span};
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     Shared,
     job::{AskedBy, Job},
+    looked_back::LookedBack,
     payloads::Content,
     request, sequencer,
     tally::Counted,
@@ -96,13 +97,15 @@ async fn was_made(shared: &Shared, job: &Job) -> Result<Option<bool>, JournalErr
     let reference = &job.work.reference;
     let looked_back = shared.known.looked_back(&reference.destination);
     let mut looked_back = looked_back.lock().await;
-    let since = job.message.published_at;
-    if !looked_back.is_some_and(|(from, began)| from <= since && began >= as_of) {
+    let from = job.message.published_at;
+    if let Some(since) = LookedBack::missing(*looked_back, from, as_of) {
         let began = Instant::now();
-        for (delivery, made) in shared.journal.attempted(&reference.account, &reference.destination, since).await? {
+        let Found { found, until } =
+            shared.journal.attempted(&reference.account, &reference.destination, since).await?;
+        for (delivery, made) in found {
             shared.known.remember(delivery, made);
         }
-        *looked_back = Some((since, began));
+        *looked_back = Some(LookedBack::extended(*looked_back, since, from, began, until));
     }
     Ok(shared.known.made(key))
 }

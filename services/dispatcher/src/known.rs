@@ -4,13 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{DeliveryId, DestinationId};
-use jiff::Timestamp;
 use journal::Attempted;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::{Begun, UnderWay};
-use tokio::{sync::Mutex, time::Instant};
+use tokio::sync::Mutex;
 
-use crate::recent::Recent;
+use crate::{looked_back::LookedBack, recent::Recent};
 
 /// Of how many deliveries the latest attempt is remembered, and for how long.
 const REMEMBERED: usize = 200_000;
@@ -21,15 +20,12 @@ const LOOKED_BACK: u64 = 10_000;
 /// An attempt: delivery, round and number.
 pub(crate) type Key = (DeliveryId, u32, u32);
 
-/// From which time of the broker on was looked back for a destination, and when that began.
-type LookedBack = Arc<Mutex<Option<(Timestamp, Instant)>>>;
-
 /// What this process knows about attempts.
 #[derive(Debug)]
 pub(crate) struct Known {
     under_way: UnderWay<Key>,
     made: Recent<DeliveryId, Attempted>,
-    looked_back: Cache<DestinationId, LookedBack>,
+    looked_back: Cache<DestinationId, Arc<Mutex<Option<LookedBack>>>>,
 }
 
 impl Default for Known {
@@ -62,7 +58,7 @@ impl Known {
     }
 
     /// How far was looked back for a destination; whoever looks back holds the lock meanwhile.
-    pub(crate) fn looked_back(&self, destination: &DestinationId) -> LookedBack {
-        self.looked_back.get_with_by_ref(destination, LookedBack::default)
+    pub(crate) fn looked_back(&self, destination: &DestinationId) -> Arc<Mutex<Option<LookedBack>>> {
+        self.looked_back.get_with_by_ref(destination, Arc::default)
     }
 }

@@ -20,6 +20,7 @@ mod guard;
 mod job;
 mod known;
 mod lane;
+mod looked_back;
 mod on_record;
 mod outcome;
 mod pace;

@@ -4,9 +4,11 @@ use std::{collections::HashSet, sync::Arc};
 
 use domain::{DeliveryId, DeliveryRef, DestinationId};
 use jiff::Timestamp;
-use journal::JournalError;
+use journal::{Found, JournalError, Since};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::{sync::Mutex, time::Instant};
+
+use crate::looked_back::LookedBack;
 
 /// For how many destinations it is remembered what was recorded of them.
 const REMEMBERED: u64 = 10_000;
@@ -14,10 +16,7 @@ const REMEMBERED: u64 = 10_000;
 /// What was recorded of one destination.
 #[derive(Debug)]
 struct Recorded {
-    /// From this time of the broker on.
-    from: Timestamp,
-    /// As it was when this process asked.
-    asked_at: Instant,
+    looked_back: LookedBack,
     deliveries: HashSet<DeliveryId>,
 }
 
@@ -35,23 +34,33 @@ impl Default for OnRecord {
 
 impl OnRecord {
     /// Whether a delivery is among those that were recorded from `since` until `as_of`; `look_back` asks the journal for
-    /// them, once for all who ask at the same time.
-    pub(crate) async fn contains(
+    /// them, once for all who ask at the same time, and later for what was recorded meanwhile.
+    pub(crate) async fn contains<LookingBack>(
         &self,
         reference: &DeliveryRef,
         since: Timestamp,
         as_of: Instant,
-        look_back: impl Future<Output = Result<HashSet<DeliveryId>, JournalError>>,
-    ) -> Result<bool, JournalError> {
+        look_back: impl FnOnce(Since) -> LookingBack,
+    ) -> Result<bool, JournalError>
+    where
+        LookingBack: Future<Output = Result<Found<HashSet<DeliveryId>>, JournalError>>,
+    {
         let recorded = self.of.get_with_by_ref(&reference.destination, Arc::default);
         let mut recorded = recorded.lock().await;
-        if let Some(known) = recorded.as_ref().filter(|known| known.from <= since && known.asked_at >= as_of) {
-            return Ok(known.deliveries.contains(&reference.delivery));
+        let known = recorded.as_ref().map(|known| known.looked_back);
+        if let Some(missing) = LookedBack::missing(known, since, as_of) {
+            let began = Instant::now();
+            let Found { found, until } = look_back(missing).await?;
+            let deliveries = match (missing, recorded.take()) {
+                (Since::Place(_), Some(Recorded { mut deliveries, .. })) => {
+                    deliveries.extend(found);
+                    deliveries
+                }
+                _ => found,
+            };
+            let looked_back = LookedBack::extended(known, missing, since, began, until);
+            *recorded = Some(Recorded { looked_back, deliveries });
         }
-        let asked_at = Instant::now();
-        let deliveries = look_back.await?;
-        let found = deliveries.contains(&reference.delivery);
-        *recorded = Some(Recorded { from: since, asked_at, deliveries });
-        Ok(found)
+        Ok(recorded.as_ref().is_some_and(|known| known.deliveries.contains(&reference.delivery)))
     }
 }

@@ -21,7 +21,7 @@ use futures::{
     Stream, StreamExt as _,
     stream::{self, FuturesUnordered},
 };
-use journal::{JournalError, Message, Traffic};
+use journal::{DOUBTFUL, JournalError, Message, Traffic};
 use runtime::{crash, trace::TraceContext};
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
@@ -48,27 +48,30 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     let mut steady = pin!(events(&shared, Traffic::Steady));
     let mut bursts = pin!(events(&shared, Traffic::Burst));
     let mut under_way = FuturesUnordered::new();
-    // Since when nobody has looked whether there are some: one that came then lies here, and the broker does not know.
-    let (mut steady_unseen, mut bursts_unseen) = (None, None);
+    // The next event of a burst, and since when it is here: it is taken as soon as it comes, so that the feed knows how long
+    // those after it have lain in this process.
+    let mut of_burst: Option<(Instant, Message<LeadEvent>)> = None;
     loop {
-        let room = under_way.len() < MOST_UNDER_WAY;
-        let unseen = if room { steady_unseen.take() } else { Some(*steady_unseen.get_or_insert_with(Instant::now)) };
-        let (event, unseen) = tokio::select! {
+        let (room, room_for_burst) = (under_way.len() < MOST_UNDER_WAY, under_way.len() < MOST_OF_BURSTS);
+        let event = tokio::select! {
             biased;
-            event = steady.next(), if room => {
-                bursts_unseen.get_or_insert_with(Instant::now);
-                (event, unseen)
+            event = bursts.next(), if of_burst.is_none() => match event {
+                Some(event) => {
+                    of_burst = Some((Instant::now(), event));
+                    continue;
+                }
+                None => break,
+            },
+            event = steady.next(), if room => event,
+            Some(()) = under_way.next() => continue,
+            Some((since, mut event)) = async { of_burst.take() }, if room_for_burst => {
+                if since.elapsed() > DOUBTFUL {
+                    event.may_be_repeat = Some(Instant::now());
+                }
+                Some(event)
             }
-            Some(()) = under_way.next() => {
-                bursts_unseen.get_or_insert_with(Instant::now);
-                continue;
-            }
-            event = bursts.next(), if under_way.len() < MOST_OF_BURSTS => (event, bursts_unseen.take()),
         };
-        let Some(mut event) = event else { break };
-        if unseen.is_some_and(|since: Instant| since.elapsed() > journal::DOUBTFUL) {
-            event.may_be_repeat.get_or_insert_with(Instant::now);
-        }
+        let Some(event) = event else { break };
         under_way.push(route(&shared, &lanes, event));
     }
     while under_way.next().await.is_some() {}
@@ -135,7 +138,7 @@ async fn record(
         let all = std::mem::take(&mut requests);
         for request in all {
             let reference = request.reference();
-            let look_back = journal.requested(&reference.account, &reference.destination, since);
+            let look_back = |since| journal.requested(&reference.account, &reference.destination, since);
             if !shared.requested.contains(reference, since, as_of, look_back).await? {
                 requests.push(request.with_work(RequestedWork::Here { again: true }));
             }

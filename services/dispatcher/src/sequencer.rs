@@ -22,7 +22,7 @@ use domain::{
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use journal::{Entry, JournalError, Logged as _, Place, READER_IN_ORDER, StreamName, Turn};
+use journal::{Entry, JournalError, Logged as _, Place, READER_IN_ORDER, Since, StreamName, Turn};
 use runtime::{crash, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info_span};
@@ -190,9 +190,9 @@ async fn requested_before(
     // A few at a time: each has a consumer of its own.
     for some in since.chunks(LOOKING_BACK) {
         let looking_back = some.iter().map(|&((account, destination), since)| async move {
-            shared.journal.requested(account, destination, since).await
+            shared.journal.requested(account, destination, Since::Time(since)).await
         });
-        requested.extend(try_join_all(looking_back).await?.into_iter().flatten());
+        requested.extend(try_join_all(looking_back).await?.into_iter().flat_map(|looked| looked.found));
     }
     Ok(requested)
 }
@@ -236,7 +236,7 @@ pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool)
 async fn give(shared: &Shared, turn: &Turn, again: bool) -> Result<(), JournalError> {
     let (journal, reference, since) = (&shared.journal, turn.requested.reference(), turn.queued_at);
     if again || !journal.remembers_ids_since(since, Timestamp::now()) {
-        let look_back = journal.released(&reference.account, &reference.destination, since);
+        let look_back = |since| journal.released(&reference.account, &reference.destination, since);
         // What was released lately the broker knows by its id.
         let as_of = journal.remembers_ids_from(Instant::now());
         if shared.released.contains(reference, since, as_of, look_back).await? {

@@ -314,7 +314,7 @@ impl DeliveryFact {
         self
     }
 
-    /// The same request, with its work elsewhere.
+    /// The same request, with its work there; other facts stay as they are.
     #[must_use]
     pub fn with_work(mut self, work: RequestedWork) -> Self {
         if let Self::Requested(f) = &mut self {

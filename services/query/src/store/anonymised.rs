@@ -76,18 +76,18 @@ fn lead_row(account: &AccountId, lead: &LeadId, anonymised_at: Timestamp) -> Vec
     key(account.as_str(), lead.as_str()).into_iter().chain(others).collect()
 }
 
-/// Writes rows of leads, whose first columns are the key, in the order of their keys: two transactions that wait for each
-/// other's rows would never end. Which of the leads are anonymised.
+/// Writes rows of leads in the order of their keys, as two transactions would otherwise wait for each other's rows. Which of
+/// the leads are anonymised.
 pub(super) async fn marked<News: Sync>(
     transaction: &mut Transaction<'static, Any>,
     columns: &[&str],
     sets: &[String],
     news: HashMap<(&AccountId, &LeadId), News>,
-    row: impl Fn(&AccountId, &LeadId, &News) -> Vec<Value> + Sync,
+    row: impl Fn(&News, &AccountId, &LeadId) -> Vec<Value> + Sync,
 ) -> Result<Vec<Mark>, StoreError> {
     let mut leads: Vec<_> = news.into_iter().collect();
     leads.sort_unstable_by_key(|(key, _)| *key);
-    let rows = leads.iter().map(|((account, lead), news)| row(account, lead, news));
+    let rows = leads.iter().map(|((account, lead), news)| row(news, account, lead));
     write_leads(transaction, columns, sets, Box::new(rows)).await?;
     marks_of(transaction, || leads.iter().map(|((account, lead), _)| key(account.as_str(), lead.as_str())).collect())
         .await

@@ -129,7 +129,7 @@ pub(crate) async fn add_news(
         newest("last_started_at"),
         newest("last_attempt"),
     ];
-    marked(transaction, &NEWS_COLUMNS, &sets, news, news_row).await
+    marked(transaction, &NEWS_COLUMNS, &sets, news, LeadNews::to_row).await
 }
 
 pub(super) fn latest(column: &str) -> String {
@@ -156,34 +156,36 @@ impl<'a> EventNews<'a> {
         self.updated_at = self.updated_at.max(event.received_at);
     }
 
-    fn to_row(account: &AccountId, lead: &LeadId, news: &Self) -> Vec<Value> {
+    fn to_row(&self, account: &AccountId, lead: &LeadId) -> Vec<Value> {
         vec![
             account.as_str().into(),
             lead.as_str().into(),
-            news.first.interface.as_str().into(),
-            news.first.client.as_ref().map_or("", ClientId::as_str).into(),
-            news.first.received_at.into(),
-            news.updated_at.into(),
-            news.added.into(),
+            self.first.interface.as_str().into(),
+            self.first.client.as_ref().map_or("", ClientId::as_str).into(),
+            self.first.received_at.into(),
+            self.updated_at.into(),
+            self.added.into(),
         ]
     }
 }
 
-fn news_row(account: &AccountId, lead: &LeadId, news: &LeadNews) -> Vec<Value> {
-    let (started_at, attempt, status) = news.last.clone().unwrap_or_default();
-    vec![
-        account.as_str().into(),
-        lead.as_str().into(),
-        "".into(),
-        "".into(),
-        0_i64.into(),
-        news.updated_at.into(),
-        news.deliveries.into(),
-        news.failed.into(),
-        u32::from(status).into(),
-        started_at.into(),
-        attempt.into(),
-    ]
+impl LeadNews {
+    fn to_row(&self, account: &AccountId, lead: &LeadId) -> Vec<Value> {
+        let (started_at, attempt, status) = self.last.clone().unwrap_or_default();
+        vec![
+            account.as_str().into(),
+            lead.as_str().into(),
+            "".into(),
+            "".into(),
+            0_i64.into(),
+            self.updated_at.into(),
+            self.deliveries.into(),
+            self.failed.into(),
+            u32::from(status).into(),
+            started_at.into(),
+            attempt.into(),
+        ]
+    }
 }
 
 fn event_row(sequence: u64, event: &LeadEvent, blank: bool) -> Vec<Value> {

@@ -19,6 +19,7 @@ pub(super) enum Value {
 }
 
 impl Type<Any> for Value {
+    /// Nobody asks for it: a value says what it is when it is encoded.
     fn type_info() -> AnyTypeInfo {
         <str as Type<Any>>::type_info()
     }
