@@ -3,7 +3,7 @@
 use serde_json::json;
 use wire::api::Scope;
 
-use super::{OTHER, expired_key, revoke, two_accounts};
+use super::{OTHER, expired_key, revoke, secret_of, two_accounts};
 use crate::world::{ACCOUNT, INTERFACE, World, event_json, web};
 
 async fn post(world: &World, authorization: &str, body: String) -> reqwest::Response {
@@ -45,7 +45,7 @@ async fn publishing_over_http_needs_a_key_for_it() {
         let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
         let told = answer["error"]["message"].as_str().unwrap_or_default();
         assert_eq!(told.is_empty(), *status == 202, "{answer}");
-        let secret = authorization.rsplit('_').next().unwrap();
+        let secret = secret_of(authorization);
         assert!(secret.is_empty() || !told.contains(secret), "{answer}");
     }
     // Whoever sends much before he reads gets the answer, too.
