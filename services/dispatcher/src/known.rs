@@ -9,11 +9,14 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::{Begun, UnderWay};
 use tokio::sync::Mutex;
 
-use crate::{looked_back::LookedBack, recent::Recent};
+use crate::{
+    looked_back::{HOLDS_FOR, LookedBack},
+    recent::Recent,
+};
 
 /// Of how many deliveries the latest attempt is remembered, and for how long.
 const REMEMBERED: usize = 200_000;
-const REMEMBERED_FOR: Duration = Duration::from_secs(600);
+const REMEMBERED_FOR: Duration = HOLDS_FOR.saturating_mul(2);
 /// For how many destinations it is remembered how far was looked back.
 const LOOKED_BACK: u64 = 10_000;
 

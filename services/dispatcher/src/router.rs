@@ -74,6 +74,9 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
         let Some(event) = event else { break };
         under_way.push(route(&shared, &lanes, event));
     }
+    if let Some((_, event)) = of_burst {
+        event.retry_later(Duration::ZERO).await;
+    }
     while under_way.next().await.is_some() {}
 }
 
