@@ -17,6 +17,35 @@ pub(crate) fn describe() -> Value {
     })
 }
 
+/// Processor time of all cores so far, in ticks: what the machine used, and what its host gave to others while the machine
+/// wanted it ("steal"; 0 on a machine that has no host).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Processors {
+    used: f64,
+    stolen: f64,
+}
+
+impl Processors {
+    /// Until now.
+    pub(crate) fn now() -> Self {
+        Self::read(&fs::read_to_string("/proc/stat").unwrap_or_default())
+    }
+
+    fn read(stat: &str) -> Self {
+        // The first line: cpu user nice system idle iowait irq softirq steal, and what user and nice have in them already.
+        let ticks: Vec<f64> =
+            stat.lines().next().unwrap_or_default().split_whitespace().skip(1).map_while(|t| t.parse().ok()).collect();
+        let tick = |index: usize| ticks.get(index).copied().unwrap_or(0.0);
+        Self { used: [0, 1, 2, 5, 6].map(tick).iter().sum(), stolen: tick(7) }
+    }
+
+    /// Of what the machine wanted since a moment, the share that its host gave to others, from 0 to 1.
+    pub(crate) fn stolen_since(self, before: Self) -> f64 {
+        let (used, stolen) = (self.used - before.used, self.stolen - before.stolen);
+        if stolen > 0.0 { stolen / (used + stolen) } else { 0.0 }
+    }
+}
+
 /// Processor time of a process and its threads so far, in milliseconds.
 pub(crate) fn cpu_ms(process: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
@@ -55,4 +84,17 @@ pub(crate) fn children(process: u32) -> Vec<u32> {
     all.sort_unstable();
     all.dedup();
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_took_is_a_share_of_what_was_wanted() {
+        let read = |line: &str| Processors::read(&format!("{line}\ncpu0 1 1 1 1 1 1 1 1 0 0\n"));
+        let (before, after) = (read("cpu  100 10 50 7000 30 5 5 20 0 0"), read("cpu  140 20 70 9000 60 10 10 40 0 0"));
+        assert!((after.stolen_since(before) - 0.2).abs() < 1e-9, "{after:?}");
+        assert!(after.stolen_since(after).abs() < 1e-9);
+    }
 }

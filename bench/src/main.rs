@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod pages;
 mod parked;
+mod parts;
 mod rebuild;
 mod receiver;
 mod recovery;
@@ -30,7 +31,9 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
-use serde_json::{Map, Value, json};
+use serde_json::json;
+
+use crate::parts::Parts;
 
 /// Measures Leadline
 #[derive(Debug, Parser)]
@@ -98,12 +101,15 @@ async fn main() -> anyhow::Result<()> {
     let program = bench.program.canonicalize();
     bench.program =
         program.with_context(|| format!("there is no {}; make bench builds it", bench.program.display()))?;
-    let results = bench.measure().await?;
+    let mut parts = Parts::new();
+    bench.measure(&mut parts).await?;
     let sizes = json!({
         "leads": bench.leads, "seconds": bench.seconds, "waiting": bench.waiting, "rows": bench.rows,
         "stored": bench.stored, "destinations": bench.destinations, "timers": bench.timers,
     });
-    let all = json!({"machine": machine::describe(), "sizes": sizes, "results": Value::Object(results)});
+    let all = json!({
+        "machine": machine::describe(), "sizes": sizes, "results": parts.results, "stolen_share": parts.stolen,
+    });
     println!("\n{all:#}");
     if let Some(file) = &bench.json {
         std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("{} cannot be written", file.display()))?;
@@ -112,42 +118,40 @@ async fn main() -> anyhow::Result<()> {
 }
 
 impl Bench {
-    async fn measure(&self) -> anyhow::Result<Map<String, Value>> {
+    async fn measure(&self, parts: &mut Parts) -> anyhow::Result<()> {
         let (program, lasts, leads) = (self.program.as_path(), Duration::from_secs(self.seconds), self.leads);
-        let mut results = Map::new();
         if self.wants(What::Throughput) {
-            results.insert("throughput".into(), throughput::measure(program, leads).await?);
+            parts.add("throughput", throughput::measure(program, leads).await?);
         }
         if self.wants(What::Latency) {
-            results.insert("latency".into(), latency::measure(program, lasts).await?);
+            parts.add("latency", latency::measure(program, lasts).await?);
         }
         if self.wants(What::Isolation) {
-            results.insert("isolation".into(), isolation::measure(program, lasts).await?);
+            parts.add("isolation", isolation::measure(program, lasts).await?);
         }
         if self.wants(What::Parked) {
-            results.insert("parked".into(), parked::measure(program, self.waiting, lasts).await?);
+            parts.add("parked", parked::measure(program, self.waiting, lasts).await?);
         }
         if self.wants(What::Recovery) {
-            results.insert("recovery".into(), recovery::measure(program).await?);
+            parts.add("recovery", recovery::measure(program).await?);
         }
         if self.wants(What::Scale) {
-            results.insert("scale".into(), scale::measure(program, leads).await?);
+            parts.add("scale", scale::measure(program, leads).await?);
         }
         let (growth, rebuild, startup) =
             (self.wants(What::Growth), self.wants(What::Rebuild), self.wants(What::Startup));
         if growth {
-            let destinations = growth::destinations(program, &self.destinations, leads).await?;
-            results.insert("growth_destinations".into(), destinations);
-            results.insert("growth_timers".into(), growth::timers(program, self.timers, leads).await?);
+            parts.add("growth_destinations", growth::destinations(program, &self.destinations, leads).await?);
+            parts.add("growth_timers", growth::timers(program, self.timers, leads).await?);
         }
         if growth || rebuild || startup {
             let wanted = stored::Wanted { growth, rebuild, startup, stored: self.stored, leads };
-            results.extend(stored::measure(program, wanted).await?);
+            stored::measure(program, wanted, parts).await?;
         }
         if self.wants(What::Pages) {
-            results.insert("pages".into(), pages::measure(program, self.rows).await?);
+            parts.add("pages", pages::measure(program, self.rows).await?);
         }
-        Ok(results)
+        Ok(())
     }
 
     fn wants(&self, what: What) -> bool {

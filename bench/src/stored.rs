@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::{
     flood::{Flood, Flooded, Over},
     load::{self, Target},
+    parts::Parts,
     rebuild,
     receiver::{Answers, Receiver},
     startup,
@@ -52,36 +53,46 @@ pub(crate) struct Stored {
 }
 
 /// Stores them, and measures what is wanted.
-pub(crate) async fn measure(program: &Path, wanted: Wanted) -> anyhow::Result<Map<String, Value>> {
+pub(crate) async fn measure(program: &Path, wanted: Wanted, parts: &mut Parts) -> anyhow::Result<()> {
     let system = System::start(program, &[]).await?;
     let receiver = Receiver::start(Answers::Well).await?;
     let interfaces = system.api.interfaces("i", DESTINATIONS, &receiver.url()).await?;
     let mut stored = Stored { system, interfaces, receiver, leads: 0 };
-    let mut results = Map::new();
     head(&format!("Stored: {} leads with their deliveries", wanted.stored));
-    let few =
-        if wanted.growth { Some(stored.grown_to(wanted.stored.div_ceil(FEW), wanted.leads).await?) } else { None };
-    let begin = (Instant::now(), stored.leads);
-    stored.fill(wanted.stored).await?;
-    let per_second = (stored.leads - begin.1) as f64 / begin.0.elapsed().as_secs_f64();
-    row("stored and delivered", &format!("{per_second:>7.0} / s"));
-    let bytes = stored.bytes_per_lead();
-    if let Some(few) = few {
-        let many = stored.grown_to(wanted.stored, wanted.leads).await?;
-        results.insert("growth_stored".into(), json!({"few": few, "many": many, "bytes_per_delivery": bytes}));
+    if wanted.growth {
+        parts.add("growth_stored", stored.growth(wanted).await?);
+    } else {
+        stored.fill_all(wanted.stored).await?;
     }
     if wanted.rebuild {
-        results.insert("rebuild".into(), rebuild::measure(program, &stored).await?);
+        parts.add("rebuild", rebuild::measure(program, &stored).await?);
     }
     if wanted.startup {
-        results.insert("startup".into(), startup::measure(program, stored).await?);
+        parts.add("startup", startup::measure(program, stored).await?);
     } else {
         drop(stored.system.stop().await);
     }
-    Ok(results)
+    Ok(())
 }
 
 impl Stored {
+    /// Throughput and memory with few and with many stored, and what each takes on disk.
+    async fn growth(&mut self, wanted: Wanted) -> anyhow::Result<Value> {
+        let few = self.grown_to(wanted.stored.div_ceil(FEW), wanted.leads).await?;
+        self.fill_all(wanted.stored).await?;
+        let bytes = self.bytes_per_lead();
+        let many = self.grown_to(wanted.stored, wanted.leads).await?;
+        Ok(json!({"few": few, "many": many, "bytes_per_delivery": bytes}))
+    }
+
+    async fn fill_all(&mut self, leads: usize) -> anyhow::Result<()> {
+        let (begun, before) = (Instant::now(), self.leads);
+        self.fill(leads).await?;
+        let per_second = (self.leads - before) as f64 / begun.elapsed().as_secs_f64();
+        row("stored and delivered", &format!("{per_second:>7.0} / s"));
+        Ok(())
+    }
+
     /// Publishes until so many are stored, and waits until they are delivered and in the read model.
     async fn fill(&mut self, leads: usize) -> anyhow::Result<()> {
         let target = Target::system(&self.system.api, &self.interfaces);

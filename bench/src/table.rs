@@ -1,14 +1,32 @@
 //! The table that people read while it runs; the same figures are in the JSON at the end.
 
+use std::sync::{Mutex, PoisonError};
+
+use crate::machine::Processors;
+
 /// How wide the column of names is.
 const NAMES: usize = 40;
+/// From which share on a line says that the host of the machine gave processor time to others meanwhile.
+const STOLEN: f64 = 0.02;
+
+/// When the line before was printed.
+static BEFORE: Mutex<Option<Processors>> = Mutex::new(None);
 
 /// Begins a part of the table.
 pub(crate) fn head(title: &str) {
+    stolen_since_before();
     println!("\n{title}");
 }
 
 /// A line of it.
 pub(crate) fn row(name: &str, figures: &str) {
-    println!("  {name:<NAMES$}{figures}");
+    let stolen = stolen_since_before();
+    let doubt = if stolen < STOLEN { String::new() } else { format!("; STOLEN by the host: {:.0} %", stolen * 100.0) };
+    println!("  {name:<NAMES$}{figures}{doubt}");
+}
+
+fn stolen_since_before() -> f64 {
+    let now = Processors::now();
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
+    before.map_or(0.0, |before| now.stolen_since(before))
 }
