@@ -21,6 +21,8 @@ mod plans;
 mod repeats;
 mod retries;
 mod sql;
+#[cfg(test)]
+mod upgrades;
 
 use std::{error::Error, time::Duration};
 

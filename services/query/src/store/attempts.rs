@@ -59,18 +59,21 @@ pub(crate) async fn add(
 ) -> Result<(), StoreError> {
     // A statement may not touch a row twice.
     let mut seen = HashSet::new();
-    let first: Vec<_> = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id)).collect();
+    let mut first: Vec<_> = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id)).collect();
+    // Neighbours in the key's index one after the other.
+    first.sort_unstable_by_key(|(_, attempt)| (attempt.reference.delivery, attempt.attempt_id));
     let rows = first.into_iter().map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed()));
-    let then = " ON CONFLICT (attempt) DO UPDATE SET sequence = excluded.sequence, verdict = excluded.verdict, \
+    let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET sequence = excluded.sequence, verdict = excluded.verdict, \
         next_attempt_at = excluded.next_attempt_at WHERE attempts.sequence = 0 \
         OR (attempts.verdict = '' AND attempts.sequence = excluded.sequence)";
     let insert = Insert { table: "attempts", columns: &COLUMNS, then: then.to_owned() };
     if insert.count(transaction, Box::new(rows)).await? == attempts.len() as u64 {
         return Ok(());
     }
-    let select = "SELECT attempt, sequence FROM attempts WHERE attempt IN ";
-    let ids = attempts.iter().map(|(_, attempt)| attempt.attempt_id.to_string().into()).collect();
-    let rows = bulk::select_in(transaction, select, ids).await?;
+    let select = "SELECT attempt, sequence FROM attempts WHERE delivery IN ";
+    let deliveries: HashSet<_> = attempts.iter().map(|(_, attempt)| attempt.reference.delivery).collect();
+    let deliveries = deliveries.into_iter().map(|delivery| delivery.to_string().into()).collect();
+    let rows = bulk::select_in(transaction, select, deliveries).await?;
     let place = |row: &AnyRow| Ok((sql::text(row, "attempt")?, sql::int(row, "sequence")?.cast_unsigned()));
     let places = rows.iter().map(place).collect::<Result<HashMap<_, _>, StoreError>>()?;
     let again = attempts.iter().filter(|(place, made)| places.get(&made.attempt_id.to_string()) != Some(place));
@@ -95,7 +98,7 @@ pub(crate) async fn add_blank(
     let mut seen = HashSet::new();
     let first: Vec<_> = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id)).collect();
     let rows = first.into_iter().map(|attempt| to_row(attempt, ERASED));
-    let then = " ON CONFLICT (attempt) DO UPDATE SET url = '', response = '', verdict = excluded.verdict, \
+    let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET url = '', response = '', verdict = excluded.verdict, \
         next_attempt_at = excluded.next_attempt_at"
         .to_owned();
     Insert { table: "attempts", columns: &COLUMNS, then }.count(transaction, Box::new(rows)).await.map(drop)

@@ -12,10 +12,7 @@ use super::{
 };
 
 /// By what the rows about a lead that was anonymised are found.
-#[rustfmt::skip]
-const TO_ANONYMISE: [&str; 5] = [
-    "lead_events_by_lead", "deliveries_by_lead", "attempts_by_delivery", "copies_by_lead", "lead_log_by_lead",
-];
+const TO_ANONYMISE: [&str; 4] = ["lead_events_by_lead", "deliveries_by_lead", "copies_by_lead", "lead_log_by_lead"];
 
 /// Whether there is the table of what is put off, and every index of these tables that is no part of its table.
 const IN_SQLITE: (&str, &str) = (

@@ -27,7 +27,8 @@ const NEWS_COLUMNS: [&str; 11] = [
 /// A lead with what became of it.
 const SELECT: &str = "SELECT l.account, l.lead, l.interface, l.client, l.created_at, l.updated_at, l.events, l.deliveries, \
     l.failed, l.http_status, l.anonymised_at, \
-    COALESCE((SELECT a.response FROM attempts a WHERE a.attempt = l.last_attempt), '') AS response \
+    COALESCE((SELECT a.response FROM deliveries d JOIN attempts a ON a.delivery = d.delivery \
+        WHERE d.lead = l.lead AND a.attempt = l.last_attempt), '') AS response \
     FROM leads l WHERE l.account = ";
 
 /// A lead as it is shown.
@@ -82,7 +83,10 @@ pub(crate) async fn add_events(
 ) -> Result<Vec<Mark>, StoreError> {
     let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING sequence".to_owned();
     let insert = Insert { table: "lead_events", columns: &EVENT_COLUMNS, then };
-    let rows = events.iter().map(|(sequence, event)| event_row(*sequence, event, blank));
+    // Neighbours in the key's index one after the other; of copies the first one first.
+    let mut ordered: Vec<_> = events.iter().collect();
+    ordered.sort_by_key(|(_, event)| (&event.account, &event.event_id));
+    let rows = ordered.into_iter().map(|(sequence, event)| event_row(*sequence, event, blank));
     let added = insert.rows(transaction, Box::new(rows)).await?;
     let place = |row: &AnyRow| Ok(sql::int(row, "sequence")?.cast_unsigned());
     let mut added = added.iter().map(place).collect::<Result<HashSet<_>, StoreError>>()?;
