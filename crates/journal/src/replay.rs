@@ -1,6 +1,6 @@
 //! Reading a stream from any place: in order, without gaps, without acknowledgements, for one reader.
 
-use std::{collections::VecDeque, marker::PhantomData, time::Duration};
+use std::{collections::VecDeque, marker::PhantomData, pin::pin, time::Duration};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use bytes::Bytes;
@@ -100,14 +100,21 @@ impl<T: Logged> Replay<T> {
         self.read_ahead.drain(..taken).collect()
     }
 
-    /// The next facts, the first of which has to be there at `first_by`, with those that come until `all_by`, at most
-    /// `most` of them. Empty if there is none by then, or once the drain has begun.
-    pub async fn gather(&mut self, most: usize, first_by: Instant, all_by: Instant) -> Vec<Entry<T>> {
+    /// The next facts, the first of which has to be there at `first_by`, with those that come until it is `enough`, at
+    /// most `most` of them. Empty if there is none by then, or once the drain has begun.
+    pub async fn gather(&mut self, most: usize, first_by: Instant, enough: impl Future<Output = ()>) -> Vec<Entry<T>> {
         let mut gathered = timeout_at(first_by, self.next_batch(most)).await.unwrap_or_default();
+        let mut enough = pin!(enough);
         while !gathered.is_empty() && gathered.len() < most {
-            match timeout_at(all_by, self.next_batch(most - gathered.len())).await {
-                Ok(more) if !more.is_empty() => gathered.extend(more),
-                _ => break,
+            tokio::select! {
+                biased;
+                more = self.next_batch(most - gathered.len()) => {
+                    if more.is_empty() {
+                        break;
+                    }
+                    gathered.extend(more);
+                }
+                () = &mut enough => break,
             }
         }
         gathered

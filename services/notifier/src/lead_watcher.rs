@@ -10,6 +10,7 @@ use domain::{LeadEvent, NoticeFact, Registry, RegistryFact, notice};
 use futures::future::try_join_all;
 use journal::{Entry, Journal, JournalError, Logged as _, Place, READER_OF_LEADS, RegistryView, StreamName};
 use runtime::{Drain, crash};
+use tokio::time::sleep_until;
 
 /// How many events are dealt with between two writings of the place, at most.
 const BATCH: usize = 500;
@@ -49,7 +50,7 @@ impl LeadWatcher {
             let mut events = self.journal.replay::<LeadEvent>(place.sequence() + 1);
             let (mut read, unsure_until) = (place.sequence(), place.unsure_until());
             while !self.drain.is_stopping() && wanted_by_anyone(&self.registry.snapshot()) {
-                let batch = events.gather(BATCH, place.renew_at(), place.gather_until()).await;
+                let batch = events.gather(BATCH, place.renew_at(), sleep_until(place.gather_until())).await;
                 try_join_all(batch.iter().map(|entry| {
                     let again = again > 0 || entry.sequence <= unsure_until;
                     self.call_for(entry, again)

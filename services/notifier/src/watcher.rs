@@ -18,6 +18,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use journal::{Entry, Journal, JournalError, Place, READER_OF_NOTICES, RegistryView};
 use runtime::{Drain, crash, trace::TraceContext};
+use tokio::time::sleep_until;
 
 use crate::operations;
 
@@ -69,7 +70,7 @@ impl Watcher {
         let mut facts = self.journal.replay_done(place.sequence() + 1);
         let mut read = place.sequence();
         while !self.drain.is_stopping() {
-            let batch = facts.gather(BATCH, place.renew_at(), place.gather_until()).await;
+            let batch = facts.gather(BATCH, place.renew_at(), sleep_until(place.gather_until())).await;
             self.observe(&mut book, &batch).await?;
             self.tick(&mut book);
             self.remember(&mut book).await?;

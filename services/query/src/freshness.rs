@@ -55,6 +55,7 @@ impl Freshness {
             if Instant::now() >= give_up {
                 return Ok(false);
             }
+            self.store.awaited.say(stream);
             tokio::time::sleep(SHOWN_POLL).await;
         }
         Ok(true)

@@ -14,6 +14,7 @@ mod access_service;
 mod anonymiser;
 mod audit;
 mod audit_service;
+mod awaited;
 mod caller;
 mod csv;
 mod delivery_service;

@@ -3,21 +3,25 @@
 //! A batch is folded and written together with the checkpoint of its stream in one transaction, so each fact counts
 //! exactly once. The streams are not ordered against each other, and nothing here needs them to be.
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
-use journal::{Entry, Journal, Replay};
+use journal::{Entry, Journal, Replay, StreamName};
 use runtime::{Latch, Platform, crash, trace::TraceContext};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 use tracing::info_span;
 
 use crate::{
+    awaited::Awaited,
     projection::Projected,
     store::{Store, StoreError},
 };
 
 /// The most facts in one transaction.
-const BATCH: usize = 4_000;
+const BATCH: usize = 10_000;
 /// The same while everything is made anew, when nobody waits: a page that many facts change is written once for all.
 const LARGE_BATCH: usize = 20_000;
 /// How often an idle projector looks whether the read model is still where it left it.
@@ -26,9 +30,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// comes quickly, few large transactions cost a fraction of many small ones: a page that many facts change is written once,
 /// and so is a delivery that is requested and done meanwhile.
 const GATHER: Duration = Duration::from_millis(100);
-/// So many times as long as the transaction took, if that is longer, and at most so long.
+/// So many times as long as the transaction took, if that is longer and nobody waits to see the facts, and at most so long.
 const GATHER_TIMES: u32 = 5;
-const GATHER_MOST: Duration = Duration::from_millis(400);
+const GATHER_MOST: Duration = Duration::from_secs(1);
 /// How long a rebuild waits for the broker.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause after the database failed, or another process projected.
@@ -75,9 +79,10 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, latch: &Latch) -
     let mut at = store.checkpoint(T::STREAM).await?;
     latch.ready();
     let mut reader = Reader::<T>::after(journal, at);
-    let mut gather_until = Instant::now() + GATHER;
+    let (mut begun, mut took) = (Instant::now(), Duration::ZERO);
     loop {
-        let batch = reader.next_batch(Instant::now() + LOOK_AGAIN, gather_until).await;
+        let batch =
+            reader.next_batch(Instant::now() + LOOK_AGAIN, || enough(&store.awaited, T::STREAM, begun, took)).await;
         let Some(last) = batch.last() else {
             // Nothing new; but somebody may have wiped the read model meanwhile.
             if !journal.drain().is_stopping() && store.checkpoint(T::STREAM).await? == at {
@@ -86,13 +91,22 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, latch: &Latch) -
             return Ok(());
         };
         let to = last.sequence;
-        let begun = Instant::now();
+        begun = Instant::now();
         if !write(store, at, to, &batch, &mut reader.memory).await? {
             tracing::info!(stream = T::STREAM.as_str(), "the read model was moved by another process; reading again");
             return Ok(());
         }
         at = to;
-        gather_until = begun + (begun.elapsed() * GATHER_TIMES).clamp(GATHER, GATHER_MOST);
+        took = begun.elapsed();
+    }
+}
+
+/// Waits until enough is gathered for the next transaction, by when the one before began and how long it took.
+async fn enough(awaited: &Awaited, stream: StreamName, begun: Instant, took: Duration) {
+    sleep_until(begun + GATHER).await;
+    tokio::select! {
+        () = sleep_until(begun + (took * GATHER_TIMES).min(GATHER_MOST)) => {}
+        () = awaited.is(stream) => {}
     }
 }
 
@@ -110,9 +124,9 @@ impl<T: Projected> Reader<T> {
     }
 
     /// The next of them, as [`Replay::gather`] has it.
-    async fn next_batch(&mut self, first_by: Instant, all_by: Instant) -> Vec<Entry<T>> {
+    async fn next_batch<F: Future<Output = ()>>(&mut self, first_by: Instant, enough: impl Fn() -> F) -> Vec<Entry<T>> {
         loop {
-            let batch = self.facts.gather(BATCH, first_by, all_by).await;
+            let batch = self.facts.gather(BATCH, first_by, enough()).await;
             let (any, new) = (!batch.is_empty(), new_of(batch, self.at, &mut self.memory));
             if !any || !new.is_empty() {
                 return new;
@@ -231,12 +245,37 @@ impl<T: Projected> ReadAhead<T> {
 async fn large_batch<T: Projected>(facts: &mut Replay<T>, until: u64) -> Vec<Entry<T>> {
     let mut large: Vec<Entry<T>> = vec![];
     while large.len() < LARGE_BATCH && large.last().is_none_or(|last| last.sequence < until && last.pending > 0) {
-        let now = Instant::now();
-        let batch = facts.gather(LARGE_BATCH - large.len(), now + PATIENCE, now).await;
+        let batch = facts.gather(LARGE_BATCH - large.len(), Instant::now() + PATIENCE, ready(())).await;
         if batch.is_empty() {
             break;
         }
         large.extend(batch);
     }
     large
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn facts_are_gathered_the_longer_the_dearer_a_transaction_is_and_not_when_somebody_waits_for_them() {
+        let awaited = Awaited::default();
+        let gathers = async |took: u64| {
+            let begun = Instant::now();
+            enough(&awaited, StreamName::Deliveries, begun, Duration::from_millis(took)).await;
+            begun.elapsed()
+        };
+        for (took, gathered) in [(0, GATHER), (50, Duration::from_millis(250)), (5_000, GATHER_MOST)] {
+            assert_eq!(gathers(took).await, gathered, "after {took} ms");
+        }
+        let waits = async {
+            loop {
+                awaited.say(StreamName::Deliveries);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let gathered = tokio::select! { gathered = gathers(5_000) => gathered, () = waits => unreachable!() };
+        assert!((GATHER..GATHER * 2).contains(&gathered), "{gathered:?}");
+    }
 }

@@ -32,6 +32,8 @@ use sqlx::{
     migrate::Migrator,
 };
 
+use crate::awaited::Awaited;
+
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How many connections to the database one process uses; on SQLite one more, which writes.
@@ -54,6 +56,8 @@ const OF_POSTGRES: &str = "SET idle_in_transaction_session_timeout = 5000";
 /// The read model.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
+    /// What it is to show soon.
+    pub(crate) awaited: Awaited,
     pool: AnyPool,
     /// Whoever begins a transaction takes a connection of this one.
     writer: AnyPool,
@@ -101,7 +105,7 @@ impl Store {
                 let pool = pool(url, CONNECTIONS, &[OF_POSTGRES]).await?;
                 (pool.clone(), pool)
             };
-            let store = Self { pool, writer, is_sqlite };
+            let store = Self { awaited: Awaited::default(), pool, writer, is_sqlite };
             // Before the migrations, which expect them.
             store.make_indexes().await?;
             MIGRATIONS.run(&store.writer).await?;
