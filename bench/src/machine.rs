@@ -39,10 +39,15 @@ impl Processors {
         Self { used: [0, 1, 2, 5, 6].map(tick).iter().sum(), stolen: tick(7) }
     }
 
-    /// Of what the machine wanted since a moment, the share that its host gave to others, from 0 to 1.
+    /// What the machine wanted since a moment, in ticks.
+    pub(crate) fn wanted_since(self, before: Self) -> f64 {
+        self.used - before.used + self.stolen - before.stolen
+    }
+
+    /// The share of it that its host gave to others, from 0 to 1.
     pub(crate) fn stolen_since(self, before: Self) -> f64 {
-        let (used, stolen) = (self.used - before.used, self.stolen - before.stolen);
-        if stolen > 0.0 { stolen / (used + stolen) } else { 0.0 }
+        let stolen = self.stolen - before.stolen;
+        if stolen > 0.0 { stolen / self.wanted_since(before) } else { 0.0 }
     }
 }
 

@@ -19,11 +19,16 @@ impl Parts {
         Self { results: Map::new(), stolen: Map::new(), begun: Processors::now() }
     }
 
+    /// What was done until now belongs to no part.
+    pub(crate) fn begin(&mut self) {
+        self.begun = Processors::now();
+    }
+
     /// Adds one that was measured since the one before.
     pub(crate) fn add(&mut self, name: &str, result: Value) {
         let now = Processors::now();
         self.results.insert(name.to_owned(), result);
         self.stolen.insert(name.to_owned(), rounded(now.stolen_since(self.begun), 3).into());
-        self.begun = now;
+        self.begin();
     }
 }

@@ -63,6 +63,7 @@ pub(crate) async fn measure(program: &Path, wanted: Wanted, parts: &mut Parts) -
         parts.add("growth_stored", stored.growth(wanted).await?);
     } else {
         stored.fill_all(wanted.stored).await?;
+        parts.begin();
     }
     if wanted.rebuild {
         parts.add("rebuild", rebuild::measure(program, &stored).await?);

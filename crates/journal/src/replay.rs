@@ -1,6 +1,6 @@
 //! Reading a stream from any place: in order, without gaps, without acknowledgements, for one reader.
 
-use std::{collections::VecDeque, marker::PhantomData, pin::pin, time::Duration};
+use std::{collections::VecDeque, pin::pin, time::Duration};
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use bytes::Bytes;
@@ -42,7 +42,7 @@ pub struct Replay<T> {
     consumer_sequence: u64,
     source: Source,
     read_ahead: VecDeque<Entry<T>>,
-    value: PhantomData<fn() -> T>,
+    strip: fn(&mut T),
 }
 
 impl<T> std::fmt::Debug for Replay<T> {
@@ -81,12 +81,19 @@ impl Journal {
             consumer_sequence: 0,
             source: Source::new(format!("replay of {}", T::STREAM.as_str())),
             read_ahead: VecDeque::new(),
-            value: PhantomData,
+            strip: |_| {},
         }
     }
 }
 
 impl<T: Logged> Replay<T> {
+    /// Has this done to every fact as soon as it is read: what its reader has no use for is not kept in memory.
+    #[must_use]
+    pub fn stripped(mut self, strip: fn(&mut T)) -> Self {
+        self.strip = strip;
+        self
+    }
+
     /// The next facts: waits for one, then takes those that are there already, at most `most` of them. Empty once the
     /// drain has begun. Safe to cancel.
     pub async fn next_batch(&mut self, most: usize) -> Vec<Entry<T>> {
@@ -101,7 +108,8 @@ impl<T: Logged> Replay<T> {
     }
 
     /// The next facts, the first of which has to be there at `first_by`, with those that come until it is `enough`, at
-    /// most `most` of them. Empty if there is none by then, or once the drain has begun.
+    /// most `most` of them. Empty if there is none by then, or once the drain has begun. Whoever gives up waiting loses
+    /// what was gathered.
     pub async fn gather(&mut self, most: usize, first_by: Instant, enough: impl Future<Output = ()>) -> Vec<Entry<T>> {
         let mut gathered = timeout_at(first_by, self.next_batch(most)).await.unwrap_or_default();
         let mut enough = pin!(enough);
@@ -154,10 +162,13 @@ impl<T: Logged> Replay<T> {
         }
         self.consumer_sequence += 1;
         self.next_sequence = info.stream_sequence + 1;
-        let value = T::decode(raw.payload.clone()).map_err(|error| {
+        let mut value = T::decode(raw.payload.clone()).map_err(|error| {
             // In a task of its own: whoever reads may give up waiting at any time.
             tokio::spawn(set_aside::<T>(self.journal.clone(), raw.payload.clone(), info.stream_sequence, error));
         });
+        if let Ok(value) = &mut value {
+            (self.strip)(value);
+        }
         Ok(Entry {
             value: value.ok(),
             sequence: info.stream_sequence,

@@ -3,6 +3,11 @@
 -- Whoever projects meanwhile holds the row of its stream: this waits until none is half way.
 UPDATE checkpoints SET sequence = sequence;
 
+-- A lead says its latest attempt by the whole key.
+ALTER TABLE leads ADD COLUMN last_delivery TEXT NOT NULL DEFAULT '';
+UPDATE leads SET last_delivery = COALESCE((SELECT a.delivery FROM attempts a WHERE a.attempt = leads.last_attempt), '')
+    WHERE last_attempt <> '';
+
 CREATE TABLE attempts_of_deliveries (
     delivery        TEXT   NOT NULL,
     attempt         TEXT   NOT NULL,

@@ -18,13 +18,13 @@ impl Default for Awaited {
 
 impl Awaited {
     /// Says that somebody waits for a stream. It is heard by those who listen now, so it is said again while he waits.
-    pub(crate) fn say(&self, stream: StreamName) {
+    pub(crate) fn hurry(&self, stream: StreamName) {
         // Nobody listens while nothing is gathered.
         let _listeners = self.0.send(stream).unwrap_or(0);
     }
 
-    /// Returns when somebody waits for a stream.
-    pub(crate) async fn is(&self, stream: StreamName) {
+    /// Returns when somebody waits for a stream, or if so much was said that it is not known.
+    pub(crate) async fn hurried(&self, stream: StreamName) {
         let mut said = self.0.subscribe();
         while said.recv().await.is_ok_and(|awaited| awaited != stream) {}
     }
@@ -39,12 +39,12 @@ mod tests {
     #[tokio::test]
     async fn who_gathers_hears_of_his_stream_and_only_from_then_on() {
         let awaited = Awaited::default();
-        awaited.say(StreamName::Deliveries);
-        let mut of_deliveries = Box::pin(awaited.is(StreamName::Deliveries));
+        awaited.hurry(StreamName::Deliveries);
+        let mut of_deliveries = Box::pin(awaited.hurried(StreamName::Deliveries));
         assert_eq!((&mut of_deliveries).now_or_never(), None);
-        awaited.say(StreamName::Leads);
+        awaited.hurry(StreamName::Leads);
         assert_eq!((&mut of_deliveries).now_or_never(), None);
-        awaited.say(StreamName::Deliveries);
+        awaited.hurry(StreamName::Deliveries);
         assert_eq!((&mut of_deliveries).now_or_never(), Some(()));
     }
 }

@@ -55,7 +55,7 @@ impl Freshness {
             if Instant::now() >= give_up {
                 return Ok(false);
             }
-            self.store.awaited.say(stream);
+            self.store.awaited.hurry(stream);
             tokio::time::sleep(SHOWN_POLL).await;
         }
         Ok(true)
@@ -65,5 +65,38 @@ impl Freshness {
     pub(crate) async fn wait_for_now(&self, stream: StreamName) -> Result<(), Stale> {
         let now = self.journal.last_sequence(stream).await?;
         if self.shows(stream, now).await? { Ok(()) } else { Err(Stale::Behind) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use journal::{Flush, NatsOptions};
+    use runtime::Platform;
+    use testkit::NatsServer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_to_see_a_stream_hurries_it() {
+        let (server, folder) = (NatsServer::start().await, tempfile::tempdir().unwrap());
+        let options = NatsOptions {
+            nats_url: Some(server.url()),
+            nats_creds: None,
+            nats_ca: None,
+            nats_cert: None,
+            nats_key: None,
+            replicas: None,
+            dedup_window: None,
+            nats_flush: Flush::Interval,
+        };
+        let journal = Journal::connect(&options, &Platform::default()).await.unwrap();
+        let url = format!("sqlite:{}?mode=rwc", folder.path().join("read_model.db").display());
+        let store = Store::connect(&url).await.unwrap();
+        let freshness = Freshness::new(journal, store.clone());
+        tokio::select! {
+            biased;
+            () = store.awaited.hurried(StreamName::Deliveries) => {}
+            shown = freshness.shows(StreamName::Deliveries, 1) => panic!("nobody was hurried: {shown:?}"),
+        }
     }
 }

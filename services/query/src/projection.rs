@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
 use domain::{
     AccountId, AnonymisationFact, Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Job, JobFact, JobId, LeadEvent,
     LeadId, NoticeFact, Registry, RegistryFact,
@@ -14,7 +15,9 @@ use sqlx::{Any, Transaction};
 use crate::{
     audit,
     store::{
-        StoreError, anonymised, attempts, audit as audit_log, deliveries, jobs, leads, leads::LeadNews, log,
+        StoreError, anonymised, attempts, audit as audit_log, deliveries, jobs, leads,
+        leads::{LastOfLead, LeadNews},
+        log,
         log::LogEntry,
     },
 };
@@ -26,6 +29,9 @@ pub(crate) trait Projected: Logged {
     type Memory: Default + Send;
     /// Whether anything is remembered.
     const REMEMBERS: bool = false;
+
+    /// Drops what the read model has no use for, so that a batch of facts does not hold it.
+    fn strip(&mut self) {}
 
     /// Remembers facts that were written before.
     fn remember(_: &mut Self::Memory, _: &[Entry<Self>]) {}
@@ -63,6 +69,10 @@ impl Projected for RegistryFact {
 
 impl Projected for LeadEvent {
     type Memory = ();
+
+    fn strip(&mut self) {
+        self.payload = Bytes::new();
+    }
 
     async fn project(
         transaction: &mut Transaction<'static, Any>,
@@ -210,8 +220,13 @@ fn news<'a>(
         let Some(of_lead) = news.get_mut(&(&reference.account, &reference.lead)) else { continue };
         of_lead.updated_at = of_lead.updated_at.max(fact.at());
         if let Some(made) = attempted(fact).or(blanked(fact)) {
-            let attempt = Some((made.started_at, made.attempt_id.to_string(), made.outcome.status_code()));
-            of_lead.last = of_lead.last.take().max(attempt);
+            let attempt = LastOfLead {
+                started_at: made.started_at,
+                attempt: made.attempt_id.to_string(),
+                delivery: reference.delivery.to_string(),
+                status: made.outcome.status_code(),
+            };
+            of_lead.last = of_lead.last.take().max(Some(attempt));
         }
     }
     news

@@ -106,7 +106,7 @@ async fn enough(awaited: &Awaited, stream: StreamName, begun: Instant, took: Dur
     sleep_until(begun + GATHER).await;
     tokio::select! {
         () = sleep_until(begun + (took * GATHER_TIMES).min(GATHER_MOST)) => {}
-        () = awaited.is(stream) => {}
+        () = awaited.hurried(stream) => {}
     }
 }
 
@@ -120,7 +120,7 @@ struct Reader<T: Projected> {
 impl<T: Projected> Reader<T> {
     fn after(journal: &Journal, at: u64) -> Self {
         let from = if T::REMEMBERS { 1 } else { at + 1 };
-        Self { facts: journal.replay(from), at, memory: T::Memory::default() }
+        Self { facts: journal.replay(from).stripped(T::strip), at, memory: T::Memory::default() }
     }
 
     /// The next of them, as [`Replay::gather`] has it.
@@ -271,7 +271,7 @@ mod tests {
         }
         let waits = async {
             loop {
-                awaited.say(StreamName::Deliveries);
+                awaited.hurry(StreamName::Deliveries);
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };

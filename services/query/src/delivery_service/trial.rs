@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use domain::{DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, registry::Destination};
 use jiff::Timestamp;
+use journal::StreamName;
 use runtime::trace::TraceContext;
 use serde_json::json;
 use tokio::time::Instant;
@@ -62,6 +63,7 @@ impl DeliveryService {
     async fn wait_until_known(&self, delivery: DeliveryId) -> Result<(), Status> {
         let give_up = Instant::now() + SHOWN_DEADLINE;
         while self.store.delivery(delivery).await.map_err(failed)?.is_none() && Instant::now() < give_up {
+            self.store.awaited.hurry(StreamName::Deliveries);
             tokio::time::sleep(SHOWN_POLL).await;
         }
         Ok(())

@@ -17,6 +17,9 @@ use crate::retrying;
 /// How many changes of the configuration are read at once.
 const CHANGES: usize = 500;
 
+/// An event, and the request of one of its deliveries.
+type Wanted<'a> = (&'a Entry<LeadEvent>, DeliveryFact);
+
 /// The audit of events, in their order.
 pub(super) struct Requests {
     audited_until: u64,
@@ -61,8 +64,12 @@ impl Requests {
         if !journal.is_routed(LeadSequence(last), in_turn).await? {
             return Ok(0);
         }
-        reconciler.freshness.wait_for_now(StreamName::Deliveries).await?;
-        let missing = self.missing(reconciler, &events).await?;
+        let mut missing = reconciler.unknown(self.wanted(reconciler, &events).await).await?;
+        if !missing.is_empty() {
+            // It may be recorded, and not shown yet.
+            reconciler.freshness.wait_for_now(StreamName::Deliveries).await?;
+            missing = reconciler.unknown(missing).await?;
+        }
         for (entry, fact) in missing {
             retrying::ask(journal, &fact, &entry.trace).await?.ok();
             reconciler.healed.requests.fetch_add(1, Ordering::Relaxed);
@@ -76,12 +83,8 @@ impl Requests {
         Ok(events.len())
     }
 
-    /// The deliveries of these events that should exist and do not.
-    async fn missing<'a>(
-        &mut self,
-        reconciler: &Reconciler,
-        events: &'a [Entry<LeadEvent>],
-    ) -> Result<Vec<(&'a Entry<LeadEvent>, DeliveryFact)>, Trouble> {
+    /// The requests of the deliveries that should exist of these events.
+    async fn wanted<'a>(&mut self, reconciler: &Reconciler, events: &'a [Entry<LeadEvent>]) -> Vec<Wanted<'a>> {
         let mut wanted = vec![];
         let now = reconciler.registry.snapshot();
         for entry in events {
@@ -90,8 +93,15 @@ impl Requests {
             let request = |destination| request(event, LeadSequence(entry.sequence), &destination, entry.published_at);
             wanted.extend(owed(then, &now, event).into_iter().map(|destination| (entry, request(destination))));
         }
+        wanted
+    }
+}
+
+impl Reconciler {
+    /// Those of them that the read model does not show.
+    async fn unknown<'a>(&self, mut wanted: Vec<Wanted<'a>>) -> Result<Vec<Wanted<'a>>, Trouble> {
         let ids: Vec<DeliveryId> = wanted.iter().map(|(_, fact)| fact.reference().delivery).collect();
-        let found = reconciler.store.deliveries_of(&ids).await?;
+        let found = self.store.deliveries_of(&ids).await?;
         let found: HashSet<_> = found.into_iter().map(|delivery| delivery.reference.delivery).collect();
         wanted.retain(|(_, fact)| !found.contains(&fact.reference().delivery));
         Ok(wanted)

@@ -96,7 +96,8 @@ pub(crate) async fn add_blank(
     attempts: &[&DeliveryAttempted],
 ) -> Result<(), StoreError> {
     let mut seen = HashSet::new();
-    let first: Vec<_> = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id)).collect();
+    let mut first: Vec<_> = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id)).collect();
+    first.sort_unstable_by_key(|attempt| (attempt.reference.delivery, attempt.attempt_id));
     let rows = first.into_iter().map(|attempt| to_row(attempt, ERASED));
     let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET url = '', response = '', verdict = excluded.verdict, \
         next_attempt_at = excluded.next_attempt_at"

@@ -85,7 +85,7 @@ impl Store {
     }
 
     /// Those that there are.
-    fn indexes(&self) -> Statement {
+    pub(super) fn indexes(&self) -> Statement {
         Statement::new(format!("{}('{}')", self.of_catalog().1, TABLES.join("', '")))
     }
 

@@ -19,16 +19,16 @@ const EVENT_COLUMNS: [&str; 9] =
     ["account", "event_id", "lead", "interface", "client", "event_type", "received_at", "sequence", "anonymised"];
 const LEAD_COLUMNS: [&str; 7] = ["account", "lead", "interface", "client", "created_at", "updated_at", "events"];
 #[rustfmt::skip]
-const NEWS_COLUMNS: [&str; 11] = [
+const NEWS_COLUMNS: [&str; 12] = [
     "account", "lead", "interface", "client", "created_at", "updated_at", "deliveries", "failed", "http_status",
-    "last_started_at", "last_attempt",
+    "last_started_at", "last_delivery", "last_attempt",
 ];
 
 /// A lead with what became of it.
 const SELECT: &str = "SELECT l.account, l.lead, l.interface, l.client, l.created_at, l.updated_at, l.events, l.deliveries, \
     l.failed, l.http_status, l.anonymised_at, \
-    COALESCE((SELECT a.response FROM deliveries d JOIN attempts a ON a.delivery = d.delivery \
-        WHERE d.lead = l.lead AND a.attempt = l.last_attempt), '') AS response \
+    COALESCE((SELECT a.response FROM attempts a WHERE a.delivery = l.last_delivery AND a.attempt = l.last_attempt), '') \
+    AS response \
     FROM leads l WHERE l.account = ";
 
 /// A lead as it is shown.
@@ -70,8 +70,17 @@ pub(crate) struct LeadNews {
     pub(crate) failed: i64,
     /// When the latest of the facts happened.
     pub(crate) updated_at: Timestamp,
-    /// The attempt that started last: when, its id, and its status.
-    pub(crate) last: Option<(Timestamp, String, u16)>,
+    /// The attempt that started last.
+    pub(crate) last: Option<LastOfLead>,
+}
+
+/// An attempt of a lead; one that started later is the greater one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LastOfLead {
+    pub(crate) started_at: Timestamp,
+    pub(crate) attempt: String,
+    pub(crate) delivery: String,
+    pub(crate) status: u16,
 }
 
 /// Adds events and their leads; which of these are anonymised. A lead belongs to the interface of its first event. Of
@@ -131,6 +140,7 @@ pub(crate) async fn add_news(
         "failed = leads.failed + excluded.failed".to_owned(),
         newest("http_status"),
         newest("last_started_at"),
+        newest("last_delivery"),
         newest("last_attempt"),
     ];
     marked(transaction, &NEWS_COLUMNS, &sets, news, LeadNews::to_row).await
@@ -175,7 +185,7 @@ impl<'a> EventNews<'a> {
 
 impl LeadNews {
     fn to_row(&self, account: &AccountId, lead: &LeadId) -> Vec<Value> {
-        let (started_at, attempt, status) = self.last.clone().unwrap_or_default();
+        let last = self.last.clone().unwrap_or_default();
         vec![
             account.as_str().into(),
             lead.as_str().into(),
@@ -185,9 +195,10 @@ impl LeadNews {
             self.updated_at.into(),
             self.deliveries.into(),
             self.failed.into(),
-            u32::from(status).into(),
-            started_at.into(),
-            attempt.into(),
+            u32::from(last.status).into(),
+            last.started_at.into(),
+            last.delivery.into(),
+            last.attempt.into(),
         ]
     }
 }

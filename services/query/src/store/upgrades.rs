@@ -1,6 +1,7 @@
 //! What a read model of an older version holds is there after its tables were changed, in both databases.
 
 use domain::{AccountId, DeliveryId, LeadId};
+use sqlx::Row as _;
 
 use super::{MIGRATIONS, OF_SQLITE, Store, install_default_drivers, pool};
 
@@ -9,37 +10,54 @@ const BEFORE: i64 = 12;
 const DELIVERY: &str = "00000000-0000-0000-0000-000000000001";
 const ATTEMPT: &str = "00000000-0000-0000-0000-000000000002";
 
+/// Every value another one.
+const ATTEMPTS: &str = "SELECT delivery || ' ' || number || ' ' || round || ' ' || started_at || ' ' || duration || ' ' || \
+    method || ' ' || url || ' ' || status || ' ' || response || ' ' || error_kind || ' ' || destination || ' ' || \
+    deactivated || ' ' || sequence || ' ' || verdict || ' ' || next_attempt_at AS told FROM attempts";
+const TOLD: &str = "00000000-0000-0000-0000-000000000001 3 4 5 6 PUT https://x/ 503 later timeout dst gone 7 retry 8";
+
 #[tokio::test]
-async fn attempts_are_kept() {
+async fn attempts_are_kept_and_found_by_their_deliveries() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("older.db").display());
     for url in [sqlite, testkit::postgres::database().await] {
         install_default_drivers();
         let older = pool(&url, 1, if url.starts_with("sqlite:") { &[OF_SQLITE] } else { &[] }).await.unwrap();
         MIGRATIONS.run_to(BEFORE, &older).await.unwrap();
-        for row in rows() {
-            sqlx::raw_sql(sqlx::AssertSqlSafe(row)).execute(&older).await.unwrap();
+        for statement in older_rows() {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&older).await.unwrap();
         }
         older.close().await;
 
         let store = Store::connect(&url).await.unwrap();
+        let row = sqlx::query(ATTEMPTS).fetch_one(&store.pool).await.unwrap();
+        assert_eq!(row.get::<String, _>("told"), TOLD);
         let attempts = store.attempts(DeliveryId::parse(DELIVERY).unwrap()).await.unwrap();
-        let [attempt] = attempts.as_slice() else { panic!("{attempts:?}") };
-        assert_eq!((attempt.round, attempt.attempt.attempt, attempt.attempt.outcome.status_code()), (1, 3, 503));
-        assert_eq!(attempt.attempt.attempt_id.to_string(), ATTEMPT);
+        assert_eq!(attempts[0].attempt.attempt_id.to_string(), ATTEMPT);
         let (account, lead) = (AccountId::parse("acme").unwrap(), LeadId::parse("ada").unwrap());
-        assert_eq!(store.lead(&account, &lead).await.unwrap().unwrap().webhook_response, "come back later");
+        assert_eq!(store.lead(&account, &lead).await.unwrap().unwrap().webhook_response, "later");
+        // It was noted by the older version and is none of this one.
+        let indexes = store.indexes().query().fetch_all(&store.pool).await.unwrap();
+        let indexes: Vec<String> = indexes.iter().map(|index| index.get("name")).collect();
+        assert!(!indexes.contains(&"attempts_by_delivery".to_owned()), "{indexes:?}");
+        let left = sqlx::query("SELECT name FROM put_off_indexes").fetch_all(&store.pool).await.unwrap();
+        assert!(left.is_empty(), "{} indexes are still put off", left.len());
     }
 }
 
-fn rows() -> [String; 3] {
+/// What a rebuild of the older version leaves behind if it dies.
+fn older_rows() -> [String; 5] {
     [
         "INSERT INTO leads (account, lead, interface, client, created_at, updated_at, last_attempt) \
          VALUES ('acme', 'ada', 'form', '', 1, 2, '{attempt}')",
-        "INSERT INTO deliveries VALUES ('{delivery}', 'acme', 'form', '', 'dst', 'e', 'lead.created', 'ada', 1, 'pending', \
-         1, 1, 1, 9, '', 2, 0, 1, 1, 0, 0, 2, '0', '', 0, 0, 0, '', '', 0, '', '', '')",
         "INSERT INTO attempts (attempt, delivery, number, round, started_at, duration, method, url, status, response, \
-         error_kind) VALUES ('{attempt}', '{delivery}', 3, 1, 2, 5, 'POST', 'https://x', 503, 'come back later', '')",
+         error_kind, destination, deactivated, sequence, verdict, next_attempt_at) VALUES ('{attempt}', '{delivery}', 3, 4, \
+         5, 6, 'PUT', 'https://x/', 503, 'later', 'timeout', 'dst', 'gone', 7, 'retry', 8)",
+        "INSERT INTO put_off_indexes (name, definition) VALUES ('attempts_by_delivery', \
+         'CREATE INDEX attempts_by_delivery ON attempts (delivery, started_at, attempt)')",
+        "INSERT INTO put_off_indexes (name, definition) VALUES ('attempts_by_destination', \
+         'CREATE INDEX attempts_by_destination ON attempts (destination, started_at, attempt)')",
+        "DROP INDEX attempts_by_delivery; DROP INDEX attempts_by_destination",
     ]
     .map(|row| row.replace("{delivery}", DELIVERY).replace("{attempt}", ATTEMPT))
 }
