@@ -13,8 +13,8 @@ use crate::{
 
 /// How often the read model is looked at meanwhile.
 pub(crate) const SHOWN_POLL: Duration = Duration::from_millis(10);
-/// How long an answer waits until the read model shows what it is about.
-pub(crate) const SHOWN_DEADLINE: Duration = Duration::from_secs(2);
+/// How long an answer waits until the read model shows what it is about: in a flood, some transactions.
+pub(crate) const SHOWN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Knows how far the read model is.
 #[derive(Debug, Clone)]

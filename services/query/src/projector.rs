@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The most facts in one transaction.
-const BATCH: usize = 10_000;
+const BATCH: usize = 4_000;
 /// The same while everything is made anew, when nobody waits: a page that many facts change is written once for all.
 const LARGE_BATCH: usize = 20_000;
 /// How often an idle projector looks whether the read model is still where it left it.
