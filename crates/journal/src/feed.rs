@@ -39,7 +39,7 @@ const FETCH: usize = 200;
 const MOST_AHEAD: usize = FETCH + FETCH / 2;
 /// How long a message may have lain here, which the broker does not know, before another process may have got it as well:
 /// well below [`ACK_WAIT`], as it may wait for a second more.
-pub const DOUBTFUL: Duration = Duration::from_secs(1);
+pub(crate) const DOUBTFUL: Duration = Duration::from_secs(1);
 /// Those that are doubted within this time are as of one moment, so that one look back serves them all: a process that is
 /// slow already would do little else.
 const DOUBTED_AT_ONCE: Duration = Duration::from_millis(250);

@@ -44,7 +44,7 @@ pub use append::{Appended, Submitted, Traffic};
 pub use backlog::{Backlog, Lag};
 pub use connect::Journal;
 pub use error::JournalError;
-pub use feed::{ACK_WAIT, DOUBTFUL, Feed};
+pub use feed::{ACK_WAIT, Feed};
 pub use jobs::RecordedJob;
 pub use look_back::{Attempted, Found, Since};
 pub use message::Message;

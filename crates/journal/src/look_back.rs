@@ -73,18 +73,16 @@ impl Journal {
         destination: &DestinationId,
         since: Since,
     ) -> Result<Found<HashMap<DeliveryId, Attempted>>, JournalError> {
-        let until = self.last_sequence(DeliveryFact::STREAM).await?;
         let mut latest: HashMap<DeliveryId, Attempted> = HashMap::new();
-        let mut attempted = |fact| {
+        let attempted = |fact| {
             if let DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) = fact {
                 let made =
                     Attempted { attempt: f.attempt, round: f.round, ended: !matches!(f.verdict, Verdict::RetryAt(_)) };
                 latest.entry(f.reference.delivery).and_modify(|known| *known = made.max(*known)).or_insert(made);
             }
         };
-        for subject in [subjects::log_of(account, destination), subjects::blanked_of(account, destination)] {
-            self.each_recorded(subject, since, &mut attempted).await?;
-        }
+        let subjects = [subjects::log_of(account, destination), subjects::blanked_of(account, destination)];
+        let until = self.each_of_deliveries(subjects, since, attempted).await?;
         Ok(Found { found: latest, until })
     }
 
@@ -119,9 +117,8 @@ impl Journal {
         destination: &DestinationId,
         since: Since,
     ) -> Result<Found<HashSet<DeliveryId>>, JournalError> {
-        let until = self.last_sequence(DeliveryFact::STREAM).await?;
         let mut requested = HashSet::new();
-        let mut settles = |fact: DeliveryFact| match fact {
+        let settles = |fact: DeliveryFact| match fact {
             DeliveryFact::Requested(_)
             | DeliveryFact::Attempted(_)
             | DeliveryFact::AttemptBlanked(_)
@@ -135,9 +132,7 @@ impl Journal {
             | DeliveryFact::RetryRequested(_) => {}
         };
         let subjects = [subjects::todo_of, subjects::log_of, subjects::blanked_of];
-        for subject in subjects.map(|of| of(account, destination)) {
-            self.each_recorded(subject, since, &mut settles).await?;
-        }
+        let until = self.each_of_deliveries(subjects.map(|of| of(account, destination)), since, settles).await?;
         Ok(Found { found: requested, until })
     }
 
@@ -151,14 +146,13 @@ impl Journal {
         destination: &DestinationId,
         since: Since,
     ) -> Result<Found<HashSet<DeliveryId>>, JournalError> {
-        let until = self.last_sequence(DeliveryFact::STREAM).await?;
         let mut released = HashSet::new();
         let release = |fact: DeliveryFact| {
             if let DeliveryFact::Released(f) = fact {
                 released.insert(f.reference.delivery);
             }
         };
-        self.each_recorded(subjects::todo_of(account, destination), since, release).await?;
+        let until = self.each_of_deliveries([subjects::todo_of(account, destination)], since, release).await?;
         Ok(Found { found: released, until })
     }
 
@@ -175,6 +169,20 @@ impl Journal {
         };
         self.each_recorded(subjects::todo_of_account(&job.account), Since::Time(since), own).await?;
         Ok(asked)
+    }
+
+    /// Hands out every fact about deliveries of these subjects since then; until which place there is nothing else.
+    async fn each_of_deliveries(
+        &self,
+        subjects: impl IntoIterator<Item = String>,
+        since: Since,
+        mut take: impl FnMut(DeliveryFact),
+    ) -> Result<u64, JournalError> {
+        let until = self.last_sequence(DeliveryFact::STREAM).await?;
+        for subject in subjects {
+            self.each_recorded(subject, since, &mut take).await?;
+        }
+        Ok(until)
     }
 
     /// Hands out every fact of a subject since then, one after another: there may be many.

@@ -14,6 +14,8 @@ use jiff::Timestamp;
 use runtime::{together, trace::TraceContext};
 use tokio::time::Instant;
 
+use crate::feed::DOUBTFUL;
+
 /// How often the broker is told that a message is still being worked on: two of them, and the second that a lane may wait
 /// before, are less than [`ACK_WAIT`](crate::ACK_WAIT), so of a message that did not lie here before one may get lost. What
 /// began together is spread over [`SPREAD_MS`], so that a thousand such messages do not come at once.
@@ -54,6 +56,13 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Message<T> {
 }
 
 impl<T> Message<T> {
+    /// It was asked for or taken then. If that is long ago, another process may have got it since.
+    pub fn lay_here_since(&mut self, since: Instant) {
+        if since.elapsed() > DOUBTFUL {
+            self.may_be_repeat = Some(Instant::now());
+        }
+    }
+
     /// Done: it need not come again. If the broker misses this, it does come again.
     pub async fn ack(&self) {
         self.handed_out.done(None).await;

@@ -3,9 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 /// How the broker stores what it acknowledges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Flush {
     /// It flushes now and then: an acknowledged fact survives the broker's death, not a power loss. Replicas do better
+    #[default]
     Interval,
     /// It flushes every write (`sync_interval: always`): appends are then grouped into batches
     EveryWrite,
@@ -15,7 +16,7 @@ pub enum Flush {
 pub(crate) const USUAL_URL: &str = "nats://127.0.0.1:4222";
 
 /// Where the broker is, and what may be assumed of it.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct NatsOptions {
     /// URL of the NATS server, or several separated by commas [default: nats://127.0.0.1:4222; up: a server of its own]
     #[arg(long, env = "LEADLINE_NATS_URL", value_name = "URL", hide_env_values = true)]

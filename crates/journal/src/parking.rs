@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use wire::Record as _;
 
 use crate::{
-    ANSWER_DEADLINE, DOUBTFUL, Feed, Journal, JournalError, Message, StreamName,
+    ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
     append::Outgoing,
     feed::{FeedSpec, Lifetime},
     subjects,
@@ -103,9 +103,7 @@ impl ParkedLane {
         while let Some(raw) = batch.next().await {
             taken.extend(feed.read(raw.map_err(|e| JournalError::unavailable(asked, e))?).await);
         }
-        if began.elapsed() > DOUBTFUL {
-            taken.iter_mut().for_each(|message| message.may_be_repeat = Some(Instant::now()));
-        }
+        taken.iter_mut().for_each(|message| message.lay_here_since(began));
         Ok(taken)
     }
 }

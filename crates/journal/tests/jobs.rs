@@ -9,22 +9,13 @@ use domain::{
     job::{JobOutcome, JobRef, JobStarted, JobStatus, Pace, Plan, Progress, cancel, finish},
 };
 use jiff::{SignedDuration, Timestamp};
-use journal::{Flush, Journal, JournalError, LeadsFrom, NatsOptions, Traffic};
+use journal::{Journal, JournalError, LeadsFrom, NatsOptions, Traffic};
 use runtime::{Platform, trace::TraceContext};
 use testkit::NatsServer;
 use uuid::Uuid;
 
 async fn connect(server: &NatsServer) -> Journal {
-    let options = NatsOptions {
-        nats_url: Some(server.url()),
-        nats_creds: None,
-        nats_ca: None,
-        nats_cert: None,
-        nats_key: None,
-        replicas: None,
-        dedup_window: None,
-        nats_flush: Flush::Interval,
-    };
+    let options = NatsOptions { nats_url: Some(server.url()), ..NatsOptions::default() };
     Journal::connect(&options, &Platform::default()).await.unwrap()
 }
 

@@ -19,16 +19,7 @@ use tokio::time::Instant;
 const SOON: Duration = Duration::from_secs(20);
 
 fn options(server: &NatsServer) -> NatsOptions {
-    NatsOptions {
-        nats_url: Some(server.url()),
-        nats_creds: None,
-        nats_ca: None,
-        nats_cert: None,
-        nats_key: None,
-        replicas: None,
-        dedup_window: Some(Duration::from_secs(60)),
-        nats_flush: Flush::Interval,
-    }
+    NatsOptions { nats_url: Some(server.url()), dedup_window: Some(Duration::from_secs(60)), ..NatsOptions::default() }
 }
 
 async fn connect(server: &NatsServer) -> (Journal, Platform) {

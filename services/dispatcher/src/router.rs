@@ -21,7 +21,7 @@ use futures::{
     Stream, StreamExt as _,
     stream::{self, FuturesUnordered},
 };
-use journal::{DOUBTFUL, JournalError, Message, Traffic};
+use journal::{JournalError, Message, Traffic};
 use runtime::{crash, trace::TraceContext};
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
@@ -65,9 +65,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
             event = steady.next(), if room => event,
             Some(()) = under_way.next() => continue,
             Some((since, mut event)) = async { of_burst.take() }, if room_for_burst => {
-                if since.elapsed() > DOUBTFUL {
-                    event.may_be_repeat = Some(Instant::now());
-                }
+                event.lay_here_since(since);
                 Some(event)
             }
         };

@@ -70,7 +70,7 @@ impl Freshness {
 
 #[cfg(test)]
 mod tests {
-    use journal::{Flush, NatsOptions};
+    use journal::NatsOptions;
     use runtime::Platform;
     use testkit::NatsServer;
 
@@ -79,16 +79,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_to_see_a_stream_hurries_it() {
         let (server, folder) = (NatsServer::start().await, tempfile::tempdir().unwrap());
-        let options = NatsOptions {
-            nats_url: Some(server.url()),
-            nats_creds: None,
-            nats_ca: None,
-            nats_cert: None,
-            nats_key: None,
-            replicas: None,
-            dedup_window: None,
-            nats_flush: Flush::Interval,
-        };
+        let options = NatsOptions { nats_url: Some(server.url()), ..NatsOptions::default() };
         let journal = Journal::connect(&options, &Platform::default()).await.unwrap();
         let url = format!("sqlite:{}?mode=rwc", folder.path().join("read_model.db").display());
         let store = Store::connect(&url).await.unwrap();
