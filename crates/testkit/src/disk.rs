@@ -76,7 +76,8 @@ mod tests {
         let (filler, other) = (disk.path().join("filler"), disk.path().join("other"));
         SmallDisk::fill(&filler);
         assert!(std::fs::write(&other, [0; BLOCK]).is_err());
-        std::fs::remove_file(&filler).unwrap();
+        // Emptied, not removed: a process that another test starts just now may have the file open until it executes its program.
+        File::create(&filler).unwrap();
         std::fs::write(&other, [0; BLOCK]).unwrap();
     }
 }
