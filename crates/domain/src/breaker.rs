@@ -1,5 +1,6 @@
 //! A breaker for each lane: after too many transport failures in a row requests stop, but for a probe now and then; once
-//! one succeeds, requests come back slowly at first.
+//! one succeeds, requests come back slowly at first. On the way there each failure narrows the lane, so that requests that
+//! time out are not followed by as many that will, too.
 //!
 //! It says how many requests may be under way. Time comes in with each call, as the time since some beginning.
 
@@ -15,7 +16,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Whether requests are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// As many as the lane allows.
+    /// As many as the lane allows, but for a part for each transport failure in a row.
     Closed,
     /// None until then; then one.
     Open { until: Duration, pause: Duration },
@@ -50,10 +51,10 @@ impl Breaker {
         Self { state: State::Recovering { width: 1 }, failures: 0 }
     }
 
-    /// How many requests may be under way now, of the `concurrency` that the lane has.
-    pub fn allows(&self, concurrency: u32, now: Duration) -> u32 {
+    /// How many requests may be under way now, of the `concurrency` that the lane has. `threshold`: as in [`Self::ended`].
+    pub fn allows(&self, concurrency: u32, threshold: u32, now: Duration) -> u32 {
         match self.state {
-            State::Closed => concurrency,
+            State::Closed => narrowed(concurrency, self.failures, threshold),
             State::Open { until, .. } => u32::from(now >= until),
             State::Recovering { width } => width.min(concurrency),
         }
@@ -91,6 +92,13 @@ impl Breaker {
     }
 }
 
+/// What is left of a width after so many of the failures that open the breaker; at least 1, and all of it if none ever does.
+fn narrowed(width: u32, failures: u32, threshold: u32) -> u32 {
+    let (width, failures, threshold) = (u64::from(width), u64::from(failures), u64::from(threshold));
+    let lost = (width * failures).checked_div(threshold).unwrap_or(0);
+    u32::try_from(width.saturating_sub(lost).max(1)).unwrap_or(u32::MAX)
+}
+
 fn opened(now: Duration, pause: Duration) -> State {
     let pause = pause.min(LONGEST_PAUSE);
     State::Open { until: now.saturating_add(pause), pause }
@@ -114,11 +122,28 @@ mod tests {
         for _ in 0..4 {
             breaker.ended(true, 5, 32, SECOND);
         }
-        assert_eq!(breaker.allows(32, SECOND), 32, "a success in between begins the count anew");
+        assert!(breaker.allows(32, 5, SECOND) > 0, "a success in between begins the count anew");
         breaker.ended(true, 5, 32, SECOND);
-        assert_eq!(breaker.allows(32, SECOND), 0);
+        assert_eq!(breaker.allows(32, 5, SECOND), 0);
         assert_eq!(breaker.probe_at(), Some(2 * SECOND));
-        assert_eq!(breaker.allows(32, 2 * SECOND), 1);
+        assert_eq!(breaker.allows(32, 5, 2 * SECOND), 1);
+    }
+
+    #[test]
+    fn each_failure_in_a_row_narrows_the_lane_and_a_success_makes_it_whole() {
+        let widths = |concurrency: u32, threshold: u32| -> Vec<u32> {
+            let mut breaker = Breaker::default();
+            let mut widths = vec![];
+            for _ in 1..threshold {
+                breaker.ended(true, threshold, concurrency, SECOND);
+                widths.push(breaker.allows(concurrency, threshold, SECOND));
+            }
+            breaker.ended(false, threshold, concurrency, SECOND);
+            assert_eq!(breaker.allows(concurrency, threshold, SECOND), concurrency);
+            widths
+        };
+        assert_eq!(widths(32, 5), [26, 20, 13, 7]);
+        assert_eq!(widths(2, 5), [2, 2, 1, 1], "one at least, or it would never be known");
     }
 
     #[test]
@@ -143,15 +168,15 @@ mod tests {
         breaker.ended(false, 1, 4, 2 * SECOND);
         let mut widths = vec![];
         for _ in 0..4 {
-            widths.push(breaker.allows(4, 2 * SECOND));
+            widths.push(breaker.allows(4, 1, 2 * SECOND));
             breaker.ended(false, 1, 4, 2 * SECOND);
         }
         assert_eq!(widths, [2, 3, 4, 4]);
         breaker.ended(true, 2, 4, 2 * SECOND);
-        assert_eq!(breaker.allows(4, 2 * SECOND), 4, "it is closed again, and one failure is not enough");
+        assert_eq!(breaker.allows(4, 2, 2 * SECOND), 2, "it is closed again, and one failure is not enough");
         let mut recovering = Breaker::recovering();
         recovering.ended(true, 5, 4, SECOND);
-        assert_eq!(recovering.allows(4, SECOND), 0, "while recovering one is enough");
+        assert_eq!(recovering.allows(4, 5, SECOND), 0, "while recovering one is enough");
     }
 
     proptest! {
@@ -161,8 +186,8 @@ mod tests {
             for (failure, wait) in ends {
                 now += Duration::from_secs(wait);
                 breaker.ended(failure, 3, 8, now);
-                prop_assert!(breaker.allows(8, now) <= 8);
-                prop_assert!(breaker.allows(8, now + LONGEST_PAUSE) >= 1);
+                prop_assert!(breaker.allows(8, 3, now) <= 8);
+                prop_assert!(breaker.allows(8, 3, now + LONGEST_PAUSE) >= 1);
             }
         }
 
@@ -171,7 +196,7 @@ mod tests {
             let mut breaker = Breaker::default();
             for failure in ends {
                 breaker.ended(failure, 0, 8, SECOND);
-                prop_assert_eq!(breaker.allows(8, SECOND), 8);
+                prop_assert_eq!(breaker.allows(8, 0, SECOND), 8);
             }
         }
     }

@@ -233,7 +233,8 @@ impl Lane {
         match state {
             State::Open(_) if self.paused_until.is_some() => 0,
             State::Open(destination) => {
-                let allowed = self.breaker.allows(destination.concurrency, self.opened.elapsed());
+                let (width, threshold) = (destination.concurrency, destination.breaker_failures);
+                let allowed = self.breaker.allows(width, threshold, self.opened.elapsed());
                 room(allowed as usize, self.under_way.count(), self.recording())
             }
             State::Gone => MOST_DRAWN,

@@ -101,7 +101,8 @@ pub struct Destination {
     pub retry: RetryPolicy,
     /// How many requests may begin in one second; none: as many as it answers.
     pub rate: Option<u32>,
-    /// After how many transport failures in a row requests stop but for a probe; 0: never.
+    /// After how many transport failures in a row requests stop but for a probe, each of them taking its part of the
+    /// concurrency; 0: never.
     pub breaker_failures: u32,
     /// Whether the events of each lead arrive in the order in which they were stored: the next one is sent when those
     /// before it have ended.
