@@ -8,6 +8,7 @@
 pub mod crash;
 mod drain;
 pub mod duration;
+pub mod files;
 mod incoming;
 mod listen;
 mod readiness;

@@ -14,13 +14,22 @@ pub(crate) async fn alone(
     start: impl AsyncFnOnce(&Platform, &Journal) -> anyhow::Result<Service>,
 ) -> anyhow::Result<ExitCode> {
     let _telemetry = telemetry::init(service_name(name))?;
-    let platform = Platform::default();
-    runtime::shutdown_on_signal(&platform.drain).context("signals cannot be handled")?;
+    let platform = platform()?;
     let journal = Journal::connect(nats, &platform).await?;
     let service = start(&platform, &journal).await?;
     let addresses = runtime::serve(listeners, vec![service], wire::DESCRIPTORS, &platform).await?;
     announce(name, addresses, &platform).await;
     Ok(finish(&platform, listeners).await)
+}
+
+/// What services are started with: told to stop by signals, and with as many connections as this process may have.
+pub(crate) fn platform() -> anyhow::Result<Platform> {
+    let platform = Platform::default();
+    runtime::shutdown_on_signal(&platform.drain).context("signals cannot be handled")?;
+    if let Err(error) = runtime::files::make_room() {
+        tracing::warn!(%error, "the limit of open files (RLIMIT_NOFILE) cannot be lifted; it stays as it is");
+    }
+    Ok(platform)
 }
 
 /// The name of a service in traces.

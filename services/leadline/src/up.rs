@@ -47,8 +47,7 @@ impl Up {
         let key = self.key.or_kept_in(&data_dir)?;
         self.fill_in(&data_dir)?;
 
-        let platform = Platform::default();
-        runtime::shutdown_on_signal(&platform.drain).context("signals cannot be handled")?;
+        let platform = compose::platform()?;
         let broker = match &self.nats.nats_url {
             Some(_) => None,
             None => {
