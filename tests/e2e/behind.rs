@@ -10,8 +10,8 @@ use tokio::{
 use wire::api::{self, DeliveryStatus};
 
 use crate::{
+    alone::address,
     dispatchers::{beside, with_dispatchers},
-    jobs_alone::address,
     world::{SOON, World, event_json, retries, some_destination},
 };
 

@@ -2,67 +2,14 @@
 
 use std::fs;
 
-use serde_json::json;
-use testkit::{Answer, NatsServer, Process, Receiver, postgres, wait};
+use testkit::{Answer, Receiver, postgres, wait};
 use wire::api::{self, DeliveryStatus, JobStatus};
 
 use crate::{
+    alone::Alone,
     jobs::{counts, retries},
-    world::{Home, SOON, World, events_at, program},
+    world::{Home, SOON, World, events_at},
 };
-
-/// The services in processes of their own, so that query can die alone.
-struct Alone {
-    broker: NatsServer,
-    key: String,
-    database: String,
-    admin: String,
-    http: String,
-    _others: Vec<Process>,
-}
-
-impl Alone {
-    async fn start(database: String) -> Self {
-        let broker = NatsServer::start().await;
-        let key = crypto::MasterKey::generate().unwrap().reveal();
-        let (admin, http) = (String::new(), String::new());
-        let mut alone = Self { broker, key, database, admin, http, _others: vec![] };
-        let ingest = alone.service("ingest", &[], &[]);
-        alone.http = address(&ingest, "http=").await;
-        let dispatcher = alone.service("dispatcher", &["--allow-network", "127.0.0.0/8"], &[]);
-        address(&dispatcher, "http=").await;
-        alone._others = vec![ingest, dispatcher];
-        let env = [("LEADLINE_NATS_URL", alone.broker.url())];
-        let bootstrap = Process::start("bootstrap", program(), ["keys", "bootstrap"], env);
-        alone.admin = bootstrap.wait_line("ll_", SOON).await;
-        alone
-    }
-
-    fn service(&self, name: &str, args: &[&str], env: &[(&str, &str)]) -> Process {
-        let mut all = vec![name, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
-        all.extend(args);
-        let url = self.broker.url();
-        let mut variables = vec![("LEADLINE_NATS_URL", url.as_str()), ("LEADLINE_MASTER_KEY", &self.key)];
-        variables.extend(env);
-        Process::start(name, program(), all, variables)
-    }
-
-    /// Starts query, and gives the system as it is seen through it.
-    async fn query(&self, home: Home, env: &[(&str, &str)]) -> World {
-        let process = self.service("query", &["--database-url", &self.database, "--allow-plain-http"], env);
-        let grpc = address(&process, "grpc=").await;
-        fs::create_dir_all(home.data()).unwrap();
-        let addresses = json!({"http": self.http, "grpc": grpc, "nats": self.broker.url()});
-        fs::write(home.data().join("addresses.json"), addresses.to_string()).unwrap();
-        fs::write(home.data().join("admin.key"), &self.admin).unwrap();
-        World::attach(home, process).await
-    }
-}
-
-pub(crate) async fn address(process: &Process, which: &str) -> String {
-    let line = process.wait_line("is ready:", SOON).await;
-    line.split_once(which).unwrap().1.split(' ').next().unwrap().to_owned()
-}
 
 /// Deliveries that failed, at a receiver that now takes everything.
 async fn failed(world: &World, count: usize) -> Receiver {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
 
 mod access;
+mod alone;
 mod anonymising;
 mod audit;
 mod behind;
@@ -12,6 +13,7 @@ mod dispatchers;
 mod etiquette;
 mod failures;
 mod features;
+mod files;
 mod happy;
 mod holding;
 mod jobs;

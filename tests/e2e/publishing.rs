@@ -6,7 +6,7 @@ use tonic::Code;
 use wire::api::{self, DeliveryStatus, publish_leads_result::Result as Outcome};
 
 use crate::{
-    jobs_alone::address,
+    alone::address,
     world::{ACCOUNT, INTERFACE, SOON, World, event_json, program, some_destination, web},
 };
 

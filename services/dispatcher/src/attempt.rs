@@ -80,7 +80,7 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
             ended
         }
         Err(error) => {
-            tracing::warn!(error = error.chain(), "an attempt could not begin; trying again");
+            tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; trying again");
             job.message.retry_later(AGAIN).await;
             Ended::default()
         }
@@ -118,12 +118,7 @@ async fn settle(shared: &Shared, job: &Job, finished: bool) {
 }
 
 /// `Err`: nothing was sent.
-async fn make_once(
-    shared: &Shared,
-    destination: &Destination,
-    job: &Job,
-    slot: Counted,
-) -> Result<Ended, JournalError> {
+async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: Counted) -> anyhow::Result<Ended> {
     let content = match content(shared, job).await? {
         Ok(content) => content,
         Err(why) => {
@@ -151,7 +146,7 @@ async fn make_once(
             let line = request.line();
             let sending = pin!(shared.client.send(request, destination.timeout).instrument(span.clone()));
             let outcome = tokio::select! {
-                outcome = sending => outcome,
+                outcome = sending => outcome?,
                 never = announce(shared, job, attempt_id, started_at, &trace) => match never {},
             };
             (line, outcome)

@@ -16,7 +16,11 @@ use rustls::{
 };
 use tokio::sync::Semaphore;
 
-use crate::{guard::Guard, outcome, request::Request};
+use crate::{
+    guard::Guard,
+    outcome::{self, OutOfFiles},
+    request::Request,
+};
 
 /// How long an idle connection is kept for the next request.
 const IDLE: Duration = Duration::from_secs(30);
@@ -59,10 +63,13 @@ impl Client {
     }
 
     /// Makes a request, and waits at most for `timeout` for the answer.
-    pub(crate) async fn send(&self, request: Request, timeout: Duration) -> AttemptOutcome {
+    ///
+    /// # Errors
+    /// When nothing was sent, and that says nothing about the receiver.
+    pub(crate) async fn send(&self, request: Request, timeout: Duration) -> Result<AttemptOutcome, OutOfFiles> {
         // The connector resolves names only; an address in the URL is looked at here.
         if let Err(blocked) = self.guard.check_literal(&request.url) {
-            return AttemptOutcome::NoResponse { kind: ErrorKind::Blocked, message: blocked.to_string() };
+            return Ok(AttemptOutcome::NoResponse { kind: ErrorKind::Blocked, message: blocked.to_string() });
         }
         let sending = self
             .http
@@ -75,7 +82,8 @@ impl Client {
             Ok(response) => {
                 let status = response.status().as_u16();
                 let retry_after = outcome::retry_after(response.headers());
-                AttemptOutcome::Response { status, excerpt: outcome::excerpt(&beginning(response).await), retry_after }
+                let excerpt = outcome::excerpt(&beginning(response).await);
+                Ok(AttemptOutcome::Response { status, excerpt, retry_after })
             }
             Err(error) => outcome::of_failure(&error, timeout),
         }
@@ -169,5 +177,28 @@ mod tests {
         let nowhere =
             Resolver::new(Arc::clone(&client(&[]).guard)).resolve("no-such-host.invalid".parse().unwrap()).await;
         assert!(nowhere.err().unwrap().is::<Unresolvable>());
+    }
+
+    /// What getaddrinfo(3) says when it can open no file.
+    struct OutOfFilesResolver;
+
+    impl Resolve for OutOfFilesResolver {
+        fn resolve(&self, name: Name) -> Resolving {
+            let host = name.as_str().to_owned();
+            let source = Some(nix::errno::Errno::EMFILE.into());
+            Box::pin(async { Err(Box::new(Unresolvable { host, source }) as Box<dyn Error + Send + Sync>) })
+        }
+    }
+
+    #[tokio::test]
+    async fn for_want_of_files_nothing_is_said_of_the_receiver() {
+        let mut client = client(&[]);
+        let builder = reqwest::Client::builder().tls_backend_preconfigured(tls(None).unwrap()).no_proxy();
+        client.http = builder.dns_resolver(OutOfFilesResolver).build().unwrap();
+        let url = "http://example.com/".parse().unwrap();
+        let request = Request { method: http::Method::POST, url, headers: http::HeaderMap::new(), body: vec![].into() };
+        let error = client.send(request, Duration::from_secs(5)).await.unwrap_err();
+        let text = format!("{:#}", anyhow::Error::from(error));
+        assert!(text.contains("ulimit") && text.contains("Too many open files"), "{text}");
     }
 }

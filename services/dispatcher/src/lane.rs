@@ -4,7 +4,7 @@
 //! destination holds neither memory nor unacknowledged messages. While something is parked, everything new is parked
 //! behind it. A lane of a disabled or deactivated destination holds its work, one of a deleted destination abandons it.
 //! How many requests are under way is also a matter of the destination's rate, of what its receiver asks for
-//! (`Retry-After`), and of its breaker. A request is under way until it is answered, an attempt until its outcome is stored.
+//! (`Retry-After`), of its breaker, and of how many are under way in all lanes. A request is under way until it is answered, an attempt until its outcome is stored.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{
     attempt::{self, Ended, SetAside},
     job::{AskedBy, Job},
     pace::Pace,
-    room::room,
+    room::{room, share},
     sender::Lanes,
     tally::Tally,
     waiting::Waiting,
@@ -94,12 +94,12 @@ impl Lane {
         Self {
             parked: Some(shared.journal.parked_lane(&destination)),
             waiting: Waiting::new(Arc::clone(&shared.waiting)),
+            under_way: Tally::part_of(&shared.under_way),
             shared,
             lanes,
             destination,
             inbox,
             running: JoinSet::new(),
-            under_way: Arc::default(),
             set_aside: JoinSet::new(),
             drawing: JoinSet::new(),
             backlog: false,
@@ -234,8 +234,9 @@ impl Lane {
             State::Open(_) if self.paused_until.is_some() => 0,
             State::Open(destination) => {
                 let (width, threshold) = (destination.concurrency, destination.breaker_failures);
-                let allowed = self.breaker.allows(width, threshold, self.opened.elapsed());
-                room(allowed as usize, self.under_way.count(), self.recording())
+                let allowed = self.breaker.allows(width, threshold, self.opened.elapsed()) as usize;
+                let share = share(self.shared.most_under_way, self.shared.under_way.count());
+                room(allowed.min(share), self.under_way.count(), self.recording())
             }
             State::Gone => MOST_DRAWN,
             State::Held(_) | State::Unknown => 0,

@@ -72,6 +72,9 @@ struct Shared {
     released: on_record::OnRecord,
     /// How much work waits in memory for some lane.
     waiting: Arc<tally::Tally>,
+    /// How many requests are under way in all lanes, and how many may be.
+    under_way: Arc<tally::Tally>,
+    most_under_way: usize,
     forgotten: forgotten::Forgotten,
     /// Turns for what nobody waits for.
     unhurried: Semaphore,
@@ -103,6 +106,8 @@ pub async fn start(
         requested: on_record::OnRecord::default(),
         released: on_record::OnRecord::default(),
         waiting: Arc::default(),
+        under_way: Arc::default(),
+        most_under_way: room::most_in_all(runtime::files::most()),
         forgotten: forgotten::Forgotten::default(),
         unhurried: Semaphore::new(UNHURRIED),
     });

@@ -6,6 +6,7 @@ use std::{error::Error, io, time::Duration};
 use domain::{AttemptOutcome, ErrorKind};
 use http::{HeaderMap, header::RETRY_AFTER};
 use jiff::{Timestamp, fmt::rfc2822};
+use nix::errno::Errno;
 
 use crate::{client::Unresolvable, guard::Blocked};
 
@@ -16,14 +17,30 @@ const LONGEST_MESSAGE: usize = 500;
 /// The longest that `Retry-After` is taken at its word.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
+/// Nothing was sent, for a reason that the receiver has nothing to do with.
+#[derive(Debug, thiserror::Error)]
+#[error("this process may open no more files and connections; raise its limit (ulimit -n, or LimitNOFILE= of systemd)")]
+pub(crate) struct OutOfFiles(#[source] io::Error);
+
 /// Why no answer came, in one of the kinds that users know.
-pub(crate) fn of_failure(error: &reqwest::Error, timeout: Duration) -> AttemptOutcome {
+///
+/// # Errors
+/// When it says nothing about the receiver.
+pub(crate) fn of_failure(error: &reqwest::Error, timeout: Duration) -> Result<AttemptOutcome, OutOfFiles> {
+    if let Some(code) = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files) {
+        return Err(OutOfFiles(code.into()));
+    }
     let kind = kind(error);
     let message = match kind {
         ErrorKind::Timeout => format!("no answer within {timeout:?}"),
         _ => cut(innermost(error), LONGEST_MESSAGE),
     };
-    AttemptOutcome::NoResponse { kind, message }
+    Ok(AttemptOutcome::NoResponse { kind, message })
+}
+
+fn out_of_files(error: &io::Error) -> Option<Errno> {
+    let code = Errno::from_raw(error.raw_os_error()?);
+    matches!(code, Errno::EMFILE | Errno::ENFILE).then_some(code)
 }
 
 fn kind(error: &reqwest::Error) -> ErrorKind {

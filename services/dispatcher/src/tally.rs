@@ -6,40 +6,56 @@ use tokio::sync::watch;
 
 /// How many there are.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(watch::Sender<usize>);
+pub(crate) struct Tally {
+    count: watch::Sender<usize>,
+    whole: Option<Arc<Tally>>,
+}
 
 /// One of them.
 #[derive(Debug)]
 pub(crate) struct Counted(Arc<Tally>);
 
 impl Tally {
+    /// One whose things are counted there, too.
+    pub(crate) fn part_of(whole: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self { count: watch::Sender::default(), whole: Some(Arc::clone(whole)) })
+    }
+
     /// One more.
     pub(crate) fn add(self: &Arc<Self>) -> Counted {
-        // Nobody waits for there to be more.
-        self.0.send_if_modified(|count| {
-            *count += 1;
-            false
+        self.and_wholes().for_each(|tally| {
+            // Nobody waits for there to be more.
+            tally.count.send_if_modified(|count| {
+                *count += 1;
+                false
+            });
         });
         Counted(Arc::clone(self))
     }
 
     pub(crate) fn count(&self) -> usize {
-        *self.0.borrow()
+        *self.count.borrow()
+    }
+
+    fn and_wholes(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |tally| tally.whole.as_deref())
     }
 
     /// Waits until there are fewer than so many. Safe to cancel.
     pub(crate) async fn fewer_than(&self, most: usize) {
         // It cannot fail: the sender is here.
-        let _ = self.0.subscribe().wait_for(|count| *count < most).await;
+        let _ = self.count.subscribe().wait_for(|count| *count < most).await;
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        // Whoever begins to wait after this has looked sees the new count.
-        self.0.0.send_if_modified(|count| {
-            *count -= 1;
-            self.0.0.receiver_count() > 0
+        self.0.and_wholes().for_each(|tally| {
+            // Whoever begins to wait after this has looked sees the new count.
+            tally.count.send_if_modified(|count| {
+                *count -= 1;
+                tally.count.receiver_count() > 0
+            });
         });
     }
 }
@@ -61,5 +77,15 @@ mod tests {
         assert_eq!((waiting.now_or_never(), tally.fewer_than(1).now_or_never()), (Some(()), None));
         drop(second);
         assert_eq!(tally.fewer_than(1).now_or_never(), Some(()));
+    }
+
+    #[test]
+    fn what_is_counted_in_a_part_is_counted_in_the_whole() {
+        let whole = Arc::new(Tally::default());
+        let (one, other) = (Tally::part_of(&whole), Tally::part_of(&whole));
+        let counted = (one.add(), other.add(), other.add());
+        assert_eq!((one.count(), other.count(), whole.count()), (1, 2, 3));
+        drop(counted.1);
+        assert_eq!((one.count(), other.count(), whole.count()), (1, 1, 2));
     }
 }

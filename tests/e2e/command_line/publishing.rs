@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt as _, time::timeout};
 use wire::api::{DeliveryStatus, Scope};
 
 use crate::{
-    jobs_alone::address,
+    alone::address,
     world::{ACCOUNT, INTERFACE, SOON, World, program},
 };
 

@@ -1,0 +1,70 @@
+//! A system of which each service is a process of its own.
+
+use std::{fs, path::Path};
+
+use serde_json::json;
+use testkit::{NatsServer, Process};
+
+use crate::world::{Home, SOON, World, program};
+
+/// What a dispatcher needs to reach a receiver here.
+const ALLOWED: [&str; 2] = ["--allow-network", "127.0.0.0/8"];
+
+/// The services in processes of their own, so that one can die alone.
+pub(crate) struct Alone {
+    broker: NatsServer,
+    key: String,
+    database: String,
+    admin: String,
+    http: String,
+    _ingest: Process,
+    pub(crate) dispatcher: Process,
+}
+
+impl Alone {
+    pub(crate) async fn start(database: String) -> Self {
+        Self::start_with(database, &[]).await
+    }
+
+    /// The same; the dispatcher is started by this program with these arguments, if there are any.
+    pub(crate) async fn start_with(database: String, starts_dispatcher: &[&str]) -> Self {
+        let broker = NatsServer::start().await;
+        let key = crypto::MasterKey::generate().unwrap().reveal();
+        let of_broker = [("LEADLINE_NATS_URL", broker.url())];
+        let of_all = [of_broker[0].clone(), ("LEADLINE_MASTER_KEY", key.clone())];
+        let ingest = Process::start("ingest", program(), arguments("ingest", &[]), of_all.clone());
+        let http = address(&ingest, "http=").await;
+        let program_of_all = program();
+        let command = [starts_dispatcher, &[program_of_all.to_str().unwrap()]].concat();
+        let args = [&command[1..], &arguments("dispatcher", &ALLOWED)].concat();
+        let dispatcher = Process::start("dispatcher", Path::new(command[0]), args, of_all);
+        address(&dispatcher, "http=").await;
+        let bootstrap = Process::start("bootstrap", program(), ["keys", "bootstrap"], of_broker);
+        let admin = bootstrap.wait_line("ll_", SOON).await;
+        Self { broker, key, database, admin, http, _ingest: ingest, dispatcher }
+    }
+
+    /// Starts query, and gives the system as it is seen through it.
+    pub(crate) async fn query(&self, home: Home, env: &[(&str, &str)]) -> World {
+        let url = self.broker.url();
+        let mut variables = vec![("LEADLINE_NATS_URL", url.as_str()), ("LEADLINE_MASTER_KEY", &self.key)];
+        variables.extend(env);
+        let args = arguments("query", &["--database-url", &self.database, "--allow-plain-http"]);
+        let process = Process::start("query", program(), args, variables);
+        let grpc = address(&process, "grpc=").await;
+        fs::create_dir_all(home.data()).unwrap();
+        let addresses = json!({"http": self.http, "grpc": grpc, "nats": self.broker.url()});
+        fs::write(home.data().join("addresses.json"), addresses.to_string()).unwrap();
+        fs::write(home.data().join("admin.key"), &self.admin).unwrap();
+        World::attach(home, process).await
+    }
+}
+
+fn arguments<'a>(service: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&[service, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], more].concat()
+}
+
+pub(crate) async fn address(process: &Process, which: &str) -> String {
+    let line = process.wait_line("is ready:", SOON).await;
+    line.split_once(which).unwrap().1.split(' ').next().unwrap().to_owned()
+}
