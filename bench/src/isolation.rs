@@ -17,7 +17,7 @@ const RATE: u32 = 400;
 /// For how long it does so before it is measured: at first a system takes the memory that it works in.
 const WARM_UP: Duration = Duration::from_secs(10);
 /// How often everything is measured, in turns; what is told is the median.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// How long what was published before it is measured may be under way.
 const SETTLED: Duration = Duration::from_secs(240);
 /// What is late counts as late, and what comes later than this after the end not at all.

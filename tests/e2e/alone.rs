@@ -34,8 +34,8 @@ impl Alone {
         let of_all = [of_broker[0].clone(), ("LEADLINE_MASTER_KEY", key.clone())];
         let ingest = Process::start("ingest", program(), arguments("ingest", &[]), of_all.clone());
         let http = address(&ingest, "http=").await;
-        let program_of_all = program();
-        let command = [starts_dispatcher, &[program_of_all.to_str().unwrap()]].concat();
+        let leadline = program();
+        let command = [starts_dispatcher, &[leadline.to_str().unwrap()]].concat();
         let args = [&command[1..], &arguments("dispatcher", &ALLOWED)].concat();
         let dispatcher = Process::start("dispatcher", Path::new(command[0]), args, of_all);
         address(&dispatcher, "http=").await;

@@ -10,21 +10,32 @@ use nix::{
 
 /// For how many the kernel makes room at once.
 const ROOM: i32 = 16 * 1024;
+/// The most that the limit is lifted to; what Linux allows unless it is told otherwise (`fs.nr_open`).
+const MOST: u64 = 1024 * 1024;
 
 /// Lets this process have as many files open as its hard limit allows (the usual soft one, 1,024, is fewer than hanging
 /// receivers have connections) and makes room for [`ROOM`] of them. A table that is full is doubled, and meanwhile no
-/// thread of the process opens a file or takes a connection: 5 to 15 ms, each time.
-///
-/// # Errors
-/// When the limit cannot be read or set.
-pub fn make_room() -> io::Result<()> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if soft < hard {
-        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+/// thread of the process opens a file or takes a connection: 5 to 15 ms, each time. What of it is refused, is logged.
+pub fn make_room() {
+    if let Err(error) = lift() {
+        tracing::warn!(%error, "the limit of open files (RLIMIT_NOFILE) cannot be lifted; it stays as it is");
     }
-    let most = i32::try_from(hard).unwrap_or(i32::MAX);
-    // The table has room for the highest number that was ever in use.
-    let highest = fcntl(File::open("/dev/null")?, FcntlArg::F_DUPFD_CLOEXEC(ROOM.min(most) - 1))?;
+    if let Err(error) = reserve(i32::try_from(most()).map_or(ROOM, |most| most.min(ROOM))) {
+        tracing::warn!(%error, "no room can be made for files in advance; it is made when they are opened");
+    }
+}
+
+fn lift() -> io::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard.min(MOST) {
+        setrlimit(Resource::RLIMIT_NOFILE, hard.min(MOST), hard)?;
+    }
+    Ok(())
+}
+
+/// The table of files has room for the highest number that was ever in use.
+fn reserve(files: i32) -> io::Result<()> {
+    let highest = fcntl(File::open("/dev/null")?, FcntlArg::F_DUPFD_CLOEXEC(files - 1))?;
     Ok(close(highest)?)
 }
 
@@ -41,8 +52,8 @@ mod tests {
     fn there_is_room_for_all_that_may_be_opened_or_for_many() {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, hard.min(256), hard).unwrap();
-        make_room().unwrap();
-        assert_eq!(most(), usize::try_from(hard).unwrap());
+        make_room();
+        assert_eq!(most(), usize::try_from(hard.min(MOST)).unwrap());
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let room = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
         assert!(room.trim().parse::<u64>().unwrap() >= hard.min(ROOM.try_into().unwrap()), "{room}");

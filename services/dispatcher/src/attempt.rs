@@ -19,6 +19,7 @@ use crate::{
     Shared,
     job::{AskedBy, Job},
     looked_back::LookedBack,
+    outcome::OutOfFiles,
     payloads::Content,
     request, sequencer,
     tally::Counted,
@@ -31,8 +32,9 @@ const VISIBLE_AFTER: Duration = Duration::from_secs(1);
 const EFFECT_PAUSE: Duration = Duration::from_millis(500);
 /// How long to wait until a change of the configuration is known here.
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(2);
-/// When work comes back that could not be done for want of the broker.
+/// When work comes back that could not be done for want of the broker, or of connections.
 const AGAIN: Duration = Duration::from_secs(1);
+
 /// What an attempt means for its lane.
 #[derive(Debug, Default)]
 pub(crate) struct Ended {
@@ -40,6 +42,8 @@ pub(crate) struct Ended {
     pub(crate) pause: Option<Duration>,
     /// Whether there was nobody to talk to; none: nobody was talked to.
     pub(crate) transport_failed: Option<bool>,
+    /// The work, if there was no connection for it.
+    pub(crate) not_begun: Option<Box<Job>>,
     /// Whether the delivery ended with it.
     finished: bool,
     /// The slot of a request that did not go well: free once the lane knows what that means, and not before.
@@ -78,6 +82,10 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
             shared.known.remember(job.work.reference.delivery, made);
             job.message.ack().await;
             ended
+        }
+        Err(error) if error.is::<OutOfFiles>() => {
+            tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; its work is parked");
+            Ended { pause: Some(AGAIN), not_begun: Some(Box::new(job)), ..Ended::default() }
         }
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; trying again");
@@ -178,7 +186,7 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
     }
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     perform(shared, effects, &trace).instrument(span).await;
-    Ok(Ended { pause, transport_failed, finished, _slot })
+    Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
 }
 
 /// What there is to send, or why there is nothing.

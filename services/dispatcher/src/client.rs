@@ -179,7 +179,7 @@ mod tests {
         assert!(nowhere.err().unwrap().is::<Unresolvable>());
     }
 
-    /// What getaddrinfo(3) says when it can open no file.
+    /// Has no file left to resolve a name with.
     struct OutOfFilesResolver;
 
     impl Resolve for OutOfFilesResolver {

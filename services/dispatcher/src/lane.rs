@@ -4,7 +4,8 @@
 //! destination holds neither memory nor unacknowledged messages. While something is parked, everything new is parked
 //! behind it. A lane of a disabled or deactivated destination holds its work, one of a deleted destination abandons it.
 //! How many requests are under way is also a matter of the destination's rate, of what its receiver asks for
-//! (`Retry-After`), of its breaker, and of how many are under way in all lanes. A request is under way until it is answered, an attempt until its outcome is stored.
+//! (`Retry-After`), of its breaker, and of how many are under way in all lanes. A request is under way until it is answered,
+//! an attempt until its outcome is stored.
 
 use std::{sync::Arc, time::Duration};
 
@@ -142,12 +143,9 @@ impl Lane {
                 }
                 Some(drawn) = self.drawing.join_next() => self.drawn(drawn, &state),
                 _ = self.shared.registry.changed_since(seen), if held => {}
-                () = sleep_until(wake_at) => {
-                    self.park_the_impatient();
-                    if idle {
-                        return self.close().await;
-                    }
-                }
+                () = sleep_until(wake_at) => if idle {
+                    return self.close().await;
+                },
                 () = drain.stopping() => return self.finish().await,
             }
         }
@@ -299,7 +297,10 @@ impl Lane {
 
     fn ended(&mut self, ended: Result<Ended, JoinError>, state: &State) {
         match ended {
-            Ok(Ended { pause, transport_failed, .. }) => {
+            Ok(Ended { pause, transport_failed, not_begun, .. }) => {
+                if let Some(job) = not_begun {
+                    self.park(*job);
+                }
                 if let Some(until) = pause.map(|pause| Instant::now() + pause) {
                     self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
                 }

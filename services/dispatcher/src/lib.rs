@@ -57,6 +57,11 @@ pub struct Options {
     /// How many bytes of recent payloads to keep in memory
     #[arg(long, env = "LEADLINE_PAYLOAD_CACHE", default_value_t = 8 * 1024 * 1024, value_name = "BYTES")]
     pub payload_cache: usize,
+    /// How many requests to have under way at once; each takes about 55 KiB and a connection while its receiver hangs
+    ///
+    /// At most half as many as files may be open (RLIMIT_NOFILE). Beyond that a destination still gets one.
+    #[arg(long, env = "LEADLINE_REQUESTS", default_value_t = 4_096, value_name = "COUNT")]
+    pub requests: usize,
 }
 
 /// What the parts of the sender share.
@@ -107,7 +112,7 @@ pub async fn start(
         released: on_record::OnRecord::default(),
         waiting: Arc::default(),
         under_way: Arc::default(),
-        most_under_way: room::most_in_all(runtime::files::most()),
+        most_under_way: room::most_in_all(options.requests, runtime::files::most()),
         forgotten: forgotten::Forgotten::default(),
         unhurried: Semaphore::new(UNHURRIED),
     });

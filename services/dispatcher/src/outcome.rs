@@ -19,7 +19,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// Nothing was sent, for a reason that the receiver has nothing to do with.
 #[derive(Debug, thiserror::Error)]
-#[error("this process may open no more files and connections; raise its limit (ulimit -n, or LimitNOFILE= of systemd)")]
+#[error(
+    "this process may open no more files and connections; raise its limit (ulimit -n, LimitNOFILE= of systemd) or the machine's \
+     (fs.file-max)"
+)]
 pub(crate) struct OutOfFiles(#[source] io::Error);
 
 /// Why no answer came, in one of the kinds that users know.

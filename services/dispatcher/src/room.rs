@@ -3,17 +3,15 @@
 /// How many attempts whose request was answered may wait for what follows to be stored. A receiver has nothing to do with
 /// that, so it does not count as a request; but when the broker is away there has to be an end.
 const MOST_RECORDING: usize = 512;
-/// How many requests may be under way in all lanes of a process before a lane gets only one; each takes about 55 KiB while its
-/// receiver hangs, and a connection.
-const MOST_IN_ALL: usize = 4_096;
 /// Once less than half of them is left, each lane may have one part of so many of what is left. Those that do not hang find
 /// something, however many others do.
 const PARTS: usize = 8;
 
-/// How many requests may be under way in all lanes before a lane gets only one, in a process that may have so many files open.
-/// Half of these are for connections that are kept for the next request, for who publishes and asks, broker and database.
-pub(crate) fn most_in_all(files: usize) -> usize {
-    MOST_IN_ALL.min(files / 2)
+/// How many requests may be under way in all lanes before a lane gets only one, if so many are wanted and so many files may be
+/// open. Half of these are for connections that are kept for the next request, for who publishes and asks, broker and
+/// database.
+pub(crate) fn most_in_all(wanted: usize, files: usize) -> usize {
+    wanted.min(files / 2)
 }
 
 /// How many of `most` requests a lane may have while there are `in_all`. One always: it may be the one that does well.
@@ -39,8 +37,8 @@ mod tests {
 
     #[test]
     fn lanes_that_hang_leave_something_to_others_and_one_to_each() {
-        let most = most_in_all(1_024);
-        assert_eq!((most, most_in_all(usize::MAX)), (512, MOST_IN_ALL));
+        let most = most_in_all(4_096, 1_024);
+        assert_eq!((most, most_in_all(4_096, usize::MAX)), (512, 4_096));
         assert_eq!((share(most, 0), share(most, 256), share(most, 257), share(most, 600)), (512, 256, 31, 1));
         assert_eq!(share(0, 0), 1);
         let (mut in_all, wanted) = (0, 32);

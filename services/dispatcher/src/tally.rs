@@ -23,22 +23,35 @@ impl Tally {
 
     /// One more.
     pub(crate) fn add(self: &Arc<Self>) -> Counted {
-        self.and_wholes().for_each(|tally| {
-            // Nobody waits for there to be more.
-            tally.count.send_if_modified(|count| {
-                *count += 1;
-                false
-            });
-        });
+        self.one_more();
         Counted(Arc::clone(self))
+    }
+
+    fn one_more(&self) {
+        if let Some(whole) = &self.whole {
+            whole.one_more();
+        }
+        // Nobody waits for there to be more.
+        self.count.send_if_modified(|count| {
+            *count += 1;
+            false
+        });
+    }
+
+    /// Of the whole first: whoever waits for the part then looks at the whole.
+    fn one_less(&self) {
+        if let Some(whole) = &self.whole {
+            whole.one_less();
+        }
+        // Whoever begins to wait after this has looked sees the new count.
+        self.count.send_if_modified(|count| {
+            *count -= 1;
+            self.count.receiver_count() > 0
+        });
     }
 
     pub(crate) fn count(&self) -> usize {
         *self.count.borrow()
-    }
-
-    fn and_wholes(&self) -> impl Iterator<Item = &Self> {
-        std::iter::successors(Some(self), |tally| tally.whole.as_deref())
     }
 
     /// Waits until there are fewer than so many. Safe to cancel.
@@ -50,13 +63,7 @@ impl Tally {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.and_wholes().for_each(|tally| {
-            // Whoever begins to wait after this has looked sees the new count.
-            tally.count.send_if_modified(|count| {
-                *count -= 1;
-                tally.count.receiver_count() > 0
-            });
-        });
+        self.0.one_less();
     }
 }
 

@@ -26,9 +26,7 @@ pub(crate) async fn alone(
 pub(crate) fn platform() -> anyhow::Result<Platform> {
     let platform = Platform::default();
     runtime::shutdown_on_signal(&platform.drain).context("signals cannot be handled")?;
-    if let Err(error) = runtime::files::make_room() {
-        tracing::warn!(%error, "the limit of open files (RLIMIT_NOFILE) cannot be lifted; it stays as it is");
-    }
+    runtime::files::make_room();
     Ok(platform)
 }
 
