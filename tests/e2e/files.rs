@@ -8,6 +8,7 @@ use wire::api::{DeliveryStatus, Destination};
 
 use crate::{
     alone::Alone,
+    states::parked,
     world::{Home, SOON, World, events_at, some_destination},
 };
 
@@ -59,6 +60,7 @@ async fn want_of_files_is_no_failure_of_a_receiver() {
     assert!(Command::new("prlimit").args(["--pid", &process, &limit]).status().unwrap().success());
     world.publish_many(40).await;
     alone.dispatcher.wait_line(NO_MORE, SOON).await;
+    wait::until_eq("the rest parked", SOON, 40, async || receiver.in_flight() + parked(&world).await as usize).await;
     assert!(receiver.in_flight() < 40);
     receiver.open_gate();
     for n in 0..40 {

@@ -26,7 +26,7 @@ async fn all_succeed(world: &World) {
     }
 }
 
-async fn parked(world: &World) -> u64 {
+pub(crate) async fn parked(world: &World) -> u64 {
     world.status().get_status(api::GetStatusRequest::default()).await.unwrap().into_inner().parked
 }
 
