@@ -8,7 +8,7 @@ use testkit::{NatsServer, Process};
 use crate::world::{Home, SOON, World, program};
 
 /// What a dispatcher needs to reach a receiver here.
-const ALLOWED: [&str; 2] = ["--allow-network", "127.0.0.0/8"];
+pub(crate) const ALLOWED: [&str; 2] = ["--allow-network", "127.0.0.0/8"];
 
 /// The services in processes of their own, so that one can die alone.
 pub(crate) struct Alone {
@@ -60,7 +60,8 @@ impl Alone {
     }
 }
 
-fn arguments<'a>(service: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+/// A service on ports of its own.
+pub(crate) fn arguments<'a>(service: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&[service, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], more].concat()
 }
 

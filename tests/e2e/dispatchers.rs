@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use testkit::{Answer, NatsServer, Process, Receiver, wait};
 use wire::api::DeliveryStatus;
 
-use crate::world::{Home, SOON, World, events_at, program, some_destination};
+use crate::{
+    alone::{ALLOWED, arguments},
+    world::{Home, SOON, World, events_at, program, some_destination},
+};
 
 /// A system on a broker of its own, with further dispatchers beside it.
 pub(crate) async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Process>) {
@@ -14,8 +17,7 @@ pub(crate) async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Pr
     let process = home.up(&["--nats-url", &broker.url()], &[]);
     let world = World::attach(home, process).await;
     world.set_up().await;
-    let allowed = ["--allow-network", "127.0.0.0/8"];
-    let others: Vec<_> = (1..count).map(|_| beside(&world, &broker, "dispatcher", &allowed)).collect();
+    let others: Vec<_> = (1..count).map(|_| beside(&world, &broker, "dispatcher", &ALLOWED)).collect();
     for other in &others {
         other.wait_line("is ready:", SOON).await;
     }
@@ -26,8 +28,7 @@ pub(crate) async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Pr
 pub(crate) fn beside(world: &World, broker: &NatsServer, service: &str, args: &[&str]) -> Process {
     let key = std::fs::read_to_string(world.home.data().join("master.key")).unwrap();
     let env = [("LEADLINE_NATS_URL", broker.url()), ("LEADLINE_MASTER_KEY", key.trim().to_owned())];
-    let args = [&[service, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], args].concat();
-    Process::start(service, program(), args, env)
+    Process::start(service, program(), arguments(service, args), env)
 }
 
 #[tokio::test]

@@ -8,7 +8,10 @@ use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use wire::api::{self, DeliveryStatus};
 
-use crate::world::{ACCOUNT, SOON, World, event_json, program, some_destination, web};
+use crate::{
+    alone::{ALLOWED, arguments},
+    world::{ACCOUNT, SOON, World, event_json, program, some_destination, web},
+};
 
 #[tokio::test]
 async fn a_disabled_destination_keeps_its_deliveries_until_it_is_enabled() {
@@ -136,14 +139,11 @@ async fn the_services_also_run_alone() {
     let database = format!("sqlite:{}?mode=rwc", at("leads.db"));
     let outbox = at("outbox");
     let env = [("LEADLINE_NATS_URL", broker.url()), ("LEADLINE_MASTER_KEY", key)];
-    let start = |service: &str, args: &[&str]| {
-        let mut all = vec![service, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
-        all.extend(args);
-        Process::start(service, program(), all, env.clone())
-    };
+    let start =
+        |service: &str, args: &[&str]| Process::start(service, program(), arguments(service, args), env.clone());
     let services = [
         start("ingest", &[]),
-        start("dispatcher", &["--allow-network", "127.0.0.0/8"]),
+        start("dispatcher", &ALLOWED),
         start("notifier", &["--outbox", &outbox]),
         start("query", &["--database-url", &database, "--allow-plain-http"]),
     ];

@@ -52,7 +52,7 @@ impl Breaker {
     }
 
     /// How many requests may be under way now, of the `concurrency` that the lane has. `threshold`: as in [`Self::ended`].
-    pub fn allows(&self, concurrency: u32, threshold: u32, now: Duration) -> u32 {
+    pub fn allows(&self, threshold: u32, concurrency: u32, now: Duration) -> u32 {
         match self.state {
             State::Closed => narrowed(concurrency, self.failures, threshold),
             State::Open { until, .. } => u32::from(now >= until),
@@ -94,9 +94,8 @@ impl Breaker {
 
 /// What is left of a width after so many of the failures that open the breaker; at least 1, and all of it if none ever does.
 fn narrowed(width: u32, failures: u32, threshold: u32) -> u32 {
-    let (width, failures, threshold) = (u64::from(width), u64::from(failures), u64::from(threshold));
-    let lost = (width * failures).checked_div(threshold).unwrap_or(0);
-    u32::try_from(width.saturating_sub(lost).max(1)).unwrap_or(u32::MAX)
+    let lost = width.saturating_mul(failures).checked_div(threshold).unwrap_or(0);
+    width.saturating_sub(lost).max(1)
 }
 
 fn opened(now: Duration, pause: Duration) -> State {
@@ -122,11 +121,11 @@ mod tests {
         for _ in 0..4 {
             breaker.ended(true, 5, 32, SECOND);
         }
-        assert_eq!(breaker.allows(32, 5, SECOND), 7, "a success in between begins the count anew");
+        assert_eq!(breaker.allows(5, 32, SECOND), 7, "a success in between begins the count anew");
         breaker.ended(true, 5, 32, SECOND);
-        assert_eq!(breaker.allows(32, 5, SECOND), 0);
+        assert_eq!(breaker.allows(5, 32, SECOND), 0);
         assert_eq!(breaker.probe_at(), Some(2 * SECOND));
-        assert_eq!(breaker.allows(32, 5, 2 * SECOND), 1);
+        assert_eq!(breaker.allows(5, 32, 2 * SECOND), 1);
     }
 
     #[test]
@@ -136,10 +135,10 @@ mod tests {
             let mut widths = vec![];
             for _ in 1..threshold {
                 breaker.ended(true, threshold, concurrency, SECOND);
-                widths.push(breaker.allows(concurrency, threshold, SECOND));
+                widths.push(breaker.allows(threshold, concurrency, SECOND));
             }
             breaker.ended(false, threshold, concurrency, SECOND);
-            assert_eq!(breaker.allows(concurrency, threshold, SECOND), concurrency);
+            assert_eq!(breaker.allows(threshold, concurrency, SECOND), concurrency);
             widths
         };
         assert_eq!(widths(32, 5), [26, 20, 13, 7]);
@@ -168,15 +167,15 @@ mod tests {
         breaker.ended(false, 1, 4, 2 * SECOND);
         let mut widths = vec![];
         for _ in 0..4 {
-            widths.push(breaker.allows(4, 1, 2 * SECOND));
+            widths.push(breaker.allows(1, 4, 2 * SECOND));
             breaker.ended(false, 1, 4, 2 * SECOND);
         }
         assert_eq!(widths, [2, 3, 4, 4]);
         breaker.ended(true, 2, 4, 2 * SECOND);
-        assert_eq!(breaker.allows(4, 2, 2 * SECOND), 2, "it is closed again, and one failure is not enough");
+        assert_eq!(breaker.allows(2, 4, 2 * SECOND), 2, "it is closed again, and one failure is not enough");
         let mut recovering = Breaker::recovering();
         recovering.ended(true, 5, 4, SECOND);
-        assert_eq!(recovering.allows(4, 5, SECOND), 0, "while recovering one is enough");
+        assert_eq!(recovering.allows(5, 4, SECOND), 0, "while recovering one is enough");
     }
 
     proptest! {
@@ -186,8 +185,8 @@ mod tests {
             for (failure, wait) in ends {
                 now += Duration::from_secs(wait);
                 breaker.ended(failure, 3, 8, now);
-                prop_assert!(breaker.allows(8, 3, now) <= 8);
-                prop_assert!(breaker.allows(8, 3, now + LONGEST_PAUSE) >= 1);
+                prop_assert!(breaker.allows(3, 8, now) <= 8);
+                prop_assert!(breaker.allows(3, 8, now + LONGEST_PAUSE) >= 1);
             }
         }
 
@@ -196,7 +195,7 @@ mod tests {
             let mut breaker = Breaker::default();
             for failure in ends {
                 breaker.ended(failure, 0, 8, SECOND);
-                prop_assert_eq!(breaker.allows(8, 0, SECOND), 8);
+                prop_assert_eq!(breaker.allows(0, 8, SECOND), 8);
             }
         }
     }

@@ -231,8 +231,8 @@ impl Lane {
         match state {
             State::Open(_) if self.paused_until.is_some() => 0,
             State::Open(destination) => {
-                let (width, threshold) = (destination.concurrency, destination.breaker_failures);
-                let allowed = self.breaker.allows(width, threshold, self.opened.elapsed()) as usize;
+                let (threshold, width) = (destination.breaker_failures, destination.concurrency);
+                let allowed = self.breaker.allows(threshold, width, self.opened.elapsed()) as usize;
                 let share = share(self.shared.most_under_way, self.shared.under_way.count());
                 room(allowed.min(share), self.under_way.count(), self.recording())
             }

@@ -17,7 +17,8 @@ pub(crate) fn most_in_all(wanted: usize, files: usize) -> usize {
 /// How many of `most` requests a lane may have while there are `in_all`. One always: it may be the one that does well.
 pub(crate) fn share(most: usize, in_all: usize) -> usize {
     let left = most.saturating_sub(in_all);
-    if left >= most / 2 { left.max(1) } else { (left / PARTS).max(1) }
+    let share = if left >= most / 2 { left } else { left / PARTS };
+    share.max(1)
 }
 
 /// Of so many requests that may be under way, how many may begin, if so many are, and so many attempts are being recorded.
