@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use testkit::postgres;
+use testkit::{postgres, wait};
 use wire::api::{Delivery, DeliveryStatus};
 
 use crate::{
     ledger::{Duplicate, Ledger},
     shown::{self, owner},
-    stage::Stage,
+    stage::{SOON, Stage},
     wants::{Ending, ORDERED, PLAIN},
 };
 
@@ -60,9 +60,9 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
             findings.faults.push(format!("{account}: {found} leads in the read model instead of {expected}"));
         }
     }
-    let poisoned = shown::status(stage.api()).await.map(|status| status.poisoned);
-    if poisoned != Some(0) {
-        findings.faults.push(format!("messages that nobody can read: {poisoned:?}"));
+    let status = wait::until("the status", SOON, async || shown::status(stage.api()).await).await;
+    if status.poisoned != 0 {
+        findings.faults.push(format!("{} messages that nobody can read", status.poisoned));
     }
     findings.faults.extend(stage.trouble());
     findings.compare_rebuilt(stage).await;

@@ -12,7 +12,9 @@ use runtime::trace::TraceContext;
 use tokio::sync::oneshot;
 use wire::Record;
 
-use crate::{Journal, JournalError, StreamName, batch::Batcher, connect::Batchers, headers, news::settled, subjects};
+use crate::{
+    Journal, JournalError, StreamName, batch::Batcher, connect::Batchers, headers, news::settled, subjects, told,
+};
 
 const ASKED: &str = "store a fact";
 
@@ -128,8 +130,7 @@ impl Journal {
     pub async fn lead_at(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, JournalError> {
         use async_nats::jetstream::stream::{DirectGetErrorKind as Kind, RawMessageErrorKind as RawKind};
         let asked = "give a lead event";
-        let stream = self.context().get_stream_no_info(StreamName::Leads.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        let stream = told::stream(self.context(), StreamName::Leads, asked).await?;
         let found = match stream.direct_get(sequence.0).await {
             Ok(message) => Some(message),
             // Any replica answers a direct get, and one of them may not have got so far. The leader knows.

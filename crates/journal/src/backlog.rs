@@ -1,10 +1,9 @@
 //! How much waits in the broker: what the streams and their consumers say of themselves, which costs the broker nothing
 //! that grows with what waits.
 
-use async_nats::jetstream::{context::ConsumerInfoErrorKind, stream::Stream};
-
 use crate::{
     Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName, Traffic, feed, subjects,
+    told,
 };
 
 const ASKED: &str = "tell how much waits";
@@ -73,15 +72,11 @@ impl Journal {
     }
 
     async fn lag(&self, name: &'static str, stream: StreamName, consumer: &str) -> Result<Lag, JournalError> {
-        let on_broker = self.context().get_stream_no_info(stream.as_str()).await;
-        let on_broker: Stream<()> = on_broker.map_err(|e| JournalError::unavailable(ASKED, e))?;
-        match on_broker.consumer_info(consumer).await {
-            Ok(info) => Ok(Lag { name, stream, waiting: info.num_pending, in_hand: info.num_ack_pending as u64 }),
-            Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => {
-                Ok(Lag { name, stream, waiting: self.messages(stream).await?, in_hand: 0 })
-            }
-            Err(error) => Err(JournalError::unavailable(ASKED, error)),
-        }
+        let (waiting, in_hand) = match told::consumer(self.context(), (stream, consumer), ASKED).await? {
+            Some(info) => (info.num_pending, info.num_ack_pending as u64),
+            None => (self.messages(stream).await?, 0),
+        };
+        Ok(Lag { name, stream, waiting, in_hand })
     }
 
     async fn reader_lag(&self, name: &'static str, stream: StreamName, subjects: &str) -> Result<Lag, JournalError> {
@@ -90,7 +85,6 @@ impl Journal {
     }
 
     async fn messages(&self, stream: StreamName) -> Result<u64, JournalError> {
-        let stream = self.context().get_stream(stream.as_str()).await;
-        Ok(stream.map_err(|e| JournalError::unavailable(ASKED, e))?.cached_info().state.messages)
+        Ok(told::state(self.context(), stream, ASKED).await?.messages)
     }
 }

@@ -12,7 +12,7 @@ use domain::AnonymisationFact;
 use runtime::trace::TraceContext;
 use wire::Record as _;
 
-use crate::{Appended, Journal, JournalError, Logged, StreamName, append::Outgoing, headers, subjects};
+use crate::{Appended, Journal, JournalError, Logged, StreamName, append::Outgoing, headers, subjects, told};
 
 const ASKED: &str = "erase a message";
 
@@ -36,8 +36,7 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn stored_at<T: Logged>(&self, sequence: u64) -> Result<Option<(T, TraceContext)>, JournalError> {
-        let stream = self.context().get_stream_no_info(T::STREAM.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable(ASKED, e))?;
+        let stream = told::stream(self.context(), T::STREAM, ASKED).await?;
         let message = match stream.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
@@ -56,8 +55,7 @@ impl Journal {
     }
 
     pub(crate) async fn erase_from(&self, stream: StreamName, sequence: u64) -> Result<(), JournalError> {
-        let stream = self.context().get_stream_no_info(stream.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable(ASKED, e))?;
+        let stream = told::stream(self.context(), stream, ASKED).await?;
         match stream.delete_message(sequence).await {
             Err(error) if !is_gone(&error.kind()) => Err(JournalError::unavailable(ASKED, error)),
             _ => Ok(()),

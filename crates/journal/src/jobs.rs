@@ -16,7 +16,7 @@ use crate::{
     headers,
     pages::{answered, fetch},
     position::READER_IN_ORDER,
-    subjects,
+    subjects, told,
 };
 
 /// How many facts of a job are read at once.
@@ -56,8 +56,7 @@ impl Journal {
     /// When the broker does not answer, or has no such fact.
     pub async fn job_recorded_at(&self, version: u64) -> Result<Timestamp, JournalError> {
         let asked = "tell when a fact was stored";
-        let stream = self.context().get_stream_no_info(StreamName::Jobs.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        let stream = told::stream(self.context(), StreamName::Jobs, asked).await?;
         let fact = stream.get_raw_message(version).await.map_err(|e| JournalError::unavailable(asked, e))?;
         Ok(timestamp(fact.time.unix_timestamp_nanos()))
     }
@@ -102,16 +101,11 @@ impl Journal {
         if in_turn && self.read_until(READER_IN_ORDER).await? < up_to.0 {
             return Ok(false);
         }
-        let asked = "tell how far the router is";
-        let stream = self.context().get_stream_no_info(StreamName::Leads.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
         for traffic in [Traffic::Steady, Traffic::Burst] {
-            let router = stream.consumer_info(router(traffic)).await;
-            let router = router.map_err(|e| JournalError::unavailable(asked, e))?;
-            // What was erased or is too old is never acknowledged. Of one with something in hand nobody can tell whether
-            // that comes before the place or behind it, until it has done something behind it.
-            let through = router.num_pending == 0 && router.num_ack_pending == 0;
-            if !through && router.ack_floor.stream_sequence < up_to.0 {
+            let (router, subjects) = ((StreamName::Leads, router(traffic)), subjects::leads(traffic));
+            let asked = "tell how far the router is";
+            let first = told::first_unacknowledged(self.context(), router, subjects, asked).await?;
+            if first.is_some_and(|first| first.sequence <= up_to.0) {
                 return Ok(false);
             }
         }

@@ -36,6 +36,7 @@ mod source;
 mod streams;
 mod subjects;
 mod timers;
+mod told;
 mod turns;
 mod unreadable;
 mod watched;

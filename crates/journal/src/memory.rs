@@ -10,7 +10,7 @@ use async_nats::jetstream::Context;
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{JournalError, StreamName, feed::timestamp};
+use crate::{JournalError, StreamName, feed::timestamp, told};
 
 /// The streams that feeds read.
 #[rustfmt::skip]
@@ -84,9 +84,7 @@ impl Memory {
 async fn newest(context: &Context) -> Result<Timestamp, JournalError> {
     let mut newest = Timestamp::MIN;
     for stream in FED {
-        let stream = context.get_stream(stream.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable("tell how far its streams go", e))?;
-        let state = &stream.cached_info().state;
+        let state = told::state(context, stream, "tell how far its streams go").await?;
         if state.last_sequence > 0 {
             newest = newest.max(timestamp(state.last_timestamp.unix_timestamp_nanos()));
         }

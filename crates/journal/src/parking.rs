@@ -13,7 +13,7 @@ use crate::{
     ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
     append::Outgoing,
     feed::{FeedSpec, Lifetime},
-    subjects,
+    subjects, told,
 };
 
 /// How much of one lane's parked work may be handed out and not acknowledged.
@@ -45,12 +45,10 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn parked(&self) -> Result<Vec<(DestinationId, u64)>, JournalError> {
-        let unavailable = |e| JournalError::unavailable("list what is parked", e);
-        let stream = self.context().get_stream_no_info(StreamName::Parked.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable("list what is parked", e))?;
-        let mut subjects = stream.info_with_subjects(subjects::PARKED).await.map_err(unavailable)?;
+        let asked = "list what is parked";
+        let mut subjects = told::subjects(self.context(), StreamName::Parked, subjects::PARKED, asked).await?;
         let mut lanes = vec![];
-        while let Some((subject, count)) = subjects.try_next().await.map_err(unavailable)? {
+        while let Some((subject, count)) = subjects.try_next().await.map_err(|e| JournalError::unavailable(asked, e))? {
             lanes.extend(subjects::parked_for(&subject).map(|destination| (destination, count as u64)));
         }
         Ok(lanes)

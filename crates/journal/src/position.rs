@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Position, Record as _};
 
-use crate::{Journal, JournalError, StreamName, append::confirmed, subjects};
+use crate::{Journal, JournalError, StreamName, append::confirmed, subjects, told};
 
 /// Who reads LEADS in order, for the destinations that keep the order of each lead's events.
 pub const READER_IN_ORDER: &str = "sequencer";
@@ -107,8 +107,7 @@ impl Journal {
 
     async fn stored_place(&self, reader: &str) -> Result<Option<Stored>, JournalError> {
         let asked = "tell how far a reader has come";
-        let stream = self.context().get_stream_no_info(StreamName::Positions.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        let stream = told::stream(self.context(), StreamName::Positions, asked).await?;
         match stream.get_last_raw_message_by_subject(&subjects::position(reader)).await {
             Ok(message) => {
                 let (version, payload) = (message.sequence, message.payload);

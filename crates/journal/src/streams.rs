@@ -9,7 +9,7 @@ use async_nats::jetstream::{
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use wire::Record;
 
-use crate::{Journal, JournalError, options::NatsOptions, subjects};
+use crate::{Journal, JournalError, options::NatsOptions, subjects, told};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long leads, deliveries, notices and jobs are kept.
@@ -168,9 +168,7 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn first_sequence(&self, stream: StreamName) -> Result<u64, JournalError> {
-        let asked = "tell what a stream still holds";
-        let stream = self.context().get_stream(stream.as_str()).await;
-        let state = stream.map_err(|e| JournalError::unavailable(asked, e))?.cached_info().state.clone();
+        let state = told::state(self.context(), stream, "tell what a stream still holds").await?;
         Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
     }
 
@@ -179,10 +177,7 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn last_sequence(&self, name: StreamName) -> Result<u64, JournalError> {
-        let asked = "tell how far a stream goes";
-        let stream = self.context().get_stream(name.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
-        let state = &stream.cached_info().state;
+        let state = told::state(self.context(), name, "tell how far a stream goes").await?;
         // Of a stream whose messages are all too old to be kept, the broker still knows how far it went.
         if state.messages == 0 {
             return Ok(0);
@@ -197,8 +192,7 @@ impl Journal {
     /// The sequence of the last message of a stream on these subjects; 0: there is none.
     pub(crate) async fn last_on(&self, stream: StreamName, subjects: &str) -> Result<u64, JournalError> {
         let asked = "tell how far a stream goes";
-        let stream = self.context().get_stream_no_info(stream.as_str()).await;
-        let stream = stream.map_err(|e| JournalError::unavailable(asked, e))?;
+        let stream = told::stream(self.context(), stream, asked).await?;
         match stream.get_last_raw_message_by_subject(subjects).await {
             Ok(last) => Ok(last.sequence),
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(0),

@@ -8,7 +8,7 @@ use async_nats::jetstream::{
     ErrorCode,
     message::{PublishMessage, StreamMessage},
     response::Response,
-    stream::{RawMessageErrorKind, Stream},
+    stream::RawMessageErrorKind,
 };
 use domain::{DeliveryFact, DestinationId, LeadId};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use runtime::trace::TraceContext;
 use serde::{Serialize, de::IgnoredAny};
 use wire::Record as _;
 
-use crate::{Journal, JournalError, StreamName, append::confirmed, feed::timestamp, headers, subjects};
+use crate::{Journal, JournalError, StreamName, append::confirmed, feed::timestamp, headers, subjects, told};
 
 const ASKED: &str = "tell whose turn it is";
 
@@ -53,7 +53,7 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn turn(&self, destination: &DestinationId, lead: &LeadId) -> Result<Option<Turn>, JournalError> {
-        let stream = self.ordered().await?;
+        let stream = told::stream(self.context(), StreamName::Ordered, ASKED).await?;
         let subject = subjects::ordered(destination, lead);
         loop {
             let first = match stream.get_first_raw_message_by_subject(&subject, 1).await {
@@ -90,11 +90,6 @@ impl Journal {
             Response::Err { error } if is_gone(&error) => Ok(()),
             Response::Err { error } => Err(JournalError::unavailable(asked, error)),
         }
-    }
-
-    async fn ordered(&self) -> Result<Stream<()>, JournalError> {
-        let stream = self.context().get_stream_no_info(StreamName::Ordered.as_str()).await;
-        stream.map_err(|e| JournalError::unavailable(ASKED, e))
     }
 }
 

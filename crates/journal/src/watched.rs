@@ -14,7 +14,7 @@ use domain::{DeliveryFact, DestinationId, notice::Watched};
 use wire::{Record as _, WireError};
 
 use crate::{
-    ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, append::confirmed, pages, subjects,
+    ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, append::confirmed, pages, subjects, told,
 };
 
 const ASKED: &str = "tell what is remembered of destinations";
@@ -60,8 +60,7 @@ impl Journal {
     async fn forget_watched(&self, message: &Message, sequence: u64, error: &WireError) -> Result<(), JournalError> {
         let stream = StreamName::Positions;
         self.set_aside(stream, READER_OF_NOTICES, sequence, message.payload.clone(), error).await?;
-        let on_broker = self.context().get_stream_no_info(stream.as_str()).await;
-        let on_broker = on_broker.map_err(|e| JournalError::unavailable(ASKED, e))?;
+        let on_broker = told::stream(self.context(), stream, ASKED).await?;
         let purged = on_broker.purge().filter(message.subject.as_str()).await;
         purged.map(drop).map_err(|e| JournalError::unavailable(ASKED, e))
     }
@@ -82,8 +81,7 @@ impl Journal {
     /// When the broker does not answer.
     pub async fn delivery_fact_at(&self, sequence: u64) -> Result<Option<DeliveryFact>, JournalError> {
         let (asked, stream) = ("give a fact about a delivery", StreamName::Deliveries);
-        let on_broker = self.context().get_stream_no_info(stream.as_str()).await;
-        let on_broker = on_broker.map_err(|e| JournalError::unavailable(asked, e))?;
+        let on_broker = told::stream(self.context(), stream, asked).await?;
         let message = match on_broker.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),

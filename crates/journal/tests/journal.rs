@@ -13,10 +13,12 @@ use domain::{
 use jiff::Timestamp;
 use journal::{Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, Since, StreamName, Traffic};
 use runtime::{Platform, trace::TraceContext};
-use testkit::{NatsServer, wait};
+use testkit::{NatsCluster, NatsServer, wait};
 use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(20);
+/// A broker that has lost its cluster answers only after ten seconds.
+const ELECTED: Duration = Duration::from_secs(60);
 
 fn options(server: &NatsServer) -> NatsOptions {
     NatsOptions { nats_url: Some(server.url()), dedup_window: Some(Duration::from_secs(60)), ..NatsOptions::default() }
@@ -318,6 +320,29 @@ async fn feeds_and_replays_go_on_when_the_broker_comes_back() {
     assert!(replayed == ["e3"] || replayed == ["e2", "e3"], "{replayed:?}");
     platform.drain.stop();
     assert!(feed.next().await.is_none());
+}
+
+#[tokio::test]
+async fn without_a_leader_nobody_knows_how_far_a_stream_is() {
+    let cluster = NatsCluster::start().await;
+    let options = NatsOptions { nats_url: Some(cluster.url()), replicas: Some(3), ..NatsOptions::default() };
+    let journal = Journal::connect(&options, &Platform::default()).await.unwrap();
+    let appended = journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let last = async || journal.last_sequence(StreamName::Leads).await;
+    assert_eq!(last().await.unwrap(), appended.sequence);
+    wait::until("all replicas", ELECTED, || cluster.in_sync()).await;
+
+    let [left, others @ ..] = cluster.servers() else { panic!("a cluster has servers") };
+    others.iter().for_each(NatsServer::kill);
+    let asked = async_nats::jetstream::new(left.client().await);
+    let stream = wait::until("an answer", ELECTED, async || asked.get_stream(StreamName::Leads.as_str()).await).await;
+    assert_eq!(stream.cached_info().cluster.as_ref().unwrap().leader, None, "it says what it has come to");
+    assert!(matches!(last().await, Err(JournalError::Unavailable { .. })), "and is not believed");
+
+    for other in others {
+        other.restart().await;
+    }
+    wait::until_eq("a leader that knows", ELECTED, Some(appended.sequence), async || last().await.ok()).await;
 }
 
 async fn messages_in(server: &NatsServer, stream: &str) -> u64 {
