@@ -1,12 +1,15 @@
 //! Retries that wait for their time: scheduled messages of the broker (NATS ADR-51), one for each round of a delivery.
 
-use async_nats::{header, jetstream::message::PublishMessage};
-use domain::{DeliveryId, DestinationId, Work};
+use async_nats::{
+    header,
+    jetstream::{message::PublishMessage, stream::LastRawMessageErrorKind},
+};
+use domain::{DeliveryId, DeliveryRef, DestinationId, Work};
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use wire::Record as _;
 
-use crate::{Journal, JournalError, append::confirmed, headers, subjects};
+use crate::{Journal, JournalError, StreamName, append::confirmed, headers, subjects, told};
 
 /// A fired timer that carries this header asks for nothing: it took the place of one that was cancelled.
 pub(crate) const CANCELLED: &str = "Leadline-Cancelled";
@@ -15,19 +18,54 @@ const PURGE: &str = "purge";
 
 impl Journal {
     /// Has the work come back through [`Journal::due_feed`] at a time (0 to 250 ms later, never earlier), in place of
-    /// any other timer of the same round of the delivery.
+    /// any other timer of the same round of the delivery, unless that is for a later attempt: then this is a repeat whose
+    /// first time was stored without being acknowledged, and has fired since.
     ///
     /// # Errors
-    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
+    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time, [`JournalError::LostRace`] when somebody
+    /// else set one at the same time.
     pub async fn schedule(&self, work: &Work, at: Timestamp, trace: &TraceContext) -> Result<(), JournalError> {
+        // Usually there is none.
+        match self.schedule_in_place_of(None, work, at, trace).await {
+            Err(JournalError::LostRace) => {}
+            scheduled => return scheduled,
+        }
+        match self.scheduled(&work.reference, work.round).await? {
+            Some((_, attempt)) if attempt > work.attempt => Ok(()),
+            there => self.schedule_in_place_of(there.map(|(sequence, _)| sequence), work, at, trace).await,
+        }
+    }
+
+    /// Sets a timer if the one that is there has this sequence.
+    async fn schedule_in_place_of(
+        &self,
+        there: Option<u64>,
+        work: &Work,
+        at: Timestamp,
+        trace: &TraceContext,
+    ) -> Result<(), JournalError> {
         let (destination, delivery, round) = (&work.reference.destination, work.reference.delivery, work.round);
         let message = PublishMessage::build()
             .payload(work.encode())
             .headers(headers::carrying(trace))
             .header(header::NATS_SCHEDULE, format!("@at {at}").as_str())
-            .header(header::NATS_SCHEDULE_TARGET, subjects::due(destination, delivery, round).as_str());
+            .header(header::NATS_SCHEDULE_TARGET, subjects::due(destination, delivery, round).as_str())
+            .expected_last_subject_sequence(there.unwrap_or(0));
         let sent = self.context().send_publish(subjects::timer(destination, delivery, round), message).await;
         confirmed(sent).await.map(drop)
+    }
+
+    /// The timer of this round of a delivery that waits: its sequence, and for which attempt.
+    async fn scheduled(&self, reference: &DeliveryRef, round: u32) -> Result<Option<(u64, u32)>, JournalError> {
+        let asked = "tell which timer there is";
+        let stream = told::stream(self.context(), StreamName::Timers, asked).await?;
+        let subject = subjects::timer(&reference.destination, reference.delivery, round);
+        match stream.get_last_raw_message_by_subject(&subject).await {
+            // What cannot be read is worth nothing.
+            Ok(there) => Ok(Some((there.sequence, Work::decode(there.payload).map_or(0, |work| work.attempt)))),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+            Err(error) => Err(JournalError::unavailable(asked, error)),
+        }
     }
 
     /// Makes sure that no timer of this round of the delivery is left.
