@@ -84,8 +84,11 @@ impl Reconciler {
         let (span, trace) = TraceContext::enter(None, || info_span!("heal", delivery = %id));
         self.journal.schedule(work, Timestamp::now(), &trace).instrument(span).await?;
         self.healed.deliveries.fetch_add(1, Ordering::Relaxed);
-        let destination = &delivery.reference.destination;
-        tracing::error!(delivery = %id, %destination, "the work of a delivery was lost; it goes on");
+        tracing::error!(
+            delivery = %id, destination = %delivery.reference.destination, status = delivery.status.as_str(),
+            attempts = delivery.attempts, updated_at = %delivery.updated_at,
+            "the work of a delivery was lost; it goes on"
+        );
         Ok(())
     }
 
