@@ -359,9 +359,16 @@ async fn without_a_leader_nobody_knows_how_far_a_stream_is() {
     let [left, others @ ..] = cluster.servers() else { panic!("a cluster has servers") };
     others.iter().for_each(NatsServer::kill);
     let asked = async_nats::jetstream::new(left.client().await);
-    let led = async || asked.get_stream(StreamName::Leads.as_str()).await.ok()?.cached_info().cluster.clone();
-    wait::until("an answer without a leader", ELECTED, async || led().await.is_some_and(|c| c.leader.is_none())).await;
+    for stream in [StreamName::Leads, StreamName::Parked] {
+        wait::until("an answer without a leader", ELECTED, async || {
+            let answer = asked.get_stream(stream.as_str()).await.ok()?;
+            answer.cached_info().cluster.as_ref()?.leader.is_none().then_some(())
+        })
+        .await;
+    }
     assert!(matches!(last().await, Err(JournalError::Unavailable { .. })), "it is not believed");
+    let parked = journal.has_parked(&destination()).await;
+    assert!(matches!(parked, Err(JournalError::Unavailable { .. })), "nor that nothing is parked");
 }
 
 async fn messages_in(server: &NatsServer, stream: &str) -> u64 {
