@@ -60,9 +60,10 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
             findings.faults.push(format!("{account}: {found} leads in the read model instead of {expected}"));
         }
     }
-    let status = wait::until("the status", SOON, async || shown::status(stage.api()).await).await;
-    if status.poisoned != 0 {
-        findings.faults.push(format!("{} messages that nobody can read", status.poisoned));
+    let status = wait::attempt(SOON, async || shown::status(stage.api()).await).await;
+    let poisoned = status.map(|status| status.poisoned);
+    if poisoned != Ok(0) {
+        findings.faults.push(format!("messages that nobody can read: {poisoned:?}"));
     }
     findings.faults.extend(stage.trouble());
     findings.compare_rebuilt(stage).await;

@@ -1,9 +1,6 @@
 //! Appending facts: pipelined, idempotent within the deduplication window, and `Ok` only once the broker has them.
 
-use std::error::Error as _;
-
 use async_nats::jetstream::{
-    self, ErrorCode,
     context::{PublishAckFuture, PublishError, PublishErrorKind},
     message::PublishMessage,
     publish::PublishAck,
@@ -226,16 +223,9 @@ pub(crate) async fn confirmed(sent: Result<PublishAckFuture, PublishError>) -> R
     };
     acknowledged.map_err(|error| match error.kind() {
         PublishErrorKind::WrongLastSequence => JournalError::LostRace,
-        _ if is_overtaken(&error) => JournalError::LostRace,
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::StreamNotFound => {
             JournalError::unavailable(ASKED, error)
         }
         _ => JournalError::refused(ASKED, error),
     })
-}
-
-/// Whether a cluster is storing something on the same subject and has not come to an end with it.
-fn is_overtaken(error: &PublishError) -> bool {
-    let told = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
-    told.is_some_and(|told| told.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
 }

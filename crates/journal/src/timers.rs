@@ -16,27 +16,38 @@ pub(crate) const CANCELLED: &str = "Leadline-Cancelled";
 /// What the broker is told to do with a schedule once a message was published in its place.
 const PURGE: &str = "purge";
 
+/// How often it is looked again which timer there is.
+const MOST_RACES: usize = 3;
+const ASKED: &str = "set a timer";
+
 impl Journal {
     /// Has the work come back through [`Journal::due_feed`] at a time (0 to 250 ms later, never earlier), in place of
-    /// any other timer of the same round of the delivery, unless that is for a later attempt: then this is a repeat whose
-    /// first time was stored without being acknowledged, and has fired since.
+    /// any other timer of the same round of the delivery, unless that is for a later attempt: who asks for an earlier one
+    /// does not know yet that it was made. Asked again for the same attempt at the same time it changes nothing, even if it
+    /// has fired since.
     ///
     /// # Errors
-    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time, [`JournalError::LostRace`] when somebody
-    /// else set one at the same time.
+    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time, or others set timers all the time.
     pub async fn schedule(&self, work: &Work, at: Timestamp, trace: &TraceContext) -> Result<(), JournalError> {
         // Usually there is none.
-        match self.schedule_in_place_of(None, work, at, trace).await {
-            Err(JournalError::LostRace) => {}
-            scheduled => return scheduled,
+        let mut there = None;
+        for _ in 0..MOST_RACES {
+            match self.schedule_in_place_of(there, work, at, trace).await {
+                Err(JournalError::LostRace) => {}
+                scheduled => return scheduled,
+            }
+            there = match self.scheduled(&work.reference, work.round).await? {
+                Some((_, attempt)) if attempt > work.attempt => return Ok(()),
+                there => there.map(|(sequence, _)| sequence),
+            };
         }
-        match self.scheduled(&work.reference, work.round).await? {
-            Some((_, attempt)) if attempt > work.attempt => Ok(()),
-            there => self.schedule_in_place_of(there.map(|(sequence, _)| sequence), work, at, trace).await,
-        }
+        Err(JournalError::unavailable(ASKED, "another one was set at the same time"))
     }
 
     /// Sets a timer if the one that is there has this sequence.
+    ///
+    /// # Errors
+    /// [`JournalError::LostRace`] if it has another one.
     async fn schedule_in_place_of(
         &self,
         there: Option<u64>,
@@ -50,28 +61,28 @@ impl Journal {
             .headers(headers::carrying(trace))
             .header(header::NATS_SCHEDULE, format!("@at {at}").as_str())
             .header(header::NATS_SCHEDULE_TARGET, subjects::due(destination, delivery, round).as_str())
-            .expected_last_subject_sequence(there.unwrap_or(0));
+            .expected_last_subject_sequence(there.unwrap_or(0))
+            .message_id(format!("{delivery}/{round}/{}/{at}", work.attempt));
         let sent = self.context().send_publish(subjects::timer(destination, delivery, round), message).await;
         confirmed(sent).await.map(drop)
     }
 
     /// The timer of this round of a delivery that waits: its sequence, and for which attempt.
     async fn scheduled(&self, reference: &DeliveryRef, round: u32) -> Result<Option<(u64, u32)>, JournalError> {
-        let asked = "tell which timer there is";
-        let stream = told::stream(self.context(), StreamName::Timers, asked).await?;
+        let stream = told::stream(self.context(), StreamName::Timers, ASKED).await?;
         let subject = subjects::timer(&reference.destination, reference.delivery, round);
         match stream.get_last_raw_message_by_subject(&subject).await {
             // What cannot be read is worth nothing.
             Ok(there) => Ok(Some((there.sequence, Work::decode(there.payload).map_or(0, |work| work.attempt)))),
             Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-            Err(error) => Err(JournalError::unavailable(asked, error)),
+            Err(error) => Err(JournalError::unavailable(ASKED, error)),
         }
     }
 
     /// Makes sure that no timer of this round of the delivery is left.
     ///
     /// # Errors
-    /// As [`Journal::schedule`].
+    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
     pub async fn cancel_timer(
         &self,
         destination: &DestinationId,

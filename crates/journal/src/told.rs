@@ -1,7 +1,7 @@
 //! What the broker tells of a stream or a consumer, and whether it can be believed.
 //!
 //! In a cluster only the broker that leads a stream or a consumer knows how far it is. While none does, another one may
-//! answer, with what it has come to, or with zeroes. So an answer without a leader is none.
+//! answer, with what it has come to, or with zeroes. Such an answer is none.
 
 use async_nats::jetstream::{
     Context, consumer,
@@ -31,7 +31,7 @@ pub(crate) async fn stream(
 pub(crate) async fn state(context: &Context, name: StreamName, asked: &'static str) -> Result<State, JournalError> {
     let stream = context.get_stream(name.as_str()).await.map_err(|e| JournalError::unavailable(asked, e))?;
     let info = stream.cached_info();
-    led(context, info.cluster.as_ref(), name.as_str(), asked)?;
+    believed(info.cluster.as_ref().is_none_or(is_leader), name.as_str(), asked)?;
     Ok(info.state.clone())
 }
 
@@ -44,7 +44,7 @@ pub(crate) async fn subjects(
 ) -> Result<InfoWithSubjects, JournalError> {
     let stream = stream(context, name, asked).await?;
     let subjects = stream.info_with_subjects(matching).await.map_err(|e| JournalError::unavailable(asked, e))?;
-    led(context, subjects.info.cluster.as_ref(), name.as_str(), asked)?;
+    believed(subjects.info.cluster.as_ref().is_none_or(is_leader), name.as_str(), asked)?;
     Ok(subjects)
 }
 
@@ -54,15 +54,22 @@ pub(crate) async fn consumer(
     (on, name): (StreamName, &str),
     asked: &'static str,
 ) -> Result<Option<consumer::Info>, JournalError> {
-    match stream(context, on, asked).await?.consumer_info(name).await {
-        Ok(info) => led(context, info.cluster.as_ref(), name, asked).map(|()| Some(info)),
-        Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => Ok(None),
-        Err(error) => Err(JournalError::unavailable(asked, error)),
-    }
+    let Some(info) = consumer_as_told(context, (on, name), asked).await? else { return Ok(None) };
+    let is_leader = match &info.cluster {
+        Some(cluster) => is_leader(cluster),
+        // A broker that keeps the stream alone says so, and one that has only just been started.
+        None => {
+            let stream = context.get_stream(on.as_str()).await.map_err(|e| JournalError::unavailable(asked, e))?;
+            stream.cached_info().cluster.as_ref().is_none_or(is_alone)
+        }
+    };
+    believed(is_leader, name, asked)?;
+    Ok(Some(info))
 }
 
 /// The first message on these subjects that a consumer of them has not acknowledged; none: it has acknowledged all. How
-/// much waits for it is not asked: a broker that has just begun to lead it may not know that yet.
+/// much waits for it is not asked: a broker that has just begun to lead it may not know that yet. Whoever answers has come
+/// at most as far as its leader, so what is acknowledged is.
 ///
 /// # Errors
 /// Also when there never was such a consumer.
@@ -72,7 +79,7 @@ pub(crate) async fn first_unacknowledged(
     subjects: &str,
     asked: &'static str,
 ) -> Result<Option<StreamMessage>, JournalError> {
-    let consumer = consumer(context, (on, name), asked).await?;
+    let consumer = consumer_as_told(context, (on, name), asked).await?;
     let consumer = consumer.ok_or_else(|| JournalError::unavailable(asked, format!("nobody ever was {name}")))?;
     let stream = stream(context, on, asked).await?;
     match stream.get_first_raw_message_by_subject(subjects, consumer.ack_floor.stream_sequence + 1).await {
@@ -82,28 +89,28 @@ pub(crate) async fn first_unacknowledged(
     }
 }
 
-fn led(context: &Context, cluster: Option<&ClusterInfo>, what: &str, asked: &'static str) -> Result<(), JournalError> {
-    if is_led(cluster, context.client().server_info().cluster.is_some()) {
-        return Ok(());
+async fn consumer_as_told(
+    context: &Context,
+    (on, name): (StreamName, &str),
+    asked: &'static str,
+) -> Result<Option<consumer::Info>, JournalError> {
+    match stream(context, on, asked).await?.consumer_info(name).await {
+        Ok(info) => Ok(Some(info)),
+        Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => Ok(None),
+        Err(error) => Err(JournalError::unavailable(asked, error)),
     }
-    Err(JournalError::unavailable(asked, NoLeader(what.to_owned())))
 }
 
-/// A broker that is alone may say nothing of a cluster; one in a cluster that says nothing has only just been started.
-fn is_led(cluster: Option<&ClusterInfo>, is_clustered: bool) -> bool {
-    cluster.map_or(!is_clustered, |cluster| cluster.leader.is_some())
+fn believed(is_leader: bool, what: &str, asked: &'static str) -> Result<(), JournalError> {
+    if is_leader { Ok(()) } else { Err(JournalError::unavailable(asked, NoLeader(what.to_owned()))) }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether the broker that answers leads what it tells of: it alone says since when.
+fn is_leader(cluster: &ClusterInfo) -> bool {
+    is_alone(cluster) || cluster.leader_since.is_some()
+}
 
-    #[test]
-    fn an_answer_without_a_leader_is_none() {
-        let led_by = |leader: Option<&str>| ClusterInfo { leader: leader.map(str::to_owned), ..ClusterInfo::default() };
-        assert!(is_led(None, false), "a broker that is alone");
-        assert!(is_led(Some(&led_by(Some("n1"))), true));
-        assert!(!is_led(Some(&led_by(None)), true), "while one is elected");
-        assert!(!is_led(None, true), "it has only just been started");
-    }
+/// Whether nobody else keeps a copy, in a cluster or without one.
+const fn is_alone(cluster: &ClusterInfo) -> bool {
+    cluster.raft_group.is_none()
 }

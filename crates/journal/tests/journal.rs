@@ -152,23 +152,29 @@ async fn a_timer_fires_once_at_its_latest_time_and_not_after_it_was_cancelled() 
 async fn a_timer_that_is_set_again_too_late_is_not_set_in_place_of_one_for_a_later_attempt() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
-    let (now, trace) = (Timestamp::now(), TraceContext::fresh());
+    let (now, trace, second) = (Timestamp::now(), TraceContext::fresh(), Duration::from_secs(1));
     let attempt = |attempt| Work { attempt, ..work("e1") };
     let mut due = journal.due_feed();
+    let mut fires = async |expected: Work| {
+        let fired = soon(due.next()).await;
+        assert_eq!(fired.value, expected);
+        fired.ack().await;
+    };
     journal.schedule(&attempt(2), now, &trace).await.unwrap();
-    let second = soon(due.next()).await;
-    journal.schedule(&attempt(3), now + Duration::from_secs(1), &trace).await.unwrap();
+    fires(attempt(2)).await;
+    // Nobody had been told that it was stored.
     journal.schedule(&attempt(2), now, &trace).await.unwrap();
-    second.ack().await;
-    let fired = soon(due.next()).await;
-    assert_eq!(fired.value, attempt(3));
+    journal.schedule(&attempt(3), now + 600 * second, &trace).await.unwrap();
+    // This was another one, as if the broker had forgotten the first.
+    journal.schedule(&attempt(2), now + second, &trace).await.unwrap();
+    journal.schedule(&work("later"), now + 2 * second, &trace).await.unwrap();
+    fires(work("later")).await;
+    journal.schedule(&attempt(3), now, &trace).await.unwrap();
+    fires(attempt(3)).await;
     // If nothing else waits it fires once more, and makes way for what follows.
-    journal.schedule(&attempt(2), now + Duration::from_secs(600), &trace).await.unwrap();
+    journal.schedule(&attempt(2), now + 600 * second, &trace).await.unwrap();
     journal.schedule(&attempt(4), now, &trace).await.unwrap();
-    fired.ack().await;
-    let fired = soon(due.next()).await;
-    assert_eq!(fired.value, attempt(4));
-    fired.ack().await;
+    fires(attempt(4)).await;
     wait::until_eq("an empty stream of timers", SOON, 0, async || messages_in(&server, "TIMERS").await).await;
 }
 
@@ -366,9 +372,23 @@ async fn without_a_leader_nobody_knows_how_far_a_stream_is() {
         })
         .await;
     }
-    assert!(matches!(last().await, Err(JournalError::Unavailable { .. })), "it is not believed");
-    let parked = journal.has_parked(&destination()).await;
-    assert!(matches!(parked, Err(JournalError::Unavailable { .. })), "nor that nothing is parked");
+    let why = |error: JournalError| error.chain();
+    assert!(last().await.map_err(why).unwrap_err().contains("leads LEADS"), "it is not believed");
+    let parked = journal.has_parked(&destination()).await.map_err(why);
+    assert!(parked.unwrap_err().contains("leads PARKED"), "nor that nothing is parked");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_alone_is_believed_although_it_names_a_cluster() {
+    let server = NatsServer::start_named("alone").await;
+    let (journal, _platform) = connect(&server).await;
+    journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let mut events = journal.router_feed(Traffic::Steady);
+    let event = soon(events.next()).await;
+    let in_hand = async || journal.backlog().await.unwrap().lags.iter().map(|lag| lag.in_hand).sum::<u64>();
+    wait::until_eq("what is in hand", SOON, 1, in_hand).await;
+    event.ack().await;
+    wait::until_eq("what is done", SOON, 0, in_hand).await;
 }
 
 async fn messages_in(server: &NatsServer, stream: &str) -> u64 {

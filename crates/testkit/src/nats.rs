@@ -74,6 +74,12 @@ impl NatsServer {
         Self::start_configured(Setup { jetstream, store, ..Setup::default() }).await
     }
 
+    /// A broker that is alone and names a cluster, as one in front of others does.
+    pub async fn start_named(cluster: &str) -> Self {
+        Self::start_configured(Setup { more: format!("cluster {{\n  name: {cluster:?}\n}}\n"), ..Setup::default() })
+            .await
+    }
+
     /// A broker that speaks TLS only, as `localhost`, and lets in only who shows a certificate of the same authority.
     pub async fn start_tls(authority: &Authority) -> Self {
         let own = authority.files_for(&["localhost"]);
