@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{message::PublishMessage, stream::LastRawMessageErrorKind};
+use async_nats::jetstream::message::PublishMessage;
 use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Position, Record as _};
@@ -107,19 +107,14 @@ impl Journal {
 
     async fn stored_place(&self, reader: &str) -> Result<Option<Stored>, JournalError> {
         let asked = "tell how far a reader has come";
-        let stream = told::stream(self.context(), StreamName::Positions, asked).await?;
-        match stream.get_last_raw_message_by_subject(&subjects::position(reader)).await {
-            Ok(message) => {
-                let (version, payload) = (message.sequence, message.payload);
-                let position = Position::decode(payload.clone());
-                if let Err(error) = &position {
-                    self.set_aside(StreamName::Positions, reader, version, payload, error).await?;
-                }
-                Ok(Some(Stored { version, position: position.ok() }))
-            }
-            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-            Err(error) => Err(JournalError::unavailable(asked, error)),
+        let last = told::last_on(self.context(), StreamName::Positions, &subjects::position(reader), asked).await?;
+        let Some(message) = last else { return Ok(None) };
+        let (version, payload) = (message.sequence, message.payload);
+        let position = Position::decode(payload.clone());
+        if let Err(error) = &position {
+            self.set_aside(StreamName::Positions, reader, version, payload, error).await?;
         }
+        Ok(Some(Stored { version, position: position.ok() }))
     }
 }
 

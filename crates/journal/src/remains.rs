@@ -1,6 +1,5 @@
 //! What the broker holds of a delivery that has not ended: whether anything is left that will make it go on.
 
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use domain::{DestinationId, delivery::DeliveryRef};
 use futures::TryStreamExt as _;
 use jiff::Timestamp;
@@ -38,13 +37,10 @@ impl Journal {
     /// When the broker does not answer.
     pub async fn has_timer(&self, reference: &DeliveryRef, round: u32) -> Result<bool, JournalError> {
         let (destination, delivery) = (&reference.destination, reference.delivery);
-        let stream = told::stream(self.context(), StreamName::Timers, ASKED).await?;
         // In this order, because it moves from one to the other.
         for subject in [subjects::timer(destination, delivery, round), subjects::due(destination, delivery, round)] {
-            match stream.get_last_raw_message_by_subject(&subject).await {
-                Ok(_) => return Ok(true),
-                Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {}
-                Err(error) => return Err(JournalError::unavailable(ASKED, error)),
+            if told::last_on(self.context(), StreamName::Timers, &subject, ASKED).await?.is_some() {
+                return Ok(true);
             }
         }
         Ok(false)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{
     Context,
-    stream::{Config, LastRawMessageErrorKind, RetentionPolicy, StorageType},
+    stream::{Config, RetentionPolicy, StorageType},
 };
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use wire::Record;
@@ -191,12 +191,7 @@ impl Journal {
 
     /// The sequence of the last message of a stream on these subjects; 0: there is none.
     pub(crate) async fn last_on(&self, stream: StreamName, subjects: &str) -> Result<u64, JournalError> {
-        let asked = "tell how far a stream goes";
-        let stream = told::stream(self.context(), stream, asked).await?;
-        match stream.get_last_raw_message_by_subject(subjects).await {
-            Ok(last) => Ok(last.sequence),
-            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(0),
-            Err(error) => Err(JournalError::unavailable(asked, error)),
-        }
+        let last = told::last_on(self.context(), stream, subjects, "tell how far a stream goes").await?;
+        Ok(last.map_or(0, |last| last.sequence))
     }
 }

@@ -1,9 +1,6 @@
 //! Retries that wait for their time: scheduled messages of the broker (NATS ADR-51), one for each round of a delivery.
 
-use async_nats::{
-    header,
-    jetstream::{message::PublishMessage, stream::LastRawMessageErrorKind},
-};
+use async_nats::{header, jetstream::message::PublishMessage};
 use domain::{DeliveryId, DeliveryRef, DestinationId, Work};
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
@@ -15,7 +12,6 @@ use crate::{Journal, JournalError, StreamName, append::confirmed, headers, subje
 pub(crate) const CANCELLED: &str = "Leadline-Cancelled";
 /// What the broker is told to do with a schedule once a message was published in its place.
 const PURGE: &str = "purge";
-
 /// How often it is looked again which timer there is.
 const MOST_RACES: usize = 3;
 const ASKED: &str = "set a timer";
@@ -69,14 +65,10 @@ impl Journal {
 
     /// The timer of this round of a delivery that waits: its sequence, and for which attempt.
     async fn scheduled(&self, reference: &DeliveryRef, round: u32) -> Result<Option<(u64, u32)>, JournalError> {
-        let stream = told::stream(self.context(), StreamName::Timers, ASKED).await?;
         let subject = subjects::timer(&reference.destination, reference.delivery, round);
-        match stream.get_last_raw_message_by_subject(&subject).await {
-            // What cannot be read is worth nothing.
-            Ok(there) => Ok(Some((there.sequence, Work::decode(there.payload).map_or(0, |work| work.attempt)))),
-            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-            Err(error) => Err(JournalError::unavailable(ASKED, error)),
-        }
+        let there = told::last_on(self.context(), StreamName::Timers, &subject, ASKED).await?;
+        // What cannot be read is worth nothing.
+        Ok(there.map(|there| (there.sequence, Work::decode(there.payload).map_or(0, |work| work.attempt))))
     }
 
     /// Makes sure that no timer of this round of the delivery is left.

@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     Context, consumer,
     context::ConsumerInfoErrorKind,
     message::StreamMessage,
-    stream::{ClusterInfo, InfoWithSubjects, RawMessageErrorKind, State, Stream},
+    stream::{ClusterInfo, InfoWithSubjects, LastRawMessageErrorKind, RawMessageErrorKind, State, Stream},
 };
 
 use crate::{JournalError, StreamName};
@@ -33,6 +33,35 @@ pub(crate) async fn state(context: &Context, name: StreamName, asked: &'static s
     let info = stream.cached_info();
     believed(info.cluster.as_ref().is_none_or(is_leader), name.as_str(), asked)?;
     Ok(info.state.clone())
+}
+
+/// The last message of a stream on these subjects; none: there is none.
+pub(crate) async fn last_on(
+    context: &Context,
+    name: StreamName,
+    subjects: &str,
+    asked: &'static str,
+) -> Result<Option<StreamMessage>, JournalError> {
+    match stream(context, name, asked).await?.get_last_raw_message_by_subject(subjects).await {
+        Ok(last) => Ok(Some(last)),
+        Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+        Err(error) => Err(JournalError::unavailable(asked, error)),
+    }
+}
+
+/// The first message of a stream on these subjects from a sequence on; none: there is none.
+pub(crate) async fn first_on(
+    context: &Context,
+    name: StreamName,
+    subjects: &str,
+    from: u64,
+    asked: &'static str,
+) -> Result<Option<StreamMessage>, JournalError> {
+    match stream(context, name, asked).await?.get_first_raw_message_by_subject(subjects, from).await {
+        Ok(first) => Ok(Some(first)),
+        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
+        Err(error) => Err(JournalError::unavailable(asked, error)),
+    }
 }
 
 /// The subjects of a stream that match, and how many messages each has.
@@ -81,12 +110,7 @@ pub(crate) async fn first_unacknowledged(
 ) -> Result<Option<StreamMessage>, JournalError> {
     let consumer = consumer_as_told(context, (on, name), asked).await?;
     let consumer = consumer.ok_or_else(|| JournalError::unavailable(asked, format!("nobody ever was {name}")))?;
-    let stream = stream(context, on, asked).await?;
-    match stream.get_first_raw_message_by_subject(subjects, consumer.ack_floor.stream_sequence + 1).await {
-        Ok(first) => Ok(Some(first)),
-        Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
-        Err(error) => Err(JournalError::unavailable(asked, error)),
-    }
+    first_on(context, on, subjects, consumer.ack_floor.stream_sequence + 1, asked).await
 }
 
 async fn consumer_as_told(

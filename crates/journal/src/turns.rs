@@ -8,7 +8,6 @@ use async_nats::jetstream::{
     ErrorCode,
     message::{PublishMessage, StreamMessage},
     response::Response,
-    stream::RawMessageErrorKind,
 };
 use domain::{DeliveryFact, DestinationId, LeadId};
 use jiff::Timestamp;
@@ -53,14 +52,10 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn turn(&self, destination: &DestinationId, lead: &LeadId) -> Result<Option<Turn>, JournalError> {
-        let stream = told::stream(self.context(), StreamName::Ordered, ASKED).await?;
         let subject = subjects::ordered(destination, lead);
         loop {
-            let first = match stream.get_first_raw_message_by_subject(&subject, 1).await {
-                Ok(first) => first,
-                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
-                Err(error) => return Err(JournalError::unavailable(ASKED, error)),
-            };
+            let first = told::first_on(self.context(), StreamName::Ordered, &subject, 1, ASKED).await?;
+            let Some(first) = first else { return Ok(None) };
             match DeliveryFact::decode(first.payload.clone()) {
                 Ok(requested) => return Ok(Some(turn(requested, &first))),
                 Err(error) => {
