@@ -5,7 +5,10 @@ use std::time::Duration;
 use testkit::{Answer, Receiver, free_port, wait};
 use wire::api::{self, DeliveryStatus};
 
-use crate::world::{SOON, World, events_at, retries, some_destination};
+use crate::{
+    states::parked,
+    world::{SOON, World, events_at, retries, some_destination},
+};
 
 #[tokio::test]
 async fn a_receiver_that_asks_for_a_pause_gets_one_for_all_its_deliveries() {
@@ -33,6 +36,23 @@ async fn a_rate_spreads_requests_out() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination_with(api::Destination { url: receiver.url(), rate: 20, ..some_destination() }).await;
     world.publish_many(60).await;
+    are_spread_out(&receiver).await;
+}
+
+#[tokio::test]
+async fn what_was_held_comes_back_no_faster_than_the_rate() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let id = world.destination_with(api::Destination { url: receiver.url(), rate: 20, ..some_destination() }).await;
+    world.disable(&id).await;
+    world.publish_many(60).await;
+    wait::until_eq("all of them held", SOON, 60, async || parked(&world).await).await;
+    assert_eq!(receiver.count(), 0);
+    world.enable(&id, false).await;
+    are_spread_out(&receiver).await;
+}
+
+/// Waits for sixty requests, at twenty a second.
+async fn are_spread_out(receiver: &Receiver) {
     wait::until_eq("all of them", SOON, 60, async || receiver.count()).await;
     let requests = receiver.requests();
     let took = requests[59].at - requests[0].at;

@@ -109,3 +109,15 @@ async fn a_slow_answer_is_shown_as_processing_and_made_once() {
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     assert_eq!(receiver.count(), 1);
 }
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_not_asked() {
+    let (proxy, receiver) = (Receiver::start().await, Receiver::start().await);
+    let url = proxy.url();
+    let env = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let world = World::start_with(&[], &env.map(|name| (name, url.as_str()))).await;
+    world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    assert_eq!((receiver.count(), proxy.count()), (1, 0));
+}

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use testkit::{Answer, Receiver, free_port, wait};
+use async_nats::jetstream::{self, consumer};
+use futures::TryStreamExt as _;
+use testkit::{Answer, NatsServer, Receiver, free_port, wait};
 use wire::api::{self, DeliveryStatus};
 
 use crate::world::{SOON, World, events_at, retries, some_destination};
@@ -44,6 +46,29 @@ async fn with_requests_under_way_and_the_rest_parked() {
     all_succeed(&world).await;
     assert_eq!(events_at(&receiver).len(), EVENTS);
     assert!(receiver.count() <= EVENTS + 2, "only what was under way is sent again: {}", receiver.count());
+}
+
+/// Many consumers that nobody needs would cost the broker much.
+#[tokio::test]
+async fn a_lane_has_a_consumer_only_since_something_was_parked() {
+    let (broker, receiver) = (NatsServer::start().await, Receiver::start().await);
+    let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
+    let id = world.destination_with(api::Destination { concurrency: 1, ..patient(receiver.url()) }).await;
+    let jetstream = jetstream::new(broker.client().await);
+    let stream = jetstream.get_stream("PARKED").await.unwrap();
+    let lanes = async || stream.consumers().try_collect::<Vec<consumer::Info>>().await.unwrap();
+    world.publish("first").await;
+    world.delivery_is("first", DeliveryStatus::Succeeded).await;
+    assert!(lanes().await.is_empty(), "it went to the receiver at once");
+    receiver.answer(Answer::Gate(200));
+    world.publish_many(EVENTS).await;
+    wait::until("the rest parked", SOON, async || parked(&world).await > 0).await;
+    receiver.open_gate();
+    all_succeed(&world).await;
+    let lanes = lanes().await;
+    assert_eq!(lanes.iter().map(|lane| lane.name.clone()).collect::<Vec<_>>(), [format!("lane-{id}")]);
+    // The broker removes it then.
+    assert_eq!(lanes[0].config.inactive_threshold, Duration::from_secs(60));
 }
 
 /// The most destinations whose work an event is, and one more: then they have a request each.
