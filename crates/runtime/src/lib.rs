@@ -11,6 +11,7 @@ pub mod duration;
 pub mod files;
 mod incoming;
 mod listen;
+mod probes;
 mod readiness;
 pub mod telemetry;
 mod tls;
@@ -20,7 +21,7 @@ mod under_way;
 
 pub use drain::{Drain, shutdown_on_signal};
 pub use listen::{Addresses, ListenError, Listeners, Service, serve};
-pub use readiness::{Latch, Readiness};
+pub use readiness::{Changes, Latch, NeededBy, Part, Readiness};
 pub use tls::{TlsError, TlsOptions};
 pub use under_way::{Begun, UnderWay};
 

@@ -1,21 +1,20 @@
 //! One HTTP and one gRPC listener for any number of services.
 
-use std::{collections::BTreeMap, convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use crate::{
+    Platform, TlsError, TlsOptions, duration,
+    incoming::Incoming,
+    probes::{self, Served},
+    tls::{H2, HTTP_1},
+};
+use axum::Router;
 use tokio::net::TcpListener;
 use tonic::{
     body::Body,
     server::NamedService,
     service::{Routes, RoutesBuilder},
     transport::Server,
-};
-use tonic_health::{ServingStatus, server::HealthReporter};
-
-use crate::{
-    Platform, Readiness, TlsError, TlsOptions, duration,
-    incoming::Incoming,
-    tls::{H2, HTTP_1},
 };
 
 /// Where to listen, and how long the end may take.
@@ -91,6 +90,7 @@ pub struct Service {
     name: &'static str,
     http: Router,
     grpc: Vec<(&'static str, AddRoutes)>,
+    decides_readiness: bool,
 }
 
 type AddRoutes = Box<dyn FnOnce(&mut RoutesBuilder) + Send>;
@@ -105,6 +105,14 @@ impl Service {
     /// A service without routes.
     pub fn new(name: &'static str) -> Self {
         Self { name, ..Self::default() }
+    }
+
+    /// `/readyz` of a process that serves this answers for it alone, because load balancers send traffic to it by that
+    /// answer.
+    #[must_use]
+    pub const fn deciding_readiness(mut self) -> Self {
+        self.decides_readiness = true;
+        self
     }
 
     /// Adds routes of HTTP.
@@ -127,6 +135,11 @@ impl Service {
         };
         self.grpc.push((S::NAME, Box::new(add)));
         self
+    }
+
+    fn served(&self) -> Served {
+        let grpc = self.grpc.iter().map(|(name, _)| *name).collect();
+        Served { name: self.name, grpc, decides_readiness: self.decides_readiness }
     }
 }
 
@@ -155,11 +168,11 @@ pub async fn serve(
             "API keys and leads come in without TLS; give --tls-cert and --tls-key, or have something in front that does it"
         );
     }
-    let (mut router, mut routes, mut names) = (probes(&platform.readiness), RoutesBuilder::default(), vec![""]);
+    let served: Vec<_> = services.iter().map(Service::served).collect();
+    let (mut router, mut routes) = (probes::routes(&platform.readiness, &served), RoutesBuilder::default());
     for service in services {
         router = router.merge(service.http);
-        for (name, add) in service.grpc {
-            names.push(name);
+        for (_, add) in service.grpc {
             add(&mut routes);
         }
     }
@@ -172,7 +185,7 @@ pub async fn serve(
     spawn_http(Incoming::new(http, tls_of_http), router, platform);
     spawn_grpc(Incoming::new(grpc, tls_of_grpc), routes.routes(), platform);
     let watched = platform.clone();
-    platform.drain.spawn("health", async move { report_health(&watched, reporter, &names).await });
+    platform.drain.spawn("health", async move { probes::report_health(&watched, reporter, &served).await });
     Ok(addresses)
 }
 
@@ -199,39 +212,4 @@ fn spawn_grpc(incoming: Incoming, routes: Routes, platform: &Platform) {
             tracing::error!(%error, "the gRPC listener failed");
         }
     });
-}
-
-async fn report_health(platform: &Platform, mut reporter: HealthReporter, names: &[&'static str]) {
-    let mut ready = platform.readiness.is_ready();
-    loop {
-        let serving = ready && !platform.drain.is_stopping();
-        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for name in names {
-            reporter.set_service_status(*name, status).await;
-        }
-        if platform.drain.is_stopping() {
-            // Whoever watches has been told; without this the watches would hold the listener open.
-            for name in names {
-                reporter.clear_service_status(name).await;
-            }
-            return;
-        }
-        tokio::select! {
-            now = platform.readiness.changed(ready) => ready = now,
-            () = platform.drain.stopping() => {}
-        }
-    }
-}
-
-fn probes(readiness: &Readiness) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "alive\n" }))
-        .route("/readyz", get(readyz))
-        .with_state(readiness.clone())
-}
-
-async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, Json<BTreeMap<&'static str, String>>) {
-    let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let word = |state: Result<(), String>| state.err().unwrap_or_else(|| "ready".into());
-    (status, Json(readiness.report().into_iter().map(|(part, state)| (part, word(state))).collect()))
 }

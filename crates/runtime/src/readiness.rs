@@ -1,19 +1,52 @@
-//! Who is ready: a latch for each part, and one answer for all of them.
+//! What works, and which services can do their job: a latch for each part, and one answer for each service.
+//!
+//! A part says which services need it. Trouble in a part that a service does not need makes the service degraded, not
+//! unready: a load balancer that looks at ingest must not take it away because a mail server is down. The words of a
+//! part are shown to anonymous callers, so they hold no paths, addresses or messages of other programs; those are logged.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::watch;
 
-type Parts = BTreeMap<&'static str, Result<(), String>>;
+type Parts = BTreeMap<&'static str, Part>;
 
-/// What is ready, and why the rest is not.
+/// Which services cannot do their job without a part. Names are those of [`crate::Service`]s or of gRPC services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeededBy {
+    /// Every service.
+    All,
+    /// These services.
+    Only(&'static [&'static str]),
+}
+
+impl NeededBy {
+    /// Whether one of these services needs the part.
+    pub fn any_of(self, services: &[&str]) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|name| services.contains(name)),
+        }
+    }
+}
+
+/// A part of the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// `Err` says in words why it does not work.
+    pub state: Result<(), String>,
+    /// Which services cannot do their job without it.
+    pub needed_by: NeededBy,
+}
+
+/// The parts of a process and their states. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Readiness(Arc<watch::Sender<Parts>>);
 
-/// One part's say in it.
+/// Sets the state of one part.
 #[derive(Debug, Clone)]
 pub struct Latch {
     name: &'static str,
+    needed_by: NeededBy,
     parts: Arc<watch::Sender<Parts>>,
 }
 
@@ -24,37 +57,59 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// A latch for a part, which is not ready yet.
+    /// A latch for a part that every service of the process needs. The part is not ready yet.
     pub fn latch(&self, name: &'static str) -> Latch {
-        let latch = Latch { name, parts: Arc::clone(&self.0) };
+        self.latch_for(name, NeededBy::All)
+    }
+
+    /// A latch for a part that some services need. The part is not ready yet.
+    pub fn latch_for(&self, name: &'static str, needed_by: NeededBy) -> Latch {
+        let latch = Latch { name, needed_by, parts: Arc::clone(&self.0) };
         latch.not_ready("is starting");
         latch
     }
 
-    /// Every part: ready, or why not.
-    pub fn report(&self) -> BTreeMap<&'static str, Result<(), String>> {
+    /// Every part by its name.
+    pub fn report(&self) -> BTreeMap<&'static str, Part> {
         self.0.borrow().clone()
     }
 
-    /// Whether every part is ready.
+    /// Whether every part works.
     pub fn is_ready(&self) -> bool {
         all(&self.0.borrow())
     }
 
-    /// Waits until every part is ready.
+    /// Whether these services can do their job.
+    pub fn is_ready_for(&self, services: &[&str]) -> bool {
+        self.0.borrow().values().all(|part| part.state.is_ok() || !part.needed_by.any_of(services))
+    }
+
+    /// Waits until every part works.
     pub async fn all_ready(&self) {
         let _ = self.0.subscribe().wait_for(all).await;
     }
 
-    /// Waits until the answer of [`Readiness::is_ready`] differs from `before`, and gives the new one.
-    pub async fn changed(&self, before: bool) -> bool {
-        let _ = self.0.subscribe().wait_for(|parts| all(parts) != before).await;
-        !before
+    /// Sees every later change of a part.
+    pub fn changes(&self) -> Changes {
+        Changes(self.0.subscribe())
+    }
+}
+
+/// Waits for changes of parts.
+#[derive(Debug)]
+pub struct Changes(watch::Receiver<Parts>);
+
+impl Changes {
+    /// Waits until a part changed since the last call.
+    pub async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
 fn all(parts: &Parts) -> bool {
-    parts.values().all(Result::is_ok)
+    parts.values().all(|part| part.state.is_ok())
 }
 
 impl Latch {
@@ -63,13 +118,14 @@ impl Latch {
         self.set(Ok(()));
     }
 
-    /// The part does not work, and why.
+    /// The part does not work. Everybody may read why.
     pub fn not_ready(&self, why: impl Into<String>) {
         self.set(Err(why.into()));
     }
 
     fn set(&self, state: Result<(), String>) {
-        self.parts.send_if_modified(|parts| parts.insert(self.name, state.clone()) != Some(state));
+        let part = Part { state, needed_by: self.needed_by };
+        self.parts.send_if_modified(|parts| parts.insert(self.name, part.clone()).as_ref() != Some(&part));
     }
 }
 
@@ -83,10 +139,26 @@ mod tests {
         let (a, b) = (readiness.latch("a"), readiness.latch("b"));
         a.ready();
         assert!(!readiness.is_ready());
-        assert_eq!(readiness.report()["b"], Err("is starting".into()));
+        assert_eq!(readiness.report()["b"].state, Err("is starting".into()));
         b.ready();
         readiness.all_ready().await;
+        let mut changes = readiness.changes();
         a.not_ready("the broker is away");
-        assert!(!readiness.changed(true).await);
+        changes.next().await;
+        assert!(!readiness.is_ready());
+    }
+
+    #[test]
+    fn a_part_concerns_only_the_services_that_need_it() {
+        let readiness = Readiness::default();
+        let (mail, broker) = (readiness.latch_for("mail", NeededBy::Only(&["notifier"])), readiness.latch("broker"));
+        mail.ready();
+        broker.ready();
+        mail.not_ready("the mail server does not answer");
+        assert!(readiness.is_ready_for(&["ingest"]));
+        assert!(!readiness.is_ready_for(&["notifier"]));
+        assert!(!readiness.is_ready_for(&["ingest", "notifier"]));
+        broker.not_ready("the broker is away");
+        assert!(!readiness.is_ready_for(&["ingest"]));
     }
 }

@@ -40,7 +40,7 @@ use crypto::MasterKey;
 use http::HeaderMap;
 use ipnet::IpNet;
 use journal::{Journal, RegistryView};
-use runtime::{Platform, Service};
+use runtime::{NeededBy, Platform, Service};
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -99,7 +99,7 @@ pub async fn start(
     platform: &Platform,
     journal: &Journal,
 ) -> anyhow::Result<Service> {
-    let latch = platform.readiness.latch("dispatcher");
+    let latch = platform.readiness.latch_for("dispatcher", NeededBy::Only(&["dispatcher"]));
     let shared = Arc::new(Shared {
         platform: platform.clone(),
         journal: journal.clone(),

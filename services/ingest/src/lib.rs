@@ -15,7 +15,7 @@ use bursts::Bursts;
 use bytes::Bytes;
 use domain::access::{Rule, Scope};
 use journal::{Journal, RegistryView};
-use runtime::{Platform, Service};
+use runtime::{NeededBy, Platform, Service};
 use wire::publish::{Publish, PublishError};
 
 /// What ingest can be told.
@@ -42,13 +42,14 @@ const PUBLISH: Rule = Rule::Needs(Scope::Publish);
 /// # Errors
 /// When the configuration cannot be read from the broker, or a method has no rule.
 pub async fn start(options: &Options, platform: &Platform, journal: &Journal) -> anyhow::Result<Service> {
-    let latch = platform.readiness.latch("ingest");
+    let latch = platform.readiness.latch_for("ingest", NeededBy::Only(&["ingest"]));
     let registry = RegistryView::follow(journal, platform).await?;
     let door = Door::new(&registry)?;
     let publisher = publisher::Publisher::new(journal.clone(), registry, Bursts::new(options.burst_above));
     let (max_event, max_request) = (usize::try_from(options.max_event)?, usize::try_from(options.max_request)?);
     latch.ready();
     Ok(Service::new("ingest")
+        .deciding_readiness()
         .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), max_event, max_request)))
         .with_grpc(door.guard(grpc::service(publisher, max_event, platform.drain.clone()))))
 }

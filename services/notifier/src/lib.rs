@@ -31,7 +31,7 @@ use crypto::MasterKey;
 use domain::notice::Rules;
 use jiff::SignedDuration;
 use journal::{Journal, RegistryView};
-use runtime::{Platform, Service};
+use runtime::{NeededBy, Platform, Service};
 
 /// What the notifier can be told.
 #[derive(Debug, Clone, clap::Args)]
@@ -83,7 +83,7 @@ pub async fn start(
         }
         None => None,
     };
-    let latch = platform.readiness.latch("notifier");
+    let latch = platform.readiness.latch_for("notifier", NeededBy::Only(&["notifier"]));
     let registry = RegistryView::follow(journal, platform).await?;
     let (journal, drain) = (journal.clone(), platform.drain.clone());
     let brand = options.brand.clone();
@@ -96,7 +96,7 @@ pub async fn start(
         orders: orders::Orders { journal: journal.clone(), registry: registry.clone(), brand },
         post: post::Post::new(options.smtp_url.as_deref(), options.outbox.as_deref().unwrap_or(Path::new("outbox")))?,
         sender: letter::Sender::new(&options.mail_from, unsubscribing)?,
-        mail_latch: platform.readiness.latch("mail"),
+        mail_latch: platform.readiness.latch_for("mail", NeededBy::Only(&["notifier"])),
         telling: telling::Telling::default(),
         patience: SignedDuration::try_from(options.mail_retry_for)?,
     };

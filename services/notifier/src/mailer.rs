@@ -253,7 +253,7 @@ impl Mailer {
             Ok(()) => self.mail_latch.ready(),
             Err(error) => {
                 if !error.is_final() {
-                    self.mail_latch.not_ready(error.to_string());
+                    self.mail_latch.not_ready(error.public());
                 }
                 return Err(error);
             }

@@ -50,6 +50,14 @@ impl PostError {
         }
     }
 
+    /// In words that everybody may read: without the folder.
+    pub(crate) fn public(&self) -> String {
+        match self {
+            Self::Outbox { .. } => "cannot write to the outbox".into(),
+            Self::Later(_) | Self::Refused(_) => self.to_string(),
+        }
+    }
+
     /// All of it in one line.
     pub(crate) fn with_causes(&self) -> String {
         let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
