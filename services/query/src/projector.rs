@@ -7,7 +7,7 @@ use std::{future::ready, time::Duration};
 
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use journal::{Entry, Journal, Replay, StreamName};
-use runtime::{Latch, Platform, crash, trace::TraceContext};
+use runtime::{Latch, NeededBy, Platform, crash, trace::TraceContext};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -49,15 +49,14 @@ pub(crate) fn start(journal: &Journal, store: &Store, platform: &Platform) {
 }
 
 fn spawn<T: Projected>(name: &'static str, journal: &Journal, store: &Store, platform: &Platform) {
-    let latch = platform.readiness.latch(name);
+    let latch = platform.readiness.latch_for(name, NeededBy::Only(&["query"]));
     latch.ready();
+    let mut progress = Progress { stream: T::STREAM, latch, failure: None };
     let (journal, store, drain) = (journal.clone(), store.clone(), platform.drain.clone());
     platform.drain.spawn(name, async move {
         while !drain.is_stopping() {
-            if let Err(error) = follow::<T>(&journal, &store, &latch).await {
-                let why = describe(&error);
-                tracing::warn!(stream = T::STREAM.as_str(), error = why, "the read model stands still; trying again");
-                latch.not_ready(why);
+            if let Err(error) = follow::<T>(&journal, &store, &mut progress).await {
+                progress.fails(&error);
             }
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
@@ -67,17 +66,43 @@ fn spawn<T: Projected>(name: &'static str, journal: &Journal, store: &Store, pla
     });
 }
 
-fn describe(error: &StoreError) -> String {
-    match error {
-        StoreError::Database(source) => format!("{error}: {source}"),
-        other => other.to_string(),
+/// Tells whether a projector works: in its readiness, and in the log once for each reason.
+struct Progress {
+    stream: StreamName,
+    latch: Latch,
+    /// Why it stands still; `None` if it does not.
+    failure: Option<String>,
+}
+
+impl Progress {
+    fn works(&mut self) {
+        if self.failure.take().is_some() {
+            tracing::info!(stream = self.stream.as_str(), "the read model goes on");
+        }
+        self.latch.ready();
+    }
+
+    fn fails(&mut self, error: &StoreError) {
+        let why = match error {
+            StoreError::Database(source) => format!("{error}: {source}"),
+            other => other.to_string(),
+        };
+        if self.failure.as_ref() != Some(&why) {
+            let trouble = error.public();
+            tracing::warn!(
+                stream = self.stream.as_str(),
+                error = why,
+                "{trouble}; the read model stands still; retrying"
+            );
+        }
+        self.latch.not_ready(error.public());
+        self.failure = Some(why);
     }
 }
 
 /// Follows a stream from its checkpoint on; returns when the drain begins or the checkpoint was moved by others.
-async fn follow<T: Projected>(journal: &Journal, store: &Store, latch: &Latch) -> Result<(), StoreError> {
+async fn follow<T: Projected>(journal: &Journal, store: &Store, progress: &mut Progress) -> Result<(), StoreError> {
     let mut at = store.checkpoint(T::STREAM).await?;
-    latch.ready();
     let mut reader = Reader::<T>::after(journal, at);
     let (mut begun, mut took) = (Instant::now(), Duration::ZERO);
     loop {
@@ -85,7 +110,9 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, latch: &Latch) -
             reader.next_batch(Instant::now() + LOOK_AGAIN, || enough(&store.awaited, T::STREAM, begun, took)).await;
         let Some(last) = batch.last() else {
             // Nothing new; but somebody may have wiped the read model meanwhile.
-            if !journal.drain().is_stopping() && store.checkpoint(T::STREAM).await? == at {
+            let is_unmoved = store.checkpoint(T::STREAM).await? == at;
+            progress.works();
+            if !journal.drain().is_stopping() && is_unmoved {
                 continue;
             }
             return Ok(());
@@ -93,9 +120,10 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, latch: &Latch) -
         let to = last.sequence;
         begun = Instant::now();
         if !write(store, at, to, &batch, &mut reader.memory).await? {
-            tracing::info!(stream = T::STREAM.as_str(), "the read model was moved by another process; reading again");
+            tracing::debug!(stream = T::STREAM.as_str(), "another process moved the checkpoint; reading again");
             return Ok(());
         }
+        progress.works();
         at = to;
         took = begun.elapsed();
     }

@@ -27,7 +27,7 @@ mod upgrades;
 use std::{error::Error, time::Duration};
 
 use sqlx::{
-    AnyPool,
+    AnyPool, Connection as _,
     any::{AnyPoolOptions, install_default_drivers},
     migrate::Migrator,
 };
@@ -91,6 +91,24 @@ pub enum StoreError {
     },
 }
 
+/// What databases call a full disk: SQLite's SQLITE_FULL, PostgreSQL's disk_full.
+const DISK_FULL_CODES: [&str; 2] = ["13", "53100"];
+
+impl StoreError {
+    /// In words that everybody may read: without paths and without what the database says.
+    pub(crate) fn public(&self) -> &'static str {
+        match self {
+            Self::Database(error) if is_disk_full(error) => "disk full: the database of the read model cannot store",
+            Self::Value { .. } => "the read model holds a value that this version does not know; rebuild it",
+            Self::Connect { .. } | Self::Database(_) => "the database of the read model does not work",
+        }
+    }
+}
+
+fn is_disk_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| DISK_FULL_CODES.contains(&&*code))
+}
+
 impl Store {
     /// Connects, and brings the tables up to date.
     pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
@@ -117,6 +135,12 @@ impl Store {
 
 async fn pool(url: &str, connections: u32, settings: &'static [&'static str]) -> Result<AnyPool, sqlx::Error> {
     let options = AnyPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_DEADLINE);
+    // A database that rolls a transaction back by itself, as SQLite does when its disk is full, leaves the driver counting
+    // that transaction. The next one would be a savepoint in it, and what it writes would never be committed.
+    let options = options.before_acquire(|connection, _| {
+        let is_free = !connection.is_in_transaction();
+        Box::pin(async move { Ok(is_free) })
+    });
     let options = options.after_connect(move |connection, _| {
         Box::pin(async move {
             for setting in settings {
@@ -142,7 +166,44 @@ fn without_password(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
+    use journal::StreamName;
+    use testkit::SmallDisk;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_a_full_disk_ended_does_not_swallow_later_ones() {
+        let disk = match SmallDisk::mount(8 * 1024 * 1024) {
+            Ok(disk) => disk,
+            Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),
+        };
+        let url = format!("sqlite:{}?mode=rwc", disk.path().join("read_model.db").display());
+        let store = Store::connect(&url).await.unwrap();
+        let filler = disk.path().join("filler");
+        SmallDisk::fill(&filler);
+        let mut at = 0;
+        let failed = loop {
+            match advance(&store, at).await {
+                Ok(()) => at += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(failed.public(), "disk full: the database of the read model cannot store");
+        // A checkpoint that is elsewhere: the transaction is given up.
+        assert!(store.advance(StreamName::Leads, at + 9, at + 10).await.unwrap().is_none());
+        File::create(&filler).unwrap();
+        advance(&store, at).await.unwrap();
+        // A reader sees only what was committed.
+        assert_eq!(store.checkpoint(StreamName::Leads).await.unwrap(), at + 1);
+    }
+
+    async fn advance(store: &Store, at: u64) -> Result<(), StoreError> {
+        let moved = store.advance(StreamName::Leads, at, at + 1).await?;
+        moved.expect("the checkpoint is where this test left it").commit().await?;
+        Ok(())
+    }
 
     #[test]
     fn an_error_shows_no_password() {
