@@ -13,7 +13,8 @@ use tokio::sync::oneshot;
 use wire::Record;
 
 use crate::{
-    Journal, JournalError, StreamName, batch::Batcher, connect::Batchers, headers, news::settled, subjects, told,
+    Journal, JournalError, StreamName, batch::Batcher, connect::Batchers, headers, health::Health, news::settled,
+    subjects, told,
 };
 
 const ASKED: &str = "store a fact";
@@ -80,6 +81,7 @@ impl Journal {
             trace: trace.clone(),
             body: event.encode(),
         };
+        self.health().stores(StreamName::Leads)?;
         self.submit(outgoing, |batchers| &batchers.leads).await
     }
 
@@ -118,7 +120,7 @@ impl Journal {
     pub async fn append_registry(&self, fact: &RegistryFact, expected_version: u64) -> Result<u64, JournalError> {
         let message = PublishMessage::build().payload(fact.encode()).expected_last_subject_sequence(expected_version);
         let sent = self.context().send_publish(subjects::registry(fact), message).await;
-        let stored = confirmed(sent).await;
+        let stored = self.confirm(sent).await;
         settled().await;
         Ok(stored?.sequence)
     }
@@ -165,21 +167,43 @@ impl Journal {
         outgoing: Outgoing,
         choose: impl FnOnce(&Batchers) -> &Batcher,
     ) -> Result<Submitted, JournalError> {
-        Ok(Submitted(match self.batchers() {
+        let on_its_way = match self.batchers() {
             Some(batchers) => OnItsWay::Batched(choose(batchers).submit(outgoing).await?),
             None => OnItsWay::Sent(self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await),
-        }))
+        };
+        Ok(Submitted { on_its_way, health: self.health().clone() })
     }
 
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Appended, JournalError> {
         let sent = self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await;
-        confirmed(sent).await.map(Appended::from)
+        self.confirm(sent).await.map(Appended::from)
+    }
+
+    /// Waits for the acknowledgement of what was sent, and finds out why there is none.
+    pub(crate) async fn confirm(
+        &self,
+        sent: Result<PublishAckFuture, PublishError>,
+    ) -> Result<PublishAck, JournalError> {
+        outcome(self.health(), confirmed(sent).await).await
+    }
+}
+
+async fn outcome<T>(health: &Health, stored: Result<T, JournalError>) -> Result<T, JournalError> {
+    match stored {
+        Ok(stored) => {
+            health.acknowledged();
+            Ok(stored)
+        }
+        Err(error) => Err(health.explain(error).await),
     }
 }
 
 /// A message on its way to the broker. It takes room on the connection until it is stored or dropped.
 #[derive(Debug)]
-pub struct Submitted(OnItsWay);
+pub struct Submitted {
+    on_its_way: OnItsWay,
+    health: Health,
+}
 
 #[derive(Debug)]
 enum OnItsWay {
@@ -191,12 +215,14 @@ impl Submitted {
     /// Waits until the broker has it.
     ///
     /// # Errors
-    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
+    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time, [`JournalError::CannotStore`] when
+    /// it is known why.
     pub async fn stored(self) -> Result<Appended, JournalError> {
-        match self.0 {
+        let stored = match self.on_its_way {
             OnItsWay::Sent(sent) => confirmed(sent).await.map(Appended::from),
             OnItsWay::Batched(answer) => answer.await.map_err(|_| stopped())?,
-        }
+        };
+        outcome(&self.health, stored).await
     }
 }
 

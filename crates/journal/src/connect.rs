@@ -1,18 +1,26 @@
 //! The connection to the broker.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{
-    ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr,
+    AuthError, ClientError, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError,
     jetstream::{Context, ContextBuilder},
 };
 use jiff::Timestamp;
-use runtime::{Drain, Latch, Platform};
+use runtime::{Drain, Platform};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use crate::{
-    ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, memory::Memory, options::USUAL_URL, streams,
+    ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, credentials::Credentials, health::Health,
+    memory::Memory, options::USUAL_URL, streams,
 };
 
 /// The oldest broker whose schedules can be trusted.
@@ -38,6 +46,7 @@ struct Inner {
     drain: Drain,
     process: Uuid,
     batchers: Option<Batchers>,
+    health: Health,
     memory: Memory,
     dedup_window: Duration,
 }
@@ -61,12 +70,12 @@ impl Journal {
     /// # Errors
     /// When there is no broker after 30 seconds, it is older than 2.15.1, or refuses the streams.
     pub async fn connect(options: &NatsOptions, platform: &Platform) -> Result<Self, JournalError> {
-        let latch = platform.readiness.latch("broker");
+        let health = Health::new(platform);
         let give_up = Instant::now() + CONNECT_DEADLINE;
         let (changed, connections) = watch::channel(0);
         let changed = Arc::new(changed);
         let context = loop {
-            match Self::try_connect(options, &latch, &changed, &platform.drain).await {
+            match Self::try_connect(options, &health, &changed, &platform.drain).await {
                 Ok(context) => break context,
                 Err(error) if !error.is_passing() => return Err(error),
                 Err(error) if Instant::now() >= give_up || platform.drain.is_stopping() => return Err(error),
@@ -74,27 +83,33 @@ impl Journal {
             }
             tokio::time::sleep(CONNECT_PAUSE).await;
         };
-        latch.ready();
+        health.connected();
+        health.start(&context, &platform.drain);
         let batcher = || Batcher::start(&context);
         let batched = options.nats_flush == Flush::EveryWrite;
         let batchers = batched.then(|| Batchers { leads: batcher(), deliveries: batcher(), parked: batcher() });
         let dedup_window = streams::dedup_window(&context).await?;
         let (memory, drain) = (Memory::start(&context, &connections), platform.drain.clone());
-        Ok(Self { inner: Arc::new(Inner { context, drain, process: Uuid::new_v4(), batchers, memory, dedup_window }) })
+        Ok(Self {
+            inner: Arc::new(Inner { context, drain, process: Uuid::new_v4(), batchers, health, memory, dedup_window }),
+        })
     }
 
     async fn try_connect(
         options: &NatsOptions,
-        latch: &Latch,
+        health: &Health,
         connections: &Arc<watch::Sender<u64>>,
         drain: &Drain,
     ) -> Result<Context, JournalError> {
         let url = options.nats_url.as_deref().unwrap_or(USUAL_URL);
         // An error must not show what is secret in a URL.
         let shown = || url.split(',').map(|url| url.rsplit('@').next().unwrap_or(url)).collect::<Vec<_>>().join(",");
-        let (latch, changes, connections, drain) =
-            (latch.clone(), Arc::clone(connections), Arc::clone(connections), drain.clone());
-        let mut connect = ConnectOptions::new()
+        // The events of a try that fails are not those of the connection that is used.
+        let is_used = Arc::new(AtomicBool::new(false));
+        let is_reported = Arc::clone(&is_used);
+        let (health, changes, connections, drain) =
+            (health.clone(), Arc::clone(connections), Arc::clone(connections), drain.clone());
+        let mut connect = with_credentials(options, &health)?
             .name("leadline")
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(ANSWER_DEADLINE))
@@ -109,17 +124,11 @@ impl Journal {
                     connections.send_modify(|changes| *changes += 1);
                 }
                 // What happens to the connection at the end is nobody's concern.
-                if !drain.is_stopping() {
-                    report(&latch, &event);
+                if is_reported.load(Ordering::Relaxed) && !drain.is_stopping() {
+                    report(&health, &event);
                 }
                 async {}
             });
-        if let Some(file) = &options.nats_creds {
-            connect = connect
-                .credentials_file(file)
-                .await
-                .map_err(|source| JournalError::Credentials { file: file.display().to_string(), source })?;
-        }
         connect = with_tls(connect, options);
         let servers: Vec<ServerAddr> = url
             .split(',')
@@ -150,6 +159,7 @@ impl Journal {
             .backpressure_on_inflight(true)
             .build(client);
         streams::set_up(&context, options).await?;
+        is_used.store(true, Ordering::Relaxed);
         Ok(context)
     }
 
@@ -174,6 +184,16 @@ impl Journal {
         now.checked_sub(self.inner.dedup_window / 2).unwrap_or(now)
     }
 
+    /// Waits until the broker stores nothing more before it is started again, or until it stores.
+    pub async fn storing_needs_restart(&self, needs_restart: bool) {
+        // The process ends when nobody looks any more.
+        let _ = self.health().looks().wait_for(|looks| looks.needs_restart() == needs_restart).await;
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.inner.health
+    }
+
     pub(crate) fn memory(&self) -> &Memory {
         &self.inner.memory
     }
@@ -186,6 +206,22 @@ impl Journal {
     pub(crate) fn batchers(&self) -> Option<&Batchers> {
         self.inner.batchers.as_ref()
     }
+}
+
+/// The file with credentials is read at each connect.
+fn with_credentials(options: &NatsOptions, health: &Health) -> Result<ConnectOptions, JournalError> {
+    let Some(file) = options.nats_creds.clone() else { return Ok(ConnectOptions::new()) };
+    Credentials::read(&file)
+        .map_err(|source| JournalError::Credentials { file: file.display().to_string(), source })?;
+    let health = health.clone();
+    Ok(ConnectOptions::with_auth_callback(move |nonce| {
+        let auth = Credentials::read(&file).map_err(AuthError::new);
+        let auth = auth.and_then(|credentials| credentials.sign(&nonce).map_err(AuthError::new));
+        if let Err(error) = &auth {
+            health.refused(&format!("cannot use the credentials in {}: {error}", file.display()));
+        }
+        async move { auth }
+    }))
 }
 
 fn with_tls(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOptions {
@@ -208,16 +244,26 @@ fn is_tls(error: &ConnectError) -> bool {
     error.kind() == ConnectErrorKind::Tls || std::iter::successors(Some(first), |&error| error.source()).any(inner)
 }
 
-fn report(latch: &Latch, event: &Event) {
+fn report(health: &Health, event: &Event) {
     match event {
-        Event::Connected => latch.ready(),
-        Event::Disconnected | Event::Closed => {
-            tracing::warn!("the connection to the broker is lost; trying again");
-            latch.not_ready("the broker is away");
+        Event::Connected => health.connected(),
+        Event::Disconnected | Event::Closed => health.disconnected(),
+        Event::ServerError(ServerError::AuthorizationViolation) => health.refused("authorization violation"),
+        Event::ServerError(ServerError::Other(error)) | Event::ClientError(ClientError::Other(error))
+            if is_about_credentials(error) =>
+        {
+            health.refused(error);
         }
+        Event::LameDuckMode => tracing::info!("a broker is about to stop; the connection moves to another one"),
         Event::SlowConsumer(subscription) => {
             tracing::warn!(subscription, "messages were dropped before they were taken; they come again");
         }
         other => tracing::debug!(event = %other, "broker connection"),
     }
+}
+
+/// Whether the broker, or the client library for it, refuses the credentials. The library gives texts only.
+fn is_about_credentials(error: &str) -> bool {
+    let error = error.to_lowercase();
+    ["authorization violation", "authentication"].iter().any(|words| error.contains(words))
 }

@@ -1,5 +1,7 @@
 //! What can go wrong between a service and the broker.
 
+use crate::Trouble;
+
 /// A cause, as the client library gives it.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -24,6 +26,9 @@ pub enum JournalError {
         #[source]
         source: Cause,
     },
+    /// The broker answers and cannot store. Nothing was stored; it can be repeated.
+    #[error("{}; what was sent was not stored, send it again later", .0.public())]
+    CannotStore(Trouble),
     /// Somebody else wrote about the same thing first.
     #[error("somebody else changed the same thing at the same time; read it again and decide anew")]
     LostRace,
@@ -95,7 +100,12 @@ impl JournalError {
 
     /// Whether what was asked may work when it is asked again.
     pub(crate) const fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Refused { .. } | Self::NotReached { .. })
+        matches!(self, Self::Unavailable { .. } | Self::Refused { .. } | Self::NotReached { .. } | Self::CannotStore(_))
+    }
+
+    /// Whether the reason was logged when it was noticed, so that nothing is new when it is met again.
+    pub const fn is_logged(&self) -> bool {
+        matches!(self, Self::CannotStore(_))
     }
 
     pub(crate) fn refused(asked: &'static str, source: impl Into<Cause>) -> Self {

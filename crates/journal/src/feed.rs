@@ -22,9 +22,7 @@ use tokio::time::Instant;
 use wire::Record;
 
 use crate::{
-    Journal, JournalError, Message, StreamName, Traffic,
-    append::confirmed,
-    headers,
+    Journal, JournalError, Message, StreamName, Traffic, headers,
     message::{HandedOut, acknowledge},
     source::Source,
     subjects, timers,
@@ -287,7 +285,7 @@ impl Journal {
         headers.insert("Leadline-Sequence", sequence.to_string());
         let copy = PublishMessage::build().payload(payload).headers(headers);
         let copy = copy.message_id(format!("{stream}/{sequence}"));
-        confirmed(self.context().send_publish(subjects::poison(stream, sequence), copy).await).await.map(drop)
+        self.confirm(self.context().send_publish(subjects::poison(stream, sequence), copy).await).await.map(drop)
     }
 }
 

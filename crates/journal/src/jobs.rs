@@ -11,7 +11,6 @@ use wire::Record as _;
 
 use crate::{
     Journal, JournalError, StreamName, Traffic,
-    append::confirmed,
     feed::{router, timestamp},
     headers,
     pages::{answered, fetch},
@@ -47,7 +46,7 @@ impl Journal {
         let message = PublishMessage::build().payload(fact.encode()).headers(headers::carrying(trace));
         let message = message.expected_last_subject_sequence(expected_version);
         let sent = self.context().send_publish(subjects::job(fact), message).await;
-        Ok(confirmed(sent).await?.sequence)
+        Ok(self.confirm(sent).await?.sequence)
     }
 
     /// When the broker took a fact about a job.

@@ -5,6 +5,7 @@
 //! * [`Replay`] reads a stream from any place, for whoever wants all of it
 //! * [`RegistryView`] is the configuration as it is now
 //! * timers, parking and turns are where work waits; jobs are worked on by one process at a time
+//! * the health of the broker is what this process says of it in its readiness
 //! * what was stored about people can be erased again
 //! * a [`Place`] lets one process at a time read in order, and another go on where it stopped
 //!
@@ -16,10 +17,12 @@ mod append;
 mod backlog;
 mod batch;
 mod connect;
+mod credentials;
 mod erase;
 mod error;
 mod feed;
 mod headers;
+mod health;
 mod jobs;
 mod look_back;
 mod memory;
@@ -37,6 +40,7 @@ mod streams;
 mod subjects;
 mod timers;
 mod told;
+mod trouble;
 mod turns;
 mod unreadable;
 mod watched;
@@ -57,6 +61,7 @@ pub use position::{Place, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES};
 pub use registry_view::RegistryView;
 pub use replay::{Entry, Replay};
 pub use streams::{Logged, StreamName};
+pub use trouble::Trouble;
 pub use turns::Turn;
 
 /// How long the broker may take to answer before it counts as away.

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Position, Record as _};
 
-use crate::{Journal, JournalError, StreamName, append::confirmed, subjects, told};
+use crate::{Journal, JournalError, StreamName, subjects, told};
 
 /// Who reads LEADS in order, for the destinations that keep the order of each lead's events.
 pub const READER_IN_ORDER: &str = "sequencer";
@@ -169,7 +169,7 @@ impl Place {
             .payload(Position { reader: process, sequence }.encode())
             .expected_last_subject_sequence(self.version);
         let sent = self.journal.context().send_publish(subjects::position(self.reader), message).await;
-        self.version = confirmed(sent).await?.sequence;
+        self.version = self.journal.confirm(sent).await?.sequence;
         (self.sequence, self.written) = (sequence, written);
         Ok(())
     }

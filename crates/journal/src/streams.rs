@@ -52,7 +52,7 @@ pub enum StreamName {
 
 impl StreamName {
     #[rustfmt::skip]
-    const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Leads, Self::Registry, Self::Deliveries, Self::Timers, Self::Parked, Self::Ordered, Self::Positions,
         Self::Notices, Self::Jobs, Self::Anonymised, Self::Poison,
     ];

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use wire::Record as _;
 
-use crate::{Journal, JournalError, StreamName, append::confirmed, headers, subjects, told};
+use crate::{Journal, JournalError, StreamName, headers, subjects, told};
 
 /// A fired timer that carries this header asks for nothing: it took the place of one that was cancelled.
 pub(crate) const CANCELLED: &str = "Leadline-Cancelled";
@@ -60,7 +60,7 @@ impl Journal {
             .expected_last_subject_sequence(there.unwrap_or(0))
             .message_id(format!("{delivery}/{round}/{}/{at}", work.attempt));
         let sent = self.context().send_publish(subjects::timer(destination, delivery, round), message).await;
-        confirmed(sent).await.map(drop)
+        self.confirm(sent).await.map(drop)
     }
 
     /// The timer of this round of a delivery that waits: its sequence, and for which attempt.
@@ -86,6 +86,6 @@ impl Journal {
             .header(header::NATS_SCHEDULER, subjects::timer(destination, delivery, round).as_str())
             .header(header::NATS_SCHEDULE_NEXT, PURGE);
         let sent = self.context().send_publish(subjects::due(destination, delivery, round), message).await;
-        confirmed(sent).await.map(drop)
+        self.confirm(sent).await.map(drop)
     }
 }

@@ -15,7 +15,7 @@ use runtime::trace::TraceContext;
 use serde::{Serialize, de::IgnoredAny};
 use wire::Record as _;
 
-use crate::{Journal, JournalError, StreamName, append::confirmed, feed::timestamp, headers, subjects, told};
+use crate::{Journal, JournalError, StreamName, feed::timestamp, headers, subjects, told};
 
 const ASKED: &str = "tell whose turn it is";
 
@@ -44,7 +44,7 @@ impl Journal {
             .headers(headers::carrying(trace))
             .message_id(requested.message_id());
         let subject = subjects::ordered(&reference.destination, &reference.lead);
-        confirmed(self.context().send_publish(subject, message).await).await.map(drop)
+        self.confirm(self.context().send_publish(subject, message).await).await.map(drop)
     }
 
     /// The first delivery in a queue; none: the queue is empty.

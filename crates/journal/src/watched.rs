@@ -13,9 +13,7 @@ use async_nats::jetstream::{
 use domain::{DeliveryFact, DestinationId, notice::Watched};
 use wire::{Record as _, WireError};
 
-use crate::{
-    ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, append::confirmed, pages, subjects, told,
-};
+use crate::{ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, pages, subjects, told};
 
 const ASKED: &str = "tell what is remembered of destinations";
 /// How many of them are read at once.
@@ -72,7 +70,7 @@ impl Journal {
     pub async fn remember_watched(&self, watched: &Watched, version: u64) -> Result<u64, JournalError> {
         let subject = subjects::watched(watched.destination.as_str());
         let message = PublishMessage::build().payload(watched.encode()).expected_last_subject_sequence(version);
-        Ok(confirmed(self.context().send_publish(subject, message).await).await?.sequence)
+        Ok(self.confirm(self.context().send_publish(subject, message).await).await?.sequence)
     }
 
     /// The fact at a place in DELIVERIES; none: it is gone, or cannot be read, which waiting does not mend.

@@ -275,7 +275,9 @@ pub(crate) async fn park(shared: Arc<Shared>, job: Job) -> SetAside {
             set_aside
         }
         Err(error) => {
-            tracing::warn!(error = error.chain(), "work could not be parked; trying again");
+            if !error.is_logged() {
+                tracing::warn!(error = error.chain(), "work could not be parked; trying again");
+            }
             job.message.retry_later(AGAIN).await;
             SetAside::Gone
         }
@@ -305,7 +307,9 @@ pub(crate) async fn abandon(shared: Arc<Shared>, job: Job, reason: FailureReason
     match job.message.while_doing(abandoning).await {
         Ok(()) => job.message.ack().await,
         Err(error) => {
-            tracing::warn!(error = error.chain(), "work could not be given up; trying again");
+            if !error.is_logged() {
+                tracing::warn!(error = error.chain(), "work could not be given up; trying again");
+            }
             job.message.retry_later(AGAIN).await;
         }
     }
@@ -322,7 +326,9 @@ pub(crate) async fn wait(job: Job) -> SetAside {
 async fn perform(shared: &Shared, effects: impl IntoIterator<Item = Effect>, trace: &TraceContext) {
     for effect in effects {
         while let Err(error) = perform_one(shared, &effect, trace).await {
-            tracing::warn!(error = error.chain(), "what followed an attempt could not be stored yet; trying again");
+            if !error.is_logged() {
+                tracing::warn!(error = error.chain(), "what followed an attempt could not be stored yet; trying again");
+            }
             sleep(EFFECT_PAUSE).await;
         }
     }

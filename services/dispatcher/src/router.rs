@@ -121,7 +121,9 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
             message.ack().await;
         }
         Err(error) => {
-            tracing::warn!(error = error.chain(), event = %event.event_id, "an event was not routed; trying again");
+            if !error.is_logged() {
+                tracing::warn!(error = error.chain(), event = %event.event_id, "an event was not routed; trying again");
+            }
             message.retry_later(AGAIN).await;
         }
     }

@@ -45,7 +45,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             Ok(()) => {}
             Err(JournalError::LostRace) => tracing::info!("another dispatcher keeps the order of events now"),
             Err(error) => {
-                tracing::warn!(error = error.chain(), "events that keep their order wait; trying again");
+                if !error.is_logged() {
+                    tracing::warn!(error = error.chain(), "events that keep their order wait; trying again");
+                }
                 tokio::select! {
                     () = tokio::time::sleep(PAUSE) => {}
                     () = drain.stopping() => {}

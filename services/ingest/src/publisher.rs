@@ -133,6 +133,8 @@ fn known(registry: &Registry, publish: &Publish) -> Result<(), PublishError> {
 }
 
 fn not_stored(error: &JournalError) -> PublishError {
-    tracing::warn!(error = error.chain(), "an event was not stored; its publisher was told so");
+    if !error.is_logged() {
+        tracing::warn!(error = error.chain(), "an event was not stored; its publisher was told so");
+    }
     PublishError::Unavailable(error.to_string())
 }

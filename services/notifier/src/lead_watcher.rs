@@ -32,7 +32,9 @@ impl LeadWatcher {
                 Ok(()) => {}
                 Err(JournalError::LostRace) => tracing::info!("another notifier watches the leads now"),
                 Err(error) => {
-                    tracing::warn!(error = error.chain(), "mails about new leads wait; trying again");
+                    if !error.is_logged() {
+                        tracing::warn!(error = error.chain(), "mails about new leads wait; trying again");
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(PAUSE) => {}
                         () = self.drain.stopping() => {}

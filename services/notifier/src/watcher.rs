@@ -53,7 +53,9 @@ impl Watcher {
                 Ok(()) => {}
                 Err(JournalError::LostRace) => tracing::info!("another notifier watches the deliveries now"),
                 Err(error) => {
-                    tracing::warn!(error = error.chain(), "what people have to be told waits; trying again");
+                    if !error.is_logged() {
+                        tracing::warn!(error = error.chain(), "what people have to be told waits; trying again");
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(PAUSE) => {}
                         () = self.drain.stopping() => {}

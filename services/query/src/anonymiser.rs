@@ -130,6 +130,7 @@ fn kept(registry: &RegistryView, now: Timestamp) -> Vec<(AccountId, InterfaceId,
 fn warn(error: &NotForgotten, what: &'static str) {
     match error {
         NotForgotten::Journal(JournalError::LostRace) => tracing::info!("another process keeps the retention now"),
+        NotForgotten::Journal(error) if error.is_logged() => {}
         NotForgotten::Journal(error) => tracing::warn!(error = error.chain(), "{what}"),
         NotForgotten::Store(error) => tracing::warn!(%error, "{what}"),
     }
