@@ -25,6 +25,10 @@ use uuid::Uuid;
 
 use crate::data_dir::DataDir;
 
+mod healing;
+
+pub(crate) use healing::Healing;
+
 /// The pause before a broker that died is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(300);
 /// A broker that dies sooner than this has not worked.
@@ -36,6 +40,10 @@ const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// How much of its log is shown when it does not start, in bytes.
 const LOG_SHOWN: usize = 2_000;
 
+/// The disk is the limit. Without this nats-server takes three quarters of what is free when it starts, and may refuse
+/// what it stored before.
+const MAX_FILE_STORE: &str = "1PB";
+
 /// At how many percent of growth Go's runtime collects garbage. Earlier than usual: a fifth less memory while much comes in,
 /// for little processor time. Whoever has set it, has it so.
 const COLLECT_AT: &str = "GOGC";
@@ -45,6 +53,7 @@ const COLLECT_AT_PERCENT: &str = "50";
 #[derive(Debug)]
 pub(crate) struct Broker {
     url: String,
+    folder: PathBuf,
     running: Arc<Mutex<Running>>,
     stopped: oneshot::Receiver<()>,
 }
@@ -53,6 +62,8 @@ pub(crate) struct Broker {
 struct Running {
     process: Option<Pid>,
     stopping: bool,
+    /// It was told to end, to be started again.
+    restarting: bool,
 }
 
 impl Broker {
@@ -74,12 +85,13 @@ impl Broker {
         };
         let configuration = format!(
             "listen: \"127.0.0.1:{port}\"\nserver_name: leadline\nauthorization {{ user: leadline, password: \"{password}\" }}\n\
-             jetstream {{ store_dir: {:?}, sync_interval: {sync_interval} }}\n",
+             jetstream {{ store_dir: {:?}, sync_interval: {sync_interval}, max_file_store: {MAX_FILE_STORE} }}\n",
             folder.display().to_string(),
         );
         data_dir.write("nats.conf", configuration.as_bytes())?;
         let log = data_dir.path().join("nats.log");
-        let command = Invocation { program, configuration: data_dir.path().join("nats.conf"), log };
+        let store = folder.clone();
+        let command = Invocation { program, configuration: data_dir.path().join("nats.conf"), log, store };
         let running = Arc::new(Mutex::new(Running::default()));
         let (started, first) = mpsc::sync_channel(1);
         let (ended, stopped) = oneshot::channel();
@@ -92,12 +104,17 @@ impl Broker {
             let _ = ended.send(());
         })?;
         first.recv().context("the thread of the broker ended")??;
-        Ok(Self { url: format!("nats://leadline:{password}@127.0.0.1:{port}"), running, stopped })
+        Ok(Self { url: format!("nats://leadline:{password}@127.0.0.1:{port}"), folder, running, stopped })
     }
 
     /// Where it listens, with the password that lets one in.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What starts it again when it stores nothing more.
+    pub(crate) fn healing(&self) -> Healing {
+        Healing { folder: self.folder.clone(), running: Arc::clone(&self.running) }
     }
 
     /// Stops it in good order.
@@ -120,6 +137,7 @@ struct Invocation {
     program: PathBuf,
     configuration: PathBuf,
     log: PathBuf,
+    store: PathBuf,
 }
 
 impl Invocation {
@@ -178,10 +196,18 @@ fn watch(
         if now.stopping {
             return Ok(());
         }
+        if std::mem::take(&mut now.restarting) {
+            failures = 0;
+            continue;
+        }
         drop(now);
         failures = if since.elapsed() >= WORKED { 0 } else { failures + 1 };
         if failures >= MOST_FAILURES {
-            anyhow::bail!("nats-server does not run ({status}); the end of its log:\n{}", command.end_of_log());
+            anyhow::ensure!(
+                !healing::has_room(&command.store),
+                "nats-server does not run ({status}); the end of its log:\n{}",
+                command.end_of_log()
+            );
         }
         tracing::warn!(%status, "the broker died; starting it again");
         std::thread::sleep(RESTART_PAUSE);

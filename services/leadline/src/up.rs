@@ -9,7 +9,13 @@ use journal::{Journal, NatsOptions};
 use runtime::{Addresses, Listeners, Platform, Service, telemetry};
 use serde_json::json;
 
-use crate::{broker::Broker, compose, data_dir::DataDir, key::KeyOptions, keys};
+use crate::{
+    broker::{Broker, Healing},
+    compose,
+    data_dir::DataDir,
+    key::KeyOptions,
+    keys,
+};
 
 /// Name of the file that says where the running system listens.
 pub(crate) const ADDRESSES: &str = "addresses.json";
@@ -60,7 +66,8 @@ impl Up {
                 Some(broker)
             }
         };
-        let ended = self.serve(key, &data_dir, &platform).await;
+        let healing = broker.as_ref().map(Broker::healing);
+        let ended = self.serve(key, &data_dir, healing, &platform).await;
         // The broker goes last: what the services finish, they store.
         if let Some(broker) = broker {
             broker.stop().await;
@@ -79,8 +86,14 @@ impl Up {
         Ok(())
     }
 
-    async fn serve(&self, key: MasterKey, data_dir: &DataDir, platform: &Platform) -> anyhow::Result<ExitCode> {
-        let started = self.start(key, data_dir, platform).await;
+    async fn serve(
+        &self,
+        key: MasterKey,
+        data_dir: &DataDir,
+        healing: Option<Healing>,
+        platform: &Platform,
+    ) -> anyhow::Result<ExitCode> {
+        let started = self.start(key, data_dir, healing, platform).await;
         let (addresses, admin_key) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -102,9 +115,13 @@ impl Up {
         &self,
         key: MasterKey,
         data_dir: &DataDir,
+        healing: Option<Healing>,
         platform: &Platform,
     ) -> anyhow::Result<(Addresses, PathBuf)> {
         let journal = Journal::connect(&self.nats, platform).await?;
+        if let Some(healing) = healing {
+            healing.start(journal.clone(), &platform.drain);
+        }
         let admin_key = keys::admin_key_in(data_dir, &journal).await?;
         let services: Vec<Service> = vec![
             ingest::start(&self.ingest, platform, &journal).await?,

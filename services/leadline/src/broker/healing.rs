@@ -1,0 +1,129 @@
+//! Starting the broker again once its disk has room.
+//!
+//! A stream of nats-server whose write failed stores nothing more until the server is started again. As `leadline up`
+//! owns its server, no person is needed for that.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use journal::Journal;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use runtime::Drain;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Running, STOP_DEADLINE};
+
+/// How much has to fit on the disk before the broker is started again, in bytes: enough for it to start.
+const MIN_ROOM: usize = 1024 * 1024;
+/// How often it is looked whether the disk has room.
+const ROOM_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a broker that was started again may take until its streams store. After a restart that did not help the next
+/// one waits twice as long, up to the longest wait.
+const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(10);
+const MAX_RESTART_INTERVAL: Duration = Duration::from_secs(160);
+/// How often it is looked whether the broker has ended.
+const END_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Starts the broker again when it stores nothing more.
+#[derive(Debug)]
+pub(crate) struct Healing {
+    pub(super) folder: PathBuf,
+    pub(super) running: Arc<Mutex<Running>>,
+}
+
+impl Healing {
+    /// Heals until the drain.
+    pub(crate) fn start(self, journal: Journal, drain: &Drain) {
+        let stop = drain.clone();
+        drain.spawn("broker healing", async move {
+            tokio::select! {
+                () = self.run(&journal) => {}
+                () = stop.stopping() => {}
+            }
+        });
+    }
+
+    async fn run(&self, journal: &Journal) {
+        let mut interval = MIN_RESTART_INTERVAL;
+        loop {
+            journal.storing_needs_restart(true).await;
+            while !self.disk_has_room().await {
+                sleep(ROOM_INTERVAL).await;
+            }
+            tracing::info!(
+                "the broker stores nothing more until it is started again, and its disk has room; starting it again"
+            );
+            self.restart().await;
+            let stores_again = timeout(interval, journal.storing_needs_restart(false)).await.is_ok();
+            interval = if stores_again { MIN_RESTART_INTERVAL } else { (interval * 2).min(MAX_RESTART_INTERVAL) };
+        }
+    }
+
+    async fn disk_has_room(&self) -> bool {
+        let folder = self.folder.clone();
+        tokio::task::spawn_blocking(move || has_room(&folder)).await.unwrap_or(false)
+    }
+
+    async fn restart(&self) {
+        let Some(process) = self.process(true) else { return };
+        let _ = kill(process, Signal::SIGTERM);
+        let give_up = Instant::now() + STOP_DEADLINE;
+        while self.process(false) == Some(process) {
+            if Instant::now() >= give_up {
+                tracing::warn!("the broker does not stop; killing it");
+                let _ = kill(process, Signal::SIGKILL);
+                return;
+            }
+            sleep(END_INTERVAL).await;
+        }
+    }
+
+    fn process(&self, is_to_restart: bool) -> Option<Pid> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.restarting |= is_to_restart && running.process.is_some();
+        running.process
+    }
+}
+
+/// Whether the disk of a folder has room for some more. Whoever has a quota is told by a write only.
+pub(super) fn has_room(folder: &Path) -> bool {
+    let file = folder.join(".room");
+    let write = || -> std::io::Result<()> {
+        let mut out = File::create(&file)?;
+        out.write_all(&vec![0; MIN_ROOM])?;
+        out.sync_all()
+    };
+    let written = write();
+    let _ = fs::remove_file(&file);
+    written.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::SmallDisk;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_has_no_room() {
+        let disk = match SmallDisk::mount(4 * MIN_ROOM as u64) {
+            Ok(disk) => disk,
+            Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),
+        };
+        assert!(has_room(disk.path()));
+        let filler = disk.path().join("filler");
+        SmallDisk::fill(&filler);
+        assert!(!has_room(disk.path()));
+        File::create(&filler).unwrap();
+        assert!(has_room(disk.path()));
+        assert!(!disk.path().join(".room").exists());
+    }
+}
