@@ -17,15 +17,15 @@ const WIDEST: usize = 120;
 
 /// What a command did.
 #[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
     /// The same, if it did what it was told.
-    fn well(self) -> Self {
+    pub(crate) fn well(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
         self
     }
@@ -46,7 +46,7 @@ impl Ran {
     }
 
     /// A value of what is shown one below the other.
-    fn fact(&self, name: &str) -> &str {
+    pub(crate) fn fact(&self, name: &str) -> &str {
         let line = self.out.lines().find(|line| line.starts_with(&format!("{name}  ")));
         line.unwrap_or_else(|| panic!("no {name}: {self:?}")).strip_prefix(name).unwrap().trim()
     }
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// Runs the program to its end.
-    async fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) async fn run(&self, args: &[&str]) -> Ran {
         self.run_with(args, "").await
     }
 

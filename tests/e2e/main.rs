@@ -28,6 +28,7 @@ mod operations;
 mod ordering;
 mod poison;
 mod publishing;
+mod readiness;
 mod rebuild;
 mod reconciler;
 mod registry;

@@ -27,7 +27,7 @@ async fn a_repeated_event_id_answers_the_same_and_creates_nothing() {
     assert_eq!(receiver.count(), 2);
 }
 
-fn request(event: &str) -> api::PublishLeadRequest {
+pub(crate) fn request(event: &str) -> api::PublishLeadRequest {
     api::PublishLeadRequest {
         account: ACCOUNT.into(),
         interface: INTERFACE.into(),

@@ -37,7 +37,7 @@ use crypto::MasterKey;
 use domain::registry::UrlRules;
 use journal::{Journal, RegistryView, StreamName};
 use registry_change::Changes;
-use runtime::{Platform, Service};
+use runtime::{NeededBy, Platform, Service};
 pub use store::StoreError;
 use tonic::Status;
 
@@ -76,7 +76,7 @@ pub async fn start(
     platform: &Platform,
     journal: &Journal,
 ) -> anyhow::Result<Service> {
-    let latch = platform.readiness.latch("query");
+    let latch = platform.readiness.latch_for("query", NeededBy::Only(&["query"]));
     let store = options.store().await?;
     let registry = RegistryView::follow(journal, platform).await?;
     projector::start(journal, &store, platform);
@@ -98,7 +98,13 @@ pub async fn start(
             platform.drain.clone(),
         )))
         .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone())))
-        .with_grpc(door.guard(status_service::service(journal.clone(), store.clone(), registry.clone(), healed)))
+        .with_grpc(door.guard(status_service::service(
+            journal.clone(),
+            store.clone(),
+            registry.clone(),
+            healed,
+            platform.readiness.clone(),
+        )))
         .with_grpc(door.guard(audit_service::service(store.clone())))
         .with_grpc(door.guard(lead_service::service(store, registry, anonymiser, platform.drain.clone()))))
 }

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{DestinationId, Registry};
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView, StreamName};
+use runtime::Readiness;
 use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status};
 use wire::{
@@ -23,6 +24,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Destinations that are named unless the caller says otherwise, and the most of them.
 const USUAL_TOP: u32 = 20;
 const MOST_TOP: u32 = 500;
+/// The part of the readiness that says whether the broker answers.
+const BROKER: &str = "broker";
 /// The streams that the read model is made of.
 #[rustfmt::skip]
 const PROJECTED: [StreamName; 5] = [
@@ -34,6 +37,7 @@ struct StatusService {
     store: Store,
     registry: RegistryView,
     healed: Arc<Healed>,
+    readiness: Readiness,
     latest: Mutex<Option<(Instant, api::GetStatusResponse)>>,
 }
 
@@ -42,8 +46,9 @@ pub(crate) fn service(
     store: Store,
     registry: RegistryView,
     healed: Arc<Healed>,
+    readiness: Readiness,
 ) -> StatusServiceServer<impl api::status_service_server::StatusService> {
-    StatusServiceServer::new(StatusService { journal, store, registry, healed, latest: Mutex::default() })
+    StatusServiceServer::new(StatusService { journal, store, registry, healed, readiness, latest: Mutex::default() })
 }
 
 #[tonic::async_trait]
@@ -68,13 +73,17 @@ impl api::status_service_server::StatusService for StatusService {
         };
         drop(latest);
         answer.most_parked.truncate(top as usize);
+        answer.troubles = self.troubles();
         Ok(Response::new(answer))
     }
 }
 
 impl StatusService {
     async fn look(&self) -> Result<api::GetStatusResponse, Status> {
-        let away = |e: JournalError| Status::unavailable(format!("how much waits cannot be told: {e}"));
+        let away = |e: JournalError| self.unknown(e.to_string());
+        if let Some(trouble) = self.troubles().into_iter().find(|trouble| trouble.part == BROKER) {
+            return Err(self.unknown(trouble.text));
+        }
         let backlog = self.journal.backlog().await.map_err(away)?;
         let mut parked = self.journal.parked().await.map_err(away)?;
         let parked_destinations = parked.len() as u64;
@@ -104,7 +113,22 @@ impl StatusService {
             in_order: backlog.in_order,
             healed_requests: self.healed.requests(),
             healed_deliveries: self.healed.deliveries(),
+            troubles: vec![],
         })
+    }
+
+    fn troubles(&self) -> Vec<api::Trouble> {
+        let report = self.readiness.report().into_iter();
+        report.filter_map(|(name, part)| Some(api::Trouble { part: name.into(), text: part.state.err()? })).collect()
+    }
+
+    /// The answer without figures, because somebody does not tell them.
+    fn unknown(&self, why: String) -> Status {
+        let mut text = format!("how much waits is not known: {why}");
+        for trouble in self.troubles().into_iter().filter(|trouble| !why.contains(&trouble.text)) {
+            text.push_str(&format!("; {}: {}", trouble.part, trouble.text));
+        }
+        Status::unavailable(text)
     }
 }
 

@@ -30,8 +30,12 @@ impl Status {
             return session.out.json(&status);
         }
         let switched_off = (status.destinations_deactivated, status.destinations_disabled);
-        let facts = vec![
-            ("at", shown(status.at.as_ref()).into()),
+        let mut facts = vec![("at", shown(status.at.as_ref()).into())];
+        if status.troubles.is_empty() {
+            facts.push(("trouble", "none".into()));
+        }
+        facts.extend(status.troubles.iter().map(|t| ("trouble", format!("{}: {}", t.part, t.text).into())));
+        facts.extend([
             ("parked", format!("{} for {} destinations", status.parked, status.parked_destinations).into()),
             ("retries waiting", status.timers_pending.into()),
             ("in order", status.in_order.into()),
@@ -41,7 +45,7 @@ impl Status {
             ),
             ("unreadable", status.poisoned.into()),
             ("healed by the audit", (status.healed_requests + status.healed_deliveries).into()),
-        ];
+        ]);
         print_facts(&session.out, facts)?;
         print("")?;
         let row = |lag: &api::ConsumerLag| {
