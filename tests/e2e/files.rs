@@ -1,14 +1,15 @@
 //! As many connections as the process may have: destinations that hang leave some to the others, and when there is none, that
 //! is nobody's failure.
 
-use std::{fs, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
-use testkit::{Answer, Process, Receiver, postgres, wait};
+use testkit::{Answer, Receiver, postgres, wait};
 use wire::api::{DeliveryStatus, Destination};
 
 use crate::{
     alone::Alone,
     states::parked,
+    usage::open_files,
     world::{Home, SOON, World, events_at, some_destination},
 };
 
@@ -20,10 +21,6 @@ const NO_MORE: &str = "may open no more files";
 async fn patient_destination(world: &World, url: String, concurrency: u32) -> String {
     let timeout = Some(wire::duration_to_api(PATIENT));
     world.destination_with(Destination { url, timeout, concurrency, ..some_destination() }).await
-}
-
-fn open_files(process: &Process) -> usize {
-    fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap().count()
 }
 
 #[tokio::test]

@@ -12,13 +12,13 @@ use crate::world::{Home, SOON, World, event_json, program, web};
 const NO_ENV: [(&str, &str); 0] = [];
 
 /// Where a process listens, as it says: HTTP and gRPC.
-async fn addresses(process: &Process) -> (String, String) {
+pub(crate) async fn addresses(process: &Process) -> (String, String) {
     let line = process.wait_line("is ready:", SOON).await;
     let (http, grpc) = line.split_once("http=").unwrap().1.split_once(" grpc=").unwrap();
     (http.to_owned(), grpc.to_owned())
 }
 
-fn trusting(authority: &Authority) -> reqwest::Client {
+pub(crate) fn trusting(authority: &Authority) -> reqwest::Client {
     let root = reqwest::Certificate::from_pem(&std::fs::read(authority.file()).unwrap()).unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().tls_certs_only([root]).build().unwrap()

@@ -79,8 +79,14 @@ impl Home {
 
     /// Starts `leadline up` here.
     pub(crate) fn up(&self, args: &[&str], env: &[(&str, &str)]) -> Process {
-        let data = self.data();
-        let mut all = vec!["up", "--data-dir", data.to_str().unwrap(), "--http", "127.0.0.1:0"];
+        self.up_under(&[], args, env)
+    }
+
+    /// The same; it is started by this program with these arguments, if there are any.
+    pub(crate) fn up_under(&self, starter: &[&str], args: &[&str], env: &[(&str, &str)]) -> Process {
+        let (data, leadline) = (self.data(), program());
+        let mut all = starter.to_vec();
+        all.extend([leadline.to_str().unwrap(), "up", "--data-dir", data.to_str().unwrap(), "--http", "127.0.0.1:0"]);
         all.extend(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
         if !args.contains(&"--grpc") {
             all.extend(["--grpc", "127.0.0.1:0"]);
@@ -89,7 +95,7 @@ impl Home {
         let nats_server = testkit::nats::binary();
         let mut env = env.to_vec();
         env.push(("LEADLINE_NATS_SERVER", nats_server.to_str().unwrap()));
-        Process::start("leadline up", program(), all, env)
+        Process::start("leadline up", all[0], &all[1..], env)
     }
 }
 

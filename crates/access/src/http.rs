@@ -1,5 +1,7 @@
 //! The door before routes of HTTP.
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
     body::Body,
@@ -17,6 +19,8 @@ use crate::{Door, Refused};
 /// How many bytes are read of the body of somebody who is not let in: a client that is still sending would see a broken
 /// connection instead of the answer. Whoever sends more sees just that.
 const MOST_DISCARDED: usize = 256 * 1024;
+/// How long it is read: a client without a key must not keep a connection for longer.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// When to ask again while nobody can say whether a key is good, in seconds.
 const RETRY_AFTER: &str = "1";
 
@@ -43,12 +47,15 @@ async fn enter(State((door, rule)): State<(Door, Rule)>, mut request: Request, n
 
 async fn discard(body: Body) {
     let (mut length, mut chunks) = (0, body.into_data_stream());
-    while let Some(Ok(chunk)) = chunks.next().await {
-        length += chunk.len();
-        if length > MOST_DISCARDED {
-            return;
+    let reading = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            length += chunk.len();
+            if length > MOST_DISCARDED {
+                return;
+            }
         }
-    }
+    };
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
 }
 
 fn answer(refused: &Refused) -> Response {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::TaskTracker,
+};
 
 /// Tells tasks when to stop, and waits for them.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +48,11 @@ impl Drain {
     /// Waits until the end begins.
     pub async fn stopping(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// The same as a future that owns what it waits for.
+    pub(crate) fn stopping_owned(&self) -> WaitForCancellationFutureOwned {
+        self.stop.clone().cancelled_owned()
     }
 
     /// Runs a task that [`Drain::finished`] waits for. The task itself has to look at [`Drain::stopping`]. If it ends

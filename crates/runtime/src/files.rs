@@ -12,6 +12,8 @@ use nix::{
 const ROOM: i32 = 16 * 1024;
 /// The most that the limit is lifted to; what Linux allows unless it is told otherwise (`fs.nr_open`).
 const MOST: u64 = 1024 * 1024;
+/// One of this many files may be a connection from outside.
+const PART_FOR_CALLERS: usize = 4;
 
 /// Lets this process have as many files open as its hard limit allows (the usual soft one, 1,024, is fewer than hanging
 /// receivers have connections) and makes room for [`ROOM`] of them. A table that is full is doubled, and meanwhile no
@@ -37,6 +39,13 @@ fn lift() -> io::Result<()> {
 fn reserve(files: i32) -> io::Result<()> {
     let highest = fcntl(File::open("/dev/null")?, FcntlArg::F_DUPFD_CLOEXEC(files - 1))?;
     Ok(close(highest)?)
+}
+
+/// How many connections callers may have open together: a part of all files, so that connections from outside cannot use
+/// up those that deliveries need. Half of all is for requests of the dispatcher; the rest for connections that are kept for
+/// the next request, for broker and database.
+pub fn for_callers() -> usize {
+    most() / PART_FOR_CALLERS
 }
 
 /// How many files this process may have open.

@@ -5,6 +5,7 @@
 //! [`Platform`]. [`serve`] gives any number of services one HTTP and one gRPC listener. On SIGTERM or Ctrl-C the drain
 //! begins: listeners take nothing new, tasks finish what is in flight, and the process ends within the deadline.
 
+mod connections;
 pub mod crash;
 mod drain;
 pub mod duration;
@@ -13,15 +14,18 @@ mod incoming;
 mod listen;
 mod probes;
 mod readiness;
+mod shares;
 pub mod telemetry;
 mod tls;
 pub mod together;
 pub mod trace;
 mod under_way;
 
+pub use connections::{ConnectionLimits, calls::Late};
 pub use drain::{Drain, shutdown_on_signal};
 pub use listen::{Addresses, ListenError, Listeners, Service, serve};
 pub use readiness::{Changes, Latch, NeededBy, Part, Readiness};
+pub use shares::{Exceeded, Share, Shares};
 pub use tls::{TlsError, TlsOptions};
 pub use under_way::{Begun, UnderWay};
 

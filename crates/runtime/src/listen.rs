@@ -1,20 +1,31 @@
 //! One HTTP and one gRPC listener for any number of services.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{collections::HashSet, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{
-    Platform, TlsError, TlsOptions, duration,
-    incoming::Incoming,
-    probes::{self, Served},
-    tls::{H2, HTTP_1},
-};
 use axum::Router;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tokio::net::TcpListener;
 use tonic::{
     body::Body,
     server::NamedService,
     service::{Routes, RoutesBuilder},
     transport::Server,
+};
+
+use crate::{
+    ConnectionLimits, Platform, TlsError, TlsOptions,
+    connections::{
+        Connections,
+        calls::{CallRules, Calls, CallsLayer},
+        socket::Protocol,
+    },
+    duration, files,
+    incoming::Incoming,
+    probes::{self, Served},
+    tls::{H2, HTTP_1},
 };
 
 /// Where to listen, and how long the end may take.
@@ -31,7 +42,18 @@ pub struct Listeners {
     pub drain_deadline: Duration,
     #[command(flatten)]
     pub tls: TlsOptions,
+    #[command(flatten)]
+    pub limits: ConnectionLimits,
 }
+
+/// How much a client of gRPC may send on one stream before it is read, in bytes. A larger one lets a stream over long
+/// distances be faster, and more of it lie here.
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// The same for all streams of a connection. Each unread frame of fewer than 256 bytes costs h2 the rest of them, and it
+/// ends the connection (`too_many_data_frames`) once these are half of this window. A stream can have one window of
+/// unread frames: if each has 15 bytes, as the smallest event that can be published has, they cost 16 windows; so many
+/// streams of such events may stand still at once, and what is unread here takes memory of about this size.
+const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
 /// Where it listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +104,9 @@ pub enum ListenError {
     /// The descriptors of the API are broken.
     #[error("the descriptors for gRPC reflection are broken")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// The same.
+    #[error("the descriptors of the API cannot be decoded")]
+    Descriptors(#[from] prost::DecodeError),
 }
 
 /// A service: its name and its routes. Its background tasks run on the drain.
@@ -182,8 +207,15 @@ pub async fn serve(
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(descriptors);
     routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
 
-    spawn_http(Incoming::new(http, tls_of_http), router, platform);
-    spawn_grpc(Incoming::new(grpc, tls_of_grpc), routes.routes(), platform);
+    let limits = &listeners.limits;
+    let connections = Connections::new(limits, files::for_callers());
+    let rules = CallRules::new(limits, client_streams(descriptors)?, &platform.drain);
+    let http = Incoming::new(http, tls_of_http, Protocol::Http1, limits, &connections);
+    let grpc = Incoming::new(grpc, tls_of_grpc, Protocol::Http2, limits, &connections);
+    let drain = platform.drain.clone();
+    platform.drain.spawn("connections", async move { connections.close_silent(&drain).await });
+    spawn_http(http, Calls::new(router, Arc::clone(&rules)), platform);
+    spawn_grpc(grpc, routes.routes(), rules, limits, platform);
     let watched = platform.clone();
     platform.drain.spawn("health", async move { probes::report_health(&watched, reporter, &served).await });
     Ok(addresses)
@@ -193,21 +225,62 @@ async fn bind(what: &'static str, address: SocketAddr, flag: &'static str) -> Re
     TcpListener::bind(address).await.map_err(|source| ListenError::Bind { what, address, flag, source })
 }
 
-fn spawn_http(incoming: Incoming, router: Router, platform: &Platform) {
-    let drain = platform.drain.clone();
-    let stopping = async move { drain.stopping().await };
-    platform.drain.spawn("http listener", async move {
-        if let Err(error) = axum::serve(incoming, router).with_graceful_shutdown(stopping).await {
-            tracing::error!(%error, "the HTTP listener failed");
+/// The paths of the methods whose requests are streams.
+fn client_streams(descriptors: &[u8]) -> Result<HashSet<String>, prost::DecodeError> {
+    const REFLECTION: [&str; 2] = ["grpc.reflection.v1", "grpc.reflection.v1alpha"];
+    let mut paths: HashSet<String> =
+        REFLECTION.map(|package| format!("/{package}.ServerReflection/ServerReflectionInfo")).into();
+    for file in FileDescriptorSet::decode(descriptors)?.file {
+        for service in &file.service {
+            let streams = service.method.iter().filter(|method| method.client_streaming());
+            paths.extend(streams.map(|method| format!("/{}.{}/{}", file.package(), service.name(), method.name())));
         }
+    }
+    Ok(paths)
+}
+
+fn spawn_http(mut incoming: Incoming, calls: Calls<Router>, platform: &Platform) {
+    let drain = platform.drain.clone();
+    platform.drain.spawn("http listener", async move {
+        let (graceful, mut server) = (GracefulShutdown::new(), http1::Builder::new());
+        // The socket has its own deadlines: a head may take seconds, the next request minutes.
+        server.header_read_timeout(None);
+        loop {
+            let socket = tokio::select! {
+                socket = incoming.next() => socket,
+                () = drain.stopping() => break,
+            };
+            let (calls, peer) = (calls.clone(), socket.peer().clone());
+            let service = service_fn(move |request| calls.answer(request, &peer));
+            let connection = graceful.watch(server.serve_connection(TokioIo::new(socket), service));
+            tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection of HTTP broke off");
+                }
+            });
+        }
+        drop(incoming);
+        graceful.shutdown().await;
     });
 }
 
-fn spawn_grpc(incoming: Incoming, routes: Routes, platform: &Platform) {
+fn spawn_grpc(
+    incoming: Incoming,
+    routes: Routes,
+    rules: Arc<CallRules>,
+    limits: &ConnectionLimits,
+    platform: &Platform,
+) {
     let drain = platform.drain.clone();
     let stopping = async move { drain.stopping().await };
+    let server = Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(limits.max_streams)
+        .http2_keepalive_interval(Some(limits.keepalive_interval))
+        .http2_keepalive_timeout(Some(limits.keepalive_timeout));
     platform.drain.spawn("grpc listener", async move {
-        let server = Server::builder().add_routes(routes);
+        let server = server.layer(CallsLayer(rules)).add_routes(routes);
         if let Err(error) = server.serve_with_incoming_shutdown(incoming.connections(), stopping).await {
             tracing::error!(%error, "the gRPC listener failed");
         }

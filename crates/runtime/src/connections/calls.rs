@@ -1,0 +1,298 @@
+//! Calls: requests whose head is complete, until their answer is. Their bodies have a deadline, and those that need no
+//! key a limit of their number.
+
+use std::{
+    collections::HashSet,
+    convert::Infallible,
+    error::Error,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use tokio::time::Sleep;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::Status;
+
+use super::{ConnectionLimits, DRAIN_SILENCE, Peer};
+use crate::{Drain, Exceeded, Share, Shares};
+
+/// Which part of all health watches and reflection streams one connection may have.
+const PROBES_PER_CONNECTION: usize = 10;
+
+/// A call is being answered as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Call(Peer);
+
+impl Call {
+    pub(crate) fn begin(peer: &Peer) -> Self {
+        peer.0.calls.fetch_add(1, Ordering::Relaxed);
+        Self(peer.clone())
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.0.ended_calls.fetch_add(1, Ordering::Relaxed);
+        if self.0.0.calls.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.0.reader.wake();
+        }
+    }
+}
+
+/// Why the rest of a body is not waited for.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+pub enum Late {
+    /// It took too long.
+    #[error(
+        "the body did not arrive within {0:?}, which is the limit (--body-timeout); send it faster or in smaller requests"
+    )]
+    Deadline(Duration),
+    /// The process is to end, and nothing came for a while.
+    #[error("this server is going down, and the rest of the body did not arrive; send the request again")]
+    GoingDown,
+}
+
+impl Late {
+    /// Whether this is why a body could not be read.
+    pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        match error.downcast_ref() {
+            Some(late) => Some(*late),
+            None => Self::of(error.source()?),
+        }
+    }
+
+    fn status(self) -> Status {
+        match self {
+            Self::Deadline(_) => Status::deadline_exceeded(self.to_string()),
+            Self::GoingDown => Status::unavailable(self.to_string()),
+        }
+    }
+}
+
+/// What holds for all calls of a process.
+#[derive(Debug)]
+pub(crate) struct CallRules {
+    body_timeout: Duration,
+    drain: Drain,
+    /// The paths of methods whose requests are streams, which may take as long as they want.
+    streams: HashSet<String>,
+    probes: Arc<Shares<u64>>,
+}
+
+impl CallRules {
+    pub(crate) fn new(limits: &ConnectionLimits, streams: HashSet<String>, drain: &Drain) -> Arc<Self> {
+        let probes = Shares::new(limits.max_probes, limits.max_probes.div_ceil(PROBES_PER_CONNECTION));
+        Arc::new(Self { body_timeout: limits.body_timeout, drain: drain.clone(), streams, probes })
+    }
+
+    fn deadline_of(&self, path: &str) -> Option<Duration> {
+        (!self.streams.contains(path)).then_some(self.body_timeout)
+    }
+
+    fn probe(&self, path: &str, peer: &Peer) -> Result<Option<Share<u64>>, Status> {
+        const LONG: [&str; 2] = ["/grpc.health.v1.Health/Watch", "/grpc.reflection."];
+        if !LONG.iter().any(|long| path.starts_with(long)) {
+            return Ok(None);
+        }
+        self.probes.take(&peer.id()).map(Some).map_err(|exceeded| {
+            let (most, whose) = match exceeded {
+                Exceeded::Each(most) => (most, "on this connection"),
+                Exceeded::Total(most) => (most, "at this server"),
+            };
+            Status::resource_exhausted(format!(
+                "{most} health watches and reflection streams are open {whose}, which is the limit (--max-probes); end one \
+                 of them"
+            ))
+        })
+    }
+}
+
+/// A service whose requests are calls of their connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Calls<S> {
+    inner: S,
+    rules: Arc<CallRules>,
+}
+
+impl<S> Calls<S> {
+    pub(crate) fn new(inner: S, rules: Arc<CallRules>) -> Self {
+        Self { inner, rules }
+    }
+}
+
+/// Puts [`Calls`] around the services of gRPC.
+#[derive(Debug, Clone)]
+pub(crate) struct CallsLayer(pub(crate) Arc<CallRules>);
+
+impl<S> tower::Layer<S> for CallsLayer {
+    type Service = Calls<S>;
+
+    fn layer(&self, inner: S) -> Calls<S> {
+        Calls::new(inner, Arc::clone(&self.0))
+    }
+}
+
+impl<S> tower::Service<Request<tonic::body::Body>> for Calls<S>
+where
+    S: tower::Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+{
+    type Response = Response<Answer<tonic::body::Body>>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let call = peer.as_ref().map(Call::begin);
+        let path = request.uri().path();
+        let probe = match peer.map_or(Ok(None), |peer| self.rules.probe(path, &peer)) {
+            Ok(probe) => probe,
+            Err(refused) => {
+                let refused = refused.into_http();
+                return Box::pin(async move { Ok(refused.map(|body| Answer { body, call, probe: None })) });
+            }
+        };
+        let deadline = self.rules.deadline_of(path);
+        let request = request.map(|body| {
+            let body = TimedBody::new(body, deadline, &self.rules.drain);
+            tonic::body::Body::new(body.map_err(|error| match Late::of(error.as_ref()) {
+                Some(late) => late.status(),
+                None => Status::from_error(error),
+            }))
+        });
+        let answer = self.inner.call(request);
+        Box::pin(async move { Ok(answer.await?.map(|body| Answer { body, call, probe })) })
+    }
+}
+
+impl Calls<axum::Router> {
+    /// The answer to a request of HTTP from this peer.
+    pub(crate) fn answer(
+        &self,
+        request: Request<hyper::body::Incoming>,
+        peer: &Peer,
+    ) -> impl Future<Output = Result<Response<Answer<axum::body::Body>>, Infallible>> + use<> {
+        let call = Some(Call::begin(peer));
+        let deadline = Some(self.rules.body_timeout);
+        let request = request.map(|body| axum::body::Body::new(TimedBody::new(body, deadline, &self.rules.drain)));
+        let answer = tower::ServiceExt::oneshot(self.inner.clone(), request);
+        async move { Ok(answer.await?.map(|body| Answer { body, call, probe: None })) }
+    }
+}
+
+/// The body of an answer; once it is gone, so is the call.
+#[derive(Debug)]
+pub(crate) struct Answer<B> {
+    body: B,
+    #[expect(dead_code, reason = "its end is the end of the call")]
+    call: Option<Call>,
+    #[expect(dead_code, reason = "its end makes room for another stream")]
+    probe: Option<Share<u64>>,
+}
+
+impl<B: Body + Unpin> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a request, which ends with [`Late`] when it takes too long.
+struct TimedBody<B> {
+    body: B,
+    timeout: Option<Duration>,
+    drain: Drain,
+    /// What is waited for besides the body; made when there is something to wait for.
+    waits: Option<Box<Waits>>,
+}
+
+struct Waits {
+    deadline: Option<Pin<Box<Sleep>>>,
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// How long the process that is to end goes on waiting for the next bytes.
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+impl<B> TimedBody<B> {
+    fn new(body: B, timeout: Option<Duration>, drain: &Drain) -> Self {
+        Self { body, timeout, drain: drain.clone(), waits: None }
+    }
+
+    fn late(&mut self, context: &mut Context<'_>) -> Poll<Late> {
+        let waits = self.waits.get_or_insert_with(|| {
+            Box::new(Waits {
+                deadline: self.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout))),
+                stopping: Box::pin(self.drain.stopping_owned()),
+                silence: None,
+            })
+        });
+        if let (Some(deadline), Some(timeout)) = (&mut waits.deadline, self.timeout)
+            && deadline.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Late::Deadline(timeout));
+        }
+        if self.drain.is_stopping() || waits.stopping.as_mut().poll(context).is_ready() {
+            let silence = waits.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(DRAIN_SILENCE)));
+            return silence.as_mut().poll(context).map(|()| Late::GoingDown);
+        }
+        Poll::Pending
+    }
+}
+
+impl<B> Body for TimedBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    type Data = Bytes;
+    type Error = Box<dyn Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(frame) => {
+                if let Some(waits) = &mut self.waits {
+                    waits.silence = None;
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Poll::Pending => self.late(context).map(|late| Some(Err(late.into()))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
