@@ -38,6 +38,7 @@ check:
 .PHONY: test
 test: tools
 	tools/bring-postgres >/dev/null
+	tools/bring-python-grpc >/dev/null
 	tools/bring-faketime >/dev/null
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" $(CARGO) test --workspace --locked
 

@@ -20,6 +20,7 @@ mod holding;
 mod jobs;
 mod jobs_alone;
 mod leads;
+mod limits;
 mod lists;
 mod mails;
 mod misbehaving;

@@ -168,7 +168,7 @@ async fn what_one_process_projects_is_seen_through_the_others() {
 
 #[tokio::test]
 async fn no_more_watch_than_a_process_can_serve() {
-    let world = World::start().await;
+    let world = World::start_with(&["--max-watches-per-key", "100"], &[]).await;
     let mut watches = vec![];
     for _ in 0..100 {
         watches.push(watch(&world, everything()).await);

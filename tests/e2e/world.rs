@@ -88,13 +88,10 @@ impl Home {
         let mut all = starter.to_vec();
         all.extend([leadline.to_str().unwrap(), "up", "--data-dir", data.to_str().unwrap(), "--http", "127.0.0.1:0"]);
         all.extend(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
-        if !args.contains(&"--grpc") {
-            all.extend(["--grpc", "127.0.0.1:0"]);
-        }
-        all.extend(args);
+        let grpc: &[_] = if args.contains(&"--grpc") { &[] } else { &["--grpc", "127.0.0.1:0"] };
+        all.extend(grpc.iter().chain(args));
         let nats_server = testkit::nats::binary();
-        let mut env = env.to_vec();
-        env.push(("LEADLINE_NATS_SERVER", nats_server.to_str().unwrap()));
+        let env = [env, &[("LEADLINE_NATS_SERVER", nats_server.to_str().unwrap())]].concat();
         Process::start("leadline up", all[0], &all[1..], env)
     }
 }

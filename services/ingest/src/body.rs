@@ -3,21 +3,41 @@
 //! The payload is never parsed into values and written again: it is the slice of the request between its first and its
 //! last byte.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error as _, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 use wire::publish::{Fields, Publish, PublishError};
 
+/// What a request may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// The size of an event, in bytes.
+    pub(crate) max_event: usize,
+    /// The number of events in a request.
+    pub(crate) max_events: usize,
+}
+
 /// What a request asks for.
 #[derive(Debug)]
-pub(crate) enum Asked {
-    /// One event.
+pub(crate) enum Asked<'a> {
     One(Publish),
-    /// Many: each by itself.
-    Many(Vec<Result<Publish, PublishError>>),
+    /// Each event as it came, for [`event`]. A request of few bytes can have very many events, so nothing is made of
+    /// them before they are counted.
+    Many(Vec<&'a [u8]>),
+}
+
+/// Why a request is refused as a whole.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    Wrong(PublishError),
+    /// An event has too many bytes, or the request too many events.
+    TooLarge(PublishError),
 }
 
 #[derive(Deserialize)]
@@ -49,21 +69,81 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 /// Reads a request. `lines`: its content type says NDJSON.
 ///
 /// # Errors
-/// When it is no JSON, or one event that is wrong or larger than `max_event` bytes.
-pub(crate) fn read(body: &Bytes, lines: bool, max_event: usize) -> Result<Asked, PublishError> {
-    let one = |raw: &[u8]| event(body, raw, max_event);
+/// When it is no JSON, has more events than `limits` allow, or is one event that is wrong or too large.
+pub(crate) fn read(body: &Bytes, lines: bool, limits: Limits) -> Result<Asked<'_>, Unread> {
     if lines {
-        let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-        return Ok(Asked::Many(lines.map(one).collect()));
+        let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+        if lines().nth(limits.max_events).is_some() {
+            return Err(too_many(limits.max_events));
+        }
+        return Ok(Asked::Many(lines().collect()));
     }
     if body.trim_ascii_start().first() == Some(&b'[') {
-        let events: Vec<&RawValue> = serde_json::from_slice(body).map_err(|e| no_json(&e))?;
-        return Ok(Asked::Many(events.into_iter().map(|raw| one(raw.get().as_bytes())).collect()));
+        return array(body, limits.max_events).map(Asked::Many);
     }
-    one(body.trim_ascii()).map(Asked::One)
+    let raw = body.trim_ascii();
+    event(body, raw, limits.max_event)
+        .map(Asked::One)
+        .map_err(|error| if raw.len() > limits.max_event { Unread::TooLarge(error) } else { Unread::Wrong(error) })
 }
 
-fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publish, PublishError> {
+fn array(body: &[u8], max: usize) -> Result<Vec<&[u8]>, Unread> {
+    let (mut events, mut has_more) = (vec![], false);
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let read = AtMost { max, events: &mut events, has_more: &mut has_more }.deserialize(&mut deserializer);
+    if has_more {
+        return Err(too_many(max));
+    }
+    read.and_then(|()| deserializer.end()).map_err(|error| Unread::Wrong(no_json(&error)))?;
+    Ok(events)
+}
+
+/// The elements of an array, of which no more than `max` are read.
+struct AtMost<'a, 'de> {
+    max: usize,
+    events: &'a mut Vec<&'de [u8]>,
+    has_more: &'a mut bool,
+}
+
+impl<'de> DeserializeSeed<'de> for AtMost<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for AtMost<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(event) = elements.next_element::<&RawValue>()? {
+            if self.events.len() == self.max {
+                *self.has_more = true;
+                return Err(A::Error::custom("too many elements"));
+            }
+            self.events.push(event.get().as_bytes());
+        }
+        Ok(())
+    }
+}
+
+fn too_many(max: usize) -> Unread {
+    let problem = format!(
+        "the request has more than {max} events, which is the limit of one request (--max-events); send several requests"
+    );
+    Unread::TooLarge(PublishError::invalid("body", problem))
+}
+
+/// Reads one event, which is `raw` in the body of its request.
+///
+/// # Errors
+/// When it is no event, or larger than `max_event` bytes.
+pub(crate) fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publish, PublishError> {
     if raw.len() > max_event {
         let problem = format!("the event has {} bytes, and {max_event} is the limit", raw.len());
         return Err(PublishError::invalid("body", problem));
@@ -106,19 +186,21 @@ fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> PublishError 
 mod tests {
     use super::*;
 
-    const LIMIT: usize = 1_000;
+    const LIMITS: Limits = Limits { max_event: 1_000, max_events: 3 };
 
     fn one(text: &str) -> Result<Publish, PublishError> {
-        match read(&Bytes::copy_from_slice(text.as_bytes()), false, LIMIT)? {
-            Asked::One(publish) => Ok(publish),
-            Asked::Many(_) => panic!("many"),
+        match read(&Bytes::copy_from_slice(text.as_bytes()), false, LIMITS) {
+            Ok(Asked::One(publish)) => Ok(publish),
+            Ok(Asked::Many(_)) => panic!("many"),
+            Err(Unread::Wrong(error) | Unread::TooLarge(error)) => Err(error),
         }
     }
 
-    fn many(text: &str, lines: bool) -> Vec<Result<Publish, PublishError>> {
-        match read(&Bytes::copy_from_slice(text.as_bytes()), lines, LIMIT).unwrap() {
+    fn many(text: &str, lines: bool) -> Result<Vec<Result<Publish, PublishError>>, Unread> {
+        let body = Bytes::copy_from_slice(text.as_bytes());
+        match read(&body, lines, LIMITS)? {
             Asked::One(_) => panic!("one"),
-            Asked::Many(events) => events,
+            Asked::Many(events) => Ok(events.iter().map(|raw| event(&body, raw, LIMITS.max_event)).collect()),
         }
     }
 
@@ -159,7 +241,7 @@ mod tests {
             (r#"{"account":"a","interface":"i","payload":1} {}"#, "body"),
             ("", "body"),
             ("nonsense", "body"),
-            (&format!(r#"{{"account":"a","interface":"i","payload":"{}"}}"#, "x".repeat(LIMIT)), "body"),
+            (&format!(r#"{{"account":"a","interface":"i","payload":"{}"}}"#, "x".repeat(LIMITS.max_event)), "body"),
         ] {
             let error = one(text).unwrap_err();
             assert_eq!(error.field(), Some(field), "{text}: {error}");
@@ -170,9 +252,22 @@ mod tests {
     fn arrays_and_lines_are_read_event_by_event() {
         let good = r#"{"account":"a","interface":"i","payload":{"n": 1}}"#;
         for (text, lines) in [(format!("[{good}, 1 , {good}]"), false), (format!("{good}\r\n\n1\n{good}\n"), true)] {
-            let events = many(&text, lines);
+            let events = many(&text, lines).unwrap();
             assert_eq!(events.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true], "{text}");
             assert_eq!(events[2].as_ref().unwrap().payload, r#"{"n": 1}"#.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_request_with_more_events_than_allowed_is_refused_whatever_they_are() {
+        for (text, lines) in [("[{},null,1]", false), ("{}\nnull\n1\n", true)] {
+            assert_eq!(many(text, lines).unwrap().len(), 3, "{text}");
+        }
+        for (text, lines) in [("[{},null,1,{}]", false), ("[1,2,3,4,", false), ("1\n\n2\n3\n4", true)] {
+            let Err(Unread::TooLarge(error)) = many(text, lines) else { panic!("{text} was read") };
+            assert!(error.to_string().contains("more than 3 events"), "{error}");
+        }
+        assert!(matches!(many("[1,2", false), Err(Unread::Wrong(_))));
+        assert!(matches!(many("[1] 2", false), Err(Unread::Wrong(_))));
     }
 }

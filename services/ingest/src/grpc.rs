@@ -105,7 +105,8 @@ async fn send(
     {
         return invalid(format!("is no JSON: {error}"));
     }
-    let event = publisher.check(by, Publish::try_from(request)?).await?;
+    let publish = Publish::try_from(request)?;
+    let event = Publisher::check(&*publisher.latest().await?, by, publish)?;
     Ok(publisher.send(event, caller).await)
 }
 

@@ -12,29 +12,32 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use domain::{LeadEvent, Principal};
-use futures::{StreamExt as _, future::join_all};
-use runtime::trace::TraceContext;
+use futures::StreamExt as _;
+use runtime::{Late, trace::TraceContext};
+use serde::Serialize;
 use serde_json::{Value, json};
 use wire::publish::{Publish, PublishError};
 
 use crate::{
-    body::{self, Asked},
+    body::{self, Asked, Limits, Unread},
     publisher::{IN_FLIGHT, Published, Publisher},
 };
 
 /// How many times the limit is read of a request that is too large.
 const MOST_DISCARDED: usize = 8;
+/// The most errors that an answer lists; a publisher who has more repeats the same mistake.
+const MAX_ERRORS: usize = 100;
 /// When to ask again while the broker is away, in seconds.
 const RETRY_AFTER: &str = "1";
 
 struct Door {
     publisher: Publisher,
-    max_event: usize,
+    limits: Limits,
     max_request: usize,
 }
 
-pub(crate) fn routes(publisher: Publisher, max_event: usize, max_request: usize) -> Router {
-    let door = Arc::new(Door { publisher, max_event, max_request });
+pub(crate) fn routes(publisher: Publisher, limits: Limits, max_request: usize) -> Router {
+    let door = Arc::new(Door { publisher, limits, max_request });
     Router::new().route("/v1/leads", post(publish).fallback(other_method)).with_state(door)
 }
 
@@ -50,11 +53,14 @@ async fn publish(State(door): State<Arc<Door>>, Extension(by): Extension<Princip
         Err((status, error)) => return refused(status, &error),
     };
     let caller = TraceContext::of_request(&headers);
-    match body::read(&body, is_ndjson(&headers), door.max_event) {
+    match body::read(&body, is_ndjson(&headers), door.limits) {
         Ok(Asked::One(publish)) => one(&door.publisher, &by, publish, caller.as_ref()).await,
-        Ok(Asked::Many(events)) => many(&door.publisher, &by, events, caller.as_ref()).await,
-        Err(error) if body.trim_ascii().len() > door.max_event => refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
-        Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+        Ok(Asked::Many(events)) => match door.check(&by, &body, &events).await {
+            Ok(events) => many(&door.publisher, events, caller.as_ref()).await,
+            Err(refused) => refused.into_response(),
+        },
+        Err(Unread::TooLarge(error)) => refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
+        Err(Unread::Wrong(error)) => refused(StatusCode::BAD_REQUEST, &error),
     }
 }
 
@@ -64,7 +70,10 @@ async fn read(body: Body, most: usize) -> Result<Bytes, (StatusCode, PublishErro
     let (mut kept, mut length) = (BytesMut::new(), 0_usize);
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|e| (StatusCode::BAD_REQUEST, PublishError::invalid("body", e.to_string())))?;
+        let chunk = chunk.map_err(|error| match Late::of(&error) {
+            Some(late) => (StatusCode::REQUEST_TIMEOUT, PublishError::invalid("body", late.to_string())),
+            None => (StatusCode::BAD_REQUEST, PublishError::invalid("body", error.to_string())),
+        })?;
         length = length.saturating_add(chunk.len());
         if length <= most {
             kept.extend_from_slice(&chunk);
@@ -88,51 +97,98 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
 }
 
 async fn one(publisher: &Publisher, by: &Principal, publish: Publish, caller: Option<&TraceContext>) -> Response {
-    let event = match publisher.check(by, publish).await {
+    let checked = publisher.latest().await.and_then(|registry| Publisher::check(&registry, by, publish));
+    let event = match checked {
         Ok(event) => event,
         Err(error @ PublishError::Unavailable(_)) => return unavailable(json!({"error": shown_error(&error)})),
         Err(error) => return refused(status_of(&error), &error),
     };
     let event_id = event.event_id.clone();
     match publisher.stored(publisher.send(event, caller).await).await {
-        Ok(published) => (StatusCode::ACCEPTED, Json(shown(&published))).into_response(),
+        Ok(published) => (StatusCode::ACCEPTED, Json(Stored::of(&published))).into_response(),
         // With the id that it would have had, a publisher who named none can repeat the call too.
         Err(error) => unavailable(json!({"error": shown_error(&error), "event_id": event_id.as_str()})),
     }
 }
 
-/// All or none as far as mistakes go: if one event is wrong, none is stored.
-async fn many(
-    publisher: &Publisher,
-    by: &Principal,
-    events: Vec<Result<Publish, PublishError>>,
-    caller: Option<&TraceContext>,
-) -> Response {
-    let checks = events.into_iter().map(async |event| publisher.check(by, event?).await);
-    let checked: Vec<Result<LeadEvent, PublishError>> = join_all(checks).await;
-    if let Some(error) = checked.iter().find_map(|event| event.as_ref().err().filter(|e| e.field().is_none())) {
-        return match error {
-            PublishError::Unavailable(_) => unavailable(json!({"error": shown_error(error)})),
-            ended => refused(status_of(ended), ended),
+impl Door {
+    /// The events of a request; all or none as far as mistakes go: if one event is wrong, none is stored.
+    async fn check(&self, by: &Principal, body: &Bytes, events: &[&[u8]]) -> Result<Vec<LeadEvent>, Refusal> {
+        let registry = self.publisher.latest().await?;
+        let (mut good, mut wrong) = (vec![], Wrong::default());
+        for (index, raw) in events.iter().enumerate() {
+            let read = body::event(body, raw, self.limits.max_event);
+            match read.and_then(|publish| Publisher::check(&registry, by, publish)) {
+                Ok(event) if wrong.count == 0 => good.push(event),
+                Ok(_) => {}
+                // Not about this event but about all of them.
+                Err(error) if error.field().is_none() => return Err(error.into()),
+                Err(error) => {
+                    good = vec![];
+                    wrong.add(index, &error);
+                }
+            }
+        }
+        if wrong.count == 0 { Ok(good) } else { Err(Refusal::Events(wrong)) }
+    }
+}
+
+/// Why the events of a request are not stored.
+enum Refusal {
+    All(PublishError),
+    Events(Wrong),
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        Self::All(error)
+    }
+}
+
+/// The events of a request that are wrong.
+#[derive(Default)]
+struct Wrong {
+    count: usize,
+    errors: Vec<Value>,
+    status: StatusCode,
+}
+
+impl Wrong {
+    fn add(&mut self, index: usize, error: &PublishError) {
+        self.count += 1;
+        // An event that is none of the publisher's business says more than one that is wrong.
+        self.status = if self.count == 1 { status_of(error) } else { self.status.max(status_of(error)) };
+        if self.errors.len() < MAX_ERRORS {
+            let mut shown = shown_error(error);
+            shown["index"] = index.into();
+            self.errors.push(shown);
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Wrong { count, errors, status } = match self {
+            Self::All(error @ PublishError::Unavailable(_)) => {
+                return unavailable(json!({"error": shown_error(&error)}));
+            }
+            Self::All(error) => return refused(status_of(&error), &error),
+            Self::Events(wrong) => wrong,
         };
+        let mut message = format!("{count} of the events are wrong, so none was stored");
+        let more = count - errors.len();
+        if more > 0 {
+            message += &format!("; the first {MAX_ERRORS} errors are listed, {more} more are not");
+        }
+        let answer = json!({"error": {"message": message}, "errors": errors, "more_errors": more});
+        (status, Json(answer)).into_response()
     }
-    if checked.iter().any(Result::is_err) {
-        let wrong = checked.iter().enumerate().filter_map(|(index, event)| {
-            let mut error = shown_error(event.as_ref().err()?);
-            error["index"] = index.into();
-            Some(error)
-        });
-        let errors: Vec<Value> = wrong.collect();
-        let message = format!("{} of the events are wrong, so none was stored", errors.len());
-        let answer = json!({"error": {"message": message}, "errors": errors});
-        // One that was none of the publisher's business says more than one that was wrong.
-        let of = |event: &Result<LeadEvent, PublishError>| event.as_ref().err().map(status_of);
-        let status = checked.iter().filter_map(of).max().unwrap_or(StatusCode::BAD_REQUEST);
-        return (status, Json(answer)).into_response();
-    }
+}
+
+async fn many(publisher: &Publisher, events: Vec<LeadEvent>, caller: Option<&TraceContext>) -> Response {
     // One after another to the broker, in the order of the request; their acknowledgements come when they come.
     let (door, caller) = (publisher.clone(), caller.cloned());
-    let sending = futures::stream::iter(checked.into_iter().flatten()).then(move |event| {
+    let sending = futures::stream::iter(events).then(move |event| {
         let (door, caller) = (door.clone(), caller.clone());
         async move { door.send(event, caller.as_ref()).await }
     });
@@ -143,12 +199,38 @@ async fn many(
     });
     let results: Vec<_> = storing.buffered(IN_FLIGHT).collect().await;
     let complete = results.iter().all(Result::is_ok);
-    let shown = results.iter().map(|result| match result {
-        Ok(published) => shown(published),
-        Err((event_id, error)) => json!({"error": shown_error(error), "event_id": event_id.as_str()}),
+    let results = results.iter().map(|result| match result {
+        Ok(published) => Stored::of(published),
+        Err((event_id, error)) => Stored::No { error: shown_error(error), event_id: event_id.as_str() },
     });
-    let answer = json!({"results": shown.collect::<Vec<_>>()});
-    if complete { (StatusCode::ACCEPTED, Json(answer)).into_response() } else { unavailable(answer) }
+    let answer = Answer { results: results.collect() };
+    if complete {
+        return (StatusCode::ACCEPTED, Json(answer)).into_response();
+    }
+    unavailable(answer)
+}
+
+/// What came of many events. Types of their own take a fraction of the memory of JSON values.
+#[derive(Serialize)]
+struct Answer<'a> {
+    results: Vec<Stored<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Stored<'a> {
+    Yes { event_id: &'a str, lead_id: &'a str, duplicate: bool },
+    No { error: Value, event_id: &'a str },
+}
+
+impl<'a> Stored<'a> {
+    fn of(published: &'a Published) -> Self {
+        Self::Yes {
+            event_id: published.event_id.as_str(),
+            lead_id: published.lead.as_str(),
+            duplicate: published.duplicate,
+        }
+    }
 }
 
 const fn status_of(error: &PublishError) -> StatusCode {
@@ -160,14 +242,6 @@ const fn status_of(error: &PublishError) -> StatusCode {
     }
 }
 
-fn shown(published: &Published) -> Value {
-    json!({
-        "event_id": published.event_id.as_str(),
-        "lead_id": published.lead.as_str(),
-        "duplicate": published.duplicate,
-    })
-}
-
 fn shown_error(error: &PublishError) -> Value {
     match error.field() {
         Some(field) => json!({"field": field, "message": error.to_string()}),
@@ -175,7 +249,7 @@ fn shown_error(error: &PublishError) -> Value {
     }
 }
 
-fn unavailable(answer: Value) -> Response {
+fn unavailable(answer: impl Serialize) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], Json(answer)).into_response()
 }
 

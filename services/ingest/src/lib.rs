@@ -11,6 +11,7 @@ mod http;
 mod publisher;
 
 use access::Door;
+use body::{Asked, Limits, Unread};
 use bursts::Bursts;
 use bytes::Bytes;
 use domain::access::{Rule, Scope};
@@ -29,6 +30,10 @@ pub struct Options {
     /// The largest HTTP request with many events, in bytes
     #[arg(long, env = "LEADLINE_MAX_REQUEST", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
     pub max_request: u64,
+    /// The most events in one HTTP request
+    #[arg(long, env = "LEADLINE_MAX_EVENTS", default_value_t = 10_000, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_events: u32,
     /// More events of one interface in a second are a burst: stored like others, and delivered when no others wait
     #[arg(long, env = "LEADLINE_BURST_ABOVE", default_value_t = 1_000, value_name = "EVENTS")]
     pub burst_above: u32,
@@ -47,19 +52,20 @@ pub async fn start(options: &Options, platform: &Platform, journal: &Journal) ->
     let door = Door::new(&registry)?;
     let publisher = publisher::Publisher::new(journal.clone(), registry, Bursts::new(options.burst_above));
     let (max_event, max_request) = (usize::try_from(options.max_event)?, usize::try_from(options.max_request)?);
+    let limits = Limits { max_event, max_events: usize::try_from(options.max_events)? };
     latch.ready();
     Ok(Service::new("ingest")
         .deciding_readiness()
-        .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), max_event, max_request)))
+        .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), limits, max_request)))
         .with_grpc(door.guard(grpc::service(publisher, max_event, platform.drain.clone()))))
 }
 
 /// Reads the body of a request as the door does, for whoever tries what strangers may send.
 #[doc(hidden)]
 pub fn read_body(body: &Bytes, lines: bool, max_event: usize) -> Vec<Result<Publish, PublishError>> {
-    match body::read(body, lines, max_event) {
-        Ok(body::Asked::One(event)) => vec![Ok(event)],
-        Ok(body::Asked::Many(events)) => events,
-        Err(refused) => vec![Err(refused)],
+    match body::read(body, lines, Limits { max_event, max_events: usize::MAX }) {
+        Ok(Asked::One(event)) => vec![Ok(event)],
+        Ok(Asked::Many(events)) => events.iter().map(|raw| body::event(body, raw, max_event)).collect(),
+        Err(Unread::Wrong(refused) | Unread::TooLarge(refused)) => vec![Err(refused)],
     }
 }

@@ -50,18 +50,26 @@ impl Publisher {
         Self { journal, registry, bursts: Arc::new(bursts) }
     }
 
+    /// The configuration that an event has to fit which is published now: what its publisher was told of before has to
+    /// hold for it. If that cannot be found out, nobody can say where the event goes.
+    pub(crate) async fn latest(&self) -> Result<Arc<Registry>, PublishError> {
+        let unknown =
+            |why: NewsError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
+        self.registry.up_to_date().await.map_err(unknown)
+    }
+
     /// Checks that the account is the publisher's business, and that account, interface and client exist; the event to
     /// store. Nothing is stored yet. A stream may go on for longer than its key is good, so that is looked at for each
     /// event.
-    pub(crate) async fn check(&self, publisher: &Principal, publish: Publish) -> Result<LeadEvent, PublishError> {
-        // What the publisher was told of before has to hold for this event. If that cannot be found out, nobody can say
-        // where the event goes.
-        let unknown =
-            |why: NewsError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
-        let (registry, now) = (self.registry.up_to_date().await.map_err(unknown)?, Timestamp::now());
+    pub(crate) fn check(
+        registry: &Registry,
+        publisher: &Principal,
+        publish: Publish,
+    ) -> Result<LeadEvent, PublishError> {
+        let now = Timestamp::now();
         registry.key(publisher.id()).ok_or(KeyRefusal::Unknown)?.is_good(now)?;
         publisher.may_touch(&publish.account)?;
-        known(&registry, &publish)?;
+        known(registry, &publish)?;
         let event_id = publish.event_id.unwrap_or_else(|| EventId::from_uuid(Uuid::now_v7()));
         let lead = publish.lead.unwrap_or_else(|| LeadId::of_event(&publish.account, &event_id));
         Ok(LeadEvent {

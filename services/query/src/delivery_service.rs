@@ -3,6 +3,7 @@
 mod shown;
 mod trial;
 mod watch;
+mod watchers;
 
 use std::{pin::Pin, sync::Arc};
 
@@ -15,9 +16,10 @@ use journal::{Journal, RegistryView, StreamName};
 use runtime::{Drain, trace::TraceContext};
 use shown::{delivery_id, place, required, shown, shown_attempt, shown_event};
 pub(crate) use shown::{filter, http_status, shown_filter};
-use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, info_span};
+pub use watchers::WatchLimits;
+use watchers::Watchers;
 use wire::{
     api::{self, delivery_service_server::DeliveryServiceServer},
     status::{invalid, retry_refusal},
@@ -34,8 +36,6 @@ use crate::{
 
 /// The most events of a destination that are shown.
 const MOST_EVENTS: u32 = 100;
-/// How many may watch at once through one process: each has a consumer of its own on the broker.
-const MOST_WATCHERS: usize = 100;
 
 struct DeliveryService {
     journal: Journal,
@@ -43,7 +43,7 @@ struct DeliveryService {
     registry: RegistryView,
     freshness: Freshness,
     drain: Drain,
-    watchers: Arc<Semaphore>,
+    watchers: Watchers,
 }
 
 pub(crate) fn service(
@@ -51,8 +51,9 @@ pub(crate) fn service(
     store: Store,
     registry: RegistryView,
     drain: Drain,
+    watch_limits: WatchLimits,
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
-    let watchers = Arc::new(Semaphore::new(MOST_WATCHERS));
+    let watchers = Watchers::new(watch_limits);
     let freshness = Freshness::new(journal.clone(), store.clone());
     DeliveryServiceServer::new(DeliveryService { journal, store, registry, freshness, drain, watchers })
 }

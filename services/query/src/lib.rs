@@ -34,6 +34,7 @@ mod worker;
 
 use access::Door;
 use crypto::MasterKey;
+pub use delivery_service::WatchLimits;
 use domain::registry::UrlRules;
 use journal::{Journal, RegistryView, StreamName};
 use registry_change::Changes;
@@ -55,6 +56,8 @@ pub struct Options {
     /// How the audit goes.
     #[command(flatten)]
     pub audit: reconciler::Options,
+    #[command(flatten)]
+    pub watch_limits: WatchLimits,
 }
 
 /// Where the read model is unless somebody says otherwise.
@@ -96,6 +99,7 @@ pub async fn start(
             store.clone(),
             registry.clone(),
             platform.drain.clone(),
+            options.watch_limits,
         )))
         .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone())))
         .with_grpc(door.guard(status_service::service(

@@ -11,13 +11,14 @@ use std::time::Duration;
 use domain::{AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId};
 use journal::{JournalError, RegistryView, Replay, StreamName};
 use runtime::Drain;
-use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio::time::timeout;
 use tonic::Status;
 use wire::{api, status::invalid};
 
 use super::{
-    Changes, DeliveryService, MOST_WATCHERS, SHOWN_POLL,
+    Changes, DeliveryService, SHOWN_POLL,
     shown::{optional, shown, statuses},
+    watchers::Counted,
 };
 use crate::{
     caller::Caller,
@@ -74,16 +75,12 @@ struct Watch {
     told: u64,
     ready: VecDeque<api::WatchDeliveriesResponse>,
     ended: bool,
-    _place: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 impl DeliveryService {
     pub(super) async fn watch(&self, asked: Asked) -> Result<Changes, Status> {
-        let place = self.watchers.clone().try_acquire_owned().map_err(|_| {
-            Status::resource_exhausted(format!(
-                "{MOST_WATCHERS} watch through this server already; end one, or ask another"
-            ))
-        })?;
+        let counted = self.watchers.begin(asked.caller.principal())?;
         let unknown = |e: JournalError| Status::unavailable(format!("cannot find out what is recorded: {e}"));
         let told = match asked.resume_after {
             Some(told) => {
@@ -111,7 +108,7 @@ impl DeliveryService {
             told,
             ready: VecDeque::new(),
             ended: false,
-            _place: place,
+            _counted: counted,
         };
         Ok(Box::pin(futures::stream::unfold(Box::new(watch), Watch::next)))
     }

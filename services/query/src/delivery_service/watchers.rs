@@ -1,0 +1,66 @@
+//! How many may watch at once: each watch has a consumer of its own on the broker.
+
+use std::sync::Arc;
+
+use domain::{AccountId, KeyId, Principal};
+use runtime::{Exceeded, Share, Shares};
+use tonic::Status;
+
+/// How many may watch at once through one process.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[group(id = "watch_limits")]
+pub struct WatchLimits {
+    /// The most watches of deliveries at once through this process
+    #[arg(long, env = "LEADLINE_MAX_WATCHES", default_value_t = 400, value_name = "COUNT")]
+    pub max_watches: usize,
+    /// The most of them with keys of one account; platform keys count as one account
+    #[arg(long, env = "LEADLINE_MAX_WATCHES_PER_ACCOUNT", default_value_t = 100, value_name = "COUNT")]
+    pub max_watches_per_account: usize,
+    /// The most of them with one key
+    #[arg(long, env = "LEADLINE_MAX_WATCHES_PER_KEY", default_value_t = 50, value_name = "COUNT")]
+    pub max_watches_per_key: usize,
+}
+
+/// Who watches now.
+#[derive(Debug)]
+pub(super) struct Watchers {
+    accounts: Arc<Shares<Option<AccountId>>>,
+    keys: Arc<Shares<KeyId>>,
+}
+
+/// A watch is counted as long as this lives.
+#[derive(Debug)]
+pub(super) struct Counted {
+    _of_account: Share<Option<AccountId>>,
+    _of_key: Share<KeyId>,
+}
+
+impl Watchers {
+    pub(super) fn new(limits: WatchLimits) -> Self {
+        Self {
+            accounts: Shares::new(limits.max_watches, limits.max_watches_per_account),
+            keys: Shares::new(usize::MAX, limits.max_watches_per_key),
+        }
+    }
+
+    /// Counts one more watch.
+    pub(super) fn begin(&self, by: &Principal) -> Result<Counted, Status> {
+        let refused = |most: usize, whose: &str, setting: &str| {
+            Status::resource_exhausted(format!(
+                "{most} watches {whose} are open through this server, which is the limit ({setting}); end one of them"
+            ))
+        };
+        let of_key = self.keys.take(by.id()).map_err(|exceeded| {
+            let (Exceeded::Each(most) | Exceeded::Total(most)) = exceeded;
+            refused(most, "with this key", "--max-watches-per-key")
+        })?;
+        let of_account = self.accounts.take(&by.account().cloned()).map_err(|exceeded| match exceeded {
+            Exceeded::Each(most) if by.account().is_some() => {
+                refused(most, "with keys of this account", "--max-watches-per-account")
+            }
+            Exceeded::Each(most) => refused(most, "with platform keys", "--max-watches-per-account"),
+            Exceeded::Total(most) => refused(most, "of all accounts", "--max-watches"),
+        })?;
+        Ok(Counted { _of_account: of_account, _of_key: of_key })
+    }
+}

@@ -1,0 +1,140 @@
+//! Limits of what one caller may ask for, and honest callers beside it.
+
+use std::{path::Path, time::Duration};
+
+use futures::{Stream, StreamExt as _};
+use testkit::{Process, wait};
+use tonic::Code;
+use wire::api::{self, DeliveryStatus, Scope, delivery_service_client::DeliveryServiceClient};
+
+use crate::{
+    usage,
+    world::{ACCOUNT, INTERFACE, SOON, World, event_json},
+};
+
+const NDJSON: [(&str, &str); 1] = [("content-type", "application/x-ndjson")];
+/// How long an honest request may take on a busy machine while the others are refused.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
+/// A Python with grpcio, brought by `tools/bring-python-grpc`.
+fn python() -> std::path::PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = root.join(".tools/python-grpc/bin/python");
+    assert!(python.is_file(), "no Python with grpcio: run tools/bring-python-grpc");
+    python
+}
+
+#[tokio::test]
+async fn grpcio_streams_events_of_any_size_without_waiting_for_answers() {
+    // Far more than the windows of HTTP/2 hold: what is not read yet is most of the stream.
+    const COUNT: usize = 10_000;
+    const MAX_MEMORY_KIB: u64 = 160 * 1024;
+    let world = World::start().await;
+    let (key, _) = world.new_key(ACCOUNT, &[Scope::Publish]).await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e/limits/publish_leads.py");
+    let before = usage::status(&world.process, "VmRSS");
+    let clients = [(2, COUNT), (135, COUNT / 4), (4_096, COUNT / 10)].map(|(size, count)| {
+        let address = world.grpc.trim_start_matches("http://").to_owned();
+        let args = [script.to_str().unwrap(), &address, &key, ACCOUNT, INTERFACE].map(str::to_owned);
+        let args = args.into_iter().chain([count.to_string(), size.to_string()]);
+        (count, Process::start("grpcio", python(), args, [("GRPC_VERBOSITY", "ERROR")]))
+    });
+    for (count, client) in &clients {
+        let said = client.wait_line("streamed:", Duration::from_secs(120)).await;
+        let expected = format!("streamed: {{'published': {count}, 'end': 1}}; beside: {{'ok': ");
+        assert!(said.starts_with(&expected) && !said.contains("StatusCode"), "{said}");
+    }
+    let peak = usage::status(&world.process, "VmHWM");
+    assert!(peak < before + MAX_MEMORY_KIB, "{before} KiB before, {peak} KiB at most");
+}
+
+#[tokio::test]
+async fn a_request_of_a_million_events_costs_no_more_than_ten_times_its_bytes() {
+    const BYTES: usize = 4_100_000;
+    const MAX_MEMORY_KIB: u64 = 10 * 4_100;
+    let world = World::start().await;
+    world.publish("before").await;
+    let before = usage::status(&world.process, "VmRSS");
+    let array = |event: &str| format!("[{event}{}]", format!(",{event}").repeat(BYTES / (event.len() + 1) - 1));
+    for (body, lines) in [
+        (array("{}"), false),
+        (array("null"), false),
+        (array("1").trim_end_matches(']').to_owned(), false),
+        ("1\n".repeat(BYTES / 2), true),
+        ("null\n".repeat(BYTES / 5), true),
+    ] {
+        let headers: &[_] = if lines { &NDJSON } else { &[] };
+        let shown = body[..20].to_owned();
+        let attack = world.post(body, headers);
+        let honest = tokio::time::timeout(PROMPTLY, world.post(event_json("honest").to_string(), &[]));
+        let ((status, answer), honest) = tokio::join!(attack, honest);
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert_eq!((status, message.contains("more than 10000 events")), (413, true), "{shown}: {answer}");
+        assert!(message.contains("--max-events") && message.contains("several requests"), "{message}");
+        assert_eq!(honest.unwrap().0, 202, "beside {shown}");
+    }
+    let peak = usage::status(&world.process, "VmHWM");
+    assert!(peak < before + MAX_MEMORY_KIB, "{before} KiB before, {peak} KiB at most");
+}
+
+#[tokio::test]
+async fn of_many_wrong_events_a_hundred_are_listed_and_the_rest_is_counted() {
+    let world = World::start_with(&["--max-events", "300"], &[]).await;
+    let lines = [vec![event_json("good").to_string()], vec!["1".to_owned(); 299]].concat();
+    let (status, answer) = world.post(lines.join("\n"), &NDJSON).await;
+    assert_eq!((status, answer["more_errors"].as_u64()), (400, Some(199)), "{answer}");
+    let errors = answer["errors"].as_array().unwrap();
+    assert_eq!((errors.len(), errors[0]["index"].as_u64(), errors[99]["index"].as_u64()), (100, Some(1), Some(100)));
+    assert_eq!(
+        answer["error"]["message"],
+        "299 of the events are wrong, so none was stored; the first 100 errors are listed, 199 more are not"
+    );
+    let (status, answer) = world.post([lines.join("\n"), "1".into()].join("\n"), &NDJSON).await;
+    assert_eq!(status, 413, "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("more than 300 events"), "{answer}");
+    // As many events as allowed are taken, however they are sent.
+    world.publish_many(300).await;
+    let array: Vec<_> = (0..300).map(|n| event_json(&format!("e{n}"))).collect();
+    let (status, answer) = world.post(serde_json::Value::from(array).to_string(), &[]).await;
+    assert_eq!((status, answer["results"].as_array().map(Vec::len)), (202, Some(300)));
+    assert!(answer["results"].as_array().unwrap().iter().all(|result| result["duplicate"] == true));
+}
+
+/// A watch that has told something, and so is open.
+async fn watch(world: &World, key: &str) -> Result<impl Stream + Unpin + use<>, tonic::Status> {
+    let request = api::WatchDeliveriesRequest { existing: true, ..api::WatchDeliveriesRequest::default() };
+    let mut changes =
+        DeliveryServiceClient::new(world.called_with(key).await).watch_deliveries(request).await?.into_inner();
+    changes.next().await.unwrap()?;
+    Ok(changes)
+}
+
+#[tokio::test]
+async fn watches_are_shared_among_keys_and_accounts() {
+    let limits = ["--max-watches", "5", "--max-watches-per-account", "3", "--max-watches-per-key", "2"];
+    let world = World::start_with(&limits, &[]).await;
+    let receiver = testkit::Receiver::start().await;
+    world.destination(&receiver.url()).await;
+    world.publish("e").await;
+    world.delivery_is("e", DeliveryStatus::Succeeded).await;
+    let (first, _) = world.new_key(ACCOUNT, &[Scope::Read]).await;
+    let (second, _) = world.new_key(ACCOUNT, &[Scope::Read]).await;
+    let (platform, _) = world.new_key("", &[Scope::Read]).await;
+    let refused = async |key: &str, says: [&str; 2]| {
+        let Err(status) = watch(&world, key).await else { panic!("not refused: {says:?}") };
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(says.iter().all(|text| status.message().contains(text)), "{status}");
+        assert!(status.message().contains("end one of them"), "{status}");
+    };
+    let mut of_first = vec![watch(&world, &first).await.unwrap(), watch(&world, &first).await.unwrap()];
+    refused(&first, ["2 watches with this key", "--max-watches-per-key"]).await;
+    let of_second = watch(&world, &second).await.unwrap();
+    refused(&second, ["3 watches with keys of this account", "--max-watches-per-account"]).await;
+    // Another one's watches are not touched by that.
+    let _of_platform = [watch(&world, &platform).await.unwrap(), watch(&world, &world.key).await.unwrap()];
+    refused(&platform, ["5 watches of all accounts", "--max-watches"]).await;
+    // A watch that ends makes room, once the server notices.
+    of_first.pop();
+    drop(wait::until("room again", SOON, async || watch(&world, &first).await.ok()).await);
+    drop(of_second);
+}
