@@ -76,7 +76,8 @@ impl Apart {
         };
         let ingest = service("ingest", &[]);
         let (http, ingest_grpc) = addresses(&ingest.process).await?;
-        let query = service("query", &["--database-url", &database, "--allow-plain-http"]);
+        let query =
+            service("query", &["--database-url", &database, "--allow-plain-http", "--allow-network", "127.0.0.0/8"]);
         let (_, query_grpc) = addresses(&query.process).await?;
         let notifier = service("notifier", &["--outbox", &outbox]);
         addresses(&notifier.process).await?;

@@ -231,11 +231,15 @@ impl Service {
     fn new(kind: &'static str, number: usize, env: &[(&'static str, String)]) -> Self {
         let [http, grpc] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
         let mut args: Vec<_> = [kind, "--http", &http, "--grpc", &grpc].map(str::to_owned).into();
-        args.extend(match kind {
-            "dispatcher" => vec!["--allow-network".to_owned(), "127.0.0.0/8".to_owned()],
-            "query" => vec!["--allow-plain-http".to_owned()],
-            _ => vec![],
-        });
+        args.extend(
+            match kind {
+                "dispatcher" => &["--allow-network", "127.0.0.0/8"][..],
+                "query" => &["--allow-network", "127.0.0.0/8", "--allow-plain-http"],
+                _ => &[],
+            }
+            .iter()
+            .map(ToString::to_string),
+        );
         Self {
             name: format!("{kind} {number}"),
             http: format!("http://{http}"),

@@ -7,7 +7,7 @@ use testkit::{NatsServer, Process};
 
 use crate::world::{Home, SOON, World, program};
 
-/// What a dispatcher needs to reach a receiver here.
+/// What dispatcher and query need for a receiver here.
 pub(crate) const ALLOWED: [&str; 2] = ["--allow-network", "127.0.0.0/8"];
 
 /// The services in processes of their own, so that one can die alone.
@@ -49,7 +49,8 @@ impl Alone {
         let url = self.broker.url();
         let mut variables = vec![("LEADLINE_NATS_URL", url.as_str()), ("LEADLINE_MASTER_KEY", &self.key)];
         variables.extend(env);
-        let args = arguments("query", &["--database-url", &self.database, "--allow-plain-http"]);
+        let of_query = ["--database-url", &self.database, "--allow-plain-http"];
+        let args = arguments("query", &[&of_query[..], &ALLOWED].concat());
         let process = Process::start("query", program(), args, variables);
         let grpc = address(&process, "grpc=").await;
         fs::create_dir_all(home.data()).unwrap();

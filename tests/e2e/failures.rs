@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use testkit::{
-    Answer, Receiver, free_port,
+    Answer, NameServer, Receiver, free_port,
     tls::{Authority, Certificate},
 };
 use wire::api::{self, DeliveryStatus};
 
-use crate::world::{World, some_destination};
+use crate::world::{SOON, World, some_destination};
 
 /// Publishes to this URL alone and gives the delivery once it failed.
 async fn failed(world: &World, url: &str) -> api::Delivery {
@@ -29,7 +29,11 @@ async fn failed(world: &World, url: &str) -> api::Delivery {
 async fn without_an_http_answer_the_status_is_999_and_the_kind_says_why() {
     let authority = Authority::default();
     let ca_file = authority.file();
-    let world = World::start_with(&["--ca-file", ca_file.to_str().unwrap()], &[]).await;
+    let names =
+        NameServer::start(&[("internal.test", &["10.0.0.1"]), ("empty.test", &[]), ("six.test", &["::1"])]).await;
+    let name_server = names.address().to_string();
+    let args = ["--ca-file", ca_file.to_str().unwrap(), "--dns-server", &name_server];
+    let world = World::start_with(&args, &[]).await;
     let misbehaving = async |answer| {
         let receiver = Receiver::start().await;
         receiver.answer(answer);
@@ -42,22 +46,28 @@ async fn without_an_http_answer_the_status_is_999_and_the_kind_says_why() {
     let plain = Receiver::start().await;
     let cases = [
         (format!("http://127.0.0.1:{}/", free_port()), "connect", "refused"),
-        ("http://no-such-host.invalid/".to_owned(), "dns", ""),
+        ("http://no-such-host.invalid/".to_owned(), "dns", "there is no host with the name no-such-host.invalid"),
+        ("http://nowhere.test/".to_owned(), "dns", "there is no host with the name nowhere.test"),
+        ("http://empty.test/".to_owned(), "dns", "has no address"),
         (self_signed.url(), "tls", "certificate"),
         (wrong_host.url(), "tls", "certificate"),
         (plain.url().replace("http://", "https://"), "tls", ""),
         (hanging.url(), "timeout", "no answer within 2s"),
         (resetting.url(), "reset", ""),
         (babbling.url(), "protocol", ""),
-        ("http://10.0.0.1/".to_owned(), "blocked", "10.0.0.1"),
-        ("http://[::1]:80/".to_owned(), "blocked", "::1"),
+        ("http://internal.test/".to_owned(), "blocked", "internal.test is not a public address"),
+        ("http://six.test/".to_owned(), "blocked", "six.test is not a public address"),
     ];
     for (url, kind, message) in cases {
         let delivery = failed(&world, &url).await;
         assert_eq!((delivery.http_status_code, delivery.error_kind.as_str()), (999, kind), "{url}: {delivery:?}");
         assert!(delivery.webhook_response.contains(message), "{url}: {:?}", delivery.webhook_response);
         assert!(!delivery.webhook_response.is_empty(), "{url}");
+        assert!(!["10.0.0.1", "::1"].iter().any(|address| delivery.webhook_response.contains(address)), "{delivery:?}");
     }
+    // Whoever runs the installation has to see what accounts must not.
+    let line = world.process.wait_line("refused addresses that are not public", SOON).await;
+    assert!(line.contains("internal.test") && line.contains("10.0.0.1") && line.contains("acme"), "{line}");
 }
 
 #[tokio::test]

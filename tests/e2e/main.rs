@@ -25,6 +25,7 @@ mod lists;
 mod mails;
 mod misbehaving;
 mod missed;
+mod names;
 mod notices;
 mod operations;
 mod ordering;

@@ -13,6 +13,7 @@
 //! * [`delivery`]: the facts of a delivery and the state they add up to
 //! * [`job`]: work on many deliveries
 //! * [`policy`]: when to try again, and [`breaker`]: when not to try at all
+//! * [`guard`]: which addresses may be called
 //! * [`outcome`]: what an attempt can end in, and [`advice`] for people
 //! * [`notice`]: what people are told
 //! * [`anonymisation`]: how people are forgotten
@@ -22,6 +23,7 @@ pub mod advice;
 pub mod anonymisation;
 pub mod breaker;
 pub mod delivery;
+pub mod guard;
 pub mod ids;
 pub mod job;
 pub mod lead;
@@ -34,6 +36,7 @@ pub mod routing;
 pub use access::Principal;
 pub use anonymisation::AnonymisationFact;
 pub use delivery::{Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, Work};
+pub use guard::Guard;
 pub use ids::{
     AccountId, ApiUserId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, JobId,
     KeyId, LeadId, LeadSequence, NoticeId, OptOutId, RequestId, TokenId,

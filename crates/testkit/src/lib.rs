@@ -1,12 +1,13 @@
 //! What the tests run against: real servers, private to a test, that end with it.
 //!
-//! A broker, a database, HTTP and mail receivers and a trace collector that can be made to misbehave, a child process
+//! A broker, a database, a name server, HTTP and mail receivers and a trace collector that can be made to misbehave, a child process
 //! that cannot outlive the test, and a way to wait for a condition without sleeping. Nothing here is a mock: every
 //! server speaks its protocol over a socket. Being for tests only, all of it panics with an explanation instead of
 //! returning errors.
 
 pub mod child;
 pub mod disk;
+pub mod dns;
 pub mod nats;
 pub mod otlp;
 pub mod port;
@@ -18,6 +19,7 @@ pub mod tls;
 pub mod wait;
 
 pub use disk::SmallDisk;
+pub use dns::NameServer;
 pub use nats::{NatsCluster, NatsServer};
 pub use otlp::OtlpSink;
 pub use port::free_port;

@@ -152,7 +152,8 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
         Ok(request) => {
             crash::point("before a request");
             let line = request.line();
-            let sending = pin!(shared.client.send(request, destination.timeout).instrument(span.clone()));
+            let sending =
+                pin!(shared.client.send(&destination.account, request, destination.timeout).instrument(span.clone()));
             let outcome = tokio::select! {
                 outcome = sending => outcome?,
                 never = announce(shared, job, attempt_id, started_at, &trace) => match never {},

@@ -1,25 +1,20 @@
 //! The HTTP client: no redirects, no proxies, guarded addresses, bounded answers.
 
-use std::{error::Error, fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use domain::{AttemptOutcome, ErrorKind};
-use moka::sync::Cache;
-use reqwest::{
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect::Policy,
-};
+use domain::{AccountId, AttemptOutcome, ErrorKind, Guard};
+use reqwest::redirect::Policy;
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
-use tokio::sync::Semaphore;
 
 use crate::{
-    guard::Guard,
     outcome::{self, OutOfFiles},
     request::Request,
+    resolver::{self, LookupError, Resolver},
 };
 
 /// How long an idle connection is kept for the next request.
@@ -27,34 +22,21 @@ const IDLE: Duration = Duration::from_secs(30);
 /// How much of an answer's body is read. Reading short bodies to their end lets the connection be used again.
 const MOST_READ: usize = 16 * 1024;
 
-/// How many look-ups of one host may be under way, and for how many hosts they are counted.
-const LOOK_UPS: usize = 4;
-const MOST_HOSTS: u64 = 10_000;
-
 /// Makes requests to destinations.
 #[derive(Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    guard: Arc<Guard>,
-}
-
-/// The host name does not resolve.
-#[derive(Debug, thiserror::Error)]
-#[error("the host name {host} does not resolve")]
-pub(crate) struct Unresolvable {
-    host: String,
-    #[source]
-    source: Option<io::Error>,
+    guard: Guard,
 }
 
 impl Client {
-    pub(crate) fn new(guard: Guard, ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        let guard = Arc::new(guard);
+    pub(crate) fn new(guard: Guard, name_servers: &[SocketAddr], ca_file: Option<&Path>) -> anyhow::Result<Self> {
+        let resolver = Resolver::new(guard.clone(), name_servers).context("names of hosts cannot be resolved")?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(ca_file)?)
             .redirect(Policy::none())
             .no_proxy()
-            .dns_resolver(Resolver::new(Arc::clone(&guard)))
+            .dns_resolver(resolver)
             .pool_idle_timeout(IDLE)
             .user_agent(concat!("Leadline/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -62,14 +44,20 @@ impl Client {
         Ok(Self { http, guard })
     }
 
-    /// Makes a request, and waits at most for `timeout` for the answer.
+    /// Makes a request of an account, and waits at most for `timeout` for the answer.
     ///
     /// # Errors
     /// When nothing was sent, and that says nothing about the receiver.
-    pub(crate) async fn send(&self, request: Request, timeout: Duration) -> Result<AttemptOutcome, OutOfFiles> {
+    pub(crate) async fn send(
+        &self,
+        account: &AccountId,
+        request: Request,
+        timeout: Duration,
+    ) -> Result<AttemptOutcome, OutOfFiles> {
         // The connector resolves names only; an address in the URL is looked at here.
         if let Err(blocked) = self.guard.check_literal(&request.url) {
-            return Ok(AttemptOutcome::NoResponse { kind: ErrorKind::Blocked, message: blocked.to_string() });
+            let message = LookupError::NotPublic(blocked.0.to_string()).to_string();
+            return Ok(AttemptOutcome::NoResponse { kind: ErrorKind::Blocked, message });
         }
         let sending = self
             .http
@@ -78,7 +66,7 @@ impl Client {
             .body(request.body)
             .timeout(timeout)
             .send();
-        match sending.await {
+        match resolver::on_behalf_of(account.clone(), sending).await {
             Ok(response) => {
                 let status = response.status().as_u16();
                 let retry_after = outcome::retry_after(response.headers());
@@ -117,67 +105,14 @@ fn tls(ca_file: Option<&Path>) -> anyhow::Result<ClientConfig> {
     Ok(config)
 }
 
-/// Resolves names with the system's resolver and leaves only addresses that may be called.
-///
-/// A look-up holds a thread of the process until the system gives up, so a host may have few of them at once: dead name
-/// servers of some destinations cost the others nothing.
-struct Resolver {
-    guard: Arc<Guard>,
-    hosts: Cache<String, Arc<Semaphore>>,
-}
-
-impl Resolver {
-    fn new(guard: Arc<Guard>) -> Self {
-        Self { guard, hosts: Cache::builder().max_capacity(MOST_HOSTS).build() }
-    }
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = Arc::clone(&self.guard);
-        let host = name.as_str().to_owned();
-        let turns = self.hosts.get_with_by_ref(&host, || Arc::new(Semaphore::new(LOOK_UPS)));
-        Box::pin(async move {
-            let _turn = turns.acquire_owned().await?;
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await;
-            let found: Vec<SocketAddr> =
-                found.map_err(|e| Unresolvable { host: host.clone(), source: Some(e) })?.collect();
-            let mut blocked = None;
-            let check = |address: &SocketAddr| guard.check(address.ip()).map_err(|e| blocked = Some(e)).is_ok();
-            let allowed: Vec<_> = found.into_iter().filter(check).collect();
-            match (allowed.is_empty(), blocked) {
-                (false, _) => Ok(Box::new(allowed.into_iter()) as Addrs),
-                (true, Some(blocked)) => Err(Box::new(blocked) as Box<dyn Error + Send + Sync>),
-                (true, None) => Err(Box::new(Unresolvable { host, source: None }) as _),
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
+    use reqwest::dns::{Name, Resolve, Resolving};
+
     use super::*;
-
-    fn client(allowed: &[&str]) -> Client {
-        Client::new(Guard::new(allowed.iter().map(|network| network.parse().unwrap()).collect()), None).unwrap()
-    }
-
-    #[tokio::test]
-    async fn of_a_name_s_addresses_only_those_that_are_allowed_are_called() {
-        let resolve = async |allowed: &[&str]| {
-            let resolver = Resolver::new(Arc::clone(&client(allowed).guard));
-            resolver.resolve("localhost".parse().unwrap()).await.map(|found| found.map(|a| a.ip()).collect::<Vec<_>>())
-        };
-        assert!(resolve(&[]).await.err().unwrap().is::<crate::guard::Blocked>());
-        let found = resolve(&["127.0.0.0/8"]).await.unwrap();
-        assert!(
-            !found.is_empty() && found.iter().all(|address| address.is_ipv4() && address.is_loopback()),
-            "{found:?}"
-        );
-        let nowhere =
-            Resolver::new(Arc::clone(&client(&[]).guard)).resolve("no-such-host.invalid".parse().unwrap()).await;
-        assert!(nowhere.err().unwrap().is::<Unresolvable>());
-    }
+    use crate::resolver::LookupError;
 
     /// Has no file left to resolve a name with.
     struct OutOfFilesResolver;
@@ -185,19 +120,21 @@ mod tests {
     impl Resolve for OutOfFilesResolver {
         fn resolve(&self, name: Name) -> Resolving {
             let host = name.as_str().to_owned();
-            let source = Some(nix::errno::Errno::EMFILE.into());
-            Box::pin(async { Err(Box::new(Unresolvable { host, source }) as Box<dyn Error + Send + Sync>) })
+            let source = nix::errno::Errno::EMFILE.into();
+            let error = LookupError::OutOfFiles { host, source };
+            Box::pin(async { Err(Box::new(error) as Box<dyn Error + Send + Sync>) })
         }
     }
 
     #[tokio::test]
     async fn for_want_of_files_nothing_is_said_of_the_receiver() {
-        let mut client = client(&[]);
+        let mut client = Client::new(Guard::new(vec![]), &[], None).unwrap();
         let builder = reqwest::Client::builder().tls_backend_preconfigured(tls(None).unwrap()).no_proxy();
         client.http = builder.dns_resolver(OutOfFilesResolver).build().unwrap();
         let url = "http://example.com/".parse().unwrap();
-        let request = Request { method: http::Method::POST, url, headers: http::HeaderMap::new(), body: vec![].into() };
-        let error = client.send(request, Duration::from_secs(5)).await.unwrap_err();
+        let (method, headers) = (http::Method::POST, http::HeaderMap::new());
+        let request = Request { method, url, headers, body: vec![].into() };
+        let error = client.send(&"acme".parse().unwrap(), request, Duration::from_secs(5)).await.unwrap_err();
         let text = format!("{:#}", anyhow::Error::from(error));
         assert!(text.contains("ulimit") && text.contains("Too many open files"), "{text}");
     }

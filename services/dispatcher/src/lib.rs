@@ -8,7 +8,7 @@
 //! * a [`job`] is an attempt that is to be made, with the message that asks for it
 //! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
 //! * [`forgotten`] keeps the payloads of anonymised leads from being sent
-//! * [`request`], [`client`], [`guard`], [`outcome`] and [`payloads`] are what an attempt is made of
+//! * [`request`], [`client`], [`resolver`], [`outcome`] and [`payloads`] are what an attempt is made of
 //!
 //! Guarantee: each of these steps can be repeated. A process that dies leaves its messages unacknowledged, and another
 //! one does the step again.
@@ -16,7 +16,6 @@
 mod attempt;
 mod client;
 mod forgotten;
-mod guard;
 mod job;
 mod known;
 mod lane;
@@ -27,6 +26,7 @@ mod pace;
 mod payloads;
 mod recent;
 mod request;
+mod resolver;
 mod room;
 mod router;
 mod sender;
@@ -34,11 +34,16 @@ mod sequencer;
 mod tally;
 mod waiting;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{AddrParseError, IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use crypto::MasterKey;
+use domain::Guard;
 use http::HeaderMap;
-use ipnet::IpNet;
 use journal::{Journal, RegistryView};
 use runtime::{NeededBy, Platform, Service};
 use tokio::sync::Semaphore;
@@ -48,9 +53,11 @@ use url::Url;
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "dispatcher")]
 pub struct Options {
-    /// Networks that destinations may be in although they are not public, e.g. 127.0.0.0/8,10.1.0.0/16
-    #[arg(long, env = "LEADLINE_ALLOW_NETWORK", value_name = "CIDR", value_delimiter = ',')]
-    pub allow_network: Vec<IpNet>,
+    /// Name servers to ask instead of those of /etc/resolv.conf, e.g. 10.0.0.53 or 127.0.0.1:5353
+    ///
+    /// Without those of /etc/resolv.conf its search domains are not used either; /etc/hosts is.
+    #[arg(long, env = "LEADLINE_DNS_SERVER", value_name = "ADDRESS", value_delimiter = ',', value_parser = name_server)]
+    pub dns_server: Vec<SocketAddr>,
     /// File with certificates (PEM) of authorities to trust besides the public ones
     #[arg(long, env = "LEADLINE_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
@@ -95,6 +102,7 @@ const UNHURRIED: usize = 16;
 /// When the configuration cannot be read from the broker, or the certificates cannot be read.
 pub async fn start(
     options: &Options,
+    guard: Guard,
     key: MasterKey,
     platform: &Platform,
     journal: &Journal,
@@ -105,7 +113,7 @@ pub async fn start(
         journal: journal.clone(),
         registry: RegistryView::follow(journal, platform).await?,
         payloads: payloads::Payloads::new(options.payload_cache),
-        client: client::Client::new(guard::Guard::new(options.allow_network.clone()), options.ca_file.as_deref())?,
+        client: client::Client::new(guard, &options.dns_server, options.ca_file.as_deref())?,
         key,
         known: known::Known::default(),
         requested: on_record::OnRecord::default(),
@@ -128,6 +136,12 @@ pub async fn start(
     Ok(Service::new("dispatcher"))
 }
 
+/// The address of a name server, on the port of DNS unless it names another one.
+fn name_server(text: &str) -> Result<SocketAddr, AddrParseError> {
+    const DNS_PORT: u16 = 53;
+    text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT)).or_else(|_| text.parse())
+}
+
 /// How long a receiver asks to be left alone, for whoever tries what receivers may say.
 #[doc(hidden)]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -138,5 +152,5 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// is resolved; for whoever tries what URLs there are.
 #[doc(hidden)]
 pub fn may_be_called(url: &Url) -> bool {
-    guard::Guard::new(vec![]).check_literal(url).is_ok()
+    Guard::new(vec![]).check_literal(url).is_ok()
 }

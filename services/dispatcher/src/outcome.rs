@@ -8,7 +8,7 @@ use http::{HeaderMap, header::RETRY_AFTER};
 use jiff::{Timestamp, fmt::rfc2822};
 use nix::errno::Errno;
 
-use crate::{client::Unresolvable, guard::Blocked};
+use crate::resolver::LookupError;
 
 /// The longest excerpt of an answer, in bytes.
 const LONGEST_EXCERPT: usize = 2_048;
@@ -68,11 +68,8 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 /// The kind that an error tells by its type.
 fn telling(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
-    if error.is::<Blocked>() {
-        return Some(ErrorKind::Blocked);
-    }
-    if error.is::<Unresolvable>() {
-        return Some(ErrorKind::Dns);
+    if let Some(error) = error.downcast_ref::<LookupError>() {
+        return Some(error.kind());
     }
     if error.is::<rustls::Error>() {
         return Some(ErrorKind::Tls);

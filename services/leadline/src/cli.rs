@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use journal::{Journal, NatsOptions};
 use runtime::{Listeners, Platform, telemetry};
 
-use crate::{compose, demo::Demo, key::KeyOptions, listen::Listen, up::Up, verbs::Verb};
+use crate::{compose, demo::Demo, key::KeyOptions, listen::Listen, network::NetworkOptions, up::Up, verbs::Verb};
 
 /// Delivers leads to webhooks and never loses one
 #[derive(Debug, Parser)]
@@ -66,6 +66,8 @@ struct Dispatcher {
     #[command(flatten)]
     key: KeyOptions,
     #[command(flatten)]
+    network: NetworkOptions,
+    #[command(flatten)]
     options: dispatcher::Options,
 }
 
@@ -85,6 +87,8 @@ struct Query {
     alone: Alone,
     #[command(flatten)]
     key: KeyOptions,
+    #[command(flatten)]
+    network: NetworkOptions,
     #[command(flatten)]
     options: query::Options,
 }
@@ -107,10 +111,10 @@ impl Cli {
                 })
                 .await
             }
-            Command::Dispatcher(Dispatcher { alone, key, options }) => {
+            Command::Dispatcher(Dispatcher { alone, key, network, options }) => {
                 let key = key.required()?;
                 compose::alone("dispatcher", &alone.listeners, &alone.nats, async |platform, journal| {
-                    dispatcher::start(&options, key, platform, journal).await
+                    dispatcher::start(&options, network.guard(), key, platform, journal).await
                 })
                 .await
             }
@@ -121,10 +125,10 @@ impl Cli {
                 })
                 .await
             }
-            Command::Query(Query { alone, key, options }) => {
+            Command::Query(Query { alone, key, network, options }) => {
                 let key = key.required()?;
                 compose::alone("query", &alone.listeners, &alone.nats, async |platform, journal| {
-                    query::start(&options, key, platform, journal).await
+                    query::start(&options, network.guard(), key, platform, journal).await
                 })
                 .await
             }

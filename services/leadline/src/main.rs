@@ -12,6 +12,7 @@ mod key;
 mod keys;
 mod listen;
 mod moments;
+mod network;
 mod out;
 mod remote;
 mod table;

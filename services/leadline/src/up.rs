@@ -15,6 +15,7 @@ use crate::{
     data_dir::DataDir,
     key::KeyOptions,
     keys,
+    network::NetworkOptions,
 };
 
 /// Name of the file that says where the running system listens.
@@ -35,6 +36,8 @@ pub(crate) struct Up {
     nats: NatsOptions,
     #[command(flatten)]
     key: KeyOptions,
+    #[command(flatten)]
+    network: NetworkOptions,
     #[command(flatten)]
     ingest: ingest::Options,
     #[command(flatten)]
@@ -123,11 +126,12 @@ impl Up {
             healing.start(journal.clone(), &platform.drain);
         }
         let admin_key = keys::admin_key_in(data_dir, &journal).await?;
+        let guard = self.network.guard();
         let services: Vec<Service> = vec![
             ingest::start(&self.ingest, platform, &journal).await?,
-            dispatcher::start(&self.dispatcher, key.clone(), platform, &journal).await?,
+            dispatcher::start(&self.dispatcher, guard.clone(), key.clone(), platform, &journal).await?,
             notifier::start(&self.notifier, Some(key.clone()), platform, &journal).await?,
-            query::start(&self.query, key, platform, &journal).await?,
+            query::start(&self.query, guard, key, platform, &journal).await?,
         ];
         let addresses = runtime::serve(&self.listeners, services, wire::DESCRIPTORS, platform).await?;
         Ok((addresses, admin_key))

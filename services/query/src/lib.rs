@@ -35,7 +35,7 @@ mod worker;
 use access::Door;
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
-use domain::registry::UrlRules;
+use domain::{Guard, registry::UrlRules};
 use journal::{Journal, RegistryView, StreamName};
 use registry_change::Changes;
 use runtime::{NeededBy, Platform, Service};
@@ -75,6 +75,7 @@ impl Options {
 /// When the configuration cannot be read from the broker, the database cannot be used, or a method has no rule.
 pub async fn start(
     options: &Options,
+    guard: Guard,
     key: MasterKey,
     platform: &Platform,
     journal: &Journal,
@@ -93,7 +94,7 @@ pub async fn start(
     latch.ready();
     Ok(Service::new("query")
         .with_grpc(door.guard(access_service::service(changes.clone(), registry.clone())))
-        .with_grpc(door.guard(registry_service::service(changes, registry.clone(), key)))
+        .with_grpc(door.guard(registry_service::service(changes, registry.clone(), guard, key)))
         .with_grpc(door.guard(delivery_service::service(
             journal.clone(),
             store.clone(),

@@ -4,6 +4,7 @@
 //! its [`Caller`], whom it asks for the account that the request names, and who makes the change.
 
 use crypto::MasterKey;
+use domain::Guard;
 use journal::RegistryView;
 use tonic::{Request, Response, Status};
 use wire::api::{self, registry_service_server::RegistryServiceServer};
@@ -22,15 +23,17 @@ use crate::{caller::Caller, registry_change::Changes};
 struct RegistryService {
     changes: Changes,
     registry: RegistryView,
+    guard: Guard,
     key: MasterKey,
 }
 
 pub(crate) fn service(
     changes: Changes,
     registry: RegistryView,
+    guard: Guard,
     key: MasterKey,
 ) -> RegistryServiceServer<impl api::registry_service_server::RegistryService> {
-    RegistryServiceServer::new(RegistryService { changes, registry, key })
+    RegistryServiceServer::new(RegistryService { changes, registry, guard, key })
 }
 
 type Answer<T> = Result<Response<T>, Status>;

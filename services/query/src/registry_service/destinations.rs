@@ -7,6 +7,7 @@ use domain::{
 use jiff::Timestamp;
 use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
+use url::Url;
 use wire::{
     api,
     registry_api::{self, destination_to_api},
@@ -155,6 +156,9 @@ impl RegistryService {
             destination.request.credentials = Some(Credentials { kind, header, sealed: SealedSecret(sealed) });
         }
         render::check(&destination).map_err(|e| invalid("template", e))?;
+        if let Ok(url) = Url::parse(&destination.url) {
+            self.guard.check_literal(&url).map_err(|e| invalid("url", e))?;
+        }
         Ok(destination)
     }
 }

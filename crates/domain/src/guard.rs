@@ -1,7 +1,8 @@
 //! Which addresses may be called: public ones, and those that the operator allows.
 //!
-//! Looked at twice: a host name's addresses when it is resolved for the very connection that follows, and an address
-//! literal in the URL before the request. Forms of IPv6 that carry an IPv4 address are judged by that address.
+//! A host name's addresses are checked when it is resolved for the very connection that follows. An address literal in a
+//! URL is checked when a destination is made or updated, and again before each request. Forms of IPv6 that carry an IPv4
+//! address are judged by that address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,7 +10,7 @@ use ipnet::IpNet;
 use url::{Host, Url};
 
 /// Networks that are not the public internet (IANA special-purpose address registries, RFC 6890 and its updates).
-const NOT_PUBLIC: [&str; 24] = [
+const NOT_PUBLIC: [&str; 26] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
     "100.64.0.0/10",
@@ -26,7 +27,11 @@ const NOT_PUBLIC: [&str; 24] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
     "::/96",
+    // NAT64 with a prefix of the operator's own (RFC 8215). Where in it the IPv4 address is depends on the prefix length
+    // (RFC 6052, 2.2), which cannot be known here, so all of it is refused.
+    "64:ff9b:1::/48",
     "100::/64",
+    "100:0:0:1::/64",
     "2001::/23",
     "2001:db8::/32",
     "3fff::/20",
@@ -38,23 +43,27 @@ const NOT_PUBLIC: [&str; 24] = [
 
 /// Says which addresses may be called.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
+pub struct Guard {
     refused: Vec<IpNet>,
     allowed: Vec<IpNet>,
 }
 
 /// An address that may not be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the address {0} is not public, and the operator has not allowed it (--allow-network)")]
-pub(crate) struct Blocked(pub(crate) IpAddr);
+#[error("{0} is not a public address, and the operator has not allowed its network (--allow-network)")]
+pub struct Blocked(pub IpAddr);
 
 impl Guard {
-    pub(crate) fn new(allowed: Vec<IpNet>) -> Self {
+    /// Lets public addresses be called, and those of the given networks.
+    pub fn new(allowed: Vec<IpNet>) -> Self {
         Self { refused: NOT_PUBLIC.iter().filter_map(|network| network.parse().ok()).collect(), allowed }
     }
 
     /// Whether an address may be called.
-    pub(crate) fn check(&self, address: IpAddr) -> Result<(), Blocked> {
+    ///
+    /// # Errors
+    /// If it may not.
+    pub fn check(&self, address: IpAddr) -> Result<(), Blocked> {
         let meant = meant(address);
         let within = |networks: &[IpNet], address| networks.iter().any(|network| network.contains(&address));
         if within(&self.allowed, address) || within(&self.allowed, meant) {
@@ -64,7 +73,10 @@ impl Guard {
     }
 
     /// Whether an address in a URL may be called. A name is looked at when it is resolved.
-    pub(crate) fn check_literal(&self, url: &Url) -> Result<(), Blocked> {
+    ///
+    /// # Errors
+    /// If it may not.
+    pub fn check_literal(&self, url: &Url) -> Result<(), Blocked> {
         match url.host() {
             Some(Host::Ipv4(address)) => self.check(address.into()),
             Some(Host::Ipv6(address)) => self.check(address.into()),
@@ -83,9 +95,9 @@ fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = v6.segments();
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match s {
-        // Mapped (RFC 4291), translated (RFC 2765) and NAT64 with the well-known or the local prefix (RFC 6052, 8215).
+        // Mapped (RFC 4291), translated (RFC 2765) and NAT64 with the well-known prefix (RFC 6052).
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => v4(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
         // 6to4 (RFC 3056).
         [0x2002, high, low, ..] => v4(high, low),
         // ISATAP (RFC 5214).
@@ -163,6 +175,10 @@ mod tests {
             "64:ff9b:1::a00:1",
             "2002:7f00:1::",
             "2002:a9fe:a9fe::1",
+            "100::1",
+            "100:0:0:1::1",
+            "3fff::1",
+            "5f00::1",
             "2001:db8::1",
             "2001:0:4136:e378:8000:63bf:3fff:fdd2",
             "fe80::5efe:a00:1",
@@ -173,6 +189,18 @@ mod tests {
         for address in ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"] {
             assert!(guard.check(address.parse().unwrap()).is_ok(), "{address}");
         }
+    }
+
+    #[test]
+    fn a_nat64_prefix_of_the_operator_s_own_is_refused_whole() {
+        // With a /48 the IPv4 address is in bits 48 to 88: the first of these is 127.0.0.1, though it ends in 1.1.1.1.
+        for address in ["64:ff9b:1:7f00:0:100:101:101", "64:ff9b:1::101:101", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff"] {
+            let address: IpAddr = address.parse().unwrap();
+            assert!(Guard::new(vec![]).check(address).is_err(), "{address}");
+            assert!(Guard::new(vec!["127.0.0.0/8".parse().unwrap()]).check(address).is_err(), "{address}");
+            assert!(Guard::new(vec!["64:ff9b:1::/48".parse().unwrap()]).check(address).is_ok(), "{address}");
+        }
+        assert!(Guard::new(vec![]).check("64:ff9b:2::1".parse().unwrap()).is_ok());
     }
 
     #[test]
@@ -194,7 +222,6 @@ mod tests {
             [0, 0, 0, 0, 0, 0xffff, high, low],
             [0, 0, 0, 0, 0xffff, 0, high, low],
             [0x64, 0xff9b, 0, 0, 0, 0, high, low],
-            [0x64, 0xff9b, 1, 7, 7, 7, high, low],
             [0x2002, high, low, 0, 0, 0, 0, 1],
             [0x2606, 0x4700, 0, 0, 0, 0x5efe, high, low],
         ]

@@ -1,0 +1,256 @@
+//! Which name servers are asked, and what `/etc/hosts` says.
+
+use std::{
+    collections::HashMap,
+    fmt, fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use hickory_resolver::{
+    TokioResolver,
+    config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
+    net::{NetError, runtime::TokioRuntimeProvider},
+    proto::rr::Name,
+    system_conf::parse_resolv_conf,
+};
+
+/// How long one round of questions to the name servers may take; lost packets are sent again within it.
+const ROUND_TIMEOUT: Duration = Duration::from_millis(1_400);
+/// How many rounds may follow the first one. Two fit into the deadline of a look-up.
+const MAX_REPEATS: usize = 1;
+/// How many answers are remembered, of all accounts together; each takes some hundred bytes.
+const MAX_CACHED: u64 = 10_000;
+/// An address is looked up again after five minutes, whatever its TTL says: receivers move.
+const MAX_POSITIVE_TTL: Duration = Duration::from_secs(300);
+/// That a name does not exist is believed for a minute: people correct such a mistake, and try again.
+const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(60);
+/// How often the files of the system are looked at.
+const FILES_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The name servers to ask, as they are configured now.
+#[derive(Debug)]
+pub(super) struct Servers {
+    given: Vec<SocketAddr>,
+    files: Files,
+    state: Mutex<State>,
+}
+
+/// The files that say how names are resolved.
+#[derive(Debug)]
+struct Files {
+    resolv_conf: PathBuf,
+    hosts: PathBuf,
+}
+
+#[derive(Debug)]
+struct State {
+    current: NameServers,
+    versions: Versions,
+    checked_at: Instant,
+}
+
+/// When the files were changed; `None` if a file is not there.
+type Versions = [Option<SystemTime>; 2];
+
+/// Name servers with what they have answered, and the names of the hosts file. Clones share them.
+#[derive(Clone)]
+pub(super) struct NameServers {
+    resolver: TokioResolver,
+    hosts: Arc<Hosts>,
+}
+
+/// The addresses of each name, in lower case and without a dot at its end.
+type Hosts = HashMap<String, Vec<IpAddr>>;
+
+impl fmt::Debug for NameServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NameServers").finish_non_exhaustive()
+    }
+}
+
+impl Servers {
+    /// Those that are given, or those of the system if none are.
+    pub(super) fn new(given: &[SocketAddr]) -> Result<Self, NetError> {
+        Self::with_files(given, Files { resolv_conf: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into() })
+    }
+
+    fn with_files(given: &[SocketAddr], files: Files) -> Result<Self, NetError> {
+        let versions = files.versions();
+        let current = NameServers::configured(given, &files)?;
+        let state = Mutex::new(State { current, versions, checked_at: Instant::now() });
+        Ok(Self { given: given.to_vec(), files, state })
+    }
+
+    /// The name servers of now. The files are looked at again when that was long ago.
+    pub(super) fn current(&self) -> NameServers {
+        self.current_at(Instant::now())
+    }
+
+    fn current_at(&self, now: Instant) -> NameServers {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(state.checked_at) < FILES_INTERVAL {
+            return state.current.clone();
+        }
+        state.checked_at = now;
+        let versions = self.files.versions();
+        if versions != state.versions {
+            state.versions = versions;
+            match NameServers::configured(&self.given, &self.files) {
+                Ok(changed) => {
+                    tracing::info!("read name servers and hosts again, because their files changed");
+                    state.current = changed;
+                }
+                Err(error) => tracing::warn!(%error, "cannot use the changed name servers; keeping those of before"),
+            }
+        }
+        state.current.clone()
+    }
+}
+
+impl Files {
+    fn versions(&self) -> Versions {
+        [&self.resolv_conf, &self.hosts].map(|file| fs::metadata(file).and_then(|found| found.modified()).ok())
+    }
+}
+
+impl NameServers {
+    fn configured(given: &[SocketAddr], files: &Files) -> Result<Self, NetError> {
+        let (config, mut options) = if given.is_empty() {
+            of_system(&files.resolv_conf)
+        } else {
+            (
+                ResolverConfig::from_name_servers(given.iter().copied().map(name_server).collect()),
+                ResolverOpts::default(),
+            )
+        };
+        options.timeout = ROUND_TIMEOUT;
+        options.attempts = MAX_REPEATS;
+        // A host without IPv6 is more common than a receiver without IPv4; the client tries the others soon after.
+        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        options.cache_size = MAX_CACHED;
+        options.positive_max_ttl = Some(MAX_POSITIVE_TTL);
+        options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
+        // It is read here: hickory would ask the name servers before it for a name without dots, and skips names with `_`.
+        options.use_hosts_file = ResolveHosts::Never;
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let resolver = builder.with_options(options).build()?;
+        Ok(Self { resolver, hosts: Arc::new(hosts(&files.hosts)) })
+    }
+
+    /// The addresses that the hosts file has for a name; `None` if it does not know the name.
+    pub(super) fn in_hosts_file(&self, host: &str) -> Option<Vec<IpAddr>> {
+        self.hosts.get(&canonical(host)).cloned()
+    }
+
+    /// The addresses that the name servers have for a name, those of IPv4 first.
+    pub(super) async fn ask(&self, host: &str) -> Result<Vec<IpAddr>, NetError> {
+        // Not by the rules of IDNA, which forbid `_`: the host of a URL is encoded already.
+        let name = Name::from_ascii(host).map_err(NetError::from)?;
+        Ok(self.resolver.lookup_ip(name).await?.iter().collect())
+    }
+}
+
+fn canonical(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// What the system says; like the C library, a name server of this machine if it says nothing.
+fn of_system(resolv_conf: &Path) -> (ResolverConfig, ResolverOpts) {
+    let read = fs::read(resolv_conf).map_err(NetError::from).and_then(parse_resolv_conf);
+    match read {
+        Ok((config, options)) => {
+            let (domain, search, servers) = config.into_parts();
+            // `domain` is the old way to say `search`, and the last of the two counts (resolv.conf(5)).
+            let search = if search.is_empty() { domain.into_iter().collect() } else { search };
+            (ResolverConfig::from_parts(None, search, servers), options)
+        }
+        Err(error) => {
+            tracing::warn!(%error, file = %resolv_conf.display(), "cannot read name servers; asking 127.0.0.1");
+            let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
+            (ResolverConfig::from_name_servers(vec![local]), ResolverOpts::default())
+        }
+    }
+}
+
+/// The names of a hosts file (hosts(5)). A line that is none is passed over.
+fn hosts(file: &Path) -> Hosts {
+    let text = fs::read(file).unwrap_or_else(|error| {
+        tracing::debug!(%error, file = %file.display(), "cannot read the names of hosts");
+        vec![]
+    });
+    let mut hosts = Hosts::new();
+    for line in String::from_utf8_lossy(&text).lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Some(address) = words.next().and_then(|word| word.parse().ok()) else { continue };
+        for name in words {
+            hosts.entry(canonical(name)).or_default().push(address);
+        }
+    }
+    hosts
+}
+
+fn name_server(address: SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path, resolv_conf: &str, hosts: &str) -> Files {
+        let files = Files { resolv_conf: folder.join("resolv.conf"), hosts: folder.join("hosts") };
+        fs::write(&files.resolv_conf, resolv_conf).unwrap();
+        fs::write(&files.hosts, hosts).unwrap();
+        files
+    }
+
+    #[test]
+    fn search_domains_and_ndots_of_resolv_conf_are_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "# made by a person\nnameserver 10.0.0.53\nnameserver fd00::53\n\
+                    search a.example b.example\noptions ndots:5 timeout:9 trust-ad unheard-of\n";
+        let files = files(folder.path(), text, "");
+        let (config, options) = of_system(&files.resolv_conf);
+        let servers: Vec<_> = config.name_servers().iter().map(|server| server.ip.to_string()).collect();
+        assert_eq!(servers, ["10.0.0.53", "fd00::53"]);
+        let search: Vec<_> = config.search().iter().map(ToString::to_string).collect();
+        assert_eq!(search, ["a.example", "b.example"]);
+        assert_eq!((options.ndots, config.domain()), (5, None));
+        let configured = NameServers::configured(&[], &files).unwrap();
+        assert_eq!((configured.resolver.options().ndots, configured.resolver.options().timeout), (5, ROUND_TIMEOUT));
+    }
+
+    #[test]
+    fn without_resolv_conf_a_name_server_of_this_machine_is_asked() {
+        let (config, _) = of_system(Path::new("/nowhere/resolv.conf"));
+        assert_eq!(config.name_servers().iter().map(|server| server.ip).collect::<Vec<_>>(), [Ipv4Addr::LOCALHOST]);
+    }
+
+    #[test]
+    fn a_changed_hosts_file_is_noticed_without_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = files(folder.path(), "nameserver 127.0.0.1\n", "192.0.2.1 crm\n");
+        let hosts = files.hosts.clone();
+        let servers = Servers::with_files(&[], files).unwrap();
+        let start = Instant::now();
+        let found = |at: Duration| servers.current_at(start + at).in_hosts_file("crm").unwrap();
+        assert_eq!(found(Duration::ZERO), ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+
+        fs::write(&hosts, "# by hand\n192.0.2.2\tother CRM # here\nnonsense\n2001:db8::2 crm. a_b\n").unwrap();
+        let later = fs::File::options().write(true).open(&hosts).unwrap();
+        later.set_modified(SystemTime::now() + Duration::from_secs(1)).unwrap();
+        assert_eq!(found(FILES_INTERVAL / 2), ["192.0.2.1".parse::<IpAddr>().unwrap()], "looked at every few seconds");
+        let changed = ["192.0.2.2", "2001:db8::2"].map(|text| text.parse::<IpAddr>().unwrap());
+        assert_eq!(found(FILES_INTERVAL * 2), changed);
+        let latest = servers.current_at(start);
+        assert_eq!(latest.in_hosts_file("a_b"), Some(vec![changed[1]]));
+        assert_eq!(["here", "nonsense", "example.com"].map(|name| latest.in_hosts_file(name)), [None, None, None]);
+    }
+}
