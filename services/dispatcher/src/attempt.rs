@@ -151,14 +151,14 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
     let (line, outcome) = match made {
         Ok(request) => {
             crash::point("before a request");
-            let line = request.line();
+            let (line, redaction) = (request.line(), request.redaction.clone());
             let sending =
                 pin!(shared.client.send(&destination.account, request, destination.timeout).instrument(span.clone()));
             let outcome = tokio::select! {
                 outcome = sending => outcome?,
                 never = announce(shared, job, attempt_id, started_at, &trace) => match never {},
             };
-            (line, outcome)
+            (line, redaction.apply(outcome))
         }
         Err(error) => {
             let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: error.to_string() };

@@ -112,7 +112,7 @@ mod tests {
     use reqwest::dns::{Name, Resolve, Resolving};
 
     use super::*;
-    use crate::resolver::LookupError;
+    use crate::{redaction::Redaction, resolver::LookupError};
 
     /// Has no file left to resolve a name with.
     struct OutOfFilesResolver;
@@ -133,7 +133,7 @@ mod tests {
         client.http = builder.dns_resolver(OutOfFilesResolver).build().unwrap();
         let url = "http://example.com/".parse().unwrap();
         let (method, headers) = (http::Method::POST, http::HeaderMap::new());
-        let request = Request { method, url, headers, body: vec![].into() };
+        let request = Request { method, url, headers, body: vec![].into(), redaction: Redaction::default() };
         let error = client.send(&"acme".parse().unwrap(), request, Duration::from_secs(5)).await.unwrap_err();
         let text = format!("{:#}", anyhow::Error::from(error));
         assert!(text.contains("ulimit") && text.contains("Too many open files"), "{text}");

@@ -8,7 +8,7 @@
 //! * a [`job`] is an attempt that is to be made, with the message that asks for it
 //! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
 //! * [`forgotten`] keeps the payloads of anonymised leads from being sent
-//! * [`request`], [`client`], [`resolver`], [`outcome`] and [`payloads`] are what an attempt is made of
+//! * [`request`], [`client`], [`resolver`], [`outcome`], [`redaction`] and [`payloads`] are what an attempt is made of
 //!
 //! Guarantee: each of these steps can be repeated. A process that dies leaves its messages unacknowledged, and another
 //! one does the step again.
@@ -25,6 +25,7 @@ mod outcome;
 mod pace;
 mod payloads;
 mod recent;
+mod redaction;
 mod request;
 mod resolver;
 mod room;

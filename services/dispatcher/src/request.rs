@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use url::Url;
 
-use crate::payloads::Content;
+use crate::{payloads::Content, redaction::Redaction};
 
 /// A request that is ready to be sent.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What must not be stored of the answer.
+    pub(crate) redaction: Redaction,
 }
 
 /// Why the destination's settings do not make a request.
@@ -77,7 +79,7 @@ pub(crate) fn make(parts: &Parts<'_>) -> Result<Request, NoRequest> {
     for (name, value) in &destination.request.headers {
         set(&mut headers, name, value)?;
     }
-    credentials(parts, &mut headers)?;
+    let redaction = credentials(parts, &mut headers)?;
     set(&mut headers, "webhook-id", id)?;
     set(&mut headers, "webhook-timestamp", &timestamp.to_string())?;
     let signers = signers(parts)?;
@@ -96,7 +98,7 @@ pub(crate) fn make(parts: &Parts<'_>) -> Result<Request, NoRequest> {
         Method::Put => http::Method::PUT,
         Method::Patch => http::Method::PATCH,
     };
-    Ok(Request { method, url, headers, body })
+    Ok(Request { method, url, headers, body, redaction })
 }
 
 fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), NoRequest> {
@@ -106,16 +108,17 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), NoRequest
     Ok(())
 }
 
-fn credentials(parts: &Parts<'_>, headers: &mut HeaderMap) -> Result<(), NoRequest> {
-    let Some(credentials) = &parts.destination.request.credentials else { return Ok(()) };
+fn credentials(parts: &Parts<'_>, headers: &mut HeaderMap) -> Result<Redaction, NoRequest> {
+    let Some(credentials) = &parts.destination.request.credentials else { return Ok(Redaction::default()) };
     let belongs_to = Destination::belongs_to(&parts.destination.account, &parts.destination.id);
     let value = parts.key.open_bytes(&credentials.sealed.0, &belongs_to)?;
     let wrong = || NoRequest::Header(credentials.header.clone());
     let name = HeaderName::from_bytes(credentials.header.as_bytes()).map_err(|_| wrong())?;
+    let redaction = Redaction::of_header(&value);
     let mut value = HeaderValue::from_bytes(&value).map_err(|_| wrong())?;
     value.set_sensitive(true);
     headers.insert(name, value);
-    Ok(())
+    Ok(redaction)
 }
 
 /// What signs now; none if the destination has no token.
