@@ -15,6 +15,7 @@ mod clients;
 mod destinations;
 mod interfaces;
 mod opt_outs;
+mod origin;
 mod parts;
 mod tokens;
 

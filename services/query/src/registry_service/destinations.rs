@@ -16,6 +16,7 @@ use wire::{
 
 use super::{
     Answer, RegistryService, no_randomness,
+    origin::{self, Given},
     parts::{account_of, check_mask, destination_id, destination_of, given, names, request_id, token_id},
 };
 use crate::caller::Caller;
@@ -76,8 +77,9 @@ impl RegistryService {
         check_mask(mask, &FIELDS)?;
         let new = given("destination", request.destination)?;
         let (account, id) = (caller.account(&new.account_id)?, destination_id(&new.destination_id)?);
-        let keep_auth =
-            mask.is_none_or(|mask| mask.paths.is_empty()) && new.auth.as_ref().is_none_or(|a| a.kind.is_none());
+        let whole = mask.is_none_or(|mask| mask.paths.is_empty());
+        let keep_auth = whole && new.auth.as_ref().is_none_or(|a| a.kind.is_none());
+        let given = Given { credentials: !keep_auth && names(mask, "auth"), token: names(mask, "token_id") };
         let mut new = self.destination(new, id.clone())?;
         let update = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?;
@@ -85,7 +87,9 @@ impl RegistryService {
             if keep_auth {
                 new.request.credentials = now.request.credentials.clone();
             }
-            Ok(Command::UpdateDestination(merged(now, new, mask)))
+            let changed = merged(now, new, mask);
+            origin::check(now, &changed, given)?;
+            Ok(Command::UpdateDestination(changed))
         };
         let registry = self.changes.make(&caller, update).await?;
         Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
