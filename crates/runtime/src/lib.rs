@@ -12,6 +12,7 @@ pub mod duration;
 pub mod files;
 mod incoming;
 mod listen;
+pub mod private;
 mod probes;
 mod readiness;
 mod shares;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use runtime::private;
 
 /// The folder, held against other processes as long as this lives.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ impl DataDir {
         let failed = || format!("--data-dir: the folder {} cannot be used", path.display());
         fs::create_dir_all(path).with_context(failed)?;
         let path = path.canonicalize().with_context(failed)?;
+        private::tighten(&path);
         let lock = File::create(path.join("lock")).with_context(failed)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),

@@ -30,6 +30,7 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    runtime::private::make_new_files_private();
     match cli::Cli::parse().run().await {
         Ok(code) => code,
         Err(error) => errors::report(&error),

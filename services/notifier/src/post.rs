@@ -85,6 +85,7 @@ impl Post {
             None => {
                 let failed = || format!("--outbox: the folder {} cannot be made", outbox.display());
                 fs::create_dir_all(outbox).with_context(failed)?;
+                runtime::private::tighten(outbox);
                 Ok(Self::Outbox(outbox.to_owned()))
             }
         }

@@ -24,12 +24,13 @@ mod sql;
 #[cfg(test)]
 mod upgrades;
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, path::Path, time::Duration};
 
 use sqlx::{
     AnyPool, Connection as _,
     any::{AnyPoolOptions, install_default_drivers},
     migrate::Migrator,
+    sqlite::SqliteConnectOptions,
 };
 
 use crate::awaited::Awaited;
@@ -117,6 +118,7 @@ impl Store {
         let is_sqlite = url.starts_with("sqlite:");
         let connected = async {
             let (pool, writer) = if is_sqlite {
+                close_files(url)?;
                 let writer = pool(url, WRITERS, &[OF_SQLITE, OF_SQLITE_WRITER]).await?;
                 (pool(url, CONNECTIONS, &[OF_SQLITE]).await?, writer)
             } else {
@@ -150,6 +152,17 @@ async fn pool(url: &str, connections: u32, settings: &'static [&'static str]) ->
         })
     });
     options.connect(url).await
+}
+
+/// Closes the files of a database of an older version to group and others.
+fn close_files(url: &str) -> Result<(), sqlx::Error> {
+    let options: SqliteConnectOptions = url.parse()?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = options.get_filename().as_os_str().to_owned();
+        file.push(suffix);
+        runtime::private::tighten(Path::new(&file));
+    }
+    Ok(())
 }
 
 fn without_password(url: &str) -> String {
