@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_nats::{
-    AuthError, ClientError, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError,
+    AuthError, ClientError, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerError,
     jetstream::{Context, ContextBuilder},
 };
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, credentials::Credentials, health::Health,
-    memory::Memory, options::USUAL_URL, streams,
+    memory::Memory, options::USUAL_URL, servers::Servers, streams,
 };
 
 /// The oldest broker whose schedules can be trusted.
@@ -101,9 +101,8 @@ impl Journal {
         connections: &Arc<watch::Sender<u64>>,
         drain: &Drain,
     ) -> Result<Context, JournalError> {
-        let url = options.nats_url.as_deref().unwrap_or(USUAL_URL);
-        // An error must not show what is secret in a URL.
-        let shown = || url.split(',').map(|url| url.rsplit('@').next().unwrap_or(url)).collect::<Vec<_>>().join(",");
+        let servers = Servers::parse(options.nats_url.as_deref().unwrap_or(USUAL_URL))?;
+        let shown = || servers.shown();
         // The events of a try that fails are not those of the connection that is used.
         let is_used = Arc::new(AtomicBool::new(false));
         let is_reported = Arc::clone(&is_used);
@@ -130,19 +129,8 @@ impl Journal {
                 async {}
             });
         connect = with_tls(connect, options);
-        let servers: Vec<ServerAddr> = url
-            .split(',')
-            .map(|url| url.trim().parse())
-            .collect::<Result<_, _>>()
-            .map_err(|source| JournalError::Url { url: shown(), source })?;
-        // The client library leaves what is in the URL to its caller.
-        let named = servers.iter().find_map(|server| Some((server.username()?, server.password())));
-        connect = match named {
-            Some((user, Some(password))) => connect.user_and_password(user.to_owned(), password.to_owned()),
-            Some((token, None)) => connect.token(token.to_owned()),
-            None => connect,
-        };
-        let client = connect.connect(servers).await.map_err(|e| match e.kind() {
+        connect = servers.log_in(connect);
+        let client = connect.connect(&servers.addresses[..]).await.map_err(|e| match e.kind() {
             ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication => {
                 JournalError::NotAllowed { url: shown() }
             }

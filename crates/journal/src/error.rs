@@ -62,13 +62,16 @@ pub enum JournalError {
         url: String,
     },
     /// The URL of the broker is none.
-    #[error("{url:?} is no URL of a broker; --nats-url takes nats://HOST:PORT, or several separated by commas")]
+    #[error(
+        "{url:?} is no URL of a broker: {problem}; --nats-url takes nats://HOST:PORT, or several separated by commas, each \
+         with NAME:PASSWORD@ or TOKEN@ before the host if the broker asks for it, in which every % : / ? # @ and , is \
+         written as %25 %3A %2F %3F %23 %40 and %2C"
+    )]
     Url {
-        /// What was given.
+        /// What was given, without what may be secret.
         url: String,
         /// What is wrong with it.
-        #[source]
-        source: std::io::Error,
+        problem: String,
     },
     /// The broker cannot be connected to as asked.
     #[error("cannot use the credentials in {file}; --nats-creds has to name a file made by nsc")]

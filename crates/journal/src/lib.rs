@@ -35,6 +35,7 @@ mod position;
 mod registry_view;
 mod remains;
 mod replay;
+mod servers;
 mod source;
 mod streams;
 mod subjects;

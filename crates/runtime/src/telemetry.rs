@@ -15,9 +15,11 @@ use crate::trace;
 /// Name of the variable that switches the export of traces on.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-/// What is logged unless `RUST_LOG` says otherwise. The client of the broker logs each try to reach it; the journal
-/// says the same once.
-const USUAL_FILTER: &str = "info,async_nats=off";
+/// What is logged unless `RUST_LOG` says otherwise.
+const USUAL_FILTER: &str = "info";
+/// The client of the broker. It logs each try to reach the broker, which the journal says once, and at `trace` what leads
+/// say; so it logs nothing unless `RUST_LOG` names it.
+const BROKER_CLIENT: &str = "async_nats";
 
 /// Keeps the export alive; exports what is left when it is dropped.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub struct Guard(Option<SdkTracerProvider>);
 /// # Errors
 /// When the exporter cannot be made from its variables, or logging was started before.
 pub fn init(service: &'static str) -> anyhow::Result<Guard> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(USUAL_FILTER));
+    let filter = filter(env::var(EnvFilter::DEFAULT_ENV).ok().as_deref());
     let json = env::var("LEADLINE_LOG_FORMAT").is_ok_and(|format| format == "json");
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let logs = if json { logs.json().boxed() } else { logs.boxed() };
@@ -43,6 +45,14 @@ pub fn init(service: &'static str) -> anyhow::Result<Guard> {
         trace::set_exporting();
     }
     Ok(Guard(provider))
+}
+
+/// What is logged if `RUST_LOG` says this. A text that is no filter is as good as none.
+fn filter(given: Option<&str>) -> EnvFilter {
+    let given = given.filter(|given| !given.is_empty()).unwrap_or(USUAL_FILTER);
+    let off = |filter: &str| format!("{BROKER_CLIENT}=off,{filter}");
+    let filter = if given.contains(BROKER_CLIENT) { given.to_owned() } else { off(given) };
+    EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(off(USUAL_FILTER)))
 }
 
 fn exporter(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
@@ -60,6 +70,25 @@ impl Drop for Guard {
             && let Err(error) = provider.shutdown()
         {
             eprintln!("the last traces could not be exported: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_of_the_broker_logs_only_if_it_is_named() {
+        for (given, expected) in [
+            (None, "async_nats=off,info"),
+            (Some(""), "async_nats=off,info"),
+            (Some("no,=filter="), "async_nats=off,info"),
+            (Some("trace"), "async_nats=off,trace"),
+            (Some("warn,journal=debug"), "async_nats=off,journal=debug,warn"),
+            (Some("info,async_nats=debug"), "async_nats=debug,info"),
+        ] {
+            assert_eq!(filter(given).to_string(), expected, "{given:?}");
         }
     }
 }

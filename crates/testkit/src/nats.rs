@@ -74,6 +74,19 @@ impl NatsServer {
         Self::start_configured(Setup { jetstream, store, ..Setup::default() }).await
     }
 
+    /// A broker that asks for what is in the `authorization` block of its configuration, for instance `token: "secret"`.
+    /// [`client`](Self::client) does not get in.
+    pub async fn start_with_login(authorization: &str) -> Self {
+        let more = format!("authorization {{ {authorization} }}\n");
+        let server = Self::configured(Setup { more, ..Setup::default() });
+        server.spawn();
+        let refused = |error: String| error.contains("authorization violation");
+        let up =
+            wait::attempt(START_DEADLINE, async || server.answers().await.err().filter(|e| refused(e.to_lowercase())));
+        assert!(up.await.is_ok(), "nats-server did not come up; its log:\n{}", server.log());
+        server
+    }
+
     /// A broker that is alone and names a cluster, as one in front of others does.
     pub async fn start_named(cluster: &str) -> Self {
         Self::start_configured(Setup { more: format!("cluster {{\n  name: {cluster:?}\n}}\n"), ..Setup::default() })
