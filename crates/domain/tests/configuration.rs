@@ -143,7 +143,11 @@ fn what_cannot_be_is_refused() {
         destination.request.headers = vec![(name.into(), "x".into())];
         assert_eq!(field(Command::CreateDestination(destination)), "headers", "{name:?}");
     }
-    assert_eq!(field(d(|d| d.request.headers = vec![("x-a".into(), "a\r\nb: c".into())])), "headers");
+    for value in ["a\r\nb: c", "a\tb", "grün", "\u{1f600}"] {
+        let mut destination = destination("new", Scope::Account, &["*"]);
+        destination.request.headers = vec![("x-a".into(), value.into())];
+        assert_eq!(field(Command::CreateDestination(destination)), "headers", "{value:?}");
+    }
     assert_eq!(field(d(|d| d.request.body = Body::Template("x".repeat(70_000)))), "body_template");
     let mails = |mail: &str| Command::UpdateAccount(Account { notification_emails: vec![mail.into()], ..account() });
     assert_eq!(field(mails("nobody")), "notification_emails");

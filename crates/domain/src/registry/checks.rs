@@ -97,9 +97,11 @@ fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
     }
     for (name, value) in &shape.headers {
         RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;
-        if value.len() > RequestShape::LONGEST_HEADER || value.chars().any(char::is_control) {
+        // What else RFC 9110 (5.5) allows is read by receivers in different encodings, and is refused when it is to be sent.
+        let sendable = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        if value.len() > RequestShape::LONGEST_HEADER || !sendable {
             let longest = RequestShape::LONGEST_HEADER;
-            return Err(invalid("headers", format!("{name}: has to be one line of at most {longest} bytes")));
+            return Err(invalid("headers", format!("{name}: has to be one line of ASCII of at most {longest} bytes")));
         }
     }
     if let Some(credentials) = &shape.credentials
