@@ -13,8 +13,9 @@ const HOSTILE: &str = "hostile";
 const SILENT: usize = 600;
 /// Destinations of the honest account, each with a name of its own.
 const HONEST: usize = 20;
-/// Within this the honest account has to have its leads; a look-up that is not answered takes three seconds.
-const TIMELY: Duration = Duration::from_secs(3);
+/// Within this the honest account has to have its leads, on a busy machine. A delivery of it that had to wait for the look-ups
+/// of the other one would fail after four seconds, and none is tried again.
+const TIMELY: Duration = Duration::from_secs(10);
 /// How many threads the process may have. With one for each look-up it had 524.
 const MAX_THREADS: usize = 64;
 
