@@ -12,6 +12,7 @@ mod compose;
 mod connections;
 mod crashes;
 mod dispatchers;
+mod environment;
 mod etiquette;
 mod failures;
 mod features;

@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use journal::{Journal, NatsOptions};
 use runtime::{Listeners, Platform, telemetry};
 
-use crate::{compose, demo::Demo, key::KeyOptions, listen::Listen, network::NetworkOptions, up::Up, verbs::Verb};
+use crate::{
+    compose, demo::Demo, environment, key::KeyOptions, listen::Listen, network::NetworkOptions, up::Up, verbs::Verb,
+};
 
 /// Delivers leads to webhooks and never loses one
 #[derive(Debug, Parser)]
@@ -102,6 +104,12 @@ struct Rebuild {
 }
 
 impl Cli {
+    /// Reads the command line and the environment; ends the process if they make no sense.
+    pub(crate) fn read() -> Self {
+        let matches = environment::without_empty_variables(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Up(up) => up.run().await,
@@ -154,8 +162,6 @@ impl Rebuild {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

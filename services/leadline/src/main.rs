@@ -7,6 +7,7 @@ mod client;
 mod compose;
 mod data_dir;
 mod demo;
+mod environment;
 mod errors;
 mod key;
 mod keys;
@@ -21,7 +22,6 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tikv_jemallocator::Jemalloc;
 
 /// Many small facts come and go on many threads; the system's allocator spends a tenth of the processor on them.
@@ -31,7 +31,7 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     runtime::private::make_new_files_private();
-    match cli::Cli::parse().run().await {
+    match cli::Cli::read().run().await {
         Ok(code) => code,
         Err(error) => errors::report(&error),
     }

@@ -1,0 +1,30 @@
+//! The environment as Compose makes it: `VAR=${VAR:-}` sets what nobody set to nothing.
+
+use std::process::Command;
+
+use crate::world::{SOON, World, program};
+
+/// The variables that the help of a command names.
+fn variables(command: &str) -> Vec<String> {
+    let help = Command::new(program()).args([command, "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let named = help.split("[env: ").skip(1);
+    named.map(|rest| rest.split(['=', ']']).next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn everything_starts_and_is_called_with_empty_variables() {
+    let of_server = variables("up");
+    assert!(of_server.len() > 30, "{of_server:?}");
+    let mut empty: Vec<_> = of_server.iter().map(|variable| (variable.as_str(), "")).collect();
+    empty.extend([("RUST_LOG", ""), ("LEADLINE_LOG_FORMAT", ""), ("OTEL_EXPORTER_OTLP_ENDPOINT", "")]);
+    let world = World::start_with(&[], &empty).await;
+    world.process.wait_line("INFO", SOON).await;
+
+    let of_client = variables("status");
+    assert!(of_client.iter().any(|variable| variable == "LEADLINE_API_KEY"), "{of_client:?}");
+    let mut status = Command::new(program());
+    status.args(["status", "--grpc-url", &world.grpc, "--data-dir"]).arg(world.home.data());
+    let ran = status.envs(of_client.iter().map(|variable| (variable, ""))).output().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+}
