@@ -1,7 +1,7 @@
 //! Keys: who gets in, what he may do, and that nothing of another account can be seen or touched.
 
 mod http;
-mod matrix;
+pub(crate) mod matrix;
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -157,7 +157,7 @@ async fn what_belongs_to_another_account_is_as_if_it_did_not_exist() {
 
     let all = deliveries.list_deliveries(api::ListDeliveriesRequest::default()).await.unwrap().into_inner();
     assert!(all.deliveries.is_empty());
-    let accounts = RegistryServiceClient::new(channel.clone()).list_accounts(api::ListAccountsRequest {}).await;
+    let accounts = RegistryServiceClient::new(channel.clone()).list_accounts(api::ListAccountsRequest::default()).await;
     let accounts: Vec<_> = accounts.unwrap().into_inner().accounts.into_iter().map(|a| a.account_id).collect();
     assert_eq!(accounts, [OTHER]);
     // An account that does not exist is refused like one that does.

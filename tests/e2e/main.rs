@@ -24,6 +24,7 @@ mod jobs_alone;
 mod leads;
 mod limits;
 mod lists;
+mod long_values;
 mod mails;
 mod misbehaving;
 mod missed;

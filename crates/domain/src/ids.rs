@@ -9,6 +9,8 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use uuid::Uuid;
 
+use crate::text::quoted;
+
 /// Why a text is no id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} {problem}")]
@@ -28,12 +30,12 @@ fn parse_token(kind: &'static str, text: &str, longest: usize, also: &str) -> Re
         return refuse(format!("is {} bytes long, and {longest} is the limit", text.len()));
     }
     match text.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '_' || *c == '-' || also.contains(*c))) {
-        Some(c) => refuse(format!("contains {c:?}; letters, digits, '_', '-'{} are allowed", quoted(also))),
+        Some(c) => refuse(format!("contains {c:?}; letters, digits, '_', '-'{} are allowed", listed(also))),
         None => Ok(text.into()),
     }
 }
 
-fn quoted(also: &str) -> String {
+fn listed(also: &str) -> String {
     also.chars().map(|c| format!(", '{c}'")).collect()
 }
 
@@ -109,7 +111,7 @@ impl EventType {
     pub const WEBHOOK_TEST: &'static str = "webhook.test";
 
     /// What the types of events about Leadline's own work begin with; publishers may not use any of them.
-    const OPERATIONAL: &'static str = "leadline.";
+    pub(crate) const OPERATIONAL: &'static str = "leadline.";
     /// The type of an event that tells of a failed delivery.
     pub const DELIVERY_FAILED: &'static str = "leadline.delivery.failed";
     /// The type of an event that tells of a deactivated destination.
@@ -129,7 +131,7 @@ impl EventType {
         let word =
             |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
         if !text.split('.').all(word) {
-            return refuse(format!("{text:?} is not lower-case words joined by dots, like lead.created"));
+            return refuse(format!("{} is not lower-case words joined by dots, like lead.created", quoted(text)));
         }
         Ok(Self(text.into()))
     }
@@ -208,7 +210,7 @@ macro_rules! uuid_id {
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 Uuid::parse_str(text)
                     .map(Self)
-                    .map_err(|e| IdError { kind: $kind, problem: format!("{text:?} is no UUID: {e}") })
+                    .map_err(|e| IdError { kind: $kind, problem: format!("{} is no UUID: {e}", quoted(text)) })
             }
         }
 

@@ -17,6 +17,7 @@
 //! * [`outcome`]: what an attempt can end in, and [`advice`] for people
 //! * [`notice`]: what people are told
 //! * [`anonymisation`]: how people are forgotten
+//! * [`text`]: rejected values in messages
 
 pub mod access;
 pub mod advice;
@@ -32,6 +33,7 @@ pub mod outcome;
 pub mod policy;
 pub mod registry;
 pub mod routing;
+pub mod text;
 
 pub use access::Principal;
 pub use anonymisation::AnonymisationFact;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use domain::{
     AccountId, ClientId, EventId, EventType, InterfaceId, LeadId, access::Denial, ids::IdError, registry::KeyRefusal,
+    text::bounded,
 };
 use jiff::Timestamp;
 
@@ -52,9 +53,9 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// A wrong field.
+    /// A wrong field. The problem may quote what a publisher sent; a long one is cut.
     pub fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
-        Self::Invalid { field, problem: problem.into() }
+        Self::Invalid { field, problem: bounded(problem.into()) }
     }
 
     /// The field that is wrong, if one is.

@@ -7,6 +7,7 @@ use domain::{
     AccountId, ClientId, DestinationId, ErrorKind, InterfaceId, RetryPolicy, TokenId,
     policy::QuickRetries,
     registry::{Body, CredentialKind, Destination, EventTypePattern, Method, Refusal, RequestShape, Scope, Token},
+    text::quoted,
 };
 
 mod accounts;
@@ -101,7 +102,7 @@ fn body(given: Option<api::destination::Body>) -> Result<Body, Refusal> {
             "" | "payload" => Ok(Body::Payload),
             "envelope" => Ok(Body::Envelope),
             "slack" => Ok(Body::Slack),
-            other => Err(invalid("body_preset", format!("{other:?} is not payload, envelope or slack"))),
+            other => Err(invalid("body_preset", format!("{} is not payload, envelope or slack", quoted(other)))),
         },
     }
 }
@@ -217,7 +218,9 @@ fn policy(given: api::RetryPolicy) -> Result<RetryPolicy, Refusal> {
             "standard" => Ok(RetryPolicy::standard()),
             "patient" => Ok(RetryPolicy::patient()),
             "manual" => Ok(RetryPolicy::manual()),
-            other => Err(invalid("retry_policy.preset", format!("{other:?} is not standard, patient or manual"))),
+            other => {
+                Err(invalid("retry_policy.preset", format!("{} is not standard, patient or manual", quoted(other))))
+            }
         },
         Some(Policy::Custom(custom)) => custom_policy(custom),
     }
@@ -230,7 +233,8 @@ fn custom_policy(given: api::CustomRetryPolicy) -> Result<RetryPolicy, Refusal> 
             .map_err(|_| invalid("retry_policy.custom.quick_statuses", format!("{status} is no status")))
     };
     let kind = |word: &String| {
-        let unknown = || invalid("retry_policy.custom.quick_error_kinds", format!("{word:?} is no kind of error"));
+        let unknown =
+            || invalid("retry_policy.custom.quick_error_kinds", format!("{} is no kind of error", quoted(word)));
         ErrorKind::parse(word).ok_or_else(unknown)
     };
     let quick = QuickRetries {

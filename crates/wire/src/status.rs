@@ -1,10 +1,11 @@
-//! The one place where refusals become gRPC statuses.
+//! The one place where refusals become gRPC statuses. Their messages are short, whatever they quote.
 
 use domain::{
     access::Denial,
     delivery::RetryRefusal,
     job::JobRefusal,
     registry::{KeyRefusal, Refusal},
+    text::bounded,
 };
 use tonic::{Code, Status};
 
@@ -12,7 +13,7 @@ use crate::publish::PublishError;
 
 /// A field of a request is wrong: `INVALID_ARGUMENT`, naming it.
 pub fn invalid(field: &str, problem: impl std::fmt::Display) -> Status {
-    Status::invalid_argument(format!("{field}: {problem}"))
+    Status::invalid_argument(bounded(format!("{field}: {problem}")))
 }
 
 /// A refused change of the configuration.
@@ -24,7 +25,7 @@ pub fn refusal(refusal: &Refusal) -> Status {
         Refusal::InUse { .. } => Code::FailedPrecondition,
         Refusal::TooMany { .. } => Code::ResourceExhausted,
     };
-    Status::new(code, refusal.to_string())
+    Status::new(code, bounded(refusal.to_string()))
 }
 
 /// A call by somebody who may not do this, or not to this account.

@@ -1,6 +1,6 @@
 //! `leadline.v1.AuditService`: who changed what of the configuration.
 
-use domain::{AccountId, registry::EntityKind};
+use domain::{AccountId, registry::EntityKind, text::quoted};
 use tonic::{Request, Response, Status};
 use wire::{
     api::{self, audit_service_server::AuditServiceServer},
@@ -61,7 +61,7 @@ fn filter(account: Option<AccountId>, request: &api::ListAuditLogRequest) -> Res
         "" => None,
         word => Some(EntityKind::parse(word).ok_or_else(|| {
             let kinds = EntityKind::ALL.map(EntityKind::as_str).join(", ");
-            invalid("entity_kind", format!("{word:?} is none of {kinds}"))
+            invalid("entity_kind", format!("{} is none of {kinds}", quoted(word)))
         })?),
     };
     let entity = Some(request.entity_id.clone()).filter(|id| !id.is_empty());

@@ -204,7 +204,7 @@ fn set(message: &mut DynamicMessage, field: &str, value: &str) -> bool {
     message.try_set_field_by_name(field, Value::String(value.into())).is_ok()
 }
 
-fn short(method: &MethodDescriptor) -> String {
+pub(crate) fn short(method: &MethodDescriptor) -> String {
     format!("{}/{}", method.parent_service().name(), method.name())
 }
 
@@ -225,7 +225,7 @@ async fn call(world: &World, method: &MethodDescriptor, key: &str, request: &Dyn
 
 /// Messages as bytes.
 #[derive(Clone, Copy)]
-struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;

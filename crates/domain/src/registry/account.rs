@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::ids::{AccountId, ApiUserId, ClientId, InterfaceId};
+use crate::{
+    ids::{AccountId, ApiUserId, ClientId, InterfaceId},
+    text::quoted,
+};
 
 /// A customer of the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +147,7 @@ impl Role {
 /// Whether a text can be used as an email address: one `@` between two texts without blanks, controls or brackets.
 /// Whether it exists, only its mail server knows.
 pub fn check_email(text: &str) -> Result<(), String> {
-    let problem = |why: &str| Err(format!("{text:?} is no email address: {why}"));
+    let problem = |why: &str| Err(format!("{} is no email address: {why}", quoted(text)));
     if text.len() > 254 {
         return problem("it is longer than 254 bytes");
     }

@@ -9,6 +9,7 @@ use super::{
     opt_out::OptOut,
     request::{Body, RequestShape},
 };
+use crate::text::quoted;
 
 /// The longest name and brand, in bytes.
 const LONGEST_NAME: usize = 200;
@@ -135,13 +136,13 @@ fn check_url(text: &str, rules: UrlRules) -> Result<(), Refusal> {
     }
     let url = match Url::parse(text) {
         Ok(url) => url,
-        Err(e) => return refuse(format!("{text:?} is no URL: {e}")),
+        Err(e) => return refuse(format!("{} is no URL: {e}", quoted(text))),
     };
     match url.scheme() {
         "https" => {}
         "http" if rules.allow_plain_http => {}
         "http" => return refuse("plain http is not allowed here; use https".into()),
-        other => return refuse(format!("the scheme {other:?} is not allowed; use https")),
+        other => return refuse(format!("the scheme {} is not allowed; use https", quoted(other))),
     }
     if !url.username().is_empty() || url.password().is_some() {
         return refuse("must not contain credentials".into());

@@ -5,6 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::model::SealedSecret;
+use crate::text::quoted;
 
 /// The method of a destination's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,7 +138,7 @@ impl RequestShape {
         ];
         let token = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "!#$%&'*+-.^_`|~".contains(c);
         if name.is_empty() || name.len() > 100 || !name.chars().all(token) {
-            return Err(format!("{name:?} is no name of a header in lower case"));
+            return Err(format!("{} is no name of a header in lower case", quoted(name)));
         }
         let prefixed = ["webhook-", "leadline-", "proxy-"].iter().any(|prefix| name.starts_with(prefix));
         if prefixed || RESERVED.contains(&name) {

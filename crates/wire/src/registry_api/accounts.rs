@@ -3,6 +3,7 @@
 use domain::{
     AccountId, ApiUserId, ClientId, InterfaceId,
     registry::{Account, ApiUser, Client, Interface, OptOut, Refusal, Role, Routing},
+    text::quoted,
 };
 
 use super::{id, invalid, span};
@@ -23,7 +24,7 @@ pub fn account(given: api::Account) -> Result<Account, Refusal> {
         notification_emails: given.notification_emails,
         api_user_emails: given.api_user_emails,
         routing: Routing::parse(&given.routing)
-            .ok_or_else(|| invalid("routing", format!("{:?} is neither override nor all", given.routing)))?,
+            .ok_or_else(|| invalid("routing", format!("{} is neither override nor all", quoted(&given.routing))))?,
         deleted: false,
     })
 }
@@ -95,7 +96,7 @@ pub fn api_user(given: api::ApiUser) -> Result<ApiUser, Refusal> {
         name: given.name,
         email: given.email,
         role: Role::parse(&given.role)
-            .ok_or_else(|| invalid("role", format!("{:?} is not viewer, operator or admin", given.role)))?,
+            .ok_or_else(|| invalid("role", format!("{} is not viewer, operator or admin", quoted(&given.role))))?,
         deleted: false,
     })
 }

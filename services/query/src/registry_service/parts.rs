@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::{
     AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, Registry, RequestId, TokenId,
     registry::{AccountEntry, ApiUser, Client, Destination, EntityKind, Interface, Refusal, Token},
+    text::quoted,
 };
 use prost_types::FieldMask;
 use tonic::Status;
@@ -95,7 +96,7 @@ pub(super) fn names(mask: Option<&FieldMask>, field: &str) -> bool {
 pub(super) fn check_mask(mask: Option<&FieldMask>, known: &[&str]) -> Result<(), Status> {
     let unknown = mask.and_then(|mask| mask.paths.iter().find(|path| !known.contains(&path.as_str())));
     match unknown {
-        Some(path) => Err(invalid("update_mask", format!("{path:?} is none of {}", known.join(", ")))),
+        Some(path) => Err(invalid("update_mask", format!("{} is none of {}", quoted(path), known.join(", ")))),
         None => Ok(()),
     }
 }

@@ -1,0 +1,58 @@
+//! Texts from strangers inside messages: a message stays short, whatever it quotes.
+
+use std::fmt;
+
+/// Characters of a rejected value that a message shows. Enough to recognise the value.
+const MAX_QUOTED: usize = 80;
+/// Bytes of a message. Clients refuse long trailers: grpc-java more than 8 KiB of them, C-core 16 KiB, and a byte can
+/// take three there.
+pub const MAX_MESSAGE: usize = 900;
+
+/// A rejected value as messages quote it: a long one is cut, and its length is given.
+#[derive(Debug, Clone, Copy)]
+pub struct Quoted<'a>(&'a str);
+
+/// Quotes a value for a message.
+pub const fn quoted(value: &str) -> Quoted<'_> {
+    Quoted(value)
+}
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(MAX_QUOTED) {
+            None => write!(f, "{:?}", self.0),
+            Some((end, _)) => write!(f, "{:?}… ({} characters)", &self.0[..end], self.0.chars().count()),
+        }
+    }
+}
+
+/// A message of at most [`MAX_MESSAGE`] bytes: what is too long loses its middle, because the end often says what to do.
+pub fn bounded(message: String) -> String {
+    const HALF: usize = (MAX_MESSAGE - " … ".len()) / 2;
+    if message.len() <= MAX_MESSAGE {
+        return message;
+    }
+    let (begin, end) = (message.floor_char_boundary(HALF), message.ceil_char_boundary(message.len() - HALF));
+    format!("{} … {}", &message[..begin], &message[end..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_value_is_quoted_whole_and_a_long_one_is_cut() {
+        assert_eq!(quoted("a \"b\"").to_string(), r#""a \"b\"""#);
+        assert_eq!(quoted(&"ä".repeat(80)).to_string(), format!("\"{}\"", "ä".repeat(80)));
+        assert_eq!(quoted(&"ä".repeat(20_000)).to_string(), format!("\"{}\"… (20000 characters)", "ä".repeat(80)));
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_beginning_and_its_end() {
+        let fits = "x".repeat(MAX_MESSAGE);
+        assert_eq!(bounded(fits.clone()), fits);
+        let long = bounded(format!("url: {} is no URL", "€".repeat(20_000)));
+        assert!(long.len() <= MAX_MESSAGE, "{}", long.len());
+        assert!(long.starts_with("url: €€€") && long.contains("€ … €") && long.ends_with("€ is no URL"), "{long}");
+    }
+}

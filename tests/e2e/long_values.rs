@@ -1,0 +1,182 @@
+//! A rejected value is not echoed whole: clients refuse long trailers, and take them for something that passes. Every text
+//! of every method is tried, and each field of an event over HTTP.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prost_reflect::prost::Message as _;
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, Value,
+};
+use serde_json::json;
+use tonic::{Code, Request, Status, client::Grpc};
+use wire::api;
+
+use crate::{
+    access::matrix::{Raw, short},
+    world::{ACCOUNT, INTERFACE, World, event_json},
+};
+
+/// Characters of a value that is too long for everything but a payload, a template and a template in a URL.
+const LENGTH: usize = 20_000;
+/// Bytes that a message may have.
+const MAX_MESSAGE: usize = 1_024;
+/// How deep messages lie in each other.
+const MAX_DEPTH: usize = 5;
+/// How long a stream that was let in may say nothing.
+const SILENCE: Duration = Duration::from_millis(300);
+/// What is only shown is not looked at when it is sent; a template may be long.
+const NOT_READ: [&str; 10] = [
+    "auth.shown_kind",
+    "auth.shown_header",
+    "deactivated.cause",
+    "body_template",
+    "destination_id of a creation",
+    "created_by",
+    "token.algorithm",
+    "leads.webhook_response",
+    "url",
+    "payload",
+];
+
+/// The texts of a message and of the messages in it, each by the fields that lead to it.
+fn texts(message: &MessageDescriptor, path: &[FieldDescriptor], found: &mut Vec<Vec<FieldDescriptor>>) {
+    if path.len() > MAX_DEPTH {
+        return;
+    }
+    for field in message.fields().filter(|field| !field.is_map()) {
+        let path = [path, std::slice::from_ref(&field)].concat();
+        match field.kind() {
+            Kind::String => found.push(path),
+            Kind::Message(inner) if ["leadline.v1", "google.protobuf"].contains(&inner.package_name()) => {
+                texts(&inner, &path, found);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A message in which the text at the end of the path is too long, and what else a request needs is there.
+fn with_long(
+    message: &MessageDescriptor,
+    path: &[FieldDescriptor],
+    things: &[(&str, &str)],
+    text: &str,
+) -> DynamicMessage {
+    let mut made = DynamicMessage::new(message.clone());
+    for field in message.fields().filter(|field| !field.is_list() && !field.is_map()) {
+        match field.kind() {
+            Kind::String => {
+                if let Some((_, value)) = things.iter().find(|(name, _)| field.name() == *name) {
+                    made.set_field(&field, Value::String((*value).into()));
+                }
+            }
+            Kind::Bytes => made.set_field(&field, Value::Bytes(b"{}".as_slice().into())),
+            Kind::Message(inner) if field.containing_oneof().is_none() && inner.package_name() == "leadline.v1" => {
+                made.set_field(&field, Value::Message(with_long(&inner, &[], things, text)));
+            }
+            _ => {}
+        }
+    }
+    let Some((field, rest)) = path.split_first() else { return made };
+    let value = match field.kind() {
+        Kind::Message(inner) => Value::Message(with_long(&inner, rest, things, text)),
+        _ => Value::String(text.into()),
+    };
+    made.set_field(field, if field.is_list() { Value::List(vec![value]) } else { value });
+    made
+}
+
+/// What is answered to one request: the refusal of the call, or of the event in a stream.
+async fn answer(world: &World, method: &MethodDescriptor, request: &DynamicMessage) -> Result<(), Status> {
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name()).try_into().unwrap();
+    let request = Request::new(futures::stream::iter([Bytes::from(request.encode_to_vec())]));
+    let mut client = Grpc::new(world.channel());
+    client.ready().await.unwrap();
+    let mut answers = client.streaming(request, path, Raw).await?.into_inner();
+    // A watch that was let in goes on for ever.
+    let Ok(first) = tokio::time::timeout(SILENCE, answers.message()).await else { return Ok(()) };
+    let Some(first) = first? else { return Ok(()) };
+    if method.name() == "PublishLeads" {
+        let result = api::PublishLeadsResult::decode(first).unwrap().result;
+        if let Some(api::publish_leads_result::Result::Refused(refused)) = result {
+            return Err(Status::new(refused.code.into(), refused.message));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_about_any_text_of_any_method_is_short() {
+    let world = World::start().await;
+    let destination = world.destination("https://crm.example/leads").await;
+    let none = "00000000-0000-5000-8000-000000000000";
+    let things = [
+        ("account_id", ACCOUNT),
+        ("account", ACCOUNT),
+        ("interface", INTERFACE),
+        ("interface_id", INTERFACE),
+        ("destination_id", destination.as_str()),
+        ("delivery_id", none),
+        ("job_id", none),
+        ("key_id", "none"),
+        ("token_id", ""),
+        ("url", "https://crm.example/leads"),
+        ("email", "a@b.example"),
+        ("role", "viewer"),
+        ("api_user_id", "none"),
+        ("opt_out_id", "none"),
+        ("lead_id", "none"),
+    ];
+    let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
+    let services = pool.services().filter(|service| service.package_name() == "leadline.v1");
+    let methods: Vec<_> = services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+    let (mut tried, mut refused, mut wrong) = (0, 0, vec![]);
+    for method in &methods {
+        let mut paths = vec![];
+        texts(&method.input(), &[], &mut paths);
+        for path in paths {
+            let named: Vec<_> = path.iter().map(FieldDescriptor::name).collect();
+            let named = format!("{} {}", short(method), named.join("."));
+            for text in ["x".repeat(LENGTH), "\u{1f600} ".repeat(LENGTH / 2)] {
+                tried += 1;
+                let request = with_long(&method.input(), &path, &things, &text);
+                match answer(&world, method, &request).await {
+                    Ok(()) => wrong.push(format!("{named}: OK")),
+                    Err(status) if status.message().len() >= MAX_MESSAGE => {
+                        wrong.push(format!("{named}: {} bytes: {:.80}", status.message().len(), status.message()));
+                    }
+                    Err(status) if status.code() == Code::InvalidArgument => refused += 1,
+                    Err(status) => wrong.push(format!("{named}: {status}")),
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{tried} tried, {refused} refused\n{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_message_about_any_field_of_an_event_over_http_is_short() {
+    let world = World::start().await;
+    let long = "x".repeat(LENGTH);
+    let with = |field: &str, value: serde_json::Value| {
+        let mut event = event_json("e");
+        event[field] = value;
+        event.to_string()
+    };
+    let mut bodies: Vec<_> = ["account", "interface", "client", "event_id", "lead_id", "type", "occurred_at"]
+        .into_iter()
+        .map(|field| with(field, long.as_str().into()))
+        .collect();
+    bodies.push(with(&long, json!(1)));
+    bodies.push(with("account", json!({ &long: 1 })));
+    bodies.push(long.clone());
+    bodies.push(format!("{{\"{long}"));
+    for body in bodies {
+        for body in [body.clone(), format!("[{body}]")] {
+            let (status, answer) = world.post(body.clone(), &[]).await;
+            assert_eq!(status, 400, "{:.60}: {answer}", body);
+            assert!(answer.to_string().len() < MAX_MESSAGE, "{:.60}: {} bytes", body, answer.to_string().len());
+        }
+    }
+}
