@@ -2,13 +2,15 @@
 //!
 //! [`account`] and [`model`] are what there is, [`facts`] what is recorded, [`state`] the registry that the facts add up
 //! to ([`ordering`] is what it remembers of the past), and
-//! [`decide`] the only way to a new fact.
+//! [`decide`] the only way to a new fact. [`limits`] is how much of it an account may have.
 
 mod account;
 mod checks;
 mod decide;
 mod facts;
+mod fan_out;
 mod keys;
+mod limits;
 mod model;
 mod opt_out;
 mod ordering;
@@ -19,6 +21,7 @@ pub use account::{Account, ApiUser, Client, Interface, Role, Routing, check_emai
 pub use decide::{Command, Decision, Refusal, UrlRules};
 pub use facts::{Change, EntityKind, RegistryFact};
 pub use keys::{ApiKey, KeyHash, KeyRefusal};
+pub use limits::Limits;
 pub use model::{Algorithm, Destination, EventTypePattern, Scope, SealedSecret, Token, TokenSecret};
 pub use opt_out::OptOut;
 pub use request::{Body, CredentialKind, Credentials, Deactivation, DeactivationCause, Method, RequestShape};

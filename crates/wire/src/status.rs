@@ -23,7 +23,7 @@ pub fn refusal(refusal: &Refusal) -> Status {
         Refusal::AlreadyExists { .. } => Code::AlreadyExists,
         Refusal::NotFound { .. } => Code::NotFound,
         Refusal::InUse { .. } => Code::FailedPrecondition,
-        Refusal::TooMany { .. } => Code::ResourceExhausted,
+        Refusal::TooMany { .. } | Refusal::Limit { .. } => Code::ResourceExhausted,
     };
     Status::new(code, bounded(refusal.to_string()))
 }

@@ -21,6 +21,7 @@ mod delivery_service;
 mod freshness;
 mod job_service;
 mod lead_service;
+mod limits;
 mod page;
 mod projection;
 mod projector;
@@ -58,6 +59,9 @@ pub struct Options {
     pub audit: reconciler::Options,
     #[command(flatten)]
     pub watch_limits: WatchLimits,
+    /// How much an account may have.
+    #[command(flatten)]
+    pub limits: limits::Options,
 }
 
 /// Where the read model is unless somebody says otherwise.
@@ -90,7 +94,7 @@ pub async fn start(
     anonymiser.start(registry.clone(), platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
     let door = Door::new(&registry)?;
-    let changes = Changes::new(journal.clone(), registry.clone(), rules);
+    let changes = Changes::new(journal.clone(), registry.clone(), rules, options.limits.into());
     latch.ready();
     Ok(Service::new("query")
         .with_grpc(door.guard(access_service::service(changes.clone(), registry.clone())))

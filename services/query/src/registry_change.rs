@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     Registry, RegistryFact,
-    registry::{Command, UrlRules},
+    registry::{Command, Limits, UrlRules},
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
@@ -26,6 +26,7 @@ pub(crate) struct Changes {
     journal: Journal,
     registry: RegistryView,
     rules: UrlRules,
+    limits: Limits,
 }
 
 /// What came of a creation that may be a repeat.
@@ -37,8 +38,8 @@ pub(crate) struct Made<T> {
 }
 
 impl Changes {
-    pub(crate) fn new(journal: Journal, registry: RegistryView, rules: UrlRules) -> Self {
-        Self { journal, registry, rules }
+    pub(crate) fn new(journal: Journal, registry: RegistryView, rules: UrlRules, limits: Limits) -> Self {
+        Self { journal, registry, rules, limits }
     }
 
     /// Decides, appends, and waits until the change is known; the registry with it.
@@ -61,6 +62,7 @@ impl Changes {
         if let (Some(account), _, _) = decision.change.entity() {
             caller.may_touch(account)?;
         }
+        self.limits.check(snapshot, &decision.change).map_err(|e| refusal(&e))?;
         let fact = RegistryFact { at: Timestamp::now(), by: caller.by(), change: decision.change };
         let sequence =
             self.journal.append_registry(&fact, decision.expected_version).await.map_err(|e| not_stored(&e))?;

@@ -115,8 +115,25 @@ pub enum Refusal {
         /// Which.
         by: String,
     },
+    /// The account would have more than the operator lets it have.
+    #[error(
+        "account {account} would have {would} {what}, and {limit} is the limit ({setting}); delete what is not needed, or \
+         ask the operator for more"
+    )]
+    Limit {
+        /// Which account.
+        account: AccountId,
+        /// How many it would have.
+        would: usize,
+        /// Of what.
+        what: &'static str,
+        /// How many it may have.
+        limit: usize,
+        /// The setting of the limit.
+        setting: &'static str,
+    },
     /// There are so many that there may be no more.
-    #[error("{most} are the most of the kind {} that there may be; remove one first", .kind.as_str())]
+    #[error("limit of {most} of the kind {} reached; delete one first", .kind.as_str())]
     TooMany {
         /// What.
         kind: EntityKind,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Which leads a destination is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Those of the whole account.
     Account,
@@ -22,6 +22,9 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// Every [`level`](Self::level).
+    pub const LEVELS: std::ops::RangeInclusive<u8> = 0..=2;
+
     /// 0 is the highest; a higher level overrides the lower ones, unless its account wants otherwise.
     pub const fn level(&self) -> u8 {
         match self {

@@ -1,0 +1,73 @@
+//! To how many destinations one event may go.
+//!
+//! A pattern is a key: what it begins with (`email.` for `email.*`, nothing for `*`), or the one type that it matches. The
+//! patterns that match a type are found from its key, without a look at all others, so that the answer comes at once for an
+//! account that has thousands of destinations with a hundred patterns each.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    account::Routing,
+    model::{Destination, EventTypePattern, Scope},
+};
+use crate::ids::EventType;
+
+/// To how many destinations at most an event goes that a destination gets, itself included. A disabled one counts: what
+/// comes for it is held.
+pub(super) fn fan_out(all: &[&Destination], routing: Routing, new: &Destination) -> usize {
+    let others = || all.iter().copied().filter(|other| other.id != new.id);
+    let wanted = keys(new);
+    // An event goes to the destinations of its own level and, if all levels get it, of the account.
+    let is_counted = |scope: &Scope| *scope == new.scope || (routing == Routing::All && *scope == Scope::Account);
+    let mut counts = HashMap::<&str, usize>::new();
+    for other in others().filter(|other| is_counted(&other.scope)) {
+        let keys = keys(other);
+        // Of patterns that cover each other the widest counts, so that a destination counts once for each event.
+        let widest = keys.iter().filter(|key| covering(key).all(|wider| wider == **key || !keys.contains(wider)));
+        widest.for_each(|key| *counts.entry(*key).or_default() += 1);
+    }
+    let of_type = |key: &&str| covering(key).filter_map(|wider| counts.get(wider)).sum::<usize>();
+    let candidates = wanted.iter().chain(counts.keys().filter(|key| covering(key).any(|wider| wanted.contains(wider))));
+    let counted = candidates.map(of_type).max().unwrap_or(0);
+    if routing == Routing::Override {
+        return 1 + counted;
+    }
+    // Of the levels that are not counted exactly, an event reaches one client and one interface.
+    let below = others().filter(|other| !is_counted(&other.scope) && overlap(&keys(other), &wanted));
+    1 + counted + largest(below.map(|other| &other.scope), &[new.scope.level(), Scope::Account.level()])
+}
+
+/// The same of every event, if all levels get what they want. Which events the destinations want is not compared.
+pub(super) fn fan_out_of_all<'a>(all: impl Iterator<Item = &'a Destination>) -> usize {
+    largest(all.map(|destination| &destination.scope), &[])
+}
+
+/// The largest number of destinations with the same scope, for each level but some, added up.
+fn largest<'a>(scopes: impl Iterator<Item = &'a Scope>, but: &[u8]) -> usize {
+    let mut at = HashMap::<&Scope, usize>::new();
+    scopes.for_each(|scope| *at.entry(scope).or_default() += 1);
+    let of_level = |level: u8| at.iter().filter(|(scope, _)| scope.level() == level).map(|(_, count)| *count).max();
+    Scope::LEVELS.filter(|level| !but.contains(level)).filter_map(of_level).sum()
+}
+
+/// The patterns of a destination as keys.
+fn keys(destination: &Destination) -> HashSet<&str> {
+    let texts = destination.event_types.iter().map(EventTypePattern::as_str);
+    texts.map(|text| text.strip_suffix('*').unwrap_or(text)).collect()
+}
+
+/// The keys of all patterns that match whatever this one does, itself included.
+fn covering(key: &str) -> impl Iterator<Item = &str> {
+    let beginnings = key.match_indices('.').map(|(at, _)| &key[..=at]);
+    // What Leadline tells of its own work is asked for by name.
+    let any = (!key.starts_with(EventType::OPERATIONAL)).then_some("");
+    let exact = (!key.is_empty() && !key.ends_with('.')).then_some(key);
+    any.into_iter().chain(beginnings).chain(exact)
+}
+
+fn overlap(one: &HashSet<&str>, other: &HashSet<&str>) -> bool {
+    let under = |these: &HashSet<&str>, those: &HashSet<&str>| {
+        these.iter().any(|key| covering(key).any(|wider| those.contains(wider)))
+    };
+    under(one, other) || under(other, one)
+}

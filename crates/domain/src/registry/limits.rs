@@ -1,0 +1,136 @@
+//! How much an account may have. What is there when a limit is lowered stays; only more is refused.
+
+use super::{
+    account::{Account, Routing},
+    decide::Refusal,
+    facts::Change,
+    fan_out::{fan_out, fan_out_of_all},
+    model::Destination,
+    request::Body,
+    state::{AccountEntry, Registry},
+};
+use crate::ids::AccountId;
+
+/// How much an account may have. The operator sets each of these; two changes at the same moment may pass a limit
+/// together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Destinations: each has a lane and, while something waits for it, a consumer at the broker.
+    pub destinations: usize,
+    /// Deliveries of one event: how many requests somebody causes with one.
+    pub deliveries_per_event: usize,
+    /// Bytes of all URLs and body templates, which every process holds in memory.
+    pub template_bytes: usize,
+    /// Clients.
+    pub clients: usize,
+    /// Interfaces.
+    pub interfaces: usize,
+    /// Tokens.
+    pub tokens: usize,
+}
+
+impl Default for Limits {
+    /// Several times what the largest customers of such services have, and little enough for one account to cost no other
+    /// one anything.
+    fn default() -> Self {
+        Self {
+            destinations: 2_000,
+            deliveries_per_event: 100,
+            template_bytes: 16 * 1024 * 1024,
+            clients: 10_000,
+            interfaces: 10_000,
+            tokens: 2_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether an account may have what a change gives it.
+    ///
+    /// # Errors
+    /// The limit that it would pass.
+    pub fn check(&self, registry: &Registry, change: &Change) -> Result<(), Refusal> {
+        let (Some(id), _, _) = change.entity() else { return Ok(()) };
+        let Some(entry) = registry.account(id) else { return Ok(()) };
+        match change {
+            Change::ClientCreated(_) => {
+                let there = entry.clients().filter(|client| !client.deleted).count();
+                at_most(id, there + 1, "clients", self.clients, "--max-clients")
+            }
+            Change::InterfaceCreated(_) => {
+                let there = entry.interfaces().filter(|interface| !interface.deleted).count();
+                at_most(id, there + 1, "interfaces", self.interfaces, "--max-interfaces")
+            }
+            Change::TokenCreated(_) => {
+                let there = entry.tokens().filter(|token| !token.deleted).count();
+                at_most(id, there + 1, "tokens", self.tokens, "--max-tokens")
+            }
+            Change::DestinationCreated(new) => {
+                at_most(id, existing(entry).count() + 1, "destinations", self.destinations, "--max-destinations")?;
+                self.check_templates(entry, None, new)?;
+                self.check_fan_out(entry, entry.account.routing, new)
+            }
+            Change::DestinationUpdated(new) => {
+                let Some(now) = existing(entry).find(|destination| destination.id == new.id) else { return Ok(()) };
+                self.check_templates(entry, Some(now), new)?;
+                if now.scope == new.scope && now.event_types == new.event_types {
+                    return Ok(());
+                }
+                self.check_fan_out(entry, entry.account.routing, new)
+            }
+            Change::AccountUpdated(Account { routing: Routing::All, .. }) if entry.account.routing != Routing::All => {
+                self.check_deliveries(id, fan_out_of_all(existing(entry)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_templates(
+        &self,
+        entry: &AccountEntry,
+        now: Option<&Destination>,
+        new: &Destination,
+    ) -> Result<(), Refusal> {
+        let (before, after) = (now.map_or(0, template_bytes), template_bytes(new));
+        if after <= before {
+            return Ok(());
+        }
+        let there: usize = existing(entry).map(template_bytes).sum();
+        let (would, what) = (there - before + after, "bytes of URLs and templates");
+        at_most(&new.account, would, what, self.template_bytes, "--max-template-bytes")
+    }
+
+    fn check_fan_out(&self, entry: &AccountEntry, routing: Routing, new: &Destination) -> Result<(), Refusal> {
+        self.check_deliveries(&new.account, fan_out(&existing(entry).collect::<Vec<_>>(), routing, new))
+    }
+
+    fn check_deliveries(&self, account: &AccountId, would: usize) -> Result<(), Refusal> {
+        let most = self.deliveries_per_event;
+        at_most(account, would, "deliveries of one event", most, "--max-deliveries-per-event")
+    }
+}
+
+fn existing(entry: &AccountEntry) -> impl Iterator<Item = &Destination> {
+    entry.destinations().map(AsRef::as_ref).filter(|destination: &&Destination| !destination.deleted)
+}
+
+fn template_bytes(destination: &Destination) -> usize {
+    let body = match &destination.request.body {
+        Body::Template(text) => text.len(),
+        Body::Payload | Body::Envelope | Body::Slack => 0,
+    };
+    destination.url.len() + body
+}
+
+fn at_most(
+    account: &AccountId,
+    would: usize,
+    what: &'static str,
+    limit: usize,
+    setting: &'static str,
+) -> Result<(), Refusal> {
+    if would <= limit {
+        return Ok(());
+    }
+    Err(Refusal::Limit { account: account.clone(), would, what, limit, setting })
+}
