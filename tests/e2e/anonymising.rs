@@ -160,6 +160,7 @@ async fn store(world: &World, event: &str, lead: &str, received_at: Timestamp) {
         received_at,
         // What was configured until now.
         registry_sequence: 0,
+        hops: 0,
         payload: json!({"name": PERSON}).to_string().into(),
     };
     let subject = format!("lead.{ACCOUNT}.{INTERFACE}");

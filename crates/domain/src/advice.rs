@@ -46,6 +46,9 @@ const fn for_status(status: u16) -> &'static str {
         415 => "The receiver does not take application/json. Check its content types.",
         422 => "The receiver refuses the body's shape. Compare the fields with what it expects.",
         429 => "The receiver is asked too often. Lower the destination's concurrency, or raise the receiver's limit.",
+        508 => {
+            "The receiver reports a loop, or is short of resources. If the URL leads back to Leadline, set another one; or else look into the receiver's limits."
+        }
         500..=599 => "The receiver failed on its side. Look into its logs around this time.",
         _ => "The receiver did not answer with success. Look into its logs around this time.",
     }

@@ -5,6 +5,11 @@ use jiff::Timestamp;
 
 use crate::ids::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId};
 
+/// The header that counts hops. The request of a delivery says how many deliveries led to it, itself included; ingest
+/// reads the header and refuses an event after too many hops, because a destination that publishes to Leadline itself may
+/// send a lead round and round.
+pub const HOPS: &str = "leadline-hops";
+
 /// One event about one lead, as it is stored in LEADS: the only place where its payload is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadEvent {
@@ -28,6 +33,8 @@ pub struct LeadEvent {
     pub received_at: Timestamp,
     /// The registry sequence that ingest knew; a router that knows less waits, so that no destination is missed.
     pub registry_sequence: u64,
+    /// How many deliveries led to this event, one after another: 0 unless it was published by the request of a delivery.
+    pub hops: u32,
     /// The payload: JSON, byte for byte as it was published.
     pub payload: Bytes,
 }

@@ -2,8 +2,13 @@
 
 use std::{fmt, time::Duration};
 
+use crate::lead::HOPS;
+
 /// The status that is stored when no HTTP answer came.
 pub const NO_RESPONSE_STATUS: u16 = 999;
+
+/// 508 Loop Detected (RFC 5842, 7.2): what ingest answers with after too many hops.
+const STATUS_LOOP: u16 = 508;
 
 /// Why there was no usable HTTP answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,6 +95,12 @@ impl AttemptOutcome {
             Self::Response { status, .. } => *status,
             Self::NoResponse { .. } => NO_RESPONSE_STATUS,
         }
+    }
+
+    /// Whether Leadline itself refused the request because it goes round and round. 508 alone does not say that: hosting
+    /// systems answer with 508 when they are short of resources, which passes.
+    pub fn is_loop(&self) -> bool {
+        matches!(self, Self::Response { status: STATUS_LOOP, excerpt, .. } if excerpt.contains(HOPS))
     }
 
     /// Why no answer came, if none did.

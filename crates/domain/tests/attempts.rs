@@ -292,6 +292,20 @@ fn a_test_is_made_once_switches_nothing_off_and_tells_nobody() {
 }
 
 #[test]
+fn a_loop_ends_the_delivery_at_once_and_another_508_does_not() {
+    let answer = |excerpt: &str| AttemptOutcome::Response { status: 508, excerpt: excerpt.into(), retry_after: None };
+    let looped = execution(1, t(100), answer(r#"{"error":{"field":"leadline-hops","message":"…"}}"#));
+    let effects = after_attempt(&work(), &RetryPolicy::standard(), looped);
+    let fact = attempted(&effects);
+    assert_eq!((fact.verdict, fact.deactivated), (Verdict::Failed(FailureReason::Loop), None));
+    assert_eq!(timer(&effects), None);
+    // So a hosting system answers that is short of resources.
+    let busy =
+        after_attempt(&work(), &RetryPolicy::standard(), execution(1, t(100), answer("Resource Limit Is Reached")));
+    assert!(matches!(attempted(&busy).verdict, Verdict::RetryAt(_)));
+}
+
+#[test]
 fn an_attempt_says_whether_it_switched_its_destination_off() {
     let effects = after_attempt(&work(), &policy(), execution(1, t(100), status(410)));
     assert_eq!(attempted(&effects).deactivated, Some(DeactivationCause::Gone));

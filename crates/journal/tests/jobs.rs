@@ -35,6 +35,7 @@ fn event(owner: &str, id: &str) -> LeadEvent {
         occurred_at: Timestamp::UNIX_EPOCH,
         received_at: Timestamp::UNIX_EPOCH,
         registry_sequence: 0,
+        hops: 0,
         payload: br#"{"a": 1}"#.as_slice().into(),
     }
 }

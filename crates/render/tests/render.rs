@@ -26,6 +26,7 @@ fn reference() -> std::sync::Arc<DeliveryRef> {
         occurred_at: Timestamp::UNIX_EPOCH,
         received_at: Timestamp::UNIX_EPOCH,
         registry_sequence: 0,
+        hops: 0,
         payload: Bytes::new(),
     };
     let id = DestinationId::parse("dst").unwrap();

@@ -31,9 +31,7 @@ pub struct Guard(Option<SdkTracerProvider>);
 /// # Errors
 /// When the exporter cannot be made from its variables, or logging was started before.
 pub fn init(service: &'static str) -> anyhow::Result<Guard> {
-    // An empty variable counts as unset.
-    let given = env::var(EnvFilter::DEFAULT_ENV).ok().filter(|filter| !filter.is_empty());
-    let filter = filter(given.as_deref());
+    let filter = filter(env::var(EnvFilter::DEFAULT_ENV).ok().as_deref());
     let json = env::var("LEADLINE_LOG_FORMAT").is_ok_and(|format| format == "json");
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let logs = if json { logs.json().boxed() } else { logs.boxed() };

@@ -34,6 +34,7 @@ pub(crate) fn lead_to_wire(event: &LeadEvent) -> events::LeadEvent {
         registry_sequence: event.registry_sequence,
         destination: or_empty(event.destination.as_ref().map(DestinationId::as_str)),
         payload: event.payload.clone(),
+        hops: event.hops,
     }
 }
 
@@ -52,5 +53,6 @@ pub(crate) fn lead_from_wire(record: &'static str, stored: events::LeadEvent) ->
             .map(|text| parsed(record, "destination", text, DestinationId::parse))
             .transpose()?,
         payload: stored.payload,
+        hops: stored.hops,
     })
 }

@@ -1,9 +1,11 @@
 //! What a publisher asks for, whether it came over HTTP or gRPC, and what may be wrong with it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use domain::{
-    AccountId, ClientId, EventId, EventType, InterfaceId, LeadId, access::Denial, ids::IdError, registry::KeyRefusal,
-    text::bounded,
+    AccountId, ClientId, EventId, EventType, InterfaceId, LeadId, access::Denial, ids::IdError, lead::HOPS,
+    registry::KeyRefusal, text::bounded,
 };
 use jiff::Timestamp;
 
@@ -28,6 +30,8 @@ pub struct Publish {
     pub occurred_at: Option<Timestamp>,
     /// JSON, as it came.
     pub payload: Bytes,
+    /// How many deliveries led to the request, which its header says.
+    pub hops: u32,
 }
 
 /// Why an event is not taken.
@@ -47,6 +51,30 @@ pub enum PublishError {
     /// The key of a publisher ended while it published.
     #[error("{0}")]
     KeyEnded(#[from] KeyRefusal),
+    /// Too many deliveries led to the request, one after another. Repeating the call does not help.
+    #[error(
+        "{HOPS}: loop: {hops} deliveries led to this request, one after another, and {max_hops} is the limit \
+         (--max-hops); a destination publishes to Leadline itself: change its URL or delete it"
+    )]
+    Loop {
+        /// How many led to it.
+        hops: u32,
+        /// How many may.
+        max_hops: u32,
+    },
+    /// The account publishes too fast. The call can be repeated later.
+    #[error(
+        "account: {account} publishes faster than {per_second} events a second, which is the limit (--publish-rate); \
+         nothing was stored; call again in {retry_after:.1?} with the same event_id"
+    )]
+    TooFast {
+        /// The account.
+        account: AccountId,
+        /// The limit.
+        per_second: u32,
+        /// When the same call would be taken.
+        retry_after: Duration,
+    },
     /// Nothing is wrong with the event, but it could not be stored. The call can be repeated with the same event id.
     #[error("the event was not stored: {0}; call again with the same event_id")]
     Unavailable(String),
@@ -62,7 +90,8 @@ impl PublishError {
     pub const fn field(&self) -> Option<&'static str> {
         match self {
             Self::Invalid { field, .. } => Some(field),
-            Self::Denied(_) => Some("account"),
+            Self::Denied(_) | Self::TooFast { .. } => Some("account"),
+            Self::Loop { .. } => Some(HOPS),
             Self::KeyEnded(_) | Self::Unavailable(_) => None,
         }
     }
@@ -114,6 +143,7 @@ impl Fields<'_> {
             event_type,
             occurred_at: self.occurred_at,
             payload: self.payload,
+            hops: 0,
         })
     }
 }

@@ -8,6 +8,7 @@ use domain::{
     text::bounded,
 };
 use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::publish::PublishError;
 
@@ -57,6 +58,12 @@ pub fn publish_error(error: &PublishError) -> Status {
     let code = match error {
         PublishError::Invalid { .. } => Code::InvalidArgument,
         PublishError::Denied(_) => Code::PermissionDenied,
+        PublishError::Loop { .. } => Code::FailedPrecondition,
+        PublishError::TooFast { account, retry_after, .. } => {
+            let mut details = ErrorDetails::with_retry_info(Some(*retry_after));
+            details.add_quota_failure_violation(format!("account:{account}"), error.to_string());
+            return Status::with_error_details(Code::ResourceExhausted, error.to_string(), details);
+        }
         PublishError::KeyEnded(_) => Code::Unauthenticated,
         PublishError::Unavailable(_) => Code::Unavailable,
     };

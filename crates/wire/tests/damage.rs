@@ -41,6 +41,7 @@ fn lead_event() -> LeadEvent {
         occurred_at: t(1),
         received_at: t(2),
         registry_sequence: 3,
+        hops: 0,
         payload: Bytes::from_static(b"{}"),
     }
 }

@@ -63,6 +63,7 @@ prop_compose! {
             occurred_at: times.0,
             received_at: times.1,
             registry_sequence,
+            hops: 0,
             payload: Bytes::from(payload),
         }
     }

@@ -20,6 +20,7 @@ const KEPT: Duration = Duration::from_secs(600);
 pub(crate) struct Content {
     pub(crate) payload: Bytes,
     pub(crate) occurred_at: Timestamp,
+    pub(crate) hops: u32,
 }
 
 /// Recent payloads.
@@ -36,7 +37,8 @@ impl Payloads {
     /// Keeps an event's payload for the attempts that are about to come.
     pub(crate) fn remember(&self, sequence: LeadSequence, event: &LeadEvent) -> Content {
         // A copy, because the message is a slice of a larger buffer that it would keep alive.
-        let content = Content { payload: Bytes::copy_from_slice(&event.payload), occurred_at: event.occurred_at };
+        let payload = Bytes::copy_from_slice(&event.payload);
+        let content = Content { payload, occurred_at: event.occurred_at, hops: event.hops };
         self.recent.put(sequence.0, content.payload.len() + OVERHEAD, |_| content.clone());
         content
     }

@@ -5,6 +5,7 @@ use crypto::{MasterKey, Signer, sign};
 use domain::{
     Registry, Work,
     delivery::RequestLine,
+    lead::HOPS,
     registry::{Algorithm, Destination, Method, Token, TokenSecret},
 };
 use http::{
@@ -69,7 +70,7 @@ pub(crate) struct Parts<'a> {
 /// Makes the request. The signature covers exactly the bytes that are sent.
 pub(crate) fn make(parts: &Parts<'_>) -> Result<Request, NoRequest> {
     let (reference, destination) = (&parts.work.reference, parts.destination);
-    let Content { payload, occurred_at } = parts.content;
+    let Content { payload, occurred_at, hops } = parts.content;
     let input = render::Input { reference, occurred_at: *occurred_at, payload };
     let render::Rendered { url, body } = render::render(destination, &input)?;
     let (id, timestamp) = (reference.event_id.as_str(), parts.now.as_second());
@@ -89,6 +90,7 @@ pub(crate) fn make(parts: &Parts<'_>) -> Result<Request, NoRequest> {
     set(&mut headers, "leadline-delivery-id", &reference.delivery.to_string())?;
     set(&mut headers, "leadline-event-type", reference.event_type.as_str())?;
     set(&mut headers, "leadline-attempt", &parts.work.attempt.to_string())?;
+    set(&mut headers, HOPS, &hops.saturating_add(1).to_string())?;
     set(&mut headers, "traceparent", &parts.trace.traceparent())?;
     if let Some(state) = parts.trace.tracestate() {
         set(&mut headers, "tracestate", state)?;

@@ -1,8 +1,8 @@
 //! `leadline.v1.IngestService`.
 
-use std::pin::Pin;
+use std::{pin::Pin, slice};
 
-use domain::Principal;
+use domain::{LeadEvent, Principal};
 use futures::{Stream, StreamExt as _};
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, Streaming};
@@ -16,16 +16,29 @@ use wire::{
     status,
 };
 
-use crate::publisher::{IN_FLIGHT, Published, Publisher, Sent};
+use crate::{
+    hops,
+    publisher::{IN_FLIGHT, Published, Publisher, Sent},
+};
 
 struct Door {
     publisher: Publisher,
     max_event: usize,
+    max_hops: u32,
     drain: Drain,
 }
 
-pub(crate) fn service(publisher: Publisher, max_event: usize, drain: Drain) -> IngestServiceServer<impl IngestService> {
-    IngestServiceServer::new(Door { publisher, max_event, drain })
+/// What is the same for every event of a call.
+#[derive(Clone)]
+struct Call {
+    by: Principal,
+    trace: Option<TraceContext>,
+    hops: u32,
+    max_event: usize,
+}
+
+pub(crate) fn service(publisher: Publisher, max_event: usize, max_hops: u32, drain: Drain) -> IngestServiceServer<impl IngestService> {
+    IngestServiceServer::new(Door { publisher, max_event, max_hops, drain })
 }
 
 type Results = Pin<Box<dyn Stream<Item = Result<PublishLeadsResult, Status>> + Send>>;
@@ -36,14 +49,13 @@ impl IngestService for Door {
         &self,
         request: Request<PublishLeadRequest>,
     ) -> Result<Response<PublishLeadResponse>, Status> {
-        let caller = TraceContext::of_request(request.metadata().as_ref());
-        let by = principal(&request)?;
-        let sent = send(&self.publisher, &by, request.into_inner(), self.max_event, caller.as_ref()).await;
-        let published = match sent {
-            Ok(sent) => self.publisher.stored(sent).await,
-            Err(error) => Err(error),
-        };
-        published.map(|published| Response::new(answer(published))).map_err(|error| status::publish_error(&error))
+        let call = self.call(&request)?;
+        let refused = |error: PublishError| status::publish_error(&error);
+        let event = check(&self.publisher, &call, request.into_inner()).await.map_err(refused)?;
+        self.publisher.rates().admit(slice::from_ref(&event)).map_err(refused)?;
+        let sent = self.publisher.send(event, call.trace.as_ref()).await;
+        let published = self.publisher.stored(sent).await.map_err(refused)?;
+        Ok(Response::new(answer(published)))
     }
 
     type PublishLeadsStream = Results;
@@ -52,8 +64,7 @@ impl IngestService for Door {
         &self,
         request: Request<Streaming<PublishLeadRequest>>,
     ) -> Result<Response<Results>, Status> {
-        let caller = TraceContext::of_request(request.metadata().as_ref());
-        let (publisher, by, max_event) = (self.publisher.clone(), principal(&request)?, self.max_event);
+        let (publisher, call) = (self.publisher.clone(), self.call(&request)?);
         // What was taken before the end is answered; what was not, the publisher sends again.
         let drain = self.drain.clone();
         let taken = request.into_inner().take_until(async move { drain.stopping().await });
@@ -61,8 +72,8 @@ impl IngestService for Door {
         let at_the_end = publisher.clone();
         // One after another to the broker; their acknowledgements come when they come.
         let sent = numbered.then(move |(index, request)| {
-            let (publisher, by, caller) = (publisher.clone(), by.clone(), caller.clone());
-            async move { Ok::<_, Status>((index, send(&publisher, &by, request?, max_event, caller.as_ref()).await)) }
+            let (publisher, call) = (publisher.clone(), call.clone());
+            async move { Ok::<_, Status>((index, send_in_turn(&publisher, &call, request?).await)) }
         });
         let results = sent.map(move |sent| {
             let publisher = at_the_end.clone();
@@ -83,19 +94,21 @@ impl IngestService for Door {
     }
 }
 
-/// Who publishes; the door has put him there.
-fn principal<T>(request: &Request<T>) -> Result<Principal, Status> {
-    let principal = request.extensions().get::<Principal>().cloned();
-    principal.ok_or_else(|| Status::internal("a call came in past the door"))
+impl Door {
+    fn call<T>(&self, request: &Request<T>) -> Result<Call, Status> {
+        let headers = request.metadata().as_ref();
+        let principal = request.extensions().get::<Principal>().cloned();
+        Ok(Call {
+            by: principal.ok_or_else(|| Status::internal("a call came in past the door"))?,
+            trace: TraceContext::of_request(headers),
+            hops: hops::of_request(headers, self.max_hops).map_err(|error| status::publish_error(&error))?,
+            max_event: self.max_event,
+        })
+    }
 }
 
-async fn send(
-    publisher: &Publisher,
-    by: &Principal,
-    request: PublishLeadRequest,
-    max_event: usize,
-    caller: Option<&TraceContext>,
-) -> Result<Sent, PublishError> {
+async fn check(publisher: &Publisher, call: &Call, request: PublishLeadRequest) -> Result<LeadEvent, PublishError> {
+    let max_event = call.max_event;
     let invalid = |problem: String| Err(PublishError::invalid("payload", problem));
     if request.payload.len() > max_event {
         return invalid(format!("has {} bytes, and {max_event} is the limit", request.payload.len()));
@@ -105,9 +118,15 @@ async fn send(
     {
         return invalid(format!("is no JSON: {error}"));
     }
-    let publish = Publish::try_from(request)?;
-    let event = Publisher::check(&*publisher.latest().await?, by, publish)?;
-    Ok(publisher.send(event, caller).await)
+    let publish = Publish { hops: call.hops, ..Publish::try_from(request)? };
+    Publisher::check(&*publisher.latest().await?, &call.by, publish)
+}
+
+/// Sends an event of a stream, no faster than its account may publish. Meanwhile the stream is not read on.
+async fn send_in_turn(publisher: &Publisher, call: &Call, request: PublishLeadRequest) -> Result<Sent, PublishError> {
+    let event = check(publisher, call, request).await?;
+    publisher.rates().wait(&event.account).await;
+    Ok(publisher.send(event, call.trace.as_ref()).await)
 }
 
 fn answer(published: Published) -> PublishLeadResponse {

@@ -20,6 +20,7 @@ use wire::publish::{Publish, PublishError};
 
 use crate::{
     body::{self, Asked, Limits, Unread},
+    hops,
     publisher::{IN_FLIGHT, Published, Publisher},
 };
 
@@ -34,10 +35,11 @@ struct Door {
     publisher: Publisher,
     limits: Limits,
     max_request: usize,
+    max_hops: u32,
 }
 
-pub(crate) fn routes(publisher: Publisher, limits: Limits, max_request: usize) -> Router {
-    let door = Arc::new(Door { publisher, limits, max_request });
+pub(crate) fn routes(publisher: Publisher, limits: Limits, max_request: usize, max_hops: u32) -> Router {
+    let door = Arc::new(Door { publisher, limits, max_request, max_hops });
     Router::new().route("/v1/leads", post(publish).fallback(other_method)).with_state(door)
 }
 
@@ -52,10 +54,14 @@ async fn publish(State(door): State<Arc<Door>>, Extension(by): Extension<Princip
         Ok(body) => body,
         Err((status, error)) => return refused(status, &error),
     };
+    let hops = match hops::of_request(&headers, door.max_hops) {
+        Ok(hops) => hops,
+        Err(error) => return refused(status_of(&error), &error),
+    };
     let caller = TraceContext::of_request(&headers);
     match body::read(&body, is_ndjson(&headers), door.limits) {
-        Ok(Asked::One(publish)) => one(&door.publisher, &by, publish, caller.as_ref()).await,
-        Ok(Asked::Many(events)) => match door.check(&by, &body, &events).await {
+        Ok(Asked::One(publish)) => one(&door.publisher, &by, Publish { hops, ..publish }, caller.as_ref()).await,
+        Ok(Asked::Many(events)) => match door.check(&by, &body, &events, hops).await {
             Ok(events) => many(&door.publisher, events, caller.as_ref()).await,
             Err(refused) => refused.into_response(),
         },
@@ -103,6 +109,9 @@ async fn one(publisher: &Publisher, by: &Principal, publish: Publish, caller: Op
         Err(error @ PublishError::Unavailable(_)) => return unavailable(json!({"error": shown_error(&error)})),
         Err(error) => return refused(status_of(&error), &error),
     };
+    if let Err(error) = publisher.rates().admit(std::slice::from_ref(&event)) {
+        return refused(status_of(&error), &error);
+    }
     let event_id = event.event_id.clone();
     match publisher.stored(publisher.send(event, caller).await).await {
         Ok(published) => (StatusCode::ACCEPTED, Json(Stored::of(&published))).into_response(),
@@ -113,12 +122,18 @@ async fn one(publisher: &Publisher, by: &Principal, publish: Publish, caller: Op
 
 impl Door {
     /// The events of a request; all or none as far as mistakes go: if one event is wrong, none is stored.
-    async fn check(&self, by: &Principal, body: &Bytes, events: &[&[u8]]) -> Result<Vec<LeadEvent>, Refusal> {
+    async fn check(
+        &self,
+        by: &Principal,
+        body: &Bytes,
+        events: &[&[u8]],
+        hops: u32,
+    ) -> Result<Vec<LeadEvent>, Refusal> {
         let registry = self.publisher.latest().await?;
         let (mut good, mut wrong) = (vec![], Wrong::default());
         for (index, raw) in events.iter().enumerate() {
             let read = body::event(body, raw, self.limits.max_event);
-            match read.and_then(|publish| Publisher::check(&registry, by, publish)) {
+            match read.and_then(|publish| Publisher::check(&registry, by, Publish { hops, ..publish })) {
                 Ok(event) if wrong.count == 0 => good.push(event),
                 Ok(_) => {}
                 // Not about this event but about all of them.
@@ -186,6 +201,9 @@ impl IntoResponse for Refusal {
 }
 
 async fn many(publisher: &Publisher, events: Vec<LeadEvent>, caller: Option<&TraceContext>) -> Response {
+    if let Err(error) = publisher.rates().admit(&events) {
+        return refused(status_of(&error), &error);
+    }
     // One after another to the broker, in the order of the request; their acknowledgements come when they come.
     let (door, caller) = (publisher.clone(), caller.cloned());
     let sending = futures::stream::iter(events).then(move |event| {
@@ -238,6 +256,8 @@ const fn status_of(error: &PublishError) -> StatusCode {
         PublishError::Invalid { .. } => StatusCode::BAD_REQUEST,
         PublishError::KeyEnded(_) => StatusCode::UNAUTHORIZED,
         PublishError::Denied(_) => StatusCode::FORBIDDEN,
+        PublishError::Loop { .. } => StatusCode::LOOP_DETECTED,
+        PublishError::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
         PublishError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -254,5 +274,12 @@ fn unavailable(answer: impl Serialize) -> Response {
 }
 
 fn refused(status: StatusCode, error: &PublishError) -> Response {
-    (status, Json(json!({"error": shown_error(error)}))).into_response()
+    let answer = Json(json!({"error": shown_error(error)}));
+    match error {
+        PublishError::TooFast { retry_after, .. } => {
+            let seconds = retry_after.as_millis().div_ceil(1_000).to_string();
+            (status, [(header::RETRY_AFTER, seconds)], answer).into_response()
+        }
+        _ => (status, answer).into_response(),
+    }
 }

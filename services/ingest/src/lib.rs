@@ -7,8 +7,10 @@
 mod body;
 mod bursts;
 mod grpc;
+mod hops;
 mod http;
 mod publisher;
+mod rates;
 
 use access::Door;
 use body::{Asked, Limits, Unread};
@@ -16,6 +18,7 @@ use bursts::Bursts;
 use bytes::Bytes;
 use domain::access::{Rule, Scope};
 use journal::{Journal, RegistryView};
+use rates::Rates;
 use runtime::{NeededBy, Platform, Service};
 use wire::publish::{Publish, PublishError};
 
@@ -37,7 +40,28 @@ pub struct Options {
     /// More events of one interface in a second are a burst: stored like others, and delivered when no others wait
     #[arg(long, env = "LEADLINE_BURST_ABOVE", default_value_t = 1_000, value_name = "EVENTS")]
     pub burst_above: u32,
+    /// Deliveries that may lead to an event, one after another, before it is refused as a loop
+    ///
+    /// A chain of two installations needs one hop. A destination that publishes to Leadline itself may make two leads of
+    /// each: four hops then make 30 of one.
+    #[arg(long, env = "LEADLINE_MAX_HOPS", default_value_t = 4, value_name = "HOPS",
+          value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub max_hops: u32,
+    /// Events of one account in a second; 0: no limit
+    ///
+    /// Each ingest process counts for itself. A call that is too fast is refused and told when to come again; a stream is
+    /// read no faster than this.
+    #[arg(long, env = "LEADLINE_PUBLISH_RATE", default_value_t = 50_000, value_name = "EVENTS",
+          value_parser = clap::value_parser!(u32).range(..=MAX_PUBLISH_RATE))]
+    pub publish_rate: u32,
+    /// Events of one account at once, and in one call [default: those of a second]
+    #[arg(long, env = "LEADLINE_PUBLISH_BURST", value_name = "EVENTS",
+          value_parser = clap::value_parser!(u32).range(1..=MAX_PUBLISH_RATE))]
+    pub publish_burst: Option<u32>,
 }
+
+/// The highest `--publish-rate`: more than any machine takes.
+const MAX_PUBLISH_RATE: i64 = 1_000_000;
 
 /// What publishing over HTTP asks of its caller; over gRPC the methods say it themselves.
 const PUBLISH: Rule = Rule::Needs(Scope::Publish);
@@ -50,14 +74,16 @@ pub async fn start(options: &Options, platform: &Platform, journal: &Journal) ->
     let latch = platform.readiness.latch_for("ingest", NeededBy::Only(&["ingest"]));
     let registry = RegistryView::follow(journal, platform).await?;
     let door = Door::new(&registry)?;
-    let publisher = publisher::Publisher::new(journal.clone(), registry, Bursts::new(options.burst_above));
+    let rates = Rates::new(options.publish_rate, options.publish_burst.unwrap_or(options.publish_rate));
+    let publisher = publisher::Publisher::new(journal.clone(), registry, Bursts::new(options.burst_above), rates);
     let (max_event, max_request) = (usize::try_from(options.max_event)?, usize::try_from(options.max_request)?);
     let limits = Limits { max_event, max_events: usize::try_from(options.max_events)? };
+    let max_hops = options.max_hops;
     latch.ready();
     Ok(Service::new("ingest")
         .deciding_readiness()
-        .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), limits, max_request)))
-        .with_grpc(door.guard(grpc::service(publisher, max_event, platform.drain.clone()))))
+        .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), limits, max_request, max_hops)))
+        .with_grpc(door.guard(grpc::service(publisher, max_event, max_hops, platform.drain.clone()))))
 }
 
 /// Reads the body of a request as the door does, for whoever tries what strangers may send.

@@ -10,7 +10,7 @@ use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 use wire::publish::{Publish, PublishError};
 
-use crate::bursts::Bursts;
+use crate::{bursts::Bursts, rates::Rates};
 
 /// How many events of one request are under way at once.
 pub(crate) const IN_FLIGHT: usize = 512;
@@ -21,6 +21,7 @@ pub(crate) struct Publisher {
     journal: Journal,
     registry: RegistryView,
     bursts: Arc<Bursts>,
+    rates: Arc<Rates>,
 }
 
 /// An event on its way to the broker.
@@ -46,8 +47,8 @@ pub(crate) struct Published {
 }
 
 impl Publisher {
-    pub(crate) fn new(journal: Journal, registry: RegistryView, bursts: Bursts) -> Self {
-        Self { journal, registry, bursts: Arc::new(bursts) }
+    pub(crate) fn new(journal: Journal, registry: RegistryView, bursts: Bursts, rates: Rates) -> Self {
+        Self { journal, registry, bursts: Arc::new(bursts), rates: Arc::new(rates) }
     }
 
     /// The configuration that an event has to fit which is published now: what its publisher was told of before has to
@@ -84,7 +85,13 @@ impl Publisher {
             received_at: now,
             registry_sequence: registry.sequence(),
             payload: publish.payload,
+            hops: publish.hops,
         })
+    }
+
+    /// The rate of each account. It counts events that are checked: a stranger uses up nobody's.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// Sends a checked event to the broker. What is sent one after another is stored in this order.

@@ -116,6 +116,7 @@ mod tests {
             occurred_at: Timestamp::UNIX_EPOCH,
             received_at: Timestamp::UNIX_EPOCH,
             registry_sequence: 0,
+            hops: 0,
             payload: bytes::Bytes::new(),
         };
         let requested =

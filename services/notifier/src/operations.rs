@@ -21,10 +21,14 @@ pub(crate) async fn publish(
     trace: &TraceContext,
 ) -> Result<(), JournalError> {
     let registry = registry.snapshot();
-    let event = event(operation, fact, &registry, Timestamp::now());
+    let mut event = event(operation, fact, &registry, Timestamp::now());
     if destinations_for(&registry, &event).is_empty() {
         return Ok(());
     }
+    // It leads on from the lead's event: where a failure makes an event whose delivery makes a lead that fails, the
+    // count still rises. Of an event that is not kept any more the count is not known.
+    let origin = journal.lead_at(operation.reference.lead_sequence).await?;
+    event.hops = origin.map_or(0, |origin| origin.hops);
     journal.append_lead(&event, trace).await.map(drop)
 }
 
@@ -42,6 +46,7 @@ fn event(operation: &Operation, fact: &DeliveryFact, registry: &Registry, now: T
         occurred_at: operation.at,
         received_at: now,
         registry_sequence: registry.sequence(),
+        hops: 0,
         payload: Bytes::from(payload(operation, fact, registry).to_string()),
     }
 }

@@ -331,5 +331,6 @@ const fn abandoned(reason: FailureReason) -> &'static str {
         FailureReason::PayloadGone => "the payload is no longer stored",
         FailureReason::Anonymised => "the lead was anonymised",
         FailureReason::Skipped => "an operator decided not to send it",
+        FailureReason::Loop => "it went round and round",
     }
 }

@@ -58,6 +58,7 @@ fn event(payload: Bytes) -> LeadEvent {
         occurred_at: Timestamp::UNIX_EPOCH,
         received_at: Timestamp::UNIX_EPOCH,
         registry_sequence: 0,
+        hops: 0,
         payload,
     }
 }

@@ -129,6 +129,9 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         Verdict::Succeeded
     } else if is_test {
         Verdict::Failed(FailureReason::Exhausted)
+    } else if execution.outcome.is_loop() {
+        // Every further attempt has as many hops.
+        Verdict::Failed(FailureReason::Loop)
     } else {
         let (verdict, progress) = policy.after_failure(
             reference.delivery,

@@ -201,12 +201,21 @@ pub enum FailureReason {
     Anonymised,
     /// An operator decided not to send it.
     Skipped,
+    /// The destination is Leadline itself, and the lead goes round and round.
+    Loop,
 }
 
 impl FailureReason {
     /// Every reason.
-    pub const ALL: [Self; 6] =
-        [Self::Exhausted, Self::TooOld, Self::DestinationDeleted, Self::PayloadGone, Self::Anonymised, Self::Skipped];
+    pub const ALL: [Self; 7] = [
+        Self::Exhausted,
+        Self::TooOld,
+        Self::DestinationDeleted,
+        Self::PayloadGone,
+        Self::Anonymised,
+        Self::Skipped,
+        Self::Loop,
+    ];
 
     /// The word that is stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -217,6 +226,7 @@ impl FailureReason {
             Self::PayloadGone => "payload_gone",
             Self::Anonymised => "anonymised",
             Self::Skipped => "skipped",
+            Self::Loop => "loop",
         }
     }
 

@@ -46,6 +46,7 @@ pub(crate) fn event(id: &str, interface: &str, event_type: &str) -> LeadEvent {
         occurred_at: t(0),
         received_at: t(0),
         registry_sequence: 0,
+        hops: 0,
         payload: b"{}".as_slice().into(),
     }
 }

@@ -49,6 +49,7 @@ impl DeliveryService {
             occurred_at: now,
             received_at: now,
             registry_sequence: registry.sequence(),
+            hops: 0,
         };
         let delivery = DeliveryId::of(&event.account, &event.event_id, &id);
         let (span, trace) = TraceContext::enter(trace, || info_span!("test", %delivery, destination = %id));

@@ -17,6 +17,7 @@ fn event() -> LeadEvent {
         occurred_at: Timestamp::UNIX_EPOCH,
         received_at: Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1),
         registry_sequence: 1,
+        hops: 0,
         payload: bytes::Bytes::new(),
     }
 }

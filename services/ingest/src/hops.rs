@@ -1,0 +1,49 @@
+//! How many deliveries led to a request, one after another.
+//!
+//! The request of a delivery carries the count in a header. A destination that publishes to Leadline itself may send a lead
+//! round and round, twice as many each time; the count ends that. A chain of installations works as long as it is shorter
+//! than the limit. A loop through a system that drops the header is not seen.
+
+use axum::http::HeaderMap;
+use domain::lead::HOPS;
+use wire::publish::PublishError;
+
+/// The hops of a request; 0 for a publisher that is no delivery.
+///
+/// # Errors
+/// When there are more than `max_hops`, or the header is no number.
+pub(crate) fn of_request(headers: &HeaderMap, max_hops: u32) -> Result<u32, PublishError> {
+    let no_number = || PublishError::invalid(HOPS, "has to be one number; a client that is not Leadline leaves it out");
+    let count = |value: &axum::http::HeaderValue| value.to_str().ok()?.trim().parse::<u32>().ok();
+    let mut hops = 0;
+    for value in headers.get_all(HOPS) {
+        hops = hops.max(count(value).ok_or_else(no_number)?);
+    }
+    if hops > max_hops {
+        return Err(PublishError::Loop { hops, max_hops });
+    }
+    Ok(hops)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops_are_counted_up_to_the_limit() {
+        let read = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(HOPS, value.parse().unwrap());
+            }
+            of_request(&headers, 4)
+        };
+        assert_eq!(read(&[]), Ok(0));
+        assert_eq!(read(&["4"]), Ok(4));
+        assert_eq!(read(&["1", "3"]), Ok(3));
+        assert_eq!(read(&["5"]), Err(PublishError::Loop { hops: 5, max_hops: 4 }));
+        for wrong in ["", "-1", "many", "4294967296"] {
+            assert_eq!(read(&["1", wrong]).unwrap_err().field(), Some(HOPS), "{wrong}");
+        }
+    }
+}
