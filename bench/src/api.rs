@@ -111,7 +111,8 @@ impl Api {
 
     /// The id of some destination.
     pub(crate) async fn destination(&self) -> anyhow::Result<String> {
-        let request = api::ListDestinationsRequest { account_id: ACCOUNT.into() };
+        let request =
+            api::ListDestinationsRequest { account_id: ACCOUNT.into(), ..api::ListDestinationsRequest::default() };
         let all = self.registry().list_destinations(request).await?.into_inner().destinations;
         Ok(all.into_iter().next().context("a destination")?.destination_id)
     }

@@ -56,7 +56,7 @@ async fn a_client_can_be_made_read_renamed_and_removed() {
     assert_eq!(registry.get_client(get()).await.unwrap().into_inner().name, "The north");
     let other = api::UpdateClientRequest { client: Some(client("north", "")), update_mask: mask(&["client_id"]) };
     assert_eq!(code(registry.update_client(other).await), Code::InvalidArgument);
-    let list = || api::ListClientsRequest { account_id: ACCOUNT.into() };
+    let list = || api::ListClientsRequest { account_id: ACCOUNT.into(), ..api::ListClientsRequest::default() };
     assert_eq!(registry.list_clients(list()).await.unwrap().into_inner().clients.len(), 1);
 
     let delete = || api::DeleteClientRequest { account_id: ACCOUNT.into(), client_id: "north".into() };
@@ -233,7 +233,7 @@ async fn an_api_user_has_a_role_and_can_be_changed_and_removed() {
     registry.update_api_user(promote).await.unwrap();
     let get = || api::GetApiUserRequest { account_id: ACCOUNT.into(), api_user_id: "ada".into() };
     assert_eq!(registry.get_api_user(get()).await.unwrap().into_inner().role, "admin");
-    let list = || api::ListApiUsersRequest { account_id: ACCOUNT.into() };
+    let list = || api::ListApiUsersRequest { account_id: ACCOUNT.into(), ..api::ListApiUsersRequest::default() };
     assert_eq!(registry.list_api_users(list()).await.unwrap().into_inner().api_users.len(), 1);
     let delete = || api::DeleteApiUserRequest { account_id: ACCOUNT.into(), api_user_id: "ada".into() };
     registry.delete_api_user(delete()).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod configuring;
 mod jobs;
+mod large_lists;
 mod looking;
 mod publishing;
 

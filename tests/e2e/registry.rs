@@ -27,7 +27,7 @@ async fn what_is_configured_can_be_read_changed_and_removed() {
     assert_eq!(changed, api::Destination { url: "https://crm.example/v2".into(), ..made });
     assert_eq!(registry.get_destination(get.clone()).await.unwrap().into_inner(), changed);
 
-    let list = api::ListDestinationsRequest { account_id: ACCOUNT.into() };
+    let list = api::ListDestinationsRequest { account_id: ACCOUNT.into(), ..api::ListDestinationsRequest::default() };
     assert_eq!(registry.list_destinations(list.clone()).await.unwrap().into_inner().destinations, [changed]);
     let delete = api::DeleteDestinationRequest { account_id: ACCOUNT.into(), destination_id: id };
     registry.delete_destination(delete.clone()).await.unwrap();
@@ -37,10 +37,13 @@ async fn what_is_configured_can_be_read_changed_and_removed() {
 
     let account = registry.get_account(api::GetAccountRequest { account_id: ACCOUNT.into() }).await.unwrap();
     assert_eq!(account.into_inner().notification_emails, [OWNER]);
-    let interfaces = api::ListInterfacesRequest { account_id: ACCOUNT.into() };
+    let interfaces = api::ListInterfacesRequest { account_id: ACCOUNT.into(), ..api::ListInterfacesRequest::default() };
     let interfaces = registry.list_interfaces(interfaces).await.unwrap().into_inner().interfaces;
     assert_eq!(interfaces[0].interface_id, INTERFACE);
-    assert_eq!(registry.list_accounts(api::ListAccountsRequest {}).await.unwrap().into_inner().accounts.len(), 1);
+    assert_eq!(
+        registry.list_accounts(api::ListAccountsRequest::default()).await.unwrap().into_inner().accounts.len(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -122,7 +125,7 @@ async fn a_token_is_shown_once_and_signs_what_it_is_assigned_to() {
     assert!(refused.message().contains("still uses it"), "{refused}");
     world.registry().assign_token(assign("")).await.unwrap();
     world.registry().delete_token(delete).await.unwrap();
-    let list = api::ListTokensRequest { account_id: ACCOUNT.into() };
+    let list = api::ListTokensRequest { account_id: ACCOUNT.into(), ..api::ListTokensRequest::default() };
     assert!(world.registry().list_tokens(list).await.unwrap().into_inner().tokens.is_empty());
     // Nothing that is stored shows the secret.
     let secret = made.secret.trim_start_matches("whsec_").as_bytes().to_vec();
@@ -162,7 +165,7 @@ async fn a_creation_that_is_repeated_with_its_request_id_makes_nothing_more() {
     assert!(answers.iter().all(|id| id.as_ref().unwrap() == &first), "{answers:?}");
     assert_ne!(create("call:2").await.unwrap(), first);
     assert_ne!(create("").await.unwrap(), create("").await.unwrap());
-    let list = api::ListDestinationsRequest { account_id: ACCOUNT.into() };
+    let list = api::ListDestinationsRequest { account_id: ACCOUNT.into(), ..api::ListDestinationsRequest::default() };
     assert_eq!(world.registry().list_destinations(list).await.unwrap().into_inner().destinations.len(), 4);
     world.delete(&first).await;
     assert_eq!(create("call:1").await.unwrap_err().code(), Code::AlreadyExists, "its id is never used again");
@@ -195,7 +198,7 @@ async fn a_token_is_made_once_shown_renamed_and_rotated() {
     let rotate = api::RotateTokenRequest { account_id, token_id, overlap: None };
     let rotated = world.registry().rotate_token(rotate).await.unwrap().into_inner();
     assert!(rotated.secret.starts_with("whsec_") && rotated.secret != made.secret);
-    let list = api::ListTokensRequest { account_id: ACCOUNT.into() };
+    let list = api::ListTokensRequest { account_id: ACCOUNT.into(), ..api::ListTokensRequest::default() };
     assert_eq!(world.registry().list_tokens(list).await.unwrap().into_inner().tokens.len(), 1);
 }
 
@@ -223,7 +226,8 @@ async fn what_is_made_while_its_account_is_deleted_is_not_there_in_the_next_one(
         let (made, ()) = futures::future::join(futures::future::join_all(creations), delete).await;
         assert!(made.iter().all(|answer| matches!(answer, Ok(()) | Err(Code::NotFound))), "{made:?}");
         world.registry().create_account(create).await.unwrap();
-        let list = api::ListDestinationsRequest { account_id: "brief".into() };
+        let list =
+            api::ListDestinationsRequest { account_id: "brief".into(), ..api::ListDestinationsRequest::default() };
         let left = world.registry().list_destinations(list).await.unwrap().into_inner().destinations;
         assert!(left.is_empty(), "{left:?}");
         let request = api::DeleteAccountRequest { account_id: "brief".into() };

@@ -117,7 +117,9 @@ impl Session {
         if !own.is_empty() {
             return Ok(own);
         }
-        let listed = self.registry().list_accounts(within(api::ListAccountsRequest {})).await;
+        // Two tell whether there is only one.
+        let request = api::ListAccountsRequest { page_size: 2, page_token: String::new() };
+        let listed = self.registry().list_accounts(within(request)).await;
         let accounts = listed.context("--account is missing, and which ones there are is not known")?.into_inner();
         match accounts.accounts.as_slice() {
             [only] => Ok(only.account_id.clone()),
@@ -128,18 +130,34 @@ impl Session {
 
     /// The destination that a person names: by its id, or by a name that no other destination of the account has.
     pub(crate) async fn destination(&self, account: &str, named: &str) -> anyhow::Result<api::Destination> {
-        let request = api::ListDestinationsRequest { account_id: account.to_owned() };
-        let all = self.registry().list_destinations(within(request)).await?.into_inner().destinations;
-        if let Some(found) = all.iter().find(|destination| destination.destination_id == named) {
-            return Ok(found.clone());
+        let request = api::GetDestinationRequest { account_id: account.to_owned(), destination_id: named.to_owned() };
+        match self.registry().get_destination(within(request)).await {
+            Ok(found) => return Ok(found.into_inner()),
+            // It may be a name.
+            Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {}
+            Err(status) => return Err(status.into()),
         }
-        let mut called: Vec<_> = all.into_iter().filter(|destination| destination.name == named).collect();
+        let mut called = self.destinations_called(account, named).await?;
         match called.len() {
             1 => Ok(called.remove(0)),
             0 => Err(Status::not_found(format!("account {account} has no destination {named}")).into()),
             _ => {
                 let ids: Vec<_> = called.into_iter().map(|destination| destination.destination_id).collect();
                 Err(usage(format!("{named} is the name of several destinations: {}", ids.join(", "))))
+            }
+        }
+    }
+
+    async fn destinations_called(&self, account: &str, name: &str) -> anyhow::Result<Vec<api::Destination>> {
+        let (mut called, mut page_token) = (vec![], String::new());
+        loop {
+            let (account_id, name) = (account.to_owned(), name.to_owned());
+            let request = api::ListDestinationsRequest { account_id, name, page_size: 0, page_token };
+            let page = self.registry().list_destinations(within(request)).await?.into_inner();
+            called.extend(page.destinations);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(called);
             }
         }
     }

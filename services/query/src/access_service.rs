@@ -74,7 +74,7 @@ impl api::access_service_server::AccessService for AccessService {
         });
         let mut found: Vec<_> = asked_for.map(|key| (place(key), key)).collect();
         found.sort_by(|(a, _), (b, _)| (b.at, &b.id).cmp(&(a.at, &a.id)));
-        if let Some(after) = &page.after {
+        if let Some(after) = page.after() {
             found.retain(|(place, _)| (place.at, &place.id) < (after.at, &after.id));
         }
         let next_page_token = page.cut(&mut found, |(place, _)| place.clone());

@@ -40,7 +40,7 @@ impl api::audit_service_server::AuditService for AuditService {
         let mut found = self.store.audit_log(&filter, &page).await.map_err(failed)?;
         // The order is that of REGISTRY. Clocks differ between the processes that stamp the time.
         let next_page_token =
-            page.cut(&mut found, |entry| Place { at: entry.sequence.cast_signed(), id: String::new() });
+            page.cut_to_bytes(&mut found, bytes, |entry| Place { at: entry.sequence.cast_signed(), id: String::new() });
         let entries = found.into_iter().map(shown).collect();
         Ok(Response::new(api::ListAuditLogResponse { entries, next_page_token }))
     }
@@ -75,6 +75,15 @@ fn filter(account: Option<AccountId>, request: &api::ListAuditLogRequest) -> Res
         from: time("from", &request.from)?,
         before: time("before", &request.before)?,
     })
+}
+
+/// Bytes of an entry as the API shows it, and a little more.
+fn bytes(entry: &AuditEntry) -> usize {
+    /// Of the entry itself, and of each of its changes, besides the texts.
+    const OVERHEAD: usize = 64;
+    let of_change = |change: &FieldChange| OVERHEAD + change.field.len() + change.old.len() + change.new.len();
+    let texts = [&entry.by, &entry.account, &entry.kind, &entry.id, &entry.action].map(String::len);
+    OVERHEAD + texts.into_iter().sum::<usize>() + entry.changes.iter().map(of_change).sum::<usize>()
 }
 
 fn shown(entry: AuditEntry) -> api::AuditEntry {

@@ -9,6 +9,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
+use prost::Message as _;
 use runtime::trace::TraceContext;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
@@ -126,7 +127,7 @@ impl api::job_service_server::JobService for JobService {
         let status = status(request.status());
         let page = Page::of(request.page_size, &request.page_token, (&account, status))?;
         let mut found = self.store.jobs(&account, status, &page).await.map_err(failed)?;
-        let next_page_token = page.cut(&mut found, place);
+        let next_page_token = page.cut_to_bytes(&mut found, |job| shown(job).encoded_len(), place);
         Ok(Response::new(api::ListJobsResponse { jobs: found.iter().map(shown).collect(), next_page_token }))
     }
 

@@ -22,6 +22,7 @@ mod freshness;
 mod job_service;
 mod lead_service;
 mod limits;
+mod listing;
 mod page;
 mod projection;
 mod projector;

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use tonic::Status;
 use wire::status::invalid;
 
+use crate::listing::MAX_PAGE_BYTES;
+
 /// Entries of a page unless the caller says otherwise.
 const USUAL: u32 = 50;
 /// The most entries of a page.
@@ -25,8 +27,35 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
     size: u32,
-    pub(crate) after: Option<Place>,
+    cursor: Cursor,
+}
+
+/// Where a page begins, and of which list it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    after: Option<Place>,
     filter: u64,
+}
+
+impl Cursor {
+    /// Reads the token of a request; `filter` is whatever the list is filtered by.
+    pub(crate) fn read(token: &str, filter: impl Hash) -> Result<Self, Status> {
+        let mut hasher = DefaultHasher::new();
+        filter.hash(&mut hasher);
+        let filter = hasher.finish();
+        let after = if token.is_empty() { None } else { Some(read(token, filter)?) };
+        Ok(Self { after, filter })
+    }
+
+    /// The last entry of the page before; `None` if this is the first one.
+    pub(crate) const fn after(&self) -> Option<&Place> {
+        self.after.as_ref()
+    }
+
+    /// The token of the page after the one that ends with this entry.
+    pub(crate) fn next(&self, last: &Place) -> String {
+        serde_json::to_vec(&(last, self.filter)).map(|json| URL_SAFE_NO_PAD.encode(json)).unwrap_or_default()
+    }
 }
 
 impl Page {
@@ -35,11 +64,12 @@ impl Page {
         if size > MOST {
             return Err(invalid("page_size", format!("{size} is not from 1 to {MOST}")));
         }
-        let mut hasher = DefaultHasher::new();
-        filter.hash(&mut hasher);
-        let filter = hasher.finish();
-        let after = if token.is_empty() { None } else { Some(read(token, filter)?) };
-        Ok(Self { size: if size == 0 { USUAL } else { size }, after, filter })
+        Ok(Self { size: if size == 0 { USUAL } else { size }, cursor: Cursor::read(token, filter)? })
+    }
+
+    /// The last entry of the page before; `None` if this is the first one.
+    pub(crate) const fn after(&self) -> Option<&Place> {
+        self.cursor.after()
     }
 
     /// How many rows to read: one more than asked for, to know whether there is a next page.
@@ -49,13 +79,28 @@ impl Page {
 
     /// Cuts the rows to the page; the token of the next one, empty if there is none.
     pub(crate) fn cut<T>(&self, rows: &mut Vec<T>, place: impl FnOnce(&T) -> Place) -> String {
-        let size = self.size as usize;
+        self.cut_to_bytes(rows, |_| 0, place)
+    }
+
+    /// The same for rows that may be large: those of a page have at most [`MAX_PAGE_BYTES`] together. A page has a row at
+    /// least.
+    pub(crate) fn cut_to_bytes<T>(
+        &self,
+        rows: &mut Vec<T>,
+        bytes: impl Fn(&T) -> usize,
+        place: impl FnOnce(&T) -> Place,
+    ) -> String {
+        let mut total = 0;
+        let fits = rows.iter().take_while(|row| {
+            total += bytes(row);
+            total <= MAX_PAGE_BYTES
+        });
+        let size = fits.count().max(1).min(self.size as usize);
         if rows.len() <= size {
             return String::new();
         }
         rows.truncate(size);
-        let last = rows.last().map(place);
-        serde_json::to_vec(&(last, self.filter)).map(|json| URL_SAFE_NO_PAD.encode(json)).unwrap_or_default()
+        rows.last().map(place).map(|last| self.cursor.next(&last)).unwrap_or_default()
     }
 }
 
@@ -79,10 +124,23 @@ mod tests {
         let mut rows = vec![1, 2, 3];
         let token = page.cut(&mut rows, |row| Place { at: i64::from(*row), id: "x".into() });
         assert_eq!(rows, [1, 2]);
-        assert_eq!(Page::of(2, &token, "filter").unwrap().after, Some(Place { at: 2, id: "x".into() }));
+        assert_eq!(Page::of(2, &token, "filter").unwrap().after().cloned(), Some(Place { at: 2, id: "x".into() }));
         assert!(Page::of(2, &token, "other").is_err());
         assert!(Page::of(2, "rubbish", "filter").is_err());
         assert!(Page::of(501, "", "filter").is_err());
         assert_eq!(page.cut(&mut vec![1, 2], |_| unreachable!()), "");
+    }
+
+    #[test]
+    fn large_rows_are_fewer_on_a_page() {
+        let cut = |bytes: usize, rows: usize| {
+            let (page, mut rows) = (Page::of(0, "", ()).unwrap(), vec![(); rows]);
+            let token = page.cut_to_bytes(&mut rows, |()| bytes, |()| Place { at: 0, id: String::new() });
+            (rows.len(), token.is_empty())
+        };
+        assert_eq!(cut(MAX_PAGE_BYTES / 10, 10), (10, true));
+        assert_eq!(cut(MAX_PAGE_BYTES / 10, 11), (10, false));
+        assert_eq!(cut(MAX_PAGE_BYTES * 2, 2), (1, false));
+        assert_eq!(cut(1, 51), (50, false));
     }
 }

@@ -10,7 +10,7 @@ use crate::world::{ACCOUNT, API_USER, OWNER, SOON, World, web};
 const PUBLIC: &str = "https://leads.example/leadline";
 
 async fn opt_outs(world: &World) -> Vec<api::OptOut> {
-    let request = api::ListOptOutsRequest { account_id: ACCOUNT.into() };
+    let request = api::ListOptOutsRequest { account_id: ACCOUNT.into(), ..api::ListOptOutsRequest::default() };
     world.registry().list_opt_outs(request).await.unwrap().into_inner().opt_outs
 }
 

@@ -6,7 +6,7 @@ use wire::api;
 
 use crate::{
     errors::usage,
-    remote::{Remote, within},
+    remote::{Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
 };
 
@@ -80,8 +80,13 @@ impl Accounts {
         match self.verb {
             Verb::List(List { remote }) => {
                 let session = remote.connect().await?;
-                let listed = session.registry().list_accounts(within(api::ListAccountsRequest {})).await?.into_inner();
-                session.list_all(COLUMNS, row, &listed.accounts)
+                session
+                    .list(&Paging::ALL, COLUMNS, row, async |page_size, page_token| {
+                        let request = api::ListAccountsRequest { page_size, page_token };
+                        let page = session.registry().list_accounts(within(request)).await?.into_inner();
+                        Ok((page.accounts, page.next_page_token))
+                    })
+                    .await
             }
             Verb::Show(Named { account_id, remote }) => {
                 let session = remote.connect().await?;

@@ -16,7 +16,7 @@ use crate::{
     errors::usage,
     moments::{lasted, shown},
     out::in_json,
-    remote::{ForAccount, Remote, Session, within},
+    remote::{ForAccount, Paging, Remote, Session, within},
     table::{Cell, Column, Tone, fixed, flexible, print_facts},
 };
 
@@ -196,9 +196,19 @@ impl Named {
 impl List {
     async fn run(&self) -> anyhow::Result<()> {
         let session = self.remote.connect().await?;
-        let request = api::ListDestinationsRequest { account_id: session.account(&self.account).await? };
-        let listed = session.registry().list_destinations(within(request)).await?.into_inner();
-        session.list_all(COLUMNS, row, &listed.destinations)
+        let account_id = session.account(&self.account).await?;
+        session
+            .list(&Paging::ALL, COLUMNS, row, async |page_size, page_token| {
+                let request = api::ListDestinationsRequest {
+                    account_id: account_id.clone(),
+                    page_size,
+                    page_token,
+                    name: String::new(),
+                };
+                let page = session.registry().list_destinations(within(request)).await?.into_inner();
+                Ok((page.destinations, page.next_page_token))
+            })
+            .await
     }
 }
 

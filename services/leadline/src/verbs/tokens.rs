@@ -9,7 +9,7 @@ use super::deliveries::named;
 use crate::{
     moments::{shown, span},
     out::{note, print},
-    remote::{ForAccount, Remote, Session, within},
+    remote::{ForAccount, Paging, Remote, Session, within},
     table::{fixed, flexible},
 };
 
@@ -140,8 +140,6 @@ impl Tokens {
 impl List {
     async fn run(&self) -> anyhow::Result<()> {
         let session = self.remote.connect().await?;
-        let request = api::ListTokensRequest { account_id: session.account(&self.account).await? };
-        let tokens = session.registry().list_tokens(within(request)).await?.into_inner().tokens;
         let columns = [fixed("TOKEN"), flexible("NAME"), fixed("ALGORITHM"), fixed("CREATED")];
         let row = |token: &api::Token| {
             vec![
@@ -151,7 +149,14 @@ impl List {
                 shown(token.created_at.as_ref()).into(),
             ]
         };
-        session.list_all(columns, row, &tokens)
+        let account_id = session.account(&self.account).await?;
+        session
+            .list(&Paging::ALL, columns, row, async |page_size, page_token| {
+                let request = api::ListTokensRequest { account_id: account_id.clone(), page_size, page_token };
+                let page = session.registry().list_tokens(within(request)).await?.into_inner();
+                Ok((page.tokens, page.next_page_token))
+            })
+            .await
     }
 }
 

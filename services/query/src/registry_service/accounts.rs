@@ -16,7 +16,7 @@ use super::{
     Answer, RegistryService,
     parts::{account_of, check_mask, given, names},
 };
-use crate::caller::Caller;
+use crate::{caller::Caller, listing::Listing};
 
 const FIELDS: [&str; 5] = ["name", "brand", "notification_emails", "api_user_emails", "routing"];
 
@@ -47,13 +47,15 @@ impl RegistryService {
     pub(super) async fn list_accounts(
         &self,
         caller: Caller,
-        _: Request<api::ListAccountsRequest>,
+        request: Request<api::ListAccountsRequest>,
     ) -> Answer<api::ListAccountsResponse> {
-        let registry = self.registry.snapshot();
+        let (request, registry) = (request.get_ref(), self.registry.snapshot());
+        let listing = Listing::of(request.page_size, &request.page_token, "accounts")?;
         let seen = registry.accounts().filter(|entry| caller.may_see(Some(&entry.account.id)));
-        let mut accounts: Vec<_> = seen.map(|entry| account_to_api(&entry.account)).collect();
-        accounts.sort_by(|a, b| a.account_id.cmp(&b.account_id));
-        Ok(Response::new(api::ListAccountsResponse { accounts }))
+        let mut seen: Vec<_> = seen.map(|entry| &entry.account).collect();
+        seen.sort_by(|a, b| a.id.cmp(&b.id));
+        let (accounts, next_page_token) = listing.cut(seen.into_iter(), |account| account.id.as_str(), account_to_api);
+        Ok(Response::new(api::ListAccountsResponse { accounts, next_page_token }))
     }
 
     pub(super) async fn update_account(

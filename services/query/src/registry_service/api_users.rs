@@ -16,7 +16,7 @@ use super::{
     Answer, RegistryService,
     parts::{account_of, api_user_id, api_user_of, check_mask, given, names},
 };
-use crate::caller::Caller;
+use crate::{caller::Caller, listing::Listing};
 
 const FIELDS: [&str; 3] = ["name", "email", "role"];
 
@@ -49,10 +49,12 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::ListApiUsersRequest>,
     ) -> Answer<api::ListApiUsersResponse> {
-        let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
-        let api_users = entry.api_users().filter(|user| !user.deleted).map(api_user_to_api).collect();
-        Ok(Response::new(api::ListApiUsersResponse { api_users }))
+        let (request, registry) = (request.get_ref(), self.registry.snapshot());
+        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
+        let listing = Listing::of(request.page_size, &request.page_token, ("api_users", &entry.account.id))?;
+        let existing = entry.api_users().filter(|user| !user.deleted);
+        let (api_users, next_page_token) = listing.cut(existing, |user| user.id.as_str(), api_user_to_api);
+        Ok(Response::new(api::ListApiUsersResponse { api_users, next_page_token }))
     }
 
     pub(super) async fn update_api_user(

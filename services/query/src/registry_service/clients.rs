@@ -15,7 +15,7 @@ use super::{
     Answer, RegistryService,
     parts::{account_of, check_mask, client_id, client_of, given},
 };
-use crate::caller::Caller;
+use crate::{caller::Caller, listing::Listing};
 
 const FIELDS: [&str; 1] = ["name"];
 
@@ -48,10 +48,12 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::ListClientsRequest>,
     ) -> Answer<api::ListClientsResponse> {
-        let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
-        let clients = entry.clients().filter(|client| !client.deleted).map(client_to_api).collect();
-        Ok(Response::new(api::ListClientsResponse { clients }))
+        let (request, registry) = (request.get_ref(), self.registry.snapshot());
+        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
+        let listing = Listing::of(request.page_size, &request.page_token, ("clients", &entry.account.id))?;
+        let existing = entry.clients().filter(|client| !client.deleted);
+        let (clients, next_page_token) = listing.cut(existing, |client| client.id.as_str(), client_to_api);
+        Ok(Response::new(api::ListClientsResponse { clients, next_page_token }))
     }
 
     pub(super) async fn update_client(

@@ -19,7 +19,7 @@ use super::{
     origin::{self, Given},
     parts::{account_of, check_mask, destination_id, destination_of, given, names, request_id, token_id},
 };
-use crate::caller::Caller;
+use crate::{caller::Caller, listing::Listing};
 
 /// The longest credentials, in bytes.
 const LONGEST_CREDENTIALS: usize = 4_000;
@@ -60,11 +60,15 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::ListDestinationsRequest>,
     ) -> Answer<api::ListDestinationsResponse> {
-        let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
-        let existing = entry.destinations().filter(|destination| !destination.deleted);
-        let destinations = existing.map(|d| destination_to_api(d)).collect();
-        Ok(Response::new(api::ListDestinationsResponse { destinations }))
+        let (request, registry) = (request.get_ref(), self.registry.snapshot());
+        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
+        let listing =
+            Listing::of(request.page_size, &request.page_token, ("destinations", &entry.account.id, &request.name))?;
+        let existing =
+            entry.destinations().filter(|d| !d.deleted && (request.name.is_empty() || d.name == request.name));
+        let (destinations, next_page_token) =
+            listing.cut(existing, |destination| destination.id.as_str(), |destination| destination_to_api(destination));
+        Ok(Response::new(api::ListDestinationsResponse { destinations, next_page_token }))
     }
 
     pub(super) async fn update_destination(

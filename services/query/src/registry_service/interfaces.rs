@@ -16,7 +16,7 @@ use super::{
     Answer, RegistryService,
     parts::{account_of, check_mask, given, interface_id, interface_of, names},
 };
-use crate::caller::Caller;
+use crate::{caller::Caller, listing::Listing};
 
 const FIELDS: [&str; 3] = ["name", "retention", "lead_notification_emails"];
 
@@ -49,10 +49,12 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::ListInterfacesRequest>,
     ) -> Answer<api::ListInterfacesResponse> {
-        let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
-        let interfaces = entry.interfaces().filter(|i| !i.deleted).map(interface_to_api).collect();
-        Ok(Response::new(api::ListInterfacesResponse { interfaces }))
+        let (request, registry) = (request.get_ref(), self.registry.snapshot());
+        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
+        let listing = Listing::of(request.page_size, &request.page_token, ("interfaces", &entry.account.id))?;
+        let existing = entry.interfaces().filter(|interface| !interface.deleted);
+        let (interfaces, next_page_token) = listing.cut(existing, |interface| interface.id.as_str(), interface_to_api);
+        Ok(Response::new(api::ListInterfacesResponse { interfaces, next_page_token }))
     }
 
     pub(super) async fn update_interface(

@@ -9,7 +9,7 @@ use wire::{
 };
 
 use super::{Answer, RegistryService, parts::account_of};
-use crate::caller::Caller;
+use crate::{caller::Caller, listing::Listing};
 
 impl RegistryService {
     pub(super) async fn list_opt_outs(
@@ -17,9 +17,12 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::ListOptOutsRequest>,
     ) -> Answer<api::ListOptOutsResponse> {
-        let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
-        Ok(Response::new(api::ListOptOutsResponse { opt_outs: entry.opt_outs().map(opt_out_to_api).collect() }))
+        let (request, registry) = (request.get_ref(), self.registry.snapshot());
+        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
+        let listing = Listing::of(request.page_size, &request.page_token, ("opt_outs", &entry.account.id))?;
+        let existing = entry.opt_outs();
+        let (opt_outs, next_page_token) = listing.cut(existing, |opt_out| opt_out.id.as_str(), opt_out_to_api);
+        Ok(Response::new(api::ListOptOutsResponse { opt_outs, next_page_token }))
     }
 
     pub(super) async fn delete_opt_out(

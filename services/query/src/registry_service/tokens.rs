@@ -15,7 +15,7 @@ use super::{
     Answer, RegistryService, no_randomness,
     parts::{account_of, check_mask, given, request_id, token_id, token_of},
 };
-use crate::caller::Caller;
+use crate::{caller::Caller, listing::Listing};
 
 /// How long the old secret of a token still signs unless somebody says otherwise, and at most.
 const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -72,10 +72,12 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::ListTokensRequest>,
     ) -> Answer<api::ListTokensResponse> {
-        let registry = self.registry.snapshot();
-        let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
-        let tokens = entry.tokens().filter(|token| !token.deleted).map(|t| token_to_api(t)).collect();
-        Ok(Response::new(api::ListTokensResponse { tokens }))
+        let (request, registry) = (request.get_ref(), self.registry.snapshot());
+        let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
+        let listing = Listing::of(request.page_size, &request.page_token, ("tokens", &entry.account.id))?;
+        let existing = entry.tokens().filter(|token| !token.deleted);
+        let (tokens, next_page_token) = listing.cut(existing, |token| token.id.as_str(), |token| token_to_api(token));
+        Ok(Response::new(api::ListTokensResponse { tokens, next_page_token }))
     }
 
     pub(super) async fn rotate_token(

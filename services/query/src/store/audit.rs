@@ -73,7 +73,7 @@ pub(super) fn select(filter: &AuditFilter, page: &Page) -> Statement {
             select.push(condition, [time.into()]);
         }
     }
-    if let Some(after) = &page.after {
+    if let Some(after) = page.after() {
         select.push(" AND sequence < ?", [after.at.into()]);
     }
     select.push(" ORDER BY sequence DESC LIMIT ?", [page.limit().into()]);

@@ -83,7 +83,7 @@ impl Store {
     pub(crate) async fn job_refusals(&self, job: JobId, page: &Page) -> Result<Vec<Refused>, StoreError> {
         let mut select = Statement::new("SELECT delivery, reason, status FROM job_refusals WHERE job = ");
         select.push("?", [job.to_string().into()]);
-        if let Some(after) = &page.after {
+        if let Some(after) = page.after() {
             select.push(" AND delivery > ?", [after.id.as_str().into()]);
         }
         select.push(" ORDER BY delivery LIMIT ?", [page.limit().into()]);
@@ -98,7 +98,7 @@ pub(super) fn select(account: &AccountId, status: Option<JobStatus>, page: &Page
     if let Some(status) = status {
         select.push(" AND status = ?", [status.as_str().into()]);
     }
-    if let Some(after) = &page.after {
+    if let Some(after) = page.after() {
         select.push(" AND (started_at, job) < (?, ?)", [after.at.into(), after.id.as_str().into()]);
     }
     select.push(" ORDER BY started_at DESC, job DESC LIMIT ?", [page.limit().into()]);

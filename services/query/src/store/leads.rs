@@ -269,7 +269,7 @@ pub(super) fn select(filter: &LeadFilter, page: &Page) -> Statement {
         select.push(" AND l.created_at >= ?", [from.into()]);
     }
     // One bound, as for deliveries.
-    let after = page.after.as_ref().map(|after| (after.at, after.id.as_str()));
+    let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.created_before.map(|before| (before.as_microsecond(), ""));
     if let Some((at, id)) = after.into_iter().chain(before).min() {
         select.push(" AND (l.created_at, l.lead) < (?, ?)", [at.into(), id.into()]);

@@ -71,7 +71,7 @@ impl Store {
         lead: &LeadId,
         page: &Page,
     ) -> Result<Vec<LogEntry>, StoreError> {
-        let (after, id) = page.after.as_ref().map_or((i64::MIN, ""), |after| (after.at, after.id.as_str()));
+        let (after, id) = page.after().map_or((i64::MIN, ""), |after| (after.at, after.id.as_str()));
         let lead: [Value; 2] = [account.as_str().into(), lead.as_str().into()];
         let mut select = Statement::new("");
         let places = [lead.clone(), lead.clone(), lead].into_iter().flatten();

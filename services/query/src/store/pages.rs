@@ -140,7 +140,7 @@ pub(super) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> St
         select.push("requested_at >= ? AND ", [from.into()]);
     }
     // One bound, whatever it comes from: of two the database would take the wrong one to begin at.
-    let after = page.after.as_ref().map(|after| (after.at, after.id.as_str()));
+    let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.requested_before.map(|before| (before.as_microsecond(), ""));
     let (at, id) = after.into_iter().chain(before).min().unwrap_or((i64::MAX, ""));
     select.push("(requested_at, delivery) < (?, ?)", [at.into(), id.into()]);

@@ -5,7 +5,7 @@ use wire::api;
 
 use super::{List, Named};
 use crate::{
-    remote::{ForAccount, Remote, within},
+    remote::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
     verbs::accounts::{mask, names},
 };
@@ -57,9 +57,15 @@ impl ApiUsers {
         match self.verb {
             Verb::List(List { account, remote }) => {
                 let session = remote.connect().await?;
-                let request = api::ListApiUsersRequest { account_id: session.account(&account).await? };
-                let listed = session.registry().list_api_users(within(request)).await?.into_inner();
-                session.list_all(COLUMNS, row, &listed.api_users)
+                let account_id = session.account(&account).await?;
+                session
+                    .list(&Paging::ALL, COLUMNS, row, async |page_size, page_token| {
+                        let request =
+                            api::ListApiUsersRequest { account_id: account_id.clone(), page_size, page_token };
+                        let page = session.registry().list_api_users(within(request)).await?.into_inner();
+                        Ok((page.api_users, page.next_page_token))
+                    })
+                    .await
             }
             Verb::Create(change) => {
                 let session = change.remote.connect().await?;

@@ -5,7 +5,7 @@ use wire::api;
 
 use super::{List, Named};
 use crate::{
-    remote::{ForAccount, Remote, within},
+    remote::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
     verbs::accounts::{mask, names},
 };
@@ -51,9 +51,14 @@ impl Clients {
         match self.verb {
             Verb::List(List { account, remote }) => {
                 let session = remote.connect().await?;
-                let request = api::ListClientsRequest { account_id: session.account(&account).await? };
-                let listed = session.registry().list_clients(within(request)).await?.into_inner();
-                session.list_all(COLUMNS, row, &listed.clients)
+                let account_id = session.account(&account).await?;
+                session
+                    .list(&Paging::ALL, COLUMNS, row, async |page_size, page_token| {
+                        let request = api::ListClientsRequest { account_id: account_id.clone(), page_size, page_token };
+                        let page = session.registry().list_clients(within(request)).await?.into_inner();
+                        Ok((page.clients, page.next_page_token))
+                    })
+                    .await
             }
             Verb::Create(Change { id, name, account, remote }) => {
                 let session = remote.connect().await?;

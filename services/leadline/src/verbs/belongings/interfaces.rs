@@ -8,7 +8,7 @@ use wire::{api, duration_to_api};
 use super::{List, Named};
 use crate::{
     moments::{days, span},
-    remote::{ForAccount, Remote, within},
+    remote::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
     verbs::accounts::{mask, names, some},
 };
@@ -63,9 +63,15 @@ impl Interfaces {
         match self.verb {
             Verb::List(List { account, remote }) => {
                 let session = remote.connect().await?;
-                let request = api::ListInterfacesRequest { account_id: session.account(&account).await? };
-                let listed = session.registry().list_interfaces(within(request)).await?.into_inner();
-                session.list_all(COLUMNS, row, &listed.interfaces)
+                let account_id = session.account(&account).await?;
+                session
+                    .list(&Paging::ALL, COLUMNS, row, async |page_size, page_token| {
+                        let request =
+                            api::ListInterfacesRequest { account_id: account_id.clone(), page_size, page_token };
+                        let page = session.registry().list_interfaces(within(request)).await?.into_inner();
+                        Ok((page.interfaces, page.next_page_token))
+                    })
+                    .await
             }
             Verb::Create(change) => {
                 let session = change.remote.connect().await?;

@@ -1,0 +1,102 @@
+//! Pages of a list that is in memory: in the order of its ids, and small enough for every client of gRPC.
+
+use std::hash::Hash;
+
+use prost::Message;
+use tonic::Status;
+use wire::status::invalid;
+
+use crate::page::{Cursor, Place};
+
+/// Entries of a page that a caller may ask for.
+const MAX_PAGE_SIZE: u32 = 1_000;
+/// Bytes of a page. Clients of gRPC take messages of 4 MiB unless they are told otherwise. Who names no size gets as many
+/// entries as fit: what was answered whole before there were pages is answered whole.
+pub(crate) const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
+
+/// Which part of a list is asked for.
+pub(crate) struct Listing {
+    size: usize,
+    cursor: Cursor,
+}
+
+impl Listing {
+    /// Reads size and token of a request; `filter` is the list and whatever it is filtered by.
+    pub(crate) fn of(size: u32, token: &str, filter: impl Hash) -> Result<Self, Status> {
+        if size > MAX_PAGE_SIZE {
+            return Err(invalid("page_size", format!("{size} is not from 1 to {MAX_PAGE_SIZE}")));
+        }
+        let size = if size == 0 { usize::MAX } else { size as usize };
+        Ok(Self { size, cursor: Cursor::read(token, filter)? })
+    }
+
+    /// The entries of the page and the token of the next one, empty if there is none. `entries` are in the order of their
+    /// ids. A page has an entry at least.
+    pub(crate) fn cut<'a, D: 'a, T: Message>(
+        self,
+        entries: impl Iterator<Item = &'a D>,
+        id: impl Fn(&D) -> &str,
+        to_api: impl Fn(&D) -> T,
+    ) -> (Vec<T>, String) {
+        let after = self.cursor.after().map(|place| place.id.clone());
+        let left = entries.skip_while(|entry| after.as_deref().is_some_and(|after| id(entry) <= after));
+        let (mut page, mut bytes, mut last) = (vec![], 0, None);
+        for entry in left {
+            let shown = to_api(entry);
+            bytes += shown.encoded_len();
+            if let Some(last) = last
+                && (page.len() == self.size || bytes > MAX_PAGE_BYTES)
+            {
+                return (page, self.cursor.next(&Place { at: 0, id: id(last).to_owned() }));
+            }
+            page.push(shown);
+            last = Some(entry);
+        }
+        (page, String::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(size: u32, token: &str, all: &[String]) -> (Vec<String>, String) {
+        Listing::of(size, token, "filter").unwrap().cut(all.iter(), |text| text, String::clone)
+    }
+
+    #[test]
+    fn pages_follow_each_other_and_are_bounded_by_count_and_bytes() {
+        let all: Vec<_> = (0..10).map(|n| format!("{n}{}", "x".repeat(MAX_PAGE_BYTES / 4))).collect();
+        for (size, expected) in [(0, &[3, 3, 3, 1][..]), (2, &[2, 2, 2, 2, 2]), (1_000, &[3, 3, 3, 1])] {
+            let (mut token, mut seen, mut pages) = (String::new(), vec![], vec![]);
+            loop {
+                let (found, next) = page(size, &token, &all);
+                pages.push(found.len());
+                seen.extend(found);
+                token = next;
+                if token.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!((seen, &pages[..]), (all.clone(), expected), "page_size {size}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_is_larger_than_a_page_has_one_of_its_own() {
+        let all = ["a", "b"].map(|id| format!("{id}{}", "x".repeat(MAX_PAGE_BYTES)));
+        let (first, next) = page(0, "", &all);
+        assert_eq!((first.len(), page(0, &next, &all).0.len()), (1, 1));
+    }
+
+    #[test]
+    fn what_is_deleted_meanwhile_moves_no_page() {
+        let all = ["a", "b", "c", "d"].map(str::to_owned);
+        let (_, next) = page(2, "", &all);
+        assert_eq!(
+            page(2, &next, &["a".to_owned(), "c".to_owned(), "d".to_owned()]),
+            (vec!["c".into(), "d".into()], String::new())
+        );
+        assert!(Listing::of(2, &next, "other").is_err() && Listing::of(1_001, "", "").is_err());
+    }
+}
