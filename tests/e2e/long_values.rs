@@ -25,18 +25,15 @@ const MAX_MESSAGE: usize = 1_024;
 const MAX_DEPTH: usize = 5;
 /// How long a stream that was let in may say nothing.
 const SILENCE: Duration = Duration::from_millis(300);
-/// What is only shown is not looked at when it is sent; a template may be long.
-const NOT_READ: [&str; 10] = [
+/// Texts that are taken whole: a template may be long, what is only shown is not read when it is sent, and nothing has such
+/// a name.
+const TAKEN: [&str; 6] = [
+    "body_template",
     "auth.shown_kind",
     "auth.shown_header",
     "deactivated.cause",
-    "body_template",
-    "destination_id of a creation",
-    "created_by",
-    "token.algorithm",
-    "leads.webhook_response",
-    "url",
-    "payload",
+    "CreateDestination destination.destination_id",
+    "ListDestinations name",
 ];
 
 /// The texts of a message and of the messages in it, each by the fields that lead to it.
@@ -111,6 +108,17 @@ async fn a_message_about_any_text_of_any_method_is_short() {
     let world = World::start().await;
     let destination = world.destination("https://crm.example/leads").await;
     let none = "00000000-0000-5000-8000-000000000000";
+    let filter = Some(api::DeliveryFilter::default());
+    let dry = api::RetryDeliveriesRequest { filter, dry_run: true, ..crate::jobs::retries() };
+    let job = world.retry_many(dry).await.unwrap().job_id;
+    let user = api::ApiUser {
+        account_id: ACCOUNT.into(),
+        api_user_id: "user".into(),
+        email: "a@b.example".into(),
+        role: "viewer".into(),
+        ..api::ApiUser::default()
+    };
+    world.registry().create_api_user(api::CreateApiUserRequest { api_user: Some(user) }).await.unwrap();
     let things = [
         ("account_id", ACCOUNT),
         ("account", ACCOUNT),
@@ -118,13 +126,13 @@ async fn a_message_about_any_text_of_any_method_is_short() {
         ("interface_id", INTERFACE),
         ("destination_id", destination.as_str()),
         ("delivery_id", none),
-        ("job_id", none),
+        ("job_id", job.as_str()),
         ("key_id", "none"),
         ("token_id", ""),
         ("url", "https://crm.example/leads"),
         ("email", "a@b.example"),
         ("role", "viewer"),
-        ("api_user_id", "none"),
+        ("api_user_id", "user"),
         ("opt_out_id", "none"),
         ("lead_id", "none"),
     ];
@@ -133,6 +141,15 @@ async fn a_message_about_any_text_of_any_method_is_short() {
     let methods: Vec<_> = services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
     let (mut tried, mut refused, mut wrong) = (0, 0, vec![]);
     for method in &methods {
+        // What is made does not exist yet.
+        let made = match method.name() {
+            "CreateAccount" => "account_id",
+            "CreateInterface" => "interface_id",
+            "CreateApiUser" => "api_user_id",
+            _ => "",
+        };
+        let things: Vec<_> =
+            things.iter().map(|(name, value)| (*name, if *name == made { "fresh" } else { *value })).collect();
         let mut paths = vec![];
         texts(&method.input(), &[], &mut paths);
         for path in paths {
@@ -142,6 +159,7 @@ async fn a_message_about_any_text_of_any_method_is_short() {
                 tried += 1;
                 let request = with_long(&method.input(), &path, &things, &text);
                 match answer(&world, method, &request).await {
+                    Ok(()) if TAKEN.iter().any(|taken| named.ends_with(taken)) => {}
                     Ok(()) => wrong.push(format!("{named}: OK")),
                     Err(status) if status.message().len() >= MAX_MESSAGE => {
                         wrong.push(format!("{named}: {} bytes: {:.80}", status.message().len(), status.message()));
@@ -175,8 +193,11 @@ async fn a_message_about_any_field_of_an_event_over_http_is_short() {
     for body in bodies {
         for body in [body.clone(), format!("[{body}]")] {
             let (status, answer) = world.post(body.clone(), &[]).await;
-            assert_eq!(status, 400, "{:.60}: {answer}", body);
-            assert!(answer.to_string().len() < MAX_MESSAGE, "{:.60}: {} bytes", body, answer.to_string().len());
+            assert_eq!(status, 400, "{body:.60}: {answer}");
+            for error in [&answer["error"], &answer["errors"][0]] {
+                let length = error["message"].as_str().unwrap_or_default().len();
+                assert!(length < MAX_MESSAGE, "{body:.60}: {length} bytes");
+            }
         }
     }
 }

@@ -108,7 +108,7 @@ fn destinations_that_want_different_events_do_not_count_together() {
     for (id, scope, patterns, fine) in [
         ("a", form.clone(), &["email.open"][..], true),
         ("b", form.clone(), &["email.link.*"], true),
-        ("c", form.clone(), &["email.*"], false),
+        ("c", form, &["email.*"], false),
         ("d", Scope::Interface(interface_id("page")), &["*"], true),
         // Of account and interface, one gets an event.
         ("e", Scope::Account, &["*"], true),

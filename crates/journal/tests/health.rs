@@ -30,6 +30,7 @@ fn event(number: u32) -> LeadEvent {
         occurred_at: Timestamp::UNIX_EPOCH,
         received_at: Timestamp::UNIX_EPOCH,
         registry_sequence: 0,
+        hops: 0,
         payload: br#"{"a": 1}"#.as_slice().into(),
     }
 }

@@ -37,7 +37,12 @@ struct Call {
     max_event: usize,
 }
 
-pub(crate) fn service(publisher: Publisher, max_event: usize, max_hops: u32, drain: Drain) -> IngestServiceServer<impl IngestService> {
+pub(crate) fn service(
+    publisher: Publisher,
+    max_event: usize,
+    max_hops: u32,
+    drain: Drain,
+) -> IngestServiceServer<impl IngestService> {
     IngestServiceServer::new(Door { publisher, max_event, max_hops, drain })
 }
 
