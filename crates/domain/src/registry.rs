@@ -21,5 +21,7 @@ pub use facts::{Change, EntityKind, RegistryFact};
 pub use keys::{ApiKey, KeyHash, KeyRefusal};
 pub use model::{Algorithm, Destination, EventTypePattern, Scope, SealedSecret, Token, TokenSecret};
 pub use opt_out::OptOut;
-pub use request::{Body, CredentialKind, Credentials, Deactivation, DeactivationCause, Method, RequestShape};
+pub use request::{
+    Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape,
+};
 pub use state::{AccountEntry, Registry};

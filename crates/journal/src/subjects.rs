@@ -147,6 +147,11 @@ pub(crate) fn timer(destination: &DestinationId, delivery: DeliveryId, round: u3
     format!("timer.{destination}.{delivery}.{round}")
 }
 
+/// Every timer of a destination that waits for its time.
+pub(crate) fn timers_of(destination: &DestinationId) -> String {
+    format!("timer.{destination}.>")
+}
+
 pub(crate) fn due(destination: &DestinationId, delivery: DeliveryId, round: u32) -> String {
     format!("due.{destination}.{delivery}.{round}")
 }

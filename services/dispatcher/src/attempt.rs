@@ -176,7 +176,9 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
         request: line,
         outcome,
         destination_off: is_off(shared, &job.work.reference.destination),
+        others_succeeded: false,
     };
+    let execution = with_successes(shared, job, destination, execution).await;
     let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
     // Dropped at once if all went well.
@@ -188,6 +190,24 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     perform(shared, effects, &trace).instrument(span).await;
     Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
+}
+
+/// Adds to an execution what else it needs to know whether it deactivates its destination. The attempt has been made, so
+/// the broker is asked until it answers.
+async fn with_successes(shared: &Shared, job: &Job, destination: &Destination, made: Execution) -> Execution {
+    let reference = &job.work.reference;
+    let Some(since) = delivery::spared_by_success_since(&job.work, &destination.retry, &made) else { return made };
+    let others_succeeded = loop {
+        match shared.successes.any_since(&shared.journal, reference, since).await {
+            Ok(any) => break any,
+            Err(error) => {
+                tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
+                sleep(EFFECT_PAUSE).await;
+            }
+        }
+    };
+    // Another delivery may have deactivated it meanwhile.
+    Execution { others_succeeded, destination_off: is_off(shared, &reference.destination), ..made }
 }
 
 /// What there is to send, or why there is nothing.
@@ -357,7 +377,7 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
 
 /// Whether a destination takes nothing at the moment.
 fn is_off(shared: &Shared, destination: &DestinationId) -> bool {
-    !shared.registry.snapshot().destination(destination).is_some_and(|d| d.enabled && d.deactivated.is_none())
+    shared.registry.snapshot().destination(destination).is_none_or(|d| d.is_off())
 }
 
 /// Switches a destination off unless a person or another process has done so already.
@@ -368,7 +388,7 @@ async fn deactivate(
     why: &Deactivation,
 ) -> Result<(), JournalError> {
     let registry = shared.registry.snapshot();
-    let open = registry.destination(destination).is_some_and(|d| d.enabled && d.deactivated.is_none());
+    let open = registry.destination(destination).is_some_and(|d| !d.is_off());
     let command = Command::DeactivateDestination(account.clone(), destination.clone(), why.clone());
     let decision = registry.decide(command, UrlRules::default());
     let (true, Ok(decision)) = (open, decision) else { return Ok(()) };

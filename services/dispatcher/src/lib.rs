@@ -7,6 +7,7 @@
 //! * a [`lane`] decides when: so many requests at a time for its destination, the rest parked in the broker
 //! * a [`job`] is an attempt that is to be made, with the message that asks for it
 //! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
+//! * [`successes`] says whether others succeed where a delivery used up its attempts
 //! * [`forgotten`] keeps the payloads of anonymised leads from being sent
 //! * [`request`], [`client`], [`resolver`], [`outcome`], [`redaction`] and [`payloads`] are what an attempt is made of
 //!
@@ -32,6 +33,7 @@ mod room;
 mod router;
 mod sender;
 mod sequencer;
+mod successes;
 mod tally;
 mod waiting;
 
@@ -81,6 +83,7 @@ struct Shared {
     client: client::Client,
     key: MasterKey,
     known: known::Known,
+    successes: successes::Successes,
     requested: on_record::OnRecord,
     released: on_record::OnRecord,
     /// How much work waits in memory for some lane.
@@ -117,6 +120,7 @@ pub async fn start(
         client: client::Client::new(guard, &options.dns_server, options.ca_file.as_deref())?,
         key,
         known: known::Known::default(),
+        successes: successes::Successes::default(),
         requested: on_record::OnRecord::default(),
         released: on_record::OnRecord::default(),
         waiting: Arc::default(),

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use domain::{
-    DeliveryFact, InterfaceId, LeadEvent, LeadId, Registry, advice::suggested_action, notice::Operation,
+    DeliveryFact, EventType, InterfaceId, LeadEvent, LeadId, Registry, advice::suggested_action, notice::Operation,
     routing::destinations_for,
 };
 use jiff::Timestamp;
@@ -21,14 +21,20 @@ pub(crate) async fn publish(
     trace: &TraceContext,
 ) -> Result<(), JournalError> {
     let registry = registry.snapshot();
-    let event = event(operation, fact, &registry, Timestamp::now());
+    let mut event = event(operation, &registry, Timestamp::now());
     if destinations_for(&registry, &event).is_empty() {
         return Ok(());
     }
+    let mut payload = payload(operation, fact, &registry);
+    if operation.event_type.as_str() == EventType::DESTINATION_DEACTIVATED {
+        payload["destination"]["held"] = journal.waiting_for(&operation.reference.destination).await?.into();
+    }
+    event.payload = Bytes::from(payload.to_string());
     journal.append_lead(&event, trace).await.map(drop)
 }
 
-fn event(operation: &Operation, fact: &DeliveryFact, registry: &Registry, now: Timestamp) -> LeadEvent {
+/// The event without its payload.
+fn event(operation: &Operation, registry: &Registry, now: Timestamp) -> LeadEvent {
     let reference = &operation.reference;
     LeadEvent {
         event_id: operation.event_id.clone(),
@@ -42,7 +48,7 @@ fn event(operation: &Operation, fact: &DeliveryFact, registry: &Registry, now: T
         occurred_at: operation.at,
         received_at: now,
         registry_sequence: registry.sequence(),
-        payload: Bytes::from(payload(operation, fact, registry).to_string()),
+        payload: Bytes::new(),
     }
 }
 
@@ -73,6 +79,9 @@ fn payload(operation: &Operation, fact: &DeliveryFact, registry: &Registry) -> V
         payload["delivery"]["suggested_action"] = suggested_action(status, kind).into();
         if let Some(cause) = f.deactivated {
             payload["destination"]["deactivated_because"] = cause.as_str().into();
+            let why = destination.and_then(|d| d.deactivated.as_ref());
+            let first_failed_at = why.and_then(|why| why.first_failed_at).map(|at| at.to_string());
+            payload["destination"]["first_failed_at"] = first_failed_at.into();
         }
     }
     payload
