@@ -17,6 +17,7 @@ mod failures;
 mod features;
 mod files;
 mod happy;
+mod held;
 mod holding;
 mod jobs;
 mod jobs_alone;

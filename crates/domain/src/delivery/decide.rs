@@ -10,7 +10,7 @@ use super::{
         DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
         DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict, Work,
     },
-    state::{Delivery, DeliveryStatus},
+    state::{Delivery, DeliveryStatus, Switch},
 };
 use crate::{
     ids::{AccountId, AttemptId, DeliveryId, DestinationId, LeadSequence},
@@ -232,6 +232,8 @@ pub struct Subject {
     pub lead_anonymised: bool,
     /// LEADS no longer holds the payload.
     pub payload_gone: bool,
+    /// Whether the destination takes anything. No reason to refuse a retry, which waits until it does.
+    pub switch: Switch,
 }
 
 impl Subject {
@@ -320,7 +322,7 @@ pub fn request_retry(
 ) -> Result<DeliveryFact, RetryRefusal> {
     subject.check()?;
     if delivery.status != DeliveryStatus::Failed {
-        return Err(RetryRefusal::NotFailed(delivery.status));
+        return Err(RetryRefusal::NotFailed(delivery.status.at_destination(subject.switch)));
     }
     Ok(DeliveryFact::RetryRequested(RetryRequested {
         reference: Arc::clone(&delivery.reference),
