@@ -25,6 +25,7 @@ mod leads;
 mod limits;
 mod lists;
 mod mails;
+mod master_key;
 mod misbehaving;
 mod missed;
 mod names;

@@ -13,6 +13,7 @@ mod model;
 mod opt_out;
 mod ordering;
 mod request;
+mod sealed;
 mod state;
 
 pub use account::{Account, ApiUser, Client, Interface, Role, Routing, check_email};
@@ -24,4 +25,5 @@ pub use opt_out::OptOut;
 pub use request::{
     Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape,
 };
+pub use sealed::Sealed;
 pub use state::{AccountEntry, Registry};

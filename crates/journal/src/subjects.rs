@@ -133,6 +133,9 @@ pub(crate) fn ordered(destination: &DestinationId, lead: &LeadId) -> String {
     format!("ordered.{destination}.{lead}")
 }
 
+/// Which master key the installation has.
+pub(crate) const INSTALLATION_KEY: &str = "position.master-key";
+
 pub(crate) fn position(reader: &str) -> String {
     format!("position.{reader}")
 }

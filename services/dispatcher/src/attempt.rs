@@ -3,6 +3,7 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use crypto::OpenError;
 use domain::{
     AccountId, AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, RegistryFact, breaker,
     delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason},
@@ -21,7 +22,8 @@ use crate::{
     looked_back::LookedBack,
     outcome::OutOfFiles,
     payloads::Content,
-    request, sequencer,
+    request::{self, NoRequest},
+    sequencer,
     tally::Counted,
 };
 
@@ -34,6 +36,8 @@ const EFFECT_PAUSE: Duration = Duration::from_millis(500);
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(2);
 /// When work comes back that could not be done for want of the broker, or of connections.
 const AGAIN: Duration = Duration::from_secs(1);
+/// For how long a lane pauses whose secrets do not open: until then a new secret is known, and nothing else helps.
+const SEALED_PAUSE: Duration = Duration::from_secs(5);
 
 /// What an attempt means for its lane.
 #[derive(Debug, Default)]
@@ -86,6 +90,10 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
         Err(error) if error.is::<OutOfFiles>() => {
             tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; its work is parked");
             Ended { pause: Some(AGAIN), not_begun: Some(Box::new(job)), ..Ended::default() }
+        }
+        // The vault says so.
+        Err(error) if error.is::<OpenError>() => {
+            Ended { pause: Some(SEALED_PAUSE), not_begun: Some(Box::new(job)), ..Ended::default() }
         }
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; trying again");
@@ -159,6 +167,10 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
                 never = announce(shared, job, attempt_id, started_at, &trace) => match never {},
             };
             (line, redaction.apply(outcome))
+        }
+        Err(NoRequest::Sealed(error)) => {
+            shared.vault.does_not_open(&destination.id, error);
+            return Err(error.into());
         }
         Err(error) => {
             let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: error.to_string() };

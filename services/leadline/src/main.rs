@@ -8,6 +8,7 @@ mod compose;
 mod data_dir;
 mod demo;
 mod errors;
+mod installation;
 mod key;
 mod keys;
 mod listen;
