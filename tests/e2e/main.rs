@@ -11,6 +11,7 @@ mod command_line;
 mod compose;
 mod connections;
 mod crashes;
+mod databases;
 mod dispatchers;
 mod etiquette;
 mod failures;

@@ -84,7 +84,7 @@ impl Store {
     pub(crate) async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE delivery = ", COLUMNS.join(", ")));
         select.push("?", [id.to_string().into()]);
-        select.query().fetch_optional(&self.pool).await?.as_ref().map(from_row).transpose()
+        self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
     }
 
     /// How many deliveries wait for a destination that is switched off, counted up to a hundred thousand.
@@ -92,7 +92,7 @@ impl Store {
         let mut select = Statement::new("SELECT COUNT(*) AS held FROM (SELECT delivery FROM deliveries WHERE ");
         let waits = "destination = ? AND status <> 'succeeded' AND status IN ('pending', 'retrying', 'held')";
         select.push(waits, [destination.as_str().into()]).push(" LIMIT ?) counted", [MAX_COUNTED.into()]);
-        let row = select.query().fetch_one(&self.pool).await?;
+        let row = self.fetch_one(select).await?;
         Ok(sql::int(&row, "held")?.cast_unsigned())
     }
 
@@ -100,7 +100,7 @@ impl Store {
     pub(crate) async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(CHUNK) {
-            for row in select_of(chunk).query().fetch_all(&self.pool).await? {
+            for row in self.fetch_all(select_of(chunk)).await? {
                 found.push(from_row(&row)?);
             }
         }

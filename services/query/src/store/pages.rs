@@ -129,7 +129,7 @@ impl Store {
         let mut found = vec![];
         let several = branches.len() > 1;
         for branch in branches {
-            let rows = select(filter, page, branch).query().fetch_all(&self.pool).await?;
+            let rows = self.fetch_all(select(filter, page, branch)).await?;
             for row in &rows {
                 found.push(from_row(row)?);
             }
@@ -155,7 +155,7 @@ impl Store {
         for _ in 0..MOST_TYPES {
             let mut select = Statement::new("SELECT MIN(event_type) AS event_type FROM deliveries");
             select.push(" WHERE account = ? AND event_type > ?", [account.as_str().into(), after.into()]);
-            let row = select.query().fetch_one(&self.pool).await?;
+            let row = self.fetch_one(select).await?;
             // In which order they come is the database's matter; that none is left out is not.
             let Some(next) = sql::text_or_none(&row, "event_type")? else { return Ok(Some(types)) };
             after = next.clone();

@@ -33,7 +33,7 @@ impl Store {
             select.push("(requested_at, delivery) > (?, ?)", [at.into(), id.into()]);
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             select.push(" ORDER BY requested_at, delivery LIMIT ?", [most.into()]);
-            for row in &select.query().fetch_all(&self.pool).await? {
+            for row in &self.fetch_all(select).await? {
                 found.push(from_row(row)?);
             }
         }
