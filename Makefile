@@ -39,6 +39,7 @@ check:
 test: tools
 	tools/bring-postgres >/dev/null
 	tools/bring-python-grpc >/dev/null
+	tools/bring-pgbouncer >/dev/null
 	tools/bring-faketime >/dev/null
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" $(CARGO) test --workspace --locked
 

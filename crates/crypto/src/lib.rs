@@ -1,9 +1,10 @@
 //! Secrets: sealed at rest ([`sealing`]), the signatures that they make ([`signature`]), keys of the API ([`api_key`]),
-//! and links that vouch for themselves ([`Links`]).
+//! links that vouch for themselves ([`Links`]), and what tells two master keys apart ([`fingerprint`]).
 //!
 //! Nothing here prints a secret: `Debug` of every type that holds one shows only that it does.
 
 pub mod api_key;
+mod fingerprint;
 mod link;
 pub mod sealing;
 pub mod secret;

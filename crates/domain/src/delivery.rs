@@ -1,14 +1,16 @@
 //! One event on its way to one destination.
 //!
 //! [`facts`] is what is recorded, [`state`] what the facts add up to, [`decide`] what may happen next, [`standing`] whether
-//! anything is left that will make it happen.
+//! anything is left that will make it happen, [`deactivation`] whether it switches its destination off.
 
+mod deactivation;
 mod decide;
 mod facts;
 mod filter;
 mod standing;
 mod state;
 
+pub use deactivation::spared_by_success_since;
 pub use decide::{
     Effect, Execution, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request,
     request_in_turn, request_parked, request_retry,
@@ -19,4 +21,4 @@ pub use facts::{
 };
 pub use filter::DeliveryFilter;
 pub use standing::{Remains, lost_work, may_be_lost};
-pub use state::{Delivery, DeliveryStatus, IllegalHistory, LastAttempt, Position};
+pub use state::{Delivery, DeliveryStatus, IllegalHistory, LastAttempt, Position, Switch};

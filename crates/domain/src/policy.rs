@@ -23,8 +23,43 @@ pub struct RetryPolicy {
     pub jitter_percent: u8,
     /// After this time since the request of the delivery there is no further attempt; none: no such limit.
     pub max_age: Option<Duration>,
-    /// Whether the destination is deactivated when a delivery has used up its attempts.
-    pub deactivate_on_exhaustion: bool,
+    /// When a delivery that has used up its attempts deactivates the destination.
+    pub deactivate: Deactivate,
+}
+
+/// When a delivery that has used up its attempts deactivates its destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Deactivate {
+    /// Never.
+    Never,
+    /// If no delivery succeeded there since this one first failed: a lead that its receiver rejects is the fault of that lead.
+    #[default]
+    IfNothingSucceeded,
+    /// Always, whatever else succeeded.
+    OnExhaustion,
+}
+
+impl Deactivate {
+    /// Every rule.
+    pub const ALL: [Self; 3] = [Self::Never, Self::IfNothingSucceeded, Self::OnExhaustion];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::IfNothingSucceeded => "if_nothing_succeeded",
+            Self::OnExhaustion => "on_exhaustion",
+        }
+    }
+
+    /// The rule that a word names. Without a word, the flag `deactivate_on_exhaustion`, which is older, decides.
+    pub fn parse(word: &str, flag: bool) -> Option<Self> {
+        match (word, flag) {
+            ("", true) => Some(Self::IfNothingSucceeded),
+            ("", false) => Some(Self::Never),
+            (word, _) => Self::ALL.into_iter().find(|rule| rule.as_str() == word),
+        }
+    }
 }
 
 /// Repeats soon after a transient failure.
@@ -85,7 +120,7 @@ impl RetryPolicy {
     pub const MOST_JITTER: u8 = 50;
 
     /// Three quick retries five seconds apart for transient failures, then four attempts within the hour, then
-    /// deactivation.
+    /// deactivation if nothing succeeded meanwhile.
     pub fn standard() -> Self {
         Self {
             quick: QuickRetries {
@@ -97,7 +132,7 @@ impl RetryPolicy {
             schedule: vec![minutes(5), minutes(10), minutes(15), minutes(20)],
             jitter_percent: 10,
             max_age: None,
-            deactivate_on_exhaustion: true,
+            deactivate: Deactivate::IfNothingSucceeded,
         }
     }
 
@@ -109,7 +144,7 @@ impl RetryPolicy {
             schedule: vec![Duration::from_secs(5), minutes(5), minutes(30), hours(2), hours(5), hours(10), hours(10)],
             jitter_percent: 10,
             max_age: None,
-            deactivate_on_exhaustion: true,
+            deactivate: Deactivate::IfNothingSucceeded,
         }
     }
 
@@ -120,7 +155,7 @@ impl RetryPolicy {
             schedule: vec![],
             jitter_percent: 0,
             max_age: None,
-            deactivate_on_exhaustion: false,
+            deactivate: Deactivate::Never,
         }
     }
 

@@ -15,6 +15,7 @@ mod model;
 mod opt_out;
 mod ordering;
 mod request;
+mod sealed;
 mod state;
 
 pub use account::{Account, ApiUser, Client, Interface, Role, Routing, check_email};
@@ -24,5 +25,8 @@ pub use keys::{ApiKey, KeyHash, KeyRefusal};
 pub use limits::Limits;
 pub use model::{Algorithm, Destination, EventTypePattern, Scope, SealedSecret, Token, TokenSecret};
 pub use opt_out::OptOut;
-pub use request::{Body, CredentialKind, Credentials, Deactivation, DeactivationCause, Method, RequestShape};
+pub use request::{
+    Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape,
+};
+pub use sealed::Sealed;
 pub use state::{AccountEntry, Registry};

@@ -225,8 +225,13 @@ fn only_a_failed_delivery_is_retried_and_the_refusal_names_its_status() {
 fn what_can_never_be_sent_again_is_refused_for_the_reason_that_lasts_longest() {
     let delivery = fold(&[requested(), failed()]);
     let refusal = |subject| request_retry(&delivery, subject, t(200), "me".into()).unwrap_err();
-    let mut subject =
-        Subject { interface_deleted: true, destination_deleted: true, lead_anonymised: true, payload_gone: true };
+    let mut subject = Subject {
+        interface_deleted: true,
+        destination_deleted: true,
+        lead_anonymised: true,
+        payload_gone: true,
+        switch: domain::delivery::Switch::Off,
+    };
     assert_eq!(refusal(subject), RetryRefusal::LeadAnonymised);
     subject.lead_anonymised = false;
     assert_eq!(refusal(subject), RetryRefusal::InterfaceDeleted);

@@ -158,7 +158,7 @@ fn what_cannot_be_is_refused() {
 #[test]
 fn a_deactivated_destination_stays_so_whatever_is_updated_until_it_is_enabled() {
     let mut registry = with(vec![destination("d", Scope::Account, &["*"])]);
-    let why = Deactivation { at: common::t(5), cause: DeactivationCause::Gone, first_failed_at: None };
+    let why = Deactivation { at: common::t(5), cause: DeactivationCause::Gone, first_failed_at: None, delivery: None };
     let changes = [
         Change::DestinationDeactivated(account_id(), destination_id("d"), why.clone()),
         Change::DestinationUpdated(destination("d", Scope::Account, &["ping"])),

@@ -13,6 +13,7 @@ use domain::{
         after_attempt, hold, request_retry,
     },
     notice::failure_in,
+    policy::Deactivate,
     registry::DeactivationCause,
 };
 
@@ -159,8 +160,8 @@ fn an_illegal_history_is_an_error() {
 #[test]
 fn exhaustion_and_410_deactivate_the_destination_before_the_fact() {
     let exempt = policy(&[]);
-    let strict = RetryPolicy { deactivate_on_exhaustion: true, ..policy(&[]) };
-    let patient = RetryPolicy { deactivate_on_exhaustion: true, ..policy(&[5]) };
+    let strict = RetryPolicy { deactivate: Deactivate::OnExhaustion, ..policy(&[]) };
+    let patient = RetryPolicy { deactivate: Deactivate::OnExhaustion, ..policy(&[5]) };
     let cause = |policy: &RetryPolicy, code: u16| {
         let effects = after_attempt(&work(), policy, execution(1, t(100), status(code)));
         assert!(matches!(effects.last(), Some(Effect::Append(_))));

@@ -21,7 +21,8 @@ fn attempted(event_type: &str, second: i64, outcome: AttemptOutcome) -> Delivery
     let event = event(&format!("e{second}"), "form", event_type);
     let requested = request(&event, LeadSequence(1), &common::destination_id("dst"), t(0));
     let work = Work::asked_for_by(&requested).unwrap();
-    let policy = domain::RetryPolicy { deactivate_on_exhaustion: false, ..domain::RetryPolicy::standard() };
+    let policy =
+        domain::RetryPolicy { deactivate: domain::policy::Deactivate::Never, ..domain::RetryPolicy::standard() };
     let id = u128::try_from(second).unwrap();
     let effects = after_attempt(&work, &policy, execution(id, t(second), outcome));
     let fact = effects.into_iter().find_map(|effect| match effect {

@@ -1,6 +1,9 @@
 //! Looking back: what was recorded since a message was first handed out. For the rare case that it came again.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+};
 
 use async_nats::{
     datetime,
@@ -11,6 +14,7 @@ use domain::{
     delivery::Verdict, job::JobRef, notice::Told,
 };
 use jiff::Timestamp;
+use wire::Record as _;
 
 use crate::{
     Journal, JournalError, Logged, StreamName,
@@ -83,6 +87,38 @@ impl Journal {
         };
         let subjects = [subjects::log_of(account, destination), subjects::blanked_of(account, destination)];
         let until = self.each_of_deliveries(subjects, since, attempted).await?;
+        Ok(Found { found: latest, until })
+    }
+
+    /// The latest success of a delivery to a destination that was recorded since then. Reading ends at the first one at
+    /// `enough` or later, so it costs little where much succeeds. Tests do not count: their payload is no lead.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn succeeded(
+        &self,
+        account: &AccountId,
+        destination: &DestinationId,
+        since: Since,
+        enough: Timestamp,
+    ) -> Result<Found<Option<Timestamp>>, JournalError> {
+        let mut until = self.last_sequence(DeliveryFact::STREAM).await?;
+        let mut latest = None;
+        for subject in [subjects::log_of(account, destination), subjects::blanked_of(account, destination)] {
+            let from = start(since)?;
+            self.each_message_until(DeliveryFact::STREAM, subject, from, |message| {
+                latest = latest.max(success(&message));
+                if latest < Some(enough) {
+                    return ControlFlow::Continue(());
+                }
+                until = message.info().map_or(until, |info| info.stream_sequence);
+                ControlFlow::Break(())
+            })
+            .await?;
+            if latest >= Some(enough) {
+                break;
+            }
+        }
         Ok(Found { found: latest, until })
     }
 
@@ -192,14 +228,7 @@ impl Journal {
         since: Since,
         mut take: impl FnMut(T),
     ) -> Result<(), JournalError> {
-        let from = match since {
-            Since::Time(time) => {
-                let start_time = datetime::from_nanos(time.as_nanosecond());
-                DeliverPolicy::ByStartTime { start_time: start_time.map_err(|e| JournalError::unavailable(ASKED, e))? }
-            }
-            Since::Place(place) => DeliverPolicy::ByStartSequence { start_sequence: place + 1 },
-        };
-        self.each_message(T::STREAM, filter_subject, from, |message| {
+        self.each_message(T::STREAM, filter_subject, start(since)?, |message| {
             if let Ok(fact) = T::decode(message.payload.clone()) {
                 take(fact);
             }
@@ -215,13 +244,47 @@ impl Journal {
         deliver_policy: DeliverPolicy,
         mut take: impl FnMut(Message),
     ) -> Result<(), JournalError> {
+        self.each_message_until(stream, filter_subject, deliver_policy, |message| {
+            take(message);
+            ControlFlow::Continue(())
+        })
+        .await
+    }
+
+    /// The same until the messages are enough.
+    async fn each_message_until(
+        &self,
+        stream: StreamName,
+        filter_subject: String,
+        deliver_policy: DeliverPolicy,
+        mut take: impl FnMut(Message) -> ControlFlow<()>,
+    ) -> Result<(), JournalError> {
         let consumer = self.reader(stream, filter_subject, deliver_policy).await?;
         loop {
             let batch = answered(fetch(&consumer, FETCH)).await?;
-            if batch.is_empty() {
+            if batch.is_empty() || batch.into_iter().try_for_each(&mut take).is_break() {
                 return Ok(());
             }
-            batch.into_iter().for_each(&mut take);
         }
+    }
+}
+
+fn start(since: Since) -> Result<DeliverPolicy, JournalError> {
+    Ok(match since {
+        Since::Time(time) => {
+            let start_time = datetime::from_nanos(time.as_nanosecond());
+            DeliverPolicy::ByStartTime { start_time: start_time.map_err(|e| JournalError::unavailable(ASKED, e))? }
+        }
+        Since::Place(place) => DeliverPolicy::ByStartSequence { start_sequence: place + 1 },
+    })
+}
+
+/// When the delivery succeeded that a message tells of, if it tells of one.
+fn success(message: &Message) -> Option<Timestamp> {
+    match DeliveryFact::decode(message.payload.clone()).ok()? {
+        DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {
+            (f.verdict == Verdict::Succeeded && !f.reference.event_type.is_test()).then(|| f.ended_at())
+        }
+        _ => None,
     }
 }

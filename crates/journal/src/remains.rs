@@ -11,6 +11,8 @@ use crate::{
 };
 
 const ASKED: &str = "tell what waits of a delivery";
+/// Up to how many deliveries that wait are counted: the broker names each timer, 100,000 in one answer of some megabytes.
+const MAX_COUNTED: u64 = 100_000;
 
 impl Journal {
     /// The time before which all that asks for an attempt is acknowledged, by the broker's clock unless all of it is: facts,
@@ -44,6 +46,27 @@ impl Journal {
             }
         }
         Ok(false)
+    }
+
+    /// How many deliveries to a destination are parked or wait for their time, counted up to a hundred thousand.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn waiting_for(&self, destination: &DestinationId) -> Result<u64, JournalError> {
+        let places = [
+            (StreamName::Parked, subjects::parked(destination)),
+            (StreamName::Timers, subjects::timers_of(destination)),
+        ];
+        let mut waiting = 0;
+        for (stream, matching) in places {
+            let mut subjects = told::subjects(self.context(), stream, matching, ASKED).await?;
+            while waiting < MAX_COUNTED
+                && let Some((_, count)) = subjects.try_next().await.map_err(|e| JournalError::unavailable(ASKED, e))?
+            {
+                waiting += count as u64;
+            }
+        }
+        Ok(waiting.min(MAX_COUNTED))
     }
 
     /// Whether something is parked for a destination, or was taken from there and is not acknowledged.

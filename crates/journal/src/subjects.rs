@@ -133,6 +133,9 @@ pub(crate) fn ordered(destination: &DestinationId, lead: &LeadId) -> String {
     format!("ordered.{destination}.{lead}")
 }
 
+/// Which master key the installation has.
+pub(crate) const INSTALLATION_KEY: &str = "position.master-key";
+
 pub(crate) fn position(reader: &str) -> String {
     format!("position.{reader}")
 }
@@ -145,6 +148,11 @@ pub(crate) fn watched(destination: &str) -> String {
 /// Each round has a timer of its own, so that what is left of one cannot touch that of the next.
 pub(crate) fn timer(destination: &DestinationId, delivery: DeliveryId, round: u32) -> String {
     format!("timer.{destination}.{delivery}.{round}")
+}
+
+/// Every timer of a destination that waits for its time.
+pub(crate) fn timers_of(destination: &DestinationId) -> String {
+    format!("timer.{destination}.>")
 }
 
 pub(crate) fn due(destination: &DestinationId, delivery: DeliveryId, round: u32) -> String {

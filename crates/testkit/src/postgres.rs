@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -20,7 +21,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use crate::{child, free_port, wait};
+use crate::{child, free_port, tls::Authority, wait};
 
 /// How long a cluster may take to be made and to start.
 const START_DEADLINE: Duration = Duration::from_secs(60);
@@ -35,6 +36,10 @@ const PREFIX: &str = "leadline-postgres-";
 pub struct Postgres {
     port: u16,
     user: String,
+    /// What a URL needs after the name of the database.
+    parameters: String,
+    /// What the server needs on its command line.
+    settings: Vec<String>,
     databases: AtomicU32,
     child: Mutex<Child>,
     folder: TempDir,
@@ -55,6 +60,18 @@ impl Postgres {
     /// # Panics
     /// Like [`database`].
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts a cluster that takes connections over TLS only, with a client certificate of `authority`.
+    ///
+    /// # Panics
+    /// Like [`database`].
+    pub async fn start_tls(authority: &Authority) -> Self {
+        Self::start_with(Some(authority)).await
+    }
+
+    async fn start_with(authority: Option<&Authority>) -> Self {
         let programs = programs();
         remove_what_others_left();
         let prefix = format!("{PREFIX}{}-", std::process::id());
@@ -68,10 +85,12 @@ impl Postgres {
         initdb.arg("--pgdata").arg(&data).args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);
         let made = initdb.arg(format!("--username={user}")).output().expect("initdb can be run");
         assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+        let (parameters, settings) =
+            authority.map_or_else(Default::default, |authority| demand_tls(authority, folder.path()));
 
         let port = free_port();
-        let child = Mutex::new(serve(folder.path(), port));
-        let cluster = Self { port, user, databases: AtomicU32::new(0), child, folder };
+        let child = Mutex::new(serve(folder.path(), port, &settings));
+        let cluster = Self { port, user, parameters, settings, databases: AtomicU32::new(0), child, folder };
         if let Err(seen) | Ok(Err(seen)) = wait::attempt(START_DEADLINE, || cluster.answers()).await {
             panic!("postgres did not come up: {seen}; its log:\n{}", cluster.log());
         }
@@ -92,7 +111,8 @@ impl Postgres {
         let up = wait::attempt(START_DEADLINE, async || {
             let answer = self.answers().await;
             if let Ok(Err(_)) = &answer {
-                *self.child.lock().unwrap_or_else(PoisonError::into_inner) = serve(self.folder.path(), self.port);
+                *self.child.lock().unwrap_or_else(PoisonError::into_inner) =
+                    serve(self.folder.path(), self.port, &self.settings);
             }
             matches!(answer, Ok(Ok(())))
         });
@@ -158,7 +178,17 @@ impl Postgres {
     }
 
     fn url(&self, database: &str) -> String {
-        format!("postgres://{}@127.0.0.1:{}/{database}", self.user, self.port)
+        format!("postgres://{}@127.0.0.1:{}/{database}{}", self.user, self.port, self.parameters)
+    }
+
+    /// Its port on 127.0.0.1.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The user whom it lets do everything.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
     }
 }
 
@@ -175,13 +205,37 @@ impl Drop for Postgres {
 }
 
 /// Starts the server of the cluster in this folder.
-fn serve(folder: &Path, port: u16) -> Child {
+fn serve(folder: &Path, port: u16, settings: &[String]) -> Child {
     let mut server = unprivileged(&programs().join("postgres"));
     server.arg("-D").arg(folder.join("data")).arg("-p").arg(port.to_string()).args(["-h", "127.0.0.1", "-k", ""]);
-    server.args(["-c", "fsync=off", "-c", "max_connections=200"]).stdin(Stdio::null());
+    server.args(["-c", "fsync=off", "-c", "max_connections=200"]).args(settings).stdin(Stdio::null());
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).expect("the log can be written");
     server.stdout(log.try_clone().expect("the log can be shared")).stderr(log);
     child::start(server).expect("postgres can be started")
+}
+
+/// Has the cluster in this folder take nothing but TLS with a client certificate; what its URL and its command line need.
+fn demand_tls(authority: &Authority, folder: &Path) -> (String, Vec<String>) {
+    let (server, client) = (authority.files_for(&["127.0.0.1"]), authority.files_for(&["leadline"]));
+    let data = folder.join("data");
+    let hba = "hostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n";
+    fs::write(data.join("pg_hba.conf"), hba).expect("the rules can be written");
+    let mut settings = vec!["-c".to_owned(), "ssl=on".to_owned()];
+    let files =
+        [("ssl_cert_file", &server.certificate), ("ssl_key_file", &server.key), ("ssl_ca_file", &authority.file())];
+    for (setting, file) in files {
+        // PostgreSQL refuses a key that others may read.
+        let own = data.join(format!("{setting}.pem"));
+        fs::copy(file, &own).expect("the file can be copied");
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).expect("the file can be made private");
+        if let Some(nobody) = nobody() {
+            chown(&own, Some(nobody.uid), Some(nobody.gid)).expect("the file can be given away");
+        }
+        settings.extend(["-c".to_owned(), format!("{setting}={}", own.display())]);
+    }
+    let (certificate, key) = client.names();
+    let root = authority.file().display().to_string();
+    (format!("?sslmode=verify-full&sslrootcert={root}&sslcert={certificate}&sslkey={key}"), settings)
 }
 
 /// Every row of every table of a database as text, sorted, under the name of its table.
@@ -214,7 +268,7 @@ fn remove_what_others_left() {
 }
 
 /// A command that dies with the tests, run by somebody who is not root.
-fn unprivileged(program: &Path) -> Command {
+pub(crate) fn unprivileged(program: &Path) -> Command {
     let mut command = if let Some(nobody) = nobody() {
         let setpriv =
             child::find_on_path("setpriv").expect("root may not run PostgreSQL: install setpriv (util-linux)");
@@ -231,7 +285,7 @@ fn unprivileged(program: &Path) -> Command {
 }
 
 /// Who runs the server instead of us; `None` when we may.
-fn nobody() -> Option<User> {
+pub(crate) fn nobody() -> Option<User> {
     let nobody = || User::from_name(UNPRIVILEGED).ok().flatten();
     Uid::effective().is_root().then(|| nobody().expect("root may not run PostgreSQL: add a user named nobody"))
 }

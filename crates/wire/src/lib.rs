@@ -6,6 +6,7 @@
 
 mod anonymisation;
 mod delivery;
+mod installation_key;
 mod job;
 pub mod keys;
 mod lead;
@@ -20,6 +21,7 @@ pub mod status;
 mod watched;
 
 use bytes::Bytes;
+pub use installation_key::InstallationKey;
 pub use position::Position;
 pub use primitives::{duration, duration_to_api, timestamp, timestamp_to_api};
 

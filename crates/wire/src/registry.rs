@@ -4,21 +4,23 @@ use bytes::Bytes;
 use domain::{
     AccountId, ApiUserId, ClientId, DestinationId, ErrorKind, InterfaceId, OptOutId, RegistryFact, RetryPolicy,
     TokenId,
-    policy::QuickRetries,
+    policy::{Deactivate, QuickRetries},
     registry::{
-        Algorithm, Body, Change, CredentialKind, Credentials, Deactivation, DeactivationCause, Destination,
-        EventTypePattern, Method, RequestShape, Scope, SealedSecret, Token, TokenSecret,
+        Algorithm, Body, Change, CredentialKind, Credentials, Destination, EventTypePattern, Method, RequestShape,
+        Scope, SealedSecret, Token, TokenSecret,
     },
 };
 use events::registry_fact::Change as Stored;
 use prost::Message as _;
 
 mod accounts;
+mod deactivation;
 
 use self::accounts::{
     account_from_wire, account_to_wire, api_user_from_wire, api_user_to_wire, client_from_wire, client_to_wire,
     interface_from_wire, interface_to_wire, opt_out_from_wire, opt_out_to_wire,
 };
+use self::deactivation::{deactivated_to_wire, deactivation};
 use crate::{
     Record, WireError, events,
     keys::{key_from_wire, key_to_wire, revoked_from_wire},
@@ -50,15 +52,7 @@ impl Record for RegistryFact {
                 skip_held_before: skip.map(|at| at.as_microsecond()),
                 ..key(a, d.as_str())
             }),
-            Change::DestinationDeactivated(a, d, why) => {
-                Stored::DestinationDeactivated(events::DestinationDeactivated {
-                    account: a.to_string(),
-                    id: d.to_string(),
-                    at: why.at.as_microsecond(),
-                    cause: why.cause.as_str().to_owned(),
-                    first_failed_at: why.first_failed_at.map(|at| at.as_microsecond()),
-                })
-            }
+            Change::DestinationDeactivated(a, d, why) => Stored::DestinationDeactivated(deactivated_to_wire(a, d, why)),
             Change::DestinationDisabled(a, d) => Stored::DestinationDisabled(key(a, d.as_str())),
             Change::DestinationDeleted(a, d) => Stored::DestinationDeleted(key(a, d.as_str())),
             Change::TokenCreated(t) => Stored::TokenCreated(token_to_wire(t)),
@@ -101,14 +95,7 @@ impl Record for RegistryFact {
                 Change::DestinationEnabled(account(&k.account)?, destination(&k.id)?, skip)
             }
             Stored::DestinationDeactivated(k) => {
-                let cause = DeactivationCause::parse(&k.cause);
-                let unknown = || wrong(FACT, "cause", format!("{:?} is none", k.cause));
-                let why = Deactivation {
-                    at: time(FACT, "at", k.at)?,
-                    cause: cause.ok_or_else(unknown)?,
-                    first_failed_at: k.first_failed_at.map(|at| time(FACT, "first_failed_at", at)).transpose()?,
-                };
-                Change::DestinationDeactivated(account(&k.account)?, destination(&k.id)?, why)
+                Change::DestinationDeactivated(account(&k.account)?, destination(&k.id)?, deactivation(k)?)
             }
             Stored::DestinationDisabled(k) => Change::DestinationDisabled(account(&k.account)?, destination(&k.id)?),
             Stored::DestinationDeleted(k) => Change::DestinationDeleted(account(&k.account)?, destination(&k.id)?),
@@ -270,7 +257,9 @@ fn policy_to_wire(policy: &RetryPolicy) -> events::RetryPolicy {
         schedule: policy.schedule.iter().copied().map(micros).collect(),
         jitter_percent: u32::from(policy.jitter_percent),
         max_age: policy.max_age.map(micros),
-        deactivate_on_exhaustion: policy.deactivate_on_exhaustion,
+        // Read by versions that do not know the word.
+        deactivate_on_exhaustion: policy.deactivate != Deactivate::Never,
+        deactivate: policy.deactivate.as_str().to_owned(),
     }
 }
 
@@ -289,7 +278,8 @@ fn policy_from_wire(stored: events::RetryPolicy) -> Result<RetryPolicy, WireErro
         schedule: stored.schedule.into_iter().map(|d| span(FACT, "schedule", d)).collect::<Result<_, _>>()?,
         jitter_percent: u8::try_from(stored.jitter_percent).map_err(|e| wrong(FACT, "jitter_percent", e))?,
         max_age: stored.max_age.map(|age| span(FACT, "max_age", age)).transpose()?,
-        deactivate_on_exhaustion: stored.deactivate_on_exhaustion,
+        deactivate: Deactivate::parse(&stored.deactivate, stored.deactivate_on_exhaustion)
+            .ok_or_else(|| wrong(FACT, "deactivate", format!("{:?} is none", stored.deactivate)))?,
     })
 }
 

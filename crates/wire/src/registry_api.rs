@@ -5,8 +5,11 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     AccountId, ClientId, DestinationId, ErrorKind, InterfaceId, RetryPolicy, TokenId,
-    policy::QuickRetries,
-    registry::{Body, CredentialKind, Destination, EventTypePattern, Method, Refusal, RequestShape, Scope, Token},
+    advice::suggested_action,
+    policy::{Deactivate, QuickRetries},
+    registry::{
+        Body, CredentialKind, Deactivation, Destination, EventTypePattern, Method, Refusal, RequestShape, Scope, Token,
+    },
     text::quoted,
 };
 
@@ -174,12 +177,28 @@ pub fn destination_to_api(destination: &Destination) -> api::Destination {
             shown_kind: credentials.kind.as_str().to_owned(),
             shown_header: credentials.header.clone(),
         }),
-        deactivated: destination.deactivated.as_ref().map(|why| api::Deactivation {
-            at: Some(timestamp_to_api(why.at)),
-            cause: why.cause.as_str().to_owned(),
-            first_failed_at: why.first_failed_at.map(timestamp_to_api),
-        }),
+        deactivated: destination.deactivated.as_ref().map(deactivation_to_api),
         client_id: or_empty(client),
+    }
+}
+
+fn deactivation_to_api(why: &Deactivation) -> api::Deactivation {
+    let shown = api::Deactivation {
+        at: Some(timestamp_to_api(why.at)),
+        cause: why.cause.as_str().to_owned(),
+        first_failed_at: why.first_failed_at.map(timestamp_to_api),
+        ..api::Deactivation::default()
+    };
+    let Some(by) = &why.delivery else { return shown };
+    api::Deactivation {
+        delivery_id: by.delivery.to_string(),
+        lead_id: by.lead.to_string(),
+        event_id: by.event_id.to_string(),
+        attempts: by.attempts,
+        http_status_code: by.status_code.into(),
+        error_kind: by.error_kind.map_or("", ErrorKind::as_str).to_owned(),
+        suggested_action: suggested_action(by.status_code, by.error_kind).to_owned(),
+        ..shown
     }
 }
 
@@ -259,8 +278,15 @@ fn custom_policy(given: api::CustomRetryPolicy) -> Result<RetryPolicy, Refusal> 
             .collect::<Result<_, _>>()?,
         jitter_percent: u8::try_from(given.jitter_percent).map_err(too_much)?,
         max_age: given.max_age.as_ref().map(|age| span("retry_policy.custom.max_age", age)).transpose()?,
-        deactivate_on_exhaustion: given.deactivate_on_exhaustion,
+        deactivate: Deactivate::parse(&given.deactivate, given.deactivate_on_exhaustion).ok_or_else(|| {
+            invalid("retry_policy.custom.deactivate", format!("{:?} is none of {}", given.deactivate, rules()))
+        })?,
     })
+}
+
+/// The words for [`Deactivate`], for errors.
+fn rules() -> String {
+    Deactivate::ALL.map(Deactivate::as_str).join(", ")
 }
 
 fn policy_to_api(policy: &RetryPolicy) -> api::RetryPolicy {
@@ -276,7 +302,8 @@ fn policy_to_api(policy: &RetryPolicy) -> api::RetryPolicy {
             schedule: policy.schedule.iter().copied().map(duration_to_api).collect(),
             jitter_percent: u32::from(policy.jitter_percent),
             max_age: policy.max_age.map(duration_to_api),
-            deactivate_on_exhaustion: policy.deactivate_on_exhaustion,
+            deactivate_on_exhaustion: policy.deactivate != Deactivate::Never,
+            deactivate: policy.deactivate.as_str().to_owned(),
         }),
     };
     api::RetryPolicy { policy: Some(shown) }

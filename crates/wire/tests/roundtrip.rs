@@ -14,11 +14,11 @@ use domain::{
         FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
     },
     notice::{ErrorNoticeSent, NoticeKind},
-    policy::Progress,
+    policy::{Deactivate, Progress},
     registry::{
-        Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, CredentialKind, Credentials, Deactivation,
-        DeactivationCause, Destination, EventTypePattern, Interface, KeyHash, Method, OptOut, RequestShape, Role,
-        Routing, Scope, SealedSecret, Token, TokenSecret,
+        Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, CredentialKind, Credentials, DeactivatedBy,
+        Deactivation, DeactivationCause, Destination, EventTypePattern, Interface, KeyHash, Method, OptOut,
+        RequestShape, Role, Routing, Scope, SealedSecret, Token, TokenSecret,
     },
 };
 use jiff::Timestamp;
@@ -218,6 +218,7 @@ prop_compose! {
         spans in (span(), option::of(span())),
         concurrency in any::<u32>(),
         enabled in any::<bool>(),
+        deactivate in select(Deactivate::ALL.to_vec()),
         preset in select(vec![RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()]),
         shape in shape(),
     ) -> Destination {
@@ -234,7 +235,7 @@ prop_compose! {
             event_types: patterns.into_iter().map(|text| EventTypePattern::parse(text).unwrap()).collect(),
             timeout: spans.0,
             concurrency,
-            retry: RetryPolicy { max_age: spans.1, ..preset },
+            retry: RetryPolicy { max_age: spans.1, deactivate, ..preset },
             rate: Some(concurrency).filter(|rate| *rate > 0),
             breaker_failures: concurrency,
             ordered: concurrency % 2 == 1,
@@ -342,7 +343,15 @@ prop_compose! {
             22 => Change::OptOutCreated(opt_out),
             23 => Change::OptOutDeleted(account, opt_out.id),
             _ => {
-                let why = Deactivation { at, cause: DeactivationCause::Gone, first_failed_at: skip };
+                let delivery = skip.map(|_| DeactivatedBy {
+                    delivery: DeliveryId::from_uuid(Uuid::from_u128(7)),
+                    lead: LeadId::parse(token_id.as_str()).unwrap(),
+                    event_id: EventId::parse(token_id.as_str()).unwrap(),
+                    attempts: u32::try_from(kind).unwrap(),
+                    status_code: 999,
+                    error_kind: ErrorKind::ALL.into_iter().nth(kind % ErrorKind::ALL.len()),
+                });
+                let why = Deactivation { at, cause: DeactivationCause::Gone, first_failed_at: skip, delivery };
                 Change::DestinationDeactivated(account, id, why)
             }
         };

@@ -3,6 +3,7 @@
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use crypto::OpenError;
 use domain::{
     AccountId, AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, RegistryFact, breaker,
     delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason},
@@ -21,7 +22,8 @@ use crate::{
     looked_back::LookedBack,
     outcome::OutOfFiles,
     payloads::Content,
-    request, sequencer,
+    request::{self, NoRequest},
+    sequencer,
     tally::Counted,
 };
 
@@ -34,6 +36,8 @@ const EFFECT_PAUSE: Duration = Duration::from_millis(500);
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(2);
 /// When work comes back that could not be done for want of the broker, or of connections.
 const AGAIN: Duration = Duration::from_secs(1);
+/// For how long a lane pauses whose secrets do not open: until then a new secret is known, and nothing else helps.
+const SEALED_PAUSE: Duration = Duration::from_secs(5);
 
 /// What an attempt means for its lane.
 #[derive(Debug, Default)]
@@ -86,6 +90,10 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
         Err(error) if error.is::<OutOfFiles>() => {
             tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; its work is parked");
             Ended { pause: Some(AGAIN), not_begun: Some(Box::new(job)), ..Ended::default() }
+        }
+        // The vault says so.
+        Err(error) if error.is::<OpenError>() => {
+            Ended { pause: Some(SEALED_PAUSE), not_begun: Some(Box::new(job)), ..Ended::default() }
         }
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; trying again");
@@ -160,6 +168,10 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
             };
             (line, redaction.apply(outcome))
         }
+        Err(NoRequest::Sealed(error)) => {
+            shared.vault.does_not_open(&destination.id, error);
+            return Err(error.into());
+        }
         Err(error) => {
             let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: error.to_string() };
             (request::intended(destination), outcome)
@@ -176,7 +188,9 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
         request: line,
         outcome,
         destination_off: is_off(shared, &job.work.reference.destination),
+        others_succeeded: false,
     };
+    let execution = with_successes(shared, job, destination, execution).await;
     let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
     // Dropped at once if all went well.
@@ -188,6 +202,24 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     perform(shared, effects, &trace).instrument(span).await;
     Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
+}
+
+/// Adds to an execution what else it needs to know whether it deactivates its destination. The attempt has been made, so
+/// the broker is asked until it answers.
+async fn with_successes(shared: &Shared, job: &Job, destination: &Destination, made: Execution) -> Execution {
+    let reference = &job.work.reference;
+    let Some(since) = delivery::spared_by_success_since(&job.work, &destination.retry, &made) else { return made };
+    let others_succeeded = loop {
+        match shared.successes.any_since(&shared.journal, reference, since).await {
+            Ok(any) => break any,
+            Err(error) => {
+                tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
+                sleep(EFFECT_PAUSE).await;
+            }
+        }
+    };
+    // Another delivery may have deactivated it meanwhile.
+    Execution { others_succeeded, destination_off: is_off(shared, &reference.destination), ..made }
 }
 
 /// What there is to send, or why there is nothing.
@@ -357,7 +389,7 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
 
 /// Whether a destination takes nothing at the moment.
 fn is_off(shared: &Shared, destination: &DestinationId) -> bool {
-    !shared.registry.snapshot().destination(destination).is_some_and(|d| d.enabled && d.deactivated.is_none())
+    shared.registry.snapshot().destination(destination).is_none_or(|d| d.is_off())
 }
 
 /// Switches a destination off unless a person or another process has done so already.
@@ -368,7 +400,7 @@ async fn deactivate(
     why: &Deactivation,
 ) -> Result<(), JournalError> {
     let registry = shared.registry.snapshot();
-    let open = registry.destination(destination).is_some_and(|d| d.enabled && d.deactivated.is_none());
+    let open = registry.destination(destination).is_some_and(|d| !d.is_off());
     let command = Command::DeactivateDestination(account.clone(), destination.clone(), why.clone());
     let decision = registry.decide(command, UrlRules::default());
     let (true, Ok(decision)) = (open, decision) else { return Ok(()) };

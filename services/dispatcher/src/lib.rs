@@ -7,6 +7,8 @@
 //! * a [`lane`] decides when: so many requests at a time for its destination, the rest parked in the broker
 //! * a [`job`] is an attempt that is to be made, with the message that asks for it
 //! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
+//! * [`successes`] says whether others succeed where a delivery used up its attempts
+//! * [`vault`] knows the secrets that do not open, whose deliveries wait
 //! * [`forgotten`] keeps the payloads of anonymised leads from being sent
 //! * [`request`], [`client`], [`resolver`], [`outcome`], [`redaction`] and [`payloads`] are what an attempt is made of
 //!
@@ -32,7 +34,9 @@ mod room;
 mod router;
 mod sender;
 mod sequencer;
+mod successes;
 mod tally;
+mod vault;
 mod waiting;
 
 use std::{
@@ -80,7 +84,9 @@ struct Shared {
     payloads: payloads::Payloads,
     client: client::Client,
     key: MasterKey,
+    vault: vault::Vault,
     known: known::Known,
+    successes: successes::Successes,
     requested: on_record::OnRecord,
     released: on_record::OnRecord,
     /// How much work waits in memory for some lane.
@@ -116,7 +122,9 @@ pub async fn start(
         payloads: payloads::Payloads::new(options.payload_cache),
         client: client::Client::new(guard, &options.dns_server, options.ca_file.as_deref())?,
         key,
+        vault: vault::Vault::new(platform.readiness.latch_for("secrets", NeededBy::Only(&["dispatcher"]))),
         known: known::Known::default(),
+        successes: successes::Successes::default(),
         requested: on_record::OnRecord::default(),
         released: on_record::OnRecord::default(),
         waiting: Arc::default(),
@@ -129,6 +137,7 @@ pub async fn start(
     platform.drain.spawn("forgetting", async move {
         forgetting.forgotten.follow(&forgetting.journal, &forgetting.payloads, &forgetting.platform.drain).await;
     });
+    platform.drain.spawn("secrets", vault::follow(Arc::clone(&shared)));
     let lanes = Arc::<sender::Lanes>::default();
     platform.drain.spawn("router", router::run(Arc::clone(&shared), Arc::clone(&lanes)));
     platform.drain.spawn("sequencer", sequencer::run(Arc::clone(&shared)));

@@ -120,23 +120,28 @@ impl Cli {
                 .await
             }
             Command::Dispatcher(Dispatcher { alone, key, network, options }) => {
-                let key = key.required()?;
+                let master = key.required()?;
                 compose::alone("dispatcher", &alone.listeners, &alone.nats, async |platform, journal| {
-                    dispatcher::start(&options, network.guard(), key, platform, journal).await
+                    key.confirm(&master, journal).await?;
+                    dispatcher::start(&options, network.guard(), master, platform, journal).await
                 })
                 .await
             }
             Command::Notifier(Notifier { alone, key, options }) => {
-                let key = key.given()?;
+                let master = key.given()?;
                 compose::alone("notifier", &alone.listeners, &alone.nats, async |platform, journal| {
-                    notifier::start(&options, key, platform, journal).await
+                    if let Some(master) = &master {
+                        key.confirm(master, journal).await?;
+                    }
+                    notifier::start(&options, master, platform, journal).await
                 })
                 .await
             }
             Command::Query(Query { alone, key, network, options }) => {
-                let key = key.required()?;
+                let master = key.required()?;
                 compose::alone("query", &alone.listeners, &alone.nats, async |platform, journal| {
-                    query::start(&options, network.guard(), key, platform, journal).await
+                    key.confirm(&master, journal).await?;
+                    query::start(&options, network.guard(), master, platform, journal).await
                 })
                 .await
             }

@@ -4,7 +4,9 @@ use anyhow::Context as _;
 use clap::Args;
 use crypto::MasterKey;
 
-use crate::data_dir::DataDir;
+use journal::Journal;
+
+use crate::{data_dir::DataDir, installation};
 
 /// The master key that secrets are sealed with.
 #[derive(Debug, Args)]
@@ -13,6 +15,10 @@ pub(crate) struct KeyOptions {
     /// start and kept in the data directory]
     #[arg(long, env = "LEADLINE_MASTER_KEY", value_name = "KEY", hide_env_values = true)]
     master_key: Option<String>,
+    /// The fingerprint of the installation's master key, if that is lost and this one takes its place: secrets that were sealed
+    /// with it have to be given again. A process with another key says which fingerprint is recorded
+    #[arg(long, env = "LEADLINE_REPLACE_MASTER_KEY", value_name = "FINGERPRINT")]
+    replace_master_key: Option<String>,
 }
 
 impl KeyOptions {
@@ -25,6 +31,11 @@ impl KeyOptions {
     /// The key that was given, if one was.
     pub(crate) fn given(&self) -> anyhow::Result<Option<MasterKey>> {
         self.master_key.as_deref().map(parse).transpose()
+    }
+
+    /// Makes sure that the installation has this key.
+    pub(crate) async fn confirm(&self, key: &MasterKey, journal: &Journal) -> anyhow::Result<()> {
+        installation::confirm(journal, key, self.replace_master_key.as_deref()).await
     }
 
     /// The key that was given, or that of the data directory, which is made if need be.

@@ -9,6 +9,7 @@ mod data_dir;
 mod demo;
 mod environment;
 mod errors;
+mod installation;
 mod key;
 mod keys;
 mod listen;

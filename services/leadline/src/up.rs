@@ -125,6 +125,7 @@ impl Up {
         if let Some(healing) = healing {
             healing.start(journal.clone(), &platform.drain);
         }
+        self.key.confirm(&key, &journal).await?;
         let admin_key = keys::admin_key_in(data_dir, &journal).await?;
         let guard = self.network.guard();
         let services: Vec<Service> = vec![

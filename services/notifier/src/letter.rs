@@ -129,6 +129,7 @@ mod tests {
             request: RequestLine { method: "POST".into(), url: "https://crm.example/hook".into() },
             outcome: outcome.clone(),
             destination_off: false,
+            others_succeeded: false,
         };
         let policy = domain::RetryPolicy { schedule: vec![], ..domain::RetryPolicy::standard() };
         let policy = domain::RetryPolicy { quick: domain::policy::QuickRetries { count: 0, ..policy.quick }, ..policy };

@@ -112,7 +112,7 @@ impl Mailer {
             return message.ack().await;
         };
         let notice = NoticeId::of_deactivation(id, message.sequence);
-        let order = async { Ok(self.orders.of_deactivation(notice, account, id, why)) };
+        let order = self.orders.of_deactivation(notice, account, id, why);
         Box::pin(self.handle(&message, notice, message.published_at, false, order)).await;
     }
 

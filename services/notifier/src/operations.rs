@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use domain::{
-    DeliveryFact, InterfaceId, LeadEvent, LeadId, Registry, advice::suggested_action, notice::Operation,
+    DeliveryFact, EventType, InterfaceId, LeadEvent, LeadId, Registry, advice::suggested_action, notice::Operation,
     routing::destinations_for,
 };
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ pub(crate) async fn publish(
     trace: &TraceContext,
 ) -> Result<(), JournalError> {
     let registry = registry.snapshot();
-    let mut event = event(operation, fact, &registry, Timestamp::now());
+    let mut event = event(operation, &registry, Timestamp::now());
     if destinations_for(&registry, &event).is_empty() {
         return Ok(());
     }
@@ -29,10 +29,16 @@ pub(crate) async fn publish(
     // count still rises. Of an event that is not kept any more the count is not known.
     let origin = journal.lead_at(operation.reference.lead_sequence).await?;
     event.hops = origin.map_or(0, |origin| origin.hops);
+    let mut payload = payload(operation, fact, &registry);
+    if operation.event_type.as_str() == EventType::DESTINATION_DEACTIVATED {
+        payload["destination"]["held"] = journal.waiting_for(&operation.reference.destination).await?.into();
+    }
+    event.payload = Bytes::from(payload.to_string());
     journal.append_lead(&event, trace).await.map(drop)
 }
 
-fn event(operation: &Operation, fact: &DeliveryFact, registry: &Registry, now: Timestamp) -> LeadEvent {
+/// The event without its payload.
+fn event(operation: &Operation, registry: &Registry, now: Timestamp) -> LeadEvent {
     let reference = &operation.reference;
     LeadEvent {
         event_id: operation.event_id.clone(),
@@ -47,7 +53,7 @@ fn event(operation: &Operation, fact: &DeliveryFact, registry: &Registry, now: T
         received_at: now,
         registry_sequence: registry.sequence(),
         hops: 0,
-        payload: Bytes::from(payload(operation, fact, registry).to_string()),
+        payload: Bytes::new(),
     }
 }
 
@@ -78,6 +84,9 @@ fn payload(operation: &Operation, fact: &DeliveryFact, registry: &Registry) -> V
         payload["delivery"]["suggested_action"] = suggested_action(status, kind).into();
         if let Some(cause) = f.deactivated {
             payload["destination"]["deactivated_because"] = cause.as_str().into();
+            let why = destination.and_then(|d| d.deactivated.as_ref());
+            let first_failed_at = why.and_then(|why| why.first_failed_at).map(|at| at.to_string());
+            payload["destination"]["first_failed_at"] = first_failed_at.into();
         }
     }
     payload

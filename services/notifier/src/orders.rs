@@ -79,18 +79,21 @@ impl Orders {
     }
 
     /// That a rule switched a destination off.
-    pub(crate) fn of_deactivation(
+    pub(crate) async fn of_deactivation(
         &self,
         notice: NoticeId,
         account: &AccountId,
         id: &DestinationId,
         why: &Deactivation,
-    ) -> Option<Order> {
+    ) -> Result<Option<Order>, JournalError> {
         let registry = self.registry.snapshot();
-        let (entry, destination) = (registry.account(account)?, registry.destination_ever(id)?);
-        let (emails, page) = (entry.told_of_deactivations(), texts::deactivation(destination, why));
+        let (Some(entry), Some(destination)) = (registry.account(account), registry.destination_ever(id)) else {
+            return Ok(None);
+        };
+        let held = self.journal.waiting_for(id).await?;
+        let (emails, page) = (entry.told_of_deactivations(), texts::deactivation(destination, why, held));
         let matter = Matter::Deactivation(id.clone());
-        Some(self.order(entry, notice, NoticeKind::Deactivation, &emails, page, matter))
+        Ok(Some(self.order(entry, notice, NoticeKind::Deactivation, &emails, page, matter)))
     }
 
     fn order(

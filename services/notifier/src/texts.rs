@@ -1,10 +1,11 @@
 //! What the notices say.
 
 use domain::{
-    AttemptOutcome, DeliveryFact, LeadEvent, Registry,
+    AttemptOutcome, DeliveryFact, ErrorKind, LeadEvent, Registry,
     advice::suggested_action,
     delivery::Verdict,
     notice::{ErrorCount, NoticeKind, Window},
+    policy::Deactivate,
     registry::{Deactivation, DeactivationCause, Destination, Interface},
 };
 use jiff::Timestamp;
@@ -131,9 +132,12 @@ pub(crate) fn recovery(destination: &Destination, at: Timestamp, failing_since: 
     Page { title: "A webhook works again.".into(), blocks }
 }
 
-/// A rule switched a destination off.
-pub(crate) fn deactivation(destination: &Destination, why: &Deactivation) -> Page {
+/// A rule switched a destination off; `held`: how many deliveries wait for it now.
+pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: u64) -> Page {
     let cause = match why.cause {
+        DeactivationCause::Exhausted if destination.retry.deactivate == Deactivate::IfNothingSucceeded => {
+            "a delivery used up all of its attempts and no other one succeeded meanwhile"
+        }
         DeactivationCause::Exhausted => "a delivery used up all of its attempts",
         DeactivationCause::Gone => "the receiver answered 410: it is gone for good",
     };
@@ -143,12 +147,26 @@ pub(crate) fn deactivation(destination: &Destination, why: &Deactivation) -> Pag
         ("Deactivated at", format!("{:.0}", why.at)),
     ];
     facts.extend(why.first_failed_at.map(|at| ("First failure", format!("{at:.0}"))));
-    let advice = "Once the receiver works again, enable the destination, and what is held is sent; or enable it and skip \
-                  what is held.";
+    // What the receiver wrote is in the notice about the delivery alone, which is removed when the lead is anonymised.
+    let mut advice = String::new();
+    if let Some(by) = &why.delivery {
+        facts.extend([
+            ("Lead", by.lead.to_string()),
+            ("Event", by.event_id.to_string()),
+            ("Delivery", by.delivery.to_string()),
+            ("Attempts", by.attempts.to_string()),
+            ("Last answer", answer(by.status_code, by.error_kind)),
+        ]);
+        advice = format!("{} ", suggested_action(by.status_code, by.error_kind));
+    }
+    facts.push(("Held now", held.to_string()));
+    advice.push_str(
+        "Once the receiver works again, enable the destination, and what is held is sent; or enable it and skip what is held.",
+    );
     let blocks = vec![
         Block::Facts(facts),
         Block::Text("Nothing is lost: what it should get is held.".into()),
-        Block::Advice(advice.into()),
+        Block::Advice(advice),
     ];
     Page { title: format!("A webhook was deactivated, because {cause}."), blocks }
 }
@@ -193,8 +211,11 @@ fn shortened(mut text: String) -> String {
 }
 
 fn status(outcome: &AttemptOutcome) -> String {
-    let status = outcome.status_code();
-    outcome.error_kind().map_or_else(|| status.to_string(), |kind| format!("{status} ({kind})"))
+    answer(outcome.status_code(), outcome.error_kind())
+}
+
+fn answer(status: u16, kind: Option<ErrorKind>) -> String {
+    kind.map_or_else(|| status.to_string(), |kind| format!("{status} ({kind})"))
 }
 
 fn error_line(error: &ErrorCount) -> String {

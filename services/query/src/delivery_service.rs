@@ -31,7 +31,7 @@ use crate::{
     freshness::{Freshness, SHOWN_DEADLINE, SHOWN_POLL, Stale},
     page::Page,
     retrying,
-    store::Store,
+    store::{Store, pages::SwitchedOff},
 };
 
 /// The most events of a destination that are shown.
@@ -92,9 +92,10 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let mut filter = shown::filter(request.filter.unwrap_or_default())?;
         filter.account = caller.narrowed(filter.account)?;
         let page = Page::of(request.page_size, &request.page_token, &filter)?;
-        let mut found = self.store.deliveries(&filter, &page).await.map_err(failed)?;
-        let next_page_token = page.cut(&mut found, place);
         let registry = self.registry.snapshot();
+        let off = SwitchedOff::among(&filter, &registry);
+        let mut found = self.store.deliveries(&filter, &page, &off).await.map_err(failed)?;
+        let next_page_token = page.cut(&mut found, place);
         let deliveries = found.iter().map(|delivery| shown(delivery, &registry)).collect();
         Ok(Response::new(api::ListDeliveriesResponse { deliveries, next_page_token }))
     }

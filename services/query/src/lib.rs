@@ -99,7 +99,7 @@ pub async fn start(
     latch.ready();
     Ok(Service::new("query")
         .with_grpc(door.guard(access_service::service(changes.clone(), registry.clone())))
-        .with_grpc(door.guard(registry_service::service(changes, registry.clone(), guard, key)))
+        .with_grpc(door.guard(registry_service::service(changes, registry.clone(), guard, key, store.clone())))
         .with_grpc(door.guard(delivery_service::service(
             journal.clone(),
             store.clone(),

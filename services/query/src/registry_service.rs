@@ -19,13 +19,14 @@ mod origin;
 mod parts;
 mod tokens;
 
-use crate::{caller::Caller, registry_change::Changes};
+use crate::{caller::Caller, registry_change::Changes, store::Store};
 
 struct RegistryService {
     changes: Changes,
     registry: RegistryView,
     guard: Guard,
     key: MasterKey,
+    store: Store,
 }
 
 pub(crate) fn service(
@@ -33,8 +34,9 @@ pub(crate) fn service(
     registry: RegistryView,
     guard: Guard,
     key: MasterKey,
+    store: Store,
 ) -> RegistryServiceServer<impl api::registry_service_server::RegistryService> {
-    RegistryServiceServer::new(RegistryService { changes, registry, guard, key })
+    RegistryServiceServer::new(RegistryService { changes, registry, guard, key, store })
 }
 
 type Answer<T> = Result<Response<T>, Status>;

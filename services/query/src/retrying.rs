@@ -40,6 +40,7 @@ pub(crate) fn configured(
     Subject {
         interface_deleted: !interface.is_reserved() && registry.interface(account, interface).is_none(),
         destination_deleted: registry.destination(destination).is_none(),
+        switch: registry.switch(destination),
         ..Subject::default()
     }
 }

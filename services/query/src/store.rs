@@ -9,6 +9,7 @@ pub(crate) mod attempts;
 pub(crate) mod audit;
 mod bulk;
 pub(crate) mod checkpoint;
+mod connect;
 pub(crate) mod deliveries;
 mod indexes;
 pub(crate) mod jobs;
@@ -24,25 +25,12 @@ mod sql;
 #[cfg(test)]
 mod upgrades;
 
-use std::{error::Error, path::Path, time::Duration};
+use std::error::Error;
 
-use sqlx::{
-    AnyPool, Connection as _,
-    any::{AnyPoolOptions, install_default_drivers},
-    migrate::Migrator,
-    sqlite::SqliteConnectOptions,
-};
+use sqlx::{AnyPool, any::AnyRow};
 
+use self::sql::Statement;
 use crate::awaited::Awaited;
-
-static MIGRATIONS: Migrator = sqlx::migrate!();
-
-/// How many connections to the database one process uses; on SQLite one more, which writes.
-const CONNECTIONS: u32 = 8;
-/// SQLite writes one transaction at a time, so one connection does it: another one would begin with an empty page cache.
-const WRITERS: u32 = 1;
-/// How long a query waits for a connection.
-const ACQUIRE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Readers do not wait for the writer. A lost write is made again from the events. What is deleted or replaced is
 /// overwritten where it lay. What undoes a statement that fails half way is kept in memory.
@@ -51,8 +39,6 @@ const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;
 /// The writer keeps 16 MiB of pages in memory, and copies its log into the database when that has 8,192 pages (32 MiB): a
 /// page that was written many times until then is copied once.
 const OF_SQLITE_WRITER: &str = "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8192";
-/// A process that hangs in the middle of writing does not keep others from it for long.
-const OF_POSTGRES: &str = "SET idle_in_transaction_session_timeout = 5000";
 
 /// The read model.
 #[derive(Debug, Clone)]
@@ -62,7 +48,7 @@ pub(crate) struct Store {
     pool: AnyPool,
     /// Whoever begins a transaction takes a connection of this one.
     writer: AnyPool,
-    is_sqlite: bool,
+    flavour: Flavour,
 }
 
 /// What can go wrong between a service and its database.
@@ -70,11 +56,13 @@ pub(crate) struct Store {
 pub enum StoreError {
     /// It cannot be connected to, or its tables cannot be made.
     #[error(
-        "cannot use the database {url}; --database-url has to be sqlite:FILE?mode=rwc or postgres://USER@HOST/DATABASE"
+        "cannot use the database {url}; --database-url has to be sqlite:FILE?mode=rwc or postgres://USER@HOST/DATABASE{hint}"
     )]
     Connect {
         /// Where it should be, without the password.
         url: String,
+        /// What to do about what it says, if that is known.
+        hint: &'static str,
         /// What it says.
         #[source]
         source: Box<dyn Error + Send + Sync>,
@@ -110,70 +98,55 @@ fn is_disk_full(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| DISK_FULL_CODES.contains(&&*code))
 }
 
+/// What a database needs said or done in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flavour {
+    Sqlite,
+    Postgres,
+    /// Statements of one connection may reach different servers.
+    PooledPostgres,
+}
+
 impl Store {
-    /// Connects, and brings the tables up to date.
-    pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
-        install_default_drivers();
-        let failed = |source| StoreError::Connect { url: without_password(url), source };
-        let is_sqlite = url.starts_with("sqlite:");
-        let connected = async {
-            let (pool, writer) = if is_sqlite {
-                close_files(url)?;
-                let writer = pool(url, WRITERS, &[OF_SQLITE, OF_SQLITE_WRITER]).await?;
-                (pool(url, CONNECTIONS, &[OF_SQLITE]).await?, writer)
-            } else {
-                let pool = pool(url, CONNECTIONS, &[OF_POSTGRES]).await?;
-                (pool.clone(), pool)
-            };
-            let store = Self { awaited: Awaited::default(), pool, writer, is_sqlite };
-            // Before the migrations, which expect them.
-            store.make_indexes().await?;
-            MIGRATIONS.run(&store.writer).await?;
-            Ok::<_, Box<dyn Error + Send + Sync>>(store)
-        };
-        connected.await.map_err(failed)
+    fn is_sqlite(&self) -> bool {
+        self.flavour == Flavour::Sqlite
     }
-}
 
-async fn pool(url: &str, connections: u32, settings: &'static [&'static str]) -> Result<AnyPool, sqlx::Error> {
-    let options = AnyPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_DEADLINE);
-    // A database that rolls a transaction back by itself, as SQLite does when its disk is full, leaves the driver counting
-    // that transaction. The next one would be a savepoint in it, and what it writes would never be committed.
-    let options = options.before_acquire(|connection, _| {
-        let is_free = !connection.is_in_transaction();
-        Box::pin(async move { Ok(is_free) })
-    });
-    let options = options.after_connect(move |connection, _| {
-        Box::pin(async move {
-            for setting in settings {
-                sqlx::raw_sql(*setting).execute(&mut *connection).await?;
-            }
-            Ok(())
-        })
-    });
-    options.connect(url).await
-}
-
-/// Closes the files of a database of an older version to group and others.
-fn close_files(url: &str) -> Result<(), sqlx::Error> {
-    let options: SqliteConnectOptions = url.parse()?;
-    for suffix in ["", "-wal", "-shm"] {
-        let mut file = options.get_filename().as_os_str().to_owned();
-        file.push(suffix);
-        runtime::private::tighten(Path::new(&file));
-    }
-    Ok(())
-}
-
-fn without_password(url: &str) -> String {
-    // What comes after '?' are settings, and the password may be one of them.
-    let url = url.split('?').next().unwrap_or_default();
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            let user = url[scheme + 3..at].split(':').next().unwrap_or_default();
-            format!("{}://{user}{}", &url[..scheme], &url[at..])
+    /// The rows of a statement.
+    async fn fetch_all(&self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
+        if self.flavour != Flavour::PooledPostgres {
+            return Ok(statement.query().fetch_all(&self.pool).await?);
         }
-        _ => url.to_owned(),
+        // Preparing and executing are two messages, and only a transaction has the same server answer both.
+        let mut transaction = self.pool.begin().await?;
+        let rows = statement.query().fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    /// The first row of a statement, if it has any.
+    async fn fetch_optional(&self, statement: Statement) -> Result<Option<AnyRow>, StoreError> {
+        if self.flavour != Flavour::PooledPostgres {
+            return Ok(statement.query().fetch_optional(&self.pool).await?);
+        }
+        Ok(self.fetch_all(statement).await?.into_iter().next())
+    }
+
+    /// The row of a statement that always has one.
+    async fn fetch_one(&self, statement: Statement) -> Result<AnyRow, StoreError> {
+        Ok(self.fetch_optional(statement).await?.ok_or(sqlx::Error::RowNotFound)?)
+    }
+
+    /// Runs a statement that writes.
+    async fn execute(&self, statement: Statement) -> Result<(), StoreError> {
+        if self.flavour != Flavour::PooledPostgres {
+            statement.query().execute(&self.writer).await?;
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        statement.query().execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 }
 
@@ -216,12 +189,5 @@ mod tests {
         let moved = store.advance(StreamName::Leads, at, at + 1).await?;
         moved.expect("the checkpoint is where this test left it").commit().await?;
         Ok(())
-    }
-
-    #[test]
-    fn an_error_shows_no_password() {
-        assert_eq!(without_password("postgres://me:secret@db/leads"), "postgres://me@db/leads");
-        assert_eq!(without_password("postgres://me@db/leads?password=secret"), "postgres://me@db/leads");
-        assert_eq!(without_password("sqlite:/data/leads.db?mode=rwc"), "sqlite:/data/leads.db");
     }
 }

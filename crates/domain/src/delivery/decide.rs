@@ -5,18 +5,19 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use super::{
+    deactivation::deactivation,
     facts::{
         DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
         DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict, Work,
     },
-    state::{Delivery, DeliveryStatus},
+    state::{Delivery, DeliveryStatus, Switch},
 };
 use crate::{
     ids::{AccountId, AttemptId, DeliveryId, DestinationId, LeadSequence},
     lead::LeadEvent,
     outcome::AttemptOutcome,
-    policy::RetryPolicy,
-    registry::{Deactivation, DeactivationCause},
+    policy::{Progress, RetryPolicy},
+    registry::Deactivation,
 };
 
 /// What the sender has to do, in this order; each is safe to repeat.
@@ -73,6 +74,16 @@ pub struct Execution {
     pub outcome: AttemptOutcome,
     /// Whether the destination had been switched off meanwhile: then this attempt cannot do it.
     pub destination_off: bool,
+    /// Whether a delivery succeeded at the destination since this one first failed. Looked up only if
+    /// [`spared_by_success_since`](super::spared_by_success_since) asks for it.
+    pub others_succeeded: bool,
+}
+
+impl Execution {
+    /// When it ended.
+    pub fn ended_at(&self) -> Timestamp {
+        self.started_at.checked_add(self.duration).unwrap_or(Timestamp::MAX)
+    }
 }
 
 /// The delivery that a destination gets of a lead event.
@@ -122,47 +133,27 @@ pub fn release(requested: &DeliveryFact, turn: u64, at: Timestamp) -> Option<Del
 /// of losing one. A test is made once: its failure is an answer, and switches nothing off.
 pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) -> Vec<Effect> {
     let reference = &work.reference;
-    let ended_at = execution.started_at.checked_add(execution.duration).unwrap_or(Timestamp::MAX);
+    let ended_at = execution.ended_at();
     let mut effects = Vec::with_capacity(2);
-    let is_test = reference.event_type.is_test();
-    let verdict = if execution.outcome.is_success() {
-        Verdict::Succeeded
-    } else if is_test {
-        Verdict::Failed(FailureReason::Exhausted)
-    } else if execution.outcome.is_loop() {
-        // Every further attempt has as many hops.
-        Verdict::Failed(FailureReason::Loop)
-    } else {
-        let (verdict, progress) = policy.after_failure(
-            reference.delivery,
-            work.attempt,
-            work.progress,
-            work.requested_at,
-            &execution.outcome,
-            ended_at,
-        );
-        if let Verdict::RetryAt(at) = verdict {
-            let next = Work {
-                reference: Arc::clone(reference),
-                attempt: work.attempt + 1,
-                round: work.round,
-                progress,
-                holds: 0,
-                redelivered: false,
-                requested_at: work.requested_at,
-                first_failed_at: work.first_failed_at.or(Some(ended_at)),
-                in_turn: work.in_turn,
-            };
-            effects.push(Effect::SetTimer { work: next, at });
-        }
-        verdict
-    };
-    let spared = is_test || execution.destination_off;
-    let deactivated = deactivation(policy, &execution.outcome, verdict).filter(|_| !spared);
-    if let Some(cause) = deactivated {
-        let first_failed_at = work.first_failed_at.or(Some(ended_at));
+    let (verdict, progress) = verdict(work, policy, &execution);
+    if let Verdict::RetryAt(at) = verdict {
+        let next = Work {
+            reference: Arc::clone(reference),
+            attempt: work.attempt + 1,
+            round: work.round,
+            progress,
+            holds: 0,
+            redelivered: false,
+            requested_at: work.requested_at,
+            first_failed_at: work.first_failed_at.or(Some(ended_at)),
+            in_turn: work.in_turn,
+        };
+        effects.push(Effect::SetTimer { work: next, at });
+    }
+    let why = deactivation(work, policy, &execution, verdict);
+    let deactivated = why.as_ref().map(|why| why.cause);
+    if let Some(why) = why {
         let (account, destination) = (reference.account.clone(), reference.destination.clone());
-        let why = Deactivation { at: ended_at, cause, first_failed_at };
         effects.push(Effect::Deactivate { account, destination, why });
     }
     if work.redelivered && !matches!(verdict, Verdict::RetryAt(_)) {
@@ -187,22 +178,26 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
     effects
 }
 
+/// What an execution means for its delivery, and how far the retry policy has come with it.
+pub(super) fn verdict(work: &Work, policy: &RetryPolicy, execution: &Execution) -> (Verdict, Progress) {
+    if execution.outcome.is_success() {
+        return (Verdict::Succeeded, work.progress);
+    }
+    if work.reference.event_type.is_test() {
+        return (Verdict::Failed(FailureReason::Exhausted), work.progress);
+    }
+    if execution.outcome.is_loop() {
+        // Every further attempt has as many hops.
+        return (Verdict::Failed(FailureReason::Loop), work.progress);
+    }
+    let (delivery, requested_at) = (work.reference.delivery, work.requested_at);
+    policy.after_failure(delivery, work.attempt, work.progress, requested_at, &execution.outcome, execution.ended_at())
+}
+
 /// What the end of this work means for those that wait for it.
 pub fn pass_turn(work: &Work) -> Option<Effect> {
     work.in_turn.then(|| Effect::PassTurn { ended: Arc::clone(&work.reference), again: work.redelivered })
 }
-
-/// Whether an attempt that ended so switches its destination off.
-fn deactivation(policy: &RetryPolicy, outcome: &AttemptOutcome, verdict: Verdict) -> Option<DeactivationCause> {
-    if outcome.status_code() == STATUS_GONE {
-        return Some(DeactivationCause::Gone);
-    }
-    let exhausted = policy.deactivate_on_exhaustion && verdict == Verdict::Failed(FailureReason::Exhausted);
-    exhausted.then_some(DeactivationCause::Exhausted)
-}
-
-/// 410: the receiver is gone for good (RFC 9110, 15.5.11).
-const STATUS_GONE: u16 = 410;
 
 /// The work waits until its destination is enabled again: the fact, and the work to park.
 pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Work) {
@@ -241,6 +236,8 @@ pub struct Subject {
     pub lead_anonymised: bool,
     /// LEADS no longer holds the payload.
     pub payload_gone: bool,
+    /// Whether the destination takes anything. No reason to refuse a retry, which waits until it does.
+    pub switch: Switch,
 }
 
 impl Subject {
@@ -329,7 +326,7 @@ pub fn request_retry(
 ) -> Result<DeliveryFact, RetryRefusal> {
     subject.check()?;
     if delivery.status != DeliveryStatus::Failed {
-        return Err(RetryRefusal::NotFailed(delivery.status));
+        return Err(RetryRefusal::NotFailed(delivery.status.at_destination(subject.switch)));
     }
     Ok(DeliveryFact::RetryRequested(RetryRequested {
         reference: Arc::clone(&delivery.reference),

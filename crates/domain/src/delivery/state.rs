@@ -53,6 +53,29 @@ impl DeliveryStatus {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
+
+    /// What people see of a delivery with this status at a destination that is switched so. What waits for one that is off is
+    /// held; no fact says so before its work comes to the lane, which may be days later. What waits behind another delivery of
+    /// its lead still waits for that one.
+    #[must_use]
+    pub const fn at_destination(self, switch: Switch) -> Self {
+        match (self, switch) {
+            (Self::Retrying, Switch::Off | Switch::OffInOrder) | (Self::Pending, Switch::Off) => Self::Held,
+            (status, _) => status,
+        }
+    }
+}
+
+/// Whether a destination takes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Switch {
+    /// It does.
+    #[default]
+    On,
+    /// A person or a rule switched it off.
+    Off,
+    /// The same, and it keeps the order of each lead's events.
+    OffInOrder,
 }
 
 /// A history that cannot have happened.

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::request::{Deactivation, RequestShape};
 use crate::{
+    delivery::Switch,
     ids::{AccountId, ClientId, DestinationId, EventType, IdError, InterfaceId, TokenId},
     policy::RetryPolicy,
 };
@@ -125,6 +126,20 @@ pub struct Destination {
 }
 
 impl Destination {
+    /// Whether a person or a rule switched it off: its deliveries are held.
+    pub const fn is_off(&self) -> bool {
+        !self.enabled || self.deactivated.is_some()
+    }
+
+    /// Whether it takes anything.
+    pub const fn switch(&self) -> Switch {
+        match (self.is_off(), self.ordered) {
+            (false, _) => Switch::On,
+            (true, false) => Switch::Off,
+            (true, true) => Switch::OffInOrder,
+        }
+    }
+
     /// What a sealed credential is bound to, so that it cannot be moved to another destination.
     pub fn belongs_to(account: &AccountId, id: &DestinationId) -> String {
         format!("{account}/{id}")

@@ -5,7 +5,11 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::model::SealedSecret;
-use crate::text::quoted;
+use crate::{
+    ids::{DeliveryId, EventId, LeadId},
+    outcome::ErrorKind,
+    text::quoted,
+};
 
 /// The method of a destination's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -157,6 +161,26 @@ pub struct Deactivation {
     pub cause: DeactivationCause,
     /// When the first attempt of the delivery failed that caused it.
     pub first_failed_at: Option<Timestamp>,
+    /// The delivery that caused it; `None` if the fact is from before this was recorded.
+    pub delivery: Option<DeactivatedBy>,
+}
+
+/// The delivery that switched its destination off, and the last answer to it. What the receiver wrote is not part of it: a
+/// registry fact is kept for ever, and the text may tell of a lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeactivatedBy {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// The lead that it is about.
+    pub lead: LeadId,
+    /// Its event.
+    pub event_id: EventId,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The status of the last answer, or 999 if none came.
+    pub status_code: u16,
+    /// Why no answer came; `None` if one came.
+    pub error_kind: Option<ErrorKind>,
 }
 
 /// Why a rule switched a destination off.

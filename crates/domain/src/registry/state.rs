@@ -16,6 +16,7 @@ use super::{
     ordering::Ordering,
 };
 use crate::{
+    delivery::Switch,
     ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, OptOutId, TokenId},
     notice::NoticeKind,
 };
@@ -331,6 +332,11 @@ impl Registry {
     pub fn destination(&self, id: &DestinationId) -> Option<&Arc<Destination>> {
         let destination = self.destinations.get(id).filter(|destination| !destination.deleted)?;
         self.account(&destination.account).map(|_| destination)
+    }
+
+    /// Whether a destination takes anything; of one that does not exist, nothing waits.
+    pub fn switch(&self, id: &DestinationId) -> Switch {
+        self.destination(id).map_or(Switch::On, |destination| destination.switch())
     }
 
     /// A destination whether or not it still exists: for showing what it was called.

@@ -88,6 +88,7 @@ pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
         outcome,
         destination_off: false,
+        others_succeeded: false,
     }
 }
 

@@ -139,7 +139,10 @@ impl Destinations {
         match self.verb {
             Verb::List(list) => list.run().await,
             Verb::Show(named) => {
-                let (session, destination) = named.found().await?;
+                let (session, found) = named.found().await?;
+                let (account_id, destination_id) = (found.account_id, found.destination_id);
+                let request = api::GetDestinationRequest { account_id, destination_id };
+                let destination = session.registry().get_destination(within(request)).await?.into_inner();
                 show(&session, &destination)
             }
             Verb::Create(create) => create.run().await,
@@ -319,7 +322,7 @@ fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()>
         None => String::new(),
     };
     let auth = destination.auth.clone().unwrap_or_default();
-    let facts = vec![
+    let mut facts = vec![
         ("destination", destination.destination_id.as_str().into()),
         ("name", destination.name.as_str().into()),
         ("state", state(destination)),
@@ -337,7 +340,26 @@ fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()>
         ("order kept", if destination.ordered { "yes".into() } else { "no".into() }),
         ("retry policy", policy.into()),
     ];
+    facts.extend(destination.deactivated.as_ref().map(deactivation).unwrap_or_default());
     print_facts(&session.out, facts)
+}
+
+/// Which delivery switched a destination off, what was answered, and what waits since.
+fn deactivation(why: &api::Deactivation) -> Vec<(&'static str, Cell)> {
+    let mut facts = vec![("deactivated", shown(why.at.as_ref()).into())];
+    if let Some(first) = &why.first_failed_at {
+        facts.push(("first failure", shown(Some(first)).into()));
+    }
+    if !why.delivery_id.is_empty() {
+        facts.extend([
+            ("by delivery", format!("{} after {} attempts", why.delivery_id, why.attempts).into()),
+            ("of lead", format!("{} (event {})", why.lead_id, why.event_id).into()),
+            ("last answer", answer(why.http_status_code, &why.error_kind).into()),
+            ("what to do", why.suggested_action.as_str().into()),
+        ]);
+    }
+    facts.extend(why.held.map(|held| ("held", held.to_string().into())));
+    facts
 }
 
 fn state(destination: &api::Destination) -> Cell {

@@ -133,8 +133,11 @@ const fn shown_status(status: DeliveryStatus) -> api::DeliveryStatus {
 pub(super) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
     let reference = &delivery.reference;
     let destination = registry.destination_ever(&reference.destination);
+    let status = delivery.status.at_destination(registry.switch(&reference.destination));
+    // What is held waits for a person, whenever it would have been due.
+    let next_attempt_at = delivery.next_attempt_at.filter(|_| status != DeliveryStatus::Held);
     let outcome = delivery.last.as_ref().map(|last| &last.outcome);
-    let (status, kind) = outcome.map_or((0, None), |outcome| (outcome.status_code(), outcome.error_kind()));
+    let (answer, kind) = outcome.map_or((0, None), |outcome| (outcome.status_code(), outcome.error_kind()));
     let unsuccessful = outcome.is_some_and(|outcome| !outcome.is_success());
     let request = delivery.last.as_ref().map(|last| last.request.clone());
     api::Delivery {
@@ -147,17 +150,17 @@ pub(super) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
         event_id: reference.event_id.to_string(),
         event_type: reference.event_type.to_string(),
         lead_id: reference.lead.to_string(),
-        status: shown_status(delivery.status).into(),
+        status: shown_status(status).into(),
         attempts: delivery.attempts,
         retries: delivery.round,
         requested_at: delivery.requested_at.map(timestamp_to_api),
         updated_at: Some(timestamp_to_api(delivery.updated_at)),
-        next_attempt_at: delivery.next_attempt_at.map(timestamp_to_api),
-        http_status_code: status.into(),
+        next_attempt_at: next_attempt_at.map(timestamp_to_api),
+        http_status_code: answer.into(),
         webhook_response: outcome.map(|outcome| outcome.webhook_response().to_owned()).unwrap_or_default(),
         error_kind: kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         failure_reason: delivery.failure.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
-        suggested_action: if unsuccessful { suggested_action(status, kind).to_owned() } else { String::new() },
+        suggested_action: if unsuccessful { suggested_action(answer, kind).to_owned() } else { String::new() },
         request_method: request.as_ref().map(|line| line.method.clone()).unwrap_or_default(),
         request_url: request.map(|line| line.url).unwrap_or_default(),
         deactivation_cause: delivery.last.as_ref().map(cause).unwrap_or_default(),

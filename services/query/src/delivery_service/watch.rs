@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use domain::{AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId};
+use domain::{AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId, Registry};
 use journal::{JournalError, RegistryView, Replay, StreamName};
 use runtime::Drain;
 use tokio::time::timeout;
@@ -24,7 +24,10 @@ use crate::{
     caller::Caller,
     failed,
     page::Page,
-    store::{Store, pages::DeliveryFilter},
+    store::{
+        Store,
+        pages::{DeliveryFilter, SwitchedOff},
+    },
 };
 
 /// The most facts that are looked at together.
@@ -133,7 +136,8 @@ impl Watch {
         if std::mem::take(&mut self.existing) {
             self.shows(self.told).await?;
             let page = Page::of(MOST_EXISTING, "", &self.filter)?;
-            let mut existing = self.store.deliveries(&self.filter, &page).await.map_err(failed)?;
+            let off = SwitchedOff::among(&self.filter, &self.registry.snapshot());
+            let mut existing = self.store.deliveries(&self.filter, &page, &off).await.map_err(failed)?;
             existing.truncate(MOST_EXISTING as usize);
             existing.reverse();
             self.tell(&existing, self.told);
@@ -164,7 +168,8 @@ impl Watch {
             let is_news = |delivery: &Delivery| {
                 changed.get(&delivery.reference.delivery).is_some_and(|(_, furthest)| delivery.position <= *furthest)
             };
-            now.retain(|delivery| is_watched(&self.filter.statuses, delivery) && is_news(delivery));
+            let registry = self.registry.snapshot();
+            now.retain(|delivery| is_watched(&self.filter.statuses, delivery, &registry) && is_news(delivery));
             now.sort_by_key(|delivery| changed.get(&delivery.reference.delivery));
             self.tell(&now, last);
         }
@@ -196,8 +201,9 @@ impl Watch {
     }
 }
 
-fn is_watched(statuses: &[DeliveryStatus], delivery: &Delivery) -> bool {
-    statuses.is_empty() || statuses.contains(&delivery.status)
+fn is_watched(statuses: &[DeliveryStatus], delivery: &Delivery, registry: &Registry) -> bool {
+    let switch = registry.switch(&delivery.reference.destination);
+    statuses.is_empty() || statuses.contains(&delivery.status.at_destination(switch))
 }
 
 fn going_down() -> Status {

@@ -30,6 +30,20 @@ const FIELDS: [&str; 17] = [
 ];
 
 impl RegistryService {
+    /// A destination, and how many deliveries are held for it if a rule switched it off. The count comes from the read model;
+    /// without the database the destination is shown without it.
+    async fn shown(&self, destination: &Destination) -> api::Destination {
+        let mut shown = destination_to_api(destination);
+        if let Some(deactivated) = &mut shown.deactivated {
+            let held = self.store.held_at(&destination.id).await;
+            let held = held.inspect_err(|error| {
+                tracing::warn!(destination = %destination.id, %error, "cannot count held deliveries");
+            });
+            deactivated.held = held.ok();
+        }
+        shown
+    }
+
     pub(super) async fn create_destination(
         &self,
         caller: Caller,
@@ -52,7 +66,7 @@ impl RegistryService {
     ) -> Answer<api::Destination> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
         let (account, id) = (caller.account(&request.account_id)?, destination_id(&request.destination_id)?);
-        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn list_destinations(
@@ -96,7 +110,7 @@ impl RegistryService {
             Ok(Command::UpdateDestination(changed))
         };
         let registry = self.changes.make(&caller, update).await?;
-        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn enable_destination(
@@ -109,7 +123,7 @@ impl RegistryService {
         let skip_before = r.skip_held.then(Timestamp::now);
         let command = Command::EnableDestination(account.clone(), id.clone(), skip_before);
         let registry = self.changes.make(&caller, |_| Ok(command)).await?;
-        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn disable_destination(
@@ -121,7 +135,7 @@ impl RegistryService {
         let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
         let command = Command::DisableDestination(account.clone(), id.clone());
         let registry = self.changes.make(&caller, |_| Ok(command)).await?;
-        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
     pub(super) async fn delete_destination(
@@ -148,7 +162,7 @@ impl RegistryService {
             Ok(Command::UpdateDestination(Destination { token, ..now }))
         };
         let registry = self.changes.make(&caller, assign).await?;
-        Ok(Response::new(destination_to_api(destination_of(&registry, &account, &id)?)))
+        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
     /// A destination from the API, its credentials sealed and its templates read.

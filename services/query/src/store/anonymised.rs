@@ -226,7 +226,7 @@ impl Store {
     ) -> Result<LeadSequence, StoreError> {
         let mut select = Statement::new("SELECT account, lead, until FROM anonymised_leads");
         select.push(" WHERE account = ? AND lead = ?", [account.as_str().into(), lead.as_str().into()]);
-        let row = select.query().fetch_optional(&self.pool).await?;
+        let row = self.fetch_optional(select).await?;
         let until = row.as_ref().map(Mark::from_row).transpose()?.map_or(0, |mark| mark.until);
         Ok(LeadSequence(until.cast_unsigned()))
     }
@@ -237,7 +237,7 @@ impl Store {
         let mut select = Statement::new("SELECT COALESCE(MAX(l.sequence), 0) AS last FROM (");
         select.push("SELECT sequence FROM lead_events WHERE account = ? AND lead = ?", key());
         select.push(" UNION ALL SELECT lead_sequence FROM deliveries WHERE account = ? AND lead = ?) l", key());
-        let row = select.query().fetch_one(&self.pool).await?;
+        let row = self.fetch_one(select).await?;
         Ok(LeadSequence(sql::int(&row, "last")?.cast_unsigned()))
     }
 
@@ -260,7 +260,7 @@ impl Store {
             let lead = sql::parsed(row, "lead", |text| LeadId::parse(text).ok())?;
             Ok((lead, LeadSequence(sql::int(row, "last")?.cast_unsigned())))
         };
-        select.query().fetch_all(&self.pool).await?.iter().map(read).collect()
+        self.fetch_all(select).await?.iter().map(read).collect()
     }
 
     /// Messages that are to be erased.
@@ -275,7 +275,7 @@ impl Store {
                 _ => None,
             })
         };
-        select.query().fetch_all(&self.pool).await?.iter().map(read).collect()
+        self.fetch_all(select).await?.iter().map(read).collect()
     }
 
     /// A message is erased.
@@ -286,7 +286,7 @@ impl Store {
         };
         let mut delete = Statement::new("DELETE FROM erasures");
         delete.push(" WHERE stream = ? AND sequence = ?", [stream.as_str().into(), sequence.cast_signed().into()]);
-        delete.query().execute(&self.writer).await?;
+        self.execute(delete).await?;
         Ok(())
     }
 
@@ -295,14 +295,14 @@ impl Store {
         let mut select = Statement::new("SELECT delivery FROM endings");
         select.push(" LIMIT ?", [most.into()]);
         let read = |row: &AnyRow| sql::parsed(row, "delivery", |text| DeliveryId::parse(text).ok());
-        select.query().fetch_all(&self.pool).await?.iter().map(read).collect()
+        self.fetch_all(select).await?.iter().map(read).collect()
     }
 
     /// A delivery has ended, or the fact that ends it is stored.
     pub(crate) async fn ended(&self, delivery: DeliveryId) -> Result<(), StoreError> {
         let mut delete = Statement::new("DELETE FROM endings");
         delete.push(" WHERE delivery = ?", [delivery.to_string().into()]);
-        delete.query().execute(&self.writer).await?;
+        self.execute(delete).await?;
         Ok(())
     }
 
@@ -315,7 +315,7 @@ impl Store {
             let lead = sql::parsed(row, "lead", |text| LeadId::parse(text).ok())?;
             Ok((account, lead, LeadSequence(sql::int(row, "until")?.cast_unsigned())))
         };
-        select.query().fetch_all(&self.pool).await?.iter().map(read).collect()
+        self.fetch_all(select).await?.iter().map(read).collect()
     }
 
     /// These are searched for.
@@ -324,14 +324,14 @@ impl Store {
             let mut delete = Statement::new("DELETE FROM searches");
             let key = [account.as_str().into(), lead.as_str().into(), int(*until)];
             delete.push(" WHERE account = ? AND lead = ? AND until = ?", key);
-            delete.query().execute(&self.writer).await?;
+            self.execute(delete).await?;
         }
         Ok(())
     }
 
     /// Has nothing left in SQLite's files of what was blanked; false: somebody was reading, and some may be.
     pub(crate) async fn scrub(&self) -> Result<bool, StoreError> {
-        if !self.is_sqlite {
+        if !self.is_sqlite() {
             return Ok(true);
         }
         // SQLite's log holds pages as they were; emptying it leaves the pages as they are now, in the database.
@@ -342,9 +342,9 @@ impl Store {
     /// Has PostgreSQL give the rows as they were before back to the free space of their tables. Their bytes lie there
     /// until something new takes their place.
     pub(crate) async fn vacuum(&self) -> Result<(), StoreError> {
-        if !self.is_sqlite {
+        if !self.is_sqlite() {
             for table in ["VACUUM attempts", "VACUUM deliveries"] {
-                sqlx::query(table).persistent(false).execute(&self.pool).await?;
+                sqlx::raw_sql(table).execute(&self.pool).await?;
             }
         }
         Ok(())

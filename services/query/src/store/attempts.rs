@@ -110,7 +110,7 @@ impl Store {
     pub(crate) async fn attempts(&self, id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
         let mut select = Statement::new(format!("SELECT {} FROM attempts", COLUMNS.join(", ")));
         select.push(" WHERE delivery = ? ORDER BY started_at, attempt", [id.to_string().into()]);
-        let rows = select.query().fetch_all(&self.pool).await?;
+        let rows = self.fetch_all(select).await?;
         rows.iter().map(from_row).collect()
     }
 
@@ -130,7 +130,7 @@ impl Store {
         select.push(latest, [destination.as_str().into(), most.into()]);
         select.push(" JOIN deliveries d ON d.delivery = a.delivery WHERE d.account = ?", [account.as_str().into()]);
         select.push(" ORDER BY a.started_at DESC, a.attempt DESC", []);
-        let rows = select.query().fetch_all(&self.pool).await?;
+        let rows = self.fetch_all(select).await?;
         let read = |row: &AnyRow| {
             Ok(DestinationEvent {
                 attempt: from_row(row)?,

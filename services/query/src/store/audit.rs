@@ -54,7 +54,7 @@ pub(crate) async fn add(
 impl Store {
     /// Entries, the newest first. Their places are ids of pages: whatever is added comes before the first one.
     pub(crate) async fn audit_log(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<AuditEntry>, StoreError> {
-        select(filter, page).query().fetch_all(&self.pool).await?.iter().map(AuditEntry::from_row).collect()
+        self.fetch_all(select(filter, page)).await?.iter().map(AuditEntry::from_row).collect()
     }
 }
 

@@ -23,7 +23,7 @@ impl Store {
     pub(crate) async fn checkpoint(&self, stream: StreamName) -> Result<u64, StoreError> {
         let mut select = Statement::new("SELECT sequence FROM checkpoints WHERE stream = ");
         select.push("?", [stream.as_str().into()]);
-        let row = select.query().fetch_one(&self.pool).await?;
+        let row = self.fetch_one(select).await?;
         let sequence = sql::int(&row, "sequence")?;
         u64::try_from(sequence).map_err(|_| sql::wrong("sequence", sequence))
     }
@@ -36,7 +36,7 @@ impl Store {
         from: u64,
         to: u64,
     ) -> Result<Option<Transaction<'static, Any>>, StoreError> {
-        let mut transaction = self.writer.begin().await?;
+        let mut transaction = self.begin().await?;
         let (from, to) = (from.cast_signed(), to.cast_signed());
         let mut update = Statement::new("UPDATE checkpoints SET sequence = ");
         update.push("? WHERE stream = ? AND sequence = ?", [to.into(), stream.as_str().into(), from.into()]);
@@ -46,7 +46,7 @@ impl Store {
 
     /// Makes much writing cheap: SQLite gets much memory.
     pub(crate) async fn expect_much(&self) -> Result<(), StoreError> {
-        if self.is_sqlite {
+        if self.is_sqlite() {
             sqlx::raw_sql(OF_SQLITE_IN_BULK).execute(&self.writer).await?;
         }
         Ok(())
@@ -54,7 +54,7 @@ impl Store {
 
     /// Forgets everything. Whoever projects begins anew.
     pub(crate) async fn wipe(&self) -> Result<(), StoreError> {
-        let mut transaction = self.writer.begin().await?;
+        let mut transaction = self.begin().await?;
         Statement::new("UPDATE checkpoints SET sequence = 0").query().execute(&mut *transaction).await?;
         for table in TABLES {
             Statement::new(format!("DELETE FROM {table}")).query().execute(&mut *transaction).await?;

@@ -38,6 +38,8 @@ const LAST: [&str; 10] = [
 ];
 /// Ids in one statement: SQLite binds at most 32,766 values.
 const CHUNK: usize = 500;
+/// Up to how many deliveries that wait are counted: some milliseconds of reading an index.
+const MAX_COUNTED: i64 = 100_000;
 
 /// The states of these deliveries, as far as they are known; read inside the transaction that will write them.
 pub(crate) async fn load(
@@ -82,14 +84,23 @@ impl Store {
     pub(crate) async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE delivery = ", COLUMNS.join(", ")));
         select.push("?", [id.to_string().into()]);
-        select.query().fetch_optional(&self.pool).await?.as_ref().map(from_row).transpose()
+        self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
+    }
+
+    /// How many deliveries wait for a destination that is switched off, counted up to a hundred thousand.
+    pub(crate) async fn held_at(&self, destination: &DestinationId) -> Result<u64, StoreError> {
+        let mut select = Statement::new("SELECT COUNT(*) AS held FROM (SELECT delivery FROM deliveries WHERE ");
+        let waits = "destination = ? AND status <> 'succeeded' AND status IN ('pending', 'retrying', 'held')";
+        select.push(waits, [destination.as_str().into()]).push(" LIMIT ?) counted", [MAX_COUNTED.into()]);
+        let row = self.fetch_one(select).await?;
+        Ok(sql::int(&row, "held")?.cast_unsigned())
     }
 
     /// These deliveries, as far as they are known, in no order.
     pub(crate) async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(CHUNK) {
-            for row in select_of(chunk).query().fetch_all(&self.pool).await? {
+            for row in self.fetch_all(select_of(chunk)).await? {
                 found.push(from_row(&row)?);
             }
         }

@@ -33,13 +33,13 @@ const OF_SQLITE_TO_SORT: &str = "PRAGMA temp_store = FILE; PRAGMA threads = 2; P
 impl Store {
     /// Drops the indexes that only readers need, and if no lead was ever anonymised, those that this needs, too.
     pub(crate) async fn put_off_indexes(&self, none_anonymised: bool) -> Result<(), StoreError> {
-        for index in self.indexes().query().fetch_all(&self.writer).await? {
+        for index in self.fetch_all(self.indexes()).await? {
             let (name, definition) = (sql::text(&index, "name")?, sql::text(&index, "definition")?);
             if TO_ANONYMISE.contains(&name.as_str()) && !none_anonymised {
                 continue;
             }
             // Whoever projects begins likewise, so none of them is half way.
-            let mut transaction = self.writer.begin().await?;
+            let mut transaction = self.begin().await?;
             let begin = Statement::new("UPDATE checkpoints SET sequence = sequence");
             begin.query().execute(&mut *transaction).await?;
             let mut note = Statement::new("INSERT INTO put_off_indexes (name, definition) VALUES (");
@@ -53,12 +53,12 @@ impl Store {
 
     /// Makes the indexes that were put off, if any were.
     pub(crate) async fn make_indexes(&self) -> Result<(), StoreError> {
-        if Statement::new(self.of_catalog().0).query().fetch_optional(&self.writer).await?.is_none() {
+        if self.fetch_optional(Statement::new(self.of_catalog().0)).await?.is_none() {
             return Ok(());
         }
         let select = Statement::new("SELECT name, definition FROM put_off_indexes ORDER BY name");
-        let indexes = select.query().fetch_all(&self.writer).await?;
-        if self.is_sqlite && !indexes.is_empty() {
+        let indexes = self.fetch_all(select).await?;
+        if self.is_sqlite() && !indexes.is_empty() {
             sqlx::raw_sql(OF_SQLITE_TO_SORT).execute(&self.writer).await?;
             let made = self.make_each(&indexes).await;
             sqlx::raw_sql(OF_SQLITE).execute(&self.writer).await?;
@@ -72,7 +72,7 @@ impl Store {
         for index in indexes {
             let (name, definition) = (sql::text(index, "name")?, sql::text(index, "definition")?);
             // Of several who connect at once, the one who takes the note makes the index.
-            let mut transaction = self.writer.begin().await?;
+            let mut transaction = self.begin().await?;
             let mut take = Statement::new("DELETE FROM put_off_indexes WHERE name = ");
             take.push("?", [name.as_str().into()]);
             if take.query().execute(&mut *transaction).await?.rows_affected() == 1 {
@@ -90,7 +90,7 @@ impl Store {
     }
 
     fn of_catalog(&self) -> (&'static str, &'static str) {
-        if self.is_sqlite { IN_SQLITE } else { IN_POSTGRES }
+        if self.is_sqlite() { IN_SQLITE } else { IN_POSTGRES }
     }
 }
 

@@ -56,7 +56,7 @@ impl Store {
     pub(crate) async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         let mut select = Statement::new("SELECT facts FROM jobs WHERE job = ");
         select.push("?", [id.to_string().into()]);
-        select.query().fetch_optional(&self.pool).await?.as_ref().map(from_row).transpose()
+        self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
     }
 
     /// The jobs of an account, the newest first.
@@ -66,7 +66,7 @@ impl Store {
         status: Option<JobStatus>,
         page: &Page,
     ) -> Result<Vec<Job>, StoreError> {
-        select(account, status, page).query().fetch_all(&self.pool).await?.iter().map(from_row).collect()
+        self.fetch_all(select(account, status, page)).await?.iter().map(from_row).collect()
     }
 
     /// How many jobs of an account have not ended.
@@ -76,7 +76,7 @@ impl Store {
         let open: Vec<_> = JobStatus::ALL.into_iter().filter(|status| status.is_open()).collect();
         let places = vec!["?"; open.len()].join(", ");
         select.push(&places, open.into_iter().map(|status| status.as_str().into())).push(")", []);
-        sql::count(&select.query().fetch_one(&self.pool).await?, "jobs")
+        sql::count(&self.fetch_one(select).await?, "jobs")
     }
 
     /// What a job could not do, in the order of the deliveries' ids.
@@ -87,7 +87,7 @@ impl Store {
             select.push(" AND delivery > ?", [after.id.as_str().into()]);
         }
         select.push(" ORDER BY delivery LIMIT ?", [page.limit().into()]);
-        select.query().fetch_all(&self.pool).await?.iter().map(refusal).collect()
+        self.fetch_all(select).await?.iter().map(refusal).collect()
     }
 }
 

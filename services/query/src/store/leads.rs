@@ -222,12 +222,12 @@ impl Store {
     pub(crate) async fn lead(&self, account: &AccountId, lead: &LeadId) -> Result<Option<Lead>, StoreError> {
         let mut select = Statement::new(SELECT);
         select.push("? AND l.lead = ? AND l.created_at > 0", [account.as_str().into(), lead.as_str().into()]);
-        select.query().fetch_optional(&self.pool).await?.as_ref().map(from_row).transpose()
+        self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
     }
 
     /// Leads, the newest first; of tests only if their interface is asked for.
     pub(crate) async fn leads(&self, filter: &LeadFilter, page: &Page) -> Result<Vec<Lead>, StoreError> {
-        select(filter, page).query().fetch_all(&self.pool).await?.iter().map(from_row).collect()
+        self.fetch_all(select(filter, page)).await?.iter().map(from_row).collect()
     }
 }
 

@@ -76,7 +76,7 @@ impl Store {
         let mut select = Statement::new("");
         let places = [lead.clone(), lead.clone(), lead].into_iter().flatten();
         select.push(SELECT, places.chain([after.into(), id.into(), page.limit().into()]));
-        let rows = select.query().fetch_all(&self.pool).await?;
+        let rows = self.fetch_all(select).await?;
         rows.iter().map(LogEntry::from_row).collect()
     }
 }

@@ -6,8 +6,8 @@
 //! what was found is merged.
 
 use domain::{
-    AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventType, InterfaceId, LeadId,
-    delivery::FailureReason,
+    AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventType, InterfaceId, LeadId, Registry,
+    delivery::FailureReason, registry::AccountEntry,
 };
 
 pub(crate) use domain::delivery::DeliveryFilter;
@@ -32,15 +32,104 @@ const OF_TYPE: &str = "event_type = ?";
 /// What one index is asked for.
 pub(super) type Branch = Vec<Condition>;
 
+/// Up to how many destinations that are switched off are told to the database at once: each is a value of the statement, and
+/// SQLite takes 32,766. What waits for a timer of a further one is listed by the status that its facts say.
+const MAX_OFF: usize = 10_000;
+
+/// At which of the destinations that a filter may find what waits is held, because they are switched off, whatever status its
+/// row has. The registry knows that, and a row that said so would have to be changed with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SwitchedOff {
+    retrying: Places,
+    pending: Places,
+}
+
+/// Some of the destinations that a filter may find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Places {
+    Nowhere,
+    Everywhere,
+    At(Vec<DestinationId>),
+}
+
+impl SwitchedOff {
+    /// No destination is off, or it does not matter.
+    pub(crate) const NOWHERE: Self = Self { retrying: Places::Nowhere, pending: Places::Nowhere };
+
+    /// Those that matter to a filter.
+    pub(crate) fn among(filter: &DeliveryFilter, registry: &Registry) -> Self {
+        if filter.statuses.is_empty() {
+            return Self::NOWHERE;
+        }
+        if let Some(destination) = &filter.destination {
+            let switch = registry.switch(destination);
+            let places = |status: DeliveryStatus| match status.at_destination(switch) {
+                DeliveryStatus::Held => Places::Everywhere,
+                _ => Places::Nowhere,
+            };
+            return Self { retrying: places(DeliveryStatus::Retrying), pending: places(DeliveryStatus::Pending) };
+        }
+        let of_account = |account: &AccountEntry| filter.account.as_ref().is_none_or(|id| *id == account.account.id);
+        let accounts = registry.accounts().filter(|account| of_account(account));
+        let existing = accounts.flat_map(|account| account.destinations()).filter(|destination| !destination.deleted);
+        let off: Vec<_> = existing.filter(|destination| destination.is_off()).take(MAX_OFF).collect();
+        let places = |status: DeliveryStatus| {
+            let held = off.iter().filter(|d| status.at_destination(d.switch()) == DeliveryStatus::Held);
+            let held: Vec<_> = held.map(|destination| destination.id.clone()).collect();
+            if held.is_empty() { Places::Nowhere } else { Places::At(held) }
+        };
+        Self { retrying: places(DeliveryStatus::Retrying), pending: places(DeliveryStatus::Pending) }
+    }
+
+    /// What has to hold of the destination, so that rows with the stored `status` are shown with one that is wanted;
+    /// `None` if none of them is.
+    fn condition(&self, status: DeliveryStatus, wanted: &[DeliveryStatus]) -> Option<Condition> {
+        let places = match status {
+            DeliveryStatus::Retrying => &self.retrying,
+            DeliveryStatus::Pending => &self.pending,
+            _ => &Places::Nowhere,
+        };
+        let (elsewhere, at_these) = (wanted.contains(&status), wanted.contains(&DeliveryStatus::Held));
+        let anywhere = (String::new(), vec![]);
+        match places {
+            Places::Nowhere => elsewhere.then_some(anywhere),
+            Places::Everywhere => at_these.then_some(anywhere),
+            Places::At(_) if elsewhere == at_these => elsewhere.then_some(anywhere),
+            Places::At(off) => {
+                let (which, places) = (if elsewhere { "NOT IN" } else { "IN" }, vec!["?"; off.len()].join(", "));
+                let ids = off.iter().map(|id| id.as_str().into()).collect();
+                Some((format!("(destination || '') {which} ({places})"), ids))
+            }
+        }
+    }
+
+    /// Each kind of them, for whoever asks the databases how they go about it.
+    #[cfg(test)]
+    pub(super) fn kinds(some: &[DestinationId]) -> [Self; 4] {
+        let (retrying, pending) = (Places::At(some.to_vec()), Places::At(some.to_vec()));
+        [
+            Self::NOWHERE,
+            Self { retrying: Places::Everywhere, pending: Places::Everywhere },
+            Self { retrying: retrying.clone(), pending: Places::Nowhere },
+            Self { retrying, pending },
+        ]
+    }
+}
+
 impl Store {
     /// Deliveries, the newest first.
-    pub(crate) async fn deliveries(&self, filter: &DeliveryFilter, page: &Page) -> Result<Vec<Delivery>, StoreError> {
+    pub(crate) async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        page: &Page,
+        off: &SwitchedOff,
+    ) -> Result<Vec<Delivery>, StoreError> {
         let types = self.types(filter).await?;
-        let branches = branches(filter, types);
+        let branches = branches(filter, types, off);
         let mut found = vec![];
         let several = branches.len() > 1;
         for branch in branches {
-            let rows = select(filter, page, branch).query().fetch_all(&self.pool).await?;
+            let rows = self.fetch_all(select(filter, page, branch)).await?;
             for row in &rows {
                 found.push(from_row(row)?);
             }
@@ -66,7 +155,7 @@ impl Store {
         for _ in 0..MOST_TYPES {
             let mut select = Statement::new("SELECT MIN(event_type) AS event_type FROM deliveries");
             select.push(" WHERE account = ? AND event_type > ?", [account.as_str().into(), after.into()]);
-            let row = select.query().fetch_one(&self.pool).await?;
+            let row = self.fetch_one(select).await?;
             // In which order they come is the database's matter; that none is left out is not.
             let Some(next) = sql::text_or_none(&row, "event_type")? else { return Ok(Some(types)) };
             after = next.clone();
@@ -106,32 +195,35 @@ fn open_statuses(filter: &DeliveryFilter) -> Option<Vec<DeliveryStatus>> {
 }
 
 /// What has to be asked for, so that each question is answered from one index in its order.
-pub(super) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>) -> Vec<Branch> {
+pub(super) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>, off: &SwitchedOff) -> Vec<Branch> {
     if let Some(event) = &filter.event_id {
-        return vec![vec![is("event_id", event.as_str()), any_status(filter)]];
+        return vec![vec![is("event_id", event.as_str()), any_status(filter, off)]];
     }
     if let Some(lead) = &filter.lead {
-        return vec![vec![is("lead", lead.as_str()), any_status(filter)]];
+        return vec![vec![is("lead", lead.as_str()), any_status(filter, off)]];
     }
     let scope = match (&filter.destination, &filter.account) {
         (Some(destination), _) => Some(is("destination", destination.as_str())),
         (None, Some(account)) => Some(is("account", account.as_str())),
         (None, None) => None,
     };
-    if let Some(statuses) = open_statuses(filter) {
+    if let Some(wanted) = open_statuses(filter) {
         let open = |status: DeliveryStatus| {
             // The words are constants; the database finds the index by them.
             let index = if scope.is_some() { "status <> 'succeeded'" } else { "at_succeeded = 0" };
-            (format!("status = '{}' AND {index}", status.as_str()), vec![])
+            let open = (format!("status = '{}' AND {index}", status.as_str()), vec![]);
+            let condition = off.condition(status, &wanted)?;
+            Some(scope.iter().cloned().chain([open, condition]).collect())
         };
-        return statuses.into_iter().map(|status| scope.iter().cloned().chain([open(status)]).collect()).collect();
+        let stored = DeliveryStatus::ALL.into_iter().filter(|status| *status != DeliveryStatus::Succeeded);
+        return stored.filter_map(open).collect();
     }
     if let Some(types) = types {
         let of_type =
-            |text: String| scope.iter().cloned().chain([is("event_type", &text), any_status(filter)]).collect();
+            |text: String| scope.iter().cloned().chain([is("event_type", &text), any_status(filter, off)]).collect();
         return types.into_iter().map(of_type).collect();
     }
-    vec![scope.into_iter().chain([any_status(filter)]).collect()]
+    vec![scope.into_iter().chain([any_status(filter, off)]).collect()]
 }
 
 pub(super) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> Statement {
@@ -188,12 +280,20 @@ fn others(filter: &DeliveryFilter, of_one_type: bool) -> Vec<Condition> {
     others
 }
 
-fn any_status(filter: &DeliveryFilter) -> Condition {
+/// That the status which is shown is one of those that are asked for; no index serves it.
+fn any_status(filter: &DeliveryFilter, off: &SwitchedOff) -> Condition {
     if filter.statuses.is_empty() {
         return (String::new(), vec![]);
     }
-    let places = vec!["?"; filter.statuses.len()].join(", ");
-    (format!("(status || '') IN ({places})"), filter.statuses.iter().map(|status| status.as_str().into()).collect())
+    let (mut texts, mut values): (Vec<_>, Vec<Value>) = (vec![], vec![]);
+    for status in DeliveryStatus::ALL {
+        let Some((condition, ids)) = off.condition(status, &filter.statuses) else { continue };
+        let and = if condition.is_empty() { "" } else { " AND " };
+        texts.push(format!("((status || '') = ?{and}{condition})"));
+        values.extend([status.as_str().into()].into_iter().chain(ids));
+    }
+    let any = if texts.is_empty() { "1 = 0".to_owned() } else { texts.join(" OR ") };
+    (format!("({any})"), values)
 }
 
 fn is(column: &str, text: &str) -> Condition {

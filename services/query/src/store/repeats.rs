@@ -29,7 +29,7 @@ async fn an_event_and_its_outline_are_one_event_however_often_they_come() {
         let event = event();
         // Whether the outline or the event comes first, and whether in one batch or in several.
         for (blank, times) in [(true, 2), (false, 1), (true, 1)] {
-            let mut transaction = store.writer.begin().await.unwrap();
+            let mut transaction = store.begin().await.unwrap();
             let batch = vec![(7, &event); times];
             leads::add_events(&mut transaction, &batch, blank).await.unwrap();
             transaction.commit().await.unwrap();

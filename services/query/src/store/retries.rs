@@ -6,11 +6,11 @@ use jiff::Timestamp;
 use super::{
     Store, StoreError,
     deliveries::from_row,
-    pages::{branches, chosen, is_of_account},
+    pages::{SwitchedOff, branches, chosen, is_of_account},
 };
 
 impl Store {
-    /// Those of a filter that have this status, the oldest first, behind a place.
+    /// Those of a filter that have this status by their facts alone, the oldest first, behind a place.
     pub(crate) async fn oldest_deliveries(
         &self,
         filter: &DeliveryFilter,
@@ -21,7 +21,7 @@ impl Store {
         let filter = DeliveryFilter { statuses: vec![status], ..filter.clone() };
         let mut found = vec![];
         // One status is asked for, so there is one branch.
-        for branch in branches(&filter, None) {
+        for branch in branches(&filter, None, &SwitchedOff::NOWHERE) {
             let mut select = chosen(&filter, branch);
             if let Some(before) = filter.requested_before {
                 select.push("requested_at < ? AND ", [before.into()]);
@@ -33,7 +33,7 @@ impl Store {
             select.push("(requested_at, delivery) > (?, ?)", [at.into(), id.into()]);
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             select.push(" ORDER BY requested_at, delivery LIMIT ?", [most.into()]);
-            for row in &select.query().fetch_all(&self.pool).await? {
+            for row in &self.fetch_all(select).await? {
                 found.push(from_row(row)?);
             }
         }

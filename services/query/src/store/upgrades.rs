@@ -3,7 +3,12 @@
 use domain::{AccountId, DeliveryId, LeadId};
 use sqlx::Row as _;
 
-use super::{MIGRATIONS, OF_SQLITE, Store, install_default_drivers, pool};
+use sqlx::any::install_default_drivers;
+
+use super::{
+    OF_SQLITE, Store,
+    connect::{migrations, pool},
+};
 
 /// The last version before attempts were found by their deliveries.
 const BEFORE: i64 = 12;
@@ -22,8 +27,9 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
     let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("older.db").display());
     for url in [sqlite, testkit::postgres::database().await] {
         install_default_drivers();
-        let older = pool(&url, 1, if url.starts_with("sqlite:") { &[OF_SQLITE] } else { &[] }).await.unwrap();
-        MIGRATIONS.run_to(BEFORE, &older).await.unwrap();
+        let settings = if url.starts_with("sqlite:") { vec![OF_SQLITE.to_owned()] } else { vec![] };
+        let older = pool(&url, 1, settings).await.unwrap();
+        migrations().run_to(BEFORE, &older).await.unwrap();
         for statement in older_rows() {
             sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&older).await.unwrap();
         }

@@ -1,0 +1,79 @@
+//! Whether an attempt switches its destination off.
+//!
+//! A delivery that used up its attempts does so unless its policy says otherwise or another delivery succeeded meanwhile:
+//! then the receiver works, and rejects this one lead. What succeeded is not known here. The dispatcher looks it up if
+//! [`spared_by_success_since`] says that the decision depends on it, and adds it to the [`Execution`].
+
+use jiff::Timestamp;
+
+use super::{
+    decide::{Execution, verdict},
+    facts::{FailureReason, Verdict, Work},
+};
+use crate::{
+    policy::{Deactivate, RetryPolicy},
+    registry::{DeactivatedBy, Deactivation, DeactivationCause},
+};
+
+/// 410: the receiver is gone for good (RFC 9110, 15.5.11).
+const STATUS_GONE: u16 = 410;
+
+/// Since when a success at the destination keeps this execution from deactivating it; `None` if the decision does not
+/// depend on that.
+pub fn spared_by_success_since(work: &Work, policy: &RetryPolicy, execution: &Execution) -> Option<Timestamp> {
+    let (verdict, _) = verdict(work, policy, execution);
+    let decides = policy.deactivate == Deactivate::IfNothingSucceeded
+        && cause(work, policy, execution, verdict) == Some(DeactivationCause::Exhausted);
+    decides.then(|| first_failure(work, execution.ended_at()))
+}
+
+/// Why and when this execution deactivates its destination, if it does.
+pub(super) fn deactivation(
+    work: &Work,
+    policy: &RetryPolicy,
+    execution: &Execution,
+    verdict: Verdict,
+) -> Option<Deactivation> {
+    let cause = cause(work, policy, execution, verdict)?;
+    let spared = policy.deactivate == Deactivate::IfNothingSucceeded && execution.others_succeeded;
+    if cause == DeactivationCause::Exhausted && spared {
+        return None;
+    }
+    let (reference, ended_at) = (&work.reference, execution.ended_at());
+    Some(Deactivation {
+        at: ended_at,
+        cause,
+        first_failed_at: work.first_failed_at.or(Some(ended_at)),
+        delivery: Some(DeactivatedBy {
+            delivery: reference.delivery,
+            lead: reference.lead.clone(),
+            event_id: reference.event_id.clone(),
+            attempts: work.attempt,
+            status_code: execution.outcome.status_code(),
+            error_kind: execution.outcome.error_kind(),
+        }),
+    })
+}
+
+/// Why the destination would be deactivated if nothing had succeeded there. Only an exhausted schedule counts: another
+/// reason to fail says nothing about the receiver. A test is made once, and its failure is an answer.
+fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, verdict: Verdict) -> Option<DeactivationCause> {
+    if work.reference.event_type.is_test() || execution.destination_off {
+        return None;
+    }
+    if execution.outcome.status_code() == STATUS_GONE {
+        return Some(DeactivationCause::Gone);
+    }
+    let exhausted = verdict == Verdict::Failed(FailureReason::Exhausted);
+    (exhausted && policy.deactivate != Deactivate::Never).then_some(DeactivationCause::Exhausted)
+}
+
+/// When the delivery first failed. The work knows that of its own round. In a later round, and in work that was made again
+/// because it was lost, the time of the request stands for it: it is the latest known time before the first failure.
+fn first_failure(work: &Work, ended_at: Timestamp) -> Timestamp {
+    match work.first_failed_at {
+        Some(at) if work.round == 0 => at,
+        None if work.attempt == 1 => ended_at,
+        _ => work.reference.requested_at.unwrap_or(work.requested_at),
+    }
+}

@@ -1,0 +1,86 @@
+//! Secrets that the master key of this process does not open.
+//!
+//! That is the fault of the installation, never of a receiver: no attempt is made and none recorded, the work is parked, and
+//! the dispatcher is not ready until every such secret opens or is gone; the log names the destinations. A process whose key is another one does not get here,
+//! because it does not start; what is left is a secret that was damaged, or sealed with a key that was replaced.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crypto::{MasterKey, OpenError};
+use domain::{DestinationId, Registry};
+use jiff::Timestamp;
+use runtime::Latch;
+
+use crate::Shared;
+
+/// Destinations whose secrets do not open; at most as many as there are destinations.
+#[derive(Debug)]
+pub(crate) struct Vault {
+    latch: Latch,
+    closed: Mutex<BTreeSet<DestinationId>>,
+}
+
+impl Vault {
+    pub(crate) fn new(latch: Latch) -> Self {
+        latch.ready();
+        Self { latch, closed: Mutex::default() }
+    }
+
+    /// Notes that a secret which the requests of a destination need does not open.
+    pub(crate) fn does_not_open(&self, destination: &DestinationId, error: OpenError) {
+        let mut closed = self.closed();
+        if closed.insert(destination.clone()) {
+            tracing::error!(%destination, %error, "cannot open a secret; the deliveries of its destination wait");
+            self.show(&closed);
+        }
+    }
+
+    /// Looks again whether the secrets open; those of a destination that is gone or needs none do.
+    fn look_again(&self, registry: &Registry, key: &MasterKey) {
+        let mut closed = self.closed();
+        let before = closed.len();
+        closed.retain(|id| {
+            registry.destination(id).is_some_and(|destination| {
+                let secrets = registry.sealed_secrets_of(destination, Timestamp::now());
+                secrets.iter().any(|sealed| key.open_bytes(&sealed.secret.0, &sealed.belongs_to).is_err())
+            })
+        });
+        if closed.len() != before {
+            self.show(&closed);
+        }
+    }
+
+    fn show(&self, closed: &BTreeSet<DestinationId>) {
+        if closed.is_empty() {
+            return self.latch.ready();
+        }
+        self.latch.not_ready(format!(
+            "the deliveries of {} destinations wait because their secrets do not open; the log names the destinations. Start \
+             the dispatcher with the key that sealed the secrets (--master-key), or rotate the tokens and give the credentials \
+             again",
+            closed.len()
+        ));
+    }
+
+    fn closed(&self) -> MutexGuard<'_, BTreeSet<DestinationId>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks again at each change of the configuration, until the drain.
+pub(crate) async fn follow(shared: Arc<Shared>) {
+    let drain = shared.platform.drain.clone();
+    let mut seen = 0;
+    loop {
+        tokio::select! {
+            registry = shared.registry.changed_since(seen) => {
+                seen = registry.sequence();
+                shared.vault.look_again(&registry, &shared.key);
+            }
+            () = drain.stopping() => return,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Whether a process has the master key of the installation. One with another key does not start: it would seal secrets that
+//! the others cannot open, and could open none of theirs.
+//!
+//! The installation knows its key by a fingerprint, which the first process that needs the key records. If there are secrets by
+//! then, because an older version made them, that process has to open them.
+
+use anyhow::{Context as _, bail};
+use crypto::MasterKey;
+use domain::Registry;
+use jiff::Timestamp;
+use journal::{Journal, JournalError, RecordedKey};
+
+/// Stands for the fingerprint where none is recorded.
+const NONE_RECORDED: &str = "none";
+/// How often it is looked again which key is recorded, when several processes start at once.
+const MAX_RACES: usize = 5;
+
+/// Makes sure that this is the master key of the installation, and records it if none is. `replaces`: the fingerprint of a
+/// lost key whose place it takes.
+pub(crate) async fn confirm(journal: &Journal, key: &MasterKey, replaces: Option<&str>) -> anyhow::Result<()> {
+    let own = key.fingerprint();
+    for _ in 0..MAX_RACES {
+        let recorded = journal.installation_key().await?;
+        if recorded.fingerprint.as_ref() == Some(&own) {
+            return Ok(());
+        }
+        let replaced = recorded.fingerprint.as_deref().unwrap_or(NONE_RECORDED);
+        if replaces == Some(replaced) {
+            tracing::warn!(
+                replaced,
+                fingerprint = own,
+                "replacing the master key; secrets that it does not open are lost"
+            );
+        } else if recorded.fingerprint.is_some() {
+            bail!(another_key(&own, replaced));
+        } else {
+            opens_what_there_is(&journal.registry_now().await?, key)?;
+        }
+        if record(journal, &own, &recorded).await? {
+            return Ok(());
+        }
+    }
+    bail!("the master key of the installation is recorded by several processes at once; start this one again")
+}
+
+/// Whether it was recorded; otherwise another process was quicker.
+async fn record(journal: &Journal, fingerprint: &str, before: &RecordedKey) -> anyhow::Result<bool> {
+    match journal.record_installation_key(fingerprint.to_owned(), before).await {
+        Ok(()) => {
+            tracing::info!(fingerprint, "recorded the master key of the installation");
+            Ok(true)
+        }
+        Err(JournalError::LostRace) => Ok(false),
+        Err(error) => Err(error).context("the fingerprint of the master key was not stored"),
+    }
+}
+
+/// A key is right if it opens most secrets: others may have been sealed with a wrong one when nothing prevented that.
+fn opens_what_there_is(registry: &Registry, key: &MasterKey) -> anyhow::Result<()> {
+    let sealed = registry.sealed_secrets(Timestamp::now());
+    let (total, mut closed) = (sealed.len(), vec![]);
+    for secret in sealed {
+        if key.open_bytes(&secret.secret.0, &secret.belongs_to).is_err() {
+            closed.push(secret.of);
+        }
+    }
+    if closed.len() * 2 > total {
+        bail!(opens_too_little(&key.fingerprint(), closed.len(), total));
+    }
+    for of in closed {
+        tracing::error!(of, "the master key does not open this secret; rotate the token or give the credentials again");
+    }
+    Ok(())
+}
+
+fn another_key(own: &str, recorded: &str) -> String {
+    format!(
+        "the master key of this process is not that of this installation: its fingerprint is {own}, and {recorded} is recorded; \
+         {}",
+        what_to_do(recorded)
+    )
+}
+
+fn opens_too_little(own: &str, closed: usize, total: usize) -> String {
+    format!(
+        "the master key of this process (fingerprint {own}) does not open {closed} of the {total} secrets of this installation; {}",
+        what_to_do(NONE_RECORDED)
+    )
+}
+
+fn what_to_do(recorded: &str) -> String {
+    format!(
+        "give the key that the other processes have with --master-key (leadline up keeps it in the file master.key of its data \
+         directory). If that key is lost, start every process with the new key, this one with --replace-master-key {recorded}; \
+         then rotate all tokens (--overlap 0s) and give all credentials again"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        AccountId, RegistryFact, TokenId,
+        registry::{Account, Algorithm, Change, Routing, SealedSecret, Token, TokenSecret},
+    };
+
+    use super::*;
+
+    fn account() -> AccountId {
+        AccountId::parse("acme").unwrap()
+    }
+
+    /// A registry with a token for each of these keys, sealed with it.
+    fn sealed_with(keys: &[&MasterKey]) -> Registry {
+        let account = Account {
+            id: account(),
+            name: String::new(),
+            brand: None,
+            notification_emails: vec![],
+            api_user_emails: vec![],
+            routing: Routing::default(),
+            deleted: false,
+        };
+        let mut registry = Registry::default();
+        let mut apply = |change| {
+            let fact = RegistryFact { at: Timestamp::UNIX_EPOCH, by: "test".into(), change };
+            registry.apply(registry.sequence() + 1, &fact);
+        };
+        apply(Change::AccountCreated(account));
+        for (number, key) in keys.iter().enumerate() {
+            let id = TokenId::parse(&format!("tok_{number}")).unwrap();
+            let belongs_to = Token::belongs_to(&self::account(), &id);
+            let sealed = SealedSecret(key.seal(&crypto::Secret::generate().unwrap(), &belongs_to).unwrap());
+            let secrets = vec![TokenSecret { sealed, created_at: Timestamp::UNIX_EPOCH, expires_at: None }];
+            let (name, algorithm) = (String::new(), Algorithm::default());
+            let token = Token { account: self::account(), id, name, algorithm, secrets, deleted: false };
+            apply(Change::TokenCreated(token));
+        }
+        registry
+    }
+
+    #[test]
+    fn the_first_key_has_to_open_most_of_what_there_is() {
+        let (a, b) = (&MasterKey::generate().unwrap(), &MasterKey::generate().unwrap());
+        let table: [(&[&MasterKey], bool, bool); 4] =
+            [(&[], true, true), (&[a, a], true, false), (&[a, a, b], true, false), (&[a, b], true, true)];
+        for (keys, a_is_right, b_is_right) in table {
+            let registry = sealed_with(keys);
+            let right = |key| opens_what_there_is(&registry, key).is_ok();
+            assert_eq!((right(a), right(b)), (a_is_right, b_is_right), "{} tokens", keys.len());
+        }
+        let refused = opens_what_there_is(&sealed_with(&[a]), b).unwrap_err().to_string();
+        for part in ["1 of the 1 secrets", "--master-key", "--replace-master-key none", &b.fingerprint()] {
+            assert!(refused.contains(part), "{part:?} is missing in {refused}");
+        }
+    }
+}

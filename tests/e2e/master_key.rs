@@ -1,0 +1,138 @@
+//! One installation, one master key: a process with another one does not start, and a secret that does not open is never the
+//! fault of a receiver.
+
+use async_nats::jetstream;
+use crypto::MasterKey;
+use domain::{RegistryFact, registry::Change};
+use testkit::{NatsServer, Process, Receiver, wait};
+use wire::{
+    Record as _,
+    api::{self, DeliveryStatus},
+};
+
+use crate::{
+    alone::{ALLOWED, arguments},
+    dispatchers::{beside, with_dispatchers},
+    world::{ACCOUNT, Home, SOON, World, program, some_destination, web},
+};
+
+/// A service with this key.
+fn start(broker: &NatsServer, service: &str, key: &MasterKey, args: &[&str]) -> Process {
+    let env = [("LEADLINE_NATS_URL", broker.url()), ("LEADLINE_MASTER_KEY", key.reveal())];
+    Process::start(service, program(), arguments(service, args), env)
+}
+
+/// What a process says that does not start.
+async fn refused(process: Process) -> String {
+    assert_eq!(process.wait_exit(SOON).await.code(), Some(1), "{}", process.output());
+    let said = process.output();
+    assert!(said.contains("--master-key") && !said.contains("is ready:"), "{said}");
+    said
+}
+
+#[tokio::test]
+async fn a_process_with_another_master_key_does_not_start_and_says_what_to_do() {
+    let (broker, home, folder) = (NatsServer::start().await, Home::new(), tempfile::tempdir().unwrap());
+    let (own, other) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
+    let database = format!("sqlite:{}?mode=rwc", folder.path().join("leads.db").display());
+    let first = start(&broker, "query", &own, &["--database-url", &database]);
+    first.wait_line("is ready:", SOON).await;
+    let other_text = other.reveal();
+    let wrong = [
+        start(&broker, "dispatcher", &other, &[]),
+        start(&broker, "query", &other, &["--database-url", &database]),
+        start(&broker, "notifier", &other, &[]),
+        home.up(&["--nats-url", &broker.url(), "--master-key", &other_text], &[]),
+    ];
+    for process in wrong {
+        let said = refused(process).await;
+        for part in [own.fingerprint(), other.fingerprint(), format!("--replace-master-key {}", own.fingerprint())] {
+            assert!(said.contains(&part), "{part} is missing in {said}");
+        }
+        assert!(!said.contains(&other_text), "{said}");
+    }
+    start(&broker, "dispatcher", &own, &[]).wait_line("is ready:", SOON).await;
+    // The key is lost: another one takes its place, and only that of which the fingerprint is named.
+    refused(start(&broker, "dispatcher", &other, &["--replace-master-key", &other.fingerprint()])).await;
+    let fingerprint = own.fingerprint();
+    let replacing = start(&broker, "dispatcher", &other, &["--replace-master-key", &fingerprint]);
+    replacing.wait_line("is ready:", SOON).await;
+    start(&broker, "notifier", &other, &[]).wait_line("is ready:", SOON).await;
+    refused(start(&broker, "dispatcher", &own, &[])).await;
+}
+
+/// A destination whose requests are signed, and the token that does it.
+async fn signed(world: &World, receiver: &Receiver) -> (String, String) {
+    let request = api::CreateTokenRequest { account_id: ACCOUNT.into(), ..api::CreateTokenRequest::default() };
+    let token_id = world.registry().create_token(request).await.unwrap().into_inner().token.unwrap().token_id;
+    let custom = api::CustomRetryPolicy { deactivate: "on_exhaustion".into(), ..api::CustomRetryPolicy::default() };
+    let retry_policy = Some(api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) });
+    let destination = api::Destination {
+        url: receiver.url(),
+        token_id: token_id.clone(),
+        event_types: vec!["lead.*".to_owned()],
+        retry_policy,
+        ..some_destination()
+    };
+    (world.destination_with(destination).await, token_id)
+}
+
+#[tokio::test]
+async fn an_installation_that_knew_no_fingerprint_takes_the_key_that_opens_its_secrets() {
+    let (broker, world, _) = with_dispatchers(1).await;
+    let receiver = Receiver::start().await;
+    signed(&world, &receiver).await;
+    let positions = jetstream::new(broker.client().await).get_stream("POSITIONS").await.unwrap();
+    positions.purge().filter("position.master-key").await.unwrap();
+    let other = MasterKey::generate().unwrap();
+    let said = refused(start(&broker, "dispatcher", &other, &[])).await;
+    assert!(said.contains("does not open 1 of the 1 secrets"), "{said}");
+    beside(&world, &broker, "dispatcher", &ALLOWED).wait_line("is ready:", SOON).await;
+    let said = refused(start(&broker, "dispatcher", &other, &[])).await;
+    assert!(said.contains("is recorded"), "{said}");
+}
+
+async fn readyz(world: &World) -> (u16, String) {
+    let answer = web().get(format!("{}/readyz?service=dispatcher", world.http)).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_secret_that_does_not_open_costs_no_attempt_and_no_mail_and_the_lead_arrives_later() {
+    let (broker, world, _) = with_dispatchers(1).await;
+    let (receiver, healthy) = (Receiver::start().await, Receiver::start().await);
+    let (id, token) = signed(&world, &receiver).await;
+    let context = jetstream::new(broker.client().await);
+    let subject = format!("registry.{ACCOUNT}.token.{token}");
+    let registry = context.get_stream("REGISTRY").await.unwrap();
+    let stored = registry.get_last_raw_message_by_subject(&subject).await.unwrap().payload;
+    let mut fact = RegistryFact::decode(stored.clone()).unwrap();
+    let Change::TokenCreated(mut changed) = fact.change else { panic!("another fact") };
+    *changed.secrets[0].sealed.0.last_mut().unwrap() ^= 1;
+    fact.change = Change::TokenUpdated(changed);
+    context.publish(subject.clone(), fact.encode()).await.unwrap().await.unwrap();
+
+    world.publish("e1").await;
+    let (status, said) = wait::until("the secret is missed", SOON, async || {
+        Some(readyz(&world).await).filter(|(_, said)| said.contains("do not open"))
+    })
+    .await;
+    assert_eq!(status, 503);
+    assert!(said.contains("secrets") && said.contains("--master-key") && !said.contains(&id), "{said}");
+    assert!(world.process.output().contains(&id), "the log names the destination");
+    // Another destination is not concerned.
+    let event_types = vec!["other.thing".to_owned()];
+    world.destination_with(api::Destination { url: healthy.url(), event_types, ..some_destination() }).await;
+    world.publish_with("other", serde_json::json!({"type": "other.thing"})).await;
+    wait::until_eq("the healthy one", SOON, 1, async || healthy.count()).await;
+    let waiting = world.delivery_is("e1", DeliveryStatus::Pending).await;
+    assert_eq!((waiting.attempts, receiver.count(), world.home.outbox().len()), (vec![], 0, 0));
+    let request = api::GetDestinationRequest { account_id: ACCOUNT.into(), destination_id: id };
+    let destination = world.registry().get_destination(request).await.unwrap().into_inner();
+    assert_eq!(destination.deactivated, None);
+
+    context.publish(subject, stored).await.unwrap().await.unwrap();
+    let sent = world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    assert_eq!((sent.attempts.len(), receiver.count()), (1, 1));
+    wait::until_eq("readiness", SOON, 200, async || readyz(&world).await.0).await;
+}
