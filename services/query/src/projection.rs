@@ -331,5 +331,7 @@ const fn abandoned(reason: FailureReason) -> &'static str {
         FailureReason::PayloadGone => "the payload is no longer stored",
         FailureReason::Anonymised => "the lead was anonymised",
         FailureReason::Skipped => "an operator decided not to send it",
+        FailureReason::Render => "the destination's settings make no request of this lead",
+        FailureReason::Crashed => "Leadline failed again and again while it worked on this delivery",
     }
 }

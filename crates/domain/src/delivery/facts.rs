@@ -201,12 +201,24 @@ pub enum FailureReason {
     Anonymised,
     /// An operator decided not to send it.
     Skipped,
+    /// The destination's settings make no request of this lead, however often it is tried.
+    Render,
+    /// The work failed inside Leadline again and again: it panicked, or processes died over it.
+    Crashed,
 }
 
 impl FailureReason {
     /// Every reason.
-    pub const ALL: [Self; 6] =
-        [Self::Exhausted, Self::TooOld, Self::DestinationDeleted, Self::PayloadGone, Self::Anonymised, Self::Skipped];
+    pub const ALL: [Self; 8] = [
+        Self::Exhausted,
+        Self::TooOld,
+        Self::DestinationDeleted,
+        Self::PayloadGone,
+        Self::Anonymised,
+        Self::Skipped,
+        Self::Render,
+        Self::Crashed,
+    ];
 
     /// The word that is stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -217,6 +229,8 @@ impl FailureReason {
             Self::PayloadGone => "payload_gone",
             Self::Anonymised => "anonymised",
             Self::Skipped => "skipped",
+            Self::Render => "render",
+            Self::Crashed => "crashed",
         }
     }
 
