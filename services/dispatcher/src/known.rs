@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{DeliveryId, DestinationId};
+use domain::{AttemptId, DeliveryId, DestinationId};
 use journal::Attempted;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::{Begun, UnderWay};
@@ -23,11 +23,19 @@ const LOOKED_BACK: u64 = 10_000;
 /// An attempt: delivery, round and number.
 pub(crate) type Key = (DeliveryId, u32, u32);
 
+/// An attempt, and the executions of it that are on record as begun.
+#[derive(Debug, Clone)]
+struct BegunOf {
+    attempt: u32,
+    executions: Vec<AttemptId>,
+}
+
 /// What this process knows about attempts.
 #[derive(Debug)]
 pub(crate) struct Known {
     under_way: UnderWay<Key>,
     made: Recent<DeliveryId, Attempted>,
+    begun: Recent<DeliveryId, BegunOf>,
     looked_back: Cache<DestinationId, Arc<Mutex<Option<LookedBack>>>>,
 }
 
@@ -37,6 +45,7 @@ impl Default for Known {
         Self {
             under_way: UnderWay::default(),
             made: Recent::new(REMEMBERED, REMEMBERED_FOR),
+            begun: Recent::new(REMEMBERED, REMEMBERED_FOR),
             looked_back: looked_back.eviction_policy(EvictionPolicy::lru()).build(),
         }
     }
@@ -58,6 +67,23 @@ impl Known {
     /// Notes that an attempt was made.
     pub(crate) fn remember(&self, delivery: DeliveryId, made: Attempted) {
         self.made.put(delivery, 1, |known| known.map_or(made, |known| known.max(made)));
+    }
+
+    /// Notes that an execution of an attempt is on record as begun.
+    pub(crate) fn remember_begun(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId) {
+        self.begun.put(delivery, 1, |known| {
+            let mut known =
+                known.filter(|known| known.attempt >= attempt).unwrap_or(BegunOf { attempt, executions: vec![] });
+            if known.attempt == attempt && !known.executions.contains(&execution) {
+                known.executions.push(execution);
+            }
+            known
+        });
+    }
+
+    /// How many executions of an attempt are on record as begun.
+    pub(crate) fn begun(&self, (delivery, _, attempt): Key) -> usize {
+        self.begun.get(&delivery).filter(|known| known.attempt == attempt).map_or(0, |known| known.executions.len())
     }
 
     /// How far was looked back for a destination; whoever looks back holds the lock meanwhile.
