@@ -34,6 +34,7 @@ mod notices;
 mod operations;
 mod ordering;
 mod poison;
+mod poisoned;
 mod publishing;
 mod readiness;
 mod rebuild;
