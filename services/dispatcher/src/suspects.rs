@@ -57,10 +57,9 @@ pub(crate) async fn begin<'a>(
     Ok(Some(alone))
 }
 
-/// What is parked has a consumer that the broker may have forgotten, and its count with it. What a lead holds is looked
-/// into by templates only, so there is nothing else to die of.
+/// What a lead holds is looked into by templates only, so their work is suspected as soon as it may have come before: what
+/// is parked has a consumer that the broker may have forgotten, and its count with it.
 fn is_suspected(destination: &Destination, job: &Job) -> bool {
     let is_repeat = job.message.may_be_repeat.is_some();
-    job.message.delivered > MAX_UNSUSPECTED
-        || (is_repeat && job.message.delivered == 1 && render::has_template(destination))
+    job.message.delivered > MAX_UNSUSPECTED || (is_repeat && render::has_template(destination))
 }
