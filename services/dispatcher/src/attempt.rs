@@ -23,8 +23,7 @@ use crate::{
     looked_back::LookedBack,
     outcome::{LONGEST_MESSAGE, OutOfFiles, cut},
     payloads::Content,
-    request::{self, NoRequest},
-    sequencer, span, suspects,
+    prepare, request, sequencer, span, successes,
     tally::Counted,
 };
 
@@ -165,21 +164,11 @@ async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, s
     let (span, trace) = TraceContext::enter(Some(&job.message.trace), || span::of_attempt(job));
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
     let (started_at, clock) = (Timestamp::now(), Instant::now());
-    let Some(alone) = suspects::begin(shared, destination, job, attempt_id, &trace).await? else {
+    let Some(made) = prepare::request(shared, destination, job, &content, attempt_id, started_at, &trace).await? else {
         let given_up = delivery::abandon(&job.work, FailureReason::Crashed, Timestamp::now());
         perform(shared, given_up, &job.message.trace).await;
         return Ok(Ended { finished: true, ..Ended::default() });
     };
-    let event = job.work.reference.event_id.as_str();
-    crash::panic_point("before a request", event);
-    crash::point_of("before a request", event);
-    let rendered = shared.renderers.render(destination, &job.work.reference, &content).await;
-    let registry = shared.registry.snapshot();
-    let made = rendered.and_then(|rendered| {
-        let (work, key, now) = (&job.work, &shared.key, started_at);
-        request::make(request::Parts { work, destination, registry: &registry, key, rendered, now, trace: &trace })
-    });
-    drop(alone);
     let (line, outcome) = match made {
         Ok(request) => {
             crash::point("before a request");
@@ -191,10 +180,6 @@ async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, s
                 never = announce(shared, job, attempt_id, started_at, &trace) => match never {},
             };
             (line, redaction.apply(outcome))
-        }
-        Err(NoRequest::Sealed(error)) => {
-            shared.vault.does_not_open(&destination.id, error);
-            return Err(error.into());
         }
         Err(error) => {
             let message = cut(error.to_string(), LONGEST_MESSAGE);
@@ -215,7 +200,7 @@ async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, s
         destination_off: is_off(shared, &job.work.reference.destination),
         others_succeeded: false,
     };
-    let execution = with_successes(shared, job, destination, execution).await;
+    let execution = successes::added_to(shared, job, destination, execution).await;
     let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
     // Dropped at once if all went well.
@@ -227,24 +212,6 @@ async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, s
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
     perform(shared, effects, &trace).instrument(span).await;
     Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
-}
-
-/// Adds to an execution what else it needs to know whether it deactivates its destination. The attempt has been made, so
-/// the broker is asked until it answers.
-async fn with_successes(shared: &Shared, job: &Job, destination: &Destination, made: Execution) -> Execution {
-    let reference = &job.work.reference;
-    let Some(since) = delivery::spared_by_success_since(&job.work, &destination.retry, &made) else { return made };
-    let others_succeeded = loop {
-        match shared.successes.any_since(&shared.journal, reference, since).await {
-            Ok(any) => break any,
-            Err(error) => {
-                tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
-                sleep(EFFECT_PAUSE).await;
-            }
-        }
-    };
-    // Another delivery may have deactivated it meanwhile.
-    Execution { others_succeeded, destination_off: is_off(shared, &reference.destination), ..made }
 }
 
 /// What there is to send, or why there is nothing.
@@ -388,7 +355,7 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
 }
 
 /// Whether a destination takes nothing at the moment.
-fn is_off(shared: &Shared, destination: &DestinationId) -> bool {
+pub(crate) fn is_off(shared: &Shared, destination: &DestinationId) -> bool {
     shared.registry.snapshot().destination(destination).is_none_or(|d| d.is_off())
 }
 

@@ -10,7 +10,7 @@
 //! * [`successes`] says whether others succeed where a delivery used up its attempts
 //! * [`vault`] knows the secrets that do not open, whose deliveries wait
 //! * [`forgotten`] keeps the payloads of anonymised leads from being sent
-//! * [`renderers`] fill in templates, apart from everything else
+//! * [`prepare`] makes a request; [`suspects`] puts work on record that processes may die of; [`renderers`] fill in templates
 //! * [`request`], [`client`], [`resolver`], [`outcome`], [`redaction`] and [`payloads`] are what an attempt is made of
 //!
 //! Guarantee: each of these steps can be repeated. A process that dies leaves its messages unacknowledged, and another
@@ -27,6 +27,7 @@ mod on_record;
 mod outcome;
 mod pace;
 mod payloads;
+mod prepare;
 mod recent;
 mod redaction;
 mod renderers;

@@ -2,13 +2,13 @@
 //!
 //! That alone says little: a broker that is away, an update of all processes and the death of one over other work have the
 //! same effect. So before such an attempt it is put on record that it begins, and its request is made while no other of
-//! them is: a process that dies then, died of it. What began [`MAX_BEGUN`] times and never ended is given up.
+//! them is: a process that dies then, died of it. What began [`MAX_BEGUN`] times and never ended is given up. An attempt whose
+//! request was made does not count, whatever became of it: the process survived it.
 
 use std::sync::Arc;
 
 use domain::{AttemptId, DeliveryFact, delivery::AttemptStarted, registry::Destination};
 use jiff::Timestamp;
-use journal::JournalError;
 use runtime::trace::TraceContext;
 use tokio::sync::SemaphorePermit;
 
@@ -23,16 +23,24 @@ const MAX_BEGUN: usize = 3;
 /// Held while the request is made; empty for work that nothing is known against.
 pub(crate) type Alone<'a> = Option<SemaphorePermit<'a>>;
 
-/// Begins an attempt; `None` if it began too often.
+/// Begins an attempt; `None` if it began too often. `Err` if a secret does not open: then no attempt begins.
 pub(crate) async fn begin<'a>(
     shared: &'a Shared,
     destination: &Destination,
     job: &Job,
     attempt_id: AttemptId,
     trace: &TraceContext,
-) -> Result<Option<Alone<'a>>, JournalError> {
+) -> anyhow::Result<Option<Alone<'a>>> {
     if !is_suspected(destination, job) {
         return Ok(Some(None));
+    }
+    let registry = shared.registry.snapshot();
+    for sealed in registry.sealed_secrets_of(destination, Timestamp::now()) {
+        // Before anything is put on record: what waits for a secret comes again for as long as that takes.
+        if let Err(error) = shared.key.open_bytes(&sealed.secret.0, &sealed.belongs_to) {
+            shared.vault.does_not_open(&destination.id, error);
+            return Err(error.into());
+        }
     }
     let reference = &job.work.reference;
     if shared.known.begun(job.key()) >= MAX_BEGUN {
