@@ -37,6 +37,7 @@ mod notices;
 mod operations;
 mod ordering;
 mod poison;
+mod poisoned;
 mod publishing;
 mod quotas;
 mod readiness;

@@ -25,7 +25,7 @@ pub const fn suggested_action(status: u16, kind: Option<ErrorKind>) -> &'static 
         }
         Some(ErrorKind::Protocol) => "What came back is not HTTP. Check scheme and port of the URL.",
         Some(ErrorKind::Render) => {
-            "The request could not be made from the destination's settings. Correct its URL or templates."
+            "The request could not be made of this lead, so it was not sent and is not tried again by itself. The message says which setting and which line; correct the destination's URL or template (a default helps if a field is missing: {{ payload.phone|default(\"\") }}), then retry the delivery."
         }
         None => for_status(status),
     }

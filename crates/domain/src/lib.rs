@@ -30,6 +30,7 @@ pub mod job;
 pub mod lead;
 pub mod notice;
 pub mod outcome;
+pub mod payload;
 pub mod policy;
 pub mod registry;
 pub mod routing;

@@ -345,7 +345,9 @@ pub fn failure_in(fact: &DeliveryFact) -> Option<(NoticeId, &DeliveryRef)> {
     let round = match fact {
         DeliveryFact::Attempted(f) if matches!(f.verdict, Verdict::Failed(_)) => f.round,
         // The other reasons to abandon a delivery are decisions of people, who know already.
-        DeliveryFact::Abandoned(f) if f.reason == FailureReason::PayloadGone => f.round,
+        DeliveryFact::Abandoned(f) if matches!(f.reason, FailureReason::PayloadGone | FailureReason::Crashed) => {
+            f.round
+        }
         _ => return None,
     };
     let reference = fact.reference();

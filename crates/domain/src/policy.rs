@@ -198,6 +198,10 @@ impl RetryPolicy {
         outcome: &AttemptOutcome,
         now: Timestamp,
     ) -> (Verdict, Progress) {
+        if outcome.error_kind() == Some(ErrorKind::Render) {
+            // The same settings and the same lead fail in the same way.
+            return (Verdict::Failed(FailureReason::Render), progress);
+        }
         let (delay, next) = if progress.quick_used < self.quick.count && self.quick.covers(outcome) {
             (self.quick.pause, Progress { quick_used: progress.quick_used + 1, ..progress })
         } else if let Some(delay) = self.schedule.get(progress.step as usize) {
@@ -284,6 +288,16 @@ mod tests {
         assert!(delays(&RetryPolicy::manual(), &status(500)).is_empty());
         let aged = RetryPolicy { max_age: Some(Duration::from_secs(400)), ..RetryPolicy::standard() };
         assert_eq!(delays(&RetryPolicy { jitter_percent: 0, ..aged }, &status(500)), [300]);
+    }
+
+    #[test]
+    fn a_render_failure_is_final_at_once() {
+        let render = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: String::new() };
+        for policy in [RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()] {
+            let id = DeliveryId::from_uuid(Uuid::nil());
+            let (verdict, _) = policy.after_failure(id, 1, Progress::default(), t(0), &render, t(0));
+            assert_eq!(verdict, Verdict::Failed(FailureReason::Render));
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub use error::JournalError;
 pub use feed::{ACK_WAIT, Feed};
 pub use installation_key::RecordedKey;
 pub use jobs::RecordedJob;
-pub use look_back::{Attempted, Found, Since};
+pub use look_back::{Attempted, Attempts, Found, Since};
 pub use message::Message;
 pub use news::{NewsError, settled};
 pub use options::{Flush, NatsOptions};

@@ -10,8 +10,8 @@ use async_nats::{
     jetstream::{Message, consumer::DeliverPolicy},
 };
 use domain::{
-    AccountId, AnonymisationFact, DeliveryFact, DeliveryId, DestinationId, LeadId, LeadSequence, NoticeFact, NoticeId,
-    delivery::Verdict, job::JobRef, notice::Told,
+    AccountId, AnonymisationFact, AttemptId, DeliveryFact, DeliveryId, DestinationId, LeadId, LeadSequence, NoticeFact,
+    NoticeId, delivery::Verdict, job::JobRef, notice::Told,
 };
 use jiff::Timestamp;
 use wire::Record as _;
@@ -35,6 +35,15 @@ pub struct Attempted {
     pub round: u32,
     /// The delivery ended with it.
     pub ended: bool,
+}
+
+/// What was recorded of the attempts at a destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// The latest attempt of each delivery that was made.
+    pub latest: HashMap<DeliveryId, Attempted>,
+    /// Executions that began, with the number of the attempt that each was to be.
+    pub begun: Vec<(DeliveryId, u32, AttemptId)>,
 }
 
 /// From where on to look back.
@@ -67,7 +76,7 @@ impl Journal {
         Ok(told)
     }
 
-    /// The attempts that were made at a destination since then: the latest of each delivery.
+    /// The attempts that were made at a destination since then, or began.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -76,18 +85,21 @@ impl Journal {
         account: &AccountId,
         destination: &DestinationId,
         since: Since,
-    ) -> Result<Found<HashMap<DeliveryId, Attempted>>, JournalError> {
-        let mut latest: HashMap<DeliveryId, Attempted> = HashMap::new();
-        let attempted = |fact| {
-            if let DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) = fact {
+    ) -> Result<Found<Attempts>, JournalError> {
+        let mut attempts = Attempts::default();
+        let attempted = |fact| match fact {
+            DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {
                 let made =
                     Attempted { attempt: f.attempt, round: f.round, ended: !matches!(f.verdict, Verdict::RetryAt(_)) };
-                latest.entry(f.reference.delivery).and_modify(|known| *known = made.max(*known)).or_insert(made);
+                let latest = attempts.latest.entry(f.reference.delivery);
+                latest.and_modify(|known| *known = made.max(*known)).or_insert(made);
             }
+            DeliveryFact::AttemptStarted(f) => attempts.begun.push((f.reference.delivery, f.attempt, f.attempt_id)),
+            _ => {}
         };
         let subjects = [subjects::log_of(account, destination), subjects::blanked_of(account, destination)];
         let until = self.each_of_deliveries(subjects, since, attempted).await?;
-        Ok(Found { found: latest, until })
+        Ok(Found { found: attempts, until })
     }
 
     /// The latest success of a delivery to a destination that was recorded since then. Reading ends at the first one at

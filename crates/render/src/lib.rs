@@ -1,29 +1,42 @@
 //! Requests from templates: the URL and the body of a destination, filled in with one event.
 //!
-//! Pure and bounded: a template runs on [`FUEL`] and writes at most [`LARGEST`] bytes, whoever wrote it and whatever the
-//! event holds. What a lead holds comes from strangers, so no value can change the shape of what is made of it: in a
-//! body `{{ value }}` is written as JSON, in a URL it is percent-encoded, and neither scheme nor host of a URL can be
-//! filled in.
+//! Pure and bounded, whoever wrote a template and whatever the event holds: a template takes at most [`FUEL`] steps, reads
+//! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of the stack. It may use what
+//! [`functions`] lists. What a lead holds comes from strangers, so no value can change the shape of what is made of it: in a
+//! body `{{ value }}` is written as JSON, in a URL it is percent-encoded, and neither scheme nor host nor the number of
+//! parts of the path can be filled in. Numbers keep their digits, and objects their order.
 
+mod engine;
+mod functions;
+mod guard;
+pub mod json;
+mod meter;
+mod operators;
 mod slack;
+mod stack;
+mod trial;
+mod url;
+mod values;
+mod write;
 
-use std::io::{self, Write};
-
+use ::url::Url;
 use bytes::Bytes;
 use domain::{
     DeliveryRef,
     registry::{Body, Destination},
 };
 use jiff::Timestamp;
-use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value, context};
 use serde_json::value::RawValue;
-use url::Url;
+
+use crate::{engine::Compiled, guard::Part, values::Root};
+
+pub use crate::{meter::MAX_WORK, stack::STACK};
 
 /// The longest that a rendered URL may be, in bytes; most servers take no more.
 pub const LONGEST_URL: usize = 8 * 1024;
 /// How many instructions a template may take.
 pub const FUEL: u64 = 100_000;
-/// The largest that a rendered URL or body may be, in bytes.
+/// The largest that a rendered body may be, in bytes.
 pub const LARGEST: usize = 1024 * 1024;
 
 /// The event that is filled in.
@@ -54,171 +67,101 @@ pub enum RenderError {
     Template {
         /// URL or body.
         part: &'static str,
-        /// The line, from 1; 0 if it is not known.
+        /// The line, from 1.
         line: usize,
         /// What is wrong.
         problem: String,
     },
     /// What came out is none.
-    #[error("the rendered URL is none: {0}")]
-    Url(#[from] url::ParseError),
+    #[error("URL template: what it makes of this lead is no URL: {0}")]
+    Url(#[from] ::url::ParseError),
     /// It would be refused, and too large to be recorded.
-    #[error("the rendered URL is longer than {LONGEST_URL} bytes")]
-    Long,
+    #[error("URL template: the URL that it makes of this lead has {size} bytes, and {LONGEST_URL} is the limit")]
+    LongUrl {
+        /// How long it is.
+        size: usize,
+    },
     /// Only path and query may be filled in.
-    #[error("the rendered URL leads to another host than the template; only path and query may be filled in")]
+    #[error(
+        "URL template: the URL that it makes of this lead leads to another host; only path and query may be filled in"
+    )]
     Host,
+    /// The template says how many parts the path has.
+    #[error("URL template: the lead may not change the shape of the path: {0}")]
+    Path(String),
+    /// It would be refused, and take too much memory.
+    #[error("body template: the body that it makes of this lead has {size} bytes, and {LARGEST} is the limit")]
+    LargeBody {
+        /// How large it is.
+        size: usize,
+    },
     /// The body has to be JSON.
-    #[error("the rendered body is no JSON: {0}")]
+    #[error(
+        "body template: what it makes is no JSON: {0}. Values bring their own quotes: write \
+         {{{{ \"Hi \" ~ payload.name }}}} instead of \"Hi {{{{ payload.name }}}}\""
+    )]
     NoJson(#[source] serde_json::Error),
     /// The payload has to be JSON.
+    #[error("the payload cannot be read: {0}")]
+    Payload(#[from] json::JsonError),
+    /// The payload has to be JSON.
     #[error("the payload is no JSON: {0}")]
-    Payload(#[source] serde_json::Error),
+    Envelope(#[source] serde_json::Error),
+    /// The system has no thread.
+    #[error("the template cannot be tried now: {0}")]
+    NoThread(#[source] std::io::Error),
 }
 
-/// Whether the templates of a destination can be read.
+/// Whether a destination has templates to fill in, which may take long: on a thread of its own, with [`STACK`] bytes.
+pub fn has_template(destination: &Destination) -> bool {
+    is_template(&destination.url) || matches!(destination.request.body, Body::Template(_))
+}
+
+/// Whether the templates of a destination can be read, and are not bound to fail with any lead.
 ///
 /// # Errors
 /// What is wrong, and in which line.
 pub fn check(destination: &Destination) -> Result<(), RenderError> {
-    if is_template(&destination.url) {
-        let environment = for_urls();
-        environment.template_from_str(&destination.url).map_err(|e| wrong("URL", &e))?;
+    if !has_template(destination) {
+        return Ok(());
     }
-    if let Body::Template(text) = &destination.request.body {
-        let environment = for_bodies();
-        environment.template_from_str(text).map_err(|e| wrong("body", &e))?;
-    }
-    Ok(())
+    stack::on_large_stack(|| trial::attempt(destination)).map_err(RenderError::NoThread)?
 }
 
-/// Makes URL and body of a request.
+/// Makes URL and body of a request. Needs [`STACK`] bytes of the stack if it [`has_template`].
 ///
 /// # Errors
 /// When a template cannot be filled in with this event, or what comes out is no URL or no JSON.
 pub fn render(destination: &Destination, input: &Input<'_>) -> Result<Rendered, RenderError> {
-    let templates = is_template(&destination.url) || matches!(destination.request.body, Body::Template(_));
-    let values = if templates { values(input)? } else { Value::UNDEFINED };
+    let values = Root::of(input);
     let body = match &destination.request.body {
         Body::Payload => input.payload.clone(),
         Body::Envelope => envelope(input)?,
         Body::Slack => slack::message(input)?,
         Body::Template(text) => {
-            let body = fill("body", &for_bodies(), text, values.clone())?;
-            serde_json::from_slice::<&RawValue>(&body).map_err(RenderError::NoJson)?;
+            let body = Compiled::read(text, Part::Body)?.fill(values.clone())?;
+            if body.len() > LARGEST {
+                return Err(RenderError::LargeBody { size: body.len() });
+            }
+            serde_json::from_str::<&RawValue>(&body).map_err(RenderError::NoJson)?;
             body.into()
         }
     };
-    Ok(Rendered { url: url(&destination.url, values)?, body })
+    let url = Url::parse(&destination.url)?;
+    if !is_template(&destination.url) {
+        return Ok(Rendered { url, body });
+    }
+    let filled = Compiled::read(&destination.url, Part::Url)?.fill(values)?;
+    Ok(Rendered { url: url::checked(&filled, &url)?, body })
 }
 
 fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
-fn url(text: &str, values: Value) -> Result<Url, RenderError> {
-    let written = Url::parse(text)?;
-    if !is_template(text) {
-        return Ok(written);
-    }
-    let filled = fill("URL", &for_urls(), text, values)?;
-    if filled.len() > LONGEST_URL {
-        return Err(RenderError::Long);
-    }
-    let filled = Url::parse(&String::from_utf8_lossy(&filled))?;
-    if filled.origin() == written.origin() { Ok(filled) } else { Err(RenderError::Host) }
-}
-
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_fuel(Some(FUEL));
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment
-}
-
-fn for_bodies() -> Environment<'static> {
-    let mut environment = environment();
-    environment.set_auto_escape_callback(|_| AutoEscape::Json);
-    environment
-}
-
-fn for_urls() -> Environment<'static> {
-    let mut environment = environment();
-    environment.set_formatter(|out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value| {
-        if value.is_undefined() {
-            return Err(minijinja::ErrorKind::UndefinedError.into());
-        }
-        Ok(out.write_str(&percent_encoded(&value.to_string()))?)
-    });
-    environment
-}
-
-/// Everything but the unreserved characters of RFC 3986 is encoded.
-fn percent_encoded(text: &str) -> String {
-    let encode = |byte: u8| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            char::from(byte).to_string()
-        } else {
-            format!("%{byte:02X}")
-        }
-    };
-    text.bytes().map(encode).collect()
-}
-
-fn fill(part: &'static str, environment: &Environment<'_>, text: &str, values: Value) -> Result<Vec<u8>, RenderError> {
-    let template = environment.template_from_str(text).map_err(|e| wrong(part, &e))?;
-    let mut out = Bounded(Vec::new());
-    template.render_captured_to(values, &mut out).map_err(|e| wrong(part, &e))?;
-    Ok(out.0)
-}
-
-fn wrong(part: &'static str, error: &minijinja::Error) -> RenderError {
-    let problem = match error.detail() {
-        Some(detail) => format!("{}: {detail}", error.kind()),
-        None => error.kind().to_string(),
-    };
-    RenderError::Template { part, line: error.line().unwrap_or(0), problem }
-}
-
-/// A buffer that refuses to grow beyond [`LARGEST`].
-struct Bounded(Vec<u8>);
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > LARGEST {
-            return Err(io::Error::other(format!("it writes more than {LARGEST} bytes")));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What a template may use.
-fn values(input: &Input<'_>) -> Result<Value, RenderError> {
-    let reference = input.reference;
-    let payload: Value = serde_json::from_slice(input.payload).map_err(RenderError::Payload)?;
-    Ok(context! {
-        payload,
-        event => context! {
-            id => reference.event_id.as_str(),
-            type => reference.event_type.as_str(),
-            occurred_at => input.occurred_at.to_string(),
-        },
-        lead => context! { id => reference.lead.as_str() },
-        delivery => context! { id => reference.delivery.to_string() },
-        account => reference.account.as_str(),
-        interface => reference.interface.as_str(),
-        client => reference.client.as_ref().map(domain::ClientId::as_str),
-    })
-}
-
 /// Type, time and the payload as it is (Standard Webhooks, payload structure).
 fn envelope(input: &Input<'_>) -> Result<Bytes, RenderError> {
-    let data: &RawValue = serde_json::from_slice(input.payload).map_err(RenderError::Payload)?;
+    let data: &RawValue = serde_json::from_slice(input.payload).map_err(RenderError::Envelope)?;
     // An event type is lower-case words and dots, and a time digits and signs: neither has to be escaped.
     let text = format!(
         r#"{{"type":"{}","timestamp":"{}","data":{}}}"#,

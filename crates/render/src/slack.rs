@@ -1,9 +1,11 @@
 //! A message for Slack and its likes: a line about the event, and one for each simple field of the payload.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 
-use crate::{Input, RenderError};
+use crate::{
+    Input, RenderError,
+    json::{Json, parse, quote},
+};
 
 /// Fields that are shown.
 const MOST_FIELDS: usize = 20;
@@ -11,22 +13,29 @@ const MOST_FIELDS: usize = 20;
 const LONGEST: usize = 200;
 
 pub(crate) fn message(input: &Input<'_>) -> Result<Bytes, RenderError> {
-    let payload: Value = serde_json::from_slice(input.payload).map_err(RenderError::Payload)?;
     let reference = input.reference;
     let mut lines = vec![format!("*{}* from {}: lead {}", reference.event_type, reference.interface, reference.lead)];
-    if let Value::Object(fields) = payload {
-        let simple = fields.iter().filter_map(|(name, value)| Some((name, simple(value)?)));
-        lines.extend(simple.take(MOST_FIELDS).map(|(name, value)| format!("• {}: {}", plain(name), plain(&value))));
+    if let Json::Object(fields) = parse(input.payload)? {
+        let simple: Vec<_> = fields.iter().filter_map(|(name, value)| Some((name, simple(value)?))).collect();
+        lines.extend(
+            simple.iter().take(MOST_FIELDS).map(|(name, value)| format!("• {}: {}", plain(name), plain(value))),
+        );
+        if simple.len() > MOST_FIELDS {
+            lines.push(format!("…and {} more", simple.len() - MOST_FIELDS));
+        }
     }
-    Ok(json!({"text": lines.join("\n")}).to_string().into())
+    let mut message = r#"{"text":"#.to_owned();
+    quote(&lines.join("\n"), &mut message);
+    message.push('}');
+    Ok(message.into())
 }
 
-fn simple(value: &Value) -> Option<String> {
+fn simple(value: &Json) -> Option<&str> {
     match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Json::Text(text) | Json::Number(text) => Some(text),
+        Json::Bool(true) => Some("true"),
+        Json::Bool(false) => Some("false"),
+        Json::Null | Json::Array(_) | Json::Object(_) => None,
     }
 }
 

@@ -1,68 +1,14 @@
 //! Templates, good and bad.
 #![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
 
-use bytes::Bytes;
-use domain::{
-    AccountId, DeliveryRef, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence,
-    RetryPolicy,
-    delivery::request,
-    registry::{Body, Destination, EventTypePattern, RequestShape, Scope},
-};
-use jiff::Timestamp;
-use render::{Input, check, render};
+mod common;
+
+use common::{destination, rendered_with};
+use domain::registry::Body;
+use render::check;
 
 const PAYLOAD: &str =
     r#"{"name": "Ada \"L\" <a&b>", "n": 1.50, "tags": ["x", "y"], "evil": "\",\"admin\":true,\"x\":\""}"#;
-
-fn reference() -> std::sync::Arc<DeliveryRef> {
-    let event = LeadEvent {
-        event_id: EventId::parse("evt:1").unwrap(),
-        account: AccountId::parse("acme").unwrap(),
-        interface: InterfaceId::parse("form").unwrap(),
-        client: None,
-        lead: LeadId::parse("lead:1").unwrap(),
-        destination: None,
-        event_type: EventType::lead_created(),
-        occurred_at: Timestamp::UNIX_EPOCH,
-        received_at: Timestamp::UNIX_EPOCH,
-        registry_sequence: 0,
-        hops: 0,
-        payload: Bytes::new(),
-    };
-    let id = DestinationId::parse("dst").unwrap();
-    request(&event, LeadSequence(1), &id, Timestamp::UNIX_EPOCH).reference().clone()
-}
-
-fn destination(url: &str, body: Body) -> Destination {
-    Destination {
-        account: AccountId::parse("acme").unwrap(),
-        id: DestinationId::parse("dst").unwrap(),
-        name: String::new(),
-        scope: Scope::Account,
-        url: url.into(),
-        event_types: vec![EventTypePattern::any()],
-        timeout: Destination::DEFAULT_TIMEOUT,
-        concurrency: 1,
-        retry: RetryPolicy::standard(),
-        rate: None,
-        breaker_failures: 0,
-        ordered: false,
-        request: RequestShape { body, ..RequestShape::default() },
-        token: None,
-        enabled: true,
-        deactivated: None,
-        skip_held_before: None,
-        deleted: false,
-    }
-}
-
-fn rendered_with(payload: &str, url: &str, body: Body) -> Result<(String, String), String> {
-    let payload = Bytes::copy_from_slice(payload.as_bytes());
-    let reference = reference();
-    let input = Input { reference: &reference, occurred_at: Timestamp::UNIX_EPOCH, payload: &payload };
-    let rendered = render(&destination(url, body), &input).map_err(|e| e.to_string())?;
-    Ok((rendered.url.to_string(), String::from_utf8(rendered.body.to_vec()).unwrap()))
-}
 
 fn body(body: Body) -> Result<String, String> {
     rendered_with(PAYLOAD, "https://crm.example/", body).map(|(_, body)| body)
@@ -119,11 +65,14 @@ fn loops_conditions_and_defaults_work() {
 #[test]
 fn a_template_error_says_what_and_where() {
     for (text, says) in [
-        ("{\n\"a\": {{ payload.missing }}}", "body template, line 2: undefined value"),
+        ("{\n\"a\": {{ payload.missing }}}", "body template, line 2: payload.missing is not in this lead"),
         ("{{ oops", "body template, line 1"),
-        ("{{ payload.name|nofilter }}", "unknown filter"),
-        ("not json", "the rendered body is no JSON"),
-        ("{% for a in range(10000) %}{% for b in range(10000) %}1{% endfor %}{% endfor %}", "fuel"),
+        ("{{ payload.name|nofilter }}", "line 1: the filter nofilter is unknown"),
+        ("not json", "body template: what it makes is no JSON"),
+        (
+            "{% for a in range(10000) %}{% for b in range(10000) %}1{% endfor %}{% endfor %}",
+            "takes more than 100000 steps",
+        ),
         ("{% for a in range(9000) %}{{ payload }}{{ payload }}{{ payload }}{{ payload }}{% endfor %}", "body template"),
     ] {
         let error = template(text).unwrap_err();

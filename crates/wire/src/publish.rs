@@ -127,6 +127,12 @@ impl Fields<'_> {
         if self.payload.is_empty() {
             return Err(PublishError::invalid("payload", "is missing"));
         }
+        if !domain::payload::is_shallow(&self.payload) {
+            let most = domain::payload::MAX_DEPTH;
+            let problem =
+                format!("is nested more than {most} levels deep, the limit, so no destination could be sent it");
+            return Err(PublishError::invalid("payload", problem));
+        }
         let event_type = optional("type", self.event_type, EventType::parse)?.unwrap_or_else(EventType::lead_created);
         if event_type.is_reserved() {
             let how =

@@ -1,7 +1,7 @@
 //! One attempt, and what follows from it: timer, fact, acknowledgement, in this order. Whatever the process dies
 //! between is done again, and has the same result.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use crypto::OpenError;
 use domain::{
@@ -9,21 +9,21 @@ use domain::{
     delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason},
     registry::{Command, Deactivation, Destination, UrlRules},
 };
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use journal::{Attempted, Found, JournalError};
 use runtime::{crash, together, trace::TraceContext};
 use tokio::time::{Instant, sleep};
-use tracing::{Instrument as _, Span, info_span};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
     Shared,
     job::{AskedBy, Job},
     looked_back::LookedBack,
-    outcome::OutOfFiles,
+    outcome::{LONGEST_MESSAGE, OutOfFiles, cut},
     payloads::Content,
-    request::{self, NoRequest},
-    sequencer,
+    prepare, request, sequencer, span, successes,
     tally::Counted,
 };
 
@@ -70,7 +70,7 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
         // attempt is then found made.
         return Ended::default();
     };
-    let made = job.message.while_doing(async {
+    let making = AssertUnwindSafe(async {
         match was_made(&shared, &job).await? {
             Some(finished) => {
                 settle(&shared, &job, finished).await;
@@ -79,7 +79,11 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
             None => make_once(&shared, &destination, &job, slot).await,
         }
     });
-    match made.await {
+    let Ok(made) = job.message.while_doing(making.catch_unwind()).await else {
+        give_up(&shared, &job).await;
+        return Ended::default();
+    };
+    match made {
         Ok(ended) => {
             crash::point("after a fact is stored");
             let made = Attempted { attempt: job.work.attempt, round: job.work.round, ended: ended.finished };
@@ -103,6 +107,17 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
     }
 }
 
+/// The attempt panicked, and would again: its delivery ends, so that it neither comes again for ever nor fails others.
+async fn give_up(shared: &Shared, job: &Job) {
+    let reference = &job.work.reference;
+    tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "an attempt panicked; its delivery is given up");
+    let given_up = delivery::abandon(&job.work, FailureReason::Crashed, Timestamp::now());
+    job.message.while_doing(perform(shared, given_up, &job.message.trace)).await;
+    let made = Attempted { attempt: job.work.attempt, round: job.work.round, ended: true };
+    shared.known.remember(reference.delivery, made);
+    job.message.ack().await;
+}
+
 /// Whether the attempt, or a later one, was made and recorded before; if so, whether the delivery ended with it. If the
 /// message may have been handed out before, what was recorded since then is looked through, once for all that a
 /// destination's messages ask.
@@ -118,8 +133,11 @@ async fn was_made(shared: &Shared, job: &Job) -> Result<Option<bool>, JournalErr
         let began = Instant::now();
         let Found { found, until } =
             shared.journal.attempted(&reference.account, &reference.destination, since).await?;
-        for (delivery, made) in found {
+        for (delivery, made) in found.latest {
             shared.known.remember(delivery, made);
+        }
+        for (delivery, attempt, execution) in found.begun {
+            shared.known.remember_begun(delivery, attempt, execution);
         }
         *looked_back = Some(LookedBack::extended(*looked_back, since, from, began, until));
     }
@@ -134,7 +152,7 @@ async fn settle(shared: &Shared, job: &Job, finished: bool) {
 }
 
 /// `Err`: nothing was sent.
-async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: Counted) -> anyhow::Result<Ended> {
+async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, slot: Counted) -> anyhow::Result<Ended> {
     let content = match content(shared, job).await? {
         Ok(content) => content,
         Err(why) => {
@@ -143,19 +161,14 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
             return Ok(Ended { finished: true, ..Ended::default() });
         }
     };
-    let (span, trace) = TraceContext::enter(Some(&job.message.trace), || attempt_span(job));
+    let (span, trace) = TraceContext::enter(Some(&job.message.trace), || span::of_attempt(job));
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
     let (started_at, clock) = (Timestamp::now(), Instant::now());
-    let registry = shared.registry.snapshot();
-    let made = request::make(&request::Parts {
-        work: &job.work,
-        destination,
-        registry: &registry,
-        key: &shared.key,
-        content: &content,
-        now: started_at,
-        trace: &trace,
-    });
+    let Some(made) = prepare::request(shared, destination, job, &content, attempt_id, started_at, &trace).await? else {
+        let given_up = delivery::abandon(&job.work, FailureReason::Crashed, Timestamp::now());
+        perform(shared, given_up, &job.message.trace).await;
+        return Ok(Ended { finished: true, ..Ended::default() });
+    };
     let (line, outcome) = match made {
         Ok(request) => {
             crash::point("before a request");
@@ -168,17 +181,14 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
             };
             (line, redaction.apply(outcome))
         }
-        Err(NoRequest::Sealed(error)) => {
-            shared.vault.does_not_open(&destination.id, error);
-            return Err(error.into());
-        }
         Err(error) => {
-            let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: error.to_string() };
+            let message = cut(error.to_string(), LONGEST_MESSAGE);
+            let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message };
             (request::intended(destination), outcome)
         }
     };
     crash::point("after an answer");
-    record(&span, &outcome);
+    span::record(&span, &outcome);
     let success = outcome.is_success();
     let (pause, transport_failed) = (outcome.asks_to_pause(), Some(breaker::is_transport_failure(&outcome)));
     let execution = Execution {
@@ -190,7 +200,7 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
         destination_off: is_off(shared, &job.work.reference.destination),
         others_succeeded: false,
     };
-    let execution = with_successes(shared, job, destination, execution).await;
+    let execution = successes::added_to(shared, job, destination, execution).await;
     let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
     // Dropped at once if all went well.
@@ -204,24 +214,6 @@ async fn make_once(shared: &Shared, destination: &Destination, job: &Job, slot: 
     Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
 }
 
-/// Adds to an execution what else it needs to know whether it deactivates its destination. The attempt has been made, so
-/// the broker is asked until it answers.
-async fn with_successes(shared: &Shared, job: &Job, destination: &Destination, made: Execution) -> Execution {
-    let reference = &job.work.reference;
-    let Some(since) = delivery::spared_by_success_since(&job.work, &destination.retry, &made) else { return made };
-    let others_succeeded = loop {
-        match shared.successes.any_since(&shared.journal, reference, since).await {
-            Ok(any) => break any,
-            Err(error) => {
-                tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
-                sleep(EFFECT_PAUSE).await;
-            }
-        }
-    };
-    // Another delivery may have deactivated it meanwhile.
-    Execution { others_succeeded, destination_off: is_off(shared, &reference.destination), ..made }
-}
-
 /// What there is to send, or why there is nothing.
 async fn content(shared: &Shared, job: &Job) -> Result<Result<Content, FailureReason>, JournalError> {
     let reference = &job.work.reference;
@@ -233,31 +225,6 @@ async fn content(shared: &Shared, job: &Job) -> Result<Result<Content, FailureRe
     }
     let anonymised = shared.forgotten.has(&shared.journal, reference, job.work.requested_at).await?;
     Ok(Err(if anonymised { FailureReason::Anonymised } else { FailureReason::PayloadGone }))
-}
-
-fn attempt_span(job: &Job) -> Span {
-    let reference = &job.work.reference;
-    info_span!(
-        "attempt",
-        otel.kind = "client",
-        otel.status_code = tracing::field::Empty,
-        http.response.status_code = tracing::field::Empty,
-        error.r#type = tracing::field::Empty,
-        delivery = %reference.delivery,
-        destination = %reference.destination,
-        event_id = %reference.event_id,
-        attempt = job.work.attempt,
-    )
-}
-
-fn record(span: &Span, outcome: &AttemptOutcome) {
-    span.record("http.response.status_code", outcome.status_code());
-    if let Some(kind) = outcome.error_kind() {
-        span.record("error.type", kind.as_str());
-    }
-    if !outcome.is_success() {
-        span.record("otel.status_code", "ERROR");
-    }
 }
 
 /// Lets people see an attempt that lasts long. If the broker is away nobody sees it, and nothing is lost.
@@ -388,7 +355,7 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
 }
 
 /// Whether a destination takes nothing at the moment.
-fn is_off(shared: &Shared, destination: &DestinationId) -> bool {
+pub(crate) fn is_off(shared: &Shared, destination: &DestinationId) -> bool {
     shared.registry.snapshot().destination(destination).is_none_or(|d| d.is_off())
 }
 

@@ -1,9 +1,9 @@
 //! What this process knows about attempts: which are under way, and which were made lately. A timer that fired twice, or
 //! a message that came again because its acknowledgement was lost, repeats none of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use domain::{DeliveryId, DestinationId};
+use domain::{AttemptId, DeliveryId, DestinationId};
 use journal::Attempted;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::{Begun, UnderWay};
@@ -23,11 +23,20 @@ const LOOKED_BACK: u64 = 10_000;
 /// An attempt: delivery, round and number.
 pub(crate) type Key = (DeliveryId, u32, u32);
 
+/// An attempt, and the executions of it that are on record as begun.
+#[derive(Debug, Clone)]
+struct BegunOf {
+    attempt: u32,
+    /// Whether the process survived it is known of those of this process.
+    executions: HashMap<AttemptId, bool>,
+}
+
 /// What this process knows about attempts.
 #[derive(Debug)]
 pub(crate) struct Known {
     under_way: UnderWay<Key>,
     made: Recent<DeliveryId, Attempted>,
+    begun: Recent<DeliveryId, BegunOf>,
     looked_back: Cache<DestinationId, Arc<Mutex<Option<LookedBack>>>>,
 }
 
@@ -37,6 +46,7 @@ impl Default for Known {
         Self {
             under_way: UnderWay::default(),
             made: Recent::new(REMEMBERED, REMEMBERED_FOR),
+            begun: Recent::new(REMEMBERED, REMEMBERED_FOR),
             looked_back: looked_back.eviction_policy(EvictionPolicy::lru()).build(),
         }
     }
@@ -60,8 +70,63 @@ impl Known {
         self.made.put(delivery, 1, |known| known.map_or(made, |known| known.max(made)));
     }
 
+    /// Notes that an execution of an attempt is on record as begun.
+    pub(crate) fn remember_begun(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId) {
+        self.note_execution(delivery, attempt, execution, false);
+    }
+
+    /// Notes that this process survived what an execution of an attempt could kill it with.
+    pub(crate) fn remember_survived(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId) {
+        self.note_execution(delivery, attempt, execution, true);
+    }
+
+    fn note_execution(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId, survived: bool) {
+        self.begun.put(delivery, 1, |known| {
+            let mut known = known
+                .filter(|known| known.attempt >= attempt)
+                .unwrap_or_else(|| BegunOf { attempt, executions: HashMap::new() });
+            if known.attempt == attempt {
+                *known.executions.entry(execution).or_default() |= survived;
+            }
+            known
+        });
+    }
+
+    /// How many executions of an attempt are on record as begun, and may have killed their process.
+    pub(crate) fn begun(&self, (delivery, _, attempt): Key) -> usize {
+        let known = self.begun.get(&delivery).filter(|known| known.attempt == attempt);
+        known.map_or(0, |known| known.executions.values().filter(|survived| !**survived).count())
+    }
+
     /// How far was looked back for a destination; whoever looks back holds the lock meanwhile.
     pub(crate) fn looked_back(&self, destination: &DestinationId) -> Arc<Mutex<Option<LookedBack>>> {
         self.looked_back.get_with_by_ref(destination, Arc::default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u128) -> uuid::Uuid {
+        uuid::Uuid::from_u128(n)
+    }
+
+    #[test]
+    fn what_this_process_survived_does_not_count_as_begun() {
+        let (known, delivery) = (Known::default(), DeliveryId::from_uuid(id(1)));
+        let begun = || known.begun((delivery, 0, 2));
+        for n in 1..=3 {
+            known.remember_begun(delivery, 2, AttemptId::from_uuid(id(n)));
+        }
+        assert_eq!(begun(), 3);
+        known.remember_survived(delivery, 2, AttemptId::from_uuid(id(3)));
+        // It is read again when the log is looked through.
+        known.remember_begun(delivery, 2, AttemptId::from_uuid(id(3)));
+        assert_eq!(begun(), 2);
+        known.remember_begun(delivery, 1, AttemptId::from_uuid(id(4)));
+        assert_eq!(begun(), 2, "an earlier attempt");
+        known.remember_begun(delivery, 3, AttemptId::from_uuid(id(5)));
+        assert_eq!((begun(), known.begun((delivery, 0, 3))), (0, 1), "a later attempt takes its place");
     }
 }

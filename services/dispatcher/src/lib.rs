@@ -10,6 +10,7 @@
 //! * [`successes`] says whether others succeed where a delivery used up its attempts
 //! * [`vault`] knows the secrets that do not open, whose deliveries wait
 //! * [`forgotten`] keeps the payloads of anonymised leads from being sent
+//! * [`prepare`] makes a request; [`suspects`] puts work on record that processes may die of; [`renderers`] fill in templates
 //! * [`request`], [`client`], [`resolver`], [`outcome`], [`redaction`] and [`payloads`] are what an attempt is made of
 //!
 //! Guarantee: each of these steps can be repeated. A process that dies leaves its messages unacknowledged, and another
@@ -26,15 +27,19 @@ mod on_record;
 mod outcome;
 mod pace;
 mod payloads;
+mod prepare;
 mod recent;
 mod redaction;
+mod renderers;
 mod request;
 mod resolver;
 mod room;
 mod router;
 mod sender;
 mod sequencer;
+mod span;
 mod successes;
+mod suspects;
 mod tally;
 mod vault;
 mod waiting;
@@ -46,6 +51,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use crypto::MasterKey;
 use domain::Guard;
 use http::HeaderMap;
@@ -83,6 +89,7 @@ struct Shared {
     registry: RegistryView,
     payloads: payloads::Payloads,
     client: client::Client,
+    renderers: renderers::Renderers,
     key: MasterKey,
     vault: vault::Vault,
     known: known::Known,
@@ -95,6 +102,8 @@ struct Shared {
     under_way: Arc<tally::Tally>,
     most_under_way: usize,
     forgotten: forgotten::Forgotten,
+    /// Requests that may be what processes die of are made one at a time.
+    alone: Semaphore,
     /// Turns for what nobody waits for.
     unhurried: Semaphore,
 }
@@ -121,6 +130,7 @@ pub async fn start(
         registry: RegistryView::follow(journal, platform).await?,
         payloads: payloads::Payloads::new(options.payload_cache),
         client: client::Client::new(guard, &options.dns_server, options.ca_file.as_deref())?,
+        renderers: renderers::Renderers::start().context("cannot start the threads that fill in templates")?,
         key,
         vault: vault::Vault::new(platform.readiness.latch_for("secrets", NeededBy::Only(&["dispatcher"]))),
         known: known::Known::default(),
@@ -131,6 +141,7 @@ pub async fn start(
         under_way: Arc::default(),
         most_under_way: room::most_in_all(options.requests, runtime::files::most()),
         forgotten: forgotten::Forgotten::default(),
+        alone: Semaphore::new(1),
         unhurried: Semaphore::new(UNHURRIED),
     });
     let forgetting = Arc::clone(&shared);

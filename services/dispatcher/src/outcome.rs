@@ -13,7 +13,7 @@ use crate::resolver::LookupError;
 /// The longest excerpt of an answer, in bytes.
 const LONGEST_EXCERPT: usize = 2_048;
 /// The longest message about a failure, in bytes.
-const LONGEST_MESSAGE: usize = 500;
+pub(crate) const LONGEST_MESSAGE: usize = 500;
 /// The longest that `Retry-After` is taken at its word.
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
@@ -105,7 +105,8 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     cut(text, LONGEST_EXCERPT)
 }
 
-fn cut(mut text: String, longest: usize) -> String {
+/// The beginning of a text.
+pub(crate) fn cut(mut text: String, longest: usize) -> String {
     text.truncate(text.floor_char_boundary(longest));
     text
 }

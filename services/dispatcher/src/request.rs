@@ -13,10 +13,11 @@ use http::{
     header::{CONTENT_TYPE, HeaderName},
 };
 use jiff::Timestamp;
+use render::Rendered;
 use runtime::trace::TraceContext;
 use url::Url;
 
-use crate::{payloads::Content, redaction::Redaction};
+use crate::redaction::Redaction;
 
 /// A request that is ready to be sent.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub(crate) struct Request {
 pub(crate) enum NoRequest {
     #[error(transparent)]
     Render(#[from] render::RenderError),
+    #[error("the engine failed while it filled in the templates; simplify them, and tell the operator of Leadline")]
+    Engine,
     #[error("the token that should sign the request was deleted; assign another one")]
     TokenGone,
     #[error("the token that should sign the request has no secret that is still valid")]
@@ -62,17 +65,16 @@ pub(crate) struct Parts<'a> {
     pub(crate) destination: &'a Destination,
     pub(crate) registry: &'a Registry,
     pub(crate) key: &'a MasterKey,
-    pub(crate) content: &'a Content,
+    pub(crate) rendered: Rendered,
+    /// How many deliveries led to the event.
+    pub(crate) hops: u32,
     pub(crate) now: Timestamp,
     pub(crate) trace: &'a TraceContext,
 }
 
 /// Makes the request. The signature covers exactly the bytes that are sent.
-pub(crate) fn make(parts: &Parts<'_>) -> Result<Request, NoRequest> {
+pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
     let (reference, destination) = (&parts.work.reference, parts.destination);
-    let Content { payload, occurred_at, hops } = parts.content;
-    let input = render::Input { reference, occurred_at: *occurred_at, payload };
-    let render::Rendered { url, body } = render::render(destination, &input)?;
     let (id, timestamp) = (reference.event_id.as_str(), parts.now.as_second());
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -80,17 +82,17 @@ pub(crate) fn make(parts: &Parts<'_>) -> Result<Request, NoRequest> {
     for (name, value) in &destination.request.headers {
         set(&mut headers, name, value)?;
     }
-    let redaction = credentials(parts, &mut headers)?;
+    let redaction = credentials(&parts, &mut headers)?;
     set(&mut headers, "webhook-id", id)?;
     set(&mut headers, "webhook-timestamp", &timestamp.to_string())?;
-    let signers = signers(parts)?;
+    let signers = signers(&parts)?;
     if !signers.is_empty() {
-        set(&mut headers, "webhook-signature", &sign(&signers, id, timestamp, &body))?;
+        set(&mut headers, "webhook-signature", &sign(&signers, id, timestamp, &parts.rendered.body))?;
     }
     set(&mut headers, "leadline-delivery-id", &reference.delivery.to_string())?;
     set(&mut headers, "leadline-event-type", reference.event_type.as_str())?;
     set(&mut headers, "leadline-attempt", &parts.work.attempt.to_string())?;
-    set(&mut headers, HOPS, &hops.saturating_add(1).to_string())?;
+    set(&mut headers, HOPS, &parts.hops.saturating_add(1).to_string())?;
     set(&mut headers, "traceparent", &parts.trace.traceparent())?;
     if let Some(state) = parts.trace.tracestate() {
         set(&mut headers, "tracestate", state)?;
@@ -100,6 +102,7 @@ pub(crate) fn make(parts: &Parts<'_>) -> Result<Request, NoRequest> {
         Method::Put => http::Method::PUT,
         Method::Patch => http::Method::PATCH,
     };
+    let Rendered { url, body } = parts.rendered;
     Ok(Request { method, url, headers, body, redaction })
 }
 

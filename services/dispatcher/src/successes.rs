@@ -5,18 +5,26 @@
 //! and after a restart. Reading ends at the first success that is late enough. What was read is remembered, so each fact is
 //! read once, however many deliveries ask.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use domain::{DeliveryRef, DestinationId};
+use domain::{
+    DeliveryRef, DestinationId,
+    delivery::{self, Execution},
+    registry::Destination,
+};
 use jiff::{SignedDuration, Timestamp};
 use journal::{Found, Journal, JournalError, Since};
 use moka::{policy::EvictionPolicy, sync::Cache};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::sleep};
+
+use crate::{Shared, attempt, job::Job};
 
 /// For how many destinations it is remembered what was read. One that is forgotten is read again.
 const MAX_DESTINATIONS: u64 = 10_000;
 /// How far the clocks of two machines may be apart: a dispatcher says when an attempt failed, the broker when it took a fact.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(2);
+/// The pause before the broker is asked again.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// What was read of a destination's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +65,24 @@ impl Successes {
         }
         Ok(read.is_some_and(|read| read.latest >= Some(since)))
     }
+}
+
+/// Adds to an execution what else it needs to know whether it deactivates its destination. The attempt has been made, so
+/// the broker is asked until it answers.
+pub(crate) async fn added_to(shared: &Shared, job: &Job, destination: &Destination, made: Execution) -> Execution {
+    let reference = &job.work.reference;
+    let Some(since) = delivery::spared_by_success_since(&job.work, &destination.retry, &made) else { return made };
+    let others_succeeded = loop {
+        match shared.successes.any_since(&shared.journal, reference, since).await {
+            Ok(any) => break any,
+            Err(error) => {
+                tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
+                sleep(RETRY_DELAY).await;
+            }
+        }
+    };
+    // Another delivery may have deactivated it meanwhile.
+    Execution { others_succeeded, destination_off: attempt::is_off(shared, &reference.destination), ..made }
 }
 
 /// What has to be read to know whether anything succeeded since then; `None` if that is known.

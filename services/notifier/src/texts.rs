@@ -3,7 +3,7 @@
 use domain::{
     AttemptOutcome, DeliveryFact, ErrorKind, LeadEvent, Registry,
     advice::suggested_action,
-    delivery::Verdict,
+    delivery::{FailureReason, Verdict},
     notice::{ErrorCount, NoticeKind, Window},
     policy::Deactivate,
     registry::{Deactivation, DeactivationCause, Destination, Interface},
@@ -16,6 +16,9 @@ use crate::page::{Block, Page};
 const LONGEST_DATA: usize = 16 * 1024;
 /// What to do when a payload is gone.
 const PAYLOAD_GONE: &str = "The lead's data is no longer stored, so it cannot be sent again. Publish it again.";
+/// What to do when Leadline itself failed.
+const CRASHED: &str = "Leadline itself failed while it worked on this delivery. Ask its operator to look into the log of \
+    the dispatcher, and retry the delivery once the cause is found.";
 /// What can be done about every failure.
 const KEPT: &str =
     "The lead is kept. Once the receiver works again, retry the delivery, and the original payload is sent.";
@@ -51,10 +54,18 @@ pub(crate) fn failure(fact: &DeliveryFact, registry: &Registry) -> Page {
             facts.push(("Response", outcome.webhook_response().to_owned()));
             suggested_action(outcome.status_code(), outcome.error_kind())
         }
-        None => PAYLOAD_GONE,
+        None => without_attempt(fact),
     };
     let blocks = vec![Block::Facts(facts), Block::Advice(advice.to_owned()), Block::Text(KEPT.to_owned())];
     Page { title: "A lead could not be delivered to a webhook.".into(), blocks }
+}
+
+/// What to do about a delivery that ended without an attempt.
+fn without_attempt(fact: &DeliveryFact) -> &'static str {
+    match fact {
+        DeliveryFact::Abandoned(f) if f.reason == FailureReason::Crashed => CRASHED,
+        _ => PAYLOAD_GONE,
+    }
 }
 
 /// Deliveries failed after people were told of the first one.
@@ -104,7 +115,7 @@ pub(crate) fn repeated_failures(
         ("Failed in a row", failures.to_string()),
         ("First failure", format!("{failing_since:.0}")),
     ];
-    let mut advice = PAYLOAD_GONE;
+    let mut advice = last.map_or(PAYLOAD_GONE, without_attempt);
     if let Some(DeliveryFact::Attempted(f)) = last {
         facts.push(("Last status", status(&f.outcome)));
         // What the receiver answered may tell of a lead. It stands in the notice about one delivery alone, which can be
@@ -178,9 +189,8 @@ pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
         ("Interface", format!("{} ({})", interface.name, interface.id)),
         ("Received at", format!("{:.0}", event.received_at)),
     ];
-    let data = serde_json::from_slice::<serde_json::Value>(&event.payload)
-        .and_then(|value| serde_json::to_string_pretty(&value))
-        .unwrap_or_else(|_| String::from_utf8_lossy(&event.payload).into_owned());
+    let data = render::json::parse(&event.payload)
+        .map_or_else(|_| String::from_utf8_lossy(&event.payload).into_owned(), |json| json.pretty(LONGEST_DATA));
     Page { title: "A new lead came in.".into(), blocks: vec![Block::Facts(facts), Block::Verbatim(shortened(data))] }
 }
 

@@ -332,5 +332,7 @@ const fn abandoned(reason: FailureReason) -> &'static str {
         FailureReason::Anonymised => "the lead was anonymised",
         FailureReason::Skipped => "an operator decided not to send it",
         FailureReason::Loop => "it went round and round",
+        FailureReason::Render => "the destination's settings make no request of this lead",
+        FailureReason::Crashed => "Leadline failed again and again while it worked on this delivery",
     }
 }

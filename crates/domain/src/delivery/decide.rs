@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ids::{AccountId, AttemptId, DeliveryId, DestinationId, LeadSequence},
     lead::LeadEvent,
-    outcome::AttemptOutcome,
+    outcome::{AttemptOutcome, ErrorKind},
     policy::{Progress, RetryPolicy},
     registry::Deactivation,
 };
@@ -183,7 +183,7 @@ pub(super) fn verdict(work: &Work, policy: &RetryPolicy, execution: &Execution) 
     if execution.outcome.is_success() {
         return (Verdict::Succeeded, work.progress);
     }
-    if work.reference.event_type.is_test() {
+    if work.reference.event_type.is_test() && execution.outcome.error_kind() != Some(ErrorKind::Render) {
         return (Verdict::Failed(FailureReason::Exhausted), work.progress);
     }
     if execution.outcome.is_loop() {

@@ -203,11 +203,15 @@ pub enum FailureReason {
     Skipped,
     /// The destination is Leadline itself, and the lead goes round and round.
     Loop,
+    /// The destination's settings make no request of this lead, however often it is tried.
+    Render,
+    /// The work failed inside Leadline again and again: it panicked, or processes died over it.
+    Crashed,
 }
 
 impl FailureReason {
     /// Every reason.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Exhausted,
         Self::TooOld,
         Self::DestinationDeleted,
@@ -215,6 +219,8 @@ impl FailureReason {
         Self::Anonymised,
         Self::Skipped,
         Self::Loop,
+        Self::Render,
+        Self::Crashed,
     ];
 
     /// The word that is stored and shown.
@@ -227,6 +233,8 @@ impl FailureReason {
             Self::Anonymised => "anonymised",
             Self::Skipped => "skipped",
             Self::Loop => "loop",
+            Self::Render => "render",
+            Self::Crashed => "crashed",
         }
     }
 

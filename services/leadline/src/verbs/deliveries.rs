@@ -78,7 +78,7 @@ pub(crate) struct Choice {
     /// Of events of this type, or of a pattern such as 'email.*'
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// Failed for this reason, such as exhausted, too_old or skipped
+    /// Failed for this reason, such as exhausted, too_old, render or skipped
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
     /// Whose latest attempt was answered with this status; 999: with none

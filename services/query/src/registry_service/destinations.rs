@@ -177,7 +177,8 @@ impl RegistryService {
             let sealed = self.key.seal_bytes(value.as_bytes(), &belongs_to).map_err(|e| no_randomness(&e))?;
             destination.request.credentials = Some(Credentials { kind, header, sealed: SealedSecret(sealed) });
         }
-        render::check(&destination).map_err(|e| invalid("template", e))?;
+        // It may take some ten milliseconds, which other calls need not wait for.
+        tokio::task::block_in_place(|| render::check(&destination)).map_err(|e| invalid("template", e))?;
         if let Ok(url) = Url::parse(&destination.url) {
             self.guard.check_literal(&url).map_err(|e| invalid("url", e))?;
         }

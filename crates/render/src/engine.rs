@@ -1,0 +1,140 @@
+//! One template, read and filled in: the engine with what it may use, what it may take, and its errors in words.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use domain::registry::RequestShape;
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value,
+    machinery::{CodeGenerator, Instructions, Token, eval, make_string_output, parse, tokenize},
+    syntax::SyntaxConfig,
+};
+
+use crate::{
+    FUEL, RenderError, functions,
+    guard::{Guard, Part, Refused},
+    operators, write,
+};
+
+/// How many tokens one `{{ … }}` or `{% … %}` may have: a chain of operators is as deep as it is long for the compiler.
+const MAX_TOKENS: usize = 1_000;
+/// How many `{% … %}` a template may have: each `elif` is a level of its own for the compiler.
+const MAX_TAGS: usize = 1_000;
+/// How deep loops may be nested: every look at a name goes through all of them.
+const MAX_NESTED: usize = 32;
+
+static OF_BODIES: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Part::Body));
+static OF_URLS: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Part::Url));
+
+fn environment(part: Part) -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(MAX_NESTED);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // So that an error names what is undefined.
+    environment.set_debug(true);
+    functions::add_to(&mut environment);
+    operators::add_to(&mut environment, part);
+    match part {
+        Part::Body => environment.set_formatter(write::body),
+        Part::Url => environment.set_formatter(write::url),
+    }
+    environment
+}
+
+/// A template that can be filled in.
+pub(crate) struct Compiled<'a> {
+    part: Part,
+    instructions: Instructions<'a>,
+    blocks: BTreeMap<&'a str, Instructions<'a>>,
+    /// Whether a lead decides which parts of it are written.
+    pub(crate) depends_on_the_lead: bool,
+}
+
+impl<'a> Compiled<'a> {
+    /// Reads a template. Takes as much of the stack as the template is nested, so it needs
+    /// [`STACK`](crate::stack::STACK).
+    pub(crate) fn read(text: &'a str, part: Part) -> Result<Self, RenderError> {
+        check_size(text, part)?;
+        let tree = parse(text, "", SyntaxConfig::default()).map_err(|e| in_words(part, &e))?;
+        let (guarded, depends_on_the_lead) = Guard::template(&tree, part)
+            .map_err(|Refused { line, problem }| RenderError::Template { part: part.name(), line, problem })?;
+        let mut generator = CodeGenerator::new("", text);
+        generator.compile_stmt(&guarded);
+        let (instructions, blocks) = generator.finish();
+        Ok(Self { part, instructions, blocks, depends_on_the_lead })
+    }
+
+    /// Fills it in.
+    pub(crate) fn fill(&self, values: Value) -> Result<String, RenderError> {
+        let (environment, escape): (&Environment<'_>, _) = match self.part {
+            Part::Body => (&OF_BODIES, AutoEscape::Json),
+            Part::Url => (&OF_URLS, AutoEscape::None),
+        };
+        let mut text = String::new();
+        let mut out = make_string_output(&mut text);
+        eval(environment, &self.instructions, values, &self.blocks, &mut out, escape)
+            .map_err(|e| in_words(self.part, &e))?;
+        Ok(text)
+    }
+}
+
+impl Part {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Url => "URL",
+            Self::Body => "body",
+        }
+    }
+}
+
+/// Counts, before anything that takes more of the stack the more there is.
+fn check_size(text: &str, part: Part) -> Result<(), RenderError> {
+    if text.len() > RequestShape::LONGEST_TEMPLATE {
+        let problem = format!("it has {} bytes, and {} is the limit", text.len(), RequestShape::LONGEST_TEMPLATE);
+        return Err(RenderError::Template { part: part.name(), line: 1, problem });
+    }
+    let (mut tokens, mut tags) = (0, 0);
+    for token in tokenize(text, false, SyntaxConfig::default()) {
+        let (token, span) = token.map_err(|e| in_words(part, &e))?;
+        match token {
+            Token::VariableStart => tokens = 0,
+            Token::BlockStart => (tokens, tags) = (0, tags + 1),
+            _ => tokens += 1,
+        }
+        let problem = match () {
+            () if tokens > MAX_TOKENS => format!("an expression has more than {MAX_TOKENS} words and signs, the limit"),
+            () if tags > MAX_TAGS => format!("the template has more than {MAX_TAGS} statements, the limit"),
+            () => continue,
+        };
+        return Err(RenderError::Template { part: part.name(), line: usize::from(span.start_line), problem });
+    }
+    Ok(())
+}
+
+/// An error of the engine in the words of whoever wrote the template.
+fn in_words(part: Part, error: &Error) -> RenderError {
+    let detail = error.detail().unwrap_or_default();
+    let problem = match (error.kind(), undefined(detail)) {
+        (ErrorKind::UndefinedError, Some(path)) => format!("{path} is not in this lead"),
+        (ErrorKind::UndefinedError, None) => "a value that the template uses is not in this lead".to_owned(),
+        (_, Some(path)) => format!("{path} is not in this lead, so this cannot be done: {}", before_path(detail)),
+        (ErrorKind::OutOfFuel, None) => {
+            format!("the template takes more than {FUEL} steps for one request, the limit")
+        }
+        (ErrorKind::InvalidOperation, None) if !detail.is_empty() => detail.to_owned(),
+        (kind, None) if detail.is_empty() => kind.to_string(),
+        (kind, None) => format!("{kind}: {detail}"),
+    };
+    RenderError::Template { part: part.name(), line: error.line().unwrap_or(1), problem }
+}
+
+/// The path that the engine found undefined: it stands in backquotes.
+fn undefined(detail: &str) -> Option<&str> {
+    let (_, from) = detail.split_once('`')?;
+    let (path, rest) = from.split_once('`')?;
+    (rest.starts_with(" is undefined") && !path.contains("(...)")).then_some(path)
+}
+
+fn before_path(detail: &str) -> &str {
+    detail.split_once(" (`").map_or(detail, |(before, _)| before)
+}

@@ -1,0 +1,117 @@
+//! The filters that [`guard`](crate::guard) leads operands through. No template can name them.
+
+use minijinja::{
+    Environment, Error, ErrorKind, State, Value,
+    value::{Rest, ValueKind},
+};
+
+use crate::{
+    guard::Part,
+    meter::{AS_TEXT, Meter},
+    values::{Exact, PLACEHOLDER, decimal, is_placeholder},
+};
+
+/// An operand of a comparison, of `in` and of `+`.
+pub(crate) const OPERAND: &str = "=operand";
+/// An operand that has to be a number.
+pub(crate) const NUMBER: &str = "=number";
+/// An operand of `~`.
+pub(crate) const TEXT: &str = "=text";
+/// What a loop goes through, and lists that the engine has made.
+pub(crate) const WHOLE: &str = "=whole";
+/// What an item is taken of.
+pub(crate) const ITEM: &str = "=item";
+/// The name or number of an item.
+pub(crate) const KEY: &str = "=key";
+/// What is written into a URL.
+pub(crate) const URL: &str = "=url";
+
+/// Adds all of them.
+pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
+    environment.add_filter(OPERAND, |state: &mut State<'_, '_>, value: Value| operand(state, &value));
+    environment.add_filter(NUMBER, |value: Value| number(&value));
+    environment.add_filter(TEXT, move |state: &mut State<'_, '_>, value: Value, named: Rest<Value>| {
+        if part == Part::Url {
+            one_piece(&value, &named)?;
+        }
+        text(state, value)
+    });
+    environment.add_filter(WHOLE, |state: &mut State<'_, '_>, value: Value| {
+        if is_placeholder(&value) {
+            return Ok(Value::from_object(vec![value]));
+        }
+        let meter = Meter::of(state);
+        let value = meter.whole(value)?;
+        meter.charge_outside(&value)?;
+        Ok::<_, Error>(value)
+    });
+    environment.add_filter(ITEM, |state: &mut State<'_, '_>, value: Value| {
+        Meter::of(state).charge(value.as_str().map_or(0, str::len))?;
+        Ok::<_, Error>(value)
+    });
+    environment.add_filter(KEY, |value: Value| match value.kind() {
+        _ if is_placeholder(&value) => Ok(Value::from(PLACEHOLDER)),
+        _ if value.downcast_object_ref::<Exact>().is_some() => Ok(plain(&value)),
+        ValueKind::Undefined | ValueKind::Number | ValueKind::String | ValueKind::Bool | ValueKind::None => Ok(value),
+        kind => Err(wrong(format!("a {kind} is no name of a field"))),
+    });
+    environment.add_filter(URL, |value: Value, named: Rest<Value>| {
+        one_piece(&value, &named)?;
+        Ok::<_, Error>(value)
+    });
+}
+
+pub(crate) fn wrong(problem: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, problem)
+}
+
+/// A number that the engine can count with, if it is one that it cannot.
+pub(crate) fn plain(value: &Value) -> Value {
+    value.downcast_object_ref::<Exact>().map_or_else(|| value.clone(), Exact::native)
+}
+
+fn operand(state: &mut State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    if is_placeholder(value) {
+        return Ok(Value::from(PLACEHOLDER));
+    }
+    Meter::of(state).charge_for(value, 1)?;
+    Ok(plain(value))
+}
+
+fn number(value: &Value) -> Result<Value, Error> {
+    let value = if is_placeholder(value) { Value::from(1) } else { plain(value) };
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::Number | ValueKind::Bool | ValueKind::None => Ok(value),
+        kind => Err(wrong(format!("only numbers can be calculated with, and this is a {kind}"))),
+    }
+}
+
+fn text(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
+    if is_placeholder(&value) {
+        return Ok(Value::from(PLACEHOLDER));
+    }
+    let times = if value.as_str().is_some() { 1 } else { AS_TEXT };
+    Meter::of(state).charge_for(&value, times)?;
+    Ok(match value.kind() {
+        ValueKind::Bool => Value::from(if value.is_true() { "true" } else { "false" }),
+        _ => match value.downcast_object_ref::<Exact>() {
+            Some(exact) => Value::from(exact.digits()),
+            None => value,
+        },
+    })
+}
+
+/// Only text, numbers and truth values make a part of a URL; anything else would be sent in words of the engine.
+fn one_piece(value: &Value, named: &[Value]) -> Result<(), Error> {
+    let is = match value.kind() {
+        _ if is_placeholder(value) || value.downcast_object_ref::<Exact>().is_some() => return Ok(()),
+        ValueKind::None => "null",
+        ValueKind::Map => "an object",
+        ValueKind::Seq | ValueKind::Iterable => "a list",
+        ValueKind::Undefined | ValueKind::Bool | ValueKind::String => return Ok(()),
+        ValueKind::Number if decimal(value).is_some() => return Ok(()),
+        _ => "no value that can be written",
+    };
+    let name = named.first().and_then(Value::as_str).unwrap_or("the value");
+    Err(wrong(format!("{name} is {is}, and only a text, a number, true or false can be a part of a URL")))
+}

@@ -1,0 +1,68 @@
+//! A template is tried before the first lead comes: what can be seen to be wrong is refused when it is configured.
+//!
+//! What a lead will hold is not known, so its fields stand for any: they have all fields themselves, are lists of one, and
+//! are written as a text. What fails otherwise may do so because of that, and is left to the leads. What is no JSON then is
+//! refused if values stand between quotes of the template, or if nothing in it depends on a lead.
+
+use ::url::Url;
+use bytes::Bytes;
+use domain::{
+    ClientId, DeliveryId, DeliveryRef, EventId, EventType, InterfaceId, LeadId, LeadSequence,
+    registry::{Body, Destination},
+};
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::{Input, RenderError, engine::Compiled, guard::Part, is_template, url, values::Root};
+
+/// Reads the templates of a destination, and tries them.
+///
+/// # Errors
+/// What is wrong with them, whatever the lead.
+pub(crate) fn attempt(destination: &Destination) -> Result<(), RenderError> {
+    let reference = reference(destination);
+    let payload = Bytes::new();
+    let input = Input { reference: &reference, occurred_at: Timestamp::UNIX_EPOCH, payload: &payload };
+    if is_template(&destination.url) {
+        let template = Compiled::read(&destination.url, Part::Url)?;
+        let written = Url::parse(&destination.url)?;
+        if let Ok(filled) = template.fill(Root::placeholder(&input, true)) {
+            match url::checked(&filled, &written) {
+                // How long it gets depends on the lead.
+                Ok(_) | Err(RenderError::LongUrl { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if let Body::Template(text) = &destination.request.body {
+        let template = Compiled::read(text, Part::Body)?;
+        let fill = |quoted| template.fill(Root::placeholder(&input, quoted));
+        let Ok(Err(no_json)) = fill(true).map(|text| json(&text)) else { return Ok(()) };
+        let with_numbers = fill(false).is_ok_and(|text| json(&text).is_ok());
+        if with_numbers || !template.depends_on_the_lead {
+            return Err(no_json);
+        }
+    }
+    Ok(())
+}
+
+fn json(text: &str) -> Result<(), RenderError> {
+    serde_json::from_str::<&RawValue>(text).map(drop).map_err(RenderError::NoJson)
+}
+
+fn reference(destination: &Destination) -> DeliveryRef {
+    let some = "some";
+    DeliveryRef {
+        delivery: DeliveryId::from_uuid(Uuid::nil()),
+        account: destination.account.clone(),
+        interface: InterfaceId::parse(some).expect("an id"),
+        client: ClientId::parse(some).ok(),
+        destination: destination.id.clone(),
+        event_id: EventId::parse(some).expect("an id"),
+        event_type: EventType::lead_created(),
+        lead: LeadId::parse(some).expect("an id"),
+        lead_sequence: LeadSequence(1),
+        requested_at: None,
+    }
+}

@@ -1,0 +1,120 @@
+//! How values are written: into a body as JSON, into a URL percent-encoded.
+
+use minijinja::{
+    AutoEscape, Error, Output, State, Value,
+    value::{ObjectRepr, ValueKind},
+};
+
+use crate::{
+    json::quote,
+    meter::{Meter, too_deep},
+    operators::wrong,
+    values::{PLACEHOLDER, Raw, decimal, is_placeholder, placeholder_json},
+};
+
+/// How much longer a text can get as JSON or percent-encoded.
+const ESCAPED: usize = 6;
+/// How deep a value may be nested that is written.
+const MAX_DEPTH: usize = domain::payload::MAX_DEPTH + 64;
+
+/// Writes a value into a body.
+pub(crate) fn body(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let as_json = *state.auto_escape() == AutoEscape::Json;
+    let meter = Meter::of(state);
+    if let Some(raw) = raw(value, meter)? {
+        return Ok(out.write_str(raw)?);
+    }
+    if value.is_safe() || !as_json {
+        meter.charge_for(value, ESCAPED)?;
+        return Ok(out.write_str(&value.to_string())?);
+    }
+    Ok(out.write_str(&json(value, meter)?)?)
+}
+
+/// Writes a value into a URL, so that it can be only a part of it: everything but the unreserved characters of RFC 3986
+/// is encoded.
+pub(crate) fn url(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let meter = Meter::of(state);
+    if let Some(raw) = raw(value, meter)? {
+        return Ok(out.write_str(raw)?);
+    }
+    meter.charge_for(value, ESCAPED)?;
+    let text = match value.kind() {
+        _ if is_placeholder(value) => PLACEHOLDER.to_owned(),
+        ValueKind::Bool => value.is_true().to_string(),
+        ValueKind::Number => decimal(value).unwrap_or_default(),
+        _ => value.to_string(),
+    };
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Ok(out.write_str(&encoded)?)
+}
+
+/// What the template itself says.
+fn raw<'v>(value: &'v Value, meter: &mut Meter) -> Result<Option<&'v str>, Error> {
+    let Some(raw) = value.downcast_object_ref::<Raw>() else { return Ok(None) };
+    meter.charge(raw.0.len())?;
+    Ok(Some(&raw.0))
+}
+
+/// A value as JSON.
+pub(crate) fn json(value: &Value, meter: &mut Meter) -> Result<String, Error> {
+    let mut out = String::new();
+    write(value, meter, &mut out, 0)?;
+    Ok(out)
+}
+
+fn write(value: &Value, meter: &mut Meter, out: &mut String, depth: usize) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return Err(too_deep());
+    }
+    meter.charge(ESCAPED)?;
+    if let Some(text) = value.as_str() {
+        meter.charge(text.len().saturating_mul(ESCAPED))?;
+        quote(text, out);
+        return Ok(());
+    }
+    if let Some(placeholder) = placeholder_json(value) {
+        out.push_str(placeholder);
+        return Ok(());
+    }
+    match value.kind() {
+        ValueKind::Undefined if depth > 0 => return Err(minijinja::ErrorKind::UndefinedError.into()),
+        ValueKind::None | ValueKind::Undefined => out.push_str("null"),
+        ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
+        ValueKind::Seq | ValueKind::Iterable => {
+            out.push('[');
+            for (index, item) in value.try_iter()?.enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                write(&item, meter, out, depth + 1)?;
+            }
+            out.push(']');
+        }
+        ValueKind::Map => {
+            let pairs = value.as_object().filter(|o| o.repr() == ObjectRepr::Map).and_then(|o| o.try_iter_pairs());
+            out.push('{');
+            for (index, (name, field)) in pairs.into_iter().flatten().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                meter.charge_for(&name, ESCAPED)?;
+                quote(&name.to_string(), out);
+                out.push(':');
+                write(&field, meter, out, depth + 1)?;
+            }
+            out.push('}');
+        }
+        _ => match decimal(value) {
+            Some(number) => {
+                meter.charge(number.len())?;
+                out.push_str(&number);
+            }
+            None => return Err(wrong(format!("JSON has no {}", value.kind()))),
+        },
+    }
+    Ok(())
+}
