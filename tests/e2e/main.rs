@@ -37,6 +37,7 @@ mod poison;
 mod publishing;
 mod readiness;
 mod rebuild;
+mod receivers;
 mod reconciler;
 mod registry;
 mod requests;

@@ -8,7 +8,7 @@ use http::{HeaderMap, header::RETRY_AFTER};
 use jiff::{Timestamp, fmt::rfc2822};
 use nix::errno::Errno;
 
-use crate::resolver::LookupError;
+use crate::client::{Failure, causes};
 
 /// The longest excerpt of an answer, in bytes.
 const LONGEST_EXCERPT: usize = 2_048;
@@ -29,50 +29,48 @@ pub(crate) struct OutOfFiles(#[source] io::Error);
 ///
 /// # Errors
 /// When it says nothing about the receiver.
-pub(crate) fn of_failure(error: &reqwest::Error, timeout: Duration) -> Result<AttemptOutcome, OutOfFiles> {
-    if let Some(code) = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files) {
+pub(crate) fn of_failure(failure: &Failure, timeout: Duration) -> Result<AttemptOutcome, OutOfFiles> {
+    if let Some(code) = causes(failure).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files) {
         return Err(OutOfFiles(code.into()));
     }
-    let kind = kind(error);
-    let message = match kind {
-        ErrorKind::Timeout => format!("no answer within {timeout:?}"),
-        _ => cut(innermost(error), LONGEST_MESSAGE),
+    let message = match failure {
+        Failure::Timeout(step) => format!("no {step} within {timeout:?}"),
+        _ => cut(innermost(failure), LONGEST_MESSAGE),
     };
-    Ok(AttemptOutcome::NoResponse { kind, message })
+    Ok(AttemptOutcome::NoResponse { kind: kind(failure), message })
 }
 
-fn out_of_files(error: &io::Error) -> Option<Errno> {
+/// Why a URL of another scheme is not asked.
+pub(crate) fn no_url_of_http() -> Failure {
+    Failure::Connect(io::Error::new(io::ErrorKind::InvalidInput, "the URL is neither of http nor of https"))
+}
+
+pub(crate) fn out_of_files(error: &io::Error) -> Option<Errno> {
     let code = Errno::from_raw(error.raw_os_error()?);
     matches!(code, Errno::EMFILE | Errno::ENFILE).then_some(code)
 }
 
-fn kind(error: &reqwest::Error) -> ErrorKind {
-    if let Some(kind) = causes(error).find_map(telling) {
-        return kind;
+fn kind(failure: &Failure) -> ErrorKind {
+    match failure {
+        Failure::Lookup(error) => error.kind(),
+        Failure::Timeout(_) => ErrorKind::Timeout,
+        Failure::Connect(_) | Failure::Handshake(_) => by_cause(failure).unwrap_or(ErrorKind::Connect),
+        Failure::Url(_) | Failure::Http1(_) | Failure::Http2(_) => by_cause(failure).unwrap_or(ErrorKind::Protocol),
     }
-    if error.is_timeout() {
-        return ErrorKind::Timeout;
-    }
-    let of_system = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(of_io);
-    of_system.unwrap_or(if error.is_connect() { ErrorKind::Connect } else { ErrorKind::Protocol })
 }
 
-/// An error and its causes, from the outermost on. What an [`io::Error`] wraps is no cause to the standard library,
-/// and is one here.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
-    })
+fn by_cause(failure: &Failure) -> Option<ErrorKind> {
+    let of_system = || causes(failure).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(of_io);
+    causes(failure).find_map(telling).or_else(of_system)
 }
 
 /// The kind that an error tells by its type.
 fn telling(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
-    if let Some(error) = error.downcast_ref::<LookupError>() {
-        return Some(error.kind());
-    }
     if error.is::<rustls::Error>() {
         return Some(ErrorKind::Tls);
+    }
+    if let Some(http2) = error.downcast_ref::<h2::Error>() {
+        return (http2.is_remote() && (http2.is_go_away() || http2.is_reset())).then_some(ErrorKind::Reset);
     }
     let hyper = error.downcast_ref::<hyper::Error>()?;
     if hyper.is_parse() {
@@ -94,8 +92,8 @@ fn of_io(error: &io::Error) -> Option<ErrorKind> {
 }
 
 /// What the innermost cause says: the outer ones only say that sending failed.
-fn innermost(error: &reqwest::Error) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
+fn innermost(failure: &Failure) -> String {
+    causes(failure).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The beginning of a body as text: what is no UTF-8 is replaced, what is no text left out.
