@@ -1,7 +1,11 @@
 //! What came of a request: the one place where a failure of the transport gets its kind, and where an answer is cut to
 //! an excerpt.
 
-use std::{error::Error, io, time::Duration};
+use std::{
+    error::Error,
+    io,
+    time::{Duration, SystemTime},
+};
 
 use domain::{AttemptOutcome, ErrorKind};
 use http::{HeaderMap, header::RETRY_AFTER};
@@ -14,8 +18,8 @@ use crate::client::{Failure, causes};
 const LONGEST_EXCERPT: usize = 2_048;
 /// The longest message about a failure, in bytes.
 const LONGEST_MESSAGE: usize = 500;
-/// The longest that `Retry-After` is taken at its word.
-const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+/// The longest that `Retry-After` is taken at its word: daily quotas ask for up to a day.
+const MAX_WAIT: Duration = Duration::from_hours(24);
 
 /// Nothing was sent, for a reason that the receiver has nothing to do with.
 #[derive(Debug, thiserror::Error)]
@@ -108,17 +112,30 @@ fn cut(mut text: String, longest: usize) -> String {
     text
 }
 
-/// How long `Retry-After` (RFC 9110, 10.2.3) asks to wait: seconds or a date.
+/// How long `Retry-After` (RFC 9110, 10.2.3) asks to wait: seconds or a date. A longer wish than [`MAX_WAIT`], or one that
+/// no number holds, is one for that.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = rfc2822::parse(text).ok()?.timestamp();
-            Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
-        }
-    };
-    Some(wait.min(LONGEST_WAIT))
+    let wishes = headers.get_all(RETRY_AFTER).iter();
+    wishes.filter_map(|wish| Some(wait(wish.to_str().ok()?.trim())?.min(MAX_WAIT))).max()
+}
+
+fn wait(wish: &str) -> Option<Duration> {
+    if !wish.is_empty() && wish.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(wish.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    // Rate limiters say fractions of a second, though no standard does.
+    if let Some((whole, part)) = wish.split_once('.')
+        && !part.is_empty()
+        && part.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return wait(whole).map(|whole| whole.saturating_add(Duration::from_secs(1)));
+    }
+    // The three forms of HTTP, then those of mail, which name other zones.
+    if let Ok(date) = httpdate::parse_http_date(wish) {
+        return Some(date.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
+    }
+    let date = rfc2822::parse(wish).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]
@@ -133,14 +150,38 @@ mod tests {
         assert!(excerpt(&[0xff; 10_000]).len() <= LONGEST_EXCERPT);
     }
 
+    fn wait_of(wish: &str) -> Option<Duration> {
+        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, wish.parse().unwrap())]))
+    }
+
     #[test]
     fn retry_after_is_seconds_or_a_date_and_bounded() {
-        let wait = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("99999999"), Some(LONGEST_WAIT));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("Fri, 31 Dec 2100 23:59:59 GMT"), Some(LONGEST_WAIT));
-        assert_eq!(wait("soon"), None);
-        assert_eq!(wait("-1"), None);
+        for (wish, seconds) in [("7", 7), ("007", 7), ("86400", 86_400), ("0", 0), ("1.5", 2), (" 3 ", 3)] {
+            assert_eq!(wait_of(wish), Some(Duration::from_secs(seconds)), "{wish}");
+        }
+        for past in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 6 Nov 1994 09:49:37 +0100",
+        ] {
+            assert_eq!(wait_of(past), Some(Duration::ZERO), "{past}");
+        }
+        for rubbish in ["soon", "-1", "", "1.", ".5", "1e3", "+5", "tomorrow, 12:00"] {
+            assert_eq!(wait_of(rubbish), None, "{rubbish}");
+        }
+    }
+
+    #[test]
+    fn a_longer_wish_never_gets_a_shorter_pause() {
+        let longer = ["86401", "99999999", "18446744073709551616", "99999999999999999999", "99999999999999999999.9"];
+        for wish in longer.into_iter().chain(["Fri, 31 Dec 2100 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]) {
+            assert_eq!(wait_of(wish), Some(MAX_WAIT), "{wish}");
+        }
+        let mut headers = HeaderMap::new();
+        for wish in ["60", "120", "soon"] {
+            headers.append(RETRY_AFTER, wish.parse().unwrap());
+        }
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(120)));
     }
 }
