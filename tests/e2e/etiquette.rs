@@ -32,6 +32,40 @@ async fn a_receiver_that_asks_for_a_pause_gets_one_for_all_its_deliveries() {
 }
 
 #[tokio::test]
+async fn a_wait_of_a_day_is_kept_and_a_longer_wish_is_one_of_a_day() {
+    let world = World::start().await;
+    for (event, wish) in [("day", "86400"), ("ages", "99999999999999999999")] {
+        let receiver = Receiver::start().await;
+        receiver.answer(Answer::With(429, vec![("retry-after", wish.to_owned())], bytes::Bytes::new()));
+        let policy = Some(retries(&[Duration::from_secs(1)]));
+        let narrow = api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() };
+        let id = world.destination_with(narrow).await;
+        world.publish(event).await;
+        let waits = world.delivery_is(event, DeliveryStatus::Retrying).await.delivery.unwrap();
+        let (next, now) = (waits.next_attempt_at.unwrap().seconds, waits.updated_at.unwrap().seconds);
+        assert!((23 * 3600..=24 * 3600 + 60).contains(&(next - now)), "{wish}: {}", next - now);
+        // Its lane waits as long.
+        world.publish(&format!("{event}-next")).await;
+        wait::until("the next one parked", SOON, async || parked(&world).await > 0).await;
+        assert_eq!(receiver.count(), 1);
+        world.delete(&id).await;
+        wait::until_eq("nothing parked", SOON, 0, async || parked(&world).await).await;
+    }
+}
+
+#[tokio::test]
+async fn waits_that_were_asked_for_use_up_no_step_of_the_policy() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let busy = || Answer::With(429, vec![("retry-after", "1".to_owned())], bytes::Bytes::new());
+    receiver.answer_next([busy(), busy(), busy()]);
+    let policy = Some(retries(&[Duration::from_millis(100)]));
+    world.destination_with(api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() }).await;
+    world.publish("e1").await;
+    let delivery = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap();
+    assert_eq!((delivery.attempts, receiver.count()), (4, 4));
+}
+
+#[tokio::test]
 async fn a_rate_spreads_requests_out() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination_with(api::Destination { url: receiver.url(), rate: 20, ..some_destination() }).await;

@@ -42,6 +42,7 @@ mod publishing;
 mod quotas;
 mod readiness;
 mod rebuild;
+mod receivers;
 mod reconciler;
 mod registry;
 mod requests;

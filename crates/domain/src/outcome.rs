@@ -111,6 +111,14 @@ impl AttemptOutcome {
         }
     }
 
+    /// What `Retry-After` asks for, whatever the status is.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Response { retry_after, .. } => *retry_after,
+            Self::NoResponse { .. } => None,
+        }
+    }
+
     /// How long the receiver asks to be left alone: `Retry-After` on 429 or 503.
     pub const fn asks_to_pause(&self) -> Option<Duration> {
         match self {

@@ -101,6 +101,8 @@ pub struct Progress {
     pub quick_used: u32,
     /// Steps of the schedule used.
     pub step: u32,
+    /// Waits that the receiver asked for, and that used neither.
+    pub waits: u32,
 }
 
 const fn minutes(n: u64) -> Duration {
@@ -116,6 +118,9 @@ impl RetryPolicy {
     pub const MOST_QUICK: u32 = 10;
     /// The longest pause between quick retries.
     pub const LONGEST_PAUSE: Duration = minutes(1);
+    /// The most waits of a round that use neither a quick retry nor a step because the receiver asked for them: a month of a
+    /// daily quota.
+    pub const MAX_FREE_WAITS: u32 = 30;
     /// The most jitter, in percent of a delay.
     pub const MOST_JITTER: u8 = 50;
 
@@ -188,7 +193,9 @@ impl RetryPolicy {
 
     /// What follows a *failed* attempt that ended at `now`, and the progress that the next attempt has.
     ///
-    /// `attempt` is the attempt's number in its delivery (from 1); `requested_at` is when this round began.
+    /// `attempt` is the attempt's number in its delivery (from 1); `requested_at` is when this round began. If the receiver
+    /// asks for a longer wait than the policy would make, that is no step of the policy, for up to
+    /// [`RetryPolicy::MAX_FREE_WAITS`] of them. A policy that never retries does not wait either.
     pub fn after_failure(
         &self,
         delivery: DeliveryId,
@@ -202,23 +209,42 @@ impl RetryPolicy {
             // The same settings and the same lead fail in the same way.
             return (Verdict::Failed(FailureReason::Render), progress);
         }
-        let (delay, next) = if progress.quick_used < self.quick.count && self.quick.covers(outcome) {
-            (self.quick.pause, Progress { quick_used: progress.quick_used + 1, ..progress })
-        } else if let Some(delay) = self.schedule.get(progress.step as usize) {
-            let extra = jitter(delivery, attempt, *delay, self.jitter_percent);
-            (*delay + extra, Progress { step: progress.step + 1, ..progress })
-        } else {
-            return (Verdict::Failed(FailureReason::Exhausted), progress);
+        let planned = self.planned(delivery, attempt, progress, outcome);
+        let usual = planned.map(|(delay, _)| delay).or(self.last_delay());
+        let longer = outcome.asks_to_pause().filter(|wish| usual.is_some_and(|usual| *wish > usual));
+        let (delay, next) = match (longer, planned) {
+            (Some(wish), _) if progress.waits < Self::MAX_FREE_WAITS => {
+                (wish, Progress { waits: progress.waits + 1, ..progress })
+            }
+            (_, Some((delay, next))) => (delay.max(outcome.retry_after().unwrap_or_default()), next),
+            (_, None) => return (Verdict::Failed(FailureReason::Exhausted), progress),
         };
-        let asked_for = match outcome {
-            AttemptOutcome::Response { retry_after: Some(wait), .. } => *wait,
-            _ => Duration::ZERO,
-        };
-        let at = after(now, delay.max(asked_for));
+        let at = after(now, delay);
         if self.max_age.is_some_and(|limit| at > after(requested_at, limit)) {
             return (Verdict::Failed(FailureReason::TooOld), progress);
         }
         (Verdict::RetryAt(at), next)
+    }
+
+    /// The next delay of the policy itself; `None` if it has no further attempt.
+    fn planned(
+        &self,
+        delivery: DeliveryId,
+        attempt: u32,
+        progress: Progress,
+        outcome: &AttemptOutcome,
+    ) -> Option<(Duration, Progress)> {
+        if progress.quick_used < self.quick.count && self.quick.covers(outcome) {
+            return Some((self.quick.pause, Progress { quick_used: progress.quick_used + 1, ..progress }));
+        }
+        let delay = *self.schedule.get(progress.step as usize)?;
+        let extra = jitter(delivery, attempt, delay, self.jitter_percent);
+        Some((delay + extra, Progress { step: progress.step + 1, ..progress }))
+    }
+
+    /// The delay before the last attempt of the policy; `None` if it never retries.
+    fn last_delay(&self) -> Option<Duration> {
+        self.schedule.last().copied().or((self.quick.count > 0).then_some(self.quick.pause))
     }
 }
 
@@ -290,6 +316,11 @@ mod tests {
         assert_eq!(delays(&RetryPolicy { jitter_percent: 0, ..aged }, &status(500)), [300]);
     }
 
+    fn asks(seconds: u64) -> AttemptOutcome {
+        let retry_after = Some(Duration::from_secs(seconds));
+        AttemptOutcome::Response { status: 429, excerpt: String::new(), retry_after }
+    }
+
     #[test]
     fn a_render_failure_is_final_at_once() {
         let render = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: String::new() };
@@ -303,13 +334,31 @@ mod tests {
     #[test]
     fn retry_after_can_only_lengthen_a_delay() {
         let policy = RetryPolicy { jitter_percent: 0, ..RetryPolicy::standard() };
-        let asks = |wait| AttemptOutcome::Response {
-            status: 429,
-            excerpt: String::new(),
-            retry_after: Some(Duration::from_secs(wait)),
-        };
-        assert_eq!(delays(&policy, &asks(1))[0], 5);
+        assert_eq!(delays(&policy, &asks(1)), [5, 5, 5, 300, 600, 900, 1200]);
         assert_eq!(delays(&policy, &asks(60))[0], 60);
+    }
+
+    #[test]
+    fn a_wait_that_was_asked_for_uses_no_step() {
+        let policy = RetryPolicy { jitter_percent: 0, ..RetryPolicy::standard() };
+        let day = 86_400;
+        let waits = delays(&policy, &asks(day as u64));
+        assert_eq!(waits.len(), RetryPolicy::MAX_FREE_WAITS as usize + 7);
+        assert!(waits.iter().all(|wait| *wait == day), "also those that use a step are as long as was asked");
+        let used = Progress { quick_used: 3, step: 2, waits: 0 };
+        let (verdict, next) =
+            policy.after_failure(DeliveryId::from_uuid(Uuid::nil()), 6, used, t(0), &asks(day as u64), t(0));
+        assert_eq!((verdict, next), (Verdict::RetryAt(t(day)), Progress { waits: 1, ..used }));
+    }
+
+    #[test]
+    fn a_wish_does_not_outlive_the_policy() {
+        assert!(delays(&RetryPolicy::manual(), &asks(60)).is_empty());
+        let aged = RetryPolicy { max_age: Some(Duration::from_secs(100)), ..RetryPolicy::standard() };
+        assert_eq!(delays(&aged, &asks(60)), [60]);
+        // Another status does not say that the receiver will take it later: each wait is a step.
+        let other = AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: Some(minutes(60)) };
+        assert_eq!(delays(&RetryPolicy::standard(), &other), [3600; 4]);
     }
 
     #[test]

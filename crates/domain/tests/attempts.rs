@@ -104,13 +104,13 @@ fn the_next_attempt_knows_where_its_round_stands() {
         attempt: 4,
         round: 2,
         holds: 3,
-        progress: Progress { quick_used: 1, step: 0 },
+        progress: Progress { quick_used: 1, ..Progress::default() },
         first_failed_at: Some(t(90)),
         ..work()
     };
     let effects = after_attempt(&before, &policy(), execution(1, t(100), status(503)));
     let (next, at) = timer(&effects).unwrap();
-    let expected = Work { attempt: 5, holds: 0, progress: Progress { quick_used: 1, step: 1 }, ..before };
+    let expected = Work { attempt: 5, holds: 0, progress: Progress { quick_used: 1, step: 1, waits: 0 }, ..before };
     assert_eq!((next, at), (&expected, 161));
     assert_eq!((attempted(&effects).attempt, attempted(&effects).round), (4, 2));
 

@@ -28,6 +28,10 @@ use crate::{
     tls::{H2, HTTP_1},
 };
 
+/// How long to finish what is in flight unless told otherwise: the longest request of a destination (60 s), and some seconds
+/// to read what it was answered and to store what follows. Whoever ends a process by force waits longer.
+const DEFAULT_DRAIN_DEADLINE: &str = "75s";
+
 /// Where to listen, and how long the end may take.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Listeners {
@@ -38,7 +42,7 @@ pub struct Listeners {
     #[arg(long, env = "LEADLINE_GRPC", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
     pub grpc: SocketAddr,
     /// How long to finish what is in flight after SIGTERM or Ctrl-C
-    #[arg(long, env = "LEADLINE_DRAIN_DEADLINE", default_value = "10s", value_name = "DURATION", value_parser = duration::parse)]
+    #[arg(long, env = "LEADLINE_DRAIN_DEADLINE", default_value = DEFAULT_DRAIN_DEADLINE, value_name = "DURATION", value_parser = duration::parse)]
     pub drain_deadline: Duration,
     #[command(flatten)]
     pub tls: TlsOptions,

@@ -18,6 +18,7 @@ pub mod receiver;
 pub mod smtp;
 pub mod tls;
 pub mod wait;
+pub mod zoo;
 
 pub use disk::SmallDisk;
 pub use dns::NameServer;

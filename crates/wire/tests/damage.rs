@@ -67,7 +67,7 @@ fn work() -> Work {
         reference: reference(),
         attempt: 2,
         round: 1,
-        progress: Progress { quick_used: 1, step: 2 },
+        progress: Progress { quick_used: 1, step: 2, waits: 3 },
         redelivered: true,
         holds: 3,
         requested_at: t(4),

@@ -173,7 +173,7 @@ prop_compose! {
         first_failed_at in option::of(time()),
     ) -> Work {
         let (attempt, round, quick_used, step, holds) = numbers;
-        let progress = Progress { quick_used, step };
+        let progress = Progress { quick_used, step, waits: quick_used / 2 };
         let (redelivered, in_turn) = (attempt % 2 == 0, round % 2 == 0);
         Work { reference, attempt, round, progress, holds, redelivered, requested_at, first_failed_at, in_turn }
     }

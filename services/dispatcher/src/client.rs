@@ -1,50 +1,86 @@
 //! The HTTP client: no redirects, no proxies, guarded addresses, bounded answers.
+//!
+//! [`pool`] has the open connections, [`connect`] opens them, [`http1`] and [`http2`] speak over them. A client library
+//! hides what decides here whether a failure is the receiver's: whether a connection was used before, whether anything of
+//! an answer came over it, when the head of an answer was there, and how many requests it takes.
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+mod connect;
+mod failure;
+mod http1;
+mod http2;
+mod origin;
+mod pool;
+mod socket;
+mod tls;
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use domain::{AccountId, AttemptOutcome, ErrorKind, Guard};
-use reqwest::redirect::Policy;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use domain::{AccountId, AttemptOutcome, Guard};
+use http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 
+pub(crate) use self::failure::{Failure, Step, causes};
+use self::{
+    connect::{Call, Dialer},
+    origin::Origin,
+    pool::{Http1Lease, Http2Lease, Lease, Limits, Pool},
+    tls::Tls,
+};
 use crate::{
     outcome::{self, OutOfFiles},
     request::Request,
-    resolver::{self, LookupError, Resolver},
+    resolver::{Resolve, Resolver},
 };
 
-/// How long an idle connection is kept for the next request.
-const IDLE: Duration = Duration::from_secs(30);
 /// How much of an answer's body is read. Reading short bodies to their end lets the connection be used again.
-const MOST_READ: usize = 16 * 1024;
+const MAX_BODY_READ: usize = 16 * 1024;
+/// How long a body may take once the head of the answer is there: the status has decided, and the rest is for people to
+/// read. Then its connection is closed.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Makes requests to destinations.
 #[derive(Debug)]
 pub(crate) struct Client {
-    http: reqwest::Client,
-    guard: Guard,
+    pool: Arc<Pool>,
+    dialer: Dialer,
+    _sweeping: AbortOnDropHandle<()>,
+}
+
+/// What a client can be told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings<'a> {
+    pub(crate) name_servers: &'a [SocketAddr],
+    pub(crate) ca_file: Option<&'a Path>,
+    pub(crate) max_age: Duration,
+    pub(crate) max_idle: usize,
+}
+
+/// What a receiver answered.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    beginning: Vec<u8>,
 }
 
 impl Client {
-    pub(crate) fn new(guard: Guard, name_servers: &[SocketAddr], ca_file: Option<&Path>) -> anyhow::Result<Self> {
-        let resolver = Resolver::new(guard.clone(), name_servers).context("names of hosts cannot be resolved")?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(ca_file)?)
-            .redirect(Policy::none())
-            .no_proxy()
-            .dns_resolver(resolver)
-            .pool_idle_timeout(IDLE)
-            .user_agent(concat!("Leadline/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("the HTTP client cannot be made")?;
-        Ok(Self { http, guard })
+    pub(crate) fn new(guard: Guard, settings: Settings<'_>) -> anyhow::Result<Self> {
+        let resolver = Resolver::new(guard.clone(), settings.name_servers);
+        let resolver = Arc::new(resolver.context("names of hosts cannot be resolved")?);
+        Self::resolving_with(resolver, guard, settings)
     }
 
-    /// Makes a request of an account, and waits at most for `timeout` for the answer.
+    fn resolving_with(resolver: Arc<dyn Resolve>, guard: Guard, settings: Settings<'_>) -> anyhow::Result<Self> {
+        let Settings { ca_file, max_age, max_idle, .. } = settings;
+        let dialer = Dialer { guard, resolver, tls: Tls::new(ca_file)? };
+        let pool = Arc::new(Pool::new(Limits { max_age, max_idle }));
+        let sweeping = AbortOnDropHandle::new(tokio::spawn(Pool::sweep(Arc::downgrade(&pool))));
+        Ok(Self { pool, dialer, _sweeping: sweeping })
+    }
+
+    /// Makes a request, and waits at most for `timeout` for the head of the answer.
     ///
     /// # Errors
     /// When nothing was sent, and that says nothing about the receiver.
@@ -54,88 +90,111 @@ impl Client {
         request: Request,
         timeout: Duration,
     ) -> Result<AttemptOutcome, OutOfFiles> {
-        // The connector resolves names only; an address in the URL is looked at here.
-        if let Err(blocked) = self.guard.check_literal(&request.url) {
-            let message = LookupError::NotPublic(blocked.0.to_string()).to_string();
-            return Ok(AttemptOutcome::NoResponse { kind: ErrorKind::Blocked, message });
+        match self.exchange(account, &request, Instant::now() + timeout).await {
+            Ok(answer) => Ok(AttemptOutcome::Response {
+                status: answer.status.as_u16(),
+                excerpt: outcome::excerpt(&answer.beginning),
+                retry_after: outcome::retry_after(&answer.headers),
+            }),
+            Err(failure) => outcome::of_failure(&failure, timeout).inspect_err(|_| self.pool.close_idle()),
         }
-        let sending = self
-            .http
-            .request(request.method, request.url)
-            .headers(request.headers)
-            .body(request.body)
-            .timeout(timeout)
-            .send();
-        match resolver::on_behalf_of(account.clone(), sending).await {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                let retry_after = outcome::retry_after(response.headers());
-                let excerpt = outcome::excerpt(&beginning(response).await);
-                Ok(AttemptOutcome::Response { status, excerpt, retry_after })
+    }
+
+    /// A connection that was used before may end just as the next request comes. Its receiver has not seen that request,
+    /// so it is sent once more over a new one.
+    async fn exchange(&self, account: &AccountId, request: &Request, deadline: Instant) -> Result<Answer, Failure> {
+        let begun = Instant::now();
+        let origin = Origin::of(&request.url).ok_or_else(outcome::no_url_of_http)?;
+        let call = Call { dialer: &self.dialer, account, origin: &origin, deadline };
+        let lease = self.lease(call, None).await?;
+        let reused = lease.is_reused();
+        match self.exchange_over(lease, request, deadline).await {
+            Err(Unanswered { failure, nothing_came }) => {
+                let ended = reused && nothing_came && failure.is_end_of_connection();
+                if !ended && !failure.is_refusal_to_begin() {
+                    return Err(failure);
+                }
+                if failure.wants_http1() {
+                    self.pool.speak_http1(&origin);
+                }
+                let lease = self.lease(call, Some(begun)).await?;
+                self.exchange_over(lease, request, deadline).await.map_err(|unanswered| unanswered.failure)
             }
-            Err(error) => outcome::of_failure(&error, timeout),
+            Ok(answer) => Ok(answer),
         }
+    }
+
+    async fn lease(&self, call: Call<'_>, since: Option<Instant>) -> Result<Lease, Failure> {
+        let leasing = timeout_at(call.deadline, self.pool.lease(call, since)).await;
+        leasing.unwrap_or(Err(Failure::Timeout(Step::Connecting)))
+    }
+
+    async fn exchange_over(&self, lease: Lease, request: &Request, deadline: Instant) -> Result<Answer, Unanswered> {
+        match lease {
+            Lease::Http1(lease) => self.exchange_http1(lease, request, deadline).await,
+            Lease::Http2(lease) => exchange_http2(lease, request, deadline).await,
+        }
+    }
+
+    async fn exchange_http1(
+        &self,
+        mut lease: Http1Lease,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Answer, Unanswered> {
+        let connection = &mut lease.connection;
+        let exchanged = match timeout_at(deadline, connection.exchange(origin::for_http1(request)?)).await {
+            Ok(exchanged) => exchanged.map_err(Failure::from),
+            Err(_) => Err(Failure::Timeout(Step::Answer)),
+        };
+        let nothing_came = connection.is_unanswered();
+        let response = exchanged.map_err(|failure| Unanswered { failure, nothing_came })?;
+        let mut answer = Answer::of(&response);
+        // What the receiver answered is known by now, so a body that breaks off or does not end changes nothing.
+        if timeout(BODY_TIMEOUT, connection.read(response, &mut answer.beginning)).await == Ok(true) {
+            self.pool.put_back(lease);
+        }
+        Ok(answer)
     }
 }
 
-/// The beginning of the body. What the receiver answered is known by now, so a body that breaks off, does not end in
-/// time or never ends changes nothing.
-async fn beginning(mut response: reqwest::Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    while body.len() < MOST_READ
-        && let Ok(Some(chunk)) = response.chunk().await
-    {
-        body.extend_from_slice(&chunk[..chunk.len().min(MOST_READ - body.len())]);
-    }
-    body
+async fn exchange_http2(lease: Http2Lease, request: &Request, deadline: Instant) -> Result<Answer, Unanswered> {
+    let stream = &lease.stream;
+    let exchanging = stream.exchange(origin::for_http2(request)?, request.body.clone());
+    let exchanged = match timeout_at(deadline, exchanging).await {
+        Ok(exchanged) => exchanged.map_err(Failure::from),
+        Err(_) => Err(Failure::Timeout(Step::Answer)),
+    };
+    let response = exchanged.map_err(|failure| {
+        if !failure.is_of_one_stream() {
+            // It may be dead, and the other requests over it will find that out for themselves.
+            stream.condemn();
+        }
+        Unanswered { failure, nothing_came: true }
+    })?;
+    let mut answer = Answer::of(&response);
+    let _ = timeout(BODY_TIMEOUT, http2::read(response, &mut answer.beginning)).await;
+    Ok(answer)
 }
 
-fn tls(ca_file: Option<&Path>) -> anyhow::Result<ClientConfig> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(file) = ca_file {
-        let pem = fs::read(file).with_context(|| format!("--ca-file: {} cannot be read", file.display()))?;
-        let bad = || format!("--ca-file: {} is no file of certificates in PEM", file.display());
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            roots.add(certificate.with_context(bad)?).with_context(bad)?;
-        }
+/// Why there was no answer, and whether nothing at all came back.
+#[derive(Debug)]
+struct Unanswered {
+    failure: Failure,
+    nothing_came: bool,
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self { failure, nothing_came: true }
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let mut config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+}
+
+impl Answer {
+    fn of<B>(response: &http::Response<B>) -> Self {
+        Self { status: response.status(), headers: response.headers().clone(), beginning: vec![] }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::error::Error;
-
-    use reqwest::dns::{Name, Resolve, Resolving};
-
-    use super::*;
-    use crate::{redaction::Redaction, resolver::LookupError};
-
-    /// Has no file left to resolve a name with.
-    struct OutOfFilesResolver;
-
-    impl Resolve for OutOfFilesResolver {
-        fn resolve(&self, name: Name) -> Resolving {
-            let host = name.as_str().to_owned();
-            let source = nix::errno::Errno::EMFILE.into();
-            let error = LookupError::OutOfFiles { host, source };
-            Box::pin(async { Err(Box::new(error) as Box<dyn Error + Send + Sync>) })
-        }
-    }
-
-    #[tokio::test]
-    async fn for_want_of_files_nothing_is_said_of_the_receiver() {
-        let mut client = Client::new(Guard::new(vec![]), &[], None).unwrap();
-        let builder = reqwest::Client::builder().tls_backend_preconfigured(tls(None).unwrap()).no_proxy();
-        client.http = builder.dns_resolver(OutOfFilesResolver).build().unwrap();
-        let url = "http://example.com/".parse().unwrap();
-        let (method, headers) = (http::Method::POST, http::HeaderMap::new());
-        let request = Request { method, url, headers, body: vec![].into(), redaction: Redaction::default() };
-        let error = client.send(&"acme".parse().unwrap(), request, Duration::from_secs(5)).await.unwrap_err();
-        let text = format!("{:#}", anyhow::Error::from(error));
-        assert!(text.contains("ulimit") && text.contains("Too many open files"), "{text}");
-    }
-}
+mod tests;

@@ -128,6 +128,8 @@ impl Lane {
             if idle && self.closed {
                 return;
             }
+            // The lane that opens next would not know of a pause.
+            let idle = idle && self.paused_until.is_none();
             let (wake_at, under_way) = (self.wake_at(idle, now), self.running.len() - recording);
             tokio::select! {
                 order = self.inbox.recv(), if !self.closed => match order {
@@ -199,8 +201,9 @@ impl Lane {
         match state {
             State::Open(destination) => {
                 if std::mem::take(&mut self.was_held) {
-                    // What was held comes back slowly at first.
+                    // What was held comes back slowly at first, and at once: a person asks for it.
                     self.breaker = Breaker::recovering();
+                    self.paused_until = None;
                 }
                 while self.room(state) > 0 && !self.waiting.is_empty() && self.pace.may_start(destination.rate) {
                     if let Some(job) = self.waiting.pop() {

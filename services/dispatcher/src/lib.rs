@@ -80,6 +80,9 @@ pub struct Options {
     /// At most half as many as files may be open (RLIMIT_NOFILE). Beyond that a destination still gets one.
     #[arg(long, env = "LEADLINE_REQUESTS", default_value_t = 4_096, value_name = "COUNT")]
     pub requests: usize,
+    /// How long to use a connection to a receiver; a name that leads elsewhere is noticed when it is over
+    #[arg(long, env = "LEADLINE_CONNECTION_MAX_AGE", default_value = "5m", value_name = "DURATION", value_parser = runtime::duration::parse)]
+    pub connection_max_age: Duration,
 }
 
 /// What the parts of the sender share.
@@ -124,12 +127,19 @@ pub async fn start(
     journal: &Journal,
 ) -> anyhow::Result<Service> {
     let latch = platform.readiness.latch_for("dispatcher", NeededBy::Only(&["dispatcher"]));
+    let most_under_way = room::most_in_all(options.requests, runtime::files::most());
+    let settings = client::Settings {
+        name_servers: &options.dns_server,
+        ca_file: options.ca_file.as_deref(),
+        max_age: options.connection_max_age,
+        max_idle: room::max_idle(most_under_way),
+    };
     let shared = Arc::new(Shared {
         platform: platform.clone(),
         journal: journal.clone(),
         registry: RegistryView::follow(journal, platform).await?,
         payloads: payloads::Payloads::new(options.payload_cache),
-        client: client::Client::new(guard, &options.dns_server, options.ca_file.as_deref())?,
+        client: client::Client::new(guard, settings)?,
         renderers: renderers::Renderers::start().context("cannot start the threads that fill in templates")?,
         key,
         vault: vault::Vault::new(platform.readiness.latch_for("secrets", NeededBy::Only(&["dispatcher"]))),
@@ -139,7 +149,7 @@ pub async fn start(
         released: on_record::OnRecord::default(),
         waiting: Arc::default(),
         under_way: Arc::default(),
-        most_under_way: room::most_in_all(options.requests, runtime::files::most()),
+        most_under_way,
         forgotten: forgotten::Forgotten::default(),
         alone: Semaphore::new(1),
         unhurried: Semaphore::new(UNHURRIED),

@@ -1,21 +1,25 @@
 //! What came of a request: the one place where a failure of the transport gets its kind, and where an answer is cut to
 //! an excerpt.
 
-use std::{error::Error, io, time::Duration};
+use std::{
+    error::Error,
+    io,
+    time::{Duration, SystemTime},
+};
 
 use domain::{AttemptOutcome, ErrorKind};
 use http::{HeaderMap, header::RETRY_AFTER};
 use jiff::{Timestamp, fmt::rfc2822};
 use nix::errno::Errno;
 
-use crate::resolver::LookupError;
+use crate::client::{Failure, causes};
 
 /// The longest excerpt of an answer, in bytes.
 const LONGEST_EXCERPT: usize = 2_048;
 /// The longest message about a failure, in bytes.
 pub(crate) const LONGEST_MESSAGE: usize = 500;
-/// The longest that `Retry-After` is taken at its word.
-const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+/// The longest that `Retry-After` is taken at its word: daily quotas ask for up to a day.
+const MAX_WAIT: Duration = Duration::from_hours(24);
 
 /// Nothing was sent, for a reason that the receiver has nothing to do with.
 #[derive(Debug, thiserror::Error)]
@@ -29,50 +33,48 @@ pub(crate) struct OutOfFiles(#[source] io::Error);
 ///
 /// # Errors
 /// When it says nothing about the receiver.
-pub(crate) fn of_failure(error: &reqwest::Error, timeout: Duration) -> Result<AttemptOutcome, OutOfFiles> {
-    if let Some(code) = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files) {
+pub(crate) fn of_failure(failure: &Failure, timeout: Duration) -> Result<AttemptOutcome, OutOfFiles> {
+    if let Some(code) = causes(failure).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files) {
         return Err(OutOfFiles(code.into()));
     }
-    let kind = kind(error);
-    let message = match kind {
-        ErrorKind::Timeout => format!("no answer within {timeout:?}"),
-        _ => cut(innermost(error), LONGEST_MESSAGE),
+    let message = match failure {
+        Failure::Timeout(step) => format!("no {step} within {timeout:?}"),
+        _ => cut(innermost(failure), LONGEST_MESSAGE),
     };
-    Ok(AttemptOutcome::NoResponse { kind, message })
+    Ok(AttemptOutcome::NoResponse { kind: kind(failure), message })
 }
 
-fn out_of_files(error: &io::Error) -> Option<Errno> {
+/// Why a URL of another scheme is not asked.
+pub(crate) fn no_url_of_http() -> Failure {
+    Failure::Connect(io::Error::new(io::ErrorKind::InvalidInput, "the URL is neither of http nor of https"))
+}
+
+pub(crate) fn out_of_files(error: &io::Error) -> Option<Errno> {
     let code = Errno::from_raw(error.raw_os_error()?);
     matches!(code, Errno::EMFILE | Errno::ENFILE).then_some(code)
 }
 
-fn kind(error: &reqwest::Error) -> ErrorKind {
-    if let Some(kind) = causes(error).find_map(telling) {
-        return kind;
+fn kind(failure: &Failure) -> ErrorKind {
+    match failure {
+        Failure::Lookup(error) => error.kind(),
+        Failure::Timeout(_) => ErrorKind::Timeout,
+        Failure::Connect(_) | Failure::Handshake(_) => by_cause(failure).unwrap_or(ErrorKind::Connect),
+        Failure::Url(_) | Failure::Http1(_) | Failure::Http2(_) => by_cause(failure).unwrap_or(ErrorKind::Protocol),
     }
-    if error.is_timeout() {
-        return ErrorKind::Timeout;
-    }
-    let of_system = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(of_io);
-    of_system.unwrap_or(if error.is_connect() { ErrorKind::Connect } else { ErrorKind::Protocol })
 }
 
-/// An error and its causes, from the outermost on. What an [`io::Error`] wraps is no cause to the standard library,
-/// and is one here.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| {
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source())
-    })
+fn by_cause(failure: &Failure) -> Option<ErrorKind> {
+    let of_system = || causes(failure).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(of_io);
+    causes(failure).find_map(telling).or_else(of_system)
 }
 
 /// The kind that an error tells by its type.
 fn telling(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
-    if let Some(error) = error.downcast_ref::<LookupError>() {
-        return Some(error.kind());
-    }
     if error.is::<rustls::Error>() {
         return Some(ErrorKind::Tls);
+    }
+    if let Some(http2) = error.downcast_ref::<h2::Error>() {
+        return (http2.is_remote() && (http2.is_go_away() || http2.is_reset())).then_some(ErrorKind::Reset);
     }
     let hyper = error.downcast_ref::<hyper::Error>()?;
     if hyper.is_parse() {
@@ -94,8 +96,8 @@ fn of_io(error: &io::Error) -> Option<ErrorKind> {
 }
 
 /// What the innermost cause says: the outer ones only say that sending failed.
-fn innermost(error: &reqwest::Error) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
+fn innermost(failure: &Failure) -> String {
+    causes(failure).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// The beginning of a body as text: what is no UTF-8 is replaced, what is no text left out.
@@ -111,17 +113,30 @@ pub(crate) fn cut(mut text: String, longest: usize) -> String {
     text
 }
 
-/// How long `Retry-After` (RFC 9110, 10.2.3) asks to wait: seconds or a date.
+/// How long `Retry-After` (RFC 9110, 10.2.3) asks to wait: seconds or a date. A longer wish than [`MAX_WAIT`], or one that
+/// no number holds, is one for that.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = rfc2822::parse(text).ok()?.timestamp();
-            Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO)
-        }
-    };
-    Some(wait.min(LONGEST_WAIT))
+    let wishes = headers.get_all(RETRY_AFTER).iter();
+    wishes.filter_map(|wish| Some(wait(wish.to_str().ok()?.trim())?.min(MAX_WAIT))).max()
+}
+
+fn wait(wish: &str) -> Option<Duration> {
+    if !wish.is_empty() && wish.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(wish.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    // Rate limiters say fractions of a second, though no standard does.
+    if let Some((whole, part)) = wish.split_once('.')
+        && !part.is_empty()
+        && part.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return wait(whole).map(|whole| whole.saturating_add(Duration::from_secs(1)));
+    }
+    // The three forms of HTTP, then those of mail, which name other zones.
+    if let Ok(date) = httpdate::parse_http_date(wish) {
+        return Some(date.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
+    }
+    let date = rfc2822::parse(wish).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO))
 }
 
 #[cfg(test)]
@@ -136,14 +151,38 @@ mod tests {
         assert!(excerpt(&[0xff; 10_000]).len() <= LONGEST_EXCERPT);
     }
 
+    fn wait_of(wish: &str) -> Option<Duration> {
+        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, wish.parse().unwrap())]))
+    }
+
     #[test]
     fn retry_after_is_seconds_or_a_date_and_bounded() {
-        let wait = |text: &str| retry_after(&HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]));
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("99999999"), Some(LONGEST_WAIT));
-        assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("Fri, 31 Dec 2100 23:59:59 GMT"), Some(LONGEST_WAIT));
-        assert_eq!(wait("soon"), None);
-        assert_eq!(wait("-1"), None);
+        for (wish, seconds) in [("7", 7), ("007", 7), ("86400", 86_400), ("0", 0), ("1.5", 2), (" 3 ", 3)] {
+            assert_eq!(wait_of(wish), Some(Duration::from_secs(seconds)), "{wish}");
+        }
+        for past in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 6 Nov 1994 09:49:37 +0100",
+        ] {
+            assert_eq!(wait_of(past), Some(Duration::ZERO), "{past}");
+        }
+        for rubbish in ["soon", "-1", "", "1.", ".5", "1e3", "+5", "tomorrow, 12:00"] {
+            assert_eq!(wait_of(rubbish), None, "{rubbish}");
+        }
+    }
+
+    #[test]
+    fn a_longer_wish_never_gets_a_shorter_pause() {
+        let longer = ["86401", "99999999", "18446744073709551616", "99999999999999999999", "99999999999999999999.9"];
+        for wish in longer.into_iter().chain(["Fri, 31 Dec 2100 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]) {
+            assert_eq!(wait_of(wish), Some(MAX_WAIT), "{wish}");
+        }
+        let mut headers = HeaderMap::new();
+        for wish in ["60", "120", "soon"] {
+            headers.append(RETRY_AFTER, wish.parse().unwrap());
+        }
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(120)));
     }
 }

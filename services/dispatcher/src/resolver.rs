@@ -7,21 +7,21 @@
 //! Guarantee: look-ups that nobody answers hold up no look-up of another account, and no thread.
 
 use std::{
-    error::Error,
+    fmt::Debug,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
 };
 
 use domain::{AccountId, ErrorKind, Guard};
+use futures::{FutureExt as _, future::BoxFuture};
 use hickory_resolver::{
     net::{DnsError, NetError, NoRecords},
     proto::op::ResponseCode,
 };
 use moka::sync::Cache;
 use nix::errno::Errno;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::{sync::Semaphore, task_local, time::timeout};
+use tokio::{sync::Semaphore, time::timeout};
 
 use self::servers::Servers;
 
@@ -40,14 +40,9 @@ const MAX_LOOKUPS: usize = 256;
 /// For how many accounts look-ups are counted.
 const MAX_ACCOUNTS: u64 = 10_000;
 
-task_local! {
-    /// The account on whose behalf a name is looked up. The HTTP client tells its resolver only the name.
-    static ACCOUNT: AccountId;
-}
-
-/// Has the look-ups of a request counted for an account.
-pub(crate) async fn on_behalf_of<T>(account: AccountId, request: impl Future<Output = T>) -> T {
-    ACCOUNT.scope(account, request).await
+/// Says which addresses a host of an account has; the preferred ones are first.
+pub(crate) trait Resolve: Debug + Send + Sync {
+    fn resolve<'a>(&'a self, account: &'a AccountId, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, LookupError>>;
 }
 
 /// Looks names up.
@@ -115,15 +110,8 @@ impl Resolver {
 }
 
 impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let resolver = self.clone();
-        // Read here and not below: a connection that another request makes needless is made by another task.
-        let account = ACCOUNT.try_with(AccountId::clone).ok();
-        Box::pin(async move {
-            let found = resolver.addresses(account.as_ref(), name.as_str()).await;
-            let found = found.map_err(|error| Box::new(error) as Box<dyn Error + Send + Sync>)?;
-            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-        })
+    fn resolve<'a>(&'a self, account: &'a AccountId, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, LookupError>> {
+        self.addresses(Some(account), host).boxed()
     }
 }
 

@@ -14,6 +14,12 @@ pub(crate) fn most_in_all(wanted: usize, files: usize) -> usize {
     wanted.min(files / 2)
 }
 
+/// How many idle connections are kept, if so many requests may be under way: what is left of the files is for who
+/// publishes and asks, broker and database.
+pub(crate) const fn max_idle(most_in_all: usize) -> usize {
+    most_in_all / 2
+}
+
 /// How many of `most` requests a lane may have while there are `in_all`. One always: it may be the one that does well.
 pub(crate) fn share(most: usize, in_all: usize) -> usize {
     let left = most.saturating_sub(in_all);

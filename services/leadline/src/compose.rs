@@ -60,3 +60,27 @@ pub(crate) async fn finish(platform: &Platform, listeners: &Listeners) -> ExitCo
     tracing::error!(?deadline, "not everything in flight was finished in time; it is done again after the next start");
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use domain::registry::Destination;
+    use runtime::duration;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Options {
+        #[command(flatten)]
+        listeners: Listeners,
+    }
+
+    #[test]
+    fn a_drain_has_time_for_the_longest_request_and_compose_for_the_drain() {
+        let deadline = Options::try_parse_from(["leadline"]).unwrap().listeners.drain_deadline;
+        assert!(deadline >= Destination::LONGEST_TIMEOUT + std::time::Duration::from_secs(10));
+        let compose = include_str!("../../../docker-compose.yml");
+        let grace = compose.lines().find_map(|line| line.trim().strip_prefix("stop_grace_period: ")).unwrap();
+        assert!(duration::parse(grace).unwrap() > deadline);
+    }
+}

@@ -1,11 +1,11 @@
-//! `Retry-After`, as a receiver may write it: a wait of at most an hour, or nothing.
+//! `Retry-After`, as a receiver may write it: a wait of at most a day, or nothing.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header::RETRY_AFTER};
 
 /// The longest that a receiver is left alone because it asks for it.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// Tries this input.
 pub fn retry_after(bytes: &[u8]) {

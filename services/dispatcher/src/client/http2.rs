@@ -1,0 +1,175 @@
+//! One HTTP/2 connection, which serves many requests at a time. h2 itself is used, not hyper's client on it: only h2 tells
+//! how many streams the receiver takes before the first request is sent.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use h2::{
+    Ping, PingPong, RecvStream,
+    client::{Builder, Connection, SendRequest},
+};
+use http::Response;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{MAX_BODY_READ, connect::Stream};
+
+/// How often a connection with a request under way is asked for a sign of life. Load balancers forget a silent
+/// connection after 60 s or more.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// How long it may take to give one; then no further request is sent over it.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that serves many requests at a time.
+#[derive(Debug)]
+pub(super) struct Http2 {
+    sender: SendRequest<Bytes>,
+    load: Arc<Load>,
+    driver: AbortOnDropHandle<()>,
+    pub(super) opened_at: Instant,
+    idle_since: Mutex<Instant>,
+}
+
+/// What a connection has to do.
+#[derive(Debug, Default)]
+struct Load {
+    streams: AtomicUsize,
+    served_any: AtomicBool,
+    /// A request timed out, or a sign of life is missing: what is under way may end, nothing new begins.
+    condemned: AtomicBool,
+}
+
+impl Http2 {
+    /// Speaks HTTP/2 and waits for the settings of the receiver.
+    pub(super) async fn over(stream: Stream) -> Result<Self, h2::Error> {
+        // No stream may be opened before the receiver has said how many it takes.
+        let handshake = Builder::new().enable_push(false).initial_max_send_streams(0).handshake(stream);
+        let (sender, mut connection) = handshake.await?;
+        std::future::poll_fn(|cx| match std::pin::Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(Err(h2::Reason::NO_ERROR.into())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending if connection.max_concurrent_send_streams() > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+        let load = Arc::<Load>::default();
+        let driver = AbortOnDropHandle::new(tokio::spawn(drive(connection, Arc::clone(&load))));
+        let now = Instant::now();
+        Ok(Self { sender, load, driver, opened_at: now, idle_since: Mutex::new(now) })
+    }
+
+    /// How many requests it takes at a time.
+    pub(super) fn limit(&self) -> usize {
+        self.sender.current_max_send_streams()
+    }
+
+    /// Whether requests may still be sent over it.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.driver.is_finished() && !self.load.condemned.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.load.streams.load(Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn idle_since(&self) -> Instant {
+        *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of its streams, if one is free. Only the pool calls this, and under its lock.
+    pub(super) fn stream(self: &Arc<Self>) -> Option<Http2Stream> {
+        (self.load.streams.load(Ordering::Relaxed) < self.limit()).then(|| self.first_stream())
+    }
+
+    /// The stream of the request that the connection was opened for.
+    pub(super) fn first_stream(self: &Arc<Self>) -> Http2Stream {
+        self.load.streams.fetch_add(1, Ordering::Relaxed);
+        let reused = self.load.served_any.swap(true, Ordering::Relaxed);
+        Http2Stream { connection: Arc::clone(self), reused }
+    }
+}
+
+/// The right to one stream of a connection.
+#[derive(Debug)]
+pub(super) struct Http2Stream {
+    connection: Arc<Http2>,
+    /// Whether the connection had a request before.
+    pub(super) reused: bool,
+}
+
+impl Http2Stream {
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn exchange(
+        &self,
+        request: http::Request<()>,
+        body: Bytes,
+    ) -> Result<Response<RecvStream>, h2::Error> {
+        let mut sender = self.connection.sender.clone().ready().await?;
+        let (response, mut sending) = sender.send_request(request, body.is_empty())?;
+        if !body.is_empty() {
+            sending.send_data(body, true)?;
+        }
+        response.await
+    }
+
+    /// No further request is sent over its connection.
+    pub(super) fn condemn(&self) {
+        self.connection.load.condemned.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Http2Stream {
+    fn drop(&mut self) {
+        *self.connection.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.connection.load.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Adds the beginning of an answer's body. Safe to cancel.
+pub(super) async fn read(response: Response<RecvStream>, beginning: &mut Vec<u8>) {
+    let mut body = response.into_body();
+    while beginning.len() < MAX_BODY_READ
+        && let Some(Ok(data)) = body.data().await
+    {
+        beginning.extend_from_slice(&data[..data.len().min(MAX_BODY_READ - beginning.len())]);
+        let _ = body.flow_control().release_capacity(data.len());
+    }
+}
+
+/// Until the connection ends.
+async fn drive(mut connection: Connection<Stream, Bytes>, load: Arc<Load>) {
+    let pings = connection.ping_pong();
+    let watching = async {
+        if let Some(pings) = pings {
+            await_silence(pings, &load).await;
+            load.condemned.store(true, Ordering::Relaxed);
+        }
+        // What is under way has a timeout of its own: a receiver may be busy and answer after all.
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = connection => if let Err(error) = ended {
+            tracing::debug!(%error, "HTTP/2 connection ended");
+        },
+        () = watching => {}
+    }
+}
+
+/// Until a sign of life is missing.
+async fn await_silence(mut pings: PingPong, load: &Load) {
+    loop {
+        sleep(PING_INTERVAL).await;
+        if load.streams.load(Ordering::Relaxed) > 0
+            && !matches!(timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await, Ok(Ok(_)))
+        {
+            return;
+        }
+    }
+}

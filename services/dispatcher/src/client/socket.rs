@@ -1,0 +1,148 @@
+//! The byte stream under an HTTP/1.1 connection: it knows whether anything of an answer came, reads the answer of a
+//! receiver that no longer takes the request, and forgives a status line in small letters.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a status line begins with; some stacks write it in small letters, and browsers and curl take it.
+const STATUS_LINE: usize = "HTTP".len();
+
+/// How many bytes have come since the latest request.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard(Arc<AtomicU64>);
+
+impl Heard {
+    /// A new request begins.
+    pub(super) fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether nothing of an answer has come.
+    pub(super) fn nothing(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// A byte stream.
+#[derive(Debug)]
+pub(super) struct Socket<S> {
+    stream: S,
+    heard: Heard,
+    /// The receiver takes nothing more; what it said before that is still to be read.
+    deaf: bool,
+}
+
+impl<S> Socket<S> {
+    pub(super) const fn new(stream: S, heard: Heard) -> Self {
+        Self { stream, heard, deaf: false }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        let new = &mut buf.filled_mut()[before..];
+        let heard = self.heard.0.fetch_add(new.len() as u64, Ordering::Relaxed);
+        let missing = STATUS_LINE.saturating_sub(usize::try_from(heard).unwrap_or(usize::MAX));
+        let beginning = missing.min(new.len());
+        new[..beginning].make_ascii_uppercase();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Socket<S> {
+    /// A receiver may answer and close before it has read the request whole. What is written then fails, but the answer
+    /// is there to be read; if there is none, reading says so.
+    fn forgive<T>(&mut self, written: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
+        match written {
+            Poll::Ready(Err(error)) if is_deaf(&error) => {
+                self.deaf = true;
+                Poll::Ready(Ok(all))
+            }
+            written => written,
+        }
+    }
+}
+
+fn is_deaf(error: &io::Error) -> bool {
+    use io::ErrorKind as Io;
+    matches!(error.kind(), Io::BrokenPipe | Io::ConnectionReset | Io::ConnectionAborted)
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.deaf {
+            return Poll::Ready(Ok(data.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, data);
+        self.forgive(written, data.len())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.forgive(flushed, ())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_status_line_in_small_letters_is_read_as_one() {
+        let heard = Heard::default();
+        let said = tokio_test_stream(&[b"ht", b"tp/1.1 200 ok\r\n"]);
+        let mut socket = Socket::new(said, heard.clone());
+        assert!(heard.nothing());
+        let mut text = String::new();
+        socket.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "HTTP/1.1 200 ok\r\n");
+        assert!(!heard.nothing());
+        heard.reset();
+        assert!(heard.nothing());
+    }
+
+    fn tokio_test_stream(parts: &'static [&'static [u8]]) -> impl AsyncRead + Unpin {
+        let parts = parts.iter().map(|part| Ok::<_, io::Error>(*part));
+        tokio_util::io::StreamReader::new(futures::stream::iter(parts))
+    }
+
+    #[tokio::test]
+    async fn what_was_said_is_read_though_nothing_is_taken_any_more() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut receiver, _) = listener.accept().await.unwrap();
+        receiver.write_all(b"HTTP/1.1 413 Content Too Large\r\n\r\n").await.unwrap();
+        receiver.set_zero_linger().unwrap();
+        drop(receiver);
+        let mut socket = Socket::new(stream, Heard::default());
+        // The first write meets the reset at the latest; later ones would fail.
+        for _ in 0..3 {
+            socket.write_all(&[b'x'; 100_000]).await.unwrap();
+            socket.flush().await.unwrap();
+        }
+        let mut text = [0; 12];
+        let read = socket.read(&mut text).await;
+        assert!(matches!(read, Ok(12)), "{read:?}");
+        assert_eq!(&text, b"HTTP/1.1 413");
+    }
+}

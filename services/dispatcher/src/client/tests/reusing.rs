@@ -1,0 +1,137 @@
+//! Which connections are used again, and what happens when one ends meanwhile.
+
+use futures::future::join_all;
+use testkit::{
+    wait,
+    zoo::{Habit, Http2Habit, Http2Receiver, Proxy, RawReceiver},
+};
+
+use super::*;
+
+#[tokio::test]
+async fn a_reused_connection_that_ends_before_an_answer_is_replaced_at_once() {
+    for habit in [Habit::ClosesAtTheSecond, Habit::ResetsAtTheSecond] {
+        let (client, receiver) = (client(), RawReceiver::start(habit.clone()).await);
+        for _ in 0..3 {
+            expect(&client, &receiver.url(), 200).await;
+        }
+        // The receiver read one request over each, and ended each at the next one.
+        assert_eq!(receiver.requests().len(), 3, "{habit:?}");
+        assert_eq!(receiver.connections(), 3, "{habit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_connection_that_ends_or_a_broken_answer_is_a_failure() {
+    let (client, first) = (client(), RawReceiver::start(Habit::ClosesAtTheFirst).await);
+    assert_eq!(kind(&send(&client, &first.url()).await), Some(ErrorKind::Reset));
+    assert_eq!(first.connections(), 1);
+    let second = RawReceiver::start(Habit::BreaksOffAtTheSecond).await;
+    expect(&client, &second.url(), 200).await;
+    assert_eq!(kind(&send(&client, &second.url()).await), Some(ErrorKind::Reset));
+    assert_eq!((second.connections(), second.requests().len()), (1, 2), "what was answered in part is not sent again");
+}
+
+#[tokio::test]
+async fn a_receiver_that_closes_without_a_word_loses_nothing() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let (client, receiver) = (client(), RawReceiver::start(Habit::SaysAndCloses(ANSWER)).await);
+    for _ in 0..50 {
+        expect(&client, &receiver.url(), 200).await;
+    }
+    assert_eq!(receiver.requests().len(), 50);
+}
+
+#[tokio::test]
+async fn a_healthy_connection_is_used_again_until_it_was_idle_for_too_long() {
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let (client, receiver) = (client(), RawReceiver::start(Habit::Says(ANSWER)).await);
+    for _ in 0..3 {
+        expect(&client, &receiver.url(), 200).await;
+    }
+    assert_eq!(receiver.connections(), 1);
+    client.pool.sweep_once(Instant::now() + Duration::from_secs(29));
+    expect(&client, &receiver.url(), 200).await;
+    client.pool.sweep_once(Instant::now() + Duration::from_secs(31));
+    assert!(client.pool.is_empty());
+    expect(&client, &receiver.url(), 200).await;
+    assert_eq!(receiver.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_connection_has_a_maximum_age() {
+    const A: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\na";
+    const B: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nb";
+    let old = RawReceiver::start(Habit::Says(A)).await;
+    let new = RawReceiver::start_at(format!("127.0.0.2:{}", old.port()).parse().unwrap(), Habit::Says(B), None).await;
+    let names = Names::lead_to(&["127.0.0.1"]);
+    let client = client_with(Arc::clone(&names) as Arc<dyn Resolve>, None, Duration::from_millis(200));
+    let url = format!("http://crm.example:{}/", old.port());
+    assert_eq!(expect(&client, &url, 200).await, "a");
+    names.move_to(&["127.0.0.2"]);
+    // Steady traffic: the connection is never idle.
+    wait::until("the new address to be asked", SOON, async || expect(&client, &url, 200).await == "b").await;
+    assert_eq!((old.connections(), new.connections()), (1, 1));
+    assert_eq!(names.asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn http2_requests_that_the_receiver_did_not_begin_with_are_sent_again() {
+    let authority = Authority::default();
+    let certificate = authority.certificate_for("localhost");
+    for habit in [
+        Http2Habit { refuses_after: Some(1), ..Http2Habit::default() },
+        Http2Habit { leaves_after: Some(1), ..Http2Habit::default() },
+    ] {
+        let (client, receiver) = (client_trusting(&authority), Http2Receiver::start(habit, &certificate).await);
+        for _ in 0..3 {
+            expect(&client, &receiver.url(), 200).await;
+        }
+        assert_eq!((receiver.answered().len(), receiver.connections()), (3, 3), "{habit:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_request_timed_out_is_not_used_again() {
+    let authority = Authority::default();
+    let certificate = authority.certificate_for("localhost");
+    let receiver = Http2Receiver::start(Http2Habit::default(), &certificate).await;
+    let (client, proxy) = (client_trusting(&authority), Proxy::start(receiver.address()).await);
+    expect(&client, &proxy.url(), 200).await;
+    expect(&client, &proxy.url(), 200).await;
+    assert_eq!(proxy.connections(), 1);
+    proxy.freeze();
+    let short = send_body(&client, &proxy.url(), vec![], Duration::from_millis(300)).await;
+    assert_eq!(kind(&short), Some(ErrorKind::Timeout));
+    expect(&client, &proxy.url(), 200).await;
+    assert_eq!(proxy.connections(), 2);
+}
+
+#[tokio::test]
+async fn no_request_waits_for_a_stream() {
+    let authority = Authority::default();
+    let certificate = authority.certificate_for("localhost");
+    let pause = Duration::from_millis(500);
+    for (streams, most) in [(Some(1), 16), (Some(8), 4), (None, 1)] {
+        let habit = Http2Habit { streams, pause, ..Http2Habit::default() };
+        let (client, receiver) = (client_trusting(&authority), Http2Receiver::start(habit, &certificate).await);
+        // One after another they would take eight seconds.
+        let timeout = Duration::from_secs(5);
+        let url = receiver.url();
+        let sending = (0..16).map(|_| send_body(&client, &url, b"{}".to_vec(), timeout));
+        let outcomes = join_all(sending).await;
+        assert!(outcomes.iter().all(AttemptOutcome::is_success), "{streams:?}: {outcomes:?}");
+        assert!(receiver.connections() <= most, "{streams:?}: {} connections", receiver.connections());
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_chose_http2_may_want_http1_after_all() {
+    let authority = Authority::default();
+    let habit = Http2Habit { wants_http1: true, ..Http2Habit::default() };
+    let receiver = Http2Receiver::start(habit, &authority.certificate_for("localhost")).await;
+    let client = client_trusting(&authority);
+    expect(&client, &receiver.url(), 200).await;
+    expect(&client, &receiver.url(), 200).await;
+    assert_eq!((receiver.answered().len(), receiver.connections()), (2, 2), "it is asked once");
+}
