@@ -102,6 +102,8 @@ impl Stage {
             ("LEADLINE_SMTP_URL", format!("smtp://127.0.0.1:{}", mail.port)),
             // A mail about each failure, so that each can be held against its delivery.
             ("LEADLINE_NOTICE_WINDOW", "0s".to_owned()),
+            ("LEADLINE_MAILS_PER_ACCOUNT", "0".into()),
+            ("LEADLINE_MAILS_PER_RECIPIENT", "0".into()),
             ("LEADLINE_RECONCILE_AFTER", "3s".to_owned()),
         ];
         env.extend(shape.env);

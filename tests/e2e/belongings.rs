@@ -200,7 +200,14 @@ async fn an_interface_has_a_retention_and_people_who_are_told_of_its_leads() {
 
 fn api_user(id: &str, role: &str) -> api::ApiUser {
     let email = format!("{id}@acme.example");
-    api::ApiUser { account_id: ACCOUNT.into(), api_user_id: id.into(), name: id.into(), email, role: role.into() }
+    api::ApiUser {
+        account_id: ACCOUNT.into(),
+        api_user_id: id.into(),
+        name: id.into(),
+        email,
+        role: role.into(),
+        ..api::ApiUser::default()
+    }
 }
 
 async fn make_api_user(world: &World, user: api::ApiUser) -> Result<api::ApiUser, Status> {

@@ -1,6 +1,8 @@
 //! What people and destinations are told of what goes on at a destination, and how often.
 
+mod abuse;
 mod killed;
+mod refused;
 mod unsubscribing;
 
 use std::time::{Duration, Instant};
@@ -158,7 +160,7 @@ async fn a_failing_destination_of_operational_events_leads_to_no_further_ones() 
 #[tokio::test]
 async fn who_wants_to_hear_of_new_leads_gets_one_mail_for_each() {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
-    let world = world_with(&smtp, &[]).await;
+    let world = world_with(&smtp, &["--notice-window", "0s"]).await;
     world.publish("before").await;
     let interface = api::Interface {
         account_id: ACCOUNT.into(),

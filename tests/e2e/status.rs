@@ -50,6 +50,7 @@ async fn the_status_says_how_much_waits_and_where() {
             ("sender", "DELIVERIES"),
             ("timers", "TIMERS"),
             ("mailer", "NOTICES"),
+            ("mailer of leads", "NOTICES"),
             ("sequencer", "LEADS"),
             ("notifier", "DELIVERIES"),
             ("lead-notifier", "LEADS"),

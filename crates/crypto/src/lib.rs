@@ -11,7 +11,7 @@ pub mod secret;
 pub mod signature;
 
 pub use api_key::{ApiKey, ApiKeyError};
-pub use link::Links;
+pub use link::{ConfirmationCodes, Links};
 pub use sealing::{KeyError, MasterKey, OpenError};
 pub use secret::{Secret, SecretError};
 pub use signature::{Rejection, Signer, Verifier, VerifierError, sign, verify};

@@ -49,6 +49,28 @@ impl std::fmt::Debug for Links {
     }
 }
 
+/// Codes that the owner of an address gets by mail: with one the owner agrees to mails about an account.
+#[derive(Debug, Clone)]
+pub struct ConfirmationCodes(Links);
+
+impl ConfirmationCodes {
+    /// Those that this key vouches for.
+    pub fn new(key: &MasterKey) -> Self {
+        Self(Links::new(key, "leadline confirm"))
+    }
+
+    /// The code for an address and an account, whose id contains no `/`.
+    pub fn write(&self, account: &str, email: &str) -> String {
+        self.0.write(&format!("{account}/{email}"))
+    }
+
+    /// Account and address; `None` if the code was not made with this key.
+    pub fn read(&self, code: &str) -> Option<(String, String)> {
+        let said = self.0.read(code)?;
+        said.split_once('/').map(|(account, email)| (account.to_owned(), email.to_owned()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,5 +93,17 @@ mod tests {
         for broken in ["", "AAAA", "%", &link[..20], &format!("{link}AAAA")] {
             assert_eq!(links.read(broken), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn a_confirmation_code_names_account_and_address_and_is_no_other_link() {
+        let key = MasterKey::generate().unwrap();
+        let codes = ConfirmationCodes::new(&key);
+        let code = codes.write("acme", "a/b@x.example");
+        assert_eq!(codes.read(&code), Some(("acme".into(), "a/b@x.example".into())));
+        let unsubscribing = Links::new(&key, "leadline unsubscribe");
+        assert_eq!(codes.read(&unsubscribing.write("acme/a@x.example")), None);
+        assert_eq!(unsubscribing.read(&code), None);
+        assert_eq!(ConfirmationCodes::new(&MasterKey::generate().unwrap()).read(&code), None);
     }
 }

@@ -91,6 +91,7 @@ text_id!(/** A person or program behind the API of an account. */ ApiUserId, "ap
 text_id!(/** A webhook: where deliveries go. */ DestinationId, "destination id", 64, "");
 text_id!(/** A shared token: the secret that signs requests. */ TokenId, "token id", 64, "");
 text_id!(/** Somebody who does not want mails of a kind. */ OptOutId, "opt-out id", 64, "");
+text_id!(/** The owner of an address agreed to mails about an account. */ ConfirmationId, "confirmation id", 64, "");
 text_id!(/** A key of the API: the part of it that is no secret. */ KeyId, "key id", 64, "");
 text_id!(/** One event, as its publisher names it; unique in its account; the `webhook-id` of every request. */
     EventId, "event id", 128, ":");
@@ -273,6 +274,13 @@ impl OptOutId {
     /// The id of what this address does not want to hear of: computed, so that saying it twice says it once.
     pub(crate) fn of(email: &str, kind: &str) -> Self {
         Self(format!("opt_{}", computed("opt-out", &[kind, email]).simple()).into())
+    }
+}
+
+impl ConfirmationId {
+    /// The id of the confirmation of this address: computed, so that confirming it twice confirms it once.
+    pub(crate) fn of(email: &str) -> Self {
+        Self(format!("cnf_{}", computed("confirmation", &[email]).simple()).into())
     }
 }
 

@@ -1,9 +1,10 @@
 //! What people are told, and that they were told.
 //!
-//! [`watch`] decides what a fact about a delivery calls for. What is called for is recorded ([`NoticeCalledFor`]), and so
+//! [`watch`] decides what a fact about a delivery calls for, [`lead_watch`] what new leads do. What is called for is recorded ([`NoticeCalledFor`]), and so
 //! is that it was sent. Neither holds anything of a lead: whoever writes the mail looks that up.
 
 mod ids;
+mod lead_watch;
 mod watch;
 
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use crate::{
     registry::Interface,
 };
 
+pub use lead_watch::{LeadExample, LeadWatch, LeadWindow, SeenLead};
 pub use watch::{Called, ErrorCount, Operation, Rules, Seen, Watch, Watched, Window};
 
 /// A fact about telling people.
@@ -47,11 +49,16 @@ pub enum NoticeKind {
     Recovery,
     /// A new lead.
     Lead,
+    /// The question whether an address may be mailed at all.
+    Confirmation,
 }
 
 impl NoticeKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Error, Self::Deactivation, Self::RepeatedFailures, Self::Recovery, Self::Lead];
+    #[rustfmt::skip]
+    pub const ALL: [Self; 6] = [
+        Self::Error, Self::Deactivation, Self::RepeatedFailures, Self::Recovery, Self::Lead, Self::Confirmation,
+    ];
 
     /// The word that is stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -61,12 +68,21 @@ impl NoticeKind {
             Self::RepeatedFailures => "repeated_failures",
             Self::Recovery => "recovery",
             Self::Lead => "lead",
+            Self::Confirmation => "confirmation",
         }
     }
 
     /// The kind that a word names.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// Whether it comes before mails of the other kinds: it tells that leads do not arrive, or that they do again.
+    pub const fn has_precedence(self) -> bool {
+        match self {
+            Self::Error | Self::Deactivation | Self::RepeatedFailures | Self::Recovery => true,
+            Self::Lead | Self::Confirmation => false,
+        }
     }
 }
 
@@ -158,6 +174,13 @@ pub enum About {
         /// The place of its event in LEADS.
         sequence: u64,
     },
+    /// Leads that came within a window after a notice.
+    FurtherLeads {
+        /// Where they came from.
+        interface: InterfaceId,
+        /// What they were.
+        window: LeadWindow,
+    },
 }
 
 impl About {
@@ -167,7 +190,7 @@ impl About {
             Self::Failure { .. } | Self::FurtherFailures { .. } => NoticeKind::Error,
             Self::RepeatedFailures { .. } => NoticeKind::RepeatedFailures,
             Self::Recovery { .. } => NoticeKind::Recovery,
-            Self::Lead { .. } => NoticeKind::Lead,
+            Self::Lead { .. } | Self::FurtherLeads { .. } => NoticeKind::Lead,
         }
     }
 
@@ -178,7 +201,7 @@ impl About {
             | Self::FurtherFailures { destination, .. }
             | Self::RepeatedFailures { destination, .. }
             | Self::Recovery { destination, .. } => Some(destination),
-            Self::Lead { .. } => None,
+            Self::Lead { .. } | Self::FurtherLeads { .. } => None,
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Accounts, clients, interfaces, API users, destinations, tokens and keys: what is configured.
 //!
-//! [`account`] and [`model`] are what there is, [`facts`] what is recorded, [`state`] the registry that the facts add up
+//! [`account`] and [`model`] are what there is, [`address`] and [`confirmation`] which mails it may cause, [`facts`] what is recorded, [`state`] the registry that the facts add up
 //! to ([`ordering`] is what it remembers of the past), and
 //! [`decide`] the only way to a new fact. [`limits`] is how much of it an account may have.
 
 mod account;
+mod address;
 mod checks;
+mod confirmation;
 mod decide;
 mod facts;
 mod fan_out;
@@ -18,7 +20,9 @@ mod request;
 mod sealed;
 mod state;
 
-pub use account::{Account, ApiUser, Client, Interface, Role, Routing, check_email};
+pub use account::{Account, ApiUser, Client, Interface, Role, Routing};
+pub use address::{MAX_ADDRESS, check_brand, check_email, envelope_address};
+pub use confirmation::Confirmation;
 pub use decide::{Command, Decision, Refusal, UrlRules};
 pub use facts::{Change, EntityKind, RegistryFact};
 pub use keys::{ApiKey, KeyHash, KeyRefusal};

@@ -89,6 +89,7 @@ fn word(called: &Called) -> String {
             About::RepeatedFailures { failures, .. } => format!("{failures} in a row"),
             About::Recovery { .. } => "recovery".into(),
             About::Lead { .. } => "lead".into(),
+            About::FurtherLeads { window, .. } => format!("{} more leads", window.count),
         },
     }
 }

@@ -8,12 +8,13 @@ use crate::{
 
 const ASKED: &str = "tell how much waits";
 /// The consumers that services share: what they are called here, their stream, and their name on the broker.
-const SHARED: [(&str, StreamName, &str); 5] = [
+const SHARED: [(&str, StreamName, &str); 6] = [
     ("router", StreamName::Leads, feed::router(Traffic::Steady)),
     ("router of bursts", StreamName::Leads, feed::router(Traffic::Burst)),
     ("sender", StreamName::Deliveries, feed::SENDER),
     ("timers", StreamName::Timers, "due"),
     ("mailer", StreamName::Notices, "mailer"),
+    ("mailer of leads", StreamName::Notices, "mailer-leads"),
 ];
 /// The readers that have no consumer that lasts, but a place; their stream, and what they read of it.
 const READERS: [(&str, StreamName, &str); 3] = [

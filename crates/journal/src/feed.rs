@@ -31,10 +31,15 @@ use crate::{
 /// How long after a message was handed out another process gets it, unless it is kept ([`Message::while_doing`]).
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
 /// How many messages are asked for at once.
-const FETCH: usize = 200;
+pub(crate) const FETCH: usize = 200;
+/// How many notices are asked for at once: each may take as long as a mail server takes, and one that lies here for longer
+/// than [`ACK_WAIT`] is handed out again.
+const NOTICE_FETCH: usize = 4;
 /// How many messages of a feed may lie in a process before they are taken: the next ones are asked for when half of those are
 /// left that were asked for.
-const MOST_AHEAD: usize = FETCH + FETCH / 2;
+const fn most_ahead(fetch: usize) -> usize {
+    fetch + fetch / 2
+}
 /// How long a message may have lain here, which the broker does not know, before another process may have got it as well:
 /// well below [`ACK_WAIT`], as it may wait for a second more.
 pub(crate) const DOUBTFUL: Duration = Duration::from_secs(1);
@@ -44,6 +49,9 @@ const DOUBTED_AT_ONCE: Duration = Duration::from_millis(250);
 /// How much of a feed may be handed out and not acknowledged, over all processes.
 const IN_HAND: i64 = 20_000;
 
+/// How many notices of a feed may be handed out and not acknowledged: while the mail server is paused, each comes again
+/// when the pause is over.
+const NOTICES_IN_HAND: i64 = 5_000;
 /// How many jobs are worked on at once, over all processes; the others wait for their turn.
 const JOBS_IN_HAND: i64 = 64;
 
@@ -74,6 +82,8 @@ pub(crate) struct FeedSpec {
     pub(crate) name: String,
     pub(crate) filter: String,
     pub(crate) in_hand: i64,
+    /// How many messages are asked for at once.
+    pub(crate) fetch: usize,
     pub(crate) lifetime: Lifetime,
 }
 
@@ -115,7 +125,23 @@ impl Journal {
 
     /// Every notice that is called for, for the notifier.
     pub fn called_for_feed(&self) -> Feed<NoticeFact> {
-        self.durable(StreamName::Notices, "mailer", subjects::CALLED_FOR)
+        self.notices("mailer", subjects::CALLED_FOR)
+    }
+
+    /// Every notice about leads that is called for, for the notifier.
+    pub fn called_for_leads_feed(&self) -> Feed<NoticeFact> {
+        self.notices("mailer-leads", subjects::CALLED_FOR_LEADS)
+    }
+
+    fn notices(&self, name: &str, filter: &str) -> Feed<NoticeFact> {
+        let (name, filter, lifetime) = (name.to_owned(), filter.to_owned(), Lifetime::Durable);
+        let stream = StreamName::Notices;
+        self.feed(FeedSpec { stream, name, filter, in_hand: NOTICES_IN_HAND, fetch: NOTICE_FETCH, lifetime })
+    }
+
+    /// Every change of the configuration, for the notifier, who asks the owners of addresses.
+    pub fn registry_feed(&self) -> Feed<RegistryFact> {
+        self.durable(StreamName::Registry, "confirmer", subjects::REGISTRY)
     }
 
     /// Every attempt of which an outline is left, for the outbox.
@@ -140,13 +166,14 @@ impl Journal {
             name: "worker".to_owned(),
             filter: subjects::JOBS.to_owned(),
             in_hand: JOBS_IN_HAND,
+            fetch: FETCH,
             lifetime: Lifetime::Durable,
         })
     }
 
     fn durable<T: Record>(&self, stream: StreamName, name: &str, filter: &str) -> Feed<T> {
         let (name, filter) = (name.to_owned(), filter.to_owned());
-        self.feed(FeedSpec { stream, name, filter, in_hand: IN_HAND, lifetime: Lifetime::Durable })
+        self.feed(FeedSpec { stream, name, filter, in_hand: IN_HAND, fetch: FETCH, lifetime: Lifetime::Durable })
     }
 
     pub(crate) fn feed<T: Record>(&self, spec: FeedSpec) -> Feed<T> {
@@ -189,7 +216,7 @@ impl<T: Record> Feed<T> {
 
     /// Safe to cancel. Since when something has lain here is known unless this waits and is not asked what it waits for.
     async fn take(&mut self) {
-        let mut next = pin!(self.source.next(FETCH, || consumer(&self.journal, &self.spec)));
+        let mut next = pin!(self.source.next(self.spec.fetch, || consumer(&self.journal, &self.spec)));
         let raw = match next.as_mut().now_or_never() {
             Some(raw) => raw,
             None => {
@@ -202,12 +229,12 @@ impl<T: Record> Feed<T> {
             }
         };
         let now = Instant::now();
-        if self.taken_at.len() == MOST_AHEAD {
+        if self.taken_at.len() == most_ahead(self.spec.fetch) {
             self.taken_at.pop_front();
         }
         self.taken_at.push_back(now);
         self.taken = Some(raw);
-        // It was asked for after the one was taken that came [`MOST_AHEAD`] before it.
+        // It was asked for after the one was taken that came [`most_ahead`] before it.
         let is_doubtful = self.taken_at.front().is_some_and(|at| now.duration_since(*at) > DOUBTFUL);
         let lately = self.doubted_at.filter(|at| now.duration_since(*at) < DOUBTED_AT_ONCE);
         self.doubted_at = is_doubtful.then(|| lately.unwrap_or(now));

@@ -11,7 +11,10 @@ use async_nats::{
 };
 use domain::{
     AccountId, AnonymisationFact, AttemptId, DeliveryFact, DeliveryId, DestinationId, LeadId, LeadSequence, NoticeFact,
-    NoticeId, delivery::Verdict, job::JobRef, notice::Told,
+    NoticeId,
+    delivery::Verdict,
+    job::JobRef,
+    notice::{NoticeSent, Told},
 };
 use jiff::Timestamp;
 use wire::Record as _;
@@ -65,15 +68,35 @@ pub struct Found<T> {
 }
 
 impl Journal {
-    /// Who was told this notice, at `since` or later.
+    /// Who was told which notice of an account since then.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn told(&self, account: &AccountId, notice: NoticeId, since: Timestamp) -> Result<Told, JournalError> {
-        let mut told = Told::default();
-        let subject = subjects::notices_of(account);
-        self.each_recorded(subject, Since::Time(since), |fact: NoticeFact| told.learn(notice, &fact)).await?;
-        Ok(told)
+    pub async fn told(
+        &self,
+        account: &AccountId,
+        since: Since,
+    ) -> Result<Found<HashMap<NoticeId, Told>>, JournalError> {
+        let mut told: HashMap<NoticeId, Told> = HashMap::new();
+        let until = self.last_sequence(NoticeFact::STREAM).await?;
+        let learn = |fact: NoticeFact| told.entry(fact.notice()).or_default().learn(fact.notice(), &fact);
+        self.each_recorded(subjects::notices_of(account), since, learn).await?;
+        Ok(Found { found: told, until })
+    }
+
+    /// The questions that owners of addresses were asked, at `since` or later, for all accounts.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn confirmations(&self, since: Timestamp) -> Result<Vec<NoticeSent>, JournalError> {
+        let mut asked = vec![];
+        let take = |fact| {
+            if let NoticeFact::Sent(sent) = fact {
+                asked.push(sent);
+            }
+        };
+        self.each_recorded(subjects::CONFIRMATIONS.to_owned(), Since::Time(since), take).await?;
+        Ok(asked)
     }
 
     /// The attempts that were made at a destination since then, or began.

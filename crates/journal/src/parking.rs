@@ -12,7 +12,7 @@ use wire::Record as _;
 use crate::{
     ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
     append::Outgoing,
-    feed::{FeedSpec, Lifetime},
+    feed::{self, FeedSpec, Lifetime},
     subjects, told,
 };
 
@@ -61,6 +61,7 @@ impl Journal {
             name: format!("lane-{destination}"),
             filter: subjects::parked(destination),
             in_hand: PARKED_IN_HAND,
+            fetch: feed::FETCH,
             lifetime: Lifetime::UnusedFor(CONSUMER_LIFETIME),
         };
         ParkedLane { feed: self.feed(spec), consumer: None }

@@ -2,7 +2,7 @@
 
 use domain::{
     AccountId, AnonymisationFact, DeliveryFact, DeliveryId, DestinationId, JobFact, LeadEvent, LeadId, NoticeFact,
-    RegistryFact, delivery::RequestedWork, job::JobRef,
+    RegistryFact, delivery::RequestedWork, job::JobRef, notice::NoticeKind,
 };
 
 use crate::Traffic;
@@ -21,6 +21,12 @@ pub(crate) const DUE: &str = "due.>";
 pub(crate) const BLANKED_EVENTS: &str = "anonymised.event.*";
 /// Every notice that is called for.
 pub(crate) const CALLED_FOR: &str = "notice.*.called";
+/// Every notice about leads that is called for: apart from the others, which must not wait behind them.
+pub(crate) const CALLED_FOR_LEADS: &str = "notice.*.called.leads";
+/// Every question that an owner of an address was asked.
+pub(crate) const CONFIRMATIONS: &str = "notice.*.confirmations";
+/// Every change of the configuration.
+pub(crate) const REGISTRY: &str = "registry.>";
 /// Every change of a destination.
 pub(crate) const DESTINATIONS: &str = "registry.*.destination.*";
 /// Stands where the account would, of what is the platform's own; no account can be called so.
@@ -83,7 +89,13 @@ pub(crate) fn anonymised_of(account: &AccountId) -> String {
 /// What is called for is work; what was sent is a record.
 pub(crate) fn notice(fact: &NoticeFact) -> String {
     match fact {
+        NoticeFact::CalledFor(called) if called.about.kind() == NoticeKind::Lead => {
+            format!("notice.{}.called.leads", called.account)
+        }
         NoticeFact::CalledFor(called) => format!("notice.{}.called", called.account),
+        NoticeFact::Sent(sent) if sent.kind == NoticeKind::Confirmation => {
+            format!("notice.{}.confirmations", sent.account)
+        }
         _ => notices_of(fact.account()),
     }
 }
@@ -143,6 +155,11 @@ pub(crate) fn position(reader: &str) -> String {
 /// What a reader remembers of a destination.
 pub(crate) fn watched(destination: &str) -> String {
     format!("position.notices.{destination}")
+}
+
+/// What the reader of leads remembers of an interface.
+pub(crate) fn lead_watch(account: &str, interface: &str) -> String {
+    format!("position.leads.{account}.{interface}")
 }
 
 /// Each round has a timer of its own, so that what is left of one cannot touch that of the next.

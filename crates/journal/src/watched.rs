@@ -1,6 +1,6 @@
-//! What the reader of notices remembers of each destination: the last message of a subject of POSITIONS, written anew
-//! whenever it has changed, on the condition that nobody else has written since. What nobody can read is set aside, and
-//! begins anew.
+//! What the readers of the notifier remember: the last message of a subject of POSITIONS, written again whenever it has
+//! changed, on the condition that no other process has written since. An unreadable one is set aside, and begins with
+//! nothing.
 
 use std::collections::HashMap;
 
@@ -10,8 +10,11 @@ use async_nats::jetstream::{
     message::PublishMessage,
     stream::RawMessageErrorKind,
 };
-use domain::{DeliveryFact, DestinationId, notice::Watched};
-use wire::{Record as _, WireError};
+use domain::{
+    AccountId, DeliveryFact, DestinationId, InterfaceId,
+    notice::{LeadWatch, Watched},
+};
+use wire::{Record, WireError};
 
 use crate::{ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, pages, subjects, told};
 
@@ -20,14 +23,30 @@ const ASKED: &str = "tell what is remembered of destinations";
 const FETCH: usize = 500;
 
 impl Journal {
-    /// What is remembered of every destination, with the version that has to be named to write it anew.
+    /// What is remembered of every destination, with the version that has to be named to write it again.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn watched(&self) -> Result<HashMap<DestinationId, (Watched, u64)>, JournalError> {
+        let remembered = self.remembered::<Watched>(subjects::watched("*")).await?.into_iter();
+        Ok(remembered.map(|(watched, version)| (watched.destination.clone(), (watched, version))).collect())
+    }
+
+    /// What is remembered of every interface whose new leads are mailed; as [`Journal::watched`].
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn lead_watches(&self) -> Result<HashMap<(AccountId, InterfaceId), (LeadWatch, u64)>, JournalError> {
+        let remembered = self.remembered::<LeadWatch>(subjects::lead_watch("*", "*")).await?.into_iter();
+        let named =
+            remembered.map(|(watch, version)| ((watch.account.clone(), watch.interface.clone()), (watch, version)));
+        Ok(named.collect())
+    }
+
+    async fn remembered<T: Record>(&self, filter_subject: String) -> Result<Vec<(T, u64)>, JournalError> {
         let unavailable = |e: async_nats::Error| JournalError::unavailable(ASKED, e);
         let config = pull::Config {
-            filter_subject: subjects::watched("*"),
+            filter_subject,
             ack_policy: AckPolicy::None,
             memory_storage: true,
             num_replicas: 1,
@@ -37,18 +56,16 @@ impl Journal {
         let stream = StreamName::Positions.as_str();
         let consumer: PullConsumer =
             self.context().create_consumer_on_stream(config, stream).await.map_err(|e| unavailable(e.into()))?;
-        let mut watched = HashMap::new();
+        let mut remembered = vec![];
         loop {
             let batch = pages::answered(pages::fetch(&consumer, FETCH)).await?;
             if batch.is_empty() {
-                return Ok(watched);
+                return Ok(remembered);
             }
             for message in batch {
                 let sequence = message.info().map_err(unavailable)?.stream_sequence;
-                match Watched::decode(message.payload.clone()) {
-                    Ok(value) => {
-                        watched.insert(value.destination.clone(), (value, sequence));
-                    }
+                match T::decode(message.payload.clone()) {
+                    Ok(value) => remembered.push((value, sequence)),
                     Err(error) => self.forget_watched(&message, sequence, &error).await?,
                 }
             }
@@ -66,10 +83,21 @@ impl Journal {
     /// Remembers a destination, in place of what was remembered at `version` (0: nothing); the new version.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when somebody else has written meanwhile; else when the broker does not acknowledge.
+    /// [`JournalError::LostRace`] when another process has written meanwhile; else when the broker does not acknowledge.
     pub async fn remember_watched(&self, watched: &Watched, version: u64) -> Result<u64, JournalError> {
-        let subject = subjects::watched(watched.destination.as_str());
-        let message = PublishMessage::build().payload(watched.encode()).expected_last_subject_sequence(version);
+        self.remember(subjects::watched(watched.destination.as_str()), watched, version).await
+    }
+
+    /// Remembers an interface; as [`Journal::remember_watched`].
+    ///
+    /// # Errors
+    /// As [`Journal::remember_watched`].
+    pub async fn remember_leads(&self, watch: &LeadWatch, version: u64) -> Result<u64, JournalError> {
+        self.remember(subjects::lead_watch(watch.account.as_str(), watch.interface.as_str()), watch, version).await
+    }
+
+    async fn remember(&self, subject: String, value: &impl Record, version: u64) -> Result<u64, JournalError> {
+        let message = PublishMessage::build().payload(value.encode()).expected_last_subject_sequence(version);
         Ok(self.confirm(self.context().send_publish(subject, message).await).await?.sequence)
     }
 

@@ -115,6 +115,7 @@ async fn of_two_writers_one_loses_the_race_and_views_follow_the_other() {
             notification_emails: vec![],
             api_user_emails: vec![],
             routing: Routing::Override,
+            unconfirmed: vec![],
             deleted: false,
         }),
     };

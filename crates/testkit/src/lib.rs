@@ -29,4 +29,4 @@ pub use port::free_port;
 pub use postgres::Postgres;
 pub use process::Process;
 pub use receiver::{Answer, Receiver};
-pub use smtp::SmtpSink;
+pub use smtp::{SmtpSink, Step};

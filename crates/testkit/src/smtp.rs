@@ -1,6 +1,8 @@
-//! A mail server that keeps what it gets, and can be told to refuse or to leave its answer out.
+//! A mail server that keeps what it gets, counts what it is asked, and can be told to refuse a step, a recipient or
+//! everything beyond a quota, or to leave its answer out.
 
 use std::{
+    collections::HashMap,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -34,9 +36,31 @@ pub struct Mail {
     pub raw: String,
 }
 
+/// A step at which it can refuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The connection.
+    Greeting,
+    /// `EHLO`.
+    Hello,
+    /// `MAIL FROM`.
+    Sender,
+    /// `RCPT TO`.
+    Recipient,
+    /// `DATA`.
+    Data,
+}
+
 #[derive(Debug, Default)]
 struct State {
     mails: Vec<Mail>,
+    sessions: usize,
+    hellos: Vec<String>,
+    tries: Vec<String>,
+    refused_steps: HashMap<Step, String>,
+    refused_recipients: HashMap<String, String>,
+    /// How many more mails it takes, and what it answers then.
+    quota: Option<(usize, String)>,
     refuse: usize,
     refuse_with: String,
     hang_up: usize,
@@ -89,6 +113,44 @@ impl SmtpSink {
         lock(&self.state).mails.clone()
     }
 
+    /// How many connections there were.
+    pub fn sessions(&self) -> usize {
+        lock(&self.state).sessions
+    }
+
+    /// The names that clients greeted it with.
+    pub fn hellos(&self) -> Vec<String> {
+        lock(&self.state).hellos.clone()
+    }
+
+    /// Whom clients wanted to send to, one for each `RCPT`, whatever it answered.
+    pub fn tries(&self) -> Vec<String> {
+        lock(&self.state).tries.clone()
+    }
+
+    /// Refuses this step with this answer, until [`SmtpSink::accept`].
+    pub fn refuse_at(&self, step: Step, answer: &str) {
+        lock(&self.state).refused_steps.insert(step, answer.to_owned());
+    }
+
+    /// Refuses this recipient with this answer, until [`SmtpSink::accept`].
+    pub fn refuse_recipient(&self, recipient: &str, answer: &str) {
+        lock(&self.state).refused_recipients.insert(recipient.to_owned(), answer.to_owned());
+    }
+
+    /// Takes `count` mails more, and then refuses every recipient with this answer, until [`SmtpSink::accept`].
+    pub fn take_only(&self, count: usize, answer: &str) {
+        lock(&self.state).quota = Some((count, answer.to_owned()));
+    }
+
+    /// Refuses nothing any more.
+    pub fn accept(&self) {
+        let mut state = lock(&self.state);
+        (state.quota, state.refuse) = (None, 0);
+        state.refused_steps.clear();
+        state.refused_recipients.clear();
+    }
+
     /// Refuses the next `count` mails with this answer, such as `451 not now` or `550 never`.
     pub fn refuse_next(&self, count: usize, answer: &str) {
         let mut state = lock(&self.state);
@@ -118,23 +180,41 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 async fn session(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
+    lock(state).sessions += 1;
+    if let Some(answer) = refused(state, Step::Greeting) {
+        return writing.write_all(format!("{answer}\r\n").as_bytes()).await;
+    }
     writing.write_all(b"220 sink\r\n").await?;
     let (mut from, mut to) = (None, vec![]);
     while let Some(line) = line(&mut reading).await? {
         let line = String::from_utf8_lossy(&line);
         let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
         let answer = match verb.as_str() {
+            "EHLO" | "HELO" if greeted(&line, state).is_some() => refused(state, Step::Hello).unwrap_or_default(),
             "EHLO" | "HELO" | "RSET" => {
                 (from, to) = (None, vec![]);
                 "250 sink".to_owned()
+            }
+            "MAIL" if refused(state, Step::Greeting).or(refused(state, Step::Hello)).is_some() => {
+                // A server that is set up in another way does not go on with the connections that it has.
+                return writing.write_all(b"421 bye\r\n").await;
+            }
+            "MAIL" if from.is_none() && refused(state, Step::Sender).is_some() => {
+                refused(state, Step::Sender).unwrap_or_default()
             }
             "MAIL" if from.is_none() => {
                 from = Some(address(&line));
                 "250 ok".to_owned()
             }
             "RCPT" if from.is_some() => {
-                to.push(address(&line));
-                "250 ok".to_owned()
+                let answer = recipient(&address(&line), state);
+                if answer.is_none() {
+                    to.push(address(&line));
+                }
+                answer.unwrap_or_else(|| "250 ok".to_owned())
+            }
+            "DATA" if !to.is_empty() && refused(state, Step::Data).is_some() => {
+                refused(state, Step::Data).unwrap_or_default()
             }
             "DATA" if !to.is_empty() => {
                 let raw = message(&mut reading, &mut writing).await?;
@@ -152,6 +232,26 @@ async fn session(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         writing.write_all(format!("{answer}\r\n").as_bytes()).await?;
     }
     Ok(())
+}
+
+fn refused(state: &Mutex<State>, step: Step) -> Option<String> {
+    lock(state).refused_steps.get(&step).cloned()
+}
+
+/// Notes a greeting; the answer if it is refused.
+fn greeted(line: &str, state: &Mutex<State>) -> Option<String> {
+    let name = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
+    lock(state).hellos.push(name);
+    refused(state, Step::Hello)
+}
+
+/// Notes a recipient; the answer if it is refused.
+fn recipient(address: &str, state: &Mutex<State>) -> Option<String> {
+    let mut state = lock(state);
+    state.tries.push(address.to_owned());
+    let over = state.quota.as_ref().filter(|(left, _)| *left == 0).map(|(_, answer)| answer.clone());
+    let refused = state.refused_recipients.get(address).or(state.refused_steps.get(&Step::Recipient)).cloned();
+    over.or(refused)
 }
 
 /// The next line without its end; `None` when the client has closed the connection.
@@ -193,6 +293,9 @@ fn take(mail: Mail, state: &Mutex<State>) -> Option<String> {
         state.refuse -= 1;
         return Some(state.refuse_with.clone());
     }
+    if let Some((left, _)) = &mut state.quota {
+        *left = left.saturating_sub(1);
+    }
     state.mails.push(mail);
     if state.hang_up > 0 {
         state.hang_up -= 1;
@@ -202,73 +305,4 @@ fn take(mail: Mail, state: &Mutex<State>) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Sends these bytes at once and returns everything that is answered until the server closes.
-    async fn talk(sink: &SmtpSink, words: &str) -> String {
-        let mut stream = TcpStream::connect(sink.address).await.unwrap();
-        stream.write_all(words.as_bytes()).await.unwrap();
-        let mut answers = String::new();
-        stream.read_to_string(&mut answers).await.unwrap();
-        answers
-    }
-
-    fn mail(subject: &str) -> String {
-        format!(
-            "EHLO test\r\nMAIL FROM:<a@x.example> SIZE=9\r\nRCPT TO:<b@x.example>\r\nRCPT TO:<c@x.example>\r\nDATA\r\n\
-             Subject: {subject}\r\n\r\n..dot\r\n...\r\n.\r\n"
-        )
-    }
-
-    #[tokio::test]
-    async fn keeps_mails_without_the_dots_of_the_transport() {
-        let sink = SmtpSink::start().await;
-        let answers = talk(&sink, &(mail("one") + "QUIT\r\n")).await;
-        assert!(answers.ends_with("354 go on\r\n250 taken\r\n221 bye\r\n"), "{answers}");
-        let [mail] = &sink.mails()[..] else { panic!("one mail: {:?}", sink.mails()) };
-        assert_eq!(
-            (mail.from.as_str(), &mail.to[..]),
-            ("a@x.example", &["b@x.example".into(), "c@x.example".into()][..])
-        );
-        assert_eq!(mail.raw, "Subject: one\r\n\r\n.dot\r\n..\r\n");
-    }
-
-    #[tokio::test]
-    async fn refuses_then_hangs_up_then_takes() {
-        let sink = SmtpSink::start().await;
-        sink.refuse_next(1, "451 not now");
-        sink.hang_up_next(1);
-        assert!(talk(&sink, &(mail("one") + "QUIT\r\n")).await.ends_with("451 not now\r\n221 bye\r\n"));
-        assert_eq!(sink.mails().len(), 0);
-        assert!(talk(&sink, &mail("two")).await.ends_with("354 go on\r\n"));
-        assert_eq!(sink.mails().len(), 1);
-        assert!(talk(&sink, &(mail("three") + "QUIT\r\n")).await.contains("250 taken"));
-        assert_eq!(sink.mails().len(), 2);
-    }
-
-    #[tokio::test]
-    async fn keeps_nothing_that_breaks_off_or_has_no_recipient() {
-        let sink = SmtpSink::start().await;
-        let mut stream = TcpStream::connect(sink.address).await.unwrap();
-        let whole = mail("half");
-        stream.write_all(whole.strip_suffix(".\r\n").unwrap().as_bytes()).await.unwrap();
-        stream.shutdown().await.unwrap();
-        let mut answers = String::new();
-        stream.read_to_string(&mut answers).await.unwrap();
-        assert!(answers.ends_with("354 go on\r\n"), "{answers}");
-        let reset = "MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nRSET\r\nDATA\r\nNOOP\r\nQUIT\r\n";
-        assert!(talk(&sink, reset).await.ends_with("503 not now\r\n250 ok\r\n221 bye\r\n"));
-        assert_eq!(sink.mails().len(), 0);
-    }
-
-    #[tokio::test]
-    async fn comes_back_on_the_same_port() {
-        let sink = SmtpSink::start_on(port::free_port()).await;
-        let (port, url) = (sink.address.port(), sink.url());
-        sink.stop().await;
-        let again = SmtpSink::start_on(port).await;
-        assert_eq!(again.url(), url);
-        assert_eq!(talk(&again, "QUIT\r\n").await, "220 sink\r\n221 bye\r\n");
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ mod installation_key;
 mod job;
 pub mod keys;
 mod lead;
+mod lead_watch;
 mod notice;
 mod position;
 mod primitives;

@@ -13,6 +13,7 @@ use prost::Message as _;
 
 use crate::{
     Record, WireError, events,
+    lead_watch::{lead_window, lead_window_to_stored},
     primitives::{message, non_empty, or_empty, parsed, time, uuid, wrong},
     watched::{window, window_to_stored},
 };
@@ -162,6 +163,10 @@ pub(crate) fn called_to_stored(called: &NoticeCalledFor) -> events::NoticeCalled
                 was_deactivated: *was_deactivated,
             })
         }
+        About::FurtherLeads { interface, window } => Stored::FurtherLeads(events::FurtherLeads {
+            interface: interface.to_string(),
+            window: Some(lead_window_to_stored(window)),
+        }),
         About::Lead { interface, lead, sequence } => Stored::Lead(events::NewLead {
             interface: interface.to_string(),
             lead: lead.to_string(),
@@ -200,6 +205,11 @@ pub(crate) fn called_from_stored(stored: events::NoticeCalledFor) -> Result<Noti
             was_alerted: f.was_alerted,
             was_deactivated: f.was_deactivated,
         },
+        Stored::FurtherLeads(f) => {
+            let missing = || wrong(FACT, "window", "is missing");
+            let window = lead_window(FACT, f.window.ok_or_else(missing)?)?;
+            About::FurtherLeads { interface: parsed(FACT, "interface", &f.interface, InterfaceId::parse)?, window }
+        }
         Stored::Lead(f) => About::Lead {
             interface: parsed(FACT, "interface", &f.interface, InterfaceId::parse)?,
             lead: parsed(FACT, "lead", &f.lead, LeadId::parse)?,

@@ -18,7 +18,8 @@ mod deactivation;
 
 use self::accounts::{
     account_from_wire, account_to_wire, api_user_from_wire, api_user_to_wire, client_from_wire, client_to_wire,
-    interface_from_wire, interface_to_wire, opt_out_from_wire, opt_out_to_wire,
+    confirmation_from_wire, confirmation_to_wire, interface_from_wire, interface_to_wire, opt_out_from_wire,
+    opt_out_to_wire,
 };
 use self::deactivation::{deactivated_to_wire, deactivation};
 use crate::{
@@ -60,6 +61,7 @@ impl Record for RegistryFact {
             Change::TokenDeleted(a, t) => Stored::TokenDeleted(key(a, t.as_str())),
             Change::OptOutCreated(o) => Stored::OptOutCreated(opt_out_to_wire(o)),
             Change::OptOutDeleted(a, o) => Stored::OptOutDeleted(key(a, o.as_str())),
+            Change::EmailConfirmed(c) => Stored::EmailConfirmed(confirmation_to_wire(c)),
             Change::KeyCreated(k) => Stored::KeyCreated(key_to_wire(k)),
             Change::KeyRevoked(a, k) => Stored::KeyRevoked(events::Key {
                 account: or_empty(a.as_ref().map(AccountId::as_str)),
@@ -103,6 +105,7 @@ impl Record for RegistryFact {
             Stored::TokenUpdated(t) => Change::TokenUpdated(token_from_wire(t)?),
             Stored::TokenDeleted(k) => Change::TokenDeleted(account(&k.account)?, token(&k.id)?),
             Stored::OptOutCreated(o) => Change::OptOutCreated(opt_out_from_wire(&o)?),
+            Stored::EmailConfirmed(c) => Change::EmailConfirmed(confirmation_from_wire(&c)?),
             Stored::OptOutDeleted(k) => Change::OptOutDeleted(account(&k.account)?, opt_out(&k.id)?),
             Stored::KeyCreated(k) => Change::KeyCreated(key_from_wire(k)?),
             Stored::KeyRevoked(k) => {

@@ -170,6 +170,7 @@ fn registry_facts() -> Vec<RegistryFact> {
         name: "Form".into(),
         retention: Some(wire::duration_to_api(Duration::from_secs(86_400))),
         lead_notification_emails: vec!["a@acme.example".into()],
+        ..api::Interface::default()
     };
     let client = api::Client { account_id: "acme".into(), client_id: "north".into(), name: "North".into() };
     let client = registry_api::client(client).unwrap();
@@ -179,6 +180,7 @@ fn registry_facts() -> Vec<RegistryFact> {
         name: "Ada".into(),
         email: "ada@acme.example".into(),
         role: "operator".into(),
+        ..api::ApiUser::default()
     };
     let user = registry_api::api_user(user).unwrap();
     let token_id = TokenId::parse("key").unwrap();

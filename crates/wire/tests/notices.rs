@@ -5,8 +5,8 @@
 use domain::{
     AccountId, DeliveryId, DestinationId, ErrorKind, InterfaceId, LeadId, NoticeFact, NoticeId,
     notice::{
-        About, ErrorCount, NoticeCalledFor, NoticeGivenUp, NoticeKind, NoticeReached, NoticeSent, Watch, Watched,
-        Window,
+        About, ErrorCount, LeadExample, LeadWatch, LeadWindow, NoticeCalledFor, NoticeGivenUp, NoticeKind,
+        NoticeReached, NoticeSent, Watch, Watched, Window,
     },
 };
 use jiff::Timestamp;
@@ -41,6 +41,19 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn lead_window()(
+        times in (time(), time(), option::of(time())),
+        count in any::<u64>(),
+        examples in prop::collection::vec(("[a-z0-9:]{1,20}", time(), any::<u64>()), 0..3),
+    ) -> LeadWindow {
+        let examples = examples.into_iter().map(|(lead, received_at, sequence)| {
+            LeadExample { lead: LeadId::parse(&lead).unwrap(), received_at, sequence }
+        });
+        LeadWindow { from: times.0, until: times.1, since: times.2, count, examples: examples.collect() }
+    }
+}
+
+prop_compose! {
     fn watched()(
         ids in ids(),
         counts in any::<(u64, u32, bool)>(),
@@ -61,13 +74,14 @@ prop_compose! {
 }
 
 fn about() -> impl Strategy<Value = About> {
-    let parts = (ids(), any::<(u64, u32, bool, bool)>(), window(), time(), option::of(time()));
-    (0..5, parts).prop_map(|(which, ((_, destination), (sequence, failures, one, other), window, at, since))| {
+    let parts = (ids(), any::<(u64, u32, bool, bool)>(), window(), time(), option::of(time()), lead_window());
+    (0..6, parts).prop_map(|(which, ((_, destination), (sequence, failures, one, other), window, at, since, leads))| {
         match which {
             0 => About::Failure { destination, sequence },
             1 => About::FurtherFailures { destination, window },
             2 => About::RepeatedFailures { destination, failures, failing_since: at, sequence },
             3 => About::Recovery { destination, at, failing_since: since, was_alerted: one, was_deactivated: other },
+            4 => About::FurtherLeads { interface: InterfaceId::parse("form").unwrap(), window: leads },
             _ => {
                 let (interface, lead) = (InterfaceId::parse("form").unwrap(), LeadId::parse("crm:1").unwrap());
                 About::Lead { interface, lead, sequence }
@@ -113,8 +127,15 @@ proptest! {
     }
 
     #[test]
+    fn watched_interfaces_survive(ids in ids(), sequence in any::<u64>(), window in option::of(lead_window())) {
+        let interface = InterfaceId::parse("form").unwrap();
+        survives(&LeadWatch { account: ids.0, interface, sequence, window });
+    }
+
+    #[test]
     fn rubbish_makes_no_panic(bytes in any::<Vec<u8>>()) {
         let _ = Watched::decode(bytes.clone().into());
+        let _ = LeadWatch::decode(bytes.clone().into());
         let _ = NoticeFact::decode(bytes.into());
     }
 }

@@ -16,9 +16,9 @@ use domain::{
     notice::{ErrorNoticeSent, NoticeKind},
     policy::{Deactivate, Progress},
     registry::{
-        Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, CredentialKind, Credentials, DeactivatedBy,
-        Deactivation, DeactivationCause, Destination, EventTypePattern, Interface, KeyHash, Method, OptOut,
-        RequestShape, Role, Routing, Scope, SealedSecret, Token, TokenSecret,
+        Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, Confirmation, CredentialKind, Credentials,
+        DeactivatedBy, Deactivation, DeactivationCause, Destination, EventTypePattern, Interface, KeyHash, Method,
+        OptOut, RequestShape, Role, Routing, Scope, SealedSecret, Token, TokenSecret,
     },
 };
 use jiff::Timestamp;
@@ -251,7 +251,7 @@ prop_compose! {
 
 prop_compose! {
     fn registry_fact()(
-        kind in 0..25_usize,
+        kind in 0..26_usize,
         destination in destination(),
         interface_text in token_text(),
         token_text in token_text(),
@@ -270,6 +270,7 @@ prop_compose! {
             name: texts.0.clone(),
             retention,
             lead_notification_emails: texts.1.clone(),
+            unconfirmed: texts.1.clone(),
             deleted: false,
         };
         let client_id = ClientId::parse(&interface_text).unwrap();
@@ -282,6 +283,7 @@ prop_compose! {
             name: texts.0.clone(),
             email: texts.2.clone(),
             role,
+            unconfirmed: vec![texts.2.clone()],
             deleted: false,
         };
         let token_id = TokenId::parse(&token_text).unwrap();
@@ -302,6 +304,7 @@ prop_compose! {
             brand: Some(texts.0).filter(|brand| !brand.is_empty()),
             notification_emails: texts.1.clone(),
             api_user_emails: texts.1.clone(),
+            unconfirmed: texts.1.clone(),
             routing: if kind % 2 == 0 { Routing::Override } else { Routing::All },
             deleted: false,
         };
@@ -342,6 +345,7 @@ prop_compose! {
             21 => Change::KeyRevoked(key.account, key.id),
             22 => Change::OptOutCreated(opt_out),
             23 => Change::OptOutDeleted(account, opt_out.id),
+            24 => Change::EmailConfirmed(Confirmation::new(account, &texts.2)),
             _ => {
                 let delivery = skip.map(|_| DeactivatedBy {
                     delivery: DeliveryId::from_uuid(Uuid::from_u128(7)),

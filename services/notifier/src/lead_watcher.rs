@@ -1,15 +1,21 @@
 //! From new leads to the mails of the people who want to hear of them.
 //!
-//! Of all notifiers one at a time reads LEADS in order (`journal::Place`), and calls for a notice where the interface of
-//! a new lead has addresses. While no interface has any, events are passed over unread. A retry or a redelivery makes no
-//! event, so nobody hears of it.
+//! Of all notifiers one at a time reads LEADS in order (`journal::Place`). It calls for a notice about the first lead of an
+//! interface that has addresses, collects those that come within the window after it, and calls for one notice about all
+//! of them (`domain::notice::LeadWatch`). What is collected is remembered before the place is written; a process that takes
+//! over calls for the same notices again, so that is looked up before a mail goes out. While no interface has addresses,
+//! events are passed over unread. A retry or a redelivery makes no event, so it mails no one.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use domain::{LeadEvent, NoticeFact, Registry, RegistryFact, notice};
+use domain::{
+    AccountId, InterfaceId, LeadEvent, NoticeFact, Registry, RegistryFact,
+    notice::{LeadWatch, NoticeCalledFor, SeenLead},
+};
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use journal::{Entry, Journal, JournalError, Logged as _, Place, READER_OF_LEADS, RegistryView, StreamName};
-use runtime::{Drain, crash};
+use runtime::{Drain, crash, trace::TraceContext};
 use tokio::time::sleep_until;
 
 /// How many events are dealt with between two writings of the place, at most.
@@ -19,9 +25,23 @@ const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
 /// The pause after the broker did not answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What is remembered of an interface.
+struct Remembered {
+    watch: LeadWatch,
+    /// With which version it is stored; 0: it is not.
+    version: u64,
+    changed: bool,
+    /// The trace of the lead that was seen last.
+    trace: TraceContext,
+}
+
+type Book = HashMap<(AccountId, InterfaceId), Remembered>;
+
 pub(crate) struct LeadWatcher {
     pub(crate) journal: Journal,
     pub(crate) registry: RegistryView,
+    /// For how long leads are collected after a notice.
+    pub(crate) window: Duration,
     pub(crate) drain: Drain,
 }
 
@@ -46,6 +66,8 @@ impl LeadWatcher {
 
     /// Reads on from a place, until the drain. After an error it is not known what of a batch was done; it is done again.
     async fn follow(&self, mut place: Place) -> Result<(), JournalError> {
+        let mut book = self.book().await?;
+        self.tick(&mut book, true).await?;
         let mut again = BATCH;
         while !self.drain.is_stopping() {
             self.pass_over_what_nobody_wants(&mut place).await?;
@@ -53,18 +75,66 @@ impl LeadWatcher {
             let (mut read, unsure_until) = (place.sequence(), place.unsure_until());
             while !self.drain.is_stopping() && wanted_by_anyone(&self.registry.snapshot()) {
                 let batch = events.gather(BATCH, place.renew_at(), sleep_until(place.gather_until())).await;
-                try_join_all(batch.iter().map(|entry| {
+                let mut called = vec![];
+                for entry in &batch {
                     let again = again > 0 || entry.sequence <= unsure_until;
-                    self.call_for(entry, again)
-                }))
-                .await?;
+                    called.extend(self.observe(&mut book, entry, again).await?);
+                }
+                try_join_all(called.iter().map(|(called, trace)| self.journal.append_notice(called, trace))).await?;
                 crash::point("after lead notices are called for");
+                self.remember(&mut book).await?;
+                self.tick(&mut book, false).await?;
                 again = again.saturating_sub(batch.len());
                 read = batch.last().map_or(read, |last| last.sequence);
                 place.advance(read).await?;
             }
         }
         place.leave().await
+    }
+
+    async fn book(&self) -> Result<Book, JournalError> {
+        let stored = self.journal.lead_watches().await?.into_iter();
+        let remembered = stored.map(|(id, (watch, version))| {
+            (id, Remembered { watch, version, changed: false, trace: TraceContext::fresh() })
+        });
+        Ok(remembered.collect())
+    }
+
+    /// Calls for the notices about windows that have ended, and remembers that. `again`: a process that died may have called
+    /// for them.
+    async fn tick(&self, book: &mut Book, again: bool) -> Result<(), JournalError> {
+        let (now, registry) = (Timestamp::now(), self.registry.snapshot());
+        let mut called = vec![];
+        for ((account, interface), remembered) in book.iter_mut() {
+            let window = &remembered.watch.window;
+            if window.as_ref().is_none_or(|window| window.until > now) {
+                continue;
+            }
+            remembered.changed = true;
+            let is_wanted =
+                registry.interface(account, interface).is_some_and(|i| !i.lead_notification_emails.is_empty());
+            if !is_wanted {
+                remembered.watch.window = None;
+                continue;
+            }
+            let notice = remembered.watch.tick(self.window, now);
+            called.extend(notice.map(|notice| (NoticeCalledFor { again, ..notice }, remembered.trace.clone())));
+        }
+        for (notice, trace) in called {
+            self.journal.append_notice(&NoticeFact::CalledFor(notice), &trace).await?;
+            crash::point("after a notice of several leads is called for");
+        }
+        self.remember(book).await
+    }
+
+    async fn remember(&self, book: &mut Book) -> Result<(), JournalError> {
+        let changed = book.values_mut().filter(|remembered| remembered.changed);
+        let writing = changed.map(async |remembered| {
+            remembered.version = self.journal.remember_leads(&remembered.watch, remembered.version).await?;
+            remembered.changed = false;
+            Ok::<_, JournalError>(())
+        });
+        try_join_all(writing).await.map(drop)
     }
 
     async fn pass_over_what_nobody_wants(&self, place: &mut Place) -> Result<(), JournalError> {
@@ -87,8 +157,14 @@ impl LeadWatcher {
         Ok(())
     }
 
-    async fn call_for(&self, entry: &Entry<LeadEvent>, again: bool) -> Result<(), JournalError> {
-        let Some(event) = &entry.value else { return Ok(()) };
+    /// Adds an event to the book; the notice that it calls for.
+    async fn observe(
+        &self,
+        book: &mut Book,
+        entry: &Entry<LeadEvent>,
+        again: bool,
+    ) -> Result<Option<(NoticeFact, TraceContext)>, JournalError> {
+        let Some(event) = &entry.value else { return Ok(None) };
         let registry = loop {
             match self.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE).await {
                 Some(registry) => break registry,
@@ -96,14 +172,23 @@ impl LeadWatcher {
                 None => tracing::warn!(event = %event.event_id, "the configuration of this event is not known yet"),
             }
         };
-        let Some(interface) = registry.interface(&event.account, &event.interface) else { return Ok(()) };
-        match notice::called_for_by_lead(event, entry.sequence, entry.published_at, interface) {
-            Some(called) => {
-                let called = NoticeFact::CalledFor(notice::NoticeCalledFor { again, ..called });
-                self.journal.append_notice(&called, &entry.trace).await.map(drop)
-            }
-            None => Ok(()),
+        let Some(interface) = registry.interface(&event.account, &event.interface) else { return Ok(None) };
+        if interface.lead_notification_emails.is_empty() {
+            return Ok(None);
         }
+        let remembered = book.entry((event.account.clone(), event.interface.clone())).or_insert_with(|| Remembered {
+            watch: LeadWatch::new(event.account.clone(), event.interface.clone()),
+            version: 0,
+            changed: false,
+            trace: TraceContext::fresh(),
+        });
+        let (sequence, published_at, now) = (entry.sequence, entry.published_at, Timestamp::now());
+        let before = remembered.watch.window.as_ref().map(|window| (window.from, window.count));
+        let called = remembered.watch.observe(SeenLead { event, sequence, published_at, now }, interface, self.window);
+        // Without a window there is nothing to remember.
+        remembered.changed |= before != remembered.watch.window.as_ref().map(|window| (window.from, window.count));
+        remembered.trace = entry.trace.clone();
+        Ok(called.map(|called| (NoticeFact::CalledFor(NoticeCalledFor { again, ..called }), entry.trace.clone())))
     }
 }
 

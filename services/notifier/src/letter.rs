@@ -1,9 +1,9 @@
 //! A notice as a mail: the same as text and as HTML, in the name of the account's brand.
 
 use anyhow::Context as _;
-use domain::{AccountId, NoticeId, notice::NoticeKind};
+use domain::{AccountId, NoticeId, notice::NoticeKind, registry::envelope_address};
 use lettre::{
-    Message,
+    Address, Message,
     message::{
         Mailbox, MultiPart,
         header::{HeaderName, HeaderValue},
@@ -32,26 +32,51 @@ pub(crate) struct Letter {
     pub(crate) kind: NoticeKind,
     pub(crate) recipients: Vec<String>,
     pub(crate) brand: String,
+    /// It tells of several leads.
+    pub(crate) is_digest: bool,
     pub(crate) page: Page,
+}
+
+/// The mail for one recipient.
+#[derive(Debug)]
+pub(crate) struct Mail {
+    pub(crate) notice: NoticeId,
+    /// As the account names the recipient.
+    pub(crate) recipient: String,
+    /// The envelope.
+    pub(crate) from: Address,
+    pub(crate) to: Address,
+    pub(crate) message: Message,
 }
 
 impl Sender {
     pub(crate) fn new(address: &str, unsubscribing: Option<Unsubscribing>) -> anyhow::Result<Self> {
-        let from = address.parse().with_context(|| format!("--mail-from: {address:?} is no mail address"))?;
-        Ok(Self { from, unsubscribing })
+        let wrong = || format!("--mail-from: {address:?} is no mail address");
+        let from: Mailbox = address.parse().with_context(wrong)?;
+        let email = envelope(from.email.as_ref()).map_err(anyhow::Error::msg).with_context(wrong)?;
+        Ok(Self { from: Mailbox::new(from.name, email), unsubscribing })
+    }
+
+    /// The domain that mails come from: what the mail server is greeted with, and what message ids end with.
+    pub(crate) fn domain(&self) -> &str {
+        self.from.email.domain()
     }
 
     /// The mail for one recipient. Its Message-ID is computed from the notice and from who gets it, so that a mail that
-    /// went out twice can be known.
-    pub(crate) fn mail(&self, letter: &Letter, recipient: &str) -> Result<Message, PostError> {
+    /// went out twice can be known. `left_out`: how many mails to this recipient were left out before.
+    pub(crate) fn mail(&self, letter: &Letter, recipient: &str, left_out: u64) -> Result<Mail, PostError> {
         let refused = |e: &dyn std::fmt::Display| PostError::Refused(format!("it is no mail: {e}"));
+        let to = envelope(recipient).map_err(|e| refused(&e))?;
         let builder = Message::builder()
-            .to(recipient.parse().map_err(|e| refused(&e))?)
+            .to(Mailbox::new(None, to.clone()))
             .from(self.from.clone())
             .subject(letter.subject())
-            .message_id(Some(format!("<{}@leadline>", letter.notice.copy_for(recipient))))
+            .message_id(Some(format!("<{}@{}>", letter.notice.copy_for(recipient), self.domain())))
             .date_now();
         let mut page = letter.page.clone();
+        if left_out > 0 {
+            page.blocks.push(Block::Text(texts::left_out(left_out)));
+        }
         // Keeps automatic replies away (RFC 3834).
         let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
         if let Some(unsubscribing) = &self.unsubscribing {
@@ -68,14 +93,25 @@ impl Sender {
         for (name, value) in headers {
             mail.headers_mut().insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
         }
-        Ok(mail)
+        let from = self.from.email.clone();
+        Ok(Mail { notice: letter.notice, recipient: recipient.to_owned(), from, to, message: mail })
     }
+}
+
+/// An address as mail servers take it.
+fn envelope(address: &str) -> Result<Address, String> {
+    let ascii = envelope_address(address)?;
+    let (local, domain) = ascii.rsplit_once('@').ok_or("it has no @")?;
+    Address::new(local, domain).map_err(|e| e.to_string())
 }
 
 impl Letter {
     /// What the subject line says.
     pub(crate) fn subject(&self) -> String {
-        format!("{} {}", self.brand, subject(self.kind))
+        match self.kind {
+            NoticeKind::Lead if self.is_digest => format!("{} New Leads", self.brand),
+            kind => format!("{} {}", self.brand, subject(kind)),
+        }
     }
 }
 
@@ -87,6 +123,7 @@ const fn subject(kind: NoticeKind) -> &'static str {
         NoticeKind::RepeatedFailures => "Webhook Keeps Failing",
         NoticeKind::Recovery => "Webhook Recovered",
         NoticeKind::Lead => "New Lead",
+        NoticeKind::Confirmation => "Please Confirm Your Address",
     }
 }
 
@@ -102,7 +139,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::texts;
+    use crate::{desk::PublicUrl, texts};
 
     fn failed(outcome: &AttemptOutcome) -> DeliveryFact {
         let event = LeadEvent {
@@ -149,13 +186,14 @@ mod tests {
             kind: NoticeKind::Error,
             recipients: vec!["ops@acme.example".into(), "owner@acme.example".into()],
             brand: "Acme Cloud".into(),
+            is_digest: false,
             page: texts::failure(&fact, &Registry::default()),
         }
     }
 
     fn sender(public_url: Option<&str>) -> Sender {
         let key = crypto::MasterKey::generate().unwrap();
-        let unsubscribing = public_url.map(|url| Unsubscribing::new(url, &key).unwrap());
+        let unsubscribing = public_url.map(|url| Unsubscribing::new(PublicUrl::parse(url).unwrap(), &key));
         Sender::new("Leads <leads@example.com>", unsubscribing).unwrap()
     }
 
@@ -179,7 +217,7 @@ mod tests {
     #[test]
     fn the_mail_is_the_same_mail_each_time() {
         let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Dns, message: "no such host".into() };
-        let mail_to = |recipient| sender(None).mail(&letter(&outcome), recipient).unwrap().formatted();
+        let mail_to = |recipient| sender(None).mail(&letter(&outcome), recipient, 0).unwrap().message.formatted();
         let parsed = |mail: &[u8], name: &str| header(mail, name).unwrap();
         let (one, two) = (mail_to("ops@acme.example"), mail_to("ops@acme.example"));
         assert_ne!(parsed(&one, "Message-ID"), parsed(&mail_to("owner@acme.example"), "Message-ID"));
@@ -202,7 +240,8 @@ mod tests {
         let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
         // The longest that there can be.
         let recipient = format!("{}@{}.example", "o".repeat(64), "acme.".repeat(30).trim_end_matches('.'));
-        let mail = sender(Some("https://leads.example/leadline")).mail(&letter, &recipient).unwrap().formatted();
+        let mail =
+            sender(Some("https://leads.example/leadline")).mail(&letter, &recipient, 0).unwrap().message.formatted();
         let listed = header(&mail, "List-Unsubscribe").unwrap();
         let url = listed.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap();
         assert!(url.starts_with("https://leads.example/leadline/unsubscribe/"), "{url}");
@@ -210,8 +249,39 @@ mod tests {
         for part in mailparse::parse_mail(&mail).unwrap().subparts {
             assert!(part.get_body().unwrap().contains(url));
         }
-        let mail = sender(Some("http://localhost:8080")).mail(&letter, "a@b.example").unwrap().formatted();
+        let mail = sender(Some("http://localhost:8080")).mail(&letter, "a@b.example", 0).unwrap().message.formatted();
         assert!(header(&mail, "List-Unsubscribe").is_some() && header(&mail, "List-Unsubscribe-Post").is_none());
+    }
+
+    #[test]
+    fn message_ids_have_the_domain_of_the_sender_and_a_mail_says_what_was_left_out() {
+        let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
+        let sender = Sender::new("Leads <leads@bücher.example>", None).unwrap();
+        let mail = sender.mail(&letter, "try..this@bücher.example", 7).unwrap();
+        assert_eq!(mail.to.to_string(), "\"try..this\"@xn--bcher-kva.example");
+        let mail = mail.message.formatted();
+        assert!(header(&mail, "Message-ID").unwrap().ends_with("@xn--bcher-kva.example>"));
+        assert_eq!(header(&mail, "From").unwrap(), "Leads <leads@xn--bcher-kva.example>");
+        assert!(mailparse::parse_mail(&mail).unwrap().subparts[0].get_body().unwrap().contains("7 mails to you"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_address_that_is_accepted_can_be_mailed(
+            local in "[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~\"@é-]{0,66}",
+            domain in "[a-zA-Z0-9.üß例_%-]{0,70}",
+        ) {
+            let address = format!("{local}@{domain}");
+            let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
+            let mail = sender(None).mail(&letter, &address, 0);
+            let is_accepted = domain::registry::check_email(&address).is_ok();
+            proptest::prop_assert_eq!(mail.is_ok(), is_accepted, "{}: {:?}", address, mail);
+            if let Ok(mail) = mail {
+                let to = header(&mail.message.formatted(), "To").unwrap();
+                let is_same = mail.to.to_string().is_ascii() && to == mail.to.to_string();
+                proptest::prop_assert!(is_same, "{} is {}", address, to);
+            }
+        }
     }
 
     #[test]
@@ -219,11 +289,11 @@ mod tests {
         let excerpt = "x\r\nBcc: evil@example.com\r\n\r\n--boundary".to_owned();
         let mut letter = letter(&AttemptOutcome::Response { status: 500, excerpt, retry_after: None });
         letter.brand = "Acme\r\nBcc: evil@example.com".into();
-        let mail = sender(None).mail(&letter, "ops@acme.example").unwrap().formatted();
+        let mail = sender(None).mail(&letter, "ops@acme.example", 0).unwrap().message.formatted();
         assert_eq!(header(&mail, "Bcc"), None);
         assert_eq!(mailparse::parse_mail(&mail).unwrap().subparts.len(), 2);
         for wrong in ["a@b.example\r\nBcc: evil@example.com", "a@b.example, c@d.example"] {
-            assert!(sender(None).mail(&letter, wrong).is_err(), "{wrong}");
+            assert!(sender(None).mail(&letter, wrong, 0).is_err(), "{wrong}");
         }
     }
 }

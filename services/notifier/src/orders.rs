@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use domain::{
-    AccountId, DeliveryFact, DestinationId, LeadId, LeadSequence, NoticeFact, NoticeId,
+    AccountId, DeliveryFact, DestinationId, LeadId, LeadSequence, NoticeFact, NoticeId, Registry,
     delivery::DeliveryRef,
     notice::{
         About, DeactivationNoticeSent, ErrorNoticeSent, NoticeCalledFor, NoticeGivenUp, NoticeKind, NoticeSent, Window,
     },
-    registry::{AccountEntry, Deactivation},
+    registry::{AccountEntry, Deactivation, check_brand},
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
 
-use crate::{letter::Letter, page::Page, texts};
+use crate::{confirming::Asking, letter::Letter, page::Page, texts};
 
 /// A notice that is to be sent.
 #[derive(Debug)]
@@ -73,9 +73,37 @@ impl Orders {
                 matter = Matter::Other(None, Some(lead.clone()));
                 (texts::new_lead(&event, interface), interface.lead_notification_emails.clone())
             }
+            (About::FurtherLeads { interface, window }, _) => {
+                let Some(interface) = registry.interface(&called.account, interface) else { return Ok(None) };
+                (texts::further_leads(interface, window), interface.lead_notification_emails.clone())
+            }
             (_, None) => return Ok(None),
         };
-        Ok(Some(self.order(entry, called.notice, called.about.kind(), &emails, page, matter)))
+        let mut order = self.order(entry, called.notice, called.about.kind(), &emails, page, matter);
+        order.letter.is_digest = matches!(called.about, About::FurtherLeads { .. });
+        Ok(Some(order))
+    }
+
+    /// The question whether an address may be mailed; `None` if it does not wait for that, or its owner does not want to be
+    /// asked. It speaks for the installation, as the account's brand is not its owner's word.
+    pub(crate) fn of_confirmation(
+        &self,
+        registry: &Registry,
+        notice: NoticeId,
+        account: &AccountId,
+        email: &str,
+        asking: &Asking,
+    ) -> Option<Order> {
+        let entry = registry.account(account)?;
+        let kind = NoticeKind::Confirmation;
+        if entry.is_confirmed(email) || !entry.wants(email, kind) {
+            return None;
+        }
+        let code = asking.codes.write(account.as_str(), email);
+        let page = texts::confirmation(account, asking.url(&code), &code);
+        let (brand, recipients) = (self.brand.clone(), vec![email.to_owned()]);
+        let letter = Letter { account: account.clone(), notice, kind, recipients, brand, is_digest: false, page };
+        Some(Order { account: account.clone(), letter, matter: Matter::Other(None, None) })
     }
 
     /// That a rule switched a destination off.
@@ -106,8 +134,10 @@ impl Orders {
         matter: Matter,
     ) -> Order {
         let (account, recipients) = (entry.account.id.clone(), entry.willing(emails, kind));
-        let brand = entry.account.brand.clone().unwrap_or_else(|| self.brand.clone());
-        let letter = Letter { account: account.clone(), notice, kind, recipients, brand, page };
+        // What was accepted before there was a rule may be a link.
+        let brand = entry.account.brand.clone().filter(|brand| check_brand(brand).is_ok());
+        let brand = brand.unwrap_or_else(|| self.brand.clone());
+        let letter = Letter { account: account.clone(), notice, kind, recipients, brand, is_digest: false, page };
         Order { account, letter, matter }
     }
 

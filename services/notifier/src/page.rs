@@ -30,6 +30,8 @@ pub(crate) enum Block {
     Link(String, String),
     /// A button that says yes to the page; only HTML can have one.
     Confirm(&'static str),
+    /// A button that says yes to a page below this one.
+    ConfirmAt(&'static str, String),
 }
 
 impl Page {
@@ -60,7 +62,7 @@ impl Block {
             Self::Advice(words) => text = format!("What to do: {words}\n"),
             Self::Verbatim(words) => text = format!("{words}\n"),
             Self::Link(words, url) => text = format!("{words}: {url}\n"),
-            Self::Confirm(_) => {}
+            Self::Confirm(_) | Self::ConfirmAt(..) => {}
             Self::Facts(facts) => {
                 for (name, value) in facts {
                     let value = value.replace('\n', &format!("\n{:NAMES$}", ""));
@@ -94,6 +96,10 @@ impl Block {
             }
             Self::Confirm(words) => {
                 format!("<form method=\"post\"><button type=\"submit\">{}</button></form>\n", escaped(words))
+            }
+            Self::ConfirmAt(words, path) => {
+                let (words, path) = (escaped(words), escaped(path));
+                format!("<form method=\"post\" action=\"{path}\"><button type=\"submit\">{words}</button></form>\n")
             }
             Self::Facts(facts) => {
                 let row = |(name, value): &(&str, String)| {

@@ -1,26 +1,48 @@
-//! Getting a notice there.
+//! Getting a notice there: to the mail server when it takes mails, or into the outbox.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::Context as _;
 use domain::NoticeId;
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor, transport::smtp};
+use runtime::Latch;
+use tokio::time::Instant;
 
-use crate::letter::Letter;
+use crate::{
+    letter::Mail,
+    outbox,
+    pauses::{Pauses, Tried, Wait},
+    refusal::{Judgement, enhanced, judge},
+    smtp::{Failure, MailServer},
+};
 
-/// How long the mail server may take for one step.
-const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many recipients in a row have to be refused for a reason that an operator can put right until the mail part counts as
+/// not working: one alone may have a rule of its own, unless no mail was ever taken.
+const REFUSED_BY_POLICY: usize = 2;
+/// How long a mail waits after the outbox could not be written.
+const OUTBOX_RETRY: Duration = Duration::from_secs(10);
 
 /// Why a notice did not go out.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PostError {
-    /// The mail server cannot take it now.
-    #[error("the mail server cannot take a mail now")]
-    Later(#[source] smtp::Error),
+    /// It was tried, and may be taken after a while.
+    #[error("{why}")]
+    Later {
+        /// How long to wait.
+        after: Duration,
+        /// What the mail server said.
+        why: String,
+    },
+    /// It was not tried, as an earlier refusal holds for it, too.
+    #[error("not tried again: {}", .0.why)]
+    Paused(Wait),
     /// It will never be taken.
     #[error("{0}")]
     Refused(String),
@@ -36,26 +58,19 @@ pub(crate) enum PostError {
 }
 
 impl PostError {
-    /// Whether trying again would be refused again.
-    pub(crate) const fn is_final(&self) -> bool {
-        matches!(self, Self::Refused(_))
-    }
-
-    /// Whether the mail server said nothing, so that it has nothing to say about other mails either.
-    pub(crate) fn is_away(&self) -> bool {
+    /// After which time to try again; `None` if it would be refused again.
+    pub(crate) const fn again_after(&self) -> Option<Duration> {
         match self {
-            Self::Later(error) => error.status().is_none(),
-            Self::Outbox { .. } => true,
-            Self::Refused(_) => false,
+            Self::Later { after, .. } => Some(*after),
+            Self::Paused(wait) => Some(wait.after),
+            Self::Outbox { .. } => Some(OUTBOX_RETRY),
+            Self::Refused(_) => None,
         }
     }
 
-    /// In words that everybody may read: without the folder.
-    pub(crate) fn public(&self) -> String {
-        match self {
-            Self::Outbox { .. } => "cannot write to the outbox".into(),
-            Self::Later(_) | Self::Refused(_) => self.to_string(),
-        }
+    /// Whether it was tried.
+    pub(crate) const fn was_tried(&self) -> bool {
+        !matches!(self, Self::Paused(_))
     }
 
     /// All of it in one line.
@@ -67,83 +82,139 @@ impl PostError {
 
 /// Where notices go.
 #[derive(Debug)]
-pub(crate) enum Post {
-    Smtp(AsyncSmtpTransport<Tokio1Executor>),
+pub(crate) struct Post {
+    way: Way,
+    pauses: Mutex<Pauses>,
+    /// A mail was taken since the start.
+    has_sent: AtomicBool,
+    /// Says why no mails go out. A recipient that is refused for now leaves it as it is.
+    latch: Latch,
+}
+
+#[derive(Debug)]
+enum Way {
+    Smtp(Box<MailServer>),
     Outbox(PathBuf),
 }
 
 impl Post {
-    pub(crate) fn new(smtp_url: Option<&str>, outbox: &Path) -> anyhow::Result<Self> {
-        match smtp_url {
-            Some(url) => {
-                // The URL may hold a password, so it is not repeated.
-                let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).context(
-                    "--smtp-url is no URL such as smtp://mail.example:25 or smtps://user:password@mail.example",
-                )?;
-                Ok(Self::Smtp(builder.timeout(Some(SMTP_TIMEOUT)).build()))
-            }
+    /// `hello`: how to greet the mail server unless its URL says so.
+    pub(crate) fn new(smtp_url: Option<&str>, outbox: &Path, hello: &str, latch: Latch) -> anyhow::Result<Self> {
+        let way = match smtp_url {
+            Some(url) => Way::Smtp(Box::new(MailServer::new(url, hello).context(
+                "--smtp-url is no URL such as smtp://mail.example:25 or smtps://user:password@mail.example",
+            )?)),
             None => {
                 let failed = || format!("--outbox: the folder {} cannot be made", outbox.display());
                 fs::create_dir_all(outbox).with_context(failed)?;
                 runtime::private::tighten(outbox);
-                Ok(Self::Outbox(outbox.to_owned()))
+                Way::Outbox(outbox.to_owned())
+            }
+        };
+        latch.ready();
+        Ok(Self { way, pauses: Mutex::default(), has_sent: AtomicBool::new(false), latch })
+    }
+
+    /// How long no mail is tried, whoever it is for.
+    pub(crate) fn wait(&self, precedence: bool) -> Option<Wait> {
+        self.pauses().server_wait(precedence, Instant::now())
+    }
+
+    /// Returns once the mail server has taken the mail, or the file is written.
+    pub(crate) async fn send(&self, mail: &Mail, precedence: bool) -> Result<(), PostError> {
+        match &self.way {
+            Way::Smtp(server) => server.in_turn(precedence, self.try_server(server, mail, precedence)).await,
+            Way::Outbox(folder) => {
+                let written = outbox::write(folder, mail.notice, &mail.recipient, &mail.message.formatted());
+                let written =
+                    written.map_err(|source| PostError::Outbox { folder: folder.display().to_string(), source });
+                match &written {
+                    Ok(()) => self.latch.ready(),
+                    // Anybody may read it: without the folder.
+                    Err(_) => self.latch.not_ready("cannot write to the outbox"),
+                }
+                written
             }
         }
     }
 
-    /// Returns once the mail server has taken the mail, or the file is written.
-    pub(crate) async fn send(&self, letter: &Letter, recipient: &str, mail: Message) -> Result<(), PostError> {
-        match self {
-            Self::Smtp(transport) => transport.send(mail).await.map(drop).map_err(judge),
-            Self::Outbox(folder) => write(folder, letter, recipient, &mail.formatted())
-                .map_err(|source| PostError::Outbox { folder: folder.display().to_string(), source }),
+    async fn try_server(&self, server: &MailServer, mail: &Mail, precedence: bool) -> Result<(), PostError> {
+        self.pauses().admit(&mail.recipient, precedence, Instant::now()).map_err(PostError::Paused)?;
+        match Box::pin(server.send(&mail.from, &mail.to, &mail.message)).await {
+            Ok(()) => {
+                self.pauses().report(&mail.recipient, Tried::Answered, Instant::now());
+                self.has_sent.store(true, Ordering::Relaxed);
+                self.latch.ready();
+                Ok(())
+            }
+            Err(failure) => Err(self.note(&mail.recipient, &failure)),
         }
     }
-}
 
-impl Post {
+    fn note(&self, recipient: &str, failure: &Failure) -> PostError {
+        let Failure { stage, code, text } = failure;
+        let why = format!("the mail server refuses at {}: {text}", stage.as_str());
+        let judgement = judge(*stage, *code, text);
+        let tried = match judgement {
+            Judgement::GiveUp => Tried::Answered,
+            Judgement::RecipientLater | Judgement::OperatorLater => Tried::Recipient(why.clone()),
+            Judgement::ServerLater => Tried::Server(why.clone()),
+        };
+        let (after, refused) = {
+            let mut pauses = self.pauses();
+            (pauses.report(recipient, tried, Instant::now()), pauses.refused_in_a_row())
+        };
+        match judgement {
+            Judgement::GiveUp => self.latch.ready(),
+            Judgement::ServerLater => {
+                tracing::warn!(why, ?after, "the mail server takes no mails now; trying again");
+                self.latch.not_ready(public(failure));
+            }
+            Judgement::OperatorLater => {
+                tracing::error!(
+                    recipient,
+                    why,
+                    ?after,
+                    "a mail is refused for its sender; check --mail-from and --smtp-url; trying again"
+                );
+                if refused >= REFUSED_BY_POLICY || !self.has_sent.load(Ordering::Relaxed) {
+                    self.latch.not_ready(public(failure));
+                }
+            }
+            Judgement::RecipientLater => {
+                tracing::warn!(recipient, why, ?after, "a recipient is refused for now; trying again");
+            }
+        }
+        if judgement == Judgement::GiveUp { PostError::Refused(why) } else { PostError::Later { after, why } }
+    }
+
     /// Whether mails lie here after they were sent.
     pub(crate) const fn keeps_mails(&self) -> bool {
-        matches!(self, Self::Outbox(_))
+        matches!(self.way, Way::Outbox(_))
     }
 
     /// Removes the mails about a notice from the outbox.
     pub(crate) fn forget(&self, notice: NoticeId) -> Result<(), PostError> {
-        match self {
-            Self::Smtp(_) => Ok(()),
-            Self::Outbox(folder) => remove(folder, &notice.to_string())
+        match &self.way {
+            Way::Smtp(_) => Ok(()),
+            Way::Outbox(folder) => outbox::remove(folder, notice)
                 .map_err(|source| PostError::Outbox { folder: folder.display().to_string(), source }),
         }
     }
-}
 
-/// Whether a mail that was not taken may be taken later. What the server says about *us* is for the operator to put
-/// right, and the mail waits meanwhile.
-fn judge(error: smtp::Error) -> PostError {
-    const ABOUT_US: [u16; 3] = [530, 534, 535];
-    let about_us = error.status().is_some_and(|code| ABOUT_US.contains(&u16::from(code)));
-    if (error.is_permanent() && !about_us) || error.is_client() {
-        PostError::Refused(error.to_string())
-    } else {
-        PostError::Later(error)
+    fn pauses(&self) -> MutexGuard<'_, Pauses> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn remove(folder: &Path, notice: &str) -> io::Result<()> {
-    for file in fs::read_dir(folder)? {
-        let file = file?;
-        if file.file_name().to_str().is_some_and(|name| name.trim_start_matches('.').starts_with(notice)) {
-            fs::remove_file(file.path())?;
+/// A failure in words that anybody may read: without what the server says, which may name a recipient. The log has that.
+fn public(failure: &Failure) -> String {
+    let stage = failure.stage.as_str();
+    match (failure.code, enhanced(&failure.text)) {
+        (Some(code), Some((class, subject, detail))) => {
+            format!("the mail server refuses mails at {stage} with {code} {class}.{subject}.{detail}")
         }
+        (Some(code), None) => format!("the mail server refuses mails at {stage} with {code}"),
+        (None, _) => "the mail server does not answer".to_owned(),
     }
-    Ok(())
-}
-
-/// The file is named after the notice and whom it is for: written twice, it is one.
-fn write(folder: &Path, letter: &Letter, recipient: &str, mail: &[u8]) -> io::Result<()> {
-    let safe = |c: char| if c.is_ascii_alphanumeric() || "@.-_+".contains(c) { c } else { '_' };
-    let name: String = format!("{}-{recipient}", letter.notice).chars().map(safe).collect();
-    let unfinished = folder.join(format!(".{name}.part"));
-    fs::write(&unfinished, mail)?;
-    fs::rename(unfinished, folder.join(format!("{name}.eml")))
 }

@@ -15,12 +15,13 @@ const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct Telling {
     under_way: UnderWay<NoticeId>,
     sent: Cache<(NoticeId, String), ()>,
+    /// Why a recipient gets none, while others still may.
+    refused: Cache<(NoticeId, String), String>,
 }
 
 impl Default for Telling {
     fn default() -> Self {
-        let sent = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR);
-        Self { under_way: UnderWay::default(), sent: sent.eviction_policy(EvictionPolicy::lru()).build() }
+        Self { under_way: UnderWay::default(), sent: cache(), refused: cache() }
     }
 }
 
@@ -28,6 +29,16 @@ impl Telling {
     /// Begins to tell a notice, unless that is under way.
     pub(crate) fn begin(&self, notice: NoticeId) -> Option<Begun<'_, NoticeId>> {
         self.under_way.begin(notice)
+    }
+
+    /// Why this recipient does not get this notice, if that was found out before.
+    pub(crate) fn was_refused(&self, notice: NoticeId, recipient: &str) -> Option<String> {
+        self.refused.get(&(notice, recipient.to_owned()))
+    }
+
+    /// Notes that this recipient does not get this notice.
+    pub(crate) fn remember_refused(&self, notice: NoticeId, recipient: &str, why: String) {
+        self.refused.insert((notice, recipient.to_owned()), why);
     }
 
     /// Whether this recipient has got this notice from this process.
@@ -39,4 +50,9 @@ impl Telling {
     pub(crate) fn remember(&self, notice: NoticeId, recipient: &str) {
         self.sent.insert((notice, recipient.to_owned()), ());
     }
+}
+
+fn cache<T: Clone + Send + Sync + 'static>() -> Cache<(NoticeId, String), T> {
+    let cache = Cache::builder().max_capacity(REMEMBERED).time_to_live(REMEMBERED_FOR);
+    cache.eviction_policy(EvictionPolicy::lru()).build()
 }

@@ -1,10 +1,10 @@
 //! What the notices say.
 
 use domain::{
-    AttemptOutcome, DeliveryFact, ErrorKind, LeadEvent, Registry,
+    AccountId, AttemptOutcome, DeliveryFact, ErrorKind, LeadEvent, Registry,
     advice::suggested_action,
     delivery::{FailureReason, Verdict},
-    notice::{ErrorCount, NoticeKind, Window},
+    notice::{ErrorCount, LeadExample, LeadWindow, NoticeKind, Window},
     policy::Deactivate,
     registry::{Deactivation, DeactivationCause, Destination, Interface},
 };
@@ -194,6 +194,49 @@ pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
     Page { title: "A new lead came in.".into(), blocks: vec![Block::Facts(facts), Block::Verbatim(shortened(data))] }
 }
 
+/// Leads came after people were told of the first one. Their data is in no mail of several, because a mail in the outbox
+/// can be found again only by the one lead that it is about, when that is anonymised.
+pub(crate) fn further_leads(interface: &Interface, window: &LeadWindow) -> Page {
+    let (count, listed) = (window.count, window.examples.len() as u64);
+    let facts = vec![
+        ("Interface", format!("{} ({})", interface.name, interface.id)),
+        ("Leads", count.to_string()),
+        ("From", format!("{:.0}", window.from)),
+        ("Until", format!("{:.0}", window.until)),
+    ];
+    let line = |example: &LeadExample| format!("{:.0} {}", example.received_at, example.lead);
+    let mut blocks = vec![Block::Facts(facts), Block::List("New leads", window.examples.iter().map(line).collect())];
+    if listed < count {
+        blocks.push(Block::Text(format!("{} more are not listed here.", count - listed)));
+    }
+    let title = if count == 1 { "One more lead came in.".to_owned() } else { format!("{count} more leads came in.") };
+    Page { title, blocks }
+}
+
+/// The question whether an address may be mailed. Nothing in it comes from the account but its id, which the platform made.
+pub(crate) fn confirmation(account: &AccountId, url: Option<String>, code: &str) -> Page {
+    let question = format!(
+        "The account {account} wants to send notices to this address: about new leads, or about leads that could not be \
+         delivered. Nothing is sent unless you agree. If you do not know what this is about, do nothing."
+    );
+    let mut blocks = vec![Block::Text(question)];
+    match url {
+        Some(url) => blocks.push(Block::Link("I agree: send me these notices".into(), url)),
+        None => {
+            let words = "If you agree, pass this command on to the person who set the address, or run it yourself:";
+            blocks.push(Block::Text(words.to_owned()));
+            blocks.push(Block::Verbatim(format!("leadline accounts confirm {account} {code}")));
+        }
+    }
+    Page { title: "May we send notices to this address?".into(), blocks }
+}
+
+/// That mails were left out because of a quota.
+pub(crate) fn left_out(count: u64) -> String {
+    let mails = if count == 1 { "One mail to you was".to_owned() } else { format!("{count} mails to you were") };
+    format!("{mails} left out before this one: there were too many within an hour. The leads themselves are all there.")
+}
+
 /// What mails of a kind are about, in the words of their readers.
 pub(crate) const fn mails_about(kind: NoticeKind) -> &'static str {
     match kind {
@@ -202,6 +245,7 @@ pub(crate) const fn mails_about(kind: NoticeKind) -> &'static str {
         NoticeKind::RepeatedFailures => "webhooks that keep failing",
         NoticeKind::Recovery => "webhooks that work again",
         NoticeKind::Lead => "new leads",
+        NoticeKind::Confirmation => "the use of this address",
     }
 }
 

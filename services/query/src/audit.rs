@@ -10,7 +10,7 @@ use domain::{
     registry::{Change, EntityKind},
 };
 use serde::{Deserialize, Serialize};
-use wire::{keys::key_to_api, registry_api as show, shown::fields};
+use wire::{api, keys::key_to_api, registry_api as show, shown::fields};
 
 use crate::store::audit::AuditEntry;
 
@@ -102,6 +102,11 @@ fn state_of(registry: &Registry, account: &AccountId, kind: EntityKind, id: &str
             let opt_out = registry.opt_out(account, &OptOutId::parse(id).ok()?)?;
             open(fields("OptOut", &show::opt_out_to_api(opt_out)))
         }
+        EntityKind::Confirmation => {
+            let mut confirmations = entry.confirmations();
+            let confirmed = confirmations.find(|confirmation| confirmation.id.as_str() == id)?;
+            open(fields("ConfirmEmailResponse", &api::ConfirmEmailResponse { email: confirmed.email }))
+        }
         EntityKind::Destination => {
             let destination = registry.destination(&DestinationId::parse(id).ok()?)?;
             let credentials = destination.request.credentials.as_ref();
@@ -174,6 +179,7 @@ mod tests {
             notification_emails: vec![],
             api_user_emails: vec![],
             routing: Routing::Override,
+            unconfirmed: vec![],
             deleted: false,
         }
     }

@@ -12,6 +12,7 @@ use wire::api::{self, registry_service_server::RegistryServiceServer};
 mod accounts;
 mod api_users;
 mod clients;
+mod confirmations;
 mod destinations;
 mod interfaces;
 mod opt_outs;
@@ -87,6 +88,7 @@ methods! {
 
     list_opt_outs: ListOptOutsRequest => ListOptOutsResponse,
     delete_opt_out: DeleteOptOutRequest => DeleteOptOutResponse,
+    confirm_email: ConfirmEmailRequest => ConfirmEmailResponse,
 
     create_destination: CreateDestinationRequest => Destination,
     get_destination: GetDestinationRequest => Destination,

@@ -3,8 +3,8 @@
 use std::fs;
 
 use serde_json::json;
-use testkit::{Answer, Receiver};
-use wire::api::DeliveryStatus;
+use testkit::{Answer, Receiver, wait};
+use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World};
 
@@ -171,4 +171,19 @@ async fn keys_are_made_listed_and_revoked() {
         world.run(&["keys", "whoami", "--api-key", key]).await.code
     })
     .await;
+}
+
+#[tokio::test]
+async fn addresses_without_consent_are_marked_and_confirmed_by_a_code() {
+    let world = World::start().await;
+    let (key, _) = world.new_key("acme", &[api::Scope::Admin]).await;
+    let update = ["accounts", "update", "acme", "--notify", "New@x.example", "--api-key", &key];
+    let ran = world.run(&update).await.well();
+    assert!(ran.out.contains("New@x.example (unconfirmed)"), "{ran:?}");
+    let mail = wait::until("the question", SOON, async || world.home.outbox().pop()).await;
+    let mail = mailparse::parse_mail(mail.as_bytes()).unwrap().subparts[0].get_body().unwrap();
+    let code = mail.split_once("leadline accounts confirm acme ").unwrap().1.split_whitespace().next().unwrap();
+    world.run(&["accounts", "confirm", "acme", code, "--api-key", &key]).await.well();
+    let ran = world.run(&["accounts", "show", "acme"]).await.well();
+    assert!(ran.out.contains("New@x.example") && !ran.out.contains("unconfirmed"), "{ran:?}");
 }

@@ -2,7 +2,7 @@
 
 use testkit::{Answer, Receiver, SmtpSink, wait};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus};
+use wire::api::{self, DeliveryStatus, registry_service_client::RegistryServiceClient};
 
 use super::{bodies, header, subjects};
 use crate::world::{ACCOUNT, API_USER, OWNER, SOON, World, web};
@@ -25,7 +25,7 @@ fn link_in(mail: &str) -> String {
 }
 
 #[tokio::test]
-async fn one_click_ends_the_mails_of_a_kind_for_one_person_until_an_operator_takes_it_back() {
+async fn one_click_ends_the_mails_of_a_kind_for_one_person_until_that_person_or_the_platform_takes_it_back() {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let url = smtp.url();
     let args = ["--smtp-url", &url, "--public-url", PUBLIC, "--notice-window", "0s", "--alert-after", "2"];
@@ -73,7 +73,21 @@ async fn one_click_ends_the_mails_of_a_kind_for_one_person_until_an_operator_tak
     let told: Vec<_> = to_him.iter().map(|mail| header(&mail.raw, "Subject")).collect();
     assert_eq!(told, ["Acme Cloud Webhook Error Notice", "Acme Cloud Webhook Keeps Failing"]);
 
+    // The account's own key cannot take it back; the person can, by a button on the page.
     let request = api::DeleteOptOutRequest { account_id: ACCOUNT.into(), opt_out_id: known.opt_out_id };
+    let (key, _) = world.new_key(ACCOUNT, &[api::Scope::Admin]).await;
+    let mut tenant = RegistryServiceClient::new(world.called_with(&key).await);
+    assert_eq!(tenant.delete_opt_out(request.clone()).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(opt_outs(&world).await.len(), 1);
+    let page = web().get(&link).send().await.unwrap().text().await.unwrap();
+    let path = page.split_once("action=\"").unwrap().1.split_once('"').unwrap().0;
+    let again = format!("{}/unsubscribe/{path}", world.http);
+    for _ in 0..2 {
+        assert_eq!(web().post(&again).send().await.unwrap().status().as_u16(), 200);
+    }
+    assert_eq!(opt_outs(&world).await, []);
+    assert_eq!(web().post(&link).send().await.unwrap().status().as_u16(), 200);
+    wait::until_eq("the opt-out again", SOON, 1, async || opt_outs(&world).await.len()).await;
     world.registry().delete_opt_out(request.clone()).await.unwrap();
     assert_eq!(world.registry().delete_opt_out(request).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(opt_outs(&world).await, []);

@@ -1,7 +1,7 @@
 //! The ids of notices, computed from what they are about: however often it is decided that somebody is to be told
 //! something, it is the same notice.
 
-use crate::ids::{AccountId, DeliveryId, DestinationId, EventId, NoticeId, computed};
+use crate::ids::{AccountId, DeliveryId, DestinationId, EventId, InterfaceId, NoticeId, computed};
 
 impl NoticeId {
     /// The notice about this failure: that of `delivery` in its `round` (0 is the first, each manual retry starts one).
@@ -32,6 +32,16 @@ impl NoticeId {
     /// The notice about a new lead: that of this event.
     pub fn of_lead(account: &AccountId, event: &EventId) -> Self {
         Self::from_uuid(computed("lead-notice", &[account.as_str(), event.as_str()]))
+    }
+
+    /// The notice about further leads of `interface`, the first of them at LEADS' `sequence`.
+    pub fn of_further_leads(account: &AccountId, interface: &InterfaceId, sequence: u64) -> Self {
+        Self::from_uuid(computed("lead-digest", &[account.as_str(), interface.as_str(), &sequence.to_string()]))
+    }
+
+    /// The question whether `email` may be mailed, as of REGISTRY's `sequence`.
+    pub fn of_confirmation(account: &AccountId, sequence: u64, email: &str) -> Self {
+        Self::from_uuid(computed("confirmation-mail", &[account.as_str(), &sequence.to_string(), email]))
     }
 
     /// A name for what `recipient` gets of this notice: that of the notice, and eight digits that stand for him.

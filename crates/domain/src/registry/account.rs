@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    ids::{AccountId, ApiUserId, ClientId, InterfaceId},
-    text::quoted,
-};
+use crate::ids::{AccountId, ApiUserId, ClientId, InterfaceId};
 
 /// A customer of the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +20,8 @@ pub struct Account {
     pub api_user_emails: Vec<String>,
     /// Which of the destinations that want an event get it.
     pub routing: Routing,
+    /// Those of its addresses that were set with an account's own key and whose owners have not agreed, in lower case.
+    pub unconfirmed: Vec<String>,
     /// It is gone, and with it all that belongs to it.
     pub deleted: bool,
 }
@@ -81,6 +80,8 @@ pub struct Interface {
     pub retention: Option<Duration>,
     /// Who is told about each of its leads; at most 20.
     pub lead_notification_emails: Vec<String>,
+    /// Those of its addresses that were set with an account's own key and whose owners have not agreed, in lower case.
+    pub unconfirmed: Vec<String>,
     /// It is gone: it takes no leads, and its leads cannot be sent again.
     pub deleted: bool,
 }
@@ -105,6 +106,8 @@ pub struct ApiUser {
     pub email: String,
     /// What it may do.
     pub role: Role,
+    /// Its address, if it was set with an account's own key and its owner has not agreed, in lower case.
+    pub unconfirmed: Vec<String>,
     /// It is gone.
     pub deleted: bool,
 }
@@ -141,21 +144,5 @@ impl Role {
     /// The role that a word names.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == word)
-    }
-}
-
-/// Whether a text can be used as an email address: one `@` between two texts without blanks, controls or brackets.
-/// Whether it exists, only its mail server knows.
-pub fn check_email(text: &str) -> Result<(), String> {
-    let problem = |why: &str| Err(format!("{} is no email address: {why}", quoted(text)));
-    if text.len() > 254 {
-        return problem("it is longer than 254 bytes");
-    }
-    if text.chars().any(|c| c.is_whitespace() || c.is_control() || "<>(),;:\\\"[]".contains(c)) {
-        return problem("it contains a blank or a character that is not allowed");
-    }
-    match text.split_once('@') {
-        Some((local, host)) if !local.is_empty() && !host.is_empty() && !host.contains('@') => Ok(()),
-        _ => problem("it is not of the form name@host"),
     }
 }

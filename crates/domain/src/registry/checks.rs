@@ -3,7 +3,8 @@
 use url::Url;
 
 use super::{
-    account::{Account, ApiUser, Interface, check_email},
+    account::{Account, ApiUser, Interface},
+    address::{check_brand, check_email},
     decide::{Refusal, UrlRules},
     model::Destination,
     opt_out::OptOut,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::text::quoted;
 
-/// The longest name and brand, in bytes.
+/// The longest name, in bytes.
 const LONGEST_NAME: usize = 200;
 /// The longest URL, in bytes.
 const LONGEST_URL: usize = 2_000;
@@ -45,9 +46,7 @@ pub(super) fn check_destination(destination: &Destination, rules: UrlRules) -> R
 
 pub(super) fn check_account(account: &Account) -> Result<(), Refusal> {
     check_name(&account.name)?;
-    if account.brand.as_ref().is_some_and(|brand| !is_one_line(brand)) {
-        return Err(invalid("brand", format!("has to be one line of at most {LONGEST_NAME} bytes")));
-    }
+    account.brand.as_deref().map_or(Ok(()), check_brand).map_err(|problem| invalid("brand", problem))?;
     check_emails("notification_emails", &account.notification_emails)?;
     check_emails("api_user_emails", &account.api_user_emails)
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{
     account::{Account, ApiUser, Client, Interface},
     checks::{check_account, check_api_user, check_destination, check_interface, check_name, check_opt_out},
+    confirmation::Confirmation,
     facts::{Change, EntityKind},
     keys::ApiKey,
     model::{Destination, Scope, Token},
@@ -63,6 +64,8 @@ pub enum Command {
     CreateOptOut(OptOut),
     /// Mail it to him again.
     DeleteOptOut(AccountId, OptOutId),
+    /// The owner of an address agrees to get mails.
+    ConfirmEmail(Confirmation),
     /// A new key.
     CreateKey(ApiKey),
     /// Make a key good no more.
@@ -197,6 +200,7 @@ impl Registry {
                 must_exist(self.opt_out(&account, &id).is_some(), EntityKind::OptOut, id.as_str())?;
                 Change::OptOutDeleted(account, id)
             }
+            Command::ConfirmEmail(confirmation) => self.decide_confirm_email(confirmation)?,
             Command::CreateKey(key) => self.decide_create_key(key)?,
             Command::RevokeKey(id) => self.decide_revoke_key(&id)?,
             command => self.decide_belonging(command, rules)?,
@@ -252,6 +256,16 @@ impl Registry {
             }
             command => self.decide_destination(command, rules)?,
         })
+    }
+
+    fn decide_confirm_email(&self, confirmation: Confirmation) -> Result<Change, Refusal> {
+        self.must_have_account(&confirmation.account)?;
+        let (kind, email) = (EntityKind::Confirmation, confirmation.email.as_str());
+        let entry = self.account(&confirmation.account);
+        let is_there = entry.is_some_and(|entry| entry.confirmed.contains(email));
+        self.must_be_new(is_there, kind, email)?;
+        must_exist(entry.is_some_and(|entry| !entry.is_confirmed(email)), kind, email)?;
+        Ok(Change::EmailConfirmed(confirmation))
     }
 
     fn decide_create_api_user(&self, user: ApiUser) -> Result<Change, Refusal> {

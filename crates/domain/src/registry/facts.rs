@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     account::{Account, ApiUser, Client, Interface},
+    confirmation::Confirmation,
     keys::ApiKey,
     model::{Destination, Token},
     opt_out::OptOut,
@@ -72,6 +73,8 @@ pub enum Change {
     OptOutCreated(OptOut),
     /// He is to get them again.
     OptOutDeleted(AccountId, OptOutId),
+    /// The owner of an address agreed to get mails.
+    EmailConfirmed(Confirmation),
     /// A key is new.
     KeyCreated(ApiKey),
     /// A key is good no more. It stays known: facts name it.
@@ -97,14 +100,16 @@ pub enum EntityKind {
     OptOut,
     /// A key of the API.
     Key,
+    /// The consent of an address's owner.
+    Confirmation,
 }
 
 impl EntityKind {
     /// Every kind.
     #[rustfmt::skip]
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Account, Self::Client, Self::Interface, Self::ApiUser, Self::Destination, Self::Token, Self::OptOut,
-        Self::Key,
+        Self::Key, Self::Confirmation,
     ];
 
     /// The kind that a word names.
@@ -123,6 +128,7 @@ impl EntityKind {
             Self::Token => "token",
             Self::OptOut => "opt_out",
             Self::Key => "key",
+            Self::Confirmation => "confirmation",
         }
     }
 }
@@ -138,6 +144,7 @@ impl Change {
             | Self::DestinationCreated(_)
             | Self::TokenCreated(_)
             | Self::OptOutCreated(_)
+            | Self::EmailConfirmed(_)
             | Self::KeyCreated(_) => "created",
             Self::AccountUpdated(_)
             | Self::ClientUpdated(_)
@@ -183,6 +190,7 @@ impl Change {
             Self::TokenDeleted(account, id) => (account, EntityKind::Token, id.as_str()),
             Self::OptOutCreated(o) => (&o.account, EntityKind::OptOut, o.id.as_str()),
             Self::OptOutDeleted(account, id) => (account, EntityKind::OptOut, id.as_str()),
+            Self::EmailConfirmed(c) => (&c.account, EntityKind::Confirmation, c.id.as_str()),
         };
         (Some(account), kind, id)
     }

@@ -1,7 +1,7 @@
 //! The registry that the facts add up to.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -44,6 +44,9 @@ pub struct AccountEntry {
     destinations: BTreeMap<DestinationId, Arc<Destination>>,
     tokens: BTreeMap<TokenId, Arc<Token>>,
     opt_outs: BTreeMap<OptOutId, OptOut>,
+    /// Addresses that wait for their owner, and those whose owner agreed; in lower case.
+    pub(super) unconfirmed: BTreeSet<String>,
+    pub(super) confirmed: BTreeSet<String>,
 }
 
 impl AccountEntry {
@@ -83,9 +86,9 @@ impl AccountEntry {
         !self.opt_outs.contains_key(&OptOut::new(self.account.id.clone(), email, kind).id)
     }
 
-    /// Those of these addresses that may be mailed about something of this kind, each once.
+    /// Those of these addresses that may be mailed about something of this kind, each once: confirmed, and not opted out.
     pub fn willing(&self, emails: &[String], kind: NoticeKind) -> Vec<String> {
-        each_once(emails.iter().filter(|email| self.wants(email, kind)))
+        each_once(emails.iter().filter(|email| self.is_confirmed(email) && self.wants(email, kind)))
     }
 
     /// Its interfaces, deleted ones too, in the order of their ids.
@@ -199,8 +202,14 @@ impl Registry {
             Change::OptOutDeleted(account, id) => self.change(account, |entry| {
                 entry.opt_outs.remove(id);
             }),
+            Change::EmailConfirmed(confirmation) => self.change(&confirmation.account, |entry| {
+                entry.note_confirmation(&confirmation.email);
+            }),
             Change::KeyCreated(key) => self.keys.put(key.clone()),
             Change::KeyRevoked(_, id) => self.keys.revoke(id, fact.at),
+        }
+        if let (Some(account), false) = (account, fact.change.emails().0.is_empty()) {
+            self.change(account, |entry| entry.note_emails(&fact.change));
         }
     }
 
@@ -219,6 +228,8 @@ impl Registry {
                 destinations: BTreeMap::new(),
                 tokens: BTreeMap::new(),
                 opt_outs: BTreeMap::new(),
+                unconfirmed: BTreeSet::new(),
+                confirmed: BTreeSet::new(),
             })
         };
         let entry = self.accounts.entry(account.id.clone()).or_insert_with(fresh);
@@ -238,6 +249,8 @@ impl Registry {
             entry.interfaces.values_mut().for_each(|interface| interface.deleted = true);
             entry.tokens.values_mut().for_each(|token| Arc::make_mut(token).deleted = true);
             entry.opt_outs.clear();
+            entry.unconfirmed.clear();
+            entry.confirmed.clear();
         });
     }
 

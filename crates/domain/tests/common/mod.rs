@@ -100,6 +100,7 @@ pub(crate) fn account() -> Account {
         notification_emails: vec![],
         api_user_emails: vec![],
         routing: Routing::default(),
+        unconfirmed: vec![],
         deleted: false,
     }
 }
@@ -111,6 +112,7 @@ pub(crate) fn interface(id: &str) -> Interface {
         name: String::new(),
         retention: None,
         lead_notification_emails: vec![],
+        unconfirmed: vec![],
         deleted: false,
     }
 }
@@ -121,7 +123,15 @@ pub(crate) fn client(id: &str) -> Client {
 
 pub(crate) fn api_user(id: &str, email: &str, role: Role) -> ApiUser {
     let id = ApiUserId::parse(id).unwrap();
-    ApiUser { account: account_id(), id, name: String::new(), email: email.into(), role, deleted: false }
+    ApiUser {
+        account: account_id(),
+        id,
+        name: String::new(),
+        email: email.into(),
+        role,
+        unconfirmed: vec![],
+        deleted: false,
+    }
 }
 
 pub(crate) fn destination(id: &str, scope: Scope, types: &[&str]) -> Destination {

@@ -2,7 +2,7 @@
 
 use domain::{
     notice::NoticeKind,
-    registry::{Account, ApiUser, Client, Interface, OptOut, Role, Routing},
+    registry::{Account, ApiUser, Client, Confirmation, Interface, OptOut, Role, Routing},
 };
 
 use super::{FACT, account, api_user, client, interface};
@@ -19,6 +19,7 @@ pub(super) fn account_to_wire(account: &Account) -> events::Account {
         notification_emails: account.notification_emails.clone(),
         api_user_emails: account.api_user_emails.clone(),
         routing: account.routing.as_str().to_owned(),
+        unconfirmed: account.unconfirmed.clone(),
     }
 }
 
@@ -31,6 +32,7 @@ pub(super) fn account_from_wire(stored: events::Account) -> Result<Account, Wire
         api_user_emails: stored.api_user_emails,
         routing: Routing::parse(&stored.routing)
             .ok_or_else(|| wrong(FACT, "routing", format!("{:?} is none", stored.routing)))?,
+        unconfirmed: stored.unconfirmed,
         deleted: false,
     })
 }
@@ -50,6 +52,7 @@ pub(super) fn interface_to_wire(interface: &Interface) -> events::Interface {
         name: interface.name.clone(),
         retention: interface.retention.map(micros),
         lead_notification_emails: interface.lead_notification_emails.clone(),
+        unconfirmed: interface.unconfirmed.clone(),
     }
 }
 
@@ -60,6 +63,7 @@ pub(super) fn interface_from_wire(stored: events::Interface) -> Result<Interface
         name: stored.name,
         retention: stored.retention.map(|after| span(FACT, "retention", after)).transpose()?,
         lead_notification_emails: stored.lead_notification_emails,
+        unconfirmed: stored.unconfirmed,
         deleted: false,
     })
 }
@@ -71,6 +75,7 @@ pub(super) fn api_user_to_wire(user: &ApiUser) -> events::ApiUser {
         name: user.name.clone(),
         email: user.email.clone(),
         role: user.role.as_str().to_owned(),
+        unconfirmed: user.unconfirmed.clone(),
     }
 }
 
@@ -81,6 +86,7 @@ pub(super) fn api_user_from_wire(stored: events::ApiUser) -> Result<ApiUser, Wir
         name: stored.name,
         email: stored.email,
         role: Role::parse(&stored.role).ok_or_else(|| wrong(FACT, "role", format!("{:?} is none", stored.role)))?,
+        unconfirmed: stored.unconfirmed,
         deleted: false,
     })
 }
@@ -94,4 +100,12 @@ pub(super) fn opt_out_from_wire(stored: &events::OptOut) -> Result<OptOut, WireE
     let kind = NoticeKind::parse(&stored.kind);
     let kind = kind.ok_or_else(|| wrong(FACT, "kind", format!("{:?} is none", stored.kind)))?;
     Ok(OptOut::new(account(&stored.account)?, &stored.email, kind))
+}
+
+pub(super) fn confirmation_to_wire(confirmation: &Confirmation) -> events::Confirmation {
+    events::Confirmation { account: confirmation.account.to_string(), email: confirmation.email.clone() }
+}
+
+pub(super) fn confirmation_from_wire(stored: &events::Confirmation) -> Result<Confirmation, WireError> {
+    Ok(Confirmation::new(account(&stored.account)?, &stored.email))
 }

@@ -25,6 +25,7 @@ pub fn account(given: api::Account) -> Result<Account, Refusal> {
         api_user_emails: given.api_user_emails,
         routing: Routing::parse(&given.routing)
             .ok_or_else(|| invalid("routing", format!("{} is neither override nor all", quoted(&given.routing))))?,
+        unconfirmed: vec![],
         deleted: false,
     })
 }
@@ -38,6 +39,7 @@ pub fn account_to_api(account: &Account) -> api::Account {
         notification_emails: account.notification_emails.clone(),
         api_user_emails: account.api_user_emails.clone(),
         routing: account.routing.as_str().to_owned(),
+        unconfirmed_emails: vec![],
     }
 }
 
@@ -70,6 +72,7 @@ pub fn interface(given: api::Interface) -> Result<Interface, Refusal> {
         name: given.name,
         retention: given.retention.as_ref().map(|after| span("retention", after)).transpose()?,
         lead_notification_emails: given.lead_notification_emails,
+        unconfirmed: vec![],
         deleted: false,
     })
 }
@@ -82,6 +85,7 @@ pub fn interface_to_api(interface: &Interface) -> api::Interface {
         name: interface.name.clone(),
         retention: interface.retention.map(duration_to_api),
         lead_notification_emails: interface.lead_notification_emails.clone(),
+        unconfirmed_emails: vec![],
     }
 }
 
@@ -97,6 +101,7 @@ pub fn api_user(given: api::ApiUser) -> Result<ApiUser, Refusal> {
         email: given.email,
         role: Role::parse(&given.role)
             .ok_or_else(|| invalid("role", format!("{} is not viewer, operator or admin", quoted(&given.role))))?,
+        unconfirmed: vec![],
         deleted: false,
     })
 }
@@ -109,6 +114,7 @@ pub fn api_user_to_api(user: &ApiUser) -> api::ApiUser {
         name: user.name.clone(),
         email: user.email.clone(),
         role: user.role.as_str().to_owned(),
+        unconfirmed_emails: vec![],
     }
 }
 

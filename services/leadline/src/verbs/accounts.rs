@@ -31,6 +31,9 @@ enum Verb {
     /// Change what is said of an account, and nothing else
     #[command(after_help = "Example:\n  leadline accounts update acme --routing all")]
     Update(Change),
+    /// Confirm a mail address with the code from the mail that asked its owner
+    #[command(after_help = "Example:\n  leadline accounts confirm acme 3q2-7wAAAAA…")]
+    Confirm(Confirm),
     /// Delete an account with everything that belongs to it
     #[command(after_help = "Example:\n  leadline accounts delete acme")]
     Delete(Named),
@@ -47,6 +50,18 @@ struct Named {
     /// The account
     #[arg(value_name = "ACCOUNT")]
     account_id: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+struct Confirm {
+    /// The account
+    #[arg(value_name = "ACCOUNT")]
+    account_id: String,
+    /// The code from the mail
+    #[arg(allow_hyphen_values = true)]
+    code: String,
     #[command(flatten)]
     remote: Remote,
 }
@@ -108,6 +123,12 @@ impl Accounts {
                 let account = session.registry().update_account(within(request)).await?.into_inner();
                 session.one(COLUMNS, row, &account)
             }
+            Verb::Confirm(Confirm { account_id, code, remote }) => {
+                let session = remote.connect().await?;
+                let request = api::ConfirmEmailRequest { account_id, code };
+                let confirmed = session.registry().confirm_email(within(request)).await?.into_inner();
+                session.done(&confirmed, &format!("{} gets mails from now on.", confirmed.email))
+            }
             Verb::Delete(Named { account_id, remote }) => {
                 let session = remote.connect().await?;
                 let request = api::DeleteAccountRequest { account_id: account_id.clone() };
@@ -126,9 +147,18 @@ fn row(account: &api::Account) -> Vec<Cell> {
         account.account_id.as_str().into(),
         account.name.as_str().into(),
         account.brand.as_str().into(),
-        account.notification_emails.join(", ").into(),
+        told(&account.notification_emails, &account.unconfirmed_emails).into(),
         account.routing.as_str().into(),
     ]
+}
+
+/// Addresses, and which of them get no mails yet.
+pub(super) fn told(emails: &[String], unconfirmed: &[String]) -> String {
+    let shown = emails.iter().map(|email| match unconfirmed.contains(&email.to_lowercase()) {
+        true => format!("{email} (unconfirmed)"),
+        false => email.clone(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 impl Change {
@@ -149,6 +179,7 @@ impl Change {
             notification_emails: some(notify),
             api_user_emails: some(notify_api_users),
             routing: routing.unwrap_or_default(),
+            unconfirmed_emails: vec![],
         };
         (account, names(said))
     }

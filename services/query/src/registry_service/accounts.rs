@@ -2,10 +2,10 @@
 
 use domain::{
     Registry,
-    registry::{Account, Command},
+    registry::{Account, AccountEntry, Command},
 };
 use prost_types::FieldMask;
-use tonic::{Request, Response};
+use tonic::{Request, Response, Status};
 use wire::{
     api,
     registry_api::{self, account_to_api},
@@ -14,6 +14,7 @@ use wire::{
 
 use super::{
     Answer, RegistryService,
+    confirmations::unconfirmed,
     parts::{account_of, check_mask, given, names},
 };
 use crate::{caller::Caller, listing::Listing};
@@ -31,7 +32,7 @@ impl RegistryService {
         let account = registry_api::account(asked).map_err(|e| refusal(&e))?;
         let id = account.id.clone();
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateAccount(account))).await?;
-        Ok(Response::new(account_to_api(&account_of(&registry, &id)?.account)))
+        Ok(Response::new(shown(account_of(&registry, &id)?)))
     }
 
     pub(super) async fn get_account(
@@ -41,7 +42,7 @@ impl RegistryService {
     ) -> Answer<api::Account> {
         let registry = self.registry.snapshot();
         let entry = account_of(&registry, &caller.account(&request.get_ref().account_id)?)?;
-        Ok(Response::new(account_to_api(&entry.account)))
+        Ok(Response::new(shown(entry)))
     }
 
     pub(super) async fn list_accounts(
@@ -52,9 +53,10 @@ impl RegistryService {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
         let listing = Listing::of(request.page_size, &request.page_token, "accounts")?;
         let seen = registry.accounts().filter(|entry| caller.may_see(Some(&entry.account.id)));
-        let mut seen: Vec<_> = seen.map(|entry| &entry.account).collect();
-        seen.sort_by(|a, b| a.id.cmp(&b.id));
-        let (accounts, next_page_token) = listing.cut(seen.into_iter(), |account| account.id.as_str(), account_to_api);
+        let mut seen: Vec<_> = seen.collect();
+        seen.sort_by(|a, b| a.account.id.cmp(&b.account.id));
+        let (accounts, next_page_token) =
+            listing.cut(seen.into_iter(), |entry| entry.account.id.as_str(), |entry| shown(entry));
         Ok(Response::new(api::ListAccountsResponse { accounts, next_page_token }))
     }
 
@@ -72,10 +74,10 @@ impl RegistryService {
         let id = new.id.clone();
         let update = |registry: &Registry| {
             let now = &account_of(registry, &new.id)?.account;
-            Ok(Command::UpdateAccount(merged(now, new, mask)))
+            vouched(&caller, registry, merged(now, new, mask), mask).map(Command::UpdateAccount)
         };
         let registry = self.changes.make(&caller, update).await?;
-        Ok(Response::new(account_to_api(&account_of(&registry, &id)?.account)))
+        Ok(Response::new(shown(account_of(&registry, &id)?)))
     }
 
     pub(super) async fn delete_account(
@@ -102,6 +104,26 @@ fn merged(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {
         },
         api_user_emails: if pick("api_user_emails") { new.api_user_emails } else { now.api_user_emails.clone() },
         routing: if pick("routing") { new.routing } else { now.routing },
+        unconfirmed: vec![],
         deleted: false,
     }
+}
+
+/// The account with those of its addresses whose owners have to be asked.
+fn vouched(
+    caller: &Caller,
+    registry: &Registry,
+    account: Account,
+    mask: Option<&FieldMask>,
+) -> Result<Account, Status> {
+    let lists = [("notification_emails", &account.notification_emails), ("api_user_emails", &account.api_user_emails)];
+    let (set, kept): (Vec<_>, Vec<_>) = lists.into_iter().partition(|(field, _)| names(mask, field));
+    let emails = |lists: Vec<(&str, &Vec<String>)>| lists.into_iter().flat_map(|(_, list)| list.clone()).collect();
+    let (set, kept): (Vec<String>, Vec<String>) = (emails(set), emails(kept));
+    let unconfirmed = unconfirmed(caller, registry, &account.id, &set, &kept)?;
+    Ok(Account { unconfirmed, ..account })
+}
+
+fn shown(entry: &AccountEntry) -> api::Account {
+    api::Account { unconfirmed_emails: entry.unconfirmed(entry.account.emails()), ..account_to_api(&entry.account) }
 }

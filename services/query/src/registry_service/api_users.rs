@@ -2,7 +2,7 @@
 
 use domain::{
     AccountId, ApiUserId, Registry,
-    registry::{ApiUser, Command},
+    registry::{AccountEntry, ApiUser, Command},
 };
 use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
@@ -14,6 +14,7 @@ use wire::{
 
 use super::{
     Answer, RegistryService,
+    confirmations::unconfirmed,
     parts::{account_of, api_user_id, api_user_of, check_mask, given, names},
 };
 use crate::{caller::Caller, listing::Listing};
@@ -30,8 +31,12 @@ impl RegistryService {
         caller.account(&asked.account_id)?;
         let user = registry_api::api_user(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (user.account.clone(), user.id.clone());
-        let registry = self.changes.make(&caller, |_| Ok(Command::CreateApiUser(user))).await?;
-        Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
+        let create = |registry: &Registry| {
+            let unconfirmed = unconfirmed(&caller, registry, &user.account, [&user.email], [])?;
+            Ok(Command::CreateApiUser(ApiUser { unconfirmed, ..user }))
+        };
+        let registry = self.changes.make(&caller, create).await?;
+        Ok(Response::new(shown(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn get_api_user(
@@ -41,7 +46,7 @@ impl RegistryService {
     ) -> Answer<api::ApiUser> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
         let (account, id) = (caller.account(&request.account_id)?, api_user_id(&request.api_user_id)?);
-        Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
+        Ok(Response::new(shown(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn list_api_users(
@@ -53,7 +58,7 @@ impl RegistryService {
         let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
         let listing = Listing::of(request.page_size, &request.page_token, ("api_users", &entry.account.id))?;
         let existing = entry.api_users().filter(|user| !user.deleted);
-        let (api_users, next_page_token) = listing.cut(existing, |user| user.id.as_str(), api_user_to_api);
+        let (api_users, next_page_token) = listing.cut(existing, |user| user.id.as_str(), |user| shown(entry, user));
         Ok(Response::new(api::ListApiUsersResponse { api_users, next_page_token }))
     }
 
@@ -67,8 +72,15 @@ impl RegistryService {
         check_mask(mask, &FIELDS)?;
         let new = given("api_user", request.api_user)?;
         let (account, id) = (caller.account(&new.account_id)?, api_user_id(&new.api_user_id)?);
-        let registry = self.changes.make(&caller, |registry| update(registry, &account, &id, new, mask)).await?;
-        Ok(Response::new(api_user_to_api(api_user_of(&registry, &account, &id)?)))
+        let update = |registry: &Registry| {
+            let merged = merged(registry, &account, &id, new, mask)?;
+            let (set, kept) =
+                if names(mask, "email") { (Some(&merged.email), None) } else { (None, Some(&merged.email)) };
+            let unconfirmed = unconfirmed(&caller, registry, &account, set, kept)?;
+            Ok(Command::UpdateApiUser(ApiUser { unconfirmed, ..merged }))
+        };
+        let registry = self.changes.make(&caller, update).await?;
+        Ok(Response::new(shown(account_of(&registry, &account)?, api_user_of(&registry, &account, &id)?)))
     }
 
     pub(super) async fn delete_api_user(
@@ -84,13 +96,13 @@ impl RegistryService {
 }
 
 /// Put together before it is read: there is no role that a missing one could stand for.
-fn update(
+fn merged(
     registry: &Registry,
     account: &AccountId,
     id: &ApiUserId,
     new: api::ApiUser,
     mask: Option<&FieldMask>,
-) -> Result<Command, Status> {
+) -> Result<ApiUser, Status> {
     let now = api_user_to_api(api_user_of(registry, account, id)?);
     let pick = |field| names(mask, field);
     let merged = api::ApiUser {
@@ -99,6 +111,9 @@ fn update(
         role: if pick("role") { new.role } else { now.role },
         ..now
     };
-    let merged: ApiUser = registry_api::api_user(merged).map_err(|e| refusal(&e))?;
-    Ok(Command::UpdateApiUser(merged))
+    registry_api::api_user(merged).map_err(|e| refusal(&e))
+}
+
+fn shown(entry: &AccountEntry, user: &ApiUser) -> api::ApiUser {
+    api::ApiUser { unconfirmed_emails: entry.unconfirmed([&user.email]), ..api_user_to_api(user) }
 }

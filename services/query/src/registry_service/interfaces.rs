@@ -2,7 +2,7 @@
 
 use domain::{
     Registry,
-    registry::{Command, Interface},
+    registry::{AccountEntry, Command, Interface},
 };
 use prost_types::FieldMask;
 use tonic::{Request, Response};
@@ -14,6 +14,7 @@ use wire::{
 
 use super::{
     Answer, RegistryService,
+    confirmations::unconfirmed,
     parts::{account_of, check_mask, given, interface_id, interface_of, names},
 };
 use crate::{caller::Caller, listing::Listing};
@@ -30,8 +31,14 @@ impl RegistryService {
         caller.account(&asked.account_id)?;
         let interface = registry_api::interface(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (interface.account.clone(), interface.id.clone());
-        let registry = self.changes.make(&caller, |_| Ok(Command::CreateInterface(interface))).await?;
-        Ok(Response::new(interface_to_api(interface_of(&registry, &account, &id)?)))
+        let create = |registry: &Registry| {
+            let set = &interface.lead_notification_emails;
+            let unconfirmed = unconfirmed(&caller, registry, &interface.account, set, [])?;
+            Ok(Command::CreateInterface(Interface { unconfirmed, ..interface }))
+        };
+        let registry = self.changes.make(&caller, create).await?;
+        let interface = interface_of(&registry, &account, &id)?;
+        Ok(Response::new(shown(account_of(&registry, &account)?, interface)))
     }
 
     pub(super) async fn get_interface(
@@ -41,7 +48,8 @@ impl RegistryService {
     ) -> Answer<api::Interface> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
         let (account, id) = (caller.account(&request.account_id)?, interface_id(&request.interface_id)?);
-        Ok(Response::new(interface_to_api(interface_of(&registry, &account, &id)?)))
+        let interface = interface_of(&registry, &account, &id)?;
+        Ok(Response::new(shown(account_of(&registry, &account)?, interface)))
     }
 
     pub(super) async fn list_interfaces(
@@ -53,7 +61,8 @@ impl RegistryService {
         let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
         let listing = Listing::of(request.page_size, &request.page_token, ("interfaces", &entry.account.id))?;
         let existing = entry.interfaces().filter(|interface| !interface.deleted);
-        let (interfaces, next_page_token) = listing.cut(existing, |interface| interface.id.as_str(), interface_to_api);
+        let (interfaces, next_page_token) =
+            listing.cut(existing, |interface| interface.id.as_str(), |interface| shown(entry, interface));
         Ok(Response::new(api::ListInterfacesResponse { interfaces, next_page_token }))
     }
 
@@ -70,10 +79,15 @@ impl RegistryService {
         let new = registry_api::interface(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
         let update = |registry: &Registry| {
-            Ok(Command::UpdateInterface(merged(interface_of(registry, &account, &id)?, new, mask)))
+            let merged = merged(interface_of(registry, &account, &id)?, new, mask);
+            let is_set = names(mask, "lead_notification_emails");
+            let (set, kept) = merged.lead_notification_emails.iter().partition::<Vec<_>, _>(|_| is_set);
+            let unconfirmed = unconfirmed(&caller, registry, &account, set, kept)?;
+            Ok(Command::UpdateInterface(Interface { unconfirmed, ..merged }))
         };
         let registry = self.changes.make(&caller, update).await?;
-        Ok(Response::new(interface_to_api(interface_of(&registry, &account, &id)?)))
+        let interface = interface_of(&registry, &account, &id)?;
+        Ok(Response::new(shown(account_of(&registry, &account)?, interface)))
     }
 
     pub(super) async fn delete_interface(
@@ -101,6 +115,12 @@ fn merged(now: &Interface, new: Interface, mask: Option<&FieldMask>) -> Interfac
         } else {
             now.lead_notification_emails
         },
+        unconfirmed: vec![],
         deleted: false,
     }
+}
+
+fn shown(entry: &AccountEntry, interface: &Interface) -> api::Interface {
+    let unconfirmed_emails = entry.unconfirmed(&interface.lead_notification_emails);
+    api::Interface { unconfirmed_emails, ..interface_to_api(interface) }
 }

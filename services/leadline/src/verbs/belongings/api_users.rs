@@ -7,7 +7,7 @@ use super::{List, Named};
 use crate::{
     remote::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
-    verbs::accounts::{mask, names},
+    verbs::accounts::{mask, names, told},
 };
 
 /// Configure API users: the people and programs behind the API of an account.
@@ -100,7 +100,7 @@ fn row(api_user: &api::ApiUser) -> Vec<Cell> {
     vec![
         api_user.api_user_id.as_str().into(),
         api_user.name.as_str().into(),
-        api_user.email.as_str().into(),
+        told(std::slice::from_ref(&api_user.email), &api_user.unconfirmed_emails).into(),
         api_user.role.as_str().into(),
     ]
 }
@@ -114,6 +114,7 @@ impl Change {
             name: self.name.unwrap_or_default(),
             email: self.email.unwrap_or_default(),
             role: self.role.unwrap_or_default(),
+            unconfirmed_emails: vec![],
         };
         (api_user, names(said))
     }

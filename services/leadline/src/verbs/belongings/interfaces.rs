@@ -10,7 +10,7 @@ use crate::{
     moments::{days, span},
     remote::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
-    verbs::accounts::{mask, names, some},
+    verbs::accounts::{mask, names, some, told},
 };
 
 /// Configure interfaces: the forms, pages and campaigns that produce leads.
@@ -49,7 +49,7 @@ struct Change {
     /// Its leads are never to be anonymised
     #[arg(long, conflicts_with = "retention")]
     no_retention: bool,
-    /// Who is told about each of its leads; several are separated by commas, '' is nobody
+    /// Who is told about its leads; several are separated by commas, '' is nobody
     #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
     notify: Option<Vec<String>>,
     #[command(flatten)]
@@ -107,7 +107,7 @@ fn row(interface: &api::Interface) -> Vec<Cell> {
         interface.interface_id.as_str().into(),
         interface.name.as_str().into(),
         days(interface.retention.as_ref()).into(),
-        interface.lead_notification_emails.join(", ").into(),
+        told(&interface.lead_notification_emails, &interface.unconfirmed_emails).into(),
     ]
 }
 
@@ -124,6 +124,7 @@ impl Change {
             name: self.name.unwrap_or_default(),
             retention: self.retention.map(duration_to_api),
             lead_notification_emails: some(self.notify),
+            unconfirmed_emails: vec![],
         };
         (interface, names(said))
     }

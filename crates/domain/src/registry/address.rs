@@ -1,0 +1,111 @@
+//! Mail addresses and brands: what an account may have written into mails and onto envelopes.
+//!
+//! Guarantee: an address that is accepted here can be put on an envelope, because [`envelope_address`] makes both the check
+//! and the text that mail servers get.
+
+use url::Host;
+
+use crate::text::quoted;
+
+/// The longest address, in bytes, as mail servers get it (RFC 5321 section 4.5.3.1.3, without the angle brackets).
+pub const MAX_ADDRESS: usize = 254;
+/// The longest part before the `@`, in bytes, with its quotes (RFC 5321 section 4.5.3.1.1).
+const MAX_LOCAL_PART: usize = 64;
+/// The longest part of a domain between two dots, in bytes (RFC 1035 section 2.3.4).
+const MAX_LABEL: usize = 63;
+/// The longest brand, in characters: it stands before the subject of each mail, which has to fit a line.
+const MAX_BRAND: usize = 64;
+
+/// Whether a text can be mailed to. Whether the mailbox exists, only its mail server knows.
+///
+/// # Errors
+/// Why not.
+pub fn check_email(text: &str) -> Result<(), String> {
+    envelope_address(text).map(drop)
+}
+
+/// An address as mail servers take it: its domain in Punycode, the part before the `@` in quotes if it needs them.
+///
+/// # Errors
+/// Why there is none.
+pub fn envelope_address(text: &str) -> Result<String, String> {
+    let problem = |why: &str| Err(format!("{} is no email address: {why}", quoted(text)));
+    if text.len() > MAX_ADDRESS {
+        return problem(&format!("it is longer than {MAX_ADDRESS} bytes"));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control() || "<>(),;:\\\"[]".contains(c)) {
+        return problem("it contains a blank or a character that is not allowed");
+    }
+    let Some((local, domain)) = text.split_once('@').filter(|(local, domain)| {
+        let is_one = !domain.contains('@');
+        is_one && !local.is_empty() && !domain.is_empty()
+    }) else {
+        return problem("it is not of the form name@host");
+    };
+    if !local.is_ascii() {
+        return problem("mail servers take only ASCII characters before the @");
+    }
+    let local = if local.split('.').any(str::is_empty) { format!("\"{local}\"") } else { local.to_owned() };
+    if local.len() > MAX_LOCAL_PART {
+        return problem(&format!("the part before the @ is longer than {MAX_LOCAL_PART} bytes"));
+    }
+    let Some(domain) = ascii_domain(domain) else {
+        return problem("the part after the @ is no domain name");
+    };
+    let address = format!("{local}@{domain}");
+    if address.len() > MAX_ADDRESS {
+        return problem(&format!("it is longer than {MAX_ADDRESS} bytes in the form that mail servers take"));
+    }
+    Ok(address)
+}
+
+/// A domain name in ASCII (IDNA); `None` if it is no name, such as an address of four numbers.
+fn ascii_domain(text: &str) -> Option<String> {
+    // URLs have percent signs decoded, mail addresses do not.
+    if text.contains('%') {
+        return None;
+    }
+    let Ok(Host::Domain(domain)) = Host::parse(text) else { return None };
+    domain.split('.').all(is_label).then_some(domain)
+}
+
+fn is_label(label: &str) -> bool {
+    let has_only_letters_and_digits = label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    let has_dash_at_end = label.starts_with('-') || label.ends_with('-');
+    (1..=MAX_LABEL).contains(&label.len()) && has_only_letters_and_digits && !has_dash_at_end
+}
+
+/// Whether a text can be a brand: one short line that mail programs make no link of.
+///
+/// # Errors
+/// Why not.
+pub fn check_brand(text: &str) -> Result<(), String> {
+    if text.chars().count() > MAX_BRAND {
+        return Err(format!("is longer than {MAX_BRAND} characters"));
+    }
+    if text.chars().any(|c| c.is_control() || is_invisible(c)) {
+        return Err("has to be one line of visible characters".to_owned());
+    }
+    if text.contains("//") || text.contains('@') || text.split_whitespace().any(names_a_host) {
+        return Err("must not contain a URL, a host name or a mail address; write a blank after each dot".to_owned());
+    }
+    Ok(())
+}
+
+/// Characters that change the direction of a text or are not seen at all: with them a line reads as something else.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// Mail programs make a link of each word with a dot between two others of which the last may be a top-level domain.
+fn names_a_host(word: &str) -> bool {
+    let mut labels = word.split(['.', '\u{ff0e}']).map(|label| label.trim_matches(|c: char| !c.is_alphanumeric()));
+    let mut before = labels.next().unwrap_or_default();
+    labels.any(|label| {
+        let last: String = label.chars().take_while(|c| c.is_alphanumeric()).collect();
+        let is_top_level = last.chars().count() >= 2 && !last.chars().all(|c| c.is_ascii_digit());
+        let names = !before.is_empty() && is_top_level;
+        before = label;
+        names
+    })
+}

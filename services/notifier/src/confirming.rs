@@ -1,0 +1,105 @@
+//! Asking the owners of addresses that an account's own key set.
+//!
+//! The mail carries a code that vouches for itself (`crypto::ConfirmationCodes`). With a public URL it is part of a link;
+//! without one the owner passes it on, and `ConfirmEmail` takes it. Either way it shows that the mail was read.
+//!
+//! Guarantee: an address gets at most one such mail a day for each account, and [`MAX_MAILS_PER_ADDRESS`] for all accounts
+//! together. What was sent is looked up in NOTICES, so it makes no difference if a process is restarted.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+    routing::get,
+};
+use crypto::ConfirmationCodes;
+use domain::{
+    AccountId,
+    notice::NoticeSent,
+    registry::{Command, Confirmation, Refusal},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    desk::{Desk, PublicUrl, Trouble},
+    page::Block,
+};
+
+/// Who is said to have made the change.
+const BY: &str = "confirmation link";
+/// The time in which such mails are counted.
+const PERIOD: SignedDuration = SignedDuration::from_hours(24);
+/// How many such mails an address gets in that time, for all accounts together.
+const MAX_MAILS_PER_ADDRESS: usize = 3;
+
+/// Makes the codes and links.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    pub(crate) codes: ConfirmationCodes,
+    pub(crate) public_url: Option<PublicUrl>,
+}
+
+impl Asking {
+    pub(crate) fn url(&self, code: &str) -> Option<String> {
+        self.public_url.as_ref().map(|url| url.at("confirm", code))
+    }
+}
+
+/// When the mails that count were sent at the earliest.
+pub(crate) fn counted_since(now: Timestamp) -> Timestamp {
+    now.checked_sub(PERIOD).unwrap_or(Timestamp::MIN)
+}
+
+/// Whether the owner of an address may be asked, given what was sent since [`counted_since`].
+pub(crate) fn may_ask(sent: &[NoticeSent], account: &AccountId, email: &str) -> Result<(), String> {
+    let to_owner = sent.iter().filter(|sent| sent.recipients.iter().any(|to| to.eq_ignore_ascii_case(email)));
+    let accounts: Vec<_> = to_owner.map(|sent| &sent.account).collect();
+    if accounts.contains(&account) {
+        return Err("the owner was asked within the last 24 hours".to_owned());
+    }
+    if accounts.len() >= MAX_MAILS_PER_ADDRESS {
+        return Err(format!("the owner was asked {MAX_MAILS_PER_ADDRESS} times within the last 24 hours"));
+    }
+    Ok(())
+}
+
+struct Confirmer {
+    asking: Asking,
+    desk: Desk,
+}
+
+/// `GET` asks, `POST` says yes.
+pub(crate) fn routes(asking: Asking, desk: Desk) -> Router {
+    Router::new().route("/confirm/{code}", get(ask).post(confirm)).with_state(Arc::new(Confirmer { asking, desk }))
+}
+
+async fn ask(State(this): State<Arc<Confirmer>>, Path(code): Path<String>) -> Response {
+    let Some(asked) = this.read(&code) else { return this.desk.no_link() };
+    let question = format!(
+        "Shall {} get notices of the account {}: about new leads, or about leads that could not be delivered?",
+        asked.email, asked.account
+    );
+    let blocks = vec![Block::Text(question), Block::Confirm("Yes, send me these notices")];
+    this.desk.answer(StatusCode::OK, &asked.account, "Confirm your address", blocks)
+}
+
+async fn confirm(State(this): State<Arc<Confirmer>>, Path(code): Path<String>) -> Response {
+    let Some(asked) = this.read(&code) else { return this.desk.no_link() };
+    let words = format!("{} gets notices of the account {} from now on.", asked.email, asked.account);
+    match this.desk.change(BY, Command::ConfirmEmail(asked.clone())).await {
+        Ok(()) | Err(Trouble::Refused(Refusal::AlreadyExists { .. })) => {
+            this.desk.answer(StatusCode::OK, &asked.account, "Your address is confirmed", vec![Block::Text(words)])
+        }
+        Err(trouble) => this.desk.refuse(&asked.account, "Not yet confirmed", trouble),
+    }
+}
+
+impl Confirmer {
+    fn read(&self, code: &str) -> Option<Confirmation> {
+        let (account, email) = self.asking.codes.read(code)?;
+        Some(Confirmation::new(AccountId::parse(&account).ok()?, &email))
+    }
+}

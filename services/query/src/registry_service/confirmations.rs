@@ -1,0 +1,61 @@
+//! Addresses that an account's own key set: which of them wait for their owner, and the owner's word.
+
+use crypto::ConfirmationCodes;
+use domain::{
+    AccountId, Registry,
+    registry::{Command, Confirmation, EntityKind, Refusal},
+};
+use tonic::{Request, Response, Status};
+use wire::{
+    api,
+    status::{invalid, refusal},
+};
+
+use super::{Answer, RegistryService, parts::account_of};
+use crate::caller::Caller;
+
+impl RegistryService {
+    pub(super) async fn confirm_email(
+        &self,
+        caller: Caller,
+        request: Request<api::ConfirmEmailRequest>,
+    ) -> Answer<api::ConfirmEmailResponse> {
+        let request = request.into_inner();
+        let account = caller.account(&request.account_id)?;
+        let said = ConfirmationCodes::new(&self.key).read(request.code.trim());
+        let said = said.filter(|(named, _)| named == account.as_str());
+        let (_, email) = said.ok_or_else(|| {
+            invalid("code", "was cut off, or is not from a mail about this account; copy the whole code from the mail")
+        })?;
+        let confirmation = Confirmation::new(account, &email);
+        let email = confirmation.email.clone();
+        self.changes
+            .make(&caller, |registry| {
+                let entry = account_of(registry, &confirmation.account)?;
+                if entry.is_confirmed(&email) && entry.to_confirm([&email]).is_empty() {
+                    let (kind, id) = (EntityKind::Confirmation, email.clone());
+                    return Err(refusal(&Refusal::AlreadyExists { kind, id }));
+                }
+                Ok(Command::ConfirmEmail(confirmation))
+            })
+            .await?;
+        Ok(Response::new(api::ConfirmEmailResponse { email }))
+    }
+}
+
+/// Those of the addresses of one thing that wait for their owner once `caller` has made it so. `set`: the addresses that
+/// the call names, which a platform-wide key vouches for; `kept`: those that were there.
+pub(super) fn unconfirmed<'a>(
+    caller: &Caller,
+    registry: &Registry,
+    account: &AccountId,
+    set: impl IntoIterator<Item = &'a String>,
+    kept: impl IntoIterator<Item = &'a String>,
+) -> Result<Vec<String>, Status> {
+    let (entry, set) = (account_of(registry, account)?, set.into_iter().collect::<Vec<_>>());
+    if caller.principal().account().is_some() {
+        return Ok(entry.to_confirm(set.into_iter().chain(kept)));
+    }
+    let is_set = |email: &String| set.iter().any(|set| set.to_lowercase() == *email);
+    Ok(entry.unconfirmed(kept).into_iter().filter(|email| !is_set(email)).collect())
+}
