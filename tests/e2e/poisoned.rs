@@ -1,6 +1,6 @@
 //! Templates and leads that can never make a request: each ends its own delivery, at once, and nothing else.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 use testkit::{Receiver, wait};
@@ -214,4 +214,40 @@ async fn a_panic_ends_the_delivery_that_it_is_about_and_no_other() {
     assert_eq!(deactivated(&world, &id).await, None);
     assert_eq!(receiver.count(), 1);
     assert_eq!(world.process.output().matches("an attempt panicked").count(), 1);
+}
+
+/// Whatever a process may die of again and again, it does so a few times only, and what came with it is delivered.
+#[tokio::test]
+async fn work_that_kills_each_process_that_takes_it_is_given_up() {
+    const MAX_DEATHS: usize = 10;
+    let crash = [("LEADLINE_CRASH_AT", "before a request of e1")];
+    let (mut world, receiver) = (World::start_with(&[], &crash).await, Receiver::start().await);
+    let id = world.destination_with(destination(&receiver.url(), "{{ payload }}")).await;
+    let both = json!([event_json("e1"), event_json("e2")]).to_string();
+    // The process may die before it has stored both, and answered.
+    let post = web().post(format!("{}/v1/leads", world.http)).bearer_auth(&world.key).body(both);
+    let _ = post.send().await;
+    let mut deaths = 0;
+    loop {
+        let given_up = wait::until("the end of the process, or of the delivery", SOON, async || {
+            let given_up = world.process.output().contains("its delivery is given up");
+            (given_up || !world.process.is_running()).then_some(given_up)
+        });
+        if given_up.await {
+            break;
+        }
+        deaths += 1;
+        assert!(deaths <= MAX_DEATHS, "processes die of it for ever");
+        let _ = fs::remove_file(world.home.data().join("addresses.json"));
+        world.process = world.home.up(&[], &crash);
+    }
+    assert!(deaths > 3, "a process may be killed for other reasons: {deaths}");
+    let world = World::attach(world.home, world.process).await;
+    let delivery = ended(&world, "e1", &id).await;
+    assert_eq!((delivery.status(), delivery.failure_reason.as_str()), (DeliveryStatus::Failed, "crashed"));
+    assert_eq!(deactivated(&world, &id).await, None);
+    // It may not have been stored when the first process died; whoever got no answer asks again.
+    world.publish("e2").await;
+    assert_eq!(ended(&world, "e2", &id).await.status(), DeliveryStatus::Succeeded);
+    assert!(receiver.requests().iter().all(|request| request.header("webhook-id") == "e2"));
 }

@@ -91,9 +91,11 @@ pub fn blank_attempt(attempted: DeliveryAttempted) -> DeliveryFact {
 pub fn end_of(delivery: &Delivery, at: Timestamp) -> Option<DeliveryFact> {
     let ended = matches!(delivery.status, DeliveryStatus::Succeeded | DeliveryStatus::Failed);
     (!ended).then(|| {
+        // An attempt in flight may yet fail, and brings nothing back.
+        let in_flight = u32::from(delivery.status == DeliveryStatus::Processing);
         DeliveryFact::Abandoned(DeliveryAbandoned {
             reference: delivery.reference.clone(),
-            attempts: delivery.position.attempts,
+            attempts: delivery.position.attempts + in_flight,
             round: delivery.round,
             at,
             reason: FailureReason::Anonymised,

@@ -109,7 +109,14 @@ fn a_long_attempt_is_shown_until_it_ends() {
     let shown = fold(&[requested(), started.clone()]);
     assert_eq!((shown.status, shown.attempts), (DeliveryStatus::Processing, 0));
     let ended = appended(&after_attempt(&work(), &policy(&[5]), execution(1, t(101), status(500))));
-    assert_eq!(fold(&[requested(), ended, started]).status, DeliveryStatus::Retrying);
+    assert_eq!(fold(&[requested(), ended, started.clone()]).status, DeliveryStatus::Retrying);
+    for reason in [FailureReason::Crashed, FailureReason::Anonymised] {
+        let given_up = abandoned(&work(), reason, t(102));
+        for facts in [[started.clone(), given_up.clone()], [given_up, started.clone()]] {
+            let shown = fold(&facts);
+            assert_eq!((shown.status, shown.failure), (DeliveryStatus::Failed, Some(reason)));
+        }
+    }
 }
 
 #[test]

@@ -99,11 +99,12 @@ pub enum IllegalHistory {
 pub struct Position {
     /// Success is the end: nothing is further.
     pub succeeded: bool,
-    /// Attempts made, counting the one that the fact is about.
+    /// Attempts that ended, counting the one that the fact is about.
     pub attempts: u32,
     /// The round.
     pub round: u32,
-    /// The hold since the last attempt; the largest number for the end of a round without an attempt.
+    /// The hold since the last attempt; the largest number for an attempt that started, and for the end of a round without
+    /// an attempt.
     pub hold: u32,
     /// 0 requested, 1 started, 2 ended.
     pub phase: u8,
@@ -279,8 +280,11 @@ fn position(fact: &DeliveryFact) -> Position {
     let (attempts, round, hold, phase, tie) = match fact {
         DeliveryFact::Requested(_) | DeliveryFact::Released(_) => (0, 0, 0, 0, 0),
         DeliveryFact::RetryRequested(f) => (f.attempts, f.round, 0, 0, 0),
-        // A started attempt is further than everything before it, and less far than any end of the same attempt.
-        DeliveryFact::AttemptStarted(f) => (f.attempt, f.round, 0, 1, f.attempt_id.uuid().as_u128()),
+        // A started attempt is further than everything before it, and less far than any end of the same attempt, or of a
+        // round that ends without it.
+        DeliveryFact::AttemptStarted(f) => {
+            (f.attempt.saturating_sub(1), f.round, u32::MAX, 1, f.attempt_id.uuid().as_u128())
+        }
         DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {
             (f.attempt, f.round, 0, 2, f.attempt_id.uuid().as_u128())
         }
