@@ -282,3 +282,41 @@ fn error_line(error: &ErrorCount) -> String {
     };
     format!("{times} {what}: {advice}")
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{AccountId, EventId, EventType, InterfaceId, LeadId};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_new_lead_is_shown_with_its_digits_and_its_order() {
+        let payload = r#"{"z":12345678901234567890123,"price":1.10,"big":1E400,"a":{"y":1,"b":2.0}}"#;
+        let event = LeadEvent {
+            event_id: EventId::parse("e1").unwrap(),
+            account: AccountId::parse("acme").unwrap(),
+            interface: InterfaceId::parse("form").unwrap(),
+            client: None,
+            lead: LeadId::parse("lead").unwrap(),
+            destination: None,
+            event_type: EventType::lead_created(),
+            occurred_at: Timestamp::UNIX_EPOCH,
+            received_at: Timestamp::UNIX_EPOCH,
+            registry_sequence: 0,
+            hops: 0,
+            payload: payload.into(),
+        };
+        let interface = Interface {
+            account: event.account.clone(),
+            id: event.interface.clone(),
+            name: "Form".into(),
+            retention: None,
+            lead_notification_emails: vec![],
+            deleted: false,
+        };
+        let text = new_lead(&event, &interface).text();
+        let shown: String = text.split_whitespace().collect();
+        assert!(shown.contains(payload), "{text}");
+    }
+}
