@@ -313,6 +313,7 @@ mod tests {
             name: "Form".into(),
             retention: None,
             lead_notification_emails: vec![],
+            unconfirmed: vec![],
             deleted: false,
         };
         let text = new_lead(&event, &interface).text();
