@@ -22,6 +22,8 @@ use crate::{
 
 /// How long an honest request may take on a busy machine.
 const PROMPTLY: Duration = Duration::from_secs(3);
+/// What a server says when it begins to read a body that is announced with `Expect` (RFC 9110, 10.1.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
@@ -30,7 +32,7 @@ fn address_of(url: &str) -> SocketAddr {
 }
 
 /// A connection that has sent this and says no more. `host`: the last part of the address it comes from.
-async fn half_sent(url: &str, sent: &[u8], host: u8) -> TcpStream {
+pub(crate) async fn half_sent(url: &str, sent: &[u8], host: u8) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::new(127, 0, 0, host), 0).into()).unwrap();
     let mut stream = socket.connect(address_of(url)).await.unwrap();
@@ -63,7 +65,7 @@ fn with_body(key: &str, length: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn half_sent_requests_leave_connections_and_files_to_others() {
+pub(crate) async fn half_sent_requests_leave_connections_and_files_to_others() {
     const FILES: usize = 400;
     const ATTACKERS: usize = 500;
     let home = Home::new();
@@ -162,8 +164,12 @@ async fn half_open_requests_do_not_delay_the_end_and_an_upload_is_finished() {
         open.push(half_sent(&world.grpc, &sent, 1).await);
     }
     let body = event_json("slow").to_string();
-    let head = with_body(&world.key, body.len());
+    let head = String::from_utf8(with_body(&world.key, body.len())).unwrap();
+    let head = head.replacen("\r\n", "\r\nexpect: 100-continue\r\n", 1).into_bytes();
     let mut upload = half_sent(&world.http, &head, 1).await;
+    let mut interim = [0; CONTINUE.len()];
+    upload.read_exact(&mut interim).await.unwrap();
+    assert_eq!(interim, *CONTINUE, "the server reads the body");
     world.process.terminate();
     let began = Instant::now();
     let (first, rest) = body.as_bytes()[1..].split_at(20);

@@ -63,8 +63,12 @@ async fn leads_are_listed_by_what_they_are_and_what_became_of_them() {
         let receiver = Receiver::start().await;
         fill(&world, &receiver).await;
         let account = || api::ListLeadsRequest { account_id: ACCOUNT.into(), ..api::ListLeadsRequest::default() };
-        let all = listed(&world, account()).await;
-        assert_eq!(all.len(), 10);
+        // Leads and deliveries are projected from two streams, and either may be first.
+        let all = wait::until("every lead", SOON, async || {
+            let all = listed(&world, account()).await;
+            if all.len() == 10 { Ok(all) } else { Err(all.len()) }
+        })
+        .await;
         assert!(all.is_sorted_by_key(|lead| std::cmp::Reverse(timestamp(&lead.created_at.unwrap()))));
         let middle = all[4].created_at;
         type Matches = Box<dyn Fn(&api::Lead) -> bool>;

@@ -27,11 +27,16 @@ const MAX_DEPTH: usize = 5;
 const SILENCE: Duration = Duration::from_millis(300);
 /// Texts that are taken whole: a template may be long, what is only shown is not read when it is sent, and nothing has such
 /// a name.
-const TAKEN: [&str; 6] = [
+const TAKEN: [&str; 11] = [
     "body_template",
     "auth.shown_kind",
     "auth.shown_header",
     "deactivated.cause",
+    "deactivated.delivery_id",
+    "deactivated.lead_id",
+    "deactivated.event_id",
+    "deactivated.error_kind",
+    "deactivated.suggested_action",
     "CreateDestination destination.destination_id",
     "ListDestinations name",
 ];

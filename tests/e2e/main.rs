@@ -50,6 +50,7 @@ mod retries;
 mod secrets;
 mod states;
 mod status;
+mod tenants;
 mod tls;
 mod tools;
 mod traces;

@@ -59,7 +59,7 @@ async fn silent_name_servers_of_one_account_delay_no_lead_of_another() {
     let known: Vec<_> = hosts.iter().map(|host| (host.as_str(), &["127.0.0.1"][..])).collect();
     let names = NameServer::start(&known).await;
     let address = names.address().to_string();
-    let world = World::start_with(&["--dns-server", &address], &[]).await;
+    let world = World::start_with(&["--dns-server", &address, "--max-deliveries-per-event", "1000"], &[]).await;
     let receiver = Receiver::start().await;
     for host in &hosts {
         world.destination(&receiver.url().replace("127.0.0.1", host)).await;

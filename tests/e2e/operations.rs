@@ -145,7 +145,7 @@ async fn the_services_also_run_alone() {
         start("ingest", &[]),
         start("dispatcher", &ALLOWED),
         start("notifier", &["--outbox", &outbox]),
-        start("query", &["--database-url", &database, "--allow-plain-http"]),
+        start("query", &[&["--database-url", &database, "--allow-plain-http"], &ALLOWED[..]].concat()),
     ];
     let mut addresses = vec![];
     for service in &services {
