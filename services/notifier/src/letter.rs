@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use domain::{AccountId, NoticeId, notice::NoticeKind, registry::envelope_address};
 use lettre::{
     Address, Message,
+    address::Envelope,
     message::{
         Mailbox, MultiPart,
         header::{HeaderName, HeaderValue},
@@ -67,7 +68,10 @@ impl Sender {
     pub(crate) fn mail(&self, letter: &Letter, recipient: &str, left_out: u64) -> Result<Mail, PostError> {
         let refused = |e: &dyn std::fmt::Display| PostError::Refused(format!("it is no mail: {e}"));
         let to = envelope(recipient).map_err(|e| refused(&e))?;
+        // lettre reads the envelope from the headers otherwise, and does not read quoted addresses there.
+        let on_envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]).map_err(|e| refused(&e))?;
         let builder = Message::builder()
+            .envelope(on_envelope)
             .to(Mailbox::new(None, to.clone()))
             .from(self.from.clone())
             .subject(letter.subject())
@@ -268,8 +272,11 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn every_address_that_is_accepted_can_be_mailed(
-            local in "[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~\"@é-]{0,66}",
-            domain in "[a-zA-Z0-9.üß例_%-]{0,70}",
+            local in proptest::prop_oneof![
+                "[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~\"@é-]{0,66}",
+                "[.]{0,2}[a-z0-9+]{0,8}[.]{0,3}[a-z0-9_'-]{0,8}[.]{0,2}",
+            ],
+            domain in proptest::prop_oneof!["[a-zA-Z0-9.üß例_%-]{0,70}", "[a-zü例]{1,20}[.][a-z]{2,8}"],
         ) {
             let address = format!("{local}@{domain}");
             let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
