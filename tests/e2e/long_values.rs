@@ -25,6 +25,8 @@ const MAX_MESSAGE: usize = 1_024;
 const MAX_DEPTH: usize = 5;
 /// How long a stream that was let in may say nothing.
 const SILENCE: Duration = Duration::from_millis(300);
+/// Fields that only answers have; a request may carry them, and they mean nothing there.
+const ANSWERED: [&str; 1] = ["unconfirmed_emails"];
 /// Texts that are taken whole: a template may be long, what is only shown is not read when it is sent, and nothing has such
 /// a name.
 const TAKEN: [&str; 11] = [
@@ -159,6 +161,9 @@ async fn a_message_about_any_text_of_any_method_is_short() {
         texts(&method.input(), &[], &mut paths);
         for path in paths {
             let named: Vec<_> = path.iter().map(FieldDescriptor::name).collect();
+            if named.last().is_some_and(|name| ANSWERED.contains(name)) {
+                continue;
+            }
             let named = format!("{} {}", short(method), named.join("."));
             for text in ["x".repeat(LENGTH), "\u{1f600} ".repeat(LENGTH / 2)] {
                 tried += 1;

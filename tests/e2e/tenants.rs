@@ -21,6 +21,10 @@ use crate::{
 };
 
 const HOSTILE: &str = "hostile";
+/// Interfaces of the hostile account with destinations of their own; that of the stream has none.
+const TEMPLATES: &str = "templates";
+const NAMES: &str = "names";
+const LOOP: &str = "loop";
 /// Leads of the honest account beside each attack.
 const LEADS: usize = 10;
 /// Within this they have to arrive, on a busy machine.
@@ -50,15 +54,18 @@ impl<'a> Hostile<'a> {
         world.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();
         let (admin, _) = world.new_key(HOSTILE, &[Scope::Admin]).await;
         let mut registry = RegistryServiceClient::new(world.called_with(&admin).await);
-        let interface =
-            api::Interface { account_id: HOSTILE.into(), interface_id: INTERFACE.into(), ..Default::default() };
-        registry.create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
+        for id in [INTERFACE, TEMPLATES, NAMES, LOOP] {
+            let interface =
+                api::Interface { account_id: HOSTILE.into(), interface_id: id.into(), ..Default::default() };
+            registry.create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
+        }
         let (publish, _) = world.new_key(HOSTILE, &[Scope::Publish, Scope::Read]).await;
         Self { world, publish, registry }
     }
 
-    async fn destination(&self, destination: api::Destination) -> Result<(), tonic::Status> {
-        let destination = Some(api::Destination { account_id: HOSTILE.into(), ..destination });
+    async fn destination(&self, interface: &str, destination: api::Destination) -> Result<(), tonic::Status> {
+        let (account_id, interface_id) = (HOSTILE.into(), interface.into());
+        let destination = Some(api::Destination { account_id, interface_id, ..destination });
         let request = api::CreateDestinationRequest { destination, ..Default::default() };
         self.registry.clone().create_destination(request).await.map(drop)
     }
@@ -68,9 +75,10 @@ impl<'a> Hostile<'a> {
         request.send().await.unwrap().status().as_u16()
     }
 
-    async fn publish(&self, id: &str) {
+    async fn publish(&self, interface: &str, id: &str) {
         let mut event = event_json(id);
         event["account"] = HOSTILE.into();
+        event["interface"] = interface.into();
         assert_eq!(self.post(event.to_string()).await, 202);
     }
 
@@ -83,18 +91,18 @@ impl<'a> Hostile<'a> {
         for template in [&chain, slow, bomb, indent] {
             let body = Some(Body::BodyTemplate(template.to_owned()));
             let url = "http://127.0.0.1:9/".to_owned();
-            let _ = self.destination(api::Destination { url, body, ..some_destination() }).await;
+            let _ = self.destination(TEMPLATES, api::Destination { url, body, ..some_destination() }).await;
         }
-        join_all(["t1", "t2", "t3", "t4"].map(|id| self.publish(id))).await;
+        join_all(["t1", "t2", "t3", "t4"].map(|id| self.publish(TEMPLATES, id))).await;
     }
 
     async fn silent_name_servers(&self) {
         let create = |n: usize| async move {
             let url = format!("http://h{n}.silent.test/");
-            self.destination(api::Destination { url, ..some_destination() }).await.unwrap();
+            self.destination(NAMES, api::Destination { url, ..some_destination() }).await.unwrap();
         };
         stream::iter(0..SILENT).for_each_concurrent(32, create).await;
-        self.publish("silent").await;
+        self.publish(NAMES, "silent").await;
     }
 
     async fn a_million_events(&self) {
@@ -144,7 +152,7 @@ impl<'a> Hostile<'a> {
     }
 
     async fn a_loop(&self) {
-        let event = json!({"account": HOSTILE, "interface": INTERFACE, "payload": {}}).to_string();
+        let event = json!({"account": HOSTILE, "interface": LOOP, "payload": {}}).to_string();
         let destination = api::Destination {
             url: format!("{}/v1/leads", self.world.http),
             auth: Some(api::Auth {
@@ -154,8 +162,8 @@ impl<'a> Hostile<'a> {
             body: Some(Body::BodyTemplate(format!("[{event}, {event}]"))),
             ..some_destination()
         };
-        self.destination(destination).await.unwrap();
-        self.publish("loop").await;
+        self.destination(LOOP, destination).await.unwrap();
+        self.publish(LOOP, "loop").await;
     }
 }
 
