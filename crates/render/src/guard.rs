@@ -1,5 +1,5 @@
 //! The engine's own operators neither count what they make nor know of [`Meter`](crate::meter::Meter). So each operand of
-//! one that may take long is led through a filter of [`operators`](crate::operators) first: the tree of the template is
+//! one that may take long is led through a filter of [`crate::operators`] first: the tree of the template is
 //! built again with them. That also keeps the engine from calculating with constants while it compiles, and shows every
 //! name, so that what is unknown is refused before a lead comes.
 
