@@ -1,4 +1,4 @@
-//! The environment as Compose makes it: `VAR=${VAR:-}` sets what nobody set to nothing.
+//! The environment as Compose makes it: `VAR=${VAR:-}` sets a variable that is not set to an empty text.
 
 use std::process::Command;
 

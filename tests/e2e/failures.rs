@@ -65,7 +65,7 @@ async fn without_an_http_answer_the_status_is_999_and_the_kind_says_why() {
         assert!(!delivery.webhook_response.is_empty(), "{url}");
         assert!(!["10.0.0.1", "::1"].iter().any(|address| delivery.webhook_response.contains(address)), "{delivery:?}");
     }
-    // Whoever runs the installation has to see what accounts must not.
+    // The operator has to see what accounts must not.
     let line = world.process.wait_line("refused addresses that are not public", SOON).await;
     assert!(line.contains("internal.test") && line.contains("10.0.0.1") && line.contains("acme"), "{line}");
 }

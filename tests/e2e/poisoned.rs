@@ -246,7 +246,7 @@ async fn work_that_kills_each_process_that_takes_it_is_given_up() {
     let delivery = ended(&world, "e1", &id).await;
     assert_eq!((delivery.status(), delivery.failure_reason.as_str()), (DeliveryStatus::Failed, "crashed"));
     assert_eq!(deactivated(&world, &id).await, None);
-    // It may not have been stored when the first process died; whoever got no answer asks again.
+    // It may not have been stored when the first process died; a caller without an answer repeats the call.
     world.publish("e2").await;
     assert_eq!(ended(&world, "e2", &id).await.status(), DeliveryStatus::Succeeded);
     assert!(receiver.requests().iter().all(|request| request.header("webhook-id") == "e2"));

@@ -174,7 +174,7 @@ impl Journal {
 
     /// Waits until the broker stores nothing more before it is started again, or until it stores.
     pub async fn storing_needs_restart(&self, needs_restart: bool) {
-        // The process ends when nobody looks any more.
+        // The sender lives as long as the process.
         let _ = self.health().looks().wait_for(|looks| looks.needs_restart() == needs_restart).await;
     }
 

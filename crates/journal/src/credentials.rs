@@ -1,5 +1,5 @@
-//! Credentials for the broker from a file that nsc makes. The file is read at each connect, because whoever rotates
-//! credentials replaces it while this process runs.
+//! Credentials for the broker from a file that nsc makes. The file is read at each connect, because credentials
+//! are rotated by replacing it while this process runs.
 
 use std::{
     fs,
@@ -30,7 +30,7 @@ impl Credentials {
         Ok(Self { jwt, key })
     }
 
-    /// What proves to the broker who connects.
+    /// What proves the identity of this process to the broker.
     pub(crate) fn sign(&self, nonce: &[u8]) -> Result<Auth, nkeys::error::Error> {
         let mut auth = Auth::new();
         auth.jwt = Some(self.jwt.clone());

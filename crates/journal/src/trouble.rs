@@ -19,7 +19,7 @@ pub enum Trouble {
     LimitReached(String),
     /// JetStream is switched off.
     NoJetStream,
-    /// Somebody deleted the stream.
+    /// The stream was deleted.
     NoStream(StreamName),
     /// No broker of the cluster leads the stream.
     NoLeader(StreamName),

@@ -1,4 +1,4 @@
-//! What a process that does not own its broker says of it: in its readiness, and to whoever appends.
+//! What a process that does not own its broker says of it: in its readiness, and in the error of an append.
 
 #![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
 

@@ -111,7 +111,7 @@ fn check_size(text: &str, part: Part) -> Result<(), RenderError> {
     Ok(())
 }
 
-/// An error of the engine in the words of whoever wrote the template.
+/// An error of the engine in the words of the template's author.
 fn in_words(part: Part, error: &Error) -> RenderError {
     let detail = error.detail().unwrap_or_default();
     let problem = match (error.kind(), undefined(detail)) {

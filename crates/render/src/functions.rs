@@ -108,7 +108,7 @@ const IN_OTHER_CASE: usize = 3;
 enum Takes {
     /// It looks at the outside only.
     Outside,
-    /// It reads all of it, so many times.
+    /// It reads all of it, this many times.
     All(usize),
     /// It reads one text.
     Text,

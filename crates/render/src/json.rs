@@ -60,7 +60,7 @@ pub(crate) fn quote(text: &str, out: &mut String) {
 }
 
 impl Json {
-    /// The same on several lines, each level indented by two spaces; cut soon after so many bytes.
+    /// The same on several lines, each level indented by two spaces; cut soon after this many bytes.
     pub fn pretty(&self, bytes: usize) -> String {
         let mut out = String::new();
         self.write_pretty(0, bytes, &mut out);

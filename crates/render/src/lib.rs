@@ -1,6 +1,6 @@
 //! Requests from templates: the URL and the body of a destination, filled in with one event.
 //!
-//! Pure and bounded, whoever wrote a template and whatever the event holds: a template takes at most [`FUEL`] steps, reads
+//! Pure and bounded for every template and every event: a template takes at most [`FUEL`] steps, reads
 //! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of the stack. It may use what
 //! [`functions`] lists. What a lead holds comes from strangers, so no value can change the shape of what is made of it: in a
 //! body `{{ value }}` is written as JSON, in a URL it is percent-encoded, and neither scheme nor host nor the number of

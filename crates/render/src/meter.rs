@@ -97,7 +97,7 @@ impl Meter {
         self.charge(inside.saturating_add(VALUE))
     }
 
-    /// The same list, held in memory: what the engine makes of lists may be a recipe that is followed each time anew.
+    /// The same list, held in memory: the engine may represent a list as a computation that it repeats at each use.
     pub(crate) fn whole(&mut self, value: Value) -> Result<Value, Error> {
         let list = value.as_object().is_some_and(|o| matches!(o.repr(), ObjectRepr::Seq | ObjectRepr::Iterable));
         if !list || value.downcast_object_ref::<Vec<Value>>().is_some() || value.is_tuple() {

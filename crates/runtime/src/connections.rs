@@ -29,7 +29,7 @@ use crate::{Drain, Exceeded};
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);
 /// How often the drain looks for such connections.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
-/// At most one log line about limits in this time: who attacks must not fill the log.
+/// At most one log line about limits in this time: an attacker must not fill the log.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// All connections of a process.
@@ -49,7 +49,7 @@ struct Open {
     each: HashMap<Origin, usize>,
 }
 
-/// Who shares the limit of an address: an IPv4 address, or the /64 network that IPv6 gives to a single site.
+/// What shares the limit of an address: an IPv4 address, or the /64 network that IPv6 gives to a single site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Origin(IpAddr);
 

@@ -1,8 +1,8 @@
 //! Connections as they come in, over TLS if there is a certificate.
 //!
 //! Accepting never stops: each handshake is a task of its own with a short deadline, and the oldest one ends when there
-//! are too many. Whoever speaks without TLS where TLS is spoken, or comes when there are too many connections, is told so
-//! in the protocol of the port.
+//! are too many. A client that speaks plain text to a TLS port, or connects when there are too many connections, is told
+//! so in the protocol of the port.
 
 mod turned_away;
 

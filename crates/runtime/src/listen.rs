@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long to finish what is in flight unless told otherwise: the longest request of a destination (60 s), and some seconds
-/// to read what it was answered and to store what follows. Whoever ends a process by force waits longer.
+/// to read what it was answered and to store what follows. A supervisor that ends processes by force has to wait longer.
 const DEFAULT_DRAIN_DEADLINE: &str = "75s";
 
 /// Where to listen, and how long the end may take.

@@ -83,7 +83,7 @@ impl Renderers {
             &reference.account,
             Box::new(move || {
                 let made = catch_unwind(AssertUnwindSafe(|| fill(&destination, &for_task, &content)));
-                // Whoever asked may be gone.
+                // The caller may have given up.
                 let _ = done.send(made);
             }),
         );
@@ -122,7 +122,7 @@ impl Waiting {
         self.changed.notify_one();
     }
 
-    /// Does one task after the other, until nobody can ask for any more.
+    /// Runs one task after the other until every sender is dropped.
     fn work(&self, most_of_one: usize) {
         let mut turns = self.turns();
         while !turns.closed {

@@ -4,7 +4,7 @@
 //! `--dns-server`. Both files are read again when they change. Only addresses that the [`Guard`] allows are returned, for the
 //! very connection that follows, so a name cannot pass the guard and then move.
 //!
-//! Guarantee: look-ups that nobody answers hold up no look-up of another account, and no thread.
+//! Guarantee: unanswered look-ups delay no look-up of another account, and hold no thread.
 
 use std::{
     fmt::Debug,

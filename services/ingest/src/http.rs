@@ -26,7 +26,7 @@ use crate::{
 
 /// How many times the limit is read of a request that is too large.
 const MOST_DISCARDED: usize = 8;
-/// The most errors that an answer lists; a publisher who has more repeats the same mistake.
+/// At most this many errors are listed; further ones repeat the same mistake.
 const MAX_ERRORS: usize = 100;
 /// When to ask again while the broker is away, in seconds.
 const RETRY_AFTER: &str = "1";

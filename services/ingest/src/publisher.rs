@@ -52,7 +52,7 @@ impl Publisher {
     }
 
     /// The configuration that an event has to fit which is published now: what its publisher was told of before has to
-    /// hold for it. If that cannot be found out, nobody can say where the event goes.
+    /// hold for it. If that cannot be found out, the destinations of the event are unknown.
     pub(crate) async fn latest(&self) -> Result<Arc<Registry>, PublishError> {
         let unknown =
             |why: NewsError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
@@ -89,7 +89,7 @@ impl Publisher {
         })
     }
 
-    /// The rate of each account. It counts events that are checked: a stranger uses up nobody's.
+    /// The rate of each account. It counts checked events only, so a caller without a key uses up no account's rate.
     pub(crate) fn rates(&self) -> &Rates {
         &self.rates
     }

@@ -1,4 +1,4 @@
-//! How fast each account may publish: so many events a second, and a burst at once (GCRA, by the crate `governor`).
+//! How fast each account may publish: a number of events a second, and a burst at once (GCRA, by the crate `governor`).
 //!
 //! A call that is too fast is refused as a whole, and told when to come again. A stream is not refused: the server reads it
 //! no faster than the account may publish, and flow control slows the publisher down.

@@ -66,7 +66,7 @@ struct Pause {
 }
 
 impl Pauses {
-    /// Whether the server takes no mails now, whoever they are for; asked before a mail is put together.
+    /// Whether the server takes no mails now, for any recipient; checked before a mail is put together.
     pub(crate) fn server_wait(&self, precedence: bool, now: Instant) -> Option<Wait> {
         self.server.wait(later(precedence), now)
     }

@@ -115,7 +115,7 @@ impl Post {
         Ok(Self { way, pauses: Mutex::default(), has_sent: AtomicBool::new(false), latch })
     }
 
-    /// How long no mail is tried, whoever it is for.
+    /// How long no mail is tried, for any recipient.
     pub(crate) fn wait(&self, precedence: bool) -> Option<Wait> {
         self.pauses().server_wait(precedence, Instant::now())
     }

@@ -10,7 +10,7 @@ use crate::page::{Cursor, Place};
 
 /// Entries of a page that a caller may ask for.
 const MAX_PAGE_SIZE: u32 = 1_000;
-/// Bytes of a page. Clients of gRPC take messages of 4 MiB unless they are told otherwise. Who names no size gets as many
+/// Bytes of a page. Clients of gRPC take messages of 4 MiB unless they are told otherwise. A request without a size gets as many
 /// entries as fit: what was answered whole before there were pages is answered whole.
 pub(crate) const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 

@@ -122,7 +122,7 @@ impl StatusService {
         report.filter_map(|(name, part)| Some(api::Trouble { part: name.into(), text: part.state.err()? })).collect()
     }
 
-    /// The answer without figures, because somebody does not tell them.
+    /// The answer without figures, because a caller does not know them.
     fn unknown(&self, why: String) -> Status {
         let mut text = format!("how much waits is not known: {why}");
         for trouble in self.troubles().into_iter().filter(|trouble| !why.contains(&trouble.text)) {

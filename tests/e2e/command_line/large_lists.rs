@@ -14,7 +14,7 @@ const DESTINATIONS: usize = 70;
 /// Bytes of the template of each.
 const TEMPLATE: usize = 64 * 1024 - 100;
 
-/// So many destinations with large templates, the receiver being that of the first one; their ids.
+/// Creates `count` destinations with large templates, all with the receiver of the first one; their ids.
 async fn many(world: &World, url: &str) -> Vec<String> {
     let template = format!("{{\"text\": \"{}\"}}", "x".repeat(TEMPLATE - 12));
     let make = async |n: usize| {

@@ -101,7 +101,7 @@ async fn without_a_public_url_the_question_has_a_code_that_the_api_takes() {
     assert_eq!(trusted.unconfirmed_emails, Vec::<String>::new());
     let set = tenant.create_api_user(user("two", STRANGER)).await.unwrap().into_inner();
     assert_eq!(set.unconfirmed_emails, [STRANGER]);
-    // A name is all that changes, whoever changes it.
+    // Only the name changes.
     let renamed = api::ApiUser { name: "Two".into(), ..set };
     let update_mask = Some(prost_types::FieldMask { paths: vec!["name".into()] });
     let request = api::UpdateApiUserRequest { api_user: Some(renamed), update_mask };

@@ -17,7 +17,7 @@ use crate::ids::AccountId;
 pub struct Limits {
     /// Destinations: each has a lane and, while something waits for it, a consumer at the broker.
     pub destinations: usize,
-    /// Deliveries of one event: how many requests somebody causes with one.
+    /// Deliveries of one event: how many requests one published event can cause.
     pub deliveries_per_event: usize,
     /// Bytes of all URLs and body templates, which every process holds in memory.
     pub template_bytes: usize,

@@ -234,7 +234,7 @@ pub async fn black_hole(last: u8, port: u16) -> impl Sized {
     socket.set_reuseaddr(true).expect("a socket has options");
     socket.bind(address).expect("the address is free");
     let listener = socket.listen(1).expect("a socket can listen");
-    // Nobody accepts these: the queue is full, and the kernel drops what comes after.
+    // These are not accepted: the queue is full, and the kernel drops what comes after.
     let mut queue = vec![];
     while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
         queue.push(stream);

@@ -15,7 +15,7 @@ use crate::request::Request;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("Leadline/", env!("CARGO_PKG_VERSION")));
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
-/// What a connection may be shared for: whoever has the same origin may use it. A destination with a certificate, an
+/// What a connection may be shared for: requests to the same origin use it. A destination with a certificate, an
 /// authority or a proxy of its own needs a further field here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Origin {

@@ -1,4 +1,4 @@
-//! The connections that are open, and who may use which.
+//! The open connections, by the origin that may use them.
 //!
 //! A connection is used again while it is younger than the maximum age, was not idle for too long and did not fail. One
 //! of HTTP/2 serves as many requests at once as its receiver takes; further ones get another connection, so that no
@@ -246,7 +246,7 @@ impl Pool {
                 let over = connection.is_idle() && self.is_over(connection.opened_at, connection.idle_since(), now);
                 connection.is_usable() && !over
             });
-            // Whoever has an entry in hand may yet put something into it.
+            // A task that holds the entry may still put a connection into it.
             Arc::strong_count(entry) > 1 || !state.idle.is_empty() || !state.shared.is_empty()
         });
     }

@@ -93,7 +93,7 @@ impl Healing {
     }
 }
 
-/// Whether the disk of a folder has room for some more. Whoever has a quota is told by a write only.
+/// Whether the disk of a folder has room for some more. A quota of the file system shows only when something is written.
 pub(super) fn has_room(folder: &Path) -> bool {
     let file = folder.join(".room");
     let write = || -> std::io::Result<()> {

@@ -77,7 +77,7 @@ struct Change {
     /// What its emails speak for
     #[arg(long)]
     brand: Option<String>,
-    /// Who is told about failures; several are separated by commas, '' is nobody
+    /// Who is told about failures; several are separated by commas, '' removes all
     #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
     notify: Option<Vec<String>>,
     /// Who is told that a destination was deactivated

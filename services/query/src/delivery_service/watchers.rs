@@ -21,7 +21,7 @@ pub struct WatchLimits {
     pub max_watches_per_key: usize,
 }
 
-/// Who watches now.
+/// The watches that are open now.
 #[derive(Debug)]
 pub(super) struct Watchers {
     accounts: Arc<Shares<Option<AccountId>>>,

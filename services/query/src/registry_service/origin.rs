@@ -5,7 +5,7 @@ use tonic::Status;
 use url::Url;
 use wire::status::invalid;
 
-/// What an update says anew about who sends the requests. Taking it away counts, too.
+/// What an update sets again of the settings that identify the sender of requests. Taking it away counts, too.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Given {
     pub(super) credentials: bool,
@@ -13,7 +13,7 @@ pub(super) struct Given {
 }
 
 /// Refuses an update that would have credentials or signatures, made for one origin (RFC 6454: scheme, host and port), sent
-/// to another one. Whoever may change the URL need not know them.
+/// to another one. A person who may change the URL need not know them.
 pub(super) fn check(now: &Destination, changed: &Destination, given: Given) -> Result<(), Status> {
     let (Some(before), Some(after)) = (origin(&now.url), origin(&changed.url)) else { return Ok(()) };
     let kept = [

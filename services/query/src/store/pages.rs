@@ -103,7 +103,7 @@ impl SwitchedOff {
         }
     }
 
-    /// Each kind of them, for whoever asks the databases how they go about it.
+    /// Each kind of them, for the tests that ask the databases for their query plans.
     #[cfg(test)]
     pub(super) fn kinds(some: &[DestinationId]) -> [Self; 4] {
         let (retrying, pending) = (Places::At(some.to_vec()), Places::At(some.to_vec()));

@@ -49,7 +49,7 @@ struct Change {
     /// Its leads are never to be anonymised
     #[arg(long, conflicts_with = "retention")]
     no_retention: bool,
-    /// Who is told about its leads; several are separated by commas, '' is nobody
+    /// Who is told about its leads; several are separated by commas, '' removes all
     #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
     notify: Option<Vec<String>>,
     #[command(flatten)]
