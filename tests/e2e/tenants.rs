@@ -17,11 +17,11 @@ use wire::api::{
 use crate::{
     connections::half_sent,
     usage,
-    world::{INTERFACE, World, event_json, some_destination, web},
+    world::{World, event_json, some_destination, web},
 };
 
 const HOSTILE: &str = "hostile";
-/// Interfaces of the hostile account with destinations of their own; that of the stream has none.
+/// Interfaces of the hostile account, each with destinations of its own.
 const TEMPLATES: &str = "templates";
 const NAMES: &str = "names";
 const LOOP: &str = "loop";
@@ -36,8 +36,8 @@ const MAX_FILES: usize = 600;
 /// Connections that send half of a request, and destinations whose name server is silent.
 const HALF_SENT: usize = 300;
 const SILENT: usize = 200;
-/// Events that are streamed without waiting for an answer.
-const STREAMED: usize = 3_000;
+/// Events that are streamed without waiting for an answer, each for [`SILENT`] destinations.
+const STREAMED: usize = 1_000;
 /// Watches and streams that are opened.
 const OPENED: usize = 150;
 
@@ -54,7 +54,7 @@ impl<'a> Hostile<'a> {
         world.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();
         let (admin, _) = world.new_key(HOSTILE, &[Scope::Admin]).await;
         let mut registry = RegistryServiceClient::new(world.called_with(&admin).await);
-        for id in [INTERFACE, TEMPLATES, NAMES, LOOP] {
+        for id in [TEMPLATES, NAMES, LOOP] {
             let interface =
                 api::Interface { account_id: HOSTILE.into(), interface_id: id.into(), ..Default::default() };
             registry.create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
@@ -113,7 +113,7 @@ impl<'a> Hostile<'a> {
         let mut client = IngestServiceClient::new(self.world.called_with(&self.publish).await);
         let event = |n: usize| api::PublishLeadRequest {
             account: HOSTILE.into(),
-            interface: INTERFACE.into(),
+            interface: NAMES.into(),
             event_id: format!("s{n}"),
             payload: b"{}".to_vec().into(),
             ..Default::default()

@@ -1,8 +1,9 @@
 //! Which events come in bursts.
 //!
 //! Events are routed in the order in which they are stored, and more can be stored in a second than delivered. So that
-//! the many events of one interface do not stand before the few of others, they are told apart: those of a burst are
-//! routed when no others wait.
+//! the many deliveries of one interface do not stand before the few of others, they are told apart: events of a burst are
+//! routed when no others wait. Deliveries are counted, not events: a few events for many destinations are as much work as
+//! many events for one.
 
 use std::{
     collections::HashMap,
@@ -37,18 +38,24 @@ struct Flows {
 #[derive(Debug)]
 struct Flow {
     since: Instant,
-    events: u32,
+    deliveries: u32,
     burst_until: Option<Instant>,
 }
 
 impl Bursts {
-    /// More than so many events of an interface in a second are a burst.
+    /// More deliveries than `above` of an interface's events in a second are a burst.
     pub(crate) fn new(above: u32) -> Self {
         Self { above, flows: Mutex::default() }
     }
 
-    /// Counts an event.
-    pub(crate) fn traffic(&self, account: &AccountId, interface: &InterfaceId, now: Instant) -> Traffic {
+    /// Counts the deliveries of an event; one that no destination wants counts as one.
+    pub(crate) fn traffic(
+        &self,
+        account: &AccountId,
+        interface: &InterfaceId,
+        deliveries: usize,
+        now: Instant,
+    ) -> Traffic {
         let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (account.clone(), interface.clone());
         if flows.of.len() >= MANY && !flows.of.contains_key(&key) {
@@ -60,12 +67,13 @@ impl Bursts {
                 return Traffic::Steady;
             }
         }
-        let flow = flows.of.entry(key).or_insert(Flow { since: now, events: 0, burst_until: None });
+        let flow = flows.of.entry(key).or_insert(Flow { since: now, deliveries: 0, burst_until: None });
         if now.duration_since(flow.since) >= WINDOW {
-            (flow.since, flow.events) = (now, 0);
+            (flow.since, flow.deliveries) = (now, 0);
         }
-        flow.events = flow.events.saturating_add(1);
-        if flow.events > self.above {
+        let counted = u32::try_from(deliveries.max(1)).unwrap_or(u32::MAX);
+        flow.deliveries = flow.deliveries.saturating_add(counted);
+        if flow.deliveries > self.above {
             flow.burst_until = Some(now + CALM);
         }
         if flow.burst_until.is_some_and(|until| now < until) { Traffic::Burst } else { Traffic::Steady }
@@ -81,7 +89,7 @@ mod tests {
         let (bursts, start) = (Bursts::new(2), Instant::now());
         let account = AccountId::parse("acme").unwrap();
         let [loud, quiet] = ["loud", "quiet"].map(|id| InterfaceId::parse(id).unwrap());
-        let at = |interface, ms| bursts.traffic(&account, interface, start + Duration::from_millis(ms));
+        let at = |interface, ms| bursts.traffic(&account, interface, 1, start + Duration::from_millis(ms));
         for (ms, expected) in [
             (0, Traffic::Steady),
             (100, Traffic::Steady),
@@ -99,19 +107,28 @@ mod tests {
     }
 
     #[test]
+    fn few_events_for_many_destinations_are_a_burst_too() {
+        let (bursts, start) = (Bursts::new(1_000), Instant::now());
+        let (account, interface) = (AccountId::parse("acme").unwrap(), InterfaceId::parse("form").unwrap());
+        let traffic = |deliveries| bursts.traffic(&account, &interface, deliveries, start);
+        assert!((0..5).all(|_| traffic(200) == Traffic::Steady));
+        assert_eq!(traffic(0), Traffic::Burst, "an event without deliveries is work, too");
+    }
+
+    #[test]
     fn only_so_many_interfaces_are_remembered() {
         let (bursts, start) = (Bursts::new(0), Instant::now());
         let account = AccountId::parse("acme").unwrap();
         let nth = |n: usize| InterfaceId::parse(&format!("i{n}")).unwrap();
         let remembered = || bursts.flows.lock().unwrap().of.len();
         for n in 0..MANY {
-            assert_eq!(bursts.traffic(&account, &nth(n), start), Traffic::Burst);
+            assert_eq!(bursts.traffic(&account, &nth(n), 1, start), Traffic::Burst);
         }
         let later = start + WINDOW;
-        assert_eq!(bursts.traffic(&account, &nth(MANY), later), Traffic::Steady, "there is no room for it");
-        assert_eq!(bursts.traffic(&account, &nth(0), later), Traffic::Burst, "it is remembered");
+        assert_eq!(bursts.traffic(&account, &nth(MANY), 1, later), Traffic::Steady, "there is no room for it");
+        assert_eq!(bursts.traffic(&account, &nth(0), 1, later), Traffic::Burst, "it is remembered");
         assert_eq!(remembered(), MANY);
-        assert_eq!(bursts.traffic(&account, &nth(MANY), start + CALM + WINDOW), Traffic::Burst);
+        assert_eq!(bursts.traffic(&account, &nth(MANY), 1, start + CALM + WINDOW), Traffic::Burst);
         assert_eq!(remembered(), 2, "the others are calm");
     }
 }

@@ -37,8 +37,9 @@ pub struct Options {
     #[arg(long, env = "LEADLINE_MAX_EVENTS", default_value_t = 10_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_events: u32,
-    /// More events of one interface in a second are a burst: stored like others, and delivered when no others wait
-    #[arg(long, env = "LEADLINE_BURST_ABOVE", default_value_t = 1_000, value_name = "EVENTS")]
+    /// Events of one interface for more deliveries in a second are a burst: stored like others, and delivered when no others
+    /// wait
+    #[arg(long, env = "LEADLINE_BURST_ABOVE", default_value_t = 1_000, value_name = "DELIVERIES")]
     pub burst_above: u32,
     /// Deliveries that may lead to an event, one after another, before it is refused as a loop
     ///

@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
-use domain::{EventId, LeadEvent, LeadId, LeadSequence, Principal, Registry, registry::KeyRefusal};
+use domain::{
+    EventId, LeadEvent, LeadId, LeadSequence, Principal, Registry, registry::KeyRefusal, routing::destinations_for,
+};
 use jiff::Timestamp;
 use journal::{Appended, Journal, JournalError, NewsError, RegistryView, Submitted};
 use runtime::{crash, trace::TraceContext};
@@ -101,7 +103,8 @@ impl Publisher {
             || info_span!("publish", otel.kind = "producer", account = %event.account, event_id = %event.event_id),
         );
         crash::point("before a lead is stored");
-        let traffic = self.bursts.traffic(&event.account, &event.interface, Instant::now());
+        let deliveries = destinations_for(&self.registry.snapshot(), &event).len();
+        let traffic = self.bursts.traffic(&event.account, &event.interface, deliveries, Instant::now());
         let submitted = self.journal.submit_lead(&event, traffic, &trace).instrument(span.clone()).await;
         Sent { event, span, submitted }
     }
