@@ -55,6 +55,9 @@ async fn fill(world: &World, receiver: &Receiver) {
         let status = if n % 2 == 0 { DeliveryStatus::Failed } else { DeliveryStatus::Succeeded };
         world.delivery_is(&event, status).await;
     }
+    // Leads and deliveries are projected from two streams, and either may be first.
+    let request = api::ListLeadsRequest { account_id: ACCOUNT.into(), ..api::ListLeadsRequest::default() };
+    wait::until_eq("every lead", SOON, 10, async || listed(world, request.clone()).await.len()).await;
 }
 
 #[tokio::test]
@@ -63,12 +66,8 @@ async fn leads_are_listed_by_what_they_are_and_what_became_of_them() {
         let receiver = Receiver::start().await;
         fill(&world, &receiver).await;
         let account = || api::ListLeadsRequest { account_id: ACCOUNT.into(), ..api::ListLeadsRequest::default() };
-        // Leads and deliveries are projected from two streams, and either may be first.
-        let all = wait::until("every lead", SOON, async || {
-            let all = listed(&world, account()).await;
-            if all.len() == 10 { Ok(all) } else { Err(all.len()) }
-        })
-        .await;
+        let all = listed(&world, account()).await;
+        assert_eq!(all.len(), 10);
         assert!(all.is_sorted_by_key(|lead| std::cmp::Reverse(timestamp(&lead.created_at.unwrap()))));
         let middle = all[4].created_at;
         type Matches = Box<dyn Fn(&api::Lead) -> bool>;
