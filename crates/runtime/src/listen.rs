@@ -55,8 +55,8 @@ pub struct Listeners {
 const STREAM_WINDOW: u32 = 128 * 1024;
 /// The same for all streams of a connection. Each unread frame of fewer than 256 bytes costs h2 the rest of them, and it
 /// ends the connection (`too_many_data_frames`) once these are half of this window. A stream can have one window of
-/// unread frames: if each has 15 bytes, as the smallest event that can be published has, they cost 16 windows; so many
-/// streams of such events may stand still at once, and what is unread here takes memory of about this size.
+/// unread frames: if each has 15 bytes, as the smallest event that can be published has, they cost 16 windows. About
+/// eight streams of such events may stand still at once, and what is unread here takes memory of about this size.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
 /// Where it listens.

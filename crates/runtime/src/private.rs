@@ -11,8 +11,8 @@ use nix::sys::stat::{Mode, umask};
 /// What group and others may do.
 const OF_OTHERS: u32 = 0o077;
 
-/// Has every file and folder that this process and its children make belong to their owner alone, whoever makes it: the
-/// database and its log, mails, the broker.
+/// Makes every new file and folder of this process and its children private to their owner, also those that libraries and
+/// the broker make: the database and its log, mails, streams.
 pub fn make_new_files_private() {
     umask(Mode::from_bits_truncate(OF_OTHERS));
 }

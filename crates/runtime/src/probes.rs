@@ -105,7 +105,7 @@ pub(crate) async fn report_health(platform: &Platform, mut reporter: HealthRepor
             reporter.set_service_status(*name, status).await;
         }
         if platform.drain.is_stopping() {
-            // Whoever watches has been told; without this the watches would hold the listener open.
+            // The watchers have been told; without this the watches would hold the listener open.
             for (name, _) in &names {
                 reporter.clear_service_status(name).await;
             }

@@ -14,8 +14,8 @@ pub(crate) fn most_in_all(wanted: usize, files: usize) -> usize {
     wanted.min(files / 2)
 }
 
-/// How many idle connections are kept, if so many requests may be under way: what is left of the files is for who
-/// publishes and asks, broker and database.
+/// How many idle connections are kept beside `most_in_all` requests in flight. The rest of the files is for callers, the
+/// broker and the database.
 pub(crate) const fn max_idle(most_in_all: usize) -> usize {
     most_in_all / 2
 }
