@@ -1,8 +1,8 @@
 //! Accounts, clients, interfaces, API users, destinations, tokens and keys: what is configured.
 //!
-//! [`account`] and [`model`] are what there is, [`address`] and [`confirmation`] which mails it may cause, [`facts`] what is recorded, [`state`] the registry that the facts add up
-//! to ([`ordering`] is what it remembers of the past), and
-//! [`decide`] the only way to a new fact. [`limits`] is how much of it an account may have.
+//! [`account`] and [`model`] are what there is, [`address`] and [`confirmation`] which mails it may cause, [`facts`] what
+//! is recorded, [`state`] the registry that the facts add up to ([`ordering`] is what it remembers of the past), and
+//! [`decide`] the only way to a new fact; a [`refusal`] says why there is none. [`limits`] is how much an account may have.
 
 mod account;
 mod address;
@@ -16,6 +16,7 @@ mod limits;
 mod model;
 mod opt_out;
 mod ordering;
+mod refusal;
 mod request;
 mod sealed;
 mod state;
@@ -23,12 +24,13 @@ mod state;
 pub use account::{Account, ApiUser, Client, Interface, Role, Routing};
 pub use address::{MAX_ADDRESS, check_brand, check_email, envelope_address};
 pub use confirmation::Confirmation;
-pub use decide::{Command, Decision, Refusal, UrlRules};
+pub use decide::{Command, Decision};
 pub use facts::{Change, EntityKind, RegistryFact};
 pub use keys::{ApiKey, KeyHash, KeyRefusal};
 pub use limits::Limits;
 pub use model::{Algorithm, Destination, EventTypePattern, Scope, SealedSecret, Token, TokenSecret};
 pub use opt_out::OptOut;
+pub use refusal::{Refusal, UrlRules};
 pub use request::{
     Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape,
 };

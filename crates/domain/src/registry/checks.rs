@@ -5,9 +5,9 @@ use url::Url;
 use super::{
     account::{Account, ApiUser, Interface},
     address::{check_brand, check_email},
-    decide::{Refusal, UrlRules},
     model::Destination,
     opt_out::OptOut,
+    refusal::{Refusal, UrlRules},
     request::{Body, RequestShape},
 };
 use crate::text::quoted;

@@ -10,6 +10,7 @@ use super::{
     keys::ApiKey,
     model::{Destination, Scope, Token},
     opt_out::OptOut,
+    refusal::{Refusal, UrlRules},
     request::Deactivation,
     state::Registry,
 };
@@ -72,79 +73,6 @@ pub enum Command {
     RevokeKey(KeyId),
 }
 
-/// Which URLs destinations may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct UrlRules {
-    /// Plain HTTP too, not only HTTPS.
-    pub allow_plain_http: bool,
-}
-
-/// Why a command is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// A field is wrong.
-    #[error("{field}: {problem}")]
-    Invalid {
-        /// The field, as the API names it.
-        field: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// It is there already.
-    #[error("{} {id:?} exists already", .kind.as_str())]
-    AlreadyExists {
-        /// What.
-        kind: EntityKind,
-        /// Which.
-        id: String,
-    },
-    /// It is not there.
-    #[error("{} {id:?} does not exist", .kind.as_str())]
-    NotFound {
-        /// What.
-        kind: EntityKind,
-        /// Which.
-        id: String,
-    },
-    /// It cannot go while something else needs it.
-    #[error("{} {id:?} is needed by {} {by:?}, which still uses it", .kind.as_str(), .user.as_str())]
-    InUse {
-        /// What.
-        kind: EntityKind,
-        /// Which.
-        id: String,
-        /// What needs it.
-        user: EntityKind,
-        /// Which.
-        by: String,
-    },
-    /// The account would have more than the operator lets it have.
-    #[error(
-        "account {account} would have {would} {what}, and {limit} is the limit ({setting}); delete what is not needed, or \
-         ask the operator for more"
-    )]
-    Limit {
-        /// Which account.
-        account: AccountId,
-        /// How many it would have.
-        would: usize,
-        /// Of what.
-        what: &'static str,
-        /// How many it may have.
-        limit: usize,
-        /// The setting of the limit.
-        setting: &'static str,
-    },
-    /// There are so many that there may be no more.
-    #[error("limit of {most} of the kind {} reached; delete one first", .kind.as_str())]
-    TooMany {
-        /// What.
-        kind: EntityKind,
-        /// How many there may be.
-        most: usize,
-    },
-}
-
 /// A change that may be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
@@ -161,101 +89,160 @@ impl Registry {
     /// When a field is wrong, the thing exists already, or does not exist.
     pub fn decide(&self, command: Command, rules: UrlRules) -> Result<Decision, Refusal> {
         let change = match command {
-            Command::CreateAccount(account) => {
-                self.must_be_new(self.account(&account.id).is_some(), EntityKind::Account, account.id.as_str())?;
-                check_account(&account)?;
-                Change::AccountCreated(account)
-            }
-            Command::UpdateAccount(account) => {
-                self.must_have_account(&account.id)?;
-                check_account(&account)?;
-                Change::AccountUpdated(account)
-            }
-            Command::DeleteAccount(id) => {
-                self.must_have_account(&id)?;
-                Change::AccountDeleted(id)
-            }
-            Command::CreateToken(token) => {
-                self.must_have_account(&token.account)?;
-                let taken = self.token(&token.account, &token.id).is_some();
-                self.must_be_new(taken, EntityKind::Token, token.id.as_str())?;
-                check_name(&token.name)?;
-                Change::TokenCreated(token)
-            }
-            Command::UpdateToken(token) => {
-                self.must_have_token(&token.account, &token.id)?;
-                check_name(&token.name)?;
-                Change::TokenUpdated(token)
-            }
+            Command::CreateAccount(account) => self.decide_create_account(account)?,
+            Command::UpdateAccount(account) => self.decide_update_account(account)?,
+            Command::DeleteAccount(id) => self.decide_delete_account(id)?,
+            Command::CreateClient(client) => self.decide_create_client(client)?,
+            Command::UpdateClient(client) => self.decide_update_client(client)?,
+            Command::DeleteClient(account, id) => self.decide_delete_client(account, id)?,
+            Command::CreateInterface(interface) => self.decide_create_interface(interface)?,
+            Command::UpdateInterface(interface) => self.decide_update_interface(interface)?,
+            Command::DeleteInterface(account, id) => self.decide_delete_interface(account, id)?,
+            Command::CreateApiUser(user) => self.decide_create_api_user(user)?,
+            Command::UpdateApiUser(user) => self.decide_update_api_user(user)?,
+            Command::DeleteApiUser(account, id) => self.decide_delete_api_user(account, id)?,
+            Command::CreateDestination(destination) => self.decide_create_destination(destination, rules)?,
+            Command::UpdateDestination(destination) => self.decide_update_destination(destination, rules)?,
+            Command::EnableDestination(account, id, skip) => self.decide_enable_destination(account, id, skip)?,
+            Command::DeactivateDestination(account, id, why) => self.decide_deactivate_destination(account, id, why)?,
+            Command::DisableDestination(account, id) => self.decide_disable_destination(account, id)?,
+            Command::DeleteDestination(account, id) => self.decide_delete_destination(account, id)?,
+            Command::CreateToken(token) => self.decide_create_token(token)?,
+            Command::UpdateToken(token) => self.decide_update_token(token)?,
             Command::DeleteToken(account, id) => self.decide_delete_token(account, id)?,
-            Command::CreateOptOut(opt_out) => {
-                self.must_have_account(&opt_out.account)?;
-                let taken = self.opt_out(&opt_out.account, &opt_out.id).is_some();
-                self.must_be_new(taken, EntityKind::OptOut, opt_out.id.as_str())?;
-                check_opt_out(&opt_out)?;
-                Change::OptOutCreated(opt_out)
-            }
-            Command::DeleteOptOut(account, id) => {
-                self.must_have_account(&account)?;
-                must_exist(self.opt_out(&account, &id).is_some(), EntityKind::OptOut, id.as_str())?;
-                Change::OptOutDeleted(account, id)
-            }
+            Command::CreateOptOut(opt_out) => self.decide_create_opt_out(opt_out)?,
+            Command::DeleteOptOut(account, id) => self.decide_delete_opt_out(account, id)?,
             Command::ConfirmEmail(confirmation) => self.decide_confirm_email(confirmation)?,
             Command::CreateKey(key) => self.decide_create_key(key)?,
             Command::RevokeKey(id) => self.decide_revoke_key(&id)?,
-            command => self.decide_belonging(command, rules)?,
         };
         let (account, kind, id) = change.entity();
         let expected_version = self.version(account, kind, id);
         Ok(Decision { change, expected_version })
     }
 
-    fn decide_belonging(&self, command: Command, rules: UrlRules) -> Result<Change, Refusal> {
-        Ok(match command {
-            Command::CreateClient(client) => {
-                self.must_have_account(&client.account)?;
-                let taken = self.client(&client.account, &client.id).is_some();
-                self.must_be_new(taken, EntityKind::Client, client.id.as_str())?;
-                check_name(&client.name)?;
-                Change::ClientCreated(client)
-            }
-            Command::UpdateClient(client) => {
-                self.must_have_client(&client.account, &client.id)?;
-                check_name(&client.name)?;
-                Change::ClientUpdated(client)
-            }
-            Command::DeleteClient(account, id) => {
-                self.must_have_client(&account, &id)?;
-                Change::ClientDeleted(account, id)
-            }
-            Command::CreateInterface(interface) => {
-                self.must_have_account(&interface.account)?;
-                let taken = self.interface(&interface.account, &interface.id).is_some();
-                self.must_be_new(taken, EntityKind::Interface, interface.id.as_str())?;
-                check_interface(&interface)?;
-                Change::InterfaceCreated(interface)
-            }
-            Command::UpdateInterface(interface) => {
-                self.must_have_interface(&interface.account, &interface.id)?;
-                check_interface(&interface)?;
-                Change::InterfaceUpdated(interface)
-            }
-            Command::DeleteInterface(account, id) => {
-                self.must_have_interface(&account, &id)?;
-                Change::InterfaceDeleted(account, id)
-            }
-            Command::CreateApiUser(user) => self.decide_create_api_user(user)?,
-            Command::UpdateApiUser(user) => {
-                self.must_have_api_user(&user.account, &user.id)?;
-                check_api_user(&user)?;
-                Change::ApiUserUpdated(user)
-            }
-            Command::DeleteApiUser(account, id) => {
-                self.must_have_api_user(&account, &id)?;
-                Change::ApiUserDeleted(account, id)
-            }
-            command => self.decide_destination(command, rules)?,
-        })
+    fn decide_create_account(&self, account: Account) -> Result<Change, Refusal> {
+        self.must_be_new(self.account(&account.id).is_some(), EntityKind::Account, account.id.as_str())?;
+        check_account(&account)?;
+        Ok(Change::AccountCreated(account))
+    }
+
+    fn decide_update_account(&self, account: Account) -> Result<Change, Refusal> {
+        self.must_have_account(&account.id)?;
+        check_account(&account)?;
+        Ok(Change::AccountUpdated(account))
+    }
+
+    fn decide_delete_account(&self, id: AccountId) -> Result<Change, Refusal> {
+        self.must_have_account(&id)?;
+        Ok(Change::AccountDeleted(id))
+    }
+
+    fn decide_create_token(&self, token: Token) -> Result<Change, Refusal> {
+        self.must_have_account(&token.account)?;
+        let taken = self.token(&token.account, &token.id).is_some();
+        self.must_be_new(taken, EntityKind::Token, token.id.as_str())?;
+        check_name(&token.name)?;
+        Ok(Change::TokenCreated(token))
+    }
+
+    fn decide_update_token(&self, token: Token) -> Result<Change, Refusal> {
+        self.must_have_token(&token.account, &token.id)?;
+        check_name(&token.name)?;
+        Ok(Change::TokenUpdated(token))
+    }
+
+    fn decide_create_opt_out(&self, opt_out: OptOut) -> Result<Change, Refusal> {
+        self.must_have_account(&opt_out.account)?;
+        let taken = self.opt_out(&opt_out.account, &opt_out.id).is_some();
+        self.must_be_new(taken, EntityKind::OptOut, opt_out.id.as_str())?;
+        check_opt_out(&opt_out)?;
+        Ok(Change::OptOutCreated(opt_out))
+    }
+
+    fn decide_delete_opt_out(&self, account: AccountId, id: OptOutId) -> Result<Change, Refusal> {
+        self.must_have_account(&account)?;
+        must_exist(self.opt_out(&account, &id).is_some(), EntityKind::OptOut, id.as_str())?;
+        Ok(Change::OptOutDeleted(account, id))
+    }
+
+    fn decide_create_client(&self, client: Client) -> Result<Change, Refusal> {
+        self.must_have_account(&client.account)?;
+        let taken = self.client(&client.account, &client.id).is_some();
+        self.must_be_new(taken, EntityKind::Client, client.id.as_str())?;
+        check_name(&client.name)?;
+        Ok(Change::ClientCreated(client))
+    }
+
+    fn decide_update_client(&self, client: Client) -> Result<Change, Refusal> {
+        self.must_have_client(&client.account, &client.id)?;
+        check_name(&client.name)?;
+        Ok(Change::ClientUpdated(client))
+    }
+
+    fn decide_delete_client(&self, account: AccountId, id: ClientId) -> Result<Change, Refusal> {
+        self.must_have_client(&account, &id)?;
+        Ok(Change::ClientDeleted(account, id))
+    }
+
+    fn decide_create_interface(&self, interface: Interface) -> Result<Change, Refusal> {
+        self.must_have_account(&interface.account)?;
+        let taken = self.interface(&interface.account, &interface.id).is_some();
+        self.must_be_new(taken, EntityKind::Interface, interface.id.as_str())?;
+        check_interface(&interface)?;
+        Ok(Change::InterfaceCreated(interface))
+    }
+
+    fn decide_update_interface(&self, interface: Interface) -> Result<Change, Refusal> {
+        self.must_have_interface(&interface.account, &interface.id)?;
+        check_interface(&interface)?;
+        Ok(Change::InterfaceUpdated(interface))
+    }
+
+    fn decide_delete_interface(&self, account: AccountId, id: InterfaceId) -> Result<Change, Refusal> {
+        self.must_have_interface(&account, &id)?;
+        Ok(Change::InterfaceDeleted(account, id))
+    }
+
+    fn decide_update_api_user(&self, user: ApiUser) -> Result<Change, Refusal> {
+        self.must_have_api_user(&user.account, &user.id)?;
+        check_api_user(&user)?;
+        Ok(Change::ApiUserUpdated(user))
+    }
+
+    fn decide_delete_api_user(&self, account: AccountId, id: ApiUserId) -> Result<Change, Refusal> {
+        self.must_have_api_user(&account, &id)?;
+        Ok(Change::ApiUserDeleted(account, id))
+    }
+
+    fn decide_enable_destination(
+        &self,
+        account: AccountId,
+        id: DestinationId,
+        skip: Option<Timestamp>,
+    ) -> Result<Change, Refusal> {
+        self.must_have_destination(&account, &id)?;
+        Ok(Change::DestinationEnabled(account, id, skip))
+    }
+
+    fn decide_deactivate_destination(
+        &self,
+        account: AccountId,
+        id: DestinationId,
+        why: Deactivation,
+    ) -> Result<Change, Refusal> {
+        self.must_have_destination(&account, &id)?;
+        Ok(Change::DestinationDeactivated(account, id, why))
+    }
+
+    fn decide_disable_destination(&self, account: AccountId, id: DestinationId) -> Result<Change, Refusal> {
+        self.must_have_destination(&account, &id)?;
+        Ok(Change::DestinationDisabled(account, id))
+    }
+
+    fn decide_delete_destination(&self, account: AccountId, id: DestinationId) -> Result<Change, Refusal> {
+        self.must_have_destination(&account, &id)?;
+        Ok(Change::DestinationDeleted(account, id))
     }
 
     fn decide_confirm_email(&self, confirmation: Confirmation) -> Result<Change, Refusal> {
@@ -280,40 +267,20 @@ impl Registry {
         Ok(Change::ApiUserCreated(user))
     }
 
-    fn decide_destination(&self, command: Command, rules: UrlRules) -> Result<Change, Refusal> {
-        Ok(match command {
-            Command::CreateDestination(destination) => {
-                self.must_have_account(&destination.account)?;
-                let taken = self.destination_ever(&destination.id).is_some();
-                self.must_be_new(taken, EntityKind::Destination, destination.id.as_str())?;
-                self.check_references(&destination)?;
-                check_destination(&destination, rules)?;
-                Change::DestinationCreated(destination)
-            }
-            Command::UpdateDestination(destination) => {
-                self.must_have_destination(&destination.account, &destination.id)?;
-                self.check_references(&destination)?;
-                check_destination(&destination, rules)?;
-                Change::DestinationUpdated(destination)
-            }
-            Command::EnableDestination(account, id, skip) => {
-                self.must_have_destination(&account, &id)?;
-                Change::DestinationEnabled(account, id, skip)
-            }
-            Command::DeactivateDestination(account, id, why) => {
-                self.must_have_destination(&account, &id)?;
-                Change::DestinationDeactivated(account, id, why)
-            }
-            Command::DisableDestination(account, id) => {
-                self.must_have_destination(&account, &id)?;
-                Change::DestinationDisabled(account, id)
-            }
-            Command::DeleteDestination(account, id) => {
-                self.must_have_destination(&account, &id)?;
-                Change::DestinationDeleted(account, id)
-            }
-            other => unreachable!("no command about a destination: {other:?}"),
-        })
+    fn decide_create_destination(&self, destination: Destination, rules: UrlRules) -> Result<Change, Refusal> {
+        self.must_have_account(&destination.account)?;
+        let taken = self.destination_ever(&destination.id).is_some();
+        self.must_be_new(taken, EntityKind::Destination, destination.id.as_str())?;
+        self.check_references(&destination)?;
+        check_destination(&destination, rules)?;
+        Ok(Change::DestinationCreated(destination))
+    }
+
+    fn decide_update_destination(&self, destination: Destination, rules: UrlRules) -> Result<Change, Refusal> {
+        self.must_have_destination(&destination.account, &destination.id)?;
+        self.check_references(&destination)?;
+        check_destination(&destination, rules)?;
+        Ok(Change::DestinationUpdated(destination))
     }
 
     fn decide_delete_token(&self, account: AccountId, id: TokenId) -> Result<Change, Refusal> {

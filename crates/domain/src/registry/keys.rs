@@ -13,8 +13,8 @@ use jiff::Timestamp;
 
 use super::{
     checks::{check_name, invalid},
-    decide::Refusal,
     facts::{Change, EntityKind},
+    refusal::Refusal,
     state::Registry,
 };
 use crate::{

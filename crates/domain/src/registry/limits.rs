@@ -2,10 +2,10 @@
 
 use super::{
     account::{Account, Routing},
-    decide::Refusal,
     facts::Change,
     fan_out::{fan_out, fan_out_of_all},
     model::Destination,
+    refusal::Refusal,
     request::Body,
     state::{AccountEntry, Registry},
 };
