@@ -6,6 +6,7 @@
 
 mod account;
 mod address;
+mod by_scope;
 mod checks;
 mod confirmation;
 mod decide;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     ids::DestinationId,
     lead::LeadEvent,
-    registry::{Destination, Registry, Routing, Scope},
+    registry::{Destination, Registry, Routing},
 };
 
 /// The destinations that get a delivery of this event, in the order of their ids.
@@ -22,15 +22,16 @@ pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Desti
         let named = registry.destination(named).filter(|d| d.account == event.account);
         return named.cloned().into_iter().collect();
     }
-    let wants = |d: &&Arc<Destination>| {
-        !d.deleted && covers(&d.scope, event) && d.event_types.iter().any(|pattern| pattern.matches(&event.event_type))
-    };
-    let wanting: Vec<_> = account.destinations().filter(wants).collect();
-    let lowest = match account.account.routing {
-        Routing::Override => wanting.iter().map(|d| d.scope.level()).min(),
-        Routing::All => wanting.iter().map(|d| d.scope.level()).max(),
-    };
-    wanting.into_iter().filter(|d| Some(d.scope.level()) <= lowest).cloned().collect()
+    let covering = account.destinations_covering(event.client.as_ref(), &event.interface);
+    let mut wanting: Vec<_> =
+        covering.filter(|d| d.event_types.iter().any(|pattern| pattern.matches(&event.event_type))).cloned().collect();
+    if account.account.routing == Routing::Override
+        && let Some(highest) = wanting.first().map(|d| d.scope.level())
+    {
+        wanting.retain(|d| d.scope.level() == highest);
+    }
+    wanting.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    wanting
 }
 
 /// The destinations that have to have a delivery of an event: those that wanted it when it was published, and want it now.
@@ -54,12 +55,4 @@ pub fn is_routed_in_order(registry: &Registry, event: &LeadEvent) -> bool {
 /// Whether this destination gets the event in turn: when the deliveries of the lead's earlier events have ended.
 pub fn goes_in_turn(registry: &Registry, event: &LeadEvent, destination: &Destination) -> bool {
     registry.kept_order(&event.account, &destination.id, event.registry_sequence)
-}
-
-fn covers(scope: &Scope, event: &LeadEvent) -> bool {
-    match scope {
-        Scope::Account => true,
-        Scope::Client(client) => event.client.as_ref() == Some(client),
-        Scope::Interface(interface) => *interface == event.interface,
-    }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     account::{Account, ApiUser, Client, Interface, Role},
+    by_scope::ByScope,
     facts::{Change, EntityKind, RegistryFact},
     keys::KeyRing,
     model::{Destination, Token},
@@ -42,6 +43,7 @@ pub struct AccountEntry {
     api_users: BTreeMap<ApiUserId, ApiUser>,
     interfaces: BTreeMap<InterfaceId, Interface>,
     destinations: BTreeMap<DestinationId, Arc<Destination>>,
+    by_scope: ByScope,
     tokens: BTreeMap<TokenId, Arc<Token>>,
     opt_outs: BTreeMap<OptOutId, OptOut>,
     /// Addresses that wait for their owner, and those whose owner agreed; in lower case.
@@ -104,6 +106,16 @@ impl AccountEntry {
     /// Its destinations, deleted ones too, in the order of their ids.
     pub fn destinations(&self) -> impl Iterator<Item = &Arc<Destination>> {
         self.destinations.values()
+    }
+
+    /// Those of its destinations that are not deleted and whose scope covers what comes from this client and interface, from
+    /// the highest level on.
+    pub fn destinations_covering(
+        &self,
+        client: Option<&ClientId>,
+        interface: &InterfaceId,
+    ) -> impl Iterator<Item = &Arc<Destination>> {
+        self.by_scope.covering(client, interface)
     }
 
     /// Its tokens, deleted ones too, in the order of their ids.
@@ -226,6 +238,7 @@ impl Registry {
                 api_users: BTreeMap::new(),
                 interfaces: BTreeMap::new(),
                 destinations: BTreeMap::new(),
+                by_scope: ByScope::default(),
                 tokens: BTreeMap::new(),
                 opt_outs: BTreeMap::new(),
                 unconfirmed: BTreeSet::new(),
@@ -272,7 +285,8 @@ impl Registry {
     fn put_destination(&mut self, destination: Destination) {
         let destination = Arc::new(destination);
         self.change(&destination.account, |entry| {
-            entry.destinations.insert(destination.id.clone(), Arc::clone(&destination));
+            let before = entry.destinations.insert(destination.id.clone(), Arc::clone(&destination));
+            entry.by_scope.replace(before.as_deref(), &destination);
         });
         self.destinations.insert(destination.id.clone(), destination);
     }
