@@ -41,11 +41,11 @@ impl Call {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let pool = descriptors()?;
         let Some(name) = &self.method else {
-            let all: Vec<_> = methods(&pool).map(|method| shown(&method)).collect();
+            let all: Vec<_> = methods(pool).map(|method| shown(&method)).collect();
             return print(&all.join("\n"));
         };
         let method =
-            methods(&pool).find(|method| short(method) == name.trim_start_matches(PACKAGE).trim_start_matches('.'));
+            methods(pool).find(|method| short(method) == name.trim_start_matches(PACKAGE).trim_start_matches('.'));
         let method = method.with_context(|| format!("there is no method {name}; leadline call lists them"))?;
         ensure!(!method.is_client_streaming(), "{name} takes a stream of requests, which cannot be given from here");
         let request = self.request(&method)?;

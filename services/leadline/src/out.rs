@@ -1,10 +1,13 @@
 //! What is printed: lines and tables for people, JSON for scripts.
 
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::{
+    io::{ErrorKind, IsTerminal as _, Write as _},
+    sync::LazyLock,
+};
 
 use anyhow::Context as _;
 use prost::{Message, Name};
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
+use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde::de::DeserializeSeed as _;
 use serde_json::Value;
 
@@ -62,9 +65,11 @@ pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-/// Every message of the API, by name.
-pub(crate) fn descriptors() -> anyhow::Result<DescriptorPool> {
-    DescriptorPool::decode(wire::DESCRIPTORS).context("the API's descriptors are broken")
+/// Every message of the API, by name. Decoding takes milliseconds, so it is done once and not for each row.
+pub(crate) fn descriptors() -> anyhow::Result<&'static DescriptorPool> {
+    static POOL: LazyLock<Result<DescriptorPool, DescriptorError>> =
+        LazyLock::new(|| DescriptorPool::decode(wire::DESCRIPTORS));
+    POOL.as_ref().context("the API's descriptors are broken")
 }
 
 /// A message by the JSON mapping of protobuf, with the names of the `.proto` files and without what is empty.
