@@ -4,6 +4,7 @@
 //! comes again as if for the first time. So everything that was stored before this process connected may be a
 //! repetition, and whoever gets it has to look back.
 
+use runtime::ErrorChain as _;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
@@ -12,12 +13,6 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{JournalError, StreamName, feed::timestamp, told};
 
-/// The streams that feeds read.
-#[rustfmt::skip]
-const FED: [StreamName; 7] = [
-    StreamName::Leads, StreamName::Registry, StreamName::Deliveries, StreamName::Timers, StreamName::Parked,
-    StreamName::Notices, StreamName::Anonymised,
-];
 /// The pause after the broker did not answer.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -83,7 +78,7 @@ impl Memory {
 
 async fn newest(context: &Context) -> Result<Timestamp, JournalError> {
     let mut newest = Timestamp::MIN;
-    for stream in FED {
+    for stream in StreamName::with_work() {
         let state = told::state(context, stream, "tell how far its streams go").await?;
         if state.last_sequence > 0 {
             newest = newest.max(timestamp(state.last_timestamp.unix_timestamp_nanos()));

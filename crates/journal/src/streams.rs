@@ -74,6 +74,39 @@ impl StreamName {
         }
     }
 
+    /// Whether the read model is made of it.
+    const fn is_projected(self) -> bool {
+        match self {
+            Self::Leads | Self::Registry | Self::Deliveries | Self::Notices | Self::Jobs | Self::Anonymised => true,
+            Self::Timers | Self::Parked | Self::Ordered | Self::Positions | Self::Poison => false,
+        }
+    }
+
+    /// Whether consumers that processes share take work from it.
+    const fn has_work(self) -> bool {
+        match self {
+            Self::Leads
+            | Self::Registry
+            | Self::Deliveries
+            | Self::Timers
+            | Self::Parked
+            | Self::Notices
+            | Self::Jobs
+            | Self::Anonymised => true,
+            Self::Ordered | Self::Positions | Self::Poison => false,
+        }
+    }
+
+    /// The streams that the read model is made of.
+    pub fn projected() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|stream| stream.is_projected())
+    }
+
+    /// The streams that feeds read.
+    pub(crate) fn with_work() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|stream| stream.has_work())
+    }
+
     /// What is not said stays as it is: a process that is started without it must not take replicas away.
     fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
         let own = match self {

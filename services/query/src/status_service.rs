@@ -26,11 +26,6 @@ const USUAL_TOP: u32 = 20;
 const MOST_TOP: u32 = 500;
 /// The part of the readiness that says whether the broker answers.
 const BROKER: &str = "broker";
-/// The streams that the read model is made of.
-#[rustfmt::skip]
-const PROJECTED: [StreamName; 5] = [
-    StreamName::Leads, StreamName::Deliveries, StreamName::Notices, StreamName::Anonymised, StreamName::Registry,
-];
 
 struct StatusService {
     journal: Journal,
@@ -91,7 +86,7 @@ impl StatusService {
         parked.truncate(MOST_TOP as usize);
         let mut lags: Vec<_> =
             backlog.lags.iter().map(|lag| shown_lag(lag.name, lag.stream, lag.waiting, lag.in_hand)).collect();
-        for stream in PROJECTED {
+        for stream in StreamName::projected() {
             let last = self.journal.last_sequence(stream).await.map_err(away)?;
             let shown = self.store.checkpoint(stream).await.map_err(failed)?;
             lags.push(shown_lag("projector", stream, last.saturating_sub(shown), 0));
