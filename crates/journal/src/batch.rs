@@ -8,6 +8,7 @@ use async_nats::{
     jetstream::{Context, publish::PublishAck},
 };
 use futures::future::join_all;
+use runtime::ErrorChain as _;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 

@@ -14,7 +14,7 @@ use async_nats::{
     jetstream::{Context, ContextBuilder},
 };
 use jiff::Timestamp;
-use runtime::{Drain, Platform};
+use runtime::{Drain, ErrorChain as _, Platform};
 use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 

@@ -114,16 +114,4 @@ impl JournalError {
     pub(crate) fn refused(asked: &'static str, source: impl Into<Cause>) -> Self {
         Self::Refused { asked, source: source.into() }
     }
-
-    /// The error and its causes, in one line.
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
-    }
 }

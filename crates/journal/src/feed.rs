@@ -18,6 +18,7 @@ use bytes::Bytes;
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use runtime::ErrorChain as _;
 use tokio::time::Instant;
 use wire::Record;
 
@@ -305,7 +306,12 @@ impl Journal {
         error: &wire::WireError,
     ) -> Result<(), JournalError> {
         let stream = stream.as_str();
-        tracing::error!(stream, sequence, %error, "a message cannot be read; it is set aside in the stream POISON");
+        tracing::error!(
+            stream,
+            sequence,
+            error = error.chain(),
+            "a message cannot be read; it is set aside in the stream POISON"
+        );
         let mut headers = HeaderMap::new();
         headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
         headers.insert("Leadline-Reader", reader);

@@ -3,6 +3,7 @@
 
 use async_nats::jetstream::{consumer::DeliverPolicy, message::PublishMessage};
 use domain::{Registry, RegistryFact};
+use runtime::ErrorChain as _;
 use wire::{InstallationKey, Record as _};
 
 use crate::{Journal, JournalError, Logged as _, StreamName, append::confirmed, subjects, told};
@@ -27,7 +28,7 @@ impl Journal {
         let Some(message) = last else { return Ok(RecordedKey { fingerprint: None, version: 0 }) };
         let recorded = InstallationKey::decode(message.payload.clone());
         if let Err(error) = &recorded {
-            tracing::error!(error = %error, "cannot read the recorded fingerprint of the master key");
+            tracing::error!(error = error.chain(), "cannot read the recorded fingerprint of the master key");
         }
         Ok(RecordedKey { fingerprint: recorded.ok().map(|key| key.fingerprint), version: message.sequence })
     }

@@ -6,7 +6,7 @@
 use async_nats::jetstream::{consumer::DeliverPolicy, message::PublishMessage};
 use domain::{Job, JobFact, LeadSequence, job::JobRef};
 use jiff::Timestamp;
-use runtime::trace::TraceContext;
+use runtime::{ErrorChain as _, trace::TraceContext};
 use wire::Record as _;
 
 use crate::{
@@ -86,7 +86,7 @@ impl Journal {
                 match Job::evolve(job.take(), &fact) {
                     Ok(evolved) => job = Some(evolved),
                     // Its beginning is too old to be kept.
-                    Err(error) => tracing::debug!(%error, "a fact of JOBS is passed over"),
+                    Err(error) => tracing::debug!(error = error.chain(), "a fact of JOBS is passed over"),
                 }
             }
         }

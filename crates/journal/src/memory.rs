@@ -4,11 +4,11 @@
 //! comes again as if for the first time. So everything that was stored before this process connected may be a
 //! repetition, and whoever gets it has to look back.
 
-use runtime::ErrorChain as _;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use jiff::Timestamp;
+use runtime::ErrorChain as _;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{JournalError, StreamName, feed::timestamp, told};

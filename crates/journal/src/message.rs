@@ -11,7 +11,7 @@ use std::{
 
 use async_nats::jetstream::AckKind;
 use jiff::Timestamp;
-use runtime::{together, trace::TraceContext};
+use runtime::{ErrorChain as _, together, trace::TraceContext};
 use tokio::time::Instant;
 
 use crate::feed::DOUBTFUL;
@@ -134,6 +134,6 @@ impl HandedOut {
 
 pub(crate) async fn acknowledge(raw: &async_nats::jetstream::Message, kind: AckKind) {
     if let Err(error) = raw.ack_with(kind).await {
-        tracing::debug!(%error, "an acknowledgement was not sent; the message comes again");
+        tracing::debug!(error = error.chain(), "an acknowledgement was not sent; the message comes again");
     }
 }

@@ -7,6 +7,7 @@ use async_nats::{
 use domain::{AccountId, LeadEvent, LeadSequence};
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use runtime::ErrorChain as _;
 use tokio::time::timeout;
 use wire::Record as _;
 
@@ -81,7 +82,11 @@ fn entry(raw: &async_nats::jetstream::Message, place: u64) -> Result<Entry<LeadE
     }
     let value = LeadEvent::decode(raw.payload.clone());
     if let Err(error) = &value {
-        tracing::error!(sequence = info.stream_sequence, %error, "a lead event cannot be read; it is passed over");
+        tracing::error!(
+            sequence = info.stream_sequence,
+            error = error.chain(),
+            "a lead event cannot be read; it is passed over"
+        );
     }
     Ok(Entry {
         value: value.ok(),

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
+use runtime::ErrorChain as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Position, Record as _};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use domain::{AccountId, DeliveryFact, DestinationId};
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use runtime::trace::TraceContext;
+use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
 use wire::WireError;
 

@@ -97,6 +97,8 @@ fn without_login(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use runtime::ErrorChain as _;
+
     use super::*;
 
     fn logged_in(text: &str) -> (String, Option<(String, String)>) {

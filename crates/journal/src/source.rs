@@ -8,6 +8,7 @@ use async_nats::jetstream::{
     consumer::{PullConsumer, pull},
 };
 use futures::StreamExt as _;
+use runtime::ErrorChain as _;
 
 use crate::JournalError;
 

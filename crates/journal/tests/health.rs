@@ -11,7 +11,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use runtime::{Platform, trace::TraceContext};
+use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use testkit::{NatsServer, SmallDisk, wait};
 
 const SOON: Duration = Duration::from_secs(30);

@@ -12,7 +12,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, Since, StreamName, Traffic};
-use runtime::{Platform, trace::TraceContext};
+use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use testkit::{NatsCluster, NatsServer, wait};
 use tokio::time::Instant;
 

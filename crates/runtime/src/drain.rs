@@ -15,6 +15,8 @@ use tokio_util::{
     task::TaskTracker,
 };
 
+use crate::ErrorChain as _;
+
 /// Tells tasks when to stop, and waits for them.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
@@ -63,7 +65,7 @@ impl Drain {
         self.tasks.spawn(async move {
             let ended = inner.await;
             if let Err(error) = &ended {
-                tracing::error!(task = name, %error, "a task panicked; stopping the process");
+                tracing::error!(task = name, error = error.chain(), "a task panicked; stopping the process");
                 drain.fail();
             } else if !drain.is_stopping() {
                 tracing::error!(task = name, "a task ended before its time; stopping the process");

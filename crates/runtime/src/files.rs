@@ -8,6 +8,8 @@ use nix::{
     unistd::close,
 };
 
+use crate::ErrorChain as _;
+
 /// For how many the kernel makes room at once.
 const ROOM: i32 = 16 * 1024;
 /// The most that the limit is lifted to; what Linux allows unless it is told otherwise (`fs.nr_open`).
@@ -20,10 +22,16 @@ const PART_FOR_CALLERS: usize = 4;
 /// thread of the process opens a file or takes a connection: 5 to 15 ms, each time. What of it is refused, is logged.
 pub fn make_room() {
     if let Err(error) = lift() {
-        tracing::warn!(%error, "the limit of open files (RLIMIT_NOFILE) cannot be lifted; it stays as it is");
+        tracing::warn!(
+            error = error.chain(),
+            "the limit of open files (RLIMIT_NOFILE) cannot be lifted; it stays as it is"
+        );
     }
     if let Err(error) = reserve(i32::try_from(most()).map_or(ROOM, |most| most.min(ROOM))) {
-        tracing::warn!(%error, "no room can be made for files in advance; it is made when they are opened");
+        tracing::warn!(
+            error = error.chain(),
+            "no room can be made for files in advance; it is made when they are opened"
+        );
     }
 }
 

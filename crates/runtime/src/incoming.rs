@@ -23,6 +23,8 @@ use crate::connections::{
     socket::{Protocol, Socket, Stream},
 };
 
+use crate::ErrorChain as _;
+
 /// The most handshakes at once. Each takes some 20 KiB; an honest one is over in milliseconds.
 const MAX_HANDSHAKES: usize = 512;
 /// The most connections that are told at once why they are refused; further ones are just closed.
@@ -86,7 +88,7 @@ impl Incoming {
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
                         let made_room = self.connections.make_room();
-                        tracing::warn!(%error, made_room, "cannot accept connection; retrying");
+                        tracing::warn!(error = error.chain(), made_room, "cannot accept connection; retrying");
                         let delay = if made_room { ACCEPT_RETRY_DELAY } else { LONG_ACCEPT_RETRY_DELAY };
                         tokio::time::sleep(delay).await;
                     }
@@ -165,7 +167,7 @@ fn keep_alive(stream: &TcpStream, interval: Duration) {
     let interval = interval.max(Duration::from_secs(1));
     let keepalive = TcpKeepalive::new().with_time(interval).with_interval(interval);
     if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
-        tracing::debug!(%error, "cannot set TCP keep-alive");
+        tracing::debug!(error = error.chain(), "cannot set TCP keep-alive");
     }
 }
 
@@ -198,7 +200,7 @@ async fn shake_hands(
             None
         }
         Ok(Err(error)) => {
-            tracing::debug!(%from, %error, "a TLS handshake failed");
+            tracing::debug!(%from, error = error.chain(), "a TLS handshake failed");
             None
         }
         Err(_) => {

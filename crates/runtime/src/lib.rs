@@ -5,6 +5,7 @@
 //! [`Platform`]. [`serve`] gives any number of services one HTTP and one gRPC listener. On SIGTERM or Ctrl-C the drain
 //! begins: listeners take nothing new, tasks finish what is in flight, and the process ends within the deadline.
 
+mod chain;
 mod connections;
 pub mod crash;
 mod drain;
@@ -22,6 +23,7 @@ pub mod together;
 pub mod trace;
 mod under_way;
 
+pub use chain::ErrorChain;
 pub use connections::{ConnectionLimits, calls::Late};
 pub use drain::{Drain, shutdown_on_signal};
 pub use listen::{Addresses, ListenError, Listeners, Service, serve};

@@ -16,7 +16,7 @@ use tonic::{
 };
 
 use crate::{
-    ConnectionLimits, Platform, TlsError, TlsOptions,
+    ConnectionLimits, ErrorChain as _, Platform, TlsError, TlsOptions,
     connections::{
         Connections,
         calls::{CallRules, Calls, CallsLayer},
@@ -259,7 +259,7 @@ fn spawn_http(mut incoming: Incoming, calls: Calls<Router>, platform: &Platform)
             let connection = graceful.watch(server.serve_connection(TokioIo::new(socket), service));
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection of HTTP broke off");
+                    tracing::debug!(error = error.chain(), "a connection of HTTP broke off");
                 }
             });
         }
@@ -286,7 +286,7 @@ fn spawn_grpc(
     platform.drain.spawn("grpc listener", async move {
         let server = server.layer(CallsLayer(rules)).add_routes(routes);
         if let Err(error) = server.serve_with_incoming_shutdown(incoming.connections(), stopping).await {
-            tracing::error!(%error, "the gRPC listener failed");
+            tracing::error!(error = error.chain(), "the gRPC listener failed");
         }
     });
 }

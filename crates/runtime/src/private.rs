@@ -8,6 +8,8 @@ use std::{
 
 use nix::sys::stat::{Mode, umask};
 
+use crate::ErrorChain as _;
+
 /// What group and others may do.
 const OF_OTHERS: u32 = 0o077;
 
@@ -24,7 +26,9 @@ pub fn tighten(path: &Path) {
     match tightened(path) {
         Ok(0) => {}
         Ok(count) => tracing::warn!(path = %path.display(), count, "closed files and folders to group and others"),
-        Err(error) => tracing::warn!(path = %path.display(), %error, "cannot close files to group and others"),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), error = error.chain(), "cannot close files to group and others")
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use domain::{
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use journal::{Attempted, Found, JournalError};
-use runtime::{crash, together, trace::TraceContext};
+use runtime::{ErrorChain as _, crash, together, trace::TraceContext};
 use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 use uuid::Uuid;

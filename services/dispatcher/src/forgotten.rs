@@ -10,7 +10,7 @@ use domain::{AccountId, AnonymisationFact, DeliveryRef, EventId, LeadId, LeadSeq
 use jiff::Timestamp;
 use journal::{Journal, JournalError, Logged as _};
 use moka::{policy::EvictionPolicy, sync::Cache};
-use runtime::Drain;
+use runtime::{Drain, ErrorChain as _};
 use tokio::sync::Mutex;
 
 use crate::{payloads::Payloads, recent::Recent};

@@ -16,6 +16,7 @@ use domain::{
     registry::Destination,
 };
 use journal::{JournalError, Message, ParkedLane};
+use runtime::ErrorChain as _;
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet},
@@ -316,7 +317,9 @@ impl Lane {
                 }
             }
             // Its message is not acknowledged, so the attempt is made again.
-            Err(error) => tracing::error!(%error, destination = %self.destination, "an attempt panicked"),
+            Err(error) => {
+                tracing::error!(error = error.chain(), destination = %self.destination, "an attempt panicked")
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use futures::{
     stream::{self, FuturesUnordered},
 };
 use journal::{JournalError, Message, Traffic};
-use runtime::{crash, trace::TraceContext};
+use runtime::{ErrorChain as _, crash, trace::TraceContext};
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
 

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use domain::{DeliveryFact, DestinationId, Work};
 use futures::future::BoxFuture;
 use journal::Feed;
+use runtime::ErrorChain as _;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::{

@@ -23,7 +23,7 @@ use domain::{
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use journal::{Entry, JournalError, Logged as _, Place, READER_IN_ORDER, Since, StreamName, Turn};
-use runtime::{crash, trace::TraceContext};
+use runtime::{ErrorChain as _, crash, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info_span};
 

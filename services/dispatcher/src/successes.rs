@@ -15,6 +15,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use journal::{Found, Journal, JournalError, Since};
 use moka::{policy::EvictionPolicy, sync::Cache};
+use runtime::ErrorChain as _;
 use tokio::{sync::Mutex, time::sleep};
 
 use crate::{Shared, attempt, job::Job};

@@ -12,7 +12,7 @@ use std::{
 use crypto::{MasterKey, OpenError};
 use domain::{DestinationId, Registry};
 use jiff::Timestamp;
-use runtime::Latch;
+use runtime::{ErrorChain as _, Latch};
 
 use crate::Shared;
 
@@ -33,7 +33,7 @@ impl Vault {
     pub(crate) fn does_not_open(&self, destination: &DestinationId, error: OpenError) {
         let mut closed = self.closed();
         if closed.insert(destination.clone()) {
-            tracing::error!(%destination, %error, "cannot open a secret; the deliveries of its destination wait");
+            tracing::error!(%destination, error = error.chain(), "cannot open a secret; the deliveries of its destination wait");
             self.show(&closed);
         }
     }

@@ -7,7 +7,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Appended, Journal, JournalError, NewsError, RegistryView, Submitted};
-use runtime::{crash, trace::TraceContext};
+use runtime::{ErrorChain as _, crash, trace::TraceContext};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 use wire::publish::{Publish, PublishError};

@@ -14,6 +14,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
+use runtime::ErrorChain as _;
 
 use crate::page::{Block, Page};
 

@@ -15,7 +15,7 @@ use domain::{
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use journal::{Entry, Journal, JournalError, Logged as _, Place, READER_OF_LEADS, RegistryView, StreamName};
-use runtime::{Drain, crash, trace::TraceContext};
+use runtime::{Drain, ErrorChain as _, crash, trace::TraceContext};
 use tokio::time::sleep_until;
 
 /// How many events are dealt with between two writings of the place, at most.

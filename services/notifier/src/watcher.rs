@@ -17,7 +17,7 @@ use domain::{
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use journal::{Entry, Journal, JournalError, Place, READER_OF_NOTICES, RegistryView};
-use runtime::{Drain, crash, trace::TraceContext};
+use runtime::{Drain, ErrorChain as _, crash, trace::TraceContext};
 use tokio::time::sleep_until;
 
 use crate::operations;

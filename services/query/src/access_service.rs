@@ -7,6 +7,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::RegistryView;
+use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status};
 use wire::{
     api::{self, access_service_server::AccessServiceServer},
@@ -43,7 +44,7 @@ impl api::access_service_server::AccessService for AccessService {
         let given = request.scopes.iter().map(|scope| api::Scope::try_from(*scope).unwrap_or_default());
         let out_of_range = || invalid("expires_at", "is out of range");
         let secret = ApiKey::generate().map_err(|e| {
-            tracing::error!(error = %e, "the system gives no random numbers");
+            tracing::error!(error = e.chain(), "the system gives no random numbers");
             Status::internal("the system gives no random numbers")
         })?;
         let key = registry::ApiKey {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use domain::{AccountId, AnonymisationFact, InterfaceId, LeadId, LeadSequence, anonymisation::LeadAnonymised};
 use jiff::Timestamp;
 use journal::{Journal, JournalError, Place, RegistryView};
-use runtime::{Platform, trace::TraceContext};
+use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
 
@@ -132,6 +132,6 @@ fn warn(error: &NotForgotten, what: &'static str) {
         NotForgotten::Journal(JournalError::LostRace) => tracing::info!("another process keeps the retention now"),
         NotForgotten::Journal(error) if error.is_logged() => {}
         NotForgotten::Journal(error) => tracing::warn!(error = error.chain(), "{what}"),
-        NotForgotten::Store(error) => tracing::warn!(%error, "{what}"),
+        NotForgotten::Store(error) => tracing::warn!(error = error.chain(), "{what}"),
     }
 }

@@ -13,7 +13,7 @@ use domain::{
 use futures::Stream;
 use jiff::Timestamp;
 use journal::{Journal, RegistryView, StreamName};
-use runtime::{Drain, trace::TraceContext};
+use runtime::{Drain, ErrorChain as _, trace::TraceContext};
 use shown::{delivery_id, place, required, shown, shown_attempt, shown_event};
 pub(crate) use shown::{filter, http_status, shown_filter};
 use tonic::{Request, Response, Status};

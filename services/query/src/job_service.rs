@@ -10,7 +10,7 @@ use domain::{
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
 use prost::Message as _;
-use runtime::trace::TraceContext;
+use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, info_span};

@@ -40,7 +40,7 @@ pub use delivery_service::WatchLimits;
 use domain::{Guard, registry::UrlRules};
 use journal::{Journal, RegistryView, StreamName};
 use registry_change::Changes;
-use runtime::{NeededBy, Platform, Service};
+use runtime::{ErrorChain as _, NeededBy, Platform, Service};
 pub use store::StoreError;
 use tonic::Status;
 
@@ -136,6 +136,6 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
 
 /// The one place where a failure of the database becomes a gRPC status; it is logged here.
 fn failed(error: StoreError) -> Status {
-    tracing::error!(error = %anyhow::Error::from(error), "a question could not be answered");
+    tracing::error!(error = error.chain(), "a question could not be answered");
     Status::unavailable("the read model does not answer now; ask again")
 }

@@ -10,6 +10,7 @@ use domain::{
     delivery::{DeliveryAttempted, FailureReason, HoldReason},
 };
 use journal::{Entry, Logged};
+use runtime::ErrorChain as _;
 use sqlx::{Any, Transaction};
 
 use crate::{
@@ -248,7 +249,7 @@ impl Projected for JobFact {
                 Ok(after) => {
                     states.insert(id, after);
                 }
-                Err(illegal) => tracing::error!(sequence, error = %illegal, "a fact of JOBS is passed over"),
+                Err(illegal) => tracing::error!(sequence, error = illegal.chain(), "a fact of JOBS is passed over"),
             }
         }
         jobs::save(transaction, states.values()).await?;
@@ -269,7 +270,7 @@ fn fold(states: &mut HashMap<DeliveryId, Delivery>, sequence: u64, fact: &Delive
             states.insert(id, after);
         }
         Err(illegal) => {
-            tracing::error!(sequence, error = %illegal, "a fact of DELIVERIES is passed over");
+            tracing::error!(sequence, error = illegal.chain(), "a fact of DELIVERIES is passed over");
         }
     }
 }

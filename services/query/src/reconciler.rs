@@ -20,7 +20,7 @@ use std::{
 };
 
 use journal::{Journal, JournalError, Place, RegistryView};
-use runtime::{Drain, Platform};
+use runtime::{Drain, ErrorChain as _, Platform};
 use tokio::time::Instant;
 
 use self::{requests::Requests, standing::Standing};
@@ -82,7 +82,7 @@ struct Reconciler {
 /// What keeps the audit from going on for now.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
-    #[error("{}", .0.chain())]
+    #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,7 +111,7 @@ pub(crate) fn start(
     platform.drain.spawn("reconciler", async move {
         while let Some(place) = reconciler.journal.take_place(READER).await {
             if let Err(error) = reconciler.audit(place).await {
-                tracing::info!(%error, "the place of the reconciler is lost");
+                tracing::info!(error = error.chain(), "the place of the reconciler is lost");
             }
             reconciler.rest(REST).await;
         }
@@ -129,7 +129,7 @@ impl Reconciler {
             let looked_at = match self.page(&mut requests, &mut standing).await {
                 Ok(looked_at) => looked_at,
                 Err(error) => {
-                    tracing::debug!(%error, "the audit stands still; trying again");
+                    tracing::debug!(error = error.chain(), "the audit stands still; trying again");
                     0
                 }
             };

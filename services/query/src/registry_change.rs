@@ -12,6 +12,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
+use runtime::ErrorChain as _;
 use tonic::{Code, Status};
 use wire::status::refusal;
 

@@ -6,6 +6,7 @@
 use crypto::MasterKey;
 use domain::Guard;
 use journal::RegistryView;
+use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status};
 use wire::api::{self, registry_service_server::RegistryServiceServer};
 
@@ -42,8 +43,8 @@ pub(crate) fn service(
 
 type Answer<T> = Result<Response<T>, Status>;
 
-fn no_randomness(error: &dyn std::fmt::Display) -> Status {
-    tracing::error!(%error, "the system gives no random numbers");
+fn no_randomness(error: &dyn std::error::Error) -> Status {
+    tracing::error!(error = error.chain(), "the system gives no random numbers");
     Status::internal("the system gives no random numbers")
 }
 

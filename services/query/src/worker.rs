@@ -19,7 +19,7 @@ use domain::{
     job::{IllegalJob, JobRef},
 };
 use journal::{Journal, JournalError, Message, RegistryView};
-use runtime::{Drain, Platform, UnderWay, trace::TraceContext};
+use runtime::{Drain, ErrorChain as _, Platform, UnderWay, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
 use self::run::Run;
@@ -55,7 +55,7 @@ enum Ended {
 /// What keeps a job from going on for now.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
-    #[error("{}", .0.chain())]
+    #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -119,7 +119,7 @@ impl Worker {
                 Ok(ended) => return ended,
                 Err(trouble) => trouble,
             };
-            tracing::warn!(job = %reference.job, error = %trouble, "a job stands still; trying again");
+            tracing::warn!(job = %reference.job, error = trouble.chain(), "a job stands still; trying again");
             if !self.rest(PAUSE).await {
                 return Ended::Stopping;
             }

@@ -16,6 +16,7 @@ use h2::{
     client::{Builder, Connection, SendRequest},
 };
 use http::Response;
+use runtime::ErrorChain as _;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -156,7 +157,7 @@ async fn drive(mut connection: Connection<Stream, Bytes>, load: Arc<Load>) {
     };
     tokio::select! {
         ended = connection => if let Err(error) = ended {
-            tracing::debug!(%error, "HTTP/2 connection ended");
+            tracing::debug!(error = error.chain(), "HTTP/2 connection ended");
         },
         () = watching => {}
     }

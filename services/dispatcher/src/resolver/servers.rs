@@ -16,6 +16,7 @@ use hickory_resolver::{
     proto::rr::Name,
     system_conf::parse_resolv_conf,
 };
+use runtime::ErrorChain as _;
 
 /// How long one round of questions to the name servers may take; lost packets are sent again within it.
 const ROUND_TIMEOUT: Duration = Duration::from_millis(1_400);
@@ -103,7 +104,10 @@ impl Servers {
                     tracing::info!("read name servers and hosts again, because their files changed");
                     state.current = changed;
                 }
-                Err(error) => tracing::warn!(%error, "cannot use the changed name servers; keeping those of before"),
+                Err(error) => tracing::warn!(
+                    error = error.chain(),
+                    "cannot use the changed name servers; keeping those of before"
+                ),
             }
         }
         state.current.clone()
@@ -168,7 +172,7 @@ fn of_system(resolv_conf: &Path) -> (ResolverConfig, ResolverOpts) {
             (ResolverConfig::from_parts(None, search, servers), options)
         }
         Err(error) => {
-            tracing::warn!(%error, file = %resolv_conf.display(), "cannot read name servers; asking 127.0.0.1");
+            tracing::warn!(error = error.chain(), file = %resolv_conf.display(), "cannot read name servers; asking 127.0.0.1");
             let local = NameServerConfig::udp_and_tcp(Ipv4Addr::LOCALHOST.into());
             (ResolverConfig::from_name_servers(vec![local]), ResolverOpts::default())
         }
@@ -178,7 +182,7 @@ fn of_system(resolv_conf: &Path) -> (ResolverConfig, ResolverOpts) {
 /// The names of a hosts file (hosts(5)). A line that is none is passed over.
 fn hosts(file: &Path) -> Hosts {
     let text = fs::read(file).unwrap_or_else(|error| {
-        tracing::debug!(%error, file = %file.display(), "cannot read the names of hosts");
+        tracing::debug!(error = error.chain(), file = %file.display(), "cannot read the names of hosts");
         vec![]
     });
     let mut hosts = Hosts::new();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use domain::{DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, registry::Destination};
 use jiff::Timestamp;
 use journal::StreamName;
-use runtime::trace::TraceContext;
+use runtime::{ErrorChain as _, trace::TraceContext};
 use serde_json::json;
 use tokio::time::Instant;
 use tonic::Status;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use domain::{AccountId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
 use journal::{JournalError, Logged as _, StreamName};
-use runtime::trace::TraceContext;
+use runtime::{ErrorChain as _, trace::TraceContext};
 use tonic::Status;
 use wire::{api, duration, status::invalid};
 

@@ -6,6 +6,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use prost_types::FieldMask;
+use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status};
 use url::Url;
 use wire::{
@@ -37,7 +38,7 @@ impl RegistryService {
         if let Some(deactivated) = &mut shown.deactivated {
             let held = self.store.held_at(&destination.id).await;
             let held = held.inspect_err(|error| {
-                tracing::warn!(destination = %destination.id, %error, "cannot count held deliveries");
+                tracing::warn!(destination = %destination.id, error = error.chain(), "cannot count held deliveries");
             });
             deactivated.held = held.ok();
         }
