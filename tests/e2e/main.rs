@@ -55,6 +55,7 @@ mod tls;
 mod tools;
 mod traces;
 mod trials;
+mod upgrade;
 mod usage;
 mod watching;
 mod world;

@@ -128,16 +128,23 @@ impl Receiver {
     /// # Panics
     /// When the port is taken.
     pub async fn start_on(port: u16) -> Self {
-        Self::serve(port, None).await
+        Self::serve(port::listen(port).await, None)
+    }
+
+    /// Starts one at this address of loopback.
+    ///
+    /// # Panics
+    /// When the address is taken.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        Self::serve(TcpListener::bind(address).await.expect("the address is free"), None)
     }
 
     /// Starts one that speaks TLS as `localhost`.
     pub async fn start_tls(certificate: &Certificate) -> Self {
-        Self::serve(0, Some(certificate.acceptor())).await
+        Self::serve(port::listen(0).await, Some(certificate.acceptor()))
     }
 
-    async fn serve(port: u16, tls: Option<TlsAcceptor>) -> Self {
-        let listener = port::listen(port).await;
+    fn serve(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
         let address = listener.local_addr().expect("a listener has an address");
         let state = State {
             answer: Answer::Status(200),
