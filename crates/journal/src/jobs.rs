@@ -11,11 +11,12 @@ use wire::Record as _;
 
 use crate::{
     Journal, JournalError, StreamName, Traffic,
-    feed::{router, timestamp},
+    connection::broker_info,
+    consume::range::{answered, fetch},
+    consume::work_queue::{router, timestamp},
     headers,
-    pages::{answered, fetch},
-    position::READER_IN_ORDER,
-    subjects, told,
+    leader::lease::READER_IN_ORDER,
+    subjects,
 };
 
 /// How many facts of a job are read at once.
@@ -55,7 +56,7 @@ impl Journal {
     /// When the broker does not answer, or has no such fact.
     pub async fn job_recorded_at(&self, version: u64) -> Result<Timestamp, JournalError> {
         let asked = "tell when a fact was stored";
-        let stream = told::stream(self.context(), StreamName::Jobs, asked).await?;
+        let stream = broker_info::stream(self.context(), StreamName::Jobs, asked).await?;
         let fact = stream.get_raw_message(version).await.map_err(|e| JournalError::unavailable(asked, e))?;
         Ok(timestamp(fact.time.unix_timestamp_nanos()))
     }
@@ -103,7 +104,7 @@ impl Journal {
         for traffic in [Traffic::Steady, Traffic::Burst] {
             let (router, subjects) = ((StreamName::Leads, router(traffic)), subjects::leads(traffic));
             let asked = "tell how far the router is";
-            let first = told::first_unacknowledged(self.context(), router, subjects, asked).await?;
+            let first = broker_info::first_unacknowledged(self.context(), router, subjects, asked).await?;
             if first.is_some_and(|first| first.sequence <= up_to.0) {
                 return Ok(false);
             }

@@ -9,7 +9,7 @@ use async_nats::jetstream::{
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use wire::Record;
 
-use crate::{Journal, JournalError, options::NatsOptions, subjects, told};
+use crate::{Journal, JournalError, connection::broker_info, connection::options::NatsOptions, subjects};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long leads, deliveries, notices and jobs are kept.
@@ -201,7 +201,7 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn first_sequence(&self, stream: StreamName) -> Result<u64, JournalError> {
-        let state = told::state(self.context(), stream, "tell what a stream still holds").await?;
+        let state = broker_info::state(self.context(), stream, "tell what a stream still holds").await?;
         Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
     }
 
@@ -210,7 +210,7 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn last_sequence(&self, name: StreamName) -> Result<u64, JournalError> {
-        let state = told::state(self.context(), name, "tell how far a stream goes").await?;
+        let state = broker_info::state(self.context(), name, "tell how far a stream goes").await?;
         // Of a stream whose messages are all too old to be kept, the broker still knows how far it went.
         if state.messages == 0 {
             return Ok(0);
@@ -224,7 +224,7 @@ impl Journal {
 
     /// The sequence of the last message of a stream on these subjects; 0: there is none.
     pub(crate) async fn last_on(&self, stream: StreamName, subjects: &str) -> Result<u64, JournalError> {
-        let last = told::last_on(self.context(), stream, subjects, "tell how far a stream goes").await?;
+        let last = broker_info::last_on(self.context(), stream, subjects, "tell how far a stream goes").await?;
         Ok(last.map_or(0, |last| last.sequence))
     }
 }

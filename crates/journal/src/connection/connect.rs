@@ -19,8 +19,9 @@ use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use crate::{
-    ANSWER_DEADLINE, Flush, JournalError, NatsOptions, batch::Batcher, credentials::Credentials, health::Health,
-    memory::Memory, options::USUAL_URL, servers::Servers, streams,
+    ANSWER_DEADLINE, Flush, JournalError, NatsOptions, connection::credentials::Credentials,
+    connection::health::Health, connection::options::USUAL_URL, connection::servers::Servers,
+    consume::restart_watermark::Memory, publish::batch::Batcher, streams,
 };
 
 /// The oldest broker whose schedules can be trusted.

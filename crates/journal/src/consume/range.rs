@@ -12,7 +12,8 @@ use tokio::time::timeout;
 use wire::Record as _;
 
 use crate::{
-    ANSWER_DEADLINE, Entry, Journal, JournalError, Logged as _, StreamName, feed::timestamp, headers, subjects,
+    ANSWER_DEADLINE, Entry, Journal, JournalError, Logged as _, StreamName, consume::work_queue::timestamp, headers,
+    subjects,
 };
 
 const ASKED: &str = "tell what was recorded";

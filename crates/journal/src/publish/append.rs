@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use wire::Record;
 
 use crate::{
-    Journal, JournalError, StreamName, batch::Batcher, connect::Batchers, headers, health::Health, news::settled,
-    subjects, told,
+    Journal, JournalError, StreamName, connection::broker_info, connection::connect::Batchers,
+    connection::health::Health, headers, publish::batch::Batcher, registry::freshness::settled, subjects,
 };
 
 const ASKED: &str = "store a fact";
@@ -132,7 +132,7 @@ impl Journal {
     pub async fn lead_at(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, JournalError> {
         use async_nats::jetstream::stream::{DirectGetErrorKind as Kind, RawMessageErrorKind as RawKind};
         let asked = "give a lead event";
-        let stream = told::stream(self.context(), StreamName::Leads, asked).await?;
+        let stream = broker_info::stream(self.context(), StreamName::Leads, asked).await?;
         let found = match stream.direct_get(sequence.0).await {
             Ok(message) => Some(message),
             // Any replica answers a direct get, and one of them may not have got so far. The leader knows.

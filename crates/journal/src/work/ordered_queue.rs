@@ -15,7 +15,9 @@ use runtime::trace::TraceContext;
 use serde::{Serialize, de::IgnoredAny};
 use wire::Record as _;
 
-use crate::{Journal, JournalError, StreamName, feed::timestamp, headers, subjects, told};
+use crate::{
+    Journal, JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp, headers, subjects,
+};
 
 const ASKED: &str = "tell whose turn it is";
 
@@ -54,7 +56,7 @@ impl Journal {
     pub async fn turn(&self, destination: &DestinationId, lead: &LeadId) -> Result<Option<Turn>, JournalError> {
         let subject = subjects::ordered(destination, lead);
         loop {
-            let first = told::first_on(self.context(), StreamName::Ordered, &subject, 1, ASKED).await?;
+            let first = broker_info::first_on(self.context(), StreamName::Ordered, &subject, 1, ASKED).await?;
             let Some(first) = first else { return Ok(None) };
             match DeliveryFact::decode(first.payload.clone()) {
                 Ok(requested) => return Ok(Some(turn(requested, &first))),

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use runtime::ErrorChain as _;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{JournalError, StreamName, feed::timestamp, told};
+use crate::{JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp};
 
 /// The pause after the broker did not answer.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -79,7 +79,7 @@ impl Memory {
 async fn newest(context: &Context) -> Result<Timestamp, JournalError> {
     let mut newest = Timestamp::MIN;
     for stream in StreamName::with_work() {
-        let state = told::state(context, stream, "tell how far its streams go").await?;
+        let state = broker_info::state(context, stream, "tell how far its streams go").await?;
         if state.last_sequence > 0 {
             newest = newest.max(timestamp(state.last_timestamp.unix_timestamp_nanos()));
         }

@@ -6,7 +6,9 @@ use domain::{Registry, RegistryFact};
 use runtime::ErrorChain as _;
 use wire::{InstallationKey, Record as _};
 
-use crate::{Journal, JournalError, Logged as _, StreamName, append::confirmed, subjects, told};
+use crate::{
+    Journal, JournalError, Logged as _, StreamName, connection::broker_info, publish::append::confirmed, subjects,
+};
 
 /// The recorded fingerprint of the installation's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +26,8 @@ impl Journal {
     /// When the broker does not answer.
     pub async fn installation_key(&self) -> Result<RecordedKey, JournalError> {
         let asked = "tell which master key the installation has";
-        let last = told::last_on(self.context(), StreamName::Positions, subjects::INSTALLATION_KEY, asked).await?;
+        let last =
+            broker_info::last_on(self.context(), StreamName::Positions, subjects::INSTALLATION_KEY, asked).await?;
         let Some(message) = last else { return Ok(RecordedKey { fingerprint: None, version: 0 }) };
         let recorded = InstallationKey::decode(message.payload.clone());
         if let Err(error) = &recorded {

@@ -27,7 +27,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{JournalError, StreamName, trouble::Trouble};
+use crate::{JournalError, StreamName, connection::trouble::Trouble};
 
 /// The services that need a broker. The others answer from the read model.
 #[rustfmt::skip]

@@ -16,7 +16,10 @@ use domain::{
 };
 use wire::{Record, WireError};
 
-use crate::{ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, pages, subjects, told};
+use crate::{
+    ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, connection::broker_info, consume::range,
+    subjects,
+};
 
 const ASKED: &str = "tell what is remembered of destinations";
 /// How many of them are read at once.
@@ -58,7 +61,7 @@ impl Journal {
             self.context().create_consumer_on_stream(config, stream).await.map_err(|e| unavailable(e.into()))?;
         let mut remembered = vec![];
         loop {
-            let batch = pages::answered(pages::fetch(&consumer, FETCH)).await?;
+            let batch = range::answered(range::fetch(&consumer, FETCH)).await?;
             if batch.is_empty() {
                 return Ok(remembered);
             }
@@ -75,7 +78,7 @@ impl Journal {
     async fn forget_watched(&self, message: &Message, sequence: u64, error: &WireError) -> Result<(), JournalError> {
         let stream = StreamName::Positions;
         self.set_aside(stream, READER_OF_NOTICES, sequence, message.payload.clone(), error).await?;
-        let on_broker = told::stream(self.context(), stream, ASKED).await?;
+        let on_broker = broker_info::stream(self.context(), stream, ASKED).await?;
         let purged = on_broker.purge().filter(message.subject.as_str()).await;
         purged.map(drop).map_err(|e| JournalError::unavailable(ASKED, e))
     }
@@ -107,7 +110,7 @@ impl Journal {
     /// When the broker does not answer.
     pub async fn delivery_fact_at(&self, sequence: u64) -> Result<Option<DeliveryFact>, JournalError> {
         let (asked, stream) = ("give a fact about a delivery", StreamName::Deliveries);
-        let on_broker = told::stream(self.context(), stream, asked).await?;
+        let on_broker = broker_info::stream(self.context(), stream, asked).await?;
         let message = match on_broker.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),

@@ -2,16 +2,16 @@
 //! that grows with what waits.
 
 use crate::{
-    Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName, Traffic, feed, subjects,
-    told,
+    Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName, Traffic,
+    connection::broker_info, consume::work_queue, subjects,
 };
 
 const ASKED: &str = "tell how much waits";
 /// The consumers that services share: what they are called here, their stream, and their name on the broker.
 const SHARED: [(&str, StreamName, &str); 6] = [
-    ("router", StreamName::Leads, feed::router(Traffic::Steady)),
-    ("router of bursts", StreamName::Leads, feed::router(Traffic::Burst)),
-    ("sender", StreamName::Deliveries, feed::SENDER),
+    ("router", StreamName::Leads, work_queue::router(Traffic::Steady)),
+    ("router of bursts", StreamName::Leads, work_queue::router(Traffic::Burst)),
+    ("sender", StreamName::Deliveries, work_queue::SENDER),
     ("timers", StreamName::Timers, "due"),
     ("mailer", StreamName::Notices, "mailer"),
     ("mailer of leads", StreamName::Notices, "mailer-leads"),
@@ -73,7 +73,7 @@ impl Journal {
     }
 
     async fn lag(&self, name: &'static str, stream: StreamName, consumer: &str) -> Result<Lag, JournalError> {
-        let (waiting, in_hand) = match told::consumer(self.context(), (stream, consumer), ASKED).await? {
+        let (waiting, in_hand) = match broker_info::consumer(self.context(), (stream, consumer), ASKED).await? {
             Some(info) => (info.num_pending, info.num_ack_pending as u64),
             None => (self.messages(stream).await?, 0),
         };
@@ -86,6 +86,6 @@ impl Journal {
     }
 
     async fn messages(&self, stream: StreamName) -> Result<u64, JournalError> {
-        Ok(told::state(self.context(), stream, ASKED).await?.messages)
+        Ok(broker_info::state(self.context(), stream, ASKED).await?.messages)
     }
 }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use runtime::{ErrorChain as _, together, trace::TraceContext};
 use tokio::time::Instant;
 
-use crate::feed::DOUBTFUL;
+use crate::consume::work_queue::DOUBTFUL;
 
 /// How often the broker is told that a message is still being worked on: two of them, and the second that a lane may wait
 /// before, are less than [`ACK_WAIT`](crate::ACK_WAIT), so of a message that did not lie here before one may get lost. What

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use crate::{
     Journal, JournalError, StreamName, Traffic,
-    feed::{SENDER, router, timestamp},
-    subjects, told,
+    connection::broker_info,
+    consume::work_queue::{SENDER, router, timestamp},
+    subjects,
 };
 
 const ASKED: &str = "tell what waits of a delivery";
@@ -26,7 +27,7 @@ impl Journal {
             .map(|traffic| ((StreamName::Leads, router(traffic)), subjects::leads(traffic)));
         let sender = ((StreamName::Deliveries, SENDER), subjects::TODO);
         for (consumer, subjects) in [sender].into_iter().chain(routers) {
-            if let Some(first) = told::first_unacknowledged(self.context(), consumer, subjects, ASKED).await? {
+            if let Some(first) = broker_info::first_unacknowledged(self.context(), consumer, subjects, ASKED).await? {
                 handled_before = handled_before.min(timestamp(first.time.unix_timestamp_nanos()));
             }
         }
@@ -41,7 +42,7 @@ impl Journal {
         let (destination, delivery) = (&reference.destination, reference.delivery);
         // In this order, because it moves from one to the other.
         for subject in [subjects::timer(destination, delivery, round), subjects::due(destination, delivery, round)] {
-            if told::last_on(self.context(), StreamName::Timers, &subject, ASKED).await?.is_some() {
+            if broker_info::last_on(self.context(), StreamName::Timers, &subject, ASKED).await?.is_some() {
                 return Ok(true);
             }
         }
@@ -59,7 +60,7 @@ impl Journal {
         ];
         let mut waiting = 0;
         for (stream, matching) in places {
-            let mut subjects = told::subjects(self.context(), stream, matching, ASKED).await?;
+            let mut subjects = broker_info::subjects(self.context(), stream, matching, ASKED).await?;
             while waiting < MAX_COUNTED
                 && let Some((_, count)) = subjects.try_next().await.map_err(|e| JournalError::unavailable(ASKED, e))?
             {
@@ -75,7 +76,7 @@ impl Journal {
     /// When the broker does not answer.
     pub async fn has_parked(&self, destination: &DestinationId) -> Result<bool, JournalError> {
         let mut subjects =
-            told::subjects(self.context(), StreamName::Parked, subjects::parked(destination), ASKED).await?;
+            broker_info::subjects(self.context(), StreamName::Parked, subjects::parked(destination), ASKED).await?;
         Ok(subjects.try_next().await.map_err(|e| JournalError::unavailable(ASKED, e))?.is_some())
     }
 }

@@ -21,7 +21,7 @@ use wire::Record as _;
 
 use crate::{
     Journal, JournalError, Logged, StreamName,
-    pages::{answered, fetch},
+    consume::range::{answered, fetch},
     subjects,
 };
 

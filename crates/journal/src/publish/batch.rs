@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{
     Appended, JournalError,
-    append::{Outgoing, confirmed, stopped},
+    publish::append::{Outgoing, confirmed, stopped},
 };
 
 /// From how many waiting messages on a batch is cheaper than single messages.

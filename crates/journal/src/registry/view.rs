@@ -6,7 +6,7 @@ use domain::{Registry, RegistryFact};
 use runtime::Platform;
 use tokio::sync::watch;
 
-use crate::{Journal, JournalError, Logged as _, news::Asked};
+use crate::{Journal, JournalError, Logged as _, registry::freshness::Asked};
 
 /// The most facts that are added before readers see them.
 const BATCH: usize = 1_000;

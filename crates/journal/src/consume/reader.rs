@@ -11,7 +11,10 @@ use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
 use wire::WireError;
 
-use crate::{Journal, JournalError, Logged, feed::timestamp, headers, source::Source, subjects};
+use crate::{
+    Journal, JournalError, Logged, consume::resilient_consumer::Source, consume::work_queue::timestamp, headers,
+    subjects,
+};
 
 /// How many messages are asked for at once.
 const FETCH: usize = 2_000;

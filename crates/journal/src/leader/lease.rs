@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use wire::{Position, Record as _};
 
-use crate::{Journal, JournalError, StreamName, subjects, told};
+use crate::{Journal, JournalError, StreamName, connection::broker_info, subjects};
 
 /// Who reads LEADS in order, for the destinations that keep the order of each lead's events.
 pub const READER_IN_ORDER: &str = "sequencer";
@@ -108,7 +108,8 @@ impl Journal {
 
     async fn stored_place(&self, reader: &str) -> Result<Option<Stored>, JournalError> {
         let asked = "tell how far a reader has come";
-        let last = told::last_on(self.context(), StreamName::Positions, &subjects::position(reader), asked).await?;
+        let last =
+            broker_info::last_on(self.context(), StreamName::Positions, &subjects::position(reader), asked).await?;
         let Some(message) = last else { return Ok(None) };
         let (version, payload) = (message.sequence, message.payload);
         let position = Position::decode(payload.clone());

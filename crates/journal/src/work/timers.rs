@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use wire::Record as _;
 
-use crate::{Journal, JournalError, StreamName, headers, subjects, told};
+use crate::{Journal, JournalError, StreamName, connection::broker_info, headers, subjects};
 
 /// A fired timer that carries this header asks for nothing: it took the place of one that was cancelled.
 pub(crate) const CANCELLED: &str = "Leadline-Cancelled";
@@ -66,7 +66,7 @@ impl Journal {
     /// The timer of this round of a delivery that waits: its sequence, and for which attempt.
     async fn scheduled(&self, reference: &DeliveryRef, round: u32) -> Result<Option<(u64, u32)>, JournalError> {
         let subject = subjects::timer(&reference.destination, reference.delivery, round);
-        let there = told::last_on(self.context(), StreamName::Timers, &subject, ASKED).await?;
+        let there = broker_info::last_on(self.context(), StreamName::Timers, &subject, ASKED).await?;
         // What cannot be read is worth nothing.
         Ok(there.map(|there| (there.sequence, Work::decode(there.payload).map_or(0, |work| work.attempt))))
     }

@@ -12,7 +12,10 @@ use domain::AnonymisationFact;
 use runtime::trace::TraceContext;
 use wire::Record as _;
 
-use crate::{Appended, Journal, JournalError, Logged, StreamName, append::Outgoing, headers, subjects, told};
+use crate::{
+    Appended, Journal, JournalError, Logged, StreamName, connection::broker_info, headers, publish::append::Outgoing,
+    subjects,
+};
 
 const ASKED: &str = "erase a message";
 
@@ -36,7 +39,7 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn stored_at<T: Logged>(&self, sequence: u64) -> Result<Option<(T, TraceContext)>, JournalError> {
-        let stream = told::stream(self.context(), T::STREAM, ASKED).await?;
+        let stream = broker_info::stream(self.context(), T::STREAM, ASKED).await?;
         let message = match stream.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
@@ -55,7 +58,7 @@ impl Journal {
     }
 
     pub(crate) async fn erase_from(&self, stream: StreamName, sequence: u64) -> Result<(), JournalError> {
-        let stream = told::stream(self.context(), stream, ASKED).await?;
+        let stream = broker_info::stream(self.context(), stream, ASKED).await?;
         match stream.delete_message(sequence).await {
             Err(error) if !is_gone(&error.kind()) => Err(JournalError::unavailable(ASKED, error)),
             _ => Ok(()),

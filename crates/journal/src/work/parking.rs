@@ -11,9 +11,10 @@ use wire::Record as _;
 
 use crate::{
     ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
-    append::Outgoing,
-    feed::{self, FeedSpec, Lifetime},
-    subjects, told,
+    connection::broker_info,
+    consume::work_queue::{self, FeedSpec, Lifetime},
+    publish::append::Outgoing,
+    subjects,
 };
 
 /// How much of one lane's parked work may be handed out and not acknowledged.
@@ -46,7 +47,7 @@ impl Journal {
     /// When the broker does not answer.
     pub async fn parked(&self) -> Result<Vec<(DestinationId, u64)>, JournalError> {
         let asked = "list what is parked";
-        let mut subjects = told::subjects(self.context(), StreamName::Parked, subjects::PARKED, asked).await?;
+        let mut subjects = broker_info::subjects(self.context(), StreamName::Parked, subjects::PARKED, asked).await?;
         let mut lanes = vec![];
         while let Some((subject, count)) = subjects.try_next().await.map_err(|e| JournalError::unavailable(asked, e))? {
             lanes.extend(subjects::parked_for(&subject).map(|destination| (destination, count as u64)));
@@ -61,7 +62,7 @@ impl Journal {
             name: format!("lane-{destination}"),
             filter: subjects::parked(destination),
             in_hand: PARKED_IN_HAND,
-            fetch: feed::FETCH,
+            fetch: work_queue::FETCH,
             lifetime: Lifetime::UnusedFor(CONSUMER_LIFETIME),
         };
         ParkedLane { feed: self.feed(spec), consumer: None }

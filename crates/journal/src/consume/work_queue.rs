@@ -23,10 +23,11 @@ use tokio::time::Instant;
 use wire::Record;
 
 use crate::{
-    Journal, JournalError, Message, StreamName, Traffic, headers,
-    message::{HandedOut, acknowledge},
-    source::Source,
-    subjects, timers,
+    Journal, JournalError, Message, StreamName, Traffic,
+    consume::ack_handle::{HandedOut, acknowledge},
+    consume::resilient_consumer::Source,
+    headers, subjects,
+    work::timers,
 };
 
 /// How long after a message was handed out another process gets it, unless it is kept ([`Message::while_doing`]).

@@ -1,0 +1,8 @@
+//! Facts on their way out of the log: shared work queues and ordered readers.
+
+pub(crate) mod ack_handle;
+pub(crate) mod range;
+pub(crate) mod reader;
+pub(crate) mod resilient_consumer;
+pub(crate) mod restart_watermark;
+pub(crate) mod work_queue;

@@ -1,0 +1,3 @@
+//! One process at a time reads in order.
+
+pub(crate) mod lease;

@@ -1,0 +1,5 @@
+//! Facts on their way into the log.
+
+pub(crate) mod append;
+pub(crate) mod batch;
+pub(crate) mod erase;

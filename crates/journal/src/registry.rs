@@ -1,0 +1,4 @@
+//! The configuration as this process knows it.
+
+pub(crate) mod freshness;
+pub(crate) mod view;
