@@ -1,4 +1,4 @@
-//! The connection to the broker, and what the broker says of itself.
+//! The connection to the broker, its health, and the state that it reports.
 
 pub(crate) mod backlog;
 pub(crate) mod broker_info;

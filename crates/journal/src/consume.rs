@@ -1,4 +1,4 @@
-//! Facts on their way out of the log: shared work queues and ordered readers.
+//! Reading facts: work queues that processes share, and ordered readers.
 
 pub(crate) mod ack_handle;
 pub(crate) mod range;

@@ -1,6 +1,6 @@
-//! What the readers of the notifier remember: the last message of a subject of POSITIONS, written again whenever it has
-//! changed, on the condition that no other process has written since. An unreadable one is set aside, and begins with
-//! nothing.
+//! What the notifier remembers of destinations and interfaces. Each memory is the last message of its subject on
+//! POSITIONS, written whenever it changes, on the condition that no other process has written since. An unreadable
+//! memory is set aside and starts empty.
 
 use std::collections::HashMap;
 
@@ -21,12 +21,12 @@ use crate::{
     subjects,
 };
 
-const ASKED: &str = "tell what is remembered of destinations";
-/// How many of them are read at once.
-const FETCH: usize = 500;
+const OPERATION: &str = "read what the notifier remembers";
+/// How many memories one pull requests.
+const MAX_FETCH: usize = 500;
 
 impl Journal {
-    /// What is remembered of every destination, with the version that has to be named to write it again.
+    /// The health of every destination, with the version that the next write has to name.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -35,7 +35,7 @@ impl Journal {
         Ok(remembered.map(|(watched, version)| (watched.destination.clone(), (watched, version))).collect())
     }
 
-    /// What is remembered of every interface whose new leads are mailed; as [`Journal::watched`].
+    /// What is remembered of every interface whose new leads are mailed; versions as in [`Journal::watched`].
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -47,7 +47,7 @@ impl Journal {
     }
 
     async fn remembered<T: Record>(&self, filter_subject: String) -> Result<Vec<(T, u64)>, JournalError> {
-        let unavailable = |e: async_nats::Error| JournalError::unavailable(ASKED, e);
+        let unavailable = |e: async_nats::Error| JournalError::unavailable(OPERATION, e);
         let config = pull::Config {
             filter_subject,
             ack_policy: AckPolicy::None,
@@ -61,7 +61,7 @@ impl Journal {
             self.context().create_consumer_on_stream(config, stream).await.map_err(|e| unavailable(e.into()))?;
         let mut remembered = vec![];
         loop {
-            let batch = range::answered(range::fetch(&consumer, FETCH)).await?;
+            let batch = range::answered(range::fetch(&consumer, MAX_FETCH)).await?;
             if batch.is_empty() {
                 return Ok(remembered);
             }
@@ -69,29 +69,35 @@ impl Journal {
                 let sequence = message.info().map_err(unavailable)?.stream_sequence;
                 match T::decode(message.payload.clone()) {
                     Ok(value) => remembered.push((value, sequence)),
-                    Err(error) => self.forget_watched(&message, sequence, &error).await?,
+                    Err(error) => self.quarantine_watched(&message, sequence, &error).await?,
                 }
             }
         }
     }
 
-    async fn forget_watched(&self, message: &Message, sequence: u64, error: &WireError) -> Result<(), JournalError> {
+    async fn quarantine_watched(
+        &self,
+        message: &Message,
+        sequence: u64,
+        error: &WireError,
+    ) -> Result<(), JournalError> {
         let stream = StreamName::Positions;
-        self.set_aside(stream, READER_OF_NOTICES, sequence, message.payload.clone(), error).await?;
-        let on_broker = broker_info::stream(self.context(), stream, ASKED).await?;
+        self.quarantine(stream, READER_OF_NOTICES, sequence, message.payload.clone(), error).await?;
+        let on_broker = broker_info::stream(self.context(), stream, OPERATION).await?;
         let purged = on_broker.purge().filter(message.subject.as_str()).await;
-        purged.map(drop).map_err(|e| JournalError::unavailable(ASKED, e))
+        purged.map(drop).map_err(|e| JournalError::unavailable(OPERATION, e))
     }
 
-    /// Remembers a destination, in place of what was remembered at `version` (0: nothing); the new version.
+    /// Stores the health of a destination in place of `version` (0 if there is none); returns the new version.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when another process has written meanwhile; else when the broker does not acknowledge.
+    /// [`JournalError::LostRace`] when another process has written meanwhile; else when the broker does not
+    /// acknowledge.
     pub async fn remember_watched(&self, watched: &Watched, version: u64) -> Result<u64, JournalError> {
         self.remember(subjects::watched(watched.destination.as_str()), watched, version).await
     }
 
-    /// Remembers an interface; as [`Journal::remember_watched`].
+    /// Stores what is remembered of an interface; as [`Journal::remember_watched`].
     ///
     /// # Errors
     /// As [`Journal::remember_watched`].
@@ -104,22 +110,22 @@ impl Journal {
         Ok(self.confirm(self.context().send_publish(subject, message).await).await?.sequence)
     }
 
-    /// The fact at a place in DELIVERIES; none: it is gone, or cannot be read, which waiting does not mend.
+    /// The fact at a sequence of DELIVERIES; `None` if it is gone or unreadable, which a retry does not change.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn delivery_fact_at(&self, sequence: u64) -> Result<Option<DeliveryFact>, JournalError> {
-        let (asked, stream) = ("give a fact about a delivery", StreamName::Deliveries);
-        let on_broker = broker_info::stream(self.context(), stream, asked).await?;
+        let (operation, stream) = ("read a fact about a delivery", StreamName::Deliveries);
+        let on_broker = broker_info::stream(self.context(), stream, operation).await?;
         let message = match on_broker.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
-            Err(error) => return Err(JournalError::unavailable(asked, error)),
+            Err(error) => return Err(JournalError::unavailable(operation, error)),
         };
         match DeliveryFact::decode(message.payload.clone()) {
             Ok(fact) => Ok(Some(fact)),
             Err(error) => {
-                self.set_aside(stream, READER_OF_NOTICES, sequence, message.payload, &error).await?;
+                self.quarantine(stream, READER_OF_NOTICES, sequence, message.payload, &error).await?;
                 Ok(None)
             }
         }

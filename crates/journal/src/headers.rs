@@ -1,9 +1,8 @@
-//! Trace context in the headers of messages.
+//! Trace context in message headers.
 
 use async_nats::HeaderMap;
 use runtime::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 
-/// Headers that carry this context.
 pub(crate) fn carrying(trace: &TraceContext) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(TRACEPARENT, trace.traceparent());
@@ -13,7 +12,7 @@ pub(crate) fn carrying(trace: &TraceContext) -> HeaderMap {
     headers
 }
 
-/// The context that a message carries; a fresh one if it carries none.
+/// The trace context of a message; a fresh one if it carries none.
 pub(crate) fn carried_by(headers: Option<&HeaderMap>) -> TraceContext {
     let text = |name: &str| headers.and_then(|headers| headers.get(name)).map(async_nats::HeaderValue::as_str);
     TraceContext::from_headers(text(TRACEPARENT), text(TRACESTATE)).unwrap_or_else(TraceContext::fresh)

@@ -1,4 +1,4 @@
-//! Looking back: what was recorded since a message was first handed out. For the rare case that it came again.
+//! History: what was recorded since a message was published. It is read only when the message may be a redelivery.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,50 +25,49 @@ use crate::{
     subjects,
 };
 
-const ASKED: &str = "tell what was recorded";
-/// How many facts are read at once.
-const FETCH: usize = 500;
+const OPERATION: &str = "read the history";
+/// How many facts one pull requests.
+const MAX_FETCH: usize = 500;
 
-/// An attempt of a delivery. They are numbered through all rounds, so a greater one is later.
+/// An attempt of a delivery. Attempts are numbered through all rounds, so a greater number is later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempted {
-    /// Its number, from 1.
+    /// Counted from 1.
     pub attempt: u32,
-    /// Its round: when another one begins, the one before has ended.
+    /// An earlier round has ended when a later one begins.
     pub round: u32,
-    /// The delivery ended with it.
+    /// Whether the delivery ended with it.
     pub ended: bool,
 }
 
-/// What was recorded of the attempts at a destination.
+/// The recorded attempts at a destination.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempts {
-    /// The latest attempt of each delivery that was made.
+    /// The latest finished attempt of each delivery.
     pub latest: HashMap<DeliveryId, Attempted>,
-    /// Executions that began, with the number of the attempt that each was to be.
+    /// The started executions, with the number of the attempt that each was to be.
     pub begun: Vec<(DeliveryId, u32, AttemptId)>,
 }
 
-/// From where on to look back.
+/// Where the history begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Since {
-    /// This time of the broker.
+    /// At this time of the broker.
     Time(Timestamp),
-    /// What is behind this place of the stream: until there was looked before.
+    /// After this sequence of the stream, up to which the history was read before.
     Place(u64),
 }
 
-/// What was found, and until which place of the stream there is nothing else. What comes later may be in it.
+/// A part of the history. It is complete up to `until`; facts behind that may be missing or included.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found<T> {
-    /// What was recorded.
     pub found: T,
-    /// Until there.
+    /// The last sequence up to which it is complete.
     pub until: u64,
 }
 
 impl Journal {
-    /// Who was told which notice of an account since then.
+    /// Which recipients got which notices of an account, since then.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -84,22 +83,22 @@ impl Journal {
         Ok(Found { found: told, until })
     }
 
-    /// The questions that owners of addresses were asked, at `since` or later, for all accounts.
+    /// The confirmation mails that were sent to owners of addresses at `since` or later, for all accounts.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn confirmations(&self, since: Timestamp) -> Result<Vec<NoticeSent>, JournalError> {
-        let mut asked = vec![];
+        let mut confirmations = vec![];
         let take = |fact| {
             if let NoticeFact::Sent(sent) = fact {
-                asked.push(sent);
+                confirmations.push(sent);
             }
         };
         self.each_recorded(subjects::CONFIRMATIONS.to_owned(), Since::Time(since), take).await?;
-        Ok(asked)
+        Ok(confirmations)
     }
 
-    /// The attempts that were made at a destination since then, or began.
+    /// The attempts at a destination that were made or started since then.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -125,8 +124,8 @@ impl Journal {
         Ok(Found { found: attempts, until })
     }
 
-    /// The latest success of a delivery to a destination that was recorded since then. Reading ends at the first one at
-    /// `enough` or later, so it costs little where much succeeds. Tests do not count: their payload is no lead.
+    /// The latest success of a delivery to a destination since then. The read ends at the first success at `enough` or
+    /// later, so it is cheap where most deliveries succeed. Test deliveries do not count: their payload is no lead.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -157,7 +156,7 @@ impl Journal {
         Ok(Found { found: latest, until })
     }
 
-    /// The leads of an account that were anonymised since then, and the last place in LEADS that it covers.
+    /// The leads of an account that were anonymised since then, each with the last sequence of LEADS that this covers.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -177,8 +176,8 @@ impl Journal {
         Ok(leads)
     }
 
-    /// The deliveries to a destination that need not be requested any more: since then they were, or what the request asks
-    /// for was done.
+    /// The deliveries to a destination that need no request any more: since then they were requested, attempted or
+    /// abandoned.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -196,7 +195,7 @@ impl Journal {
             | DeliveryFact::Abandoned(_) => {
                 requested.insert(fact.reference().delivery);
             }
-            // Whoever held it has not parked it yet, or has said so in a request.
+            // The process that held it has not parked it yet, or has stored a request that says so.
             DeliveryFact::Held(_)
             | DeliveryFact::AttemptStarted(_)
             | DeliveryFact::Released(_)
@@ -207,7 +206,7 @@ impl Journal {
         Ok(Found { found: requested, until })
     }
 
-    /// The deliveries to a destination whose turn has come since then.
+    /// The ordered deliveries to a destination that were released since then.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -227,22 +226,23 @@ impl Journal {
         Ok(Found { found: released, until })
     }
 
-    /// What a job has asked for, at `since` or later.
+    /// The facts that a job has appended at `since` or later.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn asked_for_in(&self, job: &JobRef, since: Timestamp) -> Result<Vec<DeliveryFact>, JournalError> {
-        let mut asked = vec![];
+        let mut facts = vec![];
         let own = |fact: DeliveryFact| {
             if fact.job() == Some(job.job) {
-                asked.push(fact);
+                facts.push(fact);
             }
         };
         self.each_recorded(subjects::todo_of_account(&job.account), Since::Time(since), own).await?;
-        Ok(asked)
+        Ok(facts)
     }
 
-    /// Hands out every fact about deliveries of these subjects since then; until which place there is nothing else.
+    /// Passes every fact about deliveries on these subjects to `take`. Returns the last sequence up to which they are
+    /// complete.
     async fn each_of_deliveries(
         &self,
         subjects: impl IntoIterator<Item = String>,
@@ -256,7 +256,7 @@ impl Journal {
         Ok(until)
     }
 
-    /// Hands out every fact of a subject since then, one after another: there may be many.
+    /// Passes every fact of a subject to `take`, one after another, because there may be many.
     async fn each_recorded<T: Logged>(
         &self,
         filter_subject: String,
@@ -271,7 +271,7 @@ impl Journal {
         .await
     }
 
-    /// Hands out every message of a subject from there on, one after another.
+    /// Passes every message of a subject to `take`, one after another.
     pub(crate) async fn each_message(
         &self,
         stream: StreamName,
@@ -286,7 +286,7 @@ impl Journal {
         .await
     }
 
-    /// The same until the messages are enough.
+    /// The same, until `take` breaks.
     async fn each_message_until(
         &self,
         stream: StreamName,
@@ -296,7 +296,7 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let consumer = self.reader(stream, filter_subject, deliver_policy).await?;
         loop {
-            let batch = answered(fetch(&consumer, FETCH)).await?;
+            let batch = answered(fetch(&consumer, MAX_FETCH)).await?;
             if batch.is_empty() || batch.into_iter().try_for_each(&mut take).is_break() {
                 return Ok(());
             }
@@ -308,13 +308,13 @@ fn start(since: Since) -> Result<DeliverPolicy, JournalError> {
     Ok(match since {
         Since::Time(time) => {
             let start_time = datetime::from_nanos(time.as_nanosecond());
-            DeliverPolicy::ByStartTime { start_time: start_time.map_err(|e| JournalError::unavailable(ASKED, e))? }
+            DeliverPolicy::ByStartTime { start_time: start_time.map_err(|e| JournalError::unavailable(OPERATION, e))? }
         }
         Since::Place(place) => DeliverPolicy::ByStartSequence { start_sequence: place + 1 },
     })
 }
 
-/// When the delivery succeeded that a message tells of, if it tells of one.
+/// When the delivery succeeded that the message is about; `None` if it is about no success.
 fn success(message: &Message) -> Option<Timestamp> {
     match DeliveryFact::decode(message.payload.clone()).ok()? {
         DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {

@@ -1,7 +1,8 @@
-//! Jobs: what is recorded about one, and the rule that only one of two workers gets any further.
+//! Facts about jobs, and the rule that at most one job runner makes progress.
 //!
-//! All facts of a job are on one subject, and each is stored only if the one before is still the last. Of two workers
-//! who believe that a job is theirs, one loses the race and stops; so does a worker whose job was cancelled meanwhile.
+//! All facts of a job are on one subject, and each is stored only if the one before is still the last. If two job
+//! runners believe that a job is theirs, one of them loses the race and stops; so does a job runner whose job was
+//! cancelled meanwhile.
 
 use async_nats::jetstream::{consumer::DeliverPolicy, message::PublishMessage};
 use domain::{Job, JobFact, LeadSequence, job::JobRef};
@@ -19,22 +20,21 @@ use crate::{
     subjects,
 };
 
-/// How many facts of a job are read at once.
-const FETCH: usize = 500;
+/// How many facts of a job one pull requests.
+const MAX_FETCH: usize = 500;
 
-/// A job and the place of its last fact.
+/// A job as its facts tell it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedJob {
-    /// The job.
     pub job: Job,
     /// The sequence of its last fact, which the next one has to name.
     pub version: u64,
-    /// When the broker took the last fact that says how far the job is.
+    /// When the broker stored the last fact about the job's progress.
     pub reached_at: Timestamp,
 }
 
 impl Journal {
-    /// Stores a fact about a job if the last one is still that at `expected_version` (0: there is none).
+    /// Stores a fact about a job if the last one is still at `expected_version` (0 if there is none).
     ///
     /// # Errors
     /// [`JournalError::LostRace`] when it is not; else as [`Journal::append_lead`].
@@ -50,18 +50,18 @@ impl Journal {
         Ok(self.confirm(sent).await?.sequence)
     }
 
-    /// When the broker took a fact about a job.
+    /// When the broker stored a fact about a job.
     ///
     /// # Errors
     /// When the broker does not answer, or has no such fact.
     pub async fn job_recorded_at(&self, version: u64) -> Result<Timestamp, JournalError> {
-        let asked = "tell when a fact was stored";
-        let stream = broker_info::stream(self.context(), StreamName::Jobs, asked).await?;
-        let fact = stream.get_raw_message(version).await.map_err(|e| JournalError::unavailable(asked, e))?;
+        let operation = "read when a fact was stored";
+        let stream = broker_info::stream(self.context(), StreamName::Jobs, operation).await?;
+        let fact = stream.get_raw_message(version).await.map_err(|e| JournalError::unavailable(operation, e))?;
         Ok(timestamp(fact.time.unix_timestamp_nanos()))
     }
 
-    /// A job as it is recorded by now; none: there is none, or it is older than what is kept.
+    /// A job as it is recorded now; `None` if it does not exist, or is older than the retention of JOBS.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -69,16 +69,16 @@ impl Journal {
         let consumer = self.reader(StreamName::Jobs, subjects::facts_of(reference), DeliverPolicy::All).await?;
         let (mut job, mut version, mut reached_at) = (None, 0, Timestamp::UNIX_EPOCH);
         loop {
-            let batch = answered(fetch(&consumer, FETCH)).await?;
+            let batch = answered(fetch(&consumer, MAX_FETCH)).await?;
             if batch.is_empty() {
                 return Ok(job.map(|job| RecordedJob { job, version, reached_at }));
             }
             for raw in batch {
-                let info = raw.info().map_err(|e| JournalError::unavailable("tell about a job", e))?;
+                let info = raw.info().map_err(|e| JournalError::unavailable("read a job", e))?;
                 version = info.stream_sequence;
                 let Ok(fact) = JobFact::decode(raw.payload.clone()) else {
-                    // How far it is, every record of progress says anew.
-                    tracing::error!(sequence = version, "a fact of JOBS cannot be read; it is passed over");
+                    // Progress is cumulative, so the next fact makes up for this one.
+                    tracing::error!(sequence = version, "cannot read fact of JOBS; skipping it");
                     continue;
                 };
                 if matches!(fact, JobFact::Started(_) | JobFact::Progressed(_)) {
@@ -86,25 +86,25 @@ impl Journal {
                 }
                 match Job::evolve(job.take(), &fact) {
                     Ok(evolved) => job = Some(evolved),
-                    // Its beginning is too old to be kept.
-                    Err(error) => tracing::debug!(error = error.chain(), "a fact of JOBS is passed over"),
+                    // The first facts may be older than the retention.
+                    Err(error) => tracing::debug!(error = error.chain(), "fact of JOBS does not apply; skipping it"),
                 }
             }
         }
     }
 
-    /// Whether the router is done with every event up to this place; `in_turn`: and whoever keeps the order of events.
+    /// Whether the router has routed every event up to this sequence; with `in_turn`, also whether the sequencer has.
     ///
     /// # Errors
     /// When the broker does not answer, or there never was a router.
     pub async fn is_routed(&self, up_to: LeadSequence, in_turn: bool) -> Result<bool, JournalError> {
-        if in_turn && self.read_until(READER_IN_ORDER).await? < up_to.0 {
+        if in_turn && self.reader_position(READER_IN_ORDER).await? < up_to.0 {
             return Ok(false);
         }
         for traffic in [Traffic::Steady, Traffic::Burst] {
             let (router, subjects) = ((StreamName::Leads, router(traffic)), subjects::leads(traffic));
-            let asked = "tell how far the router is";
-            let first = broker_info::first_unacknowledged(self.context(), router, subjects, asked).await?;
+            let operation = "read how far the router is";
+            let first = broker_info::first_unacknowledged(self.context(), router, subjects, operation).await?;
             if first.is_some_and(|first| first.sequence <= up_to.0) {
                 return Ok(false);
             }

@@ -1,3 +1,3 @@
-//! One process at a time reads in order.
+//! Leases: one process at a time reads in order.
 
 pub(crate) mod lease;

@@ -1,17 +1,18 @@
-//! The event log: facts on NATS JetStream, in and out.
+//! The event log: facts on NATS JetStream.
 //!
 //! * [`Journal`] connects, checks the broker's version, sets the streams up and appends facts
-//! * [`Feed`] hands out what a group of processes shares between them, and takes acknowledgements
-//! * [`Replay`] reads a stream from any place, for whoever wants all of it
-//! * [`RegistryView`] is the configuration as it is now
-//! * timers, parking and turns are where work waits; jobs are worked on by one process at a time
-//! * the health of the broker is what this process says of it in its readiness
-//! * what was stored about people can be erased again
-//! * a [`Place`] lets one process at a time read in order, and another go on where it stopped
+//! * [`Feed`] is a work queue that processes share, with acknowledgements
+//! * [`Replay`] reads a stream in order from any sequence
+//! * [`RegistryView`] is the live configuration
+//! * timers, parking and ordered queues hold the pending work of deliveries
+//! * jobs are recorded so that one process at a time works on each
+//! * the health of the broker is a part of the process's readiness
+//! * messages about anonymised leads are erased, also in quarantine
+//! * a [`Place`] is a lease: one process at a time reads in order, and the next one continues where it stopped
 //!
 //! Guarantees: an append that returned `Ok` is stored by the broker. A repeated append of the same fact (the same
-//! message id) within the deduplication window is stored once. Feeds and replays survive a broker that goes away and
-//! comes back; while it is away appends fail with [`JournalError::Unavailable`] within [`ANSWER_DEADLINE`].
+//! message id) within the deduplication window is stored once. Work queues and readers survive an outage of the broker;
+//! during the outage appends fail with [`JournalError::Unavailable`] within [`ANSWER_DEADLINE`].
 
 mod connection;
 mod consume;
@@ -48,5 +49,5 @@ pub use streams::{Logged, StreamName};
 pub use work::ordered_queue::Turn;
 pub use work::parking::ParkedLane;
 
-/// How long the broker may take to answer before it counts as away.
+/// How long the broker may take to answer before it counts as unavailable.
 pub const ANSWER_DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Facts on their way into the log.
+//! Appending facts, and erasing messages.
 
 pub(crate) mod append;
 pub(crate) mod batch;

@@ -1,21 +1,20 @@
-//! Forgetting people in what nobody can read: copies on POISON and the messages that they were made of. Whom they are
-//! about is guessed from their bytes; to erase too many of them costs nothing but a chance to find out what was wrong.
+//! Erasing unreadable messages: the copies on POISON and their originals. The leads that they are about are guessed
+//! from their bytes; one copy too many only costs a chance to find out what was wrong.
 
 use async_nats::jetstream::{Message, consumer::DeliverPolicy};
 use domain::{AccountId, DeliveryFact, LeadEvent, LeadId};
 
 use crate::{Journal, JournalError, Logged as _, StreamName, subjects};
 
-/// A copy that is to be erased.
+/// A copy on POISON to erase.
 struct Found {
     sequence: u64,
-    /// The message that it was made of.
+    /// The message that was copied; `None` if it is not to be erased.
     original: Option<(StreamName, u64)>,
 }
 
 impl Journal {
-    /// Erases what was set aside and seems to be about one of these leads, with the messages that it was made of; how
-    /// many copies there were.
+    /// Erases the copies that seem to be about one of these leads, with their originals. Returns the number of copies.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -46,13 +45,13 @@ impl Journal {
 
 fn copy(message: &Message) -> Option<Found> {
     let sequence = message.info().ok()?.stream_sequence;
-    // Work is not kept anywhere else, and configuration is about nobody's lead.
+    // Originals elsewhere are pending work, which nothing keeps, or configuration, which is about no lead.
     let (stream, place) = message.subject.strip_prefix("poison.")?.split_once('.')?;
     let kept = [LeadEvent::STREAM, DeliveryFact::STREAM].into_iter().find(|kept| kept.as_str() == stream);
     Some(Found { sequence, original: kept.zip(place.parse().ok()) })
 }
 
-/// Whether an id stands in these bytes: as protobuf writes it, after its length, or as a word.
+/// Whether the bytes contain an id: in protobuf after its length, or as a word.
 fn names(bytes: &[u8], id: &str) -> bool {
     let is_part = |byte: Option<&u8>| byte.is_some_and(|&b| b.is_ascii_alphanumeric() || b"-_.:@".contains(&b));
     bytes.windows(id.len()).enumerate().any(|(start, window)| {
@@ -72,7 +71,7 @@ mod tests {
     #[test]
     fn an_id_is_found_after_its_length_and_as_a_word() {
         assert!(names(b"\x0a\x06lead-a", "lead-a"));
-        assert!(names(b"\x0a\x06lead-ax", "lead-a"), "protobuf puts nothing between a text and what follows");
+        assert!(names(b"\x0a\x06lead-ax", "lead-a"), "protobuf has no separator behind a string");
         assert!(names(br#"{"lead_id":"lead-a"}"#, "lead-a") && names(b"lead-a", "lead-a"));
         assert!(!names(b"lead-ab", "lead-a") && !names(b"my-lead-a", "lead-a") && !names(b"", "lead-a"));
     }

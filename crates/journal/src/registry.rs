@@ -1,4 +1,4 @@
-//! The configuration as this process knows it.
+//! The configuration as this process sees it.
 
 pub(crate) mod freshness;
 pub(crate) mod view;

@@ -1,4 +1,4 @@
-//! The streams: what each holds, for how long, and how to find out how far it goes.
+//! The table of streams: what each holds, for how long, and how far it goes.
 
 use std::time::Duration;
 
@@ -12,41 +12,39 @@ use wire::Record;
 use crate::{Journal, JournalError, connection::broker_info, connection::options::NatsOptions, subjects};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long leads, deliveries, notices and jobs are kept.
-const KEPT: Duration = DAY.saturating_mul(90);
-/// How long it is kept who was anonymised: longer than anything that is covered by it.
-const KEPT_ANONYMISED: Duration = KEPT.saturating_mul(2);
-/// How long the broker remembers the ids of messages unless somebody says otherwise.
-const USUAL_DEDUP_WINDOW: Duration = Duration::from_secs(600);
-/// Lanes with parked work that may drain at once; the broker's own default is 1,000.
-const MOST_PARKED_CONSUMERS: i32 = 100_000;
-/// Unreadable messages that are kept for a person to look at.
-const MOST_POISON: i64 = 100_000;
+const RETENTION: Duration = DAY.saturating_mul(90);
+/// How long it is kept which leads were anonymised: longer than anything that this covers.
+const ANONYMISED_RETENTION: Duration = RETENTION.saturating_mul(2);
+/// How long a new stream remembers message ids unless the operator sets it.
+const DEFAULT_DEDUP_WINDOW: Duration = Duration::from_secs(600);
+/// How many lanes with parked work may drain at once; the broker's default is 1,000.
+const MAX_PARKED_CONSUMERS: i32 = 100_000;
+/// How many unreadable messages are kept for the operator.
+const MAX_QUARANTINED: i64 = 100_000;
 
-/// The streams of Leadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamName {
-    /// Lead events with their payload.
+    /// Lead events with their payloads.
     Leads,
     /// Configuration facts.
     Registry,
     /// Facts about deliveries.
     Deliveries,
-    /// Retries that wait for their time, and those whose time has come.
+    /// Timers: retries that wait, and retries that are due.
     Timers,
-    /// Work that its lane cannot take now.
+    /// Parked work.
     Parked,
-    /// Deliveries that have not ended, of destinations that keep the order of each lead's events.
+    /// Ordered queues.
     Ordered,
-    /// How far readers have come that read in order.
+    /// Leases with their positions, what the notifier remembers, and the fingerprint of the master key.
     Positions,
-    /// What people were told.
+    /// Notices that are called for, and notices that were sent.
     Notices,
     /// Facts about jobs.
     Jobs,
     /// Which leads were anonymised, and what is left of their events.
     Anonymised,
-    /// Messages that nobody can read.
+    /// Quarantine: unreadable messages.
     Poison,
 }
 
@@ -57,7 +55,7 @@ impl StreamName {
         Self::Notices, Self::Jobs, Self::Anonymised, Self::Poison,
     ];
 
-    /// Its name on the broker.
+    /// The name on the broker.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Leads => "LEADS",
@@ -74,7 +72,7 @@ impl StreamName {
         }
     }
 
-    /// Whether the read model is made of it.
+    /// Whether the read model is built from it.
     const fn is_projected(self) -> bool {
         match self {
             Self::Leads | Self::Registry | Self::Deliveries | Self::Notices | Self::Jobs | Self::Anonymised => true,
@@ -82,7 +80,7 @@ impl StreamName {
         }
     }
 
-    /// Whether consumers that processes share take work from it.
+    /// Whether work queues read it.
     const fn has_work(self) -> bool {
         match self {
             Self::Leads
@@ -97,22 +95,22 @@ impl StreamName {
         }
     }
 
-    /// The streams that the read model is made of.
+    /// The streams that the read model is built from.
     pub fn projected() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|stream| stream.is_projected())
     }
 
-    /// The streams that feeds read.
+    /// The streams that work queues read.
     pub(crate) fn with_work() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|stream| stream.has_work())
     }
 
-    /// What is not said stays as it is: a process that is started without it must not take replicas away.
+    /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas.
     fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
         let own = match self {
-            Self::Leads => Config { max_age: KEPT, allow_direct: true, ..on(&["lead.>"]) },
+            Self::Leads => Config { max_age: RETENTION, allow_direct: true, ..on(&["lead.>"]) },
             Self::Registry => on(&["registry.>"]),
-            Self::Deliveries => Config { max_age: KEPT, ..on(&["delivery.>"]) },
+            Self::Deliveries => Config { max_age: RETENTION, ..on(&["delivery.>"]) },
             Self::Timers => Config {
                 retention: RetentionPolicy::WorkQueue,
                 allow_message_schedules: true,
@@ -120,17 +118,20 @@ impl StreamName {
             },
             Self::Parked => Config {
                 retention: RetentionPolicy::WorkQueue,
-                max_consumers: MOST_PARKED_CONSUMERS,
+                max_consumers: MAX_PARKED_CONSUMERS,
                 ..on(&["parked.>"])
             },
             Self::Ordered => on(&["ordered.>"]),
             Self::Positions => Config { max_messages_per_subject: 1, ..on(&["position.>"]) },
-            Self::Notices => Config { max_age: KEPT, ..on(&["notice.>"]) },
-            Self::Jobs => Config { max_age: KEPT, ..on(&["job.>"]) },
-            Self::Anonymised => Config { max_age: KEPT_ANONYMISED, ..on(&["anonymised.>"]) },
-            Self::Poison => {
-                Config { max_messages: MOST_POISON, max_messages_per_subject: 1, max_age: KEPT, ..on(&["poison.>"]) }
-            }
+            Self::Notices => Config { max_age: RETENTION, ..on(&["notice.>"]) },
+            Self::Jobs => Config { max_age: RETENTION, ..on(&["job.>"]) },
+            Self::Anonymised => Config { max_age: ANONYMISED_RETENTION, ..on(&["anonymised.>"]) },
+            Self::Poison => Config {
+                max_messages: MAX_QUARANTINED,
+                max_messages_per_subject: 1,
+                max_age: RETENTION,
+                ..on(&["poison.>"])
+            },
         };
         Config {
             name: self.as_str().into(),
@@ -139,7 +140,7 @@ impl StreamName {
             duplicate_window: options
                 .dedup_window
                 .or(existing.map(|e| e.duplicate_window))
-                .unwrap_or(USUAL_DEDUP_WINDOW),
+                .unwrap_or(DEFAULT_DEDUP_WINDOW),
             allow_atomic_publish: true,
             ..own
         }
@@ -150,9 +151,8 @@ fn on(subjects: &[&str]) -> Config {
     Config { subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(), ..Config::default() }
 }
 
-/// A fact that has a stream of its own.
+/// A fact with a stream of its own.
 pub trait Logged: Record {
-    /// The stream.
     const STREAM: StreamName;
 }
 
@@ -175,7 +175,7 @@ impl Logged for JobFact {
     const STREAM: StreamName = StreamName::Jobs;
 }
 
-/// Makes the streams that are missing and brings the others up to date; several processes may do so at once.
+/// Creates the missing streams and updates the others; several processes may do so at once.
 pub(crate) async fn set_up(context: &Context, options: &NatsOptions) -> Result<(), JournalError> {
     for stream in StreamName::ALL {
         let existing = context.get_stream(stream.as_str()).await.ok();
@@ -183,48 +183,48 @@ pub(crate) async fn set_up(context: &Context, options: &NatsOptions) -> Result<(
         context
             .create_or_update_stream(stream.config(options, existing))
             .await
-            .map_err(|e| JournalError::refused("set up its streams", e))?;
+            .map_err(|e| JournalError::refused("set the streams up", e))?;
     }
     Ok(())
 }
 
-/// How long the broker remembers the ids of facts about deliveries.
+/// How long the broker remembers the message ids of facts about deliveries.
 pub(crate) async fn dedup_window(context: &Context) -> Result<Duration, JournalError> {
     let stream = context.get_stream(StreamName::Deliveries.as_str()).await;
-    let stream = stream.map_err(|e| JournalError::unavailable("describe its streams", e))?;
+    let stream = stream.map_err(|e| JournalError::unavailable("read the deduplication window", e))?;
     Ok(stream.cached_info().config.duplicate_window)
 }
 
 impl Journal {
-    /// The sequence of the first message that a stream still holds; if it holds none, that of the one to come.
+    /// The sequence of the first message that a stream holds; if it holds none, the sequence of the next message.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn first_sequence(&self, stream: StreamName) -> Result<u64, JournalError> {
-        let state = broker_info::state(self.context(), stream, "tell what a stream still holds").await?;
+        let state = broker_info::state(self.context(), stream, "read what a stream holds").await?;
         Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
     }
 
-    /// The sequence of the last message of a stream; 0: it holds none.
+    /// The sequence of the last message of a stream; 0 if it holds none.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn last_sequence(&self, name: StreamName) -> Result<u64, JournalError> {
-        let state = broker_info::state(self.context(), name, "tell how far a stream goes").await?;
-        // Of a stream whose messages are all too old to be kept, the broker still knows how far it went.
+        let state = broker_info::state(self.context(), name, "read how far a stream goes").await?;
+        // The broker reports a last sequence even if all messages have expired.
         if state.messages == 0 {
             return Ok(0);
         }
         if state.deleted_count.is_none_or(|deleted| deleted == 0) {
             return Ok(state.last_sequence);
         }
-        // The last one may have been erased, and nobody would ever get there.
+        // The last message may have been erased, and no reader would ever reach its sequence.
         self.last_on(name, subjects::ANYTHING).await
     }
 
-    /// The sequence of the last message of a stream on these subjects; 0: there is none.
+    /// The sequence of the last message of a stream on these subjects; 0 if there is none.
     pub(crate) async fn last_on(&self, stream: StreamName, subjects: &str) -> Result<u64, JournalError> {
-        let last = broker_info::last_on(self.context(), stream, subjects, "tell how far a stream goes").await?;
+        let last = broker_info::last_on(self.context(), stream, subjects, "read how far a stream goes").await?;
         Ok(last.map_or(0, |last| last.sequence))
     }
 }

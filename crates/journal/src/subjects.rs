@@ -1,4 +1,4 @@
-//! The names of subjects. Every id that goes into one is subject-safe by its type.
+//! The names of subjects. The type of each id in them guarantees that it is subject-safe.
 
 use domain::{
     AccountId, AnonymisationFact, DeliveryFact, DeliveryId, DestinationId, JobFact, LeadEvent, LeadId, NoticeFact,
@@ -7,36 +7,36 @@ use domain::{
 
 use crate::Traffic;
 
-/// Everything that asks the sender to do something.
+/// Facts that request something of the sender.
 pub(crate) const TODO: &str = "delivery.todo.>";
-/// Everything that was done about deliveries.
+/// Facts about what was done about deliveries.
 pub(crate) const DONE: &str = "delivery.log.*.*";
-/// What is left of every attempt whose lead was anonymised.
+/// Attempts of anonymised leads, without their content.
 pub(crate) const BLANKED_ATTEMPTS: &str = "delivery.blanked.>";
 /// Every subject of a stream.
 pub(crate) const ANYTHING: &str = ">";
-/// Every timer that has fired.
+/// Timers that have fired.
 pub(crate) const DUE: &str = "due.>";
-/// What is left of every event that was anonymised.
+/// Events of anonymised leads, without their content.
 pub(crate) const BLANKED_EVENTS: &str = "anonymised.event.*";
-/// Every notice that is called for.
+/// Notices that are called for.
 pub(crate) const CALLED_FOR: &str = "notice.*.called";
-/// Every notice about leads that is called for: apart from the others, which must not wait behind them.
+/// Notices about leads that are called for: on their own subject, so that they do not wait behind the others.
 pub(crate) const CALLED_FOR_LEADS: &str = "notice.*.called.leads";
-/// Every question that an owner of an address was asked.
+/// Confirmation mails to owners of addresses.
 pub(crate) const CONFIRMATIONS: &str = "notice.*.confirmations";
-/// Every change of the configuration.
+/// Changes of the configuration.
 pub(crate) const REGISTRY: &str = "registry.>";
-/// Every change of a destination.
+/// Changes of destinations.
 pub(crate) const DESTINATIONS: &str = "registry.*.destination.*";
-/// Stands where the account would, of what is the platform's own; no account can be called so.
+/// Takes the place of the account if the configuration is the platform's; no account can have this id.
 const PLATFORM: &str = "~";
-/// Everything about jobs.
+/// Facts about jobs.
 pub(crate) const JOBS: &str = "job.>";
-/// Everything that is parked.
+/// Parked work.
 pub(crate) const PARKED: &str = "parked.>";
 
-/// Of a lead event; those of a burst are told apart, and are nevertheless in one order with the others.
+/// The subject of a lead event. A burst has its own subject; the order within the stream includes both.
 pub(crate) fn lead(event: &LeadEvent, traffic: Traffic) -> String {
     match traffic {
         Traffic::Steady => format!("lead.{}.{}", event.account, event.interface),
@@ -44,7 +44,7 @@ pub(crate) fn lead(event: &LeadEvent, traffic: Traffic) -> String {
     }
 }
 
-/// Every lead event of a kind of traffic.
+/// The lead events of a kind of traffic.
 pub(crate) const fn leads(traffic: Traffic) -> &'static str {
     match traffic {
         Traffic::Steady => "lead.*.*",
@@ -67,7 +67,7 @@ pub(crate) fn delivery(fact: &DeliveryFact) -> String {
         | DeliveryFact::Attempted(_)
         | DeliveryFact::Held(_)
         | DeliveryFact::Abandoned(_) => "log",
-        // Apart from the others, because who waits for these wants nothing else.
+        // On its own subject, because its reader wants nothing else.
         DeliveryFact::AttemptBlanked(_) => "blanked",
     };
     let reference = fact.reference();
@@ -86,7 +86,7 @@ pub(crate) fn anonymised_of(account: &AccountId) -> String {
     format!("anonymised.lead.{account}")
 }
 
-/// What is called for is work; what was sent is a record.
+/// A notice that is called for is work; a notice that was sent is a record.
 pub(crate) fn notice(fact: &NoticeFact) -> String {
     match fact {
         NoticeFact::CalledFor(called) if called.about.kind() == NoticeKind::Lead => {
@@ -112,7 +112,7 @@ pub(crate) fn job(fact: &JobFact) -> String {
     facts_of(fact.reference())
 }
 
-/// All that is recorded about a job has one subject, so that each fact can name the one before.
+/// All facts about a job are on one subject, so that each can name the one before.
 pub(crate) fn facts_of(reference: &JobRef) -> String {
     format!("job.{}.{}", reference.account, reference.job)
 }
@@ -129,7 +129,7 @@ pub(crate) fn blanked_of(account: &AccountId, destination: &DestinationId) -> St
     format!("delivery.blanked.{account}.{destination}")
 }
 
-/// Everything about the deliveries of an account, to a destination.
+/// All facts about deliveries of an account, to a destination.
 pub(crate) fn deliveries_of(account: Option<&AccountId>, destination: Option<&DestinationId>) -> String {
     let (account, destination) =
         (account.map_or("*", AccountId::as_str), destination.map_or("*", DestinationId::as_str));
@@ -140,34 +140,34 @@ pub(crate) fn todo_of(account: &AccountId, destination: &DestinationId) -> Strin
     format!("delivery.todo.{account}.{destination}")
 }
 
-/// Those that wait for their turn, of one lead at one destination.
+/// The ordered queue of one lead at one destination.
 pub(crate) fn ordered(destination: &DestinationId, lead: &LeadId) -> String {
     format!("ordered.{destination}.{lead}")
 }
 
-/// Which master key the installation has.
+/// The fingerprint of the master key.
 pub(crate) const INSTALLATION_KEY: &str = "position.master-key";
 
 pub(crate) fn position(reader: &str) -> String {
     format!("position.{reader}")
 }
 
-/// What a reader remembers of a destination.
+/// The health of a destination, as the notifier remembers it.
 pub(crate) fn watched(destination: &str) -> String {
     format!("position.notices.{destination}")
 }
 
-/// What the reader of leads remembers of an interface.
+/// What the notifier for new leads remembers of an interface.
 pub(crate) fn lead_watch(account: &str, interface: &str) -> String {
     format!("position.leads.{account}.{interface}")
 }
 
-/// Each round has a timer of its own, so that what is left of one cannot touch that of the next.
+/// Each round has its own timer, so that a leftover of one round cannot affect the next.
 pub(crate) fn timer(destination: &DestinationId, delivery: DeliveryId, round: u32) -> String {
     format!("timer.{destination}.{delivery}.{round}")
 }
 
-/// Every timer of a destination that waits for its time.
+/// The timers of a destination that are not due yet.
 pub(crate) fn timers_of(destination: &DestinationId) -> String {
     format!("timer.{destination}.>")
 }
@@ -180,12 +180,12 @@ pub(crate) fn parked(destination: &DestinationId) -> String {
     format!("parked.{destination}")
 }
 
-/// The destination that a subject of [`PARKED`] names.
+/// The destination of a subject of [`PARKED`].
 pub(crate) fn parked_for(subject: &str) -> Option<DestinationId> {
     DestinationId::parse(subject.strip_prefix("parked.")?).ok()
 }
 
-/// Each message has a subject of its own, so that what is set aside again takes its own place.
+/// Each message has its own subject, so that a repeated copy replaces the first.
 pub(crate) fn poison(stream: &str, sequence: u64) -> String {
     format!("poison.{stream}.{sequence}")
 }

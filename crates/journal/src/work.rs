@@ -1,4 +1,4 @@
-//! Where the work of a delivery waits.
+//! Pending work: where the work of a delivery waits.
 
 pub(crate) mod ordered_queue;
 pub(crate) mod parking;

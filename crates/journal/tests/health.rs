@@ -1,6 +1,6 @@
-//! What a process that does not own its broker says of it: in its readiness, and in the error of an append.
+//! The health of a broker that this process did not start: in the readiness, and in the error of an append.
 
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 use std::{fs::File, time::Duration};
 
@@ -15,7 +15,7 @@ use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use testkit::{NatsServer, SmallDisk, wait};
 
 const SOON: Duration = Duration::from_secs(30);
-/// The size of a small disk, in bytes.
+/// In bytes.
 const DISK: u64 = 16 * 1024 * 1024;
 
 fn event(number: u32) -> LeadEvent {
@@ -46,10 +46,10 @@ fn words(platform: &Platform, part: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_named_and_forgotten_when_the_broker_was_started_again() {
+async fn a_full_disk_is_reported_until_the_broker_restarts() {
     let disk = match SmallDisk::mount(DISK) {
         Ok(disk) => disk,
-        Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),
+        Err(why) => return eprintln!("WARNING: CANNOT MOUNT A SMALL DISK: {why}"),
     };
     let server = NatsServer::start_in(&disk.path().join("data"), "").await;
     let (journal, platform) = connect(&server).await;
@@ -76,7 +76,7 @@ async fn a_full_disk_is_named_and_forgotten_when_the_broker_was_started_again() 
 }
 
 #[tokio::test]
-async fn a_broker_that_hangs_is_noticed_though_its_connection_stands() {
+async fn a_hanging_broker_is_noticed_although_connected() {
     let server = NatsServer::start().await;
     let (journal, platform) = connect(&server).await;
     let process = Pid::from_raw(server.id().unwrap().cast_signed());

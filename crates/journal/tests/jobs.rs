@@ -1,5 +1,5 @@
-//! Jobs and what is read for them, against a real broker.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+//! Facts about jobs, and the reads that jobs need, against a real broker.
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn started() -> JobStarted {
 }
 
 #[tokio::test]
-async fn of_two_workers_one_records_progress_and_whoever_cancels_is_seen() {
+async fn one_of_two_job_runners_records_progress_and_sees_a_cancel() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
     let job = started();
@@ -78,7 +78,7 @@ async fn of_two_workers_one_records_progress_and_whoever_cancels_is_seen() {
 }
 
 #[tokio::test]
-async fn what_a_job_asked_for_is_found_by_its_id() {
+async fn the_facts_of_a_job_are_found_by_its_id() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
     let (job, to) = (started().reference, DestinationId::parse("dst_1").unwrap());
@@ -112,10 +112,10 @@ async fn the_events_of_an_account_are_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn it_is_known_how_far_the_router_is() {
+async fn the_position_of_the_router_is_known() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
-    assert!(journal.is_routed(LeadSequence(0), false).await.is_err(), "there never was a router");
+    assert!(journal.is_routed(LeadSequence(0), false).await.is_err(), "no router ever ran");
     let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.router_feed(traffic));
     let of_a_burst = async |id| {
         let submitted = journal.submit_lead(&event("acme", id), Traffic::Burst, &trace).await.unwrap();
@@ -132,12 +132,12 @@ async fn it_is_known_how_far_the_router_is() {
     let soon = std::time::Duration::from_secs(10);
     testkit::wait::until("the first", soon, async || journal.is_routed(LeadSequence(2), false).await.unwrap()).await;
     assert!(!journal.is_routed(LeadSequence(3), false).await.unwrap());
-    assert_eq!(of_a_burst("e4").await, 4, "all are in one order");
+    assert_eq!(of_a_burst("e4").await, 4, "bursts share the order of the stream");
     second.ack().await;
     let last = bursts.next().await.unwrap();
     let jetstream = async_nats::jetstream::new(server.client().await);
     let leads = jetstream.get_stream("LEADS").await.unwrap();
-    testkit::wait::until_eq("nothing else in hand", soon, 0, async || {
+    testkit::wait::until_eq("nothing unacknowledged", soon, 0, async || {
         leads.consumer_info("router").await.unwrap().num_ack_pending
     })
     .await;

@@ -1,6 +1,6 @@
 //! The journal against a real broker.
 
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use testkit::{NatsCluster, NatsServer, wait};
 use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(20);
-/// A broker that has lost its cluster answers only after ten seconds.
+/// A server that has lost its cluster answers only after ten seconds.
 const ELECTED: Duration = Duration::from_secs(60);
 
 fn options(server: &NatsServer) -> NatsOptions {
@@ -80,7 +80,7 @@ async fn a_repeated_event_is_stored_once_and_read_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn where_every_write_is_flushed_concurrent_events_are_stored_in_batches() {
+async fn concurrent_events_are_batched_if_the_broker_flushes_every_write() {
     let server = NatsServer::start_with("sync_interval: always").await;
     let platform = Platform::default();
     let options = NatsOptions { nats_flush: Flush::EveryWrite, ..options(&server) };
@@ -95,14 +95,14 @@ async fn where_every_write_is_flushed_concurrent_events_are_stored_in_batches() 
         let read = journal.lead_at(LeadSequence(appended.sequence)).await.unwrap().unwrap();
         assert_eq!(read.event_id.as_str(), format!("e{n}"));
     }
-    // Repeated events refuse a whole batch, and the others in it are stored all the same.
+    // A repeated event makes the broker refuse the whole batch; the other events are stored all the same.
     let again = futures::future::join_all((250..350).map(|n| publish(format!("e{n}")))).await;
     assert_eq!(again.iter().filter(|appended| appended.duplicate).count(), 50);
     assert_eq!(journal.last_sequence(StreamName::Leads).await.unwrap(), 350);
 }
 
 #[tokio::test]
-async fn of_two_writers_one_loses_the_race_and_views_follow_the_other() {
+async fn concurrent_writers_race_and_views_follow_the_winner() {
     let server = NatsServer::start().await;
     let (journal, platform) = connect(&server).await;
     let fact = |name: &str| RegistryFact {
@@ -130,7 +130,7 @@ async fn of_two_writers_one_loses_the_race_and_views_follow_the_other() {
 }
 
 #[tokio::test]
-async fn a_timer_fires_once_at_its_latest_time_and_not_after_it_was_cancelled() {
+async fn a_timer_fires_once_at_its_last_time_unless_cancelled() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let trace = TraceContext::fresh();
@@ -151,7 +151,7 @@ async fn a_timer_fires_once_at_its_latest_time_and_not_after_it_was_cancelled() 
 }
 
 #[tokio::test]
-async fn a_timer_that_is_set_again_too_late_is_not_set_in_place_of_one_for_a_later_attempt() {
+async fn a_late_timer_does_not_replace_one_for_a_later_attempt() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let (now, trace, second) = (Timestamp::now(), TraceContext::fresh(), Duration::from_secs(1));
@@ -164,16 +164,16 @@ async fn a_timer_that_is_set_again_too_late_is_not_set_in_place_of_one_for_a_lat
     };
     journal.schedule(&attempt(2), now, &trace).await.unwrap();
     fires(attempt(2)).await;
-    // Nobody had been told that it was stored.
+    // The caller repeats the call, because it got no acknowledgement.
     journal.schedule(&attempt(2), now, &trace).await.unwrap();
     journal.schedule(&attempt(3), now + 600 * second, &trace).await.unwrap();
-    // This was another one, as if the broker had forgotten the first.
+    // Another time gives another message id, as if the broker had forgotten the first.
     journal.schedule(&attempt(2), now + second, &trace).await.unwrap();
     journal.schedule(&work("later"), now + 2 * second, &trace).await.unwrap();
     fires(work("later")).await;
     journal.schedule(&attempt(3), now, &trace).await.unwrap();
     fires(attempt(3)).await;
-    // If nothing else waits it fires once more, and makes way for what follows.
+    // Without another timer it fires once more, and then makes room for the next.
     journal.schedule(&attempt(2), now + 600 * second, &trace).await.unwrap();
     journal.schedule(&attempt(4), now, &trace).await.unwrap();
     fires(attempt(4)).await;
@@ -181,7 +181,7 @@ async fn a_timer_that_is_set_again_too_late_is_not_set_in_place_of_one_for_a_lat
 }
 
 #[tokio::test]
-async fn parked_work_is_listed_by_lane_and_handed_out_once_acknowledged() {
+async fn parked_work_is_listed_by_lane_and_delivered_once() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     for id in ["a", "b"] {
@@ -191,7 +191,7 @@ async fn parked_work_is_listed_by_lane_and_handed_out_once_acknowledged() {
     let mut parked = journal.parked_lane(&destination());
     let first = parked.take(1).await.unwrap();
     let second = parked.take(10).await.unwrap();
-    assert!(parked.take(10).await.unwrap().is_empty(), "what one has taken is not given to another");
+    assert!(parked.take(10).await.unwrap().is_empty(), "a taken message is not delivered to another process");
     for (message, id) in first.iter().chain(&second).zip(["a", "b"]) {
         assert_eq!(message.value, work(id));
         message.ack().await;
@@ -200,7 +200,7 @@ async fn parked_work_is_listed_by_lane_and_handed_out_once_acknowledged() {
 }
 
 #[tokio::test]
-async fn what_is_not_acknowledged_comes_again_and_what_cannot_be_read_is_set_aside() {
+async fn unacknowledged_messages_are_redelivered_and_unreadable_ones_quarantined() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let jetstream = async_nats::jetstream::new(server.client().await);
@@ -217,7 +217,7 @@ async fn what_is_not_acknowledged_comes_again_and_what_cannot_be_read_is_set_asi
 }
 
 #[tokio::test]
-async fn what_some_share_is_done_when_all_of_them_are_and_comes_again_if_one_wants_it() {
+async fn a_divided_message_is_acknowledged_when_all_parts_are() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let trace = TraceContext::fresh();
@@ -227,7 +227,7 @@ async fn what_some_share_is_done_when_all_of_them_are_and_comes_again_if_one_wan
     let parts: Vec<_> = soon(feed.next()).await.divided(vec!["a", "b"], trace.clone()).collect();
     assert_eq!(parts.iter().map(|part| part.value).collect::<Vec<_>>(), ["a", "b"]);
     parts[0].retry_later(Duration::ZERO).await;
-    assert_eq!(in_hand().await, 1, "the other one is not done");
+    assert_eq!(in_hand().await, 1, "the other part is not done");
     parts[1].ack().await;
     let again = soon(feed.next()).await;
     assert_eq!((again.delivered, &again.value), (2, &event("e1")));
@@ -239,25 +239,25 @@ async fn what_some_share_is_done_when_all_of_them_are_and_comes_again_if_one_wan
 }
 
 #[tokio::test]
-async fn what_lay_in_a_process_until_another_one_got_it_may_be_a_repeat() {
+async fn a_message_that_waited_in_a_process_may_be_a_repeat() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let [mut slow, mut other] = [Traffic::Steady, Traffic::Steady].map(|traffic| journal.router_feed(traffic));
     for id in ["e1", "e2"] {
         journal.append_lead(&event(id), &TraceContext::fresh()).await.unwrap();
     }
-    // Both are handed out to it, and it takes one of them.
+    // The broker delivers both messages to it, and it takes one of them.
     let first = soon(slow.next()).await;
     assert_eq!((first.value, first.delivered), (event("e1"), 1));
     let taken_at = Instant::now();
-    assert_eq!(soon(other.next()).await.delivered, 2, "it took too long");
+    assert_eq!(soon(other.next()).await.delivered, 2, "the acknowledgement came too late");
     let lain = soon(slow.next()).await;
-    assert_eq!((lain.value, lain.delivered), (event("e2"), 1), "as far as it knows, nobody else has it");
-    assert!(lain.may_be_repeat.is_some_and(|as_of| as_of > taken_at), "what was recorded meanwhile tells");
+    assert_eq!((lain.value, lain.delivered), (event("e2"), 1), "the process cannot know that another one has it");
+    assert!(lain.may_be_repeat.is_some_and(|as_of| as_of > taken_at), "the history has to be read up to now");
 }
 
 #[tokio::test]
-async fn an_event_in_hand_is_not_handled() {
+async fn an_unacknowledged_event_is_not_handled() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
@@ -276,7 +276,7 @@ async fn an_event_in_hand_is_not_handled() {
 }
 
 #[tokio::test]
-async fn what_was_requested_done_or_given_up_need_not_be_requested() {
+async fn settled_deliveries_need_no_request() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let now = Timestamp::UNIX_EPOCH;
@@ -288,7 +288,7 @@ async fn what_was_requested_done_or_given_up_need_not_be_requested() {
     let account = event("e").account;
     let looked = journal.requested(&account, &destination(), Since::Time(now)).await.unwrap();
     let of = |id: &&str| DeliveryId::of(&event(id).account, &event(id).event_id, &destination());
-    // What is only held may not have been parked.
+    // A held delivery may not have been parked.
     assert_eq!(looked.found, ["requested", "parked", "given_up"].iter().map(of).collect::<HashSet<_>>());
     journal.append_delivery(&requested("meanwhile"), &TraceContext::fresh()).await.unwrap();
     let looked = journal.requested(&account, &destination(), Since::Place(looked.until)).await.unwrap();
@@ -296,7 +296,7 @@ async fn what_was_requested_done_or_given_up_need_not_be_requested() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_set_aside_once_by_whoever_meets_it() {
+async fn every_reader_quarantines_an_unreadable_message_once() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let jetstream = async_nats::jetstream::new(server.client().await);
@@ -305,11 +305,11 @@ async fn what_cannot_be_read_is_set_aside_once_by_whoever_meets_it() {
     };
     let lead = rubbish("lead.acme.form").await;
     for _ in 0..2 {
-        assert_eq!(journal.lead_at(LeadSequence(lead)).await.unwrap(), None, "it is as good as gone");
+        assert_eq!(journal.lead_at(LeadSequence(lead)).await.unwrap(), None, "an unreadable event counts as gone");
         let batch = soon(async { Some(journal.replay::<LeadEvent>(1).next_batch(10).await) }).await;
         assert!(batch[0].value.is_none());
     }
-    // Who reads in order begins again, and has to look up what was dealt with.
+    // The leader begins again, and has to read the history of what was done.
     rubbish("position.sequencer").await;
     let mut place = soon(journal.take_place(READER_IN_ORDER)).await;
     assert_eq!((place.sequence(), place.unsure_until()), (0, lead));
@@ -321,7 +321,7 @@ async fn what_cannot_be_read_is_set_aside_once_by_whoever_meets_it() {
 }
 
 #[tokio::test]
-async fn feeds_and_replays_go_on_when_the_broker_comes_back() {
+async fn work_queues_and_readers_survive_a_broker_restart() {
     let server = NatsServer::start().await;
     let (journal, platform) = connect(&server).await;
     let trace = TraceContext::fresh();
@@ -348,14 +348,14 @@ async fn feeds_and_replays_go_on_when_the_broker_comes_back() {
         let batch = tokio::time::timeout(SOON, replay.next_batch(10)).await.expect("in time");
         replayed.extend(batch.into_iter().map(|entry| entry.value.unwrap().event_id.to_string()));
     }
-    // The append that was answered with an error may have been stored; nothing may be doubled or out of order.
+    // The failed append may have been stored; no event may be duplicated or out of order.
     assert!(replayed == ["e3"] || replayed == ["e2", "e3"], "{replayed:?}");
     platform.drain.stop();
     assert!(feed.next().await.is_none());
 }
 
 #[tokio::test]
-async fn without_a_leader_nobody_knows_how_far_a_stream_is() {
+async fn without_a_leader_stream_state_is_unavailable() {
     let cluster = NatsCluster::start().await;
     let options = NatsOptions { nats_url: Some(cluster.url()), replicas: Some(3), ..NatsOptions::default() };
     let journal = Journal::connect(&options, &Platform::default()).await.unwrap();
@@ -375,22 +375,22 @@ async fn without_a_leader_nobody_knows_how_far_a_stream_is() {
         .await;
     }
     let why = |error: JournalError| error.chain();
-    assert!(last().await.map_err(why).unwrap_err().contains("leads LEADS"), "it is not believed");
+    assert!(last().await.map_err(why).unwrap_err().contains("leads LEADS"), "the answer counts as unavailable");
     let parked = journal.has_parked(&destination()).await.map_err(why);
-    assert!(parked.unwrap_err().contains("leads PARKED"), "nor that nothing is parked");
+    assert!(parked.unwrap_err().contains("leads PARKED"), "so does the answer that nothing is parked");
 }
 
 #[tokio::test]
-async fn a_broker_that_is_alone_is_believed_although_it_names_a_cluster() {
+async fn a_single_server_is_trusted_although_it_names_a_cluster() {
     let server = NatsServer::start_named("alone").await;
     let (journal, _platform) = connect(&server).await;
     journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
     let mut events = journal.router_feed(Traffic::Steady);
     let event = soon(events.next()).await;
     let in_hand = async || journal.backlog().await.unwrap().lags.iter().map(|lag| lag.in_hand).sum::<u64>();
-    wait::until_eq("what is in hand", SOON, 1, in_hand).await;
+    wait::until_eq("one unacknowledged message", SOON, 1, in_hand).await;
     event.ack().await;
-    wait::until_eq("what is done", SOON, 0, in_hand).await;
+    wait::until_eq("no unacknowledged message", SOON, 0, in_hand).await;
 }
 
 async fn messages_in(server: &NatsServer, stream: &str) -> u64 {

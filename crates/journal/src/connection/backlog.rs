@@ -1,13 +1,13 @@
-//! How much waits in the broker: what the streams and their consumers say of themselves, which costs the broker nothing
-//! that grows with what waits.
+//! How much waits in the broker, as streams and consumers report it. The cost of the report does not grow with the
+//! backlog.
 
 use crate::{
     Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName, Traffic,
     connection::broker_info, consume::work_queue, subjects,
 };
 
-const ASKED: &str = "tell how much waits";
-/// The consumers that services share: what they are called here, their stream, and their name on the broker.
+const OPERATION: &str = "read the backlog";
+/// The durable consumers that processes share: the name in the status, the stream, and the name on the broker.
 const SHARED: [(&str, StreamName, &str); 6] = [
     ("router", StreamName::Leads, work_queue::router(Traffic::Steady)),
     ("router of bursts", StreamName::Leads, work_queue::router(Traffic::Burst)),
@@ -16,7 +16,7 @@ const SHARED: [(&str, StreamName, &str); 6] = [
     ("mailer", StreamName::Notices, "mailer"),
     ("mailer of leads", StreamName::Notices, "mailer-leads"),
 ];
-/// The readers that have no consumer that lasts, but a place; their stream, and what they read of it.
+/// The leases whose readers have no durable consumer: the lease, the stream, and the subjects that its leader reads.
 const READERS: [(&str, StreamName, &str); 3] = [
     (READER_IN_ORDER, StreamName::Leads, subjects::ANYTHING),
     (READER_OF_NOTICES, StreamName::Deliveries, subjects::DONE),
@@ -26,34 +26,32 @@ const READERS: [(&str, StreamName, &str); 3] = [
 /// How far a consumer is behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lag {
-    /// What works on it.
+    /// The name in the status.
     pub name: &'static str,
-    /// The stream.
     pub stream: StreamName,
-    /// What was not handed out yet; of a reader that has a place, how far that is from the end of what it reads. If nobody
-    /// ever asked for it, that is all there is in the stream.
+    /// The messages that were not delivered yet. For a lease, the distance from its position to the last message that
+    /// its leader reads; the whole stream if nobody ever read.
     pub waiting: u64,
-    /// What was handed out and not acknowledged.
+    /// The messages that were delivered and not acknowledged.
     pub in_hand: u64,
 }
 
 /// How much waits in the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
-    /// Of each consumer that services share.
+    /// One entry for each shared consumer and each lease.
     pub lags: Vec<Lag>,
-    /// Parked work.
     pub parked: u64,
-    /// Retries that wait for their time.
+    /// Retries that are not due yet.
     pub timers: u64,
-    /// Deliveries that have not ended, where order is kept.
+    /// Deliveries in the ordered queues.
     pub in_order: u64,
-    /// Messages that nobody can read.
+    /// Messages in quarantine.
     pub poison: u64,
 }
 
 impl Journal {
-    /// How much waits.
+    /// Reads the lag of every consumer and the size of every place where work waits.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -73,7 +71,7 @@ impl Journal {
     }
 
     async fn lag(&self, name: &'static str, stream: StreamName, consumer: &str) -> Result<Lag, JournalError> {
-        let (waiting, in_hand) = match broker_info::consumer(self.context(), (stream, consumer), ASKED).await? {
+        let (waiting, in_hand) = match broker_info::consumer(self.context(), (stream, consumer), OPERATION).await? {
             Some(info) => (info.num_pending, info.num_ack_pending as u64),
             None => (self.messages(stream).await?, 0),
         };
@@ -81,11 +79,11 @@ impl Journal {
     }
 
     async fn reader_lag(&self, name: &'static str, stream: StreamName, subjects: &str) -> Result<Lag, JournalError> {
-        let (last, read) = (self.last_on(stream, subjects).await?, self.read_until(name).await?);
+        let (last, read) = (self.last_on(stream, subjects).await?, self.reader_position(name).await?);
         Ok(Lag { name, stream, waiting: last.saturating_sub(read), in_hand: 0 })
     }
 
     async fn messages(&self, stream: StreamName) -> Result<u64, JournalError> {
-        Ok(broker_info::state(self.context(), stream, ASKED).await?.messages)
+        Ok(broker_info::state(self.context(), stream, OPERATION).await?.messages)
     }
 }

@@ -20,19 +20,18 @@ use uuid::Uuid;
 
 use crate::{
     ANSWER_DEADLINE, Flush, JournalError, NatsOptions, connection::credentials::Credentials,
-    connection::health::Health, connection::options::USUAL_URL, connection::servers::Servers,
-    consume::restart_watermark::Memory, publish::batch::Batcher, streams,
+    connection::health::Health, connection::options::DEFAULT_URL, connection::servers::Servers,
+    consume::restart_watermark::RestartWatermark, publish::batch::Batcher, streams,
 };
 
-/// The oldest broker whose schedules can be trusted.
-const OLDEST: (i64, i64, i64) = (2, 15, 1);
-const OLDEST_TEXT: &str = "2.15.1";
-/// How long a service waits for a broker that is still starting.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
-/// The pause between two tries to connect.
-const CONNECT_PAUSE: Duration = Duration::from_millis(250);
-/// How many appends may wait for their acknowledgement at once; further ones wait before they are sent.
-const MOST_IN_FLIGHT: usize = 8_192;
+/// The oldest broker whose message schedules are reliable.
+const MIN_BROKER_VERSION: (i64, i64, i64) = (2, 15, 1);
+const MIN_BROKER_VERSION_TEXT: &str = "2.15.1";
+/// How long a process waits for a broker that is still starting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_RETRY_DELAY: Duration = Duration::from_millis(250);
+/// How many appends may wait for their acknowledgement at once; further appends wait before they are sent.
+const MAX_IN_FLIGHT: usize = 8_192;
 /// How often a silent connection is checked.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -48,11 +47,11 @@ struct Inner {
     process: Uuid,
     batchers: Option<Batchers>,
     health: Health,
-    memory: Memory,
+    restart_watermark: RestartWatermark,
     dedup_window: Duration,
 }
 
-/// Group commit, for each of the streams that many write to at once: a batch belongs to one stream.
+/// Group commit for each stream with many concurrent appends: a batch belongs to one stream.
 pub(crate) struct Batchers {
     pub(crate) leads: Batcher,
     pub(crate) deliveries: Batcher,
@@ -66,23 +65,23 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Connects, waiting for a broker that is still starting, and sets the streams up.
+    /// Connects and sets the streams up. Waits for a broker that is still starting.
     ///
     /// # Errors
-    /// When there is no broker after 30 seconds, it is older than 2.15.1, or refuses the streams.
+    /// When no broker answers within 30 seconds, it is older than 2.15.1, or it refuses the streams.
     pub async fn connect(options: &NatsOptions, platform: &Platform) -> Result<Self, JournalError> {
         let health = Health::new(platform);
-        let give_up = Instant::now() + CONNECT_DEADLINE;
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
         let (changed, connections) = watch::channel(0);
         let changed = Arc::new(changed);
         let context = loop {
             match Self::try_connect(options, &health, &changed, &platform.drain).await {
                 Ok(context) => break context,
                 Err(error) if !error.is_passing() => return Err(error),
-                Err(error) if Instant::now() >= give_up || platform.drain.is_stopping() => return Err(error),
-                Err(error) => tracing::debug!(error = error.chain(), "no broker yet"),
+                Err(error) if Instant::now() >= deadline || platform.drain.is_stopping() => return Err(error),
+                Err(error) => tracing::debug!(error = error.chain(), "cannot connect to the broker; retrying"),
             }
-            tokio::time::sleep(CONNECT_PAUSE).await;
+            tokio::time::sleep(CONNECT_RETRY_DELAY).await;
         };
         health.connected();
         health.start(&context, &platform.drain);
@@ -90,9 +89,17 @@ impl Journal {
         let batched = options.nats_flush == Flush::EveryWrite;
         let batchers = batched.then(|| Batchers { leads: batcher(), deliveries: batcher(), parked: batcher() });
         let dedup_window = streams::dedup_window(&context).await?;
-        let (memory, drain) = (Memory::start(&context, &connections), platform.drain.clone());
+        let (restart_watermark, drain) = (RestartWatermark::start(&context, &connections), platform.drain.clone());
         Ok(Self {
-            inner: Arc::new(Inner { context, drain, process: Uuid::new_v4(), batchers, health, memory, dedup_window }),
+            inner: Arc::new(Inner {
+                context,
+                drain,
+                process: Uuid::new_v4(),
+                batchers,
+                health,
+                restart_watermark,
+                dedup_window,
+            }),
         })
     }
 
@@ -102,9 +109,9 @@ impl Journal {
         connections: &Arc<watch::Sender<u64>>,
         drain: &Drain,
     ) -> Result<Context, JournalError> {
-        let servers = Servers::parse(options.nats_url.as_deref().unwrap_or(USUAL_URL))?;
+        let servers = Servers::parse(options.nats_url.as_deref().unwrap_or(DEFAULT_URL))?;
         let shown = || servers.shown();
-        // The events of a try that fails are not those of the connection that is used.
+        // The events of a failed try do not concern the connection that is used in the end.
         let is_used = Arc::new(AtomicBool::new(false));
         let is_reported = Arc::clone(&is_used);
         let (health, changes, connections, drain) =
@@ -113,17 +120,17 @@ impl Journal {
             .name("leadline")
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(ANSWER_DEADLINE))
-            // Only the first one is made at once. A connection that is back before anybody has seen that it was lost has
-            // messages asked for anew only after some seconds of silence.
+            // Only the first connection is made without delay. If the client reconnects before anybody notices the
+            // loss, it requests messages again only after some seconds of silence.
             .reconnect_delay_callback(move |tries| match (tries, *changes.borrow()) {
                 (1, 0) => Duration::ZERO,
-                _ => CONNECT_PAUSE,
+                _ => CONNECT_RETRY_DELAY,
             })
             .event_callback(move |event| {
                 if matches!(event, Event::Connected | Event::Disconnected) {
                     connections.send_modify(|changes| *changes += 1);
                 }
-                // What happens to the connection at the end is nobody's concern.
+                // The connection may close during the drain; that is no event to report.
                 if is_reported.load(Ordering::Relaxed) && !drain.is_stopping() {
                     report(&health, &event);
                 }
@@ -138,13 +145,13 @@ impl Journal {
             _ if is_tls(&e) => JournalError::NoTls { url: shown(), source: Box::new(e) },
             _ => JournalError::NotReached { url: shown(), source: Box::new(e) },
         })?;
-        if !client.is_server_compatible(OLDEST.0, OLDEST.1, OLDEST.2) {
+        if !client.is_server_compatible(MIN_BROKER_VERSION.0, MIN_BROKER_VERSION.1, MIN_BROKER_VERSION.2) {
             let found = client.server_info().version;
-            return Err(JournalError::TooOld { url: shown(), found, needed: OLDEST_TEXT });
+            return Err(JournalError::TooOld { url: shown(), found, needed: MIN_BROKER_VERSION_TEXT });
         }
         let context = ContextBuilder::new()
             .timeout(ANSWER_DEADLINE)
-            .max_ack_inflight(MOST_IN_FLIGHT)
+            .max_ack_inflight(MAX_IN_FLIGHT)
             .backpressure_on_inflight(true)
             .build(client);
         streams::set_up(&context, options).await?;
@@ -156,38 +163,37 @@ impl Journal {
         &self.inner.context
     }
 
-    /// Who we are among those who share the broker.
+    /// The id of this process among those that share the broker.
     pub(crate) fn process(&self) -> Uuid {
         self.inner.process
     }
 
-    /// Whether the broker still knows the ids of facts that were stored at `since` or later.
+    /// Whether the broker still remembers the message ids of facts that were stored at `since` or later.
     pub fn remembers_ids_since(&self, since: Timestamp, now: Timestamp) -> bool {
-        // Half of it, because the clocks of broker and services may differ.
+        // Only half of the window counts, because the clocks of broker and services may differ.
         let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
         age < self.inner.dedup_window / 2
     }
 
-    /// From when on the broker still knows the ids of facts, as this process tells time.
+    /// The time from which the broker remembers message ids, by the clock of this process.
     pub fn remembers_ids_from(&self, now: Instant) -> Instant {
         now.checked_sub(self.inner.dedup_window / 2).unwrap_or(now)
     }
 
-    /// Waits until the broker stores nothing more before it is started again, or until it stores.
+    /// Waits until the broker stores nothing before it is restarted (`true`), or until it stores again (`false`).
     pub async fn storing_needs_restart(&self, needs_restart: bool) {
         // The sender lives as long as the process.
-        let _ = self.health().looks().wait_for(|looks| looks.needs_restart() == needs_restart).await;
+        let _ = self.health().storage_checks().wait_for(|checks| checks.needs_restart() == needs_restart).await;
     }
 
     pub(crate) fn health(&self) -> &Health {
         &self.inner.health
     }
 
-    pub(crate) fn memory(&self) -> &Memory {
-        &self.inner.memory
+    pub(crate) fn restart_watermark(&self) -> &RestartWatermark {
+        &self.inner.restart_watermark
     }
 
-    /// The drain of the process.
     pub fn drain(&self) -> &Drain {
         &self.inner.drain
     }
@@ -197,7 +203,7 @@ impl Journal {
     }
 }
 
-/// The file with credentials is read at each connect.
+/// The credentials file is read again for each connection.
 fn with_credentials(options: &NatsOptions, health: &Health) -> Result<ConnectOptions, JournalError> {
     let Some(file) = options.nats_creds.clone() else { return Ok(ConnectOptions::new()) };
     Credentials::read(&file)
@@ -223,7 +229,7 @@ fn with_tls(mut connect: ConnectOptions, options: &NatsOptions) -> ConnectOption
     connect
 }
 
-/// Whether TLS is what failed. The client library calls it input or output unless it is about a file.
+/// Whether TLS caused the failure. The client library reports it as an I/O error unless a file is the cause.
 fn is_tls(error: &ConnectError) -> bool {
     let inner = |error: &(dyn Error + 'static)| {
         let io = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
@@ -243,15 +249,15 @@ fn report(health: &Health, event: &Event) {
         {
             health.refused(error);
         }
-        Event::LameDuckMode => tracing::info!("a broker is about to stop; the connection moves to another one"),
+        Event::LameDuckMode => tracing::info!("broker enters lame duck mode; connecting to another server"),
         Event::SlowConsumer(subscription) => {
-            tracing::warn!(subscription, "messages were dropped before they were taken; they come again");
+            tracing::warn!(subscription, "slow consumer: the client dropped messages; the broker redelivers them");
         }
         other => tracing::debug!(event = %other, "broker connection"),
     }
 }
 
-/// Whether the broker, or the client library for it, refuses the credentials. The library gives texts only.
+/// Whether the broker, or the client library on its behalf, refuses the credentials. The library only gives texts.
 fn is_about_credentials(error: &str) -> bool {
     let error = error.to_lowercase();
     ["authorization violation", "authentication"].iter().any(|words| error.contains(words))

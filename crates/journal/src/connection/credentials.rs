@@ -1,5 +1,5 @@
-//! Credentials for the broker from a file that nsc makes. The file is read at each connect, because credentials
-//! are rotated by replacing it while this process runs.
+//! Credentials for the broker, from a file made by nsc. The file is read for each connection, because credentials are
+//! rotated by replacing it while the process runs.
 
 use std::{
     fs,
@@ -10,7 +10,6 @@ use std::{
 use async_nats::Auth;
 use nkeys::KeyPair;
 
-/// A user that may connect.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     jwt: String,
@@ -19,7 +18,7 @@ pub(crate) struct Credentials {
 
 impl Credentials {
     /// # Errors
-    /// When the file cannot be read, or is not such a file.
+    /// When the file cannot be read, or is no credentials file.
     pub(crate) fn read(file: &Path) -> Result<Self, Error> {
         let text = fs::read_to_string(file)?;
         let part = |name: &str| {
@@ -30,7 +29,7 @@ impl Credentials {
         Ok(Self { jwt, key })
     }
 
-    /// What proves the identity of this process to the broker.
+    /// Signs the nonce of the broker, which proves the identity of this process.
     pub(crate) fn sign(&self, nonce: &[u8]) -> Result<Auth, nkeys::error::Error> {
         let mut auth = Auth::new();
         auth.jwt = Some(self.jwt.clone());

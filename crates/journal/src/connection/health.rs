@@ -1,12 +1,12 @@
-//! Whether the broker answers and stores, as this process sees it: the parts `broker`, `storage` and `work storage` of
-//! its readiness.
+//! Whether the broker answers and stores, as this process sees it. Feeds the parts `broker`, `storage` and `work
+//! storage` of the readiness.
 //!
-//! A stream of nats-server whose write failed answers no publish and stores nothing more until the server is started
-//! again, though the server answers everything else. So each stream is asked to delete a message that cannot exist: a
-//! stream that works says that there is none, a broken one names its error, and nothing is written. A replicated stream
-//! is not asked, because another server takes over, and the request would be written to its Raft log.
+//! After a failed write, a stream of nats-server acknowledges nothing and stores nothing until the server is restarted,
+//! though the server answers everything else. So each stream is asked to delete a message that cannot exist: a healthy
+//! stream reports that there is none, a broken one reports its error, and nothing is written. A replicated stream is
+//! not asked, because another server takes over, and the request would be written to its Raft log.
 //!
-//! An append that is not acknowledged makes this look at once. Otherwise it looks for an answer every few seconds.
+//! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -35,28 +35,27 @@ const NEED_BROKER: NeededBy = NeededBy::Only(&[
     "ingest", "dispatcher", "notifier",
     "leadline.v1.RegistryService", "leadline.v1.AccessService", "leadline.v1.JobService",
 ]);
-/// The services that need every stream but LEADS to store.
+/// The services that need every stream except LEADS to store.
 #[rustfmt::skip]
 const NEED_WORK_STORAGE: NeededBy = NeededBy::Only(&[
     "dispatcher", "notifier",
     "leadline.v1.RegistryService", "leadline.v1.AccessService", "leadline.v1.JobService",
 ]);
 
-/// How often it is looked whether the broker answers.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-/// The same while there is trouble, so that its end is seen soon.
-const TROUBLE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often each stream is asked whether it stores while all is well: a refused request counts as an error in the
-/// figures of the broker, and an append that fails is noticed anyway.
-const STORAGE_LOOK_INTERVAL: Duration = Duration::from_secs(30);
-/// A broker that has not answered for this long does not work, though the connection still stands.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a failed append waits for the reason.
-const REASON_TIMEOUT: Duration = Duration::from_secs(4);
-/// No stream gets as far as this sequence.
+/// How often the broker is checked for an answer.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// The same while a check fails, so that a recovery is noticed soon.
+const TROUBLE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often each stream is checked while all is well. A refused delete counts as an error in the statistics of the
+/// broker, and a failed append triggers a check anyway.
+const STORAGE_CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// After this time without an answer the broker counts as not working, though the connection stands.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a failed append waits for its cause.
+const CAUSE_TIMEOUT: Duration = Duration::from_secs(4);
+/// No stream reaches this sequence.
 const IMPOSSIBLE_SEQUENCE: u64 = 1 << 62;
 
-/// Knows whether the broker answers and stores. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Health(Arc<Shared>);
 
@@ -68,7 +67,7 @@ struct Shared {
     connection: Mutex<Connection>,
     last_acknowledged: Mutex<Option<Instant>>,
     requested: Notify,
-    looks: watch::Sender<Looks>,
+    storage_checks: watch::Sender<StorageChecks>,
 }
 
 #[derive(Debug)]
@@ -81,24 +80,24 @@ struct Connection {
 enum Link {
     Starting,
     Up,
-    Away,
+    Disconnected,
     Refused,
 }
 
-/// What came of looking at the streams.
+/// The result of the last check of all streams.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Looks {
-    /// How many looks ended.
+pub(crate) struct StorageChecks {
+    /// How many checks have ended.
     count: u64,
     troubles: Vec<(StreamName, Trouble)>,
 }
 
-impl Looks {
+impl StorageChecks {
     fn of(&self, stream: StreamName) -> Option<&Trouble> {
         self.troubles.iter().find(|(name, _)| *name == stream).map(|(_, trouble)| trouble)
     }
 
-    /// Whether a stream stores nothing more until the broker is started again.
+    /// Whether a stream stores nothing until the broker is restarted.
     pub(crate) fn needs_restart(&self) -> bool {
         self.troubles.iter().any(|(_, trouble)| trouble.lasts_until_restart())
     }
@@ -114,11 +113,11 @@ impl Health {
             connection: Mutex::new(Connection { link: Link::Starting, is_silent: false }),
             last_acknowledged: Mutex::default(),
             requested: Notify::new(),
-            looks: watch::Sender::default(),
+            storage_checks: watch::Sender::default(),
         }))
     }
 
-    /// Looks at the broker until the drain.
+    /// Checks the broker until the drain.
     pub(crate) fn start(&self, context: &Context, drain: &Drain) {
         self.0.storage.ready();
         self.0.work_storage.ready();
@@ -133,101 +132,101 @@ impl Health {
 
     pub(crate) fn connected(&self) {
         let before = self.change(Link::Up);
-        if matches!(before, Link::Away | Link::Refused) {
-            tracing::info!("the connection to the broker is back");
+        if matches!(before, Link::Disconnected | Link::Refused) {
+            tracing::info!("reconnected to the broker");
         }
-        // The broker may have been started again, with streams that store again.
+        // The broker may have been restarted, and its streams may store again.
         self.0.requested.notify_one();
     }
 
     pub(crate) fn disconnected(&self) {
-        if self.change(Link::Away) == Link::Up {
-            tracing::warn!("the connection to the broker is lost; trying again");
+        if self.change(Link::Disconnected) == Link::Up {
+            tracing::warn!("connection to the broker lost; reconnecting");
         }
     }
 
-    /// The broker does not let this process in.
+    /// The broker refused the credentials.
     pub(crate) fn refused(&self, why: &str) {
         if self.change(Link::Refused) != Link::Refused {
             tracing::error!(
                 why,
                 "the broker refuses the credentials; replace the file of --nats-creds or the certificate, which are read \
-                 again at each try, or start with others in --nats-url; trying again"
+                 again for each connection, or restart with others in --nats-url; reconnecting"
             );
         }
     }
 
     fn change(&self, link: Link) -> Link {
         let mut connection = self.lock();
-        // A broker that refuses credentials ends the connection, too.
-        let is_known = connection.link == Link::Refused && link == Link::Away;
+        // A broker that refuses the credentials also closes the connection.
+        let is_known = connection.link == Link::Refused && link == Link::Disconnected;
         let before = connection.link;
         if !is_known {
             connection.link = link;
         }
         connection.is_silent &= link != Link::Up;
-        self.show(&connection);
+        self.report(&connection);
         before
     }
 
-    /// Something was stored.
+    /// The broker acknowledged an append.
     pub(crate) fn acknowledged(&self) {
         *self.0.last_acknowledged.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Changes whenever the streams were looked at.
-    pub(crate) fn looks(&self) -> watch::Receiver<Looks> {
-        self.0.looks.subscribe()
+    /// Changes after each check of the streams.
+    pub(crate) fn storage_checks(&self) -> watch::Receiver<StorageChecks> {
+        self.0.storage_checks.subscribe()
     }
 
-    /// Refuses at once what is known not to be stored.
-    pub(crate) fn stores(&self, stream: StreamName) -> Result<(), JournalError> {
-        match self.0.looks.borrow().of(stream) {
+    /// Refuses an append at once if the stream is known not to store.
+    pub(crate) fn require_storing(&self, stream: StreamName) -> Result<(), JournalError> {
+        match self.0.storage_checks.borrow().of(stream) {
             None => Ok(()),
             Some(trouble) => Err(JournalError::CannotStore(trouble.clone())),
         }
     }
 
-    /// The reason why an append was not acknowledged, if the streams tell it.
+    /// Replaces the error of an append by its cause, if a check of the streams finds one.
     pub(crate) async fn explain(&self, error: JournalError) -> JournalError {
         if !matches!(error, JournalError::Unavailable { .. }) || self.lock().link != Link::Up {
             return error;
         }
-        let mut looks = self.looks();
-        let before = looks.borrow_and_update().count;
+        let mut checks = self.storage_checks();
+        let before = checks.borrow_and_update().count;
         self.0.requested.notify_one();
-        let Ok(Ok(looks)) = timeout(REASON_TIMEOUT, looks.wait_for(|looks| looks.count > before)).await else {
+        let Ok(Ok(checks)) = timeout(CAUSE_TIMEOUT, checks.wait_for(|checks| checks.count > before)).await else {
             return error;
         };
-        let found = looks.troubles.first().map(|(_, trouble)| trouble.clone());
-        drop(looks);
+        let found = checks.troubles.first().map(|(_, trouble)| trouble.clone());
+        drop(checks);
         found.map_or(error, JournalError::CannotStore)
     }
 
     async fn run(&self, context: &Context) {
-        let mut streams_looked_at = None;
+        let mut streams_checked_at = None;
         loop {
-            let answers = self.look_for_answer(context).await;
-            let due = streams_looked_at.is_none_or(|at: Instant| at.elapsed() >= STORAGE_LOOK_INTERVAL);
+            let answers = self.check_answer(context).await;
+            let due = streams_checked_at.is_none_or(|at: Instant| at.elapsed() >= STORAGE_CHECK_INTERVAL);
             if answers && due {
-                self.look_at_streams(context).await;
-                streams_looked_at = Some(Instant::now());
+                self.check_streams(context).await;
+                streams_checked_at = Some(Instant::now());
             }
-            let well = answers && self.0.looks.borrow().troubles.is_empty();
+            let well = answers && self.0.storage_checks.borrow().troubles.is_empty();
             if !well {
-                streams_looked_at = None;
+                streams_checked_at = None;
             }
             tokio::select! {
-                () = sleep(if well { LOOK_INTERVAL } else { TROUBLE_LOOK_INTERVAL }) => {}
-                () = self.0.requested.notified() => streams_looked_at = None,
+                () = sleep(if well { CHECK_INTERVAL } else { TROUBLE_CHECK_INTERVAL }) => {}
+                () = self.0.requested.notified() => streams_checked_at = None,
             }
         }
     }
 
-    /// Whether the broker answers. An append that it acknowledged meanwhile is an answer, too.
-    async fn look_for_answer(&self, context: &Context) -> bool {
+    /// Whether the broker answers. An append that it acknowledges meanwhile counts as an answer.
+    async fn check_answer(&self, context: &Context) -> bool {
         let begun = Instant::now();
-        let answers = timeout(LOOK_TIMEOUT, stream_info(context, StreamName::Leads))
+        let answers = timeout(CHECK_TIMEOUT, stream_info(context, StreamName::Leads))
             .await
             .is_ok_and(|info| !matches!(info, Err(error) if matches!(error.kind(), RequestErrorKind::TimedOut)));
         let acknowledged = *self.0.last_acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
@@ -237,21 +236,21 @@ impl Health {
             if answers {
                 tracing::info!("the broker answers again");
             } else {
-                tracing::warn!("the broker does not answer, though the connection to it stands; trying again");
+                tracing::warn!("the broker does not answer, though the connection stands; retrying");
             }
         }
         connection.is_silent = !answers;
-        self.show(&connection);
+        self.report(&connection);
         answers
     }
 
-    async fn look_at_streams(&self, context: &Context) {
-        let looked = join_all(StreamName::ALL.map(|stream| async move {
-            // A stream that gives no answer is no news about its storage.
-            timeout(LOOK_TIMEOUT, look_at(context, stream)).await.unwrap_or(None).map(|trouble| (stream, trouble))
+    async fn check_streams(&self, context: &Context) {
+        let checks = join_all(StreamName::ALL.map(|stream| async move {
+            // A stream that does not answer says nothing about its storage.
+            timeout(CHECK_TIMEOUT, check_stream(context, stream)).await.unwrap_or(None).map(|trouble| (stream, trouble))
         }));
-        let troubles: Vec<_> = looked.await.into_iter().flatten().collect();
-        let before = self.0.looks.borrow().troubles.clone();
+        let troubles: Vec<_> = checks.await.into_iter().flatten().collect();
+        let before = self.0.storage_checks.borrow().troubles.clone();
         log(&before, &troubles);
         let of = |is_leads: bool| {
             let mut found = troubles.iter().filter(|(stream, _)| (*stream == StreamName::Leads) == is_leads);
@@ -263,16 +262,16 @@ impl Health {
                 Some(why) => latch.not_ready(why),
             }
         }
-        self.0.looks.send_modify(|looks| {
-            looks.count += 1;
-            looks.troubles = troubles;
+        self.0.storage_checks.send_modify(|checks| {
+            checks.count += 1;
+            checks.troubles = troubles;
         });
     }
 
-    fn show(&self, connection: &Connection) {
+    fn report(&self, connection: &Connection) {
         match connection.link {
             Link::Starting => self.0.broker.not_ready("is starting"),
-            Link::Away => self.0.broker.not_ready("the broker is away"),
+            Link::Disconnected => self.0.broker.not_ready("the broker is disconnected"),
             Link::Refused => self.0.broker.not_ready("the broker refuses the credentials"),
             Link::Up if connection.is_silent => self.0.broker.not_ready("the broker does not answer"),
             Link::Up => self.0.broker.ready(),
@@ -308,8 +307,8 @@ async fn stream_info(context: &Context, stream: StreamName) -> Result<Response<I
     context.request(format!("STREAM.INFO.{}", stream.as_str()), &()).await
 }
 
-/// Why a stream does not store; `None` if it does, or does not tell.
-async fn look_at(context: &Context, stream: StreamName) -> Option<Trouble> {
+/// Why a stream does not store; `None` if it stores or gives no answer.
+async fn check_stream(context: &Context, stream: StreamName) -> Option<Trouble> {
     let info = match stream_info(context, stream).await {
         Ok(Response::Ok(info)) => info,
         Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {

@@ -1,5 +1,5 @@
-//! Which master key the installation has. Its fingerprint is recorded once, by the first process that needs the key, on the
-//! condition that no other one has recorded another.
+//! The master key of the installation. The first process that needs the key records its fingerprint, on the condition
+//! that no other process has recorded one.
 
 use async_nats::jetstream::{consumer::DeliverPolicy, message::PublishMessage};
 use domain::{Registry, RegistryFact};
@@ -10,36 +10,36 @@ use crate::{
     Journal, JournalError, Logged as _, StreamName, connection::broker_info, publish::append::confirmed, subjects,
 };
 
-/// The recorded fingerprint of the installation's key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedKey {
-    /// The fingerprint; `None` if none is recorded, or what is recorded cannot be read.
+    /// `None` if no fingerprint is recorded, or the record cannot be read.
     pub fingerprint: Option<String>,
-    /// The sequence of its message, which the next one has to name; 0 if there is none.
+    /// The sequence of the record, which the next one has to name; 0 if there is none.
     pub version: u64,
 }
 
 impl Journal {
-    /// Which master key the installation has, as far as that is recorded.
+    /// Reads which master key is recorded.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn installation_key(&self) -> Result<RecordedKey, JournalError> {
-        let asked = "tell which master key the installation has";
+        let operation = "read the fingerprint of the master key";
         let last =
-            broker_info::last_on(self.context(), StreamName::Positions, subjects::INSTALLATION_KEY, asked).await?;
+            broker_info::last_on(self.context(), StreamName::Positions, subjects::INSTALLATION_KEY, operation).await?;
         let Some(message) = last else { return Ok(RecordedKey { fingerprint: None, version: 0 }) };
         let recorded = InstallationKey::decode(message.payload.clone());
         if let Err(error) = &recorded {
-            tracing::error!(error = error.chain(), "cannot read the recorded fingerprint of the master key");
+            tracing::error!(error = error.chain(), "cannot read the fingerprint of the master key");
         }
         Ok(RecordedKey { fingerprint: recorded.ok().map(|key| key.fingerprint), version: message.sequence })
     }
 
-    /// Records which master key the installation has, in place of what `before` says.
+    /// Records the master key in place of the record `before`.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when another process recorded one meanwhile; else when the broker does not acknowledge it.
+    /// [`JournalError::LostRace`] when another process has recorded one meanwhile; else when the broker does not
+    /// acknowledge.
     pub async fn record_installation_key(&self, fingerprint: String, before: &RecordedKey) -> Result<(), JournalError> {
         let message = PublishMessage::build()
             .payload(InstallationKey { fingerprint }.encode())
@@ -47,7 +47,7 @@ impl Journal {
         confirmed(self.context().send_publish(subjects::INSTALLATION_KEY, message).await).await.map(drop)
     }
 
-    /// The configuration that is stored by now, read once and not followed.
+    /// Reads the stored configuration once, without following it.
     ///
     /// # Errors
     /// When the broker does not answer.

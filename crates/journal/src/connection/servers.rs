@@ -1,4 +1,4 @@
-//! `--nats-url`: where the broker is, and what lets this process in.
+//! `--nats-url`: the addresses of the broker, and the login that the URL holds.
 
 use std::{borrow::Cow, fmt};
 
@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::JournalError;
 
-/// The servers of a broker, without what is secret: the client library logs their addresses.
+/// The servers of a broker. Their addresses hold no login, because the client library logs them.
 #[derive(Debug)]
 pub(crate) struct Servers {
     pub(crate) addresses: Vec<ServerAddr>,
@@ -27,7 +27,7 @@ impl fmt::Debug for Login {
 }
 
 impl Servers {
-    /// The servers that a text names, separated by commas. Of several users the first one counts for all servers.
+    /// Parses server URLs, separated by commas. The first login counts for all servers.
     pub(crate) fn parse(text: &str) -> Result<Self, JournalError> {
         let refused = |problem| JournalError::Url { url: without_login(text).to_owned(), problem };
         let (mut addresses, mut login) = (vec![], None);
@@ -39,7 +39,7 @@ impl Servers {
         Ok(Self { addresses, login })
     }
 
-    /// Has the client log in with what the URL says.
+    /// Sets the login of the URL, if there is one.
     pub(crate) fn log_in(&self, options: ConnectOptions) -> ConnectOptions {
         match &self.login {
             Some(Login::Password { user, password }) => options.user_and_password(user.clone(), password.clone()),
@@ -48,7 +48,6 @@ impl Servers {
         }
     }
 
-    /// The addresses in words.
     pub(crate) fn shown(&self) -> String {
         self.addresses.iter().map(ServerAddr::as_url_str).collect::<Vec<_>>().join(",")
     }
@@ -58,7 +57,7 @@ fn server(text: &str) -> Result<(ServerAddr, Option<Login>), String> {
     let text = if text.contains("://") { Cow::Borrowed(text) } else { Cow::Owned(format!("nats://{text}")) };
     let mut url = Url::parse(&text).map_err(|error| error.to_string())?;
     if !["nats", "tls"].contains(&url.scheme()) {
-        return Err(format!("its scheme is {}, and only nats and tls are known", url.scheme()));
+        return Err(format!("its scheme is {}; use nats or tls", url.scheme()));
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Err("it has no host".to_owned());
@@ -66,7 +65,7 @@ fn server(text: &str) -> Result<(ServerAddr, Option<Login>), String> {
     if url.port() == Some(0) {
         return Err("its port is 0".to_owned());
     }
-    // Most often a password with characters that have to be encoded.
+    // The usual cause is a password with characters that have to be encoded.
     if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return Err("something follows its host and port".to_owned());
     }
@@ -90,7 +89,7 @@ fn login(url: &Url) -> Result<Option<Login>, String> {
     })
 }
 
-/// What is after the last user and password: the rest may be secret, however wrong the text is.
+/// The text after the last login: everything before may be secret, however malformed the text is.
 fn without_login(text: &str) -> &str {
     text.rsplit('@').next().unwrap_or_default()
 }
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_of_no_broker_is_refused_without_its_secrets() {
+    fn a_malformed_url_is_refused_without_its_secrets() {
         for text in [
             "",
             "http://user:secret@host",

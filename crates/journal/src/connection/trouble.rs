@@ -1,33 +1,33 @@
-//! Why the broker stores nothing, in words for everybody and in words for the operator.
+//! Why the broker stores nothing, in a public form and with details for the operator.
 
 use crate::StreamName;
 
-/// What the operating system says, in the words of Go, when a file cannot be written because there is no room.
+/// How Go words the errors of the operating system when a disk has no room.
 const NO_ROOM: [&str; 3] = ["no space left on device", "disk quota exceeded", "not enough space"];
-/// The same for other reasons.
+/// The same for other failed writes.
 const NO_WRITE: [&str; 5] =
     ["input/output error", "read-only file system", "permission denied", "file too large", "bad file descriptor"];
 
 /// Why the broker stores nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// Its disk has no room. The text is what the broker says.
+    /// Its disk is full. Holds the answer of the broker.
     DiskFull(String),
-    /// It cannot write for another reason. The text is what the broker says.
+    /// It cannot write for another reason. Holds the answer of the broker.
     CannotWrite(String),
-    /// It would exceed a limit of the account or of the stream. The text is what the broker says.
+    /// The account or the stream is at a limit. Holds the answer of the broker.
     LimitReached(String),
-    /// JetStream is switched off.
+    /// JetStream is off.
     NoJetStream,
     /// The stream was deleted.
     NoStream(StreamName),
-    /// No broker of the cluster leads the stream.
+    /// No server of the cluster leads the stream.
     NoLeader(StreamName),
 }
 
 impl Trouble {
     /// Reads the answer of a stream that was asked to delete a message that does not exist; `None` if the stream only
-    /// says that there is none.
+    /// answers that there is no such message.
     pub(crate) fn from_storage(answer: &str) -> Option<Self> {
         let lower = answer.to_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -40,19 +40,19 @@ impl Trouble {
         }
     }
 
-    /// In words that everybody may read: without paths.
+    /// The text that everybody may read; it names no paths.
     pub fn public(&self) -> String {
         match self {
             Self::DiskFull(_) => "disk full: the broker cannot store".into(),
             Self::CannotWrite(_) => "the broker cannot write to its disk".into(),
             Self::LimitReached(_) => "a storage limit of the broker is reached".into(),
-            Self::NoJetStream => "JetStream is switched off at the broker".into(),
+            Self::NoJetStream => "JetStream is off at the broker".into(),
             Self::NoStream(stream) => format!("the broker has no stream {}", stream.as_str()),
-            Self::NoLeader(stream) => format!("no broker of the cluster leads the stream {}", stream.as_str()),
+            Self::NoLeader(stream) => format!("no server of the cluster leads the stream {}", stream.as_str()),
         }
     }
 
-    /// What the broker says about it.
+    /// The answer of the broker.
     pub(crate) fn detail(&self) -> &str {
         match self {
             Self::DiskFull(detail) | Self::CannotWrite(detail) | Self::LimitReached(detail) => detail,
@@ -60,21 +60,21 @@ impl Trouble {
         }
     }
 
-    /// What the operator has to do.
+    /// What the operator should do.
     pub(crate) const fn advice(&self) -> &'static str {
         match self {
             Self::DiskFull(_) => {
-                "make room on its disk; leadline up then starts its own nats-server again, another one that runs alone \
-                 has to be started again"
+                "make room on its disk; leadline up then restarts its own nats-server, any other nats-server without \
+                 replicas has to be restarted"
             }
-            Self::CannotWrite(_) | Self::NoJetStream => "see the log of nats-server; it has to be started again",
+            Self::CannotWrite(_) | Self::NoJetStream => "see the log of nats-server, then restart it",
             Self::LimitReached(_) => "raise the limit of the account or of the stream, or keep less",
-            Self::NoStream(_) => "start a service of Leadline again, which makes the stream",
-            Self::NoLeader(_) => "one is elected when most servers of the cluster run",
+            Self::NoStream(_) => "restart a service of Leadline, which creates the stream",
+            Self::NoLeader(_) => "start servers until most of the cluster runs; it then elects a leader",
         }
     }
 
-    /// Whether nats-server stores nothing more until it is started again.
+    /// Whether nats-server stores nothing until it is restarted.
     pub(crate) const fn lasts_until_restart(&self) -> bool {
         matches!(self, Self::DiskFull(_) | Self::CannotWrite(_) | Self::NoJetStream)
     }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_message_is_no_trouble_and_the_public_words_name_no_path() {
+    fn a_missing_message_is_no_trouble_and_public_text_names_no_path() {
         for answer in ["stream store EOF", "no message found", "message not found", "sequence 12 not found"] {
             assert_eq!(Trouble::from_storage(answer), None, "{answer}");
         }

@@ -1,4 +1,4 @@
-//! What was published in some time that has passed, page by page; and what is recorded on one subject.
+//! Bounded reads of a stream: the events of an account, page by page, and the facts on one subject.
 
 use async_nats::{
     datetime,
@@ -16,27 +16,27 @@ use crate::{
     subjects,
 };
 
-const ASKED: &str = "tell what was recorded";
+const OPERATION: &str = "read a range of a stream";
 
-/// Where to begin with an account's events.
+/// Where a range of events begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeadsFrom {
-    /// With those that the broker took at this time or later.
+    /// At the first event that the broker stored at this time or later.
     Time(Timestamp),
-    /// Behind this place in LEADS.
+    /// After this sequence of LEADS.
     After(LeadSequence),
 }
 
 impl Journal {
-    /// The next events, those of an account alone if one is given, at most `most` of them; none: there are no more by now.
+    /// The next events, at most `max`, of one account if one is given. Empty if there are no more now.
     ///
     /// # Errors
-    /// When the broker does not answer, or does not hand out all of them.
+    /// When the broker does not answer, or does not deliver all of them.
     pub async fn leads_of(
         &self,
         account: Option<&AccountId>,
         from: LeadsFrom,
-        most: usize,
+        max: usize,
     ) -> Result<Vec<Entry<LeadEvent>>, JournalError> {
         let start = match from {
             LeadsFrom::Time(since) => {
@@ -46,11 +46,11 @@ impl Journal {
             LeadsFrom::After(LeadSequence(sequence)) => DeliverPolicy::ByStartSequence { start_sequence: sequence + 1 },
         };
         let consumer = self.reader(LeadEvent::STREAM, subjects::leads_of(account), start).await?;
-        let page = answered(fetch(&consumer, most)).await?;
+        let page = answered(fetch(&consumer, max)).await?;
         (1_u64..).zip(page).map(|(place, raw)| entry(&raw, place)).collect()
     }
 
-    /// A consumer that remembers nothing and that the broker soon forgets.
+    /// An ephemeral consumer that the broker forgets soon.
     pub(crate) async fn reader(
         &self,
         stream: StreamName,
@@ -67,15 +67,15 @@ impl Journal {
             ..pull::Config::default()
         };
         let consumer = self.context().create_consumer_on_stream(config, stream.as_str()).await;
-        consumer.map_err(|e| JournalError::unavailable(ASKED, e))
+        consumer.map_err(|e| JournalError::unavailable(OPERATION, e))
     }
 }
 
 fn unavailable(error: impl Into<async_nats::Error>) -> JournalError {
-    JournalError::unavailable(ASKED, error)
+    JournalError::unavailable(OPERATION, error)
 }
 
-/// Reads a message that has to be the reader's `place`-th.
+/// Reads a message, which has to be the `place`-th of its consumer.
 fn entry(raw: &async_nats::jetstream::Message, place: u64) -> Result<Entry<LeadEvent>, JournalError> {
     let info = raw.info().map_err(unavailable)?;
     if info.consumer_sequence != place {
@@ -83,11 +83,7 @@ fn entry(raw: &async_nats::jetstream::Message, place: u64) -> Result<Entry<LeadE
     }
     let value = LeadEvent::decode(raw.payload.clone());
     if let Err(error) = &value {
-        tracing::error!(
-            sequence = info.stream_sequence,
-            error = error.chain(),
-            "a lead event cannot be read; it is passed over"
-        );
+        tracing::error!(sequence = info.stream_sequence, error = error.chain(), "cannot read lead event; skipping it");
     }
     Ok(Entry {
         value: value.ok(),
@@ -98,16 +94,16 @@ fn entry(raw: &async_nats::jetstream::Message, place: u64) -> Result<Entry<LeadE
     })
 }
 
-/// Waits for an answer, but no longer than usual: what a lost connection has swallowed would be waited for without end.
+/// Waits for an answer, but not for ever: a request that got lost with its connection is never answered.
 pub(crate) async fn answered<T>(asking: impl Future<Output = Result<T, async_nats::Error>>) -> Result<T, JournalError> {
     timeout(ANSWER_DEADLINE, asking).await.map_err(unavailable)?.map_err(unavailable)
 }
 
 pub(crate) async fn fetch(
     consumer: &PullConsumer,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<async_nats::jetstream::Message>, async_nats::Error> {
-    let mut batch = consumer.fetch().max_messages(most).messages().await?;
+    let mut batch = consumer.fetch().max_messages(max).messages().await?;
     let mut messages = vec![];
     while let Some(message) = batch.next().await {
         messages.push(message?);

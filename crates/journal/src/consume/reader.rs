@@ -1,4 +1,4 @@
-//! Reading a stream from any place: in order, without gaps, without acknowledgements, for one reader.
+//! Ordered reads of a stream from any sequence: without gaps or acknowledgements, for one reader.
 
 use std::{collections::VecDeque, pin::pin, time::Duration};
 
@@ -12,38 +12,36 @@ use tokio::time::{Instant, timeout_at};
 use wire::WireError;
 
 use crate::{
-    Journal, JournalError, Logged, consume::resilient_consumer::Source, consume::work_queue::timestamp, headers,
-    subjects,
+    Journal, JournalError, Logged, consume::resilient_consumer::ResilientConsumer, consume::work_queue::timestamp,
+    headers, subjects,
 };
 
-/// How many messages are asked for at once.
-const FETCH: usize = 2_000;
+/// How many messages one pull requests.
+const MAX_FETCH: usize = 2_000;
 /// How long the broker keeps the consumer of a reader that is gone.
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(30);
 
-/// A fact and where it is in its stream.
+/// A fact and its place in the stream.
 #[derive(Debug, Clone)]
 pub struct Entry<T> {
-    /// The fact; none: it cannot be read, was set aside, and is passed over.
+    /// `None` if the fact cannot be read and was set aside.
     pub value: Option<T>,
-    /// Its place.
     pub sequence: u64,
-    /// How many messages are behind it.
+    /// How many messages follow it.
     pub pending: u64,
-    /// The trace that it belongs to.
     pub trace: TraceContext,
-    /// When the broker took it.
+    /// When the broker stored it.
     pub published_at: Timestamp,
 }
 
-/// A stream from some place on, to its end and beyond.
+/// Reads a stream from a sequence on, and follows it.
 pub struct Replay<T> {
     journal: Journal,
     filter: String,
     next_sequence: u64,
     consumer: String,
     consumer_sequence: u64,
-    source: Source,
+    source: ResilientConsumer,
     read_ahead: VecDeque<Entry<T>>,
     strip: fn(&mut T),
 }
@@ -55,12 +53,12 @@ impl<T> std::fmt::Debug for Replay<T> {
 }
 
 impl Journal {
-    /// The facts of a stream from this sequence on (1 is the first).
+    /// Reads all facts of a stream from this sequence on (1 is the first).
     pub fn replay<T: Logged>(&self, from: u64) -> Replay<T> {
         self.replay_filtered(from, String::new())
     }
 
-    /// The facts about deliveries from this sequence on, of one account or destination alone if they are given.
+    /// Reads the facts about deliveries from this sequence on, of one account or destination if one is given.
     pub fn replay_deliveries(
         &self,
         from: u64,
@@ -70,7 +68,7 @@ impl Journal {
         self.replay_filtered(from, subjects::deliveries_of(account, destination))
     }
 
-    /// What was done about deliveries from this sequence on: facts that ask for something are left out.
+    /// Reads what was done about deliveries from this sequence on, without the facts that request work.
     pub fn replay_done(&self, from: u64) -> Replay<DeliveryFact> {
         self.replay_filtered(from, subjects::DONE.to_owned())
     }
@@ -82,7 +80,7 @@ impl Journal {
             next_sequence: from.max(1),
             consumer: String::new(),
             consumer_sequence: 0,
-            source: Source::new(format!("replay of {}", T::STREAM.as_str())),
+            source: ResilientConsumer::new(format!("replay of {}", T::STREAM.as_str())),
             read_ahead: VecDeque::new(),
             strip: |_| {},
         }
@@ -90,36 +88,35 @@ impl Journal {
 }
 
 impl<T: Logged> Replay<T> {
-    /// Has this done to every fact as soon as it is read: what its reader has no use for is not kept in memory.
+    /// Applies `strip` to every fact as soon as it is read, so that unneeded parts are not kept in memory.
     #[must_use]
     pub fn stripped(mut self, strip: fn(&mut T)) -> Self {
         self.strip = strip;
         self
     }
 
-    /// The next facts: waits for one, then takes those that are there already, at most `most` of them. Empty once the
-    /// drain has begun. Safe to cancel.
-    pub async fn next_batch(&mut self, most: usize) -> Vec<Entry<T>> {
+    /// The next facts, at most `max`: waits for one, then takes those that are there already. Empty once the drain has
+    /// begun. Cancel-safe.
+    pub async fn next_batch(&mut self, max: usize) -> Vec<Entry<T>> {
         let drain = self.journal.drain().clone();
         tokio::select! {
             biased;
             () = drain.stopping() => return vec![],
-            () = self.fill(most) => {}
+            () = self.fill(max) => {}
         }
-        let taken = self.read_ahead.len().min(most);
+        let taken = self.read_ahead.len().min(max);
         self.read_ahead.drain(..taken).collect()
     }
 
-    /// The next facts, the first of which has to be there at `first_by`, with those that come until it is `enough`, at
-    /// most `most` of them. Empty if there is none by then, or once the drain has begun. Whoever gives up waiting loses
-    /// what was gathered.
-    pub async fn gather(&mut self, most: usize, first_by: Instant, enough: impl Future<Output = ()>) -> Vec<Entry<T>> {
-        let mut gathered = timeout_at(first_by, self.next_batch(most)).await.unwrap_or_default();
+    /// The next facts, at most `max`: waits for the first until `first_by`, then adds what arrives until `enough`.
+    /// Empty if no fact arrives in time, or once the drain has begun. Not cancel-safe: the gathered facts are lost.
+    pub async fn gather(&mut self, max: usize, first_by: Instant, enough: impl Future<Output = ()>) -> Vec<Entry<T>> {
+        let mut gathered = timeout_at(first_by, self.next_batch(max)).await.unwrap_or_default();
         let mut enough = pin!(enough);
-        while !gathered.is_empty() && gathered.len() < most {
+        while !gathered.is_empty() && gathered.len() < max {
             tokio::select! {
                 biased;
-                more = self.next_batch(most - gathered.len()) => {
+                more = self.next_batch(max - gathered.len()) => {
                     if more.is_empty() {
                         break;
                     }
@@ -131,12 +128,12 @@ impl<T: Logged> Replay<T> {
         gathered
     }
 
-    async fn fill(&mut self, most: usize) {
+    async fn fill(&mut self, max: usize) {
         if self.read_ahead.is_empty() {
             let entry = self.next().await;
             self.read_ahead.push_back(entry);
         }
-        while self.read_ahead.len() < most
+        while self.read_ahead.len() < max
             && let Some(entry) = self.next().now_or_never()
         {
             self.read_ahead.push_back(entry);
@@ -146,7 +143,7 @@ impl<T: Logged> Replay<T> {
     async fn next(&mut self) -> Entry<T> {
         loop {
             let from = self.next_sequence;
-            let raw = self.source.next(FETCH, || consumer::<T>(&self.journal, from, &self.filter)).await;
+            let raw = self.source.next(MAX_FETCH, || consumer::<T>(&self.journal, from, &self.filter)).await;
             match self.read(&raw) {
                 Ok(entry) => return entry,
                 Err(why) => self.source.recover(why).await,
@@ -154,9 +151,9 @@ impl<T: Logged> Replay<T> {
         }
     }
 
-    /// `Err`: something is missing before it.
+    /// `Err` if a message before it is missing.
     fn read(&mut self, raw: &async_nats::jetstream::Message) -> Result<Entry<T>, &'static str> {
-        let info = raw.info().map_err(|_| "a message came that is not the broker's")?;
+        let info = raw.info().map_err(|_| "received a message without JetStream metadata")?;
         if info.consumer != self.consumer {
             (self.consumer, self.consumer_sequence) = (info.consumer.to_owned(), 0);
         }
@@ -166,8 +163,8 @@ impl<T: Logged> Replay<T> {
         self.consumer_sequence += 1;
         self.next_sequence = info.stream_sequence + 1;
         let mut value = T::decode(raw.payload.clone()).map_err(|error| {
-            // In a task of its own: whoever reads may give up waiting at any time.
-            tokio::spawn(set_aside::<T>(self.journal.clone(), raw.payload.clone(), info.stream_sequence, error));
+            // In a task of its own, because the caller may cancel at any time.
+            tokio::spawn(quarantine::<T>(self.journal.clone(), raw.payload.clone(), info.stream_sequence, error));
         });
         if let Ok(value) = &mut value {
             (self.strip)(value);
@@ -182,14 +179,14 @@ impl<T: Logged> Replay<T> {
     }
 }
 
-/// If it cannot be set aside, the next who reads it does so: what is in a log is read again and again.
-async fn set_aside<T: Logged>(journal: Journal, payload: Bytes, sequence: u64, error: WireError) {
-    if let Err(error) = journal.set_aside(T::STREAM, "replay", sequence, payload, &error).await {
-        tracing::error!(error = error.chain(), "what cannot be read could not be set aside; it is passed over");
+/// If this fails, the next reader tries again: every reader of the log meets the message.
+async fn quarantine<T: Logged>(journal: Journal, payload: Bytes, sequence: u64, error: WireError) {
+    if let Err(error) = journal.quarantine(T::STREAM, "replay", sequence, payload, &error).await {
+        tracing::error!(error = error.chain(), "cannot quarantine message; skipping it");
     }
 }
 
-/// A consumer that remembers nothing and that the broker forgets.
+/// An ephemeral consumer.
 async fn consumer<T: Logged>(journal: &Journal, from: u64, filter: &str) -> Result<PullConsumer, JournalError> {
     let config = pull::Config {
         filter_subject: filter.to_owned(),
@@ -201,5 +198,5 @@ async fn consumer<T: Logged>(journal: &Journal, from: u64, filter: &str) -> Resu
         ..pull::Config::default()
     };
     let consumer = journal.context().create_consumer_on_stream(config, T::STREAM.as_str()).await;
-    consumer.map_err(|e| JournalError::unavailable("replay a stream", e))
+    consumer.map_err(|e| JournalError::unavailable("read a stream", e))
 }

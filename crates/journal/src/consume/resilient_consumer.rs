@@ -1,5 +1,5 @@
-//! A stream of messages that owns its recovery: whatever goes wrong, it is made anew after a pause, for as long as
-//! somebody asks for the next message.
+//! A pull consumer that recovers by itself: after any failure it is created again, as long as a caller asks for the
+//! next message.
 
 use std::time::Duration;
 
@@ -12,26 +12,27 @@ use runtime::ErrorChain as _;
 
 use crate::JournalError;
 
-/// The pause before a broken stream is made anew. Shorter spins while a cluster elects a leader; longer delays leads.
-const RECOVERY_PAUSE: Duration = Duration::from_millis(250);
-/// How often the broker says that it is still there; after two silences it counts as gone.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-/// How long one request for messages stands at the broker.
-const EXPIRES: Duration = Duration::from_secs(20);
+/// The delay before a broken consumer is created again. Shorter spins while a cluster elects a leader; longer delays
+/// leads.
+const RECOVERY_DELAY: Duration = Duration::from_millis(250);
+/// How often the broker sends an idle heartbeat; after two missing ones it counts as gone.
+const IDLE_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// How long one pull request stands at the broker.
+const PULL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Messages from a consumer, however often it has to be made anew.
-pub(crate) struct Source {
+/// Messages of a consumer that is created again whenever it breaks.
+pub(crate) struct ResilientConsumer {
     name: String,
     messages: Option<pull::Stream>,
     healthy: bool,
 }
 
-impl Source {
+impl ResilientConsumer {
     pub(crate) fn new(name: String) -> Self {
         Self { name, messages: None, healthy: true }
     }
 
-    /// The next message; `open` gives the consumer to read from, whenever there is none. Safe to cancel.
+    /// The next message. `open` creates the consumer whenever there is none. Cancel-safe.
     pub(crate) async fn next<Opening>(&mut self, fetch: usize, open: impl Fn() -> Opening) -> Message
     where
         Opening: Future<Output = Result<PullConsumer, JournalError>>,
@@ -58,14 +59,14 @@ impl Source {
         }
     }
 
-    /// Makes the stream anew at the next call; complains once for each time that it had worked.
+    /// Recreates the consumer at the next call. Logs once for each failure after a success.
     pub(crate) async fn recover(&mut self, why: &str) {
         if self.healthy {
-            tracing::warn!(source = self.name, why, "reading from the broker broke off; trying again");
+            tracing::warn!(source = self.name, why, "consumer broke; creating it again");
         }
         self.healthy = false;
         self.messages = None;
-        tokio::time::sleep(RECOVERY_PAUSE).await;
+        tokio::time::sleep(RECOVERY_DELAY).await;
     }
 }
 
@@ -74,6 +75,7 @@ async fn stream(
     fetch: usize,
 ) -> Result<pull::Stream, JournalError> {
     let consumer = opening.await?;
-    let stream = consumer.stream().max_messages_per_batch(fetch).heartbeat(HEARTBEAT).expires(EXPIRES);
-    stream.messages().await.map_err(|e| JournalError::unavailable("hand out messages", e))
+    let stream =
+        consumer.stream().max_messages_per_batch(fetch).heartbeat(IDLE_HEARTBEAT_INTERVAL).expires(PULL_TIMEOUT);
+    stream.messages().await.map_err(|e| JournalError::unavailable("deliver messages", e))
 }

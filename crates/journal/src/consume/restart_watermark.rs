@@ -1,8 +1,8 @@
-//! What the broker may have forgotten.
+//! Which messages a restarted broker may redeliver as if for the first time.
 //!
-//! A broker writes down a fraction of a second later what it has handed out and what was acknowledged. If it is killed, work
-//! comes again as if for the first time. So everything that was stored before this process connected may be a
-//! repetition, and whoever gets it has to look back.
+//! The broker writes the state of its consumers to disk a fraction of a second late. If it is killed, it redelivers
+//! work with a delivery count of one. So every message that was stored before this process connected may be a
+//! redelivery, and its receiver has to read the history.
 
 use std::time::Duration;
 
@@ -13,33 +13,31 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp};
 
-/// The pause after the broker did not answer.
-const PAUSE: Duration = Duration::from_millis(250);
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// What is known about the present connection.
+/// What is known about the current connection.
 #[derive(Debug, Clone, Copy)]
 struct Connection {
-    /// Which one it is.
     number: u64,
-    /// When it was there.
+    /// When the connection was seen.
     at: Instant,
-    /// The time of the newest message then, as the broker tells time.
+    /// The time of the newest message at that moment, by the broker's clock.
     newest: Timestamp,
 }
 
 /// Knows which messages are older than the connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Memory {
+pub(crate) struct RestartWatermark {
     connections: watch::Receiver<u64>,
     known: watch::Receiver<Option<Connection>>,
 }
 
-impl Memory {
+impl RestartWatermark {
     /// `connections` changes whenever a connection is made or lost.
     pub(crate) fn start(context: &Context, connections: &watch::Receiver<u64>) -> Self {
         let (publish, known) = watch::channel(None);
         let (context, mut changes) = (context.clone(), connections.clone());
-        // It ends with the last of those who ask.
+        // The task ends when the last watermark is dropped.
         tokio::spawn(async move {
             while !publish.is_closed() {
                 let number = *changes.borrow_and_update();
@@ -52,8 +50,8 @@ impl Memory {
                         }
                     }
                     Err(error) => {
-                        tracing::debug!(error = error.chain(), "the broker does not tell how far its streams go");
-                        tokio::time::sleep(PAUSE).await;
+                        tracing::debug!(error = error.chain(), "cannot read last sequences; retrying");
+                        tokio::time::sleep(RETRY_DELAY).await;
                     }
                 }
             }
@@ -61,16 +59,16 @@ impl Memory {
         Self { connections: connections.clone(), known }
     }
 
-    /// Waits until it is known of the present connection what is older. Safe to cancel.
-    pub(crate) async fn settled(&self) {
+    /// Waits until the watermark of the current connection is known. Cancel-safe.
+    pub(crate) async fn wait_until_known(&self) {
         let mut known = self.known.clone();
-        // If nobody keeps it up to date any more, the process is about to end.
+        // An error means that the task has ended, because the process is about to end.
         let _ = known.wait_for(|known| known.is_some_and(|c| c.number == *self.connections.borrow())).await;
     }
 
-    /// Whether a message may have been handed out before, although the broker says that it was not; if so, what was
-    /// recorded until then tells.
-    pub(crate) fn may_have_forgotten(&self, published_at: Timestamp) -> Option<Instant> {
+    /// Whether the message may be a redelivery although the broker counts one delivery. If so, the facts stored up to
+    /// this instant tell.
+    pub(crate) fn may_be_redelivery(&self, published_at: Timestamp) -> Option<Instant> {
         let connection = (*self.known.borrow())?;
         (published_at <= connection.newest).then_some(connection.at)
     }
@@ -79,7 +77,7 @@ impl Memory {
 async fn newest(context: &Context) -> Result<Timestamp, JournalError> {
     let mut newest = Timestamp::MIN;
     for stream in StreamName::with_work() {
-        let state = broker_info::state(context, stream, "tell how far its streams go").await?;
+        let state = broker_info::state(context, stream, "read how far the streams go").await?;
         if state.last_sequence > 0 {
             newest = newest.max(timestamp(state.last_timestamp.unix_timestamp_nanos()));
         }

@@ -1,8 +1,8 @@
-//! What a group of processes shares between them: each message goes to one of them, and comes again if it is not
-//! acknowledged in time.
+//! Work queues: consumers that several processes share. Each message goes to one of them, and is redelivered if it is
+//! not acknowledged in time.
 //!
-//! A feed owns its recovery ([`Source`]), until the drain begins. A message that cannot be read is copied to the stream
-//! POISON and passed over, so that it never stands in the way of the others.
+//! A work queue recovers by itself ([`ResilientConsumer`]) until the drain begins. A message that cannot be read is copied to the
+//! stream POISON and skipped, so that it never blocks the others.
 
 use std::{collections::VecDeque, marker::PhantomData, pin::pin, time::Duration};
 
@@ -24,82 +24,81 @@ use wire::Record;
 
 use crate::{
     Journal, JournalError, Message, StreamName, Traffic,
-    consume::ack_handle::{HandedOut, acknowledge},
-    consume::resilient_consumer::Source,
+    consume::ack_handle::{AckHandle, acknowledge},
+    consume::resilient_consumer::ResilientConsumer,
     headers, subjects,
     work::timers,
 };
 
-/// How long after a message was handed out another process gets it, unless it is kept ([`Message::while_doing`]).
+/// How long the broker waits for an acknowledgement or a heartbeat ([`Message::while_doing`]) before it redelivers.
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
-/// How many messages are asked for at once.
-pub(crate) const FETCH: usize = 200;
-/// How many notices are asked for at once: each may take as long as a mail server takes, and one that lies here for longer
-/// than [`ACK_WAIT`] is handed out again.
-const NOTICE_FETCH: usize = 4;
-/// How many messages of a feed may lie in a process before they are taken: the next ones are asked for when half of those are
-/// left that were asked for.
-const fn most_ahead(fetch: usize) -> usize {
+/// How many messages one pull requests.
+pub(crate) const MAX_FETCH: usize = 200;
+/// How many notices one pull requests. Each may take as long as a mail server takes, and a message that waits here for
+/// longer than [`ACK_WAIT`] is redelivered.
+const MAX_NOTICE_FETCH: usize = 4;
+/// How many pulled messages of a work queue may wait in a process: the client pulls again when half of a pull is left.
+const fn max_buffered(fetch: usize) -> usize {
     fetch + fetch / 2
 }
-/// How long a message may have lain here, which the broker does not know, before another process may have got it as well:
-/// well below [`ACK_WAIT`], as it may wait for a second more.
-pub(crate) const DOUBTFUL: Duration = Duration::from_secs(1);
-/// Those that are doubted within this time are as of one moment, so that one look back serves them all: a process that is
-/// slow already would do little else.
-const DOUBTED_AT_ONCE: Duration = Duration::from_millis(250);
-/// How much of a feed may be handed out and not acknowledged, over all processes.
-const IN_HAND: i64 = 20_000;
+/// How long a message may wait in the process, unknown to the broker, before another process may have got it too. Well
+/// below [`ACK_WAIT`], because its work may wait for a second more.
+pub(crate) const STALE_AFTER: Duration = Duration::from_secs(1);
+/// Messages that become stale within this time count as stale since the same instant, so that one read of the history
+/// serves them all. A slow process would do little else otherwise.
+const STALE_GROUP_INTERVAL: Duration = Duration::from_millis(250);
+/// How many messages of a work queue may be unacknowledged, over all processes.
+const MAX_ACK_PENDING: i64 = 20_000;
 
-/// How many notices of a feed may be handed out and not acknowledged: while the mail server is paused, each comes again
-/// when the pause is over.
-const NOTICES_IN_HAND: i64 = 5_000;
-/// How many jobs are worked on at once, over all processes; the others wait for their turn.
-const JOBS_IN_HAND: i64 = 64;
+/// How many notices of a work queue may be unacknowledged: while the mail server pauses, each is redelivered after the
+/// pause.
+const MAX_NOTICES_ACK_PENDING: i64 = 5_000;
+/// How many jobs run at once, over all processes; the others wait.
+const MAX_JOBS_ACK_PENDING: i64 = 64;
 
-/// The consumers that hand out lead events to be routed.
+/// The consumers that deliver lead events to be routed.
 pub(crate) const fn router(traffic: Traffic) -> &'static str {
     match traffic {
         Traffic::Steady => "router",
         Traffic::Burst => "router-bursts",
     }
 }
-/// The consumer that hands out what asks for an attempt.
+/// The consumer that delivers requests for attempts.
 pub(crate) const SENDER: &str = "sender";
-const ASKED: &str = "hand out messages";
+const OPERATION: &str = "deliver messages";
 
-/// Who keeps a consumer alive.
+/// How long a consumer exists.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Lifetime {
-    /// It stays until somebody removes it.
+    /// Until an operator removes it.
     Durable,
-    /// The broker removes it when nobody has read from it for so long. Unread messages stay.
+    /// Until no process has read from it for this time. Unread messages stay.
     UnusedFor(Duration),
 }
 
-/// What to consume.
+/// The settings of a work queue.
 #[derive(Debug, Clone)]
-pub(crate) struct FeedSpec {
+pub(crate) struct WorkQueueSpec {
     pub(crate) stream: StreamName,
     pub(crate) name: String,
     pub(crate) filter: String,
-    pub(crate) in_hand: i64,
-    /// How many messages are asked for at once.
+    pub(crate) max_ack_pending: i64,
+    /// How many messages one pull requests.
     pub(crate) fetch: usize,
     pub(crate) lifetime: Lifetime,
 }
 
-/// Messages that are shared between the processes that read them.
+/// A work queue: messages that processes share.
 pub struct Feed<T> {
     journal: Journal,
-    spec: FeedSpec,
-    source: Source,
-    /// Taken, and not yet handed out.
-    taken: Option<async_nats::jetstream::Message>,
-    /// When the last ones were taken, since there were none.
-    taken_at: VecDeque<Instant>,
-    /// The one that was taken may have lain here for long: as of when to look back.
-    doubted_at: Option<Instant>,
+    spec: WorkQueueSpec,
+    source: ResilientConsumer,
+    /// Received, and not yet given to the caller.
+    received: Option<async_nats::jetstream::Message>,
+    /// When the last messages were received, since the queue was last empty.
+    received_at: VecDeque<Instant>,
+    /// `Some` if the received message may be stale: the instant up to which the history has to be read.
+    stale_since: Option<Instant>,
     value: PhantomData<fn() -> T>,
 }
 
@@ -110,27 +109,27 @@ impl<T> std::fmt::Debug for Feed<T> {
 }
 
 impl Journal {
-    /// Every lead event of a kind of traffic, for the router.
+    /// Lead events of a kind of traffic, for the router.
     pub fn router_feed(&self, traffic: Traffic) -> Feed<LeadEvent> {
         self.durable(StreamName::Leads, router(traffic), subjects::leads(traffic))
     }
 
-    /// Every fact that asks for an attempt, for the sender.
+    /// Facts that request an attempt, for the sender.
     pub fn work_feed(&self) -> Feed<DeliveryFact> {
         self.durable(StreamName::Deliveries, SENDER, subjects::TODO)
     }
 
-    /// Every attempt whose time has come, for the sender.
+    /// Timers that are due, for the sender.
     pub fn due_feed(&self) -> Feed<Work> {
         self.durable(StreamName::Timers, "due", subjects::DUE)
     }
 
-    /// Every notice that is called for, for the notifier.
+    /// Notices that are called for, for the notifier.
     pub fn called_for_feed(&self) -> Feed<NoticeFact> {
         self.notices("mailer", subjects::CALLED_FOR)
     }
 
-    /// Every notice about leads that is called for, for the notifier.
+    /// Notices about leads that are called for, for the notifier.
     pub fn called_for_leads_feed(&self) -> Feed<NoticeFact> {
         self.notices("mailer-leads", subjects::CALLED_FOR_LEADS)
     }
@@ -138,65 +137,79 @@ impl Journal {
     fn notices(&self, name: &str, filter: &str) -> Feed<NoticeFact> {
         let (name, filter, lifetime) = (name.to_owned(), filter.to_owned(), Lifetime::Durable);
         let stream = StreamName::Notices;
-        self.feed(FeedSpec { stream, name, filter, in_hand: NOTICES_IN_HAND, fetch: NOTICE_FETCH, lifetime })
+        self.feed(WorkQueueSpec {
+            stream,
+            name,
+            filter,
+            max_ack_pending: MAX_NOTICES_ACK_PENDING,
+            fetch: MAX_NOTICE_FETCH,
+            lifetime,
+        })
     }
 
-    /// Every change of the configuration, for the notifier, who asks the owners of addresses.
+    /// Changes of the configuration, for the notifier, which asks the owners of addresses.
     pub fn registry_feed(&self) -> Feed<RegistryFact> {
         self.durable(StreamName::Registry, "confirmer", subjects::REGISTRY)
     }
 
-    /// Every attempt of which an outline is left, for the outbox.
+    /// Attempts of anonymised leads, without their content, for the outbox.
     pub fn blanked_attempt_feed(&self) -> Feed<DeliveryFact> {
         self.durable(StreamName::Deliveries, "outbox", subjects::BLANKED_ATTEMPTS)
     }
 
-    /// Every event of which an outline is left, for the outbox.
+    /// Events of anonymised leads, without their content, for the outbox.
     pub fn blanked_event_feed(&self) -> Feed<AnonymisationFact> {
         self.durable(StreamName::Anonymised, "outbox-leads", subjects::BLANKED_EVENTS)
     }
 
-    /// Every change of a destination, for the notifier.
+    /// Changes of destinations, for the notifier.
     pub fn destination_feed(&self) -> Feed<RegistryFact> {
         self.durable(StreamName::Registry, "notifier", subjects::DESTINATIONS)
     }
 
-    /// Every fact about jobs, for who works on them. A fact of a start is kept in hand for as long as its job runs.
+    /// Facts about jobs, for the job runner. The fact that starts a job stays unacknowledged while the job runs.
     pub fn job_feed(&self) -> Feed<JobFact> {
-        self.feed(FeedSpec {
+        self.feed(WorkQueueSpec {
             stream: StreamName::Jobs,
             name: "worker".to_owned(),
             filter: subjects::JOBS.to_owned(),
-            in_hand: JOBS_IN_HAND,
-            fetch: FETCH,
+            max_ack_pending: MAX_JOBS_ACK_PENDING,
+            fetch: MAX_FETCH,
             lifetime: Lifetime::Durable,
         })
     }
 
     fn durable<T: Record>(&self, stream: StreamName, name: &str, filter: &str) -> Feed<T> {
         let (name, filter) = (name.to_owned(), filter.to_owned());
-        self.feed(FeedSpec { stream, name, filter, in_hand: IN_HAND, fetch: FETCH, lifetime: Lifetime::Durable })
+        self.feed(WorkQueueSpec {
+            stream,
+            name,
+            filter,
+            max_ack_pending: MAX_ACK_PENDING,
+            fetch: MAX_FETCH,
+            lifetime: Lifetime::Durable,
+        })
     }
 
-    pub(crate) fn feed<T: Record>(&self, spec: FeedSpec) -> Feed<T> {
+    pub(crate) fn feed<T: Record>(&self, spec: WorkQueueSpec) -> Feed<T> {
         Feed {
             journal: self.clone(),
-            source: Source::new(spec.name.clone()),
+            source: ResilientConsumer::new(spec.name.clone()),
             spec,
-            taken: None,
-            taken_at: VecDeque::new(),
-            doubted_at: None,
+            received: None,
+            received_at: VecDeque::new(),
+            stale_since: None,
             value: PhantomData,
         }
     }
 }
 
 impl<T: Record> Feed<T> {
-    /// The next message; `None` once the drain has begun. Safe to cancel.
+    /// The next message; `None` once the drain has begun. Cancel-safe.
     pub async fn next(&mut self) -> Option<Message<T>> {
         let drain = self.journal.drain().clone();
         loop {
-            if self.taken.is_none() {
+            if self.received.is_none() {
                 tokio::select! {
                     biased;
                     () = drain.stopping() => return None,
@@ -206,9 +219,9 @@ impl<T: Record> Feed<T> {
             tokio::select! {
                 biased;
                 () = drain.stopping() => return None,
-                () = self.journal.memory().settled() => {}
+                () = self.journal.restart_watermark().wait_until_known() => {}
             }
-            if let Some(raw) = self.taken.take()
+            if let Some(raw) = self.received.take()
                 && let Some(message) = self.read(raw).await
             {
                 return Some(message);
@@ -216,51 +229,52 @@ impl<T: Record> Feed<T> {
         }
     }
 
-    /// Safe to cancel. Since when something has lain here is known unless this waits and is not asked what it waits for.
+    /// Cancel-safe. If dropped while pending, the arrival time of the next message is unknown; the start of the wait is
+    /// the lower bound.
     async fn take(&mut self) {
         let mut next = pin!(self.source.next(self.spec.fetch, || consumer(&self.journal, &self.spec)));
         let raw = match next.as_mut().now_or_never() {
             Some(raw) => raw,
             None => {
-                // There is none now. If nobody waits for it any more, that is when the next one may have come.
-                self.taken_at.clear();
-                self.taken_at.push_back(Instant::now());
+                // The queue is empty. If the caller stops waiting, the next message may have arrived since now.
+                self.received_at.clear();
+                self.received_at.push_back(Instant::now());
                 let raw = next.await;
-                self.taken_at.clear();
+                self.received_at.clear();
                 raw
             }
         };
         let now = Instant::now();
-        if self.taken_at.len() == most_ahead(self.spec.fetch) {
-            self.taken_at.pop_front();
+        if self.received_at.len() == max_buffered(self.spec.fetch) {
+            self.received_at.pop_front();
         }
-        self.taken_at.push_back(now);
-        self.taken = Some(raw);
-        // It was asked for after the one was taken that came [`most_ahead`] before it.
-        let is_doubtful = self.taken_at.front().is_some_and(|at| now.duration_since(*at) > DOUBTFUL);
-        let lately = self.doubted_at.filter(|at| now.duration_since(*at) < DOUBTED_AT_ONCE);
-        self.doubted_at = is_doubtful.then(|| lately.unwrap_or(now));
+        self.received_at.push_back(now);
+        self.received = Some(raw);
+        // The pull that brought this message came after the receipt of the message [`max_buffered`] before it.
+        let is_stale = self.received_at.front().is_some_and(|at| now.duration_since(*at) > STALE_AFTER);
+        let lately = self.stale_since.filter(|at| now.duration_since(*at) < STALE_GROUP_INTERVAL);
+        self.stale_since = is_stale.then(|| lately.unwrap_or(now));
     }
 
     pub(crate) const fn journal(&self) -> &Journal {
         &self.journal
     }
 
-    /// Makes the consumer unless it is there.
+    /// Creates the consumer unless it exists.
     pub(crate) async fn consumer(&self) -> Result<PullConsumer, JournalError> {
         consumer(&self.journal, &self.spec).await
     }
 
     pub(crate) async fn read(&self, raw: async_nats::jetstream::Message) -> Option<Message<T>> {
         let Ok(info) = raw.info() else {
-            // The broker's own status messages never get here; whatever it is, it cannot be acknowledged either.
-            tracing::error!(feed = self.spec.name, "a message came that is not the broker's; passed over");
+            // Status messages of the broker never get here, and such a message cannot be acknowledged.
+            tracing::error!(feed = self.spec.name, "received a message without JetStream metadata; skipping it");
             return None;
         };
         let (sequence, delivered) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
         let published_at = timestamp(info.published.unix_timestamp_nanos());
         let may_be_repeat = match delivered {
-            1 => self.doubted_at.max(self.journal.memory().may_have_forgotten(published_at)),
+            1 => self.stale_since.max(self.journal.restart_watermark().may_be_redelivery(published_at)),
             _ => Some(Instant::now()),
         };
         if raw.headers.as_ref().is_some_and(|headers| headers.get(timers::CANCELLED).is_some()) {
@@ -270,35 +284,37 @@ impl<T: Record> Feed<T> {
         match T::decode(raw.payload.clone()) {
             Ok(value) => {
                 let trace = headers::carried_by(raw.headers.as_ref());
-                let handed_out = HandedOut::new(raw);
-                Some(Message { value, sequence, delivered, may_be_repeat, trace, published_at, handed_out })
+                let ack_handle = AckHandle::new(raw);
+                Some(Message { value, sequence, delivered, may_be_repeat, trace, published_at, ack_handle })
             }
             Err(error) => {
-                // In a task of its own: whoever reads may give up waiting at any time.
-                tokio::spawn(set_aside(self.journal.clone(), self.spec.clone(), raw, sequence, error));
+                // In a task of its own, because the caller may cancel at any time.
+                tokio::spawn(quarantine(self.journal.clone(), self.spec.clone(), raw, sequence, error));
                 None
             }
         }
     }
 }
 
-/// If it cannot be set aside, it comes again and is tried again.
-async fn set_aside(
+/// If this fails, the message is redelivered and tried again.
+async fn quarantine(
     journal: Journal,
-    spec: FeedSpec,
+    spec: WorkQueueSpec,
     raw: async_nats::jetstream::Message,
     sequence: u64,
     error: wire::WireError,
 ) {
-    match journal.set_aside(spec.stream, &spec.name, sequence, raw.payload.clone(), &error).await {
+    match journal.quarantine(spec.stream, &spec.name, sequence, raw.payload.clone(), &error).await {
         Ok(()) => acknowledge(&raw, AckKind::Ack).await,
-        Err(error) => tracing::error!(error = error.chain(), "it could not be set aside; trying again later"),
+        Err(error) => {
+            tracing::error!(error = error.chain(), "cannot quarantine message; retrying after its redelivery")
+        }
     }
 }
 
 impl Journal {
-    /// Copies what cannot be read to POISON: once, however many read it, and however often.
-    pub(crate) async fn set_aside(
+    /// Copies an unreadable message to POISON: once, however many readers meet it, and however often.
+    pub(crate) async fn quarantine(
         &self,
         stream: StreamName,
         reader: &str,
@@ -311,7 +327,7 @@ impl Journal {
             stream,
             sequence,
             error = error.chain(),
-            "a message cannot be read; it is set aside in the stream POISON"
+            "cannot read message; it is set aside in the stream POISON"
         );
         let mut headers = HeaderMap::new();
         headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
@@ -323,9 +339,9 @@ impl Journal {
     }
 }
 
-/// Makes the consumer unless it is there.
-async fn consumer(journal: &Journal, spec: &FeedSpec) -> Result<PullConsumer, JournalError> {
-    // What is not to last is not worth a file: if the broker forgets it, it is made anew.
+/// Creates the consumer unless it exists.
+async fn consumer(journal: &Journal, spec: &WorkQueueSpec) -> Result<PullConsumer, JournalError> {
+    // An ephemeral consumer is not worth a file: if the broker forgets it, it is created again.
     let (durable_name, inactive_threshold, memory_storage) = match spec.lifetime {
         Lifetime::Durable => (Some(spec.name.clone()), Duration::ZERO, false),
         Lifetime::UnusedFor(time) => (None, time, true),
@@ -338,17 +354,17 @@ async fn consumer(journal: &Journal, spec: &FeedSpec) -> Result<PullConsumer, Jo
         filter_subject: spec.filter.clone(),
         ack_policy: AckPolicy::Explicit,
         ack_wait: ACK_WAIT,
-        max_ack_pending: spec.in_hand,
+        max_ack_pending: spec.max_ack_pending,
         ..pull::Config::default()
     };
     let context = journal.context();
     context
         .create_consumer_on_stream(config, spec.stream.as_str())
         .await
-        .map_err(|e| JournalError::unavailable(ASKED, e))
+        .map_err(|e| JournalError::unavailable(OPERATION, e))
 }
 
-/// A time of the broker. One that is out of range is none of this era, and the latest time says so.
+/// A time of the broker. A time out of range becomes the latest time.
 pub(crate) fn timestamp(nanos: i128) -> Timestamp {
     Timestamp::from_nanosecond(nanos).unwrap_or(Timestamp::MAX)
 }

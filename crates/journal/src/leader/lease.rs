@@ -1,11 +1,11 @@
-//! Reading in order, one process at a time: who reads, and how far it has come.
+//! Leases: which process reads a stream in order, and how far it has come.
 //!
-//! The place of a reader is the last message of its subject on POSITIONS. Whoever reads writes it anew at least every
-//! [`RENEWED_EVERY`], each time on the condition that nobody else has written since. A place that has not been written
-//! for [`SILENCE`] is free. Clocks of different machines are never compared.
+//! A lease is the last message of its subject on POSITIONS. Its leader writes it at least every [`RENEW_INTERVAL`], each
+//! time on the condition that no other process has written since. A lease that was not written for [`LEASE_TIMEOUT`] is free.
+//! Clocks of different machines are never compared.
 //!
-//! Two processes may both believe for a moment that the place is theirs. So what is done at a place has to be harmless
-//! when it is done twice, in the same order.
+//! Two processes may both believe for a moment that they lead. So the work of a leader has to be harmless when it is
+//! done twice, in the same order.
 
 use std::time::Duration;
 
@@ -17,22 +17,21 @@ use wire::{Position, Record as _};
 
 use crate::{Journal, JournalError, StreamName, connection::broker_info, subjects};
 
-/// Who reads LEADS in order, for the destinations that keep the order of each lead's events.
+/// The lease of the sequencer, which reads LEADS in order for ordered destinations.
 pub const READER_IN_ORDER: &str = "sequencer";
-/// Who reads DELIVERIES in order, for what people have to be told.
+/// The lease of the notifier, which reads DELIVERIES in order.
 pub const READER_OF_NOTICES: &str = "notifier";
-/// Who reads LEADS in order, for the people who want to hear of new leads.
+/// The lease of the notifier for new leads, which reads LEADS in order.
 pub const READER_OF_LEADS: &str = "lead-notifier";
-/// How often a reader has to write its place, even if it has not moved.
-const RENEWED_EVERY: Duration = Duration::from_secs(1);
-/// How long what comes quickly may be gathered before it is dealt with.
-const GATHERED_FOR: Duration = Duration::from_millis(100);
-/// After which silence another process takes the place.
-const SILENCE: Duration = Duration::from_secs(4);
-/// The pause after the broker did not answer.
-const PAUSE: Duration = Duration::from_millis(500);
+/// How often a leader has to write its lease, even without progress.
+const RENEW_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a leader may gather facts that follow each other quickly.
+const GATHER_INTERVAL: Duration = Duration::from_millis(100);
+/// After this time without a write another process takes the lease.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(4);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// The place of a reader, as long as nobody else takes it.
+/// A lease, as long as no other process takes it.
 #[derive(Debug)]
 pub struct Place {
     journal: Journal,
@@ -43,28 +42,27 @@ pub struct Place {
     written: Instant,
 }
 
-/// What the broker holds of a place.
-struct Stored {
+struct StoredLease {
     version: u64,
-    /// None: nobody can read it. The place is free then, and what was dealt with has to be looked up.
+    /// `None` if the message is unreadable. The lease is free then, and the history of what was done has to be read.
     position: Option<Position>,
 }
 
 impl Journal {
-    /// Waits until the place of a reader is free, and takes it. None: the drain has begun.
+    /// Waits until a lease is free, and takes it. `None` if the drain has begun.
     pub async fn take_place(&self, reader: &'static str) -> Option<Place> {
         let mut seen = None;
-        // Whoever has just left the place because of the drain must not take it again.
+        // A process that has just given up the lease because of its drain must not take it again.
         while !self.drain().is_stopping() {
-            let wait = match self.try_place(reader, seen).await {
-                Ok(Attempt::Taken(place)) => return Some(place),
-                Ok(Attempt::Occupied(version)) => {
+            let wait = match self.try_acquire(reader, seen).await {
+                Ok(Acquisition::Acquired(lease)) => return Some(lease),
+                Ok(Acquisition::Held(version)) => {
                     seen = Some(version);
-                    SILENCE
+                    LEASE_TIMEOUT
                 }
                 Err(error) => {
-                    tracing::debug!(error = error.chain(), reader, "cannot ask for the place of a reader now");
-                    PAUSE
+                    tracing::debug!(error = error.chain(), reader, "cannot take lease; retrying");
+                    RETRY_DELAY
                 }
             };
             tokio::select! {
@@ -75,10 +73,10 @@ impl Journal {
         None
     }
 
-    /// `silent_since`: the version of the place that was seen a [`SILENCE`] ago.
-    async fn try_place(&self, reader: &'static str, silent_since: Option<u64>) -> Result<Attempt, JournalError> {
+    /// `silent_since` is the version of the lease that was seen a [`LEASE_TIMEOUT`] ago.
+    async fn try_acquire(&self, reader: &'static str, silent_since: Option<u64>) -> Result<Acquisition, JournalError> {
         let nobody = Position { reader: None, sequence: 0 };
-        let stored = self.stored_place(reader).await?.unwrap_or(Stored { version: 0, position: Some(nobody) });
+        let stored = self.stored_lease(reader).await?.unwrap_or(StoredLease { version: 0, position: Some(nobody) });
         let (version, unsure_until) = (
             stored.version,
             match stored.position {
@@ -87,80 +85,80 @@ impl Journal {
             },
         );
         let position = stored.position.unwrap_or(nobody);
-        let occupied = position.reader.is_some_and(|other| other != self.process());
-        if occupied && silent_since != Some(version) {
-            return Ok(Attempt::Occupied(version));
+        let is_held = position.reader.is_some_and(|other| other != self.process());
+        if is_held && silent_since != Some(version) {
+            return Ok(Acquisition::Held(version));
         }
         let (journal, sequence) = (self.clone(), position.sequence);
-        let mut place = Place { journal, reader, version, sequence, unsure_until, written: Instant::now() };
-        match place.write(sequence, Some(self.process())).await {
-            Ok(()) => Ok(Attempt::Taken(place)),
-            Err(JournalError::LostRace) => Ok(Attempt::Occupied(version)),
+        let mut lease = Place { journal, reader, version, sequence, unsure_until, written: Instant::now() };
+        match lease.write(sequence, Some(self.process())).await {
+            Ok(()) => Ok(Acquisition::Acquired(lease)),
+            Err(JournalError::LostRace) => Ok(Acquisition::Held(version)),
             Err(error) => Err(error),
         }
     }
 
-    /// How far a reader has come; 0: it has not begun.
-    pub(crate) async fn read_until(&self, reader: &str) -> Result<u64, JournalError> {
-        let stored = self.stored_place(reader).await?;
+    /// The position of a lease; 0 if nobody ever had it.
+    pub(crate) async fn reader_position(&self, reader: &str) -> Result<u64, JournalError> {
+        let stored = self.stored_lease(reader).await?;
         Ok(stored.and_then(|stored| stored.position).map_or(0, |position| position.sequence))
     }
 
-    async fn stored_place(&self, reader: &str) -> Result<Option<Stored>, JournalError> {
-        let asked = "tell how far a reader has come";
+    async fn stored_lease(&self, reader: &str) -> Result<Option<StoredLease>, JournalError> {
+        let operation = "read how far a reader has come";
         let last =
-            broker_info::last_on(self.context(), StreamName::Positions, &subjects::position(reader), asked).await?;
+            broker_info::last_on(self.context(), StreamName::Positions, &subjects::position(reader), operation).await?;
         let Some(message) = last else { return Ok(None) };
         let (version, payload) = (message.sequence, message.payload);
         let position = Position::decode(payload.clone());
         if let Err(error) = &position {
-            self.set_aside(StreamName::Positions, reader, version, payload, error).await?;
+            self.quarantine(StreamName::Positions, reader, version, payload, error).await?;
         }
-        Ok(Some(Stored { version, position: position.ok() }))
+        Ok(Some(StoredLease { version, position: position.ok() }))
     }
 }
 
-enum Attempt {
-    Taken(Place),
-    /// With its version.
-    Occupied(u64),
+enum Acquisition {
+    Acquired(Place),
+    /// The version that its leader has written.
+    Held(u64),
 }
 
 impl Place {
-    /// The last sequence that is dealt with.
+    /// The last sequence that is done.
     pub const fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Up to here it is not known what was dealt with: nobody could read the place.
+    /// Up to this sequence it is unknown what is done, because the lease was unreadable.
     pub const fn unsure_until(&self) -> u64 {
         self.unsure_until
     }
 
-    /// When the place has to be written again at the latest.
+    /// When the lease has to be written again at the latest.
     pub fn renew_at(&self) -> Instant {
-        self.written + RENEWED_EVERY
+        self.written + RENEW_INTERVAL
     }
 
-    /// Until when a reader who is in no hurry gathers what comes quickly, so that the place is written a few times a
-    /// second, however much there is to read.
+    /// Until when a leader may gather facts, so that the lease is written at most ten times a second, however much
+    /// there is to read.
     pub fn gather_until(&self) -> Instant {
-        self.written + GATHERED_FOR
+        self.written + GATHER_INTERVAL
     }
 
-    /// Everything up to this sequence is dealt with.
+    /// Records that everything up to this sequence is done.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when another process has taken the place; else when the broker does not acknowledge.
+    /// [`JournalError::LostRace`] when another process has taken the lease; else when the broker does not acknowledge.
     pub async fn advance(&mut self, sequence: u64) -> Result<(), JournalError> {
         let process = self.journal.process();
         self.write(sequence, Some(process)).await
     }
 
-    /// Lets another process have the place at once.
+    /// Frees the lease for another process.
     ///
     /// # Errors
-    /// As [`Place::advance`]; the place is free a few seconds later all the same.
+    /// As [`Place::advance`]; the lease becomes free a few seconds later all the same.
     pub async fn leave(mut self) -> Result<(), JournalError> {
         self.write(self.sequence, None).await
     }

@@ -1,4 +1,5 @@
-//! Appending facts: pipelined, idempotent within the deduplication window, and `Ok` only once the broker has them.
+//! Appending facts: pipelined, idempotent within the deduplication window, and `Ok` only once the broker has stored
+//! them.
 
 use async_nats::jetstream::{
     context::{PublishAckFuture, PublishError, PublishErrorKind},
@@ -17,27 +18,27 @@ use crate::{
     connection::health::Health, headers, publish::batch::Batcher, registry::freshness::settled, subjects,
 };
 
-const ASKED: &str = "store a fact";
+const OPERATION: &str = "store a fact";
 
-/// How an event comes in.
+/// Whether an event is part of a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Traffic {
-    /// It is routed before what comes in bursts.
+    /// Routed before the events of bursts.
     Steady,
-    /// One of very many: it is routed when nothing else waits for that.
+    /// Part of a burst: routed when no steady event waits.
     Burst,
 }
 
-/// What became of an append.
+/// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
-    /// Where the fact is in its stream; of a duplicate: where the first one is.
+    /// The sequence of the fact; of a duplicate, the sequence of the first append.
     pub sequence: u64,
-    /// It had been appended before.
+    /// Whether the fact had been appended before.
     pub duplicate: bool,
 }
 
-/// A message on its way to the broker.
+/// A message to publish.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     pub(crate) subject: String,
@@ -57,18 +58,16 @@ impl Outgoing {
 }
 
 impl Journal {
-    /// Stores a lead event.
-    ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
     pub async fn append_lead(&self, event: &LeadEvent, trace: &TraceContext) -> Result<Appended, JournalError> {
         self.submit_lead(event, Traffic::Steady, trace).await?.stored().await
     }
 
-    /// Sends a lead event on its way. Those that are sent one after another are stored in this order.
+    /// Sends a lead event. Events that one caller sends one after another are stored in this order.
     ///
     /// # Errors
-    /// [`JournalError::Unavailable`] when the broker is away.
+    /// [`JournalError::Unavailable`] when the broker is disconnected.
     pub async fn submit_lead(
         &self,
         event: &LeadEvent,
@@ -81,29 +80,25 @@ impl Journal {
             trace: trace.clone(),
             body: event.encode(),
         };
-        self.health().stores(StreamName::Leads)?;
+        self.health().require_storing(StreamName::Leads)?;
         self.submit(outgoing, |batchers| &batchers.leads).await
     }
 
-    /// Stores a fact about a delivery.
-    ///
     /// # Errors
     /// As [`Journal::append_lead`].
     pub async fn append_delivery(&self, fact: &DeliveryFact, trace: &TraceContext) -> Result<Appended, JournalError> {
         self.store(delivery(fact, trace), |batchers| &batchers.deliveries).await
     }
 
-    /// Stores facts about deliveries, all under way at once.
+    /// Stores facts about deliveries, all in flight at once.
     ///
     /// # Errors
-    /// As [`Journal::append_lead`], for the first that fails; others may have been stored.
+    /// As [`Journal::append_lead`], for the first append that fails; others may have been stored.
     pub async fn append_deliveries(&self, facts: &[DeliveryFact], trace: &TraceContext) -> Result<(), JournalError> {
         let appends = facts.iter().map(|fact| self.append_delivery(fact, trace));
         join_all(appends).await.into_iter().try_for_each(|appended| appended.map(drop))
     }
 
-    /// Stores that people were told.
-    ///
     /// # Errors
     /// As [`Journal::append_lead`].
     pub async fn append_notice(&self, fact: &NoticeFact, trace: &TraceContext) -> Result<Appended, JournalError> {
@@ -111,9 +106,9 @@ impl Journal {
         self.send(&Outgoing { subject: subjects::notice(fact), id, trace: trace.clone(), body: fact.encode() }).await
     }
 
-    /// Stores a change of the configuration if the last fact about the same thing is still the one at
-    /// `expected_version` (0: there is none). From the answer on everybody who asks for
-    /// [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) gets it, or what was there first.
+    /// Stores a change of the configuration if the last fact about the same entity is still at `expected_version` (0 if
+    /// there is none). Once this returns, every call of [`RegistryView::up_to_date`](crate::RegistryView::up_to_date)
+    /// includes the change, or the one that was stored first.
     ///
     /// # Errors
     /// [`JournalError::LostRace`] when it is not; else as [`Journal::append_lead`].
@@ -125,35 +120,35 @@ impl Journal {
         Ok(stored?.sequence)
     }
 
-    /// The lead event at a place in LEADS; none: it is gone, or cannot be read, which waiting does not mend.
+    /// The lead event at a sequence of LEADS; `None` if it is gone or unreadable, which a retry does not change.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn lead_at(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, JournalError> {
         use async_nats::jetstream::stream::{DirectGetErrorKind as Kind, RawMessageErrorKind as RawKind};
-        let asked = "give a lead event";
-        let stream = broker_info::stream(self.context(), StreamName::Leads, asked).await?;
+        let operation = "read a lead event";
+        let stream = broker_info::stream(self.context(), StreamName::Leads, operation).await?;
         let found = match stream.direct_get(sequence.0).await {
             Ok(message) => Some(message),
-            // Any replica answers a direct get, and one of them may not have got so far. The leader knows.
+            // Any replica answers a direct get, and it may be behind. The leader knows.
             Err(error) if matches!(error.kind(), Kind::NotFound) => match stream.get_raw_message(sequence.0).await {
                 Ok(message) => Some(message),
                 Err(error) if matches!(error.kind(), RawKind::NoMessageFound) => None,
-                Err(error) => return Err(JournalError::unavailable(asked, error)),
+                Err(error) => return Err(JournalError::unavailable(operation, error)),
             },
-            Err(error) => return Err(JournalError::unavailable(asked, error)),
+            Err(error) => return Err(JournalError::unavailable(operation, error)),
         };
         let Some(found) = found else { return Ok(None) };
         match LeadEvent::decode(found.payload.clone()) {
             Ok(event) => Ok(Some(event)),
             Err(error) => {
-                self.set_aside(StreamName::Leads, "payloads", sequence.0, found.payload, &error).await?;
+                self.quarantine(StreamName::Leads, "payloads", sequence.0, found.payload, &error).await?;
                 Ok(None)
             }
         }
     }
 
-    /// Stores a message, together with others where that is cheaper.
+    /// Stores a message, batched with others where that is cheaper.
     pub(crate) async fn store(
         &self,
         outgoing: Outgoing,
@@ -167,11 +162,11 @@ impl Journal {
         outgoing: Outgoing,
         choose: impl FnOnce(&Batchers) -> &Batcher,
     ) -> Result<Submitted, JournalError> {
-        let on_its_way = match self.batchers() {
-            Some(batchers) => OnItsWay::Batched(choose(batchers).submit(outgoing).await?),
-            None => OnItsWay::Sent(self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await),
+        let in_flight = match self.batchers() {
+            Some(batchers) => InFlight::Batched(choose(batchers).submit(outgoing).await?),
+            None => InFlight::Sent(self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await),
         };
-        Ok(Submitted { on_its_way, health: self.health().clone() })
+        Ok(Submitted { in_flight, health: self.health().clone() })
     }
 
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Appended, JournalError> {
@@ -179,7 +174,7 @@ impl Journal {
         self.confirm(sent).await.map(Appended::from)
     }
 
-    /// Waits for the acknowledgement of what was sent, and finds out why there is none.
+    /// Waits for the acknowledgement, and finds the cause if there is none.
     pub(crate) async fn confirm(
         &self,
         sent: Result<PublishAckFuture, PublishError>,
@@ -198,36 +193,36 @@ async fn outcome<T>(health: &Health, stored: Result<T, JournalError>) -> Result<
     }
 }
 
-/// A message on its way to the broker. It takes room on the connection until it is stored or dropped.
+/// A message in flight to the broker. It takes room on the connection until it is stored or dropped.
 #[derive(Debug)]
 pub struct Submitted {
-    on_its_way: OnItsWay,
+    in_flight: InFlight,
     health: Health,
 }
 
 #[derive(Debug)]
-enum OnItsWay {
+enum InFlight {
     Sent(Result<PublishAckFuture, PublishError>),
     Batched(oneshot::Receiver<Result<Appended, JournalError>>),
 }
 
 impl Submitted {
-    /// Waits until the broker has it.
+    /// Waits until the broker has stored the message.
     ///
     /// # Errors
-    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time, [`JournalError::CannotStore`] when
-    /// it is known why.
+    /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time, [`JournalError::CannotStore`] if
+    /// the cause is known.
     pub async fn stored(self) -> Result<Appended, JournalError> {
-        let stored = match self.on_its_way {
-            OnItsWay::Sent(sent) => confirmed(sent).await.map(Appended::from),
-            OnItsWay::Batched(answer) => answer.await.map_err(|_| stopped())?,
+        let stored = match self.in_flight {
+            InFlight::Sent(sent) => confirmed(sent).await.map(Appended::from),
+            InFlight::Batched(answer) => answer.await.map_err(|_| stopped())?,
         };
         outcome(&self.health, stored).await
     }
 }
 
 pub(crate) fn stopped() -> JournalError {
-    JournalError::unavailable(ASKED, "this process is stopping")
+    JournalError::unavailable(OPERATION, "this process is stopping")
 }
 
 impl From<PublishAck> for Appended {
@@ -241,7 +236,6 @@ fn delivery(fact: &DeliveryFact, trace: &TraceContext) -> Outgoing {
     Outgoing { subject: subjects::delivery(fact), id, trace: trace.clone(), body: fact.encode() }
 }
 
-/// Waits for the acknowledgement of what was sent.
 pub(crate) async fn confirmed(sent: Result<PublishAckFuture, PublishError>) -> Result<PublishAck, JournalError> {
     let acknowledged = match sent {
         Ok(sent) => sent.await,
@@ -250,8 +244,8 @@ pub(crate) async fn confirmed(sent: Result<PublishAckFuture, PublishError>) -> R
     acknowledged.map_err(|error| match error.kind() {
         PublishErrorKind::WrongLastSequence => JournalError::LostRace,
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::StreamNotFound => {
-            JournalError::unavailable(ASKED, error)
+            JournalError::unavailable(OPERATION, error)
         }
-        _ => JournalError::refused(ASKED, error),
+        _ => JournalError::refused(OPERATION, error),
     })
 }

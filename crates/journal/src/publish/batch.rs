@@ -1,7 +1,7 @@
-//! Group commit for a broker that flushes every write: what waits is stored as one atomic batch (NATS ADR-50).
+//! Group commit for a broker that flushes every write: waiting appends are stored as one atomic batch (NATS ADR-50).
 //!
-//! A batch costs the broker more work than a few single messages, so it is used only from [`WORTHWHILE`] on. A batch
-//! that is refused, as one with a repeated id is, is sent again message by message.
+//! A batch costs the broker more work than a few single messages, so it needs at least [`MIN_BATCH`] messages. A
+//! refused batch, for instance one with a repeated id, is sent again message by message.
 
 use async_nats::{
     header,
@@ -17,70 +17,70 @@ use crate::{
     publish::append::{Outgoing, confirmed, stopped},
 };
 
-/// From how many waiting messages on a batch is cheaper than single messages.
-const WORTHWHILE: usize = 8;
-/// The most messages in a batch; the broker takes up to 1,000.
-const LARGEST: usize = 500;
-/// How many appends may wait for a batch; further callers wait before they get in.
-const WAITING: usize = 4_096;
+/// The number of messages from which a batch is cheaper than single messages.
+const MIN_BATCH: usize = 8;
+/// The broker takes up to 1,000.
+const MAX_BATCH: usize = 500;
+/// How many appends may wait for a batch; further callers wait before their append is queued.
+const MAX_WAITING: usize = 4_096;
 
 type Answer = Result<Appended, JournalError>;
-type Order = (Outgoing, oneshot::Sender<Answer>);
+type Append = (Outgoing, oneshot::Sender<Answer>);
 
-/// Collects appends and stores them together.
+/// Collects concurrent appends and stores them together.
 pub(crate) struct Batcher {
-    orders: mpsc::Sender<Order>,
+    appends: mpsc::Sender<Append>,
 }
 
 impl Batcher {
     pub(crate) fn start(context: &Context) -> Self {
-        let (orders, inbox) = mpsc::channel(WAITING);
-        // It ends when the last journal is dropped. The drain does not wait for it, but for those who wait for an append:
-        // what is in flight has to be recorded.
+        let (appends, inbox) = mpsc::channel(MAX_WAITING);
+        // The task ends when the last journal is dropped. The drain does not wait for it, but for the callers of
+        // appends: the outcome of what is in flight has to be recorded.
         tokio::spawn(run(context.clone(), inbox));
-        Self { orders }
+        Self { appends }
     }
 
-    /// What is submitted one after another is stored in this order.
+    /// Messages that one caller submits one after another are stored in this order.
     pub(crate) async fn submit(&self, outgoing: Outgoing) -> Result<oneshot::Receiver<Answer>, JournalError> {
         let (answer, reply) = oneshot::channel();
-        self.orders.send((outgoing, answer)).await.map_err(|_| stopped())?;
+        self.appends.send((outgoing, answer)).await.map_err(|_| stopped())?;
         Ok(reply)
     }
 }
 
-async fn run(context: Context, mut inbox: mpsc::Receiver<Order>) {
-    let mut orders = Vec::with_capacity(LARGEST);
-    while inbox.recv_many(&mut orders, LARGEST).await > 0 {
-        store(&context, std::mem::replace(&mut orders, Vec::with_capacity(LARGEST))).await;
+async fn run(context: Context, mut inbox: mpsc::Receiver<Append>) {
+    let mut appends = Vec::with_capacity(MAX_BATCH);
+    while inbox.recv_many(&mut appends, MAX_BATCH).await > 0 {
+        store(&context, std::mem::replace(&mut appends, Vec::with_capacity(MAX_BATCH))).await;
     }
 }
 
-async fn store(context: &Context, orders: Vec<Order>) {
-    if orders.len() >= WORTHWHILE
-        && let Some(last) = atomically(context, &orders).await
+async fn store(context: &Context, appends: Vec<Append>) {
+    if appends.len() >= MIN_BATCH
+        && let Some(last) = atomically(context, &appends).await
     {
-        let first = last.sequence + 1 - orders.len() as u64;
-        for (sequence, (_, answer)) in (first..).zip(orders) {
-            // Whoever asked may have gone; the fact is stored all the same.
+        let first = last.sequence + 1 - appends.len() as u64;
+        for (sequence, (_, answer)) in (first..).zip(appends) {
+            // The caller may be gone; the fact is stored all the same.
             let _ = answer.send(Ok(Appended { sequence, duplicate: false }));
         }
         return;
     }
-    let mut on_their_way = Vec::with_capacity(orders.len());
-    for (outgoing, answer) in orders {
-        on_their_way.push((context.send_publish(outgoing.subject.clone(), outgoing.message()).await, answer));
+    let mut in_flight = Vec::with_capacity(appends.len());
+    for (outgoing, answer) in appends {
+        in_flight.push((context.send_publish(outgoing.subject.clone(), outgoing.message()).await, answer));
     }
-    let confirming = on_their_way.into_iter().map(async |(sent, answer)| {
+    let confirming = in_flight.into_iter().map(async |(sent, answer)| {
         let _ = answer.send(confirmed(sent).await.map(Appended::from));
     });
     join_all(confirming).await;
 }
 
-/// Stores all or nothing; the acknowledgement of the last if all are stored.
-async fn atomically(context: &Context, orders: &[Order]) -> Option<PublishAck> {
+/// Stores all messages or none. Returns the acknowledgement of the last one; `None` if the batch was refused.
+async fn atomically(context: &Context, appends: &[Append]) -> Option<PublishAck> {
     let batch = Uuid::new_v4().simple().to_string();
-    let ((last, _), others) = orders.split_last()?;
+    let ((last, _), others) = appends.split_last()?;
     for (index, (outgoing, _)) in others.iter().enumerate() {
         let message = outgoing
             .message()
@@ -93,12 +93,12 @@ async fn atomically(context: &Context, orders: &[Order]) -> Option<PublishAck> {
     let message = last
         .message()
         .header(header::NATS_BATCH_ID, batch.as_str())
-        .header(header::NATS_BATCH_SEQUENCE, orders.len().to_string().as_str())
+        .header(header::NATS_BATCH_SEQUENCE, appends.len().to_string().as_str())
         .header(header::NATS_BATCH_COMMIT, header::NATS_BATCH_COMMIT_FINAL);
     match confirmed(context.send_publish(last.subject.clone(), message).await).await {
         Ok(acknowledged) => Some(acknowledged),
         Err(error) => {
-            tracing::debug!(error = error.chain(), "a batch was refused; sending its messages one by one");
+            tracing::debug!(error = error.chain(), "broker refused batch; sending its messages one by one");
             None
         }
     }

@@ -1,8 +1,8 @@
-//! Forgetting: facts about it, and messages that are erased.
+//! Anonymisation: its facts, and the erasure of messages.
 //!
-//! The broker removes a message on request by overwriting its bytes where they lie, unless it is told `no_erase`, which
-//! the client library never says. For that it rewrites a file of the stream, which takes it about 12 ms. With replicas
-//! each server does so; its Raft log holds a copy of what was published lately until it is compacted.
+//! The broker removes a message by overwriting its bytes in place, unless the request says `no_erase`, which the client
+//! library never does. It rewrites a file of the stream for that, which takes about 12 ms. With replicas each server
+//! does so; its Raft log holds a copy of recent messages until it is compacted.
 
 use async_nats::jetstream::{
     ErrorCode,
@@ -17,11 +17,9 @@ use crate::{
     subjects,
 };
 
-const ASKED: &str = "erase a message";
+const OPERATION: &str = "erase a message";
 
 impl Journal {
-    /// Stores a fact about forgetting.
-    ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
     pub async fn append_anonymisation(
@@ -33,23 +31,23 @@ impl Journal {
         self.send(&Outgoing { subject, id, trace: trace.clone(), body: fact.encode() }).await
     }
 
-    /// The fact at a place of its stream, as the leader of the stream knows it, and the trace that it belongs to; none:
-    /// it is gone, or cannot be read.
+    /// The fact at a sequence of its stream, as the leader of the stream knows it, with its trace; `None` if it is gone
+    /// or unreadable.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn stored_at<T: Logged>(&self, sequence: u64) -> Result<Option<(T, TraceContext)>, JournalError> {
-        let stream = broker_info::stream(self.context(), T::STREAM, ASKED).await?;
+        let stream = broker_info::stream(self.context(), T::STREAM, OPERATION).await?;
         let message = match stream.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
-            Err(error) => return Err(JournalError::unavailable(ASKED, error)),
+            Err(error) => return Err(JournalError::unavailable(OPERATION, error)),
         };
         let trace = headers::carried_by(Some(&message.headers));
         Ok(T::decode(message.payload).ok().map(|fact| (fact, trace)))
     }
 
-    /// Erases a message, so that its bytes are nowhere in the files of the broker. One that is gone is no error.
+    /// Erases a message from the files of the broker. A message that is gone is no error.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -58,9 +56,9 @@ impl Journal {
     }
 
     pub(crate) async fn erase_from(&self, stream: StreamName, sequence: u64) -> Result<(), JournalError> {
-        let stream = broker_info::stream(self.context(), stream, ASKED).await?;
+        let stream = broker_info::stream(self.context(), stream, OPERATION).await?;
         match stream.delete_message(sequence).await {
-            Err(error) if !is_gone(&error.kind()) => Err(JournalError::unavailable(ASKED, error)),
+            Err(error) if !is_gone(&error.kind()) => Err(JournalError::unavailable(OPERATION, error)),
             _ => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! The configuration as it is now: a replay of REGISTRY that never ends.
+//! The live copy of the configuration: a reader of REGISTRY that never ends.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,17 +6,17 @@ use domain::{Registry, RegistryFact};
 use runtime::Platform;
 use tokio::sync::watch;
 
-use crate::{Journal, JournalError, Logged as _, registry::freshness::Asked};
+use crate::{Journal, JournalError, Logged as _, registry::freshness::Freshness};
 
-/// The most facts that are added before readers see them.
-const BATCH: usize = 1_000;
+/// The maximum number of facts that are applied before readers see them.
+const MAX_BATCH: usize = 1_000;
 
 /// The configuration, kept up to date. Clones share it.
 #[derive(Debug, Clone)]
 pub struct RegistryView {
     latest: watch::Receiver<Arc<Registry>>,
     pub(crate) journal: Journal,
-    pub(crate) asked: Arc<Asked>,
+    pub(crate) freshness: Arc<Freshness>,
 }
 
 impl RegistryView {
@@ -31,7 +31,7 @@ impl RegistryView {
         platform.drain.spawn("registry view", async move {
             let mut registry = Registry::default();
             loop {
-                let batch = facts.next_batch(BATCH).await;
+                let batch = facts.next_batch(MAX_BATCH).await;
                 if batch.is_empty() {
                     return;
                 }
@@ -44,18 +44,16 @@ impl RegistryView {
                 publish.send_replace(Arc::new(registry.clone()));
             }
         });
-        let mut view = Self { latest, journal: journal.clone(), asked: Arc::default() };
+        let mut view = Self { latest, journal: journal.clone(), freshness: Arc::default() };
         let _ = view.latest.wait_for(|registry| registry.sequence() >= known).await;
         Ok(view)
     }
 
-    /// The configuration now.
     pub fn snapshot(&self) -> Arc<Registry> {
         Arc::clone(&self.latest.borrow())
     }
 
-    /// Waits until the configuration contains the fact at this sequence; the configuration then, or `None` if it does
-    /// not come in time.
+    /// Waits until the configuration contains the fact at this sequence; `None` if it does not within this time.
     pub async fn at_least(&self, sequence: u64, within: Duration) -> Option<Arc<Registry>> {
         let mut latest = self.latest.clone();
         let reached = latest.wait_for(|registry| registry.sequence() >= sequence);
@@ -63,13 +61,13 @@ impl RegistryView {
         Some(Arc::clone(&registry))
     }
 
-    /// Waits until the configuration is another than `seen`.
+    /// Waits for a configuration newer than `seen`.
     pub async fn changed_since(&self, seen: u64) -> Arc<Registry> {
         let mut latest = self.latest.clone();
         let changed = latest.wait_for(|registry| registry.sequence() > seen).await;
         match changed.ok().map(|registry| Arc::clone(&registry)) {
             Some(registry) => registry,
-            // The view has ended with the process's drain; there will be no news.
+            // The drain has ended the view, so there will be no change.
             None => std::future::pending().await,
         }
     }

@@ -1,8 +1,8 @@
-//! Deliveries that have not ended, of destinations that keep the order of each lead's events: one queue for each lead at
-//! each destination. The first one of a queue has its turn; it leaves the queue when it has ended.
+//! Ordered queues: the unfinished deliveries of one lead at one ordered destination. The first delivery of a queue has
+//! its turn; it leaves the queue when it has ended.
 //!
-//! What asks for the first one is never a replica, which may be behind: of two who change a queue at the same time, at
-//! least one sees what it has become.
+//! The first delivery is never read from a replica, which may be behind: if two processes change a queue at the same
+//! time, at least one of them sees the result.
 
 use async_nats::jetstream::{
     ErrorCode,
@@ -19,23 +19,21 @@ use crate::{
     Journal, JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp, headers, subjects,
 };
 
-const ASKED: &str = "tell whose turn it is";
+const OPERATION: &str = "read the first delivery of a queue";
 
-/// The delivery whose turn it is.
+/// The first delivery of an ordered queue.
 #[derive(Debug)]
 pub struct Turn {
-    /// Its request.
     pub requested: DeliveryFact,
-    /// The trace that it belongs to.
     pub trace: TraceContext,
-    /// When the broker took it.
+    /// When the broker stored it.
     pub queued_at: Timestamp,
-    /// Its place in the queue.
+    /// Its sequence in ORDERED.
     pub sequence: u64,
 }
 
 impl Journal {
-    /// Puts a delivery at the end of its queue.
+    /// Appends a delivery to its queue.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
@@ -49,43 +47,43 @@ impl Journal {
         self.confirm(self.context().send_publish(subject, message).await).await.map(drop)
     }
 
-    /// The first delivery in a queue; none: the queue is empty.
+    /// The first delivery of a queue; `None` if the queue is empty.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn turn(&self, destination: &DestinationId, lead: &LeadId) -> Result<Option<Turn>, JournalError> {
         let subject = subjects::ordered(destination, lead);
         loop {
-            let first = broker_info::first_on(self.context(), StreamName::Ordered, &subject, 1, ASKED).await?;
+            let first = broker_info::first_on(self.context(), StreamName::Ordered, &subject, 1, OPERATION).await?;
             let Some(first) = first else { return Ok(None) };
             match DeliveryFact::decode(first.payload.clone()) {
                 Ok(requested) => return Ok(Some(turn(requested, &first))),
                 Err(error) => {
-                    self.set_aside(StreamName::Ordered, "turns", first.sequence, first.payload, &error).await?;
-                    self.remove_turn(first.sequence).await?;
+                    self.quarantine(StreamName::Ordered, "turns", first.sequence, first.payload, &error).await?;
+                    self.remove_from_queue(first.sequence).await?;
                 }
             }
         }
     }
 
-    /// Takes a delivery out of its queue because it has ended.
+    /// Removes a delivery from its queue because it has ended.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn end_turn(&self, turn: &Turn) -> Result<(), JournalError> {
-        self.remove_turn(turn.sequence).await
+        self.remove_from_queue(turn.sequence).await
     }
 
-    async fn remove_turn(&self, sequence: u64) -> Result<(), JournalError> {
-        let asked = "take a delivery out of its queue";
+    async fn remove_from_queue(&self, sequence: u64) -> Result<(), JournalError> {
+        let operation = "remove a delivery from its queue";
         let subject = format!("STREAM.MSG.DELETE.{}", StreamName::Ordered.as_str());
         let removal = Removal { seq: sequence, no_erase: true };
         let answer: Result<Response<IgnoredAny>, _> = self.context().request(subject, &removal).await;
-        match answer.map_err(|e| JournalError::unavailable(asked, e))? {
+        match answer.map_err(|e| JournalError::unavailable(operation, e))? {
             Response::Ok(_) => Ok(()),
-            // Somebody did so already; if not, whoever reads the queue again finds it there.
+            // Another process has removed it; if it has not, the next reader of the queue finds it.
             Response::Err { error } if is_gone(&error) => Ok(()),
-            Response::Err { error } => Err(JournalError::unavailable(asked, error)),
+            Response::Err { error } => Err(JournalError::unavailable(operation, error)),
         }
     }
 }
@@ -96,8 +94,8 @@ fn turn(requested: DeliveryFact, message: &StreamMessage) -> Turn {
     Turn { requested, trace, queued_at, sequence: message.sequence }
 }
 
-/// What the broker is asked to remove. To overwrite it would rewrite a whole file of the stream each time, and it holds
-/// nothing of the lead's payload.
+/// A request to remove a message without overwriting it. Overwriting would rewrite a whole file of the stream each
+/// time, and the message holds nothing of the lead's payload.
 #[derive(Serialize)]
 struct Removal {
     seq: u64,

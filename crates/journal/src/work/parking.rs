@@ -1,4 +1,4 @@
-//! Work that its lane cannot take now waits in the broker, one subject for each destination.
+//! Parked work: work that its lane cannot take now waits in the broker, on one subject for each destination.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use wire::Record as _;
 use crate::{
     ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
     connection::broker_info,
-    consume::work_queue::{self, FeedSpec, Lifetime},
+    consume::work_queue::{self, Lifetime, WorkQueueSpec},
     publish::append::Outgoing,
     subjects,
 };
 
-/// How much of one lane's parked work may be handed out and not acknowledged.
-const PARKED_IN_HAND: i64 = 256;
-/// How long the consumer of a lane outlives its last reader.
+/// How many parked messages of one lane may be unacknowledged.
+const MAX_PARKED_ACK_PENDING: i64 = 256;
+/// How long the broker keeps the consumer of a lane after its last read.
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(60);
 
 /// The parked work of one lane.
@@ -30,8 +30,9 @@ pub struct ParkedLane {
 }
 
 impl Journal {
-    /// Sets work aside for its lane. `instead_of` names the message that it takes the place of ([`Message::id`]), so that
-    /// the same message, when it comes again, is set aside once. Work itself makes no name: it may be set aside again.
+    /// Parks work for its lane. `instead_of` is the id of the message that the work came with ([`Message::id`]): if
+    /// that message is redelivered, the work is parked once. The work alone gives no id, because it may be parked again
+    /// later.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
@@ -41,28 +42,31 @@ impl Journal {
         self.store(outgoing, |batchers| &batchers.parked).await.map(drop)
     }
 
-    /// The lanes that have parked work, and how much.
+    /// The lanes that have parked work, with the number of messages.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn parked(&self) -> Result<Vec<(DestinationId, u64)>, JournalError> {
-        let asked = "list what is parked";
-        let mut subjects = broker_info::subjects(self.context(), StreamName::Parked, subjects::PARKED, asked).await?;
+        let operation = "list parked work";
+        let mut subjects =
+            broker_info::subjects(self.context(), StreamName::Parked, subjects::PARKED, operation).await?;
         let mut lanes = vec![];
-        while let Some((subject, count)) = subjects.try_next().await.map_err(|e| JournalError::unavailable(asked, e))? {
+        while let Some((subject, count)) =
+            subjects.try_next().await.map_err(|e| JournalError::unavailable(operation, e))?
+        {
             lanes.extend(subjects::parked_for(&subject).map(|destination| (destination, count as u64)));
         }
         Ok(lanes)
     }
 
-    /// The parked work of one lane, shared with every other process that takes from it.
+    /// The parked work of one lane, which processes share.
     pub fn parked_lane(&self, destination: &DestinationId) -> ParkedLane {
-        let spec = FeedSpec {
+        let spec = WorkQueueSpec {
             stream: StreamName::Parked,
             name: format!("lane-{destination}"),
             filter: subjects::parked(destination),
-            in_hand: PARKED_IN_HAND,
-            fetch: work_queue::FETCH,
+            max_ack_pending: MAX_PARKED_ACK_PENDING,
+            fetch: work_queue::MAX_FETCH,
             lifetime: Lifetime::UnusedFor(CONSUMER_LIFETIME),
         };
         ParkedLane { feed: self.feed(spec), consumer: None }
@@ -70,38 +74,34 @@ impl Journal {
 }
 
 impl ParkedLane {
-    /// Takes what is there now, at most `most`; each has to be acknowledged like the message of a feed. Empty: nothing
-    /// is left that another process has not taken.
+    /// Takes at most `max` messages that are there now; each has to be acknowledged. Empty if nothing is left that no
+    /// other process has taken.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn take(&mut self, most: usize) -> Result<Vec<Message<Work>>, JournalError> {
+    pub async fn take(&mut self, max: usize) -> Result<Vec<Message<Work>>, JournalError> {
         let consumer = match &self.consumer {
             Some(consumer) => consumer,
             None => self.consumer.insert(self.feed.consumer().await?),
         };
-        // A batch that a lost connection has swallowed would be waited for without end.
-        let taken = timeout(ANSWER_DEADLINE, Self::fetch(&self.feed, consumer, most)).await;
-        let taken = taken.unwrap_or_else(|e| Err(JournalError::unavailable("hand out parked work", e)));
+        // Without a timeout a batch that got lost with its connection would never end.
+        let taken = timeout(ANSWER_DEADLINE, Self::fetch(&self.feed, consumer, max)).await;
+        let taken = taken.unwrap_or_else(|e| Err(JournalError::unavailable("deliver parked work", e)));
         if taken.is_err() {
-            // It may have been removed for want of use; the next call makes it anew.
+            // The broker may have removed the unused consumer; the next call creates it again.
             self.consumer = None;
         }
         taken
     }
 
-    async fn fetch(
-        feed: &Feed<Work>,
-        consumer: &PullConsumer,
-        most: usize,
-    ) -> Result<Vec<Message<Work>>, JournalError> {
-        let (asked, began) = ("hand out parked work", Instant::now());
-        feed.journal().memory().settled().await;
-        let batch = consumer.fetch().max_messages(most).messages().await;
-        let mut batch = batch.map_err(|e| JournalError::unavailable(asked, e))?;
+    async fn fetch(feed: &Feed<Work>, consumer: &PullConsumer, max: usize) -> Result<Vec<Message<Work>>, JournalError> {
+        let (operation, began) = ("deliver parked work", Instant::now());
+        feed.journal().restart_watermark().wait_until_known().await;
+        let batch = consumer.fetch().max_messages(max).messages().await;
+        let mut batch = batch.map_err(|e| JournalError::unavailable(operation, e))?;
         let mut taken = vec![];
         while let Some(raw) = batch.next().await {
-            taken.extend(feed.read(raw.map_err(|e| JournalError::unavailable(asked, e))?).await);
+            taken.extend(feed.read(raw.map_err(|e| JournalError::unavailable(operation, e))?).await);
         }
         taken.iter_mut().for_each(|message| message.lay_here_since(began));
         Ok(taken)

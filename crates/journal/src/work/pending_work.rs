@@ -1,4 +1,4 @@
-//! What the broker holds of a delivery that has not ended: whether anything is left that will make it go on.
+//! Pending work of deliveries: whether the broker holds anything that will continue a delivery.
 
 use domain::{DestinationId, delivery::DeliveryRef};
 use futures::TryStreamExt as _;
@@ -11,13 +11,14 @@ use crate::{
     subjects,
 };
 
-const ASKED: &str = "tell what waits of a delivery";
-/// Up to how many deliveries that wait are counted: the broker names each timer, 100,000 in one answer of some megabytes.
+const OPERATION: &str = "read the pending work of a delivery";
+/// How many waiting deliveries are counted at most: the broker lists each timer, 100,000 in one answer of some
+/// megabytes.
 const MAX_COUNTED: u64 = 100_000;
 
 impl Journal {
-    /// The time before which all that asks for an attempt is acknowledged, by the broker's clock unless all of it is: facts,
-    /// and events.
+    /// The time before which every event and every request for an attempt is acknowledged: by the broker's clock, or
+    /// now if all are.
     ///
     /// # Errors
     /// When the broker does not answer, or there never was a dispatcher.
@@ -27,29 +28,31 @@ impl Journal {
             .map(|traffic| ((StreamName::Leads, router(traffic)), subjects::leads(traffic)));
         let sender = ((StreamName::Deliveries, SENDER), subjects::TODO);
         for (consumer, subjects) in [sender].into_iter().chain(routers) {
-            if let Some(first) = broker_info::first_unacknowledged(self.context(), consumer, subjects, ASKED).await? {
+            if let Some(first) =
+                broker_info::first_unacknowledged(self.context(), consumer, subjects, OPERATION).await?
+            {
                 handled_before = handled_before.min(timestamp(first.time.unix_timestamp_nanos()));
             }
         }
         Ok(handled_before)
     }
 
-    /// Whether this round of a delivery has a timer: one that waits, or has fired and is not acknowledged.
+    /// Whether a round of a delivery has a timer that waits, or has fired and is not acknowledged.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn has_timer(&self, reference: &DeliveryRef, round: u32) -> Result<bool, JournalError> {
         let (destination, delivery) = (&reference.destination, reference.delivery);
-        // In this order, because it moves from one to the other.
+        // In this order, because a timer moves from the first subject to the second.
         for subject in [subjects::timer(destination, delivery, round), subjects::due(destination, delivery, round)] {
-            if broker_info::last_on(self.context(), StreamName::Timers, &subject, ASKED).await?.is_some() {
+            if broker_info::last_on(self.context(), StreamName::Timers, &subject, OPERATION).await?.is_some() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// How many deliveries to a destination are parked or wait for their time, counted up to a hundred thousand.
+    /// How many deliveries to a destination are parked or wait for their timer, counted up to 100,000.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -60,9 +63,10 @@ impl Journal {
         ];
         let mut waiting = 0;
         for (stream, matching) in places {
-            let mut subjects = broker_info::subjects(self.context(), stream, matching, ASKED).await?;
+            let mut subjects = broker_info::subjects(self.context(), stream, matching, OPERATION).await?;
             while waiting < MAX_COUNTED
-                && let Some((_, count)) = subjects.try_next().await.map_err(|e| JournalError::unavailable(ASKED, e))?
+                && let Some((_, count)) =
+                    subjects.try_next().await.map_err(|e| JournalError::unavailable(OPERATION, e))?
             {
                 waiting += count as u64;
             }
@@ -70,13 +74,13 @@ impl Journal {
         Ok(waiting.min(MAX_COUNTED))
     }
 
-    /// Whether something is parked for a destination, or was taken from there and is not acknowledged.
+    /// Whether a destination has parked work, including work that was taken and is not acknowledged.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn has_parked(&self, destination: &DestinationId) -> Result<bool, JournalError> {
         let mut subjects =
-            broker_info::subjects(self.context(), StreamName::Parked, subjects::parked(destination), ASKED).await?;
-        Ok(subjects.try_next().await.map_err(|e| JournalError::unavailable(ASKED, e))?.is_some())
+            broker_info::subjects(self.context(), StreamName::Parked, subjects::parked(destination), OPERATION).await?;
+        Ok(subjects.try_next().await.map_err(|e| JournalError::unavailable(OPERATION, e))?.is_some())
     }
 }
