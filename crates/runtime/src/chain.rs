@@ -1,12 +1,11 @@
-//! The one way to print an error with its causes. `Display` of an error does not print its source, so a log line that
-//! prints an error alone loses the reason. (`{:#}` of anyhow prints the same.)
+//! The one way to print an error with its causes. `Display` of an error does not print its source, so a log line with
+//! the error alone loses the cause. (`{:#}` of anyhow prints the same as this.)
 
 use std::error::Error;
 
-/// Prints an error and its causes in one line.
 pub trait ErrorChain {
-    /// The error and its causes, from the outermost on, separated by `: `. A cause whose text the one before it contains
-    /// is left out.
+    /// The error and its causes in one line, from the outermost on, separated by `: `. A cause is left out if the text
+    /// before already contains it.
     fn chain(&self) -> String;
 }
 
@@ -75,8 +74,8 @@ mod tests {
         for folder in ["crates", "services"] {
             sources(&root.join(folder), &mut files);
         }
-        assert!(files.len() > 100, "the sources of the workspace are not where they were");
-        // Written in parts so that this file does not match itself.
+        assert!(files.len() > 100, "cannot find the sources of the workspace");
+        // Split so that this file does not match itself.
         let forbidden = [concat!("%", "error"), concat!("error = ", "%"), concat!("error = ", "?")];
         let mut wrong = vec![];
         for file in files {

@@ -1,8 +1,9 @@
-//! The connections that callers have open, over HTTP and gRPC together, and how many they may have.
+//! Open connections of callers, over HTTP and gRPC together, and their limits.
 //!
-//! [`Connections`] admits each connection that is accepted and closes the oldest idle one when there are too many, so
-//! accepting never stops. A [`Socket`](socket::Socket) is a connection with its deadlines; [`calls`] are the requests on
-//! it. A connection is idle while no complete request head waits for an answer: a half-sent head is not work in flight.
+//! [`Connections`] admits each accepted connection and closes the oldest idle one if a limit is reached, so that
+//! accepting never stops. A [`Socket`](socket::Socket) is a connection with its deadlines; [`calls`] are the requests
+//! on it. A connection is idle while no complete request head waits for an answer: a half-sent head is not work in
+//! flight.
 
 pub(crate) mod calls;
 mod limits;
@@ -25,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Drain, Exceeded};
 
-/// How long a connection without a call may send nothing once the process is to end.
+/// How long a connection without a call may send nothing once the drain has begun.
 const DRAIN_SILENCE: Duration = Duration::from_secs(1);
-/// How often the drain looks for such connections.
+/// How often the drain checks for such connections.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(100);
-/// At most one log line about limits in this time: an attacker must not fill the log.
+/// The minimum time between log lines about limits: an attacker must not fill the log.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// All connections of a process.
+/// The open connections of a process.
 #[derive(Debug)]
 pub(crate) struct Connections {
     max: usize,
@@ -49,7 +50,7 @@ struct Open {
     each: HashMap<Origin, usize>,
 }
 
-/// What shares the limit of an address: an IPv4 address, or the /64 network that IPv6 gives to a single site.
+/// The unit of the limit per address: an IPv4 address, or the IPv6 /64 network of a single site.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Origin(IpAddr);
 
@@ -65,7 +66,7 @@ impl Origin {
     }
 }
 
-/// The other side of a connection, and what it does. Clones share it.
+/// The peer of a connection, and its activity. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer(Arc<Activity>);
 
@@ -75,17 +76,17 @@ struct Activity {
     origin: Origin,
     started: Instant,
     close: CancellationToken,
-    /// Calls that have no complete answer yet.
+    /// Calls without a complete answer.
     calls: AtomicUsize,
     ended_calls: AtomicU64,
-    /// When bytes last came or went, in milliseconds since the process started to listen.
+    /// When bytes were last sent or received, in milliseconds since the process started to listen.
     moved: AtomicU64,
-    /// The socket, which waits for the end of the last call.
+    /// The task of the socket, which waits for the last call to end.
     reader: AtomicWaker,
 }
 
 impl Peer {
-    /// The number of its connection, which no other one of this process has.
+    /// The number of the connection, unique in this process.
     pub(crate) fn id(&self) -> u64 {
         self.0.id
     }
@@ -103,7 +104,7 @@ impl Peer {
         self.0.calls.load(Ordering::Acquire) == 0
     }
 
-    /// The same; if it is not, the task is woken when it is.
+    /// Whether it is idle; if not, the task is woken when it is.
     fn poll_idle(&self, context: &Context<'_>) -> bool {
         // Registered first: a call that ends in between is seen here.
         self.0.reader.register(context.waker());
@@ -119,7 +120,7 @@ impl Peer {
     }
 }
 
-/// A connection is counted as long as this lives.
+/// Counts a connection while it lives.
 #[derive(Debug)]
 pub(crate) struct Admitted {
     connections: Arc<Connections>,
@@ -150,8 +151,8 @@ impl Open {
         Some(peer)
     }
 
-    /// Closes an idle connection; whether there was one. Those that never had a complete request go first, then the
-    /// oldest: an honest client that comes in now is the youngest of all.
+    /// Closes an idle connection; `false` if there is none. Connections without a complete request go first, then the
+    /// oldest: an honest new client is the youngest of all.
     fn close_idle(&mut self, of: Option<Origin>) -> bool {
         let idle = self.all.values().filter(|peer| peer.is_idle() && of.is_none_or(|origin| peer.0.origin == origin));
         let Some(id) = idle.min_by_key(|peer| (peer.ended_calls() > 0, peer.id())).map(Peer::id) else { return false };
@@ -161,7 +162,7 @@ impl Open {
 }
 
 impl Connections {
-    /// `files`: how many connections the process has files for.
+    /// `files` is the number of connections for which the process has file descriptors.
     pub(crate) fn new(limits: &ConnectionLimits, files: usize) -> Arc<Self> {
         let max = limits.max_connections.min(files).max(1);
         let max_each = limits.max_connections_per_address.unwrap_or_else(|| max.div_ceil(2)).clamp(1, max);
@@ -175,10 +176,10 @@ impl Connections {
         })
     }
 
-    /// Admits a connection. If there are too many, an idle one is closed for it.
+    /// Admits a connection. Closes an idle one for it if a limit is reached.
     ///
     /// # Errors
-    /// When none of the others is idle.
+    /// When a limit is reached and no other connection is idle.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Admitted, Exceeded> {
         let origin = Origin::of(address);
         let mut open = self.open();
@@ -214,12 +215,12 @@ impl Connections {
         Ok(Admitted { connections: Arc::clone(self), peer })
     }
 
-    /// Closes an idle connection, because the process has no file left; whether there was one.
+    /// Closes an idle connection because the process has no file descriptor left; `false` if there is none.
     pub(crate) fn make_room(&self) -> bool {
         self.open().close_idle(None)
     }
 
-    /// Once the process is to end: closes what is idle and silent, until nothing is open.
+    /// Once the drain has begun, closes connections that are idle and silent, until none is open.
     pub(crate) async fn close_silent(&self, drain: &Drain) {
         drain.stopping().await;
         loop {
@@ -242,9 +243,9 @@ impl Connections {
         *logged = Some(Instant::now());
         let limit = limit_of(exceeded);
         if made_room {
-            tracing::warn!(%address, "{limit} reached; closed the oldest idle one for a new one");
+            tracing::warn!(%address, "{limit} reached; closed the oldest idle connection for a new one");
         } else {
-            tracing::warn!(%address, "{limit} reached and none is idle; refused a new one");
+            tracing::warn!(%address, "{limit} reached and no connection is idle; refused a new one");
         }
     }
 
@@ -253,13 +254,13 @@ impl Connections {
     }
 }
 
-/// The limit and its setting, in words.
+/// The limit and its setting, as the beginning of a sentence.
 pub(crate) fn limit_of(exceeded: Exceeded) -> String {
     match exceeded {
-        Exceeded::Each(most) => {
-            format!("the limit of {most} connections from one address (--max-connections-per-address) is")
+        Exceeded::Each(max) => {
+            format!("the limit of {max} connections from one address (--max-connections-per-address) is")
         }
-        Exceeded::Total(most) => format!("the limit of {most} connections (--max-connections, and the files) is"),
+        Exceeded::Total(max) => format!("the limit of {max} connections (--max-connections, and the files) is"),
     }
 }
 

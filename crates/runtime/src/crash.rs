@@ -1,22 +1,21 @@
-//! Places at which a test can have the process die, as if it had been killed between two steps, or panic.
+//! Crash points: places where a test makes the process die, as if it was killed between two steps, or panic.
 
-/// Name of the variable that says where to die.
+/// The variable that names the crash point.
 #[cfg(debug_assertions)]
 const CRASH_AT: &str = "LEADLINE_CRASH_AT";
-/// What stands between the name of a place and the id of the one thing that dies or panics there.
+/// Separates the name of a crash point from the id of the one thing that dies or panics there.
 #[cfg(debug_assertions)]
 const OF: &str = " of ";
 #[cfg(debug_assertions)]
 const PANIC: &str = " panic ";
 
-/// Ends the process here, without any cleaning up, if `LEADLINE_CRASH_AT` names this place. In a release build it does
-/// nothing.
+/// Aborts the process without any cleanup if `LEADLINE_CRASH_AT` names this point. Does nothing in a release build.
 #[inline]
 pub fn point(name: &str) {
     #[cfg(debug_assertions)]
     {
         if at() == Some(name) {
-            eprintln!("dying {name}, as {CRASH_AT} says");
+            eprintln!("aborting {name}, because {CRASH_AT} says so");
             std::process::abort();
         }
     }
@@ -24,24 +23,24 @@ pub fn point(name: &str) {
     let _ = name;
 }
 
-/// The same for what has this id, if `LEADLINE_CRASH_AT` is the name of this place, ` of `, and the id.
+/// The same for one id, if `LEADLINE_CRASH_AT` is the name of this point, ` of `, and the id.
 #[inline]
 pub fn point_of(name: &str, id: &str) {
     #[cfg(debug_assertions)]
     if named(OF, name, id) {
-        eprintln!("dying {name}{OF}{id}, as {CRASH_AT} says");
+        eprintln!("aborting {name}{OF}{id}, because {CRASH_AT} says so");
         std::process::abort();
     }
     #[cfg(not(debug_assertions))]
     let _ = (name, id);
 }
 
-/// Panics here, if `LEADLINE_CRASH_AT` is the name of this place, ` panic `, and the id of what is being worked on. In a
-/// release build it does nothing.
+/// Panics if `LEADLINE_CRASH_AT` is the name of this point, ` panic `, and the id of the work. Does nothing in a
+/// release build.
 #[inline]
 pub fn panic_point(name: &str, id: &str) {
     #[cfg(debug_assertions)]
-    assert!(!named(PANIC, name, id), "panicking {name}, as {CRASH_AT} says");
+    assert!(!named(PANIC, name, id), "panicking {name}, because {CRASH_AT} says so");
     #[cfg(not(debug_assertions))]
     let _ = (name, id);
 }

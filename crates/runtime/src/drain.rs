@@ -1,4 +1,4 @@
-//! An orderly end: one signal that everybody sees, and a count of who has not finished yet.
+//! The drain: an orderly end, with one signal that every task sees and a count of the tasks that have not finished.
 
 use std::{
     future::Future,
@@ -17,7 +17,7 @@ use tokio_util::{
 
 use crate::ErrorChain as _;
 
-/// Tells tasks when to stop, and waits for them.
+/// Signals tasks to stop, and waits for them. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Drain {
     stop: CancellationToken,
@@ -26,60 +26,60 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Begins the end.
+    /// Begins the drain.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Begins the end because something broke: the process is to end with an error.
+    /// Begins the drain because of a failure: the process then ends with an error.
     pub fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
         self.stop();
     }
 
-    /// Whether the end began because something broke.
+    /// Whether the drain began because of a failure.
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Whether the end has begun.
+    /// Whether the drain has begun.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
     }
 
-    /// Waits until the end begins.
+    /// Waits until the drain begins.
     pub async fn stopping(&self) {
         self.stop.cancelled().await;
     }
 
-    /// The same as a future that owns what it waits for.
+    /// The same, as a future that owns its token.
     pub(crate) fn stopping_owned(&self) -> WaitForCancellationFutureOwned {
         self.stop.clone().cancelled_owned()
     }
 
-    /// Runs a task that [`Drain::finished`] waits for. The task itself has to look at [`Drain::stopping`]. If it ends
-    /// before that, or panics, the whole process is drained: a service without one of its parts is none.
+    /// Runs a task that [`Drain::finished`] waits for. The task has to watch [`Drain::stopping`] itself. If it panics
+    /// or ends before the drain, the whole process is drained: a service without one of its parts cannot do its job.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let drain = self.clone();
         let inner = tokio::spawn(task);
         self.tasks.spawn(async move {
             let ended = inner.await;
             if let Err(error) = &ended {
-                tracing::error!(task = name, error = error.chain(), "a task panicked; stopping the process");
+                tracing::error!(task = name, error = error.chain(), "task panicked; stopping the process");
                 drain.fail();
             } else if !drain.is_stopping() {
-                tracing::error!(task = name, "a task ended before its time; stopping the process");
+                tracing::error!(task = name, "task ended before the drain; stopping the process");
                 drain.fail();
             }
         });
     }
 
-    /// Runs a piece of work that [`Drain::finished`] waits for and that may end whenever it is done.
+    /// Runs work that [`Drain::finished`] waits for and that may end at any time.
     pub fn spawn_work(&self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(work);
     }
 
-    /// Waits until every task has finished, at most for `deadline` after the end began; whether all did.
+    /// Waits until every task has finished, at most for `deadline` after the drain began; `false` if some have not.
     pub async fn finished(&self, deadline: Duration) -> bool {
         self.stopping().await;
         self.tasks.close();
@@ -87,7 +87,7 @@ impl Drain {
     }
 }
 
-/// Begins the drain on SIGTERM or Ctrl-C; the second one ends the process at once, with status 130.
+/// Begins the drain on SIGTERM or Ctrl-C; a second signal ends the process at once, with status 130.
 ///
 /// # Errors
 /// When the process may not handle signals.
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_drain_waits_for_its_work_and_no_longer_than_its_deadline() {
+    async fn a_drain_waits_for_work_until_its_deadline() {
         let drain = Drain::default();
         let (done, wait) = tokio::sync::oneshot::channel::<()>();
         drain.spawn_work(async move {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// Takes a text as a duration; for use as a value parser of the command line.
+/// Parses a duration; for use as a value parser of the command line.
 ///
 /// # Errors
-/// When it is no duration, or a negative one.
+/// When the text is no duration, or a negative one.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let refuse = |why: String| format!("{text:?} is no duration such as 250ms, 5s or 2h: {why}");
     let signed: SignedDuration = text.parse().map_err(|e: jiff::Error| refuse(e.to_string()))?;

@@ -1,4 +1,4 @@
-//! How many files a process may have open, of which each of its connections is one.
+//! The limit of open files of a process; each connection is an open file.
 
 use std::{fs::File, io};
 
@@ -10,53 +10,53 @@ use nix::{
 
 use crate::ErrorChain as _;
 
-/// For how many the kernel makes room at once.
-const ROOM: i32 = 16 * 1024;
-/// The most that the limit is lifted to; what Linux allows unless it is told otherwise (`fs.nr_open`).
-const MOST: u64 = 1024 * 1024;
-/// One of this many files may be a connection from outside.
-const PART_FOR_CALLERS: usize = 4;
+/// For how many files the kernel's table is sized in advance.
+const RESERVED_FILES: i32 = 16 * 1024;
+/// The maximum of the lifted limit; Linux allows this unless `fs.nr_open` says otherwise.
+const MAX_FILES: u64 = 1024 * 1024;
+/// One of this many files may be a connection of a caller.
+const CALLERS_DIVISOR: usize = 4;
 
-/// Lets this process have as many files open as its hard limit allows (the usual soft one, 1,024, is fewer than hanging
-/// receivers have connections) and makes room for [`ROOM`] of them. A table that is full is doubled, and meanwhile no
-/// thread of the process opens a file or takes a connection: 5 to 15 ms, each time. What of it is refused, is logged.
+/// Lifts the limit of open files to the hard limit (the usual soft limit, 1,024, is less than hanging receivers need)
+/// and sizes the table for [`RESERVED_FILES`] files. The kernel doubles a full table, and meanwhile no thread of the process can
+/// open a file or accept a connection: 5 to 15 ms each time. A failure is only logged.
 pub fn make_room() {
     if let Err(error) = lift() {
         tracing::warn!(
             error = error.chain(),
-            "the limit of open files (RLIMIT_NOFILE) cannot be lifted; it stays as it is"
+            "cannot lift the limit of open files (RLIMIT_NOFILE); it stays unchanged"
         );
     }
-    if let Err(error) = reserve(i32::try_from(most()).map_or(ROOM, |most| most.min(ROOM))) {
+    if let Err(error) = reserve(i32::try_from(most()).map_or(RESERVED_FILES, |limit| limit.min(RESERVED_FILES))) {
         tracing::warn!(
             error = error.chain(),
-            "no room can be made for files in advance; it is made when they are opened"
+            "cannot size the table of open files in advance; the kernel grows it on demand"
         );
     }
 }
 
 fn lift() -> io::Result<()> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    if soft < hard.min(MOST) {
-        setrlimit(Resource::RLIMIT_NOFILE, hard.min(MOST), hard)?;
+    if soft < hard.min(MAX_FILES) {
+        setrlimit(Resource::RLIMIT_NOFILE, hard.min(MAX_FILES), hard)?;
     }
     Ok(())
 }
 
-/// The table of files has room for the highest number that was ever in use.
+/// The kernel sizes the table for the highest descriptor that was ever in use.
 fn reserve(files: i32) -> io::Result<()> {
     let highest = fcntl(File::open("/dev/null")?, FcntlArg::F_DUPFD_CLOEXEC(files - 1))?;
     Ok(close(highest)?)
 }
 
-/// How many connections callers may have open together: a part of all files, so that connections from outside cannot use
-/// up those that deliveries need. Half of all is for requests of the dispatcher; the rest for connections that are kept for
-/// the next request, for broker and database.
+/// How many connections callers may have open together. It is a part of all files, so that callers cannot use up the
+/// files that deliveries need. Half of all files is for requests of the dispatcher; the rest is for idle connections to
+/// receivers, for broker and database.
 pub fn for_callers() -> usize {
-    most() / PART_FOR_CALLERS
+    most() / CALLERS_DIVISOR
 }
 
-/// How many files this process may have open.
+/// The limit of open files of this process.
 pub fn most() -> usize {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(usize::MAX, |(soft, _)| usize::try_from(soft).unwrap_or(usize::MAX))
 }
@@ -66,13 +66,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_room_for_all_that_may_be_opened_or_for_many() {
+    fn the_limit_is_lifted_and_the_table_is_sized() {
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         setrlimit(Resource::RLIMIT_NOFILE, hard.min(256), hard).unwrap();
         make_room();
-        assert_eq!(most(), usize::try_from(hard.min(MOST)).unwrap());
+        assert_eq!(most(), usize::try_from(hard.min(MAX_FILES)).unwrap());
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let room = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
-        assert!(room.trim().parse::<u64>().unwrap() >= hard.min(ROOM.try_into().unwrap()), "{room}");
+        assert!(room.trim().parse::<u64>().unwrap() >= hard.min(RESERVED_FILES.try_into().unwrap()), "{room}");
     }
 }

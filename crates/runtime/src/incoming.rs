@@ -1,14 +1,15 @@
-//! Connections as they come in, over TLS if there is a certificate.
+//! Accepting connections, over TLS if there is a certificate.
 //!
-//! Accepting never stops: each handshake is a task of its own with a short deadline, and the oldest one ends when there
-//! are too many. A client that speaks plain text to a TLS port, or connects when there are too many connections, is told
-//! so in the protocol of the port.
+//! Accepting never stops: each handshake is a task of its own with a short deadline, and the oldest one ends if there
+//! are too many. A client that speaks plain text to a TLS port, or connects beyond a limit, gets the reason in the
+//! protocol of the port.
 
-mod turned_away;
+mod refusal;
 
 use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{Stream as Incomings, stream};
+use refusal::{Reason, refuse};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -16,7 +17,6 @@ use tokio::{
     task::AbortHandle,
 };
 use tokio_rustls::TlsAcceptor;
-use turned_away::{Reason, turn_away};
 
 use crate::connections::{
     Admitted, ConnectionLimits, Connections,
@@ -25,32 +25,32 @@ use crate::connections::{
 
 use crate::ErrorChain as _;
 
-/// The most handshakes at once. Each takes some 20 KiB; an honest one is over in milliseconds.
+/// Maximum number of concurrent handshakes. Each takes some 20 KiB; an honest one is over in milliseconds.
 const MAX_HANDSHAKES: usize = 512;
-/// The most connections that are told at once why they are refused; further ones are just closed.
+/// Maximum number of refused connections that are sent the reason at once; further ones are closed without it.
 const MAX_REFUSALS: usize = 64;
-/// How long it may take to tell them.
+/// How long sending the reason may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// The pause after the operating system gives no connection although one was closed to make room.
+/// The delay after accepting failed and an idle connection was closed to make room.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// The same if there was none to close.
+/// The delay after accepting failed and no connection could be closed.
 const LONG_ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// What a TLS connection begins with: a record of a handshake (RFC 8446, 5.1).
+/// The first byte of a TLS connection: a handshake record (RFC 8446, 5.1).
 const HANDSHAKE_RECORD: u8 = 0x16;
 
 /// A listener, with or without TLS.
 pub(crate) struct Incoming {
     listener: TcpListener,
-    doorway: Arc<Doorway>,
+    settings: Arc<ListenerSettings>,
     connections: Arc<Connections>,
-    /// The handshakes that are being made, oldest first.
+    /// The handshakes in flight, oldest first.
     handshakes: VecDeque<AbortHandle>,
     made: (mpsc::Sender<Socket>, mpsc::Receiver<Socket>),
     refusals: Arc<Semaphore>,
 }
 
-/// What all connections of a listener have in common.
-struct Doorway {
+/// The settings that all connections of a listener share.
+struct ListenerSettings {
     acceptor: Option<TlsAcceptor>,
     protocol: Protocol,
     limits: ConnectionLimits,
@@ -66,7 +66,7 @@ impl Incoming {
     ) -> Self {
         Self {
             listener,
-            doorway: Arc::new(Doorway { acceptor, protocol, limits: limits.clone() }),
+            settings: Arc::new(ListenerSettings { acceptor, protocol, limits: limits.clone() }),
             connections: Arc::clone(connections),
             handshakes: VecDeque::new(),
             made: mpsc::channel(MAX_HANDSHAKES),
@@ -84,7 +84,7 @@ impl Incoming {
                             return socket;
                         }
                     }
-                    // It was gone before it was taken.
+                    // The client was gone before its connection was accepted.
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
                         let made_room = self.connections.make_room();
@@ -98,17 +98,17 @@ impl Incoming {
         }
     }
 
-    /// The connections, for tonic.
+    /// The connections as a stream, for tonic.
     pub(crate) fn connections(self) -> impl Incomings<Item = io::Result<Socket>> {
         stream::unfold(self, |mut incoming| async move { Some((Ok(incoming.next().await), incoming)) })
     }
 
-    /// Admits a connection; with TLS it comes out of `made` once its handshake is.
+    /// Admits a connection. Over TLS it arrives through `made` after its handshake.
     fn take(&mut self, stream: TcpStream, from: SocketAddr) -> Option<Socket> {
-        let doorway = &self.doorway;
-        // Without this an answer of gRPC waits up to 40 ms for the other side to acknowledge its headers.
+        let settings = &self.settings;
+        // Without this a gRPC answer waits up to 40 ms for the peer to acknowledge its headers.
         let _ = stream.set_nodelay(true);
-        keep_alive(&stream, doorway.limits.keepalive_interval);
+        keep_alive(&stream, settings.limits.keepalive_interval);
         let admitted = match self.connections.admit(from.ip()) {
             Ok(admitted) => admitted,
             Err(exceeded) => {
@@ -116,8 +116,8 @@ impl Incoming {
                 return None;
             }
         };
-        let Some(acceptor) = doorway.acceptor.clone() else {
-            return Some(Socket::new(Stream::Plain(stream), admitted, doorway.protocol, &doorway.limits));
+        let Some(acceptor) = settings.acceptor.clone() else {
+            return Some(Socket::new(Stream::Plain(stream), admitted, settings.protocol, &settings.limits));
         };
         self.handshakes.retain(|handshake| !handshake.is_finished());
         if self.handshakes.len() >= MAX_HANDSHAKES
@@ -125,10 +125,10 @@ impl Incoming {
         {
             oldest.abort();
         }
-        let (doorway, made) = (Arc::clone(doorway), self.made.0.clone());
+        let (settings, made) = (Arc::clone(settings), self.made.0.clone());
         let handshake = tokio::spawn(async move {
-            if let Some(socket) = shake_hands(stream, from, admitted, acceptor, &doorway).await {
-                // The listener is gone when the process is to end.
+            if let Some(socket) = shake_hands(stream, from, admitted, acceptor, &settings).await {
+                // During the drain the listener is gone.
                 let _ = made.send(socket).await;
             }
         });
@@ -137,14 +137,14 @@ impl Incoming {
     }
 
     fn refuse(&self, stream: TcpStream, reason: Reason) {
-        // Under TLS a refusal would take a handshake.
-        if self.doorway.acceptor.is_some() {
+        // Over TLS a refusal would need a handshake.
+        if self.settings.acceptor.is_some() {
             return;
         }
         let Ok(permit) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
-        let protocol = self.doorway.protocol;
+        let protocol = self.settings.protocol;
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(REFUSAL_TIMEOUT, turn_away(stream, protocol, reason)).await;
+            let _ = tokio::time::timeout(REFUSAL_TIMEOUT, refuse(stream, protocol, reason)).await;
             drop(permit);
         });
     }
@@ -161,9 +161,9 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Has the operating system notice that the other side's machine is gone.
+/// Enables TCP keep-alive, so that the operating system notices if the peer's machine is gone.
 fn keep_alive(stream: &TcpStream, interval: Duration) {
-    // It counts in seconds.
+    // The operating system counts in seconds.
     let interval = interval.max(Duration::from_secs(1));
     let keepalive = TcpKeepalive::new().with_time(interval).with_interval(interval);
     if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keepalive) {
@@ -176,35 +176,35 @@ async fn shake_hands(
     from: SocketAddr,
     admitted: Admitted,
     acceptor: TlsAcceptor,
-    doorway: &Doorway,
+    settings: &ListenerSettings,
 ) -> Option<Socket> {
     let made = async {
         let mut first = [0];
         let length = stream.peek(&mut first).await?;
         if length > 0 && first[0] != HANDSHAKE_RECORD {
-            return turn_away(stream, doorway.protocol, Reason::SpeaksTls).await.map(|()| None);
+            return refuse(stream, settings.protocol, Reason::SpeaksTls).await.map(|()| None);
         }
         acceptor.accept(stream).await.map(Some)
     };
     let closed = admitted.peer().close_token().clone();
     let made = tokio::select! {
-        made = tokio::time::timeout(doorway.limits.handshake_timeout, made) => made,
+        made = tokio::time::timeout(settings.limits.handshake_timeout, made) => made,
         () = closed.cancelled() => return None,
     };
     match made {
         Ok(Ok(Some(stream))) => {
-            Some(Socket::new(Stream::Tls(Box::new(stream)), admitted, doorway.protocol, &doorway.limits))
+            Some(Socket::new(Stream::Tls(Box::new(stream)), admitted, settings.protocol, &settings.limits))
         }
         Ok(Ok(None)) => {
-            tracing::debug!(%from, "a connection without TLS was turned away");
+            tracing::debug!(%from, "refused a connection without TLS");
             None
         }
         Ok(Err(error)) => {
-            tracing::debug!(%from, error = error.chain(), "a TLS handshake failed");
+            tracing::debug!(%from, error = error.chain(), "TLS handshake failed");
             None
         }
         Err(_) => {
-            tracing::debug!(%from, "a TLS handshake took too long");
+            tracing::debug!(%from, "TLS handshake timed out");
             None
         }
     }

@@ -1,9 +1,8 @@
-//! What every process of Leadline needs before it does anything of its own: options, telemetry, readiness, listeners,
-//! and an orderly end.
+//! The parts that every process of Leadline needs: options, telemetry, readiness, listeners, and an orderly end.
 //!
-//! A service is a [`Service`]: a name, its routes, and background tasks that it spawns on the [`Drain`] of its
-//! [`Platform`]. [`serve`] gives any number of services one HTTP and one gRPC listener. On SIGTERM or Ctrl-C the drain
-//! begins: listeners take nothing new, tasks finish what is in flight, and the process ends within the deadline.
+//! A [`Service`] has a name, routes, and background tasks that it spawns on the [`Drain`] of its [`Platform`].
+//! [`serve`] gives any number of services one HTTP and one gRPC listener. On SIGTERM or Ctrl-C the drain begins:
+//! listeners accept no connections, tasks finish what is in flight, and the process ends within the deadline.
 
 mod chain;
 mod connections;
@@ -32,11 +31,9 @@ pub use shares::{Exceeded, Share, Shares};
 pub use tls::{TlsError, TlsOptions};
 pub use under_way::{Begun, UnderWay};
 
-/// What every service is started with.
+/// The parts of the process that every service gets.
 #[derive(Debug, Clone, Default)]
 pub struct Platform {
-    /// When to stop, and who has not stopped yet.
     pub drain: Drain,
-    /// Who is ready.
     pub readiness: Readiness,
 }

@@ -28,11 +28,11 @@ use crate::{
     tls::{H2, HTTP_1},
 };
 
-/// How long to finish what is in flight unless told otherwise: the longest request of a destination (60 s), and some seconds
-/// to read what it was answered and to store what follows. A supervisor that ends processes by force has to wait longer.
+/// The default drain deadline: the longest request of a destination (60 s), and some seconds to read its answer and to
+/// store the outcome. A supervisor that kills processes has to wait longer.
 const DEFAULT_DRAIN_DEADLINE: &str = "75s";
 
-/// Where to listen, and how long the end may take.
+/// The addresses of the listeners, and the drain deadline.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Listeners {
     /// Address for HTTP; port 0 picks a free one
@@ -41,7 +41,7 @@ pub struct Listeners {
     /// Address for gRPC; port 0 picks a free one
     #[arg(long, env = "LEADLINE_GRPC", default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
     pub grpc: SocketAddr,
-    /// How long to finish what is in flight after SIGTERM or Ctrl-C
+    /// How long the process may take to finish what is in flight after SIGTERM or Ctrl-C
     #[arg(long, env = "LEADLINE_DRAIN_DEADLINE", default_value = DEFAULT_DRAIN_DEADLINE, value_name = "DURATION", value_parser = duration::parse)]
     pub drain_deadline: Duration,
     #[command(flatten)]
@@ -50,33 +50,29 @@ pub struct Listeners {
     pub limits: ConnectionLimits,
 }
 
-/// How much a client of gRPC may send on one stream before it is read, in bytes. A larger one lets a stream over long
-/// distances be faster, and more of it lie here.
+/// How many unread bytes a gRPC client may send on one stream. A larger window makes streams over long distances
+/// faster, and takes more memory.
 const STREAM_WINDOW: u32 = 128 * 1024;
-/// The same for all streams of a connection. Each unread frame of fewer than 256 bytes costs h2 the rest of them, and it
-/// ends the connection (`too_many_data_frames`) once these are half of this window. A stream can have one window of
-/// unread frames: if each has 15 bytes, as the smallest event that can be published has, they cost 16 windows. About
-/// eight streams of such events may stand still at once, and what is unread here takes memory of about this size.
+/// The same for all streams of a connection. Each unread frame of fewer than 256 bytes costs h2 the rest of 256, and h2
+/// closes the connection (`too_many_data_frames`) once these are half of this window. A stream can have one window of
+/// unread frames: if each has 15 bytes, like the smallest event that can be published, they cost 16 windows. So about
+/// eight streams of such events may stall at once, and unread bytes take about this much memory.
 const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 
-/// Where it listens.
+/// The addresses that the process listens on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Addresses {
-    /// HTTP.
     pub http: SocketAddr,
-    /// gRPC.
     pub grpc: SocketAddr,
-    /// Over TLS.
+    /// Whether both use TLS.
     pub tls: bool,
 }
 
 impl Addresses {
-    /// The URL of HTTP.
     pub fn http_url(&self) -> String {
         format!("{}://{}", self.scheme(), self.http)
     }
 
-    /// The URL of gRPC.
     pub fn grpc_url(&self) -> String {
         format!("{}://{}", self.scheme(), self.grpc)
     }
@@ -86,29 +82,24 @@ impl Addresses {
     }
 }
 
-/// Why it does not listen.
+/// Why the process cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The address is taken or not this machine's.
+    /// The address is in use, or is not an address of this machine.
     #[error("cannot listen on {address} for {what}; choose another address with {flag} (port 0 picks a free one)")]
     Bind {
         /// HTTP or gRPC.
         what: &'static str,
-        /// The address.
         address: SocketAddr,
-        /// The flag that sets it.
+        /// The flag that sets the address.
         flag: &'static str,
-        /// What the operating system says.
         #[source]
         source: std::io::Error,
     },
-    /// TLS was asked for and cannot be had.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The descriptors of the API are broken.
     #[error("the descriptors for gRPC reflection are broken")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The same.
     #[error("the descriptors of the API cannot be decoded")]
     Descriptors(#[from] prost::DecodeError),
 }
@@ -131,12 +122,11 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
-    /// A service without routes.
     pub fn new(name: &'static str) -> Self {
         Self { name, ..Self::default() }
     }
 
-    /// `/readyz` of a process that serves this answers for it alone, because load balancers send traffic to it by that
+    /// Makes `/readyz` of the process answer for this service alone, because load balancers send it traffic by that
     /// answer.
     #[must_use]
     pub const fn deciding_readiness(mut self) -> Self {
@@ -144,14 +134,12 @@ impl Service {
         self
     }
 
-    /// Adds routes of HTTP.
     #[must_use]
     pub fn with_http(mut self, routes: Router) -> Self {
         self.http = self.http.merge(routes);
         self
     }
 
-    /// Adds a service of gRPC.
     #[must_use]
     pub fn with_grpc<S>(mut self, service: S) -> Self
     where
@@ -172,11 +160,11 @@ impl Service {
     }
 }
 
-/// Listens for all of these services until the drain. Health and reflection are always there for gRPC, `/healthz` and
-/// `/readyz` for HTTP.
+/// Listens for all of these services until the drain. Adds health and reflection to gRPC, `/healthz` and `/readyz` to
+/// HTTP.
 ///
 /// # Errors
-/// When an address cannot be listened on, or the certificate for it cannot be used.
+/// When the process cannot listen on an address, or cannot use the certificate.
 pub async fn serve(
     listeners: &Listeners,
     services: Vec<Service>,
@@ -194,7 +182,7 @@ pub async fn serve(
     let stays_here = addresses.http.ip().is_loopback() && addresses.grpc.ip().is_loopback();
     if !addresses.tls && !stays_here {
         tracing::warn!(
-            "API keys and leads come in without TLS; give --tls-cert and --tls-key, or have something in front that does it"
+            "API keys and leads arrive without TLS; set --tls-cert and --tls-key, or put a TLS proxy in front"
         );
     }
     let served: Vec<_> = services.iter().map(Service::served).collect();
@@ -229,7 +217,7 @@ async fn bind(what: &'static str, address: SocketAddr, flag: &'static str) -> Re
     TcpListener::bind(address).await.map_err(|source| ListenError::Bind { what, address, flag, source })
 }
 
-/// The paths of the methods whose requests are streams.
+/// The paths of client-streaming methods.
 fn client_streams(descriptors: &[u8]) -> Result<HashSet<String>, prost::DecodeError> {
     const REFLECTION: [&str; 2] = ["grpc.reflection.v1", "grpc.reflection.v1alpha"];
     let mut paths: HashSet<String> =
@@ -247,7 +235,7 @@ fn spawn_http(mut incoming: Incoming, calls: Calls<Router>, platform: &Platform)
     let drain = platform.drain.clone();
     platform.drain.spawn("http listener", async move {
         let (graceful, mut server) = (GracefulShutdown::new(), http1::Builder::new());
-        // The socket has its own deadlines: a head may take seconds, the next request minutes.
+        // The socket has its own deadlines: seconds for a head, minutes for the next request.
         server.header_read_timeout(None);
         loop {
             let socket = tokio::select! {
@@ -259,7 +247,7 @@ fn spawn_http(mut incoming: Incoming, calls: Calls<Router>, platform: &Platform)
             let connection = graceful.watch(server.serve_connection(TokioIo::new(socket), service));
             tokio::spawn(async move {
                 if let Err(error) = connection.await {
-                    tracing::debug!(error = error.chain(), "a connection of HTTP broke off");
+                    tracing::debug!(error = error.chain(), "HTTP connection failed");
                 }
             });
         }
@@ -286,7 +274,7 @@ fn spawn_grpc(
     platform.drain.spawn("grpc listener", async move {
         let server = server.layer(CallsLayer(rules)).add_routes(routes);
         if let Err(error) = server.serve_with_incoming_shutdown(incoming.connections(), stopping).await {
-            tracing::error!(error = error.chain(), "the gRPC listener failed");
+            tracing::error!(error = error.chain(), "gRPC listener failed");
         }
     });
 }

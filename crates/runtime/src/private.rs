@@ -1,4 +1,4 @@
-//! Files for their owner only: they hold leads, answers of receivers and keys.
+//! Files that only their owner may read: they hold leads, answers of receivers and keys.
 
 use std::{
     fs, io,
@@ -10,18 +10,18 @@ use nix::sys::stat::{Mode, umask};
 
 use crate::ErrorChain as _;
 
-/// What group and others may do.
+/// The permission bits of group and others.
 const OF_OTHERS: u32 = 0o077;
 
-/// Makes every new file and folder of this process and its children private to their owner, also those that libraries and
-/// the broker make: the database and its log, mails, streams.
+/// Makes every new file and folder of this process and its children private to their owner, including those of
+/// libraries and the broker: the database and its log, mails, streams.
 pub fn make_new_files_private() {
     umask(Mode::from_bits_truncate(OF_OTHERS));
 }
 
-/// Takes from group and others what they may do to a file, or to a folder and all that is in it, which a version before
-/// this one, or a person, left to them. A folder that is closed to them is not looked into. What does not exist is private.
-/// A failure is logged only: the owner of a folder may be another user, who has to know.
+/// Removes the permissions of group and others from a file, or from a folder and everything in it; an older version, or
+/// a person, may have left them. Does not look into a folder that is already closed. A path that does not exist counts
+/// as private. A failure is only logged: the folder may belong to another user, whose decision it is.
 pub fn tighten(path: &Path) {
     match tightened(path) {
         Ok(0) => {}
@@ -32,7 +32,7 @@ pub fn tighten(path: &Path) {
     }
 }
 
-/// How many files and folders were open.
+/// Returns how many files and folders were open.
 fn tightened(path: &Path) -> io::Result<usize> {
     let Some(mode) = mode(path)? else { return Ok(0) };
     if mode & OF_OTHERS == 0 {
@@ -49,11 +49,11 @@ fn tightened(path: &Path) -> io::Result<usize> {
             }
         }
     }
-    // Last, so that it is looked into again if this is interrupted.
+    // The folder comes last, so that an interrupted run is repeated.
     Ok(count + usize::from(close(path, mode)?))
 }
 
-/// What is in a folder; nothing is in a file, or in a folder that is gone.
+/// The entries of a folder; empty for a file, or for a folder that is gone.
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     match fs::read_dir(folder) {
         Ok(found) => found.map(|entry| entry.map(|entry| entry.path())).collect(),
@@ -62,7 +62,7 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-/// The permissions of a file or folder; `None` if it does not exist, or is only a link.
+/// The permissions of a file or folder; `None` if it does not exist, or is a link.
 fn mode(path: &Path) -> io::Result<Option<u32>> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_symlink() => Ok(None),
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_older_version_left_open_is_closed_and_links_are_not_followed() {
+    fn open_files_are_closed_and_links_are_not_followed() {
         let top = tempfile::tempdir().unwrap();
         let (data, elsewhere) = (top.path().join("data"), top.path().join("elsewhere"));
         fs::create_dir_all(data.join("outbox")).unwrap();

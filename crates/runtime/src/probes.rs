@@ -1,9 +1,9 @@
-//! What machines ask a process: `/healthz`, `/readyz` and `grpc.health.v1`.
+//! Health probes: `/healthz`, `/readyz` and `grpc.health.v1`.
 //!
-//! Each service has an answer of its own: it can do its job if every part that it needs works. `/readyz?service=NAME`
-//! asks for one. Without a name `/readyz` answers for the services that decide readiness ([`crate::Service`]), or if
-//! there is none, for all services of the process. In `grpc.health.v1` the empty name stands for all services that have
-//! gRPC methods, or if there is none, for all services of the process.
+//! Each service has its own answer: it is ready if every part that it needs works. `/readyz?service=NAME` asks for one
+//! service. Without a name `/readyz` answers for the services that decide readiness ([`crate::Service`]), or for all
+//! services of the process if none does. In `grpc.health.v1` the empty name stands for all services with gRPC methods,
+//! or for all services of the process if none has any.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -19,7 +19,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{Platform, Readiness};
 
-/// A service of the process, by its names.
+/// The names of a service of this process.
 #[derive(Debug, Clone)]
 pub(crate) struct Served {
     pub(crate) name: &'static str,
@@ -34,7 +34,7 @@ struct Probed {
 }
 
 #[derive(Debug, Deserialize)]
-struct Asked {
+struct ProbeQuery {
     service: Option<String>,
 }
 
@@ -45,8 +45,8 @@ pub(crate) fn routes(readiness: &Readiness, served: &[Served]) -> Router {
         .with_state(Probed { readiness: readiness.clone(), served: served.to_vec() })
 }
 
-async fn readyz(State(probed): State<Probed>, Query(asked): Query<Asked>) -> Response {
-    let services = match &asked.service {
+async fn readyz(State(probed): State<Probed>, Query(query): Query<ProbeQuery>) -> Response {
+    let services = match &query.service {
         None => of_process(&probed.served),
         Some(name) => match named(&probed.served, name) {
             Some(services) => services,
@@ -75,7 +75,7 @@ fn of_process(served: &[Served]) -> Vec<&'static str> {
     if deciding.is_empty() { served.iter().map(|service| service.name).collect() } else { deciding }
 }
 
-/// What a name stands for; `None` if the process does not serve it.
+/// The services that a name stands for; `None` if the process does not serve it.
 fn named(served: &[Served], name: &str) -> Option<Vec<&'static str>> {
     served.iter().find_map(|service| {
         if service.name == name {
@@ -87,14 +87,14 @@ fn named(served: &[Served], name: &str) -> Option<Vec<&'static str>> {
 }
 
 fn unknown(served: &[Served]) -> String {
-    let mut text = String::from("this process does not serve that; it serves");
+    let mut text = String::from("this process does not serve that name; it serves");
     for name in served.iter().flat_map(|service| std::iter::once(&service.name).chain(&service.grpc)) {
         let _ = write!(text, " {name}");
     }
     text + "\n"
 }
 
-/// Tells `grpc.health.v1` which services can do their job, until the drain begins.
+/// Reports to `grpc.health.v1` which services are ready, until the drain begins.
 pub(crate) async fn report_health(platform: &Platform, mut reporter: HealthReporter, served: &[Served]) {
     let names = in_health(served);
     let mut changes = platform.readiness.changes();
@@ -105,7 +105,7 @@ pub(crate) async fn report_health(platform: &Platform, mut reporter: HealthRepor
             reporter.set_service_status(*name, status).await;
         }
         if platform.drain.is_stopping() {
-            // The watchers have been told; without this the watches would hold the listener open.
+            // The watchers have got the last status; without this their streams would hold the listener open.
             for (name, _) in &names {
                 reporter.clear_service_status(name).await;
             }
@@ -152,8 +152,8 @@ mod tests {
 
     async fn ask(readiness: &Readiness, service: Option<&str>) -> (u16, String) {
         let probed = Probed { readiness: readiness.clone(), served: served() };
-        let asked = Asked { service: service.map(str::to_owned) };
-        let answer = readyz(State(probed), Query(asked)).await;
+        let query = ProbeQuery { service: service.map(str::to_owned) };
+        let answer = readyz(State(probed), Query(query)).await;
         let status = answer.status().as_u16();
         let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_empty_name_of_grpc_health_stands_for_what_has_methods() {
+    fn the_empty_health_name_stands_for_services_with_methods() {
         let names = in_health(&served());
         let (_, all) = names.iter().find(|(name, _)| name.is_empty()).unwrap();
         assert!(all.contains(&"query") && !all.contains(&"notifier"), "{all:?}");

@@ -1,8 +1,8 @@
-//! What works, and which services can do their job: a latch for each part, and one answer for each service.
+//! Readiness: a latch for each part of the process, and one answer for each service.
 //!
-//! A part says which services need it. Trouble in a part that a service does not need makes the service degraded, not
-//! unready: a load balancer that looks at ingest must not take it away because a mail server is down. The words of a
-//! part are shown to anonymous callers, so they hold no paths, addresses or messages of other programs; those are logged.
+//! A part names the services that need it. A failing part makes a service that does not need it degraded, not unready:
+//! a load balancer in front of ingest must not remove it because a mail server is down. Anonymous callers see the
+//! reason of a part, so it holds no paths, addresses or messages of other programs; those are logged.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,12 +10,10 @@ use tokio::sync::watch;
 
 type Parts = BTreeMap<&'static str, Part>;
 
-/// Which services cannot do their job without a part. Names are those of [`crate::Service`]s or of gRPC services.
+/// The services that are unready without a part. Names are those of [`crate::Service`]s or of gRPC services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NeededBy {
-    /// Every service.
     All,
-    /// These services.
     Only(&'static [&'static str]),
 }
 
@@ -29,20 +27,17 @@ impl NeededBy {
     }
 }
 
-/// A part of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// `Err` says in words why it does not work.
+    /// `Err` holds the reason why it does not work.
     pub state: Result<(), String>,
-    /// Which services cannot do their job without it.
     pub needed_by: NeededBy,
 }
 
-/// The parts of a process and their states. Clones share them.
+/// The parts of a process. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Readiness(Arc<watch::Sender<Parts>>);
 
-/// Sets the state of one part.
 #[derive(Debug, Clone)]
 pub struct Latch {
     name: &'static str,
@@ -57,7 +52,7 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// A latch for a part that every service of the process needs. The part is not ready yet.
+    /// A latch for a part that every service needs. The part is not ready yet.
     pub fn latch(&self, name: &'static str) -> Latch {
         self.latch_for(name, NeededBy::All)
     }
@@ -69,7 +64,7 @@ impl Readiness {
         latch
     }
 
-    /// Every part by its name.
+    /// The parts by their names.
     pub fn report(&self) -> BTreeMap<&'static str, Part> {
         self.0.borrow().clone()
     }
@@ -79,7 +74,7 @@ impl Readiness {
         all(&self.0.borrow())
     }
 
-    /// Whether these services can do their job.
+    /// Whether every part that these services need works.
     pub fn is_ready_for(&self, services: &[&str]) -> bool {
         self.0.borrow().values().all(|part| part.state.is_ok() || !part.needed_by.any_of(services))
     }
@@ -89,13 +84,11 @@ impl Readiness {
         let _ = self.0.subscribe().wait_for(all).await;
     }
 
-    /// Sees every later change of a part.
     pub fn changes(&self) -> Changes {
         Changes(self.0.subscribe())
     }
 }
 
-/// Waits for changes of parts.
 #[derive(Debug)]
 pub struct Changes(watch::Receiver<Parts>);
 
@@ -113,12 +106,11 @@ fn all(parts: &Parts) -> bool {
 }
 
 impl Latch {
-    /// The part works.
     pub fn ready(&self) {
         self.set(Ok(()));
     }
 
-    /// The part does not work. Everybody may read why.
+    /// The part does not work. Anonymous callers may read `why`.
     pub fn not_ready(&self, why: impl Into<String>) {
         self.set(Err(why.into()));
     }
@@ -143,7 +135,7 @@ mod tests {
         b.ready();
         readiness.all_ready().await;
         let mut changes = readiness.changes();
-        a.not_ready("the broker is away");
+        a.not_ready("the broker is disconnected");
         changes.next().await;
         assert!(!readiness.is_ready());
     }
@@ -158,7 +150,7 @@ mod tests {
         assert!(readiness.is_ready_for(&["ingest"]));
         assert!(!readiness.is_ready_for(&["notifier"]));
         assert!(!readiness.is_ready_for(&["ingest", "notifier"]));
-        broker.not_ready("the broker is away");
+        broker.not_ready("the broker is disconnected");
         assert!(!readiness.is_ready_for(&["ingest"]));
     }
 }

@@ -1,4 +1,4 @@
-//! A limit of what may be open at once, and of how much of it one holder may have.
+//! A limit of how many things may be open at once, in total and for each holder.
 
 use std::{
     collections::HashMap,
@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// What may be open at once, in total and for each holder.
+/// Counts open things, in total and for each holder.
 #[derive(Debug)]
 pub struct Shares<K> {
     max: usize,
@@ -20,24 +20,23 @@ struct Open<K> {
     each: HashMap<K, usize>,
 }
 
-/// One thing is open as long as this lives.
+/// Counts one open thing while it lives.
 #[derive(Debug)]
 pub struct Share<K: Hash + Eq> {
     shares: Arc<Shares<K>>,
     holder: K,
 }
 
-/// Which limit is reached.
+/// The limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exceeded {
-    /// That of all holders together.
+    /// The limit of all holders together.
     Total(usize),
-    /// That of this holder.
+    /// The limit of one holder.
     Each(usize),
 }
 
 impl<K: Hash + Eq + Clone> Shares<K> {
-    /// Nothing is open yet.
     pub fn new(max: usize, max_each: usize) -> Arc<Self> {
         let open = Mutex::new(Open { total: 0, each: HashMap::new() });
         Arc::new(Self { max, max_each, open })
@@ -46,7 +45,7 @@ impl<K: Hash + Eq + Clone> Shares<K> {
     /// Opens one thing for a holder.
     ///
     /// # Errors
-    /// When a limit is reached: that of the holder comes first.
+    /// When a limit is reached; the limit of the holder is checked first.
     pub fn take(self: &Arc<Self>, holder: &K) -> Result<Share<K>, Exceeded> {
         let mut open = self.open();
         let own = open.each.get(holder).copied().unwrap_or(0);
@@ -87,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_has_a_share_and_all_have_a_limit() {
+    fn each_holder_and_all_together_have_a_limit() {
         let shares = Shares::new(3, 2);
         let first = shares.take(&"a").unwrap();
         let second = shares.take(&"a").unwrap();

@@ -12,24 +12,24 @@ use tracing_subscriber::{
 
 use crate::trace;
 
-/// Name of the variable that switches the export of traces on.
+/// The variable that enables the export of traces.
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
-/// What is logged unless `RUST_LOG` says otherwise.
-const USUAL_FILTER: &str = "info";
-/// The client of the broker. It logs each try to reach the broker, which the journal says once, and at `trace` what leads
-/// say; so it logs nothing unless `RUST_LOG` names it.
+/// The filter of logs unless `RUST_LOG` is set.
+const DEFAULT_FILTER: &str = "info";
+/// The client library of the broker. It logs each try to connect, which the journal logs once, and at `trace` the
+/// content of leads; so it is off unless `RUST_LOG` names it.
 const BROKER_CLIENT: &str = "async_nats";
 
-/// Keeps the export alive; exports what is left when it is dropped.
+/// Keeps the export of traces alive, and exports the rest when it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the export"]
 pub struct Guard(Option<SdkTracerProvider>);
 
-/// Starts logging and, if asked for, the export of traces. Has to be called inside a tokio runtime, once.
+/// Starts logging and, if configured, the export of traces. Has to be called once, inside a tokio runtime.
 ///
 /// # Errors
-/// When the exporter cannot be made from its variables, or logging was started before.
+/// When the exporter cannot be created, or logging was started before.
 pub fn init(service: &'static str) -> anyhow::Result<Guard> {
     let filter = filter(env::var(EnvFilter::DEFAULT_ENV).ok().as_deref());
     let json = env::var("LEADLINE_LOG_FORMAT").is_ok_and(|format| format == "json");
@@ -37,7 +37,7 @@ pub fn init(service: &'static str) -> anyhow::Result<Guard> {
     let logs = if json { logs.json().boxed() } else { logs.boxed() };
     let provider = exporter(service)?;
     let traces = provider.as_ref().map(|provider| {
-        // Spans carry the level `info`; what libraries trace below that is their own business.
+        // Our spans have the level `info`; spans of libraries below that are not exported.
         tracing_opentelemetry::layer().with_tracer(provider.tracer("leadline")).with_filter(LevelFilter::INFO)
     });
     tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
@@ -47,12 +47,12 @@ pub fn init(service: &'static str) -> anyhow::Result<Guard> {
     Ok(Guard(provider))
 }
 
-/// What is logged if `RUST_LOG` says this. A text that is no filter is as good as none.
+/// The filter for a value of `RUST_LOG`; the default if the value is no filter.
 fn filter(given: Option<&str>) -> EnvFilter {
-    let given = given.filter(|given| !given.is_empty()).unwrap_or(USUAL_FILTER);
+    let given = given.filter(|given| !given.is_empty()).unwrap_or(DEFAULT_FILTER);
     let off = |filter: &str| format!("{BROKER_CLIENT}=off,{filter}");
     let filter = if given.contains(BROKER_CLIENT) { given.to_owned() } else { off(given) };
-    EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(off(USUAL_FILTER)))
+    EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(off(DEFAULT_FILTER)))
 }
 
 fn exporter(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
@@ -69,7 +69,7 @@ impl Drop for Guard {
         if let Some(provider) = self.0.take()
             && let Err(error) = provider.shutdown()
         {
-            eprintln!("the last traces could not be exported: {error}");
+            eprintln!("cannot export the last traces: {error}");
         }
     }
 }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_of_the_broker_logs_only_if_it_is_named() {
+    fn the_broker_client_logs_only_if_it_is_named() {
         for (given, expected) in [
             (None, "async_nats=off,info"),
             (Some(""), "async_nats=off,info"),

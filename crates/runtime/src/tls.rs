@@ -1,6 +1,6 @@
 //! TLS of the listeners: a certificate and its key from PEM files.
 //!
-//! They are read once, at the start: a new certificate needs a restart, which loses nothing.
+//! The files are read once, at the start: a new certificate needs a restart, which loses nothing.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,42 +14,35 @@ use rustls::{
 };
 use tokio_rustls::TlsAcceptor;
 
-/// The certificate of the listeners.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct TlsOptions {
-    /// File with the certificate (PEM, with those between it and its authority) that HTTP and gRPC are served with over
-    /// TLS; read once, at the start
+    /// File with the certificate chain (PEM) that HTTP and gRPC use for TLS; read once, at the start
     #[arg(long, env = "LEADLINE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
-    /// File with the key of the certificate (PEM)
+    /// File with the private key of the certificate (PEM)
     #[arg(long, env = "LEADLINE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
 }
 
-/// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read, or holds something else.
-    #[error("{flag}: {file} holds no {what} in PEM")]
+    /// A file cannot be read, or does not hold what it should.
+    #[error("cannot use {file}: no {what} in PEM; check {flag}")]
     File {
-        /// The flag that names it.
         flag: &'static str,
-        /// The file.
         file: String,
-        /// What it should hold.
         what: &'static str,
-        /// What is wrong with it.
         #[source]
         source: pem::Error,
     },
-    /// The key is that of another certificate, or of a kind that is not known here.
-    #[error("the key in --tls-key does not fit the certificate in --tls-cert")]
+    /// The key belongs to another certificate, or is of an unknown kind.
+    #[error("the key in --tls-key does not fit the certificate in --tls-cert; name the key of that certificate")]
     Pair(#[source] rustls::Error),
 }
 
-/// The protocol of gRPC.
+/// ALPN name of gRPC's protocol.
 pub(crate) const H2: &[u8] = b"h2";
-/// The protocol of everything else.
+/// ALPN name of every other protocol.
 pub(crate) const HTTP_1: &[u8] = b"http/1.1";
 
 impl TlsOptions {
@@ -58,7 +51,7 @@ impl TlsOptions {
         self.tls_cert.is_some()
     }
 
-    /// Reads the files; none, if none are given. `protocol` is what is spoken over TLS (ALPN, RFC 7301).
+    /// Reads the files; `None` if none are given. `protocol` is the ALPN name (RFC 7301).
     pub(crate) fn acceptor(&self, protocol: &[u8]) -> Result<Option<TlsAcceptor>, TlsError> {
         let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
         let failed = |flag, file: &Path, what| {

@@ -1,7 +1,7 @@
-//! Trace context as a value (W3C Trace Context): it rides in the headers of messages and requests, so that one trace
-//! runs through every process and every retry, however much later.
+//! Trace context as a value (W3C Trace Context). The headers of messages and requests carry it, so that one trace spans
+//! every process and every retry, however much later.
 //!
-//! With no export configured it passes through unchanged and no span is made.
+//! Without an exporter it passes through unchanged and no span is created.
 
 use std::sync::{
     Arc,
@@ -13,12 +13,12 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
-/// Name of the header that carries the context.
+/// The header of the trace context.
 pub const TRACEPARENT: &str = "traceparent";
-/// Name of the header that carries what vendors add to it.
+/// The header of vendor-specific trace state.
 pub const TRACESTATE: &str = "tracestate";
-/// The longest `tracestate` that is passed on, in bytes (W3C asks for at least 512).
-const LONGEST_TRACESTATE: usize = 512;
+/// `tracestate` is dropped if it is longer, in bytes (W3C asks for at least 512).
+const MAX_TRACESTATE: usize = 512;
 
 static EXPORTING: AtomicBool = AtomicBool::new(false);
 
@@ -26,12 +26,11 @@ pub(crate) fn set_exporting() {
     EXPORTING.store(true, Ordering::Relaxed);
 }
 
-/// Whether spans are exported.
 pub fn exporting() -> bool {
     EXPORTING.load(Ordering::Relaxed)
 }
 
-/// A place in a trace.
+/// The position of a span in its trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
     trace: u128,
@@ -41,7 +40,7 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The context that these headers carry, if they carry a valid one.
+    /// The context in these headers; `None` if it is missing or invalid.
     pub fn from_headers(traceparent: Option<&str>, tracestate: Option<&str>) -> Option<Self> {
         let mut parts = traceparent?.trim().split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -55,34 +54,32 @@ impl TraceContext {
         let trace = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
         let span = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
         let flags = u8::from_str_radix(flags, 16).ok()?;
-        let state = tracestate.filter(|state| !state.is_empty() && state.len() <= LONGEST_TRACESTATE).map(Arc::from);
+        let state = tracestate.filter(|state| !state.is_empty() && state.len() <= MAX_TRACESTATE).map(Arc::from);
         Some(Self { trace, span, flags, state })
     }
 
-    /// The beginning of a trace that nobody records.
+    /// The root of a new trace that is not recorded.
     pub fn fresh() -> Self {
         let (trace, span) = (Uuid::new_v4().as_u128(), Uuid::new_v4().as_u64_pair().1);
         Self { trace, span, flags: 0, state: None }
     }
 
-    /// The context that the headers of a request carry, over HTTP or gRPC, if they carry a valid one.
+    /// The context in the headers of an HTTP or gRPC request; `None` if it is missing or invalid.
     pub fn of_request(headers: &http::HeaderMap) -> Option<Self> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         Self::from_headers(text(TRACEPARENT), text(TRACESTATE))
     }
 
-    /// The value of the header `traceparent`.
     pub fn traceparent(&self) -> String {
         format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
     }
 
-    /// The value of the header `tracestate`, if there is one.
     pub fn tracestate(&self) -> Option<&str> {
         self.state.as_deref()
     }
 
-    /// Makes a span below `parent` (or at the beginning of a trace) and gives it with its own context, which is what
-    /// follows from it has to carry. Without export there is no span, and the context is the parent's.
+    /// Creates a span below `parent`, or at the root of a new trace, and returns it with its own context, which its
+    /// children have to carry. Without an exporter there is no span, and the context is the parent's.
     pub fn enter(parent: Option<&Self>, make_span: impl FnOnce() -> Span) -> (Span, Self) {
         if !exporting() {
             return (Span::none(), parent.cloned().unwrap_or_else(Self::fresh));
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_no_context() {
+    fn an_invalid_header_is_no_context() {
         for rubbish in [
             "",
             "00",

@@ -1,4 +1,4 @@
-//! What a process is at, so that what comes again meanwhile is not begun a second time.
+//! The keys that a process works on, so that a redelivery does not start the same work a second time.
 
 use std::{
     collections::HashSet,
@@ -6,13 +6,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// The things that are under way.
 #[derive(Debug)]
 pub struct UnderWay<K> {
     keys: Mutex<HashSet<K>>,
 }
 
-/// One thing is under way as long as this lives.
+/// Work on one key is in flight while this lives.
 #[derive(Debug)]
 pub struct Begun<'a, K: Eq + Hash> {
     all: &'a UnderWay<K>,
@@ -26,10 +25,10 @@ impl<K> Default for UnderWay<K> {
 }
 
 impl<K: Eq + Hash + Copy> UnderWay<K> {
-    /// Begins something, unless it is under way.
+    /// Starts work on a key; `None` if work on it is in flight.
     pub fn begin(&self, key: K) -> Option<Begun<'_, K>> {
-        // Nothing that ends may be made, and be it to be thrown away, while the lock is held: its end takes the lock, too,
-        // and would end what is under way.
+        // No `Begun` may be created while the lock is held, not even to be discarded: its drop takes the lock too, and
+        // would end the work that is in flight.
         let is_new = self.keys().insert(key);
         is_new.then(|| Begun { all: self, key })
     }
@@ -52,12 +51,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_under_way_is_not_begun_again_until_it_has_ended() {
+    fn work_in_flight_does_not_begin_again_until_it_ends() {
         let under_way = UnderWay::default();
         let first = under_way.begin(1);
         assert!(first.is_some());
         for _ in 0..2 {
-            assert!(under_way.begin(1).is_none(), "also when it was asked for before");
+            assert!(under_way.begin(1).is_none(), "also after an earlier refusal");
         }
         assert!(under_way.begin(2).is_some());
         drop(first);

@@ -1,5 +1,5 @@
-//! Calls: requests whose head is complete, until their answer is. Their bodies have a deadline, and those that need no
-//! key a limit of their number.
+//! Calls: requests with a complete head, until their answer is complete. Request bodies have a deadline, and the number
+//! of calls that need no API key is limited.
 
 use std::{
     collections::HashSet,
@@ -24,10 +24,10 @@ use tonic::Status;
 use super::{ConnectionLimits, DRAIN_SILENCE, Peer};
 use crate::{Drain, Exceeded, Share, Shares};
 
-/// Which part of all health watches and reflection streams one connection may have.
-const PROBES_PER_CONNECTION: usize = 10;
+/// One connection may have one in this many of all health watches and reflection streams.
+const PROBES_DIVISOR: usize = 10;
 
-/// A call is being answered as long as this lives.
+/// Counts a call of its connection while it lives.
 #[derive(Debug)]
 pub(crate) struct Call(Peer);
 
@@ -47,21 +47,21 @@ impl Drop for Call {
     }
 }
 
-/// Why the rest of a body is not waited for.
+/// Why the rest of a body is no longer awaited.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub enum Late {
-    /// It took too long.
+    /// The deadline is over.
     #[error(
         "the body did not arrive within {0:?}, which is the limit (--body-timeout); send it faster or in smaller requests"
     )]
     Deadline(Duration),
-    /// The process is to end, and nothing came for a while.
-    #[error("this server is going down, and the rest of the body did not arrive; send the request again")]
+    /// The drain has begun, and nothing was received for a while.
+    #[error("this server is stopping, and the rest of the body did not arrive; send the request again")]
     GoingDown,
 }
 
 impl Late {
-    /// Whether this is why a body could not be read.
+    /// Finds [`Late`] among the causes of an error.
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         match error.downcast_ref() {
             Some(late) => Some(*late),
@@ -77,19 +77,19 @@ impl Late {
     }
 }
 
-/// What holds for all calls of a process.
+/// The rules for all calls of a process.
 #[derive(Debug)]
 pub(crate) struct CallRules {
     body_timeout: Duration,
     drain: Drain,
-    /// The paths of methods whose requests are streams, which may take as long as they want.
+    /// The paths of client-streaming methods, which have no deadline.
     streams: HashSet<String>,
     probes: Arc<Shares<u64>>,
 }
 
 impl CallRules {
     pub(crate) fn new(limits: &ConnectionLimits, streams: HashSet<String>, drain: &Drain) -> Arc<Self> {
-        let probes = Shares::new(limits.max_probes, limits.max_probes.div_ceil(PROBES_PER_CONNECTION));
+        let probes = Shares::new(limits.max_probes, limits.max_probes.div_ceil(PROBES_DIVISOR));
         Arc::new(Self { body_timeout: limits.body_timeout, drain: drain.clone(), streams, probes })
     }
 
@@ -103,19 +103,19 @@ impl CallRules {
             return Ok(None);
         }
         self.probes.take(&peer.id()).map(Some).map_err(|exceeded| {
-            let (most, whose) = match exceeded {
-                Exceeded::Each(most) => (most, "on this connection"),
-                Exceeded::Total(most) => (most, "at this server"),
+            let (max, whose) = match exceeded {
+                Exceeded::Each(max) => (max, "on this connection"),
+                Exceeded::Total(max) => (max, "at this server"),
             };
             Status::resource_exhausted(format!(
-                "{most} health watches and reflection streams are open {whose}, which is the limit (--max-probes); end one \
+                "{max} health watches and reflection streams are open {whose}, which is the limit (--max-probes); end one \
                  of them"
             ))
         })
     }
 }
 
-/// A service whose requests are calls of their connection.
+/// Counts the requests of a service as calls of their connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Calls<S> {
     inner: S,
@@ -128,7 +128,7 @@ impl<S> Calls<S> {
     }
 }
 
-/// Puts [`Calls`] around the services of gRPC.
+/// Wraps gRPC services in [`Calls`].
 #[derive(Debug, Clone)]
 pub(crate) struct CallsLayer(pub(crate) Arc<CallRules>);
 
@@ -179,7 +179,7 @@ where
 }
 
 impl Calls<axum::Router> {
-    /// The answer to a request of HTTP from this peer.
+    /// Answers an HTTP request of this peer.
     pub(crate) fn answer(
         &self,
         request: Request<hyper::body::Incoming>,
@@ -193,7 +193,7 @@ impl Calls<axum::Router> {
     }
 }
 
-/// The body of an answer; once it is gone, so is the call.
+/// The body of an answer. The call ends when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Answer<B> {
     body: B,
@@ -223,19 +223,19 @@ impl<B: Body + Unpin> Body for Answer<B> {
     }
 }
 
-/// The body of a request, which ends with [`Late`] when it takes too long.
+/// The body of a request. It ends with [`Late`] if it takes too long.
 struct TimedBody<B> {
     body: B,
     timeout: Option<Duration>,
     drain: Drain,
-    /// What is waited for besides the body; made when there is something to wait for.
+    /// The timers besides the body; created when the body is first awaited.
     waits: Option<Box<Waits>>,
 }
 
 struct Waits {
     deadline: Option<Pin<Box<Sleep>>>,
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// How long the process that is to end goes on waiting for the next bytes.
+    /// How long the process waits for the next bytes during the drain.
     silence: Option<Pin<Box<Sleep>>>,
 }
 

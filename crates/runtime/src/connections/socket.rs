@@ -1,5 +1,5 @@
-//! A connection with its deadlines: the first byte of a request, its head, the next request, and a reader that reads
-//! nothing. Bodies have theirs in [`calls`](super::calls).
+//! A connection with its deadlines: for the first byte of a request, for its head, for the next request, and for a peer
+//! that stops reading. Request bodies have theirs in [`calls`](super::calls).
 
 use std::{
     future::Future,
@@ -20,11 +20,10 @@ use tonic::transport::server::Connected;
 
 use super::{Admitted, ConnectionLimits, Peer};
 
-/// How many bytes an HTTP/2 connection begins with before anything else comes (RFC 9113, 3.4). What follows is watched
-/// over with PING.
+/// The length of the HTTP/2 connection preface (RFC 9113, 3.4). The header deadline covers it; PING watches what
+/// follows.
 const PREFACE: usize = 24;
 
-/// What is spoken on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http1,
@@ -37,19 +36,18 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// A connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Stream,
     admitted: Admitted,
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
     reading: Reading,
-    /// When the other side has to have read something, if it does not now.
+    /// When the peer has to have read something; `None` if it reads.
     stalled: Option<Pin<Box<Sleep>>>,
     body_timeout: Duration,
 }
 
-/// When the next bytes have to be there.
+/// When the next bytes have to arrive.
 #[derive(Debug)]
 struct Reading {
     protocol: Protocol,
@@ -57,16 +55,16 @@ struct Reading {
     idle_timeout: Duration,
     deadline: Pin<Box<Sleep>>,
     phase: Phase,
-    /// How many calls had ended when the phase was last found.
+    /// How many calls had ended at the last check.
     ended_calls: u64,
     bytes: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// A head has to be complete by the deadline.
+    /// The head has to be complete by the deadline.
     Head,
-    /// A request has to begin by the deadline.
+    /// The next request has to begin by the deadline.
     Idle,
 }
 
@@ -94,7 +92,7 @@ impl Socket {
         self.admitted.peer()
     }
 
-    /// What a write came to, or that nothing could be written for too long.
+    /// The result of a write; an error if the peer has read nothing for too long.
     fn written<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -124,7 +122,7 @@ impl Reading {
         }
     }
 
-    /// Whether the bytes that come now are the first ones of a request after another.
+    /// Whether the bytes that arrive now begin another request.
     fn begins_anew(&mut self, peer: &Peer) -> bool {
         let ended = peer.ended_calls();
         let begins = self.phase == Phase::Idle || ended != self.ended_calls;
@@ -140,7 +138,7 @@ impl Reading {
         if !has_deadline {
             return false;
         }
-        // A call has ended since, and the next one has not begun.
+        // A call has ended since the last check, and the next one has not begun.
         if self.protocol == Protocol::Http1 && self.phase == Phase::Head && self.begins_anew(peer) {
             self.phase = Phase::Idle;
             self.deadline.as_mut().reset(Instant::now() + self.idle_timeout);
@@ -189,7 +187,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match &mut this.stream {
-            // It has no buffer, so this says nothing about what the other side reads.
+            // A plain stream has no buffer, so its flush says nothing about what the peer reads.
             Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
             Stream::Tls(_) => this.written(context, AsyncWrite::poll_flush),
         }

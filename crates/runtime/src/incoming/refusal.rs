@@ -1,4 +1,4 @@
-//! Connections that are not served, and are told why in words.
+//! Refusing connections with a reason in words.
 
 use std::io;
 
@@ -12,17 +12,17 @@ use crate::{
     connections::{limit_of, socket::Protocol},
 };
 
-/// What a connection of HTTP/2 begins with (RFC 9113, 3.4).
+/// The first bytes of an HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE_BEGINS: &[u8; 3] = b"PRI";
-/// How much is read of what a connection sends that is turned away, in bytes.
+/// How many bytes of a refused connection are read and discarded.
 const MAX_DISCARDED: u64 = 64 * 1024;
 
-/// Why a connection is turned away.
+/// Why a connection is refused.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Reason {
-    /// It does not speak TLS, but this port does.
+    /// The client does not speak TLS, but this port does.
     SpeaksTls,
-    /// There are too many.
+    /// A limit is reached.
     TooMany(Exceeded),
 }
 
@@ -50,8 +50,8 @@ impl Reason {
     }
 }
 
-/// Tells the other side why it is turned away, in the protocol that it seems to speak.
-pub(super) async fn turn_away(mut stream: TcpStream, protocol: Protocol, reason: Reason) -> io::Result<()> {
+/// Sends the reason to the client, in the protocol that it seems to speak.
+pub(super) async fn refuse(mut stream: TcpStream, protocol: Protocol, reason: Reason) -> io::Result<()> {
     let text = reason.text();
     let mut first = [0; 3];
     let length = if protocol == Protocol::Http2 { 0 } else { stream.peek(&mut first).await? };
@@ -65,12 +65,12 @@ pub(super) async fn turn_away(mut stream: TcpStream, protocol: Protocol, reason:
         stream.write_all(answer.as_bytes()).await?;
     }
     stream.shutdown().await?;
-    // What was sent and not read would reset the connection, and the answer with it.
+    // Unread bytes would reset the connection, and the client would lose the answer.
     tokio::io::copy(&mut stream.take(MAX_DISCARDED), &mut tokio::io::sink()).await.map(drop)
 }
 
-/// GOAWAY with an error code and a text for people (RFC 9113, 6.8). It waits for the first request: a client does not
-/// report what comes before it.
+/// Sends GOAWAY with an error code and a text for people (RFC 9113, 6.8). Waits for the first request before: a client
+/// does not report a GOAWAY that comes earlier.
 async fn go_away(stream: &mut TcpStream, code: u8, text: &str) -> io::Result<()> {
     const PREFACE: usize = 24;
     const HEADERS: u8 = 1;
