@@ -1,4 +1,4 @@
-//! The other end of the door: a client that shows its key with every call.
+//! The client side of authentication: a channel that sends an API key with every call.
 
 use tonic::{
     Request, Status,
@@ -7,22 +7,22 @@ use tonic::{
     transport::Channel,
 };
 
-/// A channel whose calls all show a key.
+/// A channel that sends an API key with every call.
 pub type Keyed = InterceptedService<Channel, WithKey>;
 
-/// Shows a key with every call. It is not printed.
+/// Adds an API key to every call. `Debug` does not print it.
 #[derive(Debug, Clone)]
 pub struct WithKey(MetadataValue<Ascii>);
 
 impl WithKey {
-    /// Shows this key, `ll_…`. `None`: no header can hold it.
+    /// Takes a key `ll_…`. `None` if no header can hold it.
     pub fn new(key: &str) -> Option<Self> {
         let mut value: MetadataValue<Ascii> = format!("Bearer {}", key.trim()).parse().ok()?;
         value.set_sensitive(true);
         Some(Self(value))
     }
 
-    /// A channel that does.
+    /// Wraps a channel so that each of its calls carries the key.
     pub fn over(self, channel: Channel) -> Keyed {
         InterceptedService::new(channel, self)
     }

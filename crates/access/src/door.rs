@@ -1,4 +1,4 @@
-//! From the header of a call to the one who calls.
+//! The authenticator: finds the principal of a call from its headers.
 
 use std::sync::Arc;
 
@@ -15,29 +15,29 @@ use wire::status;
 
 use crate::{Rules, RulesError};
 
-/// What the value of the header begins with (RFC 6750); its case does not matter (RFC 9110).
+/// The scheme of the header (RFC 6750), in lower case; its case does not matter (RFC 9110).
 const SCHEME: &str = "bearer ";
 
-/// Why somebody is not let in.
+/// Why a call is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// He shows no key.
+    /// The call carries no API key.
     #[error(
-        "no API key came with the call; send the header \"authorization: Bearer ll_…\" (leadline call: --api-key or \
+        "the call carries no API key; send the header \"authorization: Bearer ll_…\" (leadline call: --api-key or \
          LEADLINE_API_KEY)"
     )]
     NoKey,
-    /// What he shows is none.
+    /// The header holds something else.
     #[error("the header authorization holds no API key; it has to be \"Bearer ll_<id>_<secret>\"")]
     Malformed,
-    /// The key lets nobody in.
-    #[error("{0}; ask whoever administers Leadline for another one")]
+    /// The key is unknown, revoked or expired.
+    #[error("{0}; ask the administrator of Leadline for another one")]
     Key(#[from] KeyRefusal),
-    /// The key is good, but not for this.
+    /// The key is valid, but does not permit this call.
     #[error("{0}")]
     Denied(#[from] Denial),
-    /// Nobody can say.
-    #[error("whether the API key is good cannot be found out now; call again")]
+    /// The registry is not known to be up to date.
+    #[error("cannot check the API key now; call again")]
     Unknown(#[from] NewsError),
 }
 
@@ -51,7 +51,7 @@ impl From<Refused> for tonic::Status {
     }
 }
 
-/// Lets callers in. Clones share the view of the registry.
+/// Authenticates callers. Clones share the registry view.
 #[derive(Debug, Clone)]
 pub struct Door {
     registry: RegistryView,
@@ -59,45 +59,45 @@ pub struct Door {
 }
 
 impl Door {
-    /// A door that knows the keys of this view.
+    /// An authenticator for the keys of this registry view.
     ///
     /// # Errors
-    /// When a method of the API has no rule: then nothing may be served.
+    /// When a method of the API has no rule: then no method may be served.
     pub fn new(registry: &RegistryView) -> Result<Self, RulesError> {
         Ok(Self { registry: registry.clone(), rules: Arc::new(Rules::of_api()?) })
     }
 
-    /// Who calls with these headers, if the rule lets him in.
+    /// The principal that calls with these headers, if the rule permits it.
     ///
     /// # Errors
-    /// Why he is not let in.
+    /// When the call is refused.
     pub async fn admit(&self, headers: &HeaderMap, rule: Rule) -> Result<Principal, Refused> {
         let admitted = self.identify(headers).await.and_then(|principal| {
             principal.may(rule)?;
             Ok(principal)
         });
         if let Err(refused) = &admitted {
-            tracing::debug!(why = %refused, "a caller is not let in");
+            tracing::debug!(why = %refused, "refused a call");
         }
         admitted
     }
 
     async fn identify(&self, headers: &HeaderMap) -> Result<Principal, Refused> {
-        let (id, hash) = shown(headers)?;
+        let (id, hash) = presented_key(headers)?;
         let mut registry: Arc<Registry> = self.registry.snapshot();
         if registry.key(&id).is_none() {
-            // It may have been made a moment ago through another process.
+            // Another process may have created the key a moment ago.
             registry = self.registry.up_to_date().await?;
         }
         Ok(registry.authenticate(&id, &hash, Timestamp::now())?)
     }
 }
 
-/// The id of the key that these headers show, and the hash of its secret.
-fn shown(headers: &HeaderMap) -> Result<(KeyId, KeyHash), Refused> {
+/// The id of the key in these headers, and the hash of its secret.
+fn presented_key(headers: &HeaderMap) -> Result<(KeyId, KeyHash), Refused> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(Refused::NoKey)?.to_str().map_err(|_| Refused::Malformed)?;
-    // Of two headers, this process and one in front of it might each believe another one.
+    // With two headers, this process and a proxy in front of it might each use a different one.
     if values.next().is_some() {
         return Err(Refused::Malformed);
     }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_has_to_hold_one_key_and_nothing_else() {
+    fn the_header_holds_exactly_one_key() {
         let key = ApiKey::generate().unwrap();
         let written = key.reveal();
         let read = |values: &[&str]| {
@@ -123,7 +123,7 @@ mod tests {
             for value in values {
                 headers.append(AUTHORIZATION, value.parse().unwrap());
             }
-            shown(&headers)
+            presented_key(&headers)
         };
         for good in [format!("Bearer {written}"), format!("bearer  {written}"), format!("BEARER {written} ")] {
             let (id, hash) = read(&[&good]).unwrap();

@@ -1,4 +1,4 @@
-//! The door before a service of gRPC.
+//! Authentication of gRPC services.
 
 use std::{
     convert::Infallible,
@@ -12,7 +12,7 @@ use tower::Service;
 
 use crate::Door;
 
-/// A service that only those reach whom its rules let in.
+/// A service that only permitted callers reach.
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
     door: Door,
@@ -20,7 +20,7 @@ pub struct Guarded<S> {
 }
 
 impl Door {
-    /// Puts the door before a service. Whoever gets through is in the extensions of his request, as a
+    /// Guards a service. The principal is in the extensions of each request that reaches it, as a
     /// [`domain::Principal`].
     pub fn guard<S>(&self, service: S) -> Guarded<S> {
         Guarded { door: self.clone(), inner: service }
@@ -45,7 +45,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // The one that is ready is the one to call; its clone is for the next call.
+        // The service that is ready has to be called; its clone serves the next call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let door = self.door.clone();

@@ -1,4 +1,4 @@
-//! The door before routes of HTTP.
+//! Authentication of HTTP routes.
 
 use std::time::Duration;
 
@@ -16,17 +16,16 @@ use serde_json::json;
 
 use crate::{Door, Refused};
 
-/// How many bytes are read of the body of somebody who is not let in: a client that is still sending would see a broken
-/// connection instead of the answer. Whoever sends more sees just that.
-const MOST_DISCARDED: usize = 256 * 1024;
-/// How long it is read: a client without a key must not keep a connection for longer.
+/// How many bytes of a refused request are read. Without reading, a client that is still sending sees a broken
+/// connection instead of the answer; a client that sends more sees it anyway.
+const MAX_DISCARDED: usize = 256 * 1024;
+/// How long they are read: a client without a key must not keep a connection for longer.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-/// When to ask again while nobody can say whether a key is good, in seconds.
+/// The value of `Retry-After`, in seconds, when the key cannot be checked.
 const RETRY_AFTER: &str = "1";
 
 impl Door {
-    /// Puts the door before routes. Whoever gets through is in the extensions of his request, as a
-    /// [`domain::Principal`].
+    /// Guards routes. The principal is in the extensions of each request that reaches them, as a [`domain::Principal`].
     pub fn guard_http(&self, rule: Rule, routes: Router) -> Router {
         routes.route_layer(middleware::from_fn_with_state((self.clone(), rule), enter))
     }
@@ -50,7 +49,7 @@ async fn discard(body: Body) {
     let reading = async {
         while let Some(Ok(chunk)) = chunks.next().await {
             length += chunk.len();
-            if length > MOST_DISCARDED {
+            if length > MAX_DISCARDED {
                 return;
             }
         }

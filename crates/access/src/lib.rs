@@ -1,12 +1,12 @@
-//! The door of every server: who calls, and whether he may.
+//! Authentication and authorisation of every server: who calls, and whether they may.
 //!
-//! [`Rules`] are what the methods of the API ask of their callers, read from the descriptors. A [`Door`] finds the key
-//! that a caller shows in the live view of the registry, and holds it against the rule: over gRPC with [`Door::guard`],
-//! over HTTP with [`Door::guard_http`]. Whoever gets through finds himself as a [`domain::Principal`] in the extensions
-//! of his request; which account it is about, the handlers ask it. [`WithKey`] is the other end: a client that shows one.
+//! [`Rules`] say what each method of the API requires of its callers; they are read from the descriptors. A [`Door`] is
+//! the authenticator: it looks up the API key of a call in the registry view, and checks it against the rule: over gRPC
+//! with [`Door::guard`], over HTTP with [`Door::guard_http`]. Handlers find the caller as a [`domain::Principal`] in
+//! the extensions of the request, and ask it which account they may touch. [`WithKey`] is the client side.
 //!
-//! Guarantees: a method without a rule stops the start, and is never called. A key that is known here is checked without
-//! asking anybody. What is open to all (health, reflection, `/healthz`, `/readyz`) is not behind a door.
+//! Guarantees: a method without a rule prevents the start, and is never called. A key that the registry view holds is
+//! checked without a request to the broker. Open endpoints (health, reflection, `/healthz`, `/readyz`) are not guarded.
 
 mod client;
 mod door;

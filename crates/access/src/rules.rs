@@ -1,32 +1,31 @@
-//! What each method asks of its caller, as its option in `proto/leadline/v1` says.
+//! What each method requires of its callers, as its option in `proto/leadline/v1` says.
 
 use std::collections::HashMap;
 
 use domain::access::Rule;
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, MethodDescriptor, Value};
 
-/// The option that holds the rule of a method.
+/// The method option that holds the rule.
 const OPTION: &str = "leadline.v1.requires";
 /// The package whose methods need rules.
 const PACKAGE: &str = "leadline.v1";
 
-/// The rule of every method.
+/// The rules of all methods.
 #[derive(Debug, Clone, Default)]
 pub struct Rules(HashMap<String, Rule>);
 
-/// Why there are no rules to go by.
+/// Why the rules cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RulesError {
-    /// The descriptors are broken.
     #[error("the API's descriptors are broken")]
     Descriptors(#[from] prost_reflect::DescriptorError),
-    /// The option itself is missing.
+    /// The option is not declared.
     #[error("the API's descriptors do not know the option {OPTION}; it is declared in proto/leadline/v1/access.proto")]
     NoOption,
-    /// Methods were forgotten.
+    /// Methods have no rule.
     #[error(
-        "nobody has said who may call {}; say it in the .proto with option ({OPTION}) = READ, or another of the rules \
-         in access.proto", .0.join(", ")
+        "no rule says who may call {}; set option ({OPTION}) = READ in the .proto, or another of the rules in \
+         access.proto", .0.join(", ")
     )]
     Missing(Vec<String>),
 }
@@ -35,7 +34,7 @@ impl Rules {
     /// Reads the rules of the API.
     ///
     /// # Errors
-    /// When a method has none.
+    /// When a method has no rule.
     pub fn of_api() -> Result<Self, RulesError> {
         Self::read(wire::DESCRIPTORS)
     }
@@ -62,7 +61,7 @@ impl Rules {
         self.0.get(path).copied()
     }
 
-    /// Every path and its rule, in no order.
+    /// All paths with their rules, in no order.
     pub fn all(&self) -> impl Iterator<Item = (&str, Rule)> {
         self.0.iter().map(|(path, rule)| (path.as_str(), *rule))
     }
@@ -101,7 +100,7 @@ mod tests {
         let renumbered =
             DescriptorPool::from_file_descriptor_set(prost_reflect::prost_types::FileDescriptorSet { file: files });
         let Err(RulesError::Missing(missing)) = Rules::read(&renumbered.unwrap().encode_to_vec()) else {
-            panic!("methods without rules were passed over");
+            panic!("methods without rules were accepted");
         };
         assert!(missing.contains(&"LeadService/GetLead".to_owned()), "{missing:?}");
     }
