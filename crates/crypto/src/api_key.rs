@@ -1,39 +1,36 @@
-//! Keys of the API: `ll_<id>_<secret>`, the secret being 32 random bytes.
+//! API keys: `ll_<id>_<secret>`, where the secret is 32 random bytes.
 //!
-//! What is stored of one is SHA-256 of its secret. That is enough because the secret is random: there is nothing to
-//! guess, so nothing is gained by a slow hash with salt, which passwords need.
+//! Only the SHA-256 of the secret is stored. That is enough because the secret is random and cannot be guessed; a slow
+//! hash with salt, which passwords need, would gain nothing.
 
 use std::{fmt, fmt::Write as _, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-/// What a written key begins with.
+/// The prefix of a written key.
 const PREFIX: &str = "ll_";
-/// How many random bytes its secret has.
 const SECRET_BYTES: usize = 32;
-/// How many random bytes its id is made of.
 const ID_BYTES: usize = 8;
-/// The longest id, in bytes; what is longer is not looked at.
-const LONGEST_ID: usize = 64;
+/// The maximum length of an id, in bytes; a longer text is not parsed.
+const MAX_ID: usize = 64;
 
-/// A key of the API.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey {
     id: String,
     secret: [u8; SECRET_BYTES],
 }
 
-/// Why a text is no key.
+/// The text is no API key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an API key has the form ll_<id>_<secret>, as it was shown when it was made")]
+#[error("an API key has the form ll_<id>_<secret>, as it was shown when it was created")]
 pub struct ApiKeyError;
 
 impl ApiKey {
-    /// A new key, from the operating system's random numbers.
+    /// Creates a key from random numbers of the operating system.
     ///
     /// # Errors
-    /// When the operating system has none to give.
+    /// When the operating system has no random numbers.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let (mut name, mut secret) = ([0; ID_BYTES], [0; SECRET_BYTES]);
         getrandom::fill(&mut name)?;
@@ -45,17 +42,17 @@ impl ApiKey {
         Ok(Self { id, secret })
     }
 
-    /// The part of it that is no secret.
+    /// The part of the key that is not secret.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// What it is known by.
+    /// The hash that is stored of the secret.
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.secret).into()
     }
 
-    /// The key in writing. For the one answer, or the one file, that shows it.
+    /// The key in writing. Only for the answer, or the file, that shows it once.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}_{}", self.id, URL_SAFE_NO_PAD.encode(self.secret))
     }
@@ -66,7 +63,7 @@ impl FromStr for ApiKey {
 
     fn from_str(text: &str) -> Result<Self, ApiKeyError> {
         let (id, secret) = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).ok_or(ApiKeyError)?;
-        let sound = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let sound = !id.is_empty() && id.len() <= MAX_ID && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let mut bytes = [0; SECRET_BYTES];
         match URL_SAFE_NO_PAD.decode_slice(secret, &mut bytes) {
             Ok(SECRET_BYTES) if sound => Ok(Self { id: id.to_owned(), secret: bytes }),
@@ -86,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_written_key_is_read_again_and_no_two_are_alike() {
+    fn a_written_key_is_read_back_and_keys_differ() {
         let (one, two) = (ApiKey::generate().unwrap(), ApiKey::generate().unwrap());
         assert_eq!(one.reveal().parse(), Ok(one.clone()));
         assert_ne!(one.id(), two.id());
@@ -95,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn a_malformed_key_is_refused() {
         let good = ApiKey::generate().unwrap().reveal();
         let shorter = &good[..good.len() - 1];
         let longer = format!("{good}A");
@@ -106,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn it_does_not_print_its_secret() {
+    fn debug_output_hides_the_secret() {
         let key = ApiKey::generate().unwrap();
         let secret = URL_SAFE_NO_PAD.encode(key.secret);
         assert!(!format!("{key:?}").contains(&secret));

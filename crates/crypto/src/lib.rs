@@ -1,7 +1,7 @@
-//! Secrets: sealed at rest ([`sealing`]), the signatures that they make ([`signature`]), keys of the API ([`api_key`]),
-//! links that vouch for themselves ([`Links`]), and what tells two master keys apart ([`fingerprint`]).
+//! Secrets: encryption at rest ([`sealing`]), signatures ([`signature`]), API keys ([`api_key`]), authenticated links
+//! ([`Links`]), and fingerprints of master keys.
 //!
-//! Nothing here prints a secret: `Debug` of every type that holds one shows only that it does.
+//! Guarantee: `Debug` of a type that holds a secret does not print it.
 
 pub mod api_key;
 mod fingerprint;

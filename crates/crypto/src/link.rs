@@ -1,5 +1,5 @@
-//! Links that only the holder of the master key can make: what a link says, with a code that vouches for it (HMAC-SHA256
-//! with a key derived from the master key for this purpose alone).
+//! Authenticated links: a text with a code that only the holder of the master key can make (HMAC-SHA256 with a key
+//! derived from the master key for this purpose alone).
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -7,30 +7,30 @@ use sha2::Sha256;
 
 use crate::MasterKey;
 
-/// How many bytes the code has. Half of the MAC is more than anybody can guess, and keeps links short (RFC 2104 section 5).
+/// The length of the code. Half of the MAC cannot be guessed, and keeps links short (RFC 2104 section 5).
 const CODE_BYTES: usize = 16;
 
-/// Makes and reads links of one purpose.
+/// Writes and reads links of one purpose.
 #[derive(Clone)]
 pub struct Links {
     mac: Hmac<Sha256>,
 }
 
 impl Links {
-    /// Links of this purpose. Those of one purpose are none of another.
+    /// Links of this purpose. They are not valid for another purpose.
     pub fn new(key: &MasterKey, purpose: &str) -> Self {
-        // HKDF-Expand (RFC 5869 section 2.3) of one block: the master key cannot be told from what comes out.
+        // HKDF-Expand (RFC 5869 section 2.3) of one block: the master key cannot be derived from the result.
         let block = keyed(key.bytes()).chain_update(purpose).chain_update([1]).finalize().into_bytes();
         Self { mac: keyed(&block) }
     }
 
-    /// What a link carries: letters, digits, `-` and `_`.
+    /// A link with this text: letters, digits, `-` and `_`.
     pub fn write(&self, said: &str) -> String {
         let code = self.mac.clone().chain_update(said).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode([&code[..CODE_BYTES], said.as_bytes()].concat())
     }
 
-    /// What it says; none: nobody who has the key has written it.
+    /// The text of a link; `None` if it was not written with the master key.
     pub fn read(&self, link: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(link).ok()?;
         let (code, said) = bytes.split_at_checked(CODE_BYTES)?;
@@ -49,12 +49,12 @@ impl std::fmt::Debug for Links {
     }
 }
 
-/// Codes that the owner of an address gets by mail: with one the owner agrees to mails about an account.
+/// Codes that the owner of an address gets by mail. With a code the owner agrees to mails about an account.
 #[derive(Debug, Clone)]
 pub struct ConfirmationCodes(Links);
 
 impl ConfirmationCodes {
-    /// Those that this key vouches for.
+    /// Codes that are made with this key.
     pub fn new(key: &MasterKey) -> Self {
         Self(Links::new(key, "leadline confirm"))
     }
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_says_what_it_was_made_to_say_or_nothing() {
+    fn a_changed_link_is_not_read() {
         let key = MasterKey::generate().unwrap();
         let (links, said) = (Links::new(&key, "one"), "acme/error/ä@b.example");
         let link = links.write(said);

@@ -1,7 +1,7 @@
-//! Secrets at rest: AES-256-GCM under the installation's master key (NIST SP 800-38D).
+//! Encryption of secrets at rest: AES-256-GCM with the installation's master key (NIST SP 800-38D).
 //!
-//! A sealed secret is one byte of format, a random nonce of 12 bytes, and the ciphertext with its tag. What it belongs
-//! to (the token's id) is authenticated with it, so a sealed secret cannot be moved to another token.
+//! A sealed secret is one byte of format, a random nonce of 12 bytes, and the ciphertext with its tag. The id of its
+//! owner (a token) is authenticated with it, so a sealed secret cannot be moved to another token.
 
 use std::{fmt, str::FromStr};
 
@@ -17,31 +17,31 @@ const FORMAT: u8 = 1;
 const NONCE_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
 
-/// The key that seals every secret of an installation: 32 bytes, written as base64.
+/// Seals every secret of an installation: 32 bytes, written as base64.
 #[derive(Clone)]
 pub struct MasterKey([u8; KEY_BYTES]);
 
-/// Why a text is no master key.
+/// The text is no master key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a master key is base64 of 32 bytes; make one with: head -c 32 /dev/urandom | base64")]
+#[error("a master key is base64 of 32 bytes; create one with: head -c 32 /dev/urandom | base64")]
 pub struct KeyError;
 
 /// Why a sealed secret cannot be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// It was not made here.
-    #[error("the sealed secret has a format that is not known here")]
+    /// The format is not one of this version.
+    #[error("the format of the sealed secret is unknown")]
     Format,
-    /// The key is another, or the bytes were changed.
+    /// The secret was sealed with another key or for another owner, or was changed.
     #[error("the sealed secret does not open: it was sealed with another master key, or changed")]
     Key,
 }
 
 impl MasterKey {
-    /// A new key, from the operating system's random numbers.
+    /// Creates a key from random numbers of the operating system.
     ///
     /// # Errors
-    /// When the operating system has none to give.
+    /// When the operating system has no random numbers.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; KEY_BYTES];
         getrandom::fill(&mut bytes)?;
@@ -61,15 +61,15 @@ impl MasterKey {
         &self.0
     }
 
-    /// Seals a secret for what it belongs to.
+    /// Seals a secret for its owner.
     ///
     /// # Errors
-    /// When the operating system has no random numbers to give.
+    /// When the operating system has no random numbers.
     pub fn seal(&self, secret: &Secret, belongs_to: &str) -> Result<Vec<u8>, getrandom::Error> {
         self.seal_bytes(secret.bytes(), belongs_to)
     }
 
-    /// Opens what [`MasterKey::seal`] sealed for the same owner.
+    /// Opens a secret that [`MasterKey::seal`] sealed for the same owner.
     ///
     /// # Errors
     /// When it was sealed with another key, for another owner, or was changed.
@@ -77,10 +77,10 @@ impl MasterKey {
         Secret::from_bytes(self.open_bytes(sealed, belongs_to)?).map_err(|_| OpenError::Format)
     }
 
-    /// Seals anything, like [`MasterKey::seal`].
+    /// Seals any bytes, like [`MasterKey::seal`].
     ///
     /// # Errors
-    /// When the operating system has no random numbers to give.
+    /// When the operating system has no random numbers.
     pub fn seal_bytes(&self, bytes: &[u8], belongs_to: &str) -> Result<Vec<u8>, getrandom::Error> {
         let mut nonce = [0; NONCE_BYTES];
         getrandom::fill(&mut nonce)?;
@@ -90,7 +90,7 @@ impl MasterKey {
         Ok([&[FORMAT][..], &nonce, &sealed].concat())
     }
 
-    /// Opens what [`MasterKey::seal_bytes`] sealed for the same owner.
+    /// Opens bytes that [`MasterKey::seal_bytes`] sealed for the same owner.
     ///
     /// # Errors
     /// When it was sealed with another key, for another owner, or was changed.

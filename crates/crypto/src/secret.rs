@@ -1,38 +1,37 @@
-//! A signing secret, as Standard Webhooks has it: `whsec_` and base64 of 24 to 64 random bytes.
+//! Signing secrets, as in Standard Webhooks: `whsec_` and base64 of 24 to 64 random bytes.
 
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// What a written secret begins with.
+/// The prefix of a written secret.
 const PREFIX: &str = "whsec_";
-/// How many random bytes a new secret has; Standard Webhooks asks for 24 to 64.
+/// The length of a new secret; Standard Webhooks asks for 24 to 64 bytes.
 const NEW_SECRET_BYTES: usize = 32;
 
-/// A signing secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
-/// Why a text is no secret.
+/// The text is no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a secret of the form whsec_<base64 of 24 to 64 bytes>")]
 pub struct SecretError;
 
 impl Secret {
-    /// A new secret, from the operating system's random numbers.
+    /// Creates a secret from random numbers of the operating system.
     ///
     /// # Errors
-    /// When the operating system has none to give.
+    /// When the operating system has no random numbers.
     pub fn generate() -> Result<Self, getrandom::Error> {
         let mut bytes = vec![0; NEW_SECRET_BYTES];
         getrandom::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 
-    /// Takes a written secret, with or without its prefix.
+    /// Parses a written secret, with or without its prefix.
     ///
     /// # Errors
-    /// When it is not base64 of 24 to 64 bytes.
+    /// When the text is not base64 of 24 to 64 bytes.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         let bytes = STANDARD.decode(text.strip_prefix(PREFIX).unwrap_or(text)).map_err(|_| SecretError)?;
         Self::from_bytes(bytes)
@@ -46,7 +45,7 @@ impl Secret {
         &self.0
     }
 
-    /// The secret in writing: `whsec_…`. For the one answer that shows it.
+    /// The secret in writing: `whsec_…`. Only for the answer that shows it once.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", STANDARD.encode(&self.0))
     }

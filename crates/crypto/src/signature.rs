@@ -1,5 +1,4 @@
-//! Signatures of webhooks, as Standard Webhooks 1.0 has them: symmetric (`v1`, HMAC-SHA256) or asymmetric (`v1a`,
-//! Ed25519).
+//! Signatures of webhooks, as in Standard Webhooks 1.0: symmetric (`v1`, HMAC-SHA256) or asymmetric (`v1a`, Ed25519).
 //!
 //! The signed content is `<webhook-id>.<webhook-timestamp>.<body>`, and a signature is written `<version>,<base64>`. During
 //! a rotation there is one signature for each valid secret, separated by blanks.
@@ -13,21 +12,20 @@ use sha2::Sha256;
 
 use crate::secret::Secret;
 
-/// How far the clocks of sender and receiver may be apart, in seconds.
+/// The maximum difference between the clocks of sender and receiver, in seconds.
 pub const TOLERANCE_SECONDS: i64 = 5 * 60;
 
-/// Why a signature is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The request was signed too long ago, or in the future.
+    /// The timestamp is too old, or in the future.
     #[error("the timestamp is more than five minutes away from this clock")]
     Timestamp,
-    /// No signature was made with this secret over this content.
+    /// No signature fits the content and the secret.
     #[error("no signature matches the content and the secret")]
     Signature,
 }
 
-/// What a token signs with.
+/// The signing key of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signer {
     /// HMAC-SHA256 (`v1`): the receiver has the same secret.
@@ -36,7 +34,7 @@ pub enum Signer {
     Ed25519(Secret),
 }
 
-/// What a receiver checks with.
+/// The key that a receiver verifies with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verifier {
     /// The shared secret, `whsec_…`.
@@ -45,18 +43,18 @@ pub enum Verifier {
     Ed25519([u8; ED25519_PUBLIC_KEY_LEN]),
 }
 
-/// Why a text is nothing to check signatures with.
+/// The text is no key to verify with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("neither a secret (whsec_…) nor a public key (whpk_…) of Standard Webhooks")]
 pub struct VerifierError;
 
-/// What a written public key begins with.
+/// The prefix of a written public key.
 const PUBLIC_PREFIX: &str = "whpk_";
-/// How many bytes an Ed25519 seed has (RFC 8032).
+/// The length of an Ed25519 seed (RFC 8032).
 const SEED_BYTES: usize = 32;
 
 impl Signer {
-    /// One signature over this content, with its version.
+    /// One signature of the content, with its version.
     fn sign(&self, content: &[u8]) -> String {
         match self {
             Self::Hmac(secret) => format!("v1,{}", STANDARD.encode(mac(secret, content).finalize().into_bytes())),
@@ -64,7 +62,7 @@ impl Signer {
         }
     }
 
-    /// What the receiver needs to check what this signs, in writing. For the one answer that shows it.
+    /// The key that the receiver verifies with, in writing. Only for the answer that shows it once.
     pub fn reveal_for_receiver(&self) -> String {
         match self {
             Self::Hmac(secret) => secret.reveal(),
@@ -106,14 +104,14 @@ fn mac(secret: &Secret, content: &[u8]) -> Hmac<Sha256> {
 }
 
 fn pair(seed: &Secret) -> Ed25519KeyPair {
-    // A secret has 24 bytes at least; those of Ed25519 tokens are made with 32.
+    // A secret has at least 24 bytes; secrets of Ed25519 tokens have 32.
     let mut bytes = [0; SEED_BYTES];
     let length = seed.bytes().len().min(SEED_BYTES);
     bytes[..length].copy_from_slice(&seed.bytes()[..length]);
     Ed25519KeyPair::from_seed_unchecked(&bytes).expect("every 32 bytes are a seed")
 }
 
-/// What is signed: id, time and body, joined by dots. An id has no dot, so it is unambiguous.
+/// The signed content: id, time and body, joined by dots. An id has no dot, so it is unambiguous.
 fn content(id: &str, timestamp: i64, body: &[u8]) -> Vec<u8> {
     [id.as_bytes(), b".", timestamp.to_string().as_bytes(), b".", body].concat()
 }
@@ -124,10 +122,10 @@ pub fn sign<'a>(signers: impl IntoIterator<Item = &'a Signer>, id: &str, timesta
     signers.into_iter().map(|signer| signer.sign(&content)).collect::<Vec<_>>().join(" ")
 }
 
-/// Checks a received signature in constant time.
+/// Verifies a received signature in constant time.
 ///
 /// # Errors
-/// When the clocks are too far apart, or none of the signatures is right.
+/// When the clocks differ too much, or no signature fits.
 pub fn verify(
     verifier: &Verifier,
     id: &str,
@@ -150,7 +148,7 @@ mod tests {
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-    /// The example that the reference libraries of Standard Webhooks test themselves with.
+    /// The example from the tests of the Standard Webhooks reference libraries.
     #[test]
     fn the_published_example_is_reproduced() {
         let (id, at, body) = ("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
@@ -195,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_nothing_to_check_with() {
+    fn a_malformed_verifier_is_refused() {
         for rubbish in ["", "whpk_", "whpk_AAAA", "whpk_%", "whsec_", "whsec_short"] {
             assert_eq!(rubbish.parse::<Verifier>(), Err(VerifierError), "{rubbish:?}");
         }

@@ -1,5 +1,5 @@
-//! Signatures against the reference library of Standard Webhooks, both ways.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+//! Signatures against the reference library of Standard Webhooks, in both directions.
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,10 +25,10 @@ fn headers(id: &str, timestamp: i64, signatures: &str) -> HeaderMap {
 
 proptest! {
     #[test]
-    fn what_one_signs_the_other_accepts(
+    fn each_accepts_what_the_other_signs(
         bytes in prop::collection::vec(any::<u8>(), 24..=64),
         id in "[A-Za-z0-9_:-]{1,64}",
-        // The library takes text only.
+        // The library only takes text.
         body in any::<String>(),
         late_by in -200_i64..=200,
     ) {
@@ -43,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn the_library_finds_its_signature_among_those_of_a_rotation_and_no_other(
+    fn the_library_finds_its_signature_during_a_rotation(
         olds in prop::collection::vec(prop::collection::vec(any::<u8>(), 32), 2..=4),
     ) {
         let signers: Vec<_> = olds.iter().map(|bytes| Signer::Hmac(secret(bytes))).collect();
