@@ -1,4 +1,4 @@
-//! One template, read and filled in: the engine with what it may use, what it may take, and its errors in words.
+//! Compiles and renders one template: the engine with its environment, its limits, and its errors in plain words.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -15,22 +15,22 @@ use crate::{
     operators, write,
 };
 
-/// How many tokens one `{{ … }}` or `{% … %}` may have: a chain of operators is as deep as it is long for the compiler.
+/// Maximum number of tokens in one `{{ … }}` or `{% … %}`: the compiler recurses once for each operator of a chain.
 const MAX_TOKENS: usize = 1_000;
-/// How many `{% … %}` a template may have: each `elif` is a level of its own for the compiler.
+/// Maximum number of `{% … %}` in a template: the compiler recurses once for each `elif`.
 const MAX_TAGS: usize = 1_000;
-/// How deep loops may be nested: every look at a name goes through all of them.
-const MAX_NESTED: usize = 32;
+/// Maximum depth of nested loops: every lookup of a name goes through all of them.
+const MAX_NESTED_LOOPS: usize = 32;
 
-static OF_BODIES: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Part::Body));
-static OF_URLS: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Part::Url));
+static BODY_ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Part::Body));
+static URL_ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Part::Url));
 
 fn environment(part: Part) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_fuel(Some(FUEL));
-    environment.set_recursion_limit(MAX_NESTED);
+    environment.set_recursion_limit(MAX_NESTED_LOOPS);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // So that an error names what is undefined.
+    // With this an error names the undefined path.
     environment.set_debug(true);
     functions::add_to(&mut environment);
     operators::add_to(&mut environment, part);
@@ -41,18 +41,17 @@ fn environment(part: Part) -> Environment<'static> {
     environment
 }
 
-/// A template that can be filled in.
+/// A compiled template.
 pub(crate) struct Compiled<'a> {
     part: Part,
     instructions: Instructions<'a>,
     blocks: BTreeMap<&'a str, Instructions<'a>>,
-    /// Whether a lead decides which parts of it are written.
+    /// Whether the lead decides which parts of the template are written.
     pub(crate) depends_on_the_lead: bool,
 }
 
 impl<'a> Compiled<'a> {
-    /// Reads a template. Takes as much of the stack as the template is nested, so it needs
-    /// [`STACK`](crate::stack::STACK).
+    /// Compiles a template. Recurses as deep as the template is nested, so it needs [`STACK`](crate::stack::STACK).
     pub(crate) fn read(text: &'a str, part: Part) -> Result<Self, RenderError> {
         check_size(text, part)?;
         let tree = parse(text, "", SyntaxConfig::default()).map_err(|e| in_words(part, &e))?;
@@ -64,11 +63,11 @@ impl<'a> Compiled<'a> {
         Ok(Self { part, instructions, blocks, depends_on_the_lead })
     }
 
-    /// Fills it in.
+    /// Renders the template with these values.
     pub(crate) fn fill(&self, values: Value) -> Result<String, RenderError> {
         let (environment, escape): (&Environment<'_>, _) = match self.part {
-            Part::Body => (&OF_BODIES, AutoEscape::Json),
-            Part::Url => (&OF_URLS, AutoEscape::None),
+            Part::Body => (&BODY_ENVIRONMENT, AutoEscape::Json),
+            Part::Url => (&URL_ENVIRONMENT, AutoEscape::None),
         };
         let mut text = String::new();
         let mut out = make_string_output(&mut text);
@@ -87,7 +86,7 @@ impl Part {
     }
 }
 
-/// Counts, before anything that takes more of the stack the more there is.
+/// Checks the size before anything that recurses.
 fn check_size(text: &str, part: Part) -> Result<(), RenderError> {
     if text.len() > RequestShape::LONGEST_TEMPLATE {
         let problem = format!("it has {} bytes, and {} is the limit", text.len(), RequestShape::LONGEST_TEMPLATE);
@@ -111,13 +110,13 @@ fn check_size(text: &str, part: Part) -> Result<(), RenderError> {
     Ok(())
 }
 
-/// An error of the engine in the words of the template's author.
+/// Rewords an error of the engine for the author of the template.
 fn in_words(part: Part, error: &Error) -> RenderError {
     let detail = error.detail().unwrap_or_default();
     let problem = match (error.kind(), undefined(detail)) {
         (ErrorKind::UndefinedError, Some(path)) => format!("{path} is not in this lead"),
         (ErrorKind::UndefinedError, None) => "a value that the template uses is not in this lead".to_owned(),
-        (_, Some(path)) => format!("{path} is not in this lead, so this cannot be done: {}", before_path(detail)),
+        (_, Some(path)) => format!("{path} is not in this lead: {}", before_path(detail)),
         (ErrorKind::OutOfFuel, None) => {
             format!("the template takes more than {FUEL} steps for one request, the limit")
         }
@@ -128,7 +127,7 @@ fn in_words(part: Part, error: &Error) -> RenderError {
     RenderError::Template { part: part.name(), line: error.line().unwrap_or(1), problem }
 }
 
-/// The path that the engine found undefined: it stands in backquotes.
+/// The path that the engine found undefined; its message has it in backquotes.
 fn undefined(detail: &str) -> Option<&str> {
     let (_, from) = detail.split_once('`')?;
     let (path, rest) = from.split_once('`')?;

@@ -1,5 +1,5 @@
-//! What templates may use: the filters, tests and functions of the engine that do not multiply what they are given, each
-//! charged for what it reads and makes. What is not listed here there is not.
+//! The filters, tests and functions of templates: those of the engine that do not multiply their input, each charged
+//! for what it reads and writes. Others are not available.
 
 use minijinja::{
     Environment, Error, State, Value, filters, functions, tests,
@@ -8,12 +8,11 @@ use minijinja::{
 
 use crate::{
     meter::Meter,
-    operators::{plain, wrong},
+    operators::{invalid, plain},
     values::{Exact, PLACEHOLDER, is_placeholder},
     write,
 };
 
-/// The filters, by name.
 pub(crate) const FILTERS: [&str; 40] = [
     "abs",
     "attr",
@@ -56,7 +55,6 @@ pub(crate) const FILTERS: [&str; 40] = [
     "e",
     "escape",
 ];
-/// The tests, by name.
 pub(crate) const TESTS: [&str; 36] = [
     "boolean",
     "defined",
@@ -95,71 +93,70 @@ pub(crate) const TESTS: [&str; 36] = [
     ">",
     "safe",
 ];
-/// The functions, by name; `loop` has some of its own.
+/// `loop` has functions of its own.
 pub(crate) const FUNCTIONS: [&str; 1] = ["range"];
 
-/// How often what sorts or compares looks at each of the things that it is given, about.
-const SORTING: usize = 16;
-/// How much longer a text can get by upper or lower case.
-const IN_OTHER_CASE: usize = 3;
+/// About how often a filter that sorts or compares visits each item of its input.
+const SORT_VISITS: usize = 16;
+/// How many times longer a text can become in upper or lower case.
+const MAX_CASE_GROWTH: usize = 3;
 
-/// What a filter does with what it is given, and what that costs.
+/// How a filter reads its input, which decides its cost.
 #[derive(Debug, Clone, Copy)]
-enum Takes {
-    /// It looks at the outside only.
-    Outside,
+enum Cost {
+    /// It reads the outermost level only.
+    Shallow,
     /// It reads all of it, this many times.
     All(usize),
     /// It reads one text.
     Text,
-    /// It counts with a number, or with a list of them.
+    /// It calculates with a number, or with a list of numbers.
     Numbers,
 }
 
-/// Adds all of them.
 pub(crate) fn add_to(environment: &mut Environment<'static>) {
-    use Takes::{All, Numbers, Outside, Text};
-    let wrapped: [(&str, Takes, Value); 35] = [
+    use Cost::{All, Numbers, Shallow, Text};
+    let wrapped: [(&str, Cost, Value); 35] = [
         ("abs", Numbers, Value::from_function(filters::abs)),
-        ("attr", Outside, Value::from_function(filters::attr)),
-        ("bool", Outside, Value::from_function(filters::bool)),
+        ("attr", Shallow, Value::from_function(filters::attr)),
+        ("bool", Shallow, Value::from_function(filters::bool)),
         ("capitalize", Text, Value::from_function(filters::capitalize)),
-        ("count", Outside, Value::from_function(filters::length)),
-        ("d", Outside, Value::from_function(filters::default)),
-        ("default", Outside, Value::from_function(filters::default)),
-        ("dictsort", All(SORTING), Value::from_function(filters::dictsort)),
-        ("first", Outside, Value::from_function(filters::first)),
+        ("count", Shallow, Value::from_function(filters::length)),
+        ("d", Shallow, Value::from_function(filters::default)),
+        ("default", Shallow, Value::from_function(filters::default)),
+        ("dictsort", All(SORT_VISITS), Value::from_function(filters::dictsort)),
+        ("first", Shallow, Value::from_function(filters::first)),
         ("float", Numbers, Value::from_function(filters::float)),
         ("int", Numbers, Value::from_function(filters::int)),
-        ("items", Outside, Value::from_function(filters::items)),
-        ("last", Outside, Value::from_function(filters::last)),
-        ("length", Outside, Value::from_function(filters::length)),
+        ("items", Shallow, Value::from_function(filters::items)),
+        ("last", Shallow, Value::from_function(filters::last)),
+        ("length", Shallow, Value::from_function(filters::length)),
         ("lines", Text, Value::from_function(filters::lines)),
-        ("list", Outside, Value::from_function(filters::list)),
+        ("list", Shallow, Value::from_function(filters::list)),
         ("lower", Text, Value::from_function(filters::lower)),
-        ("map", Outside, Value::from_function(filters::map)),
+        ("map", Shallow, Value::from_function(filters::map)),
         ("max", Numbers, Value::from_function(filters::max)),
         ("min", Numbers, Value::from_function(filters::min)),
-        ("reject", Outside, Value::from_function(filters::reject)),
-        ("rejectattr", Outside, Value::from_function(filters::rejectattr)),
-        ("reverse", Outside, Value::from_function(filters::reverse)),
+        ("reject", Shallow, Value::from_function(filters::reject)),
+        ("rejectattr", Shallow, Value::from_function(filters::rejectattr)),
+        ("reverse", Shallow, Value::from_function(filters::reverse)),
         ("round", Numbers, Value::from_function(filters::round)),
-        ("select", Outside, Value::from_function(filters::select)),
-        ("selectattr", Outside, Value::from_function(filters::selectattr)),
-        ("sort", All(SORTING), Value::from_function(filters::sort)),
+        ("select", Shallow, Value::from_function(filters::select)),
+        ("selectattr", Shallow, Value::from_function(filters::selectattr)),
+        ("sort", All(SORT_VISITS), Value::from_function(filters::sort)),
         ("split", Text, Value::from_function(filters::split)),
-        ("string", All(crate::meter::AS_TEXT), Value::from_function(filters::string)),
+        ("string", All(crate::meter::MAX_TEXT_GROWTH), Value::from_function(filters::string)),
         ("sum", Numbers, Value::from_function(filters::sum)),
         ("title", Text, Value::from_function(filters::title)),
         ("trim", Text, Value::from_function(filters::trim)),
-        ("unique", All(SORTING), Value::from_function(filters::unique)),
+        ("unique", All(SORT_VISITS), Value::from_function(filters::unique)),
         ("upper", Text, Value::from_function(filters::upper)),
-        ("escape", All(crate::meter::AS_TEXT), Value::from_function(filters::escape)),
+        ("escape", All(crate::meter::MAX_TEXT_GROWTH), Value::from_function(filters::escape)),
     ];
-    for (name, takes, native) in wrapped {
-        environment.add_filter(name, metered(takes, native));
+    for (name, cost, native) in wrapped {
+        environment.add_filter(name, metered(cost, native));
     }
-    environment.add_filter("e", metered(All(crate::meter::AS_TEXT), Value::from_function(filters::escape)));
+    environment.add_filter("e", metered(All(crate::meter::MAX_TEXT_GROWTH), Value::from_function(filters::escape)));
     let safe = metered(Text, Value::from_function(filters::safe));
     environment.add_filter("safe", move |state: &mut State<'_, '_>, args: Rest<Value>| {
         let made = safe(state, args)?;
@@ -232,7 +229,7 @@ fn add_tests(environment: &mut Environment<'static>) {
 }
 
 fn metered(
-    takes: Takes,
+    cost: Cost,
     native: Value,
 ) -> impl Fn(&mut State<'_, '_>, Rest<Value>) -> Result<Value, Error> + Send + Sync + 'static {
     move |state, args| {
@@ -241,19 +238,19 @@ fn metered(
         }
         let meter = Meter::of(state);
         for value in args.iter() {
-            match takes {
-                Takes::Outside => meter.charge_outside(value)?,
-                Takes::All(times) => meter.charge_for(value, times)?,
-                Takes::Text => meter.charge_for(value, IN_OTHER_CASE)?,
-                Takes::Numbers => meter.charge_for(value, 1)?,
+            match cost {
+                Cost::Shallow => meter.charge_shallow(value)?,
+                Cost::All(times) => meter.charge_for(value, times)?,
+                Cost::Text => meter.charge_for(value, MAX_CASE_GROWTH)?,
+                Cost::Numbers => meter.charge_for(value, 1)?,
             }
         }
         let mut args = args.0;
         if let Some(first) = args.first_mut() {
-            match takes {
-                Takes::Text => *first = as_text(first),
-                Takes::Numbers => *first = as_numbers(first)?,
-                Takes::Outside | Takes::All(_) => {}
+            match cost {
+                Cost::Text => *first = as_text(first),
+                Cost::Numbers => *first = as_numbers(first)?,
+                Cost::Shallow | Cost::All(_) => {}
             }
         }
         let made = native.call(state, &args)?;
@@ -272,7 +269,7 @@ fn as_numbers(value: &Value) -> Result<Value, Error> {
     }
 }
 
-/// A text in which another one stands for each occurrence of a third.
+/// Replaces each occurrence of `from` in a text.
 fn replace(state: &mut State<'_, '_>, value: Value, from: Value, to: Value) -> Result<Value, Error> {
     if is_placeholder(&value) {
         return Ok(value);
@@ -280,7 +277,7 @@ fn replace(state: &mut State<'_, '_>, value: Value, from: Value, to: Value) -> R
     let meter = Meter::of(state);
     let [text, from, to] = [value, from, to].map(|value| as_text(&value));
     let (Some(text), Some(from), Some(to)) = (text.as_str(), from.as_str(), to.as_str()) else {
-        return Err(wrong("replace takes texts only".to_owned()));
+        return Err(invalid("replace only takes texts".to_owned()));
     };
     meter.charge(text.len() + from.len())?;
     let made = text.matches(from).count().saturating_mul(to.len());
@@ -288,20 +285,20 @@ fn replace(state: &mut State<'_, '_>, value: Value, from: Value, to: Value) -> R
     Ok(Value::from(text.replace(from, to)))
 }
 
-/// The texts of a list with another one between each two.
+/// Joins the texts of a list, with `between` between them.
 fn join(state: &mut State<'_, '_>, value: Value, between: Option<Value>) -> Result<Value, Error> {
     if is_placeholder(&value) {
         return Ok(value);
     }
     if value.is_undefined() || value.as_object().is_none() {
-        return Err(wrong(format!("join takes a list, and this is {}", value.kind())));
+        return Err(invalid(format!("join takes a list, not {}", value.kind())));
     }
     let between = between.map_or_else(String::new, |between| between.to_string());
     let mut out = String::new();
     for (index, item) in value.try_iter()?.enumerate() {
         let meter = Meter::of(state);
         meter.charge(between.len())?;
-        meter.charge_for(&item, crate::meter::AS_TEXT)?;
+        meter.charge_for(&item, crate::meter::MAX_TEXT_GROWTH)?;
         if index > 0 {
             out.push_str(&between);
         }

@@ -1,7 +1,9 @@
-//! The engine's own operators neither count what they make nor know of [`Meter`](crate::meter::Meter). So each operand of
-//! one that may take long is led through a filter of [`crate::operators`] first: the tree of the template is
-//! built again with them. That also keeps the engine from calculating with constants while it compiles, and shows every
-//! name, so that what is unknown is refused before a lead comes.
+//! Guards the operators of a template.
+//!
+//! The engine's own operators do not use the [`Meter`](crate::meter::Meter). So the tree of the template is rebuilt,
+//! and each operand that may take long first passes through a filter of [`crate::operators`]. That also keeps the
+//! engine from folding constants while it compiles, and reveals every name, so that an unknown name is refused before
+//! the first lead arrives.
 
 use std::collections::HashSet;
 
@@ -23,21 +25,21 @@ use crate::{
     values::{ROOTS, Raw},
 };
 
-/// What is wrong, and in which line.
+/// A problem of a template, and its line.
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) line: usize,
     pub(crate) problem: String,
 }
 
-/// What a template is for.
+/// The part of the request that a template makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Url,
     Body,
 }
 
-/// Builds the tree again, guarded.
+/// Rebuilds the tree with guards.
 pub(crate) struct Guard<'a> {
     part: Part,
     used: Vec<(&'a str, Span)>,
@@ -47,13 +49,13 @@ pub(crate) struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
-    /// The guarded tree, and whether a lead decides what parts of it are written.
+    /// The guarded tree, and whether the lead decides which parts of it are written.
     pub(crate) fn template(tree: &Stmt<'a>, part: Part) -> Result<(Stmt<'a>, bool), Refused> {
         let mut guard = Self { part, used: vec![], set: HashSet::from_iter(ROOTS), branches: false, refused: None };
         let guarded = guard.stmt(tree);
         for (name, span) in std::mem::take(&mut guard.used) {
             if !guard.set.contains(name) && name != "loop" {
-                guard.refuse(span, format!("{name} is unknown; what there is: {}", ROOTS.join(", ")));
+                guard.refuse(span, format!("{name} is unknown; available: {}", ROOTS.join(", ")));
             }
         }
         guard.refused.map_or(Ok((guarded, guard.branches)), Err)
@@ -119,7 +121,7 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// What is written into a URL has to be one piece of text; the message about what is none names it.
+    /// A value in a URL has to be one piece of text; the error for any other value names it.
     fn emitted(&mut self, expr: &Expr<'a>) -> Expr<'a> {
         let guarded = self.expr(expr);
         match self.part {
@@ -147,7 +149,7 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// What is assigned to: names, and lists of them.
+    /// The target of an assignment: a name, or a list of names.
     fn target(&mut self, target: &Expr<'a>) -> Expr<'a> {
         match target {
             Expr::Var(v) => {
@@ -207,13 +209,13 @@ impl<'a> Guard<'a> {
             }
             Expr::Filter(f) => {
                 self.check("filter", f.name, &FILTERS, span);
-                let asks_for_any = matches!(f.name, "default" | "d");
-                let expr = f.expr.as_ref().map(|expr| self.asked_for(expr, asks_for_any));
+                let may_be_undefined = matches!(f.name, "default" | "d");
+                let expr = f.expr.as_ref().map(|expr| self.maybe_undefined(expr, may_be_undefined));
                 Expr::Filter(Spanned::new(Filter { name: f.name, expr, args: self.args(&f.args) }, span))
             }
             Expr::Test(t) => {
                 self.check("test", t.name, &TESTS, span);
-                let expr = self.asked_for(&t.expr, matches!(t.name, "defined" | "undefined"));
+                let expr = self.maybe_undefined(&t.expr, matches!(t.name, "defined" | "undefined"));
                 Expr::Test(Spanned::new(Test { name: t.name, expr, args: self.args(&t.args) }, span))
             }
             Expr::GetAttr(g) => Expr::GetAttr(Spanned::new(GetAttr { expr: self.expr(&g.expr), name: g.name }, span)),
@@ -228,8 +230,8 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// A name that need not be known, because what it stands for is asked.
-    fn asked_for(&mut self, expr: &Expr<'a>, any: bool) -> Expr<'a> {
+    /// A name that need not be known, because the template asks whether it is defined.
+    fn maybe_undefined(&mut self, expr: &Expr<'a>, any: bool) -> Expr<'a> {
         match expr {
             Expr::Var(v) if any => Expr::Var(Spanned::new(Var { id: v.id }, v.span())),
             _ => self.expr(expr),
@@ -280,7 +282,7 @@ impl<'a> Guard<'a> {
     fn item(&mut self, g: &GetItem<'a>, span: Span) -> Expr<'a> {
         let subscript_expr = self.key(&g.subscript_expr);
         let expr = self.expr(&g.expr);
-        // A text has no field of a name; its characters are counted from its beginning.
+        // A text has no named fields; a position in it is counted from its beginning.
         let named = matches!(&subscript_expr, Expr::Const(c) if c.value.as_str().is_some());
         let expr = if named { expr } else { through(operators::ITEM, expr, vec![]) };
         Expr::GetItem(Spanned::new(GetItem { expr, subscript_expr }, span))
@@ -309,7 +311,7 @@ impl<'a> Guard<'a> {
             CallArg::Pos(expr) => CallArg::Pos(self.expr(expr)),
             CallArg::Kwarg(name, expr) => CallArg::Kwarg(name, self.expr(expr)),
             CallArg::PosSplat(expr) | CallArg::KwargSplat(expr) => {
-                self.refuse(expr.span(), "arguments cannot be taken out of a list (* and **)".to_owned());
+                self.refuse(expr.span(), "* and ** in arguments are not available".to_owned());
                 CallArg::Pos(self.expr(expr))
             }
         };
@@ -318,7 +320,7 @@ impl<'a> Guard<'a> {
 
     fn check(&mut self, what: &str, name: &str, known: &[&str], span: Span) {
         if !known.contains(&name) {
-            self.refuse(span, format!("the {what} {name} is unknown; what there is: {}", known.join(", ")));
+            self.refuse(span, format!("the {what} {name} is unknown; available: {}", known.join(", ")));
         }
     }
 }
@@ -332,7 +334,7 @@ fn through<'a>(name: &'static str, expr: Expr<'a>, args: Vec<CallArg<'a>>) -> Ex
     Expr::Filter(Spanned::new(Filter { name, expr: Some(expr), args }, span))
 }
 
-/// The path of a value, as a person would write it.
+/// The path of a value, as an author would write it.
 fn described(expr: &Expr<'_>) -> String {
     match expr {
         Expr::Var(v) => v.id.to_owned(),

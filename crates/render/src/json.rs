@@ -1,28 +1,27 @@
-//! A payload as it is written: numbers keep their digits, objects their order, and a lone surrogate becomes U+FFFD.
+//! A JSON parser that loses nothing: numbers keep their digits, objects their order, and a lone surrogate becomes
+//! U+FFFD.
 //!
-//! Own code, because `serde_json` refuses lone surrogates and `1e999`, and rounds what an `f64` cannot hold; its feature
-//! `arbitrary_precision` would change every crate of the process, and still refuse the surrogates.
+//! It is our own code because `serde_json` refuses lone surrogates and `1e999`, and rounds what an `f64` cannot hold.
+//! Its feature `arbitrary_precision` would change every crate of the process, and still refuse the surrogates.
 
 use domain::payload::MAX_DEPTH;
 
-/// A value of JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Json {
     /// `null`
     Null,
     /// `true` or `false`
     Bool(bool),
-    /// A number, as it is written.
+    /// The digits as written.
     Number(String),
-    /// A text, without its escapes.
+    /// The text without its escapes.
     Text(String),
-    /// A list.
     Array(Vec<Json>),
-    /// The fields of an object in their order; a name may be there twice.
+    /// The fields in their order; a name may occur twice.
     Object(Vec<(String, Json)>),
 }
 
-/// Why a text is no JSON, or none that is read here.
+/// Why a text cannot be read as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at byte {at}")]
 pub struct JsonError {
@@ -33,7 +32,7 @@ pub struct JsonError {
 /// Reads a JSON text.
 ///
 /// # Errors
-/// When it is no JSON, no UTF-8, or nested deeper than [`MAX_DEPTH`].
+/// When the text is no JSON, no UTF-8, or nested deeper than [`MAX_DEPTH`].
 pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|e| JsonError { problem: "is no UTF-8", at: e.valid_up_to() })?;
     let mut reader = Reader { text, at: 0 };
@@ -42,7 +41,7 @@ pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
     if reader.at == text.len() { Ok(value) } else { reader.wrong("expected the end") }
 }
 
-/// Writes a text as JSON.
+/// Appends a text as a JSON string.
 pub(crate) fn quote(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
@@ -60,7 +59,7 @@ pub(crate) fn quote(text: &str, out: &mut String) {
 }
 
 impl Json {
-    /// The same on several lines, each level indented by two spaces; cut soon after this many bytes.
+    /// The value on several lines, indented by two spaces for each level; truncated soon after this many bytes.
     pub fn pretty(&self, bytes: usize) -> String {
         let mut out = String::new();
         self.write_pretty(0, bytes, &mut out);
@@ -126,7 +125,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Takes this byte if it is the next one after any space.
+    /// Skips white space, then consumes this byte if it is the next one.
     fn takes(&mut self, byte: u8) -> bool {
         self.space();
         let there = self.next() == Some(byte);
@@ -286,7 +285,7 @@ impl Reader<'_> {
         Ok(char::REPLACEMENT_CHARACTER)
     }
 
-    /// The four digits after a `u`.
+    /// Reads the four digits after a `u`.
     fn hex(&mut self) -> Result<u32, JsonError> {
         let digits = self.text.get(self.at + 1..self.at + 5).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         let Some(code) = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) else {

@@ -1,10 +1,10 @@
-//! Requests from templates: the URL and the body of a destination, filled in with one event.
+//! Requests from templates: renders the URL and the body of a destination for one event.
 //!
-//! Pure and bounded for every template and every event: a template takes at most [`FUEL`] steps, reads
-//! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of the stack. It may use what
-//! [`functions`] lists. What a lead holds comes from strangers, so no value can change the shape of what is made of it: in a
-//! body `{{ value }}` is written as JSON, in a URL it is percent-encoded, and neither scheme nor host nor the number of
-//! parts of the path can be filled in. Numbers keep their digits, and objects their order.
+//! Rendering is pure, and bounded for every template and every event: a template takes at most [`FUEL`] steps, reads
+//! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use the functions that
+//! [`functions`] lists. Strangers write leads, so no value can change the shape of the request: in a body `{{ value }}`
+//! is written as JSON, in a URL it is percent-encoded, and a template cannot compute the scheme, the host or the number
+//! of path segments. Numbers keep their digits, and objects their order.
 
 mod engine;
 mod functions;
@@ -32,95 +32,88 @@ use crate::{engine::Compiled, guard::Part, values::Root};
 
 pub use crate::{meter::MAX_WORK, stack::STACK};
 
-/// The longest that a rendered URL may be, in bytes; most servers take no more.
+/// Maximum length of a rendered URL, in bytes; most servers accept no longer one.
 pub const LONGEST_URL: usize = 8 * 1024;
-/// How many instructions a template may take.
+/// Maximum number of instructions that a template may take.
 pub const FUEL: u64 = 100_000;
-/// The largest that a rendered body may be, in bytes.
+/// Maximum size of a rendered body, in bytes.
 pub const LARGEST: usize = 1024 * 1024;
 
-/// The event that is filled in.
+/// The event to render.
 #[derive(Debug, Clone)]
 pub struct Input<'a> {
-    /// What the delivery is about.
     pub reference: &'a DeliveryRef,
-    /// When the event happened.
     pub occurred_at: Timestamp,
-    /// Its payload: JSON.
+    /// JSON.
     pub payload: &'a Bytes,
 }
 
-/// What the request is made of.
+/// A rendered request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
-    /// Where it goes.
     pub url: Url,
-    /// What it carries.
     pub body: Bytes,
 }
 
-/// Why a template does not make a request.
+/// Why a request cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// The template is wrong, or asks for what the event does not have.
+    /// The template is wrong, or uses a value that the event does not have.
     #[error("{part} template, line {line}: {problem}")]
     Template {
         /// URL or body.
         part: &'static str,
-        /// The line, from 1.
+        /// Counted from 1.
         line: usize,
-        /// What is wrong.
         problem: String,
     },
-    /// What came out is none.
-    #[error("URL template: what it makes of this lead is no URL: {0}")]
+    /// The result is no URL.
+    #[error("URL template: the result for this lead is no URL: {0}")]
     Url(#[from] ::url::ParseError),
-    /// It would be refused, and too large to be recorded.
-    #[error("URL template: the URL that it makes of this lead has {size} bytes, and {LONGEST_URL} is the limit")]
+    /// The receiver would refuse it, and it is too large to be recorded.
+    #[error("URL template: the URL for this lead has {size} bytes, and {LONGEST_URL} is the limit")]
     LongUrl {
-        /// How long it is.
+        /// In bytes.
         size: usize,
     },
-    /// Only path and query may be filled in.
-    #[error(
-        "URL template: the URL that it makes of this lead leads to another host; only path and query may be filled in"
-    )]
+    /// A template may only compute path and query.
+    #[error("URL template: the URL for this lead leads to another host; only path and query may be filled in")]
     Host,
-    /// The template says how many parts the path has.
+    /// The template fixes the number of path segments.
     #[error("URL template: the lead may not change the shape of the path: {0}")]
     Path(String),
-    /// It would be refused, and take too much memory.
-    #[error("body template: the body that it makes of this lead has {size} bytes, and {LARGEST} is the limit")]
+    /// The receiver would refuse it, and it takes too much memory.
+    #[error("body template: the body for this lead has {size} bytes, and {LARGEST} is the limit")]
     LargeBody {
-        /// How large it is.
+        /// In bytes.
         size: usize,
     },
-    /// The body has to be JSON.
+    /// A rendered body has to be JSON.
     #[error(
-        "body template: what it makes is no JSON: {0}. Values bring their own quotes: write \
+        "body template: the result is no JSON: {0}. Values bring their own quotes: write \
          {{{{ \"Hi \" ~ payload.name }}}} instead of \"Hi {{{{ payload.name }}}}\""
     )]
     NoJson(#[source] serde_json::Error),
-    /// The payload has to be JSON.
+    /// A template cannot read the payload.
     #[error("the payload cannot be read: {0}")]
     Payload(#[from] json::JsonError),
-    /// The payload has to be JSON.
+    /// An envelope can only hold JSON.
     #[error("the payload is no JSON: {0}")]
     Envelope(#[source] serde_json::Error),
-    /// The system has no thread.
-    #[error("the template cannot be tried now: {0}")]
+    /// The operating system has no thread for it.
+    #[error("cannot try the template now: {0}")]
     NoThread(#[source] std::io::Error),
 }
 
-/// Whether a destination has templates to fill in, which may take long: on a thread of its own, with [`STACK`] bytes.
+/// Whether a destination has templates. Rendering them may take long: use a thread of its own, with [`STACK`] bytes.
 pub fn has_template(destination: &Destination) -> bool {
     is_template(&destination.url) || matches!(destination.request.body, Body::Template(_))
 }
 
-/// Whether the templates of a destination can be read, and are not bound to fail with any lead.
+/// Checks that the templates of a destination compile, and do not fail for every lead.
 ///
 /// # Errors
-/// What is wrong, and in which line.
+/// When a template is wrong; the error names the line.
 pub fn check(destination: &Destination) -> Result<(), RenderError> {
     if !has_template(destination) {
         return Ok(());
@@ -128,10 +121,10 @@ pub fn check(destination: &Destination) -> Result<(), RenderError> {
     stack::on_large_stack(|| trial::attempt(destination)).map_err(RenderError::NoThread)?
 }
 
-/// Makes URL and body of a request. Needs [`STACK`] bytes of the stack if it [`has_template`].
+/// Renders URL and body of a request. Needs [`STACK`] bytes of stack if it [`has_template`].
 ///
 /// # Errors
-/// When a template cannot be filled in with this event, or what comes out is no URL or no JSON.
+/// When a template fails for this event, or the result is no URL or no JSON.
 pub fn render(destination: &Destination, input: &Input<'_>) -> Result<Rendered, RenderError> {
     let values = Root::of(input);
     let body = match &destination.request.body {
@@ -159,10 +152,10 @@ fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%")
 }
 
-/// Type, time and the payload as it is (Standard Webhooks, payload structure).
+/// Type, time and the unchanged payload (Standard Webhooks, payload structure).
 fn envelope(input: &Input<'_>) -> Result<Bytes, RenderError> {
     let data: &RawValue = serde_json::from_slice(input.payload).map_err(RenderError::Envelope)?;
-    // An event type is lower-case words and dots, and a time digits and signs: neither has to be escaped.
+    // An event type only has lower-case words and dots, a time only digits and signs, so they need no escapes.
     let text = format!(
         r#"{{"type":"{}","timestamp":"{}","data":{}}}"#,
         input.reference.event_type,

@@ -1,21 +1,22 @@
-//! How much a template may do: everything that takes longer, or more memory, the larger a value is, is charged for its
-//! size before it is done. So neither a value that grows with each step nor a loop over large values gets far.
+//! The work limit of a template: an operation whose cost grows with the size of a value is charged before it runs. So
+//! neither a value that grows with each step nor a loop over large values gets far.
 
 use minijinja::{Error, ErrorKind, State, Value, value::ObjectRepr};
 
 use crate::values::{Exact, Raw, is_placeholder};
 
-/// How many bytes a template may read and write in all. What it makes is bounded by it, too: a request of 1 MiB with some
-/// room for the steps on the way, and some ten milliseconds of a processor at most.
+/// Maximum number of bytes that a template may read and write in total, which also bounds its result: a request of 1
+/// MiB with room for intermediate values, and at most some ten milliseconds of processor time.
 pub const MAX_WORK: usize = 16 * 1024 * 1024;
-/// What each value costs besides its text: about what it takes in memory.
-const VALUE: usize = 32;
-/// How deep values may be nested that a template makes or a payload has.
+/// The charge for a value besides its text: about its size in memory.
+const VALUE_BYTES: usize = 32;
+/// Maximum depth of nested values, in a payload or made by a template.
 const MAX_DEPTH: usize = domain::payload::MAX_DEPTH + 64;
-/// How much longer a text may get when a list or an object of it is written as text: control characters are escaped.
-pub(crate) const AS_TEXT: usize = 10;
+/// How many times longer a text can become inside a list or object that is written as text: control characters are
+/// escaped.
+pub(crate) const MAX_TEXT_GROWTH: usize = 10;
 
-/// What is left of [`MAX_WORK`].
+/// The rest of [`MAX_WORK`].
 #[derive(Debug)]
 pub(crate) struct Meter {
     left: usize,
@@ -47,7 +48,7 @@ impl Meter {
         }
     }
 
-    /// Charges for a whole value, and `times` for its texts.
+    /// Charges for a whole value, and `times` for each text in it.
     pub(crate) fn charge_for(&mut self, value: &Value, times: usize) -> Result<(), Error> {
         self.charge_nested(value, times, 0)
     }
@@ -56,7 +57,7 @@ impl Meter {
         if depth > MAX_DEPTH {
             return Err(too_deep());
         }
-        self.charge(VALUE)?;
+        self.charge(VALUE_BYTES)?;
         if is_placeholder(value) {
             return Ok(());
         }
@@ -87,17 +88,17 @@ impl Meter {
         Ok(())
     }
 
-    /// Charges for a value without what is in it.
-    pub(crate) fn charge_outside(&mut self, value: &Value) -> Result<(), Error> {
+    /// Charges for the outermost level of a value.
+    pub(crate) fn charge_shallow(&mut self, value: &Value) -> Result<(), Error> {
         let inside = match value.as_str() {
             Some(text) => text.len(),
-            None if value.as_object().is_some() => value.len().unwrap_or_default().saturating_mul(VALUE),
+            None if value.as_object().is_some() => value.len().unwrap_or_default().saturating_mul(VALUE_BYTES),
             None => 0,
         };
-        self.charge(inside.saturating_add(VALUE))
+        self.charge(inside.saturating_add(VALUE_BYTES))
     }
 
-    /// The same list, held in memory: the engine may represent a list as a computation that it repeats at each use.
+    /// Copies a list into memory: the engine may represent a list as a computation that it repeats for each use.
     pub(crate) fn whole(&mut self, value: Value) -> Result<Value, Error> {
         let list = value.as_object().is_some_and(|o| matches!(o.repr(), ObjectRepr::Seq | ObjectRepr::Iterable));
         if !list || value.downcast_object_ref::<Vec<Value>>().is_some() || value.is_tuple() {
@@ -105,7 +106,7 @@ impl Meter {
         }
         let mut items = vec![];
         for item in value.try_iter()? {
-            self.charge(VALUE)?;
+            self.charge(VALUE_BYTES)?;
             items.push(item);
         }
         Ok(Value::from_object(items))

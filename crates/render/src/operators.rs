@@ -1,4 +1,4 @@
-//! The filters that [`guard`](crate::guard) leads operands through. No template can name them.
+//! The filters that [`guard`](crate::guard) puts around operands. Templates cannot name them.
 
 use minijinja::{
     Environment, Error, ErrorKind, State, Value,
@@ -7,7 +7,7 @@ use minijinja::{
 
 use crate::{
     guard::Part,
-    meter::{AS_TEXT, Meter},
+    meter::{MAX_TEXT_GROWTH, Meter},
     values::{Exact, PLACEHOLDER, decimal, is_placeholder},
 };
 
@@ -17,16 +17,15 @@ pub(crate) const OPERAND: &str = "=operand";
 pub(crate) const NUMBER: &str = "=number";
 /// An operand of `~`.
 pub(crate) const TEXT: &str = "=text";
-/// What a loop goes through, and lists that the engine has made.
+/// The list of a loop, and a list that the engine has made.
 pub(crate) const WHOLE: &str = "=whole";
-/// What an item is taken of.
+/// The value that an item is taken from.
 pub(crate) const ITEM: &str = "=item";
 /// The name or number of an item.
 pub(crate) const KEY: &str = "=key";
-/// What is written into a URL.
+/// A value in a URL.
 pub(crate) const URL: &str = "=url";
 
-/// Adds all of them.
 pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
     environment.add_filter(OPERAND, |state: &mut State<'_, '_>, value: Value| operand(state, &value));
     environment.add_filter(NUMBER, |value: Value| number(&value));
@@ -42,7 +41,7 @@ pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
         }
         let meter = Meter::of(state);
         let value = meter.whole(value)?;
-        meter.charge_outside(&value)?;
+        meter.charge_shallow(&value)?;
         Ok::<_, Error>(value)
     });
     environment.add_filter(ITEM, |state: &mut State<'_, '_>, value: Value| {
@@ -53,7 +52,7 @@ pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
         _ if is_placeholder(&value) => Ok(Value::from(PLACEHOLDER)),
         _ if value.downcast_object_ref::<Exact>().is_some() => Ok(plain(&value)),
         ValueKind::Undefined | ValueKind::Number | ValueKind::String | ValueKind::Bool | ValueKind::None => Ok(value),
-        kind => Err(wrong(format!("a {kind} is no name of a field"))),
+        kind => Err(invalid(format!("a {kind} cannot be the name of a field"))),
     });
     environment.add_filter(URL, |value: Value, named: Rest<Value>| {
         one_piece(&value, &named)?;
@@ -61,11 +60,11 @@ pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
     });
 }
 
-pub(crate) fn wrong(problem: String) -> Error {
+pub(crate) fn invalid(problem: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, problem)
 }
 
-/// A number that the engine can count with, if it is one that it cannot.
+/// The nearest number that the engine can calculate with; other values stay unchanged.
 pub(crate) fn plain(value: &Value) -> Value {
     value.downcast_object_ref::<Exact>().map_or_else(|| value.clone(), Exact::native)
 }
@@ -82,7 +81,7 @@ fn number(value: &Value) -> Result<Value, Error> {
     let value = if is_placeholder(value) { Value::from(1) } else { plain(value) };
     match value.kind() {
         ValueKind::Undefined | ValueKind::Number | ValueKind::Bool | ValueKind::None => Ok(value),
-        kind => Err(wrong(format!("only numbers can be calculated with, and this is a {kind}"))),
+        kind => Err(invalid(format!("only numbers can be calculated with, and this is a {kind}"))),
     }
 }
 
@@ -90,7 +89,7 @@ fn text(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
     if is_placeholder(&value) {
         return Ok(Value::from(PLACEHOLDER));
     }
-    let times = if value.as_str().is_some() { 1 } else { AS_TEXT };
+    let times = if value.as_str().is_some() { 1 } else { MAX_TEXT_GROWTH };
     Meter::of(state).charge_for(&value, times)?;
     Ok(match value.kind() {
         ValueKind::Bool => Value::from(if value.is_true() { "true" } else { "false" }),
@@ -101,7 +100,7 @@ fn text(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
     })
 }
 
-/// Only text, numbers and truth values make a part of a URL; anything else would be sent in words of the engine.
+/// Only texts, numbers and truth values may be parts of a URL; anything else would be sent in words of the engine.
 fn one_piece(value: &Value, named: &[Value]) -> Result<(), Error> {
     let is = match value.kind() {
         _ if is_placeholder(value) || value.downcast_object_ref::<Exact>().is_some() => return Ok(()),
@@ -113,5 +112,5 @@ fn one_piece(value: &Value, named: &[Value]) -> Result<(), Error> {
         _ => "no value that can be written",
     };
     let name = named.first().and_then(Value::as_str).unwrap_or("the value");
-    Err(wrong(format!("{name} is {is}, and only a text, a number, true or false can be a part of a URL")))
+    Err(invalid(format!("{name} is {is}, and only a text, a number, true or false can be a part of a URL")))
 }

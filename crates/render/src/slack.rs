@@ -1,4 +1,4 @@
-//! A message for Slack and its likes: a line about the event, and one for each simple field of the payload.
+//! A message for Slack and compatible receivers: a line about the event, and one for each simple field of the payload.
 
 use bytes::Bytes;
 
@@ -7,21 +7,20 @@ use crate::{
     json::{Json, parse, quote},
 };
 
-/// Fields that are shown.
-const MOST_FIELDS: usize = 20;
-/// Characters of a field's name or value that are shown.
-const LONGEST: usize = 200;
+/// Maximum number of fields that a message shows.
+const MAX_FIELDS: usize = 20;
+/// Maximum number of characters of a name or a value that a message shows.
+const MAX_CHARS: usize = 200;
 
 pub(crate) fn message(input: &Input<'_>) -> Result<Bytes, RenderError> {
     let reference = input.reference;
     let mut lines = vec![format!("*{}* from {}: lead {}", reference.event_type, reference.interface, reference.lead)];
     if let Json::Object(fields) = parse(input.payload)? {
         let simple: Vec<_> = fields.iter().filter_map(|(name, value)| Some((name, simple(value)?))).collect();
-        lines.extend(
-            simple.iter().take(MOST_FIELDS).map(|(name, value)| format!("• {}: {}", plain(name), plain(value))),
-        );
-        if simple.len() > MOST_FIELDS {
-            lines.push(format!("…and {} more", simple.len() - MOST_FIELDS));
+        lines
+            .extend(simple.iter().take(MAX_FIELDS).map(|(name, value)| format!("• {}: {}", plain(name), plain(value))));
+        if simple.len() > MAX_FIELDS {
+            lines.push(format!("…and {} more", simple.len() - MAX_FIELDS));
         }
     }
     let mut message = r#"{"text":"#.to_owned();
@@ -39,8 +38,8 @@ fn simple(value: &Json) -> Option<&str> {
     }
 }
 
-/// Text without a meaning of its own: Slack asks for these three to be escaped, and then `<!channel>` calls nobody.
+/// Escapes the three characters that have a meaning in Slack, so that `<!channel>` in a lead calls nobody.
 fn plain(text: &str) -> String {
-    let short: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    let short: String = text.chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect();
     short.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,7 +1,8 @@
-//! A template is tried before the first lead comes: what can be seen to be wrong is refused when it is configured.
+//! Tries a template before the first lead arrives, so that a template that cannot work is refused when it is
+//! configured.
 //!
-//! What a lead will hold is not known, so its fields stand for any: they have all fields themselves, are lists of one, and
-//! are written as a text. What fails otherwise may do so because of that, and is left to the leads. What is no JSON then is
+//! The fields of future leads are unknown, so placeholders stand for them: a placeholder has every field, is a list of
+//! one, and is written as a text. A failure may be due to that, and is left to real leads. A result that is no JSON is
 //! refused if values stand between quotes of the template, or if nothing in it depends on a lead.
 
 use ::url::Url;
@@ -16,10 +17,10 @@ use uuid::Uuid;
 
 use crate::{Input, RenderError, engine::Compiled, guard::Part, is_template, url, values::Root};
 
-/// Reads the templates of a destination, and tries them.
+/// Compiles the templates of a destination, and tries them.
 ///
 /// # Errors
-/// What is wrong with them, whatever the lead.
+/// When they fail for every lead.
 pub(crate) fn attempt(destination: &Destination) -> Result<(), RenderError> {
     let reference = reference(destination);
     let payload = Bytes::new();
@@ -29,7 +30,7 @@ pub(crate) fn attempt(destination: &Destination) -> Result<(), RenderError> {
         let written = Url::parse(&destination.url)?;
         if let Ok(filled) = template.fill(Root::placeholder(&input, true)) {
             match url::checked(&filled, &written) {
-                // How long it gets depends on the lead.
+                // The length depends on the lead.
                 Ok(_) | Err(RenderError::LongUrl { .. }) => {}
                 Err(error) => return Err(error),
             }

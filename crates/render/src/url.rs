@@ -1,13 +1,13 @@
-//! The URL of a request: the path that the template has, whatever the lead holds.
+//! Checks of a rendered URL: it has the path of the template, whatever the lead holds.
 
 use url::Url;
 
 use crate::{LONGEST_URL, RenderError};
 
-/// What a filled-in template leads to.
+/// Parses a rendered URL.
 ///
 /// # Errors
-/// When it is no URL, or one of another shape than the template.
+/// When it is no URL, or its shape differs from the template.
 pub(crate) fn checked(filled: &str, written: &Url) -> Result<Url, RenderError> {
     if filled.len() > LONGEST_URL {
         return Err(RenderError::LongUrl { size: filled.len() });
@@ -18,26 +18,26 @@ pub(crate) fn checked(filled: &str, written: &Url) -> Result<Url, RenderError> {
     }
     let segments: Vec<_> = path(filled).split(['/', '\\']).collect();
     if let Some(dots) = segments.iter().find(|segment| is_dots(segment)) {
-        return Err(RenderError::Path(format!("one part of its path is {dots:?}, which leads to another path")));
+        return Err(RenderError::Path(format!("a segment of its path is {dots:?}, which leads to another path")));
     }
     let parsed = url.path_segments().map_or(0, Iterator::count);
     if parsed != segments.len() {
         return Err(RenderError::Path(format!(
-            "its path has {parsed} parts, and that of the template {}",
+            "its path has {parsed} segments, and that of the template {}",
             segments.len()
         )));
     }
     Ok(url)
 }
 
-/// The path of a URL as it is written, without its first slash.
+/// The path of a URL as written, without its first slash.
 fn path(text: &str) -> &str {
     let after_scheme = text.split_once(':').map_or(text, |(_, rest)| rest).trim_start_matches(['/', '\\']);
     let before_query = after_scheme.split(['?', '#']).next().unwrap_or_default();
     before_query.split_once(['/', '\\']).map_or("", |(_, path)| path)
 }
 
-/// Whether servers, or the parser of URLs, take it for "this" or "the one above" (RFC 3986, 3.3).
+/// Whether a server, or a URL parser, takes the segment for "this" or "the one above" (RFC 3986, 3.3).
 fn is_dots(segment: &str) -> bool {
     let plain = segment.to_ascii_lowercase().replace("%2e", ".").replace(['\t', '\n', '\r'], "");
     matches!(plain.trim(), "." | "..")

@@ -1,4 +1,4 @@
-//! What a template sees: the event, the payload once it is asked for, and numbers that keep their digits.
+//! The values that a template sees: the event, the payload, and numbers that keep their digits.
 
 use std::{
     cmp::Ordering,
@@ -21,10 +21,10 @@ use crate::{
 /// The names that a template may use besides those that it sets.
 pub(crate) const ROOTS: [&str; 7] = ["payload", "event", "lead", "delivery", "account", "interface", "client"];
 
-/// Digits up to which an integer is one for the engine without a look at its size.
+/// An integer with at most this many digits fits into an `i64`.
 const MAX_PLAIN_DIGITS: usize = 18;
 
-/// What the names of a template stand for. The payload is not parsed before it is asked for.
+/// The values of [`ROOTS`]. The payload is only parsed when the template uses it.
 #[derive(Debug)]
 pub(crate) struct Root {
     given: Payload,
@@ -43,8 +43,7 @@ impl Root {
         Self::with(Payload::Text(input.payload.clone()), input)
     }
 
-    /// Stands for any payload.
-    /// `quoted`: its fields are texts, and numbers otherwise.
+    /// Stands for any payload. With `quoted` its fields are texts, otherwise numbers.
     pub(crate) fn placeholder(input: &Input<'_>, quoted: bool) -> Value {
         Self::with(Payload::Placeholder { quoted }, input)
     }
@@ -102,7 +101,7 @@ fn value(json: Json) -> Value {
     }
 }
 
-/// A number of the engine if that has the same digits.
+/// A number of the engine if it has the same digits; otherwise an [`Exact`].
 fn number(digits: String) -> Value {
     let plain = digits.len() <= MAX_PLAIN_DIGITS && !digits.starts_with("-0");
     if let Some(integer) = plain.then(|| digits.parse::<i64>().ok()).flatten() {
@@ -114,7 +113,7 @@ fn number(digits: String) -> Value {
     }
 }
 
-/// The nearest number that the engine can count with.
+/// The nearest number that the engine can calculate with.
 fn native(digits: &str) -> Value {
     if let Ok(integer) = digits.parse::<i128>() {
         return Value::from(integer);
@@ -122,7 +121,7 @@ fn native(digits: &str) -> Value {
     Value::from(digits.parse::<f64>().unwrap_or(f64::NAN))
 }
 
-/// A number as JSON has it; `None` if JSON has none.
+/// A number in the notation of JSON; `None` if JSON cannot express it.
 pub(crate) fn decimal(value: &Value) -> Option<String> {
     if let Some(exact) = value.downcast_object_ref::<Exact>() {
         return Some(exact.0.clone());
@@ -166,7 +165,7 @@ impl Object for Exact {
     }
 }
 
-/// Text of the template itself, which is written as it is.
+/// Text of the template itself, which is written unchanged.
 #[derive(Debug)]
 pub(crate) struct Raw(pub(crate) String);
 
@@ -176,20 +175,20 @@ impl Object for Raw {
     }
 }
 
-/// Any field of a payload that is not known yet: it has every field, and is a list of one.
+/// An unknown field of a payload: it has every field, and is a list of one.
 #[derive(Debug)]
 pub(crate) struct Placeholder {
     quoted: bool,
 }
 
-/// What a placeholder is where a text is needed; a number, too, if it is read as one.
+/// The text of a placeholder; it can also be read as a number.
 pub(crate) const PLACEHOLDER: &str = "1";
 
 pub(crate) fn is_placeholder(value: &Value) -> bool {
     value.downcast_object_ref::<Placeholder>().is_some()
 }
 
-/// How a placeholder is written as JSON; `None` if the value is none.
+/// A placeholder as JSON; `None` if the value is none.
 pub(crate) fn placeholder_json(value: &Value) -> Option<&'static str> {
     let placeholder = value.downcast_object_ref::<Placeholder>()?;
     Some(if placeholder.quoted { "\"1\"" } else { "1" })

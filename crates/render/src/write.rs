@@ -1,4 +1,4 @@
-//! How values are written: into a body as JSON, into a URL percent-encoded.
+//! Writes values: as JSON into a body, percent-encoded into a URL.
 
 use minijinja::{
     AutoEscape, Error, Output, State, Value,
@@ -8,13 +8,13 @@ use minijinja::{
 use crate::{
     json::quote,
     meter::{Meter, too_deep},
-    operators::wrong,
+    operators::invalid,
     values::{PLACEHOLDER, Raw, decimal, is_placeholder, placeholder_json},
 };
 
-/// How much longer a text can get as JSON or percent-encoded.
-const ESCAPED: usize = 6;
-/// How deep a value may be nested that is written.
+/// How many times longer a text can become as JSON or percent-encoded.
+const MAX_ESCAPE_GROWTH: usize = 6;
+/// Maximum depth of a value that is written.
 const MAX_DEPTH: usize = domain::payload::MAX_DEPTH + 64;
 
 /// Writes a value into a body.
@@ -25,20 +25,19 @@ pub(crate) fn body(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Valu
         return Ok(out.write_str(raw)?);
     }
     if value.is_safe() || !as_json {
-        meter.charge_for(value, ESCAPED)?;
+        meter.charge_for(value, MAX_ESCAPE_GROWTH)?;
         return Ok(out.write_str(&value.to_string())?);
     }
     Ok(out.write_str(&json(value, meter)?)?)
 }
 
-/// Writes a value into a URL, so that it can be only a part of it: everything but the unreserved characters of RFC 3986
-/// is encoded.
+/// Writes a value into a URL as a part of it: all characters except the unreserved ones of RFC 3986 are encoded.
 pub(crate) fn url(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let meter = Meter::of(state);
     if let Some(raw) = raw(value, meter)? {
         return Ok(out.write_str(raw)?);
     }
-    meter.charge_for(value, ESCAPED)?;
+    meter.charge_for(value, MAX_ESCAPE_GROWTH)?;
     let text = match value.kind() {
         _ if is_placeholder(value) => PLACEHOLDER.to_owned(),
         ValueKind::Bool => value.is_true().to_string(),
@@ -56,7 +55,7 @@ pub(crate) fn url(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value
     Ok(out.write_str(&encoded)?)
 }
 
-/// What the template itself says.
+/// The text of the template itself.
 fn raw<'v>(value: &'v Value, meter: &mut Meter) -> Result<Option<&'v str>, Error> {
     let Some(raw) = value.downcast_object_ref::<Raw>() else { return Ok(None) };
     meter.charge(raw.0.len())?;
@@ -74,9 +73,9 @@ fn write(value: &Value, meter: &mut Meter, out: &mut String, depth: usize) -> Re
     if depth > MAX_DEPTH {
         return Err(too_deep());
     }
-    meter.charge(ESCAPED)?;
+    meter.charge(MAX_ESCAPE_GROWTH)?;
     if let Some(text) = value.as_str() {
-        meter.charge(text.len().saturating_mul(ESCAPED))?;
+        meter.charge(text.len().saturating_mul(MAX_ESCAPE_GROWTH))?;
         quote(text, out);
         return Ok(());
     }
@@ -101,7 +100,7 @@ fn write(value: &Value, meter: &mut Meter, out: &mut String, depth: usize) -> Re
             out.push('{');
             for (index, (name, field)) in pairs.into_iter().flatten().enumerate() {
                 out.push_str(if index == 0 { "" } else { "," });
-                meter.charge_for(&name, ESCAPED)?;
+                meter.charge_for(&name, MAX_ESCAPE_GROWTH)?;
                 quote(&name.to_string(), out);
                 out.push(':');
                 write(&field, meter, out, depth + 1)?;
@@ -113,7 +112,7 @@ fn write(value: &Value, meter: &mut Meter, out: &mut String, depth: usize) -> Re
                 meter.charge(number.len())?;
                 out.push_str(&number);
             }
-            None => return Err(wrong(format!("JSON has no {}", value.kind()))),
+            None => return Err(invalid(format!("JSON cannot express {}", value.kind()))),
         },
     }
     Ok(())

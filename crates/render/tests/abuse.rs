@@ -1,5 +1,5 @@
-//! Templates by hostile authors, and leads by hostile visitors: whatever they try is bounded, and fails in words.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+//! Hostile templates and hostile leads: everything that they try is bounded, and fails with a clear error.
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod common;
 
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use common::{body, body_of, checked, url_of};
 
-/// A debug build takes many times what a release build does, and the machine may have much else to do.
-const LONGEST_RENDER: Duration = Duration::from_secs(20);
+/// A debug build takes many times as long as a release build, and the machine may be busy.
+const RENDER_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn large() -> String {
     format!(r#"{{"a": "{}", "list": [{}1]}}"#, "x".repeat(200_000), "1,".repeat(20_000))
 }
 
 #[test]
-fn what_multiplies_its_input_is_not_there_or_is_bounded() {
+fn growth_of_input_is_bounded() {
     let doubled = "{% set a = payload.a %}".to_owned() + &"{% set a = a ~ a %}".repeat(60) + "{{ a }}";
     let lists = "{% set a = payload.list %}".to_owned() + &"{% set a = a + a %}".repeat(60) + "{{ a|length }}";
     let with = "{% with a = payload.a %}".to_owned()
@@ -69,12 +69,12 @@ fn what_multiplies_its_input_is_not_there_or_is_bounded() {
         let began = Instant::now();
         let error = body_of(template, &large()).unwrap_err();
         assert!(error.starts_with("body template"), "{template}: {error}");
-        assert!(began.elapsed() < LONGEST_RENDER, "{:.100}: {:?}", template, began.elapsed());
+        assert!(began.elapsed() < RENDER_TIMEOUT, "{:.100}: {:?}", template, began.elapsed());
     }
 }
 
 #[test]
-fn no_chain_is_too_long_for_the_stack() {
+fn long_chains_do_not_overflow_the_stack() {
     let chains = [
         format!("{{{{ 1{} }}}}", "+1".repeat(30_000)),
         format!("{{{{ payload{} }}}}", ".a".repeat(30_000)),
@@ -95,12 +95,12 @@ fn no_chain_is_too_long_for_the_stack() {
         let (short, text) = (&chain[..20].to_owned(), format!(r#"{{"a": {chain}}}"#));
         let refused = checked("https://crm.example/", &text).unwrap_err();
         assert!(refused.starts_with("body template, line 1: "), "{short}: {refused}");
-        // It may be stored already.
+        // The template may be stored already.
         assert!(body_of(&text, "{}").unwrap_err().starts_with("body template, line 1: "), "{short}");
         let in_url = checked(&format!("https://crm.example/{chain}"), "1").unwrap_err();
         assert!(in_url.starts_with("URL template, line 1: "), "{short}: {in_url}");
     }
-    // Just within the limits, each is as deep as it can be.
+    // These are just within the limits.
     for allowed in [
         format!("{{{{ 1{} }}}}", "+1".repeat(498)),
         format!("{{{{ payload{}|default(1) }}}}", ".a".repeat(400)),
@@ -182,7 +182,7 @@ fn numbers_keep_their_digits_and_objects_their_order() {
 }
 
 #[test]
-fn whatever_is_accepted_can_be_rendered() {
+fn every_accepted_payload_can_be_rendered() {
     let lone = r#"{"name": "Hi \ud83d", "\udc00": "\ud83d\ude00", "b": "\ud83dx\ud83d\u0041"}"#;
     assert_eq!(body_of("{{ payload.name }}", lone).unwrap(), "\"Hi \u{fffd}\"");
     assert_eq!(body_of("{{ payload.b }}", lone).unwrap(), "\"\u{fffd}x\u{fffd}A\"");
@@ -191,7 +191,7 @@ fn whatever_is_accepted_can_be_rendered() {
     let deep = format!("{}1{}", "[".repeat(512), "]".repeat(512));
     assert_eq!(body_of("{{ payload }}", &deep).unwrap(), deep);
     body(domain::registry::Body::Slack, &deep).unwrap();
-    // What does not use the payload does not read it.
+    // A template that does not use the payload does not read it.
     for broken in ["no json", &"[".repeat(100_000)] {
         assert_eq!(body_of(r#"{"id": {{ lead.id }}}"#, broken).unwrap(), r#"{"id": "lead:1"}"#);
         assert!(body_of("{{ payload.a }}", broken).unwrap_err().contains("the payload cannot be read"));
@@ -200,7 +200,7 @@ fn whatever_is_accepted_can_be_rendered() {
 }
 
 #[test]
-fn slack_shows_fields_in_their_order_and_says_how_many_more_there_are() {
+fn slack_shows_fields_in_order_and_counts_the_rest() {
     let fields: Vec<_> = (0..29).map(|n| format!(r#""f{}": 1.{n}0"#, 28 - n)).collect();
     let text = body(domain::registry::Body::Slack, &format!("{{{}}}", fields.join(","))).unwrap();
     let message: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -230,23 +230,23 @@ fn a_failure_names_template_line_and_path() {
         assert!(error.contains(says), "{template}: {error}");
     }
     let size = body_of(&format!("[{{% for i in range(99) %}}\"{}\",{{% endfor %}}1]", "x".repeat(20_000)), "{}");
-    let says = "body template: the body that it makes of this lead has 1980300 bytes, and 1048576 is the limit";
+    let says = "body template: the body for this lead has 1980300 bytes, and 1048576 is the limit";
     assert_eq!(size.unwrap_err(), says);
     let long = url_of("https://crm.example/{{ payload.a }}", &large()).unwrap_err();
-    assert_eq!(long, "URL template: the URL that it makes of this lead has 200020 bytes, and 8192 is the limit");
+    assert_eq!(long, "URL template: the URL for this lead has 200020 bytes, and 8192 is the limit");
 }
 
 #[test]
-fn what_can_never_be_delivered_is_refused_before_a_lead_comes() {
+fn a_template_that_fails_for_every_lead_is_refused() {
     for (template, says) in [
         (r#"{"text": "Hi {{ payload.name }}"}"#, r#"{{ "Hi " ~ payload.name }}"#),
-        ("{{ payload.name|upcase }}", "the filter upcase is unknown; what there is: "),
-        ("{{ nosuch }}", "nosuch is unknown; what there is: payload, event, lead, "),
+        ("{{ payload.name|upcase }}", "the filter upcase is unknown; available: "),
+        ("{{ nosuch }}", "nosuch is unknown; available: payload, event, lead, "),
         ("{% if payload.a %}{{ nosuch.x }}{% else %}1{% endif %}", "nosuch is unknown"),
         ("{{ payload.name is nosuch }}", "the test nosuch is unknown"),
         ("{{ lookup(1) }}", "the function lookup is unknown"),
-        ("not json", "what it makes is no JSON"),
-        (r#"{"a": {{ payload.a }}, }"#, "what it makes is no JSON"),
+        ("not json", "the result is no JSON"),
+        (r#"{"a": {{ payload.a }}, }"#, "the result is no JSON"),
         ("{{ payload.name", "body template, line 1: "),
         ("{% include \"x\" %}", "body template, line 1: "),
     ] {
@@ -261,7 +261,7 @@ fn what_can_never_be_delivered_is_refused_before_a_lead_comes() {
 }
 
 #[test]
-fn what_could_work_with_some_lead_is_not_refused() {
+fn a_template_that_may_work_is_not_refused() {
     for template in [
         "{{ payload }}",
         r#"{"a": {{ payload.a.b[0].c }}, "b": {{ payload["x y"] }}, "c": {{ payload.n + 1 }}}"#,

@@ -1,5 +1,5 @@
-//! Templates, good and bad.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+//! Rendering of good and bad templates.
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod common;
 
@@ -63,12 +63,12 @@ fn loops_conditions_and_defaults_work() {
 }
 
 #[test]
-fn a_template_error_says_what_and_where() {
+fn a_template_error_names_problem_and_line() {
     for (text, says) in [
         ("{\n\"a\": {{ payload.missing }}}", "body template, line 2: payload.missing is not in this lead"),
         ("{{ oops", "body template, line 1"),
         ("{{ payload.name|nofilter }}", "line 1: the filter nofilter is unknown"),
-        ("not json", "body template: what it makes is no JSON"),
+        ("not json", "body template: the result is no JSON"),
         (
             "{% for a in range(10000) %}{% for b in range(10000) %}1{% endfor %}{% endfor %}",
             "takes more than 100000 steps",
@@ -85,7 +85,7 @@ fn a_template_error_says_what_and_where() {
 }
 
 #[test]
-fn values_in_a_url_are_encoded_and_lead_nowhere_else() {
+fn values_in_a_url_are_encoded_and_keep_its_host() {
     assert_eq!(
         url("https://crm.example/leads/{{ lead.id }}?who={{ payload.name }}").unwrap(),
         "https://crm.example/leads/lead%3A1?who=Ada%20%22L%22%20%3Ca%26b%3E"

@@ -1,5 +1,5 @@
-//! What the tests of templates share.
-#![allow(dead_code, unreachable_pub)] // each of them uses a part
+//! Helpers that the tests of templates share.
+#![allow(dead_code, unreachable_pub)] // each test uses a part
 
 use std::thread;
 
@@ -55,7 +55,7 @@ pub fn destination(url: &str, body: Body) -> Destination {
     }
 }
 
-/// URL and body, made on a stack that is large enough.
+/// Renders URL and body on a stack that is large enough.
 pub fn rendered_with(payload: &str, url: &str, body: Body) -> Result<(String, String), String> {
     let payload = Bytes::copy_from_slice(payload.as_bytes());
     let destination = destination(url, body);
