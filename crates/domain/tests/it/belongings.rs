@@ -1,0 +1,187 @@
+//! Who and what belongs to an account: clients, interfaces, API users; and that nothing does once it is deleted.
+
+use std::time::Duration;
+
+use domain::{
+    ApiUserId, DestinationId, Registry, RequestId, TokenId,
+    notice::NoticeKind,
+    registry::{
+        Account, ApiUser, Change, Client, Command, Decision, EntityKind, Interface, OptOut, Refusal, Role, Scope,
+        UrlRules,
+    },
+};
+
+use crate::common::{account, account_id, api_user, client, client_id, destination, destination_id, fact, interface};
+
+fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
+    let mut registry = Registry::default();
+    for change in [Change::AccountCreated(account())].into_iter().chain(changes) {
+        registry.apply(registry.sequence() + 1, &fact(change));
+    }
+    registry
+}
+
+fn decide(registry: &Registry, command: Command) -> Result<Decision, Refusal> {
+    registry.decide(command, UrlRules::default())
+}
+
+fn wrong_field(command: Command) -> Option<&'static str> {
+    let there = [
+        Change::InterfaceCreated(interface("form")),
+        Change::ClientCreated(client("north")),
+        Change::ApiUserCreated(api_user("ada", "ada@acme.example", Role::Admin)),
+    ];
+    match decide(&registry(there), command) {
+        Ok(_) => None,
+        Err(Refusal::Invalid { field, .. }) => Some(field),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_client_is_made_changed_and_removed_and_its_id_can_be_used_again() {
+    let mut registry = registry([Change::ClientCreated(client("north"))]);
+    let taken = Refusal::AlreadyExists { kind: EntityKind::Client, id: "north".into() };
+    assert_eq!(decide(&registry, Command::CreateClient(client("north"))), Err(taken));
+    let renamed = Client { name: "North".into(), ..client("north") };
+    let decision = decide(&registry, Command::UpdateClient(renamed)).unwrap();
+    assert_eq!(decision.expected_version, 2);
+    registry.apply(3, &fact(decision.change));
+    assert_eq!(registry.client(&account_id(), &client_id("north")).unwrap().name, "North");
+    registry.apply(4, &fact(Change::ClientDeleted(account_id(), client_id("north"))));
+    assert!(registry.client(&account_id(), &client_id("north")).is_none());
+    let again = decide(&registry, Command::CreateClient(client("north"))).unwrap();
+    assert_eq!(again.expected_version, 4, "it rests on the deletion");
+}
+
+#[test]
+fn what_belongs_to_an_account_is_held_to_its_rules() {
+    let day = Duration::from_secs(24 * 60 * 60);
+    let kept = |retention| Command::UpdateInterface(Interface { retention, ..interface("form") });
+    for (retention, fine) in [
+        (None, true),
+        (Some(Duration::ZERO), false),
+        (Some(day - Duration::from_micros(1)), false),
+        (Some(day), true),
+        (Some(day * 3_650), true),
+        (Some(day * 3_651), false),
+    ] {
+        assert_eq!(wrong_field(kept(retention)), (!fine).then_some("retention"), "{retention:?}");
+    }
+    let told = |emails: Vec<String>| {
+        Command::UpdateInterface(Interface { lead_notification_emails: emails, ..interface("form") })
+    };
+    let numbered = |most: usize| (0..most).map(|n| format!("p{n}@acme.example")).collect();
+    assert_eq!(wrong_field(told(numbered(20))), None);
+    assert_eq!(wrong_field(told(numbered(21))), Some("lead_notification_emails"));
+    assert_eq!(wrong_field(told(vec!["nobody".into()])), Some("lead_notification_emails"));
+    assert_eq!(
+        wrong_field(Command::UpdateInterface(Interface { name: "a\nb".into(), ..interface("form") })),
+        Some("name")
+    );
+    assert_eq!(wrong_field(Command::UpdateClient(Client { name: "x".repeat(201), ..client("north") })), Some("name"));
+    let user = || api_user("ada", "ada@acme.example", Role::Viewer);
+    assert_eq!(wrong_field(Command::UpdateApiUser(user())), None);
+    assert_eq!(wrong_field(Command::UpdateApiUser(ApiUser { email: String::new(), ..user() })), Some("email"));
+    assert_eq!(wrong_field(Command::UpdateApiUser(ApiUser { name: "x".repeat(201), ..user() })), Some("name"));
+}
+
+#[test]
+fn an_account_has_so_many_api_users_and_no_more() {
+    let user = |n: usize| api_user(&format!("u{n}"), "a@b", Role::Viewer);
+    let mut registry = registry((0..ApiUser::MOST).map(|n| Change::ApiUserCreated(user(n))));
+    let one_more = || Command::CreateApiUser(user(ApiUser::MOST));
+    let too_many = Refusal::TooMany { kind: EntityKind::ApiUser, most: ApiUser::MOST };
+    assert_eq!(decide(&registry, one_more()), Err(too_many));
+    let removed = Change::ApiUserDeleted(account_id(), ApiUserId::parse("u0").unwrap());
+    registry.apply(registry.sequence() + 1, &fact(removed));
+    assert!(decide(&registry, one_more()).is_ok());
+}
+
+#[test]
+fn who_opted_out_of_a_kind_is_not_told_of_it_until_that_is_taken_back() {
+    let opt_out = OptOut::new(account_id(), "Ada@Acme.Example", NoticeKind::Error);
+    let mut registry = registry([]);
+    let decision = decide(&registry, Command::CreateOptOut(opt_out.clone())).unwrap();
+    registry.apply(2, &fact(decision.change));
+    let emails = ["ada@acme.example", "bob@acme.example", "BOB@acme.example"].map(str::to_owned);
+    let willing = |registry: &Registry, kind| registry.account(&account_id()).unwrap().willing(&emails, kind);
+    assert_eq!(willing(&registry, NoticeKind::Error), ["bob@acme.example"]);
+    assert_eq!(willing(&registry, NoticeKind::Lead), ["ada@acme.example", "bob@acme.example"]);
+    // However it is written, it is the same address.
+    let again = Command::CreateOptOut(OptOut::new(account_id(), "ADA@acme.example", NoticeKind::Error));
+    let taken = Refusal::AlreadyExists { kind: EntityKind::OptOut, id: opt_out.id.to_string() };
+    assert_eq!(decide(&registry, again), Err(taken));
+    let wrong = OptOut::new(account_id(), "ada", NoticeKind::Error);
+    assert_eq!(wrong_field(Command::CreateOptOut(wrong)), Some("email"));
+    let decision = decide(&registry, Command::DeleteOptOut(account_id(), opt_out.id.clone())).unwrap();
+    assert_eq!(decision.expected_version, 2);
+    registry.apply(3, &fact(decision.change));
+    assert_eq!(willing(&registry, NoticeKind::Error), ["ada@acme.example", "bob@acme.example"]);
+    let missing = Refusal::NotFound { kind: EntityKind::OptOut, id: opt_out.id.to_string() };
+    assert_eq!(decide(&registry, Command::DeleteOptOut(account_id(), opt_out.id)), Err(missing));
+}
+
+#[test]
+fn operators_and_admins_are_told_of_deactivations_besides_the_account_s_list_and_each_once() {
+    let told = |emails: &[&str], users: &[(&str, Role)]| {
+        let emails: Vec<String> = emails.iter().map(|&email| email.to_owned()).collect();
+        let owner = vec!["owner@acme.example".to_owned()];
+        let whole = Account { api_user_emails: emails, notification_emails: owner, ..account() };
+        let users = users.iter().enumerate();
+        let made = users.map(|(n, (email, role))| Change::ApiUserCreated(api_user(&format!("u{n}"), email, *role)));
+        let mut registry = registry([Change::AccountUpdated(whole)].into_iter().chain(made));
+        let gone = api_user("gone", "gone@acme.example", Role::Admin);
+        let id = gone.id.clone();
+        for change in [Change::ApiUserCreated(gone), Change::ApiUserDeleted(account_id(), id)] {
+            registry.apply(registry.sequence() + 1, &fact(change));
+        }
+        registry.account(&account_id()).unwrap().told_of_deactivations()
+    };
+    let (v, o, a) = (Role::Viewer, Role::Operator, Role::Admin);
+    assert_eq!(told(&[], &[]), ["owner@acme.example"]);
+    assert_eq!(told(&[], &[("v@acme.example", v)]), ["owner@acme.example"]);
+    assert_eq!(told(&["list@acme.example"], &[]), ["list@acme.example"]);
+    assert_eq!(
+        told(&[], &[("o@acme.example", o), ("v@acme.example", v), ("a@acme.example", a)]),
+        ["o@acme.example", "a@acme.example"]
+    );
+    assert_eq!(
+        told(&["o@acme.example"], &[("O@Acme.Example", o), ("a@acme.example", a), ("a@acme.example", a)]),
+        ["o@acme.example", "a@acme.example"]
+    );
+}
+
+#[test]
+fn what_was_decided_before_its_account_was_deleted_and_stored_after_is_never_there() {
+    let late = [
+        Change::DestinationCreated(destination("late", Scope::Account, &["*"])),
+        Change::ClientCreated(client("late")),
+        Change::InterfaceCreated(interface("late")),
+        Change::ApiUserCreated(api_user("late", "a@b", Role::Admin)),
+    ];
+    for change in late {
+        let mut registry = registry([Change::AccountDeleted(account_id()), change.clone()]);
+        let anew = decide(&registry, Command::CreateAccount(account())).unwrap();
+        registry.apply(registry.sequence() + 1, &fact(anew.change));
+        let entry = registry.account(&account_id()).unwrap();
+        assert_eq!(entry.destinations().count() + entry.clients().count(), 0, "{change:?}");
+        assert_eq!(entry.interfaces().count() + entry.api_users().count(), 0, "{change:?}");
+        assert!(registry.destination_ever(&destination_id("late")).is_none());
+        let (account, kind, id) = change.entity();
+        assert_eq!(registry.version(account, kind, id), 3, "the next fact about it has to name it all the same");
+    }
+}
+
+#[test]
+fn an_id_that_is_computed_from_a_call_is_that_of_the_account_and_the_call_only() {
+    let other = domain::AccountId::parse("other").unwrap();
+    let (one, two) = (RequestId::parse("r:1").unwrap(), RequestId::parse("r:2").unwrap());
+    let id = DestinationId::of_request;
+    assert_eq!(id(&account_id(), &one), id(&account_id(), &one));
+    assert_ne!(id(&account_id(), &one), id(&account_id(), &two));
+    assert_ne!(id(&account_id(), &one), id(&other, &one));
+    // A caller may repeat his call to a later release: they may never change.
+    assert_eq!(id(&account_id(), &one).as_str(), "dst_fbc5b9435fef54378da2844e616ad7aa");
+    assert_eq!(TokenId::of_request(&account_id(), &one).as_str(), "tok_893583882ad45183aa998a1621acd3fb");
+}

@@ -1,0 +1,183 @@
+//! What may happen in the life of a delivery, and what its facts add up to.
+
+use std::time::Duration;
+
+use domain::{
+    Delivery, DeliveryFact, DeliveryStatus, RetryPolicy, Work,
+    delivery::{
+        AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, RetryRefusal, Subject, Verdict,
+        after_attempt, hold, request_retry,
+    },
+    notice::failure_in,
+    policy::Deactivate,
+    registry::DeactivationCause,
+};
+
+use crate::common::{abandoned, again, execution, reference_of, refused, requested, status, t, work};
+
+fn policy(schedule: &[u64]) -> RetryPolicy {
+    let schedule = schedule.iter().copied().map(Duration::from_secs).collect();
+    RetryPolicy { schedule, jitter_percent: 0, ..RetryPolicy::manual() }
+}
+
+fn fold(facts: &[DeliveryFact]) -> Delivery {
+    facts.iter().fold(None, |state, fact| Some(Delivery::evolve(state, fact).unwrap())).unwrap()
+}
+
+fn appended(effects: &[Effect]) -> DeliveryFact {
+    match effects.last().unwrap() {
+        Effect::Append(fact) => fact.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn success_is_recorded_and_nothing_else_follows() {
+    for code in [200, 204, 299] {
+        let effects = after_attempt(&work(), &policy(&[5]), execution(1, t(100), status(code)));
+        let [Effect::Append(fact @ DeliveryFact::Attempted(attempted))] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!(attempted.verdict, Verdict::Succeeded);
+        assert_eq!(fold(&[requested(), fact.clone()]).status, DeliveryStatus::Succeeded);
+    }
+}
+
+#[test]
+fn after_a_failure_comes_the_timer_and_then_the_fact() {
+    for outcome in [status(301), status(404), status(500), refused()] {
+        let effects = after_attempt(&work(), &policy(&[5]), execution(1, t(100), outcome));
+        let [Effect::SetTimer { work: next, at }, Effect::Append(fact)] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!(*at, t(106));
+        assert_eq!((next.attempt, next.round, next.first_failed_at), (2, 0, Some(t(101))));
+        let delivery = fold(&[requested(), fact.clone()]);
+        assert_eq!((delivery.status, delivery.next_attempt_at), (DeliveryStatus::Retrying, Some(t(106))));
+        assert!(failure_in(fact).is_none());
+    }
+}
+
+#[test]
+fn the_last_failure_ends_the_delivery_and_calls_for_a_notice() {
+    let effects = after_attempt(&work(), &policy(&[]), execution(1, t(100), status(500)));
+    let fact = appended(&effects);
+    assert_eq!(effects.len(), 1);
+    let delivery = fold(&[requested(), fact.clone()]);
+    assert_eq!((delivery.status, delivery.failure), (DeliveryStatus::Failed, Some(FailureReason::Exhausted)));
+    let (notice, _) = failure_in(&fact).unwrap();
+    let other_execution = appended(&after_attempt(&work(), &policy(&[]), execution(2, t(200), status(502))));
+    assert_eq!(failure_in(&other_execution).unwrap().0, notice, "the same failure is told once");
+}
+
+#[test]
+fn work_that_was_handed_out_before_leaves_no_timer_behind() {
+    let ends = [(status(200), policy(&[5])), (status(500), policy(&[]))];
+    for (outcome, policy) in ends {
+        let effects = after_attempt(&again(work()), &policy, execution(1, t(100), outcome));
+        assert!(matches!(effects[..], [Effect::CancelTimer { .. }, Effect::Append(_)]), "{effects:?}");
+    }
+}
+
+#[test]
+fn held_work_keeps_its_attempt_and_each_hold_is_a_fact_of_its_own() {
+    let (first, held) = hold(&work(), HoldReason::Disabled, t(101));
+    let (second, held_again) = hold(&held, HoldReason::Disabled, t(102));
+    assert_eq!((held.attempt, held.holds, held_again.holds), (1, 1, 2));
+    assert_ne!(first.message_id(), second.message_id());
+    assert_eq!(hold(&work(), HoldReason::Disabled, t(999)).0.message_id(), first.message_id());
+    assert_eq!(fold(&[requested(), first, second]).status, DeliveryStatus::Held);
+}
+
+#[test]
+fn abandoned_work_is_failed_for_a_reason() {
+    let fact = abandoned(&work(), FailureReason::DestinationDeleted, t(101));
+    let delivery = fold(&[requested(), fact.clone()]);
+    assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Failed, 0));
+    assert_eq!(delivery.failure, Some(FailureReason::DestinationDeleted));
+    assert!(failure_in(&fact).is_none(), "a person decided so");
+    assert!(failure_in(&abandoned(&work(), FailureReason::PayloadGone, t(101))).is_some());
+}
+
+#[test]
+fn a_long_attempt_is_shown_until_it_ends() {
+    let started = DeliveryFact::AttemptStarted(AttemptStarted {
+        reference: reference_of(&requested()),
+        attempt_id: execution(1, t(0), status(200)).attempt_id,
+        attempt: 1,
+        round: 0,
+        at: t(101),
+    });
+    let shown = fold(&[requested(), started.clone()]);
+    assert_eq!((shown.status, shown.attempts), (DeliveryStatus::Processing, 0));
+    let ended = appended(&after_attempt(&work(), &policy(&[5]), execution(1, t(101), status(500))));
+    assert_eq!(fold(&[requested(), ended, started.clone()]).status, DeliveryStatus::Retrying);
+    for reason in [FailureReason::Crashed, FailureReason::Anonymised] {
+        let given_up = abandoned(&work(), reason, t(102));
+        for facts in [[started.clone(), given_up.clone()], [given_up, started.clone()]] {
+            let shown = fold(&facts);
+            assert_eq!((shown.status, shown.failure), (DeliveryStatus::Failed, Some(reason)));
+        }
+    }
+}
+
+#[test]
+fn a_retry_is_another_round_for_a_failed_delivery_only() {
+    let failed =
+        fold(&[requested(), appended(&after_attempt(&work(), &policy(&[]), execution(1, t(100), status(500))))]);
+    let retry = request_retry(&failed, Subject::default(), t(200), "me".into()).unwrap();
+    let pending = Delivery::evolve(Some(failed.clone()), &retry).unwrap();
+    assert_eq!((pending.status, pending.round, pending.attempts), (DeliveryStatus::Pending, 1, 1));
+    let again = Work::asked_for_by(&retry).unwrap();
+    assert_eq!((again.attempt, again.round, again.first_failed_at), (2, 1, None));
+    let asked_twice = request_retry(&failed, Subject::default(), t(300), "you".into()).unwrap();
+    assert_eq!(asked_twice.message_id(), retry.message_id(), "two who ask at once ask for one round");
+    let refusal = request_retry(&pending, Subject::default(), t(300), String::new()).unwrap_err();
+    assert_eq!(refusal, RetryRefusal::NotFailed(DeliveryStatus::Pending));
+    let subjects = [
+        (Subject { lead_anonymised: true, ..Subject::default() }, RetryRefusal::LeadAnonymised),
+        (Subject { interface_deleted: true, ..Subject::default() }, RetryRefusal::InterfaceDeleted),
+        (Subject { destination_deleted: true, ..Subject::default() }, RetryRefusal::DestinationDeleted),
+    ];
+    for (subject, refusal) in subjects {
+        assert_eq!(request_retry(&failed, subject, t(300), String::new()).unwrap_err(), refusal);
+    }
+}
+
+#[test]
+fn a_success_is_final_whatever_came_before_or_after() {
+    let good = appended(&after_attempt(&work(), &policy(&[5]), execution(1, t(100), status(200))));
+    let bad = appended(&after_attempt(&work(), &policy(&[5]), execution(2, t(200), status(500))));
+    for facts in [[requested(), good.clone(), bad.clone()], [requested(), bad, good]] {
+        let delivery = fold(&facts);
+        assert_eq!(delivery.status, DeliveryStatus::Succeeded);
+        assert_eq!(delivery.last.unwrap().outcome, status(200));
+    }
+}
+
+#[test]
+fn an_illegal_history_is_an_error() {
+    let other = crate::common::event("other", "form", "lead.created");
+    let other = domain::delivery::request(&other, domain::LeadSequence(8), &crate::common::destination_id("dst"), t(0));
+    let state = Delivery::evolve(None, &requested()).unwrap();
+    assert!(matches!(Delivery::evolve(Some(state), &other), Err(IllegalHistory::OtherDelivery { .. })));
+    let zero = Work { attempt: 0, ..work() };
+    let fact = appended(&after_attempt(&zero, &policy(&[]), execution(1, t(0), status(200))));
+    assert!(matches!(Delivery::evolve(None, &fact), Err(IllegalHistory::AttemptZero(_))));
+}
+
+#[test]
+fn exhaustion_and_410_deactivate_the_destination_before_the_fact() {
+    let exempt = policy(&[]);
+    let strict = RetryPolicy { deactivate: Deactivate::OnExhaustion, ..policy(&[]) };
+    let patient = RetryPolicy { deactivate: Deactivate::OnExhaustion, ..policy(&[5]) };
+    let cause = |policy: &RetryPolicy, code: u16| {
+        let effects = after_attempt(&work(), policy, execution(1, t(100), status(code)));
+        assert!(matches!(effects.last(), Some(Effect::Append(_))));
+        effects.into_iter().find_map(|effect| match effect {
+            Effect::Deactivate { why, .. } => Some((why.cause, why.first_failed_at)),
+            _ => None,
+        })
+    };
+    assert_eq!(cause(&exempt, 500), None);
+    assert_eq!(cause(&patient, 500), None);
+    assert_eq!(cause(&strict, 500), Some((DeactivationCause::Exhausted, Some(t(101)))));
+    assert_eq!(cause(&exempt, 410), Some((DeactivationCause::Gone, Some(t(101)))));
+    assert_eq!(cause(&strict, 200), None);
+}

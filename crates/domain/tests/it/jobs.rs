@@ -1,0 +1,312 @@
+//! What becomes of the deliveries and events that a job comes to, what its facts add up to, and how fast it goes.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Job, JobFact, JobId, LeadSequence, Registry, RetryPolicy,
+    delivery::{Effect, FailureReason, HoldReason, RetryRefusal, Subject, abandon, after_attempt, hold},
+    job::{
+        Candidate, Cursor, IllegalJob, JobOutcome, JobRef, JobRefusal, JobStarted, JobStatus, MOST_LISTED,
+        MOST_SAMPLED, Pace, Plan, Progress, Recovery, Refused, Spread, Verdict, cancel, check, consider_event,
+        consider_retry, finish,
+    },
+    registry::{Change, Scope},
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use crate::common::{
+    account, account_id, destination, destination_id, event, execution, fact, interface, requested, t, work,
+};
+
+fn id(number: u128) -> DeliveryId {
+    DeliveryId::from_uuid(Uuid::from_u128(number))
+}
+
+fn started(plan: Plan) -> JobStarted {
+    let reference = JobRef { job: JobId::from_uuid(Uuid::from_u128(9)), account: account_id() };
+    JobStarted { reference, plan, dry_run: false, pace: Pace::USUAL, by: "me".into(), at: t(500) }
+}
+
+fn recovery() -> Recovery {
+    Recovery {
+        destination: destination_id("dst"),
+        since: t(100),
+        until: Some(t(200)),
+        include_before_created: false,
+        end: LeadSequence(1_000),
+    }
+}
+
+/// A delivery in each status that one can have.
+fn in_every_status() -> Vec<Delivery> {
+    let fold = |facts: &[DeliveryFact]| {
+        facts.iter().fold(None, |state, fact| Some(Delivery::evolve(state, fact).unwrap())).unwrap()
+    };
+    let ended = |code, policy: &RetryPolicy| {
+        let effects = after_attempt(&work(), policy, execution(1, t(110), crate::common::status(code)));
+        match effects.last() {
+            Some(Effect::Append(fact)) => fact.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let processing = DeliveryFact::AttemptStarted(domain::delivery::AttemptStarted {
+        reference: crate::common::reference_of(&requested()),
+        attempt_id: domain::AttemptId::from_uuid(Uuid::from_u128(1)),
+        attempt: 1,
+        round: 0,
+        at: t(110),
+    });
+    let retrying = RetryPolicy { schedule: vec![Duration::from_secs(60)], ..RetryPolicy::manual() };
+    vec![
+        fold(&[requested()]),
+        fold(&[requested(), processing]),
+        fold(&[requested(), ended(500, &retrying)]),
+        fold(&[requested(), hold(&work(), HoldReason::Disabled, t(110)).0]),
+        fold(&[requested(), ended(200, &RetryPolicy::manual())]),
+        fold(&[requested(), ended(500, &RetryPolicy::manual())]),
+    ]
+}
+
+fn failed() -> Delivery {
+    in_every_status().pop().unwrap()
+}
+
+#[test]
+fn of_all_statuses_only_failed_is_retried_and_the_fact_names_the_job() {
+    let job = started(Plan::RetryListed(Arc::from([])));
+    let deliveries = in_every_status();
+    assert_eq!(deliveries.iter().map(|delivery| delivery.status).collect::<Vec<_>>(), DeliveryStatus::ALL);
+    for delivery in deliveries {
+        let id = delivery.reference.delivery;
+        let verdict = consider_retry(&job, id, Some(&delivery), Subject::default(), t(600));
+        match delivery.status {
+            DeliveryStatus::Failed => {
+                let Verdict::Ask(fact @ DeliveryFact::RetryRequested(asked)) = &verdict else { panic!("{verdict:?}") };
+                assert_eq!((asked.round, asked.attempts, asked.at, asked.by.as_str()), (1, 1, t(600), "me"));
+                assert_eq!(fact.job(), Some(job.reference.job));
+            }
+            status => {
+                assert_eq!(verdict, Verdict::Refuse(Refused { delivery: id, why: RetryRefusal::NotFailed(status) }));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_reason_to_refuse_has_its_word() {
+    let job = started(Plan::RetryListed(Arc::from([])));
+    let none = Subject::default();
+    let cases = [
+        (Subject { lead_anonymised: true, payload_gone: true, ..none }, RetryRefusal::LeadAnonymised),
+        (Subject { interface_deleted: true, payload_gone: true, ..none }, RetryRefusal::InterfaceDeleted),
+        (Subject { destination_deleted: true, ..none }, RetryRefusal::DestinationDeleted),
+        (Subject { payload_gone: true, ..none }, RetryRefusal::PayloadGone),
+    ];
+    for (subject, why) in cases {
+        let verdict = consider_retry(&job, id(1), Some(&failed()), subject, t(600));
+        assert_eq!(verdict, Verdict::Refuse(Refused { delivery: id(1), why }));
+        assert_eq!(RetryRefusal::parse(why.as_str(), None), Some(why));
+    }
+    let unknown = Verdict::Refuse(Refused { delivery: id(1), why: RetryRefusal::Unknown });
+    assert_eq!(consider_retry(&job, id(1), None, none, t(600)), unknown);
+    let mut other = job;
+    other.reference.account = domain::AccountId::parse("other").unwrap();
+    assert_eq!(consider_retry(&other, id(1), Some(&failed()), none, t(600)), unknown, "another account's");
+    assert_eq!(RetryRefusal::parse("not_failed", None), None);
+}
+
+/// A registry in which `dst` was created at 150, for events of these types.
+fn registry(scope: Scope, types: &[&str]) -> Registry {
+    let mut registry = Registry::default();
+    registry.apply(1, &fact(Change::AccountCreated(account())));
+    registry.apply(2, &fact(Change::InterfaceCreated(interface("form"))));
+    let created = Change::DestinationCreated(destination("dst", scope, types));
+    registry.apply(3, &domain::RegistryFact { at: t(150), by: "test".into(), change: created });
+    registry
+}
+
+#[test]
+fn a_recovery_wants_what_the_configuration_of_now_wants() {
+    let form = || Scope::Interface(crate::common::interface_id("form"));
+    let received = |at, interface, event_type| {
+        let mut event = event("e", interface, event_type);
+        event.received_at = t(at);
+        event
+    };
+    let plain = registry(form(), &["lead.created"]);
+    let mut overridden = plain.clone();
+    let whole = destination("all", Scope::Account, &["*"]);
+    overridden.apply(4, &fact(Change::DestinationCreated(whole)));
+    let mut updated = plain.clone();
+    updated.apply(4, &fact(Change::DestinationUpdated(destination("dst", form(), &["*"]))));
+    let older = Recovery { include_before_created: true, ..recovery() };
+    let mut test = received(150, "form", "lead.created");
+    test.interface = domain::InterfaceId::tests();
+    test.destination = Some(destination_id("dst"));
+    let open = Recovery { until: None, ..recovery() };
+    let cases = [
+        ("in time", &plain, recovery(), received(150, "form", "lead.created"), None),
+        ("before since", &plain, older.clone(), received(99, "form", "lead.created"), Some(Verdict::NotWanted)),
+        ("at until", &plain, recovery(), received(200, "form", "lead.created"), Some(Verdict::NotWanted)),
+        ("without until", &plain, open, received(200, "form", "lead.created"), None),
+        ("another interface", &plain, recovery(), received(150, "page", "lead.created"), Some(Verdict::NotWanted)),
+        ("another type", &plain, recovery(), received(150, "form", "email.open"), Some(Verdict::NotWanted)),
+        ("a type of now", &updated, recovery(), received(150, "form", "email.open"), None),
+        ("overridden", &overridden, recovery(), received(150, "form", "lead.created"), Some(Verdict::NotWanted)),
+        ("a test", &plain, recovery(), test, Some(Verdict::NotWanted)),
+        ("too old", &plain, recovery(), received(149, "form", "lead.created"), Some(Verdict::BeforeCreated)),
+        ("old and wanted", &plain, older, received(149, "form", "lead.created"), None),
+        ("updated later", &updated, recovery(), received(149, "form", "email.open"), Some(Verdict::BeforeCreated)),
+    ];
+    for (name, registry, recovery, event, expected) in cases {
+        assert_eq!(recovery.passes_over(registry, &event), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_requested_what_failed_is_retried_and_the_rest_is_left_alone() {
+    let (job, event, to) =
+        (started(Plan::Recover(recovery())), event("e", "form", "lead.created"), destination_id("dst"));
+    let consider = |delivery: Option<&Delivery>, subject| {
+        let candidate = Candidate { event: &event, sequence: LeadSequence(7), delivery };
+        consider_event(&job, &to, candidate, subject, t(600))
+    };
+    let Verdict::Ask(fact) = consider(None, Subject::default()) else { panic!() };
+    let DeliveryFact::Requested(asked) = &fact else { panic!("{fact:?}") };
+    let router_s =
+        domain::DeliveryRef { requested_at: Some(t(600)), ..(*crate::common::reference_of(&requested())).clone() };
+    assert_eq!(*asked.reference, router_s, "what the router would have requested");
+    assert_eq!((asked.at, asked.job), (t(600), Some(job.reference.job)));
+    assert_eq!(fact.message_id(), requested().message_id());
+
+    let deleted = Subject { interface_deleted: true, ..Subject::default() };
+    let refused = Refused { delivery: asked.reference.delivery, why: RetryRefusal::InterfaceDeleted };
+    assert_eq!(consider(None, deleted), Verdict::Refuse(refused.clone()));
+    for delivery in in_every_status() {
+        let verdict = consider(Some(&delivery), Subject::default());
+        if delivery.status == DeliveryStatus::Failed {
+            assert!(matches!(verdict, Verdict::Ask(DeliveryFact::RetryRequested(_))), "{verdict:?}");
+            assert_eq!(consider(Some(&delivery), deleted), Verdict::Refuse(refused.clone()));
+        } else {
+            assert_eq!(verdict, Verdict::Had);
+            assert_eq!(consider(Some(&delivery), deleted), Verdict::Had, "it has it all the same");
+        }
+    }
+    let skipped = abandon(&work(), FailureReason::Skipped, t(120));
+    let Some(Effect::Append(skipped)) = skipped.first() else { panic!("{skipped:?}") };
+    let skipped = Delivery::evolve(Some(in_every_status().remove(0)), skipped).unwrap();
+    assert!(matches!(consider(Some(&skipped), Subject::default()), Verdict::Ask(DeliveryFact::RetryRequested(_))));
+}
+
+#[test]
+fn a_plan_that_makes_no_sense_is_refused() {
+    let listed = |ids: Vec<DeliveryId>| check(&Plan::RetryListed(ids.into()));
+    assert_eq!(listed(vec![]), Err(JobRefusal::Nothing));
+    assert_eq!(listed(vec![id(1), id(2), id(1)]), Err(JobRefusal::Twice(id(1))));
+    assert_eq!(listed((0..MOST_LISTED as u128).map(id).collect()), Ok(()));
+    assert_eq!(listed((0..=MOST_LISTED as u128).map(id).collect()), Err(JobRefusal::TooMany(MOST_LISTED + 1)));
+    let until = |until| check(&Plan::Recover(Recovery { until: Some(until), ..recovery() }));
+    assert_eq!(until(t(101)), Ok(()));
+    assert_eq!(until(t(100)), Err(JobRefusal::NoTime { since: t(100), until: t(100) }));
+}
+
+fn fold(facts: &[JobFact]) -> Job {
+    facts.iter().fold(None, |job, fact| Some(Job::evolve(job, fact).unwrap())).unwrap()
+}
+
+fn history() -> Vec<JobFact> {
+    let begun = started(Plan::RetryListed(Arc::from([id(1), id(2)])));
+    let mut facts = vec![JobFact::Started(begun.clone())];
+    for step in 0..3_u32 {
+        let mut progress = fold(&facts).progress;
+        progress.count(&Verdict::Refuse(Refused { delivery: id(1), why: RetryRefusal::Unknown }), false);
+        progress.cursor = Cursor::Listed(step + 1);
+        facts.push(progress.record(&begun, vec![], t(501 + i64::from(step))));
+    }
+    facts.insert(2, cancel(&fold(&facts), "you".into(), t(502)).unwrap().unwrap());
+    facts.push(finish(&fold(&facts), JobOutcome::Cancelled, t(510)));
+    facts
+}
+
+#[test]
+fn a_job_is_what_its_facts_say() {
+    let facts = history();
+    let statuses: Vec<_> = (1..=facts.len()).map(|end| fold(&facts[..end]).status()).collect();
+    use JobStatus::{Cancelled, Cancelling, Running};
+    assert_eq!(statuses, [Running, Running, Cancelling, Cancelling, Cancelling, Cancelled]);
+    let job = fold(&facts);
+    assert_eq!((job.progress.step, &job.progress.cursor, job.updated_at), (3, &Cursor::Listed(3), t(510)));
+    assert_eq!((job.counts().examined, job.counts().refused[&RetryRefusal::Unknown]), (3, 3));
+    assert_eq!(fold(&job.facts()), job, "the fewest facts say the same");
+    assert_eq!(cancel(&job, "you".into(), t(520)), Err(JobRefusal::Ended(JobOutcome::Cancelled)));
+    assert_eq!(cancel(&fold(&facts[..3]), "him".into(), t(520)), Ok(None), "once is enough");
+}
+
+#[test]
+fn a_history_that_cannot_be_is_an_error() {
+    let facts = history();
+    assert!(matches!(Job::evolve(None, &facts[1]), Err(IllegalJob::NotStarted(_))));
+    let mut other = started(Plan::RetryListed(Arc::from([])));
+    other.reference.job = JobId::from_uuid(Uuid::from_u128(8));
+    let other = fold(&[JobFact::Started(other)]);
+    assert!(matches!(Job::evolve(Some(other), &facts[1]), Err(IllegalJob::OtherJob { .. })));
+}
+
+#[test]
+fn a_dry_run_shows_the_first_of_what_it_would_do() {
+    let mut progress = Progress::default();
+    for _ in 0..MOST_SAMPLED + 5 {
+        progress.count(&Verdict::Ask(requested()), true);
+        progress.count(&Verdict::Had, true);
+    }
+    assert_eq!((progress.sample.len(), progress.counts.requested), (MOST_SAMPLED, MOST_SAMPLED as u64 + 5));
+    let mut real = Progress::default();
+    real.count(&Verdict::Ask(requested()), false);
+    assert_eq!((real.sample.len(), real.counts.requested), (0, 1));
+}
+
+proptest! {
+    #[test]
+    fn facts_that_come_twice_change_nothing(again in prop::collection::vec(0_usize..6, 0..10)) {
+        let facts = history();
+        let whole = fold(&facts);
+        let mut repeated = facts.clone();
+        repeated.extend(again.into_iter().map(|place| facts[place].clone()));
+        prop_assert_eq!(fold(&repeated), whole);
+    }
+
+    /// Over any time, no more turns than the pace allows and one that had waited; nothing is made up for after a pause.
+    #[test]
+    fn turns_are_spread_evenly(
+        pace in 1..=Pace::FASTEST,
+        pauses in prop::collection::vec(0..3_000_u64, 1..200),
+    ) {
+        let pace = Pace::per_second(pace).unwrap();
+        let mut spread = Spread::new(pace);
+        let (mut now, mut turns) = (Duration::ZERO, vec![]);
+        for pause in pauses {
+            now += Duration::from_millis(pause) / 10;
+            let turn = spread.turn(now);
+            now = now.max(turn);
+            turns.push(now);
+        }
+        let slack = Duration::from_millis(10);
+        for (first, one) in turns.iter().enumerate() {
+            for (count, other) in turns[first..].iter().enumerate() {
+                let least = pace.interval() * u32::try_from(count).unwrap();
+                prop_assert!(*other - *one + slack >= least, "{count} turns within {:?}", *other - *one);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pace_is_a_number_from_1_to_the_fastest() {
+    assert_eq!(Pace::per_second(0), None);
+    assert_eq!(Pace::per_second(Pace::FASTEST + 1), None);
+    assert_eq!(Pace::per_second(4).unwrap().interval(), Duration::from_millis(250));
+    let mut spread = Spread::new(Pace::per_second(4).unwrap());
+    let turns: Vec<_> = (0..4).map(|_| spread.turn(Duration::ZERO).as_millis()).collect();
+    assert_eq!(turns, [0, 250, 500, 750]);
+}

@@ -1,0 +1,157 @@
+//! Whom a key lets in, what he may do, and which keys he may make.
+
+use domain::{
+    AccountId, KeyId, Registry, RegistryFact,
+    access::{Denial, Principal, Rule, Scope, Scopes},
+    registry::{Account, ApiKey, Change, Command, EntityKind, KeyHash, KeyRefusal, Refusal, UrlRules},
+};
+
+use crate::common::{account, account_id, fact, t};
+
+const HASH: KeyHash = KeyHash([7; 32]);
+
+fn id(text: &str) -> KeyId {
+    KeyId::parse(text).unwrap()
+}
+
+fn other() -> AccountId {
+    AccountId::parse("other").unwrap()
+}
+
+fn key(account: Option<AccountId>, scopes: &[Scope]) -> ApiKey {
+    ApiKey {
+        id: id("k"),
+        account,
+        name: "a key".into(),
+        scopes: scopes.iter().copied().collect(),
+        hash: HASH,
+        created_at: t(0),
+        created_by: "test".into(),
+        expires_at: None,
+        revoked_at: None,
+    }
+}
+
+fn registry_with(key: ApiKey) -> Registry {
+    let mut registry = Registry::default();
+    registry.apply(1, &fact(Change::AccountCreated(account())));
+    registry.apply(2, &fact(Change::AccountCreated(Account { id: other(), ..account() })));
+    registry.apply(3, &fact(Change::KeyCreated(key)));
+    registry
+}
+
+fn principal(account: Option<AccountId>, scopes: &[Scope]) -> Principal {
+    registry_with(key(account, scopes)).authenticate(&id("k"), &HASH, t(1)).unwrap()
+}
+
+fn decide(registry: &Registry, command: Command) -> Result<Change, Refusal> {
+    registry.decide(command, UrlRules::default()).map(|decision| decision.change)
+}
+
+#[test]
+fn admin_includes_all_operate_reading_and_publish_nothing_else() {
+    let cases = [
+        (Scope::Publish, vec![Scope::Publish]),
+        (Scope::Read, vec![Scope::Read]),
+        (Scope::Operate, vec![Scope::Read, Scope::Operate]),
+        (Scope::Admin, Scope::ALL.to_vec()),
+    ];
+    for (own, may) in cases {
+        let scopes: Scopes = [own].into_iter().collect();
+        for scope in Scope::ALL {
+            assert_eq!(scopes.include(scope), may.contains(&scope), "{own:?} {scope:?}");
+            let allowed = principal(None, &[own]).may(Rule::Needs(scope));
+            assert_eq!(allowed.is_ok(), may.contains(&scope), "{own:?} {scope:?}");
+        }
+        assert_eq!(principal(None, &[own]).may(Rule::AnyKey), Ok(()));
+        assert_eq!(Scope::parse(own.as_str()), Some(own));
+    }
+}
+
+#[test]
+fn only_the_right_secret_of_the_right_key_lets_in_and_only_while_it_is_good() {
+    let registry = registry_with(ApiKey { expires_at: Some(t(10)), ..key(None, &[Scope::Read]) });
+    let ask = |registry: &Registry, name: &str, hash, now| registry.authenticate(&id(name), &hash, t(now)).err();
+    assert_eq!(ask(&registry, "k", HASH, 9), None);
+    assert_eq!(ask(&registry, "k", KeyHash([8; 32]), 9), Some(KeyRefusal::Unknown));
+    assert_eq!(ask(&registry, "another", HASH, 9), Some(KeyRefusal::Unknown));
+    assert_eq!(ask(&registry, "k", HASH, 10), Some(KeyRefusal::Expired));
+    let mut revoked = registry;
+    revoked.apply(4, &fact(Change::KeyRevoked(None, id("k"))));
+    assert_eq!(ask(&revoked, "k", HASH, 9), Some(KeyRefusal::Revoked));
+}
+
+#[test]
+fn the_keys_of_an_account_end_with_it_even_if_there_is_one_of_that_name_again() {
+    let mut registry = registry_with(key(Some(account_id()), &[Scope::Read]));
+    registry.apply(4, &RegistryFact { at: t(5), ..fact(Change::AccountDeleted(account_id())) });
+    registry.apply(5, &fact(Change::AccountCreated(account())));
+    assert_eq!(registry.authenticate(&id("k"), &HASH, t(6)), Err(KeyRefusal::Revoked));
+    assert_eq!(registry.key(&id("k")).unwrap().revoked_at, Some(t(5)));
+}
+
+#[test]
+fn a_key_of_an_account_has_no_business_with_another_or_with_the_platform() {
+    let bound = principal(Some(account_id()), &[Scope::Admin]);
+    assert_eq!(bound.may_touch(&account_id()), Ok(()));
+    assert!(matches!(bound.may_touch(&other()), Err(Denial::OtherAccount { .. })));
+    assert!(matches!(bound.may(Rule::Platform(Scope::Admin)), Err(Denial::NotPlatform { .. })));
+    let platform = principal(None, &[Scope::Admin]);
+    assert_eq!(platform.may_touch(&other()), Ok(()));
+    assert_eq!(platform.may(Rule::Platform(Scope::Admin)), Ok(()));
+    assert!(matches!(principal(None, &[Scope::Operate]).may(Rule::Platform(Scope::Admin)), Err(Denial::Scope { .. })));
+}
+
+#[test]
+fn nobody_makes_a_key_that_may_do_more_than_he() {
+    let bound = principal(Some(account_id()), &[Scope::Admin]);
+    assert_eq!(bound.may_make(&key(Some(account_id()), &Scope::ALL)), Ok(()));
+    assert!(bound.may_make(&key(Some(other()), &[Scope::Read])).is_err());
+    assert!(bound.may_make(&key(None, &[Scope::Read])).is_err());
+    let operator = principal(None, &[Scope::Operate]);
+    assert_eq!(operator.may_make(&key(None, &[Scope::Read])), Ok(()));
+    assert!(operator.may_make(&key(None, &[Scope::Publish])).is_err());
+}
+
+#[test]
+fn what_is_wrong_with_a_new_key_is_named() {
+    let registry = registry_with(key(None, &[Scope::Read]));
+    let new = |change: fn(&mut ApiKey)| {
+        let mut key = ApiKey { id: id("new"), ..key(None, &[Scope::Read]) };
+        change(&mut key);
+        decide(&registry, Command::CreateKey(key))
+    };
+    assert!(new(|_| ()).is_ok());
+    let field = |decided: Result<Change, Refusal>| match decided {
+        Err(Refusal::Invalid { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(field(new(|key| key.scopes = Scopes::default())), "scopes");
+    assert_eq!(field(new(|key| key.expires_at = Some(t(0)))), "expires_at");
+    assert_eq!(field(new(|key| key.name = "two\nlines".into())), "name");
+    let absent = Refusal::NotFound { kind: EntityKind::Account, id: "no".into() };
+    assert_eq!(new(|key| key.account = Some(AccountId::parse("no").unwrap())), Err(absent));
+    let taken = Refusal::AlreadyExists { kind: EntityKind::Key, id: "k".into() };
+    assert_eq!(new(|key| key.id = id("k")), Err(taken));
+}
+
+#[test]
+fn there_are_so_many_keys_at_most_and_those_that_ended_do_not_count() {
+    let mut registry = registry_with(key(None, &[Scope::Read]));
+    let new = |n: u32| ApiKey {
+        id: id(&format!("k{n}")),
+        hash: KeyHash([u8::try_from(n % 251).unwrap(); 32]),
+        ..key(Some(account_id()), &[Scope::Read])
+    };
+    for n in 0..1_000 {
+        let change = decide(&registry, Command::CreateKey(new(n))).unwrap();
+        registry.apply(registry.sequence() + 1, &fact(change));
+    }
+    assert!(matches!(decide(&registry, Command::CreateKey(new(1_000))), Err(Refusal::TooMany { .. })));
+    let revoked = decide(&registry, Command::RevokeKey(id("k3"))).unwrap();
+    assert_eq!(revoked, Change::KeyRevoked(Some(account_id()), id("k3")));
+    registry.apply(registry.sequence() + 1, &fact(revoked));
+    assert!(decide(&registry, Command::CreateKey(new(1_000))).is_ok());
+    let absent = Refusal::NotFound { kind: EntityKind::Key, id: "none".into() };
+    assert_eq!(decide(&registry, Command::RevokeKey(id("none"))), Err(absent));
+}

@@ -1,0 +1,21 @@
+//! The rules of Leadline, from outside: tables, properties and stories.
+#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+
+mod anonymisation;
+mod attempts;
+mod belongings;
+mod common;
+mod configuration;
+mod deactivation;
+mod delivery;
+mod executions;
+mod histories;
+mod jobs;
+mod keys;
+mod limits;
+mod mails;
+mod registry;
+mod routing;
+mod standing;
+mod turns;
+mod watching;

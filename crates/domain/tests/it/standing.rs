@@ -1,0 +1,89 @@
+//! When the work of a delivery counts as lost, and what is done again.
+
+use std::time::Duration;
+
+use domain::{
+    Delivery, DeliveryFact, DeliveryId, RetryPolicy, Work,
+    delivery::{Effect, FailureReason, HoldReason, Remains, after_attempt, hold, lost_work, may_be_lost},
+};
+use uuid::Uuid;
+
+use crate::common::{abandoned, execution, refused, requested, status, t, work};
+
+/// Nothing is left, and everything from before this second was acknowledged.
+fn nothing(handled_before: i64) -> Remains {
+    Remains { handled_before: t(handled_before), timer: false, parked: false, turn: None }
+}
+
+fn of(facts: &[DeliveryFact]) -> Delivery {
+    facts.iter().fold(None, |state, fact| Some(Delivery::evolve(state, fact).unwrap())).unwrap()
+}
+
+/// A first attempt that failed at second 101, what it left to do, and when that is due.
+fn retrying() -> (Delivery, Work, i64) {
+    let policy = RetryPolicy { schedule: vec![Duration::from_secs(60)], ..RetryPolicy::manual() };
+    let effects = after_attempt(&work(), &policy, execution(1, t(100), refused()));
+    let (mut timer, mut facts) = (None, vec![requested()]);
+    for effect in effects {
+        match effect {
+            Effect::SetTimer { work, at } => timer = Some((work, at.as_second())),
+            Effect::Append(fact) => facts.push(fact),
+            other => panic!("{other:?}"),
+        }
+    }
+    let (work, due) = timer.unwrap();
+    (of(&facts), work, due)
+}
+
+#[test]
+fn work_that_is_nowhere_is_lost_and_work_that_is_somewhere_is_not() {
+    let delivery = of(&[requested()]);
+    let lost = lost_work(&delivery, nothing(200)).unwrap();
+    assert_eq!(lost, Work { redelivered: true, ..work() }, "what the request asked for");
+    let somewhere = [
+        Remains { timer: true, ..nothing(200) },
+        Remains { parked: true, ..nothing(200) },
+        Remains { turn: Some(DeliveryId::from_uuid(Uuid::nil())), ..nothing(200) },
+        // What asks for it may be in somebody's hand.
+        nothing(100),
+        nothing(101),
+    ];
+    for remains in somewhere {
+        assert_eq!(lost_work(&delivery, remains), None, "{remains:?}");
+    }
+}
+
+#[test]
+fn whoever_has_its_turn_passes_it_on_when_it_has_ended() {
+    let delivery = of(&[requested()]);
+    let its_own = Remains { turn: Some(delivery.reference.delivery), ..nothing(200) };
+    assert!(lost_work(&delivery, its_own).unwrap().in_turn);
+}
+
+#[test]
+fn a_retry_that_was_lost_is_the_next_attempt_of_the_same_round() {
+    let (delivery, scheduled, due) = retrying();
+    let lost = lost_work(&delivery, nothing(200)).unwrap();
+    assert_eq!(
+        (lost.attempt, lost.round, lost.requested_at),
+        (scheduled.attempt, scheduled.round, scheduled.requested_at)
+    );
+    let minute = Duration::from_secs(60);
+    assert!(!may_be_lost(&delivery, t(due + 60), minute), "it is due, and not yet late");
+    assert!(may_be_lost(&delivery, t(due + 61), minute));
+}
+
+#[test]
+fn what_was_held_is_held_once_more_and_what_has_ended_stays_as_it_is() {
+    let (held, _) = hold(&work(), HoldReason::Disabled, t(100));
+    let delivery = of(&[requested(), held]);
+    assert_eq!(lost_work(&delivery, nothing(200)).unwrap().holds, 1);
+
+    let effects = after_attempt(&work(), &RetryPolicy::manual(), execution(1, t(100), status(200)));
+    let Some(Effect::Append(succeeded)) = effects.into_iter().next() else { panic!("a fact") };
+    for end in [succeeded, abandoned(&work(), FailureReason::Skipped, t(100))] {
+        let delivery = of(&[requested(), end]);
+        assert_eq!(lost_work(&delivery, nothing(1_000)), None);
+        assert!(!may_be_lost(&delivery, t(1_000_000), Duration::ZERO));
+    }
+}

@@ -1,0 +1,282 @@
+//! When people are told what goes on at a destination: tables, and properties over any history.
+
+use std::time::Duration;
+
+use domain::{
+    AttemptOutcome, DeliveryFact, EventType, LeadSequence, Work,
+    delivery::{DeliveryAttempted, Effect, FailureReason, Verdict, after_attempt, request},
+    notice::{About, Called, NoticeCalledFor, Rules, Seen, Watched, Window},
+    registry::DeactivationCause,
+};
+use proptest::prelude::*;
+
+use crate::common::{abandoned, event, execution, refused, status, t};
+
+const RULES: Rules = Rules { window: Duration::from_secs(900), repeated: 3 };
+
+/// What an attempt at this second ended in: nothing follows it.
+fn attempted(event_type: &str, second: i64, outcome: AttemptOutcome) -> DeliveryAttempted {
+    let event = event(&format!("e{second}"), "form", event_type);
+    let requested = request(&event, LeadSequence(1), &crate::common::destination_id("dst"), t(0));
+    let work = Work::asked_for_by(&requested).unwrap();
+    let policy =
+        domain::RetryPolicy { deactivate: domain::policy::Deactivate::Never, ..domain::RetryPolicy::standard() };
+    let id = u128::try_from(second).unwrap();
+    let effects = after_attempt(&work, &policy, execution(id, t(second), outcome));
+    let fact = effects.into_iter().find_map(|effect| match effect {
+        Effect::Append(DeliveryFact::Attempted(fact)) => Some(fact),
+        _ => None,
+    });
+    let fact = fact.unwrap();
+    let failed = !matches!(fact.verdict, Verdict::Succeeded);
+    DeliveryAttempted {
+        verdict: if failed { Verdict::Failed(FailureReason::Exhausted) } else { Verdict::Succeeded },
+        deactivated: None,
+        ..fact
+    }
+}
+
+fn failed(second: i64) -> DeliveryFact {
+    DeliveryFact::Attempted(attempted("lead.created", second, status(503)))
+}
+
+fn succeeded(second: i64) -> DeliveryFact {
+    DeliveryFact::Attempted(attempted("lead.created", second, status(200)))
+}
+
+fn deactivating(second: i64) -> DeliveryFact {
+    let fact = attempted("lead.created", second, status(410));
+    DeliveryFact::Attempted(DeliveryAttempted { deactivated: Some(DeactivationCause::Gone), ..fact })
+}
+
+/// A destination, and how many facts it has seen.
+struct Scene {
+    watched: Watched,
+    sequence: u64,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self { watched: Watched::new(failed(1).reference()), sequence: 0 }
+    }
+
+    /// A fact is read a second after it happened.
+    fn see(&mut self, fact: &DeliveryFact) -> Vec<Called> {
+        self.sequence += 1;
+        let now = fact.at() + Duration::from_secs(1);
+        let seen = Seen { fact, sequence: self.sequence, published_at: fact.at(), now };
+        self.watched.observe(seen, RULES)
+    }
+
+    /// The words for what a fact calls for.
+    fn hear(&mut self, fact: &DeliveryFact) -> Vec<String> {
+        self.see(fact).iter().map(word).collect()
+    }
+
+    fn tick(&mut self, second: i64) -> Option<NoticeCalledFor> {
+        self.watched.tick(RULES, t(second))
+    }
+}
+
+fn word(called: &Called) -> String {
+    match called {
+        Called::Event(operation) => operation.event_type.to_string(),
+        Called::Notice(notice) => match &notice.about {
+            About::Failure { .. } => "failure".into(),
+            About::FurtherFailures { window, .. } => format!("{} more", window.count),
+            About::RepeatedFailures { failures, .. } => format!("{failures} in a row"),
+            About::Recovery { .. } => "recovery".into(),
+            About::Lead { .. } => "lead".into(),
+            About::FurtherLeads { window, .. } => format!("{} more leads", window.count),
+        },
+    }
+}
+
+#[test]
+fn the_first_failure_is_told_at_once_and_further_ones_at_the_end_of_the_window() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.hear(&failed(10)), ["failure", "leadline.delivery.failed"]);
+    assert_eq!(scene.hear(&failed(20)), ["leadline.delivery.failed"]);
+    let gone = abandoned(&crate::common::work(), FailureReason::PayloadGone, t(30));
+    assert_eq!(scene.hear(&gone), ["3 in a row", "leadline.delivery.failed"]);
+    let other = DeliveryFact::Attempted(attempted("lead.created", 40, refused()));
+    scene.hear(&other);
+    assert_eq!(scene.tick(900), None);
+    let told = scene.tick(912).unwrap();
+    let About::FurtherFailures { window, .. } = &told.about else { panic!("{told:?}") };
+    assert_eq!((window.count, &window.examples[..], told.since), (3, &[2, 3, 4][..], failed(20).at()));
+    let errors: Vec<_> = window.errors.iter().map(|error| (error.status, error.count)).collect();
+    assert_eq!(errors, [(503, 1), (0, 1), (999, 1)]);
+    // What fails now is in the next window; when nothing has failed in one, the next failure is told at once.
+    assert_eq!(scene.hear(&failed(950)), ["leadline.delivery.failed"]);
+    assert!(scene.tick(1_812).is_some());
+    assert_eq!(scene.tick(2_712), None);
+    assert_eq!(scene.hear(&failed(3_000)), ["failure", "leadline.delivery.failed"]);
+}
+
+#[test]
+fn without_a_window_each_failure_is_told() {
+    let mut scene = Scene::new();
+    let rules = Rules { window: Duration::ZERO, repeated: 0 };
+    for sequence in 1..=20 {
+        let fact = failed(i64::try_from(sequence).unwrap());
+        let seen = Seen { fact: &fact, sequence, published_at: fact.at(), now: fact.at() };
+        let words: Vec<_> = scene.watched.observe(seen, rules).iter().map(word).collect();
+        assert_eq!(words, ["failure", "leadline.delivery.failed"]);
+    }
+}
+
+#[test]
+fn repeated_failures_and_recovery_are_told_once() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.hear(&failed(10)), ["failure", "leadline.delivery.failed"]);
+    assert_eq!(scene.hear(&succeeded(11)), [""; 0], "nothing that was told of is over");
+    for second in [12, 13] {
+        assert_eq!(scene.hear(&failed(second)), ["leadline.delivery.failed"]);
+    }
+    assert_eq!(scene.hear(&failed(14)), ["3 in a row", "leadline.delivery.failed"]);
+    assert_eq!(scene.hear(&failed(15)), ["leadline.delivery.failed"]);
+    let recovered = scene.see(&succeeded(16));
+    assert_eq!(recovered.iter().map(word).collect::<Vec<_>>(), ["recovery", "leadline.destination.recovered"]);
+    let Called::Notice(notice) = &recovered[0] else { panic!("{recovered:?}") };
+    let since = Some(failed(12).at());
+    assert!(matches!(&notice.about, About::Recovery { failing_since, was_alerted: true, was_deactivated: false, .. }
+            if *failing_since == since));
+    assert_eq!(scene.hear(&succeeded(17)), [""; 0]);
+}
+
+#[test]
+fn a_deactivated_destination_recovers_with_what_begins_after_that() {
+    let mut scene = Scene::new();
+    assert_eq!(
+        scene.hear(&deactivating(10)),
+        ["failure", "leadline.delivery.failed", "leadline.destination.deactivated"]
+    );
+    // Two that ended at once, and one that was under way.
+    assert_eq!(scene.hear(&deactivating(10)), ["leadline.delivery.failed"]);
+    assert_eq!(scene.hear(&succeeded(11)), [""; 0]);
+    assert_eq!(scene.hear(&succeeded(500)), ["recovery", "leadline.destination.recovered"]);
+    assert_eq!(scene.hear(&deactivating(600)), ["leadline.delivery.failed", "leadline.destination.deactivated"]);
+    // Somebody enabled it, and it was switched off again before anything succeeded.
+    assert_eq!(scene.hear(&deactivating(700)), ["leadline.delivery.failed", "leadline.destination.deactivated"]);
+}
+
+#[test]
+fn operational_events_lead_to_no_further_ones_and_tests_to_nothing() {
+    let mut scene = Scene::new();
+    for event_type in [EventType::DELIVERY_FAILED, EventType::DESTINATION_DEACTIVATED, EventType::DESTINATION_RECOVERED]
+    {
+        for second in 10..30 {
+            let fact = attempted(event_type, second, status(410));
+            let fact = DeliveryAttempted { deactivated: Some(DeactivationCause::Gone), ..fact };
+            let called = scene.see(&DeliveryFact::Attempted(fact));
+            assert!(called.iter().all(|called| matches!(called, Called::Notice(_))), "{called:?}");
+        }
+        let called = scene.see(&DeliveryFact::Attempted(attempted(event_type, 100, status(200))));
+        assert!(called.iter().all(|called| matches!(called, Called::Notice(_))), "{called:?}");
+    }
+    let mut scene = Scene::new();
+    for second in 1..10 {
+        let test = attempted(EventType::WEBHOOK_TEST, second, status(503));
+        assert_eq!(scene.hear(&DeliveryFact::Attempted(test)), [""; 0]);
+    }
+}
+
+#[test]
+fn a_fact_that_is_known_calls_for_nothing() {
+    let mut scene = Scene::new();
+    scene.see(&failed(10));
+    let before = scene.watched.clone();
+    scene.sequence = 0;
+    assert_eq!(scene.see(&failed(10)), []);
+    assert_eq!(scene.watched, before);
+}
+
+proptest! {
+    /// Every failure is told exactly once: by itself, or counted.
+    #[test]
+    fn no_failure_is_left_out_or_told_twice(steps in prop::collection::vec((0..400_i64, any::<bool>()), 0..200)) {
+        let (mut scene, mut second, mut failures) = (Scene::new(), 1, 0_u64);
+        let mut called = vec![];
+        for (pause, fails) in steps {
+            second += pause + 1;
+            called.extend(scene.tick(second).map(Called::Notice));
+            failures += u64::from(fails);
+            called.extend(scene.see(&if fails { failed(second) } else { succeeded(second) }));
+        }
+        called.extend(scene.tick(second + 10_000).map(Called::Notice));
+        let told: u64 = called.iter().map(|called| match called {
+            Called::Notice(NoticeCalledFor { about: About::Failure { .. }, .. }) => 1,
+            Called::Notice(NoticeCalledFor { about: About::FurtherFailures { window, .. }, .. }) => window.count,
+            _ => 0,
+        }).sum();
+        prop_assert_eq!(told, failures);
+        let mut ids: Vec<_> = called.iter().filter_map(|called| match called {
+            Called::Notice(notice) => Some(notice.notice),
+            Called::Event(_) => None,
+        }).collect();
+        let count = ids.len();
+        ids.sort();
+        ids.dedup();
+        prop_assert_eq!(ids.len(), count);
+    }
+
+    /// However much fails in however short a time: two notices and an alert for each window at most.
+    #[test]
+    fn a_storm_is_a_handful_of_notices(count in 1..500_i64) {
+        let mut scene = Scene::new();
+        let mut notices = 0;
+        for n in 0..count {
+            // One a second.
+            let called = scene.see(&failed(1 + n));
+            notices += called.iter().filter(|called| matches!(called, Called::Notice(_))).count();
+        }
+        prop_assert!(notices <= 3, "{} notices", notices);
+        if let Some(window) = &scene.watched.watch.window {
+            prop_assert!(window.errors.len() <= Window::MOST_ERRORS);
+            prop_assert!(window.examples.len() <= Window::MOST_EXAMPLES);
+        }
+    }
+
+    /// A process that dies after any fact and reads again from any place before it comes to the same state.
+    #[test]
+    fn reading_again_changes_nothing(fails in prop::collection::vec(any::<bool>(), 1..60), from in 0..60_usize) {
+        let facts: Vec<_> = fails.iter().enumerate().map(|(n, fails)| {
+            let second = i64::try_from(n).unwrap() * 100 + 1;
+            if *fails { failed(second) } else { succeeded(second) }
+        }).collect();
+        let mut scene = Scene::new();
+        for fact in &facts {
+            scene.see(fact);
+        }
+        let before = scene.watched.clone();
+        let from = from.min(facts.len());
+        scene.sequence = from as u64;
+        for fact in &facts[from..] {
+            prop_assert_eq!(scene.see(fact), vec![]);
+        }
+        prop_assert_eq!(scene.watched, before);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// However often it fails and works in turn: at most one alert in a while, and one recovery for each.
+    #[test]
+    fn a_flapping_destination_is_a_handful_of_notices(fails in 3..20_i64, hours in 1..6_i64) {
+        let mut scene = Scene::new();
+        let mut words = vec![];
+        for second in (5..=hours * 3_600).step_by(5) {
+            words.extend(scene.tick(second).as_ref().map(|notice| word(&Called::Notice(notice.clone()))));
+            let works = second / 5 % (fails + 1) == 0;
+            words.extend(scene.hear(&if works { succeeded(second) } else { failed(second) }));
+        }
+        let count = |what: &str| words.iter().filter(|word| word.contains(what)).count();
+        // A window is a quarter of an hour, and four of them are quiet.
+        let hours = usize::try_from(hours).unwrap();
+        prop_assert_eq!(count("in a row"), hours);
+        prop_assert_eq!((count("recovery"), count("recovered")), (hours, hours));
+        prop_assert!(count("more") + count("failure") <= 4 * hours + 1, "{:?}", words);
+    }
+}

@@ -1,0 +1,397 @@
+//! The journal against a real broker.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use domain::{
+    AccountId, DeliveryFact, DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId,
+    LeadSequence, RegistryFact, Work,
+    delivery::{Effect, FailureReason, HoldReason, abandon, hold, request, request_parked},
+    registry::{Account, Change, Routing},
+};
+use jiff::Timestamp;
+use journal::{Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, Since, StreamName, Traffic};
+use runtime::{ErrorChain as _, Platform, trace::TraceContext};
+use testkit::{NatsCluster, NatsServer, wait};
+use tokio::time::Instant;
+
+const SOON: Duration = Duration::from_secs(20);
+/// A server that has lost its cluster answers only after ten seconds.
+const ELECTED: Duration = Duration::from_secs(60);
+
+fn options(server: &NatsServer) -> NatsOptions {
+    NatsOptions { nats_url: Some(server.url()), dedup_window: Some(Duration::from_secs(60)), ..NatsOptions::default() }
+}
+
+async fn connect(server: &NatsServer) -> (Journal, Platform) {
+    let platform = Platform::default();
+    (Journal::connect(&options(server), &platform).await.unwrap(), platform)
+}
+
+fn event(id: &str) -> LeadEvent {
+    LeadEvent {
+        event_id: EventId::parse(id).unwrap(),
+        account: AccountId::parse("acme").unwrap(),
+        interface: InterfaceId::parse("form").unwrap(),
+        client: None,
+        lead: LeadId::parse("lead-1").unwrap(),
+        destination: None,
+        event_type: EventType::lead_created(),
+        occurred_at: Timestamp::UNIX_EPOCH,
+        received_at: Timestamp::UNIX_EPOCH,
+        registry_sequence: 0,
+        hops: 0,
+        payload: br#"{"a": 1}"#.as_slice().into(),
+    }
+}
+
+fn destination() -> DestinationId {
+    DestinationId::parse("dst_1").unwrap()
+}
+
+fn requested(id: &str) -> DeliveryFact {
+    request(&event(id), LeadSequence(1), &destination(), Timestamp::UNIX_EPOCH)
+}
+
+fn work(id: &str) -> Work {
+    Work::asked_for_by(&requested(id)).unwrap()
+}
+
+async fn soon<T>(future: impl Future<Output = Option<T>>) -> T {
+    tokio::time::timeout(SOON, future).await.expect("in time").expect("before the drain")
+}
+
+#[tokio::test]
+async fn a_repeated_event_is_stored_once_and_read_back_as_it_was() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let trace = TraceContext::fresh();
+    let first = journal.append_lead(&event("e1"), &trace).await.unwrap();
+    let again = journal.append_lead(&event("e1"), &trace).await.unwrap();
+    assert!(!first.duplicate && again.duplicate);
+    assert_eq!(first.sequence, again.sequence);
+    assert_eq!(journal.lead_at(LeadSequence(first.sequence)).await.unwrap(), Some(event("e1")));
+    assert_eq!(journal.lead_at(LeadSequence(99)).await.unwrap(), None);
+    assert_eq!(journal.last_sequence(StreamName::Leads).await.unwrap(), 1);
+
+    let message = soon(journal.router_feed(Traffic::Steady).next()).await;
+    assert_eq!((message.value, message.trace, message.delivered), (event("e1"), trace, 1));
+}
+
+#[tokio::test]
+async fn concurrent_events_are_batched_if_the_broker_flushes_every_write() {
+    let server = NatsServer::start_with("sync_interval: always").await;
+    let platform = Platform::default();
+    let options = NatsOptions { nats_flush: Flush::EveryWrite, ..options(&server) };
+    let journal = Journal::connect(&options, &platform).await.unwrap();
+    let publish = |id: String| {
+        let journal = journal.clone();
+        async move { journal.append_lead(&event(&id), &TraceContext::fresh()).await.unwrap() }
+    };
+    let stored = futures::future::join_all((0..300).map(|n| publish(format!("e{n}")))).await;
+    for (n, appended) in stored.iter().enumerate() {
+        assert!(!appended.duplicate);
+        let read = journal.lead_at(LeadSequence(appended.sequence)).await.unwrap().unwrap();
+        assert_eq!(read.event_id.as_str(), format!("e{n}"));
+    }
+    // A repeated event makes the broker refuse the whole batch; the other events are stored all the same.
+    let again = futures::future::join_all((250..350).map(|n| publish(format!("e{n}")))).await;
+    assert_eq!(again.iter().filter(|appended| appended.duplicate).count(), 50);
+    assert_eq!(journal.last_sequence(StreamName::Leads).await.unwrap(), 350);
+}
+
+#[tokio::test]
+async fn concurrent_writers_race_and_views_follow_the_winner() {
+    let server = NatsServer::start().await;
+    let (journal, platform) = connect(&server).await;
+    let fact = |name: &str| RegistryFact {
+        at: Timestamp::UNIX_EPOCH,
+        by: "test".into(),
+        change: Change::AccountCreated(Account {
+            id: AccountId::parse("acme").unwrap(),
+            name: name.into(),
+            brand: None,
+            notification_emails: vec![],
+            api_user_emails: vec![],
+            routing: Routing::Override,
+            unconfirmed: vec![],
+            deleted: false,
+        }),
+    };
+    let first = journal.append_registry(&fact("one"), 0).await.unwrap();
+    let view = RegistryView::follow(&journal, &platform).await.unwrap();
+    assert_eq!(view.snapshot().sequence(), first);
+    assert!(matches!(journal.append_registry(&fact("two"), 0).await, Err(JournalError::LostRace)));
+    let second = journal.append_registry(&fact("two"), first).await.unwrap();
+    let registry = view.at_least(second, SOON).await.unwrap();
+    assert_eq!(registry.account(&AccountId::parse("acme").unwrap()).unwrap().account.name, "two");
+    assert!(view.at_least(second + 1, Duration::from_millis(10)).await.is_none());
+}
+
+#[tokio::test]
+async fn a_timer_fires_once_at_its_last_time_unless_cancelled() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let trace = TraceContext::fresh();
+    let now = Timestamp::now();
+    let at = |millis: u64| now + Duration::from_millis(millis);
+    journal.schedule(&work("gone"), at(600), &trace).await.unwrap();
+    journal.cancel_timer(&destination(), work("gone").reference.delivery, 0).await.unwrap();
+    journal.schedule(&work("moved"), at(300), &trace).await.unwrap();
+    journal.schedule(&Work { attempt: 2, ..work("moved") }, at(900), &trace).await.unwrap();
+
+    let mut due = journal.due_feed();
+    let fired = soon(due.next()).await;
+    assert_eq!(fired.value, Work { attempt: 2, ..work("moved") });
+    assert_eq!(fired.trace, trace);
+    assert!(Timestamp::now() >= at(900));
+    fired.ack().await;
+    wait::until_eq("an empty stream of timers", SOON, 0, async || messages_in(&server, "TIMERS").await).await;
+}
+
+#[tokio::test]
+async fn a_late_timer_does_not_replace_one_for_a_later_attempt() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let (now, trace, second) = (Timestamp::now(), TraceContext::fresh(), Duration::from_secs(1));
+    let attempt = |attempt| Work { attempt, ..work("e1") };
+    let mut due = journal.due_feed();
+    let mut fires = async |expected: Work| {
+        let fired = soon(due.next()).await;
+        assert_eq!(fired.value, expected);
+        fired.ack().await;
+    };
+    journal.schedule(&attempt(2), now, &trace).await.unwrap();
+    fires(attempt(2)).await;
+    // The caller repeats the call, because it got no acknowledgement.
+    journal.schedule(&attempt(2), now, &trace).await.unwrap();
+    journal.schedule(&attempt(3), now + 600 * second, &trace).await.unwrap();
+    // Another time gives another message id, as if the broker had forgotten the first.
+    journal.schedule(&attempt(2), now + second, &trace).await.unwrap();
+    journal.schedule(&work("later"), now + 2 * second, &trace).await.unwrap();
+    fires(work("later")).await;
+    journal.schedule(&attempt(3), now, &trace).await.unwrap();
+    fires(attempt(3)).await;
+    // Without another timer it fires once more, and then makes room for the next.
+    journal.schedule(&attempt(2), now + 600 * second, &trace).await.unwrap();
+    journal.schedule(&attempt(4), now, &trace).await.unwrap();
+    fires(attempt(4)).await;
+    wait::until_eq("an empty stream of timers", SOON, 0, async || messages_in(&server, "TIMERS").await).await;
+}
+
+#[tokio::test]
+async fn parked_work_is_listed_by_lane_and_delivered_once() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    for id in ["a", "b"] {
+        journal.park(&work(id), format!("TEST/{id}"), &TraceContext::fresh()).await.unwrap();
+    }
+    assert_eq!(journal.parked().await.unwrap(), [(destination(), 2)]);
+    let mut parked = journal.parked_lane(&destination());
+    let first = parked.take(1).await.unwrap();
+    let second = parked.take(10).await.unwrap();
+    assert!(parked.take(10).await.unwrap().is_empty(), "a taken message is not delivered to another process");
+    for (message, id) in first.iter().chain(&second).zip(["a", "b"]) {
+        assert_eq!(message.value, work(id));
+        message.ack().await;
+    }
+    wait::until_eq("nothing parked", SOON, vec![], async || journal.parked().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn unacknowledged_messages_are_redelivered_and_unreadable_ones_quarantined() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let jetstream = async_nats::jetstream::new(server.client().await);
+    jetstream.publish("delivery.todo.acme.dst_1", "rubbish".into()).await.unwrap().await.unwrap();
+    journal.append_delivery(&requested("e1"), &TraceContext::fresh()).await.unwrap();
+    let mut feed = journal.work_feed();
+    let first = soon(feed.next()).await;
+    assert_eq!((first.sequence, first.delivered), (2, 1));
+    first.retry_later(Duration::ZERO).await;
+    let second = soon(feed.next()).await;
+    assert_eq!((second.sequence, second.delivered), (2, 2));
+    assert_eq!(second.value, requested("e1"));
+    assert_eq!(messages_in(&server, "POISON").await, 1);
+}
+
+#[tokio::test]
+async fn a_divided_message_is_acknowledged_when_all_parts_are() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let trace = TraceContext::fresh();
+    journal.append_lead(&event("e1"), &trace).await.unwrap();
+    let mut feed = journal.router_feed(Traffic::Steady);
+    let in_hand = async || journal.backlog().await.unwrap().lags[0].in_hand;
+    let parts: Vec<_> = soon(feed.next()).await.divided(vec!["a", "b"], trace.clone()).collect();
+    assert_eq!(parts.iter().map(|part| part.value).collect::<Vec<_>>(), ["a", "b"]);
+    parts[0].retry_later(Duration::ZERO).await;
+    assert_eq!(in_hand().await, 1, "the other part is not done");
+    parts[1].ack().await;
+    let again = soon(feed.next()).await;
+    assert_eq!((again.delivered, &again.value), (2, &event("e1")));
+    for part in again.divided(vec![(), ()], trace) {
+        assert_eq!(in_hand().await, 1);
+        part.ack().await;
+    }
+    wait::until_eq("all done", SOON, 0, in_hand).await;
+}
+
+#[tokio::test]
+async fn a_message_that_waited_in_a_process_may_be_a_repeat() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let [mut slow, mut other] = [Traffic::Steady, Traffic::Steady].map(|traffic| journal.router_feed(traffic));
+    for id in ["e1", "e2"] {
+        journal.append_lead(&event(id), &TraceContext::fresh()).await.unwrap();
+    }
+    // The broker delivers both messages to it, and it takes one of them.
+    let first = soon(slow.next()).await;
+    assert_eq!((first.value, first.delivered), (event("e1"), 1));
+    let taken_at = Instant::now();
+    assert_eq!(soon(other.next()).await.delivered, 2, "the acknowledgement came too late");
+    let lain = soon(slow.next()).await;
+    assert_eq!((lain.value, lain.delivered), (event("e2"), 1), "the process cannot know that another one has it");
+    assert!(lain.may_be_repeat.is_some_and(|as_of| as_of > taken_at), "the history has to be read up to now");
+}
+
+#[tokio::test]
+async fn an_unacknowledged_event_is_not_handled() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.router_feed(traffic));
+    let mut work = journal.work_feed();
+    let event = soon(steady.next()).await;
+    let before = tokio::select! {
+        _ = bursts.next() => panic!("there is no burst"),
+        _ = work.next() => panic!("nothing is requested"),
+        before = wait::until("everybody there", SOON, async || journal.handled_before().await.ok()) => before,
+    };
+    assert!(before <= event.published_at);
+    event.ack().await;
+    let handled = async || journal.handled_before().await.unwrap() > event.published_at;
+    wait::until("it is handled", SOON, handled).await;
+}
+
+#[tokio::test]
+async fn settled_deliveries_need_no_request() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let now = Timestamp::UNIX_EPOCH;
+    let Effect::Append(given_up) = abandon(&work("given_up"), FailureReason::Skipped, now).remove(0) else { panic!() };
+    let (held, _) = hold(&work("held"), HoldReason::Disabled, now);
+    for fact in [requested("requested"), request_parked(&work("parked")), given_up, held] {
+        journal.append_delivery(&fact, &TraceContext::fresh()).await.unwrap();
+    }
+    let account = event("e").account;
+    let looked = journal.requested(&account, &destination(), Since::Time(now)).await.unwrap();
+    let of = |id: &&str| DeliveryId::of(&event(id).account, &event(id).event_id, &destination());
+    // A held delivery may not have been parked.
+    assert_eq!(looked.found, ["requested", "parked", "given_up"].iter().map(of).collect::<HashSet<_>>());
+    journal.append_delivery(&requested("meanwhile"), &TraceContext::fresh()).await.unwrap();
+    let looked = journal.requested(&account, &destination(), Since::Place(looked.until)).await.unwrap();
+    assert_eq!((looked.found, looked.until), (HashSet::from([of(&"meanwhile")]), 5));
+}
+
+#[tokio::test]
+async fn every_reader_quarantines_an_unreadable_message_once() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    let jetstream = async_nats::jetstream::new(server.client().await);
+    let rubbish = async |subject: &'static str| {
+        jetstream.publish(subject, "rubbish".into()).await.unwrap().await.unwrap().sequence
+    };
+    let lead = rubbish("lead.acme.form").await;
+    for _ in 0..2 {
+        assert_eq!(journal.lead_at(LeadSequence(lead)).await.unwrap(), None, "an unreadable event counts as gone");
+        let batch = soon(async { Some(journal.replay::<LeadEvent>(1).next_batch(10).await) }).await;
+        assert!(batch[0].value.is_none());
+    }
+    // The leader begins again, and has to read the history of what was done.
+    rubbish("position.sequencer").await;
+    let mut place = soon(journal.take_place(READER_IN_ORDER)).await;
+    assert_eq!((place.sequence(), place.unsure_until()), (0, lead));
+    place.advance(lead).await.unwrap();
+    place.leave().await.unwrap();
+    let place = soon(journal.take_place(READER_IN_ORDER)).await;
+    assert_eq!((place.sequence(), place.unsure_until()), (lead, 0));
+    wait::until_eq("both of them", SOON, 2, async || messages_in(&server, "POISON").await).await;
+}
+
+#[tokio::test]
+async fn work_queues_and_readers_survive_a_broker_restart() {
+    let server = NatsServer::start().await;
+    let (journal, platform) = connect(&server).await;
+    let trace = TraceContext::fresh();
+    let (mut feed, mut replay) = (journal.router_feed(Traffic::Steady), journal.replay::<LeadEvent>(1));
+    journal.append_lead(&event("e1"), &trace).await.unwrap();
+    soon(feed.next()).await.ack().await;
+    assert_eq!(replay.next_batch(10).await.len(), 1);
+
+    server.kill();
+    wait::until("a service that is not ready", SOON, async || !platform.readiness.is_ready()).await;
+    assert!(matches!(journal.append_lead(&event("e2"), &trace).await, Err(JournalError::Unavailable { .. })));
+    server.restart().await;
+    let journal = Arc::new(journal);
+    wait::until("an append", SOON, async || journal.append_lead(&event("e3"), &trace).await.is_ok()).await;
+
+    let mut seen = vec![];
+    while seen.last().map(String::as_str) != Some("e3") {
+        let message = soon(feed.next()).await;
+        seen.push(message.value.event_id.to_string());
+        message.ack().await;
+    }
+    let mut replayed = vec![];
+    while replayed.last().map(String::as_str) != Some("e3") {
+        let batch = tokio::time::timeout(SOON, replay.next_batch(10)).await.expect("in time");
+        replayed.extend(batch.into_iter().map(|entry| entry.value.unwrap().event_id.to_string()));
+    }
+    // The failed append may have been stored; no event may be duplicated or out of order.
+    assert!(replayed == ["e3"] || replayed == ["e2", "e3"], "{replayed:?}");
+    platform.drain.stop();
+    assert!(feed.next().await.is_none());
+}
+
+#[tokio::test]
+async fn without_a_leader_stream_state_is_unavailable() {
+    let cluster = NatsCluster::start().await;
+    let options = NatsOptions { nats_url: Some(cluster.url()), replicas: Some(3), ..NatsOptions::default() };
+    let journal = Journal::connect(&options, &Platform::default()).await.unwrap();
+    let appended = journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let last = async || journal.last_sequence(StreamName::Leads).await;
+    assert_eq!(last().await.unwrap(), appended.sequence);
+    wait::until("all replicas", ELECTED, || cluster.in_sync()).await;
+
+    let [left, others @ ..] = cluster.servers() else { panic!("a cluster has servers") };
+    others.iter().for_each(NatsServer::kill);
+    let asked = async_nats::jetstream::new(left.client().await);
+    for stream in [StreamName::Leads, StreamName::Parked] {
+        wait::until("an answer without a leader", ELECTED, async || {
+            let answer = asked.get_stream(stream.as_str()).await.ok()?;
+            answer.cached_info().cluster.as_ref()?.leader.is_none().then_some(())
+        })
+        .await;
+    }
+    let why = |error: JournalError| error.chain();
+    assert!(last().await.map_err(why).unwrap_err().contains("leads LEADS"), "the answer counts as unavailable");
+    let parked = journal.has_parked(&destination()).await.map_err(why);
+    assert!(parked.unwrap_err().contains("leads PARKED"), "so does the answer that nothing is parked");
+}
+
+#[tokio::test]
+async fn a_single_server_is_trusted_although_it_names_a_cluster() {
+    let server = NatsServer::start_named("alone").await;
+    let (journal, _platform) = connect(&server).await;
+    journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let mut events = journal.router_feed(Traffic::Steady);
+    let event = soon(events.next()).await;
+    let in_hand = async || journal.backlog().await.unwrap().lags.iter().map(|lag| lag.in_hand).sum::<u64>();
+    wait::until_eq("one unacknowledged message", SOON, 1, in_hand).await;
+    event.ack().await;
+    wait::until_eq("no unacknowledged message", SOON, 0, in_hand).await;
+}
+
+async fn messages_in(server: &NatsServer, stream: &str) -> u64 {
+    let jetstream = async_nats::jetstream::new(server.client().await);
+    jetstream.get_stream(stream).await.unwrap().cached_info().state.messages
+}
