@@ -7,6 +7,7 @@ NATS_SERVER = $(shell tools/bring-nats)
 help:
 	@echo "make demo    watch leads travel: published, delivered, retried, reported, brought home"
 	@echo "make test    every test, against a real broker and real databases"
+	@echo "make quick   the tests that need no broker and no database: under a minute when built"
 	@echo "make up      run Leadline until Ctrl-C, on http://127.0.0.1:8080 and grpc 127.0.0.1:9090"
 	@echo "make bench   what it does in a second, and what that costs"
 	@echo "make chaos   kill everything under load, for minutes, and show that nothing is lost"
@@ -42,6 +43,11 @@ test: tools
 	tools/bring-pgbouncer >/dev/null
 	tools/bring-faketime >/dev/null
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" $(CARGO) test --workspace --locked
+
+.PHONY: quick
+quick:
+	$(CARGO) test --locked --package domain --package wire --package render --package crypto --package runtime \
+	--package access --package ingest --package inputs
 
 .PHONY: demo
 demo: tools
