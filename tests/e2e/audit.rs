@@ -112,7 +112,7 @@ async fn the_log_says_that_a_secret_changed_and_not_to_what() {
     world.registry().update_destination(update).await.unwrap();
     let request = api::CreateTokenRequest { account_id: ACCOUNT.into(), ..api::CreateTokenRequest::default() };
     let token_id = world.registry().create_token(request).await.unwrap().into_inner().token.unwrap().token_id;
-    let rotate = api::RotateTokenRequest { account_id: ACCOUNT.into(), token_id, overlap: None };
+    let rotate = api::RotateTokenRequest { account_id: ACCOUNT.into(), token_id, ..Default::default() };
     world.registry().rotate_token(rotate).await.unwrap();
 
     let entries = log(&world, all(), 6).await;

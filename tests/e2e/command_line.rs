@@ -68,7 +68,7 @@ impl World {
     }
 
     /// The same with something on its standard input.
-    async fn run_with(&self, args: &[&str], input: &str) -> Ran {
+    pub(crate) async fn run_with(&self, args: &[&str], input: &str) -> Ran {
         finished(self.command(args), input).await
     }
 }

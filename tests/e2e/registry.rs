@@ -195,7 +195,7 @@ async fn a_token_is_made_once_shown_renamed_and_rotated() {
     let other = Some(prost_types::FieldMask { paths: vec!["algorithm".into()] });
     assert_eq!(code(world.registry().update_token(rename(other)).await), Code::InvalidArgument);
     let (account_id, token_id) = (ACCOUNT.to_owned(), token.token_id.clone());
-    let rotate = api::RotateTokenRequest { account_id, token_id, overlap: None };
+    let rotate = api::RotateTokenRequest { account_id, token_id, ..Default::default() };
     let rotated = world.registry().rotate_token(rotate).await.unwrap().into_inner();
     assert!(rotated.secret.starts_with("whsec_") && rotated.secret != made.secret);
     let list = api::ListTokensRequest { account_id: ACCOUNT.into(), ..api::ListTokensRequest::default() };

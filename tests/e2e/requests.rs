@@ -103,7 +103,7 @@ async fn during_a_rotation_requests_are_signed_with_both_secrets() {
     let destination = api::Destination { url: receiver.url(), token_id: token_id.clone(), ..some_destination() };
     world.destination_with(destination).await;
     let overlap = Some(duration_to_api(Duration::from_secs(2)));
-    let rotate = api::RotateTokenRequest { account_id: ACCOUNT.into(), token_id, overlap };
+    let rotate = api::RotateTokenRequest { account_id: ACCOUNT.into(), token_id, overlap, imported: None };
     let new = world.registry().rotate_token(rotate).await.unwrap().into_inner().secret;
     let rotated = std::time::Instant::now();
     assert_ne!(old, new);

@@ -13,5 +13,5 @@ pub mod signature;
 pub use api_key::{ApiKey, ApiKeyError};
 pub use link::{ConfirmationCodes, Links};
 pub use sealing::{KeyError, MasterKey, OpenError};
-pub use secret::{Secret, SecretError};
+pub use secret::{ImportError, RawFormat, Secret, SecretError};
 pub use signature::{Rejection, Signer, Verifier, VerifierError, sign, verify};

@@ -74,7 +74,7 @@ impl MasterKey {
     /// # Errors
     /// When it was sealed with another key, for another owner, or was changed.
     pub fn open(&self, sealed: &[u8], belongs_to: &str) -> Result<Secret, OpenError> {
-        Secret::from_bytes(self.open_bytes(sealed, belongs_to)?).map_err(|_| OpenError::Format)
+        Secret::from_sealed(self.open_bytes(sealed, belongs_to)?).map_err(|_| OpenError::Format)
     }
 
     /// Seals any bytes, like [`MasterKey::seal`].

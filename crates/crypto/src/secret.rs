@@ -1,13 +1,25 @@
-//! Signing secrets, as in Standard Webhooks: `whsec_` and base64 of 24 to 64 random bytes.
+//! Signing secrets. New ones are as in Standard Webhooks: `whsec_` and base64 of 24 to 64 random bytes. Imported ones may
+//! have any bytes that other senders sign with.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    alphabet::{Alphabet, STANDARD as USUAL, URL_SAFE},
+    engine::{
+        DecodePaddingMode,
+        general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD},
+    },
+};
 
 /// The prefix of a written secret.
 const PREFIX: &str = "whsec_";
-/// The length of a new secret; Standard Webhooks asks for 24 to 64 bytes.
+/// The length of a new secret.
 const NEW_SECRET_BYTES: usize = 32;
+/// How many bytes Standard Webhooks asks for.
+const STANDARD_BYTES: RangeInclusive<usize> = 24..=64;
+/// How many bytes a secret of another sender may have. Fewer are guessed; more than the block of SHA-512 add nothing.
+const RAW_BYTES: RangeInclusive<usize> = 8..=256;
 
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
@@ -17,7 +29,67 @@ pub struct Secret(Vec<u8>);
 #[error("not a secret of the form whsec_<base64 of 24 to 64 bytes>")]
 pub struct SecretError;
 
+/// How a secret of another sender is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawFormat {
+    /// The text itself is the secret.
+    Utf8,
+    /// Hexadecimal digits.
+    Hex,
+    /// Base64, with the usual alphabet or that of URLs, with or without padding.
+    Base64,
+}
+
+/// Why a text is no secret to import. Nothing of the text is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ImportError {
+    /// It is not what it is called.
+    #[error("is not {0}")]
+    Encoding(&'static str),
+    /// It has too few bytes, or too many.
+    #[error("has {bytes} bytes, and has to have {least} to {most}")]
+    Length {
+        /// How many it has.
+        bytes: usize,
+        /// How many it needs.
+        least: usize,
+        /// How many it may have.
+        most: usize,
+    },
+}
+
 impl Secret {
+    /// Takes a secret that receivers have already, in the form of Standard Webhooks: `whsec_…`.
+    ///
+    /// # Errors
+    /// When it is not base64 of 24 to 64 bytes with this prefix.
+    pub fn import_whsec(text: &str) -> Result<Self, ImportError> {
+        const FORM: &str =
+            "whsec_ and base64; if another sender signs with the text as it is (Stripe does), import it as utf8";
+        let bytes = text.strip_prefix(PREFIX).and_then(decoded).ok_or(ImportError::Encoding(FORM))?;
+        Self::of_length(bytes, STANDARD_BYTES)
+    }
+
+    /// Takes a secret that another sender signs with.
+    ///
+    /// # Errors
+    /// When it is not written like that, or has not 8 to 256 bytes.
+    pub fn import_raw(text: &str, format: RawFormat) -> Result<Self, ImportError> {
+        let bytes = match format {
+            RawFormat::Utf8 => text.as_bytes().to_vec(),
+            RawFormat::Hex => unhex(text).ok_or(ImportError::Encoding("an even number of hexadecimal digits"))?,
+            RawFormat::Base64 => decoded(text).ok_or(ImportError::Encoding("base64"))?,
+        };
+        Self::of_length(bytes, RAW_BYTES)
+    }
+
+    fn of_length(bytes: Vec<u8>, range: RangeInclusive<usize>) -> Result<Self, ImportError> {
+        if range.contains(&bytes.len()) {
+            return Ok(Self(bytes));
+        }
+        Err(ImportError::Length { bytes: bytes.len(), least: *range.start(), most: *range.end() })
+    }
+
     /// Creates a secret from random numbers of the operating system.
     ///
     /// # Errors
@@ -38,7 +110,12 @@ impl Secret {
     }
 
     pub(crate) fn from_bytes(bytes: Vec<u8>) -> Result<Self, SecretError> {
-        if (24..=64).contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(SecretError) }
+        Self::of_length(bytes, STANDARD_BYTES).map_err(|_| SecretError)
+    }
+
+    /// One that was sealed: a new one, or one that was imported.
+    pub(crate) fn from_sealed(bytes: Vec<u8>) -> Result<Self, ImportError> {
+        Self::of_length(bytes, RAW_BYTES)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -51,8 +128,65 @@ impl Secret {
     }
 }
 
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let decode = |alphabet: &Alphabet| GeneralPurpose::new(alphabet, config).decode(text).ok();
+    decode(&USUAL).or_else(|| decode(&URL_SAFE))
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.chars().map(|c| c.to_digit(16)).collect::<Option<Vec<_>>>()?;
+    let pairs = digits.chunks_exact(2);
+    let byte = |pair: &[u32]| u8::try_from(pair[0] << 4 | pair[1]).ok();
+    pairs.remainder().is_empty().then(|| digits.chunks_exact(2).map(byte).collect()).flatten()
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_of_standard_webhooks_is_imported_as_it_is() {
+        let written = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        assert_eq!(Secret::import_whsec(written).unwrap().reveal(), written);
+        let of = |bytes: usize| Secret::import_whsec(&format!("whsec_{}", STANDARD.encode(vec![7; bytes])));
+        assert!(of(24).is_ok() && of(64).is_ok());
+        assert_eq!(of(23), Err(ImportError::Length { bytes: 23, least: 24, most: 64 }));
+        assert_eq!(of(65), Err(ImportError::Length { bytes: 65, least: 24, most: 64 }));
+        for text in ["", "whsec_", "whsec_a b", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_%%%%"] {
+            assert!(Secret::import_whsec(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_another_sender_is_its_bytes() {
+        use RawFormat::{Base64, Hex, Utf8};
+        let bytes = |text: &str, format| Secret::import_raw(text, format).map(|secret| secret.0);
+        assert_eq!(bytes("whsec_as-it-is", Utf8).unwrap(), b"whsec_as-it-is");
+        assert_eq!(bytes("00ffA0b1c2d3e4f5", Hex).unwrap(), [0, 0xff, 0xa0, 0xb1, 0xc2, 0xd3, 0xe4, 0xf5]);
+        for text in ["+/+/+/+/+/8=", "+/+/+/+/+/8", "-_-_-_-_-_8", "-_-_-_-_-_8="] {
+            assert_eq!(bytes(text, Base64).unwrap(), [0xfb, 0xff, 0xbf, 0xfb, 0xff, 0xbf, 0xfb, 0xff], "{text}");
+        }
+        assert_eq!(bytes("seven 7", Utf8), Err(ImportError::Length { bytes: 7, least: 8, most: 256 }));
+        assert_eq!(bytes(&"x".repeat(257), Utf8), Err(ImportError::Length { bytes: 257, least: 8, most: 256 }));
+        assert!(bytes(&"x".repeat(256), Utf8).is_ok());
+        for (text, format) in
+            [("00f", Hex), ("zz00112233445566", Hex), ("é0112233445566", Hex), ("a b c d e f g", Base64)]
+        {
+            assert!(matches!(bytes(text, format), Err(ImportError::Encoding(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_refusal_shows_the_secret() {
+        let error = Secret::import_whsec("whsec_hunter2").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        assert_eq!(format!("{:?}", Secret::import_raw("hunter2hunter2", RawFormat::Utf8)), "Ok(Secret(…))");
     }
 }

@@ -1,10 +1,13 @@
 //! `leadline tokens`: the shared secrets that requests are signed with.
 
+mod import;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use wire::{api, duration_to_api};
 
+use self::import::Import;
 use super::deliveries::named;
 use crate::{
     moments::{shown, span},
@@ -26,7 +29,8 @@ enum Verb {
     #[command(after_help = "Example:\n  leadline tokens list --account acme")]
     List(List),
     /// Make a token, and print its secret, which is shown only here
-    #[command(after_help = "Example:\n  leadline tokens create crm --assign CRM")]
+    #[command(after_help = "Examples:\n  leadline tokens create crm --assign CRM\n  \
+                            leadline tokens create crm --secret-file old-secret.txt --secret-format utf-8")]
     Create(Create),
     /// Have a token sign the requests of a destination
     #[command(after_help = "Example:\n  leadline tokens assign tok_1 CRM")]
@@ -57,6 +61,8 @@ struct Create {
     /// Have it sign the requests of this destination: its id or its name
     #[arg(long, value_name = "DESTINATION")]
     assign: Option<String>,
+    #[command(flatten)]
+    import: Import,
     #[command(flatten)]
     account: ForAccount,
     #[command(flatten)]
@@ -95,6 +101,8 @@ pub(crate) struct Overlap {
     /// How long the old secret still signs, at most 30d [default: 24h]
     #[arg(long, value_name = "DURATION", value_parser = span)]
     overlap: Option<Duration>,
+    #[command(flatten)]
+    import: Import,
 }
 
 #[derive(Debug, Args)]
@@ -162,7 +170,8 @@ impl List {
 
 impl Create {
     async fn run(self) -> anyhow::Result<()> {
-        let Self { name, algorithm, assign: to, account, remote } = self;
+        let Self { name, algorithm, assign: to, import, account, remote } = self;
+        let imported = import.read()?;
         let session = remote.connect().await?;
         let account_id = session.account(&account).await?;
         // Looked up first: a secret that is shown once is not to be lost because of a misspelt name.
@@ -170,11 +179,14 @@ impl Create {
             Some(named) => Some(session.destination(&account_id, named).await?),
             None => None,
         };
-        let request = api::CreateTokenRequest { account_id, name, algorithm, ..api::CreateTokenRequest::default() };
+        let request =
+            api::CreateTokenRequest { account_id, name, algorithm, imported, ..api::CreateTokenRequest::default() };
         let made = session.registry().create_token(within(request)).await?.into_inner();
         let token = made.token.clone().unwrap_or_default();
         if session.out.is_json() {
             session.out.json(&made)?;
+        } else if made.secret.is_empty() {
+            print(&format!("Token {} ({}) signs with the imported secret.", token.token_id, token.name))?;
         } else {
             note(&format!("Token {} ({}). Its secret is shown only here:", token.token_id, token.name));
             print(&made.secret)?;
@@ -201,14 +213,18 @@ pub(crate) async fn rotate(
     session: &Session,
     account_id: String,
     token_id: String,
-    Overlap { overlap }: &Overlap,
+    Overlap { overlap, import }: &Overlap,
 ) -> anyhow::Result<()> {
-    let request = api::RotateTokenRequest { account_id, token_id, overlap: overlap.map(duration_to_api) };
+    let (overlap, imported) = (overlap.map(duration_to_api), import.read()?);
+    let request = api::RotateTokenRequest { account_id, token_id, overlap, imported };
     let rotated = session.registry().rotate_token(within(request)).await?.into_inner();
     if session.out.is_json() {
         return session.out.json(&rotated);
     }
     let token = rotated.token.unwrap_or_default();
+    if rotated.secret.is_empty() {
+        return print(&format!("Token {} ({}) signs with the imported secret.", token.token_id, token.name));
+    }
     note(&format!("Token {} ({}) has a new secret. It is shown only here:", token.token_id, token.name));
     print(&rotated.secret)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crypto::{Secret, Signer};
+use crypto::{RawFormat, Secret, Signer};
 use domain::{
     AccountId, Registry, TokenId,
     registry::{Algorithm, Command, SealedSecret, Token, TokenSecret},
@@ -31,16 +31,17 @@ impl RegistryService {
         let request = request.into_inner();
         let account = caller.account(&request.account_id)?;
         let id = TokenId::of_request(&account, &request_id(&request.request_id)?);
-        let secret = Secret::generate().map_err(|e| no_randomness(&e))?;
-        let sealed = self.sealed(&account, &id, &secret)?;
-        let secrets = vec![TokenSecret { sealed, created_at: Timestamp::now(), expires_at: None }];
         let algorithm = Algorithm::parse(&request.algorithm)
             .ok_or_else(|| invalid("algorithm", "is neither hmac-sha256 nor ed25519"))?;
+        let new = NewSecret::of(request.imported)?;
+        new.check(algorithm)?;
+        let sealed = self.sealed(&account, &id, &new.secret)?;
+        let secrets = vec![TokenSecret { sealed, created_at: Timestamp::now(), expires_at: None }];
         let token =
             Token { account: account.clone(), id: id.clone(), name: request.name, algorithm, secrets, deleted: false };
         let find = |registry: &Registry| token_of(registry, &account, &id).map(|token| token_to_api(token));
         let made = self.changes.make_once(&caller, Command::CreateToken(token), find).await?;
-        let secret = if made.by_this_call { for_receiver(algorithm, secret) } else { String::new() };
+        let secret = if made.by_this_call { new.for_receiver(algorithm) } else { String::new() };
         Ok(Response::new(api::CreateTokenResponse { token: Some(made.found), secret }))
     }
 
@@ -89,15 +90,16 @@ impl RegistryService {
         let (account, id) = (caller.account(&r.account_id)?, token_id(&r.token_id)?);
         let overlap = r.overlap.as_ref().map_or(Some(OVERLAP), duration).filter(|overlap| *overlap <= LONGEST_OVERLAP);
         let overlap = overlap.ok_or_else(|| invalid("overlap", "is not from 0 s to 30 days"))?;
-        let secret = Secret::generate().map_err(|e| no_randomness(&e))?;
-        let sealed = self.sealed(&account, &id, &secret)?;
+        let new = NewSecret::of(r.imported.clone())?;
+        let sealed = self.sealed(&account, &id, &new.secret)?;
         let rotate = |registry: &Registry| {
             let token = Token::clone(token_of(registry, &account, &id)?);
+            new.check(token.algorithm)?;
             Ok(Command::UpdateToken(token.rotated(sealed, Timestamp::now(), overlap)))
         };
         let registry = self.changes.make(&caller, rotate).await?;
         let token = token_of(&registry, &account, &id)?;
-        let secret = for_receiver(token.algorithm, secret);
+        let secret = new.for_receiver(token.algorithm);
         Ok(Response::new(api::RotateTokenResponse { token: Some(token_to_api(token)), secret }))
     }
 
@@ -118,10 +120,43 @@ impl RegistryService {
     }
 }
 
-/// What the receiver of a token's signatures is given.
-fn for_receiver(algorithm: Algorithm, secret: Secret) -> String {
-    match algorithm {
-        Algorithm::HmacSha256 => Signer::Hmac(secret).reveal_for_receiver(),
-        Algorithm::Ed25519 => Signer::Ed25519(secret).reveal_for_receiver(),
+/// A secret that a token gets.
+struct NewSecret {
+    secret: Secret,
+    was_imported: bool,
+}
+
+impl NewSecret {
+    fn of(imported: Option<api::ImportedSecret>) -> Result<Self, Status> {
+        let Some(imported) = imported else {
+            let secret = Secret::generate().map_err(|e| no_randomness(&e))?;
+            return Ok(Self { secret, was_imported: false });
+        };
+        use api::imported_secret::Secret as Given;
+        let given = imported.secret.ok_or_else(|| invalid("imported", "is empty; give whsec, utf8, hex or base64"))?;
+        let (field, secret) = match given {
+            Given::Whsec(text) => ("imported.whsec", Secret::import_whsec(&text)),
+            Given::Utf8(text) => ("imported.utf8", Secret::import_raw(&text, RawFormat::Utf8)),
+            Given::Hex(text) => ("imported.hex", Secret::import_raw(&text, RawFormat::Hex)),
+            Given::Base64(text) => ("imported.base64", Secret::import_raw(&text, RawFormat::Base64)),
+        };
+        Ok(Self { secret: secret.map_err(|e| invalid(field, e))?, was_imported: true })
+    }
+
+    fn check(&self, algorithm: Algorithm) -> Result<(), Status> {
+        if self.was_imported && algorithm != Algorithm::HmacSha256 {
+            let problem = "is a secret that sender and receiver share; only tokens of hmac-sha256 have one";
+            return Err(invalid("imported", problem));
+        }
+        Ok(())
+    }
+
+    /// What the receiver of the token's signatures is given; nothing if it has it already.
+    fn for_receiver(self, algorithm: Algorithm) -> String {
+        match (self.was_imported, algorithm) {
+            (true, _) => String::new(),
+            (false, Algorithm::HmacSha256) => Signer::Hmac(self.secret).reveal_for_receiver(),
+            (false, Algorithm::Ed25519) => Signer::Ed25519(self.secret).reveal_for_receiver(),
+        }
     }
 }
