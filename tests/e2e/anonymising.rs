@@ -110,7 +110,7 @@ async fn ends(world: &World, lead: &str) -> Vec<(DeliveryStatus, String)> {
 
 /// Two events of one lead, and one of another, with everybody having done what he does.
 async fn play(world: &World) -> Cast {
-    let cast = Cast::of(world).await;
+    let cast = Box::pin(Cast::of(world)).await;
     for (event, lead, name) in [("e1", LEAD, PERSON), ("e2", LEAD, PERSON), ("e3", "lead-b", "Grace")] {
         publish(world, event, lead, name).await;
     }

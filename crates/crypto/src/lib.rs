@@ -1,9 +1,10 @@
-//! Secrets: encryption at rest ([`sealing`]), signatures ([`signature`]), API keys ([`api_key`]), authenticated links
-//! ([`Links`]), and fingerprints of master keys.
+//! Secrets: encryption at rest ([`sealing`]), signatures ([`signature`]), those of other senders ([`compatibility`]), API keys
+//! ([`api_key`]), authenticated links ([`Links`]), and fingerprints of master keys.
 //!
 //! Guarantee: `Debug` of a type that holds a secret does not print it.
 
 pub mod api_key;
+pub mod compatibility;
 mod fingerprint;
 mod link;
 pub mod sealing;

@@ -38,12 +38,14 @@ const fn for_status(status: u16) -> &'static str {
         400 => "The receiver refuses the request as malformed. Compare the body with what it expects.",
         401 | 403 => "The receiver refuses the credentials. Check its token or secret, and who may call it.",
         404 => "The receiver does not know the URL. Check the path and the route.",
-        405 => "The receiver does not take POST at this URL. Check the route.",
+        405 => "The receiver does not take this method at this URL. Check the destination's method, and the route.",
         408 | 504 => "The receiver, or a proxy before it, ran out of time. Look at its processing time.",
         409 => "The receiver reports a conflict. Look for a record that exists already.",
         410 => "The receiver says that this URL is gone for good. Set a new URL or delete the destination.",
         413 => "The receiver finds the body too large. Raise its limit.",
-        415 => "The receiver does not take application/json. Check its content types.",
+        415 => {
+            "The receiver does not take bodies of this content type. Set the destination's body and content_type to what it takes."
+        }
         422 => "The receiver refuses the body's shape. Compare the fields with what it expects.",
         429 => "The receiver is asked too often. Lower the destination's concurrency, or raise the receiver's limit.",
         508 => {

@@ -4,15 +4,16 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use domain::registry::RequestShape;
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value,
+    Environment, Error, ErrorKind, UndefinedBehavior, Value,
     machinery::{CodeGenerator, Instructions, Token, eval, make_string_output, parse, tokenize},
     syntax::SyntaxConfig,
 };
 
 use crate::{
     FUEL, RenderError, functions,
-    guard::{Guard, Part, Refused},
-    operators, write,
+    guard::{Guard, Refused},
+    operators,
+    part::Part,
 };
 
 /// Maximum number of tokens in one `{{ … }}` or `{% … %}`: the compiler recurses once for each operator of a chain.
@@ -22,8 +23,22 @@ const MAX_TAGS: usize = 1_000;
 /// Maximum depth of nested loops: every lookup of a name goes through all of them.
 const MAX_NESTED_LOOPS: usize = 32;
 
-static BODY_ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Part::Body));
-static URL_ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| environment(Part::Url));
+fn environment_of(part: Part) -> &'static Environment<'static> {
+    static ALL: [LazyLock<Environment<'static>>; 5] = [
+        LazyLock::new(|| environment(Part::Url)),
+        LazyLock::new(|| environment(Part::Json)),
+        LazyLock::new(|| environment(Part::Form)),
+        LazyLock::new(|| environment(Part::Xml)),
+        LazyLock::new(|| environment(Part::Text)),
+    ];
+    match part {
+        Part::Url => &ALL[0],
+        Part::Json => &ALL[1],
+        Part::Form => &ALL[2],
+        Part::Xml => &ALL[3],
+        Part::Text => &ALL[4],
+    }
+}
 
 fn environment(part: Part) -> Environment<'static> {
     let mut environment = Environment::empty();
@@ -32,12 +47,9 @@ fn environment(part: Part) -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // With this an error names the undefined path.
     environment.set_debug(true);
-    functions::add_to(&mut environment);
+    functions::add_to(&mut environment, part);
     operators::add_to(&mut environment, part);
-    match part {
-        Part::Body => environment.set_formatter(write::body),
-        Part::Url => environment.set_formatter(write::url),
-    }
+    part.set_formatter(&mut environment);
     environment
 }
 
@@ -65,24 +77,12 @@ impl<'a> Compiled<'a> {
 
     /// Renders the template with these values.
     pub(crate) fn fill(&self, values: Value) -> Result<String, RenderError> {
-        let (environment, escape): (&Environment<'_>, _) = match self.part {
-            Part::Body => (&BODY_ENVIRONMENT, AutoEscape::Json),
-            Part::Url => (&URL_ENVIRONMENT, AutoEscape::None),
-        };
         let mut text = String::new();
         let mut out = make_string_output(&mut text);
+        let (environment, escape) = (environment_of(self.part), self.part.auto_escape());
         eval(environment, &self.instructions, values, &self.blocks, &mut out, escape)
             .map_err(|e| in_words(self.part, &e))?;
         Ok(text)
-    }
-}
-
-impl Part {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Url => "URL",
-            Self::Body => "body",
-        }
     }
 }
 

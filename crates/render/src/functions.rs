@@ -9,6 +9,7 @@ use minijinja::{
 use crate::{
     meter::Meter,
     operators::{invalid, plain},
+    part::Part,
     values::{Exact, PLACEHOLDER, is_placeholder},
     write,
 };
@@ -114,7 +115,7 @@ enum Cost {
     Numbers,
 }
 
-pub(crate) fn add_to(environment: &mut Environment<'static>) {
+pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
     use Cost::{All, Numbers, Shallow, Text};
     let wrapped: [(&str, Cost, Value); 35] = [
         ("abs", Numbers, Value::from_function(filters::abs)),
@@ -157,6 +158,11 @@ pub(crate) fn add_to(environment: &mut Environment<'static>) {
         environment.add_filter(name, metered(cost, native));
     }
     environment.add_filter("e", metered(All(crate::meter::MAX_TEXT_GROWTH), Value::from_function(filters::escape)));
+    if part.is_escaped() {
+        // Values are escaped once, as they are written.
+        environment.add_filter("e", |value: Value| value);
+        environment.add_filter("escape", |value: Value| value);
+    }
     let safe = metered(Text, Value::from_function(filters::safe));
     environment.add_filter("safe", move |state: &mut State<'_, '_>, args: Rest<Value>| {
         let made = safe(state, args)?;
@@ -164,8 +170,9 @@ pub(crate) fn add_to(environment: &mut Environment<'static>) {
     });
     environment.add_filter("replace", replace);
     environment.add_filter("join", join);
-    environment.add_filter("tojson", |state: &mut State<'_, '_>, value: Value| {
-        Ok::<_, Error>(Value::from_safe_string(write::json(&value, Meter::of(state))?))
+    environment.add_filter("tojson", move |state: &mut State<'_, '_>, value: Value| {
+        let json = write::json(&value, Meter::of(state))?;
+        Ok::<_, Error>(if part.is_escaped() { Value::from(json) } else { Value::from_safe_string(json) })
     });
     let range = Value::from_function(functions::range);
     environment.add_function("range", move |state: &mut State<'_, '_>, args: Rest<Value>| {

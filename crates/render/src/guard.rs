@@ -22,6 +22,7 @@ use minijinja::{
 use crate::{
     functions::{FILTERS, FUNCTIONS, TESTS},
     operators,
+    part::Part,
     values::{ROOTS, Raw},
 };
 
@@ -30,13 +31,6 @@ use crate::{
 pub(crate) struct Refused {
     pub(crate) line: usize,
     pub(crate) problem: String,
-}
-
-/// The part of the request that a template makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Url,
-    Body,
 }
 
 /// Rebuilds the tree with guards.
@@ -121,16 +115,14 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// A value in a URL has to be one piece of text; the error for any other value names it.
+    /// Outside of JSON a value has to be one piece of text; the error for any other value names it.
     fn emitted(&mut self, expr: &Expr<'a>) -> Expr<'a> {
         let guarded = self.expr(expr);
-        match self.part {
-            Part::Body => guarded,
-            Part::Url => {
-                let described = constant(Value::from(described(expr)), expr.span());
-                through(operators::URL, guarded, vec![CallArg::Pos(described)])
-            }
+        if self.part == Part::Json {
+            return guarded;
         }
+        let described = constant(Value::from(described(expr)), expr.span());
+        through(operators::ONE_PIECE, guarded, vec![CallArg::Pos(described)])
     }
 
     fn for_loop(&mut self, s: &ForLoop<'a>, span: Span) -> ForLoop<'a> {
@@ -209,6 +201,12 @@ impl<'a> Guard<'a> {
             }
             Expr::Filter(f) => {
                 self.check("filter", f.name, &FILTERS, span);
+                if f.name == "safe" && self.part.is_escaped() {
+                    self.refuse(
+                        span,
+                        format!("the filter safe is unknown in {}: each value is escaped", self.part.whole()),
+                    );
+                }
                 let may_be_undefined = matches!(f.name, "default" | "d");
                 let expr = f.expr.as_ref().map(|expr| self.maybe_undefined(expr, may_be_undefined));
                 Expr::Filter(Spanned::new(Filter { name: f.name, expr, args: self.args(&f.args) }, span))
@@ -240,7 +238,8 @@ impl<'a> Guard<'a> {
 
     fn operand(&mut self, filter: &'static str, expr: &Expr<'a>) -> Expr<'a> {
         let named = match (self.part, filter) {
-            (Part::Url, operators::TEXT) => vec![CallArg::Pos(constant(Value::from(described(expr)), expr.span()))],
+            (Part::Json, _) => vec![],
+            (_, operators::TEXT) => vec![CallArg::Pos(constant(Value::from(described(expr)), expr.span()))],
             _ => vec![],
         };
         through(filter, self.expr(expr), named)

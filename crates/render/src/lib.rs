@@ -3,21 +3,26 @@
 //! Rendering is pure, and bounded for every template and every event: a template takes at most [`FUEL`] steps, reads
 //! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use the functions that
 //! [`functions`] lists. Strangers write leads, so no value can change the shape of the request: in a body `{{ value }}`
-//! is written as JSON, in a URL it is percent-encoded, and a template cannot compute the scheme, the host or the number
-//! of path segments. Numbers keep their digits, and objects their order.
+//! is written as the content type demands ([`part`]), in a URL it is percent-encoded, and a template cannot compute the
+//! scheme, the host or the number of path segments. Numbers keep their digits, and objects their order.
 
 mod engine;
+mod form;
 mod functions;
 mod guard;
 pub mod json;
 mod meter;
 mod operators;
+mod part;
 mod slack;
 mod stack;
 mod trial;
 mod url;
 mod values;
 mod write;
+mod xml;
+
+use std::borrow::Cow;
 
 use ::url::Url;
 use bytes::Bytes;
@@ -26,9 +31,10 @@ use domain::{
     registry::{Body, Destination},
 };
 use jiff::Timestamp;
+use minijinja::Value;
 use serde_json::value::RawValue;
 
-use crate::{engine::Compiled, guard::Part, values::Root};
+use crate::{engine::Compiled, part::Part, values::Root};
 
 pub use crate::{meter::MAX_WORK, stack::STACK};
 
@@ -38,6 +44,10 @@ pub const LONGEST_URL: usize = 8 * 1024;
 pub const FUEL: u64 = 100_000;
 /// Maximum size of a rendered body, in bytes.
 pub const LARGEST: usize = 1024 * 1024;
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data";
 
 /// The event to render.
 #[derive(Debug, Clone)]
@@ -52,7 +62,10 @@ pub struct Input<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     pub url: Url,
+    /// Empty if the method carries no body.
     pub body: Bytes,
+    /// `None` if the method carries no body.
+    pub content_type: Option<Cow<'static, str>>,
 }
 
 /// Why a request cannot be rendered.
@@ -94,6 +107,21 @@ pub enum RenderError {
          {{{{ \"Hi \" ~ payload.name }}}} instead of \"Hi {{{{ payload.name }}}}\""
     )]
     NoJson(#[source] serde_json::Error),
+    /// The body of the form is larger than [`LARGEST`].
+    #[error("the form for this lead has more than {LARGEST} bytes, the limit")]
+    LargeForm,
+    /// The template's result is no form.
+    #[error(
+        "body template: the result is no form: {0:?} has to be percent-encoded, a blank as + or %20. Values are \
+         encoded by Leadline"
+    )]
+    NoForm(char),
+    /// The template's result is no well-formed XML.
+    #[error("body template: the result is no XML: {0}")]
+    NoXml(String),
+    /// A form can only be made of an object.
+    #[error("the payload is no object, so it has no fields for a form; send it as JSON, or use a body template")]
+    NoFields,
     /// A template cannot read the payload.
     #[error("the payload cannot be read: {0}")]
     Payload(#[from] json::JsonError),
@@ -127,25 +155,45 @@ pub fn check(destination: &Destination) -> Result<(), RenderError> {
 /// When a template fails for this event, or the result is no URL or no JSON.
 pub fn render(destination: &Destination, input: &Input<'_>) -> Result<Rendered, RenderError> {
     let values = Root::of(input);
-    let body = match &destination.request.body {
-        Body::Payload => input.payload.clone(),
-        Body::Envelope => envelope(input)?,
-        Body::Slack => slack::message(input)?,
+    let (body, content_type) = body(destination, input, &values)?;
+    let url = Url::parse(&destination.url)?;
+    if !is_template(&destination.url) {
+        return Ok(Rendered { url, body, content_type });
+    }
+    let filled = Compiled::read(&destination.url, Part::Url)?.fill(values)?;
+    Ok(Rendered { url: url::checked(&filled, &url)?, body, content_type })
+}
+
+fn body(
+    destination: &Destination,
+    input: &Input<'_>,
+    values: &Value,
+) -> Result<(Bytes, Option<Cow<'static, str>>), RenderError> {
+    let shape = &destination.request;
+    if !shape.method.carries_body() {
+        return Ok((Bytes::new(), None));
+    }
+    let set = shape.content_type.as_ref().map(|content_type| Cow::Owned(content_type.as_str().to_owned()));
+    let or = |default: &'static str| set.clone().unwrap_or(Cow::Borrowed(default));
+    let (body, content_type) = match &shape.body {
+        Body::Payload => (input.payload.clone(), or(JSON)),
+        Body::Envelope => (envelope(input)?, or(JSON)),
+        Body::Slack => (slack::message(input)?, or(JSON)),
+        Body::Form => (form::urlencoded(&shape.form, input)?, or(FORM)),
+        Body::Multipart => {
+            let (body, boundary) = form::multipart(&shape.form, input)?;
+            (body, format!("{}; boundary={boundary}", or(MULTIPART)).into())
+        }
         Body::Template(text) => {
-            let body = Compiled::read(text, Part::Body)?.fill(values.clone())?;
+            let part = Part::of_body(shape.format());
+            let body = Compiled::read(text, part)?.fill(values.clone())?;
             if body.len() > LARGEST {
                 return Err(RenderError::LargeBody { size: body.len() });
             }
-            serde_json::from_str::<&RawValue>(&body).map_err(RenderError::NoJson)?;
-            body.into()
+            (part.checked(body)?.into(), or(JSON))
         }
     };
-    let url = Url::parse(&destination.url)?;
-    if !is_template(&destination.url) {
-        return Ok(Rendered { url, body });
-    }
-    let filled = Compiled::read(&destination.url, Part::Url)?.fill(values)?;
-    Ok(Rendered { url: url::checked(&filled, &url)?, body })
+    Ok((body, Some(content_type)))
 }
 
 fn is_template(text: &str) -> bool {

@@ -6,8 +6,8 @@ use minijinja::{
 };
 
 use crate::{
-    guard::Part,
     meter::{MAX_TEXT_GROWTH, Meter},
+    part::Part,
     values::{Exact, PLACEHOLDER, decimal, is_placeholder},
 };
 
@@ -23,17 +23,17 @@ pub(crate) const WHOLE: &str = "=whole";
 pub(crate) const ITEM: &str = "=item";
 /// The name or number of an item.
 pub(crate) const KEY: &str = "=key";
-/// A value in a URL.
-pub(crate) const URL: &str = "=url";
+/// A value outside of JSON.
+pub(crate) const ONE_PIECE: &str = "=one_piece";
 
 pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
     environment.add_filter(OPERAND, |state: &mut State<'_, '_>, value: Value| operand(state, &value));
     environment.add_filter(NUMBER, |value: Value| number(&value));
     environment.add_filter(TEXT, move |state: &mut State<'_, '_>, value: Value, named: Rest<Value>| {
-        if part == Part::Url {
-            one_piece(&value, &named)?;
+        if part != Part::Json {
+            one_piece(part, &value, &named)?;
         }
-        text(state, value)
+        text(state, part, value)
     });
     environment.add_filter(WHOLE, |state: &mut State<'_, '_>, value: Value| {
         if is_placeholder(&value) {
@@ -54,8 +54,8 @@ pub(crate) fn add_to(environment: &mut Environment<'static>, part: Part) {
         ValueKind::Undefined | ValueKind::Number | ValueKind::String | ValueKind::Bool | ValueKind::None => Ok(value),
         kind => Err(invalid(format!("a {kind} cannot be the name of a field"))),
     });
-    environment.add_filter(URL, |value: Value, named: Rest<Value>| {
-        one_piece(&value, &named)?;
+    environment.add_filter(ONE_PIECE, move |value: Value, named: Rest<Value>| {
+        one_piece(part, &value, &named)?;
         Ok::<_, Error>(value)
     });
 }
@@ -85,13 +85,14 @@ fn number(value: &Value) -> Result<Value, Error> {
     }
 }
 
-fn text(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
+fn text(state: &mut State<'_, '_>, part: Part, value: Value) -> Result<Value, Error> {
     if is_placeholder(&value) {
         return Ok(Value::from(PLACEHOLDER));
     }
     let times = if value.as_str().is_some() { 1 } else { MAX_TEXT_GROWTH };
     Meter::of(state).charge_for(&value, times)?;
     Ok(match value.kind() {
+        ValueKind::None if part != Part::Json && part.takes_null() => Value::from(""),
         ValueKind::Bool => Value::from(if value.is_true() { "true" } else { "false" }),
         _ => match value.downcast_object_ref::<Exact>() {
             Some(exact) => Value::from(exact.digits()),
@@ -100,10 +101,12 @@ fn text(state: &mut State<'_, '_>, value: Value) -> Result<Value, Error> {
     })
 }
 
-/// Only texts, numbers and truth values may be parts of a URL; anything else would be sent in words of the engine.
-fn one_piece(value: &Value, named: &[Value]) -> Result<(), Error> {
+/// Only texts, numbers and truth values may be written outside of JSON; anything else would be sent in words of the
+/// engine.
+fn one_piece(part: Part, value: &Value, named: &[Value]) -> Result<(), Error> {
     let is = match value.kind() {
         _ if is_placeholder(value) || value.downcast_object_ref::<Exact>().is_some() => return Ok(()),
+        ValueKind::None if part.takes_null() => return Ok(()),
         ValueKind::None => "null",
         ValueKind::Map => "an object",
         ValueKind::Seq | ValueKind::Iterable => "a list",
@@ -112,5 +115,6 @@ fn one_piece(value: &Value, named: &[Value]) -> Result<(), Error> {
         _ => "no value that can be written",
     };
     let name = named.first().and_then(Value::as_str).unwrap_or("the value");
-    Err(invalid(format!("{name} is {is}, and only a text, a number, true or false can be a part of a URL")))
+    let whole = part.whole();
+    Err(invalid(format!("{name} is {is}, and only a text, a number, true or false can be a part of {whole}")))
 }

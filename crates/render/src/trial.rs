@@ -3,7 +3,8 @@
 //!
 //! The fields of future leads are unknown, so placeholders stand for them: a placeholder has every field, is a list of
 //! one, and is written as a text. A failure may be due to that, and is left to real leads. A result that is no JSON is
-//! refused if values stand between quotes of the template, or if nothing in it depends on a lead.
+//! refused if values stand between quotes of the template, or if nothing in it depends on a lead; one that is no form or
+//! no XML, if nothing in it depends on a lead.
 
 use ::url::Url;
 use bytes::Bytes;
@@ -12,10 +13,9 @@ use domain::{
     registry::{Body, Destination},
 };
 use jiff::Timestamp;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::{Input, RenderError, engine::Compiled, guard::Part, is_template, url, values::Root};
+use crate::{Input, RenderError, engine::Compiled, is_template, part::Part, url, values::Root};
 
 /// Compiles the templates of a destination, and tries them.
 ///
@@ -37,19 +37,16 @@ pub(crate) fn attempt(destination: &Destination) -> Result<(), RenderError> {
         }
     }
     if let Body::Template(text) = &destination.request.body {
-        let template = Compiled::read(text, Part::Body)?;
+        let part = Part::of_body(destination.request.format());
+        let template = Compiled::read(text, part)?;
         let fill = |quoted| template.fill(Root::placeholder(&input, quoted));
-        let Ok(Err(no_json)) = fill(true).map(|text| json(&text)) else { return Ok(()) };
-        let with_numbers = fill(false).is_ok_and(|text| json(&text).is_ok());
+        let Ok(Err(wrong)) = fill(true).map(|text| part.checked(text)) else { return Ok(()) };
+        let with_numbers = part == Part::Json && fill(false).is_ok_and(|text| part.checked(text).is_ok());
         if with_numbers || !template.depends_on_the_lead {
-            return Err(no_json);
+            return Err(wrong);
         }
     }
     Ok(())
-}
-
-fn json(text: &str) -> Result<(), RenderError> {
-    serde_json::from_str::<&RawValue>(text).map(drop).map_err(RenderError::NoJson)
 }
 
 fn reference(destination: &Destination) -> DeliveryRef {

@@ -1,4 +1,4 @@
-//! Writes values: as JSON into a body, percent-encoded into a URL.
+//! Writes values: as JSON into JSON, percent-encoded into a URL and a form, escaped into XML, as they are into any other text.
 
 use minijinja::{
     AutoEscape, Error, Output, State, Value,
@@ -10,6 +10,7 @@ use crate::{
     meter::{Meter, too_deep},
     operators::invalid,
     values::{PLACEHOLDER, Raw, decimal, is_placeholder, placeholder_json},
+    xml,
 };
 
 /// How many times longer a text can become as JSON or percent-encoded.
@@ -17,8 +18,8 @@ const MAX_ESCAPE_GROWTH: usize = 6;
 /// Maximum depth of a value that is written.
 const MAX_DEPTH: usize = domain::payload::MAX_DEPTH + 64;
 
-/// Writes a value into a body.
-pub(crate) fn body(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+/// Writes a value into JSON.
+pub(crate) fn into_json(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let as_json = *state.auto_escape() == AutoEscape::Json;
     let meter = Meter::of(state);
     if let Some(raw) = raw(value, meter)? {
@@ -31,19 +32,19 @@ pub(crate) fn body(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Valu
     Ok(out.write_str(&json(value, meter)?)?)
 }
 
-/// Writes a value into a URL as a part of it: all characters except the unreserved ones of RFC 3986 are encoded.
-pub(crate) fn url(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+/// Writes a value into a URL as a part of it.
+pub(crate) fn into_url(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let meter = Meter::of(state);
     if let Some(raw) = raw(value, meter)? {
         return Ok(out.write_str(raw)?);
     }
     meter.charge_for(value, MAX_ESCAPE_GROWTH)?;
-    let text = match value.kind() {
-        _ if is_placeholder(value) => PLACEHOLDER.to_owned(),
-        ValueKind::Bool => value.is_true().to_string(),
-        ValueKind::Number => decimal(value).unwrap_or_default(),
-        _ => value.to_string(),
-    };
+    let text = one_piece(value);
+    Ok(out.write_str(&percent_encoded(&text))?)
+}
+
+/// Encodes all characters except the unreserved ones of RFC 3986. A blank is %20, which URLs and forms have in common.
+pub(crate) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -52,7 +53,54 @@ pub(crate) fn url(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value
             encoded.push_str(&format!("%{byte:02X}"));
         }
     }
-    Ok(out.write_str(&encoded)?)
+    encoded
+}
+
+/// Writes a value into a form, so that it can be only a part of one name or value of it.
+pub(crate) fn into_form(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    escaped(out, state, value, percent_encoded)
+}
+
+/// Writes a value into XML, so that it can be only text, or a part of a quoted attribute.
+pub(crate) fn into_xml(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    escaped(out, state, value, xml::escaped)
+}
+
+/// Writes a value as it is.
+pub(crate) fn into_text(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    let meter = Meter::of(state);
+    if let Some(raw) = raw(value, meter)? {
+        return Ok(out.write_str(raw)?);
+    }
+    meter.charge_for(value, 1)?;
+    Ok(out.write_str(&one_piece(value))?)
+}
+
+fn escaped(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+    escape: fn(&str) -> String,
+) -> Result<(), Error> {
+    let meter = Meter::of(state);
+    if let Some(raw) = raw(value, meter)? {
+        return Ok(out.write_str(raw)?);
+    }
+    meter.charge_for(value, MAX_ESCAPE_GROWTH)?;
+    let text = one_piece(value);
+    // Only a block that was captured is safe: its values were escaped when they were written into it.
+    Ok(out.write_str(&if value.is_safe() { text } else { escape(&text) })?)
+}
+
+/// A text, a number, or a truth value in writing; null as nothing.
+fn one_piece(value: &Value) -> String {
+    match value.kind() {
+        _ if is_placeholder(value) => PLACEHOLDER.to_owned(),
+        ValueKind::None => String::new(),
+        ValueKind::Bool => value.is_true().to_string(),
+        ValueKind::Number => decimal(value).unwrap_or_default(),
+        _ => value.to_string(),
+    }
 }
 
 /// The text of the template itself.

@@ -6,20 +6,25 @@ use domain::{
     TokenId,
     policy::{Deactivate, QuickRetries},
     registry::{
-        Algorithm, Body, Change, CredentialKind, Credentials, Destination, EventTypePattern, Method, RequestShape,
-        Scope, SealedSecret, Token, TokenSecret,
+        Algorithm, Change, CredentialKind, Credentials, Destination, EventTypePattern, Method, RequestShape, Scope,
+        SealedSecret, Token, TokenSecret,
     },
 };
 use events::registry_fact::Change as Stored;
 use prost::Message as _;
 
 mod accounts;
+mod content;
 mod deactivation;
 
 use self::accounts::{
     account_from_wire, account_to_wire, api_user_from_wire, api_user_to_wire, client_from_wire, client_to_wire,
     confirmation_from_wire, confirmation_to_wire, interface_from_wire, interface_to_wire, opt_out_from_wire,
     opt_out_to_wire,
+};
+use self::content::{
+    body_from_wire, body_to_wire, compatibility_from_wire, compatibility_to_wire, content_type_from_wire,
+    content_type_to_wire, form_from_wire, form_to_wire,
 };
 use self::deactivation::{deactivated_to_wire, deactivation};
 use crate::{
@@ -175,6 +180,9 @@ fn destination_to_wire(d: &Destination) -> events::Destination {
         credentials: d.request.credentials.as_ref().map(credentials_to_wire),
         client: or_empty(client),
         ordered: d.ordered,
+        content_type: content_type_to_wire(d.request.content_type.as_ref()),
+        form: form_to_wire(&d.request.form),
+        compatibility_signature: d.request.compatibility_signature.as_ref().map(compatibility_to_wire),
     }
 }
 
@@ -205,32 +213,16 @@ fn destination_from_wire(stored: events::Destination) -> Result<Destination, Wir
                 Some(word) => Method::parse(word).ok_or_else(|| wrong(FACT, "method", format!("{word:?} is none")))?,
             },
             body: body_from_wire(stored.body),
+            content_type: content_type_from_wire(&stored.content_type)?,
+            form: form_from_wire(stored.form)?,
             headers: stored.headers.into_iter().map(|header| (header.name, header.value)).collect(),
             credentials: stored.credentials.map(credentials_from_wire).transpose()?,
+            compatibility_signature: stored.compatibility_signature.map(compatibility_from_wire).transpose()?,
         },
         deactivated: None,
         skip_held_before: None,
         deleted: false,
     })
-}
-
-fn body_to_wire(body: &Body) -> Option<events::Body> {
-    let kind = match body {
-        Body::Payload => return None,
-        Body::Envelope => events::body::Kind::Envelope(true),
-        Body::Slack => events::body::Kind::Slack(true),
-        Body::Template(text) => events::body::Kind::Template(text.clone()),
-    };
-    Some(events::Body { kind: Some(kind) })
-}
-
-fn body_from_wire(stored: Option<events::Body>) -> Body {
-    match stored.and_then(|body| body.kind) {
-        None => Body::Payload,
-        Some(events::body::Kind::Envelope(_)) => Body::Envelope,
-        Some(events::body::Kind::Slack(_)) => Body::Slack,
-        Some(events::body::Kind::Template(text)) => Body::Template(text),
-    }
 }
 
 fn header_to_wire((name, value): &(String, String)) -> events::Header {

@@ -8,12 +8,13 @@ use domain::{
     advice::suggested_action,
     policy::{Deactivate, QuickRetries},
     registry::{
-        Body, CredentialKind, Deactivation, Destination, EventTypePattern, Method, Refusal, RequestShape, Scope, Token,
+        ContentType, CredentialKind, Deactivation, Destination, EventTypePattern, Refusal, RequestShape, Scope, Token,
     },
     text::quoted,
 };
 
 mod accounts;
+mod content;
 
 pub use self::accounts::{
     account, account_to_api, api_user, api_user_to_api, client, client_to_api, interface, interface_to_api,
@@ -73,13 +74,13 @@ pub fn destination(given: api::Destination, with_id: DestinationId) -> Result<De
         breaker_failures: given.breaker_failures.unwrap_or(Destination::DEFAULT_BREAKER_FAILURES),
         ordered: given.ordered,
         request: RequestShape {
-            method: match given.method.as_str() {
-                "" => Method::Post,
-                word => Method::parse(word).ok_or_else(|| invalid("method", "is not POST, PUT or PATCH"))?,
-            },
-            body: body(given.body)?,
+            method: content::method(&given.method)?,
+            body: content::body(given.body)?,
+            content_type: content::content_type(&given.content_type)?,
+            form: content::form(given.form)?,
             headers: given.headers.into_iter().map(|h| (h.name.to_ascii_lowercase(), h.value)).collect(),
             credentials: None,
+            compatibility_signature: content::compatibility(given.compatibility_signature)?,
         },
         deactivated: None,
         skip_held_before: None,
@@ -93,30 +94,6 @@ fn scope(interface: &str, client: &str) -> Result<Scope, Refusal> {
         (None, Some(text)) => id("client_id", text, ClientId::parse).map(Scope::Client),
         (Some(text), None) => id("interface_id", text, InterfaceId::parse).map(Scope::Interface),
         (Some(_), Some(_)) => Err(invalid("client_id", "a destination is for a client or an interface, not for both")),
-    }
-}
-
-fn body(given: Option<api::destination::Body>) -> Result<Body, Refusal> {
-    use api::destination::Body as Given;
-    match given {
-        None => Ok(Body::Payload),
-        Some(Given::BodyTemplate(text)) => Ok(Body::Template(text)),
-        Some(Given::BodyPreset(name)) => match name.as_str() {
-            "" | "payload" => Ok(Body::Payload),
-            "envelope" => Ok(Body::Envelope),
-            "slack" => Ok(Body::Slack),
-            other => Err(invalid("body_preset", format!("{} is not payload, envelope or slack", quoted(other)))),
-        },
-    }
-}
-
-fn body_to_api(body: &Body) -> api::destination::Body {
-    use api::destination::Body as Shown;
-    match body {
-        Body::Payload => Shown::BodyPreset("payload".into()),
-        Body::Envelope => Shown::BodyPreset("envelope".into()),
-        Body::Slack => Shown::BodyPreset("slack".into()),
-        Body::Template(text) => Shown::BodyTemplate(text.clone()),
     }
 }
 
@@ -170,7 +147,7 @@ pub fn destination_to_api(destination: &Destination) -> api::Destination {
         breaker_failures: Some(destination.breaker_failures),
         ordered: destination.ordered,
         method: destination.request.method.as_str().to_owned(),
-        body: Some(body_to_api(&destination.request.body)),
+        body: Some(content::body_to_api(&destination.request.body)),
         headers: destination.request.headers.iter().map(header_to_api).collect(),
         auth: destination.request.credentials.as_ref().map(|credentials| api::Auth {
             kind: None,
@@ -179,6 +156,13 @@ pub fn destination_to_api(destination: &Destination) -> api::Destination {
         }),
         deactivated: destination.deactivated.as_ref().map(deactivation_to_api),
         client_id: or_empty(client),
+        content_type: or_empty(destination.request.content_type.as_ref().map(ContentType::as_str)),
+        form: content::form_to_api(&destination.request.form),
+        compatibility_signature: destination
+            .request
+            .compatibility_signature
+            .as_ref()
+            .map(content::compatibility_to_api),
     }
 }
 

@@ -18,6 +18,7 @@
 
 mod attempt;
 mod client;
+mod compatibility;
 mod forgotten;
 mod job;
 mod known;

@@ -17,7 +17,7 @@ use render::Rendered;
 use runtime::trace::TraceContext;
 use url::Url;
 
-use crate::redaction::Redaction;
+use crate::{compatibility, redaction::Redaction};
 
 /// A request that is ready to be sent.
 #[derive(Debug)]
@@ -77,7 +77,9 @@ pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
     let (reference, destination) = (&parts.work.reference, parts.destination);
     let (id, timestamp) = (reference.event_id.as_str(), parts.now.as_second());
     let mut headers = HeaderMap::with_capacity(16);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(content_type) = &parts.rendered.content_type {
+        set(&mut headers, CONTENT_TYPE.as_str(), content_type)?;
+    }
     // Those of the destination first: none of Leadline's own can be replaced by one of them.
     for (name, value) in &destination.request.headers {
         set(&mut headers, name, value)?;
@@ -88,6 +90,11 @@ pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
     let signers = signers(&parts)?;
     if !signers.is_empty() {
         set(&mut headers, "webhook-signature", &sign(&signers, id, timestamp, &parts.rendered.body))?;
+    }
+    if let Some(how) = &destination.request.compatibility_signature {
+        for (name, value) in compatibility::headers(how, &signers, timestamp, &parts.rendered.body) {
+            set(&mut headers, name, &value)?;
+        }
     }
     set(&mut headers, "leadline-delivery-id", &reference.delivery.to_string())?;
     set(&mut headers, "leadline-event-type", reference.event_type.as_str())?;
@@ -101,8 +108,10 @@ pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
         Method::Post => http::Method::POST,
         Method::Put => http::Method::PUT,
         Method::Patch => http::Method::PATCH,
+        Method::Get => http::Method::GET,
+        Method::Delete => http::Method::DELETE,
     };
-    let Rendered { url, body } = parts.rendered;
+    let Rendered { url, body, .. } = parts.rendered;
     Ok(Request { method, url, headers, body, redaction })
 }
 

@@ -1,4 +1,4 @@
-//! Templates of URLs and bodies, and payloads, whoever wrote them: bounded, to no other host, and JSON.
+//! Templates of URLs and bodies, and payloads, whoever wrote them: bounded, to no other host, and of their content type.
 //!
 //! An input is three texts with a zero byte between them: the URL, the body, and the payload.
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use domain::{
     AccountId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, RetryPolicy,
     delivery::request,
-    registry::{Body, Destination, EventTypePattern, RequestShape, Scope},
+    registry::{Body, ContentType, Destination, EventTypePattern, Format, RequestShape, Scope},
 };
 use jiff::Timestamp;
 use render::{Input, LARGEST, LONGEST_URL, STACK, check, render};
@@ -22,8 +22,13 @@ pub fn templates(bytes: &[u8]) {
     let [url, body, payload] = [(); 3].map(|()| parts.next().unwrap_or_default());
     // Payloads are JSON, or they are not taken.
     let payload = if serde_json::from_str::<&RawValue>(payload).is_ok() { payload } else { "{}" };
-    for body in [Body::Template(body.to_owned()), Body::Payload, Body::Envelope, Body::Slack] {
-        let destination = destination(url, body);
+    let json = [Body::Template(body.to_owned()), Body::Payload, Body::Envelope, Body::Slack].map(|body| (body, None));
+    let forms = [Body::Form, Body::Multipart].map(|body| (body, None));
+    let other = ["application/x-www-form-urlencoded", "text/xml", "text/plain"];
+    let other = other.map(|content_type| (Body::Template(body.to_owned()), Some(content_type)));
+    for (body, content_type) in json.into_iter().chain(forms).chain(other) {
+        let content_type = content_type.map(|text| ContentType::parse(text).expect("a content type"));
+        let destination = destination(url, RequestShape { body, content_type, ..RequestShape::default() });
         // What is refused when it is configured may still be stored: it fails, in words.
         if let Err(error) = check(&destination) {
             assert!(!error.to_string().is_empty());
@@ -39,7 +44,11 @@ pub fn templates(bytes: &[u8]) {
                 }
                 assert!(made.url.as_str().len() <= 4 * LONGEST_URL.max(url.len()));
                 assert!(made.body.len() <= LARGEST + payload.len());
-                assert!(serde_json::from_slice::<&RawValue>(&made.body).is_ok());
+                match destination.request.format() {
+                    Format::Json => assert!(serde_json::from_slice::<&RawValue>(&made.body).is_ok()),
+                    Format::Form => assert!(made.body.iter().all(u8::is_ascii_graphic), "{:?}", made.body),
+                    Format::Multipart | Format::Xml | Format::Text => assert!(std::str::from_utf8(&made.body).is_ok()),
+                }
             }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
@@ -88,7 +97,7 @@ fn event(payload: Bytes) -> LeadEvent {
     }
 }
 
-fn destination(url: &str, body: Body) -> Destination {
+fn destination(url: &str, request: RequestShape) -> Destination {
     Destination {
         account: AccountId::parse("acme").expect("an id"),
         id: DestinationId::parse("dst").expect("an id"),
@@ -102,7 +111,7 @@ fn destination(url: &str, body: Body) -> Destination {
         rate: None,
         breaker_failures: 0,
         ordered: false,
-        request: RequestShape { body, ..RequestShape::default() },
+        request,
         token: None,
         enabled: true,
         deactivated: None,

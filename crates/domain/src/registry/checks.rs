@@ -109,6 +109,11 @@ fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
     {
         RequestShape::check_header(&credentials.header).map_err(|problem| invalid("auth", problem))?;
     }
+    shape.form.check()?;
+    shape.check_content().map_err(|(field, problem)| invalid(field, problem))?;
+    if let Some(signature) = &shape.compatibility_signature {
+        signature.check(shape).map_err(|problem| invalid("compatibility_signature", problem))?;
+    }
     match &shape.body {
         Body::Template(text) if text.len() > RequestShape::LONGEST_TEMPLATE => {
             Err(invalid("body_template", format!("is longer than {} bytes", RequestShape::LONGEST_TEMPLATE)))

@@ -8,7 +8,7 @@ use super::{
     confirmation::Confirmation,
     facts::{Change, EntityKind},
     keys::ApiKey,
-    model::{Destination, Scope, Token},
+    model::{Algorithm, Destination, Scope, Token},
     opt_out::OptOut,
     refusal::{Refusal, UrlRules},
     request::Deactivation,
@@ -304,7 +304,14 @@ impl Registry {
             Scope::Client(client) => self.must_have_client(&destination.account, client)?,
             Scope::Interface(interface) => self.must_have_interface(&destination.account, interface)?,
         }
-        destination.token.as_ref().map_or(Ok(()), |token| self.must_have_token(&destination.account, token))
+        let Some(id) = &destination.token else { return Ok(()) };
+        self.must_have_token(&destination.account, id)?;
+        let is_hmac = self.token(&destination.account, id).is_some_and(|t| t.algorithm == Algorithm::HmacSha256);
+        if destination.request.compatibility_signature.is_some() && !is_hmac {
+            let problem = "is an HMAC, and token_id names a token of ed25519; assign one of hmac-sha256".to_owned();
+            return Err(Refusal::Invalid { field: "compatibility_signature", problem });
+        }
+        Ok(())
     }
 
     pub(super) fn must_be_new(&self, taken: bool, kind: EntityKind, id: &str) -> Result<(), Refusal> {

@@ -117,9 +117,9 @@ fn existing(entry: &AccountEntry) -> impl Iterator<Item = &Destination> {
 fn template_bytes(destination: &Destination) -> usize {
     let body = match &destination.request.body {
         Body::Template(text) => text.len(),
-        Body::Payload | Body::Envelope | Body::Slack => 0,
+        Body::Payload | Body::Envelope | Body::Slack | Body::Form | Body::Multipart => 0,
     };
-    destination.url.len() + body
+    destination.url.len() + body + destination.request.form.bytes()
 }
 
 fn at_most(

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::model::SealedSecret;
+use super::{compatibility::CompatibilitySignature, content::ContentType, form::Form, model::SealedSecret};
 use crate::{
     ids::{DeliveryId, EventId, LeadId},
     outcome::ErrorKind,
@@ -21,11 +21,23 @@ pub enum Method {
     Put,
     /// PATCH.
     Patch,
+    /// GET, without a body.
+    Get,
+    /// DELETE, without a body.
+    Delete,
 }
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 3] = [Self::Post, Self::Put, Self::Patch];
+    pub const ALL: [Self; 5] = [Self::Post, Self::Put, Self::Patch, Self::Get, Self::Delete];
+
+    /// Whether its requests have a body.
+    pub const fn carries_body(self) -> bool {
+        match self {
+            Self::Post | Self::Put | Self::Patch => true,
+            Self::Get | Self::Delete => false,
+        }
+    }
 
     /// The word of HTTP.
     pub const fn as_str(self) -> &'static str {
@@ -33,6 +45,8 @@ impl Method {
             Self::Post => "POST",
             Self::Put => "PUT",
             Self::Patch => "PATCH",
+            Self::Get => "GET",
+            Self::Delete => "DELETE",
         }
     }
 
@@ -54,6 +68,10 @@ pub enum Body {
     Slack,
     /// What this template makes of it.
     Template(String),
+    /// The fields of the payload as `application/x-www-form-urlencoded`.
+    Form,
+    /// The fields of the payload as `multipart/form-data`.
+    Multipart,
 }
 
 /// How a request says who sends it, besides its signature.
@@ -108,12 +126,18 @@ impl CredentialKind {
 pub struct RequestShape {
     /// The method.
     pub method: Method,
-    /// The body.
+    /// The body. A method that carries none sends none.
     pub body: Body,
+    /// The content type of the body; `None` if it is the usual one of such a body.
+    pub content_type: Option<ContentType>,
+    /// How a form is written, if the body is one.
+    pub form: Form,
     /// Headers besides those that every request has: names in lower case, and values.
     pub headers: Vec<(String, String)>,
     /// Credentials.
     pub credentials: Option<Credentials>,
+    /// A signature beside that of Standard Webhooks.
+    pub compatibility_signature: Option<CompatibilitySignature>,
 }
 
 impl RequestShape {
@@ -127,10 +151,9 @@ impl RequestShape {
     /// Whether a header may be set by a destination: a token of HTTP (RFC 9110, 5.6.2) that is not Leadline's own and
     /// does not say how the message is sent.
     pub fn check_header(name: &str) -> Result<(), String> {
-        const RESERVED: [&str; 11] = [
+        const RESERVED: [&str; 10] = [
             "host",
             "content-length",
-            "content-type",
             "transfer-encoding",
             "connection",
             "keep-alive",
@@ -145,6 +168,9 @@ impl RequestShape {
             return Err(format!("{} is no name of a header in lower case", quoted(name)));
         }
         let prefixed = ["webhook-", "leadline-", "proxy-"].iter().any(|prefix| name.starts_with(prefix));
+        if name == "content-type" {
+            return Err("the header \"content-type\" is set by content_type".to_owned());
+        }
         if prefixed || RESERVED.contains(&name) {
             return Err(format!("the header {name:?} is set by Leadline itself"));
         }

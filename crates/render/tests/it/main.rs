@@ -3,4 +3,5 @@
 
 mod abuse;
 mod common;
+mod forms;
 mod render;

@@ -3,7 +3,7 @@
 use domain::{
     RegistryFact,
     policy::Deactivate,
-    registry::{Change, DeactivationCause},
+    registry::{Change, DeactivationCause, Format, RequestShape},
 };
 use wire::Record as _;
 
@@ -47,6 +47,9 @@ fn the_flag_of_an_older_policy_means_the_rule_that_took_its_place() {
         ];
         let Change::DestinationCreated(destination) = decoded(16, &stored.concat()) else { panic!("a destination") };
         assert_eq!(destination.retry.deactivate, rule);
+        // Neither are content type, form and a second signature there: it POSTs the payload as application/json.
+        assert_eq!(destination.request, RequestShape::default());
+        assert_eq!(destination.request.format(), Format::Json);
     }
 }
 

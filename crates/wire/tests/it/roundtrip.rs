@@ -15,9 +15,10 @@ use domain::{
     notice::{ErrorNoticeSent, NoticeKind},
     policy::{Deactivate, Progress},
     registry::{
-        Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, Confirmation, CredentialKind, Credentials,
-        DeactivatedBy, Deactivation, DeactivationCause, Destination, EventTypePattern, Interface, KeyHash, Method,
-        OptOut, RequestShape, Role, Routing, Scope, SealedSecret, Token, TokenSecret,
+        Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, CompatibilitySignature, Confirmation, ContentType,
+        CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Destination, Encoding,
+        EventTypePattern, Form, Hash, Interface, KeyHash, Lists, Method, Nesting, OptOut, RequestShape, Role, Routing,
+        Scope, SealedSecret, SignedContent, Token, TokenSecret,
     },
 };
 use jiff::Timestamp;
@@ -199,13 +200,33 @@ prop_compose! {
 prop_compose! {
     fn shape()(
         method in select(Method::ALL.to_vec()),
-        body in select(vec![Body::Payload, Body::Envelope, Body::Slack, Body::Template("{{ payload }}".into())]),
+        body in select(vec![
+            Body::Payload, Body::Envelope, Body::Slack, Body::Form, Body::Multipart, Body::Template("{{ payload }}".into()),
+        ]),
+        content_type in option::of(select(vec!["text/xml; charset=utf-8", "application/vnd.api+json"])),
+        form in (
+            select(Nesting::ALL.to_vec()), select(Lists::ALL.to_vec()), any::<bool>(),
+            any::<Vec<(String, String)>>(), any::<Vec<(String, String)>>(),
+        ),
+        signature in option::of((
+            select(Hash::ALL.to_vec()), select(Encoding::ALL.to_vec()), any::<(String, String)>(),
+            select(vec![
+                SignedContent::Body, SignedContent::TimestampInSignature,
+                SignedContent::TimestampInHeader("x-timestamp".into()),
+            ]),
+        )),
         headers in prop::collection::vec(any::<(String, String)>(), 0..3),
         credentials in option::of((select(CredentialKind::ALL.to_vec()), any::<String>(), any::<Vec<u8>>())),
     ) -> RequestShape {
         let credentials = credentials
             .map(|(kind, header, sealed)| Credentials { kind, header, sealed: SealedSecret(sealed) });
-        RequestShape { method, body, headers, credentials }
+        let content_type = content_type.map(|text| ContentType::parse(text).unwrap());
+        let (nesting, lists, only_fields, fields, constants) = form;
+        let form = Form { nesting, lists, fields, only_fields, constants };
+        let compatibility_signature = signature.map(|(hash, encoding, (header, prefix), content)| {
+            CompatibilitySignature { header, hash, encoding, prefix, content }
+        });
+        RequestShape { method, body, content_type, form, headers, credentials, compatibility_signature }
     }
 }
 

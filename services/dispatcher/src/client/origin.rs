@@ -3,7 +3,7 @@
 use std::hash::Hash;
 
 use http::{
-    HeaderMap, HeaderValue, Uri,
+    HeaderMap, HeaderValue, Method, Uri,
     header::{ACCEPT, CONTENT_LENGTH, Entry, HOST, USER_AGENT},
 };
 use http_body_util::Full;
@@ -61,7 +61,10 @@ pub(super) fn for_http2(request: &Request) -> Result<http::Request<()>, Failure>
 
 fn headers(request: &Request) -> HeaderMap {
     let mut headers = request.headers.clone();
-    headers.insert(CONTENT_LENGTH, request.body.len().into());
+    // Without a body there is nothing to announce (RFC 9110, 8.6); some servers refuse a GET that does.
+    if !request.body.is_empty() || !matches!(request.method, Method::GET | Method::DELETE) {
+        headers.insert(CONTENT_LENGTH, request.body.len().into());
+    }
     for (name, value) in [(USER_AGENT, AGENT), (ACCEPT, ANYTHING)] {
         if let Entry::Vacant(vacant) = headers.entry(name) {
             vacant.insert(value);
@@ -99,6 +102,17 @@ mod tests {
                 (&"2".parse().unwrap(), &"mine".parse().unwrap())
             );
         }
+    }
+
+    #[test]
+    fn a_request_without_a_body_announces_none() {
+        for method in [Method::GET, Method::DELETE] {
+            let request = Request { method, body: Default::default(), ..request("https://example.com/") };
+            assert!(!for_http1(&request).unwrap().headers().contains_key(CONTENT_LENGTH));
+            assert!(!for_http2(&request).unwrap().headers().contains_key(CONTENT_LENGTH));
+        }
+        let empty = Request { body: Default::default(), ..request("https://example.com/") };
+        assert_eq!(for_http1(&empty).unwrap().headers()[CONTENT_LENGTH], "0");
     }
 
     #[test]

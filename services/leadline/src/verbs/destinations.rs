@@ -1,5 +1,6 @@
 //! `leadline destinations`: where leads go, and what is done about it.
 
+mod content;
 mod settings;
 mod trial;
 
@@ -38,7 +39,9 @@ enum Verb {
     /// Make a destination
     #[command(
         after_help = "Examples:\n  leadline destinations create --name CRM --url https://crm.example/leads --events 'lead.*'\n  \
-                            leadline destinations create --from destination.json"
+                            leadline destinations create --from destination.json\n  \
+                            leadline destinations create --name Salesforce --url https://webto.salesforce.example/servlet \\\n    \
+                            --body form --form-constant oid=00D000000000000 --form-field name=last_name"
     )]
     Create(Create),
     /// Change what is said of a destination, and nothing else
@@ -317,6 +320,7 @@ fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()>
     };
     let headers: Vec<_> = destination.headers.iter().map(|header| header.name.as_str()).collect();
     let body = match &destination.body {
+        _ if ["GET", "DELETE"].contains(&destination.method.as_str()) => "none".to_owned(),
         Some(api::destination::Body::BodyPreset(preset)) => preset.clone(),
         Some(api::destination::Body::BodyTemplate(template)) => format!("template of {} bytes", template.len()),
         None => String::new(),
@@ -331,9 +335,15 @@ fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()>
         ("events", destination.event_types.join(" ").into()),
         ("request", format!("{} {}", destination.method, destination.url).into()),
         ("body", body.into()),
+        ("content type", destination.content_type.as_str().into()),
+        ("form", destination.form.as_ref().map(content::described).unwrap_or_default().into()),
         ("headers", headers.join(", ").into()),
         ("credentials", format!("{} {}", auth.shown_kind, auth.shown_header).trim().into()),
         ("signed with", destination.token_id.as_str().into()),
+        (
+            "compatibility",
+            destination.compatibility_signature.as_ref().map(content::signature).unwrap_or_default().into(),
+        ),
         ("timeout", lasted(destination.timeout.as_ref()).into()),
         ("at once", destination.concurrency.into()),
         ("a second", if destination.rate == 0 { "any number".into() } else { destination.rate.into() }),

@@ -2,7 +2,7 @@
 
 use domain::{
     DestinationId, Registry,
-    registry::{Command, Credentials, Destination, RequestShape, Scope, SealedSecret},
+    registry::{Body, Command, Credentials, Destination, Form, RequestShape, Scope, SealedSecret},
 };
 use jiff::Timestamp;
 use prost_types::FieldMask;
@@ -25,9 +25,10 @@ use crate::{caller::Caller, listing::Listing};
 /// The longest credentials, in bytes.
 const LONGEST_CREDENTIALS: usize = 4_000;
 #[rustfmt::skip]
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 20] = [
     "name", "interface_id", "client_id", "url", "event_types", "timeout", "concurrency", "retry_policy", "token_id",
-    "enabled", "rate", "breaker_failures", "ordered", "method", "body", "headers", "auth",
+    "enabled", "rate", "breaker_failures", "ordered", "method", "body", "content_type", "form", "headers", "auth",
+    "compatibility_signature",
 ];
 
 impl RegistryService {
@@ -55,6 +56,7 @@ impl RegistryService {
         let account = caller.account(&new.account_id)?;
         let id = DestinationId::of_request(&account, &request_id(&request.request_id)?);
         let destination = self.destination(new, id.clone())?;
+        check_templates(&destination)?;
         let find = |registry: &Registry| destination_of(registry, &account, &id).map(destination_to_api);
         let made = self.changes.make_once(&caller, Command::CreateDestination(destination), find).await?;
         Ok(Response::new(made.found))
@@ -108,6 +110,9 @@ impl RegistryService {
             }
             let changed = merged(now, new, mask);
             origin::check(now, &changed, given)?;
+            if (&changed.url, &changed.request) != (&now.url, &now.request) {
+                check_templates(&changed)?;
+            }
             Ok(Command::UpdateDestination(changed))
         };
         let registry = self.changes.make(&caller, update).await?;
@@ -166,7 +171,7 @@ impl RegistryService {
         Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
-    /// A destination from the API, its credentials sealed and its templates read.
+    /// A destination from the API, its credentials sealed.
     fn destination(&self, given: api::Destination, id: DestinationId) -> Result<Destination, Status> {
         let auth = given.auth.clone().unwrap_or_default();
         let mut destination = registry_api::destination(given, id).map_err(|e| refusal(&e))?;
@@ -178,13 +183,17 @@ impl RegistryService {
             let sealed = self.key.seal_bytes(value.as_bytes(), &belongs_to).map_err(|e| no_randomness(&e))?;
             destination.request.credentials = Some(Credentials { kind, header, sealed: SealedSecret(sealed) });
         }
-        // It may take some ten milliseconds, which other calls need not wait for.
-        tokio::task::block_in_place(|| render::check(&destination)).map_err(|e| invalid("template", e))?;
         if let Ok(url) = Url::parse(&destination.url) {
             self.guard.check_literal(&url).map_err(|e| invalid("url", e))?;
         }
         Ok(destination)
     }
+}
+
+/// How a template is read depends on the content type, so it is read when everything of the destination is known.
+fn check_templates(destination: &Destination) -> Result<(), Status> {
+    // It may take some ten milliseconds, which other calls need not wait for.
+    tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e))
 }
 
 fn merged(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Destination {
@@ -205,15 +214,35 @@ fn merged(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Dest
         rate: if pick("rate") { new.rate } else { now.rate },
         ordered: if pick("ordered") { new.ordered } else { now.ordered },
         breaker_failures: if pick("breaker_failures") { new.breaker_failures } else { now.breaker_failures },
-        request: RequestShape {
-            method: if pick("method") { new.request.method } else { now.request.method },
-            body: if pick("body") { new.request.body } else { now.request.body },
-            headers: if pick("headers") { new.request.headers } else { now.request.headers },
-            credentials: if pick("auth") { new.request.credentials } else { now.request.credentials },
-        },
+        request: merged_request(now.request, new.request, mask),
         deactivated: now.deactivated,
         skip_held_before: now.skip_held_before,
         deleted: false,
+    }
+}
+
+fn merged_request(now: RequestShape, new: RequestShape, mask: Option<&FieldMask>) -> RequestShape {
+    let pick = |field| names(mask, field);
+    let body = if pick("body") { new.body } else { now.body };
+    let is_form = matches!(body, Body::Form | Body::Multipart);
+    let form = match pick("form") {
+        true => new.form,
+        // It says nothing about a body that is no form any more.
+        false if is_form => now.form,
+        false => Form::default(),
+    };
+    RequestShape {
+        method: if pick("method") { new.method } else { now.method },
+        body,
+        content_type: if pick("content_type") { new.content_type } else { now.content_type },
+        form,
+        headers: if pick("headers") { new.headers } else { now.headers },
+        credentials: if pick("auth") { new.credentials } else { now.credentials },
+        compatibility_signature: if pick("compatibility_signature") {
+            new.compatibility_signature
+        } else {
+            now.compatibility_signature
+        },
     }
 }
 

@@ -55,17 +55,41 @@ pub fn destination(url: &str, body: Body) -> Destination {
     }
 }
 
-/// Renders URL and body on a stack that is large enough.
-pub fn rendered_with(payload: &str, url: &str, body: Body) -> Result<(String, String), String> {
+/// What a request is made of.
+#[derive(Debug)]
+pub struct Made {
+    pub url: String,
+    pub body: String,
+    pub content_type: Option<String>,
+}
+
+/// URL, body and content type, made on a stack that is large enough.
+fn made(payload: &str, destination: Destination) -> Result<Made, String> {
     let payload = Bytes::copy_from_slice(payload.as_bytes());
-    let destination = destination(url, body);
     let make = move || {
         let reference = reference();
         let input = Input { reference: &reference, occurred_at: Timestamp::UNIX_EPOCH, payload: &payload };
         let rendered = render(&destination, &input).map_err(|e| e.to_string())?;
-        Ok((rendered.url.to_string(), String::from_utf8(rendered.body.to_vec()).unwrap()))
+        let body = String::from_utf8(rendered.body.to_vec()).unwrap();
+        Ok(Made { url: rendered.url.to_string(), body, content_type: rendered.content_type.map(Into::into) })
     };
     thread::Builder::new().stack_size(STACK).spawn(make).unwrap().join().unwrap()
+}
+
+pub fn rendered_with(payload: &str, url: &str, body: Body) -> Result<(String, String), String> {
+    made(payload, destination(url, body)).map(|made| (made.url, made.body))
+}
+
+fn of_shape(request: RequestShape) -> Destination {
+    Destination { request, ..destination("https://crm.example/", Body::Payload) }
+}
+
+pub fn shaped(request: RequestShape, payload: &str) -> Result<Made, String> {
+    made(payload, of_shape(request))
+}
+
+pub fn check_shape(request: &RequestShape) -> Result<(), String> {
+    check(&of_shape(request.clone())).map_err(|e| e.to_string())
 }
 
 pub fn body(body: Body, payload: &str) -> Result<String, String> {

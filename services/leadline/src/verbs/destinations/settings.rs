@@ -11,6 +11,7 @@ use wire::{
     duration_to_api,
 };
 
+use super::content::Content;
 use crate::{errors::usage, out::from_json};
 
 /// Settings of a destination.
@@ -53,10 +54,10 @@ pub(super) struct Settings {
     /// Keep the order of each lead's events
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     ordered: Option<bool>,
-    /// POST, PUT or PATCH
+    /// POST, PUT, PATCH, or without a body GET or DELETE
     #[arg(long)]
     method: Option<String>,
-    /// payload, envelope or slack
+    /// payload, envelope, slack, form or multipart
     #[arg(long, value_name = "NAME")]
     body: Option<String>,
     /// File with a template of the body
@@ -65,6 +66,8 @@ pub(super) struct Settings {
     /// A header of its requests, 'Name: value'; may be given several times
     #[arg(long = "header", value_name = "HEADER", value_parser = header)]
     headers: Vec<api::Header>,
+    #[command(flatten)]
+    content: Content,
 }
 
 fn header(text: &str) -> Result<api::Header, String> {
@@ -124,6 +127,7 @@ impl Settings {
             destination.headers.clone_from(&self.headers);
             set("headers");
         }
+        self.content.apply(destination)?.into_iter().for_each(&mut set);
         said.sort();
         said.dedup();
         Ok(said)

@@ -1,0 +1,222 @@
+//! A second signature, as another sender of webhooks made it: a customer who moves from there changes no receiver.
+
+use super::request::RequestShape;
+use crate::text::quoted;
+
+/// How the second signature is made and sent. The token of the destination makes it, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompatibilitySignature {
+    /// The header that carries it, in lower case.
+    pub header: String,
+    /// The hash function of the HMAC (RFC 2104).
+    pub hash: Hash,
+    /// How its bytes are written.
+    pub encoding: Encoding,
+    /// What stands before it, such as `sha256=`.
+    pub prefix: String,
+    /// What is signed.
+    pub content: SignedContent,
+}
+
+/// A hash function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hash {
+    /// HMAC-SHA256.
+    #[default]
+    Sha256,
+    /// HMAC-SHA1: for receivers that know nothing else.
+    Sha1,
+    /// HMAC-SHA512.
+    Sha512,
+}
+
+/// How bytes are written as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// Two hexadecimal digits in lower case for each byte.
+    #[default]
+    Hex,
+    /// Base64 with padding (RFC 4648, 4).
+    Base64,
+}
+
+/// What is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SignedContent {
+    /// The body.
+    Body,
+    /// `<timestamp>.<body>`; the timestamp, in seconds since 1970, is in this header.
+    TimestampInHeader(String),
+    /// `<timestamp>.<body>`; the header of the signature is `t=<timestamp>,v1=<signature>`, as Stripe has it.
+    TimestampInSignature,
+}
+
+impl Hash {
+    /// Every function.
+    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha1, Self::Sha512];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha256 => "hmac-sha256",
+            Self::Sha1 => "hmac-sha1",
+            Self::Sha512 => "hmac-sha512",
+        }
+    }
+
+    /// The function that a word names; the empty one names the default.
+    pub fn parse(word: &str) -> Option<Self> {
+        if word.is_empty() { Some(Self::default()) } else { Self::ALL.into_iter().find(|hash| hash.as_str() == word) }
+    }
+}
+
+impl Encoding {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Hex, Self::Base64];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hex => "hex",
+            Self::Base64 => "base64",
+        }
+    }
+
+    /// The encoding that a word names; the empty one names the default.
+    pub fn parse(word: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        if word.is_empty() { Some(Self::default()) } else { all.find(|encoding| encoding.as_str() == word) }
+    }
+}
+
+impl SignedContent {
+    /// The word for content without a timestamp.
+    pub const BODY: &'static str = "body";
+    /// The word for content with a timestamp.
+    pub const TIMESTAMP_BODY: &'static str = "timestamp.body";
+
+    /// The content that a word names, with the header of its timestamp; both may be empty.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn parse(word: &str, timestamp_header: &str) -> Result<Self, String> {
+        match (word, timestamp_header) {
+            ("" | Self::BODY, "") => Ok(Self::Body),
+            ("" | Self::BODY, _) => {
+                Err(format!("timestamp_header is only for the content {:?}; leave it out", Self::TIMESTAMP_BODY))
+            }
+            (Self::TIMESTAMP_BODY, "") => Ok(Self::TimestampInSignature),
+            (Self::TIMESTAMP_BODY, header) => Ok(Self::TimestampInHeader(header.to_owned())),
+            (other, _) => Err(format!("content {} is neither body nor timestamp.body", quoted(other))),
+        }
+    }
+
+    /// The word that is stored and shown.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Body => Self::BODY,
+            Self::TimestampInHeader(_) | Self::TimestampInSignature => Self::TIMESTAMP_BODY,
+        }
+    }
+
+    /// The header of the timestamp; `None` if it has none of its own.
+    pub fn timestamp_header(&self) -> Option<&str> {
+        match self {
+            Self::TimestampInHeader(header) => Some(header),
+            Self::Body | Self::TimestampInSignature => None,
+        }
+    }
+}
+
+impl CompatibilitySignature {
+    /// The longest prefix, in bytes.
+    pub const MAX_PREFIX: usize = 100;
+
+    /// Whether its headers may be set, beside those that the shape has already.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn check(&self, shape: &RequestShape) -> Result<(), String> {
+        let timestamp = self.content.timestamp_header();
+        for header in [Some(self.header.as_str()), timestamp].into_iter().flatten() {
+            RequestShape::check_header(header)?;
+            let taken = shape.headers.iter().any(|(name, _)| name == header)
+                || shape.credentials.as_ref().is_some_and(|credentials| credentials.header == header);
+            if taken {
+                return Err(format!("the header {header:?} is set by headers or auth already; name another one"));
+            }
+        }
+        if timestamp == Some(self.header.as_str()) {
+            return Err(format!("the header {:?} cannot carry both signature and timestamp", self.header));
+        }
+        if self.content == SignedContent::TimestampInSignature && !self.prefix.is_empty() {
+            let problem = "prefix cannot be written before t=…,v1=…; leave it out, or name a timestamp_header";
+            return Err(problem.to_owned());
+        }
+        let printable = self.prefix.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        if self.prefix.len() > Self::MAX_PREFIX || !printable {
+            return Err(format!("prefix has to be one line of ASCII of at most {} bytes", Self::MAX_PREFIX));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{CredentialKind, Credentials, SealedSecret};
+
+    fn signature(header: &str, prefix: &str, content: SignedContent) -> CompatibilitySignature {
+        let (hash, encoding) = (Hash::default(), Encoding::default());
+        CompatibilitySignature { header: header.into(), hash, encoding, prefix: prefix.into(), content }
+    }
+
+    #[test]
+    fn its_headers_are_no_others() {
+        let shape = RequestShape {
+            headers: vec![("x-tenant".into(), "7".into())],
+            credentials: Some(Credentials {
+                kind: CredentialKind::Header,
+                header: "x-key".into(),
+                sealed: SealedSecret(vec![]),
+            }),
+            ..RequestShape::default()
+        };
+        let check = |header: &str, content| signature(header, "", content).check(&shape);
+        assert_eq!(check("x-hub-signature-256", SignedContent::Body), Ok(()));
+        for header in ["x-tenant", "x-key", "webhook-signature", "leadline-attempt", "content-type", "X-Upper", ""] {
+            assert!(check(header, SignedContent::Body).is_err(), "{header}");
+            let timestamp = SignedContent::TimestampInHeader(header.to_owned());
+            assert!(check("x-signature", timestamp).is_err(), "{header}");
+        }
+        assert!(check("x-both", SignedContent::TimestampInHeader("x-both".into())).is_err());
+        assert_eq!(check("x-signature", SignedContent::TimestampInHeader("x-timestamp".into())), Ok(()));
+    }
+
+    #[test]
+    fn a_prefix_is_one_line_and_goes_with_a_plain_signature_only() {
+        let check = |prefix: &str, content| signature("x-s", prefix, content).check(&RequestShape::default());
+        assert_eq!(check("sha256=", SignedContent::Body), Ok(()));
+        assert_eq!(check("", SignedContent::TimestampInSignature), Ok(()));
+        assert!(check("v1=", SignedContent::TimestampInSignature).is_err());
+        assert!(check("a\nb", SignedContent::Body).is_err());
+        assert!(check(&"x".repeat(101), SignedContent::Body).is_err());
+    }
+
+    #[test]
+    fn words_name_what_is_signed() {
+        for content in [
+            SignedContent::Body,
+            SignedContent::TimestampInSignature,
+            SignedContent::TimestampInHeader("x-timestamp".into()),
+        ] {
+            let header = content.timestamp_header().unwrap_or_default();
+            assert_eq!(SignedContent::parse(content.as_str(), header), Ok(content.clone()));
+        }
+        assert_eq!(SignedContent::parse("", ""), Ok(SignedContent::Body));
+        assert!(SignedContent::parse("body", "x-timestamp").is_err());
+        assert!(SignedContent::parse("all", "").is_err());
+        assert!(Hash::ALL.into_iter().all(|hash| Hash::parse(hash.as_str()) == Some(hash)));
+        assert!(Encoding::ALL.into_iter().all(|encoding| Encoding::parse(encoding.as_str()) == Some(encoding)));
+    }
+}

@@ -1,0 +1,156 @@
+//! XML: values that cannot leave their place, and whether the whole is well-formed (XML 1.0).
+
+use quick_xml::{
+    Reader,
+    escape::{resolve_predefined_entity, unescape},
+    events::{BytesStart, Event},
+};
+
+/// How much of a message of the parser is shown, in characters: names of elements may be long.
+const MAX_PROBLEM: usize = 300;
+
+/// A text for an element or a quoted attribute. Characters that XML does not have become U+FFFD (XML 1.0, 2.2).
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&apos;"),
+            // A parser would read it as a line feed.
+            '\r' => out.push_str("&#13;"),
+            '\t' | '\n' => out.push(c),
+            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(char::REPLACEMENT_CHARACTER),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Whether a text is one well-formed element with what may stand around it. Two attributes of the same name are not
+/// noticed: to compare each with each takes too long.
+///
+/// # Errors
+/// What is wrong, and where.
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    let mut reader = Reader::from_str(text);
+    reader.config_mut().check_comments = true;
+    let (mut depth, mut elements, mut has_doctype) = (0_usize, 0_usize, false);
+    loop {
+        let event = reader.read_event().map_err(|error| at(error.to_string(), reader.error_position()))?;
+        let problem = match &event {
+            Event::Start(start) => {
+                elements += usize::from(depth == 0);
+                depth += 1;
+                attributes(start, has_doctype).err()
+            }
+            Event::Empty(start) => {
+                elements += usize::from(depth == 0);
+                attributes(start, has_doctype).err()
+            }
+            Event::End(_) => {
+                depth = depth.saturating_sub(1);
+                None
+            }
+            Event::Text(text) if depth == 0 && !text.trim().is_empty() => {
+                Some("a text outside of an element".to_owned())
+            }
+            Event::CData(_) if depth == 0 => Some("a text outside of an element".to_owned()),
+            Event::GeneralRef(_) if depth == 0 => Some("a text outside of an element".to_owned()),
+            Event::GeneralRef(reference) => match reference.resolve_char_ref() {
+                Ok(Some(_)) => None,
+                Ok(None) if has_doctype || resolve_predefined_entity(reference).is_some() => None,
+                Ok(None) => Some(format!("&{}; is none of the references that XML knows", &**reference)),
+                Err(error) => Some(error.to_string()),
+            },
+            Event::DocType(_) => {
+                has_doctype = true;
+                None
+            }
+            Event::Eof if depth > 0 => Some("an element without its end".to_owned()),
+            Event::Eof if elements == 0 => Some("no element".to_owned()),
+            Event::Eof => return Ok(()),
+            Event::Text(_) | Event::CData(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => None,
+        };
+        let problem = problem.or_else(|| (elements > 1).then(|| "more than one outermost element".to_owned()));
+        if let Some(problem) = problem {
+            return Err(at(problem, reader.buffer_position()));
+        }
+    }
+}
+
+fn attributes(start: &BytesStart<'_>, has_doctype: bool) -> Result<(), String> {
+    for attribute in start.attributes().with_checks(false) {
+        let attribute = attribute.map_err(|error| error.to_string())?;
+        if attribute.value.contains('<') {
+            return Err("< in an attribute".to_owned());
+        }
+        if !has_doctype {
+            unescape(&attribute.value).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn at(problem: String, byte: u64) -> String {
+    let problem: String = problem.chars().take(MAX_PROBLEM).collect();
+    format!("{problem}, before byte {byte}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn well_formed_documents_are_taken() {
+        for text in [
+            "<a/>",
+            "<?xml version=\"1.0\"?>\n<!-- a lead -->\n<a b='1' c=\"&lt;2&#x20;\">x &amp; y<b/></a>\n",
+            // As the example of ADF 1.0 has it.
+            "<?ADF VERSION \"1.0\"?>\n<?XML VERSION \"1.0\"?>\n<adf><prospect/></adf>",
+            "<!DOCTYPE a [<!ENTITY x \"y\">]><a b=\"&x;\">&x;</a>",
+            "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body/></s:Envelope>",
+            "<a><![CDATA[ <b> & ]]></a>",
+        ] {
+            assert_eq!(check(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_refused() {
+        for text in [
+            "",
+            "  ",
+            "text",
+            "<a>",
+            "<a></b>",
+            "</a>",
+            "<a/><b/>",
+            "<a/>text",
+            "<a>&nbsp;</a>",
+            "<a>&</a>",
+            "<a>& b</a>",
+            "<a b=1/>",
+            "<a b=\"&x;\"/>",
+            "<a b=\"<\"/>",
+            "<a b/>",
+            "<!-- a -- b --><a/>",
+            "<a><![CDATA[x</a>",
+        ] {
+            assert!(check(text).is_err(), "{text}");
+        }
+        let long = check(&format!("<{}>", "a".repeat(100_000))).unwrap_err();
+        assert!(long.len() < 400, "{}", long.len());
+    }
+
+    #[test]
+    fn a_value_cannot_leave_its_place() {
+        for evil in ["</a><b>", "\" c=\"", "' c='", "]]>", "&x;", "--><!--", "\0\u{1}\u{ffff}\r\n"] {
+            let text = format!("<a b=\"{0}\" c='{0}'>{0}</a>", escaped(evil));
+            assert_eq!(check(&text), Ok(()), "{text}");
+        }
+        assert_eq!(escaped("a\r\n\tb\0"), "a&#13;\n\tb\u{fffd}");
+    }
+}
