@@ -6,7 +6,7 @@ use std::{
 };
 
 /// The sections, and how many rows each has.
-const SECTIONS: [(char, usize); 7] = [('A', 8), ('B', 5), ('C', 9), ('D', 10), ('E', 8), ('F', 12), ('G', 9)];
+const SECTIONS: [(char, usize); 8] = [('A', 8), ('B', 5), ('C', 9), ('D', 10), ('E', 8), ('F', 12), ('G', 9), ('H', 6)];
 
 /// The top of the sources.
 fn root() -> PathBuf {

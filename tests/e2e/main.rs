@@ -46,6 +46,7 @@ mod python;
 mod quotas;
 mod readiness;
 mod rebuild;
+mod receiver_docs;
 mod receivers;
 mod reconciler;
 mod registry;
