@@ -176,6 +176,37 @@ async fn an_export_is_csv_without_formulas() {
 }
 
 #[tokio::test]
+async fn an_export_has_no_formula_at_any_separator_and_keeps_ids_if_asked_to() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    let answers = ["x;=1+1", "x\t@SUM(A1)", "x,\"y\"\n-1", "x; ＝1", "ok"];
+    for (n, answer) in answers.iter().enumerate() {
+        receiver.answer(Answer::With(200, vec![], (*answer).into()));
+        let (event, lead) = (format!("e{n}"), format!("00123456789{n}"));
+        world.publish_with(&event, json!({"lead_id": lead})).await;
+        world.delivery_is(&event, DeliveryStatus::Succeeded).await;
+    }
+    let account = || api::ExportLeadsRequest { account_id: ACCOUNT.into(), ..api::ExportLeadsRequest::default() };
+    let csv = wait::until("every lead", SOON, async || {
+        let csv = exported(&world, account()).await;
+        (csv.matches("acme,").count() == answers.len()).then_some(csv)
+    })
+    .await;
+    for separator in [",", ";", "\t"] {
+        let cells: Vec<_> = read_by_python_at(&csv, separator).into_iter().flatten().collect();
+        let formula = cells.iter().find(|cell| cell.trim_start().starts_with(['=', '+', '-', '@', '＝']));
+        assert_eq!(formula, None, "split at {separator:?}: {csv}");
+    }
+    assert!(csv.contains(",001234567890,"), "{csv}");
+    let asked = api::ExportLeadsRequest { byte_order_mark: true, ids_as_text: true, ..account() };
+    let for_spreadsheets = exported(&world, asked).await;
+    assert!(for_spreadsheets.starts_with("\u{feff}account_id,"), "{for_spreadsheets}");
+    assert!(for_spreadsheets.contains("\r\nacme,form,,'001234567890,"), "{for_spreadsheets}");
+    let plain = for_spreadsheets.trim_start_matches('\u{feff}').replace(",'00", ",00");
+    assert_eq!(plain, exported(&world, account()).await);
+}
+
+#[tokio::test]
 async fn an_export_of_many_pages_has_every_lead_once() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::With(200, vec![], "one line".into()));
@@ -198,12 +229,23 @@ async fn an_export_of_many_pages_has_every_lead_once() {
 
 /// Reads CSV with Python's standard library: another hand than the one that is tested.
 fn read_by_python(csv: &str) -> Vec<Vec<String>> {
+    read_with(csv, "strict=True")
+}
+
+/// The same by a lenient reader that splits elsewhere, as spreadsheets of some countries do.
+fn read_by_python_at(csv: &str, separator: &str) -> Vec<Vec<String>> {
+    read_with(csv, &format!("delimiter={separator:?}"))
+}
+
+fn read_with(csv: &str, options: &str) -> Vec<Vec<String>> {
     use std::io::Write as _;
-    let program = "import csv, io, json, sys\n\
+    let program = format!(
+        "import csv, io, json, sys\n\
         text = sys.stdin.buffer.read().decode()\n\
-        print(json.dumps(list(csv.reader(io.StringIO(text, newline=''), strict=True))))";
+        print(json.dumps(list(csv.reader(io.StringIO(text, newline=''), {options}))))"
+    );
     let mut python = std::process::Command::new("python3")
-        .args(["-c", program])
+        .args(["-c", &program])
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()

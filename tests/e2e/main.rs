@@ -56,6 +56,7 @@ mod secrets;
 mod states;
 mod status;
 mod tenants;
+mod spreadsheets;
 mod tls;
 mod tools;
 mod traces;

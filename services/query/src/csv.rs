@@ -1,43 +1,119 @@
 //! Comma-separated values (RFC 4180): what has to be quoted is quoted, lines end with CRLF.
 //!
-//! What a receiver answered comes from strangers, and a spreadsheet takes a cell that begins with `=` for a formula. Such
-//! a cell gets an apostrophe before it, which spreadsheets do not show.
+//! What a receiver answered comes from strangers, and a spreadsheet takes a cell that begins with `=` for a formula. Which
+//! separator a spreadsheet splits at depends on its country, and a file that is split elsewhere has its cells elsewhere:
+//! quotes then protect nothing, and a line break within a cell begins a row. So an apostrophe is put wherever a formula
+//! would begin a cell for any of these separators. Spreadsheets take such a cell for text.
 
-/// What makes a spreadsheet take a cell for a formula when it comes first.
-const DANGEROUS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
+/// What makes a spreadsheet take a cell for a formula when it comes first; East Asian versions take the full-width forms
+/// for the same.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// What spreadsheets may split at: separators, and the ends of lines.
+const SEPARATORS: [char; 9] = [',', ';', '\t', '|', '\r', '\n', '\u{85}', '\u{2028}', '\u{2029}'];
+/// Written before UTF-8 it has Excel take the file for UTF-8, not for the encoding of its country.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A cell of a line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cell<'a> {
+    Text(&'a str),
+    /// An id, of which a spreadsheet is to make no number, date or truth value.
+    TextId(&'a str),
+}
 
 /// Adds a line of these cells.
-pub(crate) fn line<'a>(text: &mut String, cells: impl IntoIterator<Item = &'a str>) {
+pub(crate) fn line<'a>(text: &mut String, cells: impl IntoIterator<Item = Cell<'a>>) {
     for (index, cell) in cells.into_iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
-        add(text, cell);
+        match cell {
+            Cell::Text(cell) => add(text, cell, false),
+            Cell::TextId(id) => add(text, id, looks_like_a_value(id)),
+        }
     }
     text.push_str("\r\n");
 }
 
-fn add(text: &mut String, cell: &str) {
-    let apostrophe = if cell.starts_with(DANGEROUS) { "'" } else { "" };
-    if cell.contains(['"', ',', '\r', '\n']) {
+fn add(text: &mut String, cell: &str, as_text: bool) {
+    let is_quoted = cell.contains(['"', ',', '\r', '\n']);
+    if is_quoted {
         text.push('"');
-        text.push_str(apostrophe);
-        text.push_str(&cell.replace('"', "\"\""));
-        text.push('"');
-    } else {
-        text.push_str(apostrophe);
-        text.push_str(cell);
     }
+    if as_text || cell.starts_with(['\t', '\r', '\n']) || begins_formula(cell) {
+        text.push('\'');
+    }
+    for (at, c) in cell.char_indices() {
+        match c {
+            '"' => text.push_str("\"\""),
+            c => text.push(c),
+        }
+        if SEPARATORS.contains(&c) && begins_formula(&cell[at + c.len_utf8()..]) {
+            text.push('\'');
+        }
+    }
+    if is_quoted {
+        text.push('"');
+    }
+}
+
+/// Whether a cell that begins with this text could be taken for a formula: quotes are taken off, and so may be what is
+/// blank or invisible.
+fn begins_formula(text: &str) -> bool {
+    let is_passed_over = |c: char| {
+        let is_blank = c.is_whitespace() || c.is_control() || c == '\u{feff}' || c == '\u{200b}';
+        c == '"' || (is_blank && !SEPARATORS.contains(&c))
+    };
+    text.trim_start_matches(is_passed_over).starts_with(FORMULA)
+}
+
+/// Whether a spreadsheet would make a number (`0012`, `1e5`), a date (`1-2`, `mar-1`), a time (`12:30`) or a truth value of
+/// an id.
+fn looks_like_a_value(id: &str) -> bool {
+    let lower = id.to_ascii_lowercase();
+    let has_digit = lower.bytes().any(|b| b.is_ascii_digit());
+    let is_number = lower.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'e' | b':' | b'-'));
+    ["true", "false"].contains(&&*lower) || (has_digit && (is_number || is_date_with_month(&lower)))
+}
+
+/// Whether the parts of a text are numbers and one name of a month.
+fn is_date_with_month(lower: &str) -> bool {
+    const MONTHS: [&str; 12] = [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ];
+    let is_month = |part: &str| part.len() >= 3 && MONTHS.iter().any(|month| month.starts_with(part));
+    let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    // "mar-1", "1-mar-26" and "mar1" alike.
+    let letters = lower.trim_matches(|c: char| !c.is_ascii_alphabetic());
+    let around = lower.split('-').map(|part| part.trim_matches(|c: char| c.is_ascii_digit()));
+    is_month(letters) && around.filter(|part| !part.is_empty()).all(|part| part == letters || is_number(part))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn cell(given: &str) -> String {
+    fn written(cell: Cell<'_>) -> String {
         let mut text = String::new();
-        line(&mut text, ["a", given]);
+        line(&mut text, [Cell::Text("a"), cell]);
         text.strip_prefix("a,").unwrap().strip_suffix("\r\n").unwrap().to_owned()
+    }
+
+    fn cell(given: &str) -> String {
+        written(Cell::Text(given))
     }
 
     #[test]
@@ -53,12 +129,84 @@ mod tests {
     fn no_cell_is_a_formula() {
         assert_eq!(cell("=1+1"), "'=1+1");
         assert_eq!(cell("=HYPERLINK(\"http://x\",\"y\")"), "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
-        for dangerous in ["+1", "-1", "@x", "\tx"] {
+        for dangerous in ["+1", "-1", "@x", "\tx", "＝1", "＋1", "－1", "＠x", " =1", "\u{feff}=1"] {
             assert_eq!(cell(dangerous), format!("'{dangerous}"));
         }
         for dangerous in ["\r=1", "\n=1"] {
-            assert_eq!(cell(dangerous), format!("\"'{dangerous}\""));
+            assert_eq!(cell(dangerous), format!("\"'{}'{}\"", &dangerous[..1], &dangerous[1..]));
         }
         assert_eq!(cell("1-1"), "1-1");
+    }
+
+    #[test]
+    fn no_part_of_a_cell_is_a_formula_whichever_separator_is_used() {
+        for (given, expected) in [
+            ("x;=1+1", "x;'=1+1"),
+            ("x\t@SUM(A1)", "x\t'@SUM(A1)"),
+            ("x|-1", "x|'-1"),
+            ("x,+1", "\"x,'+1\""),
+            ("x; =1", "x;' =1"),
+            ("x;＝1", "x;'＝1"),
+            ("x;\"=1\"", "\"x;'\"\"=1\"\"\""),
+            ("x\n=1", "\"x\n'=1\""),
+            ("a;b;=1", "a;b;'=1"),
+            ("x;y=1", "x;y=1"),
+            ("{\"n\":-1}", "\"{\"\"n\"\":-1}\""),
+        ] {
+            assert_eq!(cell(given), expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_stays_text_if_it_would_be_a_number_a_date_or_a_truth_value() {
+        let values =
+            ["0012345678901234", "42", "1e5", "12E03", "1-2", "2026-01-02", "12:30", "mar-1", "1-MAR-26", "TRUE"];
+        for id in values {
+            assert_eq!(written(Cell::TextId(id)), format!("'{id}"), "{id}");
+            assert_eq!(cell(id), id, "{id}");
+        }
+        for id in ["", "ada", "lead-1", "e", "may", "marvin-1", "0195f3c2-7f7a-7e0b-8a52-d0d9c1f7a001", "true-1"] {
+            assert_eq!(written(Cell::TextId(id)), id, "{id}");
+        }
+        assert_eq!(written(Cell::TextId("-1")), "'-1", "one apostrophe is enough");
+    }
+
+    /// Cells as a lenient reader has them: quotes count at the beginning of a cell only.
+    fn split_at(text: &str, separator: char) -> Vec<String> {
+        let (mut cells, mut cell, mut quoted, mut chars) = (vec![], String::new(), false, text.chars().peekable());
+        let mut is_start = true;
+        while let Some(c) = chars.next() {
+            match c {
+                '"' if is_start => (quoted, is_start) = (true, false),
+                '"' if quoted && chars.peek() == Some(&'"') => cell.extend(chars.next()),
+                '"' if quoted => quoted = false,
+                c if !quoted && (c == separator || c == '\r' || c == '\n') => {
+                    cells.push(std::mem::take(&mut cell));
+                    is_start = true;
+                }
+                c => {
+                    cell.push(c);
+                    is_start = false;
+                }
+            }
+        }
+        cells.push(cell);
+        cells
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_receivers_write_no_reader_finds_a_formula(
+            cells in prop::collection::vec("[=+@;,|\t\r\n\"' a1＝＠-]{0,12}", 1..5),
+        ) {
+            let mut text = String::new();
+            line(&mut text, cells.iter().map(|cell| Cell::Text(cell)));
+            for separator in [',', ';', '\t', '|'] {
+                for cell in split_at(&text, separator) {
+                    let shown = cell.trim_start_matches([' ', '"']);
+                    prop_assert!(!shown.starts_with(FORMULA), "{:?} in {:?} at {:?}", cell, text, separator);
+                }
+            }
+        }
     }
 }

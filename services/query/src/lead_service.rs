@@ -20,7 +20,7 @@ use self::anonymise::Asked;
 use crate::{
     anonymiser::Anonymiser,
     caller::Caller,
-    csv,
+    csv::{self, Cell},
     delivery_service::http_status,
     failed,
     freshness::Freshness,
@@ -102,9 +102,13 @@ impl api::lead_service_server::LeadService for LeadService {
             ..api::ListLeadsRequest::default()
         };
         let mut title = String::new();
-        csv::line(&mut title, EXPORTED);
+        if r.byte_order_mark {
+            title.push(csv::BYTE_ORDER_MARK);
+        }
+        csv::line(&mut title, EXPORTED.map(Cell::Text));
         let export = Export {
             store: self.store.clone(),
+            ids_as_text: r.ids_as_text,
             drain: self.drain.clone(),
             filter: filter(account, &asked)?,
             next_page: Some(String::new()),
@@ -153,6 +157,8 @@ struct Export {
     next_page: Option<String>,
     ready: VecDeque<Bytes>,
 }
+    /// Whether ids that look like numbers or dates are marked as text.
+    ids_as_text: bool,
 
 impl Export {
     async fn next(mut self: Box<Self>) -> Option<(Result<api::ExportLeadsResponse, Status>, Box<Self>)> {
@@ -177,7 +183,7 @@ impl Export {
         self.next_page = Some(next).filter(|token| !token.is_empty());
         let mut piece = String::new();
         for lead in &found {
-            add_line(&mut piece, lead);
+            add_line(&mut piece, lead, self.ids_as_text);
             if piece.len() >= PIECE {
                 self.ready.push_back(std::mem::take(&mut piece).into());
             }
@@ -189,23 +195,24 @@ impl Export {
     }
 }
 
-fn add_line(piece: &mut String, lead: &Lead) {
+fn add_line(piece: &mut String, lead: &Lead, ids_as_text: bool) {
+    let id = if ids_as_text { Cell::TextId } else { Cell::Text };
     csv::line(
         piece,
         [
-            lead.account.as_str(),
-            &lead.interface,
-            &lead.client,
-            &lead.lead,
-            &lead.created_at.to_string(),
-            &lead.updated_at.to_string(),
-            &lead.events.to_string(),
-            &lead.deliveries.to_string(),
-            &lead.failed_deliveries.to_string(),
-            if lead.failed_deliveries > 0 { "true" } else { "false" },
-            &lead.http_status_code.to_string(),
-            &lead.webhook_response,
-            &lead.anonymised_at.map(|at| at.to_string()).unwrap_or_default(),
+            id(&lead.account),
+            id(&lead.interface),
+            id(&lead.client),
+            id(&lead.lead),
+            Cell::Text(&lead.created_at.to_string()),
+            Cell::Text(&lead.updated_at.to_string()),
+            Cell::Text(&lead.events.to_string()),
+            Cell::Text(&lead.deliveries.to_string()),
+            Cell::Text(&lead.failed_deliveries.to_string()),
+            Cell::Text(if lead.failed_deliveries > 0 { "true" } else { "false" }),
+            Cell::Text(&lead.http_status_code.to_string()),
+            Cell::Text(&lead.webhook_response),
+            Cell::Text(&lead.anonymised_at.map(|at| at.to_string()).unwrap_or_default()),
         ],
     );
 }

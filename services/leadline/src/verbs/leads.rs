@@ -63,11 +63,19 @@ struct Show {
 
 /// Write leads as CSV; with --json, one JSON object on each line.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  leadline export --failed --since 7d --output leads.csv")]
+#[command(
+    after_help = "Example:\n  leadline export --failed --since 7d --output leads.csv\n  leadline export --bom --text-ids --output for-excel.csv"
+)]
 pub(crate) struct Export {
     /// File to write [default: standard output]
     #[arg(long, short, value_name = "FILE", conflicts_with = "json")]
     output: Option<PathBuf>,
+    /// Begin with a byte order mark, so that Excel takes the file for UTF-8
+    #[arg(long, conflicts_with = "json")]
+    bom: bool,
+    /// Put an apostrophe before ids that a spreadsheet would make numbers or dates of
+    #[arg(long, conflicts_with = "json")]
+    text_ids: bool,
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
@@ -248,6 +256,8 @@ impl Export {
             created_before: list.created_before,
             client_id: list.client_id,
             http_status_code: list.http_status_code,
+            byte_order_mark: self.bom,
+            ids_as_text: self.text_ids,
         };
         // It takes as long as there are leads.
         let mut pieces = session.leads().export_leads(Request::new(request)).await?.into_inner();
