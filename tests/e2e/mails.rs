@@ -3,7 +3,7 @@
 use testkit::{Answer, Receiver, SmtpSink, free_port, wait};
 use wire::api::{self, DeliveryStatus};
 
-use crate::world::{ACCOUNT, OWNER, SOON, World, some_destination};
+use crate::world::{ACCOUNT, OWNER, SOON, World, some_destination, web};
 
 async fn a_failure(world: &World, receiver: &Receiver) {
     receiver.answer(Answer::With(422, vec![], "unknown field: phone".into()));
@@ -40,7 +40,7 @@ async fn a_failure_becomes_one_mail_and_a_line_in_the_log() {
     wait::until_eq("a mail", SOON, 1, async || smtp.mails().len()).await;
     let mail = smtp.mails().remove(0);
     assert_eq!((mail.from.as_str(), &mail.to[..]), ("leadline@localhost", &[OWNER.to_owned()][..]));
-    assert_eq!(header(&mail.raw, "Subject"), "Acme Cloud Webhook Error Notice");
+    assert_eq!(header(&mail.raw, "Subject"), "Acme Cloud Webhook Error Notice: CRM (422)");
     let body = text(&mail.raw);
     let delivery = world.delivery("e1").await.delivery.unwrap();
     for part in ["lead-e1", "CRM", &receiver.url(), "422", "unknown field: phone", &delivery.delivery_id] {
@@ -61,6 +61,41 @@ async fn a_failure_becomes_one_mail_and_a_line_in_the_log() {
 }
 
 #[tokio::test]
+async fn a_mail_has_a_link_to_how_it_is_now_and_the_command_that_retries() {
+    const PUBLIC: &str = "https://leads.example/leadline";
+    let (world, receiver) = (World::start_with(&["--public-url", PUBLIC], &[]).await, Receiver::start().await);
+    a_failure(&world, &receiver).await;
+    let mail = wait::until("a mail", SOON, async || world.home.outbox().pop()).await;
+    let (text, html) = bodies(&mail);
+    let url = text.lines().find_map(|line| line.strip_prefix("See how it is now: ")).unwrap();
+    assert!(html.contains(url), "{html}");
+    let link = format!("{}{}", world.http, url.strip_prefix(PUBLIC).unwrap());
+    let page = async || {
+        let answer = web().get(&link).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.headers()["cache-control"]), (200, &"no-store".parse().unwrap()));
+        answer.text().await.unwrap()
+    };
+    let shown = page().await;
+    let id = world.delivery("e1").await.delivery.unwrap().delivery_id;
+    let command = format!("leadline retry {id} --account {ACCOUNT}");
+    for part in ["Acme Cloud", "CRM", "enabled", &command] {
+        assert!(shown.contains(part), "{part:?} is missing in {shown}");
+    }
+    world.run(&["destinations", "disable", "CRM"]).await.well();
+    assert!(page().await.contains("disabled by a person"));
+    world.run(&["destinations", "enable", "CRM"]).await.well();
+    let broken = format!("{}x", &link[..link.len() - 1]);
+    assert_eq!(web().get(broken).send().await.unwrap().status().as_u16(), 404);
+
+    // The command of the mail does what it says.
+    receiver.answer(Answer::Status(200));
+    let line = text.lines().map(str::trim).find(|line| line.starts_with("leadline retry ")).unwrap();
+    assert_eq!(line, command);
+    world.run(&line.split(' ').skip(1).collect::<Vec<_>>()).await.well();
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+}
+
+#[tokio::test]
 async fn while_the_mail_server_is_away_or_refuses_for_now_the_mail_waits() {
     let port = free_port();
     let url = format!("smtp://127.0.0.1:{port}");
@@ -77,7 +112,7 @@ async fn without_a_mail_server_mails_are_files() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     a_failure(&world, &receiver).await;
     let mail = wait::until("a file", SOON, async || world.home.outbox().pop()).await;
-    assert_eq!(header(&mail, "Subject"), "Acme Cloud Webhook Error Notice");
+    assert_eq!(header(&mail, "Subject"), "Acme Cloud Webhook Error Notice: CRM (422)");
     assert_eq!(header(&mail, "To"), OWNER);
 }
 

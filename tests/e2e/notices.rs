@@ -76,9 +76,15 @@ async fn a_dead_endpoint_is_a_handful_of_mails_and_none_of_its_failures_is_left_
     // One at once, the alert, and one for each window since then.
     let windows = usize::try_from(began.elapsed().as_secs() / 5).unwrap() + 1;
     assert!(smtp.mails().len() <= 2 + windows, "{:?}", subjects(&smtp));
-    let alerts = subjects(&smtp).into_iter().filter(|subject| subject == "Acme Cloud Webhook Keeps Failing").count();
+    let alerts = subjects(&smtp)
+        .into_iter()
+        .filter(|subject| subject.starts_with("Acme Cloud Webhook Keeps Failing: CRM ("))
+        .count();
     assert_eq!(alerts, 1);
-    let others = subjects(&smtp).into_iter().filter(|subject| subject == "Acme Cloud Webhook Error Notice").count();
+    let others = subjects(&smtp)
+        .into_iter()
+        .filter(|subject| subject.starts_with("Acme Cloud Webhook Error Notice: CRM ("))
+        .count();
     assert_eq!(others + 1, smtp.mails().len());
 }
 
@@ -111,7 +117,11 @@ async fn repeated_failures_and_recovery_are_told_once_to_people_and_to_destinati
     wait::until_eq("three mails", SOON, 3, async || smtp.mails().len()).await;
     assert_eq!(
         subjects(&smtp),
-        ["Acme Cloud Webhook Error Notice", "Acme Cloud Webhook Keeps Failing", "Acme Cloud Webhook Recovered"]
+        [
+            "Acme Cloud Webhook Error Notice: CRM (500)",
+            "Acme Cloud Webhook Keeps Failing: CRM (500)",
+            "Acme Cloud Webhook Recovered: CRM"
+        ]
     );
     assert!(smtp.mails().iter().all(|mail| mail.to == [OWNER]));
     let expected = [&[EventType::DELIVERY_FAILED; 3][..], &[EventType::DESTINATION_RECOVERED]].concat();
@@ -186,7 +196,7 @@ async fn who_wants_to_hear_of_new_leads_gets_one_mail_for_each() {
     world.publish("e2").await;
     world.delivery_is("e1", DeliveryStatus::Failed).await;
     let of_leads = async || {
-        let mails = smtp.mails().into_iter().filter(|mail| header(&mail.raw, "Subject") == "Acme Cloud New Lead");
+        let mails = smtp.mails().into_iter().filter(|mail| header(&mail.raw, "Subject") == "Acme Cloud New Lead: Form");
         mails.collect::<Vec<_>>()
     };
     wait::until_eq("two mails", SOON, 2, async || of_leads().await.len()).await;

@@ -12,6 +12,7 @@ use lettre::{
 };
 
 use crate::{
+    details::{Details, Target},
     page::{Block, Page},
     post::PostError,
     texts,
@@ -23,6 +24,7 @@ use crate::{
 pub(crate) struct Sender {
     from: Mailbox,
     unsubscribing: Option<Unsubscribing>,
+    details: Option<Details>,
 }
 
 /// A notice and whom it is for.
@@ -35,6 +37,10 @@ pub(crate) struct Letter {
     pub(crate) brand: String,
     /// It tells of several leads.
     pub(crate) is_digest: bool,
+    /// What the subject says after the prescribed words; may be empty.
+    pub(crate) about: String,
+    /// What its link shows; `None` if it has a link of its own.
+    pub(crate) target: Option<Target>,
     pub(crate) page: Page,
 }
 
@@ -51,11 +57,15 @@ pub(crate) struct Mail {
 }
 
 impl Sender {
-    pub(crate) fn new(address: &str, unsubscribing: Option<Unsubscribing>) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        address: &str,
+        unsubscribing: Option<Unsubscribing>,
+        details: Option<Details>,
+    ) -> anyhow::Result<Self> {
         let wrong = || format!("--mail-from: {address:?} is no mail address");
         let from: Mailbox = address.parse().with_context(wrong)?;
         let email = envelope(from.email.as_ref()).map_err(anyhow::Error::msg).with_context(wrong)?;
-        Ok(Self { from: Mailbox::new(from.name, email), unsubscribing })
+        Ok(Self { from: Mailbox::new(from.name, email), unsubscribing, details })
     }
 
     /// The domain that mails come from: what the mail server is greeted with, and what message ids end with.
@@ -78,6 +88,9 @@ impl Sender {
             .message_id(Some(format!("<{}@{}>", letter.notice.copy_for(recipient), self.domain())))
             .date_now();
         let mut page = letter.page.clone();
+        if let (Some(details), Some(target)) = (&self.details, &letter.target) {
+            page.blocks.push(Block::Link("See how it is now".to_owned(), details.url(&letter.account, target)));
+        }
         if left_out > 0 {
             page.blocks.push(Block::Text(texts::left_out(left_out)));
         }
@@ -112,9 +125,13 @@ fn envelope(address: &str) -> Result<Address, String> {
 impl Letter {
     /// What the subject line says.
     pub(crate) fn subject(&self) -> String {
-        match self.kind {
-            NoticeKind::Lead if self.is_digest => format!("{} New Leads", self.brand),
-            kind => format!("{} {}", self.brand, subject(kind)),
+        let words = match self.kind {
+            NoticeKind::Lead if self.is_digest => "New Leads",
+            kind => subject(kind),
+        };
+        match self.about.as_str() {
+            "" => format!("{} {words}", self.brand),
+            about => format!("{} {words}: {about}", self.brand),
         }
     }
 }
@@ -143,7 +160,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{desk::PublicUrl, texts};
+    use crate::{desk::PublicUrl, subjects, texts};
 
     fn failed(outcome: &AttemptOutcome) -> DeliveryFact {
         let event = LeadEvent {
@@ -184,21 +201,26 @@ mod tests {
 
     fn letter(outcome: &AttemptOutcome) -> Letter {
         let fact = failed(outcome);
+        let reference = fact.reference();
         Letter {
             account: AccountId::parse("acme").unwrap(),
-            notice: NoticeId::of_failure(fact.reference().delivery, 0),
+            notice: NoticeId::of_failure(reference.delivery, 0),
             kind: NoticeKind::Error,
             recipients: vec!["ops@acme.example".into(), "owner@acme.example".into()],
             brand: "Acme Cloud".into(),
             is_digest: false,
+            about: subjects::failure("CRM", Some(&fact)),
+            target: Some(Target::Destination(reference.destination.clone(), Some(reference.delivery))),
             page: texts::failure(&fact, &Registry::default()),
         }
     }
 
     fn sender(public_url: Option<&str>) -> Sender {
         let key = crypto::MasterKey::generate().unwrap();
-        let unsubscribing = public_url.map(|url| Unsubscribing::new(PublicUrl::parse(url).unwrap(), &key));
-        Sender::new("Leads <leads@example.com>", unsubscribing).unwrap()
+        let public_url = public_url.map(|url| PublicUrl::parse(url).unwrap());
+        let unsubscribing = public_url.clone().map(|url| Unsubscribing::new(url, &key));
+        let details = public_url.map(|url| Details::new(url, &key));
+        Sender::new("Leads <leads@example.com>", unsubscribing, details).unwrap()
     }
 
     fn header(mail: &[u8], name: &str) -> Option<String> {
@@ -210,7 +232,7 @@ mod tests {
     fn a_notice_says_what_failed_and_what_to_do() {
         let outcome = AttemptOutcome::Response { status: 422, excerpt: "bad\nfield".into(), retry_after: None };
         let letter = letter(&outcome);
-        assert_eq!(letter.subject(), "Acme Cloud Webhook Error Notice");
+        assert_eq!(letter.subject(), "Acme Cloud Webhook Error Notice: CRM (422)");
         insta::assert_snapshot!(letter.page.text());
         let html = letter.page.html(&letter.brand);
         for part in ["Acme Cloud", "lead-1", "bad<br>field", "refuses the body&#39;s shape"] {
@@ -251,7 +273,8 @@ mod tests {
         assert!(url.starts_with("https://leads.example/leadline/unsubscribe/"), "{url}");
         assert_eq!(header(&mail, "List-Unsubscribe-Post").unwrap(), "List-Unsubscribe=One-Click");
         for part in mailparse::parse_mail(&mail).unwrap().subparts {
-            assert!(part.get_body().unwrap().contains(url));
+            let body = part.get_body().unwrap();
+            assert!(body.contains(url) && body.contains("https://leads.example/leadline/details/"), "{body}");
         }
         let mail = sender(Some("http://localhost:8080")).mail(&letter, "a@b.example", 0).unwrap().message.formatted();
         assert!(header(&mail, "List-Unsubscribe").is_some() && header(&mail, "List-Unsubscribe-Post").is_none());
@@ -260,7 +283,7 @@ mod tests {
     #[test]
     fn message_ids_have_the_domain_of_the_sender_and_a_mail_says_what_was_left_out() {
         let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
-        let sender = Sender::new("Leads <leads@bücher.example>", None).unwrap();
+        let sender = Sender::new("Leads <leads@bücher.example>", None, None).unwrap();
         let mail = sender.mail(&letter, "try..this@bücher.example", 7).unwrap();
         assert_eq!(mail.to.to_string(), "\"try..this\"@xn--bcher-kva.example");
         let mail = mail.message.formatted();

@@ -2,9 +2,10 @@
 //!
 //! [`watcher`] and [`lead_watcher`] read what happened and record what it calls for; [`operations`] tells destinations
 //! that subscribe to it. [`mailer`] sees to it that each notice is sent once: [`orders`] finds out what is to be told to
-//! whom, [`texts`] is what that says, [`page`] how it looks, [`letter`] the mail, and [`post`] gets it there: by [`smtp`], when
-//! [`pauses`] let it and as [`refusal`] judges the answers, or into the [`outbox`]. [`quota`] bounds how much that is. People
-//! who do not want it any more say so to [`unsubscribe`], those who were never asked are asked by [`confirming`].
+//! whom, [`texts`] is what that says, [`subjects`] what its subject line does, [`page`] how it looks, [`letter`] the
+//! mail, and [`post`] gets it there: by [`smtp`], when [`pauses`] let it and as [`refusal`] judges the answers, or into
+//! the [`outbox`]. [`quota`] bounds how much that is. People who do not want it any more say so to [`unsubscribe`], those
+//! who were never asked are asked by [`confirming`], and [`details`] shows how what a mail is about is now.
 //!
 //! Guarantee: nothing is told twice, however often its fact is handed out. Only if the process dies between the mail
 //! server's yes and the fact that records it, that one mail goes out again, with the same Message-ID. While the mail server
@@ -12,6 +13,7 @@
 
 mod confirming;
 mod desk;
+mod details;
 mod history;
 mod lead_watcher;
 mod letter;
@@ -25,6 +27,7 @@ mod post;
 mod quota;
 mod refusal;
 mod smtp;
+mod subjects;
 mod telling;
 mod texts;
 mod unsubscribe;
@@ -44,6 +47,7 @@ use runtime::{NeededBy, Platform, Service};
 use crate::{
     confirming::Asking,
     desk::{Desk, PublicUrl},
+    details::Details,
     quota::Limits,
     unsubscribe::Unsubscribing,
 };
@@ -80,8 +84,8 @@ pub struct Options {
     /// How many mails an hour go to one recipient; 0: no limit; counted as --mails-per-account
     #[arg(long, env = "LEADLINE_MAILS_PER_RECIPIENT", default_value_t = 120, value_name = "COUNT")]
     pub mails_per_recipient: u64,
-    /// The https URL at which the notifier's HTTP port is reached from outside; mails then have a link to
-    /// unsubscribe, and those that ask the owner of an address one to agree
+    /// The https URL at which the notifier's HTTP port is reached from outside; mails then have a link to what they are
+    /// about and one to unsubscribe, and those that ask the owner of an address one to agree
     #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 }
@@ -100,11 +104,12 @@ pub async fn start(
     let one_line = !options.brand.is_empty() && !options.brand.chars().any(char::is_control);
     anyhow::ensure!(one_line, "--brand: {:?} is not one line of text", options.brand);
     let public_url = options.public_url.as_deref().map(PublicUrl::parse).transpose()?;
-    let unsubscribing = match (&public_url, &key) {
-        (Some(url), Some(key)) => Some(Unsubscribing::new(url.clone(), key)),
+    let links = match (&public_url, &key) {
+        (Some(url), Some(key)) => Some((Unsubscribing::new(url.clone(), key), Details::new(url.clone(), key))),
         (Some(_), None) => anyhow::bail!("--public-url needs --master-key, which vouches for the links in mails"),
         (None, _) => None,
     };
+    let (unsubscribing, details) = links.unzip();
     let asking = key.map(|key| Asking { codes: ConfirmationCodes::new(&key), public_url });
     if asking.is_none() {
         tracing::warn!(
@@ -117,14 +122,15 @@ pub async fn start(
     let brand = options.brand.clone();
     let desk = Desk { journal: journal.clone(), registry: registry.clone(), brand: brand.clone() };
     let mut service = Service::new("notifier");
-    if let Some(unsubscribing) = unsubscribing.clone() {
-        let mut routes = unsubscribe::routes(unsubscribing, desk.clone());
+    if let (Some(unsubscribing), Some(details)) = (unsubscribing.clone(), details.clone()) {
+        let routes = unsubscribe::routes(unsubscribing, desk.clone());
+        let mut routes = routes.merge(details::routes(details, desk.clone()));
         if let Some(asking) = asking.clone() {
             routes = routes.merge(confirming::routes(asking, desk));
         }
         service = service.with_http(routes);
     }
-    let sender = letter::Sender::new(&options.mail_from, unsubscribing)?;
+    let sender = letter::Sender::new(&options.mail_from, unsubscribing, details)?;
     let (outbox, latch_of_mail) = (
         options.outbox.as_deref().unwrap_or(Path::new("outbox")),
         platform.readiness.latch_for("mail", NeededBy::Only(&["notifier"])),

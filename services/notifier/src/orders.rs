@@ -13,7 +13,7 @@ use domain::{
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
 
-use crate::{confirming::Asking, letter::Letter, page::Page, texts};
+use crate::{confirming::Asking, details::Target, letter::Letter, page::Page, subjects, texts};
 
 /// A notice that is to be sent.
 #[derive(Debug)]
@@ -48,39 +48,52 @@ impl Orders {
         let account = &entry.account;
         let known = called.about.destination().and_then(|id| registry.destination_ever(id));
         let mut matter = Matter::Other(called.about.destination().cloned(), None);
-        let (page, emails) = match (&called.about, known) {
+        let mut target = called.about.destination().map(|id| Target::Destination(id.clone(), None));
+        let (page, about, emails) = match (&called.about, known) {
             (About::Failure { sequence, .. }, _) => {
                 let Some(fact) = self.journal.delivery_fact_at(*sequence).await? else { return Ok(None) };
-                matter = Matter::Failure(Arc::clone(fact.reference()));
-                (texts::failure(&fact, &registry), account.notification_emails.clone())
+                let reference = fact.reference();
+                let name = known.map_or(reference.destination.as_str(), |found| subjects::name(found));
+                matter = Matter::Failure(Arc::clone(reference));
+                target = Some(Target::Destination(reference.destination.clone(), Some(reference.delivery)));
+                let about = subjects::failure(name, Some(&fact));
+                (texts::failure(&fact, &registry), about, account.notification_emails.clone())
             }
             (About::FurtherFailures { window, .. }, Some(destination)) => {
                 let examples = self.examples(window).await?;
-                (texts::further_failures(destination, window, &examples), account.notification_emails.clone())
+                let page = texts::further_failures(destination, window, &examples);
+                (page, subjects::further_failures(destination, window), account.notification_emails.clone())
             }
             (About::RepeatedFailures { failures, failing_since, sequence, .. }, Some(destination)) => {
                 let last = self.journal.delivery_fact_at(*sequence).await?;
                 let page = texts::repeated_failures(destination, *failures, *failing_since, last.as_ref());
-                (page, account.notification_emails.clone())
+                let about = subjects::failure(subjects::name(destination), last.as_ref());
+                (page, about, account.notification_emails.clone())
             }
             (About::Recovery { at, failing_since, was_alerted, was_deactivated, .. }, Some(destination)) => {
                 let page = texts::recovery(destination, *at, *failing_since);
-                (page, entry.told_of_recoveries(*was_alerted, *was_deactivated))
+                let emails = entry.told_of_recoveries(*was_alerted, *was_deactivated);
+                (page, subjects::recovery(destination), emails)
             }
             (About::Lead { interface, sequence, lead }, _) => {
                 let Some(interface) = registry.interface(&called.account, interface) else { return Ok(None) };
                 let Some(event) = self.journal.lead_at(LeadSequence(*sequence)).await? else { return Ok(None) };
                 matter = Matter::Other(None, Some(lead.clone()));
-                (texts::new_lead(&event, interface), interface.lead_notification_emails.clone())
+                target = Some(Target::Lead(interface.id.clone(), Some(lead.clone())));
+                let emails = interface.lead_notification_emails.clone();
+                (texts::new_lead(&event, interface), subjects::leads(interface, None), emails)
             }
             (About::FurtherLeads { interface, window }, _) => {
                 let Some(interface) = registry.interface(&called.account, interface) else { return Ok(None) };
-                (texts::further_leads(interface, window), interface.lead_notification_emails.clone())
+                target = Some(Target::Lead(interface.id.clone(), None));
+                let about = subjects::leads(interface, Some(window.count));
+                (texts::further_leads(interface, window), about, interface.lead_notification_emails.clone())
             }
             (_, None) => return Ok(None),
         };
         let mut order = self.order(entry, called.notice, called.about.kind(), &emails, page, matter);
         order.letter.is_digest = matches!(called.about, About::FurtherLeads { .. });
+        (order.letter.about, order.letter.target) = (about, target);
         Ok(Some(order))
     }
 
@@ -102,7 +115,7 @@ impl Orders {
         let code = asking.codes.write(account.as_str(), email);
         let page = texts::confirmation(account, asking.url(&code), &code);
         let (brand, recipients) = (self.brand.clone(), vec![email.to_owned()]);
-        let letter = Letter { account: account.clone(), notice, kind, recipients, brand, is_digest: false, page };
+        let letter = letter(account, notice, kind, recipients, brand, page);
         Some(Order { account: account.clone(), letter, matter: Matter::Other(None, None) })
     }
 
@@ -121,7 +134,10 @@ impl Orders {
         let held = self.journal.waiting_for(id).await?;
         let (emails, page) = (entry.told_of_deactivations(), texts::deactivation(destination, why, held));
         let matter = Matter::Deactivation(id.clone());
-        Ok(Some(self.order(entry, notice, NoticeKind::Deactivation, &emails, page, matter)))
+        let mut order = self.order(entry, notice, NoticeKind::Deactivation, &emails, page, matter);
+        order.letter.about = subjects::deactivation(destination, why);
+        order.letter.target = Some(Target::Destination(id.clone(), None));
+        Ok(Some(order))
     }
 
     fn order(
@@ -137,7 +153,7 @@ impl Orders {
         // What was accepted before there was a rule may be a link.
         let brand = entry.account.brand.clone().filter(|brand| check_brand(brand).is_ok());
         let brand = brand.unwrap_or_else(|| self.brand.clone());
-        let letter = Letter { account: account.clone(), notice, kind, recipients, brand, is_digest: false, page };
+        let letter = letter(&account, notice, kind, recipients, brand, page);
         Order { account, letter, matter }
     }
 
@@ -148,6 +164,19 @@ impl Orders {
         }
         Ok(examples)
     }
+}
+
+/// A letter whose subject has the prescribed words alone, and that has no link.
+fn letter(
+    account: &AccountId,
+    notice: NoticeId,
+    kind: NoticeKind,
+    recipients: Vec<String>,
+    brand: String,
+    page: Page,
+) -> Letter {
+    let (account, is_digest, about, target) = (account.clone(), false, String::new(), None);
+    Letter { account, notice, kind, recipients, brand, is_digest, about, target, page }
 }
 
 impl Order {

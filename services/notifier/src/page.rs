@@ -26,6 +26,8 @@ pub(crate) enum Block {
     List(&'static str, Vec<String>),
     /// Something as it was sent.
     Verbatim(String),
+    /// Words that lead to a command line.
+    Command(&'static str, String),
     /// Words that lead to a URL.
     Link(String, String),
     /// A button that says yes to the page; only HTML can have one.
@@ -61,6 +63,7 @@ impl Block {
             Self::Text(words) => text = format!("{words}\n"),
             Self::Advice(words) => text = format!("What to do: {words}\n"),
             Self::Verbatim(words) => text = format!("{words}\n"),
+            Self::Command(words, command) => text = format!("{words}:\n    {command}\n"),
             Self::Link(words, url) => text = format!("{words}: {url}\n"),
             Self::Confirm(_) | Self::ConfirmAt(..) => {}
             Self::Facts(facts) => {
@@ -89,6 +92,10 @@ impl Block {
             }
             Self::Verbatim(words) => {
                 format!("<pre style=\"white-space:pre-wrap;word-break:break-word\">{}</pre>\n", escaped(words))
+            }
+            Self::Command(words, command) => {
+                let (words, command) = (escaped(words), escaped(command));
+                format!("<p>{words}:</p>\n<pre style=\"white-space:pre-wrap\">{command}</pre>\n")
             }
             Self::Link(words, url) => {
                 let style = "font-size:13px;color:#66707f";
@@ -148,13 +155,14 @@ mod tests {
                 Block::Advice(evil.clone()),
                 Block::List("Examples", vec![evil.clone()]),
                 Block::Verbatim(evil.clone()),
+                Block::Command("Run", evil.clone()),
                 Block::Link(evil.clone(), format!("https://{evil}")),
             ],
         };
         let html = page.html(&evil);
         assert!(!html.contains("<script") && !html.contains("('x')"), "{html}");
         let safe = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;";
-        assert_eq!(html.matches(safe).count(), 10, "{html}");
-        assert_eq!(page.text().matches(&evil).count(), 8);
+        assert_eq!(html.matches(safe).count(), 11, "{html}");
+        assert_eq!(page.text().matches(&evil).count(), 9);
     }
 }

@@ -1,7 +1,7 @@
 //! What the notices say.
 
 use domain::{
-    AccountId, AttemptOutcome, DeliveryFact, ErrorKind, LeadEvent, Registry,
+    AccountId, AttemptOutcome, DeliveryFact, DeliveryId, ErrorKind, InterfaceId, LeadEvent, LeadId, Registry,
     advice::suggested_action,
     delivery::{FailureReason, Verdict},
     notice::{ErrorCount, LeadExample, LeadWindow, NoticeKind, Window},
@@ -56,7 +56,8 @@ pub(crate) fn failure(fact: &DeliveryFact, registry: &Registry) -> Page {
         }
         None => without_attempt(fact),
     };
-    let blocks = vec![Block::Facts(facts), Block::Advice(advice.to_owned()), Block::Text(KEPT.to_owned())];
+    let mut blocks = vec![Block::Facts(facts), Block::Advice(advice.to_owned()), Block::Text(KEPT.to_owned())];
+    blocks.push(retry(&reference.account, reference.delivery));
     Page { title: "A lead could not be delivered to a webhook.".into(), blocks }
 }
 
@@ -98,6 +99,7 @@ pub(crate) fn further_failures(destination: &Destination, window: &Window, examp
         "The leads are kept. Once the receiver works again, retry the deliveries, and the original payloads are sent."
             .into(),
     ));
+    blocks.push(retry_all(destination));
     let more = if count == 1 { "One more lead".to_owned() } else { format!("{count} more leads") };
     Page { title: format!("{more} could not be delivered to a webhook."), blocks }
 }
@@ -126,6 +128,7 @@ pub(crate) fn repeated_failures(
         Block::Facts(facts),
         Block::Advice(advice.to_owned()),
         Block::Text("You hear of this once, and again when a delivery succeeds.".into()),
+        retry_all(destination),
     ];
     Page { title: format!("{failures} deliveries in a row have failed at a webhook."), blocks }
 }
@@ -139,7 +142,7 @@ pub(crate) fn recovery(destination: &Destination, at: Timestamp, failing_since: 
     ];
     facts.extend(failing_since.map(|since| ("First failure", format!("{since:.0}"))));
     let advice = "Deliveries that failed meanwhile can be retried; what was held is sent by itself.";
-    let blocks = vec![Block::Facts(facts), Block::Advice(advice.into())];
+    let blocks = vec![Block::Facts(facts), Block::Advice(advice.into()), retry_all(destination)];
     Page { title: "A webhook works again.".into(), blocks }
 }
 
@@ -178,6 +181,8 @@ pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: 
         Block::Facts(facts),
         Block::Text("Nothing is lost: what it should get is held.".into()),
         Block::Advice(advice),
+        enable(destination),
+        retry_all(destination),
     ];
     Page { title: format!("A webhook was deactivated, because {cause}."), blocks }
 }
@@ -191,7 +196,9 @@ pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
     ];
     let data = render::json::parse(&event.payload)
         .map_or_else(|_| String::from_utf8_lossy(&event.payload).into_owned(), |json| json.pretty(LONGEST_DATA));
-    Page { title: "A new lead came in.".into(), blocks: vec![Block::Facts(facts), Block::Verbatim(shortened(data))] }
+    let look = look_at_leads(&event.account, &event.interface, Some(&event.lead));
+    let blocks = vec![Block::Facts(facts), Block::Verbatim(shortened(data)), look];
+    Page { title: "A new lead came in.".into(), blocks }
 }
 
 /// Leads came after people were told of the first one. Their data is in no mail of several, because a mail in the outbox
@@ -209,6 +216,7 @@ pub(crate) fn further_leads(interface: &Interface, window: &LeadWindow) -> Page 
     if listed < count {
         blocks.push(Block::Text(format!("{} more are not listed here.", count - listed)));
     }
+    blocks.push(look_at_leads(&interface.account, &interface.id, None));
     let title = if count == 1 { "One more lead came in.".to_owned() } else { format!("{count} more leads came in.") };
     Page { title, blocks }
 }
@@ -249,7 +257,42 @@ pub(crate) const fn mails_about(kind: NoticeKind) -> &'static str {
     }
 }
 
-fn named(destination: &Destination) -> String {
+/// How a failed delivery is retried. Ids need no quotes in any shell.
+pub(crate) fn retry(account: &AccountId, delivery: DeliveryId) -> Block {
+    Block::Command("To retry it", format!("leadline retry {delivery} --account {account}"))
+}
+
+/// How all failed deliveries of a destination are retried.
+pub(crate) fn retry_all(destination: &Destination) -> Block {
+    let Destination { account, id, .. } = destination;
+    let words = "To retry every failed delivery to this webhook (--dry-run counts them first)";
+    Block::Command(words, format!("leadline retry --destination {id} --account {account}"))
+}
+
+/// How a destination is enabled again.
+pub(crate) fn enable(destination: &Destination) -> Block {
+    let Destination { account, id, .. } = destination;
+    Block::Command(
+        "To enable it, and send what is held",
+        format!("leadline destinations enable {id} --account {account}"),
+    )
+}
+
+/// How leads are looked at.
+pub(crate) fn look_at_leads(account: &AccountId, interface: &InterfaceId, lead: Option<&LeadId>) -> Block {
+    match lead {
+        Some(lead) => {
+            let words = "To see what became of it";
+            Block::Command(words, format!("leadline leads show {lead} --account {account}"))
+        }
+        None => {
+            let words = "To see what became of them";
+            Block::Command(words, format!("leadline leads --interface {interface} --account {account}"))
+        }
+    }
+}
+
+pub(crate) fn named(destination: &Destination) -> String {
     if destination.name.is_empty() {
         return destination.id.to_string();
     }

@@ -81,7 +81,7 @@ async fn an_address_that_an_account_sets_gets_one_question_until_its_owner_agree
     assert_eq!(agreed.unconfirmed_emails, Vec::<String>::new());
     world.publish("after").await;
     wait::until_eq("a mail about a lead", SOON, 2, async || subjects_to(&smtp, STRANGER).len()).await;
-    assert_eq!(subjects_to(&smtp, STRANGER)[1], "Acme Cloud New Lead");
+    assert_eq!(subjects_to(&smtp, STRANGER)[1], "Acme Cloud New Lead: Form");
 }
 
 #[tokio::test]
@@ -159,7 +159,9 @@ async fn leads_that_follow_a_lead_are_mailed_together_and_listed() {
     })
     .await;
     assert!(texts.len() <= 4, "{texts:?}");
-    assert_eq!(subjects_to(&smtp, OWNER)[..2], ["Acme Cloud New Lead", "Acme Cloud New Leads"]);
+    let subjects = subjects_to(&smtp, OWNER);
+    assert_eq!(subjects[0], "Acme Cloud New Lead: Form");
+    assert!(subjects[1].starts_with("Acme Cloud New Leads: Form ("), "{subjects:?}");
     let digest = &texts[1];
     let listed = digest.lines().filter(|line| line.starts_with("* ") && line.contains("lead-e")).count();
     assert!(listed == 50 && digest.contains("more are not listed here"), "{digest}");
@@ -179,14 +181,16 @@ async fn mails_over_a_quota_are_left_out_and_counted_and_failures_come_first() {
     lead_mails_to(&mut world.registry(), ACCOUNT, &[OWNER]).await;
     world.publish_many(20).await;
     times_in_log(&world, "the quota of 8 mails an hour to one recipient is used up", 14).await;
-    wait::until_eq("six mails", SOON, vec!["Acme Cloud New Lead".to_owned(); 6], async || subjects_to(&smtp, OWNER))
-        .await;
+    wait::until_eq("six mails", SOON, vec!["Acme Cloud New Lead: Form".to_owned(); 6], async || {
+        subjects_to(&smtp, OWNER)
+    })
+    .await;
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
     world.publish("fails").await;
     wait::until_eq("the failure notice", SOON, 7, async || smtp.mails().len()).await;
     let mail = smtp.mails().pop().unwrap();
-    assert_eq!(header(&mail.raw, "Subject"), "Acme Cloud Webhook Error Notice");
+    assert_eq!(header(&mail.raw, "Subject"), "Acme Cloud Webhook Error Notice: CRM (500)");
     let text = bodies(&mail.raw).0;
     assert!(text.contains("14 mails to you were left out") || text.contains("15 mails to you were left out"), "{text}");
     world.delivery_is("fails", DeliveryStatus::Failed).await;

@@ -71,7 +71,7 @@ async fn one_click_ends_the_mails_of_a_kind_for_one_person_until_that_person_or_
     wait::until_eq("one mail more of this kind, and two of another", SOON, 5, async || smtp.mails().len()).await;
     let to_him: Vec<_> = smtp.mails().into_iter().filter(|mail| mail.to == [OWNER]).collect();
     let told: Vec<_> = to_him.iter().map(|mail| header(&mail.raw, "Subject")).collect();
-    assert_eq!(told, ["Acme Cloud Webhook Error Notice", "Acme Cloud Webhook Keeps Failing"]);
+    assert_eq!(told, ["Acme Cloud Webhook Error Notice: CRM (500)", "Acme Cloud Webhook Keeps Failing: CRM (500)"]);
 
     // The account's own key cannot take it back; the person can, by a button on the page.
     let request = api::DeleteOptOutRequest { account_id: ACCOUNT.into(), opt_out_id: known.opt_out_id };

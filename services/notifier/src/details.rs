@@ -1,0 +1,159 @@
+//! The link of a mail: a page that shows how what the mail is about is now, and the commands that go on from there.
+//!
+//! A link vouches for itself (`crypto::Links`), names one destination or lead, and lets nobody do anything: whoever has the
+//! mail sees what the mail says already, and whether the destination is on. What is to be done takes an API key.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    response::Response,
+    routing::get,
+};
+use crypto::{Links, MasterKey};
+use domain::{AccountId, DeliveryId, DestinationId, InterfaceId, LeadId, registry::Destination};
+
+use crate::{
+    desk::{Desk, PublicUrl},
+    page::Block,
+    texts,
+};
+
+/// What the links are for, so that no other link is taken for one of them.
+const PURPOSE: &str = "leadline details";
+
+/// What a mail is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    Destination(DestinationId, Option<DeliveryId>),
+    Lead(InterfaceId, Option<LeadId>),
+}
+
+/// Makes the links.
+#[derive(Debug, Clone)]
+pub(crate) struct Details {
+    links: Links,
+    public_url: PublicUrl,
+}
+
+impl Details {
+    pub(crate) fn new(public_url: PublicUrl, key: &MasterKey) -> Self {
+        Self { links: Links::new(key, PURPOSE), public_url }
+    }
+
+    pub(crate) fn url(&self, account: &AccountId, target: &Target) -> String {
+        // No id contains a '/'.
+        let said = match target {
+            Target::Destination(id, delivery) => {
+                let delivery = delivery.map(|delivery| delivery.to_string()).unwrap_or_default();
+                format!("{account}/destination/{id}/{delivery}")
+            }
+            Target::Lead(interface, lead) => {
+                format!("{account}/lead/{interface}/{}", lead.as_ref().map_or("", LeadId::as_str))
+            }
+        };
+        self.public_url.at("details", &self.links.write(&said))
+    }
+
+    fn read(&self, link: &str) -> Option<(AccountId, Target)> {
+        let said = self.links.read(link)?;
+        let parts: Vec<_> = said.split('/').collect();
+        let &[account, kind, id, rest] = &parts[..] else { return None };
+        let rest = Some(rest).filter(|rest| !rest.is_empty());
+        let target = match kind {
+            "destination" => {
+                let delivery = rest.map(DeliveryId::parse).transpose().ok()?;
+                Target::Destination(DestinationId::parse(id).ok()?, delivery)
+            }
+            "lead" => Target::Lead(InterfaceId::parse(id).ok()?, rest.map(LeadId::parse).transpose().ok()?),
+            _ => return None,
+        };
+        Some((AccountId::parse(account).ok()?, target))
+    }
+}
+
+struct Shower {
+    details: Details,
+    desk: Desk,
+}
+
+pub(crate) fn routes(details: Details, desk: Desk) -> Router {
+    Router::new().route("/details/{link}", get(show)).with_state(Arc::new(Shower { details, desk }))
+}
+
+async fn show(State(this): State<Arc<Shower>>, Path(link): Path<String>) -> Response {
+    let Some((account, target)) = this.details.read(&link) else { return this.desk.no_link() };
+    let (title, blocks) = match &target {
+        Target::Destination(id, delivery) => this.destination(&account, id, *delivery).await,
+        Target::Lead(interface, lead) => {
+            let facts = vec![("Account", account.to_string()), ("Interface", interface.to_string())];
+            (
+                "Leads of an interface",
+                vec![Block::Facts(facts), texts::look_at_leads(&account, interface, lead.as_ref())],
+            )
+        }
+    };
+    this.desk.answer(StatusCode::OK, &account, title, blocks)
+}
+
+impl Shower {
+    async fn destination(
+        &self,
+        account: &AccountId,
+        id: &DestinationId,
+        delivery: Option<DeliveryId>,
+    ) -> (&'static str, Vec<Block>) {
+        let registry = self.desk.registry.snapshot();
+        let Some(destination) = registry.destination(id).filter(|destination| destination.account == *account) else {
+            return ("The destination is gone", vec![Block::Text(format!("The destination {id} was deleted."))]);
+        };
+        let mut facts = vec![("Destination", texts::named(destination)), ("URL", destination.url.clone())];
+        facts.push(("State", state(destination)));
+        if destination.is_off() {
+            let waiting = self.desk.journal.waiting_for(id).await.map(|count| count.to_string());
+            facts.push(("Held now", waiting.unwrap_or_else(|_| "not known at the moment".to_owned())));
+        }
+        let mut blocks = vec![Block::Facts(facts)];
+        blocks.extend(destination.is_off().then(|| texts::enable(destination)));
+        blocks.extend(delivery.map(|delivery| texts::retry(account, delivery)));
+        blocks.push(texts::retry_all(destination));
+        ("A destination now", blocks)
+    }
+}
+
+fn state(destination: &Destination) -> String {
+    match &destination.deactivated {
+        _ if !destination.enabled => "disabled by a person; what comes for it is held".to_owned(),
+        Some(why) => format!("deactivated since {:.0} ({}); what comes for it is held", why.at, why.cause.as_str()),
+        None => "enabled".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_names_account_and_target_and_is_no_other_link() {
+        let key = MasterKey::generate().unwrap();
+        let public_url = PublicUrl::parse("https://leads.example/").unwrap();
+        let details = Details::new(public_url, &key);
+        let account = AccountId::parse("acme").unwrap();
+        let destination = DestinationId::parse("dst_1").unwrap();
+        let interface = InterfaceId::parse("form").unwrap();
+        for target in [
+            Target::Destination(destination.clone(), None),
+            Target::Destination(destination, Some(DeliveryId::from_uuid(uuid::Uuid::nil()))),
+            Target::Lead(interface.clone(), None),
+            Target::Lead(interface, Some(LeadId::parse("a:b").unwrap())),
+        ] {
+            let url = details.url(&account, &target);
+            let link = url.strip_prefix("https://leads.example/details/").unwrap();
+            assert_eq!(details.read(link), Some((account.clone(), target)));
+            let unsubscribing = Links::new(&key, "leadline unsubscribe");
+            assert_eq!(unsubscribing.read(link), None);
+        }
+    }
+}
