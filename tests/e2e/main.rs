@@ -11,6 +11,8 @@ mod bodies;
 mod command_line;
 mod compatibility;
 mod compose;
+mod compressed;
+mod conditions;
 mod connections;
 mod crashes;
 mod databases;

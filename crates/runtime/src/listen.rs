@@ -10,6 +10,7 @@ use prost_types::FileDescriptorSet;
 use tokio::net::TcpListener;
 use tonic::{
     body::Body,
+    codec::CompressionEncoding,
     server::NamedService,
     service::{Routes, RoutesBuilder},
     transport::Server,
@@ -194,10 +195,12 @@ pub async fn serve(
         }
     }
     let (reporter, health) = tonic_health::server::health_reporter();
-    routes.add_service(health);
+    routes.add_service(health.accept_compressed(CompressionEncoding::Gzip));
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(descriptors);
-    routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?);
+    routes
+        .add_service(reflection().build_v1()?.accept_compressed(CompressionEncoding::Gzip))
+        .add_service(reflection().build_v1alpha()?.accept_compressed(CompressionEncoding::Gzip));
 
     let limits = &listeners.limits;
     let connections = Connections::new(limits, files::for_callers());

@@ -14,6 +14,9 @@ use serde::{
 use serde_json::value::RawValue;
 use wire::publish::{Fields, Publish, PublishError};
 
+/// Programs on Windows write it before UTF-8, and it means nothing there (RFC 8259, section 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What a request may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -71,17 +74,18 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
 /// # Errors
 /// When it is no JSON, has more events than `limits` allow, or is one event that is wrong or too large.
 pub(crate) fn read(body: &Bytes, lines: bool, limits: Limits) -> Result<Asked<'_>, Unread> {
+    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if lines {
-        let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+        let lines = || text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
         if lines().nth(limits.max_events).is_some() {
             return Err(too_many(limits.max_events));
         }
         return Ok(Asked::Many(lines().collect()));
     }
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        return array(body, limits.max_events).map(Asked::Many);
+    if text.trim_ascii_start().first() == Some(&b'[') {
+        return array(text, limits.max_events).map(Asked::Many);
     }
-    let raw = body.trim_ascii();
+    let raw = text.trim_ascii();
     event(body, raw, limits.max_event)
         .map(Asked::One)
         .map_err(|error| if raw.len() > limits.max_event { Unread::TooLarge(error) } else { Unread::Wrong(error) })
@@ -255,6 +259,15 @@ mod tests {
             let events = many(&text, lines).unwrap();
             assert_eq!(events.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true], "{text}");
             assert_eq!(events[2].as_ref().unwrap().payload, r#"{"n": 1}"#.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_events_means_nothing() {
+        let good = r#"{"account":"a","interface":"i","payload":{"n": 1}}"#;
+        assert_eq!(one(&format!("\u{feff}{good}")).unwrap().payload, r#"{"n": 1}"#.as_bytes());
+        for (text, lines) in [(format!("\u{feff}[{good}]"), false), (format!("\u{feff}{good}\n{good}"), true)] {
+            assert!(many(&text, lines).unwrap().iter().all(Result::is_ok), "{text}");
         }
     }
 

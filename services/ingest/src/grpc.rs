@@ -5,7 +5,7 @@ use std::{pin::Pin, slice};
 use domain::{LeadEvent, Principal};
 use futures::{Stream, StreamExt as _};
 use runtime::{Drain, trace::TraceContext};
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding};
 use wire::{
     api::{
         PublishLeadRequest, PublishLeadResponse, PublishLeadsResult, PublishRefused,
@@ -44,6 +44,7 @@ pub(crate) fn service(
     drain: Drain,
 ) -> IngestServiceServer<impl IngestService> {
     IngestServiceServer::new(Door { publisher, max_event, max_hops, drain })
+        .accept_compressed(CompressionEncoding::Gzip)
 }
 
 type Results = Pin<Box<dyn Stream<Item = Result<PublishLeadsResult, Status>> + Send>>;

@@ -20,6 +20,7 @@ use wire::publish::{Publish, PublishError};
 
 use crate::{
     body::{self, Asked, Limits, Unread},
+    encoding::{ACCEPTED, Encoding, Undecoded},
     hops,
     publisher::{IN_FLIGHT, Published, Publisher},
 };
@@ -50,9 +51,18 @@ async fn other_method() -> Response {
 
 async fn publish(State(door): State<Arc<Door>>, Extension(by): Extension<Principal>, request: Request) -> Response {
     let headers = request.headers().clone();
+    let encoding = match Encoding::of(&headers) {
+        Ok(encoding) => encoding,
+        Err(error) => return refused_encoding(&error),
+    };
     let body = match read(request.into_body(), door.max_request).await {
         Ok(body) => body,
         Err((status, error)) => return refused(status, &error),
+    };
+    let body = match encoding.decode(body, door.max_request) {
+        Ok(body) => body,
+        Err(Undecoded::TooLarge(error)) => return refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
+        Err(Undecoded::Wrong(error)) => return refused(StatusCode::BAD_REQUEST, &error),
     };
     let hops = match hops::of_request(&headers, door.max_hops) {
         Ok(hops) => hops,
@@ -267,6 +277,12 @@ fn shown_error(error: &PublishError) -> Value {
         Some(field) => json!({"field": field, "message": error.to_string()}),
         None => json!({"message": error.to_string()}),
     }
+}
+
+/// Says what would be accepted (RFC 9110, section 15.5.16).
+fn refused_encoding(error: &PublishError) -> Response {
+    let answer = Json(json!({"error": shown_error(error)}));
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(header::ACCEPT_ENCODING, ACCEPTED)], answer).into_response()
 }
 
 fn unavailable(answer: impl Serialize) -> Response {

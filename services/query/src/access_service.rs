@@ -8,7 +8,7 @@ use domain::{
 use jiff::Timestamp;
 use journal::RegistryView;
 use runtime::ErrorChain as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use wire::{
     api::{self, access_service_server::AccessServiceServer},
     keys::{key_to_api, scopes},
@@ -32,7 +32,7 @@ pub(crate) fn service(
     changes: Changes,
     registry: RegistryView,
 ) -> AccessServiceServer<impl api::access_service_server::AccessService> {
-    AccessServiceServer::new(AccessService { changes, registry })
+    AccessServiceServer::new(AccessService { changes, registry }).accept_compressed(CompressionEncoding::Gzip)
 }
 
 type Answer<T> = Result<Response<T>, Status>;

@@ -1,7 +1,7 @@
 //! `leadline.v1.AuditService`: who changed what of the configuration.
 
 use domain::{AccountId, registry::EntityKind, text::quoted};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use wire::{
     api::{self, audit_service_server::AuditServiceServer},
     registry_api::id,
@@ -25,7 +25,7 @@ struct AuditService {
 }
 
 pub(crate) fn service(store: Store) -> AuditServiceServer<impl api::audit_service_server::AuditService> {
-    AuditServiceServer::new(AuditService { store })
+    AuditServiceServer::new(AuditService { store }).accept_compressed(CompressionEncoding::Gzip)
 }
 
 #[tonic::async_trait]

@@ -16,7 +16,7 @@ use journal::{Journal, RegistryView, StreamName};
 use runtime::{Drain, ErrorChain as _, trace::TraceContext};
 use shown::{delivery_id, place, required, shown, shown_attempt, shown_event};
 pub(crate) use shown::{filter, http_status, shown_filter};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::{Instrument as _, info_span};
 pub use watchers::WatchLimits;
 use watchers::Watchers;
@@ -56,6 +56,7 @@ pub(crate) fn service(
     let watchers = Watchers::new(watch_limits);
     let freshness = Freshness::new(journal.clone(), store.clone());
     DeliveryServiceServer::new(DeliveryService { journal, store, registry, freshness, drain, watchers })
+        .accept_compressed(CompressionEncoding::Gzip)
 }
 
 type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, Status>> + Send>>;

@@ -12,7 +12,7 @@ use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
 use prost::Message as _;
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::{Instrument as _, info_span};
 use wire::{
     api::{self, job_service_server::JobServiceServer},
@@ -55,6 +55,7 @@ pub(crate) fn service(
 ) -> JobServiceServer<impl api::job_service_server::JobService> {
     let freshness = Freshness::new(journal.clone(), store.clone());
     JobServiceServer::new(JobService { journal, store, registry, freshness })
+        .accept_compressed(CompressionEncoding::Gzip)
 }
 
 type Answer<T> = Result<Response<T>, Status>;

@@ -9,7 +9,7 @@ use domain::{AccountId, ClientId, InterfaceId, LeadId, ids::IdError};
 use futures::Stream;
 use journal::RegistryView;
 use runtime::{Drain, trace::TraceContext};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use wire::{
     api::{self, lead_service_server::LeadServiceServer},
     status::invalid,
@@ -60,6 +60,7 @@ pub(crate) fn service(
 ) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
     let freshness = Freshness::new(anonymiser.journal.clone(), store.clone());
     LeadServiceServer::new(LeadService { store, registry, anonymiser, freshness, drain })
+        .accept_compressed(CompressionEncoding::Gzip)
 }
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<api::ExportLeadsResponse, Status>> + Send>>;
@@ -107,8 +108,8 @@ impl api::lead_service_server::LeadService for LeadService {
         }
         csv::line(&mut title, EXPORTED.map(Cell::Text));
         let export = Export {
-            store: self.store.clone(),
             ids_as_text: r.ids_as_text,
+            store: self.store.clone(),
             drain: self.drain.clone(),
             filter: filter(account, &asked)?,
             next_page: Some(String::new()),
@@ -156,9 +157,9 @@ struct Export {
     /// The token of the page to read next; none: there is no more.
     next_page: Option<String>,
     ready: VecDeque<Bytes>,
-}
     /// Whether ids that look like numbers or dates are marked as text.
     ids_as_text: bool,
+}
 
 impl Export {
     async fn next(mut self: Box<Self>) -> Option<(Result<api::ExportLeadsResponse, Status>, Box<Self>)> {

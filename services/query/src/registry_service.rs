@@ -7,7 +7,7 @@ use crypto::MasterKey;
 use domain::Guard;
 use journal::RegistryView;
 use runtime::ErrorChain as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use wire::api::{self, registry_service_server::RegistryServiceServer};
 
 mod accounts;
@@ -39,6 +39,7 @@ pub(crate) fn service(
     store: Store,
 ) -> RegistryServiceServer<impl api::registry_service_server::RegistryService> {
     RegistryServiceServer::new(RegistryService { changes, registry, guard, key, store })
+        .accept_compressed(CompressionEncoding::Gzip)
 }
 
 type Answer<T> = Result<Response<T>, Status>;

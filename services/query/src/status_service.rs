@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView, StreamName};
 use runtime::Readiness;
 use tokio::{sync::Mutex, time::Instant};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use wire::{
     api::{self, status_service_server::StatusServiceServer},
     status::invalid,
@@ -44,6 +44,7 @@ pub(crate) fn service(
     readiness: Readiness,
 ) -> StatusServiceServer<impl api::status_service_server::StatusService> {
     StatusServiceServer::new(StatusService { journal, store, registry, healed, readiness, latest: Mutex::default() })
+        .accept_compressed(CompressionEncoding::Gzip)
 }
 
 #[tonic::async_trait]
