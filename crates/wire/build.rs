@@ -6,6 +6,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
     let files = [
         "events/v1/events",
+        "events/v1/lookup",
         "v1/access",
         "v1/ingest",
         "v1/account",

@@ -52,6 +52,7 @@ mod receiver_docs;
 mod receivers;
 mod reconciler;
 mod registry;
+mod repeats;
 mod requests;
 mod retries;
 mod secrets;

@@ -9,6 +9,7 @@ mod delivery;
 mod installation_key;
 mod job;
 pub mod keys;
+pub mod known_events;
 mod lead;
 mod lead_watch;
 mod notice;

@@ -1,8 +1,8 @@
 //! `leadline.v1.IngestService`.
 
-use std::{pin::Pin, slice};
+use std::pin::Pin;
 
-use domain::{LeadEvent, Principal};
+use domain::Principal;
 use futures::{Stream, StreamExt as _};
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding};
@@ -18,7 +18,7 @@ use wire::{
 
 use crate::{
     hops,
-    publisher::{IN_FLIGHT, Published, Publisher, Sent},
+    publisher::{Checked, IN_FLIGHT, Published, Publisher},
 };
 
 struct Door {
@@ -57,9 +57,10 @@ impl IngestService for Door {
     ) -> Result<Response<PublishLeadResponse>, Status> {
         let call = self.call(&request)?;
         let refused = |error: PublishError| status::publish_error(&error);
-        let event = check(&self.publisher, &call, request.into_inner()).await.map_err(refused)?;
-        self.publisher.rates().admit(slice::from_ref(&event)).map_err(refused)?;
-        let sent = self.publisher.send(event, call.trace.as_ref()).await;
+        let checked = check(&self.publisher, &call, request.into_inner()).await.map_err(refused)?;
+        self.publisher.rates().admit([&checked.event.account]).map_err(refused)?;
+        let looked_up = self.publisher.look_up(checked).await;
+        let sent = self.publisher.send(looked_up, call.trace.as_ref()).await;
         let published = self.publisher.stored(sent).await.map_err(refused)?;
         Ok(Response::new(answer(published)))
     }
@@ -75,11 +76,32 @@ impl IngestService for Door {
         let drain = self.drain.clone();
         let taken = request.into_inner().take_until(async move { drain.stopping().await });
         let numbered = futures::stream::iter(0..).zip(taken);
-        let at_the_end = publisher.clone();
-        // One after another to the broker; their acknowledgements come when they come.
-        let sent = numbered.then(move |(index, request)| {
+        let (looks_up, sends, at_the_end) = (publisher.clone(), publisher.clone(), publisher.clone());
+        let trace = call.trace.clone();
+        let checked = numbered.then(move |(index, request)| {
             let (publisher, call) = (publisher.clone(), call.clone());
-            async move { Ok::<_, Status>((index, send_in_turn(&publisher, &call, request?).await)) }
+            async move { Ok::<_, Status>((index, check_in_turn(&publisher, &call, request?).await)) }
+        });
+        let looked_up = checked.map(move |checked| {
+            let publisher = looks_up.clone();
+            async move {
+                let (index, checked) = checked?;
+                Ok::<_, Status>(match checked {
+                    Ok(checked) => (index, Ok(publisher.look_up(checked).await)),
+                    Err(error) => (index, Err(error)),
+                })
+            }
+        });
+        // One after another to the broker; their acknowledgements come when they come.
+        let sent = looked_up.buffered(IN_FLIGHT).then(move |looked_up| {
+            let (publisher, trace) = (sends.clone(), trace.clone());
+            async move {
+                let (index, looked_up) = looked_up?;
+                Ok::<_, Status>(match looked_up {
+                    Ok(looked_up) => (index, Ok(publisher.send(looked_up, trace.as_ref()).await)),
+                    Err(error) => (index, Err(error)),
+                })
+            }
         });
         let results = sent.map(move |sent| {
             let publisher = at_the_end.clone();
@@ -113,7 +135,7 @@ impl Door {
     }
 }
 
-async fn check(publisher: &Publisher, call: &Call, request: PublishLeadRequest) -> Result<LeadEvent, PublishError> {
+async fn check(publisher: &Publisher, call: &Call, request: PublishLeadRequest) -> Result<Checked, PublishError> {
     let max_event = call.max_event;
     let invalid = |problem: String| Err(PublishError::invalid("payload", problem));
     if request.payload.len() > max_event {
@@ -128,11 +150,15 @@ async fn check(publisher: &Publisher, call: &Call, request: PublishLeadRequest) 
     Publisher::check(&*publisher.latest().await?, &call.by, publish)
 }
 
-/// Sends an event of a stream, no faster than its account may publish. Meanwhile the stream is not read on.
-async fn send_in_turn(publisher: &Publisher, call: &Call, request: PublishLeadRequest) -> Result<Sent, PublishError> {
-    let event = check(publisher, call, request).await?;
-    publisher.rates().wait(&event.account).await;
-    Ok(publisher.send(event, call.trace.as_ref()).await)
+/// Checks an event of a stream, no faster than its account may publish. Meanwhile the stream is not read on.
+async fn check_in_turn(
+    publisher: &Publisher,
+    call: &Call,
+    request: PublishLeadRequest,
+) -> Result<Checked, PublishError> {
+    let checked = check(publisher, call, request).await?;
+    publisher.rates().wait(&checked.event.account).await;
+    Ok(checked)
 }
 
 fn answer(published: Published) -> PublishLeadResponse {

@@ -11,7 +11,7 @@ use axum::{
     routing::post,
 };
 use bytes::{Bytes, BytesMut};
-use domain::{LeadEvent, Principal};
+use domain::Principal;
 use futures::StreamExt as _;
 use runtime::{Late, trace::TraceContext};
 use serde::Serialize;
@@ -22,7 +22,7 @@ use crate::{
     body::{self, Asked, Limits, Unread},
     encoding::{ACCEPTED, Encoding, Undecoded},
     hops,
-    publisher::{IN_FLIGHT, Published, Publisher},
+    publisher::{Checked, IN_FLIGHT, Published, Publisher},
 };
 
 /// How many times the limit is read of a request that is too large.
@@ -114,16 +114,17 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
 
 async fn one(publisher: &Publisher, by: &Principal, publish: Publish, caller: Option<&TraceContext>) -> Response {
     let checked = publisher.latest().await.and_then(|registry| Publisher::check(&registry, by, publish));
-    let event = match checked {
-        Ok(event) => event,
+    let checked = match checked {
+        Ok(checked) => checked,
         Err(error @ PublishError::Unavailable(_)) => return unavailable(json!({"error": shown_error(&error)})),
         Err(error) => return refused(status_of(&error), &error),
     };
-    if let Err(error) = publisher.rates().admit(std::slice::from_ref(&event)) {
+    if let Err(error) = publisher.rates().admit([&checked.event.account]) {
         return refused(status_of(&error), &error);
     }
-    let event_id = event.event_id.clone();
-    match publisher.stored(publisher.send(event, caller).await).await {
+    let event_id = checked.event.event_id.clone();
+    let looked_up = publisher.look_up(checked).await;
+    match publisher.stored(publisher.send(looked_up, caller).await).await {
         Ok(published) => (StatusCode::ACCEPTED, Json(Stored::of(&published))).into_response(),
         // With the id that it would have had, a publisher who named none can repeat the call too.
         Err(error) => unavailable(json!({"error": shown_error(&error), "event_id": event_id.as_str()})),
@@ -132,13 +133,7 @@ async fn one(publisher: &Publisher, by: &Principal, publish: Publish, caller: Op
 
 impl Door {
     /// The events of a request; all or none as far as mistakes go: if one event is wrong, none is stored.
-    async fn check(
-        &self,
-        by: &Principal,
-        body: &Bytes,
-        events: &[&[u8]],
-        hops: u32,
-    ) -> Result<Vec<LeadEvent>, Refusal> {
+    async fn check(&self, by: &Principal, body: &Bytes, events: &[&[u8]], hops: u32) -> Result<Vec<Checked>, Refusal> {
         let registry = self.publisher.latest().await?;
         let (mut good, mut wrong) = (vec![], Wrong::default());
         for (index, raw) in events.iter().enumerate() {
@@ -210,15 +205,16 @@ impl IntoResponse for Refusal {
     }
 }
 
-async fn many(publisher: &Publisher, events: Vec<LeadEvent>, caller: Option<&TraceContext>) -> Response {
-    if let Err(error) = publisher.rates().admit(&events) {
+async fn many(publisher: &Publisher, events: Vec<Checked>, caller: Option<&TraceContext>) -> Response {
+    if let Err(error) = publisher.rates().admit(events.iter().map(|checked| &checked.event.account)) {
         return refused(status_of(&error), &error);
     }
     // One after another to the broker, in the order of the request; their acknowledgements come when they come.
     let (door, caller) = (publisher.clone(), caller.cloned());
-    let sending = futures::stream::iter(events).then(move |event| {
+    let looking_up = futures::stream::iter(events).map(|checked| publisher.look_up(checked)).buffered(IN_FLIGHT);
+    let sending = looking_up.then(move |looked_up| {
         let (door, caller) = (door.clone(), caller.clone());
-        async move { door.send(event, caller.as_ref()).await }
+        async move { door.send(looked_up, caller.as_ref()).await }
     });
     let door = publisher.clone();
     let storing = sending.map(move |sent| {
@@ -279,14 +275,14 @@ fn shown_error(error: &PublishError) -> Value {
     }
 }
 
+fn unavailable(answer: impl Serialize) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], Json(answer)).into_response()
+}
+
 /// Says what would be accepted (RFC 9110, section 15.5.16).
 fn refused_encoding(error: &PublishError) -> Response {
     let answer = Json(json!({"error": shown_error(error)}));
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(header::ACCEPT_ENCODING, ACCEPTED)], answer).into_response()
-}
-
-fn unavailable(answer: impl Serialize) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], Json(answer)).into_response()
 }
 
 fn refused(status: StatusCode, error: &PublishError) -> Response {

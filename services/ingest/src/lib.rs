@@ -1,14 +1,17 @@
 //! Taking lead events in: over HTTP and gRPC, checked against the registry, stored before the answer.
 //!
-//! [`body`] reads what came over HTTP, [`publisher`] is the one way into the journal for both protocols, [`http`] and
-//! [`grpc`] are its doors; [`bursts`] tells which events may wait behind others. Guarantee: a publisher who was told yes need never ask again. Whoever was told that nothing
-//! was stored, or was told nothing, can repeat the call with the same event id; it is stored once.
+//! [`body`] reads what came over HTTP, decompressed by [`encoding`], [`publisher`] is the one way into the journal for
+//! both protocols, [`http`] and [`grpc`] are its doors; [`bursts`] tells which events may wait behind others,
+//! [`known_events`] which were stored before. Guarantee: a publisher who was told yes need never ask again. Whoever was
+//! told that nothing was stored, or was told nothing, can repeat the call with the same event id; it is stored once.
 
 mod body;
 mod bursts;
+mod encoding;
 mod grpc;
 mod hops;
 mod http;
+mod known_events;
 mod publisher;
 mod rates;
 

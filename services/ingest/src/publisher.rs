@@ -12,7 +12,7 @@ use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 use wire::publish::{Publish, PublishError};
 
-use crate::{bursts::Bursts, rates::Rates};
+use crate::{bursts::Bursts, known_events::KnownEvents, rates::Rates};
 
 /// How many events of one request are under way at once.
 pub(crate) const IN_FLIGHT: usize = 512;
@@ -24,14 +24,40 @@ pub(crate) struct Publisher {
     registry: RegistryView,
     bursts: Arc<Bursts>,
     rates: Arc<Rates>,
+    known: KnownEvents,
+}
+
+/// An event that may be stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Checked {
+    pub(crate) event: LeadEvent,
+    /// Whether its publisher named the event id. Only such an event can be a repeat.
+    is_named: bool,
+}
+
+/// An event that may be stored, looked up among those that were stored before.
+#[derive(Debug)]
+pub(crate) struct LookedUp {
+    event: LeadEvent,
+    /// The lead that it was stored with; `None` if it is new, as far as is known.
+    stored_with: Option<LeadId>,
 }
 
 /// An event on its way to the broker.
 #[derive(Debug)]
 pub(crate) struct Sent {
     event: LeadEvent,
-    span: Span,
-    submitted: Result<Submitted, JournalError>,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// It was stored before, with this lead.
+    Stored(LeadId),
+    Sent {
+        span: Span,
+        submitted: Result<Submitted, JournalError>,
+    },
 }
 
 impl Sent {
@@ -50,7 +76,8 @@ pub(crate) struct Published {
 
 impl Publisher {
     pub(crate) fn new(journal: Journal, registry: RegistryView, bursts: Bursts, rates: Rates) -> Self {
-        Self { journal, registry, bursts: Arc::new(bursts), rates: Arc::new(rates) }
+        let known = KnownEvents::start(journal.clone());
+        Self { journal, registry, bursts: Arc::new(bursts), rates: Arc::new(rates), known }
     }
 
     /// The configuration that an event has to fit which is published now: what its publisher was told of before has to
@@ -64,18 +91,15 @@ impl Publisher {
     /// Checks that the account is the publisher's business, and that account, interface and client exist; the event to
     /// store. Nothing is stored yet. A stream may go on for longer than its key is good, so that is looked at for each
     /// event.
-    pub(crate) fn check(
-        registry: &Registry,
-        publisher: &Principal,
-        publish: Publish,
-    ) -> Result<LeadEvent, PublishError> {
+    pub(crate) fn check(registry: &Registry, publisher: &Principal, publish: Publish) -> Result<Checked, PublishError> {
         let now = Timestamp::now();
         registry.key(publisher.id()).ok_or(KeyRefusal::Unknown)?.is_good(now)?;
         publisher.may_touch(&publish.account)?;
         known(registry, &publish)?;
+        let is_named = publish.event_id.is_some();
         let event_id = publish.event_id.unwrap_or_else(|| EventId::from_uuid(Uuid::now_v7()));
         let lead = publish.lead.unwrap_or_else(|| LeadId::of_event(&publish.account, &event_id));
-        Ok(LeadEvent {
+        let event = LeadEvent {
             event_id,
             account: publish.account,
             interface: publish.interface,
@@ -88,7 +112,8 @@ impl Publisher {
             registry_sequence: registry.sequence(),
             payload: publish.payload,
             hops: publish.hops,
-        })
+        };
+        Ok(Checked { event, is_named })
     }
 
     /// The rate of each account. It counts checked events only, so a caller without a key uses up no account's rate.
@@ -96,8 +121,19 @@ impl Publisher {
         &self.rates
     }
 
-    /// Sends a checked event to the broker. What is sent one after another is stored in this order.
-    pub(crate) async fn send(&self, event: LeadEvent, caller: Option<&TraceContext>) -> Sent {
+    /// Finds out whether an event was stored before, however long ago.
+    pub(crate) async fn look_up(&self, checked: Checked) -> LookedUp {
+        let Checked { event, is_named } = checked;
+        let stored_with = if is_named { self.known.lead_of(&event).await } else { None };
+        LookedUp { event, stored_with }
+    }
+
+    /// Sends an event to the broker, unless it was stored before. What is sent one after another is stored in this order.
+    pub(crate) async fn send(&self, looked_up: LookedUp, caller: Option<&TraceContext>) -> Sent {
+        let LookedUp { event, stored_with } = looked_up;
+        if let Some(lead) = stored_with {
+            return Sent { event, way: Way::Stored(lead) };
+        }
         let (span, trace) = TraceContext::enter(
             caller,
             || info_span!("publish", otel.kind = "producer", account = %event.account, event_id = %event.event_id),
@@ -106,12 +142,16 @@ impl Publisher {
         let deliveries = destinations_for(&self.registry.snapshot(), &event).len();
         let traffic = self.bursts.traffic(&event.account, &event.interface, deliveries, Instant::now());
         let submitted = self.journal.submit_lead(&event, traffic, &trace).instrument(span.clone()).await;
-        Sent { event, span, submitted }
+        Sent { event, way: Way::Sent { span, submitted } }
     }
 
     /// Waits until the broker has an event.
     pub(crate) async fn stored(&self, sent: Sent) -> Result<Published, PublishError> {
-        let Sent { event, span, submitted } = sent;
+        let Sent { event, way } = sent;
+        let (span, submitted) = match way {
+            Way::Stored(lead) => return Ok(Published { event_id: event.event_id, lead, duplicate: true }),
+            Way::Sent { span, submitted } => (span, submitted),
+        };
         let appended = match submitted {
             Ok(submitted) => submitted.stored().instrument(span).await,
             Err(error) => Err(error),

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use domain::{AccountId, LeadEvent};
+use domain::AccountId;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use wire::publish::PublishError;
 
@@ -31,15 +31,15 @@ impl Rates {
         Self(rate)
     }
 
-    /// Counts the events of a call.
+    /// Counts the events of a call, given the account of each.
     ///
     /// # Errors
     /// When an account publishes too fast, or the call alone has more events of an account than may come at once.
-    pub(crate) fn admit(&self, events: &[LeadEvent]) -> Result<(), PublishError> {
+    pub(crate) fn admit<'a>(&self, accounts: impl IntoIterator<Item = &'a AccountId>) -> Result<(), PublishError> {
         let Some(rate) = &self.0 else { return Ok(()) };
         let mut of_accounts = BTreeMap::<&AccountId, u32>::new();
-        for event in events {
-            *of_accounts.entry(&event.account).or_default() += 1;
+        for account in accounts {
+            *of_accounts.entry(account).or_default() += 1;
         }
         of_accounts.into_iter().try_for_each(|(account, events)| rate.admit(account, events))
     }

@@ -5,6 +5,7 @@
 //! * [`anonymiser`] has people forgotten
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`], [`audit_service`]
 //!   and [`status_service`] answer over gRPC; each asks its [`caller`] what he has to do with it
+//! * [`known_events`] tells ingest which events were published before
 //! * [`worker`] does the jobs, [`retrying`] is how it and people ask for a delivery again
 //! * [`reconciler`] audits what the other services did
 //!
@@ -20,6 +21,7 @@ mod csv;
 mod delivery_service;
 mod freshness;
 mod job_service;
+mod known_events;
 mod lead_service;
 mod limits;
 mod listing;
@@ -89,6 +91,7 @@ pub async fn start(
     let store = options.store().await?;
     let registry = RegistryView::follow(journal, platform).await?;
     projector::start(journal, &store, platform);
+    known_events::start(journal, &store, platform).await?;
     worker::start(journal, &store, &registry, platform);
     let healed = reconciler::start(options.audit, journal, &store, &registry, platform);
     let anonymiser = anonymiser::Anonymiser { journal: journal.clone(), store: store.clone() };

@@ -13,6 +13,7 @@ mod connect;
 pub(crate) mod deliveries;
 mod indexes;
 pub(crate) mod jobs;
+mod known_events;
 pub(crate) mod leads;
 pub(crate) mod log;
 pub(crate) mod pages;

@@ -99,11 +99,11 @@ async fn an_event_that_is_sent_again_after_it_was_erased_is_erased_again() {
         let broker = broker(&world).await;
         let stored = async || broker.get_stream("LEADS").await.unwrap().cached_info().state.last_sequence;
         let before = stored().await;
-        wait::until("the broker to have forgotten its id", SOON, async || {
-            publish(&world, "e1", LEAD, PERSON).await;
-            stored().await > before
-        })
-        .await;
+        publish(&world, "e1", LEAD, PERSON).await;
+        assert_eq!(stored().await, before, "it is known, although it was erased");
+        // As while query is away, when only the broker recognises repeats, and for no longer than its window.
+        store(&world, "e1", LEAD, Timestamp::now()).await;
+        assert_eq!(stored().await, before + 1);
         publish(&world, "e5", "lead-c", "Grace").await;
         wait::until_eq("what came after it", SOON, (2, 1), async || (receiver.count(), later.count())).await;
         let expected = [(DeliveryStatus::Succeeded, String::new()), (DeliveryStatus::Failed, "anonymised".to_owned())];

@@ -121,36 +121,44 @@ async fn marks_of(
 }
 
 /// Notes that LEADS holds an event once more: whatever is decided about the first one goes for this one, too. So an event
-/// that is published again after it was anonymised is erased again.
+/// that is published again after it was anonymised is erased again. The lead that the event was first stored with.
 pub(super) async fn add_event_copy(
     transaction: &mut Transaction<'static, Any>,
     sequence: u64,
     event: &LeadEvent,
-) -> Result<(), StoreError> {
-    let mut select = Statement::new("SELECT sequence FROM lead_events");
+) -> Result<LeadId, StoreError> {
+    let first = first_stored(transaction, event).await?;
+    let lead_sequence = sql::int(&first, "sequence")?.cast_unsigned();
+    let lead = sql::parsed(&first, "lead", |text| LeadId::parse(text).ok())?;
+    let copy = Copy { stream: LeadEvent::STREAM, sequence, account: &event.account, lead: &lead, lead_sequence };
+    add_copies(transaction, vec![copy]).await?;
+    Ok(lead)
+}
+
+/// The row of an event that has one.
+async fn first_stored(transaction: &mut Transaction<'static, Any>, event: &LeadEvent) -> Result<AnyRow, StoreError> {
+    let mut select = Statement::new("SELECT lead, sequence FROM lead_events");
     select.push(" WHERE account = ? AND event_id = ?", [event.account.as_str().into(), event.event_id.as_str().into()]);
-    let first = sql::int(&select.query().fetch_one(&mut **transaction).await?, "sequence")?;
-    let lead_sequence = first.cast_unsigned();
-    let (account, lead) = (&event.account, &event.lead);
-    let copy = Copy { stream: LeadEvent::STREAM, sequence, account, lead, lead_sequence };
-    add_copies(transaction, vec![copy]).await
+    Ok(select.query().fetch_one(&mut **transaction).await?)
 }
 
 /// An event is known to be anonymised. If its row is that of a copy, as in a read model that was made after the event was
-/// erased, the copy is to be erased.
+/// erased, the copy is to be erased. The lead of the row.
 pub(super) async fn erase_copy(
     transaction: &mut Transaction<'static, Any>,
     event: &LeadEvent,
-) -> Result<(), StoreError> {
+) -> Result<LeadId, StoreError> {
+    let first = first_stored(transaction, event).await?;
+    let lead = sql::parsed(&first, "lead", |text| LeadId::parse(text).ok())?;
     let mut update = Statement::new("UPDATE lead_events SET anonymised = 1");
     let key = [event.account.as_str().into(), event.event_id.as_str().into()];
     update.push(" WHERE account = ? AND event_id = ? AND anonymised = 0 RETURNING sequence", key);
-    let Some(row) = update.query().fetch_optional(&mut **transaction).await? else { return Ok(()) };
+    let Some(row) = update.query().fetch_optional(&mut **transaction).await? else { return Ok(lead) };
     let mut insert = Statement::new("INSERT INTO erasures (stream, sequence)");
     let erasure = [LeadEvent::STREAM.as_str().into(), sql::int(&row, "sequence")?.into()];
     insert.push(" VALUES (?, ?) ON CONFLICT DO NOTHING", erasure);
     insert.query().execute(&mut **transaction).await?;
-    Ok(())
+    Ok(lead)
 }
 
 /// Notes messages that are copies of others.

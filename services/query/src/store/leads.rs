@@ -99,18 +99,23 @@ pub(crate) async fn add_events(
     let added = insert.rows(transaction, Box::new(rows)).await?;
     let place = |row: &AnyRow| Ok(sql::int(row, "sequence")?.cast_unsigned());
     let mut added = added.iter().map(place).collect::<Result<HashSet<_>, StoreError>>()?;
+    let mut repeats = vec![];
     let mut news: HashMap<_, EventNews<'_>> = HashMap::new();
     for (sequence, event) in events {
-        let of_lead = news.entry((&event.account, &event.lead)).or_insert_with(|| EventNews::of(event));
-        of_lead.learn(event);
-        // The outline of an event may come twice, and is one.
         if added.remove(sequence) {
+            let of_lead = news.entry((&event.account, &event.lead)).or_insert_with(|| EventNews::of(event));
+            of_lead.learn(event);
             of_lead.added += 1;
         } else if blank {
-            anonymised::erase_copy(transaction, event).await?;
+            // The outline of an event may come twice, and is one.
+            repeats.push((event, anonymised::erase_copy(transaction, event).await?));
         } else {
-            anonymised::add_event_copy(transaction, *sequence, event).await?;
+            repeats.push((event, anonymised::add_event_copy(transaction, *sequence, event).await?));
         }
+    }
+    // A repeat belongs to the lead that its event was first stored with, whichever it names itself. So it makes no lead.
+    for (event, lead) in &repeats {
+        news.entry((&event.account, lead)).or_insert_with(|| EventNews::of(event)).learn(event);
     }
     // A fact about one of its deliveries may have come first, and knew less; the outline of an event comes late.
     let first = |column| {

@@ -38,3 +38,23 @@ async fn an_event_and_its_outline_are_one_event_however_often_they_come() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_repeat_that_names_another_lead_makes_no_lead_and_is_known_by_the_first() {
+    let (sqlite, postgres, _folder) = stores().await;
+    for store in [sqlite, postgres] {
+        let (first, bob) = (event(), LeadId::parse("bob").unwrap());
+        let repeat = LeadEvent { lead: bob.clone(), ..first.clone() };
+        for batch in [vec![(7, &first), (8, &repeat)], vec![(9, &repeat)]] {
+            let mut transaction = store.begin().await.unwrap();
+            leads::add_events(&mut transaction, &batch, false).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        let ada = store.lead(&first.account, &first.lead).await.unwrap().unwrap();
+        assert_eq!((ada.events, store.lead(&first.account, &bob).await.unwrap()), (1, None));
+        let key = |event: &str, account: &str| (AccountId::parse(account).unwrap(), EventId::parse(event).unwrap());
+        let asked = [key("other", "acme"), key("e", "acme"), key("e", "globex")];
+        let known = store.leads_of_events(&asked).await.unwrap();
+        assert_eq!(known, [None, Some(first.lead), None]);
+    }
+}
