@@ -101,7 +101,7 @@ impl Desk {
 
 /// Of what `leadline listen` prints of a request: event and time.
 fn printed(text: &str) -> Option<(String, Instant)> {
-    let event = text.lines().find_map(|line| line.trim().strip_prefix("webhook-id: "))?;
+    let event = text.lines().find_map(|line| line.trim().strip_prefix("leadline-event-id: "))?;
     let at = text.lines().find_map(|line| line.split(' ').next()?.parse::<Timestamp>().ok())?;
     let ago = SystemTime::now().duration_since(at.into()).unwrap_or_default();
     Some((event.to_owned(), Instant::now().checked_sub(ago)?))
@@ -110,7 +110,7 @@ fn printed(text: &str) -> Option<(String, Instant)> {
 fn decide(want: Want, seed: u64, ledger: Ledger) -> impl Fn(&Seen) -> Answer + Send + Sync {
     let lately = Mutex::new(VecDeque::new());
     move |seen| {
-        let event = seen.header("webhook-id");
+        let event = seen.header("leadline-event-id");
         let answer = match want.manner {
             Manner::Takes | Manner::Late => Answer::Status(200),
             Manner::Slow => Answer::After(SLOW, Box::new(Answer::Status(200))),

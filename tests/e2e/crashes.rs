@@ -71,7 +71,7 @@ impl Story {
         let (least, most) = self.requests;
         let seen = receiver.requests();
         assert!((least..=most).contains(&seen.len()), "{:?}: {} requests", self.crashes, seen.len());
-        assert!(seen.iter().all(|request| request.header("webhook-id") == "e1"));
+        assert!(seen.iter().all(|request| request.header("leadline-event-id") == "e1"));
         // An answer that nobody recorded is not counted.
         assert!((1..=least).contains(&(delivery.attempts as usize)), "{:?}: {delivery:?}", self.crashes);
         if self.mails > 0 {

@@ -56,11 +56,12 @@ async fn a_lead_arrives_byte_for_byte_and_signed() {
     assert_eq!(request.body, payload.as_bytes());
     assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/hook"));
     assert_eq!(request.header("content-type"), "application/json");
-    assert_eq!(request.header("webhook-id"), "evt:1");
+    assert_eq!(request.header("leadline-event-id"), "evt:1");
     assert_eq!(request.header("leadline-delivery-id"), delivery.delivery_id);
+    assert_eq!(request.header("webhook-id"), delivery.delivery_id);
     assert_eq!(request.header("leadline-event-type"), "lead.created");
     let timestamp = request.header("webhook-timestamp");
-    let expected = signed_by_python(&token.secret, "evt:1", timestamp, &request.body);
+    let expected = signed_by_python(&token.secret, &delivery.delivery_id, timestamp, &request.body);
     assert_eq!(request.header("webhook-signature"), expected);
 
     assert_eq!((delivery.attempts, delivery.http_status_code), (1, 200));

@@ -126,7 +126,7 @@ async fn listed_deliveries_are_retried_and_each_refusal_says_why() {
 
         world.delivery_is("worse", DeliveryStatus::Succeeded).await;
         let seen: Vec<_> =
-            receiver.requests().into_iter().filter(|seen| seen.header("webhook-id") == "worse").collect();
+            receiver.requests().into_iter().filter(|seen| seen.header("leadline-event-id") == "worse").collect();
         assert_eq!(seen.len(), 2);
         assert_eq!(seen[0].body, seen[1].body, "the original payload");
         let resent = world.log("worse").await.into_iter().filter(|(entry, _)| entry == "resentwebhook");

@@ -76,7 +76,7 @@ async fn silent_name_servers_of_one_account_delay_no_lead_of_another() {
     wait::until_eq("the leads of the other account", TIMELY, HONEST, async || receiver.count()).await;
     assert!(asked().await < SILENT, "the silent ones were still being asked about");
     assert!(threads(&world.process) <= MAX_THREADS, "{} threads", threads(&world.process));
-    assert!(receiver.requests().iter().all(|seen| seen.header("webhook-id") == "e1"));
+    assert!(receiver.requests().iter().all(|seen| seen.header("leadline-event-id") == "e1"));
 
     let failed = wait::until("a failure of the hostile account", SOON, async || failures(&world).await.pop()).await;
     assert_eq!((failed.http_status_code, failed.error_kind.as_str()), (999, "dns"), "{failed:?}");

@@ -31,7 +31,7 @@ fn ordered(receiver: &Receiver) -> api::Destination {
 
 /// The numbers of a lead's events, in the order in which the receiver saw them.
 fn seen(receiver: &Receiver, lead: &str) -> Vec<usize> {
-    let ids = receiver.requests().into_iter().map(|request| request.header("webhook-id").to_owned());
+    let ids = receiver.requests().into_iter().map(|request| request.header("leadline-event-id").to_owned());
     ids.filter_map(|id| id.strip_prefix(&format!("{lead}-"))?.parse().ok()).collect()
 }
 
@@ -47,7 +47,7 @@ async fn a_retry_holds_up_its_own_lead_and_no_other() {
     for id in ["b-1", "a-3", "a-1"] {
         world.delivery_is(id, DeliveryStatus::Succeeded).await;
     }
-    let ids: Vec<_> = receiver.requests().iter().map(|seen| seen.header("webhook-id").to_owned()).collect();
+    let ids: Vec<_> = receiver.requests().iter().map(|seen| seen.header("leadline-event-id").to_owned()).collect();
     assert_eq!(ids, ["a-1", "b-1", "a-1", "a-2", "a-3"]);
 }
 

@@ -249,5 +249,5 @@ async fn work_that_kills_each_process_that_takes_it_is_given_up() {
     // It may not have been stored when the first process died; a caller without an answer repeats the call.
     world.publish("e2").await;
     assert_eq!(ended(&world, "e2", &id).await.status(), DeliveryStatus::Succeeded);
-    assert!(receiver.requests().iter().all(|request| request.header("webhook-id") == "e2"));
+    assert!(receiver.requests().iter().all(|request| request.header("leadline-event-id") == "e2"));
 }

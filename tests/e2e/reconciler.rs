@@ -79,7 +79,7 @@ async fn a_queue_whose_first_one_was_lost_goes_on_in_order() {
     lose_all_of(&broker, "PARKED").await;
     world.enable(&id, false).await;
     world.delivery_is("second", DeliveryStatus::Succeeded).await;
-    let order: Vec<_> = receiver.requests().iter().map(|seen| seen.header("webhook-id").to_owned()).collect();
+    let order: Vec<_> = receiver.requests().iter().map(|seen| seen.header("leadline-event-id").to_owned()).collect();
     assert_eq!(order, ["first", "second"]);
 }
 

@@ -24,7 +24,8 @@ async fn a_failed_attempt_is_made_again_with_the_same_id_and_payload() {
     let requests = receiver.requests();
     assert_eq!(requests.len(), 3);
     for request in &requests {
-        assert_eq!(request.header("webhook-id"), "e1");
+        assert_eq!(request.header("leadline-event-id"), "e1");
+        assert_eq!(request.header("webhook-id"), requests[0].header("webhook-id"));
         assert_eq!(request.body, requests[0].body);
     }
     assert!(requests[1].at - requests[0].at >= Duration::from_millis(300));

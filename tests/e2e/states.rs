@@ -101,7 +101,7 @@ async fn paused_because_the_receiver_asked_for_it() {
     world.destination_with(api::Destination { concurrency: 1, ..patient(receiver.url()) }).await;
     world.publish_many(EVENTS).await;
     wait::until("the others parked", SOON, async || parked(&world).await == EVENTS as u64 - 1).await;
-    let first = receiver.requests()[0].header("webhook-id").to_owned();
+    let first = receiver.requests()[0].header("leadline-event-id").to_owned();
     assert_eq!(receiver.count(), 1);
     let world = killed_and_started_again(world).await;
     // The next process has not been asked for a pause; if the receiver still minds, it says so again.

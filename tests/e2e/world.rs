@@ -382,7 +382,7 @@ pub(crate) fn retries(schedule: &[Duration]) -> api::RetryPolicy {
 
 /// The ids of the events that a receiver has seen, each once.
 pub(crate) fn events_at(receiver: &Receiver) -> Vec<String> {
-    let mut ids: Vec<_> = receiver.requests().iter().map(|seen| seen.header("webhook-id").to_owned()).collect();
+    let mut ids: Vec<_> = receiver.requests().iter().map(|seen| seen.header("leadline-event-id").to_owned()).collect();
     ids.sort();
     ids.dedup();
     ids

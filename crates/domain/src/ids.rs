@@ -93,7 +93,7 @@ text_id!(/** A shared token: the secret that signs requests. */ TokenId, "token 
 text_id!(/** Somebody who does not want mails of a kind. */ OptOutId, "opt-out id", 64, "");
 text_id!(/** The owner of an address agreed to mails about an account. */ ConfirmationId, "confirmation id", 64, "");
 text_id!(/** A key of the API: the part of it that is no secret. */ KeyId, "key id", 64, "");
-text_id!(/** One event, as its publisher names it; unique in its account; the `webhook-id` of every request. */
+text_id!(/** One event, as its publisher names it; unique in its account; the `leadline-event-id` of every request. */
     EventId, "event id", 128, ":");
 text_id!(/** One call to make something, as its caller names it, so that a repeat of it makes nothing more. */
     RequestId, "request id", 128, ":");

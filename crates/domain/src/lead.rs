@@ -13,7 +13,7 @@ pub const HOPS: &str = "leadline-hops";
 /// One event about one lead, as it is stored in LEADS: the only place where its payload is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadEvent {
-    /// Unique in its account; the receiver's `webhook-id`.
+    /// Unique in its account; every request has it as `leadline-event-id`.
     pub event_id: EventId,
     /// The customer.
     pub account: AccountId,

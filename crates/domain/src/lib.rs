@@ -9,7 +9,7 @@
 //! * [`registry`]: accounts, clients, interfaces, API users, destinations, tokens and keys, as facts and as
 //!   state
 //! * [`access`]: who may do what
-//! * [`routing`]: which destinations want a lead event
+//! * [`routing`]: which destinations want a lead event, and [`condition`]: by what the event says
 //! * [`delivery`]: the facts of a delivery and the state they add up to
 //! * [`job`]: work on many deliveries
 //! * [`policy`]: when to try again, and [`breaker`]: when not to try at all
@@ -17,16 +17,20 @@
 //! * [`outcome`]: what an attempt can end in, and [`advice`] for people
 //! * [`notice`]: what people are told
 //! * [`anonymisation`]: how people are forgotten
+//! * [`payload`] and [`json`]: what payloads are
 //! * [`text`]: rejected values in messages
 
 pub mod access;
 pub mod advice;
 pub mod anonymisation;
 pub mod breaker;
+pub mod condition;
+mod decimal;
 pub mod delivery;
 pub mod guard;
 pub mod ids;
 pub mod job;
+pub mod json;
 pub mod lead;
 pub mod notice;
 pub mod outcome;
@@ -38,6 +42,7 @@ pub mod text;
 
 pub use access::Principal;
 pub use anonymisation::AnonymisationFact;
+pub use condition::Condition;
 pub use delivery::{Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, Work};
 pub use guard::Guard;
 pub use ids::{

@@ -39,7 +39,7 @@ pub use model::{Algorithm, Destination, EventTypePattern, Scope, SealedSecret, T
 pub use opt_out::OptOut;
 pub use refusal::{Refusal, UrlRules};
 pub use request::{
-    Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape,
+    Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape, WebhookId,
 };
 pub use sealed::Sealed;
 pub use state::{AccountEntry, Registry};

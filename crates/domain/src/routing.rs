@@ -1,30 +1,45 @@
 //! Which destinations want a lead event.
 
-use std::sync::Arc;
+use std::{cell::OnceCell, sync::Arc};
 
 use crate::{
+    condition::{Condition, Found, Unmet},
     ids::DestinationId,
+    json::{self, Json},
     lead::LeadEvent,
-    registry::{Destination, Registry, Routing},
+    registry::{Destination, Registry, Routing, Scope},
 };
 
 /// The destinations that get a delivery of this event, in the order of their ids.
 ///
-/// A destination wants an event if its scope covers the event's origin and one of its patterns matches the type. Among
-/// those that want it, the highest level wins: a destination of the account overrides those of its clients, and these
-/// those of its interfaces, until it is removed. An account that routes to all sends it to every one of them. A disabled
+/// A destination wants an event if its scope covers the event's origin, one of its patterns matches the type, and its
+/// condition holds for the payload. Among those that want it, the highest level wins: a destination of the account overrides
+/// those of its clients, and these those of its interfaces, until it is removed. One whose condition does not hold does not
+/// want the event, so it overrides nothing. An account that routes to all sends it to every one of them. A disabled
 /// destination still wants its events; they are held for it.
 ///
 /// An event that names its destination goes there and nowhere else, whatever that destination asks for.
+///
+/// The payload is read only if a destination with a condition is one of those that might want the event.
 pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Destination>> {
+    let payload = ReadPayload::of(event);
+    routed(registry, event, |destination| payload.meets(destination))
+}
+
+/// How many deliveries an event may have: as many as if every condition held. Its payload is not read.
+pub fn deliveries_at_most(registry: &Registry, event: &LeadEvent) -> usize {
+    routed(registry, event, |_| true).len()
+}
+
+fn routed(registry: &Registry, event: &LeadEvent, meets: impl Fn(&Destination) -> bool) -> Vec<Arc<Destination>> {
     let Some(account) = registry.account(&event.account) else { return vec![] };
     if let Some(named) = &event.destination {
         let named = registry.destination(named).filter(|d| d.account == event.account);
         return named.cloned().into_iter().collect();
     }
     let covering = account.destinations_covering(event.client.as_ref(), &event.interface);
-    let mut wanting: Vec<_> =
-        covering.filter(|d| d.event_types.iter().any(|pattern| pattern.matches(&event.event_type))).cloned().collect();
+    let wants = |d: &&Arc<Destination>| matches_type(d, event) && meets(d);
+    let mut wanting: Vec<_> = covering.filter(wants).cloned().collect();
     if account.account.routing == Routing::Override
         && let Some(highest) = wanting.first().map(|d| d.scope.level())
     {
@@ -32,6 +47,70 @@ pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Desti
     }
     wanting.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     wanting
+}
+
+/// Why a destination does not get an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhyNot {
+    /// There is no such destination in the account of the event.
+    Gone,
+    /// The event names another destination.
+    NamesAnother,
+    /// It is for other leads.
+    Scope,
+    /// It does not want events of this type.
+    EventType,
+    /// Its condition does not hold.
+    Condition(Unmet),
+    /// It wants the event, and so does this one of a higher level.
+    Overridden(DestinationId),
+}
+
+/// Why a destination does not get an event; `None` if it gets it.
+pub fn why_not(registry: &Registry, event: &LeadEvent, id: &DestinationId) -> Option<WhyNot> {
+    let destinations = destinations_for(registry, event);
+    if destinations.iter().any(|destination| destination.id == *id) {
+        return None;
+    }
+    let destination = registry.destination(id).filter(|found| found.account == event.account && !found.deleted);
+    let Some(destination) = destination else { return Some(WhyNot::Gone) };
+    Some(match destination.condition.as_ref().map(|condition| check(condition, event)) {
+        _ if event.destination.is_some() => WhyNot::NamesAnother,
+        _ if !covers(&destination.scope, event) => WhyNot::Scope,
+        _ if !matches_type(destination, event) => WhyNot::EventType,
+        Some(Err(unmet)) => WhyNot::Condition(unmet),
+        _ => match destinations.first() {
+            Some(winner) => WhyNot::Overridden(winner.id.clone()),
+            None => WhyNot::Gone,
+        },
+    })
+}
+
+fn check(condition: &Condition, event: &LeadEvent) -> Result<(), Unmet> {
+    match json::parse(&event.payload) {
+        Ok(payload) => condition.check(&payload),
+        Err(_) => Err(Unmet { place: String::new(), found: Found::NoPayload }),
+    }
+}
+
+/// The payload of an event, read when it is asked for, and once.
+struct ReadPayload<'a> {
+    event: &'a LeadEvent,
+    read: OnceCell<Option<Json>>,
+}
+
+impl<'a> ReadPayload<'a> {
+    const fn of(event: &'a LeadEvent) -> Self {
+        Self { event, read: OnceCell::new() }
+    }
+
+    /// Whether a destination wants what the event says. A payload that cannot be read, as one that was erased, meets no
+    /// condition.
+    fn meets(&self, destination: &Destination) -> bool {
+        let Some(condition) = &destination.condition else { return true };
+        let payload = self.read.get_or_init(|| json::parse(&self.event.payload).ok());
+        payload.as_ref().is_some_and(|payload| condition.holds(payload))
+    }
 }
 
 /// The destinations that have to have a delivery of an event: those that wanted it when it was published, and want it now.
@@ -55,4 +134,16 @@ pub fn is_routed_in_order(registry: &Registry, event: &LeadEvent) -> bool {
 /// Whether this destination gets the event in turn: when the deliveries of the lead's earlier events have ended.
 pub fn goes_in_turn(registry: &Registry, event: &LeadEvent, destination: &Destination) -> bool {
     registry.kept_order(&event.account, &destination.id, event.registry_sequence)
+}
+
+fn matches_type(destination: &Destination, event: &LeadEvent) -> bool {
+    destination.event_types.iter().any(|pattern| pattern.matches(&event.event_type))
+}
+
+fn covers(scope: &Scope, event: &LeadEvent) -> bool {
+    match scope {
+        Scope::Account => true,
+        Scope::Client(client) => event.client.as_ref() == Some(client),
+        Scope::Interface(interface) => *interface == event.interface,
+    }
 }

@@ -10,7 +10,6 @@ mod engine;
 mod form;
 mod functions;
 mod guard;
-pub mod json;
 mod meter;
 mod operators;
 mod part;
@@ -37,6 +36,7 @@ use serde_json::value::RawValue;
 use crate::{engine::Compiled, part::Part, values::Root};
 
 pub use crate::{meter::MAX_WORK, stack::STACK};
+pub use domain::json;
 
 /// Maximum length of a rendered URL, in bytes; most servers accept no longer one.
 pub const LONGEST_URL: usize = 8 * 1024;

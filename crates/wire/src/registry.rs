@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use domain::{
-    AccountId, ApiUserId, ClientId, DestinationId, ErrorKind, InterfaceId, OptOutId, RegistryFact, RetryPolicy,
-    TokenId,
+    AccountId, ApiUserId, ClientId, Condition, DestinationId, ErrorKind, InterfaceId, OptOutId, RegistryFact,
+    RetryPolicy, TokenId,
     policy::{Deactivate, QuickRetries},
     registry::{
         Algorithm, Change, CredentialKind, Credentials, Destination, EventTypePattern, Method, RequestShape, Scope,
-        SealedSecret, Token, TokenSecret,
+        SealedSecret, Token, TokenSecret, WebhookId,
     },
 };
 use events::registry_fact::Change as Stored;
@@ -183,6 +183,8 @@ fn destination_to_wire(d: &Destination) -> events::Destination {
         content_type: content_type_to_wire(d.request.content_type.as_ref()),
         form: form_to_wire(&d.request.form),
         compatibility_signature: d.request.compatibility_signature.as_ref().map(compatibility_to_wire),
+        condition: or_empty(d.condition.as_ref().map(Condition::as_str)),
+        webhook_id: d.request.webhook_id.as_str().to_owned(),
     }
 }
 
@@ -199,6 +201,9 @@ fn destination_from_wire(stored: events::Destination) -> Result<Destination, Wir
         },
         url: stored.url,
         event_types: stored.event_types.iter().map(pattern).collect::<Result<_, _>>()?,
+        condition: non_empty(&stored.condition)
+            .map(|text| parsed(FACT, "condition", text, Condition::parse))
+            .transpose()?,
         timeout: span(FACT, "timeout", stored.timeout)?,
         concurrency: stored.concurrency,
         retry: policy_from_wire(stored.retry.ok_or_else(|| wrong(FACT, "retry", "is missing"))?)?,
@@ -218,6 +223,12 @@ fn destination_from_wire(stored: events::Destination) -> Result<Destination, Wir
             headers: stored.headers.into_iter().map(|header| (header.name, header.value)).collect(),
             credentials: stored.credentials.map(credentials_from_wire).transpose()?,
             compatibility_signature: stored.compatibility_signature.map(compatibility_from_wire).transpose()?,
+            webhook_id: match non_empty(&stored.webhook_id) {
+                None => WebhookId::Event,
+                Some(word) => {
+                    WebhookId::parse(word).ok_or_else(|| wrong(FACT, "webhook_id", format!("{word:?} is none")))?
+                }
+            },
         },
         deactivated: None,
         skip_held_before: None,

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
-    AccountId, ClientId, DestinationId, ErrorKind, InterfaceId, RetryPolicy, TokenId,
+    AccountId, ClientId, Condition, DestinationId, ErrorKind, InterfaceId, RetryPolicy, TokenId,
     advice::suggested_action,
     policy::{Deactivate, QuickRetries},
     registry::{
         ContentType, CredentialKind, Deactivation, Destination, EventTypePattern, Refusal, RequestShape, Scope, Token,
+        WebhookId,
     },
     text::quoted,
 };
@@ -65,6 +66,7 @@ pub fn destination(given: api::Destination, with_id: DestinationId) -> Result<De
         scope: scope(&given.interface_id, &given.client_id)?,
         url: given.url,
         event_types,
+        condition: condition(&given.condition)?,
         timeout: span_or("timeout", given.timeout, Destination::DEFAULT_TIMEOUT)?,
         concurrency: if given.concurrency == 0 { Destination::DEFAULT_CONCURRENCY } else { given.concurrency },
         retry: given.retry_policy.map_or_else(|| Ok(RetryPolicy::standard()), policy)?,
@@ -81,11 +83,25 @@ pub fn destination(given: api::Destination, with_id: DestinationId) -> Result<De
             headers: given.headers.into_iter().map(|h| (h.name.to_ascii_lowercase(), h.value)).collect(),
             credentials: None,
             compatibility_signature: content::compatibility(given.compatibility_signature)?,
+            webhook_id: match given.webhook_id.as_str() {
+                "" => WebhookId::Delivery,
+                word => WebhookId::parse(word)
+                    .ok_or_else(|| invalid("webhook_id", format!("{} is not delivery or event", quoted(word))))?,
+            },
         },
         deactivated: None,
         skip_held_before: None,
         deleted: false,
     })
+}
+
+/// A condition from the API; `None` if there is none.
+///
+/// # Errors
+/// When it is no condition; the exact place of the mistake is named.
+pub fn condition(text: &str) -> Result<Option<Condition>, Refusal> {
+    let given = Some(text.trim()).filter(|text| !text.is_empty());
+    given.map(|text| Condition::parse(text).map_err(|e| invalid("condition", e))).transpose()
 }
 
 fn scope(interface: &str, client: &str) -> Result<Scope, Refusal> {
@@ -163,6 +179,8 @@ pub fn destination_to_api(destination: &Destination) -> api::Destination {
             .compatibility_signature
             .as_ref()
             .map(content::compatibility_to_api),
+        condition: or_empty(destination.condition.as_ref().map(Condition::as_str)),
+        webhook_id: destination.request.webhook_id.as_str().to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use domain::{
     Registry, Work,
     delivery::RequestLine,
     lead::HOPS,
-    registry::{Algorithm, Destination, Method, Token, TokenSecret},
+    registry::{Algorithm, Destination, Method, Token, TokenSecret, WebhookId},
 };
 use http::{
     HeaderMap, HeaderValue,
@@ -75,7 +75,11 @@ pub(crate) struct Parts<'a> {
 /// Makes the request. The signature covers exactly the bytes that are sent.
 pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
     let (reference, destination) = (&parts.work.reference, parts.destination);
-    let (id, timestamp) = (reference.event_id.as_str(), parts.now.as_second());
+    let id = match destination.request.webhook_id {
+        WebhookId::Event => reference.event_id.to_string(),
+        WebhookId::Delivery => reference.delivery.to_string(),
+    };
+    let timestamp = parts.now.as_second();
     let mut headers = HeaderMap::with_capacity(16);
     if let Some(content_type) = &parts.rendered.content_type {
         set(&mut headers, CONTENT_TYPE.as_str(), content_type)?;
@@ -85,17 +89,18 @@ pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
         set(&mut headers, name, value)?;
     }
     let redaction = credentials(&parts, &mut headers)?;
-    set(&mut headers, "webhook-id", id)?;
+    set(&mut headers, "webhook-id", &id)?;
     set(&mut headers, "webhook-timestamp", &timestamp.to_string())?;
     let signers = signers(&parts)?;
     if !signers.is_empty() {
-        set(&mut headers, "webhook-signature", &sign(&signers, id, timestamp, &parts.rendered.body))?;
+        set(&mut headers, "webhook-signature", &sign(&signers, &id, timestamp, &parts.rendered.body))?;
     }
     if let Some(how) = &destination.request.compatibility_signature {
         for (name, value) in compatibility::headers(how, &signers, timestamp, &parts.rendered.body) {
             set(&mut headers, name, &value)?;
         }
     }
+    set(&mut headers, "leadline-event-id", reference.event_id.as_str())?;
     set(&mut headers, "leadline-delivery-id", &reference.delivery.to_string())?;
     set(&mut headers, "leadline-event-type", reference.event_type.as_str())?;
     set(&mut headers, "leadline-attempt", &parts.work.attempt.to_string())?;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use domain::{
-    EventId, LeadEvent, LeadId, LeadSequence, Principal, Registry, registry::KeyRefusal, routing::destinations_for,
+    EventId, LeadEvent, LeadId, LeadSequence, Principal, Registry, registry::KeyRefusal, routing::deliveries_at_most,
 };
 use jiff::Timestamp;
 use journal::{Appended, Journal, JournalError, NewsError, RegistryView, Submitted};
@@ -139,7 +139,7 @@ impl Publisher {
             || info_span!("publish", otel.kind = "producer", account = %event.account, event_id = %event.event_id),
         );
         crash::point("before a lead is stored");
-        let deliveries = destinations_for(&self.registry.snapshot(), &event).len();
+        let deliveries = deliveries_at_most(&self.registry.snapshot(), &event);
         let traffic = self.bursts.traffic(&event.account, &event.interface, deliveries, Instant::now());
         let submitted = self.journal.submit_lead(&event, traffic, &trace).instrument(span.clone()).await;
         Sent { event, way: Way::Sent { span, submitted } }

@@ -13,6 +13,7 @@ use wire::api::{self, registry_service_server::RegistryServiceServer};
 mod accounts;
 mod api_users;
 mod clients;
+mod conditions;
 mod confirmations;
 mod destinations;
 mod interfaces;
@@ -99,6 +100,7 @@ methods! {
     enable_destination: EnableDestinationRequest => Destination,
     disable_destination: DisableDestinationRequest => Destination,
     delete_destination: DeleteDestinationRequest => DeleteDestinationResponse,
+    test_condition: TestConditionRequest => TestConditionResponse,
 
     create_token: CreateTokenRequest => CreateTokenResponse,
     get_token: GetTokenRequest => Token,

@@ -5,12 +5,14 @@
 
 mod addresses;
 mod body;
+mod conditions;
 mod facts;
 mod retry_after;
 mod templates;
 
 pub use addresses::addresses;
 pub use body::ingest_json;
+pub use conditions::conditions;
 pub use facts::facts;
 pub use retry_after::retry_after;
 pub use templates::templates;
@@ -19,8 +21,9 @@ pub use templates::templates;
 pub type Input = (&'static str, fn(&[u8]));
 
 /// Every way in.
-pub const ALL: [Input; 5] = [
+pub const ALL: [Input; 6] = [
     ("addresses", addresses),
+    ("conditions", conditions),
     ("facts", facts),
     ("ingest_json", ingest_json),
     ("retry_after", retry_after),

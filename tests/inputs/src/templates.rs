@@ -104,6 +104,7 @@ fn destination(url: &str, request: RequestShape) -> Destination {
         name: String::new(),
         scope: Scope::Account,
         url: url.into(),
+        condition: None,
         event_types: vec![EventTypePattern::any()],
         timeout: Destination::DEFAULT_TIMEOUT,
         concurrency: 1,

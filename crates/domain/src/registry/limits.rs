@@ -19,7 +19,7 @@ pub struct Limits {
     pub destinations: usize,
     /// Deliveries of one event: how many requests one published event can cause.
     pub deliveries_per_event: usize,
-    /// Bytes of all URLs and body templates, which every process holds in memory.
+    /// Bytes of all URLs, body templates and conditions, which every process holds in memory.
     pub template_bytes: usize,
     /// Clients.
     pub clients: usize,
@@ -96,7 +96,7 @@ impl Limits {
             return Ok(());
         }
         let there: usize = existing(entry).map(template_bytes).sum();
-        let (would, what) = (there - before + after, "bytes of URLs and templates");
+        let (would, what) = (there - before + after, "bytes of URLs, templates and conditions");
         at_most(&new.account, would, what, self.template_bytes, "--max-template-bytes")
     }
 
@@ -119,7 +119,8 @@ fn template_bytes(destination: &Destination) -> usize {
         Body::Template(text) => text.len(),
         Body::Payload | Body::Envelope | Body::Slack | Body::Form | Body::Multipart => 0,
     };
-    destination.url.len() + body + destination.request.form.bytes()
+    let condition = destination.condition.as_ref().map_or(0, |condition| condition.as_str().len());
+    destination.url.len() + body + destination.request.form.bytes() + condition
 }
 
 fn at_most(

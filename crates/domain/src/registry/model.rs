@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::request::{Deactivation, RequestShape};
 use crate::{
+    condition::Condition,
     delivery::Switch,
     ids::{AccountId, ClientId, DestinationId, EventType, IdError, InterfaceId, TokenId},
     policy::RetryPolicy,
@@ -97,6 +98,8 @@ pub struct Destination {
     pub url: String,
     /// Which events it wants; never empty.
     pub event_types: Vec<EventTypePattern>,
+    /// Which of them it wants, by their payload; `None` if it wants all.
+    pub condition: Option<Condition>,
     /// How long the receiver may take to answer; 100 ms to 60 s.
     pub timeout: Duration,
     /// How many requests may be under way at once; 1 to 1,000.

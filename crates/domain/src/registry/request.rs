@@ -74,6 +74,36 @@ pub enum Body {
     Multipart,
 }
 
+/// What the `webhook-id` of a destination's requests is: what a receiver discards repeats by, and a part of what is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WebhookId {
+    /// The event id, which is unique in its account only: two accounts, or two destinations, with one receiver may send the
+    /// same. Stored destinations that say nothing have it, because their receivers know it.
+    #[default]
+    Event,
+    /// The delivery id, which nothing else in the world has. It is computed from account, event and destination, so it is
+    /// the same on every attempt, retry and recovery.
+    Delivery,
+}
+
+impl WebhookId {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Event, Self::Delivery];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Delivery => "delivery",
+        }
+    }
+
+    /// The kind that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// How a request says who sends it, besides its signature.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -138,6 +168,8 @@ pub struct RequestShape {
     pub credentials: Option<Credentials>,
     /// A signature beside that of Standard Webhooks.
     pub compatibility_signature: Option<CompatibilitySignature>,
+    /// What the `webhook-id` is.
+    pub webhook_id: WebhookId,
 }
 
 impl RequestShape {

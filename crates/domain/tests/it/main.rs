@@ -5,6 +5,7 @@ mod anonymisation;
 mod attempts;
 mod belongings;
 mod common;
+mod conditions;
 mod configuration;
 mod deactivation;
 mod delivery;

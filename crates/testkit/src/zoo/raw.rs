@@ -55,7 +55,7 @@ pub enum Habit {
 pub struct RawSeen {
     /// Over which connection, from 1.
     pub connection: usize,
-    /// Its `webhook-id`; empty if there is none.
+    /// Its event id, or else its `webhook-id`; empty if there is none.
     pub id: String,
     /// Its head as it came.
     pub head: String,
@@ -172,7 +172,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         }
         let whole = !matches!(shared.habit, Habit::SaysBeforeTheBody(_));
         let head = read_request(&mut stream, first[0], whole).await?;
-        let id = header(&head, "webhook-id").unwrap_or_default().to_owned();
+        let id = header(&head, "leadline-event-id").or(header(&head, "webhook-id")).unwrap_or_default().to_owned();
         let seen = RawSeen { connection, id, head };
         shared.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
         match &shared.habit {

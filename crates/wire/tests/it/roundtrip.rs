@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use domain::{
-    AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId,
-    ErrorKind, EventId, EventType, InterfaceId, JobId, KeyId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId,
-    RegistryFact, RetryPolicy, TokenId, Work, access,
+    AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, Condition, DeliveryFact, DeliveryId, DeliveryRef,
+    DestinationId, ErrorKind, EventId, EventType, InterfaceId, JobId, KeyId, LeadEvent, LeadId, LeadSequence,
+    NoticeFact, NoticeId, RegistryFact, RetryPolicy, TokenId, Work, access,
     anonymisation::{AnonymisationFact, LeadAnonymised, blank_attempt, blank_event},
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
@@ -18,7 +18,7 @@ use domain::{
         Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, CompatibilitySignature, Confirmation, ContentType,
         CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Destination, Encoding,
         EventTypePattern, Form, Hash, Interface, KeyHash, Lists, Method, Nesting, OptOut, RequestShape, Role, Routing,
-        Scope, SealedSecret, SignedContent, Token, TokenSecret,
+        Scope, SealedSecret, SignedContent, Token, TokenSecret, WebhookId,
     },
 };
 use jiff::Timestamp;
@@ -217,6 +217,7 @@ prop_compose! {
         )),
         headers in prop::collection::vec(any::<(String, String)>(), 0..3),
         credentials in option::of((select(CredentialKind::ALL.to_vec()), any::<String>(), any::<Vec<u8>>())),
+        webhook_id in select(WebhookId::ALL.to_vec()),
     ) -> RequestShape {
         let credentials = credentials
             .map(|(kind, header, sealed)| Credentials { kind, header, sealed: SealedSecret(sealed) });
@@ -226,7 +227,7 @@ prop_compose! {
         let compatibility_signature = signature.map(|(hash, encoding, (header, prefix), content)| {
             CompatibilitySignature { header, hash, encoding, prefix, content }
         });
-        RequestShape { method, body, content_type, form, headers, credentials, compatibility_signature }
+        RequestShape { method, body, content_type, form, headers, credentials, compatibility_signature, webhook_id }
     }
 }
 
@@ -241,6 +242,7 @@ prop_compose! {
         deactivate in select(Deactivate::ALL.to_vec()),
         preset in select(vec![RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()]),
         shape in shape(),
+        condition in option::of(select(vec![r#"{"payload.a": 1.10}"#, r#"{"or": [{"payload": {"exists": true}}]}"#])),
     ) -> Destination {
         Destination {
             account: AccountId::parse(&ids.0).unwrap(),
@@ -253,6 +255,7 @@ prop_compose! {
             },
             url: texts.1,
             event_types: patterns.into_iter().map(|text| EventTypePattern::parse(text).unwrap()).collect(),
+            condition: condition.map(|text| Condition::parse(text).unwrap()),
             timeout: spans.0,
             concurrency,
             retry: RetryPolicy { max_age: spans.1, deactivate, ..preset },

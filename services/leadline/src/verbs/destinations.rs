@@ -1,5 +1,6 @@
 //! `leadline destinations`: where leads go, and what is done about it.
 
+mod condition;
 mod content;
 mod settings;
 mod trial;
@@ -7,7 +8,7 @@ mod trial;
 use clap::{Args, Subcommand};
 use wire::api::{self, retry_policy::Policy};
 
-use self::{settings::Settings, trial::Trial};
+use self::{condition::TestCondition, settings::Settings, trial::Trial};
 use super::{
     accounts::mask,
     deliveries::answer,
@@ -59,6 +60,13 @@ enum Verb {
     /// Send a test event to a destination, and tell what comes of it
     #[command(after_help = "Example:\n  leadline destinations test CRM")]
     Test(Trial),
+    /// Tell whether the condition of a destination, or another one, holds for a payload; exit code 1 if it does not
+    #[command(
+        after_help = "Examples:\n  leadline destinations test-condition CRM --payload '{\"country\": \"DE\"}'\n  \
+                            leadline destinations test-condition --condition '{\"payload.budget\": {\"gte\": 5000}}' \
+                            --payload '{\"budget\": 100}'"
+    )]
+    TestCondition(TestCondition),
     /// List the last attempts at a destination, the newest first
     #[command(after_help = "Example:\n  leadline destinations events CRM --limit 20")]
     Events(Events),
@@ -176,6 +184,7 @@ impl Destinations {
                 rotate(&session, found.account_id, found.token_id, &overlap).await
             }
             Verb::Test(trial) => trial.run().await,
+            Verb::TestCondition(test) => test.run().await,
             Verb::Events(events) => events.run().await,
             Verb::Delete(named) => {
                 let (session, found) = named.found().await?;
@@ -333,12 +342,14 @@ fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()>
         ("account", destination.account_id.as_str().into()),
         ("for", scope(destination).into()),
         ("events", destination.event_types.join(" ").into()),
+        ("condition", destination.condition.as_str().into()),
         ("request", format!("{} {}", destination.method, destination.url).into()),
         ("body", body.into()),
         ("content type", destination.content_type.as_str().into()),
         ("form", destination.form.as_ref().map(content::described).unwrap_or_default().into()),
         ("headers", headers.join(", ").into()),
         ("credentials", format!("{} {}", auth.shown_kind, auth.shown_header).trim().into()),
+        ("webhook-id", format!("id of the {}", destination.webhook_id).into()),
         ("signed with", destination.token_id.as_str().into()),
         (
             "compatibility",

@@ -25,10 +25,10 @@ use crate::{caller::Caller, listing::Listing};
 /// The longest credentials, in bytes.
 const LONGEST_CREDENTIALS: usize = 4_000;
 #[rustfmt::skip]
-const FIELDS: [&str; 20] = [
+const FIELDS: [&str; 22] = [
     "name", "interface_id", "client_id", "url", "event_types", "timeout", "concurrency", "retry_policy", "token_id",
     "enabled", "rate", "breaker_failures", "ordered", "method", "body", "content_type", "form", "headers", "auth",
-    "compatibility_signature",
+    "compatibility_signature", "condition", "webhook_id",
 ];
 
 impl RegistryService {
@@ -101,12 +101,17 @@ impl RegistryService {
         let whole = mask.is_none_or(|mask| mask.paths.is_empty());
         let keep_auth = whole && new.auth.as_ref().is_none_or(|a| a.kind.is_none());
         let given = Given { credentials: !keep_auth && names(mask, "auth"), token: names(mask, "token_id") };
+        let keep_webhook_id = new.webhook_id.is_empty();
         let mut new = self.destination(new, id.clone())?;
         let update = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?;
             // Secrets are never shown, so whoever sends back what he read does not mean to remove them.
             if keep_auth {
                 new.request.credentials = now.request.credentials.clone();
+            }
+            // A caller that does not know the setting must not change what receivers discard repeats by.
+            if keep_webhook_id {
+                new.request.webhook_id = now.request.webhook_id;
             }
             let changed = merged(now, new, mask);
             origin::check(now, &changed, given)?;
@@ -206,6 +211,7 @@ fn merged(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Dest
         scope: merged_scope(now.scope, new.scope, mask),
         url: if pick("url") { new.url } else { now.url },
         event_types: if pick("event_types") { new.event_types } else { now.event_types },
+        condition: if pick("condition") { new.condition } else { now.condition },
         timeout: if pick("timeout") { new.timeout } else { now.timeout },
         concurrency: if pick("concurrency") { new.concurrency } else { now.concurrency },
         retry: if pick("retry_policy") { new.retry } else { now.retry },
@@ -243,6 +249,7 @@ fn merged_request(now: RequestShape, new: RequestShape, mask: Option<&FieldMask>
         } else {
             now.compatibility_signature
         },
+        webhook_id: if pick("webhook_id") { new.webhook_id } else { now.webhook_id },
     }
 }
 

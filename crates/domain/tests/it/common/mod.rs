@@ -140,6 +140,7 @@ pub(crate) fn destination(id: &str, scope: Scope, types: &[&str]) -> Destination
         name: "CRM".into(),
         scope,
         url: "https://crm.example/".into(),
+        condition: None,
         event_types: types.iter().map(|text| EventTypePattern::parse(text).unwrap()).collect(),
         timeout: Destination::DEFAULT_TIMEOUT,
         concurrency: Destination::DEFAULT_CONCURRENCY,

@@ -39,6 +39,7 @@ pub fn destination(url: &str, body: Body) -> Destination {
         name: String::new(),
         scope: Scope::Account,
         url: url.into(),
+        condition: None,
         event_types: vec![EventTypePattern::any()],
         timeout: Destination::DEFAULT_TIMEOUT,
         concurrency: 1,

@@ -36,6 +36,9 @@ pub(super) struct Settings {
     /// Types of events that it wants, or beginnings such as 'email.*'; several are separated by commas
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     events: Option<Vec<String>>,
+    /// Which events it wants by their payload, in JSON: '{"payload.country": {"in": ["DE", "AT"]}}'; '': every event
+    #[arg(long, value_name = "JSON")]
+    condition: Option<String>,
     /// How long it may take to answer
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     timeout: Option<Duration>,
@@ -57,6 +60,9 @@ pub(super) struct Settings {
     /// POST, PUT, PATCH, or without a body GET or DELETE
     #[arg(long)]
     method: Option<String>,
+    /// What the header webhook-id is: delivery (unique everywhere) or event (unique in the account)
+    #[arg(long, value_name = "KIND")]
+    webhook_id: Option<String>,
     /// payload, envelope, slack, form or multipart
     #[arg(long, value_name = "NAME")]
     body: Option<String>,
@@ -93,6 +99,8 @@ impl Settings {
             text(&self.client, "client_id", &mut destination.client_id),
             text(&self.token, "token_id", &mut destination.token_id),
             text(&self.method, "method", &mut destination.method),
+            text(&self.condition, "condition", &mut destination.condition),
+            text(&self.webhook_id, "webhook_id", &mut destination.webhook_id),
         ];
         texts.into_iter().flatten().for_each(&mut set);
         if let Some(events) = &self.events {

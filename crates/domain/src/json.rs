@@ -4,7 +4,7 @@
 //! It is our own code because `serde_json` refuses lone surrogates and `1e999`, and rounds what an `f64` cannot hold.
 //! Its feature `arbitrary_precision` would change every crate of the process, and still refuse the surrogates.
 
-use domain::payload::MAX_DEPTH;
+use crate::payload::MAX_DEPTH;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Json {
@@ -42,7 +42,7 @@ pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
 }
 
 /// Appends a text as a JSON string.
-pub(crate) fn quote(text: &str, out: &mut String) {
+pub fn quote(text: &str, out: &mut String) {
     out.push('"');
     for c in text.chars() {
         match c {
@@ -59,6 +59,18 @@ pub(crate) fn quote(text: &str, out: &mut String) {
 }
 
 impl Json {
+    /// Its type, in words that messages use.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a truth value",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::Array(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+
     /// The value on several lines, indented by two spaces for each level; truncated soon after this many bytes.
     pub fn pretty(&self, bytes: usize) -> String {
         let mut out = String::new();

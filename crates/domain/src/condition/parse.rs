@@ -1,0 +1,235 @@
+//! From a text to a condition, with the exact place of the first mistake.
+
+use std::fmt;
+
+use super::{Condition, Node, Operator, Term};
+use crate::{
+    json::{self, Json},
+    text::quoted,
+};
+
+/// What a path begins with: the payload is all that a condition may look at.
+const ROOT: &str = "payload";
+const OPERATORS: &str = "eq, ne, in, nin, gt, gte, lt, lte, exists, starts_with, contains and not";
+
+/// Why a text is no condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionError {
+    /// Where the mistake is, such as `or[1].payload.budget.gte`; empty if it is about the whole condition.
+    pub place: String,
+    /// What is wrong there.
+    pub problem: String,
+}
+
+impl std::error::Error for ConditionError {}
+
+impl fmt::Display for ConditionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.place.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        f.write_str(&self.problem)
+    }
+}
+
+/// What a part of a condition becomes.
+type Read<T> = Result<T, ConditionError>;
+
+fn wrong<T>(place: &str, problem: impl Into<String>) -> Read<T> {
+    Err(ConditionError { place: place.to_owned(), problem: problem.into() })
+}
+
+pub(super) fn root(text: &str) -> Read<Node> {
+    if text.len() > Condition::MAX_BYTES {
+        return wrong("", format!("has {} bytes, and {} is the limit", text.len(), Condition::MAX_BYTES));
+    }
+    let read = json::parse(text.as_bytes());
+    let Json::Object(fields) = read.or_else(|error| wrong("", format!("is no JSON: {error}")))? else {
+        return wrong("", "has to be a JSON object such as {\"payload.country\": \"DE\"}");
+    };
+    let mut reader = Reader { terms: 0 };
+    reader.all(&fields, "", 0)
+}
+
+struct Reader {
+    terms: usize,
+}
+
+impl Reader {
+    /// The entries of an object, all of which have to hold.
+    fn all(&mut self, fields: &[(String, Json)], within: &str, depth: usize) -> Read<Node> {
+        if depth > Condition::MAX_DEPTH {
+            return wrong(within, format!("is nested more than {} levels deep", Condition::MAX_DEPTH));
+        }
+        if fields.is_empty() {
+            return wrong(within, "has no term; leave the condition empty to want every event");
+        }
+        let nodes = fields.iter().map(|(name, value)| self.entry(name, value, within, depth));
+        nodes.collect::<Read<_>>().map(Node::All)
+    }
+
+    fn entry(&mut self, name: &str, value: &Json, within: &str, depth: usize) -> Read<Node> {
+        let place = joined(within, name);
+        match name {
+            "and" => self.each(value, &place, depth).map(Node::All),
+            "or" => self.each(value, &place, depth).map(|nodes| Node::Any { place, nodes }),
+            "not" => {
+                let node = self.object(value, &place, depth)?;
+                Ok(Node::Not { place, node: Box::new(node) })
+            }
+            _ => {
+                let path = path(name).or_else(|problem| wrong(&place, problem))?;
+                self.terms_of(&path, value, &place, depth)
+            }
+        }
+    }
+
+    /// The conditions of `and` and `or`.
+    fn each(&mut self, value: &Json, place: &str, depth: usize) -> Read<Vec<Node>> {
+        match value {
+            Json::Array(items) if !items.is_empty() => {
+                let node = |(index, item)| self.object(item, &format!("{place}[{index}]"), depth);
+                items.iter().enumerate().map(node).collect()
+            }
+            other => wrong(place, format!("takes a list of one or more conditions, not {}", other.kind())),
+        }
+    }
+
+    fn object(&mut self, value: &Json, place: &str, depth: usize) -> Read<Node> {
+        match value {
+            Json::Object(fields) => self.all(fields, place, depth + 1),
+            other => wrong(place, format!("takes a condition, which is an object, not {}", other.kind())),
+        }
+    }
+
+    /// What a field has to be: a value, or operators that all have to hold.
+    fn terms_of(&mut self, path: &[String], value: &Json, place: &str, depth: usize) -> Read<Node> {
+        let Json::Object(operators) = value else {
+            if matches!(value, Json::Array(_)) {
+                return wrong(place, "is a list; write {\"in\": […]} for one of several values");
+            }
+            return self.term(path, Operator::Eq(value.clone()), place);
+        };
+        if depth > Condition::MAX_DEPTH {
+            return wrong(place, format!("is nested more than {} levels deep", Condition::MAX_DEPTH));
+        }
+        if operators.is_empty() {
+            return wrong(place, format!("names no operator; there are {OPERATORS}"));
+        }
+        let term = |(name, operand): &(String, Json)| {
+            let place = joined(place, name);
+            if name == "not" {
+                let node = self.terms_of(path, operand, &place, depth + 1)?;
+                return Ok(Node::Not { place, node: Box::new(node) });
+            }
+            let operator = operator(name, operand).or_else(|problem| wrong(&place, problem))?;
+            self.term(path, operator, &place)
+        };
+        operators.iter().map(term).collect::<Read<_>>().map(Node::All)
+    }
+
+    fn term(&mut self, path: &[String], operator: Operator, place: &str) -> Read<Node> {
+        self.terms += match &operator {
+            Operator::In(values) | Operator::Nin(values) => values.len().max(1),
+            _ => 1,
+        };
+        if self.terms > Condition::MAX_TERMS {
+            let problem =
+                format!("is one term too many: {} is the limit, and each value of a list counts", Condition::MAX_TERMS);
+            return wrong(place, problem);
+        }
+        Ok(Node::Term(Term { place: place.to_owned(), path: path.to_vec(), operator }))
+    }
+}
+
+fn joined(within: &str, name: &str) -> String {
+    if within.is_empty() { shown(name) } else { format!("{within}.{}", shown(name)) }
+}
+
+/// A name as places show it: as it is if it is short and plain.
+fn shown(name: &str) -> String {
+    let is_plain = name.len() <= 80 && !name.chars().any(|c| c.is_control() || c == '"');
+    if is_plain { name.to_owned() } else { quoted(name).to_string() }
+}
+
+/// The parts of a path behind its root.
+fn path(text: &str) -> Result<Vec<String>, String> {
+    let mut parts = vec![String::new()];
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        let part = match c {
+            '.' => {
+                parts.push(String::new());
+                continue;
+            }
+            '\\' => match characters.next() {
+                Some(escaped @ ('.' | '\\')) => escaped,
+                _ => return Err("has a backslash that is not before a dot or another backslash".to_owned()),
+            },
+            c => c,
+        };
+        if let Some(last) = parts.last_mut() {
+            last.push(part);
+        }
+    }
+    if parts.len() > Condition::MAX_PARTS {
+        return Err(format!("has {} parts, and {} is the limit", parts.len(), Condition::MAX_PARTS));
+    }
+    if parts[0] != ROOT {
+        return Err(format!(
+            "is no path; paths begin with {ROOT}, such as payload.country, and there are and, or and not"
+        ));
+    }
+    if parts.iter().any(String::is_empty) {
+        return Err("has an empty part".to_owned());
+    }
+    parts.remove(0);
+    Ok(parts)
+}
+
+fn operator(name: &str, operand: &Json) -> Result<Operator, String> {
+    Ok(match name {
+        "eq" => Operator::Eq(scalar(operand)?),
+        "ne" => Operator::Ne(scalar(operand)?),
+        "in" => Operator::In(scalars(operand)?),
+        "nin" => Operator::Nin(scalars(operand)?),
+        "gt" => Operator::Gt(bound(operand)?),
+        "gte" => Operator::Gte(bound(operand)?),
+        "lt" => Operator::Lt(bound(operand)?),
+        "lte" => Operator::Lte(bound(operand)?),
+        "contains" => Operator::Contains(scalar(operand)?),
+        "exists" => match operand {
+            Json::Bool(wanted) => Operator::Exists(*wanted),
+            other => return Err(format!("takes true or false, not {}", other.kind())),
+        },
+        "starts_with" => match operand {
+            Json::Text(text) => Operator::StartsWith(text.clone()),
+            other => return Err(format!("takes a text, not {}", other.kind())),
+        },
+        _ => return Err(format!("is no operator; there are {OPERATORS}")),
+    })
+}
+
+fn scalar(operand: &Json) -> Result<Json, String> {
+    match operand {
+        Json::Array(_) | Json::Object(_) => {
+            Err(format!("takes a text, a number, true, false or null, not {}", operand.kind()))
+        }
+        scalar => Ok(scalar.clone()),
+    }
+}
+
+fn scalars(operand: &Json) -> Result<Vec<Json>, String> {
+    match operand {
+        Json::Array(items) if !items.is_empty() => items.iter().map(scalar).collect(),
+        Json::Array(_) => Err("takes a list of one or more values, and this one is empty".to_owned()),
+        other => Err(format!("takes a list of values, not {}", other.kind())),
+    }
+}
+
+fn bound(operand: &Json) -> Result<Json, String> {
+    match operand {
+        Json::Number(_) | Json::Text(_) => Ok(operand.clone()),
+        other => Err(format!("takes a number or a text, not {}", other.kind())),
+    }
+}

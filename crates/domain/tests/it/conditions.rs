@@ -1,0 +1,253 @@
+//! Conditions on payloads: what each operator means, where mistakes are, and what they mean for routing.
+
+use domain::{
+    Condition, LeadEvent, Registry,
+    condition::Found,
+    json,
+    registry::{Account, Change, Destination, Routing, Scope},
+    routing::{WhyNot, deliveries_at_most, destinations_for, owed, why_not},
+};
+use proptest::prelude::*;
+
+use crate::common::{account, destination, destination_id, event, fact, interface, interface_id};
+
+const LEAD: &str = r#"{"country": "DE", "budget": 5000.00, "big": 9007199254740993, "tags": ["vip", 7], "open": true,
+    "nothing": null, "who": {"name": "Ada", "a.b": 1}, "since": "2026-03-01", "twice": 1, "twice": 2}"#;
+
+fn holds(condition: &str, payload: &str) -> bool {
+    Condition::parse(condition).unwrap().holds(&json::parse(payload.as_bytes()).unwrap())
+}
+
+#[test]
+fn each_operator_means_what_its_table_says() {
+    for (condition, expected) in [
+        (r#"{"payload.country": "DE"}"#, true),
+        (r#"{"payload.country": {"eq": "de"}}"#, false),
+        (r#"{"payload.country": {"in": ["DE", "AT"]}, "payload.budget": {"gte": 5000}}"#, true),
+        (r#"{"payload.country": {"in": ["DE", "AT"]}, "payload.budget": {"gt": 5000}}"#, false),
+        (r#"{"payload.budget": 5e3}"#, true),
+        (r#"{"payload.budget": {"lte": 5000, "lt": 5000.000000000000000000001}}"#, true),
+        (r#"{"payload.big": {"gt": 9007199254740992}}"#, true),
+        (r#"{"payload.big": 9007199254740992}"#, false),
+        (r#"{"payload.country": {"ne": "AT"}}"#, true),
+        (r#"{"payload.country": {"ne": 7}}"#, true),
+        (r#"{"payload.country": {"nin": ["AT", "CH"]}}"#, true),
+        (r#"{"payload.country": {"nin": ["AT", "DE"]}}"#, false),
+        (r#"{"payload.since": {"gte": "2026-02-01", "lt": "2026-04"}}"#, true),
+        (r#"{"payload.who.name": {"starts_with": "Ad", "contains": "d"}}"#, true),
+        (r#"{"payload.who.name": {"starts_with": "ad"}}"#, false),
+        (r#"{"payload.tags": {"contains": "vip"}}"#, true),
+        (r#"{"payload.tags": {"contains": 7.0}}"#, true),
+        (r#"{"payload.tags": {"contains": "vi"}}"#, false),
+        (r#"{"payload.tags.0": "vip", "payload.tags.1": 7}"#, true),
+        (r#"{"payload.tags.2": {"exists": true}}"#, false),
+        (r#"{"payload.who.a\\.b": 1}"#, true),
+        (r#"{"payload.open": true}"#, true),
+        (r#"{"payload.nothing": null}"#, true),
+        (r#"{"payload.nothing": {"exists": true}}"#, true),
+        (r#"{"payload.twice": 2}"#, true),
+        (r#"{"payload": {"exists": true}}"#, true),
+        (r#"{"or": [{"payload.country": "AT"}, {"payload.budget": {"gt": 1}}]}"#, true),
+        (r#"{"or": [{"payload.country": "AT"}, {"payload.budget": {"gt": 9e9}}]}"#, false),
+        (r#"{"and": [{"payload.country": "DE"}, {"payload.open": true}]}"#, true),
+        (r#"{"not": {"payload.country": "AT"}}"#, true),
+        (r#"{"payload.country": {"not": {"in": ["DE"]}}}"#, false),
+        (r#"{"not": {"not": {"payload.country": "DE"}}}"#, true),
+    ] {
+        assert_eq!(holds(condition, LEAD), expected, "{condition}");
+    }
+}
+
+#[test]
+fn what_is_missing_or_of_another_type_is_false_and_its_negation_true() {
+    let operators = [
+        r#""x""#,
+        r#"{"eq": null}"#,
+        r#"{"ne": "x"}"#,
+        r#"{"in": ["x"]}"#,
+        r#"{"nin": ["x"]}"#,
+        r#"{"gt": 0}"#,
+        r#"{"lte": "x"}"#,
+        r#"{"starts_with": ""}"#,
+        r#"{"contains": "x"}"#,
+        r#"{"exists": true}"#,
+    ];
+    for operator in operators {
+        assert!(!holds(&format!(r#"{{"payload.who.gone": {operator}}}"#), LEAD), "{operator}");
+        assert!(holds(&format!(r#"{{"not": {{"payload.who.gone": {operator}}}}}"#), LEAD), "{operator}");
+    }
+    assert!(holds(r#"{"payload.gone": {"exists": false}}"#, LEAD));
+    for wrong in [
+        r#"{"payload.country": {"gt": 0}}"#,
+        r#"{"payload.country": {"lt": 0}}"#,
+        r#"{"payload.budget": {"gt": "0"}}"#,
+        r#"{"payload.budget": "5000"}"#,
+        r#"{"payload.budget": {"contains": "5"}}"#,
+        r#"{"payload.who": {"contains": "name"}}"#,
+        r#"{"payload.open": {"gte": 0}}"#,
+        r#"{"payload.country.code": {"exists": true}}"#,
+        r#"{"payload.tags.00x": {"exists": true}}"#,
+    ] {
+        assert!(!holds(wrong, LEAD), "{wrong}");
+    }
+    for payload in ["null", "[]", "7", "\"text\"", "{}"] {
+        assert!(!holds(r#"{"payload.country": "DE"}"#, payload), "{payload}");
+    }
+}
+
+#[test]
+fn a_mistake_is_named_with_its_place() {
+    let deep = |levels: usize| format!("{}{{\"payload.a\": 1}}{}", "{\"not\": ".repeat(levels), "}".repeat(levels));
+    let many = |count: usize| format!(r#"{{"payload.a": {{"in": [{}1]}}}}"#, "1,".repeat(count - 1));
+    assert!(Condition::parse(&deep(Condition::MAX_DEPTH)).is_ok());
+    assert!(Condition::parse(&many(Condition::MAX_TERMS)).is_ok());
+    for (text, place, says) in [
+        ("", "", "is no JSON: expected a value"),
+        ("{\"payload.a\": 1", "", "is no JSON: expected a comma"),
+        ("7", "", "has to be a JSON object"),
+        ("{}", "", "has no term"),
+        (r#"{"country": "DE"}"#, "country", "paths begin with payload"),
+        (r#"{"payload.": "DE"}"#, "payload.", "has an empty part"),
+        (r#"{"payload.a\\x": "DE"}"#, "payload.a\\x", "backslash"),
+        (r#"{"payload.a": ["DE"]}"#, "payload.a", "write {\"in\": […]}"),
+        (r#"{"payload.a": {}}"#, "payload.a", "names no operator"),
+        (r#"{"payload.a": {"atleast": 1}}"#, "payload.a.atleast", "is no operator; there are eq, ne"),
+        (r#"{"payload.a": {"gte": [1]}}"#, "payload.a.gte", "takes a number or a text, not a list"),
+        (r#"{"payload.a": {"in": "DE"}}"#, "payload.a.in", "takes a list of values, not a text"),
+        (r#"{"payload.a": {"in": []}}"#, "payload.a.in", "this one is empty"),
+        (r#"{"payload.a": {"in": [{}]}}"#, "payload.a.in", "not an object"),
+        (r#"{"payload.a": {"exists": 1}}"#, "payload.a.exists", "takes true or false, not a number"),
+        (r#"{"payload.a": {"starts_with": 1}}"#, "payload.a.starts_with", "takes a text, not a number"),
+        (r#"{"or": {"payload.a": 1}}"#, "or", "takes a list of one or more conditions, not an object"),
+        (r#"{"or": []}"#, "or", "takes a list of one or more"),
+        (r#"{"or": [{"payload.a": 1}, {"payload.b": {"gt": null}}]}"#, "or[1].payload.b.gt", "not null"),
+        (r#"{"not": [{"payload.a": 1}]}"#, "not", "takes a condition, which is an object, not a list"),
+        (r#"{"payload.a": {"not": {"lt": true}}}"#, "payload.a.not.lt", "not a truth value"),
+    ] {
+        let error = Condition::parse(text).unwrap_err();
+        assert_eq!(error.place, place, "{text}: {error}");
+        assert!(error.problem.contains(says), "{text}: {error}");
+    }
+    let too_deep = Condition::parse(&deep(Condition::MAX_DEPTH + 1)).unwrap_err();
+    assert!(too_deep.problem.contains("more than 8 levels"), "{too_deep}");
+    let too_many = Condition::parse(&many(Condition::MAX_TERMS + 1)).unwrap_err();
+    assert!(too_many.problem.contains("100 is the limit"), "{too_many}");
+    let long = format!(r#"{{"payload.a": "{}"}}"#, "x".repeat(Condition::MAX_BYTES));
+    assert!(Condition::parse(&long).unwrap_err().problem.contains("8192 is the limit"));
+    let parts = format!(r#"{{"payload{}": 1}}"#, ".a".repeat(Condition::MAX_PARTS));
+    assert!(Condition::parse(&parts).unwrap_err().problem.contains("32 is the limit"));
+}
+
+#[test]
+fn the_first_term_that_does_not_hold_is_named() {
+    for (condition, place, found) in [
+        (
+            r#"{"payload.country": "DE", "payload.budget": {"gte": 5000, "lt": 5000}}"#,
+            "payload.budget.lt",
+            Found::Value("a number"),
+        ),
+        (r#"{"payload.gone": "DE", "payload.budget": 1}"#, "payload.gone", Found::Missing),
+        (r#"{"or": [{"payload.gone": 1}, {"payload.budget": 1}]}"#, "or", Found::NoAlternative),
+        (
+            r#"{"and": [{"payload.country": "DE"}, {"payload.open": false}]}"#,
+            "and[1].payload.open",
+            Found::Value("a truth value"),
+        ),
+        (r#"{"payload.country": {"not": {"eq": "DE"}}}"#, "payload.country.not", Found::Negated),
+    ] {
+        let unmet = Condition::parse(condition).unwrap().check(&json::parse(LEAD.as_bytes()).unwrap()).unwrap_err();
+        assert_eq!((unmet.place.as_str(), unmet.found), (place, found), "{condition}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_given_is_a_condition_that_can_be_evaluated_or_a_mistake(
+        text in "[{}\\[\\]\":,. \\\\a-z0-9]{0,60}|\\{\"(and|or|not|payload\\.a)\": [{}\\[\\]\":,a-z0-9 ]{0,40}\\}",
+        payload in "[{}\\[\\]\":,a-z0-9 ]{0,40}",
+    ) {
+        if let (Ok(condition), Ok(payload)) = (Condition::parse(&text), json::parse(payload.as_bytes())) {
+            prop_assert_eq!(condition.holds(&payload), condition.check(&payload).is_ok());
+            prop_assert_eq!(Condition::parse(condition.as_str()).unwrap(), condition);
+        }
+    }
+}
+
+fn of_interface(id: &str) -> Scope {
+    Scope::Interface(interface_id(id))
+}
+
+fn conditional(id: &str, scope: Scope, condition: &str) -> Destination {
+    Destination { condition: Some(Condition::parse(condition).unwrap()), ..destination(id, scope, &["*"]) }
+}
+
+fn registry(routing: Routing, destinations: Vec<Destination>) -> Registry {
+    let mut registry = Registry::default();
+    let always =
+        [Change::AccountCreated(Account { routing, ..account() }), Change::InterfaceCreated(interface("form"))];
+    let created = destinations.into_iter().map(Change::DestinationCreated);
+    for (sequence, change) in (1..).zip(always.into_iter().chain(created)) {
+        registry.apply(sequence, &fact(change));
+    }
+    registry
+}
+
+fn saying(payload: &'static str) -> LeadEvent {
+    LeadEvent { payload: payload.into(), ..event("e", "form", "lead.created") }
+}
+
+fn routed(registry: &Registry, event: &LeadEvent) -> Vec<String> {
+    destinations_for(registry, event).iter().map(|destination| destination.id.to_string()).collect()
+}
+
+#[test]
+fn a_destination_overrides_lower_ones_only_for_the_events_that_its_condition_holds_for() {
+    let destinations = || {
+        vec![
+            conditional("rich", Scope::Account, r#"{"payload.budget": {"gte": 5000}}"#),
+            destination("rest", of_interface("form"), &["*"]),
+        ]
+    };
+    let registry_of = |routing| registry(routing, destinations());
+    let overriding = registry_of(Routing::Override);
+    for (payload, expected) in [
+        (r#"{"budget": 5000}"#, &["rich"][..]),
+        (r#"{"budget": 4999.99}"#, &["rest"]),
+        (r#"{"budget": "5000"}"#, &["rest"]),
+        ("{}", &["rest"]),
+        ("", &["rest"]),
+    ] {
+        assert_eq!(routed(&overriding, &saying(payload)), expected, "{payload}");
+        assert_eq!(deliveries_at_most(&overriding, &saying(payload)), 1);
+    }
+    let all = registry_of(Routing::All);
+    assert_eq!(routed(&all, &saying(r#"{"budget": 9000}"#)), ["rest", "rich"]);
+    assert_eq!(routed(&all, &saying(r#"{"budget": 1}"#)), ["rest"]);
+    assert_eq!(deliveries_at_most(&all, &saying(r#"{"budget": 1}"#)), 2);
+    // An event that names its destination goes there, whatever the destination asks for.
+    let test = LeadEvent { destination: Some(destination_id("rich")), ..saying("{}") };
+    assert_eq!(routed(&all, &test), ["rich"]);
+}
+
+#[test]
+fn what_is_owed_and_why_not_go_by_the_condition() {
+    let rich = || conditional("rich", Scope::Account, r#"{"payload.budget": {"gte": 5000}}"#);
+    let any = || destination("rich", Scope::Account, &["*"]);
+    let (then, now) = (registry(Routing::Override, vec![any()]), registry(Routing::Override, vec![rich()]));
+    assert_eq!(owed(&then, &now, &saying(r#"{"budget": 9000}"#)), [destination_id("rich")]);
+    assert_eq!(owed(&then, &now, &saying("{}")), []);
+    assert_eq!(owed(&now, &then, &saying("{}")), []);
+
+    let both = registry(Routing::Override, vec![rich(), destination("rest", of_interface("form"), &["lead.*"])]);
+    let why = |payload, id| why_not(&both, &saying(payload), &destination_id(id));
+    assert_eq!(why(r#"{"budget": 9000}"#, "rich"), None);
+    assert_eq!(why(r#"{"budget": 9000}"#, "rest"), Some(WhyNot::Overridden(destination_id("rich"))));
+    let Some(WhyNot::Condition(unmet)) = why("{}", "rich") else { panic!("{:?}", why("{}", "rich")) };
+    assert_eq!(unmet.to_string(), "payload.budget.gte: the field is missing");
+    assert_eq!(why("{}", "gone"), Some(WhyNot::Gone));
+    let other = |interface, event_type| LeadEvent { payload: "{}".into(), ..event("e", interface, event_type) };
+    assert_eq!(why_not(&both, &other("page", "lead.created"), &destination_id("rest")), Some(WhyNot::Scope));
+    assert_eq!(why_not(&both, &other("form", "email.open"), &destination_id("rest")), Some(WhyNot::EventType));
+    let named = LeadEvent { destination: Some(destination_id("rest")), ..saying("{}") };
+    assert_eq!(why_not(&both, &named, &destination_id("rich")), Some(WhyNot::NamesAnother));
+}

@@ -1,0 +1,141 @@
+//! Destinations that want events by what they say.
+
+use serde_json::json;
+use testkit::{Receiver, wait};
+use tonic::Code;
+use wire::api::{self, DeliveryStatus};
+
+use crate::world::{ACCOUNT, INTERFACE, SOON, World, events_at, some_destination};
+
+const RICH: &str = r#"{"payload.country": {"in": ["DE", "AT"]}, "payload.budget": {"gte": 5000}}"#;
+
+async fn rich(world: &World, receiver: &Receiver) -> String {
+    let destination = api::Destination { url: receiver.url(), condition: RICH.into(), ..some_destination() };
+    world.destination_with(destination).await
+}
+
+async fn say(world: &World, event: &str, payload: &str) {
+    let payload: Box<serde_json::value::RawValue> = serde_json::from_str(payload).unwrap();
+    let event =
+        json!({"account": ACCOUNT, "interface": INTERFACE, "event_id": event, "lead_id": format!("lead-{event}")});
+    let mut text = event.to_string();
+    text.truncate(text.len() - 1);
+    let (status, answer) = world.post(format!("{text}, \"payload\": {payload}}}"), &[]).await;
+    assert_eq!(status, 202, "{answer}");
+}
+
+#[tokio::test]
+async fn a_destination_gets_the_events_that_its_condition_holds_for_and_a_lower_one_the_others() {
+    for args in [&[][..], &["--burst-above", "0"]] {
+        let world = World::start_with(args, &[]).await;
+        let (receiver, rest) = (Receiver::start().await, Receiver::start().await);
+        rich(&world, &receiver).await;
+        let lower = api::Destination { interface_id: INTERFACE.into(), url: rest.url(), ..some_destination() };
+        world.destination_with(lower).await;
+        say(&world, "rich", r#"{"country": "DE", "budget": 5000.0}"#).await;
+        say(&world, "poor", r#"{"country": "DE", "budget": 4999.9999999999999999999}"#).await;
+        say(&world, "text", r#"{"country": "AT", "budget": "6000"}"#).await;
+        say(&world, "far", r#"{"country": "FR", "budget": 9000}"#).await;
+        for event in ["rich", "poor", "text", "far"] {
+            world.delivery_is(event, DeliveryStatus::Succeeded).await;
+        }
+        assert_eq!(events_at(&receiver), ["rich"]);
+        assert_eq!(events_at(&rest), ["far", "poor", "text"]);
+    }
+}
+
+#[tokio::test]
+async fn a_condition_holds_for_ordered_destinations_recoveries_and_changes() {
+    let world = World::start().await;
+    let (receiver, late) = (Receiver::start().await, Receiver::start().await);
+    let ordered = api::Destination { url: receiver.url(), condition: RICH.into(), ordered: true, ..some_destination() };
+    let id = world.destination_with(ordered).await;
+    say(&world, "no", r#"{"country": "DE"}"#).await;
+    say(&world, "yes", r#"{"country": "DE", "budget": 1e4}"#).await;
+    world.delivery_is("yes", DeliveryStatus::Succeeded).await;
+    assert_eq!(events_at(&receiver), ["yes"]);
+
+    // A recovery of everything before a destination was there brings what it wants, and nothing else.
+    let all =
+        api::Destination { client_id: String::new(), url: late.url(), condition: RICH.into(), ..some_destination() };
+    let late_id = world.destination_with(all).await;
+    let since = "1h";
+    let recover = ["recover", &late_id, "--since", since, "--include-before-created"];
+    let ran = world.run(&recover).await.well();
+    wait::until_eq("what it wants", SOON, vec!["yes".to_owned()], async || events_at(&late)).await;
+    assert_eq!(late.count(), 1, "{ran:?}");
+
+    // A condition is changed and taken away like any other setting.
+    let update = async |condition: &str| {
+        let destination = api::Destination {
+            account_id: ACCOUNT.into(),
+            destination_id: id.clone(),
+            condition: condition.into(),
+            ..api::Destination::default()
+        };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["condition".into()] });
+        let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
+        world.registry().update_destination(request).await.map(tonic::Response::into_inner)
+    };
+    let changed = update(r#"{"payload.country": "FR"}"#).await.unwrap();
+    assert_eq!((changed.condition.as_str(), changed.ordered), (r#"{"payload.country": "FR"}"#, true));
+    say(&world, "fr", r#"{"country": "FR"}"#).await;
+    wait::until_eq("by the new one", SOON, vec!["fr".to_owned(), "yes".into()], async || events_at(&receiver)).await;
+    assert_eq!(update("").await.unwrap().condition, "");
+    say(&world, "any", "{}").await;
+    wait::until_eq("without one", SOON, 3, async || events_at(&receiver).len()).await;
+}
+
+#[tokio::test]
+async fn a_mistake_is_refused_with_its_place_and_a_condition_is_tried_out() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    for (wrong, says) in [
+        (r#"{"payload.budget": {"atleast": 5000}}"#, "condition: payload.budget.atleast: is no operator"),
+        (r#"{"or": [{"payload.a": 1}, {"country": "DE"}]}"#, "condition: or[1].country: is no path"),
+        ("{", "condition: is no JSON"),
+    ] {
+        let destination = api::Destination { url: receiver.url(), condition: wrong.into(), ..some_destination() };
+        let request = api::CreateDestinationRequest { destination: Some(destination), ..Default::default() };
+        let refused = world.registry().create_destination(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains(says), "{refused}");
+    }
+    let id = rich(&world, &receiver).await;
+    let test = async |destination: &str, condition: &str, payload: &str| {
+        let request = api::TestConditionRequest {
+            account_id: ACCOUNT.into(),
+            destination_id: destination.into(),
+            condition: condition.into(),
+            payload: payload.as_bytes().to_vec(),
+        };
+        world.registry().test_condition(request).await.map(tonic::Response::into_inner)
+    };
+    assert!(test(&id, "", r#"{"country": "DE", "budget": 5000}"#).await.unwrap().holds);
+    let no = test(&id, "", r#"{"country": "DE", "budget": 1}"#).await.unwrap();
+    assert_eq!((no.holds, no.unmet.as_str()), (false, "payload.budget.gte"));
+    let no = test("", r#"{"payload.a": {"exists": true}}"#, "{}").await.unwrap();
+    assert_eq!((no.unmet.as_str(), no.reason.as_str()), ("payload.a.exists", "the field is missing"));
+    for (destination, condition, payload, field) in [
+        (&*id, RICH, "{}", "condition"),
+        ("", "", "{}", "condition"),
+        (&id, "", "{", "payload"),
+        ("", "{}", "1", "condition"),
+    ] {
+        let refused = test(destination, condition, payload).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().starts_with(field), "{refused}");
+    }
+
+    // The same on the command line.
+    world
+        .run(&["destinations", "test-condition", "CRM", "--payload", r#"{"country": "AT", "budget": 5000}"#])
+        .await
+        .well();
+    let ran = world.run(&["destinations", "test-condition", "CRM", "--payload", r#"{"country": "AT"}"#]).await;
+    assert_eq!((ran.code, ran.out.contains("payload.budget.gte: the field is missing")), (1, true), "{ran:?}");
+    let made =
+        ["destinations", "create", "--name", "two", "--url", &receiver.url(), "--condition", r#"{"payload.a": 1}"#];
+    let made = world.run(&made).await.well();
+    assert_eq!(made.fact("condition"), r#"{"payload.a": 1}"#);
+    world.run(&["destinations", "update", "two", "--condition", ""]).await.well();
+}
