@@ -1,7 +1,7 @@
 //! Signatures of webhooks, as in Standard Webhooks 1.0: symmetric (`v1`, HMAC-SHA256) or asymmetric (`v1a`, Ed25519).
 //!
-//! The signed content is `<webhook-id>.<webhook-timestamp>.<body>`, and a signature is written `<version>,<base64>`. During
-//! a rotation there is one signature for each valid secret, separated by blanks.
+//! The signed content is `<webhook-id>.<webhook-timestamp>.<body>`, and a signature is written `<version>,<base64>`.
+//! During a rotation there is one signature for each valid secret, separated by blanks.
 
 use std::str::FromStr;
 

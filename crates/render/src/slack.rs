@@ -38,7 +38,7 @@ fn simple(value: &Json) -> Option<&str> {
     }
 }
 
-/// Escapes the three characters that have a meaning in Slack, so that `<!channel>` in a lead calls nobody.
+/// Escapes the three characters that have a meaning in Slack, so that `<!channel>` in a lead notifies no channel.
 fn plain(text: &str) -> String {
     let short: String = text.chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect();
     short.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")

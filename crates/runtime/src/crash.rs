@@ -5,9 +5,9 @@
 const CRASH_AT: &str = "LEADLINE_CRASH_AT";
 /// Separates the name of a crash point from the id of the one thing that dies or panics there.
 #[cfg(debug_assertions)]
-const OF: &str = " of ";
+const OF_SEPARATOR: &str = " of ";
 #[cfg(debug_assertions)]
-const PANIC: &str = " panic ";
+const PANIC_SEPARATOR: &str = " panic ";
 
 /// Aborts the process without any cleanup if `LEADLINE_CRASH_AT` names this point. Does nothing in a release build.
 #[inline]
@@ -27,8 +27,8 @@ pub fn point(name: &str) {
 #[inline]
 pub fn point_of(name: &str, id: &str) {
     #[cfg(debug_assertions)]
-    if named(OF, name, id) {
-        eprintln!("aborting {name}{OF}{id}, because {CRASH_AT} says so");
+    if named(OF_SEPARATOR, name, id) {
+        eprintln!("aborting {name}{OF_SEPARATOR}{id}, because {CRASH_AT} says so");
         std::process::abort();
     }
     #[cfg(not(debug_assertions))]
@@ -40,7 +40,7 @@ pub fn point_of(name: &str, id: &str) {
 #[inline]
 pub fn panic_point(name: &str, id: &str) {
     #[cfg(debug_assertions)]
-    assert!(!named(PANIC, name, id), "panicking {name}, because {CRASH_AT} says so");
+    assert!(!named(PANIC_SEPARATOR, name, id), "panicking {name}, because {CRASH_AT} says so");
     #[cfg(not(debug_assertions))]
     let _ = (name, id);
 }

@@ -11,12 +11,12 @@ use nix::sys::stat::{Mode, umask};
 use crate::ErrorChain as _;
 
 /// The permission bits of group and others.
-const OF_OTHERS: u32 = 0o077;
+const GROUP_AND_OTHERS: u32 = 0o077;
 
 /// Makes every new file and folder of this process and its children private to their owner, including those of
 /// libraries and the broker: the database and its log, mails, streams.
 pub fn make_new_files_private() {
-    umask(Mode::from_bits_truncate(OF_OTHERS));
+    umask(Mode::from_bits_truncate(GROUP_AND_OTHERS));
 }
 
 /// Removes the permissions of group and others from a file, or from a folder and everything in it; an older version, or
@@ -35,7 +35,7 @@ pub fn tighten(path: &Path) {
 /// Returns how many files and folders were open.
 fn tightened(path: &Path) -> io::Result<usize> {
     let Some(mode) = mode(path)? else { return Ok(0) };
-    if mode & OF_OTHERS == 0 {
+    if mode & GROUP_AND_OTHERS == 0 {
         return Ok(0);
     }
     let mut count = 0;
@@ -73,10 +73,10 @@ fn mode(path: &Path) -> io::Result<Option<u32>> {
 }
 
 fn close(path: &Path, mode: u32) -> io::Result<bool> {
-    if mode & OF_OTHERS == 0 {
+    if mode & GROUP_AND_OTHERS == 0 {
         return Ok(false);
     }
-    match fs::set_permissions(path, fs::Permissions::from_mode(mode & !OF_OTHERS)) {
+    match fs::set_permissions(path, fs::Permissions::from_mode(mode & !GROUP_AND_OTHERS)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

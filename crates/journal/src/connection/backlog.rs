@@ -30,7 +30,7 @@ pub struct Lag {
     pub name: &'static str,
     pub stream: StreamName,
     /// The messages that were not delivered yet. For a lease, the distance from its position to the last message that
-    /// its leader reads; the whole stream if nobody ever read.
+    /// its leader reads; the whole stream if no leader ever read.
     pub waiting: u64,
     /// The messages that were delivered and not acknowledged.
     pub in_hand: u64,

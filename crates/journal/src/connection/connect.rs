@@ -120,7 +120,7 @@ impl Journal {
             .name("leadline")
             .ping_interval(PING_INTERVAL)
             .request_timeout(Some(ANSWER_DEADLINE))
-            // Only the first connection is made without delay. If the client reconnects before anybody notices the
+            // Only the first connection is made without delay. If the client reconnects before this process notices the
             // loss, it requests messages again only after some seconds of silence.
             .reconnect_delay_callback(move |tries| match (tries, *changes.borrow()) {
                 (1, 0) => Duration::ZERO,

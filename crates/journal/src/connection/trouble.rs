@@ -1,4 +1,4 @@
-//! Why the broker stores nothing, in a public form and with details for the operator.
+//! Why the broker stores nothing, in a form for anonymous callers and with details for the operator.
 
 use crate::StreamName;
 
@@ -40,7 +40,7 @@ impl Trouble {
         }
     }
 
-    /// The text that everybody may read; it names no paths.
+    /// The text for anonymous callers; it names no paths.
     pub fn public(&self) -> String {
         match self {
             Self::DiskFull(_) => "disk full: the broker cannot store".into(),

@@ -1,8 +1,8 @@
 //! Work queues: consumers that several processes share. Each message goes to one of them, and is redelivered if it is
 //! not acknowledged in time.
 //!
-//! A work queue recovers by itself ([`ResilientConsumer`]) until the drain begins. A message that cannot be read is copied to the
-//! stream POISON and skipped, so that it never blocks the others.
+//! A work queue recovers by itself ([`ResilientConsumer`]) until the drain begins. A message that cannot be read is
+//! copied to the stream POISON and skipped, so that it never blocks the others.
 
 use std::{collections::VecDeque, marker::PhantomData, pin::pin, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Leases: which process reads a stream in order, and how far it has come.
 //!
-//! A lease is the last message of its subject on POSITIONS. Its leader writes it at least every [`RENEW_INTERVAL`], each
-//! time on the condition that no other process has written since. A lease that was not written for [`LEASE_TIMEOUT`] is free.
-//! Clocks of different machines are never compared.
+//! A lease is the last message of its subject on POSITIONS. Its leader writes it at least every [`RENEW_INTERVAL`],
+//! each time on the condition that no other process has written since. A lease that was not written for
+//! [`LEASE_TIMEOUT`] is free. Clocks of different machines are never compared.
 //!
 //! Two processes may both believe for a moment that they lead. So the work of a leader has to be harmless when it is
 //! done twice, in the same order.
@@ -98,7 +98,7 @@ impl Journal {
         }
     }
 
-    /// The position of a lease; 0 if nobody ever had it.
+    /// The position of a lease; 0 if no process ever had it.
     pub(crate) async fn reader_position(&self, reader: &str) -> Result<u64, JournalError> {
         let stored = self.stored_lease(reader).await?;
         Ok(stored.and_then(|stored| stored.position).map_or(0, |position| position.sequence))

@@ -2,10 +2,10 @@
 //!
 //! A process learns of a change a moment after it was stored, or later if it hangs. But a caller whose change was
 //! confirmed expects it to hold from then on. So a process that acts for callers asks the broker for the last sequence
-//! of the configuration, and waits until its view has reached it. It trusts an answer for [`MAX_ANSWER_AGE`], so that it need
-//! not ask each time; and the process that makes a change delays its own confirmation for as long. Each process only
-//! measures a duration, so their clocks need not agree; but a machine that is suspended does not notice how old its
-//! answer is. A caller that reads a change before it was confirmed may be ahead of others by [`MAX_ANSWER_AGE`].
+//! of the configuration, and waits until its view has reached it. It trusts an answer for [`MAX_ANSWER_AGE`], so that
+//! it need not ask each time; and the process that makes a change delays its own confirmation for as long. Each process
+//! only measures a duration, so their clocks need not agree; but a machine that is suspended does not notice how old
+//! its answer is. A caller that reads a change before it was confirmed may be ahead of others by [`MAX_ANSWER_AGE`].
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{ANSWER_DEADLINE, JournalError, Logged as _, RegistryView};
 
-/// How long the last sequence of the configuration may be used after the broker was asked for it.
+/// How long the last sequence of the configuration may be used after it was requested.
 const MAX_ANSWER_AGE: Duration = Duration::from_millis(5);
 
 /// How long no process asks again after a failure, so that a burst of calls during an outage does not wait for the
@@ -41,7 +41,8 @@ enum Outcome {
 }
 
 impl Freshness {
-    /// A sequence that the configuration had reached [`MAX_ANSWER_AGE`] before this time; `None` if no such answer is known.
+    /// A sequence that the configuration had reached [`MAX_ANSWER_AGE`] before this time; `None` if no such answer is
+    /// known.
     fn before(&self, time: Instant) -> Option<u64> {
         match self.last()? {
             Outcome::Answered(at, latest) => (at + MAX_ANSWER_AGE > time).then_some(latest),
