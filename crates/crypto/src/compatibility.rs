@@ -1,4 +1,4 @@
-//! HMACs as other senders of webhooks make them (RFC 2104). Of ring, because Standard Webhooks needs SHA-256 alone.
+//! HMACs as other senders of webhooks make them (RFC 2104). They use ring, because the other HMACs need SHA-256 alone.
 
 use ring::hmac::{self, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512};
 
@@ -7,15 +7,13 @@ use crate::Secret;
 /// The hash function of an HMAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
-    /// SHA-1: for receivers that know nothing else.
+    /// For receivers that support nothing else.
     Sha1,
-    /// SHA-256.
     Sha256,
-    /// SHA-512.
     Sha512,
 }
 
-/// The HMAC over these parts, one after another.
+/// The HMAC of these parts, one after another.
 pub fn mac(hash: Hash, secret: &Secret, content: &[&[u8]]) -> Vec<u8> {
     let algorithm = match hash {
         Hash::Sha1 => HMAC_SHA1_FOR_LEGACY_USE_ONLY,
@@ -53,7 +51,7 @@ mod tests {
         );
     }
 
-    /// The example in GitHub's documentation of its webhooks: a secret, a body, and what has to come out.
+    /// The example in GitHub's documentation of its webhooks: a secret, a body, and the expected signature.
     #[test]
     fn the_example_of_github_is_reproduced() {
         let secret = Secret::import_raw("It's a Secret to Everybody", RawFormat::Utf8).unwrap();

@@ -1,5 +1,5 @@
-//! Secrets: encryption at rest ([`sealing`]), signatures ([`signature`]), those of other senders ([`compatibility`]), API keys
-//! ([`api_key`]), authenticated links ([`Links`]), and fingerprints of master keys.
+//! Secrets: encryption at rest ([`sealing`]), signatures ([`signature`]), signatures of other senders
+//! ([`compatibility`]), API keys ([`api_key`]), authenticated links ([`Links`]), and fingerprints of master keys.
 //!
 //! Guarantee: `Debug` of a type that holds a secret does not print it.
 

@@ -1,5 +1,5 @@
-//! Signing secrets. New ones are as in Standard Webhooks: `whsec_` and base64 of 24 to 64 random bytes. Imported ones may
-//! have any bytes that other senders sign with.
+//! Signing secrets. New secrets follow Standard Webhooks: `whsec_` and base64 of 24 to 64 random bytes. An imported
+//! secret may have any bytes that another sender signs with.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -16,9 +16,9 @@ use base64::{
 const PREFIX: &str = "whsec_";
 /// The length of a new secret.
 const NEW_SECRET_BYTES: usize = 32;
-/// How many bytes Standard Webhooks asks for.
+/// The length that Standard Webhooks asks for.
 const STANDARD_BYTES: RangeInclusive<usize> = 24..=64;
-/// How many bytes a secret of another sender may have. Fewer are guessed; more than the block of SHA-512 add nothing.
+/// The length of a secret of another sender. A shorter one can be guessed; more than the block of SHA-512 adds nothing.
 const RAW_BYTES: RangeInclusive<usize> = 8..=256;
 
 #[derive(Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Secret(Vec<u8>);
 #[error("not a secret of the form whsec_<base64 of 24 to 64 bytes>")]
 pub struct SecretError;
 
-/// How a secret of another sender is written.
+/// The notation of a secret of another sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RawFormat {
     /// The text itself is the secret.
@@ -40,26 +40,19 @@ pub enum RawFormat {
     Base64,
 }
 
-/// Why a text is no secret to import. Nothing of the text is shown.
+/// Why a secret cannot be imported. The error shows nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// It is not what it is called.
+    /// The text does not have the named form.
     #[error("is not {0}")]
     Encoding(&'static str),
-    /// It has too few bytes, or too many.
+    /// The secret is too short or too long.
     #[error("has {bytes} bytes, and has to have {least} to {most}")]
-    Length {
-        /// How many it has.
-        bytes: usize,
-        /// How many it needs.
-        least: usize,
-        /// How many it may have.
-        most: usize,
-    },
+    Length { bytes: usize, least: usize, most: usize },
 }
 
 impl Secret {
-    /// Takes a secret that receivers have already, in the form of Standard Webhooks: `whsec_…`.
+    /// Imports a secret that receivers already have, in the form of Standard Webhooks: `whsec_…`.
     ///
     /// # Errors
     /// When it is not base64 of 24 to 64 bytes with this prefix.
@@ -70,10 +63,10 @@ impl Secret {
         Self::of_length(bytes, STANDARD_BYTES)
     }
 
-    /// Takes a secret that another sender signs with.
+    /// Imports a secret that another sender signs with.
     ///
     /// # Errors
-    /// When it is not written like that, or has not 8 to 256 bytes.
+    /// When the text is not in this notation, or has not 8 to 256 bytes.
     pub fn import_raw(text: &str, format: RawFormat) -> Result<Self, ImportError> {
         let bytes = match format {
             RawFormat::Utf8 => text.as_bytes().to_vec(),
@@ -113,7 +106,7 @@ impl Secret {
         Self::of_length(bytes, STANDARD_BYTES).map_err(|_| SecretError)
     }
 
-    /// One that was sealed: a new one, or one that was imported.
+    /// Accepts the bytes of any secret that was sealed, whether it was created or imported.
     pub(crate) fn from_sealed(bytes: Vec<u8>) -> Result<Self, ImportError> {
         Self::of_length(bytes, RAW_BYTES)
     }

@@ -1,8 +1,8 @@
-//! Which events were stored before, however long ago: ingest asks, and query answers from the read model.
+//! Known events: which events were stored before, however long ago.
 //!
-//! The broker recognises a repeated message id for as long as its deduplication window. What was stored before that is
-//! known to the read model alone, so ingest asks for it with a request over the broker. Any query process answers. If
-//! there is none, the broker says so at once.
+//! The broker only recognises a repeated message id within its deduplication window. Only the read model knows older
+//! events, so ingest sends a request over the broker, and any query process answers it. Without a query process the
+//! broker reports that at once.
 
 use std::time::Duration;
 
@@ -17,16 +17,17 @@ use wire::{
 
 use crate::{Journal, JournalError};
 
-/// Where the questions go; no stream stores this subject.
+/// The subject of the requests; no stream stores it.
 const SUBJECT: &str = "leadline.known-events";
-/// Of the query processes one answers each question.
+/// One process of the group answers each request.
 const QUEUE_GROUP: &str = "query";
-/// How long an answer may take. A publisher waits for it, so it is far below what publishers wait for the broker.
+/// How long an answer may take. A publisher waits for it, so it is far below the time that publishers wait for the
+/// broker.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
-const ASKED: &str = "ask query for known events";
+const OPERATION: &str = "ask query for known events";
 
 impl Journal {
-    /// The leads of those events that the read model has, in the order of `events`. Without a query process none is known.
+    /// The leads of those events that the read model has, in the order of `events`; all `None` without a query process.
     ///
     /// # Errors
     /// When query does not answer in time, or cannot read its database.
@@ -36,28 +37,28 @@ impl Journal {
         let answer = match self.context().client().send_request(SUBJECT, request).await {
             Ok(answer) => answer.payload,
             Err(error) if error.kind() == RequestErrorKind::NoResponders => return Ok(vec![None; count]),
-            Err(error) => return Err(JournalError::unavailable(ASKED, error)),
+            Err(error) => return Err(JournalError::unavailable(OPERATION, error)),
         };
-        let leads = KnownEventsAnswer::decode(answer).map_err(|error| JournalError::unavailable(ASKED, error))?.0;
+        let leads = KnownEventsAnswer::decode(answer).map_err(|error| JournalError::unavailable(OPERATION, error))?.0;
         if leads.len() != count {
-            return Err(JournalError::unavailable(ASKED, "the read model of query did not answer"));
+            return Err(JournalError::unavailable(OPERATION, "the read model of query did not answer"));
         }
         Ok(leads)
     }
 
-    /// The questions that this process is to answer, from now on.
+    /// Subscribes to the requests, so that this process answers some of them.
     ///
     /// # Errors
     /// When the connection to the broker is closed.
     pub async fn questions_about_events(&self) -> Result<EventQuestions, JournalError> {
         let client = self.context().client();
         let subscriber = client.queue_subscribe(SUBJECT, QUEUE_GROUP.to_owned()).await;
-        let subscriber = subscriber.map_err(|error| JournalError::unavailable(ASKED, error))?;
+        let subscriber = subscriber.map_err(|error| JournalError::unavailable(OPERATION, error))?;
         Ok(EventQuestions { client, subscriber })
     }
 }
 
-/// Questions which events are known.
+/// The requests for known events.
 #[derive(Debug)]
 pub struct EventQuestions {
     client: Client,
@@ -65,7 +66,7 @@ pub struct EventQuestions {
 }
 
 impl EventQuestions {
-    /// The next question; `None` once the connection is closed. Safe to cancel.
+    /// The next request; `None` once the connection is closed. Cancel-safe.
     pub async fn next(&mut self) -> Option<EventQuestion> {
         loop {
             let message = self.subscriber.next().await?;
@@ -78,17 +79,16 @@ impl EventQuestions {
     }
 }
 
-/// A question which events are known.
+/// A request for known events.
 #[derive(Debug)]
 pub struct EventQuestion {
-    /// Which events it is about.
     pub events: Vec<(AccountId, EventId)>,
     client: Client,
     reply: Subject,
 }
 
 impl EventQuestion {
-    /// Answers with the lead of each event, in their order. An empty answer says that the read model cannot be read.
+    /// Answers with the lead of each event, in their order. An empty answer means that the read model is unavailable.
     pub async fn answer(self, leads: Vec<Option<LeadId>>) {
         if let Err(error) = self.client.publish(self.reply, KnownEventsAnswer(leads).encode()).await {
             tracing::debug!(error = error.chain(), "cannot answer a question about known events");

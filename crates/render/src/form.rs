@@ -1,7 +1,7 @@
-//! The fields of a payload as the fields of a form: `application/x-www-form-urlencoded` (WHATWG URL, 5) and
-//! `multipart/form-data` (RFC 7578).
+//! Forms: the fields of a payload as `application/x-www-form-urlencoded` (WHATWG URL, 5) or `multipart/form-data` (RFC
+//! 7578).
 //!
-//! A payload comes from strangers. None of its fields can take the place of a constant, whatever the receiver makes of names.
+//! Strangers write payloads. None of their fields can replace a constant, however the receiver reads names.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,6 @@ use crate::{
     write::percent_encoded,
 };
 
-/// The fields of a form.
 pub(crate) fn urlencoded(form: &Form, input: &Input<'_>) -> Result<Bytes, RenderError> {
     let mut body = String::new();
     for (name, value) in fields(form, input)? {
@@ -31,7 +30,7 @@ pub(crate) fn urlencoded(form: &Form, input: &Input<'_>) -> Result<Bytes, Render
     Ok(body.into())
 }
 
-/// The parts of a form, and what stands between them. Both are the same in each attempt.
+/// The body and its boundary. Both are the same in each attempt.
 pub(crate) fn multipart(form: &Form, input: &Input<'_>) -> Result<(Bytes, String), RenderError> {
     let fields = fields(form, input)?;
     let mut boundary = format!("leadline-{}", input.reference.delivery);
@@ -40,7 +39,7 @@ pub(crate) fn multipart(form: &Form, input: &Input<'_>) -> Result<(Bytes, String
     }
     let mut body = String::new();
     for (name, value) in fields {
-        // As browsers do it (WHATWG HTML, 4.10.21.8): there is no other escape that servers understand.
+        // Browsers do the same (WHATWG HTML, 4.10.21.8): servers understand no other escape.
         let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
         body.push_str(&format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
         if body.len() > LARGEST {
@@ -64,17 +63,17 @@ fn fields(form: &Form, input: &Input<'_>) -> Result<Vec<(String, String)>, Rende
     Ok(fields.made)
 }
 
-/// A walk through a payload. Path and name are texts that grow and shrink, and are copied only of what is sent: the walk
-/// takes no longer than the payload is, however deep and long its names are.
+/// A walk through a payload. Path and name are texts that grow and shrink, and only those of sent fields are copied:
+/// the time of the walk grows with the payload, however deep it is and however long its names are.
 struct Fields<'a> {
     form: &'a Form,
     reserved: Vec<String>,
     renamed: HashMap<&'a str, &'a str>,
     made: Vec<(String, String)>,
     bytes: usize,
-    /// Where the walk is, with dots.
+    /// The path of the current field, with dots.
     path: String,
-    /// What the field at this place is called.
+    /// The name of the current field.
     name: String,
 }
 
@@ -115,7 +114,7 @@ impl Fields<'_> {
         Ok(())
     }
 
-    /// Adds what is one level below.
+    /// Adds the fields one level below.
     fn add_inner(
         &mut self,
         key: &str,
@@ -159,8 +158,8 @@ fn nest(name: &mut String, key: &str, nesting: Nesting) {
     }
 }
 
-/// A name as the most careless receiver may read it: without blanks around it and control characters, whatever its case,
-/// and with PHP's underscores. Two names that are the same then may be the same field.
+/// A name as the most careless receiver may read it: without surrounding blanks, without control characters, in lower
+/// case, and with PHP's underscores. Two names that are then equal may be the same field.
 fn as_receivers_read(name: &str) -> String {
     let plain: String = name.chars().filter(|c| !c.is_control()).collect();
     plain.trim().to_lowercase().replace(['.', ' ', '['], "_").replace(']', "")

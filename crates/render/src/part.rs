@@ -1,4 +1,4 @@
-//! What a template is for: that decides how values are written into it, and what has to come out.
+//! The kinds of templates. The kind decides how values are written, and what the result has to be.
 
 use domain::registry::Format;
 use minijinja::{AutoEscape, Environment};
@@ -6,15 +6,15 @@ use serde_json::value::RawValue;
 
 use crate::{RenderError, write, xml};
 
-/// What a template is for.
+/// The kind of a template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Url,
-    /// A body that is JSON. The others are bodies, too.
+    /// A JSON body. The following kinds are bodies, too.
     Json,
     Form,
     Xml,
-    /// A body of a type that nothing is known about.
+    /// A body of another content type.
     Text,
 }
 
@@ -24,12 +24,12 @@ impl Part {
             Format::Json => Self::Json,
             Format::Form => Self::Form,
             Format::Xml => Self::Xml,
-            // No template is set for a multipart body.
+            // A multipart body has no template.
             Format::Text | Format::Multipart => Self::Text,
         }
     }
 
-    /// What messages call the template.
+    /// The name of the template in errors.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Url => "URL",
@@ -37,7 +37,7 @@ impl Part {
         }
     }
 
-    /// What messages call that which a value becomes a part of.
+    /// What a value becomes a part of, in errors.
     pub(crate) const fn whole(self) -> &'static str {
         match self {
             Self::Url => "a URL",
@@ -48,12 +48,12 @@ impl Part {
         }
     }
 
-    /// Whether each value is escaped, and nothing can keep it from that.
+    /// Whether each value is escaped, without exception.
     pub(crate) const fn is_escaped(self) -> bool {
         matches!(self, Self::Form | Self::Xml)
     }
 
-    /// Whether null can be written. A URL that lacks a part leads elsewhere.
+    /// Whether null can be written. A URL without one of its parts leads elsewhere.
     pub(crate) const fn takes_null(self) -> bool {
         !matches!(self, Self::Url)
     }
@@ -68,7 +68,8 @@ impl Part {
         }
     }
 
-    /// What the engine is told. It matters for captured blocks only: of what is escaped they are safe.
+    /// The escaping mode of the engine. It only matters for captured blocks: if values are escaped, the blocks are
+    /// safe.
     pub(crate) const fn auto_escape(self) -> AutoEscape {
         match self {
             Self::Json => AutoEscape::Json,
@@ -77,10 +78,10 @@ impl Part {
         }
     }
 
-    /// What was filled in, if it is what it has to be.
+    /// Checks that a result is what its kind demands.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When it is not; the error says why.
     pub(crate) fn checked(self, filled: String) -> Result<String, RenderError> {
         match self {
             Self::Json => {
@@ -94,7 +95,7 @@ impl Part {
     }
 }
 
-/// A form on one line: values are encoded, so line breaks and what indents a line are the template's.
+/// A form on one line. Values are encoded, so line breaks and indentation are the template's.
 fn form(filled: &str) -> Result<String, RenderError> {
     let line: String = filled.lines().map(str::trim).collect();
     match line.chars().find(|c| !c.is_ascii_graphic()) {

@@ -1,4 +1,4 @@
-//! XML: values that cannot leave their place, and whether the whole is well-formed (XML 1.0).
+//! XML: escapes values, and checks that a document is well-formed (XML 1.0).
 
 use quick_xml::{
     Reader,
@@ -6,10 +6,11 @@ use quick_xml::{
     events::{BytesStart, Event},
 };
 
-/// How much of a message of the parser is shown, in characters: names of elements may be long.
+/// How many characters of the parser's message are shown: names of elements may be long.
 const MAX_PROBLEM: usize = 300;
 
-/// A text for an element or a quoted attribute. Characters that XML does not have become U+FFFD (XML 1.0, 2.2).
+/// Escapes a text for an element or a quoted attribute. Characters that XML does not allow become U+FFFD (XML 1.0,
+/// 2.2).
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -19,7 +20,7 @@ pub(crate) fn escaped(text: &str) -> String {
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&apos;"),
-            // A parser would read it as a line feed.
+            // Without this a parser would read a line feed.
             '\r' => out.push_str("&#13;"),
             '\t' | '\n' => out.push(c),
             c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push(char::REPLACEMENT_CHARACTER),
@@ -29,11 +30,11 @@ pub(crate) fn escaped(text: &str) -> String {
     out
 }
 
-/// Whether a text is one well-formed element with what may stand around it. Two attributes of the same name are not
-/// noticed: to compare each with each takes too long.
+/// Checks that a text is one well-formed element with an optional prolog. Repeated attributes are not noticed:
+/// comparing each with each takes too long.
 ///
 /// # Errors
-/// What is wrong, and where.
+/// When it is not well-formed; the error says where.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     let mut reader = Reader::from_str(text);
     reader.config_mut().check_comments = true;

@@ -1,5 +1,5 @@
 //! The event log against a real broker.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod health;
 mod jobs;

@@ -1,5 +1,5 @@
 //! Requests from templates, from outside.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod abuse;
 mod common;
