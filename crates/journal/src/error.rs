@@ -25,6 +25,17 @@ pub enum JournalError {
         #[source]
         source: Cause,
     },
+    /// The broker will not have a stream as it has to be. Waiting does not help.
+    #[error("the broker refuses the stream {stream}: {advice}")]
+    Stream {
+        /// Which.
+        stream: &'static str,
+        /// What to do about it.
+        advice: &'static str,
+        /// What it says.
+        #[source]
+        source: Cause,
+    },
     /// The broker answers and cannot store. Nothing was stored; the operation can be repeated.
     #[error("{}; nothing was stored, try again later", .0.public())]
     CannotStore(Trouble),

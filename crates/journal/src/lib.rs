@@ -47,7 +47,7 @@ pub use leader::lease::{Place, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTIC
 pub use publish::append::{Appended, Submitted, Traffic};
 pub use registry::freshness::{NewsError, settled};
 pub use registry::view::RegistryView;
-pub use streams::{Logged, StreamName};
+pub use streams::{Logged, Stored, StreamName};
 pub use work::ordered_queue::Turn;
 pub use work::parking::ParkedLane;
 

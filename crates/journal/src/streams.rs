@@ -1,26 +1,33 @@
 //! The table of streams: what each holds, for how long, and how far it goes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_nats::jetstream::{
-    Context,
-    stream::{Config, RetentionPolicy, StorageType},
+    Context, ErrorCode,
+    context::{CreateStreamErrorKind, GetStreamErrorKind},
+    stream::{Compression, Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
+use jiff::Timestamp;
 use wire::Record;
 
-use crate::{Journal, JournalError, connection::broker_info, connection::options::NatsOptions, subjects};
+use crate::{
+    Journal, JournalError, connection::broker_info, connection::options::NatsOptions, consume::work_queue::timestamp,
+    subjects,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const RETENTION: Duration = DAY.saturating_mul(90);
-/// How long it is kept which leads were anonymised: longer than anything that this covers.
-const ANONYMISED_RETENTION: Duration = RETENTION.saturating_mul(2);
+/// How long a new stream keeps leads, deliveries, notices and jobs unless the operator sets it.
+const DEFAULT_RETENTION: Duration = DAY.saturating_mul(90);
 /// How long a new stream remembers message ids unless the operator sets it.
 const DEFAULT_DEDUP_WINDOW: Duration = Duration::from_secs(600);
 /// How many lanes with parked work may drain at once; the broker's default is 1,000.
 const MAX_PARKED_CONSUMERS: i32 = 100_000;
 /// How many unreadable messages are kept for the operator.
 const MAX_QUARANTINED: i64 = 100_000;
+
+/// Metadata of the broker itself begins with this.
+const BROKER_METADATA: &str = "_nats.";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StreamName {
@@ -50,7 +57,8 @@ pub enum StreamName {
 
 impl StreamName {
     #[rustfmt::skip]
-    pub(crate) const ALL: [Self; 11] = [
+    /// All of them.
+    pub const ALL: [Self; 11] = [
         Self::Leads, Self::Registry, Self::Deliveries, Self::Timers, Self::Parked, Self::Ordered, Self::Positions,
         Self::Notices, Self::Jobs, Self::Anonymised, Self::Poison,
     ];
@@ -105,50 +113,111 @@ impl StreamName {
         Self::ALL.into_iter().filter(|stream| stream.has_work())
     }
 
-    /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas.
+    /// A setting that is not given stays unchanged: a process that is started without it must not remove replicas. So do
+    /// settings that Leadline does not need, such as compression and placement, which an operator may have changed.
     fn config(self, options: &NatsOptions, existing: Option<&Config>) -> Config {
-        let own = match self {
-            Self::Leads => Config { max_age: RETENTION, allow_direct: true, ..on(&["lead.>"]) },
-            Self::Registry => on(&["registry.>"]),
-            Self::Deliveries => Config { max_age: RETENTION, ..on(&["delivery.>"]) },
-            Self::Timers => Config {
-                retention: RetentionPolicy::WorkQueue,
-                allow_message_schedules: true,
-                ..on(&["timer.>", "due.>"])
-            },
-            Self::Parked => Config {
-                retention: RetentionPolicy::WorkQueue,
-                max_consumers: MAX_PARKED_CONSUMERS,
-                ..on(&["parked.>"])
-            },
-            Self::Ordered => on(&["ordered.>"]),
-            Self::Positions => Config { max_messages_per_subject: 1, ..on(&["position.>"]) },
-            Self::Notices => Config { max_age: RETENTION, ..on(&["notice.>"]) },
-            Self::Jobs => Config { max_age: RETENTION, ..on(&["job.>"]) },
-            Self::Anonymised => Config { max_age: ANONYMISED_RETENTION, ..on(&["anonymised.>"]) },
-            Self::Poison => Config {
-                max_messages: MAX_QUARANTINED,
-                max_messages_per_subject: 1,
-                max_age: RETENTION,
-                ..on(&["poison.>"])
-            },
-        };
-        Config {
+        let max_age = self.max_age(options, existing);
+        let base = existing.cloned().unwrap_or_default();
+        let base = Config {
             name: self.as_str().into(),
+            subjects: self.subjects().iter().map(|&subject| subject.to_owned()).collect(),
+            max_age,
+            max_bytes: options.stream_max_bytes.map_or(base.max_bytes, u64::cast_signed),
+            ..base
+        };
+        let own = match self {
+            Self::Leads => Config { allow_direct: true, ..base },
+            Self::Timers => Config { retention: RetentionPolicy::WorkQueue, allow_message_schedules: true, ..base },
+            Self::Parked => {
+                Config { retention: RetentionPolicy::WorkQueue, max_consumers: MAX_PARKED_CONSUMERS, ..base }
+            }
+            Self::Positions => Config { max_messages_per_subject: 1, ..base },
+            Self::Poison => Config { max_messages: MAX_QUARANTINED, max_messages_per_subject: 1, ..base },
+            Self::Registry | Self::Deliveries | Self::Ordered | Self::Notices | Self::Jobs | Self::Anonymised => base,
+        };
+        let window = options.dedup_window.or(existing.map(|e| e.duplicate_window)).unwrap_or(DEFAULT_DEDUP_WINDOW);
+        // A full stream refuses new messages; otherwise it would drop old ones, whose work may not be done. The broker does not
+        // allow that for a stream with schedules: the reconciler finds timers that were dropped.
+        let refuses_new =
+            options.stream_max_bytes.is_some() && !matches!(self, Self::Timers | Self::Positions | Self::Poison);
+        Config {
             storage: StorageType::File,
             num_replicas: options.replicas.map(usize::from).or(existing.map(|e| e.num_replicas)).unwrap_or(1),
-            duplicate_window: options
-                .dedup_window
-                .or(existing.map(|e| e.duplicate_window))
-                .unwrap_or(DEFAULT_DEDUP_WINDOW),
+            // The broker refuses a window that is longer than the messages are kept.
+            duplicate_window: if max_age.is_zero() { window } else { window.min(max_age) },
             allow_atomic_publish: true,
+            discard: if refuses_new { DiscardPolicy::New } else { own.discard },
             ..own
+        }
+    }
+
+    const fn subjects(self) -> &'static [&'static str] {
+        match self {
+            Self::Leads => &["lead.>"],
+            Self::Registry => &["registry.>"],
+            Self::Deliveries => &["delivery.>"],
+            Self::Timers => &["timer.>", "due.>"],
+            Self::Parked => &["parked.>"],
+            Self::Ordered => &["ordered.>"],
+            Self::Positions => &["position.>"],
+            Self::Notices => &["notice.>"],
+            Self::Jobs => &["job.>"],
+            Self::Anonymised => &["anonymised.>"],
+            Self::Poison => &["poison.>"],
+        }
+    }
+
+    /// How long its messages are kept; zero: for ever.
+    fn max_age(self, options: &NatsOptions, existing: Option<&Config>) -> Duration {
+        let times = match self {
+            Self::Leads | Self::Deliveries | Self::Notices | Self::Jobs | Self::Poison => 1,
+            // Longer than anything that is covered by it.
+            Self::Anonymised => 2,
+            Self::Registry | Self::Timers | Self::Parked | Self::Ordered | Self::Positions => return Duration::ZERO,
+        };
+        let existing = existing.map(|e| e.max_age);
+        options.keep_events.map(|kept| kept.saturating_mul(times)).or(existing).unwrap_or(DEFAULT_RETENTION * times)
+    }
+
+    /// Says which settings are others than this program would choose.
+    fn log_differences(self, options: &NatsOptions, existing: &Config) {
+        let usual = self.config(options, None);
+        let is_kept = |(_, theirs, ours): &(&str, String, String)| theirs != ours;
+        let settings = |config: &Config| {
+            let metadata = config.metadata.iter().filter(|(name, _)| !name.starts_with(BROKER_METADATA));
+            let metadata = metadata.collect::<BTreeMap<_, _>>();
+            [
+                ("max_bytes", format!("{}", config.max_bytes.max(0))),
+                ("max_age", format!("{:?}", config.max_age)),
+                ("compression", format!("{:?}", config.compression.clone().unwrap_or(Compression::None))),
+                ("placement", format!("{:?}", config.placement)),
+                ("republish", format!("{:?}", config.republish)),
+                ("description", format!("{:?}", config.description.clone().unwrap_or_default())),
+                ("metadata", format!("{metadata:?}")),
+            ]
+        };
+        let pairs = settings(existing).into_iter().zip(settings(&usual));
+        let kept = pairs.map(|((name, theirs), (_, ours))| (name, theirs, ours)).filter(is_kept);
+        let kept: Vec<_> = kept.map(|(name, theirs, ours)| format!("{name}: {theirs} instead of {ours}")).collect();
+        if !kept.is_empty() {
+            tracing::info!(
+                stream = self.as_str(),
+                settings = kept.join("; "),
+                "kept settings that an operator changed"
+            );
         }
     }
 }
 
-fn on(subjects: &[&str]) -> Config {
-    Config { subjects: subjects.iter().map(|&subject| subject.to_owned()).collect(), ..Config::default() }
+/// How much a stream holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored {
+    /// How many messages.
+    pub messages: u64,
+    /// Their bytes on disk, of one replica.
+    pub bytes: u64,
+    /// When the oldest of them was stored; `None` if there is none.
+    pub oldest: Option<Timestamp>,
 }
 
 /// A fact with a stream of its own.
@@ -178,17 +247,50 @@ impl Logged for JobFact {
 /// Creates the missing streams and updates the others; several processes may do so at once.
 pub(crate) async fn set_up(context: &Context, options: &NatsOptions) -> Result<(), JournalError> {
     for stream in StreamName::ALL {
-        let existing = context.get_stream(stream.as_str()).await.ok();
-        let existing = existing.as_ref().map(|stream| &stream.cached_info().config);
-        context
-            .create_or_update_stream(stream.config(options, existing))
-            .await
-            .map_err(|e| JournalError::refused("set the streams up", e))?;
+        let existing = match context.get_stream(stream.as_str()).await {
+            Ok(existing) => Some(existing.cached_info().config.clone()),
+            Err(error) if is_missing(&error.kind()) => None,
+            Err(error) => return Err(JournalError::unavailable("describe its streams", error)),
+        };
+        if let Some(existing) = &existing {
+            stream.log_differences(options, existing);
+        }
+        let config = stream.config(options, existing.as_ref());
+        context.create_or_update_stream(config).await.map_err(|error| match advice(&error.kind()) {
+            Some(advice) => JournalError::Stream { stream: stream.as_str(), advice, source: error.into() },
+            None => JournalError::refused("set up its streams", error),
+        })?;
     }
     Ok(())
 }
 
-/// How long the broker remembers the message ids of facts about deliveries.
+fn is_missing(kind: &GetStreamErrorKind) -> bool {
+    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// What to do about a refusal that waiting does not mend; `None` if it may.
+fn advice(kind: &CreateStreamErrorKind) -> Option<&'static str> {
+    let CreateStreamErrorKind::JetStream(error) = kind else { return None };
+    match error.error_code() {
+        ErrorCode::STREAM_MAX_BYTES_REQUIRED => {
+            Some("the account of the broker asks for a limit of each stream; say with --stream-max-bytes which")
+        }
+        ErrorCode::STREAM_MAX_STREAM_BYTES_EXCEEDED
+        | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+        | ErrorCode::STORAGE_RESOURCES_EXCEEDED => Some(
+            "the account of the broker has no room for it; lower --stream-max-bytes, or raise the limits of the account",
+        ),
+        ErrorCode::MAXIMUM_STREAMS_LIMIT => Some("the account of the broker has to allow 11 streams"),
+        ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED => Some("--replicas of more than 1 needs a cluster"),
+        ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT => {
+            Some("JetStream has to be enabled for the account of the broker")
+        }
+        ErrorCode::STREAM_INVALID_CONFIG => Some("its settings do not fit together; the cause says which"),
+        _ => None,
+    }
+}
+
+/// How long the broker remembers the ids of facts about deliveries.
 pub(crate) async fn dedup_window(context: &Context) -> Result<Duration, JournalError> {
     let stream = context.get_stream(StreamName::Deliveries.as_str()).await;
     let stream = stream.map_err(|e| JournalError::unavailable("read the deduplication window", e))?;
@@ -205,7 +307,25 @@ impl Journal {
         Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
     }
 
-    /// The sequence of the last message of a stream; 0 if it holds none.
+    /// When the oldest message that a stream still holds was stored; `None` if it holds none.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn first_time(&self, stream: StreamName) -> Result<Option<Timestamp>, JournalError> {
+        Ok(self.stored(stream).await?.oldest)
+    }
+
+    /// How much a stream holds.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn stored(&self, name: StreamName) -> Result<Stored, JournalError> {
+        let state = broker_info::state(self.context(), name, "tell how much a stream holds").await?;
+        let oldest = (state.messages > 0).then(|| timestamp(state.first_timestamp.unix_timestamp_nanos()));
+        Ok(Stored { messages: state.messages, bytes: state.bytes, oldest })
+    }
+
+    /// The sequence of the last message of a stream; 0: it holds none.
     ///
     /// # Errors
     /// When the broker does not answer.

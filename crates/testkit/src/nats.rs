@@ -10,6 +10,10 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    sys::signal::{self, Signal},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
 pub use cluster::NatsCluster;
@@ -87,6 +91,11 @@ impl NatsServer {
         server
     }
 
+    /// A broker with more lines after the `jetstream` block of its configuration, for instance `accounts { … }`.
+    pub async fn start_with_more(more: &str) -> Self {
+        Self::start_configured(Setup { more: more.into(), ..Setup::default() }).await
+    }
+
     /// A broker that is alone and names a cluster, as one in front of others does.
     pub async fn start_named(cluster: &str) -> Self {
         Self::start_configured(Setup { more: format!("cluster {{\n  name: {cluster:?}\n}}\n"), ..Setup::default() })
@@ -161,6 +170,35 @@ impl NatsServer {
         }
     }
 
+    /// SIGTERM: it hands over what it leads, and ends. Without effect on a broker that is down.
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Lame-duck mode: it takes no new connections, hands over what it leads, has its clients go, and ends.
+    pub fn enter_lame_duck_mode(&self) {
+        self.signal(Signal::SIGUSR2);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(child) = self.child().as_mut()
+            && matches!(child.try_wait(), Ok(None))
+        {
+            let _ = signal::kill(Pid::from_raw(child.id().cast_signed()), signal);
+        }
+    }
+
+    /// Certificates of another authority take the place of those that a broker with TLS has; it uses them once it is started
+    /// again.
+    ///
+    /// # Panics
+    /// When the broker has no TLS, or the files cannot be written.
+    pub fn replace_certificates(&self, authority: &Authority) {
+        let tls = self.tls.as_ref().expect("a broker with TLS");
+        fs::copy(authority.file(), &tls.ca).expect("the authority can be replaced");
+        authority.files_for(&["localhost"]).copy_to(&tls.own);
+    }
+
     fn spawn(&self) {
         self.kill();
         let binary = binary();
@@ -192,6 +230,11 @@ impl NatsServer {
     async fn answers(&self) -> Result<(), String> {
         let client = self.options().connect(self.url()).await.map_err(|error| error.to_string())?;
         async_nats::jetstream::new(client).query_account().await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Like [`restart`](Self::restart), without waiting until it answers.
+    pub fn restart_unasked(&self) {
+        self.spawn();
     }
 
     fn options(&self) -> async_nats::ConnectOptions {

@@ -87,6 +87,15 @@ impl CertificateFiles {
     pub fn names(&self) -> (&str, &str) {
         (self.certificate.to_str().unwrap_or_default(), self.key.to_str().unwrap_or_default())
     }
+
+    /// Takes the place of other files.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn copy_to(&self, others: &Self) {
+        fs::copy(&self.certificate, &others.certificate).expect("the certificate can be replaced");
+        fs::copy(&self.key, &others.key).expect("the key can be replaced");
+    }
 }
 
 impl Certificate {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use prost_types::{Duration as ApiDuration, Timestamp as ApiTimestamp};
+pub(crate) use runtime::duration::parse as span;
 
 /// A time that has passed: how long ago it was (`2h`, `7d`), RFC 3339, or a day.
 pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
@@ -13,14 +14,6 @@ pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
 /// A time to come: in how long, RFC 3339, or a day.
 pub(crate) fn future(text: &str) -> Result<Timestamp, String> {
     moment(text, |now, span| now + span)
-}
-
-/// A duration that may be counted in days.
-pub(crate) fn span(text: &str) -> Result<Duration, String> {
-    let refuse = |why: jiff::Error| format!("{text:?} is no duration such as 250ms, 2h or 7d: {why}");
-    let span: Span = text.parse().map_err(refuse)?;
-    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(refuse)?;
-    Duration::try_from(duration).map_err(|_| format!("{text:?} is negative"))
 }
 
 fn moment(text: &str, from_now: impl Fn(Timestamp, jiff::SignedDuration) -> Timestamp) -> Result<Timestamp, String> {
@@ -62,8 +55,11 @@ pub(crate) fn lasted(duration: Option<&ApiDuration>) -> String {
 /// A duration that is counted in days.
 pub(crate) fn days(duration: Option<&ApiDuration>) -> String {
     const SECONDS: u64 = 24 * 60 * 60;
-    let days = duration.and_then(wire::duration).map(|duration| duration.as_secs() / SECONDS);
-    days.map(|days| format!("{days} days")).unwrap_or_default()
+    let Some(duration) = duration.and_then(wire::duration) else { return String::new() };
+    match duration.as_secs() / SECONDS {
+        0 => format!("{duration:?}"),
+        days => format!("{days} days"),
+    }
 }
 
 #[cfg(test)]

@@ -36,6 +36,14 @@ pub struct NatsOptions {
     /// How many servers of the cluster keep each fact, 1 to 5 [default: unchanged; at first 1]
     #[arg(long, env = "LEADLINE_REPLICAS", value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub replicas: Option<u8>,
+    /// How long events of leads and what was done about them are kept, so that they can be delivered again and the read model
+    /// can be made anew; longer than the longest retry policy [default: unchanged; at first 90d]
+    #[arg(long, env = "LEADLINE_KEEP_EVENTS", value_name = "DURATION", value_parser = kept)]
+    pub keep_events: Option<Duration>,
+    /// Most bytes that each stream may take at the broker; what is full refuses what is new. An account of the broker may ask for
+    /// it (max_bytes_required) [default: unchanged; at first no limit]
+    #[arg(long, env = "LEADLINE_STREAM_MAX_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1_000_000..=i64::MAX.cast_unsigned()))]
+    pub stream_max_bytes: Option<u64>,
     /// How long the broker remembers message ids, so that a repeated fact is stored once [default: unchanged; at first
     /// 10m]
     #[arg(long, env = "LEADLINE_DEDUP_WINDOW", value_name = "DURATION", value_parser = runtime::duration::parse)]
@@ -43,4 +51,12 @@ pub struct NatsOptions {
     /// How the broker flushes what it stores
     #[arg(long, env = "LEADLINE_NATS_FLUSH", default_value = "interval")]
     pub nats_flush: Flush,
+}
+
+/// The shortest time that a stream keeps anything. The broker takes 0 for ever.
+const MIN_KEPT: Duration = Duration::from_secs(1);
+
+fn kept(text: &str) -> Result<Duration, String> {
+    let kept = runtime::duration::parse(text)?;
+    if kept < MIN_KEPT { Err(format!("{text:?} is less than a second")) } else { Ok(kept) }
 }

@@ -4,3 +4,4 @@
 mod health;
 mod jobs;
 mod journal;
+mod streams;
