@@ -57,6 +57,9 @@ pub(crate) struct Settings<'a> {
     pub(crate) max_idle: usize,
 }
 
+/// How often a receiver may refuse to begin with a repeated request.
+const MAX_REFUSALS: u32 = 5;
+
 /// What a receiver answered.
 #[derive(Debug)]
 struct Answer {
@@ -117,10 +120,25 @@ impl Client {
                 if failure.wants_http1() {
                     self.pool.speak_http1(&origin);
                 }
-                let lease = self.lease(call, Some(begun)).await?;
-                self.exchange_over(lease, request, deadline).await.map_err(|unanswered| unanswered.failure)
+                self.repeat(call, request, begun).await
             }
             Ok(answer) => Ok(answer),
+        }
+    }
+
+    /// Sends a request again over a newer connection. A receiver that ends each connection after some requests, as nginx
+    /// does, may refuse to begin with it more than once, while others use the same connection.
+    async fn repeat(&self, call: Call<'_>, request: &Request, mut since: Instant) -> Result<Answer, Failure> {
+        let mut refusals = 0;
+        loop {
+            let lease = self.lease(call, Some(since)).await?;
+            since = Instant::now();
+            match self.exchange_over(lease, request, call.deadline).await {
+                Err(Unanswered { failure, .. }) if failure.is_refusal_to_begin() && refusals < MAX_REFUSALS => {
+                    refusals += 1;
+                }
+                answered => return answered.map_err(|unanswered| unanswered.failure),
+            }
         }
     }
 
