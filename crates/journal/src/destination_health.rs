@@ -46,6 +46,28 @@ impl Journal {
         Ok(named.collect())
     }
 
+    /// Forgets a destination that is deleted. Only who reads at the place of the notices may do so.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn forget_destination(&self, destination: &DestinationId) -> Result<(), JournalError> {
+        self.forget(&subjects::watched(destination.as_str())).await
+    }
+
+    /// Forgets an interface that is deleted. Only who reads at the place of the leads may do so.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn forget_interface(&self, account: &AccountId, interface: &InterfaceId) -> Result<(), JournalError> {
+        self.forget(&subjects::lead_watch(account.as_str(), interface.as_str())).await
+    }
+
+    async fn forget(&self, subject: &str) -> Result<(), JournalError> {
+        let on_broker = broker_info::stream(self.context(), StreamName::Positions, OPERATION).await?;
+        let purged = on_broker.purge().filter(subject).await;
+        purged.map(drop).map_err(|e| JournalError::unavailable(OPERATION, e))
+    }
+
     async fn remembered<T: Record>(&self, filter_subject: String) -> Result<Vec<(T, u64)>, JournalError> {
         let unavailable = |e: async_nats::Error| JournalError::unavailable(OPERATION, e);
         let config = pull::Config {
@@ -83,9 +105,7 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let stream = StreamName::Positions;
         self.quarantine(stream, READER_OF_NOTICES, sequence, message.payload.clone(), error).await?;
-        let on_broker = broker_info::stream(self.context(), stream, OPERATION).await?;
-        let purged = on_broker.purge().filter(message.subject.as_str()).await;
-        purged.map(drop).map_err(|e| JournalError::unavailable(OPERATION, e))
+        self.forget(&message.subject).await
     }
 
     /// Stores the health of a destination in place of `version` (0 if there is none); returns the new version.

@@ -33,9 +33,14 @@ enum Command {
     Query(Query),
     /// Wipe the read model and make it anew from the events
     ///
-    /// Services may run meanwhile. Until it is complete, lists do not have everything, and are slow. If it is interrupted,
+    /// What is older than the events (--keep-events) is lost. Services may run meanwhile. Until it is complete, lists do not have everything, and are slow. If it is interrupted,
     /// run it again, or start query again: both complete it.
     Rebuild(Rebuild),
+    /// Give the free space of an SQLite read model back to the disk, and have it given back from now on
+    ///
+    /// Needed once, for a file that a version before --keep-history made. It copies the file, which takes as much space again
+    /// and some seconds for each gigabyte. Services may run: leads are delivered meanwhile, and lists show that later.
+    Compact(Compact),
     #[command(flatten)]
     Verb(Box<Verb>),
     /// Receive webhooks: print requests, check signatures, answer as told
@@ -103,6 +108,13 @@ struct Rebuild {
     options: query::Options,
 }
 
+#[derive(Debug, Args)]
+struct Compact {
+    /// Where the read model is: sqlite:FILE?mode=rwc [default: leadline.db in the working directory]
+    #[arg(long, env = "LEADLINE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+}
+
 impl Cli {
     /// Reads the command line and the environment; ends the process if they make no sense.
     pub(crate) fn read() -> Self {
@@ -146,6 +158,7 @@ impl Cli {
                 .await
             }
             Command::Rebuild(rebuild) => rebuild.run().await,
+            Command::Compact(compact) => compact.run().await,
             Command::Listen(listen) => listen.run().await,
             Command::Demo(demo) => demo.run().await,
             Command::Verb(verb) => Box::pin(verb.run()).await.map(|()| ExitCode::SUCCESS),
@@ -165,6 +178,18 @@ impl Rebuild {
     }
 }
 
+impl Compact {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        let _telemetry = telemetry::init("leadline-compact")?;
+        anyhow::ensure!(
+            query::compact(self.database_url.as_deref()).await?,
+            "--database-url is PostgreSQL, which uses free space again by itself; VACUUM FULL gives it back"
+        );
+        println!("the read model is compacted");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +197,7 @@ mod tests {
     #[test]
     fn the_command_line_is_sound_and_every_setting_is_a_variable_too() {
         Cli::command().debug_assert();
-        let of_services = ["up", "ingest", "dispatcher", "notifier", "query", "rebuild"];
+        let of_services = ["up", "ingest", "dispatcher", "notifier", "query", "rebuild", "compact"];
         for command in Cli::command().get_subcommands().filter(|c| of_services.contains(&c.get_name())) {
             for argument in command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str())) {
                 let flag = argument.get_long().unwrap();

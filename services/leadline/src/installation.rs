@@ -118,6 +118,7 @@ mod tests {
             notification_emails: vec![],
             api_user_emails: vec![],
             routing: Routing::default(),
+            keep_history: None,
             unconfirmed: vec![],
             deleted: false,
         };

@@ -124,7 +124,25 @@ impl LeadWatcher {
             self.journal.append_notice(&NoticeFact::CalledFor(notice), &trace).await?;
             crash::point("after a notice of several leads is called for");
         }
-        self.remember(book).await
+        self.remember(book).await?;
+        self.forget_deleted(book).await
+    }
+
+    /// Forgets what is remembered of deleted interfaces that nothing is collected of any more.
+    async fn forget_deleted(&self, book: &mut Book) -> Result<(), JournalError> {
+        let registry = self.registry.snapshot();
+        let is_deleted =
+            |(account, interface): &(AccountId, InterfaceId)| registry.interface(account, interface).is_none();
+        let deleted: Vec<_> = book
+            .iter()
+            .filter(|(id, remembered)| remembered.version > 0 && remembered.watch.window.is_none() && is_deleted(id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in deleted {
+            self.journal.forget_interface(&id.0, &id.1).await?;
+            book.remove(&id);
+        }
+        Ok(())
     }
 
     async fn remember(&self, book: &mut Book) -> Result<(), JournalError> {

@@ -70,13 +70,14 @@ impl Watcher {
         let mut book = self.book().await?;
         self.say(&mut book).await?;
         let mut facts = self.journal.replay_done(place.sequence() + 1);
-        let mut read = place.sequence();
+        let (mut read, mut forgotten_at) = (place.sequence(), 0);
         while !self.drain.is_stopping() {
             let batch = facts.gather(BATCH, place.renew_at(), sleep_until(place.gather_until())).await;
             self.observe(&mut book, &batch).await?;
             self.tick(&mut book);
             self.remember(&mut book).await?;
             self.say(&mut book).await?;
+            self.forget_deleted(&mut book, place.sequence(), &mut forgotten_at).await?;
             read = batch.last().map_or(read, |last| last.sequence);
             place.advance(read).await?;
         }
@@ -144,6 +145,33 @@ impl Watcher {
                 remembered.watched.unsaid.extend(called);
             }
         }
+    }
+
+    /// Forgets what is remembered of deleted destinations that nothing is to be said about any more, if the configuration
+    /// has changed since. What comes later, as of an attempt that was under way, is remembered again, and forgotten after the
+    /// next change. What is not `settled` by the place may be read again, and has to be known then.
+    async fn forget_deleted(&self, book: &mut Book, settled: u64, forgotten_at: &mut u64) -> Result<(), JournalError> {
+        let registry = self.registry.snapshot();
+        if *forgotten_at == registry.sequence() {
+            return Ok(());
+        }
+        let is_deleted = |id: &DestinationId| registry.destination_ever(id).is_some_and(|d| d.deleted);
+        let deleted: Vec<_> = book.keys().filter(|id| is_deleted(id)).cloned().collect();
+        let mut is_complete = true;
+        for id in deleted {
+            let watched = &book[&id].watched;
+            let is_over = watched.watch.window.is_none() && watched.unsaid.is_empty();
+            if !is_over || watched.watch.sequence > settled {
+                is_complete = false;
+                continue;
+            }
+            self.journal.forget_destination(&id).await?;
+            book.remove(&id);
+        }
+        if is_complete {
+            *forgotten_at = registry.sequence();
+        }
+        Ok(())
     }
 
     /// Calls for what is called for and not said, and remembers that it is.

@@ -179,6 +179,7 @@ mod tests {
             notification_emails: vec![],
             api_user_emails: vec![],
             routing: Routing::Override,
+            keep_history: None,
             unconfirmed: vec![],
             deleted: false,
         }

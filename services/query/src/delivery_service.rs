@@ -26,9 +26,11 @@ use wire::{
 };
 
 use crate::{
+    Options,
     caller::Caller,
     failed,
     freshness::{Freshness, SHOWN_DEADLINE, SHOWN_POLL, Stale},
+    history::History,
     page::Page,
     retrying,
     store::{Store, pages::SwitchedOff},
@@ -44,6 +46,7 @@ struct DeliveryService {
     freshness: Freshness,
     drain: Drain,
     watchers: Watchers,
+    history: History,
 }
 
 pub(crate) fn service(
@@ -51,11 +54,11 @@ pub(crate) fn service(
     store: Store,
     registry: RegistryView,
     drain: Drain,
-    watch_limits: WatchLimits,
+    options: &Options,
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
-    let watchers = Watchers::new(watch_limits);
+    let (watchers, history) = (Watchers::new(options.watch_limits), options.history);
     let freshness = Freshness::new(journal.clone(), store.clone());
-    DeliveryServiceServer::new(DeliveryService { journal, store, registry, freshness, drain, watchers })
+    DeliveryServiceServer::new(DeliveryService { journal, store, registry, freshness, drain, watchers, history })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -66,7 +69,10 @@ impl DeliveryService {
     async fn find(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, Status> {
         let found = self.store.delivery(id).await.map_err(failed)?;
         let found = found.filter(|delivery| caller.may_see(Some(&delivery.reference.account)));
-        found.ok_or_else(|| Status::not_found(format!("there is no delivery {id}")))
+        let account = caller.principal().account();
+        found.ok_or_else(|| {
+            self.history.not_found(&self.registry.snapshot(), account, &format!("there is no delivery {id}"))
+        })
     }
 }
 

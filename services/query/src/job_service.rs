@@ -29,6 +29,7 @@ use crate::{
     delivery_service::filter,
     failed,
     freshness::{Freshness, SHOWN_POLL},
+    history::History,
     page::Page,
     store::Store,
 };
@@ -46,15 +47,17 @@ struct JobService {
     store: Store,
     registry: RegistryView,
     freshness: Freshness,
+    history: History,
 }
 
 pub(crate) fn service(
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    history: History,
 ) -> JobServiceServer<impl api::job_service_server::JobService> {
     let freshness = Freshness::new(journal.clone(), store.clone());
-    JobServiceServer::new(JobService { journal, store, registry, freshness })
+    JobServiceServer::new(JobService { journal, store, registry, freshness, history })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -160,7 +163,9 @@ impl JobService {
     async fn find(&self, caller: &Caller, id: JobId) -> Result<Job, Status> {
         let found = self.store.job(id).await.map_err(failed)?;
         let found = found.filter(|job| caller.may_see(Some(&job.reference().account)));
-        found.ok_or_else(|| Status::not_found(format!("there is no job {id}")))
+        let account = caller.principal().account();
+        found
+            .ok_or_else(|| self.history.not_found(&self.registry.snapshot(), account, &format!("there is no job {id}")))
     }
 
     /// Stores that a job is to be done; the job, of a dry run with its result if that comes in time.

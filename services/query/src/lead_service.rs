@@ -24,6 +24,7 @@ use crate::{
     delivery_service::http_status,
     failed,
     freshness::Freshness,
+    history::History,
     page::{Page, Place},
     store::{
         Store,
@@ -49,17 +50,19 @@ struct LeadService {
     registry: RegistryView,
     anonymiser: Anonymiser,
     freshness: Freshness,
+    history: History,
     drain: Drain,
 }
 
 pub(crate) fn service(
     store: Store,
     registry: RegistryView,
+    history: History,
     anonymiser: Anonymiser,
     drain: Drain,
 ) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
     let freshness = Freshness::new(anonymiser.journal.clone(), store.clone());
-    LeadServiceServer::new(LeadService { store, registry, anonymiser, freshness, drain })
+    LeadServiceServer::new(LeadService { store, registry, anonymiser, freshness, history, drain })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -72,7 +75,7 @@ impl api::lead_service_server::LeadService for LeadService {
         let account = caller.account(&request.account_id)?;
         let lead = required("lead_id", &request.lead_id, LeadId::parse)?;
         let found = self.store.lead(&account, &lead).await.map_err(failed)?;
-        found.map(|lead| Response::new(shown(lead))).ok_or_else(|| no_lead(&account, &lead))
+        found.map(|lead| Response::new(shown(lead))).ok_or_else(|| self.no_lead(&account, &lead))
     }
 
     async fn list_leads(
@@ -140,7 +143,7 @@ impl api::lead_service_server::LeadService for LeadService {
         let page = Page::of(request.page_size, &request.page_token, (&account, &lead))?;
         let mut found = self.store.lead_log(&account, &lead, &page).await.map_err(failed)?;
         if found.is_empty() && self.store.lead(&account, &lead).await.map_err(failed)?.is_none() {
-            return Err(no_lead(&account, &lead));
+            return Err(self.no_lead(&account, &lead));
         }
         let next_page_token =
             page.cut(&mut found, |entry| Place { at: entry.at.as_microsecond(), id: entry.fact.clone() });
@@ -222,8 +225,11 @@ fn place(lead: &Lead) -> Place {
     Place { at: lead.created_at.as_microsecond(), id: lead.lead.clone() }
 }
 
-fn no_lead(account: &AccountId, lead: &LeadId) -> Status {
-    Status::not_found(format!("account {account} has no lead {lead}"))
+impl LeadService {
+    fn no_lead(&self, account: &AccountId, lead: &LeadId) -> Status {
+        let what = format!("account {account} has no lead {lead}");
+        self.history.not_found(&self.registry.snapshot(), Some(account), &what)
+    }
 }
 
 fn required<T>(field: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<T, Status> {

@@ -2,7 +2,7 @@
 //!
 //! * [`projector`] keeps the read model up to date, [`projection`] says what each fact means for it, [`store`] is the
 //!   read model in SQL
-//! * [`anonymiser`] has people forgotten
+//! * [`anonymiser`] has people forgotten, [`pruner`] deletes what is older than history is kept
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`], [`audit_service`]
 //!   and [`status_service`] answer over gRPC; each asks its [`caller`] what he has to do with it
 //! * [`known_events`] tells ingest which events were published before
@@ -20,6 +20,7 @@ mod caller;
 mod csv;
 mod delivery_service;
 mod freshness;
+mod history;
 mod job_service;
 mod known_events;
 mod lead_service;
@@ -28,6 +29,7 @@ mod listing;
 mod page;
 mod projection;
 mod projector;
+mod pruner;
 mod reconciler;
 mod registry_change;
 mod registry_service;
@@ -40,6 +42,7 @@ use access::Door;
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
 use domain::{Guard, registry::UrlRules};
+pub use history::History;
 use journal::{Journal, RegistryView, StreamName};
 use registry_change::Changes;
 use runtime::{ErrorChain as _, NeededBy, Platform, Service};
@@ -57,6 +60,9 @@ pub struct Options {
     /// Let destinations have plain http URLs, too
     #[arg(long, env = "LEADLINE_ALLOW_PLAIN_HTTP")]
     pub allow_plain_http: bool,
+    /// How long history is kept.
+    #[command(flatten)]
+    pub history: History,
     /// How the audit goes.
     #[command(flatten)]
     pub audit: reconciler::Options,
@@ -94,6 +100,7 @@ pub async fn start(
     known_events::start(journal, &store, platform).await?;
     worker::start(journal, &store, &registry, platform);
     let healed = reconciler::start(options.audit, journal, &store, &registry, platform);
+    pruner::start(options.history, journal, &store, &registry, platform);
     let anonymiser = anonymiser::Anonymiser { journal: journal.clone(), store: store.clone() };
     anonymiser.start(registry.clone(), platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
@@ -108,18 +115,25 @@ pub async fn start(
             store.clone(),
             registry.clone(),
             platform.drain.clone(),
-            options.watch_limits,
+            options,
         )))
-        .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone())))
+        .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone(), options.history)))
         .with_grpc(door.guard(status_service::service(
             journal.clone(),
             store.clone(),
             registry.clone(),
             healed,
+            options.history,
             platform.readiness.clone(),
         )))
         .with_grpc(door.guard(audit_service::service(store.clone())))
-        .with_grpc(door.guard(lead_service::service(store, registry, anonymiser, platform.drain.clone()))))
+        .with_grpc(door.guard(lead_service::service(
+            store,
+            registry,
+            options.history,
+            anonymiser,
+            platform.drain.clone(),
+        ))))
 }
 
 /// Wipes the read model and makes it anew from the events; how many facts it was made of.
@@ -135,6 +149,14 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
     let facts = projector::catch_up(journal, &store).await;
     store.make_indexes().await?;
     facts
+}
+
+/// Copies an SQLite database without its free pages and has it give them back from now on; false: it is not SQLite.
+///
+/// # Errors
+/// When the database fails, or somebody uses it without a pause.
+pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
+    store::Store::connect(database_url.unwrap_or(USUAL_DATABASE)).await?.compact().await
 }
 
 /// The one place where a failure of the database becomes a gRPC status; it is logged here.

@@ -13,11 +13,15 @@ use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use wire::{
     api::{self, status_service_server::StatusServiceServer},
+    duration_to_api,
     status::invalid,
     timestamp_to_api,
 };
 
-use crate::{failed, reconciler::Healed, store::Store};
+use self::sizes::Sizes;
+use crate::{failed, history::History, reconciler::Healed, store::Store};
+
+mod sizes;
 
 /// How old an answer may be.
 const FRESH: Duration = Duration::from_secs(1);
@@ -32,6 +36,8 @@ struct StatusService {
     store: Store,
     registry: RegistryView,
     healed: Arc<Healed>,
+    sizes: Sizes,
+    history: History,
     readiness: Readiness,
     latest: Mutex<Option<(Instant, api::GetStatusResponse)>>,
 }
@@ -41,9 +47,12 @@ pub(crate) fn service(
     store: Store,
     registry: RegistryView,
     healed: Arc<Healed>,
+    history: History,
     readiness: Readiness,
 ) -> StatusServiceServer<impl api::status_service_server::StatusService> {
-    StatusServiceServer::new(StatusService { journal, store, registry, healed, readiness, latest: Mutex::default() })
+    let sizes = Sizes::new(store.clone());
+    let latest = Mutex::default();
+    StatusServiceServer::new(StatusService { journal, store, registry, healed, sizes, history, readiness, latest })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -92,6 +101,11 @@ impl StatusService {
             let shown = self.store.checkpoint(stream).await.map_err(failed)?;
             lags.push(shown_lag("projector", stream, last.saturating_sub(shown), 0));
         }
+        let mut streams = vec![];
+        for stream in StreamName::ALL {
+            streams.push(sizes::stream_to_api(stream, self.journal.stored(stream).await.map_err(away)?));
+        }
+        let measured = self.sizes.measured().await;
         let registry = self.registry.snapshot();
         let destinations = || registry.accounts().flat_map(|account| account.destinations()).filter(|d| !d.deleted);
         let counted = |count: usize| count as u64;
@@ -110,6 +124,11 @@ impl StatusService {
             healed_requests: self.healed.requests(),
             healed_deliveries: self.healed.deliveries(),
             troubles: vec![],
+            streams,
+            tables: measured.tables.iter().map(sizes::table_to_api).collect(),
+            database_bytes: measured.database.bytes,
+            database_free_bytes: measured.database.free,
+            keep_history: Some(duration_to_api(self.history.keep_history)),
         })
     }
 

@@ -11,17 +11,23 @@ mod bulk;
 pub(crate) mod checkpoint;
 mod connect;
 pub(crate) mod deliveries;
+pub(crate) mod free_pages;
 mod indexes;
 pub(crate) mod jobs;
 mod known_events;
 pub(crate) mod leads;
+mod leases;
 pub(crate) mod log;
 pub(crate) mod pages;
 #[cfg(test)]
 mod plans;
+pub(crate) mod prune;
+#[cfg(test)]
+pub(crate) mod pruned;
 #[cfg(test)]
 mod repeats;
 mod retries;
+pub(crate) mod sizes;
 mod sql;
 #[cfg(test)]
 mod upgrades;
@@ -34,8 +40,9 @@ use self::sql::Statement;
 use crate::awaited::Awaited;
 
 /// Readers do not wait for the writer. A lost write is made again from the events. What is deleted or replaced is
-/// overwritten where it lay. What undoes a statement that fails half way is kept in memory.
-const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
+/// overwritten where it lay. A new file can give back pages that are free; of an older one that setting changes nothing,
+/// until it is compacted. What undoes a statement that fails half way is kept in memory.
+const OF_SQLITE: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
     PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY";
 /// The writer keeps 16 MiB of pages in memory, and copies its log into the database when that has 8,192 pages (32 MiB): a
 /// page that was written many times until then is copied once.

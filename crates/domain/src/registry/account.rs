@@ -20,10 +20,20 @@ pub struct Account {
     pub api_user_emails: Vec<String>,
     /// Which of the destinations that want an event get it.
     pub routing: Routing,
+    /// How long its deliveries, leads and jobs are kept; `None` if as long as those of the installation, which is the
+    /// longest.
+    pub keep_history: Option<Duration>,
     /// Those of its addresses that were set with an account's own key and whose owners have not agreed, in lower case.
     pub unconfirmed: Vec<String>,
     /// It is gone, and with it all that belongs to it.
     pub deleted: bool,
+}
+
+impl Account {
+    /// The shortest history: a day.
+    pub const MIN_HISTORY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// The longest history: 3,650 days.
+    pub const MAX_HISTORY: Duration = Self::MIN_HISTORY.saturating_mul(3_650);
 }
 
 /// Which of the destinations that want an event get it.

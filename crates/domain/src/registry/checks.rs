@@ -47,6 +47,10 @@ pub(super) fn check_destination(destination: &Destination, rules: UrlRules) -> R
 pub(super) fn check_account(account: &Account) -> Result<(), Refusal> {
     check_name(&account.name)?;
     account.brand.as_deref().map_or(Ok(()), check_brand).map_err(|problem| invalid("brand", problem))?;
+    let kept = Account::MIN_HISTORY..=Account::MAX_HISTORY;
+    if account.keep_history.is_some_and(|history| !kept.contains(&history)) {
+        return Err(invalid("keep_history", "is not from 1 to 3,650 days".into()));
+    }
     check_emails("notification_emails", &account.notification_emails)?;
     check_emails("api_user_emails", &account.api_user_emails)
 }

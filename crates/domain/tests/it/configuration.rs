@@ -1,5 +1,7 @@
 //! Configuring, and what it means for routing.
 
+use std::time::Duration;
+
 use domain::{
     Registry,
     registry::{
@@ -151,6 +153,11 @@ fn what_cannot_be_is_refused() {
     assert_eq!(field(mails("nobody")), "notification_emails");
     assert_eq!(field(mails("a@b\r\nBcc: c@d")), "notification_emails");
     assert_eq!(field(Command::UpdateAccount(Account { brand: Some("a\nb".into()), ..account() })), "brand");
+    for days in [0, 3_651] {
+        let keep_history = Some(Duration::from_secs(days * 24 * 60 * 60));
+        let field = field(Command::UpdateAccount(Account { keep_history, ..account() }));
+        assert_eq!(field, "keep_history", "{days} days");
+    }
 }
 
 #[test]

@@ -113,6 +113,7 @@ async fn concurrent_writers_race_and_views_follow_the_winner() {
             notification_emails: vec![],
             api_user_emails: vec![],
             routing: Routing::Override,
+            keep_history: None,
             unconfirmed: vec![],
             deleted: false,
         }),

@@ -20,6 +20,7 @@ pub(super) fn account_to_wire(account: &Account) -> events::Account {
         api_user_emails: account.api_user_emails.clone(),
         routing: account.routing.as_str().to_owned(),
         unconfirmed: account.unconfirmed.clone(),
+        keep_history: account.keep_history.map(micros),
     }
 }
 
@@ -32,6 +33,7 @@ pub(super) fn account_from_wire(stored: events::Account) -> Result<Account, Wire
         api_user_emails: stored.api_user_emails,
         routing: Routing::parse(&stored.routing)
             .ok_or_else(|| wrong(FACT, "routing", format!("{:?} is none", stored.routing)))?,
+        keep_history: stored.keep_history.map(|history| span(FACT, "keep_history", history)).transpose()?,
         unconfirmed: stored.unconfirmed,
         deleted: false,
     })

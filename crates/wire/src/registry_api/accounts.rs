@@ -25,6 +25,7 @@ pub fn account(given: api::Account) -> Result<Account, Refusal> {
         api_user_emails: given.api_user_emails,
         routing: Routing::parse(&given.routing)
             .ok_or_else(|| invalid("routing", format!("{} is neither override nor all", quoted(&given.routing))))?,
+        keep_history: given.keep_history.as_ref().map(|history| span("keep_history", history)).transpose()?,
         unconfirmed: vec![],
         deleted: false,
     })
@@ -40,6 +41,7 @@ pub fn account_to_api(account: &Account) -> api::Account {
         api_user_emails: account.api_user_emails.clone(),
         routing: account.routing.as_str().to_owned(),
         unconfirmed_emails: vec![],
+        keep_history: account.keep_history.map(duration_to_api),
     }
 }
 

@@ -329,6 +329,7 @@ prop_compose! {
             api_user_emails: texts.1.clone(),
             unconfirmed: texts.1.clone(),
             routing: if kind % 2 == 0 { Routing::Override } else { Routing::All },
+            keep_history: interface.retention,
             deleted: false,
         };
         let opt_out = OptOut::new(account.clone(), &texts.2, NoticeKind::ALL[kind % NoticeKind::ALL.len()]);

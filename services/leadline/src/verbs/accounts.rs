@@ -1,11 +1,14 @@
 //! `leadline accounts`: whose leads are delivered.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use prost_types::FieldMask;
-use wire::api;
+use wire::{api, duration_to_api};
 
 use crate::{
     errors::usage,
+    moments::{days, span},
     remote::{Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
 };
@@ -29,7 +32,7 @@ enum Verb {
     #[command(after_help = "Example:\n  leadline accounts create acme --notify owner@acme.example")]
     Create(Change),
     /// Change what is said of an account, and nothing else
-    #[command(after_help = "Example:\n  leadline accounts update acme --routing all")]
+    #[command(after_help = "Example:\n  leadline accounts update acme --routing all --keep-history 180d")]
     Update(Change),
     /// Confirm a mail address with the code from the mail that asked its owner
     #[command(after_help = "Example:\n  leadline accounts confirm acme 3q2-7wAAAAA…")]
@@ -86,6 +89,12 @@ struct Change {
     /// Which of the destinations that want an event get it: override or all
     #[arg(long)]
     routing: Option<String>,
+    /// How long its deliveries, leads and jobs are shown, 1d to 3650d; at most as long as --keep-history of the servers
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    keep_history: Option<Duration>,
+    /// They are shown as long as --keep-history of the servers says
+    #[arg(long, conflicts_with = "keep_history")]
+    no_keep_history: bool,
     #[command(flatten)]
     remote: Remote,
 }
@@ -139,8 +148,8 @@ impl Accounts {
     }
 }
 
-const COLUMNS: [Column; 5] =
-    [fixed("ACCOUNT"), flexible("NAME"), flexible("BRAND"), flexible("NOTIFIED"), fixed("ROUTING")];
+const COLUMNS: [Column; 6] =
+    [fixed("ACCOUNT"), flexible("NAME"), flexible("BRAND"), flexible("NOTIFIED"), fixed("ROUTING"), fixed("HISTORY")];
 
 fn row(account: &api::Account) -> Vec<Cell> {
     vec![
@@ -149,6 +158,7 @@ fn row(account: &api::Account) -> Vec<Cell> {
         account.brand.as_str().into(),
         told(&account.notification_emails, &account.unconfirmed_emails).into(),
         account.routing.as_str().into(),
+        days(account.keep_history.as_ref()).into(),
     ]
 }
 
@@ -164,13 +174,24 @@ pub(super) fn told(emails: &[String], unconfirmed: &[String]) -> String {
 impl Change {
     /// The account with what is said of it, and the names of that.
     fn split(self) -> (api::Account, Vec<&'static str>) {
-        let Self { account_id, name, brand, notify, notify_api_users, routing, remote: _ } = self;
+        let Self {
+            account_id,
+            name,
+            brand,
+            notify,
+            notify_api_users,
+            routing,
+            keep_history,
+            no_keep_history,
+            remote: _,
+        } = self;
         let said = [
             ("name", name.is_some()),
             ("brand", brand.is_some()),
             ("notification_emails", notify.is_some()),
             ("api_user_emails", notify_api_users.is_some()),
             ("routing", routing.is_some()),
+            ("keep_history", keep_history.is_some() || no_keep_history),
         ];
         let account = api::Account {
             account_id,
@@ -180,6 +201,7 @@ impl Change {
             api_user_emails: some(notify_api_users),
             routing: routing.unwrap_or_default(),
             unconfirmed_emails: vec![],
+            keep_history: keep_history.map(duration_to_api),
         };
         (account, names(said))
     }

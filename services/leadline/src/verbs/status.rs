@@ -1,16 +1,16 @@
-//! `leadline status`: how much waits, and where.
+//! `leadline status`: how much waits and where, and what is stored.
 
 use clap::Args;
 use wire::api;
 
 use crate::{
-    moments::shown,
+    moments::{days, shown},
     out::print,
     remote::{Remote, within},
-    table::{Table, fixed, flexible, print_facts},
+    table::{Cell, Table, fixed, flexible, print_facts},
 };
 
-/// Show how much waits, and where.
+/// Show how much waits and where, and what is stored.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline status --top 5")]
 pub(crate) struct Status {
@@ -45,6 +45,11 @@ impl Status {
             ),
             ("unreadable", status.poisoned.into()),
             ("healed by the audit", (status.healed_requests + status.healed_deliveries).into()),
+            ("history", days(status.keep_history.as_ref()).into()),
+            (
+                "database",
+                format!("{}, {} of it free", bytes(status.database_bytes), bytes(status.database_free_bytes)).into(),
+            ),
         ]);
         print_facts(&session.out, facts)?;
         print("")?;
@@ -53,6 +58,18 @@ impl Status {
         };
         let columns = [fixed("WHO"), fixed("STREAM"), fixed("WAITING"), fixed("IN HAND")];
         Table::new(columns).print(&session.out, &status.lags.iter().map(row).collect::<Vec<_>>())?;
+        print("")?;
+        let row = |kind: &'static str| {
+            move |stored: &api::Stored| {
+                let (rows, oldest) = (stored.rows, shown(stored.oldest.as_ref()));
+                let figures = [bytes(stored.bytes).into(), bytes(stored.bytes_per_day).into(), oldest.into()];
+                [kind.into(), stored.name.as_str().into(), rows.into()].into_iter().chain(figures).collect()
+            }
+        };
+        let stored: Vec<Vec<Cell>> =
+            status.streams.iter().map(row("stream")).chain(status.tables.iter().map(row("table"))).collect();
+        let columns = ["KIND", "NAME", "ROWS", "SIZE", "A DAY ADDS", "OLDEST"].map(fixed);
+        Table::new(columns).print(&session.out, &stored)?;
         if status.most_parked.is_empty() {
             return Ok(());
         }
@@ -68,5 +85,35 @@ impl Status {
         };
         let columns = [fixed("DESTINATION"), flexible("ACCOUNT"), flexible("NAME"), fixed("STATE"), fixed("PARKED")];
         Table::new(columns).print(&session.out, &status.most_parked.iter().map(row).collect::<Vec<_>>())
+    }
+}
+
+/// Bytes in the largest unit of which there is one.
+fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let unit = (count.max(1).ilog2() / 10).min(4);
+    // Three digits are enough for people, and a float has more.
+    #[allow(clippy::cast_precision_loss)]
+    let amount = count as f64 / 1024_f64.powi(unit.cast_signed());
+    let name = UNITS[unit as usize];
+    if unit == 0 || amount >= 100.0 { format!("{amount:.0} {name}") } else { format!("{amount:.1} {name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_their_unit() {
+        for (count, shown) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (1_536, "1.5 KiB"),
+            (300 << 20, "300 MiB"),
+            (1 << 50, "1024 TiB"),
+        ] {
+            assert_eq!(bytes(count), shown);
+        }
     }
 }

@@ -9,7 +9,7 @@ use runtime::{ErrorChain as _, trace::TraceContext};
 use tonic::Status;
 use wire::{api, duration, status::invalid};
 
-use super::{LeadService, no_lead, required};
+use super::{LeadService, required};
 use crate::{caller::Caller, failed, freshness::Stale, store::leads::Lead};
 
 /// The most leads that one request names.
@@ -95,7 +95,7 @@ impl LeadService {
         let mut meant = vec![];
         for lead in leads {
             if self.store.lead(account, lead).await.map_err(failed)?.is_none() {
-                return Err(no_lead(account, lead));
+                return Err(self.no_lead(account, lead));
             }
             let covered = self.store.anonymised_until(account, lead).await.map_err(failed)?;
             let last_event = self.store.last_event(account, lead).await.map_err(failed)?;

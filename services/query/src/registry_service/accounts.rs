@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{caller::Caller, listing::Listing};
 
-const FIELDS: [&str; 5] = ["name", "brand", "notification_emails", "api_user_emails", "routing"];
+const FIELDS: [&str; 6] = ["name", "brand", "notification_emails", "api_user_emails", "routing", "keep_history"];
 
 impl RegistryService {
     pub(super) async fn create_account(
@@ -104,6 +104,7 @@ fn merged(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {
         },
         api_user_emails: if pick("api_user_emails") { new.api_user_emails } else { now.api_user_emails.clone() },
         routing: if pick("routing") { new.routing } else { now.routing },
+        keep_history: if pick("keep_history") { new.keep_history } else { now.keep_history },
         unconfirmed: vec![],
         deleted: false,
     }

@@ -28,7 +28,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// between the two statements; each further comparison is a further chance to see it.
 const POOLER_CHECKS: usize = 10;
 /// How often the log says that a migration still runs.
-const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
+const PROGRESS_INTERVAL: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(10) };
 /// Only one process at a time migrates a database. The number is arbitrary, and must not change.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(5496372806); SET LOCAL client_min_messages = warning";
 /// The table in which the migrations that were applied are noted.

@@ -151,6 +151,25 @@ pub(crate) async fn add_news(
     marked(transaction, &NEWS_COLUMNS, &sets, news, LeadNews::to_row).await
 }
 
+/// Takes away events that are deleted, each of which names its lead.
+pub(super) async fn lose_events(
+    transaction: &mut Transaction<'static, Any>,
+    account: &AccountId,
+    leads: &[LeadId],
+) -> Result<(), StoreError> {
+    let mut lost: HashMap<_, i64> = HashMap::new();
+    for lead in leads {
+        *lost.entry((account, lead)).or_default() -= 1;
+    }
+    let row = |lost: &i64, account: &AccountId, lead: &LeadId| {
+        let zero = || Value::from(0_i64);
+        let (account, lead) = (account.as_str().into(), lead.as_str().into());
+        vec![account, lead, "".into(), "".into(), zero(), zero(), (*lost).into()]
+    };
+    let sets = ["events = leads.events + excluded.events".to_owned()];
+    marked(transaction, &LEAD_COLUMNS, &sets, lost, row).await.map(drop)
+}
+
 pub(super) fn latest(column: &str) -> String {
     format!("{column} = CASE WHEN excluded.{column} > leads.{column} THEN excluded.{column} ELSE leads.{column} END")
 }

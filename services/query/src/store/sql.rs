@@ -137,6 +137,12 @@ pub(super) fn int(row: &AnyRow, column: &'static str) -> Result<i64, StoreError>
     Ok(row.try_get::<i64, _>(column)?)
 }
 
+/// A number of a row, or NULL.
+pub(super) fn int_or_none(row: &AnyRow, column: &'static str) -> Result<Option<i64>, StoreError> {
+    use sqlx::Row as _;
+    Ok(row.try_get::<Option<i64>, _>(column)?)
+}
+
 /// A small number of a row.
 pub(super) fn count(row: &AnyRow, column: &'static str) -> Result<u32, StoreError> {
     let number = int(row, column)?;

@@ -1,9 +1,12 @@
 //! What a read model of an older version holds is there after its tables were changed, in both databases.
 
-use domain::{AccountId, DeliveryId, LeadId};
-use sqlx::Row as _;
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
 
-use sqlx::any::install_default_drivers;
+use domain::{AccountId, DeliveryId, LeadId};
+use sqlx::{AnyPool, Row as _, any::install_default_drivers};
 
 use super::{
     OF_SQLITE, Store,
@@ -26,10 +29,7 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("older.db").display());
     for url in [sqlite, testkit::postgres::database().await] {
-        install_default_drivers();
-        let settings = if url.starts_with("sqlite:") { vec![OF_SQLITE.to_owned()] } else { vec![] };
-        let older = pool(&url, 1, settings).await.unwrap();
-        migrations().run_to(BEFORE, &older).await.unwrap();
+        let older = older(&url).await;
         for statement in older_rows() {
             sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&older).await.unwrap();
         }
@@ -48,6 +48,63 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
         assert!(!indexes.contains(&"attempts_by_delivery".to_owned()), "{indexes:?}");
         let left = sqlx::query("SELECT name FROM put_off_indexes").fetch_all(&store.pool).await.unwrap();
         assert!(left.is_empty(), "{} indexes are still put off", left.len());
+    }
+}
+
+/// A database as the older version left it.
+async fn older(url: &str) -> AnyPool {
+    install_default_drivers();
+    let settings = if url.starts_with("sqlite:") { vec![OF_SQLITE.to_owned()] } else { vec![] };
+    let older = pool(url, 1, settings).await.unwrap();
+    migrations().run_to(BEFORE, &older).await.unwrap();
+    older
+}
+
+/// What this thread logs.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What takes a migration longer than the time between two lines.
+const MANY_ATTEMPTS: &str = "INSERT INTO attempts (attempt, delivery, number, round, started_at, duration, method, url, status, \
+    response, error_kind) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+    SELECT 'a' || i, 'd' || (i * 7919 % 100000), 1, 1, i, 1, 'POST', 'https://crm.example/', 200, 'accepted', '' FROM n";
+
+#[tokio::test]
+async fn a_migration_that_takes_long_says_which_and_for_how_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("older.db").display());
+    for url in [sqlite, testkit::postgres::database().await] {
+        let older = older(&url).await;
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        sqlx::query(sqlx::AssertSqlSafe(MANY_ATTEMPTS)).execute(&older).await.unwrap();
+        older.close().await;
+        Store::connect(&url).await.unwrap();
+        let text = log.text();
+        for said in
+            ["migrating the read model, step 1 of", "still migrating the read model name=attempts of deliveries"]
+        {
+            assert!(text.contains(said), "{said}: {text}");
+        }
     }
 }
 

@@ -99,6 +99,7 @@ pub(crate) fn account() -> Account {
         notification_emails: vec![],
         api_user_emails: vec![],
         routing: Routing::default(),
+        keep_history: None,
         unconfirmed: vec![],
         deleted: false,
     }

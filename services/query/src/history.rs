@@ -1,0 +1,107 @@
+//! How long deliveries that have ended, leads and jobs are shown.
+
+use std::time::Duration;
+
+use domain::{AccountId, Registry, registry::Account};
+use jiff::{SignedDuration, Timestamp};
+use tonic::Status;
+
+/// The shortest history.
+const MIN_HISTORY: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long history is kept.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[group(id = "history")]
+pub struct History {
+    /// How long deliveries that have ended, their leads and jobs are shown, e.g. 400d; an account may have less. What the
+    /// broker still holds of the events (--keep-events) is shown in any case
+    #[arg(long, env = "LEADLINE_KEEP_HISTORY", default_value = "400d", value_name = "DURATION", value_parser = kept)]
+    pub keep_history: Duration,
+}
+
+impl History {
+    /// How long that of an account is kept.
+    pub(crate) fn of(self, account: &Account) -> Duration {
+        account.keep_history.map_or(self.keep_history, |own| own.min(self.keep_history))
+    }
+
+    /// From when on that of an account is kept, if the oldest event that the broker holds is of this time. An event that can
+    /// still be delivered keeps what is known of its deliveries: whoever recovers it or audits it has to know them.
+    pub(crate) fn kept_from(self, account: &Account, now: Timestamp, oldest_event: Option<Timestamp>) -> Timestamp {
+        let kept = SignedDuration::try_from(self.of(account)).unwrap_or(SignedDuration::MAX);
+        let from = now.checked_sub(kept).unwrap_or(Timestamp::MIN);
+        oldest_event.map_or(from, |oldest| from.min(oldest))
+    }
+
+    /// The answer about something that is not there, and may have been there before history begins.
+    pub(crate) fn not_found(self, registry: &Registry, account: Option<&AccountId>, what: &str) -> Status {
+        let account = account.and_then(|account| registry.account(account));
+        let kept = account.map_or(self.keep_history, |entry| self.of(&entry.account));
+        Status::not_found(format!("{what}; what has ended is kept for {}", shown(kept)))
+    }
+}
+
+fn shown(kept: Duration) -> String {
+    match kept.as_secs() / DAY.as_secs() {
+        0 => format!("{kept:?}"),
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    }
+}
+
+fn kept(text: &str) -> Result<Duration, String> {
+    let kept = runtime::duration::parse(text)?;
+    if kept < MIN_HISTORY { Err(format!("{text:?} is less than a second")) } else { Ok(kept) }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::registry::Routing;
+
+    use super::*;
+
+    fn account(keep_history: Option<Duration>) -> Account {
+        Account {
+            id: AccountId::parse("acme").unwrap(),
+            name: String::new(),
+            brand: None,
+            notification_emails: vec![],
+            api_user_emails: vec![],
+            routing: Routing::default(),
+            keep_history,
+            unconfirmed: vec![],
+            deleted: false,
+        }
+    }
+
+    #[test]
+    fn an_account_shortens_history_and_the_broker_lengthens_it() {
+        let (history, now) = (History { keep_history: DAY * 400 }, Timestamp::from_second(1_800_000_000).unwrap());
+        let days_kept = |own: Option<u32>, event: Option<u32>| {
+            let ago = |days: u32| now - SignedDuration::try_from(DAY * days).unwrap();
+            let kept = history.kept_from(&account(own.map(|days| DAY * days)), now, event.map(ago));
+            (now.as_second() - kept.as_second()) / 86_400
+        };
+        for (own, event, kept) in [
+            (None, None, 400),
+            (None, Some(90), 400),
+            (Some(180), Some(90), 180),
+            (Some(30), Some(90), 90),
+            (Some(30), None, 30),
+            (Some(1_000), Some(90), 400),
+            (None, Some(500), 500),
+        ] {
+            assert_eq!(days_kept(own, event), kept, "own {own:?}, oldest event {event:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_says_how_long_history_is_kept() {
+        let history = History { keep_history: DAY * 400 };
+        let status = history.not_found(&Registry::default(), None, "there is no delivery 7");
+        assert_eq!(status.message(), "there is no delivery 7; what has ended is kept for 400 days");
+        assert_eq!(shown(DAY), "1 day");
+        assert_eq!(shown(Duration::from_secs(90)), "90s");
+    }
+}

@@ -1,0 +1,291 @@
+//! Deletes from the read model what is older than history is kept ([`History`]), and gives back what that leaves free.
+//!
+//! Of the processes that share a database one at a time does so. It goes through the leads of each account, the oldest
+//! first, and deletes what is too old of each of them, in small transactions ([`Pace`]). Deliveries that have not ended stay,
+//! and with them their events and leads.
+//!
+//! Guarantee: what the broker still holds of the events is not deleted. So a recovery or an audit, which look through these
+//! events, do not take for missing what was delivered and deleted.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use journal::{Journal, JournalError, RegistryView, StreamName};
+use runtime::{Drain, ErrorChain as _, Platform};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    history::History,
+    store::{
+        Store, StoreError,
+        free_pages::FreePages,
+        prune::{LeadPlace, Pruned, TooOld},
+    },
+};
+
+const LEASE: &str = "pruner";
+/// How long another process waits after the last sign of the one that prunes.
+const LEASE_LASTS: Duration = Duration::from_secs(60);
+const RENEW_INTERVAL: Duration = Duration::from_secs(20);
+/// The read model is gone through so many times while history lasts, but no more often than [`MIN_INTERVAL`] and no less
+/// often than [`MAX_INTERVAL`].
+const SWEEPS_OF_HISTORY: u32 = 100;
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How many leads are looked at together.
+const LEADS: u32 = 200;
+
+/// Why history is longer than it should be.
+#[derive(Debug, thiserror::Error)]
+enum NotPruned {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Another process prunes, or the drain has begun.
+    #[error("another process prunes")]
+    Elsewhere,
+}
+
+struct Pruner {
+    journal: Journal,
+    registry: RegistryView,
+    history: History,
+    sweep: Sweep,
+}
+
+/// Starts pruning.
+pub(crate) fn start(history: History, journal: &Journal, store: &Store, registry: &RegistryView, platform: &Platform) {
+    let sweep = Sweep::new(store.clone(), platform.drain.clone());
+    let mut pruner = Pruner { journal: journal.clone(), registry: registry.clone(), history, sweep };
+    let interval = (history.keep_history / SWEEPS_OF_HISTORY).clamp(MIN_INTERVAL, MAX_INTERVAL);
+    platform.drain.spawn("pruner", async move {
+        while !pruner.sweep.drain.is_stopping() {
+            match pruner.prune().await {
+                Ok(0) => tracing::debug!("no history to prune"),
+                Err(NotPruned::Elsewhere) => {}
+                Ok(rows) => tracing::info!(rows, "pruned history"),
+                Err(error) => tracing::warn!(error = error.chain(), "cannot prune history; retrying"),
+            }
+            pruner.sweep.rest(interval).await;
+        }
+        pruner.sweep.release().await;
+    });
+}
+
+impl Pruner {
+    /// Goes through the read model once; how many rows it deleted, without attempts.
+    async fn prune(&mut self) -> Result<u64, NotPruned> {
+        let sweep = &mut self.sweep;
+        sweep.claim().await?;
+        let oldest_event = self.journal.first_time(StreamName::Leads).await?;
+        let (registry, now) = (self.registry.snapshot(), Timestamp::now());
+        let mut rows = 0;
+        for entry in registry.accounts_ever() {
+            let before = self.history.kept_from(&entry.account, now, oldest_event);
+            rows += sweep.prune_account(&TooOld { account: entry.account.id.clone(), before }).await?;
+        }
+        for stream in [StreamName::Leads, StreamName::Deliveries] {
+            let first = self.journal.first_sequence(stream).await?;
+            rows += sweep.repeat(Step::Copies(stream, first)).await?;
+        }
+        sweep.give_back().await?;
+        Ok(rows)
+    }
+}
+
+/// Deletes at a pace, while this process holds the lease.
+struct Sweep {
+    store: Store,
+    drain: Drain,
+    process: Uuid,
+    /// The lease has to be renewed then.
+    renew_at: Instant,
+    pace: Pace,
+    /// It was logged that the file gives nothing back.
+    is_stuck: bool,
+}
+
+impl Sweep {
+    fn new(store: Store, drain: Drain) -> Self {
+        let (process, pace) = (Uuid::new_v4(), Pace::default());
+        Self { store, drain, process, renew_at: Instant::now(), pace, is_stuck: false }
+    }
+
+    async fn claim(&mut self) -> Result<(), NotPruned> {
+        self.renew_at = Instant::now();
+        self.renew().await
+    }
+
+    async fn prune_account(&mut self, old: &TooOld) -> Result<u64, NotPruned> {
+        let (mut rows, mut after) = (0, None::<LeadPlace>);
+        loop {
+            let leads = self.store.leads_before(old, after.as_ref(), LEADS).await?;
+            if leads.is_empty() {
+                break;
+            }
+            for step in [Step::Deliveries, Step::Events, Step::Log, Step::Leads] {
+                rows += self.repeat(step(old, &leads)).await?;
+            }
+            if leads.len() < LEADS as usize {
+                break;
+            }
+            after = leads.last().cloned();
+        }
+        rows += self.repeat(Step::Jobs(old)).await?;
+        Ok(rows)
+    }
+
+    /// Repeats a step until there is no more to do, at the pace.
+    async fn repeat(&mut self, step: Step<'_>) -> Result<u64, NotPruned> {
+        let mut rows = 0;
+        loop {
+            let began = Instant::now();
+            let pruned = step.prune(&self.store, self.pace.rows).await?;
+            rows += u64::from(pruned.rows);
+            let rest = self.pace.after(pruned.rows, began.elapsed());
+            self.rest(rest).await;
+            self.renew().await?;
+            if !pruned.more {
+                return Ok(rows);
+            }
+        }
+    }
+
+    async fn give_back(&mut self) -> Result<(), NotPruned> {
+        let mut pace = Pace::default();
+        loop {
+            let began = Instant::now();
+            match self.store.give_back(pace.rows).await? {
+                FreePages::Few => return Ok(()),
+                FreePages::Stuck if self.is_stuck => return Ok(()),
+                FreePages::Stuck => {
+                    self.is_stuck = true;
+                    tracing::info!(
+                        "the SQLite file was made by an older version, so its free pages are used again and not given back \
+                         to the disk; `leadline compact` changes that"
+                    );
+                    return Ok(());
+                }
+                FreePages::GivenBack(pages) => self.rest(pace.after(pages, began.elapsed())).await,
+            }
+            self.renew().await?;
+        }
+    }
+
+    /// Keeps the lease, while there is no drain.
+    async fn renew(&mut self) -> Result<(), NotPruned> {
+        if self.drain.is_stopping() {
+            return Err(NotPruned::Elsewhere);
+        }
+        if Instant::now() < self.renew_at {
+            return Ok(());
+        }
+        self.renew_at = Instant::now() + RENEW_INTERVAL;
+        let is_ours = self.store.claim(LEASE, self.process, LEASE_LASTS).await?;
+        if is_ours { Ok(()) } else { Err(NotPruned::Elsewhere) }
+    }
+
+    async fn release(&self) {
+        if let Err(error) = self.store.release(LEASE, self.process).await {
+            tracing::debug!(error = error.chain(), "cannot release the lease of the pruner");
+        }
+    }
+
+    async fn rest(&self, time: Duration) {
+        tokio::select! {
+            () = self.drain.stopping() => {}
+            () = tokio::time::sleep(time) => {}
+        }
+    }
+}
+
+/// What is deleted a few rows at a time. Deliveries go first, because events and entries of logs stay as long as these.
+#[derive(Debug, Clone, Copy)]
+enum Step<'a> {
+    Deliveries(&'a TooOld, &'a [LeadPlace]),
+    Events(&'a TooOld, &'a [LeadPlace]),
+    Log(&'a TooOld, &'a [LeadPlace]),
+    Leads(&'a TooOld, &'a [LeadPlace]),
+    Jobs(&'a TooOld),
+    /// Of messages of a stream before its first one.
+    Copies(StreamName, u64),
+}
+
+impl Step<'_> {
+    async fn prune(self, store: &Store, most: u32) -> Result<Pruned, StoreError> {
+        match self {
+            Self::Deliveries(old, leads) => store.prune_deliveries(old, leads, most).await,
+            Self::Events(old, leads) => store.prune_events(old, leads, most).await,
+            Self::Log(old, leads) => store.prune_log(old, leads, most).await,
+            Self::Leads(old, leads) => store.prune_leads(old, leads).await,
+            Self::Jobs(old) => store.prune_jobs(old, most).await,
+            Self::Copies(stream, first) => store.prune_copies(stream, first, most).await,
+        }
+    }
+}
+
+/// How many rows a step deletes: as many as keep other writers waiting for no longer than anybody notices. A fifth of the
+/// time is used.
+#[derive(Debug)]
+struct Pace {
+    rows: u32,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { rows: 50 }
+    }
+}
+
+impl Pace {
+    /// How long a step should take.
+    const STEP: Duration = Duration::from_millis(20);
+    /// With fewer, a machine that has much to do would not get on.
+    const MIN_ROWS: u32 = 50;
+    const MAX_ROWS: u32 = 500;
+    /// So many times as long as a step took, nothing is deleted.
+    const REST_TIMES: u32 = 4;
+
+    /// Learns how long a step took that deleted so many rows; how long to rest.
+    fn after(&mut self, rows: u32, took: Duration) -> Duration {
+        if took > Self::STEP {
+            self.rows = (self.rows / 2).max(Self::MIN_ROWS);
+        } else if took < Self::STEP / 2 && rows >= self.rows {
+            self.rows = (self.rows * 2).min(Self::MAX_ROWS);
+        }
+        took * Self::REST_TIMES
+    }
+}
+
+#[cfg(test)]
+mod figures;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_grow_until_they_are_noticed_and_use_a_fifth_of_the_time() {
+        let mut pace = Pace::default();
+        let ms = Duration::from_millis;
+        assert_eq!(pace.after(50, ms(5)), ms(20));
+        assert_eq!(pace.rows, 100);
+        // What was less to do than might have been says nothing.
+        pace.after(10, ms(1));
+        assert_eq!(pace.rows, 100);
+        pace.after(100, ms(15));
+        assert_eq!(pace.rows, 100);
+        pace.after(100, ms(50));
+        assert_eq!(pace.rows, 50);
+        for _ in 0..9 {
+            pace.after(50, ms(500));
+        }
+        assert_eq!(pace.rows, Pace::MIN_ROWS);
+        for _ in 0..9 {
+            pace.after(pace.rows, ms(1));
+        }
+        assert_eq!(pace.rows, Pace::MAX_ROWS);
+    }
+}

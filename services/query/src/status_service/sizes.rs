@@ -1,0 +1,113 @@
+//! What streams and tables take, and what a day adds to them.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use journal::{Stored, StreamName};
+use runtime::ErrorChain as _;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+use wire::{api, timestamp_to_api};
+
+use crate::store::{
+    Store,
+    sizes::{DatabaseSize, TableSize},
+};
+
+/// How long an answer waits for figures; then it comes with those of before.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Figures are used for so many times as long as it took to measure them, so that measuring takes a thousandth of the time;
+/// but for no less than [`MIN_AGE`] and no longer than [`MAX_AGE`].
+const AGE_TIMES: u32 = 1_000;
+const MIN_AGE: Duration = Duration::from_secs(1);
+const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
+const SECONDS_OF_DAY: u128 = 24 * 60 * 60;
+
+/// What was measured last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Measured {
+    pub(super) tables: Vec<TableSize>,
+    pub(super) database: DatabaseSize,
+    /// It is used until then; `None` if nothing was measured.
+    until: Option<Instant>,
+}
+
+/// Measures the tables when somebody asks. To measure an SQLite file is to read all of it.
+#[derive(Debug)]
+pub(super) struct Sizes {
+    store: Store,
+    latest: Arc<watch::Sender<Measured>>,
+    /// Whoever holds this measures.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Sizes {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, latest: Arc::default(), turn: Arc::default() }
+    }
+
+    /// The latest figures, which are measured again if they are too old; none if that takes long and was never done.
+    pub(super) async fn measured(&self) -> Measured {
+        let is_fresh = |measured: &Measured| measured.until.is_some_and(|until| Instant::now() < until);
+        let mut latest = self.latest.subscribe();
+        if !is_fresh(&latest.borrow_and_update())
+            && let Ok(turn) = Arc::clone(&self.turn).try_lock_owned()
+        {
+            let (store, sender) = (self.store.clone(), Arc::clone(&self.latest));
+            tokio::spawn(async move {
+                match measure(&store).await {
+                    Ok(measured) => drop(sender.send_replace(measured)),
+                    Err(error) => tracing::warn!(error = error.chain(), "cannot measure the tables of the read model"),
+                }
+                drop(turn);
+            });
+        }
+        // Too late or failed: those of before.
+        let _ = timeout(ANSWER_TIMEOUT, latest.wait_for(is_fresh)).await;
+        self.latest.borrow().clone()
+    }
+}
+
+async fn measure(store: &Store) -> Result<Measured, crate::StoreError> {
+    let began = Instant::now();
+    let (tables, database) = (store.table_sizes().await?, store.database_size().await?);
+    let age = (began.elapsed() * AGE_TIMES).clamp(MIN_AGE, MAX_AGE);
+    Ok(Measured { tables, database, until: Some(Instant::now() + age) })
+}
+
+pub(super) fn stream_to_api(name: StreamName, stored: Stored) -> api::Stored {
+    to_api(name.as_str(), stored.messages, stored.bytes, stored.oldest)
+}
+
+pub(super) fn table_to_api(table: &TableSize) -> api::Stored {
+    to_api(table.name, table.rows, table.bytes, table.oldest)
+}
+
+fn to_api(name: &str, rows: u64, bytes: u64, oldest: Option<Timestamp>) -> api::Stored {
+    let bytes_per_day = oldest.map_or(0, |oldest| per_day(bytes, oldest, Timestamp::now()));
+    api::Stored { name: name.to_owned(), bytes, rows, oldest: oldest.map(timestamp_to_api), bytes_per_day }
+}
+
+/// What a day added on average. What is younger than a day was added in one: an hour says little about the others.
+fn per_day(bytes: u64, oldest: Timestamp, now: Timestamp) -> u64 {
+    let age = u128::try_from(now.duration_since(oldest).as_secs()).unwrap_or_default();
+    u64::try_from(u128::from(bytes) * SECONDS_OF_DAY / age.max(SECONDS_OF_DAY)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+
+    #[test]
+    fn growth_is_what_is_kept_divided_by_its_age() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let ago = |hours| now - SignedDuration::from_hours(hours);
+        for (hours, expected) in [(240, 100), (24, 1_000), (1, 1_000), (-5, 1_000)] {
+            assert_eq!(per_day(1_000, ago(hours), now), expected, "{hours} hours");
+        }
+    }
+}
