@@ -6,7 +6,7 @@ use testkit::{
     Answer, Receiver,
     tls::Authority,
     wait,
-    zoo::{Habit, Http2Habit, Http2Receiver, Proxy, RawReceiver},
+    zoo::{Habit, Http2Habit, Http2Receiver, Program, Proxy, RawReceiver},
 };
 use wire::{
     api::{self, DeliveryStatus},
@@ -191,4 +191,48 @@ async fn a_stop_waits_for_the_longest_request_under_way() {
     let world = world.again(&[]).await;
     world.delivery_is("slow", DeliveryStatus::Succeeded).await;
     assert_eq!(receiver.count(), 1);
+}
+
+/// Leads that are delivered at once, and a single one after the server has ended idle connections.
+async fn takes_all_at_their_first_attempt(world: &World, program: &Program, idle: Duration) {
+    const LEADS: usize = 60;
+    let name = program.url();
+    let destination = api::Destination { url: program.url(), ..some_destination() };
+    let id = world.destination_with(destination).await;
+    world.publish_many(LEADS).await;
+    wait::until(&name, SOON, async || {
+        let failed = world.all(DeliveryStatus::Failed).await;
+        assert!(failed.is_empty(), "{} failed: {:?}", failed.len(), failed.first().map(|d| &d.webhook_response));
+        succeeded_at_once(world, &id).await == LEADS
+    })
+    .await;
+    tokio::time::sleep(idle).await;
+    world.publish("late").await;
+    wait::until_eq(&name, SOON, LEADS + 1, async || succeeded_at_once(world, &id).await).await;
+    assert!(program.is_running());
+}
+
+/// Longer than the server keeps a silent connection, and shorter than we do.
+const IDLE: Duration = Duration::from_millis(1_500);
+
+#[tokio::test]
+async fn node_takes_all_leads_at_their_first_attempt() {
+    takes_all_at_their_first_attempt(&World::start().await, &Program::node().await, IDLE * 4).await;
+}
+
+#[tokio::test]
+async fn python_takes_all_leads_at_their_first_attempt() {
+    takes_all_at_their_first_attempt(&World::start().await, &Program::python().await, IDLE).await;
+}
+
+#[tokio::test]
+async fn nginx_with_http_2_takes_all_leads_at_their_first_attempt() {
+    let authority = Authority::default();
+    takes_all_at_their_first_attempt(&trusting(&authority).await, &Program::nginx(&authority).await, IDLE).await;
+}
+
+#[tokio::test]
+async fn haproxy_before_node_takes_all_leads_at_their_first_attempt() {
+    let node = Program::node().await;
+    takes_all_at_their_first_attempt(&World::start().await, &Program::haproxy(&node).await, IDLE).await;
 }

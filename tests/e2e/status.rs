@@ -56,7 +56,7 @@ async fn the_status_says_how_much_waits_and_where() {
             ("lead-notifier", "LEADS"),
         ];
         let projectors =
-            ["LEADS", "DELIVERIES", "NOTICES", "ANONYMISED", "REGISTRY"].map(|stream| ("projector", stream));
+            ["LEADS", "REGISTRY", "DELIVERIES", "NOTICES", "JOBS", "ANONYMISED"].map(|stream| ("projector", stream));
         assert_eq!(names, [&consumers[..], &projectors[..]].concat());
 
         let top = api::GetStatusRequest { top: 1 };

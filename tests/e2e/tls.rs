@@ -3,7 +3,11 @@
 use std::{path::Path, time::Duration};
 
 use access::WithKey;
-use testkit::{NatsServer, Process, Receiver, tls::Authority, wait};
+use testkit::{
+    NatsServer, Process, Receiver,
+    tls::{Authority, CertificateFiles},
+    wait,
+};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
 use wire::api::{self, DeliveryStatus, access_service_client::AccessServiceClient};
 
@@ -92,6 +96,41 @@ async fn a_certificate_that_cannot_be_used_is_named() {
     let process = home.up(&["--tls-cert", certificate], &[]);
     assert!(!process.wait_exit(SOON).await.success());
     assert!(process.output().contains("--tls-key"), "{}", process.output());
+}
+
+#[tokio::test]
+async fn certificates_for_the_broker_that_are_replaced_on_disk_are_read_at_the_next_connection() {
+    let (authority, next) = (Authority::default(), Authority::default());
+    let broker = NatsServer::start_tls(&authority).await;
+    // The files of the broker are others than ours, as they are on another machine.
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let (ca, ours) = (file("ca.pem"), CertificateFiles { certificate: file("certificate.pem"), key: file("key.pem") });
+    let renew = |authority: &Authority| {
+        std::fs::copy(authority.file(), &ca).unwrap();
+        authority.files_for(&["leadline"]).copy_to(&ours);
+    };
+    renew(&authority);
+    let (certificate, key) = ours.names();
+    let url = broker.url();
+    let args =
+        [["--nats-url", &url, "--nats-ca", ca.to_str().unwrap()], ["--nats-cert", certificate, "--nats-key", key]];
+    let world = World::start_with(&args.concat(), &[]).await;
+    let receiver = Receiver::start().await;
+    world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+
+    broker.replace_certificates(&next);
+    broker.kill();
+    wait::until("a lost connection", SOON, async || world.process.output().contains("connection to the broker lost"))
+        .await;
+    // Until ours are replaced, too, the broker does not let us in, nor would we trust it.
+    broker.restart_unasked();
+    assert_eq!(world.post(event_json("e2").to_string(), &[]).await.0, 503);
+    renew(&next);
+    wait::until("a yes", SOON, async || world.post(event_json("e2").to_string(), &[]).await.0 == 202).await;
+    world.delivery_is("e2", DeliveryStatus::Succeeded).await;
 }
 
 #[tokio::test]

@@ -28,7 +28,8 @@ impl NatsCluster {
         let all = routes.iter().map(|route| format!("\"nats://{route}\"")).collect::<Vec<_>>().join(", ");
         let server = |(number, route): (usize, &String)| {
             let more = format!(
-                "server_name: n{number}\ncluster {{\n  name: leadline\n  listen: \"{route}\"\n  routes: [{all}]\n}}\n"
+                "server_name: n{number}\ncluster {{\n  name: leadline\n  listen: \"{route}\"\n  routes: [{all}]\n}}\n\
+                 lame_duck_duration: 30s\nlame_duck_grace_period: 1s\n"
             );
             NatsServer::configured(Setup { more, ..Setup::default() })
         };
@@ -77,6 +78,19 @@ impl NatsCluster {
             }
         }
         Ok(())
+    }
+
+    /// Has a server that leads a stream (`STREAM.LEADER.STEPDOWN.<stream>`) or a consumer
+    /// (`CONSUMER.LEADER.STEPDOWN.<stream>.<consumer>`) leave that to another one.
+    ///
+    /// # Panics
+    /// When no server answers.
+    pub async fn step_down(&self, request: &str) {
+        let server = self.servers.iter().find(|server| server.is_running()).expect("a server runs");
+        let client = server.client().await;
+        let answer = client.request(format!("$JS.API.{request}"), bytes::Bytes::new()).await.expect("an answer");
+        let answer = String::from_utf8_lossy(&answer.payload).into_owned();
+        assert!(answer.contains("\"success\":true"), "{request}: {answer}");
     }
 
     async fn context(&self) -> Option<jetstream::Context> {

@@ -1,0 +1,118 @@
+//! A cluster of brokers whose nodes go away on purpose: publishers see at most an error that says to call again, and nothing is
+//! lost or sent twice.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::future::join;
+use testkit::{NatsCluster, Receiver, wait};
+use tokio::sync::watch;
+use wire::api::DeliveryStatus;
+
+use crate::world::{World, event_json, events_at, some_destination};
+
+/// How long a node may take to hand over all that it leads, on a machine that does other things, too.
+const HANDED_OVER: Duration = Duration::from_secs(90);
+/// Until when everything that was published is delivered after the last change of leaders.
+const DELIVERED: Duration = Duration::from_secs(90);
+/// The pause between two events.
+const APART: Duration = Duration::from_millis(50);
+
+/// A system on a cluster, and a receiver that takes everything.
+struct Clustered {
+    cluster: NatsCluster,
+    world: World,
+    receiver: Receiver,
+}
+
+impl Clustered {
+    async fn start() -> Self {
+        let cluster = NatsCluster::start().await;
+        let world = World::start_with(&["--nats-url", &cluster.url(), "--replicas", "3"], &[]).await;
+        let receiver = Receiver::start().await;
+        world.destination_with(wire::api::Destination { url: receiver.url(), ..some_destination() }).await;
+        wait::until("the replicas", HANDED_OVER, || cluster.in_sync()).await;
+        Self { cluster, world, receiver }
+    }
+
+    /// Publishes events one after the other while something happens, each until it is accepted, and checks what became of
+    /// them.
+    async fn publish_during(&self, happening: impl AsyncFnOnce()) {
+        let (over, is_over) = watch::channel(false);
+        let publishing = async {
+            let (mut count, mut answers) = (0, BTreeMap::<u16, usize>::new());
+            while !*is_over.borrow() {
+                let event = event_json(&format!("e{count}")).to_string();
+                loop {
+                    let (status, _) = self.world.post(event.clone(), &[]).await;
+                    *answers.entry(status).or_default() += 1;
+                    match status {
+                        202 => break,
+                        // Nothing was promised; the same event again.
+                        503 => tokio::time::sleep(APART).await,
+                        other => panic!("e{count} was answered with {other}"),
+                    }
+                }
+                count += 1;
+                tokio::time::sleep(APART).await;
+            }
+            (count, answers)
+        };
+        let happening = async {
+            happening().await;
+            over.send_replace(true);
+        };
+        let ((count, answers), ()) = join(publishing, happening).await;
+        println!("{count} events, answers {answers:?}");
+        assert!(count > 3, "{count} events");
+        wait::until("all deliveries", DELIVERED, async || {
+            let delivered = events_at(&self.receiver).len();
+            if delivered == count { Ok(()) } else { Err(format!("{delivered} of {count}")) }
+        })
+        .await;
+        self.world.delivery_is(&format!("e{}", count - 1), DeliveryStatus::Succeeded).await;
+        assert_eq!(self.receiver.count(), count, "requests for {count} events");
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_is_restarted_node_by_node_in_lame_duck_mode_and_by_signal() {
+    let clustered = Clustered::start().await;
+    let cluster = &clustered.cluster;
+    clustered
+        .publish_during(async || {
+            for (number, server) in cluster.servers().iter().enumerate() {
+                if number == 1 {
+                    server.terminate()
+                } else {
+                    server.enter_lame_duck_mode()
+                }
+                wait::until("the end of a node", HANDED_OVER, async || !server.is_running()).await;
+                server.restart().await;
+                wait::until("all three again", HANDED_OVER, || cluster.in_sync()).await;
+            }
+        })
+        .await;
+    let output = clustered.world.process.output();
+    assert!(output.contains("broker enters lame duck mode"), "{output}");
+}
+
+#[tokio::test]
+async fn leaders_of_streams_and_of_the_router_step_down() {
+    let clustered = Clustered::start().await;
+    let cluster = &clustered.cluster;
+    clustered
+        .publish_during(async || {
+            for stream in ["LEADS", "DELIVERIES", "TIMERS", "POSITIONS", "REGISTRY", "LEADS"] {
+                let leader = wait::until("a leader", HANDED_OVER, || cluster.leader_of(stream)).await;
+                cluster.step_down(&format!("STREAM.LEADER.STEPDOWN.{stream}")).await;
+                wait::until("another leader", HANDED_OVER, async || {
+                    cluster.leader_of(stream).await.filter(|other| *other != leader)
+                })
+                .await;
+                wait::until("all replicas", HANDED_OVER, || cluster.in_sync()).await;
+            }
+            cluster.step_down("CONSUMER.LEADER.STEPDOWN.LEADS.router").await;
+            wait::until("all replicas", HANDED_OVER, || cluster.in_sync()).await;
+        })
+        .await;
+}
