@@ -89,7 +89,7 @@ impl Story {
 
 async fn dies(process: &Process, at: &str) {
     let status = process.wait_exit(SOON).await;
-    assert!(!status.success() && process.output().contains("dying"), "{at}: {}", process.output());
+    assert!(!status.success() && process.output().contains("aborting"), "{at}: {}", process.output());
 }
 
 /// Publishes without minding the answer: the process may die before it gives one.

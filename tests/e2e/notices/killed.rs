@@ -35,7 +35,7 @@ async fn killed(at: &str) -> usize {
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
     let status = world.process.wait_exit(SOON).await;
-    assert!(!status.success() && world.process.output().contains("dying"), "{at}: {}", world.process.output());
+    assert!(!status.success() && world.process.output().contains("aborting"), "{at}: {}", world.process.output());
 
     let world = world.again(&args).await;
     world.delivery_is("e1", DeliveryStatus::Failed).await;
