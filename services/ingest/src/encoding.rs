@@ -94,7 +94,9 @@ mod tests {
 
     fn of(values: &[&str]) -> Result<Encoding, PublishError> {
         let mut headers = HeaderMap::new();
-        values.iter().for_each(|value| drop(headers.append(header::CONTENT_ENCODING, value.parse().unwrap())));
+        for value in values {
+            headers.append(header::CONTENT_ENCODING, value.parse().unwrap());
+        }
         Encoding::of(&headers)
     }
 
