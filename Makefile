@@ -43,6 +43,7 @@ test: tools
 	tools/bring-pgbouncer >/dev/null
 	tools/bring-libreoffice >/dev/null
 	tools/bring-receivers >/dev/null
+	tools/bring-proxies >/dev/null
 	tools/bring-faketime >/dev/null
 	tools/bring-languages
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" $(CARGO) test --workspace --locked

@@ -15,7 +15,10 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{port, tls::Certificate};
+use crate::{
+    port,
+    tls::{Authority, Certificate},
+};
 
 /// What a receiver does with a request.
 #[derive(Debug, Clone)]
@@ -142,6 +145,11 @@ impl Receiver {
     /// Starts one that speaks TLS as `localhost`.
     pub async fn start_tls(certificate: &Certificate) -> Self {
         Self::serve(port::listen(0).await, Some(certificate.acceptor()))
+    }
+
+    /// Starts one that speaks TLS as `localhost`, with clients whose certificates this authority signed.
+    pub async fn start_mutual_tls(certificate: &Certificate, clients: &Authority) -> Self {
+        Self::serve(port::listen(0).await, Some(certificate.acceptor_asking(clients)))
     }
 
     fn serve(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {

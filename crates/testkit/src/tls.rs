@@ -2,11 +2,15 @@
 
 use std::{fs, path::PathBuf, sync::Arc};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
     crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
 };
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
@@ -64,6 +68,26 @@ impl Authority {
         files
     }
 
+    /// Its certificate in PEM.
+    ///
+    /// # Panics
+    /// When the file is gone.
+    pub fn pem(&self) -> String {
+        fs::read_to_string(&self.file).expect("the authority can be read")
+    }
+
+    /// A certificate for a client of this name that expires at the beginning of a year: certificate and key in PEM.
+    pub fn client(&self, name: &str, until: i32) -> (String, String) {
+        let key = KeyPair::generate().expect("a key can be made");
+        let mut params = CertificateParams::new(vec![]).expect("no names are good names");
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let signed = params.signed_by(&key, &self.issuer).expect("the authority can sign");
+        (signed.pem(), key.serialize_pem())
+    }
+
     /// A certificate for this host.
     pub fn certificate_for(&self, host: &str) -> Certificate {
         let key = KeyPair::generate().expect("a key can be made");
@@ -109,6 +133,23 @@ impl Certificate {
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         self.acceptor_for(&[])
+    }
+
+    /// One that asks for a certificate that this authority signed.
+    pub(crate) fn acceptor_asking(&self, clients: &Authority) -> TlsAcceptor {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_file(clients.file()).expect("an authority has a certificate");
+        roots.add(authority).expect("an authority is one");
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring knows the usual versions of TLS")
+            .with_client_cert_verifier(verifier.build().expect("there is an authority"))
+            .with_single_cert(self.chain.clone(), key)
+            .expect("a certificate fits its key");
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// One that chooses among these protocols (ALPN).
