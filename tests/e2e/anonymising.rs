@@ -328,7 +328,11 @@ async fn whoever_dies_while_erasing_goes_on_afterwards() {
         let _ = anonymise(&world, &[LEAD]).await;
         cast.slow.open_gate();
         let status = world.process.wait_exit(SOON).await;
-        assert!(!status.success() && world.process.output().contains("aborting"), "{place}: {}", world.process.output());
+        assert!(
+            !status.success() && world.process.output().contains("aborting"),
+            "{place}: {}",
+            world.process.output()
+        );
         let world = world.again(&[]).await;
         all_ended(&world).await;
         nowhere(&world, None).await;

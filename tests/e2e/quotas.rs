@@ -106,7 +106,11 @@ async fn what_an_account_may_have_is_a_setting_and_a_refusal_names_it() {
     ));
     let long = api::destination::Body::BodyTemplate(format!("{{\"text\": \"{}\"}}", "x".repeat(188)));
     let templates = create(api::Destination { body: Some(long), ..of_type("two") }).await.unwrap_err();
-    refusals.push(("260 bytes of URLs and templates, and 200", "--max-template-bytes", templates));
+    refusals.push((
+        "260 bytes of URLs, templates, conditions and certificates, and 200",
+        "--max-template-bytes",
+        templates,
+    ));
     create(of_type("two")).await.unwrap();
     refusals.push(("4 destinations, and 3", "--max-destinations", create(of_type("three")).await.unwrap_err()));
 

@@ -219,7 +219,8 @@ impl World {
 
     /// A destination for the whole account; its id.
     pub(crate) async fn destination(&self, url: &str) -> String {
-        self.destination_with(api::Destination { url: url.into(), ..some_destination() }).await
+        // Boxed, because it is large, and tests hold several of it.
+        Box::pin(self.destination_with(api::Destination { url: url.into(), ..some_destination() })).await
     }
 
     pub(crate) async fn destination_with(&self, destination: api::Destination) -> String {
@@ -227,7 +228,7 @@ impl World {
             destination: Some(destination),
             ..api::CreateDestinationRequest::default()
         };
-        self.registry().create_destination(request).await.unwrap().into_inner().destination_id
+        Box::pin(self.registry().create_destination(request)).await.unwrap().into_inner().destination_id
     }
 
     pub(crate) async fn interface(&self, id: &str) {

@@ -1,9 +1,11 @@
 //! Secrets: encryption at rest ([`sealing`]), signatures ([`signature`]), signatures of other senders
-//! ([`compatibility`]), API keys ([`api_key`]), authenticated links ([`Links`]), and fingerprints of master keys.
+//! ([`compatibility`]), API keys ([`api_key`]), authenticated links ([`Links`]), fingerprints of master keys, and
+//! certificates of TLS clients and authorities ([`certificates`]).
 //!
 //! Guarantee: `Debug` of a type that holds a secret does not print it.
 
 pub mod api_key;
+pub mod certificates;
 pub mod compatibility;
 mod fingerprint;
 mod link;
@@ -12,6 +14,7 @@ pub mod secret;
 pub mod signature;
 
 pub use api_key::{ApiKey, ApiKeyError};
+pub use certificates::{CertificateError, ClientIdentity, authorities};
 pub use link::{ConfirmationCodes, Links};
 pub use sealing::{KeyError, MasterKey, OpenError};
 pub use secret::{ImportError, RawFormat, Secret, SecretError};

@@ -12,7 +12,7 @@ pub const fn suggested_action(status: u16, kind: Option<ErrorKind>) -> &'static 
             "Nothing accepted the connection. Check that the receiver runs, and its port and firewall."
         }
         Some(ErrorKind::Tls) => {
-            "The TLS handshake failed. Check that the certificate is valid, not expired, issued for this host name and sent with its whole chain."
+            "The TLS handshake failed. Check that the certificate is valid, not expired, issued for this host name and sent with its whole chain. If the receiver asks for a client certificate, check the destination's (client_certificate), and when it expires."
         }
         Some(ErrorKind::Timeout) => {
             "The receiver did not answer in time. Answer first and process later, or raise the destination's timeout."
@@ -21,11 +21,17 @@ pub const fn suggested_action(status: u16, kind: Option<ErrorKind>) -> &'static 
             "The connection ended before the answer did. Look for crashes, restarts or a proxy's limits on the receiver's side."
         }
         Some(ErrorKind::Blocked) => {
-            "The address is private or reserved, and calling it is not allowed. Use a public address, or ask the operator to allow the range."
+            "Leadline may not call this address: it is private or reserved, or the operator's egress proxy refuses it. Use a public address, or ask the operator to allow it."
         }
         Some(ErrorKind::Protocol) => "What came back is not HTTP. Check scheme and port of the URL.",
         Some(ErrorKind::Render) => {
             "The request could not be made of this lead, so it was not sent and is not tried again by itself. The message says which setting and which line; correct the destination's URL or template (a default helps if a field is missing: {{ payload.phone|default(\"\") }}), then retry the delivery."
+        }
+        Some(ErrorKind::Proxy) => {
+            "The destination's proxy gave no connection to the receiver. Check the proxy's URL, username and password, that it runs, and that it lets Leadline connect to the receiver's host and port."
+        }
+        Some(ErrorKind::OAuth) => {
+            "The token server gave no access token, so the receiver was not asked. Check the token URL, client id, client secret and scope of the destination's auth; the message says what the token server answered."
         }
         None => for_status(status),
     }

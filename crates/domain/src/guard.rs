@@ -59,6 +59,11 @@ impl Guard {
         Self { refused: NOT_PUBLIC.iter().filter_map(|network| network.parse().ok()).collect(), allowed }
     }
 
+    /// Lets every address be called: for hosts that the operator names.
+    pub const fn open() -> Self {
+        Self { refused: vec![], allowed: vec![] }
+    }
+
     /// Whether an address may be called.
     ///
     /// # Errors
@@ -77,10 +82,18 @@ impl Guard {
     /// # Errors
     /// If it may not.
     pub fn check_literal(&self, url: &Url) -> Result<(), Blocked> {
-        match url.host() {
-            Some(Host::Ipv4(address)) => self.check(address.into()),
-            Some(Host::Ipv6(address)) => self.check(address.into()),
-            Some(Host::Domain(_)) | None => Ok(()),
+        url.host().map_or(Ok(()), |host| self.check_host(&host))
+    }
+
+    /// Whether a host may be called, as far as it is an address.
+    ///
+    /// # Errors
+    /// If it may not.
+    pub fn check_host<S>(&self, host: &Host<S>) -> Result<(), Blocked> {
+        match host {
+            Host::Ipv4(address) => self.check((*address).into()),
+            Host::Ipv6(address) => self.check((*address).into()),
+            Host::Domain(_) => Ok(()),
         }
     }
 }

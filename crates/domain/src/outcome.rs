@@ -29,12 +29,19 @@ pub enum ErrorKind {
     Protocol,
     /// The request could not be made from the destination's settings.
     Render,
+    /// The destination's proxy gave no connection.
+    Proxy,
+    /// The token server gave no access token.
+    OAuth,
 }
 
 impl ErrorKind {
     /// Every kind.
-    pub const ALL: [Self; 8] =
-        [Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Reset, Self::Blocked, Self::Protocol, Self::Render];
+    #[rustfmt::skip]
+    pub const ALL: [Self; 10] = [
+        Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Reset, Self::Blocked, Self::Protocol, Self::Render,
+        Self::Proxy, Self::OAuth,
+    ];
 
     /// The word that is stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -47,6 +54,8 @@ impl ErrorKind {
             Self::Blocked => "blocked",
             Self::Protocol => "protocol",
             Self::Render => "render",
+            Self::Proxy => "proxy",
+            Self::OAuth => "oauth",
         }
     }
 

@@ -78,6 +78,10 @@ pub struct QuickRetries {
 impl QuickRetries {
     fn covers(&self, outcome: &AttemptOutcome) -> bool {
         match outcome.error_kind() {
+            // These were added later than policies were stored. Like a refused connection, they say that nobody was asked.
+            Some(kind @ (ErrorKind::Proxy | ErrorKind::OAuth)) => {
+                self.kinds.contains(&kind) || self.kinds.contains(&ErrorKind::Connect)
+            }
             Some(kind) => self.kinds.contains(&kind),
             None => self.statuses.contains(&outcome.status_code()),
         }
@@ -297,8 +301,10 @@ mod tests {
         let policy = RetryPolicy { jitter_percent: 0, ..RetryPolicy::standard() };
         assert_eq!(delays(&policy, &status(504)), [5, 5, 5, 300, 600, 900, 1200]);
         assert_eq!(delays(&policy, &status(500)), [300, 600, 900, 1200]);
-        let refused = AttemptOutcome::NoResponse { kind: ErrorKind::Connect, message: String::new() };
-        assert_eq!(delays(&policy, &refused), [5, 5, 5, 300, 600, 900, 1200]);
+        for kind in [ErrorKind::Connect, ErrorKind::Proxy, ErrorKind::OAuth] {
+            let refused = AttemptOutcome::NoResponse { kind, message: String::new() };
+            assert_eq!(delays(&policy, &refused), [5, 5, 5, 300, 600, 900, 1200], "{kind}");
+        }
         assert!(delays(&policy, &status(500)).iter().sum::<i64>() < 3600, "four more attempts within the hour");
     }
 

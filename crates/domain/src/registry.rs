@@ -18,12 +18,14 @@ mod form;
 mod keys;
 mod limits;
 mod model;
+mod oauth2;
 mod opt_out;
 mod ordering;
 mod refusal;
 mod request;
 mod sealed;
 mod state;
+mod transport;
 
 pub use account::{Account, ApiUser, Client, Interface, Role, Routing};
 pub use address::{MAX_ADDRESS, check_brand, check_email, envelope_address};
@@ -36,6 +38,7 @@ pub use form::{Form, Lists, Nesting};
 pub use keys::{ApiKey, KeyHash, KeyRefusal};
 pub use limits::Limits;
 pub use model::{Algorithm, Destination, EventTypePattern, Scope, SealedSecret, Token, TokenSecret};
+pub use oauth2::{ClientAuthentication, OAuth2Client};
 pub use opt_out::OptOut;
 pub use refusal::{Refusal, UrlRules};
 pub use request::{
@@ -43,3 +46,4 @@ pub use request::{
 };
 pub use sealed::Sealed;
 pub use state::{AccountEntry, Registry};
+pub use transport::{ClientCertificate, DestinationProxy, ProxyAddress, ProxyProtocol, Transport};

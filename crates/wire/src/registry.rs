@@ -16,6 +16,7 @@ use prost::Message as _;
 mod accounts;
 mod content;
 mod deactivation;
+mod transport;
 
 use self::accounts::{
     account_from_wire, account_to_wire, api_user_from_wire, api_user_to_wire, client_from_wire, client_to_wire,
@@ -27,6 +28,7 @@ use self::content::{
     content_type_to_wire, form_from_wire, form_to_wire,
 };
 use self::deactivation::{deactivated_to_wire, deactivation};
+use self::transport::{oauth2_from_wire, oauth2_to_wire, transport_from_wire, transport_to_wire};
 use crate::{
     Record, WireError, events,
     keys::{key_from_wire, key_to_wire, revoked_from_wire},
@@ -185,10 +187,12 @@ fn destination_to_wire(d: &Destination) -> events::Destination {
         compatibility_signature: d.request.compatibility_signature.as_ref().map(compatibility_to_wire),
         condition: or_empty(d.condition.as_ref().map(Condition::as_str)),
         webhook_id: d.request.webhook_id.as_str().to_owned(),
+        ..transport_to_wire(&d.transport)
     }
 }
 
-fn destination_from_wire(stored: events::Destination) -> Result<Destination, WireError> {
+fn destination_from_wire(mut stored: events::Destination) -> Result<Destination, WireError> {
+    let transport = transport_from_wire(&mut stored)?;
     let pattern = |text: &String| parsed(FACT, "event_types", text, EventTypePattern::parse);
     Ok(Destination {
         account: account(&stored.account)?,
@@ -230,6 +234,7 @@ fn destination_from_wire(stored: events::Destination) -> Result<Destination, Wir
                 }
             },
         },
+        transport: transport.into(),
         deactivated: None,
         skip_held_before: None,
         deleted: false,
@@ -245,13 +250,19 @@ fn credentials_to_wire(credentials: &Credentials) -> events::Credentials {
         kind: credentials.kind.as_str().to_owned(),
         header: credentials.header.clone(),
         sealed: credentials.sealed.0.clone(),
+        oauth2: credentials.oauth2.as_ref().map(oauth2_to_wire),
     }
 }
 
 fn credentials_from_wire(stored: events::Credentials) -> Result<Credentials, WireError> {
     let kind = CredentialKind::parse(&stored.kind);
     let unknown = || wrong(FACT, "credentials", format!("{:?} is no kind", stored.kind));
-    Ok(Credentials { kind: kind.ok_or_else(unknown)?, header: stored.header, sealed: SealedSecret(stored.sealed) })
+    Ok(Credentials {
+        kind: kind.ok_or_else(unknown)?,
+        header: stored.header,
+        sealed: SealedSecret(stored.sealed),
+        oauth2: stored.oauth2.map(oauth2_from_wire).transpose()?,
+    })
 }
 
 fn policy_to_wire(policy: &RetryPolicy) -> events::RetryPolicy {

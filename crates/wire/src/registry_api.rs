@@ -16,11 +16,14 @@ use domain::{
 
 mod accounts;
 mod content;
+mod transport;
 
 pub use self::accounts::{
     account, account_to_api, api_user, api_user_to_api, client, client_to_api, interface, interface_to_api,
     opt_out_to_api,
 };
+pub use self::transport::GivenCredentials;
+use self::transport::{auth_to_api, oauth2, transport_to_api};
 use crate::{
     api, duration, duration_to_api,
     primitives::{non_empty, or_empty},
@@ -47,7 +50,8 @@ pub fn id<T>(
 }
 
 /// A destination from the API; what is missing gets its default. Its `destination_id` is not looked at: ids are made by
-/// the server. Neither is `auth`: secrets have to be sealed first ([`credentials`]).
+/// the server. Neither are `auth` ([`credentials`]), `client_certificate`, `ca_certificates` and `proxy`: secrets have to be
+/// sealed first, and certificates to be read.
 ///
 /// # Errors
 /// The first field that is wrong.
@@ -89,6 +93,7 @@ pub fn destination(given: api::Destination, with_id: DestinationId) -> Result<De
                     .ok_or_else(|| invalid("webhook_id", format!("{} is not delivery or event", quoted(word))))?,
             },
         },
+        transport: Default::default(),
         deactivated: None,
         skip_held_before: None,
         deleted: false,
@@ -113,30 +118,28 @@ fn scope(interface: &str, client: &str) -> Result<Scope, Refusal> {
     }
 }
 
-/// Credentials from the API, not sealed yet: their kind, their header and its whole value.
+/// Credentials from the API, not sealed yet.
 ///
 /// # Errors
 /// When a part is missing.
-pub fn credentials(given: api::Auth) -> Result<Option<(CredentialKind, String, String)>, Refusal> {
+pub fn credentials(given: api::Auth) -> Result<Option<GivenCredentials>, Refusal> {
     use api::auth::Kind;
     let authorization = || "authorization".to_owned();
+    let in_header = |kind, header, value| Ok(Some(GivenCredentials { kind, header, value, oauth2: None }));
     match given.kind {
         None => Ok(None),
         Some(Kind::BearerToken(token)) if token.is_empty() => Err(invalid("auth.bearer_token", "is empty")),
-        Some(Kind::BearerToken(token)) => {
-            Ok(Some((CredentialKind::Bearer, authorization(), format!("Bearer {token}"))))
-        }
+        Some(Kind::BearerToken(token)) => in_header(CredentialKind::Bearer, authorization(), format!("Bearer {token}")),
         Some(Kind::Basic(basic)) => {
             if basic.username.contains(':') {
                 return Err(invalid("auth.basic.username", "contains ':', which ends it (RFC 7617)"));
             }
             let pair = STANDARD.encode(format!("{}:{}", basic.username, basic.password));
-            Ok(Some((CredentialKind::Basic, authorization(), format!("Basic {pair}"))))
+            in_header(CredentialKind::Basic, authorization(), format!("Basic {pair}"))
         }
         Some(Kind::Header(header)) if header.value.is_empty() => Err(invalid("auth.header.value", "is empty")),
-        Some(Kind::Header(header)) => {
-            Ok(Some((CredentialKind::Header, header.name.to_ascii_lowercase(), header.value)))
-        }
+        Some(Kind::Header(header)) => in_header(CredentialKind::Header, header.name.to_ascii_lowercase(), header.value),
+        Some(Kind::Oauth2(given)) => oauth2(given).map(Some),
     }
 }
 
@@ -165,11 +168,7 @@ pub fn destination_to_api(destination: &Destination) -> api::Destination {
         method: destination.request.method.as_str().to_owned(),
         body: Some(content::body_to_api(&destination.request.body)),
         headers: destination.request.headers.iter().map(header_to_api).collect(),
-        auth: destination.request.credentials.as_ref().map(|credentials| api::Auth {
-            kind: None,
-            shown_kind: credentials.kind.as_str().to_owned(),
-            shown_header: credentials.header.clone(),
-        }),
+        auth: destination.request.credentials.as_ref().map(auth_to_api),
         deactivated: destination.deactivated.as_ref().map(deactivation_to_api),
         client_id: or_empty(client),
         content_type: or_empty(destination.request.content_type.as_ref().map(ContentType::as_str)),
@@ -181,6 +180,7 @@ pub fn destination_to_api(destination: &Destination) -> api::Destination {
             .map(content::compatibility_to_api),
         condition: or_empty(destination.condition.as_ref().map(Condition::as_str)),
         webhook_id: destination.request.webhook_id.as_str().to_owned(),
+        ..transport_to_api(&destination.transport)
     }
 }
 

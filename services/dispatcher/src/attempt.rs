@@ -18,10 +18,10 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
-    Shared,
+    Shared, authorized,
     job::{AskedBy, Job},
     looked_back::LookedBack,
-    outcome::{LONGEST_MESSAGE, OutOfFiles, cut},
+    outcome::{LONGEST_MESSAGE, NotSent, cut},
     payloads::Content,
     prepare, request, sequencer, span, successes,
     tally::Counted,
@@ -38,6 +38,8 @@ const REGISTRY_DEADLINE: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_secs(1);
 /// For how long a lane pauses whose secrets do not open: until then a new secret is known, and nothing else helps.
 const SEALED_PAUSE: Duration = Duration::from_secs(5);
+/// For how long a lane pauses while the proxy of the installation cannot be used.
+const EGRESS_PAUSE: Duration = Duration::from_secs(5);
 
 /// What an attempt means for its lane.
 #[derive(Debug, Default)]
@@ -91,9 +93,16 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
             job.message.ack().await;
             ended
         }
-        Err(error) if error.is::<OutOfFiles>() => {
-            tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; its work is parked");
-            Ended { pause: Some(AGAIN), not_begun: Some(Box::new(job)), ..Ended::default() }
+        Err(error) if error.is::<NotSent>() => {
+            let pause = match error.downcast_ref() {
+                // The first one was logged.
+                Some(NotSent::Egress(_)) => EGRESS_PAUSE,
+                _ => {
+                    tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; its work is parked");
+                    AGAIN
+                }
+            };
+            Ended { pause: Some(pause), not_begun: Some(Box::new(job)), ..Ended::default() }
         }
         // The vault says so.
         Err(error) if error.is::<OpenError>() => {
@@ -173,8 +182,8 @@ async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, s
         Ok(request) => {
             crash::point("before a request");
             let (line, redaction) = (request.line(), request.redaction.clone());
-            let sending =
-                pin!(shared.client.send(&destination.account, request, destination.timeout).instrument(span.clone()));
+            let sending = authorized::send(shared, &destination.account, request, destination.timeout);
+            let sending = pin!(sending.instrument(span.clone()));
             let outcome = tokio::select! {
                 outcome = sending => outcome?,
                 never = announce(shared, job, attempt_id, started_at, &trace) => match never {},

@@ -1,15 +1,18 @@
-//! The HTTP client: no redirects, no proxies, guarded addresses, bounded answers.
+//! The HTTP client: no redirects, guarded addresses, bounded answers.
 //!
-//! [`pool`] has the open connections, [`connect`] opens them, [`http1`] and [`http2`] speak over them. A client library
+//! [`pool`] has the open connections, [`connect`] opens them, [`proxy`] and [`egress`] do so through proxies, [`http1`] and
+//! [`http2`] speak over them. A client library
 //! hides what decides here whether a failure is the receiver's: whether a connection was used before, whether anything of
 //! an answer came over it, when the head of an answer was there, and how many requests it takes.
 
 mod connect;
+mod egress;
 mod failure;
 mod http1;
 mod http2;
 mod origin;
 mod pool;
+mod proxy;
 mod socket;
 mod tls;
 
@@ -18,18 +21,25 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use domain::{AccountId, AttemptOutcome, Guard};
 use http::{HeaderMap, StatusCode};
+use runtime::Latch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-pub(crate) use self::failure::{Failure, Step, causes};
 use self::{
     connect::{Call, Dialer},
+    egress::Egress,
+    failure::Step,
     origin::Origin,
     pool::{Http1Lease, Http2Lease, Lease, Limits, Pool},
     tls::Tls,
 };
+pub(crate) use self::{
+    egress::EgressSettings,
+    failure::{Failure, causes},
+    proxy::Proxy,
+};
 use crate::{
-    outcome::{self, OutOfFiles},
+    outcome::{self, NotSent},
     request::Request,
     resolver::{Resolve, Resolver},
 };
@@ -46,15 +56,19 @@ pub(crate) struct Client {
     pool: Arc<Pool>,
     dialer: Dialer,
     _sweeping: AbortOnDropHandle<()>,
+    /// `None` if there is no proxy to watch.
+    _watching: Option<AbortOnDropHandle<()>>,
 }
 
 /// What a client can be told.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Settings<'a> {
     pub(crate) name_servers: &'a [SocketAddr],
     pub(crate) ca_file: Option<&'a Path>,
     pub(crate) max_age: Duration,
     pub(crate) max_idle: usize,
+    /// The proxy of the installation, and what its state is told to.
+    pub(crate) egress: Option<(EgressSettings, Latch)>,
 }
 
 /// How often a receiver may refuse to begin with a repeated request.
@@ -62,10 +76,10 @@ const MAX_REFUSALS: u32 = 5;
 
 /// What a receiver answered.
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     headers: HeaderMap,
-    beginning: Vec<u8>,
+    pub(crate) beginning: Vec<u8>,
 }
 
 impl Client {
@@ -76,11 +90,18 @@ impl Client {
     }
 
     fn resolving_with(resolver: Arc<dyn Resolve>, guard: Guard, settings: Settings<'_>) -> anyhow::Result<Self> {
-        let Settings { ca_file, max_age, max_idle, .. } = settings;
-        let dialer = Dialer { guard, resolver, tls: Tls::new(ca_file)? };
+        let Settings { name_servers, ca_file, max_age, max_idle, egress } = settings;
+        let egress = egress.map(|(proxy, latch)| {
+            let anywhere = Resolver::new(Guard::open(), name_servers).context("names of hosts cannot be resolved")?;
+            anyhow::Ok(Arc::new(Egress::new(proxy, Arc::new(anywhere), latch)))
+        });
+        let egress = egress.transpose()?;
+        let watch = |egress: &Arc<Egress>| AbortOnDropHandle::new(tokio::spawn(Egress::watch(Arc::downgrade(egress))));
+        let watching = egress.as_ref().map(watch);
+        let dialer = Dialer { guard, resolver, tls: Tls::new(ca_file)?, egress };
         let pool = Arc::new(Pool::new(Limits { max_age, max_idle }));
         let sweeping = AbortOnDropHandle::new(tokio::spawn(Pool::sweep(Arc::downgrade(&pool))));
-        Ok(Self { pool, dialer, _sweeping: sweeping })
+        Ok(Self { pool, dialer, _sweeping: sweeping, _watching: watching })
     }
 
     /// Makes a request, and waits at most for `timeout` for the head of the answer.
@@ -90,25 +111,41 @@ impl Client {
     pub(crate) async fn send(
         &self,
         account: &AccountId,
-        request: Request,
+        request: &Request,
         timeout: Duration,
-    ) -> Result<AttemptOutcome, OutOfFiles> {
-        match self.exchange(account, &request, Instant::now() + timeout).await {
+    ) -> Result<AttemptOutcome, NotSent> {
+        match self.ask(account, request, timeout).await {
             Ok(answer) => Ok(AttemptOutcome::Response {
                 status: answer.status.as_u16(),
                 excerpt: outcome::excerpt(&answer.beginning),
                 retry_after: outcome::retry_after(&answer.headers),
             }),
-            Err(failure) => outcome::of_failure(&failure, timeout).inspect_err(|_| self.pool.close_idle()),
+            Err(failure) => outcome::of_failure(&failure, timeout),
         }
+    }
+
+    /// Makes a request, and gives its answer as it came.
+    pub(crate) async fn ask(
+        &self,
+        account: &AccountId,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
+        let asked = self.exchange(account, request, Instant::now() + timeout).await;
+        asked.inspect_err(|failure| {
+            if outcome::is_out_of_files(failure) {
+                self.pool.close_idle();
+            }
+        })
     }
 
     /// A connection that was used before may end just as the next request comes. Its receiver has not seen that request,
     /// so it is sent once more over a new one.
     async fn exchange(&self, account: &AccountId, request: &Request, deadline: Instant) -> Result<Answer, Failure> {
         let begun = Instant::now();
-        let origin = Origin::of(&request.url).ok_or_else(outcome::no_url_of_http)?;
-        let call = Call { dialer: &self.dialer, account, origin: &origin, deadline };
+        let route = request.route.as_ref();
+        let origin = Origin::of(&request.url, route).ok_or_else(outcome::no_url_of_http)?;
+        let call = Call { dialer: &self.dialer, account, origin: &origin, route, deadline };
         let lease = self.lease(call, None).await?;
         let reused = lease.is_reused();
         match self.exchange_over(lease, request, deadline).await {
@@ -209,6 +246,12 @@ impl From<Failure> for Unanswered {
 }
 
 impl Answer {
+    #[cfg(test)]
+    pub(crate) fn made_up(status: u16, body: &str) -> Self {
+        let status = StatusCode::from_u16(status).expect("a test makes up a status");
+        Self { status, headers: HeaderMap::new(), beginning: body.into() }
+    }
+
     fn of<B>(response: &http::Response<B>) -> Self {
         Self { status: response.status(), headers: response.headers().clone(), beginning: vec![] }
     }

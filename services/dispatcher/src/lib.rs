@@ -11,12 +11,14 @@
 //! * [`vault`] knows the secrets that do not open, whose deliveries wait
 //! * [`forgotten`] keeps the payloads of anonymised leads from being sent
 //! * [`prepare`] makes a request; [`suspects`] puts work on record that processes may die of; [`renderers`] fill in templates
-//! * [`request`], [`client`], [`resolver`], [`outcome`], [`redaction`] and [`payloads`] are what an attempt is made of
+//! * [`authorized`] sends a request, with an access token of [`oauth`] if its destination wants one
+//! * [`request`], [`route`], [`client`], [`resolver`], [`outcome`], [`redaction`] and [`payloads`] are what an attempt is made of
 //!
 //! Guarantee: each of these steps can be repeated. A process that dies leaves its messages unacknowledged, and another
 //! one does the step again.
 
 mod attempt;
+mod authorized;
 mod client;
 mod compatibility;
 mod forgotten;
@@ -24,6 +26,7 @@ mod job;
 mod known;
 mod lane;
 mod looked_back;
+mod oauth;
 mod on_record;
 mod outcome;
 mod pace;
@@ -35,6 +38,7 @@ mod renderers;
 mod request;
 mod resolver;
 mod room;
+mod route;
 mod router;
 mod sender;
 mod sequencer;
@@ -57,7 +61,7 @@ use crypto::MasterKey;
 use domain::Guard;
 use http::HeaderMap;
 use journal::{Journal, RegistryView};
-use runtime::{NeededBy, Platform, Service};
+use runtime::{Latch, NeededBy, Platform, Service};
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -73,6 +77,15 @@ pub struct Options {
     /// File with certificates (PEM) of authorities to trust besides the public ones
     #[arg(long, env = "LEADLINE_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    /// Proxy through which receivers are called, and token servers: http://HOST:PORT (CONNECT) or socks5://HOST:PORT, with
+    /// user:password@ (percent-encoded) if it asks for them
+    ///
+    /// It is asked for addresses, which the dispatcher looks up and checks, unless --egress-proxy-resolves is given.
+    #[arg(long, env = "LEADLINE_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
+    pub egress_proxy: Option<String>,
+    /// Have the proxy look up the names of receivers. Which addresses may be called is then the proxy's to decide
+    #[arg(long, env = "LEADLINE_EGRESS_PROXY_RESOLVES")]
+    pub egress_proxy_resolves: bool,
     /// How many bytes of recent payloads to keep in memory
     #[arg(long, env = "LEADLINE_PAYLOAD_CACHE", default_value_t = 8 * 1024 * 1024, value_name = "BYTES")]
     pub payload_cache: usize,
@@ -93,6 +106,7 @@ struct Shared {
     registry: RegistryView,
     payloads: payloads::Payloads,
     client: client::Client,
+    tokens: oauth::AccessTokens,
     renderers: renderers::Renderers,
     key: MasterKey,
     vault: vault::Vault,
@@ -134,6 +148,7 @@ pub async fn start(
         ca_file: options.ca_file.as_deref(),
         max_age: options.connection_max_age,
         max_idle: room::max_idle(most_under_way),
+        egress: egress(options, platform)?,
     };
     let shared = Arc::new(Shared {
         platform: platform.clone(),
@@ -141,6 +156,7 @@ pub async fn start(
         registry: RegistryView::follow(journal, platform).await?,
         payloads: payloads::Payloads::new(options.payload_cache),
         client: client::Client::new(guard, settings)?,
+        tokens: oauth::AccessTokens::default(),
         renderers: renderers::Renderers::start().context("cannot start the threads that fill in templates")?,
         key,
         vault: vault::Vault::new(platform.readiness.latch_for("secrets", NeededBy::Only(&["dispatcher"]))),
@@ -166,6 +182,14 @@ pub async fn start(
     sender::start(&shared, &lanes);
     latch.ready();
     Ok(Service::new("dispatcher"))
+}
+
+/// The proxy of the installation, and the latch that tells of it.
+fn egress(options: &Options, platform: &Platform) -> anyhow::Result<Option<(client::EgressSettings, Latch)>> {
+    let Some(url) = &options.egress_proxy else { return Ok(None) };
+    let settings = client::EgressSettings::new(url, options.egress_proxy_resolves)?;
+    let latch = platform.readiness.latch_for("egress proxy", NeededBy::Only(&["dispatcher"]));
+    Ok(Some((settings, latch)))
 }
 
 /// The address of a name server, on the port of DNS unless it names another one.

@@ -11,6 +11,7 @@ use domain::{AttemptOutcome, ErrorKind};
 use http::{HeaderMap, header::RETRY_AFTER};
 use jiff::{Timestamp, fmt::rfc2822};
 use nix::errno::Errno;
+use runtime::ErrorChain as _;
 
 use crate::client::{Failure, causes};
 
@@ -23,25 +24,40 @@ const MAX_WAIT: Duration = Duration::from_hours(24);
 
 /// Nothing was sent, for a reason that the receiver has nothing to do with.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "this process may open no more files and connections; raise its limit (ulimit -n, LimitNOFILE= of systemd) or the machine's \
-     (fs.file-max)"
-)]
-pub(crate) struct OutOfFiles(#[source] io::Error);
+pub(crate) enum NotSent {
+    #[error(
+        "this process may open no more files and connections; raise its limit (ulimit -n, LimitNOFILE= of systemd) or the \
+         machine's (fs.file-max)"
+    )]
+    OutOfFiles(#[source] io::Error),
+    #[error("{0}")]
+    Egress(String),
+}
 
 /// Why no answer came, in one of the kinds that users know.
 ///
 /// # Errors
 /// When it says nothing about the receiver.
-pub(crate) fn of_failure(failure: &Failure, timeout: Duration) -> Result<AttemptOutcome, OutOfFiles> {
-    if let Some(code) = causes(failure).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files) {
-        return Err(OutOfFiles(code.into()));
+pub(crate) fn of_failure(failure: &Failure, timeout: Duration) -> Result<AttemptOutcome, NotSent> {
+    if let Some(code) = code_of_files(failure) {
+        return Err(NotSent::OutOfFiles(code.into()));
     }
+    let Some(kind) = kind(failure) else { return Err(NotSent::Egress(failure.chain())) };
     let message = match failure {
         Failure::Timeout(step) => format!("no {step} within {timeout:?}"),
+        Failure::Proxy(_) | Failure::Tls(_) => cut(failure.chain(), LONGEST_MESSAGE),
         _ => cut(innermost(failure), LONGEST_MESSAGE),
     };
-    Ok(AttemptOutcome::NoResponse { kind: kind(failure), message })
+    Ok(AttemptOutcome::NoResponse { kind, message })
+}
+
+/// Whether this process may open no more files.
+pub(crate) fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
+    code_of_files(error).is_some()
+}
+
+fn code_of_files(error: &(dyn Error + 'static)) -> Option<Errno> {
+    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files)
 }
 
 /// Why a URL of another scheme is not asked.
@@ -54,25 +70,29 @@ pub(crate) fn out_of_files(error: &io::Error) -> Option<Errno> {
     matches!(code, Errno::EMFILE | Errno::ENFILE).then_some(code)
 }
 
-fn kind(failure: &Failure) -> ErrorKind {
-    match failure {
+/// `None` if the installation is at fault, and no attempt is to be recorded.
+fn kind(failure: &Failure) -> Option<ErrorKind> {
+    Some(match failure {
         Failure::Lookup(error) => error.kind(),
+        Failure::Proxy(failure) => return failure.kind(),
+        Failure::Tls(_) => ErrorKind::Tls,
         Failure::Timeout(_) => ErrorKind::Timeout,
         Failure::Connect(_) | Failure::Handshake(_) => by_cause(failure).unwrap_or(ErrorKind::Connect),
         Failure::Url(_) | Failure::Http1(_) | Failure::Http2(_) => by_cause(failure).unwrap_or(ErrorKind::Protocol),
-    }
+    })
 }
 
 fn by_cause(failure: &Failure) -> Option<ErrorKind> {
+    // With TLS 1.3 a receiver refuses a client certificate after the handshake, and HTTP sees a connection that ends.
+    if causes(failure).any(|cause| cause.is::<rustls::Error>()) {
+        return Some(ErrorKind::Tls);
+    }
     let of_system = || causes(failure).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(of_io);
     causes(failure).find_map(telling).or_else(of_system)
 }
 
 /// The kind that an error tells by its type.
 fn telling(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
-    if error.is::<rustls::Error>() {
-        return Some(ErrorKind::Tls);
-    }
     if let Some(http2) = error.downcast_ref::<h2::Error>() {
         return (http2.is_remote() && (http2.is_go_away() || http2.is_reset())).then_some(ErrorKind::Reset);
     }

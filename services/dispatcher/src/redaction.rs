@@ -52,6 +52,12 @@ impl Redaction {
         Self { secrets }
     }
 
+    /// A text without the secrets.
+    pub(crate) fn apply_to(&self, mut text: String) -> String {
+        self.redact(&mut text);
+        text
+    }
+
     /// The outcome without the secrets.
     pub(crate) fn apply(&self, mut outcome: AttemptOutcome) -> AttemptOutcome {
         match &mut outcome {

@@ -17,7 +17,7 @@ use render::Rendered;
 use runtime::trace::TraceContext;
 use url::Url;
 
-use crate::{compatibility, redaction::Redaction};
+use crate::{compatibility, oauth::Grant, redaction::Redaction, route::Route};
 
 /// A request that is ready to be sent.
 #[derive(Debug)]
@@ -28,6 +28,10 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     /// What must not be stored of the answer.
     pub(crate) redaction: Redaction,
+    /// `None` if the receiver is reached as every other one.
+    pub(crate) route: Option<Route>,
+    /// What an access token is asked for with; `None` if the request needs none.
+    pub(crate) grant: Option<Grant>,
 }
 
 /// Why the destination's settings do not make a request.
@@ -45,6 +49,8 @@ pub(crate) enum NoRequest {
     Sealed(#[from] crypto::OpenError),
     #[error("the header {0} cannot be sent: its value is no text of HTTP")]
     Header(String),
+    #[error("the destination's proxy cannot be used: its URL {0}")]
+    Proxy(String),
 }
 
 impl Request {
@@ -88,7 +94,8 @@ pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
     for (name, value) in &destination.request.headers {
         set(&mut headers, name, value)?;
     }
-    let redaction = credentials(&parts, &mut headers)?;
+    let (redaction, grant) = credentials(&parts, &mut headers)?;
+    let route = Route::of(destination, parts.key)?;
     set(&mut headers, "webhook-id", &id)?;
     set(&mut headers, "webhook-timestamp", &timestamp.to_string())?;
     let signers = signers(&parts)?;
@@ -117,7 +124,7 @@ pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
         Method::Delete => http::Method::DELETE,
     };
     let Rendered { url, body, .. } = parts.rendered;
-    Ok(Request { method, url, headers, body, redaction })
+    Ok(Request { method, url, headers, body, redaction, route, grant })
 }
 
 fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), NoRequest> {
@@ -127,17 +134,21 @@ fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), NoRequest
     Ok(())
 }
 
-fn credentials(parts: &Parts<'_>, headers: &mut HeaderMap) -> Result<Redaction, NoRequest> {
-    let Some(credentials) = &parts.destination.request.credentials else { return Ok(Redaction::default()) };
+fn credentials(parts: &Parts<'_>, headers: &mut HeaderMap) -> Result<(Redaction, Option<Grant>), NoRequest> {
+    let Some(credentials) = &parts.destination.request.credentials else { return Ok((Redaction::default(), None)) };
     let belongs_to = Destination::belongs_to(&parts.destination.account, &parts.destination.id);
     let value = parts.key.open_bytes(&credentials.sealed.0, &belongs_to)?;
+    if let Some(client) = &credentials.oauth2 {
+        let redaction = Redaction::of_header(&value);
+        return Ok((redaction, Some(Grant::new(client, &value, &credentials.sealed))));
+    }
     let wrong = || NoRequest::Header(credentials.header.clone());
     let name = HeaderName::from_bytes(credentials.header.as_bytes()).map_err(|_| wrong())?;
     let redaction = Redaction::of_header(&value);
     let mut value = HeaderValue::from_bytes(&value).map_err(|_| wrong())?;
     value.set_sensitive(true);
     headers.insert(name, value);
-    Ok(redaction)
+    Ok((redaction, None))
 }
 
 /// What signs now; none if the destination has no token.

@@ -3,11 +3,11 @@
 //! Facts carry whole states or none, so what is different shows only against the registry before the fact. Both sides are
 //! what the API shows, which has no secrets in it; of a secret is said that it changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, Registry, RegistryFact, TokenId,
-    registry::{Change, EntityKind},
+    registry::{Change, Destination, EntityKind},
 };
 use serde::{Deserialize, Serialize};
 use wire::{api, keys::key_to_api, registry_api as show, shown::fields};
@@ -62,14 +62,14 @@ pub(crate) fn entry(registry: &mut Registry, sequence: u64, fact: &RegistryFact)
 struct State {
     /// What the API shows.
     fields: BTreeMap<String, String>,
-    /// What it does not show: the field that stands for it, and the sealed bytes, which are compared and never kept.
-    secret: Option<(&'static str, Vec<u8>)>,
+    /// What it does not show: the fields that stand for it, and the sealed bytes, which are compared and never kept.
+    secrets: BTreeMap<&'static str, Vec<u8>>,
 }
 
 /// What a change is about, if it exists.
 fn state(registry: &Registry, change: &Change) -> Option<State> {
     let (account, kind, id) = change.entity();
-    let open = |fields| State { fields, secret: None };
+    let open = |fields| State { fields, secrets: BTreeMap::new() };
     let mut state = match account {
         Some(account) if kind != EntityKind::Key => state_of(registry, account, kind, id)?,
         _ => open(fields("Key", &key_to_api(registry.key(&KeyId::parse(id).ok()?)?))),
@@ -82,7 +82,7 @@ fn state(registry: &Registry, change: &Change) -> Option<State> {
 
 fn state_of(registry: &Registry, account: &AccountId, kind: EntityKind, id: &str) -> Option<State> {
     let entry = registry.account(account)?;
-    let open = |fields| State { fields, secret: None };
+    let open = |fields| State { fields, secrets: BTreeMap::new() };
     Some(match kind {
         EntityKind::Key => return None,
         EntityKind::Account => open(fields("Account", &show::account_to_api(&entry.account))),
@@ -109,10 +109,9 @@ fn state_of(registry: &Registry, account: &AccountId, kind: EntityKind, id: &str
         }
         EntityKind::Destination => {
             let destination = registry.destination(&DestinationId::parse(id).ok()?)?;
-            let credentials = destination.request.credentials.as_ref();
             State {
                 fields: fields("Destination", &show::destination_to_api(destination)),
-                secret: credentials.map(|credentials| ("auth", credentials.sealed.0.clone())),
+                secrets: secrets_of(destination),
             }
         }
         EntityKind::Token => {
@@ -120,15 +119,26 @@ fn state_of(registry: &Registry, account: &AccountId, kind: EntityKind, id: &str
             let newest = token.secrets.first().map(|secret| secret.sealed.0.clone());
             State {
                 fields: fields("Token", &show::token_to_api(token)),
-                secret: newest.map(|newest| ("secret", newest)),
+                secrets: newest.map(|newest| ("secret", newest)).into_iter().collect(),
             }
         }
     })
 }
 
+fn secrets_of(destination: &Destination) -> BTreeMap<&'static str, Vec<u8>> {
+    let (request, transport) = (&destination.request, &destination.transport);
+    let secrets = [
+        ("auth", request.credentials.as_ref().map(|credentials| &credentials.sealed)),
+        ("client_certificate", transport.client_certificate.as_ref().map(|certificate| &certificate.key)),
+        ("proxy", transport.proxy.as_ref().and_then(|proxy| proxy.password.as_ref())),
+    ];
+    secrets.into_iter().filter_map(|(field, sealed)| Some((field, sealed?.0.clone()))).collect()
+}
+
 fn changes(mut before: State, mut after: State) -> Vec<FieldChange> {
-    let secret = before.secret.as_ref().or(after.secret.as_ref()).map(|(field, _)| *field);
-    let secret = secret.filter(|_| before.secret != after.secret);
+    let secrets: BTreeSet<_> = before.secrets.keys().chain(after.secrets.keys()).copied().collect();
+    let changed = secrets.into_iter().filter(|field| before.secrets.get(field) != after.secrets.get(field));
+    let changed: Vec<_> = changed.collect();
     let names: Vec<_> = before.fields.keys().chain(after.fields.keys()).cloned().collect();
     let mut changes: Vec<_> = names
         .into_iter()
@@ -142,7 +152,7 @@ fn changes(mut before: State, mut after: State) -> Vec<FieldChange> {
             })
         })
         .collect();
-    if let Some(field) = secret {
+    for field in changed {
         match changes.iter_mut().find(|change| change.field == field) {
             Some(change) => change.secret = true,
             None => {

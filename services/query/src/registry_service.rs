@@ -21,6 +21,7 @@ mod opt_outs;
 mod origin;
 mod parts;
 mod tokens;
+mod transport;
 
 use crate::{caller::Caller, registry_change::Changes, store::Store};
 

@@ -113,6 +113,7 @@ fn destination(url: &str, request: RequestShape) -> Destination {
         breaker_failures: 0,
         ordered: false,
         request,
+        transport: Default::default(),
         token: None,
         enabled: true,
         deactivated: None,

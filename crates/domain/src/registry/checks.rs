@@ -41,6 +41,9 @@ pub(super) fn check_destination(destination: &Destination, rules: UrlRules) -> R
     }
     check_pace(destination)?;
     check_request(&destination.request)?;
+    destination.transport.check()?;
+    let oauth2 = destination.request.credentials.as_ref().and_then(|credentials| credentials.oauth2.as_ref());
+    oauth2.map_or(Ok(()), |client| client.check(rules))?;
     destination.retry.validate().map_err(|e| invalid("retry_policy", format!("{}: {}", e.field, e.problem)))
 }
 
@@ -138,7 +141,11 @@ pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
 }
 
 fn check_url(text: &str, rules: UrlRules) -> Result<(), Refusal> {
-    let refuse = |problem: String| Err(invalid("url", problem));
+    check_url_of("url", text, rules)
+}
+
+pub(super) fn check_url_of(field: &'static str, text: &str, rules: UrlRules) -> Result<(), Refusal> {
+    let refuse = |problem: String| Err(invalid(field, problem));
     if text.len() > LONGEST_URL {
         return refuse(format!("is {} bytes long, and {LONGEST_URL} is the limit", text.len()));
     }

@@ -179,6 +179,7 @@ mod tests {
                 kind: CredentialKind::Header,
                 header: "x-key".into(),
                 sealed: SealedSecret(vec![]),
+                oauth2: None,
             }),
             ..RequestShape::default()
         };

@@ -19,7 +19,7 @@ pub struct Limits {
     pub destinations: usize,
     /// Deliveries of one event: how many requests one published event can cause.
     pub deliveries_per_event: usize,
-    /// Bytes of all URLs, body templates and conditions, which every process holds in memory.
+    /// Bytes of all URLs, body templates, conditions and certificates, which every process holds in memory.
     pub template_bytes: usize,
     /// Clients.
     pub clients: usize,
@@ -96,7 +96,7 @@ impl Limits {
             return Ok(());
         }
         let there: usize = existing(entry).map(template_bytes).sum();
-        let (would, what) = (there - before + after, "bytes of URLs, templates and conditions");
+        let (would, what) = (there - before + after, "bytes of URLs, templates, conditions and certificates");
         at_most(&new.account, would, what, self.template_bytes, "--max-template-bytes")
     }
 
@@ -120,7 +120,8 @@ fn template_bytes(destination: &Destination) -> usize {
         Body::Payload | Body::Envelope | Body::Slack | Body::Form | Body::Multipart => 0,
     };
     let condition = destination.condition.as_ref().map_or(0, |condition| condition.as_str().len());
-    destination.url.len() + body + destination.request.form.bytes() + condition
+    let certificates = destination.transport.certificate_bytes();
+    destination.url.len() + body + destination.request.form.bytes() + condition + certificates
 }
 
 fn at_most(

@@ -1,10 +1,13 @@
 //! Destinations, and the tokens that sign their requests.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::request::{Deactivation, RequestShape};
+use super::{
+    request::{Deactivation, RequestShape},
+    transport::Transport,
+};
 use crate::{
     condition::Condition,
     delivery::Switch,
@@ -116,6 +119,8 @@ pub struct Destination {
     pub ordered: bool,
     /// What its requests look like.
     pub request: RequestShape,
+    /// How its receiver is reached and recognised. Connections are shared only by destinations with equal settings.
+    pub transport: Arc<Transport>,
     /// The token that signs its requests; none: they are not signed.
     pub token: Option<TokenId>,
     /// A person can switch it off; its deliveries are held meanwhile.
@@ -167,7 +172,7 @@ impl Destination {
 }
 
 /// A secret as it is stored: sealed with the master key.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SealedSecret(pub Vec<u8>);
 
 impl fmt::Debug for SealedSecret {

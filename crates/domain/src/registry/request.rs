@@ -4,7 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{compatibility::CompatibilitySignature, content::ContentType, form::Form, model::SealedSecret};
+use super::{
+    compatibility::CompatibilitySignature, content::ContentType, form::Form, model::SealedSecret, oauth2::OAuth2Client,
+};
 use crate::{
     ids::{DeliveryId, EventId, LeadId},
     outcome::ErrorKind,
@@ -111,8 +113,10 @@ pub struct Credentials {
     pub kind: CredentialKind,
     /// The header that carries them, in lower case.
     pub header: String,
-    /// The whole value of that header, sealed.
+    /// The whole value of that header, sealed; of [`CredentialKind::OAuth2`] the client's secret.
     pub sealed: SealedSecret,
+    /// The client that asks for tokens; only of [`CredentialKind::OAuth2`].
+    pub oauth2: Option<OAuth2Client>,
 }
 
 impl fmt::Debug for Credentials {
@@ -130,11 +134,13 @@ pub enum CredentialKind {
     Basic,
     /// A header of the receiver's choice.
     Header,
+    /// `Authorization: Bearer …` with a token that a token server gives (RFC 6749, 4.4).
+    OAuth2,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Bearer, Self::Basic, Self::Header];
+    pub const ALL: [Self; 4] = [Self::Bearer, Self::Basic, Self::Header, Self::OAuth2];
 
     /// The word that is stored and shown.
     pub const fn as_str(self) -> &'static str {
@@ -142,6 +148,7 @@ impl CredentialKind {
             Self::Bearer => "bearer",
             Self::Basic => "basic",
             Self::Header => "header",
+            Self::OAuth2 => "oauth2",
         }
     }
 

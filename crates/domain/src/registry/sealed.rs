@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{
     model::{Destination, SealedSecret, Token},
     state::Registry,
+    transport::{ClientCertificate, DestinationProxy},
 };
 
 /// A sealed secret, and what it is sealed for.
@@ -27,7 +28,7 @@ impl Registry {
                 let destinations = account.destinations().filter(|destination| !destination.deleted);
                 tokens
                     .flat_map(|token| of_token(token, now))
-                    .chain(destinations.filter_map(|destination| credentials(destination)))
+                    .chain(destinations.flat_map(|destination| of_destination(destination)))
                     .collect::<Vec<_>>()
             })
             .collect()
@@ -36,7 +37,7 @@ impl Registry {
     /// The secrets that requests of a destination need at this time.
     pub fn sealed_secrets_of<'a>(&'a self, destination: &'a Destination, now: Timestamp) -> Vec<Sealed<'a>> {
         let token = destination.token.as_ref().and_then(|id| self.token(&destination.account, id));
-        token.into_iter().flat_map(|token| of_token(token, now)).chain(credentials(destination)).collect()
+        token.into_iter().flat_map(|token| of_token(token, now)).chain(of_destination(destination)).collect()
     }
 }
 
@@ -49,11 +50,18 @@ fn of_token(token: &Token, now: Timestamp) -> impl Iterator<Item = Sealed<'_>> {
     })
 }
 
-fn credentials(destination: &Destination) -> Option<Sealed<'_>> {
-    let credentials = destination.request.credentials.as_ref()?;
-    Some(Sealed {
-        of: format!("credentials of destination {} of account {}", destination.id, destination.account),
-        secret: &credentials.sealed,
-        belongs_to: Destination::belongs_to(&destination.account, &destination.id),
+fn of_destination(destination: &Destination) -> impl Iterator<Item = Sealed<'_>> {
+    let (account, id, transport) = (&destination.account, &destination.id, &destination.transport);
+    let credentials = destination.request.credentials.as_ref().map(|credentials| &credentials.sealed);
+    let key = transport.client_certificate.as_ref().map(|certificate| &certificate.key);
+    let password = transport.proxy.as_ref().and_then(|proxy| proxy.password.as_ref());
+    let secrets = [
+        ("credentials", credentials, Destination::belongs_to(account, id)),
+        ("key of the client certificate", key, ClientCertificate::belongs_to(account, id)),
+        ("password of the proxy", password, DestinationProxy::belongs_to(account, id)),
+    ];
+    secrets.into_iter().filter_map(move |(what, secret, belongs_to)| {
+        let of = || format!("{what} of destination {id} of account {account}");
+        secret.map(|secret| Sealed { of: of(), secret, belongs_to })
     })
 }

@@ -15,10 +15,11 @@ use domain::{
     notice::{ErrorNoticeSent, NoticeKind},
     policy::{Deactivate, Progress},
     registry::{
-        Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, CompatibilitySignature, Confirmation, ContentType,
-        CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Destination, Encoding,
-        EventTypePattern, Form, Hash, Interface, KeyHash, Lists, Method, Nesting, OptOut, RequestShape, Role, Routing,
-        Scope, SealedSecret, SignedContent, Token, TokenSecret, WebhookId,
+        Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, ClientAuthentication, ClientCertificate,
+        CompatibilitySignature, Confirmation, ContentType, CredentialKind, Credentials, DeactivatedBy, Deactivation,
+        DeactivationCause, Destination, DestinationProxy, Encoding, EventTypePattern, Form, Hash, Interface, KeyHash,
+        Lists, Method, Nesting, OAuth2Client, OptOut, RequestShape, Role, Routing, Scope, SealedSecret, SignedContent,
+        Token, TokenSecret, Transport, WebhookId,
     },
 };
 use jiff::Timestamp;
@@ -217,10 +218,11 @@ prop_compose! {
         )),
         headers in prop::collection::vec(any::<(String, String)>(), 0..3),
         credentials in option::of((select(CredentialKind::ALL.to_vec()), any::<String>(), any::<Vec<u8>>())),
+        oauth2 in option::of(oauth2()),
         webhook_id in select(WebhookId::ALL.to_vec()),
     ) -> RequestShape {
         let credentials = credentials
-            .map(|(kind, header, sealed)| Credentials { kind, header, sealed: SealedSecret(sealed) });
+            .map(|(kind, header, sealed)| Credentials { kind, header, sealed: SealedSecret(sealed), oauth2 });
         let content_type = content_type.map(|text| ContentType::parse(text).unwrap());
         let (nesting, lists, only_fields, fields, constants) = form;
         let form = Form { nesting, lists, fields, only_fields, constants };
@@ -228,6 +230,32 @@ prop_compose! {
             CompatibilitySignature { header, hash, encoding, prefix, content }
         });
         RequestShape { method, body, content_type, form, headers, credentials, compatibility_signature, webhook_id }
+    }
+}
+
+prop_compose! {
+    fn oauth2()(
+        texts in any::<(String, String, String)>(),
+        parameters in prop::collection::vec(any::<(String, String)>(), 0..3),
+        authentication in select(&ClientAuthentication::ALL[..]),
+    ) -> OAuth2Client {
+        OAuth2Client { token_url: texts.0, client_id: texts.1, scope: texts.2, parameters, authentication }
+    }
+}
+
+prop_compose! {
+    fn transport()(
+        certificate in option::of((any::<(String, String)>(), any::<Vec<u8>>(), time())),
+        authorities in option::of("[A-Z ]{1,9}"),
+        proxy in option::of((any::<(String, String)>(), option::of(prop::collection::vec(any::<u8>(), 1..9)))),
+    ) -> Transport {
+        let client_certificate = certificate.map(|((chain, subject), key, not_after)| {
+            ClientCertificate { chain, key: SealedSecret(key), subject, not_after }
+        });
+        let proxy = proxy.map(|((url, username), password)| {
+            DestinationProxy { url, username, password: password.map(SealedSecret) }
+        });
+        Transport { client_certificate, authorities, proxy }
     }
 }
 
@@ -243,6 +271,7 @@ prop_compose! {
         preset in select(vec![RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()]),
         shape in shape(),
         condition in option::of(select(vec![r#"{"payload.a": 1.10}"#, r#"{"or": [{"payload": {"exists": true}}]}"#])),
+        transport in transport(),
     ) -> Destination {
         Destination {
             account: AccountId::parse(&ids.0).unwrap(),
@@ -263,6 +292,7 @@ prop_compose! {
             breaker_failures: concurrency,
             ordered: concurrency % 2 == 1,
             request: shape,
+            transport: Arc::new(transport),
             token: ids.3.map(|text| TokenId::parse(&text).unwrap()),
             enabled,
             deactivated: None,

@@ -2,6 +2,7 @@
 
 use std::{error::Error, io};
 
+use super::{proxy::ProxyFailure, tls::TlsError};
 use crate::resolver::LookupError;
 
 /// Why there was no answer.
@@ -11,6 +12,10 @@ pub(crate) enum Failure {
     Lookup(#[from] LookupError),
     #[error("cannot connect")]
     Connect(#[source] io::Error),
+    #[error(transparent)]
+    Proxy(Box<ProxyFailure>),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("cannot agree on TLS")]
     Handshake(#[source] io::Error),
     #[error("{0} did not end in time")]

@@ -1,7 +1,8 @@
 //! Whom a connection leads to, and how a request names that receiver.
 
-use std::hash::Hash;
+use std::{hash::Hash, sync::Arc};
 
+use domain::registry::Transport;
 use http::{
     HeaderMap, HeaderValue, Method, Uri,
     header::{ACCEPT, CONTENT_LENGTH, Entry, HOST, USER_AGENT},
@@ -10,29 +11,31 @@ use http_body_util::Full;
 use url::{Host, Position, Url};
 
 use super::failure::Failure;
-use crate::request::Request;
+use crate::{request::Request, route::Route};
 
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("Leadline/", env!("CARGO_PKG_VERSION")));
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("Leadline/", env!("CARGO_PKG_VERSION")));
 const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 
-/// What a connection may be shared for: requests to the same origin use it. A destination with a certificate, an
-/// authority or a proxy of its own needs a further field here.
+/// What a connection may be shared for: requests to the same origin use it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
     pub(super) https: bool,
     pub(super) host: Host,
     pub(super) port: u16,
+    /// The certificate, authorities and proxy of a destination; `None` if it has none of its own.
+    pub(super) transport: Option<Arc<Transport>>,
 }
 
 impl Origin {
     /// The origin of a URL; `None` if it is not of HTTP.
-    pub(super) fn of(url: &Url) -> Option<Self> {
+    pub(super) fn of(url: &Url, route: Option<&Route>) -> Option<Self> {
         let https = match url.scheme() {
             "https" => true,
             "http" => false,
             _ => return None,
         };
-        Some(Self { https, host: url.host()?.to_owned(), port: url.port_or_known_default()? })
+        let transport = route.map(|route| Arc::clone(&route.transport));
+        Some(Self { https, host: url.host()?.to_owned(), port: url.port_or_known_default()?, transport })
     }
 }
 
@@ -85,6 +88,8 @@ mod tests {
             headers,
             body: "{}".into(),
             redaction: Default::default(),
+            route: None,
+            grant: None,
         }
     }
 
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_origin_is_scheme_host_and_port() {
-        let origin = |url: &str| Origin::of(&url.parse().unwrap());
+        let origin = |url: &str| Origin::of(&url.parse().unwrap(), None);
         assert_eq!(origin("https://Example.com/a"), origin("https://example.com:443/b"));
         assert_ne!(origin("https://example.com/"), origin("http://example.com:443/"));
         assert_ne!(origin("https://example.com/"), origin("https://example.com:444/"));

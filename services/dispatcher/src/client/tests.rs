@@ -2,6 +2,8 @@
 
 mod answers;
 mod connecting;
+mod identities;
+mod proxied;
 mod reusing;
 
 use std::{
@@ -54,7 +56,7 @@ fn client_with(resolver: Arc<dyn Resolve>, authority: Option<&Authority>, max_ag
     Client::resolving_with(
         resolver,
         guard,
-        Settings { name_servers: &[], ca_file: file.as_deref(), max_age, max_idle: 100 },
+        Settings { name_servers: &[], ca_file: file.as_deref(), max_age, max_idle: 100, egress: None },
     )
     .unwrap()
 }
@@ -79,8 +81,10 @@ async fn send_body(client: &Client, url: &str, body: Vec<u8>, timeout: Duration)
         headers: HeaderMap::from_iter([("webhook-id".parse().unwrap(), "e1".parse().unwrap())]),
         body: body.into(),
         redaction: Redaction::default(),
+        route: None,
+        grant: None,
     };
-    client.send(&"acme".parse().unwrap(), request, timeout).await.unwrap()
+    client.send(&"acme".parse().unwrap(), &request, timeout).await.unwrap()
 }
 
 async fn send(client: &Client, url: &str) -> AttemptOutcome {

@@ -1,23 +1,57 @@
-//! Whom the client trusts, and what it speaks over TLS.
+//! Whom the client trusts, what it shows, and what it speaks over TLS.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fmt, fs, path::Path, sync::Arc};
 
 use anyhow::Context as _;
+use crypto::{CertificateError, ClientIdentity, authorities};
+use domain::registry::Transport;
+use moka::sync::Cache;
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::ring,
+    crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, pem::PemObject as _},
+    sign::SingleCertAndKey,
 };
+
+use crate::route::Route;
 
 /// The protocols to offer (RFC 7301), the preferred one first.
 const BOTH: [&[u8]; 2] = [b"h2", b"http/1.1"];
 const HTTP1_ALONE: [&[u8]; 1] = [b"http/1.1"];
+/// How many configurations of destinations are kept, each with the sessions that it may resume.
+const MAX_CONFIGS: u64 = 1_000;
 
 /// The two ways to greet a receiver. They remember the same sessions.
 #[derive(Debug, Clone)]
-pub(super) struct Tls {
+pub(super) struct Greetings {
     both: Arc<ClientConfig>,
     http1_alone: Arc<ClientConfig>,
+}
+
+/// How receivers are greeted.
+pub(super) struct Tls {
+    provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
+    usual: Greetings,
+    /// For destinations with a certificate or authorities of their own.
+    own: Cache<Arc<Transport>, Greetings>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("roots", &self.roots.len()).finish_non_exhaustive()
+    }
+}
+
+/// Why the certificates of a destination cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("the client certificate of the destination cannot be used; set it again")]
+    Identity(#[source] CertificateError),
+    #[error("the authorities of the destination cannot be used; set them again")]
+    Authorities(#[source] CertificateError),
+    #[error("cannot speak TLS")]
+    Rustls(#[from] rustls::Error),
 }
 
 impl Tls {
@@ -31,8 +65,49 @@ impl Tls {
                 roots.add(certificate.with_context(bad)?).with_context(bad)?;
             }
         }
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots).with_no_client_auth();
+        let (provider, roots) = (Arc::new(ring::default_provider()), Arc::new(roots));
+        let usual = Greetings::new(&provider, Arc::clone(&roots), None)?;
+        let own = Cache::builder().max_capacity(MAX_CONFIGS).build();
+        Ok(Self { provider, roots, usual, own })
+    }
+
+    /// How the receiver of a destination is greeted.
+    pub(super) fn greetings(&self, route: Option<&Route>) -> Result<Greetings, TlsError> {
+        let own =
+            route.filter(|route| route.transport.client_certificate.is_some() || route.transport.authorities.is_some());
+        let Some(route) = own else { return Ok(self.usual.clone()) };
+        if let Some(known) = self.own.get(&route.transport) {
+            return Ok(known);
+        }
+        let made = self.made_for(route)?;
+        self.own.insert(Arc::clone(&route.transport), made.clone());
+        Ok(made)
+    }
+
+    fn made_for(&self, route: &Route) -> Result<Greetings, TlsError> {
+        let roots = match &route.transport.authorities {
+            Some(pem) => Arc::new(authorities(pem).map_err(TlsError::Authorities)?.1),
+            None => Arc::clone(&self.roots),
+        };
+        let identity = route.transport.client_certificate.as_ref();
+        let identity = identity.map(|own| ClientIdentity::read(&own.chain, &route.key)).transpose();
+        Ok(Greetings::new(&self.provider, roots, identity.map_err(TlsError::Identity)?)?)
+    }
+}
+
+impl Greetings {
+    fn new(
+        provider: &Arc<CryptoProvider>,
+        roots: Arc<RootCertStore>,
+        identity: Option<ClientIdentity>,
+    ) -> Result<Self, rustls::Error> {
+        let builder =
+            ClientConfig::builder_with_provider(Arc::clone(provider)).with_safe_default_protocol_versions()?;
+        let builder = builder.with_root_certificates(roots);
+        let config = match identity {
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified))),
+            None => builder.with_no_client_auth(),
+        };
         let offering = |protocols: &[&[u8]]| {
             let mut config = config.clone();
             config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();

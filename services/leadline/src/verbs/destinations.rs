@@ -1,6 +1,7 @@
 //! `leadline destinations`: where leads go, and what is done about it.
 
 mod condition;
+mod connection;
 mod content;
 mod settings;
 mod trial;
@@ -42,7 +43,8 @@ enum Verb {
         after_help = "Examples:\n  leadline destinations create --name CRM --url https://crm.example/leads --events 'lead.*'\n  \
                             leadline destinations create --from destination.json\n  \
                             leadline destinations create --name Salesforce --url https://webto.salesforce.example/servlet \\\n    \
-                            --body form --form-constant oid=00D000000000000 --form-field name=last_name"
+                            --body form --form-constant oid=00D000000000000 --form-field name=last_name\n  \
+                            leadline destinations create --url https://crm.example/leads --client-cert own.pem --client-key own.key --ca crm-ca.pem"
     )]
     Create(Create),
     /// Change what is said of a destination, and nothing else
@@ -361,6 +363,7 @@ fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()>
         ("order kept", if destination.ordered { "yes".into() } else { "no".into() }),
         ("retry policy", policy.into()),
     ];
+    facts.extend(connection::facts(destination));
     facts.extend(destination.deactivated.as_ref().map(deactivation).unwrap_or_default());
     print_facts(&session.out, facts)
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     DestinationId, Registry,
-    registry::{Body, Command, Credentials, Destination, Form, RequestShape, Scope, SealedSecret},
+    registry::{Body, Command, Destination, Form, RequestShape, Scope, Transport},
 };
 use jiff::Timestamp;
 use prost_types::FieldMask;
@@ -16,19 +16,18 @@ use wire::{
 };
 
 use super::{
-    Answer, RegistryService, no_randomness,
+    Answer, RegistryService,
     origin::{self, Given},
     parts::{account_of, check_mask, destination_id, destination_of, given, names, request_id, token_id},
+    transport::{Kept, Sealing},
 };
 use crate::{caller::Caller, listing::Listing};
 
-/// The longest credentials, in bytes.
-const LONGEST_CREDENTIALS: usize = 4_000;
 #[rustfmt::skip]
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 25] = [
     "name", "interface_id", "client_id", "url", "event_types", "timeout", "concurrency", "retry_policy", "token_id",
     "enabled", "rate", "breaker_failures", "ordered", "method", "body", "content_type", "form", "headers", "auth",
-    "compatibility_signature", "condition", "webhook_id",
+    "compatibility_signature", "condition", "webhook_id", "client_certificate", "ca_certificates", "proxy",
 ];
 
 impl RegistryService {
@@ -99,16 +98,17 @@ impl RegistryService {
         let new = given("destination", request.destination)?;
         let (account, id) = (caller.account(&new.account_id)?, destination_id(&new.destination_id)?);
         let whole = mask.is_none_or(|mask| mask.paths.is_empty());
-        let keep_auth = whole && new.auth.as_ref().is_none_or(|a| a.kind.is_none());
-        let given = Given { credentials: !keep_auth && names(mask, "auth"), token: names(mask, "token_id") };
+        let kept = Kept::of(&new, whole);
+        let given = Given {
+            credentials: !kept.credentials() && names(mask, "auth"),
+            token: names(mask, "token_id"),
+            certificate: !kept.certificate() && names(mask, "client_certificate"),
+        };
         let keep_webhook_id = new.webhook_id.is_empty();
         let mut new = self.destination(new, id.clone())?;
         let update = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?;
-            // Secrets are never shown, so whoever sends back what he read does not mean to remove them.
-            if keep_auth {
-                new.request.credentials = now.request.credentials.clone();
-            }
+            kept.add(now, &mut new);
             // A caller that does not know the setting must not change what receivers discard repeats by.
             if keep_webhook_id {
                 new.request.webhook_id = now.request.webhook_id;
@@ -176,18 +176,14 @@ impl RegistryService {
         Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
-    /// A destination from the API, its credentials sealed.
+    /// A destination from the API, its secrets sealed, its certificates and templates read.
     fn destination(&self, given: api::Destination, id: DestinationId) -> Result<Destination, Status> {
-        let auth = given.auth.clone().unwrap_or_default();
-        let mut destination = registry_api::destination(given, id).map_err(|e| refusal(&e))?;
-        if let Some((kind, header, value)) = registry_api::credentials(auth).map_err(|e| refusal(&e))? {
-            if value.len() > LONGEST_CREDENTIALS || value.chars().any(char::is_control) {
-                return Err(invalid("auth", format!("has to be one line of at most {LONGEST_CREDENTIALS} bytes")));
-            }
-            let belongs_to = Destination::belongs_to(&destination.account, &destination.id);
-            let sealed = self.key.seal_bytes(value.as_bytes(), &belongs_to).map_err(|e| no_randomness(&e))?;
-            destination.request.credentials = Some(Credentials { kind, header, sealed: SealedSecret(sealed) });
-        }
+        let mut destination = registry_api::destination(given.clone(), id).map_err(|e| refusal(&e))?;
+        let sealing = Sealing { key: &self.key, guard: &self.guard, destination: &destination };
+        let (credentials, transport) =
+            (sealing.credentials(given.auth.clone().unwrap_or_default())?, sealing.transport(&given)?);
+        destination.request.credentials = credentials;
+        destination.transport = transport.into();
         if let Ok(url) = Url::parse(&destination.url) {
             self.guard.check_literal(&url).map_err(|e| invalid("url", e))?;
         }
@@ -221,6 +217,7 @@ fn merged(now: &Destination, new: Destination, mask: Option<&FieldMask>) -> Dest
         ordered: if pick("ordered") { new.ordered } else { now.ordered },
         breaker_failures: if pick("breaker_failures") { new.breaker_failures } else { now.breaker_failures },
         request: merged_request(now.request, new.request, mask),
+        transport: merged_transport(&now.transport, &new.transport, mask).into(),
         deactivated: now.deactivated,
         skip_held_before: now.skip_held_before,
         deleted: false,
@@ -250,6 +247,15 @@ fn merged_request(now: RequestShape, new: RequestShape, mask: Option<&FieldMask>
             now.compatibility_signature
         },
         webhook_id: if pick("webhook_id") { new.webhook_id } else { now.webhook_id },
+    }
+}
+
+fn merged_transport(now: &Transport, new: &Transport, mask: Option<&FieldMask>) -> Transport {
+    let of = |field| if names(mask, field) { new } else { now };
+    Transport {
+        client_certificate: of("client_certificate").client_certificate.clone(),
+        authorities: of("ca_certificates").authorities.clone(),
+        proxy: of("proxy").proxy.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Credentials belong to the host that they were given for.
 
-use domain::registry::Destination;
+use domain::{registry::Destination, text::quoted};
 use tonic::Status;
 use url::Url;
 use wire::status::invalid;
@@ -10,25 +10,43 @@ use wire::status::invalid;
 pub(super) struct Given {
     pub(super) credentials: bool,
     pub(super) token: bool,
+    pub(super) certificate: bool,
 }
 
-/// Refuses an update that would have credentials or signatures, made for one origin (RFC 6454: scheme, host and port), sent
-/// to another one. A person who may change the URL need not know them.
+/// Refuses an update that would have credentials, signatures or a client certificate, made for one origin (RFC 6454: scheme,
+/// host and port), sent to another one, or credentials through another proxy. A person who may change the URL need not know
+/// them.
 pub(super) fn check(now: &Destination, changed: &Destination, given: Given) -> Result<(), Status> {
-    let (Some(before), Some(after)) = (origin(&now.url), origin(&changed.url)) else { return Ok(()) };
-    let kept = [
-        (now.request.credentials.is_some() && !given.credentials, "its credentials (auth)"),
-        (now.token.is_some() && !given.token, "its token (token_id)"),
-    ];
-    let kept: Vec<_> = kept.into_iter().filter(|(kept, _)| *kept).map(|(_, what)| what).collect();
-    if before == after || kept.is_empty() {
+    let has_certificate = now.transport.client_certificate.is_some();
+    let credentials = (now.request.credentials.is_some() && !given.credentials, "its credentials (auth)");
+    if let (Some(before), Some(after)) = (origin(&now.url), origin(&changed.url))
+        && before != after
+    {
+        let kept = [
+            credentials,
+            (now.token.is_some() && !given.token, "its token (token_id)"),
+            (has_certificate && !given.certificate, "its client certificate (client_certificate)"),
+        ];
+        refuse_kept("url", &format!("would take the destination from {before} to {after}"), &kept)?;
+    }
+    match &changed.transport.proxy {
+        Some(proxy) if now.transport.proxy.as_ref().map(|proxy| &proxy.url) != Some(&proxy.url) => {
+            refuse_kept("proxy", &format!("would take requests through {}", quoted(&proxy.url)), &[credentials])
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_kept(field: &str, what: &str, kept: &[(bool, &str)]) -> Result<(), Status> {
+    let kept: Vec<_> = kept.iter().filter(|(kept, _)| *kept).map(|(_, what)| *what).collect();
+    if kept.is_empty() {
         return Ok(());
     }
     Err(invalid(
-        "url",
+        field,
         format!(
-            "would take the destination from {before} to {after} and {} with it; give them again in the same update, or \
-             remove them (leadline destinations update: --token ID, and auth in the file of --from)",
+            "{what} and {} with it; give them again in the same update, or remove them (leadline destinations update: \
+             --token ID, --client-cert FILE, and auth in the file of --from)",
             kept.join(" and ")
         ),
     ))

@@ -150,6 +150,7 @@ pub(crate) fn destination(id: &str, scope: Scope, types: &[&str]) -> Destination
         breaker_failures: Destination::DEFAULT_BREAKER_FAILURES,
         ordered: false,
         request: RequestShape::default(),
+        transport: Arc::default(),
         token: None,
         enabled: true,
         deactivated: None,

@@ -48,6 +48,7 @@ pub fn destination(url: &str, body: Body) -> Destination {
         breaker_failures: 0,
         ordered: false,
         request: RequestShape { body, ..RequestShape::default() },
+        transport: Default::default(),
         token: None,
         enabled: true,
         deactivated: None,

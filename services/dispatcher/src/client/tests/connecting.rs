@@ -84,8 +84,10 @@ async fn for_want_of_files_nothing_is_said_of_the_receiver() {
         headers: HeaderMap::new(),
         body: vec![].into(),
         redaction: Redaction::default(),
+        route: None,
+        grant: None,
     };
-    let error = client.send(&"acme".parse().unwrap(), request, SOON).await.unwrap_err();
+    let error = client.send(&"acme".parse().unwrap(), &request, SOON).await.unwrap_err();
     let text = format!("{:#}", anyhow::Error::from(error));
     assert!(text.contains("ulimit") && text.contains("Too many open files"), "{text}");
 }

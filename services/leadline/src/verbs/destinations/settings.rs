@@ -11,7 +11,7 @@ use wire::{
     duration_to_api,
 };
 
-use super::content::Content;
+use super::{connection::ConnectionSettings, content::Content};
 use crate::{errors::usage, out::from_json};
 
 /// Settings of a destination.
@@ -74,6 +74,8 @@ pub(super) struct Settings {
     headers: Vec<api::Header>,
     #[command(flatten)]
     content: Content,
+    #[command(flatten)]
+    connection: ConnectionSettings,
 }
 
 fn header(text: &str) -> Result<api::Header, String> {
@@ -85,6 +87,7 @@ impl Settings {
     /// Writes what is said into a destination; the names of that.
     pub(super) fn apply(&self, destination: &mut api::Destination) -> anyhow::Result<Vec<String>> {
         let mut said = self.read(destination)?;
+        said.extend(self.connection.apply(destination)?.into_iter().map(str::to_owned));
         let mut set = |field: &str| said.push(field.to_owned());
         let text = |given: &Option<String>, field: &'static str, into: &mut String| {
             given.as_ref().map(|value| {

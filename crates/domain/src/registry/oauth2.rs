@@ -1,0 +1,128 @@
+//! OAuth 2.0 client credentials (RFC 6749, 4.4): how the requests of a destination get their access token.
+
+use super::{
+    checks::{check_url_of, invalid},
+    refusal::{Refusal, UrlRules},
+};
+
+/// The most parameters of a token request besides those of the standard.
+const MAX_PARAMETERS: usize = 20;
+/// The longest name, value, client id or scope, in bytes.
+const MAX_VALUE: usize = 2_000;
+/// The parameters that Leadline sets.
+const RESERVED: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"];
+
+/// A client of a token server. Its secret is sealed with the credentials that it is a part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuth2Client {
+    /// Where tokens are asked for.
+    pub token_url: String,
+    /// Who asks.
+    pub client_id: String,
+    /// What the token is for; empty if the server decides.
+    pub scope: String,
+    /// Further parameters, such as `audience` or `resource`: names and values.
+    pub parameters: Vec<(String, String)>,
+    /// How the client shows its secret.
+    pub authentication: ClientAuthentication,
+}
+
+/// How a client shows its secret to a token server; the words are those of RFC 7591 (2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientAuthentication {
+    /// In the header `Authorization: Basic`, which every token server has to know.
+    #[default]
+    Basic,
+    /// In the body of the request.
+    Post,
+}
+
+impl ClientAuthentication {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Basic, Self::Post];
+
+    /// The word that is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "client_secret_basic",
+            Self::Post => "client_secret_post",
+        }
+    }
+
+    /// The way that a word names; no word names the default.
+    pub fn parse(word: &str) -> Option<Self> {
+        if word.is_empty() { Some(Self::default()) } else { Self::ALL.into_iter().find(|way| way.as_str() == word) }
+    }
+}
+
+impl OAuth2Client {
+    pub(super) fn check(&self, rules: UrlRules) -> Result<(), Refusal> {
+        check_url_of("auth.oauth2.token_url", &self.token_url, rules)?;
+        let is_line = |text: &str| text.len() <= MAX_VALUE && !text.chars().any(char::is_control);
+        let line = format!("has to be one line of at most {MAX_VALUE} bytes");
+        if self.client_id.is_empty() || !is_line(&self.client_id) {
+            return Err(invalid("auth.oauth2.client_id", line));
+        }
+        if !is_line(&self.scope) {
+            return Err(invalid("auth.oauth2.scope", line));
+        }
+        if self.parameters.len() > MAX_PARAMETERS {
+            return Err(invalid("auth.oauth2.parameters", format!("are more than {MAX_PARAMETERS}")));
+        }
+        for (name, value) in &self.parameters {
+            if name.is_empty() || !is_line(name) || !is_line(value) {
+                return Err(invalid("auth.oauth2.parameters", format!("each name and value {line}")));
+            }
+            if RESERVED.contains(&name.as_str()) {
+                return Err(invalid("auth.oauth2.parameters", format!("{name:?} is set by Leadline itself")));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client() -> OAuth2Client {
+        OAuth2Client {
+            token_url: "https://auth.example/token".into(),
+            client_id: "leadline".into(),
+            scope: "leads.write".into(),
+            parameters: vec![("audience".into(), "https://crm.example".into())],
+            authentication: ClientAuthentication::Basic,
+        }
+    }
+
+    #[test]
+    fn each_setting_of_a_client_is_checked_and_named() {
+        assert_eq!(client().check(UrlRules::default()), Ok(()));
+        let refused = |changed: OAuth2Client| changed.check(UrlRules::default()).unwrap_err().to_string();
+        let with = |name: &str| vec![(name.to_owned(), "x".to_owned())];
+        for (changed, said) in [
+            (
+                OAuth2Client { token_url: "http://auth.example/".into(), ..client() },
+                "auth.oauth2.token_url: plain http",
+            ),
+            (
+                OAuth2Client { token_url: "https://a:b@auth.example/".into(), ..client() },
+                "auth.oauth2.token_url: must not",
+            ),
+            (OAuth2Client { client_id: String::new(), ..client() }, "auth.oauth2.client_id: has to be one line"),
+            (OAuth2Client { scope: "a\nb".into(), ..client() }, "auth.oauth2.scope: has to be one line"),
+            (
+                OAuth2Client { parameters: with("client_secret"), ..client() },
+                "auth.oauth2.parameters: \"client_secret\" is",
+            ),
+            (OAuth2Client { parameters: with(""), ..client() }, "auth.oauth2.parameters: each name"),
+            (
+                OAuth2Client { parameters: vec![with("a").remove(0); 21], ..client() },
+                "auth.oauth2.parameters: are more than 20",
+            ),
+        ] {
+            let problem = refused(changed);
+            assert!(problem.starts_with(said), "{problem}");
+        }
+    }
+}
