@@ -64,7 +64,8 @@ impl Verb {
             Self::Retry(retry) => retry.run().await,
             Self::Recover(recover) => recover.run().await,
             Self::Jobs(jobs) => jobs.run().await,
-            Self::Destinations(destinations) => destinations.run().await,
+            // Boxed, because it is large.
+            Self::Destinations(destinations) => Box::pin(destinations.run()).await,
             Self::Tokens(tokens) => tokens.run().await,
             Self::Accounts(accounts) => accounts.run().await,
             Self::Clients(clients) => clients.run().await,
