@@ -4,17 +4,14 @@ use std::{fmt, time::Duration};
 
 use access::{Keyed, WithKey};
 use anyhow::{Context as _, ensure};
+use api::{
+    delivery_service_client::DeliveryServiceClient, duration_to_api, ingest_service_client::IngestServiceClient,
+    lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
+    status_service_client::StatusServiceClient,
+};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 use tonic::transport::Channel;
-use wire::{
-    api::{
-        self, delivery_service_client::DeliveryServiceClient, ingest_service_client::IngestServiceClient,
-        lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
-        status_service_client::StatusServiceClient,
-    },
-    duration_to_api,
-};
 
 /// Whose leads they are.
 pub(crate) const ACCOUNT: &str = "bench";

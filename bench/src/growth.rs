@@ -3,9 +3,9 @@
 
 use std::{path::Path, time::Duration};
 
+use api::duration_to_api;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use wire::{api, duration_to_api};
 
 use crate::{
     flood::{Flood, Over},

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use api::{PublishLeadRequest, publish_leads_result::Result as Outcome};
 use bytes::Bytes;
 use futures::stream;
 use http::Request;
@@ -23,7 +24,6 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
-use wire::api::{PublishLeadRequest, publish_leads_result::Result as Outcome};
 
 use crate::{
     api::{ACCOUNT, Api},

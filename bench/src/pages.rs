@@ -5,13 +5,13 @@
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use api::{DeliveryFilter, DeliveryStatus};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, any::install_default_drivers};
 use testkit::postgres;
 use tokio::time::Instant;
 use tonic::Status;
-use wire::api::{self, DeliveryFilter, DeliveryStatus};
 
 use crate::{
     api::ACCOUNT,

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use api::{Delivery, DeliveryStatus};
 use testkit::{postgres, wait};
-use wire::api::{Delivery, DeliveryStatus};
 
 use crate::{
     ledger::{Duplicate, Ledger},

@@ -10,10 +10,10 @@ use std::{
 };
 
 use access::WithKey;
+use api::{PublishLeadRequest, ingest_service_client::IngestServiceClient};
 use serde_json::json;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tonic::{Code, transport::Channel};
-use wire::api::{PublishLeadRequest, ingest_service_client::IngestServiceClient};
 
 use crate::{
     ledger::Ledger,

@@ -3,11 +3,11 @@
 use std::{collections::HashMap, time::Duration};
 
 use access::Keyed;
-use testkit::wait;
-use wire::api::{
-    self, delivery_service_client::DeliveryServiceClient, lead_service_client::LeadServiceClient,
+use api::{
+    delivery_service_client::DeliveryServiceClient, lead_service_client::LeadServiceClient,
     registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
 };
+use testkit::wait;
 
 use crate::{
     stage::{SOON, Stage},

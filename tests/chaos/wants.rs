@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wire::{api, duration_to_api};
+use api::duration_to_api;
 
 use crate::plan::Seeded;
 

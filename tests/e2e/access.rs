@@ -5,13 +5,13 @@ pub(crate) mod matrix;
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use api::{
+    DeliveryStatus, Scope, access_service_client::AccessServiceClient, delivery_service_client::DeliveryServiceClient,
+    ingest_service_client::IngestServiceClient, publish_leads_result::Result as Outcome,
+    registry_service_client::RegistryServiceClient,
+};
 use testkit::{Process, Receiver, wait};
 use tonic::Code;
-use wire::api::{
-    self, DeliveryStatus, Scope, access_service_client::AccessServiceClient,
-    delivery_service_client::DeliveryServiceClient, ingest_service_client::IngestServiceClient,
-    publish_leads_result::Result as Outcome, registry_service_client::RegistryServiceClient,
-};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, event_json, lies_open, program, some_destination};
 

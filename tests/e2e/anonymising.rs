@@ -4,16 +4,13 @@ mod later;
 
 use std::{fs, path::PathBuf, time::Duration};
 
+use api::{DeliveryStatus, duration_to_api};
 use domain::{AccountId, EventId, EventType, InterfaceId, LeadEvent, LeadId};
+use events::Record as _;
 use jiff::Timestamp;
 use serde_json::json;
 use testkit::{Answer, Receiver, postgres::Postgres, wait};
 use tonic::Code;
-use wire::{
-    Record as _,
-    api::{self, DeliveryStatus},
-    duration_to_api,
-};
 
 use crate::{
     leads::exported,

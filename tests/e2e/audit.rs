@@ -2,7 +2,6 @@
 
 use testkit::wait;
 use tonic::{Code, Request, Status};
-use wire::api;
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, lies_open, some_destination};
 

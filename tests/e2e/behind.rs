@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use testkit::{Answer, Receiver, wait};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
-use wire::api::{self, DeliveryStatus};
 
 use crate::{
     alone::address,

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
+use api::{DeliveryStatus, duration_to_api};
 use serde_json::json;
 use testkit::{Answer, Receiver, SmtpSink, wait};
 use tonic::{Code, Status};
-use wire::{
-    api::{self, DeliveryStatus},
-    duration_to_api,
-};
 
 use crate::world::{ACCOUNT, API_USER, INTERFACE, SOON, World, event_json, events_at, some_destination};
 

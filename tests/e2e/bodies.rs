@@ -1,9 +1,9 @@
 //! Bodies that are no JSON, as the parsers of another language read them, and requests without a body.
 
+use api::{DeliveryStatus, destination::Body};
 use serde_json::{Value, json};
 use testkit::{Receiver, receiver::Seen};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus, destination::Body};
 
 use crate::{
     python::python,

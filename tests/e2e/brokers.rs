@@ -3,10 +3,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use api::DeliveryStatus;
 use futures::future::join;
 use testkit::{NatsCluster, NatsServer, Receiver, wait};
 use tokio::sync::watch;
-use wire::api::DeliveryStatus;
 
 use crate::world::{World, event_json, events_at, some_destination};
 
@@ -29,7 +29,7 @@ impl Clustered {
         let cluster = NatsCluster::start().await;
         let world = World::start_with(&["--nats-url", &cluster.url(), "--replicas", "3"], &[]).await;
         let receiver = Receiver::start().await;
-        world.destination_with(wire::api::Destination { url: receiver.url(), ..some_destination() }).await;
+        world.destination_with(api::Destination { url: receiver.url(), ..some_destination() }).await;
         wait::until("the replicas", HANDED_OVER, || cluster.in_sync()).await;
         Self { cluster, world, receiver }
     }

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
+use api::{CompatibilitySignature, DeliveryStatus, duration_to_api, imported_secret::Secret};
 use prost_types::FieldMask;
 use testkit::{Receiver, receiver::Seen};
 use tonic::Code;
-use wire::{
-    api::{self, CompatibilitySignature, DeliveryStatus, imported_secret::Secret},
-    duration_to_api,
-};
 
 use crate::{
     python::python,

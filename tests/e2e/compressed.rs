@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
+use api::{DeliveryStatus, ingest_service_client::IngestServiceClient};
 use flate2::{Compression, write::GzEncoder};
 use testkit::Receiver;
 use tonic::{Code, codec::CompressionEncoding};
-use wire::api::{self, DeliveryStatus, ingest_service_client::IngestServiceClient};
 
 use crate::{
     publishing::request,

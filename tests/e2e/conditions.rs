@@ -1,9 +1,9 @@
 //! Destinations that want events by what they say.
 
+use api::DeliveryStatus;
 use serde_json::json;
 use testkit::{Receiver, wait};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, events_at, some_destination};
 

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use api::DeliveryStatus;
 use testkit::{Process, Receiver, tls::Authority, wait};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -12,7 +13,6 @@ use tokio::{
 };
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use wire::api::DeliveryStatus;
 
 use crate::{
     tls::{addresses, trusting},
@@ -148,7 +148,7 @@ async fn what_never_gets_complete_is_closed_at_its_deadline() {
         })
         .await;
         world.publish("e2").await;
-        world.status().get_status(wire::api::GetStatusRequest::default()).await.unwrap();
+        world.status().get_status(api::GetStatusRequest::default()).await.unwrap();
     };
     tokio::join!(futures::future::join_all(cases), dripping, honest);
 }
@@ -238,7 +238,7 @@ async fn streams_without_a_key_are_few_and_checks_of_health_go_on() {
         client.check(HealthCheckRequest::default()).await.unwrap();
     }
     assert_eq!(open.len(), 20);
-    world.status().get_status(wire::api::GetStatusRequest::default()).await.unwrap();
+    world.status().get_status(api::GetStatusRequest::default()).await.unwrap();
     open.truncate(18);
     wait::until("room again", SOON, async || connect().await.watch(HealthCheckRequest::default()).await.ok()).await;
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use testkit::{Answer, Process, Receiver, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, SOON, World, event_json, retries, some_destination};
 

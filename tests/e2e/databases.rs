@@ -1,8 +1,8 @@
 //! Databases as people run them: PostgreSQL that takes TLS only, and PostgreSQL behind a transaction pooler.
 
+use api::DeliveryStatus;
 use futures::future::join_all;
 use testkit::{PgBouncer, Postgres, Process, Receiver, tls::Authority, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::{
     alone::{Alone, arguments},

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use api::DeliveryStatus;
 use testkit::{Answer, NatsServer, Process, Receiver, wait};
-use wire::api::DeliveryStatus;
 
 use crate::{
     alone::{ALLOWED, arguments},
@@ -49,8 +49,8 @@ async fn what_a_dispatcher_leaves_when_it_dies_another_does_within_the_acknowled
     let (_broker, world, others) = with_dispatchers(2).await;
     let receiver = Receiver::start().await;
     receiver.answer(Answer::Gate(200));
-    let timeout = Some(wire::duration_to_api(Duration::from_secs(30)));
-    let wide = wire::api::Destination { url: receiver.url(), timeout, ..some_destination() };
+    let timeout = Some(api::duration_to_api(Duration::from_secs(30)));
+    let wide = api::Destination { url: receiver.url(), timeout, ..some_destination() };
     world.destination_with(wide).await;
     world.publish_many(40).await;
     wait::until_eq("all under way", SOON, 40, async || receiver.in_flight()).await;

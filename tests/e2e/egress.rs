@@ -1,5 +1,6 @@
 //! Proxies on the way out: that of the installation, and those of destinations.
 
+use api::{DeliveryStatus, auth::Kind};
 use testkit::{
     ForwardProxy, Receiver, TokenServer,
     forward_proxy::Rules,
@@ -9,7 +10,6 @@ use testkit::{
     zoo::{Http2Habit, Http2Receiver},
 };
 use tonic::Code;
-use wire::api::{self, DeliveryStatus, auth::Kind};
 
 use crate::world::{ACCOUNT, SOON, World, lies_open, some_destination, web};
 

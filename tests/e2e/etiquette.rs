@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use testkit::{Answer, Receiver, free_port, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::{
     states::parked,

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use testkit::{
     Answer, NameServer, Receiver, free_port,
     tls::{Authority, Certificate},
 };
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{SOON, World, some_destination};
 
@@ -108,7 +108,7 @@ async fn a_body_without_end_is_cut_and_the_status_counts() {
 async fn a_slow_answer_is_shown_as_processing_and_made_once() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Gate(200));
-    let timeout = Some(wire::duration_to_api(Duration::from_secs(20)));
+    let timeout = Some(api::duration_to_api(Duration::from_secs(20)));
     world.destination_with(api::Destination { url: receiver.url(), timeout, ..some_destination() }).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Processing).await;

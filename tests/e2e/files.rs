@@ -3,8 +3,8 @@
 
 use std::{process::Command, time::Duration};
 
+use api::{DeliveryStatus, Destination};
 use testkit::{Answer, Receiver, postgres, wait};
-use wire::api::{DeliveryStatus, Destination};
 
 use crate::{
     alone::Alone,
@@ -19,7 +19,7 @@ const PATIENT: Duration = Duration::from_secs(60);
 const NO_MORE: &str = "may open no more files";
 
 async fn patient_destination(world: &World, url: String, concurrency: u32) -> String {
-    let timeout = Some(wire::duration_to_api(PATIENT));
+    let timeout = Some(api::duration_to_api(PATIENT));
     world.destination_with(Destination { url, timeout, concurrency, ..some_destination() }).await
 }
 

@@ -2,8 +2,8 @@
 
 use std::{io::Write as _, process::Stdio};
 
+use api::DeliveryStatus;
 use testkit::{Receiver, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, event_json, some_destination};
 

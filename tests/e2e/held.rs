@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use serde_json::json;
 use testkit::{Answer, Receiver, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::{
     holding::rule,

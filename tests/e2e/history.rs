@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
+use api::{DeliveryStatus, duration_to_api};
 use async_nats::jetstream;
 use futures::TryStreamExt as _;
 use testkit::{Answer, NatsServer, Receiver, wait};
 use tonic::Code;
-use wire::{
-    api::{self, DeliveryStatus},
-    duration_to_api,
-};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, lead_of, some_destination};
 

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
+use api::{DeliveryStatus, duration_to_api};
 use serde_json::{Value, json};
 use testkit::{Answer, Receiver, wait};
-use wire::{
-    api::{self, DeliveryStatus},
-    duration_to_api,
-};
 
 use crate::world::{ACCOUNT, API_USER, SOON, World, events_at, lead_of, some_destination};
 

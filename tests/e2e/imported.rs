@@ -2,9 +2,9 @@
 
 use std::fs;
 
+use api::{DeliveryStatus, imported_secret::Secret};
 use testkit::Receiver;
 use tonic::Code;
-use wire::api::{self, DeliveryStatus, imported_secret::Secret};
 
 use crate::{
     python::python,

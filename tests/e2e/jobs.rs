@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use api::{DeliveryStatus, JobStatus, job_service_client::JobServiceClient};
 use testkit::{Answer, Receiver, wait};
 use tonic::{Code, Status};
-use wire::api::{self, DeliveryStatus, JobStatus, job_service_client::JobServiceClient};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World};
 

@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use api::{DeliveryStatus, JobStatus};
 use testkit::{Answer, Receiver, postgres, wait};
-use wire::api::{self, DeliveryStatus, JobStatus};
 
 use crate::{
     alone::Alone,

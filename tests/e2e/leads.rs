@@ -1,12 +1,9 @@
 //! Lists of leads, and their export; on both databases.
 
+use api::{DeliveryStatus, timestamp};
 use serde_json::json;
 use testkit::{Answer, Receiver, wait};
 use tonic::Code;
-use wire::{
-    api::{self, DeliveryStatus},
-    timestamp,
-};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World};
 

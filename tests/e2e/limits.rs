@@ -2,10 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
+use api::{DeliveryStatus, Scope, delivery_service_client::DeliveryServiceClient};
 use futures::{Stream, StreamExt as _};
 use testkit::{Process, wait};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus, Scope, delivery_service_client::DeliveryServiceClient};
 
 use crate::{
     usage,

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
+use api::{DeliveryFilter, DeliveryStatus, EventLevel, timestamp};
 use serde_json::json;
 use testkit::{Answer, Receiver, wait};
 use tonic::Code;
-use wire::{
-    api::{self, DeliveryFilter, DeliveryStatus, EventLevel},
-    timestamp,
-};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, retries, some_destination};
 

@@ -10,7 +10,6 @@ use prost_reflect::{
 };
 use serde_json::json;
 use tonic::{Code, Request, Status, client::Grpc};
-use wire::api;
 
 use crate::{
     access::matrix::{Raw, short},
@@ -143,7 +142,7 @@ async fn a_message_about_any_text_of_any_method_is_short() {
         ("opt_out_id", "none"),
         ("lead_id", "none"),
     ];
-    let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
+    let pool = DescriptorPool::decode(api::DESCRIPTORS).unwrap();
     let services = pool.services().filter(|service| service.package_name() == "leadline.v1");
     let methods: Vec<_> = services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
     let (mut tried, mut refused, mut wrong) = (0, 0, vec![]);

@@ -1,9 +1,9 @@
 //! Leads that would feed themselves: a destination that is Leadline's own `/v1/leads`.
 
+use api::{DeliveryStatus, Scope};
 use serde_json::json;
 use testkit::{Answer, Receiver, wait};
 use tonic::{Code, Request};
-use wire::api::{self, DeliveryStatus, Scope};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, event_json, some_destination};
 

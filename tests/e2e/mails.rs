@@ -1,7 +1,7 @@
 //! Telling people.
 
+use api::DeliveryStatus;
 use testkit::{Answer, Receiver, SmtpSink, free_port, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, OWNER, SOON, World, some_destination, web};
 

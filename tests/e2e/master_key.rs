@@ -1,14 +1,12 @@
 //! One installation, one master key: a process with another one does not start, and a secret that does not open is never the
 //! fault of a receiver.
 
+use api::DeliveryStatus;
 use async_nats::jetstream;
 use crypto::MasterKey;
 use domain::{RegistryFact, registry::Change};
+use events::Record as _;
 use testkit::{NatsServer, Process, Receiver, wait};
-use wire::{
-    Record as _,
-    api::{self, DeliveryStatus},
-};
 
 use crate::{
     alone::{ALLOWED, arguments},

@@ -3,11 +3,8 @@
 
 use std::time::Duration;
 
+use api::{DeliveryStatus, duration_to_api};
 use testkit::{Answer, Receiver, wait};
-use wire::{
-    api::{self, DeliveryStatus},
-    duration_to_api,
-};
 
 use crate::world::{SOON, World, events_at, some_destination};
 

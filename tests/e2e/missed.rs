@@ -1,8 +1,8 @@
 //! What a destination missed is brought to it, and nothing twice.
 
+use api::{DeliveryStatus, JobStatus};
 use testkit::{Answer, Receiver, wait};
 use tonic::{Code, Status};
-use wire::api::{self, DeliveryStatus, JobStatus};
 
 use crate::{
     jobs::counts,

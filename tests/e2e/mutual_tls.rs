@@ -1,9 +1,9 @@
 //! Receivers that ask who calls (mutual TLS), and receivers with authorities of their own.
 
+use api::DeliveryStatus;
 use prost_types::FieldMask;
 use testkit::{Nginx, Receiver, tls::Authority};
 use tonic::{Code, Status};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, World, lies_open, some_destination};
 
@@ -53,7 +53,7 @@ async fn a_receiver_gets_the_certificate_of_its_destination_and_nobody_gets_the_
     assert_eq!(tried(&world, "e1").await.0, 200);
     let shown = made.client_certificate.clone().unwrap();
     assert_eq!(shown.subject, "CN=leadline at acme");
-    assert_eq!(wire::timestamp(&shown.not_after.unwrap()).unwrap().to_string(), "2040-01-01T00:00:00Z");
+    assert_eq!(api::timestamp(&shown.not_after.unwrap()).unwrap().to_string(), "2040-01-01T00:00:00Z");
     assert_eq!((shown.certificate_chain.as_str(), shown.private_key.as_str()), ("", ""));
     assert!(made.ca_certificates.starts_with("-----BEGIN CERTIFICATE-----"));
 

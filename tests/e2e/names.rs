@@ -2,9 +2,9 @@
 
 use std::{fs, time::Duration};
 
+use api::DeliveryStatus;
 use futures::{StreamExt as _, stream};
 use testkit::{NameServer, Process, Receiver, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{INTERFACE, SOON, World, event_json, some_destination};
 
@@ -34,7 +34,7 @@ async fn hostile_account(world: &World) {
         let destination = api::Destination {
             account_id: HOSTILE.into(),
             url: format!("http://h{n}.silent.test/"),
-            timeout: Some(wire::duration_to_api(Duration::from_secs(15))),
+            timeout: Some(api::duration_to_api(Duration::from_secs(15))),
             ..some_destination()
         };
         let request = api::CreateDestinationRequest {

@@ -7,10 +7,10 @@ mod unsubscribing;
 
 use std::time::{Duration, Instant};
 
+use api::DeliveryStatus;
 use domain::EventType;
 use serde_json::Value;
 use testkit::{Answer, Receiver, SmtpSink, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, API_USER, INTERFACE, OWNER, SOON, World, events_at, some_destination};
 

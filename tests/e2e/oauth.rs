@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use api::{DeliveryStatus, auth::Kind};
 use testkit::{Answer, NameServer, Receiver, TokenServer, free_port, wait};
 use tonic::{Code, Status};
-use wire::api::{self, DeliveryStatus, auth::Kind};
 
 use crate::world::{ACCOUNT, SOON, World, lies_open, retries, some_destination};
 

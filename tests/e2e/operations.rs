@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use access::WithKey;
+use api::DeliveryStatus;
 use testkit::{Answer, NatsServer, Process, Receiver, wait};
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
-use wire::api::{self, DeliveryStatus};
 
 use crate::{
     alone::{ALLOWED, arguments},
@@ -49,7 +49,7 @@ async fn a_destination_gets_so_many_requests_at_once_and_the_rest_waits_without_
     let world = World::start().await;
     let (slow, fast) = (Receiver::start().await, Receiver::start().await);
     slow.answer(Answer::Gate(200));
-    let timeout = Some(wire::duration_to_api(Duration::from_secs(30)));
+    let timeout = Some(api::duration_to_api(Duration::from_secs(30)));
     let narrow = api::Destination { url: slow.url(), concurrency: 3, timeout, ..some_destination() };
     world.destination_with(narrow).await;
     world.destination(&fast.url()).await;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use futures::future::join_all;
 use serde_json::json;
 use testkit::{Answer, Receiver, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::{
     dispatchers::with_dispatchers,

@@ -1,9 +1,9 @@
 //! Messages that nobody can read, in every stream: set aside with the reason, told in the status, and in nobody's way.
 
+use api::DeliveryStatus;
 use async_nats::jetstream;
 use serde_json::json;
 use testkit::{Receiver, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination};
 

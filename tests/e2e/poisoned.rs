@@ -2,10 +2,10 @@
 
 use std::{fs, time::Duration};
 
+use api::{DeliveryStatus, destination::Body};
 use serde_json::{Value, json};
 use testkit::{Receiver, wait};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus, destination::Body};
 
 use crate::world::{ACCOUNT, SOON, World, event_json, retries, some_destination, web};
 

@@ -1,9 +1,9 @@
 //! Publishing: what is taken, what is refused, and that a yes is a yes.
 
+use api::{DeliveryStatus, publish_leads_result::Result as Outcome};
 use serde_json::json;
 use testkit::{NatsServer, Process, Receiver, wait};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus, publish_leads_result::Result as Outcome};
 
 use crate::{
     alone::address,

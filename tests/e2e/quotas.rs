@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use api::publish_leads_result::Result as Outcome;
 use futures::StreamExt as _;
 use serde_json::json;
 use tonic::Code;
 use tonic_types::StatusExt as _;
-use wire::api::{self, publish_leads_result::Result as Outcome};
 
 use crate::world::{ACCOUNT, INTERFACE, World, event_json, some_destination, web};
 

@@ -2,6 +2,7 @@
 
 use std::{fs::File, time::Duration};
 
+use api::DeliveryStatus;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -10,7 +11,6 @@ use serde_json::Value;
 use testkit::{Answer, NatsServer, Receiver, SmallDisk, free_port, wait};
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
-use wire::api::{self, DeliveryStatus};
 
 use crate::{
     publishing::request,

@@ -3,13 +3,13 @@
 use std::process::Stdio;
 
 use access::{Keyed, WithKey};
-use testkit::{Answer, Process, Receiver, postgres, wait};
-use tonic::transport::Channel;
-use wire::api::{
-    self, DeliveryStatus, JobStatus, audit_service_client::AuditServiceClient,
+use api::{
+    DeliveryStatus, JobStatus, audit_service_client::AuditServiceClient,
     delivery_service_client::DeliveryServiceClient, job_service_client::JobServiceClient,
     lead_service_client::LeadServiceClient,
 };
+use testkit::{Answer, Process, Receiver, postgres, wait};
+use tonic::transport::Channel;
 
 use crate::{
     jobs::retries,

@@ -9,12 +9,9 @@ use std::{
     time::Duration,
 };
 
+use api::{DeliveryStatus, duration_to_api};
 use jiff::Timestamp;
 use testkit::{Receiver, receiver::Seen};
-use wire::{
-    api::{self, DeliveryStatus},
-    duration_to_api,
-};
 
 use crate::world::{ACCOUNT, World, some_destination};
 

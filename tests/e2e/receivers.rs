@@ -2,15 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use api::{DeliveryStatus, duration_to_api};
 use testkit::{
     Answer, Receiver,
     tls::Authority,
     wait,
     zoo::{Habit, Http2Habit, Http2Receiver, Program, Proxy, RawReceiver},
-};
-use wire::{
-    api::{self, DeliveryStatus},
-    duration_to_api,
 };
 
 use crate::world::{ACCOUNT, SOON, World, retries, some_destination};

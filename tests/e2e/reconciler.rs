@@ -3,14 +3,12 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use domain::{EventId, LeadEvent, LeadId};
+use events::Record as _;
 use futures::StreamExt as _;
 use serde_json::json;
 use testkit::{Answer, NatsServer, Receiver, wait};
-use wire::{
-    Record as _,
-    api::{self, DeliveryStatus},
-};
 
 use crate::world::{ACCOUNT, Home, INTERFACE, SOON, World, events_at, retries, some_destination};
 

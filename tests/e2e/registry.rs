@@ -1,8 +1,8 @@
 //! Configuring.
 
+use api::DeliveryStatus;
 use testkit::{Receiver, wait};
 use tonic::{Code, Status};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, lies_open, some_destination};
 

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use api::{DeliveryStatus, publish_leads_result::Result as Outcome};
 use serde_json::{Value, json};
 use testkit::{NatsServer, Process, Receiver, wait};
-use wire::api::{self, DeliveryStatus, publish_leads_result::Result as Outcome};
 
 use crate::{
     alone::{address, arguments},

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
+use api::{DeliveryStatus, auth::Kind, destination::Body, duration_to_api};
 use testkit::{Receiver, wait};
 use tonic::Code;
-use wire::{
-    api::{self, DeliveryStatus, auth::Kind, destination::Body},
-    duration_to_api,
-};
 
 use crate::world::{ACCOUNT, SOON, World, event_json, lies_open, some_destination};
 

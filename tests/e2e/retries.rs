@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
+use api::{DeliveryStatus, duration_to_api};
 use testkit::{Answer, Receiver, wait};
 use tonic::Code;
-use wire::{
-    api::{self, DeliveryStatus},
-    duration_to_api,
-};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, retries, some_destination};
 

@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
+use api::{DeliveryStatus, auth::Kind};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use prost_types::FieldMask;
 use testkit::{Answer, NatsServer, Process, Receiver, wait};
 use tonic::{Code, Status};
-use wire::api::{self, DeliveryStatus, auth::Kind};
 
 use crate::{
     alone::{address, arguments},

@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path};
 
+use api::DeliveryStatus;
 use serde_json::json;
 use testkit::{Answer, Receiver, wait};
 use tokio::{process::Command, time::timeout};
-use wire::api::{self, DeliveryStatus};
 
 use crate::{
     leads::exported,

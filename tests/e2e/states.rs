@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use async_nats::jetstream::{self, consumer};
 use futures::TryStreamExt as _;
 use testkit::{Answer, NatsServer, Receiver, free_port, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{SOON, World, events_at, retries, some_destination};
 
@@ -36,7 +36,7 @@ pub(crate) async fn parked(world: &World) -> u64 {
 async fn with_requests_under_way_and_the_rest_parked() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Gate(200));
-    let timeout = Some(wire::duration_to_api(Duration::from_secs(30)));
+    let timeout = Some(api::duration_to_api(Duration::from_secs(30)));
     world.destination_with(api::Destination { concurrency: 2, timeout, ..patient(receiver.url()) }).await;
     world.publish_many(EVENTS).await;
     wait::until("the rest parked", SOON, async || parked(&world).await >= (EVENTS - 2) as u64).await;
@@ -77,7 +77,7 @@ async fn with_an_event_that_some_of_its_destinations_have() {
     for others in [7, 8] {
         let (world, slow, quick) = (World::start().await, Receiver::start().await, Receiver::start().await);
         slow.answer(Answer::Gate(200));
-        let timeout = Some(wire::duration_to_api(Duration::from_secs(30)));
+        let timeout = Some(api::duration_to_api(Duration::from_secs(30)));
         world.destination_with(api::Destination { timeout, ..patient(slow.url()) }).await;
         for _ in 0..others {
             world.destination_with(patient(quick.url())).await;

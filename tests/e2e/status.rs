@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use testkit::{Answer, Receiver, wait};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{SOON, World, retries, some_destination};
 

@@ -4,15 +4,15 @@
 use std::{fs, time::Duration};
 
 use access::Keyed;
+use api::{
+    Scope, delivery_service_client::DeliveryServiceClient, destination::Body,
+    ingest_service_client::IngestServiceClient, registry_service_client::RegistryServiceClient,
+};
 use futures::{StreamExt as _, future::join_all, stream};
 use serde_json::json;
 use testkit::{NameServer, Receiver, wait};
 use tonic::{Code, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
-use wire::api::{
-    self, Scope, delivery_service_client::DeliveryServiceClient, destination::Body,
-    ingest_service_client::IngestServiceClient, registry_service_client::RegistryServiceClient,
-};
 
 use crate::{
     connections::half_sent,

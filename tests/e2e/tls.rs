@@ -3,13 +3,13 @@
 use std::{path::Path, time::Duration};
 
 use access::WithKey;
+use api::{DeliveryStatus, access_service_client::AccessServiceClient};
 use testkit::{
     NatsServer, Process, Receiver,
     tls::{Authority, CertificateFiles},
     wait,
 };
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
-use wire::api::{self, DeliveryStatus, access_service_client::AccessServiceClient};
 
 use crate::world::{Home, SOON, World, event_json, program, web};
 

@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use api::DeliveryStatus;
 use testkit::{Answer, OtlpSink, Receiver, wait};
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{SOON, World, event_json, retries, some_destination};
 

@@ -1,9 +1,9 @@
 //! Trying a destination out.
 
+use api::DeliveryStatus;
 use serde_json::{Value, json};
 use testkit::{Answer, Receiver};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus};
 
 use crate::world::{ACCOUNT, SOON, World, event_json, some_destination};
 

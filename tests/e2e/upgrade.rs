@@ -3,9 +3,9 @@
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
 
+use api::{DeliveryStatus, JobStatus};
 use serde_json::Value;
 use testkit::{receiver::Receiver, wait};
-use wire::api::{self, DeliveryStatus, JobStatus};
 
 use crate::world::{ACCOUNT, Home, SOON, World, events_at, read_json};
 

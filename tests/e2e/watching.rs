@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use access::WithKey;
+use api::{DeliveryStatus, WatchDeliveriesRequest, delivery_service_client::DeliveryServiceClient};
 use testkit::{Answer, Process, Receiver, postgres};
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming, transport::Channel};
-use wire::api::{self, DeliveryStatus, WatchDeliveriesRequest, delivery_service_client::DeliveryServiceClient};
 
 use crate::world::{ACCOUNT, SOON, World, program};
 

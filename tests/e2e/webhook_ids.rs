@@ -2,7 +2,6 @@
 
 use testkit::{Receiver, wait};
 use tonic::Code;
-use wire::api;
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination};
 

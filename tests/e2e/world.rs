@@ -7,19 +7,16 @@ use std::{
 };
 
 use access::{Keyed, WithKey};
+use api::{
+    DeliveryStatus, access_service_client::AccessServiceClient, audit_service_client::AuditServiceClient,
+    delivery_service_client::DeliveryServiceClient, duration_to_api, ingest_service_client::IngestServiceClient,
+    job_service_client::JobServiceClient, lead_service_client::LeadServiceClient,
+    registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{Process, Receiver, wait};
 use tonic::transport::Channel;
-use wire::{
-    api::{
-        self, DeliveryStatus, access_service_client::AccessServiceClient, audit_service_client::AuditServiceClient,
-        delivery_service_client::DeliveryServiceClient, ingest_service_client::IngestServiceClient,
-        job_service_client::JobServiceClient, lead_service_client::LeadServiceClient,
-        registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
-    },
-    duration_to_api,
-};
 
 /// How long anything may take that is about to happen.
 pub(crate) const SOON: Duration = Duration::from_secs(30);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::status;
 use crypto::ApiKey;
 use domain::{
     KeyId, Principal, Registry,
@@ -11,7 +12,6 @@ use domain::{
 use http::{HeaderMap, header::AUTHORIZATION};
 use jiff::Timestamp;
 use journal::{NewsError, RegistryView};
-use wire::status;
 
 use crate::{Rules, RulesError};
 

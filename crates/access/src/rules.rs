@@ -36,7 +36,7 @@ impl Rules {
     /// # Errors
     /// When a method has no rule.
     pub fn of_api() -> Result<Self, RulesError> {
-        Self::read(wire::DESCRIPTORS)
+        Self::read(api::DESCRIPTORS)
     }
 
     fn read(descriptors: &[u8]) -> Result<Self, RulesError> {
@@ -69,7 +69,7 @@ impl Rules {
 
 fn rule_of(method: &MethodDescriptor, option: &ExtensionDescriptor) -> Option<Rule> {
     match method.options().get_extension(option).as_ref() {
-        Value::EnumNumber(number) => wire::keys::rule(*number),
+        Value::EnumNumber(number) => api::keys::rule(*number),
         _ => None,
     }
 }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_method_without_a_rule_is_named() {
         // The same API, read as if the option had another number.
-        let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
+        let pool = DescriptorPool::decode(api::DESCRIPTORS).unwrap();
         let mut files: Vec<_> = pool.file_descriptor_protos().cloned().collect();
         for file in files.iter_mut().filter(|file| file.name() == "leadline/v1/access.proto") {
             file.extension[0].number = Some(51_999);

@@ -14,7 +14,7 @@ use domain::{
     AccountId, DeliveryFact, DestinationId, InterfaceId,
     notice::{LeadWatch, Watched},
 };
-use wire::{Record, WireError};
+use events::{Record, RecordError};
 
 use crate::{
     ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, connection::broker_info, consume::range,
@@ -101,7 +101,7 @@ impl Journal {
         &self,
         message: &Message,
         sequence: u64,
-        error: &WireError,
+        error: &RecordError,
     ) -> Result<(), JournalError> {
         let stream = StreamName::Positions;
         self.quarantine(stream, READER_OF_NOTICES, sequence, message.payload.clone(), error).await?;

@@ -16,8 +16,8 @@ use domain::{
     job::JobRef,
     notice::{NoticeSent, Told},
 };
+use events::Record as _;
 use jiff::Timestamp;
-use wire::Record as _;
 
 use crate::{
     Journal, JournalError, Logged, StreamName,

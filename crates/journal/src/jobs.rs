@@ -6,9 +6,9 @@
 
 use async_nats::jetstream::{consumer::DeliverPolicy, message::PublishMessage};
 use domain::{Job, JobFact, LeadSequence, job::JobRef};
+use events::Record as _;
 use jiff::Timestamp;
 use runtime::{ErrorChain as _, trace::TraceContext};
-use wire::Record as _;
 
 use crate::{
     Journal, JournalError, StreamName, Traffic,

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use async_nats::{Client, Request, Subject, Subscriber, client::RequestErrorKind};
 use domain::{AccountId, EventId, LeadId};
-use futures::StreamExt as _;
-use runtime::ErrorChain as _;
-use wire::{
+use events::{
     Record as _,
     known_events::{KnownEventsAnswer, KnownEventsQuestion},
 };
+use futures::StreamExt as _;
+use runtime::ErrorChain as _;
 
 use crate::{Journal, JournalError};
 

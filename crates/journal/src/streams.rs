@@ -8,8 +8,8 @@ use async_nats::jetstream::{
     stream::{Compression, Config, DiscardPolicy, RetentionPolicy, StorageType},
 };
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
+use events::Record;
 use jiff::Timestamp;
-use wire::Record;
 
 use crate::{
     Journal, JournalError, connection::broker_info, connection::options::NatsOptions, consume::work_queue::timestamp,

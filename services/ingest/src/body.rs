@@ -5,6 +5,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use api::publish::{Fields, Publish, PublishError};
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{
@@ -12,7 +13,6 @@ use serde::{
     de::{DeserializeSeed, Error as _, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use wire::publish::{Fields, Publish, PublishError};
 
 /// Programs on Windows write it before UTF-8, and it means nothing there (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -5,10 +5,10 @@
 
 use std::io::Read as _;
 
+use api::publish::PublishError;
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use wire::publish::PublishError;
 
 /// What is accepted besides plain bodies, as `Accept-Encoding` says it in a refusal.
 pub(crate) const ACCEPTED: &str = "gzip";

@@ -2,19 +2,17 @@
 
 use std::pin::Pin;
 
+use api::{
+    PublishLeadRequest, PublishLeadResponse, PublishLeadsResult, PublishRefused,
+    ingest_service_server::{IngestService, IngestServiceServer},
+    publish::{Publish, PublishError},
+    publish_leads_result::Result as Outcome,
+    status,
+};
 use domain::Principal;
 use futures::{Stream, StreamExt as _};
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding};
-use wire::{
-    api::{
-        PublishLeadRequest, PublishLeadResponse, PublishLeadsResult, PublishRefused,
-        ingest_service_server::{IngestService, IngestServiceServer},
-        publish_leads_result::Result as Outcome,
-    },
-    publish::{Publish, PublishError},
-    status,
-};
 
 use crate::{
     hops,

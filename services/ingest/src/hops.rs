@@ -4,9 +4,9 @@
 //! round and round, twice as many each time; the count ends that. A chain of installations works as long as it is shorter
 //! than the limit. A loop through a system that drops the header is not seen.
 
+use api::publish::PublishError;
 use axum::http::HeaderMap;
 use domain::lead::HOPS;
-use wire::publish::PublishError;
 
 /// The hops of a request; 0 for a publisher that is no delivery.
 ///

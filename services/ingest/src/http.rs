@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use api::publish::{Publish, PublishError};
 use axum::{
     Extension, Json, Router,
     body::Body,
@@ -16,7 +17,6 @@ use futures::StreamExt as _;
 use runtime::{Late, trace::TraceContext};
 use serde::Serialize;
 use serde_json::{Value, json};
-use wire::publish::{Publish, PublishError};
 
 use crate::{
     body::{self, Asked, Limits, Unread},

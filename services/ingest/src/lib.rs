@@ -16,6 +16,7 @@ mod publisher;
 mod rates;
 
 use access::Door;
+use api::publish::{Publish, PublishError};
 use body::{Asked, Limits, Unread};
 use bursts::Bursts;
 use bytes::Bytes;
@@ -23,7 +24,6 @@ use domain::access::{Rule, Scope};
 use journal::{Journal, RegistryView};
 use rates::Rates;
 use runtime::{NeededBy, Platform, Service};
-use wire::publish::{Publish, PublishError};
 
 /// What ingest can be told.
 #[derive(Debug, Clone, clap::Args)]

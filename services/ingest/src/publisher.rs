@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
+use api::publish::{Publish, PublishError};
 use domain::{
     EventId, LeadEvent, LeadId, LeadSequence, Principal, Registry, registry::KeyRefusal, routing::deliveries_at_most,
 };
@@ -10,7 +11,6 @@ use journal::{Appended, Journal, JournalError, NewsError, RegistryView, Submitte
 use runtime::{ErrorChain as _, crash, trace::TraceContext};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
-use wire::publish::{Publish, PublishError};
 
 use crate::{bursts::Bursts, known_events::KnownEvents, rates::Rates};
 

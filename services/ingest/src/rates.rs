@@ -5,9 +5,9 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
+use api::publish::PublishError;
 use domain::AccountId;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
-use wire::publish::PublishError;
 
 /// The limit of each account, if there is one. Accounts that do not exist are never counted, so there are no more counts
 /// than accounts.

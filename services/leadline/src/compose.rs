@@ -17,7 +17,7 @@ pub(crate) async fn alone(
     let platform = platform()?;
     let journal = Journal::connect(nats, &platform).await?;
     let service = start(&platform, &journal).await?;
-    let addresses = runtime::serve(listeners, vec![service], wire::DESCRIPTORS, &platform).await?;
+    let addresses = runtime::serve(listeners, vec![service], api::DESCRIPTORS, &platform).await?;
     announce(name, addresses, &platform).await;
     Ok(finish(&platform, listeners).await)
 }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
+use api::{DeliveryFilter, DeliveryStatus};
 use clap::Args;
-use wire::api::{DeliveryFilter, DeliveryStatus};
 
 use self::{
     stage::{Destination, Stage},
@@ -140,7 +140,7 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(destination: &Destination, deliveries: &[wire::api::Delivery]) -> Self {
+    fn of(destination: &Destination, deliveries: &[api::Delivery]) -> Self {
         let receiver = destination.receiver.as_ref();
         let (taken, twice) = receiver.map_or((0, 0), |receiver| receiver.taken());
         // An attempt at a port where nobody listens never becomes a request.
@@ -169,7 +169,7 @@ fn table(facts: &[Facts]) -> String {
 }
 
 /// How many deliveries have which status, in words.
-fn by_status(deliveries: &[wire::api::Delivery]) -> String {
+fn by_status(deliveries: &[api::Delivery]) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
     for delivery in deliveries {
         *counts.entry(delivery.status().as_str_name()).or_default() += 1;

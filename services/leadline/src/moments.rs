@@ -34,18 +34,18 @@ const FARTHEST_HOURS: i64 = 100 * 365 * 24;
 
 /// A time in a table, in UTC.
 pub(crate) fn shown(time: Option<&ApiTimestamp>) -> String {
-    let time = time.and_then(wire::timestamp);
+    let time = time.and_then(api::timestamp);
     time.map(|time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
 }
 
 /// The same without its day.
 pub(crate) fn clock(time: Option<&ApiTimestamp>) -> String {
-    time.and_then(wire::timestamp).map(|time| time.strftime("%H:%M:%SZ").to_string()).unwrap_or_default()
+    time.and_then(api::timestamp).map(|time| time.strftime("%H:%M:%SZ").to_string()).unwrap_or_default()
 }
 
 /// A duration in a table.
 pub(crate) fn lasted(duration: Option<&ApiDuration>) -> String {
-    let Some(duration) = duration.and_then(wire::duration) else { return String::new() };
+    let Some(duration) = duration.and_then(api::duration) else { return String::new() };
     if duration < Duration::from_secs(10) {
         return format!("{} ms", duration.as_millis());
     }
@@ -55,7 +55,7 @@ pub(crate) fn lasted(duration: Option<&ApiDuration>) -> String {
 /// A duration that is counted in days.
 pub(crate) fn days(duration: Option<&ApiDuration>) -> String {
     const SECONDS: u64 = 24 * 60 * 60;
-    let Some(duration) = duration.and_then(wire::duration) else { return String::new() };
+    let Some(duration) = duration.and_then(api::duration) else { return String::new() };
     match duration.as_secs() / SECONDS {
         0 => format!("{duration:?}"),
         days => format!("{days} days"),

@@ -68,7 +68,7 @@ pub(crate) fn note(text: &str) {
 /// Every message of the API, by name. Decoding takes milliseconds, so it is done once and not for each row.
 pub(crate) fn descriptors() -> anyhow::Result<&'static DescriptorPool> {
     static POOL: LazyLock<Result<DescriptorPool, DescriptorError>> =
-        LazyLock::new(|| DescriptorPool::decode(wire::DESCRIPTORS));
+        LazyLock::new(|| DescriptorPool::decode(api::DESCRIPTORS));
     POOL.as_ref().context("the API's descriptors are broken")
 }
 

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use access::Keyed;
 use anyhow::Context as _;
-use clap::Args;
-use prost::{Message, Name};
-use tonic::{Code, Request, Status};
-use wire::api::{
-    self, access_service_client::AccessServiceClient, delivery_service_client::DeliveryServiceClient,
+use api::{
+    access_service_client::AccessServiceClient, delivery_service_client::DeliveryServiceClient,
     ingest_service_client::IngestServiceClient, job_service_client::JobServiceClient,
     lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
     status_service_client::StatusServiceClient,
 };
+use clap::Args;
+use prost::{Message, Name};
+use tonic::{Code, Request, Status};
 
 use crate::{
     client::ClientOptions,

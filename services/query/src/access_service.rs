@@ -1,5 +1,12 @@
 //! `leadline.v1.AccessService`: keys, made, listed and revoked.
 
+use api::{
+    access_service_server::AccessServiceServer,
+    keys::{key_to_api, scopes},
+    registry::id,
+    status::{denied, invalid, refusal},
+    timestamp,
+};
 use crypto::ApiKey;
 use domain::{
     AccountId, KeyId,
@@ -9,13 +16,6 @@ use jiff::Timestamp;
 use journal::RegistryView;
 use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
-use wire::{
-    api::{self, access_service_server::AccessServiceServer},
-    keys::{key_to_api, scopes},
-    registry_api::id,
-    status::{denied, invalid, refusal},
-    timestamp,
-};
 
 use crate::{
     caller::Caller,

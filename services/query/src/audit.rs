@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use api::{fields::fields, keys::key_to_api, registry as show};
 use domain::{
     AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, Registry, RegistryFact, TokenId,
     registry::{Change, Destination, EntityKind},
 };
 use serde::{Deserialize, Serialize};
-use wire::{api, keys::key_to_api, registry_api as show, shown::fields};
 
 use crate::store::audit::AuditEntry;
 

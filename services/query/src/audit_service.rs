@@ -1,13 +1,13 @@
 //! `leadline.v1.AuditService`: who changed what of the configuration.
 
-use domain::{AccountId, registry::EntityKind, text::quoted};
-use tonic::{Request, Response, Status, codec::CompressionEncoding};
-use wire::{
-    api::{self, audit_service_server::AuditServiceServer},
-    registry_api::id,
+use api::{
+    audit_service_server::AuditServiceServer,
+    registry::id,
     status::{invalid, refusal},
     timestamp, timestamp_to_api,
 };
+use domain::{AccountId, registry::EntityKind, text::quoted};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use crate::{
     audit::FieldChange,

@@ -1,12 +1,12 @@
 //! Who calls: what is his business, and what facts say about who caused them.
 
+use api::{
+    registry::id,
+    status::{denied, invalid, not_authenticated, refusal},
+};
 use domain::{AccountId, Principal, Registry, registry::KeyRefusal};
 use jiff::Timestamp;
 use tonic::{Request, Status};
-use wire::{
-    registry_api::id,
-    status::{denied, invalid, not_authenticated, refusal},
-};
 
 /// The longest name of somebody whom a caller speaks for, in characters.
 const LONGEST_NAME: usize = 100;

@@ -7,6 +7,10 @@ mod watchers;
 
 use std::{pin::Pin, sync::Arc};
 
+use api::{
+    delivery_service_server::DeliveryServiceServer,
+    status::{invalid, retry_refusal},
+};
 use domain::{
     AccountId, Delivery, DeliveryId, DestinationId, Registry, delivery::request_retry, registry::Destination,
 };
@@ -20,10 +24,6 @@ use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::{Instrument as _, info_span};
 pub use watchers::WatchLimits;
 use watchers::Watchers;
-use wire::{
-    api::{self, delivery_service_server::DeliveryServiceServer},
-    status::{invalid, retry_refusal},
-};
 
 use crate::{
     Options,

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use api::{
+    job_service_server::JobServiceServer,
+    status::{invalid, job_refusal},
+};
 use domain::{
     AccountId, DeliveryStatus, DestinationId, Job, JobFact, JobId, LeadSequence, RequestId,
     delivery::DeliveryFilter,
@@ -14,10 +18,6 @@ use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::{Instrument as _, info_span};
-use wire::{
-    api::{self, job_service_server::JobServiceServer},
-    status::{invalid, job_refusal},
-};
 
 mod parts;
 

@@ -4,17 +4,13 @@ mod anonymise;
 
 use std::{collections::VecDeque, pin::Pin};
 
+use api::{lead_service_server::LeadServiceServer, status::invalid, timestamp, timestamp_to_api};
 use bytes::Bytes;
 use domain::{AccountId, ClientId, InterfaceId, LeadId, ids::IdError};
 use futures::Stream;
 use journal::RegistryView;
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
-use wire::{
-    api::{self, lead_service_server::LeadServiceServer},
-    status::invalid,
-    timestamp, timestamp_to_api,
-};
 
 use self::anonymise::Asked;
 use crate::{

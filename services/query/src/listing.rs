@@ -2,9 +2,9 @@
 
 use std::hash::Hash;
 
+use api::status::invalid;
 use prost::Message;
 use tonic::Status;
-use wire::status::invalid;
 
 use crate::page::{Cursor, Place};
 

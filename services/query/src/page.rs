@@ -3,10 +3,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
+use api::status::invalid;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use tonic::Status;
-use wire::status::invalid;
 
 use crate::listing::MAX_PAGE_BYTES;
 

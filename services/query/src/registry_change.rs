@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use api::status::refusal;
 use domain::{
     Registry, RegistryFact,
     registry::{Command, Limits, UrlRules},
@@ -14,7 +15,6 @@ use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
 use runtime::ErrorChain as _;
 use tonic::{Code, Status};
-use wire::status::refusal;
 
 use crate::caller::Caller;
 

@@ -3,12 +3,12 @@
 //! Changes go through [`Changes`]. What each method does is in the file of what it is about. Every one of them is given
 //! its [`Caller`], whom it asks for the account that the request names, and who makes the change.
 
+use api::registry_service_server::RegistryServiceServer;
 use crypto::MasterKey;
 use domain::Guard;
 use journal::RegistryView;
 use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
-use wire::api::{self, registry_service_server::RegistryServiceServer};
 
 mod accounts;
 mod api_users;

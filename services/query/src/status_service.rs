@@ -5,18 +5,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use api::{duration_to_api, status::invalid, status_service_server::StatusServiceServer, timestamp_to_api};
 use domain::{DestinationId, Registry};
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView, StreamName};
 use runtime::Readiness;
 use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
-use wire::{
-    api::{self, status_service_server::StatusServiceServer},
-    duration_to_api,
-    status::invalid,
-    timestamp_to_api,
-};
 
 use self::sizes::Sizes;
 use crate::{failed, history::History, reconciler::Healed, store::Store};

@@ -1,7 +1,7 @@
 //! Publishing over HTTP, by everybody.
 
+use api::Scope;
 use serde_json::json;
-use wire::api::Scope;
 
 use super::{OTHER, expired_key, revoke, secret_of, two_accounts};
 use crate::world::{ACCOUNT, INTERFACE, World, event_json, web};

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use api::{DeliveryStatus, Scope};
 use bytes::{Buf as _, BufMut as _, Bytes};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value, prost::Message as _,
@@ -13,7 +14,6 @@ use tonic::{
     client::Grpc,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
-use wire::api::{self, DeliveryStatus, Scope};
 
 use super::{OTHER, expired_key, revoke, two_accounts};
 use crate::world::{ACCOUNT, World};
@@ -73,7 +73,7 @@ async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
     let dry = api::RetryDeliveriesRequest { filter, dry_run: true, ..crate::jobs::retries() };
     let job = world.retry_many(dry).await.unwrap().job_id;
     let callers = callers(&world).await;
-    let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
+    let pool = DescriptorPool::decode(api::DESCRIPTORS).unwrap();
     let methods: Vec<_> = pool
         .services()
         .filter(|service| service.package_name() == "leadline.v1")

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
+use api::{DeliveryStatus, duration_to_api};
 use jiff::Timestamp;
 use testkit::{Receiver, wait};
 use tonic::Code;
-use wire::{
-    api::{self, DeliveryStatus},
-    duration_to_api,
-};
 
 use super::{HOUR, LEAD, PERSON, anonymised, broker, ends, publish, store};
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, lies_open};

@@ -1,7 +1,7 @@
 //! `leadline retry`, `recover` and `jobs`: asked for, followed, counted before, and cancelled.
 
+use api::DeliveryStatus;
 use testkit::{Answer, Receiver, wait};
-use wire::api::DeliveryStatus;
 
 use crate::world::{ACCOUNT, SOON, World};
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use prost_reflect::DescriptorPool;
 use testkit::{Answer, Receiver, wait};
 use tonic::Code;
-use wire::api;
 
 use crate::world::{ACCOUNT, SOON, World, some_destination};
 
@@ -104,7 +103,7 @@ async fn pages_of_destinations_are_bounded_by_bytes_and_by_count() {
 
 #[test]
 fn every_list_of_the_api_has_pages_or_a_limit() {
-    let pool = DescriptorPool::decode(wire::DESCRIPTORS).unwrap();
+    let pool = DescriptorPool::decode(api::DESCRIPTORS).unwrap();
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     let lists: Vec<_> = methods.filter(|method| method.name().starts_with("List")).collect();
     assert!(lists.len() > 12, "{lists:?}");

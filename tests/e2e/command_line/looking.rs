@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use api::DeliveryStatus;
 use testkit::{Answer, Process, Receiver, wait};
-use wire::api::DeliveryStatus;
 
 use crate::world::{ACCOUNT, SOON, World, program};
 

@@ -2,10 +2,10 @@
 
 use std::fs;
 
+use api::{DeliveryStatus, Scope};
 use serde_json::json;
 use testkit::{Process, Receiver};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
-use wire::api::{DeliveryStatus, Scope};
 
 use crate::{
     alone::address,

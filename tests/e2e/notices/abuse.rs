@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use access::Keyed;
+use api::{DeliveryStatus, registry_service_client::RegistryServiceClient};
 use testkit::{Answer, Receiver, SmtpSink, wait};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus, registry_service_client::RegistryServiceClient};
 
 use super::{bodies, header, world_with};
 use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, web};

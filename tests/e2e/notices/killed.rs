@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
+use api::DeliveryStatus;
 use testkit::{Answer, NatsServer, Process, Receiver, SmtpSink, free_port, wait};
-use wire::api::{self, DeliveryStatus};
 
 use super::{bodies, count_of_further, header, subjects, world_with};
 use crate::world::{ACCOUNT, Home, OWNER, SOON, World, program, some_destination};

@@ -3,7 +3,6 @@
 
 use serde_json::Value;
 use testkit::{Answer, Receiver, SmtpSink, Step, wait};
-use wire::api;
 
 use super::{header, world_with};
 use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, web};

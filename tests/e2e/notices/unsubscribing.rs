@@ -1,8 +1,8 @@
 //! Who does not want mails of a kind gets none of it.
 
+use api::{DeliveryStatus, registry_service_client::RegistryServiceClient};
 use testkit::{Answer, Receiver, SmtpSink, wait};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus, registry_service_client::RegistryServiceClient};
 
 use super::{bodies, header, subjects};
 use crate::world::{ACCOUNT, API_USER, OWNER, SOON, World, web};

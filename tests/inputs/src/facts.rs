@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
-use wire::{Position, Record};
+use events::{Position, Record};
 
 /// Tries this input.
 pub fn facts(bytes: &[u8]) {

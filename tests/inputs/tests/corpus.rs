@@ -133,7 +133,7 @@ fn the_corpus_is_not_refused_altogether() {
     };
     let body = |bytes: &[u8]| bytes::Bytes::copy_from_slice(bytes);
     taken("ingest_json", &|bytes| ingest::read_body(&body(bytes), false, 4_096).iter().any(Result::is_ok));
-    taken("facts", &|bytes| <domain::DeliveryFact as wire::Record>::decode(body(bytes)).is_ok());
+    taken("facts", &|bytes| <domain::DeliveryFact as events::Record>::decode(body(bytes)).is_ok());
     taken("retry_after", &|bytes| {
         let Ok(value) = http::HeaderValue::from_bytes(bytes) else { return false };
         dispatcher::retry_after(&http::HeaderMap::from_iter([(http::header::RETRY_AFTER, value)])).is_some()

@@ -3,8 +3,8 @@
 
 use async_nats::jetstream::{consumer::DeliverPolicy, message::PublishMessage};
 use domain::{Registry, RegistryFact};
+use events::{InstallationKey, Record as _};
 use runtime::ErrorChain as _;
-use wire::{InstallationKey, Record as _};
 
 use crate::{
     Journal, JournalError, Logged as _, StreamName, connection::broker_info, publish::append::confirmed, subjects,

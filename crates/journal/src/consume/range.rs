@@ -5,11 +5,11 @@ use async_nats::{
     jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
 };
 use domain::{AccountId, LeadEvent, LeadSequence};
+use events::Record as _;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use runtime::ErrorChain as _;
 use tokio::time::timeout;
-use wire::Record as _;
 
 use crate::{
     ANSWER_DEADLINE, Entry, Journal, JournalError, Logged as _, StreamName, consume::work_queue::timestamp, headers,

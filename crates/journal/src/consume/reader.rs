@@ -5,11 +5,11 @@ use std::{collections::VecDeque, pin::pin, time::Duration};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use bytes::Bytes;
 use domain::{AccountId, DeliveryFact, DestinationId};
+use events::RecordError;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
-use wire::WireError;
 
 use crate::{
     Journal, JournalError, Logged, consume::resilient_consumer::ResilientConsumer, consume::work_queue::timestamp,
@@ -180,7 +180,7 @@ impl<T: Logged> Replay<T> {
 }
 
 /// If this fails, the next reader tries again: every reader of the log meets the message.
-async fn quarantine<T: Logged>(journal: Journal, payload: Bytes, sequence: u64, error: WireError) {
+async fn quarantine<T: Logged>(journal: Journal, payload: Bytes, sequence: u64, error: RecordError) {
     if let Err(error) = journal.quarantine(T::STREAM, "replay", sequence, payload, &error).await {
         tracing::error!(error = error.chain(), "cannot quarantine message; skipping it");
     }

@@ -16,11 +16,11 @@ use async_nats::{
 };
 use bytes::Bytes;
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
+use events::Record;
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use runtime::ErrorChain as _;
 use tokio::time::Instant;
-use wire::Record;
 
 use crate::{
     Journal, JournalError, Message, StreamName, Traffic,
@@ -302,7 +302,7 @@ async fn quarantine(
     spec: WorkQueueSpec,
     raw: async_nats::jetstream::Message,
     sequence: u64,
-    error: wire::WireError,
+    error: events::RecordError,
 ) {
     match journal.quarantine(spec.stream, &spec.name, sequence, raw.payload.clone(), &error).await {
         Ok(()) => acknowledge(&raw, AckKind::Ack).await,
@@ -320,7 +320,7 @@ impl Journal {
         reader: &str,
         sequence: u64,
         payload: Bytes,
-        error: &wire::WireError,
+        error: &events::RecordError,
     ) -> Result<(), JournalError> {
         let stream = stream.as_str();
         tracing::error!(

@@ -10,10 +10,10 @@
 use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
+use events::{Position, Record as _};
 use runtime::ErrorChain as _;
 use tokio::time::Instant;
 use uuid::Uuid;
-use wire::{Position, Record as _};
 
 use crate::{Journal, JournalError, StreamName, connection::broker_info, subjects};
 

@@ -8,10 +8,10 @@ use async_nats::jetstream::{
 };
 use bytes::Bytes;
 use domain::{DeliveryFact, LeadEvent, LeadSequence, NoticeFact, RegistryFact};
+use events::Record;
 use futures::future::join_all;
 use runtime::trace::TraceContext;
 use tokio::sync::oneshot;
-use wire::Record;
 
 use crate::{
     Journal, JournalError, StreamName, connection::broker_info, connection::connect::Batchers,

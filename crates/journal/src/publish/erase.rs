@@ -9,8 +9,8 @@ use async_nats::jetstream::{
     stream::{DeleteMessageErrorKind, RawMessageErrorKind},
 };
 use domain::AnonymisationFact;
+use events::Record as _;
 use runtime::trace::TraceContext;
-use wire::Record as _;
 
 use crate::{
     Appended, Journal, JournalError, Logged, StreamName, connection::broker_info, headers, publish::append::Outgoing,

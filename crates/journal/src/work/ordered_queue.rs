@@ -10,10 +10,10 @@ use async_nats::jetstream::{
     response::Response,
 };
 use domain::{DeliveryFact, DestinationId, LeadId};
+use events::Record as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 use serde::{Serialize, de::IgnoredAny};
-use wire::Record as _;
 
 use crate::{
     Journal, JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp, headers, subjects,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::consumer::PullConsumer;
 use domain::{DestinationId, Work};
+use events::Record as _;
 use futures::{StreamExt as _, TryStreamExt as _};
 use runtime::trace::TraceContext;
 use tokio::time::{Instant, timeout};
-use wire::Record as _;
 
 use crate::{
     ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,

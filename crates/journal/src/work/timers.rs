@@ -2,9 +2,9 @@
 
 use async_nats::{header, jetstream::message::PublishMessage};
 use domain::{DeliveryId, DeliveryRef, DestinationId, Work};
+use events::Record as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
-use wire::Record as _;
 
 use crate::{Journal, JournalError, StreamName, connection::broker_info, headers, subjects};
 

@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context as _;
+use api::duration_to_api;
 use crypto::Verifier;
 use runtime::Drain;
 use tokio::net::TcpListener;
-use wire::{api, duration_to_api};
 
 use super::system::{ACCOUNT, INTERFACE, System};
 use crate::listen::{Behaviour, Receiver};

@@ -9,6 +9,10 @@ use std::{
 
 use access::{Keyed, WithKey};
 use anyhow::{Context as _, bail, ensure};
+use api::{
+    Delivery, DeliveryFilter, ListDeliveriesRequest, RetryDeliveryRequest,
+    delivery_service_client::DeliveryServiceClient, registry_service_client::RegistryServiceClient,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -16,10 +20,6 @@ use nix::{
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tonic::transport::Channel;
-use wire::api::{
-    Delivery, DeliveryFilter, ListDeliveriesRequest, RetryDeliveryRequest,
-    delivery_service_client::DeliveryServiceClient, registry_service_client::RegistryServiceClient,
-};
 
 use crate::{keys::ADMIN_KEY, up::ADDRESSES};
 

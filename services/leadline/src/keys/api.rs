@@ -1,7 +1,7 @@
 //! Keys as the API makes, lists and revokes them.
 
+use api::Scope;
 use clap::Args;
-use wire::api::{self, Scope};
 
 use crate::{
     moments::{future, shown},
@@ -79,7 +79,7 @@ impl Create {
             account_id,
             name: self.name,
             scopes: self.scope.into_iter().map(Into::into).collect(),
-            expires_at: self.expires.map(wire::timestamp_to_api),
+            expires_at: self.expires.map(api::timestamp_to_api),
         };
         let made = session.access().create_key(within(request)).await?.into_inner();
         if session.out.is_json() {
@@ -129,7 +129,7 @@ fn row(key: &api::Key) -> Vec<Cell> {
 }
 
 fn state(key: &api::Key) -> Cell {
-    let expires = key.expires_at.as_ref().and_then(wire::timestamp);
+    let expires = key.expires_at.as_ref().and_then(api::timestamp);
     match (&key.revoked_at, expires) {
         (Some(at), _) => Cell::toned(format!("revoked {}", shown(Some(at))), Tone::Bad),
         (None, Some(at)) if at <= jiff::Timestamp::now() => Cell::toned("expired", Tone::Bad),

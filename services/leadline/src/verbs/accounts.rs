@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use api::duration_to_api;
 use clap::{Args, Subcommand};
 use prost_types::FieldMask;
-use wire::{api, duration_to_api};
 
 use crate::{
     errors::usage,

@@ -1,7 +1,7 @@
 //! `leadline deliveries`: which there are, and what became of one.
 
+use api::DeliveryStatus;
 use clap::{Args, Subcommand};
-use wire::api::{self, DeliveryStatus};
 
 use crate::{
     moments::{lasted, past, shown},
@@ -116,8 +116,8 @@ impl Choice {
             event_id: text(&self.event),
             event_type: text(&self.event_type),
             statuses: vec![],
-            requested_from: self.since.map(wire::timestamp_to_api),
-            requested_before: self.until.map(wire::timestamp_to_api),
+            requested_from: self.since.map(api::timestamp_to_api),
+            requested_before: self.until.map(api::timestamp_to_api),
             client_id: text(&self.client),
             failure_reason: text(&self.reason),
             http_status_code: self.http_status.unwrap_or_default(),

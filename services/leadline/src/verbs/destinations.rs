@@ -6,8 +6,8 @@ mod content;
 mod settings;
 mod trial;
 
+use api::retry_policy::Policy;
 use clap::{Args, Subcommand};
-use wire::api::{self, retry_policy::Policy};
 
 use self::{condition::TestCondition, settings::Settings, trial::Trial};
 use super::{

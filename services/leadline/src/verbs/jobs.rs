@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
+use api::{JobStatus, job::Plan};
 use clap::{Args, Subcommand};
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
-use wire::api::{self, JobStatus, job::Plan};
 
 use crate::{
     errors::ToldAlready,

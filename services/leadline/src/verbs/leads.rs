@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tonic::Request;
-use wire::api;
 
 use crate::{
     moments::{past, shown},
@@ -116,8 +115,8 @@ impl Choice {
             account_id,
             interface_id: self.interface.clone().unwrap_or_default(),
             failed: (self.failed || self.not_failed).then_some(self.failed),
-            created_from: self.since.map(wire::timestamp_to_api),
-            created_before: self.until.map(wire::timestamp_to_api),
+            created_from: self.since.map(api::timestamp_to_api),
+            created_before: self.until.map(api::timestamp_to_api),
             client_id: self.client.clone().unwrap_or_default(),
             http_status_code: self.http_status.unwrap_or_default(),
             ..api::ListLeadsRequest::default()

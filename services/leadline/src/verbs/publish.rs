@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
+use api::publish_leads_result::Result as Outcome;
 use clap::Args;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -16,7 +17,6 @@ use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Request;
-use wire::api::{self, publish_leads_result::Result as Outcome};
 
 use crate::{
     errors::{ToldAlready, code_name, usage},
@@ -186,7 +186,7 @@ impl Event {
             event_id: self.event_id.unwrap_or_default(),
             lead_id: self.lead_id.unwrap_or_default(),
             r#type: or(self.event_type, &rest.r#type),
-            occurred_at: self.occurred_at.map(wire::timestamp_to_api),
+            occurred_at: self.occurred_at.map(api::timestamp_to_api),
             payload: self.payload.get().as_bytes().to_vec().into(),
         }
     }

@@ -1,8 +1,8 @@
 //! `leadline retry` and `leadline recover`: jobs that are asked for and followed to their end.
 
+use api::timestamp_to_api;
 use clap::Args;
 use jiff::Timestamp;
-use wire::{api, timestamp_to_api};
 
 use super::{
     deliveries::Choice,

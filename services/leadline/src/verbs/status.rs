@@ -1,7 +1,6 @@
 //! `leadline status`: how much waits and where, and what is stored.
 
 use clap::Args;
-use wire::api;
 
 use crate::{
     moments::{days, shown},

@@ -4,8 +4,8 @@ mod import;
 
 use std::time::Duration;
 
+use api::duration_to_api;
 use clap::{Args, Subcommand};
-use wire::{api, duration_to_api};
 
 use self::import::Import;
 use super::deliveries::named;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use api::DeliveryStatus;
 use clap::Args;
 use tokio::time::sleep;
 use tonic::{Code, Request, Status};
-use wire::api::{self, DeliveryStatus};
 
 use super::deliveries::{answer, destination, destination_id, status, status_cell};
 use crate::{

@@ -1,5 +1,6 @@
 //! Deliveries between the read model and the API: filters in, deliveries and attempts out.
 
+use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
 use domain::{
     AccountId, ClientId, Delivery, DeliveryId, DeliveryStatus, DestinationId, EventId, InterfaceId, LeadId, Registry,
     advice::suggested_action,
@@ -9,7 +10,6 @@ use domain::{
 };
 use jiff::Timestamp;
 use tonic::Status;
-use wire::{api, duration_to_api, status::invalid, timestamp, timestamp_to_api};
 
 use crate::{
     page::Place,

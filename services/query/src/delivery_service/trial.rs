@@ -1,5 +1,6 @@
 //! Trying a destination out: an event that names it, and is delivered like any other.
 
+use api::status::invalid;
 use bytes::Bytes;
 use domain::{DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, registry::Destination};
 use jiff::Timestamp;
@@ -10,7 +11,6 @@ use tokio::time::Instant;
 use tonic::Status;
 use tracing::{Instrument as _, info_span};
 use uuid::Uuid;
-use wire::{api, status::invalid};
 
 use super::{DeliveryService, SHOWN_DEADLINE, SHOWN_POLL, destination, required};
 use crate::{caller::Caller, failed};

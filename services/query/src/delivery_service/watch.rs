@@ -8,12 +8,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use api::status::invalid;
 use domain::{AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId, Registry};
 use journal::{JournalError, RegistryView, Replay, StreamName};
 use runtime::Drain;
 use tokio::time::timeout;
 use tonic::Status;
-use wire::{api, status::invalid};
 
 use super::{
     Changes, DeliveryService, SHOWN_POLL,

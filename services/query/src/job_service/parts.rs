@@ -2,6 +2,7 @@
 
 use std::{fmt::Display, sync::Arc};
 
+use api::{job::Plan as ShownPlan, status::invalid, timestamp, timestamp_to_api};
 use domain::{
     DeliveryId, Job, JobId, RequestId,
     delivery::RetryRefusal,
@@ -10,11 +11,6 @@ use domain::{
 use jiff::Timestamp;
 use tonic::Status;
 use uuid::Uuid;
-use wire::{
-    api::{self, job::Plan as ShownPlan},
-    status::invalid,
-    timestamp, timestamp_to_api,
-};
 
 use crate::{delivery_service::shown_filter, page::Place};
 

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use api::{duration, status::invalid};
 use domain::{AccountId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
 use journal::{JournalError, Logged as _, StreamName};
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tonic::Status;
-use wire::{api, duration, status::invalid};
 
 use super::{LeadService, required};
 use crate::{caller::Caller, failed, freshness::Stale, store::leads::Lead};

@@ -1,16 +1,12 @@
 //! Accounts.
 
+use api::{registry::account_to_api, status::refusal};
 use domain::{
     Registry,
     registry::{Account, AccountEntry, Command},
 };
 use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
-use wire::{
-    api,
-    registry_api::{self, account_to_api},
-    status::refusal,
-};
 
 use super::{
     Answer, RegistryService,
@@ -29,7 +25,7 @@ impl RegistryService {
     ) -> Answer<api::Account> {
         let asked = given("account", request.into_inner().account)?;
         caller.account(&asked.account_id)?;
-        let account = registry_api::account(asked).map_err(|e| refusal(&e))?;
+        let account = api::registry::account(asked).map_err(|e| refusal(&e))?;
         let id = account.id.clone();
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateAccount(account))).await?;
         Ok(Response::new(shown(account_of(&registry, &id)?)))
@@ -70,7 +66,7 @@ impl RegistryService {
         check_mask(mask, &FIELDS)?;
         let asked = given("account", request.account)?;
         caller.account(&asked.account_id)?;
-        let new = registry_api::account(asked).map_err(|e| refusal(&e))?;
+        let new = api::registry::account(asked).map_err(|e| refusal(&e))?;
         let id = new.id.clone();
         let update = |registry: &Registry| {
             let now = &account_of(registry, &new.id)?.account;

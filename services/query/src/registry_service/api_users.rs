@@ -1,16 +1,12 @@
 //! API users.
 
+use api::{registry::api_user_to_api, status::refusal};
 use domain::{
     AccountId, ApiUserId, Registry,
     registry::{AccountEntry, ApiUser, Command},
 };
 use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
-use wire::{
-    api,
-    registry_api::{self, api_user_to_api},
-    status::refusal,
-};
 
 use super::{
     Answer, RegistryService,
@@ -29,7 +25,7 @@ impl RegistryService {
     ) -> Answer<api::ApiUser> {
         let asked = given("api_user", request.into_inner().api_user)?;
         caller.account(&asked.account_id)?;
-        let user = registry_api::api_user(asked).map_err(|e| refusal(&e))?;
+        let user = api::registry::api_user(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (user.account.clone(), user.id.clone());
         let create = |registry: &Registry| {
             let unconfirmed = unconfirmed(&caller, registry, &user.account, [&user.email], [])?;
@@ -111,7 +107,7 @@ fn merged(
         role: if pick("role") { new.role } else { now.role },
         ..now
     };
-    registry_api::api_user(merged).map_err(|e| refusal(&e))
+    api::registry::api_user(merged).map_err(|e| refusal(&e))
 }
 
 fn shown(entry: &AccountEntry, user: &ApiUser) -> api::ApiUser {

@@ -1,15 +1,11 @@
 //! Clients.
 
+use api::{registry::client_to_api, status::refusal};
 use domain::{
     Registry,
     registry::{Client, Command},
 };
 use tonic::{Request, Response};
-use wire::{
-    api,
-    registry_api::{self, client_to_api},
-    status::refusal,
-};
 
 use super::{
     Answer, RegistryService,
@@ -27,7 +23,7 @@ impl RegistryService {
     ) -> Answer<api::Client> {
         let asked = given("client", request.into_inner().client)?;
         caller.account(&asked.account_id)?;
-        let client = registry_api::client(asked).map_err(|e| refusal(&e))?;
+        let client = api::registry::client(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (client.account.clone(), client.id.clone());
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateClient(client))).await?;
         Ok(Response::new(client_to_api(client_of(&registry, &account, &id)?)))
@@ -65,7 +61,7 @@ impl RegistryService {
         check_mask(request.update_mask.as_ref(), &FIELDS)?;
         let asked = given("client", request.client)?;
         caller.account(&asked.account_id)?;
-        let new = registry_api::client(asked).map_err(|e| refusal(&e))?;
+        let new = api::registry::client(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
         let update = |registry: &Registry| {
             let now = client_of(registry, &account, &id)?;

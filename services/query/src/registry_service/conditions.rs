@@ -1,11 +1,8 @@
 //! Trying a condition out.
 
+use api::status::{invalid, refusal};
 use domain::{Condition, condition::Unmet, json};
 use tonic::{Request, Response};
-use wire::{
-    api, registry_api,
-    status::{invalid, refusal},
-};
 
 use super::{
     Answer, RegistryService,
@@ -25,7 +22,7 @@ impl RegistryService {
         let (r, registry) = (request.get_ref(), self.registry.snapshot());
         let account = caller.account(&r.account_id)?;
         account_of(&registry, &account)?;
-        let given = registry_api::condition(&r.condition).map_err(|e| refusal(&e))?;
+        let given = api::registry::condition(&r.condition).map_err(|e| refusal(&e))?;
         let condition: Option<Condition> = match (given, r.destination_id.as_str()) {
             (Some(_), id) if !id.is_empty() => {
                 return Err(invalid("condition", "is given beside destination_id; give one of them"));

@@ -1,15 +1,12 @@
 //! Addresses that an account's own key set: which of them wait for their owner, and the owner's word.
 
+use api::status::{invalid, refusal};
 use crypto::ConfirmationCodes;
 use domain::{
     AccountId, Registry,
     registry::{Command, Confirmation, EntityKind, Refusal},
 };
 use tonic::{Request, Response, Status};
-use wire::{
-    api,
-    status::{invalid, refusal},
-};
 
 use super::{Answer, RegistryService, parts::account_of};
 use crate::caller::Caller;

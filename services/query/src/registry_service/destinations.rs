@@ -1,5 +1,9 @@
 //! Destinations.
 
+use api::{
+    registry::destination_to_api,
+    status::{invalid, refusal},
+};
 use domain::{
     DestinationId, Registry,
     registry::{Body, Command, Destination, Form, RequestShape, Scope, Transport},
@@ -9,11 +13,6 @@ use prost_types::FieldMask;
 use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status};
 use url::Url;
-use wire::{
-    api,
-    registry_api::{self, destination_to_api},
-    status::{invalid, refusal},
-};
 
 use super::{
     Answer, RegistryService,
@@ -178,7 +177,7 @@ impl RegistryService {
 
     /// A destination from the API, its secrets sealed, its certificates and templates read.
     fn destination(&self, given: api::Destination, id: DestinationId) -> Result<Destination, Status> {
-        let mut destination = registry_api::destination(given.clone(), id).map_err(|e| refusal(&e))?;
+        let mut destination = api::registry::destination(given.clone(), id).map_err(|e| refusal(&e))?;
         let sealing = Sealing { key: &self.key, guard: &self.guard, destination: &destination };
         let (credentials, transport) =
             (sealing.credentials(given.auth.clone().unwrap_or_default())?, sealing.transport(&given)?);

@@ -1,16 +1,12 @@
 //! Interfaces.
 
+use api::{registry::interface_to_api, status::refusal};
 use domain::{
     Registry,
     registry::{AccountEntry, Command, Interface},
 };
 use prost_types::FieldMask;
 use tonic::{Request, Response};
-use wire::{
-    api,
-    registry_api::{self, interface_to_api},
-    status::refusal,
-};
 
 use super::{
     Answer, RegistryService,
@@ -29,7 +25,7 @@ impl RegistryService {
     ) -> Answer<api::Interface> {
         let asked = given("interface", request.into_inner().interface)?;
         caller.account(&asked.account_id)?;
-        let interface = registry_api::interface(asked).map_err(|e| refusal(&e))?;
+        let interface = api::registry::interface(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (interface.account.clone(), interface.id.clone());
         let create = |registry: &Registry| {
             let set = &interface.lead_notification_emails;
@@ -76,7 +72,7 @@ impl RegistryService {
         check_mask(mask, &FIELDS)?;
         let asked = given("interface", request.interface)?;
         caller.account(&asked.account_id)?;
-        let new = registry_api::interface(asked).map_err(|e| refusal(&e))?;
+        let new = api::registry::interface(asked).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
         let update = |registry: &Registry| {
             let merged = merged(interface_of(registry, &account, &id)?, new, mask);

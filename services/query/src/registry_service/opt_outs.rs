@@ -1,12 +1,11 @@
 //! Who does not want to be mailed about what. People say so by the link in a mail, which the notifier answers.
 
-use domain::{OptOutId, registry::Command};
-use tonic::{Request, Response};
-use wire::{
-    api,
-    registry_api::{id, opt_out_to_api},
+use api::{
+    registry::{id, opt_out_to_api},
     status::refusal,
 };
+use domain::{OptOutId, registry::Command};
+use tonic::{Request, Response};
 
 use super::{Answer, RegistryService, parts::account_of};
 use crate::{caller::Caller, listing::Listing};

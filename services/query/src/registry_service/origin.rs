@@ -1,9 +1,9 @@
 //! Credentials belong to the host that they were given for.
 
+use api::status::invalid;
 use domain::{registry::Destination, text::quoted};
 use tonic::Status;
 use url::Url;
-use wire::status::invalid;
 
 /// What an update sets again of the settings that identify the sender of requests. Taking it away counts, too.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use api::{
+    registry::id,
+    status::{invalid, refusal},
+};
 use domain::{
     AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, Registry, RequestId, TokenId,
     registry::{AccountEntry, ApiUser, Client, Destination, EntityKind, Interface, Refusal, Token},
@@ -10,10 +14,6 @@ use domain::{
 use prost_types::FieldMask;
 use tonic::Status;
 use uuid::Uuid;
-use wire::{
-    registry_api::id,
-    status::{invalid, refusal},
-};
 
 pub(super) fn missing(kind: EntityKind, id: &str) -> Status {
     refusal(&Refusal::NotFound { kind, id: id.to_owned() })

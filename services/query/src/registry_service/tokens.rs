@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::{duration, registry::token_to_api, status::invalid};
 use crypto::{RawFormat, Secret, Signer};
 use domain::{
     AccountId, Registry, TokenId,
@@ -9,7 +10,6 @@ use domain::{
 };
 use jiff::Timestamp;
 use tonic::{Request, Response, Status};
-use wire::{api, duration, registry_api::token_to_api, status::invalid};
 
 use super::{
     Answer, RegistryService, no_randomness,

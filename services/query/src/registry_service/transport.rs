@@ -2,6 +2,10 @@
 
 use std::sync::Arc;
 
+use api::{
+    registry::GivenCredentials,
+    status::{invalid, refusal},
+};
 use crypto::{ClientIdentity, MasterKey, authorities};
 use domain::{
     Guard,
@@ -10,11 +14,6 @@ use domain::{
 use jiff::Timestamp;
 use tonic::Status;
 use url::Url;
-use wire::{
-    api,
-    registry_api::GivenCredentials,
-    status::{invalid, refusal},
-};
 
 use super::no_randomness;
 
@@ -32,7 +31,7 @@ pub(super) struct Sealing<'a> {
 impl Sealing<'_> {
     /// The credentials of a destination.
     pub(super) fn credentials(self, auth: api::Auth) -> Result<Option<Credentials>, Status> {
-        let given = wire::registry_api::credentials(auth).map_err(|e| refusal(&e))?;
+        let given = api::registry::credentials(auth).map_err(|e| refusal(&e))?;
         let Some(GivenCredentials { kind, header, value, oauth2 }) = given else { return Ok(None) };
         one_line("auth", &value, LONGEST_CREDENTIALS)?;
         if let Some(client) = &oauth2 {

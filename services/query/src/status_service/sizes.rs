@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use api::timestamp_to_api;
 use jiff::Timestamp;
 use journal::{Stored, StreamName};
 use runtime::ErrorChain as _;
@@ -9,7 +10,6 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout},
 };
-use wire::{api, timestamp_to_api};
 
 use crate::store::{
     Store,

@@ -8,8 +8,8 @@ use domain::{
     delivery::RetryRefusal,
     job::{JobStatus, Refused},
 };
+use events::Record as _;
 use sqlx::{Any, Transaction, any::AnyRow};
-use wire::Record as _;
 
 use super::{
     Store, StoreError,

@@ -1,7 +1,6 @@
 //! `leadline api-users`: the people and programs behind the API of an account.
 
 use clap::{Args, Subcommand};
-use wire::api;
 
 use super::{List, Named};
 use crate::{

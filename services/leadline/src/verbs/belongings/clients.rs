@@ -1,7 +1,6 @@
 //! `leadline clients`: the customers of a customer.
 
 use clap::{Args, Subcommand};
-use wire::api;
 
 use super::{List, Named};
 use crate::{

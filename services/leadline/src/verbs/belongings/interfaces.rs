@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use api::duration_to_api;
 use clap::{Args, Subcommand};
-use wire::{api, duration_to_api};
 
 use super::{List, Named};
 use crate::{

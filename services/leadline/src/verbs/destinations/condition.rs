@@ -4,7 +4,6 @@ use std::io::Read as _;
 
 use anyhow::Context as _;
 use clap::Args;
-use wire::api;
 
 use crate::{
     errors::{ToldAlready, usage},

@@ -2,7 +2,6 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use wire::api;
 
 use crate::{errors::usage, moments::shown, table::Cell};
 

@@ -1,7 +1,6 @@
 //! What the requests of a destination carry: content type, form, and the signature of another sender.
 
 use clap::Args;
-use wire::api;
 
 use crate::errors::usage;
 

@@ -3,13 +3,10 @@
 use std::{io::Read as _, path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
+use api::{destination::Body, duration_to_api, retry_policy::Policy};
 use clap::Args;
 use runtime::duration;
 use serde_json::Value;
-use wire::{
-    api::{self, destination::Body, retry_policy::Policy},
-    duration_to_api,
-};
 
 use super::{connection::ConnectionSettings, content::Content};
 use crate::{errors::usage, out::from_json};

@@ -3,10 +3,10 @@
 use std::{io::Read as _, time::Duration};
 
 use anyhow::Context as _;
+use api::DeliveryStatus;
 use clap::Args;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
-use wire::api::{self, DeliveryStatus};
 
 use super::Named;
 use crate::{errors::ToldAlready, out::note, remote::within, verbs::deliveries::print_detail};

@@ -4,7 +4,6 @@ use std::{io::Read as _, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use wire::api;
 
 /// The longest file that is read, in bytes; no secret is as long.
 const MAX_BYTES: u64 = 4 * 1024;

@@ -1,0 +1,56 @@
+//! What the API shows of a thing, field by field: for telling what a change changed.
+//!
+//! It is read from the message itself, so a new field is never forgotten. A secret cannot get in: messages have none.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde_json::Value;
+
+use crate::DESCRIPTORS;
+
+static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
+
+/// The fields of a message of `leadline.v1` that are set, by name: texts as they are, everything else as JSON. Empty if
+/// there is no message of this name.
+pub fn fields(name: &str, message: &impl Message) -> BTreeMap<String, String> {
+    match json(name, message) {
+        Some(Value::Object(fields)) => fields.into_iter().map(|(field, value)| (field, text(value))).collect(),
+        _ => BTreeMap::new(),
+    }
+}
+
+fn json(name: &str, message: &impl Message) -> Option<Value> {
+    let descriptor = POOL.as_ref()?.get_message_by_name(&format!("leadline.v1.{name}"))?;
+    let message = DynamicMessage::decode(descriptor, message.encode_to_vec().as_slice()).ok()?;
+    let options = SerializeOptions::new().skip_default_fields(true).use_proto_field_name(true);
+    message.serialize_with_options(serde_json::value::Serializer, &options).ok()
+}
+
+fn text(value: Value) -> String {
+    match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_shown_by_its_fields() {
+        let destination = crate::Destination {
+            name: "CRM".into(),
+            event_types: vec!["*".into()],
+            enabled: Some(false),
+            timeout: Some(crate::duration_to_api(std::time::Duration::from_millis(1_500))),
+            ..crate::Destination::default()
+        };
+        let expected = [("enabled", "false"), ("event_types", "[\"*\"]"), ("name", "CRM"), ("timeout", "1.500s")];
+        let expected = expected.map(|(field, value)| (field.to_owned(), value.to_owned()));
+        assert_eq!(fields("Destination", &destination), BTreeMap::from(expected));
+        assert!(fields("Nothing", &destination).is_empty());
+    }
+}

@@ -1,0 +1,64 @@
+//! Keys and scopes as the API shows and takes them.
+
+use domain::{
+    AccountId,
+    access::{Rule, Scope, Scopes},
+    registry::{ApiKey, Refusal},
+};
+
+use crate::{primitives::or_empty, timestamp_to_api};
+
+/// A key for the API: everything but its hash.
+pub fn key_to_api(key: &ApiKey) -> crate::Key {
+    crate::Key {
+        key_id: key.id.to_string(),
+        account_id: or_empty(key.account.as_ref().map(AccountId::as_str)),
+        name: key.name.clone(),
+        scopes: key.scopes.named().map(|scope| scope_to_api(scope).into()).collect(),
+        created_at: Some(timestamp_to_api(key.created_at)),
+        created_by: key.created_by.clone(),
+        expires_at: key.expires_at.map(timestamp_to_api),
+        revoked_at: key.revoked_at.map(timestamp_to_api),
+    }
+}
+
+/// Scopes from the API.
+///
+/// # Errors
+/// When one of them is none.
+pub fn scopes(given: impl IntoIterator<Item = crate::Scope>) -> Result<Scopes, Refusal> {
+    let known = |scope| match scope {
+        crate::Scope::Unspecified => {
+            Err(Refusal::Invalid { field: "scopes", problem: "have one that is not known here".to_owned() })
+        }
+        crate::Scope::Publish => Ok(Scope::Publish),
+        crate::Scope::Read => Ok(Scope::Read),
+        crate::Scope::Operate => Ok(Scope::Operate),
+        crate::Scope::Admin => Ok(Scope::Admin),
+    };
+    given.into_iter().map(known).collect()
+}
+
+const fn scope_to_api(scope: Scope) -> crate::Scope {
+    match scope {
+        Scope::Publish => crate::Scope::Publish,
+        Scope::Read => crate::Scope::Read,
+        Scope::Operate => crate::Scope::Operate,
+        Scope::Admin => crate::Scope::Admin,
+    }
+}
+
+/// The rule that the option `leadline.v1.requires` of a method stands for; none: it is no rule.
+pub fn rule(option: i32) -> Option<Rule> {
+    match crate::Rule::try_from(option).ok()? {
+        crate::Rule::Unspecified => None,
+        crate::Rule::AnyKey => Some(Rule::AnyKey),
+        crate::Rule::Publish => Some(Rule::Needs(Scope::Publish)),
+        crate::Rule::Read => Some(Rule::Needs(Scope::Read)),
+        crate::Rule::Operate => Some(Rule::Needs(Scope::Operate)),
+        crate::Rule::Admin => Some(Rule::Needs(Scope::Admin)),
+        crate::Rule::PlatformRead => Some(Rule::Platform(Scope::Read)),
+        crate::Rule::PlatformOperate => Some(Rule::Platform(Scope::Operate)),
+        crate::Rule::PlatformAdmin => Some(Rule::Platform(Scope::Admin)),
+    }
+}

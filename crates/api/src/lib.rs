@@ -1,0 +1,22 @@
+//! The API: its generated types, clients and servers, and the conversions between them and the domain.
+//!
+//! [`registry`], [`keys`] and [`publish`] convert, [`status`] makes a gRPC status of a refusal, and [`fields`] lists the
+//! fields of a message that are set.
+
+pub mod fields;
+pub mod keys;
+mod primitives;
+pub mod publish;
+pub mod registry;
+pub mod status;
+
+pub use generated::*;
+pub use primitives::{duration, duration_to_api, timestamp, timestamp_to_api};
+
+#[allow(missing_docs, missing_debug_implementations, clippy::all, clippy::large_futures, unreachable_pub)]
+mod generated {
+    tonic::include_proto!("leadline.v1");
+}
+
+/// The descriptors of the API, for reflection and for the rules of methods.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,135 @@
+//! Accounts, clients, interfaces, API users and opt-outs as the API shows and takes them.
+
+use domain::{
+    AccountId, ApiUserId, ClientId, InterfaceId,
+    registry::{Account, ApiUser, Client, Interface, OptOut, Refusal, Role, Routing},
+    text::quoted,
+};
+
+use super::{id, invalid, span};
+use crate::{
+    duration_to_api,
+    primitives::{non_empty, or_empty},
+};
+
+/// An account from the API.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn account(given: crate::Account) -> Result<Account, Refusal> {
+    Ok(Account {
+        id: id("account_id", &given.account_id, AccountId::parse)?,
+        name: given.name,
+        brand: non_empty(&given.brand).map(str::to_owned),
+        notification_emails: given.notification_emails,
+        api_user_emails: given.api_user_emails,
+        routing: Routing::parse(&given.routing)
+            .ok_or_else(|| invalid("routing", format!("{} is neither override nor all", quoted(&given.routing))))?,
+        keep_history: given.keep_history.as_ref().map(|history| span("keep_history", history)).transpose()?,
+        unconfirmed: vec![],
+        deleted: false,
+    })
+}
+
+/// An account for the API.
+pub fn account_to_api(account: &Account) -> crate::Account {
+    crate::Account {
+        account_id: account.id.to_string(),
+        name: account.name.clone(),
+        brand: or_empty(account.brand.as_deref()),
+        notification_emails: account.notification_emails.clone(),
+        api_user_emails: account.api_user_emails.clone(),
+        routing: account.routing.as_str().to_owned(),
+        unconfirmed_emails: vec![],
+        keep_history: account.keep_history.map(duration_to_api),
+    }
+}
+
+/// A client from the API.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn client(given: crate::Client) -> Result<Client, Refusal> {
+    Ok(Client {
+        account: id("account_id", &given.account_id, AccountId::parse)?,
+        id: id("client_id", &given.client_id, ClientId::parse)?,
+        name: given.name,
+        deleted: false,
+    })
+}
+
+/// A client for the API.
+pub fn client_to_api(client: &Client) -> crate::Client {
+    crate::Client {
+        account_id: client.account.to_string(),
+        client_id: client.id.to_string(),
+        name: client.name.clone(),
+    }
+}
+
+/// An interface from the API.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn interface(given: crate::Interface) -> Result<Interface, Refusal> {
+    Ok(Interface {
+        account: id("account_id", &given.account_id, AccountId::parse)?,
+        id: id("interface_id", &given.interface_id, InterfaceId::parse)?,
+        name: given.name,
+        retention: given.retention.as_ref().map(|after| span("retention", after)).transpose()?,
+        lead_notification_emails: given.lead_notification_emails,
+        unconfirmed: vec![],
+        deleted: false,
+    })
+}
+
+/// An interface for the API.
+pub fn interface_to_api(interface: &Interface) -> crate::Interface {
+    crate::Interface {
+        account_id: interface.account.to_string(),
+        interface_id: interface.id.to_string(),
+        name: interface.name.clone(),
+        retention: interface.retention.map(duration_to_api),
+        lead_notification_emails: interface.lead_notification_emails.clone(),
+        unconfirmed_emails: vec![],
+    }
+}
+
+/// An API user from the API.
+///
+/// # Errors
+/// The first field that is wrong.
+pub fn api_user(given: crate::ApiUser) -> Result<ApiUser, Refusal> {
+    Ok(ApiUser {
+        account: id("account_id", &given.account_id, AccountId::parse)?,
+        id: id("api_user_id", &given.api_user_id, ApiUserId::parse)?,
+        name: given.name,
+        email: given.email,
+        role: Role::parse(&given.role)
+            .ok_or_else(|| invalid("role", format!("{} is not viewer, operator or admin", quoted(&given.role))))?,
+        unconfirmed: vec![],
+        deleted: false,
+    })
+}
+
+/// An API user for the API.
+pub fn api_user_to_api(user: &ApiUser) -> crate::ApiUser {
+    crate::ApiUser {
+        account_id: user.account.to_string(),
+        api_user_id: user.id.to_string(),
+        name: user.name.clone(),
+        email: user.email.clone(),
+        role: user.role.as_str().to_owned(),
+        unconfirmed_emails: vec![],
+    }
+}
+
+/// An opt-out for the API.
+pub fn opt_out_to_api(opt_out: &OptOut) -> crate::OptOut {
+    crate::OptOut {
+        account_id: opt_out.account.to_string(),
+        opt_out_id: opt_out.id.to_string(),
+        email: opt_out.email.clone(),
+        kind: opt_out.kind.as_str().to_owned(),
+    }
+}

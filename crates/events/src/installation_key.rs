@@ -1,0 +1,33 @@
+//! Which master key an installation has, as it is stored.
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::{
+    Record, RecordError,
+    primitives::{message, wrong},
+    stored,
+};
+
+/// The master key of an installation, known by its fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallationKey {
+    /// What tells it from other keys.
+    pub fingerprint: String,
+}
+
+impl Record for InstallationKey {
+    const NAME: &'static str = "installation key";
+
+    fn encode(&self) -> Bytes {
+        stored::InstallationKey { fingerprint: self.fingerprint.clone() }.encode_to_vec().into()
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, RecordError> {
+        let stored::InstallationKey { fingerprint } = message(Self::NAME, bytes)?;
+        if fingerprint.is_empty() {
+            return Err(wrong(Self::NAME, "fingerprint", "is missing"));
+        }
+        Ok(Self { fingerprint })
+    }
+}

@@ -1,0 +1,89 @@
+//! What goes on at a destination, as far as people have to be told, as it is stored.
+
+use bytes::Bytes;
+use domain::{
+    AccountId, DestinationId, ErrorKind,
+    notice::{ErrorCount, Watch, Watched, Window},
+};
+use prost::Message as _;
+
+use crate::{
+    Record, RecordError,
+    notice::{called_from_stored, called_to_stored},
+    primitives::{message, non_empty, parsed, time, wrong},
+    stored,
+};
+
+impl Record for Watched {
+    const NAME: &'static str = "watched destination";
+
+    fn encode(&self) -> Bytes {
+        let watch = &self.watch;
+        let stored = stored::Watched {
+            account: self.account.to_string(),
+            destination: self.destination.to_string(),
+            sequence: watch.sequence,
+            window: watch.window.as_ref().map(window_to_stored),
+            failures: watch.failures,
+            failing_since: watch.failing_since.map(|at| at.as_microsecond()),
+            alerted: watch.alerted,
+            deactivated_at: watch.deactivated_at.map(|at| at.as_microsecond()),
+            last_alert: watch.last_alert.map(|at| at.as_microsecond()),
+            unsaid: self.unsaid.iter().map(called_to_stored).collect(),
+        };
+        stored.encode_to_vec().into()
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, RecordError> {
+        let stored: stored::Watched = message(Self::NAME, bytes)?;
+        let optional_time = |field, at: Option<i64>| at.map(|at| time(Self::NAME, field, at)).transpose();
+        let watch = Watch {
+            sequence: stored.sequence,
+            window: stored.window.map(|stored| window(Self::NAME, stored)).transpose()?,
+            failures: stored.failures,
+            failing_since: optional_time("failing_since", stored.failing_since)?,
+            alerted: stored.alerted,
+            deactivated_at: optional_time("deactivated_at", stored.deactivated_at)?,
+            last_alert: optional_time("last_alert", stored.last_alert)?,
+        };
+        let account = parsed(Self::NAME, "account", &stored.account, AccountId::parse)?;
+        let destination = parsed(Self::NAME, "destination", &stored.destination, DestinationId::parse)?;
+        let unsaid = stored.unsaid.into_iter().map(called_from_stored).collect::<Result<_, _>>()?;
+        Ok(Self { account, destination, watch, unsaid })
+    }
+}
+
+pub(crate) fn window_to_stored(window: &Window) -> stored::NoticeWindow {
+    let errors = window.errors.iter().map(|error| stored::ErrorCount {
+        status: error.status.into(),
+        kind: error.kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        count: error.count,
+    });
+    stored::NoticeWindow {
+        from: window.from.as_microsecond(),
+        until: window.until.as_microsecond(),
+        count: window.count,
+        since: window.since.map(|at| at.as_microsecond()),
+        errors: errors.collect(),
+        examples: window.examples.clone(),
+    }
+}
+
+pub(crate) fn window(record: &'static str, stored: stored::NoticeWindow) -> Result<Window, RecordError> {
+    let error = |stored: stored::ErrorCount| {
+        let unknown = || wrong(record, "kind", format!("{:?}", stored.kind));
+        Ok(ErrorCount {
+            status: u16::try_from(stored.status).map_err(|e| wrong(record, "status", e))?,
+            kind: non_empty(&stored.kind).map(|word| ErrorKind::parse(word).ok_or_else(unknown)).transpose()?,
+            count: stored.count,
+        })
+    };
+    Ok(Window {
+        from: time(record, "from", stored.from)?,
+        until: time(record, "until", stored.until)?,
+        count: stored.count,
+        since: stored.since.map(|at| time(record, "since", at)).transpose()?,
+        errors: stored.errors.into_iter().map(error).collect::<Result<_, RecordError>>()?,
+        examples: stored.examples,
+    })
+}
