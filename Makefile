@@ -50,7 +50,7 @@ test: tools
 
 .PHONY: quick
 quick:
-	$(CARGO) test --locked --package domain --package wire --package render --package crypto --package runtime \
+	$(CARGO) test --locked --package domain --package events --package api --package render --package crypto --package runtime \
 	--package access --package ingest --package inputs
 
 .PHONY: demo

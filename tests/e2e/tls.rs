@@ -86,8 +86,8 @@ async fn a_certificate_that_cannot_be_used_is_named() {
     let ((certificate, key), (_, other_key)) = (one.names(), two.names());
     for (args, says) in [
         (["--tls-cert", certificate, "--tls-key", other_key], "does not fit"),
-        (["--tls-cert", key, "--tls-key", key], "--tls-cert: "),
-        (["--tls-cert", certificate, "--tls-key", "/nowhere"], "--tls-key: /nowhere"),
+        (["--tls-cert", key, "--tls-key", key], "check --tls-cert"),
+        (["--tls-cert", certificate, "--tls-key", "/nowhere"], "cannot use /nowhere"),
     ] {
         let process = home.up(&args, &[]);
         assert!(!process.wait_exit(SOON).await.success());
