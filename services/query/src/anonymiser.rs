@@ -22,11 +22,11 @@ use tracing::{Instrument as _, info_span};
 use crate::store::{Store, StoreError};
 
 /// The pause after the broker or the database failed.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How often to look for events that are older than their interface keeps them.
-const RETENTION_ROUND: Duration = Duration::from_secs(10);
+const RETENTION_INTERVAL: Duration = Duration::from_secs(10);
 /// How many events of an interface are anonymised in one such round.
-const MOST_OVERDUE: u32 = 500;
+const MAX_OVERDUE: u32 = 500;
 /// Who keeps the retention of interfaces.
 const READER: &str = "retention";
 
@@ -55,7 +55,7 @@ impl Anonymiser {
             while let Some(place) = keeping.journal.take_place(READER).await {
                 if let Err(error) = keeping.keep_retention(place, &registry).await {
                     warn(&error, "leads are kept longer than they should be; trying again");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
         });
@@ -82,7 +82,7 @@ impl Anonymiser {
         let mut next_round = Instant::now();
         while !drain.is_stopping() {
             if next_round <= Instant::now() {
-                next_round = Instant::now() + RETENTION_ROUND;
+                next_round = Instant::now() + RETENTION_INTERVAL;
                 self.anonymise_overdue(&mut place, registry).await?;
             }
             place.advance(place.sequence()).await?;
@@ -97,7 +97,7 @@ impl Anonymiser {
     async fn anonymise_overdue(&self, place: &mut Place, registry: &RegistryView) -> Result<(), NotForgotten> {
         let now = Timestamp::now();
         for (account, interface, before) in kept(registry, now) {
-            let overdue = self.store.overdue(&account, &interface, before, MOST_OVERDUE).await?;
+            let overdue = self.store.overdue(&account, &interface, before, MAX_OVERDUE).await?;
             if overdue.is_empty() {
                 continue;
             }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::audit::AuditEntry;
 
 /// The longest value that is kept, in characters. Templates may be longer.
-const LONGEST_VALUE: usize = 2_000;
+const MAX_VALUE: usize = 2_000;
 
 /// A field and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,7 +165,7 @@ fn changes(mut before: State, mut after: State) -> Vec<FieldChange> {
 }
 
 fn cut(value: String) -> String {
-    match value.char_indices().nth(LONGEST_VALUE) {
+    match value.char_indices().nth(MAX_VALUE) {
         Some((end, _)) => format!("{}…", &value[..end]),
         None => value,
     }
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_long_value_is_cut() {
-        assert_eq!(cut("ä".repeat(LONGEST_VALUE)), "ä".repeat(LONGEST_VALUE));
-        assert_eq!(cut("ä".repeat(LONGEST_VALUE + 1)), "ä".repeat(LONGEST_VALUE) + "…");
+        assert_eq!(cut("ä".repeat(MAX_VALUE)), "ä".repeat(MAX_VALUE));
+        assert_eq!(cut("ä".repeat(MAX_VALUE + 1)), "ä".repeat(MAX_VALUE) + "…");
     }
 }

@@ -4,7 +4,7 @@ use journal::StreamName;
 use tokio::sync::broadcast;
 
 /// More than one name is only for when several streams are awaited at a time.
-const ROOM: usize = 16;
+const CAPACITY: usize = 16;
 
 /// Tells who gathers facts that somebody waits for them; of one process, whoever else projects gathers as long as usual.
 #[derive(Debug, Clone)]
@@ -12,7 +12,7 @@ pub(crate) struct Awaited(broadcast::Sender<StreamName>);
 
 impl Default for Awaited {
     fn default() -> Self {
-        Self(broadcast::Sender::new(ROOM))
+        Self(broadcast::Sender::new(CAPACITY))
     }
 }
 

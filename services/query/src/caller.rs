@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tonic::{Request, Status};
 
 /// The longest name of somebody whom a caller speaks for, in characters.
-const LONGEST_NAME: usize = 100;
+const MAX_NAME: usize = 100;
 /// The metadata in which a caller may say whom it speaks for.
 const SPEAKS_FOR: &str = "leadline-actor";
 
@@ -26,7 +26,7 @@ impl Caller {
         let principal = request.extensions().get::<Principal>().cloned();
         let principal = principal.ok_or_else(|| Status::internal("a call came in past the door"))?;
         let said = request.metadata().get(SPEAKS_FOR).and_then(|value| value.to_str().ok());
-        let speaks_for = said.filter(|name| !name.is_empty()).map(|name| name.chars().take(LONGEST_NAME).collect());
+        let speaks_for = said.filter(|name| !name.is_empty()).map(|name| name.chars().take(MAX_NAME).collect());
         Ok(Self { principal, speaks_for })
     }
 
@@ -79,8 +79,8 @@ impl Caller {
 
     /// The same caller, speaking for somebody whom the request names in its field `requested_by`.
     pub(crate) fn asked_by(mut self, name: &str) -> Result<Self, Status> {
-        if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-            return Err(invalid("requested_by", format!("is not one line of at most {LONGEST_NAME} characters")));
+        if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+            return Err(invalid("requested_by", format!("is not one line of at most {MAX_NAME} characters")));
         }
         if !name.is_empty() {
             self.speaks_for = Some(name.to_owned());

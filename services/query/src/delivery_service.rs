@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// The most events of a destination that are shown.
-const MOST_EVENTS: u32 = 100;
+const MAX_EVENTS: u32 = 100;
 
 struct DeliveryService {
     journal: Journal,
@@ -141,9 +141,9 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let account = caller.account(&request.account_id)?;
         let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
         let most = match request.limit {
-            0 => MOST_EVENTS,
-            limit if limit <= MOST_EVENTS => limit,
-            limit => return Err(invalid("limit", format!("{limit} is not from 1 to {MOST_EVENTS}"))),
+            0 => MAX_EVENTS,
+            limit if limit <= MAX_EVENTS => limit,
+            limit => return Err(invalid("limit", format!("{limit} is not from 1 to {MAX_EVENTS}"))),
         };
         // A deleted destination has a past, too.
         let registry = self.registry.snapshot();

@@ -36,11 +36,11 @@ use crate::{
 
 /// How many jobs of an account may be open: enough to help several destinations at once, and one mistake repeated does
 /// not fill the installation. Two that are asked for in the same moment may both be let in.
-const MOST_OPEN: u32 = 5;
+const MAX_OPEN: u32 = 5;
 /// How long the answer to a dry run waits for its result; then it comes without.
-const DRY_RUN_ANSWER: Duration = Duration::from_secs(5);
+const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a cancellation is tried while the job records its progress in between.
-const MOST_RACES: u32 = 20;
+const MAX_CANCEL_TRIES: u32 = 20;
 
 struct JobService {
     journal: Journal,
@@ -187,9 +187,9 @@ impl JobService {
         }
         let account = &reference.account;
         let open = self.store.open_jobs(account).await.map_err(failed)?;
-        if open >= MOST_OPEN {
+        if open >= MAX_OPEN {
             return Err(Status::resource_exhausted(format!(
-                "account {account} has {open} jobs that have not ended, and {MOST_OPEN} is the limit; wait, or cancel one"
+                "account {account} has {open} jobs that have not ended, and {MAX_OPEN} is the limit; wait, or cancel one"
             )));
         }
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("start job", job = %reference.job));
@@ -208,7 +208,7 @@ impl JobService {
     }
 
     async fn result_of(&self, job: Job) -> Result<Job, Status> {
-        let give_up = Instant::now() + DRY_RUN_ANSWER;
+        let give_up = Instant::now() + DRY_RUN_TIMEOUT;
         while Instant::now() < give_up {
             if let Some(now) = self.store.job(job.id()).await.map_err(failed)?.filter(|now| now.finished.is_some()) {
                 return Ok(now);
@@ -219,7 +219,7 @@ impl JobService {
     }
 
     async fn cancel(&self, reference: &JobRef, by: String, trace: &TraceContext) -> Result<Job, Status> {
-        for _ in 0..MOST_RACES {
+        for _ in 0..MAX_CANCEL_TRIES {
             let recorded = self.journal.job(reference).await.map_err(|e| unknown(&e))?;
             let gone = || Status::not_found(format!("there is no job {} any more", reference.job));
             let RecordedJob { job, version, .. } = recorded.ok_or_else(gone)?;

@@ -74,11 +74,11 @@ pub struct Options {
 }
 
 /// Where the read model is unless somebody says otherwise.
-const USUAL_DATABASE: &str = "sqlite:leadline.db?mode=rwc";
+const DEFAULT_DATABASE: &str = "sqlite:leadline.db?mode=rwc";
 
 impl Options {
     async fn store(&self) -> Result<store::Store, StoreError> {
-        store::Store::connect(self.database_url.as_deref().unwrap_or(USUAL_DATABASE)).await
+        store::Store::connect(self.database_url.as_deref().unwrap_or(DEFAULT_DATABASE)).await
     }
 }
 
@@ -156,7 +156,7 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
 /// # Errors
 /// When the database fails, or somebody uses it without a pause.
 pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
-    store::Store::connect(database_url.unwrap_or(USUAL_DATABASE)).await?.compact().await
+    store::Store::connect(database_url.unwrap_or(DEFAULT_DATABASE)).await?.compact().await
 }
 
 /// The one place where a failure of the database becomes a gRPC status; it is logged here.

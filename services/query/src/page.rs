@@ -11,9 +11,9 @@ use tonic::Status;
 use crate::listing::MAX_PAGE_BYTES;
 
 /// Entries of a page unless the caller says otherwise.
-const USUAL: u32 = 50;
+const DEFAULT_SIZE: u32 = 50;
 /// The most entries of a page.
-const MOST: u32 = 500;
+const MAX_SIZE: u32 = 500;
 
 /// An entry's place in its list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,10 +61,10 @@ impl Cursor {
 impl Page {
     /// Reads size and token of a request; `filter` is whatever the list is filtered by.
     pub(crate) fn of(size: u32, token: &str, filter: impl Hash) -> Result<Self, Status> {
-        if size > MOST {
-            return Err(invalid("page_size", format!("{size} is not from 1 to {MOST}")));
+        if size > MAX_SIZE {
+            return Err(invalid("page_size", format!("{size} is not from 1 to {MAX_SIZE}")));
         }
-        Ok(Self { size: if size == 0 { USUAL } else { size }, cursor: Cursor::read(token, filter)? })
+        Ok(Self { size: if size == 0 { DEFAULT_SIZE } else { size }, cursor: Cursor::read(token, filter)? })
     }
 
     /// The last entry of the page before; `None` if this is the first one.

@@ -1,4 +1,5 @@
-//! What each fact means for the read model. Facts may come twice, and those of different streams in any order.
+//! What each fact means for the read model. The projector may see a fact twice, and facts of different streams in any
+//! order.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,21 +24,21 @@ use crate::{
     },
 };
 
-/// Facts that the read model is made of.
+/// A kind of fact that the projector writes into the read model.
 pub(crate) trait Projected: Logged {
-    /// What has to be remembered of the facts before a batch to know what it means. Whoever remembers something has its
-    /// stream read from the beginning.
+    /// What the projector has to know of earlier facts to interpret a batch. If it is not empty, the stream is read
+    /// from its beginning.
     type Memory: Default + Send;
-    /// Whether anything is remembered.
+    /// Whether there is any memory.
     const REMEMBERS: bool = false;
 
-    /// Drops what the read model has no use for, so that a batch of facts does not hold it.
+    /// Drops what the read model does not need, so that a batch does not hold it.
     fn strip(&mut self) {}
 
-    /// Remembers facts that were written before.
+    /// Adds facts before the checkpoint to the memory.
     fn remember(_: &mut Self::Memory, _: &[Entry<Self>]) {}
 
-    /// Writes what a batch of them means.
+    /// Writes a batch into the read model.
     fn project(
         transaction: &mut Transaction<'static, Any>,
         batch: &[Entry<Self>],
@@ -45,7 +46,7 @@ pub(crate) trait Projected: Logged {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// The facts of a batch that can be read, with their places.
+/// The readable facts of a batch with their sequences.
 fn readable<T>(batch: &[Entry<T>]) -> impl Iterator<Item = (u64, &T)> {
     batch.iter().filter_map(|entry| Some((entry.sequence, entry.value.as_ref()?)))
 }
@@ -107,7 +108,7 @@ impl Projected for AnonymisationFact {
     }
 }
 
-/// An event that was erased, or is about to be, and where it was.
+/// The outline of an event that was erased or is about to be, with its sequence.
 fn outline(fact: &AnonymisationFact) -> Option<(u64, &LeadEvent)> {
     match fact {
         AnonymisationFact::EventBlanked(f) => Some((f.sequence.0, &f.event)),
@@ -141,7 +142,7 @@ impl Projected for NoticeFact {
     }
 }
 
-/// What the lead's log says about a notice; nothing if it is not about a lead.
+/// The log entry about a notice; `None` if the notice is not about a lead.
 fn told(fact: &NoticeFact) -> Option<LogEntry> {
     let entry = |lead: &LeadId, at, detail| LogEntry {
         fact: format!("notice/{}", fact.message_id()),
@@ -190,7 +191,8 @@ impl Projected for DeliveryFact {
         for (sequence, fact) in readable(batch) {
             fold(&mut after, sequence, fact);
         }
-        // Leads first: whoever anonymises one of them holds its row while he changes those of its deliveries.
+        // Leads are written first: an anonymisation holds the row of its lead while it changes the rows of the lead's
+        // deliveries.
         let marks = leads::add_news(transaction, news(&before, &after, batch)).await?;
         deliveries::save(transaction, &before, &after).await?;
         let made: Vec<_> = readable(batch).filter_map(|(place, fact)| Some((place, attempted(fact)?))).collect();
@@ -202,7 +204,7 @@ impl Projected for DeliveryFact {
     }
 }
 
-/// What a batch means for the leads that its deliveries are about.
+/// What a batch changes for the leads of its deliveries.
 fn news<'a>(
     before: &HashMap<DeliveryId, Delivery>,
     after: &'a HashMap<DeliveryId, Delivery>,
@@ -249,7 +251,7 @@ impl Projected for JobFact {
                 Ok(after) => {
                     states.insert(id, after);
                 }
-                Err(illegal) => tracing::error!(sequence, error = illegal.chain(), "a fact of JOBS is passed over"),
+                Err(illegal) => tracing::error!(sequence, error = illegal.chain(), "skipped a fact of JOBS"),
             }
         }
         jobs::save(transaction, states.values()).await?;
@@ -270,7 +272,7 @@ fn fold(states: &mut HashMap<DeliveryId, Delivery>, sequence: u64, fact: &Delive
             states.insert(id, after);
         }
         Err(illegal) => {
-            tracing::error!(sequence, error = illegal.chain(), "a fact of DELIVERIES is passed over");
+            tracing::error!(sequence, error = illegal.chain(), "skipped a fact of DELIVERIES");
         }
     }
 }
@@ -289,12 +291,12 @@ fn blanked(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
     }
 }
 
-/// What the lead's log says about a fact.
+/// The log entry about a fact; `None` if the log does not show it.
 fn happened(fact: &DeliveryFact) -> Option<LogEntry> {
     let (entry, detail) = match fact {
         DeliveryFact::Requested(f) => ("recovered", format!("found missing by job {}", f.job?)),
         DeliveryFact::Released(_) | DeliveryFact::AttemptStarted(_) => return None,
-        // The log has these from the rows of attempts.
+        // The log shows attempts from their own rows.
         DeliveryFact::Attempted(_) | DeliveryFact::AttemptBlanked(_) => return None,
         DeliveryFact::RetryRequested(f) => {
             let job = f.job.map(|job| format!(" in job {job}")).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! From the events to the read model: one loop for each stream, batch by batch.
+//! The projector: one loop for each stream writes its facts into the read model, batch by batch.
 //!
-//! A batch is folded and written together with the checkpoint of its stream in one transaction, so each fact counts
-//! exactly once. The streams are not ordered against each other, and nothing here needs them to be.
+//! One transaction writes a batch and the checkpoint of its stream, so each fact counts exactly once. The streams are
+//! not ordered against each other, and the projector does not need them to be.
 
 use std::{future::ready, time::Duration};
 
@@ -20,25 +20,25 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// The most facts in one transaction.
+/// At most this many facts are in one transaction.
 const BATCH: usize = 4_000;
-/// The same while everything is made anew, when nobody waits: a page that many facts change is written once for all.
+/// The batch size of a rebuild, when no caller waits: a page that many facts change is written once.
 const LARGE_BATCH: usize = 20_000;
-/// How often an idle projector looks whether the read model is still where it left it.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// For how long after a transaction began facts are gathered for the next one. What comes alone is shown at once; of what
-/// comes quickly, few large transactions cost a fraction of many small ones: a page that many facts change is written once,
-/// and so is a delivery that is requested and done meanwhile.
+/// How often an idle projector compares the checkpoint with its own position.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long facts are gathered after the start of the previous transaction. A single fact is shown at once. Of facts in
+/// quick succession, few large transactions cost a fraction of many small ones: a page that many facts change is
+/// written once, and so is a delivery that is requested and done meanwhile.
 const GATHER: Duration = Duration::from_millis(100);
-/// So many times as long as the transaction took, if that is longer and nobody waits to see the facts, and at most so long.
-const GATHER_TIMES: u32 = 5;
-const GATHER_MOST: Duration = Duration::from_secs(1);
-/// How long a rebuild waits for the broker.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The pause after the database failed, or another process projected.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Facts are gathered for this multiple of the duration of the previous transaction if that is longer and no caller
+/// waits for them, and for at most [`MAX_GATHER`].
+const GATHER_FACTOR: u32 = 5;
+const MAX_GATHER: Duration = Duration::from_secs(1);
+/// How long a rebuild waits for facts from the broker.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The delay after the database failed or another process moved the checkpoint.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Starts projecting.
 pub(crate) fn start(journal: &Journal, store: &Store, platform: &Platform) {
     spawn::<LeadEvent>("leads projector", journal, store, platform);
     spawn::<NoticeFact>("notices projector", journal, store, platform);
@@ -59,25 +59,25 @@ fn spawn<T: Projected>(name: &'static str, journal: &Journal, store: &Store, pla
                 progress.fails(&error);
             }
             tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(RETRY_DELAY) => {}
                 () = drain.stopping() => {}
             }
         }
     });
 }
 
-/// Tells whether a projector works: in its readiness, and in the log once for each reason.
+/// Reports whether a projector works: in its readiness, and in the log once for each reason.
 struct Progress {
     stream: StreamName,
     latch: Latch,
-    /// Why it stands still; `None` if it does not.
+    /// Why the projector is stopped; `None` if it works.
     failure: Option<String>,
 }
 
 impl Progress {
     fn works(&mut self) {
         if self.failure.take().is_some() {
-            tracing::info!(stream = self.stream.as_str(), "the read model goes on");
+            tracing::info!(stream = self.stream.as_str(), "projector resumed");
         }
         self.latch.ready();
     }
@@ -89,27 +89,23 @@ impl Progress {
         };
         if self.failure.as_ref() != Some(&why) {
             let trouble = error.public();
-            tracing::warn!(
-                stream = self.stream.as_str(),
-                error = why,
-                "{trouble}; the read model stands still; retrying"
-            );
+            tracing::warn!(stream = self.stream.as_str(), error = why, "projector stopped: {trouble}; retrying");
         }
         self.latch.not_ready(error.public());
         self.failure = Some(why);
     }
 }
 
-/// Follows a stream from its checkpoint on; returns when the drain begins or the checkpoint was moved by others.
+/// Follows a stream from its checkpoint. Returns when the drain begins or another process moved the checkpoint.
 async fn follow<T: Projected>(journal: &Journal, store: &Store, progress: &mut Progress) -> Result<(), StoreError> {
     let mut at = store.checkpoint(T::STREAM).await?;
     let mut reader = Reader::<T>::after(journal, at);
     let (mut begun, mut took) = (Instant::now(), Duration::ZERO);
     loop {
         let batch =
-            reader.next_batch(Instant::now() + LOOK_AGAIN, || enough(&store.awaited, T::STREAM, begun, took)).await;
+            reader.next_batch(Instant::now() + CHECK_INTERVAL, || enough(&store.awaited, T::STREAM, begun, took)).await;
         let Some(last) = batch.last() else {
-            // Nothing new; but somebody may have wiped the read model meanwhile.
+            // There is no new fact, but another process may have wiped the read model meanwhile.
             let is_unmoved = store.checkpoint(T::STREAM).await? == at;
             progress.works();
             if !journal.drain().is_stopping() && is_unmoved {
@@ -129,16 +125,16 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, progress: &mut P
     }
 }
 
-/// Waits until enough is gathered for the next transaction, by when the one before began and how long it took.
+/// Waits until the next transaction may begin, given the start and the duration of the previous one.
 async fn enough(awaited: &Awaited, stream: StreamName, begun: Instant, took: Duration) {
     sleep_until(begun + GATHER).await;
     tokio::select! {
-        () = sleep_until(begun + (took * GATHER_TIMES).min(GATHER_MOST)) => {}
+        () = sleep_until(begun + (took * GATHER_FACTOR).min(MAX_GATHER)) => {}
         () = awaited.hurried(stream) => {}
     }
 }
 
-/// The facts of a stream that are not in the read model, and what is remembered of those that are.
+/// The facts of a stream after its checkpoint, and the memory of those before it.
 struct Reader<T: Projected> {
     facts: Replay<T>,
     at: u64,
@@ -151,7 +147,7 @@ impl<T: Projected> Reader<T> {
         Self { facts: journal.replay(from).stripped(T::strip), at, memory: T::Memory::default() }
     }
 
-    /// The next of them, as [`Replay::gather`] has it.
+    /// The next facts, gathered by [`Replay::gather`].
     async fn next_batch<F: Future<Output = ()>>(&mut self, first_by: Instant, enough: impl Fn() -> F) -> Vec<Entry<T>> {
         loop {
             let batch = self.facts.gather(BATCH, first_by, enough()).await;
@@ -163,7 +159,7 @@ impl<T: Projected> Reader<T> {
     }
 }
 
-/// The facts after a place; those before are remembered.
+/// The facts after a sequence; earlier ones go into the memory.
 fn new_of<T: Projected>(mut batch: Vec<Entry<T>>, after: u64, memory: &mut T::Memory) -> Vec<Entry<T>> {
     let known = batch.partition_point(|entry| entry.sequence <= after);
     T::remember(memory, &batch[..known]);
@@ -194,7 +190,7 @@ fn span<T: Projected>(entry: &Entry<T>) -> tracing::Span {
     TraceContext::enter(Some(&entry.trace), make).0
 }
 
-/// Projects everything that is stored by now, then returns: for a rebuild.
+/// Projects all stored facts, then returns; for a rebuild. Returns the number of facts.
 pub(crate) async fn catch_up(journal: &Journal, store: &Store) -> anyhow::Result<u64> {
     let changes = catch_up_with::<RegistryFact>(journal, store).await?;
     let leads = catch_up_with::<LeadEvent>(journal, store).await?;
@@ -211,7 +207,7 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
     let mut ahead = ReadAhead::<T>::after(journal, at, end);
     while at < end {
         let Some(batch) = ahead.next_batch().await else {
-            // What was the last one may have been erased meanwhile.
+            // The eraser may have erased the last fact meanwhile.
             anyhow::ensure!(
                 journal.last_sequence(T::STREAM).await? <= at,
                 "the broker gave no more facts before the read model was complete; rebuild it again"
@@ -223,7 +219,7 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
             count += batch.len() as u64;
             at = to;
         } else {
-            // A running query service projects as well; whoever comes first, it is done once.
+            // A running query service projects as well; the checkpoint lets only one of them write a batch.
             at = store.checkpoint(T::STREAM).await?;
             ahead = ReadAhead::after(journal, at, end);
         }
@@ -232,7 +228,7 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
     Ok(count)
 }
 
-/// The facts of a stream up to its end, in batches of [`LARGE_BATCH`]: while one is written, the next ones are read.
+/// The facts of a stream up to its end, in batches of [`LARGE_BATCH`]. The next batch is read while one is written.
 struct ReadAhead<T: Projected> {
     batches: mpsc::Receiver<Vec<Entry<T>>>,
     at: u64,
@@ -244,7 +240,7 @@ impl<T: Projected> ReadAhead<T> {
         let Reader { mut facts, memory, .. } = Reader::<T>::after(journal, at);
         let (read, batches) = mpsc::channel(1);
         tokio::spawn(async move {
-            // One batch is written, and one more is in memory.
+            // One batch is being written, and one more is in memory.
             while let Ok(room) = read.reserve().await {
                 let batch = large_batch(&mut facts, end).await;
                 let is_last = batch.last().is_none_or(|last| last.sequence >= end);
@@ -269,11 +265,11 @@ impl<T: Projected> ReadAhead<T> {
     }
 }
 
-/// As many facts as there are up to a place, at most [`LARGE_BATCH`]; fewer once the drain has begun.
+/// The facts up to a sequence, at most [`LARGE_BATCH`]; fewer once the drain has begun.
 async fn large_batch<T: Projected>(facts: &mut Replay<T>, until: u64) -> Vec<Entry<T>> {
     let mut large: Vec<Entry<T>> = vec![];
     while large.len() < LARGE_BATCH && large.last().is_none_or(|last| last.sequence < until && last.pending > 0) {
-        let batch = facts.gather(LARGE_BATCH - large.len(), Instant::now() + PATIENCE, ready(())).await;
+        let batch = facts.gather(LARGE_BATCH - large.len(), Instant::now() + BROKER_TIMEOUT, ready(())).await;
         if batch.is_empty() {
             break;
         }
@@ -294,7 +290,7 @@ mod tests {
             enough(&awaited, StreamName::Deliveries, begun, Duration::from_millis(took)).await;
             begun.elapsed()
         };
-        for (took, gathered) in [(0, GATHER), (50, Duration::from_millis(250)), (5_000, GATHER_MOST)] {
+        for (took, gathered) in [(0, GATHER), (50, Duration::from_millis(250)), (5_000, MAX_GATHER)] {
             assert_eq!(gathers(took).await, gathered, "after {took} ms");
         }
         let waits = async {

@@ -1,11 +1,11 @@
-//! Deletes from the read model what is older than history is kept ([`History`]), and gives back what that leaves free.
+//! The pruner deletes from the read model what is older than history ([`History`]), and gives back the free pages.
 //!
-//! Of the processes that share a database one at a time does so. It goes through the leads of each account, the oldest
-//! first, and deletes what is too old of each of them, in small transactions ([`Pace`]). Deliveries that have not ended stay,
-//! and with them their events and leads.
+//! Of the processes that share a database, one at a time prunes. It goes through the leads of each account, the oldest
+//! first, and deletes what is too old in small transactions ([`Pace`]). Open deliveries stay, and with them their
+//! events and leads.
 //!
-//! Guarantee: what the broker still holds of the events is not deleted. So a recovery or an audit, which look through these
-//! events, do not take for missing what was delivered and deleted.
+//! Guarantee: the pruner keeps the rows of every event that the broker still holds. So a recovery or the reconciler,
+//! which read these events, do not take a delivery for missing that was made and deleted.
 
 use std::time::Duration;
 
@@ -25,25 +25,25 @@ use crate::{
 };
 
 const LEASE: &str = "pruner";
-/// How long another process waits after the last sign of the one that prunes.
-const LEASE_LASTS: Duration = Duration::from_secs(60);
+/// How long another process waits after the last renewal of the lease.
+const LEASE_DURATION: Duration = Duration::from_secs(60);
 const RENEW_INTERVAL: Duration = Duration::from_secs(20);
-/// The read model is gone through so many times while history lasts, but no more often than [`MIN_INTERVAL`] and no less
-/// often than [`MAX_INTERVAL`].
+/// The pruner sweeps the read model this many times per duration of history, but at most every [`MIN_INTERVAL`] and at
+/// least every [`MAX_INTERVAL`].
 const SWEEPS_OF_HISTORY: u32 = 100;
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// How many leads are looked at together.
+/// The number of leads that are looked at together.
 const LEADS: u32 = 200;
 
-/// Why history is longer than it should be.
+/// Why a sweep did not finish.
 #[derive(Debug, thiserror::Error)]
 enum NotPruned {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another process prunes, or the drain has begun.
+    /// Another process holds the lease, or the drain has begun.
     #[error("another process prunes")]
     Elsewhere,
 }
@@ -55,7 +55,6 @@ struct Pruner {
     sweep: Sweep,
 }
 
-/// Starts pruning.
 pub(crate) fn start(history: History, journal: &Journal, store: &Store, registry: &RegistryView, platform: &Platform) {
     let sweep = Sweep::new(store.clone(), platform.drain.clone());
     let mut pruner = Pruner { journal: journal.clone(), registry: registry.clone(), history, sweep };
@@ -75,7 +74,7 @@ pub(crate) fn start(history: History, journal: &Journal, store: &Store, registry
 }
 
 impl Pruner {
-    /// Goes through the read model once; how many rows it deleted, without attempts.
+    /// Sweeps the read model once. Returns the number of deleted rows, without attempts.
     async fn prune(&mut self) -> Result<u64, NotPruned> {
         let sweep = &mut self.sweep;
         sweep.claim().await?;
@@ -100,10 +99,10 @@ struct Sweep {
     store: Store,
     drain: Drain,
     process: Uuid,
-    /// The lease has to be renewed then.
+    /// When the lease has to be renewed.
     renew_at: Instant,
     pace: Pace,
-    /// It was logged that the file gives nothing back.
+    /// Whether the log says already that the file gives nothing back.
     is_stuck: bool,
 }
 
@@ -137,7 +136,7 @@ impl Sweep {
         Ok(rows)
     }
 
-    /// Repeats a step until there is no more to do, at the pace.
+    /// Repeats a step at the pace until nothing is left to delete.
     async fn repeat(&mut self, step: Step<'_>) -> Result<u64, NotPruned> {
         let mut rows = 0;
         loop {
@@ -174,7 +173,7 @@ impl Sweep {
         }
     }
 
-    /// Keeps the lease, while there is no drain.
+    /// Renews the lease, unless the drain has begun.
     async fn renew(&mut self) -> Result<(), NotPruned> {
         if self.drain.is_stopping() {
             return Err(NotPruned::Elsewhere);
@@ -183,7 +182,7 @@ impl Sweep {
             return Ok(());
         }
         self.renew_at = Instant::now() + RENEW_INTERVAL;
-        let is_ours = self.store.claim(LEASE, self.process, LEASE_LASTS).await?;
+        let is_ours = self.store.claim(LEASE, self.process, LEASE_DURATION).await?;
         if is_ours { Ok(()) } else { Err(NotPruned::Elsewhere) }
     }
 
@@ -201,7 +200,7 @@ impl Sweep {
     }
 }
 
-/// What is deleted a few rows at a time. Deliveries go first, because events and entries of logs stay as long as these.
+/// What a step deletes. Deliveries go first, because events and log entries stay as long as their deliveries.
 #[derive(Debug, Clone, Copy)]
 enum Step<'a> {
     Deliveries(&'a TooOld, &'a [LeadPlace]),
@@ -209,7 +208,7 @@ enum Step<'a> {
     Log(&'a TooOld, &'a [LeadPlace]),
     Leads(&'a TooOld, &'a [LeadPlace]),
     Jobs(&'a TooOld),
-    /// Of messages of a stream before its first one.
+    /// Notes about messages of a stream before its first one.
     Copies(StreamName, u64),
 }
 
@@ -226,8 +225,7 @@ impl Step<'_> {
     }
 }
 
-/// How many rows a step deletes: as many as keep other writers waiting for no longer than anybody notices. A fifth of the
-/// time is used.
+/// How many rows a step deletes: so few that other writers do not wait noticeably. Pruning uses a fifth of the time.
 #[derive(Debug)]
 struct Pace {
     rows: u32,
@@ -242,20 +240,20 @@ impl Default for Pace {
 impl Pace {
     /// How long a step should take.
     const STEP: Duration = Duration::from_millis(20);
-    /// With fewer, a machine that has much to do would not get on.
+    /// With fewer rows, pruning would not progress on a busy machine.
     const MIN_ROWS: u32 = 50;
     const MAX_ROWS: u32 = 500;
-    /// So many times as long as a step took, nothing is deleted.
-    const REST_TIMES: u32 = 4;
+    /// The pause after a step, as a multiple of the duration of the step.
+    const PAUSE_FACTOR: u32 = 4;
 
-    /// Learns how long a step took that deleted so many rows; how long to rest.
+    /// Learns from the duration of a step and the rows that it deleted. Returns the pause.
     fn after(&mut self, rows: u32, took: Duration) -> Duration {
         if took > Self::STEP {
             self.rows = (self.rows / 2).max(Self::MIN_ROWS);
         } else if took < Self::STEP / 2 && rows >= self.rows {
             self.rows = (self.rows * 2).min(Self::MAX_ROWS);
         }
-        took * Self::REST_TIMES
+        took * Self::PAUSE_FACTOR
     }
 }
 
@@ -272,7 +270,7 @@ mod tests {
         let ms = Duration::from_millis;
         assert_eq!(pace.after(50, ms(5)), ms(20));
         assert_eq!(pace.rows, 100);
-        // What was less to do than might have been says nothing.
+        // A step with less to delete than it was allowed says nothing about the speed.
         pace.after(10, ms(1));
         assert_eq!(pace.rows, 100);
         pace.after(100, ms(15));

@@ -1,12 +1,13 @@
-//! A slow audit of what the other services did, one process at a time: whatever was accepted and is wanted has a delivery,
-//! and every delivery that has not ended has work that will make it go on. What is missing, because a disk lost a write or
-//! a program was wrong, is made again, and each time is an alarm.
+//! The reconciler checks slowly, in one process at a time, what the other services did: every accepted and wanted event
+//! has a delivery, and every open delivery has pending work. It repairs what is missing because a disk lost a write or
+//! a program was wrong, and logs each repair as an error.
 //!
-//! * [`requests`] goes through the events and looks for deliveries that were never requested
-//! * [`standing`] goes through the open deliveries and looks for those whose work is lost
+//! * [`requests`] goes through the events and looks for missing deliveries
+//! * [`standing`] goes through the open deliveries and looks for stuck deliveries
 //!
-//! Guarantee: what is healed twice is done once, because ids and timers are computed. What the services still work on is
-//! left alone. The cost is bounded: so many events and deliveries a second, one page of each in memory.
+//! Guarantee: a repair that is made twice has one effect, because ids and timers are computed. The reconciler leaves
+//! alone what the services still work on. Its cost is bounded: a limited number of events and deliveries per second,
+//! and one page of each in memory.
 
 mod requests;
 mod standing;
@@ -29,12 +30,12 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Whose place it is that says how far the audit of events has come.
+/// The name under which the journal stores the reconciler's position among the events.
 const READER: &str = "reconciler";
-/// How many events or deliveries are looked at before the place is written again.
+/// The number of events or deliveries that are checked before the position is stored.
 const PAGE: usize = 100;
-/// How long to rest when there is nothing to look at, and after a failure.
-const REST: Duration = Duration::from_secs(1);
+/// The pause when there is nothing to check, and after a failure.
+const IDLE_DELAY: Duration = Duration::from_secs(1);
 
 /// How the audit goes.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -49,7 +50,7 @@ pub struct Options {
     pub reconcile_rate: u32,
 }
 
-/// What this process had to heal since it was started.
+/// What this process has repaired since its start.
 #[derive(Debug, Default)]
 pub(crate) struct Healed {
     requests: AtomicU64,
@@ -57,18 +58,17 @@ pub(crate) struct Healed {
 }
 
 impl Healed {
-    /// Deliveries that nobody had requested.
+    /// Missing deliveries that were requested.
     pub(crate) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Deliveries whose work was lost.
+    /// Stuck deliveries whose work was restored.
     pub(crate) fn deliveries(&self) -> u64 {
         self.deliveries.load(Ordering::Relaxed)
     }
 }
 
-/// What the audit needs.
 struct Reconciler {
     options: Options,
     journal: Journal,
@@ -79,7 +79,7 @@ struct Reconciler {
     healed: Arc<Healed>,
 }
 
-/// What keeps the audit from going on for now.
+/// Why the reconciler cannot continue for now.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error(transparent)]
@@ -90,7 +90,6 @@ enum Trouble {
     Stale(#[from] Stale),
 }
 
-/// Starts auditing.
 pub(crate) fn start(
     options: Options,
     journal: &Journal,
@@ -113,14 +112,14 @@ pub(crate) fn start(
             if let Err(error) = reconciler.audit(place).await {
                 tracing::info!(error = error.chain(), "the place of the reconciler is lost");
             }
-            reconciler.rest(REST).await;
+            reconciler.rest(IDLE_DELAY).await;
         }
     });
     healed
 }
 
 impl Reconciler {
-    /// Audits until the drain begins, or another process has taken the place.
+    /// Checks until the drain begins or another process is the leader.
     async fn audit(&self, mut place: Place) -> Result<(), JournalError> {
         let mut requests = Requests::after(&self.journal, place.sequence());
         let mut standing = Standing::default();
@@ -135,13 +134,13 @@ impl Reconciler {
             };
             place.advance(requests.audited_until()).await?;
             let takes = Duration::from_secs(1) * looked_at / self.options.reconcile_rate;
-            let rest = if looked_at == 0 { REST } else { takes.min(REST).saturating_sub(begun.elapsed()) };
+            let rest = if looked_at == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
             self.rest(rest).await;
         }
         place.leave().await
     }
 
-    /// Looks at some events and some deliveries; how many.
+    /// Checks some events and some deliveries; returns how many.
     async fn page(&self, requests: &mut Requests, standing: &mut Standing) -> Result<u32, Trouble> {
         let most = PAGE.min(self.options.reconcile_rate as usize).div_ceil(2);
         let events = requests.audit(self, most).await?;

@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use crate::caller::Caller;
 
 /// How long an answer waits until this process knows the change; then it comes all the same.
-const KNOWN_DEADLINE: Duration = Duration::from_secs(5);
+const KNOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes changes. Clones share the connection.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Changes {
         let fact = RegistryFact { at: Timestamp::now(), by: caller.by(), change: decision.change };
         let sequence =
             self.journal.append_registry(&fact, decision.expected_version).await.map_err(|e| not_stored(&e))?;
-        let known = self.registry.at_least(sequence, KNOWN_DEADLINE).await;
+        let known = self.registry.at_least(sequence, KNOWN_TIMEOUT).await;
         Ok(known.unwrap_or_else(|| {
             // It is stored. Whoever was told otherwise would do it again.
             let mut ahead = Registry::clone(snapshot);

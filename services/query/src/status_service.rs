@@ -19,10 +19,10 @@ use crate::{failed, history::History, reconciler::Healed, store::Store};
 mod sizes;
 
 /// How old an answer may be.
-const FRESH: Duration = Duration::from_secs(1);
+const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
 /// Destinations that are named unless the caller says otherwise, and the most of them.
-const USUAL_TOP: u32 = 20;
-const MOST_TOP: u32 = 500;
+const DEFAULT_TOP: u32 = 20;
+const MAX_TOP: u32 = 500;
 /// The part of the readiness that says whether the broker answers.
 const BROKER: &str = "broker";
 
@@ -58,13 +58,13 @@ impl api::status_service_server::StatusService for StatusService {
         request: Request<api::GetStatusRequest>,
     ) -> Result<Response<api::GetStatusResponse>, Status> {
         let top = match request.get_ref().top {
-            0 => USUAL_TOP,
-            top if top <= MOST_TOP => top,
-            top => return Err(invalid("top", format!("{top} is not from 1 to {MOST_TOP}"))),
+            0 => DEFAULT_TOP,
+            top if top <= MAX_TOP => top,
+            top => return Err(invalid("top", format!("{top} is not from 1 to {MAX_TOP}"))),
         };
         let mut latest = self.latest.lock().await;
         let mut answer = match &*latest {
-            Some((at, answer)) if at.elapsed() < FRESH => answer.clone(),
+            Some((at, answer)) if at.elapsed() < MAX_ANSWER_AGE => answer.clone(),
             _ => {
                 let answer = self.look().await?;
                 *latest = Some((Instant::now(), answer.clone()));
@@ -88,7 +88,7 @@ impl StatusService {
         let mut parked = self.journal.parked().await.map_err(away)?;
         let parked_destinations = parked.len() as u64;
         parked.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));
-        parked.truncate(MOST_TOP as usize);
+        parked.truncate(MAX_TOP as usize);
         let mut lags: Vec<_> =
             backlog.lags.iter().map(|lag| shown_lag(lag.name, lag.stream, lag.waiting, lag.in_hand)).collect();
         for stream in StreamName::projected() {

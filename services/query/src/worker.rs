@@ -1,13 +1,13 @@
-//! Who works on jobs: each job is handed to one process at a time, and stays in its hand until the job has ended.
+//! The job runner: one process at a time works on a job, and keeps it until the job has ended.
 //!
-//! * here: which jobs this process works on, and what happens when it cannot go on
-//! * [`run`] is one job being worked on, [`pages`] what it goes through
+//! * here: which jobs this process works on, and what follows when it cannot continue
+//! * [`run`] works on one job, [`pages`] reads what the job goes through
 //!
-//! Guarantee: a job goes on from its last record of progress, whoever worked on it before and however that ended. What
-//! was asked for after that record carries the job's id, is found by it, is counted and not asked for again. If the broker
-//! hands a job to a second process because the first one was silent, whichever records progress first has it: the other
-//! one's record is refused ([`journal::JournalError::LostRace`]), and it stops. Until then both may ask for the same; the
-//! message id of what they ask for is the same, and is stored once.
+//! Guarantee: a job continues from its last record of progress, whichever process worked on it before. Requests after
+//! that record carry the job's id; the next process finds them, counts them, and does not repeat them. If the broker
+//! redelivers a job to a second process because the first one was silent, the process that records progress first keeps
+//! the job: the record of the other one is refused ([`journal::JournalError::LostRace`]), and it stops. Until then both
+//! may request the same delivery; both requests have the same message id, and one is stored.
 
 mod pages;
 mod run;
@@ -28,10 +28,9 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// The pause before a job goes on that the broker or the database stopped.
-const PAUSE: Duration = Duration::from_secs(1);
+/// The delay before the runner retries a job that the broker or the database stopped.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// What work on jobs needs.
 struct Worker {
     journal: Journal,
     store: Store,
@@ -44,15 +43,15 @@ struct Worker {
 /// Why work on a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
-    /// There is nothing left to do.
+    /// The job has ended.
     Done,
-    /// Another process has it.
+    /// Another process works on the job.
     TakenOver,
-    /// This process is about to end; another one is to go on.
+    /// This process is about to end; another one continues.
     Stopping,
 }
 
-/// What keeps a job from going on for now.
+/// Why a job cannot continue for now.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error(transparent)]
@@ -65,7 +64,6 @@ enum Trouble {
     History(#[from] IllegalJob),
 }
 
-/// Starts working on jobs.
 pub(crate) fn start(journal: &Journal, store: &Store, registry: &RegistryView, platform: &Platform) {
     let worker = Arc::new(Worker {
         journal: journal.clone(),
@@ -80,7 +78,7 @@ pub(crate) fn start(journal: &Journal, store: &Store, registry: &RegistryView, p
         while let Some(message) = facts.next().await {
             match &message.value {
                 JobFact::Started(_) => worker.drain.spawn_work(Arc::clone(&worker).take(message)),
-                // They are for whoever has the job in hand, and are read from the stream.
+                // These facts are for the process that works on the job, which reads them from the stream.
                 JobFact::Progressed(_) | JobFact::CancelRequested(_) | JobFact::Finished(_) => message.ack().await,
             }
         }
@@ -91,7 +89,7 @@ impl Worker {
     async fn take(self: Arc<Self>, message: Message<JobFact>) {
         let reference = message.value.reference();
         let Some(_under_way) = self.under_way.begin(reference.job) else {
-            // It is under way in this process, and whoever works on it acknowledges for both.
+            // This process works on the job already, and that work acknowledges both messages.
             return;
         };
         let (span, trace) = TraceContext::enter(
@@ -106,7 +104,7 @@ impl Worker {
         }
     }
 
-    /// Works on a job until it has ended, however often the broker or the database fail.
+    /// Works on a job until it has ended, however often the broker or the database fails.
     async fn work(&self, reference: &JobRef, trace: &TraceContext) -> Ended {
         loop {
             let worked = async {
@@ -120,13 +118,13 @@ impl Worker {
                 Err(trouble) => trouble,
             };
             tracing::warn!(job = %reference.job, error = trouble.chain(), "a job stands still; trying again");
-            if !self.rest(PAUSE).await {
+            if !self.rest(RETRY_DELAY).await {
                 return Ended::Stopping;
             }
         }
     }
 
-    /// Lets time pass; whether the process goes on.
+    /// Waits; returns whether the process continues.
     async fn rest(&self, time: Duration) -> bool {
         tokio::select! {
             biased;

@@ -15,15 +15,15 @@ use runtime::{Drain, Platform, crash, trace::TraceContext};
 use tokio::{sync::Notify, time::Instant};
 use tracing::info_span;
 
-use super::{Anonymiser, NotForgotten, PAUSE, warn};
+use super::{Anonymiser, NotForgotten, RETRY_DELAY, warn};
 use crate::store::anonymised::Erasure;
 
 /// How often to look for something to erase.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// How many messages are erased, or deliveries ended, in one round.
-const MOST_AT_ONCE: u32 = 500;
+const MAX_BATCH: u32 = 500;
 /// The time between two vacuums of PostgreSQL: they read all of a table that has changed.
-const VACUUM_EVERY: Duration = Duration::from_secs(600);
+const VACUUM_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Starts erasing.
 pub(super) fn start(anonymiser: &Anonymiser, platform: &Platform) {
@@ -47,10 +47,10 @@ impl Eraser {
         while !self.drain.is_stopping() {
             let wait = match self.round(&mut dirty).await {
                 Ok(true) => continue,
-                Ok(false) => LOOK_AGAIN,
+                Ok(false) => CHECK_INTERVAL,
                 Err(error) => {
                     warn(&error, "what was anonymised is not erased yet; trying again");
-                    PAUSE
+                    RETRY_DELAY
                 }
             };
             tokio::select! {
@@ -64,7 +64,7 @@ impl Eraser {
     async fn round(&self, dirty: &mut bool) -> Result<bool, NotForgotten> {
         let done = [self.end_deliveries().await?, self.search().await?, self.erase().await?];
         *dirty |= done.iter().any(|&count| count > 0);
-        let more = done.iter().any(|&count| count >= MOST_AT_ONCE as usize);
+        let more = done.iter().any(|&count| count >= MAX_BATCH as usize);
         if *dirty && !more {
             *dirty = !self.anonymiser.store.scrub().await?;
             self.erased.notify_one();
@@ -74,7 +74,7 @@ impl Eraser {
 
     async fn end_deliveries(&self) -> Result<usize, NotForgotten> {
         let Anonymiser { journal, store } = &self.anonymiser;
-        let endings = store.endings(MOST_AT_ONCE).await?;
+        let endings = store.endings(MAX_BATCH).await?;
         for delivery in &endings {
             if let Some(delivery) = store.delivery(*delivery).await?
                 && let Some(end) = end_of(&delivery, Timestamp::now())
@@ -93,7 +93,7 @@ impl Eraser {
     /// Through what cannot be read.
     async fn search(&self) -> Result<usize, NotForgotten> {
         let Anonymiser { journal, store } = &self.anonymiser;
-        let searches = store.searches(MOST_AT_ONCE).await?;
+        let searches = store.searches(MAX_BATCH).await?;
         let leads: Vec<_> = searches.iter().map(|(account, lead, _)| (account.clone(), lead.clone())).collect();
         let found = journal.erase_unreadable(&leads).await?;
         if found > 0 {
@@ -105,7 +105,7 @@ impl Eraser {
 
     async fn erase(&self) -> Result<usize, NotForgotten> {
         let store = &self.anonymiser.store;
-        let erasures = store.erasures(MOST_AT_ONCE).await?;
+        let erasures = store.erasures(MAX_BATCH).await?;
         for erasure in &erasures {
             let began = Instant::now();
             match *erasure {
@@ -155,7 +155,7 @@ async fn vacuum(anonymiser: Anonymiser, drain: Drain, erased: Arc<Notify>) {
             warn(&error.into(), "rows as they were before are still in the database");
         }
         tokio::select! {
-            () = tokio::time::sleep(VACUUM_EVERY) => {}
+            () = tokio::time::sleep(VACUUM_INTERVAL) => {}
             () = drain.stopping() => return,
         }
     }

@@ -16,7 +16,7 @@ use super::{DeliveryService, SHOWN_DEADLINE, SHOWN_POLL, destination, required};
 use crate::{caller::Caller, failed};
 
 /// The largest payload of a test, in bytes.
-const LARGEST_PAYLOAD: usize = 64 * 1024;
+const MAX_PAYLOAD: usize = 64 * 1024;
 
 impl DeliveryService {
     /// Publishes a test for one destination; returns when the read model shows its delivery, or a little later if it
@@ -96,8 +96,8 @@ fn payload(given: Vec<u8>, destination: &Destination, by: &str, now: Timestamp) 
         });
         return Ok(Bytes::from(usual.to_string()));
     }
-    if given.len() > LARGEST_PAYLOAD {
-        return Err(invalid("payload", format!("has {} bytes, and {LARGEST_PAYLOAD} is the limit", given.len())));
+    if given.len() > MAX_PAYLOAD {
+        return Err(invalid("payload", format!("has {} bytes, and {MAX_PAYLOAD} is the limit", given.len())));
     }
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&given) {
         return Err(invalid("payload", format!("is no JSON: {error}")));

@@ -33,9 +33,9 @@ use crate::{
 /// The most facts that are looked at together.
 const BATCH: usize = 500;
 /// How many deliveries that exist already are shown first.
-const MOST_EXISTING: u32 = 500;
+const MAX_EXISTING: u32 = 500;
 /// How often a watch that has nothing to tell shows that it goes on; a reader who is gone is noticed by it.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What is watched.
 #[derive(Debug)]
@@ -135,15 +135,15 @@ impl Watch {
     async fn read_on(&mut self) -> Result<(), Status> {
         if std::mem::take(&mut self.existing) {
             self.shows(self.told).await?;
-            let page = Page::of(MOST_EXISTING, "", &self.filter)?;
+            let page = Page::of(MAX_EXISTING, "", &self.filter)?;
             let off = SwitchedOff::among(&self.filter, &self.registry.snapshot());
             let mut existing = self.store.deliveries(&self.filter, &page, &off).await.map_err(failed)?;
-            existing.truncate(MOST_EXISTING as usize);
+            existing.truncate(MAX_EXISTING as usize);
             existing.reverse();
             self.tell(&existing, self.told);
             return Ok(());
         }
-        let batch = timeout(SIGN_OF_LIFE, self.facts.next_batch(BATCH)).await;
+        let batch = timeout(KEEPALIVE_INTERVAL, self.facts.next_batch(BATCH)).await;
         // A watch may go on for longer than its key is good.
         self.caller.is_still_good(&self.registry.snapshot())?;
         let Ok(batch) = batch else {

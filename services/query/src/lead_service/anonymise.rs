@@ -13,9 +13,9 @@ use super::{LeadService, required};
 use crate::{caller::Caller, failed, freshness::Stale, store::leads::Lead};
 
 /// The most leads that one request names.
-const MOST_LEADS: usize = 100;
+const MAX_LEADS: usize = 100;
 /// The most events that one request by age deals with.
-const MOST_EVENTS: u32 = 500;
+const MAX_EVENTS: u32 = 500;
 /// Which leads a request means.
 pub(super) enum Asked {
     /// These, each once.
@@ -50,8 +50,8 @@ pub(super) struct Done {
 }
 
 fn ids(given: &[String]) -> Result<BTreeSet<LeadId>, Status> {
-    if given.is_empty() || given.len() > MOST_LEADS {
-        return Err(invalid("lead_ids", format!("has {} entries; 1 to {MOST_LEADS} are allowed", given.len())));
+    if given.is_empty() || given.len() > MAX_LEADS {
+        return Err(invalid("lead_ids", format!("has {} entries; 1 to {MAX_LEADS} are allowed", given.len())));
     }
     given.iter().map(|text| required("lead_ids", text, LeadId::parse)).collect()
 }
@@ -77,7 +77,7 @@ impl LeadService {
             Asked::OlderThan(interface, age) => {
                 let before = self.ago(account, &interface, age)?;
                 let overdue = |most| self.store.overdue(account, &interface, before, most);
-                let meant = overdue(MOST_EVENTS).await.map_err(failed)?;
+                let meant = overdue(MAX_EVENTS).await.map_err(failed)?;
                 self.forget(account, &meant, caller, trace).await?;
                 let leads = self.as_they_are(account, meant.iter().map(|(lead, _)| lead)).await?;
                 Ok(Done { leads, more: !overdue(1).await.map_err(failed)?.is_empty() })

@@ -1,4 +1,4 @@
-//! Events whose deliveries were never requested.
+//! Missing deliveries: events whose deliveries were never requested.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -14,21 +14,21 @@ use journal::{Entry, Journal, LeadsFrom, Replay, StreamName};
 use super::{Reconciler, Trouble};
 use crate::retrying;
 
-/// How many changes of the configuration are read at once.
+/// The number of registry facts that are read at once.
 const CHANGES: usize = 500;
 
 /// An event, and the request of one of its deliveries.
 type Wanted<'a> = (&'a Entry<LeadEvent>, DeliveryFact);
 
-/// The audit of events, in their order.
+/// The check of events, in their order.
 pub(super) struct Requests {
     audited_until: u64,
-    /// What comes next is too young until then.
+    /// The next event is too young before this time.
     not_before: Timestamp,
     past: Past,
 }
 
-/// The configuration as it was when an event was published.
+/// The configuration at the time of an event's publication.
 struct Past {
     registry: Registry,
     changes: Replay<RegistryFact>,
@@ -41,12 +41,12 @@ impl Requests {
         Self { audited_until, not_before: Timestamp::MIN, past }
     }
 
-    /// The last event that was looked at.
+    /// The last event that was checked.
     pub(super) const fn audited_until(&self) -> u64 {
         self.audited_until
     }
 
-    /// Looks at the next events, at most `most`; at how many.
+    /// Checks at most `most` events; returns how many it checked.
     pub(super) async fn audit(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
         let (journal, now) = (&reconciler.journal, Timestamp::now());
         if now < self.not_before || journal.last_sequence(StreamName::Leads).await? <= self.audited_until {
@@ -66,7 +66,7 @@ impl Requests {
         }
         let mut missing = reconciler.unknown(self.wanted(reconciler, &events).await).await?;
         if !missing.is_empty() {
-            // It may be recorded, and not shown yet.
+            // The fact may be stored and not shown yet.
             reconciler.freshness.wait_for_now(StreamName::Deliveries).await?;
             missing = reconciler.unknown(missing).await?;
         }
@@ -83,7 +83,7 @@ impl Requests {
         Ok(events.len())
     }
 
-    /// The requests of the deliveries that should exist of these events.
+    /// The requests of the deliveries that these events should have.
     async fn wanted<'a>(&mut self, reconciler: &Reconciler, events: &'a [Entry<LeadEvent>]) -> Vec<Wanted<'a>> {
         let mut wanted = vec![];
         let now = reconciler.registry.snapshot();
@@ -98,7 +98,7 @@ impl Requests {
 }
 
 impl Reconciler {
-    /// Those of them that the read model does not show.
+    /// Those requests whose deliveries the read model does not show.
     async fn unknown<'a>(&self, mut wanted: Vec<Wanted<'a>>) -> Result<Vec<Wanted<'a>>, Trouble> {
         let ids: Vec<DeliveryId> = wanted.iter().map(|(_, fact)| fact.reference().delivery).collect();
         let found = self.store.deliveries_of(&ids).await?;
@@ -109,7 +109,7 @@ impl Reconciler {
 }
 
 impl Past {
-    /// The configuration up to this change; never goes back.
+    /// Applies the registry facts up to a version. The version never decreases.
     async fn at(&mut self, sequence: u64) -> &Registry {
         while self.registry.sequence() < sequence {
             if self.read.is_empty() {
@@ -123,7 +123,7 @@ impl Past {
                         self.registry.apply(entry.sequence, fact);
                     }
                 }
-                // What is left came later; or the drain has begun.
+                // The remaining facts are newer, or the drain has begun.
                 _ => break,
             }
         }

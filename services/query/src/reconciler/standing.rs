@@ -1,4 +1,4 @@
-//! Deliveries that have not ended and whose work is lost.
+//! Stuck deliveries: open deliveries whose pending work is lost.
 
 use std::{collections::HashMap, sync::atomic::Ordering};
 
@@ -13,28 +13,28 @@ use tracing::{Instrument as _, info_span};
 
 use super::{Reconciler, Trouble};
 
-/// Every status of a delivery that has not ended.
+/// The statuses of open deliveries.
 const OPEN: [DeliveryStatus; 4] =
     [DeliveryStatus::Pending, DeliveryStatus::Processing, DeliveryStatus::Retrying, DeliveryStatus::Held];
 
-/// How many deliveries may be suspected in one round; the others are in a later one.
-const MOST_SUSPECTED: usize = 10_000;
+/// At most this many deliveries are suspected in one round; a later round checks the others.
+const MAX_SUSPECTS: usize = 10_000;
 
-/// The audit of open deliveries: round and round, one status after the other, the oldest delivery first. Work counts as
-/// lost if it is nowhere in two rounds, and nothing happened in between.
+/// The check of open deliveries in rounds: one status after the other, the oldest delivery first. The work of a
+/// delivery is lost if two rounds find it nowhere and no fact was stored in between.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     status: usize,
     after: Option<(Timestamp, DeliveryId)>,
-    /// The next round begins then.
+    /// When the next round begins.
     not_before: Timestamp,
-    /// Whose work was nowhere in this round, and in the one before.
+    /// Deliveries without work in this round, and in the previous one.
     suspects: HashMap<DeliveryId, Position>,
     suspected: HashMap<DeliveryId, Position>,
 }
 
 impl Standing {
-    /// Looks at the next open deliveries, at most `most`; at how many.
+    /// Checks at most `most` open deliveries; returns how many it checked.
     pub(super) async fn audit(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
         let now = Timestamp::now();
         if now < self.not_before {
@@ -65,7 +65,7 @@ impl Standing {
         if self.suspected.get(&id) == Some(&delivery.position) {
             return reconciler.heal(delivery, &work).await;
         }
-        if self.suspects.len() < MOST_SUSPECTED {
+        if self.suspects.len() < MAX_SUSPECTS {
             self.suspects.insert(id, delivery.position);
         }
         Ok(())
@@ -74,8 +74,8 @@ impl Standing {
 
 impl Reconciler {
     async fn heal(&self, delivery: &Delivery, work: &Work) -> Result<(), Trouble> {
-        // Work that went from one place to the next meanwhile was seen at neither. It has come to rest by now, or has
-        // left a fact.
+        // Work that moved during the search may have been seen nowhere. By now it has stopped moving, or has left a
+        // fact.
         self.freshness.wait_for_now(StreamName::Deliveries).await?;
         let id = delivery.reference.delivery;
         if self.store.delivery(id).await?.as_ref() != Some(delivery) || self.lost(delivery).await?.is_none() {
@@ -92,7 +92,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// What nobody will do any more of a delivery.
+    /// The lost work of a delivery; `None` if there is none.
     async fn lost(&self, delivery: &Delivery) -> Result<Option<Work>, Trouble> {
         let (journal, reference) = (&self.journal, &delivery.reference);
         let parked = journal.has_parked(&reference.destination).await?;
@@ -103,7 +103,7 @@ impl Reconciler {
             handled_before: journal.handled_before().await?,
             timer: journal.has_timer(reference, delivery.round).await?,
             turn: journal.turn(&reference.destination, &reference.lead).await?.map(|turn| id_of(&turn.requested)),
-            // Asked again last: from a timer it goes there.
+            // Parked messages are read again, and last: work moves there from a timer.
             parked: journal.has_parked(&reference.destination).await?,
         };
         Ok(lost_work(delivery, remains))

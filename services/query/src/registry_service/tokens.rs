@@ -18,8 +18,8 @@ use super::{
 use crate::{caller::Caller, listing::Listing};
 
 /// How long the old secret of a token still signs unless somebody says otherwise, and at most.
-const OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
-const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const FIELDS: [&str; 1] = ["name"];
 
 impl RegistryService {
@@ -88,7 +88,8 @@ impl RegistryService {
     ) -> Answer<api::RotateTokenResponse> {
         let r = request.get_ref();
         let (account, id) = (caller.account(&r.account_id)?, token_id(&r.token_id)?);
-        let overlap = r.overlap.as_ref().map_or(Some(OVERLAP), duration).filter(|overlap| *overlap <= LONGEST_OVERLAP);
+        let overlap =
+            r.overlap.as_ref().map_or(Some(DEFAULT_OVERLAP), duration).filter(|overlap| *overlap <= MAX_OVERLAP);
         let overlap = overlap.ok_or_else(|| invalid("overlap", "is not from 0 s to 30 days"))?;
         let new = NewSecret::of(r.imported.clone())?;
         let sealed = self.sealed(&account, &id, &new.secret)?;

@@ -18,7 +18,7 @@ use url::Url;
 use super::no_randomness;
 
 /// The longest credentials, in bytes.
-const LONGEST_CREDENTIALS: usize = 4_000;
+const MAX_CREDENTIALS: usize = 4_000;
 
 /// What belongs to the destination whose secrets are sealed.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ impl Sealing<'_> {
     pub(super) fn credentials(self, auth: api::Auth) -> Result<Option<Credentials>, Status> {
         let given = api::registry::credentials(auth).map_err(|e| refusal(&e))?;
         let Some(GivenCredentials { kind, header, value, oauth2 }) = given else { return Ok(None) };
-        one_line("auth", &value, LONGEST_CREDENTIALS)?;
+        one_line("auth", &value, MAX_CREDENTIALS)?;
         if let Some(client) = &oauth2 {
             self.check_url("auth.oauth2.token_url", &client.token_url)?;
         }

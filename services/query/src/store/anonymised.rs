@@ -1,7 +1,7 @@
-//! Leads that were anonymised: what the rows about them still say, and what has to be erased because of it.
+//! Anonymised leads: blanks the rows about them, and notes what the eraser has to erase.
 //!
-//! The row of the lead is what projectors of different streams wait for each other at: each writes it before it asks
-//! whether the lead is anonymised. So of two that come at the same time, the second one sees what the first one wrote.
+//! Projectors of different streams meet at the row of the lead: each writes that row before it reads whether the lead
+//! is anonymised. So of two concurrent projectors, the second one sees what the first one wrote.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -21,7 +21,7 @@ const LEAD_COLUMNS: [&str; 7] = ["account", "lead", "interface", "client", "crea
 const MARK_COLUMNS: [&str; 3] = ["account", "lead", "until"];
 const COPY_COLUMNS: [&str; 5] = ["stream", "sequence", "account", "lead", "lead_sequence"];
 
-/// What is anonymised of a lead: everything up to a place in LEADS.
+/// The anonymised part of a lead: everything up to a sequence of LEADS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mark {
     account: String,
@@ -29,7 +29,7 @@ pub(crate) struct Mark {
     until: i64,
 }
 
-/// A message about something that another message tells already.
+/// A message that repeats what another message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Copy<'a> {
     pub(crate) stream: StreamName,
@@ -39,10 +39,10 @@ pub(crate) struct Copy<'a> {
     pub(crate) lead_sequence: u64,
 }
 
-/// Since when a lead is anonymised, and how much of it.
+/// Up to where each lead is anonymised, and since when.
 pub(crate) type Anonymised = BTreeMap<(AccountId, LeadId), (LeadSequence, Timestamp)>;
 
-/// Marks leads as anonymised; what they are marked with now. What cannot be read is to be searched for them.
+/// Marks leads as anonymised and notes that the quarantine has to be searched for them. Returns their marks after that.
 pub(crate) async fn mark(
     transaction: &mut Transaction<'static, Any>,
     leads: &Anonymised,
@@ -76,8 +76,8 @@ fn lead_row(account: &AccountId, lead: &LeadId, anonymised_at: Timestamp) -> Vec
     key(account.as_str(), lead.as_str()).into_iter().chain(others).collect()
 }
 
-/// Writes rows of leads in the order of their keys, as two transactions would otherwise wait for each other's rows. Which of
-/// the leads are anonymised.
+/// Writes the rows of leads in the order of their keys, so that two transactions do not wait for each other's rows.
+/// Returns which of the leads are anonymised.
 pub(super) async fn marked<News: Sync>(
     transaction: &mut Transaction<'static, Any>,
     columns: &[&str],
@@ -107,7 +107,7 @@ async fn marks_of(
     transaction: &mut Transaction<'static, Any>,
     leads: impl FnOnce() -> HashSet<[Value; 2]>,
 ) -> Result<Vec<Mark>, StoreError> {
-    // Where nobody was ever forgotten, this is all it costs.
+    // Without any anonymised lead, this query is the only cost.
     let any =
         Statement::new("SELECT 1 FROM anonymised_leads LIMIT 1").query().fetch_optional(&mut **transaction).await?;
     if any.is_none() {
@@ -120,8 +120,9 @@ async fn marks_of(
     Ok(marks.into_iter().filter(|mark| leads.contains(&key(&mark.account, &mark.lead))).collect())
 }
 
-/// Notes that LEADS holds an event once more: whatever is decided about the first one goes for this one, too. So an event
-/// that is published again after it was anonymised is erased again. The lead that the event was first stored with.
+/// Notes that LEADS holds another copy of an event, so that what is decided about the first one also applies to the
+/// copy: an event that is published again after it was anonymised is erased again. Returns the lead that the event was
+/// first stored with.
 pub(super) async fn add_event_copy(
     transaction: &mut Transaction<'static, Any>,
     sequence: u64,
@@ -135,15 +136,15 @@ pub(super) async fn add_event_copy(
     Ok(lead)
 }
 
-/// The row of an event that has one.
+/// The row of an event; `None` if there is none.
 async fn first_stored(transaction: &mut Transaction<'static, Any>, event: &LeadEvent) -> Result<AnyRow, StoreError> {
     let mut select = Statement::new("SELECT lead, sequence FROM lead_events");
     select.push(" WHERE account = ? AND event_id = ?", [event.account.as_str().into(), event.event_id.as_str().into()]);
     Ok(select.query().fetch_one(&mut **transaction).await?)
 }
 
-/// An event is known to be anonymised. If its row is that of a copy, as in a read model that was made after the event was
-/// erased, the copy is to be erased. The lead of the row.
+/// Records that an event is anonymised. If its row is that of a copy, as in a read model that was rebuilt after the
+/// event was erased, the copy is noted for erasure. Returns the lead of the row.
 pub(super) async fn erase_copy(
     transaction: &mut Transaction<'static, Any>,
     event: &LeadEvent,
@@ -179,8 +180,8 @@ pub(super) async fn add_copies(
     Insert { table: "copies", columns: &COPY_COLUMNS, then }.count(transaction, Box::new(rows)).await.map(drop)
 }
 
-/// Blanks what the rows about these leads say, and notes which messages are to be erased and which deliveries are to
-/// end. Whatever a later fact adds is dealt with when that fact is written.
+/// Blanks the rows about these leads, and notes which messages are to be erased and which deliveries are to end. A
+/// later fact is blanked when it is written.
 pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &[Mark]) -> Result<(), StoreError> {
     const DELIVERIES: &str =
         "SELECT d.delivery FROM deliveries d WHERE d.lead = ? AND d.account = ? AND d.lead_sequence <= ?";
@@ -216,7 +217,6 @@ pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &
     Ok(())
 }
 
-/// A message that is to be erased.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Erasure {
     /// An event of LEADS.
@@ -226,7 +226,7 @@ pub(crate) enum Erasure {
 }
 
 impl Store {
-    /// What is anonymised of a lead: everything up to this place in LEADS.
+    /// The anonymised part of a lead: everything up to this sequence of LEADS.
     pub(crate) async fn anonymised_until(
         &self,
         account: &AccountId,
@@ -239,7 +239,7 @@ impl Store {
         Ok(LeadSequence(until.cast_unsigned()))
     }
 
-    /// The last event of a lead; if it is older than the read model, at least the last that was to be delivered.
+    /// The last event of a lead; if it is older than the read model, at least the last event with a delivery.
     pub(crate) async fn last_event(&self, account: &AccountId, lead: &LeadId) -> Result<LeadSequence, StoreError> {
         let key = || [account.as_str().into(), lead.as_str().into()];
         let mut select = Statement::new("SELECT COALESCE(MAX(l.sequence), 0) AS last FROM (");
@@ -249,8 +249,8 @@ impl Store {
         Ok(LeadSequence(sql::int(&row, "last")?.cast_unsigned()))
     }
 
-    /// Leads of an interface with events that were received before a time and are not anonymised, and the last of these;
-    /// of at most `most` events, the oldest.
+    /// The leads of an interface that are not anonymised and have events received before a time, and the last of these
+    /// events. At most `most` events are read, the oldest first.
     pub(crate) async fn overdue(
         &self,
         account: &AccountId,
@@ -286,7 +286,7 @@ impl Store {
         self.fetch_all(select).await?.iter().map(read).collect()
     }
 
-    /// A message is erased.
+    /// Removes the note of a message that was erased.
     pub(crate) async fn erased(&self, erasure: Erasure) -> Result<(), StoreError> {
         let (stream, sequence) = match erasure {
             Erasure::Event(sequence) => (LeadEvent::STREAM, sequence.0),
@@ -306,7 +306,7 @@ impl Store {
         self.fetch_all(select).await?.iter().map(read).collect()
     }
 
-    /// A delivery has ended, or the fact that ends it is stored.
+    /// Removes the note of a delivery that has ended or whose final fact is stored.
     pub(crate) async fn ended(&self, delivery: DeliveryId) -> Result<(), StoreError> {
         let mut delete = Statement::new("DELETE FROM endings");
         delete.push(" WHERE delivery = ?", [delivery.to_string().into()]);
@@ -314,7 +314,7 @@ impl Store {
         Ok(())
     }
 
-    /// Leads that messages nobody can read are to be searched for, and up to which place they are anonymised.
+    /// Anonymised leads for which the quarantine has to be searched, and up to which sequence they are anonymised.
     pub(crate) async fn searches(&self, most: u32) -> Result<Vec<(AccountId, LeadId, LeadSequence)>, StoreError> {
         let mut select = Statement::new("SELECT account, lead, until FROM searches");
         select.push(" LIMIT ?", [most.into()]);
@@ -326,7 +326,7 @@ impl Store {
         self.fetch_all(select).await?.iter().map(read).collect()
     }
 
-    /// These are searched for.
+    /// Removes the notes of leads for which the quarantine was searched.
     pub(crate) async fn searched(&self, leads: &[(AccountId, LeadId, LeadSequence)]) -> Result<(), StoreError> {
         for (account, lead, until) in leads {
             let mut delete = Statement::new("DELETE FROM searches");
@@ -337,18 +337,18 @@ impl Store {
         Ok(())
     }
 
-    /// Has nothing left in SQLite's files of what was blanked; false: somebody was reading, and some may be.
+    /// Removes what was blanked from the files of SQLite; `false` if a reader was active and some of it may be left.
     pub(crate) async fn scrub(&self) -> Result<bool, StoreError> {
         if !self.is_sqlite() {
             return Ok(true);
         }
-        // SQLite's log holds pages as they were; emptying it leaves the pages as they are now, in the database.
+        // SQLite's log holds older versions of pages. A truncated log leaves only the current pages in the database.
         let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.pool).await?;
         Ok(sql::int(&row, "busy")? == 0)
     }
 
-    /// Has PostgreSQL give the rows as they were before back to the free space of their tables. Their bytes lie there
-    /// until something new takes their place.
+    /// Lets PostgreSQL return the old versions of rows to the free space of their tables. Their bytes stay there until
+    /// new rows overwrite them.
     pub(crate) async fn vacuum(&self) -> Result<(), StoreError> {
         if !self.is_sqlite() {
             for table in ["VACUUM attempts", "VACUUM deliveries"] {
@@ -365,7 +365,7 @@ impl Mark {
     }
 }
 
-/// What facts mean for the marks of leads, in the order of the leads' keys.
+/// The marks of leads in the order of the leads' keys.
 pub(crate) fn marks<'a>(facts: impl Iterator<Item = &'a AnonymisationFact>) -> Anonymised {
     let mut marks = Anonymised::new();
     for fact in facts {

@@ -15,7 +15,7 @@ use sqlx::{
 use super::{StoreError, sql::Value};
 
 /// The most rows in one statement. SQLite binds at most 32,766 values; above some hundred the gain is small.
-const MOST_ROWS: usize = 256;
+const MAX_ROWS: usize = 256;
 
 /// `INSERT` into these columns of a table.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ pub(super) async fn select_in(
 fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
     let mut begin = 0;
     std::iter::from_fn(move || {
-        let size = MOST_ROWS.min((count - begin).checked_ilog2().map(|power| 1 << power)?);
+        let size = MAX_ROWS.min((count - begin).checked_ilog2().map(|power| 1 << power)?);
         begin += size;
         Some(begin - size..begin)
     })
@@ -160,7 +160,7 @@ mod tests {
         let sizes = |count| pieces(count).map(|piece| piece.len()).collect::<Vec<_>>();
         assert_eq!(sizes(0), [0; 0]);
         assert_eq!(sizes(1), [1]);
-        assert_eq!(sizes(2 * MOST_ROWS + 22), [MOST_ROWS, MOST_ROWS, 16, 4, 2]);
+        assert_eq!(sizes(2 * MAX_ROWS + 22), [MAX_ROWS, MAX_ROWS, 16, 4, 2]);
         assert_eq!(pieces(7).flatten().collect::<Vec<_>>(), (0..7).collect::<Vec<_>>());
     }
 }

@@ -1,4 +1,4 @@
-//! Leads and the events about them.
+//! Leads and their events.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,14 +24,14 @@ const NEWS_COLUMNS: [&str; 12] = [
     "last_started_at", "last_delivery", "last_attempt",
 ];
 
-/// A lead with what became of it.
+/// A lead with the counts and the last attempt of its deliveries.
 const SELECT: &str = "SELECT l.account, l.lead, l.interface, l.client, l.created_at, l.updated_at, l.events, l.deliveries, \
     l.failed, l.http_status, l.anonymised_at, \
     COALESCE((SELECT a.response FROM attempts a WHERE a.delivery = l.last_delivery AND a.attempt = l.last_attempt), '') \
     AS response \
     FROM leads l WHERE l.account = ";
 
-/// A lead as it is shown.
+/// A lead as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lead {
     pub(crate) account: String,
@@ -45,11 +45,11 @@ pub(crate) struct Lead {
     pub(crate) failed_deliveries: u32,
     pub(crate) http_status_code: u32,
     pub(crate) webhook_response: String,
-    /// None: it is not.
+    /// `None` if the lead is not anonymised.
     pub(crate) anonymised_at: Option<Timestamp>,
 }
 
-/// What leads are listed by.
+/// The filter of a list of leads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LeadFilter {
     pub(crate) account: AccountId,
@@ -61,20 +61,20 @@ pub(crate) struct LeadFilter {
     pub(crate) created_before: Option<Timestamp>,
 }
 
-/// What facts about its deliveries mean for a lead; adds up to the same in whichever batches they come.
+/// What facts about its deliveries change for a lead. The sum is the same for every division into batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LeadNews {
-    /// How many deliveries are new.
+    /// The number of new deliveries.
     pub(crate) deliveries: i64,
-    /// How many more of them are failed than before.
+    /// The change of the number of failed deliveries.
     pub(crate) failed: i64,
-    /// When the latest of the facts happened.
+    /// The time of the latest fact.
     pub(crate) updated_at: Timestamp,
     /// The attempt that started last.
     pub(crate) last: Option<LastOfLead>,
 }
 
-/// An attempt of a lead; one that started later is the greater one.
+/// An attempt of a lead; the one that started later is the greater one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LastOfLead {
     pub(crate) started_at: Timestamp,
@@ -83,8 +83,8 @@ pub(crate) struct LastOfLead {
     pub(crate) status: u16,
 }
 
-/// Adds events and their leads; which of these are anonymised. A lead belongs to the interface of its first event. Of
-/// blank events only the outline is known; what is there already is the same, or was stored again since.
+/// Adds events and their leads. Returns which of the leads are anonymised. A lead belongs to the interface of its first
+/// event. Of blank events only the outline is known; a row that exists is the same, or was stored again since.
 pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
@@ -92,7 +92,7 @@ pub(crate) async fn add_events(
 ) -> Result<Vec<Mark>, StoreError> {
     let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING sequence".to_owned();
     let insert = Insert { table: "lead_events", columns: &EVENT_COLUMNS, then };
-    // Neighbours in the key's index one after the other; of copies the first one first.
+    // Neighbours in the index of the key follow each other; of copies, the first one comes first.
     let mut ordered: Vec<_> = events.iter().collect();
     ordered.sort_by_key(|(_, event)| (&event.account, &event.event_id));
     let rows = ordered.into_iter().map(|(sequence, event)| event_row(*sequence, event, blank));
@@ -107,17 +107,19 @@ pub(crate) async fn add_events(
             of_lead.learn(event);
             of_lead.added += 1;
         } else if blank {
-            // The outline of an event may come twice, and is one.
+            // The outline of an event may arrive twice, and counts once.
             repeats.push((event, anonymised::erase_copy(transaction, event).await?));
         } else {
             repeats.push((event, anonymised::add_event_copy(transaction, *sequence, event).await?));
         }
     }
-    // A repeat belongs to the lead that its event was first stored with, whichever it names itself. So it makes no lead.
+    // A repeat belongs to the lead that its event was first stored with, whichever lead it names. So it creates no
+    // lead.
     for (event, lead) in &repeats {
         news.entry((&event.account, lead)).or_insert_with(|| EventNews::of(event)).learn(event);
     }
-    // A fact about one of its deliveries may have come first, and knew less; the outline of an event comes late.
+    // A fact about one of its deliveries may have been projected first with less information; the outline of an event
+    // arrives late.
     let first = |column| {
         let earlier = "leads.created_at = 0 OR excluded.created_at < leads.created_at";
         format!("{column} = CASE WHEN {earlier} THEN excluded.{column} ELSE leads.{column} END")
@@ -132,7 +134,7 @@ pub(crate) async fn add_events(
     marked(transaction, &LEAD_COLUMNS, &sets, news, EventNews::to_row).await
 }
 
-/// Adds what became of leads; which of them are anonymised.
+/// Adds changes to leads. Returns which of the leads are anonymised.
 pub(crate) async fn add_news(
     transaction: &mut Transaction<'static, Any>,
     news: HashMap<(&AccountId, &LeadId), LeadNews>,
@@ -151,7 +153,7 @@ pub(crate) async fn add_news(
     marked(transaction, &NEWS_COLUMNS, &sets, news, LeadNews::to_row).await
 }
 
-/// Takes away events that are deleted, each of which names its lead.
+/// Subtracts deleted events, each of which names its lead.
 pub(super) async fn lose_events(
     transaction: &mut Transaction<'static, Any>,
     account: &AccountId,
@@ -178,7 +180,7 @@ pub(super) fn latest(column: &str) -> String {
 struct EventNews<'a> {
     first: &'a LeadEvent,
     updated_at: Timestamp,
-    /// How many of them are new.
+    /// The number of new events.
     added: i64,
 }
 
@@ -242,20 +244,19 @@ fn event_row(sequence: u64, event: &LeadEvent, blank: bool) -> Vec<Value> {
 }
 
 impl Store {
-    /// One lead.
     pub(crate) async fn lead(&self, account: &AccountId, lead: &LeadId) -> Result<Option<Lead>, StoreError> {
         let mut select = Statement::new(SELECT);
         select.push("? AND l.lead = ? AND l.created_at > 0", [account.as_str().into(), lead.as_str().into()]);
         self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
     }
 
-    /// Leads, the newest first; of tests only if their interface is asked for.
+    /// Leads, the newest first. Leads of tests are listed only if the filter names their interface.
     pub(crate) async fn leads(&self, filter: &LeadFilter, page: &Page) -> Result<Vec<Lead>, StoreError> {
         self.fetch_all(select(filter, page)).await?.iter().map(from_row).collect()
     }
 }
 
-/// Each list is read from one index in its order; the other conditions are written so that no other index serves them.
+/// Each list is read in the order of one index; the other conditions are written so that no other index serves them.
 pub(super) fn select(filter: &LeadFilter, page: &Page) -> Statement {
     let mut select = Statement::new(SELECT);
     select.push("?", [filter.account.as_str().into()]);
@@ -292,7 +293,7 @@ pub(super) fn select(filter: &LeadFilter, page: &Page) -> Statement {
     if let Some(from) = filter.created_from {
         select.push(" AND l.created_at >= ?", [from.into()]);
     }
-    // One bound, as for deliveries.
+    // There is one bound, as for deliveries.
     let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.created_before.map(|before| (before.as_microsecond(), ""));
     if let Some((at, id)) = after.into_iter().chain(before).min() {

@@ -1,9 +1,8 @@
 //! Lists of deliveries, the newest first, page by page.
 //!
-//! Each list is read from one index in its order, from the place on where the page before ended. Which index that is, is
-//! decided here and not by the database, who cannot know how rare a value is: conditions that another index could serve
-//! are written so that no index serves them ([`but`]). Where several values are asked for, each is read on its own, and
-//! what was found is merged.
+//! Each list is read in the order of one index, from the end of the previous page on. This module chooses the index,
+//! because the database cannot know how rare a value is: conditions that another index could serve are written so that
+//! no index serves them ([`but`]). If a filter has several values, each is read on its own, and the results are merged.
 
 use domain::{
     AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventType, InterfaceId, LeadId, Registry,
@@ -19,32 +18,32 @@ use super::{
 };
 use crate::page::Page;
 
-/// How many event types of an account are looked through for those of a pattern; if it has more, they are looked for row
-/// by row.
-const MOST_TYPES: usize = 64;
+/// A pattern is resolved to the event types of an account if it has at most this many; otherwise the rows are compared
+/// with the pattern.
+const MAX_TYPES: usize = 64;
 
 /// A condition and its values.
 pub(super) type Condition = (String, Vec<Value>);
 
-/// The condition of a branch that is one event type.
+/// The condition of a branch for one event type.
 const OF_TYPE: &str = "event_type = ?";
 
-/// What one index is asked for.
+/// A query that one index answers.
 pub(super) type Branch = Vec<Condition>;
 
-/// Up to how many destinations that are switched off are told to the database at once: each is a value of the statement, and
-/// SQLite takes 32,766. What waits for a timer of a further one is listed by the status that its facts say.
+/// At most this many destinations that are switched off are passed to the database: each is a value of the statement,
+/// and SQLite takes 32,766. Deliveries of further ones that wait for a timer are listed by the status of their facts.
 const MAX_OFF: usize = 10_000;
 
-/// At which of the destinations that a filter may find what waits is held, because they are switched off, whatever status its
-/// row has. The registry knows that, and a row that said so would have to be changed with it.
+/// The destinations of a filter that are switched off: their waiting deliveries are held, whatever the status of the
+/// row is. The registry knows these destinations; a row that held this status would have to change with the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SwitchedOff {
     retrying: Places,
     pending: Places,
 }
 
-/// Some of the destinations that a filter may find.
+/// Some of the destinations of a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Places {
     Nowhere,
@@ -53,10 +52,10 @@ enum Places {
 }
 
 impl SwitchedOff {
-    /// No destination is off, or it does not matter.
+    /// No destination is off, or the filter does not depend on it.
     pub(crate) const NOWHERE: Self = Self { retrying: Places::Nowhere, pending: Places::Nowhere };
 
-    /// Those that matter to a filter.
+    /// The destinations that concern a filter.
     pub(crate) fn among(filter: &DeliveryFilter, registry: &Registry) -> Self {
         if filter.statuses.is_empty() {
             return Self::NOWHERE;
@@ -81,8 +80,8 @@ impl SwitchedOff {
         Self { retrying: places(DeliveryStatus::Retrying), pending: places(DeliveryStatus::Pending) }
     }
 
-    /// What has to hold of the destination, so that rows with the stored `status` are shown with one that is wanted;
-    /// `None` if none of them is.
+    /// What has to hold of the destination so that rows with the stored `status` are shown with a wanted one; `None` if
+    /// no row is.
     fn condition(&self, status: DeliveryStatus, wanted: &[DeliveryStatus]) -> Option<Condition> {
         let places = match status {
             DeliveryStatus::Retrying => &self.retrying,
@@ -103,7 +102,7 @@ impl SwitchedOff {
         }
     }
 
-    /// Each kind of them, for the tests that ask the databases for their query plans.
+    /// One value of each kind, for the tests of query plans.
     #[cfg(test)]
     pub(super) fn kinds(some: &[DestinationId]) -> [Self; 4] {
         let (retrying, pending) = (Places::At(some.to_vec()), Places::At(some.to_vec()));
@@ -142,7 +141,7 @@ impl Store {
         Ok(found)
     }
 
-    /// The event types that there are of a pattern, if they are what the list is read by; one look into the index each.
+    /// The event types of a pattern, if the list is read by event type; each takes one look-up in the index.
     async fn types(&self, filter: &DeliveryFilter) -> Result<Option<Vec<String>>, StoreError> {
         let (Some(account), Some(pattern)) = (&filter.account, &filter.event_type) else { return Ok(None) };
         if pattern.as_str() == "*" || !is_read_by_type(filter) {
@@ -152,11 +151,11 @@ impl Store {
             return Ok(Some(vec![pattern.as_str().to_owned()]));
         }
         let (mut types, mut after) = (vec![], String::new());
-        for _ in 0..MOST_TYPES {
+        for _ in 0..MAX_TYPES {
             let mut select = Statement::new("SELECT MIN(event_type) AS event_type FROM deliveries");
             select.push(" WHERE account = ? AND event_type > ?", [account.as_str().into(), after.into()]);
             let row = self.fetch_one(select).await?;
-            // In which order they come is the database's matter; that none is left out is not.
+            // The order of the types does not matter; only completeness does.
             let Some(next) = sql::text_or_none(&row, "event_type")? else { return Ok(Some(types)) };
             after = next.clone();
             if EventType::parse(&next).is_ok_and(|next| pattern.matches(&next)) {
@@ -167,24 +166,24 @@ impl Store {
     }
 }
 
-/// All deliveries to a destination are of one account, so that is asked here and not of the database: a condition on a
-/// computed value has PostgreSQL expect few rows, read all that there are, and sort them.
+/// All deliveries to a destination belong to one account. The account is compared here and not in the database: with a
+/// condition on a computed value, PostgreSQL expects few rows, reads all of them, and sorts them.
 pub(super) fn is_of_account(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
     filter.account.as_ref().is_none_or(|account| *account == delivery.reference.account)
 }
 
-/// Whether the event type is the rarest thing that is asked for.
+/// Whether the event type is the rarest condition of the filter.
 fn is_read_by_type(filter: &DeliveryFilter) -> bool {
     let rarer = filter.event_id.is_some() || filter.lead.is_some() || filter.destination.is_some();
     !rarer && open_statuses(filter).is_none()
 }
 
-/// The statuses that are asked for, if none of them is `succeeded`: these have indexes of their own.
+/// The wanted statuses, if `succeeded` is not one of them: these have indexes of their own.
 fn open_statuses(filter: &DeliveryFilter) -> Option<Vec<DeliveryStatus>> {
     let all_open = || DeliveryStatus::ALL.into_iter().filter(|status| *status != DeliveryStatus::Succeeded);
     let mut wanted = filter.statuses.clone();
     if filter.http_status.is_some_and(|status| status > 299) {
-        // Whatever succeeded was answered with success last.
+        // The last attempt of a delivery that succeeded was answered with success.
         wanted = if wanted.is_empty() { all_open().collect() } else { wanted };
         wanted.retain(|status| *status != DeliveryStatus::Succeeded);
     } else if filter.failure.is_some() && wanted.is_empty() {
@@ -194,7 +193,7 @@ fn open_statuses(filter: &DeliveryFilter) -> Option<Vec<DeliveryStatus>> {
     (asked && !wanted.contains(&DeliveryStatus::Succeeded)).then_some(wanted)
 }
 
-/// What has to be asked for, so that each question is answered from one index in its order.
+/// The queries of a filter, each answered in the order of one index.
 pub(super) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>, off: &SwitchedOff) -> Vec<Branch> {
     if let Some(event) = &filter.event_id {
         return vec![vec![is("event_id", event.as_str()), any_status(filter, off)]];
@@ -231,7 +230,7 @@ pub(super) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> St
     if let Some(from) = filter.requested_from {
         select.push("requested_at >= ? AND ", [from.into()]);
     }
-    // One bound, whatever it comes from: of two the database would take the wrong one to begin at.
+    // There is one bound, whatever its source: of two bounds, the database would start at the wrong one.
     let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.requested_before.map(|before| (before.as_microsecond(), ""));
     let (at, id) = after.into_iter().chain(before).min().unwrap_or((i64::MAX, ""));
@@ -240,7 +239,7 @@ pub(super) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> St
     select
 }
 
-/// All conditions but those of time and place, which have to follow.
+/// All conditions except those of time and position, which have to follow.
 pub(super) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
     let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE ", COLUMNS.join(", ")));
     let others = others(filter, branch.iter().any(|(text, _)| text == OF_TYPE));
@@ -251,9 +250,9 @@ pub(super) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
     select
 }
 
-/// Every condition that no index has answered, written so that none is found by it.
+/// The conditions that no index has answered, written so that no index serves them.
 fn others(filter: &DeliveryFilter, of_one_type: bool) -> Vec<Condition> {
-    // If neither is given, the index was chosen by the destination or the account.
+    // If the filter has neither, the index was chosen by the destination or the account.
     let scoped = filter.event_id.is_none() && filter.lead.is_none();
     let destination = filter.destination.as_ref().filter(|_| !scoped);
     let account = filter.account.as_ref().filter(|_| !scoped && filter.destination.is_none());
@@ -280,7 +279,7 @@ fn others(filter: &DeliveryFilter, of_one_type: bool) -> Vec<Condition> {
     others
 }
 
-/// That the status which is shown is one of those that are asked for; no index serves it.
+/// The condition that the shown status is a wanted one; no index serves it.
 fn any_status(filter: &DeliveryFilter, off: &SwitchedOff) -> Condition {
     if filter.statuses.is_empty() {
         return (String::new(), vec![]);

@@ -1,7 +1,7 @@
-//! Deleting what is older than history is kept, a few rows at a time.
+//! Deletes what is older than history, a few rows at a time.
 //!
-//! Everything about a lead is found by the lead, so no index is needed that only this would use. Keys of rows that are too
-//! old are read first, without a lock. They are then deleted in a transaction that holds the checkpoints, so that no
+//! All rows about a lead are found by the lead, so pruning needs no index of its own. The keys of rows that are too old
+//! are read first, without a lock. They are then deleted in a transaction that holds the checkpoints, so that no
 //! projector is half way and the counts of leads stay exact.
 
 use std::collections::{HashMap, HashSet};
@@ -17,35 +17,35 @@ use super::{
     sql::{self, Statement, Value},
 };
 
-/// Whoever projects facts about leads holds the checkpoint of its stream. Nobody else writes these rows.
+/// A projector of facts about leads holds the checkpoint of its stream. No other process writes these rows.
 const LOCK: &str = "UPDATE checkpoints SET sequence = sequence WHERE stream IN ('ANONYMISED', 'DELIVERIES', 'LEADS')";
-/// A delivery that has ended, some time ago.
+/// The delivery ended before a time.
 const ENDED: &str = "(status || '') IN ('succeeded', 'failed') AND updated_at < ?";
 
-/// What is too old: what an account had before a time.
+/// The bound of pruning: an account, and the time before which its rows are too old.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TooOld {
     pub(crate) account: AccountId,
     pub(crate) before: Timestamp,
 }
 
-/// What one step deleted.
+/// The result of a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Pruned {
     pub(crate) rows: u32,
-    /// There may be more for the next step.
+    /// Whether the next step may find more.
     pub(crate) more: bool,
 }
 
 impl Pruned {
-    /// Of a step that found as many rows as it looked for, unless it could delete none of them.
+    /// The result of a step that found as many rows as it looked for, unless it could delete none of them.
     fn of(rows: usize, found: usize, most: u32) -> Self {
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         Self { rows, more: rows > 0 && found >= most as usize }
     }
 }
 
-/// A place among the leads of an account, which are ordered by their creation.
+/// A position among the leads of an account, which are ordered by their creation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeadPlace {
     created_at: i64,
@@ -53,7 +53,8 @@ pub(crate) struct LeadPlace {
 }
 
 impl Store {
-    /// Leads that were created before the time, the oldest first, behind a place. Only they can have anything too old.
+    /// Leads after a position that were created before the time, the oldest first. Only these can have rows that are
+    /// too old.
     pub(crate) async fn leads_before(
         &self,
         old: &TooOld,
@@ -72,7 +73,7 @@ impl Store {
         self.fetch_all(select).await?.iter().map(place).collect()
     }
 
-    /// Deletes at most `most` deliveries of these leads with their attempts. Those that have not ended stay.
+    /// Deletes at most `most` deliveries of these leads with their attempts. Open deliveries stay.
     pub(crate) async fn prune_deliveries(
         &self,
         old: &TooOld,
@@ -81,7 +82,7 @@ impl Store {
     ) -> Result<Pruned, StoreError> {
         let mut select = Statement::new("SELECT delivery FROM deliveries WHERE lead IN (");
         push_list(&mut select, names(of));
-        // Found by the lead alone: the other conditions are written so that no other index serves them.
+        // Rows are found by the lead alone: the other conditions are written so that no other index serves them.
         select.push(" AND requested_at < ? AND (account || '') = ?", [old.before.into(), old.account.as_str().into()]);
         select.push(&format!(" AND {ENDED} LIMIT ?"), [old.before.into(), most.into()]);
         let found = keys(&self.fetch_all(select).await?, "delivery")?;
@@ -92,7 +93,7 @@ impl Store {
         let mut transaction = self.locked().await?;
         let mut delete = Statement::new("DELETE FROM deliveries WHERE delivery IN (");
         push_list(&mut delete, found);
-        // One of them may have been asked for again meanwhile.
+        // A retry of one of them may have been requested meanwhile.
         delete.push(&format!(" AND {ENDED} RETURNING delivery, lead, status"), [old.before.into()]);
         let deleted = delete.query().fetch_all(&mut *transaction).await?;
         delete_in(&mut transaction, "attempts WHERE delivery", keys(&deleted, "delivery")?).await?;
@@ -103,7 +104,7 @@ impl Store {
         Ok(Pruned::of(deleted.len(), count, most))
     }
 
-    /// Deletes at most `most` events of these leads. Those whose deliveries are still there stay.
+    /// Deletes at most `most` events of these leads. Events whose deliveries are stored stay.
     pub(crate) async fn prune_events(&self, old: &TooOld, of: &[LeadPlace], most: u32) -> Result<Pruned, StoreError> {
         let mut select = Statement::new("SELECT event_id FROM lead_events");
         select.push(" WHERE account = ? AND lead IN (", [old.account.as_str().into()]);
@@ -130,7 +131,7 @@ impl Store {
         Ok(Pruned::of(leads.len(), count, most))
     }
 
-    /// Deletes at most `most` entries of the log of these leads. Those about a delivery that is still there stay.
+    /// Deletes at most `most` log entries of these leads. Entries about a stored delivery stay.
     pub(crate) async fn prune_log(&self, old: &TooOld, of: &[LeadPlace], most: u32) -> Result<Pruned, StoreError> {
         let mut select = Statement::new("SELECT fact, delivery FROM lead_log");
         select.push(" WHERE account = ? AND lead IN (", [old.account.as_str().into()]);
@@ -157,7 +158,7 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Deletes those of these leads that nothing is left of, with all that is known of them.
+    /// Deletes the leads of these that have no rows left, with all that is known of them.
     pub(crate) async fn prune_leads(&self, old: &TooOld, of: &[LeadPlace]) -> Result<Pruned, StoreError> {
         const NOTHING_LEFT: &str = "events <= 0 AND deliveries <= 0 AND updated_at < ? AND anonymised_at < ?";
         let chosen = |before: &str, leads: Vec<Value>| {
@@ -186,7 +187,7 @@ impl Store {
         Ok(Pruned::of(deleted.len(), of.len(), u32::MAX))
     }
 
-    /// Deletes at most `most` refusals of the oldest jobs that have ended, or these jobs, if they have none left.
+    /// Deletes at most `most` refusals of the oldest ended jobs, or these jobs if they have no refusals left.
     pub(crate) async fn prune_jobs(&self, old: &TooOld, most: u32) -> Result<Pruned, StoreError> {
         let open = JobStatus::ALL.into_iter().filter(|status| status.is_open());
         let open: Vec<_> = open.map(|status| format!("'{}'", status.as_str())).collect();
@@ -219,7 +220,8 @@ impl Store {
         Ok(Pruned { more: true, ..Pruned::of(refusals.len(), refusals.len(), most) })
     }
 
-    /// Deletes at most `most` notes about copies that a stream, whose first message is this one, no longer holds.
+    /// Deletes at most `most` notes about copies that a stream no longer holds, given the sequence of its first
+    /// message.
     pub(crate) async fn prune_copies(&self, stream: StreamName, first: u64, most: u32) -> Result<Pruned, StoreError> {
         let mut select = Statement::new("SELECT sequence FROM copies");
         let values: [Value; 3] = [stream.as_str().into(), first.cast_signed().into(), most.into()];
@@ -233,14 +235,14 @@ impl Store {
         Ok(Pruned::of(found.len(), found.len(), most))
     }
 
-    /// A transaction while no projector writes what is about leads.
+    /// A transaction in which no projector writes rows about leads.
     async fn locked(&self) -> Result<Transaction<'static, Any>, StoreError> {
         let mut transaction = self.begin().await?;
         Statement::new(LOCK).query().execute(&mut *transaction).await?;
         Ok(transaction)
     }
 
-    /// Drops those keys that a statement finds, whose text ends before the keys.
+    /// Removes the keys that a statement finds. The text of the statement ends before the keys.
     async fn drop_those_in(
         &self,
         keys_of: &mut Vec<Value>,
@@ -261,7 +263,7 @@ fn names(of: &[LeadPlace]) -> impl Iterator<Item = Value> {
     of.iter().map(|place| place.lead.as_str().into())
 }
 
-/// Adds the places of values and the end of their list.
+/// Adds the placeholders of the values and the end of their list.
 fn push_list(statement: &mut Statement, values: impl IntoIterator<Item = Value>) {
     let values: Vec<_> = values.into_iter().collect();
     statement.push(&vec!["?"; values.len()].join(", "), values).push(")", []);

@@ -1,4 +1,4 @@
-//! What pruning deletes and what it leaves, in both databases.
+//! Tests of pruning in both databases: which rows it deletes, and which it leaves.
 
 use std::time::Duration;
 
@@ -16,27 +16,27 @@ use super::{
     prune::{Pruned, TooOld},
 };
 
-const SOON: Duration = Duration::from_secs(30);
-/// The time before which everything is too old, in microseconds.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Everything before this time is too old; in microseconds.
 const BEFORE: i64 = 1_000_000_000;
 const OLD: i64 = BEFORE / 2;
 const YOUNG: i64 = BEFORE * 2;
-/// Rows in a step.
-const MOST: u32 = 3;
+/// The rows of a step.
+const MAX_ROWS: u32 = 3;
 
-/// Leads, each with an event, a delivery of it, an attempt of that and an entry of its log.
+/// Leads, each with an event, a delivery of that event, an attempt and a log entry.
 pub(crate) struct Rows<'a> {
     pub(crate) account: &'a str,
-    /// What their ids begin with.
+    /// The prefix of their ids.
     pub(crate) name: &'a str,
-    /// Of how many leads.
+    /// The number of leads.
     pub(crate) count: u32,
-    /// When the first lead came.
+    /// When the first lead was received.
     pub(crate) at: i64,
-    /// How much later each further one came.
+    /// The time between two leads.
     pub(crate) step: i64,
     pub(crate) status: &'a str,
-    /// Bytes of a receiver's answer, which is stored with the attempt and with the delivery.
+    /// The bytes of a receiver's response, which the rows of the attempt and of the delivery hold.
     pub(crate) response: u32,
 }
 
@@ -44,20 +44,20 @@ const SOME: Rows<'_> =
     Rows { account: "acme", name: "", count: 7, at: OLD, step: 1, status: "succeeded", response: 20 };
 
 impl Store {
-    /// The statistics of PostgreSQL are those of a database that was filled some time ago.
+    /// Updates the statistics of PostgreSQL to those of a database that was filled some time ago.
     pub(crate) async fn settle(&self) {
         if !self.is_sqlite() {
             run(self, "VACUUM ANALYZE").await;
         }
     }
 
-    /// Deletes most of what pruning would, without a pace.
+    /// Deletes most of what pruning deletes, without a pace.
     pub(crate) async fn drop_attempts_before(&self, before: i64) {
         run(self, &format!("DELETE FROM attempts WHERE started_at < {before}")).await;
     }
 }
 
-/// Writes rows, made by the database itself.
+/// Writes rows that the database generates.
 pub(crate) async fn fill(store: &Store, rows: &Rows<'_>) {
     let uuid = if store.is_sqlite() {
         "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-5' || substr(hex(randomblob(2)), 2) || '-8' || \
@@ -120,7 +120,7 @@ async fn count(store: &Store, what: &str) -> i64 {
     sqlx::query(AssertSqlSafe(select)).fetch_one(&store.pool).await.unwrap().get(0)
 }
 
-/// How many rows each table has that is about leads.
+/// The number of rows in each table about leads.
 async fn counts(store: &Store) -> Vec<i64> {
     let mut counts = vec![];
     for table in ["leads", "lead_events", "deliveries", "attempts", "lead_log"] {
@@ -135,20 +135,20 @@ async fn prune(store: &Store, account: &str) {
     let old = TooOld { account, before: Timestamp::from_microsecond(BEFORE).unwrap() };
     let mut after = None;
     loop {
-        let leads = store.leads_before(&old, after.as_ref(), MOST).await.unwrap();
+        let leads = store.leads_before(&old, after.as_ref(), MAX_ROWS).await.unwrap();
         let Some(last) = leads.last().cloned() else { break };
-        while done(store.prune_deliveries(&old, &leads, MOST).await).more {}
-        while done(store.prune_events(&old, &leads, MOST).await).more {}
-        while done(store.prune_log(&old, &leads, MOST).await).more {}
+        while done(store.prune_deliveries(&old, &leads, MAX_ROWS).await).more {}
+        while done(store.prune_events(&old, &leads, MAX_ROWS).await).more {}
+        while done(store.prune_log(&old, &leads, MAX_ROWS).await).more {}
         done(store.prune_leads(&old, &leads).await);
         after = Some(last);
     }
-    while done(store.prune_jobs(&old, MOST).await).more {}
+    while done(store.prune_jobs(&old, MAX_ROWS).await).more {}
 }
 
 fn done(pruned: Result<Pruned, crate::StoreError>) -> Pruned {
     let pruned = pruned.unwrap();
-    assert!(pruned.rows <= MOST, "{pruned:?}");
+    assert!(pruned.rows <= MAX_ROWS, "{pruned:?}");
     pruned
 }
 
@@ -172,10 +172,10 @@ async fn what_has_ended_and_is_too_old_goes_with_all_that_belongs_to_it() {
         .await;
         assert_eq!(counts(&store).await, [23; 5]);
         prune(&store, "acme").await;
-        // What is young, and what is of another account.
+        // Young rows and rows of another account stay.
         assert_eq!(counts(&store).await, [9; 5]);
         assert_eq!((count(&store, "anonymised_leads").await, count(&store, "copies").await), (1, 0));
-        // The second time there is nothing left to do.
+        // The second sweep finds nothing to delete.
         prune(&store, "acme").await;
         assert_eq!(counts(&store).await, [9; 5]);
     }
@@ -190,7 +190,7 @@ async fn what_has_not_ended_stays_with_all_that_belongs_to_it() {
         }
         prune(&store, "acme").await;
         assert_eq!(counts(&store).await, [20; 5]);
-        // What ended a moment ago is shown for as long as anything else.
+        // A delivery that ended a moment ago is shown for as long as any other.
         run(&store, &format!("UPDATE deliveries SET status = 'succeeded', updated_at = {YOUNG}")).await;
         prune(&store, "acme").await;
         assert_eq!(counts(&store).await, [20; 5]);
@@ -206,7 +206,7 @@ async fn a_lead_that_lives_on_loses_what_is_too_old_and_counts_the_rest() {
     for store in [sqlite, postgres] {
         fill(&store, &Rows { status: "failed", ..SOME }).await;
         fill(&store, &Rows { name: "young", at: YOUNG, ..SOME }).await;
-        // All of it is about one lead.
+        // All rows are about one lead.
         for table in ["lead_events", "deliveries", "lead_log"] {
             run(&store, &format!("UPDATE {table} SET lead = 'l1'")).await;
         }
@@ -248,7 +248,7 @@ async fn notes_about_copies_go_when_the_stream_no_longer_holds_them() {
             run(&store, &format!("INSERT INTO copies VALUES ('LEADS', {sequence}, 'acme', 'ada', 1)")).await;
         }
         run(&store, "INSERT INTO copies VALUES ('DELIVERIES', 1, 'acme', 'ada', 1)").await;
-        while done(store.prune_copies(StreamName::Leads, 8, MOST).await).more {}
+        while done(store.prune_copies(StreamName::Leads, 8, MAX_ROWS).await).more {}
         assert_eq!(count(&store, "copies").await, 3);
     }
 }
@@ -276,8 +276,8 @@ async fn every_table_says_what_it_takes() {
     for store in [sqlite, postgres] {
         fill(&store, &Rows { count: 1_000, response: 500, ..SOME }).await;
         store.settle().await;
-        // PostgreSQL's statistics come a moment later.
-        let sizes = wait::until("the figures", SOON, async || {
+        // The statistics of PostgreSQL appear a moment later.
+        let sizes = wait::until("the figures", TIMEOUT, async || {
             let sizes = store.table_sizes().await.unwrap();
             let rows = |name: &str| sizes.iter().find(|size| size.name == name).map(|size| size.rows);
             if ["deliveries", "attempts", "leads"].iter().all(|name| rows(name) == Some(1_000)) {

@@ -1,4 +1,5 @@
-//! What a job goes through, page by page from its cursor on: a list, the failed ones of a filter, or what was published.
+//! The pages of a job, from its cursor on: a list of deliveries, the failed deliveries of a filter, or published
+//! events.
 
 use std::collections::HashMap;
 
@@ -12,22 +13,22 @@ use journal::{Entry, LeadsFrom, StreamName};
 
 use super::{Trouble, run::Run};
 
-/// How many deliveries are read at once.
+/// The number of deliveries in a page.
 const DELIVERIES: usize = 500;
-/// How many events are read at once; each brings its payload.
+/// The number of events in a page; each has its payload.
 const EVENTS: usize = 100;
-/// How much the clock of whoever received an event may differ from the broker's.
-const SKEW: SignedDuration = SignedDuration::from_mins(1);
+/// The largest difference between the clock of the process that received an event and the broker's.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
 
-/// A part of what a job goes through.
+/// A page of a job.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) items: Vec<Item>,
-    /// Nothing is behind it.
+    /// Whether this is the last page.
     pub(super) last: bool,
 }
 
-/// One thing to decide about, and the cursor once that is done.
+/// One thing to decide about, and the cursor after it.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) what: What,
@@ -36,11 +37,11 @@ pub(super) struct Item {
 
 #[derive(Debug)]
 pub(super) enum What {
-    /// A delivery, if there is one.
+    /// A delivery; `None` if it does not exist.
     Delivery(DeliveryId, Option<Box<Delivery>>),
     /// An event that the destination should have.
     Event(Box<Missing>),
-    /// An event about which nothing more has to be known.
+    /// An event that needs no decision.
     Decided(Verdict),
     /// An event that cannot be read.
     Unreadable,
@@ -49,7 +50,7 @@ pub(super) enum What {
 /// An event that may be missing at its destination.
 #[derive(Debug)]
 pub(super) struct Missing {
-    /// Its delivery, whether it exists or not.
+    /// The delivery of the event, whether it exists or not.
     pub(super) id: DeliveryId,
     pub(super) event: LeadEvent,
     pub(super) sequence: LeadSequence,
@@ -58,7 +59,7 @@ pub(super) struct Missing {
 }
 
 impl Run<'_> {
-    /// The next page; `None`: it cannot be said yet.
+    /// The next page; `None` if it cannot be known yet.
     pub(super) async fn page(&mut self, cursor: &Cursor, registry: &Registry) -> Result<Option<Page>, Trouble> {
         match self.job.started.plan.clone() {
             Plan::RetryListed(ids) => self.listed(&ids, cursor).await.map(Some),
@@ -86,7 +87,7 @@ impl Run<'_> {
         let last = found.len() < DELIVERIES;
         self.look_back().await?;
         if !self.asked.is_empty() {
-            // It may no longer be failed, and still has to be counted.
+            // The delivery may no longer be failed, and still has to be counted.
             let asked: Vec<_> = self.asked.keys().copied().collect();
             let asked = self.deliveries_of(&asked).await?.into_values();
             found.extend(asked.filter(|delivery| after.is_none_or(|after| after < delivery.place())));
@@ -114,8 +115,8 @@ impl Run<'_> {
         cursor: &Cursor,
         registry: &Registry,
     ) -> Result<Option<Page>, Trouble> {
-        // A process that has just started may not know the newest destination. What the router has not come to is not
-        // missing yet.
+        // A process that has just started may not know the newest destination. An event that the router has not reached
+        // is not missing yet.
         if registry.destination_ever(&recovery.destination).is_none() {
             return Ok(None);
         }
@@ -183,7 +184,7 @@ impl Missing {
     }
 }
 
-/// Early enough to miss nothing whose receiver's clock is not the broker's.
+/// A start early enough to include every event in spite of different clocks.
 fn earlier(time: Timestamp) -> Timestamp {
-    time.checked_sub(SKEW).unwrap_or(Timestamp::MIN)
+    time.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN)
 }

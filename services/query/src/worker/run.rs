@@ -1,5 +1,4 @@
-//! One job being worked on: pages are gone through, what is to be done is done at the job's pace, and how far that is
-//! gets recorded every few seconds.
+//! One job in work: the runner goes through pages, acts at the job's pace, and records the progress every few seconds.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -21,25 +20,26 @@ use super::{
 };
 use crate::retrying;
 
-/// How long a job works before it records how far it is.
-const RECORD_AFTER: Duration = Duration::from_secs(2);
-/// How many refusals fit into one record.
-const MOST_REFUSED: usize = 1_000;
-/// How far the clocks of two streams' leaders may be apart.
-const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(1);
-/// How old what is decided on may be. Whoever was silent for longer, because its machine hung, may have lost the job.
-const TOO_LONG_AGO: Duration = RECORD_AFTER.saturating_add(ACK_WAIT);
-/// The pause while the router or the configuration have to catch up.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How long a job works before it records its progress.
+const RECORD_INTERVAL: Duration = Duration::from_secs(2);
+/// At most this many refusals fit into one record.
+const MAX_REFUSED: usize = 1_000;
+/// The largest difference between the clocks of two streams' leaders.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(1);
+/// The largest age of the state that decisions rest on. A process that was silent for longer, because its machine hung,
+/// may have lost the job.
+const MAX_STATE_AGE: Duration = RECORD_INTERVAL.saturating_add(ACK_WAIT);
+/// The interval of checks while the router or the configuration has to catch up.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A job being worked on.
+/// A job in work.
 pub(super) struct Run<'a> {
     pub(super) worker: &'a Worker,
     pub(super) job: Job,
     version: u64,
-    /// When the broker took the last record.
+    /// When the broker stored the last record.
     reached_at: Timestamp,
-    /// What was asked for in this job since then, by whomever.
+    /// What any process requested in this job since then.
     pub(super) asked: HashMap<DeliveryId, DeliveryFact>,
     spread: Spread,
     clock: Instant,
@@ -51,20 +51,20 @@ struct Step {
     progress: Progress,
     refused: Vec<Refused>,
     began: Instant,
-    /// There is nothing behind it.
+    /// Whether the job is at its end.
     last: bool,
 }
 
-/// What became of one thing.
+/// The result of one step.
 enum Settled {
     As(Verdict),
-    /// It cannot be read, and nobody else can either.
+    /// The step cannot be read, by this or any other process.
     PassedOver,
-    /// It has to be looked at again.
+    /// The step has to be looked at again.
     NotYet,
 }
 
-/// Whether a record was made.
+/// Whether a record was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Recorded {
     Yes,
@@ -73,7 +73,7 @@ enum Recorded {
 }
 
 impl<'a> Run<'a> {
-    /// Takes a job up where it was left; none: nobody knows it any more.
+    /// Resumes a job from its last record; `None` if no record of the job is left.
     pub(super) async fn begin(
         worker: &'a Worker,
         reference: &JobRef,
@@ -86,12 +86,12 @@ impl<'a> Run<'a> {
         Ok(Some(Self { worker, job, version, reached_at, asked: HashMap::new(), spread, clock, trace }))
     }
 
-    /// Finds out what was asked for since the last record: by a process that died before it could record that, or by one
-    /// that does not know yet that it has lost the job. Looked at after the deliveries themselves, this tells of each that
-    /// is no longer failed whether it is so because of this job.
+    /// Finds out what was requested since the last record: by a process that died before it could record that, or by
+    /// one that does not know yet that it has lost the job. This is read after the deliveries themselves, so it tells
+    /// of each delivery that is no longer failed whether this job is the reason.
     pub(super) async fn look_back(&mut self) -> Result<(), Trouble> {
         if !self.job.started.dry_run {
-            let since = self.reached_at.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN);
+            let since = self.reached_at.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN);
             let facts = self.worker.journal.asked_for_in(self.job.reference(), since).await?;
             self.asked = facts.into_iter().map(|fact| (fact.reference().delivery, fact)).collect();
         }
@@ -111,7 +111,7 @@ impl<'a> Run<'a> {
                 return self.end(JobOutcome::DestinationDeleted).await;
             }
             let Some(step) = self.step(&registry).await? else {
-                self.worker.rest(LOOK_AGAIN).await;
+                self.worker.rest(CHECK_INTERVAL).await;
                 self.look_again().await?;
                 continue;
             };
@@ -132,12 +132,12 @@ impl<'a> Run<'a> {
         registry.destination_ever(&recovery.destination).is_some_and(|destination| destination.deleted)
     }
 
-    /// Does as much as is to be recorded at once; none: nothing can be done yet.
+    /// Works through the steps of one record; `None` if no step can be made yet.
     async fn step(&mut self, registry: &Registry) -> Result<Option<Step>, Trouble> {
         let progress = self.job.progress.clone();
         let mut step = Step { progress, refused: vec![], began: Instant::now(), last: false };
         while !step.last {
-            // What is decided rests on what is recorded by now.
+            // Decisions rest on everything that is recorded by now.
             self.worker.freshness.wait_for_now(StreamName::Deliveries).await?;
             let Some(page) = self.page(&step.progress.cursor, registry).await? else { return Ok(None) };
             if !self.go_through(page, registry, &mut step).await? {
@@ -147,7 +147,7 @@ impl<'a> Run<'a> {
         Ok(Some(step))
     }
 
-    /// Whether there is time for more.
+    /// Whether there is time for another step.
     async fn go_through(&mut self, page: Page, registry: &Registry, step: &mut Step) -> Result<bool, Trouble> {
         let read_at = Instant::now();
         let mut left = page.items.len();
@@ -167,15 +167,15 @@ impl<'a> Run<'a> {
             }
             step.progress.cursor = cursor;
             left -= 1;
-            if left > 0 && (step.began.elapsed() >= RECORD_AFTER || step.refused.len() >= MOST_REFUSED) {
+            if left > 0 && (step.began.elapsed() >= RECORD_INTERVAL || step.refused.len() >= MAX_REFUSED) {
                 return Ok(false);
             }
         }
         step.last = page.last;
-        Ok(step.began.elapsed() < RECORD_AFTER && step.refused.len() < MOST_REFUSED)
+        Ok(step.began.elapsed() < RECORD_INTERVAL && step.refused.len() < MAX_REFUSED)
     }
 
-    /// Decides about one thing and does what follows.
+    /// Decides about one step and acts on it.
     async fn settle(&mut self, what: What, registry: &Registry, read_at: Instant) -> Result<Settled, Trouble> {
         let (journal, now) = (&self.worker.journal, Timestamp::now());
         let verdict = match what {
@@ -214,17 +214,17 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks for a delivery when its turn has come.
+    /// Requests a delivery when the pace permits it.
     async fn ask(&mut self, fact: DeliveryFact, read_at: Instant) -> Result<Settled, Trouble> {
         let now = self.clock.elapsed();
         let wait = self.spread.turn(now).saturating_sub(now);
-        if !self.worker.rest(wait).await || read_at.elapsed() >= TOO_LONG_AGO {
+        if !self.worker.rest(wait).await || read_at.elapsed() >= MAX_STATE_AGE {
             return Ok(Settled::NotYet);
         }
         let asked = retrying::ask(&self.worker.journal, &fact, self.trace).await?;
         crash::point("after a job asked for a delivery");
         let Err(why) = asked else { return Ok(Settled::As(Verdict::Ask(fact))) };
-        // Somebody was faster: a person, another job, or another process that works on this one.
+        // Another request came first: from a person, another job, or another process that works on this job.
         self.look_back().await?;
         let delivery = fact.reference().delivery;
         Ok(Settled::As(match fact {
@@ -234,7 +234,7 @@ impl<'a> Run<'a> {
         }))
     }
 
-    /// Somebody may have cancelled the job while nothing was recorded.
+    /// A caller may have cancelled the job while nothing was recorded.
     async fn look_again(&mut self) -> Result<(), Trouble> {
         if let Some(now) = self.unless_taken_over().await? {
             (self.job, self.version) = (now.job, now.version);
@@ -268,7 +268,7 @@ impl<'a> Run<'a> {
                     return Ok(Recorded::Yes);
                 }
                 Err(JournalError::LostRace) => match self.unless_taken_over().await? {
-                    // Only a wish to cancel came in between.
+                    // Only a cancellation was recorded in between.
                     Some(now) => (self.job, self.version) = (now.job, now.version),
                     None => return Ok(Recorded::TakenOver),
                 },
@@ -277,7 +277,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The job as it is now, if nobody else got any further with it.
+    /// The current state of the job, if no other process recorded progress.
     async fn unless_taken_over(&self) -> Result<Option<RecordedJob>, Trouble> {
         let now = self.worker.journal.job(self.job.reference()).await?;
         Ok(now.filter(|now| now.job.progress.step == self.job.progress.step && now.job.finished.is_none()))
