@@ -1,10 +1,10 @@
-//! Asking the owners of addresses that an account's own key set.
+//! Confirmation mails: they ask the owners of addresses that an account's own key set.
 //!
-//! The mail carries a code that vouches for itself (`crypto::ConfirmationCodes`). With a public URL it is part of a link;
-//! without one the owner passes it on, and `ConfirmEmail` takes it. Either way it shows that the mail was read.
+//! The mail carries an authenticated code (`crypto::ConfirmationCodes`). With a public URL the code is part of a link;
+//! without one the owner passes it on, and `ConfirmEmail` takes it. Either way the code proves that the mail was read.
 //!
-//! Guarantee: an address gets at most one such mail a day for each account, and [`MAX_MAILS_PER_ADDRESS`] for all accounts
-//! together. What was sent is looked up in NOTICES, so it makes no difference if a process is restarted.
+//! Guarantee: an address gets at most one confirmation mail a day for each account, and at most
+//! [`MAX_MAILS_PER_ADDRESS`] for all accounts together. The mails are counted in NOTICES, so restarts change nothing.
 
 use std::sync::Arc;
 
@@ -28,14 +28,13 @@ use crate::{
     page::Block,
 };
 
-/// Who is said to have made the change.
+/// The author of the change in the audit log.
 const BY: &str = "confirmation link";
-/// The time in which such mails are counted.
+/// The time in which confirmation mails are counted.
 const PERIOD: SignedDuration = SignedDuration::from_hours(24);
-/// How many such mails an address gets in that time, for all accounts together.
+/// Confirmation mails that an address gets in [`PERIOD`], for all accounts together.
 const MAX_MAILS_PER_ADDRESS: usize = 3;
 
-/// Makes the codes and links.
 #[derive(Debug, Clone)]
 pub(crate) struct Asking {
     pub(crate) codes: ConfirmationCodes,
@@ -48,12 +47,12 @@ impl Asking {
     }
 }
 
-/// When the mails that count were sent at the earliest.
+/// The start of the [`PERIOD`] that ends now.
 pub(crate) fn counted_since(now: Timestamp) -> Timestamp {
     now.checked_sub(PERIOD).unwrap_or(Timestamp::MIN)
 }
 
-/// Whether the owner of an address may be asked, given what was sent since [`counted_since`].
+/// Refuses to ask the owner of an address too often, given the confirmation mails since [`counted_since`].
 pub(crate) fn may_ask(sent: &[NoticeSent], account: &AccountId, email: &str) -> Result<(), String> {
     let to_owner = sent.iter().filter(|sent| sent.recipients.iter().any(|to| to.eq_ignore_ascii_case(email)));
     let accounts: Vec<_> = to_owner.map(|sent| &sent.account).collect();
@@ -71,7 +70,7 @@ struct Confirmer {
     desk: Desk,
 }
 
-/// `GET` asks, `POST` says yes.
+/// `GET` shows the question, `POST` confirms the address.
 pub(crate) fn routes(asking: Asking, desk: Desk) -> Router {
     Router::new().route("/confirm/{code}", get(ask).post(confirm)).with_state(Arc::new(Confirmer { asking, desk }))
 }

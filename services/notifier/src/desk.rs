@@ -1,4 +1,4 @@
-//! What the pages behind the links of mails have in common: how they look, and how a person's yes becomes a fact.
+//! The common parts of the pages behind the links in mails: how a page is answered, and how a click becomes a fact.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use runtime::ErrorChain as _;
 
 use crate::page::{Block, Page};
 
-/// How often a change is decided again after another process was faster.
+/// How often a change is decided again after another process changed the registry first.
 const MAX_TRIES: usize = 5;
-/// How long that change may take to get here.
-const KNOWN_DEADLINE: Duration = Duration::from_secs(5);
-/// A page that no cache keeps, that tells no server where it was, and that can do nothing but ask.
+/// How long a change of the registry may take to reach the registry view.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
+/// No cache keeps the page, no other server learns its URL, and the page can only send its own form.
 const HEADERS: [(HeaderName, &str); 3] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -32,19 +32,19 @@ const HEADERS: [(HeaderName, &str); 3] = [
     ),
 ];
 
-/// The address at which the HTTP port is reached from outside.
+/// The URL at which the HTTP port is reached from outside.
 #[derive(Debug, Clone)]
 pub(crate) struct PublicUrl(String);
 
 impl PublicUrl {
     pub(crate) fn parse(text: &str) -> anyhow::Result<Self> {
         let url = url::Url::parse(text).ok().filter(|url| ["https", "http"].contains(&url.scheme()));
-        let url = url.with_context(|| format!("--public-url: {text:?} is no URL such as https://leads.example"))?;
-        anyhow::ensure!(url.query().is_none() && url.fragment().is_none(), "--public-url ends with its path");
+        let url = url.with_context(|| format!("--public-url: {text:?} is not a URL such as https://leads.example"))?;
+        let has_only_path = url.query().is_none() && url.fragment().is_none();
+        anyhow::ensure!(has_only_path, "--public-url: {text:?} has a query or a fragment; remove it");
         Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
     }
 
-    /// The URL of a link.
     pub(crate) fn at(&self, page: &str, link: &str) -> String {
         format!("{}/{page}/{link}", self.0)
     }
@@ -54,27 +54,28 @@ impl PublicUrl {
     }
 }
 
-/// Answers people.
+/// Answers the people who open a link.
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
     pub(crate) journal: Journal,
     pub(crate) registry: RegistryView,
-    /// The brand of accounts that have none.
+    /// The brand of accounts that do not set one.
     pub(crate) brand: String,
 }
 
+/// Why a change was not made.
 pub(crate) enum Trouble {
     Refused(Refusal),
     Journal(JournalError),
 }
 
 impl Desk {
-    /// Whether a person gets mails of a kind.
+    /// Whether a person has not opted out of mails of a kind.
     pub(crate) fn wants(&self, account: &AccountId, email: &str, kind: NoticeKind) -> bool {
         self.registry.snapshot().account(account).is_none_or(|entry| entry.wants(email, kind))
     }
 
-    /// Records what a person said.
+    /// Decides a change and appends it to the registry.
     pub(crate) async fn change(&self, by: &str, command: Command) -> Result<(), Trouble> {
         let mut registry = self.registry.snapshot();
         for _ in 0..MAX_TRIES {
@@ -82,12 +83,12 @@ impl Desk {
             let fact = RegistryFact { at: Timestamp::now(), by: by.to_owned(), change: decision.change };
             match self.journal.append_registry(&fact, decision.expected_version).await {
                 Ok(sequence) => {
-                    // The page that is shown next tells what there is now.
-                    let _ = self.registry.at_least(sequence, KNOWN_DEADLINE).await;
+                    // The next page then shows the changed registry.
+                    let _ = self.registry.at_least(sequence, REGISTRY_TIMEOUT).await;
                     return Ok(());
                 }
                 Err(JournalError::LostRace) => {
-                    let newer = self.registry.at_least(registry.sequence() + 1, KNOWN_DEADLINE).await;
+                    let newer = self.registry.at_least(registry.sequence() + 1, REGISTRY_TIMEOUT).await;
                     registry = newer.ok_or(Trouble::Journal(JournalError::LostRace))?;
                 }
                 Err(error) => return Err(Trouble::Journal(error)),
@@ -100,7 +101,10 @@ impl Desk {
         let (status, title, words) = match trouble {
             Trouble::Refused(refusal) => (StatusCode::GONE, "Nothing is mailed", format!("Nothing to do: {refusal}.")),
             Trouble::Journal(error) => {
-                tracing::warn!(error = error.chain(), "cannot store what a person said by a link");
+                tracing::warn!(
+                    error = error.chain(),
+                    "cannot append change of the registry; the person was asked to try again"
+                );
                 let words = "This cannot be stored now. Try again in a minute.".to_owned();
                 (StatusCode::SERVICE_UNAVAILABLE, title, words)
             }

@@ -1,7 +1,8 @@
-//! The link of a mail: a page that shows how what the mail is about is now, and the commands that go on from there.
+//! The details page behind the link in a mail: it shows the present state of the destination or lead that the mail is
+//! about, and the commands for it.
 //!
-//! A link vouches for itself (`crypto::Links`), names one destination or lead, and lets nobody do anything: whoever has the
-//! mail sees what the mail says already, and whether the destination is on. What is to be done takes an API key.
+//! A link is authenticated (`crypto::Links`), names one destination or lead, and permits no change: its reader sees the
+//! content of the mail, and whether the destination is on. Every command on the page takes an API key.
 
 use std::sync::Arc;
 
@@ -21,17 +22,16 @@ use crate::{
     texts,
 };
 
-/// What the links are for, so that no other link is taken for one of them.
+/// Separates these links from the other links that the master key signs.
 const PURPOSE: &str = "leadline details";
 
-/// What a mail is about.
+/// The subject of a mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Destination(DestinationId, Option<DeliveryId>),
     Lead(InterfaceId, Option<LeadId>),
 }
 
-/// Makes the links.
 #[derive(Debug, Clone)]
 pub(crate) struct Details {
     links: Links,
@@ -125,8 +125,8 @@ impl Shower {
 
 fn state(destination: &Destination) -> String {
     match &destination.deactivated {
-        _ if !destination.enabled => "disabled by a person; what comes for it is held".to_owned(),
-        Some(why) => format!("deactivated since {:.0} ({}); what comes for it is held", why.at, why.cause.as_str()),
+        _ if !destination.enabled => "disabled by a person; its deliveries are held".to_owned(),
+        Some(why) => format!("deactivated since {:.0} ({}); its deliveries are held", why.at, why.cause.as_str()),
         None => "enabled".to_owned(),
     }
 }

@@ -1,6 +1,6 @@
-//! What was told before, for notices that come again: NOTICES is read once, and after that only what is new.
+//! The recipients that redelivered notices have reached: NOTICES is read once, and then only its new facts.
 //!
-//! Without this each of many notices would read what was recorded since it was called for, which are the others.
+//! Without this, each of many redelivered notices would read the facts of all the others.
 
 use std::{
     collections::HashMap,
@@ -13,17 +13,16 @@ use jiff::Timestamp;
 use journal::{Journal, JournalError, Since};
 use tokio::time::Instant;
 
-/// How many accounts are remembered, and how many notices of each; beyond that reading begins again.
+/// Accounts that are remembered, and notices of each; beyond that NOTICES is read anew.
 const MAX_ACCOUNTS: usize = 256;
 const MAX_NOTICES: usize = 100_000;
-/// How much earlier than asked reading begins: those that come next may be a little older.
+/// How much earlier than requested the read begins: the next notices may be a little older.
 const MARGIN: Duration = Duration::from_secs(60 * 60);
+/// The age up to which a read serves a notice that another process may have called for before it died: the facts about such
+/// a notice were stored earlier.
+const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// How long a reading is good enough for a notice that another process may have called for before it died: what that led to
-/// was recorded earlier.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// What was told before.
+/// The recipients of earlier notices, for each account.
 #[derive(Debug)]
 pub(crate) struct History {
     journal: Journal,
@@ -34,7 +33,7 @@ pub(crate) struct History {
 struct Read {
     since: Timestamp,
     until: u64,
-    /// When the last reading began.
+    /// When the last read began.
     at: Instant,
     notices: HashMap<NoticeId, Told>,
 }
@@ -44,7 +43,8 @@ impl History {
         Self { journal, accounts: Mutex::default() }
     }
 
-    /// Who was told this notice, at `since` or later and until `as_of`; `None`: as far as it is known from a moment ago.
+    /// The recipients that a notice reached between `since` and `as_of`. If `as_of` is `None`, a read of at most [`MAX_AGE`] is
+    /// good enough.
     pub(crate) async fn told(
         &self,
         account: &AccountId,
@@ -65,7 +65,7 @@ impl History {
             let since = since.checked_sub(MARGIN).unwrap_or(Timestamp::MIN);
             Read { since, until: 0, at: Instant::now(), notices: HashMap::new() }
         });
-        let is_enough = as_of.map_or(read.at.elapsed() < FRESH, |as_of| read.at >= as_of);
+        let is_enough = as_of.map_or(read.at.elapsed() < MAX_AGE, |as_of| read.at >= as_of);
         if read.until > 0 && is_enough {
             let told = read.notices.get(&notice).cloned().unwrap_or_default();
             *known = Some(read);
@@ -74,7 +74,7 @@ impl History {
         read.at = Instant::now();
         let from = if read.until == 0 { Since::Time(read.since) } else { Since::Place(read.until) };
         let found = self.journal.told(account, from).await?;
-        tracing::debug!(%account, notices = found.found.len(), "read what was told before");
+        tracing::debug!(%account, notices = found.found.len(), "read earlier notices");
         read.until = found.until;
         for (notice, told) in found.found {
             let so_far = read.notices.entry(notice).or_default();

@@ -1,10 +1,10 @@
-//! From new leads to the mails of the people who want to hear of them.
+//! The lead watcher: it calls for notices about new leads.
 //!
-//! Of all notifiers one at a time reads LEADS in order (`journal::Place`). It calls for a notice about the first lead of an
-//! interface that has addresses, collects those that come within the window after it, and calls for one notice about all
-//! of them (`domain::notice::LeadWatch`). What is collected is remembered before the place is written; a process that takes
-//! over calls for the same notices again, so that is looked up before a mail goes out. While no interface has addresses,
-//! events are passed over unread. A retry or a redelivery makes no event, so it mails no one.
+//! One notifier at a time, the leader, reads LEADS in order (`journal::Place`). It calls for a notice about the first lead
+//! of an interface that has addresses, collects the leads of the window after it, and calls for one notice about all of
+//! them (`domain::notice::LeadWatch`). The windows are stored before the place is. A new leader calls for the same notices
+//! again, so the mailer looks them up before it sends a mail. While no interface has addresses, the leader skips events
+//! without a read. A retry or a redelivery makes no lead event, so it causes no mail.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,20 +18,20 @@ use journal::{Entry, Journal, JournalError, Logged as _, Place, READER_OF_LEADS,
 use runtime::{Drain, ErrorChain as _, crash, trace::TraceContext};
 use tokio::time::sleep_until;
 
-/// How many events are dealt with between two writings of the place, at most.
+/// Events between two writes of the place, at most.
 const BATCH: usize = 500;
-/// How long to wait until this process knows the configuration that an event's publisher knew.
-const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
-/// The pause after the broker did not answer.
-const PAUSE: Duration = Duration::from_millis(500);
+/// How long to wait until the registry view is as new as the one that the event was checked against.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
+/// The delay after the broker did not answer.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What is remembered of an interface.
+/// The state of an interface.
 struct Remembered {
     watch: LeadWatch,
-    /// With which version it is stored; 0: it is not.
+    /// The version in the store; 0 if it is not stored.
     version: u64,
     changed: bool,
-    /// The trace of the lead that was seen last.
+    /// The trace of the latest lead.
     trace: TraceContext,
 }
 
@@ -50,13 +50,13 @@ impl LeadWatcher {
         while let Some(place) = self.journal.take_place(READER_OF_LEADS).await {
             match self.follow(place).await {
                 Ok(()) => {}
-                Err(JournalError::LostRace) => tracing::info!("another notifier watches the leads now"),
+                Err(JournalError::LostRace) => tracing::info!("lost the lease of the lead watcher to another notifier"),
                 Err(error) => {
                     if !error.is_logged() {
-                        tracing::warn!(error = error.chain(), "mails about new leads wait; trying again");
+                        tracing::warn!(error = error.chain(), "cannot append notices about leads; retrying");
                     }
                     tokio::select! {
-                        () = tokio::time::sleep(PAUSE) => {}
+                        () = tokio::time::sleep(RETRY_DELAY) => {}
                         () = self.drain.stopping() => {}
                     }
                 }
@@ -64,13 +64,13 @@ impl LeadWatcher {
         }
     }
 
-    /// Reads on from a place, until the drain. After an error it is not known what of a batch was done; it is done again.
+    /// Reads on from a place, until the drain. After an error the whole batch is done again, as parts of it may be stored.
     async fn follow(&self, mut place: Place) -> Result<(), JournalError> {
         let mut book = self.book().await?;
         self.tick(&mut book, true).await?;
         let mut again = BATCH;
         while !self.drain.is_stopping() {
-            self.pass_over_what_nobody_wants(&mut place).await?;
+            self.skip_unwanted_events(&mut place).await?;
             let mut events = self.journal.replay::<LeadEvent>(place.sequence() + 1);
             let (mut read, unsure_until) = (place.sequence(), place.unsure_until());
             while !self.drain.is_stopping() && wanted_by_anyone(&self.registry.snapshot()) {
@@ -100,8 +100,8 @@ impl LeadWatcher {
         Ok(remembered.collect())
     }
 
-    /// Calls for the notices about windows that have ended, and remembers that. `again`: a process that died may have called
-    /// for them.
+    /// Calls for the notices about windows that have ended, and stores that. `again` marks notices that a process may have
+    /// called for before it died.
     async fn tick(&self, book: &mut Book, again: bool) -> Result<(), JournalError> {
         let (now, registry) = (Timestamp::now(), self.registry.snapshot());
         let mut called = vec![];
@@ -128,7 +128,7 @@ impl LeadWatcher {
         self.forget_deleted(book).await
     }
 
-    /// Forgets what is remembered of deleted interfaces that nothing is collected of any more.
+    /// Forgets deleted interfaces that have no open window.
     async fn forget_deleted(&self, book: &mut Book) -> Result<(), JournalError> {
         let registry = self.registry.snapshot();
         let is_deleted =
@@ -155,13 +155,13 @@ impl LeadWatcher {
         try_join_all(writing).await.map(drop)
     }
 
-    async fn pass_over_what_nobody_wants(&self, place: &mut Place) -> Result<(), JournalError> {
+    async fn skip_unwanted_events(&self, place: &mut Place) -> Result<(), JournalError> {
         while !self.drain.is_stopping() {
             let seen = self.registry.snapshot().sequence();
             let last = self.journal.last_sequence(StreamName::Leads).await?;
-            // The publishers of these events cannot have known more of the configuration than there was just now.
+            // These events were checked against this version of the registry or an older one.
             let known = self.journal.last_sequence(RegistryFact::STREAM).await?;
-            let Some(registry) = self.registry.at_least(known, REGISTRY_DEADLINE).await else { continue };
+            let Some(registry) = self.registry.at_least(known, REGISTRY_TIMEOUT).await else { continue };
             if wanted_by_anyone(&registry) {
                 return Ok(());
             }
@@ -175,7 +175,7 @@ impl LeadWatcher {
         Ok(())
     }
 
-    /// Adds an event to the book; the notice that it calls for.
+    /// Adds an event to the book and returns the notice that the event calls for.
     async fn observe(
         &self,
         book: &mut Book,
@@ -184,10 +184,10 @@ impl LeadWatcher {
     ) -> Result<Option<(NoticeFact, TraceContext)>, JournalError> {
         let Some(event) = &entry.value else { return Ok(None) };
         let registry = loop {
-            match self.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE).await {
+            match self.registry.at_least(event.registry_sequence, REGISTRY_TIMEOUT).await {
                 Some(registry) => break registry,
                 None if self.drain.is_stopping() => return Err(JournalError::LostRace),
-                None => tracing::warn!(event = %event.event_id, "the configuration of this event is not known yet"),
+                None => tracing::warn!(event = %event.event_id, "registry view is older than the event; waiting"),
             }
         };
         let Some(interface) = registry.interface(&event.account, &event.interface) else { return Ok(None) };
@@ -203,7 +203,7 @@ impl LeadWatcher {
         let (sequence, published_at, now) = (entry.sequence, entry.published_at, Timestamp::now());
         let before = remembered.watch.window.as_ref().map(|window| (window.from, window.count));
         let called = remembered.watch.observe(SeenLead { event, sequence, published_at, now }, interface, self.window);
-        // Without a window there is nothing to remember.
+        // Without a window nothing has to be stored.
         remembered.changed |= before != remembered.watch.window.as_ref().map(|window| (window.from, window.count));
         remembered.trace = entry.trace.clone();
         Ok(called.map(|called| (NoticeFact::CalledFor(NoticeCalledFor { again, ..called }), entry.trace.clone())))

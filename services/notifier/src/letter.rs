@@ -1,4 +1,4 @@
-//! A notice as a mail: the same as text and as HTML, in the name of the account's brand.
+//! The mail of a notice: a text part and an HTML part with the same content, under the brand of the account.
 
 use anyhow::Context as _;
 use domain::{AccountId, NoticeId, notice::NoticeKind, registry::envelope_address};
@@ -19,7 +19,7 @@ use crate::{
     unsubscribe::Unsubscribing,
 };
 
-/// Who speaks.
+/// The sender of every mail, and the links that mails carry.
 #[derive(Debug)]
 pub(crate) struct Sender {
     from: Mailbox,
@@ -27,7 +27,7 @@ pub(crate) struct Sender {
     details: Option<Details>,
 }
 
-/// A notice and whom it is for.
+/// The content of a notice and its recipients.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
     pub(crate) account: AccountId,
@@ -35,11 +35,11 @@ pub(crate) struct Letter {
     pub(crate) kind: NoticeKind,
     pub(crate) recipients: Vec<String>,
     pub(crate) brand: String,
-    /// It tells of several leads.
+    /// Whether it is about several leads.
     pub(crate) is_digest: bool,
-    /// What the subject says after the prescribed words; may be empty.
+    /// The part of the subject after the prescribed words; may be empty.
     pub(crate) about: String,
-    /// What its link shows; `None` if it has a link of its own.
+    /// The target of its details link; `None` if the page has a link of its own.
     pub(crate) target: Option<Target>,
     pub(crate) page: Page,
 }
@@ -48,10 +48,11 @@ pub(crate) struct Letter {
 #[derive(Debug)]
 pub(crate) struct Mail {
     pub(crate) notice: NoticeId,
-    /// As the account names the recipient.
+    /// The address as the account wrote it.
     pub(crate) recipient: String,
-    /// The envelope.
+    /// The envelope sender.
     pub(crate) from: Address,
+    /// The envelope recipient.
     pub(crate) to: Address,
     pub(crate) message: Message,
 }
@@ -62,23 +63,23 @@ impl Sender {
         unsubscribing: Option<Unsubscribing>,
         details: Option<Details>,
     ) -> anyhow::Result<Self> {
-        let wrong = || format!("--mail-from: {address:?} is no mail address");
+        let wrong = || format!("--mail-from: {address:?} is not a mail address");
         let from: Mailbox = address.parse().with_context(wrong)?;
         let email = envelope(from.email.as_ref()).map_err(anyhow::Error::msg).with_context(wrong)?;
         Ok(Self { from: Mailbox::new(from.name, email), unsubscribing, details })
     }
 
-    /// The domain that mails come from: what the mail server is greeted with, and what message ids end with.
+    /// The domain of the sender: it greets the mail server and ends each Message-ID.
     pub(crate) fn domain(&self) -> &str {
         self.from.email.domain()
     }
 
-    /// The mail for one recipient. Its Message-ID is computed from the notice and from who gets it, so that a mail that
-    /// went out twice can be known. `left_out`: how many mails to this recipient were left out before.
+    /// The mail for one recipient. Its Message-ID is computed from the notice and the recipient, so that a mail that went out
+    /// twice can be recognised. `left_out` counts the mails to this recipient that a quota left out before.
     pub(crate) fn mail(&self, letter: &Letter, recipient: &str, left_out: u64) -> Result<Mail, PostError> {
         let refused = |e: &dyn std::fmt::Display| PostError::Refused(format!("it is no mail: {e}"));
         let to = envelope(recipient).map_err(|e| refused(&e))?;
-        // lettre reads the envelope from the headers otherwise, and does not read quoted addresses there.
+        // Without it lettre reads the envelope from the headers, where it cannot read quoted addresses.
         let on_envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]).map_err(|e| refused(&e))?;
         let builder = Message::builder()
             .envelope(on_envelope)
@@ -115,7 +116,7 @@ impl Sender {
     }
 }
 
-/// An address as mail servers take it.
+/// The address in the form that mail servers take.
 fn envelope(address: &str) -> Result<Address, String> {
     let ascii = envelope_address(address)?;
     let (local, domain) = ascii.rsplit_once('@').ok_or("it has no @")?;
@@ -123,7 +124,6 @@ fn envelope(address: &str) -> Result<Address, String> {
 }
 
 impl Letter {
-    /// What the subject line says.
     pub(crate) fn subject(&self) -> String {
         let words = match self.kind {
             NoticeKind::Lead if self.is_digest => "New Leads",
@@ -136,7 +136,7 @@ impl Letter {
     }
 }
 
-/// What the subject line says after the brand.
+/// The prescribed words of the subject line, after the brand.
 const fn subject(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Error => "Webhook Error Notice",
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn whoever_can_unsubscribe_finds_how_in_head_and_body() {
         let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
-        // The longest that there can be.
+        // The longest valid address.
         let recipient = format!("{}@{}.example", "o".repeat(64), "acme.".repeat(30).trim_end_matches('.'));
         let mail =
             sender(Some("https://leads.example/leadline")).mail(&letter, &recipient, 0).unwrap().message.formatted();

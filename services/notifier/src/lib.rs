@@ -1,15 +1,17 @@
-//! Telling people what they have to know: failures, what became of a destination, new leads.
+//! The notifier: it mails people about failures, about deactivations and recoveries of destinations, and about new leads.
 //!
-//! [`watcher`] and [`lead_watcher`] read what happened and record what it calls for; [`operations`] tells destinations
-//! that subscribe to it. [`mailer`] sees to it that each notice is sent once: [`orders`] finds out what is to be told to
-//! whom, [`texts`] is what that says, [`subjects`] what its subject line does, [`page`] how it looks, [`letter`] the
-//! mail, and [`post`] gets it there: by [`smtp`], when [`pauses`] let it and as [`refusal`] judges the answers, or into
-//! the [`outbox`]. [`quota`] bounds how much that is. People who do not want it any more say so to [`unsubscribe`], those
-//! who were never asked are asked by [`confirming`], and [`details`] shows how what a mail is about is now.
+//! * Deciding: [`watcher`] reads DELIVERIES and [`lead_watcher`] reads LEADS; both append the notices that the facts call
+//!   for. [`operations`] publishes lead events about Leadline's own work.
+//! * Writing: [`mailer`] sends each notice once. [`orders`] finds the recipients and the content of a notice, [`texts`]
+//!   writes the body, [`subjects`] the subject line, [`page`] renders the body as text and HTML, [`letter`] makes the mail.
+//! * Sending: [`post`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the replies of the
+//!   mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
+//! * Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present state
+//!   of the destination or lead that a mail is about.
 //!
-//! Guarantee: nothing is told twice, however often its fact is handed out. Only if the process dies between the mail
-//! server's yes and the fact that records it, that one mail goes out again, with the same Message-ID. While the mail server
-//! is away mails wait, and nothing else does.
+//! Guarantee: a notice is mailed once, however often the broker redelivers its fact. There is one exception: if the process
+//! dies after the mail server took the mail and before the fact is stored, that mail goes out again, with the same
+//! Message-ID. While the mail server is away only mails wait.
 
 mod confirming;
 mod desk;
@@ -52,11 +54,10 @@ use crate::{
     unsubscribe::Unsubscribing,
 };
 
-/// What the notifier can be told.
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "notifier")]
 pub struct Options {
-    /// Mail server: smtp://HOST:PORT, smtps://USER:PASSWORD@HOST or smtp://…?tls=required; none: mails become files
+    /// Mail server: smtp://HOST:PORT, smtps://USER:PASSWORD@HOST or smtp://…?tls=required; without it mails become files
     #[arg(long, env = "LEADLINE_SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
     /// Folder for mails as .eml files while there is no mail server [default: outbox; up: outbox in the data directory]
@@ -65,36 +66,34 @@ pub struct Options {
     /// Sender of mails
     #[arg(long, env = "LEADLINE_MAIL_FROM", default_value = "leadline@localhost", value_name = "ADDRESS")]
     pub mail_from: String,
-    /// The brand that mails speak for, unless an account has its own
+    /// Brand that mails name, unless the account has its own
     #[arg(long, env = "LEADLINE_BRAND", default_value = "Leadline", value_name = "NAME")]
     pub brand: String,
-    /// How long after a notice the failures of the same destination are collected into one mail; 0s: a mail for each
+    /// Time after a notice in which further failures of the destination are collected into one mail; 0s: a mail for each
     #[arg(long, env = "LEADLINE_NOTICE_WINDOW", default_value = "15m", value_parser = runtime::duration::parse, value_name = "DURATION")]
     pub notice_window: Duration,
-    /// How many deliveries in a row have to fail at a destination until people are told that it goes on; 0: never
+    /// Failed deliveries in a row after which a mail says that the destination keeps failing; 0: never
     #[arg(long, env = "LEADLINE_ALERT_AFTER", default_value_t = 10, value_name = "COUNT")]
     pub alert_after: u32,
-    /// For how long a mail is tried while the mail server does not take it; then it is given up, which the lead's log says
+    /// Time for which a mail is retried while the mail server does not take it; then it is given up, and the lead's log says so
     #[arg(long, env = "LEADLINE_MAIL_RETRY_FOR", default_value = "48h", value_parser = runtime::duration::parse, value_name = "DURATION")]
     pub mail_retry_for: Duration,
-    /// How many mails an hour go out for one account; 0: no limit. The last quarter is for mails about failures. Each notifier
-    /// process counts for itself
+    /// Maximum mails per hour for one account; 0: no limit. The last quarter is for mails about failures. Each notifier process
+    /// counts for itself
     #[arg(long, env = "LEADLINE_MAILS_PER_ACCOUNT", default_value_t = 1_200, value_name = "COUNT")]
     pub mails_per_account: u64,
-    /// How many mails an hour go to one recipient; 0: no limit; counted as --mails-per-account
+    /// Maximum mails per hour to one recipient; 0: no limit. Each notifier process counts for itself
     #[arg(long, env = "LEADLINE_MAILS_PER_RECIPIENT", default_value_t = 120, value_name = "COUNT")]
     pub mails_per_recipient: u64,
-    /// The https URL at which the notifier's HTTP port is reached from outside; mails then have a link to what they are
-    /// about and one to unsubscribe, and those that ask the owner of an address one to agree
+    /// Public https URL of the notifier's HTTP port; mails then link to their destination or lead and to unsubscribing, and
+    /// mails that ask the owner of an address link to the confirmation
     #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 }
 
-/// Starts the notifier.
-///
 /// # Errors
-/// When the configuration cannot be read from the broker, the mail server's URL, the sender or the public URL is none, or
-/// the outbox cannot be made.
+/// If the registry cannot be read from the broker, if the mail server's URL, the sender or the public URL is invalid, or if
+/// the outbox cannot be created.
 pub async fn start(
     options: &Options,
     key: Option<MasterKey>,
@@ -106,14 +105,14 @@ pub async fn start(
     let public_url = options.public_url.as_deref().map(PublicUrl::parse).transpose()?;
     let links = match (&public_url, &key) {
         (Some(url), Some(key)) => Some((Unsubscribing::new(url.clone(), key), Details::new(url.clone(), key))),
-        (Some(_), None) => anyhow::bail!("--public-url needs --master-key, which vouches for the links in mails"),
+        (Some(_), None) => anyhow::bail!("--public-url needs --master-key, which signs the links in mails; set both"),
         (None, _) => None,
     };
     let (unsubscribing, details) = links.unzip();
     let asking = key.map(|key| Asking { codes: ConfirmationCodes::new(&key), public_url });
     if asking.is_none() {
         tracing::warn!(
-            "without --master-key no owner of an address is asked; what accounts set themselves stays unconfirmed"
+            "without --master-key no owner of an address is asked; addresses that accounts set themselves stay unconfirmed"
         );
     }
     let latch = platform.readiness.latch_for("notifier", NeededBy::Only(&["notifier"]));

@@ -1,6 +1,6 @@
-//! Events about Leadline's own work, for destinations that subscribe to them: a lead event of a reserved type and a
-//! reserved interface, which is delivered like any other. It tells what happened and names the lead, whose data it does
-//! not repeat.
+//! Events about Leadline's own work, for destinations that subscribe to them: lead events of a reserved type and a
+//! reserved interface, which are delivered like any other. An event names the operation and the lead, and repeats none of
+//! the lead's data.
 
 use bytes::Bytes;
 use domain::{
@@ -22,12 +22,12 @@ pub(crate) async fn publish(
 ) -> Result<(), JournalError> {
     let registry = registry.snapshot();
     let mut event = event(operation, &registry, Timestamp::now());
-    // A condition looks at the payload, which is made below; the router decides by it.
+    // The payload is made below. Conditions look at it in the router, so this is an upper bound.
     if deliveries_at_most(&registry, &event) == 0 {
         return Ok(());
     }
-    // It leads on from the lead's event: where a failure makes an event whose delivery makes a lead that fails, the
-    // count still rises. Of an event that is not kept any more the count is not known.
+    // The event continues the hops of the lead's event. So the count still rises where a failure makes an event whose
+    // delivery makes a lead that fails. The hops of an event that is no longer stored are unknown and count as 0.
     let origin = journal.lead_at(operation.reference.lead_sequence).await?;
     event.hops = origin.map_or(0, |origin| origin.hops);
     let mut payload = payload(operation, fact, &registry);
@@ -46,7 +46,7 @@ fn event(operation: &Operation, registry: &Registry, now: Timestamp) -> LeadEven
         account: reference.account.clone(),
         interface: InterfaceId::operations(),
         client: reference.client.clone(),
-        // A lead of its own: what becomes of this event says nothing about the lead that it names.
+        // The event gets its own lead: its deliveries say nothing about the lead that it names.
         lead: LeadId::of_event(&reference.account, &operation.event_id),
         destination: None,
         event_type: operation.event_type.clone(),

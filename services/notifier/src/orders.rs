@@ -1,4 +1,4 @@
-//! What is to be told to whom: from a notice that is called for to a letter, and to the facts that tell what became of it.
+//! Orders: the letter for a notice that was called for, and the facts about its outcome.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(crate) struct Order {
     matter: Matter,
 }
 
-/// What it is about.
+/// The subject matter of a notice, as its facts name it.
 #[derive(Debug)]
 enum Matter {
     Failure(Arc<DeliveryRef>),
@@ -31,17 +31,17 @@ enum Matter {
     Other(Option<DestinationId>, Option<LeadId>),
 }
 
-/// Takes orders.
+/// Makes orders.
 #[derive(Debug, Clone)]
 pub(crate) struct Orders {
     pub(crate) journal: Journal,
     pub(crate) registry: RegistryView,
-    /// The brand of accounts that have none.
+    /// The brand of accounts that do not set one.
     pub(crate) brand: String,
 }
 
 impl Orders {
-    /// What is called for; none: there is nothing left to tell, or nobody to tell it about.
+    /// The order for a notice that was called for; `None` if its account, destination, interface or fact no longer exists.
     pub(crate) async fn of_call(&self, called: &NoticeCalledFor) -> Result<Option<Order>, JournalError> {
         let registry = self.registry.snapshot();
         let Some(entry) = registry.account(&called.account) else { return Ok(None) };
@@ -97,8 +97,8 @@ impl Orders {
         Ok(Some(order))
     }
 
-    /// The question whether an address may be mailed; `None` if it does not wait for that, or its owner does not want to be
-    /// asked. It speaks for the installation, as the account's brand is not its owner's word.
+    /// The question whether an address may be mailed; `None` if the address is confirmed already, or if its owner opted out
+    /// of the question. The mail has the brand of the installation: a stranger may have chosen the brand of the account.
     pub(crate) fn of_confirmation(
         &self,
         registry: &Registry,
@@ -119,7 +119,7 @@ impl Orders {
         Some(Order { account: account.clone(), letter, matter: Matter::Other(None, None) })
     }
 
-    /// That a rule switched a destination off.
+    /// The order for the notice that a rule deactivated a destination.
     pub(crate) async fn of_deactivation(
         &self,
         notice: NoticeId,
@@ -150,7 +150,7 @@ impl Orders {
         matter: Matter,
     ) -> Order {
         let (account, recipients) = (entry.account.id.clone(), entry.willing(emails, kind));
-        // What was accepted before there was a rule may be a link.
+        // A brand that is older than the check may be a link.
         let brand = entry.account.brand.clone().filter(|brand| check_brand(brand).is_ok());
         let brand = brand.unwrap_or_else(|| self.brand.clone());
         let letter = letter(&account, notice, kind, recipients, brand, page);
@@ -166,7 +166,7 @@ impl Orders {
     }
 }
 
-/// A letter whose subject has the prescribed words alone, and that has no link.
+/// A letter without a details link, whose subject consists of the prescribed words.
 fn letter(
     account: &AccountId,
     notice: NoticeId,
@@ -180,7 +180,7 @@ fn letter(
 }
 
 impl Order {
-    /// The fact that these people were told. That a failure was told stands in the log of its lead.
+    /// The fact that these recipients got the notice. The log of a lead shows the notices about its failures.
     pub(crate) fn sent_to(&self, recipients: Vec<String>, at: Timestamp) -> NoticeFact {
         let (notice, account, subject) = (self.letter.notice, self.account.clone(), self.letter.subject());
         match &self.matter {
@@ -207,7 +207,7 @@ impl Order {
         }
     }
 
-    /// The fact that these people are not told, because of what the mail server said.
+    /// The fact that these recipients do not get the notice, with the reply of the mail server as the reason.
     pub(crate) fn given_up(&self, recipients: Vec<String>, reason: String, at: Timestamp) -> NoticeFact {
         let (destination, lead, delivery) = match &self.matter {
             Matter::Failure(r) => (Some(r.destination.clone()), Some(r.lead.clone()), Some(r.delivery)),

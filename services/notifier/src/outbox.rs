@@ -1,14 +1,14 @@
-//! Mails as files, while there is no mail server.
+//! The outbox: a folder that gets mails as files while no mail server is configured.
 
 use std::{fs, io, path::Path};
 
 use domain::NoticeId;
 
-/// The longest part of a file name that stands for a recipient, in bytes: with the notice and the endings a name stays
-/// below the 255 bytes that file systems take.
+/// Bytes of a recipient in a file name, at most. With the notice and the extensions the name stays below the 255 bytes that
+/// file systems take.
 const MAX_RECIPIENT: usize = 100;
 
-/// The file is named after the notice and whom it is for: written twice, it is one.
+/// The name of the file consists of the notice and the recipient, so a repeated write makes no second file.
 pub(crate) fn write(folder: &Path, notice: NoticeId, recipient: &str, mail: &[u8]) -> io::Result<()> {
     let name = name(notice, recipient);
     let unfinished = folder.join(format!(".{name}.part"));
@@ -34,7 +34,7 @@ fn name(notice: NoticeId, recipient: &str) -> String {
     if person.len() <= MAX_RECIPIENT {
         return format!("{notice}-{person}");
     }
-    // What is cut off is told apart by the digits that stand for the recipient.
+    // The digits of the recipient keep two names with the same beginning apart.
     let copy = notice.copy_for(recipient);
     let digits = copy.rsplit('.').next().unwrap_or_default();
     format!("{notice}-{}-{digits}", &person[..MAX_RECIPIENT])

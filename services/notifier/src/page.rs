@@ -1,12 +1,12 @@
-//! What a mail shows, written once as text and once as HTML. Parts of it come from leads and receivers, who are not to be
-//! trusted: in HTML every character that could be markup is written as what it is.
+//! The content of a mail, rendered as text and as HTML. Parts of it come from leads and receivers, which are not trusted:
+//! in HTML every character that could be markup is escaped.
 
 use std::fmt::Write as _;
 
-/// How far names stand from their values in text.
-const NAMES: usize = 18;
+/// The column of values in text.
+const VALUE_COLUMN: usize = 18;
 
-/// What a mail shows.
+/// The content of a mail or of the page behind a link.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     pub(crate) title: String,
@@ -20,19 +20,19 @@ pub(crate) enum Block {
     Text(String),
     /// Names and values.
     Facts(Vec<(&'static str, String)>),
-    /// What the reader should do.
+    /// The advice to the reader.
     Advice(String),
     /// Lines below a headline.
     List(&'static str, Vec<String>),
-    /// Something as it was sent.
+    /// Text that keeps its lines and spaces.
     Verbatim(String),
     /// Words that lead to a command line.
     Command(&'static str, String),
     /// Words that lead to a URL.
     Link(String, String),
-    /// A button that says yes to the page; only HTML can have one.
+    /// A button that posts to the page itself; text shows none.
     Confirm(&'static str),
-    /// A button that says yes to a page below this one.
+    /// A button that posts to a relative path; text shows none.
     ConfirmAt(&'static str, String),
 }
 
@@ -68,9 +68,9 @@ impl Block {
             Self::Confirm(_) | Self::ConfirmAt(..) => {}
             Self::Facts(facts) => {
                 for (name, value) in facts {
-                    let value = value.replace('\n', &format!("\n{:NAMES$}", ""));
+                    let value = value.replace('\n', &format!("\n{:VALUE_COLUMN$}", ""));
                     // Writing to a string cannot fail.
-                    let _ = writeln!(text, "{:<NAMES$}{value}", format!("{name}:"));
+                    let _ = writeln!(text, "{:<VALUE_COLUMN$}{value}", format!("{name}:"));
                 }
             }
             Self::List(headline, lines) => {

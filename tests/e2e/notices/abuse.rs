@@ -208,7 +208,7 @@ async fn each_of_many_lead_mails_costs_the_same() {
     world.publish_many(LEADS).await;
     wait::until_eq("all mails", A_WHILE, 2 * LEADS, async || smtp.mails().len()).await;
     assert_eq!(smtp.tries().len(), 2 * LEADS, "each mail is tried once");
-    let looked_up = world.process.output().matches("read what was told before").count();
+    let looked_up = world.process.output().matches("read earlier notices").count();
     assert!(looked_up <= LEADS / 4, "{looked_up} of {LEADS} notices were looked up");
     assert!(smtp.sessions() <= 8, "{} connections", smtp.sessions());
 }
