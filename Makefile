@@ -1,26 +1,26 @@
-# What people do with Leadline's sources. `make` alone says what there is.
+# Commands for working on Leadline. `make` alone lists them.
 
 CARGO ?= cargo
 NATS_SERVER = $(shell tools/bring-nats)
 
 .PHONY: help
 help:
-	@echo "make demo    watch leads travel: published, delivered, retried, reported, brought home"
-	@echo "make test    every test, against a real broker and real databases"
-	@echo "make quick   the tests that need no broker and no database: under a minute when built"
+	@echo "make demo    send leads to three destinations and watch deliveries, retries and mails"
+	@echo "make test    run every test against a real broker and real databases"
+	@echo "make quick   run the tests that need no broker and no database: under a minute when built"
 	@echo "make up      run Leadline until Ctrl-C, on http://127.0.0.1:8080 and grpc 127.0.0.1:9090"
-	@echo "make bench   what it does in a second, and what that costs"
-	@echo "make chaos   kill everything under load, for minutes, and show that nothing is lost"
-	@echo "make check   format, lints, documentation"
+	@echo "make bench   measure throughput, latency and cost"
+	@echo "make chaos   kill every process under load, for minutes, and check that nothing is lost"
+	@echo "make check   check format, lints and documentation"
 
-# BENCH="--only latency" measures less; docs/benchmarks.md has more of that.
+# BENCH="--only latency" measures less; docs/benchmarks.md lists the options.
 .PHONY: bench
 bench: tools
 	tools/bring-postgres >/dev/null
 	$(CARGO) build --release --locked --package leadline --package bench
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/release/bench $(BENCH)
 
-# SEED=… plays a run again; EVENTS=… and RATE=… (in a second) say how hot it gets.
+# SEED=… repeats a run; EVENTS=… and RATE=… (a second) set the load.
 .PHONY: chaos
 chaos: EVENTS ?= 10000
 chaos: tools
@@ -58,7 +58,7 @@ demo: tools
 	$(CARGO) build --package leadline --locked
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/debug/leadline demo
 
-# A receiver on this machine is what people try first; a real installation allows neither of the two.
+# A first receiver usually runs on the same machine and without TLS. A production installation sets neither of these flags.
 .PHONY: up
 up: tools
 	$(CARGO) build --package leadline --locked
