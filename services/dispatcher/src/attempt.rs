@@ -1,6 +1,13 @@
 //! One attempt, and what follows from it: timer, fact, acknowledgement, in this order. Whatever the process dies
 //! between is done again, and has the same result.
 
+pub(crate) mod prepare;
+pub(crate) mod renderers;
+pub(crate) mod span;
+pub(crate) mod successes;
+pub(crate) mod suspects;
+pub(crate) mod vault;
+
 use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use crypto::OpenError;
@@ -18,13 +25,15 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
-    Shared, authorized,
-    job::{AskedBy, Job},
-    looked_back::LookedBack,
-    outcome::{LONGEST_MESSAGE, NotSent, cut},
+    Shared,
+    history::range::ReadRange,
+    intake::ordered,
+    lanes::counter::CountGuard,
     payloads::Content,
-    prepare, request, sequencer, span, successes,
-    tally::Counted,
+    transport::authorized,
+    transport::outcome::{LONGEST_MESSAGE, NotSent, cut},
+    transport::request,
+    work_item::{AskedBy, WorkItem},
 };
 
 /// From when on an attempt that is being made is shown to people.
@@ -49,16 +58,16 @@ pub(crate) struct Ended {
     /// Whether there was nobody to talk to; none: nobody was talked to.
     pub(crate) transport_failed: Option<bool>,
     /// The work, if there was no connection for it.
-    pub(crate) not_begun: Option<Box<Job>>,
+    pub(crate) not_begun: Option<Box<WorkItem>>,
     /// Whether the delivery ended with it.
     finished: bool,
     /// The slot of a request that did not go well: free once the lane knows what that means, and not before.
-    _slot: Option<Counted>,
+    _slot: Option<CountGuard>,
 }
 
 /// What became of work that was not begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SetAside {
+pub(crate) enum Disposition {
     /// It waits in the broker.
     Parked,
     /// It has ended, or comes again.
@@ -66,31 +75,36 @@ pub(crate) enum SetAside {
 }
 
 /// Makes an attempt and performs what follows. Its slot is free for another one as soon as the receiver has answered well.
-pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job: Job, slot: Counted) -> Ended {
-    let Some(_under_way) = shared.known.begin(job.key()) else {
+pub(crate) async fn make(
+    shared: Arc<Shared>,
+    destination: Arc<Destination>,
+    item: WorkItem,
+    slot: CountGuard,
+) -> Ended {
+    let Some(_under_way) = shared.known.begin(item.key()) else {
         // It is under way already. Whoever makes it acknowledges for the same message; another one comes again, and the
         // attempt is then found made.
         return Ended::default();
     };
     let making = AssertUnwindSafe(async {
-        match was_made(&shared, &job).await? {
+        match was_made(&shared, &item).await? {
             Some(finished) => {
-                settle(&shared, &job, finished).await;
+                settle(&shared, &item, finished).await;
                 Ok(Ended { finished, ..Ended::default() })
             }
-            None => make_once(&shared, &destination, &job, slot).await,
+            None => make_once(&shared, &destination, &item, slot).await,
         }
     });
-    let Ok(made) = job.message.while_doing(making.catch_unwind()).await else {
-        give_up(&shared, &job).await;
+    let Ok(made) = item.message.while_doing(making.catch_unwind()).await else {
+        give_up(&shared, &item).await;
         return Ended::default();
     };
     match made {
         Ok(ended) => {
             crash::point("after a fact is stored");
-            let made = Attempted { attempt: job.work.attempt, round: job.work.round, ended: ended.finished };
-            shared.known.remember(job.work.reference.delivery, made);
-            job.message.ack().await;
+            let made = Attempted { attempt: item.work.attempt, round: item.work.round, ended: ended.finished };
+            shared.known.remember(item.work.reference.delivery, made);
+            item.message.ack().await;
             ended
         }
         Err(error) if error.is::<NotSent>() => {
@@ -102,43 +116,43 @@ pub(crate) async fn make(shared: Arc<Shared>, destination: Arc<Destination>, job
                     AGAIN
                 }
             };
-            Ended { pause: Some(pause), not_begun: Some(Box::new(job)), ..Ended::default() }
+            Ended { pause: Some(pause), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
         // The vault says so.
         Err(error) if error.is::<OpenError>() => {
-            Ended { pause: Some(SEALED_PAUSE), not_begun: Some(Box::new(job)), ..Ended::default() }
+            Ended { pause: Some(SEALED_PAUSE), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; trying again");
-            job.message.retry_later(AGAIN).await;
+            item.message.retry_later(AGAIN).await;
             Ended::default()
         }
     }
 }
 
 /// The attempt panicked, and would again: its delivery ends, so that it neither comes again for ever nor fails others.
-async fn give_up(shared: &Shared, job: &Job) {
-    let reference = &job.work.reference;
+async fn give_up(shared: &Shared, item: &WorkItem) {
+    let reference = &item.work.reference;
     tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "an attempt panicked; its delivery is given up");
-    let given_up = delivery::abandon(&job.work, FailureReason::Crashed, Timestamp::now());
-    job.message.while_doing(perform(shared, given_up, &job.message.trace)).await;
-    let made = Attempted { attempt: job.work.attempt, round: job.work.round, ended: true };
+    let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
+    item.message.while_doing(perform(shared, given_up, &item.message.trace)).await;
+    let made = Attempted { attempt: item.work.attempt, round: item.work.round, ended: true };
     shared.known.remember(reference.delivery, made);
-    job.message.ack().await;
+    item.message.ack().await;
 }
 
 /// Whether the attempt, or a later one, was made and recorded before; if so, whether the delivery ended with it. If the
 /// message may have been handed out before, what was recorded since then is looked through, once for all that a
 /// destination's messages ask.
-async fn was_made(shared: &Shared, job: &Job) -> Result<Option<bool>, JournalError> {
-    let key = job.key();
+async fn was_made(shared: &Shared, item: &WorkItem) -> Result<Option<bool>, JournalError> {
+    let key = item.key();
     let made = shared.known.made(key);
-    let (None, Some(as_of)) = (made, job.message.may_be_repeat) else { return Ok(made) };
-    let reference = &job.work.reference;
+    let (None, Some(as_of)) = (made, item.message.may_be_repeat) else { return Ok(made) };
+    let reference = &item.work.reference;
     let looked_back = shared.known.looked_back(&reference.destination);
     let mut looked_back = looked_back.lock().await;
-    let from = job.message.published_at;
-    if let Some(since) = LookedBack::missing(*looked_back, from, as_of) {
+    let from = item.message.published_at;
+    if let Some(since) = ReadRange::missing(*looked_back, from, as_of) {
         let began = Instant::now();
         let Found { found, until } =
             shared.journal.attempted(&reference.account, &reference.destination, since).await?;
@@ -148,34 +162,40 @@ async fn was_made(shared: &Shared, job: &Job) -> Result<Option<bool>, JournalErr
         for (delivery, attempt, execution) in found.begun {
             shared.known.remember_begun(delivery, attempt, execution);
         }
-        *looked_back = Some(LookedBack::extended(*looked_back, since, from, began, until));
+        *looked_back = Some(ReadRange::extended(*looked_back, since, from, began, until));
     }
     Ok(shared.known.made(key))
 }
 
 /// An attempt was made, and perhaps not all that follows from it.
-async fn settle(shared: &Shared, job: &Job, finished: bool) {
+async fn settle(shared: &Shared, item: &WorkItem, finished: bool) {
     if finished {
-        perform(shared, delivery::pass_turn(&job.work), &job.message.trace).await;
+        perform(shared, delivery::pass_turn(&item.work), &item.message.trace).await;
     }
 }
 
 /// `Err`: nothing was sent.
-async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, slot: Counted) -> anyhow::Result<Ended> {
-    let content = match content(shared, job).await? {
+async fn make_once(
+    shared: &Shared,
+    destination: &Arc<Destination>,
+    item: &WorkItem,
+    slot: CountGuard,
+) -> anyhow::Result<Ended> {
+    let content = match content(shared, item).await? {
         Ok(content) => content,
         Err(why) => {
-            let gone = delivery::abandon(&job.work, why, Timestamp::now());
-            perform(shared, gone, &job.message.trace).await;
+            let gone = delivery::abandon(&item.work, why, Timestamp::now());
+            perform(shared, gone, &item.message.trace).await;
             return Ok(Ended { finished: true, ..Ended::default() });
         }
     };
-    let (span, trace) = TraceContext::enter(Some(&job.message.trace), || span::of_attempt(job));
+    let (span, trace) = TraceContext::enter(Some(&item.message.trace), || span::of_attempt(item));
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
     let (started_at, clock) = (Timestamp::now(), Instant::now());
-    let Some(made) = prepare::request(shared, destination, job, &content, attempt_id, started_at, &trace).await? else {
-        let given_up = delivery::abandon(&job.work, FailureReason::Crashed, Timestamp::now());
-        perform(shared, given_up, &job.message.trace).await;
+    let Some(made) = prepare::request(shared, destination, item, &content, attempt_id, started_at, &trace).await?
+    else {
+        let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
+        perform(shared, given_up, &item.message.trace).await;
         return Ok(Ended { finished: true, ..Ended::default() });
     };
     let (line, outcome) = match made {
@@ -186,7 +206,7 @@ async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, s
             let sending = pin!(sending.instrument(span.clone()));
             let outcome = tokio::select! {
                 outcome = sending => outcome?,
-                never = announce(shared, job, attempt_id, started_at, &trace) => match never {},
+                never = announce(shared, item, attempt_id, started_at, &trace) => match never {},
             };
             (line, redaction.apply(outcome))
         }
@@ -206,11 +226,11 @@ async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, s
         duration: clock.elapsed(),
         request: line,
         outcome,
-        destination_off: is_off(shared, &job.work.reference.destination),
+        destination_off: is_off(shared, &item.work.reference.destination),
         others_succeeded: false,
     };
-    let execution = successes::added_to(shared, job, destination, execution).await;
-    let effects = delivery::after_attempt(&job.work, &destination.retry, execution);
+    let execution = successes::added_to(shared, item, destination, execution).await;
+    let effects = delivery::after_attempt(&item.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
     // Dropped at once if all went well.
     let _slot = (!success).then_some(slot);
@@ -224,32 +244,32 @@ async fn make_once(shared: &Shared, destination: &Arc<Destination>, job: &Job, s
 }
 
 /// What there is to send, or why there is nothing.
-async fn content(shared: &Shared, job: &Job) -> Result<Result<Content, FailureReason>, JournalError> {
-    let reference = &job.work.reference;
+async fn content(shared: &Shared, item: &WorkItem) -> Result<Result<Content, FailureReason>, JournalError> {
+    let reference = &item.work.reference;
     if shared.forgotten.covers(reference) {
         return Ok(Err(FailureReason::Anonymised));
     }
     if let Some(content) = shared.payloads.get(&shared.journal, reference.lead_sequence).await? {
         return Ok(Ok(content));
     }
-    let anonymised = shared.forgotten.has(&shared.journal, reference, job.work.requested_at).await?;
+    let anonymised = shared.forgotten.has(&shared.journal, reference, item.work.requested_at).await?;
     Ok(Err(if anonymised { FailureReason::Anonymised } else { FailureReason::PayloadGone }))
 }
 
 /// Lets people see an attempt that lasts long. If the broker is away nobody sees it, and nothing is lost.
 async fn announce(
     shared: &Shared,
-    job: &Job,
+    item: &WorkItem,
     attempt_id: AttemptId,
     at: Timestamp,
     trace: &TraceContext,
 ) -> Infallible {
     together::sleep_at_least(VISIBLE_AFTER).await;
     let started = DeliveryFact::AttemptStarted(AttemptStarted {
-        reference: Arc::clone(&job.work.reference),
+        reference: Arc::clone(&item.work.reference),
         attempt_id,
-        attempt: job.work.attempt,
-        round: job.work.round,
+        attempt: item.work.attempt,
+        round: item.work.round,
         at,
     });
     let turn = shared.unhurried.acquire().await;
@@ -261,74 +281,74 @@ async fn announce(
 }
 
 /// The work waits until its lane can take it.
-pub(crate) async fn park(shared: Arc<Shared>, job: Job) -> SetAside {
+pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
     let parking = async {
         // What was handed out before may have been done; whoever takes the parked copy could no longer know.
-        if let Some(finished) = was_made(&shared, &job).await? {
-            settle(&shared, &job, finished).await;
-            return Ok(SetAside::Gone);
+        if let Some(finished) = was_made(&shared, &item).await? {
+            settle(&shared, &item, finished).await;
+            return Ok(Disposition::Gone);
         }
         // What waits for longer than a second can wait for the others.
         together::sleep_at_least(Duration::ZERO).await;
-        shared.journal.park(&job.work, job.name(), &job.message.trace).await?;
-        if job.asked_by == AskedBy::Event {
+        shared.journal.park(&item.work, item.name(), &item.message.trace).await?;
+        if item.asked_by == AskedBy::Event {
             crash::point("after an event is parked");
             // After it, because an event whose request is recorded is done when it comes again.
-            shared.journal.append_delivery(&delivery::request_parked(&job.work), &job.message.trace).await?;
+            shared.journal.append_delivery(&delivery::request_parked(&item.work), &item.message.trace).await?;
         }
-        Ok::<_, JournalError>(SetAside::Parked)
+        Ok::<_, JournalError>(Disposition::Parked)
     };
-    match job.message.while_doing(parking).await {
+    match item.message.while_doing(parking).await {
         Ok(set_aside) => {
-            job.message.ack().await;
+            item.message.ack().await;
             set_aside
         }
         Err(error) => {
             if !error.is_logged() {
                 tracing::warn!(error = error.chain(), "work could not be parked; trying again");
             }
-            job.message.retry_later(AGAIN).await;
-            SetAside::Gone
+            item.message.retry_later(AGAIN).await;
+            Disposition::Gone
         }
     }
 }
 
 /// The work waits until a person enables its destination again.
-pub(crate) async fn hold(shared: Arc<Shared>, job: Job, reason: HoldReason) -> SetAside {
-    let (fact, held) = delivery::hold(&job.work, reason, Timestamp::now());
-    let holding = perform(&shared, [Effect::Append(fact)], &job.message.trace);
-    job.message.while_doing(holding).await;
-    park(shared, Job { work: held, ..job }).await
+pub(crate) async fn hold(shared: Arc<Shared>, item: WorkItem, reason: HoldReason) -> Disposition {
+    let (fact, held) = delivery::hold(&item.work, reason, Timestamp::now());
+    let holding = perform(&shared, [Effect::Append(fact)], &item.message.trace);
+    item.message.while_doing(holding).await;
+    park(shared, WorkItem { work: held, ..item }).await
 }
 
 /// The work will never be done, unless it was done already.
-pub(crate) async fn abandon(shared: Arc<Shared>, job: Job, reason: FailureReason) -> SetAside {
+pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: FailureReason) -> Disposition {
     let abandoning = async {
-        match was_made(&shared, &job).await? {
-            Some(finished) => settle(&shared, &job, finished).await,
+        match was_made(&shared, &item).await? {
+            Some(finished) => settle(&shared, &item, finished).await,
             None => {
-                let abandoned = delivery::abandon(&job.work, reason, Timestamp::now());
-                perform(&shared, abandoned, &job.message.trace).await;
+                let abandoned = delivery::abandon(&item.work, reason, Timestamp::now());
+                perform(&shared, abandoned, &item.message.trace).await;
             }
         }
         Ok::<_, JournalError>(())
     };
-    match job.message.while_doing(abandoning).await {
-        Ok(()) => job.message.ack().await,
+    match item.message.while_doing(abandoning).await {
+        Ok(()) => item.message.ack().await,
         Err(error) => {
             if !error.is_logged() {
                 tracing::warn!(error = error.chain(), "work could not be given up; trying again");
             }
-            job.message.retry_later(AGAIN).await;
+            item.message.retry_later(AGAIN).await;
         }
     }
-    SetAside::Gone
+    Disposition::Gone
 }
 
 /// The work cannot be judged yet; it comes again.
-pub(crate) async fn wait(job: Job) -> SetAside {
-    job.message.retry_later(AGAIN).await;
-    SetAside::Gone
+pub(crate) async fn wait(item: WorkItem) -> Disposition {
+    item.message.retry_later(AGAIN).await;
+    Disposition::Gone
 }
 
 /// The one place where effects happen.
@@ -358,7 +378,7 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
         Effect::PassTurn { ended, again } => {
             crash::point("before a turn is passed");
             // Boxed, because it is large and rare.
-            Box::pin(sequencer::pass_turn(shared, ended, *again)).await
+            Box::pin(ordered::pass_turn(shared, ended, *again)).await
         }
     }
 }

@@ -1,53 +1,27 @@
-//! Routing lead events to destinations, and getting them there.
+//! The dispatcher: routes lead events to destinations and sends them.
 //!
-//! * [`router`] hands a lead event to the lanes of those who want it, or stores one `DeliveryRequested` for each if they are
-//!   many, or the event came before
-//! * [`sender`] takes facts that ask for an attempt and timers that fired, and hands them to [`lane`]s
-//! * [`sequencer`] does so in turn, for destinations that keep the order of each lead's events
-//! * a [`lane`] decides when: so many requests at a time for its destination, the rest parked in the broker
-//! * a [`job`] is an attempt that is to be made, with the message that asks for it
+//! * [`intake`] takes work from the broker: lead events ([`intake::lead_events`], or [`intake::ordered`] where a destination
+//!   keeps the order of each lead's events), requests, timers and parked work ([`intake::requests`])
+//! * [`lanes`] decide when work is done: each destination has a concurrency limit, a rate limit and a breaker; what its lane
+//!   cannot take is parked in the broker
+//! * a [`work_item`] is an attempt to make, with the message that asks for it
 //! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
-//! * [`successes`] says whether others succeed where a delivery used up its attempts
-//! * [`vault`] knows the secrets that do not open, whose deliveries wait
-//! * [`forgotten`] keeps the payloads of anonymised leads from being sent
-//! * [`prepare`] makes a request; [`suspects`] puts work on record that processes may die of; [`renderers`] fill in templates
-//! * [`authorized`] sends a request, with an access token of [`oauth`] if its destination wants one
-//! * [`request`], [`route`], [`client`], [`resolver`], [`outcome`], [`redaction`] and [`payloads`] are what an attempt is made of
+//! * [`transport`] makes the request, finds and reaches the receiver, and turns the answer into an outcome
+//! * [`payloads`] has the payloads, [`anonymised`] keeps those of anonymised leads from being sent
+//! * [`history`] knows what was requested, released and attempted before
 //!
 //! Guarantee: each of these steps can be repeated. A process that dies leaves its messages unacknowledged, and another
 //! one does the step again.
 
+mod anonymised;
 mod attempt;
-mod authorized;
-mod client;
-mod compatibility;
-mod forgotten;
-mod job;
-mod known;
-mod lane;
-mod looked_back;
-mod oauth;
-mod on_record;
-mod outcome;
-mod pace;
+mod fifo_cache;
+mod history;
+mod intake;
+mod lanes;
 mod payloads;
-mod prepare;
-mod recent;
-mod redaction;
-mod renderers;
-mod request;
-mod resolver;
-mod room;
-mod route;
-mod router;
-mod sender;
-mod sequencer;
-mod span;
-mod successes;
-mod suspects;
-mod tally;
-mod vault;
-mod waiting;
+mod transport;
+mod work_item;
 
 use std::{
     net::{AddrParseError, IpAddr, SocketAddr},
@@ -105,21 +79,21 @@ struct Shared {
     journal: Journal,
     registry: RegistryView,
     payloads: payloads::Payloads,
-    client: client::Client,
-    tokens: oauth::AccessTokens,
-    renderers: renderers::Renderers,
+    client: transport::client::Client,
+    tokens: transport::oauth::AccessTokens,
+    renderers: attempt::renderers::Renderers,
     key: MasterKey,
-    vault: vault::Vault,
-    known: known::Known,
-    successes: successes::Successes,
-    requested: on_record::OnRecord,
-    released: on_record::OnRecord,
+    vault: attempt::vault::Vault,
+    known: history::attempts::AttemptHistory,
+    successes: attempt::successes::Successes,
+    requested: history::deliveries::DeliveryHistory,
+    released: history::deliveries::DeliveryHistory,
     /// How much work waits in memory for some lane.
-    waiting: Arc<tally::Tally>,
+    waiting: Arc<lanes::counter::Counter>,
     /// How many requests are under way in all lanes, and how many may be.
-    under_way: Arc<tally::Tally>,
+    under_way: Arc<lanes::counter::Counter>,
     most_under_way: usize,
-    forgotten: forgotten::Forgotten,
+    forgotten: anonymised::AnonymisedLeads,
     /// Requests that may be what processes die of are made one at a time.
     alone: Semaphore,
     /// Turns for what nobody waits for.
@@ -142,12 +116,12 @@ pub async fn start(
     journal: &Journal,
 ) -> anyhow::Result<Service> {
     let latch = platform.readiness.latch_for("dispatcher", NeededBy::Only(&["dispatcher"]));
-    let most_under_way = room::most_in_all(options.requests, runtime::files::most());
-    let settings = client::Settings {
+    let most_under_way = lanes::concurrency::most_in_all(options.requests, runtime::files::most());
+    let settings = transport::client::Settings {
         name_servers: &options.dns_server,
         ca_file: options.ca_file.as_deref(),
         max_age: options.connection_max_age,
-        max_idle: room::max_idle(most_under_way),
+        max_idle: lanes::concurrency::max_idle(most_under_way),
         egress: egress(options, platform)?,
     };
     let shared = Arc::new(Shared {
@@ -155,19 +129,19 @@ pub async fn start(
         journal: journal.clone(),
         registry: RegistryView::follow(journal, platform).await?,
         payloads: payloads::Payloads::new(options.payload_cache),
-        client: client::Client::new(guard, settings)?,
-        tokens: oauth::AccessTokens::default(),
-        renderers: renderers::Renderers::start().context("cannot start the threads that fill in templates")?,
+        client: transport::client::Client::new(guard, settings)?,
+        tokens: transport::oauth::AccessTokens::default(),
+        renderers: attempt::renderers::Renderers::start().context("cannot start the threads that fill in templates")?,
         key,
-        vault: vault::Vault::new(platform.readiness.latch_for("secrets", NeededBy::Only(&["dispatcher"]))),
-        known: known::Known::default(),
-        successes: successes::Successes::default(),
-        requested: on_record::OnRecord::default(),
-        released: on_record::OnRecord::default(),
+        vault: attempt::vault::Vault::new(platform.readiness.latch_for("secrets", NeededBy::Only(&["dispatcher"]))),
+        known: history::attempts::AttemptHistory::default(),
+        successes: attempt::successes::Successes::default(),
+        requested: history::deliveries::DeliveryHistory::default(),
+        released: history::deliveries::DeliveryHistory::default(),
         waiting: Arc::default(),
         under_way: Arc::default(),
         most_under_way,
-        forgotten: forgotten::Forgotten::default(),
+        forgotten: anonymised::AnonymisedLeads::default(),
         alone: Semaphore::new(1),
         unhurried: Semaphore::new(UNHURRIED),
     });
@@ -175,19 +149,22 @@ pub async fn start(
     platform.drain.spawn("forgetting", async move {
         forgetting.forgotten.follow(&forgetting.journal, &forgetting.payloads, &forgetting.platform.drain).await;
     });
-    platform.drain.spawn("secrets", vault::follow(Arc::clone(&shared)));
-    let lanes = Arc::<sender::Lanes>::default();
-    platform.drain.spawn("router", router::run(Arc::clone(&shared), Arc::clone(&lanes)));
-    platform.drain.spawn("sequencer", sequencer::run(Arc::clone(&shared)));
-    sender::start(&shared, &lanes);
+    platform.drain.spawn("secrets", attempt::vault::follow(Arc::clone(&shared)));
+    let lanes = Arc::<lanes::directory::Lanes>::default();
+    platform.drain.spawn("router", intake::lead_events::run(Arc::clone(&shared), Arc::clone(&lanes)));
+    platform.drain.spawn("sequencer", intake::ordered::run(Arc::clone(&shared)));
+    intake::requests::start(&shared, &lanes);
     latch.ready();
     Ok(Service::new("dispatcher"))
 }
 
 /// The proxy of the installation, and the latch that tells of it.
-fn egress(options: &Options, platform: &Platform) -> anyhow::Result<Option<(client::EgressSettings, Latch)>> {
+fn egress(
+    options: &Options,
+    platform: &Platform,
+) -> anyhow::Result<Option<(transport::client::EgressSettings, Latch)>> {
     let Some(url) = &options.egress_proxy else { return Ok(None) };
-    let settings = client::EgressSettings::new(url, options.egress_proxy_resolves)?;
+    let settings = transport::client::EgressSettings::new(url, options.egress_proxy_resolves)?;
     let latch = platform.readiness.latch_for("egress proxy", NeededBy::Only(&["dispatcher"]));
     Ok(Some((settings, latch)))
 }
@@ -201,7 +178,7 @@ fn name_server(text: &str) -> Result<SocketAddr, AddrParseError> {
 /// How long a receiver asks to be left alone, for whoever tries what receivers may say.
 #[doc(hidden)]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    outcome::retry_after(headers)
+    transport::outcome::retry_after(headers)
 }
 
 /// Whether a URL may be called where no network is allowed but the public one, as far as that can be told before its name

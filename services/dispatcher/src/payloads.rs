@@ -7,7 +7,7 @@ use domain::{LeadEvent, LeadSequence};
 use jiff::Timestamp;
 use journal::{Journal, JournalError};
 
-use crate::recent::Recent;
+use crate::fifo_cache::FifoCache;
 
 /// What one entry costs besides its payload, in bytes.
 const OVERHEAD: usize = 128;
@@ -23,15 +23,15 @@ pub(crate) struct Content {
     pub(crate) hops: u32,
 }
 
-/// Recent payloads.
+/// FifoCache payloads.
 #[derive(Debug)]
 pub(crate) struct Payloads {
-    recent: Recent<u64, Content>,
+    recent: FifoCache<u64, Content>,
 }
 
 impl Payloads {
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { recent: Recent::new(bytes, KEPT) }
+        Self { recent: FifoCache::new(bytes, KEPT) }
     }
 
     /// Keeps an event's payload for the attempts that are about to come.

@@ -1,0 +1,114 @@
+//! Which leads were anonymised: their payloads leave the memory and are not sent any more.
+//!
+//! What is anonymised while this process runs is heard of within milliseconds. What was anonymised before is looked up,
+//! once for each account, when a payload turns out to be gone. An event that its publisher sends again after it was
+//! anonymised is known by its id, and not sent either.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{AccountId, AnonymisationFact, DeliveryRef, EventId, LeadId, LeadSequence};
+use jiff::Timestamp;
+use journal::{Journal, JournalError, Logged as _};
+use moka::{policy::EvictionPolicy, sync::Cache};
+use runtime::{Drain, ErrorChain as _};
+use tokio::sync::Mutex;
+
+use crate::{fifo_cache::FifoCache, payloads::Payloads};
+
+/// How many leads are remembered. Of one that was pushed out by others, a delivery that waited for so long ends as if
+/// its payload had become too old.
+const REMEMBERED: usize = 200_000;
+/// How many events are remembered. One that was pushed out by others and is then sent again gets as far as its receiver
+/// before it is erased.
+const EVENTS_REMEMBERED: usize = 200_000;
+/// For how many accounts it is remembered how far was looked back.
+const LOOKED_BACK: u64 = 10_000;
+/// How many facts are read again at the start: as many as are remembered, which takes about a second.
+const RECENT: u64 = EVENTS_REMEMBERED as u64;
+/// How many facts are taken at once.
+const BATCH: usize = 1_000;
+/// The pause after the broker did not answer.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Which leads were anonymised, and the last place in LEADS that it covers; and the ids of their events.
+#[derive(Debug)]
+pub(crate) struct AnonymisedLeads {
+    events: FifoCache<(AccountId, EventId), ()>,
+    leads: FifoCache<(AccountId, LeadId), LeadSequence>,
+    looked_back: Cache<AccountId, Arc<Mutex<Option<Timestamp>>>>,
+}
+
+impl Default for AnonymisedLeads {
+    fn default() -> Self {
+        Self {
+            events: FifoCache::new(EVENTS_REMEMBERED, Duration::MAX),
+            leads: FifoCache::new(REMEMBERED, Duration::MAX),
+            looked_back: Cache::builder().max_capacity(LOOKED_BACK).eviction_policy(EvictionPolicy::lru()).build(),
+        }
+    }
+}
+
+impl AnonymisedLeads {
+    /// Follows what is anonymised, until the drain; from a while ago on, because what was anonymised just now may not be
+    /// erased yet, and what was erased may be sent again.
+    pub(crate) async fn follow(&self, journal: &Journal, payloads: &Payloads, drain: &Drain) {
+        let from = loop {
+            match journal.last_sequence(AnonymisationFact::STREAM).await {
+                Ok(last) => break last.saturating_sub(RECENT) + 1,
+                Err(error) => tracing::debug!(error = error.chain(), "cannot ask who is anonymised now"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = drain.stopping() => return,
+            }
+        };
+        let mut facts = journal.replay::<AnonymisationFact>(from);
+        loop {
+            let batch = facts.next_batch(BATCH).await;
+            if batch.is_empty() {
+                return;
+            }
+            for fact in batch.into_iter().filter_map(|entry| entry.value) {
+                match fact {
+                    AnonymisationFact::LeadAnonymised(f) => self.remember(f.account, f.lead, f.until),
+                    AnonymisationFact::EventBlanked(f) => {
+                        payloads.forget(f.sequence);
+                        self.events.put((f.event.account, f.event.event_id), 1, |_| ());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether this process knows that what the delivery would send was anonymised.
+    pub(crate) fn covers(&self, reference: &DeliveryRef) -> bool {
+        let lead = (reference.account.clone(), reference.lead.clone());
+        self.leads.get(&lead).is_some_and(|until| {
+            reference.lead_sequence <= until
+                || self.events.get(&(reference.account.clone(), reference.event_id.clone())).is_some()
+        })
+    }
+
+    /// Whether it was anonymised at `since` or later.
+    pub(crate) async fn has(
+        &self,
+        journal: &Journal,
+        reference: &DeliveryRef,
+        since: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let account = &reference.account;
+        let looked_back = self.looked_back.get_with_by_ref(account, Arc::default);
+        let mut looked_back = looked_back.lock().await;
+        if !self.covers(reference) && looked_back.is_none_or(|from| since < from) {
+            for (lead, until) in journal.anonymised(account, since).await? {
+                self.remember(account.clone(), lead, until);
+            }
+            *looked_back = Some(since);
+        }
+        Ok(self.covers(reference))
+    }
+
+    fn remember(&self, account: AccountId, lead: LeadId, until: LeadSequence) {
+        self.leads.put((account, lead), 1, |known| known.map_or(until, |known| known.max(until)));
+    }
+}

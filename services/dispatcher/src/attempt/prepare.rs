@@ -1,0 +1,49 @@
+//! The request of an attempt, made of what strangers wrote: of templates, and of a lead. Work that processes may die of is
+//! put on record before.
+
+use std::sync::Arc;
+
+use domain::{AttemptId, registry::Destination};
+use jiff::Timestamp;
+use runtime::{crash, trace::TraceContext};
+
+use crate::{
+    Shared,
+    attempt::suspects,
+    payloads::Content,
+    transport::request::{self, NoRequest, Request},
+    work_item::WorkItem,
+};
+
+/// Makes the request, or says why the settings do not make one; `None` if the delivery is to be given up.
+///
+/// # Errors
+/// When no attempt begins: a secret does not open, or the broker is away.
+pub(crate) async fn request(
+    shared: &Shared,
+    destination: &Arc<Destination>,
+    item: &WorkItem,
+    content: &Content,
+    attempt_id: AttemptId,
+    now: Timestamp,
+    trace: &TraceContext,
+) -> anyhow::Result<Option<Result<Request, NoRequest>>> {
+    let Some(alone) = suspects::begin(shared, destination, item, attempt_id, trace).await? else { return Ok(None) };
+    let event = item.work.reference.event_id.as_str();
+    crash::panic_point("before a request", event);
+    crash::point_of("before a request", event);
+    let rendered = shared.renderers.render(destination, &item.work.reference, content).await;
+    let registry = shared.registry.snapshot();
+    let made = rendered.and_then(|rendered| {
+        let (work, key, hops) = (&item.work, &shared.key, content.hops);
+        request::make(request::Parts { work, destination, registry: &registry, key, rendered, hops, now, trace })
+    });
+    if alone.is_some() {
+        shared.known.remember_survived(item.work.reference.delivery, item.work.attempt, attempt_id);
+    }
+    if let Err(NoRequest::Sealed(error)) = made {
+        shared.vault.does_not_open(&destination.id, error);
+        return Err(error.into());
+    }
+    Ok(Some(made))
+}

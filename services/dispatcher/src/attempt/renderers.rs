@@ -1,0 +1,195 @@
+//! Templates are filled in on threads of their own: it may take some ten milliseconds of a processor and a large stack,
+//! which the threads that serve everything else do not have.
+//!
+//! The accounts take turns, and one account never has all threads, so slow templates of one hold up no other. How much
+//! waits is bounded by how many requests may be under way.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+};
+
+use domain::{AccountId, DeliveryRef, registry::Destination};
+use render::{Input, RenderError, Rendered};
+use tokio::sync::oneshot;
+
+use crate::{payloads::Content, transport::request::NoRequest};
+
+/// How many threads there are: two at least, so that one account can have one and leave one, and four at most, so that
+/// templates do not take the machine from everything else.
+const MIN_THREADS: usize = 2;
+const MAX_THREADS: usize = 4;
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// The threads, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Renderers {
+    waiting: Arc<LaneQueue>,
+}
+
+#[derive(Default)]
+struct LaneQueue {
+    turns: Mutex<Turns>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Turns {
+    /// Accounts that wait, each once, the next one first.
+    accounts: VecDeque<AccountId>,
+    tasks: HashMap<AccountId, VecDeque<Task>>,
+    running: HashMap<AccountId, usize>,
+    closed: bool,
+}
+
+impl std::fmt::Debug for LaneQueue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LaneQueue").finish_non_exhaustive()
+    }
+}
+
+impl Renderers {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system has none.
+    pub(crate) fn start() -> std::io::Result<Self> {
+        let threads = thread::available_parallelism().map_or(MIN_THREADS, |n| n.get().clamp(MIN_THREADS, MAX_THREADS));
+        let renderers = Self { waiting: Arc::default() };
+        for _ in 0..threads {
+            let waiting = Arc::clone(&renderers.waiting);
+            let work = move || waiting.work(threads - 1);
+            thread::Builder::new().name("renderer".into()).stack_size(render::STACK).spawn(work)?;
+        }
+        Ok(renderers)
+    }
+
+    /// Makes URL and body of a request: at once if there is no template to fill in.
+    pub(crate) async fn render(
+        &self,
+        destination: &Arc<Destination>,
+        reference: &Arc<DeliveryRef>,
+        content: &Content,
+    ) -> Result<Rendered, NoRequest> {
+        if !render::has_template(destination) {
+            return Ok(fill(destination, reference, content)?);
+        }
+        let (done, made) = oneshot::channel();
+        let (destination, for_task, content) = (Arc::clone(destination), Arc::clone(reference), content.clone());
+        self.waiting.add(
+            &reference.account,
+            Box::new(move || {
+                let made = catch_unwind(AssertUnwindSafe(|| fill(&destination, &for_task, &content)));
+                // The caller may have given up.
+                let _ = done.send(made);
+            }),
+        );
+        match made.await {
+            Ok(Ok(made)) => Ok(made?),
+            Ok(Err(_)) | Err(_) => Err(NoRequest::Engine),
+        }
+    }
+}
+
+fn fill(destination: &Destination, reference: &DeliveryRef, content: &Content) -> Result<Rendered, RenderError> {
+    let input = Input { reference, occurred_at: content.occurred_at, payload: &content.payload };
+    render::render(destination, &input)
+}
+
+impl Drop for Renderers {
+    fn drop(&mut self) {
+        self.waiting.turns().closed = true;
+        self.waiting.changed.notify_all();
+    }
+}
+
+impl LaneQueue {
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, account: &AccountId, task: Task) {
+        let mut turns = self.turns();
+        let tasks = turns.tasks.entry(account.clone()).or_default();
+        tasks.push_back(task);
+        if tasks.len() == 1 {
+            turns.accounts.push_back(account.clone());
+        }
+        drop(turns);
+        self.changed.notify_one();
+    }
+
+    /// Runs one task after the other until every sender is dropped.
+    fn work(&self, most_of_one: usize) {
+        let mut turns = self.turns();
+        while !turns.closed {
+            let Some((account, task)) = turns.next(most_of_one) else {
+                turns = self.changed.wait(turns).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            drop(turns);
+            task();
+            turns = self.turns();
+            turns.ended(&account);
+            // An account that had as many threads as it may may go on.
+            self.changed.notify_one();
+        }
+    }
+}
+
+impl Turns {
+    /// The next task: of the account that has waited longest of those that may have another thread.
+    fn next(&mut self, most_of_one: usize) -> Option<(AccountId, Task)> {
+        let may = |account: &AccountId| self.running.get(account).is_none_or(|running| *running < most_of_one);
+        let account = self.accounts.remove(self.accounts.iter().position(may)?)?;
+        let tasks = self.tasks.get_mut(&account)?;
+        let task = tasks.pop_front()?;
+        if tasks.is_empty() {
+            self.tasks.remove(&account);
+        } else {
+            self.accounts.push_back(account.clone());
+        }
+        *self.running.entry(account.clone()).or_default() += 1;
+        Some((account, task))
+    }
+
+    fn ended(&mut self, account: &AccountId) {
+        if let Some(running) = self.running.get_mut(account) {
+            *running -= 1;
+            if *running == 0 {
+                self.running.remove(account);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(name: &str) -> AccountId {
+        AccountId::parse(name).unwrap()
+    }
+
+    #[test]
+    fn accounts_take_turns_and_none_has_all_threads() {
+        let waiting = LaneQueue::default();
+        for name in ["many", "many", "many", "few", "other"] {
+            waiting.add(&account(name), Box::new(|| {}));
+        }
+        let mut turns = waiting.turns();
+        let next = |turns: &mut Turns| turns.next(1).map(|(account, _)| account.to_string());
+        let first: Vec<_> = (0..4).map_while(|_| next(&mut turns)).collect();
+        assert_eq!(first, ["many", "few", "other"], "many has its thread already");
+        turns.ended(&account("many"));
+        assert_eq!(next(&mut turns).as_deref(), Some("many"));
+        turns.ended(&account("many"));
+        assert_eq!(next(&mut turns).as_deref(), Some("many"));
+        turns.ended(&account("many"));
+        assert_eq!(next(&mut turns), None);
+        assert!(turns.accounts.is_empty() && turns.tasks.is_empty());
+    }
+}

@@ -1,0 +1,133 @@
+//! Whether anything succeeded at a destination since some time. Asked when a delivery has used up its attempts: if other
+//! deliveries succeed, the receiver works.
+//!
+//! The answer is read from the log of the destination, as all dispatchers have recorded it, so it is the same in each of them
+//! and after a restart. Reading ends at the first success that is late enough. What was read is remembered, so each fact is
+//! read once, however many deliveries ask.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    DeliveryRef, DestinationId,
+    delivery::{self, Execution},
+    registry::Destination,
+};
+use jiff::{SignedDuration, Timestamp};
+use journal::{Found, Journal, JournalError, Since};
+use moka::{policy::EvictionPolicy, sync::Cache};
+use runtime::ErrorChain as _;
+use tokio::{sync::Mutex, time::sleep};
+
+use crate::{Shared, attempt, work_item::WorkItem};
+
+/// For how many destinations it is remembered what was read. One that is forgotten is read again.
+const MAX_DESTINATIONS: u64 = 10_000;
+/// How far the clocks of two machines may be apart: a dispatcher says when an attempt failed, the broker when it took a fact.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(2);
+/// The pause before the broker is asked again.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// What was read of a destination's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Read {
+    /// From the facts of this time on.
+    from: Timestamp,
+    /// Until this place of the stream.
+    until: u64,
+    /// The latest success in between; `None` if there is none.
+    latest: Option<Timestamp>,
+}
+
+/// What was read of the logs of destinations.
+#[derive(Debug)]
+pub(crate) struct Successes {
+    of: Cache<DestinationId, Arc<Mutex<Option<Read>>>>,
+}
+
+impl Default for Successes {
+    fn default() -> Self {
+        Self { of: Cache::builder().max_capacity(MAX_DESTINATIONS).eviction_policy(EvictionPolicy::lru()).build() }
+    }
+}
+
+impl Successes {
+    /// Whether a delivery to the same destination succeeded at this time or later.
+    pub(crate) async fn any_since(
+        &self,
+        journal: &Journal,
+        reference: &DeliveryRef,
+        since: Timestamp,
+    ) -> Result<bool, JournalError> {
+        let read = self.of.get_with_by_ref(&reference.destination, Arc::default);
+        let mut read = read.lock().await;
+        if let Some(missing) = missing(*read, since) {
+            let found = journal.succeeded(&reference.account, &reference.destination, missing, since).await?;
+            *read = Some(extended(*read, missing, since, found));
+        }
+        Ok(read.is_some_and(|read| read.latest >= Some(since)))
+    }
+}
+
+/// Adds to an execution what else it needs to know whether it deactivates its destination. The attempt has been made, so
+/// the broker is asked until it answers.
+pub(crate) async fn added_to(
+    shared: &Shared,
+    item: &WorkItem,
+    destination: &Destination,
+    made: Execution,
+) -> Execution {
+    let reference = &item.work.reference;
+    let Some(since) = delivery::spared_by_success_since(&item.work, &destination.retry, &made) else { return made };
+    let others_succeeded = loop {
+        match shared.successes.any_since(&shared.journal, reference, since).await {
+            Ok(any) => break any,
+            Err(error) => {
+                tracing::warn!(error = error.chain(), destination = %reference.destination, "cannot look up successes; retrying");
+                sleep(RETRY_DELAY).await;
+            }
+        }
+    };
+    // Another delivery may have deactivated it meanwhile.
+    Execution { others_succeeded, destination_off: attempt::is_off(shared, &reference.destination), ..made }
+}
+
+/// What has to be read to know whether anything succeeded since then; `None` if that is known.
+fn missing(read: Option<Read>, since: Timestamp) -> Option<Since> {
+    match read {
+        Some(read) if read.latest >= Some(since) => None,
+        Some(read) if read.from <= since => Some(Since::Place(read.until)),
+        _ => Some(Since::Time(since.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN))),
+    }
+}
+
+/// What is read once [`missing`] was.
+fn extended(read: Option<Read>, missing: Since, since: Timestamp, found: Found<Option<Timestamp>>) -> Read {
+    match (missing, read) {
+        (Since::Place(_), Some(read)) => Read { until: found.until, latest: read.latest.max(found.found), ..read },
+        _ => Read { from: since, until: found.until, latest: found.found },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn t(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn only_what_was_not_read_is_read() {
+        let early = Since::Time(t(100) - CLOCKS_APART);
+        assert_eq!(missing(None, t(100)), Some(early));
+        let nothing = extended(None, early, t(100), Found { found: None, until: 7 });
+        assert_eq!(missing(Some(nothing), t(150)), Some(Since::Place(7)));
+        assert_eq!(missing(Some(nothing), t(99)), Some(Since::Time(t(99) - CLOCKS_APART)), "it began later");
+        let some = extended(Some(nothing), Since::Place(7), t(150), Found { found: Some(t(160)), until: 9 });
+        assert_eq!(some, Read { from: t(100), until: 9, latest: Some(t(160)) });
+        assert_eq!((missing(Some(some), t(160)), missing(Some(some), t(20))), (None, None));
+        assert_eq!(missing(Some(some), t(161)), Some(Since::Place(9)));
+        let older = extended(Some(some), Since::Place(9), t(161), Found { found: Some(t(130)), until: 11 });
+        assert_eq!(older.latest, Some(t(160)), "what is recorded late does not hide what was read");
+    }
+}

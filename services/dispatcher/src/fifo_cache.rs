@@ -1,0 +1,109 @@
+//! What was learned lately: so much of it, for so long; the oldest is forgotten first, however often it is asked for.
+
+use std::{
+    hash::Hash,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use lru::LruCache;
+use tokio::time::Instant;
+
+/// FifoCache values. Asked for by every attempt, so it does nothing but what an attempt needs.
+#[derive(Debug)]
+pub(crate) struct FifoCache<K: Hash + Eq, V> {
+    book: Mutex<Book<K, V>>,
+    /// The most that all of them may weigh together.
+    most: usize,
+    kept: Duration,
+}
+
+#[derive(Debug)]
+struct Book<K: Hash + Eq, V> {
+    entries: LruCache<K, Entry<V>>,
+    weight: usize,
+}
+
+#[derive(Debug)]
+struct Entry<V> {
+    value: V,
+    weight: usize,
+    since: Instant,
+}
+
+impl<K: Hash + Eq, V: Clone> FifoCache<K, V> {
+    /// At most `most` values if each of them weighs 1, and none for longer than `kept`.
+    pub(crate) fn new(most: usize, kept: Duration) -> Self {
+        Self { book: Mutex::new(Book { entries: LruCache::unbounded(), weight: 0 }), most, kept }
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<V> {
+        let book = self.book();
+        // Not `get`, which would make it young again.
+        let entry = book.entries.peek(key)?;
+        (entry.since.elapsed() < self.kept).then(|| entry.value.clone())
+    }
+
+    /// Remembers a value, given the one that was remembered before.
+    pub(crate) fn put(&self, key: K, weight: usize, value: impl FnOnce(Option<V>) -> V) {
+        let (mut book, now) = (self.book(), Instant::now());
+        let before = book.remove(&key);
+        let value = value(before);
+        book.weight += weight;
+        book.entries.push(key, Entry { value, weight, since: now });
+        while let Some((_, oldest)) = book.entries.peek_lru()
+            && (book.weight > self.most || now.duration_since(oldest.since) >= self.kept)
+        {
+            book.weight -= oldest.weight;
+            book.entries.pop_lru();
+        }
+    }
+
+    pub(crate) fn forget(&self, key: &K) {
+        self.book().remove(key);
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book<K, V>> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Hash + Eq, V> Book<K, V> {
+    fn remove(&mut self, key: &K) -> Option<V> {
+        let entry = self.entries.pop(key)?;
+        self.weight -= entry.weight;
+        Some(entry.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_go_first_by_weight_and_by_age() {
+        let recent = FifoCache::new(10, Duration::from_secs(60));
+        for key in 0..4 {
+            recent.put(key, 3, |before| before.unwrap_or(key));
+            assert_eq!(recent.get(&0), (key < 3).then_some(0), "being asked for keeps nothing");
+        }
+        assert_eq!([1, 2, 3].map(|key| recent.get(&key)), [Some(1), Some(2), Some(3)]);
+        recent.put(1, 3, |before| before.unwrap_or_default() + 10);
+        recent.put(4, 3, |_| 4);
+        assert_eq!([1, 2, 3, 4].map(|key| recent.get(&key)), [Some(11), None, Some(3), Some(4)]);
+        recent.forget(&3);
+        recent.put(5, 4, |_| 5);
+        assert_eq!(
+            [1, 4, 5].map(|key| recent.get(&key)),
+            [Some(11), Some(4), Some(5)],
+            "what is forgotten weighs nothing"
+        );
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(recent.get(&5), None);
+        recent.put(6, 1, |_| 6);
+        let left = |recent: &FifoCache<_, _>| recent.book().entries.len();
+        assert_eq!(left(&recent), 1);
+        recent.put(7, 11, |_| 7);
+        assert_eq!(left(&recent), 0, "what weighs too much is not kept");
+    }
+}

@@ -1,0 +1,132 @@
+//! What this process knows about attempts: which are under way, and which were made lately. A timer that fired twice, or
+//! a message that came again because its acknowledgement was lost, repeats none of them.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use domain::{AttemptId, DeliveryId, DestinationId};
+use journal::Attempted;
+use moka::{policy::EvictionPolicy, sync::Cache};
+use runtime::{Begun, UnderWay};
+use tokio::sync::Mutex;
+
+use crate::{
+    fifo_cache::FifoCache,
+    history::range::{HOLDS_FOR, ReadRange},
+};
+
+/// Of how many deliveries the latest attempt is remembered, and for how long.
+const REMEMBERED: usize = 200_000;
+const REMEMBERED_FOR: Duration = HOLDS_FOR.saturating_mul(2);
+/// For how many destinations it is remembered how far was looked back.
+const LOOKED_BACK: u64 = 10_000;
+
+/// An attempt: delivery, round and number.
+pub(crate) type Key = (DeliveryId, u32, u32);
+
+/// An attempt, and the executions of it that are on record as begun.
+#[derive(Debug, Clone)]
+struct BegunOf {
+    attempt: u32,
+    /// Whether the process survived it is known of those of this process.
+    executions: HashMap<AttemptId, bool>,
+}
+
+/// What this process knows about attempts.
+#[derive(Debug)]
+pub(crate) struct AttemptHistory {
+    under_way: UnderWay<Key>,
+    made: FifoCache<DeliveryId, Attempted>,
+    begun: FifoCache<DeliveryId, BegunOf>,
+    looked_back: Cache<DestinationId, Arc<Mutex<Option<ReadRange>>>>,
+}
+
+impl Default for AttemptHistory {
+    fn default() -> Self {
+        let looked_back = Cache::builder().max_capacity(LOOKED_BACK);
+        Self {
+            under_way: UnderWay::default(),
+            made: FifoCache::new(REMEMBERED, REMEMBERED_FOR),
+            begun: FifoCache::new(REMEMBERED, REMEMBERED_FOR),
+            looked_back: looked_back.eviction_policy(EvictionPolicy::lru()).build(),
+        }
+    }
+}
+
+impl AttemptHistory {
+    /// Begins an attempt, unless it is under way.
+    pub(crate) fn begin(&self, key: Key) -> Option<Begun<'_, Key>> {
+        self.under_way.begin(key)
+    }
+
+    /// Whether an attempt or a later one of the same delivery was made lately, as far as this process knows; if so,
+    /// whether the round ended with it.
+    pub(crate) fn made(&self, (delivery, round, attempt): Key) -> Option<bool> {
+        let made = self.made.get(&delivery).filter(|made| made.attempt >= attempt)?;
+        Some(made.ended || made.round > round)
+    }
+
+    /// Notes that an attempt was made.
+    pub(crate) fn remember(&self, delivery: DeliveryId, made: Attempted) {
+        self.made.put(delivery, 1, |known| known.map_or(made, |known| known.max(made)));
+    }
+
+    /// Notes that an execution of an attempt is on record as begun.
+    pub(crate) fn remember_begun(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId) {
+        self.note_execution(delivery, attempt, execution, false);
+    }
+
+    /// Notes that this process survived what an execution of an attempt could kill it with.
+    pub(crate) fn remember_survived(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId) {
+        self.note_execution(delivery, attempt, execution, true);
+    }
+
+    fn note_execution(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId, survived: bool) {
+        self.begun.put(delivery, 1, |known| {
+            let mut known = known
+                .filter(|known| known.attempt >= attempt)
+                .unwrap_or_else(|| BegunOf { attempt, executions: HashMap::new() });
+            if known.attempt == attempt {
+                *known.executions.entry(execution).or_default() |= survived;
+            }
+            known
+        });
+    }
+
+    /// How many executions of an attempt are on record as begun, and may have killed their process.
+    pub(crate) fn begun(&self, (delivery, _, attempt): Key) -> usize {
+        let known = self.begun.get(&delivery).filter(|known| known.attempt == attempt);
+        known.map_or(0, |known| known.executions.values().filter(|survived| !**survived).count())
+    }
+
+    /// How far was looked back for a destination; whoever looks back holds the lock meanwhile.
+    pub(crate) fn looked_back(&self, destination: &DestinationId) -> Arc<Mutex<Option<ReadRange>>> {
+        self.looked_back.get_with_by_ref(destination, Arc::default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: u128) -> uuid::Uuid {
+        uuid::Uuid::from_u128(n)
+    }
+
+    #[test]
+    fn what_this_process_survived_does_not_count_as_begun() {
+        let (known, delivery) = (AttemptHistory::default(), DeliveryId::from_uuid(id(1)));
+        let begun = || known.begun((delivery, 0, 2));
+        for n in 1..=3 {
+            known.remember_begun(delivery, 2, AttemptId::from_uuid(id(n)));
+        }
+        assert_eq!(begun(), 3);
+        known.remember_survived(delivery, 2, AttemptId::from_uuid(id(3)));
+        // It is read again when the log is looked through.
+        known.remember_begun(delivery, 2, AttemptId::from_uuid(id(3)));
+        assert_eq!(begun(), 2);
+        known.remember_begun(delivery, 1, AttemptId::from_uuid(id(4)));
+        assert_eq!(begun(), 2, "an earlier attempt");
+        known.remember_begun(delivery, 3, AttemptId::from_uuid(id(5)));
+        assert_eq!((begun(), known.begun((delivery, 0, 3))), (0, 1), "a later attempt takes its place");
+    }
+}

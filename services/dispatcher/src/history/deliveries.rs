@@ -1,0 +1,66 @@
+//! Which deliveries need not be requested, or released, any more: for events that may have come before.
+
+use std::{collections::HashSet, sync::Arc};
+
+use domain::{DeliveryId, DeliveryRef, DestinationId};
+use jiff::Timestamp;
+use journal::{Found, JournalError, Since};
+use moka::{policy::EvictionPolicy, sync::Cache};
+use tokio::{sync::Mutex, time::Instant};
+
+use crate::history::range::ReadRange;
+
+/// For how many destinations it is remembered what was recorded of them.
+const REMEMBERED: u64 = 10_000;
+
+/// What was recorded of one destination.
+#[derive(Debug)]
+struct Recorded {
+    looked_back: ReadRange,
+    deliveries: HashSet<DeliveryId>,
+}
+
+/// The deliveries of which something was recorded, for each destination of which somebody asked.
+#[derive(Debug)]
+pub(crate) struct DeliveryHistory {
+    of: Cache<DestinationId, Arc<Mutex<Option<Recorded>>>>,
+}
+
+impl Default for DeliveryHistory {
+    fn default() -> Self {
+        Self { of: Cache::builder().max_capacity(REMEMBERED).eviction_policy(EvictionPolicy::lru()).build() }
+    }
+}
+
+impl DeliveryHistory {
+    /// Whether a delivery is among those that were recorded from `since` until `as_of`; `look_back` asks the journal for
+    /// them, once for all who ask at the same time, and later for what was recorded meanwhile.
+    pub(crate) async fn contains<LookingBack>(
+        &self,
+        reference: &DeliveryRef,
+        since: Timestamp,
+        as_of: Instant,
+        look_back: impl FnOnce(Since) -> LookingBack,
+    ) -> Result<bool, JournalError>
+    where
+        LookingBack: Future<Output = Result<Found<HashSet<DeliveryId>>, JournalError>>,
+    {
+        let recorded = self.of.get_with_by_ref(&reference.destination, Arc::default);
+        let mut recorded = recorded.lock().await;
+        let known = recorded.as_ref().map(|known| known.looked_back);
+        if let Some(missing) = ReadRange::missing(known, since, as_of) {
+            let began = Instant::now();
+            let Found { found, until } = look_back(missing).await?;
+            let deliveries = match (missing, recorded.take()) {
+                (Since::Place(_), Some(Recorded { mut deliveries, .. })) => {
+                    deliveries.extend(found);
+                    deliveries
+                }
+                _ => found,
+            };
+            let looked_back = ReadRange::extended(known, missing, since, began, until);
+            *recorded = Some(Recorded { looked_back, deliveries });
+        }
+        Ok(recorded.as_ref().is_some_and(|known| known.deliveries.contains(&reference.delivery)))
+    }
+}

@@ -1,0 +1,151 @@
+//! From a lead event to its deliveries, but for accounts that have a destination which keeps the order of events
+//! (`sequencer.rs`).
+//!
+//! Events of bursts are taken when no others are there.
+//!
+//! An event that a few destinations want is itself the work: it goes to their lanes, and is acknowledged when an attempt at
+//! each of them is recorded, or its work is parked or given up. What goes well at once costs one fact instead of two, and waits for nobody.
+//!
+//! Of an event that more of them want, or that came before, the dispatchers share the work: it is acknowledged once all of
+//! its `DeliveryRequested` facts are stored. What was recorded of it before is looked up, and their ids are computed, so a
+//! repeat stores nothing twice.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use domain::{
+    DeliveryFact, LeadEvent, LeadSequence, Work,
+    delivery::{RequestedWork, request},
+    routing::{destinations_for, is_routed_in_order},
+};
+use futures::{
+    Stream, StreamExt as _,
+    stream::{self, FuturesUnordered},
+};
+use journal::{JournalError, Message, Traffic};
+use runtime::{ErrorChain as _, crash, trace::TraceContext};
+use tokio::time::Instant;
+use tracing::{Instrument as _, info_span};
+
+use crate::{
+    Shared,
+    lanes::directory::Lanes,
+    lanes::lane_queue,
+    work_item::{AskedBy, WorkItem},
+};
+
+/// How many events are being routed at once; what goes to lanes is bounded by [`lane_queue::room_for`].
+const MOST_UNDER_WAY: usize = 512;
+/// How many are when another one of a burst begins.
+const MOST_OF_BURSTS: usize = 64;
+/// How many deliveries of one event a process makes by itself, rather than share them with the others.
+const FEW: usize = 8;
+/// How long to wait until this process knows the configuration that the event's publisher knew.
+const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
+/// When to look again at an event that could not be routed.
+const AGAIN: Duration = Duration::from_millis(500);
+
+pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
+    let mut steady = pin!(events(&shared, Traffic::Steady));
+    let mut bursts = pin!(events(&shared, Traffic::Burst));
+    let mut under_way = FuturesUnordered::new();
+    // The next event of a burst, and since when it is here: it is taken as soon as it comes, so that the feed knows how long
+    // those after it have lain in this process.
+    let mut of_burst: Option<(Instant, Message<LeadEvent>)> = None;
+    loop {
+        let (room, room_for_burst) = (under_way.len() < MOST_UNDER_WAY, under_way.len() < MOST_OF_BURSTS);
+        let event = tokio::select! {
+            biased;
+            event = bursts.next(), if of_burst.is_none() => match event {
+                Some(event) => {
+                    of_burst = Some((Instant::now(), event));
+                    continue;
+                }
+                None => break,
+            },
+            event = steady.next(), if room => event,
+            Some(()) = under_way.next() => continue,
+            Some((since, mut event)) = async { of_burst.take() }, if room_for_burst => {
+                event.lay_here_since(since);
+                Some(event)
+            }
+        };
+        let Some(event) = event else { break };
+        under_way.push(route(&shared, &lanes, event));
+    }
+    if let Some((_, event)) = of_burst {
+        event.retry_later(Duration::ZERO).await;
+    }
+    while under_way.next().await.is_some() {}
+}
+
+/// The events of a kind of traffic, each once there is room for what comes of it. As a stream, because that goes on with what
+/// it had begun when the other kind was quicker.
+fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
+    stream::unfold(shared.journal.router_feed(traffic), move |mut feed| async move {
+        lane_queue::room_for(traffic, &shared.waiting).await;
+        feed.next().await.map(|event| (event, feed))
+    })
+}
+
+async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEvent>) {
+    let event = &message.value;
+    let known = message.while_doing(shared.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE));
+    let Some(registry) = known.await else {
+        tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet; waiting");
+        return message.retry_later(AGAIN).await;
+    };
+    if is_routed_in_order(&registry, event) {
+        return message.ack().await;
+    }
+    let sequence = LeadSequence(message.sequence);
+    let wanting = destinations_for(&registry, event);
+    let facts: Vec<_> = wanting.iter().map(|d| request(event, sequence, &d.id, message.published_at)).collect();
+    if facts.is_empty() {
+        return message.ack().await;
+    }
+    shared.payloads.remember(sequence, event);
+    let (span, trace) = TraceContext::enter(
+        Some(&message.trace),
+        || info_span!("route", otel.kind = "consumer", event_id = %event.event_id, deliveries = facts.len()),
+    );
+    if facts.len() <= FEW && message.may_be_repeat.is_none() {
+        let works: Vec<_> = facts.iter().filter_map(Work::asked_for_by).collect();
+        for part in message.divided(works, trace) {
+            lanes.offer(shared, WorkItem::new(part, AskedBy::Event)).instrument(span.clone()).await;
+        }
+        return;
+    }
+    match record(shared, &message, facts, &trace).instrument(span).await {
+        Ok(()) => {
+            crash::point("after an event is routed");
+            message.ack().await;
+        }
+        Err(error) => {
+            if !error.is_logged() {
+                tracing::warn!(error = error.chain(), event = %event.event_id, "an event was not routed; trying again");
+            }
+            message.retry_later(AGAIN).await;
+        }
+    }
+}
+
+/// Stores the requests. Of an event that may have come before, it is looked up which of them need none any more.
+async fn record(
+    shared: &Shared,
+    message: &Message<LeadEvent>,
+    mut requests: Vec<DeliveryFact>,
+    trace: &TraceContext,
+) -> Result<(), JournalError> {
+    let (journal, since) = (&shared.journal, message.published_at);
+    if let Some(as_of) = message.may_be_repeat {
+        let all = std::mem::take(&mut requests);
+        for request in all {
+            let reference = request.reference();
+            let look_back = |since| journal.requested(&reference.account, &reference.destination, since);
+            if !shared.requested.contains(reference, since, as_of, look_back).await? {
+                requests.push(request.with_work(RequestedWork::Here { again: true }));
+            }
+        }
+    }
+    journal.append_deliveries(&requests, trace).await
+}

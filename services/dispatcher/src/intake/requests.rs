@@ -1,0 +1,61 @@
+//! What comes in: facts that ask for an attempt, timers that fired, and parked work that somebody has to wake up for.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{DeliveryFact, Work};
+use journal::Feed;
+use runtime::ErrorChain as _;
+
+use crate::{
+    Shared,
+    lanes::directory::Lanes,
+    lanes::driver::Order,
+    work_item::{AskedBy, WorkItem},
+};
+
+/// How often to look for lanes whose parked work nobody drains: after a restart, or parked by another process.
+const LOOK_FOR_PARKED: Duration = Duration::from_secs(5);
+
+pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
+    let drain = &shared.platform.drain;
+    let requested = (Arc::clone(shared), Arc::clone(lanes));
+    drain.spawn("requests", async move {
+        let mut facts = requested.0.journal.work_feed();
+        while let Some(message) = facts.next().await {
+            let asked_by = match message.value {
+                DeliveryFact::Requested(_) => AskedBy::Request,
+                _ => AskedBy::Other,
+            };
+            match Work::asked_for_by(&message.value) {
+                Some(work) => requested.1.offer(&requested.0, WorkItem::new(message.map(|_| work), asked_by)).await,
+                None => message.ack().await,
+            }
+        }
+    });
+    let due = (Arc::clone(shared), Arc::clone(lanes));
+    drain.spawn("timers", async move {
+        let mut timers: Feed<Work> = due.0.journal.due_feed();
+        while let Some(message) = timers.next().await {
+            due.1.offer(&due.0, WorkItem::new(message, AskedBy::Other)).await;
+        }
+    });
+    drain.spawn("parked work", look_for_parked(Arc::clone(shared), Arc::clone(lanes)));
+}
+
+async fn look_for_parked(shared: Arc<Shared>, lanes: Arc<Lanes>) {
+    let drain = shared.platform.drain.clone();
+    while !drain.is_stopping() {
+        match shared.journal.parked().await {
+            Ok(parked) => {
+                for (destination, _) in parked {
+                    lanes.order(&shared, &destination, Order::LookForParked).await;
+                }
+            }
+            Err(error) => tracing::debug!(error = error.chain(), "cannot look for parked work now"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_FOR_PARKED) => {}
+            () = drain.stopping() => {}
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! When work is done: one lane for each destination.
+
+pub(crate) mod concurrency;
+pub(crate) mod counter;
+pub(crate) mod directory;
+pub(crate) mod driver;
+pub(crate) mod lane_queue;
+pub(crate) mod rate_limit;

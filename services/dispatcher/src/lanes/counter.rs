@@ -1,0 +1,98 @@
+//! How many of something there are, each counted until its guard is dropped, and waiting until they are fewer.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// How many there are.
+#[derive(Debug, Default)]
+pub(crate) struct Counter {
+    count: watch::Sender<usize>,
+    whole: Option<Arc<Counter>>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct CountGuard(Arc<Counter>);
+
+impl Counter {
+    /// One whose things are counted there, too.
+    pub(crate) fn part_of(whole: &Arc<Self>) -> Arc<Self> {
+        Arc::new(Self { count: watch::Sender::default(), whole: Some(Arc::clone(whole)) })
+    }
+
+    /// One more.
+    pub(crate) fn add(self: &Arc<Self>) -> CountGuard {
+        self.one_more();
+        CountGuard(Arc::clone(self))
+    }
+
+    fn one_more(&self) {
+        if let Some(whole) = &self.whole {
+            whole.one_more();
+        }
+        // Nobody waits for there to be more.
+        self.count.send_if_modified(|count| {
+            *count += 1;
+            false
+        });
+    }
+
+    /// Of the whole first: whoever waits for the part then looks at the whole.
+    fn one_less(&self) {
+        if let Some(whole) = &self.whole {
+            whole.one_less();
+        }
+        // Whoever begins to wait after this has looked sees the new count.
+        self.count.send_if_modified(|count| {
+            *count -= 1;
+            self.count.receiver_count() > 0
+        });
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    /// Waits until there are fewer than so many. Safe to cancel.
+    pub(crate) async fn fewer_than(&self, most: usize) {
+        // It cannot fail: the sender is here.
+        let _ = self.count.subscribe().wait_for(|count| *count < most).await;
+    }
+}
+
+impl Drop for CountGuard {
+    fn drop(&mut self) {
+        self.0.one_less();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn whoever_waits_for_fewer_goes_on_when_one_is_dropped() {
+        let tally = Arc::new(Counter::default());
+        let (first, second) = (tally.add(), tally.add());
+        assert_eq!(tally.count(), 2);
+        let mut waiting = std::pin::pin!(tally.fewer_than(2));
+        assert_eq!(waiting.as_mut().now_or_never(), None);
+        drop(first);
+        assert_eq!((waiting.now_or_never(), tally.fewer_than(1).now_or_never()), (Some(()), None));
+        drop(second);
+        assert_eq!(tally.fewer_than(1).now_or_never(), Some(()));
+    }
+
+    #[test]
+    fn what_is_counted_in_a_part_is_counted_in_the_whole() {
+        let whole = Arc::new(Counter::default());
+        let (one, other) = (Counter::part_of(&whole), Counter::part_of(&whole));
+        let counted = (one.add(), other.add(), other.add());
+        assert_eq!((one.count(), other.count(), whole.count()), (1, 2, 3));
+        drop(counted.1);
+        assert_eq!((one.count(), other.count(), whole.count()), (1, 1, 2));
+    }
+}

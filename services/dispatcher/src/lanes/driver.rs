@@ -1,0 +1,383 @@
+//! One lane for each destination: so many requests at a time, whatever the other lanes do.
+//!
+//! Work that the lane cannot start within [`crate::lanes::lane_queue::PATIENCE`] is parked in the broker and acknowledged, so that a slow
+//! destination holds neither memory nor unacknowledged messages. While something is parked, everything new is parked
+//! behind it. A lane of a disabled or deactivated destination holds its work, one of a deleted destination abandons it.
+//! How many requests are under way is also a matter of the destination's rate, of what its receiver asks for
+//! (`Retry-After`), of its breaker, and of how many are under way in all lanes. A request is under way until it is answered,
+//! an attempt until its outcome is stored.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    DestinationId, Registry, Work,
+    breaker::Breaker,
+    delivery::{FailureReason, HoldReason},
+    registry::Destination,
+};
+use journal::{JournalError, Message, ParkedLane};
+use runtime::ErrorChain as _;
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    Shared,
+    attempt::{self, Disposition, Ended},
+    lanes::concurrency::{room, share},
+    lanes::counter::Counter,
+    lanes::directory::Lanes,
+    lanes::lane_queue::LaneQueue,
+    lanes::rate_limit::RateLimit,
+    work_item::{AskedBy, WorkItem},
+};
+
+/// The most parked work that is taken at once.
+const MOST_DRAWN: usize = 100;
+/// When to try again to draw after the broker did not answer.
+const DRAW_AGAIN: Duration = Duration::from_secs(1);
+/// How long a lane stays open with nothing to do.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What a lane is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Do(Box<WorkItem>),
+    LookForParked,
+}
+
+/// What may be done with work now.
+enum State {
+    Open(Arc<Destination>),
+    Held(HoldReason),
+    Gone,
+    /// This process has not heard of the destination yet: ids are never used again, so it will.
+    Unknown,
+}
+
+/// Whether a person decided that this, which was parked, is not to be sent.
+fn is_skipped(item: &WorkItem, destination: &Destination) -> bool {
+    destination.skip_held_before.is_some_and(|before| item.work.requested_at < before)
+}
+
+type Drawn = (ParkedLane, Result<Vec<Message<Work>>, JournalError>);
+
+pub(crate) struct Lane {
+    shared: Arc<Shared>,
+    lanes: Arc<Lanes>,
+    destination: DestinationId,
+    inbox: mpsc::Receiver<Order>,
+    waiting: LaneQueue,
+    running: JoinSet<Ended>,
+    /// Requests under way: begun, and not answered.
+    under_way: Arc<Counter>,
+    set_aside: JoinSet<Disposition>,
+    drawing: JoinSet<Drawn>,
+    parked: Option<ParkedLane>,
+    backlog: bool,
+    paused_until: Option<Instant>,
+    draw_again_at: Option<Instant>,
+    breaker: Breaker,
+    pace: RateLimit,
+    opened: Instant,
+    was_held: bool,
+    closed: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        lanes: Arc<Lanes>,
+        destination: DestinationId,
+        inbox: mpsc::Receiver<Order>,
+    ) -> Self {
+        Self {
+            parked: Some(shared.journal.parked_lane(&destination)),
+            waiting: LaneQueue::new(Arc::clone(&shared.waiting)),
+            under_way: Counter::part_of(&shared.under_way),
+            shared,
+            lanes,
+            destination,
+            inbox,
+            running: JoinSet::new(),
+            set_aside: JoinSet::new(),
+            drawing: JoinSet::new(),
+            backlog: false,
+            paused_until: None,
+            draw_again_at: None,
+            breaker: Breaker::default(),
+            pace: RateLimit::default(),
+            opened: Instant::now(),
+            was_held: false,
+            closed: false,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        let drain = self.shared.platform.drain.clone();
+        loop {
+            let registry = self.shared.registry.snapshot();
+            let (state, seen) = (self.state(&registry), registry.sequence());
+            drop(registry);
+            // What becomes due or is answered from here on is seen when the turn ends.
+            let (now, recording) = (Instant::now(), self.recording());
+            self.start_what_can_start(&state);
+            let held = matches!(state, State::Held(_) | State::Unknown) && self.backlog;
+            let idle = self.is_idle() && !held;
+            if idle && self.closed {
+                return;
+            }
+            // The lane that opens next would not know of a pause.
+            let idle = idle && self.paused_until.is_none();
+            let (wake_at, under_way) = (self.wake_at(idle, now), self.running.len() - recording);
+            tokio::select! {
+                order = self.inbox.recv(), if !self.closed => match order {
+                    Some(Order::Do(item)) => self.take(*item, &state),
+                    Some(Order::LookForParked) => self.backlog = true,
+                    None => self.closed = true,
+                },
+                Some(ended) = self.running.join_next() => self.ended(ended, &state),
+                () = self.under_way.fewer_than(under_way), if !self.waiting.is_empty() || self.backlog => {}
+                // What was parked just now may have come too late for the draw that found nothing.
+                Some(ended) = self.set_aside.join_next() => {
+                    self.backlog |= matches!(ended, Ok(Disposition::Parked));
+                }
+                Some(drawn) = self.drawing.join_next() => self.drawn(drawn, &state),
+                _ = self.shared.registry.changed_since(seen), if held => {}
+                () = sleep_until(wake_at) => if idle {
+                    return self.close().await;
+                },
+                () = drain.stopping() => return self.finish().await,
+            }
+        }
+    }
+
+    fn state(&self, registry: &Registry) -> State {
+        match registry.destination(&self.destination) {
+            Some(destination) if !destination.enabled => State::Held(HoldReason::Disabled),
+            Some(destination) if destination.deactivated.is_some() => State::Held(HoldReason::Deactivated),
+            Some(destination) => State::Open(Arc::clone(destination)),
+            None if registry.destination_ever(&self.destination).is_some() => State::Gone,
+            None => State::Unknown,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let nothing_under_way = self.running.is_empty() && self.set_aside.is_empty() && self.drawing.is_empty();
+        nothing_under_way && self.waiting.is_empty() && !self.backlog
+    }
+
+    /// When to look again although nothing has happened.
+    fn wake_at(&self, idle: bool, now: Instant) -> Instant {
+        let longest = now + IDLE;
+        if idle {
+            return longest;
+        }
+        let patience = self.waiting.patient_until();
+        let probe = self.breaker.probe_at().map(|at| self.opened + at);
+        let pace = self.pace.next_start().filter(|_| !self.waiting.is_empty());
+        let times = [patience, self.paused_until, self.draw_again_at, probe, pace];
+        times.into_iter().flatten().filter(|at| *at > now).chain([longest]).min().unwrap_or(longest)
+    }
+
+    /// Takes new work: it runs, waits, or is set aside.
+    fn take(&mut self, item: WorkItem, state: &State) {
+        match state {
+            // What is drawn is asked when it is drawn; what had to wait for its turn comes this way.
+            State::Open(destination) if item.work.in_turn && is_skipped(&item, destination) => {
+                self.abandon(item, FailureReason::Skipped);
+            }
+            State::Open(_) if self.backlog || !self.waiting.has_room() => self.park(item),
+            State::Open(_) => self.waiting.push(item),
+            State::Held(reason) => self.hold(item, *reason),
+            State::Gone => self.abandon(item, FailureReason::DestinationDeleted),
+            State::Unknown => self.set_aside(attempt::wait(item)),
+        }
+    }
+
+    fn start_what_can_start(&mut self, state: &State) {
+        self.forget_past_times();
+        match state {
+            State::Open(destination) => {
+                if std::mem::take(&mut self.was_held) {
+                    // What was held comes back slowly at first, and at once: a person asks for it.
+                    self.breaker = Breaker::recovering();
+                    self.paused_until = None;
+                }
+                while self.room(state) > 0 && !self.waiting.is_empty() && self.pace.may_start(destination.rate) {
+                    if let Some(item) = self.waiting.pop() {
+                        let (shared, slot) = (Arc::clone(&self.shared), self.under_way.add());
+                        self.running.spawn(attempt::make(shared, Arc::clone(destination), item, slot));
+                    }
+                }
+            }
+            State::Held(_) | State::Gone | State::Unknown => {
+                self.was_held |= matches!(state, State::Held(_));
+                while let Some(item) = self.waiting.pop() {
+                    self.take(item, state);
+                }
+            }
+        }
+        self.draw(state);
+        self.park_the_impatient();
+    }
+
+    fn forget_past_times(&mut self) {
+        let now = Instant::now();
+        self.paused_until = self.paused_until.filter(|until| *until > now);
+        self.draw_again_at = self.draw_again_at.filter(|at| *at > now);
+    }
+
+    /// How many more may run now.
+    fn room(&self, state: &State) -> usize {
+        match state {
+            State::Open(_) if self.paused_until.is_some() => 0,
+            State::Open(destination) => {
+                let (threshold, width) = (destination.breaker_failures, destination.concurrency);
+                let allowed = self.breaker.allows(threshold, width, self.opened.elapsed()) as usize;
+                let share = share(self.shared.most_under_way, self.shared.under_way.count());
+                room(allowed.min(share), self.under_way.count(), self.recording())
+            }
+            State::Gone => MOST_DRAWN,
+            State::Held(_) | State::Unknown => 0,
+        }
+    }
+
+    /// How many attempts were answered, and wait for what follows to be stored.
+    fn recording(&self) -> usize {
+        self.running.len().saturating_sub(self.under_way.count())
+    }
+
+    /// Takes parked work once a good part of the lane is free for it.
+    fn draw(&mut self, state: &State) {
+        let room = self.room(state);
+        let worthwhile = room >= self.under_way.count();
+        if !self.backlog || !self.waiting.is_empty() || room == 0 || !worthwhile || self.draw_again_at.is_some() {
+            return;
+        }
+        // No more than can start before it would be parked again.
+        let startable = match state {
+            State::Open(destination) => destination.rate.map_or(MOST_DRAWN, |rate| rate as usize),
+            State::Held(_) | State::Gone | State::Unknown => MOST_DRAWN,
+        };
+        if let Some(mut parked) = self.parked.take() {
+            self.drawing.spawn(async move {
+                let taken = parked.take(room.min(startable).min(MOST_DRAWN)).await;
+                (parked, taken)
+            });
+        }
+    }
+
+    fn drawn(&mut self, drawn: Result<Drawn, JoinError>, state: &State) {
+        let Ok((parked, taken)) = drawn else {
+            tracing::error!(destination = %self.destination, "drawing parked work panicked");
+            self.parked = Some(self.shared.journal.parked_lane(&self.destination));
+            return;
+        };
+        self.parked = Some(parked);
+        match taken {
+            Ok(messages) => {
+                self.backlog = !messages.is_empty();
+                for message in messages {
+                    let item = WorkItem::new(message, AskedBy::Other);
+                    match state {
+                        State::Gone => self.abandon(item, FailureReason::DestinationDeleted),
+                        State::Open(destination) if is_skipped(&item, destination) => {
+                            self.abandon(item, FailureReason::Skipped);
+                        }
+                        // If the destination was disabled just now, the next round holds them.
+                        _ => self.waiting.push(item),
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::debug!(error = error.chain(), destination = %self.destination, "cannot draw parked work");
+                self.draw_again_at = Some(Instant::now() + DRAW_AGAIN);
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Result<Ended, JoinError>, state: &State) {
+        match ended {
+            Ok(Ended { pause, transport_failed, not_begun, .. }) => {
+                if let Some(item) = not_begun {
+                    self.park(*item);
+                }
+                if let Some(until) = pause.map(|pause| Instant::now() + pause) {
+                    self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
+                }
+                if transport_failed == Some(false) {
+                    self.waiting.moved();
+                }
+                if let (Some(failed), State::Open(destination)) = (transport_failed, state) {
+                    let (threshold, width) = (destination.breaker_failures, destination.concurrency);
+                    self.breaker.ended(failed, threshold, width, self.opened.elapsed());
+                }
+            }
+            // Its message is not acknowledged, so the attempt is made again.
+            Err(error) => {
+                tracing::error!(error = error.chain(), destination = %self.destination, "an attempt panicked")
+            }
+        }
+    }
+
+    fn park_the_impatient(&mut self) {
+        while let Some(item) = self.waiting.pop_impatient() {
+            self.park(item);
+        }
+    }
+
+    fn park(&mut self, item: WorkItem) {
+        self.backlog = true;
+        self.set_aside(attempt::park(Arc::clone(&self.shared), item));
+    }
+
+    fn hold(&mut self, item: WorkItem, reason: HoldReason) {
+        self.backlog = true;
+        self.set_aside(attempt::hold(Arc::clone(&self.shared), item, reason));
+    }
+
+    fn abandon(&mut self, item: WorkItem, reason: FailureReason) {
+        self.set_aside(attempt::abandon(Arc::clone(&self.shared), item, reason));
+    }
+
+    fn set_aside(&mut self, setting_aside: impl Future<Output = Disposition> + Send + 'static) {
+        let counted = self.shared.waiting.add();
+        self.set_aside.spawn(async move {
+            let _counted = counted;
+            setting_aside.await
+        });
+    }
+
+    /// Nothing is left to do. Orders that were on their way meanwhile go to the lane that opens next.
+    async fn close(mut self) {
+        self.lanes.forget(&self.destination).await;
+        self.inbox.close();
+        while let Some(order) = self.inbox.recv().await {
+            let (lanes, shared) = (Arc::clone(&self.lanes), Arc::clone(&self.shared));
+            lanes.order_anew(shared, self.destination.clone(), order).await;
+        }
+    }
+
+    /// What has not started goes back to the broker for another process; what has is finished.
+    async fn finish(mut self) {
+        self.inbox.close();
+        while let Some(order) = self.inbox.recv().await {
+            if let Order::Do(item) = order {
+                item.message.retry_later(Duration::ZERO).await;
+            }
+        }
+        while let Some(drawn) = self.drawing.join_next().await {
+            if let Ok((_, Ok(messages))) = drawn {
+                messages.into_iter().for_each(|message| self.waiting.push(WorkItem::new(message, AskedBy::Other)));
+            }
+        }
+        while let Some(item) = self.waiting.pop() {
+            item.message.retry_later(Duration::ZERO).await;
+        }
+        while self.running.join_next().await.is_some() {}
+        while self.set_aside.join_next().await.is_some() {}
+    }
+}

@@ -1,0 +1,11 @@
+//! How a request gets to its receiver, and what comes of it.
+
+pub(crate) mod authorized;
+pub(crate) mod client;
+pub(crate) mod compatibility;
+pub(crate) mod oauth;
+pub(crate) mod outcome;
+pub(crate) mod redaction;
+pub(crate) mod request;
+pub(crate) mod resolver;
+pub(crate) mod route;

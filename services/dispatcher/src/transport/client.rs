@@ -1,0 +1,261 @@
+//! The HTTP client: no redirects, guarded addresses, bounded answers.
+//!
+//! [`pool`] has the open connections, [`connect`] opens them, [`proxy`] and [`egress`] do so through proxies, [`http1`] and
+//! [`http2`] speak over them. A client library
+//! hides what decides here whether a failure is the receiver's: whether a connection was used before, whether anything of
+//! an answer came over it, when the head of an answer was there, and how many requests it takes.
+
+mod connect;
+mod egress;
+mod failure;
+mod http1;
+mod http2;
+mod origin;
+mod pool;
+mod proxy;
+mod socket;
+mod tls;
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use domain::{AccountId, AttemptOutcome, Guard};
+use http::{HeaderMap, StatusCode};
+use runtime::Latch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use self::{
+    connect::{Call, Dialer},
+    egress::Egress,
+    failure::Step,
+    origin::Origin,
+    pool::{Http1Lease, Http2Lease, Lease, Limits, Pool},
+    tls::Tls,
+};
+pub(crate) use self::{
+    egress::EgressSettings,
+    failure::{Failure, causes},
+    proxy::Proxy,
+};
+use crate::{
+    transport::outcome::{self, NotSent},
+    transport::request::Request,
+    transport::resolver::{Resolve, Resolver},
+};
+
+/// How much of an answer's body is read. Reading short bodies to their end lets the connection be used again.
+const MAX_BODY_READ: usize = 16 * 1024;
+/// How long a body may take once the head of the answer is there: the status has decided, and the rest is for people to
+/// read. Then its connection is closed.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Makes requests to destinations.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pool: Arc<Pool>,
+    dialer: Dialer,
+    _sweeping: AbortOnDropHandle<()>,
+    /// `None` if there is no proxy to watch.
+    _watching: Option<AbortOnDropHandle<()>>,
+}
+
+/// What a client can be told.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings<'a> {
+    pub(crate) name_servers: &'a [SocketAddr],
+    pub(crate) ca_file: Option<&'a Path>,
+    pub(crate) max_age: Duration,
+    pub(crate) max_idle: usize,
+    /// The proxy of the installation, and what its state is told to.
+    pub(crate) egress: Option<(EgressSettings, Latch)>,
+}
+
+/// How often a receiver may refuse to begin with a repeated request.
+const MAX_REFUSALS: u32 = 5;
+
+/// What a receiver answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    pub(crate) beginning: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) fn new(guard: Guard, settings: Settings<'_>) -> anyhow::Result<Self> {
+        let resolver = Resolver::new(guard.clone(), settings.name_servers);
+        let resolver = Arc::new(resolver.context("names of hosts cannot be resolved")?);
+        Self::resolving_with(resolver, guard, settings)
+    }
+
+    fn resolving_with(resolver: Arc<dyn Resolve>, guard: Guard, settings: Settings<'_>) -> anyhow::Result<Self> {
+        let Settings { name_servers, ca_file, max_age, max_idle, egress } = settings;
+        let egress = egress.map(|(proxy, latch)| {
+            let anywhere = Resolver::new(Guard::open(), name_servers).context("names of hosts cannot be resolved")?;
+            anyhow::Ok(Arc::new(Egress::new(proxy, Arc::new(anywhere), latch)))
+        });
+        let egress = egress.transpose()?;
+        let watch = |egress: &Arc<Egress>| AbortOnDropHandle::new(tokio::spawn(Egress::watch(Arc::downgrade(egress))));
+        let watching = egress.as_ref().map(watch);
+        let dialer = Dialer { guard, resolver, tls: Tls::new(ca_file)?, egress };
+        let pool = Arc::new(Pool::new(Limits { max_age, max_idle }));
+        let sweeping = AbortOnDropHandle::new(tokio::spawn(Pool::sweep(Arc::downgrade(&pool))));
+        Ok(Self { pool, dialer, _sweeping: sweeping, _watching: watching })
+    }
+
+    /// Makes a request, and waits at most for `timeout` for the head of the answer.
+    ///
+    /// # Errors
+    /// When nothing was sent, and that says nothing about the receiver.
+    pub(crate) async fn send(
+        &self,
+        account: &AccountId,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<AttemptOutcome, NotSent> {
+        match self.ask(account, request, timeout).await {
+            Ok(answer) => Ok(AttemptOutcome::Response {
+                status: answer.status.as_u16(),
+                excerpt: outcome::excerpt(&answer.beginning),
+                retry_after: outcome::retry_after(&answer.headers),
+            }),
+            Err(failure) => outcome::of_failure(&failure, timeout),
+        }
+    }
+
+    /// Makes a request, and gives its answer as it came.
+    pub(crate) async fn ask(
+        &self,
+        account: &AccountId,
+        request: &Request,
+        timeout: Duration,
+    ) -> Result<Answer, Failure> {
+        let asked = self.exchange(account, request, Instant::now() + timeout).await;
+        asked.inspect_err(|failure| {
+            if outcome::is_out_of_files(failure) {
+                self.pool.close_idle();
+            }
+        })
+    }
+
+    /// A connection that was used before may end just as the next request comes. Its receiver has not seen that request,
+    /// so it is sent once more over a new one.
+    async fn exchange(&self, account: &AccountId, request: &Request, deadline: Instant) -> Result<Answer, Failure> {
+        let begun = Instant::now();
+        let route = request.route.as_ref();
+        let origin = Origin::of(&request.url, route).ok_or_else(outcome::no_url_of_http)?;
+        let call = Call { dialer: &self.dialer, account, origin: &origin, route, deadline };
+        let lease = self.lease(call, None).await?;
+        let reused = lease.is_reused();
+        match self.exchange_over(lease, request, deadline).await {
+            Err(Unanswered { failure, nothing_came }) => {
+                let ended = reused && nothing_came && failure.is_end_of_connection();
+                if !ended && !failure.is_refusal_to_begin() {
+                    return Err(failure);
+                }
+                if failure.wants_http1() {
+                    self.pool.speak_http1(&origin);
+                }
+                self.repeat(call, request, begun).await
+            }
+            Ok(answer) => Ok(answer),
+        }
+    }
+
+    /// Sends a request again over a newer connection. A receiver that ends each connection after some requests, as nginx
+    /// does, may refuse to begin with it more than once, while others use the same connection.
+    async fn repeat(&self, call: Call<'_>, request: &Request, mut since: Instant) -> Result<Answer, Failure> {
+        let mut refusals = 0;
+        loop {
+            let lease = self.lease(call, Some(since)).await?;
+            since = Instant::now();
+            match self.exchange_over(lease, request, call.deadline).await {
+                Err(Unanswered { failure, .. }) if failure.is_refusal_to_begin() && refusals < MAX_REFUSALS => {
+                    refusals += 1;
+                }
+                answered => return answered.map_err(|unanswered| unanswered.failure),
+            }
+        }
+    }
+
+    async fn lease(&self, call: Call<'_>, since: Option<Instant>) -> Result<Lease, Failure> {
+        let leasing = timeout_at(call.deadline, self.pool.lease(call, since)).await;
+        leasing.unwrap_or(Err(Failure::Timeout(Step::Connecting)))
+    }
+
+    async fn exchange_over(&self, lease: Lease, request: &Request, deadline: Instant) -> Result<Answer, Unanswered> {
+        match lease {
+            Lease::Http1(lease) => self.exchange_http1(lease, request, deadline).await,
+            Lease::Http2(lease) => exchange_http2(lease, request, deadline).await,
+        }
+    }
+
+    async fn exchange_http1(
+        &self,
+        mut lease: Http1Lease,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<Answer, Unanswered> {
+        let connection = &mut lease.connection;
+        let exchanged = match timeout_at(deadline, connection.exchange(origin::for_http1(request)?)).await {
+            Ok(exchanged) => exchanged.map_err(Failure::from),
+            Err(_) => Err(Failure::Timeout(Step::Answer)),
+        };
+        let nothing_came = connection.is_unanswered();
+        let response = exchanged.map_err(|failure| Unanswered { failure, nothing_came })?;
+        let mut answer = Answer::of(&response);
+        // What the receiver answered is known by now, so a body that breaks off or does not end changes nothing.
+        if timeout(BODY_TIMEOUT, connection.read(response, &mut answer.beginning)).await == Ok(true) {
+            self.pool.put_back(lease);
+        }
+        Ok(answer)
+    }
+}
+
+async fn exchange_http2(lease: Http2Lease, request: &Request, deadline: Instant) -> Result<Answer, Unanswered> {
+    let stream = &lease.stream;
+    let exchanging = stream.exchange(origin::for_http2(request)?, request.body.clone());
+    let exchanged = match timeout_at(deadline, exchanging).await {
+        Ok(exchanged) => exchanged.map_err(Failure::from),
+        Err(_) => Err(Failure::Timeout(Step::Answer)),
+    };
+    let response = exchanged.map_err(|failure| {
+        if !failure.is_of_one_stream() {
+            // It may be dead, and the other requests over it will find that out for themselves.
+            stream.condemn();
+        }
+        Unanswered { failure, nothing_came: true }
+    })?;
+    let mut answer = Answer::of(&response);
+    let _ = timeout(BODY_TIMEOUT, http2::read(response, &mut answer.beginning)).await;
+    Ok(answer)
+}
+
+/// Why there was no answer, and whether nothing at all came back.
+#[derive(Debug)]
+struct Unanswered {
+    failure: Failure,
+    nothing_came: bool,
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self { failure, nothing_came: true }
+    }
+}
+
+impl Answer {
+    #[cfg(test)]
+    pub(crate) fn made_up(status: u16, body: &str) -> Self {
+        let status = StatusCode::from_u16(status).expect("a test makes up a status");
+        Self { status, headers: HeaderMap::new(), beginning: body.into() }
+    }
+
+    fn of<B>(response: &http::Response<B>) -> Self {
+        Self { status: response.status(), headers: response.headers().clone(), beginning: vec![] }
+    }
+}
+
+#[cfg(test)]
+mod tests;

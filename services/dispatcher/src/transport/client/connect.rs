@@ -1,0 +1,293 @@
+//! From a host name to a connection that can take a request.
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use domain::{AccountId, Guard, registry::ProxyAddress};
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout_at},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::either::Either;
+use url::Host;
+
+use super::{
+    egress::{Egress, PROXY_TIMEOUT},
+    failure::{Failure, Step},
+    http1::Http1,
+    http2::Http2,
+    origin::Origin,
+    proxy::{Fault, Proxy, Target},
+    tls::{Tls, chose_http2},
+};
+use crate::{
+    transport::outcome::out_of_files,
+    transport::resolver::{LookupError, Resolve},
+    transport::route::Route,
+};
+
+/// How long an address has for itself before the next one is tried beside it (RFC 8305, 5).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// The most addresses of a host that are tried; large services name up to eight in one answer.
+const MAX_ADDRESSES: usize = 8;
+
+/// What HTTP is spoken over.
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// A new connection.
+#[derive(Debug)]
+pub(super) enum Connected {
+    Http1(Box<Http1>),
+    Http2(Http2),
+}
+
+/// Opens connections, to allowed addresses only.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    pub(super) guard: Guard,
+    pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) tls: Tls,
+    /// The proxy of the installation; `None` if receivers are called directly.
+    pub(super) egress: Option<Arc<Egress>>,
+}
+
+/// Whom a request goes to, and how long it may take to get there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) dialer: &'a Dialer,
+    pub(super) account: &'a AccountId,
+    pub(super) origin: &'a Origin,
+    pub(super) route: Option<&'a Route>,
+    pub(super) deadline: Instant,
+}
+
+impl Call<'_> {
+    /// Opens a connection; HTTP/2 is not offered to those that want HTTP/1.1 alone. Each address that connects gets a
+    /// share of the time to agree on TLS, the last one all of it.
+    ///
+    /// # Errors
+    /// What the last address that was tried said.
+    pub(super) async fn dial(self, http1_alone: bool) -> Result<Connected, Failure> {
+        let Self { dialer, origin, route, deadline, .. } = self;
+        let config = if origin.https { Some(dialer.tls.greetings(route)?.config(http1_alone)) } else { None };
+        let mut places = self.places().await?;
+        loop {
+            let connecting = timeout_at(deadline, self.connect(&places)).await;
+            let (stream, place) = connecting.map_err(|_| Failure::Timeout(Step::Connecting))??;
+            let Some(config) = &config else {
+                return Ok(Connected::Http1(Box::new(Http1::over(Either::Left(stream)).await?)));
+            };
+            places.retain(|other| *other != place);
+            let now = Instant::now();
+            let patience = if places.is_empty() { deadline } else { now + (deadline - now) / 2 };
+            match timeout_at(patience, agree(origin, config, stream)).await {
+                Ok(Ok(connected)) => return Ok(connected),
+                // A certificate that is refused would be one at each address.
+                Ok(Err(error)) if places.is_empty() || is_about_tls(&error) => return Err(error),
+                Err(_) if places.is_empty() => return Err(Failure::Timeout(Step::Handshake)),
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Where the receiver is: its addresses, or its name if the proxy of the installation looks names up.
+    async fn places(self) -> Result<Vec<Place>, Failure> {
+        let Self { dialer, account, origin, deadline, .. } = self;
+        if let (Some(egress), Host::Domain(_)) = (&dialer.egress, &origin.host)
+            && egress.resolves
+        {
+            return Ok(vec![Place::Name]);
+        }
+        let addresses = dialer.addresses(account, &origin.host, deadline).await?;
+        Ok(addresses.into_iter().map(Place::Address).collect())
+    }
+
+    async fn connect(self, places: &[Place]) -> Result<(TcpStream, Place), Failure> {
+        let own = self.route.and_then(|route| route.proxy.as_ref());
+        if self.dialer.egress.is_some() || own.is_some() {
+            return self.connect_through(own, places).await;
+        }
+        let addresses: Vec<_> = places.iter().filter_map(|place| place.address()).collect();
+        let (stream, address) = connect_any(&addresses, self.origin.port).await.map_err(Failure::Connect)?;
+        Ok((stream, Place::Address(address)))
+    }
+
+    /// Asks for one place after the other: how many connections a proxy makes is its own affair.
+    async fn connect_through(self, own: Option<&Proxy>, places: &[Place]) -> Result<(TcpStream, Place), Failure> {
+        let mut failure = Failure::Timeout(Step::Connecting);
+        for (index, place) in places.iter().enumerate() {
+            let (now, is_last) = (Instant::now(), index + 1 == places.len());
+            let patience = if is_last { self.deadline } else { now + (self.deadline - now) / 2 };
+            failure = match timeout_at(patience, self.tunnel(own, *place, patience)).await {
+                Ok(Ok(stream)) => return Ok((stream, *place)),
+                Ok(Err(Failure::Proxy(failure))) if failure.is_about_address() => Failure::Proxy(failure),
+                Ok(Err(failure)) => return Err(failure),
+                Err(_) => Failure::Timeout(Step::Connecting),
+            };
+        }
+        Err(failure)
+    }
+
+    /// A connection through the proxies that there are. That of a destination is reached through that of the installation,
+    /// which nothing gets around.
+    async fn tunnel(self, own: Option<&Proxy>, place: Place, deadline: Instant) -> Result<TcpStream, Failure> {
+        let Self { dialer, account, origin, .. } = self;
+        let target = place.target(&origin.host, origin.port);
+        let Some(own) = own else { return dialer.open(account, target, deadline).await };
+        let stream = match self.reach(own, deadline).await {
+            Err(Failure::Proxy(failure)) => return Err(failure.on_the_way_to(own).into()),
+            // These are about the proxy here.
+            Err(Failure::Lookup(error)) => return Err(own.failure(Fault::Lookup(error)).into()),
+            Err(Failure::Timeout(_)) => return Err(own.failure(Fault::Timeout).into()),
+            Err(Failure::Connect(error)) => return Err(own.failure(Fault::Connect(error)).into()),
+            reached => reached?,
+        };
+        Ok(own.open(stream, target).await?)
+    }
+
+    /// A connection to the proxy of a destination. What is no public address is as forbidden to it as to a receiver.
+    async fn reach(self, own: &Proxy, deadline: Instant) -> Result<TcpStream, Failure> {
+        let Self { dialer, account, .. } = self;
+        let ProxyAddress { host, port, .. } = own.address();
+        if dialer.egress.as_ref().is_some_and(|egress| egress.resolves) {
+            let blocked = |_| LookupError::NotPublic(host.to_string());
+            dialer.guard.check_host(host).map_err(blocked)?;
+            return dialer.open(account, Place::Name.target(host, *port), deadline).await;
+        }
+        let patience = deadline.min(Instant::now() + PROXY_TIMEOUT);
+        let addresses = dialer.addresses(account, host, patience).await?;
+        match (&dialer.egress, addresses.as_slice()) {
+            (Some(_), [first, ..]) => dialer.open(account, Place::Address(*first).target(host, *port), deadline).await,
+            (_, addresses) => {
+                let connecting = timeout_at(patience, connect_any(addresses, *port)).await;
+                let connected = connecting.map_err(|_| Failure::Timeout(Step::Connecting))?;
+                Ok(connected.map_err(Failure::Connect)?.0)
+            }
+        }
+    }
+}
+
+/// Where a connection leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Address(IpAddr),
+    /// Whichever address the proxy of the installation finds.
+    Name,
+}
+
+impl Place {
+    const fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::Name => None,
+        }
+    }
+
+    fn target(self, host: &Host, port: u16) -> Target<'_> {
+        match (self, host) {
+            (Self::Address(address), _) => Target::Address(SocketAddr::new(address, port)),
+            (Self::Name, Host::Domain(name)) => Target::Name(name, port),
+            (Self::Name, Host::Ipv4(address)) => Target::Address(SocketAddr::new((*address).into(), port)),
+            (Self::Name, Host::Ipv6(address)) => Target::Address(SocketAddr::new((*address).into(), port)),
+        }
+    }
+}
+
+impl Dialer {
+    async fn addresses(&self, account: &AccountId, host: &Host, deadline: Instant) -> Result<Vec<IpAddr>, Failure> {
+        let found = match host {
+            Host::Ipv4(address) => vec![(*address).into()],
+            Host::Ipv6(address) => vec![(*address).into()],
+            Host::Domain(host) => {
+                let found = timeout_at(deadline, self.resolver.resolve(account, host)).await;
+                found.map_err(|_| Failure::Timeout(Step::Resolving))??
+            }
+        };
+        let none = found.is_empty();
+        let allowed: Vec<_> = found.into_iter().filter(|address| self.guard.check(*address).is_ok()).collect();
+        match (allowed.is_empty(), none) {
+            (false, _) => Ok(in_turns(allowed)),
+            (true, true) => Err(LookupError::NoAddress(host.to_string()).into()),
+            (true, false) => Err(LookupError::NotPublic(host.to_string()).into()),
+        }
+    }
+
+    /// A connection through the proxy of the installation.
+    async fn open(&self, account: &AccountId, target: Target<'_>, deadline: Instant) -> Result<TcpStream, Failure> {
+        let Some(egress) = &self.egress else { return Err(Failure::Connect(io::ErrorKind::NotConnected.into())) };
+        Ok(egress.open(account, target, deadline).await?)
+    }
+}
+
+async fn agree(origin: &Origin, config: &Arc<ClientConfig>, stream: TcpStream) -> Result<Connected, Failure> {
+    let name = match &origin.host {
+        Host::Domain(host) => ServerName::try_from(host.clone()).map_err(io::Error::other),
+        Host::Ipv4(address) => Ok(ServerName::from(IpAddr::from(*address))),
+        Host::Ipv6(address) => Ok(ServerName::from(IpAddr::from(*address))),
+    };
+    let connector = TlsConnector::from(Arc::clone(config));
+    let stream = connector.connect(name.map_err(Failure::Handshake)?, stream).await.map_err(Failure::Handshake)?;
+    let http2 = chose_http2(stream.get_ref().1);
+    let stream = Either::Right(Box::new(stream));
+    Ok(if http2 {
+        Connected::Http2(Http2::over(stream).await?)
+    } else {
+        Connected::Http1(Box::new(Http1::over(stream).await?))
+    })
+}
+
+fn is_about_tls(failure: &Failure) -> bool {
+    super::failure::causes(failure).any(|cause| cause.is::<rustls::Error>())
+}
+
+/// The two families in turns, beginning with the one that the resolver prefers: a family that leads nowhere costs one
+/// delay, not one for each of its addresses (RFC 8305, 4).
+fn in_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let prefers_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == prefers_v6);
+    let mut turns = vec![];
+    while turns.len() < MAX_ADDRESSES
+        && let Some(address) = first.pop_front().or_else(|| second.pop_front())
+    {
+        turns.push(address);
+        turns.extend(second.pop_front());
+    }
+    turns.truncate(MAX_ADDRESSES);
+    turns
+}
+
+/// Connects to the first address that answers (RFC 8305, 5).
+pub(super) async fn connect_any(addresses: &[IpAddr], port: u16) -> io::Result<(TcpStream, IpAddr)> {
+    let mut left = addresses.iter().copied();
+    let mut trying = FuturesUnordered::new();
+    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    trying.extend(left.next().map(|address| connect(address, port)));
+    loop {
+        tokio::select! {
+            connected = trying.next() => match connected {
+                Some(Ok(connected)) => return Ok(connected),
+                Some(Err(error)) if out_of_files(&error).is_some() => return Err(error),
+                Some(Err(error)) => refused = error,
+                None => return Err(refused),
+            },
+            () = sleep(ATTEMPT_DELAY), if left.len() > 0 => {}
+        }
+        trying.extend(left.next().map(|address| connect(address, port)));
+    }
+}
+
+async fn connect(address: IpAddr, port: u16) -> io::Result<(TcpStream, IpAddr)> {
+    let stream = TcpStream::connect(SocketAddr::new(address, port)).await?;
+    // A request is written as a whole; waiting for more of it would only delay it.
+    stream.set_nodelay(true)?;
+    Ok((stream, address))
+}

@@ -1,0 +1,108 @@
+//! Why a request got no answer, in the order of the steps that lead to one.
+
+use std::{error::Error, io};
+
+use super::{proxy::ProxyFailure, tls::TlsError};
+use crate::transport::resolver::LookupError;
+
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    #[error("cannot connect")]
+    Connect(#[source] io::Error),
+    #[error(transparent)]
+    Proxy(Box<ProxyFailure>),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("cannot agree on TLS")]
+    Handshake(#[source] io::Error),
+    #[error("{0} did not end in time")]
+    Timeout(Step),
+    #[error("the URL cannot be sent")]
+    Url(#[from] http::Error),
+    #[error("cannot exchange HTTP/1.1")]
+    Http1(#[from] hyper::Error),
+    #[error("cannot exchange HTTP/2")]
+    Http2(#[from] h2::Error),
+}
+
+/// What a request waited for when its time was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Resolving,
+    Connecting,
+    Handshake,
+    Answer,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Resolving => "address of the host name",
+            Self::Connecting => "connection",
+            Self::Handshake => "TLS handshake",
+            Self::Answer => "answer",
+        })
+    }
+}
+
+/// An error and its causes, from the outermost on. What an [`io::Error`] wraps is no cause to the standard library,
+/// and is one here.
+pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let wrapped = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static));
+        let of_http2 = error.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
+        wrapped.or(of_http2.map(|io| io as &(dyn Error + 'static))).or_else(|| error.source())
+    })
+}
+
+impl Failure {
+    /// Whether the connection ended in a way that says nothing about the request.
+    pub(super) fn is_end_of_connection(&self) -> bool {
+        match self {
+            Self::Http1(error) => {
+                let ended = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+                ended || causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(is_end)
+            }
+            Self::Http2(error) => error.get_io().is_some_and(is_end) || (error.is_go_away() && error.is_remote()),
+            _ => false,
+        }
+    }
+
+    /// Whether the receiver vouches that it did not begin with the request (RFC 9113, 8.7).
+    pub(super) fn is_refusal_to_begin(&self) -> bool {
+        match self {
+            Self::Http2(error) if error.is_remote() => match error.reason() {
+                Some(h2::Reason::REFUSED_STREAM | h2::Reason::HTTP_1_1_REQUIRED) => true,
+                // Of a stream that may have been begun with, h2 goes on to await the answer.
+                Some(h2::Reason::NO_ERROR) => error.is_go_away(),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether the receiver only gave up what was asked, and the connection is good for further requests.
+    pub(super) fn is_of_one_stream(&self) -> bool {
+        match self {
+            Self::Http2(error) => error.is_remote() && error.is_reset() && !self.is_refusal_to_begin(),
+            _ => false,
+        }
+    }
+
+    /// Whether the receiver wants HTTP/1.1 for what it was asked (RFC 9113, 7).
+    pub(super) fn wants_http1(&self) -> bool {
+        matches!(self, Self::Http2(error) if error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
+    }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind as Io;
+    matches!(
+        error.kind(),
+        Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof | Io::NotConnected
+    )
+}

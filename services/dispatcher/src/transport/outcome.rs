@@ -1,0 +1,208 @@
+//! What came of a request: the one place where a failure of the transport gets its kind, and where an answer is cut to
+//! an excerpt.
+
+use std::{
+    error::Error,
+    io,
+    time::{Duration, SystemTime},
+};
+
+use domain::{AttemptOutcome, ErrorKind};
+use http::{HeaderMap, header::RETRY_AFTER};
+use jiff::{Timestamp, fmt::rfc2822};
+use nix::errno::Errno;
+use runtime::ErrorChain as _;
+
+use crate::transport::client::{Failure, causes};
+
+/// The longest excerpt of an answer, in bytes.
+const LONGEST_EXCERPT: usize = 2_048;
+/// The longest message about a failure, in bytes.
+pub(crate) const LONGEST_MESSAGE: usize = 500;
+/// The longest that `Retry-After` is taken at its word: daily quotas ask for up to a day.
+const MAX_WAIT: Duration = Duration::from_hours(24);
+
+/// Nothing was sent, for a reason that the receiver has nothing to do with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotSent {
+    #[error(
+        "this process may open no more files and connections; raise its limit (ulimit -n, LimitNOFILE= of systemd) or the \
+         machine's (fs.file-max)"
+    )]
+    OutOfFiles(#[source] io::Error),
+    #[error("{0}")]
+    Egress(String),
+}
+
+/// Why no answer came, in one of the kinds that users know.
+///
+/// # Errors
+/// When it says nothing about the receiver.
+pub(crate) fn of_failure(failure: &Failure, timeout: Duration) -> Result<AttemptOutcome, NotSent> {
+    if let Some(code) = code_of_files(failure) {
+        return Err(NotSent::OutOfFiles(code.into()));
+    }
+    let Some(kind) = kind(failure) else { return Err(NotSent::Egress(failure.chain())) };
+    let message = match failure {
+        Failure::Timeout(step) => format!("no {step} within {timeout:?}"),
+        Failure::Proxy(_) | Failure::Tls(_) => cut(failure.chain(), LONGEST_MESSAGE),
+        _ => cut(innermost(failure), LONGEST_MESSAGE),
+    };
+    Ok(AttemptOutcome::NoResponse { kind, message })
+}
+
+/// Whether this process may open no more files.
+pub(crate) fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
+    code_of_files(error).is_some()
+}
+
+fn code_of_files(error: &(dyn Error + 'static)) -> Option<Errno> {
+    causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files)
+}
+
+/// Why a URL of another scheme is not asked.
+pub(crate) fn no_url_of_http() -> Failure {
+    Failure::Connect(io::Error::new(io::ErrorKind::InvalidInput, "the URL is neither of http nor of https"))
+}
+
+pub(crate) fn out_of_files(error: &io::Error) -> Option<Errno> {
+    let code = Errno::from_raw(error.raw_os_error()?);
+    matches!(code, Errno::EMFILE | Errno::ENFILE).then_some(code)
+}
+
+/// `None` if the installation is at fault, and no attempt is to be recorded.
+fn kind(failure: &Failure) -> Option<ErrorKind> {
+    Some(match failure {
+        Failure::Lookup(error) => error.kind(),
+        Failure::Proxy(failure) => return failure.kind(),
+        Failure::Tls(_) => ErrorKind::Tls,
+        Failure::Timeout(_) => ErrorKind::Timeout,
+        Failure::Connect(_) | Failure::Handshake(_) => by_cause(failure).unwrap_or(ErrorKind::Connect),
+        Failure::Url(_) | Failure::Http1(_) | Failure::Http2(_) => by_cause(failure).unwrap_or(ErrorKind::Protocol),
+    })
+}
+
+fn by_cause(failure: &Failure) -> Option<ErrorKind> {
+    // With TLS 1.3 a receiver refuses a client certificate after the handshake, and HTTP sees a connection that ends.
+    if causes(failure).any(|cause| cause.is::<rustls::Error>()) {
+        return Some(ErrorKind::Tls);
+    }
+    let of_system = || causes(failure).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(of_io);
+    causes(failure).find_map(telling).or_else(of_system)
+}
+
+/// The kind that an error tells by its type.
+fn telling(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+    if let Some(http2) = error.downcast_ref::<h2::Error>() {
+        return (http2.is_remote() && (http2.is_go_away() || http2.is_reset())).then_some(ErrorKind::Reset);
+    }
+    let hyper = error.downcast_ref::<hyper::Error>()?;
+    if hyper.is_parse() {
+        return Some(ErrorKind::Protocol);
+    }
+    (hyper.is_incomplete_message() || hyper.is_closed() || hyper.is_canceled()).then_some(ErrorKind::Reset)
+}
+
+fn of_io(error: &io::Error) -> Option<ErrorKind> {
+    use io::ErrorKind as Io;
+    match error.kind() {
+        Io::ConnectionReset | Io::ConnectionAborted | Io::BrokenPipe | Io::UnexpectedEof => Some(ErrorKind::Reset),
+        Io::TimedOut => Some(ErrorKind::Timeout),
+        Io::ConnectionRefused | Io::HostUnreachable | Io::NetworkUnreachable | Io::AddrNotAvailable => {
+            Some(ErrorKind::Connect)
+        }
+        _ => None,
+    }
+}
+
+/// What the innermost cause says: the outer ones only say that sending failed.
+fn innermost(failure: &Failure) -> String {
+    causes(failure).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// The beginning of a body as text: what is no UTF-8 is replaced, what is no text left out.
+pub(crate) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST_EXCERPT)]);
+    let text = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    cut(text, LONGEST_EXCERPT)
+}
+
+/// The beginning of a text.
+pub(crate) fn cut(mut text: String, longest: usize) -> String {
+    text.truncate(text.floor_char_boundary(longest));
+    text
+}
+
+/// How long `Retry-After` (RFC 9110, 10.2.3) asks to wait: seconds or a date. A longer wish than [`MAX_WAIT`], or one that
+/// no number holds, is one for that.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let wishes = headers.get_all(RETRY_AFTER).iter();
+    wishes.filter_map(|wish| Some(wait(wish.to_str().ok()?.trim())?.min(MAX_WAIT))).max()
+}
+
+fn wait(wish: &str) -> Option<Duration> {
+    if !wish.is_empty() && wish.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(wish.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    // Rate limiters say fractions of a second, though no standard does.
+    if let Some((whole, part)) = wish.split_once('.')
+        && !part.is_empty()
+        && part.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return wait(whole).map(|whole| whole.saturating_add(Duration::from_secs(1)));
+    }
+    // The three forms of HTTP, then those of mail, which name other zones.
+    if let Ok(date) = httpdate::parse_http_date(wish) {
+        return Some(date.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
+    }
+    let date = rfc2822::parse(wish).ok()?.timestamp();
+    Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_is_short_text() {
+        assert_eq!(excerpt(b"ok\0\x1b[31m\n"), "ok[31m\n");
+        assert_eq!(excerpt(b"\xff"), "\u{fffd}");
+        assert!(excerpt("ä".repeat(5_000).as_bytes()).len() <= LONGEST_EXCERPT);
+        assert!(excerpt(&[0xff; 10_000]).len() <= LONGEST_EXCERPT);
+    }
+
+    fn wait_of(wish: &str) -> Option<Duration> {
+        retry_after(&HeaderMap::from_iter([(RETRY_AFTER, wish.parse().unwrap())]))
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_bounded() {
+        for (wish, seconds) in [("7", 7), ("007", 7), ("86400", 86_400), ("0", 0), ("1.5", 2), (" 3 ", 3)] {
+            assert_eq!(wait_of(wish), Some(Duration::from_secs(seconds)), "{wish}");
+        }
+        for past in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 6 Nov 1994 09:49:37 +0100",
+        ] {
+            assert_eq!(wait_of(past), Some(Duration::ZERO), "{past}");
+        }
+        for rubbish in ["soon", "-1", "", "1.", ".5", "1e3", "+5", "tomorrow, 12:00"] {
+            assert_eq!(wait_of(rubbish), None, "{rubbish}");
+        }
+    }
+
+    #[test]
+    fn a_longer_wish_never_gets_a_shorter_pause() {
+        let longer = ["86401", "99999999", "18446744073709551616", "99999999999999999999", "99999999999999999999.9"];
+        for wish in longer.into_iter().chain(["Fri, 31 Dec 2100 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]) {
+            assert_eq!(wait_of(wish), Some(MAX_WAIT), "{wish}");
+        }
+        let mut headers = HeaderMap::new();
+        for wish in ["60", "120", "soon"] {
+            headers.append(RETRY_AFTER, wish.parse().unwrap());
+        }
+        assert_eq!(retry_after(&headers), Some(Duration::from_secs(120)));
+    }
+}
