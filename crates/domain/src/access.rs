@@ -1,7 +1,8 @@
-//! Who may do what: the scopes of keys, the rules of methods, and the one who calls.
+//! Authorisation: the scopes of API keys, the rules of methods, and principals.
 //!
-//! A key is a registry fact ([`crate::registry::ApiKey`]); whoever shows its secret is a [`Principal`]. A [`Rule`] says
-//! what a method asks of its caller; which account it is about, the caller is asked with [`Principal::may_touch`].
+//! An API key is a registry fact ([`crate::registry::ApiKey`]). A caller that presents its secret is a [`Principal`]. A
+//! [`Rule`] says what a method requires of its caller; [`Principal::may_touch`] checks the account that a call is
+//! about.
 
 use std::{fmt, sync::Arc};
 
@@ -10,21 +11,20 @@ use crate::{
     registry::ApiKey,
 };
 
-/// What a key may be used for.
+/// What an API key permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
     /// Publishing lead events, and nothing else.
     Publish,
-    /// Seeing leads, deliveries and the configuration.
+    /// Reading leads, deliveries and the configuration.
     Read,
-    /// Repeating deliveries, holding and releasing them, changing destinations; reading is included.
+    /// Retrying, holding and releasing deliveries, and changing destinations; reading is included.
     Operate,
-    /// Everything, also making keys.
+    /// Everything, including the creation of API keys.
     Admin,
 }
 
 impl Scope {
-    /// Every scope.
     pub const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Operate, Self::Admin];
 
     /// The word that facts and messages use.
@@ -37,7 +37,7 @@ impl Scope {
         }
     }
 
-    /// The scope of this word.
+    /// The scope that a word names.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == word)
     }
@@ -46,7 +46,7 @@ impl Scope {
         1 << self as u8
     }
 
-    /// What whoever has this scope may do: itself, and what it includes.
+    /// The scopes that this scope permits, itself included, as bits.
     const fn includes(self) -> u8 {
         match self {
             Self::Publish | Self::Read => self.bit(),
@@ -61,17 +61,17 @@ impl Scope {
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// The scopes that were given by name, in their order; what they include is not named.
+    /// The scopes that were granted by name, in their order; included scopes are not listed.
     pub fn named(self) -> impl Iterator<Item = Scope> {
         Scope::ALL.into_iter().filter(move |scope| self.0 & scope.bit() != 0)
     }
 
-    /// Whether there is none.
+    /// Whether the set has no scope.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether this scope is among them or included in one of them.
+    /// Whether the set has this scope, or one that includes it.
     pub fn include(self, scope: Scope) -> bool {
         self.named().any(|own| own.includes() & scope.bit() != 0)
     }
@@ -95,49 +95,37 @@ impl fmt::Debug for Scopes {
     }
 }
 
-/// What a method asks of its caller.
+/// What a method requires of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// Any key that is good.
+    /// Any valid API key.
     AnyKey,
-    /// A key with this scope.
+    /// An API key with this scope.
     Needs(Scope),
-    /// A key with this scope that is platform-wide.
+    /// A platform-wide API key with this scope.
     Platform(Scope),
 }
 
-/// Why a caller whose key is good may not do something.
+/// Why a caller with a valid API key may not do something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
-    /// The key has not the scope.
+    /// The API key lacks the scope.
     #[error("{caller} has the scope {has} only, and this needs {}", .needs.as_str())]
     Scope {
-        /// Who.
         caller: String,
-        /// Its scopes.
         has: Scopes,
-        /// The one that is missing.
+        /// The missing scope.
         needs: Scope,
     },
-    /// The key belongs to an account, and this is the platform's business.
+    /// The API key belongs to an account, and the call needs a platform-wide one.
     #[error("{caller} belongs to account {account}, and this needs a platform-wide key")]
-    NotPlatform {
-        /// Who.
-        caller: String,
-        /// Its account.
-        account: AccountId,
-    },
-    /// The key belongs to another account. Whether the account that was named exists is not said.
+    NotPlatform { caller: String, account: AccountId },
+    /// The API key belongs to another account. The message does not reveal whether the named account exists.
     #[error("{caller} belongs to account {account} and has no business with another one")]
-    OtherAccount {
-        /// Who.
-        caller: String,
-        /// Its account.
-        account: AccountId,
-    },
+    OtherAccount { caller: String, account: AccountId },
 }
 
-/// Somebody who calls, known by a key that was good when he called.
+/// The caller, known by an API key that was valid at the time of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal(Arc<ApiKey>);
 
@@ -146,7 +134,6 @@ impl Principal {
         Self(key)
     }
 
-    /// The key.
     pub fn key(&self) -> &ApiKey {
         &self.0
     }
@@ -156,15 +143,15 @@ impl Principal {
         &self.0.id
     }
 
-    /// The only account that it has to do with; none: it is platform-wide.
+    /// The account that the API key belongs to; `None` if the API key is platform-wide.
     pub fn account(&self) -> Option<&AccountId> {
         self.0.account.as_ref()
     }
 
-    /// Whether the rule of a method lets it in.
+    /// Whether the rule of a method admits the caller.
     ///
     /// # Errors
-    /// What it lacks.
+    /// What the caller lacks.
     pub fn may(&self, rule: Rule) -> Result<(), Denial> {
         let needs = match rule {
             Rule::AnyKey => return Ok(()),
@@ -181,10 +168,10 @@ impl Principal {
         }
     }
 
-    /// Whether what belongs to an account is its business.
+    /// Whether the caller may act on what belongs to this account.
     ///
     /// # Errors
-    /// When the key belongs to another one.
+    /// If the API key belongs to another account.
     pub fn may_touch(&self, account: &AccountId) -> Result<(), Denial> {
         match self.account() {
             Some(own) if own != account => Err(Denial::OtherAccount { caller: self.to_string(), account: own.clone() }),
@@ -192,10 +179,11 @@ impl Principal {
         }
     }
 
-    /// Whether it may make this key: one of its own account if it has one, and with nothing that it may not do itself.
+    /// Whether the caller may create this API key: within its own account if it has one, and with no scope that it
+    /// lacks itself.
     ///
     /// # Errors
-    /// What it lacks.
+    /// What the caller lacks.
     pub fn may_make(&self, key: &ApiKey) -> Result<(), Denial> {
         match (&key.account, self.account()) {
             (Some(account), _) => self.may_touch(account)?,
@@ -211,7 +199,7 @@ impl Principal {
     }
 }
 
-/// What facts say about who caused them: `key <id>`, and what it is called.
+/// How facts name the caller: `key <id>` and the name of the API key.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "key {} ({})", self.0.id, self.0.name)

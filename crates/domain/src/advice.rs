@@ -2,7 +2,7 @@
 
 use crate::outcome::ErrorKind;
 
-/// What to do about an attempt that ended with this status or kind of error; never empty for a failure.
+/// The action for an attempt that ended with this status or kind of error; never empty for a failure.
 pub const fn suggested_action(status: u16, kind: Option<ErrorKind>) -> &'static str {
     match kind {
         Some(ErrorKind::Dns) => {

@@ -1,7 +1,7 @@
-//! Forgetting people: which leads were anonymised, and what is left of their events.
+//! Anonymisation: which leads were anonymised, and what remains of their events.
 //!
-//! What is erased is decided by places in LEADS, not by times: an event is covered if it was stored before its lead was
-//! anonymised. What is published about the lead afterwards is new, and can be anonymised again.
+//! Sequences of LEADS decide what is erased, not times: an anonymisation covers every event of its lead that was stored
+//! before it. Later events of the lead are new, and can be anonymised again.
 
 use std::sync::Arc;
 
@@ -18,41 +18,39 @@ use crate::{
     policy::Progress,
 };
 
-/// A fact about forgetting.
+/// A fact about anonymisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AnonymisationFact {
     /// A lead was anonymised.
     LeadAnonymised(LeadAnonymised),
-    /// An event is about to be erased; this is what is left of it.
+    /// An event is about to be erased; this is what remains of it.
     EventBlanked(EventBlanked),
 }
 
-/// A lead was anonymised: nobody may see or send again what was published about it until then.
+/// A lead was anonymised: payloads of its events up to then may no longer be shown or sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadAnonymised {
-    /// Whose lead it is.
+    /// The account of the lead.
     pub account: AccountId,
-    /// The lead.
     pub lead: LeadId,
-    /// The last place in LEADS that it covers.
+    /// The last sequence of LEADS that the anonymisation covers.
     pub until: LeadSequence,
-    /// When.
     pub at: Timestamp,
-    /// Who asked, or the retention of which interface.
+    /// The caller, or the interface whose retention ended.
     pub by: String,
 }
 
-/// What is left of an event of an anonymised lead.
+/// What remains of an event of an anonymised lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventBlanked {
-    /// Where the event was in LEADS.
+    /// The sequence of the event in LEADS.
     pub sequence: LeadSequence,
     /// The event, with an empty payload.
     pub event: LeadEvent,
 }
 
 impl AnonymisationFact {
-    /// Whose lead it is about.
+    /// The account of the lead.
     pub const fn account(&self) -> &AccountId {
         match self {
             Self::LeadAnonymised(f) => &f.account,
@@ -60,7 +58,7 @@ impl AnonymisationFact {
         }
     }
 
-    /// What makes a repeated append the same append.
+    /// The message id: the broker stores a repeated append once.
     pub fn message_id(&self) -> String {
         match self {
             Self::LeadAnonymised(f) => format!("{}/{}/{}", f.account, f.lead, f.until.0),
@@ -69,12 +67,12 @@ impl AnonymisationFact {
     }
 }
 
-/// What is left of an event.
+/// What remains of an event.
 pub fn blank_event(sequence: LeadSequence, event: LeadEvent) -> AnonymisationFact {
     AnonymisationFact::EventBlanked(EventBlanked { sequence, event: LeadEvent { payload: Bytes::new(), ..event } })
 }
 
-/// What is left of an attempt: whether it worked and how long it took, but nothing that the lead or the receiver said.
+/// What remains of an attempt: its result and duration, and nothing that the lead or the receiver said.
 pub fn blank_attempt(attempted: DeliveryAttempted) -> DeliveryFact {
     let outcome = match attempted.outcome {
         AttemptOutcome::Response { status, retry_after, .. } => {
@@ -86,12 +84,12 @@ pub fn blank_attempt(attempted: DeliveryAttempted) -> DeliveryFact {
     DeliveryFact::AttemptBlanked(DeliveryAttempted { request, outcome, ..attempted })
 }
 
-/// The end of a delivery whose lead was anonymised; none: it has ended already. If an attempt is under way and fails,
-/// the delivery has ended all the same.
+/// The end of a delivery whose lead was anonymised; `None` if the delivery has ended already. An attempt in flight that
+/// fails does not reopen the delivery.
 pub fn end_of(delivery: &Delivery, at: Timestamp) -> Option<DeliveryFact> {
     let ended = matches!(delivery.status, DeliveryStatus::Succeeded | DeliveryStatus::Failed);
     (!ended).then(|| {
-        // An attempt in flight may yet fail, and brings nothing back.
+        // An attempt in flight may still fail; it does not reopen the delivery.
         let in_flight = u32::from(delivery.status == DeliveryStatus::Processing);
         DeliveryFact::Abandoned(DeliveryAbandoned {
             reference: delivery.reference.clone(),
@@ -103,8 +101,8 @@ pub fn end_of(delivery: &Delivery, at: Timestamp) -> Option<DeliveryFact> {
     })
 }
 
-/// What a delivery of an anonymised lead that waits for its next attempt is to do at once: find out that there is nothing
-/// to send, and let the one behind it have its turn.
+/// The work that starts at once for a delivery of an anonymised lead that waits for its next attempt: it finds no
+/// payload to send, and lets the next delivery of the ordered queue go on.
 pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
     delivery.next_attempt_at.map(|_| Work {
         reference: Arc::clone(&delivery.reference),
@@ -115,7 +113,7 @@ pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
         redelivered: false,
         requested_at: delivery.requested_at.unwrap_or(delivery.updated_at),
         first_failed_at: None,
-        // Whether it does is not known here. If nobody waits, it costs a question.
+        // This function does not know whether another delivery waits. If none does, this costs one look-up.
         in_turn: true,
     })
 }

@@ -1,8 +1,8 @@
-//! A breaker for each lane: after too many transport failures in a row requests stop, but for a probe now and then; once
-//! one succeeds, requests come back slowly at first. On the way there each failure narrows the lane, so that requests that
-//! time out are not followed by as many that will, too.
+//! The breaker of a lane. Too many transport failures in a row stop all requests but probes; after a probe succeeds,
+//! the number of requests grows slowly. Before the breaker opens, each failure narrows the lane, so that requests that
+//! time out are followed by fewer that will time out too.
 //!
-//! It says how many requests may be under way. Time comes in with each call, as the time since some beginning.
+//! The breaker says how many requests may be in flight. Each call passes the time, counted from any fixed start.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ pub const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two probes.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Whether requests are made.
+/// Whether the lane may send requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// As many as the lane allows, but for a part for each transport failure in a row.
+    /// The concurrency limit of the lane applies, less a part for each transport failure in a row.
     Closed,
-    /// None until then; then one.
+    /// No request until then; then one probe.
     Open { until: Duration, pause: Duration },
-    /// So many, and one more after each success.
+    /// At most `width` requests, and one more after each success.
     Recovering { width: u32 },
 }
 
@@ -37,7 +37,7 @@ impl Default for Breaker {
     }
 }
 
-/// Whether an attempt that ended so says that there is nobody to talk to.
+/// Whether this outcome says that the receiver cannot be reached.
 pub const fn is_transport_failure(outcome: &AttemptOutcome) -> bool {
     match outcome.error_kind() {
         Some(ErrorKind::Render | ErrorKind::Blocked) | None => false,
@@ -46,12 +46,13 @@ pub const fn is_transport_failure(outcome: &AttemptOutcome) -> bool {
 }
 
 impl Breaker {
-    /// A breaker that begins slowly: for a lane that has much to catch up with.
+    /// A breaker that starts with one request, for a lane with a large backlog.
     pub const fn recovering() -> Self {
         Self { state: State::Recovering { width: 1 }, failures: 0 }
     }
 
-    /// How many requests may be under way now, of the `concurrency` that the lane has. `threshold`: as in [`Self::ended`].
+    /// How many requests may be in flight now, given the concurrency limit of the lane. `threshold` is that of
+    /// [`Self::ended`].
     pub fn allows(&self, threshold: u32, concurrency: u32, now: Duration) -> u32 {
         match self.state {
             State::Closed => narrowed(concurrency, self.failures, threshold),
@@ -60,7 +61,7 @@ impl Breaker {
         }
     }
 
-    /// When the next probe may be made, if the breaker is open.
+    /// When the next probe may start, if the breaker is open.
     pub const fn probe_at(&self) -> Option<Duration> {
         match self.state {
             State::Open { until, .. } => Some(until),
@@ -68,7 +69,7 @@ impl Breaker {
         }
     }
 
-    /// A request ended. `threshold`: after how many transport failures in a row to open; 0: never.
+    /// Records the end of a request. `threshold` transport failures in a row open the breaker; 0 means never.
     pub fn ended(&mut self, transport_failure: bool, threshold: u32, concurrency: u32, now: Duration) {
         if !transport_failure {
             self.failures = 0;
@@ -82,7 +83,7 @@ impl Breaker {
         }
         self.failures = self.failures.saturating_add(1);
         self.state = match self.state {
-            // Requests that were under way when it opened say nothing new.
+            // Requests that were in flight when the breaker opened say nothing new.
             State::Open { until, .. } if now < until => self.state,
             State::Open { pause, .. } => opened(now, pause.saturating_mul(2)),
             State::Recovering { .. } if threshold > 0 => opened(now, FIRST_PAUSE),
@@ -92,7 +93,8 @@ impl Breaker {
     }
 }
 
-/// What is left of a width after so many of the failures that open the breaker; at least 1, and all of it if none ever does.
+/// The width that remains after this many failures in a row; at least 1, and the whole width if the breaker never
+/// opens.
 fn narrowed(width: u32, failures: u32, threshold: u32) -> u32 {
     let lost = width.saturating_mul(failures).checked_div(threshold).unwrap_or(0);
     width.saturating_sub(lost).max(1)

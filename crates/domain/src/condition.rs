@@ -1,9 +1,9 @@
-//! Which events a destination wants, by their payload.
+//! Which lead events a destination wants, by their payload.
 //!
-//! A condition is a JSON object: `{"payload.country": {"in": ["DE", "AT"]}, "payload.budget": {"gte": 5000}}`. All of its
-//! entries have to hold. A name is the path of a field, or `and`, `or` or `not`; a value is what the field has to be, or
-//! operators, of which again all have to hold. Parts of a path are the names of fields or the places of a list, from 0; a
-//! dot within a name is written `\.`.
+//! A condition is a JSON object: `{"payload.country": {"in": ["DE", "AT"]}, "payload.budget": {"gte": 5000}}`. All of
+//! its entries must hold. A name is the path of a field, or `and`, `or` or `not`; a value is what the field must be, or
+//! operators, which must all hold. Parts of a path are the names of fields or the indices of a list, from 0; a dot
+//! within a name is written `\.`.
 //!
 //! | operator | holds if the field is there and |
 //! |---|---|
@@ -17,9 +17,9 @@
 //!
 //! A field that is missing, or of another type than the operator asks for, makes a term false. `not` makes true what is
 //! false, whatever made it false. Numbers are compared exactly, as decimals; texts by their characters, upper and lower
-//! case apart. An object that has a name twice has its last value.
+//! case apart. If an object has a name twice, the last value counts.
 //!
-//! Conditions are bounded in size, depth and number of terms, so that to evaluate one costs no more than a look at the
+//! Size, depth and number of terms of a condition are bounded, so that an evaluation costs at most one look-up in the
 //! payload for each term.
 
 mod parse;
@@ -30,14 +30,14 @@ pub use parse::ConditionError;
 
 use crate::{decimal, json::Json};
 
-/// Which events a destination wants, by their payload.
+/// Which lead events a destination wants, by their payload.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Condition {
     text: Arc<str>,
     root: Node,
 }
 
-/// A part of a condition. Its place says where it stands, in words that errors and explanations use.
+/// A part of a condition. Its place says where it stands, as errors and explanations show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Node {
     All(Vec<Node>),
@@ -82,13 +82,13 @@ pub struct Unmet {
 pub enum Found {
     /// There is no such field.
     Missing,
-    /// A value of this type, which the term does not hold for.
+    /// A value of this type, for which the term does not hold.
     Value(&'static str),
     /// None of the alternatives of an `or` holds.
     NoAlternative,
-    /// What a `not` negates holds.
+    /// The condition inside a `not` holds.
     Negated,
-    /// The payload is no JSON, or erased.
+    /// The payload is not JSON, or was erased.
     NoPayload,
 }
 
@@ -117,34 +117,34 @@ impl fmt::Debug for Condition {
 }
 
 impl Condition {
-    /// The longest condition, in bytes.
+    /// The maximum size, in bytes.
     pub const MAX_BYTES: usize = 8 * 1024;
-    /// Terms of a condition: each is a look at the payload.
+    /// The maximum number of terms; each is one look-up in the payload.
     pub const MAX_TERMS: usize = 100;
-    /// How deep `and`, `or` and `not` may be nested.
+    /// The maximum depth of nested `and`, `or` and `not`.
     pub const MAX_DEPTH: usize = 8;
-    /// Parts of a path.
+    /// The maximum number of parts of a path.
     pub const MAX_PARTS: usize = 32;
 
-    /// Takes a text as a condition.
+    /// Parses a condition.
     ///
     /// # Errors
-    /// When it is none, or larger than the limits; the place of the mistake is named.
+    /// If the text is no condition or exceeds a limit; the error names the place of the mistake.
     pub fn parse(text: &str) -> Result<Self, ConditionError> {
         Ok(Self { text: text.into(), root: parse::root(text)? })
     }
 
-    /// The condition as it was given.
+    /// The text of the condition, as given.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it holds for a payload.
+    /// Whether the condition holds for a payload.
     pub fn holds(&self, payload: &Json) -> bool {
         self.root.first_unmet(payload).is_none()
     }
 
-    /// Whether it holds for a payload; if not, the first term that does not.
+    /// Whether the condition holds for a payload, with the first term that does not.
     ///
     /// # Errors
     /// The first term that does not hold.
@@ -209,7 +209,7 @@ fn find<'a>(payload: &'a Json, path: &[String]) -> Option<&'a Json> {
     })
 }
 
-/// Whether two values are the same. Those of conditions are no lists and no objects.
+/// Whether two values are equal. Values of conditions are neither lists nor objects.
 fn is_equal(a: &Json, b: &Json) -> bool {
     match (a, b) {
         (Json::Null, Json::Null) => true,

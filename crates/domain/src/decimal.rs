@@ -1,9 +1,9 @@
-//! Numbers of JSON compared by value, exactly: `0.1` is `1e-1`, and `9007199254740993` is more than `9007199254740992`.
-//! A binary float would take the latter two for the same.
+//! Exact comparison of JSON numbers by value: `0.1` equals `1e-1`, and `9007199254740993` is more than
+//! `9007199254740992`. To a binary float the latter two are equal.
 
 use std::cmp::Ordering;
 
-/// Exponents are exact up to this one; those beyond it, which nobody writes, count as the same.
+/// Exponents are exact up to this one; larger ones, which do not occur in practice, count as equal.
 const MAX_EXPONENT: i64 = 1_000_000_000_000_000_000;
 
 /// Compares two numbers as JSON writes them.
@@ -16,7 +16,7 @@ pub(crate) fn compare(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// The value 0.d₁d₂d₃… × 10^exponent. The first and the last digit are no zeros; zero has no digits.
+/// The value 0.d₁d₂d₃… × 10^exponent. Neither the first nor the last digit is zero; the number zero has no digits.
 struct Decimal {
     is_negative: bool,
     digits: Vec<u8>,

@@ -1,7 +1,7 @@
-//! One event on its way to one destination.
+//! Deliveries: one lead event for one destination.
 //!
-//! [`facts`] is what is recorded, [`state`] what the facts add up to, [`decide`] what may happen next, [`standing`] whether
-//! anything is left that will make it happen, [`deactivation`] whether it switches its destination off.
+//! [`facts`] are stored, [`state`] folds them, [`decide`] says what may happen next, [`standing`] whether the work of a
+//! delivery is lost, and [`deactivation`] whether an attempt deactivates its destination.
 
 mod deactivation;
 mod decide;

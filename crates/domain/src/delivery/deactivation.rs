@@ -1,8 +1,9 @@
-//! Whether an attempt switches its destination off.
+//! Whether an attempt deactivates its destination.
 //!
-//! A delivery that used up its attempts does so unless its policy says otherwise or another delivery succeeded meanwhile:
-//! then the receiver works, and rejects this one lead. What succeeded is not known here. The dispatcher looks it up if
-//! [`spared_by_success_since`] says that the decision depends on it, and adds it to the [`Execution`].
+//! A delivery that used up its attempts does so unless its policy says otherwise or another delivery succeeded
+//! meanwhile: then the receiver works, and rejects this one lead. The domain does not know what succeeded. The
+//! dispatcher looks it up if [`spared_by_success_since`] says that the decision depends on it, and adds it to the
+//! [`Execution`].
 
 use jiff::Timestamp;
 
@@ -18,8 +19,8 @@ use crate::{
 /// 410: the receiver is gone for good (RFC 9110, 15.5.11).
 const STATUS_GONE: u16 = 410;
 
-/// Since when a success at the destination keeps this execution from deactivating it; `None` if the decision does not
-/// depend on that.
+/// The time since which a success at the destination prevents its deactivation by this execution; `None` if the
+/// decision does not depend on a success.
 pub fn spared_by_success_since(work: &Work, policy: &RetryPolicy, execution: &Execution) -> Option<Timestamp> {
     let (verdict, _) = verdict(work, policy, execution);
     let decides = policy.deactivate == Deactivate::IfNothingSucceeded
@@ -55,8 +56,8 @@ pub(super) fn deactivation(
     })
 }
 
-/// Why the destination would be deactivated if nothing had succeeded there. Only an exhausted schedule counts: another
-/// reason to fail says nothing about the receiver. A test is made once, and its failure is an answer.
+/// The cause of a deactivation if no delivery succeeded at the destination. Only an exhausted schedule counts: another
+/// reason to fail says nothing about the receiver. A test delivery has one attempt, and its failure is a result.
 fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, verdict: Verdict) -> Option<DeactivationCause> {
     if work.reference.event_type.is_test() || execution.destination_off {
         return None;
@@ -68,8 +69,8 @@ fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, verdict: Verd
     (exhausted && policy.deactivate != Deactivate::Never).then_some(DeactivationCause::Exhausted)
 }
 
-/// When the delivery first failed. The work knows that of its own round. In a later round, and in work that was made again
-/// because it was lost, the time of the request stands for it: it is the latest known time before the first failure.
+/// When the delivery first failed. The work knows that time for its own round. In a later round, and in work that
+/// replaces lost work, the time of the request takes its place: it is the latest known time before the first failure.
 fn first_failure(work: &Work, ended_at: Timestamp) -> Timestamp {
     match work.first_failed_at {
         Some(at) if work.round == 0 => at,

@@ -1,4 +1,4 @@
-//! What may happen next in the life of a delivery. Effects are values: the sender performs them in the order given.
+//! What may happen next in the life of a delivery. Effects are values: the dispatcher performs them in the order given.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,51 +20,36 @@ use crate::{
     registry::Deactivation,
 };
 
-/// What the sender has to do, in this order; each is safe to repeat.
+/// What the dispatcher must do, in the order given; each effect is safe to repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Have this work come back at this time.
+    /// Set a timer that brings this work back at this time.
     SetTimer {
         /// The next attempt.
         work: Work,
         /// When it is due.
         at: Timestamp,
     },
-    /// Make sure that no attempt waits for its time any more.
-    CancelTimer {
-        /// The lane.
-        destination: DestinationId,
-        /// The delivery.
-        delivery: DeliveryId,
-        /// Its round.
-        round: u32,
-    },
-    /// Switch the destination off, unless it is off already.
-    Deactivate {
-        /// Whose it is.
-        account: AccountId,
-        /// The destination.
-        destination: DestinationId,
-        /// Why.
-        why: Deactivation,
-    },
-    /// Record this.
+    /// Remove the timer of the delivery, if there is one.
+    CancelTimer { destination: DestinationId, delivery: DeliveryId, round: u32 },
+    /// Deactivate the destination, unless it is off already.
+    Deactivate { account: AccountId, destination: DestinationId, why: Deactivation },
+    /// Append this fact.
     Append(DeliveryFact),
-    /// This delivery has ended: the next one of the same lead to the same destination need not wait for it any longer.
+    /// This delivery has ended: the next one of its ordered queue need not wait for it any longer.
     PassTurn {
-        /// What has ended.
+        /// The delivery that has ended.
         ended: Arc<DeliveryRef>,
-        /// It may have been done before, and long ago.
+        /// Whether this effect may have been performed before, even long ago.
         again: bool,
     },
 }
 
-/// One execution of an attempt, as the sender saw it.
+/// One execution of an attempt, as the dispatcher saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// Made for this execution.
+    /// The dispatcher makes it for this execution.
     pub attempt_id: AttemptId,
-    /// When it started.
     pub started_at: Timestamp,
     /// How long it took.
     pub duration: Duration,
@@ -72,10 +57,10 @@ pub struct Execution {
     pub request: RequestLine,
     /// What came back.
     pub outcome: AttemptOutcome,
-    /// Whether the destination had been switched off meanwhile: then this attempt cannot do it.
+    /// Whether the destination was switched off meanwhile: then this attempt cannot deactivate it.
     pub destination_off: bool,
-    /// Whether a delivery succeeded at the destination since this one first failed. Looked up only if
-    /// [`spared_by_success_since`](super::spared_by_success_since) asks for it.
+    /// Whether a delivery succeeded at the destination since this one first failed. The dispatcher looks it up only if
+    /// [`spared_by_success_since`](super::spared_by_success_since) requires it.
     pub others_succeeded: bool,
 }
 
@@ -86,7 +71,7 @@ impl Execution {
     }
 }
 
-/// The delivery that a destination gets of a lead event.
+/// The request of a delivery of a lead event to a destination.
 pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &DestinationId, at: Timestamp) -> DeliveryFact {
     let reference = DeliveryRef {
         delivery: DeliveryId::of(&event.account, &event.event_id, destination),
@@ -104,7 +89,7 @@ pub fn request(event: &LeadEvent, sequence: LeadSequence, destination: &Destinat
     DeliveryFact::Requested(DeliveryRequested { reference: Arc::new(reference), at, work, job: None })
 }
 
-/// The delivery that a destination gets of a lead event when those of the lead's earlier events have ended.
+/// The request of a delivery that starts when the deliveries of the lead's earlier events have ended.
 pub fn request_in_turn(
     event: &LeadEvent,
     sequence: LeadSequence,
@@ -114,14 +99,14 @@ pub fn request_in_turn(
     request(event, sequence, destination, at).with_work(RequestedWork::InTurn)
 }
 
-/// Tells that a delivery is wanted whose work was parked before anything else was recorded of it.
+/// The request of a delivery whose work was parked before any fact about it was stored.
 pub fn request_parked(work: &Work) -> DeliveryFact {
     let (reference, at) = (Arc::clone(&work.reference), work.requested_at);
     DeliveryFact::Requested(DeliveryRequested { reference, at, work: RequestedWork::Parked, job: None })
 }
 
-/// The turn of a delivery has come that was requested so, and has this place in its queue; nothing for a delivery that
-/// waits for no turn.
+/// The release of a delivery that waits in an ordered queue, at this place; `None` if the delivery does not wait in a
+/// queue.
 pub fn release(requested: &DeliveryFact, turn: u64, at: Timestamp) -> Option<DeliveryFact> {
     let DeliveryFact::Requested(f) = requested else { return None };
     let reference = Arc::clone(&f.reference);
@@ -129,8 +114,8 @@ pub fn release(requested: &DeliveryFact, turn: u64, at: Timestamp) -> Option<Del
     (f.work == RequestedWork::InTurn).then_some(DeliveryFact::Released(released))
 }
 
-/// What follows an attempt: first the timer, then the fact, so that dying between the two repeats an attempt instead
-/// of losing one. A test is made once: its failure is an answer, and switches nothing off.
+/// The effects of an attempt: first the timer, then the fact, so that a crash between the two repeats an attempt
+/// instead of losing one. A test delivery has one attempt: its failure is a result, and deactivates nothing.
 pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) -> Vec<Effect> {
     let reference = &work.reference;
     let ended_at = execution.ended_at();
@@ -178,7 +163,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
     effects
 }
 
-/// What an execution means for its delivery, and how far the retry policy has come with it.
+/// What follows an execution for its delivery, and how far the retry policy has come with it.
 pub(super) fn verdict(work: &Work, policy: &RetryPolicy, execution: &Execution) -> (Verdict, Progress) {
     if execution.outcome.is_success() {
         return (Verdict::Succeeded, work.progress);
@@ -187,19 +172,19 @@ pub(super) fn verdict(work: &Work, policy: &RetryPolicy, execution: &Execution) 
         return (Verdict::Failed(FailureReason::Exhausted), work.progress);
     }
     if execution.outcome.is_loop() {
-        // Every further attempt has as many hops.
+        // Further attempts have the same number of hops.
         return (Verdict::Failed(FailureReason::Loop), work.progress);
     }
     let (delivery, requested_at) = (work.reference.delivery, work.requested_at);
     policy.after_failure(delivery, work.attempt, work.progress, requested_at, &execution.outcome, execution.ended_at())
 }
 
-/// What the end of this work means for those that wait for it.
+/// The effect of the end of this work on the deliveries behind it; `None` if no delivery can wait for it.
 pub fn pass_turn(work: &Work) -> Option<Effect> {
     work.in_turn.then(|| Effect::PassTurn { ended: Arc::clone(&work.reference), again: work.redelivered })
 }
 
-/// The work waits until its destination is enabled again: the fact, and the work to park.
+/// Holds the work until its destination is enabled again: the fact, and the work to park.
 pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Work) {
     let held = Work { holds: work.holds + 1, ..work.clone() };
     let fact = DeliveryFact::Held(DeliveryHeld {
@@ -213,7 +198,7 @@ pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Wo
     (fact, held)
 }
 
-/// The work can never be done.
+/// Ends work that can never be done.
 pub fn abandon(work: &Work, reason: FailureReason, at: Timestamp) -> Vec<Effect> {
     let fact = DeliveryFact::Abandoned(DeliveryAbandoned {
         reference: Arc::clone(&work.reference),
@@ -236,15 +221,15 @@ pub struct Subject {
     pub lead_anonymised: bool,
     /// LEADS no longer holds the payload.
     pub payload_gone: bool,
-    /// Whether the destination takes anything. No reason to refuse a retry, which waits until it does.
+    /// Whether the destination accepts deliveries. If not, a retry is not refused; it waits.
     pub switch: Switch,
 }
 
 impl Subject {
-    /// Whether it can be sent at all.
+    /// Whether the delivery can be sent at all.
     ///
     /// # Errors
-    /// Says why it cannot.
+    /// Why it cannot.
     pub const fn check(self) -> Result<(), RetryRefusal> {
         match self {
             Self { lead_anonymised: true, .. } => Err(RetryRefusal::LeadAnonymised),
@@ -256,31 +241,29 @@ impl Subject {
     }
 }
 
-/// Why a delivery is not retried.
+/// Why a retry is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum RetryRefusal {
     /// Only a failed delivery can be retried.
     #[error("the delivery is {}, not failed; only a failed delivery can be retried", .0.as_str())]
     NotFailed(DeliveryStatus),
-    /// Its payload is gone for good.
+    /// The payload was erased.
     #[error("the lead was anonymised, so there is no payload left to send")]
     LeadAnonymised,
-    /// The lead belongs to nothing any more.
+    /// The interface of the lead is gone.
     #[error("the interface that the lead came from was deleted")]
     InterfaceDeleted,
-    /// There is nowhere to send it.
     #[error("the destination was deleted")]
     DestinationDeleted,
-    /// Its payload is too old.
+    /// LEADS no longer holds the payload.
     #[error("the payload is no longer stored")]
     PayloadGone,
-    /// Nobody knows it.
     #[error("the account has no such delivery")]
     Unknown,
 }
 
 impl RetryRefusal {
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotFailed(_) => "not_failed",
@@ -292,7 +275,7 @@ impl RetryRefusal {
         }
     }
 
-    /// The status that the delivery has instead of `failed`, if that is the reason.
+    /// The status of the delivery, if the reason is that it is not `failed`.
     pub const fn status(self) -> Option<DeliveryStatus> {
         match self {
             Self::NotFailed(status) => Some(status),
@@ -314,10 +297,10 @@ impl RetryRefusal {
     }
 }
 
-/// Another round of attempts for a failed delivery.
+/// Requests another round of attempts for a failed delivery.
 ///
 /// # Errors
-/// When the delivery is not failed, or can no longer be sent.
+/// If the delivery is not failed, or can no longer be sent.
 pub fn request_retry(
     delivery: &Delivery,
     subject: Subject,

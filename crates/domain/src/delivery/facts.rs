@@ -1,4 +1,4 @@
-//! What is recorded about a delivery, and the work that waits for its time.
+//! Facts about deliveries, and pending work.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,121 +14,101 @@ use crate::{
     registry::DeactivationCause,
 };
 
-/// What a delivery is about. Every fact carries it, so that no reader needs another fact to understand one.
+/// The identity of a delivery. Every fact carries it, so that no reader needs a second fact to understand the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRef {
-    /// The delivery; computed from account, event and destination.
+    /// Computed from account, event and destination.
     pub delivery: DeliveryId,
-    /// Whose it is.
     pub account: AccountId,
-    /// Where the lead came from.
     pub interface: InterfaceId,
-    /// The sub-account, if the publisher named one.
+    /// `None` if the publisher named no client.
     pub client: Option<ClientId>,
-    /// Where it goes.
     pub destination: DestinationId,
-    /// The event.
     pub event_id: EventId,
-    /// Its type.
     pub event_type: EventType,
-    /// The lead that the event is about.
     pub lead: LeadId,
-    /// Where LEADS holds the event and its payload.
+    /// The sequence of the event in LEADS, which holds the payload.
     pub lead_sequence: LeadSequence,
-    /// When it was requested: unless a job found it missing, when its event was stored. None: the fact is from before this was
-    /// recorded.
+    /// The time at which the event was stored, or at which a job requested the missing delivery. `None` if the fact is
+    /// older than this field.
     pub requested_at: Option<Timestamp>,
 }
 
 /// A fact about one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeliveryFact {
-    /// The router found that the destination wants the event. Missing if the first thing that happened was an attempt: then
-    /// the event itself was its work.
+    /// The router requested the delivery. There is no such fact if an attempt came first: then the event itself was the
+    /// work.
     Requested(DeliveryRequested),
-    /// Its turn has come, at a destination that keeps the order of each lead's events.
+    /// The delivery is the next one of its ordered queue.
     Released(DeliveryReleased),
-    /// A person or a tool asked for another round of attempts.
+    /// A caller asked for another round of attempts.
     RetryRequested(RetryRequested),
     /// An attempt has lasted long enough for a person to see it.
     AttemptStarted(AttemptStarted),
     /// An attempt ended.
     Attempted(DeliveryAttempted),
-    /// What is left of an attempt whose lead was anonymised, in place of it: without URL, excerpt and message.
+    /// What replaces an attempt whose lead was anonymised: without URL, excerpt and message.
     AttemptBlanked(DeliveryAttempted),
-    /// The delivery waits because a person or a policy decided so.
+    /// The delivery is held: a person or a rule switched its destination off.
     Held(DeliveryHeld),
     /// The delivery ended without another attempt.
     Abandoned(DeliveryAbandoned),
 }
 
-/// The router found that the destination wants the event.
+/// The router, or a job, requested a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRequested {
-    /// What it is about.
     pub reference: Arc<DeliveryRef>,
-    /// When.
     pub at: Timestamp,
-    /// Where its work is.
     pub work: RequestedWork,
-    /// The job that found it missing, if the router did not request it.
+    /// The job that found the delivery missing; `None` if the router requested it.
     pub job: Option<JobId>,
 }
 
-/// Where the work of a delivery is that was requested.
+/// The place of the work of a requested delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestedWork {
-    /// This fact is the work; `again`: its event came before, and whoever made an attempt then may have left a timer.
-    Here {
-        /// See above.
-        again: bool,
-    },
-    /// It comes with [`DeliveryReleased`]: nothing is sent before.
+    /// This fact is the work. With `again`, an earlier attempt from the event may have left a timer.
+    Here { again: bool },
+    /// [`DeliveryReleased`] will bring the work; no attempt starts before.
     InTurn,
-    /// It was the event's, and waits for its lane: this only tells so.
+    /// The work came with the event and is parked; this fact only makes the delivery known.
     Parked,
 }
 
-/// No earlier delivery of the same lead to the same destination is unfinished any more.
+/// Every earlier delivery of the same lead to the same destination has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryReleased {
-    /// What it is about.
     pub reference: Arc<DeliveryRef>,
-    /// When it was requested.
     pub requested_at: Timestamp,
-    /// When its turn came.
+    /// When the delivery was released.
     pub at: Timestamp,
-    /// Its place in the queue: an event that is published again, long after, waits for another turn.
+    /// Its place in the ordered queue: an event that is published again much later gets another place.
     pub turn: u64,
 }
 
-/// Another round of attempts was asked for.
+/// A caller asked for another round of attempts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryRequested {
-    /// What it is about.
     pub reference: Arc<DeliveryRef>,
     /// The round that begins; the first manual retry begins round 1.
     pub round: u32,
-    /// How many attempts were made before.
+    /// The number of attempts before.
     pub attempts: u32,
-    /// When.
     pub at: Timestamp,
-    /// Who asked.
     pub by: String,
-    /// The job that asked for it, if it was one.
+    /// The job that asked for it; `None` if no job did.
     pub job: Option<JobId>,
 }
 
 /// An attempt has lasted long enough for a person to see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptStarted {
-    /// What it is about.
     pub reference: Arc<DeliveryRef>,
-    /// The execution.
     pub attempt_id: AttemptId,
     /// Its number in the delivery, from 1.
     pub attempt: u32,
-    /// Its round.
     pub round: u32,
     /// When it started.
     pub at: Timestamp,
@@ -137,25 +117,19 @@ pub struct AttemptStarted {
 /// An attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryAttempted {
-    /// What it is about.
     pub reference: Arc<DeliveryRef>,
-    /// The execution.
     pub attempt_id: AttemptId,
     /// Its number in the delivery, from 1.
     pub attempt: u32,
-    /// Its round.
     pub round: u32,
     /// When it started.
     pub started_at: Timestamp,
     /// How long it took.
     pub duration: Duration,
-    /// What was sent where.
     pub request: RequestLine,
-    /// What came back.
     pub outcome: AttemptOutcome,
-    /// What follows.
     pub verdict: Verdict,
-    /// Why this attempt switched its destination off, if it did.
+    /// Why this attempt deactivated its destination; `None` if it did not.
     pub deactivated: Option<DeactivationCause>,
 }
 
@@ -169,7 +143,6 @@ impl DeliveryAttempted {
 /// The request that an attempt made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestLine {
-    /// The HTTP method.
     pub method: String,
     /// The URL as rendered, without secrets.
     pub url: String,
@@ -178,39 +151,38 @@ pub struct RequestLine {
 /// What follows an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing: it is delivered.
+    /// Nothing: the delivery succeeded.
     Succeeded,
     /// Another attempt at this time.
     RetryAt(Timestamp),
-    /// Nothing: it failed.
+    /// Nothing: the delivery failed.
     Failed(FailureReason),
 }
 
-/// Why a delivery failed for good (until a person retries it).
+/// Why a delivery failed, until a person retries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureReason {
     /// The retry policy has no further attempt.
     Exhausted,
-    /// The next attempt would come after the policy's maximum age.
+    /// The next attempt would exceed the maximum age of the retry policy.
     TooOld,
     /// The destination was deleted.
     DestinationDeleted,
-    /// LEADS no longer holds the payload (its retention is over).
+    /// LEADS no longer holds the payload: its retention has ended.
     PayloadGone,
     /// The lead was anonymised.
     Anonymised,
     /// An operator decided not to send it.
     Skipped,
-    /// The destination is Leadline itself, and the lead goes round and round.
+    /// The destination leads back to Leadline, and the lead loops.
     Loop,
-    /// The destination's settings make no request of this lead, however often it is tried.
+    /// The settings of the destination cannot render a request of this lead; another attempt would fail too.
     Render,
-    /// The work failed inside Leadline again and again: it panicked, or processes died over it.
+    /// The work failed repeatedly inside Leadline: it panicked, or processes died while they worked on it.
     Crashed,
 }
 
 impl FailureReason {
-    /// Every reason.
     pub const ALL: [Self; 9] = [
         Self::Exhausted,
         Self::TooOld,
@@ -223,7 +195,7 @@ impl FailureReason {
         Self::Crashed,
     ];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",
@@ -244,20 +216,17 @@ impl FailureReason {
     }
 }
 
-/// The delivery waits because a person or a policy decided so.
+/// The delivery is held: a person or a rule switched its destination off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryHeld {
-    /// What it is about.
     pub reference: Arc<DeliveryRef>,
-    /// How many attempts were made before.
+    /// The number of attempts before.
     pub attempts: u32,
-    /// The round that it is in.
+    /// The round of the hold.
     pub round: u32,
-    /// Which hold since the last attempt this is, from 1.
+    /// The number of the hold since the last attempt, from 1.
     pub hold: u32,
-    /// When.
     pub at: Timestamp,
-    /// Why.
     pub reason: HoldReason,
 }
 
@@ -266,27 +235,23 @@ pub struct DeliveryHeld {
 pub enum HoldReason {
     /// A person disabled the destination.
     Disabled,
-    /// A policy deactivated the destination.
+    /// A rule deactivated the destination.
     Deactivated,
 }
 
 /// The delivery ended without another attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryAbandoned {
-    /// What it is about.
     pub reference: Arc<DeliveryRef>,
-    /// How many attempts were made.
+    /// The number of attempts.
     pub attempts: u32,
     /// The round that it ended in.
     pub round: u32,
-    /// When.
     pub at: Timestamp,
-    /// Why.
     pub reason: FailureReason,
 }
 
 impl DeliveryFact {
-    /// What the fact is about.
     pub fn reference(&self) -> &Arc<DeliveryRef> {
         match self {
             Self::Requested(f) => &f.reference,
@@ -299,7 +264,7 @@ impl DeliveryFact {
         }
     }
 
-    /// When what it tells happened.
+    /// When the fact happened.
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Requested(f) => f.at,
@@ -312,7 +277,7 @@ impl DeliveryFact {
         }
     }
 
-    /// The job that asked for it, if it was one.
+    /// The job that asked for it; `None` if no job did.
     pub const fn job(&self) -> Option<JobId> {
         match self {
             Self::Requested(f) => f.job,
@@ -321,7 +286,7 @@ impl DeliveryFact {
         }
     }
 
-    /// The same, asked for in a job.
+    /// The same fact, with this job as its cause.
     #[must_use]
     pub fn asked_for_in(mut self, job: JobId) -> Self {
         match &mut self {
@@ -332,7 +297,7 @@ impl DeliveryFact {
         self
     }
 
-    /// The same request, with its work there; other facts stay as they are.
+    /// The same request with its work at this place; other facts stay unchanged.
     #[must_use]
     pub fn with_work(mut self, work: RequestedWork) -> Self {
         if let Self::Requested(f) = &mut self {
@@ -341,8 +306,8 @@ impl DeliveryFact {
         self
     }
 
-    /// What makes a repeated append the same append. Two executions of one attempt are two facts: the second may end
-    /// differently, and neither may hide the other.
+    /// The message id: the broker stores a repeated append once. Two executions of one attempt are two facts: the
+    /// second may end differently, and neither may hide the other.
     pub fn message_id(&self) -> String {
         let delivery = self.reference().delivery;
         match self {
@@ -353,38 +318,37 @@ impl DeliveryFact {
             Self::Attempted(f) => f.attempt_id.to_string(),
             Self::AttemptBlanked(f) => format!("{}/blank", f.attempt_id),
             Self::Held(f) => format!("{delivery}/held/{}/{}/{}", f.round, f.attempts, f.hold),
-            // An attempt that was under way may have failed since, and a round be abandoned again after it.
+            // An attempt that was in flight may have failed since, and the round may be abandoned again after it.
             Self::Abandoned(f) => format!("{delivery}/abandoned/{}/{}", f.round, f.attempts),
         }
     }
 }
 
-/// An attempt that is to be made: what the sender holds, what a timer and the parking carry.
+/// A pending attempt: the dispatcher holds it, and timers and parked messages carry it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Work {
-    /// What it is about.
     pub reference: Arc<DeliveryRef>,
-    /// The number of the attempt to make, from 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// Its round: 0, and one more for each manual retry.
+    /// 0, and one more for each manual retry.
     pub round: u32,
-    /// How far the retry policy has come in this round.
+    /// The progress of the retry policy in this round.
     pub progress: Progress,
-    /// How often the delivery was held since its last attempt.
+    /// The number of holds since the last attempt.
     pub holds: u32,
-    /// It was handed out before: an earlier execution may have left a timer.
+    /// Whether this is a redelivery: an earlier execution may have left a timer.
     pub redelivered: bool,
     /// When this round was requested.
     pub requested_at: Timestamp,
-    /// When the first attempt of this round failed, if one did.
+    /// When the first attempt of this round failed; `None` if none has.
     pub first_failed_at: Option<Timestamp>,
-    /// Another delivery may wait until this one has ended ([`DeliveryReleased`]).
+    /// Whether another delivery may wait for the end of this one ([`DeliveryReleased`]).
     pub in_turn: bool,
 }
 
 impl Work {
-    /// The work that a fact asks for. Requests, releases and retry requests ask for any; a retry that a person asked for
-    /// comes when it comes, and nobody waits for it.
+    /// The work that a fact asks for; `None` if it asks for none. Requests, releases and retry requests ask for work.
+    /// No delivery waits for the end of a manual retry.
     pub fn asked_for_by(fact: &DeliveryFact) -> Option<Self> {
         let (reference, attempts, round, requested_at, redelivered) = match fact {
             DeliveryFact::Requested(f) => {

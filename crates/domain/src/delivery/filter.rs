@@ -1,4 +1,4 @@
-//! What deliveries are listed, counted and retried by.
+//! The filter by which deliveries are listed, counted and retried.
 
 use jiff::Timestamp;
 
@@ -8,26 +8,19 @@ use crate::{
     registry::EventTypePattern,
 };
 
-/// A choice among deliveries; every condition that is set has to hold.
+/// A choice among deliveries; every field that is set must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct DeliveryFilter {
-    /// Whose they are.
     pub account: Option<AccountId>,
-    /// Where their leads came from.
     pub interface: Option<InterfaceId>,
-    /// The sub-account.
     pub client: Option<ClientId>,
-    /// Where they go.
     pub destination: Option<DestinationId>,
-    /// What their events are about.
     pub lead: Option<LeadId>,
-    /// Their event.
     pub event_id: Option<EventId>,
-    /// The types of their events.
     pub event_type: Option<EventTypePattern>,
-    /// Where they stand: any of these; none: all.
+    /// Any of these statuses; empty if all match.
     pub statuses: Vec<DeliveryStatus>,
-    /// Failed for this reason.
+    /// The reason of the failure.
     pub failure: Option<FailureReason>,
     /// The status of the latest attempt.
     pub http_status: Option<u16>,

@@ -1,6 +1,6 @@
-//! Whether a delivery that has not ended goes on by itself: its work waits somewhere in the broker, as its event or a fact
-//! that asks for it, as a timer, parked, or behind another one in its queue. Work that is in none of these places is lost,
-//! whatever took it.
+//! Whether a delivery that has not ended goes on by itself. Pending work waits in the broker: as the event or a fact
+//! that asks for an attempt, as a timer, parked, or in an ordered queue. Work that is in none of these places is lost,
+//! whatever the reason.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,30 +12,30 @@ use super::{
 };
 use crate::{ids::DeliveryId, policy::Progress};
 
-/// How far the clocks of two machines may be apart.
+/// The maximum difference between the clocks of two machines.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(2);
 
-/// What the broker holds of a delivery.
+/// The places where the broker may hold the pending work of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remains {
-    /// Every event and every fact from before this time that asks for an attempt has been acknowledged.
+    /// Every event and every fact that asks for an attempt and is older than this has been acknowledged.
     pub handled_before: Timestamp,
-    /// A timer waits for its time, or has fired and is not acknowledged.
+    /// Whether a timer is pending, or has fired and is not acknowledged.
     pub timer: bool,
-    /// Something is parked for its destination.
+    /// Whether the destination has parked deliveries.
     pub parked: bool,
-    /// The delivery whose turn it is in the queue of its lead; none: there is no such queue.
+    /// The delivery at the head of the ordered queue; `None` if there is no such queue.
     pub turn: Option<DeliveryId>,
 }
 
-/// Whether a delivery should have gone on so long ago that it is worth asking where its work is.
+/// Whether a delivery should have gone on so long ago that its pending work is worth a look-up.
 pub fn may_be_lost(delivery: &Delivery, now: Timestamp, after: Duration) -> bool {
     let due = delivery.next_attempt_at.map_or(delivery.updated_at, |next| next.max(delivery.updated_at));
     is_open(delivery.status) && due.checked_add(after).is_ok_and(|late| late < now)
 }
 
-/// The work of a delivery that nobody will do any more; none: it has ended, or its work is somewhere. How far its retry
-/// policy had come is lost with the work, so the policy begins anew.
+/// The lost work of a delivery; `None` if the delivery has ended or its work is pending. The progress of the retry
+/// policy is lost with the work, so the policy starts again.
 pub fn lost_work(delivery: &Delivery, remains: Remains) -> Option<Work> {
     let id = delivery.reference.delivery;
     let asked_for = delivery.updated_at.checked_add(CLOCKS_APART).map_or(true, |by| by >= remains.handled_before);

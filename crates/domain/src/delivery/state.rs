@@ -1,8 +1,8 @@
-//! What the facts of a delivery add up to.
+//! The state of a delivery, folded from its facts.
 //!
-//! Facts may come twice, and those of two processes may come in either order. So the state is no chain of transitions
-//! but a maximum: each fact has a *position* in the life of its delivery, and the state shows what the furthest fact
-//! says. Folding any facts in any order, any number of times, gives the same state.
+//! Facts may arrive twice, and facts of two processes in either order. So the state is not a chain of transitions but a
+//! maximum: each fact has a *position* in the life of its delivery, and the state shows what the furthest fact says. A
+//! fold of any facts in any order, any number of times, gives the same state.
 
 use std::{cmp::Ordering, sync::Arc, time::Duration};
 
@@ -15,25 +15,24 @@ use crate::{
     registry::DeactivationCause,
 };
 
-/// Where a delivery stands.
+/// The status of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DeliveryStatus {
-    /// It waits for its first attempt of a round.
+    /// The delivery waits for the first attempt of a round.
     Pending,
-    /// An attempt has been running for a while.
+    /// An attempt has been in flight for a while.
     Processing,
-    /// An attempt failed, and another will be made.
+    /// An attempt failed, and another will follow.
     Retrying,
-    /// It waits until its destination is enabled again.
+    /// The delivery waits until its destination is enabled again.
     Held,
-    /// The receiver has it.
+    /// The receiver accepted the delivery.
     Succeeded,
-    /// No further attempt will be made unless a person asks.
+    /// No further attempt follows unless a person asks for one.
     Failed,
 }
 
 impl DeliveryStatus {
-    /// Every status.
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::Processing, Self::Retrying, Self::Held, Self::Succeeded, Self::Failed];
 
@@ -54,9 +53,9 @@ impl DeliveryStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// What people see of a delivery with this status at a destination that is switched so. What waits for one that is off is
-    /// held; no fact says so before its work comes to the lane, which may be days later. What waits behind another delivery of
-    /// its lead still waits for that one.
+    /// The status that users see, given the switch of the destination. A delivery that waits for a destination that is
+    /// off is held; no fact says so before its work reaches the lane, which may be days later. A delivery that waits in
+    /// an ordered queue stays pending.
     #[must_use]
     pub const fn at_destination(self, switch: Switch) -> Self {
         match (self, switch) {
@@ -66,22 +65,21 @@ impl DeliveryStatus {
     }
 }
 
-/// Whether a destination takes anything.
+/// Whether a destination accepts deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Switch {
-    /// It does.
     #[default]
     On,
     /// A person or a rule switched it off.
     Off,
-    /// The same, and it keeps the order of each lead's events.
+    /// The same, and the destination is ordered.
     OffInOrder,
 }
 
-/// A history that cannot have happened.
+/// A history that is impossible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IllegalHistory {
-    /// A fact of one delivery was folded into another.
+    /// The fact belongs to another delivery.
     #[error("a fact about delivery {fact} was folded into delivery {state}")]
     OtherDelivery {
         /// The delivery of the state.
@@ -89,35 +87,33 @@ pub enum IllegalHistory {
         /// The delivery of the fact.
         fact: DeliveryId,
     },
-    /// Attempts are counted from 1.
+    /// The attempt has the number 0; attempts count from 1.
     #[error("delivery {0} has an attempt with the number 0")]
     AttemptZero(DeliveryId),
 }
 
-/// A fact's place in the life of its delivery; compared from the first field to the last.
+/// The position of a fact in the life of its delivery; compared from the first field to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Success is the end: nothing is further.
+    /// A success is further than everything else.
     pub succeeded: bool,
-    /// Attempts that ended, counting the one that the fact is about.
+    /// The attempts that ended, including that of the fact.
     pub attempts: u32,
-    /// The round.
     pub round: u32,
-    /// The hold since the last attempt; the largest number for an attempt that started, and for the end of a round without
-    /// an attempt.
+    /// The hold since the last attempt; the maximum for an attempt that started, and for the end of a round without an
+    /// attempt.
     pub hold: u32,
     /// 0 requested, 1 started, 2 ended.
     pub phase: u8,
-    /// Two executions of one attempt: the later one is further.
+    /// Of two executions of one attempt, the later one is further.
     pub at: Timestamp,
-    /// And if even the time is the same, any order will do as long as it is one.
+    /// If even the time is equal, any total order will do.
     pub tie: u128,
 }
 
 /// How the latest attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastAttempt {
-    /// The execution.
     pub attempt_id: AttemptId,
     /// Its number, from 1.
     pub attempt: u32,
@@ -133,22 +129,20 @@ pub struct LastAttempt {
     pub deactivated: Option<DeactivationCause>,
 }
 
-/// A delivery as its facts tell it.
+/// The state of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// What it is about.
     pub reference: Arc<DeliveryRef>,
-    /// Where it stands.
     pub status: DeliveryStatus,
-    /// How many attempts were made; an attempt that a process death made twice counts once.
+    /// The attempts so far; an attempt that a crash repeated counts once.
     pub attempts: u32,
-    /// How many manual retries there were.
+    /// The number of manual retries so far.
     pub round: u32,
-    /// When it was requested, once that is known.
+    /// The time of the request; `None` if it is not known yet.
     pub requested_at: Option<Timestamp>,
-    /// When the next attempt is due, if one waits for its time.
+    /// The time of the next attempt; `None` if no timer is set.
     pub next_attempt_at: Option<Timestamp>,
-    /// Why it failed, if it did.
+    /// The reason of the failure; `None` if the delivery has not failed.
     pub failure: Option<FailureReason>,
     /// How the latest attempt ended.
     pub last: Option<LastAttempt>,
@@ -159,10 +153,10 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Adds a fact to what is known.
+    /// Folds a fact into the state.
     ///
     /// # Errors
-    /// When the fact cannot belong to this history.
+    /// If the fact cannot belong to this history.
     pub fn evolve(state: Option<Self>, fact: &DeliveryFact) -> Result<Self, IllegalHistory> {
         let delivery = fact.reference().delivery;
         let is_attempt = matches!(fact, DeliveryFact::Attempted(_) | DeliveryFact::AttemptBlanked(_));
@@ -177,7 +171,7 @@ impl Delivery {
         Ok(state)
     }
 
-    /// Where it stands in the order of lists: when it was requested, as far as that is known, then its id.
+    /// The sort key of lists: the time of the request, as far as it is known, then the id.
     pub fn place(&self) -> (Timestamp, DeliveryId) {
         (self.requested_at.unwrap_or(Timestamp::UNIX_EPOCH), self.reference.delivery)
     }
@@ -242,7 +236,7 @@ impl Delivery {
         });
     }
 
-    /// Takes what the other knows better.
+    /// Takes over what the other state knows better.
     fn merge(&mut self, other: Self) {
         self.attempts = self.attempts.max(other.attempts);
         self.round = self.round.max(other.round);
@@ -264,23 +258,22 @@ impl Delivery {
 }
 
 impl LastAttempt {
-    /// Of an attempt and what is left of it after its lead was anonymised, the latter counts.
+    /// An anonymised attempt outranks the attempt that it replaces.
     fn rank(&self) -> (bool, u32, Timestamp, AttemptId, bool) {
         (self.outcome.is_success(), self.attempt, self.started_at, self.attempt_id, self.is_blank())
     }
 
-    /// Whether only its outline is left: every attempt had a URL.
+    /// Whether the attempt was anonymised: every other attempt has a URL.
     pub const fn is_blank(&self) -> bool {
         self.request.url.is_empty()
     }
 }
 
-/// Where a fact stands in the life of its delivery.
 fn position(fact: &DeliveryFact) -> Position {
     let (attempts, round, hold, phase, tie) = match fact {
         DeliveryFact::Requested(_) | DeliveryFact::Released(_) => (0, 0, 0, 0, 0),
         DeliveryFact::RetryRequested(f) => (f.attempts, f.round, 0, 0, 0),
-        // A started attempt is further than everything before it, and less far than any end of the same attempt, or of a
+        // A started attempt is further than everything before it, but not as far as any end of the same attempt or of a
         // round that ends without it.
         DeliveryFact::AttemptStarted(f) => {
             (f.attempt.saturating_sub(1), f.round, u32::MAX, 1, f.attempt_id.uuid().as_u128())
