@@ -101,7 +101,7 @@ async fn while_the_mail_server_is_away_or_refuses_for_now_the_mail_waits() {
     let url = format!("smtp://127.0.0.1:{port}");
     let (world, receiver) = (World::start_with(&["--smtp-url", &url], &[]).await, Receiver::start().await);
     a_failure(&world, &receiver).await;
-    wait::until("trouble to be seen", SOON, async || world.process.output().contains("a notice waits")).await;
+    wait::until("trouble to be seen", SOON, async || world.process.output().contains("cannot send notice")).await;
     let smtp = SmtpSink::start_on(port).await;
     smtp.refuse_next(1, "451 not now");
     wait::until_eq("a mail", SOON, 1, async || smtp.mails().len()).await;

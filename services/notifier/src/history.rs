@@ -18,8 +18,8 @@ const MAX_ACCOUNTS: usize = 256;
 const MAX_NOTICES: usize = 100_000;
 /// How much earlier than requested the read begins: the next notices may be a little older.
 const MARGIN: Duration = Duration::from_secs(60 * 60);
-/// The age up to which a read serves a notice that another process may have called for before it died: the facts about such
-/// a notice were stored earlier.
+/// The age up to which a read serves a notice that another process may have called for before it died: the facts about
+/// such a notice were stored earlier.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// The recipients of earlier notices, for each account.
@@ -43,8 +43,8 @@ impl History {
         Self { journal, accounts: Mutex::default() }
     }
 
-    /// The recipients that a notice reached between `since` and `as_of`. If `as_of` is `None`, a read of at most [`MAX_AGE`] is
-    /// good enough.
+    /// The recipients that a notice reached between `since` and `as_of`. If `as_of` is `None`, a read of at most
+    /// [`MAX_AGE`] is good enough.
     pub(crate) async fn told(
         &self,
         account: &AccountId,

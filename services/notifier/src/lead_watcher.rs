@@ -1,10 +1,10 @@
 //! The lead watcher: it calls for notices about new leads.
 //!
-//! One notifier at a time, the leader, reads LEADS in order (`journal::Place`). It calls for a notice about the first lead
-//! of an interface that has addresses, collects the leads of the window after it, and calls for one notice about all of
-//! them (`domain::notice::LeadWatch`). The windows are stored before the place is. A new leader calls for the same notices
-//! again, so the mailer looks them up before it sends a mail. While no interface has addresses, the leader skips events
-//! without a read. A retry or a redelivery makes no lead event, so it causes no mail.
+//! One notifier at a time, the leader, reads LEADS in order (`journal::Place`). It calls for a notice about the first
+//! lead of an interface that has addresses, collects the leads of the window after it, and calls for one notice about
+//! all of them (`domain::notice::LeadWatch`). The windows are stored before the place is. A new leader calls for the
+//! same notices again, so the mailer looks them up before it sends a mail. While no interface has addresses, the leader
+//! skips events without a read. A retry or a redelivery makes no lead event, so it causes no mail.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -64,7 +64,8 @@ impl LeadWatcher {
         }
     }
 
-    /// Reads on from a place, until the drain. After an error the whole batch is done again, as parts of it may be stored.
+    /// Reads on from a place, until the drain. After an error the whole batch is done again, as parts of it may be
+    /// stored.
     async fn follow(&self, mut place: Place) -> Result<(), JournalError> {
         let mut book = self.book().await?;
         self.tick(&mut book, true).await?;
@@ -100,8 +101,8 @@ impl LeadWatcher {
         Ok(remembered.collect())
     }
 
-    /// Calls for the notices about windows that have ended, and stores that. `again` marks notices that a process may have
-    /// called for before it died.
+    /// Calls for the notices about windows that have ended, and stores that. `again` marks notices that a process may
+    /// have called for before it died.
     async fn tick(&self, book: &mut Book, again: bool) -> Result<(), JournalError> {
         let (now, registry) = (Timestamp::now(), self.registry.snapshot());
         let mut called = vec![];

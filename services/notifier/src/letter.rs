@@ -74,8 +74,8 @@ impl Sender {
         self.from.email.domain()
     }
 
-    /// The mail for one recipient. Its Message-ID is computed from the notice and the recipient, so that a mail that went out
-    /// twice can be recognised. `left_out` counts the mails to this recipient that a quota left out before.
+    /// The mail for one recipient. Its Message-ID is computed from the notice and the recipient, so that a mail that
+    /// went out twice can be recognised. `left_out` counts the mails to this recipient that a quota left out before.
     pub(crate) fn mail(&self, letter: &Letter, recipient: &str, left_out: u64) -> Result<Mail, PostError> {
         let refused = |e: &dyn std::fmt::Display| PostError::Refused(format!("it is no mail: {e}"));
         let to = envelope(recipient).map_err(|e| refused(&e))?;

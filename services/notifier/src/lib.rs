@@ -1,17 +1,19 @@
-//! The notifier: it mails people about failures, about deactivations and recoveries of destinations, and about new leads.
+//! The notifier: it mails people about failures, about deactivations and recoveries of destinations, and about new
+//! leads.
 //!
-//! * Deciding: [`watcher`] reads DELIVERIES and [`lead_watcher`] reads LEADS; both append the notices that the facts call
-//!   for. [`operations`] publishes lead events about Leadline's own work.
+//! * Deciding: [`watcher`] reads DELIVERIES and [`lead_watcher`] reads LEADS; both append the notices that the facts
+//!   call for. [`operations`] publishes lead events about Leadline's own work.
 //! * Writing: [`mailer`] sends each notice once. [`orders`] finds the recipients and the content of a notice, [`texts`]
-//!   writes the body, [`subjects`] the subject line, [`page`] renders the body as text and HTML, [`letter`] makes the mail.
-//! * Sending: [`post`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the replies of the
-//!   mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
-//! * Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present state
-//!   of the destination or lead that a mail is about.
+//!   writes the body, [`subjects`] the subject line, [`page`] renders the body as text and HTML, [`letter`] makes the
+//!   mail.
+//! * Sending: [`post`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the replies of
+//!   the mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
+//! * Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present
+//!   state of the destination or lead that a mail is about.
 //!
-//! Guarantee: a notice is mailed once, however often the broker redelivers its fact. There is one exception: if the process
-//! dies after the mail server took the mail and before the fact is stored, that mail goes out again, with the same
-//! Message-ID. While the mail server is away only mails wait.
+//! Guarantee: a notice is mailed once, however often the broker redelivers its fact. There is one exception: if the
+//! process dies after the mail server took the mail and before the fact is stored, that mail goes out again, with the
+//! same Message-ID. While the mail server is away only mails wait.
 
 mod confirming;
 mod desk;
@@ -57,7 +59,8 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "notifier")]
 pub struct Options {
-    /// Mail server: smtp://HOST:PORT, smtps://USER:PASSWORD@HOST or smtp://…?tls=required; without it mails become files
+    /// Mail server: smtp://HOST:PORT, smtps://USER:PASSWORD@HOST or smtp://…?tls=required; without it mails become
+    /// files
     #[arg(long, env = "LEADLINE_SMTP_URL", value_name = "URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
     /// Folder for mails as .eml files while there is no mail server [default: outbox; up: outbox in the data directory]
@@ -69,24 +72,26 @@ pub struct Options {
     /// Brand that mails name, unless the account has its own
     #[arg(long, env = "LEADLINE_BRAND", default_value = "Leadline", value_name = "NAME")]
     pub brand: String,
-    /// Time after a notice in which further failures of the destination are collected into one mail; 0s: a mail for each
+    /// Time after a notice in which further failures of the destination are collected into one mail; 0s: a mail for
+    /// each
     #[arg(long, env = "LEADLINE_NOTICE_WINDOW", default_value = "15m", value_parser = runtime::duration::parse, value_name = "DURATION")]
     pub notice_window: Duration,
     /// Failed deliveries in a row after which a mail says that the destination keeps failing; 0: never
     #[arg(long, env = "LEADLINE_ALERT_AFTER", default_value_t = 10, value_name = "COUNT")]
     pub alert_after: u32,
-    /// Time for which a mail is retried while the mail server does not take it; then it is given up, and the lead's log says so
+    /// Time for which a mail is retried while the mail server does not take it; then it is given up, and the lead's log
+    /// says so
     #[arg(long, env = "LEADLINE_MAIL_RETRY_FOR", default_value = "48h", value_parser = runtime::duration::parse, value_name = "DURATION")]
     pub mail_retry_for: Duration,
-    /// Maximum mails per hour for one account; 0: no limit. The last quarter is for mails about failures. Each notifier process
-    /// counts for itself
+    /// Maximum mails per hour for one account; 0: no limit. The last quarter is for mails about failures. Each notifier
+    /// process counts for itself
     #[arg(long, env = "LEADLINE_MAILS_PER_ACCOUNT", default_value_t = 1_200, value_name = "COUNT")]
     pub mails_per_account: u64,
     /// Maximum mails per hour to one recipient; 0: no limit. Each notifier process counts for itself
     #[arg(long, env = "LEADLINE_MAILS_PER_RECIPIENT", default_value_t = 120, value_name = "COUNT")]
     pub mails_per_recipient: u64,
-    /// Public https URL of the notifier's HTTP port; mails then link to their destination or lead and to unsubscribing, and
-    /// mails that ask the owner of an address link to the confirmation
+    /// Public https URL of the notifier's HTTP port; mails then link to their destination or lead and to unsubscribing,
+    /// and mails that ask the owner of an address link to the confirmation
     #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 }

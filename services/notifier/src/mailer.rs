@@ -1,8 +1,8 @@
-//! From what is called for to mails: look up, send, record, acknowledge, in this order.
+//! The mailer: it looks up a notice, sends its mails, appends the facts about them and acknowledges, in this order.
 //!
-//! All notifiers share the work. Notices about leads have a queue of their own, so that a failure notice stands behind none
-//! of them. A notice that the mail server does not take now comes again when the pause of server or recipient is over
-//! (`crate::pauses`), until it is given up; that is recorded, too.
+//! All notifiers share the work queues. Notices about leads have a work queue of their own, so that no failure notice
+//! waits behind them. A notice that the mail server does not take now is redelivered when the pause of the server or
+//! recipient is over (`crate::pauses`), until the mailer gives it up and appends that as a fact.
 
 use std::time::Duration;
 
@@ -28,11 +28,12 @@ use crate::{
     telling::Telling,
 };
 
-/// How many notices of a queue are under way at once. Each that waits for a connection is kept from being handed out again.
+/// Notices of a work queue in flight, at most. Heartbeats keep the broker from redelivering those that wait for a
+/// connection.
 const MAX_IN_FLIGHT: usize = 32;
-/// How long to wait until this process knows a change that was handed out to it.
-const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
-/// When to try again at first, and at most, while the broker does not answer.
+/// How long to wait until the registry view contains a change that the work queue delivered.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
+/// The first and the longest delay of a retry while the broker does not answer.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
@@ -43,44 +44,44 @@ pub(crate) struct Mailer {
     pub(crate) telling: Telling,
     pub(crate) history: History,
     pub(crate) quota: Quota,
-    /// For how long a mail is tried.
+    /// How long a mail is retried (`--mail-retry-for`).
     pub(crate) patience: SignedDuration,
-    /// `None` without a master key: nothing could vouch for the codes.
+    /// `None` if there is no master key, as nothing can sign the codes then.
     pub(crate) asking: Option<Asking>,
-    /// One owner is asked at a time, so that each question is counted before the next.
+    /// Held while an owner is asked, so that each question is counted before the next.
     pub(crate) one_question: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum NotifyError {
     #[error("the broker failed")]
     Journal(#[from] JournalError),
-    #[error("the mail did not go out")]
+    #[error("cannot send mail")]
     Post(#[from] PostError),
-    #[error("this process does not know the change of the configuration at {0} yet")]
+    #[error("the registry view does not contain the change at sequence {0} yet")]
     Registry(u64),
 }
 
-/// What is known about a notice before it is told.
+/// What is known about a notice before it is sent.
 struct Call {
-    /// A mail about it cannot have gone out before.
+    /// No mail about it went out before this time.
     since: Timestamp,
-    /// It may have been told before.
+    /// Whether it may have been sent before.
     again: bool,
-    /// What was recorded until then tells that; `None` if it was long ago.
+    /// The facts stored up to this instant tell whether it was sent; `None` if any recent read of NOTICES does.
     as_of: Option<Instant>,
-    /// From now on the mail server's no is the last word.
+    /// Whether the time for retries is over, so that the next refusal is final.
     late: bool,
 }
 
-/// What became of a notice, as far as it has come.
+/// The recipients of a notice that got a mail, and those that did not.
 #[derive(Default)]
-struct Progress {
+struct Results {
     reached: Vec<String>,
     untold: Vec<String>,
-    /// Why the first of those was not told.
+    /// The reason of the first refusal that is final.
     reason: Option<String>,
-    /// It may be told later: the refusal that ends first.
+    /// The refusal that ends first; `None` if no refusal is for now.
     later: Option<PostError>,
 }
 
@@ -134,7 +135,7 @@ impl Mailer {
         Box::pin(self.handle(&message, called.notice, (called.since, called.again), precedence, order)).await;
     }
 
-    /// The notice that a change of a destination calls for: that a rule switched it off.
+    /// Sends the notice about a destination that a rule deactivated.
     async fn answer_change(&self, message: Message<RegistryFact>) {
         let Change::DestinationDeactivated(account, id, why) = &message.value.change else {
             return message.ack().await;
@@ -159,29 +160,34 @@ impl Mailer {
         };
         match message.while_doing(doing).await {
             Ok(()) => message.ack().await,
-            Err(trouble) => self.try_again(&message, "a question to the owner of an address waits", trouble).await,
+            Err(error) => self.retry(&message, "cannot ask the owner of an address", error).await,
         }
     }
 
-    async fn ask_owner(&self, message: &Message<RegistryFact>, email: &str, asking: &Asking) -> Result<(), Trouble> {
+    async fn ask_owner(
+        &self,
+        message: &Message<RegistryFact>,
+        email: &str,
+        asking: &Asking,
+    ) -> Result<(), NotifyError> {
         let (Some(account), _, _) = message.value.change.entity() else { return Ok(()) };
         let notice = NoticeId::of_confirmation(account, message.sequence, email);
-        // The change may come here before this process knows it.
-        let known = self.orders.registry.at_least(message.sequence, REGISTRY_DEADLINE).await;
-        let registry = known.ok_or(Trouble::Registry(message.sequence))?;
+        // The work queue may deliver the change before the registry view contains it.
+        let known = self.orders.registry.at_least(message.sequence, REGISTRY_TIMEOUT).await;
+        let registry = known.ok_or(NotifyError::Registry(message.sequence))?;
         let order = self.orders.of_confirmation(&registry, notice, account, email, asking);
         let Some(order) = order else { return Ok(()) };
         let sent = self.orders.journal.confirmations(confirming::counted_since(Timestamp::now())).await?;
         if let Err(reason) = confirming::may_ask(&sent, account, email) {
-            tracing::info!(%account, reason, "the owner of an address is not asked again");
+            tracing::info!(%account, reason, "skipped the question to the owner of an address");
             return Ok(());
         }
         let call = Call { since: message.published_at, again: false, as_of: None, late: self.is_late(message) };
         Box::pin(self.tell(&order, &call, &message.trace)).await
     }
 
-    /// The lead was anonymised: a mail that still lies in the outbox says too much about the attempt. One that a mail
-    /// server has taken cannot be fetched back.
+    /// Removes the mail about an attempt of an anonymised lead from the outbox. A mail that a mail server has taken
+    /// cannot be recalled.
     async fn forget_attempt(&self, message: Message<DeliveryFact>) {
         match &message.value {
             DeliveryFact::AttemptBlanked(f) => {
@@ -191,7 +197,7 @@ impl Mailer {
         }
     }
 
-    /// So does one about the lead itself.
+    /// Removes the mail about an anonymised lead from the outbox.
     async fn forget_event(&self, message: Message<AnonymisationFact>) {
         match &message.value {
             AnonymisationFact::EventBlanked(f) => {
@@ -209,7 +215,7 @@ impl Mailer {
         match self.post.forget(notice) {
             Ok(()) => message.ack().await,
             Err(error) => {
-                tracing::warn!(%notice, error = error.with_causes(), "a mail is still in the outbox; trying again");
+                tracing::warn!(%notice, error = error.with_causes(), "cannot remove mail from the outbox; retrying");
                 message.retry_later(MAX_RETRY_DELAY).await;
             }
         }
@@ -230,7 +236,7 @@ impl Mailer {
             return message.retry_later(wait.after).await;
         }
         let Some(_telling) = self.telling.begin(notice) else {
-            // It is being told already, and whoever does that acknowledges for both.
+            // Another task of this process sends the notice and acknowledges for both.
             return;
         };
         let as_of = message.may_be_repeat;
@@ -243,7 +249,7 @@ impl Mailer {
         };
         match message.while_doing(telling).instrument(span).await {
             Ok(()) => message.ack().await,
-            Err(trouble) => self.try_again(message, "a notice waits", trouble).await,
+            Err(error) => self.retry(message, "cannot send notice", error).await,
         }
     }
 
@@ -251,30 +257,31 @@ impl Mailer {
         Timestamp::now().duration_since(message.published_at) > self.patience
     }
 
-    /// What was not tried says nothing new, and is not logged each time.
-    async fn try_again<T>(&self, message: &Message<T>, what: &str, trouble: Trouble) {
+    /// Returns the message to the work queue. A mail that was not tried is not logged, as it repeats an earlier
+    /// refusal.
+    async fn retry<T>(&self, message: &Message<T>, operation: &str, error: NotifyError) {
         let times = u32::try_from(message.delivered.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
-        let (pause, is_new) = match &trouble {
-            Trouble::Post(error) => (error.again_after().unwrap_or(RETRY_DELAY), error.was_tried()),
-            Trouble::Journal(_) | Trouble::Registry(_) => {
+        let (delay, is_new) = match &error {
+            NotifyError::Post(refusal) => (refusal.again_after().unwrap_or(RETRY_DELAY), refusal.was_tried()),
+            NotifyError::Journal(_) | NotifyError::Registry(_) => {
                 (RETRY_DELAY.saturating_mul(1 << times).min(MAX_RETRY_DELAY), true)
             }
         };
-        let trouble = anyhow::Error::from(trouble);
+        let error = anyhow::Error::from(error);
         if is_new {
-            tracing::warn!(error = format!("{trouble:#}"), ?pause, "{what}; trying again");
+            tracing::warn!(error = format!("{error:#}"), ?delay, "{operation}; retrying");
         }
-        message.retry_later(pause).await;
+        message.retry_later(delay).await;
     }
 
-    async fn tell(&self, order: &Order, call: &Call, trace: &TraceContext) -> Result<(), Trouble> {
+    async fn tell(&self, order: &Order, call: &Call, trace: &TraceContext) -> Result<(), NotifyError> {
         let (account, letter, journal) = (&order.account, &order.letter, &self.orders.journal);
         if letter.recipients.is_empty() {
             let subject = letter.subject();
             tracing::info!(
                 %account,
                 subject,
-                "no one is told: there is no address that is confirmed and wants mails of this kind"
+                "skipped notice: no address is confirmed and wants mails of this kind"
             );
             return Ok(());
         }
@@ -285,35 +292,29 @@ impl Mailer {
         if told.done {
             return Ok(());
         }
-        let progress = self.send(order, told, call.late, trace).await?;
-        if let Some(error) = progress.later
+        let results = self.send(order, told, call.late, trace).await?;
+        if let Some(error) = results.later
             && !call.late
         {
             return Err(error.into());
         }
         let now = Timestamp::now();
-        if let Some(reason) = progress.reason {
-            // What the notice is about stays visible without it.
-            let (subject, recipients) = (letter.subject(), &progress.untold);
-            tracing::error!(%account, subject, ?recipients, reason, "a notice is given up");
-            journal.append_notice(&order.given_up(progress.untold, reason, now), trace).await?;
+        if let Some(reason) = results.reason {
+            // The failure or the lead stays visible in the API; only the mail is lost.
+            let (subject, recipients) = (letter.subject(), &results.untold);
+            tracing::error!(%account, subject, ?recipients, reason, "gave up notice");
+            journal.append_notice(&order.given_up(results.untold, reason, now), trace).await?;
         }
-        if !progress.reached.is_empty() {
-            journal.append_notice(&order.sent_to(progress.reached, now), trace).await?;
+        if !results.reached.is_empty() {
+            journal.append_notice(&order.sent_to(results.reached, now), trace).await?;
         }
         crash::point("after a notice is stored");
         Ok(())
     }
 
-    /// Each recipient gets a mail of its own: an address that is refused keeps it from no other one.
-    async fn send(
-        &self,
-        order: &Order,
-        told: Told,
-        late: bool,
-        trace: &TraceContext,
-    ) -> Result<Progress, JournalError> {
-        let (letter, mut progress) = (&order.letter, Progress::default());
+    /// Sends each recipient a mail of its own, so that a refused address keeps the notice from no other one.
+    async fn send(&self, order: &Order, told: Told, late: bool, trace: &TraceContext) -> Result<Results, JournalError> {
+        let (letter, mut results) = (&order.letter, Results::default());
         for recipient in &letter.recipients {
             let has_it = told.reached.contains(recipient) || self.telling.was_sent(letter.notice, recipient);
             let sent = if has_it { Ok(()) } else { self.post(order, recipient).await };
@@ -322,17 +323,17 @@ impl Mailer {
                     if !has_it && letter.recipients.len() > 1 {
                         self.record_reached(order, recipient, trace).await?;
                     }
-                    progress.reached.push(recipient.clone());
+                    results.reached.push(recipient.clone());
                 }
                 Err(error) => {
                     if let PostError::Refused(why) = &error {
                         self.telling.remember_refused(letter.notice, recipient, why.clone());
                     }
-                    progress.add(recipient, error, late);
+                    results.add(recipient, error, late);
                 }
             }
         }
-        Ok(progress)
+        Ok(results)
     }
 
     async fn post(&self, order: &Order, recipient: &str) -> Result<(), PostError> {
@@ -364,11 +365,11 @@ impl Mailer {
     }
 }
 
-impl Progress {
+impl Results {
     fn add(&mut self, recipient: &str, error: PostError, late: bool) {
         self.untold.push(recipient.to_owned());
         let is_final = error.again_after().is_none();
-        // A reason that is final says why a mail was given up; another one only if there is no more time.
+        // Only a final refusal is a reason to give up, or any refusal once the time for retries is over.
         if is_final || late {
             self.reason.get_or_insert_with(|| error.with_causes());
         }

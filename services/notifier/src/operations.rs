@@ -1,6 +1,6 @@
 //! Events about Leadline's own work, for destinations that subscribe to them: lead events of a reserved type and a
-//! reserved interface, which are delivered like any other. An event names the operation and the lead, and repeats none of
-//! the lead's data.
+//! reserved interface, which are delivered like any other. An event names the operation and the lead, and repeats none
+//! of the lead's data.
 
 use bytes::Bytes;
 use domain::{

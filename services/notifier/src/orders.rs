@@ -41,7 +41,8 @@ pub(crate) struct Orders {
 }
 
 impl Orders {
-    /// The order for a notice that was called for; `None` if its account, destination, interface or fact no longer exists.
+    /// The order for a notice that was called for; `None` if its account, destination, interface or fact no longer
+    /// exists.
     pub(crate) async fn of_call(&self, called: &NoticeCalledFor) -> Result<Option<Order>, JournalError> {
         let registry = self.registry.snapshot();
         let Some(entry) = registry.account(&called.account) else { return Ok(None) };
@@ -97,8 +98,9 @@ impl Orders {
         Ok(Some(order))
     }
 
-    /// The question whether an address may be mailed; `None` if the address is confirmed already, or if its owner opted out
-    /// of the question. The mail has the brand of the installation: a stranger may have chosen the brand of the account.
+    /// The question whether an address may be mailed; `None` if the address is confirmed already, or if its owner opted
+    /// out of the question. The mail has the brand of the installation: a stranger may have chosen the brand of the
+    /// account.
     pub(crate) fn of_confirmation(
         &self,
         registry: &Registry,

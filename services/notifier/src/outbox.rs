@@ -4,8 +4,8 @@ use std::{fs, io, path::Path};
 
 use domain::NoticeId;
 
-/// Bytes of a recipient in a file name, at most. With the notice and the extensions the name stays below the 255 bytes that
-/// file systems take.
+/// Bytes of a recipient in a file name, at most. With the notice and the extensions the name stays below the 255 bytes
+/// that file systems take.
 const MAX_RECIPIENT: usize = 100;
 
 /// The name of the file consists of the notice and the recipient, so a repeated write makes no second file.

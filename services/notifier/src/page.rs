@@ -1,5 +1,5 @@
-//! The content of a mail, rendered as text and as HTML. Parts of it come from leads and receivers, which are not trusted:
-//! in HTML every character that could be markup is escaped.
+//! The content of a mail, rendered as text and as HTML. Parts of it come from leads and receivers, which are not
+//! trusted: in HTML every character that could be markup is escaped.
 
 use std::fmt::Write as _;
 

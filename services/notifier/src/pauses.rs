@@ -1,8 +1,8 @@
-//! When to try a mail server and a recipient again: one pause for each, not one for each mail.
+//! Pauses after refusals: one for the mail server and one for each refused recipient, not one for each mail.
 //!
-//! A pause doubles with each try that fails, and after it one mail tries before the others. A mail server is paused after a
-//! refusal that is not about a recipient, or when several recipients in a row were refused for now, as a quota does it.
-//! Time comes in with each call.
+//! A pause doubles with each failed try. When it is over, one mail probes before the others. The mail server is paused
+//! after a refusal that is not about a recipient, or when several recipients in a row were refused for now, as by a
+//! quota. The caller passes the time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,22 +11,20 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The first pause.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// The longest pause of the mail server: a failure notice waits no longer for its first try.
+/// The longest pause of the mail server, and so the longest wait of a failure notice for its first try.
 const MAX_SERVER_PAUSE: Duration = Duration::from_secs(30);
-/// The longest pause of a recipient.
 const MAX_RECIPIENT_PAUSE: Duration = Duration::from_secs(60);
-/// How many recipients in a row are refused until that counts as the mail server's refusal.
+/// Refused recipients in a row that count as a refusal of the mail server.
 const MAX_REFUSED_IN_A_ROW: usize = 3;
-/// How many recipients are known as paused; with more, all of them may be tried at once.
+/// Paused recipients that are remembered; beyond that all of them may be tried at once.
 const MAX_PAUSED_RECIPIENTS: usize = 10_000;
-/// How long others wait while one mail tries whether the pause is over.
+/// How long other mails wait for the result of a probe.
 const PROBE_WAIT: Duration = Duration::from_secs(2);
-/// How much later than a failure notice a mail of another kind tries after a pause.
-const PRECEDENCE: Duration = Duration::from_secs(1);
-/// How much later than others a recipient tries that was refused itself: with its probe it would lengthen the pause of all.
-const REFUSED_LAST: Duration = Duration::from_secs(2);
+/// After a pause, a mail without precedence waits this much longer than a failure notice.
+const ORDINARY_DELAY: Duration = Duration::from_secs(1);
+/// After a pause, a refused recipient waits this much longer than others: its probe could lengthen the pause for all.
+const REFUSED_DELAY: Duration = Duration::from_secs(2);
 
 /// Why a mail is not tried now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +34,10 @@ pub(crate) struct Wait {
     pub(crate) why: String,
 }
 
-/// How a try ended.
+/// The result of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Tried {
-    /// The server took the mail, or refused this recipient for good: it works.
+    /// The server took the mail or refused this recipient for good; either way it works.
     Answered,
     /// This recipient was refused for now.
     Recipient(String),
@@ -47,12 +45,11 @@ pub(crate) enum Tried {
     Server(String),
 }
 
-/// Which pauses there are.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     server: Pause,
     recipients: HashMap<String, Pause>,
-    /// Who was refused since the server took a mail.
+    /// Recipients that were refused since the server took a mail.
     refused: HashSet<String>,
 }
 
@@ -66,14 +63,14 @@ struct Pause {
 }
 
 impl Pauses {
-    /// Whether the server takes no mails now, for any recipient; checked before a mail is put together.
+    /// How long the server takes no mails for any recipient; `None` if it is not paused. Checked before a mail is made.
     pub(crate) fn server_wait(&self, precedence: bool, now: Instant) -> Option<Wait> {
         self.server.wait(later(precedence), now)
     }
 
-    /// Whether a mail may be tried; the answer to a try has to be reported.
+    /// Admits a mail to a try, or tells how long it has to wait. The result of an admitted try has to be reported.
     pub(crate) fn admit(&mut self, recipient: &str, precedence: bool, now: Instant) -> Result<(), Wait> {
-        let own = if self.refused.contains(recipient) { REFUSED_LAST } else { Duration::ZERO };
+        let own = if self.refused.contains(recipient) { REFUSED_DELAY } else { Duration::ZERO };
         let server = self.server.wait(later(precedence) + own, now);
         let paused = self.recipients.get_mut(recipient);
         let wait = paused.as_ref().and_then(|pause| pause.wait(Duration::ZERO, now));
@@ -87,7 +84,7 @@ impl Pauses {
         Ok(())
     }
 
-    /// Notes how a try ended; how long its recipient waits now.
+    /// Takes the result of a try and returns how long its recipient waits now.
     pub(crate) fn report(&mut self, recipient: &str, tried: Tried, now: Instant) -> Duration {
         match tried {
             Tried::Answered => {
@@ -117,14 +114,13 @@ impl Pauses {
         }
     }
 
-    /// How many recipients in a row were refused.
     pub(crate) fn refused_in_a_row(&self) -> usize {
         self.refused.len()
     }
 }
 
 const fn later(precedence: bool) -> Duration {
-    if precedence { Duration::ZERO } else { PRECEDENCE }
+    if precedence { Duration::ZERO } else { ORDINARY_DELAY }
 }
 
 impl Pause {
@@ -138,10 +134,10 @@ impl Pause {
         Some(Wait { after, why: self.why.clone() })
     }
 
-    /// A try that was under way when the pause began tells nothing new.
-    fn lengthen(&mut self, why: String, longest: Duration, now: Instant) -> Duration {
+    /// Doubles the pause. A try that began before the current pause did changes nothing.
+    fn lengthen(&mut self, why: String, max: Duration, now: Instant) -> Duration {
         if self.until.is_none_or(|until| until <= now) {
-            self.length = (self.length * 2).clamp(FIRST_PAUSE, longest);
+            self.length = (self.length * 2).clamp(FIRST_PAUSE, max);
             self.until = Some(now + self.length);
             self.why = why;
         }
@@ -164,7 +160,7 @@ mod tests {
         admitted
     }
 
-    /// How many tries there are in a minute if mails for these recipients wait all the time.
+    /// The tries in a minute while mails wait for this number of recipients all the time.
     fn tries_in_a_minute(recipients: usize) -> usize {
         let (mut pauses, begin) = (Pauses::default(), Instant::now());
         let tenths = (0..600).map(|tenth| begin + SECOND * tenth / 10);
@@ -194,7 +190,7 @@ mod tests {
         pauses.report("a", Tried::Server("connection refused".into()), now);
         assert_eq!(pauses.admit("b", true, now + SECOND).unwrap_err().after, SECOND);
         let over = now + FIRST_PAUSE;
-        assert_eq!(pauses.admit("lead", false, over).unwrap_err().after, PRECEDENCE);
+        assert_eq!(pauses.admit("lead", false, over).unwrap_err().after, ORDINARY_DELAY);
         assert_eq!(pauses.admit("b", true, over), Ok(()));
         assert_eq!(pauses.admit("c", true, over).unwrap_err().after, PROBE_WAIT);
         pauses.report("b", Tried::Server("connection refused".into()), over);

@@ -1,4 +1,4 @@
-//! Getting a notice there: to the mail server when it takes mails, or into the outbox.
+//! Sending: a mail goes to the mail server when no pause holds it up, or into the outbox if there is no mail server.
 
 use std::{
     fs, io,
@@ -23,71 +23,66 @@ use crate::{
     smtp::{Failure, MailServer},
 };
 
-/// How many recipients in a row have to be refused for a reason that an operator can put right until the mail part counts as
-/// not working: one alone may have a rule of its own, unless no mail was ever taken.
-const REFUSED_BY_POLICY: usize = 2;
-/// How long a mail waits after the outbox could not be written.
-const OUTBOX_RETRY: Duration = Duration::from_secs(10);
+/// Recipients in a row that the mail server refuses for a reason that an operator can mend, until `mail` is not ready.
+/// One recipient alone may have a rule of its own, unless the mail server never took a mail.
+const MAX_REFUSED_BY_POLICY: usize = 2;
+/// How long a mail waits after a write to the outbox failed.
+const OUTBOX_RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// Why a notice did not go out.
+/// Why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PostError {
-    /// It was tried, and may be taken after a while.
+    /// The mail was tried and refused for now.
     #[error("{why}")]
     Later {
-        /// How long to wait.
         after: Duration,
-        /// What the mail server said.
+        /// The reply of the mail server.
         why: String,
     },
-    /// It was not tried, as an earlier refusal holds for it, too.
+    /// The mail was not tried, as an earlier refusal paused its recipient or the mail server.
     #[error("not tried again: {}", .0.why)]
     Paused(Wait),
-    /// It will never be taken.
+    /// The mail was refused for good.
     #[error("{0}")]
     Refused(String),
-    /// The outbox cannot be written to.
     #[error("cannot write to the outbox {folder}")]
     Outbox {
-        /// The folder.
         folder: String,
-        /// What the system says.
         #[source]
         source: io::Error,
     },
 }
 
 impl PostError {
-    /// After which time to try again; `None` if it would be refused again.
+    /// The delay of the next try; `None` if the mail was refused for good.
     pub(crate) const fn again_after(&self) -> Option<Duration> {
         match self {
             Self::Later { after, .. } => Some(*after),
             Self::Paused(wait) => Some(wait.after),
-            Self::Outbox { .. } => Some(OUTBOX_RETRY),
+            Self::Outbox { .. } => Some(OUTBOX_RETRY_DELAY),
             Self::Refused(_) => None,
         }
     }
 
-    /// Whether it was tried.
     pub(crate) const fn was_tried(&self) -> bool {
         !matches!(self, Self::Paused(_))
     }
 
-    /// All of it in one line.
+    /// The error and its causes in one line.
     pub(crate) fn with_causes(&self) -> String {
         let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
         causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 }
 
-/// Where notices go.
+/// Sends mails.
 #[derive(Debug)]
 pub(crate) struct Post {
     way: Way,
     pauses: Mutex<Pauses>,
-    /// A mail was taken since the start.
+    /// Whether the mail server took a mail since the start.
     has_sent: AtomicBool,
-    /// Says why no mails go out. A recipient that is refused for now leaves it as it is.
+    /// The readiness of `mail`. A recipient that is refused for now does not change it.
     latch: Latch,
 }
 
@@ -98,14 +93,14 @@ enum Way {
 }
 
 impl Post {
-    /// `hello`: how to greet the mail server unless its URL says so.
+    /// `hello` greets the mail server unless its URL names another domain.
     pub(crate) fn new(smtp_url: Option<&str>, outbox: &Path, hello: &str, latch: Latch) -> anyhow::Result<Self> {
         let way = match smtp_url {
             Some(url) => Way::Smtp(Box::new(MailServer::new(url, hello).context(
-                "--smtp-url is no URL such as smtp://mail.example:25 or smtps://user:password@mail.example",
+                "--smtp-url is not a URL such as smtp://mail.example:25 or smtps://user:password@mail.example",
             )?)),
             None => {
-                let failed = || format!("--outbox: the folder {} cannot be made", outbox.display());
+                let failed = || format!("--outbox: cannot create the folder {}", outbox.display());
                 fs::create_dir_all(outbox).with_context(failed)?;
                 runtime::private::tighten(outbox);
                 Way::Outbox(outbox.to_owned())
@@ -115,7 +110,7 @@ impl Post {
         Ok(Self { way, pauses: Mutex::default(), has_sent: AtomicBool::new(false), latch })
     }
 
-    /// How long no mail is tried, for any recipient.
+    /// How long no mail is tried for any recipient; `None` if the mail server is not paused.
     pub(crate) fn wait(&self, precedence: bool) -> Option<Wait> {
         self.pauses().server_wait(precedence, Instant::now())
     }
@@ -130,7 +125,7 @@ impl Post {
                     written.map_err(|source| PostError::Outbox { folder: folder.display().to_string(), source });
                 match &written {
                     Ok(()) => self.latch.ready(),
-                    // Anybody may read it: without the folder.
+                    // Anyone may read the readiness, so it does not name the folder.
                     Err(_) => self.latch.not_ready("cannot write to the outbox"),
                 }
                 written
@@ -167,7 +162,7 @@ impl Post {
         match judgement {
             Judgement::GiveUp => self.latch.ready(),
             Judgement::ServerLater => {
-                tracing::warn!(why, ?after, "the mail server takes no mails now; trying again");
+                tracing::warn!(why, ?after, "mail server takes no mails; retrying");
                 self.latch.not_ready(public(failure));
             }
             Judgement::OperatorLater => {
@@ -175,20 +170,20 @@ impl Post {
                     recipient,
                     why,
                     ?after,
-                    "a mail is refused for its sender; check --mail-from and --smtp-url; trying again"
+                    "mail server refused mail because of its sender; check --mail-from and --smtp-url; retrying"
                 );
-                if refused >= REFUSED_BY_POLICY || !self.has_sent.load(Ordering::Relaxed) {
+                if refused >= MAX_REFUSED_BY_POLICY || !self.has_sent.load(Ordering::Relaxed) {
                     self.latch.not_ready(public(failure));
                 }
             }
             Judgement::RecipientLater => {
-                tracing::warn!(recipient, why, ?after, "a recipient is refused for now; trying again");
+                tracing::warn!(recipient, why, ?after, "mail server refused recipient for now; retrying");
             }
         }
         if judgement == Judgement::GiveUp { PostError::Refused(why) } else { PostError::Later { after, why } }
     }
 
-    /// Whether mails lie here after they were sent.
+    /// Whether sent mails stay in the outbox.
     pub(crate) const fn keeps_mails(&self) -> bool {
         matches!(self.way, Way::Outbox(_))
     }
@@ -207,7 +202,7 @@ impl Post {
     }
 }
 
-/// A failure in words that anybody may read: without what the server says, which may name a recipient. The log has that.
+/// A failure in words that anyone may read. The reply of the server may name a recipient, so only the log has it.
 fn public(failure: &Failure) -> String {
     let stage = failure.stage.as_str();
     match (failure.code, enhanced(&failure.text)) {

@@ -1,8 +1,8 @@
-//! How many mails an hour go out for one account and to one recipient: a flood of leads or a hostile account must not make
-//! a mail bomb of this installation.
+//! Quotas of mails per hour for one account and to one recipient: neither a flood of leads nor a hostile account can
+//! use the installation as a mail bomb.
 //!
-//! Each process counts for itself. What is over a quota is left out and counted, and the next mail to the recipient says so.
-//! Time comes in with each call.
+//! Each process counts for itself. A mail over a quota is left out and counted, and the next mail to the recipient
+//! names the count. The caller passes the time.
 
 use std::{
     collections::HashMap,
@@ -16,19 +16,18 @@ use tokio::time::Instant;
 
 /// The time in which mails are counted.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
-/// How many accounts, and how many recipients, are counted at once; beyond that the count begins again.
+/// Accounts, and recipients, that are counted at once; beyond that all counts begin at zero.
 const MAX_COUNTED: usize = 100_000;
-/// The part of a quota that mails without precedence may use, in quarters: the rest is for failure notices.
+/// The quarters of a quota that mails without precedence may use. The rest is for failure notices.
 const ORDINARY_QUARTERS: u64 = 3;
 
-/// How many mails an hour; `None` if there is no limit.
+/// Mails per hour; `None` if there is no limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) account: Option<u64>,
     pub(crate) recipient: Option<u64>,
 }
 
-/// Counts mails.
 #[derive(Debug)]
 pub(crate) struct Quota {
     limits: Limits,
@@ -53,10 +52,10 @@ impl Quota {
         Self { limits, counted: Mutex::default() }
     }
 
-    /// Counts a mail that is about to go out; how many were left out for its recipient before.
+    /// Counts a mail before it is sent, and returns how many mails to its recipient were left out before.
     ///
     /// # Errors
-    /// The quota that it is over.
+    /// The quota that is used up.
     pub(crate) fn take(
         &self,
         account: &AccountId,
@@ -87,7 +86,7 @@ impl Quota {
         Ok(left_out.remove(&key).unwrap_or(0))
     }
 
-    /// The mail did not go out after all.
+    /// Takes back the count of a mail that was not sent.
     pub(crate) fn give_back(&self, account: &AccountId, recipient: &str, left_out: u64) {
         let (mut counted, person) = (self.lock(), recipient.to_lowercase());
         if let Some(count) = counted.accounts.get_mut(account) {

@@ -1,9 +1,9 @@
-//! What a mail server's refusal is about: this recipient, or what is the same for all of them.
+//! Classification of a mail server's refusals: they are about this recipient, or about every mail.
 //!
-//! The command that was refused tells most (RFC 5321 section 4.3.2): before `RCPT` no server knows the recipient. After that
-//! the enhanced status code tells (RFC 3463), and without one the reply code.
+//! The refused command decides first (RFC 5321 section 4.3.2): before `RCPT` no server knows the recipient. After that
+//! the enhanced status code decides (RFC 3463), and without one the reply code.
 
-/// The step at which a mail did not go on.
+/// The step of the SMTP session that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Connection, greeting, `EHLO`, TLS, authentication.
@@ -27,20 +27,20 @@ impl Stage {
     }
 }
 
-/// What follows from a refusal.
+/// The consequence of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Judgement {
     /// The recipient will never get this mail.
     GiveUp,
     /// The recipient may get it later.
     RecipientLater,
-    /// Sender, installation or its quota is refused: an operator can put that right, and the mail waits meanwhile.
+    /// The sender, the installation or its quota is refused. The mail waits until an operator mends that.
     OperatorLater,
     /// The server takes no mails at all now.
     ServerLater,
 }
 
-/// Judges a reply; `code`: `None` if there was none.
+/// Judges a reply. `code` is `None` if there was no reply.
 pub(crate) fn judge(stage: Stage, code: Option<u16>, text: &str) -> Judgement {
     let code = match (stage, code) {
         (Stage::Connection | Stage::Sender, _) | (_, None | Some(421)) => return Judgement::ServerLater,

@@ -1,6 +1,6 @@
-//! A mail server, spoken to command by command: which of them was refused tells what the refusal is about.
+//! The SMTP client: it sends command by command, because the refused command tells what a refusal is about.
 //!
-//! lettre's own transport hides that, so this keeps its connections itself: at most [`MAX_CONNECTIONS`], each used again.
+//! lettre's own transport hides the command, so this module pools its connections itself: at most [`MAX_CONNECTIONS`].
 
 use std::{
     error::Error as _,
@@ -26,18 +26,18 @@ use crate::refusal::Stage;
 
 /// How long the mail server may take for one step.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many connections there are at once: what mail providers allow without asking.
+/// Connections at once, at most: as many as mail providers allow by default.
 const MAX_CONNECTIONS: usize = 8;
-/// How many of them carry mails that have no precedence, so that a failure notice always finds one.
+/// Connections for mails without precedence, so that a failure notice always finds one.
 const MAX_ORDINARY: usize = MAX_CONNECTIONS / 2;
-/// How long a connection is kept without a mail. Servers close them after a minute or more.
+/// How long an idle connection is kept. Servers close them after a minute or more.
 const MAX_IDLE: Duration = Duration::from_secs(30);
 
-/// Why a mail did not go out.
+/// Why the mail server did not take a mail.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) stage: Stage,
-    /// The reply's code; `None` if there was no reply.
+    /// The code of the reply; `None` if there was no reply.
     pub(crate) code: Option<u16>,
     pub(crate) text: String,
 }
@@ -49,7 +49,6 @@ enum Tls {
     Wrapped(TlsParameters),
 }
 
-/// A mail server.
 pub(crate) struct MailServer {
     host: String,
     port: u16,
@@ -68,10 +67,10 @@ impl std::fmt::Debug for MailServer {
 }
 
 impl MailServer {
-    /// The mail server that a URL names. It is greeted with the URL's path, or with `hello`.
+    /// The mail server of a URL. The client greets it with the path of the URL, or with `hello` if there is none.
     pub(crate) fn new(url: &str, hello: &str) -> anyhow::Result<Self> {
         // The URL may hold a password, so it is not repeated.
-        let url = Url::parse(url).context("it is no URL")?;
+        let url = Url::parse(url).context("it is not a URL")?;
         let host = url.host_str().filter(|host| !host.is_empty()).context("it names no host")?.to_owned();
         let parameters = || TlsParameters::new(host.clone());
         let wanted = url.query_pairs().find(|(name, _)| name == "tls").map(|(_, value)| value.into_owned());
@@ -97,9 +96,9 @@ impl MailServer {
         })
     }
 
-    /// Waits until there is a connection to use, and has `sending` use it.
+    /// Waits until a connection is free, then runs `sending`.
     pub(crate) async fn in_turn<T>(&self, precedence: bool, sending: impl Future<Output = T>) -> T {
-        // Neither is ever closed.
+        // Neither semaphore is ever closed.
         let _ordinary = if precedence { None } else { self.ordinary.acquire().await.ok() };
         let _one = self.all.acquire().await.ok();
         sending.await
@@ -108,10 +107,10 @@ impl MailServer {
     /// Returns once the server has taken the mail.
     pub(crate) async fn send(&self, from: &Address, to: &Address, mail: &Message) -> Result<(), Failure> {
         let body = mail.formatted();
-        if let Some(mut connection) = self.kept() {
+        if let Some(mut connection) = self.take_idle() {
             match deliver(&mut connection, from, to, &body).await {
                 Ok(()) => return self.keep(connection),
-                // It was closed meanwhile, which says nothing about this mail.
+                // The server closed the idle connection, which says nothing about this mail.
                 Err(failure) if failure.stage == Stage::Sender && matches!(failure.code, None | Some(421)) => {}
                 Err(failure) => return Err(self.keep_after(connection, failure).await),
             }
@@ -145,7 +144,7 @@ impl MailServer {
         step(Stage::Connection, connecting).await
     }
 
-    fn kept(&self) -> Option<AsyncSmtpConnection> {
+    fn take_idle(&self) -> Option<AsyncSmtpConnection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|(_, since)| since.elapsed() < MAX_IDLE);
         idle.pop().map(|(connection, _)| connection)
@@ -156,7 +155,7 @@ impl MailServer {
         Ok(())
     }
 
-    /// After a reply to `RCPT` the connection is good for the next mail, once this one is reset.
+    /// Keeps the connection for the next mail if the server still answers and resets this one.
     async fn keep_after(&self, mut connection: AsyncSmtpConnection, failure: Failure) -> Failure {
         let may_go_on = failure.code.is_some_and(|code| code != 421) && !connection.has_broken();
         let is_reset = may_go_on && step(Stage::Connection, connection.command(Rset)).await.is_ok();

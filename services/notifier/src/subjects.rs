@@ -1,7 +1,8 @@
-//! What follows the prescribed words of a subject line: the destination and why it failed, or the interface.
+//! The part of a subject line after the prescribed words: the destination and the cause of its failure, or the
+//! interface.
 //!
-//! Mail programs put mails with the same subject together, and people decide by the subject what to look at first. Nothing
-//! in it comes from a lead or a receiver: subjects are kept in the log, also after a lead was anonymised.
+//! Mail programs group mails by their subject, and people choose by the subject what to read first. No part of it comes
+//! from a lead or a receiver, because the log keeps subjects after a lead was anonymised.
 
 use domain::{
     DeliveryFact, ErrorKind,
@@ -11,10 +12,10 @@ use domain::{
 
 /// Characters of a name that a subject shows: most mail programs show about 70 of a subject.
 const MAX_NAME: usize = 60;
-/// Causes that are named of several failures.
+/// Causes that the subject about several failures names.
 const MAX_CAUSES: usize = 2;
 
-/// A delivery failed, or failed as the last of many.
+/// A delivery failed, alone or as the last of many.
 pub(crate) fn failure(destination: &str, fact: Option<&DeliveryFact>) -> String {
     match fact.and_then(cause_of) {
         Some(cause) => format!("{} ({cause})", short(destination)),
@@ -22,7 +23,7 @@ pub(crate) fn failure(destination: &str, fact: Option<&DeliveryFact>) -> String 
     }
 }
 
-/// Deliveries failed after people were told of the first one.
+/// Deliveries failed after the notice about the first one.
 pub(crate) fn further_failures(destination: &Destination, window: &Window) -> String {
     let mut errors: Vec<_> = window.errors.iter().collect();
     errors.sort_by_key(|error| std::cmp::Reverse(error.count));
@@ -45,13 +46,13 @@ pub(crate) fn recovery(destination: &Destination) -> String {
     short(name(destination))
 }
 
-/// Leads came in; `count` of several.
+/// Leads came in. `count` is `None` if the mail is about one lead.
 pub(crate) fn leads(interface: &Interface, count: Option<u64>) -> String {
     let name = if interface.name.is_empty() { interface.id.as_str() } else { &interface.name };
     count.map_or_else(|| short(name), |count| format!("{} ({count})", short(name)))
 }
 
-/// How a destination is called: its name, or its id if it has none.
+/// The name of a destination, or its id if it has no name.
 pub(crate) fn name(destination: &Destination) -> &str {
     if destination.name.is_empty() { destination.id.as_str() } else { &destination.name }
 }
@@ -64,7 +65,7 @@ fn cause_of(fact: &DeliveryFact) -> Option<String> {
     }
 }
 
-/// The status, or the kind of error if no answer came.
+/// The status, or the kind of error if there was no response.
 fn cause(status: u16, kind: Option<ErrorKind>) -> String {
     match (status, kind) {
         (_, Some(kind)) => kind.to_string(),
@@ -73,7 +74,7 @@ fn cause(status: u16, kind: Option<ErrorKind>) -> String {
     }
 }
 
-/// A name on one line and cut: what was accepted before there was a rule may be anything.
+/// A name on one line, cut after [`MAX_NAME`] characters. A name that is older than the check may contain anything.
 fn short(name: &str) -> String {
     let mut characters = name.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut short: String = characters.by_ref().take(MAX_NAME).collect();

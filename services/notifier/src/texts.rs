@@ -1,4 +1,4 @@
-//! What the notices say.
+//! The texts of notices.
 
 use domain::{
     AccountId, AttemptOutcome, DeliveryFact, DeliveryId, ErrorKind, InterfaceId, LeadEvent, LeadId, Registry,
@@ -12,14 +12,14 @@ use jiff::Timestamp;
 
 use crate::page::{Block, Page};
 
-/// How much of a lead's data a mail shows, in bytes.
-const LONGEST_DATA: usize = 16 * 1024;
-/// What to do when a payload is gone.
+/// Bytes of a lead's data that a mail shows, at most.
+const MAX_DATA: usize = 16 * 1024;
+/// The advice if the payload is gone.
 const PAYLOAD_GONE: &str = "The lead's data is no longer stored, so it cannot be sent again. Publish it again.";
-/// What to do when Leadline itself failed.
+/// The advice if Leadline itself failed.
 const CRASHED: &str = "Leadline itself failed while it worked on this delivery. Ask its operator to look into the log of \
     the dispatcher, and retry the delivery once the cause is found.";
-/// What can be done about every failure.
+/// The advice for every failure.
 const KEPT: &str =
     "The lead is kept. Once the receiver works again, retry the delivery, and the original payload is sent.";
 
@@ -61,7 +61,7 @@ pub(crate) fn failure(fact: &DeliveryFact, registry: &Registry) -> Page {
     Page { title: "A lead could not be delivered to a webhook.".into(), blocks }
 }
 
-/// What to do about a delivery that ended without an attempt.
+/// The advice for a delivery that ended without an attempt.
 fn without_attempt(fact: &DeliveryFact) -> &'static str {
     match fact {
         DeliveryFact::Abandoned(f) if f.reason == FailureReason::Crashed => CRASHED,
@@ -69,7 +69,7 @@ fn without_attempt(fact: &DeliveryFact) -> &'static str {
     }
 }
 
-/// Deliveries failed after people were told of the first one.
+/// Deliveries failed after the notice about the first one.
 pub(crate) fn further_failures(destination: &Destination, window: &Window, examples: &[DeliveryFact]) -> Page {
     let count = window.count;
     let deliveries = if count == 1 { "delivery" } else { "deliveries" };
@@ -120,8 +120,8 @@ pub(crate) fn repeated_failures(
     let mut advice = last.map_or(PAYLOAD_GONE, without_attempt);
     if let Some(DeliveryFact::Attempted(f)) = last {
         facts.push(("Last status", status(&f.outcome)));
-        // What the receiver answered may tell of a lead. It stands in the notice about one delivery alone, which can be
-        // found again when the lead is anonymised.
+        // The response of the receiver may repeat a lead's data. Only the notice about one delivery shows it, because
+        // that notice can be found when the lead is anonymised.
         advice = suggested_action(f.outcome.status_code(), f.outcome.error_kind());
     }
     let blocks = vec![
@@ -146,7 +146,7 @@ pub(crate) fn recovery(destination: &Destination, at: Timestamp, failing_since: 
     Page { title: "A webhook works again.".into(), blocks }
 }
 
-/// A rule switched a destination off; `held`: how many deliveries wait for it now.
+/// A rule deactivated a destination. `held` counts the deliveries that wait for it.
 pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: u64) -> Page {
     let cause = match why.cause {
         DeactivationCause::Exhausted if destination.retry.deactivate == Deactivate::IfNothingSucceeded => {
@@ -161,7 +161,8 @@ pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: 
         ("Deactivated at", format!("{:.0}", why.at)),
     ];
     facts.extend(why.first_failed_at.map(|at| ("First failure", format!("{at:.0}"))));
-    // What the receiver wrote is in the notice about the delivery alone, which is removed when the lead is anonymised.
+    // Only the notice about the delivery shows the response, because that notice is removed when the lead is
+    // anonymised.
     let mut advice = String::new();
     if let Some(by) = &why.delivery {
         facts.extend([
@@ -187,7 +188,6 @@ pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: 
     Page { title: format!("A webhook was deactivated, because {cause}."), blocks }
 }
 
-/// A lead is new.
 pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
     let facts = vec![
         ("Lead", event.lead.to_string()),
@@ -195,14 +195,14 @@ pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
         ("Received at", format!("{:.0}", event.received_at)),
     ];
     let data = render::json::parse(&event.payload)
-        .map_or_else(|_| String::from_utf8_lossy(&event.payload).into_owned(), |json| json.pretty(LONGEST_DATA));
+        .map_or_else(|_| String::from_utf8_lossy(&event.payload).into_owned(), |json| json.pretty(MAX_DATA));
     let look = look_at_leads(&event.account, &event.interface, Some(&event.lead));
     let blocks = vec![Block::Facts(facts), Block::Verbatim(shortened(data)), look];
     Page { title: "A new lead came in.".into(), blocks }
 }
 
-/// Leads came after people were told of the first one. Their data is in no mail of several, because a mail in the outbox
-/// can be found again only by the one lead that it is about, when that is anonymised.
+/// Leads came in after the notice about the first one. A mail about several leads shows no data of theirs: when a lead
+/// is anonymised, a mail in the outbox is found only by the one lead that it is about.
 pub(crate) fn further_leads(interface: &Interface, window: &LeadWindow) -> Page {
     let (count, listed) = (window.count, window.examples.len() as u64);
     let facts = vec![
@@ -221,7 +221,8 @@ pub(crate) fn further_leads(interface: &Interface, window: &LeadWindow) -> Page 
     Page { title, blocks }
 }
 
-/// The question whether an address may be mailed. Nothing in it comes from the account but its id, which the platform made.
+/// The question whether an address may be mailed. The id of the account is its only part that comes from the account,
+/// and the platform made it.
 pub(crate) fn confirmation(account: &AccountId, url: Option<String>, code: &str) -> Page {
     let question = format!(
         "The account {account} wants to send notices to this address: about new leads, or about leads that could not be \
@@ -239,13 +240,13 @@ pub(crate) fn confirmation(account: &AccountId, url: Option<String>, code: &str)
     Page { title: "May we send notices to this address?".into(), blocks }
 }
 
-/// That mails were left out because of a quota.
+/// The note about mails that a quota left out.
 pub(crate) fn left_out(count: u64) -> String {
     let mails = if count == 1 { "One mail to you was".to_owned() } else { format!("{count} mails to you were") };
     format!("{mails} left out before this one: there were too many within an hour. The leads themselves are all there.")
 }
 
-/// What mails of a kind are about, in the words of their readers.
+/// The subject matter of a kind of mails, in the words of their readers.
 pub(crate) const fn mails_about(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Error => "failed deliveries",
@@ -257,19 +258,19 @@ pub(crate) const fn mails_about(kind: NoticeKind) -> &'static str {
     }
 }
 
-/// How a failed delivery is retried. Ids need no quotes in any shell.
+/// The command that retries a failed delivery. Ids need no quotes in any shell.
 pub(crate) fn retry(account: &AccountId, delivery: DeliveryId) -> Block {
     Block::Command("To retry it", format!("leadline retry {delivery} --account {account}"))
 }
 
-/// How all failed deliveries of a destination are retried.
+/// The command that retries all failed deliveries of a destination.
 pub(crate) fn retry_all(destination: &Destination) -> Block {
     let Destination { account, id, .. } = destination;
     let words = "To retry every failed delivery to this webhook (--dry-run counts them first)";
     Block::Command(words, format!("leadline retry --destination {id} --account {account}"))
 }
 
-/// How a destination is enabled again.
+/// The command that enables a destination.
 pub(crate) fn enable(destination: &Destination) -> Block {
     let Destination { account, id, .. } = destination;
     Block::Command(
@@ -278,7 +279,7 @@ pub(crate) fn enable(destination: &Destination) -> Block {
     )
 }
 
-/// How leads are looked at.
+/// The command that shows a lead, or the leads of an interface.
 pub(crate) fn look_at_leads(account: &AccountId, interface: &InterfaceId, lead: Option<&LeadId>) -> Block {
     match lead {
         Some(lead) => {
@@ -300,8 +301,8 @@ pub(crate) fn named(destination: &Destination) -> String {
 }
 
 fn shortened(mut text: String) -> String {
-    if text.len() > LONGEST_DATA {
-        text.truncate(text.floor_char_boundary(LONGEST_DATA));
+    if text.len() > MAX_DATA {
+        text.truncate(text.floor_char_boundary(MAX_DATA));
         text.push_str("\n… (the rest is left out)");
     }
     text

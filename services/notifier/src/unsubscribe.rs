@@ -1,9 +1,9 @@
-//! Unsubscribing: the link in a mail, and what is behind it.
+//! Unsubscribing: the link in a mail and the page behind it.
 //!
-//! A link vouches for itself (`crypto::Links`): whoever has the mail may say that its recipient does not want mails of
-//! this kind about this account, and nobody else may. Opening the link only asks, because programs that look through
-//! mails open links, too; the button, or the mail program itself (RFC 8058), says yes. What is said is a fact in the
-//! registry, where operators see it. Only the person, by a button on the same page, or a platform-wide key takes it back.
+//! A link is authenticated (`crypto::Links`): only a reader of the mail can opt its recipient out of mails of this kind
+//! about this account. `GET` only shows a question, because mail scanners open links, too; the button or the mail
+//! program itself (RFC 8058) confirms. An opt-out is a change of the registry, where operators see it. Only the
+//! recipient, by a button on the same page, or a platform-wide key undoes it.
 
 use std::sync::Arc;
 
@@ -27,13 +27,12 @@ use crate::{
     texts,
 };
 
-/// What the links are for, so that no other link is taken for one of them.
+/// Separates these links from the other links that the master key signs.
 const PURPOSE: &str = "leadline unsubscribe";
-/// Who is said to have made the change.
+/// The authors of the changes in the audit log.
 const BY: &str = "unsubscribe link";
 const BY_AGAIN: &str = "resubscribe link";
 
-/// Makes the links.
 #[derive(Debug, Clone)]
 pub(crate) struct Unsubscribing {
     links: Links,
@@ -45,14 +44,14 @@ impl Unsubscribing {
         Self { links: Links::new(key, PURPOSE), public_url }
     }
 
-    /// The link for a mail of this kind to this recipient.
+    /// The URL for a mail of this kind to this recipient.
     pub(crate) fn url(&self, account: &AccountId, kind: NoticeKind, recipient: &str) -> String {
         // Neither of the first two parts can contain a '/'.
         let link = self.links.write(&format!("{account}/{}/{recipient}", kind.as_str()));
         self.public_url.at("unsubscribe", &link)
     }
 
-    /// Whether mail programs may use the link by themselves: RFC 8058 wants HTTPS.
+    /// Whether mail programs may use the link by themselves: RFC 8058 requires HTTPS.
     pub(crate) fn is_one_click(&self) -> bool {
         self.public_url.is_https()
     }
@@ -65,13 +64,12 @@ impl Unsubscribing {
     }
 }
 
-/// Answers the links.
 struct Unsubscriber {
     unsubscribing: Unsubscribing,
     desk: Desk,
 }
 
-/// `GET` asks, `POST` says yes; `POST` to `again` takes that back.
+/// `GET` shows the question, `POST` opts out; `POST` to `again` undoes that.
 pub(crate) fn routes(unsubscribing: Unsubscribing, desk: Desk) -> Router {
     Router::new()
         .route("/unsubscribe/{link}", get(ask).post(unsubscribe))
@@ -104,7 +102,7 @@ async fn resubscribe(State(this): State<Arc<Unsubscriber>>, Path(link): Path<Str
     let what = texts::mails_about(asked.kind);
     let words = format!("{} gets mails about {what} of the account {account} again.", asked.email);
     match this.desk.change(BY_AGAIN, Command::DeleteOptOut(account.clone(), id)).await {
-        // It was taken back before; without an account there is nothing to get mails about.
+        // The opt-out was undone before. A deleted account is refused, as it sends no mails.
         Err(Trouble::Refused(Refusal::NotFound { kind: EntityKind::OptOut, .. })) | Ok(()) => {}
         Err(trouble) => return this.desk.refuse(&account, "Not subscribed", trouble),
     }
@@ -116,7 +114,7 @@ impl Unsubscriber {
         let (what, account) = (texts::mails_about(asked.kind), &asked.account);
         let words = format!("{} gets no more mails about {what} of the account {account}.", asked.email);
         let back = "Only you and the operators of this service can take that back.".to_owned();
-        // Relative to the page that it stands on, whatever is before that.
+        // The path is relative, because the public URL may have a path of its own.
         let again = Block::ConfirmAt("Send me these mails again", format!("{link}/again"));
         let blocks = vec![Block::Text(words), Block::Text(back), again];
         self.desk.answer(StatusCode::OK, account, "You are unsubscribed", blocks)

@@ -1,12 +1,13 @@
-//! From what is recorded of deliveries to what is called for: notices to people, events to destinations.
+//! The watcher: it turns facts about deliveries into notices for people and events for destinations.
 //!
-//! Of all notifiers one at a time reads what was done in DELIVERIES, in order (`journal::Place`) and keeps what goes on at each destination
-//! (`domain::notice::Watched`). Of a batch of facts this is done, in this order: the events that it calls for are
-//! published, what goes on at the destinations is remembered together with the notices that it calls for, these are
-//! called for, that they were is remembered, and the place is written. Whoever dies in between leaves behind what he has
-//! not said, and the next one says it; both may have, so that is looked up before a mail goes out.
+//! One notifier at a time, the leader, reads the outcomes in DELIVERIES in order (`journal::Place`) and keeps the
+//! health of each destination (`domain::notice::Watched`). For a batch of facts it does this, in this order: it
+//! publishes the events that the facts call for, stores the health of the destinations with their pending notices,
+//! appends the pending notices, stores that they are appended, and stores the place. If a leader dies in between, the
+//! next one appends the pending notices. Both may have done so, so the mailer looks each notice up before it sends a
+//! mail.
 //!
-//! Nothing is mailed from here: a mail server that is away holds up mails, and not the reading.
+//! The watcher sends no mail: while the mail server is away only mails wait, and the watcher reads on.
 
 use std::collections::HashMap;
 
@@ -22,10 +23,10 @@ use tokio::time::sleep_until;
 
 use crate::operations;
 
-/// How many facts are dealt with between two writings of the place, at most.
+/// Facts between two writes of the place, at most.
 const BATCH: usize = 500;
-/// The pause after the broker did not answer.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+/// The delay after the broker did not answer.
+const RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis(500);
 
 pub(crate) struct Watcher {
     pub(crate) journal: Journal,
@@ -34,13 +35,13 @@ pub(crate) struct Watcher {
     pub(crate) drain: Drain,
 }
 
-/// What is remembered of a destination.
+/// The state of a destination.
 struct Remembered {
     watched: Watched,
-    /// With which version it is stored; 0: it is not.
+    /// The version in the store; 0 if it is not stored.
     version: u64,
     changed: bool,
-    /// The trace of what was called for last.
+    /// The trace of the latest notice.
     trace: TraceContext,
 }
 
@@ -51,13 +52,13 @@ impl Watcher {
         while let Some(place) = self.journal.take_place(READER_OF_NOTICES).await {
             match self.follow(place).await {
                 Ok(()) => {}
-                Err(JournalError::LostRace) => tracing::info!("another notifier watches the deliveries now"),
+                Err(JournalError::LostRace) => tracing::info!("lost the lease of the watcher to another notifier"),
                 Err(error) => {
                     if !error.is_logged() {
-                        tracing::warn!(error = error.chain(), "what people have to be told waits; trying again");
+                        tracing::warn!(error = error.chain(), "cannot append notices; retrying");
                     }
                     tokio::select! {
-                        () = tokio::time::sleep(PAUSE) => {}
+                        () = tokio::time::sleep(RETRY_DELAY) => {}
                         () = self.drain.stopping() => {}
                     }
                 }
@@ -65,10 +66,11 @@ impl Watcher {
         }
     }
 
-    /// Reads on from a place, until the drain. After an error it is not known what of a batch was done; it is done again.
+    /// Reads on from a place, until the drain. After an error the whole batch is done again, as parts of it may be
+    /// stored.
     async fn follow(&self, mut place: Place) -> Result<(), JournalError> {
         let mut book = self.book().await?;
-        self.say(&mut book).await?;
+        self.append_pending(&mut book).await?;
         let mut facts = self.journal.replay_done(place.sequence() + 1);
         let (mut read, mut forgotten_at) = (place.sequence(), 0);
         while !self.drain.is_stopping() {
@@ -76,7 +78,7 @@ impl Watcher {
             self.observe(&mut book, &batch).await?;
             self.tick(&mut book);
             self.remember(&mut book).await?;
-            self.say(&mut book).await?;
+            self.append_pending(&mut book).await?;
             self.forget_deleted(&mut book, place.sequence(), &mut forgotten_at).await?;
             read = batch.last().map_or(read, |last| last.sequence);
             place.advance(read).await?;
@@ -84,7 +86,8 @@ impl Watcher {
         place.leave().await
     }
 
-    /// What is remembered. What was not said before, somebody may have begun to say.
+    /// Reads the stored states. The previous leader may have appended some of the pending notices, so they are marked
+    /// for that.
     async fn book(&self) -> Result<Book, JournalError> {
         let stored = self.journal.watched().await?.into_iter();
         let remembered = stored.map(|(id, (mut watched, version))| {
@@ -94,7 +97,7 @@ impl Watcher {
         Ok(remembered.collect())
     }
 
-    /// Adds a batch of facts to the book, and publishes the events that it calls for.
+    /// Adds a batch of facts to the book and publishes the events that the facts call for.
     async fn observe(&self, book: &mut Book, batch: &[Entry<DeliveryFact>]) -> Result<(), JournalError> {
         let mut events = vec![];
         for entry in batch {
@@ -118,7 +121,7 @@ impl Watcher {
                     }
                 }
             }
-            // Where all goes well there is nothing to remember.
+            // A destination without failures needs no state.
             let after = &remembered.watched.watch;
             remembered.changed |= *after != (Watch { sequence: after.sequence, ..before });
             if remembered.changed || remembered.version > 0 {
@@ -147,9 +150,9 @@ impl Watcher {
         }
     }
 
-    /// Forgets what is remembered of deleted destinations that nothing is to be said about any more, if the configuration
-    /// has changed since. What comes later, as of an attempt that was under way, is remembered again, and forgotten after the
-    /// next change. What is not `settled` by the place may be read again, and has to be known then.
+    /// Forgets deleted destinations that have no open window and no pending notices, if the registry has changed since
+    /// the last call. A later fact, as of an attempt that was in flight, makes a new state, which is forgotten after
+    /// the next change. Facts after `settled` may be read again, and their states have to be there then.
     async fn forget_deleted(&self, book: &mut Book, settled: u64, forgotten_at: &mut u64) -> Result<(), JournalError> {
         let registry = self.registry.snapshot();
         if *forgotten_at == registry.sequence() {
@@ -174,19 +177,19 @@ impl Watcher {
         Ok(())
     }
 
-    /// Calls for what is called for and not said, and remembers that it is.
-    async fn say(&self, book: &mut Book) -> Result<(), JournalError> {
+    /// Appends the pending notices and stores that they are appended.
+    async fn append_pending(&self, book: &mut Book) -> Result<(), JournalError> {
         if book.values().all(|remembered| remembered.watched.unsaid.is_empty()) {
             return Ok(());
         }
         crash::point("before notices are called for");
-        let saying = book.values().flat_map(|remembered| {
+        let appending = book.values().flat_map(|remembered| {
             let (unsaid, trace) = (&remembered.watched.unsaid, &remembered.trace);
             unsaid.iter().map(async |notice| {
                 self.journal.append_notice(&NoticeFact::CalledFor(notice.clone()), trace).await.map(drop)
             })
         });
-        try_join_all(saying).await?;
+        try_join_all(appending).await?;
         crash::point("after notices are called for");
         for remembered in book.values_mut().filter(|remembered| !remembered.watched.unsaid.is_empty()) {
             remembered.watched.unsaid.clear();

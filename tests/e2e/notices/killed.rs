@@ -132,7 +132,7 @@ async fn what_no_mail_server_takes_is_given_up_and_the_log_says_so() {
     })
     .await;
     assert!(told.1.contains("given up") && told.1.contains(OWNER), "{told:?}");
-    assert!(world.process.output().contains("a notice waits"), "it was tried before");
+    assert!(world.process.output().contains("cannot send notice"), "it was tried before");
 }
 
 #[tokio::test]

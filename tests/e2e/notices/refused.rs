@@ -58,7 +58,7 @@ async fn a_refusal_of_the_sender_waits_for_the_operator_and_one_of_a_recipient_d
 
     smtp.refuse_at(Step::Recipient, "550 5.1.1 no such user");
     world.publish("gone").await;
-    let given_up = "a notice is given up";
+    let given_up = "gave up notice";
     wait::until(given_up, SOON, async || world.process.output().contains(given_up)).await;
     assert_eq!(readiness(&world).await, (200, "ready".to_owned()));
     assert_eq!(smtp.mails().len(), cases.len());
