@@ -1,4 +1,4 @@
-//! A nats-server of one's own: started as a child, started again when it dies, stopped last.
+//! The nats-server of `leadline up`: started as a child, restarted when it dies, stopped last.
 //!
 //! Linux signals a child when the *thread* that started it ends (prctl(2), `PR_SET_PDEATHSIG`; set by setpriv(1)), so
 //! one thread starts and watches the child for as long as the process lives. Even if this process is killed, no broker
@@ -29,23 +29,23 @@ mod healing;
 
 pub(crate) use healing::Healing;
 
-/// The pause before a broker that died is started again.
+/// The pause before a broker that died is restarted.
 const RESTART_PAUSE: Duration = Duration::from_millis(300);
-/// A broker that dies sooner than this has not worked.
+/// A broker that dies sooner than this counts as a failed start.
 const WORKED: Duration = Duration::from_secs(3);
-/// How often in a row it may die without having worked.
+/// The number of failed starts in a row after which the process gives up.
 const MOST_FAILURES: u32 = 5;
-/// How long it may take to stop in good order.
+/// How long the broker may take to stop after a signal.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
-/// How much of its log is shown when it does not start, in bytes.
+/// How much of its log an error about a failed start shows, in bytes.
 const LOG_SHOWN: usize = 2_000;
 
-/// The disk is the limit. Without this nats-server takes three quarters of what is free when it starts, and may refuse
-/// what it stored before.
+/// No limit except the disk. By default nats-server uses at most three quarters of the space that is free when it starts, and may
+/// refuse what it stored before.
 const MAX_FILE_STORE: &str = "1PB";
 
-/// At how many percent of growth Go's runtime collects garbage. Earlier than usual: a fifth less memory while much comes in,
-/// for little processor time. Whoever has set it, has it so.
+/// The growth of the heap in percent at which Go's runtime collects garbage. A value below the default saves a fifth of the memory
+/// under load, for little processor time. A value in the environment takes precedence.
 const COLLECT_AT: &str = "GOGC";
 const COLLECT_AT_PERCENT: &str = "50";
 
@@ -62,12 +62,12 @@ pub(crate) struct Broker {
 struct Running {
     process: Option<Pid>,
     stopping: bool,
-    /// It was told to end, to be started again.
+    /// The broker was told to end and will be restarted.
     restarting: bool,
 }
 
 impl Broker {
-    /// Starts it on a free port, with its data in the data directory.
+    /// Starts the broker on a free port, with its data in the data directory.
     pub(crate) fn start(
         data_dir: &DataDir,
         program: Option<&Path>,
@@ -98,7 +98,7 @@ impl Broker {
         let (watched, drain) = (Arc::clone(&running), platform.drain.clone());
         std::thread::Builder::new().name("broker".into()).spawn(move || {
             if let Err(error) = watch(&command, &watched, &started) {
-                tracing::error!(error = format!("{error:#}"), "the broker is given up; stopping");
+                tracing::error!(error = format!("{error:#}"), "cannot keep the broker running; stopping");
                 drain.fail();
             }
             let _ = ended.send(());
@@ -107,17 +107,17 @@ impl Broker {
         Ok(Self { url: format!("nats://leadline:{password}@127.0.0.1:{port}"), folder, running, stopped })
     }
 
-    /// Where it listens, with the password that lets one in.
+    /// Its URL, with the password.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// What starts it again when it stores nothing more.
+    /// The part that restarts the broker when it stores nothing more.
     pub(crate) fn healing(&self) -> Healing {
         Healing { folder: self.folder.clone(), running: Arc::clone(&self.running) }
     }
 
-    /// Stops it in good order.
+    /// Stops the broker with a signal, and kills it after a deadline.
     pub(crate) async fn stop(self) {
         let process = {
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,7 +127,7 @@ impl Broker {
         let Some(process) = process else { return };
         let _ = kill(process, Signal::SIGTERM);
         if tokio::time::timeout(STOP_DEADLINE, self.stopped).await.is_err() {
-            tracing::warn!("the broker does not stop; killing it");
+            tracing::warn!("broker did not stop before the deadline; killing it");
             let _ = kill(process, Signal::SIGKILL);
         }
     }
@@ -157,7 +157,7 @@ impl Invocation {
             command.env(COLLECT_AT, COLLECT_AT_PERCENT);
         }
         command.stdout(log().with_context(failed)?).stderr(log().with_context(failed)?);
-        // Ctrl-C goes to the whole group of a terminal; the broker has to live until the services have finished.
+        // Ctrl-C goes to the whole process group; the broker has to live until the services have finished.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         command.spawn().with_context(|| format!("{} cannot be started", self.program.display()))
     }
@@ -168,7 +168,7 @@ impl Invocation {
     }
 }
 
-/// Starts the broker again and again, until it is to stop.
+/// Restarts the broker whenever it dies, until it is told to stop.
 fn watch(
     command: &Invocation,
     running: &Mutex<Running>,
@@ -209,7 +209,7 @@ fn watch(
                 command.end_of_log()
             );
         }
-        tracing::warn!(%status, "the broker died; starting it again");
+        tracing::warn!(%status, "broker died; restarting it");
         std::thread::sleep(RESTART_PAUSE);
         if running.lock().unwrap_or_else(PoisonError::into_inner).stopping {
             return Ok(());

@@ -1,6 +1,6 @@
 //! `leadline call`: any method of the API from the command line, in JSON.
 //!
-//! It knows the methods by their descriptors, so a new one needs nothing here.
+//! Methods come from the descriptors, so a new method needs no code here.
 
 use std::io::Read as _;
 
@@ -21,14 +21,14 @@ use crate::{
     remote::DEADLINE,
 };
 
-/// The package that methods are looked for in.
+/// The package of the methods.
 const PACKAGE: &str = "leadline.v1";
 
 /// What to call.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline call AuditService/ListAuditLog '{\"account_id\": \"acme\"}'")]
 pub(crate) struct Call {
-    /// Service and method, such as DeliveryService/ListDeliveries; without it, all of them are listed
+    /// Service and method, such as DeliveryService/ListDeliveries; if it is missing, all methods are listed
     method: Option<String>,
     /// The request in JSON; - reads it from standard input
     #[arg(default_value = "{}")]
@@ -74,7 +74,7 @@ impl Call {
     }
 }
 
-/// Prints the answers of a stream as they come, a line each.
+/// Prints each answer of a stream on its line as it arrives.
 async fn print_each(answers: Response<Streaming<DynamicMessage>>) -> anyhow::Result<()> {
     let mut answers = answers.into_inner();
     while let Some(answer) = answers.message().await? {
@@ -97,7 +97,7 @@ fn shown(method: &MethodDescriptor) -> String {
     format!("{:<44}{}", short(method), fields.join(", "))
 }
 
-/// Messages whose type is known at run time only.
+/// Codec of messages whose type is known at run time only.
 #[derive(Clone)]
 struct DynamicCodec(MessageDescriptor);
 

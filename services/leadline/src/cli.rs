@@ -13,7 +13,7 @@ use crate::{
 /// Delivers leads to webhooks and never loses one
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
-#[command(after_help = "Exit codes: 0, it was done; 1, it was refused or failed; 2, the command line makes no sense.")]
+#[command(after_help = "Exit codes: 0, it was done; 1, it was refused or failed; 2, the command line is invalid.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -23,33 +23,33 @@ pub(crate) struct Cli {
 enum Command {
     /// Run everything in one process, with a broker and a database of its own
     Up(Box<Up>),
-    /// Run ingest alone: takes lead events over HTTP and gRPC
+    /// Run ingest alone: accepts lead events over HTTP and gRPC
     Ingest(Ingest),
     /// Run the dispatcher alone: routes lead events and sends them
     Dispatcher(Dispatcher),
     /// Run the notifier alone: mails people about failures
     Notifier(Notifier),
-    /// Run query alone: answers questions, changes the configuration, retries
+    /// Run query alone: lists leads and deliveries, changes the configuration, retries
     Query(Query),
-    /// Wipe the read model and make it anew from the events
+    /// Clear the read model and rebuild it from the stored events
     ///
-    /// What is older than the events (--keep-events) is lost. Services may run meanwhile. Until it is complete, lists do not have everything, and are slow. If it is interrupted,
-    /// run it again, or start query again: both complete it.
+    /// History that is older than the stored events (--keep-events) is lost. Services may run meanwhile. Until the rebuild is
+    /// complete, lists are incomplete and slow. If it is interrupted, run it again or restart query: both complete it.
     Rebuild(Rebuild),
-    /// Give the free space of an SQLite read model back to the disk, and have it given back from now on
+    /// Give the free space of an SQLite read model back to the disk, now and automatically from then on
     ///
-    /// Needed once, for a file that a version before --keep-history made. It copies the file, which takes as much space again
-    /// and some seconds for each gigabyte. Services may run: leads are delivered meanwhile, and lists show that later.
+    /// A file that was made before the setting --keep-history existed needs this once. The file is copied, which takes as much
+    /// space again and some seconds for each gigabyte. Services may run: leads are delivered meanwhile, and lists show them later.
     Compact(Compact),
     #[command(flatten)]
     Verb(Box<Verb>),
-    /// Receive webhooks: print requests, check signatures, answer as told
+    /// Receive webhooks: print requests, check signatures, answer as the options say
     Listen(Listen),
-    /// Watch leads travel: three receivers, one of them failing, one dead until it is retried
+    /// Send leads to three receivers: one healthy, one recovering, one dead until its deliveries are retried
     Demo(Demo),
 }
 
-/// What every service that runs alone needs.
+/// The options of every service that runs alone.
 #[derive(Debug, Args)]
 struct Alone {
     #[command(flatten)]
@@ -116,7 +116,7 @@ struct Compact {
 }
 
 impl Cli {
-    /// Reads the command line and the environment; ends the process if they make no sense.
+    /// Reads the command line and the environment, and ends the process if they are invalid.
     pub(crate) fn read() -> Self {
         let matches = environment::without_empty_variables(Self::command()).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())

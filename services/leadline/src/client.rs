@@ -1,4 +1,4 @@
-//! Calling a running system: where it is, and with which key.
+//! Connects to a running system with an API key.
 
 use std::{fs, io::ErrorKind, path::PathBuf};
 
@@ -9,11 +9,11 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Uri};
 
 use crate::keys::ADMIN_KEY;
 
-/// Where the API is, and which key to call it with.
+/// The address of the API, and the key for calls.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ClientOptions {
-    /// Where gRPC is served
+    /// URL of the gRPC API
     #[arg(long, env = "LEADLINE_GRPC_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
     grpc_url: String,
     /// File with certificates (PEM) of authorities to trust over https [default: the public ones]
@@ -22,13 +22,12 @@ pub(crate) struct ClientOptions {
     /// API key to call with, ll_… [default: the file admin.key of the data directory, if the server is on this machine]
     #[arg(long, env = "LEADLINE_API_KEY", value_name = "KEY", hide_env_values = true)]
     api_key: Option<String>,
-    /// Folder in which leadline up keeps the key of the administrator
+    /// Folder in which leadline up keeps the administrator's key
     #[arg(long, env = "LEADLINE_DATA_DIR", default_value = ".leadline", value_name = "FOLDER")]
     data_dir: PathBuf,
 }
 
 impl ClientOptions {
-    /// Connects.
     pub(crate) async fn connect(&self) -> anyhow::Result<Keyed> {
         let url = &self.grpc_url;
         let endpoint = Endpoint::from_shared(url.clone())
@@ -56,7 +55,7 @@ impl ClientOptions {
             return Ok(given.clone());
         }
         let missing = "there is no API key to call with; give one with --api-key or LEADLINE_API_KEY";
-        // The key to everything goes nowhere else unless somebody says so.
+        // The administrator's key is sent to no other machine unless the caller passes it.
         anyhow::ensure!(is_this_machine(server), "{missing} (that of the data directory stays on this machine)");
         let file = self.data_dir.join(ADMIN_KEY);
         match fs::read_to_string(&file) {

@@ -1,4 +1,4 @@
-//! Services put together into a process.
+//! Runs services in a process.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use journal::{Journal, NatsOptions};
 use runtime::{Addresses, Listeners, Platform, Service, telemetry};
 
-/// Runs one service in a process of its own, until it is told to stop.
+/// Runs one service in this process until a signal stops it.
 pub(crate) async fn alone(
     name: &'static str,
     listeners: &Listeners,
@@ -22,7 +22,7 @@ pub(crate) async fn alone(
     Ok(finish(&platform, listeners).await)
 }
 
-/// What services are started with: told to stop by signals, and with as many connections as this process may have.
+/// The platform of the services: it drains on a signal, and uses as many connections as this process may have.
 pub(crate) fn platform() -> anyhow::Result<Platform> {
     let platform = Platform::default();
     runtime::shutdown_on_signal(&platform.drain).context("signals cannot be handled")?;
@@ -41,7 +41,7 @@ const fn service_name(name: &'static str) -> &'static str {
     }
 }
 
-/// Says where the process listens once everything in it is ready.
+/// Prints the addresses of the process once all its services are ready.
 pub(crate) async fn announce(name: &str, addresses: Addresses, platform: &Platform) {
     tokio::select! {
         () = platform.readiness.all_ready() => {
@@ -51,13 +51,16 @@ pub(crate) async fn announce(name: &str, addresses: Addresses, platform: &Platfo
     }
 }
 
-/// Waits for the order to stop, and then for what is in flight.
+/// Waits for the signal to stop, and then for the work in flight.
 pub(crate) async fn finish(platform: &Platform, listeners: &Listeners) -> ExitCode {
     if platform.drain.finished(listeners.drain_deadline).await {
         return if platform.drain.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     let deadline = listeners.drain_deadline;
-    tracing::error!(?deadline, "not everything in flight was finished in time; it is done again after the next start");
+    tracing::error!(
+        ?deadline,
+        "work in flight did not finish before the deadline; it is repeated after the next start"
+    );
     ExitCode::FAILURE
 }
 

@@ -1,4 +1,4 @@
-//! The folder in which `leadline up` keeps everything. One process at a time uses it.
+//! The data directory of `leadline up`. One process at a time uses it.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use runtime::private;
 
-/// The folder, held against other processes as long as this lives.
+/// The data directory, locked against other processes while this value exists.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
@@ -18,7 +18,7 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the folder if need be, and holds it.
+    /// Creates the folder if it is missing, and locks it.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let failed = || format!("--data-dir: the folder {} cannot be used", path.display());
         fs::create_dir_all(path).with_context(failed)?;
@@ -41,7 +41,7 @@ impl DataDir {
         &self.path
     }
 
-    /// A secret that is kept in a file which only its owner may read; made at the first time.
+    /// The secret in a file that only its owner may read; it is created if the file is missing.
     pub(crate) fn secret(&self, name: &str, make: impl FnOnce() -> anyhow::Result<String>) -> anyhow::Result<String> {
         let file = self.path.join(name);
         match fs::read_to_string(&file) {
@@ -55,7 +55,7 @@ impl DataDir {
         }
     }
 
-    /// Writes a file that only its owner may read, whole or not at all.
+    /// Writes a file that only its owner may read, completely or not at all.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> anyhow::Result<()> {
         let (file, unfinished) = (self.path.join(name), self.path.join(format!(".{name}.part")));
         let write = || {
@@ -67,7 +67,7 @@ impl DataDir {
         write().with_context(|| format!("{} cannot be written", file.display()))
     }
 
-    /// Removes a file if it is there.
+    /// Removes a file if it exists.
     pub(crate) fn remove(&self, name: &str) {
         let _ = fs::remove_file(self.path.join(name));
     }

@@ -1,12 +1,11 @@
-//! The environment as options read it. An empty variable counts as unset: Compose passes `VAR=${VAR:-}` for each variable
-//! that it knows, whether or not a person set it.
+//! Treats empty environment variables as unset: Compose passes `VAR=${VAR:-}` for each variable that it knows, set or not.
 
 use std::env;
 
 use clap::Command;
 
-/// The command in which no option reads a variable that is empty. The process cannot remove such a variable from its own
-/// environment: other threads may read it meanwhile.
+/// Makes options ignore empty variables. The process cannot remove such variables from its own environment, because other
+/// threads may read it meanwhile.
 pub(crate) fn without_empty_variables(command: Command) -> Command {
     let command = command.mut_args(|option| {
         let is_empty = option.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
@@ -30,7 +29,7 @@ mod tests {
     const BEGIN: &str = "--- begin ---";
     const END: &str = "--- end ---";
 
-    /// Every command that has no commands below it, by the words that call it.
+    /// Every command without subcommands, by the words that call it.
     fn leaves(command: &Command, path: &[String], found: &mut Vec<Vec<String>>) {
         if !command.has_subcommands() {
             found.push(path.to_vec());
@@ -46,14 +45,14 @@ mod tests {
         command.get_subcommands().for_each(|below| variables(below, found));
     }
 
-    /// Nothing has to be given, so that the environment alone decides.
+    /// Makes every argument optional, so that the environment alone decides.
     fn all_optional(command: Command) -> Command {
         let groups: Vec<_> = command.get_groups().map(|group| group.get_id().clone()).collect();
         let command = groups.into_iter().fold(command, |command, id| command.mut_group(id, |g| g.required(false)));
         command.mut_args(|option| option.required(false)).mut_subcommands(all_optional)
     }
 
-    /// What the options of a command are, and where each comes from.
+    /// The values of the options of each command, and their sources.
     fn options(path: &[String]) -> String {
         let command = all_optional(without_empty_variables(Cli::command()));
         let words = ["leadline".to_owned()].into_iter().chain(path.iter().cloned());
@@ -74,7 +73,7 @@ mod tests {
         text
     }
 
-    /// What a process with this environment reads.
+    /// The output of a process with this environment.
     fn printed(environment: &BTreeSet<String>, value: Option<&str>) -> String {
         let mut process = process::Command::new(env::current_exe().unwrap());
         process.args(["--exact", THIS_TEST, "--nocapture"]).env(PRINT, "yes");
@@ -105,7 +104,7 @@ mod tests {
         let unset = printed(&all, None);
         assert!(!unset.contains("error"), "{unset}");
         assert_eq!(printed(&all, Some("")), unset);
-        // Variables are read at all: one that is set to nonsense is seen by each command that has one.
+        // Variables are read at all: each command that has one reports a nonsensical value.
         let nonsense = printed(&all, Some("\u{1}"));
         for path in commands.iter().filter(|path| path[0] != "listen" && path[0] != "demo") {
             let seen = nonsense.lines().any(|line| {

@@ -1,24 +1,24 @@
-//! What people are told when something does not work, and which exit code tells it to scripts: 0, it was done; 1, it was
-//! refused or failed; 2, the command line makes no sense.
+//! Errors as people read them, and exit codes as scripts read them: 0, the command succeeded; 1, it was refused or failed; 2, the
+//! command line is invalid.
 
 use std::{error::Error as _, process::ExitCode};
 
 use tonic::{Code, Status};
 
-/// The exit code of a command line that makes no sense; clap's is the same.
+/// The exit code of an invalid command line; clap uses the same.
 const USAGE: u8 = 2;
 
-/// The command line makes no sense.
+/// The command line is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
-/// Nobody reads what is written any more. Whoever has seen enough (`| head`) is no error.
+/// The reader of standard output has ended (`| head`), which is no failure of the command.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads standard output any more")]
 pub(crate) struct ReaderGone;
 
-/// Something that was asked for did not work, which was told already.
+/// The command failed, and its output has said so already.
 #[derive(Debug, thiserror::Error)]
 #[error("it did not work")]
 pub(crate) struct ToldAlready;
@@ -27,7 +27,7 @@ pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
     Usage(text.into()).into()
 }
 
-/// Tells what went wrong, if that is not done yet; the exit code.
+/// Prints the error unless the output has said it already, and returns the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<ReaderGone>() {
         return ExitCode::SUCCESS;
@@ -39,7 +39,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     if error.is::<Usage>() { USAGE.into() } else { ExitCode::FAILURE }
 }
 
-/// The error and what led to it; of an answer of the server, its code and its text.
+/// The error with its causes; a server's status as its code and text.
 fn in_words(error: &anyhow::Error) -> String {
     let mut told = vec![];
     for cause in error.chain() {
@@ -52,7 +52,7 @@ fn in_words(error: &anyhow::Error) -> String {
     told.join(": ")
 }
 
-/// What the server says; or, if it came to no answer, why not.
+/// The status as the server sent it, or why there is no answer.
 fn of_server(status: &Status) -> String {
     let causes = std::iter::successors(status.source(), |&cause| cause.source()).map(ToString::to_string);
     let mut told: Vec<String> = vec![status.message().to_owned()];
@@ -68,7 +68,7 @@ fn of_server(status: &Status) -> String {
     format!("{what} ({}): {}", code_name(status.code()), told.join(": "))
 }
 
-/// The name of a code as the documents have it: `INVALID_ARGUMENT`.
+/// The name of a code as in the gRPC documents: `INVALID_ARGUMENT`.
 pub(crate) fn code_name(code: Code) -> String {
     let mut name = String::new();
     for letter in format!("{code:?}").chars() {

@@ -1,8 +1,8 @@
-//! Whether a process has the master key of the installation. One with another key does not start: it would seal secrets that
-//! the others cannot open, and could open none of theirs.
+//! Checks that a process has the master key of the installation. A process with another key does not start: it would seal
+//! secrets that other processes cannot open, and could open none of theirs.
 //!
-//! The installation knows its key by a fingerprint, which the first process that needs the key records. If there are secrets by
-//! then, because an older version made them, that process has to open them.
+//! The first process that needs the master key records its fingerprint. If an older version has stored secrets by then, the key
+//! of that process has to open them.
 
 use anyhow::{Context as _, bail};
 use crypto::MasterKey;
@@ -10,13 +10,13 @@ use domain::Registry;
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedKey};
 
-/// Stands for the fingerprint where none is recorded.
+/// Stands for the fingerprint if none is recorded.
 const NONE_RECORDED: &str = "none";
-/// How often it is looked again which key is recorded, when several processes start at once.
+/// How often the recorded key is read again while several processes start at once.
 const MAX_RACES: usize = 5;
 
-/// Makes sure that this is the master key of the installation, and records it if none is. `replaces`: the fingerprint of a
-/// lost key whose place it takes.
+/// Checks that this is the master key of the installation, and records it if none is recorded. `replaces` is the fingerprint of
+/// the lost key that it replaces.
 pub(crate) async fn confirm(journal: &Journal, key: &MasterKey, replaces: Option<&str>) -> anyhow::Result<()> {
     let own = key.fingerprint();
     for _ in 0..MAX_RACES {
@@ -43,7 +43,7 @@ pub(crate) async fn confirm(journal: &Journal, key: &MasterKey, replaces: Option
     bail!("the master key of the installation is recorded by several processes at once; start this one again")
 }
 
-/// Whether it was recorded; otherwise another process was quicker.
+/// Records the key; `false` if another process recorded one first.
 async fn record(journal: &Journal, fingerprint: &str, before: &RecordedKey) -> anyhow::Result<bool> {
     match journal.record_installation_key(fingerprint.to_owned(), before).await {
         Ok(()) => {
@@ -55,7 +55,7 @@ async fn record(journal: &Journal, fingerprint: &str, before: &RecordedKey) -> a
     }
 }
 
-/// A key is right if it opens most secrets: others may have been sealed with a wrong one when nothing prevented that.
+/// Checks that the key opens most secrets. Older versions did not prevent that some were sealed with a wrong key.
 fn opens_what_there_is(registry: &Registry, key: &MasterKey) -> anyhow::Result<()> {
     let sealed = registry.sealed_secrets(Timestamp::now());
     let (total, mut closed) = (sealed.len(), vec![]);

@@ -1,8 +1,7 @@
-//! Keys of the API: those that are made over it, and the first one, from which all others are made.
+//! API keys: the first one, and those that the API creates with it.
 //!
-//! Whoever may write to the broker may write down a key: he could change everything else there, too. So the first key
-//! needs no other one. `leadline up` makes it in its data directory, `leadline keys bootstrap` for an installation of
-//! services that run alone.
+//! The first key is written directly to the broker, because a process that may write there can change everything anyway. `leadline
+//! up` creates it in its data directory, and `leadline keys bootstrap` for an installation of services that run alone.
 
 mod api;
 
@@ -25,10 +24,10 @@ use crate::{
     out::{note, print},
 };
 
-/// Name of the file with the key of the administrator.
+/// Name of the file with the administrator's key.
 pub(crate) const ADMIN_KEY: &str = "admin.key";
 
-/// Make, list and revoke keys of the API.
+/// Create, list and revoke API keys.
 #[derive(Debug, Args)]
 pub(crate) struct Keys {
     #[command(subcommand)]
@@ -40,16 +39,16 @@ enum KeysCommand {
     /// List keys, the newest first
     #[command(after_help = "Example:\n  leadline keys list --account acme --ended")]
     List(api::List),
-    /// Make a key, and print it; it is shown only here
+    /// Create a key and print it; it is shown only once
     #[command(after_help = "Example:\n  leadline keys create 'web forms' --scope publish --account acme --expires 90d")]
     Create(api::Create),
-    /// Have a key let nobody in any more; it cannot be undone
+    /// Revoke a key for good; this cannot be undone
     #[command(after_help = "Example:\n  leadline keys revoke 3q5kzc1x")]
     Revoke(api::Revoke),
     /// Show the key of this call
     #[command(after_help = "Example:\n  LEADLINE_API_KEY=ll_… leadline keys whoami")]
     Whoami(api::Whoami),
-    /// Make a platform-wide key with the scope admin, directly at the broker, and print it
+    /// Create a platform-wide key with the scope admin, directly at the broker, and print it
     #[command(after_help = "Example:\n  leadline keys bootstrap --nats-url nats://broker:4222")]
     Bootstrap(Bootstrap),
 }
@@ -85,11 +84,11 @@ impl Bootstrap {
     }
 }
 
-/// Makes sure that the data directory holds a key of the administrator, and that the broker knows it; where it is. One
-/// that was revoked stays revoked; without the file another one is made.
+/// Makes sure that the data directory has the administrator's key and that the broker knows it, and returns its file. A revoked
+/// key stays revoked; if the file is missing, another key is created.
 pub(crate) async fn admin_key_in(data_dir: &DataDir, journal: &Journal) -> anyhow::Result<PathBuf> {
     let file = data_dir.path().join(ADMIN_KEY);
-    // The file comes first: a key that is known and not written down would be lost.
+    // The file is written first: a recorded key without a file would be lost.
     let kept = data_dir.secret(ADMIN_KEY, || Ok(generate()?.reveal()))?;
     let key = kept.parse();
     let key = key.with_context(|| format!("{}; remove the file to have another one made", file.display()))?;
@@ -101,7 +100,7 @@ fn generate() -> anyhow::Result<ApiKey> {
     ApiKey::generate().context("the system gives no random numbers")
 }
 
-/// Records the key as new; whether it is. That nothing is known about it, the broker checks when it takes the fact.
+/// Records the key; `false` if it is recorded already, which the broker checks when it stores the fact.
 async fn record(journal: &Journal, key: &ApiKey, name: &str, by: &str) -> anyhow::Result<bool> {
     let now = Timestamp::now();
     let key = registry::ApiKey {

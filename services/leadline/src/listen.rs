@@ -1,4 +1,4 @@
-//! `leadline listen`: a receiver for people who build one. The demo uses it, too.
+//! `leadline listen`: a receiver for trying out webhooks. The demo uses it, too.
 
 use std::{
     collections::HashMap,
@@ -25,9 +25,9 @@ use jiff::Timestamp;
 use runtime::{Drain, duration};
 use tokio::net::TcpListener;
 
-/// The largest body that is taken, in bytes.
+/// The largest accepted body, in bytes.
 const LARGEST: usize = 1024 * 1024;
-/// How much of a body is printed, in characters.
+/// The longest part of a body that is printed, in characters.
 const PRINTED: usize = 2_000;
 
 /// How to receive.
@@ -69,7 +69,7 @@ impl Listen {
     }
 }
 
-/// How a receiver answers.
+/// The answers of a receiver.
 #[derive(Debug)]
 pub(crate) struct Behaviour {
     pub(crate) secret: Option<Verifier>,
@@ -79,7 +79,7 @@ pub(crate) struct Behaviour {
     pub(crate) print: bool,
 }
 
-/// What a receiver has seen.
+/// The requests that a receiver counted.
 #[derive(Debug, Default)]
 struct Seen {
     requests: AtomicU32,
@@ -87,7 +87,7 @@ struct Seen {
     events: Mutex<HashMap<String, Counts>>,
 }
 
-/// How often an event came, and how often it was taken.
+/// How often an event arrived, and how often it was accepted.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
     came: u32,
@@ -125,7 +125,7 @@ impl Receiver {
         format!("http://{}/", self.address)
     }
 
-    /// Requests that came.
+    /// The number of requests.
     pub(crate) fn requests(&self) -> u32 {
         self.seen.requests.load(Ordering::Relaxed)
     }
@@ -178,7 +178,7 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     (status, "answered by leadline listen\n").into_response()
 }
 
-/// All of a request at once, so that those that come at the same time are printed one after another.
+/// Prints a request in one piece, so that concurrent requests do not mix.
 fn printed(parts: &Parts, verdict: Option<&Result<(), String>>, body: &Bytes, status: StatusCode) -> String {
     let mut text = format!("{} {} {}\n", Timestamp::now(), parts.method, parts.uri);
     for (name, value) in &parts.headers {

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
 
-/// Many small facts come and go on many threads; the system's allocator spends a tenth of the processor on them.
+/// Threads allocate and free many small facts; the system's allocator takes a tenth of the processor time for that.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

@@ -1,4 +1,4 @@
-//! Times as people write them on the command line and read them in tables.
+//! Formats of times on the command line and in tables.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use prost_types::{Duration as ApiDuration, Timestamp as ApiTimestamp};
 pub(crate) use runtime::duration::parse as span;
 
-/// A time that has passed: how long ago it was (`2h`, `7d`), RFC 3339, or a day.
+/// Reads a time in the past: how long ago it was (`2h`, `7d`), RFC 3339, or a day.
 pub(crate) fn past(text: &str) -> Result<Timestamp, String> {
     moment(text, |now, span| now - span)
 }
 
-/// A time to come: in how long, RFC 3339, or a day.
+/// Reads a time in the future: how far away it is, RFC 3339, or a day.
 pub(crate) fn future(text: &str) -> Result<Timestamp, String> {
     moment(text, |now, span| now + span)
 }
@@ -29,7 +29,7 @@ fn moment(text: &str, from_now: impl Fn(Timestamp, jiff::SignedDuration) -> Time
     Ok(from_now(Timestamp::now(), span.ok_or_else(|| format!("{text:?} is more than a hundred years"))?))
 }
 
-/// How far from now a time may be said to be, in hours: a hundred years.
+/// The longest time before or after now, in hours: a hundred years.
 const FARTHEST_HOURS: i64 = 100 * 365 * 24;
 
 /// A time in a table, in UTC.
@@ -38,7 +38,7 @@ pub(crate) fn shown(time: Option<&ApiTimestamp>) -> String {
     time.map(|time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
 }
 
-/// The same without its day.
+/// The time of day, in UTC.
 pub(crate) fn clock(time: Option<&ApiTimestamp>) -> String {
     time.and_then(api::timestamp).map(|time| time.strftime("%H:%M:%SZ").to_string()).unwrap_or_default()
 }
@@ -52,7 +52,7 @@ pub(crate) fn lasted(duration: Option<&ApiDuration>) -> String {
     jiff::SignedDuration::try_from(duration).map(|duration| format!("{duration:#}")).unwrap_or_default()
 }
 
-/// A duration that is counted in days.
+/// A duration in days, if it is a whole number of them.
 pub(crate) fn days(duration: Option<&ApiDuration>) -> String {
     const SECONDS: u64 = 24 * 60 * 60;
     let Some(duration) = duration.and_then(api::duration) else { return String::new() };

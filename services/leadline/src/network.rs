@@ -1,10 +1,10 @@
-//! Which networks destinations may be in.
+//! The option for the networks that destinations may be in.
 
 use clap::Args;
 use domain::Guard;
 use ipnet::IpNet;
 
-/// What query refuses when a destination is made, and the dispatcher before each request.
+/// Query applies it when a destination is created, and the dispatcher before each request.
 #[derive(Debug, Args)]
 pub(crate) struct NetworkOptions {
     /// Networks that destinations may be in although they are not public, e.g. 127.0.0.0/8,10.1.0.0/16; the same for
@@ -14,7 +14,7 @@ pub(crate) struct NetworkOptions {
 }
 
 impl NetworkOptions {
-    /// What decides which addresses may be called.
+    /// The guard that decides which addresses may be called.
     pub(crate) fn guard(&self) -> Guard {
         Guard::new(self.allow_network.clone())
     }

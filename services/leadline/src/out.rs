@@ -1,4 +1,4 @@
-//! What is printed: lines and tables for people, JSON for scripts.
+//! Output: lines and tables for people, JSON for scripts.
 
 use std::{
     io::{ErrorKind, IsTerminal as _, Write as _},
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::errors::ReaderGone;
 
-/// Where to print, and how.
+/// The format of the output.
 #[derive(Debug)]
 pub(crate) struct Out {
     json: bool,
@@ -26,7 +26,7 @@ impl Out {
         Self { json, colours: !json && !unwanted && std::io::stdout().is_terminal() }
     }
 
-    /// Whether a program reads it.
+    /// Whether the output is JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
@@ -35,23 +35,21 @@ impl Out {
         self.colours
     }
 
-    /// A message on a line of its own, as JSON.
+    /// Prints a message as JSON on one line.
     pub(crate) fn json_line<M: Message + Name>(&self, message: &M) -> anyhow::Result<()> {
         print(&in_json(message)?.to_string())
     }
 
-    /// A whole document, as JSON.
+    /// Prints a message as a JSON document.
     pub(crate) fn json<M: Message + Name>(&self, message: &M) -> anyhow::Result<()> {
         print(&format!("{:#}", in_json(message)?))
     }
 }
 
-/// Prints a line.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     write(format!("{text}\n"))
 }
 
-/// Prints a text as it is.
 pub(crate) fn write(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
@@ -60,7 +58,7 @@ pub(crate) fn write(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     }
 }
 
-/// What is for the person at the terminal, and not part of the answer.
+/// Prints to standard error: it is for the person at the terminal, and not part of the answer.
 pub(crate) fn note(text: &str) {
     eprintln!("{text}");
 }
@@ -72,7 +70,7 @@ pub(crate) fn descriptors() -> anyhow::Result<&'static DescriptorPool> {
     POOL.as_ref().context("the API's descriptors are broken")
 }
 
-/// A message by the JSON mapping of protobuf, with the names of the `.proto` files and without what is empty.
+/// A message by the JSON mapping of protobuf, with the field names of the `.proto` files and without empty fields.
 pub(crate) fn in_json<M: Message + Name>(message: &M) -> anyhow::Result<Value> {
     let mut shown = DynamicMessage::new(descriptor_of::<M>()?);
     shown.merge(message.encode_to_vec().as_slice())?;
@@ -84,7 +82,6 @@ pub(crate) fn shown_in_json(message: &DynamicMessage) -> anyhow::Result<Value> {
     Ok(message.serialize_with_options(serde_json::value::Serializer, &options)?)
 }
 
-/// A message from its JSON.
 pub(crate) fn from_json<M: Message + Name + Default>(value: Value) -> anyhow::Result<M> {
     let given = descriptor_of::<M>()?.deserialize(value)?;
     Ok(given.transcode_to()?)

@@ -1,5 +1,4 @@
-//! A running system as the verbs of the command line speak to it: one way of connecting, one of finding out for which
-//! account, one of printing.
+//! The session of a command with a running system: it connects, finds the account, and prints answers.
 
 use std::time::Duration;
 
@@ -24,39 +23,39 @@ use crate::{
 
 /// How long an answer may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-/// How many of a list are asked for at once.
+/// The page size of lists.
 const PAGE: usize = 200;
 
-/// What every verb is told.
+/// The options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Remote {
-    /// Print JSON: one document, or of lists one object on each line
+    /// Print JSON: one document, or for lists one object on each line
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     client: ClientOptions,
 }
 
-/// Whose things a verb is about.
+/// The account of a command.
 #[derive(Debug, Args)]
 pub(crate) struct ForAccount {
-    /// The account [default: that of the key; or else the only one that there is]
+    /// The account [default: that of the key, or else the only account]
     #[arg(long, env = "LEADLINE_ACCOUNT", value_name = "ID")]
     account: Option<String>,
 }
 
-/// How much of a list is wanted.
+/// How many entries of a list to show.
 #[derive(Debug, Args)]
 pub(crate) struct Paging {
-    /// Show so many at most
+    /// Show at most this many
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
-    /// Show all of them
+    /// Show all
     #[arg(long, conflicts_with = "limit")]
     all: bool,
 }
 
-/// A connection, and where answers go.
+/// A connection and its output.
 #[derive(Debug)]
 pub(crate) struct Session {
     channel: Keyed,
@@ -98,29 +97,29 @@ impl Session {
         StatusServiceClient::new(self.channel.clone())
     }
 
-    /// The account that was named, or that of the key; empty: the key has none.
+    /// The named account, or that of the key; empty if the key is platform-wide.
     pub(crate) async fn own_account(&self, given: &ForAccount) -> anyhow::Result<String> {
         if let Some(account) = &given.account {
             return Ok(account.clone());
         }
         match self.access().who_am_i(within(api::WhoAmIRequest {})).await {
             Ok(key) => Ok(key.into_inner().account_id),
-            // An ingest that runs alone knows nothing but publishing.
+            // An ingest that runs alone serves no other method than publishing.
             Err(status) if status.code() == Code::Unimplemented => Ok(String::new()),
             Err(status) => Err(status.into()),
         }
     }
 
-    /// The account to work for.
+    /// The account to use.
     pub(crate) async fn account(&self, given: &ForAccount) -> anyhow::Result<String> {
         let own = self.own_account(given).await?;
         if !own.is_empty() {
             return Ok(own);
         }
-        // Two tell whether there is only one.
+        // Two are enough to know whether there is only one.
         let request = api::ListAccountsRequest { page_size: 2, page_token: String::new() };
         let listed = self.registry().list_accounts(within(request)).await;
-        let accounts = listed.context("--account is missing, and which ones there are is not known")?.into_inner();
+        let accounts = listed.context("--account is missing, and accounts cannot be listed")?.into_inner();
         match accounts.accounts.as_slice() {
             [only] => Ok(only.account_id.clone()),
             [] => Err(usage("there is no account yet; leadline accounts create makes one")),
@@ -128,12 +127,12 @@ impl Session {
         }
     }
 
-    /// The destination that a person names: by its id, or by a name that no other destination of the account has.
+    /// The destination with this id, or with this name if no other destination of the account has it.
     pub(crate) async fn destination(&self, account: &str, named: &str) -> anyhow::Result<api::Destination> {
         let request = api::GetDestinationRequest { account_id: account.to_owned(), destination_id: named.to_owned() };
         match self.registry().get_destination(within(request)).await {
             Ok(found) => return Ok(found.into_inner()),
-            // It may be a name.
+            // `named` may be a name.
             Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {}
             Err(status) => return Err(status.into()),
         }
@@ -162,7 +161,7 @@ impl Session {
         }
     }
 
-    /// Prints a list as far as it is wanted. `page` is asked with a size and the token of the page before.
+    /// Prints a list up to the requested size. `page` gets a page size and the token of the page before.
     pub(crate) async fn list<T: Message + Name>(
         &self,
         paging: &Paging,
@@ -193,7 +192,7 @@ impl Session {
         Ok(())
     }
 
-    /// Prints a list that is there as a whole.
+    /// Prints a complete list.
     pub(crate) fn list_all<T: Message + Name>(
         &self,
         columns: impl Into<Vec<Column>>,
@@ -206,7 +205,7 @@ impl Session {
         self.print_all(&mut Table::new(columns), all, row)
     }
 
-    /// Prints one thing: its row, or the document.
+    /// Prints one thing as a row or as a document.
     pub(crate) fn one<T: Message + Name>(
         &self,
         columns: impl Into<Vec<Column>>,
@@ -219,7 +218,7 @@ impl Session {
         Table::new(columns).print(&self.out, &[row(one)])
     }
 
-    /// Says that something was done whose answer has nothing to show.
+    /// Prints that a call succeeded whose answer has nothing to show.
     pub(crate) fn done<T: Message + Name>(&self, answer: &T, in_words: &str) -> anyhow::Result<()> {
         if self.out.is_json() { self.out.json(answer) } else { print(in_words) }
     }
@@ -239,7 +238,7 @@ impl Session {
 }
 
 impl Paging {
-    /// As much as there is.
+    /// No limit.
     pub(crate) const ALL: Self = Self { limit: 0, all: true };
 }
 
@@ -248,13 +247,13 @@ impl ForAccount {
         self.account.is_some()
     }
 
-    /// What was said, for filters: of a platform-wide key nothing means every account.
+    /// The account of a filter; empty means every account if the key is platform-wide.
     pub(crate) fn given(&self) -> String {
         self.account.clone().unwrap_or_default()
     }
 }
 
-/// A request that has an end.
+/// A request with a timeout.
 pub(crate) fn within<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(DEADLINE);

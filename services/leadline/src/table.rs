@@ -1,41 +1,40 @@
-//! Tables for people: as wide as a usual terminal at most, and never cut where somebody may want to copy.
+//! Tables for people: at most as wide as a terminal usually is. Texts that people may want to copy are never cut.
 
 use crate::out::{Out, print};
 
-/// How wide a table may be, in characters.
+/// The maximum width of a table, in characters.
 pub(crate) const WIDEST: usize = 120;
-/// What is between two columns.
 const GAP: &str = "  ";
-/// The least that a column is cut to.
+/// The minimum width of a column that is cut.
 const NARROWEST: usize = 8;
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     title: &'static str,
-    /// What is longer may be cut.
+    /// Whether longer texts are cut.
     flexible: bool,
     least: usize,
 }
 
-/// A column of what is shown in full, such as an id.
+/// A column whose texts are shown in full, such as ids.
 pub(crate) const fn fixed(title: &'static str) -> Column {
     Column { title, flexible: false, least: 0 }
 }
 
-/// A column of what may be cut.
+/// A column whose texts may be cut.
 pub(crate) const fn flexible(title: &'static str) -> Column {
     Column { title, flexible: true, least: 0 }
 }
 
 impl Column {
-    /// The same, at least so wide: for tables whose rows come one by one.
+    /// Sets a minimum width, for tables whose rows arrive one by one.
     pub(crate) const fn at_least(self, least: usize) -> Self {
         Self { least, ..self }
     }
 }
 
-/// What a colour says, where there are colours.
+/// The meaning of a colour, if the output has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
@@ -44,7 +43,6 @@ pub(crate) enum Tone {
     Waiting,
 }
 
-/// One cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cell {
     text: String,
@@ -63,7 +61,7 @@ impl<T: ToString> From<T> for Cell {
     }
 }
 
-/// A table that is printed page by page; the first page says how wide its columns are.
+/// A table that is printed page by page; the first page sets the widths of its columns.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<Column>,
@@ -75,7 +73,7 @@ impl Table {
         Self { columns: columns.into(), widths: None }
     }
 
-    /// Prints rows, and before the first of them the titles.
+    /// Prints rows; the titles come before the first one.
     pub(crate) fn print(&mut self, out: &Out, rows: &[Vec<Cell>]) -> anyhow::Result<()> {
         let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().map(cleaned).collect()).collect();
         let widths = match self.widths.take() {
@@ -94,7 +92,7 @@ impl Table {
         Ok(())
     }
 
-    /// As wide as what is there, and as little narrower as it takes to fit.
+    /// The widths of the columns: those of their texts, cut as little as the table needs to fit.
     fn fitting(&self, rows: &[Vec<Cell>]) -> Vec<usize> {
         let widest = |place: usize| rows.iter().filter_map(|row| row.get(place)).map(|cell| length(&cell.text)).max();
         let natural =
@@ -125,7 +123,7 @@ impl Table {
     }
 }
 
-/// Prints names and values, one below the other; what is empty is left out.
+/// Prints names and values, one below the other, without empty values.
 pub(crate) fn print_facts(out: &Out, facts: Vec<(&str, Cell)>) -> anyhow::Result<()> {
     let facts: Vec<_> = facts.iter().map(|(name, cell)| (*name, cleaned(cell))).collect();
     let said = || facts.iter().filter(|(_, cell)| !cell.text.is_empty());
@@ -137,7 +135,7 @@ pub(crate) fn print_facts(out: &Out, facts: Vec<(&str, Cell)>) -> anyhow::Result
     Ok(())
 }
 
-/// What comes from strangers, such as a receiver's answer, is one line and tells a terminal nothing.
+/// Makes a text of a stranger, such as a receiver's answer, one line without control characters for the terminal.
 fn cleaned(cell: &Cell) -> Cell {
     Cell { text: one_line(&cell.text), tone: cell.tone }
 }

@@ -1,4 +1,4 @@
-//! `leadline up`: all four services in one process, on embedded defaults.
+//! `leadline up`: all four services in one process, with its own broker and database by default.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -18,13 +18,13 @@ use crate::{
     network::NetworkOptions,
 };
 
-/// Name of the file that says where the running system listens.
+/// Name of the file with the addresses of the running system.
 pub(crate) const ADDRESSES: &str = "addresses.json";
 
-/// Everything that the services can be told, and where to keep what they need.
+/// The options of all services, and the folder for their data.
 #[derive(Debug, Args)]
 pub(crate) struct Up {
-    /// Folder for everything that is kept
+    /// Folder for all data
     #[arg(long, env = "LEADLINE_DATA_DIR", default_value = ".leadline", value_name = "FOLDER")]
     data_dir: PathBuf,
     /// The nats-server program to start [default: the one on PATH]
@@ -71,7 +71,7 @@ impl Up {
         };
         let healing = broker.as_ref().map(Broker::healing);
         let ended = self.serve(key, &data_dir, healing, &platform).await;
-        // The broker goes last: what the services finish, they store.
+        // The broker stops last: services store the outcome of the work that they finish.
         if let Some(broker) = broker {
             broker.stop().await;
         }
@@ -107,7 +107,7 @@ impl Up {
         };
         compose::announce("leadline", addresses, platform).await;
         if !platform.drain.is_stopping() {
-            // The key itself goes neither to a terminal nor into a log.
+            // The key itself is neither printed nor logged.
             println!("the administrator's API key is in {}; the other commands find it there", admin_key.display());
             data_dir.write(ADDRESSES, &self.addresses(addresses))?;
         }

@@ -1,5 +1,5 @@
-//! The verbs that speak to a running system over its API. Each file has those about one thing; what they share is in
-//! [`crate::remote`], what they print in [`crate::out`] and [`crate::table`].
+//! The commands that call the API of a running system. Each file has the commands for one kind of thing. They share
+//! [`crate::remote`] for calls, and [`crate::out`] and [`crate::table`] for output.
 
 pub(crate) mod accounts;
 pub(crate) mod belongings;
@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{call::Call, keys::Keys};
 
-/// What a running system is asked for.
+/// A command that calls a running system.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Publish(Publish),

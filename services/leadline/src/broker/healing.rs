@@ -1,7 +1,7 @@
-//! Starting the broker again once its disk has room.
+//! Restarts the broker once its disk has room.
 //!
-//! A stream of nats-server whose write failed stores nothing more until the server is started again. As `leadline up`
-//! owns its server, no person is needed for that.
+//! After a failed write a stream of nats-server stores nothing more until the server is restarted. `leadline up` owns its server, so
+//! it restarts it without a person.
 
 use std::{
     fs::{self, File},
@@ -21,18 +21,18 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Running, STOP_DEADLINE};
 
-/// How much has to fit on the disk before the broker is started again, in bytes: enough for it to start.
+/// The free space on the disk before the broker is restarted, in bytes: enough for it to start.
 const MIN_ROOM: usize = 1024 * 1024;
-/// How often it is looked whether the disk has room.
+/// How often the free space of the disk is checked.
 const ROOM_INTERVAL: Duration = Duration::from_secs(2);
-/// How long a broker that was started again may take until its streams store. After a restart that did not help the next
-/// one waits twice as long, up to the longest wait.
+/// How long a restarted broker may take until its streams store. The interval doubles after each restart that did not help, up to
+/// the maximum.
 const MIN_RESTART_INTERVAL: Duration = Duration::from_secs(10);
 const MAX_RESTART_INTERVAL: Duration = Duration::from_secs(160);
-/// How often it is looked whether the broker has ended.
+/// How often the end of the broker is checked.
 const END_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Starts the broker again when it stores nothing more.
+/// Restarts the broker when it stores nothing more.
 #[derive(Debug)]
 pub(crate) struct Healing {
     pub(super) folder: PathBuf,
@@ -40,7 +40,7 @@ pub(crate) struct Healing {
 }
 
 impl Healing {
-    /// Heals until the drain.
+    /// Runs until the drain.
     pub(crate) fn start(self, journal: Journal, drain: &Drain) {
         let stop = drain.clone();
         drain.spawn("broker healing", async move {
@@ -58,9 +58,7 @@ impl Healing {
             while !self.disk_has_room().await {
                 sleep(ROOM_INTERVAL).await;
             }
-            tracing::info!(
-                "the broker stores nothing more until it is started again, and its disk has room; starting it again"
-            );
+            tracing::info!("broker stores nothing more after a failed write, and its disk has room; restarting it");
             self.restart().await;
             let stores_again = timeout(interval, journal.storing_needs_restart(false)).await.is_ok();
             interval = if stores_again { MIN_RESTART_INTERVAL } else { (interval * 2).min(MAX_RESTART_INTERVAL) };
@@ -78,7 +76,7 @@ impl Healing {
         let give_up = Instant::now() + STOP_DEADLINE;
         while self.process(false) == Some(process) {
             if Instant::now() >= give_up {
-                tracing::warn!("the broker does not stop; killing it");
+                tracing::warn!("broker did not stop before the deadline; killing it");
                 let _ = kill(process, Signal::SIGKILL);
                 return;
             }
@@ -93,7 +91,7 @@ impl Healing {
     }
 }
 
-/// Whether the disk of a folder has room for some more. A quota of the file system shows only when something is written.
+/// Whether the disk of a folder has room. It writes a file, because a quota of the file system shows only then.
 pub(super) fn has_room(folder: &Path) -> bool {
     let file = folder.join(".room");
     let write = || -> std::io::Result<()> {

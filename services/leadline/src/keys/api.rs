@@ -1,4 +1,4 @@
-//! Keys as the API makes, lists and revokes them.
+//! Creates, lists and revokes keys over the API.
 
 use api::Scope;
 use clap::Args;
@@ -12,7 +12,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Those too that are revoked or expired
+    /// Include revoked and expired keys
     #[arg(long)]
     ended: bool,
     #[command(flatten)]
@@ -25,15 +25,15 @@ pub(super) struct List {
 
 #[derive(Debug, Args)]
 pub(super) struct Create {
-    /// What it is called; it stands in the log beside what is done with the key
+    /// Name of the key; the log shows it beside the calls made with the key
     name: String,
-    /// What may be done with it: publish, read, operate (includes reading), admin (includes everything)
+    /// Scopes of the key: publish, read, operate (includes read), admin (includes all)
     #[arg(long, required = true, value_name = "SCOPE", value_delimiter = ',', value_parser = scope)]
     scope: Vec<Scope>,
-    /// When it ends: in 90d, on 2027-01-31, or RFC 3339 [default: never]
+    /// When the key expires: 90d (from now), 2027-01-31, or RFC 3339 [default: never]
     #[arg(long, value_name = "TIME", value_parser = future)]
     expires: Option<jiff::Timestamp>,
-    /// For all accounts and the installation itself, not for one account
+    /// Create a platform-wide key: for all accounts and the installation itself
     #[arg(long, conflicts_with = "account")]
     platform: bool,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub(super) struct Create {
 
 #[derive(Debug, Args)]
 pub(super) struct Revoke {
-    /// The id of the key, which is the part of it between ll_ and the next _
+    /// The id of the key: the part between ll_ and the next _
     #[arg(value_name = "KEY-ID")]
     key_id: String,
     #[command(flatten)]
