@@ -1,15 +1,15 @@
-//! What people and tools ask for: the registry, leads, deliveries, and retries.
+//! The query service: it answers calls about the registry, leads, deliveries and jobs, and keeps the read model.
 //!
-//! * [`projector`] keeps the read model up to date, [`projection`] says what each fact means for it, [`store`] is the
+//! * [`projector`] writes facts into the read model, [`projection`] says what each fact means for it, [`store`] is the
 //!   read model in SQL
-//! * [`anonymiser`] has people forgotten, [`pruner`] deletes what is older than history is kept
-//! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`], [`audit_service`]
-//!   and [`status_service`] answer over gRPC; each asks its [`caller`] what he has to do with it
+//! * [`anonymiser`] anonymises leads, [`pruner`] deletes what is older than history
+//! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
+//!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`] may see and change
 //! * [`known_events`] tells ingest which events were published before
-//! * [`worker`] does the jobs, [`retrying`] is how it and people ask for a delivery again
-//! * [`reconciler`] audits what the other services did
+//! * [`worker`] is the job runner, [`retrying`] requests retries for it and for callers
+//! * [`reconciler`] finds missing and stuck deliveries
 //!
-//! Guarantee: nothing is known only here. The read model can be wiped and made again from the events.
+//! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 
 mod access_service;
 mod anonymiser;
@@ -49,7 +49,7 @@ use runtime::{ErrorChain as _, NeededBy, Platform, Service};
 pub use store::StoreError;
 use tonic::Status;
 
-/// What query can be told.
+/// Options of the query service.
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "query")]
 pub struct Options {
@@ -73,7 +73,7 @@ pub struct Options {
     pub limits: limits::Options,
 }
 
-/// Where the read model is unless somebody says otherwise.
+/// The database of the read model if none is set.
 const DEFAULT_DATABASE: &str = "sqlite:leadline.db?mode=rwc";
 
 impl Options {
@@ -82,10 +82,10 @@ impl Options {
     }
 }
 
-/// Starts query.
+/// Starts the query service.
 ///
 /// # Errors
-/// When the configuration cannot be read from the broker, the database cannot be used, or a method has no rule.
+/// Fails if the configuration cannot be read from the broker, the database cannot be used, or a method has no rule.
 pub async fn start(
     options: &Options,
     guard: Guard,
@@ -136,10 +136,10 @@ pub async fn start(
         ))))
 }
 
-/// Wipes the read model and makes it anew from the events; how many facts it was made of.
+/// Wipes the read model and rebuilds it from the facts. Returns the number of facts.
 ///
 /// # Errors
-/// When the broker or the database fails.
+/// Fails if the broker or the database fails.
 pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64> {
     let store = options.store().await?;
     store.wipe().await?;
@@ -151,15 +151,16 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
     facts
 }
 
-/// Copies an SQLite database without its free pages and has it give them back from now on; false: it is not SQLite.
+/// Copies an SQLite database without its free pages, and makes it give back free pages from then on. Returns `false` if
+/// the database is not SQLite.
 ///
 /// # Errors
-/// When the database fails, or somebody uses it without a pause.
+/// Fails if the database fails, or another process uses it without a pause.
 pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
     store::Store::connect(database_url.unwrap_or(DEFAULT_DATABASE)).await?.compact().await
 }
 
-/// The one place where a failure of the database becomes a gRPC status; it is logged here.
+/// The one place where a failure of the database becomes a gRPC status; the failure is logged here.
 fn failed(error: StoreError) -> Status {
     tracing::error!(error = error.chain(), "a question could not be answered");
     Status::unavailable("the read model does not answer now; ask again")

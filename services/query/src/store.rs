@@ -1,8 +1,8 @@
 //! The read model in SQL: SQLite or PostgreSQL, one set of statements.
 //!
-//! [`sql`] is what both databases need said the same way; each table has a file of its own, and [`pages`] is how deliveries
-//! are listed. Rows and checkpoint are
-//! written in one transaction that begins with the checkpoint, so that a fact counts once, whoever else projects.
+//! [`sql`] hides the differences between the databases; each table has a module of its own, and [`pages`] lists
+//! deliveries. A transaction writes rows and begins with the checkpoint, so that a fact counts once, whichever process
+//! projects.
 
 pub(crate) mod anonymised;
 pub(crate) mod attempts;
@@ -39,60 +39,52 @@ use sqlx::{AnyPool, any::AnyRow};
 use self::sql::Statement;
 use crate::awaited::Awaited;
 
-/// Readers do not wait for the writer. A lost write is made again from the events. What is deleted or replaced is
-/// overwritten where it lay. A new file can give back pages that are free; of an older one that setting changes nothing,
-/// until it is compacted. What undoes a statement that fails half way is kept in memory.
+/// Readers do not wait for the writer. A lost write is projected again from the facts. Deleted and replaced bytes are
+/// overwritten in place. A new file can give back free pages; an older file cannot until it is compacted. The journal
+/// of a failing statement is kept in memory.
 const OF_SQLITE: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
     PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY";
-/// The writer keeps 16 MiB of pages in memory, and copies its log into the database when that has 8,192 pages (32 MiB): a
-/// page that was written many times until then is copied once.
+/// The writer keeps 16 MiB of pages in memory, and copies its log into the database when the log has 8,192 pages (32
+/// MiB): a page that was written many times until then is copied once.
 const OF_SQLITE_WRITER: &str = "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8192";
 
-/// The read model.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    /// What it is to show soon.
+    /// The streams whose facts callers wait for.
     pub(crate) awaited: Awaited,
     pool: AnyPool,
-    /// Whoever begins a transaction takes a connection of this one.
+    /// Transactions that write take a connection of this pool.
     writer: AnyPool,
     flavour: Flavour,
 }
 
-/// What can go wrong between a service and its database.
+/// Failures between a service and its database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be connected to, or its tables cannot be made.
+    /// The database cannot be reached, or its tables cannot be created.
     #[error(
         "cannot use the database {url}; --database-url has to be sqlite:FILE?mode=rwc or postgres://USER@HOST/DATABASE{hint}"
     )]
     Connect {
-        /// Where it should be, without the password.
+        /// The URL without the password.
         url: String,
-        /// What to do about what it says, if that is known.
+        /// What to do about the cause, if that is known.
         hint: &'static str,
-        /// What it says.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// It failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
     /// A row has a value that no version of Leadline writes.
     #[error("the read model holds {value:?} as {column}; leadline rebuild makes it anew from the events")]
-    Value {
-        /// The column.
-        column: &'static str,
-        /// What it holds.
-        value: String,
-    },
+    Value { column: &'static str, value: String },
 }
 
-/// What databases call a full disk: SQLite's SQLITE_FULL, PostgreSQL's disk_full.
+/// The codes of a full disk: SQLITE_FULL of SQLite, disk_full of PostgreSQL.
 const DISK_FULL_CODES: [&str; 2] = ["13", "53100"];
 
 impl StoreError {
-    /// In words that everybody may read: without paths and without what the database says.
+    /// The failure in words for every caller: without paths and without the database's own text.
     pub(crate) fn public(&self) -> &'static str {
         match self {
             Self::Database(error) if is_disk_full(error) => "disk full: the database of the read model cannot store",
@@ -106,7 +98,7 @@ fn is_disk_full(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| DISK_FULL_CODES.contains(&&*code))
 }
 
-/// What a database needs said or done in its own way.
+/// The kind of database, where the two differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flavour {
     Sqlite,
@@ -125,14 +117,14 @@ impl Store {
         if self.flavour != Flavour::PooledPostgres {
             return Ok(statement.query().fetch_all(&self.pool).await?);
         }
-        // Preparing and executing are two messages, and only a transaction has the same server answer both.
+        // Preparing and executing are two messages, and only a transaction sends both to the same server.
         let mut transaction = self.pool.begin().await?;
         let rows = statement.query().fetch_all(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(rows)
     }
 
-    /// The first row of a statement, if it has any.
+    /// The first row of a statement; `None` if it has none.
     async fn fetch_optional(&self, statement: Statement) -> Result<Option<AnyRow>, StoreError> {
         if self.flavour != Flavour::PooledPostgres {
             return Ok(statement.query().fetch_optional(&self.pool).await?);
@@ -185,11 +177,11 @@ mod tests {
             }
         };
         assert_eq!(failed.public(), "disk full: the database of the read model cannot store");
-        // A checkpoint that is elsewhere: the transaction is given up.
+        // The checkpoint is elsewhere, so the transaction is rolled back.
         assert!(store.advance(StreamName::Leads, at + 9, at + 10).await.unwrap().is_none());
         File::create(&filler).unwrap();
         advance(&store, at).await.unwrap();
-        // A reader sees only what was committed.
+        // A reader sees committed rows only.
         assert_eq!(store.checkpoint(StreamName::Leads).await.unwrap(), at + 1);
     }
 

@@ -23,25 +23,25 @@ const COLUMNS: [&str; 16] = [
     "attempt", "delivery", "number", "round", "started_at", "duration", "method", "url", "status", "response",
     "error_kind", "destination", "deactivated", "sequence", "verdict", "next_attempt_at",
 ];
-/// What an attempt is read from.
+/// The columns of an attempt.
 #[rustfmt::skip]
 pub(super) const SHOWN: [&str; 10] = [
     "attempt", "number", "started_at", "duration", "method", "url", "status", "response", "error_kind", "deactivated",
 ];
-/// The verdicts that are no [`FailureReason`].
+/// The verdicts that are not a [`FailureReason`].
 const SUCCEEDED: &str = "succeeded";
 const RETRY: &str = "retry";
-/// The place of an attempt that DELIVERIES no longer holds, or not for long.
+/// The sequence of an attempt that DELIVERIES no longer holds, or not for long.
 const ERASED: i64 = -1;
 
-/// An attempt as it is shown.
+/// An attempt as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttemptRow {
     pub(crate) attempt: LastAttempt,
     pub(crate) round: u32,
 }
 
-/// An attempt at a destination, and what it was about.
+/// An attempt at a destination, with its delivery and event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DestinationEvent {
     pub(crate) attempt: AttemptRow,
@@ -51,7 +51,7 @@ pub(crate) struct DestinationEvent {
     pub(crate) lead: String,
 }
 
-/// Adds attempts and where DELIVERIES holds them; one that is there already only gets what was not known of it, and the
+/// Adds attempts with their sequences in DELIVERIES. An attempt that exists only gets what was not known of it, and the
 /// second message about it is noted as a copy.
 pub(crate) async fn add(
     transaction: &mut Transaction<'static, Any>,
@@ -60,7 +60,7 @@ pub(crate) async fn add(
     // A statement may not touch a row twice.
     let mut seen = HashSet::new();
     let mut first: Vec<_> = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id)).collect();
-    // Neighbours in the key's index one after the other.
+    // Neighbours in the index of the key follow each other.
     first.sort_unstable_by_key(|(_, attempt)| (attempt.reference.delivery, attempt.attempt_id));
     let rows = first.into_iter().map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed()));
     let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET sequence = excluded.sequence, verdict = excluded.verdict, \
@@ -90,7 +90,7 @@ pub(crate) async fn add(
     anonymised::add_copies(transaction, copies.collect()).await
 }
 
-/// Adds what is left of attempts, in place of what was there.
+/// Replaces attempts by their blank versions.
 pub(crate) async fn add_blank(
     transaction: &mut Transaction<'static, Any>,
     attempts: &[&DeliveryAttempted],
@@ -106,7 +106,7 @@ pub(crate) async fn add_blank(
 }
 
 impl Store {
-    /// The attempts of a delivery, in the order in which they were made.
+    /// The attempts of a delivery, the oldest first.
     pub(crate) async fn attempts(&self, id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
         let mut select = Statement::new(format!("SELECT {} FROM attempts", COLUMNS.join(", ")));
         select.push(" WHERE delivery = ? ORDER BY started_at, attempt", [id.to_string().into()]);
@@ -177,7 +177,7 @@ fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
     ]
 }
 
-/// What followed an attempt, if that is known.
+/// What followed an attempt; `None` if that is not known.
 pub(super) fn verdict(row: &AnyRow) -> Result<Option<Verdict>, StoreError> {
     let next = sql::time(row, "next_attempt_at")?;
     sql::parsed(row, "verdict", |word| match word {

@@ -1,4 +1,4 @@
-//! The audit log: who changed what of the configuration.
+//! The audit log: who changed what in the configuration.
 
 use domain::{AccountId, registry::EntityKind};
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ const COLUMNS: [&str; 8] = ["sequence", "account", "at", "actor", "kind", "entit
 /// A change of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AuditEntry {
-    /// Its place in REGISTRY.
+    /// The sequence of its fact in REGISTRY.
     pub(crate) sequence: u64,
     pub(crate) account: String,
     pub(crate) at: Timestamp,
@@ -27,10 +27,10 @@ pub(crate) struct AuditEntry {
     pub(crate) changes: Vec<FieldChange>,
 }
 
-/// What the log is asked for.
+/// The filter of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct AuditFilter {
-    /// None: of what is no account's.
+    /// `None` for changes that belong to no account.
     pub(crate) account: Option<AccountId>,
     pub(crate) kind: Option<EntityKind>,
     pub(crate) id: Option<String>,
@@ -38,7 +38,7 @@ pub(crate) struct AuditFilter {
     pub(crate) before: Option<Timestamp>,
 }
 
-/// Adds entries; one that is there already stays as it is.
+/// Adds entries; an entry that exists stays as it is.
 pub(crate) async fn add(
     transaction: &mut Transaction<'static, Any>,
     entries: Vec<AuditEntry>,
@@ -52,13 +52,13 @@ pub(crate) async fn add(
 }
 
 impl Store {
-    /// Entries, the newest first. Their places are ids of pages: whatever is added comes before the first one.
+    /// Entries, the newest first. Their sequences are the positions of pages: new entries come before the first one.
     pub(crate) async fn audit_log(&self, filter: &AuditFilter, page: &Page) -> Result<Vec<AuditEntry>, StoreError> {
         self.fetch_all(select(filter, page)).await?.iter().map(AuditEntry::from_row).collect()
     }
 }
 
-/// What a page is read with.
+/// The statement of a page.
 pub(super) fn select(filter: &AuditFilter, page: &Page) -> Statement {
     let mut select = Statement::new(format!("SELECT {} FROM audit_log WHERE account = ", COLUMNS.join(", ")));
     select.push("?", [filter.account.as_ref().map_or("", AccountId::as_str).into()]);
@@ -82,7 +82,7 @@ pub(super) fn select(filter: &AuditFilter, page: &Page) -> Statement {
 
 impl AuditEntry {
     fn into_row(self) -> Result<Vec<Value>, StoreError> {
-        // Names and texts are always JSON; what cannot be is no change that was written here.
+        // Names and texts are always JSON; anything else was not written here.
         let changes = serde_json::to_string(&self.changes).map_err(|e| sql::wrong("changes", e))?;
         Ok(vec![
             self.sequence.cast_signed().into(),

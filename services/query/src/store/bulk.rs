@@ -1,7 +1,7 @@
 //! Many rows in few statements.
 //!
 //! The number of rows in a statement is a power of two, so that there are few different texts and each connection
-//! prepares every one of them once.
+//! prepares each of them once.
 
 use std::ops::Range;
 
@@ -14,23 +14,24 @@ use sqlx::{
 
 use super::{StoreError, sql::Value};
 
-/// The most rows in one statement. SQLite binds at most 32,766 values; above some hundred the gain is small.
+/// At most this many rows are in one statement. SQLite binds at most 32,766 values; above a few hundred rows the gain
+/// is small.
 const MAX_ROWS: usize = 256;
 
-/// `INSERT` into these columns of a table.
+/// An `INSERT` into these columns of a table.
 #[derive(Debug)]
 pub(super) struct Insert<'a> {
     pub(super) table: &'a str,
     pub(super) columns: &'a [&'a str],
-    /// What follows the rows: what to do on a conflict, and what to return.
+    /// The text after the rows: the conflict clause, and the columns to return.
     pub(super) then: String,
 }
 
-/// Rows that are made one after the other, as they are needed.
+/// Rows that are built one by one, on demand.
 pub(super) type Rows<'a> = Box<dyn ExactSizeIterator<Item = Vec<Value>> + Send + 'a>;
 
 impl Insert<'_> {
-    /// Inserts rows; what the statements return.
+    /// Inserts rows; returns the rows that the statements return.
     pub(super) async fn rows(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -39,7 +40,7 @@ impl Insert<'_> {
         Ok(self.run(transaction, rows).await?.into_iter().filter_map(Either::right).collect())
     }
 
-    /// Inserts rows; how many were inserted or changed.
+    /// Inserts rows; returns how many were inserted or changed.
     pub(super) async fn count(
         &self,
         transaction: &mut Transaction<'static, Any>,
@@ -57,7 +58,7 @@ impl Insert<'_> {
         let (mut statements, mut all) = (self.statements(is_numbered(transaction), rows), vec![]);
         let mut next = statements.next();
         while let Some(statement) = next {
-            // While the database is at one statement, the next one is put together, and its rows.
+            // While the database runs one statement, the next one is built.
             let running = transaction.fetch_many(statement?).try_collect::<Vec<_>>();
             let (done, following) = tokio::join!(running, async { statements.next() });
             all.extend(done?);
@@ -71,7 +72,7 @@ impl Insert<'_> {
         numbered: bool,
         mut rows: Rows<'_>,
     ) -> impl Iterator<Item = Result<Query<'static, Any, AnyArguments>, StoreError>> {
-        // What fails is undone with its transaction, so SQLite need not note how to undo the statement alone.
+        // A failed statement is undone with its transaction, so SQLite need not note how to undo the statement alone.
         let insert = if numbered { "INSERT INTO" } else { "INSERT OR FAIL INTO" };
         let before = format!("{insert} {} ({}) VALUES ", self.table, self.columns.join(", "));
         pieces(rows.len()).map(move |piece| {
@@ -94,14 +95,15 @@ pub(super) async fn select_in(
     let (mut keys, numbered) = (keys.into_iter(), is_numbered(transaction));
     for piece in pieces(keys.len()) {
         let text = text(numbered, select, &[piece.len()], "");
-        // PostgreSQL keeps the plan of a prepared statement, and one that was made for an empty table reads all of it.
+        // PostgreSQL keeps the plan of a prepared statement, and a plan that was made for an empty table reads the
+        // whole table.
         let query = prepared(text, piece.len(), keys.by_ref().take(piece.len()))?.persistent(!numbered);
         found.extend(query.fetch_all(&mut **transaction).await?);
     }
     Ok(found)
 }
 
-/// So many things in pieces whose sizes are powers of two, the largest first.
+/// Ranges that divide a count; their sizes are powers of two, the largest first.
 fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
     let mut begin = 0;
     std::iter::from_fn(move || {
@@ -111,13 +113,13 @@ fn pieces(count: usize) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Whether places for values have numbers. SQLite looks for each place that has one among all others, so there they have
+/// Whether placeholders have numbers. SQLite looks each numbered placeholder up among all others, so there they have
 /// none.
 fn is_numbered(connection: &AnyConnection) -> bool {
     connection.backend_name() != "SQLite"
 }
 
-/// A statement with groups of so many places for values.
+/// A statement with groups of placeholders, given the size of each group.
 fn text(numbered: bool, before: &str, groups: &[usize], then: &str) -> String {
     let (mut text, mut number) = (before.to_owned(), 0);
     for (group, size) in groups.iter().enumerate() {
@@ -137,7 +139,7 @@ fn text(numbered: bool, before: &str, groups: &[usize], then: &str) -> String {
     text
 }
 
-/// Its text is put together from constants; whatever comes from outside is a bound value, of so many.
+/// The text consists of constants; values from outside are bound.
 fn prepared(
     text: String,
     count: usize,

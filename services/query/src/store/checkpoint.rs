@@ -1,4 +1,4 @@
-//! How far the read model has come in each stream.
+//! The checkpoints: how far the read model has come in each stream.
 
 use journal::StreamName;
 use sqlx::{Any, Transaction};
@@ -8,18 +8,18 @@ use super::{
     sql::{self, Statement},
 };
 
-/// Every table but the checkpoints.
+/// Every table except the checkpoints.
 #[rustfmt::skip]
 pub(super) const TABLES: [&str; 13] = [
     "lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals", "copies",
     "erasures", "endings", "searches", "anonymised_leads",
 ];
 
-/// 256 MiB of pages in memory, and as much in the log before it is copied into the database.
+/// 256 MiB of pages are kept in memory, and as many in the log before it is copied into the database.
 const OF_SQLITE_IN_BULK: &str = "PRAGMA cache_size = -262144; PRAGMA wal_autocheckpoint = 65536";
 
 impl Store {
-    /// The last sequence of a stream whose fact is in the read model; 0: none.
+    /// The last sequence of a stream in the read model; 0 if there is none.
     pub(crate) async fn checkpoint(&self, stream: StreamName) -> Result<u64, StoreError> {
         let mut select = Statement::new("SELECT sequence FROM checkpoints WHERE stream = ");
         select.push("?", [stream.as_str().into()]);
@@ -28,8 +28,8 @@ impl Store {
         u64::try_from(sequence).map_err(|_| sql::wrong("sequence", sequence))
     }
 
-    /// Begins a transaction that moves a checkpoint; `None` if it is no longer where it should be, because another
-    /// process projects as well, or somebody wiped the read model.
+    /// Begins a transaction that moves a checkpoint; `None` if the checkpoint is elsewhere, because another process
+    /// projects as well or the read model was wiped.
     pub(crate) async fn advance(
         &self,
         stream: StreamName,
@@ -44,7 +44,7 @@ impl Store {
         Ok((moved.rows_affected() == 1).then_some(transaction))
     }
 
-    /// Makes much writing cheap: SQLite gets much memory.
+    /// Makes bulk writes cheap: SQLite gets more memory.
     pub(crate) async fn expect_much(&self) -> Result<(), StoreError> {
         if self.is_sqlite() {
             sqlx::raw_sql(OF_SQLITE_IN_BULK).execute(&self.writer).await?;
@@ -52,7 +52,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets everything. Whoever projects begins anew.
+    /// Deletes all rows. Every projector starts from the beginning.
     pub(crate) async fn wipe(&self) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
         Statement::new("UPDATE checkpoints SET sequence = 0").query().execute(&mut *transaction).await?;

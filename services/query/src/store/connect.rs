@@ -1,8 +1,8 @@
 //! Connecting to the database: SQLite, PostgreSQL, or PostgreSQL behind a transaction pooler such as PgBouncer.
 //!
-//! Behind a transaction pooler two statements of one connection may reach two servers, unless they belong to one
-//! transaction. So there each statement runs in a transaction, no prepared statement outlives one, and no session setting
-//! is made. A pooler is recognised by its behaviour, because it has no name in the protocol.
+//! Behind a transaction pooler, two statements of one connection may reach two servers, unless they belong to one
+//! transaction. So each statement runs in a transaction there, no prepared statement outlives one, and no session
+//! setting is made. A pooler is recognised by its behaviour, because the protocol does not name it.
 
 use std::{collections::HashSet, error::Error, path::Path, time::Duration};
 
@@ -18,22 +18,22 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::{Flavour, OF_SQLITE, OF_SQLITE_WRITER, Store, StoreError};
 use crate::awaited::Awaited;
 
-/// How many connections to the database one process uses; on SQLite one more, which writes.
+/// At most this many connections to the database per process; on SQLite there is one more, which writes.
 const MAX_CONNECTIONS: u32 = 8;
-/// SQLite writes one transaction at a time, so one connection does it: another one would begin with an empty page cache.
+/// SQLite writes one transaction at a time, so one connection writes: another one would begin with an empty page cache.
 const MAX_SQLITE_WRITERS: u32 = 1;
 /// How long a query waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often two connections are compared. One comparison misses a pooler if another of its clients takes the server
-/// between the two statements; each further comparison is a further chance to see it.
+/// The number of comparisons between two connections. One comparison misses a pooler if another of its clients takes
+/// the server between the two statements; each further comparison is another chance to see it.
 const POOLER_CHECKS: usize = 10;
-/// How often the log says that a migration still runs.
+/// The interval of log messages about a migration that still runs.
 const PROGRESS_INTERVAL: Duration = if cfg!(test) { Duration::from_millis(100) } else { Duration::from_secs(10) };
 /// Only one process at a time migrates a database. The number is arbitrary, and must not change.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(5496372806); SET LOCAL client_min_messages = warning";
-/// The table in which the migrations that were applied are noted.
+/// The table of applied migrations.
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
-/// A process that hangs in the middle of writing does not keep others from it for long.
+/// A process that hangs in a transaction must not block other writers for long.
 const IDLE_IN_TRANSACTION: &str = "idle_in_transaction_session_timeout = 5000";
 
 /// The migrations of the read model. The lock of sqlx belongs to a session, which a pooler does not keep; a transaction
@@ -45,7 +45,7 @@ pub(super) fn migrations() -> Migrator {
 }
 
 impl Store {
-    /// Connects, and brings the tables up to date.
+    /// Connects, and migrates the tables.
     pub(crate) async fn connect(url: &str) -> Result<Self, StoreError> {
         install_default_drivers();
         let failed = |source: Box<dyn Error + Send + Sync>| {
@@ -59,7 +59,7 @@ impl Store {
     pub(super) async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
         let mut transaction = self.writer.begin().await?;
         if self.flavour == Flavour::PooledPostgres {
-            // The names of prepared statements are those of a connection to the pooler; its server may have them already.
+            // The names of prepared statements belong to a connection to the pooler; its server may have them already.
             let fresh = format!("SET LOCAL {IDLE_IN_TRANSACTION}; DEALLOCATE ALL");
             transaction.execute(sqlx::raw_sql(AssertSqlSafe(fresh))).await?;
         }
@@ -86,7 +86,7 @@ async fn open(url: &str) -> Result<Store, Box<dyn Error + Send + Sync>> {
         }
     };
     let store = Store { awaited: Awaited::default(), pool, writer, flavour };
-    // Before the migrations, which expect them.
+    // The settings precede the migrations, which need them.
     store.make_indexes().await?;
     migrate(&store).await?;
     Ok(store)
@@ -94,8 +94,8 @@ async fn open(url: &str) -> Result<Store, Box<dyn Error + Send + Sync>> {
 
 pub(super) async fn pool(url: &str, connections: u32, settings: Vec<String>) -> Result<AnyPool, sqlx::Error> {
     let options = AnyPoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
-    // A database that rolls a transaction back by itself, as SQLite does when its disk is full, leaves the driver counting
-    // that transaction. The next one would be a savepoint in it, and what it writes would never be committed.
+    // If the database rolls a transaction back by itself, as SQLite does when its disk is full, the driver still counts
+    // that transaction. The next one would be a savepoint in it, and its writes would never be committed.
     let options = options.before_acquire(|connection, _| {
         let is_free = !connection.is_in_transaction();
         Box::pin(async move { Ok(is_free) })
@@ -112,7 +112,7 @@ pub(super) async fn pool(url: &str, connections: u32, settings: Vec<String>) -> 
     options.connect(url).await
 }
 
-/// Closes the files of a database of an older version to group and others.
+/// Denies group and others access to the files of a database of an older version.
 fn close_files(url: &str) -> Result<(), sqlx::Error> {
     let options: SqliteConnectOptions = url.parse()?;
     for suffix in ["", "-wal", "-shm"] {
@@ -123,7 +123,7 @@ fn close_files(url: &str) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// What kind of database this is.
+/// Finds out the kind of the database.
 async fn flavour(url: &str) -> Result<Flavour, sqlx::Error> {
     if url.starts_with("sqlite:") {
         return Ok(Flavour::Sqlite);
@@ -144,25 +144,26 @@ async fn flavour(url: &str) -> Result<Flavour, sqlx::Error> {
     Ok(if pooled { Flavour::PooledPostgres } else { Flavour::Postgres })
 }
 
-/// The server process that answers this connection. Asked in one message, which no pooler divides.
+/// The server process of this connection. The query is one message, which no pooler divides.
 async fn backend(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     connection.fetch_one(sqlx::raw_sql("SELECT pg_backend_pid()")).await?.try_get(0)
 }
 
-/// With a cache sqlx uses the name of a prepared statement again, which the next server of a pooler does not know.
+/// With a cache, sqlx reuses the name of a prepared statement, which the next server of a pooler does not know.
 fn without_statement_cache(url: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}statement-cache-capacity=0")
 }
 
-/// Applies the migrations that are missing, and says so if there are any. On PostgreSQL all of them are one transaction.
+/// Applies the missing migrations, and logs each. On PostgreSQL all of them are one transaction.
 async fn migrate(store: &Store) -> Result<(), Box<dyn Error + Send + Sync>> {
     if store.flavour == Flavour::Sqlite {
         let mut connection = store.writer.acquire().await?;
         return apply(&mut *connection).await;
     }
     let mut transaction = store.begin().await?;
-    // The second setting: sqlx creates its table if it is missing, and PostgreSQL notes each time that it is not.
+    // The second setting silences notices: sqlx creates its table if it is missing, and PostgreSQL notes each time that
+    // it exists.
     transaction.execute(sqlx::raw_sql(MIGRATION_LOCK)).await?;
     apply(&mut *transaction).await?;
     transaction.commit().await?;
@@ -182,12 +183,12 @@ async fn apply<C: Migrate + Send>(connection: &mut C) -> Result<(), Box<dyn Erro
         }
         with_progress(migration, connection.apply(MIGRATIONS_TABLE, migration)).await?;
     }
-    // Checks that those that were applied are those of this program.
+    // This checks that the applied migrations are those of this program.
     migrations.run_direct(None, connection, false).await?;
     Ok(())
 }
 
-/// Says now and then that a migration still runs.
+/// Logs at an interval that a migration still runs.
 async fn with_progress<T>(migration: &Migration, step: impl Future<Output = T>) -> T {
     let began = Instant::now();
     let mut ticks = interval_at(began + PROGRESS_INTERVAL, PROGRESS_INTERVAL);
@@ -204,7 +205,7 @@ async fn with_progress<T>(migration: &Migration, step: impl Future<Output = T>) 
     }
 }
 
-/// What to do about an error that says it in the words of the server.
+/// What to do about an error that the server reports in its own words.
 fn hint(error: &str) -> &'static str {
     if error.contains("unsupported startup parameter") {
         "; set ignore_startup_parameters = extra_float_digits in the configuration of PgBouncer"
@@ -216,7 +217,7 @@ fn hint(error: &str) -> &'static str {
 }
 
 fn without_password(url: &str) -> String {
-    // What comes after '?' are settings, and the password may be one of them.
+    // The text after '?' holds settings, and the password may be one of them.
     let url = url.split('?').next().unwrap_or_default();
     match (url.find("://"), url.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {

@@ -1,4 +1,4 @@
-//! Deliveries, one row each: how they are read and written. Lists of them are made in [`super::pages`].
+//! Deliveries, one row each: reads and writes them. [`super::pages`] lists them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -24,8 +24,8 @@ pub(super) const COLUMNS: [&str; 33] = [
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
     "last_response", "last_error_kind", "last_deactivated",
 ];
-/// What never changes once the request of a delivery is known: what it is about, and what lists are ordered by. Left out
-/// of an update, because an index whose column is written is written, too.
+/// Columns that do not change once the request of a delivery is known: what it is about, and what lists are ordered by.
+/// An update leaves them out, because writing a column also writes its index.
 #[rustfmt::skip]
 const LASTING: [&str; 10] = [
     "delivery", "account", "interface", "client", "destination", "event_id", "event_type", "lead", "lead_sequence",
@@ -38,10 +38,10 @@ const LAST: [&str; 10] = [
 ];
 /// Ids in one statement: SQLite binds at most 32,766 values.
 const CHUNK: usize = 500;
-/// Up to how many deliveries that wait are counted: some milliseconds of reading an index.
+/// Waiting deliveries are counted up to this number, which takes some milliseconds of reading an index.
 const MAX_COUNTED: i64 = 100_000;
 
-/// The states of these deliveries, as far as they are known; read inside the transaction that will write them.
+/// The known states of these deliveries, read inside the transaction that will write them.
 pub(crate) async fn load(
     transaction: &mut Transaction<'static, Any>,
     ids: &[DeliveryId],
@@ -60,7 +60,7 @@ pub(crate) async fn save(
 ) -> Result<(), StoreError> {
     let known = |delivery: &Delivery| before.get(&delivery.reference.delivery);
     let mut after: Vec<_> = after.values().collect();
-    // Neighbours in the key's index one after the other.
+    // Neighbours in the index of the key follow each other.
     after.sort_unstable_by_key(|delivery| delivery.reference.delivery);
     let (changed, new): (Vec<_>, Vec<_>) = after.into_iter().partition(|delivery| known(delivery).is_some());
     let is_settled = |delivery: &&Delivery| known(delivery).is_some_and(|k| k.requested_at == delivery.requested_at);
@@ -80,14 +80,13 @@ async fn write(
 }
 
 impl Store {
-    /// One delivery.
     pub(crate) async fn delivery(&self, id: DeliveryId) -> Result<Option<Delivery>, StoreError> {
         let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE delivery = ", COLUMNS.join(", ")));
         select.push("?", [id.to_string().into()]);
         self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
     }
 
-    /// How many deliveries wait for a destination that is switched off, counted up to a hundred thousand.
+    /// How many deliveries wait for a destination that is switched off, counted up to [`MAX_COUNTED`].
     pub(crate) async fn held_at(&self, destination: &DestinationId) -> Result<u64, StoreError> {
         let mut select = Statement::new("SELECT COUNT(*) AS held FROM (SELECT delivery FROM deliveries WHERE ");
         let waits = "destination = ? AND status <> 'succeeded' AND status IN ('pending', 'retrying', 'held')";
@@ -96,7 +95,7 @@ impl Store {
         Ok(sql::int(&row, "held")?.cast_unsigned())
     }
 
-    /// These deliveries, as far as they are known, in no order.
+    /// These deliveries as far as they are known, in no order.
     pub(crate) async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(CHUNK) {

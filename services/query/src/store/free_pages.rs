@@ -1,7 +1,7 @@
-//! Pages of an SQLite file that are free: they are used for new rows, and given back if they are many.
+//! Free pages of an SQLite file: new rows use them, and many free pages are given back.
 //!
-//! A file of an older version cannot give pages back until it is compacted, which copies it whole. That is a pause, so
-//! nobody does it unasked.
+//! A file of an older version cannot give pages back until it is compacted, which copies the whole file. That is a
+//! pause, so it only happens on request.
 
 use sqlx::AssertSqlSafe;
 
@@ -10,24 +10,24 @@ use super::{
     sql::{self, Statement},
 };
 
-/// One page in so many may be free: what is deleted in a day is needed again on the next, and to give it back would move
-/// other pages to its place.
+/// One page in this many may be free: the space that is freed in a day is needed again on the next, and giving it back
+/// would move other pages into it.
 const KEPT_FREE: i64 = 10;
-/// `auto_vacuum` of a file that gives pages back when it is told to.
+/// The value of `auto_vacuum` of a file that gives pages back on request.
 const INCREMENTAL: i64 = 2;
 
-/// The copy is made in a file, because it may be larger than the memory. Whoever projects meanwhile may hold the database.
+/// The copy is made in a file, because it may be larger than the memory. A projector may hold the database meanwhile.
 const COMPACT: &str =
     "PRAGMA temp_store = FILE; PRAGMA busy_timeout = 600000; PRAGMA auto_vacuum = INCREMENTAL; VACUUM";
 
-/// What can be done about free pages.
+/// The result of giving back pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FreePages {
-    /// There are few, or the database is not SQLite.
+    /// Few pages are free, or the database is not SQLite.
     Few,
-    /// So many were given back, and there are more.
+    /// This many pages were given back, and more are free.
     GivenBack(u32),
-    /// There are many, and the file has to be compacted before it can give them back.
+    /// Many pages are free, and the file has to be compacted before it can give them back.
     Stuck,
 }
 
@@ -53,8 +53,8 @@ impl Store {
         Ok(FreePages::GivenBack(pages))
     }
 
-    /// Copies an SQLite file without its free pages, and has it give pages back by itself from now on; whether the database
-    /// is SQLite.
+    /// Copies an SQLite file without its free pages, and makes it give back free pages from then on. Returns whether
+    /// the database is SQLite.
     pub(crate) async fn compact(&self) -> Result<bool, StoreError> {
         if self.is_sqlite() {
             sqlx::raw_sql(COMPACT).execute(&self.writer).await?;

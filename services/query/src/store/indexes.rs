@@ -1,7 +1,8 @@
-//! Indexes that only readers need are put off while the read model is made anew: one that is made from all rows at once
-//! costs a fraction of what it costs to keep it row by row.
+//! Deferred indexes: a rebuild drops the indexes that only readers need. An index that is created from all rows at once
+//! costs a fraction of one that is updated row by row.
 //!
-//! How each is made is noted in the database itself. If whoever rebuilds dies, the next one who connects makes them.
+//! The database notes how to create each of them. If the rebuilding process dies, the next one that connects creates
+//! them.
 
 use sqlx::{AssertSqlSafe, any::AnyRow};
 
@@ -11,10 +12,10 @@ use super::{
     sql::{self, Statement},
 };
 
-/// By what the rows about a lead that was anonymised are found.
+/// The indexes that find the rows about an anonymised lead.
 const TO_ANONYMISE: [&str; 4] = ["lead_events_by_lead", "deliveries_by_lead", "copies_by_lead", "lead_log_by_lead"];
 
-/// Whether there is the table of what is put off, and every index of these tables that is no part of its table.
+/// Two queries: whether the table of deferred indexes exists, and which indexes these tables have besides their keys.
 const IN_SQLITE: (&str, &str) = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'put_off_indexes'",
     "SELECT name, sql AS definition FROM sqlite_master WHERE type = 'index' AND sql NOT LIKE 'CREATE UNIQUE %' \
@@ -26,19 +27,19 @@ const IN_POSTGRES: (&str, &str) = (
      AND indexdef NOT LIKE 'CREATE UNIQUE %' AND tablename IN ",
 );
 
-/// Sorting a million rows takes more memory than a read model should, more than one thread can do it, and who else makes
-/// indexes may take minutes.
+/// Sorting a million rows takes more memory than a read model should use; several threads can sort; and another process
+/// may take minutes to create indexes.
 const OF_SQLITE_TO_SORT: &str = "PRAGMA temp_store = FILE; PRAGMA threads = 2; PRAGMA busy_timeout = 600000";
 
 impl Store {
-    /// Drops the indexes that only readers need, and if no lead was ever anonymised, those that this needs, too.
+    /// Drops the indexes that only readers need; also those that anonymisation needs, if no lead was ever anonymised.
     pub(crate) async fn put_off_indexes(&self, none_anonymised: bool) -> Result<(), StoreError> {
         for index in self.fetch_all(self.indexes()).await? {
             let (name, definition) = (sql::text(&index, "name")?, sql::text(&index, "definition")?);
             if TO_ANONYMISE.contains(&name.as_str()) && !none_anonymised {
                 continue;
             }
-            // Whoever projects begins likewise, so none of them is half way.
+            // Every projector begins likewise, so none of them is half way.
             let mut transaction = self.begin().await?;
             let begin = Statement::new("UPDATE checkpoints SET sequence = sequence");
             begin.query().execute(&mut *transaction).await?;
@@ -51,7 +52,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the indexes that were put off, if any were.
+    /// Creates the deferred indexes, if there are any.
     pub(crate) async fn make_indexes(&self) -> Result<(), StoreError> {
         if self.fetch_optional(Statement::new(self.of_catalog().0)).await?.is_none() {
             return Ok(());
@@ -71,7 +72,7 @@ impl Store {
     async fn make_each(&self, indexes: &[AnyRow]) -> Result<(), StoreError> {
         for index in indexes {
             let (name, definition) = (sql::text(index, "name")?, sql::text(index, "definition")?);
-            // Of several who connect at once, the one who takes the note makes the index.
+            // If several processes connect at once, the one that takes the note creates the index.
             let mut transaction = self.begin().await?;
             let mut take = Statement::new("DELETE FROM put_off_indexes WHERE name = ");
             take.push("?", [name.as_str().into()]);
@@ -84,7 +85,7 @@ impl Store {
         Ok(())
     }
 
-    /// Those that there are.
+    /// The indexes that exist.
     pub(super) fn indexes(&self) -> Statement {
         Statement::new(format!("{}('{}')", self.of_catalog().1, TABLES.join("', '")))
     }
@@ -117,7 +118,7 @@ mod tests {
             assert_eq!(left, TO_ANONYMISE.map(str::to_owned).into());
             store.put_off_indexes(true).await.unwrap();
             assert_eq!(indexes(&store).await, BTreeMap::new());
-            // Whoever rebuilt has died; two services start at once.
+            // The rebuilding process has died; two services start at once.
             let connected = tokio::join!(Store::connect(&url), Store::connect(&url));
             connected.0.unwrap();
             assert_eq!(indexes(&connected.1.unwrap()).await, before);

@@ -1,4 +1,4 @@
-//! Jobs, and what they could not do.
+//! Jobs and their refusals.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,7 @@ use crate::page::Page;
 const COLUMNS: [&str; 5] = ["job", "account", "status", "started_at", "facts"];
 const REFUSAL_COLUMNS: [&str; 4] = ["job", "delivery", "reason", "status"];
 
-/// The states of these jobs, as far as they are known; read inside the transaction that will write them.
+/// The known states of these jobs, read inside the transaction that will write them.
 pub(crate) async fn load(
     transaction: &mut Transaction<'static, Any>,
     ids: &[JobId],
@@ -31,7 +31,7 @@ pub(crate) async fn load(
     rows.iter().map(|row| from_row(row).map(|job| (job.id(), job))).collect()
 }
 
-/// Writes states over what is there.
+/// Writes states over existing ones.
 pub(crate) async fn save<'a>(
     transaction: &mut Transaction<'static, Any>,
     jobs: impl IntoIterator<Item = &'a Job>,
@@ -41,7 +41,7 @@ pub(crate) async fn save<'a>(
     insert.count(transaction, Box::new(rows.into_iter())).await.map(drop)
 }
 
-/// Adds what jobs could not do; what is there already stays as it is.
+/// Adds refusals of jobs; a refusal that exists stays as it is.
 pub(crate) async fn add_refusals(
     transaction: &mut Transaction<'static, Any>,
     refusals: Vec<(JobId, &Refused)>,
@@ -52,7 +52,6 @@ pub(crate) async fn add_refusals(
 }
 
 impl Store {
-    /// One job.
     pub(crate) async fn job(&self, id: JobId) -> Result<Option<Job>, StoreError> {
         let mut select = Statement::new("SELECT facts FROM jobs WHERE job = ");
         select.push("?", [id.to_string().into()]);
@@ -69,7 +68,7 @@ impl Store {
         self.fetch_all(select(account, status, page)).await?.iter().map(from_row).collect()
     }
 
-    /// How many jobs of an account have not ended.
+    /// How many jobs of an account are open.
     pub(crate) async fn open_jobs(&self, account: &AccountId) -> Result<u32, StoreError> {
         let mut select = Statement::new("SELECT COUNT(*) AS jobs FROM jobs WHERE account = ");
         select.push("? AND status IN (", [account.as_str().into()]);
@@ -79,7 +78,7 @@ impl Store {
         sql::count(&self.fetch_one(select).await?, "jobs")
     }
 
-    /// What a job could not do, in the order of the deliveries' ids.
+    /// The refusals of a job, in the order of the deliveries' ids.
     pub(crate) async fn job_refusals(&self, job: JobId, page: &Page) -> Result<Vec<Refused>, StoreError> {
         let mut select = Statement::new("SELECT delivery, reason, status FROM job_refusals WHERE job = ");
         select.push("?", [job.to_string().into()]);
@@ -91,7 +90,7 @@ impl Store {
     }
 }
 
-/// What the jobs of a page are read with.
+/// The statement of a page of jobs.
 pub(super) fn select(account: &AccountId, status: Option<JobStatus>, page: &Page) -> Statement {
     let mut select = Statement::new("SELECT facts FROM jobs WHERE account = ");
     select.push("?", [account.as_str().into()]);

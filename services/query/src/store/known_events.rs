@@ -1,4 +1,4 @@
-//! Which events the read model has.
+//! The events that the read model has.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use super::{
     sql::{self, Statement},
 };
 
-/// Events in one statement. SQLite looks each numbered place up among all others, so longer ones are slower.
+/// Events in one statement. SQLite looks each numbered placeholder up among all others, so longer ones are slower.
 const CHUNK: usize = 100;
 
 impl Store {

@@ -1,7 +1,8 @@
-//! Work that one process at a time does on a database: several may share PostgreSQL, each may have an SQLite file of its own.
+//! Leases in the database, for work that one process at a time does: several processes may share PostgreSQL, and each
+//! may have an SQLite file of its own.
 //!
-//! Two processes whose clocks differ by more than a lease lasts may both hold it, so what is done under it is harmless when
-//! it is done twice.
+//! Two processes whose clocks differ by more than the duration of the lease may both hold it, so the work under it must
+//! be harmless when it is done twice.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use uuid::Uuid;
 use super::{Store, StoreError, sql::Statement};
 
 impl Store {
-    /// Takes a lease that is free, or renews it; whether this process holds it now.
+    /// Takes a free lease, or renews it. Returns whether this process holds it now.
     pub(crate) async fn claim(&self, lease: &str, holder: Uuid, lasts: Duration) -> Result<bool, StoreError> {
         let now = Timestamp::now();
         let until = now.checked_add(lasts).unwrap_or(Timestamp::MAX);

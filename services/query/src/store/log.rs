@@ -1,5 +1,5 @@
-//! The log of a lead: what happened to it, for people. Its events and the attempts of its deliveries are told from their
-//! own rows, everything else has a row here.
+//! The log of a lead: what happened to it, for people. Its events and the attempts of its deliveries are read from
+//! their own rows; everything else has a row here.
 
 use domain::{
     AccountId, LeadId,
@@ -18,7 +18,7 @@ use crate::page::Page;
 
 const COLUMNS: [&str; 9] = ["fact", "account", "lead", "at", "entry", "detail", "event_id", "delivery", "destination"];
 
-/// Entries of one lead, from wherever they are told: its account and id are asked for three times.
+/// The entries of one lead from all their tables; account and lead are bound three times.
 #[rustfmt::skip]
 const SELECT: &str = "SELECT fact, account, lead, at, entry, detail, event_id, delivery, destination, \
     attempt, number, started_at, duration, method, url, status, response, error_kind, deactivated, verdict, next_attempt_at \
@@ -39,7 +39,7 @@ const SELECT: &str = "SELECT fact, account, lead, at, entry, detail, event_id, d
 /// An entry of a lead's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogEntry {
-    /// The message id of the fact that it tells of.
+    /// The message id of its fact.
     pub(crate) fact: String,
     pub(crate) account: String,
     pub(crate) lead: String,
@@ -51,13 +51,13 @@ pub(crate) struct LogEntry {
     pub(crate) destination: String,
 }
 
-/// An attempt.
+/// The word for an attempt.
 const WEBHOOK: &str = "webhook";
 /// The words for entries.
 pub(crate) const ENTRIES: [&str; 8] =
     ["received", WEBHOOK, "resentwebhook", "recovered", "held", "abandoned", "errornotice", "anonymised"];
 
-/// Adds entries; one that is there already stays as it is.
+/// Adds entries; an entry that exists stays as it is.
 pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, entries: Vec<LogEntry>) -> Result<(), StoreError> {
     let insert = Insert { table: "lead_log", columns: &COLUMNS, then: " ON CONFLICT (fact) DO NOTHING".to_owned() };
     insert.count(transaction, Box::new(entries.into_iter().map(LogEntry::into_row))).await.map(drop)
@@ -114,7 +114,7 @@ impl LogEntry {
     }
 }
 
-/// What the log says about an attempt; nothing once its lead is anonymised.
+/// The log entry about an attempt; `None` once its lead is anonymised.
 fn told(made: &LastAttempt, verdict: Option<Verdict>) -> String {
     if made.request.url.is_empty() {
         return String::new();

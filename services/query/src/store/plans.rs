@@ -1,4 +1,4 @@
-//! Which index each list is read from, as the databases say it.
+//! Tests of query plans: which index each list is read from, as the databases report it.
 
 use domain::{
     AccountId, DestinationId, EventId, LeadId,
@@ -25,7 +25,7 @@ pub(super) async fn stores() -> (Store, Store, tempfile::TempDir) {
     (Store::connect(&file).await.unwrap(), postgres, folder)
 }
 
-/// SQLite plans without knowing how many rows there are, so its plan for nothing is its plan for a million.
+/// SQLite plans without knowing the number of rows, so its plan for an empty table is its plan for a million rows.
 async fn reads_from(store: &Store, statement: Statement, index: &str, what: &str) {
     let rows = statement.after("EXPLAIN QUERY PLAN ").query().fetch_all(&store.pool).await.unwrap();
     let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
@@ -35,7 +35,8 @@ async fn reads_from(store: &Store, statement: Statement, index: &str, what: &str
     assert!(searched && !scanned && (!sorted || index == "deliveries_by_event"), "{what} from {index}: {plan:#?}");
 }
 
-/// PostgreSQL plans by what there is. That it can do without sorting and without reading everything is what is asked.
+/// PostgreSQL plans by the rows that exist. The test asks whether it can plan without sorting and without reading the
+/// whole table.
 async fn needs_no_sort(store: &Store, statement: Statement, what: &str) {
     let mut transaction = store.pool.begin().await.unwrap();
     for setting in ["enable_seqscan", "enable_bitmapscan", "enable_sort"] {

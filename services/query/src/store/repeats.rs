@@ -1,4 +1,4 @@
-//! What comes twice counts once, in both databases.
+//! Tests in both databases: a repeated fact counts once.
 
 use domain::{AccountId, EventId, EventType, InterfaceId, LeadEvent, LeadId};
 use jiff::Timestamp;
@@ -27,7 +27,7 @@ async fn an_event_and_its_outline_are_one_event_however_often_they_come() {
     let (sqlite, postgres, _folder) = stores().await;
     for store in [sqlite, postgres] {
         let event = event();
-        // Whether the outline or the event comes first, and whether in one batch or in several.
+        // The outline and the event may come in either order, in one batch or in several.
         for (blank, times) in [(true, 2), (false, 1), (true, 1)] {
             let mut transaction = store.begin().await.unwrap();
             let batch = vec![(7, &event); times];

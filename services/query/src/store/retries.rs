@@ -1,4 +1,4 @@
-//! Deliveries as a job or an audit goes through them.
+//! Deliveries in the order in which jobs and the reconciler read them.
 
 use domain::{Delivery, DeliveryId, DeliveryStatus, delivery::DeliveryFilter};
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use super::{
 };
 
 impl Store {
-    /// Those of a filter that have this status by their facts alone, the oldest first, behind a place.
+    /// The deliveries of a filter that have this status by their facts alone, the oldest first, after a position.
     pub(crate) async fn oldest_deliveries(
         &self,
         filter: &DeliveryFilter,
@@ -20,13 +20,13 @@ impl Store {
     ) -> Result<Vec<Delivery>, StoreError> {
         let filter = DeliveryFilter { statuses: vec![status], ..filter.clone() };
         let mut found = vec![];
-        // One status is asked for, so there is one branch.
+        // The filter has one status, so there is one branch.
         for branch in branches(&filter, None, &SwitchedOff::NOWHERE) {
             let mut select = chosen(&filter, branch);
             if let Some(before) = filter.requested_before {
                 select.push("requested_at < ? AND ", [before.into()]);
             }
-            // One bound, as for pages.
+            // There is one bound, as for pages.
             let after = after.map(|(at, id)| (at.as_microsecond(), id.to_string()));
             let from = filter.requested_from.map(|from| (from.as_microsecond(), String::new()));
             let (at, id) = after.into_iter().chain(from).max().unwrap_or((i64::MIN, String::new()));

@@ -1,4 +1,4 @@
-//! How much the tables take.
+//! The sizes of the tables.
 
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
@@ -9,42 +9,41 @@ use super::{
     sql::{self, Statement},
 };
 
-/// The tables that the age of the oldest delivery is told of.
+/// The tables whose age is that of the oldest delivery.
 const OF_DELIVERIES: [&str; 5] = ["deliveries", "attempts", "leads", "lead_events", "lead_log"];
-/// Pages of a table or an index, and the rows of its leaves. Reads each of its pages.
+/// The bytes of a table or an index, and the rows of its leaves. The query reads each of its pages.
 const PAGES: &str = "SELECT COALESCE(SUM(pgsize), 0) AS bytes, \
     COALESCE(SUM(CASE WHEN pagetype = 'leaf' THEN ncell ELSE 0 END), 0) AS \"rows\" FROM dbstat WHERE name = ";
-/// What the catalogue says; rows are those of the statistics that autovacuum goes by.
+/// The sizes in the catalogue; rows are estimated by the statistics that autovacuum uses.
 const IN_CATALOGUE: &str = "SELECT c.relname::TEXT AS name, pg_total_relation_size(c.oid) AS bytes, \
     CASE WHEN s.n_live_tup > 0 THEN s.n_live_tup ELSE GREATEST(c.reltuples, 0)::BIGINT END AS \"rows\" \
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
     LEFT JOIN pg_stat_all_tables s ON s.relid = c.oid \
     WHERE n.nspname = current_schema() AND c.relkind = 'r' AND c.relname IN ";
 
-/// The rows of a table that takes no more bytes are counted: the statistics of PostgreSQL leave small tables out for long.
+/// The rows of a table of at most this many bytes are counted: PostgreSQL's statistics leave small tables out for long.
 const COUNTED_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A table with its indexes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableSize {
     pub(crate) name: &'static str,
-    /// Estimated on PostgreSQL, unless they are few.
+    /// Estimated on PostgreSQL, unless the table is small.
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
-    /// When the oldest that it tells of happened; `None` if that is not known.
+    /// The time of the oldest row; `None` if that is not known.
     pub(crate) oldest: Option<Timestamp>,
 }
 
-/// The whole database.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct DatabaseSize {
     pub(crate) bytes: u64,
-    /// Those of them that are free for new rows; of PostgreSQL not known.
+    /// Bytes that are free for new rows; unknown on PostgreSQL.
     pub(crate) free: u64,
 }
 
 impl Store {
-    /// Each table, in the order of [`TABLES`]. On SQLite this reads the whole file.
+    /// The size of each table, in the order of [`TABLES`]. On SQLite this reads the whole file.
     pub(crate) async fn table_sizes(&self) -> Result<Vec<TableSize>, StoreError> {
         let oldest_delivery =
             self.oldest("SELECT MIN(requested_at) AS at FROM deliveries WHERE requested_at > 0").await?;
@@ -71,7 +70,7 @@ impl Store {
         Ok(sizes)
     }
 
-    /// The database with all that is in it.
+    /// The size of the database with everything in it.
     pub(crate) async fn database_size(&self) -> Result<DatabaseSize, StoreError> {
         let select = if self.is_sqlite() {
             "SELECT page_count * page_size AS bytes, freelist_count * page_size AS free \
@@ -83,7 +82,7 @@ impl Store {
         Ok(DatabaseSize { bytes: number(&row, "bytes")?, free: number(&row, "free")? })
     }
 
-    /// One statement for each table and index, so that no reader holds up the log of SQLite for long.
+    /// Each table and index has a statement of its own, so that no reader delays SQLite's log for long.
     async fn sqlite_size(&self, table: &str) -> Result<(u64, u64), StoreError> {
         let mut select = Statement::new("SELECT name, type FROM sqlite_master WHERE tbl_name = ");
         select.push("?", [table.into()]);

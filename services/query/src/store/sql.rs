@@ -1,4 +1,4 @@
-//! Small helpers for statements that both databases understand.
+//! Helpers for statements that both databases understand.
 
 use jiff::Timestamp;
 use sqlx::{
@@ -11,7 +11,6 @@ use sqlx::{
 
 use super::StoreError;
 
-/// A value of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Value {
     Text(String),
@@ -19,7 +18,7 @@ pub(super) enum Value {
 }
 
 impl Type<Any> for Value {
-    /// Nobody asks for it: a value says what it is when it is encoded.
+    /// Never read: a value gives its type when it is encoded.
     fn type_info() -> AnyTypeInfo {
         <str as Type<Any>>::type_info()
     }
@@ -46,7 +45,7 @@ impl From<&str> for Value {
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        // PostgreSQL's TEXT takes every character but this one.
+        // A TEXT of PostgreSQL takes every character except this one.
         Self::Text(if text.contains('\0') { text.replace('\0', "") } else { text })
     }
 }
@@ -99,74 +98,71 @@ impl Statement {
         self
     }
 
-    /// The statement with something before it.
+    /// Prefixes the statement.
     #[cfg(test)]
     pub(super) fn after(self, before: &str) -> Self {
         Self { text: format!("{before}{}", self.text), ..self }
     }
 
-    /// Ready to run. Its text is put together from constants; whatever comes from outside is a bound value.
+    /// The statement, ready to run. Its text consists of constants; values from outside are bound.
     pub(super) fn query(self) -> Query<'static, Any, AnyArguments> {
         let query = sqlx::query(AssertSqlSafe(self.text)).persistent(false);
         self.values.into_iter().fold(query, Query::bind)
     }
 }
 
-/// `ON CONFLICT` on a key: every column but those that are kept takes the new value.
+/// An `ON CONFLICT` clause on a key: every column that is not kept takes the new value.
 pub(super) fn replace(key: &str, kept: &[&str], columns: &[&str]) -> String {
     let others = columns.iter().filter(|column| !kept.contains(column));
     let sets: Vec<_> = others.map(|column| format!("{column} = excluded.{column}")).collect();
     format!(" ON CONFLICT ({key}) DO UPDATE SET {}", sets.join(", "))
 }
 
-/// A text of a row.
 pub(super) fn text(row: &AnyRow, column: &'static str) -> Result<String, StoreError> {
     use sqlx::Row as _;
     Ok(row.try_get::<String, _>(column)?)
 }
 
-/// A text of a row, or NULL.
+/// A text of a row; `None` if it is NULL.
 pub(super) fn text_or_none(row: &AnyRow, column: &'static str) -> Result<Option<String>, StoreError> {
     use sqlx::Row as _;
     Ok(row.try_get::<Option<String>, _>(column)?)
 }
 
-/// A number of a row.
 pub(super) fn int(row: &AnyRow, column: &'static str) -> Result<i64, StoreError> {
     use sqlx::Row as _;
     Ok(row.try_get::<i64, _>(column)?)
 }
 
-/// A number of a row, or NULL.
+/// A number of a row; `None` if it is NULL.
 pub(super) fn int_or_none(row: &AnyRow, column: &'static str) -> Result<Option<i64>, StoreError> {
     use sqlx::Row as _;
     Ok(row.try_get::<Option<i64>, _>(column)?)
 }
 
-/// A small number of a row.
+/// A number of a row that fits into 32 bits.
 pub(super) fn count(row: &AnyRow, column: &'static str) -> Result<u32, StoreError> {
     let number = int(row, column)?;
     u32::try_from(number).map_err(|_| wrong(column, number))
 }
 
-/// A time of a row.
 pub(super) fn time(row: &AnyRow, column: &'static str) -> Result<Timestamp, StoreError> {
     let micros = int(row, column)?;
-    // Not `from_microsecond`: that refuses the microseconds of the last second that a time can have.
+    // `from_microsecond` refuses the microseconds of the last second that a time can have.
     Timestamp::from_nanosecond(i128::from(micros) * 1_000).map_err(|_| wrong(column, micros))
 }
 
-/// A time of a row that may be missing.
+/// A time of a row; `None` if it is missing.
 pub(super) fn time_or_none(row: &AnyRow, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
     Ok(Some(time(row, column)?).filter(|time| *time != Timestamp::UNIX_EPOCH))
 }
 
-/// A time that may be missing, as a value.
+/// An optional time as a value.
 pub(super) fn or_zero(time: Option<Timestamp>) -> Value {
     time.unwrap_or(Timestamp::UNIX_EPOCH).into()
 }
 
-/// A text of a row that stands for something else.
+/// A text of a row, parsed.
 pub(super) fn parsed<T>(
     row: &AnyRow,
     column: &'static str,

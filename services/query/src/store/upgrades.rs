@@ -1,4 +1,4 @@
-//! What a read model of an older version holds is there after its tables were changed, in both databases.
+//! Tests of migrations in both databases: the rows of an older version are still there.
 
 use std::{
     io::{self, Write},
@@ -18,7 +18,7 @@ const BEFORE: i64 = 12;
 const DELIVERY: &str = "00000000-0000-0000-0000-000000000001";
 const ATTEMPT: &str = "00000000-0000-0000-0000-000000000002";
 
-/// Every value another one.
+/// Each value is different.
 const ATTEMPTS: &str = "SELECT delivery || ' ' || number || ' ' || round || ' ' || started_at || ' ' || duration || ' ' || \
     method || ' ' || url || ' ' || status || ' ' || response || ' ' || error_kind || ' ' || destination || ' ' || \
     deactivated || ' ' || sequence || ' ' || verdict || ' ' || next_attempt_at AS told FROM attempts";
@@ -42,7 +42,7 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
         assert_eq!(attempts[0].attempt.attempt_id.to_string(), ATTEMPT);
         let (account, lead) = (AccountId::parse("acme").unwrap(), LeadId::parse("ada").unwrap());
         assert_eq!(store.lead(&account, &lead).await.unwrap().unwrap().webhook_response, "later");
-        // It was noted by the older version and is none of this one.
+        // The older version noted this migration; this version does not have it.
         let indexes = store.indexes().query().fetch_all(&store.pool).await.unwrap();
         let indexes: Vec<String> = indexes.iter().map(|index| index.get("name")).collect();
         assert!(!indexes.contains(&"attempts_by_delivery".to_owned()), "{indexes:?}");
@@ -60,7 +60,7 @@ async fn older(url: &str) -> AnyPool {
     older
 }
 
-/// What this thread logs.
+/// The log of this thread.
 #[derive(Debug, Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -81,7 +81,7 @@ impl Write for Log {
     }
 }
 
-/// What takes a migration longer than the time between two lines.
+/// Enough rows that a migration takes longer than the interval between two log messages.
 const MANY_ATTEMPTS: &str = "INSERT INTO attempts (attempt, delivery, number, round, started_at, duration, method, url, status, \
     response, error_kind) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
     SELECT 'a' || i, 'd' || (i * 7919 % 100000), 1, 1, i, 1, 'POST', 'https://crm.example/', 200, 'accepted', '' FROM n";
