@@ -45,13 +45,13 @@ async fn what_has_ended_is_pruned_and_what_waits_stays() {
             wait::until("the end of history", SOON, async || get_delivery(&world, &ended.delivery_id).await.err());
         let gone = gone.await;
         assert_eq!(gone.code(), Code::NotFound);
-        assert!(gone.message().ends_with("; what has ended is kept for 4s"), "{gone:?}");
+        assert!(gone.message().ends_with("; history is kept for 4s"), "{gone:?}");
 
         let lead = |event: &str| api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: lead_of(event) };
         let gone = wait::until("the end of the lead", SOON, async || world.leads().get_lead(lead("e1")).await.err());
         let gone = gone.await;
         assert_eq!(gone.code(), Code::NotFound);
-        assert!(gone.message().contains("what has ended is kept for"), "{gone:?}");
+        assert!(gone.message().contains("history is kept for"), "{gone:?}");
         assert_eq!(get_delivery(&world, &waits.delivery_id).await.unwrap().delivery.unwrap(), waits);
         assert_eq!(world.leads().get_lead(lead("e2")).await.unwrap().into_inner().deliveries, 1);
     }

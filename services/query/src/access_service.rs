@@ -1,4 +1,4 @@
-//! `leadline.v1.AccessService`: keys, made, listed and revoked.
+//! `leadline.v1.AccessService`: creates, lists and revokes API keys.
 
 use api::{
     access_service_server::AccessServiceServer,
@@ -108,7 +108,7 @@ fn account(text: &str) -> Result<Option<AccountId>, Status> {
     id("account_id", text, AccountId::parse).map(Some).map_err(|e| refusal(&e))
 }
 
-/// A key that the caller may see; another one looks as if there were none.
+/// A key that the caller may see; any other key looks as if it did not exist.
 fn find<'a>(caller: &Caller, registry: &'a domain::Registry, id: &KeyId) -> Result<&'a registry::ApiKey, Status> {
     let key = registry.key(id).filter(|key| caller.may_see(key.account.as_ref()));
     let missing = || refusal(&Refusal::NotFound { kind: EntityKind::Key, id: id.to_string() });

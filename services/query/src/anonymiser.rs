@@ -1,12 +1,13 @@
-//! Forgetting people. A lead is anonymised by the fact that says so ([`Anonymiser::anonymise`]); everything else follows
-//! from it and is done again until it is done:
+//! The anonymiser. A fact anonymises a lead ([`Anonymiser::anonymise`]); everything else follows from that fact and is
+//! repeated until it is done:
 //!
-//! * the projectors blank what the read model says about the lead, and note what has to be erased from the streams
-//! * the [`eraser`] takes these notes: first it records what is left of an event or an attempt, then it erases the
-//!   message. It ends the deliveries that wait
-//! * [`Anonymiser::keep_retention`] anonymises what is older than its interface keeps it; of all processes one at a time does so
+//! * the projectors blank the rows about the lead, and note what has to be erased from the streams
+//! * the [`eraser`] works on these notes: it records the outline of an event or an attempt, then erases the message. It
+//!   also ends the deliveries that wait
+//! * [`Anonymiser::keep_retention`] anonymises what is older than the retention of its interface, in one process at a
+//!   time
 //!
-//! Every process erases, because each may have a read model of its own. Two who erase the same do no harm.
+//! Every process erases, because each may have a read model of its own. An erasure may be repeated without harm.
 
 mod eraser;
 
@@ -21,16 +22,16 @@ use tracing::{Instrument as _, info_span};
 
 use crate::store::{Store, StoreError};
 
-/// The pause after the broker or the database failed.
+/// The delay after the broker or the database failed.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How often to look for events that are older than their interface keeps them.
+/// The interval of searches for events that are older than the retention of their interface.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(10);
-/// How many events of an interface are anonymised in one such round.
+/// At most this many events of an interface are anonymised per search.
 const MAX_OVERDUE: u32 = 500;
-/// Who keeps the retention of interfaces.
+/// The name of the lease under which one process keeps the retention.
 const READER: &str = "retention";
 
-/// Why something was not forgotten yet.
+/// Why a step of the anonymiser failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotForgotten {
     #[error(transparent)]
@@ -39,7 +40,6 @@ pub(crate) enum NotForgotten {
     Store(#[from] StoreError),
 }
 
-/// Anonymises leads.
 #[derive(Debug, Clone)]
 pub(crate) struct Anonymiser {
     pub(crate) journal: Journal,
@@ -47,21 +47,21 @@ pub(crate) struct Anonymiser {
 }
 
 impl Anonymiser {
-    /// Starts erasing, and keeping the retention of interfaces.
+    /// Starts the eraser, and the search for leads beyond their retention.
     pub(crate) fn start(&self, registry: RegistryView, platform: &Platform) {
         eraser::start(self, platform);
         let keeping = self.clone();
         platform.drain.spawn("retention", async move {
             while let Some(place) = keeping.journal.take_place(READER).await {
                 if let Err(error) = keeping.keep_retention(place, &registry).await {
-                    warn(&error, "leads are kept longer than they should be; trying again");
+                    warn(&error, "cannot anonymise leads beyond their retention; retrying");
                     tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
         });
     }
 
-    /// Anonymises everything about a lead up to a place in LEADS; where the fact is.
+    /// Anonymises everything about a lead up to a sequence of LEADS. Returns the sequence of the fact.
     pub(crate) async fn anonymise(
         &self,
         account: &AccountId,
@@ -76,7 +76,7 @@ impl Anonymiser {
         Ok(self.journal.append_anonymisation(&fact, &trace).instrument(span).await?.sequence)
     }
 
-    /// Until the drain, or until another process does it.
+    /// Keeps the retention until the drain begins or another process is the leader.
     async fn keep_retention(&self, mut place: Place, registry: &RegistryView) -> Result<(), NotForgotten> {
         let drain = self.journal.drain().clone();
         let mut next_round = Instant::now();
@@ -101,7 +101,7 @@ impl Anonymiser {
             if overdue.is_empty() {
                 continue;
             }
-            tracing::info!(%account, %interface, leads = overdue.len(), "leads are anonymised under the interface's retention");
+            tracing::info!(%account, %interface, leads = overdue.len(), "anonymising leads beyond the retention of their interface");
             for (lead, until) in overdue {
                 self.anonymise(&account, lead, until, format!("retention of interface {interface}"), None).await?;
                 if place.renew_at() <= Instant::now() {
@@ -113,7 +113,7 @@ impl Anonymiser {
     }
 }
 
-/// The interfaces that do not keep leads for ever, deleted ones too, and the time from which on they keep them.
+/// The interfaces with a retention, deleted ones too, and the time before which their leads are to be anonymised.
 fn kept(registry: &RegistryView, now: Timestamp) -> Vec<(AccountId, InterfaceId, Timestamp)> {
     let registry = registry.snapshot();
     let mut kept = vec![];
@@ -129,7 +129,9 @@ fn kept(registry: &RegistryView, now: Timestamp) -> Vec<(AccountId, InterfaceId,
 
 fn warn(error: &NotForgotten, what: &'static str) {
     match error {
-        NotForgotten::Journal(JournalError::LostRace) => tracing::info!("another process keeps the retention now"),
+        NotForgotten::Journal(JournalError::LostRace) => {
+            tracing::info!("lost the lease of the retention to another process");
+        }
         NotForgotten::Journal(error) if error.is_logged() => {}
         NotForgotten::Journal(error) => tracing::warn!(error = error.chain(), "{what}"),
         NotForgotten::Store(error) => tracing::warn!(error = error.chain(), "{what}"),

@@ -1,7 +1,7 @@
-//! What a change of the configuration changed, field by field.
+//! The entries of the audit log: what a change of the configuration changed, field by field.
 //!
-//! Facts carry whole states or none, so what is different shows only against the registry before the fact. Both sides are
-//! what the API shows, which has no secrets in it; of a secret is said that it changed.
+//! A fact holds a whole state or none, so the difference shows only against the registry before the fact. Both sides
+//! are what the API shows, without secrets; the entry only says that a secret changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::audit::AuditEntry;
 
-/// The longest value that is kept, in characters. Templates may be longer.
+/// The largest length of a value, in characters; longer values, such as templates, are cut.
 const MAX_VALUE: usize = 2_000;
 
-/// A field and what became of it.
+/// The old and the new value of a field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FieldChange {
     pub(crate) field: String,
@@ -25,13 +25,13 @@ pub(crate) struct FieldChange {
     pub(crate) old: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) new: String,
-    /// A secret is part of what is different; the values are without it.
+    /// Whether a secret changed with the field; the values never hold it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) secret: bool,
 }
 
-/// Adds a fact to the registry before it; what the log says about it. Nothing if it came to nothing: what was decided
-/// before its account was deleted and stored after is passed over.
+/// Applies a fact to the registry and returns its log entry. `None` if the fact changed nothing: a fact of an account
+/// that was deleted after the decision and before the append is skipped.
 pub(crate) fn entry(registry: &mut Registry, sequence: u64, fact: &RegistryFact) -> Option<AuditEntry> {
     let before = state(registry, &fact.change);
     registry.apply(sequence, fact);
@@ -42,7 +42,7 @@ pub(crate) fn entry(registry: &mut Registry, sequence: u64, fact: &RegistryFact)
     let (account, kind, id) = fact.change.entity();
     let mut changes = changes(before.unwrap_or_default(), after.unwrap_or_default());
     if let Change::DestinationEnabled(_, _, Some(_)) = fact.change {
-        // A decision of whoever enabled it, not a setting.
+        // This is a decision of the caller, not a setting.
         changes.push(FieldChange { field: "skip_held".into(), old: String::new(), new: "true".into(), secret: false });
     }
     Some(AuditEntry {
@@ -57,16 +57,16 @@ pub(crate) fn entry(registry: &mut Registry, sequence: u64, fact: &RegistryFact)
     })
 }
 
-/// A thing as it can be compared.
+/// A comparable state of an entity.
 #[derive(Debug, Default)]
 struct State {
-    /// What the API shows.
+    /// The fields that the API shows.
     fields: BTreeMap<String, String>,
-    /// What it does not show: the fields that stand for it, and the sealed bytes, which are compared and never kept.
+    /// The sealed bytes of secrets, by the field that stands for them; they are compared and never kept.
     secrets: BTreeMap<&'static str, Vec<u8>>,
 }
 
-/// What a change is about, if it exists.
+/// The state of the entity that a change concerns; `None` if it does not exist.
 fn state(registry: &Registry, change: &Change) -> Option<State> {
     let (account, kind, id) = change.entity();
     let open = |fields| State { fields, secrets: BTreeMap::new() };
@@ -74,7 +74,7 @@ fn state(registry: &Registry, change: &Change) -> Option<State> {
         Some(account) if kind != EntityKind::Key => state_of(registry, account, kind, id)?,
         _ => open(fields("Key", &key_to_api(registry.key(&KeyId::parse(id).ok()?)?))),
     };
-    // What it is called is not a part of it.
+    // The name of the resource is not a setting.
     state.fields.remove("account_id");
     state.fields.remove(&format!("{}_id", kind.as_str()));
     Some(state)
@@ -200,7 +200,7 @@ mod tests {
         Client { account, id, name: name.into(), deleted: false }
     }
 
-    /// What the log says about each of these changes.
+    /// The log entries of these changes.
     fn log(changes: Vec<Change>) -> Vec<Option<AuditEntry>> {
         let mut registry = Registry::default();
         let fact = |change| RegistryFact { at: Timestamp::UNIX_EPOCH, by: "ada".into(), change };

@@ -1,4 +1,4 @@
-//! `leadline.v1.AuditService`: who changed what of the configuration.
+//! `leadline.v1.AuditService`: the audit log.
 
 use api::{
     audit_service_server::AuditServiceServer,
@@ -38,7 +38,7 @@ impl api::audit_service_server::AuditService for AuditService {
         let filter = filter(caller.narrowed(account(&request.account_id)?)?, &request)?;
         let page = Page::of(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.audit_log(&filter, &page).await.map_err(failed)?;
-        // The order is that of REGISTRY. Clocks differ between the processes that stamp the time.
+        // The order is that of REGISTRY, because the clocks of the processes that stamp the time differ.
         let next_page_token =
             page.cut_to_bytes(&mut found, bytes, |entry| Place { at: entry.sequence.cast_signed(), id: String::new() });
         let entries = found.into_iter().map(shown).collect();
@@ -77,9 +77,9 @@ fn filter(account: Option<AccountId>, request: &api::ListAuditLogRequest) -> Res
     })
 }
 
-/// Bytes of an entry as the API shows it, and a little more.
+/// The size of an entry in an answer, rounded up.
 fn bytes(entry: &AuditEntry) -> usize {
-    /// Of the entry itself, and of each of its changes, besides the texts.
+    /// The size of the entry itself, and of each of its changes, without the texts.
     const OVERHEAD: usize = 64;
     let of_change = |change: &FieldChange| OVERHEAD + change.field.len() + change.old.len() + change.new.len();
     let texts = [&entry.by, &entry.account, &entry.kind, &entry.id, &entry.action].map(String::len);

@@ -1,12 +1,12 @@
-//! Streams that somebody waits to see in the read model: their facts are not gathered any longer than they have to be.
+//! Flush hints: a caller waits for the facts of a stream, so the projector writes them soon.
 
 use journal::StreamName;
 use tokio::sync::broadcast;
 
-/// More than one name is only for when several streams are awaited at a time.
+/// There is more than one place only for callers that wait for several streams at a time.
 const CAPACITY: usize = 16;
 
-/// Tells who gathers facts that somebody waits for them; of one process, whoever else projects gathers as long as usual.
+/// Passes flush hints to the projectors of this process. The projectors of other processes gather as long as usual.
 #[derive(Debug, Clone)]
 pub(crate) struct Awaited(broadcast::Sender<StreamName>);
 
@@ -17,13 +17,13 @@ impl Default for Awaited {
 }
 
 impl Awaited {
-    /// Says that somebody waits for a stream. It is heard by those who listen now, so it is said again while he waits.
+    /// Sends a flush hint. Only a projector that gathers now hears it, so the caller repeats it while it waits.
     pub(crate) fn hurry(&self, stream: StreamName) {
-        // Nobody listens while nothing is gathered.
+        // There is no listener while no projector gathers.
         let _listeners = self.0.send(stream).unwrap_or(0);
     }
 
-    /// Returns when somebody waits for a stream, or if so much was said that it is not known.
+    /// Waits for a flush hint for a stream. Also returns if hints were lost, because one of them may have been for it.
     pub(crate) async fn hurried(&self, stream: StreamName) {
         let mut said = self.0.subscribe();
         while said.recv().await.is_ok_and(|awaited| awaited != stream) {}

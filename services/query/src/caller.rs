@@ -1,4 +1,4 @@
-//! Who calls: what is his business, and what facts say about who caused them.
+//! The caller: what it may see and change, and how facts name it.
 
 use api::{
     registry::id,
@@ -8,12 +8,12 @@ use domain::{AccountId, Principal, Registry, registry::KeyRefusal};
 use jiff::Timestamp;
 use tonic::{Request, Status};
 
-/// The longest name of somebody whom a caller speaks for, in characters.
+/// The largest length of the name for which a caller speaks, in characters.
 const MAX_NAME: usize = 100;
-/// The metadata in which a caller may say whom it speaks for.
+/// The metadata in which a caller may name the person for whom it speaks.
 const SPEAKS_FOR: &str = "leadline-actor";
 
-/// Who calls.
+/// The caller of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     principal: Principal,
@@ -21,10 +21,10 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The caller of a request; the door has put him there.
+    /// The caller of a request, as the authenticator found it.
     pub(crate) fn of<T>(request: &Request<T>) -> Result<Self, Status> {
         let principal = request.extensions().get::<Principal>().cloned();
-        let principal = principal.ok_or_else(|| Status::internal("a call came in past the door"))?;
+        let principal = principal.ok_or_else(|| Status::internal("the call has no principal"))?;
         let said = request.metadata().get(SPEAKS_FOR).and_then(|value| value.to_str().ok());
         let speaks_for = said.filter(|name| !name.is_empty()).map(|name| name.chars().take(MAX_NAME).collect());
         Ok(Self { principal, speaks_for })
@@ -34,7 +34,7 @@ impl Caller {
         &self.principal
     }
 
-    /// The account that a request names, if it is the caller's business.
+    /// The account that a request names, if the caller may touch it.
     pub(crate) fn account(&self, text: &str) -> Result<AccountId, Status> {
         let account = id("account_id", text, AccountId::parse).map_err(|e| refusal(&e))?;
         self.may_touch(&account)?;
@@ -45,7 +45,8 @@ impl Caller {
         self.principal.may_touch(account).map_err(|e| denied(&e))
     }
 
-    /// Whether something that was looked up by its own id may be shown. If not, it has to look as if there were none.
+    /// Whether the caller may see an entity that was looked up by its own id. If not, the entity has to look as if it
+    /// did not exist.
     pub(crate) fn may_see(&self, account: Option<&AccountId>) -> bool {
         match (self.principal.account(), account) {
             (None, _) => true,
@@ -54,7 +55,7 @@ impl Caller {
         }
     }
 
-    /// The account that a list is filtered by: the one that was asked for, or the caller's own; none: all there are.
+    /// The account that a list is filtered by: the requested one, or the caller's own; `None` for all accounts.
     pub(crate) fn narrowed(&self, asked: Option<AccountId>) -> Result<Option<AccountId>, Status> {
         match asked {
             Some(account) => self.may_touch(&account).map(|()| Some(account)),
@@ -62,13 +63,13 @@ impl Caller {
         }
     }
 
-    /// Whether the key is still good: for what goes on for long. A call was let in with a key that this process knew.
+    /// Checks the key again during a long call: when the call began, this process may not have known of a revocation.
     pub(crate) fn is_still_good(&self, registry: &Registry) -> Result<(), Status> {
         let key = registry.key(self.principal.id()).ok_or(KeyRefusal::Unknown);
         key.and_then(|key| key.is_good(Timestamp::now())).map_err(not_authenticated)
     }
 
-    /// What a fact says about who caused it: the key, which is certain, and whom it said that it spoke for, which is
+    /// How facts name the caller: the key, which is certain, and the name for which it says that it speaks, which is
     /// not.
     pub(crate) fn by(&self) -> String {
         match &self.speaks_for {
@@ -77,7 +78,7 @@ impl Caller {
         }
     }
 
-    /// The same caller, speaking for somebody whom the request names in its field `requested_by`.
+    /// The same caller, speaking for the person that the request names in its field `requested_by`.
     pub(crate) fn asked_by(mut self, name: &str) -> Result<Self, Status> {
         if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
             return Err(invalid("requested_by", format!("is not one line of at most {MAX_NAME} characters")));

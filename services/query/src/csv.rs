@@ -1,23 +1,22 @@
-//! Comma-separated values (RFC 4180): what has to be quoted is quoted, lines end with CRLF.
+//! Comma-separated values (RFC 4180): special characters are quoted, lines end with CRLF.
 //!
-//! What a receiver answered comes from strangers, and a spreadsheet takes a cell that begins with `=` for a formula. Which
-//! separator a spreadsheet splits at depends on its country, and a file that is split elsewhere has its cells elsewhere:
-//! quotes then protect nothing, and a line break within a cell begins a row. So an apostrophe is put wherever a formula
-//! would begin a cell for any of these separators. Spreadsheets take such a cell for text.
+//! The answers of receivers are not trusted, and a spreadsheet takes a cell that begins with `=` for a formula. The
+//! separator of a spreadsheet depends on its country, and a file that is split at another separator has other cells:
+//! quotes then protect nothing, and a line break within a cell begins a row. So an apostrophe precedes each formula
+//! that would begin a cell for any of these separators. Spreadsheets take such a cell for text.
 
-/// What makes a spreadsheet take a cell for a formula when it comes first; East Asian versions take the full-width forms
-/// for the same.
+/// The characters that begin a formula; East Asian versions of spreadsheets take the full-width forms as well.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-/// What spreadsheets may split at: separators, and the ends of lines.
+/// The characters that may separate cells: separators, and line ends.
 const SEPARATORS: [char; 9] = [',', ';', '\t', '|', '\r', '\n', '\u{85}', '\u{2028}', '\u{2029}'];
-/// Written before UTF-8 it has Excel take the file for UTF-8, not for the encoding of its country.
+/// Before UTF-8, this mark makes Excel read the file as UTF-8, not in the encoding of its country.
 pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A cell of a line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cell<'a> {
     Text(&'a str),
-    /// An id, of which a spreadsheet is to make no number, date or truth value.
+    /// An id that a spreadsheet must not turn into a number, date or truth value.
     TextId(&'a str),
 }
 
@@ -57,8 +56,8 @@ fn add(text: &mut String, cell: &str, as_text: bool) {
     }
 }
 
-/// Whether a cell that begins with this text could be taken for a formula: quotes are taken off, and so may be what is
-/// blank or invisible.
+/// Whether a spreadsheet could take a cell that begins with this text for a formula. It may first remove quotes and
+/// blank or invisible characters.
 fn begins_formula(text: &str) -> bool {
     let is_passed_over = |c: char| {
         let is_blank = c.is_whitespace() || c.is_control() || c == '\u{feff}' || c == '\u{200b}';
@@ -67,8 +66,8 @@ fn begins_formula(text: &str) -> bool {
     text.trim_start_matches(is_passed_over).starts_with(FORMULA)
 }
 
-/// Whether a spreadsheet would make a number (`0012`, `1e5`), a date (`1-2`, `mar-1`), a time (`12:30`) or a truth value of
-/// an id.
+/// Whether a spreadsheet would turn an id into a number (`0012`, `1e5`), a date (`1-2`, `mar-1`), a time (`12:30`) or a
+/// truth value.
 fn looks_like_a_value(id: &str) -> bool {
     let lower = id.to_ascii_lowercase();
     let has_digit = lower.bytes().any(|b| b.is_ascii_digit());
@@ -94,7 +93,7 @@ fn is_date_with_month(lower: &str) -> bool {
     ];
     let is_month = |part: &str| part.len() >= 3 && MONTHS.iter().any(|month| month.starts_with(part));
     let is_number = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    // "mar-1", "1-mar-26" and "mar1" alike.
+    // This covers "mar-1", "1-mar-26" and "mar1".
     let letters = lower.trim_matches(|c: char| !c.is_ascii_alphabetic());
     let around = lower.split('-').map(|part| part.trim_matches(|c: char| c.is_ascii_digit()));
     is_month(letters) && around.filter(|part| !part.is_empty()).all(|part| part == letters || is_number(part))
@@ -171,7 +170,7 @@ mod tests {
         assert_eq!(written(Cell::TextId("-1")), "'-1", "one apostrophe is enough");
     }
 
-    /// Cells as a lenient reader has them: quotes count at the beginning of a cell only.
+    /// The cells as a lenient reader finds them: quotes count at the beginning of a cell only.
     fn split_at(text: &str, separator: char) -> Vec<String> {
         let (mut cells, mut cell, mut quoted, mut chars) = (vec![], String::new(), false, text.chars().peekable());
         let mut is_start = true;

@@ -1,4 +1,4 @@
-//! `leadline.v1.DeliveryService`: seeing deliveries, and repeating failed ones.
+//! `leadline.v1.DeliveryService`: shows deliveries, and retries failed ones.
 
 mod shown;
 mod trial;
@@ -36,7 +36,7 @@ use crate::{
     store::{Store, pages::SwitchedOff},
 };
 
-/// The most events of a destination that are shown.
+/// At most this many attempts at a destination are shown.
 const MAX_EVENTS: u32 = 100;
 
 struct DeliveryService {
@@ -65,7 +65,7 @@ pub(crate) fn service(
 type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, Status>> + Send>>;
 
 impl DeliveryService {
-    /// What belongs to another account looks as if there were none.
+    /// A delivery of another account looks as if it did not exist.
     async fn find(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, Status> {
         let found = self.store.delivery(id).await.map_err(failed)?;
         let found = found.filter(|delivery| caller.may_see(Some(&delivery.reference.account)));
@@ -121,9 +121,9 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let fact = request_retry(&delivery, subject, Timestamp::now(), caller.by()).map_err(retry_refusal)?;
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("retry", delivery = %id));
         let asked = retrying::ask(&self.journal, &fact, &trace).instrument(span).await.map_err(|error| {
-            tracing::warn!(error = error.chain(), "a retry was not stored; its caller was told so");
+            tracing::warn!(error = error.chain(), "cannot append the request of a retry; refused the call");
             Status::unavailable(format!(
-                "whether the retry was stored is not known: {error}; ask again, it is stored once"
+                "cannot confirm that the retry was stored: {error}; repeat the call, the retry is stored once"
             ))
         })?;
         let sequence = asked.map_err(retry_refusal)?;
@@ -145,7 +145,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
             limit if limit <= MAX_EVENTS => limit,
             limit => return Err(invalid("limit", format!("{limit} is not from 1 to {MAX_EVENTS}"))),
         };
-        // A deleted destination has a past, too.
+        // A deleted destination has attempts as well.
         let registry = self.registry.snapshot();
         if registry.destination_ever(&id).is_none_or(|destination| destination.account != account) {
             return Err(no_destination(&account, &id));
@@ -174,7 +174,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
     }
 }
 
-/// A destination of an account that can still be sent to.
+/// A destination of an account; fails if it does not exist or is deleted.
 fn destination<'a>(
     registry: &'a Registry,
     account: &AccountId,

@@ -1,4 +1,4 @@
-//! Whether the read model shows what is recorded. Whichever process projects, the database knows.
+//! The read barrier: waits until the read model shows what is stored, whichever process projects.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// How often the read model is looked at meanwhile.
+/// The interval at which the read barrier reads the checkpoint.
 pub(crate) const SHOWN_POLL: Duration = Duration::from_millis(10);
-/// How long an answer waits until the read model shows what it is about: in a flood, some transactions.
+/// How long an answer waits until the read model shows its subject: in a flood, some transactions.
 pub(crate) const SHOWN_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Knows how far the read model is.
+/// Compares the read model with the streams.
 #[derive(Debug, Clone)]
 pub(crate) struct Freshness {
     journal: Journal,
     store: Store,
 }
 
-/// Why it is not known what is recorded.
+/// Why it is unknown whether the read model is up to date.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Stale {
-    #[error("cannot find out what is recorded: {0}")]
+    #[error("cannot read the journal: {0}")]
     Journal(#[from] JournalError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the read model is behind; ask again")]
+    #[error("the read model is behind; repeat the call")]
     Behind,
 }
 
@@ -48,7 +48,7 @@ impl Freshness {
         Self { journal, store }
     }
 
-    /// Waits until the read model shows the facts of a stream up to this one; whether it does in time.
+    /// Waits until the read model shows the facts of a stream up to this one. Returns whether it does in time.
     pub(crate) async fn shows(&self, stream: StreamName, sequence: u64) -> Result<bool, StoreError> {
         let give_up = Instant::now() + SHOWN_DEADLINE;
         while self.store.checkpoint(stream).await? < sequence {
@@ -61,7 +61,7 @@ impl Freshness {
         Ok(true)
     }
 
-    /// A decision needs what is recorded by now, not what was shown before a rebuild or a pause.
+    /// Waits until the read model shows every fact that is stored now. Decisions need this after a rebuild or a pause.
     pub(crate) async fn wait_for_now(&self, stream: StreamName) -> Result<(), Stale> {
         let now = self.journal.last_sequence(stream).await?;
         if self.shows(stream, now).await? { Ok(()) } else { Err(Stale::Behind) }

@@ -1,4 +1,4 @@
-//! How long deliveries that have ended, leads and jobs are shown.
+//! History: how long ended deliveries, leads and jobs are shown.
 
 use std::time::Duration;
 
@@ -6,7 +6,6 @@ use domain::{AccountId, Registry, registry::Account};
 use jiff::{SignedDuration, Timestamp};
 use tonic::Status;
 
-/// The shortest history.
 const MIN_HISTORY: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -14,31 +13,31 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(id = "history")]
 pub struct History {
-    /// How long deliveries that have ended, their leads and jobs are shown, e.g. 400d; an account may have less. What the
-    /// broker still holds of the events (--keep-events) is shown in any case
+    /// How long ended deliveries, their leads and jobs are shown, e.g. 400d; an account may have less. Events that the
+    /// broker still holds (--keep-events) are shown in any case
     #[arg(long, env = "LEADLINE_KEEP_HISTORY", default_value = "400d", value_name = "DURATION", value_parser = kept)]
     pub keep_history: Duration,
 }
 
 impl History {
-    /// How long that of an account is kept.
+    /// How long the history of an account is kept.
     pub(crate) fn of(self, account: &Account) -> Duration {
         account.keep_history.map_or(self.keep_history, |own| own.min(self.keep_history))
     }
 
-    /// From when on that of an account is kept, if the oldest event that the broker holds is of this time. An event that can
-    /// still be delivered keeps what is known of its deliveries: whoever recovers it or audits it has to know them.
+    /// The start of the history of an account, given the time of the oldest event that the broker holds. The deliveries
+    /// of an event that can still be delivered stay: a recovery and the reconciler have to know them.
     pub(crate) fn kept_from(self, account: &Account, now: Timestamp, oldest_event: Option<Timestamp>) -> Timestamp {
         let kept = SignedDuration::try_from(self.of(account)).unwrap_or(SignedDuration::MAX);
         let from = now.checked_sub(kept).unwrap_or(Timestamp::MIN);
         oldest_event.map_or(from, |oldest| from.min(oldest))
     }
 
-    /// The answer about something that is not there, and may have been there before history begins.
+    /// The answer about an entity that does not exist, and may have existed before the start of history.
     pub(crate) fn not_found(self, registry: &Registry, account: Option<&AccountId>, what: &str) -> Status {
         let account = account.and_then(|account| registry.account(account));
         let kept = account.map_or(self.keep_history, |entry| self.of(&entry.account));
-        Status::not_found(format!("{what}; what has ended is kept for {}", shown(kept)))
+        Status::not_found(format!("{what}; history is kept for {}", shown(kept)))
     }
 }
 
@@ -100,7 +99,7 @@ mod tests {
     fn what_is_not_there_says_how_long_history_is_kept() {
         let history = History { keep_history: DAY * 400 };
         let status = history.not_found(&Registry::default(), None, "there is no delivery 7");
-        assert_eq!(status.message(), "there is no delivery 7; what has ended is kept for 400 days");
+        assert_eq!(status.message(), "there is no delivery 7; history is kept for 400 days");
         assert_eq!(shown(DAY), "1 day");
         assert_eq!(shown(Duration::from_secs(90)), "90s");
     }

@@ -1,4 +1,4 @@
-//! `leadline.v1.JobService`: asking for jobs, looking at them, and having them end.
+//! `leadline.v1.JobService`: starts, shows and cancels jobs.
 
 use std::time::Duration;
 
@@ -34,10 +34,10 @@ use crate::{
     store::Store,
 };
 
-/// How many jobs of an account may be open: enough to help several destinations at once, and one mistake repeated does
-/// not fill the installation. Two that are asked for in the same moment may both be let in.
+/// At most this many jobs of an account may be open: enough to help several destinations at once, and one repeated
+/// mistake does not fill the installation. Two concurrent requests may both be accepted.
 const MAX_OPEN: u32 = 5;
-/// How long the answer to a dry run waits for its result; then it comes without.
+/// How long the answer to a dry run waits for its result; after that it comes without.
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a cancellation is tried while the job records its progress in between.
 const MAX_CANCEL_TRIES: u32 = 20;
@@ -63,7 +63,7 @@ pub(crate) fn service(
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// What every job is asked for with.
+/// The fields that every request for a job has.
 struct Asked {
     account: AccountId,
     plan: Plan,
@@ -159,7 +159,7 @@ impl api::job_service_server::JobService for JobService {
 }
 
 impl JobService {
-    /// What belongs to another account looks as if there were none.
+    /// A job of another account looks as if it did not exist.
     async fn find(&self, caller: &Caller, id: JobId) -> Result<Job, Status> {
         let found = self.store.job(id).await.map_err(failed)?;
         let found = found.filter(|job| caller.may_see(Some(&job.reference().account)));
@@ -168,7 +168,7 @@ impl JobService {
             .ok_or_else(|| self.history.not_found(&self.registry.snapshot(), account, &format!("there is no job {id}")))
     }
 
-    /// Stores that a job is to be done; the job, of a dry run with its result if that comes in time.
+    /// Stores the request of a job. Returns the job; a dry run with its result if that comes in time.
     async fn start(&self, asked: Asked) -> Result<Job, Status> {
         let Asked { account, plan, dry_run, pace, by, request, trace } = asked;
         if self.registry.snapshot().account(&account).is_none() {
@@ -196,7 +196,7 @@ impl JobService {
         let fact = JobFact::Started(JobStarted { reference, plan, dry_run, pace, by, at: Timestamp::now() });
         let sequence = match self.journal.append_job(&fact, 0, &trace).instrument(span).await {
             Ok(sequence) => sequence,
-            // The same call came twice at the same time, and the other one was first.
+            // The same call came twice, and the other one was first.
             Err(JournalError::LostRace) => {
                 self.journal.last_sequence(StreamName::Jobs).await.map_err(|e| unknown(&e))?
             }
@@ -230,12 +230,12 @@ impl JobService {
                     self.freshness.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
                     return Job::evolve(Some(job), &fact).map_err(|e| Status::internal(e.to_string()));
                 }
-                // It got further meanwhile; it may have ended.
+                // The job has progressed meanwhile, and may have ended.
                 Err(JournalError::LostRace) => {}
                 Err(error) => return Err(not_stored(&error)),
             }
         }
-        Err(Status::aborted("the job records its progress faster than it can be cancelled; ask again"))
+        Err(Status::aborted("the job records its progress faster than it can be cancelled; repeat the call"))
     }
 }
 
@@ -247,19 +247,19 @@ fn failed_ones(given: api::DeliveryFilter, account: &AccountId) -> Result<Delive
     if filter.statuses.iter().any(|status| *status != DeliveryStatus::Failed) {
         return Err(invalid("filter.statuses", "has others than failed; only failed deliveries can be retried"));
     }
-    // What is requested while the job runs is not its business.
+    // Deliveries that are requested while the job runs do not belong to it.
     let now = Timestamp::now();
     let requested_before = Some(filter.requested_before.map_or(now, |before| before.min(now)));
     Ok(DeliveryFilter { account: Some(account.clone()), requested_before, ..filter })
 }
 
 fn unknown(error: &JournalError) -> Status {
-    Status::unavailable(format!("cannot find out what is recorded: {error}"))
+    Status::unavailable(format!("cannot read the journal: {error}"))
 }
 
 fn not_stored(error: &JournalError) -> Status {
-    tracing::warn!(error = error.chain(), "whether a job was stored is not known; its caller was told so");
+    tracing::warn!(error = error.chain(), "cannot append a fact of a job; refused the call");
     Status::unavailable(format!(
-        "whether this was stored is not known: {error}; ask again with the same request_id, it is stored once"
+        "cannot confirm that the request was stored: {error}; repeat the call with the same request_id, it is stored once"
     ))
 }

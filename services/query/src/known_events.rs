@@ -1,14 +1,15 @@
-//! Tells ingest which events the read model has, so that a repeated event id is recognised after the broker forgot it.
+//! Tells ingest which events the read model has, so that a repeated event id is recognised after the broker has dropped
+//! it.
 
 use journal::{EventQuestions, Journal, JournalError};
 use runtime::{ErrorChain as _, Platform};
 
 use crate::store::Store;
 
-/// Starts to answer. Once this returns, every question that is asked later is answered.
+/// Starts to answer. Every question that is sent after this returns is answered.
 ///
 /// # Errors
-/// When the connection to the broker is closed.
+/// Fails if the connection to the broker is closed.
 pub(crate) async fn start(journal: &Journal, store: &Store, platform: &Platform) -> Result<(), JournalError> {
     let questions = journal.questions_about_events().await?;
     let (store, drain) = (store.clone(), platform.drain.clone());

@@ -1,4 +1,4 @@
-//! `leadline.v1.LeadService`: leads, and what became of them.
+//! `leadline.v1.LeadService`: leads, and what happened to them.
 
 mod anonymise;
 
@@ -29,9 +29,9 @@ use crate::{
     },
 };
 
-/// How many leads an export reads at once.
+/// The number of leads that an export reads at once.
 const EXPORT_PAGE: u32 = 500;
-/// How long a piece of an export becomes, in bytes, or a line longer.
+/// The size of a piece of an export, in bytes; a piece may be longer by one line.
 const PIECE: usize = 64 * 1024;
 /// The columns of an export.
 #[rustfmt::skip]
@@ -148,12 +148,12 @@ impl api::lead_service_server::LeadService for LeadService {
     }
 }
 
-/// An export under way: no more of it is in memory than a page, however long it is and however slow its reader.
+/// An export in progress. It holds at most one page in memory, however long it is and however slow its reader.
 struct Export {
     store: Store,
     drain: Drain,
     filter: LeadFilter,
-    /// The token of the page to read next; none: there is no more.
+    /// The token of the next page; `None` if there is none.
     next_page: Option<String>,
     ready: VecDeque<Bytes>,
     /// Whether ids that look like numbers or dates are marked as text.

@@ -53,22 +53,19 @@ use tonic::Status;
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "query")]
 pub struct Options {
-    /// Where the read model is: sqlite:FILE?mode=rwc or postgres://USER:PASSWORD@HOST/DATABASE [default: an SQLite file
+    /// Database of the read model: sqlite:FILE?mode=rwc or postgres://USER:PASSWORD@HOST/DATABASE [default: an SQLite file
     /// leadline.db in the working directory; up: in the data directory]
     #[arg(long, env = "LEADLINE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// Let destinations have plain http URLs, too
+    /// Allow destinations with plain http URLs
     #[arg(long, env = "LEADLINE_ALLOW_PLAIN_HTTP")]
     pub allow_plain_http: bool,
-    /// How long history is kept.
     #[command(flatten)]
     pub history: History,
-    /// How the audit goes.
     #[command(flatten)]
     pub audit: reconciler::Options,
     #[command(flatten)]
     pub watch_limits: WatchLimits,
-    /// How much an account may have.
     #[command(flatten)]
     pub limits: limits::Options,
 }
@@ -162,6 +159,6 @@ pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
 
 /// The one place where a failure of the database becomes a gRPC status; the failure is logged here.
 fn failed(error: StoreError) -> Status {
-    tracing::error!(error = error.chain(), "a question could not be answered");
-    Status::unavailable("the read model does not answer now; ask again")
+    tracing::error!(error = error.chain(), "cannot read the read model");
+    Status::unavailable("the read model does not answer now; repeat the call")
 }

@@ -1,35 +1,36 @@
-//! How much an account may have, as the operator sets it.
+//! Limits of an account, as the operator sets them.
 
 use clap::builder::TypedValueParser as _;
 use domain::registry::Limits;
 
-/// How much an account may have.
+/// Limits of an account.
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(id = "limits")]
 pub struct Options {
-    /// Destinations of an account
+    /// Maximum number of destinations of an account
     #[arg(long, env = "LEADLINE_MAX_DESTINATIONS", default_value_t = Limits::default().destinations, value_name = "N",
           value_parser = at_least_one())]
     max_destinations: usize,
-    /// Deliveries of one event: destinations of an account that may want the same events
+    /// Maximum number of deliveries of one event: destinations of an account that may want the same events
     ///
-    /// It is looked at when a destination is made or changed, so an event that is published is never cut short.
+    /// The limit is checked when a destination is created or changed, so a published event always reaches every
+    /// destination.
     #[arg(long, env = "LEADLINE_MAX_DELIVERIES_PER_EVENT", value_name = "N", value_parser = at_least_one(),
           default_value_t = Limits::default().deliveries_per_event)]
     max_deliveries_per_event: usize,
-    /// Bytes of all URLs and body templates of an account
+    /// Maximum number of bytes of all URLs and body templates of an account
     #[arg(long, env = "LEADLINE_MAX_TEMPLATE_BYTES", value_name = "BYTES", value_parser = at_least_one(),
           default_value_t = Limits::default().template_bytes)]
     max_template_bytes: usize,
-    /// Clients of an account
+    /// Maximum number of clients of an account
     #[arg(long, env = "LEADLINE_MAX_CLIENTS", default_value_t = Limits::default().clients, value_name = "N",
           value_parser = at_least_one())]
     max_clients: usize,
-    /// Interfaces of an account
+    /// Maximum number of interfaces of an account
     #[arg(long, env = "LEADLINE_MAX_INTERFACES", default_value_t = Limits::default().interfaces, value_name = "N",
           value_parser = at_least_one())]
     max_interfaces: usize,
-    /// Tokens of an account
+    /// Maximum number of tokens of an account
     #[arg(long, env = "LEADLINE_MAX_TOKENS", default_value_t = Limits::default().tokens, value_name = "N",
           value_parser = at_least_one())]
     max_tokens: usize,

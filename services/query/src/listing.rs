@@ -1,4 +1,4 @@
-//! Pages of a list that is in memory: in the order of its ids, and small enough for every client of gRPC.
+//! Pages of a list in memory: in the order of its ids, and small enough for every gRPC client.
 
 use std::hash::Hash;
 
@@ -8,20 +8,20 @@ use tonic::Status;
 
 use crate::page::{Cursor, Place};
 
-/// Entries of a page that a caller may ask for.
+/// The largest page size that a caller may request.
 const MAX_PAGE_SIZE: u32 = 1_000;
-/// Bytes of a page. Clients of gRPC take messages of 4 MiB unless they are told otherwise. A request without a size gets as many
-/// entries as fit: what was answered whole before there were pages is answered whole.
+/// The largest page in bytes. gRPC clients accept messages of 4 MiB by default. A request without a size gets as many
+/// entries as fit, because answers were complete before there were pages.
 pub(crate) const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
 
-/// Which part of a list is asked for.
+/// The requested part of a list.
 pub(crate) struct Listing {
     size: usize,
     cursor: Cursor,
 }
 
 impl Listing {
-    /// Reads size and token of a request; `filter` is the list and whatever it is filtered by.
+    /// Reads size and token of a request; `filter` is the name of the list and its filter.
     pub(crate) fn of(size: u32, token: &str, filter: impl Hash) -> Result<Self, Status> {
         if size > MAX_PAGE_SIZE {
             return Err(invalid("page_size", format!("{size} is not from 1 to {MAX_PAGE_SIZE}")));
@@ -30,8 +30,8 @@ impl Listing {
         Ok(Self { size, cursor: Cursor::read(token, filter)? })
     }
 
-    /// The entries of the page and the token of the next one, empty if there is none. `entries` are in the order of their
-    /// ids. A page has an entry at least.
+    /// The entries of the page and the token of the next one, which is empty if there is none. `entries` are in the
+    /// order of their ids. A page has at least one entry.
     pub(crate) fn cut<'a, D: 'a, T: Message>(
         self,
         entries: impl Iterator<Item = &'a D>,

@@ -1,5 +1,5 @@
-//! Pages of a list: how many entries, and after which one. The token of the next page names the last entry of this one
-//! and the filter that it belongs to.
+//! Pages of a list: the size, and the entry before the first one. The token of the next page names the last entry of
+//! this one and the filter that it belongs to.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
@@ -10,12 +10,12 @@ use tonic::Status;
 
 use crate::listing::MAX_PAGE_BYTES;
 
-/// Entries of a page unless the caller says otherwise.
+/// The page size if the caller gives none.
 const DEFAULT_SIZE: u32 = 50;
-/// The most entries of a page.
+/// The largest page size.
 const MAX_SIZE: u32 = 500;
 
-/// An entry's place in its list.
+/// The position of an entry in its list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// Microseconds since 1970-01-01T00:00:00Z.
@@ -23,14 +23,14 @@ pub(crate) struct Place {
     pub(crate) id: String,
 }
 
-/// What part of a list is asked for.
+/// The requested part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
     size: u32,
     cursor: Cursor,
 }
 
-/// Where a page begins, and of which list it is.
+/// The start of a page, and the list that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Cursor {
     after: Option<Place>,
@@ -38,7 +38,7 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// Reads the token of a request; `filter` is whatever the list is filtered by.
+    /// Reads the token of a request; `filter` is the filter of the list.
     pub(crate) fn read(token: &str, filter: impl Hash) -> Result<Self, Status> {
         let mut hasher = DefaultHasher::new();
         filter.hash(&mut hasher);
@@ -59,7 +59,7 @@ impl Cursor {
 }
 
 impl Page {
-    /// Reads size and token of a request; `filter` is whatever the list is filtered by.
+    /// Reads size and token of a request; `filter` is the filter of the list.
     pub(crate) fn of(size: u32, token: &str, filter: impl Hash) -> Result<Self, Status> {
         if size > MAX_SIZE {
             return Err(invalid("page_size", format!("{size} is not from 1 to {MAX_SIZE}")));
@@ -72,18 +72,18 @@ impl Page {
         self.cursor.after()
     }
 
-    /// How many rows to read: one more than asked for, to know whether there is a next page.
+    /// How many rows to read: one more than requested, which tells whether there is a next page.
     pub(crate) fn limit(&self) -> i64 {
         i64::from(self.size) + 1
     }
 
-    /// Cuts the rows to the page; the token of the next one, empty if there is none.
+    /// Cuts the rows to the page. Returns the token of the next page, which is empty if there is none.
     pub(crate) fn cut<T>(&self, rows: &mut Vec<T>, place: impl FnOnce(&T) -> Place) -> String {
         self.cut_to_bytes(rows, |_| 0, place)
     }
 
-    /// The same for rows that may be large: those of a page have at most [`MAX_PAGE_BYTES`] together. A page has a row at
-    /// least.
+    /// Like [`Self::cut`] for rows that may be large: the rows of a page have at most [`MAX_PAGE_BYTES`] together. A
+    /// page has at least one row.
     pub(crate) fn cut_to_bytes<T>(
         &self,
         rows: &mut Vec<T>,

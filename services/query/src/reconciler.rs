@@ -37,15 +37,15 @@ const PAGE: usize = 100;
 /// The pause when there is nothing to check, and after a failure.
 const IDLE_DELAY: Duration = Duration::from_secs(1);
 
-/// How the audit goes.
+/// Options of the reconciler.
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(id = "reconciler")]
 pub struct Options {
-    /// How old an event, or how late a delivery has to be before it is audited, e.g. 5m. It should be longer than a broker
+    /// How old an event, or how late a delivery must be before the reconciler checks it, e.g. 5m. Use more than a broker
     /// takes to write to its disk
     #[arg(long, env = "LEADLINE_RECONCILE_AFTER", default_value = "5m", value_name = "TIME", value_parser = runtime::duration::parse)]
     pub reconcile_after: Duration,
-    /// The most events and deliveries that are audited in a second
+    /// Maximum number of events and deliveries that the reconciler checks per second
     #[arg(long, env = "LEADLINE_RECONCILE_RATE", default_value_t = 500, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub reconcile_rate: u32,
 }
@@ -110,7 +110,7 @@ pub(crate) fn start(
     platform.drain.spawn("reconciler", async move {
         while let Some(place) = reconciler.journal.take_place(READER).await {
             if let Err(error) = reconciler.audit(place).await {
-                tracing::info!(error = error.chain(), "the place of the reconciler is lost");
+                tracing::info!(error = error.chain(), "reconciler lost its lease");
             }
             reconciler.rest(IDLE_DELAY).await;
         }
@@ -128,7 +128,7 @@ impl Reconciler {
             let looked_at = match self.page(&mut requests, &mut standing).await {
                 Ok(looked_at) => looked_at,
                 Err(error) => {
-                    tracing::debug!(error = error.chain(), "the audit stands still; trying again");
+                    tracing::debug!(error = error.chain(), "reconciler stopped; retrying");
                     0
                 }
             };

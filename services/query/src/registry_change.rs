@@ -1,8 +1,8 @@
-//! Changing the configuration: the one way from a command to a fact.
+//! Changes of the configuration: the one way from a command to a fact.
 //!
-//! A change is decided on a snapshot that has every change that was answered before, and appended with the version that the
-//! snapshot had, so of two that were decided on the same snapshot one is refused. The answer comes once this process knows
-//! the change. Nobody changes what belongs to an account that is none of his business, whatever his request was.
+//! A change is decided on a snapshot that has every change that was answered before, and appended with the version of
+//! the snapshot, so of two changes that were decided on the same snapshot one is refused. The answer comes once this
+//! process knows the change. The caller's account is checked again against the change that was decided.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 
 use crate::caller::Caller;
 
-/// How long an answer waits until this process knows the change; then it comes all the same.
+/// How long an answer waits until this process knows the change; after that it comes anyway.
 const KNOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes changes. Clones share the connection.
@@ -30,11 +30,11 @@ pub(crate) struct Changes {
     limits: Limits,
 }
 
-/// What came of a creation that may be a repeat.
+/// The result of a creation that may be a repeat.
 pub(crate) struct Made<T> {
-    /// What there is now.
+    /// The entity as it is now.
     pub(crate) found: T,
-    /// Whether this call made it, not one before.
+    /// Whether this call created it, and not an earlier one.
     pub(crate) by_this_call: bool,
 }
 
@@ -43,7 +43,7 @@ impl Changes {
         Self { journal, registry, rules, limits }
     }
 
-    /// Decides, appends, and waits until the change is known; the registry with it.
+    /// Decides, appends, and waits until this process knows the change. Returns the registry with the change.
     pub(crate) async fn make(
         &self,
         caller: &Caller,
@@ -69,14 +69,14 @@ impl Changes {
             self.journal.append_registry(&fact, decision.expected_version).await.map_err(|e| not_stored(&e))?;
         let known = self.registry.at_least(sequence, KNOWN_TIMEOUT).await;
         Ok(known.unwrap_or_else(|| {
-            // It is stored. Whoever was told otherwise would do it again.
+            // The change is stored. A caller that gets an error would make it again.
             let mut ahead = Registry::clone(snapshot);
             ahead.apply(sequence, &fact);
             Arc::new(ahead)
         }))
     }
 
-    /// Makes something whose id is computed from the call, unless it was made already. `find` looks for it.
+    /// Creates an entity whose id is computed from the call, unless it exists. `find` looks it up.
     pub(crate) async fn make_once<T>(
         &self,
         caller: &Caller,
@@ -85,7 +85,7 @@ impl Changes {
     ) -> Result<Made<T>, Status> {
         let snapshot = self.latest().await?;
         if let Ok(found) = find(&snapshot) {
-            // The call that made it may not be answered yet.
+            // The call that created it may not be answered yet.
             journal::settled().await;
             return Ok(Made { found, by_this_call: false });
         }
@@ -100,7 +100,7 @@ impl Changes {
         }
     }
 
-    /// What there is, with every change that was answered before.
+    /// The registry with every change that was answered before.
     pub(crate) async fn latest(&self) -> Result<Arc<Registry>, Status> {
         self.registry.up_to_date().await.map_err(|why| {
             Status::unavailable(format!("nothing was changed: the latest configuration is not known: {why}; try again"))
@@ -112,9 +112,9 @@ fn not_stored(error: &JournalError) -> Status {
     match error {
         JournalError::LostRace => Status::aborted(error.to_string()),
         _ => {
-            tracing::warn!(error = error.chain(), "whether a change was stored is not known; its caller was told so");
+            tracing::warn!(error = error.chain(), "cannot append a change of the configuration; refused the call");
             Status::unavailable(format!(
-                "whether the change was stored is not known: {error}; repeat a creation with the same request_id, and \
+                "cannot confirm that the change was stored: {error}; repeat a creation with the same request_id, and \
                  read anything else before you repeat it"
             ))
         }

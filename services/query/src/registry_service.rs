@@ -1,7 +1,7 @@
-//! `leadline.v1.RegistryService`: the configuration, changed by facts and read from the live view.
+//! `leadline.v1.RegistryService`: the configuration, changed by facts and read from the registry view.
 //!
-//! Changes go through [`Changes`]. What each method does is in the file of what it is about. Every one of them is given
-//! its [`Caller`], whom it asks for the account that the request names, and who makes the change.
+//! Changes go through [`Changes`]. Each method is implemented in the module of its resource. It gets its [`Caller`],
+//! which checks the account that the request names and says who makes the change.
 
 use api::registry_service_server::RegistryServiceServer;
 use crypto::MasterKey;
@@ -51,14 +51,14 @@ fn no_randomness(error: &dyn std::error::Error) -> Status {
     Status::internal("the system gives no random numbers")
 }
 
-/// The methods, each of them done by the method of the same name in one of the files below this one.
+/// The methods; each calls the method of the same name in one of the modules below.
 macro_rules! methods {
     ($($method:ident: $request:ident => $answer:ident,)*) => {
         #[tonic::async_trait]
         impl api::registry_service_server::RegistryService for RegistryService {
             $(async fn $method(&self, request: Request<api::$request>) -> Answer<api::$answer> {
                 let caller = Caller::of(&request)?;
-                // Of two methods with one name, Rust takes that of the type itself.
+                // Of two methods with one name, Rust takes the inherent one.
                 Self::$method(self, caller, request).await
             })*
         }

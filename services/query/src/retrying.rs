@@ -1,4 +1,4 @@
-//! The one way in which deliveries are asked for again, by a person or in a job.
+//! The one way in which people and jobs request retries.
 
 use domain::{
     AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, InterfaceId, Registry,
@@ -9,10 +9,10 @@ use runtime::trace::TraceContext;
 
 use crate::store::{Store, StoreError};
 
-/// What a retry depends on besides the delivery itself.
+/// The conditions of a retry besides the delivery itself.
 ///
 /// # Errors
-/// When the broker or the database does not answer.
+/// Fails if the broker or the database does not answer.
 pub(crate) async fn subject<E: From<JournalError> + From<StoreError>>(
     journal: &Journal,
     store: &Store,
@@ -21,7 +21,7 @@ pub(crate) async fn subject<E: From<JournalError> + From<StoreError>>(
 ) -> Result<Subject, E> {
     let reference = &delivery.reference;
     let configured = configured(registry, &reference.account, &reference.interface, &reference.destination);
-    // Whoever is not failed is refused anyway.
+    // A delivery that is not failed is refused anyway.
     let payload_gone =
         delivery.status == DeliveryStatus::Failed && journal.lead_at(reference.lead_sequence).await?.is_none();
     let anonymised_until = store.anonymised_until(&reference.account, &reference.lead).await?;
@@ -30,7 +30,7 @@ pub(crate) async fn subject<E: From<JournalError> + From<StoreError>>(
     Ok(Subject { lead_anonymised, payload_gone, ..configured })
 }
 
-/// What can be said without looking at a delivery or its payload.
+/// The conditions that need no look at the delivery or its payload.
 pub(crate) fn configured(
     registry: &Registry,
     account: &AccountId,
@@ -45,8 +45,8 @@ pub(crate) fn configured(
     }
 }
 
-/// Stores that a delivery is asked for; where. `Ok(Err)`: somebody else asked first, and the read model did not show it
-/// yet.
+/// Appends the request of a retry; returns its sequence. `Ok(Err)` if another request came first that the read model
+/// did not show yet.
 pub(crate) async fn ask(
     journal: &Journal,
     fact: &DeliveryFact,

@@ -1,7 +1,6 @@
-//! `leadline.v1.StatusService`: how the delivery service itself is doing.
+//! `leadline.v1.StatusService`: the state of the delivery service itself.
 //!
-//! Whoever asks within a second of somebody else gets the same answer, so that however many ask, the broker is asked once
-//! a second.
+//! Calls within a second of each other get the same answer, so the broker is asked at most once a second.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,10 +19,10 @@ mod sizes;
 
 /// How old an answer may be.
 const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
-/// Destinations that are named unless the caller says otherwise, and the most of them.
+/// The number of destinations by default, and at most.
 const DEFAULT_TOP: u32 = 20;
 const MAX_TOP: u32 = 500;
-/// The part of the readiness that says whether the broker answers.
+/// The part of the readiness that shows whether the broker answers.
 const BROKER: &str = "broker";
 
 struct StatusService {
@@ -132,9 +131,9 @@ impl StatusService {
         report.filter_map(|(name, part)| Some(api::Trouble { part: name.into(), text: part.state.err()? })).collect()
     }
 
-    /// The answer without figures, because a caller does not know them.
+    /// The error of a call whose figures are unknown, with the failures that the readiness reports.
     fn unknown(&self, why: String) -> Status {
-        let mut text = format!("how much waits is not known: {why}");
+        let mut text = format!("cannot count the waiting work: {why}");
         for trouble in self.troubles().into_iter().filter(|trouble| !why.contains(&trouble.text)) {
             text.push_str(&format!("; {}: {}", trouble.part, trouble.text));
         }

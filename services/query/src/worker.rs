@@ -100,7 +100,7 @@ impl Worker {
         match message.while_doing(working).await {
             Ended::Done => message.ack().await,
             Ended::Stopping => message.retry_later(Duration::ZERO).await,
-            Ended::TakenOver => tracing::info!(job = %reference.job, "another process works on this job"),
+            Ended::TakenOver => tracing::info!(job = %reference.job, "another process has taken over the job"),
         }
     }
 
@@ -117,7 +117,7 @@ impl Worker {
                 Ok(ended) => return ended,
                 Err(trouble) => trouble,
             };
-            tracing::warn!(job = %reference.job, error = trouble.chain(), "a job stands still; trying again");
+            tracing::warn!(job = %reference.job, error = trouble.chain(), "cannot continue job; retrying");
             if !self.rest(RETRY_DELAY).await {
                 return Ended::Stopping;
             }

@@ -1,7 +1,7 @@
-//! Erasing what was anonymised, as the projectors noted it.
+//! The eraser removes what was anonymised from the streams, by the notes of the projectors.
 //!
-//! Guarantee: a note is taken away after what it asks for is done. Whoever dies before that leaves it to the next one, and
-//! everything here may be done twice.
+//! Guarantee: a note is removed after its work is done. If a process dies before that, the next one finds the note;
+//! each step may be done twice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,14 +18,13 @@ use tracing::info_span;
 use super::{Anonymiser, NotForgotten, RETRY_DELAY, warn};
 use crate::store::anonymised::Erasure;
 
-/// How often to look for something to erase.
+/// The interval of searches for notes.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// How many messages are erased, or deliveries ended, in one round.
+/// At most this many messages are erased, or deliveries ended, in one round.
 const MAX_BATCH: u32 = 500;
-/// The time between two vacuums of PostgreSQL: they read all of a table that has changed.
+/// The time between two vacuums of PostgreSQL: a vacuum reads the whole of a table that has changed.
 const VACUUM_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Starts erasing.
 pub(super) fn start(anonymiser: &Anonymiser, platform: &Platform) {
     let erased = Arc::new(Notify::new());
     let eraser = Eraser { anonymiser: anonymiser.clone(), drain: platform.drain.clone(), erased: Arc::clone(&erased) };
@@ -36,20 +35,20 @@ pub(super) fn start(anonymiser: &Anonymiser, platform: &Platform) {
 struct Eraser {
     anonymiser: Anonymiser,
     drain: Drain,
-    /// Told when a round has left something in the database.
+    /// Notified when a round has left old rows in the database.
     erased: Arc<Notify>,
 }
 
 impl Eraser {
     async fn run(self) {
-        // What was blanked before the process ended may still be in the files of the database.
+        // The files of the database may still hold what was blanked before the process started.
         let mut dirty = true;
         while !self.drain.is_stopping() {
             let wait = match self.round(&mut dirty).await {
                 Ok(true) => continue,
                 Ok(false) => CHECK_INTERVAL,
                 Err(error) => {
-                    warn(&error, "what was anonymised is not erased yet; trying again");
+                    warn(&error, "cannot erase anonymised messages; retrying");
                     RETRY_DELAY
                 }
             };
@@ -60,7 +59,7 @@ impl Eraser {
         }
     }
 
-    /// Whether there may be more to do at once.
+    /// Works on one batch of notes. Returns whether there may be more.
     async fn round(&self, dirty: &mut bool) -> Result<bool, NotForgotten> {
         let done = [self.end_deliveries().await?, self.search().await?, self.erase().await?];
         *dirty |= done.iter().any(|&count| count > 0);
@@ -90,14 +89,14 @@ impl Eraser {
         Ok(endings.len())
     }
 
-    /// Through what cannot be read.
+    /// Erases anonymised leads from the quarantine.
     async fn search(&self) -> Result<usize, NotForgotten> {
         let Anonymiser { journal, store } = &self.anonymiser;
         let searches = store.searches(MAX_BATCH).await?;
         let leads: Vec<_> = searches.iter().map(|(account, lead, _)| (account.clone(), lead.clone())).collect();
         let found = journal.erase_unreadable(&leads).await?;
         if found > 0 {
-            tracing::info!(messages = found, "what was anonymised is erased from what cannot be read");
+            tracing::info!(messages = found, "erased anonymised messages from the quarantine");
         }
         store.searched(&searches).await?;
         Ok(searches.len())
@@ -114,14 +113,14 @@ impl Eraser {
             }
             crash::point("after a message is erased");
             store.erased(*erasure).await?;
-            // The broker rewrites a file of the stream for each: half of the time is left for what else it has to do.
+            // The broker rewrites a file of the stream for each erasure: half of the time is left for its other work.
             tokio::select! {
                 () = tokio::time::sleep(began.elapsed()) => {}
                 () = self.drain.stopping() => break,
             }
         }
         if !erasures.is_empty() {
-            tracing::info!(messages = erasures.len(), "what was anonymised is erased");
+            tracing::info!(messages = erasures.len(), "erased anonymised messages");
         }
         Ok(erasures.len())
     }
@@ -144,7 +143,7 @@ impl Eraser {
     }
 }
 
-/// Has the database make free what was blanked, now and then.
+/// Frees the old versions of blanked rows, at an interval.
 async fn vacuum(anonymiser: Anonymiser, drain: Drain, erased: Arc<Notify>) {
     loop {
         tokio::select! {
@@ -152,7 +151,7 @@ async fn vacuum(anonymiser: Anonymiser, drain: Drain, erased: Arc<Notify>) {
             () = drain.stopping() => return,
         }
         if let Err(error) = anonymiser.store.vacuum().await {
-            warn(&error.into(), "rows as they were before are still in the database");
+            warn(&error.into(), "cannot vacuum the database; old versions of anonymised rows are still in it");
         }
         tokio::select! {
             () = tokio::time::sleep(VACUUM_INTERVAL) => {}

@@ -1,4 +1,4 @@
-//! Deliveries between the read model and the API: filters in, deliveries and attempts out.
+//! Conversions between the read model and the API: filters, deliveries and attempts.
 
 use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
 use domain::{
@@ -42,7 +42,7 @@ pub(super) fn optional<T>(
     if text.is_empty() { Ok(None) } else { parse(text).map(Some).map_err(|e| invalid(field, e)) }
 }
 
-/// A filter of the API as what deliveries are chosen by.
+/// Converts a filter of the API into one of the read model.
 pub(crate) fn filter(given: api::DeliveryFilter) -> Result<DeliveryFilter, Status> {
     let time = |field: &str, given: Option<prost_types::Timestamp>| {
         given.map(|time| timestamp(&time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
@@ -66,7 +66,7 @@ pub(crate) fn filter(given: api::DeliveryFilter) -> Result<DeliveryFilter, Statu
     })
 }
 
-/// The same the other way round.
+/// Converts a filter of the read model into one of the API.
 pub(crate) fn shown_filter(filter: &DeliveryFilter) -> api::DeliveryFilter {
     fn text(value: Option<&impl ToString>) -> String {
         value.map(ToString::to_string).unwrap_or_default()
@@ -91,7 +91,7 @@ fn reasons() -> String {
     format!("is none of {}", FailureReason::ALL.map(FailureReason::as_str).join(", "))
 }
 
-/// A status to filter by; 0: none.
+/// A status to filter by; `None` for 0.
 pub(crate) fn http_status(field: &str, given: u32) -> Result<Option<u16>, Status> {
     match u16::try_from(given) {
         Ok(0) => Ok(None),
@@ -134,7 +134,7 @@ pub(super) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
     let reference = &delivery.reference;
     let destination = registry.destination_ever(&reference.destination);
     let status = delivery.status.at_destination(registry.switch(&reference.destination));
-    // What is held waits for a person, whenever it would have been due.
+    // A held delivery waits for a person, whenever it would have been due.
     let next_attempt_at = delivery.next_attempt_at.filter(|_| status != DeliveryStatus::Held);
     let outcome = delivery.last.as_ref().map(|last| &last.outcome);
     let (answer, kind) = outcome.map_or((0, None), |outcome| (outcome.status_code(), outcome.error_kind()));

@@ -1,4 +1,4 @@
-//! Trying a destination out: an event that names it, and is delivered like any other.
+//! Tests of destinations: an event that names its destination, and is delivered like any other.
 
 use api::status::invalid;
 use bytes::Bytes;
@@ -19,8 +19,8 @@ use crate::{caller::Caller, failed};
 const MAX_PAYLOAD: usize = 64 * 1024;
 
 impl DeliveryService {
-    /// Publishes a test for one destination; returns when the read model shows its delivery, or a little later if it
-    /// does not get there in time.
+    /// Publishes a test for one destination. Returns when the read model shows its delivery, or after
+    /// [`SHOWN_DEADLINE`].
     pub(super) async fn send_test(
         &self,
         request: api::SendTestDeliveryRequest,
@@ -29,7 +29,7 @@ impl DeliveryService {
     ) -> Result<api::SendTestDeliveryResponse, Status> {
         let account = caller.account(&request.account_id)?;
         let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
-        // It may have been made or enabled a moment ago through another process.
+        // Another process may have created or enabled it a moment ago.
         let registry = self.registry.up_to_date().await.map_err(|why| {
             Status::unavailable(format!("the latest configuration is not known: {why}; send the test again"))
         })?;
@@ -54,8 +54,8 @@ impl DeliveryService {
         let delivery = DeliveryId::of(&event.account, &event.event_id, &id);
         let (span, trace) = TraceContext::enter(trace, || info_span!("test", %delivery, destination = %id));
         self.journal.append_lead(&event, &trace).instrument(span).await.map_err(|error| {
-            tracing::warn!(error = error.chain(), "a test was not stored; its caller was told so");
-            Status::unavailable(format!("whether the test was stored is not known: {error}; send another one"))
+            tracing::warn!(error = error.chain(), "cannot append the event of a test; refused the call");
+            Status::unavailable(format!("cannot confirm that the test was stored: {error}; send another one"))
         })?;
         self.wait_until_known(delivery).await?;
         Ok(api::SendTestDeliveryResponse { delivery_id: delivery.to_string(), event_id: event.event_id.to_string() })
@@ -71,7 +71,7 @@ impl DeliveryService {
     }
 }
 
-/// A test that would be held tells nobody anything.
+/// Refuses a test that would be held, because it would show nothing.
 fn takes_tests(destination: &Destination) -> Result<(), Status> {
     let state = match destination {
         Destination { enabled: false, .. } => "disabled",

@@ -1,9 +1,9 @@
-//! Deliveries as they change.
+//! Watches: a stream of deliveries as they change.
 //!
-//! A watch follows the stream DELIVERIES from its own place, waits until the read model shows what it read there, and
-//! tells what the read model shows. So it does not matter which process projects, and nothing waits in memory: what a
-//! slow reader has not taken is still on the broker, and several changes of a delivery become one. The place in the
-//! stream is the token with which a watch goes on later, anywhere.
+//! A watch reads the stream DELIVERIES from its own position, waits until the read model shows the facts that it read,
+//! and sends what the read model shows. So it does not matter which process projects, and nothing waits in memory:
+//! facts that a slow reader has not taken stay on the broker, and several changes of a delivery become one. The
+//! sequence in the stream is the token with which a watch resumes later, in any process.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -30,14 +30,14 @@ use crate::{
     },
 };
 
-/// The most facts that are looked at together.
+/// At most this many facts are read together.
 const BATCH: usize = 500;
-/// How many deliveries that exist already are shown first.
+/// At most this many existing deliveries are sent first.
 const MAX_EXISTING: u32 = 500;
-/// How often a watch that has nothing to tell shows that it goes on; a reader who is gone is noticed by it.
+/// How often a watch without changes sends an empty message, which reveals a reader that is gone.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What is watched.
+/// The filter of a watch.
 #[derive(Debug)]
 pub(super) struct Asked {
     caller: Caller,
@@ -74,7 +74,7 @@ struct Watch {
     filter: DeliveryFilter,
     existing: bool,
     facts: Replay<DeliveryFact>,
-    /// Everything up to here was told.
+    /// The sequence up to which everything was sent.
     told: u64,
     ready: VecDeque<api::WatchDeliveriesResponse>,
     ended: bool,
@@ -84,7 +84,7 @@ struct Watch {
 impl DeliveryService {
     pub(super) async fn watch(&self, asked: Asked) -> Result<Changes, Status> {
         let counted = self.watchers.begin(asked.caller.principal())?;
-        let unknown = |e: JournalError| Status::unavailable(format!("cannot find out what is recorded: {e}"));
+        let unknown = |e: JournalError| Status::unavailable(format!("cannot read the journal: {e}"));
         let told = match asked.resume_after {
             Some(told) => {
                 if told.saturating_add(1)
@@ -131,7 +131,7 @@ impl Watch {
         None
     }
 
-    /// Makes ready what comes next; nothing, if what came is not what is watched.
+    /// Prepares the next messages; none if the new facts do not match the filter.
     async fn read_on(&mut self) -> Result<(), Status> {
         if std::mem::take(&mut self.existing) {
             self.shows(self.told).await?;
@@ -144,7 +144,7 @@ impl Watch {
             return Ok(());
         }
         let batch = timeout(KEEPALIVE_INTERVAL, self.facts.next_batch(BATCH)).await;
-        // A watch may go on for longer than its key is good.
+        // A watch may outlive its key.
         self.caller.is_still_good(&self.registry.snapshot())?;
         let Ok(batch) = batch else {
             self.ready.push_back(api::WatchDeliveriesResponse { delivery: None, resume_token: self.told.to_string() });
@@ -155,7 +155,7 @@ impl Watch {
         let of_lead = facts.filter(|(_, fact)| self.filter.lead.as_ref().is_none_or(|l| *l == fact.reference().lead));
         let mut changed = HashMap::new();
         for (at, fact) in of_lead {
-            // What cannot be folded was not projected either.
+            // A fact that cannot be folded was not projected either.
             let Ok(state) = Delivery::evolve(None, fact) else { continue };
             let (latest, furthest) = changed.entry(fact.reference().delivery).or_insert((at, state.position));
             (*latest, *furthest) = (at, state.position.max(*furthest));
@@ -164,7 +164,7 @@ impl Watch {
             self.shows(last).await?;
             let ids: Vec<_> = changed.keys().copied().collect();
             let mut now = self.store.deliveries_of(&ids).await.map_err(failed)?;
-            // If the read model is ahead of what was read here, the fact that brought it there is still to come.
+            // If the read model is ahead of this position, the fact that moved it is still to be read.
             let is_news = |delivery: &Delivery| {
                 changed.get(&delivery.reference.delivery).is_some_and(|(_, furthest)| delivery.position <= *furthest)
             };
@@ -177,7 +177,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Only the last of them carries the place after all of them: whoever resumes in between gets all of them again.
+    /// Only the last message carries the sequence after all of them: a watch that resumes in between gets all of them
+    /// again.
     fn tell(&mut self, deliveries: &[Delivery], then: u64) {
         let registry = self.registry.snapshot();
         for delivery in deliveries {

@@ -1,4 +1,4 @@
-//! How many may watch at once: each watch has a consumer of its own on the broker.
+//! Limits of open watches: each watch has a consumer of its own on the broker.
 
 use std::sync::Arc;
 
@@ -6,29 +6,29 @@ use domain::{AccountId, KeyId, Principal};
 use runtime::{Exceeded, Share, Shares};
 use tonic::Status;
 
-/// How many may watch at once through one process.
+/// Limits of open watches per process.
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(id = "watch_limits")]
 pub struct WatchLimits {
-    /// The most watches of deliveries at once through this process
+    /// Maximum number of open watches of deliveries through this process
     #[arg(long, env = "LEADLINE_MAX_WATCHES", default_value_t = 400, value_name = "COUNT")]
     pub max_watches: usize,
-    /// The most of them with keys of one account; platform keys count as one account
+    /// Maximum number of open watches with keys of one account; platform keys count as one account
     #[arg(long, env = "LEADLINE_MAX_WATCHES_PER_ACCOUNT", default_value_t = 100, value_name = "COUNT")]
     pub max_watches_per_account: usize,
-    /// The most of them with one key
+    /// Maximum number of open watches with one key
     #[arg(long, env = "LEADLINE_MAX_WATCHES_PER_KEY", default_value_t = 50, value_name = "COUNT")]
     pub max_watches_per_key: usize,
 }
 
-/// The watches that are open now.
+/// The open watches.
 #[derive(Debug)]
 pub(super) struct Watchers {
     accounts: Arc<Shares<Option<AccountId>>>,
     keys: Arc<Shares<KeyId>>,
 }
 
-/// A watch is counted as long as this lives.
+/// A watch counts as long as this value lives.
 #[derive(Debug)]
 pub(super) struct Counted {
     _of_account: Share<Option<AccountId>>,
@@ -43,7 +43,7 @@ impl Watchers {
         }
     }
 
-    /// Counts one more watch.
+    /// Counts one more watch, or refuses it.
     pub(super) fn begin(&self, by: &Principal) -> Result<Counted, Status> {
         let refused = |most: usize, whose: &str, setting: &str| {
             Status::resource_exhausted(format!(

@@ -1,4 +1,4 @@
-//! Between the API's words for jobs and the domain's.
+//! Conversions between the jobs of the API and those of the domain.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -29,7 +29,7 @@ pub(super) fn id_of(text: &str) -> Result<JobId, Status> {
     required("job_id", text, JobId::parse)
 }
 
-/// The id of a call; made here if its caller names none.
+/// The id of a call; generated if the caller gives none.
 pub(super) fn request_id(text: &str) -> Result<RequestId, Status> {
     match text {
         "" => Ok(RequestId::from_uuid(Uuid::now_v7())),
@@ -45,7 +45,7 @@ pub(super) fn required_time(field: &str, given: Option<&prost_types::Timestamp>)
     time(field, given)?.ok_or_else(|| invalid(field, "is missing"))
 }
 
-/// The deliveries of a list, without reading more of it than a job may have.
+/// The deliveries of a list; reads no more of them than a job may have.
 pub(super) fn listed(ids: &[String]) -> Result<Arc<[DeliveryId]>, Status> {
     if ids.len() > MOST_LISTED {
         return Err(invalid(

@@ -1,4 +1,4 @@
-//! Anonymising leads because somebody asks for it: by their ids, or by their age.
+//! Anonymises leads on request: by their ids, or by their age.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,15 +12,15 @@ use tonic::Status;
 use super::{LeadService, required};
 use crate::{caller::Caller, failed, freshness::Stale, store::leads::Lead};
 
-/// The most leads that one request names.
+/// At most this many leads are in one request.
 const MAX_LEADS: usize = 100;
-/// The most events that one request by age deals with.
+/// At most this many events are covered by one request by age.
 const MAX_EVENTS: u32 = 500;
-/// Which leads a request means.
+/// The leads that a request names.
 pub(super) enum Asked {
-    /// These, each once.
+    /// These leads, each once.
     Leads(BTreeSet<LeadId>),
-    /// Those of an interface with events that were received longer ago than this.
+    /// The leads of an interface with events that were received longer ago than this.
     OlderThan(InterfaceId, Duration),
 }
 
@@ -41,11 +41,11 @@ impl Asked {
     }
 }
 
-/// What was anonymised.
+/// The result of a request.
 pub(super) struct Done {
-    /// The leads as they are now.
+    /// The leads after the request.
     pub(super) leads: Vec<Lead>,
-    /// There is more that was meant.
+    /// Whether more leads match the request.
     pub(super) more: bool,
 }
 
@@ -57,7 +57,7 @@ fn ids(given: &[String]) -> Result<BTreeSet<LeadId>, Status> {
 }
 
 impl LeadService {
-    /// Anonymises all that is meant, or, if some of it does not exist, nothing.
+    /// Anonymises every lead of the request; none if one of them does not exist.
     pub(super) async fn anonymise(
         &self,
         account: &AccountId,
@@ -65,7 +65,7 @@ impl LeadService {
         caller: &Caller,
         trace: Option<&TraceContext>,
     ) -> Result<Done, Status> {
-        // What is published about a lead was stored before it was answered, and has to be covered.
+        // An event that was published before this request has to be covered.
         let now = self.anonymiser.journal.last_sequence(LeadEvent::STREAM).await.map_err(Stale::from)?;
         self.wait_for(LeadEvent::STREAM, now).await?;
         match asked {
@@ -85,7 +85,7 @@ impl LeadService {
         }
     }
 
-    /// Of these leads those that are not anonymised yet, and up to which place in LEADS they are to be.
+    /// The leads among these that are not anonymised yet, and up to which sequence of LEADS they are to be.
     async fn named(
         &self,
         account: &AccountId,
@@ -100,7 +100,7 @@ impl LeadService {
             let covered = self.store.anonymised_until(account, lead).await.map_err(failed)?;
             let last_event = self.store.last_event(account, lead).await.map_err(failed)?;
             if covered < last_event {
-                // LEADS may no longer hold what the read model still shows.
+                // The read model may still show what LEADS no longer holds.
                 meant.push((lead.clone(), last_event.max(now)));
             }
         }
@@ -150,6 +150,8 @@ impl LeadService {
 }
 
 fn not_known(error: JournalError) -> Status {
-    tracing::warn!(error = error.chain(), "leads were not anonymised, or not all; the caller was told so");
-    Status::unavailable(format!("whether all leads are anonymised is not known: {error}; ask again, it is done once"))
+    tracing::warn!(error = error.chain(), "cannot anonymise every lead of a request; refused the call");
+    Status::unavailable(format!(
+        "cannot confirm that every lead was anonymised: {error}; repeat the call, each lead is anonymised once"
+    ))
 }

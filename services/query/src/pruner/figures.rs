@@ -1,4 +1,4 @@
-//! What readers and writers notice of pruning. Run by hand, as it takes minutes:
+//! Measures how pruning delays readers and writers. Run by hand, as it takes minutes:
 //! `LEADLINE_PRUNE_LEADS=300000 cargo test --release -p query -- --ignored --nocapture what_others_notice_of_pruning`
 
 use std::{
@@ -23,10 +23,10 @@ use crate::{
 };
 
 const ACCOUNT: &str = "acme";
-/// The old half of the leads came before this time, in microseconds.
+/// The older half of the leads came before this time, in microseconds.
 const BEFORE: i64 = 1_000_000_000_000_000;
 const STEP: i64 = 1_000;
-/// How long others are measured at most.
+/// How long the others are measured, at most.
 const MEASURED: Duration = Duration::from_secs(60);
 
 fn old() -> TooOld {
@@ -44,7 +44,7 @@ fn shown(what: &str, mut took: Vec<Duration>) -> String {
     format!("{what}: {} times, p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", took.len(), at(0.5), at(0.99), at(1.0))
 }
 
-/// The first page of the newest deliveries, as people look at it all the time.
+/// The first page of the newest deliveries, which people look at most.
 async fn list(store: &Store, until: &AtomicBool) -> Vec<Duration> {
     let filter = DeliveryFilter { account: AccountId::parse(ACCOUNT).ok(), ..DeliveryFilter::default() };
     let mut took = vec![];
@@ -59,7 +59,7 @@ async fn list(store: &Store, until: &AtomicBool) -> Vec<Duration> {
     took
 }
 
-/// Twenty events ten times a second, written like those of a projector.
+/// Writes twenty events ten times a second, like a projector.
 async fn write(store: &Store, until: &AtomicBool) -> Vec<Duration> {
     let mut took = vec![];
     while !until.load(Ordering::Relaxed) {
@@ -93,7 +93,7 @@ fn event(number: u64) -> LeadEvent {
     }
 }
 
-/// What others notice while something else is done, or nothing.
+/// The latencies of the others during some work, or without any.
 async fn beside<T>(store: &Store, done: impl Future<Output = T>) -> (T, [String; 2]) {
     let until = AtomicBool::new(false);
     let done = async {

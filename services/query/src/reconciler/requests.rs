@@ -76,7 +76,7 @@ impl Requests {
             let reference = fact.reference();
             tracing::error!(
                 delivery = %reference.delivery, destination = %reference.destination, event_id = %reference.event_id,
-                "the request of a delivery was lost; it is made again"
+                "requested missing delivery"
             );
         }
         self.audited_until = last;

@@ -87,7 +87,7 @@ impl Reconciler {
         tracing::error!(
             delivery = %id, destination = %delivery.reference.destination, status = delivery.status.as_str(),
             attempts = delivery.attempts, updated_at = %delivery.updated_at,
-            "the work of a delivery was lost; it goes on"
+            "restored the lost work of stuck delivery"
         );
         Ok(())
     }

@@ -106,7 +106,7 @@ fn merged(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {
     }
 }
 
-/// The account with those of its addresses whose owners have to be asked.
+/// The account with those of its addresses that have to be confirmed.
 fn vouched(
     caller: &Caller,
     registry: &Registry,

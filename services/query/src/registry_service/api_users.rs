@@ -91,7 +91,7 @@ impl RegistryService {
     }
 }
 
-/// Put together before it is read: there is no role that a missing one could stand for.
+/// The API user is built before it is checked: no role could stand for a missing one.
 fn merged(
     registry: &Registry,
     account: &AccountId,

@@ -1,4 +1,4 @@
-//! Trying a condition out.
+//! Tests of conditions against a payload.
 
 use api::status::{invalid, refusal};
 use domain::{Condition, condition::Unmet, json};
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::caller::Caller;
 
-/// The largest payload that is looked at, in bytes: no event is larger.
+/// The largest payload, in bytes: no event is larger.
 const MAX_PAYLOAD: usize = 1024 * 1024;
 
 impl RegistryService {

@@ -1,4 +1,4 @@
-//! Addresses that an account's own key set: which of them wait for their owner, and the owner's word.
+//! Addresses that an account's own key set: which of them have to be confirmed by their owner, and the confirmation.
 
 use api::status::{invalid, refusal};
 use crypto::ConfirmationCodes;
@@ -40,8 +40,8 @@ impl RegistryService {
     }
 }
 
-/// Those of the addresses of one thing that wait for their owner once `caller` has made it so. `set`: the addresses that
-/// the call names, which a platform-wide key vouches for; `kept`: those that were there.
+/// The addresses of an entity that have to be confirmed after this call of `caller`. `set`: the addresses that the call
+/// sets, which a platform key vouches for; `kept`: those that existed.
 pub(super) fn unconfirmed<'a>(
     caller: &Caller,
     registry: &Registry,

@@ -30,8 +30,8 @@ const FIELDS: [&str; 25] = [
 ];
 
 impl RegistryService {
-    /// A destination, and how many deliveries are held for it if a rule switched it off. The count comes from the read model;
-    /// without the database the destination is shown without it.
+    /// A destination, and how many deliveries are held for it if a rule switched it off. The count comes from the read
+    /// model; if the database fails, the destination is shown without it.
     async fn shown(&self, destination: &Destination) -> api::Destination {
         let mut shown = destination_to_api(destination);
         if let Some(deactivated) = &mut shown.deactivated {
@@ -108,7 +108,7 @@ impl RegistryService {
         let update = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?;
             kept.add(now, &mut new);
-            // A caller that does not know the setting must not change what receivers discard repeats by.
+            // A caller that does not know the setting must not change the id by which receivers discard repeats.
             if keep_webhook_id {
                 new.request.webhook_id = now.request.webhook_id;
             }
@@ -175,7 +175,7 @@ impl RegistryService {
         Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
-    /// A destination from the API, its secrets sealed, its certificates and templates read.
+    /// Converts a destination of the API: its secrets are sealed, its certificates and templates parsed.
     fn destination(&self, given: api::Destination, id: DestinationId) -> Result<Destination, Status> {
         let mut destination = api::registry::destination(given.clone(), id).map_err(|e| refusal(&e))?;
         let sealing = Sealing { key: &self.key, guard: &self.guard, destination: &destination };
@@ -190,9 +190,9 @@ impl RegistryService {
     }
 }
 
-/// How a template is read depends on the content type, so it is read when everything of the destination is known.
+/// Parses the body template. That depends on the content type, so it follows when the whole destination is known.
 fn check_templates(destination: &Destination) -> Result<(), Status> {
-    // It may take some ten milliseconds, which other calls need not wait for.
+    // Parsing may take some ten milliseconds, for which other calls need not wait.
     tokio::task::block_in_place(|| render::check(destination)).map_err(|e| invalid("template", e))
 }
 
@@ -229,7 +229,7 @@ fn merged_request(now: RequestShape, new: RequestShape, mask: Option<&FieldMask>
     let is_form = matches!(body, Body::Form | Body::Multipart);
     let form = match pick("form") {
         true => new.form,
-        // It says nothing about a body that is no form any more.
+        // The setting only concerns a body that is a form.
         false if is_form => now.form,
         false => Form::default(),
     };
@@ -258,7 +258,7 @@ fn merged_transport(now: &Transport, new: &Transport, mask: Option<&FieldMask>) 
     }
 }
 
-/// The one of client and interface that an update names takes the place of the other.
+/// Of client and interface, the one that an update names replaces the other.
 fn merged_scope(now: Scope, new: Scope, mask: Option<&FieldMask>) -> Scope {
     let (client, interface) = (names(mask, "client_id"), names(mask, "interface_id"));
     let named = match (&new, &now) {

@@ -1,4 +1,4 @@
-//! Who does not want to be mailed about what. People say so by the link in a mail, which the notifier answers.
+//! Opt-outs: who does not want which mails. People opt out by the link in a mail, which the notifier answers.
 
 use api::{
     registry::{id, opt_out_to_api},

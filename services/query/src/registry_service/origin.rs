@@ -5,7 +5,7 @@ use domain::{registry::Destination, text::quoted};
 use tonic::Status;
 use url::Url;
 
-/// What an update sets again of the settings that identify the sender of requests. Taking it away counts, too.
+/// The settings that identify the sender of requests, as far as an update sets or removes them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Given {
     pub(super) credentials: bool,
@@ -13,8 +13,8 @@ pub(super) struct Given {
     pub(super) certificate: bool,
 }
 
-/// Refuses an update that would have credentials, signatures or a client certificate, made for one origin (RFC 6454: scheme,
-/// host and port), sent to another one, or credentials through another proxy. A person who may change the URL need not know
+/// Refuses an update that would send credentials, signatures or a client certificate of one origin (RFC 6454: scheme,
+/// host and port) to another one, or credentials through another proxy. A person who may change the URL need not know
 /// them.
 pub(super) fn check(now: &Destination, changed: &Destination, given: Given) -> Result<(), Status> {
     let has_certificate = now.transport.client_certificate.is_some();
@@ -52,7 +52,7 @@ fn refuse_kept(field: &str, what: &str, kept: &[(bool, &str)]) -> Result<(), Sta
     ))
 }
 
-/// Scheme, host and port; a template can be none of these.
+/// Scheme, host and port; none of them can be a template.
 fn origin(url: &str) -> Option<String> {
     Url::parse(url).ok().map(|url| url.origin().ascii_serialization())
 }

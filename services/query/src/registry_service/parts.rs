@@ -1,4 +1,4 @@
-//! Looking things up, and reading what every request has.
+//! Looks entities up, and reads the fields that every request has.
 
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ pub(super) fn token_id(text: &str) -> Result<TokenId, Status> {
     id("token_id", text, TokenId::parse).map_err(|e| refusal(&e))
 }
 
-/// What makes a repeated creation the same one; of a caller who names nothing, each call is another.
+/// The id by which a repeated creation is recognised; without a `request_id`, each call is a new one.
 pub(super) fn request_id(text: &str) -> Result<RequestId, Status> {
     if text.is_empty() {
         return Ok(RequestId::from_uuid(Uuid::now_v7()));
@@ -88,7 +88,7 @@ pub(super) fn given<T>(field: &str, value: Option<T>) -> Result<T, Status> {
     value.ok_or_else(|| invalid(field, "is missing"))
 }
 
-/// Whether a mask names a field; an empty one names all.
+/// Whether a mask names a field; an empty mask names all.
 pub(super) fn names(mask: Option<&FieldMask>, field: &str) -> bool {
     mask.is_none_or(|mask| mask.paths.is_empty() || mask.paths.iter().any(|path| path == field))
 }

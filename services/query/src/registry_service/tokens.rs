@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{caller::Caller, listing::Listing};
 
-/// How long the old secret of a token still signs unless somebody says otherwise, and at most.
+/// How long the old secret of a token still signs by default, and at most.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_OVERLAP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const FIELDS: [&str; 1] = ["name"];
@@ -121,7 +121,7 @@ impl RegistryService {
     }
 }
 
-/// A secret that a token gets.
+/// A secret for a token.
 struct NewSecret {
     secret: Secret,
     was_imported: bool,
@@ -152,7 +152,7 @@ impl NewSecret {
         Ok(())
     }
 
-    /// What the receiver of the token's signatures is given; nothing if it has it already.
+    /// The secret for the receiver of the token's signatures; empty if it has it already.
     fn for_receiver(self, algorithm: Algorithm) -> String {
         match (self.was_imported, algorithm) {
             (true, _) => String::new(),

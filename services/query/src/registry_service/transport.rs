@@ -1,4 +1,4 @@
-//! Certificates, keys and passwords of destinations: read, and sealed before anything is stored.
+//! Certificates, keys and passwords of destinations: parsed, and sealed before anything is stored.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::no_randomness;
 /// The longest credentials, in bytes.
 const MAX_CREDENTIALS: usize = 4_000;
 
-/// What belongs to the destination whose secrets are sealed.
+/// Reads the secrets of a destination.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sealing<'a> {
     pub(super) key: &'a MasterKey,
@@ -29,7 +29,6 @@ pub(super) struct Sealing<'a> {
 }
 
 impl Sealing<'_> {
-    /// The credentials of a destination.
     pub(super) fn credentials(self, auth: api::Auth) -> Result<Option<Credentials>, Status> {
         let given = api::registry::credentials(auth).map_err(|e| refusal(&e))?;
         let Some(GivenCredentials { kind, header, value, oauth2 }) = given else { return Ok(None) };
@@ -41,7 +40,7 @@ impl Sealing<'_> {
         Ok(Some(Credentials { kind, header, sealed: self.seal(&value, &belongs_to)?, oauth2 }))
     }
 
-    /// How the receiver of a destination is reached.
+    /// How to reach the receiver of a destination.
     pub(super) fn transport(self, given: &api::Destination) -> Result<Transport, Status> {
         let authorities = match given.ca_certificates.trim() {
             "" => None,
@@ -95,8 +94,8 @@ impl Sealing<'_> {
     }
 }
 
-/// What an update does not give anew: a caller who sends back what an answer showed has none of the secrets, and does not mean
-/// to remove them.
+/// The secrets that an update keeps: a caller that sends back an answer has none of the secrets, and does not mean to
+/// remove them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Kept {
     credentials: bool,
@@ -104,7 +103,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Of an update of all fields (`whole`), or of some.
+    /// For an update of all fields (`whole`), or of some.
     pub(super) fn of(update: &api::Destination, whole: bool) -> Self {
         let (auth, certificate) = (update.auth.as_ref(), update.client_certificate.as_ref());
         let gives_auth = auth.is_some_and(|auth| auth.kind.is_some());
@@ -125,7 +124,7 @@ impl Kept {
         self.certificate
     }
 
-    /// Adds what is kept of the destination as it is.
+    /// Adds the kept secrets of the current destination.
     pub(super) fn add(self, now: &Destination, new: &mut Destination) {
         if self.credentials {
             new.request.credentials = now.request.credentials.clone();

@@ -1,4 +1,4 @@
-//! What streams and tables take, and what a day adds to them.
+//! The sizes of streams and tables, and their growth per day.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,30 +16,30 @@ use crate::store::{
     sizes::{DatabaseSize, TableSize},
 };
 
-/// How long an answer waits for figures; then it comes with those of before.
+/// How long an answer waits for figures; after that it comes with the previous ones.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Figures are used for so many times as long as it took to measure them, so that measuring takes a thousandth of the time;
-/// but for no less than [`MIN_AGE`] and no longer than [`MAX_AGE`].
+/// Figures are used for this multiple of the time that the measurement took, so that measuring takes a thousandth of
+/// the time; but for at least [`MIN_AGE`] and at most [`MAX_AGE`].
 const AGE_TIMES: u32 = 1_000;
 const MIN_AGE: Duration = Duration::from_secs(1);
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 const SECONDS_OF_DAY: u128 = 24 * 60 * 60;
 
-/// What was measured last.
+/// The last measurement.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Measured {
     pub(super) tables: Vec<TableSize>,
     pub(super) database: DatabaseSize,
-    /// It is used until then; `None` if nothing was measured.
+    /// When the measurement expires; `None` if there is none.
     until: Option<Instant>,
 }
 
-/// Measures the tables when somebody asks. To measure an SQLite file is to read all of it.
+/// Measures the tables on request. A measurement of an SQLite file reads the whole file.
 #[derive(Debug)]
 pub(super) struct Sizes {
     store: Store,
     latest: Arc<watch::Sender<Measured>>,
-    /// Whoever holds this measures.
+    /// The holder of this lock measures.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -48,7 +48,7 @@ impl Sizes {
         Self { store, latest: Arc::default(), turn: Arc::default() }
     }
 
-    /// The latest figures, which are measured again if they are too old; none if that takes long and was never done.
+    /// The latest figures, which are measured again if they are too old; `None` if the first measurement takes long.
     pub(super) async fn measured(&self) -> Measured {
         let is_fresh = |measured: &Measured| measured.until.is_some_and(|until| Instant::now() < until);
         let mut latest = self.latest.subscribe();
@@ -64,7 +64,7 @@ impl Sizes {
                 drop(turn);
             });
         }
-        // Too late or failed: those of before.
+        // The measurement was late or failed: the previous figures are used.
         let _ = timeout(ANSWER_TIMEOUT, latest.wait_for(is_fresh)).await;
         self.latest.borrow().clone()
     }
@@ -90,7 +90,8 @@ fn to_api(name: &str, rows: u64, bytes: u64, oldest: Option<Timestamp>) -> api::
     api::Stored { name: name.to_owned(), bytes, rows, oldest: oldest.map(timestamp_to_api), bytes_per_day }
 }
 
-/// What a day added on average. What is younger than a day was added in one: an hour says little about the others.
+/// The average growth per day. Data that is younger than a day counts as one day's growth: an hour says little about
+/// the other hours.
 fn per_day(bytes: u64, oldest: Timestamp, now: Timestamp) -> u64 {
     let age = u128::try_from(now.duration_since(oldest).as_secs()).unwrap_or_default();
     u64::try_from(u128::from(bytes) * SECONDS_OF_DAY / age.max(SECONDS_OF_DAY)).unwrap_or(u64::MAX)

@@ -80,7 +80,7 @@ impl Store {
                 sqlx::raw_sql(AssertSqlSafe(definition)).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
-            tracing::debug!(index = name, "an index that was put off is made");
+            tracing::debug!(index = name, "rebuilt deferred index");
         }
         Ok(())
     }
