@@ -1,7 +1,6 @@
-//! Lead events as they come over HTTP: one JSON object, an array of them, or one on each line (NDJSON).
+//! The body of an HTTP request: one JSON object for a lead event, an array of them, or one on each line (NDJSON).
 //!
-//! The payload is never parsed into values and written again: it is the slice of the request between its first and its
-//! last byte.
+//! A payload is a slice of the request. It is never parsed into values and serialised again.
 
 use std::{borrow::Cow, fmt};
 
@@ -14,32 +13,31 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// Programs on Windows write it before UTF-8, and it means nothing there (RFC 8259, section 8.1).
+/// Programs on Windows write this mark before UTF-8. A reader may ignore it (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What a request may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// The size of an event, in bytes.
+    /// Bytes of an event, at most.
     pub(crate) max_event: usize,
-    /// The number of events in a request.
+    /// Events in a request, at most.
     pub(crate) max_events: usize,
 }
 
-/// What a request asks for.
+/// The events of a request.
 #[derive(Debug)]
 pub(crate) enum Asked<'a> {
     One(Publish),
-    /// Each event as it came, for [`event`]. A request of few bytes can have very many events, so nothing is made of
-    /// them before they are counted.
+    /// The bytes of each event, for [`event`]. A small request can have very many events, so they are counted before
+    /// one is parsed.
     Many(Vec<&'a [u8]>),
 }
 
-/// Why a request is refused as a whole.
+/// Why the whole request is refused.
 #[derive(Debug)]
 pub(crate) enum Unread {
     Wrong(PublishError),
-    /// An event has too many bytes, or the request too many events.
+    /// The event has too many bytes, or the request has too many events.
     TooLarge(PublishError),
 }
 
@@ -69,10 +67,10 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de Raw
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// Reads a request. `lines`: its content type says NDJSON.
+/// Reads a request. `lines` is true if its content type is NDJSON.
 ///
 /// # Errors
-/// When it is no JSON, has more events than `limits` allow, or is one event that is wrong or too large.
+/// If the body is not JSON, has more events than `limits` allow, or is one event that is invalid or too large.
 pub(crate) fn read(body: &Bytes, lines: bool, limits: Limits) -> Result<Asked<'_>, Unread> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if lines {
@@ -102,7 +100,7 @@ fn array(body: &[u8], max: usize) -> Result<Vec<&[u8]>, Unread> {
     Ok(events)
 }
 
-/// The elements of an array, of which no more than `max` are read.
+/// Reads at most `max` elements of an array.
 struct AtMost<'a, 'de> {
     max: usize,
     events: &'a mut Vec<&'de [u8]>,
@@ -143,10 +141,10 @@ fn too_many(max: usize) -> Unread {
     Unread::TooLarge(PublishError::invalid("body", problem))
 }
 
-/// Reads one event, which is `raw` in the body of its request.
+/// Reads one event. `raw` is its slice of `body`.
 ///
 /// # Errors
-/// When it is no event, or larger than `max_event` bytes.
+/// If `raw` is not an event, or has more than `max_event` bytes.
 pub(crate) fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publish, PublishError> {
     if raw.len() > max_event {
         let problem = format!("the event has {} bytes, and {max_event} is the limit", raw.len());

@@ -1,9 +1,9 @@
-//! Which events come in bursts.
+//! Detection of bursts.
 //!
-//! Events are routed in the order in which they are stored, and more can be stored in a second than delivered. So that
-//! the many deliveries of one interface do not stand before the few of others, they are told apart: events of a burst are
-//! routed when no others wait. Deliveries are counted, not events: a few events for many destinations are as much work as
-//! many events for one.
+//! The router takes events in the order in which they are stored, and publishers can store more in a second than
+//! dispatchers deliver. So that the many deliveries of one interface do not hold up the few of others, the router takes
+//! the events of a burst only while no other events wait. Deliveries are counted, not events: a few events for many
+//! destinations are as much work as many events for one.
 
 use std::{
     collections::HashMap,
@@ -14,15 +14,15 @@ use std::{
 use domain::{AccountId, InterfaceId};
 use journal::Traffic;
 
-/// How long events are counted together.
+/// The time in which the deliveries of an interface are counted.
 const WINDOW: Duration = Duration::from_secs(1);
-/// How long the events of an interface count as a burst after it had too many: its next ones do not overtake these.
-const CALM: Duration = Duration::from_secs(10);
-/// How many interfaces are remembered. When they are so many, those that are calm are forgotten, once in a [`WINDOW`];
-/// meanwhile what comes from further ones is steady.
-const MANY: usize = 10_000;
+/// How long an interface stays a burst after it had too many deliveries, so that its next events do not overtake these.
+const BURST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Interfaces that are remembered, at most. At this number the calm ones are forgotten, once in a [`WINDOW`]; meanwhile
+/// the events of further interfaces are steady.
+const MAX_INTERFACES: usize = 10_000;
 
-/// How much comes in from each interface.
+/// Counts the deliveries of each interface.
 #[derive(Debug)]
 pub(crate) struct Bursts {
     above: u32,
@@ -43,12 +43,12 @@ struct Flow {
 }
 
 impl Bursts {
-    /// More deliveries than `above` of an interface's events in a second are a burst.
+    /// More than `above` deliveries for the events of an interface in a second are a burst.
     pub(crate) fn new(above: u32) -> Self {
         Self { above, flows: Mutex::default() }
     }
 
-    /// Counts the deliveries of an event; one that no destination wants counts as one.
+    /// Counts the deliveries of an event. An event without deliveries counts as one, because storing it is work, too.
     pub(crate) fn traffic(
         &self,
         account: &AccountId,
@@ -58,12 +58,12 @@ impl Bursts {
     ) -> Traffic {
         let mut flows = self.flows.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (account.clone(), interface.clone());
-        if flows.of.len() >= MANY && !flows.of.contains_key(&key) {
+        if flows.of.len() >= MAX_INTERFACES && !flows.of.contains_key(&key) {
             if flows.swept.is_none_or(|swept| now.duration_since(swept) >= WINDOW) {
-                flows.of.retain(|_, flow| now.duration_since(flow.since) < CALM + WINDOW);
+                flows.of.retain(|_, flow| now.duration_since(flow.since) < BURST_TIMEOUT + WINDOW);
                 flows.swept = Some(now);
             }
-            if flows.of.len() >= MANY {
+            if flows.of.len() >= MAX_INTERFACES {
                 return Traffic::Steady;
             }
         }
@@ -74,7 +74,7 @@ impl Bursts {
         let counted = u32::try_from(deliveries.max(1)).unwrap_or(u32::MAX);
         flow.deliveries = flow.deliveries.saturating_add(counted);
         if flow.deliveries > self.above {
-            flow.burst_until = Some(now + CALM);
+            flow.burst_until = Some(now + BURST_TIMEOUT);
         }
         if flow.burst_until.is_some_and(|until| now < until) { Traffic::Burst } else { Traffic::Steady }
     }
@@ -121,14 +121,18 @@ mod tests {
         let account = AccountId::parse("acme").unwrap();
         let nth = |n: usize| InterfaceId::parse(&format!("i{n}")).unwrap();
         let remembered = || bursts.flows.lock().unwrap().of.len();
-        for n in 0..MANY {
+        for n in 0..MAX_INTERFACES {
             assert_eq!(bursts.traffic(&account, &nth(n), 1, start), Traffic::Burst);
         }
         let later = start + WINDOW;
-        assert_eq!(bursts.traffic(&account, &nth(MANY), 1, later), Traffic::Steady, "there is no room for it");
+        assert_eq!(
+            bursts.traffic(&account, &nth(MAX_INTERFACES), 1, later),
+            Traffic::Steady,
+            "there is no room for it"
+        );
         assert_eq!(bursts.traffic(&account, &nth(0), 1, later), Traffic::Burst, "it is remembered");
-        assert_eq!(remembered(), MANY);
-        assert_eq!(bursts.traffic(&account, &nth(MANY), 1, start + CALM + WINDOW), Traffic::Burst);
+        assert_eq!(remembered(), MAX_INTERFACES);
+        assert_eq!(bursts.traffic(&account, &nth(MAX_INTERFACES), 1, start + BURST_TIMEOUT + WINDOW), Traffic::Burst);
         assert_eq!(remembered(), 2, "the others are calm");
     }
 }

@@ -1,7 +1,7 @@
 //! `Content-Encoding` of requests (RFC 9110, section 8.4): none, `identity` or `gzip`.
 //!
-//! The limit of a request is a limit of what it decompresses to. Decompression stops one byte behind it, so a request
-//! costs no more memory and time than the largest plain one, however well it is compressed.
+//! The limit of a request applies to its decompressed size. Decompression stops one byte after the limit, so a
+//! compressed request costs at most as much memory and time as the largest plain one.
 
 use std::io::Read as _;
 
@@ -10,19 +10,18 @@ use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 
-/// What is accepted besides plain bodies, as `Accept-Encoding` says it in a refusal.
+/// The encodings that are accepted besides plain bodies: the value of `Accept-Encoding` in a refusal.
 pub(crate) const ACCEPTED: &str = "gzip";
 /// The field that refusals name.
 const FIELD: &str = "content-encoding";
 
-/// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Plain,
     Gzip,
 }
 
-/// Why a body is not decoded.
+/// Why a body cannot be decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Undecoded {
     Wrong(PublishError),
@@ -33,7 +32,7 @@ impl Encoding {
     /// The encoding that a request names.
     ///
     /// # Errors
-    /// When it is none that is accepted.
+    /// If the encoding is not accepted.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, PublishError> {
         let mut encoding = Self::Plain;
         for value in headers.get_all(header::CONTENT_ENCODING) {
@@ -49,10 +48,10 @@ impl Encoding {
         Ok(encoding)
     }
 
-    /// The body as it was before it was encoded; at most `max` bytes.
+    /// Decodes a body to at most `max` bytes.
     ///
     /// # Errors
-    /// When it is not encoded as it says, or is longer than `max` bytes.
+    /// If the body does not have this encoding, or decodes to more than `max` bytes.
     pub(crate) fn decode(self, body: Bytes, max: usize) -> Result<Bytes, Undecoded> {
         if self == Self::Plain {
             return Ok(body);
@@ -67,7 +66,7 @@ impl Encoding {
         match read {
             Ok(_) => Ok(plain.into()),
             Err(error) => {
-                let problem = format!("is not the gzip that content-encoding says: {error}");
+                let problem = format!("is not gzip, which content-encoding names: {error}");
                 Err(Undecoded::Wrong(PublishError::invalid("body", problem)))
             }
         }

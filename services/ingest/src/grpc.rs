@@ -19,14 +19,14 @@ use crate::{
     publisher::{Checked, IN_FLIGHT, Published, Publisher},
 };
 
-struct Door {
+struct Ingest {
     publisher: Publisher,
     max_event: usize,
     max_hops: u32,
     drain: Drain,
 }
 
-/// What is the same for every event of a call.
+/// The properties that every event of a call shares.
 #[derive(Clone)]
 struct Call {
     by: Principal,
@@ -41,14 +41,14 @@ pub(crate) fn service(
     max_hops: u32,
     drain: Drain,
 ) -> IngestServiceServer<impl IngestService> {
-    IngestServiceServer::new(Door { publisher, max_event, max_hops, drain })
+    IngestServiceServer::new(Ingest { publisher, max_event, max_hops, drain })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
 type Results = Pin<Box<dyn Stream<Item = Result<PublishLeadsResult, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl IngestService for Door {
+impl IngestService for Ingest {
     async fn publish_lead(
         &self,
         request: Request<PublishLeadRequest>,
@@ -70,11 +70,11 @@ impl IngestService for Door {
         request: Request<Streaming<PublishLeadRequest>>,
     ) -> Result<Response<Results>, Status> {
         let (publisher, call) = (self.publisher.clone(), self.call(&request)?);
-        // What was taken before the end is answered; what was not, the publisher sends again.
+        // The drain ends the stream. Events that were read get a result; the publisher sends the others again.
         let drain = self.drain.clone();
         let taken = request.into_inner().take_until(async move { drain.stopping().await });
         let numbered = futures::stream::iter(0..).zip(taken);
-        let (looks_up, sends, at_the_end) = (publisher.clone(), publisher.clone(), publisher.clone());
+        let (looks_up, sends, stores) = (publisher.clone(), publisher.clone(), publisher.clone());
         let trace = call.trace.clone();
         let checked = numbered.then(move |(index, request)| {
             let (publisher, call) = (publisher.clone(), call.clone());
@@ -90,7 +90,8 @@ impl IngestService for Door {
                 })
             }
         });
-        // One after another to the broker; their acknowledgements come when they come.
+        // Events go to the broker one after another, in the order of the stream. The broker may acknowledge them in any
+        // order.
         let sent = looked_up.buffered(IN_FLIGHT).then(move |looked_up| {
             let (publisher, trace) = (sends.clone(), trace.clone());
             async move {
@@ -102,12 +103,12 @@ impl IngestService for Door {
             }
         });
         let results = sent.map(move |sent| {
-            let publisher = at_the_end.clone();
+            let publisher = stores.clone();
             async move {
                 let (index, sent) = sent?;
                 let answer = match sent {
-                    // In a task of its own: what is on its way takes room on the connection, whether or not the caller
-                    // reads its results.
+                    // A task of its own: an event in flight occupies the connection to the broker, whether or not the
+                    // caller reads the results.
                     Ok(sent) => tokio::spawn(async move { publisher.stored(sent).await.map(answer) })
                         .await
                         .map_err(|_| Status::internal("the event may or may not be stored; send it again"))?,
@@ -120,12 +121,12 @@ impl IngestService for Door {
     }
 }
 
-impl Door {
+impl Ingest {
     fn call<T>(&self, request: &Request<T>) -> Result<Call, Status> {
         let headers = request.metadata().as_ref();
         let principal = request.extensions().get::<Principal>().cloned();
         Ok(Call {
-            by: principal.ok_or_else(|| Status::internal("a call came in past the door"))?,
+            by: principal.ok_or_else(|| Status::internal("the call was not authenticated"))?,
             trace: TraceContext::of_request(headers),
             hops: hops::of_request(headers, self.max_hops).map_err(|error| status::publish_error(&error))?,
             max_event: self.max_event,
@@ -148,7 +149,7 @@ async fn check(publisher: &Publisher, call: &Call, request: PublishLeadRequest) 
     Publisher::check(&*publisher.latest().await?, &call.by, publish)
 }
 
-/// Checks an event of a stream, no faster than its account may publish. Meanwhile the stream is not read on.
+/// Checks an event of a stream, and waits for the rate limit of its account. The stream is not read meanwhile.
 async fn check_in_turn(
     publisher: &Publisher,
     call: &Call,

@@ -1,19 +1,19 @@
-//! How many deliveries led to a request, one after another.
+//! Hops: the number of deliveries, one after another, that led to a request.
 //!
-//! The request of a delivery carries the count in a header. A destination that publishes to Leadline itself may send a lead
-//! round and round, twice as many each time; the count ends that. A chain of installations works as long as it is shorter
-//! than the limit. A loop through a system that drops the header is not seen.
+//! The request of a delivery carries the count in a header. A destination that publishes to Leadline itself may make a
+//! loop that doubles the leads in each round; the limit ends it. A chain of installations works while it is shorter
+//! than the limit. A loop through a system that drops the header is not detected.
 
 use api::publish::PublishError;
 use axum::http::HeaderMap;
 use domain::lead::HOPS;
 
-/// The hops of a request; 0 for a publisher that is no delivery.
+/// The hops of a request; 0 if the request has no such header.
 ///
 /// # Errors
-/// When there are more than `max_hops`, or the header is no number.
+/// If there are more than `max_hops`, or the header is not a number.
 pub(crate) fn of_request(headers: &HeaderMap, max_hops: u32) -> Result<u32, PublishError> {
-    let no_number = || PublishError::invalid(HOPS, "has to be one number; a client that is not Leadline leaves it out");
+    let no_number = || PublishError::invalid(HOPS, "has to be one number; clients other than Leadline leave it out");
     let count = |value: &axum::http::HeaderValue| value.to_str().ok()?.trim().parse::<u32>().ok();
     let mut hops = 0;
     for value in headers.get_all(HOPS) {

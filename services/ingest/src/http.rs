@@ -25,14 +25,14 @@ use crate::{
     publisher::{Checked, IN_FLIGHT, Published, Publisher},
 };
 
-/// How many times the limit is read of a request that is too large.
-const MOST_DISCARDED: usize = 8;
-/// At most this many errors are listed; further ones repeat the same mistake.
+/// A request that is too large is read up to this multiple of the limit.
+const MAX_DISCARDED: usize = 8;
+/// Errors that an answer lists, at most. Further ones usually repeat the same mistake.
 const MAX_ERRORS: usize = 100;
-/// When to ask again while the broker is away, in seconds.
+/// `Retry-After` while the broker is away, in seconds.
 const RETRY_AFTER: &str = "1";
 
-struct Door {
+struct Endpoint {
     publisher: Publisher,
     limits: Limits,
     max_request: usize,
@@ -40,8 +40,8 @@ struct Door {
 }
 
 pub(crate) fn routes(publisher: Publisher, limits: Limits, max_request: usize, max_hops: u32) -> Router {
-    let door = Arc::new(Door { publisher, limits, max_request, max_hops });
-    Router::new().route("/v1/leads", post(publish).fallback(other_method)).with_state(door)
+    let endpoint = Arc::new(Endpoint { publisher, limits, max_request, max_hops });
+    Router::new().route("/v1/leads", post(publish).fallback(other_method)).with_state(endpoint)
 }
 
 async fn other_method() -> Response {
@@ -49,30 +49,34 @@ async fn other_method() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], Json(error)).into_response()
 }
 
-async fn publish(State(door): State<Arc<Door>>, Extension(by): Extension<Principal>, request: Request) -> Response {
+async fn publish(
+    State(endpoint): State<Arc<Endpoint>>,
+    Extension(by): Extension<Principal>,
+    request: Request,
+) -> Response {
     let headers = request.headers().clone();
     let encoding = match Encoding::of(&headers) {
         Ok(encoding) => encoding,
         Err(error) => return refused_encoding(&error),
     };
-    let body = match read(request.into_body(), door.max_request).await {
+    let body = match read(request.into_body(), endpoint.max_request).await {
         Ok(body) => body,
         Err((status, error)) => return refused(status, &error),
     };
-    let body = match encoding.decode(body, door.max_request) {
+    let body = match encoding.decode(body, endpoint.max_request) {
         Ok(body) => body,
         Err(Undecoded::TooLarge(error)) => return refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
         Err(Undecoded::Wrong(error)) => return refused(StatusCode::BAD_REQUEST, &error),
     };
-    let hops = match hops::of_request(&headers, door.max_hops) {
+    let hops = match hops::of_request(&headers, endpoint.max_hops) {
         Ok(hops) => hops,
         Err(error) => return refused(status_of(&error), &error),
     };
     let caller = TraceContext::of_request(&headers);
-    match body::read(&body, is_ndjson(&headers), door.limits) {
-        Ok(Asked::One(publish)) => one(&door.publisher, &by, Publish { hops, ..publish }, caller.as_ref()).await,
-        Ok(Asked::Many(events)) => match door.check(&by, &body, &events, hops).await {
-            Ok(events) => many(&door.publisher, events, caller.as_ref()).await,
+    match body::read(&body, is_ndjson(&headers), endpoint.limits) {
+        Ok(Asked::One(publish)) => one(&endpoint.publisher, &by, Publish { hops, ..publish }, caller.as_ref()).await,
+        Ok(Asked::Many(events)) => match endpoint.check(&by, &body, &events, hops).await {
+            Ok(events) => many(&endpoint.publisher, events, caller.as_ref()).await,
             Err(refused) => refused.into_response(),
         },
         Err(Unread::TooLarge(error)) => refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
@@ -80,9 +84,9 @@ async fn publish(State(door): State<Arc<Door>>, Extension(by): Extension<Princip
     }
 }
 
-/// The whole body. What is too large is read to its end, within reason: a client that is still sending would see a
-/// broken connection instead of the answer.
-async fn read(body: Body, most: usize) -> Result<Bytes, (StatusCode, PublishError)> {
+/// Reads the whole body. A body that is too large is read on, up to [`MAX_DISCARDED`] times the limit: a client that is
+/// still sending would see a broken connection instead of the answer.
+async fn read(body: Body, max: usize) -> Result<Bytes, (StatusCode, PublishError)> {
     let (mut kept, mut length) = (BytesMut::new(), 0_usize);
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
@@ -91,14 +95,14 @@ async fn read(body: Body, most: usize) -> Result<Bytes, (StatusCode, PublishErro
             None => (StatusCode::BAD_REQUEST, PublishError::invalid("body", error.to_string())),
         })?;
         length = length.saturating_add(chunk.len());
-        if length <= most {
+        if length <= max {
             kept.extend_from_slice(&chunk);
-        } else if length > most.saturating_mul(MOST_DISCARDED) {
+        } else if length > max.saturating_mul(MAX_DISCARDED) {
             break;
         }
     }
-    if length > most {
-        let problem = format!("the request has more than {most} bytes");
+    if length > max {
+        let problem = format!("the request has more than {max} bytes");
         return Err((StatusCode::PAYLOAD_TOO_LARGE, PublishError::invalid("body", problem)));
     }
     Ok(kept.freeze())
@@ -126,13 +130,13 @@ async fn one(publisher: &Publisher, by: &Principal, publish: Publish, caller: Op
     let looked_up = publisher.look_up(checked).await;
     match publisher.stored(publisher.send(looked_up, caller).await).await {
         Ok(published) => (StatusCode::ACCEPTED, Json(Stored::of(&published))).into_response(),
-        // With the id that it would have had, a publisher who named none can repeat the call too.
+        // A publisher that named no event id can repeat the call with this one.
         Err(error) => unavailable(json!({"error": shown_error(&error), "event_id": event_id.as_str()})),
     }
 }
 
-impl Door {
-    /// The events of a request; all or none as far as mistakes go: if one event is wrong, none is stored.
+impl Endpoint {
+    /// Checks the events of a request. If one event is invalid, none is stored.
     async fn check(&self, by: &Principal, body: &Bytes, events: &[&[u8]], hops: u32) -> Result<Vec<Checked>, Refusal> {
         let registry = self.publisher.latest().await?;
         let (mut good, mut wrong) = (vec![], Wrong::default());
@@ -141,7 +145,7 @@ impl Door {
             match read.and_then(|publish| Publisher::check(&registry, by, Publish { hops, ..publish })) {
                 Ok(event) if wrong.count == 0 => good.push(event),
                 Ok(_) => {}
-                // Not about this event but about all of them.
+                // The error is about the whole request, not about this event.
                 Err(error) if error.field().is_none() => return Err(error.into()),
                 Err(error) => {
                     good = vec![];
@@ -165,7 +169,7 @@ impl From<PublishError> for Refusal {
     }
 }
 
-/// The events of a request that are wrong.
+/// The invalid events of a request.
 #[derive(Default)]
 struct Wrong {
     count: usize,
@@ -176,7 +180,7 @@ struct Wrong {
 impl Wrong {
     fn add(&mut self, index: usize, error: &PublishError) {
         self.count += 1;
-        // An event that is none of the publisher's business says more than one that is wrong.
+        // The highest status wins: a denied event (403) tells more than an invalid one (400).
         self.status = if self.count == 1 { status_of(error) } else { self.status.max(status_of(error)) };
         if self.errors.len() < MAX_ERRORS {
             let mut shown = shown_error(error);
@@ -209,17 +213,18 @@ async fn many(publisher: &Publisher, events: Vec<Checked>, caller: Option<&Trace
     if let Err(error) = publisher.rates().admit(events.iter().map(|checked| &checked.event.account)) {
         return refused(status_of(&error), &error);
     }
-    // One after another to the broker, in the order of the request; their acknowledgements come when they come.
-    let (door, caller) = (publisher.clone(), caller.cloned());
+    // Events go to the broker one after another, in the order of the request. The broker may acknowledge them in any
+    // order.
+    let (sends, caller) = (publisher.clone(), caller.cloned());
     let looking_up = futures::stream::iter(events).map(|checked| publisher.look_up(checked)).buffered(IN_FLIGHT);
     let sending = looking_up.then(move |looked_up| {
-        let (door, caller) = (door.clone(), caller.clone());
-        async move { door.send(looked_up, caller.as_ref()).await }
+        let (sends, caller) = (sends.clone(), caller.clone());
+        async move { sends.send(looked_up, caller.as_ref()).await }
     });
-    let door = publisher.clone();
+    let stores = publisher.clone();
     let storing = sending.map(move |sent| {
-        let (door, event_id) = (door.clone(), sent.event_id().clone());
-        async move { door.stored(sent).await.map_err(|error| (event_id, error)) }
+        let (stores, event_id) = (stores.clone(), sent.event_id().clone());
+        async move { stores.stored(sent).await.map_err(|error| (event_id, error)) }
     });
     let results: Vec<_> = storing.buffered(IN_FLIGHT).collect().await;
     let complete = results.iter().all(Result::is_ok);
@@ -234,7 +239,7 @@ async fn many(publisher: &Publisher, events: Vec<Checked>, caller: Option<&Trace
     unavailable(answer)
 }
 
-/// What came of many events. Types of their own take a fraction of the memory of JSON values.
+/// The results of many events. Types of their own take a fraction of the memory of JSON values.
 #[derive(Serialize)]
 struct Answer<'a> {
     results: Vec<Stored<'a>>,
@@ -279,7 +284,7 @@ fn unavailable(answer: impl Serialize) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], Json(answer)).into_response()
 }
 
-/// Says what would be accepted (RFC 9110, section 15.5.16).
+/// The answer names the encodings that are accepted (RFC 9110, section 15.5.16).
 fn refused_encoding(error: &PublishError) -> Response {
     let answer = Json(json!({"error": shown_error(error)}));
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(header::ACCEPT_ENCODING, ACCEPTED)], answer).into_response()

@@ -1,7 +1,7 @@
-//! Recognising events that were stored longer ago than the broker remembers their ids.
+//! Recognition of repeated events that are older than the deduplication window of the broker.
 //!
-//! Query knows them (`journal::Journal::known_events`). Questions that come together are asked together, so a burst costs
-//! a few requests to the broker. Guarantee: an event that the read model shows is recognised. If query does not answer,
+//! Query looks their ids up (`journal::Journal::known_events`). Concurrent questions share a request, so a burst costs
+//! a few requests to query. Guarantee: an event that the read model shows is recognised. If query does not answer,
 //! publishing goes on, and the broker alone recognises repeats, within its deduplication window.
 
 use std::time::Duration;
@@ -14,11 +14,11 @@ use tokio::{
     time::Instant,
 };
 
-/// Events in one question.
+/// Questions in one request, at most.
 const MAX_EVENTS: usize = 500;
-/// Questions that wait; further publishers wait before they ask.
+/// Questions that wait, at most; further publishers wait before they ask.
 const MAX_WAITING: usize = 4_096;
-/// For how long nothing is asked after query did not answer: each further publisher would wait for the same timeout.
+/// The delay of the next request after query did not answer: without it each publisher would wait for the same timeout.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 struct Question {
@@ -26,7 +26,6 @@ struct Question {
     answer: oneshot::Sender<Option<LeadId>>,
 }
 
-/// Asks for known events.
 #[derive(Debug, Clone)]
 pub(crate) struct KnownEvents {
     questions: mpsc::Sender<Question>,
@@ -35,7 +34,7 @@ pub(crate) struct KnownEvents {
 impl KnownEvents {
     pub(crate) fn start(journal: Journal) -> Self {
         let (questions, waiting) = mpsc::channel(MAX_WAITING);
-        // It ends with the last publisher.
+        // The task ends with the last publisher.
         tokio::spawn(run(journal, waiting));
         Self { questions }
     }
@@ -54,14 +53,14 @@ async fn run(journal: Journal, mut waiting: mpsc::Receiver<Question>) {
     while waiting.recv_many(&mut questions, MAX_EVENTS).await > 0 {
         let (events, answers): (Vec<_>, Vec<_>) = questions.drain(..).map(|q| (q.event, q.answer)).unzip();
         if failed_at.is_some_and(|at| at.elapsed() < RETRY_DELAY) {
-            // Who asked takes a dropped answer for "not known".
+            // A dropped answer means "not known" to the publisher.
             continue;
         }
         match journal.known_events(events).await {
             Ok(leads) => {
                 failed_at = None;
                 for (answer, lead) in answers.into_iter().zip(leads) {
-                    // Whoever asked may have gone.
+                    // The publisher may have gone.
                     let _ = answer.send(lead);
                 }
             }
@@ -73,7 +72,7 @@ async fn run(journal: Journal, mut waiting: mpsc::Receiver<Question>) {
     }
 }
 
-/// Logged once until query answers again.
+/// Warns about the first failure only, until query answers again.
 fn report(error: &JournalError, is_first: bool) {
     if is_first {
         tracing::warn!(

@@ -1,9 +1,13 @@
-//! Taking lead events in: over HTTP and gRPC, checked against the registry, stored before the answer.
+//! Ingest: it takes lead events over HTTP and gRPC, checks them against the registry, and stores them before it
+//! answers.
 //!
-//! [`body`] reads what came over HTTP, decompressed by [`encoding`], [`publisher`] is the one way into the journal for
-//! both protocols, [`http`] and [`grpc`] are its doors; [`bursts`] tells which events may wait behind others,
-//! [`known_events`] which were stored before. Guarantee: a publisher who was told yes need never ask again. Whoever was
-//! told that nothing was stored, or was told nothing, can repeat the call with the same event id; it is stored once.
+//! * [`http`] and [`grpc`] serve the two protocols. [`encoding`] decompresses the body of an HTTP request, [`body`]
+//!   reads it, [`hops`] finds loops.
+//! * [`publisher`] stores the events of both protocols. [`rates`] limits each account, [`bursts`] marks the events that
+//!   may wait behind others, [`known_events`] recognises events that were stored before.
+//!
+//! Guarantee: an event that a publisher got a success for is stored. After an error, or without an answer, the
+//! publisher can repeat the call with the same event id; the event is stored once.
 
 mod body;
 mod bursts;
@@ -25,40 +29,39 @@ use journal::{Journal, RegistryView};
 use rates::Rates;
 use runtime::{NeededBy, Platform, Service};
 
-/// What ingest can be told.
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "ingest")]
 pub struct Options {
-    /// The largest event, in bytes; the broker's own limit is 1 MiB
+    /// Maximum bytes of an event; the limit of the broker is 1 MiB
     #[arg(long, env = "LEADLINE_MAX_EVENT", default_value_t = 256 * 1024, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(1..=900 * 1024))]
     pub max_event: u64,
-    /// The largest HTTP request with many events, in bytes
+    /// Maximum bytes of an HTTP request with several events
     #[arg(long, env = "LEADLINE_MAX_REQUEST", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
     pub max_request: u64,
-    /// The most events in one HTTP request
+    /// Maximum events in one HTTP request
     #[arg(long, env = "LEADLINE_MAX_EVENTS", default_value_t = 10_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..))]
     pub max_events: u32,
-    /// Events of one interface for more deliveries in a second are a burst: stored like others, and delivered when no others
-    /// wait
+    /// Deliveries per second above which the events of one interface are a burst: they are stored like others, and
+    /// delivered while no others wait
     #[arg(long, env = "LEADLINE_BURST_ABOVE", default_value_t = 1_000, value_name = "DELIVERIES")]
     pub burst_above: u32,
-    /// Deliveries that may lead to an event, one after another, before it is refused as a loop
+    /// Maximum deliveries that may lead to an event, one after another; an event with more is refused as a loop
     ///
-    /// A chain of two installations needs one hop. A destination that publishes to Leadline itself may make two leads of
-    /// each: four hops then make 30 of one.
+    /// A chain of two installations needs one hop. A destination that publishes to Leadline itself may make two leads
+    /// of each: four hops then make 30 of one.
     #[arg(long, env = "LEADLINE_MAX_HOPS", default_value_t = 4, value_name = "HOPS",
           value_parser = clap::value_parser!(u32).range(1..=100))]
     pub max_hops: u32,
-    /// Events of one account in a second; 0: no limit
+    /// Maximum events per second of one account; 0: no limit
     ///
-    /// Each ingest process counts for itself. A call that is too fast is refused and told when to come again; a stream is
-    /// read no faster than this.
+    /// Each ingest process counts for itself. A call above the limit is refused with the time after which to retry; a
+    /// stream is read no faster than this.
     #[arg(long, env = "LEADLINE_PUBLISH_RATE", default_value_t = 50_000, value_name = "EVENTS",
           value_parser = clap::value_parser!(u32).range(..=MAX_PUBLISH_RATE))]
     pub publish_rate: u32,
-    /// Events of one account at once, and in one call [default: those of a second]
+    /// Maximum events of one account at once, and in one call [default: the value of --publish-rate]
     #[arg(long, env = "LEADLINE_PUBLISH_BURST", value_name = "EVENTS",
           value_parser = clap::value_parser!(u32).range(1..=MAX_PUBLISH_RATE))]
     pub publish_burst: Option<u32>,
@@ -67,13 +70,11 @@ pub struct Options {
 /// The highest `--publish-rate`: more than any machine takes.
 const MAX_PUBLISH_RATE: i64 = 1_000_000;
 
-/// What publishing over HTTP asks of its caller; over gRPC the methods say it themselves.
+/// The rule for callers over HTTP; over gRPC each method has its own in the proto files.
 const PUBLISH: Rule = Rule::Needs(Scope::Publish);
 
-/// Starts ingest.
-///
 /// # Errors
-/// When the configuration cannot be read from the broker, or a method has no rule.
+/// If the registry cannot be read from the broker, or a method has no rule.
 pub async fn start(options: &Options, platform: &Platform, journal: &Journal) -> anyhow::Result<Service> {
     let latch = platform.readiness.latch_for("ingest", NeededBy::Only(&["ingest"]));
     let registry = RegistryView::follow(journal, platform).await?;
@@ -90,7 +91,7 @@ pub async fn start(options: &Options, platform: &Platform, journal: &Journal) ->
         .with_grpc(door.guard(grpc::service(publisher, max_event, max_hops, platform.drain.clone()))))
 }
 
-/// Reads the body of a request as the door does, for whoever tries what strangers may send.
+/// Reads the body of a request as ingest does, for the tests of untrusted input.
 #[doc(hidden)]
 pub fn read_body(body: &Bytes, lines: bool, max_event: usize) -> Vec<Result<Publish, PublishError>> {
     match body::read(body, lines, Limits { max_event, max_events: usize::MAX }) {

@@ -1,4 +1,4 @@
-//! The one way of a lead event into the journal.
+//! The publisher: it checks lead events and stores them in the journal, for both protocols.
 
 use std::{sync::Arc, time::Instant};
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{bursts::Bursts, known_events::KnownEvents, rates::Rates};
 
-/// How many events of one request are under way at once.
+/// Events of one request in flight, at most.
 pub(crate) const IN_FLIGHT: usize = 512;
 
 /// Stores lead events. Clones share the connection.
@@ -35,11 +35,11 @@ pub(crate) struct Checked {
     is_named: bool,
 }
 
-/// An event that may be stored, looked up among those that were stored before.
+/// An event that may be stored, after a search among the stored events.
 #[derive(Debug)]
 pub(crate) struct LookedUp {
     event: LeadEvent,
-    /// The lead that it was stored with; `None` if it is new, as far as is known.
+    /// The lead that it was stored with; `None` if no stored event with its id is known.
     stored_with: Option<LeadId>,
 }
 
@@ -80,17 +80,16 @@ impl Publisher {
         Self { journal, registry, bursts: Arc::new(bursts), rates: Arc::new(rates), known }
     }
 
-    /// The configuration that an event has to fit which is published now: what its publisher was told of before has to
-    /// hold for it. If that cannot be found out, the destinations of the event are unknown.
+    /// The registry view, once it contains every change that was made before this call. A publisher may rely on a
+    /// change that it was told of, so an older view could miss destinations of the event.
     pub(crate) async fn latest(&self) -> Result<Arc<Registry>, PublishError> {
         let unknown =
             |why: NewsError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
         self.registry.up_to_date().await.map_err(unknown)
     }
 
-    /// Checks that the account is the publisher's business, and that account, interface and client exist; the event to
-    /// store. Nothing is stored yet. A stream may go on for longer than its key is good, so that is looked at for each
-    /// event.
+    /// Checks that the publisher may publish for the account, and that account, interface and client exist. Returns the
+    /// event and stores nothing. A stream may outlive its API key, so the key is checked for each event.
     pub(crate) fn check(registry: &Registry, publisher: &Principal, publish: Publish) -> Result<Checked, PublishError> {
         let now = Timestamp::now();
         registry.key(publisher.id()).ok_or(KeyRefusal::Unknown)?.is_good(now)?;
@@ -116,19 +115,20 @@ impl Publisher {
         Ok(Checked { event, is_named })
     }
 
-    /// The rate of each account. It counts checked events only, so a caller without a key uses up no account's rate.
+    /// The rate limits of the accounts. They count checked events only, so a caller without an API key uses up no
+    /// limit.
     pub(crate) fn rates(&self) -> &Rates {
         &self.rates
     }
 
-    /// Finds out whether an event was stored before, however long ago.
+    /// Looks up whether an event was stored before, however long ago.
     pub(crate) async fn look_up(&self, checked: Checked) -> LookedUp {
         let Checked { event, is_named } = checked;
         let stored_with = if is_named { self.known.lead_of(&event).await } else { None };
         LookedUp { event, stored_with }
     }
 
-    /// Sends an event to the broker, unless it was stored before. What is sent one after another is stored in this order.
+    /// Sends an event to the broker, unless it was stored before. The broker stores events in the order of these calls.
     pub(crate) async fn send(&self, looked_up: LookedUp, caller: Option<&TraceContext>) -> Sent {
         let LookedUp { event, stored_with } = looked_up;
         if let Some(lead) = stored_with {
@@ -145,7 +145,7 @@ impl Publisher {
         Sent { event, way: Way::Sent { span, submitted } }
     }
 
-    /// Waits until the broker has an event.
+    /// Waits until the broker has stored the event.
     pub(crate) async fn stored(&self, sent: Sent) -> Result<Published, PublishError> {
         let Sent { event, way } = sent;
         let (span, submitted) = match way {
@@ -162,7 +162,7 @@ impl Publisher {
                 Ok(Published { event_id: event.event_id, lead: event.lead, duplicate: false })
             }
             Ok(Appended { sequence, duplicate: true }) => {
-                // The answer is that of the first call, whatever this one says about the lead.
+                // The answer names the lead of the first call, even if this call names another one.
                 let first = self.journal.lead_at(LeadSequence(sequence)).await.ok().flatten();
                 let lead =
                     first.filter(|first| first.event_id == event.event_id).map_or(event.lead, |first| first.lead);
@@ -192,7 +192,7 @@ fn known(registry: &Registry, publish: &Publish) -> Result<(), PublishError> {
 
 fn not_stored(error: &JournalError) -> PublishError {
     if !error.is_logged() {
-        tracing::warn!(error = error.chain(), "an event was not stored; its publisher was told so");
+        tracing::warn!(error = error.chain(), "cannot store event; the publisher got an error");
     }
     PublishError::Unavailable(error.to_string())
 }

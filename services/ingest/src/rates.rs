@@ -1,7 +1,7 @@
-//! How fast each account may publish: a number of events a second, and a burst at once (GCRA, by the crate `governor`).
+//! The rate limit of each account: events per second, and events at once (GCRA, by the crate `governor`).
 //!
-//! A call that is too fast is refused as a whole, and told when to come again. A stream is not refused: the server reads it
-//! no faster than the account may publish, and flow control slows the publisher down.
+//! A call above the limit is refused as a whole, with the time after which to retry. A stream is not refused: the
+//! server reads it no faster than the account may publish, and flow control slows the publisher down.
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
@@ -9,8 +9,8 @@ use api::publish::PublishError;
 use domain::AccountId;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
 
-/// The limit of each account, if there is one. Accounts that do not exist are never counted, so there are no more counts
-/// than accounts.
+/// The counts of the accounts; `None` if there is no limit. Only accounts that exist are counted, so there are at most
+/// as many counts as accounts.
 #[derive(Debug, Default)]
 pub(crate) struct Rates(Option<Rate>);
 
@@ -34,7 +34,8 @@ impl Rates {
     /// Counts the events of a call, given the account of each.
     ///
     /// # Errors
-    /// When an account publishes too fast, or the call alone has more events of an account than may come at once.
+    /// If an account publishes too fast, or if the call alone has more events of an account than it may publish at
+    /// once.
     pub(crate) fn admit<'a>(&self, accounts: impl IntoIterator<Item = &'a AccountId>) -> Result<(), PublishError> {
         let Some(rate) = &self.0 else { return Ok(()) };
         let mut of_accounts = BTreeMap::<&AccountId, u32>::new();
@@ -44,7 +45,7 @@ impl Rates {
         of_accounts.into_iter().try_for_each(|(account, events)| rate.admit(account, events))
     }
 
-    /// Waits until an account may publish one event more, and counts it.
+    /// Waits until an account may publish one more event, and counts it.
     pub(crate) async fn wait(&self, account: &AccountId) {
         if let Some(rate) = &self.0 {
             rate.limiter.until_key_ready(account).await;
@@ -74,7 +75,7 @@ impl Rate {
     }
 }
 
-/// What a publisher is told to wait at least: less than the way to it and back takes would be no wait.
+/// The shortest delay that a publisher is told: a shorter one would be over before the answer arrives.
 const MIN_RETRY_AFTER: Duration = Duration::from_millis(1);
 
 #[cfg(test)]

@@ -97,8 +97,8 @@ pub struct Options {
 }
 
 /// # Errors
-/// If the registry cannot be read from the broker, if the mail server's URL, the sender or the public URL is invalid, or if
-/// the outbox cannot be created.
+/// If the registry cannot be read from the broker, if the mail server's URL, the sender or the public URL is invalid,
+/// or if the outbox cannot be created.
 pub async fn start(
     options: &Options,
     key: Option<MasterKey>,
