@@ -1,4 +1,4 @@
-//! `leadline accounts`: whose leads are delivered.
+//! `leadline accounts`: the owners of leads and configuration.
 
 use std::time::Duration;
 
@@ -28,10 +28,10 @@ enum Verb {
     /// Show an account
     #[command(after_help = "Example:\n  leadline accounts show acme")]
     Show(Named),
-    /// Make an account
+    /// Create an account
     #[command(after_help = "Example:\n  leadline accounts create acme --notify owner@acme.example")]
     Create(Change),
-    /// Change what is said of an account, and nothing else
+    /// Change the given settings of an account
     #[command(after_help = "Example:\n  leadline accounts update acme --routing all --keep-history 180d")]
     Update(Change),
     /// Confirm a mail address with the code from the mail that asked its owner
@@ -71,28 +71,28 @@ struct Confirm {
 
 #[derive(Debug, Args)]
 struct Change {
-    /// Its id: letters, digits, '_' and '-'
+    /// Id of the account: letters, digits, '_' and '-'
     #[arg(value_name = "ACCOUNT")]
     account_id: String,
-    /// What it is called
+    /// Name of the account
     #[arg(long)]
     name: Option<String>,
-    /// What its emails speak for
+    /// Brand that its mails name
     #[arg(long)]
     brand: Option<String>,
-    /// Who is told about failures; several are separated by commas, '' removes all
+    /// Addresses for mails about failures, separated by commas; '' removes all
     #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
     notify: Option<Vec<String>>,
-    /// Who is told that a destination was deactivated
+    /// Addresses for mails about deactivated destinations
     #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
     notify_api_users: Option<Vec<String>>,
-    /// Which of the destinations that want an event get it: override or all
+    /// Which destinations that want an event get it: override (those of the highest level) or all
     #[arg(long)]
     routing: Option<String>,
-    /// How long its deliveries, leads and jobs are shown, 1d to 3650d; at most as long as --keep-history of the servers
+    /// How long its deliveries, leads and jobs are shown, 1d to 3650d; at most --keep-history of the servers
     #[arg(long, value_name = "DURATION", value_parser = span)]
     keep_history: Option<Duration>,
-    /// They are shown as long as --keep-history of the servers says
+    /// Show its deliveries, leads and jobs for --keep-history of the servers
     #[arg(long, conflicts_with = "keep_history")]
     no_keep_history: bool,
     #[command(flatten)]
@@ -162,7 +162,7 @@ fn row(account: &api::Account) -> Vec<Cell> {
     ]
 }
 
-/// Addresses, and which of them get no mails yet.
+/// Addresses; those without consent are marked.
 pub(super) fn told(emails: &[String], unconfirmed: &[String]) -> String {
     let shown = emails.iter().map(|email| match unconfirmed.contains(&email.to_lowercase()) {
         true => format!("{email} (unconfirmed)"),
@@ -172,7 +172,7 @@ pub(super) fn told(emails: &[String], unconfirmed: &[String]) -> String {
 }
 
 impl Change {
-    /// The account with what is said of it, and the names of that.
+    /// The account with the given settings, and the names of these settings.
     fn split(self) -> (api::Account, Vec<&'static str>) {
         let Self {
             account_id,
@@ -207,20 +207,20 @@ impl Change {
     }
 }
 
-/// The names of what was said.
+/// The names of the given settings.
 pub(super) fn names<const N: usize>(said: [(&'static str, bool); N]) -> Vec<&'static str> {
     said.into_iter().filter_map(|(name, said)| said.then_some(name)).collect()
 }
 
-/// What to change, as the API takes it. Nothing would mean everything there.
+/// The field mask for the API. An empty mask would mean every field, so it is refused.
 pub(super) fn mask(paths: &[impl AsRef<str>]) -> anyhow::Result<FieldMask> {
     if paths.is_empty() {
-        return Err(usage("nothing to change: say what, --help has a list"));
+        return Err(usage("nothing to change: give at least one setting; --help lists them"));
     }
     Ok(FieldMask { paths: paths.iter().map(|path| path.as_ref().to_owned()).collect() })
 }
 
-/// A list in which an empty text is nothing.
+/// A list without empty texts.
 pub(super) fn some(list: Option<Vec<String>>) -> Vec<String> {
     list.unwrap_or_default().into_iter().filter(|text| !text.is_empty()).collect()
 }

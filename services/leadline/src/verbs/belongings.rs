@@ -1,4 +1,4 @@
-//! `leadline clients`, `interfaces` and `api-users`: who and what belongs to an account.
+//! `leadline clients`, `interfaces` and `api-users`: what belongs to an account.
 
 mod api_users;
 mod clients;

@@ -1,4 +1,4 @@
-//! `leadline deliveries`: which there are, and what became of one.
+//! `leadline deliveries`: lists deliveries and shows one.
 
 use api::DeliveryStatus;
 use clap::{Args, Subcommand};
@@ -10,7 +10,7 @@ use crate::{
     table::{Cell, Table, Tone, fixed, flexible, print_facts},
 };
 
-/// Look at deliveries: without a further word they are listed.
+/// List deliveries, or show one with its attempts.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -28,7 +28,7 @@ enum Verb {
     /// List deliveries, the newest first
     #[command(after_help = "Example:\n  leadline deliveries list --status failed --destination CRM --since 2h")]
     List(Box<List>),
-    /// Show a delivery with its attempts and what to do about it
+    /// Show a delivery with its attempts and what to do
     #[command(after_help = "Example:\n  leadline deliveries show 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c")]
     Show(Show),
 }
@@ -57,7 +57,7 @@ struct Show {
     remote: Remote,
 }
 
-/// A choice among deliveries; every condition that is given has to hold.
+/// A filter of deliveries; every given condition has to hold.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub(crate) struct Choice {
     /// To this destination: its id or its name
@@ -81,7 +81,7 @@ pub(crate) struct Choice {
     /// Failed for this reason, such as exhausted, too_old, render or skipped
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
-    /// Whose latest attempt was answered with this status; 999: with none
+    /// Whose latest attempt was answered with this status; 999 if there was no answer
     #[arg(long, value_name = "STATUS")]
     http_status: Option<u32>,
     /// Requested at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
@@ -93,7 +93,7 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// Whether anything is said.
+    /// Whether any condition is given.
     pub(crate) fn is_any(&self) -> bool {
         let Self { destination, interface, client, lead, event, event_type, reason, http_status, since, until } = self;
         let texts = [destination, interface, client, lead, event, event_type, reason];
@@ -101,7 +101,7 @@ impl Choice {
         texts.iter().any(|text| text.is_some()) || http_status.is_some() || times
     }
 
-    /// The same for the API.
+    /// The filter of the API.
     pub(crate) async fn filter(&self, session: &Session, account: &ForAccount) -> anyhow::Result<api::DeliveryFilter> {
         let destination_id = match &self.destination {
             Some(named) => destination_id(session, account, named).await?,
@@ -125,7 +125,7 @@ impl Choice {
     }
 }
 
-/// The id of a destination. One that was deleted has deliveries, too, and is known by its id alone.
+/// The id of a destination. A deleted destination has deliveries, too; only its id is known.
 pub(crate) async fn destination_id(session: &Session, account: &ForAccount, named: &str) -> anyhow::Result<String> {
     if named.starts_with("dst_") {
         return Ok(named.to_owned());
@@ -187,7 +187,7 @@ impl Show {
     }
 }
 
-/// Prints a delivery, what happened to it, and what to do about it.
+/// Prints a delivery, its attempts, and what to do.
 pub(crate) fn print_detail(session: &Session, detail: &api::DeliveryDetail) -> anyhow::Result<()> {
     if session.out.is_json() {
         return session.out.json(detail);
@@ -240,17 +240,17 @@ fn full_answer(delivery: &api::Delivery) -> String {
     }
 }
 
-/// Where it goes, for a table.
+/// The destination, for a table.
 pub(crate) fn destination(delivery: &api::Delivery) -> &str {
     if delivery.destination_name.is_empty() { &delivery.destination_id } else { &delivery.destination_name }
 }
 
-/// A name and the id behind it.
+/// A name followed by its id.
 pub(crate) fn named(name: &str, id: &str) -> String {
     if name.is_empty() { id.to_owned() } else { format!("{name} ({id})") }
 }
 
-/// The status of the answer, or why there was none; empty: there was no attempt yet.
+/// The status of the answer, or why there was none; empty if there was no attempt yet.
 pub(crate) fn answer(http_status: u32, error_kind: &str) -> String {
     match (http_status, error_kind) {
         (_, kind) if !kind.is_empty() => kind.to_owned(),
@@ -259,7 +259,6 @@ pub(crate) fn answer(http_status: u32, error_kind: &str) -> String {
     }
 }
 
-/// A status in words.
 pub(crate) fn status_cell(status: DeliveryStatus) -> Cell {
     Cell::toned(word(status), tone(status))
 }
@@ -279,7 +278,7 @@ fn tone(status: DeliveryStatus) -> Tone {
 
 const PREFIX: &str = "DELIVERY_STATUS_";
 
-/// A status of the command line.
+/// Reads a status from the command line.
 pub(crate) fn status(text: &str) -> Result<DeliveryStatus, String> {
     let found = DeliveryStatus::from_str_name(&format!("{PREFIX}{}", text.to_uppercase()));
     let known = found.filter(|status| *status != DeliveryStatus::Unspecified);

@@ -1,4 +1,4 @@
-//! `leadline destinations`: where leads go, and what is done about it.
+//! `leadline destinations`: configures destinations and tests them.
 
 mod condition;
 mod connection;
@@ -23,7 +23,7 @@ use crate::{
     table::{Cell, Column, Tone, fixed, flexible, print_facts},
 };
 
-/// Configure destinations, switch them on and off, and try them out.
+/// Configure destinations, enable, disable and test them.
 #[derive(Debug, Args)]
 pub(crate) struct Destinations {
     #[command(subcommand)]
@@ -38,7 +38,7 @@ enum Verb {
     /// Show a destination
     #[command(after_help = "Example:\n  leadline destinations show CRM")]
     Show(Named),
-    /// Make a destination
+    /// Create a destination
     #[command(
         after_help = "Examples:\n  leadline destinations create --name CRM --url https://crm.example/leads --events 'lead.*'\n  \
                             leadline destinations create --from destination.json\n  \
@@ -47,29 +47,29 @@ enum Verb {
                             leadline destinations create --url https://crm.example/leads --client-cert own.pem --client-key own.key --ca crm-ca.pem"
     )]
     Create(Create),
-    /// Change what is said of a destination, and nothing else
+    /// Change the given settings of a destination
     #[command(after_help = "Example:\n  leadline destinations update CRM --rate 10 --retry-policy patient")]
     Update(Update),
-    /// Switch a destination on, whoever switched it off; what is held for it is sent
+    /// Enable a destination, whether a person disabled it or a rule deactivated it; its held deliveries are sent
     #[command(visible_alias = "reactivate", after_help = "Example:\n  leadline destinations reactivate CRM")]
     Enable(Enable),
-    /// Switch a destination off; what comes for it is held until it is enabled
+    /// Disable a destination; its deliveries are held until it is enabled
     #[command(after_help = "Example:\n  leadline destinations disable CRM")]
     Disable(Named),
-    /// Give the token of a destination a new secret, and print it; the old one signs as well for a while
+    /// Give the token of a destination a new secret and print it; the old one still signs for a while
     #[command(after_help = "Example:\n  leadline destinations rotate-secret CRM --overlap 7d")]
     RotateSecret(RotateSecret),
-    /// Send a test event to a destination, and tell what comes of it
+    /// Send a test event to a destination, and show its delivery
     #[command(after_help = "Example:\n  leadline destinations test CRM")]
     Test(Trial),
-    /// Tell whether the condition of a destination, or another one, holds for a payload; exit code 1 if it does not
+    /// Test whether the condition of a destination, or another condition, holds for a payload; exit code 1 if it does not
     #[command(
         after_help = "Examples:\n  leadline destinations test-condition CRM --payload '{\"country\": \"DE\"}'\n  \
                             leadline destinations test-condition --condition '{\"payload.budget\": {\"gte\": 5000}}' \
                             --payload '{\"budget\": 100}'"
     )]
     TestCondition(TestCondition),
-    /// List the last attempts at a destination, the newest first
+    /// List the last attempts of a destination, the newest first
     #[command(after_help = "Example:\n  leadline destinations events CRM --limit 20")]
     Events(Events),
     /// Delete a destination
@@ -85,7 +85,7 @@ struct List {
     remote: Remote,
 }
 
-/// A destination that there is.
+/// An existing destination.
 #[derive(Debug, Args)]
 struct Named {
     /// The destination: its id or its name
@@ -100,7 +100,7 @@ struct Named {
 struct Create {
     #[command(flatten)]
     settings: Settings,
-    /// Names this call: one with the same name makes no other destination [default: a new one each time]
+    /// Id of this call: a repeated call with the same id creates no other destination [default: a new one each time]
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
     #[command(flatten)]
@@ -123,7 +123,7 @@ struct Update {
 
 #[derive(Debug, Args)]
 struct Enable {
-    /// What is held for it until now is not to be sent: it fails with the reason "skipped"
+    /// Do not send the deliveries that are held: they fail with the reason "skipped"
     #[arg(long)]
     skip_held: bool,
     #[command(flatten)]
@@ -140,7 +140,7 @@ struct RotateSecret {
 
 #[derive(Debug, Args)]
 struct Events {
-    /// Show so many at most
+    /// Show at most this many
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     limit: u32,
     #[command(flatten)]
@@ -234,7 +234,7 @@ impl Create {
         let mut destination = api::Destination::default();
         self.settings.apply(&mut destination)?;
         if destination.url.is_empty() {
-            return Err(usage("--url is missing: where is it?"));
+            return Err(usage("--url is missing: give the URL of the receiver"));
         }
         let session = self.remote.connect().await?;
         if destination.account_id.is_empty() || self.account.is_given() {
@@ -368,7 +368,7 @@ fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()>
     print_facts(&session.out, facts)
 }
 
-/// Which delivery switched a destination off, what was answered, and what waits since.
+/// The delivery that deactivated a destination, the last answer, and the number of held deliveries.
 fn deactivation(why: &api::Deactivation) -> Vec<(&'static str, Cell)> {
     let mut facts = vec![("deactivated", shown(why.at.as_ref()).into())];
     if let Some(first) = &why.first_failed_at {

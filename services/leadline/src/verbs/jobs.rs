@@ -1,4 +1,4 @@
-//! `leadline jobs`: retries of many deliveries and recoveries, what came of them, and their end before their time.
+//! `leadline jobs`: shows and cancels bulk retries and recoveries.
 
 use std::{
     io::{IsTerminal as _, Write as _},
@@ -18,14 +18,14 @@ use crate::{
     table::{Cell, Column, Table, Tone, fixed, flexible, print_facts},
 };
 
-/// How often a job is looked at that is followed.
+/// How often a followed job is read.
 const POLL: Duration = Duration::from_millis(300);
-/// How long a server may be away while a job of it is followed.
+/// How long the server may be away while a job is followed.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How many refusals are shown with a job.
+/// The maximum number of refusals that are shown with a job.
 const REFUSALS: u32 = 20;
 
-/// Look at jobs, and end them.
+/// List, show and cancel jobs.
 #[derive(Debug, Args)]
 pub(crate) struct Jobs {
     #[command(subcommand)]
@@ -37,20 +37,20 @@ enum Verb {
     /// List jobs, the newest first
     #[command(after_help = "Example:\n  leadline jobs list --status running")]
     List(List),
-    /// Show a job and the first of what it refused
+    /// Show a job and its first refusals
     #[command(after_help = "Example:\n  leadline jobs show 0b9b1f62-7a3e-5c55-8d0f-4a53c3f0a111 --follow")]
     Show(Show),
-    /// List everything that a job refused, and why
+    /// List every refusal of a job with its reason
     #[command(after_help = "Example:\n  leadline jobs refusals 0b9b1f62-7a3e-5c55-8d0f-4a53c3f0a111 --all --json")]
     Refusals(Refusals),
-    /// Have a job end where it is; what it asked for by then is not taken back
+    /// Cancel a job; what it has done by then is not undone
     #[command(after_help = "Example:\n  leadline jobs cancel 0b9b1f62-7a3e-5c55-8d0f-4a53c3f0a111")]
     Cancel(Cancel),
 }
 
 #[derive(Debug, Args)]
 struct List {
-    /// Only those with this status: running, cancelling, completed, cancelled, failed
+    /// Only jobs with this status: running, cancelling, completed, cancelled, failed
     #[arg(long, value_name = "STATUS", value_parser = status)]
     status: Option<JobStatus>,
     #[command(flatten)]
@@ -66,7 +66,7 @@ struct Show {
     /// The job
     #[arg(value_name = "JOB")]
     job_id: String,
-    /// Wait for its end, and show its progress
+    /// Wait for the end of the job, and show its progress
     #[arg(long)]
     follow: bool,
     #[command(flatten)]
@@ -160,7 +160,7 @@ async fn get(session: &Session, job_id: &str) -> Result<api::Job, Status> {
     Ok(session.jobs().get_job(within(request)).await?.into_inner())
 }
 
-/// Waits for the end of a job, and tells it. An error unless all of it was done.
+/// Waits for the end of a job and prints it. It is an error if the job did not do everything.
 pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()> {
     let progress = std::io::stderr().is_terminal() && !session.out.is_json();
     let (mut answered, mut told) = (Instant::now(), session.out.is_json());
@@ -181,7 +181,7 @@ pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()
                     let _ = std::io::stderr().flush();
                 }
             }
-            // The job goes on without us, and its server may come back.
+            // The job continues without this process, and its server may come back.
             Err(status) if status.code() == Code::Unavailable && answered.elapsed() < PATIENCE => {}
             Err(status) => return Err(status.into()),
         }
@@ -194,7 +194,6 @@ pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()
     if job.status() == JobStatus::Completed && refused == 0 { Ok(()) } else { Err(ToldAlready.into()) }
 }
 
-/// Prints a job.
 pub(crate) async fn show(session: &Session, job: &api::Job) -> anyhow::Result<()> {
     if session.out.is_json() {
         return session.out.json(job);
@@ -250,7 +249,7 @@ async fn refusals(
     Ok((page.refusals, page.next_page_token))
 }
 
-/// What a job came to so far, in one line.
+/// The progress of a job, on one line.
 fn summary(job: &api::Job) -> String {
     let api::JobCounts { examined, retried, requested, had, before_created, refused, .. } =
         job.counts.clone().unwrap_or_default();

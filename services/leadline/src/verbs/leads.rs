@@ -1,4 +1,4 @@
-//! `leadline leads` and `leadline export`: which leads there are, and what became of one.
+//! `leadline leads` and `leadline export`: lists leads, shows one with its log, and exports them.
 
 use std::{fs::File, io::Write as _, path::PathBuf};
 
@@ -14,10 +14,10 @@ use crate::{
     table::{Cell, Table, Tone, fixed, flexible, print_facts},
 };
 
-/// How many entries of a log are asked for at once.
+/// The page size of a log.
 const LOG_PAGE: u32 = 200;
 
-/// Look at leads: without a further word they are listed.
+/// List leads, or show one with its log.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = "Example:\n  leadline leads --failed --since 7d")]
 pub(crate) struct Leads {
@@ -69,10 +69,10 @@ pub(crate) struct Export {
     /// File to write [default: standard output]
     #[arg(long, short, value_name = "FILE", conflicts_with = "json")]
     output: Option<PathBuf>,
-    /// Begin with a byte order mark, so that Excel takes the file for UTF-8
+    /// Begin with a byte order mark, so that Excel reads the file as UTF-8
     #[arg(long, conflicts_with = "json")]
     bom: bool,
-    /// Put an apostrophe before ids that a spreadsheet would make numbers or dates of
+    /// Put an apostrophe before ids that a spreadsheet would turn into numbers or dates
     #[arg(long, conflicts_with = "json")]
     text_ids: bool,
     #[command(flatten)]
@@ -83,7 +83,7 @@ pub(crate) struct Export {
     remote: Remote,
 }
 
-/// A choice among leads.
+/// A filter of leads.
 #[derive(Debug, Args)]
 struct Choice {
     /// Of this interface
@@ -92,13 +92,13 @@ struct Choice {
     /// Of this client
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// Only those that a delivery failed of
+    /// Only leads with a failed delivery
     #[arg(long)]
     failed: bool,
-    /// Only those that no delivery failed of
+    /// Only leads without a failed delivery
     #[arg(long, conflicts_with = "failed")]
     not_failed: bool,
-    /// Whose latest attempt was answered with this status; 999: with none
+    /// Whose latest attempt was answered with this status; 999 if there was no answer
     #[arg(long, value_name = "STATUS")]
     http_status: Option<u32>,
     /// Created at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
@@ -258,7 +258,7 @@ impl Export {
             byte_order_mark: self.bom,
             ids_as_text: self.text_ids,
         };
-        // It takes as long as there are leads.
+        // An export has no timeout: its length depends on the number of leads.
         let mut pieces = session.leads().export_leads(Request::new(request)).await?.into_inner();
         let Some(file) = &self.output else {
             while let Some(piece) = pieces.message().await? {

@@ -1,6 +1,6 @@
-//! `leadline publish`: lead events from a file, from standard input, or one from the command line.
+//! `leadline publish`: publishes lead events from a file or standard input, or one from the command line.
 //!
-//! Events are read and sent one after another, so a file may be larger than memory; the payload is sent byte for byte.
+//! It reads and sends events one after another, so a file may be larger than memory. Payloads are sent byte for byte.
 
 use std::{
     fs::File,
@@ -26,19 +26,19 @@ use crate::{
     table::one_line,
 };
 
-/// How many events are read ahead.
+/// The maximum number of events that are read ahead.
 const AHEAD: usize = 256;
-/// The largest array that is taken, in bytes: it is read as a whole, unlike events one after another.
+/// The largest accepted array, in bytes: an array is read as a whole.
 const LARGEST_ARRAY: u64 = 256 * 1024 * 1024;
 
-/// What to do when the server takes no more.
+/// The error if the server accepts no more events.
 const BROKE_OFF: &str =
     "the server took no more events; publish them all again: those that say their event_id are stored once";
 
-/// Publish lead events: one described here, or as many as a file or standard input has.
+/// Publish lead events: one from options, or all events of a file or of standard input.
 ///
-/// Files hold what POST /v1/leads takes: a JSON object, an array of them, or one after another (NDJSON). What an event does
-/// not say is taken from the options. Exit code 0: the broker has them all; 1: some were refused, and which is shown.
+/// A file has the format of POST /v1/leads: a JSON object, an array of objects, or one object after another (NDJSON). Options
+/// supply the fields that an event does not have. Exit code 0: the broker has stored all; 1: some were refused, and are shown.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  leadline publish --file lead.json\n  \
                         leadline publish --interface contact-form --lead ada --payload '{\"name\": \"Ada\"}'\n  \
@@ -50,22 +50,22 @@ pub(crate) struct Publish {
     /// The payload of one event: any JSON; - reads it from standard input
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
-    /// Where the lead came from
+    /// The interface: the form, page or campaign that the lead came from
     #[arg(long, value_name = "ID")]
     interface: Option<String>,
-    /// The sub-account
+    /// The client: a customer of the account
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// The lead [default: computed from the event]
+    /// Id of the lead [default: computed from the event id]
     #[arg(long, value_name = "ID", requires = "payload")]
     lead: Option<String>,
-    /// The event; a repeated call with the same one stores nothing [default: made by the server]
+    /// Id of the event; a repeated call with the same id stores nothing [default: made by the server]
     #[arg(long, value_name = "ID", requires = "payload")]
     event: Option<String>,
     /// The type of the event [default: lead.created]
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// When it happened: 2h (ago), or RFC 3339 [default: now]
+    /// When the event happened: 2h (ago), or RFC 3339 [default: now]
     #[arg(long, value_name = "TIME", value_parser = past, requires = "payload")]
     occurred_at: Option<Timestamp>,
     #[command(flatten)]
@@ -89,7 +89,7 @@ struct Event {
     payload: Box<RawValue>,
 }
 
-/// What came of the events.
+/// The results of the events.
 #[derive(Debug, Default)]
 struct Tally {
     stored: u64,
@@ -106,7 +106,7 @@ impl Publish {
         let one = self.payload.is_some().then(|| self.described()).transpose()?;
         let session = self.remote.connect().await?;
         let account = match &one {
-            // A file may say of each event whose it is, and a key for publishing may not list accounts.
+            // A file may name the account of each event, and a key with the scope publish may not list accounts.
             None => session.own_account(&self.account).await?,
             Some(_) => session.account(&self.account).await?,
         };
@@ -119,7 +119,7 @@ impl Publish {
         };
         let (events, to_send) = mpsc::channel(AHEAD);
         let file = self.file.clone();
-        // A thread of its own, which the end of the process does not wait for: standard input may never end.
+        // A separate thread, because standard input may never end; the process does not wait for the thread.
         let (done, mut reading) = oneshot::channel();
         std::thread::spawn(move || {
             let send = |event: Event| events.blocking_send(event.completed(&rest)).is_ok();
@@ -143,7 +143,7 @@ impl Publish {
             tally.print()?;
         }
         ended.context(BROKE_OFF)?;
-        // Who has read everything says so before the server can know that there is no more.
+        // The reader reports the end of its input before the server can see the end of the stream.
         match reading.try_recv() {
             Ok(read) => {
                 let read = read.with_context(|| format!("after {} events", tally.all()))?;
@@ -176,7 +176,7 @@ impl Publish {
 }
 
 impl Event {
-    /// What the event does not say is as `rest` has it.
+    /// Fills fields that the event does not have from `rest`.
     fn completed(self, rest: &api::PublishLeadRequest) -> api::PublishLeadRequest {
         let or = |own: Option<String>, other: &String| own.unwrap_or_else(|| other.clone());
         api::PublishLeadRequest {
@@ -192,11 +192,11 @@ impl Event {
     }
 }
 
-/// What was read.
+/// The result of reading.
 #[derive(Debug)]
 struct Read {
     events: u64,
-    /// All of it was sent.
+    /// Whether all of the input was sent.
     to_its_end: bool,
 }
 
@@ -223,7 +223,7 @@ impl Tally {
         }
     }
 
-    /// Counts an answer, and says which event is refused and why.
+    /// Counts an answer, and prints a refused event with its reason.
     fn tell(&mut self, answer: &api::PublishLeadsResult) {
         self.count(answer);
         if let Some(Outcome::Refused(refused)) = &answer.result {
@@ -247,7 +247,7 @@ impl Tally {
     }
 }
 
-/// Reads events one after another; `send` says whether anybody wants more.
+/// Reads events one after another; `send` returns whether to go on.
 fn read(file: Option<PathBuf>, send: impl Fn(Event) -> bool) -> anyhow::Result<Read> {
     let mut text: Box<dyn BufRead> = match &file {
         Some(path) if path.as_os_str() != "-" => {
@@ -276,7 +276,7 @@ fn read(file: Option<PathBuf>, send: impl Fn(Event) -> bool) -> anyhow::Result<R
     Ok(read)
 }
 
-/// Whether the first thing that is no white space is a bracket; nothing but white space is used up.
+/// Whether the first character after white space is a bracket. It consumes white space only.
 fn begins_with_bracket(text: &mut impl BufRead) -> anyhow::Result<bool> {
     loop {
         let seen = text.fill_buf().context("the events cannot be read")?;

@@ -1,4 +1,4 @@
-//! `leadline retry` and `leadline recover`: jobs that are asked for and followed to their end.
+//! `leadline retry` and `leadline recover`: start jobs and follow them to their end.
 
 use api::timestamp_to_api;
 use clap::Args;
@@ -14,38 +14,38 @@ use crate::{
     remote::{ForAccount, Remote, Session, within},
 };
 
-/// How a job goes.
+/// The options of a new job.
 #[derive(Debug, Args)]
 struct Going {
-    /// Only count what would be done
+    /// Only count the deliveries; do nothing
     #[arg(long)]
     dry_run: bool,
-    /// How many a second, 1 to 1,000 [default: 20]
+    /// Deliveries a second, 1 to 1,000 [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pace: Option<u32>,
-    /// Do not wait for its end
+    /// Do not wait for the end of the job
     #[arg(long)]
     no_wait: bool,
-    /// Who asks; shown in the leads' logs beside the key
+    /// Name of the person who asks; the leads' logs show it beside the key
     #[arg(long, env = "LEADLINE_REQUESTED_BY", value_name = "NAME")]
     requested_by: Option<String>,
-    /// Names this call: one with the same name asks for the same job [default: a new one each time]
+    /// Id of this call: a repeated call with the same id starts no other job [default: a new one each time]
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
 }
 
-/// Send failed deliveries again: those that are named, or the failed ones among those that are described.
+/// Retry failed deliveries, by id or by filter.
 ///
-/// It goes on in the background at an even pace, and is followed to its end. Exit code 0: all of them were asked for; 1:
-/// some were refused, and why is shown.
+/// The job runs in the background at an even pace, and the command follows it to its end. Exit code 0: every retry was
+/// requested; 1: some were refused, and the reasons are shown.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  leadline retry 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c\n  \
                         leadline retry --destination CRM --since 2h --dry-run")]
 pub(crate) struct Retry {
-    /// The deliveries
+    /// Ids of deliveries
     #[arg(value_name = "DELIVERY")]
     delivery_ids: Vec<String>,
-    /// Every failed delivery of the account
+    /// Retry every failed delivery of the account
     #[arg(long, conflicts_with = "delivery_ids")]
     all: bool,
     #[command(flatten)]
@@ -58,11 +58,12 @@ pub(crate) struct Retry {
     remote: Remote,
 }
 
-/// Bring a destination what it should have and does not: every event since some time that it has no delivery of, and the
-/// failed ones again.
+/// Bring a destination the events since a given time that it should have and does not: those without a delivery, and those
+/// whose delivery failed.
 ///
-/// It goes on in the background at an even pace, and is followed to its end. Exit code 0: all of them were asked for; 1:
-/// some were refused, and why is shown. What the destination has is left alone, so it may be repeated.
+/// The job runs in the background at an even pace, and the command follows it to its end. Exit code 0: every delivery was
+/// requested; 1: some were refused, and the reasons are shown. Events that the destination has are skipped, so the command may
+/// be repeated.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline recover CRM --since 2026-01-31T08:00:00Z --dry-run")]
 pub(crate) struct Recover {
@@ -74,7 +75,7 @@ pub(crate) struct Recover {
     /// Events received before this time [default: now]
     #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<Timestamp>,
-    /// Events that are older than the destination, too
+    /// Include events that are older than the destination
     #[arg(long)]
     include_before_created: bool,
     #[command(flatten)]

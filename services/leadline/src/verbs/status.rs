@@ -1,4 +1,4 @@
-//! `leadline status`: how much waits and where, and what is stored.
+//! `leadline status`: shows how much waits, where it waits, and what is stored.
 
 use clap::Args;
 
@@ -9,11 +9,11 @@ use crate::{
     table::{Cell, Table, fixed, flexible, print_facts},
 };
 
-/// Show how much waits and where, and what is stored.
+/// Show how much waits, where it waits, and what is stored.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline status --top 5")]
 pub(crate) struct Status {
-    /// How many destinations with parked work to name
+    /// The maximum number of destinations with parked deliveries to show
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     top: u32,
     #[command(flatten)]
@@ -87,7 +87,7 @@ impl Status {
     }
 }
 
-/// Bytes in the largest unit of which there is one.
+/// Bytes in the largest unit that is at most the number.
 fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let unit = (count.max(1).ilog2() / 10).min(4);

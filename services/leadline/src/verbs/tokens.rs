@@ -1,4 +1,4 @@
-//! `leadline tokens`: the shared secrets that requests are signed with.
+//! `leadline tokens`: configures the secrets that sign requests.
 
 mod import;
 
@@ -16,7 +16,7 @@ use crate::{
     table::{fixed, flexible},
 };
 
-/// Configure what requests are signed with.
+/// Configure tokens: the secrets that sign requests.
 #[derive(Debug, Args)]
 pub(crate) struct Tokens {
     #[command(subcommand)]
@@ -28,14 +28,14 @@ enum Verb {
     /// List tokens
     #[command(after_help = "Example:\n  leadline tokens list --account acme")]
     List(List),
-    /// Make a token, and print its secret, which is shown only here
+    /// Create a token and print its secret, which is shown only once
     #[command(after_help = "Examples:\n  leadline tokens create crm --assign CRM\n  \
                             leadline tokens create crm --secret-file old-secret.txt --secret-format utf-8")]
     Create(Create),
-    /// Have a token sign the requests of a destination
+    /// Sign the requests of a destination with a token
     #[command(after_help = "Example:\n  leadline tokens assign tok_1 CRM")]
     Assign(Assign),
-    /// Give a token a new secret, and print it; the old one signs as well for a while
+    /// Give a token a new secret and print it; the old one still signs for a while
     #[command(after_help = "Example:\n  leadline tokens rotate tok_1 --overlap 7d")]
     Rotate(Rotate),
     /// Delete a token; refused while a destination uses it
@@ -53,12 +53,12 @@ struct List {
 
 #[derive(Debug, Args)]
 struct Create {
-    /// What it is called
+    /// Name of the token
     name: String,
     /// hmac-sha256, or ed25519 if the receiver should not be able to sign
     #[arg(long, default_value = "hmac-sha256", value_name = "NAME")]
     algorithm: String,
-    /// Have it sign the requests of this destination: its id or its name
+    /// Sign the requests of this destination with it: its id or its name
     #[arg(long, value_name = "DESTINATION")]
     assign: Option<String>,
     #[command(flatten)]
@@ -95,7 +95,7 @@ struct Rotate {
     remote: Remote,
 }
 
-/// How a secret is replaced.
+/// The options for a new secret.
 #[derive(Debug, Args)]
 pub(crate) struct Overlap {
     /// How long the old secret still signs, at most 30d [default: 24h]
@@ -174,7 +174,7 @@ impl Create {
         let imported = import.read()?;
         let session = remote.connect().await?;
         let account_id = session.account(&account).await?;
-        // Looked up first: a secret that is shown once is not to be lost because of a misspelt name.
+        // The destination is looked up first: a misspelt name must not lose a secret that is shown only once.
         let destination = match &to {
             Some(named) => Some(session.destination(&account_id, named).await?),
             None => None,

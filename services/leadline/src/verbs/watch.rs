@@ -1,4 +1,4 @@
-//! `leadline watch`: deliveries as they change.
+//! `leadline watch`: shows deliveries as they change.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::{
     table::{Cell, Table, fixed, flexible},
 };
 
-/// The pause before a watch that broke off goes on.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How often in a row a watch may break off without a word in between.
-const MOST_BREAKS: u32 = 60;
+/// The pause before an interrupted watch continues.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// How often in a row a watch may be interrupted without a message in between.
+const MAX_BREAKS: u32 = 60;
 
 /// Watch deliveries as they change, until Ctrl-C.
 ///
-/// If the server goes down the watch goes on when there is one again, and misses nothing.
+/// If the server goes down, the watch continues when it is back, and misses nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline watch --destination CRM --status failed,retrying")]
 pub(crate) struct Watch {
@@ -35,10 +35,10 @@ pub(crate) struct Watch {
     /// Whose status becomes one of these: pending, processing, retrying, held, succeeded, failed
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
     status: Vec<DeliveryStatus>,
-    /// First the newest 500 that there are
+    /// First show the newest 500 deliveries
     #[arg(long)]
     existing: bool,
-    /// Go on where an earlier watch ended: the last resume_token that it printed with --json
+    /// Continue where an earlier watch ended: the last resume_token that it printed with --json
     #[arg(long, value_name = "TOKEN", conflicts_with = "existing")]
     resume: Option<String>,
     #[command(flatten)]
@@ -66,12 +66,12 @@ impl Watch {
     }
 }
 
-/// A watch, however often it breaks off.
+/// A watch that survives interruptions.
 struct Watching {
     session: Session,
     request: api::WatchDeliveriesRequest,
     table: Table,
-    /// How often it broke off since the last word.
+    /// The number of interruptions since the last message.
     breaks: u32,
 }
 
@@ -80,7 +80,7 @@ impl Watching {
         loop {
             if let Err(error) = self.until_it_breaks_off().await {
                 let away = error.downcast_ref::<Status>().is_some_and(|status| status.code() == Code::Unavailable);
-                if !away || self.breaks >= MOST_BREAKS {
+                if !away || self.breaks >= MAX_BREAKS {
                     return Err(error);
                 }
             }
@@ -88,7 +88,7 @@ impl Watching {
                 note("The watch broke off; it goes on as soon as it can.");
             }
             self.breaks += 1;
-            sleep(PAUSE).await;
+            sleep(RETRY_DELAY).await;
         }
     }
 
@@ -110,7 +110,7 @@ impl Watching {
     }
 }
 
-/// The rows come one by one, so the columns are as wide as usual names need.
+/// Rows arrive one by one, so the widths of the columns are those of usual names.
 fn table() -> Table {
     Table::new([
         fixed("AT").at_least(9),

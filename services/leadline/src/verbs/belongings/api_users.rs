@@ -21,10 +21,10 @@ enum Verb {
     /// List the API users of an account
     #[command(after_help = "Example:\n  leadline api-users list --account acme")]
     List(List),
-    /// Make an API user
+    /// Create an API user
     #[command(after_help = "Example:\n  leadline api-users create dev --email dev@acme.example --role operator")]
     Create(Change),
-    /// Change what is said of an API user, and nothing else
+    /// Change the given settings of an API user
     #[command(after_help = "Example:\n  leadline api-users update dev --role viewer")]
     Update(Change),
     /// Delete an API user
@@ -34,15 +34,15 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct Change {
-    /// Its id: letters, digits, '_' and '-'
+    /// Id of the API user: letters, digits, '_' and '-'
     id: String,
-    /// What it is called
+    /// Name of the API user
     #[arg(long)]
     name: Option<String>,
-    /// Where it is told what concerns it
+    /// Address for its mails
     #[arg(long)]
     email: Option<String>,
-    /// viewer, operator or admin; operators and admins are told that a destination was deactivated
+    /// Role: viewer, operator or admin; operators and admins get mails about deactivated destinations
     #[arg(long)]
     role: Option<String>,
     #[command(flatten)]

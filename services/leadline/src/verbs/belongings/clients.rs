@@ -1,4 +1,4 @@
-//! `leadline clients`: the customers of a customer.
+//! `leadline clients`: configures the customers of an account.
 
 use clap::{Args, Subcommand};
 
@@ -9,7 +9,7 @@ use crate::{
     verbs::accounts::{mask, names},
 };
 
-/// Configure clients: the customers of a customer.
+/// Configure clients: the customers of an account.
 #[derive(Debug, Args)]
 pub(crate) struct Clients {
     #[command(subcommand)]
@@ -21,7 +21,7 @@ enum Verb {
     /// List the clients of an account
     #[command(after_help = "Example:\n  leadline clients list --account acme")]
     List(List),
-    /// Make a client
+    /// Create a client
     #[command(after_help = "Example:\n  leadline clients create north --name 'Acme North'")]
     Create(Change),
     /// Rename a client
@@ -34,9 +34,9 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct Change {
-    /// Its id: letters, digits, '_' and '-'
+    /// Id of the client: letters, digits, '_' and '-'
     id: String,
-    /// What it is called
+    /// Name of the client
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]

@@ -25,10 +25,10 @@ enum Verb {
     /// List the interfaces of an account
     #[command(after_help = "Example:\n  leadline interfaces list --account acme")]
     List(List),
-    /// Make an interface
+    /// Create an interface
     #[command(after_help = "Example:\n  leadline interfaces create contact-form --name 'Contact form' --retention 90d")]
     Create(Change),
-    /// Change what is said of an interface, and nothing else
+    /// Change the given settings of an interface
     #[command(after_help = "Example:\n  leadline interfaces update contact-form --notify sales@acme.example")]
     Update(Change),
     /// Delete an interface
@@ -38,18 +38,18 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct Change {
-    /// Its id: letters, digits, '_' and '-'
+    /// Id of the interface: letters, digits, '_' and '-'
     id: String,
-    /// What it is called
+    /// Name of the interface
     #[arg(long)]
     name: Option<String>,
-    /// After how long its leads are to be anonymised, 1d to 3650d
+    /// How long its leads are kept before they are anonymised, 1d to 3650d
     #[arg(long, value_name = "DURATION", value_parser = span)]
     retention: Option<Duration>,
-    /// Its leads are never to be anonymised
+    /// Never anonymise its leads
     #[arg(long, conflicts_with = "retention")]
     no_retention: bool,
-    /// Who is told about its leads; several are separated by commas, '' removes all
+    /// Addresses for mails about its leads, separated by commas; '' removes all
     #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
     notify: Option<Vec<String>>,
     #[command(flatten)]

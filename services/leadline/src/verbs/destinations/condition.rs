@@ -1,4 +1,4 @@
-//! `leadline destinations test-condition`: whether a condition holds for a payload.
+//! `leadline destinations test-condition`: tests whether a condition holds for a payload.
 
 use std::io::Read as _;
 

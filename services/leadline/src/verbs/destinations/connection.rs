@@ -1,31 +1,31 @@
-//! How a destination is reached: certificates and a proxy. Keys come from files; passwords from the file of `--from`.
+//! The options for connections to a destination: certificates and a proxy. Keys come from files, and passwords from the file
+//! of `--from`.
 
 use anyhow::Context as _;
 use clap::Args;
 
 use crate::{errors::usage, moments::shown, table::Cell};
 
-/// Settings of the connections to a destination.
+/// The options for the connections to a destination.
 #[derive(Debug, Args)]
 pub(super) struct ConnectionSettings {
-    /// File with the certificate (PEM, with those between it and its authority) to show to the receiver (mutual TLS);
-    /// '': none is shown
+    /// File with the client certificate for mutual TLS (PEM, with its intermediate certificates); '' removes it
     #[arg(long, value_name = "FILE")]
     client_cert: Option<String>,
     /// File with the private key of that certificate (PEM, not encrypted)
     #[arg(long, value_name = "FILE")]
     client_key: Option<String>,
-    /// File with the authorities (PEM) that sign the receiver's certificate, in place of the public ones; '': the public ones
+    /// File with the authorities (PEM) that sign the receiver's certificate, in place of the public ones; '' restores the public ones
     #[arg(long = "ca", value_name = "FILE")]
     authorities: Option<String>,
-    /// The proxy that its requests go through, http://HOST:PORT (CONNECT) or socks5://HOST:PORT; '': none. Username and
-    /// password belong into the file of --from
+    /// Proxy for its requests, http://HOST:PORT (CONNECT) or socks5://HOST:PORT; '' removes it. Put username and password into
+    /// the file of --from
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
 }
 
 impl ConnectionSettings {
-    /// Writes what is said into a destination; the names of that.
+    /// Writes the given options into a destination, and returns the names of the fields.
     pub(super) fn apply(&self, destination: &mut api::Destination) -> anyhow::Result<Vec<&'static str>> {
         let mut said = vec![];
         match (&self.client_cert, &self.client_key) {
@@ -42,9 +42,9 @@ impl ConnectionSettings {
                 });
                 said.push("client_certificate");
             }
-            (Some(_), None) => return Err(usage("--client-key is missing: where is the key of --client-cert?")),
+            (Some(_), None) => return Err(usage("--client-key is missing: give the key of --client-cert")),
             (None, Some(_)) => {
-                return Err(usage("--client-cert is missing: where is the certificate of --client-key?"));
+                return Err(usage("--client-cert is missing: give the certificate of --client-key"));
             }
         }
         if let Some(file) = &self.authorities {
@@ -64,7 +64,7 @@ fn read(flag: &str, file: &str) -> anyhow::Result<String> {
     std::fs::read_to_string(file).with_context(|| format!("{flag}: {file} cannot be read"))
 }
 
-/// What differs from the installation's way to reach receivers.
+/// The connection settings that the destination has.
 pub(super) fn facts(destination: &api::Destination) -> Vec<(&'static str, Cell)> {
     let mut facts = vec![];
     if let Some(own) = &destination.client_certificate {

@@ -1,20 +1,20 @@
-//! What the requests of a destination carry: content type, form, and the signature of another sender.
+//! The options for the content of requests: content type, form, and compatibility signature.
 
 use clap::Args;
 
 use crate::errors::usage;
 
-/// Settings of what requests carry.
+/// The options for the content of requests.
 #[derive(Debug, Args)]
 pub(super) struct Content {
-    /// Content type of the body, such as application/vnd.api+json or text/xml; '': that of the body
+    /// Content type of the body, such as application/vnd.api+json or text/xml; '' restores the default of the body
     #[arg(long, value_name = "TYPE")]
     content_type: Option<String>,
-    /// A name for a field of the payload in a form, such as person.email=email; 'PATH=' leaves it out. May be given several
-    /// times. What is said of a form takes the place of all that was said before
+    /// Name of a payload field in a form, such as person.email=email; 'PATH=' leaves the field out. May be given several times.
+    /// The given form options replace the whole form
     #[arg(long = "form-field", value_name = "PATH=NAME", value_parser = pair, help_heading = FORM)]
     fields: Vec<(String, String)>,
-    /// A field that every form has, such as oid=00D…; may be given several times
+    /// Constant field of every form, such as oid=00D…; may be given several times
     #[arg(long = "form-constant", value_name = "NAME=VALUE", value_parser = pair, help_heading = FORM)]
     constants: Vec<(String, String)>,
     /// Send only the fields that --form-field names, and the constants
@@ -26,20 +26,20 @@ pub(super) struct Content {
     /// How items of lists are named: repeat (a=1&a=2), brackets (a[]=1) or indices (a[0]=1)
     #[arg(long, value_name = "NAME", help_heading = FORM)]
     form_lists: Option<String>,
-    /// Header of a signature beside that of Standard Webhooks, for receivers of another sender; '': none. What is said of this
-    /// signature takes the place of all that was said before
+    /// Header of a second signature as another sender made it, beside that of Standard Webhooks; '' removes it. The given
+    /// signature options replace the whole signature
     #[arg(long, value_name = "HEADER", help_heading = SIGNATURE)]
     signature_header: Option<String>,
-    /// hmac-sha256, hmac-sha1 or hmac-sha512
+    /// Algorithm: hmac-sha256, hmac-sha1 or hmac-sha512
     #[arg(long, value_name = "NAME", requires = "signature_header", help_heading = SIGNATURE)]
     signature_algorithm: Option<String>,
-    /// hex or base64
+    /// Encoding: hex or base64
     #[arg(long, value_name = "NAME", requires = "signature_header", help_heading = SIGNATURE)]
     signature_encoding: Option<String>,
-    /// What stands before the signature, such as sha256=
+    /// Text before the signature, such as sha256=
     #[arg(long, value_name = "TEXT", requires = "signature_header", help_heading = SIGNATURE)]
     signature_prefix: Option<String>,
-    /// What is signed: body or timestamp.body
+    /// Signed content: body or timestamp.body
     #[arg(long, value_name = "NAME", requires = "signature_header", help_heading = SIGNATURE)]
     signature_content: Option<String>,
     /// Header of the timestamp; without it the signature is t=TIMESTAMP,v1=SIGNATURE
@@ -56,7 +56,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Content {
-    /// Writes what is said into a destination; the names of that.
+    /// Writes the given options into a destination, and returns the names of the fields.
     pub(super) fn apply(&self, destination: &mut api::Destination) -> anyhow::Result<Vec<&'static str>> {
         let mut said = vec![];
         if let Some(content_type) = &self.content_type {

@@ -1,4 +1,4 @@
-//! What can be said of a destination on the command line. The rest, and what is secret, comes from a file.
+//! The options for settings of a destination. Other settings and secrets come from a file.
 
 use std::{io::Read as _, path::PathBuf, time::Duration};
 
@@ -11,17 +11,17 @@ use serde_json::Value;
 use super::{connection::ConnectionSettings, content::Content};
 use crate::{errors::usage, out::from_json};
 
-/// Settings of a destination.
+/// The options for settings of a destination.
 #[derive(Debug, Args)]
 pub(super) struct Settings {
-    /// File with a Destination in JSON, as leadline destinations show --json prints it, for everything that has no option;
-    /// - reads standard input. Options take precedence. Credentials belong there: arguments can be seen by others
+    /// File with a Destination in JSON, as leadline destinations show --json prints it, for settings without an option;
+    /// - reads standard input. Options take precedence. Put credentials there: others can see arguments
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// What it is called
+    /// Name of the destination
     #[arg(long)]
     name: Option<String>,
-    /// Where it is: https, path and query may be a template
+    /// URL of the receiver: https; path and query may be a template
     #[arg(long)]
     url: Option<String>,
     /// Only for the leads of this interface
@@ -30,43 +30,43 @@ pub(super) struct Settings {
     /// Only for the leads of this client
     #[arg(long, value_name = "ID", conflicts_with = "interface")]
     client: Option<String>,
-    /// Types of events that it wants, or beginnings such as 'email.*'; several are separated by commas
+    /// Event types that it wants, or patterns such as 'email.*', separated by commas
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     events: Option<Vec<String>>,
-    /// Which events it wants by their payload, in JSON: '{"payload.country": {"in": ["DE", "AT"]}}'; '': every event
+    /// Condition on the payload of events, in JSON: '{"payload.country": {"in": ["DE", "AT"]}}'; '' accepts every event
     #[arg(long, value_name = "JSON")]
     condition: Option<String>,
-    /// How long it may take to answer
+    /// How long the receiver may take to answer
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     timeout: Option<Duration>,
-    /// How many requests may be under way at once
+    /// Concurrency limit: the maximum number of requests in flight
     #[arg(long, value_name = "N")]
     concurrency: Option<u32>,
-    /// How many requests may begin in a second; 0: no limit
+    /// Rate limit: the maximum number of requests a second; 0 is no limit
     #[arg(long, value_name = "N")]
     rate: Option<u32>,
-    /// standard, patient or manual
+    /// Retry policy: standard, patient or manual
     #[arg(long, value_name = "NAME")]
     retry_policy: Option<String>,
-    /// The token that signs its requests; '': none does
+    /// Token that signs its requests; '' removes it
     #[arg(long, value_name = "ID")]
     token: Option<String>,
-    /// Keep the order of each lead's events
+    /// Send the events of each lead in order
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     ordered: Option<bool>,
-    /// POST, PUT, PATCH, or without a body GET or DELETE
+    /// Method: POST, PUT or PATCH; GET or DELETE without a body
     #[arg(long)]
     method: Option<String>,
-    /// What the header webhook-id is: delivery (unique everywhere) or event (unique in the account)
+    /// Content of the header webhook-id: delivery (an id that is unique everywhere) or event (unique in the account)
     #[arg(long, value_name = "KIND")]
     webhook_id: Option<String>,
-    /// payload, envelope, slack, form or multipart
+    /// Body preset: payload, envelope, slack, form or multipart
     #[arg(long, value_name = "NAME")]
     body: Option<String>,
     /// File with a template of the body
     #[arg(long, value_name = "FILE", conflicts_with = "body")]
     body_template: Option<PathBuf>,
-    /// A header of its requests, 'Name: value'; may be given several times
+    /// Header of its requests, 'Name: value'; may be given several times
     #[arg(long = "header", value_name = "HEADER", value_parser = header)]
     headers: Vec<api::Header>,
     #[command(flatten)]
@@ -81,7 +81,7 @@ fn header(text: &str) -> Result<api::Header, String> {
 }
 
 impl Settings {
-    /// Writes what is said into a destination; the names of that.
+    /// Writes the given options into a destination, and returns the names of the fields.
     pub(super) fn apply(&self, destination: &mut api::Destination) -> anyhow::Result<Vec<String>> {
         let mut said = self.read(destination)?;
         said.extend(self.connection.apply(destination)?.into_iter().map(str::to_owned));
@@ -166,7 +166,7 @@ impl Settings {
     }
 }
 
-/// The name of a field as masks have it; JSON may write it in two ways.
+/// The name of a field in a field mask; JSON has two ways to write it.
 fn field(name: &str) -> String {
     let mut field = String::new();
     for letter in name.chars() {

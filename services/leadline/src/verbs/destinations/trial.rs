@@ -1,4 +1,4 @@
-//! `leadline destinations test`: a test event, and what came of it.
+//! `leadline destinations test`: sends a test event and shows its delivery.
 
 use std::{io::Read as _, time::Duration};
 
@@ -11,9 +11,9 @@ use tonic::Code;
 use super::Named;
 use crate::{errors::ToldAlready, out::note, remote::within, verbs::deliveries::print_detail};
 
-/// How often the delivery is looked at.
+/// How often the delivery is read.
 const POLL: Duration = Duration::from_millis(200);
-/// How long to wait for its end: longer than any receiver may take, and than work lies parked behind other work.
+/// How long to wait for the end of the delivery: longer than a receiver may take, and longer than work is parked behind other work.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ impl Trial {
             let request = api::GetDeliveryRequest { delivery_id: sent.delivery_id.clone() };
             let detail = match session.deliveries().get_delivery(within(request)).await {
                 Ok(detail) => detail.into_inner(),
-                // It is not shown yet.
+                // The read model does not show the delivery yet.
                 Err(status) if status.code() == Code::NotFound => api::DeliveryDetail::default(),
                 Err(status) => return Err(status.into()),
             };

@@ -1,26 +1,26 @@
-//! A secret that receivers have already. It comes from a file or standard input: arguments can be seen by others.
+//! The options to import a secret that receivers already have. It comes from a file or standard input: others can see arguments.
 
 use std::{io::Read as _, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-/// The longest file that is read, in bytes; no secret is as long.
+/// The maximum size of the file, in bytes; every secret is shorter.
 const MAX_BYTES: u64 = 4 * 1024;
 
 /// A secret to import.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// File with a secret that receivers have already, to be used instead of a new one; - reads standard input. One line break
-    /// at its end is no part of it
+    /// File with a secret that receivers already have, to use instead of a new one; - reads standard input. One line break at
+    /// its end is ignored
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// How the secret is written
+    /// Encoding of the secret
     #[arg(long, value_name = "NAME", default_value = "whsec", requires = "secret_file")]
     secret_format: Format,
 }
 
-/// How a secret is written.
+/// The encodings of a secret.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
     /// Standard Webhooks: whsec_ and base64 of 24 to 64 bytes
