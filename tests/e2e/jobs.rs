@@ -131,7 +131,7 @@ async fn listed_deliveries_are_retried_and_each_refusal_says_why() {
         assert_eq!(seen[0].body, seen[1].body, "the original payload");
         let resent = world.log("worse").await.into_iter().filter(|(entry, _)| entry == "resentwebhook");
         let details: Vec<_> = resent.map(|(_, detail)| detail).collect();
-        assert_eq!(details, [format!("retry 1 asked for by {} in job {}", job.requested_by, job.job_id)]);
+        assert_eq!(details, [format!("retry 1 requested by {} in job {}", job.requested_by, job.job_id)]);
 
         // Once more, now that it is not failed, and after its interface is gone.
         let again = vec![id("worse").await];

@@ -44,8 +44,8 @@ impl api::access_service_server::AccessService for AccessService {
         let given = request.scopes.iter().map(|scope| api::Scope::try_from(*scope).unwrap_or_default());
         let out_of_range = || invalid("expires_at", "is out of range");
         let secret = ApiKey::generate().map_err(|e| {
-            tracing::error!(error = e.chain(), "the system gives no random numbers");
-            Status::internal("the system gives no random numbers")
+            tracing::error!(error = e.chain(), "cannot get random numbers from the system");
+            Status::internal("cannot get random numbers from the system")
         })?;
         let key = registry::ApiKey {
             id: KeyId::parse(secret.id()).map_err(|e| Status::internal(e.to_string()))?,

@@ -109,7 +109,7 @@ fn read(token: &str, filter: u64) -> Result<Place, Status> {
     match bytes.and_then(|bytes| serde_json::from_slice::<(Place, u64)>(&bytes).ok()) {
         Some((place, of)) if of == filter => Ok(place),
         Some(_) => Err(invalid("page_token", "belongs to a list with another filter")),
-        None => Err(invalid("page_token", "is none that this server gave")),
+        None => Err(invalid("page_token", "was not issued by this server")),
     }
 }
 

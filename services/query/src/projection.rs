@@ -101,7 +101,7 @@ impl Projected for AnonymisationFact {
         leads::add_events(transaction, &events, true).await?;
         let entries = facts().filter_map(|fact| match fact {
             AnonymisationFact::EventBlanked(_) => None,
-            AnonymisationFact::LeadAnonymised(f) => Some(forgotten(f)),
+            AnonymisationFact::LeadAnonymised(f) => Some(anonymised_entry(f)),
         });
         log::add(transaction, entries.collect()).await?;
         anonymised::forget(transaction, &marks).await
@@ -116,14 +116,14 @@ fn outline(fact: &AnonymisationFact) -> Option<(u64, &LeadEvent)> {
     }
 }
 
-fn forgotten(fact: &LeadAnonymised) -> LogEntry {
+fn anonymised_entry(fact: &LeadAnonymised) -> LogEntry {
     LogEntry {
         fact: format!("anonymised/{}/{}/{}", fact.account, fact.lead, fact.until.0),
         account: fact.account.to_string(),
         lead: fact.lead.to_string(),
         at: fact.at,
         entry: "anonymised",
-        detail: format!("asked for by {}", fact.by),
+        detail: format!("requested by {}", fact.by),
         event_id: String::new(),
         delivery: String::new(),
         destination: String::new(),
@@ -138,12 +138,12 @@ impl Projected for NoticeFact {
         batch: &[Entry<Self>],
         (): &mut (),
     ) -> Result<(), StoreError> {
-        log::add(transaction, readable(batch).filter_map(|(_, fact)| told(fact)).collect()).await
+        log::add(transaction, readable(batch).filter_map(|(_, fact)| notice_entry(fact)).collect()).await
     }
 }
 
 /// The log entry about a notice; `None` if the notice is not about a lead.
-fn told(fact: &NoticeFact) -> Option<LogEntry> {
+fn notice_entry(fact: &NoticeFact) -> Option<LogEntry> {
     let entry = |lead: &LeadId, at, detail| LogEntry {
         fact: format!("notice/{}", fact.message_id()),
         account: fact.account().to_string(),
@@ -164,7 +164,7 @@ fn told(fact: &NoticeFact) -> Option<LogEntry> {
         NoticeFact::GivenUp(given_up) => {
             let (lead, delivery) = (given_up.lead.as_ref()?, given_up.delivery?);
             let detail =
-                format!("given up: nothing was sent to {}: {}", given_up.recipients.join(", "), given_up.reason);
+                format!("given up: no notice was sent to {}: {}", given_up.recipients.join(", "), given_up.reason);
             Some(LogEntry {
                 delivery: delivery.to_string(),
                 destination: given_up.destination.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -193,34 +193,34 @@ impl Projected for DeliveryFact {
         }
         // Leads are written first: an anonymisation holds the row of its lead while it changes the rows of the lead's
         // deliveries.
-        let marks = leads::add_news(transaction, news(&before, &after, batch)).await?;
+        let marks = leads::add_news(transaction, lead_changes(&before, &after, batch)).await?;
         deliveries::save(transaction, &before, &after).await?;
         let made: Vec<_> = readable(batch).filter_map(|(place, fact)| Some((place, attempted(fact)?))).collect();
         attempts::add(transaction, &made).await?;
         attempts::add_blank(transaction, &readable(batch).filter_map(|(_, fact)| blanked(fact)).collect::<Vec<_>>())
             .await?;
-        log::add(transaction, readable(batch).filter_map(|(_, fact)| happened(fact)).collect()).await?;
+        log::add(transaction, readable(batch).filter_map(|(_, fact)| delivery_entry(fact)).collect()).await?;
         anonymised::forget(transaction, &marks).await
     }
 }
 
 /// What a batch changes for the leads of its deliveries.
-fn news<'a>(
+fn lead_changes<'a>(
     before: &HashMap<DeliveryId, Delivery>,
     after: &'a HashMap<DeliveryId, Delivery>,
     batch: &'a [Entry<DeliveryFact>],
 ) -> HashMap<(&'a AccountId, &'a LeadId), LeadNews> {
-    let mut news: HashMap<_, LeadNews> = HashMap::with_capacity(after.len());
+    let mut lead_changes: HashMap<_, LeadNews> = HashMap::with_capacity(after.len());
     let failed = |delivery: &Delivery| i64::from(delivery.status == DeliveryStatus::Failed);
     for (id, delivery) in after {
         let known = before.get(id);
-        let of_lead = news.entry((&delivery.reference.account, &delivery.reference.lead)).or_default();
+        let of_lead = lead_changes.entry((&delivery.reference.account, &delivery.reference.lead)).or_default();
         of_lead.deliveries += i64::from(known.is_none());
         of_lead.failed += failed(delivery) - known.map_or(0, failed);
     }
     for (_, fact) in readable(batch) {
         let reference = fact.reference();
-        let Some(of_lead) = news.get_mut(&(&reference.account, &reference.lead)) else { continue };
+        let Some(of_lead) = lead_changes.get_mut(&(&reference.account, &reference.lead)) else { continue };
         of_lead.updated_at = of_lead.updated_at.max(fact.at());
         if let Some(made) = attempted(fact).or(blanked(fact)) {
             let attempt = LastOfLead {
@@ -232,7 +232,7 @@ fn news<'a>(
             of_lead.last = of_lead.last.take().max(Some(attempt));
         }
     }
-    news
+    lead_changes
 }
 
 impl Projected for JobFact {
@@ -292,7 +292,7 @@ fn blanked(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
 }
 
 /// The log entry about a fact; `None` if the log does not show it.
-fn happened(fact: &DeliveryFact) -> Option<LogEntry> {
+fn delivery_entry(fact: &DeliveryFact) -> Option<LogEntry> {
     let (entry, detail) = match fact {
         DeliveryFact::Requested(f) => ("recovered", format!("found missing by job {}", f.job?)),
         DeliveryFact::Released(_) | DeliveryFact::AttemptStarted(_) => return None,
@@ -300,7 +300,7 @@ fn happened(fact: &DeliveryFact) -> Option<LogEntry> {
         DeliveryFact::Attempted(_) | DeliveryFact::AttemptBlanked(_) => return None,
         DeliveryFact::RetryRequested(f) => {
             let job = f.job.map(|job| format!(" in job {job}")).unwrap_or_default();
-            ("resentwebhook", format!("retry {} asked for by {}{job}", f.round, f.by))
+            ("resentwebhook", format!("retry {} requested by {}{job}", f.round, f.by))
         }
         DeliveryFact::Held(f) => ("held", held(f.reason).to_owned()),
         DeliveryFact::Abandoned(f) => ("abandoned", abandoned(f.reason).to_owned()),
@@ -329,13 +329,13 @@ const fn held(reason: HoldReason) -> &'static str {
 const fn abandoned(reason: FailureReason) -> &'static str {
     match reason {
         FailureReason::Exhausted => "no attempt is left",
-        FailureReason::TooOld => "it became too old",
+        FailureReason::TooOld => "the delivery became too old",
         FailureReason::DestinationDeleted => "the destination was deleted",
         FailureReason::PayloadGone => "the payload is no longer stored",
         FailureReason::Anonymised => "the lead was anonymised",
-        FailureReason::Skipped => "an operator decided not to send it",
-        FailureReason::Loop => "it went round and round",
-        FailureReason::Render => "the destination's settings make no request of this lead",
-        FailureReason::Crashed => "Leadline failed again and again while it worked on this delivery",
+        FailureReason::Skipped => "an operator skipped the delivery",
+        FailureReason::Loop => "the delivery went in a loop",
+        FailureReason::Render => "the destination's settings produce no request for this lead",
+        FailureReason::Crashed => "Leadline crashed repeatedly while it worked on this delivery",
     }
 }

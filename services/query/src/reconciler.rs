@@ -109,7 +109,7 @@ pub(crate) fn start(
     };
     platform.drain.spawn("reconciler", async move {
         while let Some(place) = reconciler.journal.take_place(READER).await {
-            if let Err(error) = reconciler.audit(place).await {
+            if let Err(error) = reconciler.check(place).await {
                 tracing::info!(error = error.chain(), "reconciler lost its lease");
             }
             reconciler.rest(IDLE_DELAY).await;
@@ -120,7 +120,7 @@ pub(crate) fn start(
 
 impl Reconciler {
     /// Checks until the drain begins or another process is the leader.
-    async fn audit(&self, mut place: Place) -> Result<(), JournalError> {
+    async fn check(&self, mut place: Place) -> Result<(), JournalError> {
         let mut requests = Requests::after(&self.journal, place.sequence());
         let mut standing = Standing::default();
         while !self.drain.is_stopping() {
@@ -132,7 +132,7 @@ impl Reconciler {
                     0
                 }
             };
-            place.advance(requests.audited_until()).await?;
+            place.advance(requests.checked_until()).await?;
             let takes = Duration::from_secs(1) * looked_at / self.options.reconcile_rate;
             let rest = if looked_at == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
             self.rest(rest).await;
@@ -143,8 +143,8 @@ impl Reconciler {
     /// Checks some events and some deliveries; returns how many.
     async fn page(&self, requests: &mut Requests, standing: &mut Standing) -> Result<u32, Trouble> {
         let most = PAGE.min(self.options.reconcile_rate as usize).div_ceil(2);
-        let events = requests.audit(self, most).await?;
-        let deliveries = standing.audit(self, most).await?;
+        let events = requests.check(self, most).await?;
+        let deliveries = standing.check(self, most).await?;
         Ok(u32::try_from(events + deliveries).unwrap_or(u32::MAX))
     }
 

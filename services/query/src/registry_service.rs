@@ -47,8 +47,8 @@ pub(crate) fn service(
 type Answer<T> = Result<Response<T>, Status>;
 
 fn no_randomness(error: &dyn std::error::Error) -> Status {
-    tracing::error!(error = error.chain(), "the system gives no random numbers");
-    Status::internal("the system gives no random numbers")
+    tracing::error!(error = error.chain(), "cannot get random numbers from the system");
+    Status::internal("cannot get random numbers from the system")
 }
 
 /// The methods; each calls the method of the same name in one of the modules below.

@@ -96,7 +96,7 @@ pub(crate) fn http_status(field: &str, given: u32) -> Result<Option<u16>, Status
     match u16::try_from(given) {
         Ok(0) => Ok(None),
         Ok(status @ 100..=999) => Ok(Some(status)),
-        _ => Err(invalid(field, "is no HTTP status (100 to 599, or 999 for no answer)")),
+        _ => Err(invalid(field, "is not an HTTP status (100 to 599, or 999 for no answer)")),
     }
 }
 
@@ -105,7 +105,7 @@ pub(super) fn statuses(field: &str, given: &[i32]) -> Result<Vec<DeliveryStatus>
     let mut statuses = vec![];
     for number in given {
         let known = DeliveryStatus::ALL.into_iter().find(|known| i32::from(shown_status(*known)) == *number);
-        let known = known.ok_or_else(|| invalid(field, format!("{number} is none of the statuses")))?;
+        let known = known.ok_or_else(|| invalid(field, format!("{number} is not a status")))?;
         if !statuses.contains(&known) {
             statuses.push(known);
         }

@@ -50,10 +50,10 @@ impl Asked {
     pub(super) fn of(caller: Caller, request: api::WatchDeliveriesRequest) -> Result<Self, Status> {
         let resume_after = match request.resume_token.as_str() {
             "" => None,
-            token => Some(token.parse().map_err(|_| invalid("resume_token", "is none that this server gave"))?),
+            token => Some(token.parse().map_err(|_| invalid("resume_token", "was not issued by this server"))?),
         };
         if request.existing && resume_after.is_some() {
-            return Err(invalid("existing", "is of no use with a resume_token, which goes on where a watch ended"));
+            return Err(invalid("existing", "cannot be given together with resume_token"));
         }
         let filter = DeliveryFilter {
             account: caller.narrowed(optional("account_id", &request.account_id, AccountId::parse)?)?,
@@ -75,7 +75,7 @@ struct Watch {
     existing: bool,
     facts: Replay<DeliveryFact>,
     /// The sequence up to which everything was sent.
-    told: u64,
+    sent_until: u64,
     ready: VecDeque<api::WatchDeliveriesResponse>,
     ended: bool,
     _counted: Counted,
@@ -85,21 +85,22 @@ impl DeliveryService {
     pub(super) async fn watch(&self, asked: Asked) -> Result<Changes, Status> {
         let counted = self.watchers.begin(asked.caller.principal())?;
         let unknown = |e: JournalError| Status::unavailable(format!("cannot read the journal: {e}"));
-        let told = match asked.resume_after {
-            Some(told) => {
-                if told.saturating_add(1)
+        let sent_until = match asked.resume_after {
+            Some(sent_until) => {
+                if sent_until.saturating_add(1)
                     < self.journal.first_sequence(StreamName::Deliveries).await.map_err(unknown)?
                 {
                     return Err(Status::data_loss(
-                        "what changed since this resume_token is no longer kept; list the deliveries, then watch without it",
+                        "the changes since this resume_token are no longer stored; list the deliveries, then watch without it",
                     ));
                 }
-                told
+                sent_until
             }
             None => self.journal.last_sequence(StreamName::Deliveries).await.map_err(unknown)?,
         };
         let Asked { caller, filter, existing, .. } = asked;
-        let facts = self.journal.replay_deliveries(told + 1, filter.account.as_ref(), filter.destination.as_ref());
+        let facts =
+            self.journal.replay_deliveries(sent_until + 1, filter.account.as_ref(), filter.destination.as_ref());
         let watch = Watch {
             store: self.store.clone(),
             registry: self.registry.clone(),
@@ -108,7 +109,7 @@ impl DeliveryService {
             filter,
             existing,
             facts,
-            told,
+            sent_until,
             ready: VecDeque::new(),
             ended: false,
             _counted: counted,
@@ -134,20 +135,21 @@ impl Watch {
     /// Prepares the next messages; none if the new facts do not match the filter.
     async fn read_on(&mut self) -> Result<(), Status> {
         if std::mem::take(&mut self.existing) {
-            self.shows(self.told).await?;
+            self.shows(self.sent_until).await?;
             let page = Page::of(MAX_EXISTING, "", &self.filter)?;
             let off = SwitchedOff::among(&self.filter, &self.registry.snapshot());
             let mut existing = self.store.deliveries(&self.filter, &page, &off).await.map_err(failed)?;
             existing.truncate(MAX_EXISTING as usize);
             existing.reverse();
-            self.tell(&existing, self.told);
+            self.send(&existing, self.sent_until);
             return Ok(());
         }
         let batch = timeout(KEEPALIVE_INTERVAL, self.facts.next_batch(BATCH)).await;
         // A watch may outlive its key.
         self.caller.is_still_good(&self.registry.snapshot())?;
         let Ok(batch) = batch else {
-            self.ready.push_back(api::WatchDeliveriesResponse { delivery: None, resume_token: self.told.to_string() });
+            self.ready
+                .push_back(api::WatchDeliveriesResponse { delivery: None, resume_token: self.sent_until.to_string() });
             return Ok(());
         };
         let Some(last) = batch.last().map(|entry| entry.sequence) else { return Err(going_down()) };
@@ -171,19 +173,19 @@ impl Watch {
             let registry = self.registry.snapshot();
             now.retain(|delivery| is_watched(&self.filter.statuses, delivery, &registry) && is_news(delivery));
             now.sort_by_key(|delivery| changed.get(&delivery.reference.delivery));
-            self.tell(&now, last);
+            self.send(&now, last);
         }
-        self.told = last;
+        self.sent_until = last;
         Ok(())
     }
 
     /// Only the last message carries the sequence after all of them: a watch that resumes in between gets all of them
     /// again.
-    fn tell(&mut self, deliveries: &[Delivery], then: u64) {
+    fn send(&mut self, deliveries: &[Delivery], then: u64) {
         let registry = self.registry.snapshot();
         for delivery in deliveries {
             let delivery = Some(shown(delivery, &registry));
-            self.ready.push_back(api::WatchDeliveriesResponse { delivery, resume_token: self.told.to_string() });
+            self.ready.push_back(api::WatchDeliveriesResponse { delivery, resume_token: self.sent_until.to_string() });
         }
         if let Some(last) = self.ready.back_mut() {
             last.resume_token = then.to_string();

@@ -33,7 +33,7 @@ impl Asked {
             return ids(&request.lead_ids).map(Self::Leads);
         };
         if !request.lead_ids.is_empty() {
-            return Err(invalid("lead_ids", "is given besides older_than; ask for one of them"));
+            return Err(invalid("lead_ids", "is given besides older_than; give one of them"));
         }
         let interface = required("interface_id", &request.interface_id, InterfaceId::parse)?;
         let age = duration(age).filter(|age| !age.is_zero());

@@ -22,7 +22,7 @@ type Wanted<'a> = (&'a Entry<LeadEvent>, DeliveryFact);
 
 /// The check of events, in their order.
 pub(super) struct Requests {
-    audited_until: u64,
+    checked_until: u64,
     /// The next event is too young before this time.
     not_before: Timestamp,
     past: Past,
@@ -36,23 +36,23 @@ struct Past {
 }
 
 impl Requests {
-    pub(super) fn after(journal: &Journal, audited_until: u64) -> Self {
+    pub(super) fn after(journal: &Journal, checked_until: u64) -> Self {
         let past = Past { registry: Registry::default(), changes: journal.replay(1), read: VecDeque::new() };
-        Self { audited_until, not_before: Timestamp::MIN, past }
+        Self { checked_until, not_before: Timestamp::MIN, past }
     }
 
     /// The last event that was checked.
-    pub(super) const fn audited_until(&self) -> u64 {
-        self.audited_until
+    pub(super) const fn checked_until(&self) -> u64 {
+        self.checked_until
     }
 
     /// Checks at most `most` events; returns how many it checked.
-    pub(super) async fn audit(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
+    pub(super) async fn check(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
         let (journal, now) = (&reconciler.journal, Timestamp::now());
-        if now < self.not_before || journal.last_sequence(StreamName::Leads).await? <= self.audited_until {
+        if now < self.not_before || journal.last_sequence(StreamName::Leads).await? <= self.checked_until {
             return Ok(0);
         }
-        let mut events = journal.leads_of(None, LeadsFrom::After(LeadSequence(self.audited_until)), most).await?;
+        let mut events = journal.leads_of(None, LeadsFrom::After(LeadSequence(self.checked_until)), most).await?;
         let due = |entry: &Entry<LeadEvent>| {
             entry.published_at.checked_add(reconciler.options.reconcile_after).unwrap_or(Timestamp::MAX)
         };
@@ -79,7 +79,7 @@ impl Requests {
                 "requested missing delivery"
             );
         }
-        self.audited_until = last;
+        self.checked_until = last;
         Ok(events.len())
     }
 

@@ -35,7 +35,7 @@ pub(super) struct Standing {
 
 impl Standing {
     /// Checks at most `most` open deliveries; returns how many it checked.
-    pub(super) async fn audit(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
+    pub(super) async fn check(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
         let now = Timestamp::now();
         if now < self.not_before {
             return Ok(0);
@@ -63,7 +63,7 @@ impl Standing {
         let Some(work) = reconciler.lost(delivery).await? else { return Ok(()) };
         let id = delivery.reference.delivery;
         if self.suspected.get(&id) == Some(&delivery.position) {
-            return reconciler.heal(delivery, &work).await;
+            return reconciler.repair(delivery, &work).await;
         }
         if self.suspects.len() < MAX_SUSPECTS {
             self.suspects.insert(id, delivery.position);
@@ -73,7 +73,7 @@ impl Standing {
 }
 
 impl Reconciler {
-    async fn heal(&self, delivery: &Delivery, work: &Work) -> Result<(), Trouble> {
+    async fn repair(&self, delivery: &Delivery, work: &Work) -> Result<(), Trouble> {
         // Work that moved during the search may have been seen nowhere. By now it has stopped moving, or has left a
         // fact.
         self.freshness.wait_for_now(StreamName::Deliveries).await?;

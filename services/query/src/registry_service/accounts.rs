@@ -23,9 +23,9 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::CreateAccountRequest>,
     ) -> Answer<api::Account> {
-        let asked = given("account", request.into_inner().account)?;
-        caller.account(&asked.account_id)?;
-        let account = api::registry::account(asked).map_err(|e| refusal(&e))?;
+        let requested = given("account", request.into_inner().account)?;
+        caller.account(&requested.account_id)?;
+        let account = api::registry::account(requested).map_err(|e| refusal(&e))?;
         let id = account.id.clone();
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateAccount(account))).await?;
         Ok(Response::new(shown(account_of(&registry, &id)?)))
@@ -64,9 +64,9 @@ impl RegistryService {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
         check_mask(mask, &FIELDS)?;
-        let asked = given("account", request.account)?;
-        caller.account(&asked.account_id)?;
-        let new = api::registry::account(asked).map_err(|e| refusal(&e))?;
+        let requested = given("account", request.account)?;
+        caller.account(&requested.account_id)?;
+        let new = api::registry::account(requested).map_err(|e| refusal(&e))?;
         let id = new.id.clone();
         let update = |registry: &Registry| {
             let now = &account_of(registry, &new.id)?.account;

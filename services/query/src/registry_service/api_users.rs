@@ -23,9 +23,9 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::CreateApiUserRequest>,
     ) -> Answer<api::ApiUser> {
-        let asked = given("api_user", request.into_inner().api_user)?;
-        caller.account(&asked.account_id)?;
-        let user = api::registry::api_user(asked).map_err(|e| refusal(&e))?;
+        let requested = given("api_user", request.into_inner().api_user)?;
+        caller.account(&requested.account_id)?;
+        let user = api::registry::api_user(requested).map_err(|e| refusal(&e))?;
         let (account, id) = (user.account.clone(), user.id.clone());
         let create = |registry: &Registry| {
             let unconfirmed = unconfirmed(&caller, registry, &user.account, [&user.email], [])?;

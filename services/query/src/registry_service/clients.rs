@@ -21,9 +21,9 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::CreateClientRequest>,
     ) -> Answer<api::Client> {
-        let asked = given("client", request.into_inner().client)?;
-        caller.account(&asked.account_id)?;
-        let client = api::registry::client(asked).map_err(|e| refusal(&e))?;
+        let requested = given("client", request.into_inner().client)?;
+        caller.account(&requested.account_id)?;
+        let client = api::registry::client(requested).map_err(|e| refusal(&e))?;
         let (account, id) = (client.account.clone(), client.id.clone());
         let registry = self.changes.make(&caller, |_| Ok(Command::CreateClient(client))).await?;
         Ok(Response::new(client_to_api(client_of(&registry, &account, &id)?)))
@@ -59,9 +59,9 @@ impl RegistryService {
     ) -> Answer<api::Client> {
         let request = request.into_inner();
         check_mask(request.update_mask.as_ref(), &FIELDS)?;
-        let asked = given("client", request.client)?;
-        caller.account(&asked.account_id)?;
-        let new = api::registry::client(asked).map_err(|e| refusal(&e))?;
+        let requested = given("client", request.client)?;
+        caller.account(&requested.account_id)?;
+        let new = api::registry::client(requested).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
         let update = |registry: &Registry| {
             let now = client_of(registry, &account, &id)?;

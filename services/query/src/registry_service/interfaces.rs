@@ -23,9 +23,9 @@ impl RegistryService {
         caller: Caller,
         request: Request<api::CreateInterfaceRequest>,
     ) -> Answer<api::Interface> {
-        let asked = given("interface", request.into_inner().interface)?;
-        caller.account(&asked.account_id)?;
-        let interface = api::registry::interface(asked).map_err(|e| refusal(&e))?;
+        let requested = given("interface", request.into_inner().interface)?;
+        caller.account(&requested.account_id)?;
+        let interface = api::registry::interface(requested).map_err(|e| refusal(&e))?;
         let (account, id) = (interface.account.clone(), interface.id.clone());
         let create = |registry: &Registry| {
             let set = &interface.lead_notification_emails;
@@ -70,9 +70,9 @@ impl RegistryService {
         let request = request.into_inner();
         let mask = request.update_mask.as_ref();
         check_mask(mask, &FIELDS)?;
-        let asked = given("interface", request.interface)?;
-        caller.account(&asked.account_id)?;
-        let new = api::registry::interface(asked).map_err(|e| refusal(&e))?;
+        let requested = given("interface", request.interface)?;
+        caller.account(&requested.account_id)?;
+        let new = api::registry::interface(requested).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
         let update = |registry: &Registry| {
             let merged = merged(interface_of(registry, &account, &id)?, new, mask);

@@ -104,7 +104,7 @@ impl LogEntry {
             at: sql::time(row, "at")?,
             entry: sql::parsed(row, "entry", |word| ENTRIES.into_iter().find(|entry| *entry == word))?,
             detail: match sql::text(row, "entry")?.as_str() {
-                WEBHOOK => told(&attempt(row, attempts::SHOWN)?, attempts::verdict(row)?),
+                WEBHOOK => attempt_detail(&attempt(row, attempts::SHOWN)?, attempts::verdict(row)?),
                 _ => sql::text(row, "detail")?,
             },
             event_id: sql::text(row, "event_id")?,
@@ -115,7 +115,7 @@ impl LogEntry {
 }
 
 /// The log entry about an attempt; `None` once its lead is anonymised.
-fn told(made: &LastAttempt, verdict: Option<Verdict>) -> String {
+fn attempt_detail(made: &LastAttempt, verdict: Option<Verdict>) -> String {
     if made.request.url.is_empty() {
         return String::new();
     }
