@@ -1,8 +1,8 @@
-//! Which addresses may be called: public ones, and those that the operator allows.
+//! The guard: which addresses Leadline may call. Public ones, and those that the operator allows.
 //!
-//! A host name's addresses are checked when it is resolved for the very connection that follows. An address literal in a
-//! URL is checked when a destination is made or updated, and again before each request. Forms of IPv6 that carry an IPv4
-//! address are judged by that address.
+//! A host name's addresses are checked when it is resolved for the very connection that follows. An address literal in
+//! a URL is checked when a destination is made or updated, and again before each request. Forms of IPv6 that carry an
+//! IPv4 address are judged by that address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -27,8 +27,8 @@ const NOT_PUBLIC: [&str; 26] = [
     "224.0.0.0/4",
     "240.0.0.0/4",
     "::/96",
-    // NAT64 with a prefix of the operator's own (RFC 8215). Where in it the IPv4 address is depends on the prefix length
-    // (RFC 6052, 2.2), which cannot be known here, so all of it is refused.
+    // NAT64 with a prefix of the operator's own (RFC 8215). The position of the IPv4 address depends on the prefix
+    // length (RFC 6052, 2.2), which is unknown, so the whole network is refused.
     "64:ff9b:1::/48",
     "100::/64",
     "100:0:0:1::/64",
@@ -41,25 +41,25 @@ const NOT_PUBLIC: [&str; 26] = [
     "ff00::/8",
 ];
 
-/// Says which addresses may be called.
+/// Decides which addresses may be called.
 #[derive(Debug, Clone)]
 pub struct Guard {
     refused: Vec<IpNet>,
     allowed: Vec<IpNet>,
 }
 
-/// An address that may not be called.
+/// An address that Leadline may not call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not a public address, and the operator has not allowed its network (--allow-network)")]
 pub struct Blocked(pub IpAddr);
 
 impl Guard {
-    /// Lets public addresses be called, and those of the given networks.
+    /// A guard that allows public addresses, and those of the given networks.
     pub fn new(allowed: Vec<IpNet>) -> Self {
         Self { refused: NOT_PUBLIC.iter().filter_map(|network| network.parse().ok()).collect(), allowed }
     }
 
-    /// Lets every address be called: for hosts that the operator names.
+    /// A guard that allows every address, for hosts that the operator names.
     pub const fn open() -> Self {
         Self { refused: vec![], allowed: vec![] }
     }
@@ -67,7 +67,7 @@ impl Guard {
     /// Whether an address may be called.
     ///
     /// # Errors
-    /// If it may not.
+    /// If the guard does not allow it.
     pub fn check(&self, address: IpAddr) -> Result<(), Blocked> {
         let meant = meant(address);
         let within = |networks: &[IpNet], address| networks.iter().any(|network| network.contains(&address));
@@ -77,18 +77,18 @@ impl Guard {
         if within(&self.refused, address) || within(&self.refused, meant) { Err(Blocked(address)) } else { Ok(()) }
     }
 
-    /// Whether an address in a URL may be called. A name is looked at when it is resolved.
+    /// Whether an address in a URL may be called. Host names are checked when they are resolved.
     ///
     /// # Errors
-    /// If it may not.
+    /// If the guard does not allow it.
     pub fn check_literal(&self, url: &Url) -> Result<(), Blocked> {
         url.host().map_or(Ok(()), |host| self.check_host(&host))
     }
 
-    /// Whether a host may be called, as far as it is an address.
+    /// Whether a host may be called, if it is an address. Host names are checked when they are resolved.
     ///
     /// # Errors
-    /// If it may not.
+    /// If the guard does not allow it.
     pub fn check_host<S>(&self, host: &Host<S>) -> Result<(), Blocked> {
         match host {
             Host::Ipv4(address) => self.check((*address).into()),
@@ -98,7 +98,7 @@ impl Guard {
     }
 }
 
-/// The IPv4 address that an IPv6 address carries, else the address itself.
+/// The IPv4 address that an IPv6 address carries, or the address itself.
 fn meant(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     carried(v6).map_or(address, IpAddr::V4)

@@ -1,4 +1,4 @@
-//! The names of things. Each is a type of its own, parsed once at the edge and trusted from there on.
+//! Ids. Each is a type of its own, parsed once at the edge and trusted afterwards.
 //!
 //! Accounts, clients, interfaces, API users, destinations, tokens and keys are *subject-safe*: they are tokens of
 //! broker subjects.
@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use crate::text::quoted;
 
-/// Why a text is no id.
+/// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} {problem}")]
 pub struct IdError {
-    /// What the text should have been, e.g. `account id`.
+    /// The expected kind of id, e.g. `account id`.
     pub kind: &'static str,
-    /// What is wrong with it, in words that can follow the kind.
+    /// What is wrong with the text, in words that can follow the kind.
     pub problem: String,
 }
 
@@ -46,18 +46,17 @@ macro_rules! text_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The longest that this id may be, in bytes.
+            /// The maximum length, in bytes.
             pub const LONGEST: usize = $longest;
 
-            /// Takes a text as this id.
+            /// Parses the id.
             ///
             /// # Errors
-            /// When it is empty, too long, or contains a character that is not allowed.
+            /// If the text is empty, too long, or contains a character that is not allowed.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 parse_token($kind, text, Self::LONGEST, $also).map(Self)
             }
 
-            /// The id as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -88,42 +87,43 @@ text_id!(/** A customer of the platform. */ AccountId, "account id", 64, "");
 text_id!(/** A form, page or campaign that produces leads. */ InterfaceId, "interface id", 64, "");
 text_id!(/** A sub-account, between account and interface. */ ClientId, "client id", 64, "");
 text_id!(/** A person or program behind the API of an account. */ ApiUserId, "api user id", 64, "");
-text_id!(/** A webhook: where deliveries go. */ DestinationId, "destination id", 64, "");
-text_id!(/** A shared token: the secret that signs requests. */ TokenId, "token id", 64, "");
-text_id!(/** Somebody who does not want mails of a kind. */ OptOutId, "opt-out id", 64, "");
+text_id!(/** A webhook endpoint with its settings. */ DestinationId, "destination id", 64, "");
+text_id!(/** A signing secret of an account. */ TokenId, "token id", 64, "");
+text_id!(/** The wish of one address to get no mails of a kind. */ OptOutId, "opt-out id", 64, "");
 text_id!(/** The owner of an address agreed to mails about an account. */ ConfirmationId, "confirmation id", 64, "");
-text_id!(/** A key of the API: the part of it that is no secret. */ KeyId, "key id", 64, "");
+text_id!(/** The public part of an API key. */ KeyId, "key id", 64, "");
 text_id!(/** One event, as its publisher names it; unique in its account; the `leadline-event-id` of every request. */
     EventId, "event id", 128, ":");
 text_id!(/** One call to make something, as its caller names it, so that a repeat of it makes nothing more. */
     RequestId, "request id", 128, ":");
 text_id!(/** One lead, as its publisher names it; many events may concern it. */ LeadId, "lead id", 128, ":");
 
-/// The kind of an event: words of lower-case letters, digits and `_`, joined by dots, such as `lead.created`.
+/// The type of a lead event: words of lower-case letters, digits and `_`, joined by dots, such as `lead.created`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventType(Arc<str>);
 
 impl EventType {
-    /// The longest that an event type may be, in bytes.
+    /// The maximum length, in bytes.
     pub const LONGEST: usize = 64;
-    /// The type of an event whose publisher names none.
+    /// The type of a lead event whose publisher names none.
     pub const LEAD_CREATED: &'static str = "lead.created";
-    /// The type of an event that only tries a destination out; publishers may not use it.
+    /// The type of the event of a test delivery; publishers may not use it.
     pub const WEBHOOK_TEST: &'static str = "webhook.test";
 
-    /// What the types of events about Leadline's own work begin with; publishers may not use any of them.
+    /// The prefix of the types of operational events, which are about Leadline's own work; publishers may not use any
+    /// of them.
     pub(crate) const OPERATIONAL: &'static str = "leadline.";
-    /// The type of an event that tells of a failed delivery.
+    /// The type of the event about a failed delivery.
     pub const DELIVERY_FAILED: &'static str = "leadline.delivery.failed";
-    /// The type of an event that tells of a deactivated destination.
+    /// The type of the event about a deactivated destination.
     pub const DESTINATION_DEACTIVATED: &'static str = "leadline.destination.deactivated";
-    /// The type of an event that tells of a destination that works again.
+    /// The type of the event about a destination that works again.
     pub const DESTINATION_RECOVERED: &'static str = "leadline.destination.recovered";
 
-    /// Takes a text as an event type.
+    /// Parses an event type.
     ///
     /// # Errors
-    /// When it is not words of `a`–`z`, `0`–`9` and `_` joined by dots, or too long.
+    /// If the text is not words of `a`–`z`, `0`–`9` and `_` joined by dots, or too long.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let refuse = |problem: String| Err(IdError { kind: "event type", problem });
         if text.len() > Self::LONGEST {
@@ -137,32 +137,29 @@ impl EventType {
         Ok(Self(text.into()))
     }
 
-    /// The type `lead.created`.
     pub fn lead_created() -> Self {
         Self(Self::LEAD_CREATED.into())
     }
 
-    /// The type `webhook.test`.
     pub fn webhook_test() -> Self {
         Self(Self::WEBHOOK_TEST.into())
     }
 
-    /// Whether an event of this type only tries a destination out.
+    /// Whether it is the type of test deliveries.
     pub fn is_test(&self) -> bool {
         self.as_str() == Self::WEBHOOK_TEST
     }
 
-    /// Whether an event of this type tells of Leadline's own work, not of a lead.
+    /// Whether it is the type of an operational event, which is about Leadline's own work and not about a lead.
     pub fn is_operational(&self) -> bool {
         self.as_str().starts_with(Self::OPERATIONAL)
     }
 
-    /// Whether only Leadline itself makes events of this type.
+    /// Whether only Leadline itself may publish events of this type.
     pub fn is_reserved(&self) -> bool {
         self.is_test() || self.is_operational()
     }
 
-    /// The type as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -194,20 +191,19 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Wraps an id that already exists.
+            /// Wraps an existing id.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }
 
-            /// The id as a UUID.
             pub const fn uuid(self) -> Uuid {
                 self.0
             }
 
-            /// Takes a text as this id.
+            /// Parses the id.
             ///
             /// # Errors
-            /// When it is no UUID.
+            /// If the text is not a UUID.
             pub fn parse(text: &str) -> Result<Self, IdError> {
                 Uuid::parse_str(text)
                     .map(Self)
@@ -229,12 +225,12 @@ macro_rules! uuid_id {
     };
 }
 
-uuid_id!(/** One event on its way to one destination; computed from the two. */ DeliveryId, "delivery id");
-uuid_id!(/** One execution of an attempt; made by whoever executes it. */ AttemptId, "attempt id");
-uuid_id!(/** Work on many deliveries; computed from the call that asks for it. */ JobId, "job id");
-uuid_id!(/** One thing that people are told once; computed from what it is about. */ NoticeId, "notice id");
+uuid_id!(/** One lead event for one destination; computed from the two. */ DeliveryId, "delivery id");
+uuid_id!(/** One execution of an attempt; the dispatcher makes it. */ AttemptId, "attempt id");
+uuid_id!(/** A bulk retry or a recovery; computed from the call that starts it. */ JobId, "job id");
+uuid_id!(/** One notice; computed from its subject, so that people get it once. */ NoticeId, "notice id");
 
-/// The namespace of every id that is computed here (UUIDv5, RFC 9562).
+/// The namespace of every computed id (UUIDv5, RFC 9562).
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c65_6164_6c69_4e65_8000_6465_6c69_7665);
 
 pub(crate) fn computed(kind: &str, parts: &[&str]) -> Uuid {
@@ -243,103 +239,103 @@ pub(crate) fn computed(kind: &str, parts: &[&str]) -> Uuid {
 }
 
 impl DeliveryId {
-    /// The delivery of this event to this destination: the same however often it is computed.
+    /// The id of the delivery of this event to this destination.
     pub fn of(account: &AccountId, event: &EventId, destination: &DestinationId) -> Self {
         Self(computed("delivery", &[account.as_str(), event.as_str(), destination.as_str()]))
     }
 }
 
 impl DestinationId {
-    /// The id of a destination that a call makes: the same however often the call is repeated.
+    /// The id of the destination that a call creates; a repeated call gets the same id.
     pub fn of_request(account: &AccountId, request: &RequestId) -> Self {
         Self(format!("dst_{}", computed("destination", &[account.as_str(), request.as_str()]).simple()).into())
     }
 }
 
 impl TokenId {
-    /// The id of a token that a call makes: the same however often the call is repeated.
+    /// The id of the token that a call creates; a repeated call gets the same id.
     pub fn of_request(account: &AccountId, request: &RequestId) -> Self {
         Self(format!("tok_{}", computed("token", &[account.as_str(), request.as_str()]).simple()).into())
     }
 }
 
 impl JobId {
-    /// The id of a job that a call asks for: the same however often the call is repeated.
+    /// The id of the job that a call starts; a repeated call gets the same id.
     pub fn of_request(account: &AccountId, request: &RequestId) -> Self {
         Self(computed("job", &[account.as_str(), request.as_str()]))
     }
 }
 
 impl OptOutId {
-    /// The id of what this address does not want to hear of: computed, so that saying it twice says it once.
+    /// The id of the opt-out of this address from this kind; a repeated opt-out has the same id.
     pub(crate) fn of(email: &str, kind: &str) -> Self {
         Self(format!("opt_{}", computed("opt-out", &[kind, email]).simple()).into())
     }
 }
 
 impl ConfirmationId {
-    /// The id of the confirmation of this address: computed, so that confirming it twice confirms it once.
+    /// The id of the confirmation of this address; a repeated confirmation has the same id.
     pub(crate) fn of(email: &str) -> Self {
         Self(format!("cnf_{}", computed("confirmation", &[email]).simple()).into())
     }
 }
 
 impl RequestId {
-    /// The id of a call whose caller names none.
+    /// The id of a call whose caller gives none.
     pub fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid.to_string().into())
     }
 }
 
 impl LeadId {
-    /// The lead id of an event whose publisher names none: computed, so that a repeated call gets the same answer.
+    /// The lead id of an event whose publisher gives none; a repeated call gets the same id.
     pub fn of_event(account: &AccountId, event: &EventId) -> Self {
         Self(computed("lead", &[account.as_str(), event.as_str()]).to_string().into())
     }
 }
 
 impl InterfaceId {
-    /// Where the events come from that only try a destination out; no interface of an account may be called so.
+    /// The id of the interface of test deliveries; no interface of an account may have it.
     pub const TESTS: &'static str = "webhook-test";
 
-    /// The interface of tests.
+    /// The interface of test deliveries.
     pub fn tests() -> Self {
         Self(Self::TESTS.into())
     }
 
-    /// Whether it is the interface of tests.
+    /// Whether it is the interface of test deliveries.
     pub fn is_tests(&self) -> bool {
         self.as_str() == Self::TESTS
     }
 
-    /// Where the events come from that tell of Leadline's own work; no interface of an account may be called so.
+    /// The id of the interface of operational events; no interface of an account may have it.
     pub const OPERATIONS: &'static str = "webhook-events";
 
-    /// The interface of events about Leadline's own work.
+    /// The interface of operational events.
     pub fn operations() -> Self {
         Self(Self::OPERATIONS.into())
     }
 
-    /// Whether no account can have an interface of this name.
+    /// Whether Leadline reserves the id, so that no account can have such an interface.
     pub fn is_reserved(&self) -> bool {
         self.is_tests() || self.as_str() == Self::OPERATIONS
     }
 }
 
 impl EventId {
-    /// The event of this type that tells of what DELIVERIES holds at `sequence` about `destination`.
+    /// The id of the operational event about the fact on `destination` at `sequence` of DELIVERIES.
     pub fn of_operation(event_type: &EventType, destination: &DestinationId, sequence: u64) -> Self {
         let parts = [event_type.as_str(), destination.as_str(), &sequence.to_string()];
         Self::from_uuid(computed("operation", &parts))
     }
 
-    /// An event id made from a UUID, for a publisher who names none.
+    /// An event id from a UUID, for a publisher that gives none.
     pub fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid.to_string().into())
     }
 }
 
-/// The position of a lead event in the stream LEADS; from 1.
+/// The sequence of a lead event in the stream LEADS, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeadSequence(pub u64);
 
@@ -380,7 +376,7 @@ mod tests {
         assert_ne!(id("a", "e", "d"), id("b", "e", "d"));
         assert_ne!(id("a", "e", "d"), id("a", "f", "d"));
         assert_ne!(id("a", "e", "d"), id("a", "e", "f"));
-        // The id of a delivery outlives every release: it may never change.
+        // Ids of deliveries outlive every release, so they must never change.
         assert_eq!(id("a", "e", "d").to_string(), "25d89322-2ca7-5b7e-a91e-99b77a681a4f");
     }
 }

@@ -1,10 +1,10 @@
-//! Work on many deliveries that takes its time: repeating failed ones, and bringing a destination what it missed.
+//! Jobs: bulk retries of failed deliveries, and recoveries, which bring a destination the events that it missed.
 //!
-//! A job is told by facts like everything else: [`facts`] is what is recorded, [`state`] what the facts add up to,
-//! [`decide`] what becomes of each delivery or event that a job comes to, [`pace`] when the next one may go.
+//! [`facts`] are stored, [`state`] folds them, [`decide`] says what happens to each delivery or event that a job
+//! reaches, and [`pace`] when the next one may start.
 //!
-//! Guarantee: where a job stands is in its facts alone, so whoever works on it may die at any time, and another goes on
-//! from its cursor. What was done after the cursor was last recorded may be done again, and is recognised by its id.
+//! Guarantee: the state of a job is in its facts alone. A job runner may die at any time, and another one continues
+//! from the cursor. The work since the last stored cursor may happen again; its ids show that it is a repetition.
 
 mod decide;
 mod facts;

@@ -1,5 +1,4 @@
-//! A JSON parser that loses nothing: numbers keep their digits, objects their order, and a lone surrogate becomes
-//! U+FFFD.
+//! A lossless JSON parser: numbers keep their digits, objects their order, and a lone surrogate becomes U+FFFD.
 //!
 //! It is our own code because `serde_json` refuses lone surrogates and `1e999`, and rounds what an `f64` cannot hold.
 //! Its feature `arbitrary_precision` would change every crate of the process, and still refuse the surrogates.
@@ -21,7 +20,7 @@ pub enum Json {
     Object(Vec<(String, Json)>),
 }
 
-/// Why a text cannot be read as JSON.
+/// Why a text is not JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at byte {at}")]
 pub struct JsonError {
@@ -29,10 +28,10 @@ pub struct JsonError {
     at: usize,
 }
 
-/// Reads a JSON text.
+/// Parses a JSON text.
 ///
 /// # Errors
-/// When the text is no JSON, no UTF-8, or nested deeper than [`MAX_DEPTH`].
+/// If the text is not JSON, not UTF-8, or nested deeper than [`MAX_DEPTH`].
 pub fn parse(bytes: &[u8]) -> Result<Json, JsonError> {
     let text = std::str::from_utf8(bytes).map_err(|e| JsonError { problem: "is no UTF-8", at: e.valid_up_to() })?;
     let mut reader = Reader { text, at: 0 };
@@ -59,7 +58,7 @@ pub fn quote(text: &str, out: &mut String) {
 }
 
 impl Json {
-    /// Its type, in words that messages use.
+    /// Its type, as messages name it.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",

@@ -1,13 +1,13 @@
-//! What upstream systems publish.
+//! Lead events, as publishers send them.
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use crate::ids::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId};
 
-/// The header that counts hops. The request of a delivery says how many deliveries led to it, itself included; ingest
-/// reads the header and refuses an event after too many hops, because a destination that publishes to Leadline itself may
-/// send a lead round and round.
+/// The header that counts hops. The request of a delivery says how many deliveries led to it, itself included. Ingest
+/// reads the header and refuses an event after too many hops, because a destination that publishes to Leadline itself
+/// may send a lead in a loop.
 pub const HOPS: &str = "leadline-hops";
 
 /// One event about one lead, as it is stored in LEADS: the only place where its payload is kept.
@@ -15,32 +15,29 @@ pub const HOPS: &str = "leadline-hops";
 pub struct LeadEvent {
     /// Unique in its account; every request has it as `leadline-event-id`.
     pub event_id: EventId,
-    /// The customer.
     pub account: AccountId,
-    /// Where the lead came from.
     pub interface: InterfaceId,
-    /// The sub-account, if the publisher named one.
+    /// `None` if the publisher named no client.
     pub client: Option<ClientId>,
-    /// The lead that the event is about.
     pub lead: LeadId,
-    /// The one destination that it is for, whatever others want it; none: routing decides.
+    /// The only destination that gets the event; `None` if routing decides.
     pub destination: Option<DestinationId>,
-    /// What happened.
     pub event_type: EventType,
-    /// When it happened, as the publisher says.
+    /// When the event happened, according to the publisher.
     pub occurred_at: Timestamp,
-    /// When ingest took it.
+    /// When ingest accepted the event.
     pub received_at: Timestamp,
-    /// The registry sequence that ingest knew; a router that knows less waits, so that no destination is missed.
+    /// The registry sequence that ingest knew; a router whose registry view is older waits, so that it misses no
+    /// destination.
     pub registry_sequence: u64,
-    /// How many deliveries led to this event, one after another: 0 unless it was published by the request of a delivery.
+    /// How many deliveries led to this event, one after another; 0 unless the request of a delivery published it.
     pub hops: u32,
-    /// The payload: JSON, byte for byte as it was published.
+    /// JSON, byte for byte as published.
     pub payload: Bytes,
 }
 
 impl LeadEvent {
-    /// What makes a repeated publish the same publish.
+    /// The message id: the broker stores a repeated publish once.
     pub fn message_id(&self) -> String {
         format!("{}/{}", self.account, self.event_id)
     }

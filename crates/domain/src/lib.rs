@@ -1,24 +1,23 @@
-//! The problem itself: leads, destinations, deliveries, and the rules between them.
+//! The domain: leads, destinations, deliveries, and the rules between them.
 //!
-//! This crate is pure. It never awaits, reads no clock and no random numbers and does no I/O: the services stamp time
-//! and ids into the values that they pass in. Whatever is decided here is decided from values alone, so a redelivered
-//! message leads to the same answer.
+//! This crate is pure. It never awaits, reads no clock and no random numbers, and does no I/O: the services put times
+//! and ids into the values that they pass in. Decisions depend on values alone, so a redelivered message leads to the
+//! same decision.
 //!
-//! * [`ids`]: the names of things, parsed once at the edge
-//! * [`lead`]: what upstream systems publish
-//! * [`registry`]: accounts, clients, interfaces, API users, destinations, tokens and keys, as facts and as
-//!   state
-//! * [`access`]: who may do what
-//! * [`routing`]: which destinations want a lead event, and [`condition`]: by what the event says
+//! * [`ids`]: ids, parsed once at the edge
+//! * [`lead`]: lead events
+//! * [`registry`]: accounts, clients, interfaces, API users, destinations, tokens and API keys, as facts and as state
+//! * [`access`]: authorisation
+//! * [`routing`]: which destinations want a lead event, and [`condition`]: by its payload
 //! * [`delivery`]: the facts of a delivery and the state they add up to
-//! * [`job`]: work on many deliveries
-//! * [`policy`]: when to try again, and [`breaker`]: when not to try at all
+//! * [`job`]: bulk retries and recoveries
+//! * [`policy`]: when attempts follow each other, and [`breaker`]: when the lane stops requests
 //! * [`guard`]: which addresses may be called
-//! * [`outcome`]: what an attempt can end in, and [`advice`] for people
-//! * [`notice`]: what people are told
-//! * [`anonymisation`]: how people are forgotten
-//! * [`payload`] and [`json`]: what payloads are
-//! * [`text`]: rejected values in messages
+//! * [`outcome`]: the results of attempts, and [`advice`]: what people can do about failures
+//! * [`notice`]: notices, which people get by mail
+//! * [`anonymisation`]: which leads were anonymised
+//! * [`payload`] and [`json`]: payloads
+//! * [`text`]: rejected values, quoted in messages
 
 pub mod access;
 pub mod advice;

@@ -1,7 +1,8 @@
-//! What people are told, and that they were told.
+//! Notices, and the facts that they were sent.
 //!
-//! [`watch`] decides what a fact about a delivery calls for, [`lead_watch`] what new leads do. What is called for is recorded ([`NoticeCalledFor`]), and so
-//! is that it was sent. Neither holds anything of a lead: whoever writes the mail looks that up.
+//! [`watch`] decides which notices a fact about a delivery calls for, and [`lead_watch`] which ones new leads call for.
+//! One fact stores that a notice was called for ([`NoticeCalledFor`]), and another that it was sent. Neither holds data
+//! of a lead: the notifier looks it up when it writes the mail.
 
 mod ids;
 mod lead_watch;
@@ -19,24 +20,24 @@ use crate::{
 pub use lead_watch::{LeadExample, LeadWatch, LeadWindow, SeenLead};
 pub use watch::{Called, ErrorCount, Operation, Rules, Seen, Watch, Watched, Window};
 
-/// A fact about telling people.
+/// A fact about a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoticeFact {
     /// An email about a failed delivery was handed to the mail server.
     ErrorNoticeSent(ErrorNoticeSent),
     /// An email about a deactivated destination was handed to the mail server.
     DeactivationNoticeSent(DeactivationNoticeSent),
-    /// Somebody is to be told something.
+    /// A notice is due.
     CalledFor(NoticeCalledFor),
     /// An email about something else was handed to the mail server.
     Sent(NoticeSent),
-    /// One of several people has got the email.
+    /// The mail server took the email for one of several recipients.
     Reached(NoticeReached),
-    /// Some people get no email.
+    /// Some recipients get no email.
     GivenUp(NoticeGivenUp),
 }
 
-/// What a notice is about, in a word.
+/// The kind of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum NoticeKind {
     /// Failed deliveries.
@@ -49,18 +50,17 @@ pub enum NoticeKind {
     Recovery,
     /// A new lead.
     Lead,
-    /// The question whether an address may be mailed at all.
+    /// The request to the owner of an address to confirm it.
     Confirmation,
 }
 
 impl NoticeKind {
-    /// Every kind.
     #[rustfmt::skip]
     pub const ALL: [Self; 6] = [
         Self::Error, Self::Deactivation, Self::RepeatedFailures, Self::Recovery, Self::Lead, Self::Confirmation,
     ];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -77,7 +77,8 @@ impl NoticeKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// Whether it comes before mails of the other kinds: it tells that leads do not arrive, or that they do again.
+    /// Whether its mails precede those of other kinds: such a notice says that leads do not arrive, or that they arrive
+    /// again.
     pub const fn has_precedence(self) -> bool {
         match self {
             Self::Error | Self::Deactivation | Self::RepeatedFailures | Self::Recovery => true,
@@ -86,17 +87,17 @@ impl NoticeKind {
     }
 }
 
-/// What is known about who was told a notice.
+/// What is known about the recipients of a notice.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Told {
-    /// It is recorded as told: nobody is left.
+    /// Whether every recipient is done.
     pub done: bool,
-    /// Who has got it so far.
+    /// The recipients that have it so far.
     pub reached: Vec<String>,
 }
 
 impl Told {
-    /// Adds what a fact says about a notice.
+    /// Adds a fact about the notice.
     pub fn learn(&mut self, notice: NoticeId, fact: &NoticeFact) {
         match fact {
             _ if fact.notice() != notice => {}
@@ -109,82 +110,60 @@ impl Told {
     }
 }
 
-/// Somebody is to be told something.
+/// A notice is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeCalledFor {
-    /// Computed from what it is about.
+    /// Computed from the subject of the notice.
     pub notice: NoticeId,
-    /// Whose business it is.
     pub account: AccountId,
-    /// When that began, as the broker tells time: a mail about it cannot have gone out before.
+    /// When its cause began, by the clock of the broker: no mail about it can be older.
     pub since: Timestamp,
-    /// It may have been called for before, by a process that died.
+    /// Whether a process that died may have stored the notice before.
     pub again: bool,
-    /// What it is about.
     pub about: About,
 }
 
-/// What a notice is about. Sequences are places in DELIVERIES unless something else is said.
+/// The subject of a notice. Sequences are those of DELIVERIES unless stated otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum About {
-    /// The failure that is recorded at `sequence`.
-    Failure {
-        /// Where it should have gone.
-        destination: DestinationId,
-        /// Its place.
-        sequence: u64,
-    },
-    /// Failures that came within a window after a notice.
-    FurtherFailures {
-        /// Where they should have gone.
-        destination: DestinationId,
-        /// What they were.
-        window: Window,
-    },
+    /// The failure at `sequence`.
+    Failure { destination: DestinationId, sequence: u64 },
+    /// Failures within a window after a notice.
+    FurtherFailures { destination: DestinationId, window: Window },
     /// A destination fails again and again.
     RepeatedFailures {
-        /// The destination.
         destination: DestinationId,
-        /// How many deliveries in a row.
+        /// The number of failed deliveries in a row.
         failures: u32,
         /// When the first of them failed.
         failing_since: Timestamp,
-        /// The last of them.
+        /// The sequence of the last of them.
         sequence: u64,
     },
     /// A destination works again.
     Recovery {
-        /// The destination.
         destination: DestinationId,
-        /// When the delivery succeeded that shows it.
+        /// When the first delivery succeeded.
         at: Timestamp,
-        /// When the first of the failures before it happened, if they are known.
+        /// When the first of the failures before it happened; `None` if that is not known.
         failing_since: Option<Timestamp>,
-        /// A notice told that it failed again and again.
+        /// Whether a notice about repeated failures was sent.
         was_alerted: bool,
-        /// A rule had switched it off.
+        /// Whether a rule had deactivated the destination.
         was_deactivated: bool,
     },
     /// A new lead.
     Lead {
-        /// Where it came from.
         interface: InterfaceId,
-        /// The lead.
         lead: LeadId,
-        /// The place of its event in LEADS.
+        /// The sequence of its event in LEADS.
         sequence: u64,
     },
-    /// Leads that came within a window after a notice.
-    FurtherLeads {
-        /// Where they came from.
-        interface: InterfaceId,
-        /// What they were.
-        window: LeadWindow,
-    },
+    /// Leads within a window after a notice.
+    FurtherLeads { interface: InterfaceId, window: LeadWindow },
 }
 
 impl About {
-    /// Its kind.
     pub const fn kind(&self) -> NoticeKind {
         match self {
             Self::Failure { .. } | Self::FurtherFailures { .. } => NoticeKind::Error,
@@ -194,7 +173,7 @@ impl About {
         }
     }
 
-    /// The destination that it is about, if it is about one.
+    /// `None` if the notice is not about a destination.
     pub const fn destination(&self) -> Option<&DestinationId> {
         match self {
             Self::Failure { destination, .. }
@@ -209,102 +188,75 @@ impl About {
 /// An email was handed to the mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeSent {
-    /// What called for it says which.
     pub notice: NoticeId,
-    /// Whose business it is.
     pub account: AccountId,
-    /// What it was about.
     pub kind: NoticeKind,
-    /// The destination that it was about, if it was about one.
+    /// `None` if the notice was not about a destination.
     pub destination: Option<DestinationId>,
-    /// The lead that it was about, if it was about one.
+    /// `None` if the notice was not about a lead.
     pub lead: Option<LeadId>,
-    /// Who was told.
     pub recipients: Vec<String>,
-    /// What the subject line said.
     pub subject: String,
-    /// When.
     pub at: Timestamp,
 }
 
-/// The mail server took the email for one of several people: he need not get it again because of the others.
+/// The mail server took the email for one of several recipients, who need not get it again because of the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeReached {
-    /// What called for it says which.
     pub notice: NoticeId,
-    /// Whose business it is.
     pub account: AccountId,
-    /// Who has got it.
     pub recipient: String,
-    /// When.
     pub at: Timestamp,
 }
 
-/// The mail server refused an email for good, or did not take it for too long.
+/// The mail server refused an email permanently, or did not take it for too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeGivenUp {
-    /// What called for it says which.
     pub notice: NoticeId,
-    /// Whose business it is.
     pub account: AccountId,
-    /// What it was about.
     pub kind: NoticeKind,
-    /// The destination that it was about, if it was about one.
+    /// `None` if the notice was not about a destination.
     pub destination: Option<DestinationId>,
-    /// The lead that it was about, if it was about one.
+    /// `None` if the notice was not about a lead.
     pub lead: Option<LeadId>,
-    /// The failed delivery that it was about, if it was about one.
+    /// `None` if the notice was not about a failed delivery.
     pub delivery: Option<DeliveryId>,
-    /// Who was not told.
+    /// The recipients that got no email.
     pub recipients: Vec<String>,
-    /// What the mail server said about the first of them.
+    /// The answer of the mail server for the first of them.
     pub reason: String,
-    /// When.
     pub at: Timestamp,
 }
 
 /// An email about a deactivated destination was handed to the mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeactivationNoticeSent {
-    /// Computed from the deactivation that it tells of.
+    /// Computed from the deactivation.
     pub notice: NoticeId,
-    /// Whose destination it is.
     pub account: AccountId,
-    /// The destination.
     pub destination: DestinationId,
-    /// Who was told.
     pub recipients: Vec<String>,
-    /// What the subject line said.
     pub subject: String,
-    /// When.
     pub at: Timestamp,
 }
 
 /// An email about a failed delivery was handed to the mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorNoticeSent {
-    /// Computed from the failure that it tells of.
+    /// Computed from the failure.
     pub notice: NoticeId,
-    /// Whose delivery failed.
     pub account: AccountId,
-    /// Where the lead came from.
     pub interface: InterfaceId,
-    /// The lead.
     pub lead: LeadId,
-    /// The delivery.
     pub delivery: DeliveryId,
-    /// Where it should have gone.
     pub destination: DestinationId,
-    /// Who was told.
     pub recipients: Vec<String>,
-    /// What the subject line said.
     pub subject: String,
-    /// When.
     pub at: Timestamp,
 }
 
 impl NoticeFact {
-    /// What makes a repeated append the same append.
+    /// The message id: the broker stores a repeated append once.
     pub fn message_id(&self) -> String {
         match self {
             Self::CalledFor(called) => format!("{}/called", called.notice),
@@ -314,7 +266,6 @@ impl NoticeFact {
         }
     }
 
-    /// Which notice it is about.
     pub fn notice(&self) -> NoticeId {
         match self {
             Self::ErrorNoticeSent(sent) => sent.notice,
@@ -326,7 +277,6 @@ impl NoticeFact {
         }
     }
 
-    /// Whose notice it is.
     pub fn account(&self) -> &AccountId {
         match self {
             Self::ErrorNoticeSent(sent) => &sent.account,
@@ -339,8 +289,8 @@ impl NoticeFact {
     }
 }
 
-/// The notice that a lead event at `sequence` in LEADS calls for: one for each new lead of an interface whose people want
-/// to hear of them.
+/// The notice that a lead event at `sequence` in LEADS calls for: one for each new lead of an interface that has
+/// addresses for them; `None` if it calls for none.
 pub fn called_for_by_lead(
     event: &LeadEvent,
     sequence: u64,
@@ -359,15 +309,15 @@ pub fn called_for_by_lead(
     })
 }
 
-/// The failure that a fact tells of and that people have to know of: one for each round of a delivery that ends so.
+/// The failure in a fact that calls for a notice: one for each failed round of a delivery; `None` if there is none.
 pub fn failure_in(fact: &DeliveryFact) -> Option<(NoticeId, &DeliveryRef)> {
-    // Whoever asked for a test looks at what came of it.
+    // The caller of a test delivery sees its result.
     if fact.reference().event_type.is_test() {
         return None;
     }
     let round = match fact {
         DeliveryFact::Attempted(f) if matches!(f.verdict, Verdict::Failed(_)) => f.round,
-        // The other reasons to abandon a delivery are decisions of people, who know already.
+        // The other reasons to abandon a delivery are decisions of people, who know them already.
         DeliveryFact::Abandoned(f) if matches!(f.reason, FailureReason::PayloadGone | FailureReason::Crashed) => {
             f.round
         }

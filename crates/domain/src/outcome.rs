@@ -1,49 +1,48 @@
-//! What an attempt can end in.
+//! The outcome of an attempt.
 
 use std::{fmt, time::Duration};
 
 use crate::lead::HOPS;
 
-/// The status that is stored when no HTTP answer came.
+/// The status that stands for the absence of an HTTP response.
 pub const NO_RESPONSE_STATUS: u16 = 999;
 
-/// 508 Loop Detected (RFC 5842, 7.2): what ingest answers with after too many hops.
+/// 508 Loop Detected (RFC 5842, 7.2): the answer of ingest after too many hops.
 const STATUS_LOOP: u16 = 508;
 
-/// Why there was no usable HTTP answer.
+/// Why an attempt got no usable HTTP response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ErrorKind {
     /// The host name does not resolve.
     Dns,
-    /// No connection: refused, unreachable.
+    /// The connection was refused, or the host is unreachable.
     Connect,
     /// The certificate is invalid, or the TLS handshake failed.
     Tls,
-    /// No answer within the destination's timeout.
+    /// No response within the destination's timeout.
     Timeout,
-    /// The connection ended before the answer did.
+    /// The connection ended before the response was complete.
     Reset,
-    /// The address is one that Leadline may not call.
+    /// Leadline may not call the address.
     Blocked,
-    /// What came back is not HTTP.
+    /// The response is not HTTP.
     Protocol,
-    /// The request could not be made from the destination's settings.
+    /// The destination's settings could not render a request.
     Render,
-    /// The destination's proxy gave no connection.
+    /// The destination's proxy did not open a connection.
     Proxy,
     /// The token server gave no access token.
     OAuth,
 }
 
 impl ErrorKind {
-    /// Every kind.
     #[rustfmt::skip]
     pub const ALL: [Self; 10] = [
         Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Reset, Self::Blocked, Self::Protocol, Self::Render,
         Self::Proxy, Self::OAuth,
     ];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -71,34 +70,33 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What came of one attempt.
+/// The outcome of one attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// An HTTP answer came.
+    /// The receiver sent an HTTP response.
     Response {
-        /// Its status, 100 to 599 or whatever the receiver made up.
+        /// 100 to 599, or any other number that the receiver sent.
         status: u16,
         /// The beginning of its body, as text.
         excerpt: String,
-        /// What `Retry-After` asks for, already bounded.
+        /// The delay in `Retry-After`, already bounded.
         retry_after: Option<Duration>,
     },
-    /// None came.
+    /// No HTTP response came.
     NoResponse {
-        /// Why.
         kind: ErrorKind,
-        /// The same in words, for people.
+        /// The reason in words, for people.
         message: String,
     },
 }
 
 impl AttemptOutcome {
-    /// Success is 2xx and nothing else; a redirect is a failure.
+    /// Whether the status is 2xx; a redirect is a failure.
     pub const fn is_success(&self) -> bool {
         matches!(self, Self::Response { status: 200..=299, .. })
     }
 
-    /// The HTTP status, or 999 when none came.
+    /// The HTTP status, or 999 if no response came.
     pub const fn status_code(&self) -> u16 {
         match self {
             Self::Response { status, .. } => *status,
@@ -106,13 +104,13 @@ impl AttemptOutcome {
         }
     }
 
-    /// Whether Leadline itself refused the request because it goes round and round. 508 alone does not say that: hosting
-    /// systems answer with 508 when they are short of resources, which passes.
+    /// Whether Leadline itself refused the request because of a loop. 508 alone does not prove a loop: hosting systems
+    /// also answer with 508 when they are short of resources, which is transient.
     pub fn is_loop(&self) -> bool {
         matches!(self, Self::Response { status: STATUS_LOOP, excerpt, .. } if excerpt.contains(HOPS))
     }
 
-    /// Why no answer came, if none did.
+    /// Why no response came; `None` if one came.
     pub const fn error_kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Response { .. } => None,
@@ -120,7 +118,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// What `Retry-After` asks for, whatever the status is.
+    /// The delay in `Retry-After`, whatever the status.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Response { retry_after, .. } => *retry_after,
@@ -128,7 +126,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// How long the receiver asks to be left alone: `Retry-After` on 429 or 503.
+    /// The pause that the receiver asks for: `Retry-After` on 429 or 503.
     pub const fn asks_to_pause(&self) -> Option<Duration> {
         match self {
             Self::Response { status: 429 | 503, retry_after, .. } => *retry_after,
@@ -136,7 +134,7 @@ impl AttemptOutcome {
         }
     }
 
-    /// What is shown as the webhook's response: the excerpt, or the error in words.
+    /// The response as users see it: the excerpt, or the error in words.
     pub fn webhook_response(&self) -> &str {
         match self {
             Self::Response { excerpt, .. } => excerpt,

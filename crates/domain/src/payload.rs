@@ -1,11 +1,11 @@
-//! What every payload has to be, so that each destination can be given it.
+//! What every payload must be, so that each destination can get it.
 
-/// How deep lists and objects of a payload may be nested; each level costs whatever reads it a frame of its stack.
+/// The maximum depth of nested lists and objects in a payload; each level costs a reader one stack frame.
 pub const MAX_DEPTH: usize = 512;
 
 /// Whether a JSON text is nested at most [`MAX_DEPTH`] levels deep.
 pub fn is_shallow(json: &[u8]) -> bool {
-    // Each level takes two bytes at least, so most payloads need no look.
+    // Each level takes at least two bytes, so most payloads need no scan.
     if json.len() <= 2 * MAX_DEPTH {
         return true;
     }

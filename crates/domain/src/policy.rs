@@ -1,4 +1,4 @@
-//! When to try again. A policy is data on its destination; this module only reads it.
+//! Retry policies: when attempts follow each other. A policy is data on its destination; this module only reads it.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use crate::{
     outcome::{AttemptOutcome, ErrorKind},
 };
 
-/// How a destination's failed attempts are repeated.
+/// How failed attempts at a destination are repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Repeats soon after a transient failure, before the schedule is used.
+    /// Quick retries after a transient failure, before the schedule starts.
     pub quick: QuickRetries,
     /// The delay before each further attempt; 0 to [`RetryPolicy::MOST_STEPS`] of them, each at most
     /// [`RetryPolicy::LONGEST_DELAY`].
     pub schedule: Vec<Duration>,
-    /// How much a scheduled delay may be lengthened, in percent of it; 0 to 50. How much it is, is computed from the
+    /// The maximum jitter added to a scheduled delay, in percent of it; 0 to 50. The jitter is computed from the
     /// delivery and the attempt, so a redelivered message gets the same delay.
     pub jitter_percent: u8,
-    /// After this time since the request of the delivery there is no further attempt; none: no such limit.
+    /// The maximum time from the request of the delivery to an attempt; `None` if there is no limit.
     pub max_age: Option<Duration>,
     /// When a delivery that has used up its attempts deactivates the destination.
     pub deactivate: Deactivate,
@@ -32,7 +32,8 @@ pub struct RetryPolicy {
 pub enum Deactivate {
     /// Never.
     Never,
-    /// If no delivery succeeded there since this one first failed: a lead that its receiver rejects is the fault of that lead.
+    /// If no delivery succeeded there since this one first failed. If others succeed, the receiver works and rejects
+    /// this lead only.
     #[default]
     IfNothingSucceeded,
     /// Always, whatever else succeeded.
@@ -40,7 +41,6 @@ pub enum Deactivate {
 }
 
 impl Deactivate {
-    /// Every rule.
     pub const ALL: [Self; 3] = [Self::Never, Self::IfNothingSucceeded, Self::OnExhaustion];
 
     /// The word that is stored and shown.
@@ -52,7 +52,7 @@ impl Deactivate {
         }
     }
 
-    /// The rule that a word names. Without a word, the flag `deactivate_on_exhaustion`, which is older, decides.
+    /// The rule that a word names. If the word is empty, the older flag `deactivate_on_exhaustion` decides.
     pub fn parse(word: &str, flag: bool) -> Option<Self> {
         match (word, flag) {
             ("", true) => Some(Self::IfNothingSucceeded),
@@ -62,23 +62,24 @@ impl Deactivate {
     }
 }
 
-/// Repeats soon after a transient failure.
+/// Quick retries after a transient failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuickRetries {
-    /// How many there are in a round; 0 to [`RetryPolicy::MOST_QUICK`].
+    /// The number of quick retries in a round; 0 to [`RetryPolicy::MOST_QUICK`].
     pub count: u32,
-    /// How long to wait before each.
+    /// The delay before each.
     pub pause: Duration,
-    /// The statuses that are transient.
+    /// The statuses that count as transient.
     pub statuses: Vec<u16>,
-    /// The kinds of error that are transient.
+    /// The kinds of error that count as transient.
     pub kinds: Vec<ErrorKind>,
 }
 
 impl QuickRetries {
     fn covers(&self, outcome: &AttemptOutcome) -> bool {
         match outcome.error_kind() {
-            // These were added later than policies were stored. Like a refused connection, they say that nobody was asked.
+            // These kinds are newer than stored policies. Like a refused connection, they say that no request reached
+            // the receiver.
             Some(kind @ (ErrorKind::Proxy | ErrorKind::OAuth)) => {
                 self.kinds.contains(&kind) || self.kinds.contains(&ErrorKind::Connect)
             }
@@ -94,18 +95,17 @@ impl QuickRetries {
 pub struct PolicyError {
     /// The field, as the API names it.
     pub field: &'static str,
-    /// What is wrong with it.
     pub problem: String,
 }
 
-/// How far a delivery has come in its round.
+/// The progress of a delivery in its round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Quick retries used.
+    /// The quick retries used.
     pub quick_used: u32,
-    /// Steps of the schedule used.
+    /// The steps of the schedule used.
     pub step: u32,
-    /// Waits that the receiver asked for, and that used neither.
+    /// The waits that the receiver asked for and that used neither.
     pub waits: u32,
 }
 
@@ -114,18 +114,18 @@ const fn minutes(n: u64) -> Duration {
 }
 
 impl RetryPolicy {
-    /// The most steps that a schedule may have.
+    /// The maximum number of steps of a schedule.
     pub const MOST_STEPS: usize = 20;
-    /// The longest delay of a step.
+    /// The maximum delay of a step.
     pub const LONGEST_DELAY: Duration = minutes(7 * 24 * 60);
-    /// The most quick retries.
+    /// The maximum number of quick retries.
     pub const MOST_QUICK: u32 = 10;
-    /// The longest pause between quick retries.
+    /// The maximum pause between quick retries.
     pub const LONGEST_PAUSE: Duration = minutes(1);
-    /// The most waits of a round that use neither a quick retry nor a step because the receiver asked for them: a month of a
-    /// daily quota.
+    /// The maximum number of waits in a round that use neither a quick retry nor a step because the receiver asked for
+    /// them: a month of a daily quota.
     pub const MAX_FREE_WAITS: u32 = 30;
-    /// The most jitter, in percent of a delay.
+    /// The maximum jitter, in percent of a delay.
     pub const MOST_JITTER: u8 = 50;
 
     /// Three quick retries five seconds apart for transient failures, then four attempts within the hour, then
@@ -197,9 +197,9 @@ impl RetryPolicy {
 
     /// What follows a *failed* attempt that ended at `now`, and the progress that the next attempt has.
     ///
-    /// `attempt` is the attempt's number in its delivery (from 1); `requested_at` is when this round began. If the receiver
-    /// asks for a longer wait than the policy would make, that is no step of the policy, for up to
-    /// [`RetryPolicy::MAX_FREE_WAITS`] of them. A policy that never retries does not wait either.
+    /// `attempt` is the attempt's number in its delivery (from 1); `requested_at` is when this round began. If the
+    /// receiver asks for a longer wait than the policy plans, the wait uses no step of the policy, for up to
+    /// [`RetryPolicy::MAX_FREE_WAITS`] waits. A policy that never retries does not wait either.
     pub fn after_failure(
         &self,
         delivery: DeliveryId,
@@ -210,7 +210,7 @@ impl RetryPolicy {
         now: Timestamp,
     ) -> (Verdict, Progress) {
         if outcome.error_kind() == Some(ErrorKind::Render) {
-            // The same settings and the same lead fail in the same way.
+            // The same settings and the same lead fail again.
             return (Verdict::Failed(FailureReason::Render), progress);
         }
         let planned = self.planned(delivery, attempt, progress, outcome);

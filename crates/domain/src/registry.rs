@@ -1,8 +1,9 @@
-//! Accounts, clients, interfaces, API users, destinations, tokens and keys: what is configured.
+//! The registry: accounts, clients, interfaces, API users, destinations, tokens and API keys.
 //!
-//! [`account`] and [`model`] are what there is, [`address`] and [`confirmation`] which mails it may cause, [`facts`] what
-//! is recorded, [`state`] the registry that the facts add up to ([`ordering`] is what it remembers of the past), and
-//! [`decide`] the only way to a new fact; a [`refusal`] says why there is none. [`limits`] is how much an account may have.
+//! [`account`] and [`model`] define the entities, [`address`] and [`confirmation`] the mail addresses that they may
+//! have, and [`facts`] what is stored. [`state`] folds the facts; [`ordering`] is the part of the past that it keeps.
+//! [`decide`] is the only way to a new fact; a [`refusal`] says why there is none. [`limits`] bounds what an account
+//! may have.
 
 mod account;
 mod address;

@@ -1,4 +1,4 @@
-//! Which destinations want a lead event.
+//! Routing: which destinations want a lead event.
 
 use std::{cell::OnceCell, sync::Arc};
 
@@ -13,20 +13,20 @@ use crate::{
 /// The destinations that get a delivery of this event, in the order of their ids.
 ///
 /// A destination wants an event if its scope covers the event's origin, one of its patterns matches the type, and its
-/// condition holds for the payload. Among those that want it, the highest level wins: a destination of the account overrides
-/// those of its clients, and these those of its interfaces, until it is removed. One whose condition does not hold does not
-/// want the event, so it overrides nothing. An account that routes to all sends it to every one of them. A disabled
-/// destination still wants its events; they are held for it.
+/// condition holds for the payload. Among those that want it, the highest level wins: a destination of the account
+/// overrides those of its clients, and these override those of its interfaces, until it is removed. A destination whose
+/// condition does not hold does not want the event, so it overrides nothing. With the routing `all`, every destination
+/// that wants the event gets it. A disabled destination still wants its events; they are held for it.
 ///
-/// An event that names its destination goes there and nowhere else, whatever that destination asks for.
+/// An event that names its destination goes to it alone, whatever its patterns and condition are.
 ///
-/// The payload is read only if a destination with a condition is one of those that might want the event.
+/// The payload is parsed only if a destination that might want the event has a condition.
 pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Destination>> {
     let payload = ReadPayload::of(event);
     routed(registry, event, |destination| payload.meets(destination))
 }
 
-/// How many deliveries an event may have: as many as if every condition held. Its payload is not read.
+/// The maximum number of deliveries of an event, as if every condition held. The payload is not parsed.
 pub fn deliveries_at_most(registry: &Registry, event: &LeadEvent) -> usize {
     routed(registry, event, |_| true).len()
 }
@@ -52,21 +52,21 @@ fn routed(registry: &Registry, event: &LeadEvent, meets: impl Fn(&Destination) -
 /// Why a destination does not get an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WhyNot {
-    /// There is no such destination in the account of the event.
+    /// The account of the event has no such destination.
     Gone,
     /// The event names another destination.
     NamesAnother,
-    /// It is for other leads.
+    /// The scope of the destination does not cover the event's origin.
     Scope,
-    /// It does not want events of this type.
+    /// None of its patterns matches the type.
     EventType,
     /// Its condition does not hold.
     Condition(Unmet),
-    /// It wants the event, and so does this one of a higher level.
+    /// This destination of a higher level wants the event too.
     Overridden(DestinationId),
 }
 
-/// Why a destination does not get an event; `None` if it gets it.
+/// Why a destination does not get an event; `None` if the destination gets it.
 pub fn why_not(registry: &Registry, event: &LeadEvent, id: &DestinationId) -> Option<WhyNot> {
     let destinations = destinations_for(registry, event);
     if destinations.iter().any(|destination| destination.id == *id) {
@@ -93,7 +93,7 @@ fn check(condition: &Condition, event: &LeadEvent) -> Result<(), Unmet> {
     }
 }
 
-/// The payload of an event, read when it is asked for, and once.
+/// The payload of an event, parsed on first use.
 struct ReadPayload<'a> {
     event: &'a LeadEvent,
     read: OnceCell<Option<Json>>,
@@ -104,8 +104,8 @@ impl<'a> ReadPayload<'a> {
         Self { event, read: OnceCell::new() }
     }
 
-    /// Whether a destination wants what the event says. A payload that cannot be read, as one that was erased, meets no
-    /// condition.
+    /// Whether the payload meets the condition of a destination. A payload that is not JSON, such as an erased one,
+    /// meets no condition.
     fn meets(&self, destination: &Destination) -> bool {
         let Some(condition) = &destination.condition else { return true };
         let payload = self.read.get_or_init(|| json::parse(&self.event.payload).ok());
@@ -113,8 +113,9 @@ impl<'a> ReadPayload<'a> {
     }
 }
 
-/// The destinations that have to have a delivery of an event: those that wanted it when it was published, and want it now.
-/// What came or changed in between may have been routed either way. A test is no event that anybody misses.
+/// The destinations that must have a delivery of an event: those that wanted it when it was published and still want
+/// it. Destinations that were created or changed in between may have been routed either way. Nobody misses the event of
+/// a test delivery.
 pub fn owed(then: &Registry, now: &Registry, event: &LeadEvent) -> Vec<DestinationId> {
     if event.interface.is_tests() {
         return vec![];
@@ -124,14 +125,15 @@ pub fn owed(then: &Registry, now: &Registry, event: &LeadEvent) -> Vec<Destinati
     wanted.filter(|id| still.iter().any(|destination| destination.id == *id)).collect()
 }
 
-/// Whether the deliveries of this event are requested in the order of events, because some destination of its account
-/// keeps it. Whoever knows the configuration that the event needs gets the same answer, so that of two who route events
-/// exactly one is in charge of each.
+/// Whether the sequencer requests the deliveries of this event, because its account has an ordered destination. Every
+/// process that knows the configuration that the event needs gets the same answer, so that either the router or the
+/// sequencer routes an event, never both.
 pub fn is_routed_in_order(registry: &Registry, event: &LeadEvent) -> bool {
     registry.kept_order_in(&event.account, event.registry_sequence)
 }
 
-/// Whether this destination gets the event in turn: when the deliveries of the lead's earlier events have ended.
+/// Whether this destination gets the event through its ordered queue, after the deliveries of the lead's earlier
+/// events.
 pub fn goes_in_turn(registry: &Registry, event: &LeadEvent, destination: &Destination) -> bool {
     registry.kept_order(&event.account, &destination.id, event.registry_sequence)
 }

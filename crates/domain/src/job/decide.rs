@@ -1,4 +1,4 @@
-//! What becomes of each delivery or event that a job comes to, and of the job itself.
+//! Decisions about each delivery or event that a job reaches, and about the job itself.
 
 use std::collections::HashSet;
 
@@ -19,40 +19,30 @@ use crate::{
     routing::destinations_for,
 };
 
-/// The most deliveries that one job takes as a list: their ids have to fit into one fact.
+/// The maximum number of deliveries that one job takes as a list: their ids must fit into one fact.
 pub const MOST_LISTED: usize = 1_000;
-/// How many of what it would do a dry run shows.
+/// The maximum number of examples that a dry run shows.
 pub const MOST_SAMPLED: usize = 20;
 
-/// Why a job is not begun, or not cancelled.
+/// Why a job is not started, or not cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobRefusal {
-    /// There is nothing to do.
     #[error("no delivery is named")]
     Nothing,
-    /// The list is too long.
     #[error("{0} deliveries are named, and {MOST_LISTED} is the limit; use a filter, or several jobs")]
     TooMany(usize),
-    /// A delivery is listed twice.
     #[error("delivery {0} is named twice")]
     Twice(DeliveryId),
-    /// The end lies before the beginning.
     #[error("until ({until}) is not later than since ({since})")]
-    NoTime {
-        /// The beginning.
-        since: Timestamp,
-        /// The end.
-        until: Timestamp,
-    },
-    /// It has ended already.
+    NoTime { since: Timestamp, until: Timestamp },
     #[error("the job has ended already: {}", .0.as_str())]
     Ended(JobOutcome),
 }
 
-/// Whether a job can be begun like this.
+/// Whether a job can start with this plan.
 ///
 /// # Errors
-/// When its plan makes no sense.
+/// If the plan is invalid.
 pub fn check(plan: &Plan) -> Result<(), JobRefusal> {
     match plan {
         Plan::RetryListed(ids) => {
@@ -73,38 +63,36 @@ pub fn check(plan: &Plan) -> Result<(), JobRefusal> {
     }
 }
 
-/// What becomes of a delivery or an event.
+/// The decision about a delivery or an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is asked for.
+    /// Append this fact, which asks for an attempt.
     Ask(DeliveryFact),
-    /// It cannot be.
+    /// No attempt is possible.
     Refuse(Refused),
-    /// The destination has it, or is about to get it.
+    /// The destination has the event, or is about to get it.
     Had,
-    /// It is older than the destination, and the job is not to mind those.
+    /// The event is older than the destination, and the job leaves such events out.
     BeforeCreated,
-    /// The destination does not want it.
+    /// The destination does not want the event.
     NotWanted,
 }
 
-/// An event that a recovery has come to.
+/// An event that a recovery has reached.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
-    /// The event.
     pub event: &'a LeadEvent,
-    /// Where LEADS holds it.
     pub sequence: LeadSequence,
-    /// Its delivery to the destination, if there is one.
+    /// Its delivery to the destination; `None` if there is none.
     pub delivery: Option<&'a Delivery>,
 }
 
 impl Recovery {
-    /// Whether the destination should have got an event, by the configuration as it is now; `None`: it should, and
-    /// whether it did is to be found out.
+    /// Why the recovery skips an event, by the current configuration; `None` if the destination should have the event,
+    /// so that its delivery must be looked up.
     pub fn passes_over(&self, registry: &Registry, event: &LeadEvent) -> Option<Verdict> {
         let in_time = event.received_at >= self.since && self.until.is_none_or(|until| event.received_at < until);
-        // A test is no event that anybody misses.
+        // Nobody misses the event of a test delivery.
         let test = event.interface.is_tests();
         if test || !in_time || !destinations_for(registry, event).iter().any(|d| d.id == self.destination) {
             return Some(Verdict::NotWanted);
@@ -115,7 +103,7 @@ impl Recovery {
     }
 }
 
-/// What becomes of an event that its destination should have.
+/// Decides about an event that its destination should have.
 pub fn consider_event(
     job: &JobStarted,
     destination: &DestinationId,
@@ -133,7 +121,7 @@ pub fn consider_event(
     verdict(job, id, asked)
 }
 
-/// What becomes of a delivery that is to be retried; `None`: there is none with this id.
+/// Decides about a delivery that the job should retry; `delivery` is `None` if there is none with this id.
 pub fn consider_retry(
     job: &JobStarted,
     id: DeliveryId,
@@ -157,7 +145,7 @@ fn verdict(job: &JobStarted, delivery: DeliveryId, asked: Result<DeliveryFact, R
 }
 
 impl Progress {
-    /// Counts a verdict that was carried out (or, in a dry run, would have been).
+    /// Counts a decision that was carried out (or, in a dry run, would have been).
     pub fn count(&mut self, verdict: &Verdict, dry_run: bool) {
         let counts = &mut self.counts;
         counts.examined += 1;
@@ -179,7 +167,7 @@ impl Progress {
         }
     }
 
-    /// The record of this progress.
+    /// The fact that stores this progress.
     #[must_use]
     pub fn record(self, job: &JobStarted, refused: Vec<Refused>, at: Timestamp) -> JobFact {
         let progress = Self { step: self.step + 1, ..self };
@@ -187,10 +175,10 @@ impl Progress {
     }
 }
 
-/// Has a job end; `None`: somebody has said so before.
+/// Requests the end of a job; `None` if a caller requested it before.
 ///
 /// # Errors
-/// When it has ended already.
+/// If the job has ended already.
 pub fn cancel(job: &Job, by: String, at: Timestamp) -> Result<Option<JobFact>, JobRefusal> {
     if let Some(finished) = &job.finished {
         return Err(JobRefusal::Ended(finished.outcome));
@@ -199,7 +187,7 @@ pub fn cancel(job: &Job, by: String, at: Timestamp) -> Result<Option<JobFact>, J
     Ok(job.cancel.is_none().then_some(JobFact::CancelRequested(JobCancelRequested { reference, by, at })))
 }
 
-/// The end of a job that was not finished before.
+/// The end of a job.
 pub fn finish(job: &Job, outcome: JobOutcome, at: Timestamp) -> JobFact {
     let (reference, counts) = (job.reference().clone(), job.progress.counts.clone());
     JobFact::Finished(JobFinished { reference, outcome, counts, at })

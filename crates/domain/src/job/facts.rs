@@ -1,4 +1,4 @@
-//! What is recorded about a job.
+//! Facts about jobs.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,186 +10,162 @@ use crate::{
     ids::{AccountId, DeliveryId, DestinationId, EventId, JobId, LeadSequence},
 };
 
-/// Which job a fact is about. Every fact carries it.
+/// The identity of a job. Every fact carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRef {
-    /// The job.
     pub job: JobId,
-    /// Whose deliveries it is about.
     pub account: AccountId,
 }
 
 /// A fact about one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobFact {
-    /// A person or a tool asked for it.
+    /// A caller asked for the job.
     Started(JobStarted),
-    /// It got further.
+    /// The job made progress.
     Progressed(JobProgressed),
-    /// Somebody wants it to end.
+    /// A caller asked for the end of the job.
     CancelRequested(JobCancelRequested),
-    /// It ended.
     Finished(JobFinished),
 }
 
-/// A person or a tool asked for a job.
+/// A caller asked for a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobStarted {
-    /// Which.
     pub reference: JobRef,
-    /// What it is to do.
     pub plan: Plan,
-    /// It only counts what it would do.
+    /// Whether the job only counts what it would do.
     pub dry_run: bool,
-    /// How fast it goes.
     pub pace: Pace,
-    /// Who asked.
     pub by: String,
-    /// When.
     pub at: Timestamp,
 }
 
-/// What a job is to do.
+/// The plan of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
     /// Retry these deliveries, in this order; at most [`MOST_LISTED`](super::MOST_LISTED), none of them twice.
     RetryListed(Arc<[DeliveryId]>),
-    /// Retry the failed ones among these, the oldest first.
+    /// Retry the failed deliveries that match, the oldest first.
     RetryFiltered(Box<DeliveryFilter>),
-    /// Bring a destination what it missed, the oldest first.
+    /// Bring a destination the events that it missed, the oldest first.
     Recover(Recovery),
 }
 
-/// What a destination is to get.
+/// The events that a recovery brings to a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovery {
-    /// The destination.
     pub destination: DestinationId,
     /// Events received at this time or later.
     pub since: Timestamp,
     /// Events received before this time.
     pub until: Option<Timestamp>,
-    /// Events from before the destination was created, too.
+    /// Whether events that are older than the destination are included.
     pub include_before_created: bool,
-    /// The last event that LEADS held when the job was asked for; what comes later is the router's.
+    /// The last sequence of LEADS when the job was requested; the router handles later events.
     pub end: LeadSequence,
 }
 
-/// A job got further.
+/// A job made progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobProgressed {
-    /// Which.
     pub reference: JobRef,
-    /// How far it is by now.
     pub progress: Progress,
-    /// What was refused since the progress before.
+    /// The deliveries refused since the previous fact.
     pub refused: Vec<Refused>,
-    /// When.
     pub at: Timestamp,
 }
 
-/// How far a job is.
+/// The progress of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Counts the records of progress; 0: none yet.
+    /// The number of stored facts about progress; 0 if there is none yet.
     pub step: u32,
-    /// Everything up to here is done.
+    /// The job has handled everything up to this cursor.
     pub cursor: Cursor,
-    /// What came of it.
     pub counts: Counts,
-    /// Of a dry run: the first ones that it would do something about.
+    /// In a dry run, the first deliveries that the job would act on.
     pub sample: Vec<Sample>,
 }
 
-/// A place in what a job goes through.
+/// The place that a job has reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cursor {
     /// Before the first.
     #[default]
     Start,
-    /// So many of a list are done.
+    /// After this many deliveries of a list.
     Listed(u32),
-    /// After the delivery that was requested then.
+    /// After the delivery with this time of request and this id.
     After(Timestamp, DeliveryId),
-    /// After the event at this place in LEADS.
+    /// After the event with this sequence in LEADS.
     Event(LeadSequence),
 }
 
-/// What came of the deliveries and events that a job has come to; of a dry run: what would.
+/// The results of a job so far; in a dry run, what they would be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Deliveries or events that were looked at.
+    /// Deliveries or events that the job examined.
     pub examined: u64,
     /// Failed deliveries that get another round of attempts.
     pub retried: u64,
-    /// Events that the destination had no delivery of, and now has one.
+    /// Events that had no delivery to the destination, and now have one.
     pub requested: u64,
     /// Events that the destination has, or is about to get.
     pub had: u64,
-    /// Events that it would want, but that are older than it.
+    /// Events that the destination would want, but that are older than it.
     pub before_created: u64,
-    /// What could not be done, and why.
+    /// Refused deliveries, by reason.
     pub refused: BTreeMap<RetryRefusal, u64>,
 }
 
-/// A delivery that a job could do nothing about.
+/// A delivery that a job could not act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
-    /// The delivery.
     pub delivery: DeliveryId,
-    /// Why.
     pub why: RetryRefusal,
 }
 
-/// A delivery that a dry run would do something about.
+/// A delivery that a dry run would act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// The delivery, whether it exists already or not.
+    /// The delivery; it may not exist yet.
     pub delivery: DeliveryId,
-    /// The event.
     pub event_id: EventId,
 }
 
-/// Somebody wants a job to end.
+/// A caller asked for the end of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobCancelRequested {
-    /// Which.
     pub reference: JobRef,
-    /// Who.
     pub by: String,
-    /// When.
     pub at: Timestamp,
 }
 
 /// A job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobFinished {
-    /// Which.
     pub reference: JobRef,
-    /// How.
     pub outcome: JobOutcome,
-    /// What it came to in all.
     pub counts: Counts,
-    /// When.
     pub at: Timestamp,
 }
 
 /// How a job ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobOutcome {
-    /// It went through everything.
+    /// The job handled everything.
     Completed,
-    /// Somebody cancelled it.
+    /// A caller cancelled the job.
     Cancelled,
-    /// The destination that it was for was deleted.
+    /// The destination of the recovery was deleted.
     DestinationDeleted,
 }
 
 impl JobOutcome {
-    /// Every outcome.
     pub const ALL: [Self; 3] = [Self::Completed, Self::Cancelled, Self::DestinationDeleted];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Completed => "completed",
@@ -205,7 +181,6 @@ impl JobOutcome {
 }
 
 impl JobFact {
-    /// Which job it is about.
     pub const fn reference(&self) -> &JobRef {
         match self {
             Self::Started(f) => &f.reference,
@@ -215,7 +190,7 @@ impl JobFact {
         }
     }
 
-    /// When what it tells happened.
+    /// When the fact happened.
     pub const fn at(&self) -> Timestamp {
         match self {
             Self::Started(f) => f.at,

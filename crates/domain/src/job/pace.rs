@@ -1,34 +1,34 @@
-//! How fast a job goes: evenly, so that a receiver who has just come back is not run over.
+//! The rate of a job. It is even, so that a receiver that has just come back is not overloaded.
 
 use std::{num::NonZeroU32, time::Duration};
 
-/// So many a second.
+/// A rate, per second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Pace(NonZeroU32);
 
 impl Pace {
-    /// The fastest.
+    /// The maximum rate.
     pub const FASTEST: u32 = 1_000;
-    /// What is used unless somebody says otherwise: a thousand deliveries in under a minute, and no receiver suffers.
+    /// The default rate: a thousand deliveries in under a minute, which no receiver suffers from.
     pub const USUAL: Self = Self(NonZeroU32::new(20).expect("20 is not 0"));
 
-    /// So many a second, 1 to [`Pace::FASTEST`].
+    /// A rate from 1 to [`Pace::FASTEST`] per second; `None` if the number is out of range.
     pub fn per_second(number: u32) -> Option<Self> {
         NonZeroU32::new(number).filter(|number| number.get() <= Self::FASTEST).map(Self)
     }
 
-    /// How many a second.
+    /// The rate per second.
     pub const fn get(self) -> u32 {
         self.0.get()
     }
 
-    /// From one to the next.
+    /// The time from one to the next.
     pub fn interval(self) -> Duration {
         Duration::from_secs(1) / self.0.get()
     }
 }
 
-/// Spreads what is done evenly: after a pause nothing is made up for.
+/// Spreads work evenly; after a pause it does not catch up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread {
     interval: Duration,
@@ -36,16 +36,16 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// How far turns may run ahead of their even spread; timers are no more exact.
+    /// How far turns may run ahead of their even spread; timers are not more precise.
     const SLACK: Duration = Duration::from_millis(10);
 
-    /// The first may go at once.
+    /// A spread whose first turn is at once.
     pub fn new(pace: Pace) -> Self {
         Self { interval: pace.interval(), next: Duration::ZERO }
     }
 
-    /// Takes the next turn; when it is. Times are those of one clock that only goes forward, counted from anywhere; one that lies
-    /// behind is to be taken at once.
+    /// Takes the next turn and returns its time, on a monotonic clock with any fixed start. A turn in the past starts
+    /// at once.
     pub fn turn(&mut self, now: Duration) -> Duration {
         let turn = self.next.max(now.saturating_sub(Self::SLACK));
         self.next = turn.saturating_add(self.interval);

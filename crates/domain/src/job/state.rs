@@ -1,5 +1,5 @@
-//! What the facts of a job add up to. They are stored under the expectation of the one before, so they come in their
-//! order; one that comes twice changes nothing.
+//! The state of a job, folded from its facts. Each append expects the fact before it, so facts arrive in order; a fact
+//! that arrives twice changes nothing.
 
 use jiff::Timestamp;
 
@@ -8,26 +8,25 @@ use super::facts::{
 };
 use crate::ids::JobId;
 
-/// Where a job stands.
+/// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobStatus {
-    /// It is worked on, or waits for somebody to do so.
+    /// A job runner works on the job, or will.
     Running,
-    /// It is to end.
+    /// A caller asked for the end of the job.
     Cancelling,
-    /// It went through everything.
+    /// The job handled everything.
     Completed,
-    /// Somebody cancelled it.
+    /// A caller cancelled the job.
     Cancelled,
-    /// It could not go on.
+    /// The job could not go on.
     Failed,
 }
 
 impl JobStatus {
-    /// Every status.
     pub const ALL: [Self; 5] = [Self::Running, Self::Cancelling, Self::Completed, Self::Cancelled, Self::Failed];
 
-    /// The word for it.
+    /// The word that the API uses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -38,16 +37,16 @@ impl JobStatus {
         }
     }
 
-    /// Whether there is something left to do.
+    /// Whether the job has not ended.
     pub const fn is_open(self) -> bool {
         matches!(self, Self::Running | Self::Cancelling)
     }
 }
 
-/// A history that cannot have happened.
+/// A history that is impossible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IllegalJob {
-    /// A fact of one job was folded into another.
+    /// The fact belongs to another job.
     #[error("a fact about job {fact} was folded into job {state}")]
     OtherJob {
         /// The job of the state.
@@ -55,31 +54,29 @@ pub enum IllegalJob {
         /// The job of the fact.
         fact: JobId,
     },
-    /// Nothing comes before the start.
+    /// The fact precedes the start of the job.
     #[error("job {0} has a fact from before its start")]
     NotStarted(JobId),
 }
 
-/// A job as its facts tell it.
+/// The state of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// How it began.
     pub started: JobStarted,
-    /// How far it is.
     pub progress: Progress,
-    /// When that was recorded.
+    /// When the progress was stored.
     pub updated_at: Timestamp,
-    /// Who wanted it to end, if somebody did; the first to say so.
+    /// The first request to end the job; `None` if there is none.
     pub cancel: Option<JobCancelRequested>,
-    /// How it ended, if it did.
+    /// The end; `None` if the job has not ended.
     pub finished: Option<JobFinished>,
 }
 
 impl Job {
-    /// Adds a fact to what is known.
+    /// Folds a fact into the state.
     ///
     /// # Errors
-    /// When the fact cannot belong to this history.
+    /// If the fact cannot belong to this history.
     pub fn evolve(state: Option<Self>, fact: &JobFact) -> Result<Self, IllegalJob> {
         let id = fact.reference().job;
         let Some(mut job) = state else {
@@ -99,7 +96,7 @@ impl Job {
                 job.updated_at = f.at;
                 job.finished = Some(f.clone());
             }
-            // It came before.
+            // The state includes the fact already.
             JobFact::Started(_) | JobFact::Progressed(_) | JobFact::CancelRequested(_) | JobFact::Finished(_) => {}
         }
         Ok(job)
@@ -109,11 +106,11 @@ impl Job {
         Self { updated_at: started.at, started, progress: Progress::default(), cancel: None, finished: None }
     }
 
-    /// The fewest facts that add up to this: what a read model keeps of a job.
+    /// The fewest facts that fold to this state; the read model stores them.
     pub fn facts(&self) -> Vec<JobFact> {
         let mut facts = vec![JobFact::Started(self.started.clone())];
         if self.progress.step > 0 {
-            // The time of the end is that of the last word.
+            // The end, if there is one, has the latest time.
             let (reference, progress) = (self.reference().clone(), self.progress.clone());
             facts.push(JobFact::Progressed(JobProgressed {
                 reference,
@@ -127,22 +124,18 @@ impl Job {
         facts
     }
 
-    /// Which it is.
     pub const fn reference(&self) -> &JobRef {
         &self.started.reference
     }
 
-    /// Its id.
     pub const fn id(&self) -> JobId {
         self.started.reference.job
     }
 
-    /// What it came to so far.
     pub fn counts(&self) -> &Counts {
         self.finished.as_ref().map_or(&self.progress.counts, |finished| &finished.counts)
     }
 
-    /// Where it stands.
     pub fn status(&self) -> JobStatus {
         match (&self.finished, &self.cancel) {
             (Some(JobFinished { outcome: JobOutcome::Completed, .. }), _) => JobStatus::Completed,
