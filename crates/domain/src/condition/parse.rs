@@ -1,4 +1,4 @@
-//! From a text to a condition, with the exact place of the first mistake.
+//! The parser of conditions. It reports the exact place of the first mistake.
 
 use std::fmt;
 
@@ -8,16 +8,15 @@ use crate::{
     text::quoted,
 };
 
-/// What a path begins with: the payload is all that a condition may look at.
+/// The first part of every path: a condition reads the payload only.
 const ROOT: &str = "payload";
 const OPERATORS: &str = "eq, ne, in, nin, gt, gte, lt, lte, exists, starts_with, contains and not";
 
-/// Why a text is no condition.
+/// Why a text is not a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConditionError {
-    /// Where the mistake is, such as `or[1].payload.budget.gte`; empty if it is about the whole condition.
+    /// The place of the mistake, such as `or[1].payload.budget.gte`; empty if the whole condition is wrong.
     pub place: String,
-    /// What is wrong there.
     pub problem: String,
 }
 
@@ -32,7 +31,6 @@ impl fmt::Display for ConditionError {
     }
 }
 
-/// What a part of a condition becomes.
 type Read<T> = Result<T, ConditionError>;
 
 fn wrong<T>(place: &str, problem: impl Into<String>) -> Read<T> {
@@ -56,7 +54,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The entries of an object, all of which have to hold.
+    /// The entries of an object, which must all hold.
     fn all(&mut self, fields: &[(String, Json)], within: &str, depth: usize) -> Read<Node> {
         if depth > Condition::MAX_DEPTH {
             return wrong(within, format!("is nested more than {} levels deep", Condition::MAX_DEPTH));
@@ -102,7 +100,7 @@ impl Reader {
         }
     }
 
-    /// What a field has to be: a value, or operators that all have to hold.
+    /// What a field must be: a value, or operators that must all hold.
     fn terms_of(&mut self, path: &[String], value: &Json, place: &str, depth: usize) -> Read<Node> {
         let Json::Object(operators) = value else {
             if matches!(value, Json::Array(_)) {
@@ -146,7 +144,7 @@ fn joined(within: &str, name: &str) -> String {
     if within.is_empty() { shown(name) } else { format!("{within}.{}", shown(name)) }
 }
 
-/// A name as places show it: as it is if it is short and plain.
+/// A name as places show it: unchanged if it is short and plain.
 fn shown(name: &str) -> String {
     let is_plain = name.len() <= 80 && !name.chars().any(|c| c.is_control() || c == '"');
     if is_plain { name.to_owned() } else { quoted(name).to_string() }

@@ -1,5 +1,4 @@
-//! The ids of notices, computed from what they are about: however often it is decided that somebody is to be told
-//! something, it is the same notice.
+//! The ids of notices, computed from their subjects: a repeated decision leads to the same notice.
 
 use crate::ids::{AccountId, DeliveryId, DestinationId, EventId, InterfaceId, NoticeId, computed};
 
@@ -39,12 +38,12 @@ impl NoticeId {
         Self::from_uuid(computed("lead-digest", &[account.as_str(), interface.as_str(), &sequence.to_string()]))
     }
 
-    /// The question whether `email` may be mailed, as of REGISTRY's `sequence`.
+    /// The request to the owner of `email` to confirm it, as of REGISTRY's `sequence`.
     pub fn of_confirmation(account: &AccountId, sequence: u64, email: &str) -> Self {
         Self::from_uuid(computed("confirmation-mail", &[account.as_str(), &sequence.to_string(), email]))
     }
 
-    /// A name for what `recipient` gets of this notice: that of the notice, and eight digits that stand for him.
+    /// An id for the copy of `recipient`: that of the notice, and eight digits for the recipient.
     pub fn copy_for(&self, recipient: &str) -> String {
         let notice = self.to_string();
         let copy = computed("copy", &[&notice, &recipient.to_lowercase()]).simple().to_string();

@@ -1,7 +1,7 @@
-//! New leads of an interface, as far as people have to be told: the first at once, further ones within the window together.
+//! The notices about new leads of an interface: the first lead at once, further ones within the window together.
 //!
-//! It works as [`super::watch`] does for failures, and its state is stored in the same way: a notice of several leads is
-//! decided once, and a process that repeats the step comes to the same notice.
+//! This works as [`super::watch`] does for failures, and its state is stored in the same way: a notice of several leads
+//! is decided once, and a process that repeats the step decides on the same notice.
 
 use std::time::Duration;
 
@@ -14,29 +14,27 @@ use crate::{
     registry::Interface,
 };
 
-/// New leads of an interface that were not told yet.
+/// The state of the notices about new leads of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadWatch {
-    /// Whose leads.
     pub account: AccountId,
-    /// Where they came from.
     pub interface: InterfaceId,
-    /// The place in LEADS of the last event that is part of this.
+    /// The sequence in LEADS of the last event that this state includes.
     pub sequence: u64,
-    /// What is collected at the moment.
+    /// The window that is open; `None` if none is.
     pub window: Option<LeadWindow>,
 }
 
-/// Leads that are told together.
+/// Leads that share a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadWindow {
     /// When it was opened.
     pub from: Timestamp,
     /// When it ends.
     pub until: Timestamp,
-    /// How many leads there are in it.
+    /// The number of leads in the window.
     pub count: u64,
-    /// When the broker took the first of them.
+    /// When the broker stored the first of them.
     pub since: Option<Timestamp>,
     /// The first of them, at most [`LeadWindow::MAX_EXAMPLES`].
     pub examples: Vec<LeadExample>,
@@ -45,36 +43,33 @@ pub struct LeadWindow {
 /// A lead in a notice of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadExample {
-    /// The lead.
     pub lead: LeadId,
     /// When it was received.
     pub received_at: Timestamp,
-    /// The place of its event in LEADS.
+    /// The sequence of its event in LEADS.
     pub sequence: u64,
 }
 
-/// A lead event, and what is known about its record.
+/// A lead event, with its sequence and times.
 #[derive(Debug, Clone, Copy)]
 pub struct SeenLead<'a> {
-    /// The event.
     pub event: &'a LeadEvent,
-    /// Its place in LEADS.
+    /// Its sequence in LEADS.
     pub sequence: u64,
-    /// When the broker took it.
+    /// When the broker stored it.
     pub published_at: Timestamp,
-    /// The time now.
     pub now: Timestamp,
 }
 
 impl LeadWatch {
-    /// An interface of which nothing was seen yet.
+    /// The state of an interface without events.
     pub const fn new(account: AccountId, interface: InterfaceId) -> Self {
         Self { account, interface, sequence: 0, window: None }
     }
 
-    /// Adds an event of this interface; the notice that it calls for. An event that is known calls for none.
+    /// Adds an event of this interface and returns the notice that it calls for. A redelivered event calls for none.
     ///
-    /// `length`: for how long leads are collected after a notice; zero: each is told at once.
+    /// `length` is the length of the window after a notice; if it is zero, each lead has its own notice at once.
     pub fn observe(&mut self, seen: SeenLead<'_>, interface: &Interface, length: Duration) -> Option<NoticeCalledFor> {
         if seen.sequence <= self.sequence {
             return None;
@@ -89,7 +84,8 @@ impl LeadWatch {
         Some(called)
     }
 
-    /// What the time itself calls for: a window has ended. After one without leads the next lead is told at once again.
+    /// Closes a window that has ended and returns its notice. After a window without leads, the next lead has its own
+    /// notice at once.
     pub fn tick(&mut self, length: Duration, now: Timestamp) -> Option<NoticeCalledFor> {
         let window = self.window.take_if(|window| window.until <= now)?;
         let first = window.examples.first()?.sequence;
@@ -105,7 +101,7 @@ impl LeadWatch {
 }
 
 impl LeadWindow {
-    /// The most leads that a notice lists; further ones only count.
+    /// The maximum number of leads that a notice lists; further ones are only counted.
     pub const MAX_EXAMPLES: usize = 50;
 
     fn open(length: Duration, now: Timestamp) -> Option<Self> {

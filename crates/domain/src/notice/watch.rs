@@ -1,10 +1,9 @@
-//! What goes on at a destination, as far as people have to be told: decided from its facts, in the order in which they
-//! were recorded.
+//! Destination health: the notices about a destination, decided from its facts in the order of the stream.
 //!
-//! The first failure is told at once. It opens a window; what fails until its end is told together, and opens another
-//! one. When nothing failed in a window, the next failure is told at once again. Independently of that, people hear once
-//! when deliveries fail many times in a row, and once when one succeeds again after that or after a deactivation. Of a
-//! destination that now fails and now works they hear that only now and then.
+//! The first failure has a notice at once. It opens a window; failures until its end share a notice, which opens the
+//! next window. After a window without failures, the next failure has a notice at once again. Independently of that,
+//! there is one notice about a failure streak, and one when a delivery succeeds again after a streak or a deactivation.
+//! For a destination that alternates between failure and success, the number of these notices is limited.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,18 +16,19 @@ use crate::{
     outcome::ErrorKind,
 };
 
-/// When people are told.
+/// When notices are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// For how long after a notice failures of the same destination are collected; zero: each is told at once.
+    /// The length of the window after a notice, in which failures of the destination are collected; if it is zero, each
+    /// failure has its own notice at once.
     pub window: Duration,
-    /// How many deliveries in a row have to fail until people are told that it goes on; 0: they are not.
+    /// The number of failures in a row that call for a notice about the streak; 0 if none ever does.
     pub repeated: u32,
 }
 
 impl Rules {
-    /// For how many windows after people were told that a destination fails again and again they are not told so again,
-    /// nor that it works again after that.
+    /// The number of windows after a notice about a failure streak in which there is no further such notice, nor one
+    /// about the recovery from it.
     pub const QUIET_WINDOWS: u32 = 4;
 
     fn is_quiet(self, last_alert: Option<Timestamp>, now: Timestamp) -> bool {
@@ -38,77 +38,71 @@ impl Rules {
     }
 }
 
-/// What goes on at a destination.
+/// The health of a destination.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Watch {
-    /// The place in DELIVERIES of the last fact that is part of this.
+    /// The sequence in DELIVERIES of the last fact that this state includes.
     pub sequence: u64,
-    /// What is collected at the moment.
+    /// The window that is open; `None` if none is.
     pub window: Option<Window>,
-    /// How many deliveries have failed since one succeeded.
+    /// The failure streak: the deliveries that failed since the last success.
     pub failures: u32,
     /// When the first of them failed.
     pub failing_since: Option<Timestamp>,
-    /// People were told that it fails again and again, and no delivery has succeeded since.
+    /// Whether a notice about this streak was called for.
     pub alerted: bool,
-    /// When they were told so last.
+    /// When the last notice about a streak was called for.
     pub last_alert: Option<Timestamp>,
-    /// When a rule switched it off, unless a delivery has succeeded since.
+    /// When a rule deactivated the destination; `None` if a delivery has succeeded since.
     pub deactivated_at: Option<Timestamp>,
 }
 
-/// A destination and what goes on there.
+/// A destination, its health and its pending notices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watched {
-    /// Whose it is.
     pub account: AccountId,
-    /// The destination.
     pub destination: DestinationId,
-    /// What goes on there.
     pub watch: Watch,
-    /// What that calls for and may not be on record yet. It is remembered with the state that called for it, so that
-    /// whoever dies in between leaves behind what is to be said, word for word.
+    /// The pending notices: they may not be stored as facts yet. They are stored with the state that called for them,
+    /// so that a process that dies in between leaves them to the next one, word for word.
     pub unsaid: Vec<NoticeCalledFor>,
 }
 
-/// Failures that are told together.
+/// Failures that share a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     /// When it was opened.
     pub from: Timestamp,
     /// When it ends.
     pub until: Timestamp,
-    /// How many failures there are in it.
+    /// The number of failures in the window.
     pub count: u64,
-    /// When the broker took the first of them.
+    /// When the broker stored the first of them.
     pub since: Option<Timestamp>,
-    /// What they were; at most [`Window::MOST_ERRORS`] different ones, further ones only count.
+    /// At most [`Window::MOST_ERRORS`] different errors; further ones are only counted.
     pub errors: Vec<ErrorCount>,
-    /// The places of the first of them, at most [`Window::MOST_EXAMPLES`].
+    /// The sequences of the first failures, at most [`Window::MOST_EXAMPLES`].
     pub examples: Vec<u64>,
 }
 
-/// How often something went wrong in the same way.
+/// The number of failures with the same error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorCount {
-    /// The status; 0: no attempt was made, because the payload is gone.
+    /// The HTTP status; 0 if there was no attempt because the payload is gone.
     pub status: u16,
-    /// Why no answer came, if none did.
+    /// Why no response came; `None` if one came.
     pub kind: Option<ErrorKind>,
-    /// How often.
     pub count: u64,
 }
 
-/// A fact about a delivery, and what is known about its record.
+/// A fact about a delivery, with its sequence and times.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen<'a> {
-    /// The fact.
     pub fact: &'a DeliveryFact,
-    /// Its place in DELIVERIES.
+    /// Its sequence in DELIVERIES.
     pub sequence: u64,
-    /// When the broker took it.
+    /// When the broker stored it.
     pub published_at: Timestamp,
-    /// The time now.
     pub now: Timestamp,
 }
 
@@ -121,21 +115,20 @@ pub enum Called {
     Event(Operation),
 }
 
-/// An event about Leadline's own work, for whoever subscribes to it.
+/// An operational event, for the destinations that subscribe to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
-    /// Computed from what it tells of.
+    /// Computed from its cause.
     pub event_id: EventId,
-    /// What happened.
     pub event_type: EventType,
-    /// The delivery that shows it.
+    /// The delivery that caused it.
     pub reference: Arc<DeliveryRef>,
     /// When it happened.
     pub at: Timestamp,
 }
 
 impl Watched {
-    /// What a destination looks like at which nothing has happened yet.
+    /// The state of a destination without facts.
     pub fn new(reference: &DeliveryRef) -> Self {
         Self {
             account: reference.account.clone(),
@@ -145,10 +138,11 @@ impl Watched {
         }
     }
 
-    /// Adds a fact about a delivery to this destination, and says what it calls for. One that is known calls for nothing.
+    /// Adds a fact about a delivery to this destination and returns what it calls for. A redelivered fact calls for
+    /// nothing.
     ///
-    /// Deliveries of tests concern nobody but who asked for them. Those of events about Leadline's own work call for
-    /// notices to people and never for another such event: otherwise one failure would lead to another for ever.
+    /// Test deliveries call for nothing, because their caller sees the result. Deliveries of operational events call
+    /// for notices and never for another operational event: otherwise one failure would lead to another endlessly.
     pub fn observe(&mut self, seen: Seen<'_>, rules: Rules) -> Vec<Called> {
         if seen.sequence <= self.watch.sequence {
             return vec![];
@@ -171,7 +165,7 @@ impl Watched {
         called
     }
 
-    /// What the time itself calls for: a window has ended.
+    /// Closes a window that has ended and returns its notice.
     pub fn tick(&mut self, rules: Rules, now: Timestamp) -> Option<NoticeCalledFor> {
         let window = self.watch.window.take_if(|window| window.until <= now)?;
         let first = *window.examples.first()?;
@@ -214,7 +208,7 @@ impl Watched {
         called.extend(self.event(EventType::DELIVERY_FAILED, seen));
     }
 
-    /// Several attempts that ended at once may each say that they switched it off; it is told once.
+    /// Several attempts that end together may each have deactivated the destination; only the first calls for a notice.
     fn deactivate(&mut self, f: &DeliveryAttempted, seen: Seen<'_>, called: &mut Vec<Called>) {
         if self.watch.deactivated_at.is_none_or(|before| f.started_at > before) {
             self.watch.deactivated_at = Some(f.ended_at());
@@ -222,7 +216,7 @@ impl Watched {
         }
     }
 
-    /// What had begun before it was switched off does not show that it works again.
+    /// The success of an attempt that started before the deactivation does not show a recovery.
     fn succeed(&mut self, f: &DeliveryAttempted, seen: Seen<'_>, called: &mut Vec<Called>) {
         self.watch.failures = 0;
         let failing_since = self.watch.failing_since.take();
@@ -260,9 +254,9 @@ impl Watched {
 }
 
 impl Window {
-    /// The most different errors that are counted one by one.
+    /// The maximum number of different errors that are counted one by one.
     pub const MOST_ERRORS: usize = 10;
-    /// The most failures that are shown.
+    /// The maximum number of failures that a notice shows.
     pub const MOST_EXAMPLES: usize = 5;
 
     fn open(rules: Rules, now: Timestamp) -> Option<Self> {

@@ -1,25 +1,26 @@
-//! Mail addresses and brands: what an account may have written into mails and onto envelopes.
+//! Mail addresses and brands: the texts of an account that reach mails and envelopes.
 //!
-//! Guarantee: an address that is accepted here can be put on an envelope, because [`envelope_address`] makes both the check
-//! and the text that mail servers get.
+//! Guarantee: an accepted address fits an envelope, because [`envelope_address`] makes both the check and the text that
+//! mail servers get.
 
 use url::Host;
 
 use crate::text::quoted;
 
-/// The longest address, in bytes, as mail servers get it (RFC 5321 section 4.5.3.1.3, without the angle brackets).
+/// The maximum length of an address, in bytes, as mail servers get it (RFC 5321 section 4.5.3.1.3, without the angle
+/// brackets).
 pub const MAX_ADDRESS: usize = 254;
-/// The longest part before the `@`, in bytes, with its quotes (RFC 5321 section 4.5.3.1.1).
+/// The maximum length of the part before the `@`, in bytes, with its quotes (RFC 5321 section 4.5.3.1.1).
 const MAX_LOCAL_PART: usize = 64;
-/// The longest part of a domain between two dots, in bytes (RFC 1035 section 2.3.4).
+/// The maximum length of a part of a domain between two dots, in bytes (RFC 1035 section 2.3.4).
 const MAX_LABEL: usize = 63;
-/// The longest brand, in characters: it stands before the subject of each mail, which has to fit a line.
+/// The maximum length of a brand, in characters: it precedes the subject of each mail, which must fit a line.
 const MAX_BRAND: usize = 64;
 
-/// Whether a text can be mailed to. Whether the mailbox exists, only its mail server knows.
+/// Checks that a text is a mail address. Only its mail server knows whether the mailbox exists.
 ///
 /// # Errors
-/// Why not.
+/// Why the text is refused.
 pub fn check_email(text: &str) -> Result<(), String> {
     envelope_address(text).map(drop)
 }
@@ -27,7 +28,7 @@ pub fn check_email(text: &str) -> Result<(), String> {
 /// An address as mail servers take it: its domain in Punycode, the part before the `@` in quotes if it needs them.
 ///
 /// # Errors
-/// Why there is none.
+/// Why the text is not an address.
 pub fn envelope_address(text: &str) -> Result<String, String> {
     let problem = |why: &str| Err(format!("{} is no email address: {why}", quoted(text)));
     if text.len() > MAX_ADDRESS {
@@ -59,9 +60,9 @@ pub fn envelope_address(text: &str) -> Result<String, String> {
     Ok(address)
 }
 
-/// A domain name in ASCII (IDNA); `None` if it is no name, such as an address of four numbers.
+/// A domain name in ASCII (IDNA); `None` if the text is not a domain name, such as an IPv4 address.
 fn ascii_domain(text: &str) -> Option<String> {
-    // URLs have percent signs decoded, mail addresses do not.
+    // The parser of URLs decodes percent signs, which mail addresses do not have.
     if text.contains('%') {
         return None;
     }
@@ -75,10 +76,10 @@ fn is_label(label: &str) -> bool {
     (1..=MAX_LABEL).contains(&label.len()) && has_only_letters_and_digits && !has_dash_at_end
 }
 
-/// Whether a text can be a brand: one short line that mail programs make no link of.
+/// Checks that a text is a brand: one short line that mail programs do not turn into a link.
 ///
 /// # Errors
-/// Why not.
+/// Why the text is refused.
 pub fn check_brand(text: &str) -> Result<(), String> {
     if text.chars().count() > MAX_BRAND {
         return Err(format!("is longer than {MAX_BRAND} characters"));
@@ -92,12 +93,12 @@ pub fn check_brand(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Characters that change the direction of a text or are not seen at all: with them a line reads as something else.
+/// Whether a character is invisible or changes the direction of a text, so that a line reads as something else.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Mail programs make a link of each word with a dot between two others of which the last may be a top-level domain.
+/// Mail programs turn each word into a link that has a dot inside and whose last part may be a top-level domain.
 fn names_a_host(word: &str) -> bool {
     let mut labels = word.split(['.', '\u{ff0e}']).map(|label| label.trim_matches(|c: char| !c.is_alphanumeric()));
     let mut before = labels.next().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The destinations of an account by their scope. An event is compared with those that cover its origin only: an account
-//! may have thousands, each for an interface of its own.
+//! The destinations of an account by scope. An event is compared only with those that cover its origin: an account may
+//! have thousands, each for its own interface.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,7 +14,7 @@ use crate::ids::{ClientId, DestinationId, InterfaceId};
 pub(super) struct ByScope(HashMap<Scope, BTreeMap<DestinationId, Arc<Destination>>>);
 
 impl ByScope {
-    /// Takes `after` in place of `before`.
+    /// Replaces `before` with `after`.
     pub(super) fn replace(&mut self, before: Option<&Destination>, after: &Arc<Destination>) {
         if let Some(before) = before
             && let Some(peers) = self.0.get_mut(&before.scope)
@@ -29,7 +29,7 @@ impl ByScope {
         }
     }
 
-    /// Those for the whole account, for this client and for this interface, from the highest level on.
+    /// The destinations for the whole account, this client and this interface, the highest level first.
     pub(super) fn covering(
         &self,
         client: Option<&ClientId>,

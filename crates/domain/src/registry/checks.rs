@@ -1,4 +1,4 @@
-//! What each field may be. What the fields name, [`super::decide`] looks up.
+//! The checks of each field. [`super::decide`] looks up the entities that fields name.
 
 use url::Url;
 
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::text::quoted;
 
-/// The longest name, in bytes.
-const LONGEST_NAME: usize = 200;
-/// The longest URL, in bytes.
-const LONGEST_URL: usize = 2_000;
-/// The most emails of a list.
-const MOST_EMAILS: usize = 20;
-/// The most event type patterns of a destination.
-const MOST_PATTERNS: usize = 100;
+/// The maximum length of a name, in bytes.
+const MAX_NAME: usize = 200;
+/// The maximum length of a URL, in bytes.
+const MAX_URL: usize = 2_000;
+/// The maximum number of addresses in a list.
+const MAX_EMAILS: usize = 20;
+/// The maximum number of event type patterns of a destination.
+const MAX_PATTERNS: usize = 100;
 
 pub(super) fn invalid(field: &'static str, problem: String) -> Refusal {
     Refusal::Invalid { field, problem }
@@ -28,8 +28,8 @@ pub(super) fn invalid(field: &'static str, problem: String) -> Refusal {
 pub(super) fn check_destination(destination: &Destination, rules: UrlRules) -> Result<(), Refusal> {
     check_name(&destination.name)?;
     check_url(&destination.url, rules)?;
-    if destination.event_types.is_empty() || destination.event_types.len() > MOST_PATTERNS {
-        return Err(invalid("event_types", format!("needs 1 to {MOST_PATTERNS} patterns; \"*\" is every type")));
+    if destination.event_types.is_empty() || destination.event_types.len() > MAX_PATTERNS {
+        return Err(invalid("event_types", format!("needs 1 to {MAX_PATTERNS} patterns; \"*\" is every type")));
     }
     let (shortest, longest) = (Destination::SHORTEST_TIMEOUT, Destination::LONGEST_TIMEOUT);
     if !(shortest..=longest).contains(&destination.timeout) {
@@ -80,8 +80,8 @@ pub(super) fn check_opt_out(opt_out: &OptOut) -> Result<(), Refusal> {
 }
 
 fn check_emails(field: &'static str, emails: &[String]) -> Result<(), Refusal> {
-    if emails.len() > MOST_EMAILS {
-        return Err(invalid(field, format!("are more than {MOST_EMAILS}")));
+    if emails.len() > MAX_EMAILS {
+        return Err(invalid(field, format!("are more than {MAX_EMAILS}")));
     }
     emails.iter().try_for_each(|email| check_email(email).map_err(|problem| invalid(field, problem)))
 }
@@ -104,7 +104,8 @@ fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
     }
     for (name, value) in &shape.headers {
         RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;
-        // What else RFC 9110 (5.5) allows is read by receivers in different encodings, and is refused when it is to be sent.
+        // Receivers read other bytes that RFC 9110 (5.5) allows in different encodings, and the HTTP client refuses to
+        // send them.
         let sendable = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
         if value.len() > RequestShape::LONGEST_HEADER || !sendable {
             let longest = RequestShape::LONGEST_HEADER;
@@ -130,14 +131,14 @@ fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
 }
 
 fn is_one_line(text: &str) -> bool {
-    text.len() <= LONGEST_NAME && !text.chars().any(char::is_control)
+    text.len() <= MAX_NAME && !text.chars().any(char::is_control)
 }
 
 pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
     if is_one_line(name) {
         return Ok(());
     }
-    Err(invalid("name", format!("has to be one line of at most {LONGEST_NAME} bytes")))
+    Err(invalid("name", format!("has to be one line of at most {MAX_NAME} bytes")))
 }
 
 fn check_url(text: &str, rules: UrlRules) -> Result<(), Refusal> {
@@ -146,8 +147,8 @@ fn check_url(text: &str, rules: UrlRules) -> Result<(), Refusal> {
 
 pub(super) fn check_url_of(field: &'static str, text: &str, rules: UrlRules) -> Result<(), Refusal> {
     let refuse = |problem: String| Err(invalid(field, problem));
-    if text.len() > LONGEST_URL {
-        return refuse(format!("is {} bytes long, and {LONGEST_URL} is the limit", text.len()));
+    if text.len() > MAX_URL {
+        return refuse(format!("is {} bytes long, and {MAX_URL} is the limit", text.len()));
     }
     let url = match Url::parse(text) {
         Ok(url) => url,

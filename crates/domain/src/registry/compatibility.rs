@@ -1,32 +1,31 @@
-//! A second signature, as another sender of webhooks made it: a customer who moves from there changes no receiver.
+//! A second signature, in the format of another sender of webhooks: an account that moves from there changes no
+//! receiver.
 
 use super::request::RequestShape;
 use crate::text::quoted;
 
-/// How the second signature is made and sent. The token of the destination makes it, too.
+/// The format of the second signature. The token of the destination signs it, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompatibilitySignature {
     /// The header that carries it, in lower case.
     pub header: String,
     /// The hash function of the HMAC (RFC 2104).
     pub hash: Hash,
-    /// How its bytes are written.
+    /// The encoding of its bytes.
     pub encoding: Encoding,
-    /// What stands before it, such as `sha256=`.
+    /// The text before it, such as `sha256=`.
     pub prefix: String,
-    /// What is signed.
+    /// The signed content.
     pub content: SignedContent,
 }
 
 /// A hash function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Hash {
-    /// HMAC-SHA256.
     #[default]
     Sha256,
-    /// HMAC-SHA1: for receivers that know nothing else.
+    /// HMAC-SHA1, for receivers that support nothing else.
     Sha1,
-    /// HMAC-SHA512.
     Sha512,
 }
 
@@ -40,7 +39,7 @@ pub enum Encoding {
     Base64,
 }
 
-/// What is signed.
+/// The signed content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignedContent {
     /// The body.
@@ -52,10 +51,9 @@ pub enum SignedContent {
 }
 
 impl Hash {
-    /// Every function.
     pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha1, Self::Sha512];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sha256 => "hmac-sha256",
@@ -64,17 +62,16 @@ impl Hash {
         }
     }
 
-    /// The function that a word names; the empty one names the default.
+    /// The function that a word names; the empty word names the default.
     pub fn parse(word: &str) -> Option<Self> {
         if word.is_empty() { Some(Self::default()) } else { Self::ALL.into_iter().find(|hash| hash.as_str() == word) }
     }
 }
 
 impl Encoding {
-    /// Both.
     pub const ALL: [Self; 2] = [Self::Hex, Self::Base64];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hex => "hex",
@@ -82,7 +79,7 @@ impl Encoding {
         }
     }
 
-    /// The encoding that a word names; the empty one names the default.
+    /// The encoding that a word names; the empty word names the default.
     pub fn parse(word: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         if word.is_empty() { Some(Self::default()) } else { all.find(|encoding| encoding.as_str() == word) }
@@ -98,7 +95,7 @@ impl SignedContent {
     /// The content that a word names, with the header of its timestamp; both may be empty.
     ///
     /// # Errors
-    /// What is wrong with them.
+    /// What is wrong with the two.
     pub fn parse(word: &str, timestamp_header: &str) -> Result<Self, String> {
         match (word, timestamp_header) {
             ("" | Self::BODY, "") => Ok(Self::Body),
@@ -111,7 +108,7 @@ impl SignedContent {
         }
     }
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Body => Self::BODY,
@@ -119,7 +116,7 @@ impl SignedContent {
         }
     }
 
-    /// The header of the timestamp; `None` if it has none of its own.
+    /// The header of the timestamp; `None` if the timestamp has no header of its own.
     pub fn timestamp_header(&self) -> Option<&str> {
         match self {
             Self::TimestampInHeader(header) => Some(header),
@@ -129,10 +126,10 @@ impl SignedContent {
 }
 
 impl CompatibilitySignature {
-    /// The longest prefix, in bytes.
+    /// The maximum length of the prefix, in bytes.
     pub const MAX_PREFIX: usize = 100;
 
-    /// Whether its headers may be set, beside those that the shape has already.
+    /// Checks the prefix, and that the headers do not clash with those of the request.
     ///
     /// # Errors
     /// What is wrong.

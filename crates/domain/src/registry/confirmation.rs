@@ -1,7 +1,8 @@
-//! Addresses that an account's own key set: they get one mail that asks their owner, and nothing else until it is confirmed.
+//! Addresses that an account's own API key set: each gets one mail that asks its owner, and nothing else until the
+//! owner confirms it.
 //!
-//! A fact about an account, an interface or an API user names those of its addresses that wait ([`Account::unconfirmed`]
-//! and its siblings). Facts of earlier releases name none, so what was set before is trusted.
+//! A fact about an account, an interface or an API user lists its unconfirmed addresses ([`Account::unconfirmed`] and
+//! its siblings). Facts of earlier releases list none, so older addresses are trusted.
 
 use super::{
     account::{Account, ApiUser, Interface},
@@ -10,10 +11,9 @@ use super::{
 };
 use crate::ids::{AccountId, ConfirmationId};
 
-/// The owner of an address agreed to mails about one account.
+/// The consent of an address's owner to mails about one account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmation {
-    /// The account.
     pub account: AccountId,
     /// Computed from the address.
     pub id: ConfirmationId,
@@ -30,14 +30,14 @@ impl Confirmation {
 }
 
 impl Account {
-    /// Every address that it lists.
+    /// Every address that the account lists.
     pub fn emails(&self) -> impl Iterator<Item = &String> {
         self.notification_emails.iter().chain(&self.api_user_emails)
     }
 }
 
 impl Change {
-    /// The addresses that a fact lists, and those of them that wait for their owner.
+    /// The addresses that a fact lists, and the unconfirmed ones among them.
     pub fn emails(&self) -> (Vec<&String>, &[String]) {
         match self {
             Self::AccountCreated(account) | Self::AccountUpdated(account) => {
@@ -58,18 +58,18 @@ impl AccountEntry {
         !self.unconfirmed.contains(&email.to_lowercase())
     }
 
-    /// The addresses whose owners agreed.
+    /// The confirmed addresses.
     pub fn confirmations(&self) -> impl Iterator<Item = Confirmation> {
         self.confirmed.iter().map(|email| Confirmation::new(self.account.id.clone(), email))
     }
 
-    /// Those of these addresses that wait for their owner, in lower case.
+    /// The unconfirmed ones among these addresses, in lower case.
     pub fn unconfirmed<'a>(&self, emails: impl IntoIterator<Item = &'a String>) -> Vec<String> {
         lower_case_once(emails.into_iter().filter(|email| !self.is_confirmed(email)))
     }
 
-    /// Those of these addresses whose owner has to be asked if an account's own key sets them: they wait already, or are
-    /// new to the account and were never confirmed for it.
+    /// The addresses among these that their owners must confirm if an account's own API key sets them: they are
+    /// unconfirmed already, or new to the account and never confirmed for it.
     pub fn to_confirm<'a>(&self, emails: impl IntoIterator<Item = &'a String>) -> Vec<String> {
         lower_case_once(emails.into_iter().filter(|email| {
             let email = email.to_lowercase();
@@ -86,7 +86,7 @@ impl AccountEntry {
         listed.into_iter().any(|listed| listed.to_lowercase() == email)
     }
 
-    /// Adds what a fact says about the addresses that it lists.
+    /// Adds the addresses of a fact.
     pub(super) fn note_emails(&mut self, change: &Change) {
         let (listed, waiting) = change.emails();
         for email in listed {

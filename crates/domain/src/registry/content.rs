@@ -1,4 +1,4 @@
-//! In which content type a destination's bodies are written, and what that means for the values in them.
+//! The content type of a destination's bodies, and how values are escaped in them.
 
 use std::fmt;
 
@@ -23,15 +23,15 @@ pub enum Format {
     Multipart,
     /// `application/xml`, `text/xml`, and every type that ends with `+xml`.
     Xml,
-    /// Every other type: nothing is known about it, so nothing is escaped.
+    /// Every other type. Its syntax is unknown, so nothing is escaped.
     Text,
 }
 
 impl ContentType {
-    /// The longest, in bytes.
+    /// The maximum length, in bytes.
     pub const MAX_BYTES: usize = 200;
 
-    /// Takes a text as a media type.
+    /// Parses a media type.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -94,7 +94,7 @@ fn are_parameters(mut rest: &str) -> bool {
         }
         let Some((name, value)) = rest.split_once('=') else { return false };
         let end = match value.strip_prefix('"') {
-            // A quote or a backslash would need escapes, which no media type in use has.
+            // A quote or a backslash would need escapes, which no common media type has.
             Some(quoted) => quoted.find('"').map(|end| end + 2),
             None => Some(value.find(';').unwrap_or(value.len())),
         };
@@ -126,7 +126,7 @@ impl RequestShape {
         }
     }
 
-    /// Whether method, body, content type and form go together.
+    /// Whether method, body, content type and form are compatible.
     ///
     /// # Errors
     /// The field, and what is wrong with it.

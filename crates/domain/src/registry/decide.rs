@@ -1,4 +1,4 @@
-//! The only way to a new registry fact: a command, checked against what there is.
+//! The only way to a new registry fact: a command, checked against the registry.
 
 use jiff::Timestamp;
 
@@ -16,69 +16,49 @@ use super::{
 };
 use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, TokenId};
 
-/// What somebody wants to change. Creations and updates carry the whole new state.
+/// The requested change. Creations and updates carry the whole new state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// A new account.
     CreateAccount(Account),
-    /// Change an account.
     UpdateAccount(Account),
-    /// Remove an account.
     DeleteAccount(AccountId),
-    /// A new client.
     CreateClient(Client),
-    /// Change a client.
     UpdateClient(Client),
-    /// Remove a client.
     DeleteClient(AccountId, ClientId),
-    /// A new interface.
     CreateInterface(Interface),
-    /// Change an interface.
     UpdateInterface(Interface),
-    /// Remove an interface.
     DeleteInterface(AccountId, InterfaceId),
-    /// A new API user.
     CreateApiUser(ApiUser),
-    /// Change an API user.
     UpdateApiUser(ApiUser),
-    /// Remove an API user.
     DeleteApiUser(AccountId, ApiUserId),
-    /// A new destination.
     CreateDestination(Destination),
-    /// Change a destination.
     UpdateDestination(Destination),
-    /// Switch a destination on; what is held for it since before the given time is not to be sent.
+    /// Enable a destination; held deliveries that were requested before the given time are not sent.
     EnableDestination(AccountId, DestinationId, Option<Timestamp>),
-    /// Switch a destination off because of a rule.
+    /// Switch off a destination because of a rule.
     DeactivateDestination(AccountId, DestinationId, Deactivation),
-    /// Switch a destination off.
+    /// A person switches off a destination.
     DisableDestination(AccountId, DestinationId),
-    /// Remove a destination.
     DeleteDestination(AccountId, DestinationId),
-    /// A new token.
     CreateToken(Token),
-    /// Give a token another name or other secrets.
+    /// Change the name or the secrets of a token.
     UpdateToken(Token),
-    /// Remove a token.
     DeleteToken(AccountId, TokenId),
-    /// Mail somebody nothing of a kind.
+    /// Stop mails of a kind to an address.
     CreateOptOut(OptOut),
-    /// Mail it to him again.
+    /// Resume them.
     DeleteOptOut(AccountId, OptOutId),
-    /// The owner of an address agrees to get mails.
+    /// The owner of an address confirms it.
     ConfirmEmail(Confirmation),
-    /// A new key.
     CreateKey(ApiKey),
-    /// Make a key good no more.
     RevokeKey(KeyId),
 }
 
 /// A change that may be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// The change.
     pub change: Change,
-    /// The last sequence of the subject that the decision rests on; the append has to expect it.
+    /// The last sequence of the subject that the decision depends on; the append must expect it.
     pub expected_version: u64,
 }
 
@@ -86,7 +66,7 @@ impl Registry {
     /// Decides whether a command may be carried out.
     ///
     /// # Errors
-    /// When a field is wrong, the thing exists already, or does not exist.
+    /// If a field is invalid, or if the entity exists already or does not exist.
     pub fn decide(&self, command: Command, rules: UrlRules) -> Result<Decision, Refusal> {
         let change = match command {
             Command::CreateAccount(account) => self.decide_create_account(account)?,
@@ -297,7 +277,7 @@ impl Registry {
         }
     }
 
-    /// What a destination names has to be there.
+    /// Checks that the entities that a destination names exist.
     fn check_references(&self, destination: &Destination) -> Result<(), Refusal> {
         match &destination.scope {
             Scope::Account => {}

@@ -1,4 +1,4 @@
-//! What is recorded about the configuration.
+//! Facts about the configuration.
 
 use jiff::Timestamp;
 
@@ -15,97 +15,68 @@ use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, Key
 /// A change of the configuration: who made it, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegistryFact {
-    /// When.
     pub at: Timestamp,
-    /// Who.
     pub by: String,
-    /// What.
     pub change: Change,
 }
 
-/// What was changed. Facts of creation and update carry the whole new state, so that the last one of a subject is
-/// enough to know it.
+/// The change. Facts of creation and update carry the whole new state, so that the last fact of a subject is enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// An account is new.
     AccountCreated(Account),
-    /// An account is different.
     AccountUpdated(Account),
-    /// An account is gone.
     AccountDeleted(AccountId),
-    /// A client is new.
     ClientCreated(Client),
-    /// A client is different.
     ClientUpdated(Client),
-    /// A client is gone.
     ClientDeleted(AccountId, ClientId),
-    /// An interface is new.
     InterfaceCreated(Interface),
-    /// An interface is different.
     InterfaceUpdated(Interface),
-    /// An interface is gone.
     InterfaceDeleted(AccountId, InterfaceId),
-    /// An API user is new.
     ApiUserCreated(ApiUser),
-    /// An API user is different.
     ApiUserUpdated(ApiUser),
-    /// An API user is gone.
     ApiUserDeleted(AccountId, ApiUserId),
-    /// A destination is new.
     DestinationCreated(Destination),
-    /// A destination is different.
     DestinationUpdated(Destination),
-    /// A person switched a destination on. What is held for it since before the given time is not to be sent.
+    /// A person enabled a destination. Held deliveries that were requested before the given time are not sent.
     DestinationEnabled(AccountId, DestinationId, Option<Timestamp>),
-    /// A rule switched a destination off.
+    /// A rule deactivated a destination.
     DestinationDeactivated(AccountId, DestinationId, Deactivation),
-    /// A person switched a destination off.
+    /// A person disabled a destination.
     DestinationDisabled(AccountId, DestinationId),
-    /// A destination is gone.
     DestinationDeleted(AccountId, DestinationId),
-    /// A token is new.
     TokenCreated(Token),
-    /// A token has another name or other secrets.
+    /// The name or the secrets of a token changed.
     TokenUpdated(Token),
-    /// A token is gone.
     TokenDeleted(AccountId, TokenId),
-    /// Somebody does not want mails of a kind.
+    /// An address opted out of mails of a kind.
     OptOutCreated(OptOut),
-    /// He is to get them again.
+    /// The address gets them again.
     OptOutDeleted(AccountId, OptOutId),
-    /// The owner of an address agreed to get mails.
+    /// The owner of an address confirmed it.
     EmailConfirmed(Confirmation),
-    /// A key is new.
     KeyCreated(ApiKey),
-    /// A key is good no more. It stays known: facts name it.
+    /// An API key was revoked. The registry keeps it, because facts name it.
     KeyRevoked(Option<AccountId>, KeyId),
 }
 
-/// The kinds of things that are configured.
+/// The kinds of entities in the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EntityKind {
-    /// An account.
     Account,
-    /// A client.
     Client,
-    /// An interface.
     Interface,
-    /// An API user.
     ApiUser,
-    /// A destination.
     Destination,
-    /// A token.
     Token,
-    /// Somebody who does not want mails of a kind.
+    /// The opt-out of an address from mails of a kind.
     OptOut,
-    /// A key of the API.
+    /// An API key.
     Key,
     /// The consent of an address's owner.
     Confirmation,
 }
 
 impl EntityKind {
-    /// Every kind.
     #[rustfmt::skip]
     pub const ALL: [Self; 9] = [
         Self::Account, Self::Client, Self::Interface, Self::ApiUser, Self::Destination, Self::Token, Self::OptOut,
@@ -134,7 +105,7 @@ impl EntityKind {
 }
 
 impl Change {
-    /// What was done, in a word.
+    /// The word for the change.
     pub const fn action(&self) -> &'static str {
         match self {
             Self::AccountCreated(_)
@@ -166,7 +137,7 @@ impl Change {
         }
     }
 
-    /// What was changed: whose it is, its kind and its id. A platform-wide key is no account's.
+    /// The changed entity: its account, kind and id. A platform-wide API key has no account.
     pub fn entity(&self) -> (Option<&AccountId>, EntityKind, &str) {
         let (account, kind, id) = match self {
             Self::KeyCreated(key) => return (key.account.as_ref(), EntityKind::Key, key.id.as_str()),

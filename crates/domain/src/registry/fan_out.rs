@@ -1,8 +1,8 @@
-//! To how many destinations one event may go.
+//! Fan-out: the number of destinations that one event may reach.
 //!
-//! A pattern is a key: what it begins with (`email.` for `email.*`, nothing for `*`), or the one type that it matches. The
-//! patterns that match a type are found from its key, without a look at all others, so that the answer comes at once for an
-//! account that has thousands of destinations with a hundred patterns each.
+//! A pattern is a key: what it begins with (`email.` for `email.*`, nothing for `*`), or the one type that it matches.
+//! The patterns that match a type are found from its key, without a scan of all others, so that the answer is immediate
+//! for an account that has thousands of destinations with a hundred patterns each.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,8 +12,8 @@ use super::{
 };
 use crate::ids::EventType;
 
-/// To how many destinations at most an event goes that a destination gets, itself included. A disabled one counts: what
-/// comes for it is held.
+/// The maximum number of destinations of any event that `new` gets, itself included. A disabled destination counts: its
+/// deliveries are held.
 pub(super) fn fan_out(all: &[&Destination], routing: Routing, new: &Destination) -> usize {
     let others = || all.iter().copied().filter(|other| other.id != new.id);
     let wanted = keys(new);
@@ -37,12 +37,12 @@ pub(super) fn fan_out(all: &[&Destination], routing: Routing, new: &Destination)
     1 + counted + largest(below.map(|other| &other.scope), &[new.scope.level(), Scope::Account.level()])
 }
 
-/// The same of every event, if all levels get what they want. Which events the destinations want is not compared.
+/// The same for every event, if all levels get it. The patterns of the destinations are not compared.
 pub(super) fn fan_out_of_all<'a>(all: impl Iterator<Item = &'a Destination>) -> usize {
     largest(all.map(|destination| &destination.scope), &[])
 }
 
-/// The largest number of destinations with the same scope, for each level but some, added up.
+/// The largest number of destinations with the same scope, summed over every level except some.
 fn largest<'a>(scopes: impl Iterator<Item = &'a Scope>, but: &[u8]) -> usize {
     let mut at = HashMap::<&Scope, usize>::new();
     scopes.for_each(|scope| *at.entry(scope).or_default() += 1);
@@ -59,7 +59,7 @@ fn keys(destination: &Destination) -> HashSet<&str> {
 /// The keys of all patterns that match whatever this one does, itself included.
 fn covering(key: &str) -> impl Iterator<Item = &str> {
     let beginnings = key.match_indices('.').map(|(at, _)| &key[..=at]);
-    // What Leadline tells of its own work is asked for by name.
+    // `*` does not match the types of operational events.
     let any = (!key.starts_with(EventType::OPERATIONAL)).then_some("");
     let exact = (!key.is_empty() && !key.ends_with('.')).then_some(key);
     any.into_iter().chain(beginnings).chain(exact)

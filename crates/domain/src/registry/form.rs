@@ -1,4 +1,4 @@
-//! How the fields of a payload become the fields of a form.
+//! Forms: how the fields of a payload become the fields of a form.
 
 use super::refusal::Refusal;
 use crate::text::quoted;
@@ -10,10 +10,10 @@ pub struct Form {
     pub nesting: Nesting,
     /// The names of the items of a list.
     pub lists: Lists,
-    /// Paths in the payload, such as `person.email` or `tags.0`, and the names that these fields get. A field with an
-    /// empty name is not sent.
+    /// Paths in the payload, such as `person.email` or `tags.0`, and the names of these fields in the form. A field
+    /// with an empty name is not sent.
     pub fields: Vec<(String, String)>,
-    /// Only these fields of the payload are sent.
+    /// Whether only these fields of the payload are sent.
     pub only_fields: bool,
     /// Names and values that every form has. A field of the payload with the name of a constant is not sent.
     pub constants: Vec<(String, String)>,
@@ -42,10 +42,9 @@ pub enum Lists {
 }
 
 impl Nesting {
-    /// Every way.
     pub const ALL: [Self; 2] = [Self::Brackets, Self::Dots];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Brackets => "brackets",
@@ -53,17 +52,16 @@ impl Nesting {
         }
     }
 
-    /// The way that a word names; the empty one names the default.
+    /// The value that a word names; the empty word names the default.
     pub fn parse(word: &str) -> Option<Self> {
         if word.is_empty() { Some(Self::default()) } else { Self::ALL.into_iter().find(|way| way.as_str() == word) }
     }
 }
 
 impl Lists {
-    /// Every way.
     pub const ALL: [Self; 3] = [Self::Repeat, Self::Brackets, Self::Indices];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Repeat => "repeat",
@@ -72,29 +70,29 @@ impl Lists {
         }
     }
 
-    /// The way that a word names; the empty one names the default.
+    /// The value that a word names; the empty word names the default.
     pub fn parse(word: &str) -> Option<Self> {
         if word.is_empty() { Some(Self::default()) } else { Self::ALL.into_iter().find(|way| way.as_str() == word) }
     }
 }
 
 impl Form {
-    /// How many fields may get a name, and how many constants there may be.
+    /// The maximum number of renamed fields, and of constants.
     pub const MAX_FIELDS: usize = 100;
-    /// The longest path, and the longest name, in bytes.
+    /// The maximum length of a path and of a name, in bytes.
     pub const MAX_NAME: usize = 200;
-    /// The longest value of a constant, in bytes.
+    /// The maximum length of the value of a constant, in bytes.
     pub const MAX_VALUE: usize = 1_000;
 
-    /// How many bytes it takes in memory.
+    /// Its size in memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.fields.iter().chain(&self.constants).map(|(name, value)| name.len() + value.len()).sum()
     }
 
-    /// Whether a form can be written like that.
+    /// Checks the settings of a form.
     ///
     /// # Errors
-    /// The first field that is wrong.
+    /// The first invalid field.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         let refuse = |field, problem| Err(Refusal::Invalid { field, problem });
         for (field, entries) in [("form.fields", &self.fields), ("form.constants", &self.constants)] {

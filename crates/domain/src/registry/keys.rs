@@ -1,7 +1,7 @@
-//! Keys: who may call, of which account, for what and until when.
+//! API keys: who may call, for which account and scopes, and until when.
 //!
-//! Only the hash of a key's secret is known here. Looking a key up takes one step however many there are, and does not
-//! depend on how much of a wrong secret is right.
+//! The registry knows only the hash of an API key's secret. A look-up takes one step, however many keys there are, and
+//! its time does not depend on how much of a wrong secret is right.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,34 +22,32 @@ use crate::{
     ids::{AccountId, KeyId},
 };
 
-/// The most keys of one account, or of the platform, that are good at once.
-const MOST_KEYS: usize = 1_000;
+/// The maximum number of valid API keys of one account, or of the platform.
+const MAX_KEYS: usize = 1_000;
 
-/// A key of the API.
+/// An API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its id: the part of it that is no secret.
+    /// The public part of the key.
     pub id: KeyId,
-    /// The only account that it has to do with; none: it is platform-wide.
+    /// `None` if the key is platform-wide.
     pub account: Option<AccountId>,
-    /// For people; at most 200 bytes.
+    /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// What it may be used for.
+    /// What the key permits.
     pub scopes: Scopes,
-    /// What its secret is known by.
+    /// The hash of its secret.
     pub hash: KeyHash,
-    /// Since when.
     pub created_at: Timestamp,
-    /// Who made it.
     pub created_by: String,
-    /// Until when; none: until it is revoked.
+    /// `None` if it is valid until it is revoked.
     pub expires_at: Option<Timestamp>,
-    /// It is good no more since then: it was revoked, or its account was deleted.
+    /// When the key was revoked, or its account was deleted.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// SHA-256 of a secret of 32 random bytes. Such a secret cannot be guessed, so a slow hash with salt, which passwords
-/// need, would protect nothing and cost every call.
+/// SHA-256 of a secret of 32 random bytes. Such a secret cannot be guessed, so a slow salted hash, which passwords
+/// need, would add no protection and slow down every call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);
 
@@ -59,25 +57,24 @@ impl fmt::Debug for KeyHash {
     }
 }
 
-/// Why a key does not let anybody in.
+/// Why an API key is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRefusal {
-    /// There is none with this id and this secret.
+    /// There is no key with this id and this secret.
     #[error("the API key is not known here")]
     Unknown,
-    /// It was revoked, or its account was deleted.
+    /// The key was revoked, or its account was deleted.
     #[error("the API key was revoked")]
     Revoked,
-    /// Its time is over.
     #[error("the API key has expired")]
     Expired,
 }
 
 impl ApiKey {
-    /// Whether it is good at this time.
+    /// Whether the key is valid at this time.
     ///
     /// # Errors
-    /// Why it is not.
+    /// Why the key is not valid.
     pub fn is_good(&self, now: Timestamp) -> Result<(), KeyRefusal> {
         if self.revoked_at.is_some() {
             return Err(KeyRefusal::Revoked);
@@ -89,7 +86,7 @@ impl ApiKey {
     }
 }
 
-/// Every key there ever was.
+/// Every API key, including expired and revoked ones.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeyRing {
     by_id: BTreeMap<KeyId, Arc<ApiKey>>,
@@ -116,20 +113,20 @@ impl KeyRing {
 }
 
 impl Registry {
-    /// A key, whether it is good or not.
+    /// An API key, valid or not.
     pub fn key(&self, id: &KeyId) -> Option<&Arc<ApiKey>> {
         self.keys.by_id.get(id)
     }
 
-    /// Every key there ever was, in the order of their ids.
+    /// Every API key, valid or not, in the order of their ids.
     pub fn keys(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
         self.keys.by_id.values()
     }
 
-    /// Who shows a key with this id and this hash of its secret.
+    /// The caller that presents an API key with this id and this hash of its secret.
     ///
     /// # Errors
-    /// Why it lets nobody in.
+    /// Why the API key is refused.
     pub fn authenticate(&self, id: &KeyId, hash: &KeyHash, now: Timestamp) -> Result<Principal, KeyRefusal> {
         let known = self.keys.by_hash.get(hash).filter(|known| *known == id);
         let key = known.and_then(|known| self.key(known)).ok_or(KeyRefusal::Unknown)?;
@@ -150,8 +147,8 @@ impl Registry {
             return Err(invalid("expires_at", "is over already".into()));
         }
         let good = self.keys().filter(|other| other.account == key.account && other.is_good(key.created_at).is_ok());
-        if good.count() >= MOST_KEYS {
-            return Err(Refusal::TooMany { kind: EntityKind::Key, most: MOST_KEYS });
+        if good.count() >= MAX_KEYS {
+            return Err(Refusal::TooMany { kind: EntityKind::Key, most: MAX_KEYS });
         }
         Ok(Change::KeyCreated(key))
     }

@@ -1,4 +1,4 @@
-//! How much an account may have. What is there when a limit is lowered stays; only more is refused.
+//! The limits of an account. A lower limit removes nothing; it only refuses more.
 
 use super::{
     account::{Account, Routing},
@@ -11,27 +11,23 @@ use super::{
 };
 use crate::ids::AccountId;
 
-/// How much an account may have. The operator sets each of these; two changes at the same moment may pass a limit
-/// together.
+/// The limits of an account, set by the operator. Two concurrent changes may exceed a limit together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Destinations: each has a lane and, while something waits for it, a consumer at the broker.
+    /// Each destination has a lane and, while deliveries wait for it, a consumer at the broker.
     pub destinations: usize,
-    /// Deliveries of one event: how many requests one published event can cause.
+    /// The requests that one published event can cause.
     pub deliveries_per_event: usize,
     /// Bytes of all URLs, body templates, conditions and certificates, which every process holds in memory.
     pub template_bytes: usize,
-    /// Clients.
     pub clients: usize,
-    /// Interfaces.
     pub interfaces: usize,
-    /// Tokens.
     pub tokens: usize,
 }
 
 impl Default for Limits {
-    /// Several times what the largest customers of such services have, and little enough for one account to cost no other
-    /// one anything.
+    /// Several times what the largest customers of such services have, and small enough that one account does not
+    /// affect the others.
     fn default() -> Self {
         Self {
             destinations: 2_000,
@@ -45,10 +41,10 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether an account may have what a change gives it.
+    /// Whether a change stays within the limits of its account.
     ///
     /// # Errors
-    /// The limit that it would pass.
+    /// The limit that the change would exceed.
     pub fn check(&self, registry: &Registry, change: &Change) -> Result<(), Refusal> {
         let (Some(id), _, _) = change.entity() else { return Ok(()) };
         let Some(entry) = registry.account(id) else { return Ok(()) };

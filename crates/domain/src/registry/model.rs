@@ -18,11 +18,11 @@ use crate::{
 /// Which leads a destination is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// Those of the whole account.
+    /// The leads of the whole account.
     Account,
-    /// Those of one client.
+    /// The leads of one client.
     Client(ClientId),
-    /// Those of one interface.
+    /// The leads of one interface.
     Interface(InterfaceId),
 }
 
@@ -30,7 +30,7 @@ impl Scope {
     /// Every [`level`](Self::level).
     pub const LEVELS: std::ops::RangeInclusive<u8> = 0..=2;
 
-    /// 0 is the highest; a higher level overrides the lower ones, unless its account wants otherwise.
+    /// 0 is the highest. A higher level overrides the lower ones, unless the account routes to all.
     pub const fn level(&self) -> u8 {
         match self {
             Self::Account => 0,
@@ -42,21 +42,21 @@ impl Scope {
 
 /// A pattern over event types: `*`, a type, or the beginning of types such as `email.*`.
 ///
-/// `*` is every type that publishers may use: what Leadline tells of its own work (`leadline.delivery.failed` and the like)
-/// has to be asked for by its type, or by its beginning (`leadline.*`).
+/// `*` matches every type that publishers may use. Types of operational events, such as `leadline.delivery.failed`,
+/// need the type itself or its beginning (`leadline.*`) as a pattern.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EventTypePattern(String);
 
 impl EventTypePattern {
-    /// The pattern that every type of the publishers matches.
+    /// The pattern `*`.
     pub fn any() -> Self {
         Self("*".into())
     }
 
-    /// Takes a text as a pattern.
+    /// Parses a pattern.
     ///
     /// # Errors
-    /// When it is neither `*`, nor an event type, nor an event type followed by `.*`.
+    /// If the text is neither `*`, nor an event type, nor an event type followed by `.*`.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         if text != "*" {
             EventType::parse(text.strip_suffix(".*").unwrap_or(text))
@@ -65,7 +65,6 @@ impl EventTypePattern {
         Ok(Self(text.into()))
     }
 
-    /// The pattern as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -86,60 +85,58 @@ impl fmt::Debug for EventTypePattern {
     }
 }
 
-/// A webhook: where deliveries go, and how.
+/// A webhook endpoint with its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
-    /// Whose it is.
     pub account: AccountId,
     /// Its id, unique in the installation.
     pub id: DestinationId,
-    /// For people; at most 200 bytes.
+    /// Shown to people; at most 200 bytes.
     pub name: String,
-    /// Which leads it is for.
+    /// The leads that it is for.
     pub scope: Scope,
-    /// Where requests go.
     pub url: String,
-    /// Which events it wants; never empty.
+    /// The events that it wants; never empty.
     pub event_types: Vec<EventTypePattern>,
-    /// Which of them it wants, by their payload; `None` if it wants all.
+    /// The payloads that it wants; `None` if it wants all.
     pub condition: Option<Condition>,
-    /// How long the receiver may take to answer; 100 ms to 60 s.
+    /// The time in which the receiver must answer; 100 ms to 60 s.
     pub timeout: Duration,
-    /// How many requests may be under way at once; 1 to 1,000.
+    /// The concurrency limit; 1 to 1,000.
     pub concurrency: u32,
     /// How failed attempts are repeated.
     pub retry: RetryPolicy,
-    /// How many requests may begin in one second; none: as many as it answers.
+    /// The rate limit, in requests a second; `None` if there is no limit.
     pub rate: Option<u32>,
-    /// After how many transport failures in a row requests stop but for a probe, each of them taking its part of the
-    /// concurrency; 0: never.
+    /// The number of transport failures in a row that open the breaker; each failure on the way lowers the concurrency.
+    /// 0 if the breaker never opens.
     pub breaker_failures: u32,
-    /// Whether the events of each lead arrive in the order in which they were stored: the next one is sent when those
-    /// before it have ended.
+    /// Whether the destination is ordered: it gets the events of each lead in the order in which they were stored, each
+    /// after the deliveries before it have ended.
     pub ordered: bool,
     /// What its requests look like.
     pub request: RequestShape,
-    /// How its receiver is reached and recognised. Connections are shared only by destinations with equal settings.
+    /// The settings of its connections. Only destinations with equal settings share connections.
     pub transport: Arc<Transport>,
-    /// The token that signs its requests; none: they are not signed.
+    /// The token that signs its requests; `None` if they are not signed.
     pub token: Option<TokenId>,
-    /// A person can switch it off; its deliveries are held meanwhile.
+    /// `false` if a person disabled the destination; its deliveries are held meanwhile.
     pub enabled: bool,
-    /// A rule switched it off; its deliveries are held meanwhile.
+    /// Set if a rule deactivated the destination; its deliveries are held meanwhile.
     pub deactivated: Option<Deactivation>,
-    /// Of what is held for it, what was requested before this time is not sent: a person decided so.
+    /// Held deliveries that were requested before this time are not sent, because a person decided so.
     pub skip_held_before: Option<Timestamp>,
-    /// It is gone; what waits for it is abandoned.
+    /// The pending deliveries of a deleted destination are abandoned.
     pub deleted: bool,
 }
 
 impl Destination {
-    /// Whether a person or a rule switched it off: its deliveries are held.
+    /// Whether a person or a rule switched the destination off, so that its deliveries are held.
     pub const fn is_off(&self) -> bool {
         !self.enabled || self.deactivated.is_some()
     }
 
-    /// Whether it takes anything.
+    /// Whether the destination accepts deliveries.
     pub const fn switch(&self) -> Switch {
         match (self.is_off(), self.ordered) {
             (false, _) => Switch::On,
@@ -148,30 +145,30 @@ impl Destination {
         }
     }
 
-    /// What a sealed credential is bound to, so that it cannot be moved to another destination.
+    /// The context that a sealed credential is bound to, so that it cannot move to another destination.
     pub fn belongs_to(account: &AccountId, id: &DestinationId) -> String {
         format!("{account}/{id}")
     }
 
-    /// The highest rate, in requests a second.
+    /// The maximum rate limit, in requests a second.
     pub const HIGHEST_RATE: u32 = 10_000;
-    /// After how many transport failures in a row its breaker opens unless the destination says otherwise.
+    /// The default number of transport failures in a row that open the breaker.
     pub const DEFAULT_BREAKER_FAILURES: u32 = 20;
-    /// The most transport failures that a breaker waits for.
+    /// The maximum number of transport failures that open a breaker.
     pub const MOST_BREAKER_FAILURES: u32 = 1_000;
-    /// How long a receiver may take unless its destination says otherwise.
+    /// The default timeout.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
-    /// The shortest timeout.
+    /// The minimum timeout.
     pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
-    /// The longest timeout.
+    /// The maximum timeout.
     pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
-    /// How many requests may be under way unless the destination says otherwise.
+    /// The default concurrency limit.
     pub const DEFAULT_CONCURRENCY: u32 = 32;
-    /// The most requests that may be under way.
+    /// The maximum concurrency limit.
     pub const MOST_CONCURRENCY: u32 = 1_000;
 }
 
-/// A secret as it is stored: sealed with the master key.
+/// A stored secret, sealed with the master key.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SealedSecret(pub Vec<u8>);
 
@@ -188,7 +185,7 @@ pub struct TokenSecret {
     pub sealed: SealedSecret,
     /// When it was made.
     pub created_at: Timestamp,
-    /// Until when it still signs, once a newer one has taken its place.
+    /// When it stops signing; `None` if no newer secret has replaced it.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -203,10 +200,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm.
     pub const ALL: [Self; 2] = [Self::HmacSha256, Self::Ed25519];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::HmacSha256 => "hmac-sha256",
@@ -214,36 +210,34 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm that a word names; none names the usual one.
+    /// The algorithm that a word names; the empty word names the default.
     pub fn parse(word: &str) -> Option<Self> {
         if word.is_empty() { Some(Self::default()) } else { Self::ALL.into_iter().find(|a| a.as_str() == word) }
     }
 }
 
-/// A shared token: what signs requests so that a receiver can check their sender.
+/// A signing secret: it signs requests so that a receiver can verify the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
-    /// Whose it is.
     pub account: AccountId,
-    /// Its id.
     pub id: TokenId,
-    /// For people; at most 200 bytes.
+    /// Shown to people; at most 200 bytes.
     pub name: String,
     /// How it signs.
     pub algorithm: Algorithm,
     /// Its secrets, the newest first; never empty.
     pub secrets: Vec<TokenSecret>,
-    /// It is gone; destinations that use it cannot be called.
+    /// Destinations with a deleted token cannot be called.
     pub deleted: bool,
 }
 
 impl Token {
-    /// What a sealed secret is bound to, so that it cannot be moved to another token.
+    /// The context that a sealed secret is bound to, so that it cannot move to another token.
     pub fn belongs_to(account: &AccountId, id: &TokenId) -> String {
         format!("{account}/{id}")
     }
 
-    /// The token with a new secret; the ones before it still sign for `overlap`. At most [`Token::MOST_SECRETS`] are
+    /// The token with a new secret; the older ones still sign for `overlap`. At most [`Token::MOST_SECRETS`] are
     /// kept.
     #[must_use]
     pub fn rotated(mut self, sealed: SealedSecret, now: Timestamp, overlap: Duration) -> Self {
@@ -258,7 +252,7 @@ impl Token {
         self
     }
 
-    /// How many secrets may sign at once: the header grows with each.
+    /// The maximum number of secrets that sign at once: each makes the header longer.
     pub const MOST_SECRETS: usize = 4;
 
     /// The secrets that sign at this time, the newest first.

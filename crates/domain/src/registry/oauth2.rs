@@ -1,13 +1,13 @@
-//! OAuth 2.0 client credentials (RFC 6749, 4.4): how the requests of a destination get their access token.
+//! OAuth 2.0 client credentials (RFC 6749, 4.4): the settings for the access tokens of a destination.
 
 use super::{
     checks::{check_url_of, invalid},
     refusal::{Refusal, UrlRules},
 };
 
-/// The most parameters of a token request besides those of the standard.
+/// The maximum number of parameters of a token request besides those of the standard.
 const MAX_PARAMETERS: usize = 20;
-/// The longest name, value, client id or scope, in bytes.
+/// The maximum length of a name, value, client id or scope, in bytes.
 const MAX_VALUE: usize = 2_000;
 /// The parameters that Leadline sets.
 const RESERVED: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"];
@@ -15,22 +15,20 @@ const RESERVED: [&str; 4] = ["grant_type", "client_id", "client_secret", "scope"
 /// A client of a token server. Its secret is sealed with the credentials that it is a part of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OAuth2Client {
-    /// Where tokens are asked for.
     pub token_url: String,
-    /// Who asks.
     pub client_id: String,
-    /// What the token is for; empty if the server decides.
+    /// Empty if the token server decides.
     pub scope: String,
     /// Further parameters, such as `audience` or `resource`: names and values.
     pub parameters: Vec<(String, String)>,
-    /// How the client shows its secret.
+    /// How the client authenticates.
     pub authentication: ClientAuthentication,
 }
 
-/// How a client shows its secret to a token server; the words are those of RFC 7591 (2).
+/// How a client authenticates to a token server; the words are those of RFC 7591 (2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientAuthentication {
-    /// In the header `Authorization: Basic`, which every token server has to know.
+    /// In the header `Authorization: Basic`, which every token server must support.
     #[default]
     Basic,
     /// In the body of the request.
@@ -38,10 +36,9 @@ pub enum ClientAuthentication {
 }
 
 impl ClientAuthentication {
-    /// Every way.
     pub const ALL: [Self; 2] = [Self::Basic, Self::Post];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Basic => "client_secret_basic",
@@ -49,7 +46,7 @@ impl ClientAuthentication {
         }
     }
 
-    /// The way that a word names; no word names the default.
+    /// The method that a word names; the empty word names the default.
     pub fn parse(word: &str) -> Option<Self> {
         if word.is_empty() { Some(Self::default()) } else { Self::ALL.into_iter().find(|way| way.as_str() == word) }
     }

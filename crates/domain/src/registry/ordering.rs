@@ -1,27 +1,26 @@
-//! Since when destinations have kept the order of their leads' events.
+//! Since when destinations have been ordered.
 //!
-//! Two parts of the dispatcher share the routing of events: one for accounts with a destination that keeps the order, one
-//! for the others. They may know the configuration of different times, so both ask what it was when the event was
-//! published.
+//! The sequencer routes the events of accounts with an ordered destination, and the router all others. Their registry
+//! views may differ in age, so both use the configuration of the time at which the event was published.
 
 use std::collections::HashMap;
 
 use crate::ids::{AccountId, DestinationId};
 
-/// How many changes of one destination are remembered; events older than those are few.
-const MOST_CHANGES: usize = 256;
+/// The maximum number of changes remembered for each destination; older events are few.
+const MAX_CHANGES: usize = 256;
 
-/// From which registry sequence on a destination did, or did not; the oldest change first.
+/// Registry sequences, and whether the destination was ordered from there on; the oldest change first.
 type Changes = Vec<(u64, bool)>;
 
-/// For each destination that ever kept the order, when it began and ceased to.
+/// The changes of each destination that was ever ordered.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ordering {
     of: HashMap<AccountId, HashMap<DestinationId, Changes>>,
 }
 
 impl Ordering {
-    /// Notes what a destination is like from `sequence` on.
+    /// Notes whether a destination is ordered from `sequence` on.
     pub(super) fn note(&mut self, account: &AccountId, id: &DestinationId, sequence: u64, ordered: bool) {
         let known = self.of.get(account).is_some_and(|destinations| destinations.contains_key(id));
         if !known && !ordered {
@@ -31,22 +30,22 @@ impl Ordering {
         if changes.last().is_some_and(|(_, before)| *before) != ordered {
             changes.push((sequence, ordered));
         }
-        if changes.len() > MOST_CHANGES {
+        if changes.len() > MAX_CHANGES {
             changes.remove(0);
         }
     }
 
-    /// What a destination was like at `sequence`.
+    /// Whether a destination was ordered at `sequence`.
     pub(super) fn at(&self, account: &AccountId, id: &DestinationId, sequence: u64) -> bool {
         self.of.get(account).and_then(|destinations| destinations.get(id)).is_some_and(|changes| was(changes, sequence))
     }
 
-    /// Whether any destination of an account kept the order at `sequence`.
+    /// Whether any destination of an account was ordered at `sequence`.
     pub(super) fn anywhere_in(&self, account: &AccountId, sequence: u64) -> bool {
         self.of.get(account).is_some_and(|destinations| destinations.values().any(|changes| was(changes, sequence)))
     }
 
-    /// Whether any destination ever kept the order.
+    /// Whether any destination was ever ordered.
     pub(super) fn was_ever(&self) -> bool {
         !self.of.is_empty()
     }

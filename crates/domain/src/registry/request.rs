@@ -1,4 +1,4 @@
-//! What a destination's requests look like.
+//! The shape of a destination's requests.
 
 use std::fmt;
 
@@ -16,12 +16,10 @@ use crate::{
 /// The method of a destination's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Method {
-    /// POST, which is what webhooks usually are.
+    /// POST, the usual method of webhooks.
     #[default]
     Post,
-    /// PUT.
     Put,
-    /// PATCH.
     Patch,
     /// GET, without a body.
     Get,
@@ -30,7 +28,6 @@ pub enum Method {
 }
 
 impl Method {
-    /// Every method.
     pub const ALL: [Self; 5] = [Self::Post, Self::Put, Self::Patch, Self::Get, Self::Delete];
 
     /// Whether its requests have a body.
@@ -58,7 +55,7 @@ impl Method {
     }
 }
 
-/// What the body of a destination's requests is.
+/// The body of a destination's requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Body {
     /// The payload, byte for byte.
@@ -66,9 +63,9 @@ pub enum Body {
     Payload,
     /// The payload in an envelope with type and time, as Standard Webhooks suggests.
     Envelope,
-    /// A message that Slack and its likes understand.
+    /// A message for Slack and compatible receivers.
     Slack,
-    /// What this template makes of it.
+    /// The result of this template.
     Template(String),
     /// The fields of the payload as `application/x-www-form-urlencoded`.
     Form,
@@ -76,23 +73,23 @@ pub enum Body {
     Multipart,
 }
 
-/// What the `webhook-id` of a destination's requests is: what a receiver discards repeats by, and a part of what is signed.
+/// The value of `webhook-id` in a destination's requests. Receivers discard repeated requests by it, and the signature
+/// covers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WebhookId {
-    /// The event id, which is unique in its account only: two accounts, or two destinations, with one receiver may send the
-    /// same. Stored destinations that say nothing have it, because their receivers know it.
+    /// The event id, which is unique in its account only: two accounts, or two destinations, with one receiver may send
+    /// the same. Destinations stored without this setting use it, because their receivers know it.
     #[default]
     Event,
-    /// The delivery id, which nothing else in the world has. It is computed from account, event and destination, so it is
+    /// The delivery id, which is globally unique. It is computed from account, event and destination, so it is
     /// the same on every attempt, retry and recovery.
     Delivery,
 }
 
 impl WebhookId {
-    /// Every kind.
     pub const ALL: [Self; 2] = [Self::Event, Self::Delivery];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Event => "event",
@@ -106,16 +103,15 @@ impl WebhookId {
     }
 }
 
-/// How a request says who sends it, besides its signature.
+/// How a request authenticates its sender, besides its signature.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// In which way.
     pub kind: CredentialKind,
     /// The header that carries them, in lower case.
     pub header: String,
-    /// The whole value of that header, sealed; of [`CredentialKind::OAuth2`] the client's secret.
+    /// The whole value of that header, sealed; for [`CredentialKind::OAuth2`] the client's secret.
     pub sealed: SealedSecret,
-    /// The client that asks for tokens; only of [`CredentialKind::OAuth2`].
+    /// The client that requests access tokens; only for [`CredentialKind::OAuth2`].
     pub oauth2: Option<OAuth2Client>,
 }
 
@@ -125,7 +121,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The ways in which a request may say who sends it.
+/// The kinds of credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
     /// `Authorization: Bearer …` (RFC 6750).
@@ -134,15 +130,14 @@ pub enum CredentialKind {
     Basic,
     /// A header of the receiver's choice.
     Header,
-    /// `Authorization: Bearer …` with a token that a token server gives (RFC 6749, 4.4).
+    /// `Authorization: Bearer …` with an access token of a token server (RFC 6749, 4.4).
     OAuth2,
 }
 
 impl CredentialKind {
-    /// Every kind.
     pub const ALL: [Self; 4] = [Self::Bearer, Self::Basic, Self::Header, Self::OAuth2];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "bearer",
@@ -158,37 +153,34 @@ impl CredentialKind {
     }
 }
 
-/// What a destination's requests look like.
+/// The shape of a destination's requests.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RequestShape {
-    /// The method.
     pub method: Method,
-    /// The body. A method that carries none sends none.
+    /// Ignored if the method carries no body.
     pub body: Body,
-    /// The content type of the body; `None` if it is the usual one of such a body.
+    /// The content type of the body; `None` if it is the default for the body.
     pub content_type: Option<ContentType>,
-    /// How a form is written, if the body is one.
+    /// The settings of the form, if the body is one.
     pub form: Form,
     /// Headers besides those that every request has: names in lower case, and values.
     pub headers: Vec<(String, String)>,
-    /// Credentials.
     pub credentials: Option<Credentials>,
     /// A signature beside that of Standard Webhooks.
     pub compatibility_signature: Option<CompatibilitySignature>,
-    /// What the `webhook-id` is.
     pub webhook_id: WebhookId,
 }
 
 impl RequestShape {
-    /// The most headers of a destination's own.
+    /// The maximum number of headers that a destination may add.
     pub const MOST_HEADERS: usize = 20;
-    /// The longest value of a header, in bytes.
+    /// The maximum length of the value of a header, in bytes.
     pub const LONGEST_HEADER: usize = 1_000;
-    /// The longest template, in bytes.
+    /// The maximum size of a template, in bytes.
     pub const LONGEST_TEMPLATE: usize = 64 * 1024;
 
-    /// Whether a header may be set by a destination: a token of HTTP (RFC 9110, 5.6.2) that is not Leadline's own and
-    /// does not say how the message is sent.
+    /// Whether a destination may set a header: its name must be a token of HTTP (RFC 9110, 5.6.2), and must neither be
+    /// one of Leadline's own nor describe the transfer of the message.
     pub fn check_header(name: &str) -> Result<(), String> {
         const RESERVED: [&str; 10] = [
             "host",
@@ -217,38 +209,33 @@ impl RequestShape {
     }
 }
 
-/// A destination was switched off by a rule, not by a person.
+/// The deactivation of a destination, by a rule and not by a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deactivation {
-    /// When.
     pub at: Timestamp,
-    /// Why.
     pub cause: DeactivationCause,
-    /// When the first attempt of the delivery failed that caused it.
+    /// When the first attempt of the delivery that caused it failed.
     pub first_failed_at: Option<Timestamp>,
-    /// The delivery that caused it; `None` if the fact is from before this was recorded.
+    /// The delivery that caused it; `None` if the fact is older than this field.
     pub delivery: Option<DeactivatedBy>,
 }
 
-/// The delivery that switched its destination off, and the last answer to it. What the receiver wrote is not part of it: a
-/// registry fact is kept for ever, and the text may tell of a lead.
+/// The delivery that deactivated its destination, and the last response to it. The text of the response is left out: a
+/// registry fact is kept forever, and the text may contain data of a lead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeactivatedBy {
-    /// The delivery.
     pub delivery: DeliveryId,
-    /// The lead that it is about.
     pub lead: LeadId,
-    /// Its event.
     pub event_id: EventId,
-    /// How many attempts were made.
+    /// The number of attempts.
     pub attempts: u32,
-    /// The status of the last answer, or 999 if none came.
+    /// The status of the last response, or 999 if none came.
     pub status_code: u16,
-    /// Why no answer came; `None` if one came.
+    /// Why no response came; `None` if one came.
     pub error_kind: Option<ErrorKind>,
 }
 
-/// Why a rule switched a destination off.
+/// Why a rule deactivated a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeactivationCause {
     /// A delivery used up all of its attempts.
@@ -258,10 +245,9 @@ pub enum DeactivationCause {
 }
 
 impl DeactivationCause {
-    /// Every cause.
     pub const ALL: [Self; 2] = [Self::Exhausted, Self::Gone];
 
-    /// The word that is stored and shown.
+    /// The word that facts and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",

@@ -1,4 +1,4 @@
-//! The secrets of the configuration that only the master key opens.
+//! Sealed secrets: the secrets of the configuration that only the master key opens.
 
 use jiff::Timestamp;
 
@@ -8,14 +8,13 @@ use super::{
     transport::{ClientCertificate, DestinationProxy},
 };
 
-/// A sealed secret, and what it is sealed for.
+/// A sealed secret, and the context that it is bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed<'a> {
-    /// Whose it is, for people.
+    /// The owner of the secret, for messages.
     pub of: String,
-    /// The secret.
     pub secret: &'a SealedSecret,
-    /// What it is bound to.
+    /// The context that it is bound to.
     pub belongs_to: String,
 }
 

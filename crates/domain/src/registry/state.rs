@@ -1,4 +1,4 @@
-//! The registry that the facts add up to.
+//! The registry, folded from its facts.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -22,7 +22,7 @@ use crate::{
     notice::NoticeKind,
 };
 
-/// All that is configured. What was deleted stays known as deleted.
+/// The whole configuration. Deleted entities stay in it, marked as deleted.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     accounts: HashMap<AccountId, Arc<AccountEntry>>,
@@ -37,7 +37,6 @@ pub struct Registry {
 /// An account and what belongs to it.
 #[derive(Debug, Clone)]
 pub struct AccountEntry {
-    /// The account itself.
     pub account: Account,
     clients: BTreeMap<ClientId, Client>,
     api_users: BTreeMap<ApiUserId, ApiUser>,
@@ -46,70 +45,70 @@ pub struct AccountEntry {
     by_scope: ByScope,
     tokens: BTreeMap<TokenId, Arc<Token>>,
     opt_outs: BTreeMap<OptOutId, OptOut>,
-    /// Addresses that wait for their owner, and those whose owner agreed; in lower case.
+    /// Unconfirmed addresses, and confirmed ones; in lower case.
     pub(super) unconfirmed: BTreeSet<String>,
     pub(super) confirmed: BTreeSet<String>,
 }
 
 impl AccountEntry {
-    /// Its clients, deleted ones too, in the order of their ids.
+    /// Its clients, including deleted ones, in the order of their ids.
     pub fn clients(&self) -> impl Iterator<Item = &Client> {
         self.clients.values()
     }
 
-    /// Its API users, deleted ones too, in the order of their ids.
+    /// Its API users, including deleted ones, in the order of their ids.
     pub fn api_users(&self) -> impl Iterator<Item = &ApiUser> {
         self.api_users.values()
     }
 
-    /// Who is told that a rule switched a destination off: those whose business it is to switch it on again, each once.
-    /// If there are none, those who are told about failures.
+    /// The recipients of notices about deactivations, each once: the addresses for them and those of API users. If
+    /// there are none, the recipients of notices about failures.
     pub fn told_of_deactivations(&self) -> Vec<String> {
         let users = self.api_users().filter(|user| !user.deleted && user.role >= Role::Operator);
         let told = each_once(self.account.api_user_emails.iter().chain(users.map(|user| &user.email)));
         if told.is_empty() { self.account.notification_emails.clone() } else { told }
     }
 
-    /// Who is told that a destination works again: those who were told that it kept failing, and those who were told that
-    /// a rule switched it off, each once.
+    /// The recipients of notices about a recovery, each once: those of the notices about repeated failures and about
+    /// the deactivation.
     pub fn told_of_recoveries(&self, was_alerted: bool, was_deactivated: bool) -> Vec<String> {
         let alerted = if was_alerted { self.account.notification_emails.clone() } else { vec![] };
         let others = if was_deactivated { self.told_of_deactivations() } else { vec![] };
         each_once(alerted.iter().chain(&others))
     }
 
-    /// Who does not want to be mailed about what, in the order of the ids.
+    /// Its opt-outs, in the order of their ids.
     pub fn opt_outs(&self) -> impl Iterator<Item = &OptOut> {
         self.opt_outs.values()
     }
 
-    /// Whether an address may be mailed about something of this kind.
+    /// Whether an address may get mails of this kind.
     pub fn wants(&self, email: &str, kind: NoticeKind) -> bool {
         !self.opt_outs.contains_key(&OptOut::new(self.account.id.clone(), email, kind).id)
     }
 
-    /// Those of these addresses that may be mailed about something of this kind, each once: confirmed, and not opted out.
+    /// The addresses among these that may get mails of this kind, each once: confirmed, and not opted out.
     pub fn willing(&self, emails: &[String], kind: NoticeKind) -> Vec<String> {
         each_once(emails.iter().filter(|email| self.is_confirmed(email) && self.wants(email, kind)))
     }
 
-    /// Its interfaces, deleted ones too, in the order of their ids.
+    /// Its interfaces, including deleted ones, in the order of their ids.
     pub fn interfaces(&self) -> impl Iterator<Item = &Interface> {
         self.interfaces.values()
     }
 
-    /// One of its interfaces, deleted or not.
+    /// An interface, deleted or not.
     pub fn interface(&self, id: &InterfaceId) -> Option<&Interface> {
         self.interfaces.get(id)
     }
 
-    /// Its destinations, deleted ones too, in the order of their ids.
+    /// Its destinations, including deleted ones, in the order of their ids.
     pub fn destinations(&self) -> impl Iterator<Item = &Arc<Destination>> {
         self.destinations.values()
     }
 
-    /// Those of its destinations that are not deleted and whose scope covers what comes from this client and interface, from
-    /// the highest level on.
+    /// Its destinations that are not deleted and whose scope covers events of this client and interface, the highest
+    /// level first.
     pub fn destinations_covering(
         &self,
         client: Option<&ClientId>,
@@ -118,18 +117,18 @@ impl AccountEntry {
         self.by_scope.covering(client, interface)
     }
 
-    /// Its tokens, deleted ones too, in the order of their ids.
+    /// Its tokens, including deleted ones, in the order of their ids.
     pub fn tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
         self.tokens.values()
     }
 
-    /// One of its tokens, deleted or not.
+    /// A token, deleted or not.
     pub fn token(&self, id: &TokenId) -> Option<&Arc<Token>> {
         self.tokens.get(id)
     }
 }
 
-/// Mail servers take upper and lower case for the same.
+/// Each address once. Mail servers ignore case.
 fn each_once<'a>(emails: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut once: Vec<String> = vec![];
     for email in emails {
@@ -141,9 +140,9 @@ fn each_once<'a>(emails: impl Iterator<Item = &'a String>) -> Vec<String> {
 }
 
 impl Registry {
-    /// Adds the fact that REGISTRY holds at `sequence`. One that is known already changes nothing. One about something
-    /// of an account that does not exist is passed over: it was decided before the account was deleted and stored after,
-    /// and what it tells of must not be there when an account is made anew under the same id.
+    /// Adds the fact at `sequence` of REGISTRY. A known fact changes nothing. A fact about an account that does not
+    /// exist is skipped: it was decided before the account was deleted and stored after, and its entity must not appear
+    /// in a new account with the same id.
     pub fn apply(&mut self, sequence: u64, fact: &RegistryFact) {
         if sequence <= self.sequence {
             return;
@@ -225,7 +224,7 @@ impl Registry {
         }
     }
 
-    /// Notes that REGISTRY holds something at `sequence` that cannot be read.
+    /// Notes that the fact at `sequence` of REGISTRY is unreadable.
     pub fn pass_over(&mut self, sequence: u64) {
         self.sequence = self.sequence.max(sequence);
     }
@@ -249,7 +248,7 @@ impl Registry {
         Arc::make_mut(entry).account = account.clone();
     }
 
-    /// All that belongs to an account goes with it, so that an account made anew under the same id begins with nothing.
+    /// Deletes an account with everything that belongs to it, so that a new account with the same id starts empty.
     fn delete_account(&mut self, id: &AccountId) {
         let Some(entry) = self.accounts.get(id).cloned() else { return };
         for destination in entry.destinations.keys() {
@@ -272,7 +271,7 @@ impl Registry {
         self.change_destination(id, |d| d.deleted = true);
     }
 
-    /// An update carries settings; what rules and people decided besides stays.
+    /// Replaces the settings of a destination; decisions of rules and people stay.
     fn put_settings(&mut self, mut destination: Destination) {
         self.ordering.note(&destination.account, &destination.id, self.sequence, destination.ordered);
         if let Some(before) = self.destinations.get(&destination.id) {
@@ -305,12 +304,12 @@ impl Registry {
         }
     }
 
-    /// The sequence in REGISTRY of the last fact that was added; 0: none.
+    /// The sequence in REGISTRY of the last fact; 0 if there is none.
     pub const fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// The sequence of the last fact about one thing, which the next fact about it has to name; 0: none.
+    /// The sequence of the last fact about an entity, which the next append about it must expect; 0 if there is none.
     pub fn version(&self, account: Option<&AccountId>, kind: EntityKind, id: &str) -> u64 {
         self.versions.get(&(account.cloned(), kind, id.to_owned())).copied().unwrap_or(0)
     }
@@ -320,7 +319,7 @@ impl Registry {
         self.accounts.values().filter(|entry| !entry.account.deleted)
     }
 
-    /// Every account that there ever was, deleted ones too, in no order: what is kept about people ends with none of them.
+    /// Every account, including deleted ones, in no order: data about people outlives its account.
     pub fn accounts_ever(&self) -> impl Iterator<Item = &Arc<AccountEntry>> {
         self.accounts.values()
     }
@@ -361,32 +360,32 @@ impl Registry {
         self.account(&destination.account).map(|_| destination)
     }
 
-    /// Whether a destination takes anything; of one that does not exist, nothing waits.
+    /// Whether a destination accepts deliveries; nothing waits for a destination that does not exist.
     pub fn switch(&self, id: &DestinationId) -> Switch {
         self.destination(id).map_or(Switch::On, |destination| destination.switch())
     }
 
-    /// A destination whether or not it still exists: for showing what it was called.
+    /// A destination, deleted or not, for its name.
     pub fn destination_ever(&self, id: &DestinationId) -> Option<&Arc<Destination>> {
         self.destinations.get(id)
     }
 
-    /// Whether a destination kept the order of its leads' events when the registry had got to `sequence`.
+    /// Whether a destination was ordered at `sequence` of REGISTRY.
     pub fn kept_order(&self, account: &AccountId, id: &DestinationId, sequence: u64) -> bool {
         self.ordering.at(account, id, sequence)
     }
 
-    /// Whether any destination of an account did.
+    /// Whether any destination of an account was ordered then.
     pub fn kept_order_in(&self, account: &AccountId, sequence: u64) -> bool {
         self.ordering.anywhere_in(account, sequence)
     }
 
-    /// Whether any destination has ever kept the order of its leads' events.
+    /// Whether any destination was ever ordered.
     pub fn ever_kept_order(&self) -> bool {
         self.ordering.was_ever()
     }
 
-    /// When a destination was created, whether or not it still exists.
+    /// When a destination was created, deleted or not.
     pub fn destination_created_at(&self, id: &DestinationId) -> Option<Timestamp> {
         self.created.get(id).copied()
     }

@@ -1,4 +1,4 @@
-//! How the receiver of a destination is reached and recognised, where that differs from the installation's settings.
+//! The settings of a destination's connections, where they differ from those of the installation.
 
 use std::fmt;
 
@@ -14,10 +14,10 @@ const SOCKS_PORT: u16 = 1080;
 /// The settings of a destination's connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Transport {
-    /// What the client shows in the TLS handshake (mutual TLS); `None` if it shows no certificate.
+    /// The client certificate of the TLS handshake (mutual TLS); `None` if there is none.
     pub client_certificate: Option<ClientCertificate>,
-    /// Certificates (PEM) of the authorities that sign the receiver's certificate. They take the place of all others.
-    /// `None` if those of the installation are trusted.
+    /// Certificates (PEM) of the authorities that sign the receiver's certificate. They replace all others.
+    /// `None` if the authorities of the installation are trusted.
     pub authorities: Option<String>,
     /// The destination's own proxy; `None` if it has none.
     pub proxy: Option<DestinationProxy>,
@@ -30,29 +30,29 @@ pub struct ClientCertificate {
     pub chain: String,
     /// The private key (PEM), sealed.
     pub key: SealedSecret,
-    /// Whom the client's own certificate is for, as RFC 4514 writes names.
+    /// The subject of the client's own certificate, in the notation of RFC 4514.
     pub subject: String,
     /// When the client's own certificate expires.
     pub not_after: Timestamp,
 }
 
-/// A proxy that a tenant chose.
+/// The proxy of a destination.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DestinationProxy {
     /// Its URL, without credentials.
     pub url: String,
-    /// The user to log in as; empty if the proxy asks for none.
+    /// Empty if the proxy needs no login.
     pub username: String,
     /// The password, sealed; `None` if there is none.
     pub password: Option<SealedSecret>,
 }
 
 impl Transport {
-    /// The longest list of certificates, in bytes: some thirty certificates.
+    /// The maximum size of a list of certificates, in bytes: about thirty certificates.
     pub const MAX_CERTIFICATES: usize = 64 * 1024;
-    /// The longest private key, in bytes: RSA with 16,384 bits takes 13,000.
+    /// The maximum size of a private key, in bytes: RSA with 16,384 bits takes 13,000.
     pub const MAX_KEY: usize = 16 * 1024;
-    /// The longest username or password of a proxy, in bytes (RFC 1929).
+    /// The maximum length of a username or password of a proxy, in bytes (RFC 1929).
     pub const MAX_PROXY_LOGIN: usize = 255;
 
     /// Bytes of certificates, which every process holds in memory.
@@ -74,14 +74,14 @@ impl Transport {
 }
 
 impl ClientCertificate {
-    /// What the sealed key is bound to.
+    /// The context that the sealed key is bound to.
     pub fn belongs_to(account: &AccountId, id: &DestinationId) -> String {
         format!("{account}/{id}/client_certificate")
     }
 }
 
 impl DestinationProxy {
-    /// What the sealed password is bound to.
+    /// The context that the sealed password is bound to.
     pub fn belongs_to(account: &AccountId, id: &DestinationId) -> String {
         format!("{account}/{id}/proxy")
     }
@@ -104,7 +104,7 @@ impl DestinationProxy {
     }
 }
 
-/// What is spoken with a proxy.
+/// The protocol of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProxyProtocol {
     /// CONNECT of HTTP/1.1 (RFC 9110, 9.3.6).
@@ -113,22 +113,19 @@ pub enum ProxyProtocol {
     Socks5,
 }
 
-/// Where a proxy is.
+/// The address of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProxyAddress {
-    /// What it speaks.
     pub protocol: ProxyProtocol,
-    /// Its host.
     pub host: Host,
-    /// Its port.
     pub port: u16,
 }
 
 impl ProxyAddress {
-    /// The address in a URL, whatever credentials it has.
+    /// The address in a URL; its credentials are ignored.
     ///
     /// # Errors
-    /// When it is not the URL of a proxy; in words that follow the name of a setting.
+    /// If it is not the URL of a proxy; in words that follow the name of a setting.
     pub fn of(url: &Url) -> Result<Self, String> {
         let (protocol, port) = match url.scheme() {
             "http" => (ProxyProtocol::Http, url.port_or_known_default()),
@@ -138,7 +135,7 @@ impl ProxyAddress {
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err("has a path, and a proxy has a host and a port alone".into());
         }
-        // The parser reads hosts of schemes that the Web does not know as they are: 127.1 would be a name.
+        // The parser does not normalise hosts of schemes outside the URL standard: 127.1 would be a name.
         let host = url.host_str().map(Host::parse).and_then(Result::ok);
         let (Some(host), Some(port)) = (host, port) else { return Err("names no host".into()) };
         Ok(Self { protocol, host, port })
