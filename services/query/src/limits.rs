@@ -13,8 +13,8 @@ pub struct Options {
     max_destinations: usize,
     /// Maximum number of deliveries of one event: destinations of an account that may want the same events
     ///
-    /// The limit is checked when a destination is created or changed, so a published event always reaches every
-    /// destination.
+    /// The limit is checked when a destination is created or changed, so the deliveries of a published event are
+    /// never cut short.
     #[arg(long, env = "LEADLINE_MAX_DELIVERIES_PER_EVENT", value_name = "N", value_parser = at_least_one(),
           default_value_t = Limits::default().deliveries_per_event)]
     max_deliveries_per_event: usize,

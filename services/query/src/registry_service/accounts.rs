@@ -1,5 +1,3 @@
-//! Accounts.
-
 use api::{registry::account_to_api, status::refusal};
 use domain::{
     Registry,

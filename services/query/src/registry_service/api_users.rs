@@ -1,5 +1,3 @@
-//! API users.
-
 use api::{registry::api_user_to_api, status::refusal};
 use domain::{
     AccountId, ApiUserId, Registry,

@@ -1,5 +1,3 @@
-//! Clients.
-
 use api::{registry::client_to_api, status::refusal};
 use domain::{
     Registry,

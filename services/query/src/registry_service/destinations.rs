@@ -1,5 +1,3 @@
-//! Destinations.
-
 use api::{
     registry::destination_to_api,
     status::{invalid, refusal},

@@ -1,5 +1,3 @@
-//! Interfaces.
-
 use api::{registry::interface_to_api, status::refusal};
 use domain::{
     Registry,

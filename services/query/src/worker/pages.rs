@@ -28,7 +28,7 @@ pub(super) struct Page {
     pub(super) last: bool,
 }
 
-/// One thing to decide about, and the cursor after it.
+/// One delivery or event to decide about, and the cursor after it.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) what: What,

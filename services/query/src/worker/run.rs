@@ -1,4 +1,4 @@
-//! One job in work: the runner goes through pages, acts at the job's pace, and records the progress every few seconds.
+//! Work on one job: the runner reads pages, acts at the job's pace, and records the progress every few seconds.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -32,7 +32,7 @@ const MAX_STATE_AGE: Duration = RECORD_INTERVAL.saturating_add(ACK_WAIT);
 /// The interval of checks while the router or the configuration has to catch up.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A job in work.
+/// A job that this process works on.
 pub(super) struct Run<'a> {
     pub(super) worker: &'a Worker,
     pub(super) job: Job,
@@ -46,7 +46,7 @@ pub(super) struct Run<'a> {
     trace: &'a TraceContext,
 }
 
-/// What is not recorded yet.
+/// The work since the last record.
 struct Step {
     progress: Progress,
     refused: Vec<Refused>,
@@ -55,12 +55,12 @@ struct Step {
     last: bool,
 }
 
-/// The result of one step.
+/// The result of one item.
 enum Settled {
     As(Verdict),
-    /// The step cannot be read, by this or any other process.
-    PassedOver,
-    /// The step has to be looked at again.
+    /// The item cannot be read, by this or any other process.
+    Skipped,
+    /// The item has to be read again later.
     NotYet,
 }
 
@@ -112,7 +112,7 @@ impl<'a> Run<'a> {
             }
             let Some(step) = self.step(&registry).await? else {
                 self.worker.rest(CHECK_INTERVAL).await;
-                self.look_again().await?;
+                self.reload().await?;
                 continue;
             };
             let last = step.last;
@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
         registry.destination_ever(&recovery.destination).is_some_and(|destination| destination.deleted)
     }
 
-    /// Works through the steps of one record; `None` if no step can be made yet.
+    /// Works until the next record is due; `None` if no page can be read yet.
     async fn step(&mut self, registry: &Registry) -> Result<Option<Step>, Trouble> {
         let progress = self.job.progress.clone();
         let mut step = Step { progress, refused: vec![], began: Instant::now(), last: false };
@@ -140,15 +140,15 @@ impl<'a> Run<'a> {
             // Decisions rest on everything that is recorded by now.
             self.worker.freshness.wait_for_now(StreamName::Deliveries).await?;
             let Some(page) = self.page(&step.progress.cursor, registry).await? else { return Ok(None) };
-            if !self.go_through(page, registry, &mut step).await? {
+            if !self.work_through(page, registry, &mut step).await? {
                 break;
             }
         }
         Ok(Some(step))
     }
 
-    /// Whether there is time for another step.
-    async fn go_through(&mut self, page: Page, registry: &Registry, step: &mut Step) -> Result<bool, Trouble> {
+    /// Works through a page. Returns whether there is time for another one before the next record.
+    async fn work_through(&mut self, page: Page, registry: &Registry, step: &mut Step) -> Result<bool, Trouble> {
         let read_at = Instant::now();
         let mut left = page.items.len();
         for Item { what, cursor } in page.items {
@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
                         step.refused.push(refused);
                     }
                 }
-                Settled::PassedOver => {}
+                Settled::Skipped => {}
                 Settled::NotYet => return Ok(false),
             }
             step.progress.cursor = cursor;
@@ -175,11 +175,11 @@ impl<'a> Run<'a> {
         Ok(step.began.elapsed() < RECORD_INTERVAL && step.refused.len() < MAX_REFUSED)
     }
 
-    /// Decides about one step and acts on it.
+    /// Decides about one item and acts on it.
     async fn settle(&mut self, what: What, registry: &Registry, read_at: Instant) -> Result<Settled, Trouble> {
         let (journal, now) = (&self.worker.journal, Timestamp::now());
         let verdict = match what {
-            What::Unreadable => return Ok(Settled::PassedOver),
+            What::Unreadable => return Ok(Settled::Skipped),
             What::Decided(verdict) => verdict,
             What::Delivery(id, delivery) => {
                 if let Some(fact) = self.asked.get(&id) {
@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Requests a delivery when the pace permits it.
+    /// Requests a round of a delivery, or the missing delivery, when the pace permits it.
     async fn ask(&mut self, fact: DeliveryFact, read_at: Instant) -> Result<Settled, Trouble> {
         let now = self.clock.elapsed();
         let wait = self.spread.turn(now).saturating_sub(now);
@@ -234,8 +234,8 @@ impl<'a> Run<'a> {
         }))
     }
 
-    /// A caller may have cancelled the job while nothing was recorded.
-    async fn look_again(&mut self) -> Result<(), Trouble> {
+    /// Reads the job again: a caller may have cancelled it while nothing was recorded.
+    async fn reload(&mut self) -> Result<(), Trouble> {
         if let Some(now) = self.unless_taken_over().await? {
             (self.job, self.version) = (now.job, now.version);
         }
