@@ -48,7 +48,7 @@ impl Bursts {
         Self { above, flows: Mutex::default() }
     }
 
-    /// Counts the deliveries of an event. An event without deliveries counts as one, because storing it is work, too.
+    /// Counts the deliveries of an event. An event without deliveries counts as one, because it is work, too.
     pub(crate) fn traffic(
         &self,
         account: &AccountId,

@@ -6,8 +6,8 @@
 //! * [`publisher`] stores the events of both protocols. [`rates`] limits each account, [`bursts`] marks the events that
 //!   may wait behind others, [`known_events`] recognises events that were stored before.
 //!
-//! Guarantee: an event that a publisher got a success for is stored. After an error, or without an answer, the
-//! publisher can repeat the call with the same event id; the event is stored once.
+//! Guarantee: a success means that the event is stored. After an error, or without an answer, the publisher can repeat
+//! the call with the same event id; the event is stored once.
 
 mod body;
 mod bursts;
@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, env = "LEADLINE_MAX_EVENT", default_value_t = 256 * 1024, value_name = "BYTES",
           value_parser = clap::value_parser!(u64).range(1..=900 * 1024))]
     pub max_event: u64,
-    /// Maximum bytes of an HTTP request with several events
+    /// Maximum bytes of an HTTP request, after decompression
     #[arg(long, env = "LEADLINE_MAX_REQUEST", default_value_t = 4 * 1024 * 1024, value_name = "BYTES")]
     pub max_request: u64,
     /// Maximum events in one HTTP request

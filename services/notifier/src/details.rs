@@ -25,7 +25,7 @@ use crate::{
 /// Separates these links from the other links that the master key signs.
 const PURPOSE: &str = "leadline details";
 
-/// The subject of a mail.
+/// The destination or lead that a mail is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
     Destination(DestinationId, Option<DeliveryId>),

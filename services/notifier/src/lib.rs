@@ -11,9 +11,9 @@
 //! * Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present
 //!   state of the destination or lead that a mail is about.
 //!
-//! Guarantee: a notice is mailed once, however often the broker redelivers its fact. There is one exception: if the
-//! process dies after the mail server took the mail and before the fact is stored, that mail goes out again, with the
-//! same Message-ID. While the mail server is away only mails wait.
+//! Guarantee: a recipient gets a notice at most once, however often the broker redelivers its fact. There is one
+//! exception: if the process dies after the mail server took the mail and before the fact is stored, that mail goes out
+//! again, with the same Message-ID. While the mail server is away only mails wait.
 
 mod confirming;
 mod desk;

@@ -81,7 +81,7 @@ struct Results {
     untold: Vec<String>,
     /// The reason of the first refusal that is final.
     reason: Option<String>,
-    /// The refusal that ends first; `None` if no refusal is for now.
+    /// The temporary refusal that ends first; `None` if there is none.
     later: Option<PostError>,
 }
 

@@ -34,7 +34,7 @@ fn name(notice: NoticeId, recipient: &str) -> String {
     if person.len() <= MAX_RECIPIENT {
         return format!("{notice}-{person}");
     }
-    // The digits of the recipient keep two names with the same beginning apart.
+    // The digits are computed from the whole recipient, so cut names stay different.
     let copy = notice.copy_for(recipient);
     let digits = copy.rsplit('.').next().unwrap_or_default();
     format!("{notice}-{}-{digits}", &person[..MAX_RECIPIENT])

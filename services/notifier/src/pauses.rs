@@ -134,7 +134,7 @@ impl Pause {
         Some(Wait { after, why: self.why.clone() })
     }
 
-    /// Doubles the pause. A try that began before the current pause did changes nothing.
+    /// Doubles the pause if it is over. While it lasts, the tries that began before it tell nothing new.
     fn lengthen(&mut self, why: String, max: Duration, now: Instant) -> Duration {
         if self.until.is_none_or(|until| until <= now) {
             self.length = (self.length * 2).clamp(FIRST_PAUSE, max);

@@ -86,8 +86,8 @@ impl Watcher {
         place.leave().await
     }
 
-    /// Reads the stored states. The previous leader may have appended some of the pending notices, so they are marked
-    /// for that.
+    /// Reads the stored states. The previous leader may have appended some of the pending notices, so all of them are
+    /// marked with `again`.
     async fn book(&self) -> Result<Book, JournalError> {
         let stored = self.journal.watched().await?.into_iter();
         let remembered = stored.map(|(id, (mut watched, version))| {
