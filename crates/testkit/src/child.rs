@@ -1,8 +1,8 @@
-//! Starts child processes that cannot outlive the test process, however that ends.
+//! Starts child processes that cannot outlive the test process, however the test process ends.
 //!
 //! Linux signals a child when the *thread* that started it ends (prctl(2), `PR_SET_PDEATHSIG`), and a test's thread
-//! ends before its process. So one thread, which lives as long as the process, starts all children. The signal is set
-//! by setpriv(1), which then becomes the program; where there is none, children end only when their handle is dropped.
+//! ends before its process. So one thread, which lives as long as the process, starts all children. setpriv(1) requests the
+//! signal and then executes the program. Without setpriv, children end only when their handle is dropped.
 
 use std::{
     io,
@@ -13,10 +13,10 @@ use std::{
 
 type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
 
-/// How many tests may wait for the starting thread at once before they block in sending.
+/// The number of waiting orders above which tests block when they send one.
 const ORDERS: usize = 64;
 
-/// A command for `program` that is killed when the process that starts it with [`start`] ends.
+/// A command for `program`. If [`start`] starts it, it is killed when this process ends.
 pub fn bound_to_us(program: impl AsRef<Path>) -> Command {
     match find_on_path("setpriv") {
         Some(setpriv) => {
@@ -38,7 +38,7 @@ pub fn start(command: Command) -> io::Result<Child> {
         let (orders, inbox) = mpsc::sync_channel::<Order>(ORDERS);
         std::thread::spawn(move || {
             for (mut command, answer) in inbox {
-                // Whoever ordered may have given up; then the dropped handle leaves the child to the parent's end.
+                // The caller may have given up. The child of the dropped handle then ends with this process.
                 let _ = answer.send(command.spawn());
             }
         });
@@ -49,19 +49,19 @@ pub fn start(command: Command) -> io::Result<Child> {
     reply.recv().map_err(io::Error::other)?
 }
 
-/// Kills (SIGKILL) and reaps; a child that is gone already is fine.
+/// Kills (SIGKILL) and reaps a child. It ignores a child that has ended.
 pub fn kill(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// The file of this name in the first directory of `PATH` that has it.
+/// The first file of this name on `PATH`.
 pub fn find_on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
-/// The directory of the workspace, which is where the tools are brought to.
+/// The directory of the workspace, into which the tools are downloaded.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_path_buf()
 }

@@ -1,4 +1,4 @@
-//! A small disk that can be filled. To mount one takes root, on Linux.
+//! A small disk that tests can fill. Mounting it needs root on Linux.
 
 use std::{
     fs::File,
@@ -9,10 +9,10 @@ use std::{
 
 use tempfile::TempDir;
 
-/// How much is written at once.
+/// The size of one write, in bytes.
 const BLOCK: usize = 4 * 1024;
 
-/// A mounted tmpfs, gone when it is dropped.
+/// A mounted tmpfs. It is unmounted when it is dropped.
 #[derive(Debug)]
 pub struct SmallDisk {
     folder: TempDir,
@@ -22,7 +22,7 @@ impl SmallDisk {
     /// Mounts a disk of this size in bytes.
     ///
     /// # Errors
-    /// Why it cannot be mounted, in words.
+    /// If it cannot be mounted; the text says why.
     pub fn mount(size: u64) -> Result<Self, String> {
         let folder = tempfile::Builder::new().prefix("leadline-disk-").tempdir().map_err(|e| e.to_string())?;
         let mut mount = Command::new("mount");
@@ -35,7 +35,7 @@ impl SmallDisk {
         }
     }
 
-    /// Where it is mounted.
+    /// Its mount point.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -43,7 +43,7 @@ impl SmallDisk {
     /// Writes to this file until the disk is full.
     ///
     /// # Panics
-    /// When it cannot be written for another reason.
+    /// If a write fails for another reason.
     pub fn fill(file: &Path) {
         let mut file = File::create(file).expect("a file on a small disk");
         loop {
@@ -58,7 +58,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: whoever still has a file open on it is about to end.
+        // Lazily, because processes that still have a file open on it are about to end.
         let _ = Command::new("umount").arg("--lazy").arg(self.folder.path()).output();
     }
 }
@@ -76,7 +76,7 @@ mod tests {
         let (filler, other) = (disk.path().join("filler"), disk.path().join("other"));
         SmallDisk::fill(&filler);
         assert!(std::fs::write(&other, [0; BLOCK]).is_err());
-        // Emptied, not removed: a process that another test starts just now may have the file open until it executes its program.
+        // The file is emptied and not removed: a process that another test has just forked may have it open until it executes its program.
         File::create(&filler).unwrap();
         std::fs::write(&other, [0; BLOCK]).unwrap();
     }

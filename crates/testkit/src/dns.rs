@@ -1,4 +1,4 @@
-//! A name server with a few names, which is silent about others.
+//! A name server that knows a few names and can refuse or ignore others.
 
 use std::{
     collections::HashMap,
@@ -12,13 +12,13 @@ use hickory_resolver::proto::{
 };
 use tokio::{net::UdpSocket, task::JoinHandle};
 
-/// How long answers may be remembered, in seconds: longer than any test.
+/// The TTL of answers in seconds: longer than any test.
 const TTL: u32 = 300;
-/// The longest question, in bytes.
+/// The maximum size of a question, in bytes.
 const MAX_QUESTION: usize = 512;
 
-/// A name server on a port of its own. It knows the names that it was given, refuses to answer about `refused.test`, answers
-/// nothing at all about names that end in `.silent.test`, and says of every other name that it does not exist.
+/// A name server on its own port. It answers for the given names, refuses `refused.test`, ignores questions about names that end in
+/// `.silent.test`, and answers for every other name that it does not exist.
 #[derive(Debug)]
 pub struct NameServer {
     address: SocketAddr,
@@ -30,7 +30,7 @@ impl NameServer {
     /// Starts a name server with these names and their addresses.
     ///
     /// # Panics
-    /// When there is no free port.
+    /// If there is no free port.
     pub async fn start(names: &[(&str, &[&str])]) -> Self {
         let names: HashMap<String, Vec<IpAddr>> = names
             .iter()
@@ -46,12 +46,12 @@ impl NameServer {
         Self { address, questions, task }
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many questions about a name have come.
+    /// The number of questions about a name.
     pub fn questions(&self, name: &str) -> usize {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or_default()
     }
@@ -101,7 +101,7 @@ fn answer(question: &Message, asked: &Name, kind: RecordType, name: &str, found:
     answer
 }
 
-/// Says for how long the absence of a name may be remembered.
+/// The record that sets how long the absence of a name may be cached.
 fn start_of_authority() -> Record {
     let zone = Name::from_ascii("test.").expect("a name");
     let ttl = TTL.cast_signed();

@@ -1,4 +1,4 @@
-//! Proxies that programs call to get out: tinyproxy (CONNECT) and microsocks (SOCKS 5), both from Debian.
+//! Forward proxies: tinyproxy (CONNECT) and microsocks (SOCKS 5), both from Debian.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::{Process, child, free_port, wait};
 
-/// How long one may take to start.
+/// How long a proxy may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running proxy. It ends when it is dropped and when the process does.
@@ -20,14 +20,14 @@ pub struct ForwardProxy {
     _folder: TempDir,
 }
 
-/// What a proxy asks of its clients, and what it refuses.
+/// The rules of a proxy for its clients.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rules<'a> {
     /// Username and password.
     pub login: Option<(&'a str, &'a str)>,
-    /// A host that tinyproxy connects nobody to.
+    /// A host to which tinyproxy refuses connections.
     pub refuses: Option<&'a str>,
-    /// The port that it listens on; any free one if it is `None`.
+    /// The port of the proxy; `None` if any free port will do.
     pub port: Option<u16>,
 }
 
@@ -35,7 +35,7 @@ impl ForwardProxy {
     /// Starts a tinyproxy.
     ///
     /// # Panics
-    /// When there is none, or it does not work; the message says what to do.
+    /// If the program is missing or does not start; the message says what to do.
     pub async fn tinyproxy(rules: Rules<'_>) -> Self {
         let (port, folder) =
             (rules.port.unwrap_or_else(free_port), tempfile::tempdir().expect("a folder for the proxy"));
@@ -86,12 +86,12 @@ impl ForwardProxy {
         self.port
     }
 
-    /// What it logged.
+    /// Its log.
     pub fn log(&self) -> String {
         self.process.output()
     }
 
-    /// How often it was asked to connect to something that is named so.
+    /// The number of requests to connect to this name.
     pub fn connections_to(&self, target: &str) -> usize {
         let asked = |line: &&str| (line.contains("CONNECT") || line.contains("connected to")) && line.contains(target);
         self.log().lines().filter(asked).count()
@@ -103,7 +103,7 @@ impl ForwardProxy {
     }
 }
 
-/// The program of this name, on the path or where Debian has servers.
+/// The program of this name, on `PATH` or in Debian's folder for servers.
 pub(crate) fn program(name: &str) -> PathBuf {
     let program = child::find_on_path(name).or_else(|| Some(PathBuf::from("/usr/sbin").join(name)));
     program.filter(|file| file.is_file()).unwrap_or_else(|| panic!("no {name}: run tools/bring-proxies"))

@@ -1,9 +1,8 @@
-//! What the tests run against: real servers, private to a test, that end with it.
+//! Real servers for tests. Each is private to a test and ends with it.
 //!
-//! A broker, a database, a name server, HTTP and mail receivers, proxies, a token server and a trace collector that can be made to misbehave, a child process
-//! that cannot outlive the test, and a way to wait for a condition without sleeping. Nothing here is a mock: every
-//! server speaks its protocol over a socket. Being for tests only, all of it panics with an explanation instead of
-//! returning errors.
+//! The crate has a broker, a database, a name server, HTTP and mail receivers, proxies, a token server and a trace collector, which
+//! tests can make misbehave; child processes that cannot outlive the test; and waits for conditions without sleeping. Nothing here
+//! is a mock: every server speaks its protocol over a socket. Failures panic with an explanation, because only tests use the crate.
 
 pub mod child;
 pub mod disk;

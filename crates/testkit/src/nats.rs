@@ -1,4 +1,4 @@
-//! A nats-server with JetStream, private to one test: own port, own directory, killed on drop.
+//! A nats-server with JetStream, private to one test: it has its own port and directory, and is killed on drop.
 
 mod cluster;
 
@@ -26,10 +26,10 @@ use crate::{
 
 /// Generous: a start takes about 100 ms on an idle machine.
 const START_DEADLINE: Duration = Duration::from_secs(20);
-/// Where the path of the binary may be given.
+/// The environment variable with the path of the binary.
 const BINARY_VARIABLE: &str = "LEADLINE_NATS_SERVER";
 
-/// A running broker. It may be killed and restarted, on the same port and data, while tests hold connections to it.
+/// A running broker. Tests may kill and restart it on the same port and data while they hold connections to it.
 #[derive(Debug)]
 pub struct NatsServer {
     port: u16,
@@ -38,7 +38,7 @@ pub struct NatsServer {
     child: Mutex<Option<Child>>,
 }
 
-/// What is said to a broker besides where it listens.
+/// Further configuration of a broker.
 #[derive(Debug, Default)]
 struct Setup {
     /// Lines for the `jetstream` block.
@@ -46,11 +46,11 @@ struct Setup {
     /// Lines after it.
     more: String,
     tls: Option<Tls>,
-    /// Where it stores, unless that is its own folder.
+    /// The folder of its store; `None` if it is its own folder.
     store: Option<PathBuf>,
 }
 
-/// What a broker that speaks TLS is reached with.
+/// The certificates of a broker with TLS.
 #[derive(Debug)]
 struct Tls {
     ca: PathBuf,
@@ -61,7 +61,7 @@ impl NatsServer {
     /// Starts a broker and returns once its JetStream answers.
     ///
     /// # Panics
-    /// When there is no binary or it does not come up; the message has the broker's log.
+    /// If the binary is missing or does not start; the message has the broker's log.
     pub async fn start() -> Self {
         Self::start_with("").await
     }
@@ -72,14 +72,14 @@ impl NatsServer {
         Self::start_configured(Setup { jetstream: jetstream.into(), ..Setup::default() }).await
     }
 
-    /// A broker that stores in this folder, for instance on a small disk.
+    /// Starts a broker that stores in this folder, for instance on a small disk.
     pub async fn start_in(store: &Path, jetstream: &str) -> Self {
         let (jetstream, store) = (jetstream.into(), Some(store.to_owned()));
         Self::start_configured(Setup { jetstream, store, ..Setup::default() }).await
     }
 
-    /// A broker that asks for what is in the `authorization` block of its configuration, for instance `token: "secret"`.
-    /// [`client`](Self::client) does not get in.
+    /// Starts a broker with this `authorization` block in its configuration, for instance `token: "secret"`. It refuses
+    /// [`client`](Self::client).
     pub async fn start_with_login(authorization: &str) -> Self {
         let more = format!("authorization {{ {authorization} }}\n");
         let server = Self::configured(Setup { more, ..Setup::default() });
@@ -91,18 +91,18 @@ impl NatsServer {
         server
     }
 
-    /// A broker with more lines after the `jetstream` block of its configuration, for instance `accounts { … }`.
+    /// Starts a broker with more lines after the `jetstream` block of its configuration, for instance `accounts { … }`.
     pub async fn start_with_more(more: &str) -> Self {
         Self::start_configured(Setup { more: more.into(), ..Setup::default() }).await
     }
 
-    /// A broker that is alone and names a cluster, as one in front of others does.
+    /// Starts a single broker that names a cluster, as a broker in front of others does.
     pub async fn start_named(cluster: &str) -> Self {
         Self::start_configured(Setup { more: format!("cluster {{\n  name: {cluster:?}\n}}\n"), ..Setup::default() })
             .await
     }
 
-    /// A broker that speaks TLS only, as `localhost`, and lets in only who shows a certificate of the same authority.
+    /// Starts a broker that speaks TLS only, as `localhost`, and accepts only clients with a certificate of the same authority.
     pub async fn start_tls(authority: &Authority) -> Self {
         let own = authority.files_for(&["localhost"]);
         let (certificate, key) = own.names();
@@ -147,7 +147,7 @@ impl NatsServer {
     /// A plain client.
     ///
     /// # Panics
-    /// When the broker does not answer.
+    /// If the broker does not answer.
     pub async fn client(&self) -> async_nats::Client {
         self.options().connect(self.url()).await.expect("the private broker accepts a connection")
     }
@@ -159,7 +159,7 @@ impl NatsServer {
         }
     }
 
-    /// Brings the broker (back) on the same port and data, killing it first when it runs.
+    /// Starts the broker on the same port and data, and kills it first if it runs.
     ///
     /// # Panics
     /// Like [`start`](Self::start).
@@ -170,12 +170,12 @@ impl NatsServer {
         }
     }
 
-    /// SIGTERM: it hands over what it leads, and ends. Without effect on a broker that is down.
+    /// SIGTERM: it hands over its leaderships and ends. Without effect on a broker that is down.
     pub fn terminate(&self) {
         self.signal(Signal::SIGTERM);
     }
 
-    /// Lame-duck mode: it takes no new connections, hands over what it leads, has its clients go, and ends.
+    /// Lame-duck mode: it accepts no new connections, hands over its leaderships, disconnects its clients, and ends.
     pub fn enter_lame_duck_mode(&self) {
         self.signal(Signal::SIGUSR2);
     }
@@ -188,11 +188,10 @@ impl NatsServer {
         }
     }
 
-    /// Certificates of another authority take the place of those that a broker with TLS has; it uses them once it is started
-    /// again.
+    /// Replaces the certificates of a broker with TLS by those of another authority. It uses them after a restart.
     ///
     /// # Panics
-    /// When the broker has no TLS, or the files cannot be written.
+    /// If the broker has no TLS, or the files cannot be written.
     pub fn replace_certificates(&self, authority: &Authority) {
         let tls = self.tls.as_ref().expect("a broker with TLS");
         fs::copy(authority.file(), &tls.ca).expect("the authority can be replaced");
@@ -212,7 +211,7 @@ impl NatsServer {
         *self.child() = Some(child);
     }
 
-    /// The id of its process, unless it is down.
+    /// The id of its process; `None` if it is down.
     pub fn id(&self) -> Option<u32> {
         self.child().as_ref().map(Child::id)
     }
@@ -222,7 +221,7 @@ impl NatsServer {
         self.child().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    /// What the broker has logged.
+    /// The log of the broker.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
@@ -266,7 +265,7 @@ impl Drop for NatsServer {
     }
 }
 
-/// The environment's choice, else `PATH`, else where `tools/bring-nats` puts it.
+/// The program from the environment variable, else from `PATH`, else from the folder of `tools/bring-nats`.
 pub fn binary() -> PathBuf {
     if let Some(given) = std::env::var_os(BINARY_VARIABLE) {
         return given.into();

@@ -13,7 +13,7 @@ use crate::{
     wait,
 };
 
-/// How long it may take to start.
+/// How long nginx may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running nginx. It ends when it is dropped and when the process does.
@@ -26,11 +26,11 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one that speaks HTTP/2 and HTTP/1.1 over TLS as `localhost`, and answers with the subject of the client's
-    /// certificate, which `clients` has to have signed.
+    /// Starts an nginx that speaks HTTP/2 and HTTP/1.1 over TLS as `localhost`. It answers with the subject of the client's
+    /// certificate, and accepts only certificates of the authority `clients`.
     ///
     /// # Panics
-    /// When there is none, or it does not work; the message says what to do.
+    /// If nginx is missing or does not start; the message says what to do.
     pub async fn start(own: &CertificateFiles, clients: &Authority) -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().expect("a folder for nginx"));
         let (certificate, key) = own.names();
@@ -55,12 +55,12 @@ impl Nginx {
         Self { port, process, _folder: folder }
     }
 
-    /// Where requests go.
+    /// The URL for requests.
     pub fn url(&self) -> String {
         format!("https://localhost:{}/hook", self.port)
     }
 
-    /// What it logged about errors.
+    /// Its error log.
     pub fn log(&self) -> String {
         self.process.output()
     }

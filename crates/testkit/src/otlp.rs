@@ -49,7 +49,7 @@ impl OtlpSink {
     /// Starts one on any free port.
     ///
     /// # Panics
-    /// When there is none.
+    /// If there is none.
     pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port for the collector");
         let address = listener.local_addr().expect("a listener has an address");

@@ -1,4 +1,4 @@
-//! PgBouncer in transaction mode before a private PostgreSQL.
+//! PgBouncer in transaction mode in front of a private PostgreSQL.
 
 use std::{
     fs,
@@ -18,9 +18,9 @@ use crate::{
     wait,
 };
 
-/// How long it may take to start.
+/// How long PgBouncer may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many connections to the server its clients share.
+/// The number of server connections that clients share.
 const POOL_SIZE: u32 = 3;
 
 /// A running pooler. It ends when it is dropped and when the process does.
@@ -33,10 +33,10 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts a pooler before `server`.
+    /// Starts a pooler in front of `server`.
     ///
     /// # Panics
-    /// When there is no program, or it does not work; the message says what to do.
+    /// If the program is missing or does not start; the message says what to do.
     pub async fn start(server: &Postgres) -> Self {
         let program = child::find_on_path("pgbouncer").or_else(|| Some(PathBuf::from("/usr/sbin/pgbouncer")));
         let program = program.filter(|file| file.is_file()).expect("no pgbouncer: run tools/bring-pgbouncer");
@@ -64,7 +64,7 @@ impl PgBouncer {
         pooler
     }
 
-    /// The URL of a database behind it.
+    /// The URL of a database behind the pooler.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://leadline@127.0.0.1:{}/{database}", self.port)
     }

@@ -24,7 +24,7 @@ const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
 /// up; other processes begin their search elsewhere.
 ///
 /// # Panics
-/// When no port of the range is free.
+/// If no port of the range is free.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = std::process::id().wrapping_mul(STRIDE) % u32::from(COUNT);
@@ -42,7 +42,7 @@ pub fn free_port() -> u16 {
 /// that a test may drop one and start the next on the same port.
 ///
 /// # Panics
-/// When something else holds the port.
+/// If something else holds the port.
 pub(crate) async fn listen(port: u16) -> tokio::net::TcpListener {
     let bind = async || tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener = wait::attempt(RELEASE_DEADLINE, bind).await;

@@ -48,7 +48,7 @@ pub struct Postgres {
 /// The URL of a new, empty database in the cluster that the tests of this process share.
 ///
 /// # Panics
-/// When there are no server programs, or they do not work; the message says what to do.
+/// If there are no server programs, or they do not work; the message says what to do.
 pub async fn database() -> String {
     static CLUSTER: OnceCell<Postgres> = OnceCell::const_new();
     CLUSTER.get_or_init(Postgres::start).await.database().await
@@ -105,7 +105,7 @@ impl Postgres {
     /// Brings it back on the same port and data, after [`kill`](Self::kill). It recovers first.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not come up.
     pub async fn restart(&self) {
         // It refuses to start as long as a process of the one that was killed is left.
         let up = wait::attempt(START_DEADLINE, async || {
@@ -128,7 +128,7 @@ impl Postgres {
     /// The URL of a new, empty database.
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// If the server does not answer.
     pub async fn database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&self.url("postgres")).await.expect("the cluster answers");
@@ -157,7 +157,7 @@ impl Postgres {
     /// Has a database rewritten without what was deleted, and all of it in its files.
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// If the server does not answer.
     pub async fn vacuum(&self, database: &str) {
         let mut connection = PgConnection::connect(database).await.expect("the cluster answers");
         for statement in ["VACUUM FULL", "CHECKPOINT"] {
@@ -168,7 +168,7 @@ impl Postgres {
     /// "Fast shutdown": what the server held in memory is in its files when this returns.
     ///
     /// # Panics
-    /// When it does not end.
+    /// If it does not end.
     pub async fn stop(&self) {
         let ended = || self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten();
         let pid = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
@@ -241,7 +241,7 @@ fn demand_tls(authority: &Authority, folder: &Path) -> (String, Vec<String>) {
 /// Every row of every table of a database as text, sorted, under the name of its table.
 ///
 /// # Panics
-/// When the server does not answer.
+/// If the server does not answer.
 pub async fn rows(url: &str) -> BTreeMap<String, Vec<String>> {
     let mut connection = PgConnection::connect(url).await.expect("the cluster answers");
     let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";

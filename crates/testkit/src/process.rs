@@ -1,4 +1,4 @@
-//! A program under test, as a child process whose output is kept in a file and shown when something fails.
+//! A program under test: a child process with its output in a file, which failures show.
 
 use std::{
     ffi::OsStr,
@@ -30,7 +30,7 @@ impl Process {
     /// Starts `program` with arguments and additional environment; `name` is for messages.
     ///
     /// # Panics
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn start<A, K, V>(
         name: &str,
         program: impl AsRef<Path>,
@@ -57,7 +57,7 @@ impl Process {
         self.id
     }
 
-    /// Everything it has written so far, to both streams.
+    /// Its output so far, of both streams.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.output.path()).unwrap_or_default()).into_owned()
     }
@@ -72,17 +72,17 @@ impl Process {
         self.signal(Signal::SIGTERM);
     }
 
-    /// SIGSTOP: it holds its connections and does nothing, like a process on a machine that hangs.
+    /// SIGSTOP: it keeps its connections and does nothing, like a process on a machine that hangs.
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// SIGCONT: goes on after [`freeze`](Self::freeze).
+    /// SIGCONT: continues after [`freeze`](Self::freeze).
     pub fn thaw(&self) {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Whether it still runs.
+    /// Whether the process still runs.
     pub fn is_running(&self) -> bool {
         matches!(self.child().try_wait(), Ok(None))
     }
@@ -90,7 +90,7 @@ impl Process {
     /// Waits for its end.
     ///
     /// # Panics
-    /// When it still runs after `deadline`; the message has its output.
+    /// If the process still runs after `deadline`; the message has its output.
     pub async fn wait_exit(&self, deadline: Duration) -> ExitStatus {
         let ended = wait::attempt(deadline, async || self.child().try_wait().ok().flatten()).await;
         ended.unwrap_or_else(|_| panic!("{} still runs after {deadline:?}; its output:\n{}", self.name, self.output()))
@@ -99,10 +99,10 @@ impl Process {
     /// Waits until its output has a line that contains `text`, and returns that line.
     ///
     /// # Panics
-    /// When there is none before `deadline`, or it ends first; the message has its output.
+    /// If there is no such line before `deadline`, or the process ends first; the message has its output.
     pub async fn wait_line(&self, text: &str, deadline: Duration) -> String {
         let line = wait::attempt(deadline, async || {
-            // Looked at before the output, or the last words of a process that ends would be missed.
+            // This is checked before the output is read; otherwise the last lines of an ending process would be missed.
             let ended = !self.is_running();
             let line = self.output().lines().find(|line| line.contains(text)).map(str::to_owned);
             (line.is_some() || ended).then_some(line)
@@ -113,8 +113,8 @@ impl Process {
         })
     }
 
-    /// A signal to a process that has ended is without effect, and its id cannot have been given to another: it is
-    /// reaped only under the same lock.
+    /// A signal has no effect on a process that has ended. Its id cannot belong to another process, because it is reaped only
+    /// under the same lock.
     fn signal(&self, signal: Signal) {
         let mut child = self.child();
         if matches!(child.try_wait(), Ok(None)) {

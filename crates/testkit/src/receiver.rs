@@ -129,7 +129,7 @@ impl Receiver {
     /// Starts one on this port.
     ///
     /// # Panics
-    /// When the port is taken.
+    /// If the port is taken.
     pub async fn start_on(port: u16) -> Self {
         Self::serve(port::listen(port).await, None)
     }
@@ -137,7 +137,7 @@ impl Receiver {
     /// Starts one at this address of loopback.
     ///
     /// # Panics
-    /// When the address is taken.
+    /// If the address is taken.
     pub async fn start_at(address: SocketAddr) -> Self {
         Self::serve(TcpListener::bind(address).await.expect("the address is free"), None)
     }

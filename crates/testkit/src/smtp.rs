@@ -83,7 +83,7 @@ impl SmtpSink {
     /// Starts one on this port.
     ///
     /// # Panics
-    /// When the port is taken.
+    /// If the port is taken.
     pub async fn start_on(port: u16) -> Self {
         let listener = port::listen(port).await;
         let address = listener.local_addr().expect("a listener has an address");

@@ -54,7 +54,7 @@ impl Authority {
     /// A certificate for these hosts, as files.
     ///
     /// # Panics
-    /// When the files cannot be written.
+    /// If the files cannot be written.
     pub fn files_for(&self, hosts: &[&str]) -> CertificateFiles {
         let key = KeyPair::generate().expect("a key can be made");
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
@@ -71,7 +71,7 @@ impl Authority {
     /// Its certificate in PEM.
     ///
     /// # Panics
-    /// When the file is gone.
+    /// If the file is gone.
     pub fn pem(&self) -> String {
         fs::read_to_string(&self.file).expect("the authority can be read")
     }
@@ -115,7 +115,7 @@ impl CertificateFiles {
     /// Takes the place of other files.
     ///
     /// # Panics
-    /// When they cannot be written.
+    /// If they cannot be written.
     pub fn copy_to(&self, others: &Self) {
         fs::copy(&self.certificate, &others.certificate).expect("the certificate can be replaced");
         fs::copy(&self.key, &others.key).expect("the key can be replaced");

@@ -1,16 +1,16 @@
-//! Waiting for a condition instead of sleeping: polled often, bounded by a deadline, and explained when it fails.
+//! Waits for conditions instead of sleeping. A wait polls often, has a deadline, and explains its failure.
 
 use std::{
     fmt::Debug,
     time::{Duration, Instant},
 };
 
-/// How long a condition rests between two looks.
+/// The pause between two checks of a condition.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What one look at a condition says: it holds (with a value), or not yet (with what was seen instead).
+/// The result of one check of a condition: it holds, with a value, or it does not hold yet, with what was seen instead.
 pub trait Look {
-    /// What the condition yields once it holds.
+    /// The value of the condition once it holds.
     type Value;
 
     /// `Err` describes what was seen, for the message of a wait that fails.
@@ -41,11 +41,11 @@ impl<T, E: Debug> Look for Result<T, E> {
     }
 }
 
-/// Looks at `condition` until it holds and returns its value. `what` completes the sentence "waited for ...".
+/// Checks `condition` until it holds, and returns its value. `what` completes the sentence "waited for ...".
 ///
 /// # Panics
-/// When `deadline` passes first; the message says what was awaited, for how long and what the last look saw. A look
-/// that itself takes longer than what is left of the deadline is given up.
+/// If `deadline` passes first; the message says what was awaited, for how long, and what the last check saw. A check that takes
+/// longer than the rest of the deadline is dropped.
 pub async fn until<L: Look>(what: &str, deadline: Duration, condition: impl AsyncFnMut() -> L) -> L::Value {
     match attempt(deadline, condition).await {
         Ok(value) => value,
@@ -53,7 +53,7 @@ pub async fn until<L: Look>(what: &str, deadline: Duration, condition: impl Asyn
     }
 }
 
-/// Looks at `value` until it equals `expected`.
+/// Checks `value` until it equals `expected`.
 ///
 /// # Panics
 /// Like [`until`].
@@ -70,7 +70,7 @@ pub async fn until_eq<T: PartialEq + Debug>(
     .await;
 }
 
-/// Like [`until`], but for a caller that wants to explain the failure itself: `Err` is what the last look saw.
+/// Like [`until`], for callers that explain the failure themselves: `Err` is what the last check saw.
 pub async fn attempt<L: Look>(deadline: Duration, mut condition: impl AsyncFnMut() -> L) -> Result<L::Value, String> {
     let end = Instant::now() + deadline;
     let mut seen = String::from("nothing, the first look did not return");
@@ -88,7 +88,7 @@ pub async fn attempt<L: Look>(deadline: Duration, mut condition: impl AsyncFnMut
     }
 }
 
-/// A text that is shown as it is, without quotes, as what a look saw.
+/// A text that a failure shows without quotes.
 struct Difference(String);
 
 impl Debug for Difference {

@@ -1,5 +1,5 @@
-//! Receivers as they are found in the field, each with a habit of its own: stacks that close connections without a word,
-//! speak HTTP of another decade, keep bodies open, or die behind a load balancer that does not tell.
+//! Receivers as they occur in practice, each with a peculiarity: servers that close connections without notice, speak old HTTP,
+//! keep bodies open, or die behind a load balancer that does not report it.
 
 mod http2;
 mod programs;

@@ -1,7 +1,7 @@
-//! `leadline demo`: the whole system, watched from outside.
+//! `leadline demo`: shows the whole system from outside.
 //!
-//! It starts `leadline up` as a child, three receivers, publishes leads, and uses nothing but the public interfaces to
-//! see what became of them. What it says at the end, it has counted at the receivers.
+//! The demo starts `leadline up` as a child and three receivers, publishes leads, and observes them through public interfaces
+//! only. The figures at its end are counted at the receivers.
 
 mod stage;
 mod system;
@@ -21,12 +21,12 @@ use self::{
     system::System,
 };
 
-/// How long each part of the play may take.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How many publishes are repeated to show that a repeat stores nothing.
+/// How long each step of the demo may take.
+const STEP_TIMEOUT: Duration = Duration::from_secs(120);
+/// The number of publish calls that are repeated to show that a repeat stores nothing.
 const REPEATED: usize = 10;
 
-/// Watch leads travel.
+/// Send leads to three receivers and watch their deliveries.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// How many leads to publish
@@ -52,7 +52,7 @@ impl Demo {
         Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
-    /// Plays it all; what went wrong.
+    /// Runs all steps, and returns what went wrong.
     async fn play(&self, system: &System) -> anyhow::Result<Vec<String>> {
         let began = Instant::now();
         println!("Leadline is up: {} (HTTP), {} (gRPC)", system.http, system.grpc);
@@ -64,12 +64,12 @@ impl Demo {
         let repeated = system.publish_again(REPEATED).await?;
         println!("Published {} of them again: {} were stored twice.", REPEATED, repeated.stored);
 
-        stage.wait_for(system, "healthy", DeliveryStatus::Succeeded, self.leads, PATIENCE).await?;
+        stage.wait_for(system, "healthy", DeliveryStatus::Succeeded, self.leads, STEP_TIMEOUT).await?;
         println!("healthy     has them all.");
-        stage.wait_for(system, "recovering", DeliveryStatus::Succeeded, self.leads, PATIENCE).await?;
+        stage.wait_for(system, "recovering", DeliveryStatus::Succeeded, self.leads, STEP_TIMEOUT).await?;
         println!("recovering  refused each at first with 503, and has them all by retry.");
-        stage.wait_for(system, "dead", DeliveryStatus::Failed, self.leads, PATIENCE).await?;
-        let emails = system.emails(self.leads as usize, PATIENCE).await?;
+        stage.wait_for(system, "dead", DeliveryStatus::Failed, self.leads, STEP_TIMEOUT).await?;
+        let emails = system.emails(self.leads as usize, STEP_TIMEOUT).await?;
         println!("dead        took none; {emails} emails say so.");
 
         stage.revive("dead").await?;
@@ -78,7 +78,7 @@ impl Demo {
             system.retry(&delivery.delivery_id).await?;
         }
         println!("dead        is back; RetryDelivery was called for {} deliveries.", failed.len());
-        stage.wait_for(system, "dead", DeliveryStatus::Succeeded, self.leads, PATIENCE).await?;
+        stage.wait_for(system, "dead", DeliveryStatus::Succeeded, self.leads, STEP_TIMEOUT).await?;
         println!("dead        has them all.\n");
         let refused = system.retry(&failed.first().context("no delivery failed")?.delivery_id).await;
         ensure!(refused.is_err(), "a delivery that succeeded could be retried");
@@ -98,7 +98,7 @@ impl Demo {
         Ok(faults)
     }
 
-    /// Counts at the receivers, and compares with what was published and with what the read model says.
+    /// Compares the counts of the receivers with what was published and with the read model.
     async fn count(&self, system: &System, stage: &Stage, emails: usize) -> anyhow::Result<(Vec<Facts>, Vec<String>)> {
         let (mut all, mut faults) = (vec![], vec![]);
         let mut check = |good: bool, fault: String| {
@@ -127,7 +127,7 @@ impl Demo {
     }
 }
 
-/// What was counted about one destination.
+/// The counts of one destination.
 #[derive(Debug)]
 struct Facts {
     name: &'static str,
@@ -143,7 +143,7 @@ impl Facts {
     fn of(destination: &Destination, deliveries: &[api::Delivery]) -> Self {
         let receiver = destination.receiver.as_ref();
         let (taken, twice) = receiver.map_or((0, 0), |receiver| receiver.taken());
-        // An attempt at a port where nobody listens never becomes a request.
+        // An attempt at a port without a listener never becomes a request.
         let unheard: u32 = if destination.was_dead { deliveries.iter().map(|d| d.attempts - 1).sum() } else { 0 };
         Self {
             name: destination.name,
@@ -168,7 +168,7 @@ fn table(facts: &[Facts]) -> String {
     lines.join("\n")
 }
 
-/// How many deliveries have which status, in words.
+/// The number of deliveries in each status, in words.
 fn by_status(deliveries: &[api::Delivery]) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
     for delivery in deliveries {

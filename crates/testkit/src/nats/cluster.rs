@@ -1,4 +1,4 @@
-//! Three brokers that form a cluster, for what happens when some of them are away.
+//! A cluster of three brokers, for tests in which some of them are away.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{NatsServer, Setup};
 use crate::{free_port, wait};
 
 const SIZE: usize = 3;
-/// How long a cluster may take to elect whoever leads it, on a machine that does other things, too.
+/// How long a cluster may take to elect its leader on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A cluster of three brokers on loopback ports.
@@ -19,10 +19,10 @@ pub struct NatsCluster {
 }
 
 impl NatsCluster {
-    /// Starts it and returns once its JetStream answers.
+    /// Starts a cluster and returns once its JetStream answers.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If the cluster does not start.
     pub async fn start() -> Self {
         let routes: Vec<_> = (0..SIZE).map(|_| format!("127.0.0.1:{}", free_port())).collect();
         let all = routes.iter().map(|route| format!("\"nats://{route}\"")).collect::<Vec<_>>().join(", ");
@@ -53,17 +53,17 @@ impl NatsCluster {
         &self.servers
     }
 
-    /// Which of the servers leads a stream; none: it cannot be told now.
+    /// The server that leads a stream; `None` if it is unknown now.
     pub async fn leader_of(&self, stream: &str) -> Option<usize> {
         let info = self.context().await?.get_stream(stream).await.ok()?;
         let leader = info.cached_info().cluster.as_ref()?.leader.clone()?;
         leader.strip_prefix('n')?.parse().ok()
     }
 
-    /// Whether every stream has a leader, and all its replicas are there and have what it has; if not, which has not.
+    /// Checks that every stream has a leader, and that all its replicas are present and up to date.
     ///
     /// # Errors
-    /// What is missing.
+    /// If something is missing; the text names it.
     pub async fn in_sync(&self) -> Result<(), String> {
         let context = self.context().await.ok_or("no server answers")?;
         let streams: Vec<_> = context.streams().try_collect().await.map_err(|e| e.to_string())?;
@@ -80,11 +80,11 @@ impl NatsCluster {
         Ok(())
     }
 
-    /// Has a server that leads a stream (`STREAM.LEADER.STEPDOWN.<stream>`) or a consumer
-    /// (`CONSUMER.LEADER.STEPDOWN.<stream>.<consumer>`) leave that to another one.
+    /// Makes the leader of a stream (`STREAM.LEADER.STEPDOWN.<stream>`) or a consumer
+    /// (`CONSUMER.LEADER.STEPDOWN.<stream>.<consumer>`) step down.
     ///
     /// # Panics
-    /// When no server answers.
+    /// If no server answers.
     pub async fn step_down(&self, request: &str) {
         let server = self.servers.iter().find(|server| server.is_running()).expect("a server runs");
         let client = server.client().await;

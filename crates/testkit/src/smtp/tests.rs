@@ -1,8 +1,8 @@
-//! What the mail server itself does.
+//! Tests of the mail server.
 
 use super::*;
 
-/// Sends these bytes at once and returns everything that is answered until the server closes.
+/// Sends these bytes at once, and returns all answers until the server closes the connection.
 async fn talk(sink: &SmtpSink, words: &str) -> String {
     let mut stream = TcpStream::connect(sink.address).await.unwrap();
     stream.write_all(words.as_bytes()).await.unwrap();

@@ -17,18 +17,18 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{port, tls::Certificate};
 
-/// What a receiver does with its connections.
+/// How a receiver treats its connections.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Http2Habit {
-    /// How many requests it takes at a time over one connection; `None` if there is no limit.
+    /// The maximum number of concurrent requests on a connection; `None` if there is no limit.
     pub streams: Option<u32>,
-    /// How long it takes to answer.
+    /// The delay of each answer.
     pub pause: Duration,
-    /// After how many requests a connection refuses every further one (REFUSED_STREAM).
+    /// The number of requests after which a connection refuses every further one (REFUSED_STREAM).
     pub refuses_after: Option<usize>,
-    /// After how many requests a connection says GOAWAY and answers no further one.
+    /// The number of requests after which a connection sends GOAWAY and answers no further one.
     pub leaves_after: Option<usize>,
-    /// It chooses HTTP/2 and then wants HTTP/1.1 (HTTP_1_1_REQUIRED); it speaks that, too.
+    /// Whether it negotiates HTTP/2 and then requires HTTP/1.1 (HTTP_1_1_REQUIRED), which it speaks, too.
     pub wants_http1: bool,
 }
 
@@ -49,7 +49,7 @@ struct Shared {
 
 impl Shared {
     fn note(&self, headers: &http::HeaderMap) {
-        // Requests of tests of the client have no event id.
+        // Requests from tests of the HTTP client have no event id.
         let id = headers.get("leadline-event-id").or(headers.get("webhook-id"));
         let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
         self.answered.lock().unwrap_or_else(PoisonError::into_inner).push(id);
@@ -57,7 +57,7 @@ impl Shared {
 }
 
 impl Http2Receiver {
-    /// Starts one on any free port.
+    /// Starts a receiver on any free port.
     pub async fn start(habit: Http2Habit, certificate: &Certificate) -> Self {
         let listener = port::listen(0).await;
         let address = listener.local_addr().expect("a listener has an address");
@@ -74,22 +74,22 @@ impl Http2Receiver {
         Self { address, shared, _accepting: accepting }
     }
 
-    /// Where requests go.
+    /// The URL for requests.
     pub fn url(&self) -> String {
         format!("https://localhost:{}/hook", self.address.port())
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many connections were made to it.
+    /// The number of its connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// The event id of each request that it answered, the oldest first; of one without it, its `webhook-id`.
+    /// The event id of each answered request, the oldest first; the `webhook-id` if a request has no event id.
     pub fn answered(&self) -> Vec<String> {
         self.shared.answered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -113,7 +113,7 @@ async fn serve(stream: TcpStream, tls: TlsAcceptor, habit: Http2Habit, shared: A
         } else if habit.refuses_after.is_some_and(|after| count > after) {
             respond.send_reset(Reason::REFUSED_STREAM);
         } else if habit.leaves_after.is_some_and(|after| count > after) {
-            // GOAWAY with the last stream that it answered: it did not begin with this one.
+            // GOAWAY names the last answered stream: this one was not processed.
             connection.abrupt_shutdown(Reason::NO_ERROR);
         } else {
             answering.spawn(answer(request, respond, habit.pause, Arc::clone(&shared)));

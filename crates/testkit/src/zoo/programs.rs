@@ -1,4 +1,4 @@
-//! Receivers that run outside of this process: servers as people have them, with their usual settings.
+//! Receivers in other processes: common servers with their usual settings.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{Process, child, free_port, tls::Authority, wait};
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const NO_ENV: [(&str, &str); 0] = [];
-/// Its connections are kept for five seconds.
+/// Node's HTTP server. It keeps connections for five seconds.
 const NODE: &str = "require('http').createServer((request, response) => { request.resume(); \
     request.on('end', () => response.end('ok')); }).listen(Number(process.argv[1]), '127.0.0.1')";
 /// The server of Python's own library, with a thread for each connection.
@@ -75,7 +75,7 @@ impl Program {
         Self::up(process, port, format!("https://localhost:{port}/hook"), Some(folder)).await
     }
 
-    /// HAProxy before another receiver. It ends connections that were silent for a second.
+    /// HAProxy in front of another receiver. It ends connections that were silent for a second.
     pub async fn haproxy(before: &Self) -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().expect("a folder for HAProxy"));
         let target = before.url.trim_start_matches("http://").trim_end_matches("/hook");
@@ -90,7 +90,7 @@ impl Program {
         Self::up(process, port, format!("http://127.0.0.1:{port}/hook"), Some(folder)).await
     }
 
-    /// Where requests go.
+    /// The URL for requests.
     pub fn url(&self) -> String {
         self.url.clone()
     }
@@ -109,10 +109,10 @@ impl Program {
     }
 }
 
-/// Where a program is that `tools/bring-receivers` brings.
+/// The path of a program that `tools/bring-receivers` downloads.
 ///
 /// # Panics
-/// When it is not there.
+/// If the program is missing.
 pub fn program(name: &str) -> PathBuf {
     let installed = PathBuf::from("/usr/sbin").join(name);
     child::find_on_path(name)

@@ -1,4 +1,4 @@
-//! What stands before a receiver and can die without a word, as load balancers and address translators do.
+//! A TCP proxy in front of a receiver that can fail silently, as load balancers and address translators do.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -26,7 +26,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts one before this address.
+    /// Starts a proxy in front of this address.
     pub async fn start(target: SocketAddr) -> Self {
         let listener = port::listen(0).await;
         let address = listener.local_addr().expect("a listener has an address");
@@ -49,7 +49,7 @@ impl Proxy {
                         frozen = freezing.wait_for(|frozen| *frozen >= number) => frozen.is_ok(),
                     };
                     if frozen {
-                        // All four stay open, and nothing passes.
+                        // Both directions stay open, and nothing passes.
                         std::future::pending::<()>().await;
                     }
                 });
@@ -58,17 +58,17 @@ impl Proxy {
         Self { address, frozen, accepted, _accepting: accepting }
     }
 
-    /// Where requests go, if the target speaks TLS as `localhost`.
+    /// The URL for requests if the target speaks TLS as `localhost`.
     pub fn url(&self) -> String {
         format!("https://localhost:{}/hook", self.address.port())
     }
 
-    /// How many connections it took.
+    /// The number of accepted connections.
     pub fn connections(&self) -> usize {
         *self.accepted.borrow()
     }
 
-    /// Nothing passes through the connections of now any more. Those that come later are forwarded.
+    /// Freezes all present connections: nothing passes through them any more. Later connections are forwarded.
     pub fn freeze(&self) {
         self.frozen.send_replace(self.connections());
     }

@@ -1,4 +1,4 @@
-//! Receivers that speak HTTP/1.1 byte by byte, so that they can do what no library would.
+//! Receivers that write HTTP/1.1 byte by byte, so that they can do what no library does.
 
 use std::{
     io,
@@ -19,49 +19,49 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{port, tls::Certificate};
 
-/// The longest head of a request that is read.
+/// The maximum size of the head of a request, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
-/// As long is what is written given to arrive before a reset, which would overtake it.
+/// The pause before a reset, which would otherwise overtake the written bytes.
 const ARRIVAL: Duration = Duration::from_millis(50);
 
-/// An answer that every client takes.
+/// An answer that every client accepts.
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// What a receiver does with its connections.
+/// How a receiver treats its connections.
 #[derive(Debug, Clone)]
 pub enum Habit {
     /// Answers each request with these bytes and keeps the connection.
     Says(&'static [u8]),
     /// Answers with these bytes and closes the connection.
     SaysAndCloses(&'static [u8]),
-    /// Answers with these bytes, then is silent and keeps the connection.
+    /// Answers with these bytes, then writes nothing and keeps the connection.
     SaysAndHangs(&'static [u8]),
     /// Answers with these bytes as soon as it has read the head of a request, then resets the connection.
     SaysBeforeTheBody(&'static [u8]),
-    /// Answers each first request, and closes the connection (FIN) as the second comes.
+    /// Answers the first request of each connection, and closes it (FIN) when the second arrives.
     ClosesAtTheSecond,
-    /// The same with a reset (RST).
+    /// The same, with a reset (RST).
     ResetsAtTheSecond,
-    /// Closes a connection (FIN) as its first request comes.
+    /// Closes a connection (FIN) when its first request arrives.
     ClosesAtTheFirst,
-    /// Answers each first request, and closes after the first byte of its answer to the second.
+    /// Answers the first request of each connection, and closes it after the first byte of the second answer.
     BreaksOffAtTheSecond,
-    /// Begins the TLS handshake only after this time, or never does.
+    /// Begins the TLS handshake after this time; `None` if it never begins.
     Slow(Option<Duration>),
 }
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawSeen {
-    /// Over which connection, from 1.
+    /// The number of its connection, from 1.
     pub connection: usize,
     /// Its event id, or else its `webhook-id`; empty if there is none.
     pub id: String,
-    /// Its head as it came.
+    /// Its head, unchanged.
     pub head: String,
 }
 
-/// A receiver with a habit. It ends, with its connections, when it is dropped.
+/// A receiver with a peculiarity. It ends, with its connections, when it is dropped.
 #[derive(Debug)]
 pub struct RawReceiver {
     address: SocketAddr,
@@ -78,20 +78,20 @@ struct Shared {
 }
 
 impl RawReceiver {
-    /// Starts one on any free port of 127.0.0.1.
+    /// Starts a receiver on any free port of 127.0.0.1.
     pub async fn start(habit: Habit) -> Self {
         Self::listen(port::listen(0).await, habit, None)
     }
 
-    /// Starts one that speaks TLS as `localhost`, with HTTP/1.1 only.
+    /// Starts a receiver that speaks TLS as `localhost`, with HTTP/1.1 only.
     pub async fn start_tls(habit: Habit, certificate: &Certificate) -> Self {
         Self::listen(port::listen(0).await, habit, Some(certificate))
     }
 
-    /// Starts one at another address of this machine, which has to be free.
+    /// Starts a receiver at another address of this machine.
     ///
     /// # Panics
-    /// When it is not.
+    /// If the address is taken.
     pub async fn start_at(address: SocketAddr, habit: Habit, certificate: Option<&Certificate>) -> Self {
         let listener = TcpListener::bind(address).await.expect("the address is free");
         Self::listen(listener, habit, certificate)
@@ -114,7 +114,7 @@ impl RawReceiver {
                             None => std::future::pending().await,
                         }
                     }
-                    // How a client ends its connection is its own affair.
+                    // An error of the client's connection is no failure of the receiver.
                     let _ = match tls {
                         Some(tls) => match tls.accept(stream).await {
                             Ok(stream) => serve(stream, |s| s.get_ref().0, number, &shared).await,
@@ -129,7 +129,7 @@ impl RawReceiver {
         Self { address, https: certificate.is_some(), shared, _accepting: accepting }
     }
 
-    /// Where requests go.
+    /// The URL for requests.
     pub fn url(&self) -> String {
         let (scheme, host) = if self.https { ("https", "localhost") } else { ("http", "127.0.0.1") };
         format!("{scheme}://{host}:{}/hook", self.address.port())
@@ -140,7 +140,7 @@ impl RawReceiver {
         self.address.port()
     }
 
-    /// How many connections were made to it.
+    /// The number of its connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
@@ -163,7 +163,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
         match (&shared.habit, number) {
             (Habit::ClosesAtTheFirst, _) => return Ok(()),
             (Habit::ClosesAtTheSecond, 2) => {
-                // What is left unread would turn the close into a reset.
+                // Unread bytes would turn the close into a reset.
                 read_request(&mut stream, first[0], true).await?;
                 return Ok(());
             }
@@ -184,7 +184,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
             Habit::SaysAndHangs(bytes) => {
                 stream.write_all(bytes).await?;
                 stream.flush().await?;
-                // Until the client closes it.
+                // This waits until the client closes the connection.
                 stream.read_exact(&mut first).await?;
             }
             Habit::SaysBeforeTheBody(bytes) => {
@@ -204,7 +204,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(())
 }
 
-/// Reads a request that begins so; its head.
+/// Reads the rest of a request that begins with these bytes, and returns its head.
 async fn read_request(stream: &mut (impl AsyncRead + Unpin), first: u8, whole: bool) -> io::Result<String> {
     let mut head = vec![first];
     while !head.ends_with(b"\r\n\r\n") && head.len() < MAX_HEAD {
@@ -223,18 +223,18 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
 }
 
-/// An address of this machine at which connection attempts are not answered, and what holds it. `last` is the last part of
-/// 127.0.0.x, so that a receiver may listen on the same port of another one.
+/// An address of this machine that does not answer connection attempts, and the sockets that hold it. `last` is the last part of
+/// 127.0.0.x, so that a receiver may listen on the same port of another address.
 ///
 /// # Panics
-/// When the address is taken.
+/// If the address is taken.
 pub async fn black_hole(last: u8, port: u16) -> impl Sized {
     let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), port));
     let socket = TcpSocket::new_v4().expect("a socket can be made");
     socket.set_reuseaddr(true).expect("a socket has options");
     socket.bind(address).expect("the address is free");
     let listener = socket.listen(1).expect("a socket can listen");
-    // These are not accepted: the queue is full, and the kernel drops what comes after.
+    // These connections are not accepted: the queue is full, and the kernel drops further attempts.
     let mut queue = vec![];
     while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
         queue.push(stream);

@@ -1,4 +1,4 @@
-//! The stage: an account, and three destinations with their receivers.
+//! The setup of the demo: an account, and three destinations with their receivers.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,7 +12,7 @@ use super::system::{ACCOUNT, INTERFACE, System};
 use crate::listen::{Behaviour, Receiver};
 
 /// The pause between attempts, short enough to watch.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 pub(super) struct Stage {
     destinations: Vec<Destination>,
@@ -79,13 +79,13 @@ impl Stage {
                 let receiver = Receiver::start(any_port, self.behaviour(fail_first), &self.drain).await?;
                 (receiver.address(), Some(receiver))
             }
-            // The port of a listener that is gone again: nobody listens there.
+            // The port of a closed listener: connections to it are refused.
             None => (TcpListener::bind(any_port).await?.local_addr()?, None),
         };
         let custom = api::CustomRetryPolicy {
             quick_count: 1,
-            quick_pause: Some(duration_to_api(PAUSE)),
-            schedule: vec![duration_to_api(PAUSE)],
+            quick_pause: Some(duration_to_api(RETRY_DELAY)),
+            schedule: vec![duration_to_api(RETRY_DELAY)],
             ..api::CustomRetryPolicy::default()
         };
         let destination = api::Destination {
@@ -93,7 +93,7 @@ impl Stage {
             name: name.into(),
             url: format!("http://{address}/"),
             token_id: token.into(),
-            // Every delivery is to be seen failing; a breaker would have most of them wait instead.
+            // The demo shows each delivery failing; with a breaker most of them would wait instead.
             breaker_failures: Some(0),
             retry_policy: Some(api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) }),
             ..api::Destination::default()

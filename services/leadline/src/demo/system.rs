@@ -1,4 +1,4 @@
-//! The system under demonstration: a child process, spoken to over its public interfaces only.
+//! The demonstrated system: a child process that the demo calls through public interfaces only.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ use crate::{keys::ADMIN_KEY, up::ADDRESSES};
 
 /// How long the system may take to start or to stop.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// How often a condition is looked at.
+/// How often a condition is checked.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Events in one HTTP request.
 const BATCH: u32 = 100;
@@ -46,7 +46,7 @@ pub(super) struct System {
     channel: Keyed,
 }
 
-/// What became of publishing.
+/// The results of publishing.
 #[derive(Debug, Default)]
 pub(super) struct Published {
     pub(super) stored: usize,
@@ -133,7 +133,7 @@ impl System {
         Ok(())
     }
 
-    /// Waits for so many emails in the outbox; how many there are then.
+    /// Waits until the outbox has at least `least` mails or `patience` has passed, and returns their number.
     pub(super) async fn emails(&self, least: usize, patience: Duration) -> anyhow::Result<usize> {
         let give_up = Instant::now() + patience;
         loop {
@@ -185,7 +185,7 @@ fn event(n: u32) -> Value {
     })
 }
 
-/// The demo speaks plain HTTP to itself; without this the client would look for certificates.
+/// The demo calls itself over plain HTTP; otherwise the client would load certificates.
 fn no_tls() -> anyhow::Result<rustls::ClientConfig> {
     let builder =
         rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()));
