@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new([&root])?;
     compiler.include_imports(true).open_files(&files)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    // Encoded by the compiler, not by prost, which would leave out the methods' own options.
+    // The compiler encodes the descriptors, because prost would leave out the custom options of methods.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     // The command line finds the descriptor of a message by its name.
     let mut config = tonic_prost_build::Config::new();

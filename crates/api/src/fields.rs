@@ -1,6 +1,6 @@
-//! What the API shows of a thing, field by field: for telling what a change changed.
+//! The set fields of an API message, for the difference that a change made.
 //!
-//! It is read from the message itself, so a new field is never forgotten. A secret cannot get in: messages have none.
+//! The fields are read by descriptor, so a new field is never forgotten. Secrets cannot appear: messages have none.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -12,8 +12,8 @@ use crate::DESCRIPTORS;
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
-/// The fields of a message of `leadline.v1` that are set, by name: texts as they are, everything else as JSON. Empty if
-/// there is no message of this name.
+/// The set fields of a message of `leadline.v1`, by name: texts unchanged, everything else as JSON. Empty if no message
+/// has this name.
 pub fn fields(name: &str, message: &impl Message) -> BTreeMap<String, String> {
     match json(name, message) {
         Some(Value::Object(fields)) => fields.into_iter().map(|(field, value)| (field, text(value))).collect(),

@@ -1,4 +1,4 @@
-//! Keys and scopes as the API shows and takes them.
+//! Conversions of API keys and scopes.
 
 use domain::{
     AccountId,
@@ -8,7 +8,7 @@ use domain::{
 
 use crate::{primitives::or_empty, timestamp_to_api};
 
-/// A key for the API: everything but its hash.
+/// An API key without its hash.
 pub fn key_to_api(key: &ApiKey) -> crate::Key {
     crate::Key {
         key_id: key.id.to_string(),
@@ -25,7 +25,7 @@ pub fn key_to_api(key: &ApiKey) -> crate::Key {
 /// Scopes from the API.
 ///
 /// # Errors
-/// When one of them is none.
+/// If one of them is unknown.
 pub fn scopes(given: impl IntoIterator<Item = crate::Scope>) -> Result<Scopes, Refusal> {
     let known = |scope| match scope {
         crate::Scope::Unspecified => {
@@ -48,7 +48,7 @@ const fn scope_to_api(scope: Scope) -> crate::Scope {
     }
 }
 
-/// The rule that the option `leadline.v1.requires` of a method stands for; none: it is no rule.
+/// The rule for the option `leadline.v1.requires` of a method; `None` if the value is not a rule.
 pub fn rule(option: i32) -> Option<Rule> {
     match crate::Rule::try_from(option).ok()? {
         crate::Rule::Unspecified => None,

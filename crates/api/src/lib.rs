@@ -1,7 +1,7 @@
 //! The API: its generated types, clients and servers, and the conversions between them and the domain.
 //!
-//! [`registry`], [`keys`] and [`publish`] convert, [`status`] makes a gRPC status of a refusal, and [`fields`] lists the
-//! fields of a message that are set.
+//! [`registry`], [`keys`] and [`publish`] convert, [`status`] turns refusals into gRPC statuses, and [`fields`] lists
+//! the set fields of a message.
 
 pub mod fields;
 pub mod keys;
@@ -18,5 +18,5 @@ mod generated {
     tonic::include_proto!("leadline.v1");
 }
 
-/// The descriptors of the API, for reflection and for the rules of methods.
+/// The descriptors of the API, for reflection and the rules of methods.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

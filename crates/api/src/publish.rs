@@ -1,4 +1,4 @@
-//! What a publisher asks for, whether it came over HTTP or gRPC, and what may be wrong with it.
+//! The request to publish a lead event, over HTTP or gRPC, and its errors.
 
 use std::time::Duration;
 
@@ -11,82 +11,71 @@ use jiff::Timestamp;
 
 use crate::{primitives::non_empty, timestamp};
 
-/// A lead event as its publisher gives it: parsed, not yet checked against the registry.
+/// A lead event from a publisher: parsed, but not yet checked against the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// The customer.
     pub account: AccountId,
-    /// Where the lead came from.
     pub interface: InterfaceId,
-    /// The sub-account.
     pub client: Option<ClientId>,
-    /// What makes a repeated call the same call; none: one is made.
+    /// Identifies a repeated call; `None` if ingest makes an id.
     pub event_id: Option<EventId>,
-    /// The lead; none: its id is computed from the event's.
+    /// `None` if the id of the lead is computed from that of the event.
     pub lead: Option<LeadId>,
-    /// What happened.
     pub event_type: EventType,
-    /// When it happened; none: now.
+    /// `None` if the event happened now.
     pub occurred_at: Option<Timestamp>,
-    /// JSON, as it came.
+    /// JSON, byte for byte as received.
     pub payload: Bytes,
-    /// How many deliveries led to the request, which its header says.
+    /// How many deliveries led to the request, according to its header.
     pub hops: u32,
 }
 
-/// Why an event is not taken.
+/// Why an event is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// A field is wrong. Repeating the call does not help.
+    /// A field is invalid. A repeated call fails again.
     #[error("{field}: {problem}")]
-    Invalid {
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The account is none of the publisher's business.
+    Invalid { field: &'static str, problem: String },
+    /// The publisher may not act on the account.
     #[error("account: {0}")]
     Denied(#[from] Denial),
-    /// The key of a publisher ended while it published.
+    /// The API key of the publisher expired or was revoked during the call.
     #[error("{0}")]
     KeyEnded(#[from] KeyRefusal),
-    /// Too many deliveries led to the request, one after another. Repeating the call does not help.
+    /// Too many deliveries led to the request, one after another. A repeated call fails again.
     #[error(
         "{HOPS}: loop: {hops} deliveries led to this request, one after another, and {max_hops} is the limit \
          (--max-hops); a destination publishes to Leadline itself: change its URL or delete it"
     )]
     Loop {
-        /// How many led to it.
+        /// The deliveries that led to the request.
         hops: u32,
-        /// How many may.
+        /// The maximum number of them.
         max_hops: u32,
     },
-    /// The account publishes too fast. The call can be repeated later.
+    /// The account exceeds its rate limit. The caller can repeat the call later.
     #[error(
         "account: {account} publishes faster than {per_second} events a second, which is the limit (--publish-rate); \
          nothing was stored; call again in {retry_after:.1?} with the same event_id"
     )]
     TooFast {
-        /// The account.
         account: AccountId,
-        /// The limit.
         per_second: u32,
-        /// When the same call would be taken.
+        /// The time until the same call is accepted.
         retry_after: Duration,
     },
-    /// Nothing is wrong with the event, but it could not be stored. The call can be repeated with the same event id.
+    /// The event is valid, but could not be stored. The caller can repeat the call with the same event id.
     #[error("the event was not stored: {0}; call again with the same event_id")]
     Unavailable(String),
 }
 
 impl PublishError {
-    /// A wrong field. The problem may quote what a publisher sent; a long one is cut.
+    /// An invalid field. The problem may quote a publisher's text; a long problem is cut.
     pub fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
         Self::Invalid { field, problem: bounded(problem.into()) }
     }
 
-    /// The field that is wrong, if one is.
+    /// The invalid field; `None` if the error is not about a field.
     pub const fn field(&self) -> Option<&'static str> {
         match self {
             Self::Invalid { field, .. } => Some(field),
@@ -97,32 +86,24 @@ impl PublishError {
     }
 }
 
-/// The fields as texts, empty where the publisher gave none.
+/// The fields as texts, empty if the publisher gave none.
 #[derive(Debug, Clone, Default)]
 pub struct Fields<'a> {
-    /// See [`Publish::account`].
     pub account: &'a str,
-    /// See [`Publish::interface`].
     pub interface: &'a str,
-    /// See [`Publish::client`].
     pub client: &'a str,
-    /// See [`Publish::event_id`].
     pub event_id: &'a str,
-    /// See [`Publish::lead`].
     pub lead_id: &'a str,
-    /// See [`Publish::event_type`].
     pub event_type: &'a str,
-    /// See [`Publish::occurred_at`].
     pub occurred_at: Option<Timestamp>,
-    /// See [`Publish::payload`].
     pub payload: Bytes,
 }
 
 impl Fields<'_> {
-    /// Takes the texts as what they have to be.
+    /// Parses the texts.
     ///
     /// # Errors
-    /// The first field that is wrong, by its name in the API.
+    /// The first invalid field, by its name in the API.
     pub fn parse(self) -> Result<Publish, PublishError> {
         if self.payload.is_empty() {
             return Err(PublishError::invalid("payload", "is missing"));

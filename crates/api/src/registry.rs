@@ -1,4 +1,4 @@
-//! The configuration as the API shows and takes it.
+//! Conversions of destinations and tokens.
 
 use std::time::Duration;
 
@@ -34,10 +34,10 @@ fn invalid(field: &'static str, problem: impl ToString) -> Refusal {
     Refusal::Invalid { field, problem: problem.to_string() }
 }
 
-/// An id of the API that has to be there.
+/// Parses a required id.
 ///
 /// # Errors
-/// When it is missing or no id; the field is named.
+/// If the id is missing or invalid; the error names the field.
 pub fn id<T>(
     field: &'static str,
     text: &str,
@@ -49,12 +49,12 @@ pub fn id<T>(
     parse(text).map_err(|e| invalid(field, e))
 }
 
-/// A destination from the API; what is missing gets its default. Its `destination_id` is not looked at: ids are made by
-/// the server. Neither are `auth` ([`credentials`]), `client_certificate`, `ca_certificates` and `proxy`: secrets have to be
-/// sealed first, and certificates to be read.
+/// A destination from the API; missing fields get their defaults. The server makes ids, so `destination_id` is ignored.
+/// So are `auth` ([`credentials`]), `client_certificate`, `ca_certificates` and `proxy`: secrets must be sealed first,
+/// and certificates parsed.
 ///
 /// # Errors
-/// The first field that is wrong.
+/// The first invalid field.
 pub fn destination(given: crate::Destination, with_id: DestinationId) -> Result<Destination, Refusal> {
     let event_types = match given.event_types.as_slice() {
         [] => vec![EventTypePattern::any()],
@@ -100,10 +100,10 @@ pub fn destination(given: crate::Destination, with_id: DestinationId) -> Result<
     })
 }
 
-/// A condition from the API; `None` if there is none.
+/// A condition from the API; `None` if the text is empty.
 ///
 /// # Errors
-/// When it is no condition; the exact place of the mistake is named.
+/// If the text is not a condition; the error names the exact place of the mistake.
 pub fn condition(text: &str) -> Result<Option<Condition>, Refusal> {
     let given = Some(text.trim()).filter(|text| !text.is_empty());
     given.map(|text| Condition::parse(text).map_err(|e| invalid("condition", e))).transpose()
@@ -121,7 +121,7 @@ fn scope(interface: &str, client: &str) -> Result<Scope, Refusal> {
 /// Credentials from the API, not sealed yet.
 ///
 /// # Errors
-/// When a part is missing.
+/// If a part is missing or invalid.
 pub fn credentials(given: crate::Auth) -> Result<Option<GivenCredentials>, Refusal> {
     use crate::auth::Kind;
     let authorization = || "authorization".to_owned();
@@ -143,7 +143,6 @@ pub fn credentials(given: crate::Auth) -> Result<Option<GivenCredentials>, Refus
     }
 }
 
-/// A destination for the API.
 pub fn destination_to_api(destination: &Destination) -> crate::Destination {
     let (client, interface) = match &destination.scope {
         Scope::Account => (None, None),
@@ -208,7 +207,7 @@ fn header_to_api((name, value): &(String, String)) -> crate::Header {
     crate::Header { name: name.clone(), value: value.clone() }
 }
 
-/// A token for the API: everything but its secrets.
+/// A token without its secrets.
 pub fn token_to_api(token: &Token) -> crate::Token {
     crate::Token {
         account_id: token.account.to_string(),

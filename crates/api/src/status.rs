@@ -1,4 +1,4 @@
-//! The one place where refusals become gRPC statuses. Their messages are short, whatever they quote.
+//! Refusals become gRPC statuses here and nowhere else. Their messages are short, whatever they quote.
 
 use domain::{
     access::Denial,
@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::publish::PublishError;
 
-/// A field of a request is wrong: `INVALID_ARGUMENT`, naming it.
+/// The status `INVALID_ARGUMENT` for a field of a request.
 pub fn invalid(field: &str, problem: impl std::fmt::Display) -> Status {
     Status::invalid_argument(bounded(format!("{field}: {problem}")))
 }
@@ -29,12 +29,12 @@ pub fn refusal(refusal: &Refusal) -> Status {
     Status::new(code, bounded(refusal.to_string()))
 }
 
-/// A call by somebody who may not do this, or not to this account.
+/// A call that the caller's API key does not permit.
 pub fn denied(denial: &Denial) -> Status {
     Status::permission_denied(denial.to_string())
 }
 
-/// A call with a key that lets nobody in.
+/// A call whose API key is refused.
 pub fn not_authenticated(refusal: KeyRefusal) -> Status {
     Status::unauthenticated(refusal.to_string())
 }

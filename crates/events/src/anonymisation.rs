@@ -1,4 +1,4 @@
-//! Facts about forgetting people, as they are stored.
+//! Stored facts about anonymisation.
 
 use bytes::Bytes;
 use domain::{

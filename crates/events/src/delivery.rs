@@ -1,4 +1,4 @@
-//! Facts about deliveries, and work that waits, as they are stored.
+//! Stored facts about deliveries, and stored work.
 
 use std::sync::Arc;
 

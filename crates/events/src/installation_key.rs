@@ -1,4 +1,4 @@
-//! Which master key an installation has, as it is stored.
+//! The stored fingerprint of an installation's master key.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -12,7 +12,7 @@ use crate::{
 /// The master key of an installation, known by its fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstallationKey {
-    /// What tells it from other keys.
+    /// Distinguishes the key from others.
     pub fingerprint: String,
 }
 

@@ -1,4 +1,4 @@
-//! Facts about jobs as they are stored, and a job as read models keep it.
+//! Stored facts about jobs, and jobs in the read model.
 
 use bytes::Bytes;
 use domain::{

@@ -1,4 +1,4 @@
-//! Keys as they are stored.
+//! Stored API keys.
 
 use domain::{
     AccountId, KeyId,

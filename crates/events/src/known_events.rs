@@ -1,4 +1,4 @@
-//! The question which events the read model has, and its answer.
+//! The request which events the read model has, and its response.
 
 use bytes::Bytes;
 use domain::{AccountId, EventId, LeadId};
@@ -10,11 +10,11 @@ use crate::{
     stored,
 };
 
-/// Which of these events are known?
+/// The request: which of these events does the read model have?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEventsQuestion(pub Vec<(AccountId, EventId)>);
 
-/// The lead of each event, in the order of the question; `None` if the event is not known.
+/// The lead of each event, in the order of the request; `None` if the read model does not have the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEventsAnswer(pub Vec<Option<LeadId>>);
 

@@ -1,4 +1,4 @@
-//! Lead events as they are stored.
+//! Stored lead events.
 
 use bytes::Bytes;
 use domain::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId};

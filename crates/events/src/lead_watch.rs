@@ -1,4 +1,4 @@
-//! New leads of an interface, as far as people have to be told, as they are stored.
+//! The stored state of the notices about new leads.
 
 use bytes::Bytes;
 use domain::{

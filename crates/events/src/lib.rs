@@ -1,6 +1,6 @@
-//! Stored facts: protobuf, and the only conversions between it and the domain.
+//! Stored facts in protobuf, and the only conversions between them and the domain.
 //!
-//! [`Record`] encodes and decodes a fact; nothing outside this crate sees the generated types.
+//! [`Record`] encodes and decodes a fact; the generated types stay inside this crate.
 
 mod anonymisation;
 mod delivery;
@@ -20,47 +20,36 @@ use bytes::Bytes;
 pub use installation_key::InstallationKey;
 pub use position::Position;
 
-/// The generated types.
 #[allow(missing_docs, clippy::all, unreachable_pub)]
 mod stored {
     include!(concat!(env!("OUT_DIR"), "/leadline.events.v1.rs"));
 }
 
-/// Why stored bytes are not what they should be.
+/// Why stored bytes are unreadable.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// They are no protobuf message of this type.
+    /// The bytes are not a protobuf message.
     #[error("not a {record}")]
     Encoding {
-        /// What they should be.
         record: &'static str,
-        /// What the decoder says.
         #[source]
         source: prost::DecodeError,
     },
-    /// They are one, but with a field that no version of Leadline writes.
+    /// The message has a field that no known version of Leadline writes.
     #[error("a {record} with the field {field}: {problem}")]
-    Field {
-        /// What they are.
-        record: &'static str,
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
+    Field { record: &'static str, field: &'static str, problem: String },
 }
 
-/// A value of the domain that is stored.
+/// A value that can be stored.
 pub trait Record: Sized + Send + Sync + 'static {
-    /// What it is called in errors.
+    /// Its name in errors.
     const NAME: &'static str;
 
-    /// The bytes to store.
     fn encode(&self) -> Bytes;
 
-    /// The value that was stored.
+    /// Decodes a stored value.
     ///
     /// # Errors
-    /// When the bytes were not written by [`Record::encode`] of this or an earlier version.
+    /// If the bytes were not written by [`Record::encode`] of this or an earlier version.
     fn decode(bytes: Bytes) -> Result<Self, RecordError>;
 }

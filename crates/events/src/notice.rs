@@ -1,4 +1,4 @@
-//! Facts about telling people, as they are stored.
+//! Stored facts about notices.
 
 use bytes::Bytes;
 use domain::{

@@ -1,4 +1,4 @@
-//! How far a reader has come, as it is stored.
+//! The stored position of a stream reader.
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -10,12 +10,12 @@ use crate::{
     stored,
 };
 
-/// How far a reader has come that reads a stream in order.
+/// The position of a reader that reads a stream in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Which process reads; none: the last one has stopped in good order.
+    /// The process that reads; `None` if the last one stopped cleanly.
     pub reader: Option<Uuid>,
-    /// The last sequence that is dealt with; 0: none.
+    /// The last sequence that is done; 0 if there is none.
     pub sequence: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Times, durations, ids and optional texts of stored facts.
+//! Conversions of times, durations, ids and optional texts.
 
 use std::{fmt::Display, time::Duration};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::RecordError;
 
-/// A wrong field: record, field, problem.
+/// An invalid field: record, field, problem.
 pub(crate) fn wrong(record: &'static str, field: &'static str, problem: impl Display) -> RecordError {
     RecordError::Field { record, field, problem: problem.to_string() }
 }
@@ -18,7 +18,7 @@ pub(crate) fn message<M: prost::Message + Default>(record: &'static str, bytes: 
 }
 
 pub(crate) fn time(record: &'static str, field: &'static str, micros: i64) -> Result<Timestamp, RecordError> {
-    // Not `from_microsecond`: that refuses the microseconds of the last second that a time can have.
+    // `from_microsecond` would refuse the microseconds of the last second that a timestamp can have.
     Timestamp::from_nanosecond(i128::from(micros) * 1_000).map_err(|e| wrong(record, field, e))
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn parsed<T, E: Display>(
     parse(text).map_err(|e| wrong(record, field, e))
 }
 
-/// A text that may be missing, as an empty one.
+/// The text, or an empty one if there is none.
 pub(crate) fn or_empty<T: AsRef<str>>(text: Option<T>) -> String {
     text.map(|t| t.as_ref().to_owned()).unwrap_or_default()
 }

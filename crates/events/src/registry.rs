@@ -1,4 +1,4 @@
-//! Facts about the configuration, as they are stored.
+//! Stored facts about the configuration.
 
 use bytes::Bytes;
 use domain::{
@@ -277,7 +277,7 @@ fn policy_to_stored(policy: &RetryPolicy) -> stored::RetryPolicy {
         schedule: policy.schedule.iter().copied().map(micros).collect(),
         jitter_percent: u32::from(policy.jitter_percent),
         max_age: policy.max_age.map(micros),
-        // Read by versions that do not know the word.
+        // Earlier versions, which do not know the word, read this flag.
         deactivate_on_exhaustion: policy.deactivate != Deactivate::Never,
         deactivate: policy.deactivate.as_str().to_owned(),
     }

@@ -1,4 +1,4 @@
-//! What goes on at a destination, as far as people have to be told, as it is stored.
+//! Stored destination health.
 
 use bytes::Bytes;
 use domain::{

@@ -1,4 +1,4 @@
-//! Accounts, clients, interfaces, API users and opt-outs as the API shows and takes them.
+//! Conversions of accounts, clients, interfaces, API users and opt-outs.
 
 use domain::{
     AccountId, ApiUserId, ClientId, InterfaceId,
@@ -15,7 +15,7 @@ use crate::{
 /// An account from the API.
 ///
 /// # Errors
-/// The first field that is wrong.
+/// The first invalid field.
 pub fn account(given: crate::Account) -> Result<Account, Refusal> {
     Ok(Account {
         id: id("account_id", &given.account_id, AccountId::parse)?,
@@ -31,7 +31,6 @@ pub fn account(given: crate::Account) -> Result<Account, Refusal> {
     })
 }
 
-/// An account for the API.
 pub fn account_to_api(account: &Account) -> crate::Account {
     crate::Account {
         account_id: account.id.to_string(),
@@ -48,7 +47,7 @@ pub fn account_to_api(account: &Account) -> crate::Account {
 /// A client from the API.
 ///
 /// # Errors
-/// The first field that is wrong.
+/// The first invalid field.
 pub fn client(given: crate::Client) -> Result<Client, Refusal> {
     Ok(Client {
         account: id("account_id", &given.account_id, AccountId::parse)?,
@@ -58,7 +57,6 @@ pub fn client(given: crate::Client) -> Result<Client, Refusal> {
     })
 }
 
-/// A client for the API.
 pub fn client_to_api(client: &Client) -> crate::Client {
     crate::Client {
         account_id: client.account.to_string(),
@@ -70,7 +68,7 @@ pub fn client_to_api(client: &Client) -> crate::Client {
 /// An interface from the API.
 ///
 /// # Errors
-/// The first field that is wrong.
+/// The first invalid field.
 pub fn interface(given: crate::Interface) -> Result<Interface, Refusal> {
     Ok(Interface {
         account: id("account_id", &given.account_id, AccountId::parse)?,
@@ -83,7 +81,6 @@ pub fn interface(given: crate::Interface) -> Result<Interface, Refusal> {
     })
 }
 
-/// An interface for the API.
 pub fn interface_to_api(interface: &Interface) -> crate::Interface {
     crate::Interface {
         account_id: interface.account.to_string(),
@@ -98,7 +95,7 @@ pub fn interface_to_api(interface: &Interface) -> crate::Interface {
 /// An API user from the API.
 ///
 /// # Errors
-/// The first field that is wrong.
+/// The first invalid field.
 pub fn api_user(given: crate::ApiUser) -> Result<ApiUser, Refusal> {
     Ok(ApiUser {
         account: id("account_id", &given.account_id, AccountId::parse)?,
@@ -112,7 +109,6 @@ pub fn api_user(given: crate::ApiUser) -> Result<ApiUser, Refusal> {
     })
 }
 
-/// An API user for the API.
 pub fn api_user_to_api(user: &ApiUser) -> crate::ApiUser {
     crate::ApiUser {
         account_id: user.account.to_string(),
@@ -124,7 +120,6 @@ pub fn api_user_to_api(user: &ApiUser) -> crate::ApiUser {
     }
 }
 
-/// An opt-out for the API.
 pub fn opt_out_to_api(opt_out: &OptOut) -> crate::OptOut {
     crate::OptOut {
         account_id: opt_out.account.to_string(),

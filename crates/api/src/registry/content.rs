@@ -1,4 +1,4 @@
-//! What a destination's requests carry, as the API shows and takes it: body, content type, form, second signature.
+//! Conversions of the content of a destination's requests: body, content type, form, second signature.
 
 use domain::{
     registry::{

@@ -1,4 +1,4 @@
-//! How the receiver of a destination is reached, and how its access tokens are got, as the API shows and takes it.
+//! Conversions of a destination's connection settings and OAuth 2.0 client.
 
 use domain::registry::{
     ClientAuthentication, ClientCertificate, CredentialKind, Credentials, DestinationProxy, OAuth2Client, Refusal,
@@ -11,13 +11,12 @@ use crate::timestamp_to_api;
 /// Credentials from the API, not sealed yet.
 #[derive(Debug)]
 pub struct GivenCredentials {
-    /// In which way they say who sends a request.
     pub kind: CredentialKind,
     /// The header that carries them, in lower case.
     pub header: String,
-    /// What is to be sealed: the whole value of that header, or the secret of a client.
+    /// The value to seal: that of the whole header, or the client's secret.
     pub value: String,
-    /// The client that asks for tokens.
+    /// The client that requests access tokens.
     pub oauth2: Option<OAuth2Client>,
 }
 
@@ -59,7 +58,7 @@ fn parameter_to_api((name, value): &(String, String)) -> crate::OAuth2Parameter 
     crate::OAuth2Parameter { name: name.clone(), value: value.clone() }
 }
 
-/// A destination that has these settings alone; what is sealed is not in it.
+/// A destination with these settings only, and without sealed values.
 pub(super) fn transport_to_api(transport: &Transport) -> crate::Destination {
     let certificate = |own: &ClientCertificate| crate::ClientCertificate {
         certificate_chain: String::new(),

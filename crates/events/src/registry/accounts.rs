@@ -1,4 +1,4 @@
-//! Accounts, clients, interfaces, API users and opt-outs, as they are stored.
+//! Stored accounts, clients, interfaces, API users and opt-outs.
 
 use domain::{
     notice::NoticeKind,

@@ -1,4 +1,4 @@
-//! What a destination's requests carry, as it is stored: content type, form, second signature.
+//! The stored content of a destination's requests: content type, form, second signature.
 
 use domain::registry::{
     Body, CompatibilitySignature, ContentType, Encoding, Form, Hash, Lists, Nesting, SignedContent,

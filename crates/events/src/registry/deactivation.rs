@@ -1,4 +1,4 @@
-//! That a rule switched a destination off, as it is stored.
+//! Stored deactivations.
 
 use domain::{
     AccountId, DeliveryId, DestinationId, ErrorKind, EventId, LeadId,

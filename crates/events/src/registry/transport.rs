@@ -1,4 +1,4 @@
-//! How the receiver of a destination is reached, and how its access tokens are got, as they are stored.
+//! The stored connection settings of a destination, and its OAuth 2.0 client.
 
 use domain::registry::{
     ClientAuthentication, ClientCertificate, DestinationProxy, OAuth2Client, SealedSecret, Transport,
@@ -11,7 +11,7 @@ use crate::{
     stored,
 };
 
-/// A destination that has these settings alone.
+/// A destination with these settings only.
 pub(super) fn transport_to_stored(transport: &Transport) -> stored::Destination {
     let certificate = |own: &ClientCertificate| stored::ClientCertificate {
         chain: own.chain.clone(),
