@@ -28,9 +28,10 @@ pub fn key_to_api(key: &ApiKey) -> crate::Key {
 /// If one of them is unknown.
 pub fn scopes(given: impl IntoIterator<Item = crate::Scope>) -> Result<Scopes, Refusal> {
     let known = |scope| match scope {
-        crate::Scope::Unspecified => {
-            Err(Refusal::Invalid { field: "scopes", problem: "have one that is not known here".to_owned() })
-        }
+        crate::Scope::Unspecified => Err(Refusal::Invalid {
+            field: "scopes",
+            problem: "include a scope that this version does not know".to_owned(),
+        }),
         crate::Scope::Publish => Ok(Scope::Publish),
         crate::Scope::Read => Ok(Scope::Read),
         crate::Scope::Operate => Ok(Scope::Operate),

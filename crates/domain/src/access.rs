@@ -110,7 +110,7 @@ pub enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The API key lacks the scope.
-    #[error("{caller} has the scope {has} only, and this needs {}", .needs.as_str())]
+    #[error("{caller} has the scope {has} only; this call needs the scope {}", .needs.as_str())]
     Scope {
         caller: String,
         has: Scopes,
@@ -118,10 +118,10 @@ pub enum Denial {
         needs: Scope,
     },
     /// The API key belongs to an account, and the call needs a platform-wide one.
-    #[error("{caller} belongs to account {account}, and this needs a platform-wide key")]
+    #[error("{caller} belongs to account {account}; this call needs a platform-wide API key")]
     NotPlatform { caller: String, account: AccountId },
     /// The API key belongs to another account. The message does not reveal whether the named account exists.
-    #[error("{caller} belongs to account {account} and has no business with another one")]
+    #[error("{caller} belongs to account {account} and cannot access another account")]
     OtherAccount { caller: String, account: AccountId },
 }
 

@@ -23,15 +23,15 @@ pub const fn suggested_action(status: u16, kind: Option<ErrorKind>) -> &'static 
         Some(ErrorKind::Blocked) => {
             "Leadline may not call this address: it is private or reserved, or the operator's egress proxy refuses it. Use a public address, or ask the operator to allow it."
         }
-        Some(ErrorKind::Protocol) => "What came back is not HTTP. Check scheme and port of the URL.",
+        Some(ErrorKind::Protocol) => "The response is not HTTP. Check the scheme and the port of the URL.",
         Some(ErrorKind::Render) => {
-            "The request could not be made of this lead, so it was not sent and is not tried again by itself. The message says which setting and which line; correct the destination's URL or template (a default helps if a field is missing: {{ payload.phone|default(\"\") }}), then retry the delivery."
+            "Leadline could not render a request from this lead, so it sent none and does not retry by itself. The message names the setting and the line; correct the destination's URL or template (a default helps if a field is missing: {{ payload.phone|default(\"\") }}), then retry the delivery."
         }
         Some(ErrorKind::Proxy) => {
-            "The destination's proxy gave no connection to the receiver. Check the proxy's URL, username and password, that it runs, and that it lets Leadline connect to the receiver's host and port."
+            "The destination's proxy did not open a connection to the receiver. Check the proxy's URL, username and password, that it runs, and that it lets Leadline connect to the receiver's host and port."
         }
         Some(ErrorKind::OAuth) => {
-            "The token server gave no access token, so the receiver was not asked. Check the token URL, client id, client secret and scope of the destination's auth; the message says what the token server answered."
+            "The token server gave no access token, so no request reached the receiver. Check the token URL, client id, client secret and scope of the destination's auth; the message says what the token server answered."
         }
         None => for_status(status),
     }
@@ -48,14 +48,16 @@ const fn for_status(status: u16) -> &'static str {
         408 | 504 => "The receiver, or a proxy before it, ran out of time. Look at its processing time.",
         409 => "The receiver reports a conflict. Look for a record that exists already.",
         410 => "The receiver says that this URL is gone for good. Set a new URL or delete the destination.",
-        413 => "The receiver finds the body too large. Raise its limit.",
+        413 => "The body is too large for the receiver. Raise its limit.",
         415 => {
             "The receiver does not take bodies of this content type. Set the destination's body and content_type to what it takes."
         }
         422 => "The receiver refuses the body's shape. Compare the fields with what it expects.",
-        429 => "The receiver is asked too often. Lower the destination's concurrency, or raise the receiver's limit.",
+        429 => {
+            "The receiver gets too many requests. Lower the destination's concurrency, or raise the receiver's limit."
+        }
         508 => {
-            "The receiver reports a loop, or is short of resources. If the URL leads back to Leadline, set another one; or else look into the receiver's limits."
+            "The receiver reports a loop, or is short of resources. If the URL leads back to Leadline, set another one; otherwise check the receiver's limits."
         }
         500..=599 => "The receiver failed on its side. Look into its logs around this time.",
         _ => "The receiver did not answer with success. Look into its logs around this time.",

@@ -98,8 +98,8 @@ impl fmt::Display for Found {
             Self::Missing => f.write_str("the field is missing"),
             Self::Value(kind) => write!(f, "the field is {kind} for which this does not hold"),
             Self::NoAlternative => f.write_str("none of the alternatives holds"),
-            Self::Negated => f.write_str("what is negated holds"),
-            Self::NoPayload => f.write_str("there is no payload to look at"),
+            Self::Negated => f.write_str("the negated condition holds"),
+            Self::NoPayload => f.write_str("there is no readable payload"),
         }
     }
 }

@@ -37,7 +37,7 @@ impl Record for AnonymisationFact {
 
     fn decode(bytes: Bytes) -> Result<Self, RecordError> {
         let stored: stored::AnonymisationFact = message(Self::NAME, bytes)?;
-        let unknown = || wrong(Self::NAME, "fact", "is missing or of a kind that is not known here");
+        let unknown = || wrong(Self::NAME, "fact", "is missing or of an unknown kind");
         Ok(match stored.fact.ok_or_else(unknown)? {
             Fact::LeadAnonymised(f) => Self::LeadAnonymised(LeadAnonymised {
                 account: parsed(Self::NAME, "account", &f.account, AccountId::parse)?,

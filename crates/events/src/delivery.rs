@@ -78,7 +78,7 @@ impl Record for DeliveryFact {
     fn decode(bytes: Bytes) -> Result<Self, RecordError> {
         let stored: stored::DeliveryFact = message(FACT, bytes)?;
         let reference = reference_from_stored(FACT, stored.reference)?;
-        Ok(match stored.fact.ok_or_else(|| wrong(FACT, "fact", "is missing or of a kind that is not known here"))? {
+        Ok(match stored.fact.ok_or_else(|| wrong(FACT, "fact", "is missing or of an unknown kind"))? {
             Fact::Requested(f) => Self::Requested(DeliveryRequested {
                 reference,
                 at: time(FACT, "at", f.at)?,

@@ -86,7 +86,7 @@ fn from_wire(stored: stored::JobFact) -> Result<JobFact, RecordError> {
         account: parsed(FACT, "account", &stored.account, AccountId::parse)?,
     };
     let at = time(FACT, "at", stored.at)?;
-    Ok(match stored.fact.ok_or_else(|| wrong(FACT, "fact", "is missing or of a kind that is not known here"))? {
+    Ok(match stored.fact.ok_or_else(|| wrong(FACT, "fact", "is missing or of an unknown kind"))? {
         Fact::Started(f) => JobFact::Started(JobStarted {
             reference,
             plan: plan_from_stored(f.plan)?,
@@ -124,7 +124,7 @@ fn plan_to_stored(plan: &Plan) -> StoredPlan {
 }
 
 fn plan_from_stored(stored: Option<StoredPlan>) -> Result<Plan, RecordError> {
-    Ok(match stored.ok_or_else(|| wrong(FACT, "plan", "is missing or of a kind that is not known here"))? {
+    Ok(match stored.ok_or_else(|| wrong(FACT, "plan", "is missing or of an unknown kind"))? {
         StoredPlan::RetryListed(list) => {
             let (ids, rest) = list.deliveries.as_chunks::<UUID_BYTES>();
             if !rest.is_empty() {

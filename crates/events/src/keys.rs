@@ -29,7 +29,7 @@ pub(crate) fn key_to_stored(key: &ApiKey) -> stored::ApiKey {
 
 pub(crate) fn key_from_stored(stored: stored::ApiKey) -> Result<ApiKey, RecordError> {
     let scope = |word: &String| {
-        Scope::parse(word).ok_or_else(|| wrong(FACT, "scopes", format!("{word:?} is no scope that is known here")))
+        Scope::parse(word).ok_or_else(|| wrong(FACT, "scopes", format!("{word:?} is not a known scope")))
     };
     let hash = stored.hash.as_slice().try_into();
     Ok(ApiKey {

@@ -79,7 +79,7 @@ impl Record for NoticeFact {
 
     fn decode(bytes: Bytes) -> Result<Self, RecordError> {
         let stored: stored::NoticeFact = message(Self::NAME, bytes)?;
-        let unknown = || wrong(Self::NAME, "fact", "is missing or of a kind that is not known here");
+        let unknown = || wrong(Self::NAME, "fact", "is missing or of an unknown kind");
         Ok(match stored.fact.ok_or_else(unknown)? {
             Fact::ErrorNoticeSent(f) => Self::ErrorNoticeSent(ErrorNoticeSent {
                 notice: NoticeId::from_uuid(uuid(Self::NAME, "notice", &f.notice)?),
@@ -185,7 +185,7 @@ pub(crate) fn called_to_stored(called: &NoticeCalledFor) -> stored::NoticeCalled
 
 pub(crate) fn called_from_stored(stored: stored::NoticeCalledFor) -> Result<NoticeCalledFor, RecordError> {
     use called_for::About as Stored;
-    let unknown = || wrong(FACT, "about", "is missing or of a kind that is not known here");
+    let unknown = || wrong(FACT, "about", "is missing or of an unknown kind");
     let about = match stored.about.ok_or_else(unknown)? {
         Stored::Failure(f) => About::Failure { destination: destination(&f.destination)?, sequence: f.sequence },
         Stored::FurtherFailures(f) => {

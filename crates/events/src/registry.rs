@@ -86,7 +86,7 @@ impl Record for RegistryFact {
 
     fn decode(bytes: Bytes) -> Result<Self, RecordError> {
         let stored: stored::RegistryFact = message(FACT, bytes)?;
-        let unknown = || wrong(FACT, "change", "is missing or of a kind that is not known here");
+        let unknown = || wrong(FACT, "change", "is missing or of an unknown kind");
         let change = match stored.change.ok_or_else(unknown)? {
             Stored::AccountCreated(a) => Change::AccountCreated(account_from_stored(a)?),
             Stored::AccountUpdated(a) => Change::AccountUpdated(account_from_stored(a)?),

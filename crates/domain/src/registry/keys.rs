@@ -61,7 +61,7 @@ impl fmt::Debug for KeyHash {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRefusal {
     /// There is no key with this id and this secret.
-    #[error("the API key is not known here")]
+    #[error("the API key is unknown")]
     Unknown,
     /// The key was revoked, or its account was deleted.
     #[error("the API key was revoked")]
@@ -141,10 +141,10 @@ impl Registry {
         self.must_be_new(self.key(&key.id).is_some(), EntityKind::Key, key.id.as_str())?;
         check_name(&key.name)?;
         if key.scopes.is_empty() {
-            return Err(invalid("scopes", "are missing; publish, read, operate and admin are there".into()));
+            return Err(invalid("scopes", "are missing; give at least one of publish, read, operate and admin".into()));
         }
         if key.expires_at.is_some_and(|end| end <= key.created_at) {
-            return Err(invalid("expires_at", "is over already".into()));
+            return Err(invalid("expires_at", "is in the past".into()));
         }
         let good = self.keys().filter(|other| other.account == key.account && other.is_good(key.created_at).is_ok());
         if good.count() >= MAX_KEYS {
