@@ -5,7 +5,7 @@
 //! operators, which must all hold. Parts of a path are the names of fields or the indices of a list, from 0; a dot
 //! within a name is written `\.`.
 //!
-//! | operator | holds if the field is there and |
+//! | operator | holds if the field exists and |
 //! |---|---|
 //! | `eq`, or a value alone | is this text, number, truth value or `null` |
 //! | `ne` | is anything else, of whichever type |
@@ -15,9 +15,9 @@
 //! | `contains` | is a text that this text is in, or a list that has this value |
 //! | `exists` | `true`: nothing more (it may be `null`); `false` holds if the field is not there |
 //!
-//! A field that is missing, or of another type than the operator asks for, makes a term false. `not` makes true what is
-//! false, whatever made it false. Numbers are compared exactly, as decimals; texts by their characters, upper and lower
-//! case apart. If an object has a name twice, the last value counts.
+//! A field that is missing, or of another type than the operator takes, makes a term false. `not` inverts its
+//! condition, whatever made it false. Numbers are compared exactly, as decimals; texts by their characters, upper and
+//! lower case apart. If an object has a name twice, the last value counts.
 //!
 //! Size, depth and number of terms of a condition are bounded, so that an evaluation costs at most one look-up in the
 //! payload for each term.
@@ -73,7 +73,7 @@ enum Operator {
 pub struct Unmet {
     /// Where it stands in the condition, such as `payload.budget.gte` or `or[1].payload.country.in`.
     pub place: String,
-    /// What was found there.
+    /// What the term found.
     pub found: Found,
 }
 

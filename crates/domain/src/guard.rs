@@ -1,6 +1,6 @@
 //! The guard: which addresses Leadline may call. Public ones, and those that the operator allows.
 //!
-//! A host name's addresses are checked when it is resolved for the very connection that follows. An address literal in
+//! The addresses of a host name are checked when it is resolved for the connection that follows. An address literal in
 //! a URL is checked when a destination is made or updated, and again before each request. Forms of IPv6 that carry an
 //! IPv4 address are judged by that address.
 
@@ -69,12 +69,12 @@ impl Guard {
     /// # Errors
     /// If the guard does not allow it.
     pub fn check(&self, address: IpAddr) -> Result<(), Blocked> {
-        let meant = meant(address);
+        let effective = effective(address);
         let within = |networks: &[IpNet], address| networks.iter().any(|network| network.contains(&address));
-        if within(&self.allowed, address) || within(&self.allowed, meant) {
+        if within(&self.allowed, address) || within(&self.allowed, effective) {
             return Ok(());
         }
-        if within(&self.refused, address) || within(&self.refused, meant) { Err(Blocked(address)) } else { Ok(()) }
+        if within(&self.refused, address) || within(&self.refused, effective) { Err(Blocked(address)) } else { Ok(()) }
     }
 
     /// Whether an address in a URL may be called. Host names are checked when they are resolved.
@@ -99,12 +99,12 @@ impl Guard {
 }
 
 /// The IPv4 address that an IPv6 address carries, or the address itself.
-fn meant(address: IpAddr) -> IpAddr {
+fn effective(address: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
-    carried(v6).map_or(address, IpAddr::V4)
+    embedded_ipv4(v6).map_or(address, IpAddr::V4)
 }
 
-fn carried(v6: Ipv6Addr) -> Option<Ipv4Addr> {
+fn embedded_ipv4(v6: Ipv6Addr) -> Option<Ipv4Addr> {
     let s = v6.segments();
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match s {

@@ -195,7 +195,7 @@ impl RetryPolicy {
         Ok(())
     }
 
-    /// What follows a *failed* attempt that ended at `now`, and the progress that the next attempt has.
+    /// The verdict on a *failed* attempt that ended at `now`, and the progress that the next attempt has.
     ///
     /// `attempt` is the attempt's number in its delivery (from 1); `requested_at` is when this round began. If the
     /// receiver asks for a longer wait than the policy plans, the wait uses no step of the policy, for up to

@@ -29,11 +29,11 @@ impl Record for JobFact {
     const NAME: &'static str = FACT;
 
     fn encode(&self) -> Bytes {
-        to_wire(self).encode_to_vec().into()
+        fact_to_stored(self).encode_to_vec().into()
     }
 
     fn decode(bytes: Bytes) -> Result<Self, RecordError> {
-        from_wire(message(FACT, bytes)?)
+        fact_from_stored(message(FACT, bytes)?)
     }
 }
 
@@ -41,7 +41,7 @@ impl Record for Job {
     const NAME: &'static str = "job";
 
     fn encode(&self) -> Bytes {
-        let facts = self.facts().iter().map(to_wire).collect();
+        let facts = self.facts().iter().map(fact_to_stored).collect();
         stored::JobFacts { facts }.encode_to_vec().into()
     }
 
@@ -49,14 +49,14 @@ impl Record for Job {
         let stored: stored::JobFacts = message(Self::NAME, bytes)?;
         let mut job = None;
         for fact in stored.facts {
-            let evolved = Self::evolve(job, &from_wire(fact)?);
+            let evolved = Self::evolve(job, &fact_from_stored(fact)?);
             job = Some(evolved.map_err(|e| wrong(Self::NAME, "facts", e))?);
         }
         job.ok_or_else(|| wrong(Self::NAME, "facts", "are missing"))
     }
 }
 
-fn to_wire(fact: &JobFact) -> stored::JobFact {
+fn fact_to_stored(fact: &JobFact) -> stored::JobFact {
     let stored = match fact {
         JobFact::Started(f) => Fact::Started(stored::JobStarted {
             plan: Some(plan_to_stored(&f.plan)),
@@ -80,7 +80,7 @@ fn to_wire(fact: &JobFact) -> stored::JobFact {
     }
 }
 
-fn from_wire(stored: stored::JobFact) -> Result<JobFact, RecordError> {
+fn fact_from_stored(stored: stored::JobFact) -> Result<JobFact, RecordError> {
     let reference = JobRef {
         job: JobId::from_uuid(uuid(FACT, "job", &stored.job)?),
         account: parsed(FACT, "account", &stored.account, AccountId::parse)?,

@@ -141,11 +141,11 @@ impl Reader {
 }
 
 fn joined(within: &str, name: &str) -> String {
-    if within.is_empty() { shown(name) } else { format!("{within}.{}", shown(name)) }
+    if within.is_empty() { display_name(name) } else { format!("{within}.{}", display_name(name)) }
 }
 
 /// A name as places show it: unchanged if it is short and plain.
-fn shown(name: &str) -> String {
+fn display_name(name: &str) -> String {
     let is_plain = name.len() <= 80 && !name.chars().any(|c| c.is_control() || c == '"');
     if is_plain { name.to_owned() } else { quoted(name).to_string() }
 }

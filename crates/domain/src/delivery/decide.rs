@@ -25,7 +25,6 @@ use crate::{
 pub enum Effect {
     /// Set a timer that brings this work back at this time.
     SetTimer {
-        /// The next attempt.
         work: Work,
         /// When it is due.
         at: Timestamp,
@@ -48,14 +47,11 @@ pub enum Effect {
 /// One execution of an attempt, as the dispatcher saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Execution {
-    /// The dispatcher makes it for this execution.
     pub attempt_id: AttemptId,
     pub started_at: Timestamp,
     /// How long it took.
     pub duration: Duration,
-    /// What was sent where.
     pub request: RequestLine,
-    /// What came back.
     pub outcome: AttemptOutcome,
     /// Whether the destination was switched off meanwhile: then this attempt cannot deactivate it.
     pub destination_off: bool,

@@ -13,7 +13,7 @@ use super::{
 use crate::{ids::DeliveryId, policy::Progress};
 
 /// The maximum difference between the clocks of two machines.
-const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(2);
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(2);
 
 /// The places where the broker may hold the pending work of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub fn may_be_lost(delivery: &Delivery, now: Timestamp, after: Duration) -> bool
 /// policy is lost with the work, so the policy starts again.
 pub fn lost_work(delivery: &Delivery, remains: Remains) -> Option<Work> {
     let id = delivery.reference.delivery;
-    let asked_for = delivery.updated_at.checked_add(CLOCKS_APART).map_or(true, |by| by >= remains.handled_before);
+    let asked_for = delivery.updated_at.checked_add(MAX_CLOCK_SKEW).map_or(true, |by| by >= remains.handled_before);
     let waits_for_another = remains.turn.is_some_and(|turn| turn != id);
     if !is_open(delivery.status) || asked_for || remains.timer || remains.parked || waits_for_another {
         return None;

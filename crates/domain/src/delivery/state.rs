@@ -121,9 +121,7 @@ pub struct LastAttempt {
     pub started_at: Timestamp,
     /// How long it took.
     pub duration: Duration,
-    /// What was sent where.
     pub request: RequestLine,
-    /// What came back.
     pub outcome: AttemptOutcome,
     /// Why it switched its destination off, if it did.
     pub deactivated: Option<DeactivationCause>,
@@ -236,7 +234,7 @@ impl Delivery {
         });
     }
 
-    /// Takes over what the other state knows better.
+    /// Merges the other state into this one.
     fn merge(&mut self, other: Self) {
         self.attempts = self.attempts.max(other.attempts);
         self.round = self.round.max(other.round);

@@ -114,7 +114,6 @@ pub struct Destination {
     /// Whether the destination is ordered: it gets the events of each lead in the order in which they were stored, each
     /// after the deliveries before it have ended.
     pub ordered: bool,
-    /// What its requests look like.
     pub request: RequestShape,
     /// The settings of its connections. Only destinations with equal settings share connections.
     pub transport: Arc<Transport>,
