@@ -1,4 +1,4 @@
-//! A token server of OAuth 2.0 that grants client credentials (RFC 6749, 4.4), and a receiver that wants its tokens.
+//! A token server of OAuth 2.0 for client credentials (RFC 6749, 4.4), and a receiver that requires its access tokens.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,7 +53,7 @@ fn json(status: u16, body: String) -> Answer {
     Answer::With(status, vec![("content-type", "application/json".into())], body.into())
 }
 
-/// Who asks, by header or by body (RFC 6749, 2.3.1).
+/// The client of a token request, from its header or body (RFC 6749, 2.3.1).
 fn login(request: &Seen, form: &BTreeMap<String, String>) -> Option<(String, String)> {
     let Some(pair) = request.header("authorization").strip_prefix("Basic ") else {
         return Some((form.get("client_id")?.clone(), form.get("client_secret")?.clone()));
@@ -66,7 +66,7 @@ fn login(request: &Seen, form: &BTreeMap<String, String>) -> Option<(String, Str
 }
 
 impl TokenServer {
-    /// Starts one that knows one client; its tokens last for an hour.
+    /// Starts a token server that knows one client. Its tokens last for an hour.
     pub async fn start(client_id: &str, secret: &str) -> Self {
         let receiver = Receiver::start().await;
         let client = (client_id.to_owned(), secret.to_owned());
@@ -77,37 +77,37 @@ impl TokenServer {
         Self { receiver, state }
     }
 
-    /// Where tokens are asked for.
+    /// The URL for token requests.
     pub fn url(&self) -> String {
         self.receiver.url().replace("/hook", "/token")
     }
 
-    /// Every request for a token, the oldest first.
+    /// Every token request, the oldest first.
     pub fn requests(&self) -> Vec<Seen> {
         self.receiver.requests()
     }
 
-    /// How many tokens were asked for.
+    /// The number of token requests.
     pub fn count(&self) -> usize {
         self.receiver.count()
     }
 
-    /// From now on each request for a token is answered so; with `None`, as it should be.
+    /// Answers every further token request with this; `None` restores correct answers.
     pub fn fail(&self, failure: Option<(u16, &str)>) {
         locked(&self.state).failure = failure.map(|(status, body)| (status, body.to_owned()));
     }
 
-    /// From now on tokens last so many seconds, or so it says.
+    /// Sets the lifetime in seconds that further answers give for tokens.
     pub fn expires_in(&self, seconds: u64) {
         locked(&self.state).expires_in = seconds;
     }
 
-    /// No token that it gave is good any more, though it said that they last longer.
+    /// Revokes all tokens before their lifetime ends.
     pub fn revoke_all(&self) {
         locked(&self.state).valid.clear();
     }
 
-    /// Has a receiver answer 401 to whoever shows no good token.
+    /// Makes a receiver answer 401 to requests without a valid token.
     pub fn protect(&self, receiver: &Receiver) {
         let state = Arc::clone(&self.state);
         receiver.answer_by(move |request| {

@@ -1,4 +1,4 @@
-//! A collector of traces that keeps what it gets.
+//! A trace collector that keeps the spans that it receives.
 
 use std::{
     collections::BTreeMap,
@@ -18,24 +18,23 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, transport::Server};
 
-/// A span that was exported.
+/// An exported span.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportedSpan {
-    /// Its name.
     pub name: String,
-    /// The service that made it.
+    /// The service that exported it.
     pub service: String,
     /// Its trace, in hexadecimal.
     pub trace: String,
     /// Its own id, in hexadecimal.
     pub id: String,
-    /// The id of its parent, in hexadecimal; empty: it has none.
+    /// The id of its parent, in hexadecimal; empty if it has none.
     pub parent: String,
     /// Its attributes, as text.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A collector on a loopback port. It takes no new connections once it is dropped.
+/// A collector on a loopback port. It accepts no new connections after it is dropped.
 #[derive(Debug)]
 pub struct OtlpSink {
     address: SocketAddr,
@@ -46,10 +45,10 @@ pub struct OtlpSink {
 struct Collector(Arc<Mutex<Vec<ExportedSpan>>>);
 
 impl OtlpSink {
-    /// Starts one on any free port.
+    /// Starts a collector on any free port.
     ///
     /// # Panics
-    /// If there is none.
+    /// If no port is free.
     pub async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port for the collector");
         let address = listener.local_addr().expect("a listener has an address");
@@ -62,12 +61,12 @@ impl OtlpSink {
         Self { address, spans, _serving: serving }
     }
 
-    /// Where it is, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    /// Its URL, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Every span that was exported.
+    /// Every exported span.
     pub fn spans(&self) -> Vec<ExportedSpan> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,7 +1,7 @@
-//! Ports for servers that have to come back on the same port.
+//! Ports for servers that restart on the same port.
 //!
-//! They are taken from below the range from which the system hands out ports of outgoing connections, so that no such
-//! connection can take the port of a server while that server is down on purpose.
+//! The ports are below the range that the system uses for outgoing connections, so that no such connection can take the port of a
+//! server while a test keeps it down.
 
 use std::{
     net::{Ipv4Addr, TcpListener},
@@ -12,16 +12,16 @@ use std::{
 use crate::wait;
 
 const LOWEST: u16 = 11_000;
-/// Linux hands out ports from 32768 on (`net.ipv4.ip_local_port_range`).
+/// Linux uses ports from 32768 on for outgoing connections (`net.ipv4.ip_local_port_range`).
 const HIGHEST: u16 = 32_000;
 const COUNT: u16 = HIGHEST - LOWEST;
-/// How far apart two test processes with neighbouring ids begin their search.
+/// The distance between the first ports of two test processes with neighbouring ids.
 const STRIDE: u32 = 97;
-/// How long the port of a server that was just dropped may still be held.
+/// How long a dropped server may still hold its port.
 const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// A loopback TCP port on which nothing listens. The same process is not given a port twice before the range is used
-/// up; other processes begin their search elsewhere.
+/// A loopback TCP port on which nothing listens. A process gets no port twice before the range is exhausted, and other processes
+/// begin their search elsewhere.
 ///
 /// # Panics
 /// If no port of the range is free.
@@ -38,8 +38,8 @@ pub fn free_port() -> u16 {
     panic!("no loopback port between {LOWEST} and {HIGHEST} is free; end the servers that hold them");
 }
 
-/// Listens on this loopback port; 0 is any. Dropping a server ends its task a moment later, which is waited for, so
-/// that a test may drop one and start the next on the same port.
+/// Listens on this loopback port; 0 is any port. It waits until the task of a dropped server has ended, so that a test may drop a
+/// server and start another on the same port.
 ///
 /// # Panics
 /// If something else holds the port.

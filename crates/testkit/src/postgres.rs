@@ -1,4 +1,4 @@
-//! Private PostgreSQL clusters, usually one for each test process, and as many databases in them as tests want.
+//! Private PostgreSQL clusters: usually one for each test process, with as many databases as its tests need.
 
 use std::{
     collections::BTreeMap,
@@ -23,12 +23,12 @@ use tokio::sync::OnceCell;
 
 use crate::{child, free_port, tls::Authority, wait};
 
-/// How long a cluster may take to be made and to start.
+/// How long a cluster may take to be created and to start.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// Who runs the server when the tests are run by root, which PostgreSQL refuses to be.
+/// The user that runs the server if root runs the tests: PostgreSQL refuses to run as root.
 const UNPRIVILEGED: &str = "nobody";
 
-/// How the folders of clusters are called; the id of the process follows.
+/// The prefix of the names of cluster folders; the id of the process follows.
 const PREFIX: &str = "leadline-postgres-";
 
 /// A running cluster. It ends when it is dropped and when the process does.
@@ -36,26 +36,26 @@ const PREFIX: &str = "leadline-postgres-";
 pub struct Postgres {
     port: u16,
     user: String,
-    /// What a URL needs after the name of the database.
+    /// The parameters of a URL, after the name of the database.
     parameters: String,
-    /// What the server needs on its command line.
+    /// Further arguments of the server.
     settings: Vec<String>,
     databases: AtomicU32,
     child: Mutex<Child>,
     folder: TempDir,
 }
 
-/// The URL of a new, empty database in the cluster that the tests of this process share.
+/// Creates an empty database in the cluster that the tests of this process share, and returns its URL.
 ///
 /// # Panics
-/// If there are no server programs, or they do not work; the message says what to do.
+/// If the server programs are missing or do not start; the message says what to do.
 pub async fn database() -> String {
     static CLUSTER: OnceCell<Postgres> = OnceCell::const_new();
     CLUSTER.get_or_init(Postgres::start).await.database().await
 }
 
 impl Postgres {
-    /// Starts a cluster of one's own, for a test that does something to the server itself.
+    /// Starts a separate cluster, for tests that kill or configure the server.
     ///
     /// # Panics
     /// Like [`database`].
@@ -63,7 +63,7 @@ impl Postgres {
         Self::start_with(None).await
     }
 
-    /// Starts a cluster that takes connections over TLS only, with a client certificate of `authority`.
+    /// Starts a cluster that accepts connections over TLS only, with a client certificate of `authority`.
     ///
     /// # Panics
     /// Like [`database`].
@@ -102,12 +102,12 @@ impl Postgres {
         child::kill(&mut self.child.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Brings it back on the same port and data, after [`kill`](Self::kill). It recovers first.
+    /// Restarts the server on the same port and data after [`kill`](Self::kill). It recovers first.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If the server does not start.
     pub async fn restart(&self) {
-        // It refuses to start as long as a process of the one that was killed is left.
+        // The server refuses to start while a process of the killed one is left.
         let up = wait::attempt(START_DEADLINE, async || {
             let answer = self.answers().await;
             if let Ok(Err(_)) = &answer {
@@ -125,7 +125,7 @@ impl Postgres {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// The URL of a new, empty database.
+    /// Creates an empty database and returns its URL.
     ///
     /// # Panics
     /// If the server does not answer.
@@ -137,10 +137,10 @@ impl Postgres {
         self.url(&name)
     }
 
-    /// Whether it answers; the inner error is one that waiting does not mend.
+    /// Whether the server answers. The inner error is permanent.
     async fn answers(&self) -> Result<Result<(), String>, String> {
         let answer = PgConnection::connect(&self.url("postgres")).await;
-        // Looked at last: what answers although this server has ended is another one that was faster on the port.
+        // This is checked last: if this server has ended, another server on the same port may have answered.
         let ended = self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten();
         match (ended, answer) {
             (Some(status), _) => Ok(Err(status.to_string())),
@@ -149,12 +149,12 @@ impl Postgres {
         }
     }
 
-    /// Where it keeps its files.
+    /// The folder of its files.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Has a database rewritten without what was deleted, and all of it in its files.
+    /// Rewrites a database without deleted rows, and flushes it to its files.
     ///
     /// # Panics
     /// If the server does not answer.
@@ -165,10 +165,10 @@ impl Postgres {
         }
     }
 
-    /// "Fast shutdown": what the server held in memory is in its files when this returns.
+    /// "Fast shutdown": when this returns, the files have everything that the server held in memory.
     ///
     /// # Panics
-    /// If it does not end.
+    /// If the server does not end.
     pub async fn stop(&self) {
         let ended = || self.child.lock().unwrap_or_else(PoisonError::into_inner).try_wait().ok().flatten();
         let pid = self.child.lock().unwrap_or_else(PoisonError::into_inner).id();
@@ -186,18 +186,18 @@ impl Postgres {
         self.port
     }
 
-    /// The user whom it lets do everything.
+    /// Its superuser.
     pub(crate) fn user(&self) -> &str {
         &self.user
     }
 }
 
 impl Drop for Postgres {
-    /// Has the server end its processes and waits for that, or they would write to the folder while it is removed.
+    /// Stops the server and waits for its processes, which would otherwise write to the folder while it is removed.
     fn drop(&mut self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(child.try_wait(), Ok(None)) {
-            // "Immediate shutdown": PostgreSQL kills what has not ended after five seconds.
+            // "Immediate shutdown": PostgreSQL kills processes that have not ended after five seconds.
             let _ = signal::kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGQUIT);
             let _ = child.wait();
         }
@@ -214,7 +214,8 @@ fn serve(folder: &Path, port: u16, settings: &[String]) -> Child {
     child::start(server).expect("postgres can be started")
 }
 
-/// Has the cluster in this folder take nothing but TLS with a client certificate; what its URL and its command line need.
+/// Configures the cluster in this folder to accept only TLS with a client certificate. Returns the parameters of its URL and its
+/// further arguments.
 fn demand_tls(authority: &Authority, folder: &Path) -> (String, Vec<String>) {
     let (server, client) = (authority.files_for(&["127.0.0.1"]), authority.files_for(&["leadline"]));
     let data = folder.join("data");
@@ -224,7 +225,7 @@ fn demand_tls(authority: &Authority, folder: &Path) -> (String, Vec<String>) {
     let files =
         [("ssl_cert_file", &server.certificate), ("ssl_key_file", &server.key), ("ssl_ca_file", &authority.file())];
     for (setting, file) in files {
-        // PostgreSQL refuses a key that others may read.
+        // PostgreSQL refuses a key that other users may read.
         let own = data.join(format!("{setting}.pem"));
         fs::copy(file, &own).expect("the file can be copied");
         fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).expect("the file can be made private");
@@ -255,26 +256,26 @@ pub async fn rows(url: &str) -> BTreeMap<String, Vec<String>> {
     rows
 }
 
-/// The shared cluster lives in a static, which nobody drops: its folder outlives its process. The next one removes it.
+/// Removes folders of earlier processes. The shared cluster is a static and is never dropped, so its folder outlives its process.
 fn remove_what_others_left() {
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
         if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-            // Another test process may be doing the same at this moment.
+            // Another test process may do the same now.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// A command that dies with the tests, run by somebody who is not root.
+/// A command that ends with the tests and does not run as root.
 pub(crate) fn unprivileged(program: &Path) -> Command {
     let mut command = if let Some(nobody) = nobody() {
         let setpriv =
             child::find_on_path("setpriv").expect("root may not run PostgreSQL: install setpriv (util-linux)");
         let mut command = child::bound_to_us(&setpriv);
         command.args([format!("--reuid={}", nobody.uid), format!("--regid={}", nobody.gid), "--clear-groups".into()]);
-        // Changing the user takes the signal back that setpriv(1) asked for, so it is asked for once more.
+        // A change of the user clears the signal that setpriv(1) requested, so it is requested again.
         command.arg(setpriv).args(["--pdeathsig", "KILL"]).arg(program);
         command
     } else {
@@ -284,13 +285,13 @@ pub(crate) fn unprivileged(program: &Path) -> Command {
     command
 }
 
-/// Who runs the server instead of us; `None` when we may.
+/// The user that runs the server; `None` if it is the user of this process.
 pub(crate) fn nobody() -> Option<User> {
     let nobody = || User::from_name(UNPRIVILEGED).ok().flatten();
     Uid::effective().is_root().then(|| nobody().expect("root may not run PostgreSQL: add a user named nobody"))
 }
 
-/// The folder of the server's programs: the one on `PATH`, else a brought one, else the newest of Debian's.
+/// The folder of the server's programs: on `PATH`, else the downloaded one, else the newest of Debian.
 fn programs() -> PathBuf {
     let on_path = child::find_on_path("initdb").and_then(|initdb| initdb.canonicalize().ok());
     let on_path = on_path.and_then(|initdb| initdb.parent().map(Path::to_path_buf));

@@ -1,4 +1,4 @@
-//! A receiver of webhooks that can be made to misbehave in every way that receivers do.
+//! A receiver of webhooks. Tests can make it misbehave as real receivers do.
 
 mod connection;
 
@@ -20,7 +20,7 @@ use crate::{
     tls::{Authority, Certificate},
 };
 
-/// What a receiver does with a request.
+/// The reaction of a receiver to a request.
 #[derive(Debug, Clone)]
 pub enum Answer {
     /// Answers with this status and a short body.
@@ -29,7 +29,7 @@ pub enum Answer {
     With(u16, Vec<(&'static str, String)>, Bytes),
     /// Answers with this status and the body of the request.
     Echo(u16),
-    /// Waits, then does the other.
+    /// Waits, and then reacts in the other way.
     After(Duration, Box<Answer>),
     /// Holds the request until [`Receiver::open_gate`], then answers with this status.
     Gate(u16),
@@ -47,7 +47,7 @@ pub enum Answer {
     ResetInBody,
 }
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Seen {
     /// Its method.
@@ -58,11 +58,11 @@ pub struct Seen {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
-    /// When it was complete.
+    /// The time at which it was complete.
     pub at: Instant,
 }
 
-/// Decides what is done with a request.
+/// Decides the reaction to a request.
 type Decide = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
 
 impl Seen {
@@ -87,7 +87,7 @@ impl std::fmt::Debug for State {
     }
 }
 
-/// What a receiver and its connections share.
+/// The state that a receiver and its connections share.
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
@@ -99,7 +99,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a request, which waits from now on, and says what is done with it.
+    /// Records a request, which waits from now on, and returns the reaction to it.
     fn take(&self, seen: Seen) -> Answer {
         let mut state = self.state();
         let decided = state.decide.as_ref().map(|decide| decide(&seen));
@@ -121,12 +121,12 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Starts one on any free port, which answers with 200.
+    /// Starts a receiver on any free port that answers with 200.
     pub async fn start() -> Self {
         Self::start_on(0).await
     }
 
-    /// Starts one on this port.
+    /// Starts a receiver on this port.
     ///
     /// # Panics
     /// If the port is taken.
@@ -134,7 +134,7 @@ impl Receiver {
         Self::serve(port::listen(port).await, None)
     }
 
-    /// Starts one at this address of loopback.
+    /// Starts a receiver at this loopback address.
     ///
     /// # Panics
     /// If the address is taken.
@@ -142,12 +142,12 @@ impl Receiver {
         Self::serve(TcpListener::bind(address).await.expect("the address is free"), None)
     }
 
-    /// Starts one that speaks TLS as `localhost`.
+    /// Starts a receiver that speaks TLS as `localhost`.
     pub async fn start_tls(certificate: &Certificate) -> Self {
         Self::serve(port::listen(0).await, Some(certificate.acceptor()))
     }
 
-    /// Starts one that speaks TLS as `localhost`, with clients whose certificates this authority signed.
+    /// Starts a receiver that speaks TLS as `localhost`, and accepts clients with certificates of this authority.
     pub async fn start_mutual_tls(certificate: &Certificate, clients: &Authority) -> Self {
         Self::serve(port::listen(0).await, Some(certificate.acceptor_asking(clients)))
     }
@@ -168,57 +168,57 @@ impl Receiver {
         Self { address, host, scheme, shared, accepting }
     }
 
-    /// Where requests go.
+    /// The URL for requests.
     pub fn url(&self) -> String {
         format!("{}://{}:{}/hook", self.scheme, self.host, self.address.port())
     }
 
-    /// The port that it listens on.
+    /// Its port.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// From now on it does this.
+    /// Sets the reaction to further requests.
     pub fn answer(&self, answer: Answer) {
         self.shared.state().answer = answer;
     }
 
-    /// From now on this decides about each request, in the order in which they come. It is asked under a lock.
+    /// Sets the function that decides about each further request, in order of arrival. It is called under a lock.
     pub fn answer_by(&self, decide: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
         self.shared.state().decide = Some(Arc::new(decide));
     }
 
-    /// It does these first, one for each request, and then what it did before.
+    /// Sets the reactions to the next requests, one for each; after them the previous reaction returns.
     pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.shared.state().next.extend(answers);
     }
 
-    /// Every request that came, the oldest first.
+    /// Every received request, the oldest first.
     pub fn requests(&self) -> Vec<Seen> {
         self.shared.state().seen.clone()
     }
 
-    /// How many requests came.
+    /// The number of received requests.
     pub fn count(&self) -> usize {
         self.shared.state().seen.len()
     }
 
-    /// How many requests wait for their answer.
+    /// The number of requests that wait for their answer.
     pub fn in_flight(&self) -> usize {
         self.shared.state().in_flight
     }
 
-    /// The most requests that ever waited at once.
+    /// The maximum number of requests that waited at once.
     pub fn most_in_flight(&self) -> usize {
         self.shared.state().most_in_flight
     }
 
-    /// Lets the requests go that [`Answer::Gate`] holds, and all that follow.
+    /// Answers the requests that [`Answer::Gate`] holds, and does not hold further ones.
     pub fn open_gate(&self) {
         self.shared.gate.send_replace(true);
     }
 
-    /// Ends it and returns once its port refuses connections; the next one may start on it.
+    /// Ends the receiver, and returns after its port refuses connections, so that another may start on the port.
     pub async fn stop(mut self) {
         self.accepting.abort();
         let _ = (&mut self.accepting).await;

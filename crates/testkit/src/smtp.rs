@@ -1,5 +1,5 @@
-//! A mail server that keeps what it gets, counts what it is asked, and can be told to refuse a step, a recipient or
-//! everything beyond a quota, or to leave its answer out.
+//! A mail server that keeps mails and counts requests. Tests can make it refuse a step, a recipient or mails over a quota, or omit
+//! its answer.
 
 use std::{
     collections::HashMap,
@@ -20,23 +20,23 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::port;
 
-/// The longest line that is read. RFC 5321 section 4.5.3.1.6 asks for 1,000 bytes; longer ones break the connection.
+/// The maximum size of a line, in bytes; RFC 5321 section 4.5.3.1.6 requires 1,000. A longer line breaks the connection.
 const MAX_LINE: u64 = 64 * 1024;
-/// The longest message that is read; a longer one breaks the connection.
+/// The maximum size of a message, in bytes. A longer message breaks the connection.
 const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
-/// A mail that was taken.
+/// An accepted mail.
 #[derive(Debug, Clone)]
 pub struct Mail {
-    /// Whom it is from, by its envelope.
+    /// The sender of its envelope.
     pub from: String,
-    /// Whom it is for, by its envelope.
+    /// The recipients of its envelope.
     pub to: Vec<String>,
-    /// The message, without what SMTP adds to carry it. Bytes that are no UTF-8 show as U+FFFD.
+    /// The message without SMTP framing. Bytes that are not UTF-8 become U+FFFD.
     pub raw: String,
 }
 
-/// A step at which it can refuse.
+/// A step that the server can refuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     /// The connection.
@@ -59,7 +59,7 @@ struct State {
     tries: Vec<String>,
     refused_steps: HashMap<Step, String>,
     refused_recipients: HashMap<String, String>,
-    /// How many more mails it takes, and what it answers then.
+    /// The number of further mails that it accepts, and its answer after them.
     quota: Option<(usize, String)>,
     refuse: usize,
     refuse_with: String,
@@ -75,12 +75,12 @@ pub struct SmtpSink {
 }
 
 impl SmtpSink {
-    /// Starts one on any free port.
+    /// Starts a mail server on any free port.
     pub async fn start() -> Self {
         Self::start_on(0).await
     }
 
-    /// Starts one on this port.
+    /// Starts a mail server on this port.
     ///
     /// # Panics
     /// If the port is taken.
@@ -94,7 +94,7 @@ impl SmtpSink {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = Arc::clone(&shared);
                 sessions.spawn(async move {
-                    // A client that goes away in the middle is its own affair.
+                    // A client that disconnects early is no failure of the server.
                     let _ = session(stream, &state).await;
                 });
                 while sessions.try_join_next().is_some() {}
@@ -103,27 +103,27 @@ impl SmtpSink {
         Self { address, state, accepting }
     }
 
-    /// Where it is, as Leadline wants it.
+    /// Its URL, for `--smtp-url`.
     pub fn url(&self) -> String {
         format!("smtp://{}", self.address)
     }
 
-    /// What it has taken, the oldest first.
+    /// The accepted mails, the oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         lock(&self.state).mails.clone()
     }
 
-    /// How many connections there were.
+    /// The number of its connections so far.
     pub fn sessions(&self) -> usize {
         lock(&self.state).sessions
     }
 
-    /// The names that clients greeted it with.
+    /// The names in the greetings of clients.
     pub fn hellos(&self) -> Vec<String> {
         lock(&self.state).hellos.clone()
     }
 
-    /// Whom clients wanted to send to, one for each `RCPT`, whatever it answered.
+    /// The recipient of each `RCPT`, whatever the answer was.
     pub fn tries(&self) -> Vec<String> {
         lock(&self.state).tries.clone()
     }
@@ -138,12 +138,12 @@ impl SmtpSink {
         lock(&self.state).refused_recipients.insert(recipient.to_owned(), answer.to_owned());
     }
 
-    /// Takes `count` mails more, and then refuses every recipient with this answer, until [`SmtpSink::accept`].
+    /// Accepts `count` more mails, and then refuses every recipient with this answer, until [`SmtpSink::accept`].
     pub fn take_only(&self, count: usize, answer: &str) {
         lock(&self.state).quota = Some((count, answer.to_owned()));
     }
 
-    /// Refuses nothing any more.
+    /// Ends all refusals.
     pub fn accept(&self) {
         let mut state = lock(&self.state);
         (state.quota, state.refuse) = (None, 0);
@@ -157,14 +157,14 @@ impl SmtpSink {
         (state.refuse, state.refuse_with) = (count, answer.to_owned());
     }
 
-    /// Takes the next `count` mails that it does not refuse, but closes the connection instead of saying so: the client
-    /// cannot know that they were taken.
+    /// Accepts the next `count` mails that it does not refuse, but closes the connection instead of answering: the client cannot
+    /// know that they were accepted.
     pub fn hang_up_next(&self, count: usize) {
         lock(&self.state).hang_up = count;
     }
 
-    /// Ends it in the middle of whatever it does, and returns once its port refuses connections; the next one may start
-    /// on it. What it had taken is returned.
+    /// Ends the server at once. It returns the accepted mails after its port refuses connections, so that another server may start on
+    /// the port.
     pub async fn stop(mut self) -> Vec<Mail> {
         self.accepting.abort();
         let _ = (&mut self.accepting).await;
@@ -176,7 +176,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// RFC 5321, as far as a client needs it.
+/// Serves the part of RFC 5321 that clients need.
 async fn session(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
@@ -196,7 +196,7 @@ async fn session(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
                 "250 sink".to_owned()
             }
             "MAIL" if refused(state, Step::Greeting).or(refused(state, Step::Hello)).is_some() => {
-                // A server that is set up in another way does not go on with the connections that it has.
+                // A server whose configuration changes does not continue its open connections.
                 return writing.write_all(b"421 bye\r\n").await;
             }
             "MAIL" if from.is_none() && refused(state, Step::Sender).is_some() => {
@@ -238,14 +238,14 @@ fn refused(state: &Mutex<State>, step: Step) -> Option<String> {
     lock(state).refused_steps.get(&step).cloned()
 }
 
-/// Notes a greeting; the answer if it is refused.
+/// Records a greeting. Returns the answer if it is refused.
 fn greeted(line: &str, state: &Mutex<State>) -> Option<String> {
     let name = line.split_whitespace().nth(1).unwrap_or_default().to_owned();
     lock(state).hellos.push(name);
     refused(state, Step::Hello)
 }
 
-/// Notes a recipient; the answer if it is refused.
+/// Records a recipient. Returns the answer if it is refused.
 fn recipient(address: &str, state: &Mutex<State>) -> Option<String> {
     let mut state = lock(state);
     state.tries.push(address.to_owned());
@@ -254,7 +254,7 @@ fn recipient(address: &str, state: &Mutex<State>) -> Option<String> {
     over.or(refused)
 }
 
-/// The next line without its end; `None` when the client has closed the connection.
+/// The next line without its end; `None` if the client has closed the connection.
 async fn line(reading: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec<u8>>> {
     let mut line = vec![];
     if reading.take(MAX_LINE).read_until(b'\n', &mut line).await? == 0 {
@@ -267,7 +267,7 @@ async fn line(reading: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Vec<u
     Ok(Some(line))
 }
 
-/// A message up to its final dot, without the dots that RFC 5321 section 4.5.2 adds. One that breaks off is an error.
+/// Reads a message up to its final dot, without the dots that RFC 5321 section 4.5.2 adds. An incomplete message is an error.
 async fn message(reading: &mut BufReader<OwnedReadHalf>, writing: &mut OwnedWriteHalf) -> io::Result<String> {
     writing.write_all(b"354 go on\r\n").await?;
     let mut message = vec![];
@@ -286,7 +286,7 @@ fn address(line: &str) -> String {
     line.split(['<', '>']).nth(1).unwrap_or_default().to_owned()
 }
 
-/// The answer; `None` is to hang up instead.
+/// The answer; `None` if the server closes the connection instead.
 fn take(mail: Mail, state: &Mutex<State>) -> Option<String> {
     let mut state = lock(state);
     if state.refuse > 0 {

@@ -15,7 +15,7 @@ use rustls::{
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
 
-/// An authority that only the tests trust.
+/// An authority that only tests trust.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -51,7 +51,7 @@ impl Authority {
         self.file.clone()
     }
 
-    /// A certificate for these hosts, as files.
+    /// Creates a certificate for these hosts, as files.
     ///
     /// # Panics
     /// If the files cannot be written.
@@ -76,7 +76,7 @@ impl Authority {
         fs::read_to_string(&self.file).expect("the authority can be read")
     }
 
-    /// A certificate for a client of this name that expires at the beginning of a year: certificate and key in PEM.
+    /// Creates a client certificate for this name that expires at the beginning of a year: certificate and key in PEM.
     pub fn client(&self, name: &str, until: i32) -> (String, String) {
         let key = KeyPair::generate().expect("a key can be made");
         let mut params = CertificateParams::new(vec![]).expect("no names are good names");
@@ -88,7 +88,7 @@ impl Authority {
         (signed.pem(), key.serialize_pem())
     }
 
-    /// A certificate for this host.
+    /// Creates a certificate for this host.
     pub fn certificate_for(&self, host: &str) -> Certificate {
         let key = KeyPair::generate().expect("a key can be made");
         let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is one");
@@ -112,7 +112,7 @@ impl CertificateFiles {
         (self.certificate.to_str().unwrap_or_default(), self.key.to_str().unwrap_or_default())
     }
 
-    /// Takes the place of other files.
+    /// Overwrites other files with these.
     ///
     /// # Panics
     /// If they cannot be written.
@@ -123,7 +123,7 @@ impl CertificateFiles {
 }
 
 impl Certificate {
-    /// One that nobody else has signed.
+    /// Creates a self-signed certificate.
     pub fn self_signed(host: &str) -> Self {
         let key = KeyPair::generate().expect("a key can be made");
         let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is one");
@@ -135,7 +135,7 @@ impl Certificate {
         self.acceptor_for(&[])
     }
 
-    /// One that asks for a certificate that this authority signed.
+    /// An acceptor that requires a client certificate of this authority.
     pub(crate) fn acceptor_asking(&self, clients: &Authority) -> TlsAcceptor {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(clients.file()).expect("an authority has a certificate");
@@ -152,7 +152,7 @@ impl Certificate {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    /// One that chooses among these protocols (ALPN).
+    /// An acceptor that negotiates one of these protocols (ALPN).
     pub(crate) fn acceptor_for(&self, protocols: &[&[u8]]) -> TlsAcceptor {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
     use crate::Receiver;
 
-    /// Asks a receiver with this certificate, trusting only the authority; an error is its causes in words.
+    /// Calls a receiver with this certificate and trusts only the authority. An error is the text of its causes.
     async fn ask(authority: &Authority, certificate: &Certificate) -> Result<u16, String> {
         let _ = ring::default_provider().install_default();
         let root = reqwest::Certificate::from_pem(&fs::read(authority.file()).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! One connection of a receiver: HTTP for as long as HTTP can say it, then what only the bare socket can do.
+//! One connection of a receiver: HTTP as far as possible, and the bare socket for the rest.
 
 use std::{
     error::Error,
@@ -24,13 +24,13 @@ use tokio_rustls::server::TlsStream;
 
 use super::{Answer, Seen, Shared};
 
-/// The longest body of a request that is read; a longer one breaks its connection.
+/// The maximum size of the body of a request, in bytes. A longer body breaks its connection.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// The pause between two headers that are dripped; as long is what is written given to arrive.
+/// The pause between two slow headers, and the time for written bytes to arrive.
 const DRIP: Duration = Duration::from_millis(50);
 
-/// How the connection ends when its answer is no HTTP.
+/// How a connection ends if its answer is no HTTP.
 #[derive(Debug)]
 enum Break {
     Reset,
@@ -39,7 +39,7 @@ enum Break {
     ResetInBody,
 }
 
-/// Something to speak HTTP over that has a TCP connection below.
+/// A stream for HTTP on top of a TCP connection.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin {
     fn tcp(&self) -> &TcpStream;
 }
@@ -56,19 +56,19 @@ impl Socket for TlsStream<TcpStream> {
     }
 }
 
-/// Serves one connection to its end. A kept-alive one can be broken at any request, not only at its first.
+/// Serves one connection to its end. A kept-alive connection can be broken at any request, not only at the first.
 pub(super) async fn serve(stream: impl Socket, shared: Arc<Shared>) {
     let (breaks, mut broken) = mpsc::channel(1);
     let service = service_fn(move |request| respond(request, Arc::clone(&shared), breaks.clone()));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let how = tokio::select! {
-        // How a client ends its connection is its own affair.
+        // An error of the client's connection is no failure of the receiver.
         _ = &mut connection => return,
         Some(how) = broken.recv() => how,
     };
     let mut stream = connection.into_parts().io.into_inner();
     match how {
-        // Closing with no time to linger sends RST instead of FIN.
+        // A close with a linger time of zero sends RST instead of FIN.
         Break::Reset => stream.tcp().set_zero_linger().expect("the connection can be reset"),
         Break::Garbage => {
             let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.2 what do you want\r\n\r\n").await;
@@ -78,14 +78,14 @@ pub(super) async fn serve(stream: impl Socket, shared: Arc<Shared>) {
         Break::ResetInBody => {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\nthe beginning").await;
             let _ = stream.flush().await;
-            // Otherwise the reset overtakes what was written.
+            // Otherwise the reset overtakes the written bytes.
             tokio::time::sleep(DRIP).await;
             stream.tcp().set_zero_linger().expect("the connection can be reset");
         }
     }
 }
 
-/// Until the client gives up.
+/// Waits until the client gives up.
 async fn drip_headers(mut stream: impl Socket) {
     let mut dripping = stream.write_all(b"HTTP/1.1 200 OK\r\n").await;
     while dripping.is_ok() {
@@ -96,7 +96,7 @@ async fn drip_headers(mut stream: impl Socket) {
 
 type Body = BoxBody<Bytes, std::convert::Infallible>;
 
-/// A request whose body breaks off, or is too long, is not counted as one that came.
+/// Answers a request. A request whose body is incomplete or too long is not counted.
 async fn respond(
     request: Request<Incoming>,
     shared: Arc<Shared>,
@@ -116,7 +116,7 @@ async fn respond(
     Ok(perform(answer, body, &shared, &breaks).await)
 }
 
-/// Counts a request as waiting until it is answered or given up.
+/// Counts a request as waiting until it is answered or dropped.
 struct Waiting(Arc<Shared>);
 
 impl Drop for Waiting {
@@ -150,7 +150,7 @@ async fn perform(mut answer: Answer, request: Bytes, shared: &Shared, breaks: &m
     }
 }
 
-/// Has the connection broken off and waits for that, which ends this request too.
+/// Breaks the connection and waits for that, which ends this request too.
 async fn break_off(breaks: &mpsc::Sender<Break>, how: Break) -> Response<Body> {
     let _ = breaks.send(how).await;
     std::future::pending().await
