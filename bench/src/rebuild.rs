@@ -42,7 +42,7 @@ async fn run(program: &Path, name: &str, url: &str, stored: &Stored) -> anyhow::
     let mut processes = vec![("rebuild".to_owned(), process.id())];
     processes.extend(stored.system.processes().into_iter().filter(|(name, _)| name == "broker"));
     let watch = Watch::start(processes);
-    let line = process.wait_line("is made anew from", PATIENCE).await;
+    let line = process.wait_line("rebuilt the read model from", PATIENCE).await;
     let took = begin.elapsed().as_secs_f64();
     let used = watch.end();
     let facts = line.split_whitespace().find_map(|word| word.parse::<u64>().ok());

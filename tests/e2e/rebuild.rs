@@ -71,7 +71,7 @@ pub(crate) fn rebuild(nats: &str, database: &str) {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("made anew from"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("rebuilt the read model from"), "{output:?}");
 }
 
 #[tokio::test]

@@ -13,7 +13,9 @@ use crate::{
 /// Delivers leads to webhooks and never loses one
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
-#[command(after_help = "Exit codes: 0, it was done; 1, it was refused or failed; 2, the command line is invalid.")]
+#[command(
+    after_help = "Exit codes: 0, the command succeeded; 1, it was refused or failed; 2, the command line is invalid."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -173,7 +175,7 @@ impl Rebuild {
         runtime::shutdown_on_signal(&platform.drain)?;
         let journal = Journal::connect(&self.nats, &platform).await?;
         let facts = query::rebuild(&self.options, &journal).await?;
-        println!("the read model is made anew from {facts} facts");
+        println!("rebuilt the read model from {facts} facts");
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -185,7 +187,7 @@ impl Compact {
             query::compact(self.database_url.as_deref()).await?,
             "--database-url is PostgreSQL, which uses free space again by itself; VACUUM FULL gives it back"
         );
-        println!("the read model is compacted");
+        println!("compacted the read model");
         Ok(ExitCode::SUCCESS)
     }
 }

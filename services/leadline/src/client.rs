@@ -39,7 +39,8 @@ impl ClientOptions {
             return Ok(with_key.over(channel.with_context(|| format!("nothing answers at {url} (--grpc-url)"))?));
         }
         let endpoint = endpoint.tls_config(self.tls()?).context("--tls-ca: the authority cannot be trusted")?;
-        let untrusted = || format!("nothing to be trusted answers at {url} (--grpc-url; --tls-ca says whom to trust)");
+        let untrusted =
+            || format!("no trusted server answers at {url} (--grpc-url); --tls-ca names the authorities to trust");
         Ok(with_key.over(endpoint.connect().await.with_context(untrusted)?))
     }
 
@@ -54,7 +55,7 @@ impl ClientOptions {
         if let Some(given) = &self.api_key {
             return Ok(given.clone());
         }
-        let missing = "there is no API key to call with; give one with --api-key or LEADLINE_API_KEY";
+        let missing = "there is no API key; give one with --api-key or LEADLINE_API_KEY";
         // The administrator's key is sent to no other machine unless the caller passes it.
         anyhow::ensure!(is_this_machine(server), "{missing} (that of the data directory stays on this machine)");
         let file = self.data_dir.join(ADMIN_KEY);

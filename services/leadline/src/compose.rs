@@ -25,7 +25,7 @@ pub(crate) async fn alone(
 /// The platform of the services: it drains on a signal, and uses as many connections as this process may have.
 pub(crate) fn platform() -> anyhow::Result<Platform> {
     let platform = Platform::default();
-    runtime::shutdown_on_signal(&platform.drain).context("signals cannot be handled")?;
+    runtime::shutdown_on_signal(&platform.drain).context("cannot handle signals")?;
     runtime::files::make_room();
     Ok(platform)
 }

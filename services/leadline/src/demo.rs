@@ -44,11 +44,11 @@ impl Demo {
         let played = self.play(&system).await;
         let stopped = system.stop().await;
         if played.is_err() {
-            eprintln!("--- what leadline up said:\n{}---", system.log());
+            eprintln!("--- output of leadline up:\n{}---", system.log());
         }
         let faults = played?;
         stopped?;
-        println!("Stopped in good order.");
+        println!("Stopped.");
         Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
@@ -94,7 +94,7 @@ impl Demo {
         for fault in &faults {
             println!("FAULT: {fault}");
         }
-        println!("{}", if faults.is_empty() { "Nothing lost." } else { "Not as it should be." });
+        println!("{}", if faults.is_empty() { "Nothing lost." } else { "The demo failed." });
         Ok(faults)
     }
 
@@ -112,7 +112,7 @@ impl Demo {
             let name = destination.name;
             check(facts.taken == self.leads, format!("{name} took {} of {} events", facts.taken, self.leads));
             check(facts.twice == 0, format!("{name} took {} events twice", facts.twice));
-            check(facts.badly_signed == 0, format!("{name} got {} requests badly signed", facts.badly_signed));
+            check(facts.badly_signed == 0, format!("{name} got {} requests with a bad signature", facts.badly_signed));
             check(facts.attempts == facts.requests, format!("{name}: attempts and requests differ: {facts:?}"));
             let unfinished = deliveries.iter().filter(|d| d.status() != DeliveryStatus::Succeeded).count();
             check(unfinished == 0, format!("{name} has {unfinished} deliveries that did not succeed"));

@@ -15,7 +15,7 @@ pub(crate) struct Usage(pub(crate) String);
 
 /// The reader of standard output has ended (`| head`), which is no failure of the command.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads standard output any more")]
+#[error("the reader of standard output has ended")]
 pub(crate) struct ReaderGone;
 
 /// The command failed, and its output has said so already.

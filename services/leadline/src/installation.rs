@@ -51,7 +51,7 @@ async fn record(journal: &Journal, fingerprint: &str, before: &RecordedKey) -> a
             Ok(true)
         }
         Err(JournalError::LostRace) => Ok(false),
-        Err(error) => Err(error).context("the fingerprint of the master key was not stored"),
+        Err(error) => Err(error).context("cannot store the fingerprint of the master key"),
     }
 }
 

@@ -47,5 +47,5 @@ impl KeyOptions {
 }
 
 fn parse(text: &str) -> anyhow::Result<MasterKey> {
-    text.trim().parse().context("the master key is none; --master-key takes 32 bytes in base64")
+    text.trim().parse().context("the master key is invalid; --master-key takes 32 bytes in base64")
 }

@@ -97,7 +97,7 @@ pub(crate) async fn admin_key_in(data_dir: &DataDir, journal: &Journal) -> anyho
 }
 
 fn generate() -> anyhow::Result<ApiKey> {
-    ApiKey::generate().context("the system gives no random numbers")
+    ApiKey::generate().context("the operating system returns no random numbers")
 }
 
 /// Records the key; `false` if it is recorded already, which the broker checks when it stores the fact.
@@ -119,6 +119,6 @@ async fn record(journal: &Journal, key: &ApiKey, name: &str, by: &str) -> anyhow
     match journal.append_registry(&fact, decision.expected_version).await {
         Ok(_) => Ok(true),
         Err(JournalError::LostRace) => Ok(false),
-        Err(error) => Err(error).context("the key of the administrator was not stored"),
+        Err(error) => Err(error).context("cannot store the administrator's key"),
     }
 }

@@ -122,7 +122,7 @@ impl Session {
         let accounts = listed.context("--account is missing, and accounts cannot be listed")?.into_inner();
         match accounts.accounts.as_slice() {
             [only] => Ok(only.account_id.clone()),
-            [] => Err(usage("there is no account yet; leadline accounts create makes one")),
+            [] => Err(usage("there is no account yet; create one with leadline accounts create")),
             [first, ..] => Err(usage(format!("--account is missing; there are several, such as {}", first.account_id))),
         }
     }

@@ -62,7 +62,7 @@ impl Up {
             None => {
                 anyhow::ensure!(
                     self.nats.nats_ca.is_none() && self.nats.nats_cert.is_none(),
-                    "--nats-ca and --nats-cert are for a broker that runs elsewhere; say with --nats-url where"
+                    "--nats-ca and --nats-cert are for a broker that runs elsewhere; give its URL with --nats-url"
                 );
                 let broker = Broker::start(&data_dir, self.nats_server.as_deref(), self.nats.nats_flush, &platform)?;
                 self.nats.nats_url = Some(broker.url().to_owned());
@@ -82,7 +82,7 @@ impl Up {
     fn fill_in(&mut self, data_dir: &DataDir) -> anyhow::Result<()> {
         if self.query.database_url.is_none() {
             let file = data_dir.path().join("leadline.db");
-            let file = file.to_str().context("--data-dir: the name of the folder is no UTF-8")?;
+            let file = file.to_str().context("--data-dir: the name of the folder is not UTF-8")?;
             self.query.database_url = Some(format!("sqlite:{file}?mode=rwc"));
         }
         self.notifier.outbox.get_or_insert_with(|| data_dir.path().join("outbox"));

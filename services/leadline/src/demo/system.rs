@@ -72,7 +72,7 @@ impl System {
         let (http, grpc) = (text("http")?, text("grpc")?);
         let channel = Channel::from_shared(grpc.clone())?.connect().await.context("its gRPC does not answer")?;
         let key = fs::read_to_string(folder.join("data").join(ADMIN_KEY)).context("its key cannot be read")?;
-        let with_key = WithKey::new(&key).context("its key is none")?;
+        let with_key = WithKey::new(&key).context("its key is invalid")?;
         let (key, channel) = (key.trim().to_owned(), with_key.over(channel));
         let web = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_tls()?).build()?;
         Ok(Self { child, folder: folder.to_owned(), http, grpc, web, key, channel })
@@ -147,11 +147,11 @@ impl System {
     }
 
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
-        let Some(id) = self.child.id() else { bail!("leadline up ended before it was told to") };
+        let Some(id) = self.child.id() else { bail!("leadline up ended too early") };
         kill(Pid::from_raw(id.cast_signed()), Signal::SIGTERM)?;
         let status = tokio::time::timeout(START_DEADLINE, self.child.wait()).await;
         let status = status.context("leadline up does not stop")??;
-        ensure!(status.success(), "leadline up did not stop in good order: {status}");
+        ensure!(status.success(), "leadline up failed while stopping: {status}");
         Ok(())
     }
 

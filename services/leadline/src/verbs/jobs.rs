@@ -172,7 +172,7 @@ pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()
                 answered = Instant::now();
                 if !told {
                     note(&format!(
-                        "Job {job_id} goes on by itself; leadline jobs cancel {job_id} ends it where it is."
+                        "Job {job_id} continues in the background; leadline jobs cancel {job_id} cancels it."
                     ));
                     told = true;
                 }

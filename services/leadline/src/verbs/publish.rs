@@ -264,7 +264,7 @@ fn read(file: Option<PathBuf>, send: impl Fn(Event) -> bool) -> anyhow::Result<R
     };
     if begins_with_bracket(&mut text)? {
         let array = std::io::Read::take(text, LARGEST_ARRAY);
-        let events: Vec<Event> = serde_json::from_reader(array).context("this is no array of events")?;
+        let events: Vec<Event> = serde_json::from_reader(array).context("this is not an array of events")?;
         events.into_iter().all(take);
         return Ok(read);
     }

@@ -85,7 +85,7 @@ impl Watching {
                 }
             }
             if self.breaks == 0 {
-                note("The watch broke off; it goes on as soon as it can.");
+                note("The watch was interrupted; reconnecting.");
             }
             self.breaks += 1;
             sleep(RETRY_DELAY).await;
