@@ -4,20 +4,20 @@
 //! and ids into the values that they pass in. Decisions depend on values alone, so a redelivered message leads to the
 //! same decision.
 //!
-//! * [`ids`]: ids, parsed once at the edge
-//! * [`lead`]: lead events
-//! * [`registry`]: accounts, clients, interfaces, API users, destinations, tokens and API keys, as facts and as state
-//! * [`access`]: authorisation
-//! * [`routing`]: which destinations want a lead event, and [`condition`]: by its payload
-//! * [`delivery`]: the facts of a delivery and the state they add up to
-//! * [`job`]: bulk retries and recoveries
-//! * [`policy`]: when attempts follow each other, and [`breaker`]: when the lane stops requests
-//! * [`guard`]: which addresses may be called
-//! * [`outcome`]: the results of attempts, and [`advice`]: what people can do about failures
-//! * [`notice`]: notices, which people get by mail
-//! * [`anonymisation`]: which leads were anonymised
-//! * [`payload`] and [`json`]: payloads
-//! * [`text`]: rejected values, quoted in messages
+//! * [`ids`] – ids, parsed once at the edge
+//! * [`lead`] – lead events
+//! * [`registry`] – accounts, clients, interfaces, API users, destinations, tokens and API keys, as facts and as state
+//! * [`access`] – authorisation
+//! * [`routing`] – which destinations want a lead event, and [`condition`] – by its payload
+//! * [`delivery`] – the facts of a delivery and the state they add up to
+//! * [`job`] – bulk retries and recoveries
+//! * [`policy`] – when attempts follow each other, and [`breaker`] – when the lane stops requests
+//! * [`guard`] – which addresses may be called
+//! * [`outcome`] – the results of attempts, and [`advice`] – what people can do about failures
+//! * [`notice`] – notices, which people get by mail
+//! * [`anonymisation`] – which leads were anonymised
+//! * [`payload`] and [`json`] – payloads
+//! * [`text`] – rejected values, quoted in messages
 
 pub mod access;
 pub mod advice;

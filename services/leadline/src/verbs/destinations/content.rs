@@ -20,10 +20,10 @@ pub(super) struct Content {
     /// Send only the fields that --form-field names, and the constants
     #[arg(long, help_heading = FORM)]
     form_only_fields: bool,
-    /// How nested fields are named: brackets (a[b]) or dots (a.b)
+    /// How nested fields are named: brackets (`a[b]`) or dots (`a.b`)
     #[arg(long, value_name = "NAME", help_heading = FORM)]
     form_nesting: Option<String>,
-    /// How items of lists are named: repeat (a=1&a=2), brackets (a[]=1) or indices (a[0]=1)
+    /// How items of lists are named: repeat (`a=1&a=2`), brackets (`a[]=1`) or indices (`a[0]=1`)
     #[arg(long, value_name = "NAME", help_heading = FORM)]
     form_lists: Option<String>,
     /// Header of a second signature as another sender made it, beside that of Standard Webhooks; '' removes it. The given
