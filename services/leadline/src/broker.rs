@@ -30,13 +30,13 @@ mod healing;
 pub(crate) use healing::Healing;
 
 /// The pause before a broker that died is restarted.
-const RESTART_PAUSE: Duration = Duration::from_millis(300);
+const RESTART_DELAY: Duration = Duration::from_millis(300);
 /// A broker that dies sooner than this counts as a failed start.
-const WORKED: Duration = Duration::from_secs(3);
+const MIN_UPTIME: Duration = Duration::from_secs(3);
 /// The number of failed starts in a row after which the process gives up.
-const MOST_FAILURES: u32 = 5;
+const MAX_FAILURES: u32 = 5;
 /// How long the broker may take to stop after a signal.
-const STOP_DEADLINE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of its log an error about a failed start shows, in bytes.
 const LOG_SHOWN: usize = 2_000;
 
@@ -126,7 +126,7 @@ impl Broker {
         };
         let Some(process) = process else { return };
         let _ = kill(process, Signal::SIGTERM);
-        if tokio::time::timeout(STOP_DEADLINE, self.stopped).await.is_err() {
+        if tokio::time::timeout(STOP_TIMEOUT, self.stopped).await.is_err() {
             tracing::warn!("broker did not stop before the deadline; killing it");
             let _ = kill(process, Signal::SIGKILL);
         }
@@ -201,8 +201,8 @@ fn watch(
             continue;
         }
         drop(now);
-        failures = if since.elapsed() >= WORKED { 0 } else { failures + 1 };
-        if failures >= MOST_FAILURES {
+        failures = if since.elapsed() >= MIN_UPTIME { 0 } else { failures + 1 };
+        if failures >= MAX_FAILURES {
             anyhow::ensure!(
                 !healing::has_room(&command.store),
                 "nats-server does not run ({status}); the end of its log:\n{}",
@@ -210,7 +210,7 @@ fn watch(
             );
         }
         tracing::warn!(%status, "broker died; restarting it");
-        std::thread::sleep(RESTART_PAUSE);
+        std::thread::sleep(RESTART_DELAY);
         if running.lock().unwrap_or_else(PoisonError::into_inner).stopping {
             return Ok(());
         }

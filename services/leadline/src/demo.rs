@@ -207,7 +207,7 @@ impl Stage {
                 status.as_str_name(),
                 by_status(&deliveries)
             );
-            tokio::time::sleep(system::LOOK_AGAIN).await;
+            tokio::time::sleep(system::POLL_INTERVAL).await;
         }
     }
 }

@@ -26,9 +26,9 @@ use runtime::{Drain, duration};
 use tokio::net::TcpListener;
 
 /// The largest accepted body, in bytes.
-const LARGEST: usize = 1024 * 1024;
+const MAX_BODY: usize = 1024 * 1024;
 /// The longest part of a body that is printed, in characters.
-const PRINTED: usize = 2_000;
+const MAX_PRINTED: usize = 2_000;
 
 /// How to receive.
 #[derive(Debug, Args)]
@@ -157,7 +157,7 @@ impl Receiver {
 
 async fn receive(State(receiver): State<Receiver>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let body = match axum::body::to_bytes(body, LARGEST).await {
+    let body = match axum::body::to_bytes(body, MAX_BODY).await {
         Ok(body) => body,
         Err(error) => return (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()).into_response(),
     };
@@ -189,7 +189,7 @@ fn printed(parts: &Parts, verdict: Option<&Result<(), String>>, body: &Bytes, st
         Some(Ok(())) => text.push_str("  (signature good)\n"),
         Some(Err(why)) => text.push_str(&format!("  (SIGNATURE REFUSED: {why})\n")),
     }
-    let body: String = String::from_utf8_lossy(body).chars().take(PRINTED).collect();
+    let body: String = String::from_utf8_lossy(body).chars().take(MAX_PRINTED).collect();
     text.push_str(&format!("  {body}\n  answered {status}\n\n"));
     text
 }

@@ -25,12 +25,12 @@ fn moment(text: &str, from_now: impl Fn(Timestamp, jiff::SignedDuration) -> Time
     }
     let unknown = |_| format!("{text:?} is no time such as 2h, 7d, 2026-01-31 (UTC) or 2026-01-31T08:00:00Z");
     let span = span(text).map_err(unknown)?;
-    let span = jiff::SignedDuration::try_from(span).ok().filter(|span| span.as_hours() < FARTHEST_HOURS);
+    let span = jiff::SignedDuration::try_from(span).ok().filter(|span| span.as_hours() < MAX_HOURS);
     Ok(from_now(Timestamp::now(), span.ok_or_else(|| format!("{text:?} is more than a hundred years"))?))
 }
 
 /// The longest time before or after now, in hours: a hundred years.
-const FARTHEST_HOURS: i64 = 100 * 365 * 24;
+const MAX_HOURS: i64 = 100 * 365 * 24;
 
 /// A time in a table, in UTC.
 pub(crate) fn shown(time: Option<&ApiTimestamp>) -> String {

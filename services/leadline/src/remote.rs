@@ -24,7 +24,7 @@ use crate::{
 /// How long an answer may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// The page size of lists.
-const PAGE: usize = 200;
+const PAGE_SIZE: usize = 200;
 
 /// The options of every command.
 #[derive(Debug, Args)]
@@ -172,7 +172,7 @@ impl Session {
         let mut left = if paging.all { usize::MAX } else { usize::try_from(paging.limit).unwrap_or(usize::MAX) };
         let (mut table, mut token, mut none) = (Table::new(columns), String::new(), true);
         loop {
-            let size = u32::try_from(left.min(PAGE))?;
+            let size = u32::try_from(left.min(PAGE_SIZE))?;
             let (found, next) = page(size, token).await?;
             none &= found.is_empty();
             left = left.saturating_sub(found.len());

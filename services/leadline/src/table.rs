@@ -6,7 +6,7 @@ use crate::out::{Out, print};
 pub(crate) const WIDEST: usize = 120;
 const GAP: &str = "  ";
 /// The minimum width of a column that is cut.
-const NARROWEST: usize = 8;
+const MIN_WIDTH: usize = 8;
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +101,7 @@ impl Table {
         let gaps = GAP.len() * self.columns.len().saturating_sub(1);
         while widths.iter().sum::<usize>() + gaps > WIDEST {
             let flexible = (0..widths.len()).filter(|place| self.columns[*place].flexible);
-            let Some(widest) = flexible.filter(|place| widths[*place] > NARROWEST).max_by_key(|place| widths[*place])
+            let Some(widest) = flexible.filter(|place| widths[*place] > MIN_WIDTH).max_by_key(|place| widths[*place])
             else {
                 break;
             };

@@ -106,7 +106,7 @@ async fn deliveries_are_watched_also_while_the_server_is_away() {
 
     world.process.terminate();
     world.process.wait_exit(SOON).await;
-    table.wait_line("broke off", SOON).await;
+    table.wait_line("was interrupted", SOON).await;
     let world = world.again(&["--grpc", &grpc]).await;
     world.publish("after").await;
     for watch in [&table, &json] {

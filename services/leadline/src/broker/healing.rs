@@ -19,7 +19,7 @@ use nix::{
 use runtime::Drain;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Running, STOP_DEADLINE};
+use super::{Running, STOP_TIMEOUT};
 
 /// The free space on the disk before the broker is restarted, in bytes: enough for it to start.
 const MIN_ROOM: usize = 1024 * 1024;
@@ -73,7 +73,7 @@ impl Healing {
     async fn restart(&self) {
         let Some(process) = self.process(true) else { return };
         let _ = kill(process, Signal::SIGTERM);
-        let give_up = Instant::now() + STOP_DEADLINE;
+        let give_up = Instant::now() + STOP_TIMEOUT;
         while self.process(false) == Some(process) {
             if Instant::now() >= give_up {
                 tracing::warn!("broker did not stop before the deadline; killing it");

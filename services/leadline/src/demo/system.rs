@@ -26,11 +26,11 @@ use crate::{keys::ADMIN_KEY, up::ADDRESSES};
 /// How long the system may take to start or to stop.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 /// How often a condition is checked.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Events in one HTTP request.
 const BATCH: u32 = 100;
 /// Deliveries on one page.
-const PAGE: u32 = 500;
+const PAGE_SIZE: u32 = 500;
 
 /// The account and the interface of the demo.
 pub(super) const ACCOUNT: &str = "acme";
@@ -116,7 +116,8 @@ impl System {
         let (mut all, mut page_token) = (vec![], String::new());
         loop {
             let filter = Some(filter.clone());
-            let page = client.list_deliveries(ListDeliveriesRequest { filter, page_size: PAGE, page_token }).await?;
+            let page =
+                client.list_deliveries(ListDeliveriesRequest { filter, page_size: PAGE_SIZE, page_token }).await?;
             let page = page.into_inner();
             all.extend(page.deliveries);
             page_token = page.next_page_token;
@@ -142,7 +143,7 @@ impl System {
             if count >= least || Instant::now() >= give_up {
                 return Ok(count);
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -171,7 +172,7 @@ async fn addresses(child: &mut Child, folder: &Path) -> anyhow::Result<Value> {
             bail!("leadline up ended with {status}:\n{}", log());
         }
         ensure!(Instant::now() < give_up, "leadline up is not ready after {START_DEADLINE:?}:\n{}", log());
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

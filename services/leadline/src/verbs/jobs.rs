@@ -19,11 +19,11 @@ use crate::{
 };
 
 /// How often a followed job is read.
-const POLL: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// How long the server may be away while a job is followed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const OUTAGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The maximum number of refusals that are shown with a job.
-const REFUSALS: u32 = 20;
+const MAX_REFUSALS: u32 = 20;
 
 /// List, show and cancel jobs.
 #[derive(Debug, Args)]
@@ -165,7 +165,7 @@ pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()
     let progress = std::io::stderr().is_terminal() && !session.out.is_json();
     let (mut answered, mut told) = (Instant::now(), session.out.is_json());
     let job = loop {
-        sleep(POLL).await;
+        sleep(POLL_INTERVAL).await;
         match get(session, job_id).await {
             Ok(job) if job.finished_at.is_some() => break job,
             Ok(job) => {
@@ -182,7 +182,7 @@ pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()
                 }
             }
             // The job continues without this process, and its server may come back.
-            Err(status) if status.code() == Code::Unavailable && answered.elapsed() < PATIENCE => {}
+            Err(status) if status.code() == Code::Unavailable && answered.elapsed() < OUTAGE_TIMEOUT => {}
             Err(status) => return Err(status.into()),
         }
     };
@@ -221,7 +221,7 @@ pub(crate) async fn show(session: &Session, job: &api::Job) -> anyhow::Result<()
     if counts.refused == 0 {
         return Ok(());
     }
-    let (refused, more) = refusals(session, &job.job_id, REFUSALS, String::new()).await?;
+    let (refused, more) = refusals(session, &job.job_id, MAX_REFUSALS, String::new()).await?;
     if !refused.is_empty() {
         print("")?;
         Table::new(REFUSAL_COLUMNS).print(&session.out, &refused.iter().map(refusal).collect::<Vec<_>>())?;

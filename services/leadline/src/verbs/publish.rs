@@ -27,9 +27,9 @@ use crate::{
 };
 
 /// The maximum number of events that are read ahead.
-const AHEAD: usize = 256;
+const MAX_AHEAD: usize = 256;
 /// The largest accepted array, in bytes: an array is read as a whole.
-const LARGEST_ARRAY: u64 = 256 * 1024 * 1024;
+const MAX_ARRAY: u64 = 256 * 1024 * 1024;
 
 /// The error if the server accepts no more events.
 const BROKE_OFF: &str =
@@ -117,7 +117,7 @@ impl Publish {
             r#type: self.event_type.clone().unwrap_or_default(),
             ..api::PublishLeadRequest::default()
         };
-        let (events, to_send) = mpsc::channel(AHEAD);
+        let (events, to_send) = mpsc::channel(MAX_AHEAD);
         let file = self.file.clone();
         // A separate thread, because standard input may never end; the process does not wait for the thread.
         let (done, mut reading) = oneshot::channel();
@@ -263,7 +263,7 @@ fn read(file: Option<PathBuf>, send: impl Fn(Event) -> bool) -> anyhow::Result<R
         read.to_its_end
     };
     if begins_with_bracket(&mut text)? {
-        let array = std::io::Read::take(text, LARGEST_ARRAY);
+        let array = std::io::Read::take(text, MAX_ARRAY);
         let events: Vec<Event> = serde_json::from_reader(array).context("this is not an array of events")?;
         events.into_iter().all(take);
         return Ok(read);

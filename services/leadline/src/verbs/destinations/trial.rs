@@ -12,9 +12,9 @@ use super::Named;
 use crate::{errors::ToldAlready, out::note, remote::within, verbs::deliveries::print_detail};
 
 /// How often the delivery is read.
-const POLL: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long to wait for the end of the delivery: longer than a receiver may take, and longer than work is parked behind other work.
-const PATIENCE: Duration = Duration::from_secs(90);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(90);
 
 #[derive(Debug, Args)]
 pub(super) struct Trial {
@@ -36,7 +36,7 @@ impl Trial {
         let (account_id, destination_id) = (found.account_id, found.destination_id);
         let request = api::SendTestDeliveryRequest { account_id, destination_id, payload: payload.into_bytes() };
         let sent = session.deliveries().send_test_delivery(within(request)).await?.into_inner();
-        let give_up = Instant::now() + PATIENCE;
+        let give_up = Instant::now() + DELIVERY_TIMEOUT;
         loop {
             let request = api::GetDeliveryRequest { delivery_id: sent.delivery_id.clone() };
             let detail = match session.deliveries().get_delivery(within(request)).await {
@@ -54,7 +54,7 @@ impl Trial {
                 }
                 return if status == Some(DeliveryStatus::Succeeded) { Ok(()) } else { Err(ToldAlready.into()) };
             }
-            sleep(POLL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }
