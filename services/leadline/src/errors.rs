@@ -20,7 +20,7 @@ pub(crate) struct ReaderGone;
 
 /// The command failed, and its output has said so already.
 #[derive(Debug, thiserror::Error)]
-#[error("it did not work")]
+#[error("the command failed")]
 pub(crate) struct ToldAlready;
 
 pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
@@ -41,31 +41,31 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 
 /// The error with its causes; a server's status as its code and text.
 fn in_words(error: &anyhow::Error) -> String {
-    let mut told = vec![];
+    let mut parts = vec![];
     for cause in error.chain() {
         if let Some(status) = cause.downcast_ref::<Status>() {
-            told.push(of_server(status));
+            parts.push(of_server(status));
             break;
         }
-        told.push(cause.to_string());
+        parts.push(cause.to_string());
     }
-    told.join(": ")
+    parts.join(": ")
 }
 
 /// The status as the server sent it, or why there is no answer.
 fn of_server(status: &Status) -> String {
     let causes = std::iter::successors(status.source(), |&cause| cause.source()).map(ToString::to_string);
-    let mut told: Vec<String> = vec![status.message().to_owned()];
+    let mut parts: Vec<String> = vec![status.message().to_owned()];
     for cause in causes {
-        if !told.iter().any(|known| known.contains(&cause)) {
-            told.push(cause);
+        if !parts.iter().any(|known| known.contains(&cause)) {
+            parts.push(cause);
         }
     }
     let what = match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Internal | Code::Unknown | Code::DataLoss => "failed",
         _ => "refused",
     };
-    format!("{what} ({}): {}", code_name(status.code()), told.join(": "))
+    format!("{what} ({}): {}", code_name(status.code()), parts.join(": "))
 }
 
 /// The name of a code as in the gRPC documents: `INVALID_ARGUMENT`.

@@ -30,14 +30,14 @@ const MAX_BODY: usize = 1024 * 1024;
 /// The longest part of a body that is printed, in characters.
 const MAX_PRINTED: usize = 2_000;
 
-/// How to receive.
+/// The options of `leadline listen`.
 #[derive(Debug, Args)]
 pub(crate) struct Listen {
     /// Address to listen on; port 0 picks a free one
     #[arg(long, env = "LEADLINE_LISTEN", default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
     address: SocketAddr,
-    /// Secret (whsec_…) or public key (whpk_…) of the token that signs the requests; without it signatures are not
-    /// checked
+    /// Secret (whsec_…) or public key (whpk_…) of the token that signs the requests; if it is missing, signatures are
+    /// not checked
     #[arg(long, env = "LEADLINE_LISTEN_SECRET", value_name = "SECRET", hide_env_values = true)]
     secret: Option<String>,
     /// Status to answer with
@@ -63,7 +63,7 @@ impl Listen {
         )
         .await
         .with_context(|| format!("cannot listen on {}; choose another address with --address", self.address))?;
-        println!("listening on {}; every path will do", receiver.url());
+        println!("listening on {}; every path is accepted", receiver.url());
         drain.finished(Duration::from_secs(1)).await;
         Ok(ExitCode::SUCCESS)
     }

@@ -35,7 +35,7 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct List {
-    /// With one of these statuses: pending, processing, retrying, held, succeeded, failed
+    /// Only deliveries with one of these statuses: pending, processing, retrying, held, succeeded, failed
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
     status: Vec<DeliveryStatus>,
     #[command(flatten)]
@@ -60,34 +60,34 @@ struct Show {
 /// A filter of deliveries; every given condition has to hold.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub(crate) struct Choice {
-    /// To this destination: its id or its name
+    /// Only deliveries to this destination: its id or its name
     #[arg(long, value_name = "DESTINATION")]
     destination: Option<String>,
-    /// Of leads of this interface
+    /// Only deliveries of leads of this interface
     #[arg(long, value_name = "ID")]
     interface: Option<String>,
-    /// Of leads of this client
+    /// Only deliveries of leads of this client
     #[arg(long, value_name = "ID")]
     client: Option<String>,
-    /// Of this lead
+    /// Only deliveries of this lead
     #[arg(long, value_name = "ID")]
     lead: Option<String>,
-    /// Of this event
+    /// Only deliveries of this event
     #[arg(long, value_name = "ID")]
     event: Option<String>,
-    /// Of events of this type, or of a pattern such as 'email.*'
+    /// Only deliveries of events of this type, or of a pattern such as 'email.*'
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
-    /// Failed for this reason, such as exhausted, too_old, render or skipped
+    /// Only deliveries that failed for this reason, such as exhausted, too_old, render or skipped
     #[arg(long, value_name = "REASON")]
     reason: Option<String>,
-    /// Whose latest attempt was answered with this status; 999 if there was no answer
+    /// Only deliveries whose latest attempt was answered with this status; 999 if there was no answer
     #[arg(long, value_name = "STATUS")]
     http_status: Option<u32>,
-    /// Requested at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
+    /// Only deliveries requested at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = past)]
     since: Option<jiff::Timestamp>,
-    /// Requested before this time
+    /// Only deliveries requested before this time
     #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<jiff::Timestamp>,
 }

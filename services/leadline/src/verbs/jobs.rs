@@ -163,18 +163,18 @@ async fn get(session: &Session, job_id: &str) -> Result<api::Job, Status> {
 /// Waits for the end of a job and prints it. It is an error if the job did not do everything.
 pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()> {
     let progress = std::io::stderr().is_terminal() && !session.out.is_json();
-    let (mut answered, mut told) = (Instant::now(), session.out.is_json());
+    let (mut answered, mut announced) = (Instant::now(), session.out.is_json());
     let job = loop {
         sleep(POLL_INTERVAL).await;
         match get(session, job_id).await {
             Ok(job) if job.finished_at.is_some() => break job,
             Ok(job) => {
                 answered = Instant::now();
-                if !told {
+                if !announced {
                     note(&format!(
                         "Job {job_id} continues in the background; leadline jobs cancel {job_id} cancels it."
                     ));
-                    told = true;
+                    announced = true;
                 }
                 if progress {
                     eprint!("\r{}\u{1b}[K", summary(&job));

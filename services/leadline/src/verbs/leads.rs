@@ -86,10 +86,10 @@ pub(crate) struct Export {
 /// A filter of leads.
 #[derive(Debug, Args)]
 struct Choice {
-    /// Of this interface
+    /// Only leads of this interface
     #[arg(long, value_name = "ID")]
     interface: Option<String>,
-    /// Of this client
+    /// Only leads of this client
     #[arg(long, value_name = "ID")]
     client: Option<String>,
     /// Only leads with a failed delivery
@@ -98,13 +98,13 @@ struct Choice {
     /// Only leads without a failed delivery
     #[arg(long, conflicts_with = "failed")]
     not_failed: bool,
-    /// Whose latest attempt was answered with this status; 999 if there was no answer
+    /// Only leads whose latest attempt was answered with this status; 999 if there was no answer
     #[arg(long, value_name = "STATUS")]
     http_status: Option<u32>,
-    /// Created at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
+    /// Only leads created at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = past)]
     since: Option<jiff::Timestamp>,
-    /// Created before this time
+    /// Only leads created before this time
     #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<jiff::Timestamp>,
 }

@@ -69,10 +69,10 @@ pub(crate) struct Retry {
 pub(crate) struct Recover {
     /// The destination: its id or its name
     destination: String,
-    /// Events received at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
+    /// Only events received at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = past)]
     since: Timestamp,
-    /// Events received before this time [default: now]
+    /// Only events received before this time [default: now]
     #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<Timestamp>,
     /// Include events that are older than the destination

@@ -26,13 +26,13 @@ const MAX_BREAKS: u32 = 60;
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline watch --destination CRM --status failed,retrying")]
 pub(crate) struct Watch {
-    /// To this destination: its id or its name
+    /// Only deliveries to this destination: its id or its name
     #[arg(long, value_name = "DESTINATION")]
     destination: Option<String>,
-    /// Of this lead
+    /// Only deliveries of this lead
     #[arg(long, value_name = "ID")]
     lead: Option<String>,
-    /// Whose status becomes one of these: pending, processing, retrying, held, succeeded, failed
+    /// Only changes to one of these statuses: pending, processing, retrying, held, succeeded, failed
     #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
     status: Vec<DeliveryStatus>,
     /// First show the newest 500 deliveries
