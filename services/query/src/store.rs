@@ -40,9 +40,8 @@ use self::sql::Statement;
 use crate::awaited::Awaited;
 
 /// Readers do not wait for the writer. A lost write is projected again from the facts. Deleted and replaced bytes are
-/// overwritten in place. A new file can give back free pages; an older file cannot until it is compacted. The journal
-/// of a failing statement is kept in memory.
-const OF_SQLITE: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
+/// overwritten in place. The journal of a failing statement is kept in memory.
+const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
     PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY";
 /// The writer keeps 16 MiB of pages in memory, and copies its log into the database when the log has 8,192 pages (32
 /// MiB): a page that was written many times until then is copied once.

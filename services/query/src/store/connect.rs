@@ -7,7 +7,7 @@
 use std::{collections::HashSet, error::Error, path::Path, time::Duration};
 
 use sqlx::{
-    Any, AnyPool, AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, Transaction,
+    Any, AnyPool, AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection, Transaction,
     any::{AnyPoolOptions, install_default_drivers},
     migrate::{Migrate, Migration, Migrator},
     postgres::PgConnectOptions,
@@ -72,6 +72,7 @@ async fn open(url: &str) -> Result<Store, Box<dyn Error + Send + Sync>> {
     let (pool, writer) = match flavour {
         Flavour::Sqlite => {
             close_files(url)?;
+            prepare_new_file(url).await?;
             let writer = pool(url, MAX_SQLITE_WRITERS, [OF_SQLITE, OF_SQLITE_WRITER].map(str::to_owned).into()).await?;
             (pool(url, MAX_CONNECTIONS, vec![OF_SQLITE.to_owned()]).await?, writer)
         }
@@ -121,6 +122,17 @@ fn close_files(url: &str) -> Result<(), sqlx::Error> {
         runtime::private::tighten(Path::new(&file));
     }
     Ok(())
+}
+
+/// Makes a file that gives pages back on request. Only a new file is changed: SQLite writes this setting whenever it is set,
+/// and on a full disk a connection that sets it cannot be opened.
+async fn prepare_new_file(url: &str) -> Result<(), sqlx::Error> {
+    let mut file = SqliteConnection::connect_with(&url.parse()?).await?;
+    let pages: i64 = file.fetch_one(sqlx::raw_sql("SELECT page_count FROM pragma_page_count")).await?.try_get(0)?;
+    if pages == 0 {
+        file.execute(sqlx::raw_sql("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")).await?;
+    }
+    file.close().await
 }
 
 /// Finds out the kind of the database.
