@@ -3,7 +3,7 @@
 use std::io::Read as _;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use crate::{
     errors::{ToldAlready, usage},
@@ -12,9 +12,9 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("tested").required(true).args(["destination", "condition"])))]
 pub(super) struct TestCondition {
     /// The destination whose condition it is: its id or its name
-    #[arg(required_unless_present = "condition", conflicts_with = "condition")]
     destination: Option<String>,
     /// A condition in JSON, as in --condition of create and update
     #[arg(long, value_name = "JSON")]
