@@ -1,8 +1,8 @@
-//! Which leads were anonymised: their payloads leave the memory and are not sent any more.
+//! The anonymised leads: their payloads leave the cache and are not sent any more.
 //!
-//! What is anonymised while this process runs is heard of within milliseconds. What was anonymised before is looked up,
-//! once for each account, when a payload turns out to be gone. An event that its publisher sends again after it was
-//! anonymised is known by its id, and not sent either.
+//! The dispatcher follows the stream, so it knows a lead that is anonymised while it runs within milliseconds. Leads
+//! that were anonymised before are looked up once for each account, when a payload turns out to be gone. If a
+//! publisher repeats an anonymised event, its id is known, and the event is not sent either.
 
 use std::{sync::Arc, time::Duration};
 

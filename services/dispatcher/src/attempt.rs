@@ -1,5 +1,5 @@
-//! One attempt, and what follows from it: timer, fact, acknowledgement, in this order. Whatever the process dies
-//! between is done again, and has the same result.
+//! One attempt and its effects, in this order: timer, fact, acknowledgement. If the process dies between two of them,
+//! another process performs them again, with the same result.
 
 pub(crate) mod prepare;
 pub(crate) mod renderers;

@@ -1,4 +1,4 @@
-//! What was learned lately: so much of it, for so long; the oldest is forgotten first, however often it is asked for.
+//! A cache with a maximum size and age. The oldest entry is evicted first, however often it is read.
 
 use std::{
     hash::Hash,

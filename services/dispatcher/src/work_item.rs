@@ -1,5 +1,5 @@
-//! An attempt that is to be made, and the message that asks for it: it is acknowledged when the attempt is recorded, or
-//! its work waits elsewhere.
+//! An attempt to make, with the message that asks for it. The message is acknowledged when the attempt is recorded, or
+//! when its work waits elsewhere.
 
 use domain::Work;
 use journal::Message;

@@ -1,5 +1,5 @@
-//! The request of an attempt, made of what strangers wrote: of templates, and of a lead. Work that processes may die of is
-//! put on record before.
+//! Makes the request of an attempt from a template and a lead, both written by strangers. Work that may have killed a
+//! process is recorded as suspect before.
 
 use std::sync::Arc;
 

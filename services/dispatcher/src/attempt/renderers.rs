@@ -1,8 +1,8 @@
-//! Templates are filled in on threads of their own: it may take some ten milliseconds of a processor and a large stack,
-//! which the threads that serve everything else do not have.
+//! Threads that render templates. Rendering may take some ten milliseconds of a processor and a large stack, which the
+//! runtime's threads do not have.
 //!
-//! The accounts take turns, and one account never has all threads, so slow templates of one hold up no other. How much
-//! waits is bounded by how many requests may be under way.
+//! Accounts take turns, and one account never has all threads, so slow templates of one account delay no other. The
+//! queue is bounded by the limit of requests in flight.
 
 use std::{
     collections::{HashMap, VecDeque},

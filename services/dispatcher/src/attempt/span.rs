@@ -1,4 +1,4 @@
-//! What is traced of an attempt.
+//! The trace span of an attempt.
 
 use domain::AttemptOutcome;
 use tracing::{Span, info_span};

@@ -1,9 +1,9 @@
-//! Whether anything succeeded at a destination since some time. Asked when a delivery has used up its attempts: if other
-//! deliveries succeed, the receiver works.
+//! Whether a delivery to a destination succeeded since some time. A delivery that has used up its attempts needs to
+//! know: if others succeed, the receiver works.
 //!
-//! The answer is read from the log of the destination, as all dispatchers have recorded it, so it is the same in each of them
-//! and after a restart. Reading ends at the first success that is late enough. What was read is remembered, so each fact is
-//! read once, however many deliveries ask.
+//! The answer comes from the destination's log, which all dispatchers write, so it is the same in each of them and
+//! after a restart. Reading ends at the first success that is late enough. Facts that were read are remembered, so
+//! each fact is read once, however many deliveries need it.
 
 use std::{sync::Arc, time::Duration};
 

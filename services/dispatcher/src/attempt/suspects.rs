@@ -1,9 +1,9 @@
-//! Work that may be what processes die of: it was handed out again and again, and never came to an attempt.
+//! Suspect work: it was delivered again and again and never came to an attempt, so processes may die of it.
 //!
-//! That alone says little: a broker that is away, an update of all processes and the death of one over other work have the
-//! same effect. So before such an attempt it is put on record that it begins, and its request is made while no other of
-//! them is: a process that dies then, died of it. What began [`MAX_BEGUN`] times and never ended is given up. An attempt whose
-//! request was made does not count, whatever became of it: the process survived it.
+//! Redelivery alone proves little: a broker that is away, an update of all processes, and a death over other work look
+//! the same. So the beginning of such an attempt is recorded, and its request is made while no other suspect is: if
+//! the process dies then, it died of this work. Work that began [`MAX_BEGUN`] times and never ended is given up. An
+//! attempt whose request was made does not count, because the process survived it.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Secrets that the master key of this process does not open.
 //!
-//! That is the fault of the installation, never of a receiver: no attempt is made and none recorded, the work is parked, and
-//! the dispatcher is not ready until every such secret opens or is gone; the log names the destinations. A process whose key is another one does not get here,
-//! because it does not start; what is left is a secret that was damaged, or sealed with a key that was replaced.
+//! That is a fault of the installation, never of a receiver. No attempt is made or recorded, and the work is parked.
+//! The dispatcher is not ready until every such secret opens or is gone, and the log names the destinations. A process
+//! with another master key does not start, so such a secret is damaged, or was sealed with a key that was replaced.
 
 use std::{
     collections::BTreeSet,

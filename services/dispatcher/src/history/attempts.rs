@@ -1,5 +1,5 @@
-//! What this process knows about attempts: which are under way, and which were made lately. A timer that fired twice, or
-//! a message that came again because its acknowledgement was lost, repeats none of them.
+//! The attempts in flight and the recent attempts of this process. A timer that fired twice and a redelivered message
+//! repeat none of them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Which deliveries need not be requested, or released, any more: for events that may have come before.
+//! The deliveries of redelivered events that were requested or released before, and need not be again.
 
 use std::{collections::HashSet, sync::Arc};
 

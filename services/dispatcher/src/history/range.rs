@@ -1,5 +1,5 @@
-//! How far was looked back for a destination. Whoever looks again soon reads only what was recorded meanwhile: many that may
-//! come again come at once, and each would read the same.
+//! The part of a destination's log that this process has read. Messages that may be redelivered arrive together; each
+//! reads only what was recorded since the one before it.
 
 use std::time::Duration;
 

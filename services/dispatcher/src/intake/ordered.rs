@@ -1,7 +1,6 @@
 //! First in, first out: the routing for accounts with destinations that keep the order of each lead's events.
 //!
-//! Of all dispatchers one at a time reads LEADS in order (`journal::Place`). For each event that such a destination
-//! wants it puts the delivery at the end of its lead's queue, records the request, and releases the delivery if it is
+//! One dispatcher at a time holds the lease and reads LEADS in order. For each event that such a destination wants it puts the delivery at the end of its lead's queue, records the request, and releases the delivery if it is
 //! the first one there. A release is work like any other: whichever dispatcher gets it makes the attempts, times the
 //! retries, parks and holds. When the delivery has ended, [`pass_turn`] takes it out of its queue and releases the next.
 //!

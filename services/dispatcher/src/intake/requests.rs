@@ -1,4 +1,4 @@
-//! What comes in: facts that ask for an attempt, timers that fired, and parked work that somebody has to wake up for.
+//! Takes requests, fired timers and parked work from the broker and offers them to lanes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::{
     work_item::{AskedBy, WorkItem},
 };
 
-/// How often to look for lanes whose parked work nobody drains: after a restart, or parked by another process.
+/// The interval of checks for parked work whose lane is closed: after a restart, or if another process parked it.
 const LOOK_FOR_PARKED: Duration = Duration::from_secs(5);
 
 pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {

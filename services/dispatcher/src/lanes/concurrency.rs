@@ -1,4 +1,4 @@
-//! How many more requests a lane may begin.
+//! How many more requests a lane may start, given its limit, the requests in flight and the outcomes not yet stored.
 
 /// How many attempts whose request was answered may wait for what follows to be stored. A receiver has nothing to do with
 /// that, so it does not count as a request; but when the broker is away there has to be an end.

@@ -1,4 +1,4 @@
-//! How many of something there are, each counted until its guard is dropped, and waiting until they are fewer.
+//! A counter whose guards count until they are dropped. Callers can wait until the count is below a limit.
 
 use std::sync::Arc;
 

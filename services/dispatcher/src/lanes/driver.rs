@@ -1,10 +1,12 @@
-//! One lane for each destination: so many requests at a time, whatever the other lanes do.
+//! One lane for each destination, with a concurrency limit of its own.
 //!
-//! Work that the lane cannot start within [`crate::lanes::lane_queue::PATIENCE`] is parked in the broker and acknowledged, so that a slow
-//! destination holds neither memory nor unacknowledged messages. While something is parked, everything new is parked
-//! behind it. A lane of a disabled or deactivated destination holds its work, one of a deleted destination abandons it.
-//! How many requests are under way is also a matter of the destination's rate, of what its receiver asks for
-//! (`Retry-After`), of its breaker, and of how many are under way in all lanes. A request is under way until it is answered,
+//! Work that the lane cannot start within [`crate::lanes::lane_queue::PATIENCE`] is parked in the broker and
+//! acknowledged, so a slow destination holds neither memory nor unacknowledged messages. While work is parked, new
+//! work is parked behind it. The lane of a disabled or deactivated destination holds its work; the lane of a deleted
+//! destination abandons it.
+//!
+//! The requests in flight also depend on the destination's rate limit, the pause that its receiver asks for
+//! (`Retry-After`), its breaker, and the requests in flight in all lanes. A request is in flight until it is answered,
 //! an attempt until its outcome is stored.
 
 use std::{sync::Arc, time::Duration};

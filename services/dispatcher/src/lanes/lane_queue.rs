@@ -1,10 +1,11 @@
 //! Work that waits in memory for its lane.
 //!
-//! A lane that moves along gets through much within [`PATIENCE`], and parking that would cost more than sending it. One
-//! that stands still gets little room, and all lanes together no more than the broker hands out at once.
+//! A lane that makes progress gets through its queue within [`PATIENCE`]; parking that work would cost more than
+//! sending it. A lane that stands still gets little room. All lanes together hold no more than the broker delivers at
+//! once.
 //!
-//! While much waits, no further events are routed: as events in the broker they cost nothing, and what is parked costs as
-//! much as what is sent. What a lane that stands still cannot take is parked, and counts until the broker has it.
+//! While much work waits, no further events are routed: events in the broker cost nothing, and parking costs as much
+//! as sending. Work that a stalled lane cannot take is parked, and counts until the broker has stored it.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The rate of a destination: so many requests may begin in a second.
+//! The rate limit of a destination: how many requests may begin in a second.
 
 use std::time::Duration;
 

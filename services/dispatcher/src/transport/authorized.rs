@@ -1,4 +1,4 @@
-//! Sending a request, with an access token if its destination asks for one.
+//! Sends a request, with an access token if its destination needs one.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The signature beside that of Standard Webhooks, as another sender made it.
+//! The compatibility signature: a second signature, made as another sender makes it.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crypto::{

@@ -1,5 +1,5 @@
-//! What came of a request: the one place where a failure of the transport gets its kind, and where an answer is cut to
-//! an excerpt.
+//! The outcome of a request. This is the one place that gives a transport failure its kind and cuts an answer to an
+//! excerpt.
 
 use std::{
     error::Error,

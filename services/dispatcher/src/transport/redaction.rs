@@ -1,5 +1,4 @@
-//! What a receiver must not tell anybody: the credentials that it was sent. Some receivers echo requests, and what they answer
-//! is stored, shown and mailed.
+//! Removes credentials from answers. Some receivers echo the request, and their answers are stored, shown and mailed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::AttemptOutcome;

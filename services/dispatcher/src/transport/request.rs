@@ -1,4 +1,4 @@
-//! The request of an attempt: what is sent, signed as Standard Webhooks has it.
+//! The request of an attempt, signed by Standard Webhooks.
 
 use bytes::Bytes;
 use crypto::{MasterKey, Signer, sign};

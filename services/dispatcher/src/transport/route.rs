@@ -1,4 +1,4 @@
-//! How the receiver of a destination is reached, with what is sealed opened.
+//! The route to the receiver of a destination, with its secrets opened: certificate, authorities and proxy.
 
 use std::{fmt, sync::Arc};
 

@@ -1,7 +1,7 @@
-//! The proxy of the installation (`--egress-proxy`), through which every connection leads.
+//! The proxy of the installation (`--egress-proxy`), which every connection uses.
 //!
-//! Guarantee: while it cannot be used, no attempt is made and none recorded. The work is parked, the dispatcher is not ready,
-//! and the log says why. Once it can be used, everything goes on by itself.
+//! Guarantee: while the proxy fails, no attempt is made or recorded, the work is parked, the dispatcher is not ready,
+//! and the log says why. Once the proxy works again, the work continues by itself.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},

@@ -1,4 +1,4 @@
-//! Whom a connection leads to, and how a request names that receiver.
+//! The origin that a connection leads to, and how a request names it.
 
 use std::{hash::Hash, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Whom the client trusts, what it shows, and what it speaks over TLS.
+//! TLS to receivers: trusted authorities, client certificate and protocols.
 
 use std::{fmt, fs, path::Path, sync::Arc};
 

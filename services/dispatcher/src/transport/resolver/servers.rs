@@ -1,4 +1,4 @@
-//! Which name servers are asked, and what `/etc/hosts` says.
+//! The name servers in use, and the content of `/etc/hosts`.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! Answers of old and odd stacks that browsers and curl take.
+//! Answers of old and odd servers that browsers and curl accept.
 
 use testkit::zoo::{Habit, RawReceiver};
 

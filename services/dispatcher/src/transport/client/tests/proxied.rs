@@ -1,4 +1,4 @@
-//! What is promised of connections holds through real proxies, too: CONNECT by tinyproxy, SOCKS 5 by microsocks.
+//! The guarantees of connections hold through real proxies: CONNECT by tinyproxy, SOCKS 5 by microsocks.
 
 use runtime::Readiness;
 use testkit::{

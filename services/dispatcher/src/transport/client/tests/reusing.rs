@@ -1,4 +1,4 @@
-//! Which connections are used again, and what happens when one ends meanwhile.
+//! Reused connections, and reused connections that end.
 
 use futures::future::join_all;
 use testkit::{
