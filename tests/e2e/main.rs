@@ -17,6 +17,7 @@ mod conditions;
 mod connections;
 mod crashes;
 mod databases;
+mod demo;
 mod dispatchers;
 mod egress;
 mod environment;

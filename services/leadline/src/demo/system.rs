@@ -62,6 +62,8 @@ impl System {
         command.args(["--allow-network", "127.0.0.0/8", "--allow-plain-http"]);
         // A mail for each failure, so that they can be counted.
         command.args(["--notice-window", "0s", "--alert-after", "0"]);
+        // Each failed delivery is to have a mail of its own, so quotas must leave none out.
+        command.args(["--mails-per-account", "0", "--mails-per-recipient", "0"]);
         if let Some(nats_server) = nats_server {
             command.arg("--nats-server").arg(nats_server);
         }
