@@ -14,7 +14,7 @@ const DEMO_TIMEOUT: Duration = Duration::from_secs(180);
 async fn the_demo_ends_well() {
     let (leadline, nats_server) = (program(), testkit::nats::binary());
     let env = [("LEADLINE_NATS_SERVER", nats_server.to_str().unwrap())];
-    let demo = Process::start("leadline demo", leadline.to_str().unwrap(), &["demo", "--leads", LEADS], env);
+    let demo = Process::start("leadline demo", leadline.to_str().unwrap(), ["demo", "--leads", LEADS], env);
     let status = demo.wait_exit(DEMO_TIMEOUT).await;
     assert!(status.success() && demo.output().contains("Nothing lost."), "{}", demo.output());
 }
