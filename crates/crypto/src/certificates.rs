@@ -1,7 +1,7 @@
-//! Certificates as people give them (PEM, RFC 7468): those that a TLS client shows, and those that it trusts.
+//! Certificates in PEM (RFC 7468): the client certificate of a destination, and the authorities that it trusts.
 //!
-//! What is stored is written anew from the certificates that were read, so nothing else of a file gets into it: files often
-//! hold the private key as well.
+//! The parsed certificates are encoded again before they are stored. Files often hold the private key as well, and nothing
+//! but the certificates is kept.
 
 use std::{fmt, sync::Arc};
 
@@ -20,7 +20,7 @@ const PEM_LINE: usize = 64;
 /// What a TLS client shows.
 #[derive(Clone)]
 pub struct ClientIdentity {
-    /// The certificates, written anew: the client's own first.
+    /// The parsed certificates, encoded again; the client certificate comes first.
     pub chain: String,
     /// Whom the client's own certificate is for (RFC 4514).
     pub subject: String,
@@ -83,7 +83,7 @@ impl ClientIdentity {
     }
 }
 
-/// The certificates of authorities, written anew, and what trusts them and nobody else.
+/// The certificates of authorities, encoded again, and the root store that trusts these only.
 ///
 /// # Errors
 /// When there is none, or one is damaged.

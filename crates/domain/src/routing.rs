@@ -114,8 +114,8 @@ impl<'a> ReadPayload<'a> {
 }
 
 /// The destinations that must have a delivery of an event: those that wanted it when it was published and still want
-/// it. Destinations that were created or changed in between may have been routed either way. Nobody misses the event of
-/// a test delivery.
+/// it. Destinations that were created or changed in between may have been routed either way. A test
+/// delivery is never missing.
 pub fn owed(then: &Registry, now: &Registry, event: &LeadEvent) -> Vec<DestinationId> {
     if event.interface.is_tests() {
         return vec![];

@@ -92,7 +92,7 @@ impl Recovery {
     /// so that its delivery must be looked up.
     pub fn passes_over(&self, registry: &Registry, event: &LeadEvent) -> Option<Verdict> {
         let in_time = event.received_at >= self.since && self.until.is_none_or(|until| event.received_at < until);
-        // Nobody misses the event of a test delivery.
+        // A recovery leaves out test deliveries.
         let test = event.interface.is_tests();
         if test || !in_time || !destinations_for(registry, event).iter().any(|d| d.id == self.destination) {
             return Some(Verdict::NotWanted);

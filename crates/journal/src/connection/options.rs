@@ -36,8 +36,7 @@ pub struct NatsOptions {
     /// How many servers of the cluster keep each fact, 1 to 5 [default: unchanged; at first 1]
     #[arg(long, env = "LEADLINE_REPLICAS", value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub replicas: Option<u8>,
-    /// How long events of leads and what was done about them are kept, so that they can be delivered again and the read model
-    /// can be made anew; longer than the longest retry policy [default: unchanged; at first 90d]
+    /// How long lead events and the facts of their deliveries are kept for retries, recoveries and rebuilds; longer than the longest retry policy [default: unchanged; at first 90d]
     #[arg(long, env = "LEADLINE_KEEP_EVENTS", value_name = "DURATION", value_parser = kept)]
     pub keep_events: Option<Duration>,
     /// Most bytes that each stream may take at the broker; what is full refuses what is new. An account of the broker may ask for

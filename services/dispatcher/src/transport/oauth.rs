@@ -44,7 +44,7 @@ const MAX_TOKENS: u64 = 10_000;
 pub(crate) struct Grant {
     client: OAuth2Client,
     secret: String,
-    /// Tells grants apart: it is sealed anew whenever one of them changes.
+    /// Identifies the grant: a changed grant is sealed again, to other bytes.
     sealed: Vec<u8>,
 }
 
