@@ -14,7 +14,7 @@ use crate::{
 
 const GZIP: [(&str, &str); 1] = [("content-encoding", "gzip")];
 
-fn gzip(plain: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(vec![], Compression::default());
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()

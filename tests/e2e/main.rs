@@ -74,5 +74,6 @@ mod trials;
 mod upgrade;
 mod usage;
 mod watching;
+mod web;
 mod webhook_ids;
 mod world;

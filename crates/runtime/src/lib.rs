@@ -6,6 +6,7 @@
 
 mod chain;
 mod connections;
+pub mod cors;
 pub mod crash;
 mod drain;
 pub mod duration;
@@ -15,6 +16,7 @@ mod listen;
 pub mod private;
 mod probes;
 mod readiness;
+mod request_id;
 mod shares;
 pub mod telemetry;
 mod tls;
@@ -25,8 +27,9 @@ mod under_way;
 pub use chain::ErrorChain;
 pub use connections::{ConnectionLimits, calls::Late};
 pub use drain::{Drain, shutdown_on_signal};
-pub use listen::{Addresses, ListenError, Listeners, Service, serve};
+pub use listen::{Addresses, Api, ListenError, Listeners, OverHttp, Service, serve};
 pub use readiness::{Changes, Latch, NeededBy, Part, Readiness};
+pub use request_id::{REQUEST_ID, RequestId};
 pub use shares::{Exceeded, Share, Shares};
 pub use tls::{TlsError, TlsOptions};
 pub use under_way::{Begun, UnderWay};

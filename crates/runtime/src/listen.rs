@@ -23,6 +23,7 @@ use crate::{
         calls::{CallRules, Calls, CallsLayer},
         socket::Protocol,
     },
+    cors::{self, Origin},
     duration, files,
     incoming::Incoming,
     probes::{self, Served},
@@ -45,6 +46,10 @@ pub struct Listeners {
     /// How long the process may take to finish what is in flight after SIGTERM or Ctrl-C
     #[arg(long, env = "LEADLINE_DRAIN_DEADLINE", default_value = DEFAULT_DRAIN_DEADLINE, value_name = "DURATION", value_parser = duration::parse)]
     pub drain_deadline: Duration,
+    /// Origins whose web pages may call the HTTP port from a browser, such as https://console.example; * for all
+    /// [default: none]
+    #[arg(long, env = "LEADLINE_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<Origin>,
     #[command(flatten)]
     pub tls: TlsOptions,
     #[command(flatten)]
@@ -161,15 +166,31 @@ impl Service {
     }
 }
 
-/// Listens for all of these services until the drain. Adds health and reflection to gRPC, `/healthz` and `/readyz` to
-/// HTTP.
+/// The API that the services implement.
+pub struct Api {
+    /// The descriptors of its messages and methods.
+    pub descriptors: &'static [u8],
+    pub over_http: OverHttp,
+}
+
+/// Makes HTTP routes of gRPC routes, given the names of their services.
+pub type OverHttp = Box<dyn FnOnce(Routes, &[&str]) -> Router + Send>;
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Api").field("descriptors", &self.descriptors.len()).finish_non_exhaustive()
+    }
+}
+
+/// Listens for all of these services until the drain. Adds health and reflection to gRPC, and to HTTP the methods of
+/// the API, `/healthz` and `/readyz`.
 ///
 /// # Errors
 /// When the process cannot listen on an address, or cannot use the certificate.
 pub async fn serve(
     listeners: &Listeners,
     services: Vec<Service>,
-    descriptors: &'static [u8],
+    api: Api,
     platform: &Platform,
 ) -> Result<Addresses, ListenError> {
     let (tls_of_http, tls_of_grpc) = (listeners.tls.acceptor(HTTP_1)?, listeners.tls.acceptor(H2)?);
@@ -193,6 +214,12 @@ pub async fn serve(
         for (_, add) in service.grpc {
             add(&mut routes);
         }
+    }
+    let Api { descriptors, over_http } = api;
+    let names: Vec<_> = served.iter().flat_map(|service| service.grpc.iter().copied()).collect();
+    router = router.merge(over_http(routes.clone().routes(), &names));
+    if let Some(cors) = cors::layer(&listeners.cors_origins) {
+        router = router.layer(cors);
     }
     let (reporter, health) = tonic_health::server::health_reporter();
     routes.add_service(health.accept_compressed(CompressionEncoding::Gzip));

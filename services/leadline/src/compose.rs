@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use journal::{Journal, NatsOptions};
-use runtime::{Addresses, Listeners, Platform, Service, telemetry};
+use runtime::{Addresses, Api, Listeners, Platform, Service, telemetry};
+use web::OverHttp;
 
 /// Runs one service in this process until a signal stops it.
 pub(crate) async fn alone(
@@ -17,9 +18,15 @@ pub(crate) async fn alone(
     let platform = platform()?;
     let journal = Journal::connect(nats, &platform).await?;
     let service = start(&platform, &journal).await?;
-    let addresses = runtime::serve(listeners, vec![service], api::DESCRIPTORS, &platform).await?;
+    let addresses = runtime::serve(listeners, vec![service], api()?, &platform).await?;
     announce(name, addresses, &platform).await;
     Ok(finish(&platform, listeners).await)
+}
+
+/// The API of every process: over gRPC, and over HTTP.
+pub(crate) fn api() -> anyhow::Result<Api> {
+    let over_http = OverHttp::new().context("the API's descriptors are broken")?;
+    Ok(Api { descriptors: api::DESCRIPTORS, over_http: Box::new(|grpc, served| over_http.routes(grpc, served)) })
 }
 
 /// The platform of the services: it drains on a signal, and uses as many connections as this process may have.

@@ -134,7 +134,7 @@ impl Up {
             notifier::start(&self.notifier, Some(key.clone()), platform, &journal).await?,
             query::start(&self.query, guard, key, platform, &journal).await?,
         ];
-        let addresses = runtime::serve(&self.listeners, services, api::DESCRIPTORS, platform).await?;
+        let addresses = runtime::serve(&self.listeners, services, compose::api()?, platform).await?;
         Ok((addresses, admin_key))
     }
 

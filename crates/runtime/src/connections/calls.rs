@@ -22,7 +22,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
 use super::{ConnectionLimits, DRAIN_SILENCE, Peer};
-use crate::{Drain, Exceeded, Share, Shares};
+use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares};
 
 /// One connection may have one in this many of all health watches and reflection streams.
 const PROBES_DIVISOR: usize = 10;
@@ -69,7 +69,8 @@ impl Late {
         }
     }
 
-    fn status(self) -> Status {
+    /// The same as a gRPC status.
+    pub fn status(self) -> Status {
         match self {
             Self::Deadline(_) => Status::deadline_exceeded(self.to_string()),
             Self::GoingDown => Status::unavailable(self.to_string()),
@@ -186,10 +187,18 @@ impl Calls<axum::Router> {
         peer: &Peer,
     ) -> impl Future<Output = Result<Response<Answer<axum::body::Body>>, Infallible>> + use<> {
         let call = Some(Call::begin(peer));
-        let deadline = Some(self.rules.body_timeout);
-        let request = request.map(|body| axum::body::Body::new(TimedBody::new(body, deadline, &self.rules.drain)));
+        let deadline = self.rules.deadline_of(request.uri().path());
+        let id = RequestId::of(request.headers());
+        let mut request = request.map(|body| axum::body::Body::new(TimedBody::new(body, deadline, &self.rules.drain)));
+        request.extensions_mut().insert(id.clone());
         let answer = tower::ServiceExt::oneshot(self.inner.clone(), request);
-        async move { Ok(answer.await?.map(|body| Answer { body, call, probe: None })) }
+        async move {
+            let mut answer = answer.await?;
+            if let Some(id) = id.to_header() {
+                answer.headers_mut().insert(REQUEST_ID, id);
+            }
+            Ok(answer.map(|body| Answer { body, call, probe: None }))
+        }
     }
 }
 
