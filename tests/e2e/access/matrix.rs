@@ -1,20 +1,20 @@
-//! Every method of the API, called by everybody. The methods and their rules are read from the descriptors, so a new one
-//! is tested without being named here, and one without a rule fails.
+//! Every method of the API, called by everybody over every protocol. The methods and their rules are read from the
+//! descriptors, so a new one is tested without being named here, and one without a rule fails.
+
+mod protocol;
 
 use std::fmt;
 
 use api::{DeliveryStatus, Scope};
 use bytes::{Buf as _, BufMut as _, Bytes};
-use prost_reflect::{
-    DescriptorPool, DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value, prost::Message as _,
-};
+use prost_reflect::{DescriptorPool, DynamicMessage, Kind, MethodDescriptor, ReflectMessage as _, Value};
 use testkit::Receiver;
 use tonic::{
-    Code, Request, Status,
-    client::Grpc,
+    Code, Status,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
+use self::protocol::Protocol;
 use super::{OTHER, expired_key, revoke, two_accounts};
 use crate::world::{ACCOUNT, World};
 
@@ -82,7 +82,7 @@ async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
     assert!(methods.len() > 40, "{}", methods.len());
     let mut wrong = vec![];
     for method in &methods {
-        for caller in &callers {
+        for (caller, protocol) in callers.iter().flat_map(|caller| Protocol::ALL.map(|protocol| (caller, protocol))) {
             let account = if matches!(caller.is, Is::Platform(_)) { NOWHERE } else { ACCOUNT };
             let mut request = DynamicMessage::new(method.input());
             let names_account = fill(&mut request, account, 0);
@@ -90,7 +90,7 @@ async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
             let names_thing =
                 things.into_iter().fold(false, |named, (id, value)| set(&mut request, id, value) || named);
             let expected = expected(&pool, method, caller.is, names_account, names_thing);
-            let answer = call(&world, method, &caller.key, &request).await;
+            let answer = protocol.call(&world, method, &caller.key, &request).await;
             let got = match answer.as_ref().map_err(Status::code) {
                 Err(Code::Unauthenticated) => Answer::Unauthenticated,
                 Err(Code::PermissionDenied) => Answer::Denied,
@@ -100,7 +100,8 @@ async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
                 _ => Answer::LetIn,
             };
             if got != expected {
-                wrong.push(format!("{} by {:?}: {got:?}, not {expected:?}: {answer:?}", short(method), caller.is));
+                let (name, by) = (short(method), caller.is);
+                wrong.push(format!("{name} over {protocol:?} by {by:?}: {got:?}, not {expected:?}: {answer:?}"));
             }
         }
     }
@@ -206,21 +207,6 @@ fn set(message: &mut DynamicMessage, field: &str, value: &str) -> bool {
 
 pub(crate) fn short(method: &MethodDescriptor) -> String {
     format!("{}/{}", method.parent_service().name(), method.name())
-}
-
-/// Calls as if everything were a stream: over the wire it is the same. Returns once the server has begun to answer.
-async fn call(world: &World, method: &MethodDescriptor, key: &str, request: &DynamicMessage) -> Result<(), Status> {
-    let path = format!("/{}/{}", method.parent_service().full_name(), method.name()).try_into().unwrap();
-    let request = Request::new(futures::stream::iter([Bytes::from(request.encode_to_vec())]));
-    if key.is_empty() {
-        let channel = tonic::transport::Channel::from_shared(world.grpc.clone()).unwrap().connect().await.unwrap();
-        let mut client = Grpc::new(channel);
-        client.ready().await.unwrap();
-        return client.streaming(request, path, Raw).await.map(drop);
-    }
-    let mut client = Grpc::new(world.called_with(key).await);
-    client.ready().await.unwrap();
-    client.streaming(request, path, Raw).await.map(drop)
 }
 
 /// Messages as bytes.
