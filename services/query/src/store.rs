@@ -18,6 +18,7 @@ mod known_events;
 pub(crate) mod leads;
 mod leases;
 pub(crate) mod log;
+mod migrations;
 pub(crate) mod pages;
 #[cfg(test)]
 mod plans;

@@ -9,13 +9,13 @@ use std::{collections::HashSet, error::Error, path::Path, time::Duration};
 use sqlx::{
     Any, AnyPool, AssertSqlSafe, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection, Transaction,
     any::{AnyPoolOptions, install_default_drivers},
-    migrate::{Migrate, Migration, Migrator},
+    migrate::{Migrate, Migration},
     postgres::PgConnectOptions,
     sqlite::SqliteConnectOptions,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::{Flavour, OF_SQLITE, OF_SQLITE_WRITER, Store, StoreError};
+use super::{Flavour, OF_SQLITE, OF_SQLITE_WRITER, Store, StoreError, migrations::migrations};
 use crate::awaited::Awaited;
 
 /// At most this many connections to the database per process; on SQLite there is one more, which writes.
@@ -35,14 +35,6 @@ const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(5496372806); SET LOCA
 const MIGRATIONS_TABLE: &str = "_sqlx_migrations";
 /// A process that hangs in a transaction must not block other writers for long.
 const IDLE_IN_TRANSACTION: &str = "idle_in_transaction_session_timeout = 5000";
-
-/// The migrations of the read model. The lock of sqlx belongs to a session, which a pooler does not keep; a transaction
-/// holds [`MIGRATION_LOCK`] instead.
-pub(super) fn migrations() -> Migrator {
-    let mut migrations = sqlx::migrate!();
-    migrations.set_locking(false);
-    migrations
-}
 
 impl Store {
     /// Connects, and migrates the tables.

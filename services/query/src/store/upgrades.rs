@@ -8,10 +8,7 @@ use std::{
 use domain::{AccountId, DeliveryId, LeadId};
 use sqlx::{AnyPool, Row as _, any::install_default_drivers};
 
-use super::{
-    OF_SQLITE, Store,
-    connect::{migrations, pool},
-};
+use super::{OF_SQLITE, Store, connect::pool, migrations::migrations};
 
 /// The last version before attempts were found by their deliveries.
 const BEFORE: i64 = 12;
@@ -60,13 +57,17 @@ async fn older(url: &str) -> AnyPool {
     older
 }
 
-/// The log of this thread.
+/// The log of this program.
 #[derive(Debug, Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    fn clear(&self) {
+        self.0.lock().unwrap().clear();
     }
 }
 
@@ -90,12 +91,15 @@ const MANY_ATTEMPTS: &str = "INSERT INTO attempts (attempt, delivery, number, ro
 async fn a_migration_that_takes_long_says_which_and_for_how_long() {
     let folder = tempfile::tempdir().unwrap();
     let sqlite = format!("sqlite:{}?mode=rwc", folder.path().join("older.db").display());
+    // A subscriber of this thread alone would miss messages that another thread logs first: `tracing` remembers that
+    // nobody wanted them.
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
     for url in [sqlite, testkit::postgres::database().await] {
         let older = older(&url).await;
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-        let _guard = tracing::subscriber::set_default(subscriber);
+        log.clear();
         sqlx::query(sqlx::AssertSqlSafe(MANY_ATTEMPTS)).execute(&older).await.unwrap();
         older.close().await;
         Store::connect(&url).await.unwrap();
