@@ -2,6 +2,8 @@
 
 CARGO ?= cargo
 NATS_SERVER = $(shell tools/bring-nats)
+# Programs of developers do without jemalloc, whose build script takes minutes.
+DEVELOPMENT = --no-default-features
 
 .PHONY: help
 help:
@@ -28,13 +30,13 @@ chaos: tools
 	tools/bring-faketime >/dev/null
 	LEADLINE_CHAOS_SEED="$(SEED)" LEADLINE_CHAOS_EVENTS="$(EVENTS)" LEADLINE_CHAOS_RATE="$(RATE)" \
 	LEADLINE_CHAOS_REPORT="$(CURDIR)/target/chaos" LEADLINE_NATS_SERVER="$(NATS_SERVER)" \
-	$(CARGO) test --package leadline --locked --test chaos -- --nocapture --test-threads 1
+	$(CARGO) test --package leadline $(DEVELOPMENT) --locked --test chaos -- --nocapture --test-threads 1
 
 .PHONY: check
 check:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+	$(CARGO) clippy --workspace --all-targets $(DEVELOPMENT) --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace $(DEVELOPMENT) --no-deps --locked --document-private-items
 
 .PHONY: test
 test: tools
@@ -46,7 +48,7 @@ test: tools
 	tools/bring-proxies >/dev/null
 	tools/bring-faketime >/dev/null
 	tools/bring-languages
-	LEADLINE_NATS_SERVER="$(NATS_SERVER)" $(CARGO) test --workspace --locked
+	LEADLINE_NATS_SERVER="$(NATS_SERVER)" $(CARGO) test --workspace $(DEVELOPMENT) --locked
 
 .PHONY: quick
 quick:
@@ -55,13 +57,13 @@ quick:
 
 .PHONY: demo
 demo: tools
-	$(CARGO) build --package leadline --locked
+	$(CARGO) build --package leadline $(DEVELOPMENT) --locked
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/debug/leadline demo
 
 # A first receiver usually runs on the same machine and without TLS. A production installation sets neither of these flags.
 .PHONY: up
 up: tools
-	$(CARGO) build --package leadline --locked
+	$(CARGO) build --package leadline $(DEVELOPMENT) --locked
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" exec target/debug/leadline up --allow-plain-http --allow-network 127.0.0.0/8,::1/128
 
 .PHONY: tools

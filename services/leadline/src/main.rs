@@ -23,11 +23,10 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use tikv_jemallocator::Jemalloc;
-
 /// Threads allocate and free many small facts; the system's allocator takes a tenth of the processor time for that.
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
