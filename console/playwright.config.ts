@@ -1,0 +1,28 @@
+// The tests of the console: `make test` runs them through tests/e2e/console.rs, `npm test` alone.
+//
+// LEADLINE_PROGRAM and LEADLINE_NATS_SERVER name the real programs, LEADLINE_CHROMIUM the browser (tools/bring-browser).
+import { defineConfig } from "@playwright/test";
+
+export default defineConfig({
+  testDir: "tests",
+  outputDir: "../target/console",
+  fullyParallel: false,
+  workers: 2,
+  // A flaky test is a failed test.
+  retries: 0,
+  forbidOnly: true,
+  timeout: 60_000,
+  expect: { timeout: 15_000 },
+  reporter: [["list"]],
+  use: {
+    viewport: { width: 1280, height: 800 },
+    locale: "en-GB",
+    timezoneId: "Europe/Berlin",
+    launchOptions: {
+      executablePath: process.env.LEADLINE_CHROMIUM ?? "/usr/bin/chromium",
+      // Containers have no user namespaces, and little of /dev/shm.
+      args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    },
+    trace: "retain-on-failure",
+  },
+});

@@ -1,0 +1,97 @@
+// The account whose things are shown: that of the key, or the one that the address names.
+import { createContext, type ComponentChildren } from "preact";
+import { useContext, useEffect } from "preact/hooks";
+import { registry } from "./api/clients";
+import { type Loaded, useLoad } from "./api/load";
+import { loggedIn } from "./api/session";
+import type { Account, Client, Interface } from "./gen/leadline/v1/account_pb";
+import type { Destination } from "./gen/leadline/v1/registry_pb";
+import { change, to, usePlace } from "./router";
+import { useStore } from "./store";
+import { Nothing, Shown } from "./ui/states";
+
+/** What an account has, for names and for choices. */
+export interface Things {
+  readonly account: string;
+  readonly destinations: readonly Destination[];
+  readonly interfaces: readonly Interface[];
+  readonly clients: readonly Client[];
+  nameOf(destinationId: string): string;
+  reload(): void;
+}
+
+const NOTHING: Things = { account: "", destinations: [], interfaces: [], clients: [], nameOf: (id) => id, reload: () => {} };
+const Context = createContext<Things>(NOTHING);
+
+export const useThings = (): Things => useContext(Context);
+export const useAccount = (): string => useContext(Context).account;
+
+/** Whether the key may see several accounts. */
+export function usePlatform(): boolean {
+  const now = useStore(loggedIn);
+  return now.state === "in" && now.session.key.account === "";
+}
+
+export function WithAccount({ children }: { children: ComponentChildren }) {
+  const now = useStore(loggedIn);
+  const { query } = usePlace();
+  const own = now.state === "in" ? now.session.key.account : "";
+  const account = own === "" ? (query.get("account") ?? "") : own;
+  if (account === "") return <>{children}</>;
+  return (
+    <Known key={account} account={account}>
+      {children}
+    </Known>
+  );
+}
+
+function Known({ account, children }: { account: string; children: ComponentChildren }) {
+  const loaded = useLoad(`things ${account}`, async (signal) => {
+    const request = { accountId: account };
+    const [destinations, interfaces, clients] = await Promise.all([
+      registry.listDestinations(request, { signal }),
+      registry.listInterfaces(request, { signal }),
+      registry.listClients(request, { signal }),
+    ]);
+    return { destinations: destinations.destinations, interfaces: interfaces.interfaces, clients: clients.clients };
+  });
+  const has = loaded.value ?? NOTHING;
+  const nameOf = (id: string): string => has.destinations.find((one) => one.destinationId === id)?.name || id;
+  const things = { account, ...has, nameOf, reload: loaded.reload };
+  return <Context.Provider value={things}>{children}</Context.Provider>;
+}
+
+export function useAccounts(): Loaded<Account[]> {
+  return useLoad("accounts", async (signal) => (await registry.listAccounts({}, { signal })).accounts);
+}
+
+/** A platform-wide key sees every account; if there is only one, it is that. */
+export function ChooseAccount() {
+  const accounts = useAccounts();
+  const only = accounts.value?.length === 1 ? accounts.value[0]?.accountId : undefined;
+  useEffect(() => {
+    if (only !== undefined) change({ account: only }, { replace: true });
+  }, [only]);
+  const place = usePlace();
+  return (
+    <>
+      <h1>Choose an account</h1>
+      <Shown of={accounts} what="accounts">
+        {(all) =>
+          all.length === 0 ? (
+            <Nothing text="There is no account yet. This command creates the first:" command="leadline accounts create acme" />
+          ) : (
+            <ul class="choices">
+              {all.map(({ accountId, name }) => (
+                <li key={accountId}>
+                  <a href={to(place.path, { ...Object.fromEntries(place.query), account: accountId })}>{name || accountId}</a>{" "}
+                  {name === "" || name === accountId ? null : <span class="dim">{accountId}</span>}
+                </li>
+              ))}
+            </ul>
+          )
+        }
+      </Shown>
+    </>
+  );
+}

@@ -1,0 +1,43 @@
+// The API, called with the cookie of the session.
+import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { AccessService } from "../gen/leadline/v1/access_pb";
+import { AuditService } from "../gen/leadline/v1/audit_pb";
+import { DeliveryService } from "../gen/leadline/v1/delivery_pb";
+import { JobService } from "../gen/leadline/v1/job_pb";
+import { LeadService } from "../gen/leadline/v1/lead_pb";
+import { RegistryService } from "../gen/leadline/v1/registry_pb";
+import { StatusService } from "../gen/leadline/v1/status_pb";
+import { look } from "./health";
+import { ended, loggedIn } from "./session";
+
+/** Longer than the five seconds that a dry run may take, and shorter than a person's patience. */
+const TIMEOUT_MS = 20_000;
+
+const withSession: Interceptor = (next) => async (request) => {
+  const now = loggedIn.get();
+  if (now.state === "in") request.header.set("x-leadline-csrf", now.session.csrf);
+  try {
+    return await next(request);
+  } catch (error) {
+    const { code } = ConnectError.from(error);
+    if (code === Code.Unauthenticated) ended();
+    if (code === Code.Unavailable || code === Code.Unknown || code === Code.DeadlineExceeded) look();
+    throw error;
+  }
+};
+
+const transport = createConnectTransport({
+  baseUrl: location.origin,
+  useBinaryFormat: true,
+  defaultTimeoutMs: TIMEOUT_MS,
+  interceptors: [withSession],
+});
+
+export const access = createClient(AccessService, transport);
+export const audit = createClient(AuditService, transport);
+export const deliveries = createClient(DeliveryService, transport);
+export const jobs = createClient(JobService, transport);
+export const leads = createClient(LeadService, transport);
+export const registry = createClient(RegistryService, transport);
+export const status = createClient(StatusService, transport);

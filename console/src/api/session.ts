@@ -1,0 +1,99 @@
+// Who is logged in. The cookie is the server's and no script reads it; the key is sent once and kept nowhere.
+import { Store } from "../store";
+
+export interface SessionKey {
+  readonly id: string;
+  readonly name: string;
+  /** In lower case: publish, read, operate, admin, … */
+  readonly scopes: readonly string[];
+  /** Empty if the key is platform-wide. */
+  readonly account: string;
+}
+
+export interface Session {
+  readonly csrf: string;
+  readonly key: SessionKey;
+}
+
+export type LoggedIn =
+  | { readonly state: "asking" }
+  | { readonly state: "out"; readonly why: string }
+  | { readonly state: "in"; readonly session: Session };
+
+export const loggedIn = new Store<LoggedIn>({ state: "asking" });
+
+const PATH = "/console/session";
+const ENDED = "Your session has ended: it is over after 12 hours, or its API key expired or was revoked. Log in again.";
+const NO_ANSWER = "Leadline does not answer. Check that it runs, then try again.";
+
+const USED = "This link was used before or is too old. Log in with an API key, or start Leadline again for a new link.";
+const TOKEN = "#token=";
+
+/** Logs in by the one-time link that the address is (/console/login#token=…), else goes on with the session that there is. */
+export async function begin(): Promise<void> {
+  if (!location.hash.startsWith(TOKEN)) return resume();
+  const token = decodeURIComponent(location.hash.slice(TOKEN.length));
+  // The token is in no history and in no address that is passed on.
+  history.replaceState(null, "", "/console/");
+  const refusal = await logIn({ token });
+  if (refusal !== "") loggedIn.set({ state: "out", why: refusal === NO_ANSWER ? refusal : USED });
+}
+
+/** The session that the cookie stands for, if there is one. */
+async function resume(): Promise<void> {
+  try {
+    const answer = await fetch(PATH, { headers: { accept: "application/json" } });
+    if (answer.ok) loggedIn.set({ state: "in", session: session(await answer.json()) });
+    else loggedIn.set({ state: "out", why: answer.status === 401 ? "" : await refusal(answer) });
+  } catch {
+    loggedIn.set({ state: "out", why: NO_ANSWER });
+  }
+}
+
+/** Logs in with an API key or with the token of a one-time link. Returns why it was refused; empty if it was not. */
+export async function logIn(by: { api_key: string } | { token: string }): Promise<string> {
+  try {
+    const headers = { "content-type": "application/json", accept: "application/json" };
+    const answer = await fetch(PATH, { method: "POST", headers, body: JSON.stringify(by) });
+    if (!answer.ok) return refusal(answer);
+    loggedIn.set({ state: "in", session: session(await answer.json()) });
+    return "";
+  } catch {
+    return NO_ANSWER;
+  }
+}
+
+export async function logOut(): Promise<void> {
+  const now = loggedIn.get();
+  const headers: Record<string, string> = now.state === "in" ? { "x-leadline-csrf": now.session.csrf } : {};
+  try {
+    await fetch(PATH, { method: "DELETE", headers });
+  } finally {
+    loggedIn.set({ state: "out", why: "You are logged out." });
+  }
+}
+
+/** The server no longer takes the session. */
+export function ended(): void {
+  if (loggedIn.get().state === "in") loggedIn.set({ state: "out", why: ENDED });
+}
+
+async function refusal(answer: Response): Promise<string> {
+  const text = (await answer.text().catch(() => "")).slice(0, 1_000);
+  try {
+    const json: unknown = JSON.parse(text);
+    if (typeof json === "object" && json !== null) {
+      const said = (json as Record<string, unknown>).message ?? (json as Record<string, unknown>).error;
+      if (typeof said === "string") return said;
+    }
+  } catch {
+    // It is not JSON.
+  }
+  if (answer.status === 401) return "Leadline does not know this key: it is mistyped, expired or revoked.";
+  return text.startsWith("<") || text === "" ? `Leadline answered with status ${answer.status}. Try again.` : text;
+}
+
+function session(json: { csrf: string; key: SessionKey }): Session {
+  const scopes = json.key.scopes.map((scope) => scope.toLowerCase().replace(/^scope_/, ""));
+  return { csrf: json.csrf, key: { ...json.key, scopes, account: json.key.account ?? "" } };
+}

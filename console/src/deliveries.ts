@@ -1,0 +1,88 @@
+// The deliveries that match a filter: listed page by page, and kept up to date by a watch.
+import { useCallback, useEffect, useState } from "preact/hooks";
+import { deliveries } from "./api/clients";
+import { type Loaded, useLoad } from "./api/load";
+import { trouble } from "./api/trouble";
+import { type Filter, matches, toApi } from "./filters";
+import type { Delivery, ListDeliveriesResponse } from "./gen/leadline/v1/delivery_pb";
+import { type DeliveryRow, row } from "./live/row";
+import { append, empty, merge, refresh, rows, show, type Table, waiting } from "./live/table";
+import { useWatch, type Watching } from "./live/watch";
+import { say } from "./ui/toast";
+
+const PAGE_SIZE = 50;
+
+export interface List {
+  readonly first: Loaded<ListDeliveriesResponse>;
+  readonly rows: readonly DeliveryRow[];
+  /** How many match that are not shown. */
+  readonly waiting: number;
+  readonly hasMore: boolean;
+  readonly watching: Watching;
+  showNew(): void;
+  more(): Promise<void>;
+  /** Takes in what an action answered. */
+  changed(delivery: Delivery | undefined): void;
+}
+
+interface State {
+  readonly key: string;
+  readonly table: Table<DeliveryRow>;
+  readonly nextPage: string;
+}
+
+export function useDeliveries(account: string, filter: Filter): List {
+  const key = JSON.stringify([account, filter]);
+  const fresh = (): State => ({ key, table: empty(), nextPage: "" });
+  const [kept, setState] = useState<State>(fresh);
+  const state = kept.key === key ? kept : fresh();
+  const update = useCallback(
+    (change: (now: State) => State) => setState((now) => change(now.key === key ? now : fresh())),
+    [key],
+  );
+  const isShown = ({ delivery }: DeliveryRow): boolean => matches(filter, delivery);
+  const list = (pageToken: string, signal?: AbortSignal) =>
+    deliveries.listDeliveries({ filter: toApi(filter, account), pageSize: PAGE_SIZE, pageToken }, { signal });
+
+  const first = useLoad(key, (signal) => list("", signal));
+  useEffect(() => {
+    if (first.value !== undefined) update((now) => listed(now, first.value as ListDeliveriesResponse));
+  }, [first.value]);
+
+  const merged = (changes: readonly Delivery[]): void =>
+    update((now) => {
+      const table = merge(now.table, changes.map(row));
+      // Nothing can move in a list that shows nothing.
+      return { ...now, table: table.shown.length === 0 ? show(table, isShown) : table };
+    });
+  const { destination: destinationId, lead: leadId } = filter.fields;
+  const watching = useWatch({ accountId: account, destinationId, leadId }, { changed: merged, gap: first.reload });
+
+  const more = async (): Promise<void> => {
+    try {
+      const page = await list(state.nextPage);
+      update((now) => ({ ...now, table: appended(now.table, page), nextPage: page.nextPageToken }));
+    } catch (error) {
+      say(trouble(error).text, "bad");
+    }
+  };
+  return {
+    first,
+    rows: rows(state.table),
+    waiting: waiting(state.table, isShown).length,
+    hasMore: state.nextPage !== "",
+    watching,
+    showNew: () => update((now) => ({ ...now, table: show(now.table, isShown) })),
+    more,
+    changed: (delivery) => delivery !== undefined && merged([delivery]),
+  };
+}
+
+/** The first page fills an empty table; later it only says what is new, so that no row moves. */
+function listed(now: State, page: ListDeliveriesResponse): State {
+  if (now.table.shown.length > 0) return { ...now, table: refresh(now.table, page.deliveries.map(row)) };
+  return { ...now, table: appended(now.table, page), nextPage: page.nextPageToken };
+}
+
+const appended = (table: Table<DeliveryRow>, page: ListDeliveriesResponse): Table<DeliveryRow> =>
+  append(table, page.deliveries.map(row), page.nextPageToken !== "");

@@ -1,0 +1,114 @@
+// The filter of the list of deliveries: in the address, in the API, and for changes that a watch tells of.
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Delivery, DeliveryFilterSchema } from "./gen/leadline/v1/delivery_pb";
+import type { Query } from "./router";
+import { millis, short, stamp } from "./time";
+import { NO_ANSWER, REASONS, statusOf, statusWord } from "./words";
+
+/** The fields that have one value each, in the order of their chips. */
+export const FIELDS = {
+  destination: "Destination",
+  interface: "Interface",
+  client: "Client",
+  type: "Event type",
+  lead: "Lead",
+  event: "Event",
+  answer: "Last answer",
+  reason: "Reason",
+  from: "From",
+  before: "Before",
+} as const;
+
+export type Field = keyof typeof FIELDS;
+
+export const ALL_FIELDS = Object.keys(FIELDS) as Field[];
+
+export interface Filter {
+  readonly statuses: readonly string[];
+  readonly fields: Readonly<Partial<Record<Field, string>>>;
+}
+
+export function fromQuery(query: URLSearchParams): Filter {
+  const statuses = query.getAll("status").filter((name) => statusOf(name) !== undefined);
+  const fields = ALL_FIELDS.flatMap((field) => {
+    const value = query.get(field);
+    return value === null || value === "" ? [] : [[field, value] as const];
+  });
+  return { statuses, fields: Object.fromEntries(fields) };
+}
+
+/** The query of an address; names that are not set are removed from it. */
+export function toQuery(filter: Filter): Query {
+  const fields = ALL_FIELDS.map((field) => [field, filter.fields[field]] as const);
+  return { status: filter.statuses, ...Object.fromEntries(fields) };
+}
+
+export const isEmpty = (filter: Filter): boolean => filter.statuses.length === 0 && Object.keys(filter.fields).length === 0;
+
+export function toApi(filter: Filter, accountId: string): MessageInitShape<typeof DeliveryFilterSchema> {
+  const { fields } = filter;
+  const at = (text: string | undefined) => {
+    const ms = text === undefined ? NaN : Date.parse(text);
+    return Number.isNaN(ms) ? undefined : stamp(ms);
+  };
+  return {
+    accountId,
+    interfaceId: fields.interface ?? "",
+    destinationId: fields.destination ?? "",
+    clientId: fields.client ?? "",
+    leadId: fields.lead ?? "",
+    eventId: fields.event ?? "",
+    eventType: fields.type ?? "",
+    failureReason: fields.reason ?? "",
+    httpStatusCode: answerCode(fields.answer),
+    statuses: filter.statuses.flatMap((name) => statusOf(name) ?? []),
+    requestedFrom: at(fields.from),
+    requestedBefore: at(fields.before),
+  };
+}
+
+/** "none" stands for no HTTP answer. */
+function answerCode(text: string | undefined): number {
+  if (text === "none") return NO_ANSWER;
+  const code = Number(text ?? 0);
+  return Number.isInteger(code) && code > 0 && code <= NO_ANSWER ? code : 0;
+}
+
+/** Whether the list would have this delivery, as it is now. */
+export function matches(filter: Filter, delivery: Delivery): boolean {
+  const { fields } = filter;
+  const requested = millis(delivery.requestedAt) ?? 0;
+  const code = answerCode(fields.answer);
+  return (
+    (filter.statuses.length === 0 || filter.statuses.includes(statusWord(delivery.status).name)) &&
+    isOf(fields.interface, delivery.interfaceId) &&
+    isOf(fields.destination, delivery.destinationId) &&
+    isOf(fields.client, delivery.clientId) &&
+    isOf(fields.lead, delivery.leadId) &&
+    isOf(fields.event, delivery.eventId) &&
+    isOf(fields.reason, delivery.failureReason) &&
+    (fields.type === undefined || isOfType(fields.type, delivery.eventType)) &&
+    (code === 0 || code === delivery.httpStatusCode) &&
+    (fields.from === undefined || requested >= Date.parse(fields.from)) &&
+    (fields.before === undefined || requested < Date.parse(fields.before))
+  );
+}
+
+const isOf = (wanted: string | undefined, is: string): boolean => wanted === undefined || wanted === is;
+
+function isOfType(pattern: string, type: string): boolean {
+  if (pattern === "*") return true;
+  return pattern.endsWith(".*") ? type.startsWith(pattern.slice(0, -1)) : type === pattern;
+}
+
+/** The value of a chip, for people. */
+export function shownValue(field: Field, value: string, nameOf: (destinationId: string) => string): string {
+  if (field === "destination") return nameOf(value);
+  if (field === "reason") return REASONS[value] ?? value;
+  if (field === "answer" && value === "none") return "no answer";
+  if (field === "from" || field === "before") {
+    const ms = Date.parse(value);
+    return Number.isNaN(ms) ? value : short(ms);
+  }
+  return value;
+}

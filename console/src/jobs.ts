@@ -1,0 +1,48 @@
+// A job, followed until it has ended.
+import { useEffect, useState } from "preact/hooks";
+import { jobs } from "./api/clients";
+import { trouble, type Trouble } from "./api/trouble";
+import { type Job, JobStatus } from "./gen/leadline/v1/job_pb";
+
+export interface Followed {
+  readonly job: Job | undefined;
+  readonly trouble: Trouble | undefined;
+  cancel(): Promise<void>;
+}
+
+const INTERVAL_MS = 500;
+const AFTER_FAILURE_MS = 2_000;
+
+export const hasEnded = ({ status }: Job): boolean => status !== JobStatus.RUNNING && status !== JobStatus.CANCELLING;
+
+export function useJob(jobId: string): Followed {
+  const [state, setState] = useState<{ job?: Job; trouble?: Trouble }>({});
+  useEffect(() => {
+    const abort = new AbortController();
+    let timer: ReturnType<typeof setTimeout>;
+    const again = (ms: number): void => void (timer = setTimeout(() => void look(), ms));
+    const look = async (): Promise<void> => {
+      try {
+        const job = await jobs.getJob({ jobId }, { signal: abort.signal });
+        setState({ job });
+        if (!hasEnded(job)) again(INTERVAL_MS);
+      } catch (error) {
+        if (abort.signal.aborted) return;
+        const why = trouble(error);
+        setState((now) => ({ ...now, trouble: why }));
+        if (why.kind === "away") again(AFTER_FAILURE_MS);
+      }
+    };
+    setState({});
+    void look();
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+    };
+  }, [jobId]);
+  const cancel = async (): Promise<void> => {
+    const { job } = await jobs.cancelJob({ jobId });
+    if (job !== undefined) setState((now) => ({ ...now, job }));
+  };
+  return { job: state.job, trouble: state.trouble, cancel };
+}

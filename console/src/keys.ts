@@ -1,0 +1,57 @@
+// The keyboard. A screen says what its keys do; keys never act while somebody writes.
+import { useEffect, useRef } from "preact/hooks";
+
+/** A key, or two that follow each other: "j", "/", "Enter", "g d". */
+export type Keys = Record<string, (event: KeyboardEvent) => void>;
+
+/** How long the second key may take. */
+const SECOND_KEY_MS = 1_500;
+
+const layers: Keys[] = [];
+let first = "";
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+function isWriting(target: EventTarget | null): boolean {
+  return target instanceof Element && target.closest("input:not([type=checkbox]), textarea, select, dialog") !== null;
+}
+
+function pressed(event: KeyboardEvent): void {
+  const withControl = event.ctrlKey || event.metaKey;
+  if (event.altKey || event.defaultPrevented) return;
+  if (!withControl && isWriting(event.target)) return;
+  const key = withControl ? `Ctrl-${event.key.toLowerCase()}` : event.key;
+  const both = first === "" ? key : `${first} ${key}`;
+  const handler = find(both) ?? find(key);
+  clearTimeout(timer);
+  first = "";
+  if (handler !== undefined) {
+    event.preventDefault();
+    handler(event);
+    return;
+  }
+  if (!withControl && layers.some((layer) => Object.keys(layer).some((keys) => keys.startsWith(`${key} `)))) {
+    first = key;
+    timer = setTimeout(() => (first = ""), SECOND_KEY_MS);
+  }
+}
+
+/** The latest layer decides: a screen before the frame around it. */
+function find(keys: string): ((event: KeyboardEvent) => void) | undefined {
+  return layers.toReversed().find((layer) => keys in layer)?.[keys];
+}
+
+export function listenToKeys(): void {
+  document.addEventListener("keydown", pressed);
+}
+
+export function useKeys(keys: Keys): void {
+  const latest = useRef(keys);
+  latest.current = keys;
+  useEffect(() => {
+    // Names are fixed when the screen appears; what they do is looked up when they are pressed.
+    const layer: Keys = {};
+    for (const name of Object.keys(latest.current)) layer[name] = (event) => latest.current[name]?.(event);
+    layers.push(layer);
+    return () => void layers.splice(layers.indexOf(layer), 1);
+  }, []);
+}

@@ -1,0 +1,96 @@
+// The rows of a list that lives. Nothing here waits or draws: changes go in, rows come out.
+//
+// A change may come twice, late, or before an older one. Of each delivery the newest version counts, whatever the order,
+// so the same changes always give the same table. A row that is shown keeps its place, so nothing moves under the
+// mouse; what is new waits until somebody wants to see it.
+
+export interface Row {
+  readonly id: string;
+  /** When it was requested, in milliseconds: the order of the list. */
+  readonly requested: number;
+  /** Grows with each change of the delivery. Compared from left to right. */
+  readonly version: readonly number[];
+  /** Of changes with the same version, the one with the higher rank counts. */
+  readonly rank: number;
+}
+
+export interface Table<R extends Row> {
+  /** The newest version of each delivery that was told of. */
+  readonly known: ReadonlyMap<string, R>;
+  /** The ids of the rows that are shown, in their order. */
+  readonly shown: readonly string[];
+  /** The last row that was listed; `undefined` if the list ends there. What is older comes with the next page. */
+  readonly floor: R | undefined;
+}
+
+/** At most this many deliveries are remembered; of those that are not shown the oldest are forgotten first. */
+export const MAX_KNOWN = 5_000;
+
+export const empty = <R extends Row>(): Table<R> => ({ known: new Map(), shown: [], floor: undefined });
+
+/** Takes changes in. The rows that are shown stay where they are. */
+export function merge<R extends Row>(table: Table<R>, changes: readonly R[]): Table<R> {
+  if (changes.length === 0) return table;
+  const known = new Map(table.known);
+  for (const change of changes) {
+    const before = known.get(change.id);
+    if (before === undefined || compare(change, before) > 0) known.set(change.id, change);
+  }
+  return { ...table, known: forgetting(known, table.shown) };
+}
+
+/** Takes in what was listed anew. A list is newer than a change with the same version. */
+export function refresh<R extends Row>(table: Table<R>, listed: readonly R[]): Table<R> {
+  const known = new Map(table.known);
+  for (const row of listed) {
+    const before = known.get(row.id);
+    if (before === undefined || compareVersions(row, before) >= 0) known.set(row.id, row);
+  }
+  return { ...table, known: forgetting(known, table.shown) };
+}
+
+/** Adds a page of the list at the end. */
+export function append<R extends Row>(table: Table<R>, page: readonly R[], hasMore: boolean): Table<R> {
+  const before = new Set(table.shown);
+  const shown = [...table.shown, ...page.map((row) => row.id).filter((id) => !before.has(id))];
+  return refresh({ ...table, shown, floor: hasMore ? page.at(-1) : undefined }, page);
+}
+
+/** What matches and is not shown yet. */
+export function waiting<R extends Row>(table: Table<R>, matches: (row: R) => boolean): R[] {
+  const shown = new Set(table.shown);
+  return [...table.known.values()].filter((row) => !shown.has(row.id) && isListed(table, row) && matches(row));
+}
+
+/** Shows everything that matches, the newest first, and leaves out what no longer does. */
+export function show<R extends Row>(table: Table<R>, matches: (row: R) => boolean): Table<R> {
+  const rows = [...table.known.values()].filter((row) => isListed(table, row) && matches(row)).sort(inOrder);
+  return { ...table, shown: rows.map((row) => row.id) };
+}
+
+export function rows<R extends Row>(table: Table<R>): R[] {
+  return table.shown.flatMap((id) => table.known.get(id) ?? []);
+}
+
+const isListed = <R extends Row>({ floor }: Table<R>, row: R): boolean => floor === undefined || inOrder(row, floor) <= 0;
+
+/** The newest first, as the server lists them. */
+function inOrder(a: Row, b: Row): number {
+  if (a.requested !== b.requested) return b.requested - a.requested;
+  return a.id === b.id ? 0 : a.id < b.id ? 1 : -1;
+}
+
+const compare = (a: Row, b: Row): number => compareVersions(a, b) || a.rank - b.rank;
+
+function compareVersions(a: Row, b: Row): number {
+  const parts = a.version.map((part, at) => part - (b.version[at] ?? 0));
+  return parts.find((difference) => difference !== 0) ?? 0;
+}
+
+function forgetting<R extends Row>(known: Map<string, R>, shown: readonly string[]): Map<string, R> {
+  if (known.size <= MAX_KNOWN) return known;
+  const kept = new Set(shown);
+  const rest = [...known.values()].filter((row) => !kept.has(row.id)).sort(inOrder);
+  for (const row of rest.slice(Math.max(0, MAX_KNOWN - kept.size))) known.delete(row.id);
+  return known;
+}

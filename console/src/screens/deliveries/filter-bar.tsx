@@ -1,0 +1,182 @@
+// Filters as chips. Each is in the address, so a list can be passed on, and going back undoes the latest one.
+import { useRef, useState } from "preact/hooks";
+import { useThings } from "../../account";
+import { ALL_FIELDS, type Field, FIELDS, type Filter, isEmpty, shownValue, toQuery } from "../../filters";
+import { change } from "../../router";
+import { Button } from "../../ui/basics";
+import { REASONS, STATUSES } from "../../words";
+
+export function FilterBar({ filter }: { filter: Filter }) {
+  const apply = (next: Filter): void => change(toQuery(next));
+  const set = (field: Field, value: string | undefined): void => {
+    const { [field]: _, ...others } = filter.fields;
+    apply({ ...filter, fields: value === undefined ? others : { ...others, [field]: value } });
+  };
+  return (
+    <section class="filters" aria-label="Filters">
+      <Statuses filter={filter} apply={apply} />
+      <Chips filter={filter} remove={(field) => set(field, undefined)} clear={() => apply({ statuses: [], fields: {} })} />
+      <Add add={set} />
+    </section>
+  );
+}
+
+function Statuses({ filter, apply }: { filter: Filter; apply: (next: Filter) => void }) {
+  return (
+    <div class="chips" role="group" aria-label="Status">
+      {[...STATUSES.values()].map(({ name, label, means }) => {
+        const isOn = filter.statuses.includes(name);
+        const statuses = isOn ? filter.statuses.filter((one) => one !== name) : [...filter.statuses, name];
+        return (
+          <button
+            key={name}
+            type="button"
+            class={`chip ${name}`}
+            aria-pressed={isOn}
+            title={`${label}: ${means}`}
+            onClick={() => apply({ ...filter, statuses })}
+          >
+            {label}
+          </button>
+        );
+      })}
+    </div>
+  );
+}
+
+function Chips({ filter, remove, clear }: { filter: Filter; remove: (field: Field) => void; clear: () => void }) {
+  const { nameOf } = useThings();
+  if (isEmpty(filter)) return null;
+  return (
+    <ul class="chips" aria-label="Filters that are set">
+      {ALL_FIELDS.map((field) => {
+        const value = filter.fields[field];
+        if (value === undefined) return null;
+        const shown = `${FIELDS[field]}: ${shownValue(field, value, nameOf)}`;
+        return (
+          <li key={field}>
+            <button type="button" class="chip set" aria-label={`Remove the filter ${shown}`} onClick={() => remove(field)}>
+              {shown} <span aria-hidden="true">✕</span>
+            </button>
+          </li>
+        );
+      })}
+      <li>
+        <Button onClick={clear}>Clear filters</Button>
+      </li>
+    </ul>
+  );
+}
+
+/** A field and its value; "lead:ada" in the value names the field, too. */
+function Add({ add }: { add: (field: Field, value: string) => void }) {
+  const [field, setField] = useState<Field>("lead");
+  const [wrong, setWrong] = useState("");
+  const input = useRef<HTMLInputElement>(null);
+  const choices = useChoices(field);
+  const submit = (event: Event): void => {
+    event.preventDefault();
+    const [name, value] = named(field, input.current?.value.trim() ?? "");
+    const problem = value === "" ? "Write a value first." : mistake(name, value);
+    setWrong(problem);
+    if (problem !== "" || input.current === null) return;
+    // A time in an address means the same in every time zone.
+    add(name, name === "from" || name === "before" ? new Date(value).toISOString() : chosen(choices, value));
+    input.current.value = "";
+  };
+  const isTime = field === "from" || field === "before";
+  return (
+    <form class="add-filter" onSubmit={submit}>
+      <label class="hidden" for="filter-field">
+        Filter by
+      </label>
+      <select id="filter-field" value={field} onChange={(event) => setField(event.currentTarget.value as Field)}>
+        {ALL_FIELDS.map((one) => (
+          <option key={one} value={one}>
+            {FIELDS[one]}
+          </option>
+        ))}
+      </select>
+      <label class="hidden" for="filter-value">
+        {FIELDS[field]}
+      </label>
+      <input
+        id="filter-value"
+        ref={input}
+        type={isTime ? "datetime-local" : "text"}
+        list="filter-choices"
+        autoComplete="off"
+        placeholder={HINTS[field]}
+        aria-invalid={wrong !== ""}
+        aria-describedby={wrong === "" ? undefined : "filter-wrong"}
+        aria-keyshortcuts="/"
+      />
+      <datalist id="filter-choices">
+        {choices.map(({ value, label }) => (
+          <option key={value} value={label} />
+        ))}
+      </datalist>
+      <Button type="submit">Add filter</Button>
+      {wrong === "" ? null : (
+        <span id="filter-wrong" class="wrong" role="alert">
+          {wrong}
+        </span>
+      )}
+    </form>
+  );
+}
+
+const HINTS: Record<Field, string> = {
+  destination: "name or id",
+  interface: "id",
+  client: "id",
+  type: "lead.created or email.*",
+  lead: "id of the lead",
+  event: "id of the event",
+  answer: "503, or none",
+  reason: "exhausted, skipped, …",
+  from: "",
+  before: "",
+};
+
+function named(field: Field, text: string): [Field, string] {
+  const [name = "", ...rest] = text.split(":");
+  const isName = rest.length > 0 && (ALL_FIELDS as readonly string[]).includes(name.toLowerCase());
+  return isName ? [name.toLowerCase() as Field, rest.join(":").trim()] : [field, text];
+}
+
+function mistake(field: Field, value: string): string {
+  if (field === "answer" && value !== "none" && !/^[1-9][0-9][0-9]$/.test(value)) {
+    return "Write a status from 100 to 999, or none.";
+  }
+  if ((field === "from" || field === "before") && Number.isNaN(Date.parse(value))) return "Write a date and a time.";
+  if (field === "reason" && !(value in REASONS)) return `Write one of: ${Object.keys(REASONS).join(", ")}.`;
+  return "";
+}
+
+interface Choice {
+  readonly value: string;
+  readonly label: string;
+}
+
+function useChoices(field: Field): Choice[] {
+  const { destinations, interfaces, clients } = useThings();
+  const plain = (value: string): Choice => ({ value, label: value });
+  switch (field) {
+    case "destination":
+      return destinations.map(({ destinationId: value, name }) => ({ value, label: name || value }));
+    case "interface":
+      return interfaces.map(({ interfaceId }) => plain(interfaceId));
+    case "client":
+      return clients.map(({ clientId }) => plain(clientId));
+    case "reason":
+      return Object.keys(REASONS).map(plain);
+    default:
+      return [];
+  }
+}
+
+/** Somebody writes the name of a destination; the filter has its id. */
+function chosen(choices: readonly Choice[], text: string): string {
+  return choices.find(({ label, value }) => label === text || value === text)?.value ?? text;
+}

@@ -1,0 +1,55 @@
+// The time line of a delivery: each attempt, and how long Leadline waited in between.
+import type { Attempt, Delivery } from "../../gen/leadline/v1/delivery_pb";
+import { lasting, millis, span } from "../../time";
+import { Answer, Code, Time } from "../../ui/basics";
+
+export function Attempts({ attempts, delivery }: { attempts: readonly Attempt[]; delivery: Delivery }) {
+  if (attempts.length === 0) return <p class="state">There was no attempt yet.</p>;
+  const nextAt = millis(delivery.nextAttemptAt);
+  return (
+    <ol class="timeline">
+      {attempts.map((attempt, index) => (
+        <One key={attempt.attemptId} attempt={attempt} before={attempts[index - 1]} />
+      ))}
+      {nextAt === undefined ? null : (
+        <li class="next">
+          Next attempt: <Time ms={nextAt} />
+        </li>
+      )}
+    </ol>
+  );
+}
+
+function One({ attempt, before }: { attempt: Attempt; before: Attempt | undefined }) {
+  const { number, round, httpStatusCode, errorKind, webhookResponse } = attempt;
+  const took = lasting(attempt.duration);
+  const isNewRound = before !== undefined && before.round !== round;
+  return (
+    <li class={httpStatusCode >= 200 && httpStatusCode < 300 ? "good" : "bad"}>
+      <p class="gap">
+        {isNewRound ? <b>Retry requested. </b> : null}
+        <Gap from={before} to={attempt} />
+      </p>
+      <h3>
+        Attempt {number}: <Answer code={httpStatusCode} errorKind={errorKind} />
+      </h3>
+      <p>
+        <Time ms={millis(attempt.startedAt)} />
+        {took === undefined ? null : <>, took {span(took)}</>}
+      </p>
+      <p class="request">
+        <code>
+          {attempt.requestMethod} {attempt.requestUrl}
+        </code>
+      </p>
+      {webhookResponse === "" ? null : <Code text={webhookResponse} label={`Answer to attempt ${number}`} />}
+    </li>
+  );
+}
+
+function Gap({ from, to }: { from: Attempt | undefined; to: Attempt }) {
+  const ended = from === undefined ? undefined : (millis(from.startedAt) ?? 0) + (lasting(from.duration) ?? 0);
+  const began = millis(to.startedAt);
+  if (ended === undefined || began === undefined) return null;
+  return <span class="dim">{span(Math.max(0, began - ended))} later</span>;
+}

@@ -1,0 +1,55 @@
+import { useRef, useState } from "preact/hooks";
+import { logIn } from "../api/session";
+import { go } from "../router";
+import { Button, Notice } from "../ui/basics";
+
+export function LogIn({ why }: { why: string }) {
+  const [refused, setRefused] = useState("");
+  const [busy, setBusy] = useState(false);
+  const key = useRef<HTMLInputElement>(null);
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault();
+    setBusy(true);
+    const refusal = await logIn({ api_key: key.current?.value.trim() ?? "" });
+    if (refusal === "" && location.pathname.endsWith("/login")) go("/console/", { replace: true });
+    setBusy(false);
+    setRefused(refusal);
+  };
+  return (
+    <main class="login" id="main">
+      <h1>Leadline</h1>
+      {why === "" || refused !== "" ? null : (
+        <div role="status">
+          <Notice>{why}</Notice>
+        </div>
+      )}
+      <form onSubmit={(event) => void submit(event)}>
+        <label for="api-key">API key</label>
+        <input
+          id="api-key"
+          ref={key}
+          type="password"
+          required
+          autoFocus
+          autoComplete="off"
+          spellcheck={false}
+          placeholder="ll_…"
+          aria-invalid={refused !== ""}
+          aria-describedby={refused === "" ? "api-key-hint" : "api-key-hint api-key-refused"}
+        />
+        {refused === "" ? null : (
+          <p id="api-key-refused" class="wrong" role="alert">
+            {refused}
+          </p>
+        )}
+        <p id="api-key-hint" class="hint">
+          <code>leadline up</code> keeps the administrator’s key in its data directory, in <code>admin.key</code>. The browser
+          does not store the key: it gets a cookie for 12 hours.
+        </p>
+        <Button type="submit" kind="primary" busy={busy}>
+          Log in
+        </Button>
+      </form>
+    </main>
+  );
+}

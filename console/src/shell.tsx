@@ -1,0 +1,122 @@
+// The frame around every screen: navigation, banners, the palette and the help.
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+import { useAccounts, usePlatform } from "./account";
+import { loggedIn, logOut } from "./api/session";
+import { Banners } from "./banners";
+import { useKeys } from "./keys";
+import { Help } from "./help";
+import { Palette } from "./palette";
+import { go, to, usePlace } from "./router";
+import { SCREENS, offered } from "./screens";
+import { useStore } from "./store";
+import { Button } from "./ui/basics";
+import { Toast } from "./ui/toast";
+
+export function Shell({ children }: { children: ComponentChildren }) {
+  const [open, setOpen] = useState<"palette" | "help" | undefined>();
+  const close = (): void => setOpen(undefined);
+  useKeys({
+    "?": () => setOpen("help"),
+    "Ctrl-k": () => setOpen("palette"),
+    ...Object.fromEntries(SCREENS.filter(({ keys }) => keys !== "").map(({ keys, path }) => [keys, () => go(to(path))])),
+    j: () => moveRow(1),
+    k: () => moveRow(-1),
+  });
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => skip(event)}>
+        Skip to the content
+      </a>
+      <header class="top">
+        <a class="brand" href={to([])}>
+          Leadline
+        </a>
+        <Navigation />
+        <div class="top-end">
+          <Button onClick={() => setOpen("palette")} shortcut="Control+K">
+            Go to … <kbd>Ctrl K</kbd>
+          </Button>
+          <AccountChoice />
+          <Who />
+        </div>
+      </header>
+      <Banners />
+      {children}
+      <Toast />
+      {open === "palette" ? <Palette close={close} /> : null}
+      {open === "help" ? <Help close={close} /> : null}
+    </>
+  );
+}
+
+function skip(event: MouseEvent): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}
+
+/** Moves the focus to the row below or above. */
+function moveRow(by: 1 | -1): void {
+  const rows = [...document.querySelectorAll<HTMLElement>("[data-row]")];
+  const now = rows.findIndex((row) => row.contains(document.activeElement));
+  const next = rows[now === -1 ? 0 : Math.min(Math.max(now + by, 0), rows.length - 1)];
+  const link = next?.querySelector<HTMLElement>("a.row-link");
+  link?.focus();
+  next?.scrollIntoView({ block: "nearest" });
+}
+
+function Navigation() {
+  const { path } = usePlace();
+  return (
+    <nav aria-label="Screens">
+      <ul>
+        {offered().map((screen) => (
+          <li key={screen.label}>
+            <a href={to(screen.path)} aria-current={(path[0] ?? "") === (screen.path[0] ?? "") ? "page" : undefined}>
+              {screen.label}
+            </a>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+}
+
+function AccountChoice() {
+  return usePlatform() ? <Choice /> : null;
+}
+
+function Choice() {
+  const accounts = useAccounts();
+  const { path, query } = usePlace();
+  const now = query.get("account") ?? "";
+  const all = accounts.value ?? [];
+  if (now === "" || all.length < 2) return null;
+  // What belongs to another account is not shown, so only the screen stays.
+  const choose = (account: string): void => go(to(path.slice(0, 1), { account }));
+  return (
+    <label class="account">
+      Account{" "}
+      <select value={now} onChange={(event) => choose(event.currentTarget.value)}>
+        {all.map(({ accountId, name }) => (
+          <option key={accountId} value={accountId}>
+            {name || accountId}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function Who() {
+  const now = useStore(loggedIn);
+  if (now.state !== "in") return null;
+  const { name, id, account, scopes } = now.session.key;
+  const of = account === "" ? "platform-wide" : `account ${account}`;
+  return (
+    <div class="who">
+      <span title={`API key ${id}, ${of}, may: ${scopes.join(", ")}`}>{name || id}</span>
+      <Button onClick={() => void logOut()}>Log out</Button>
+    </div>
+  );
+}

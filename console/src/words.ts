@@ -1,0 +1,80 @@
+// The words for what the API has names for. One thing has one word on every screen: docs/glossary.md.
+import { DeliveryStatus } from "./gen/leadline/v1/delivery_pb";
+import { JobStatus } from "./gen/leadline/v1/job_pb";
+
+export interface StatusWord {
+  /** As it stands in addresses. */
+  readonly name: string;
+  readonly label: string;
+  readonly means: string;
+}
+
+export const STATUSES: ReadonlyMap<DeliveryStatus, StatusWord> = new Map([
+  [DeliveryStatus.FAILED, { name: "failed", label: "Failed", means: "no further attempt is made unless somebody retries it" }],
+  [DeliveryStatus.RETRYING, { name: "retrying", label: "Retrying", means: "an attempt failed and the next one waits for its time" }],
+  [DeliveryStatus.HELD, { name: "held", label: "Held", means: "it waits because the destination is switched off" }],
+  [DeliveryStatus.PENDING, { name: "pending", label: "Pending", means: "it waits for its first attempt" }],
+  [DeliveryStatus.PROCESSING, { name: "processing", label: "Processing", means: "an attempt is in flight" }],
+  [DeliveryStatus.SUCCEEDED, { name: "succeeded", label: "Succeeded", means: "the receiver took it" }],
+]);
+
+export function statusWord(status: DeliveryStatus): StatusWord {
+  return STATUSES.get(status) ?? { name: "unknown", label: "Unknown", means: "this console does not know the status" };
+}
+
+export function statusOf(name: string): DeliveryStatus | undefined {
+  return [...STATUSES].find(([, word]) => word.name === name)?.[0];
+}
+
+/** Why a delivery is failed. */
+export const REASONS: Record<string, string> = {
+  exhausted: "every attempt was used",
+  too_old: "it became too old to be sent",
+  destination_deleted: "its destination was deleted",
+  payload_gone: "its payload is no longer stored",
+  anonymised: "its lead was anonymised",
+  skipped: "it was held, and somebody enabled the destination and skipped what was held",
+  loop: "the lead goes round and round",
+  render: "the settings of the destination make no request of this lead",
+  crashed: "Leadline failed while it worked on the delivery",
+};
+
+/** Why no HTTP answer came. */
+export const ERROR_KINDS: Record<string, string> = {
+  dns: "the host name did not resolve",
+  connect: "nothing accepted the connection",
+  tls: "the TLS handshake failed",
+  timeout: "no answer came in time",
+  reset: "the connection ended before the answer did",
+  blocked: "Leadline may not call this address",
+  protocol: "the answer was not HTTP",
+  render: "no request could be rendered",
+  proxy: "the destination's proxy gave no connection",
+  oauth: "the token server gave no access token",
+};
+
+/** The status of "no HTTP answer came". */
+export const NO_ANSWER = 999;
+
+/** The latest answer in a few words. */
+export function answer(status: number, errorKind: string): string {
+  if (status === 0) return "no attempt yet";
+  if (status !== NO_ANSWER) return String(status);
+  return errorKind === "" ? "no answer" : (ERROR_KINDS[errorKind] ?? errorKind);
+}
+
+export const JOB_STATUSES: Record<JobStatus, string> = {
+  [JobStatus.UNSPECIFIED]: "Unknown",
+  [JobStatus.RUNNING]: "Running",
+  [JobStatus.CANCELLING]: "Cancelling",
+  [JobStatus.COMPLETED]: "Completed",
+  [JobStatus.CANCELLED]: "Cancelled",
+  [JobStatus.FAILED]: "Failed",
+};
+
+export function count(n: number | bigint, one: string, many = `${one}s`): string {
+  return `${n.toLocaleString()} ${Number(n) === 1 ? one : many}`;
+}
+
+/** "deliveries" are what most lists are about. */
+export const ofDeliveries = (n: number | bigint): string => count(n, "delivery", "deliveries");

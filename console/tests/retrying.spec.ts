@@ -1,0 +1,82 @@
+import { expect, test } from "./support/test";
+
+test("a failed delivery is found and retried, and turns green", async ({ world, receiver, inside: page }) => {
+  receiver.status = 503;
+  receiver.body = "the database is away";
+  await world.destination("CRM", receiver.url);
+  await world.publish("ada");
+  await world.have(1, "failed");
+
+  await page.getByRole("button", { name: "Failed" }).click();
+  await expect(page).toHaveURL(/status=failed/);
+  await page.getByRole("link", { name: /^Failed/ }).click();
+  await expect(page.getByText("CRM answered 503, and the delivery failed after one attempt.")).toBeVisible();
+  await expect(page.getByText("The receiver failed on its side.")).toBeVisible();
+  await expect(page.getByRole("region", { name: "Answer to attempt 1" })).toHaveText("the database is away");
+
+  receiver.status = 200;
+  await page.getByRole("button", { name: "Retry" }).click();
+  await expect(page.getByText("CRM took this delivery on attempt 2: it answered 200.")).toBeVisible();
+  await expect(page.getByText("Retry requested.", { exact: true })).toBeVisible();
+  expect(receiver.requests.map(({ body }) => body)).toEqual(['{"name":"ada"}', '{"name":"ada"}']);
+  await page.goBack();
+  await expect(page).toHaveURL(/status=failed/);
+  await expect(page.getByText("No delivery matches these filters.")).toBeVisible();
+});
+
+test("new deliveries wait until somebody shows them", async ({ world, receiver, inside: page }) => {
+  await world.destination("CRM", receiver.url);
+  await world.publish("ada");
+  await page.getByRole("link", { name: /delivery of ada/ }).waitFor();
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await world.publish("grace");
+  await world.publish("joan");
+  await page.getByRole("button", { name: "2 new, show" }).click();
+  const rows = page.locator("[data-row]");
+  await expect(rows).toHaveCount(3);
+  await expect(rows.first()).toContainText("joan");
+});
+
+test("many are retried after a dry run, and the job can be cancelled", async ({ world, receiver, inside: page }) => {
+  receiver.status = 500;
+  await world.destination("CRM", receiver.url);
+  const leads = Array.from({ length: 30 }, (_, index) => `lead-${index}`);
+  await Promise.all(leads.map((lead) => world.publish(lead)));
+  await world.have(30, "failed");
+  receiver.status = 200;
+
+  await page.getByRole("button", { name: "Failed" }).click();
+  await page.getByRole("button", { name: "Retry all that match" }).click();
+  await expect(page.getByText("30 deliveries would be retried.")).toBeVisible();
+  await expect(page.getByText("The first 20")).toBeVisible();
+  await page.getByLabel("Retries a second").fill("1");
+  await page.getByRole("button", { name: "Retry 30 deliveries" }).click();
+  await expect(page.getByText("Running.")).toBeVisible();
+  await expect(page).toHaveURL(/job=/);
+  await page.getByRole("button", { name: "Cancel the job" }).click();
+  await expect(page.getByText("Cancelled.")).toBeVisible();
+  await page.getByRole("button", { name: "Back to the list" }).click();
+
+  await page.getByRole("button", { name: "Retry all that match" }).click();
+  await page.getByLabel("Retries a second").fill("100");
+  await page.getByRole("button", { name: /^Retry \d+ deliveries/ }).click();
+  await expect(page.getByText("Completed.")).toBeVisible();
+  await world.have(30, "succeeded");
+});
+
+test("selected deliveries are retried together", async ({ world, receiver, inside: page }) => {
+  receiver.status = 500;
+  await world.destination("CRM", receiver.url);
+  for (const lead of ["ada", "grace", "joan"]) await world.publish(lead);
+  await world.have(3, "failed");
+  receiver.status = 200;
+  await page.getByRole("button", { name: "Failed" }).click();
+  await page.getByLabel("Select the delivery of ada to CRM").check();
+  await page.getByLabel("Select the delivery of joan to CRM").check();
+  await page.getByRole("button", { name: "Retry 2 selected" }).click();
+  await page.getByRole("button", { name: "Retry 2 deliveries" }).click();
+  await expect(page.getByText("Completed.")).toBeVisible();
+  await page.getByRole("button", { name: "Back to the list" }).click();
+  await expect(page.getByRole("link", { name: /^Succeeded/ })).toHaveCount(2);
+  await expect(page.getByRole("link", { name: /^Failed, delivery of grace/ })).toHaveCount(1);
+});

@@ -1,0 +1,133 @@
+// The real program with its own broker and database, in a folder of its own.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const ROOT = resolve(import.meta.dirname, "../../..");
+const PROGRAM = process.env.LEADLINE_PROGRAM ?? join(ROOT, "target/debug/leadline");
+const NATS_SERVER = process.env.LEADLINE_NATS_SERVER ?? join(ROOT, ".tools/bin/nats-server");
+const START_MS = 60_000;
+
+export type Json = Record<string, unknown>;
+
+/** Waits until a condition holds. */
+export async function until<T>(what: string, ms: number, condition: () => Promise<T | undefined>): Promise<T> {
+  const end = Date.now() + ms;
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined) return value;
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${what}`);
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+export async function freePort(): Promise<number> {
+  return new Promise((done) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => done(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
+
+export class Leadline {
+  output = "";
+
+  private constructor(
+    readonly http: string,
+    readonly key: string,
+    private readonly process: ChildProcess,
+    private readonly folder: string,
+  ) {}
+
+  static async start(...args: string[]): Promise<Leadline> {
+    const folder = await mkdtemp(join(tmpdir(), "leadline-console-"));
+    const data = join(folder, "data");
+    const child = spawn(
+      PROGRAM,
+      ["up", "--data-dir", data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--allow-plain-http"].concat(
+        ["--allow-network", "127.0.0.0/8"],
+        args,
+      ),
+      { env: { ...process.env, LEADLINE_NATS_SERVER: NATS_SERVER }, stdio: ["ignore", "pipe", "pipe"] },
+    );
+    let output = "";
+    const heard = (text: Buffer): void => void (output += text.toString());
+    child.stdout.on("data", heard);
+    child.stderr.on("data", heard);
+    const addresses = await until(`leadline up\n${output}`, START_MS, async () => {
+      if (child.exitCode !== null) throw new Error(`leadline up ended:\n${output}`);
+      return readFile(join(data, "addresses.json"), "utf8").catch(() => undefined);
+    });
+    const { http } = JSON.parse(addresses) as { http: string };
+    const key = (await readFile(join(data, "admin.key"), "utf8")).trim();
+    return new Leadline(http, key, child, folder);
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((done) => this.process.once("exit", done));
+    if (this.process.exitCode === null) {
+      this.process.kill("SIGTERM");
+      await ended;
+    }
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** Calls a method of the API with the key of the administrator, such as "JobService/GetJob". */
+  async call<T = Json>(method: string, message: Json, key = this.key): Promise<T> {
+    const answer = await fetch(`${this.http}/leadline.v1.${method}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      body: JSON.stringify(message),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method}: ${answer.status} ${text}`);
+    return JSON.parse(text) as T;
+  }
+}
+
+/** A broker that a test may kill. */
+export class Broker {
+  private process: ChildProcess | undefined;
+
+  private constructor(
+    private readonly port: number,
+    private readonly folder: string,
+  ) {}
+
+  static async start(): Promise<Broker> {
+    const broker = new Broker(await freePort(), await mkdtemp(join(tmpdir(), "leadline-nats-")));
+    await broker.run();
+    return broker;
+  }
+
+  get url(): string {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  async run(): Promise<void> {
+    const args = ["-a", "127.0.0.1", "-p", String(this.port), "-js", "-sd", this.folder];
+    const child = spawn(NATS_SERVER, args, { stdio: ["ignore", "ignore", "pipe"] });
+    this.process = child;
+    await new Promise<void>((done, failed) => {
+      child.once("exit", (code) => failed(new Error(`nats-server ended with ${code}`)));
+      child.stderr?.on("data", (text: Buffer) => text.toString().includes("Server is ready") && done());
+    });
+  }
+
+  async kill(): Promise<void> {
+    const child = this.process;
+    if (child === undefined || child.exitCode !== null) return;
+    child.removeAllListeners("exit");
+    const ended = new Promise((done) => child.once("exit", done));
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  async stop(): Promise<void> {
+    await this.kill();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}

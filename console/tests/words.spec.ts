@@ -1,0 +1,75 @@
+// What people read, and what an address means, without a browser.
+import { create } from "@bufbuild/protobuf";
+import { expect, test } from "@playwright/test";
+import { allowed } from "../src/api/access";
+import { fromQuery, matches, toApi } from "../src/filters";
+import { Rule } from "../src/gen/leadline/v1/access_pb";
+import { DeliverySchema, DeliveryStatus } from "../src/gen/leadline/v1/delivery_pb";
+import { about } from "../src/sentence";
+import { span, stamp } from "../src/time";
+
+const delivery = (fields: object) => create(DeliverySchema, { destinationName: "CRM", leadId: "ada", ...fields });
+
+test("one sentence says what is the matter with a delivery", () => {
+  const now = Date.UTC(2026, 0, 1, 12);
+  const is = (fields: object, off?: "disabled") => about(delivery(fields), off, now);
+  expect(is({ status: DeliveryStatus.SUCCEEDED, attempts: 1, httpStatusCode: 200 })).toBe(
+    "CRM took this delivery on the first attempt: it answered 200.",
+  );
+  expect(is({ status: DeliveryStatus.FAILED, failureReason: "exhausted", attempts: 8, httpStatusCode: 999, errorKind: "timeout" })).toBe(
+    "CRM gave no answer to attempt 8: no answer came in time, and the delivery failed after 8 attempts. Nothing more is sent unless somebody retries it.",
+  );
+  expect(is({ status: DeliveryStatus.FAILED, failureReason: "anonymised" })).toContain("its lead was anonymised");
+  expect(is({ status: DeliveryStatus.HELD }, "disabled")).toBe(
+    "CRM is disabled, so this delivery is held. It is sent when CRM is enabled.",
+  );
+  const retrying = { status: DeliveryStatus.RETRYING, attempts: 2, httpStatusCode: 503, nextAttemptAt: stamp(now + 90_000) };
+  expect(is(retrying)).toMatch(/^CRM answered 503 to attempt 2\. The next attempt is at .*, in 1 minute 30 seconds\.$/);
+  expect(is({ status: DeliveryStatus.PENDING })).toBe("This delivery waits for its first attempt at CRM.");
+});
+
+test("a filter is the same in the address, in the API and for changes", () => {
+  const query = "status=failed&status=held&type=email.*&answer=none&lead=ada&from=2026-01-01T00:00:00Z&status=nonsense&reason=";
+  const filter = fromQuery(new URLSearchParams(query));
+  expect(filter.statuses).toEqual(["failed", "held"]);
+  expect(toApi(filter, "acme")).toMatchObject({
+    accountId: "acme",
+    eventType: "email.*",
+    httpStatusCode: 999,
+    leadId: "ada",
+    statuses: [DeliveryStatus.FAILED, DeliveryStatus.HELD],
+  });
+  const fitting = { status: DeliveryStatus.HELD, eventType: "email.open", httpStatusCode: 999, requestedAt: stamp(Date.UTC(2026, 1)) };
+  expect(matches(filter, delivery(fitting))).toBe(true);
+  const others = [
+    { status: DeliveryStatus.SUCCEEDED },
+    { eventType: "emails.open" },
+    { httpStatusCode: 503 },
+    { leadId: "grace" },
+    { requestedAt: stamp(Date.UTC(2025, 1)) },
+  ];
+  for (const other of others) expect(matches(filter, delivery({ ...fitting, ...other })), Object.keys(other).join()).toBe(false);
+});
+
+test("a key is offered what it may do", () => {
+  const key = (scopes: string[], account = "acme") => ({ id: "k", name: "k", scopes, account });
+  expect(allowed(key(["read"]), Rule.READ)).toBe(true);
+  expect(allowed(key(["read"]), Rule.OPERATE)).toBe(false);
+  expect(allowed(key(["operate"]), Rule.READ)).toBe(true);
+  expect(allowed(key(["admin"]), Rule.PUBLISH)).toBe(true);
+  expect(allowed(key(["publish"]), Rule.READ)).toBe(false);
+  expect(allowed(key(["admin"]), Rule.PLATFORM_READ)).toBe(false);
+  expect(allowed(key(["admin"], ""), Rule.PLATFORM_READ)).toBe(true);
+  expect(allowed(key([]), Rule.ANY_KEY)).toBe(true);
+});
+
+test("a span of time has at most two units", () => {
+  expect([0, 999, 1_500, 61_000, 3_600_000, 90_061_000].map(span)).toEqual([
+    "0 ms",
+    "999 ms",
+    "1.5 s",
+    "1 minute 1 second",
+    "1 hour",
+    "1 day 1 hour",
+  ]);
+});
