@@ -6,8 +6,8 @@ use std::{
 };
 
 /// The sections, and how many rows each has.
-const SECTIONS: [(char, usize); 9] =
-    [('A', 8), ('B', 5), ('C', 9), ('D', 10), ('E', 8), ('F', 13), ('G', 9), ('H', 11), ('I', 3)];
+const SECTIONS: [(char, usize); 10] =
+    [('A', 8), ('B', 5), ('C', 9), ('D', 10), ('E', 8), ('F', 13), ('G', 9), ('H', 11), ('I', 3), ('J', 2)];
 
 /// The top of the sources.
 pub(crate) fn root() -> PathBuf {

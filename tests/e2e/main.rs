@@ -22,6 +22,7 @@ mod dispatchers;
 mod egress;
 mod environment;
 mod etiquette;
+mod explaining;
 mod failures;
 mod features;
 mod files;

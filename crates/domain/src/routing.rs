@@ -1,13 +1,23 @@
-//! Routing: which destinations want a lead event.
+//! Routing: which destinations want a lead event, and why.
+//!
+//! One function asks the [`rules`] of a destination. The router takes the answers as a decision, and [`explain`] shows
+//! them, so the two cannot disagree.
 
-use std::{cell::OnceCell, sync::Arc};
+mod explanation;
+mod overlap;
+mod rules;
+
+use std::sync::Arc;
+
+pub use explanation::{Answer, Outcome, explain};
+pub use overlap::{Overlap, Overlaps, overlaps};
+use rules::{Asked, overriding};
+pub use rules::{Reason, Rule};
 
 use crate::{
-    condition::{Condition, Found, Unmet},
     ids::DestinationId,
-    json::{self, Json},
     lead::LeadEvent,
-    registry::{Destination, Registry, Routing, Scope},
+    registry::{Destination, Registry},
 };
 
 /// The destinations that get a delivery of this event, in the order of their ids.
@@ -22,94 +32,38 @@ use crate::{
 ///
 /// The payload is parsed only if a destination that might want the event has a condition.
 pub fn destinations_for(registry: &Registry, event: &LeadEvent) -> Vec<Arc<Destination>> {
-    let payload = ReadPayload::of(event);
-    routed(registry, event, |destination| payload.meets(destination))
+    routed(registry, &Asked::about(event))
 }
 
 /// The maximum number of deliveries of an event, as if every condition held. The payload is not parsed.
 pub fn deliveries_at_most(registry: &Registry, event: &LeadEvent) -> usize {
-    routed(registry, event, |_| true).len()
+    routed(registry, &Asked::as_if_conditions_held(event)).len()
 }
 
-fn routed(registry: &Registry, event: &LeadEvent, meets: impl Fn(&Destination) -> bool) -> Vec<Arc<Destination>> {
+/// The destinations whose own rules all allow the event, without those that another one overrides.
+fn routed(registry: &Registry, asked: &Asked<'_>) -> Vec<Arc<Destination>> {
+    let Some(account) = registry.account(&asked.event.account) else { return vec![] };
+    let wanting = wanting(registry, asked);
+    let routing = account.account.routing;
+    let gets = |destination: &&Arc<Destination>| overriding(routing, &wanting, destination).is_none();
+    let mut routed: Vec<_> = wanting.iter().filter(gets).cloned().collect();
+    routed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    routed
+}
+
+/// The destinations whose own rules all allow the event.
+fn wanting(registry: &Registry, asked: &Asked<'_>) -> Vec<Arc<Destination>> {
+    let event = asked.event;
     let Some(account) = registry.account(&event.account) else { return vec![] };
-    if let Some(named) = &event.destination {
-        let named = registry.destination(named).filter(|d| d.account == event.account);
-        return named.cloned().into_iter().collect();
-    }
-    let covering = account.destinations_covering(event.client.as_ref(), &event.interface);
-    let wants = |d: &&Arc<Destination>| matches_type(d, event) && meets(d);
-    let mut wanting: Vec<_> = covering.filter(wants).cloned().collect();
-    if account.account.routing == Routing::Override
-        && let Some(highest) = wanting.first().map(|d| d.scope.level())
-    {
-        wanting.retain(|d| d.scope.level() == highest);
-    }
-    wanting.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    wanting
-}
-
-/// Why a destination does not get an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WhyNot {
-    /// The account of the event has no such destination.
-    Gone,
-    /// The event names another destination.
-    NamesAnother,
-    /// The scope of the destination does not cover the event's origin.
-    Scope,
-    /// None of its patterns matches the type.
-    EventType,
-    /// Its condition does not hold.
-    Condition(Unmet),
-    /// This destination of a higher level wants the event too.
-    Overridden(DestinationId),
-}
-
-/// Why a destination does not get an event; `None` if the destination gets it.
-pub fn why_not(registry: &Registry, event: &LeadEvent, id: &DestinationId) -> Option<WhyNot> {
-    let destinations = destinations_for(registry, event);
-    if destinations.iter().any(|destination| destination.id == *id) {
-        return None;
-    }
-    let destination = registry.destination(id).filter(|found| found.account == event.account && !found.deleted);
-    let Some(destination) = destination else { return Some(WhyNot::Gone) };
-    Some(match destination.condition.as_ref().map(|condition| check(condition, event)) {
-        _ if event.destination.is_some() => WhyNot::NamesAnother,
-        _ if !covers(&destination.scope, event) => WhyNot::Scope,
-        _ if !matches_type(destination, event) => WhyNot::EventType,
-        Some(Err(unmet)) => WhyNot::Condition(unmet),
-        _ => match destinations.first() {
-            Some(winner) => WhyNot::Overridden(winner.id.clone()),
-            None => WhyNot::Gone,
-        },
-    })
-}
-
-fn check(condition: &Condition, event: &LeadEvent) -> Result<(), Unmet> {
-    match json::parse(&event.payload) {
-        Ok(payload) => condition.check(&payload),
-        Err(_) => Err(Unmet { place: String::new(), found: Found::NoPayload }),
-    }
-}
-
-/// The payload of an event, parsed on first use.
-struct ReadPayload<'a> {
-    event: &'a LeadEvent,
-    read: OnceCell<Option<Json>>,
-}
-
-impl<'a> ReadPayload<'a> {
-    const fn of(event: &'a LeadEvent) -> Self {
-        Self { event, read: OnceCell::new() }
-    }
-
-    /// Whether the payload meets the condition of a destination. A payload that is not JSON, such as an erased one,
-    /// meets no condition.
-    fn meets(&self, destination: &Destination) -> bool {
-        let Some(condition) = &destination.condition else { return true };
-        let payload = self.read.get_or_init(|| json::parse(&self.event.payload).ok());
-        payload.as_ref().is_some_and(|payload| condition.holds(payload))
+    let wants = |destination: &&Arc<Destination>| {
+        Rule::of_destinations(event).iter().all(|rule| rule.ask(asked, destination).is_ok())
+    };
+    match &event.destination {
+        Some(named) => registry.destination(named).filter(wants).cloned().into_iter().collect(),
+        None => {
+            // The index finds the destinations that the rule of scopes allows.
+            account.destinations_covering(event.client.as_ref(), &event.interface).filter(wants).cloned().collect()
+        }
     }
 }
 
@@ -136,16 +90,4 @@ pub fn is_routed_in_order(registry: &Registry, event: &LeadEvent) -> bool {
 /// events.
 pub fn goes_in_turn(registry: &Registry, event: &LeadEvent, destination: &Destination) -> bool {
     registry.kept_order(&event.account, &destination.id, event.registry_sequence)
-}
-
-fn matches_type(destination: &Destination, event: &LeadEvent) -> bool {
-    destination.event_types.iter().any(|pattern| pattern.matches(&event.event_type))
-}
-
-fn covers(scope: &Scope, event: &LeadEvent) -> bool {
-    match scope {
-        Scope::Account => true,
-        Scope::Client(client) => event.client.as_ref() == Some(client),
-        Scope::Interface(interface) => *interface == event.interface,
-    }
 }

@@ -8,7 +8,7 @@ use api::{
     access_service_client::AccessServiceClient, delivery_service_client::DeliveryServiceClient,
     ingest_service_client::IngestServiceClient, job_service_client::JobServiceClient,
     lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
-    status_service_client::StatusServiceClient,
+    routing_service_client::RoutingServiceClient, status_service_client::StatusServiceClient,
 };
 use clap::Args;
 use prost::{Message, Name};
@@ -91,6 +91,10 @@ impl Session {
 
     pub(crate) fn registry(&self) -> RegistryServiceClient<Keyed> {
         RegistryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn routing(&self) -> RoutingServiceClient<Keyed> {
+        RoutingServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn status(&self) -> StatusServiceClient<Keyed> {

@@ -5,6 +5,7 @@ pub(crate) mod accounts;
 pub(crate) mod belongings;
 pub(crate) mod deliveries;
 pub(crate) mod destinations;
+pub(crate) mod explain;
 pub(crate) mod jobs;
 pub(crate) mod leads;
 pub(crate) mod publish;
@@ -20,6 +21,7 @@ use self::{
     belongings::{ApiUsers, Clients, Interfaces},
     deliveries::Deliveries,
     destinations::Destinations,
+    explain::Explain,
     jobs::Jobs,
     leads::{Export, Leads},
     publish::Publish,
@@ -37,6 +39,7 @@ pub(crate) enum Verb {
     Leads(Box<Leads>),
     Export(Export),
     Deliveries(Box<Deliveries>),
+    Explain(Explain),
     Watch(Watch),
     Retry(Box<Retry>),
     Recover(Recover),
@@ -60,6 +63,7 @@ impl Verb {
             Self::Leads(leads) => leads.run().await,
             Self::Export(export) => export.run().await,
             Self::Deliveries(deliveries) => deliveries.run().await,
+            Self::Explain(explain) => explain.run().await,
             Self::Watch(watch) => watch.run().await,
             Self::Retry(retry) => retry.run().await,
             Self::Recover(recover) => recover.run().await,

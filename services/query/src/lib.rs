@@ -5,6 +5,7 @@
 //! * [`anonymiser`] anonymises leads, [`pruner`] deletes what is older than history
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
 //!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`] may see and change
+//! * [`routing_service`] explains why a destination gets an event
 //! * [`known_events`] tells ingest which events were published before
 //! * [`worker`] is the job runner, [`retrying`] requests retries for it and for callers
 //! * [`reconciler`] finds missing and stuck deliveries
@@ -27,6 +28,7 @@ mod lead_service;
 mod limits;
 mod listing;
 mod page;
+mod past;
 mod projection;
 mod projector;
 mod pruner;
@@ -34,6 +36,7 @@ mod reconciler;
 mod registry_change;
 mod registry_service;
 mod retrying;
+mod routing_service;
 mod status_service;
 mod store;
 mod worker;
@@ -124,6 +127,12 @@ pub async fn start(
             platform.readiness.clone(),
         )))
         .with_grpc(door.guard(audit_service::service(store.clone())))
+        .with_grpc(door.guard(routing_service::service(
+            journal.clone(),
+            store.clone(),
+            registry.clone(),
+            options.history,
+        )))
         .with_grpc(door.guard(lead_service::service(
             store,
             registry,

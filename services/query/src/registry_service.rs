@@ -22,6 +22,7 @@ mod origin;
 mod parts;
 mod tokens;
 mod transport;
+mod warnings;
 
 use crate::{caller::Caller, registry_change::Changes, store::Store};
 

@@ -11,6 +11,7 @@ mod bulk;
 pub(crate) mod checkpoint;
 mod connect;
 pub(crate) mod deliveries;
+pub(crate) mod events;
 pub(crate) mod free_pages;
 mod indexes;
 pub(crate) mod jobs;

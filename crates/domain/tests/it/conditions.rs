@@ -5,7 +5,7 @@ use domain::{
     condition::Found,
     json,
     registry::{Account, Change, Destination, Routing, Scope},
-    routing::{WhyNot, deliveries_at_most, destinations_for, owed, why_not},
+    routing::{Outcome, deliveries_at_most, destinations_for, explain, owed},
 };
 use proptest::prelude::*;
 
@@ -230,7 +230,7 @@ fn a_destination_overrides_lower_ones_only_for_the_events_that_its_condition_hol
 }
 
 #[test]
-fn what_is_owed_and_why_not_go_by_the_condition() {
+fn what_is_owed_and_what_is_explained_go_by_the_condition() {
     let rich = || conditional("rich", Scope::Account, r#"{"payload.budget": {"gte": 5000}}"#);
     let any = || destination("rich", Scope::Account, &["*"]);
     let (then, now) = (registry(Routing::Override, vec![any()]), registry(Routing::Override, vec![rich()]));
@@ -239,15 +239,24 @@ fn what_is_owed_and_why_not_go_by_the_condition() {
     assert_eq!(owed(&now, &then, &saying("{}")), []);
 
     let both = registry(Routing::Override, vec![rich(), destination("rest", of_interface("form"), &["lead.*"])]);
-    let why = |payload, id| why_not(&both, &saying(payload), &destination_id(id));
-    assert_eq!(why(r#"{"budget": 9000}"#, "rich"), None);
-    assert_eq!(why(r#"{"budget": 9000}"#, "rest"), Some(WhyNot::Overridden(destination_id("rich"))));
-    let Some(WhyNot::Condition(unmet)) = why("{}", "rich") else { panic!("{:?}", why("{}", "rich")) };
-    assert_eq!(unmet.to_string(), "payload.budget.gte: the field is missing");
-    assert_eq!(why("{}", "gone"), Some(WhyNot::Gone));
+    let why = |event: &LeadEvent, id| {
+        let (id, refuses) = (destination_id(id), Outcome::No);
+        let answers = explain(&both, &both, event, &id);
+        answers.iter().find(|answer| answer.outcome == refuses).map(|answer| answer.reason.to_string())
+    };
+    assert_eq!(why(&saying(r#"{"budget": 9000}"#), "rich"), None);
+    let overridden = "destination CRM (rich) of the account wants the event, too, and overrides this one";
+    assert_eq!(why(&saying(r#"{"budget": 9000}"#), "rest").as_deref(), Some(overridden));
+    let unmet = "the condition does not hold: payload.budget.gte: the field is missing";
+    assert_eq!(why(&saying("{}"), "rich").as_deref(), Some(unmet));
+    let gone = "the account had no such destination when the event was published";
+    assert_eq!(why(&saying("{}"), "gone").as_deref(), Some(gone));
     let other = |interface, event_type| LeadEvent { payload: "{}".into(), ..event("e", interface, event_type) };
-    assert_eq!(why_not(&both, &other("page", "lead.created"), &destination_id("rest")), Some(WhyNot::Scope));
-    assert_eq!(why_not(&both, &other("form", "email.open"), &destination_id("rest")), Some(WhyNot::EventType));
+    let scope = "the destination is for interface form; the event came from interface page";
+    assert_eq!(why(&other("page", "lead.created"), "rest").as_deref(), Some(scope));
+    let event_type = "the type email.open matches none of lead.*";
+    assert_eq!(why(&other("form", "email.open"), "rest").as_deref(), Some(event_type));
     let named = LeadEvent { destination: Some(destination_id("rest")), ..saying("{}") };
-    assert_eq!(why_not(&both, &named, &destination_id("rich")), Some(WhyNot::NamesAnother));
+    let another = "the event names destination rest, so it goes there alone";
+    assert_eq!(why(&named, "rich").as_deref(), Some(another));
 }

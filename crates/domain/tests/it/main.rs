@@ -10,6 +10,7 @@ mod configuration;
 mod deactivation;
 mod delivery;
 mod executions;
+mod explaining;
 mod histories;
 mod jobs;
 mod keys;

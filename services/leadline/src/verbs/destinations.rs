@@ -18,7 +18,7 @@ use super::{
 use crate::{
     errors::usage,
     moments::{lasted, shown},
-    out::in_json,
+    out::{in_json, note},
     remote::{ForAccount, Paging, Remote, Session, within},
     table::{Cell, Column, Tone, fixed, flexible, print_facts},
 };
@@ -243,6 +243,7 @@ impl Create {
         let request_id = self.request_id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
         let request = api::CreateDestinationRequest { destination: Some(destination), request_id };
         let made = session.registry().create_destination(within(request)).await?.into_inner();
+        warn(&made);
         show(&session, &made)
     }
 }
@@ -257,6 +258,7 @@ impl Update {
         let destination = api::Destination { account_id, destination_id: found.destination_id, ..destination };
         let request = api::UpdateDestinationRequest { destination: Some(destination), update_mask };
         let updated = session.registry().update_destination(within(request)).await?.into_inner();
+        warn(&updated);
         show(&session, &updated)
     }
 }
@@ -366,6 +368,13 @@ fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()>
     facts.extend(connection::facts(destination));
     facts.extend(destination.deactivated.as_ref().map(deactivation).unwrap_or_default());
     print_facts(&session.out, facts)
+}
+
+/// Prints the warnings of a change, for the person at the terminal.
+fn warn(destination: &api::Destination) {
+    for warning in &destination.warnings {
+        note(&format!("Warning: {warning}"));
+    }
 }
 
 /// The delivery that deactivated a destination, the last answer, and the number of held deliveries.

@@ -130,7 +130,7 @@ const fn shown_status(status: DeliveryStatus) -> api::DeliveryStatus {
     }
 }
 
-pub(super) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
+pub(crate) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
     let reference = &delivery.reference;
     let destination = registry.destination_ever(&reference.destination);
     let status = delivery.status.at_destination(registry.switch(&reference.destination));

@@ -1,21 +1,13 @@
 //! Missing deliveries: events whose deliveries were never requested.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    sync::atomic::Ordering,
-};
+use std::{collections::HashSet, sync::atomic::Ordering};
 
-use domain::{
-    DeliveryFact, DeliveryId, LeadEvent, LeadSequence, Registry, RegistryFact, delivery::request, routing::owed,
-};
+use domain::{DeliveryFact, DeliveryId, LeadEvent, LeadSequence, delivery::request, routing::owed};
 use jiff::Timestamp;
-use journal::{Entry, Journal, LeadsFrom, Replay, StreamName};
+use journal::{Entry, Journal, LeadsFrom, StreamName};
 
 use super::{Reconciler, Trouble};
-use crate::retrying;
-
-/// The number of registry facts that are read at once.
-const CHANGES: usize = 500;
+use crate::{past::Past, retrying};
 
 /// An event, and the request of one of its deliveries.
 type Wanted<'a> = (&'a Entry<LeadEvent>, DeliveryFact);
@@ -28,17 +20,9 @@ pub(super) struct Requests {
     past: Past,
 }
 
-/// The configuration at the time of an event's publication.
-struct Past {
-    registry: Registry,
-    changes: Replay<RegistryFact>,
-    read: VecDeque<Entry<RegistryFact>>,
-}
-
 impl Requests {
     pub(super) fn after(journal: &Journal, checked_until: u64) -> Self {
-        let past = Past { registry: Registry::default(), changes: journal.replay(1), read: VecDeque::new() };
-        Self { checked_until, not_before: Timestamp::MIN, past }
+        Self { checked_until, not_before: Timestamp::MIN, past: Past::of(journal) }
     }
 
     /// The last event that was checked.
@@ -105,28 +89,5 @@ impl Reconciler {
         let found: HashSet<_> = found.into_iter().map(|delivery| delivery.reference.delivery).collect();
         wanted.retain(|(_, fact)| !found.contains(&fact.reference().delivery));
         Ok(wanted)
-    }
-}
-
-impl Past {
-    /// Applies the registry facts up to a version. The version never decreases.
-    async fn at(&mut self, sequence: u64) -> &Registry {
-        while self.registry.sequence() < sequence {
-            if self.read.is_empty() {
-                self.read.extend(self.changes.next_batch(CHANGES).await);
-            }
-            match self.read.front() {
-                Some(entry) if entry.sequence <= sequence => {
-                    if let Some(entry) = self.read.pop_front()
-                        && let Some(fact) = &entry.value
-                    {
-                        self.registry.apply(entry.sequence, fact);
-                    }
-                }
-                // The remaining facts are newer, or the drain has begun.
-                _ => break,
-            }
-        }
-        &self.registry
     }
 }

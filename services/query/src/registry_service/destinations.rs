@@ -17,6 +17,7 @@ use super::{
     origin::{self, Given},
     parts::{account_of, check_mask, destination_id, destination_of, given, names, request_id, token_id},
     transport::{Kept, Sealing},
+    warnings,
 };
 use crate::{caller::Caller, listing::Listing};
 
@@ -53,7 +54,7 @@ impl RegistryService {
         let id = DestinationId::of_request(&account, &request_id(&request.request_id)?);
         let destination = self.destination(new, id.clone())?;
         check_templates(&destination)?;
-        let find = |registry: &Registry| destination_of(registry, &account, &id).map(destination_to_api);
+        let find = |registry: &Registry| Ok(warnings::added(registry, destination_of(registry, &account, &id)?));
         let made = self.changes.make_once(&caller, Command::CreateDestination(destination), find).await?;
         Ok(Response::new(made.found))
     }
@@ -118,7 +119,9 @@ impl RegistryService {
             Ok(Command::UpdateDestination(changed))
         };
         let registry = self.changes.make(&caller, update).await?;
-        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
+        let updated = destination_of(&registry, &account, &id)?;
+        let warnings = warnings::about(&registry, updated);
+        Ok(Response::new(api::Destination { warnings, ..self.shown(updated).await }))
     }
 
     pub(super) async fn enable_destination(

@@ -1,0 +1,77 @@
+//! Which destinations override another one, and which ones it overrides, as far as their settings tell.
+
+use std::sync::Arc;
+
+use crate::{
+    ids::EventType,
+    registry::{Destination, EventTypePattern, Registry, Routing, Scope},
+};
+
+/// A destination that shares events with another one of another level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlap {
+    pub other: Arc<Destination>,
+    /// Whether every shared event goes to the higher one, because that has no condition.
+    pub always: bool,
+}
+
+/// The destinations of other levels that may want the same events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overlaps {
+    /// Destinations of higher levels, which get the shared events instead.
+    pub overridden_by: Vec<Overlap>,
+    /// Destinations of lower levels, which do not get the shared events.
+    pub overrides: Vec<Overlap>,
+}
+
+/// What routing will make of the settings of a destination. None if the account routes to all.
+pub fn overlaps(registry: &Registry, destination: &Destination) -> Overlaps {
+    let Some(account) = registry.account(&destination.account) else { return Overlaps::default() };
+    if account.account.routing == Routing::All {
+        return Overlaps::default();
+    }
+    let mut found = Overlaps::default();
+    let others = account.destinations().filter(|other| !other.deleted && other.id != destination.id);
+    for other in others.filter(|other| may_share(other, destination)) {
+        let (level, own) = (other.scope.level(), destination.scope.level());
+        if level < own {
+            found.overridden_by.push(Overlap { other: Arc::clone(other), always: other.condition.is_none() });
+        } else if level > own {
+            found.overrides.push(Overlap { other: Arc::clone(other), always: destination.condition.is_none() });
+        }
+    }
+    found
+}
+
+/// Whether an event can be wanted by both, whatever their conditions are.
+fn may_share(a: &Destination, b: &Destination) -> bool {
+    let origins = match (&a.scope, &b.scope) {
+        (Scope::Client(a), Scope::Client(b)) => a == b,
+        (Scope::Interface(a), Scope::Interface(b)) => a == b,
+        // Any client may send to any interface.
+        _ => true,
+    };
+    origins && a.event_types.iter().any(|a| b.event_types.iter().any(|b| a.shares_with(b)))
+}
+
+impl EventTypePattern {
+    /// Whether some event type matches both patterns.
+    fn shares_with(&self, other: &Self) -> bool {
+        // `*` leaves operational events out.
+        let apart = |a: &Self, b: &Self| a.as_str() == "*" && b.as_str().starts_with(EventType::OPERATIONAL);
+        if apart(self, other) || apart(other, self) {
+            return false;
+        }
+        match (self.beginning(), other.beginning()) {
+            (Some(a), Some(b)) => a.starts_with(b) || b.starts_with(a),
+            (Some(beginning), None) => other.as_str().starts_with(beginning),
+            (None, Some(beginning)) => self.as_str().starts_with(beginning),
+            (None, None) => self == other,
+        }
+    }
+
+    /// The beginning of the types that match; `None` if only one type does.
+    fn beginning(&self) -> Option<&str> {
+        self.as_str().strip_suffix('*')
+    }
+}

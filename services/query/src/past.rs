@@ -1,0 +1,56 @@
+//! The configuration at a time in the past, made again from its facts.
+
+use std::collections::VecDeque;
+
+use domain::{Registry, RegistryFact};
+use jiff::Timestamp;
+use journal::{Entry, Journal, Replay};
+
+/// The number of registry facts that are read at once.
+const CHANGES: usize = 500;
+
+/// Reads the registry from its beginning, and never goes back.
+pub(crate) struct Past {
+    registry: Registry,
+    changes: Replay<RegistryFact>,
+    read: VecDeque<Entry<RegistryFact>>,
+}
+
+impl Past {
+    pub(crate) fn of(journal: &Journal) -> Self {
+        Self { registry: Registry::default(), changes: journal.replay(1), read: VecDeque::new() }
+    }
+
+    /// The registry up to a sequence. The sequence never decreases.
+    pub(crate) async fn at(&mut self, sequence: u64) -> &Registry {
+        self.apply_while(sequence, |_| true).await;
+        &self.registry
+    }
+
+    /// The registry with the changes up to this time, which is not after the fact at `newest`.
+    pub(crate) async fn at_time(&mut self, at: Timestamp, newest: u64) -> &Registry {
+        self.apply_while(newest, |fact| fact.at <= at).await;
+        &self.registry
+    }
+
+    async fn apply_while(&mut self, sequence: u64, wanted: impl Fn(&RegistryFact) -> bool) {
+        while self.registry.sequence() < sequence {
+            if self.read.is_empty() {
+                self.read.extend(self.changes.next_batch(CHANGES).await);
+            }
+            let is_due =
+                |entry: &Entry<RegistryFact>| entry.sequence <= sequence && entry.value.as_ref().is_none_or(&wanted);
+            match self.read.front() {
+                Some(entry) if is_due(entry) => {
+                    let Some(entry) = self.read.pop_front() else { return };
+                    match &entry.value {
+                        Some(fact) => self.registry.apply(entry.sequence, fact),
+                        None => self.registry.pass_over(entry.sequence),
+                    }
+                }
+                // The remaining facts are newer, or the drain has begun.
+                _ => return,
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a person may not have meant with the settings of a destination. A warning refuses nothing.
+
+use api::registry::destination_to_api;
+use domain::{
+    Registry,
+    registry::{Destination, Scope},
+    routing::{Overlap, overlaps},
+};
+
+/// At most this many other destinations are named in a warning; the rest are counted.
+const MAX_NAMED: usize = 5;
+
+/// A destination with its warnings.
+pub(super) fn added(registry: &Registry, destination: &Destination) -> api::Destination {
+    api::Destination { warnings: about(registry, destination), ..destination_to_api(destination) }
+}
+
+pub(super) fn about(registry: &Registry, destination: &Destination) -> Vec<String> {
+    let found = overlaps(registry, destination);
+    let mut warnings = vec![];
+    if !found.overrides.is_empty() {
+        let when = if destination.condition.is_some() { " that its condition holds for" } else { "" };
+        warnings.push(format!(
+            "This destination overrides {}: events{when} that both want go to this one only. {ADVICE}",
+            names(&found.overrides)
+        ));
+    }
+    let (always, sometimes): (Vec<_>, Vec<_>) = found.overridden_by.into_iter().partition(|overlap| overlap.always);
+    if !always.is_empty() {
+        let names = names(&always);
+        warnings.push(format!("This destination is overridden by {names}: it gets no events that both want. {ADVICE}"));
+    }
+    if !sometimes.is_empty() {
+        warnings.push(format!(
+            "This destination is overridden by {} for the events that the condition there holds for. {ADVICE}",
+            names(&sometimes)
+        ));
+    }
+    warnings
+}
+
+const ADVICE: &str = "Set the account's routing to all if both are to get them.";
+
+fn names(overlaps: &[Overlap]) -> String {
+    let named = overlaps.iter().take(MAX_NAMED).map(|overlap| {
+        let other = &overlap.other;
+        let scope = match &other.scope {
+            Scope::Account => "of the account".to_owned(),
+            Scope::Client(client) => format!("of client {client}"),
+            Scope::Interface(interface) => format!("of interface {interface}"),
+        };
+        let name = if other.name.is_empty() { String::new() } else { format!("{} ", other.name) };
+        format!("{name}({}) {scope}", other.id)
+    });
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if overlaps.len() > MAX_NAMED {
+        text.push_str(&format!(" and {} others", overlaps.len() - MAX_NAMED));
+    }
+    text
+}

@@ -1,0 +1,180 @@
+//! `leadline.v1.RoutingService`: why a destination gets an event, or does not.
+//!
+//! The rules are those of [`domain::routing`], asked with the configuration that was in force when the event was
+//! published. What happened since comes from the read model.
+
+mod shown;
+
+use std::{sync::Arc, time::Duration};
+
+use api::{routing_service_server::RoutingServiceServer, status::invalid};
+use domain::{
+    AccountId, Delivery, DeliveryId, DestinationId, EventId, LeadEvent, LeadId, LeadSequence, Registry,
+    routing::destinations_for,
+};
+use journal::{Journal, RegistryView};
+use runtime::ErrorChain as _;
+use tokio::{sync::Semaphore, time::timeout};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
+
+use crate::{
+    caller::Caller,
+    failed,
+    history::History,
+    past::Past,
+    store::{Store, events::EventOutline},
+};
+
+/// At most this many events of a lead are explained.
+const MAX_EVENTS: usize = 20;
+/// At most this many calls read the registry from its beginning at once, because each of them holds a copy of it.
+const MAX_READING: usize = 2;
+/// How long a call waits for its turn and for the configuration of the past.
+const PAST_TIMEOUT: Duration = Duration::from_secs(10);
+
+struct RoutingService {
+    journal: Journal,
+    store: Store,
+    registry: RegistryView,
+    history: History,
+    reading: Semaphore,
+}
+
+pub(crate) fn service(
+    journal: Journal,
+    store: Store,
+    registry: RegistryView,
+    history: History,
+) -> RoutingServiceServer<impl api::routing_service_server::RoutingService> {
+    let reading = Semaphore::new(MAX_READING);
+    RoutingServiceServer::new(RoutingService { journal, store, registry, history, reading })
+        .accept_compressed(CompressionEncoding::Gzip)
+}
+
+#[tonic::async_trait]
+impl api::routing_service_server::RoutingService for RoutingService {
+    async fn explain_routing(
+        &self,
+        request: Request<api::ExplainRoutingRequest>,
+    ) -> Result<Response<api::ExplainRoutingResponse>, Status> {
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let account = caller.account(&request.account_id)?;
+        let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
+        // The destination may have been created a moment ago by another process.
+        let now =
+            self.registry.up_to_date().await.map_err(|why| {
+                Status::unavailable(format!("the latest configuration is not known: {why}; ask again"))
+            })?;
+        if now.destination_ever(&id).is_none_or(|destination| destination.account != account) {
+            return Err(Status::not_found(format!("account {account} has no destination {id}")));
+        }
+        let mut outlines = self.outlines(&account, request).await?;
+        let more = outlines.len() > MAX_EVENTS;
+        outlines.truncate(MAX_EVENTS);
+        let mut explained = self.with_past(&account, &id, &now, outlines).await?;
+        explained.sort_by_key(|of_event| std::cmp::Reverse(of_event.0));
+        let explanations = explained.into_iter().map(|(_, explanation)| explanation).collect();
+        Ok(Response::new(api::ExplainRoutingResponse { explanations, more }))
+    }
+}
+
+/// What the read model says about an event and its delivery.
+struct Became {
+    event: EventOutline,
+    /// `None` if LEADS does not have the event any more.
+    stored: Option<LeadEvent>,
+    delivery: Option<Delivery>,
+    anonymised: bool,
+    /// The delivery that has to end first.
+    after: Option<DeliveryId>,
+}
+
+impl RoutingService {
+    /// The events that a request names.
+    async fn outlines(
+        &self,
+        account: &AccountId,
+        request: &api::ExplainRoutingRequest,
+    ) -> Result<Vec<EventOutline>, Status> {
+        let (found, what) = match (request.event_id.as_str(), request.lead_id.as_str()) {
+            ("", "") => return Err(invalid("event_id", "is missing, and so is lead_id; give one of the two")),
+            (text, "") => {
+                let id = required("event_id", text, EventId::parse)?;
+                let found = self.store.event(account, &id).await.map_err(failed)?;
+                (found.into_iter().collect(), format!("account {account} has no event {id}"))
+            }
+            ("", text) => {
+                let lead = required("lead_id", text, LeadId::parse)?;
+                let found = self.store.events_of(account, &lead, MAX_EVENTS + 1).await.map_err(failed)?;
+                (found, format!("account {account} has no lead {lead}"))
+            }
+            _ => return Err(invalid("lead_id", "is given together with event_id; give one of the two")),
+        };
+        if found.is_empty() {
+            return Err(self.history.not_found(&self.registry.snapshot(), Some(account), &what));
+        }
+        Ok(found)
+    }
+
+    /// Explains events with the configuration of their time.
+    async fn with_past(
+        &self,
+        account: &AccountId,
+        id: &DestinationId,
+        now: &Arc<Registry>,
+        outlines: Vec<EventOutline>,
+    ) -> Result<Vec<(LeadSequence, api::RoutingExplanation)>, Status> {
+        let mut events = vec![];
+        for event in outlines {
+            events.push(self.became(account, id, event).await?);
+        }
+        // The configuration is read once, so the events come in the order of its changes.
+        events.sort_by_key(|of| (of.stored.as_ref().map_or(0, |event| event.registry_sequence), of.event.received_at));
+        let explain = async {
+            let _turn = self.reading.acquire().await;
+            let (mut past, mut of_erased) = (Past::of(&self.journal), Past::of(&self.journal));
+            let mut explained = vec![];
+            for of in events {
+                let then = match &of.stored {
+                    Some(event) if event.registry_sequence >= now.sequence() => now,
+                    Some(event) => past.at(event.registry_sequence).await,
+                    None => of_erased.at_time(of.event.received_at, now.sequence()).await,
+                };
+                explained.push((of.event.sequence, shown::explanation(account, id, then, now, &of)));
+            }
+            explained
+        };
+        let late = "the configuration of the time of the event cannot be read fast enough; ask again";
+        timeout(PAST_TIMEOUT, explain).await.map_err(|_| Status::unavailable(late))
+    }
+
+    async fn became(&self, account: &AccountId, id: &DestinationId, event: EventOutline) -> Result<Became, Status> {
+        let delivery = DeliveryId::of(account, &event.event_id, id);
+        let delivery = self.store.delivery(delivery).await.map_err(failed)?;
+        let until = self.store.anonymised_until(account, &event.lead).await.map_err(failed)?;
+        let after = self.store.earlier_in_order(id, &event).await.map_err(failed)?;
+        let stored = self.journal.lead_at(event.sequence).await.map_err(|error| {
+            tracing::warn!(error = error.chain(), "cannot read the event of an explanation; refused the call");
+            Status::unavailable(format!("the event cannot be read: {error}; ask again"))
+        })?;
+        // LEADS may hold another event at this place only after a loss; the outline decides.
+        let stored = stored.filter(|stored| stored.event_id == event.event_id && !stored.payload.is_empty());
+        Ok(Became { anonymised: event.sequence <= until, event, stored, delivery, after })
+    }
+}
+
+/// Whether the router would give the destination the event with this configuration.
+fn is_routed(registry: &Registry, event: &LeadEvent, id: &DestinationId) -> bool {
+    destinations_for(registry, event).iter().any(|destination| destination.id == *id)
+}
+
+fn required<T>(
+    field: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, domain::ids::IdError>,
+) -> Result<T, Status> {
+    if text.is_empty() {
+        return Err(invalid(field, "is missing"));
+    }
+    parse(text).map_err(|e| invalid(field, e))
+}
