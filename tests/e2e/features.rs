@@ -5,10 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The sections, and how many rows each has.
-const SECTIONS: [(char, usize); 10] =
-    [('A', 8), ('B', 5), ('C', 9), ('D', 10), ('E', 8), ('F', 13), ('G', 9), ('H', 11), ('I', 3), ('J', 2)];
-
 /// The top of the sources.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -60,15 +56,19 @@ fn is_in(file: &Path, name: &str) -> bool {
 
 #[test]
 fn every_row_is_there_once_and_says_what_shows_it() {
-    let expected = SECTIONS.iter().flat_map(|(section, count)| (1..=*count).map(move |n| format!("{section}{n}")));
-    let rows = rows();
-    let ids: Vec<_> = rows.iter().map(|cells| cells[0].clone()).collect();
-    assert_eq!(ids, expected.collect::<Vec<_>>());
-    for cells in &rows {
+    let (mut section, mut number) = ('A', 0);
+    for cells in &rows() {
+        number += 1;
+        let id = cells[0].as_str();
+        if !id.starts_with(section) {
+            (section, number) = (char::from_u32(u32::from(section) + 1).unwrap(), 1);
+        }
+        assert_eq!(id, format!("{section}{number}"), "rows are numbered one after the other");
         assert_eq!(cells.len(), 4, "{cells:?}");
         let shown = &cells[3];
         assert!(tests_in(shown).next().is_some() || shown.contains("not shown"), "{cells:?}");
     }
+    assert!(section >= 'J', "the table ends with section {section}");
 }
 
 #[test]

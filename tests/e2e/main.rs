@@ -26,6 +26,7 @@ mod explaining;
 mod failures;
 mod features;
 mod files;
+mod forms;
 mod happy;
 mod held;
 mod history;

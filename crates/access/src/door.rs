@@ -9,7 +9,7 @@ use domain::{
     access::{Denial, Rule},
     registry::{KeyHash, KeyRefusal},
 };
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
 use journal::{NewsError, RegistryView};
 
@@ -39,6 +39,17 @@ pub enum Refused {
     /// The registry is not known to be up to date.
     #[error("cannot check the API key now; call again")]
     Unknown(#[from] NewsError),
+}
+
+impl Refused {
+    /// The status of an HTTP answer.
+    pub const fn http_status(&self) -> StatusCode {
+        match self {
+            Self::NoKey | Self::Malformed | Self::Key(_) => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
 impl From<Refused> for tonic::Status {

@@ -36,6 +36,7 @@ pub fn scopes(given: impl IntoIterator<Item = crate::Scope>) -> Result<Scopes, R
         crate::Scope::Read => Ok(Scope::Read),
         crate::Scope::Operate => Ok(Scope::Operate),
         crate::Scope::Admin => Ok(Scope::Admin),
+        crate::Scope::Form => Ok(Scope::Form),
     };
     given.into_iter().map(known).collect()
 }
@@ -46,6 +47,7 @@ const fn scope_to_api(scope: Scope) -> crate::Scope {
         Scope::Read => crate::Scope::Read,
         Scope::Operate => crate::Scope::Operate,
         Scope::Admin => crate::Scope::Admin,
+        Scope::Form => crate::Scope::Form,
     }
 }
 

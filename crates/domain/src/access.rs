@@ -22,10 +22,12 @@ pub enum Scope {
     Operate,
     /// Everything, including the creation of API keys.
     Admin,
+    /// Submitting HTML forms, and nothing else. Such a key is public: it is in web pages.
+    Form,
 }
 
 impl Scope {
-    pub const ALL: [Self; 4] = [Self::Publish, Self::Read, Self::Operate, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Publish, Self::Read, Self::Operate, Self::Admin, Self::Form];
 
     /// The word that facts and messages use.
     pub const fn as_str(self) -> &'static str {
@@ -34,6 +36,7 @@ impl Scope {
             Self::Read => "read",
             Self::Operate => "operate",
             Self::Admin => "admin",
+            Self::Form => "form",
         }
     }
 
@@ -49,7 +52,7 @@ impl Scope {
     /// The scopes that this scope permits, itself included, as bits.
     const fn includes(self) -> u8 {
         match self {
-            Self::Publish | Self::Read => self.bit(),
+            Self::Publish | Self::Read | Self::Form => self.bit(),
             Self::Operate => self.bit() | Self::Read.bit(),
             Self::Admin => u8::MAX,
         }
@@ -117,6 +120,9 @@ pub enum Denial {
         /// The missing scope.
         needs: Scope,
     },
+    /// The API key may only submit forms.
+    #[error("{caller} may submit forms at /v1/forms, and do nothing else")]
+    FormsOnly { caller: String },
     /// The API key belongs to an account, and the call needs a platform-wide one.
     #[error("{caller} belongs to account {account}; this call needs a platform-wide API key")]
     NotPlatform { caller: String, account: AccountId },
@@ -154,6 +160,10 @@ impl Principal {
     /// What the caller lacks.
     pub fn may(&self, rule: Rule) -> Result<(), Denial> {
         let needs = match rule {
+            // Anybody who sees a form knows its key, and may not learn who made it.
+            Rule::AnyKey if self.0.scopes.named().eq([Scope::Form]) => {
+                return Err(Denial::FormsOnly { caller: self.to_string() });
+            }
             Rule::AnyKey => return Ok(()),
             Rule::Needs(scope) | Rule::Platform(scope) => scope,
         };

@@ -86,7 +86,7 @@ async fn publish(
 
 /// Reads the whole body. A body that is too large is read on, up to [`MAX_DISCARDED`] times the limit: a client that is
 /// still sending would see a broken connection instead of the answer.
-async fn read(body: Body, max: usize) -> Result<Bytes, (StatusCode, PublishError)> {
+pub(crate) async fn read(body: Body, max: usize) -> Result<Bytes, (StatusCode, PublishError)> {
     let (mut kept, mut length) = (BytesMut::new(), 0_usize);
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
@@ -262,7 +262,7 @@ impl<'a> Stored<'a> {
     }
 }
 
-const fn status_of(error: &PublishError) -> StatusCode {
+pub(crate) const fn status_of(error: &PublishError) -> StatusCode {
     match error {
         PublishError::Invalid { .. } => StatusCode::BAD_REQUEST,
         PublishError::KeyEnded(_) => StatusCode::UNAUTHORIZED,

@@ -3,6 +3,7 @@
 //!
 //! * [`http`] and [`grpc`] serve the two protocols. [`encoding`] decompresses the body of an HTTP request, [`body`]
 //!   reads it, [`hops`] finds loops.
+//! * [`forms`] takes HTML forms.
 //! * [`publisher`] stores the events of both protocols. [`rates`] limits each account, [`bursts`] marks the events that
 //!   may wait behind others, [`known_events`] recognises events that were stored before.
 //!
@@ -12,6 +13,7 @@
 mod body;
 mod bursts;
 mod encoding;
+mod forms;
 mod grpc;
 mod hops;
 mod http;
@@ -65,6 +67,11 @@ pub struct Options {
     #[arg(long, env = "LEADLINE_PUBLISH_BURST", value_name = "EVENTS",
           value_parser = clap::value_parser!(u32).range(1..=MAX_PUBLISH_RATE))]
     pub publish_burst: Option<u32>,
+    /// Maximum submissions per second of HTML forms with the same form key; 0: no limit
+    ///
+    /// Each ingest process counts for itself.
+    #[arg(long, env = "LEADLINE_FORM_RATE", default_value_t = 20, value_name = "FORMS")]
+    pub form_rate: u32,
 }
 
 /// The highest `--publish-rate`: more than any machine takes.
@@ -87,6 +94,7 @@ pub async fn start(options: &Options, platform: &Platform, journal: &Journal) ->
     latch.ready();
     Ok(Service::new("ingest")
         .deciding_readiness()
+        .with_http(forms::routes(door.clone(), publisher.clone(), max_event, options.form_rate))
         .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), limits, max_request, max_hops)))
         .with_grpc(door.guard(grpc::service(publisher, max_event, max_hops, platform.drain.clone()))))
 }

@@ -18,7 +18,7 @@ use super::{
     state::Registry,
 };
 use crate::{
-    access::{Principal, Scopes},
+    access::{Principal, Scope, Scopes},
     ids::{AccountId, KeyId},
 };
 
@@ -141,7 +141,15 @@ impl Registry {
         self.must_be_new(self.key(&key.id).is_some(), EntityKind::Key, key.id.as_str())?;
         check_name(&key.name)?;
         if key.scopes.is_empty() {
-            return Err(invalid("scopes", "are missing; give at least one of publish, read, operate and admin".into()));
+            return Err(invalid(
+                "scopes",
+                "are missing; give at least one of publish, read, operate, admin and form".into(),
+            ));
+        }
+        let is_of_forms = key.scopes.named().any(|scope| scope == Scope::Form);
+        if is_of_forms && (key.scopes.named().count() > 1 || key.account.is_none()) {
+            let problem = "form stands alone, and needs an account: everybody who sees a form knows its key";
+            return Err(invalid("scopes", problem.into()));
         }
         if key.expires_at.is_some_and(|end| end <= key.created_at) {
             return Err(invalid("expires_at", "is in the past".into()));

@@ -55,6 +55,7 @@ fn admin_includes_all_operate_reading_and_publish_nothing_else() {
         (Scope::Read, vec![Scope::Read]),
         (Scope::Operate, vec![Scope::Read, Scope::Operate]),
         (Scope::Admin, Scope::ALL.to_vec()),
+        (Scope::Form, vec![Scope::Form]),
     ];
     for (own, may) in cases {
         let scopes: Scopes = [own].into_iter().collect();
@@ -63,7 +64,7 @@ fn admin_includes_all_operate_reading_and_publish_nothing_else() {
             let allowed = principal(None, &[own]).may(Rule::Needs(scope));
             assert_eq!(allowed.is_ok(), may.contains(&scope), "{own:?} {scope:?}");
         }
-        assert_eq!(principal(None, &[own]).may(Rule::AnyKey), Ok(()));
+        assert_eq!(principal(None, &[own]).may(Rule::AnyKey).is_ok(), own != Scope::Form, "{own:?}");
         assert_eq!(Scope::parse(own.as_str()), Some(own));
     }
 }
@@ -127,6 +128,8 @@ fn what_is_wrong_with_a_new_key_is_named() {
         other => panic!("{other:?}"),
     };
     assert_eq!(field(new(|key| key.scopes = Scopes::default())), "scopes");
+    assert_eq!(field(new(|key| key.scopes = [Scope::Form].into_iter().collect())), "scopes");
+    assert_eq!(field(new(|key| key.scopes = [Scope::Form, Scope::Read].into_iter().collect())), "scopes");
     assert_eq!(field(new(|key| key.expires_at = Some(t(0)))), "expires_at");
     assert_eq!(field(new(|key| key.name = "two\nlines".into())), "name");
     let absent = Refusal::NotFound { kind: EntityKind::Account, id: "no".into() };

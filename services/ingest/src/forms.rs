@@ -1,0 +1,186 @@
+//! `POST /v1/forms/{account}/{interface}`: HTML forms of web pages, without a program in between.
+//!
+//! The page holds a *form key*: an API key with the scope `form` alone, which anybody may read. [`fields`] parses the form
+//! into a payload and control fields, [`answer`] makes the answer for a browser or a script.
+//!
+//! Guarantees: a form key permits nothing else. A key that permits more is refused, so that none is published in a page.
+//! The browser is redirected only to the site that the form is on.
+
+mod answer;
+mod fields;
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use access::Door;
+use api::publish::{Fields, Publish, PublishError};
+use axum::{
+    Router,
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use domain::{
+    KeyId, Principal,
+    access::{Rule, Scope},
+};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use runtime::trace::TraceContext;
+use serde::Deserialize;
+
+use self::{
+    answer::{Outcome, Reader},
+    fields::Form,
+};
+use crate::{
+    http::read,
+    publisher::{Published, Publisher},
+};
+
+/// How long a browser may remember that any page may submit forms, in seconds.
+const PREFLIGHT_MAX_AGE: &str = "7200";
+
+#[derive(Debug)]
+struct Endpoint {
+    door: Door,
+    publisher: Publisher,
+    /// The maximum bytes of a form, and of the event that is made of it.
+    max_event: usize,
+    /// The submissions of each form key; `None` if there is no limit. Only valid keys are counted.
+    limiter: Option<DefaultKeyedRateLimiter<KeyId>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Parameters {
+    key: Option<String>,
+}
+
+/// Why a form is not stored.
+#[derive(Debug)]
+struct Refusal {
+    status: StatusCode,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        Self::new(crate::http::status_of(&error), error.to_string())
+    }
+}
+
+/// `rate`: maximum submissions per second of each form key; 0 if there is no limit.
+pub(crate) fn routes(door: Door, publisher: Publisher, max_event: usize, rate: u32) -> Router {
+    let limiter = NonZeroU32::new(rate).map(|rate| RateLimiter::keyed(Quota::per_second(rate)));
+    let endpoint = Arc::new(Endpoint { door, publisher, max_event, limiter });
+    Router::new()
+        .route("/v1/forms/{account}/{interface}", post(submit).options(preflight).fallback(other_method))
+        .with_state(endpoint)
+}
+
+async fn preflight() -> Response {
+    let allowed = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "accept, content-type"),
+        (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_MAX_AGE),
+    ];
+    (StatusCode::NO_CONTENT, allowed).into_response()
+}
+
+async fn other_method(headers: HeaderMap) -> Response {
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "a form is submitted with method=\"post\"");
+    let mut response = Reader::of(&headers).refused(&refusal);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+async fn submit(
+    State(endpoint): State<Arc<Endpoint>>,
+    Path((account, interface)): Path<(String, String)>,
+    Query(parameters): Query<Parameters>,
+    request: Request,
+) -> Response {
+    let (headers, reader) = (request.headers().clone(), Reader::of(request.headers()));
+    let mut response = match endpoint.store(&account, &interface, parameters.key, request).await {
+        Ok(outcome) => reader.accepted(&headers, &outcome),
+        Err(refusal) => reader.refused(&refusal),
+    };
+    // The key is in the page anyway, and no cookie counts, so any page may read the answer.
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+impl Endpoint {
+    async fn store(
+        &self,
+        account: &str,
+        interface: &str,
+        key: Option<String>,
+        request: Request,
+    ) -> Result<Outcome, Refusal> {
+        let headers = request.headers().clone();
+        let body = read(request.into_body(), self.max_event).await;
+        let body = body.map_err(|(status, error)| Refusal::new(status, error.to_string()))?;
+        let form = Form::read(&headers, body).await?;
+        let by = self.admit(key.as_deref().or(form.key.as_deref())).await?;
+        if form.is_spam() {
+            tracing::debug!(account, interface, key = %by.id(), "ignored a form whose honeypot field is filled");
+            return Ok(Outcome { redirect: form.redirect, stored: None });
+        }
+        let publish = Fields {
+            account,
+            interface,
+            client: form.client.as_deref().unwrap_or_default(),
+            event_id: form.event_id.as_deref().unwrap_or_default(),
+            event_type: form.event_type.as_deref().unwrap_or_default(),
+            payload: form.payload(),
+            ..Fields::default()
+        };
+        let publish = publish.parse()?;
+        let stored = self.publish(&by, publish, TraceContext::of_request(&headers).as_ref()).await?;
+        Ok(Outcome { redirect: form.redirect, stored: Some(stored) })
+    }
+
+    /// The caller that the form key names.
+    async fn admit(&self, key: Option<&str>) -> Result<Principal, Refusal> {
+        let missing = "the form has no key; add ?key=ll_… to its action, or a hidden field _key (leadline keys create \
+                       NAME --scope form --account ACCOUNT)";
+        let key = key.filter(|key| !key.is_empty()).ok_or(Refusal::new(StatusCode::UNAUTHORIZED, missing))?;
+        let value = HeaderValue::try_from(format!("Bearer {key}"));
+        let value =
+            value.map_err(|_| Refusal::new(StatusCode::UNAUTHORIZED, "the key of the form is not an API key"))?;
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
+        let refused = |refused: access::Refused| Refusal::new(refused.http_status(), refused.to_string());
+        let by = self.door.admit(&headers, Rule::Needs(Scope::Form)).await.map_err(refused)?;
+        if !by.key().scopes.named().eq([Scope::Form]) {
+            let powerful = "the key of the form permits more than submitting forms, and everybody who sees the page can \
+                            read it; revoke it, and create one with the scope form alone";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, powerful));
+        }
+        if let Some(limiter) = &self.limiter
+            && limiter.check_key(by.id()).is_err()
+        {
+            let many = "too many forms were submitted with this key within a second; submit the form again";
+            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, many));
+        }
+        Ok(by)
+    }
+
+    async fn publish(
+        &self,
+        by: &Principal,
+        publish: Publish,
+        caller: Option<&TraceContext>,
+    ) -> Result<Published, PublishError> {
+        let checked = Publisher::check(&*self.publisher.latest().await?, by, publish)?;
+        self.publisher.rates().admit([&checked.event.account])?;
+        let looked_up = self.publisher.look_up(checked).await;
+        self.publisher.stored(self.publisher.send(looked_up, caller).await).await
+    }
+}

@@ -1,0 +1,135 @@
+//! HTML forms: what a page submits arrives as a lead, and the key in the page permits nothing else.
+
+use api::{DeliveryStatus, Scope};
+use reqwest::{Response, StatusCode, header};
+use serde_json::{Value, json};
+use testkit::{Receiver, wait};
+use tonic::Code;
+use url::form_urlencoded;
+
+use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination, web};
+
+const URLENCODED: &str = "application/x-www-form-urlencoded";
+const PAGE: &str = "https://acme.example/contact";
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+fn encoded(fields: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+/// Submits a form as a page at [`PAGE`] does.
+async fn submit(world: &World, key: &str, accept: &str, fields: &[(&str, &str)]) -> Response {
+    let url = format!("{}/v1/forms/{ACCOUNT}/{INTERFACE}?key={key}", world.http);
+    let request = web().post(url).header(header::REFERER, PAGE).header(header::ACCEPT, accept);
+    request.header(header::CONTENT_TYPE, URLENCODED).body(encoded(fields)).send().await.unwrap()
+}
+
+async fn form_key(world: &World) -> String {
+    world.new_key(ACCOUNT, &[Scope::Form]).await.0
+}
+
+#[tokio::test]
+async fn a_form_of_a_web_page_arrives_as_a_lead_and_the_browser_goes_on() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination_with(api::Destination { url: receiver.url(), ..some_destination() }).await;
+    let key = form_key(&world).await;
+    let fields = [
+        ("name", "Ada Löv"),
+        ("wish", "a"),
+        ("wish", "b"),
+        ("_redirect", "/thanks"),
+        ("_event_id", "e1"),
+        ("_honeypot", ""),
+    ];
+    let answer = submit(&world, &key, BROWSER, &fields).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(answer.headers()[header::LOCATION], "https://acme.example/thanks");
+    wait::until_eq("the lead", SOON, 1, async || receiver.count()).await;
+    let body: Value = serde_json::from_slice(&receiver.requests()[0].body).unwrap();
+    assert_eq!(body, json!({"name": "Ada Löv", "wish": ["a", "b"]}));
+
+    // A double click submits the form again.
+    let again = submit(&world, &key, "application/json", &fields).await;
+    assert_eq!(again.status(), StatusCode::ACCEPTED);
+    assert_eq!(again.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    assert_eq!(again.json::<Value>().await.unwrap()["event_id"], "e1");
+    // Without an address to go to, and with one of another site, the browser shows a page.
+    for redirect in ["", "https://evil.example/"] {
+        let page = submit(&world, &key, BROWSER, &[("name", "Bob"), ("_redirect", redirect)]).await;
+        assert_eq!(page.status(), StatusCode::OK);
+        assert!(page.headers()[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"));
+        assert!(page.text().await.unwrap().contains("Thank you"));
+    }
+    wait::until_eq("the others", SOON, 3, async || receiver.count()).await;
+    // What a robot filled in gets the same answer, and is not stored: what is submitted after it arrives without it.
+    let robot = submit(&world, &key, BROWSER, &[("name", "Robot"), ("_honeypot", "x"), ("_redirect", "/thanks")]).await;
+    assert_eq!(robot.status(), StatusCode::SEE_OTHER);
+    let part = |name, value| format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let parts = [part("name", "Cleo"), part("_key", &key), part("_event_id", "e4"), "--b--\r\n".to_owned()].concat();
+    let url = format!("{}/v1/forms/{ACCOUNT}/{INTERFACE}", world.http);
+    let multipart = web().post(url).header(header::CONTENT_TYPE, "multipart/form-data; boundary=b").body(parts);
+    let answer = multipart.send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    world.delivery_is("e4", DeliveryStatus::Succeeded).await;
+    assert_eq!(receiver.count(), 4);
+}
+
+#[tokio::test]
+async fn a_form_key_permits_nothing_else_and_no_other_key_is_taken() {
+    let world = World::start().await;
+    let key = form_key(&world).await;
+    let published = web().post(format!("{}/v1/leads", world.http)).bearer_auth(&key).body("{}").send().await.unwrap();
+    assert_eq!(published.status(), StatusCode::FORBIDDEN);
+    let mut access = api::access_service_client::AccessServiceClient::new(world.called_with(&key).await);
+    let whoami = access.who_am_i(api::WhoAmIRequest::default()).await;
+    assert_eq!(whoami.unwrap_err().code(), Code::PermissionDenied);
+
+    for (scopes, status) in [(&[Scope::Publish][..], StatusCode::FORBIDDEN), (&[Scope::Admin], StatusCode::FORBIDDEN)] {
+        let (other, _) = world.new_key(ACCOUNT, scopes).await;
+        let refused = submit(&world, &other, BROWSER, &[("name", "Ada")]).await;
+        assert_eq!(refused.status(), status, "{scopes:?}");
+    }
+    for wrong in ["", "ll_nothing_secret", "nonsense%0A"] {
+        let refused = submit(&world, wrong, "application/json", &[("name", "Ada")]).await;
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{wrong}");
+        assert!(refused.json::<Value>().await.unwrap()["error"]["message"].as_str().is_some_and(|why| !why.is_empty()));
+    }
+    // The key of one account is worth nothing in another one.
+    let url = format!("{}/v1/forms/other/{INTERFACE}?key={key}", world.http);
+    let refused = web().post(url).header(header::CONTENT_TYPE, URLENCODED).body("name=Ada").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+
+    let with_more = api::CreateKeyRequest {
+        account_id: ACCOUNT.into(),
+        name: "form".into(),
+        scopes: vec![Scope::Form.into(), Scope::Read.into()],
+        expires_at: None,
+    };
+    let platform_wide =
+        api::CreateKeyRequest { account_id: String::new(), scopes: vec![Scope::Form.into()], ..with_more.clone() };
+    for request in [with_more, platform_wide] {
+        assert_eq!(world.access().create_key(request).await.unwrap_err().code(), Code::InvalidArgument);
+    }
+}
+
+#[tokio::test]
+async fn scripts_of_any_page_submit_and_too_many_are_told_to_wait() {
+    let world = World::start_with(&["--form-rate", "2"], &[]).await;
+    let key = form_key(&world).await;
+    let url = format!("{}/v1/forms/{ACCOUNT}/{INTERFACE}?key={key}", world.http);
+    let asked =
+        web().request(reqwest::Method::OPTIONS, &url).header(header::ORIGIN, "https://acme.example").send().await;
+    let asked = asked.unwrap();
+    assert_eq!(asked.status(), StatusCode::NO_CONTENT);
+    assert_eq!(asked.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    let mut statuses = vec![];
+    for _ in 0..20 {
+        let answer = submit(&world, &key, "application/json", &[("name", "Ada")]).await;
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(answer.headers()[header::RETRY_AFTER], "1");
+            return;
+        }
+        statuses.push(answer.status());
+    }
+    panic!("all were taken: {statuses:?}");
+}
