@@ -11,6 +11,7 @@ help:
 	@echo "make test    run every test against a real broker and real databases"
 	@echo "make quick   run the tests that need no broker and no database: under a minute when built"
 	@echo "make up      run Leadline until Ctrl-C, on http://127.0.0.1:8080 and grpc 127.0.0.1:9090"
+	@echo "make console build console/dist from console/src"
 	@echo "make bench   measure throughput, latency and cost"
 	@echo "make chaos   kill every process under load, for minutes, and check that nothing is lost"
 	@echo "make check   check format, lints and documentation"
@@ -37,6 +38,7 @@ check:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets $(DEVELOPMENT) --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace $(DEVELOPMENT) --no-deps --locked --document-private-items
+	tools/check-console
 
 .PHONY: test
 test: tools
@@ -47,6 +49,7 @@ test: tools
 	tools/bring-receivers >/dev/null
 	tools/bring-proxies >/dev/null
 	tools/bring-faketime >/dev/null
+	tools/bring-browser >/dev/null
 	tools/bring-languages
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" $(CARGO) test --workspace $(DEVELOPMENT) --locked
 
@@ -59,6 +62,11 @@ quick:
 demo: tools
 	$(CARGO) build --package leadline $(DEVELOPMENT) --locked
 	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/debug/leadline demo
+
+# The files of the console that programs embed; commit them with their sources.
+.PHONY: console
+console:
+	PATH="$$(tools/bring-node):$$PATH" npm --prefix console run --silent build
 
 # A first receiver usually runs on the same machine and without TLS. A production installation sets neither of these flags.
 .PHONY: up

@@ -5,7 +5,7 @@ import { defineConfig } from "@playwright/test";
 
 export default defineConfig({
   testDir: "tests",
-  outputDir: "../target/console",
+  outputDir: "../target/console/failed",
   fullyParallel: false,
   workers: 2,
   // A flaky test is a failed test.
@@ -23,6 +23,8 @@ export default defineConfig({
       // Containers have no user namespaces, and little of /dev/shm.
       args: ["--no-sandbox", "--disable-dev-shm-usage"],
     },
+    actionTimeout: 20_000,
+    navigationTimeout: 20_000,
     trace: "retain-on-failure",
   },
 });

@@ -3,7 +3,13 @@ import { defineConfig } from "vite";
 export default defineConfig({
   base: "/console/",
   // The content security policy of the server allows files of its own origin only, so nothing is inlined.
-  build: { outDir: "dist", emptyOutDir: true, assetsInlineLimit: 0, modulePreload: { polyfill: false }, target: "es2023" },
+  build: {
+    outDir: "dist",
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    target: "es2023",
+  },
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   server: {
     // `npm run dev` beside `make up`: the page comes from Vite, sessions and the API from Leadline.

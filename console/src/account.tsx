@@ -20,10 +20,24 @@ export interface Things {
   reload(): void;
 }
 
-const NOTHING: Things = { account: "", destinations: [], interfaces: [], clients: [], nameOf: (id) => id, reload: () => {} };
+const NOTHING: Things = {
+  account: "",
+  destinations: [],
+  interfaces: [],
+  clients: [],
+  nameOf: (id) => id,
+  reload: () => {},
+};
 const Context = createContext<Things>(NOTHING);
 
 export const useThings = (): Things => useContext(Context);
+/** The same, read anew when the component appears: others change the configuration, too. */
+export function useFreshThings(): Things {
+  const things = useThings();
+  useEffect(() => things.reload(), [things.account]);
+  return things;
+}
+
 export const useAccount = (): string => useContext(Context).account;
 
 /** Whether the key may see several accounts. */
@@ -79,12 +93,17 @@ export function ChooseAccount() {
       <Shown of={accounts} what="accounts">
         {(all) =>
           all.length === 0 ? (
-            <Nothing text="There is no account yet. This command creates the first:" command="leadline accounts create acme" />
+            <Nothing
+              text="There is no account yet. This command creates the first:"
+              command="leadline accounts create acme"
+            />
           ) : (
             <ul class="choices">
               {all.map(({ accountId, name }) => (
                 <li key={accountId}>
-                  <a href={to(place.path, { ...Object.fromEntries(place.query), account: accountId })}>{name || accountId}</a>{" "}
+                  <a href={to(place.path, { ...Object.fromEntries(place.query), account: accountId })}>
+                    {name || accountId}
+                  </a>{" "}
                   {name === "" || name === accountId ? null : <span class="dim">{accountId}</span>}
                 </li>
               ))}

@@ -3,9 +3,18 @@ import { useEffect, useRef } from "preact/hooks";
 import { ChooseAccount, useAccount, WithAccount } from "./account";
 import { loggedIn } from "./api/session";
 import { to, usePlace } from "./router";
+import { AuditScreen } from "./screens/audit";
 import { DeliveriesScreen } from "./screens/deliveries";
 import { DeliveryScreen } from "./screens/delivery";
+import { DestinationScreen } from "./screens/destination";
+import { EditDestination, NewDestination } from "./screens/destination/edit";
+import { DestinationsScreen } from "./screens/destinations";
+import { JobScreen, JobsScreen } from "./screens/jobs";
+import { KeysScreen } from "./screens/keys";
+import { LeadScreen } from "./screens/lead";
+import { LeadsScreen } from "./screens/leads";
 import { LogIn } from "./screens/login";
+import { StatusScreen } from "./screens/status";
 import { Shell } from "./shell";
 import { useStore } from "./store";
 
@@ -43,11 +52,26 @@ function Screen() {
 }
 
 function Of({ path }: { path: readonly string[] }) {
-  const [screen = "", id = ""] = path;
+  const [screen = "", id = "", action = ""] = path;
+  const isOne = id !== "";
   switch (screen) {
     case "":
     case "deliveries":
-      return id === "" ? <DeliveriesScreen /> : <DeliveryScreen key={id} id={id} />;
+      return isOne ? <DeliveryScreen key={id} id={id} /> : <DeliveriesScreen />;
+    case "leads":
+      return isOne ? <LeadScreen key={id} id={id} /> : <LeadsScreen />;
+    case "destinations":
+      if (id === "new") return <NewDestination />;
+      if (action === "edit") return <EditDestination key={id} id={id} />;
+      return isOne ? <DestinationScreen key={id} id={id} /> : <DestinationsScreen />;
+    case "jobs":
+      return isOne ? <JobScreen key={id} id={id} /> : <JobsScreen />;
+    case "audit":
+      return <AuditScreen />;
+    case "keys":
+      return <KeysScreen />;
+    case "status":
+      return <StatusScreen />;
     default:
       return <Missing />;
   }

@@ -20,7 +20,8 @@ export function Banners() {
   if (troubles.length > 0) {
     return (
       <div class="banner warn" role="alert">
-        <b>A part of Leadline does not work now.</b> What you see may be old, and actions may fail. Accepted leads are kept.
+        <b>A part of Leadline does not work now.</b> What you see may be old, and actions may fail. Accepted leads are
+        kept.
         <ul>
           {troubles.map(({ part, why }) => (
             <li key={part}>

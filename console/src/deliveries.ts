@@ -29,11 +29,14 @@ interface State {
   readonly key: string;
   readonly table: Table<DeliveryRow>;
   readonly nextPage: string;
+  /** Whether the first page was listed. */
+  readonly isListed: boolean;
 }
 
-export function useDeliveries(account: string, filter: Filter): List {
+/** `heard` is called when something changed. */
+export function useDeliveries(account: string, filter: Filter, heard?: () => void): List {
   const key = JSON.stringify([account, filter]);
-  const fresh = (): State => ({ key, table: empty(), nextPage: "" });
+  const fresh = (): State => ({ key, table: empty(), nextPage: "", isListed: false });
   const [kept, setState] = useState<State>(fresh);
   const state = kept.key === key ? kept : fresh();
   const update = useCallback(
@@ -46,17 +49,21 @@ export function useDeliveries(account: string, filter: Filter): List {
 
   const first = useLoad(key, (signal) => list("", signal));
   useEffect(() => {
-    if (first.value !== undefined) update((now) => listed(now, first.value as ListDeliveriesResponse));
+    if (first.value !== undefined) update((now) => listed(now, first.value as ListDeliveriesResponse, isShown));
   }, [first.value]);
 
   const merged = (changes: readonly Delivery[]): void =>
     update((now) => {
       const table = merge(now.table, changes.map(row));
       // Nothing can move in a list that shows nothing.
-      return { ...now, table: table.shown.length === 0 ? show(table, isShown) : table };
+      return { ...now, table: now.isListed && table.shown.length === 0 ? show(table, isShown) : table };
     });
   const { destination: destinationId, lead: leadId } = filter.fields;
-  const watching = useWatch({ accountId: account, destinationId, leadId }, { changed: merged, gap: first.reload });
+  const changed = (changes: readonly Delivery[]): void => {
+    merged(changes);
+    heard?.();
+  };
+  const watching = useWatch({ accountId: account, destinationId, leadId }, { changed, gap: first.reload });
 
   const more = async (): Promise<void> => {
     try {
@@ -78,10 +85,13 @@ export function useDeliveries(account: string, filter: Filter): List {
   };
 }
 
-/** The first page fills an empty table; later it only says what is new, so that no row moves. */
-function listed(now: State, page: ListDeliveriesResponse): State {
-  if (now.table.shown.length > 0) return { ...now, table: refresh(now.table, page.deliveries.map(row)) };
-  return { ...now, table: appended(now.table, page), nextPage: page.nextPageToken };
+/** The first page fills the table; read again it only says what is new, so that no row moves. */
+function listed(now: State, page: ListDeliveriesResponse, isShown: (row: DeliveryRow) => boolean): State {
+  if (now.isListed && now.table.shown.length > 0) {
+    return { ...now, table: refresh(now.table, page.deliveries.map(row)) };
+  }
+  const table = show(appended(now.table, page), isShown);
+  return { ...now, table, nextPage: page.nextPageToken, isListed: true };
 }
 
 const appended = (table: Table<DeliveryRow>, page: ListDeliveriesResponse): Table<DeliveryRow> =>

@@ -43,7 +43,8 @@ export function toQuery(filter: Filter): Query {
   return { status: filter.statuses, ...Object.fromEntries(fields) };
 }
 
-export const isEmpty = (filter: Filter): boolean => filter.statuses.length === 0 && Object.keys(filter.fields).length === 0;
+export const isEmpty = (filter: Filter): boolean =>
+  filter.statuses.length === 0 && Object.keys(filter.fields).length === 0;
 
 export function toApi(filter: Filter, accountId: string): MessageInitShape<typeof DeliveryFilterSchema> {
   const { fields } = filter;

@@ -15,6 +15,16 @@ const AFTER_FAILURE_MS = 2_000;
 
 export const hasEnded = ({ status }: Job): boolean => status !== JobStatus.RUNNING && status !== JobStatus.CANCELLING;
 
+/** Waits until a job has ended that takes seconds, such as a dry run. */
+export async function finished(job: Job | undefined): Promise<Job | undefined> {
+  let now = job;
+  while (now !== undefined && !hasEnded(now)) {
+    await new Promise((done) => setTimeout(done, INTERVAL_MS));
+    now = await jobs.getJob({ jobId: now.jobId });
+  }
+  return now;
+}
+
 export function useJob(jobId: string): Followed {
   const [state, setState] = useState<{ job?: Job; trouble?: Trouble }>({});
   useEffect(() => {

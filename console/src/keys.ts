@@ -18,7 +18,12 @@ function isWriting(target: EventTarget | null): boolean {
 function pressed(event: KeyboardEvent): void {
   const withControl = event.ctrlKey || event.metaKey;
   if (event.altKey || event.defaultPrevented) return;
-  if (!withControl && isWriting(event.target)) return;
+  if (!withControl && isWriting(event.target)) {
+    // Esc leaves a field, so that keys work again; a dialog closes by itself.
+    const { target } = event;
+    if (event.key === "Escape" && target instanceof HTMLElement && target.closest("dialog") === null) target.blur();
+    return;
+  }
   const key = withControl ? `Ctrl-${event.key.toLowerCase()}` : event.key;
   const both = first === "" ? key : `${first} ${key}`;
   const handler = find(both) ?? find(key);

@@ -1,6 +1,6 @@
 // Ctrl-K: goes to a screen, a destination, a lead or a delivery by its name or id.
 import { useState } from "preact/hooks";
-import { useThings } from "./account";
+import { useFreshThings } from "./account";
 import { go, to } from "./router";
 import { offered } from "./screens";
 import { Dialog } from "./ui/dialog";
@@ -70,13 +70,14 @@ export function Palette({ close }: { close: () => void }) {
 }
 
 function useChoices(text: string): Choice[] {
-  const { destinations } = useThings();
+  const { destinations } = useFreshThings();
   const wanted = text.toLowerCase();
   const has = (...texts: string[]): boolean => texts.some((one) => one.toLowerCase().includes(wanted));
   const screens = offered().filter(({ label }) => has(label));
   const choices: Choice[] = screens.map(({ label, path, keys }) => ({ label, hint: keys, href: to(path) }));
   for (const { name, url, destinationId: id } of destinations) {
-    if (has(name, url, id)) choices.push({ label: name || id, hint: `destination, ${host(url)}`, href: to(["destinations", id]) });
+    if (has(name, url, id))
+      choices.push({ label: name || id, hint: `destination, ${host(url)}`, href: to(["destinations", id]) });
   }
   if (text === "") return choices.slice(0, MAX_SHOWN);
   const byId: Choice[] = [{ label: text, hint: "lead with this id", href: to(["leads", text]) }];

@@ -10,7 +10,10 @@ export interface Place {
 }
 
 function read(): Place {
-  const path = location.pathname.slice(BASE.length).split("/").filter((part) => part !== "");
+  const path = location.pathname
+    .slice(BASE.length)
+    .split("/")
+    .filter((part) => part !== "");
   return { path: path.map(decodeURIComponent), query: new URLSearchParams(location.search) };
 }
 
@@ -28,7 +31,8 @@ export function to(path: readonly string[], query: Query = {}): string {
   const account = place.get().query.get("account");
   if (account !== null && query.account === undefined) all.set("account", account);
   for (const [name, values] of Object.entries(query)) {
-    for (const value of typeof values === "string" ? [values] : (values ?? [])) if (value !== "") all.append(name, value);
+    for (const value of typeof values === "string" ? [values] : (values ?? []))
+      if (value !== "") all.append(name, value);
   }
   const text = all.toString();
   return `${BASE}/${path.map(encodeURIComponent).join("/")}${text === "" ? "" : `?${text}`}`;
@@ -45,7 +49,8 @@ export function change(query: Query, how: { replace?: boolean } = {}): void {
   const all = new URLSearchParams(location.search);
   for (const [name, values] of Object.entries(query)) {
     all.delete(name);
-    for (const value of typeof values === "string" ? [values] : (values ?? [])) if (value !== "") all.append(name, value);
+    for (const value of typeof values === "string" ? [values] : (values ?? []))
+      if (value !== "") all.append(name, value);
   }
   const text = all.toString();
   go(`${location.pathname}${text === "" ? "" : `?${text}`}`, how);

@@ -1,7 +1,13 @@
 // The screens that the navigation, the palette and the keyboard lead to.
 import type { DescMethod } from "@bufbuild/protobuf";
 import { may } from "./api/access";
+import { AccessService } from "./gen/leadline/v1/access_pb";
+import { AuditService } from "./gen/leadline/v1/audit_pb";
 import { DeliveryService } from "./gen/leadline/v1/delivery_pb";
+import { JobService } from "./gen/leadline/v1/job_pb";
+import { LeadService } from "./gen/leadline/v1/lead_pb";
+import { RegistryService } from "./gen/leadline/v1/registry_pb";
+import { StatusService } from "./gen/leadline/v1/status_pb";
 
 export interface ScreenEntry {
   readonly label: string;
@@ -14,6 +20,12 @@ export interface ScreenEntry {
 
 export const SCREENS: readonly ScreenEntry[] = [
   { label: "Deliveries", path: ["deliveries"], keys: "g d", needs: DeliveryService.method.listDeliveries },
+  { label: "Leads", path: ["leads"], keys: "g l", needs: LeadService.method.listLeads },
+  { label: "Destinations", path: ["destinations"], keys: "g t", needs: RegistryService.method.listDestinations },
+  { label: "Jobs", path: ["jobs"], keys: "g j", needs: JobService.method.listJobs },
+  { label: "Audit log", path: ["audit"], keys: "g a", needs: AuditService.method.listAuditLog },
+  { label: "API keys", path: ["keys"], keys: "g k", needs: AccessService.method.listKeys },
+  { label: "Status", path: ["status"], keys: "g s", needs: StatusService.method.getStatus },
 ];
 
 export const offered = (): ScreenEntry[] => SCREENS.filter(({ needs }) => may(needs));

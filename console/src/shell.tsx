@@ -19,7 +19,9 @@ export function Shell({ children }: { children: ComponentChildren }) {
   useKeys({
     "?": () => setOpen("help"),
     "Ctrl-k": () => setOpen("palette"),
-    ...Object.fromEntries(SCREENS.filter(({ keys }) => keys !== "").map(({ keys, path }) => [keys, () => go(to(path))])),
+    ...Object.fromEntries(
+      SCREENS.filter(({ keys }) => keys !== "").map(({ keys, path }) => [keys, () => go(to(path))]),
+    ),
     j: () => moveRow(1),
     k: () => moveRow(-1),
   });

@@ -10,8 +10,14 @@ export interface StatusWord {
 }
 
 export const STATUSES: ReadonlyMap<DeliveryStatus, StatusWord> = new Map([
-  [DeliveryStatus.FAILED, { name: "failed", label: "Failed", means: "no further attempt is made unless somebody retries it" }],
-  [DeliveryStatus.RETRYING, { name: "retrying", label: "Retrying", means: "an attempt failed and the next one waits for its time" }],
+  [
+    DeliveryStatus.FAILED,
+    { name: "failed", label: "Failed", means: "no further attempt is made unless somebody retries it" },
+  ],
+  [
+    DeliveryStatus.RETRYING,
+    { name: "retrying", label: "Retrying", means: "an attempt failed and the next one waits for its time" },
+  ],
   [DeliveryStatus.HELD, { name: "held", label: "Held", means: "it waits because the destination is switched off" }],
   [DeliveryStatus.PENDING, { name: "pending", label: "Pending", means: "it waits for its first attempt" }],
   [DeliveryStatus.PROCESSING, { name: "processing", label: "Processing", means: "an attempt is in flight" }],

@@ -23,14 +23,16 @@ const change: fc.Arbitrary<TestRow> = fc
 const failed = (row: TestRow): boolean => row.status === "failed";
 
 /** The same changes in another order, some of them twice. */
-const twice = fc.array(change, { maxLength: 40 }).chain((changes) =>
-  fc.tuple(
-    fc.constant(changes),
-    fc.shuffledSubarray(changes, { minLength: changes.length }),
-    fc.subarray(changes),
-    fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1 }),
-  ),
-);
+const twice = fc
+  .array(change, { maxLength: 40 })
+  .chain((changes) =>
+    fc.tuple(
+      fc.constant(changes),
+      fc.shuffledSubarray(changes, { minLength: changes.length }),
+      fc.subarray(changes),
+      fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1 }),
+    ),
+  );
 
 function folded(changes: readonly TestRow[], pieces: readonly number[], showBetween: boolean): Table<TestRow> {
   let table = empty<TestRow>();
@@ -47,8 +49,8 @@ test("changes in any order, with repeats, give the same table", () => {
   fc.assert(
     fc.property(twice, ([changes, shuffled, again, pieces]) => {
       const expected = rows(folded(changes, [changes.length + 1], false));
-      expect(rows(folded([...shuffled, ...again], pieces, true))).toEqual(expected);
-      expect(expected.every(failed)).toBe(true);
+      const other = rows(folded([...shuffled, ...again], pieces, true));
+      return JSON.stringify(other) === JSON.stringify(expected) && expected.every(failed);
     }),
     { numRuns: 2_000 },
   );
@@ -59,9 +61,8 @@ test("no shown row moves until somebody shows what is new", () => {
     fc.property(fc.array(change), fc.array(change), (before, after) => {
       const table = show(merge(empty<TestRow>(), before), failed);
       const later = merge(table, after);
-      expect(later.shown).toEqual(table.shown);
       const shown = new Set(show(later, failed).shown);
-      for (const { id } of waiting(later, failed)) expect(shown.has(id)).toBe(true);
+      return later.shown === table.shown && waiting(later, failed).every(({ id }) => shown.has(id));
     }),
   );
 });
@@ -78,7 +79,13 @@ test("what is older than the last listed row comes with the next page", () => {
 });
 
 test("a table remembers a bounded number of deliveries", () => {
-  const many = Array.from({ length: MAX_KNOWN + 10 }, (_, n) => ({ id: `${n}`, requested: n, version: [0], rank: 0, status: "failed" }));
+  const many = Array.from({ length: MAX_KNOWN + 10 }, (_, n) => ({
+    id: `${n}`,
+    requested: n,
+    version: [0],
+    rank: 0,
+    status: "failed",
+  }));
   const table = merge(empty<TestRow>(), many);
   expect(table.known.size).toBe(MAX_KNOWN);
   expect(table.known.has("0")).toBe(false);

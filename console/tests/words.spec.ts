@@ -16,20 +16,34 @@ test("one sentence says what is the matter with a delivery", () => {
   expect(is({ status: DeliveryStatus.SUCCEEDED, attempts: 1, httpStatusCode: 200 })).toBe(
     "CRM took this delivery on the first attempt: it answered 200.",
   );
-  expect(is({ status: DeliveryStatus.FAILED, failureReason: "exhausted", attempts: 8, httpStatusCode: 999, errorKind: "timeout" })).toBe(
+  expect(
+    is({
+      status: DeliveryStatus.FAILED,
+      failureReason: "exhausted",
+      attempts: 8,
+      httpStatusCode: 999,
+      errorKind: "timeout",
+    }),
+  ).toBe(
     "CRM gave no answer to attempt 8: no answer came in time, and the delivery failed after 8 attempts. Nothing more is sent unless somebody retries it.",
   );
   expect(is({ status: DeliveryStatus.FAILED, failureReason: "anonymised" })).toContain("its lead was anonymised");
   expect(is({ status: DeliveryStatus.HELD }, "disabled")).toBe(
     "CRM is disabled, so this delivery is held. It is sent when CRM is enabled.",
   );
-  const retrying = { status: DeliveryStatus.RETRYING, attempts: 2, httpStatusCode: 503, nextAttemptAt: stamp(now + 90_000) };
+  const retrying = {
+    status: DeliveryStatus.RETRYING,
+    attempts: 2,
+    httpStatusCode: 503,
+    nextAttemptAt: stamp(now + 90_000),
+  };
   expect(is(retrying)).toMatch(/^CRM answered 503 to attempt 2\. The next attempt is at .*, in 1 minute 30 seconds\.$/);
   expect(is({ status: DeliveryStatus.PENDING })).toBe("This delivery waits for its first attempt at CRM.");
 });
 
 test("a filter is the same in the address, in the API and for changes", () => {
-  const query = "status=failed&status=held&type=email.*&answer=none&lead=ada&from=2026-01-01T00:00:00Z&status=nonsense&reason=";
+  const query =
+    "status=failed&status=held&type=email.*&answer=none&lead=ada&from=2026-01-01T00:00:00Z&status=nonsense&reason=";
   const filter = fromQuery(new URLSearchParams(query));
   expect(filter.statuses).toEqual(["failed", "held"]);
   expect(toApi(filter, "acme")).toMatchObject({
@@ -39,7 +53,12 @@ test("a filter is the same in the address, in the API and for changes", () => {
     leadId: "ada",
     statuses: [DeliveryStatus.FAILED, DeliveryStatus.HELD],
   });
-  const fitting = { status: DeliveryStatus.HELD, eventType: "email.open", httpStatusCode: 999, requestedAt: stamp(Date.UTC(2026, 1)) };
+  const fitting = {
+    status: DeliveryStatus.HELD,
+    eventType: "email.open",
+    httpStatusCode: 999,
+    requestedAt: stamp(Date.UTC(2026, 1)),
+  };
   expect(matches(filter, delivery(fitting))).toBe(true);
   const others = [
     { status: DeliveryStatus.SUCCEEDED },
@@ -48,7 +67,8 @@ test("a filter is the same in the address, in the API and for changes", () => {
     { leadId: "grace" },
     { requestedAt: stamp(Date.UTC(2025, 1)) },
   ];
-  for (const other of others) expect(matches(filter, delivery({ ...fitting, ...other })), Object.keys(other).join()).toBe(false);
+  for (const other of others)
+    expect(matches(filter, delivery({ ...fitting, ...other })), Object.keys(other).join()).toBe(false);
 });
 
 test("a key is offered what it may do", () => {

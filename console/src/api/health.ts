@@ -44,7 +44,10 @@ async function readiness(): Promise<Health> {
     const answer = await fetch("/readyz", { signal: AbortSignal.timeout(MAX_WAIT_MS) });
     const parts = (await answer.json()) as Record<string, string>;
     const troubles = Object.entries(parts).filter(([, word]) => word !== "ready");
-    return { reachable: true, troubles: troubles.map(([part, word]) => ({ part, why: word.replace(/^degraded: /, "") })) };
+    return {
+      reachable: true,
+      troubles: troubles.map(([part, word]) => ({ part, why: word.replace(/^degraded: /, "") })),
+    };
   } catch {
     return { reachable: false, troubles: [] };
   }

@@ -28,7 +28,9 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
   useEffect(() => recoveries.follow(reload), []);
   useEffect(() => {
     const abort = new AbortController();
-    setState((now) => (now.key === key ? { ...now, loading: true } : { key, value: undefined, trouble: undefined, loading: true }));
+    setState((now) =>
+      now.key === key ? { ...now, loading: true } : { key, value: undefined, trouble: undefined, loading: true },
+    );
     latest.current(abort.signal).then(
       (value) => abort.signal.aborted || setState({ key, value, trouble: undefined, loading: false }),
       (error: unknown) =>

@@ -12,7 +12,8 @@ export function trouble(error: unknown): Trouble {
   const { code, rawMessage } = ConnectError.from(error);
   if (code === Code.NotFound) return { kind: "missing", text: rawMessage };
   if (code === Code.PermissionDenied) return { kind: "forbidden", text: rawMessage };
-  if (AWAY.has(code)) return { kind: "away", text: isOfTheBrowser(rawMessage) ? "Leadline does not answer." : rawMessage };
+  if (AWAY.has(code))
+    return { kind: "away", text: isOfTheBrowser(rawMessage) ? "Leadline does not answer." : rawMessage };
   return { kind: "refused", text: rawMessage };
 }
 

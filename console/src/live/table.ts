@@ -72,7 +72,8 @@ export function rows<R extends Row>(table: Table<R>): R[] {
   return table.shown.flatMap((id) => table.known.get(id) ?? []);
 }
 
-const isListed = <R extends Row>({ floor }: Table<R>, row: R): boolean => floor === undefined || inOrder(row, floor) <= 0;
+const isListed = <R extends Row>({ floor }: Table<R>, row: R): boolean =>
+  floor === undefined || inOrder(row, floor) <= 0;
 
 /** The newest first, as the server lists them. */
 function inOrder(a: Row, b: Row): number {

@@ -38,7 +38,11 @@ export function useWatch(watched: Watched, follower: Follower): Watching {
   const { accountId, destinationId = "", leadId = "" } = watched;
   useEffect(() => {
     const changed = (changes: Delivery[]): void => latest.current.changed(changes);
-    const watch = new Watch({ accountId, destinationId, leadId }, { changed, gap: () => latest.current.gap() }, setWatching);
+    const watch = new Watch(
+      { accountId, destinationId, leadId },
+      { changed, gap: () => latest.current.gap() },
+      setWatching,
+    );
     watch.start();
     return () => watch.stop();
   }, [accountId, destinationId, leadId]);
@@ -96,7 +100,11 @@ class Watch {
       if (token === "") this.follower.gap();
     };
     const request = { ...this.watched, resumeToken: token };
-    for await (const { delivery, resumeToken } of deliveries.watchDeliveries(request, { signal, onHeader, timeoutMs: 0 })) {
+    for await (const { delivery, resumeToken } of deliveries.watchDeliveries(request, {
+      signal,
+      onHeader,
+      timeoutMs: 0,
+    })) {
       this.failures = 0;
       this.token = resumeToken;
       if (delivery === undefined) continue;

@@ -2,23 +2,19 @@
 import { useState } from "preact/hooks";
 import { useAccount } from "../account";
 import { may } from "../api/access";
-import { deliveries as api } from "../api/clients";
-import { sentence, trouble } from "../api/trouble";
 import { type List, useDeliveries } from "../deliveries";
 import { type Filter, fromQuery, isEmpty, toQuery } from "../filters";
-import { type Delivery, DeliveryService, DeliveryStatus } from "../gen/leadline/v1/delivery_pb";
 import { JobService } from "../gen/leadline/v1/job_pb";
 import { useKeys } from "../keys";
-import type { DeliveryRow } from "../live/row";
 import type { Watching } from "../live/watch";
 import { change, usePlace } from "../router";
 import { Button } from "../ui/basics";
 import { Failed, Loading, Nothing, NothingMatches } from "../ui/states";
-import { say } from "../ui/toast";
 import { ofDeliveries } from "../words";
 import { DeliveryTable, focusedRow } from "./deliveries/table";
 import { FilterBar } from "./deliveries/filter-bar";
 import { JobSheet, RetrySheet, type What } from "./deliveries/retry-sheet";
+import { mayRetry, useRetryOne } from "./retry";
 
 const FIRST = `leadline publish --interface contact-form --lead ada --payload '{"name": "Ada"}'`;
 
@@ -39,7 +35,11 @@ export function DeliveriesScreen() {
     },
     r: retry,
   });
-  const what: What | undefined = query.has("retry") ? { filter } : retryingSelected ? { ids: [...selected] } : undefined;
+  const what: What | undefined = query.has("retry")
+    ? { filter }
+    : retryingSelected
+      ? { ids: [...selected] }
+      : undefined;
   const job = query.get("job");
   const close = (): void => {
     setRetryingSelected(false);
@@ -69,26 +69,14 @@ function toggled(selected: ReadonlySet<string>, id: string): ReadonlySet<string>
 
 /** Retries what is selected, else the delivery of the row that has the focus. */
 function useRetry(list: List, selected: ReadonlySet<string>, retrySelected: () => void) {
-  const retryOne = async (id: string): Promise<void> => {
-    try {
-      const { delivery } = await api.retryDelivery({ deliveryId: id });
-      list.changed(delivery);
-      say(`Retry requested: the lead ${delivery?.leadId ?? ""} is sent again.`);
-    } catch (error) {
-      say(`Not retried. ${sentence(trouble(error).text)}`, "bad");
-    }
-  };
+  const retryOne = useRetryOne(list.changed);
   const retry = (): void => {
     const focused = focusedRow();
     const row = list.rows.find(({ id }) => id === focused);
     if (selected.size > 0 && may(JobService.method.retryDeliveries)) retrySelected();
-    else if (row !== undefined && mayRetry(row.delivery)) void retryOne(row.id);
+    else if (row !== undefined && mayRetry(row.delivery)) retryOne(row.id);
   };
-  return { retry, retryOne: (id: string) => void retryOne(id) };
-}
-
-export function mayRetry({ status }: Delivery): boolean {
-  return status === DeliveryStatus.FAILED && may(DeliveryService.method.retryDelivery);
+  return { retry, retryOne };
 }
 
 export function Live({ watching }: { watching: Watching }) {
@@ -119,7 +107,9 @@ function Actions({ list, selected, retrySelected, clear }: ActionsProps) {
           <Button onClick={clear}>Clear selection</Button>
         </>
       ) : null}
-      {mayRetryMany && hasRows ? <Button onClick={() => change({ retry: "matching" })}>Retry all that match …</Button> : null}
+      {mayRetryMany && hasRows ? (
+        <Button onClick={() => change({ retry: "matching" })}>Retry all that match …</Button>
+      ) : null}
       <div class="actions-end" aria-live="polite">
         {list.waiting > 0 ? (
           <Button kind="primary" onClick={list.showNew}>
@@ -146,11 +136,16 @@ function Listed({ list, filter, selected, toggle, retry }: ListedProps) {
     if (first.value === undefined && first.trouble === undefined) return <Loading what="deliveries" />;
     if (first.trouble !== undefined) return <Failed trouble={first.trouble} reload={first.reload} />;
     if (!isEmpty(filter)) return <NothingMatches what="delivery" clear={clear} />;
-    return <Nothing text="There is no delivery yet. A published lead makes the first, if a destination wants it:" command={FIRST} />;
+    return (
+      <Nothing
+        text="There is no delivery yet. A published lead makes the first, if a destination wants it:"
+        command={FIRST}
+      />
+    );
   }
   return (
     <>
-      <DeliveryTable rows={rows as DeliveryRow[]} filter={filter} selected={selected} toggle={toggle} retry={retry} />
+      <DeliveryTable rows={rows} filter={filter} selected={selected} toggle={toggle} retry={retry} />
       <More list={list} />
     </>
   );

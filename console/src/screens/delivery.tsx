@@ -15,14 +15,17 @@ import { millis } from "../time";
 import { Button, Facts, Status, Time } from "../ui/basics";
 import { Shown } from "../ui/states";
 import { say } from "../ui/toast";
-import { Live, mayRetry } from "./deliveries";
+import { Live } from "./deliveries";
 import { Attempts } from "./delivery/attempts";
+import { mayRetry } from "./retry";
 
 export function DeliveryScreen({ id }: { id: string }) {
   const loaded = useLoad(`delivery ${id}`, (signal) => deliveries.getDelivery({ deliveryId: id }, { signal }));
   return (
     <Shown of={loaded} what="the delivery">
-      {(detail) => (detail.delivery === undefined ? null : <Known detail={detail} delivery={detail.delivery} loaded={loaded} />)}
+      {(detail) =>
+        detail.delivery === undefined ? null : <Known detail={detail} delivery={detail.delivery} loaded={loaded} />
+      }
     </Shown>
   );
 }
@@ -70,7 +73,9 @@ function Known({ detail, delivery, loaded }: Props) {
             Retry
           </Button>
         ) : null}
-        {may(RegistryService.method.getDestination) ? <a href={to(["destinations", destinationId])}>Open the destination</a> : null}
+        {may(RegistryService.method.getDestination) ? (
+          <a href={to(["destinations", destinationId])}>Open the destination</a>
+        ) : null}
         <a href={to(["leads", leadId])}>Open the lead</a>
       </div>
       <About delivery={delivery} />
@@ -100,7 +105,12 @@ function About({ delivery }: { delivery: Delivery }) {
   return (
     <Facts
       of={[
-        ["Destination", <a href={to(["destinations", delivery.destinationId])}>{delivery.destinationName || delivery.destinationId}</a>],
+        [
+          "Destination",
+          <a href={to(["destinations", delivery.destinationId])}>
+            {delivery.destinationName || delivery.destinationId}
+          </a>,
+        ],
         ["Interface", delivery.interfaceId],
         delivery.clientId !== "" && ["Client", delivery.clientId],
         ["Event type", delivery.eventType],

@@ -16,7 +16,11 @@ export function JobProgress({ followed }: { followed: Followed }) {
   const { job } = followed;
   const { query } = usePlace();
   if (job === undefined) {
-    return followed.trouble === undefined ? <Loading what="the job" /> : <Failed trouble={followed.trouble} reload={() => {}} />;
+    return followed.trouble === undefined ? (
+      <Loading what="the job" />
+    ) : (
+      <Failed trouble={followed.trouble} reload={() => {}} />
+    );
   }
   const total = Number(query.get("of") ?? 0);
   const done = Number(job.counts?.examined ?? 0n);
@@ -26,8 +30,12 @@ export function JobProgress({ followed }: { followed: Followed }) {
       <p role="status">
         <b>{JOB_STATUSES[job.status]}.</b> {summary(job)}
       </p>
-      {ended ? null : <progress aria-label="Progress" {...(total > 0 ? { max: total, value: Math.min(done, total) } : {})} />}
-      {ended || followed.trouble === undefined ? null : <p class="wrong">{sentence(followed.trouble.text)} Trying again …</p>}
+      {ended ? null : (
+        <progress aria-label="Progress" {...(total > 0 ? { max: total, value: Math.min(done, total) } : {})} />
+      )}
+      {ended || followed.trouble === undefined ? null : (
+        <p class="wrong">{sentence(followed.trouble.text)} Trying again …</p>
+      )}
       <Refusals job={job} />
       {ended ? null : <Cancel followed={followed} job={job} />}
     </>
@@ -59,7 +67,10 @@ export function summary(job: Job): string {
   const verb = job.dryRun ? "would be" : retried + requested === 1n ? "was" : "were";
   const parts = [`${ofDeliveries(retried)} ${verb} retried`];
   if (job.plan.case === "recovery") {
-    parts.push(`${count(requested, "missed event")} ${verb} delivered anew`, `${had.toLocaleString()} were there already`);
+    parts.push(
+      `${count(requested, "missed event")} ${verb} delivered anew`,
+      `${had.toLocaleString()} were there already`,
+    );
   }
   if (refused > 0n) parts.push(`${refused.toLocaleString()} refused`);
   const [began, finished] = [millis(job.startedAt), millis(job.finishedAt)];

@@ -43,8 +43,8 @@ export function LogIn({ why }: { why: string }) {
           </p>
         )}
         <p id="api-key-hint" class="hint">
-          <code>leadline up</code> keeps the administrator’s key in its data directory, in <code>admin.key</code>. The browser
-          does not store the key: it gets a cookie for 12 hours.
+          <code>leadline up</code> keeps the administrator’s key in its data directory, in <code>admin.key</code>. The
+          browser does not store the key: it gets a cookie for 12 hours.
         </p>
         <Button type="submit" kind="primary" busy={busy}>
           Log in

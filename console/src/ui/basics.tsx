@@ -76,7 +76,13 @@ export function Facts({ of }: { of: readonly (readonly [string, ComponentChildre
   );
 }
 
-export function Notice({ kind = "info", children }: { kind?: "info" | "warn" | "bad" | "good"; children: ComponentChildren }) {
+export function Notice({
+  kind = "info",
+  children,
+}: {
+  kind?: "info" | "warn" | "bad" | "good";
+  children: ComponentChildren;
+}) {
   return <div class={`notice ${kind}`}>{children}</div>;
 }
 

@@ -35,7 +35,12 @@ export function NothingMatches({ what, clear }: { what: string; clear: () => voi
 
 export function Failed({ trouble, reload }: { trouble: Trouble; reload: () => void }) {
   const { troubles } = useStore(health);
-  const title = { away: "Leadline cannot be reached", missing: "There is no such thing", forbidden: "This key may not see it", refused: "Leadline refused the request" };
+  const title = {
+    away: "Leadline cannot be reached",
+    missing: "There is no such thing",
+    forbidden: "This key may not see it",
+    refused: "Leadline refused the request",
+  };
   return (
     <div class="state" role="alert">
       <h2>{title[trouble.kind]}</h2>
@@ -55,7 +60,15 @@ export function Failed({ trouble, reload }: { trouble: Trouble; reload: () => vo
 }
 
 /** Shows the answer of a call, and what there is instead of it. */
-export function Shown<T>({ of, what, children }: { of: Loaded<T>; what: string; children: (value: T) => ComponentChildren }) {
+export function Shown<T>({
+  of,
+  what,
+  children,
+}: {
+  of: Loaded<T>;
+  what: string;
+  children: (value: T) => ComponentChildren;
+}) {
   if (of.value !== undefined) {
     return (
       <>

@@ -16,15 +16,24 @@ export class World {
 
   /** A key of this account. */
   async key(...scopes: string[]): Promise<{ id: string; secret: string }> {
-    const request = { accountId: this.account, name: `key of ${this.account}`, scopes: scopes.map((s) => `SCOPE_${s.toUpperCase()}`) };
-    const made = await this.leadline.call<{ key: { keyId: string }; secret: string }>("AccessService/CreateKey", request);
+    const request = {
+      accountId: this.account,
+      name: `key of ${this.account}`,
+      scopes: scopes.map((s) => `SCOPE_${s.toUpperCase()}`),
+    };
+    const made = await this.leadline.call<{ key: { keyId: string }; secret: string }>(
+      "AccessService/CreateKey",
+      request,
+    );
     return { id: made.key.keyId, secret: made.secret };
   }
 
   /** A destination that is attempted once; its id. */
   async destination(name: string, url: string, settings: Json = {}): Promise<string> {
     const destination = { accountId: this.account, name, url, retryPolicy: { preset: "manual" }, ...settings };
-    const made = await this.leadline.call<{ destinationId: string }>("RegistryService/CreateDestination", { destination });
+    const made = await this.leadline.call<{ destinationId: string }>("RegistryService/CreateDestination", {
+      destination,
+    });
     return made.destinationId;
   }
 
@@ -54,7 +63,9 @@ export class World {
 
 export async function newWorld(leadline: Leadline, account: string): Promise<World> {
   await leadline.call("RegistryService/CreateAccount", { account: { accountId: account, name: account } });
-  await leadline.call("RegistryService/CreateInterface", { interface: { accountId: account, interfaceId: "form", name: "Form" } });
+  await leadline.call("RegistryService/CreateInterface", {
+    interface: { accountId: account, interfaceId: "form", name: "Form" },
+  });
   return new World(leadline, account);
 }
 

@@ -1,6 +1,6 @@
 // Filters as chips. Each is in the address, so a list can be passed on, and going back undoes the latest one.
 import { useRef, useState } from "preact/hooks";
-import { useThings } from "../../account";
+import { useFreshThings, useThings } from "../../account";
 import { ALL_FIELDS, type Field, FIELDS, type Filter, isEmpty, shownValue, toQuery } from "../../filters";
 import { change } from "../../router";
 import { Button } from "../../ui/basics";
@@ -15,7 +15,11 @@ export function FilterBar({ filter }: { filter: Filter }) {
   return (
     <section class="filters" aria-label="Filters">
       <Statuses filter={filter} apply={apply} />
-      <Chips filter={filter} remove={(field) => set(field, undefined)} clear={() => apply({ statuses: [], fields: {} })} />
+      <Chips
+        filter={filter}
+        remove={(field) => set(field, undefined)}
+        clear={() => apply({ statuses: [], fields: {} })}
+      />
       <Add add={set} />
     </section>
   );
@@ -55,7 +59,12 @@ function Chips({ filter, remove, clear }: { filter: Filter; remove: (field: Fiel
         const shown = `${FIELDS[field]}: ${shownValue(field, value, nameOf)}`;
         return (
           <li key={field}>
-            <button type="button" class="chip set" aria-label={`Remove the filter ${shown}`} onClick={() => remove(field)}>
+            <button
+              type="button"
+              class="chip set"
+              aria-label={`Remove the filter ${shown}`}
+              onClick={() => remove(field)}
+            >
               {shown} <span aria-hidden="true">✕</span>
             </button>
           </li>
@@ -160,7 +169,7 @@ interface Choice {
 }
 
 function useChoices(field: Field): Choice[] {
-  const { destinations, interfaces, clients } = useThings();
+  const { destinations, interfaces, clients } = useFreshThings();
   const plain = (value: string): Choice => ({ value, label: value });
   switch (field) {
     case "destination":

@@ -7,7 +7,7 @@ import { to } from "../../router";
 import { millis } from "../../time";
 import { Answer, Button, Status, Time } from "../../ui/basics";
 import { statusWord } from "../../words";
-import { mayRetry } from "../deliveries";
+import { mayRetry } from "../retry";
 
 /** The id of the delivery whose row has the focus. */
 export function focusedRow(): string | undefined {
@@ -18,12 +18,13 @@ interface Props {
   rows: readonly DeliveryRow[];
   filter: Filter;
   selected: ReadonlySet<string>;
-  toggle: (id: string) => void;
+  /** Absent if rows cannot be selected. */
+  toggle?: (id: string) => void;
   retry: (id: string) => void;
 }
 
 export function DeliveryTable({ rows, filter, selected, toggle, retry }: Props) {
-  const isSelectable = may(JobService.method.retryDeliveries);
+  const isSelectable = toggle !== undefined && may(JobService.method.retryDeliveries);
   return (
     <div class="scroll">
       <table class="rows">
@@ -69,7 +70,7 @@ interface LineProps {
   row: DeliveryRow;
   stays: boolean;
   selected: boolean | undefined;
-  toggle: (id: string) => void;
+  toggle: ((id: string) => void) | undefined;
   retry: (id: string) => void;
 }
 
@@ -80,7 +81,7 @@ function Line({ row, stays, selected, toggle, retry }: LineProps) {
     <tr data-row={id} class={stays ? "stays" : undefined} title={stays ? "No longer matches the filters" : undefined}>
       {selected === undefined ? null : (
         <td>
-          <input type="checkbox" checked={selected} aria-label={`Select the ${about}`} onChange={() => toggle(id)} />
+          <input type="checkbox" checked={selected} aria-label={`Select the ${about}`} onChange={() => toggle?.(id)} />
         </td>
       )}
       <td>

@@ -1,0 +1,165 @@
+// One destination: its state in words, what was sent there, and its settings.
+import { useAccount, useThings } from "../account";
+import { may } from "../api/access";
+import { deliveries, registry } from "../api/clients";
+import { type Loaded, useLoad } from "../api/load";
+import { isOff, stateSentence } from "../destination";
+import { type DestinationEvent, DeliveryService } from "../gen/leadline/v1/delivery_pb";
+import { JobService } from "../gen/leadline/v1/job_pb";
+import { type Destination, RegistryService } from "../gen/leadline/v1/registry_pb";
+import { useWatch } from "../live/watch";
+import { change, to, usePlace } from "../router";
+import { lasting, millis, span } from "../time";
+import { Answer, Button, Time } from "../ui/basics";
+import { Rows } from "../ui/list";
+import { Nothing, Shown } from "../ui/states";
+import { Live } from "./deliveries";
+import { JobSheet } from "./deliveries/retry-sheet";
+import { DeleteDestination, Disable, Enable, Recover, SendTest } from "./destination/actions";
+import { Changes } from "./destination/changes";
+import { Settings } from "./destination/settings";
+import { DestinationState } from "./destinations";
+
+export function DestinationScreen({ id }: { id: string }) {
+  const accountId = useAccount();
+  const loaded = useLoad(`destination ${accountId} ${id}`, (signal) =>
+    registry.getDestination({ accountId, destinationId: id }, { signal }),
+  );
+  return (
+    <Shown of={loaded} what="the destination">
+      {(destination) => <Known destination={destination} loaded={loaded} />}
+    </Shown>
+  );
+}
+
+function Known({ destination, loaded }: { destination: Destination; loaded: Loaded<Destination> }) {
+  const { accountId, destinationId, deactivated } = destination;
+  const events = useLoad(`events ${destinationId}`, (signal) =>
+    deliveries.listDestinationEvents({ accountId, destinationId }, { signal }),
+  );
+  const reload = (): void => {
+    events.reload();
+    loaded.reload();
+  };
+  const watching = useWatch({ accountId, destinationId }, { changed: reload, gap: reload });
+  return (
+    <>
+      <div class="title">
+        <h1>{destination.name || destinationId}</h1>
+        <DestinationState of={destination} />
+        <Live watching={watching} />
+      </div>
+      <p class="matter" aria-live="polite">
+        {stateSentence(destination)}
+      </p>
+      {deactivated === undefined || deactivated.suggestedAction === "" ? null : (
+        <p class="advice">{deactivated.suggestedAction}</p>
+      )}
+      {deactivated === undefined || deactivated.deliveryId === "" ? null : (
+        <p>
+          <a href={to(["deliveries", deactivated.deliveryId])}>The delivery that caused it</a>
+        </p>
+      )}
+      <Actions destination={destination} />
+      <h2>Latest attempts</h2>
+      <Shown of={events} what="attempts">
+        {({ events: all }) => <Events events={all} />}
+      </Shown>
+      <h2>Settings</h2>
+      <Settings of={destination} />
+      <Changes of={destination} />
+      <Open destination={destination} reload={reload} />
+    </>
+  );
+}
+
+function Actions({ destination }: { destination: Destination }) {
+  const { destinationId } = destination;
+  const open = (action: string): void => change({ do: action });
+  const { enableDestination, disableDestination, updateDestination, deleteDestination } = RegistryService.method;
+  const off = isOff(destination);
+  return (
+    <div class="actions">
+      {off && may(enableDestination) ? (
+        <Button kind="primary" onClick={() => open("enable")}>
+          Enable …
+        </Button>
+      ) : null}
+      {!off && may(DeliveryService.method.sendTestDelivery) ? (
+        <Button onClick={() => open("test")}>Send a test …</Button>
+      ) : null}
+      {may(JobService.method.recoverDestination) ? (
+        <Button onClick={() => open("recover")}>Recover since …</Button>
+      ) : null}
+      {!off && may(disableDestination) ? <Button onClick={() => open("disable")}>Disable …</Button> : null}
+      {may(updateDestination) ? (
+        <a class="button plain" href={to(["destinations", destinationId, "edit"])}>
+          Edit
+        </a>
+      ) : null}
+      {may(deleteDestination) ? (
+        <Button kind="danger" onClick={() => open("delete")}>
+          Delete …
+        </Button>
+      ) : null}
+      <a href={to(["deliveries"], { destination: destinationId })}>Its deliveries</a>
+    </div>
+  );
+}
+
+/** The dialog that the address names. */
+function Open({ destination, reload }: { destination: Destination; reload: () => void }) {
+  const { query } = usePlace();
+  const things = useThings();
+  const close = (): void => change({ do: undefined, job: undefined, of: undefined }, { replace: true });
+  const changed = (): void => {
+    reload();
+    things.reload();
+  };
+  const job = query.get("job");
+  if (job !== null) return <JobSheet id={job} close={close} />;
+  const props = { destination, changed, close };
+  switch (query.get("do")) {
+    case "enable":
+      return <Enable {...props} />;
+    case "disable":
+      return <Disable {...props} />;
+    case "test":
+      return <SendTest {...props} />;
+    case "recover":
+      return <Recover {...props} />;
+    case "delete":
+      return <DeleteDestination {...props} />;
+    default:
+      return null;
+  }
+}
+
+function Events({ events }: { events: readonly DestinationEvent[] }) {
+  if (events.length === 0) return <Nothing text="Nothing was sent there yet." />;
+  return (
+    <Rows
+      items={events}
+      caption="The latest attempts, the newest first"
+      id={({ attempt, deliveryId }) => attempt?.attemptId ?? deliveryId}
+      columns={[
+        {
+          title: "Time",
+          cell: ({ attempt, deliveryId }) => (
+            <a class="row-link" href={to(["deliveries", deliveryId])}>
+              <Time ms={millis(attempt?.startedAt)} />
+            </a>
+          ),
+        },
+        {
+          title: "Answer",
+          cell: ({ attempt }) => <Answer code={attempt?.httpStatusCode ?? 0} errorKind={attempt?.errorKind} />,
+        },
+        { title: "Lead", cell: ({ leadId }) => <a href={to(["leads", leadId])}>{leadId}</a> },
+        { title: "Event type", cell: ({ eventType }) => eventType },
+        { title: "Attempt", number: true, cell: ({ attempt }) => attempt?.number },
+        { title: "Took", cell: ({ attempt }) => span(lasting(attempt?.duration) ?? 0) },
+      ]}
+    />
+  );
+}

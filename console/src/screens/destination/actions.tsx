@@ -1,0 +1,212 @@
+// What people do with a destination. Each dialog is in the address, so going back closes it.
+import { useState } from "preact/hooks";
+import { deliveries, jobs, registry } from "../../api/clients";
+import type { Destination } from "../../gen/leadline/v1/registry_pb";
+import { finished } from "../../jobs";
+import { change, go, to } from "../../router";
+import { local, stamp } from "../../time";
+import { Ask, Stay } from "../../ui/action";
+import { count, ofDeliveries } from "../../words";
+
+interface Props {
+  destination: Destination;
+  changed: () => void;
+  close: () => void;
+}
+
+const named = ({ name, destinationId }: Destination): string => name || destinationId;
+
+export function Enable({ destination, changed, close }: Props) {
+  const [skipHeld, setSkipHeld] = useState(false);
+  const { accountId, destinationId, deactivated } = destination;
+  const held = deactivated?.held;
+  const act = async (): Promise<void> => {
+    await registry.enableDestination({ accountId, destinationId, skipHeld });
+    changed();
+  };
+  return (
+    <Ask
+      title={`Enable ${named(destination)}`}
+      verb="Enable"
+      did={`${named(destination)} is enabled.`}
+      undone="Not enabled."
+      act={act}
+      close={close}
+    >
+      <fieldset>
+        <legend>What is held for it{held === undefined ? "" : ` (${ofDeliveries(held)})`}</legend>
+        <label>
+          <input type="radio" name="held" checked={!skipHeld} onChange={() => setSkipHeld(false)} /> Send what is held,
+          slowly at first
+        </label>
+        <label>
+          <input type="radio" name="held" checked={skipHeld} onChange={() => setSkipHeld(true)} /> Skip what is held: it
+          fails with the reason “skipped”, and can be retried later
+        </label>
+      </fieldset>
+    </Ask>
+  );
+}
+
+export function Disable({ destination, changed, close }: Props) {
+  const { accountId, destinationId } = destination;
+  const act = async (): Promise<void> => {
+    await registry.disableDestination({ accountId, destinationId });
+    changed();
+  };
+  return (
+    <Ask
+      title={`Disable ${named(destination)}`}
+      verb="Disable"
+      did={`${named(destination)} is disabled.`}
+      undone="Not disabled."
+      act={act}
+      close={close}
+    >
+      <p>Nothing more is sent there. What comes for it is held until somebody enables it; nothing is lost.</p>
+    </Ask>
+  );
+}
+
+export function DeleteDestination({ destination, changed, close }: Props) {
+  const { accountId, destinationId } = destination;
+  const act = async (): Promise<void> => {
+    await registry.deleteDestination({ accountId, destinationId });
+    changed();
+    go(to(["destinations"]));
+  };
+  return (
+    <Ask
+      title={`Delete ${named(destination)}`}
+      verb="Delete"
+      danger
+      did={`${named(destination)} is deleted.`}
+      undone="Not deleted."
+      act={act}
+      close={close}
+    >
+      <p>
+        Deliveries that wait for it fail with the reason “destination deleted”, and cannot be retried.{" "}
+        <b>This cannot be undone.</b>
+      </p>
+    </Ask>
+  );
+}
+
+const EXAMPLE = `{\n  "name": "Ada Lovelace",\n  "email": "ada@example.com"\n}`;
+const MAX_TEST_BYTES = 64 * 1024;
+
+export function SendTest({ destination, close }: Props) {
+  const [own, setOwn] = useState(false);
+  const [text, setText] = useState(EXAMPLE);
+  const { accountId, destinationId } = destination;
+  const act = async (): Promise<void> => {
+    const payload = own ? checked(text) : new Uint8Array();
+    const { deliveryId } = await deliveries.sendTestDelivery({ accountId, destinationId, payload });
+    go(to(["deliveries", deliveryId]));
+  };
+  return (
+    <Ask
+      title={`Send a test to ${named(destination)}`}
+      verb="Send the test"
+      did="The test is sent."
+      undone="No test was sent."
+      wide
+      act={act}
+      close={close}
+    >
+      <p>
+        An event of the type <code>webhook.test</code> is sent once, with the templates, the signature and the headers
+        of the destination. If it fails, nothing is switched off and nobody is mailed.
+      </p>
+      <label>
+        <input type="checkbox" checked={own} onChange={(event) => setOwn(event.currentTarget.checked)} /> Send a payload
+        of my own
+      </label>
+      {own ? (
+        <label>
+          Payload (JSON)
+          <textarea
+            class="mono"
+            rows={10}
+            spellcheck={false}
+            value={text}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
+        </label>
+      ) : null}
+    </Ask>
+  );
+}
+
+function checked(text: string): Uint8Array {
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    throw new Error(`the payload is not JSON: ${error instanceof Error ? error.message : ""}`);
+  }
+  const bytes = new TextEncoder().encode(text);
+  if (bytes.length > MAX_TEST_BYTES) throw new Error("the payload has more than 64 KiB");
+  return bytes;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Recovers what the destination missed: counted first, then done as a job. */
+export function Recover({ destination, close }: Props) {
+  const [since, setSince] = useState(local(Date.now() - DAY_MS));
+  const [older, setOlder] = useState(false);
+  const [counted, setCounted] = useState<{ at: string; text: string; total: number } | undefined>();
+  const { accountId, destinationId } = destination;
+  const key = `${since} ${older}`;
+  const isCounted = counted?.at === key;
+  const act = async (): Promise<void> => {
+    const plan = { accountId, destinationId, since: stamp(Date.parse(since)), includeBeforeCreated: older };
+    const { job } = await jobs.recoverDestination({ ...plan, dryRun: !isCounted, requestId: crypto.randomUUID() });
+    if (isCounted) {
+      // Ask closes the dialog, which leaves the address of the job.
+      setTimeout(() => change({ job: job?.jobId, of: String(counted.total) }, { replace: true }), 0);
+      return;
+    }
+    const {
+      requested = 0n,
+      retried = 0n,
+      had = 0n,
+      examined = 0n,
+      beforeCreated = 0n,
+    } = (await finished(job))?.counts ?? {};
+    const parts = [
+      `${count(requested, "event")} would be delivered that it has no delivery of`,
+      `${ofDeliveries(retried)} would be retried`,
+      `${had.toLocaleString()} it has already`,
+      ...(beforeCreated > 0n ? [`${beforeCreated.toLocaleString()} are older than the destination`] : []),
+    ];
+    setCounted({ at: key, text: `${parts.join(", ")}.`, total: Number(examined) });
+    // The dialog stays, for the second step.
+    throw new Stay();
+  };
+  return (
+    <Ask
+      title={`Recover ${named(destination)}`}
+      verb={isCounted ? "Recover" : "Count what is missing"}
+      did=""
+      undone="Not recovered."
+      act={act}
+      close={close}
+    >
+      <p>
+        The destination gets every event since this time that it should have and does not. What it has is not sent
+        again.
+      </p>
+      <label>
+        Events received since{" "}
+        <input type="datetime-local" required value={since} onInput={(event) => setSince(event.currentTarget.value)} />
+      </label>
+      <label>
+        <input type="checkbox" checked={older} onChange={(event) => setOlder(event.currentTarget.checked)} /> Events
+        that are older than the destination, too
+      </label>
+      {isCounted ? <p role="status">{counted.text}</p> : null}
+    </Ask>
+  );
+}

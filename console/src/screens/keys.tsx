@@ -1,0 +1,169 @@
+// The API keys of an account.
+import { useState } from "preact/hooks";
+import { useAccount } from "../account";
+import { may } from "../api/access";
+import { access } from "../api/clients";
+import { AccessService, type Key, Scope } from "../gen/leadline/v1/access_pb";
+import { usePages } from "../pages";
+import { change, usePlace } from "../router";
+import { millis, stamp } from "../time";
+import { Ask, Stay } from "../ui/action";
+import { Button, Code, Notice, Time } from "../ui/basics";
+import { Dialog } from "../ui/dialog";
+import { List } from "../ui/list";
+import { Nothing } from "../ui/states";
+
+const MEANINGS: readonly (readonly [Scope, string])[] = [
+  [Scope.PUBLISH, "publish lead events, and nothing else"],
+  [Scope.READ, "see leads, deliveries and the configuration"],
+  [Scope.OPERATE, "retry, hold and release deliveries; includes read"],
+  [Scope.ADMIN, "change the configuration and create keys; includes the others"],
+];
+
+const nameOf = (scope: Scope): string => Scope[scope].toLowerCase();
+
+export function KeysScreen() {
+  const accountId = useAccount();
+  const { query } = usePlace();
+  const includeEnded = query.has("ended");
+  const pages = usePages<Key>(`keys ${accountId} ${includeEnded}`, async (pageToken, signal) => {
+    const page = await access.listKeys({ accountId, includeEnded, pageToken }, { signal });
+    return { items: page.keys, next: page.nextPageToken };
+  });
+  const [revoking, setRevoking] = useState<Key | undefined>();
+  const close = (): void => change({ do: undefined }, { replace: true });
+  return (
+    <>
+      <div class="title">
+        <h1>API keys</h1>
+        {may(AccessService.method.createKey) ? (
+          <Button kind="primary" onClick={() => change({ do: "create" })}>
+            New key …
+          </Button>
+        ) : null}
+      </div>
+      <label>
+        <input
+          type="checkbox"
+          checked={includeEnded}
+          onChange={() => change({ ended: includeEnded ? undefined : "yes" })}
+        />{" "}
+        Show keys that are revoked or expired
+      </label>
+      <List
+        pages={pages}
+        what="keys"
+        caption="API keys, the newest first"
+        id={({ keyId }) => keyId}
+        nothing={
+          <Nothing
+            text="The account has no key yet. Use “New key”, or this command:"
+            command={`leadline keys create 'web forms' --account ${accountId} --scope publish`}
+          />
+        }
+        columns={[
+          { title: "Name", cell: ({ name }) => name },
+          { title: "Key", cell: ({ keyId }) => <code>{keyId}</code> },
+          { title: "May", cell: ({ scopes }) => scopes.map(nameOf).join(", ") },
+          { title: "Created", cell: ({ createdAt }) => <Time ms={millis(createdAt)} /> },
+          { title: "By", cell: ({ createdBy }) => createdBy },
+          { title: "Expires", cell: ({ expiresAt }) => <Time ms={millis(expiresAt)} never="never" /> },
+          { title: "State", cell: (key) => <KeyState of={key} revoke={() => setRevoking(key)} /> },
+        ]}
+      />
+      {query.get("do") === "create" ? <Create close={close} created={pages.first.reload} /> : null}
+      {revoking === undefined ? null : (
+        <Revoke of={revoking} revoked={pages.first.reload} close={() => setRevoking(undefined)} />
+      )}
+    </>
+  );
+}
+
+function KeyState({ of, revoke }: { of: Key; revoke: () => void }) {
+  if (of.revokedAt !== undefined)
+    return (
+      <>
+        revoked, <Time ms={millis(of.revokedAt)} />
+      </>
+    );
+  if ((millis(of.expiresAt) ?? Infinity) < Date.now()) return <>expired</>;
+  return may(AccessService.method.revokeKey) ? (
+    <Button onClick={revoke} label={`Revoke the key ${of.name}`}>
+      Revoke …
+    </Button>
+  ) : (
+    <>good</>
+  );
+}
+
+function Revoke({ of, revoked, close }: { of: Key; revoked: () => void; close: () => void }) {
+  const act = async (): Promise<void> => {
+    await access.revokeKey({ keyId: of.keyId });
+    revoked();
+  };
+  return (
+    <Ask
+      title={`Revoke the key ${of.name}`}
+      verb="Revoke"
+      danger
+      did="The key is revoked."
+      undone="Not revoked."
+      act={act}
+      close={close}
+    >
+      <p>
+        From now on the key lets nobody in, and sessions of this console that began with it end.{" "}
+        <b>This cannot be undone.</b>
+      </p>
+    </Ask>
+  );
+}
+
+function Create({ close, created }: { close: () => void; created: () => void }) {
+  const accountId = useAccount();
+  const [name, setName] = useState("");
+  const [scopes, setScopes] = useState<ReadonlySet<Scope>>(new Set([Scope.READ]));
+  const [expires, setExpires] = useState("");
+  const [secret, setSecret] = useState("");
+  const act = async (): Promise<void> => {
+    const expiresAt = expires === "" ? undefined : stamp(Date.parse(expires));
+    const made = await access.createKey({ accountId, name, scopes: [...scopes], expiresAt });
+    created();
+    setSecret(made.secret);
+    throw new Stay();
+  };
+  if (secret !== "") {
+    return (
+      <Dialog title="The new key" close={close}>
+        <Notice kind="warn">This is shown once, and only its hash is stored. Copy it now.</Notice>
+        <Code text={secret} label="The new key" />
+        <Button onClick={close}>I have it</Button>
+      </Dialog>
+    );
+  }
+  const toggle = (scope: Scope): void => {
+    const next = new Set(scopes);
+    if (!next.delete(scope)) next.add(scope);
+    setScopes(next);
+  };
+  return (
+    <Ask title="New API key" verb="Create" did="" undone="Not created." act={act} close={close}>
+      <label>
+        Name <input required maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />
+      </label>
+      <fieldset>
+        <legend>It may</legend>
+        {MEANINGS.map(([scope, meaning]) => (
+          <label key={scope}>
+            <input type="checkbox" checked={scopes.has(scope)} onChange={() => toggle(scope)} /> <b>{nameOf(scope)}</b>:{" "}
+            {meaning}
+          </label>
+        ))}
+      </fieldset>
+      <label>
+        Expires (empty: never){" "}
+        <input type="datetime-local" value={expires} onInput={(event) => setExpires(event.currentTarget.value)} />
+      </label>
+    </Ask>
+  );
+}

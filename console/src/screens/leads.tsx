@@ -1,0 +1,173 @@
+// The leads of an account.
+import { useRef } from "preact/hooks";
+import { useAccount, useFreshThings } from "../account";
+import { may } from "../api/access";
+import { leads } from "../api/clients";
+import { type Lead, LeadService } from "../gen/leadline/v1/lead_pb";
+import { useKeys } from "../keys";
+import { usePages } from "../pages";
+import { change, go, to, usePlace } from "../router";
+import { millis, stamp } from "../time";
+import { Answer, Button, Time } from "../ui/basics";
+import { useAction } from "../ui/action";
+import { List } from "../ui/list";
+import { Nothing, NothingMatches } from "../ui/states";
+
+const FIRST = `leadline publish --interface contact-form --lead ada --payload '{"name": "Ada"}'`;
+const FILTERS = ["interface", "client", "failed", "from", "before"] as const;
+
+export function LeadsScreen() {
+  const accountId = useAccount();
+  const { query } = usePlace();
+  const filter = filterOf(query);
+  const isFiltered = FILTERS.some((name) => query.has(name));
+  const pages = usePages<Lead>(`leads ${accountId} ${query}`, async (pageToken, signal) => {
+    const page = await leads.listLeads({ accountId, ...filter, pageToken }, { signal });
+    return { items: page.leads, next: page.nextPageToken };
+  });
+  useKeys({ "/": () => document.getElementById("lead-id")?.focus() });
+  const clear = (): void => change(Object.fromEntries(FILTERS.map((name) => [name, undefined])));
+  return (
+    <>
+      <div class="title">
+        <h1>Leads</h1>
+        {may(LeadService.method.exportLeads) ? <Export /> : null}
+      </div>
+      <Find />
+      <Filters />
+      <List
+        pages={pages}
+        what="leads"
+        caption="Leads, the newest first"
+        id={({ leadId }) => leadId}
+        nothing={
+          isFiltered ? (
+            <NothingMatches what="lead" clear={clear} />
+          ) : (
+            <Nothing text="There is no lead yet. This command publishes the first:" command={FIRST} />
+          )
+        }
+        columns={[
+          {
+            title: "Lead",
+            cell: ({ leadId }) => (
+              <a class="row-link" href={to(["leads", leadId])}>
+                {leadId}
+              </a>
+            ),
+          },
+          { title: "Interface", cell: ({ interfaceId }) => interfaceId },
+          { title: "Client", cell: ({ clientId }) => clientId },
+          { title: "Events", number: true, cell: ({ events }) => events },
+          { title: "Deliveries", number: true, cell: ({ deliveries }) => deliveries },
+          { title: "Failed", cell: (lead) => <Failures lead={lead} /> },
+          { title: "Last answer", cell: ({ httpStatusCode }) => <Answer code={httpStatusCode} /> },
+          { title: "Created", cell: ({ createdAt }) => <Time ms={millis(createdAt)} /> },
+          { title: "Updated", cell: ({ updatedAt }) => <Time ms={millis(updatedAt)} /> },
+        ]}
+      />
+    </>
+  );
+}
+
+export function Failures({ lead }: { lead: Lead }) {
+  if (lead.anonymised) return <span class="status">Anonymised</span>;
+  return lead.failed ? <span class="status failed">{lead.failedDeliveries} failed</span> : null;
+}
+
+function filterOf(query: URLSearchParams) {
+  const at = (name: string) => {
+    const ms = Date.parse(query.get(name) ?? "");
+    return Number.isNaN(ms) ? undefined : stamp(ms);
+  };
+  return {
+    interfaceId: query.get("interface") ?? "",
+    clientId: query.get("client") ?? "",
+    failed: query.get("failed") === "yes" ? true : query.get("failed") === "no" ? false : undefined,
+    createdFrom: at("from"),
+    createdBefore: at("before"),
+  };
+}
+
+function Find() {
+  const input = useRef<HTMLInputElement>(null);
+  const open = (event: Event): void => {
+    event.preventDefault();
+    const id = input.current?.value.trim() ?? "";
+    if (id !== "") go(to(["leads", id]));
+  };
+  return (
+    <form class="row" onSubmit={open} role="search">
+      <label for="lead-id">Open the lead with the id</label>
+      <input id="lead-id" ref={input} autoComplete="off" aria-keyshortcuts="/" />
+      <Button type="submit">Open</Button>
+    </form>
+  );
+}
+
+function Filters() {
+  const { query } = usePlace();
+  const { interfaces, clients } = useFreshThings();
+  const choice = (name: string, label: string, options: readonly (readonly [string, string])[]) => (
+    <label>
+      {label}{" "}
+      <select value={query.get(name) ?? ""} onChange={(event) => change({ [name]: event.currentTarget.value })}>
+        <option value="">all</option>
+        {options.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+  return (
+    <section class="actions" aria-label="Filters">
+      {choice("failed", "Failed", [
+        ["yes", "with a failed delivery"],
+        ["no", "without"],
+      ])}
+      {choice(
+        "interface",
+        "Interface",
+        interfaces.map(({ interfaceId, name }) => [interfaceId, name || interfaceId]),
+      )}
+      {clients.length === 0
+        ? null
+        : choice(
+            "client",
+            "Client",
+            clients.map(({ clientId, name }) => [clientId, name || clientId]),
+          )}
+    </section>
+  );
+}
+
+/** Reads the CSV with the session and gives it to the browser as a file. */
+function Export() {
+  const accountId = useAccount();
+  const { query } = usePlace();
+  const { busy, wrong, act } = useAction("", "Not exported.");
+  const save = async (): Promise<void> => {
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
+    const request = { accountId, ...filterOf(query), byteOrderMark: true, idsAsText: true };
+    for await (const { csv } of leads.exportLeads(request, { timeoutMs: 0 })) pieces.push(new Uint8Array(csv));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob(pieces, { type: "text/csv" }));
+    link.download = `leads-${accountId}.csv`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  };
+  return (
+    <>
+      <Button busy={busy} onClick={() => void act(save)} title="For spreadsheets: ids stay text">
+        Export as CSV
+      </Button>
+      {wrong === "" ? null : (
+        <span class="wrong" role="alert">
+          {wrong}
+        </span>
+      )}
+    </>
+  );
+}

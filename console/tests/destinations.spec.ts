@@ -1,0 +1,100 @@
+import { expect, test } from "./support/test";
+
+test("a destination is created and tested, and a lead arrives live", async ({ world, receiver, inside: page }) => {
+  await page.getByRole("link", { name: "Destinations" }).click();
+  await expect(page.getByText("There is no destination yet.")).toBeVisible();
+  await page.getByRole("link", { name: "New destination" }).click();
+  await page.getByLabel("URL").fill("crm.example");
+  await expect(page.getByText("The URL has to begin with https://")).toBeVisible();
+  await page.getByRole("button", { name: "Create" }).click();
+  await expect(page.getByText("Give it a name.")).toBeVisible();
+  await page.getByLabel("Name", { exact: true }).fill("CRM");
+  await page.getByLabel("URL").fill("http://10.1.2.3/leads");
+  await page.getByRole("button", { name: "Create" }).click();
+  await expect(page.locator("#field-url-wrong")).toContainText("10.1.2.3 is not a public address");
+  await page.getByLabel("URL").fill(receiver.url);
+  await page.getByLabel("Retry policy").selectOption("manual");
+  await page.getByRole("button", { name: "Create" }).click();
+
+  await page.getByLabel("Send a payload of my own").check();
+  await page.getByLabel("Payload (JSON)").fill('{"name": "Test"}');
+  await page.getByRole("button", { name: "Send the test" }).click();
+  await expect(page.getByText("CRM took this delivery on the first attempt: it answered 200.")).toBeVisible();
+  expect(receiver.requests[0]?.body).toBe('{"name": "Test"}');
+
+  await page.getByRole("link", { name: "Deliveries" }).click();
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await world.publish("ada");
+  const button = page.getByRole("button", { name: "1 new, show" });
+  const row = page.getByRole("link", { name: "Succeeded, delivery of ada to CRM" });
+  await expect(button.or(row)).toBeVisible();
+  if (await button.isVisible()) await button.click();
+  await expect(row).toBeVisible();
+});
+
+test("what is held for a disabled destination is skipped or sent", async ({
+  world,
+  receiver,
+  inside: page,
+  leadline,
+}) => {
+  const id = await world.destination("CRM", receiver.url);
+  await page.goto(`${leadline.http}/console/destinations/${id}`);
+  await page.getByRole("button", { name: "Disable …" }).click();
+  await page.getByRole("button", { name: "Disable", exact: true }).click();
+  await expect(page.getByText("Somebody disabled it.")).toBeVisible();
+  await world.publish("ada");
+  const [held] = await world.have(1, "held");
+  await page.goto(`${leadline.http}/console/deliveries/${held?.deliveryId}`);
+  await expect(
+    page.getByText("CRM is disabled, so this delivery is held. It is sent when CRM is enabled."),
+  ).toBeVisible();
+
+  await page.getByRole("link", { name: "Open the destination" }).click();
+  await page.getByRole("button", { name: "Enable …" }).click();
+  await page.getByLabel(/Skip what is held/).check();
+  await page.getByRole("button", { name: "Enable", exact: true }).click();
+  await expect(page.getByText("It is enabled and gets what it wants.")).toBeVisible();
+  await world.have(1, "failed");
+  expect(receiver.requests).toHaveLength(0);
+  await page.getByRole("link", { name: "Its deliveries" }).click();
+  await page.getByRole("link", { name: /^Failed/ }).click();
+  await expect(page.getByText(/somebody enabled the destination and skipped what was held/)).toBeVisible();
+});
+
+test("settings are changed, and the changes say who did it", async ({ world, receiver, inside: page, leadline }) => {
+  const id = await world.destination("CRM", receiver.url);
+  await page.goto(`${leadline.http}/console/destinations/${id}/edit`);
+  await page.getByLabel("Name", { exact: true }).fill("New CRM");
+  await page.getByText("What is sent").click();
+  await page.getByLabel("Condition", { exact: true }).fill('{"payload.country": "DE"}');
+  await page.getByRole("button", { name: "Try the condition" }).click();
+  await expect(page.getByText("The destination would want it.")).toBeVisible();
+  await page.getByText("Limits, order, signature").click();
+  await page.getByLabel("Requests a second, at most").fill("0.5");
+  await expect(page.getByText("Write a number from 1 to 10,000.")).toBeVisible();
+  await page.getByLabel("Requests a second, at most").fill("5");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByRole("heading", { name: "New CRM" })).toBeVisible();
+  await expect(page.getByText(`key of ${world.account}`).last()).toBeVisible();
+  const saved = await leadline.call("RegistryService/GetDestination", { accountId: world.account, destinationId: id });
+  expect(saved).toMatchObject({
+    name: "New CRM",
+    rate: 5,
+    condition: '{"payload.country": "DE"}',
+    retryPolicy: { preset: "manual" },
+  });
+});
+
+test("a destination gets the events that it missed", async ({ world, receiver, inside: page, leadline }) => {
+  await world.publish("ada");
+  const id = await world.destination("CRM", receiver.url);
+  await page.goto(`${leadline.http}/console/destinations/${id}`);
+  await page.getByRole("button", { name: "Recover since …" }).click();
+  await page.getByLabel("Events that are older than the destination, too").check();
+  await page.getByRole("button", { name: "Count what is missing" }).click();
+  await expect(page.getByText("1 event would be delivered that it has no delivery of")).toBeVisible();
+  await page.getByRole("button", { name: "Recover", exact: true }).click();
+  await expect(page.getByText("1 missed event")).toBeVisible();
+  await world.have(1, "succeeded");
+});

@@ -1,0 +1,59 @@
+import { expect, test } from "./support/test";
+
+test("a lead shows its log, its deliveries and why a destination got nothing", async ({
+  world,
+  receiver,
+  inside: page,
+}) => {
+  receiver.status = 500;
+  await world.destination("CRM", receiver.url);
+  await world.destination("Mail", receiver.url, { condition: '{"payload.country": "DE"}' });
+  await world.publish("ada", { name: "Ada", country: "FR" });
+  await world.publish("grace", { name: "Grace", country: "DE" });
+  await world.have(3, "failed");
+  await page.getByRole("link", { name: "Leads" }).click();
+  await page.getByLabel("Failed").selectOption("yes");
+  await expect(page).toHaveURL(/failed=yes/);
+  await expect(page.locator("[data-row]")).toHaveCount(2);
+  await page.getByLabel("Open the lead with the id").fill("ada");
+  await page.getByRole("button", { name: "Open" }).click();
+  await expect(page.getByRole("heading", { name: "Lead ada" })).toBeVisible();
+  await expect(page.getByRole("cell", { name: "received" })).toBeVisible();
+
+  await page.getByLabel("Ask about the destination").selectOption({ label: "Mail" });
+  await expect(page.getByText(/Condition: no/)).toBeVisible();
+  receiver.status = 200;
+  await page.getByRole("button", { name: "Retry what failed" }).click();
+  await page.getByRole("button", { name: "Retry 1 delivery" }).click();
+  await expect(page.getByText("Completed.")).toBeVisible();
+  await page.getByRole("button", { name: "Back to the list" }).click();
+  await expect(page.getByRole("link", { name: "Succeeded, delivery of ada to CRM" })).toBeVisible();
+  await expect(page.getByRole("link", { name: "resentwebhook" })).toBeVisible();
+});
+
+test("leads are exported as a file for spreadsheets", async ({ world, receiver, inside: page }) => {
+  await world.destination("CRM", receiver.url);
+  await world.publish("ada");
+  await world.have(1, "succeeded");
+  await page.getByRole("link", { name: "Leads" }).click();
+  const downloading = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Export as CSV" }).click();
+  const file = await (await downloading).createReadStream();
+  let text = "";
+  for await (const part of file) text += String(part);
+  expect(text).toMatch(/^\uFEFFaccount_id,interface_id/);
+  expect(text).toContain(",ada,");
+});
+
+test("an anonymised lead says so and cannot be retried", async ({ world, receiver, inside: page, leadline }) => {
+  receiver.status = 500;
+  await world.destination("CRM", receiver.url);
+  await world.publish("ada");
+  await world.have(1, "failed");
+  await page.goto(`${leadline.http}/console/leads/ada`);
+  await page.getByRole("button", { name: "Anonymise …" }).click();
+  await page.getByRole("button", { name: "Anonymise", exact: true }).click();
+  await expect(page.getByText("Anonymised").first()).toBeVisible();
+  await page.getByRole("button", { name: "Retry the delivery of ada to CRM" }).click();
+  await expect(page.getByText(/Not retried\./)).toBeVisible();
+});

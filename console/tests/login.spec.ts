@@ -1,0 +1,71 @@
+import { expect, logIn, test } from "./support/test";
+
+test("a person logs in with a key, stays logged in, and logs out", async ({ page, world, leadline }) => {
+  await page.goto(`${leadline.http}/console/deliveries?status=failed`);
+  await page.getByLabel("API key").fill("ll_0000000000000000_wrong");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await expect(page.getByRole("alert")).toBeVisible();
+  const { secret } = await world.key("read");
+  await page.getByLabel("API key").fill(secret);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await expect(page.getByRole("button", { name: "Failed" })).toHaveAttribute("aria-pressed", "true");
+
+  await page.reload();
+  await expect(page.getByRole("heading", { name: "Deliveries" })).toBeVisible();
+  const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie]));
+  expect(kept).toBe(JSON.stringify([{}, {}, ""]));
+
+  await page.getByRole("button", { name: "Log out" }).click();
+  await expect(page.getByText("You are logged out.")).toBeVisible();
+  await page.reload();
+  await expect(page.getByLabel("API key")).toBeVisible();
+});
+
+test("a revoked key leads back to the log-in, and the address stays", async ({ page, world, leadline }) => {
+  const { id, secret } = await world.key("read");
+  await logIn(page, leadline, secret, "/console/leads?failed=yes");
+  await leadline.call("AccessService/RevokeKey", { keyId: id });
+  await page.getByRole("link", { name: "Destinations" }).click();
+  await expect(page.getByText("Your session has ended")).toBeVisible();
+  await expect(page).toHaveURL(/destinations/);
+  await page.getByLabel("API key").fill((await world.key("read")).secret);
+  await page.getByRole("button", { name: "Log in" }).click();
+  await expect(page.getByRole("heading", { name: "Destinations" })).toBeVisible();
+});
+
+test("what the key may not do is not offered", async ({ page, world, receiver, leadline }) => {
+  receiver.status = 500;
+  const id = await world.destination("CRM", receiver.url);
+  await world.publish("ada");
+  const [delivery] = await world.have(1, "failed");
+  await logIn(page, leadline, (await world.key("read")).secret);
+  await page.getByRole("link", { name: /^Failed/ }).waitFor();
+  await expect(page.getByRole("button", { name: /^Retry( |$)/ })).toHaveCount(0);
+  await expect(page.getByRole("checkbox")).toHaveCount(0);
+  const screens = page.getByRole("navigation", { name: "Screens" });
+  await expect(screens.getByRole("link", { name: "API keys" })).toHaveCount(0);
+  await expect(screens.getByRole("link", { name: "Status" })).toHaveCount(0);
+  for (const path of [`deliveries/${delivery?.deliveryId}`, `destinations/${id}`, "leads/ada", "destinations"]) {
+    await page.goto(`${leadline.http}/console/${path}`);
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    const actions = /^Retry( |$)|Enable|Disable|Delete|Edit|Recover|Send a test|Anonymise|New destination/;
+    await expect(page.getByRole("button", { name: actions })).toHaveCount(0);
+    await expect(page.getByRole("link", { name: actions })).toHaveCount(0);
+  }
+});
+
+test("a platform-wide key chooses the account, which is in the address", async ({
+  page,
+  world,
+  receiver,
+  leadline,
+}) => {
+  await world.destination("CRM", receiver.url);
+  await world.publish("ada");
+  await logIn(page, leadline, leadline.key);
+  await page.goto(`${leadline.http}/console/deliveries?account=${world.account}`);
+  await page.getByRole("link", { name: /delivery of ada/ }).click();
+  await expect(page).toHaveURL(new RegExp(`account=${world.account}`));
+  await page.getByRole("link", { name: "Status" }).click();
+  await expect(page.getByText("Everything works.")).toBeVisible();
+});

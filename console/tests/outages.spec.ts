@@ -1,0 +1,33 @@
+import { expect, logIn, newWorld, test } from "./support/test";
+import { Broker, Leadline } from "./support/leadline";
+
+test("a killed broker is named, and the console recovers by itself", async ({ page, receiver }) => {
+  test.setTimeout(120_000);
+  const broker = await Broker.start();
+  const leadline = await Leadline.start("--nats-url", broker.url);
+  try {
+    const world = await newWorld(leadline, "acme");
+    receiver.status = 500;
+    await world.destination("CRM", receiver.url);
+    await world.publish("ada");
+    await world.have(1, "failed");
+    await logIn(page, leadline, (await world.key("admin")).secret);
+    await page.getByRole("link", { name: /^Failed/ }).click();
+    await page.getByRole("button", { name: "Retry" }).waitFor();
+
+    await broker.kill();
+    await expect(page.getByText("A part of Leadline does not work now.")).toBeVisible({ timeout: 30_000 });
+    await expect(page.getByRole("listitem").filter({ hasText: "broker" })).toBeVisible();
+    await page.getByRole("button", { name: "Retry" }).click();
+    await expect(page.getByText(/Not retried\./)).toBeVisible({ timeout: 30_000 });
+
+    await broker.run();
+    await expect(page.getByText("A part of Leadline does not work now.")).toHaveCount(0, { timeout: 60_000 });
+    receiver.status = 200;
+    await page.getByRole("button", { name: "Retry" }).click();
+    await expect(page.getByText("CRM took this delivery on attempt 2")).toBeVisible({ timeout: 30_000 });
+  } finally {
+    await leadline.stop();
+    await broker.stop();
+  }
+});
