@@ -181,7 +181,7 @@ async fn history_names_the_key_whoever_its_holder_says_he_is() {
     let delivery_id = world.delivery_is("e1", DeliveryStatus::Failed).await.delivery.unwrap().delivery_id;
     let (operator, key_id) = world.new_key(ACCOUNT, &[Scope::Operate]).await;
     let mut deliveries = DeliveryServiceClient::new(world.called_with(&operator).await);
-    let retry = api::RetryDeliveryRequest { delivery_id, requested_by: "key 0000 (boss)".into() };
+    let retry = api::RetryDeliveryRequest { delivery_id, requested_by: "key 0000 (boss)".into(), ..Default::default() };
     deliveries.retry_delivery(retry).await.unwrap();
     let told = format!("key {key_id} (of a test) for key 0000 (boss)");
     wait::until("who asked, in the log", SOON, async || {

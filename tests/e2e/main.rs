@@ -62,6 +62,7 @@ mod reconciler;
 mod registry;
 mod repeats;
 mod requests;
+mod resends;
 mod retries;
 mod secrets;
 mod spreadsheets;

@@ -134,10 +134,10 @@ async fn a_lead_of_a_deleted_interface_or_destination_is_not_retried_and_the_ans
 
     let nobody = api::RetryDeliveryRequest {
         delivery_id: "00000000-0000-5000-8000-000000000000".into(),
-        requested_by: String::new(),
+        ..api::RetryDeliveryRequest::default()
     };
     assert_eq!(world.deliveries().retry_delivery(nobody).await.unwrap_err().code(), Code::NotFound);
-    let rubbish = api::RetryDeliveryRequest { delivery_id: "rubbish".into(), requested_by: String::new() };
+    let rubbish = api::RetryDeliveryRequest { delivery_id: "rubbish".into(), ..Default::default() };
     assert_eq!(world.deliveries().retry_delivery(rubbish).await.unwrap_err().code(), Code::InvalidArgument);
 }
 

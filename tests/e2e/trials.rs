@@ -73,7 +73,11 @@ async fn a_test_that_fails_switches_nothing_off_mails_nobody_and_can_be_retried(
     let delivery = tested(&world, test_of(&id), DeliveryStatus::Failed).await;
     assert_eq!((delivery.http_status_code, delivery.attempts), (503, 1));
     receiver.answer(Answer::Status(200));
-    let retry = api::RetryDeliveryRequest { delivery_id: delivery.delivery_id.clone(), requested_by: "me".into() };
+    let retry = api::RetryDeliveryRequest {
+        delivery_id: delivery.delivery_id.clone(),
+        requested_by: "me".into(),
+        ..Default::default()
+    };
     world.deliveries().retry_delivery(retry).await.unwrap();
     testkit::wait::until("the retry", SOON, async || {
         let request = api::GetDeliveryRequest { delivery_id: delivery.delivery_id.clone() };

@@ -316,7 +316,7 @@ impl World {
 
     pub(crate) async fn retry(&self, event: &str) -> Result<api::Delivery, tonic::Status> {
         let delivery_id = self.delivery(event).await.delivery.unwrap().delivery_id;
-        let request = api::RetryDeliveryRequest { delivery_id, requested_by: "a test".into() };
+        let request = api::RetryDeliveryRequest { delivery_id, requested_by: "a test".into(), ..Default::default() };
         self.deliveries().retry_delivery(request).await.map(|answer| answer.into_inner().delivery.unwrap())
     }
 

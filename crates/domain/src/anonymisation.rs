@@ -95,6 +95,7 @@ pub fn end_of(delivery: &Delivery, at: Timestamp) -> Option<DeliveryFact> {
             reference: delivery.reference.clone(),
             attempts: delivery.position.attempts + in_flight,
             round: delivery.round,
+            resend: delivery.position.resend,
             at,
             reason: FailureReason::Anonymised,
         })
@@ -108,6 +109,7 @@ pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
         reference: Arc::clone(&delivery.reference),
         attempt: delivery.attempts + 1,
         round: delivery.round,
+        resend: delivery.position.resend,
         progress: Progress::default(),
         holds: 0,
         redelivered: false,

@@ -9,16 +9,18 @@ mod facts;
 mod filter;
 mod standing;
 mod state;
+mod work;
 
 pub use deactivation::spared_by_success_since;
 pub use decide::{
-    Effect, Execution, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request,
+    Effect, Execution, RetryAsked, RetryRefusal, Subject, abandon, after_attempt, hold, pass_turn, release, request,
     request_in_turn, request_parked, request_retry,
 };
 pub use facts::{
     AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
-    DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict, Work,
+    DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
 };
 pub use filter::DeliveryFilter;
 pub use standing::{Remains, lost_work, may_be_lost};
-pub use state::{Delivery, DeliveryStatus, IllegalHistory, LastAttempt, Position, Switch};
+pub use state::{Delivery, DeliveryStatus, IllegalHistory, InJob, LastAttempt, Position, RoundOutcome, Switch};
+pub use work::Work;

@@ -15,8 +15,8 @@ pub use decide::{
     Candidate, JobRefusal, MOST_LISTED, MOST_SAMPLED, Verdict, cancel, check, consider_event, consider_retry, finish,
 };
 pub use facts::{
-    Counts, Cursor, JobCancelRequested, JobFact, JobFinished, JobOutcome, JobProgressed, JobRef, JobStarted, Plan,
-    Progress, Recovery, Refused, Sample,
+    Counts, Cursor, JobCancelRequested, JobFact, JobFinished, JobOutcome, JobProgressed, JobRef, JobStarted, Outcomes,
+    Plan, Progress, Recovery, Refused, Sample,
 };
 pub use pace::{Pace, Spread};
 pub use state::{IllegalJob, Job, JobStatus};

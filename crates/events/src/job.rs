@@ -62,7 +62,9 @@ fn fact_to_stored(fact: &JobFact) -> stored::JobFact {
             plan: Some(plan_to_stored(&f.plan)),
             dry_run: f.dry_run,
             pace: f.pace.get(),
+            force: f.force,
             by: f.by.clone(),
+            reason: f.reason.clone(),
         }),
         JobFact::Progressed(f) => Fact::Progressed(progressed_to_stored(f)),
         JobFact::CancelRequested(f) => Fact::CancelRequested(stored::JobCancelRequested { by: f.by.clone() }),
@@ -92,7 +94,9 @@ fn fact_from_stored(stored: stored::JobFact) -> Result<JobFact, RecordError> {
             plan: plan_from_stored(f.plan)?,
             dry_run: f.dry_run,
             pace: Pace::per_second(f.pace).ok_or_else(|| wrong(FACT, "pace", f.pace))?,
+            force: f.force,
             by: f.by,
+            reason: f.reason,
             at,
         }),
         Fact::Progressed(f) => progressed_from_stored(reference, at, f)?,
@@ -118,6 +122,7 @@ fn plan_to_stored(plan: &Plan) -> StoredPlan {
             since: recovery.since.as_microsecond(),
             until: recovery.until.map(|at| at.as_microsecond()),
             include_before_created: recovery.include_before_created,
+            event_types: recovery.event_types.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
             end: recovery.end.0,
         }),
     }
@@ -138,9 +143,14 @@ fn plan_from_stored(stored: Option<StoredPlan>) -> Result<Plan, RecordError> {
             since: time(FACT, "since", recovery.since)?,
             until: recovery.until.map(|at| time(FACT, "until", at)).transpose()?,
             include_before_created: recovery.include_before_created,
+            event_types: patterns(&recovery.event_types)?,
             end: LeadSequence(recovery.end),
         }),
     })
+}
+
+fn patterns(stored: &[String]) -> Result<Vec<EventTypePattern>, RecordError> {
+    stored.iter().map(|text| parsed(FACT, "event_types", text, EventTypePattern::parse)).collect()
 }
 
 fn filter_to_stored(filter: &DeliveryFilter) -> stored::DeliveryFilter {

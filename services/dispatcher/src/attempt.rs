@@ -270,6 +270,7 @@ async fn announce(
         attempt_id,
         attempt: item.work.attempt,
         round: item.work.round,
+        resend: item.work.resend,
         at,
     });
     let turn = shared.unhurried.acquire().await;

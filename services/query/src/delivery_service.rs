@@ -12,13 +12,15 @@ use api::{
     status::{invalid, retry_refusal},
 };
 use domain::{
-    AccountId, Delivery, DeliveryId, DestinationId, Registry, delivery::request_retry, registry::Destination,
+    AccountId, Delivery, DeliveryId, DestinationId, Registry, RequestId,
+    delivery::{RetryAsked, request_retry},
+    registry::Destination,
 };
 use futures::Stream;
 use jiff::Timestamp;
 use journal::{Journal, RegistryView, StreamName};
 use runtime::{Drain, ErrorChain as _, trace::TraceContext};
-use shown::{delivery_id, place, required, shown_attempt, shown_event};
+use shown::{delivery_id, optional, place, required, shown_attempt, shown_event};
 pub(crate) use shown::{filter, http_status, shown, shown_filter};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::{Instrument as _, info_span};
@@ -76,6 +78,53 @@ impl DeliveryService {
     }
 }
 
+impl DeliveryService {
+    /// Requests another round of a delivery, unless the same call requested it before.
+    async fn retry(
+        &self,
+        caller: &Caller,
+        id: DeliveryId,
+        asked: RetryAsked,
+        trace: &TraceContext,
+    ) -> Result<(), Status> {
+        self.freshness.wait_for_now(StreamName::Deliveries).await?;
+        let delivery = self.find(caller, id).await?;
+        if self.has_asked(&delivery, asked.request.as_ref()).await? {
+            return Ok(());
+        }
+        let registry = self.registry.snapshot();
+        let subject = retrying::subject::<Stale>(&self.journal, &self.store, &registry, &delivery, asked.force).await?;
+        let request = asked.request.clone();
+        let fact = request_retry(&delivery, subject, Timestamp::now(), asked).map_err(retry_refusal)?;
+        let stored = retrying::ask(&self.journal, &fact, trace).await.map_err(|error| {
+            tracing::warn!(error = error.chain(), "cannot append the request of a retry; refused the call");
+            Status::unavailable(format!(
+                "cannot confirm that the retry was stored: {error}; repeat the call, the retry is stored once"
+            ))
+        })?;
+        match stored {
+            Ok(sequence) => {
+                self.freshness.shows(StreamName::Deliveries, sequence).await.map_err(failed)?;
+            }
+            Err(why) => {
+                // The same call may have come twice at the same time.
+                self.freshness.wait_for_now(StreamName::Deliveries).await?;
+                if !self.has_asked(&delivery, request.as_ref()).await? {
+                    return Err(retry_refusal(why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_asked(&self, delivery: &Delivery, request: Option<&RequestId>) -> Result<bool, Status> {
+        match request {
+            Some(request) => self.store.has_asked(&delivery.reference, request).await.map_err(failed),
+            None => Ok(false),
+        }
+    }
+}
+
 #[tonic::async_trait]
 impl api::delivery_service_server::DeliveryService for DeliveryService {
     async fn get_delivery(
@@ -113,21 +162,16 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
     ) -> Result<Response<api::RetryDeliveryResponse>, Status> {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
-        let id = delivery_id(&request.get_ref().delivery_id)?;
-        self.freshness.wait_for_now(StreamName::Deliveries).await?;
-        let delivery = self.find(&caller, id).await?;
-        let registry = self.registry.snapshot();
-        let subject = retrying::subject::<Stale>(&self.journal, &self.store, &registry, &delivery).await?;
-        let fact = request_retry(&delivery, subject, Timestamp::now(), caller.by()).map_err(retry_refusal)?;
+        let request = request.into_inner();
+        let id = delivery_id(&request.delivery_id)?;
+        let asked = RetryAsked {
+            by: caller.by(),
+            reason: retrying::reason(&request.reason)?,
+            request: optional("request_id", &request.request_id, RequestId::parse)?,
+            force: request.force,
+        };
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("retry", delivery = %id));
-        let asked = retrying::ask(&self.journal, &fact, &trace).instrument(span).await.map_err(|error| {
-            tracing::warn!(error = error.chain(), "cannot append the request of a retry; refused the call");
-            Status::unavailable(format!(
-                "cannot confirm that the retry was stored: {error}; repeat the call, the retry is stored once"
-            ))
-        })?;
-        let sequence = asked.map_err(retry_refusal)?;
-        self.freshness.shows(StreamName::Deliveries, sequence).await.map_err(failed)?;
+        self.retry(&caller, id, asked, &trace).instrument(span).await?;
         let delivery = self.find(&caller, id).await?;
         let shown = shown(&delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))

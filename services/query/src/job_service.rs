@@ -9,7 +9,8 @@ use api::{
 use domain::{
     AccountId, DeliveryStatus, DestinationId, Job, JobFact, JobId, LeadSequence, RequestId,
     delivery::DeliveryFilter,
-    job::{JobRef, JobStarted, Pace, Plan, Recovery, cancel, check},
+    job::{JobRef, JobStarted, Outcomes, Pace, Plan, Recovery, cancel, check},
+    registry::EventTypePattern,
 };
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
@@ -31,6 +32,7 @@ use crate::{
     freshness::{Freshness, SHOWN_POLL},
     history::History,
     page::Page,
+    retrying,
     store::Store,
 };
 
@@ -39,6 +41,10 @@ use crate::{
 const MAX_OPEN: u32 = 5;
 /// How long the answer to a dry run waits for its result; after that it comes without.
 const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(5);
+/// At most this many types of events are named in a request for a recovery.
+const MAX_TYPES: usize = 32;
+/// The bytes that the counts of what came of a job take in a message, with room for three numbers of 64 bits.
+const MAX_OUTCOMES: usize = 40;
 /// How often a cancellation is tried while the job records its progress in between.
 const MAX_CANCEL_TRIES: u32 = 20;
 
@@ -69,7 +75,9 @@ struct Asked {
     plan: Plan,
     dry_run: bool,
     pace: u32,
+    force: bool,
     by: String,
+    reason: String,
     request: RequestId,
     trace: Option<TraceContext>,
 }
@@ -88,12 +96,22 @@ impl api::job_service_server::JobService for JobService {
             Some(_) if !request.delivery_ids.is_empty() => {
                 return Err(invalid("filter", "cannot be given together with delivery_ids"));
             }
-            Some(given) => Plan::RetryFiltered(Box::new(failed_ones(given, &account)?)),
+            Some(given) => Plan::RetryFiltered(Box::new(ended_ones(given, &account, request.force)?)),
             None => Plan::RetryListed(listed(&request.delivery_ids)?),
         };
-        let (dry_run, pace, request) = (request.dry_run, request.pace, request_id(&request.request_id)?);
-        let job = self.start(Asked { account, plan, dry_run, pace, by: caller.by(), request, trace }).await?;
-        Ok(Response::new(api::RetryDeliveriesResponse { job: Some(shown(&job)) }))
+        let asked = Asked {
+            account,
+            plan,
+            dry_run: request.dry_run,
+            pace: request.pace,
+            force: request.force,
+            by: caller.by(),
+            reason: retrying::reason(&request.reason)?,
+            request: request_id(&request.request_id)?,
+            trace,
+        };
+        let job = self.start(asked).await?;
+        Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.shown(&job).await?) }))
     }
 
     async fn recover_destination(
@@ -112,17 +130,28 @@ impl api::job_service_server::JobService for JobService {
         let since = required_time("since", request.since.as_ref())?;
         let until = time("until", request.until.as_ref())?;
         let include_before_created = request.include_before_created;
+        let event_types = event_types(&request.event_types)?;
         let end = self.journal.last_sequence(StreamName::Leads).await.map_err(|e| unknown(&e))?;
         let end = LeadSequence(end);
-        let plan = Plan::Recover(Recovery { destination, since, until, include_before_created, end });
-        let (dry_run, pace, request) = (request.dry_run, request.pace, request_id(&request.request_id)?);
-        let job = self.start(Asked { account, plan, dry_run, pace, by: caller.by(), request, trace }).await?;
-        Ok(Response::new(api::RecoverDestinationResponse { job: Some(shown(&job)) }))
+        let plan = Plan::Recover(Recovery { destination, since, until, include_before_created, event_types, end });
+        let asked = Asked {
+            account,
+            plan,
+            dry_run: request.dry_run,
+            pace: request.pace,
+            force: request.include_succeeded,
+            by: caller.by(),
+            reason: retrying::reason(&request.reason)?,
+            request: request_id(&request.request_id)?,
+            trace,
+        };
+        let job = self.start(asked).await?;
+        Ok(Response::new(api::RecoverDestinationResponse { job: Some(self.shown(&job).await?) }))
     }
 
     async fn get_job(&self, request: Request<api::GetJobRequest>) -> Answer<api::Job> {
         let job = self.find(&Caller::of(&request)?, id_of(&request.get_ref().job_id)?).await?;
-        Ok(Response::new(shown(&job)))
+        Ok(Response::new(self.shown(&job).await?))
     }
 
     async fn list_jobs(&self, request: Request<api::ListJobsRequest>) -> Answer<api::ListJobsResponse> {
@@ -131,8 +160,13 @@ impl api::job_service_server::JobService for JobService {
         let status = status(request.status());
         let page = Page::of(request.page_size, &request.page_token, (&account, status))?;
         let mut found = self.store.jobs(&account, status, &page).await.map_err(failed)?;
-        let next_page_token = page.cut_to_bytes(&mut found, |job| shown(job).encoded_len(), place);
-        Ok(Response::new(api::ListJobsResponse { jobs: found.iter().map(shown).collect(), next_page_token }))
+        let next_page_token =
+            page.cut_to_bytes(&mut found, |job| shown(job, Outcomes::default()).encoded_len() + MAX_OUTCOMES, place);
+        let ids: Vec<_> = found.iter().map(Job::id).collect();
+        let outcomes = self.store.outcomes(&ids).await.map_err(failed)?;
+        let of = |job: &Job| outcomes.get(&job.id()).copied().unwrap_or_default();
+        let jobs = found.iter().map(|job| shown(job, of(job))).collect();
+        Ok(Response::new(api::ListJobsResponse { jobs, next_page_token }))
     }
 
     async fn list_job_refusals(
@@ -154,11 +188,17 @@ impl api::job_service_server::JobService for JobService {
         let reference = self.find(&caller, id_of(&request.get_ref().job_id)?).await?.reference().clone();
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("cancel job", job = %reference.job));
         let job = self.cancel(&reference, caller.by(), &trace).instrument(span).await?;
-        Ok(Response::new(api::CancelJobResponse { job: Some(shown(&job)) }))
+        Ok(Response::new(api::CancelJobResponse { job: Some(self.shown(&job).await?) }))
     }
 }
 
 impl JobService {
+    /// A job with what came of it.
+    async fn shown(&self, job: &Job) -> Result<api::Job, Status> {
+        let outcomes = self.store.outcomes(&[job.id()]).await.map_err(failed)?;
+        Ok(shown(job, outcomes.get(&job.id()).copied().unwrap_or_default()))
+    }
+
     /// A job of another account looks as if it did not exist.
     async fn find(&self, caller: &Caller, id: JobId) -> Result<Job, Status> {
         let found = self.store.job(id).await.map_err(failed)?;
@@ -170,7 +210,7 @@ impl JobService {
 
     /// Stores the request of a job. Returns the job; a dry run with its result if that comes in time.
     async fn start(&self, asked: Asked) -> Result<Job, Status> {
-        let Asked { account, plan, dry_run, pace, by, request, trace } = asked;
+        let Asked { account, plan, dry_run, pace, force, by, reason, request, trace } = asked;
         if self.registry.snapshot().account(&account).is_none() {
             return Err(Status::not_found(format!("there is no account {account}")));
         }
@@ -193,7 +233,8 @@ impl JobService {
             )));
         }
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("start job", job = %reference.job));
-        let fact = JobFact::Started(JobStarted { reference, plan, dry_run, pace, by, at: Timestamp::now() });
+        let fact = JobStarted { reference, plan, dry_run, pace, force, by, reason, at: Timestamp::now() };
+        let fact = JobFact::Started(fact);
         let sequence = match self.journal.append_job(&fact, 0, &trace).instrument(span).await {
             Ok(sequence) => sequence,
             // The same call came twice, and the other one was first.
@@ -239,18 +280,33 @@ impl JobService {
     }
 }
 
-fn failed_ones(given: api::DeliveryFilter, account: &AccountId) -> Result<DeliveryFilter, Status> {
+fn ended_ones(given: api::DeliveryFilter, account: &AccountId, force: bool) -> Result<DeliveryFilter, Status> {
     let filter = filter(given)?;
     if filter.account.as_ref().is_some_and(|other| other != account) {
         return Err(invalid("filter.account_id", format!("is not {account}, whose deliveries are to be retried")));
     }
-    if filter.statuses.iter().any(|status| *status != DeliveryStatus::Failed) {
-        return Err(invalid("filter.statuses", "has others than failed; only failed deliveries can be retried"));
+    let refused = |status: &DeliveryStatus| match status {
+        DeliveryStatus::Failed => false,
+        DeliveryStatus::Succeeded => !force,
+        _ => true,
+    };
+    if filter.statuses.iter().any(refused) {
+        return Err(invalid(
+            "filter.statuses",
+            "has others than failed; only failed deliveries can be retried, and with force those that succeeded",
+        ));
     }
     // Deliveries that are requested while the job runs do not belong to it.
     let now = Timestamp::now();
     let requested_before = Some(filter.requested_before.map_or(now, |before| before.min(now)));
     Ok(DeliveryFilter { account: Some(account.clone()), requested_before, ..filter })
+}
+
+fn event_types(given: &[String]) -> Result<Vec<EventTypePattern>, Status> {
+    if given.len() > MAX_TYPES {
+        return Err(invalid("event_types", format!("are {}, and {MAX_TYPES} is the limit", given.len())));
+    }
+    given.iter().map(|text| required("event_types", text, EventTypePattern::parse)).collect()
 }
 
 fn unknown(error: &JournalError) -> Status {

@@ -8,7 +8,7 @@ use domain::{
     AccountId, AnonymisationFact, Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Job, JobFact, JobId, LeadEvent,
     LeadId, NoticeFact, Registry, RegistryFact,
     anonymisation::LeadAnonymised,
-    delivery::{DeliveryAttempted, FailureReason, HoldReason},
+    delivery::{DeliveryAttempted, FailureReason, HoldReason, RetryRequested},
 };
 use journal::{Entry, Logged};
 use runtime::ErrorChain as _;
@@ -21,6 +21,7 @@ use crate::{
         leads::{LastOfLead, LeadNews},
         log,
         log::LogEntry,
+        outcomes,
     },
 };
 
@@ -127,6 +128,7 @@ fn anonymised_entry(fact: &LeadAnonymised) -> LogEntry {
         event_id: String::new(),
         delivery: String::new(),
         destination: String::new(),
+        request: String::new(),
     }
 }
 
@@ -154,6 +156,7 @@ fn notice_entry(fact: &NoticeFact) -> Option<LogEntry> {
         event_id: String::new(),
         delivery: String::new(),
         destination: String::new(),
+        request: String::new(),
     };
     match fact {
         NoticeFact::ErrorNoticeSent(sent) => Some(LogEntry {
@@ -188,8 +191,12 @@ impl Projected for DeliveryFact {
         let before = deliveries::load(transaction, &ids).await?;
         let mut after = before.clone();
         after.reserve(ids.len() - before.len());
+        let mut outcomes = outcomes::Changes::default();
         for (sequence, fact) in readable(batch) {
+            let id = fact.reference().delivery;
+            let known = after.get(&id).and_then(Delivery::outcome_in_job);
             fold(&mut after, sequence, fact);
+            outcomes.note(known, after.get(&id).and_then(Delivery::outcome_in_job));
         }
         // Leads are written first: an anonymisation holds the row of its lead while it changes the rows of the lead's
         // deliveries.
@@ -200,6 +207,7 @@ impl Projected for DeliveryFact {
         attempts::add_blank(transaction, &readable(batch).filter_map(|(_, fact)| blanked(fact)).collect::<Vec<_>>())
             .await?;
         log::add(transaction, readable(batch).filter_map(|(_, fact)| delivery_entry(fact)).collect()).await?;
+        outcomes.write(transaction).await?;
         anonymised::forget(transaction, &marks).await
     }
 }
@@ -298,12 +306,13 @@ fn delivery_entry(fact: &DeliveryFact) -> Option<LogEntry> {
         DeliveryFact::Released(_) | DeliveryFact::AttemptStarted(_) => return None,
         // The log shows attempts from their own rows.
         DeliveryFact::Attempted(_) | DeliveryFact::AttemptBlanked(_) => return None,
-        DeliveryFact::RetryRequested(f) => {
-            let job = f.job.map(|job| format!(" in job {job}")).unwrap_or_default();
-            ("resentwebhook", format!("retry {} requested by {}{job}", f.round, f.by))
-        }
+        DeliveryFact::RetryRequested(f) => ("resentwebhook", asked_again(f)),
         DeliveryFact::Held(f) => ("held", held(f.reason).to_owned()),
         DeliveryFact::Abandoned(f) => ("abandoned", abandoned(f.reason).to_owned()),
+    };
+    let request = match fact {
+        DeliveryFact::RetryRequested(f) => f.request.as_ref().map(ToString::to_string).unwrap_or_default(),
+        _ => String::new(),
     };
     let reference = fact.reference();
     Some(LogEntry {
@@ -316,7 +325,16 @@ fn delivery_entry(fact: &DeliveryFact) -> Option<LogEntry> {
         event_id: reference.event_id.to_string(),
         delivery: reference.delivery.to_string(),
         destination: reference.destination.to_string(),
+        request,
     })
+}
+
+/// Who asked for another round, and why.
+fn asked_again(fact: &RetryRequested) -> String {
+    let what = if fact.is_resend() { "resend" } else { "retry" };
+    let job = fact.job.map(|job| format!(" in job {job}")).unwrap_or_default();
+    let reason = if fact.reason.is_empty() { String::new() } else { format!(": {}", fact.reason) };
+    format!("{what} {} requested by {}{job}{reason}", fact.round, fact.by)
 }
 
 const fn held(reason: HoldReason) -> &'static str {

@@ -1,13 +1,26 @@
 //! The one way in which people and jobs request retries.
 
+use api::status::invalid;
 use domain::{
     AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, InterfaceId, Registry,
     delivery::{FailureReason, RetryRefusal, Subject},
 };
 use journal::{Journal, JournalError};
 use runtime::trace::TraceContext;
+use tonic::Status;
 
 use crate::store::{Store, StoreError};
+
+/// The largest length of a reason, in characters: it stands in one line of a log.
+const MAX_REASON: usize = 200;
+
+/// Checks the reason of a retry, which may be empty.
+pub(crate) fn reason(text: &str) -> Result<String, Status> {
+    if text.chars().count() > MAX_REASON || text.chars().any(char::is_control) {
+        return Err(invalid("reason", format!("is not one line of at most {MAX_REASON} characters")));
+    }
+    Ok(text.to_owned())
+}
 
 /// The conditions of a retry besides the delivery itself.
 ///
@@ -18,12 +31,17 @@ pub(crate) async fn subject<E: From<JournalError> + From<StoreError>>(
     store: &Store,
     registry: &Registry,
     delivery: &Delivery,
+    force: bool,
 ) -> Result<Subject, E> {
     let reference = &delivery.reference;
     let configured = configured(registry, &reference.account, &reference.interface, &reference.destination);
-    // A delivery that is not failed is refused anyway.
-    let payload_gone =
-        delivery.status == DeliveryStatus::Failed && journal.lead_at(reference.lead_sequence).await?.is_none();
+    // Every other delivery is refused anyway.
+    let may_be_sent = match delivery.status {
+        DeliveryStatus::Failed => true,
+        DeliveryStatus::Succeeded => force,
+        _ => false,
+    };
+    let payload_gone = may_be_sent && journal.lead_at(reference.lead_sequence).await?.is_none();
     let anonymised_until = store.anonymised_until(&reference.account, &reference.lead).await?;
     let lead_anonymised =
         reference.lead_sequence <= anonymised_until || delivery.failure == Some(FailureReason::Anonymised);

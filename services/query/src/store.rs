@@ -20,6 +20,7 @@ pub(crate) mod leads;
 mod leases;
 pub(crate) mod log;
 mod migrations;
+pub(crate) mod outcomes;
 pub(crate) mod pages;
 #[cfg(test)]
 mod plans;

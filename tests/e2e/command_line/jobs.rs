@@ -28,7 +28,8 @@ async fn failed_deliveries_are_retried_by_id_and_by_filter() {
         let again = world.run(&["retry", one, failed[1].delivery_id.as_str()]).await;
         assert_eq!(again.code, 1, "one of them was refused");
         assert_eq!(again.fact("came of it"), "2 examined, 1 retried, 1 refused");
-        assert_eq!(again.fact(one), "the delivery is succeeded, not failed; only a failed delivery can be retried");
+        assert_eq!(again.fact("deliveries"), "1 succeeded, 0 failed again, 0 still waiting");
+        assert_eq!(again.fact(one), "the delivery is succeeded, not failed; set force (--force) to send it again");
         let refusals = ["jobs", "refusals", again.fact("job")];
         assert_eq!(world.run(&refusals).await.well().rows()[0][..4], [one, "the", "delivery", "is"]);
         let refused = world.run(&[&refusals[..], &["--json"]].concat()).await.well().json();
@@ -44,6 +45,48 @@ async fn failed_deliveries_are_retried_by_id_and_by_filter() {
         assert_eq!(world.run(&["jobs", "list", "--status", "running", "--json"]).await.well().out, "");
         assert_eq!(world.run(&["jobs", "show", job["job_id"].as_str().unwrap(), "--json"]).await.well().json(), job);
     }
+}
+
+#[tokio::test]
+async fn a_retry_says_what_came_of_it_and_a_resend_why_it_was_asked_for() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let id = world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    let delivery = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap().delivery_id;
+    let refused = world.run(&["retry", &delivery]).await;
+    assert_eq!((refused.code, refused.fact("came of it")), (1, "1 examined, 0 retried, 1 refused"));
+    assert!(refused.fact(&delivery).contains("--force"), "{refused:?}");
+
+    let resend = ["retry", "--force", "--because", "the CRM lost it", &delivery];
+    let ran = world.run(&resend).await.well();
+    assert_eq!((ran.fact("what"), ran.fact("because")), ("resend of 1 deliveries", "the CRM lost it"));
+    assert_eq!(ran.fact("deliveries"), "1 succeeded, 0 failed again, 0 still waiting");
+    let log = world.log("e1").await;
+    assert!(
+        log.iter().any(|(entry, detail)| entry == "resentwebhook" && detail.ends_with(": the CRM lost it")),
+        "{log:?}"
+    );
+
+    receiver.answer(Answer::Status(500));
+    let again = world.run(&resend).await;
+    assert_eq!((again.code, again.fact("deliveries")), (1, "0 succeeded, 1 failed again, 0 still waiting"));
+    world.disable(&id).await;
+    let waits = world.run(&["retry", &delivery, "--wait", "0s"]).await.well();
+    assert!(waits.fact("came of it").starts_with("1 examined, 1 retried"), "{waits:?}");
+    let job = world.run(&["retry", "--all", "--no-wait", "--json"]).await.well().json();
+    assert_eq!(job["status"], "JOB_STATUS_RUNNING");
+
+    receiver.answer(Answer::Status(200));
+    world.enable(&id, false).await;
+    world.delivery_is("e1", DeliveryStatus::Succeeded).await;
+    let seen = receiver.count();
+    let recover = ["recover", "CRM", "--since", "1h", "--include-succeeded", "--type", "lead.*"];
+    let ran = world.run(&recover).await.well();
+    assert_eq!(ran.fact("deliveries"), "1 succeeded, 0 failed again, 0 still waiting");
+    assert_eq!(receiver.count(), seen + 1);
+    let others =
+        world.run(&["recover", "CRM", "--since", "1h", "--include-succeeded", "--type", "email.*"]).await.well();
+    assert!(others.fact("came of it").contains(" 0 retried"), "{others:?}");
 }
 
 #[tokio::test]

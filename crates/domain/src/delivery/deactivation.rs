@@ -9,7 +9,8 @@ use jiff::Timestamp;
 
 use super::{
     decide::{Execution, verdict},
-    facts::{FailureReason, Verdict, Work},
+    facts::{FailureReason, Verdict},
+    work::Work,
 };
 use crate::{
     policy::{Deactivate, RetryPolicy},

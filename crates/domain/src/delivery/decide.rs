@@ -8,12 +8,13 @@ use super::{
     deactivation::deactivation,
     facts::{
         DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
-        DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict, Work,
+        DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
     },
     state::{Delivery, DeliveryStatus, Switch},
+    work::Work,
 };
 use crate::{
-    ids::{AccountId, AttemptId, DeliveryId, DestinationId, LeadSequence},
+    ids::{AccountId, AttemptId, DeliveryId, DestinationId, LeadSequence, RequestId},
     lead::LeadEvent,
     outcome::{AttemptOutcome, ErrorKind},
     policy::{Progress, RetryPolicy},
@@ -122,6 +123,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
             reference: Arc::clone(reference),
             attempt: work.attempt + 1,
             round: work.round,
+            resend: work.resend,
             progress,
             holds: 0,
             redelivered: false,
@@ -146,6 +148,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         attempt_id: execution.attempt_id,
         attempt: work.attempt,
         round: work.round,
+        resend: work.resend,
         started_at: execution.started_at,
         duration: execution.duration,
         request: execution.request,
@@ -187,6 +190,7 @@ pub fn hold(work: &Work, reason: HoldReason, at: Timestamp) -> (DeliveryFact, Wo
         reference: Arc::clone(&work.reference),
         attempts: work.attempt - 1,
         round: work.round,
+        resend: work.resend,
         hold: held.holds,
         at,
         reason,
@@ -200,6 +204,7 @@ pub fn abandon(work: &Work, reason: FailureReason, at: Timestamp) -> Vec<Effect>
         reference: Arc::clone(&work.reference),
         attempts: work.attempt - 1,
         round: work.round,
+        resend: work.resend,
         at,
         reason,
     });
@@ -240,8 +245,11 @@ impl Subject {
 /// Why a retry is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum RetryRefusal {
-    /// Only a failed delivery can be retried.
-    #[error("the delivery is {}, not failed; only a failed delivery can be retried", .0.as_str())]
+    /// Only a failed delivery can be retried, and one that succeeded if the caller insists.
+    #[error("the delivery is {}, not failed; {}", .0.as_str(), match .0 {
+        DeliveryStatus::Succeeded => "set force (--force) to send it again",
+        _ => "it goes on by itself, and can be sent again when it has ended",
+    })]
     NotFailed(DeliveryStatus),
     /// The payload was erased.
     #[error("the lead was anonymised, so there is no payload left to send")]
@@ -293,26 +301,38 @@ impl RetryRefusal {
     }
 }
 
-/// Requests another round of attempts for a failed delivery.
+/// Who asks for another round of attempts, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetryAsked {
+    pub by: String,
+    /// May be empty.
+    pub reason: String,
+    /// The id of the call; `None` if the caller gave none.
+    pub request: Option<RequestId>,
+    /// Whether what succeeded is to be sent again.
+    pub force: bool,
+}
+
+/// Requests another round of attempts for a failed delivery, or, if the caller insists, for one that succeeded. The
+/// results of the new round then replace the success.
 ///
 /// # Errors
-/// If the delivery is not failed, or can no longer be sent.
+/// If the delivery has not ended, or has succeeded and the caller does not insist, or can no longer be sent.
 pub fn request_retry(
     delivery: &Delivery,
     subject: Subject,
     at: Timestamp,
-    by: String,
+    asked: RetryAsked,
 ) -> Result<DeliveryFact, RetryRefusal> {
     subject.check()?;
-    if delivery.status != DeliveryStatus::Failed {
-        return Err(RetryRefusal::NotFailed(delivery.status.at_destination(subject.switch)));
-    }
-    Ok(DeliveryFact::RetryRequested(RetryRequested {
-        reference: Arc::clone(&delivery.reference),
-        round: delivery.round + 1,
-        attempts: delivery.attempts,
-        at,
-        by,
-        job: None,
-    }))
+    let round = delivery.round + 1;
+    let resend = match delivery.status {
+        DeliveryStatus::Failed => delivery.position.resend,
+        DeliveryStatus::Succeeded if asked.force => round,
+        status => return Err(RetryRefusal::NotFailed(status.at_destination(subject.switch))),
+    };
+    let RetryAsked { by, reason, request, force: _ } = asked;
+    let (reference, attempts) = (Arc::clone(&delivery.reference), delivery.attempts);
+    let requested = RetryRequested { reference, round, resend, attempts, at, by, reason, request, job: None };
+    Ok(DeliveryFact::RetryRequested(requested))
 }

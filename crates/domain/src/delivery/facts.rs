@@ -1,4 +1,4 @@
-//! Facts about deliveries, and pending work.
+//! Facts about deliveries.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use crate::{
     ids::{
         AccountId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, JobId, LeadId,
-        LeadSequence,
+        LeadSequence, RequestId,
     },
     outcome::AttemptOutcome,
-    policy::Progress,
     registry::DeactivationCause,
 };
 
@@ -94,12 +93,25 @@ pub struct RetryRequested {
     pub reference: Arc<DeliveryRef>,
     /// The round that begins; the first manual retry begins round 1.
     pub round: u32,
+    /// The round of the latest resend, this one included; 0 if there was none.
+    pub resend: u32,
     /// The number of attempts before.
     pub attempts: u32,
     pub at: Timestamp,
     pub by: String,
+    /// Why, in the words of whoever asked; may be empty.
+    pub reason: String,
+    /// The id of the call; `None` if the caller gave none, or a job asked.
+    pub request: Option<RequestId>,
     /// The job that asked for it; `None` if no job did.
     pub job: Option<JobId>,
+}
+
+impl RetryRequested {
+    /// Whether the delivery had succeeded, so that a caller had to insist.
+    pub const fn is_resend(&self) -> bool {
+        self.resend == self.round
+    }
 }
 
 /// An attempt has lasted long enough for a person to see it.
@@ -110,6 +122,8 @@ pub struct AttemptStarted {
     /// Its number in the delivery, from 1.
     pub attempt: u32,
     pub round: u32,
+    /// The round of the latest resend; 0 if there was none.
+    pub resend: u32,
     /// When it started.
     pub at: Timestamp,
 }
@@ -122,6 +136,8 @@ pub struct DeliveryAttempted {
     /// Its number in the delivery, from 1.
     pub attempt: u32,
     pub round: u32,
+    /// The round of the latest resend; 0 if there was none.
+    pub resend: u32,
     /// When it started.
     pub started_at: Timestamp,
     /// How long it took.
@@ -224,6 +240,8 @@ pub struct DeliveryHeld {
     pub attempts: u32,
     /// The round of the hold.
     pub round: u32,
+    /// The round of the latest resend; 0 if there was none.
+    pub resend: u32,
     /// The number of the hold since the last attempt, from 1.
     pub hold: u32,
     pub at: Timestamp,
@@ -247,6 +265,8 @@ pub struct DeliveryAbandoned {
     pub attempts: u32,
     /// The round that it ended in.
     pub round: u32,
+    /// The round of the latest resend; 0 if there was none.
+    pub resend: u32,
     pub at: Timestamp,
     pub reason: FailureReason,
 }
@@ -321,54 +341,5 @@ impl DeliveryFact {
             // An attempt that was in flight may have failed since, and the round may be abandoned again after it.
             Self::Abandoned(f) => format!("{delivery}/abandoned/{}/{}", f.round, f.attempts),
         }
-    }
-}
-
-/// A pending attempt: the dispatcher holds it, and timers and parked messages carry it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Work {
-    pub reference: Arc<DeliveryRef>,
-    /// The number of the attempt, from 1.
-    pub attempt: u32,
-    /// 0, and one more for each manual retry.
-    pub round: u32,
-    /// The progress of the retry policy in this round.
-    pub progress: Progress,
-    /// The number of holds since the last attempt.
-    pub holds: u32,
-    /// Whether this is a redelivery: an earlier execution may have left a timer.
-    pub redelivered: bool,
-    /// When this round was requested.
-    pub requested_at: Timestamp,
-    /// When the first attempt of this round failed; `None` if none has.
-    pub first_failed_at: Option<Timestamp>,
-    /// Whether another delivery may wait for the end of this one ([`DeliveryReleased`]).
-    pub in_turn: bool,
-}
-
-impl Work {
-    /// The work that a fact asks for; `None` if it asks for none. Requests, releases and retry requests ask for work.
-    /// No delivery waits for the end of a manual retry.
-    pub fn asked_for_by(fact: &DeliveryFact) -> Option<Self> {
-        let (reference, attempts, round, requested_at, redelivered) = match fact {
-            DeliveryFact::Requested(f) => {
-                let RequestedWork::Here { again } = f.work else { return None };
-                (&f.reference, 0, 0, f.at, again)
-            }
-            DeliveryFact::Released(f) => (&f.reference, 0, 0, f.requested_at, false),
-            DeliveryFact::RetryRequested(f) => (&f.reference, f.attempts, f.round, f.at, false),
-            _ => return None,
-        };
-        Some(Self {
-            reference: Arc::clone(reference),
-            attempt: attempts + 1,
-            round,
-            progress: Progress::default(),
-            holds: 0,
-            redelivered,
-            requested_at,
-            first_failed_at: None,
-            in_turn: matches!(fact, DeliveryFact::Released(_)),
-        })
     }
 }

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    facts::Work,
     state::{Delivery, DeliveryStatus},
+    work::Work,
 };
 use crate::{ids::DeliveryId, policy::Progress};
 
@@ -48,6 +48,7 @@ pub fn lost_work(delivery: &Delivery, remains: Remains) -> Option<Work> {
         reference: Arc::clone(&delivery.reference),
         attempt: delivery.attempts + 1,
         round: delivery.round,
+        resend: delivery.position.resend,
         progress: Progress::default(),
         holds: delivery.position.hold,
         redelivered: true,

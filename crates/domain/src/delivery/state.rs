@@ -3,6 +3,9 @@
 //! Facts may arrive twice, and facts of two processes in either order. So the state is not a chain of transitions but a
 //! maximum: each fact has a *position* in the life of its delivery, and the state shows what the furthest fact says. A
 //! fold of any facts in any order, any number of times, gives the same state.
+//!
+//! A success is further than everything else of its rounds. A resend begins a new series of rounds, which is further
+//! than all rounds before it; every fact says to which series it belongs.
 
 use std::{cmp::Ordering, sync::Arc, time::Duration};
 
@@ -10,7 +13,7 @@ use jiff::Timestamp;
 
 use super::facts::{DeliveryAttempted, DeliveryFact, DeliveryRef, FailureReason, RequestLine, Verdict};
 use crate::{
-    ids::{AttemptId, DeliveryId},
+    ids::{AttemptId, DeliveryId, JobId},
     outcome::AttemptOutcome,
     registry::DeactivationCause,
 };
@@ -95,6 +98,8 @@ pub enum IllegalHistory {
 /// The position of a fact in the life of its delivery; compared from the first field to the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
+    /// The round of the latest resend; 0 if there was none.
+    pub resend: u32,
     /// A success is further than everything else.
     pub succeeded: bool,
     /// The attempts that ended, including that of the fact.
@@ -111,6 +116,9 @@ pub struct Position {
     pub tie: u128,
 }
 
+/// A success first, then the later attempt; compared from the first field to the last.
+type AttemptRank = (bool, u32, Timestamp, AttemptId, bool);
+
 /// How the latest attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastAttempt {
@@ -125,6 +133,13 @@ pub struct LastAttempt {
     pub outcome: AttemptOutcome,
     /// Why it switched its destination off, if it did.
     pub deactivated: Option<DeactivationCause>,
+}
+
+/// A round that a job requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InJob {
+    pub round: u32,
+    pub job: JobId,
 }
 
 /// The state of a delivery.
@@ -144,6 +159,10 @@ pub struct Delivery {
     pub failure: Option<FailureReason>,
     /// How the latest attempt ended.
     pub last: Option<LastAttempt>,
+    /// The round of the latest resend before the latest attempt; 0 if there was none.
+    pub last_resend: u32,
+    /// The latest request for attempts, if a job made it.
+    pub job: Option<InJob>,
     /// When the furthest fact happened.
     pub updated_at: Timestamp,
     /// The position of the furthest fact.
@@ -169,6 +188,11 @@ impl Delivery {
         Ok(state)
     }
 
+    /// The rank of the latest attempt: one after a resend is later than all before it.
+    fn last_rank(&self) -> Option<(u32, AttemptRank)> {
+        self.last.as_ref().map(|last| (self.last_resend, last.rank()))
+    }
+
     /// The sort key of lists: the time of the request, as far as it is known, then the id.
     pub fn place(&self) -> (Timestamp, DeliveryId) {
         (self.requested_at.unwrap_or(Timestamp::UNIX_EPOCH), self.reference.delivery)
@@ -185,6 +209,8 @@ impl Delivery {
             next_attempt_at: None,
             failure: None,
             last: None,
+            last_resend: 0,
+            job: fact.job().map(|job| InJob { round: position.round, job }),
             updated_at: fact.at(),
             position,
         };
@@ -223,6 +249,7 @@ impl Delivery {
                 self.failure = Some(reason);
             }
         }
+        self.last_resend = fact.resend;
         self.last = Some(LastAttempt {
             attempt_id: fact.attempt_id,
             attempt: fact.attempt,
@@ -234,16 +261,28 @@ impl Delivery {
         });
     }
 
+    /// What of the rounds of a job is known; `None` if no job requested the latest round.
+    pub fn outcome_in_job(&self) -> Option<(JobId, RoundOutcome)> {
+        let outcome = match self.status {
+            DeliveryStatus::Succeeded => RoundOutcome::Succeeded,
+            DeliveryStatus::Failed => RoundOutcome::Failed,
+            _ => RoundOutcome::Waiting,
+        };
+        self.job.filter(|job| job.round == self.round).map(|job| (job.job, outcome))
+    }
+
     /// Merges the other state into this one.
     fn merge(&mut self, other: Self) {
+        self.job = self.job.max(other.job);
         self.attempts = self.attempts.max(other.attempts);
         self.round = self.round.max(other.round);
         self.requested_at = match (self.requested_at, other.requested_at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        if other.last.as_ref().map(LastAttempt::rank) > self.last.as_ref().map(LastAttempt::rank) {
+        if other.last_rank() > self.last_rank() {
             self.last = other.last;
+            self.last_resend = other.last_resend;
         }
         if other.position.cmp(&self.position) == Ordering::Greater {
             self.status = other.status;
@@ -255,9 +294,17 @@ impl Delivery {
     }
 }
 
+/// What came of a round that a job requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoundOutcome {
+    Waiting,
+    Succeeded,
+    Failed,
+}
+
 impl LastAttempt {
     /// An anonymised attempt outranks the attempt that it replaces.
-    fn rank(&self) -> (bool, u32, Timestamp, AttemptId, bool) {
+    fn rank(&self) -> AttemptRank {
         (self.outcome.is_success(), self.attempt, self.started_at, self.attempt_id, self.is_blank())
     }
 
@@ -268,23 +315,23 @@ impl LastAttempt {
 }
 
 fn position(fact: &DeliveryFact) -> Position {
-    let (attempts, round, hold, phase, tie) = match fact {
-        DeliveryFact::Requested(_) | DeliveryFact::Released(_) => (0, 0, 0, 0, 0),
-        DeliveryFact::RetryRequested(f) => (f.attempts, f.round, 0, 0, 0),
+    let (attempts, (resend, round), hold, phase, tie) = match fact {
+        DeliveryFact::Requested(_) | DeliveryFact::Released(_) => (0, (0, 0), 0, 0, 0),
+        DeliveryFact::RetryRequested(f) => (f.attempts, (f.resend, f.round), 0, 0, 0),
         // A started attempt is further than everything before it, but not as far as any end of the same attempt or of a
         // round that ends without it.
         DeliveryFact::AttemptStarted(f) => {
-            (f.attempt.saturating_sub(1), f.round, u32::MAX, 1, f.attempt_id.uuid().as_u128())
+            (f.attempt.saturating_sub(1), (f.resend, f.round), u32::MAX, 1, f.attempt_id.uuid().as_u128())
         }
         DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {
-            (f.attempt, f.round, 0, 2, f.attempt_id.uuid().as_u128())
+            (f.attempt, (f.resend, f.round), 0, 2, f.attempt_id.uuid().as_u128())
         }
-        DeliveryFact::Held(f) => (f.attempts, f.round, f.hold, 0, 0),
-        DeliveryFact::Abandoned(f) => (f.attempts, f.round, u32::MAX, 2, f.reason as u128),
+        DeliveryFact::Held(f) => (f.attempts, (f.resend, f.round), f.hold, 0, 0),
+        DeliveryFact::Abandoned(f) => (f.attempts, (f.resend, f.round), u32::MAX, 2, f.reason as u128),
     };
     let succeeded = matches!(
         fact,
         DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) if f.verdict == Verdict::Succeeded
     );
-    Position { succeeded, attempts, round, hold, phase, at: fact.at(), tie }
+    Position { resend, succeeded, attempts, round, hold, phase, at: fact.at(), tie }
 }

@@ -12,7 +12,7 @@ use super::{
     state::Job,
 };
 use crate::{
-    delivery::{Delivery, DeliveryFact, DeliveryStatus, RetryRefusal, Subject, request, request_retry},
+    delivery::{Delivery, DeliveryFact, DeliveryStatus, RetryAsked, RetryRefusal, Subject, request, request_retry},
     ids::{DeliveryId, DestinationId, LeadSequence},
     lead::LeadEvent,
     registry::Registry,
@@ -94,7 +94,10 @@ impl Recovery {
         let in_time = event.received_at >= self.since && self.until.is_none_or(|until| event.received_at < until);
         // A recovery leaves out test deliveries.
         let test = event.interface.is_tests();
-        if test || !in_time || !destinations_for(registry, event).iter().any(|d| d.id == self.destination) {
+        let of_types =
+            self.event_types.is_empty() || self.event_types.iter().any(|types| types.matches(&event.event_type));
+        if test || !in_time || !of_types || !destinations_for(registry, event).iter().any(|d| d.id == self.destination)
+        {
             return Some(Verdict::NotWanted);
         }
         let created = registry.destination_created_at(&self.destination);
@@ -113,8 +116,8 @@ pub fn consider_event(
 ) -> Verdict {
     let Candidate { event, sequence, delivery } = candidate;
     let asked = match delivery {
-        Some(delivery) if delivery.status != DeliveryStatus::Failed => return Verdict::Had,
-        Some(delivery) => request_retry(delivery, subject, at, job.by.clone()),
+        Some(delivery) if !is_to_be_sent(job, delivery, sequence) => return Verdict::Had,
+        Some(delivery) => request_retry(delivery, subject, at, job.asked()),
         None => subject.check().map(|()| request(event, sequence, destination, at)),
     };
     let id = DeliveryId::of(&event.account, &event.event_id, destination);
@@ -131,10 +134,27 @@ pub fn consider_retry(
 ) -> Verdict {
     let own = delivery.filter(|delivery| delivery.reference.account == job.reference.account);
     let asked = match own {
-        Some(delivery) => request_retry(delivery, subject, at, job.by.clone()),
+        Some(delivery) => request_retry(delivery, subject, at, job.asked()),
         None => Err(RetryRefusal::Unknown),
     };
     verdict(job, id, asked)
+}
+
+/// Whether a recovery sends an event again to a destination that has a delivery of it. An event that LEADS holds twice is
+/// sent once.
+fn is_to_be_sent(job: &JobStarted, delivery: &Delivery, sequence: LeadSequence) -> bool {
+    match delivery.status {
+        DeliveryStatus::Failed => true,
+        DeliveryStatus::Succeeded => job.force && delivery.reference.lead_sequence == sequence,
+        _ => false,
+    }
+}
+
+impl JobStarted {
+    /// The request of each round.
+    fn asked(&self) -> RetryAsked {
+        RetryAsked { by: self.by.clone(), reason: self.reason.clone(), request: None, force: self.force }
+    }
 }
 
 fn verdict(job: &JobStarted, delivery: DeliveryId, asked: Result<DeliveryFact, RetryRefusal>) -> Verdict {

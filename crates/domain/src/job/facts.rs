@@ -8,6 +8,7 @@ use super::pace::Pace;
 use crate::{
     delivery::{DeliveryFilter, RetryRefusal},
     ids::{AccountId, DeliveryId, DestinationId, EventId, JobId, LeadSequence},
+    registry::EventTypePattern,
 };
 
 /// The identity of a job. Every fact carries it.
@@ -37,7 +38,11 @@ pub struct JobStarted {
     /// Whether the job only counts what it would do.
     pub dry_run: bool,
     pub pace: Pace,
+    /// Whether what succeeded is sent again.
+    pub force: bool,
     pub by: String,
+    /// Why, in the words of whoever asked; may be empty.
+    pub reason: String,
     pub at: Timestamp,
 }
 
@@ -46,7 +51,7 @@ pub struct JobStarted {
 pub enum Plan {
     /// Retry these deliveries, in this order; at most [`MOST_LISTED`](super::MOST_LISTED), none of them twice.
     RetryListed(Arc<[DeliveryId]>),
-    /// Retry the failed deliveries that match, the oldest first.
+    /// Retry the deliveries that match and have failed (with force: or succeeded), the oldest first.
     RetryFiltered(Box<DeliveryFilter>),
     /// Bring a destination the events that it missed, the oldest first.
     Recover(Recovery),
@@ -62,6 +67,8 @@ pub struct Recovery {
     pub until: Option<Timestamp>,
     /// Whether events that are older than the destination are included.
     pub include_before_created: bool,
+    /// Only events of these types; all if there is none.
+    pub event_types: Vec<EventTypePattern>,
     /// The last sequence of LEADS when the job was requested; the router handles later events.
     pub end: LeadSequence,
 }
@@ -117,6 +124,16 @@ pub struct Counts {
     pub before_created: u64,
     /// Refused deliveries, by reason.
     pub refused: BTreeMap<RetryRefusal, u64>,
+}
+
+/// What came of the rounds that a job requested.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    pub succeeded: u64,
+    /// The deliveries that failed again.
+    pub failed: u64,
+    /// The deliveries that have not ended.
+    pub waiting: u64,
 }
 
 /// A delivery that a job could not act on.

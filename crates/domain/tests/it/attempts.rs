@@ -14,7 +14,7 @@ use domain::{
     registry::DeactivationCause,
 };
 
-use crate::common::{abandoned, again, execution, refused, requested, status, t, work};
+use crate::common::{abandoned, again, asked_by, execution, refused, requested, status, t, work};
 
 /// One quick retry after a second for time-outs and 503, then one more attempt after a minute.
 fn policy() -> RetryPolicy {
@@ -216,7 +216,7 @@ fn the_latest_attempt_is_shown_as_it_was_made() {
 fn only_a_failed_delivery_is_retried_and_the_refusal_names_its_status() {
     for status in DeliveryStatus::ALL {
         let delivery = Delivery { status, ..fold(&[requested(), failed()]) };
-        match request_retry(&delivery, Subject::default(), t(200), "me".into()) {
+        match request_retry(&delivery, Subject::default(), t(200), asked_by("me")) {
             Ok(_) => assert_eq!(status, DeliveryStatus::Failed),
             Err(refusal) => {
                 assert_eq!(refusal, RetryRefusal::NotFailed(status));
@@ -229,7 +229,7 @@ fn only_a_failed_delivery_is_retried_and_the_refusal_names_its_status() {
 #[test]
 fn what_can_never_be_sent_again_is_refused_for_the_reason_that_lasts_longest() {
     let delivery = fold(&[requested(), failed()]);
-    let refusal = |subject| request_retry(&delivery, subject, t(200), "me".into()).unwrap_err();
+    let refusal = |subject| request_retry(&delivery, subject, t(200), asked_by("me")).unwrap_err();
     let mut subject = Subject {
         interface_deleted: true,
         destination_deleted: true,
@@ -277,7 +277,7 @@ fn each_round_that_fails_is_told_once() {
     let delivery = fold(&[requested(), failed()]);
     let first = id(&failed()).unwrap();
     assert_eq!(first, NoticeId::of_failure(delivery.reference.delivery, 0));
-    let retry = request_retry(&delivery, Subject::default(), t(200), "me".into()).unwrap();
+    let retry = request_retry(&delivery, Subject::default(), t(200), asked_by("me")).unwrap();
     assert_eq!((id(&retry), id(&requested())), (None, None));
     let second_round = Work::asked_for_by(&retry).unwrap();
     let effects = after_attempt(&second_round, &RetryPolicy::manual(), execution(2, t(210), refused()));

@@ -13,7 +13,7 @@ use domain::{
     registry::DeactivationCause,
 };
 
-use crate::common::{abandoned, again, execution, reference_of, refused, requested, status, t, work};
+use crate::common::{abandoned, again, asked_by, execution, reference_of, refused, requested, status, t, work};
 
 fn policy(schedule: &[u64]) -> RetryPolicy {
     let schedule = schedule.iter().copied().map(Duration::from_secs).collect();
@@ -102,6 +102,7 @@ fn a_long_attempt_is_shown_until_it_ends() {
         attempt_id: execution(1, t(0), status(200)).attempt_id,
         attempt: 1,
         round: 0,
+        resend: 0,
         at: t(101),
     });
     let shown = fold(&[requested(), started.clone()]);
@@ -121,14 +122,14 @@ fn a_long_attempt_is_shown_until_it_ends() {
 fn a_retry_is_another_round_for_a_failed_delivery_only() {
     let failed =
         fold(&[requested(), appended(&after_attempt(&work(), &policy(&[]), execution(1, t(100), status(500))))]);
-    let retry = request_retry(&failed, Subject::default(), t(200), "me".into()).unwrap();
+    let retry = request_retry(&failed, Subject::default(), t(200), asked_by("me")).unwrap();
     let pending = Delivery::evolve(Some(failed.clone()), &retry).unwrap();
     assert_eq!((pending.status, pending.round, pending.attempts), (DeliveryStatus::Pending, 1, 1));
     let again = Work::asked_for_by(&retry).unwrap();
     assert_eq!((again.attempt, again.round, again.first_failed_at), (2, 1, None));
-    let asked_twice = request_retry(&failed, Subject::default(), t(300), "you".into()).unwrap();
+    let asked_twice = request_retry(&failed, Subject::default(), t(300), asked_by("you")).unwrap();
     assert_eq!(asked_twice.message_id(), retry.message_id(), "two who ask at once ask for one round");
-    let refusal = request_retry(&pending, Subject::default(), t(300), String::new()).unwrap_err();
+    let refusal = request_retry(&pending, Subject::default(), t(300), asked_by("")).unwrap_err();
     assert_eq!(refusal, RetryRefusal::NotFailed(DeliveryStatus::Pending));
     let subjects = [
         (Subject { lead_anonymised: true, ..Subject::default() }, RetryRefusal::LeadAnonymised),
@@ -136,7 +137,7 @@ fn a_retry_is_another_round_for_a_failed_delivery_only() {
         (Subject { destination_deleted: true, ..Subject::default() }, RetryRefusal::DestinationDeleted),
     ];
     for (subject, refusal) in subjects {
-        assert_eq!(request_retry(&failed, subject, t(300), String::new()).unwrap_err(), refusal);
+        assert_eq!(request_retry(&failed, subject, t(300), asked_by("")).unwrap_err(), refusal);
     }
 }
 

@@ -13,7 +13,7 @@ use domain::{
 };
 use proptest::{prelude::*, sample::select};
 
-use crate::common::{abandoned, execution, requested, status, t, work};
+use crate::common::{abandoned, asked_by, execution, requested, status, t, work};
 
 /// One execution of the attempt that is due.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +82,7 @@ impl Life {
 
     fn step(&mut self, step: &Step) {
         if matches!(step, Step::Retry) {
-            if let Ok(fact) = request_retry(&fold(&self.facts), Subject::default(), t(self.now), "me".into()) {
+            if let Ok(fact) = request_retry(&fold(&self.facts), Subject::default(), t(self.now), asked_by("me")) {
                 self.work = Work::asked_for_by(&fact);
                 self.facts.push(fact);
             }
@@ -118,6 +118,7 @@ impl Life {
                 attempt_id: made.attempt_id,
                 attempt: work.attempt,
                 round: work.round,
+                resend: work.resend,
                 at: started_at,
             }));
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, RetryPolicy, Work,
-    delivery::{Effect, FailureReason, HoldReason, Subject, after_attempt, hold, request_retry},
+    delivery::{Effect, FailureReason, HoldReason, RetryAsked, Subject, after_attempt, hold, request_retry},
 };
 use proptest::prelude::*;
 
@@ -19,8 +19,8 @@ enum Step {
     Hold,
     /// The destination is deleted.
     Abandon,
-    /// A person asks for a retry.
-    Retry,
+    /// A person asks for a retry, or insists on another round.
+    Retry { force: bool },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -30,7 +30,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(status, doubled_with)| Step::Attempt { status, doubled_with }),
         2 => Just(Step::Hold),
         1 => Just(Step::Abandon),
-        3 => Just(Step::Retry),
+        3 => any::<bool>().prop_map(|force| Step::Retry { force }),
     ];
     prop::collection::vec(step, 0..25)
 }
@@ -72,9 +72,10 @@ impl Life {
             (Step::Abandon, Some(work)) => {
                 self.facts.push(abandoned(&work, FailureReason::DestinationDeleted, t(self.now)));
             }
-            (Step::Retry, before) => {
+            (Step::Retry { force }, before) => {
                 self.work = before;
-                let retry = request_retry(&self.state(), Subject::default(), t(self.now), "test".into());
+                let asked = RetryAsked { by: "test".into(), force, ..RetryAsked::default() };
+                let retry = request_retry(&self.state(), Subject::default(), t(self.now), asked);
                 if let Ok(fact) = retry {
                     self.work = Work::asked_for_by(&fact);
                     self.facts.push(fact);

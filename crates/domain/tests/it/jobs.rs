@@ -10,7 +10,7 @@ use domain::{
         MOST_SAMPLED, Pace, Plan, Progress, Recovery, Refused, Spread, Verdict, cancel, check, consider_event,
         consider_retry, finish,
     },
-    registry::{Change, Scope},
+    registry::{Change, EventTypePattern, Scope},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -25,7 +25,16 @@ fn id(number: u128) -> DeliveryId {
 
 fn started(plan: Plan) -> JobStarted {
     let reference = JobRef { job: JobId::from_uuid(Uuid::from_u128(9)), account: account_id() };
-    JobStarted { reference, plan, dry_run: false, pace: Pace::USUAL, by: "me".into(), at: t(500) }
+    JobStarted {
+        reference,
+        plan,
+        dry_run: false,
+        pace: Pace::USUAL,
+        force: false,
+        by: "me".into(),
+        reason: String::new(),
+        at: t(500),
+    }
 }
 
 fn recovery() -> Recovery {
@@ -34,6 +43,7 @@ fn recovery() -> Recovery {
         since: t(100),
         until: Some(t(200)),
         include_before_created: false,
+        event_types: vec![],
         end: LeadSequence(1_000),
     }
 }
@@ -55,6 +65,7 @@ fn in_every_status() -> Vec<Delivery> {
         attempt_id: domain::AttemptId::from_uuid(Uuid::from_u128(1)),
         attempt: 1,
         round: 0,
+        resend: 0,
         at: t(110),
     });
     let retrying = RetryPolicy { schedule: vec![Duration::from_secs(60)], ..RetryPolicy::manual() };
@@ -114,6 +125,59 @@ fn every_reason_to_refuse_has_its_word() {
     other.reference.account = domain::AccountId::parse("other").unwrap();
     assert_eq!(consider_retry(&other, id(1), Some(&failed()), none, t(600)), unknown, "another account's");
     assert_eq!(RetryRefusal::parse("not_failed", None), None);
+}
+
+#[test]
+fn a_job_that_insists_sends_again_what_succeeded_and_leaves_alone_what_has_not_ended() {
+    let job = JobStarted { force: true, reason: "lost".into(), ..started(Plan::RetryListed(Arc::from([]))) };
+    for delivery in in_every_status() {
+        let id = delivery.reference.delivery;
+        let verdict = consider_retry(&job, id, Some(&delivery), Subject::default(), t(600));
+        match delivery.status {
+            DeliveryStatus::Failed | DeliveryStatus::Succeeded => {
+                let Verdict::Ask(DeliveryFact::RetryRequested(asked)) = &verdict else { panic!("{verdict:?}") };
+                assert_eq!((asked.round, asked.reason.as_str()), (1, "lost"));
+                assert_eq!(asked.is_resend(), delivery.status == DeliveryStatus::Succeeded);
+            }
+            status => {
+                assert_eq!(verdict, Verdict::Refuse(Refused { delivery: id, why: RetryRefusal::NotFailed(status) }));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_recovery_that_insists_sends_each_event_once_even_if_leads_holds_it_twice() {
+    let job = JobStarted { force: true, ..started(Plan::Recover(recovery())) };
+    let (event, dst) = (event("e", "form", "lead.created"), destination_id("dst"));
+    let consider = |delivery: &Delivery, sequence| {
+        let candidate = Candidate { event: &event, sequence: LeadSequence(sequence), delivery: Some(delivery) };
+        consider_event(&job, &dst, candidate, Subject::default(), t(600))
+    };
+    for delivery in in_every_status() {
+        let verdict = consider(&delivery, delivery.reference.lead_sequence.0);
+        match delivery.status {
+            DeliveryStatus::Failed | DeliveryStatus::Succeeded => {
+                assert!(matches!(verdict, Verdict::Ask(DeliveryFact::RetryRequested(_))), "{verdict:?}");
+            }
+            _ => assert_eq!(verdict, Verdict::Had),
+        }
+        if delivery.status == DeliveryStatus::Succeeded {
+            assert_eq!(consider(&delivery, delivery.reference.lead_sequence.0 + 1), Verdict::Had, "a copy");
+        }
+    }
+}
+
+#[test]
+fn a_recovery_may_be_limited_to_types_of_events() {
+    let registry = registry(Scope::Account, &["*"]);
+    let event = domain::LeadEvent { received_at: t(160), ..event("e", "form", "email.open") };
+    let of = |types: &[&str]| {
+        let event_types = types.iter().map(|text| EventTypePattern::parse(text).unwrap()).collect();
+        Recovery { event_types, ..recovery() }.passes_over(&registry, &event)
+    };
+    assert_eq!((of(&[]), of(&["lead.created", "email.*"])), (None, None));
+    assert_eq!(of(&["lead.created", "email.click"]), Some(Verdict::NotWanted));
 }
 
 /// A registry in which `dst` was created at 150, for events of these types.

@@ -17,6 +17,7 @@ mod keys;
 mod limits;
 mod mails;
 mod registry;
+mod resends;
 mod routing;
 mod standing;
 mod turns;

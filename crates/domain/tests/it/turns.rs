@@ -65,7 +65,9 @@ fn a_retry_that_a_person_asks_for_has_no_turn() {
     for fact in [waiting(), abandoned(&in_turn(), FailureReason::Skipped, t(200))] {
         state = Some(domain::Delivery::evolve(state, &fact).unwrap());
     }
-    let retry = domain::delivery::request_retry(&state.unwrap(), Default::default(), t(300), "me".into()).unwrap();
+    let retry =
+        domain::delivery::request_retry(&state.unwrap(), Default::default(), t(300), crate::common::asked_by("me"))
+            .unwrap();
     assert!(!Work::asked_for_by(&retry).unwrap().in_turn);
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::{
     AccountId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, ErrorKind,
     EventId, EventType, InterfaceId, JobId, LeadEvent, LeadId, LeadSequence, NoticeFact, NoticeId, RegistryFact,
-    TokenId, Work,
+    RequestId, TokenId, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
         FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
@@ -66,6 +66,7 @@ fn work() -> Work {
         reference: reference(),
         attempt: 2,
         round: 1,
+        resend: 1,
         progress: Progress { quick_used: 1, step: 2, waits: 3 },
         redelivered: true,
         holds: 3,
@@ -81,6 +82,7 @@ fn attempted(outcome: AttemptOutcome, verdict: Verdict) -> DeliveryAttempted {
         attempt_id: AttemptId::from_uuid(Uuid::from_u128(2)),
         attempt: 1,
         round: 0,
+        resend: 0,
         started_at: t(6),
         duration: Duration::from_millis(7),
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
@@ -112,21 +114,31 @@ fn delivery_facts() -> Vec<DeliveryFact> {
         DeliveryFact::RetryRequested(RetryRequested {
             reference: same(),
             round: 1,
+            resend: 1,
             attempts: 2,
             at,
             by: "me".into(),
+            reason: "lost".into(),
+            request: Some(RequestId::parse("call-1").unwrap()),
             job,
         }),
-        DeliveryFact::AttemptStarted(AttemptStarted { reference: same(), attempt_id, attempt: 1, round: 0, at }),
+        DeliveryFact::AttemptStarted(AttemptStarted {
+            reference: same(),
+            attempt_id,
+            attempt: 1,
+            round: 0,
+            resend: 0,
+            at,
+        }),
         DeliveryFact::Attempted(attempted(response(Some(Duration::from_secs(9))), Verdict::RetryAt(t(10)))),
         DeliveryFact::Attempted(attempted(none, Verdict::Failed(FailureReason::Exhausted))),
         DeliveryFact::Attempted(attempted(response(None), Verdict::Succeeded)),
     ];
     facts.extend([HoldReason::Disabled, HoldReason::Deactivated].map(|reason| {
-        DeliveryFact::Held(DeliveryHeld { reference: same(), attempts: 1, round: 0, hold: 1, at, reason })
+        DeliveryFact::Held(DeliveryHeld { reference: same(), attempts: 1, round: 0, resend: 0, hold: 1, at, reason })
     }));
     facts.extend(FailureReason::ALL.map(|reason| {
-        DeliveryFact::Abandoned(DeliveryAbandoned { reference: same(), attempts: 1, round: 0, at, reason })
+        DeliveryFact::Abandoned(DeliveryAbandoned { reference: same(), attempts: 1, round: 0, resend: 0, at, reason })
     }));
     facts
 }

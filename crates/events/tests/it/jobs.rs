@@ -82,11 +82,14 @@ prop_compose! {
 
 fn plan() -> impl Strategy<Value = Plan> {
     let recovery = (destination(), time(), option::of(time()), any::<bool>(), any::<u64>());
+    let types = || vec![EventTypePattern::parse("email.*").unwrap(); 2];
     prop_oneof![
         collection::vec(delivery(), 0..20).prop_map(|ids| Plan::RetryListed(ids.into())),
         filter().prop_map(|filter| Plan::RetryFiltered(Box::new(filter))),
-        recovery.prop_map(|(destination, since, until, include_before_created, end)| {
-            Plan::Recover(Recovery { destination, since, until, include_before_created, end: LeadSequence(end) })
+        recovery.prop_map(move |(destination, since, until, include_before_created, end)| {
+            let event_types = if include_before_created { types() } else { vec![] };
+            let end = LeadSequence(end);
+            Plan::Recover(Recovery { destination, since, until, include_before_created, event_types, end })
         }),
     ]
 }
@@ -124,8 +127,12 @@ fn progress() -> impl Strategy<Value = Progress> {
 
 fn started() -> impl Strategy<Value = JobStarted> {
     let pace = (1..=Pace::FASTEST).prop_map(|number| Pace::per_second(number).unwrap());
-    (reference(), plan(), any::<bool>(), pace, any::<String>(), time())
-        .prop_map(|(reference, plan, dry_run, pace, by, at)| JobStarted { reference, plan, dry_run, pace, by, at })
+    (reference(), plan(), any::<bool>(), pace, any::<String>(), time()).prop_map(
+        |(reference, plan, dry_run, pace, by, at)| {
+            let (force, reason) = (!dry_run, by.to_uppercase());
+            JobStarted { reference, plan, dry_run, pace, force, by, reason, at }
+        },
+    )
 }
 
 fn finished() -> impl Strategy<Value = JobFinished> {

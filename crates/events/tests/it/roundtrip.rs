@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::{
     AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, Condition, DeliveryFact, DeliveryId, DeliveryRef,
     DestinationId, ErrorKind, EventId, EventType, InterfaceId, JobId, KeyId, LeadEvent, LeadId, LeadSequence,
-    NoticeFact, NoticeId, RegistryFact, RetryPolicy, TokenId, Work, access,
+    NoticeFact, NoticeId, RegistryFact, RequestId, RetryPolicy, TokenId, Work, access,
     anonymisation::{AnonymisationFact, LeadAnonymised, blank_attempt, blank_event},
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
@@ -133,13 +133,24 @@ prop_compose! {
         let attempt_id = AttemptId::from_uuid(id);
         match kind {
             0 => DeliveryFact::Requested(DeliveryRequested { reference, at, work, job }),
-            1 => DeliveryFact::RetryRequested(RetryRequested { reference, round, attempts: attempt, at, by: text, job }),
-            2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, at }),
+            1 => DeliveryFact::RetryRequested(RetryRequested {
+                reference,
+                round,
+                resend: hold,
+                attempts: attempt,
+                at,
+                by: text.clone(),
+                reason: text,
+                request: (hold % 2 == 1).then(|| RequestId::from_uuid(id)),
+                job,
+            }),
+            2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, resend: hold, at }),
             3 => DeliveryFact::Attempted(DeliveryAttempted {
                 reference,
                 attempt_id,
                 attempt,
                 round,
+                resend: hold,
                 started_at: at,
                 duration: ended.0,
                 request: RequestLine { method: "POST".into(), url: text },
@@ -147,13 +158,22 @@ prop_compose! {
                 verdict: ended.2,
                 deactivated: (ended.0.as_secs() % 2 == 1).then_some(DeactivationCause::Exhausted),
             }),
-            4 => DeliveryFact::Held(DeliveryHeld { reference, attempts: attempt, round, hold, at, reason: hold_reason }),
+            4 => DeliveryFact::Held(DeliveryHeld {
+                reference,
+                attempts: attempt,
+                round,
+                resend: hold / 2,
+                hold,
+                at,
+                reason: hold_reason,
+            }),
             5 => DeliveryFact::Released(DeliveryReleased { reference, requested_at: at, at, turn: u64::from(hold) }),
             6 => blank_attempt(DeliveryAttempted {
                 reference,
                 attempt_id,
                 attempt,
                 round,
+                resend: hold,
                 started_at: at,
                 duration: ended.0,
                 request: RequestLine { method: "POST".into(), url: text },
@@ -161,7 +181,14 @@ prop_compose! {
                 verdict: ended.2,
                 deactivated: None,
             }),
-            _ => DeliveryFact::Abandoned(DeliveryAbandoned { reference, attempts: attempt, round, at, reason }),
+            _ => DeliveryFact::Abandoned(DeliveryAbandoned {
+                reference,
+                attempts: attempt,
+                round,
+                resend: hold,
+                at,
+                reason,
+            }),
         }
     }
 }
@@ -176,7 +203,8 @@ prop_compose! {
         let (attempt, round, quick_used, step, holds) = numbers;
         let progress = Progress { quick_used, step, waits: quick_used / 2 };
         let (redelivered, in_turn) = (attempt % 2 == 0, round % 2 == 0);
-        Work { reference, attempt, round, progress, holds, redelivered, requested_at, first_failed_at, in_turn }
+        let resend = holds / 2;
+        Work { reference, attempt, round, resend, progress, holds, redelivered, requested_at, first_failed_at, in_turn }
     }
 }
 

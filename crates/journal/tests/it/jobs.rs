@@ -45,7 +45,9 @@ fn started() -> JobStarted {
         plan: Plan::RetryListed(Arc::from([])),
         dry_run: false,
         pace: Pace::USUAL,
+        force: false,
         by: "test".into(),
+        reason: String::new(),
         at: Timestamp::UNIX_EPOCH,
     }
 }

@@ -58,6 +58,7 @@ pub(crate) async fn begin<'a>(
         attempt_id,
         attempt: item.work.attempt,
         round: item.work.round,
+        resend: item.work.resend,
         at: Timestamp::now(),
     });
     shared.journal.append_delivery(&started, trace).await?;

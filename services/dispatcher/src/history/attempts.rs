@@ -59,9 +59,10 @@ impl AttemptHistory {
     }
 
     /// Whether an attempt or a later one of the same delivery was made lately, as far as this process knows; if so,
-    /// whether the round ended with it.
+    /// whether the round ended with it. An attempt of an earlier round is not later, whatever its number: it may have
+    /// been in flight when the round was requested.
     pub(crate) fn made(&self, (delivery, round, attempt): Key) -> Option<bool> {
-        let made = self.made.get(&delivery).filter(|made| made.attempt >= attempt)?;
+        let made = self.made.get(&delivery).filter(|made| made.attempt >= attempt && made.round >= round)?;
         Some(made.ended || made.round > round)
     }
 

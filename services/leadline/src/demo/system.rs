@@ -131,7 +131,11 @@ impl System {
 
     pub(super) async fn retry(&self, delivery: &str) -> anyhow::Result<()> {
         let mut client = DeliveryServiceClient::new(self.channel.clone());
-        let request = RetryDeliveryRequest { delivery_id: delivery.to_owned(), requested_by: "demo".to_owned() };
+        let request = RetryDeliveryRequest {
+            delivery_id: delivery.to_owned(),
+            requested_by: "demo".to_owned(),
+            ..RetryDeliveryRequest::default()
+        };
         client.retry_delivery(request).await?;
         Ok(())
     }

@@ -100,7 +100,7 @@ impl Jobs {
             Verb::Show(Show { job_id, follow, remote }) => {
                 let session = remote.connect().await?;
                 if follow {
-                    return self::follow(&session, &job_id).await;
+                    return self::follow(&session, &job_id, None).await;
                 }
                 let job = get(&session, &job_id).await?;
                 show(&session, &job).await
@@ -160,14 +160,18 @@ async fn get(session: &Session, job_id: &str) -> Result<api::Job, Status> {
     Ok(session.jobs().get_job(within(request)).await?.into_inner())
 }
 
-/// Waits for the end of a job and prints it. It is an error if the job did not do everything.
-pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()> {
+/// Waits for the end of a job, then at most so long for what comes of its deliveries, and prints it. It is an error if
+/// the job did not do everything, or if one of its deliveries failed again.
+pub(crate) async fn follow(session: &Session, job_id: &str, wait: Option<Duration>) -> anyhow::Result<()> {
     let progress = std::io::stderr().is_terminal() && !session.out.is_json();
     let (mut answered, mut announced) = (Instant::now(), session.out.is_json());
+    let mut ended = None;
     let job = loop {
         sleep(POLL_INTERVAL).await;
         match get(session, job_id).await {
-            Ok(job) if job.finished_at.is_some() => break job,
+            Ok(job) if job.finished_at.is_some() && has_come(&job, *ended.get_or_insert_with(Instant::now), wait) => {
+                break job;
+            }
             Ok(job) => {
                 answered = Instant::now();
                 if !announced {
@@ -177,7 +181,7 @@ pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()
                     announced = true;
                 }
                 if progress {
-                    eprint!("\r{}\u{1b}[K", summary(&job));
+                    eprint!("\r{}; {}\u{1b}[K", summary(&job), outcome(&job));
                     let _ = std::io::stderr().flush();
                 }
             }
@@ -190,8 +194,15 @@ pub(crate) async fn follow(session: &Session, job_id: &str) -> anyhow::Result<()
         eprint!("\r\u{1b}[K");
     }
     show(session, &job).await?;
-    let refused = job.counts.as_ref().map_or(0, |counts| counts.refused);
-    if job.status() == JobStatus::Completed && refused == 0 { Ok(()) } else { Err(ToldAlready.into()) }
+    let not_well = job.counts.as_ref().map_or(0, |counts| counts.refused + counts.failed);
+    if job.status() == JobStatus::Completed && not_well == 0 { Ok(()) } else { Err(ToldAlready.into()) }
+}
+
+/// Whether it is known what came of the deliveries of a job that ended, or the time to wait for it is over.
+fn has_come(job: &api::Job, ended: Instant, wait: Option<Duration>) -> bool {
+    let counts = job.counts.clone().unwrap_or_default();
+    let is_known = job.dry_run || counts.succeeded + counts.failed >= counts.retried + counts.requested;
+    is_known || wait.is_none_or(|wait| ended.elapsed() >= wait)
 }
 
 pub(crate) async fn show(session: &Session, job: &api::Job) -> anyhow::Result<()> {
@@ -209,7 +220,9 @@ pub(crate) async fn show(session: &Session, job: &api::Job) -> anyhow::Result<()
         ("started", shown(job.started_at.as_ref()).into()),
         ("ended", shown(job.finished_at.as_ref()).into()),
         ("cancelled by", job.cancelled_by.as_str().into()),
+        ("because", job.reason.as_str().into()),
         ("came of it", summary(job).into()),
+        ("deliveries", outcome(job).into()),
     ];
     print_facts(&session.out, facts)?;
     if !job.sample.is_empty() {
@@ -264,12 +277,27 @@ fn summary(job: &api::Job) -> String {
     said.join(", ")
 }
 
+/// What came of the deliveries of a job, on one line; empty if nothing is known of it.
+fn outcome(job: &api::Job) -> String {
+    let api::JobCounts { succeeded, failed, waiting, .. } = job.counts.clone().unwrap_or_default();
+    if succeeded + failed + waiting == 0 {
+        return String::new();
+    }
+    format!("{succeeded} succeeded, {failed} failed again, {waiting} still waiting")
+}
+
 fn what(job: &api::Job) -> String {
     let what = match &job.plan {
-        Some(Plan::Retry(plan)) if plan.filter.is_none() => format!("retry of {} deliveries", plan.delivery_ids.len()),
-        Some(Plan::Retry(_)) => "retry by filter".to_owned(),
+        Some(Plan::Retry(plan)) => {
+            let which = match plan.filter {
+                None => format!("of {} deliveries", plan.delivery_ids.len()),
+                Some(_) => "by filter".to_owned(),
+            };
+            format!("{} {which}", if plan.force { "resend" } else { "retry" })
+        }
         Some(Plan::Recovery(plan)) => {
-            format!("recovery of {} since {}", plan.destination_id, shown(plan.since.as_ref()))
+            let again = if plan.include_succeeded { ", what succeeded too" } else { "" };
+            format!("recovery of {} since {}{again}", plan.destination_id, shown(plan.since.as_ref()))
         }
         None => String::new(),
     };

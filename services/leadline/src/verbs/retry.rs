@@ -1,5 +1,7 @@
 //! `leadline retry` and `leadline recover`: start jobs and follow them to their end.
 
+use std::time::Duration;
+
 use api::timestamp_to_api;
 use clap::Args;
 use jiff::Timestamp;
@@ -10,7 +12,7 @@ use super::{
 };
 use crate::{
     errors::usage,
-    moments::past,
+    moments::{past, span},
     remote::{ForAccount, Remote, Session, within},
 };
 
@@ -23,9 +25,15 @@ struct Going {
     /// Deliveries a second, 1 to 1,000 [default: 20]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pace: Option<u32>,
-    /// Do not wait for the end of the job
+    /// Wait neither for the end of the job nor for what comes of the deliveries
     #[arg(long)]
     no_wait: bool,
+    /// How long to wait for what comes of the deliveries once all are requested; they go on in any case
+    #[arg(long, value_name = "TIME", value_parser = span, default_value = "1m", conflicts_with = "no_wait")]
+    wait: Duration,
+    /// Why you ask; the leads' logs show it
+    #[arg(long, value_name = "TEXT")]
+    because: Option<String>,
     /// Name of the person who asks; the leads' logs show it beside the key
     #[arg(long, env = "LEADLINE_REQUESTED_BY", value_name = "NAME")]
     requested_by: Option<String>,
@@ -34,13 +42,14 @@ struct Going {
     request_id: Option<String>,
 }
 
-/// Retry failed deliveries, by id or by filter.
+/// Retry failed deliveries, by id or by filter; with --force, send again what succeeded, too.
 ///
-/// The job runs in the background at an even pace, and the command follows it to its end. Exit code 0: every retry was
-/// requested; 1: some were refused, and the reasons are shown.
+/// The job runs in the background at an even pace, and the command follows it to its end and says what came of the
+/// deliveries. Exit code 0: every delivery succeeded, or still waits; 1: some were refused or failed again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  leadline retry 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c\n  \
-                        leadline retry --destination CRM --since 2h --dry-run")]
+                        leadline retry --destination CRM --since 2h --dry-run\n  \
+                        leadline retry --force --because 'the CRM lost it' 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c")]
 pub(crate) struct Retry {
     /// Ids of deliveries
     #[arg(value_name = "DELIVERY")]
@@ -48,6 +57,9 @@ pub(crate) struct Retry {
     /// Retry every failed delivery of the account
     #[arg(long, conflicts_with = "delivery_ids")]
     all: bool,
+    /// Send again what succeeded, too; the receiver gets the same webhook-id again
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
@@ -61,9 +73,9 @@ pub(crate) struct Retry {
 /// Bring a destination the events since a given time that it should have and does not: those without a delivery, and those
 /// whose delivery failed.
 ///
-/// The job runs in the background at an even pace, and the command follows it to its end. Exit code 0: every delivery was
-/// requested; 1: some were refused, and the reasons are shown. Events that the destination has are skipped, so the command may
-/// be repeated.
+/// The job runs in the background at an even pace, and the command follows it to its end and says what came of the
+/// deliveries. Exit code 0: every delivery succeeded, or still waits; 1: some were refused or failed again. Events that the
+/// destination has are skipped, so the command may be repeated; --include-succeeded sends them again.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline recover CRM --since 2026-01-31T08:00:00Z --dry-run")]
 pub(crate) struct Recover {
@@ -78,6 +90,12 @@ pub(crate) struct Recover {
     /// Include events that are older than the destination
     #[arg(long)]
     include_before_created: bool,
+    /// Send again what the destination has accepted
+    #[arg(long)]
+    include_succeeded: bool,
+    /// Only events of these types, or of patterns such as 'email.*'
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    event_types: Vec<String>,
     #[command(flatten)]
     going: Going,
     #[command(flatten)]
@@ -88,7 +106,7 @@ pub(crate) struct Recover {
 
 impl Retry {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let Self { delivery_ids, all, choice, going, account, remote } = self;
+        let Self { delivery_ids, all, force, choice, going, account, remote } = self;
         match (delivery_ids.is_empty(), choice.is_any()) {
             (false, true) => return Err(usage("name deliveries or describe them with a filter, not both")),
             (true, false) if !all => {
@@ -113,6 +131,8 @@ impl Retry {
             pace: going.pace.unwrap_or_default(),
             requested_by: going.requested_by.clone().unwrap_or_default(),
             request_id: going.request_id(),
+            force,
+            reason: going.because.clone().unwrap_or_default(),
         };
         let job = session.jobs().retry_deliveries(within(request)).await?.into_inner().job.unwrap_or_default();
         going.until_its_end(&session, job).await
@@ -121,7 +141,17 @@ impl Retry {
 
 impl Recover {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let Self { destination, since, until, include_before_created, going, account, remote } = self;
+        let Self {
+            destination,
+            since,
+            until,
+            include_before_created,
+            include_succeeded,
+            event_types,
+            going,
+            account,
+            remote,
+        } = self;
         let session = remote.connect().await?;
         let account_id = session.account(&account).await?;
         let request = api::RecoverDestinationRequest {
@@ -134,6 +164,9 @@ impl Recover {
             pace: going.pace.unwrap_or_default(),
             requested_by: going.requested_by.clone().unwrap_or_default(),
             request_id: going.request_id(),
+            include_succeeded,
+            event_types,
+            reason: going.because.clone().unwrap_or_default(),
         };
         let job = session.jobs().recover_destination(within(request)).await?.into_inner().job.unwrap_or_default();
         going.until_its_end(&session, job).await
@@ -149,6 +182,6 @@ impl Going {
         if self.no_wait {
             return show(session, &job).await;
         }
-        follow(session, &job.job_id).await
+        follow(session, &job.job_id, Some(self.wait)).await
     }
 }

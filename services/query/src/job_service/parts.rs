@@ -6,7 +6,7 @@ use api::{job::Plan as ShownPlan, status::invalid, timestamp, timestamp_to_api};
 use domain::{
     DeliveryId, Job, JobId, RequestId,
     delivery::RetryRefusal,
-    job::{Counts, JobStatus, MOST_LISTED, Plan, Refused},
+    job::{Counts, JobStatus, MOST_LISTED, Outcomes, Plan, Refused},
 };
 use jiff::Timestamp;
 use tonic::Status;
@@ -85,7 +85,7 @@ pub(super) fn refusal_place(refused: &Refused) -> Place {
     Place { at: 0, id: refused.delivery.to_string() }
 }
 
-pub(super) fn shown(job: &Job) -> api::Job {
+pub(super) fn shown(job: &Job, outcomes: Outcomes) -> api::Job {
     let started = &job.started;
     let sample = job.progress.sample.iter().map(|sample| api::JobSample {
         delivery_id: sample.delivery.to_string(),
@@ -99,35 +99,38 @@ pub(super) fn shown(job: &Job) -> api::Job {
         requested_by: started.by.clone(),
         dry_run: started.dry_run,
         pace: started.pace.get(),
-        plan: Some(shown_plan(&started.plan)),
-        counts: Some(shown_counts(job.counts())),
+        plan: Some(shown_plan(&started.plan, started.force)),
+        counts: Some(shown_counts(job.counts(), outcomes)),
         sample: sample.collect(),
         started_at: Some(timestamp_to_api(started.at)),
         updated_at: Some(timestamp_to_api(job.updated_at)),
         finished_at: job.finished.as_ref().map(|finished| timestamp_to_api(finished.at)),
+        reason: started.reason.clone(),
         cancelled_by: job.cancel.as_ref().map(|cancel| cancel.by.clone()).unwrap_or_default(),
     }
 }
 
-fn shown_plan(plan: &Plan) -> ShownPlan {
+fn shown_plan(plan: &Plan, force: bool) -> ShownPlan {
     match plan {
         Plan::RetryListed(ids) => {
             let delivery_ids = ids.iter().map(ToString::to_string).collect();
-            ShownPlan::Retry(api::RetryPlan { delivery_ids, filter: None })
+            ShownPlan::Retry(api::RetryPlan { delivery_ids, filter: None, force })
         }
         Plan::RetryFiltered(filter) => {
-            ShownPlan::Retry(api::RetryPlan { delivery_ids: vec![], filter: Some(shown_filter(filter)) })
+            ShownPlan::Retry(api::RetryPlan { delivery_ids: vec![], filter: Some(shown_filter(filter)), force })
         }
         Plan::Recover(recovery) => ShownPlan::Recovery(api::RecoveryPlan {
             destination_id: recovery.destination.to_string(),
             since: Some(timestamp_to_api(recovery.since)),
             until: recovery.until.map(timestamp_to_api),
             include_before_created: recovery.include_before_created,
+            include_succeeded: force,
+            event_types: recovery.event_types.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
         }),
     }
 }
 
-fn shown_counts(counts: &Counts) -> api::JobCounts {
+fn shown_counts(counts: &Counts, outcomes: Outcomes) -> api::JobCounts {
     let refusal = |(why, count): (&RetryRefusal, &u64)| api::JobRefusalCount {
         reason: why.as_str().to_owned(),
         message: why.to_string(),
@@ -141,6 +144,9 @@ fn shown_counts(counts: &Counts) -> api::JobCounts {
         before_created: counts.before_created,
         refused: counts.refused.values().sum(),
         refusals: counts.refused.iter().map(refusal).collect(),
+        succeeded: outcomes.succeeded,
+        failed: outcomes.failed,
+        waiting: outcomes.waiting,
     }
 }
 

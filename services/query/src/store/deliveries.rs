@@ -4,8 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::{
     AccountId, AttemptId, AttemptOutcome, ClientId, Delivery, DeliveryId, DeliveryRef, DeliveryStatus, DestinationId,
-    ErrorKind, EventId, EventType, InterfaceId, LeadId, LeadSequence,
-    delivery::{FailureReason, LastAttempt, Position, RequestLine},
+    ErrorKind, EventId, EventType, InterfaceId, JobId, LeadId, LeadSequence,
+    delivery::{FailureReason, InJob, LastAttempt, Position, RequestLine},
     registry::DeactivationCause,
 };
 use sqlx::{Any, Transaction, any::AnyRow};
@@ -17,12 +17,12 @@ use super::{
 };
 
 #[rustfmt::skip]
-pub(super) const COLUMNS: [&str; 33] = [
+pub(super) const COLUMNS: [&str; 36] = [
     "delivery", "account", "interface", "client", "destination", "event_id", "event_type", "lead", "lead_sequence",
     "status", "attempts", "round", "requested_at", "next_attempt_at", "failure", "updated_at",
     "at_succeeded", "at_attempts", "at_round", "at_hold", "at_phase", "at_time", "at_tie",
     "last_id", "last_attempt", "last_started_at", "last_duration", "last_method", "last_url", "last_status",
-    "last_response", "last_error_kind", "last_deactivated",
+    "last_response", "last_error_kind", "last_deactivated", "at_resend", "last_resend", "job",
 ];
 /// Columns that do not change once the request of a delivery is known: what it is about, and what lists are ordered by.
 /// An update leaves them out, because writing a column also writes its index.
@@ -146,6 +146,8 @@ fn to_row(delivery: &Delivery) -> Vec<Value> {
         Some(last) => row.extend(last_columns(last)),
         None => row.extend(no_last_columns()),
     }
+    let job = delivery.job.map(|InJob { round, job }| format!("{round}/{job}")).unwrap_or_default();
+    row.extend([position.resend.into(), delivery.last_resend.into(), job.into()]);
     row
 }
 
@@ -196,8 +198,11 @@ pub(super) fn from_row(row: &AnyRow) -> Result<Delivery, StoreError> {
         next_attempt_at: sql::time_or_none(row, "next_attempt_at")?,
         failure,
         last,
+        last_resend: sql::count(row, "last_resend")?,
+        job: sql::parsed(row, "job", in_job)?,
         updated_at: sql::time(row, "updated_at")?,
         position: Position {
+            resend: sql::count(row, "at_resend")?,
             succeeded: sql::int(row, "at_succeeded")? != 0,
             attempts: sql::count(row, "at_attempts")?,
             round: sql::count(row, "at_round")?,
@@ -207,6 +212,15 @@ pub(super) fn from_row(row: &AnyRow) -> Result<Delivery, StoreError> {
             tie: sql::parsed(row, "at_tie", |hex| u128::from_str_radix(hex, 16).ok())?,
         },
     })
+}
+
+/// The round that a job requested; the inner value is `None` if no job did.
+fn in_job(text: &str) -> Option<Option<InJob>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let (round, job) = text.split_once('/')?;
+    Some(Some(InJob { round: round.parse().ok()?, job: JobId::parse(job).ok()? }))
 }
 
 fn reference(row: &AnyRow) -> Result<DeliveryRef, StoreError> {

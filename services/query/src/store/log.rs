@@ -2,7 +2,7 @@
 //! their own rows; everything else has a row here.
 
 use domain::{
-    AccountId, LeadId,
+    AccountId, DeliveryRef, LeadId, RequestId,
     delivery::{LastAttempt, Verdict},
 };
 use jiff::Timestamp;
@@ -16,7 +16,10 @@ use super::{
 };
 use crate::page::Page;
 
-const COLUMNS: [&str; 9] = ["fact", "account", "lead", "at", "entry", "detail", "event_id", "delivery", "destination"];
+#[rustfmt::skip]
+const COLUMNS: [&str; 10] = [
+    "fact", "account", "lead", "at", "entry", "detail", "event_id", "delivery", "destination", "request",
+];
 
 /// The entries of one lead from all their tables; account and lead are bound three times.
 #[rustfmt::skip]
@@ -49,6 +52,8 @@ pub(crate) struct LogEntry {
     pub(crate) event_id: String,
     pub(crate) delivery: String,
     pub(crate) destination: String,
+    /// The id of the call that asked for it; empty if the caller gave none.
+    pub(crate) request: String,
 }
 
 /// The word for an attempt.
@@ -81,6 +86,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Whether the call with this id has already asked for a retry of a delivery.
+    pub(crate) async fn has_asked(&self, reference: &DeliveryRef, request: &RequestId) -> Result<bool, StoreError> {
+        let mut select = Statement::new("SELECT fact FROM lead_log WHERE account = ");
+        let of_lead = [reference.account.as_str().into(), reference.lead.as_str().into()];
+        let asked = [reference.delivery.to_string().into(), request.as_str().into()];
+        select.push("? AND lead = ? AND delivery = ? AND request = ?", of_lead.into_iter().chain(asked));
+        select.push(" LIMIT 1", []);
+        Ok(self.fetch_optional(select).await?.is_some())
+    }
+}
+
 impl LogEntry {
     fn into_row(self) -> Vec<Value> {
         vec![
@@ -93,6 +110,7 @@ impl LogEntry {
             self.event_id.into(),
             self.delivery.into(),
             self.destination.into(),
+            self.request.into(),
         ]
     }
 
@@ -110,6 +128,7 @@ impl LogEntry {
             event_id: sql::text(row, "event_id")?,
             delivery: sql::text(row, "delivery")?,
             destination: sql::text(row, "destination")?,
+            request: String::new(),
         })
     }
 }

@@ -205,9 +205,11 @@ impl Store {
         let refusals = self.fetch_all(select).await?;
         if refusals.is_empty() {
             let pruned = Pruned::of(jobs.len(), jobs.len(), most);
-            let mut delete = Statement::new("DELETE FROM jobs WHERE job IN (");
-            push_list(&mut delete, jobs);
-            self.execute(delete).await?;
+            for table in ["job_outcomes", "jobs"] {
+                let mut delete = Statement::new(format!("DELETE FROM {table} WHERE job IN ("));
+                push_list(&mut delete, jobs.iter().cloned());
+                self.execute(delete).await?;
+            }
             return Ok(pruned);
         }
         let mut values = Vec::with_capacity(refusals.len() * 2);

@@ -83,8 +83,14 @@ impl Run<'_> {
 
     async fn filtered(&mut self, filter: &DeliveryFilter, cursor: &Cursor) -> Result<Page, Trouble> {
         let after = if let Cursor::After(at, id) = cursor { Some((*at, *id)) } else { None };
-        let mut found = self.worker.store.oldest_deliveries(filter, DeliveryStatus::Failed, after, DELIVERIES).await?;
-        let last = found.len() < DELIVERIES;
+        let (mut found, mut last) = (vec![], true);
+        for status in statuses(filter, self.job.started.force) {
+            let read = self.worker.store.oldest_deliveries(filter, status, after, DELIVERIES).await?;
+            last &= read.len() < DELIVERIES;
+            found.extend(read);
+        }
+        found.sort_by_key(Delivery::place);
+        found.truncate(DELIVERIES);
         self.look_back().await?;
         if !self.asked.is_empty() {
             // The delivery may no longer be failed, and still has to be counted.
@@ -174,6 +180,16 @@ impl Run<'_> {
         }
         Ok(items)
     }
+}
+
+/// The statuses of the deliveries that a job retries.
+fn statuses(filter: &DeliveryFilter, force: bool) -> Vec<DeliveryStatus> {
+    let mut statuses = vec![DeliveryStatus::Failed];
+    if force {
+        statuses.push(DeliveryStatus::Succeeded);
+    }
+    statuses.retain(|status| filter.statuses.is_empty() || filter.statuses.contains(status));
+    statuses
 }
 
 impl Missing {

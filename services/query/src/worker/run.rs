@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use domain::{
-    DeliveryFact, DeliveryId, Job, JobFact, Registry,
+    Delivery, DeliveryFact, DeliveryId, Job, JobFact, Registry,
     delivery::Subject,
     job::{
         Candidate, JobOutcome, JobRef, Plan, Progress, Refused, Spread, Verdict, consider_event, consider_retry, finish,
@@ -177,7 +177,7 @@ impl<'a> Run<'a> {
 
     /// Decides about one item and acts on it.
     async fn settle(&mut self, what: What, registry: &Registry, read_at: Instant) -> Result<Settled, Trouble> {
-        let (journal, now) = (&self.worker.journal, Timestamp::now());
+        let now = Timestamp::now();
         let verdict = match what {
             What::Unreadable => return Ok(Settled::Skipped),
             What::Decided(verdict) => verdict,
@@ -186,9 +186,7 @@ impl<'a> Run<'a> {
                     return Ok(Settled::As(Verdict::Ask(fact.clone())));
                 }
                 let subject = match &delivery {
-                    Some(delivery) => {
-                        retrying::subject::<Trouble>(journal, &self.worker.store, registry, delivery).await?
-                    }
+                    Some(delivery) => self.subject(delivery, registry).await?,
                     None => Subject::default(),
                 };
                 consider_retry(&self.job.started, id, delivery.as_deref(), subject, now)
@@ -199,9 +197,7 @@ impl<'a> Run<'a> {
                 }
                 let Missing { event, sequence, delivery, destination, .. } = missing.as_ref();
                 let subject = match delivery {
-                    Some(delivery) => {
-                        retrying::subject::<Trouble>(journal, &self.worker.store, registry, delivery).await?
-                    }
+                    Some(delivery) => self.subject(delivery, registry).await?,
                     None => retrying::configured(registry, &event.account, &event.interface, destination),
                 };
                 let candidate = Candidate { event, sequence: *sequence, delivery: delivery.as_ref() };
@@ -212,6 +208,11 @@ impl<'a> Run<'a> {
             Verdict::Ask(fact) if !self.job.started.dry_run => self.ask(fact, read_at).await,
             decided => Ok(Settled::As(decided)),
         }
+    }
+
+    async fn subject(&self, delivery: &Delivery, registry: &Registry) -> Result<Subject, Trouble> {
+        let Worker { journal, store, .. } = self.worker;
+        retrying::subject(journal, store, registry, delivery, self.job.started.force).await
     }
 
     /// Requests a round of a delivery, or the missing delivery, when the pace permits it.

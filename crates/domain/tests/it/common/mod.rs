@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     AccountId, ApiUserId, AttemptId, AttemptOutcome, ClientId, DeliveryFact, DestinationId, ErrorKind, EventId,
     EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, RegistryFact, RetryPolicy, Work,
-    delivery::{Effect, Execution, FailureReason, RequestLine, abandon, request},
+    delivery::{Effect, Execution, FailureReason, RequestLine, RetryAsked, abandon, request},
     registry::{
         Account, ApiUser, Change, Client, Destination, EventTypePattern, Interface, RequestShape, Role, Routing, Scope,
     },
@@ -89,6 +89,16 @@ pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome
         destination_off: false,
         others_succeeded: false,
     }
+}
+
+/// A person asks for a retry, and does not insist.
+pub(crate) fn asked_by(name: &str) -> RetryAsked {
+    RetryAsked { by: name.into(), ..RetryAsked::default() }
+}
+
+/// A person insists on another round.
+pub(crate) fn insisted() -> RetryAsked {
+    RetryAsked { by: "me".into(), reason: "the CRM lost it".into(), force: true, ..RetryAsked::default() }
 }
 
 pub(crate) fn account() -> Account {

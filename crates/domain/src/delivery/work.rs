@@ -1,0 +1,60 @@
+//! Pending work, and the facts that ask for it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::facts::{DeliveryFact, DeliveryRef, RequestedWork};
+use crate::policy::Progress;
+
+/// A pending attempt: the dispatcher holds it, and timers and parked messages carry it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    pub reference: Arc<DeliveryRef>,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// 0, and one more for each manual retry.
+    pub round: u32,
+    /// The round of the latest resend; 0 if there was none.
+    pub resend: u32,
+    /// The progress of the retry policy in this round.
+    pub progress: Progress,
+    /// The number of holds since the last attempt.
+    pub holds: u32,
+    /// Whether this is a redelivery: an earlier execution may have left a timer.
+    pub redelivered: bool,
+    /// When this round was requested.
+    pub requested_at: Timestamp,
+    /// When the first attempt of this round failed; `None` if none has.
+    pub first_failed_at: Option<Timestamp>,
+    /// Whether another delivery may wait for the end of this one ([`DeliveryReleased`](super::DeliveryReleased)).
+    pub in_turn: bool,
+}
+
+impl Work {
+    /// The work that a fact asks for; `None` if it asks for none. Requests, releases and retry requests ask for work.
+    /// No delivery waits for the end of a manual retry.
+    pub fn asked_for_by(fact: &DeliveryFact) -> Option<Self> {
+        let (reference, attempts, (round, resend), requested_at, redelivered) = match fact {
+            DeliveryFact::Requested(f) => {
+                let RequestedWork::Here { again } = f.work else { return None };
+                (&f.reference, 0, (0, 0), f.at, again)
+            }
+            DeliveryFact::Released(f) => (&f.reference, 0, (0, 0), f.requested_at, false),
+            DeliveryFact::RetryRequested(f) => (&f.reference, f.attempts, (f.round, f.resend), f.at, false),
+            _ => return None,
+        };
+        Some(Self {
+            reference: Arc::clone(reference),
+            attempt: attempts + 1,
+            round,
+            resend,
+            progress: Progress::default(),
+            holds: 0,
+            redelivered,
+            requested_at,
+            first_failed_at: None,
+            in_turn: matches!(fact, DeliveryFact::Released(_)),
+        })
+    }
+}
