@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".leadline.v1.PublishLeadRequest.payload")
         .bytes(".leadline.v1.ExportLeadsResponse.csv")
+        .bytes(".leadline.v1.Event.payload")
         .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     Ok(())
 }

@@ -67,7 +67,7 @@ async fn the_first_key_is_in_the_data_directory_and_nowhere_else() {
     assert!(!world.process.output().contains(&secret));
     let me = world.access().who_am_i(api::WhoAmIRequest {}).await.unwrap().into_inner();
     assert_eq!((me.name.as_str(), me.account_id.as_str()), ("admin.key", ""));
-    assert_eq!(me.scopes().collect::<Vec<_>>(), [Scope::Admin]);
+    assert_eq!(me.scopes().collect::<Vec<_>>(), [Scope::Admin, Scope::Payload]);
     assert_eq!(world.key.split('_').nth(1), Some(me.key_id.as_str()));
 
     let data = world.home.data();

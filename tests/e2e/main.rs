@@ -49,6 +49,7 @@ mod notices;
 mod oauth;
 mod operations;
 mod ordering;
+mod payloads;
 mod poison;
 mod poisoned;
 mod publishing;

@@ -36,6 +36,7 @@ pub fn scopes(given: impl IntoIterator<Item = crate::Scope>) -> Result<Scopes, R
         crate::Scope::Read => Ok(Scope::Read),
         crate::Scope::Operate => Ok(Scope::Operate),
         crate::Scope::Admin => Ok(Scope::Admin),
+        crate::Scope::Payload => Ok(Scope::Payload),
         crate::Scope::Form => Ok(Scope::Form),
     };
     given.into_iter().map(known).collect()
@@ -47,6 +48,7 @@ const fn scope_to_api(scope: Scope) -> crate::Scope {
         Scope::Read => crate::Scope::Read,
         Scope::Operate => crate::Scope::Operate,
         Scope::Admin => crate::Scope::Admin,
+        Scope::Payload => crate::Scope::Payload,
         Scope::Form => crate::Scope::Form,
     }
 }
@@ -62,6 +64,7 @@ pub fn rule(option: i32) -> Option<Rule> {
         crate::Rule::Admin => Some(Rule::Needs(Scope::Admin)),
         crate::Rule::PlatformRead => Some(Rule::Platform(Scope::Read)),
         crate::Rule::PlatformOperate => Some(Rule::Platform(Scope::Operate)),
+        crate::Rule::Payload => Some(Rule::Needs(Scope::Payload)),
         crate::Rule::PlatformAdmin => Some(Rule::Platform(Scope::Admin)),
     }
 }

@@ -20,14 +20,16 @@ pub enum Scope {
     Read,
     /// Retrying, holding and releasing deliveries, and changing destinations; reading is included.
     Operate,
-    /// Everything, including the creation of API keys.
+    /// Everything except payloads, including the creation of API keys.
     Admin,
     /// Submitting HTML forms, and nothing else. Such a key is public: it is in web pages.
     Form,
+    /// Reading what was published about leads. No other scope includes it.
+    Payload,
 }
 
 impl Scope {
-    pub const ALL: [Self; 5] = [Self::Publish, Self::Read, Self::Operate, Self::Admin, Self::Form];
+    pub const ALL: [Self; 6] = [Self::Publish, Self::Read, Self::Operate, Self::Admin, Self::Form, Self::Payload];
 
     /// The word that facts and messages use.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Scope {
             Self::Operate => "operate",
             Self::Admin => "admin",
             Self::Form => "form",
+            Self::Payload => "payload",
         }
     }
 
@@ -52,9 +55,18 @@ impl Scope {
     /// The scopes that this scope permits, itself included, as bits.
     const fn includes(self) -> u8 {
         match self {
-            Self::Publish | Self::Read | Self::Form => self.bit(),
+            Self::Publish | Self::Read | Self::Form | Self::Payload => self.bit(),
             Self::Operate => self.bit() | Self::Read.bit(),
+            Self::Admin => !Self::Payload.bit(),
+        }
+    }
+
+    /// The scopes that a key with this scope may give to the keys that it creates, as bits. An administrator decides who
+    /// reads payloads, and does not read them thereby.
+    const fn grants(self) -> u8 {
+        match self {
             Self::Admin => u8::MAX,
+            _ => self.includes(),
         }
     }
 }
@@ -77,6 +89,11 @@ impl Scopes {
     /// Whether the set has this scope, or one that includes it.
     pub fn include(self, scope: Scope) -> bool {
         self.named().any(|own| own.includes() & scope.bit() != 0)
+    }
+
+    /// Whether a key with these scopes may give this one to a key that it creates.
+    pub fn grant(self, scope: Scope) -> bool {
+        self.named().any(|own| own.grants() & scope.bit() != 0)
     }
 }
 
@@ -190,7 +207,7 @@ impl Principal {
     }
 
     /// Whether the caller may create this API key: within its own account if it has one, and with no scope that it
-    /// lacks itself.
+    /// lacks itself. An administrator may also give the scope `payload`.
     ///
     /// # Errors
     /// What the caller lacks.
@@ -202,7 +219,7 @@ impl Principal {
             }
             (None, None) => {}
         }
-        match key.scopes.named().find(|scope| !self.0.scopes.include(*scope)) {
+        match key.scopes.named().find(|scope| !self.0.scopes.grant(*scope)) {
             Some(needs) => Err(Denial::Scope { caller: self.to_string(), has: self.0.scopes, needs }),
             None => Ok(()),
         }

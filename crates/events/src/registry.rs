@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use domain::{
-    AccountId, ApiUserId, ClientId, Condition, DestinationId, ErrorKind, InterfaceId, OptOutId, RegistryFact,
-    RetryPolicy, TokenId,
+    AccountId, ApiUserId, ClientId, Condition, DestinationId, ErrorKind, EventId, InterfaceId, LeadId, OptOutId,
+    RegistryFact, RetryPolicy, TokenId,
     policy::{Deactivate, QuickRetries},
     registry::{
         Algorithm, Change, CredentialKind, Credentials, Destination, EventTypePattern, Method, RequestShape, Scope,
@@ -73,6 +73,11 @@ impl Record for RegistryFact {
             Change::OptOutDeleted(a, o) => Stored::OptOutDeleted(key(a, o.as_str())),
             Change::EmailConfirmed(c) => Stored::EmailConfirmed(confirmation_to_stored(c)),
             Change::KeyCreated(k) => Stored::KeyCreated(key_to_stored(k)),
+            Change::PayloadViewed(account, event, lead) => Stored::PayloadViewed(stored::PayloadViewed {
+                account: account.to_string(),
+                event_id: event.to_string(),
+                lead: lead.to_string(),
+            }),
             Change::KeyRevoked(a, k) => Stored::KeyRevoked(stored::Key {
                 account: or_empty(a.as_ref().map(AccountId::as_str)),
                 id: k.to_string(),
@@ -118,6 +123,11 @@ impl Record for RegistryFact {
             Stored::EmailConfirmed(c) => Change::EmailConfirmed(confirmation_from_stored(&c)?),
             Stored::OptOutDeleted(k) => Change::OptOutDeleted(account(&k.account)?, opt_out(&k.id)?),
             Stored::KeyCreated(k) => Change::KeyCreated(key_from_stored(k)?),
+            Stored::PayloadViewed(v) => Change::PayloadViewed(
+                account(&v.account)?,
+                parsed(FACT, "event_id", &v.event_id, EventId::parse)?,
+                parsed(FACT, "lead", &v.lead, LeadId::parse)?,
+            ),
             Stored::KeyRevoked(k) => {
                 let (account, id) = revoked_from_stored(&k)?;
                 Change::KeyRevoked(account, id)

@@ -2,7 +2,7 @@
 
 use domain::{
     AccountId, AnonymisationFact, DeliveryFact, DeliveryId, DestinationId, JobFact, LeadEvent, LeadId, NoticeFact,
-    RegistryFact, delivery::RequestedWork, job::JobRef, notice::NoticeKind,
+    RegistryFact, delivery::RequestedWork, job::JobRef, notice::NoticeKind, registry::Change,
 };
 
 use crate::Traffic;
@@ -53,6 +53,10 @@ pub(crate) const fn leads(traffic: Traffic) -> &'static str {
 }
 
 pub(crate) fn registry(fact: &RegistryFact) -> String {
+    if let Change::PayloadViewed(account, ..) = &fact.change {
+        // The number of subjects does not grow with leads.
+        return format!("registry.{account}.event.viewed");
+    }
     let (account, kind, id) = fact.change.entity();
     let account = account.map_or(PLATFORM, AccountId::as_str);
     format!("registry.{account}.{}.{id}", kind.as_str())

@@ -48,7 +48,7 @@ enum KeysCommand {
     /// Show the key of this call
     #[command(after_help = "Example:\n  LEADLINE_API_KEY=ll_… leadline keys whoami")]
     Whoami(api::Whoami),
-    /// Create a platform-wide key with the scope admin, directly at the broker, and print it
+    /// Create a platform-wide key with the scopes admin and payload, directly at the broker, and print it
     #[command(after_help = "Example:\n  leadline keys bootstrap --nats-url nats://broker:4222")]
     Bootstrap(Bootstrap),
 }
@@ -79,7 +79,7 @@ impl Bootstrap {
         let key = generate()?;
         let fresh = record(&journal, &key, "bootstrap", "leadline keys bootstrap").await?;
         anyhow::ensure!(fresh, "there is a key {} already; run it again", key.id());
-        note("A platform-wide key with the scope admin. It is shown only here; keep it like a password.");
+        note("A platform-wide key with the scopes admin and payload. It is shown only here; keep it like a password.");
         print(key.reveal().as_str())
     }
 }
@@ -107,7 +107,8 @@ async fn record(journal: &Journal, key: &ApiKey, name: &str, by: &str) -> anyhow
         id: KeyId::parse(key.id())?,
         account: None,
         name: name.to_owned(),
-        scopes: [Scope::Admin].into_iter().collect(),
+        // Whoever may write to the broker may read every payload there.
+        scopes: [Scope::Admin, Scope::Payload].into_iter().collect(),
         hash: KeyHash(key.hash()),
         created_at: now,
         created_by: by.to_owned(),

@@ -33,19 +33,29 @@ pub(crate) struct FieldChange {
 /// Applies a fact to the registry and returns its log entry. `None` if the fact changed nothing: a fact of an account
 /// that was deleted after the decision and before the append is skipped.
 pub(crate) fn entry(registry: &mut Registry, sequence: u64, fact: &RegistryFact) -> Option<AuditEntry> {
+    if let Change::PayloadViewed(_, _, lead) = &fact.change {
+        registry.apply(sequence, fact);
+        // This says whom the event is about.
+        let lead = FieldChange { field: "lead_id".into(), old: String::new(), new: lead.to_string(), secret: false };
+        return Some(told(sequence, fact, vec![lead]));
+    }
     let before = state(registry, &fact.change);
     registry.apply(sequence, fact);
     let after = state(registry, &fact.change);
     if before.is_none() && after.is_none() {
         return None;
     }
-    let (account, kind, id) = fact.change.entity();
     let mut changes = changes(before.unwrap_or_default(), after.unwrap_or_default());
     if let Change::DestinationEnabled(_, _, Some(_)) = fact.change {
         // This is a decision of the caller, not a setting.
         changes.push(FieldChange { field: "skip_held".into(), old: String::new(), new: "true".into(), secret: false });
     }
-    Some(AuditEntry {
+    Some(told(sequence, fact, changes))
+}
+
+fn told(sequence: u64, fact: &RegistryFact, changes: Vec<FieldChange>) -> AuditEntry {
+    let (account, kind, id) = fact.change.entity();
+    AuditEntry {
         sequence,
         account: account.map(ToString::to_string).unwrap_or_default(),
         at: fact.at,
@@ -54,7 +64,7 @@ pub(crate) fn entry(registry: &mut Registry, sequence: u64, fact: &RegistryFact)
         id: id.to_owned(),
         action: fact.change.action().to_owned(),
         changes,
-    })
+    }
 }
 
 /// A comparable state of an entity.
@@ -84,7 +94,7 @@ fn state_of(registry: &Registry, account: &AccountId, kind: EntityKind, id: &str
     let entry = registry.account(account)?;
     let open = |fields| State { fields, secrets: BTreeMap::new() };
     Some(match kind {
-        EntityKind::Key => return None,
+        EntityKind::Key | EntityKind::Event => return None,
         EntityKind::Account => open(fields("Account", &show::account_to_api(&entry.account))),
         EntityKind::Client => {
             let client = registry.client(account, &ClientId::parse(id).ok()?)?;

@@ -1,6 +1,7 @@
 //! `leadline.v1.LeadService`: leads, and what happened to them.
 
 mod anonymise;
+mod events;
 
 use std::{collections::VecDeque, pin::Pin};
 
@@ -22,6 +23,7 @@ use crate::{
     freshness::Freshness,
     history::History,
     page::{Page, Place},
+    payload_views::PayloadViews,
     store::{
         Store,
         leads::{Lead, LeadFilter},
@@ -46,6 +48,7 @@ struct LeadService {
     registry: RegistryView,
     anonymiser: Anonymiser,
     freshness: Freshness,
+    payloads: PayloadViews,
     history: History,
     drain: Drain,
 }
@@ -58,7 +61,8 @@ pub(crate) fn service(
     drain: Drain,
 ) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
     let freshness = Freshness::new(anonymiser.journal.clone(), store.clone());
-    LeadServiceServer::new(LeadService { store, registry, anonymiser, freshness, history, drain })
+    let payloads = PayloadViews::new(anonymiser.journal.clone(), store.clone());
+    LeadServiceServer::new(LeadService { store, registry, anonymiser, freshness, payloads, history, drain })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -72,6 +76,12 @@ impl api::lead_service_server::LeadService for LeadService {
         let lead = required("lead_id", &request.lead_id, LeadId::parse)?;
         let found = self.store.lead(&account, &lead).await.map_err(failed)?;
         found.map(|lead| Response::new(shown(lead))).ok_or_else(|| self.no_lead(&account, &lead))
+    }
+
+    async fn get_event(&self, request: Request<api::GetEventRequest>) -> Result<Response<api::Event>, Status> {
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let account = caller.account(&request.account_id)?;
+        self.event(&caller, &account, &request.event_id).await.map(Response::new)
     }
 
     async fn list_leads(

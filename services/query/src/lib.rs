@@ -29,6 +29,7 @@ mod limits;
 mod listing;
 mod page;
 mod past;
+mod payload_views;
 mod projection;
 mod projector;
 mod pruner;

@@ -22,7 +22,7 @@ use crate::world::{ACCOUNT, World};
 const NOWHERE: &str = "nowhere";
 /// What is asked for without naming an account or a thing of one: it shows what belongs to the caller.
 const OF_THE_CALLER: [&str; 2] = ["AccessService/WhoAmI", "RegistryService/ListAccounts"];
-const SCOPES: [Scope; 4] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin];
+const SCOPES: [Scope; 5] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin, Scope::Payload];
 
 /// Somebody who calls.
 struct Caller {
@@ -148,12 +148,14 @@ fn expected(
         api::Rule::Read => (Some(Scope::Read), false),
         api::Rule::Operate => (Some(Scope::Operate), false),
         api::Rule::Admin => (Some(Scope::Admin), false),
+        api::Rule::Payload => (Some(Scope::Payload), false),
         api::Rule::PlatformRead => (Some(Scope::Read), true),
         api::Rule::PlatformOperate => (Some(Scope::Operate), true),
         api::Rule::PlatformAdmin => (Some(Scope::Admin), true),
     };
     let has = |scope: Scope| match (scope, needs) {
-        (_, None) | (Scope::Admin, _) => true,
+        (_, None) => true,
+        (Scope::Admin, Some(needs)) => needs != Scope::Payload,
         (Scope::Operate, Some(needs)) => matches!(needs, Scope::Operate | Scope::Read),
         (scope, Some(needs)) => scope == needs,
     };

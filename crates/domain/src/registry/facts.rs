@@ -10,7 +10,9 @@ use super::{
     opt_out::OptOut,
     request::Deactivation,
 };
-use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, TokenId};
+use crate::ids::{
+    AccountId, ApiUserId, ClientId, DestinationId, EventId, InterfaceId, KeyId, LeadId, OptOutId, TokenId,
+};
 
 /// A change of the configuration: who made it, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,9 @@ pub enum Change {
     KeyCreated(ApiKey),
     /// An API key was revoked. The registry keeps it, because facts name it.
     KeyRevoked(Option<AccountId>, KeyId),
+    /// A caller read the payload of an event. The registry does not change, and keeps no version of it: there may be
+    /// many views. The audit log shows them.
+    PayloadViewed(AccountId, EventId, LeadId),
 }
 
 /// The kinds of entities in the registry.
@@ -74,13 +79,15 @@ pub enum EntityKind {
     Key,
     /// The consent of an address's owner.
     Confirmation,
+    /// A lead event. The registry holds none; the audit log names those whose payload was read.
+    Event,
 }
 
 impl EntityKind {
     #[rustfmt::skip]
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Account, Self::Client, Self::Interface, Self::ApiUser, Self::Destination, Self::Token, Self::OptOut,
-        Self::Key, Self::Confirmation,
+        Self::Key, Self::Confirmation, Self::Event,
     ];
 
     /// The kind that a word names.
@@ -100,6 +107,7 @@ impl EntityKind {
             Self::OptOut => "opt_out",
             Self::Key => "key",
             Self::Confirmation => "confirmation",
+            Self::Event => "event",
         }
     }
 }
@@ -131,6 +139,7 @@ impl Change {
             | Self::TokenDeleted(..)
             | Self::OptOutDeleted(..) => "deleted",
             Self::KeyRevoked(..) => "revoked",
+            Self::PayloadViewed(..) => "viewed",
             Self::DestinationEnabled(..) => "enabled",
             Self::DestinationDisabled(..) => "disabled",
             Self::DestinationDeactivated(..) => "deactivated",
@@ -162,6 +171,7 @@ impl Change {
             Self::OptOutCreated(o) => (&o.account, EntityKind::OptOut, o.id.as_str()),
             Self::OptOutDeleted(account, id) => (account, EntityKind::OptOut, id.as_str()),
             Self::EmailConfirmed(c) => (&c.account, EntityKind::Confirmation, c.id.as_str()),
+            Self::PayloadViewed(account, event, _) => (account, EntityKind::Event, event.as_str()),
         };
         (Some(account), kind, id)
     }

@@ -143,7 +143,7 @@ impl Registry {
         if key.scopes.is_empty() {
             return Err(invalid(
                 "scopes",
-                "are missing; give at least one of publish, read, operate, admin and form".into(),
+                "are missing; give at least one of publish, read, operate, admin, payload and form".into(),
             ));
         }
         let is_of_forms = key.scopes.named().any(|scope| scope == Scope::Form);

@@ -149,7 +149,9 @@ impl Registry {
         }
         self.sequence = sequence;
         let (account, kind, id) = fact.change.entity();
-        self.versions.insert((account.cloned(), kind, id.to_owned()), sequence);
+        if kind != EntityKind::Event {
+            self.versions.insert((account.cloned(), kind, id.to_owned()), sequence);
+        }
         if kind != EntityKind::Account && account.is_some_and(|account| self.account(account).is_none()) {
             return;
         }
@@ -218,6 +220,7 @@ impl Registry {
             }),
             Change::KeyCreated(key) => self.keys.put(key.clone()),
             Change::KeyRevoked(_, id) => self.keys.revoke(id, fact.at),
+            Change::PayloadViewed(..) => {}
         }
         if let (Some(account), false) = (account, fact.change.emails().0.is_empty()) {
             self.change(account, |entry| entry.note_emails(&fact.change));

@@ -49,13 +49,14 @@ fn decide(registry: &Registry, command: Command) -> Result<Change, Refusal> {
 }
 
 #[test]
-fn admin_includes_all_operate_reading_and_publish_nothing_else() {
+fn admin_includes_all_but_payloads_operate_reading_and_publish_nothing_else() {
     let cases = [
         (Scope::Publish, vec![Scope::Publish]),
         (Scope::Read, vec![Scope::Read]),
         (Scope::Operate, vec![Scope::Read, Scope::Operate]),
-        (Scope::Admin, Scope::ALL.to_vec()),
+        (Scope::Admin, vec![Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin, Scope::Form]),
         (Scope::Form, vec![Scope::Form]),
+        (Scope::Payload, vec![Scope::Payload]),
     ];
     for (own, may) in cases {
         let scopes: Scopes = [own].into_iter().collect();
@@ -112,6 +113,29 @@ fn nobody_makes_a_key_that_may_do_more_than_he() {
     let operator = principal(None, &[Scope::Operate]);
     assert_eq!(operator.may_make(&key(None, &[Scope::Read])), Ok(()));
     assert!(operator.may_make(&key(None, &[Scope::Publish])).is_err());
+}
+
+#[test]
+fn an_administrator_decides_who_reads_payloads_and_nobody_else_does() {
+    let admin = principal(Some(account_id()), &[Scope::Admin]);
+    assert!(matches!(admin.may(Rule::Needs(Scope::Payload)), Err(Denial::Scope { .. })));
+    assert_eq!(admin.may_make(&key(Some(account_id()), &[Scope::Payload])), Ok(()));
+    for scope in [Scope::Publish, Scope::Read, Scope::Operate, Scope::Form] {
+        let denied = principal(None, &[scope]).may_make(&key(None, &[Scope::Payload]));
+        assert!(matches!(denied, Err(Denial::Scope { needs: Scope::Payload, .. })), "{scope:?}");
+    }
+    assert_eq!(principal(None, &[Scope::Payload]).may(Rule::Needs(Scope::Payload)), Ok(()));
+}
+
+#[test]
+fn a_view_of_a_payload_leaves_the_registry_as_it_is() {
+    let mut registry = registry_with(key(None, &[Scope::Read]));
+    let (event, lead) = (domain::EventId::parse("e").unwrap(), domain::LeadId::parse("ada").unwrap());
+    let viewed = fact(Change::PayloadViewed(account_id(), event, lead));
+    let version = registry.version(Some(&account_id()), EntityKind::Event, "e");
+    registry.apply(registry.sequence() + 1, &viewed);
+    assert_eq!(registry.version(Some(&account_id()), EntityKind::Event, "e"), version, "views are many");
+    assert_eq!(viewed.change.action(), "viewed");
 }
 
 #[test]

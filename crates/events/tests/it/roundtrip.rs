@@ -332,7 +332,7 @@ prop_compose! {
 
 prop_compose! {
     fn registry_fact()(
-        kind in 0..26_usize,
+        kind in 0..27_usize,
         destination in destination(),
         interface_text in token_text(),
         token_text in token_text(),
@@ -428,6 +428,10 @@ prop_compose! {
             22 => Change::OptOutCreated(opt_out),
             23 => Change::OptOutDeleted(account, opt_out.id),
             24 => Change::EmailConfirmed(Confirmation::new(account, &texts.2)),
+            25 => {
+                let (event, lead) = (EventId::parse(token_id.as_str()), LeadId::parse(token_id.as_str()));
+                Change::PayloadViewed(account, event.unwrap(), lead.unwrap())
+            }
             _ => {
                 let delivery = skip.map(|_| DeactivatedBy {
                     delivery: DeliveryId::from_uuid(Uuid::from_u128(7)),

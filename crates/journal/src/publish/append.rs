@@ -120,6 +120,16 @@ impl Journal {
         Ok(stored?.sequence)
     }
 
+    /// Appends that a caller read something. No process waits for such a fact, and no other fact depends on it.
+    ///
+    /// # Errors
+    /// When the broker does not acknowledge it.
+    pub async fn append_view(&self, fact: &RegistryFact) -> Result<u64, JournalError> {
+        let message = PublishMessage::build().payload(fact.encode());
+        let sent = self.context().send_publish(subjects::registry(fact), message).await;
+        Ok(self.confirm(sent).await?.sequence)
+    }
+
     /// The lead event at a sequence of LEADS; `None` if it is gone or unreadable, which a retry does not change.
     ///
     /// # Errors

@@ -27,7 +27,8 @@ pub(super) struct List {
 pub(super) struct Create {
     /// Name of the key; the log shows it beside the calls made with the key
     name: String,
-    /// Scopes of the key: publish, read, operate (includes read), admin (includes all)
+    /// Scopes of the key: publish, read, operate (includes read), admin (includes these), payload (to see what
+    /// was published)
     #[arg(long, required = true, value_name = "SCOPE", value_delimiter = ',', value_parser = scope)]
     scope: Vec<Scope>,
     /// When the key expires: 90d (from now), 2027-01-31, or RFC 3339 [default: never]

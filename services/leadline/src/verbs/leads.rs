@@ -3,6 +3,7 @@
 use std::{fs::File, io::Write as _, path::PathBuf};
 
 use anyhow::Context as _;
+use api::PayloadState;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tonic::Request;
@@ -16,6 +17,10 @@ use crate::{
 
 /// The page size of a log.
 const LOG_PAGE: u32 = 200;
+/// The word of the log for an event that was received.
+const RECEIVED: &str = "received";
+/// At most this many payloads are shown: each is a call and an entry of the audit log.
+const MAX_PAYLOADS: usize = 20;
 
 /// List leads, or show one with its log.
 #[derive(Debug, Args)]
@@ -33,7 +38,7 @@ enum Verb {
     #[command(after_help = "Example:\n  leadline leads list --failed --since 7d")]
     List(List),
     /// Show a lead and its log
-    #[command(after_help = "Example:\n  leadline leads show ada")]
+    #[command(after_help = "Examples:\n  leadline leads show ada\n  leadline leads show ada --payload")]
     Show(Show),
 }
 
@@ -54,6 +59,10 @@ struct Show {
     /// The lead
     #[arg(value_name = "LEAD")]
     lead_id: String,
+    /// Show what was published: the payloads of the latest 20 events. The key needs the scope payload, and the audit log notes
+    /// each view
+    #[arg(long)]
+    payload: bool,
     #[command(flatten)]
     account: ForAccount,
     #[command(flatten)]
@@ -193,9 +202,14 @@ impl Show {
         let request = api::GetLeadRequest { account_id: account_id.clone(), lead_id: self.lead_id.clone() };
         let lead = session.leads().get_lead(within(request)).await?.into_inner();
         let log = self.log(&session, &account_id).await?;
+        let events = if self.payload { self.events(&session, &account_id, &log).await? } else { vec![] };
         if session.out.is_json() {
             let log = log.iter().map(in_json).collect::<anyhow::Result<Vec<Value>>>()?;
-            return print(&format!("{:#}", json!({"lead": in_json(&lead)?, "log": log})));
+            let mut shown = json!({"lead": in_json(&lead)?, "log": log});
+            if self.payload {
+                shown["events"] = events.iter().map(in_json).collect::<anyhow::Result<Value>>()?;
+            }
+            return print(&format!("{shown:#}"));
         }
         let facts = vec![
             ("lead", lead.lead_id.as_str().into()),
@@ -222,7 +236,28 @@ impl Show {
             ]
         };
         let columns = [fixed("AT"), fixed("ENTRY"), fixed("DELIVERY"), flexible("SAYS")];
-        Table::new(columns).print(&session.out, &log.iter().map(row).collect::<Vec<_>>())
+        Table::new(columns).print(&session.out, &log.iter().map(row).collect::<Vec<_>>())?;
+        events.iter().try_for_each(print_payload)
+    }
+
+    /// The latest events of a lead with their payloads, the oldest first.
+    async fn events(
+        &self,
+        session: &Session,
+        account_id: &str,
+        log: &[api::LeadLogEntry],
+    ) -> anyhow::Result<Vec<api::Event>> {
+        let received: Vec<_> = log.iter().filter(|entry| entry.entry == RECEIVED).collect();
+        let latest = &received[received.len().saturating_sub(MAX_PAYLOADS)..];
+        if latest.len() < received.len() {
+            note(&format!("The payloads are those of the latest {MAX_PAYLOADS} of {} events.", received.len()));
+        }
+        let mut events = Vec::with_capacity(latest.len());
+        for entry in latest {
+            let request = api::GetEventRequest { account_id: account_id.to_owned(), event_id: entry.event_id.clone() };
+            events.push(session.leads().get_event(within(request)).await?.into_inner());
+        }
+        Ok(events)
     }
 
     async fn log(&self, session: &Session, account_id: &str) -> anyhow::Result<Vec<api::LeadLogEntry>> {
@@ -238,6 +273,22 @@ impl Show {
             }
         }
     }
+}
+
+/// An event and its payload as it was published.
+fn print_payload(event: &api::Event) -> anyhow::Result<()> {
+    let at = shown(event.received_at.as_ref());
+    print(&format!("\n{} {} of {at}", event.event_type, event.event_id))?;
+    match event.payload_state() {
+        PayloadState::Stored => print(&harmless(&String::from_utf8_lossy(&event.payload))),
+        PayloadState::Anonymised => print("(anonymised)"),
+        PayloadState::Expired | PayloadState::Unspecified => print("(no longer stored)"),
+    }
+}
+
+/// The text of a stranger without the control characters that a terminal would obey.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c }).collect()
 }
 
 impl Export {

@@ -9,12 +9,13 @@ use super::{
     sql::{self, Statement},
 };
 
-const SELECT: &str =
-    "SELECT event_id, lead, interface, client, event_type, received_at, sequence FROM lead_events WHERE account = ";
+const SELECT: &str = "SELECT account, event_id, lead, interface, client, event_type, received_at, sequence, anonymised FROM lead_events \
+    WHERE account = ";
 
 /// What is known of a lead event, whether LEADS still has it or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EventOutline {
+    pub(crate) account: AccountId,
     pub(crate) event_id: EventId,
     pub(crate) lead: LeadId,
     pub(crate) interface: InterfaceId,
@@ -22,6 +23,8 @@ pub(crate) struct EventOutline {
     pub(crate) event_type: EventType,
     pub(crate) received_at: Timestamp,
     pub(crate) sequence: LeadSequence,
+    /// Whether it is erased, or about to be.
+    pub(crate) anonymised: bool,
 }
 
 impl Store {
@@ -64,6 +67,7 @@ impl Store {
 
 fn from_row(row: &AnyRow) -> Result<EventOutline, StoreError> {
     Ok(EventOutline {
+        account: sql::parsed(row, "account", |text| AccountId::parse(text).ok())?,
         event_id: sql::parsed(row, "event_id", |text| EventId::parse(text).ok())?,
         lead: sql::parsed(row, "lead", |text| LeadId::parse(text).ok())?,
         interface: sql::parsed(row, "interface", |text| InterfaceId::parse(text).ok())?,
@@ -74,5 +78,6 @@ fn from_row(row: &AnyRow) -> Result<EventOutline, StoreError> {
         event_type: sql::parsed(row, "event_type", |text| EventType::parse(text).ok())?,
         received_at: sql::time(row, "received_at")?,
         sequence: LeadSequence(sql::int(row, "sequence")?.cast_unsigned()),
+        anonymised: sql::int(row, "anonymised")? != 0,
     })
 }

@@ -1,0 +1,81 @@
+//! Views of payloads. A payload is read from LEADS when a caller asks for it, and no answer holds one before the view is
+//! recorded. Nobody sees what was anonymised before the call.
+
+use api::status::invalid;
+use domain::{AccountId, EventId, LeadEvent, LeadSequence, RegistryFact, registry::Change};
+use jiff::Timestamp;
+use journal::{Journal, StreamName};
+use runtime::ErrorChain as _;
+use tonic::Status;
+
+use crate::{
+    caller::Caller,
+    failed,
+    freshness::Freshness,
+    store::{Store, events::EventOutline},
+};
+
+/// Reads payloads for callers. Clones share the connections.
+#[derive(Debug, Clone)]
+pub(crate) struct PayloadViews {
+    journal: Journal,
+    store: Store,
+    freshness: Freshness,
+}
+
+/// What is left of the payload of an event.
+#[derive(Debug)]
+pub(crate) enum Viewed {
+    Stored(Box<LeadEvent>),
+    /// The lead was anonymised.
+    Anonymised,
+    /// LEADS no longer holds it.
+    Expired,
+}
+
+impl PayloadViews {
+    pub(crate) fn new(journal: Journal, store: Store) -> Self {
+        let freshness = Freshness::new(journal.clone(), store.clone());
+        Self { journal, store, freshness }
+    }
+
+    /// An event of an account; `None` if there is none, or its history is no longer kept.
+    pub(crate) async fn event(&self, account: &AccountId, event: &EventId) -> Result<Option<EventOutline>, Status> {
+        if let Some(found) = self.store.event(account, event).await.map_err(failed)? {
+            return Ok(Some(found));
+        }
+        // It may be stored and not shown yet.
+        self.freshness.wait_for_now(StreamName::Leads).await?;
+        self.store.event(account, event).await.map_err(failed)
+    }
+
+    /// The payload of an event, for a caller whose view is recorded by then.
+    pub(crate) async fn view(&self, caller: &Caller, event: &EventOutline) -> Result<Viewed, Status> {
+        self.freshness.wait_for_now(StreamName::Anonymised).await?;
+        let anonymised_until = self.store.anonymised_until(&event.account, &event.lead).await.map_err(failed)?;
+        if event.anonymised || event.sequence <= anonymised_until {
+            return Ok(Viewed::Anonymised);
+        }
+        let Some(stored) = self.stored(event.sequence).await? else { return Ok(Viewed::Expired) };
+        let change = Change::PayloadViewed(event.account.clone(), event.event_id.clone(), event.lead.clone());
+        let fact = RegistryFact { at: Timestamp::now(), by: caller.by(), change };
+        self.journal.append_view(&fact).await.map_err(|error| {
+            tracing::warn!(error = error.chain(), "cannot record the view of a payload; refused the call");
+            Status::unavailable(format!("cannot record that you see the payload: {error}; repeat the call"))
+        })?;
+        Ok(Viewed::Stored(Box::new(stored)))
+    }
+
+    async fn stored(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, Status> {
+        let unknown = |error: &journal::JournalError| Status::unavailable(format!("cannot read the payload: {error}"));
+        self.journal.lead_at(sequence).await.map_err(|error| unknown(&error))
+    }
+}
+
+/// The id of an event in a request.
+pub(crate) fn event_id(text: &str) -> Result<EventId, Status> {
+    if text.is_empty() {
+        return Err(invalid("event_id", "is missing"));
+    }
+    EventId::parse(text).map_err(|e| invalid("event_id", e))
+}
