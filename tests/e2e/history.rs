@@ -8,7 +8,7 @@ use futures::TryStreamExt as _;
 use testkit::{Answer, NatsServer, Receiver, wait};
 use tonic::Code;
 
-use crate::world::{ACCOUNT, INTERFACE, SOON, World, lead_of, some_destination};
+use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, lead_of, some_destination};
 
 /// Everything is over in seconds.
 const SHORT: [&str; 6] = ["--keep-events", "3s", "--keep-history", "4s", "--dedup-window", "1s"];
@@ -175,4 +175,45 @@ async fn what_is_remembered_of_a_deleted_destination_goes() {
     // The other one is still watched.
     world.publish("e2").await;
     wait::until("a mail about it", SOON, async || world.home.outbox().iter().any(|mail| mail.contains(&two))).await;
+}
+
+#[tokio::test]
+async fn what_is_remembered_of_a_deleted_interface_goes() {
+    let server = NatsServer::start().await;
+    let world = World::start_with(&["--nats-url", &server.url(), "--notice-window", "1s"], &[]).await;
+    world.interface("other").await;
+    let broker = jetstream::new(server.client().await);
+    let positions = broker.get_stream("POSITIONS").await.unwrap();
+    let remembered = async || {
+        let info = positions.info_with_subjects("position.leads.>").await.unwrap();
+        let mut subjects: Vec<_> = info.map_ok(|(subject, _)| subject).try_collect().await.unwrap();
+        subjects.sort();
+        subjects
+    };
+    let both = [INTERFACE, "other"].map(|id| format!("position.leads.{ACCOUNT}.{id}"));
+    for (event, id) in [("e1", INTERFACE), ("e2", "other")] {
+        let interface = api::Interface {
+            account_id: ACCOUNT.into(),
+            interface_id: id.into(),
+            lead_notification_emails: vec![OWNER.into()],
+            ..api::Interface::default()
+        };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["lead_notification_emails".into()] });
+        let request = api::UpdateInterfaceRequest { interface: Some(interface), update_mask };
+        world.registry().update_interface(request).await.unwrap();
+        world.publish_with(event, serde_json::json!({"interface": id})).await;
+    }
+    wait::until_eq("both are remembered", SOON, both.to_vec(), remembered).await;
+    let delete = async |id: &str| {
+        let request = api::DeleteInterfaceRequest { account_id: ACCOUNT.into(), interface_id: id.into() };
+        world.registry().delete_interface(request).await.unwrap();
+    };
+    delete("other").await;
+    wait::until_eq("one is forgotten", SOON, both[..1].to_vec(), remembered).await;
+    // Its window is open, and no interface is left that wants mails.
+    world.publish("e3").await;
+    wait::until("a mail about it", SOON, async || world.home.outbox().iter().any(|mail| mail.contains("lead-e3")))
+        .await;
+    delete(INTERFACE).await;
+    wait::until_eq("the other is forgotten, too", SOON, vec![], remembered).await;
 }

@@ -71,7 +71,7 @@ impl LeadWatcher {
         self.tick(&mut book, true).await?;
         let mut again = BATCH;
         while !self.drain.is_stopping() {
-            self.skip_unwanted_events(&mut place).await?;
+            self.skip_unwanted_events(&mut place, &mut book).await?;
             let mut events = self.journal.replay::<LeadEvent>(place.sequence() + 1);
             let (mut read, unsure_until) = (place.sequence(), place.unsure_until());
             while !self.drain.is_stopping() && wanted_by_anyone(&self.registry.snapshot()) {
@@ -156,7 +156,8 @@ impl LeadWatcher {
         try_join_all(writing).await.map(drop)
     }
 
-    async fn skip_unwanted_events(&self, place: &mut Place) -> Result<(), JournalError> {
+    /// Windows end meanwhile, and deleted interfaces are forgotten.
+    async fn skip_unwanted_events(&self, place: &mut Place, book: &mut Book) -> Result<(), JournalError> {
         while !self.drain.is_stopping() {
             let seen = self.registry.snapshot().sequence();
             let last = self.journal.last_sequence(StreamName::Leads).await?;
@@ -167,6 +168,7 @@ impl LeadWatcher {
                 return Ok(());
             }
             place.advance(last.max(place.sequence())).await?;
+            self.tick(book, false).await?;
             tokio::select! {
                 () = tokio::time::sleep_until(place.renew_at()) => {}
                 _ = self.registry.changed_since(seen.max(known)) => {}
