@@ -10,6 +10,7 @@ mod belongings;
 mod bodies;
 mod brokers;
 mod command_line;
+mod compacting;
 mod compatibility;
 mod compose;
 mod compressed;

@@ -164,7 +164,13 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
 /// # Errors
 /// Fails if the database fails, or another process uses it without a pause.
 pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
-    store::Store::connect(database_url.unwrap_or(DEFAULT_DATABASE)).await?.compact().await
+    let url = database_url.unwrap_or(DEFAULT_DATABASE);
+    if !store::is_sqlite(url) {
+        return Ok(false);
+    }
+    // Nothing can be compacted in a file that this would make.
+    store::Store::connect(&url.replace("mode=rwc", "mode=rw")).await?.compact().await?;
+    Ok(true)
 }
 
 /// The one place where a failure of the database becomes a gRPC status; the failure is logged here.

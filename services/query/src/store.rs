@@ -39,6 +39,7 @@ use std::error::Error;
 
 use sqlx::{AnyPool, any::AnyRow};
 
+pub(crate) use self::connect::is_sqlite;
 use self::sql::Statement;
 use crate::awaited::Awaited;
 

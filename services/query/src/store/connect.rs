@@ -127,9 +127,14 @@ async fn prepare_new_file(url: &str) -> Result<(), sqlx::Error> {
     file.close().await
 }
 
+/// Whether this is the URL of an SQLite file.
+pub(crate) fn is_sqlite(url: &str) -> bool {
+    url.starts_with("sqlite:")
+}
+
 /// Finds out the kind of the database.
 async fn flavour(url: &str) -> Result<Flavour, sqlx::Error> {
-    if url.starts_with("sqlite:") {
+    if is_sqlite(url) {
         return Ok(Flavour::Sqlite);
     }
     let options: PgConnectOptions = url.parse()?;
@@ -215,6 +220,8 @@ fn hint(error: &str) -> &'static str {
         "; set ignore_startup_parameters = extra_float_digits in the configuration of PgBouncer"
     } else if error.contains("no encryption") {
         "; the server demands TLS: add ?sslmode=require, or sslmode=verify-full&sslrootcert=FILE"
+    } else if error.contains("unable to open database file") {
+        "; there is no such file, or this process may not open it"
     } else {
         ""
     }

@@ -53,13 +53,9 @@ impl Store {
         Ok(FreePages::GivenBack(pages))
     }
 
-    /// Copies an SQLite file without its free pages, and makes it give back free pages from then on. Returns whether
-    /// the database is SQLite.
-    pub(crate) async fn compact(&self) -> Result<bool, StoreError> {
-        if self.is_sqlite() {
-            sqlx::raw_sql(COMPACT).execute(&self.writer).await?;
-            self.scrub().await?;
-        }
-        Ok(self.is_sqlite())
+    /// Copies an SQLite file without its free pages, and makes it give back free pages from then on.
+    pub(crate) async fn compact(&self) -> Result<(), StoreError> {
+        sqlx::raw_sql(COMPACT).execute(&self.writer).await?;
+        self.scrub().await.map(drop)
     }
 }
