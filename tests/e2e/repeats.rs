@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use api::{DeliveryStatus, publish_leads_result::Result as Outcome};
+use futures::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use testkit::{NatsServer, Process, Receiver, wait};
 
 use crate::{
     alone::{address, arguments},
     publishing::{nats, request},
-    world::{ACCOUNT, Home, SOON, World, event_json, program, web},
+    world::{ACCOUNT, Home, SOON, World, event_json, lead_of, program, web},
 };
 
 /// Shorter than the test, so that the broker has forgotten the ids.
@@ -20,7 +21,10 @@ const NO_ENVIRONMENT: [(&str, &str); 0] = [];
 
 /// Waits until the broker has forgotten every id that it was given before: an id of its own that is stored twice says so.
 async fn forgotten(world: &World) {
-    let jetstream = async_nats::jetstream::new(nats(world).await);
+    forgotten_by(&async_nats::jetstream::new(nats(world).await)).await;
+}
+
+async fn forgotten_by(jetstream: &async_nats::jetstream::Context) {
     let id = uuid::Uuid::new_v4().to_string();
     wait::until("the broker to forget an id", SOON, async || {
         let message = async_nats::jetstream::message::PublishMessage::build().message_id(&id);
@@ -84,6 +88,109 @@ async fn an_event_id_that_comes_again_after_a_restart_is_the_same_event() {
         assert!(receiver.requests()[0].body == event_json("e1")["payload"].to_string().as_bytes());
         let seen = || leads(&world);
         wait::until_eq("no lead without events", SOON, vec![("lead-e1".into(), 1), ("lead-e2".into(), 1)], seen).await;
+    }
+}
+
+/// The questions about event ids that ingest asks query.
+struct Questions {
+    jetstream: async_nats::jetstream::Context,
+    subscriber: async_nats::Subscriber,
+}
+
+impl Questions {
+    async fn follow(server: &NatsServer) -> Self {
+        let client = server.client().await;
+        let subscriber = client.subscribe("leadline.known-events").await.unwrap();
+        let mut questions = Self { jetstream: async_nats::jetstream::new(client), subscriber };
+        questions.asked().await;
+        questions
+    }
+
+    /// The number of requests since the last call.
+    async fn asked(&mut self) -> usize {
+        // The broker answers on the same connection after what it has sent already.
+        self.jetstream.get_stream("POISON").await.unwrap();
+        std::iter::from_fn(|| self.subscriber.next().now_or_never()).count()
+    }
+}
+
+/// An ingest process of its own, which shares the broker with the others.
+struct Ingest {
+    _process: Process,
+    http: String,
+    key: String,
+}
+
+impl Ingest {
+    async fn start(world: &World, server: &NatsServer) -> Self {
+        let process =
+            Process::start("ingest", program(), arguments("ingest", &["--nats-url", &server.url()]), NO_ENVIRONMENT);
+        let http = address(&process, "http=").await;
+        Self { _process: process, http, key: world.key.clone() }
+    }
+
+    /// Whether it recognises an event id.
+    async fn recognises(&self, event: &str) -> bool {
+        let call = web().post(format!("{}/v1/leads", self.http)).bearer_auth(&self.key);
+        let answer = call.body(event_json(event).to_string()).send().await.unwrap().bytes().await.unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        answer["duplicate"].as_bool().unwrap_or_else(|| panic!("{answer}"))
+    }
+
+    /// Publishes new ids until one is published without a question.
+    async fn knows_what_is_unknown(&self, questions: &mut Questions, name: &str) {
+        let mut published = 0;
+        wait::until("a publish without a question", SOON, async || {
+            published += 1;
+            questions.asked().await;
+            assert!(!self.recognises(&format!("{name}{published}")).await);
+            questions.asked().await == 0
+        })
+        .await;
+    }
+}
+
+async fn is_shown(world: &World, event: &str) {
+    let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: lead_of(event) };
+    wait::until("the lead", SOON, async || world.leads().get_lead(request.clone()).await.ok()).await;
+}
+
+#[tokio::test]
+async fn an_id_that_is_surely_unknown_costs_no_question() {
+    let server = NatsServer::start().await;
+    let world = World::start_with(&["--nats-url", &server.url()], &[]).await;
+    let (ingest, mut questions) = (Ingest::start(&world, &server).await, Questions::follow(&server).await);
+    ingest.knows_what_is_unknown(&mut questions, "a").await;
+    for n in 0..200 {
+        assert!(!ingest.recognises(&format!("b{n}")).await);
+    }
+    // A few seem to be known.
+    let asked = questions.asked().await;
+    assert!(asked < 10, "{asked} questions about 200 ids");
+    assert!(ingest.recognises("b7").await);
+}
+
+#[tokio::test]
+async fn an_id_that_another_process_stored_is_recognised_after_the_window() {
+    let database = testkit::postgres::database().await;
+    for more in [&[][..], &["--database-url", &database]] {
+        let server = NatsServer::start().await;
+        let world =
+            World::start_with(&[&["--nats-url", &server.url(), "--dedup-window", "4s"], more].concat(), &[]).await;
+        for event in ["before", "another"] {
+            world.publish(event).await;
+            is_shown(&world, event).await;
+        }
+        let (ingest, mut questions) = (Ingest::start(&world, &server).await, Questions::follow(&server).await);
+        ingest.knows_what_is_unknown(&mut questions, "a").await;
+        world.publish("meanwhile").await;
+        is_shown(&world, "meanwhile").await;
+        forgotten_by(&async_nats::jetstream::new(server.client().await)).await;
+        // What was stored before ingest started, what another process stored since, and what it stored itself.
+        for event in ["before", "meanwhile", "a1"] {
+            assert!(ingest.recognises(event).await, "{event}");
+        }
+        assert!(!ingest.recognises("new").await);
     }
 }
 

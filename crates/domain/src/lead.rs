@@ -39,6 +39,11 @@ pub struct LeadEvent {
 impl LeadEvent {
     /// The message id: the broker stores a repeated publish once.
     pub fn message_id(&self) -> String {
-        format!("{}/{}", self.account, self.event_id)
+        Self::message_id_of(&self.account, &self.event_id)
+    }
+
+    /// The message id of the event with this id.
+    pub fn message_id_of(account: &AccountId, event_id: &EventId) -> String {
+        format!("{account}/{event_id}")
     }
 }

@@ -1,4 +1,4 @@
-//! The request which events the read model has, and its response.
+//! The requests which events the read model has, and their responses.
 
 use bytes::Bytes;
 use domain::{AccountId, EventId, LeadId};
@@ -10,33 +10,94 @@ use crate::{
     stored,
 };
 
+/// What names an event.
+pub type EventKey = (AccountId, EventId);
+
 /// The request: which of these events does the read model have?
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownEventsQuestion(pub Vec<(AccountId, EventId)>);
+pub struct KnownEventsQuestion(pub Vec<EventKey>);
 
 /// The lead of each event, in the order of the request; `None` if the read model does not have the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEventsAnswer(pub Vec<Option<LeadId>>);
 
+/// The request for the events that follow one; `None` asks for the first ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEventsPageQuestion(pub Option<EventKey>);
+
+/// Some events that the read model has, in the order of their keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEventsPage {
+    /// Empty if the page before was the last one.
+    pub events: Vec<EventKey>,
+    /// Of the events of LEADS up to this sequence, the page misses none between its keys.
+    pub checkpoint: u64,
+}
+
+/// The response to a request for a page; `None` if the read model does not answer, or does not have all anonymised
+/// events yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEventsPageAnswer(pub Option<KnownEventsPage>);
+
 impl Record for KnownEventsQuestion {
     const NAME: &'static str = "question about events";
 
     fn encode(&self) -> Bytes {
-        let key = |(account, event_id): &(AccountId, EventId)| stored::EventKey {
-            account: account.to_string(),
-            event_id: event_id.to_string(),
-        };
-        stored::KnownEventsQuestion { events: self.0.iter().map(key).collect() }.encode_to_vec().into()
+        stored::KnownEventsQuestion { events: self.0.iter().map(key_to_event).collect() }.encode_to_vec().into()
     }
 
     fn decode(bytes: Bytes) -> Result<Self, RecordError> {
         let question: stored::KnownEventsQuestion = message(Self::NAME, bytes)?;
-        let key = |key: &stored::EventKey| {
-            let account = parsed(Self::NAME, "account", &key.account, AccountId::parse)?;
-            Ok((account, parsed(Self::NAME, "event_id", &key.event_id, EventId::parse)?))
-        };
+        let key = |key| key_from_event(Self::NAME, key);
         question.events.iter().map(key).collect::<Result<_, _>>().map(Self)
     }
+}
+
+impl Record for KnownEventsPageQuestion {
+    const NAME: &'static str = "question for a page of events";
+
+    fn encode(&self) -> Bytes {
+        stored::KnownEventsPageQuestion { after: self.0.as_ref().map(key_to_event) }.encode_to_vec().into()
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, RecordError> {
+        let question: stored::KnownEventsPageQuestion = message(Self::NAME, bytes)?;
+        question.after.as_ref().map(|key| key_from_event(Self::NAME, key)).transpose().map(Self)
+    }
+}
+
+impl Record for KnownEventsPageAnswer {
+    const NAME: &'static str = "page of events";
+
+    fn encode(&self) -> Bytes {
+        let page = match &self.0 {
+            Some(page) => stored::KnownEventsPage {
+                events: page.events.iter().map(key_to_event).collect(),
+                checkpoint: page.checkpoint,
+                unavailable: false,
+            },
+            None => stored::KnownEventsPage { unavailable: true, ..stored::KnownEventsPage::default() },
+        };
+        page.encode_to_vec().into()
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, RecordError> {
+        let page: stored::KnownEventsPage = message(Self::NAME, bytes)?;
+        if page.unavailable {
+            return Ok(Self(None));
+        }
+        let events = page.events.iter().map(|key| key_from_event(Self::NAME, key)).collect::<Result<_, _>>()?;
+        Ok(Self(Some(KnownEventsPage { events, checkpoint: page.checkpoint })))
+    }
+}
+
+fn key_to_event((account, event_id): &EventKey) -> stored::EventKey {
+    stored::EventKey { account: account.to_string(), event_id: event_id.to_string() }
+}
+
+fn key_from_event(record: &'static str, key: &stored::EventKey) -> Result<EventKey, RecordError> {
+    let account = parsed(record, "account", &key.account, AccountId::parse)?;
+    Ok((account, parsed(record, "event_id", &key.event_id, EventId::parse)?))
 }
 
 impl Record for KnownEventsAnswer {

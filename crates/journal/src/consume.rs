@@ -1,6 +1,7 @@
 //! Reading facts: work queues that processes share, and ordered readers.
 
 pub(crate) mod ack_handle;
+pub(crate) mod event_ids;
 pub(crate) mod range;
 pub(crate) mod reader;
 pub(crate) mod resilient_consumer;

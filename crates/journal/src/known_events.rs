@@ -1,24 +1,29 @@
 //! Known events: which events were stored before, however long ago.
 //!
 //! The broker only recognises a repeated message id within its deduplication window. Only the read model knows older
-//! events, so ingest sends a request over the broker, and any query process answers it. Without a query process the
-//! broker reports that at once.
+//! events, so ingest sends a request over the broker, and any query process answers it: for the leads of some events,
+//! or for a page of all events. Without a query process the broker reports that at once.
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use async_nats::{Client, Request, Subject, Subscriber, client::RequestErrorKind};
-use domain::{AccountId, EventId, LeadId};
+use domain::LeadId;
 use events::{
-    Record as _,
-    known_events::{KnownEventsAnswer, KnownEventsQuestion},
+    Record,
+    known_events::{
+        EventKey, KnownEventsAnswer, KnownEventsPage, KnownEventsPageAnswer, KnownEventsPageQuestion,
+        KnownEventsQuestion,
+    },
 };
 use futures::StreamExt as _;
 use runtime::ErrorChain as _;
 
-use crate::{Journal, JournalError};
+use crate::{ANSWER_DEADLINE, Journal, JournalError};
 
-/// The subject of the requests; no stream stores it.
+/// The subject of the requests about some events; no stream stores them.
 const SUBJECT: &str = "leadline.known-events";
+/// The subject of the requests for pages.
+const PAGES_SUBJECT: &str = "leadline.known-event-pages";
 /// One process of the group answers each request.
 const QUEUE_GROUP: &str = "query";
 /// How long an answer may take. A publisher waits for it, so it is far below the time that publishers wait for the
@@ -31,66 +36,109 @@ impl Journal {
     ///
     /// # Errors
     /// When query does not answer in time, or cannot read its database.
-    pub async fn known_events(&self, events: Vec<(AccountId, EventId)>) -> Result<Vec<Option<LeadId>>, JournalError> {
+    pub async fn known_events(&self, events: Vec<EventKey>) -> Result<Vec<Option<LeadId>>, JournalError> {
         let count = events.len();
-        let request = Request::new().payload(KnownEventsQuestion(events).encode()).timeout(Some(ANSWER_TIMEOUT));
-        let answer = match self.context().client().send_request(SUBJECT, request).await {
-            Ok(answer) => answer.payload,
-            Err(error) if error.kind() == RequestErrorKind::NoResponders => return Ok(vec![None; count]),
-            Err(error) => return Err(JournalError::unavailable(OPERATION, error)),
+        let Some(KnownEventsAnswer(leads)) = self.ask(SUBJECT, &KnownEventsQuestion(events), ANSWER_TIMEOUT).await?
+        else {
+            return Ok(vec![None; count]);
         };
-        let leads = KnownEventsAnswer::decode(answer).map_err(|error| JournalError::unavailable(OPERATION, error))?.0;
         if leads.len() != count {
-            return Err(JournalError::unavailable(OPERATION, "the read model of query did not answer"));
+            return Err(no_read_model());
         }
         Ok(leads)
     }
 
-    /// Subscribes to the requests, so that this process answers some of them.
+    /// The events that the read model has after one, or the first ones; `None` without a query process.
+    ///
+    /// # Errors
+    /// When query does not answer in time, cannot read its database, or does not have all anonymised events yet.
+    pub async fn known_events_page(&self, after: Option<EventKey>) -> Result<Option<KnownEventsPage>, JournalError> {
+        match self.ask(PAGES_SUBJECT, &KnownEventsPageQuestion(after), ANSWER_DEADLINE).await? {
+            Some(KnownEventsPageAnswer(Some(page))) => Ok(Some(page)),
+            Some(KnownEventsPageAnswer(None)) => Err(no_read_model()),
+            None => Ok(None),
+        }
+    }
+
+    /// `None` if no process answers requests on the subject.
+    async fn ask<A: Record>(
+        &self,
+        subject: &'static str,
+        question: &impl Record,
+        timeout: Duration,
+    ) -> Result<Option<A>, JournalError> {
+        let request = Request::new().payload(question.encode()).timeout(Some(timeout));
+        match self.context().client().send_request(subject, request).await {
+            Ok(answer) => {
+                let answer = A::decode(answer.payload);
+                answer.map(Some).map_err(|error| JournalError::unavailable(OPERATION, error))
+            }
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => Ok(None),
+            Err(error) => Err(JournalError::unavailable(OPERATION, error)),
+        }
+    }
+
+    /// Subscribes to the requests about some events, so that this process answers some of them.
     ///
     /// # Errors
     /// When the connection to the broker is closed.
-    pub async fn questions_about_events(&self) -> Result<EventQuestions, JournalError> {
+    pub async fn questions_about_events(&self) -> Result<Questions<KnownEventsQuestion>, JournalError> {
+        self.questions(SUBJECT).await
+    }
+
+    /// Subscribes to the requests for pages of events.
+    ///
+    /// # Errors
+    /// When the connection to the broker is closed.
+    pub async fn questions_for_pages(&self) -> Result<Questions<KnownEventsPageQuestion>, JournalError> {
+        self.questions(PAGES_SUBJECT).await
+    }
+
+    async fn questions<Q>(&self, subject: &'static str) -> Result<Questions<Q>, JournalError> {
         let client = self.context().client();
-        let subscriber = client.queue_subscribe(SUBJECT, QUEUE_GROUP.to_owned()).await;
+        let subscriber = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await;
         let subscriber = subscriber.map_err(|error| JournalError::unavailable(OPERATION, error))?;
-        Ok(EventQuestions { client, subscriber })
+        Ok(Questions { client, subscriber, asked: PhantomData })
     }
 }
 
-/// The requests for known events.
-#[derive(Debug)]
-pub struct EventQuestions {
-    client: Client,
-    subscriber: Subscriber,
+fn no_read_model() -> JournalError {
+    JournalError::unavailable(OPERATION, "the read model of query did not answer")
 }
 
-impl EventQuestions {
+/// The requests of a kind.
+#[derive(Debug)]
+pub struct Questions<Q> {
+    client: Client,
+    subscriber: Subscriber,
+    asked: PhantomData<Q>,
+}
+
+impl<Q: Record> Questions<Q> {
     /// The next request; `None` once the connection is closed. Cancel-safe.
-    pub async fn next(&mut self) -> Option<EventQuestion> {
+    pub async fn next(&mut self) -> Option<Question<Q>> {
         loop {
             let message = self.subscriber.next().await?;
             let Some(reply) = message.reply else { continue };
-            match KnownEventsQuestion::decode(message.payload) {
-                Ok(question) => return Some(EventQuestion { events: question.0, client: self.client.clone(), reply }),
+            match Q::decode(message.payload) {
+                Ok(asked) => return Some(Question { asked, client: self.client.clone(), reply }),
                 Err(error) => tracing::warn!(error = error.chain(), "cannot read a question about known events"),
             }
         }
     }
 }
 
-/// A request for known events.
+/// A request.
 #[derive(Debug)]
-pub struct EventQuestion {
-    pub events: Vec<(AccountId, EventId)>,
+pub struct Question<Q> {
+    pub asked: Q,
     client: Client,
     reply: Subject,
 }
 
-impl EventQuestion {
-    /// Answers with the lead of each event, in their order. An empty answer means that the read model is unavailable.
-    pub async fn answer(self, leads: Vec<Option<LeadId>>) {
-        if let Err(error) = self.client.publish(self.reply, KnownEventsAnswer(leads).encode()).await {
+impl<Q> Question<Q> {
+    pub async fn answer(self, answer: &impl Record) {
+        if let Err(error) = self.client.publish(self.reply, answer.encode()).await {
             tracing::debug!(error = error.chain(), "cannot answer a question about known events");
         }
     }

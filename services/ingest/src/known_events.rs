@@ -1,16 +1,23 @@
 //! Recognition of repeated events that are older than the deduplication window of the broker.
 //!
-//! Query looks their ids up (`journal::Journal::known_events`). Concurrent questions share a request, so a burst costs
-//! a few requests to query. Guarantee: an event that the read model shows is recognised. If query does not answer,
-//! publishing goes on, and the broker alone recognises repeats, within its deduplication window.
+//! Query looks their ids up (`journal::Journal::known_events`). [`filter`] spares the questions about ids that are
+//! surely unknown, which are nearly all of them; [`follower`] fills it. Concurrent questions share a request.
+//!
+//! Guarantee: an event that the read model shows is recognised. If query does not answer, publishing goes on, and the
+//! broker alone recognises repeats, within its deduplication window.
 
-use std::time::Duration;
+mod filter;
+mod follower;
+
+use std::{sync::Arc, time::Duration};
 
 use domain::{AccountId, EventId, LeadEvent, LeadId};
+use filter::Filter;
+use follower::Follower;
 use journal::{Journal, JournalError};
 use runtime::ErrorChain as _;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::Instant,
 };
 
@@ -29,22 +36,41 @@ struct Question {
 #[derive(Debug, Clone)]
 pub(crate) struct KnownEvents {
     questions: mpsc::Sender<Question>,
+    filter: Arc<Filter>,
+    wanted: Arc<Notify>,
 }
 
 impl KnownEvents {
     pub(crate) fn start(journal: Journal) -> Self {
         let (questions, waiting) = mpsc::channel(MAX_WAITING);
+        let (filter, wanted) = (Arc::<Filter>::default(), Arc::<Notify>::default());
+        let follower = Follower { journal: journal.clone(), filter: Arc::clone(&filter), wanted: Arc::clone(&wanted) };
+        tokio::spawn(follower.run());
         // The task ends with the last publisher.
         tokio::spawn(run(journal, waiting));
-        Self { questions }
+        Self { questions, filter, wanted }
     }
 
     /// The lead of an event that was stored before; `None` if the event is not known.
     pub(crate) async fn lead_of(&self, event: &LeadEvent) -> Option<LeadId> {
+        self.wanted.notify_one();
+        if !self.filter.may_know(&event.message_id(), std::time::Instant::now()) {
+            return None;
+        }
         let (answer, reply) = oneshot::channel();
         let question = Question { event: (event.account.clone(), event.event_id.clone()), answer };
         self.questions.send(question).await.ok()?;
         reply.await.ok().flatten()
+    }
+
+    /// Says that an event is sent to the broker.
+    pub(crate) fn sent(&self, event: &LeadEvent) {
+        self.filter.add([event.message_id().as_str()]);
+    }
+
+    /// Says at which sequence the broker stored an event that was sent.
+    pub(crate) fn stored(&self, event: &LeadEvent, sequence: u64) {
+        self.filter.own(&event.message_id(), sequence);
     }
 }
 

@@ -139,6 +139,7 @@ impl Publisher {
             || info_span!("publish", otel.kind = "producer", account = %event.account, event_id = %event.event_id),
         );
         crash::point("before a lead is stored");
+        self.known.sent(&event);
         let deliveries = deliveries_at_most(&self.registry.snapshot(), &event);
         let traffic = self.bursts.traffic(&event.account, &event.interface, deliveries, Instant::now());
         let submitted = self.journal.submit_lead(&event, traffic, &trace).instrument(span.clone()).await;
@@ -158,7 +159,8 @@ impl Publisher {
         };
         crash::point("after a lead is stored");
         match appended {
-            Ok(Appended { duplicate: false, .. }) => {
+            Ok(Appended { sequence, duplicate: false }) => {
+                self.known.stored(&event, sequence);
                 Ok(Published { event_id: event.event_id, lead: event.lead, duplicate: false })
             }
             Ok(Appended { sequence, duplicate: true }) => {

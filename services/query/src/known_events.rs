@@ -1,36 +1,77 @@
 //! Tells ingest which events the read model has, so that a repeated event id is recognised after the broker has dropped
 //! it.
 
-use journal::{EventQuestions, Journal, JournalError};
+use events::known_events::{
+    EventKey, KnownEventsAnswer, KnownEventsPage, KnownEventsPageAnswer, KnownEventsPageQuestion, KnownEventsQuestion,
+};
+use journal::{Journal, JournalError, Questions, StreamName};
 use runtime::{ErrorChain as _, Platform};
 
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+
+/// Events in a page, at most. With the longest ids a page has 400 KB, and the broker takes 1 MiB.
+const MAX_PAGE: u32 = 2_000;
+
+/// Why a page cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum NoPage {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// Starts to answer. Every question that is sent after this returns is answered.
 ///
 /// # Errors
 /// Fails if the connection to the broker is closed.
 pub(crate) async fn start(journal: &Journal, store: &Store, platform: &Platform) -> Result<(), JournalError> {
-    let questions = journal.questions_about_events().await?;
-    let (store, drain) = (store.clone(), platform.drain.clone());
+    let (questions, pages) = (journal.questions_about_events().await?, journal.questions_for_pages().await?);
+    let (journal, store, drain) = (journal.clone(), store.clone(), platform.drain.clone());
     platform.drain.spawn("known events", async move {
+        // A page takes longer than what a publisher waits for, and must not delay that.
+        let answering = async { tokio::join!(answer(questions, &store), answer_pages(pages, &journal, &store)) };
         tokio::select! {
-            () = answer(questions, &store) => {}
+            _ = answering => {}
             () = drain.stopping() => {}
         }
     });
     Ok(())
 }
 
-async fn answer(mut questions: EventQuestions, store: &Store) {
+async fn answer(mut questions: Questions<KnownEventsQuestion>, store: &Store) {
     while let Some(question) = questions.next().await {
-        let leads = match store.leads_of_events(&question.events).await {
+        let leads = match store.leads_of_events(&question.asked.0).await {
             Ok(leads) => leads,
             Err(error) => {
                 tracing::warn!(error = error.chain(), "cannot look up known events");
                 vec![]
             }
         };
-        question.answer(leads).await;
+        question.answer(&KnownEventsAnswer(leads)).await;
     }
+}
+
+async fn answer_pages(mut questions: Questions<KnownEventsPageQuestion>, journal: &Journal, store: &Store) {
+    while let Some(question) = questions.next().await {
+        let page = match page(journal, store, question.asked.0.as_ref()).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(error = error.chain(), "cannot read a page of known events");
+                None
+            }
+        };
+        question.answer(&KnownEventsPageAnswer(page)).await;
+    }
+}
+
+/// The events after a key; `None` if the read model does not have all anonymised events yet, which LEADS does not hold.
+async fn page(journal: &Journal, store: &Store, after: Option<&EventKey>) -> Result<Option<KnownEventsPage>, NoPage> {
+    let anonymised = journal.last_sequence(StreamName::Anonymised).await?;
+    if store.checkpoint(StreamName::Anonymised).await? < anonymised {
+        return Ok(None);
+    }
+    // The checkpoint precedes the rows, so that none of the events before it is missed.
+    let checkpoint = store.checkpoint(StreamName::Leads).await?;
+    Ok(Some(KnownEventsPage { events: store.events_after(after, MAX_PAGE).await?, checkpoint }))
 }

@@ -7,7 +7,7 @@ use async_nats::jetstream::{
     Context, consumer,
     context::ConsumerInfoErrorKind,
     message::StreamMessage,
-    stream::{ClusterInfo, InfoWithSubjects, LastRawMessageErrorKind, RawMessageErrorKind, State, Stream},
+    stream::{ClusterInfo, Info, InfoWithSubjects, LastRawMessageErrorKind, RawMessageErrorKind, State, Stream},
 };
 
 use crate::{JournalError, StreamName};
@@ -28,10 +28,15 @@ pub(crate) async fn stream(
 }
 
 pub(crate) async fn state(context: &Context, name: StreamName, operation: &'static str) -> Result<State, JournalError> {
+    Ok(info(context, name, operation).await?.state)
+}
+
+/// State and settings of a stream.
+pub(crate) async fn info(context: &Context, name: StreamName, operation: &'static str) -> Result<Info, JournalError> {
     let stream = context.get_stream(name.as_str()).await.map_err(|e| JournalError::unavailable(operation, e))?;
     let info = stream.cached_info();
     require_leader(info.cluster.as_ref().is_none_or(is_leader), name.as_str(), operation)?;
-    Ok(info.state.clone())
+    Ok(info.clone())
 }
 
 /// The last message of a stream on these subjects; `None` if there is none.

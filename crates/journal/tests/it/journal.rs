@@ -9,7 +9,9 @@ use domain::{
     registry::{Account, Change, Routing},
 };
 use jiff::Timestamp;
-use journal::{Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, Since, StreamName, Traffic};
+use journal::{
+    Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, Since, StreamName, Traffic, Unread,
+};
 use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use testkit::{NatsCluster, NatsServer, wait};
 use tokio::time::Instant;
@@ -75,6 +77,30 @@ async fn a_repeated_event_is_stored_once_and_read_back_as_it_was() {
 
     let message = soon(journal.router_feed(Traffic::Steady).next()).await;
     assert_eq!((message.value, message.trace, message.delivered), (event("e1"), trace, 1));
+}
+
+#[tokio::test]
+async fn the_ids_of_a_range_are_read_and_a_missing_event_is_noticed() {
+    let server = NatsServer::start().await;
+    let (journal, _platform) = connect(&server).await;
+    for n in 1..=5 {
+        journal.append_lead(&event(&format!("e{n}")), &TraceContext::fresh()).await.unwrap();
+    }
+    let read = async |range| {
+        let mut ids = vec![];
+        journal.event_ids(range, |id| ids.push(id.to_owned())).await.map(|()| ids)
+    };
+    let reach = journal.leads_reach().await.unwrap();
+    assert_eq!((reach.first, reach.last, reach.dedup_window), (1, 5, Duration::from_secs(60)));
+    assert_eq!(read(2..=4).await.unwrap(), ["e2", "e3", "e4"].map(|id| event(id).message_id()));
+    // The broker does not have it yet, so nothing is known about it.
+    assert!(matches!(read(4..=6).await, Err(Unread::Gone)));
+    journal.erase::<LeadEvent>(3).await.unwrap();
+    assert!(matches!(read(2..=4).await, Err(Unread::Gone)));
+    assert!(matches!(read(3..=3).await, Err(Unread::Gone)));
+    assert_eq!(read(4..=5).await.unwrap().len(), 2);
+    journal.erase::<LeadEvent>(5).await.unwrap();
+    assert_eq!(journal.leads_reach().await.unwrap().last, 5);
 }
 
 #[tokio::test]

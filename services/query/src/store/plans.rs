@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use super::{
     Store,
     audit::{self, AuditFilter},
-    jobs,
+    jobs, known_events,
     leads::{self, LeadFilter},
     pages::{self, DeliveryFilter, SwitchedOff},
     sql::Statement,
@@ -135,6 +135,12 @@ async fn every_list_is_read_from_an_index_in_its_order() {
         let first = Page::of(0, "", ()).unwrap();
         reads_from(&sqlite, jobs::select(&account, status, &first), index, "jobs").await;
         needs_no_sort(&postgres, jobs::select(&account, status, &first), "jobs").await;
+    }
+    let key = (account.clone(), EventId::parse("e").unwrap());
+    for after in [None, Some(&key)] {
+        let select = || known_events::select_after(after, 9);
+        reads_from(&sqlite, select(), "sqlite_autoindex_lead_events_1", "known events").await;
+        needs_no_sort(&postgres, select(), "known events").await;
     }
     for (filter, index) in leads() {
         let what = format!("{filter:?}");

@@ -58,3 +58,31 @@ async fn a_repeat_that_names_another_lead_makes_no_lead_and_is_known_by_the_firs
         assert_eq!(known, [None, Some(first.lead), None]);
     }
 }
+
+#[tokio::test]
+async fn known_events_come_page_by_page_each_once() {
+    let (sqlite, postgres, _folder) = stores().await;
+    for store in [sqlite, postgres] {
+        let mut transaction = store.begin().await.unwrap();
+        let mut expected = vec![];
+        for (account, id) in [("acme", "E2"), ("acme", "e:1"), ("acme", "e-1"), ("acme", "e1"), ("globex", "e1")] {
+            let (account, event_id) = (AccountId::parse(account).unwrap(), EventId::parse(id).unwrap());
+            let event = LeadEvent { account: account.clone(), event_id: event_id.clone(), ..event() };
+            leads::add_events(&mut transaction, &[(expected.len() as u64 + 1, &event)], false).await.unwrap();
+            expected.push((account, event_id));
+        }
+        transaction.commit().await.unwrap();
+        let mut read = vec![];
+        loop {
+            let page = store.events_after(read.last(), 2).await.unwrap();
+            assert!(page.len() <= 2);
+            if page.is_empty() {
+                break;
+            }
+            read.extend(page);
+        }
+        read.sort();
+        expected.sort();
+        assert_eq!(read, expected);
+    }
+}

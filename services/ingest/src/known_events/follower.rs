@@ -1,0 +1,142 @@
+//! The follower: it fills the filter of known event ids, and keeps it complete.
+//!
+//! The first ids come from query: those of the read model. The ids of later events are read from LEADS, without
+//! payloads, unless this process stored the event itself. If LEADS no longer holds an event, only the read model knows
+//! its id, so the follower fills the filter anew. It begins with the first event whose publisher names the event id.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use domain::LeadEvent;
+use journal::{Journal, JournalError, Unread};
+use runtime::ErrorChain as _;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+use super::filter::{Filter, MAX_IDS};
+
+/// Ids that are added while publishers wait.
+const CHUNK: usize = 100;
+/// The follower reads LEADS this many times within the deduplication window, but not less often than every
+/// [`MAX_INTERVAL`]: until then acknowledged events are noted one by one.
+const READS_OF_WINDOW: u32 = 8;
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+const MAX_INTERVAL: Duration = Duration::from_secs(2);
+/// The delay after the broker did not answer.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+/// The delay before the filter is filled anew. It is also at least [`PAUSE_FACTOR`] times the time that this takes.
+const MIN_PAUSE: Duration = Duration::from_secs(5);
+const PAUSE_FACTOR: u32 = 10;
+/// The number of events at which reading them from LEADS would take minutes, because the read model is far behind.
+const MAX_MISSING: u64 = 10_000_000;
+
+/// Why the filter is not complete.
+#[derive(Debug, thiserror::Error)]
+enum Incomplete {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("no query process answers")]
+    NoQuery,
+    #[error("LEADS does not hold events that the filter misses")]
+    Gone,
+    #[error("more than {MAX_IDS} event ids are known")]
+    TooMany,
+}
+
+pub(super) struct Follower {
+    pub(super) journal: Journal,
+    pub(super) filter: Arc<Filter>,
+    /// Notified when a publisher names an event id.
+    pub(super) wanted: Arc<Notify>,
+}
+
+impl Follower {
+    pub(super) async fn run(self) {
+        let drain = self.journal.drain().clone();
+        tokio::select! {
+            _ = self.follow() => {}
+            () = drain.stopping() => {}
+        }
+    }
+
+    async fn follow(&self) -> Infallible {
+        self.wanted.notified().await;
+        loop {
+            let began = Instant::now();
+            let filled = self.fill().await;
+            let took = began.elapsed();
+            let why = match filled {
+                Ok(done) => self.keep_complete(done).await,
+                Err(why) => why,
+            };
+            self.filter.stop();
+            tracing::debug!(error = why.chain(), "cannot keep the filter of known event ids complete; filling it anew");
+            sleep((took * PAUSE_FACTOR).max(MIN_PAUSE)).await;
+        }
+    }
+
+    /// Adds the ids of the read model. Returns the sequence of LEADS up to which none is missing.
+    async fn fill(&self) -> Result<u64, Incomplete> {
+        self.filter.start();
+        let (mut after, mut checkpoint, mut count) = (None, u64::MAX, 0);
+        loop {
+            let asked = Instant::now();
+            let page = self.journal.known_events_page(after).await?.ok_or(Incomplete::NoQuery)?;
+            checkpoint = checkpoint.min(page.checkpoint);
+            for chunk in page.events.chunks(CHUNK) {
+                let ids: Vec<_> =
+                    chunk.iter().map(|(account, event_id)| LeadEvent::message_id_of(account, event_id)).collect();
+                count = self.filter.add(ids.iter().map(String::as_str));
+            }
+            if count > MAX_IDS {
+                return Err(Incomplete::TooMany);
+            }
+            after = page.events.into_iter().next_back();
+            if after.is_none() {
+                break;
+            }
+            // The database has other work.
+            sleep(asked.elapsed()).await;
+        }
+        tracing::info!(ids = count, "filled the filter of known event ids");
+        Ok(checkpoint)
+    }
+
+    async fn keep_complete(&self, mut done: u64) -> Incomplete {
+        loop {
+            match self.catch_up(done).await {
+                Ok(to) => done = to,
+                Err(Unread::Gone) => return Incomplete::Gone,
+                Err(Unread::Journal(error)) => {
+                    tracing::debug!(error = error.chain(), "cannot read the ids of lead events; retrying");
+                    sleep(RETRY_DELAY).await;
+                }
+            }
+        }
+    }
+
+    /// Adds the ids of the events after a sequence. Returns the sequence up to which none is missing now.
+    async fn catch_up(&self, done: u64) -> Result<u64, Unread> {
+        let since = std::time::Instant::now();
+        let reach = self.journal.leads_reach().await?;
+        if reach.first > done + 1 || reach.last < done {
+            return Err(Unread::Gone);
+        }
+        // Meanwhile publishers learn which of these events are their own.
+        sleep((reach.dedup_window / READS_OF_WINDOW).clamp(MIN_INTERVAL, MAX_INTERVAL)).await;
+        let missing = self.filter.missing(done, reach.last);
+        if missing.iter().map(|range| range.end() - range.start()).sum::<u64>() > MAX_MISSING {
+            return Err(Unread::Gone);
+        }
+        for range in missing {
+            let add = |id: &str| {
+                self.filter.add([id]);
+            };
+            self.journal.event_ids(range, add).await?;
+        }
+        // Only half of the window counts: the broker has to recognise the event when it arrives there.
+        self.filter.complete(reach.last, since, reach.dedup_window / 2);
+        Ok(reach.last)
+    }
+}
