@@ -13,6 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "v1/delivery",
         "v1/lead",
         "v1/job",
+        "v1/problem",
         "v1/routing",
         "v1/status",
     ]

@@ -53,6 +53,7 @@ mod ordering;
 mod payloads;
 mod poison;
 mod poisoned;
+mod problems;
 mod publishing;
 mod python;
 mod quotas;

@@ -69,6 +69,11 @@ impl Breaker {
         }
     }
 
+    /// Transport failures in a row.
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// Records the end of a request. `threshold` transport failures in a row open the breaker; 0 means never.
     pub fn ended(&mut self, transport_failure: bool, threshold: u32, concurrency: u32, now: Duration) {
         if !transport_failure {

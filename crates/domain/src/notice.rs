@@ -14,6 +14,7 @@ use crate::{
     delivery::{DeliveryFact, DeliveryRef, FailureReason, Verdict},
     ids::{AccountId, DeliveryId, DestinationId, EventType, InterfaceId, LeadId, NoticeId},
     lead::LeadEvent,
+    problem::Cause,
     registry::Interface,
 };
 
@@ -35,6 +36,8 @@ pub enum NoticeFact {
     Reached(NoticeReached),
     /// Some recipients get no email.
     GivenUp(NoticeGivenUp),
+    /// Somebody knows of a problem.
+    Acknowledged(ProblemAcknowledged),
 }
 
 /// The kind of a notice.
@@ -105,7 +108,7 @@ impl Told {
                 self.done = true;
             }
             NoticeFact::Reached(reached) => self.reached.push(reached.recipient.clone()),
-            NoticeFact::CalledFor(_) | NoticeFact::GivenUp(_) => {}
+            NoticeFact::CalledFor(_) | NoticeFact::GivenUp(_) | NoticeFact::Acknowledged(_) => {}
         }
     }
 }
@@ -228,6 +231,16 @@ pub struct NoticeGivenUp {
     pub at: Timestamp,
 }
 
+/// Somebody knows of a problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProblemAcknowledged {
+    pub account: AccountId,
+    pub destination: DestinationId,
+    pub cause: Cause,
+    pub by: String,
+    pub at: Timestamp,
+}
+
 /// An email about a deactivated destination was handed to the mail server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeactivationNoticeSent {
@@ -262,7 +275,9 @@ impl NoticeFact {
             Self::CalledFor(called) => format!("{}/called", called.notice),
             Self::Reached(reached) => format!("{}/reached", reached.notice.copy_for(&reached.recipient)),
             Self::GivenUp(given_up) => format!("{}/given-up", given_up.notice),
-            Self::ErrorNoticeSent(_) | Self::DeactivationNoticeSent(_) | Self::Sent(_) => self.notice().to_string(),
+            Self::ErrorNoticeSent(_) | Self::DeactivationNoticeSent(_) | Self::Sent(_) | Self::Acknowledged(_) => {
+                self.notice().to_string()
+            }
         }
     }
 
@@ -274,6 +289,7 @@ impl NoticeFact {
             Self::Sent(sent) => sent.notice,
             Self::Reached(reached) => reached.notice,
             Self::GivenUp(given_up) => given_up.notice,
+            Self::Acknowledged(acknowledged) => NoticeId::of_acknowledgement(acknowledged),
         }
     }
 
@@ -285,6 +301,7 @@ impl NoticeFact {
             Self::Sent(sent) => &sent.account,
             Self::Reached(reached) => &reached.account,
             Self::GivenUp(given_up) => &given_up.account,
+            Self::Acknowledged(acknowledged) => &acknowledged.account,
         }
     }
 }

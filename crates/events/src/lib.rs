@@ -8,6 +8,7 @@ mod installation_key;
 mod job;
 mod keys;
 pub mod known_events;
+pub mod lane_report;
 mod lead;
 mod lead_watch;
 mod notice;

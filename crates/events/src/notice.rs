@@ -5,8 +5,9 @@ use domain::{
     AccountId, DeliveryId, DestinationId, InterfaceId, LeadId, NoticeFact, NoticeId,
     notice::{
         About, DeactivationNoticeSent, ErrorNoticeSent, NoticeCalledFor, NoticeGivenUp, NoticeKind, NoticeReached,
-        NoticeSent,
+        NoticeSent, ProblemAcknowledged,
     },
+    problem::Cause,
 };
 use prost::Message as _;
 use stored::{notice_called_for as called_for, notice_fact::Fact};
@@ -73,6 +74,13 @@ impl Record for NoticeFact {
                 reason: f.reason.clone(),
                 at: f.at.as_microsecond(),
             }),
+            Self::Acknowledged(f) => Fact::ProblemAcknowledged(stored::ProblemAcknowledged {
+                account: f.account.to_string(),
+                destination: f.destination.to_string(),
+                cause: f.cause.to_string(),
+                by: f.by.clone(),
+                at: f.at.as_microsecond(),
+            }),
         };
         stored::NoticeFact { fact: Some(fact) }.encode_to_vec().into()
     }
@@ -118,6 +126,13 @@ impl Record for NoticeFact {
                 at: time(FACT, "at", f.at)?,
             }),
             Fact::GivenUp(f) => Self::GivenUp(given_up_from_stored(f)?),
+            Fact::ProblemAcknowledged(f) => Self::Acknowledged(ProblemAcknowledged {
+                account: parsed(FACT, "account", &f.account, AccountId::parse)?,
+                destination: destination(&f.destination)?,
+                cause: Cause::parse(&f.cause).ok_or_else(|| wrong(FACT, "cause", "is of an unknown kind"))?,
+                by: f.by,
+                at: time(FACT, "at", f.at)?,
+            }),
         })
     }
 }

@@ -6,3 +6,4 @@ pub(crate) mod directory;
 pub(crate) mod driver;
 pub(crate) mod lane_queue;
 pub(crate) mod rate_limit;
+pub(crate) mod report;

@@ -96,6 +96,8 @@ struct Shared {
     forgotten: anonymised::AnonymisedLeads,
     /// Requests that may be what processes die of are made one at a time.
     alone: Semaphore,
+    /// Lanes that are not open.
+    lane_reports: lanes::report::Reports,
     /// Turns for what nobody waits for.
     unhurried: Semaphore,
 }
@@ -143,12 +145,14 @@ pub async fn start(
         most_under_way,
         forgotten: anonymised::AnonymisedLeads::default(),
         alone: Semaphore::new(1),
+        lane_reports: lanes::report::Reports::default(),
         unhurried: Semaphore::new(UNHURRIED),
     });
     let forgetting = Arc::clone(&shared);
     platform.drain.spawn("forgetting", async move {
         forgetting.forgotten.follow(&forgetting.journal, &forgetting.payloads, &forgetting.platform.drain).await;
     });
+    platform.drain.spawn("lane reports", lanes::report::run(Arc::clone(&shared)));
     platform.drain.spawn("secrets", attempt::vault::follow(Arc::clone(&shared)));
     let lanes = Arc::<lanes::directory::Lanes>::default();
     platform.drain.spawn("router", intake::lead_events::run(Arc::clone(&shared), Arc::clone(&lanes)));

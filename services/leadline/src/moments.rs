@@ -43,6 +43,17 @@ pub(crate) fn clock(time: Option<&ApiTimestamp>) -> String {
     time.and_then(api::timestamp).map(|time| time.strftime("%H:%M:%SZ").to_string()).unwrap_or_default()
 }
 
+/// How long ago a time was, in its largest unit; "never" if there is none.
+pub(crate) fn ago(time: Option<&ApiTimestamp>) -> String {
+    let Some(time) = time.and_then(api::timestamp) else { return "never".to_owned() };
+    match Timestamp::now().duration_since(time).as_secs().max(0) {
+        seconds @ ..60 => format!("{seconds} s ago"),
+        seconds @ 60..3_600 => format!("{} min ago", seconds / 60),
+        seconds @ 3_600..86_400 => format!("{} h ago", seconds / 3_600),
+        seconds => format!("{} days ago", seconds / 86_400),
+    }
+}
+
 /// A duration in a table.
 pub(crate) fn lasted(duration: Option<&ApiDuration>) -> String {
     let Some(duration) = duration.and_then(api::duration) else { return String::new() };

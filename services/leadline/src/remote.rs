@@ -7,8 +7,9 @@ use anyhow::Context as _;
 use api::{
     access_service_client::AccessServiceClient, delivery_service_client::DeliveryServiceClient,
     ingest_service_client::IngestServiceClient, job_service_client::JobServiceClient,
-    lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
-    routing_service_client::RoutingServiceClient, status_service_client::StatusServiceClient,
+    lead_service_client::LeadServiceClient, problem_service_client::ProblemServiceClient,
+    registry_service_client::RegistryServiceClient, routing_service_client::RoutingServiceClient,
+    status_service_client::StatusServiceClient,
 };
 use clap::Args;
 use prost::{Message, Name};
@@ -87,6 +88,10 @@ impl Session {
 
     pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
         LeadServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn problems(&self) -> ProblemServiceClient<Keyed> {
+        ProblemServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn registry(&self) -> RegistryServiceClient<Keyed> {

@@ -8,6 +8,7 @@ pub(crate) mod destinations;
 pub(crate) mod explain;
 pub(crate) mod jobs;
 pub(crate) mod leads;
+pub(crate) mod problems;
 pub(crate) mod publish;
 pub(crate) mod retry;
 pub(crate) mod status;
@@ -24,6 +25,7 @@ use self::{
     explain::Explain,
     jobs::Jobs,
     leads::{Export, Leads},
+    problems::Problems,
     publish::Publish,
     retry::{Recover, Retry},
     status::Status,
@@ -40,6 +42,7 @@ pub(crate) enum Verb {
     Export(Export),
     Deliveries(Box<Deliveries>),
     Explain(Explain),
+    Problems(Box<Problems>),
     Watch(Watch),
     Retry(Box<Retry>),
     Recover(Recover),
@@ -64,6 +67,7 @@ impl Verb {
             Self::Export(export) => export.run().await,
             Self::Deliveries(deliveries) => deliveries.run().await,
             Self::Explain(explain) => explain.run().await,
+            Self::Problems(problems) => problems.run().await,
             Self::Watch(watch) => watch.run().await,
             Self::Retry(retry) => retry.run().await,
             Self::Recover(recover) => recover.run().await,

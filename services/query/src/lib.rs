@@ -6,6 +6,7 @@
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
 //!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`] may see and change
 //! * [`routing_service`] explains why a destination gets an event
+//! * [`problem_service`] shows what fails and how each destination does, with what dispatchers report of their [`lanes`]
 //! * [`known_events`] tells ingest which events were published before
 //! * [`worker`] is the job runner, [`retrying`] requests retries for it and for callers
 //! * [`reconciler`] finds missing and stuck deliveries
@@ -24,12 +25,14 @@ mod freshness;
 mod history;
 mod job_service;
 mod known_events;
+mod lanes;
 mod lead_service;
 mod limits;
 mod listing;
 mod page;
 mod past;
 mod payload_views;
+mod problem_service;
 mod projection;
 mod projector;
 mod pruner;
@@ -99,6 +102,8 @@ pub async fn start(
     let registry = RegistryView::follow(journal, platform).await?;
     projector::start(journal, &store, platform);
     known_events::start(journal, &store, platform).await?;
+    let lanes = lanes::Lanes::follow(journal, platform).await?;
+    let health = problem_service::HealthView { store: store.clone(), lanes };
     worker::start(journal, &store, &registry, platform);
     let healed = reconciler::start(options.audit, journal, &store, &registry, platform);
     pruner::start(options.history, journal, &store, &registry, platform);
@@ -126,8 +131,15 @@ pub async fn start(
             healed,
             options.history,
             platform.readiness.clone(),
+            health.clone(),
         )))
         .with_grpc(door.guard(audit_service::service(store.clone())))
+        .with_grpc(door.guard(problem_service::service(
+            journal.clone(),
+            store.clone(),
+            registry.clone(),
+            health.clone(),
+        )))
         .with_grpc(door.guard(routing_service::service(
             journal.clone(),
             store.clone(),

@@ -1,6 +1,8 @@
 //! What each fact means for the read model. The projector may see a fact twice, and facts of different streams in any
 //! order.
 
+mod effects;
+
 use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use journal::{Entry, Logged};
 use runtime::ErrorChain as _;
 use sqlx::{Any, Transaction};
 
+use self::effects::{Effects, Known};
 use crate::{
     audit,
     store::{
@@ -22,6 +25,7 @@ use crate::{
         log,
         log::LogEntry,
         outcomes,
+        problems,
     },
 };
 
@@ -140,6 +144,11 @@ impl Projected for NoticeFact {
         batch: &[Entry<Self>],
         (): &mut (),
     ) -> Result<(), StoreError> {
+        let acknowledged = readable(batch).filter_map(|(_, fact)| match fact {
+            NoticeFact::Acknowledged(acknowledged) => Some(acknowledged),
+            _ => None,
+        });
+        problems::acknowledge(transaction, &acknowledged.collect::<Vec<_>>()).await?;
         log::add(transaction, readable(batch).filter_map(|(_, fact)| notice_entry(fact)).collect()).await
     }
 }
@@ -191,17 +200,18 @@ impl Projected for DeliveryFact {
         let before = deliveries::load(transaction, &ids).await?;
         let mut after = before.clone();
         after.reserve(ids.len() - before.len());
-        let mut outcomes = outcomes::Changes::default();
+        let (mut outcomes, mut effects) = (outcomes::Changes::default(), Effects::default());
         for (sequence, fact) in readable(batch) {
             let id = fact.reference().delivery;
             let known = after.get(&id).and_then(Delivery::outcome_in_job);
-            fold(&mut after, sequence, fact);
+            fold(&mut after, sequence, fact, &mut effects);
             outcomes.note(known, after.get(&id).and_then(Delivery::outcome_in_job));
         }
         // Leads are written first: an anonymisation holds the row of its lead while it changes the rows of the lead's
         // deliveries.
         let marks = leads::add_news(transaction, lead_changes(&before, &after, batch)).await?;
         deliveries::save(transaction, &before, &after).await?;
+        effects.save(transaction).await?;
         let made: Vec<_> = readable(batch).filter_map(|(place, fact)| Some((place, attempted(fact)?))).collect();
         attempts::add(transaction, &made).await?;
         attempts::add_blank(transaction, &readable(batch).filter_map(|(_, fact)| blanked(fact)).collect::<Vec<_>>())
@@ -272,11 +282,13 @@ impl Projected for JobFact {
     }
 }
 
-fn fold(states: &mut HashMap<DeliveryId, Delivery>, sequence: u64, fact: &DeliveryFact) {
+fn fold(states: &mut HashMap<DeliveryId, Delivery>, sequence: u64, fact: &DeliveryFact, effects: &mut Effects) {
     let id = fact.reference().delivery;
     let before = states.get(&id).cloned();
+    let known = before.as_ref().map(Known::of);
     match Delivery::evolve(before, fact) {
         Ok(after) => {
+            effects.learn(known, &after, fact);
             states.insert(id, after);
         }
         Err(illegal) => {

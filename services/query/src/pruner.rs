@@ -133,6 +133,7 @@ impl Sweep {
             after = leads.last().cloned();
         }
         rows += self.repeat(Step::Jobs(old)).await?;
+        rows += self.repeat(Step::Counts(old)).await?;
         Ok(rows)
     }
 
@@ -208,6 +209,8 @@ enum Step<'a> {
     Log(&'a TooOld, &'a [LeadPlace]),
     Leads(&'a TooOld, &'a [LeadPlace]),
     Jobs(&'a TooOld),
+    /// Buckets of counts, and closed problems.
+    Counts(&'a TooOld),
     /// Notes about messages of a stream before its first one.
     Copies(StreamName, u64),
 }
@@ -220,6 +223,7 @@ impl Step<'_> {
             Self::Log(old, leads) => store.prune_log(old, leads, most).await,
             Self::Leads(old, leads) => store.prune_leads(old, leads).await,
             Self::Jobs(old) => store.prune_jobs(old, most).await,
+            Self::Counts(old) => store.prune_counts(old, most).await,
             Self::Copies(stream, first) => store.prune_copies(stream, first, most).await,
         }
     }

@@ -5,15 +5,15 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{duration_to_api, status::invalid, status_service_server::StatusServiceServer, timestamp_to_api};
-use domain::{DestinationId, Registry};
-use jiff::Timestamp;
+use domain::{DestinationId, Registry, health::FAILING_AFTER, registry::Destination};
+use jiff::{SignedDuration, Timestamp};
 use journal::{Journal, JournalError, RegistryView, StreamName};
 use runtime::Readiness;
 use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use self::sizes::Sizes;
-use crate::{failed, history::History, reconciler::Healed, store::Store};
+use crate::{failed, history::History, problem_service::HealthView, reconciler::Healed, store::Store};
 
 mod sizes;
 
@@ -22,6 +22,10 @@ const MAX_ANSWER_AGE: Duration = Duration::from_secs(1);
 /// The number of destinations by default, and at most.
 const DEFAULT_TOP: u32 = 20;
 const MAX_TOP: u32 = 500;
+/// The time that rates are about.
+const RECENT: SignedDuration = SignedDuration::from_hours(1);
+/// Failing destinations are counted up to this number.
+const MAX_FAILING: u32 = 10_000;
 /// The part of the readiness that shows whether the broker answers.
 const BROKER: &str = "broker";
 
@@ -33,6 +37,7 @@ struct StatusService {
     sizes: Sizes,
     history: History,
     readiness: Readiness,
+    health: HealthView,
     latest: Mutex<Option<(Instant, api::GetStatusResponse)>>,
 }
 
@@ -43,11 +48,12 @@ pub(crate) fn service(
     healed: Arc<Healed>,
     history: History,
     readiness: Readiness,
+    health: HealthView,
 ) -> StatusServiceServer<impl api::status_service_server::StatusService> {
     let sizes = Sizes::new(store.clone());
     let latest = Mutex::default();
-    StatusServiceServer::new(StatusService { journal, store, registry, healed, sizes, history, readiness, latest })
-        .accept_compressed(CompressionEncoding::Gzip)
+    let service = StatusService { journal, store, registry, healed, sizes, history, readiness, health, latest };
+    StatusServiceServer::new(service).accept_compressed(CompressionEncoding::Gzip)
 }
 
 #[tonic::async_trait]
@@ -72,6 +78,7 @@ impl api::status_service_server::StatusService for StatusService {
         };
         drop(latest);
         answer.most_parked.truncate(top as usize);
+        answer.most_failing.truncate(top as usize);
         answer.troubles = self.troubles();
         Ok(Response::new(answer))
     }
@@ -103,6 +110,9 @@ impl StatusService {
         let registry = self.registry.snapshot();
         let destinations = || registry.accounts().flat_map(|account| account.destinations()).filter(|d| !d.deleted);
         let counted = |count: usize| count as u64;
+        let since = Timestamp::now().checked_sub(RECENT).unwrap_or(Timestamp::MIN);
+        let recent = self.store.all_counts_since(since).await.map_err(failed)?;
+        let failing = self.failing(&registry).await?;
         Ok(api::GetStatusResponse {
             at: Some(timestamp_to_api(Timestamp::now())),
             parked: backlog.parked,
@@ -123,7 +133,21 @@ impl StatusService {
             database_bytes: measured.database.bytes,
             database_free_bytes: measured.database.free,
             keep_history: Some(duration_to_api(self.history.keep_history)),
+            destinations_failing: counted(failing.len()),
+            most_failing: self.health.of(&failing.into_iter().take(MAX_TOP as usize).collect::<Vec<_>>()).await?,
+            succeeded: recent.succeeded,
+            failed: recent.failed,
+            attempts: recent.attempts,
+            failed_attempts: recent.failed_attempts,
+            oldest_waiting_at: self.store.oldest_open().await.map_err(failed)?.map(timestamp_to_api),
         })
+    }
+
+    /// The destinations that are switched on and fail, the one that failed last first.
+    async fn failing<'a>(&self, registry: &'a Registry) -> Result<Vec<&'a Arc<Destination>>, Status> {
+        let found = self.store.failing(FAILING_AFTER, MAX_FAILING).await.map_err(failed)?;
+        let known = found.iter().filter_map(|id| registry.destination(id));
+        Ok(known.filter(|destination| !destination.is_off()).collect())
     }
 
     fn troubles(&self) -> Vec<api::Trouble> {

@@ -10,9 +10,11 @@ pub(crate) mod audit;
 mod bulk;
 pub(crate) mod checkpoint;
 mod connect;
+pub(crate) mod counts;
 pub(crate) mod deliveries;
 pub(crate) mod events;
 pub(crate) mod free_pages;
+pub(crate) mod health;
 mod indexes;
 pub(crate) mod jobs;
 mod known_events;
@@ -24,6 +26,7 @@ pub(crate) mod outcomes;
 pub(crate) mod pages;
 #[cfg(test)]
 mod plans;
+pub(crate) mod problems;
 pub(crate) mod prune;
 #[cfg(test)]
 pub(crate) mod pruned;

@@ -1,5 +1,6 @@
 //! The ids of notices, computed from their subjects: a repeated decision leads to the same notice.
 
+use super::ProblemAcknowledged;
 use crate::ids::{AccountId, DeliveryId, DestinationId, EventId, InterfaceId, NoticeId, computed};
 
 impl NoticeId {
@@ -41,6 +42,12 @@ impl NoticeId {
     /// The request to the owner of `email` to confirm it, as of REGISTRY's `sequence`.
     pub fn of_confirmation(account: &AccountId, sequence: u64, email: &str) -> Self {
         Self::from_uuid(computed("confirmation-mail", &[account.as_str(), &sequence.to_string(), email]))
+    }
+
+    /// The id of an acknowledgement, which no mail has.
+    pub fn of_acknowledgement(of: &ProblemAcknowledged) -> Self {
+        let (cause, at) = (of.cause.to_string(), of.at.as_microsecond().to_string());
+        Self::from_uuid(computed("acknowledgement", &[of.destination.as_str(), &cause, &at]))
     }
 
     /// An id for the copy of `recipient`: that of the notice, and eight digits for the recipient.

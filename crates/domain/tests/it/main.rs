@@ -16,6 +16,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod mails;
+mod problems;
 mod registry;
 mod resends;
 mod routing;

@@ -4,8 +4,9 @@ use domain::{
     AccountId, DeliveryId, DestinationId, ErrorKind, InterfaceId, LeadId, NoticeFact, NoticeId,
     notice::{
         About, ErrorCount, LeadExample, LeadWatch, LeadWindow, NoticeCalledFor, NoticeGivenUp, NoticeKind,
-        NoticeReached, NoticeSent, Watch, Watched, Window,
+        NoticeReached, NoticeSent, ProblemAcknowledged, Watch, Watched, Window,
     },
+    problem::Cause,
 };
 use events::Record;
 use jiff::Timestamp;
@@ -91,7 +92,7 @@ fn about() -> impl Strategy<Value = About> {
 fn notice_fact() -> impl Strategy<Value = NoticeFact> {
     let parts = (ids(), any::<u128>(), time(), any::<(bool, bool, Vec<String>, String)>());
     let about = (about(), select(NoticeKind::ALL.to_vec()));
-    (0..4, about, parts).prop_map(|(which, (about, kind), ((account, id), number, at, texts))| {
+    (0..5, about, parts).prop_map(|(which, (about, kind), ((account, id), number, at, texts))| {
         let notice = NoticeId::from_uuid(Uuid::from_u128(number));
         let (one, other, recipients, text) = texts;
         let (destination, lead) = (one.then_some(id), other.then(|| LeadId::parse("l").unwrap()));
@@ -104,6 +105,10 @@ fn notice_fact() -> impl Strategy<Value = NoticeFact> {
                 let given_up =
                     NoticeGivenUp { notice, account, kind, destination, lead, delivery, recipients, reason, at };
                 NoticeFact::GivenUp(given_up)
+            }
+            3 => {
+                let (destination, cause) = (DestinationId::parse("d").unwrap(), Cause::Error(ErrorKind::Timeout));
+                NoticeFact::Acknowledged(ProblemAcknowledged { account, destination, cause, by: text, at })
             }
             _ => {
                 let subject = text;

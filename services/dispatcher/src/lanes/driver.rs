@@ -33,6 +33,7 @@ use crate::{
     lanes::directory::Lanes,
     lanes::lane_queue::LaneQueue,
     lanes::rate_limit::RateLimit,
+    lanes::report::{NotOpen, Reported},
     work_item::{AskedBy, WorkItem},
 };
 
@@ -84,6 +85,7 @@ pub(crate) struct Lane {
     breaker: Breaker,
     pace: RateLimit,
     opened: Instant,
+    reported: Reported,
     was_held: bool,
     closed: bool,
 }
@@ -99,6 +101,7 @@ impl Lane {
             parked: Some(shared.journal.parked_lane(&destination)),
             waiting: LaneQueue::new(Arc::clone(&shared.waiting)),
             under_way: Counter::part_of(&shared.under_way),
+            reported: Reported::of(&shared, &destination),
             shared,
             lanes,
             destination,
@@ -126,6 +129,7 @@ impl Lane {
             // What becomes due or is answered from here on is seen when the turn ends.
             let (now, recording) = (Instant::now(), self.recording());
             self.start_what_can_start(&state);
+            self.reported.note(self.not_open(&state));
             let held = matches!(state, State::Held(_) | State::Unknown) && self.backlog;
             let idle = self.is_idle() && !held;
             if idle && self.closed {
@@ -164,6 +168,11 @@ impl Lane {
             None if registry.destination_ever(&self.destination).is_some() => State::Gone,
             None => State::Unknown,
         }
+    }
+
+    fn not_open(&self, state: &State) -> Option<NotOpen> {
+        let State::Open(destination) = state else { return None };
+        NotOpen::of(destination, &self.breaker, self.opened, self.paused_until)
     }
 
     fn is_idle(&self) -> bool {

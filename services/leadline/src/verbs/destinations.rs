@@ -3,13 +3,20 @@
 mod condition;
 mod connection;
 mod content;
+pub(super) mod health;
 mod settings;
+mod shown;
 mod trial;
 
-use api::retry_policy::Policy;
 use clap::{Args, Subcommand};
 
-use self::{condition::TestCondition, settings::Settings, trial::Trial};
+use self::{
+    condition::TestCondition,
+    health::{Health, List},
+    settings::Settings,
+    shown::{COLUMNS, row, show, warn},
+    trial::Trial,
+};
 use super::{
     accounts::mask,
     deliveries::answer,
@@ -18,9 +25,8 @@ use super::{
 use crate::{
     errors::usage,
     moments::{lasted, shown},
-    out::{in_json, note},
-    remote::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Column, Tone, fixed, flexible, print_facts},
+    remote::{ForAccount, Remote, Session, within},
+    table::{Cell, Tone, fixed, flexible},
 };
 
 /// Configure destinations, enable, disable and test them.
@@ -32,9 +38,12 @@ pub(crate) struct Destinations {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the destinations of an account
+    /// List the destinations of an account, and how each does
     #[command(after_help = "Example:\n  leadline destinations list --account acme")]
     List(List),
+    /// Show how a destination does: what succeeded and failed in the last hour, what waits, and why
+    #[command(after_help = "Example:\n  leadline destinations health CRM")]
+    Health(Health),
     /// Show a destination
     #[command(after_help = "Example:\n  leadline destinations show CRM")]
     Show(Named),
@@ -75,14 +84,6 @@ enum Verb {
     /// Delete a destination
     #[command(after_help = "Example:\n  leadline destinations delete CRM")]
     Delete(Named),
-}
-
-#[derive(Debug, Args)]
-struct List {
-    #[command(flatten)]
-    account: ForAccount,
-    #[command(flatten)]
-    remote: Remote,
 }
 
 /// An existing destination.
@@ -151,6 +152,7 @@ impl Destinations {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self.verb {
             Verb::List(list) => list.run().await,
+            Verb::Health(health) => health.run().await,
             Verb::Show(named) => {
                 let (session, found) = named.found().await?;
                 let (account_id, destination_id) = (found.account_id, found.destination_id);
@@ -207,25 +209,6 @@ impl Named {
         let account_id = session.account(&self.account).await?;
         let destination = session.destination(&account_id, &self.destination).await?;
         Ok((session, destination))
-    }
-}
-
-impl List {
-    async fn run(&self) -> anyhow::Result<()> {
-        let session = self.remote.connect().await?;
-        let account_id = session.account(&self.account).await?;
-        session
-            .list(&Paging::ALL, COLUMNS, row, async |page_size, page_token| {
-                let request = api::ListDestinationsRequest {
-                    account_id: account_id.clone(),
-                    page_size,
-                    page_token,
-                    name: String::new(),
-                };
-                let page = session.registry().list_destinations(within(request)).await?.into_inner();
-                Ok((page.destinations, page.next_page_token))
-            })
-            .await
     }
 }
 
@@ -306,107 +289,4 @@ fn level(level: api::EventLevel) -> Cell {
         api::EventLevel::Unspecified => Tone::Plain,
     };
     Cell::toned(word, tone)
-}
-
-const COLUMNS: [Column; 6] =
-    [fixed("DESTINATION"), flexible("NAME"), fixed("STATE"), flexible("FOR"), flexible("EVENTS"), flexible("URL")];
-
-fn row(destination: &api::Destination) -> Vec<Cell> {
-    vec![
-        destination.destination_id.as_str().into(),
-        destination.name.as_str().into(),
-        state(destination),
-        scope(destination).into(),
-        destination.event_types.join(" ").into(),
-        destination.url.as_str().into(),
-    ]
-}
-
-fn show(session: &Session, destination: &api::Destination) -> anyhow::Result<()> {
-    if session.out.is_json() {
-        return session.out.json(destination);
-    }
-    let policy = match destination.retry_policy.as_ref().and_then(|policy| policy.policy.as_ref()) {
-        Some(Policy::Preset(preset)) => preset.clone(),
-        Some(Policy::Custom(custom)) => in_json(custom)?.to_string(),
-        None => String::new(),
-    };
-    let headers: Vec<_> = destination.headers.iter().map(|header| header.name.as_str()).collect();
-    let body = match &destination.body {
-        _ if ["GET", "DELETE"].contains(&destination.method.as_str()) => "none".to_owned(),
-        Some(api::destination::Body::BodyPreset(preset)) => preset.clone(),
-        Some(api::destination::Body::BodyTemplate(template)) => format!("template of {} bytes", template.len()),
-        None => String::new(),
-    };
-    let auth = destination.auth.clone().unwrap_or_default();
-    let mut facts = vec![
-        ("destination", destination.destination_id.as_str().into()),
-        ("name", destination.name.as_str().into()),
-        ("state", state(destination)),
-        ("account", destination.account_id.as_str().into()),
-        ("for", scope(destination).into()),
-        ("events", destination.event_types.join(" ").into()),
-        ("condition", destination.condition.as_str().into()),
-        ("request", format!("{} {}", destination.method, destination.url).into()),
-        ("body", body.into()),
-        ("content type", destination.content_type.as_str().into()),
-        ("form", destination.form.as_ref().map(content::described).unwrap_or_default().into()),
-        ("headers", headers.join(", ").into()),
-        ("credentials", format!("{} {}", auth.shown_kind, auth.shown_header).trim().into()),
-        ("webhook-id", format!("id of the {}", destination.webhook_id).into()),
-        ("signed with", destination.token_id.as_str().into()),
-        (
-            "compatibility",
-            destination.compatibility_signature.as_ref().map(content::signature).unwrap_or_default().into(),
-        ),
-        ("timeout", lasted(destination.timeout.as_ref()).into()),
-        ("at once", destination.concurrency.into()),
-        ("a second", if destination.rate == 0 { "any number".into() } else { destination.rate.into() }),
-        ("order kept", if destination.ordered { "yes".into() } else { "no".into() }),
-        ("retry policy", policy.into()),
-    ];
-    facts.extend(connection::facts(destination));
-    facts.extend(destination.deactivated.as_ref().map(deactivation).unwrap_or_default());
-    print_facts(&session.out, facts)
-}
-
-/// Prints the warnings of a change, for the person at the terminal.
-fn warn(destination: &api::Destination) {
-    for warning in &destination.warnings {
-        note(&format!("Warning: {warning}"));
-    }
-}
-
-/// The delivery that deactivated a destination, the last answer, and the number of held deliveries.
-fn deactivation(why: &api::Deactivation) -> Vec<(&'static str, Cell)> {
-    let mut facts = vec![("deactivated", shown(why.at.as_ref()).into())];
-    if let Some(first) = &why.first_failed_at {
-        facts.push(("first failure", shown(Some(first)).into()));
-    }
-    if !why.delivery_id.is_empty() {
-        facts.extend([
-            ("by delivery", format!("{} after {} attempts", why.delivery_id, why.attempts).into()),
-            ("of lead", format!("{} (event {})", why.lead_id, why.event_id).into()),
-            ("last answer", answer(why.http_status_code, &why.error_kind).into()),
-            ("what to do", why.suggested_action.as_str().into()),
-        ]);
-    }
-    facts.extend(why.held.map(|held| ("held", held.to_string().into())));
-    facts
-}
-
-fn state(destination: &api::Destination) -> Cell {
-    match (&destination.deactivated, destination.enabled) {
-        (Some(deactivated), _) => Cell::toned(format!("deactivated ({})", deactivated.cause), Tone::Bad),
-        (None, Some(false)) => Cell::toned("disabled", Tone::Waiting),
-        (None, _) => Cell::toned("enabled", Tone::Good),
-    }
-}
-
-fn scope(destination: &api::Destination) -> String {
-    match (destination.interface_id.as_str(), destination.client_id.as_str()) {
-        ("", "") => "account".to_owned(),
-        ("", client) => format!("client {client}"),
-        (interface, _) => format!("interface {interface}"),
-    }
 }

@@ -3,19 +3,22 @@
 use clap::Args;
 
 use crate::{
-    moments::{days, shown},
-    out::print,
+    moments::{ago, days, shown},
+    out::{Out, note, print},
     remote::{Remote, within},
-    table::{Cell, Table, fixed, flexible, print_facts},
+    table::{Cell, Table, Tone, fixed, flexible, print_facts},
 };
 
 /// Show how much waits, where it waits, and what is stored.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  leadline status --top 5")]
 pub(crate) struct Status {
-    /// The maximum number of destinations with parked deliveries to show
+    /// The maximum number of failing destinations, and of destinations with parked deliveries, to show
     #[arg(long, default_value_t = 20, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=500))]
     top: u32,
+    /// Explain the words below the figures
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     remote: Remote,
 }
@@ -35,6 +38,9 @@ impl Status {
         }
         facts.extend(status.troubles.iter().map(|t| ("trouble", format!("{}: {}", t.part, t.text).into())));
         facts.extend([
+            ("last hour", rates(&status).into()),
+            ("failing", failing(&status)),
+            ("oldest waits", status.oldest_waiting_at.as_ref().map(|at| ago(Some(at))).unwrap_or_default().into()),
             ("parked", format!("{} for {} destinations", status.parked, status.parked_destinations).into()),
             ("retries waiting", status.timers_pending.into()),
             ("in order", status.in_order.into()),
@@ -51,6 +57,7 @@ impl Status {
             ),
         ]);
         print_facts(&session.out, facts)?;
+        print_failing(&session.out, &status.most_failing)?;
         print("")?;
         let row = |lag: &api::ConsumerLag| {
             vec![lag.name.as_str().into(), lag.stream.as_str().into(), lag.waiting.into(), lag.in_hand.into()]
@@ -69,22 +76,92 @@ impl Status {
             status.streams.iter().map(row("stream")).chain(status.tables.iter().map(row("table"))).collect();
         let columns = ["KIND", "NAME", "ROWS", "SIZE", "A DAY ADDS", "OLDEST"].map(fixed);
         Table::new(columns).print(&session.out, &stored)?;
-        if status.most_parked.is_empty() {
-            return Ok(());
+        print_parked(&session.out, &status.most_parked)?;
+        if self.explain {
+            print("")?;
+            print_facts(&session.out, WORDS.map(|(word, meaning)| (word, meaning.into())).into())?;
+        } else {
+            note("leadline status --explain says what each word means.");
         }
-        print("")?;
-        let row = |parked: &api::ParkedDestination| {
-            vec![
-                parked.destination_id.as_str().into(),
-                parked.account_id.as_str().into(),
-                parked.name.as_str().into(),
-                parked.state.as_str().into(),
-                parked.parked.into(),
-            ]
-        };
-        let columns = [fixed("DESTINATION"), flexible("ACCOUNT"), flexible("NAME"), fixed("STATE"), fixed("PARKED")];
-        Table::new(columns).print(&session.out, &status.most_parked.iter().map(row).collect::<Vec<_>>())
+        Ok(())
     }
+}
+
+/// What the words of the status mean.
+const WORDS: [(&str, &str); 14] = [
+    ("trouble", "a part of the installation that does not work now, and why"),
+    ("last hour", "deliveries that ended and attempts that were made in the last hour, or up to five minutes more"),
+    ("failing", "destinations that are switched on and whose last three attempts failed"),
+    ("oldest waits", "the age of the oldest delivery that has not ended, held ones too"),
+    ("parked", "work that its lane cannot take now: the destination is switched off, slow or away"),
+    ("retries waiting", "deliveries whose next attempt has its time"),
+    ("in order", "deliveries of ordered destinations that have not ended"),
+    ("deactivated", "switched off by a rule, after failures; leadline destinations enable NAME sends what is held"),
+    ("disabled", "switched off by a person"),
+    ("unreadable", "messages that no process can read; each is set aside with its reason"),
+    ("healed by the audit", "deliveries that were lost and requested again; anything but 0 is an alarm"),
+    ("history", "how long deliveries that have ended are shown"),
+    ("waiting", "what nobody has taken yet; it shrinks within seconds unless a part is down"),
+    ("in hand", "what a process has taken and not finished"),
+];
+
+fn rates(status: &api::GetStatusResponse) -> String {
+    let api::GetStatusResponse { succeeded, failed, attempts, failed_attempts, .. } = status;
+    format!("{succeeded} deliveries succeeded, {failed} failed; {attempts} attempts, {failed_attempts} of them failed")
+}
+
+fn failing(status: &api::GetStatusResponse) -> Cell {
+    match status.destinations_failing {
+        0 => "none".into(),
+        1 => Cell::toned("1 destination", Tone::Bad),
+        failing => Cell::toned(format!("{failing} destinations"), Tone::Bad),
+    }
+}
+
+fn print_failing(out: &Out, failing: &[api::DestinationHealth]) -> anyhow::Result<()> {
+    if failing.is_empty() {
+        return Ok(());
+    }
+    print("")?;
+    let row = |of: &api::DestinationHealth| {
+        vec![
+            of.destination_id.as_str().into(),
+            of.account_id.as_str().into(),
+            of.destination_name.as_str().into(),
+            of.failures_in_a_row.into(),
+            ago(of.last_success_at.as_ref()).into(),
+            (of.waiting + of.held).into(),
+            of.lane.clone().unwrap_or_default().summary.into(),
+        ]
+    };
+    let columns = [
+        fixed("FAILING"),
+        flexible("ACCOUNT"),
+        flexible("NAME"),
+        fixed("IN A ROW"),
+        fixed("LAST SUCCESS"),
+        fixed("WAITING"),
+        flexible("LANE"),
+    ];
+    Table::new(columns).print(out, &failing.iter().map(row).collect::<Vec<_>>())
+}
+
+fn print_parked(out: &Out, parked: &[api::ParkedDestination]) -> anyhow::Result<()> {
+    if parked.is_empty() {
+        return Ok(());
+    }
+    print("")?;
+    let row = |parked: &api::ParkedDestination| {
+        vec![
+            parked.destination_id.as_str().into(),
+            parked.account_id.as_str().into(),
+            parked.name.as_str().into(),
+            parked.state.as_str().into(),
+            parked.parked.into(),
+        ]
+    };
+    let columns = [fixed("DESTINATION"), flexible("ACCOUNT"), flexible("NAME"), fixed("STATE"), fixed("PARKED")];
+    Table::new(columns).print(out, &parked.iter().map(row).collect::<Vec<_>>())
 }
 
 /// Bytes in the largest unit that is at most the number.

@@ -10,9 +10,10 @@ use super::{
 
 /// Every table except the checkpoints.
 #[rustfmt::skip]
-pub(super) const TABLES: [&str; 14] = [
+pub(super) const TABLES: [&str; 19] = [
     "lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals", "copies",
-    "erasures", "endings", "searches", "anonymised_leads", "job_outcomes",
+    "erasures", "endings", "searches", "anonymised_leads", "job_outcomes", "problems", "problem_leads",
+    "acknowledgements", "destination_health", "delivery_counts",
 ];
 
 /// 256 MiB of pages are kept in memory, and as many in the log before it is copied into the database.

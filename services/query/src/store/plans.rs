@@ -11,9 +11,11 @@ use sqlx::Row as _;
 use super::{
     Store,
     audit::{self, AuditFilter},
+    counts::{self, CountFilter, Width},
     jobs, known_events,
     leads::{self, LeadFilter},
     pages::{self, DeliveryFilter, SwitchedOff},
+    problems::{self, ProblemFilter},
     sql::Statement,
 };
 use crate::page::Page;
@@ -141,6 +143,21 @@ async fn every_list_is_read_from_an_index_in_its_order() {
         let select = || known_events::select_after(after, 9);
         reads_from(&sqlite, select(), "sqlite_autoindex_lead_events_1", "known events").await;
         needs_no_sort(&postgres, select(), "known events").await;
+    }
+    for (include_closed, index) in [(false, "problems_open"), (true, "problems_by_account")] {
+        let first = Page::of(0, "", ()).unwrap();
+        let filter = ProblemFilter { account: account.clone(), destination: None, include_closed };
+        reads_from(&sqlite, problems::select(&filter, &first), index, "problems").await;
+        needs_no_sort(&postgres, problems::select(&filter, &first), "problems").await;
+    }
+    let of_destination = "sqlite_autoindex_delivery_counts_1";
+    for (destination, index) in [(None, "delivery_counts_by_account"), (Some("dst"), of_destination)] {
+        let first = Page::of(0, "", ()).unwrap();
+        let destination = destination.and_then(|id| DestinationId::parse(id).ok());
+        let (account, from) = (account.clone(), Some(jiff::Timestamp::UNIX_EPOCH));
+        let filter = CountFilter { account, destination, width: Width::Hour, from, before: None };
+        reads_from(&sqlite, counts::select(&filter, &first), index, "counts").await;
+        needs_no_sort(&postgres, counts::select(&filter, &first), "counts").await;
     }
     for (filter, index) in leads() {
         let what = format!("{filter:?}");

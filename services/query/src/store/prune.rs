@@ -7,18 +7,24 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::{AccountId, LeadId, job::JobStatus};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use journal::StreamName;
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use super::{
     Store, StoreError,
+    counts::Width,
+    deliveries,
     leads::{self, LeadNews},
+    problems::{self, StepOf},
     sql::{self, Statement, Value},
 };
 
 /// A projector of facts about leads holds the checkpoint of its stream. No other process writes these rows.
 const LOCK: &str = "UPDATE checkpoints SET sequence = sequence WHERE stream IN ('ANONYMISED', 'DELIVERIES', 'LEADS')";
+/// Buckets of five minutes are for looking at an incident: of a busy destination, 288 of them make a day.
+const FINE: Width = Width::FiveMinutes;
+const FINE_COUNTS: SignedDuration = SignedDuration::from_hours(8 * 24);
 /// The delivery ended before a time.
 const ENDED: &str = "(status || '') IN ('succeeded', 'failed') AND updated_at < ?";
 
@@ -94,8 +100,10 @@ impl Store {
         let mut delete = Statement::new("DELETE FROM deliveries WHERE delivery IN (");
         push_list(&mut delete, found);
         // A retry of one of them may have been requested meanwhile.
-        delete.push(&format!(" AND {ENDED} RETURNING delivery, lead, status"), [old.before.into()]);
+        delete.push(&format!(" AND {ENDED} RETURNING {}", deliveries::COLUMNS.join(", ")), [old.before.into()]);
         let deleted = delete.query().fetch_all(&mut *transaction).await?;
+        let gone = deleted.iter().map(deliveries::from_row).collect::<Result<Vec<_>, _>>()?;
+        problems::apply(&mut transaction, &gone.iter().filter_map(StepOf::gone).collect::<Vec<_>>()).await?;
         delete_in(&mut transaction, "attempts WHERE delivery", keys(&deleted, "delivery")?).await?;
         let news = lost(&deleted)?;
         let news = news.iter().map(|(lead, lost)| ((&old.account, lead), lost.clone())).collect();
@@ -235,6 +243,39 @@ impl Store {
         delete.push(" WHERE stream = ? AND sequence <= ?", values);
         self.execute(delete).await?;
         Ok(Pruned::of(found.len(), found.len(), most))
+    }
+
+    /// Deletes at most `most` buckets that are too old: those of five minutes after [`FINE_COUNTS`], and closed problems
+    /// with what is known of them.
+    pub(crate) async fn prune_counts(&self, old: &TooOld, most: u32) -> Result<Pruned, StoreError> {
+        let account: Value = old.account.as_str().into();
+        let fine = Timestamp::now().checked_sub(FINE_COUNTS).unwrap_or(old.before).max(old.before);
+        let mut select = Statement::new("SELECT destination, width, start FROM delivery_counts WHERE account = ");
+        select.push("? AND ((width = ? AND start < ?)", [account.clone(), FINE.seconds().into(), fine.into()]);
+        select.push(" OR start < ?) LIMIT ?", [old.before.into(), most.into()]);
+        let buckets = self.fetch_all(select).await?;
+        if !buckets.is_empty() {
+            let mut values = vec![];
+            for row in &buckets {
+                values.extend([
+                    key(row, "destination")?,
+                    sql::int(row, "width")?.into(),
+                    sql::int(row, "start")?.into(),
+                ]);
+            }
+            let mut delete =
+                Statement::new("DELETE FROM delivery_counts WHERE (destination, width, start) IN (VALUES ");
+            delete.push(&vec!["(?, ?, ?)"; buckets.len()].join(", "), values).push(")", []);
+            self.execute(delete).await?;
+            return Ok(Pruned::of(buckets.len(), buckets.len(), most));
+        }
+        let mut delete = Statement::new("DELETE FROM problems WHERE account = ");
+        delete.push("? AND deliveries = 0 AND closed_at < ?", [account.clone(), old.before.into()]);
+        self.execute(delete).await?;
+        let mut delete = Statement::new("DELETE FROM acknowledgements WHERE account = ");
+        delete.push("? AND at < ? AND problem NOT IN (SELECT problem FROM problems)", [account, old.before.into()]);
+        self.execute(delete).await?;
+        Ok(Pruned::default())
     }
 
     /// A transaction in which no projector writes rows about leads.

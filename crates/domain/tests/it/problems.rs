@@ -1,0 +1,156 @@
+//! Problems and health: folded from facts, whatever their order in time.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    AttemptId, AttemptOutcome, Delivery, DeliveryFact, DeliveryId, ErrorKind,
+    delivery::{DeliveryAbandoned, DeliveryAttempted, FailureReason, RequestLine, Verdict},
+    health::{Counts, HealthState, Latencies, Streak},
+    problem::{Cause, Problem, ProblemState, Step},
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use crate::common::{requested, t};
+
+fn attempted(number: u32, outcome: AttemptOutcome, verdict: Verdict) -> DeliveryFact {
+    DeliveryFact::Attempted(DeliveryAttempted {
+        reference: Arc::clone(requested().reference()),
+        attempt_id: AttemptId::from_uuid(Uuid::from_u128(number.into())),
+        attempt: number,
+        round: 0,
+        started_at: t(100 + i64::from(number)),
+        duration: Duration::from_millis(40),
+        request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
+        outcome,
+        verdict,
+        deactivated: None,
+    })
+}
+
+fn status(status: u16) -> AttemptOutcome {
+    AttemptOutcome::Response { status, excerpt: String::new(), retry_after: None }
+}
+
+fn timeout() -> AttemptOutcome {
+    AttemptOutcome::NoResponse { kind: ErrorKind::Timeout, message: "no answer".into() }
+}
+
+/// The steps that facts cause after the request of a delivery.
+fn steps(facts: &[DeliveryFact]) -> Vec<Step> {
+    let mut delivery = Delivery::evolve(None, &requested()).unwrap();
+    let step = |fact: &DeliveryFact| {
+        let before = Cause::of(&delivery);
+        delivery = Delivery::evolve(Some(delivery.clone()), fact).unwrap();
+        Step::between(before, Cause::of(&delivery), matches!(fact, DeliveryFact::Attempted(_)))
+    };
+    facts.iter().map(step).collect()
+}
+
+#[test]
+fn a_delivery_is_in_the_problem_of_its_latest_attempt_until_it_succeeds() {
+    let retry = Verdict::RetryAt(t(500));
+    let facts = [
+        attempted(1, status(503), retry),
+        attempted(2, status(503), retry),
+        attempted(3, timeout(), Verdict::Failed(FailureReason::Exhausted)),
+        attempted(4, status(200), Verdict::Succeeded),
+    ];
+    let (unavailable, late) = (Some(Cause::Status(503)), Some(Cause::Error(ErrorKind::Timeout)));
+    let expected = [
+        Step { entered: unavailable, ..Step::default() },
+        Step { repeated: unavailable, ..Step::default() },
+        Step { left: unavailable, entered: late, ..Step::default() },
+        Step { left: late, ..Step::default() },
+    ];
+    assert_eq!(steps(&facts), expected);
+}
+
+#[test]
+fn what_a_person_decided_is_no_problem_and_what_leadline_lost_is_one() {
+    let abandoned = |reason| {
+        let reference = Arc::clone(requested().reference());
+        [DeliveryFact::Abandoned(DeliveryAbandoned { reference, round: 0, attempts: 0, reason, at: t(200) })]
+    };
+    for reason in [FailureReason::Skipped, FailureReason::Anonymised, FailureReason::DestinationDeleted] {
+        assert_eq!(steps(&abandoned(reason)), [Step::default()]);
+    }
+    for reason in [FailureReason::PayloadGone, FailureReason::Crashed] {
+        let entered = Some(Cause::Reason(reason));
+        assert_eq!(steps(&abandoned(reason)), [Step { entered, ..Step::default() }]);
+    }
+}
+
+#[test]
+fn causes_are_words_with_advice() {
+    let kinds = ErrorKind::ALL.map(Cause::Error);
+    let reasons = [FailureReason::PayloadGone, FailureReason::Crashed].map(Cause::Reason);
+    for cause in kinds.into_iter().chain(reasons).chain([Cause::Status(404), Cause::Status(599)]) {
+        assert_eq!(Cause::parse(&cause.to_string()), Some(cause));
+        assert!(!cause.suggested_action().is_empty());
+    }
+    for rubbish in ["", "20", "1000", "-404", "Timeout"] {
+        assert_eq!(Cause::parse(rubbish), None, "{rubbish}");
+    }
+}
+
+#[test]
+fn a_problem_closes_with_its_last_delivery_and_a_new_one_begins_anew() {
+    let id = |n: u128| DeliveryId::from_uuid(Uuid::from_u128(n));
+    let mut problem = Problem::default();
+    problem.enter(id(1), t(10));
+    problem.enter(id(2), t(20));
+    problem.repeat(id(1), t(30));
+    assert_eq!((problem.deliveries, problem.first_at, problem.last_at), (2, t(10), t(30)));
+    assert_eq!(problem.example, Some(id(1)));
+    assert_eq!(problem.state(None, None), ProblemState::Open);
+    assert_eq!(problem.state(Some(t(29)), Some(t(10))), ProblemState::Acknowledged);
+    assert_eq!(problem.state(Some(t(31)), Some(t(10))), ProblemState::Recovering);
+    problem.leave(t(40));
+    assert_eq!(problem.closed_at, None);
+    problem.leave(t(50));
+    assert_eq!((problem.closed_at, problem.state(None, None)), (Some(t(50)), ProblemState::Closed));
+    problem.enter(id(3), t(60));
+    assert_eq!((problem.deliveries, problem.first_at, problem.closed_at), (1, t(60), None));
+    assert_eq!(problem.state(None, Some(t(10))), ProblemState::Open, "the acknowledgement was about the earlier one");
+}
+
+#[test]
+fn a_destination_fails_if_nothing_succeeds_or_three_attempts_in_a_row_do_not() {
+    let (mut streak, mut counts) = (Streak::default(), Counts::default());
+    assert_eq!(streak.state(&counts), HealthState::Idle);
+    let mut learn = |outcome: AttemptOutcome, at| {
+        counts.add_attempt(&outcome, Duration::from_millis(7));
+        streak.learn(outcome.is_success(), t(at));
+        streak.state(&counts)
+    };
+    assert_eq!(learn(status(500), 1), HealthState::Failing);
+    assert_eq!(learn(status(200), 2), HealthState::Healthy);
+    assert_eq!(learn(status(500), 3), HealthState::Healthy);
+    assert_eq!(learn(timeout(), 4), HealthState::Healthy);
+    assert_eq!(learn(timeout(), 5), HealthState::Failing);
+    assert_eq!((streak.failures_in_a_row, streak.last_success_at), (3, Some(t(2))));
+    // An hour later, nothing was tried.
+    assert_eq!(streak.state(&Counts::default()), HealthState::Failing);
+}
+
+proptest! {
+    #[test]
+    fn a_percentile_is_in_the_bucket_of_the_attempt_at_its_place(
+        mut millis in prop::collection::vec(0_u64..70_000, 1..200),
+        percent in 1_u64..=100,
+    ) {
+        let mut latencies = Latencies::default();
+        millis.iter().for_each(|millis| latencies.add(Duration::from_millis(*millis)));
+        millis.sort_unstable();
+        let place = (millis.len() * usize::try_from(percent).unwrap()).div_ceil(100).max(1);
+        let exact = millis[place - 1];
+        let shown = latencies.percentile(percent).unwrap();
+        let mut of_exact = Latencies::default();
+        of_exact.add(Duration::from_millis(exact));
+        // The end of a bucket belongs to it, because the last attempt of a bucket may be there.
+        let mut of_shown = Latencies::default();
+        of_shown.add(shown.saturating_sub(Duration::from_micros(1)));
+        prop_assert_eq!(of_shown, of_exact, "{:?} for {} ms", shown, exact);
+    }
+}

@@ -1,0 +1,133 @@
+//! Reports lanes that are not open, so that people see why a destination gets nothing.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use domain::{DestinationId, breaker::Breaker, health::LaneCondition, registry::Destination};
+use journal::LaneReport;
+use tokio::{sync::Notify, time::Instant};
+use uuid::Uuid;
+
+use crate::Shared;
+
+/// How often a dispatcher reports while one of its lanes is not open.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// At most this many lanes are in a report, so that it fits into a message of the broker.
+const MAX_REPORTED: usize = 5_000;
+
+/// What keeps a lane from making as many requests as its destination allows, with the times of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotOpen {
+    Probing { at: Instant, failures: u32 },
+    Paused { until: Instant },
+    Narrowed { allowed: u32, failures: u32 },
+}
+
+impl NotOpen {
+    /// The condition of a lane that opened at `opened`; `None` if the lane is open.
+    pub(crate) fn of(
+        destination: &Destination,
+        breaker: &Breaker,
+        opened: Instant,
+        paused_until: Option<Instant>,
+    ) -> Option<Self> {
+        if let Some(until) = paused_until {
+            return Some(Self::Paused { until });
+        }
+        let failures = breaker.failures();
+        if let Some(at) = breaker.probe_at() {
+            return Some(Self::Probing { at: opened + at, failures });
+        }
+        let allowed = breaker.allows(destination.breaker_failures, destination.concurrency, opened.elapsed());
+        (allowed < destination.concurrency).then_some(Self::Narrowed { allowed, failures })
+    }
+
+    fn condition(self, now: Instant) -> LaneCondition {
+        match self {
+            Self::Probing { at, failures } => {
+                LaneCondition::Probing { after: at.saturating_duration_since(now), failures }
+            }
+            Self::Paused { until } => LaneCondition::Paused { left: until.saturating_duration_since(now) },
+            Self::Narrowed { allowed, failures } => LaneCondition::Narrowed { allowed, failures },
+        }
+    }
+}
+
+/// What is reported of one lane, which is open again when it closes.
+pub(crate) struct Reported {
+    shared: Arc<Shared>,
+    destination: DestinationId,
+    last: Option<NotOpen>,
+}
+
+impl Reported {
+    pub(crate) fn of(shared: &Arc<Shared>, destination: &DestinationId) -> Self {
+        Self { shared: Arc::clone(shared), destination: destination.clone(), last: None }
+    }
+
+    pub(crate) fn note(&mut self, condition: Option<NotOpen>) {
+        if condition != self.last {
+            self.last = condition;
+            self.shared.lane_reports.note(&self.destination, condition);
+        }
+    }
+}
+
+impl Drop for Reported {
+    fn drop(&mut self) {
+        self.note(None);
+    }
+}
+
+/// The lanes that are not open.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    lanes: Mutex<HashMap<DestinationId, NotOpen>>,
+    changed: Notify,
+}
+
+impl Reports {
+    fn note(&self, destination: &DestinationId, condition: Option<NotOpen>) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        match condition {
+            Some(condition) => lanes.insert(destination.clone(), condition),
+            None => lanes.remove(destination),
+        };
+        drop(lanes);
+        self.changed.notify_one();
+    }
+
+    fn report(&self, dispatcher: Uuid) -> LaneReport {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let lanes = lanes.iter().take(MAX_REPORTED).map(|(id, lane)| (id.clone(), lane.condition(now)));
+        LaneReport { dispatcher, lanes: lanes.collect() }
+    }
+}
+
+/// Reports when something changed, but at most every [`INTERVAL`], and again while a lane is not open.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let (dispatcher, drain) = (Uuid::new_v4(), shared.platform.drain.clone());
+    let mut are_all_open = true;
+    loop {
+        let next = async {
+            if are_all_open {
+                shared.lane_reports.changed.notified().await;
+            }
+        };
+        tokio::select! {
+            () = next => {}
+            () = drain.stopping() => return,
+        }
+        let report = shared.lane_reports.report(dispatcher);
+        are_all_open = report.lanes.is_empty();
+        shared.journal.report_lanes(&report).await;
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = drain.stopping() => return,
+        }
+    }
+}

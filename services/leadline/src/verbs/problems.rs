@@ -1,0 +1,208 @@
+//! `leadline problems`: what fails, by destination and cause, and who knows of it.
+
+use api::ProblemState;
+use clap::{Args, Subcommand};
+
+use super::deliveries::destination_id;
+use crate::{
+    moments::shown,
+    out::{note, print},
+    remote::{ForAccount, Paging, Remote, Session, within},
+    table::{Cell, Tone, fixed, flexible, print_facts},
+};
+
+/// List what fails, by destination and cause, or say that you know of it.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, after_help = "Example:\n  leadline problems --destination CRM")]
+pub(crate) struct Problems {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// List problems, the one that failed last first
+    #[command(after_help = "Example:\n  leadline problems list --closed")]
+    List(List),
+    /// Show a problem: what fails, since when, and what to do
+    #[command(after_help = "Example:\n  leadline problems show CRM timeout")]
+    Show(Named),
+    /// Say that you know of a problem; others see it until the problem closes
+    #[command(visible_alias = "acknowledge", after_help = "Example:\n  leadline problems ack CRM 503")]
+    Ack(Named),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// Only problems of this destination: its id or its name
+    #[arg(long, value_name = "DESTINATION")]
+    destination: Option<String>,
+    /// Show closed problems, too
+    #[arg(long)]
+    closed: bool,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+/// A problem.
+#[derive(Debug, Args)]
+struct Named {
+    /// The destination: its id or its name
+    destination: String,
+    /// The cause, as the list shows it: a status such as 503, or a word such as timeout
+    cause: String,
+    #[command(flatten)]
+    account: ForAccount,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Problems {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self.verb {
+            None => self.list.run().await,
+            Some(Verb::List(list)) => list.run().await,
+            Some(Verb::Show(named)) => named.show().await,
+            Some(Verb::Ack(named)) => named.acknowledge().await,
+        }
+    }
+}
+
+impl List {
+    async fn run(&self) -> anyhow::Result<()> {
+        let session = self.remote.connect().await?;
+        let account_id = session.account(&self.account).await?;
+        let destination_id = match &self.destination {
+            Some(named) => destination_id(&session, &self.account, named).await?,
+            None => String::new(),
+        };
+        let columns = [
+            fixed("LAST"),
+            flexible("DESTINATION"),
+            fixed("CAUSE"),
+            fixed("STATE"),
+            fixed("DELIVERIES"),
+            fixed("LEADS"),
+            fixed("SINCE"),
+            flexible("ACKNOWLEDGED BY"),
+        ];
+        let row = |problem: &api::Problem| {
+            vec![
+                shown(problem.last_at.as_ref()).into(),
+                name(problem).into(),
+                problem.cause.as_str().into(),
+                state(problem),
+                problem.deliveries.into(),
+                problem.leads.into(),
+                shown(problem.first_at.as_ref()).into(),
+                problem.acknowledged_by.as_str().into(),
+            ]
+        };
+        let page = async |page_size, page_token| {
+            let request = api::ListProblemsRequest {
+                account_id: account_id.clone(),
+                destination_id: destination_id.clone(),
+                include_closed: self.closed,
+                page_size,
+                page_token,
+            };
+            let page = session.problems().list_problems(within(request)).await?.into_inner();
+            Ok((page.problems, page.next_page_token))
+        };
+        session.list(&self.paging, columns, row, page).await?;
+        if !session.out.is_json() {
+            note("leadline problems show DESTINATION CAUSE says what to do.");
+        }
+        Ok(())
+    }
+}
+
+impl Named {
+    async fn session(&self) -> anyhow::Result<(Session, String, String)> {
+        let session = self.remote.connect().await?;
+        let account_id = session.account(&self.account).await?;
+        let destination_id = destination_id(&session, &self.account, &self.destination).await?;
+        Ok((session, account_id, destination_id))
+    }
+
+    async fn show(&self) -> anyhow::Result<()> {
+        let (session, account_id, destination_id) = self.session().await?;
+        let mut page_token = String::new();
+        loop {
+            let request = api::ListProblemsRequest {
+                account_id: account_id.clone(),
+                destination_id: destination_id.clone(),
+                include_closed: true,
+                page_size: 0,
+                page_token,
+            };
+            let page = session.problems().list_problems(within(request)).await?.into_inner();
+            if let Some(problem) = page.problems.iter().find(|problem| problem.cause == self.cause) {
+                return print_problem(&session, problem);
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                let what = format!("destination {destination_id} has no problem with the cause {}", self.cause);
+                return Err(tonic::Status::not_found(what).into());
+            }
+        }
+    }
+
+    async fn acknowledge(&self) -> anyhow::Result<()> {
+        let (session, account_id, destination_id) = self.session().await?;
+        let cause = self.cause.clone();
+        let request = api::AcknowledgeProblemRequest { account_id, destination_id, cause, requested_by: String::new() };
+        let problem = session.problems().acknowledge_problem(within(request)).await?.into_inner();
+        print_problem(&session, &problem)
+    }
+}
+
+fn print_problem(session: &Session, problem: &api::Problem) -> anyhow::Result<()> {
+    if session.out.is_json() {
+        return session.out.json(problem);
+    }
+    let held = if problem.held { "the destination is switched off, so its deliveries are held" } else { "" };
+    let acknowledged = match problem.acknowledged_by.as_str() {
+        "" => String::new(),
+        by => format!("{by}, {}", shown(problem.acknowledged_at.as_ref())),
+    };
+    let facts = vec![
+        ("destination", super::deliveries::named(&problem.destination_name, &problem.destination_id).into()),
+        ("cause", problem.cause.as_str().into()),
+        ("state", state(problem)),
+        ("acknowledged by", acknowledged.into()),
+        ("first failure", shown(problem.first_at.as_ref()).into()),
+        ("last failure", shown(problem.last_at.as_ref()).into()),
+        ("closed", shown(problem.closed_at.as_ref()).into()),
+        ("deliveries", format!("{} of {} leads", problem.deliveries, problem.leads).into()),
+        ("for example", problem.example_delivery_id.as_str().into()),
+        ("held", held.into()),
+        ("to do", problem.suggested_action.as_str().into()),
+    ];
+    print_facts(&session.out, facts)?;
+    if problem.state() != ProblemState::Closed {
+        print("")?;
+        print(&format!("To send them again: leadline retry --destination {}", problem.destination_id))?;
+    }
+    Ok(())
+}
+
+fn name(problem: &api::Problem) -> &str {
+    if problem.destination_name.is_empty() { &problem.destination_id } else { &problem.destination_name }
+}
+
+fn state(problem: &api::Problem) -> Cell {
+    let text = problem.state().as_str_name().trim_start_matches("PROBLEM_STATE_").to_lowercase();
+    match problem.state() {
+        ProblemState::Open => Cell::toned(text, Tone::Bad),
+        ProblemState::Acknowledged | ProblemState::Recovering => Cell::toned(text, Tone::Waiting),
+        ProblemState::Closed => Cell::toned(text, Tone::Good),
+        ProblemState::Unspecified => text.into(),
+    }
+}

@@ -1,0 +1,190 @@
+//! `leadline.v1.ProblemService`: what fails, and how each destination does.
+
+mod counts;
+mod health;
+mod shown;
+
+use api::{problem_service_server::ProblemServiceServer, status::invalid};
+use domain::{
+    AccountId, DestinationId, NoticeFact, Registry, notice::ProblemAcknowledged, problem::Cause, registry::Destination,
+    text::quoted,
+};
+use jiff::Timestamp;
+use journal::{Journal, RegistryView, StreamName};
+use runtime::{ErrorChain as _, trace::TraceContext};
+use tonic::{Request, Response, Status, codec::CompressionEncoding};
+use tracing::{Instrument as _, info_span};
+
+pub(crate) use self::health::HealthView;
+use crate::{
+    caller::Caller,
+    failed,
+    freshness::Freshness,
+    page::{Page, Place},
+    store::{
+        Store,
+        problems::{ProblemFilter, ProblemRow},
+    },
+};
+
+struct ProblemService {
+    journal: Journal,
+    store: Store,
+    registry: RegistryView,
+    freshness: Freshness,
+    health: HealthView,
+}
+
+pub(crate) fn service(
+    journal: Journal,
+    store: Store,
+    registry: RegistryView,
+    health: HealthView,
+) -> ProblemServiceServer<impl api::problem_service_server::ProblemService> {
+    let freshness = Freshness::new(journal.clone(), store.clone());
+    ProblemServiceServer::new(ProblemService { journal, store, registry, freshness, health })
+        .accept_compressed(CompressionEncoding::Gzip)
+}
+
+#[tonic::async_trait]
+impl api::problem_service_server::ProblemService for ProblemService {
+    async fn list_problems(
+        &self,
+        request: Request<api::ListProblemsRequest>,
+    ) -> Result<Response<api::ListProblemsResponse>, Status> {
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let filter = ProblemFilter {
+            account: caller.account(&request.account_id)?,
+            destination: optional_destination(&request.destination_id)?,
+            include_closed: request.include_closed,
+        };
+        let page = Page::of(request.page_size, &request.page_token, &filter)?;
+        let registry = self.registry.snapshot();
+        if let Some(id) = &filter.destination {
+            ever(&registry, &filter.account, id)?;
+        }
+        let mut found = self.store.problems(&filter, &page).await.map_err(failed)?;
+        let place = |row: &ProblemRow| Place { at: row.problem.last_at.as_microsecond(), id: row.key.clone() };
+        let next_page_token = page.cut(&mut found, place);
+        let problems = found.iter().map(|row| shown::problem(row, &registry)).collect();
+        Ok(Response::new(api::ListProblemsResponse { problems, next_page_token }))
+    }
+
+    async fn acknowledge_problem(
+        &self,
+        request: Request<api::AcknowledgeProblemRequest>,
+    ) -> Result<Response<api::Problem>, Status> {
+        let trace = TraceContext::of_request(request.metadata().as_ref());
+        let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
+        let request = request.get_ref();
+        let account = caller.account(&request.account_id)?;
+        let destination = destination_id(&request.destination_id)?;
+        let cause = Cause::parse(&request.cause).ok_or_else(|| {
+            invalid("cause", format!("{} is neither a status nor a kind of error", quoted(&request.cause)))
+        })?;
+        let open = self.problem(&account, &destination, cause).await?.filter(|row| row.problem.deliveries > 0);
+        if open.is_none() {
+            return Err(Status::not_found(format!(
+                "destination {destination} has no open problem with the cause {cause}"
+            )));
+        }
+        let (at, by) = (Timestamp::now(), caller.by());
+        let fact = NoticeFact::Acknowledged(ProblemAcknowledged {
+            account: account.clone(),
+            destination: destination.clone(),
+            cause,
+            by,
+            at,
+        });
+        let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("acknowledge", %destination, %cause));
+        let appended = self.journal.append_notice(&fact, &trace).instrument(span).await.map_err(|error| {
+            tracing::warn!(error = error.chain(), "cannot append the acknowledgement of a problem; refused the call");
+            Status::unavailable(format!("cannot confirm that the acknowledgement was stored: {error}; repeat the call"))
+        })?;
+        self.freshness.shows(StreamName::Notices, appended.sequence).await.map_err(failed)?;
+        let row = self.problem(&account, &destination, cause).await?;
+        let row = row.ok_or_else(|| Status::not_found("the problem was pruned meanwhile"))?;
+        Ok(Response::new(shown::problem(&row, &self.registry.snapshot())))
+    }
+
+    async fn get_destination_health(
+        &self,
+        request: Request<api::GetDestinationHealthRequest>,
+    ) -> Result<Response<api::DestinationHealth>, Status> {
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let (account, id) = (caller.account(&request.account_id)?, destination_id(&request.destination_id)?);
+        let registry = self.registry.snapshot();
+        let found = registry.destination(&id).filter(|destination| destination.account == account);
+        let found = found.ok_or_else(|| no_destination(&account, &id))?;
+        let mut health = self.health.of(&[found]).await?;
+        health.pop().map(Response::new).ok_or_else(|| no_destination(&account, &id))
+    }
+
+    async fn list_destination_health(
+        &self,
+        request: Request<api::ListDestinationHealthRequest>,
+    ) -> Result<Response<api::ListDestinationHealthResponse>, Status> {
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let account = caller.account(&request.account_id)?;
+        let page = Page::of(request.page_size, &request.page_token, ("health", &account))?;
+        let registry = self.registry.snapshot();
+        let entry = registry.account(&account);
+        let entry = entry.ok_or_else(|| Status::not_found(format!("there is no account {account}")))?;
+        let after = page.after().map_or("", |after| after.id.as_str());
+        let rest = entry.destinations().filter(|destination| !destination.deleted && destination.id.as_str() > after);
+        let most = usize::try_from(page.limit()).unwrap_or(usize::MAX);
+        let mut chosen: Vec<_> = rest.take(most).collect();
+        let next_page_token = page.cut(&mut chosen, |last| Place { at: 0, id: last.id.to_string() });
+        let health = self.health.of(&chosen).await?;
+        Ok(Response::new(api::ListDestinationHealthResponse { health, next_page_token }))
+    }
+
+    async fn query_delivery_counts(
+        &self,
+        request: Request<api::QueryDeliveryCountsRequest>,
+    ) -> Result<Response<api::QueryDeliveryCountsResponse>, Status> {
+        let (caller, request) = (Caller::of(&request)?, request.get_ref());
+        let filter = counts::filter(caller.account(&request.account_id)?, request)?;
+        if let Some(id) = &filter.destination {
+            ever(&self.registry.snapshot(), &filter.account, id)?;
+        }
+        let page = Page::of(request.page_size, &request.page_token, &filter)?;
+        let mut found = self.store.counts(&filter, &page).await.map_err(failed)?;
+        let next_page_token =
+            page.cut(&mut found, |bucket| Place { at: bucket.start, id: bucket.destination.to_string() });
+        let counts = found.iter().map(counts::shown).collect();
+        Ok(Response::new(api::QueryDeliveryCountsResponse { counts, next_page_token }))
+    }
+}
+
+impl ProblemService {
+    async fn problem(
+        &self,
+        account: &AccountId,
+        destination: &DestinationId,
+        cause: Cause,
+    ) -> Result<Option<ProblemRow>, Status> {
+        self.store.problem(account, destination, cause).await.map_err(failed)
+    }
+}
+
+fn optional_destination(text: &str) -> Result<Option<DestinationId>, Status> {
+    if text.is_empty() { Ok(None) } else { destination_id(text).map(Some) }
+}
+
+fn destination_id(text: &str) -> Result<DestinationId, Status> {
+    if text.is_empty() {
+        return Err(invalid("destination_id", "is missing"));
+    }
+    DestinationId::parse(text).map_err(|e| invalid("destination_id", e))
+}
+
+/// A destination of an account, deleted or not.
+fn ever<'a>(registry: &'a Registry, account: &AccountId, id: &DestinationId) -> Result<&'a Destination, Status> {
+    let found = registry.destination_ever(id).filter(|destination| destination.account == *account);
+    found.map(AsRef::as_ref).ok_or_else(|| no_destination(account, id))
+}
+
+fn no_destination(account: &AccountId, id: &DestinationId) -> Status {
+    Status::not_found(format!("account {account} has no destination {id}"))
+}
