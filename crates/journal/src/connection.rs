@@ -9,3 +9,4 @@ pub(crate) mod installation_key;
 pub(crate) mod options;
 pub(crate) mod servers;
 pub(crate) mod trouble;
+pub(crate) mod used_links;

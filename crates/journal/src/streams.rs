@@ -43,7 +43,8 @@ pub enum StreamName {
     Parked,
     /// Ordered queues.
     Ordered,
-    /// Leases with their positions, what the notifier remembers, and the fingerprint of the master key.
+    /// Leases with their positions, what the notifier remembers, the fingerprint of the master key, and which
+    /// log-in links were used.
     Positions,
     /// Notices that are called for, and notices that were sent.
     Notices,
@@ -131,7 +132,7 @@ impl StreamName {
             Self::Parked => {
                 Config { retention: RetentionPolicy::WorkQueue, max_consumers: MAX_PARKED_CONSUMERS, ..base }
             }
-            Self::Positions => Config { max_messages_per_subject: 1, ..base },
+            Self::Positions => Config { max_messages_per_subject: 1, allow_message_ttl: true, ..base },
             Self::Poison => Config { max_messages: MAX_QUARANTINED, max_messages_per_subject: 1, ..base },
             Self::Registry | Self::Deliveries | Self::Ordered | Self::Notices | Self::Jobs | Self::Anonymised => base,
         };

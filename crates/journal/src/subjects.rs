@@ -152,6 +152,11 @@ pub(crate) fn ordered(destination: &DestinationId, lead: &LeadId) -> String {
 /// The fingerprint of the master key.
 pub(crate) const INSTALLATION_KEY: &str = "position.master-key";
 
+/// Says that a log-in link was used.
+pub(crate) fn used_link(id: &str) -> String {
+    format!("position.used-link.{id}")
+}
+
 pub(crate) fn position(reader: &str) -> String {
     format!("position.{reader}")
 }

@@ -50,12 +50,14 @@ struct Open {
     each: HashMap<Origin, usize>,
 }
 
-/// The unit of the limit per address: an IPv4 address, or the IPv6 /64 network of a single site.
+/// The unit of limits per address: an IPv4 address, or the IPv6 /64 network of a single site. It is in the extensions of
+/// every request to the HTTP listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Origin(IpAddr);
+pub struct Origin(IpAddr);
 
 impl Origin {
-    fn of(address: IpAddr) -> Self {
+    /// The unit of an address.
+    pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) => {
                 const NETWORK: u128 = u128::MAX << 64;
@@ -89,6 +91,10 @@ impl Peer {
     /// The number of the connection, unique in this process.
     pub(crate) fn id(&self) -> u64 {
         self.0.id
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.0.origin
     }
 
     fn moved(&self) {

@@ -24,8 +24,10 @@ pub mod together;
 pub mod trace;
 mod under_way;
 
+use std::sync::{Arc, OnceLock};
+
 pub use chain::ErrorChain;
-pub use connections::{ConnectionLimits, calls::Late};
+pub use connections::{ConnectionLimits, Origin, calls::Late};
 pub use drain::{Drain, shutdown_on_signal};
 pub use listen::{Addresses, Api, ListenError, Listeners, OverHttp, Service, serve};
 pub use readiness::{Changes, Latch, NeededBy, Part, Readiness};
@@ -39,4 +41,6 @@ pub use under_way::{Begun, UnderWay};
 pub struct Platform {
     pub drain: Drain,
     pub readiness: Readiness,
+    /// The addresses of the process; [`serve`] sets them.
+    pub addresses: Arc<OnceLock<Addresses>>,
 }

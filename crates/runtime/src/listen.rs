@@ -201,6 +201,7 @@ pub async fn serve(
         grpc: grpc.local_addr().unwrap_or(listeners.grpc),
         tls: listeners.tls.is_on(),
     };
+    let _ = platform.addresses.set(addresses);
     let stays_here = addresses.http.ip().is_loopback() && addresses.grpc.ip().is_loopback();
     if !addresses.tls && !stays_here {
         tracing::warn!(

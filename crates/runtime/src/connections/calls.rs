@@ -191,6 +191,7 @@ impl Calls<axum::Router> {
         let id = RequestId::of(request.headers());
         let mut request = request.map(|body| axum::body::Body::new(TimedBody::new(body, deadline, &self.rules.drain)));
         request.extensions_mut().insert(id.clone());
+        request.extensions_mut().insert(peer.origin());
         let answer = tower::ServiceExt::oneshot(self.inner.clone(), request);
         async move {
             let mut answer = answer.await?;
