@@ -101,7 +101,7 @@ async fn nobody_makes_a_key_beyond_his_own_and_keys_are_listed_and_revoked_by_th
         account_id: account.into(),
         name: "web form".into(),
         scopes: vec![Scope::Publish.into()],
-        expires_at: None,
+        ..api::CreateKeyRequest::default()
     };
     for account in [OTHER, "", "no-such-account"] {
         let refused = access.create_key(request(account)).await.unwrap_err();

@@ -103,7 +103,7 @@ async fn a_form_key_permits_nothing_else_and_no_other_key_is_taken() {
         account_id: ACCOUNT.into(),
         name: "form".into(),
         scopes: vec![Scope::Form.into(), Scope::Read.into()],
-        expires_at: None,
+        ..api::CreateKeyRequest::default()
     };
     let platform_wide =
         api::CreateKeyRequest { account_id: String::new(), scopes: vec![Scope::Form.into()], ..with_more.clone() };

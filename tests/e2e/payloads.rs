@@ -81,7 +81,7 @@ async fn only_a_key_with_the_scope_sees_a_payload() {
         account_id: ACCOUNT.into(),
         name: "support".into(),
         scopes: vec![Scope::Payload.into()],
-        expires_at: None,
+        ..api::CreateKeyRequest::default()
     };
     let (operator, _) = world.new_key(ACCOUNT, &[Scope::Operate]).await;
     let mut access = api::access_service_client::AccessServiceClient::new(world.called_with(&operator).await);

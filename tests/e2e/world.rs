@@ -171,7 +171,7 @@ impl World {
             account_id: account.into(),
             name: "of a test".into(),
             scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
-            expires_at: None,
+            ..api::CreateKeyRequest::default()
         };
         let made = self.access().create_key(request).await.unwrap().into_inner();
         (made.secret, made.key.unwrap().key_id)

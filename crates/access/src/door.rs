@@ -13,7 +13,7 @@ use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
 use journal::{NewsError, RegistryView};
 
-use crate::{Rules, RulesError};
+use crate::{Grant, NoSession, Rules, RulesError, Sessions, rules::MethodRule};
 
 /// The scheme of the header (RFC 6750), in lower case; its case does not matter (RFC 9110).
 const SCHEME: &str = "bearer ";
@@ -36,6 +36,9 @@ pub enum Refused {
     /// The key is valid, but does not permit this call.
     #[error("{0}")]
     Denied(#[from] Denial),
+    /// The call has a session cookie, but not a session.
+    #[error(transparent)]
+    Session(#[from] NoSession),
     /// The registry is not known to be up to date.
     #[error("cannot check the API key now; call again")]
     Unknown(#[from] NewsError),
@@ -45,8 +48,8 @@ impl Refused {
     /// The status of an HTTP answer.
     pub const fn http_status(&self) -> StatusCode {
         match self {
-            Self::NoKey | Self::Malformed | Self::Key(_) => StatusCode::UNAUTHORIZED,
-            Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::NoKey | Self::Malformed | Self::Key(_) | Self::Session(NoSession::Ended) => StatusCode::UNAUTHORIZED,
+            Self::Denied(_) | Self::Session(_) => StatusCode::FORBIDDEN,
             Self::Unknown(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -55,7 +58,10 @@ impl Refused {
 impl From<Refused> for tonic::Status {
     fn from(refused: Refused) -> Self {
         match &refused {
-            Refused::NoKey | Refused::Malformed | Refused::Key(_) => Self::unauthenticated(refused.to_string()),
+            Refused::NoKey | Refused::Malformed | Refused::Key(_) | Refused::Session(NoSession::Ended) => {
+                Self::unauthenticated(refused.to_string())
+            }
+            Refused::Session(_) => Self::permission_denied(refused.to_string()),
             Refused::Denied(denial) => status::denied(denial),
             Refused::Unknown(_) => Self::unavailable(refused.to_string()),
         }
@@ -66,6 +72,8 @@ impl From<Refused> for tonic::Status {
 #[derive(Debug, Clone)]
 pub struct Door {
     registry: RegistryView,
+    /// `None` if calls in sessions are not accepted.
+    sessions: Option<Sessions>,
     pub(crate) rules: Arc<Rules>,
 }
 
@@ -75,16 +83,24 @@ impl Door {
     /// # Errors
     /// When a method of the API has no rule: then no method may be served.
     pub fn new(registry: &RegistryView) -> Result<Self, RulesError> {
-        Ok(Self { registry: registry.clone(), rules: Arc::new(Rules::of_api()?) })
+        Ok(Self { registry: registry.clone(), sessions: None, rules: Arc::new(Rules::of_api()?) })
+    }
+
+    /// The same authenticator, which also accepts calls in sessions of the console.
+    #[must_use]
+    pub fn with_sessions(self, sessions: Sessions) -> Self {
+        Self { sessions: Some(sessions), ..self }
     }
 
     /// The principal that calls with these headers, if the rule permits it.
     ///
     /// # Errors
     /// When the call is refused.
-    pub async fn admit(&self, headers: &HeaderMap, rule: Rule) -> Result<Principal, Refused> {
+    pub async fn admit(&self, headers: &HeaderMap, rule: impl Into<MethodRule>) -> Result<Principal, Refused> {
+        let rule = rule.into();
         let admitted = self.identify(headers).await.and_then(|principal| {
-            principal.may(rule)?;
+            principal.may(rule.rule)?;
+            principal.may_as_client(rule.for_clients)?;
             Ok(principal)
         });
         if let Err(refused) = &admitted {
@@ -94,13 +110,44 @@ impl Door {
     }
 
     async fn identify(&self, headers: &HeaderMap) -> Result<Principal, Refused> {
-        let (id, hash) = presented_key(headers)?;
-        let mut registry: Arc<Registry> = self.registry.snapshot();
-        if registry.key(&id).is_none() {
-            // Another process may have created the key a moment ago.
-            registry = self.registry.up_to_date().await?;
+        if !headers.contains_key(AUTHORIZATION)
+            && let Some(sessions) = &self.sessions
+            && let Some(session) = sessions.of_headers(headers)
+        {
+            let session = session?;
+            sessions.check_origin(&session, headers)?;
+            return self.of_session(&session).await;
         }
-        Ok(registry.authenticate(&id, &hash, Timestamp::now())?)
+        let (id, hash) = presented_key(headers)?;
+        Ok(self.registry_with(&id).await?.authenticate(&id, &hash, Timestamp::now())?)
+    }
+
+    /// The principal of a written API key.
+    ///
+    /// # Errors
+    /// When the key is refused.
+    pub async fn of_key(&self, key: &ApiKey) -> Result<Principal, Refused> {
+        let (id, hash) = (KeyId::parse(key.id()).map_err(|_| Refused::Malformed)?, KeyHash(key.hash()));
+        let principal = self.registry_with(&id).await?.authenticate(&id, &hash, Timestamp::now())?;
+        principal.may(Rule::AnyKey)?;
+        Ok(principal)
+    }
+
+    /// The principal of a session, as far as its API key is good now.
+    ///
+    /// # Errors
+    /// When the key is refused.
+    pub async fn of_session(&self, session: &Grant) -> Result<Principal, Refused> {
+        let registry = self.registry_with(&session.key).await?;
+        let principal = registry.of_session(&session.key, Timestamp::now())?;
+        Ok(principal.within(&session.bounds).ok_or(NoSession::Ended)?)
+    }
+
+    /// A registry that knows this key, if there is one.
+    async fn registry_with(&self, key: &KeyId) -> Result<Arc<Registry>, NewsError> {
+        let registry = self.registry.snapshot();
+        // Another process may have created the key a moment ago.
+        if registry.key(key).is_none() { self.registry.up_to_date().await } else { Ok(registry) }
     }
 }
 

@@ -59,13 +59,13 @@ async fn discard(body: Body) {
 
 fn answer(refused: &Refused) -> Response {
     let body = Json(json!({"error": {"message": refused.to_string()}}));
-    match refused {
-        Refused::NoKey | Refused::Malformed | Refused::Key(_) => {
+    match refused.http_status() {
+        StatusCode::UNAUTHORIZED => {
             (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response()
         }
-        Refused::Denied(_) => (StatusCode::FORBIDDEN, body).into_response(),
-        Refused::Unknown(_) => {
+        StatusCode::SERVICE_UNAVAILABLE => {
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], body).into_response()
         }
+        status => (status, body).into_response(),
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! [`Rules`] say what each method of the API requires of its callers; they are read from the descriptors. A [`Door`] is
 //! the authenticator: it looks up the API key of a call in the registry view, and checks it against the rule: over gRPC
-//! with [`Door::guard`], over HTTP with [`Door::guard_http`]. Handlers find the caller as a [`domain::Principal`] in
+//! with [`Door::guard`], over HTTP with [`Door::guard_http`]. [`Sessions`] let browsers call in the session of a person
+//! who has logged in to the console. Handlers find the caller as a [`domain::Principal`] in
 //! the extensions of the request, and ask it which account they may touch. [`WithKey`] is the client side.
 //!
 //! Guarantees: a method without a rule prevents the start, and is never called. A key that the registry view holds is
@@ -13,8 +14,10 @@ mod door;
 mod grpc;
 mod http;
 mod rules;
+mod session;
 
 pub use client::{Keyed, WithKey};
 pub use door::{Door, Refused};
 pub use grpc::Guarded;
-pub use rules::{Rules, RulesError};
+pub use rules::{MethodRule, Rules, RulesError};
+pub use session::{CSRF, Grant, NoSession, NoSite, Sessions, Site, bounds_of, from_here};

@@ -7,12 +7,22 @@ use prost_reflect::{DescriptorPool, ExtensionDescriptor, MethodDescriptor, Value
 
 /// The method option that holds the rule.
 const OPTION: &str = "leadline.v1.requires";
+/// The method option that opens a method to keys that are bound to a client.
+const FOR_CLIENTS: &str = "leadline.v1.for_clients";
 /// The package whose methods need rules.
 const PACKAGE: &str = "leadline.v1";
 
 /// The rules of all methods.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(HashMap<String, Rule>);
+pub struct Rules(HashMap<String, MethodRule>);
+
+/// What a method requires of its callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MethodRule {
+    pub rule: Rule,
+    /// Whether keys that are bound to a client may call it.
+    pub for_clients: bool,
+}
 
 /// Why the rules cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +40,13 @@ pub enum RulesError {
     Missing(Vec<String>),
 }
 
+/// A rule of what is no method of the API. Keys that are bound to a client are refused.
+impl From<Rule> for MethodRule {
+    fn from(rule: Rule) -> Self {
+        Self { rule, for_clients: false }
+    }
+}
+
 impl Rules {
     /// Reads the rules of the API.
     ///
@@ -42,12 +59,15 @@ impl Rules {
     fn read(descriptors: &[u8]) -> Result<Self, RulesError> {
         let pool = DescriptorPool::decode(descriptors)?;
         let option = pool.get_extension_by_name(OPTION).ok_or(RulesError::NoOption)?;
+        let open = pool.get_extension_by_name(FOR_CLIENTS).ok_or(RulesError::NoOption)?;
         let (mut rules, mut missing) = (HashMap::new(), vec![]);
         for service in pool.services().filter(|service| service.package_name() == PACKAGE) {
             for method in service.methods() {
                 match rule_of(&method, &option) {
                     Some(rule) => {
-                        rules.insert(format!("/{}/{}", service.full_name(), method.name()), rule);
+                        let for_clients = method.options().get_extension(&open).as_bool().unwrap_or_default();
+                        let path = format!("/{}/{}", service.full_name(), method.name());
+                        rules.insert(path, MethodRule { rule, for_clients });
                     }
                     None => missing.push(format!("{}/{}", service.name(), method.name())),
                 }
@@ -57,12 +77,12 @@ impl Rules {
     }
 
     /// The rule of the method at this path, such as `/leadline.v1.LeadService/GetLead`.
-    pub fn of(&self, path: &str) -> Option<Rule> {
+    pub fn of(&self, path: &str) -> Option<MethodRule> {
         self.0.get(path).copied()
     }
 
     /// All paths with their rules, in no order.
-    pub fn all(&self) -> impl Iterator<Item = (&str, Rule)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, MethodRule)> {
         self.0.iter().map(|(path, rule)| (path.as_str(), *rule))
     }
 }
@@ -83,9 +103,12 @@ mod tests {
     #[test]
     fn every_method_of_the_api_has_a_rule() {
         let rules = Rules::of_api().unwrap();
-        assert_eq!(rules.of("/leadline.v1.IngestService/PublishLead"), Some(Rule::Needs(Scope::Publish)));
-        assert_eq!(rules.of("/leadline.v1.AccessService/WhoAmI"), Some(Rule::AnyKey));
-        assert_eq!(rules.of("/leadline.v1.RegistryService/CreateAccount"), Some(Rule::Platform(Scope::Admin)));
+        let rule = |rule, for_clients| Some(MethodRule { rule, for_clients });
+        let publishing = rule(Rule::Needs(Scope::Publish), false);
+        assert_eq!(rules.of("/leadline.v1.IngestService/PublishLead"), publishing);
+        assert_eq!(rules.of("/leadline.v1.AccessService/WhoAmI"), rule(Rule::AnyKey, true));
+        let of_platform = rule(Rule::Platform(Scope::Admin), false);
+        assert_eq!(rules.of("/leadline.v1.RegistryService/CreateAccount"), of_platform);
         assert_eq!(rules.of("/leadline.v1.LeadService/NoSuchMethod"), None);
     }
 

@@ -1,7 +1,7 @@
 //! Conversions of API keys and scopes.
 
 use domain::{
-    AccountId,
+    AccountId, ClientId,
     access::{Rule, Scope, Scopes},
     registry::{ApiKey, Refusal},
 };
@@ -13,6 +13,7 @@ pub fn key_to_api(key: &ApiKey) -> crate::Key {
     crate::Key {
         key_id: key.id.to_string(),
         account_id: or_empty(key.account.as_ref().map(AccountId::as_str)),
+        client_id: or_empty(key.client.as_ref().map(ClientId::as_str)),
         name: key.name.clone(),
         scopes: key.scopes.named().map(|scope| scope_to_api(scope).into()).collect(),
         created_at: Some(timestamp_to_api(key.created_at)),

@@ -6,8 +6,10 @@
 
 use std::{fmt, sync::Arc};
 
+use jiff::Timestamp;
+
 use crate::{
-    ids::{AccountId, KeyId},
+    ids::{AccountId, ClientId, KeyId},
     registry::ApiKey,
 };
 
@@ -146,29 +148,112 @@ pub enum Denial {
     /// The API key belongs to another account. The message does not reveal whether the named account exists.
     #[error("{caller} belongs to account {account} and cannot access another account")]
     OtherAccount { caller: String, account: AccountId },
+    /// The API key is bound to a client, and the call is about more than this client.
+    #[error("{caller} is bound to client {client}; this call needs an API key of the whole account")]
+    OneClient { caller: String, client: ClientId },
+    /// A portal session wants to create something that outlives it.
+    #[error("{caller} calls from a portal session, which cannot create API keys or portal sessions")]
+    FromPortal { caller: String },
+}
+
+/// What a session may do at most, whatever its API key may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// `None` if every account of the API key is open to it.
+    pub account: Option<AccountId>,
+    /// `None` if every client is.
+    pub client: Option<ClientId>,
+    pub scopes: Scopes,
+    pub until: Timestamp,
+    /// The person who has the session; empty if they gave no name.
+    pub person: String,
+    /// Whether the session is a portal: for other people than the holder of the API key.
+    pub is_portal: bool,
 }
 
 /// The caller, known by an API key that was valid at the time of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Principal(Arc<ApiKey>);
+pub struct Principal {
+    /// In a session, the API key within the bounds of the session.
+    key: Arc<ApiKey>,
+    person: Option<Arc<str>>,
+    is_portal: bool,
+}
 
 impl Principal {
     pub(crate) const fn new(key: Arc<ApiKey>) -> Self {
-        Self(key)
+        Self { key, person: None, is_portal: false }
+    }
+
+    /// The same caller within the bounds of a session. It never has more scopes than its API key has now; `None` if
+    /// its account or client is not one that the API key is for.
+    #[must_use]
+    pub fn within(&self, bounds: &Bounds) -> Option<Self> {
+        let own = &self.key;
+        let account = match (&own.account, &bounds.account) {
+            (Some(own), Some(other)) if own != other => return None,
+            (own, other) => own.clone().or_else(|| other.clone()),
+        };
+        let client = match (&own.client, &bounds.client) {
+            (Some(own), Some(other)) if own != other => return None,
+            (own, other) => own.clone().or_else(|| other.clone()),
+        };
+        // Without an account, a client would be that of any account.
+        if client.is_some() && account.is_none() {
+            return None;
+        }
+        let scopes = bounds.scopes.named().filter(|scope| own.scopes.include(*scope)).collect();
+        let expires_at = Some(own.expires_at.map_or(bounds.until, |end| end.min(bounds.until)));
+        let key = ApiKey { account, client, scopes, expires_at, ..ApiKey::clone(own) };
+        let person = (!bounds.person.is_empty()).then(|| Arc::from(bounds.person.as_str()));
+        Some(Self { key: key.into(), person, is_portal: self.is_portal || bounds.is_portal })
     }
 
     pub fn key(&self) -> &ApiKey {
-        &self.0
+        &self.key
     }
 
     /// The id of the key.
     pub fn id(&self) -> &KeyId {
-        &self.0.id
+        &self.key.id
     }
 
     /// The account that the API key belongs to; `None` if the API key is platform-wide.
     pub fn account(&self) -> Option<&AccountId> {
-        self.0.account.as_ref()
+        self.key.account.as_ref()
+    }
+
+    /// The client that the API key is bound to; `None` if it is for every client.
+    pub fn client(&self) -> Option<&ClientId> {
+        self.key.client.as_ref()
+    }
+
+    /// The person who has the session; `None` if they gave no name, or there is no session.
+    pub fn person(&self) -> Option<&str> {
+        self.person.as_deref()
+    }
+
+    pub const fn is_portal(&self) -> bool {
+        self.is_portal
+    }
+
+    /// Whether a caller that is bound to a client may call a method; `open` says whether the method keeps to a client.
+    ///
+    /// # Errors
+    /// If the caller is bound to a client, and the method is not open to such callers.
+    pub fn may_as_client(&self, open: bool) -> Result<(), Denial> {
+        match self.client() {
+            Some(client) if !open => Err(Denial::OneClient { caller: self.to_string(), client: client.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the caller may create what outlives its session.
+    ///
+    /// # Errors
+    /// If the session is a portal.
+    pub fn may_leave_session(&self) -> Result<(), Denial> {
+        if self.is_portal { Err(Denial::FromPortal { caller: self.to_string() }) } else { Ok(()) }
     }
 
     /// Whether the rule of a method admits the caller.
@@ -178,14 +263,14 @@ impl Principal {
     pub fn may(&self, rule: Rule) -> Result<(), Denial> {
         let needs = match rule {
             // Anybody who sees a form knows its key, and may not learn who made it.
-            Rule::AnyKey if self.0.scopes.named().eq([Scope::Form]) => {
+            Rule::AnyKey if self.key.scopes.named().eq([Scope::Form]) => {
                 return Err(Denial::FormsOnly { caller: self.to_string() });
             }
             Rule::AnyKey => return Ok(()),
             Rule::Needs(scope) | Rule::Platform(scope) => scope,
         };
-        if !self.0.scopes.include(needs) {
-            return Err(Denial::Scope { caller: self.to_string(), has: self.0.scopes, needs });
+        if !self.key.scopes.include(needs) {
+            return Err(Denial::Scope { caller: self.to_string(), has: self.key.scopes, needs });
         }
         match (rule, self.account()) {
             (Rule::Platform(_), Some(account)) => {
@@ -212,6 +297,7 @@ impl Principal {
     /// # Errors
     /// What the caller lacks.
     pub fn may_make(&self, key: &ApiKey) -> Result<(), Denial> {
+        self.may_leave_session()?;
         match (&key.account, self.account()) {
             (Some(account), _) => self.may_touch(account)?,
             (None, Some(own)) => {
@@ -219,8 +305,8 @@ impl Principal {
             }
             (None, None) => {}
         }
-        match key.scopes.named().find(|scope| !self.0.scopes.grant(*scope)) {
-            Some(needs) => Err(Denial::Scope { caller: self.to_string(), has: self.0.scopes, needs }),
+        match key.scopes.named().find(|scope| !self.key.scopes.grant(*scope)) {
+            Some(needs) => Err(Denial::Scope { caller: self.to_string(), has: self.key.scopes, needs }),
             None => Ok(()),
         }
     }
@@ -229,6 +315,6 @@ impl Principal {
 /// How facts name the caller: `key <id>` and the name of the API key.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "key {} ({})", self.0.id, self.0.name)
+        write!(f, "key {} ({})", self.key.id, self.key.name)
     }
 }

@@ -1,7 +1,7 @@
 //! Stored API keys.
 
 use domain::{
-    AccountId, KeyId,
+    AccountId, ClientId, KeyId,
     access::Scope,
     registry::{ApiKey, KeyHash},
 };
@@ -24,6 +24,7 @@ pub(crate) fn key_to_stored(key: &ApiKey) -> stored::ApiKey {
         created_at: key.created_at.as_microsecond(),
         created_by: key.created_by.clone(),
         expires_at: key.expires_at.map(|at| at.as_microsecond()),
+        client: or_empty(key.client.as_ref().map(ClientId::as_str)),
     }
 }
 
@@ -35,6 +36,7 @@ pub(crate) fn key_from_stored(stored: stored::ApiKey) -> Result<ApiKey, RecordEr
     Ok(ApiKey {
         id: key_id(&stored.id)?,
         account: owner(&stored.account)?,
+        client: non_empty(&stored.client).map(|text| parsed(FACT, "client", text, ClientId::parse)).transpose()?,
         name: stored.name,
         scopes: stored.scopes.iter().map(scope).collect::<Result<_, _>>()?,
         hash: KeyHash(hash.map_err(|_| wrong(FACT, "hash", "is not 32 bytes long"))?),

@@ -1,6 +1,7 @@
 //! Cross-origin requests (CORS): which web pages may call this server from a browser.
 //!
-//! By default none may. A page needs an API key anyway, because browsers send none by themselves.
+//! By default none may. A page needs an API key anyway: it cannot use the session of the console, because credentials and
+//! the header of sessions are not among what is allowed here.
 
 use std::{fmt, str::FromStr, time::Duration};
 

@@ -21,7 +21,7 @@ mod known_events;
 mod publisher;
 mod rates;
 
-use access::Door;
+use access::{Door, Sessions};
 use api::publish::{Publish, PublishError};
 use body::{Asked, Limits, Unread};
 use bursts::Bursts;
@@ -80,12 +80,23 @@ const MAX_PUBLISH_RATE: i64 = 1_000_000;
 /// The rule for callers over HTTP; over gRPC each method has its own in the proto files.
 const PUBLISH: Rule = Rule::Needs(Scope::Publish);
 
+/// Starts ingest. `sessions` are those of the console; `None` if this process has no master key.
+///
 /// # Errors
 /// If the registry cannot be read from the broker, or a method has no rule.
-pub async fn start(options: &Options, platform: &Platform, journal: &Journal) -> anyhow::Result<Service> {
+pub async fn start(
+    options: &Options,
+    sessions: Option<Sessions>,
+    platform: &Platform,
+    journal: &Journal,
+) -> anyhow::Result<Service> {
     let latch = platform.readiness.latch_for("ingest", NeededBy::Only(&["ingest"]));
     let registry = RegistryView::follow(journal, platform).await?;
     let door = Door::new(&registry)?;
+    let door = match sessions {
+        Some(sessions) => door.with_sessions(sessions),
+        None => door,
+    };
     let rates = Rates::new(options.publish_rate, options.publish_burst.unwrap_or(options.publish_rate));
     let publisher = publisher::Publisher::new(journal.clone(), registry, Bursts::new(options.burst_above), rates);
     let (max_event, max_request) = (usize::try_from(options.max_event)?, usize::try_from(options.max_request)?);

@@ -100,6 +100,9 @@ struct Query {
     network: NetworkOptions,
     #[command(flatten)]
     options: query::Options,
+    /// Public https URL of the HTTP port; links to the console begin with it
+    #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -129,7 +132,7 @@ impl Cli {
             Command::Up(up) => up.run().await,
             Command::Ingest(Ingest { alone, options }) => {
                 compose::alone("ingest", &alone.listeners, &alone.nats, async |platform, journal| {
-                    ingest::start(&options, platform, journal).await
+                    ingest::start(&options, None, platform, journal).await
                 })
                 .await
             }
@@ -151,11 +154,12 @@ impl Cli {
                 })
                 .await
             }
-            Command::Query(Query { alone, key, network, options }) => {
+            Command::Query(Query { alone, key, network, options, public_url }) => {
                 let master = key.required()?;
                 compose::alone("query", &alone.listeners, &alone.nats, async |platform, journal| {
                     key.confirm(&master, journal).await?;
-                    query::start(&options, network.guard(), master, platform, journal).await
+                    let sessions = compose::sessions(public_url.as_deref(), &master, platform)?;
+                    query::start(&options, network.guard(), master, sessions, platform, journal).await
                 })
                 .await
             }

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
+use access::{Sessions, Site};
 use anyhow::Context as _;
+use crypto::MasterKey;
 use journal::{Journal, NatsOptions};
 use runtime::{Addresses, Api, Listeners, Platform, Service, telemetry};
 use web::OverHttp;
@@ -27,6 +29,11 @@ pub(crate) async fn alone(
 pub(crate) fn api() -> anyhow::Result<Api> {
     let over_http = OverHttp::new().context("the API's descriptors are broken")?;
     Ok(Api { descriptors: api::DESCRIPTORS, over_http: Box::new(|grpc, served| over_http.routes(grpc, served)) })
+}
+
+/// The sessions of the console.
+pub(crate) fn sessions(public_url: Option<&str>, key: &MasterKey, platform: &Platform) -> anyhow::Result<Sessions> {
+    Ok(Sessions::new(Site::new(public_url, platform.addresses.clone())?, key))
 }
 
 /// The platform of the services: it drains on a signal, and uses as many connections as this process may have.

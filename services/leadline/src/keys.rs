@@ -84,16 +84,16 @@ impl Bootstrap {
     }
 }
 
-/// Makes sure that the data directory has the administrator's key and that the broker knows it, and returns its file. A revoked
+/// Makes sure that the data directory has the administrator's key and that the broker knows it, and returns its file and its id. A revoked
 /// key stays revoked; if the file is missing, another key is created.
-pub(crate) async fn admin_key_in(data_dir: &DataDir, journal: &Journal) -> anyhow::Result<PathBuf> {
+pub(crate) async fn admin_key_in(data_dir: &DataDir, journal: &Journal) -> anyhow::Result<(PathBuf, KeyId)> {
     let file = data_dir.path().join(ADMIN_KEY);
     // The file is written first: a recorded key without a file would be lost.
     let kept = data_dir.secret(ADMIN_KEY, || Ok(generate()?.reveal()))?;
-    let key = kept.parse();
+    let key: Result<ApiKey, _> = kept.parse();
     let key = key.with_context(|| format!("{}; remove the file to have another one made", file.display()))?;
     record(journal, &key, "admin.key", "leadline up").await?;
-    Ok(file)
+    Ok((file, KeyId::parse(key.id())?))
 }
 
 fn generate() -> anyhow::Result<ApiKey> {
@@ -114,6 +114,7 @@ async fn record(journal: &Journal, key: &ApiKey, name: &str, by: &str) -> anyhow
         created_by: by.to_owned(),
         expires_at: None,
         revoked_at: None,
+        client: None,
     };
     let decision = Registry::default().decide(Command::CreateKey(key), UrlRules::default())?;
     let fact = RegistryFact { at: now, by: by.to_owned(), change: decision.change };

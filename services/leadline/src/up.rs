@@ -4,7 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Args;
+use console_http::links::{SESSION_LIFETIME, after, link};
 use crypto::MasterKey;
+use domain::access::{Bounds, Scope};
 use journal::{Journal, NatsOptions};
 use runtime::{Addresses, Listeners, Platform, Service, telemetry};
 use serde_json::json;
@@ -46,6 +48,14 @@ pub(crate) struct Up {
     notifier: notifier::Options,
     #[command(flatten)]
     query: query::Options,
+}
+
+/// How the administrator gets in.
+struct Administrator {
+    /// The file with the API key.
+    key_file: PathBuf,
+    /// Logs in to the console, once.
+    console_link: String,
 }
 
 impl Up {
@@ -97,7 +107,7 @@ impl Up {
         platform: &Platform,
     ) -> anyhow::Result<ExitCode> {
         let started = self.start(key, data_dir, healing, platform).await;
-        let (addresses, admin_key) = match started {
+        let (addresses, admin) = match started {
             Ok(started) => started,
             Err(error) => {
                 platform.drain.stop();
@@ -108,7 +118,9 @@ impl Up {
         compose::announce("leadline", addresses, platform).await;
         if !platform.drain.is_stopping() {
             // The key itself is neither printed nor logged.
-            println!("the administrator's API key is in {}; the other commands find it there", admin_key.display());
+            let file = admin.key_file.display();
+            println!("the administrator's API key is in {file}; the other commands find it there");
+            println!("console: {}", admin.console_link);
             data_dir.write(ADDRESSES, &self.addresses(addresses))?;
         }
         Ok(compose::finish(platform, &self.listeners).await)
@@ -120,22 +132,32 @@ impl Up {
         data_dir: &DataDir,
         healing: Option<Healing>,
         platform: &Platform,
-    ) -> anyhow::Result<(Addresses, PathBuf)> {
+    ) -> anyhow::Result<(Addresses, Administrator)> {
         let journal = Journal::connect(&self.nats, platform).await?;
         if let Some(healing) = healing {
             healing.start(journal.clone(), &platform.drain);
         }
         self.key.confirm(&key, &journal).await?;
-        let admin_key = keys::admin_key_in(data_dir, &journal).await?;
+        let (key_file, key_id) = keys::admin_key_in(data_dir, &journal).await?;
+        let sessions = compose::sessions(self.notifier.public_url.as_deref(), &key, platform)?;
         let guard = self.network.guard();
         let services: Vec<Service> = vec![
-            ingest::start(&self.ingest, platform, &journal).await?,
+            ingest::start(&self.ingest, Some(sessions.clone()), platform, &journal).await?,
             dispatcher::start(&self.dispatcher, guard.clone(), key.clone(), platform, &journal).await?,
             notifier::start(&self.notifier, Some(key.clone()), platform, &journal).await?,
-            query::start(&self.query, guard, key, platform, &journal).await?,
+            query::start(&self.query, guard, key, sessions.clone(), platform, &journal).await?,
         ];
         let addresses = runtime::serve(&self.listeners, services, compose::api()?, platform).await?;
-        Ok((addresses, admin_key))
+        let bounds = Bounds {
+            account: None,
+            client: None,
+            scopes: [Scope::Admin, Scope::Payload].into_iter().collect(),
+            until: after(SESSION_LIFETIME),
+            person: String::new(),
+            is_portal: false,
+        };
+        let console_link = link(&sessions, key_id, bounds).url;
+        Ok((addresses, Administrator { key_file, console_link }))
     }
 
     fn addresses(&self, addresses: Addresses) -> Vec<u8> {

@@ -3,6 +3,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod belongings;
+pub(crate) mod console;
 pub(crate) mod deliveries;
 pub(crate) mod destinations;
 pub(crate) mod explain;
@@ -20,6 +21,7 @@ use clap::Subcommand;
 use self::{
     accounts::Accounts,
     belongings::{ApiUsers, Clients, Interfaces},
+    console::Console,
     deliveries::Deliveries,
     destinations::Destinations,
     explain::Explain,
@@ -55,6 +57,7 @@ pub(crate) enum Verb {
     ApiUsers(ApiUsers),
     Keys(Keys),
     Status(Status),
+    Console(Console),
     /// Call any method of the API, in JSON
     Call(Call),
 }
@@ -81,6 +84,7 @@ impl Verb {
             Self::ApiUsers(api_users) => api_users.run().await,
             Self::Keys(keys) => keys.run().await,
             Self::Status(status) => status.run().await,
+            Self::Console(console) => console.run().await,
             Self::Call(call) => call.run().await,
         }
     }

@@ -1,15 +1,20 @@
-//! `leadline.v1.AccessService`: creates, lists and revokes API keys.
+//! `leadline.v1.AccessService`: creates, lists and revokes API keys, and makes links that log people in to the console.
 
+use std::time::Duration;
+
+use access::{Sessions, bounds_of};
 use api::{
     access_service_server::AccessServiceServer,
     keys::{key_to_api, scopes},
     registry::id,
     status::{denied, invalid, refusal},
-    timestamp,
+    timestamp, timestamp_to_api,
 };
+use console_http::links::{self, SESSION_LIFETIME, after};
 use crypto::ApiKey;
 use domain::{
-    AccountId, KeyId,
+    AccountId, ClientId, KeyId, Registry,
+    access::{Bounds, Rule},
     registry::{self, Command, EntityKind, KeyHash, Refusal},
 };
 use jiff::Timestamp;
@@ -18,21 +23,26 @@ use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use crate::{
-    caller::Caller,
+    caller::{Caller, MAX_NAME},
     page::{Page, Place},
     registry_change::Changes,
 };
 
+/// How long a portal session lasts if the caller does not say.
+const DEFAULT_PORTAL_LIFETIME: Duration = Duration::from_secs(60 * 60);
+
 struct AccessService {
     changes: Changes,
     registry: RegistryView,
+    sessions: Sessions,
 }
 
 pub(crate) fn service(
     changes: Changes,
     registry: RegistryView,
+    sessions: Sessions,
 ) -> AccessServiceServer<impl api::access_service_server::AccessService> {
-    AccessServiceServer::new(AccessService { changes, registry }).accept_compressed(CompressionEncoding::Gzip)
+    AccessServiceServer::new(AccessService { changes, registry, sessions }).accept_compressed(CompressionEncoding::Gzip)
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -50,6 +60,7 @@ impl api::access_service_server::AccessService for AccessService {
         let key = registry::ApiKey {
             id: KeyId::parse(secret.id()).map_err(|e| Status::internal(e.to_string()))?,
             account: account(&request.account_id)?,
+            client: client(&request.client_id)?,
             name: request.name,
             scopes: scopes(given).map_err(|e| refusal(&e))?,
             hash: KeyHash(secret.hash()),
@@ -99,6 +110,87 @@ impl api::access_service_server::AccessService for AccessService {
     async fn who_am_i(&self, request: Request<api::WhoAmIRequest>) -> Answer<api::Key> {
         Ok(Response::new(key_to_api(Caller::of(&request)?.principal().key())))
     }
+
+    async fn create_console_link(&self, request: Request<api::CreateConsoleLinkRequest>) -> Answer<api::ConsoleLink> {
+        let (caller, request) = (Caller::of(&request)?, request.into_inner());
+        let bounds = bounds_of(caller.principal(), person(request.person)?, after(SESSION_LIFETIME));
+        Ok(Response::new(self.link(&caller, bounds)))
+    }
+
+    async fn create_portal_session(
+        &self,
+        request: Request<api::CreatePortalSessionRequest>,
+    ) -> Answer<api::ConsoleLink> {
+        let (caller, request) = (Caller::of(&request)?, request.into_inner());
+        let principal = caller.principal();
+        principal.may_leave_session().map_err(|e| denied(&e))?;
+        let (account, client) = (caller.account(&request.account_id)?, client(&request.client_id)?);
+        let registry =
+            self.registry.up_to_date().await.map_err(|why| {
+                Status::unavailable(format!("the latest configuration is not known: {why}; call again"))
+            })?;
+        must_exist(&registry, &account, client.as_ref())?;
+        let given = request.scopes.iter().map(|scope| api::Scope::try_from(*scope).unwrap_or_default());
+        let scopes = scopes(given).map_err(|e| refusal(&e))?;
+        if scopes.is_empty() {
+            return Err(invalid("scopes", "are missing; give at least one of publish, read, operate and admin"));
+        }
+        for scope in scopes.named() {
+            principal.may(Rule::Needs(scope)).map_err(|e| denied(&e))?;
+        }
+        let until = after(lifetime(request.lifetime)?);
+        let person = match person(request.person)? {
+            name if name.is_empty() => {
+                format!("the portal of {}", client.as_ref().map_or(account.as_str(), ClientId::as_str))
+            }
+            name => name,
+        };
+        let own = bounds_of(principal, String::new(), until);
+        let bounds = Bounds { account: Some(account), client, scopes, person, is_portal: true, ..own };
+        Ok(Response::new(self.link(&caller, bounds)))
+    }
+}
+
+impl AccessService {
+    fn link(&self, caller: &Caller, bounds: Bounds) -> api::ConsoleLink {
+        let session_expires_at = Some(timestamp_to_api(bounds.until));
+        tracing::info!(by = caller.by(), portal = bounds.is_portal, "made a log-in link for the console");
+        let link = links::link(&self.sessions, caller.principal().id().clone(), bounds);
+        api::ConsoleLink { url: link.url, expires_at: Some(timestamp_to_api(link.expires_at)), session_expires_at }
+    }
+}
+
+/// How long a portal session lasts.
+fn lifetime(given: Option<prost_types::Duration>) -> Result<Duration, Status> {
+    const LIMITS: std::ops::RangeInclusive<Duration> = Duration::from_secs(60)..=SESSION_LIFETIME;
+    let Some(given) = given else { return Ok(DEFAULT_PORTAL_LIFETIME) };
+    let lifetime = Duration::try_from(given).ok().filter(|lifetime| LIMITS.contains(lifetime));
+    lifetime.ok_or_else(|| invalid("lifetime", "is not from 60s to 43200s"))
+}
+
+fn person(name: String) -> Result<String, Status> {
+    if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(invalid("person", format!("is not one line of at most {MAX_NAME} characters")));
+    }
+    Ok(name)
+}
+
+fn must_exist(registry: &Registry, account: &AccountId, client: Option<&ClientId>) -> Result<(), Status> {
+    let missing = |kind, id: &str| refusal(&Refusal::NotFound { kind, id: id.to_owned() });
+    if registry.account(account).is_none() {
+        return Err(missing(EntityKind::Account, account.as_str()));
+    }
+    match client {
+        Some(client) if registry.client(account, client).is_none() => Err(missing(EntityKind::Client, client.as_str())),
+        _ => Ok(()),
+    }
+}
+
+fn client(text: &str) -> Result<Option<ClientId>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    id("client_id", text, ClientId::parse).map(Some).map_err(|e| refusal(&e))
 }
 
 fn account(text: &str) -> Result<Option<AccountId>, Status> {

@@ -4,12 +4,15 @@ use api::{
     registry::id,
     status::{denied, invalid, not_authenticated, refusal},
 };
-use domain::{AccountId, Principal, Registry, registry::KeyRefusal};
+use domain::{
+    AccountId, ClientId, Principal, Registry,
+    registry::{Destination, KeyRefusal, Scope},
+};
 use jiff::Timestamp;
 use tonic::{Request, Status};
 
 /// The largest length of the name for which a caller speaks, in characters.
-const MAX_NAME: usize = 100;
+pub(crate) const MAX_NAME: usize = 100;
 /// The metadata in which a caller may name the person for whom it speaks.
 const SPEAKS_FOR: &str = "leadline-actor";
 
@@ -26,6 +29,8 @@ impl Caller {
         let principal = request.extensions().get::<Principal>().cloned();
         let principal = principal.ok_or_else(|| Status::internal("the call has no principal"))?;
         let said = request.metadata().get(SPEAKS_FOR).and_then(|value| value.to_str().ok());
+        // A session knows whose it is. A portal must not speak for anybody else.
+        let said = principal.person().or(said.filter(|_| !principal.is_portal()));
         let speaks_for = said.filter(|name| !name.is_empty()).map(|name| name.chars().take(MAX_NAME).collect());
         Ok(Self { principal, speaks_for })
     }
@@ -55,6 +60,30 @@ impl Caller {
         }
     }
 
+    /// Whether the caller may see what belongs to this client, or to none.
+    pub(crate) fn may_see_client(&self, client: Option<&str>) -> bool {
+        self.principal.client().is_none_or(|own| Some(own.as_str()) == client)
+    }
+
+    /// Whether the caller may see and change a destination of an account that it may touch. One that is bound to a client
+    /// may do so with destinations for this client only.
+    pub(crate) fn owns(&self, destination: &Destination) -> bool {
+        self.principal.client().is_none_or(|own| matches!(&destination.scope, Scope::Client(client) if client == own))
+    }
+
+    /// The client that a list is filtered by: the requested one, or the one that the caller is bound to; `None` for all
+    /// clients.
+    pub(crate) fn narrowed_client(&self, asked: Option<ClientId>) -> Result<Option<ClientId>, Status> {
+        match (self.principal.client(), asked) {
+            (None, asked) => Ok(asked),
+            (Some(own), Some(other)) if *own != other => {
+                self.principal.may_as_client(false).map_err(|e| denied(&e))?;
+                Ok(Some(own.clone()))
+            }
+            (Some(own), _) => Ok(Some(own.clone())),
+        }
+    }
+
     /// The account that a list is filtered by: the requested one, or the caller's own; `None` for all accounts.
     pub(crate) fn narrowed(&self, asked: Option<AccountId>) -> Result<Option<AccountId>, Status> {
         match asked {
@@ -66,7 +95,9 @@ impl Caller {
     /// Checks the key again during a long call: when the call began, this process may not have known of a revocation.
     pub(crate) fn is_still_good(&self, registry: &Registry) -> Result<(), Status> {
         let key = registry.key(self.principal.id()).ok_or(KeyRefusal::Unknown);
-        key.and_then(|key| key.is_good(Timestamp::now())).map_err(not_authenticated)
+        let now = Timestamp::now();
+        // The end of a session is that of its principal.
+        key.and_then(|key| key.is_good(now)).and(self.principal.key().is_good(now)).map_err(not_authenticated)
     }
 
     /// How facts name the caller: the key, which is certain, and the name for which it says that it speaks, which is
@@ -83,7 +114,7 @@ impl Caller {
         if name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
             return Err(invalid("requested_by", format!("is not one line of at most {MAX_NAME} characters")));
         }
-        if !name.is_empty() {
+        if !name.is_empty() && self.principal.person().is_none() && !self.principal.is_portal() {
             self.speaks_for = Some(name.to_owned());
         }
         Ok(self)

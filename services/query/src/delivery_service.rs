@@ -12,7 +12,7 @@ use api::{
     status::{invalid, retry_refusal},
 };
 use domain::{
-    AccountId, Delivery, DeliveryId, DestinationId, Registry, RequestId,
+    AccountId, ClientId, Delivery, DeliveryId, DestinationId, Registry, RequestId,
     delivery::{RetryAsked, request_retry},
     registry::Destination,
 };
@@ -30,7 +30,7 @@ use watchers::Watchers;
 use crate::{
     Options,
     caller::Caller,
-    failed,
+    failed, for_clients,
     freshness::{Freshness, SHOWN_DEADLINE, SHOWN_POLL, Stale},
     history::History,
     page::Page,
@@ -70,7 +70,12 @@ impl DeliveryService {
     /// A delivery of another account looks as if it did not exist.
     async fn find(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, Status> {
         let found = self.store.delivery(id).await.map_err(failed)?;
-        let found = found.filter(|delivery| caller.may_see(Some(&delivery.reference.account)));
+        let may_see = |delivery: &Delivery| {
+            let reference = &delivery.reference;
+            caller.may_see(Some(&reference.account))
+                && caller.may_see_client(reference.client.as_ref().map(ClientId::as_str))
+        };
+        let found = found.filter(may_see);
         let account = caller.principal().account();
         found.ok_or_else(|| {
             self.history.not_found(&self.registry.snapshot(), account, &format!("there is no delivery {id}"))
@@ -93,6 +98,7 @@ impl DeliveryService {
             return Ok(());
         }
         let registry = self.registry.snapshot();
+        for_clients::may_retry(caller, &registry, &delivery)?;
         let subject = retrying::subject::<Stale>(&self.journal, &self.store, &registry, &delivery, asked.force).await?;
         let request = asked.request.clone();
         let fact = request_retry(&delivery, subject, Timestamp::now(), asked).map_err(retry_refusal)?;
@@ -134,10 +140,11 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let caller = Caller::of(&request)?;
         let delivery = self.find(&caller, delivery_id(&request.get_ref().delivery_id)?).await?;
         let attempts = self.store.attempts(delivery.reference.delivery).await.map_err(failed)?;
-        Ok(Response::new(api::DeliveryDetail {
-            delivery: Some(shown(&delivery, &self.registry.snapshot())),
-            attempts: attempts.iter().map(shown_attempt).collect(),
-        }))
+        let registry = self.registry.snapshot();
+        let attempts = attempts.iter().map(shown_attempt);
+        let attempts = attempts.map(|attempt| for_clients::attempt(&caller, &delivery, &registry, attempt)).collect();
+        let shown = for_clients::delivery(&caller, &registry, shown(&delivery, &registry));
+        Ok(Response::new(api::DeliveryDetail { delivery: Some(shown), attempts }))
     }
 
     async fn list_deliveries(
@@ -147,12 +154,14 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
         let mut filter = shown::filter(request.filter.unwrap_or_default())?;
         filter.account = caller.narrowed(filter.account)?;
+        filter.client = caller.narrowed_client(filter.client)?;
         let page = Page::of(request.page_size, &request.page_token, &filter)?;
         let registry = self.registry.snapshot();
         let off = SwitchedOff::among(&filter, &registry);
         let mut found = self.store.deliveries(&filter, &page, &off).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
-        let deliveries = found.iter().map(|delivery| shown(delivery, &registry)).collect();
+        let deliveries = found.iter().map(|delivery| shown(delivery, &registry));
+        let deliveries = deliveries.map(|delivery| for_clients::delivery(&caller, &registry, delivery)).collect();
         Ok(Response::new(api::ListDeliveriesResponse { deliveries, next_page_token }))
     }
 

@@ -19,7 +19,7 @@ use crate::{
     caller::Caller,
     csv::{self, Cell},
     delivery_service::http_status,
-    failed,
+    failed, for_clients,
     freshness::Freshness,
     history::History,
     page::{Page, Place},
@@ -75,7 +75,9 @@ impl api::lead_service_server::LeadService for LeadService {
         let account = caller.account(&request.account_id)?;
         let lead = required("lead_id", &request.lead_id, LeadId::parse)?;
         let found = self.store.lead(&account, &lead).await.map_err(failed)?;
-        found.map(|lead| Response::new(shown(lead))).ok_or_else(|| self.no_lead(&account, &lead))
+        let found = found.filter(|lead| caller.may_see_client(Some(&lead.client)));
+        let found = found.map(|lead| Response::new(shown(for_clients::lead(&caller, lead))));
+        found.ok_or_else(|| self.no_lead(&account, &lead))
     }
 
     async fn get_event(&self, request: Request<api::GetEventRequest>) -> Result<Response<api::Event>, Status> {
@@ -89,11 +91,11 @@ impl api::lead_service_server::LeadService for LeadService {
         request: Request<api::ListLeadsRequest>,
     ) -> Result<Response<api::ListLeadsResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
-        let filter = filter(caller.account(&request.account_id)?, &request)?;
+        let filter = filter(&caller, caller.account(&request.account_id)?, &request)?;
         let page = Page::of(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.leads(&filter, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
-        let leads = found.into_iter().map(shown).collect();
+        let leads = found.into_iter().map(|lead| shown(for_clients::lead(&caller, lead))).collect();
         Ok(Response::new(api::ListLeadsResponse { leads, next_page_token }))
     }
 
@@ -120,7 +122,8 @@ impl api::lead_service_server::LeadService for LeadService {
             ids_as_text: r.ids_as_text,
             store: self.store.clone(),
             drain: self.drain.clone(),
-            filter: filter(account, &asked)?,
+            filter: filter(&caller, account, &asked)?,
+            caller,
             next_page: Some(String::new()),
             ready: [title.into()].into(),
         };
@@ -147,13 +150,21 @@ impl api::lead_service_server::LeadService for LeadService {
         let account = caller.account(&request.account_id)?;
         let lead = required("lead_id", &request.lead_id, LeadId::parse)?;
         let page = Page::of(request.page_size, &request.page_token, (&account, &lead))?;
+        if caller.principal().client().is_some() {
+            let lead_row = self.store.lead(&account, &lead).await.map_err(failed)?;
+            lead_row
+                .filter(|row| caller.may_see_client(Some(&row.client)))
+                .ok_or_else(|| self.no_lead(&account, &lead))?;
+        }
         let mut found = self.store.lead_log(&account, &lead, &page).await.map_err(failed)?;
         if found.is_empty() && self.store.lead(&account, &lead).await.map_err(failed)?.is_none() {
             return Err(self.no_lead(&account, &lead));
         }
         let next_page_token =
             page.cut(&mut found, |entry| Place { at: entry.at.as_microsecond(), id: entry.fact.clone() });
-        let entries = found.into_iter().map(shown_entry).collect();
+        let registry = self.registry.snapshot();
+        let entries = found.into_iter().map(shown_entry);
+        let entries = entries.map(|entry| for_clients::entry(&caller, &registry, entry)).collect();
         Ok(Response::new(api::GetLeadLogResponse { entries, next_page_token }))
     }
 }
@@ -162,6 +173,7 @@ impl api::lead_service_server::LeadService for LeadService {
 struct Export {
     store: Store,
     drain: Drain,
+    caller: Caller,
     filter: LeadFilter,
     /// The token of the next page; `None` if there is none.
     next_page: Option<String>,
@@ -192,8 +204,8 @@ impl Export {
         let next = page.cut(&mut found, place);
         self.next_page = Some(next).filter(|token| !token.is_empty());
         let mut piece = String::new();
-        for lead in &found {
-            add_line(&mut piece, lead, self.ids_as_text);
+        for lead in found {
+            add_line(&mut piece, &for_clients::lead(&self.caller, lead), self.ids_as_text);
             if piece.len() >= PIECE {
                 self.ready.push_back(std::mem::take(&mut piece).into());
             }
@@ -245,7 +257,7 @@ fn required<T>(field: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, Id
     parse(text).map_err(|e| invalid(field, e))
 }
 
-fn filter(account: AccountId, request: &api::ListLeadsRequest) -> Result<LeadFilter, Status> {
+fn filter(caller: &Caller, account: AccountId, request: &api::ListLeadsRequest) -> Result<LeadFilter, Status> {
     let time = |field: &str, given: &Option<prost_types::Timestamp>| {
         given.as_ref().map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
     };
@@ -255,10 +267,10 @@ fn filter(account: AccountId, request: &api::ListLeadsRequest) -> Result<LeadFil
             "" => None,
             text => Some(required("interface_id", text, InterfaceId::parse)?),
         },
-        client: match request.client_id.as_str() {
+        client: caller.narrowed_client(match request.client_id.as_str() {
             "" => None,
             text => Some(required("client_id", text, ClientId::parse)?),
-        },
+        })?,
         failed: request.failed,
         http_status: http_status("http_status_code", request.http_status_code)?,
         created_from: time("created_from", &request.created_from)?,

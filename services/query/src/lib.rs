@@ -21,6 +21,7 @@ mod awaited;
 mod caller;
 mod csv;
 mod delivery_service;
+mod for_clients;
 mod freshness;
 mod history;
 mod job_service;
@@ -45,7 +46,7 @@ mod status_service;
 mod store;
 mod worker;
 
-use access::Door;
+use access::{Door, Sessions};
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
 use domain::{Guard, registry::UrlRules};
@@ -75,6 +76,8 @@ pub struct Options {
     pub watch_limits: WatchLimits,
     #[command(flatten)]
     pub limits: limits::Options,
+    #[command(flatten)]
+    pub console: console_http::Options,
 }
 
 /// The database of the read model if none is set.
@@ -94,6 +97,7 @@ pub async fn start(
     options: &Options,
     guard: Guard,
     key: MasterKey,
+    sessions: Sessions,
     platform: &Platform,
     journal: &Journal,
 ) -> anyhow::Result<Service> {
@@ -110,11 +114,12 @@ pub async fn start(
     let anonymiser = anonymiser::Anonymiser { journal: journal.clone(), store: store.clone() };
     anonymiser.start(registry.clone(), platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
-    let door = Door::new(&registry)?;
+    let door = Door::new(&registry)?.with_sessions(sessions.clone());
     let changes = Changes::new(journal.clone(), registry.clone(), rules, options.limits.into());
     latch.ready();
     Ok(Service::new("query")
-        .with_grpc(door.guard(access_service::service(changes.clone(), registry.clone())))
+        .with_http(console_http::routes(&options.console, door.clone(), sessions.clone(), journal.clone()))
+        .with_grpc(door.guard(access_service::service(changes.clone(), registry.clone(), sessions)))
         .with_grpc(door.guard(registry_service::service(changes, registry.clone(), guard, key, store.clone())))
         .with_grpc(door.guard(delivery_service::service(
             journal.clone(),

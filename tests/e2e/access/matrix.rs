@@ -21,7 +21,10 @@ use crate::world::{ACCOUNT, World};
 /// An account that platform-wide keys may do anything to.
 const NOWHERE: &str = "nowhere";
 /// What is asked for without naming an account or a thing of one: it shows what belongs to the caller.
-const OF_THE_CALLER: [&str; 2] = ["AccessService/WhoAmI", "RegistryService/ListAccounts"];
+const OF_THE_CALLER: [&str; 3] =
+    ["AccessService/WhoAmI", "AccessService/CreateConsoleLink", "RegistryService/ListAccounts"];
+/// The id of every client and of every thing that a request names.
+const NONE_SUCH: &str = "none-such";
 const SCOPES: [Scope; 5] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin, Scope::Payload];
 
 /// Somebody who calls.
@@ -38,6 +41,8 @@ enum Is {
     Platform(Scope),
     /// Of the account that is asked for, with this scope.
     OfAccount(Scope),
+    /// Of the account that is asked for, with every scope, and bound to the client that is asked for.
+    OfClient,
     /// Of another account, with every scope.
     Stranger,
 }
@@ -48,6 +53,7 @@ impl fmt::Debug for Is {
             Self::Nobody(why) => write!(f, "somebody whose key is {why}"),
             Self::Platform(scope) => write!(f, "a platform-wide key with {}", scope.as_str_name()),
             Self::OfAccount(scope) => write!(f, "a key of the account with {}", scope.as_str_name()),
+            Self::OfClient => f.write_str("a key of a client of the account"),
             Self::Stranger => write!(f, "a key of another account"),
         }
     }
@@ -119,6 +125,15 @@ async fn callers(world: &World) -> Vec<Caller> {
         Caller { is: Is::Nobody("revoked"), key: revoked },
         Caller { is: Is::Stranger, key: world.new_key(OTHER, &SCOPES).await.0 },
     ];
+    world.client(NONE_SUCH).await;
+    let of_client = api::CreateKeyRequest {
+        account_id: ACCOUNT.into(),
+        client_id: NONE_SUCH.into(),
+        scopes: SCOPES.map(Into::into).to_vec(),
+        ..api::CreateKeyRequest::default()
+    };
+    let of_client = world.access().create_key(of_client).await.unwrap().into_inner().secret;
+    callers.push(Caller { is: Is::OfClient, key: of_client });
     // A good id with another secret.
     let (id, secret) = (world.key.rsplit_once('_').unwrap().0, crypto::ApiKey::generate().unwrap().reveal());
     let forged = format!("{id}_{}", secret.splitn(3, '_').nth(2).unwrap());
@@ -170,10 +185,20 @@ fn expected(
         Is::Platform(scope) if has(scope) => Answer::LetIn,
         Is::OfAccount(scope) if has(scope) && !of_platform => Answer::LetIn,
         Is::Platform(_) | Is::OfAccount(_) => Answer::Denied,
+        Is::OfClient if of_platform || !is_for_clients(pool, method) => Answer::Denied,
+        // The thing is that of no client.
+        Is::OfClient if names_thing => Answer::NotFound,
+        Is::OfClient => Answer::LetIn,
         Is::Stranger if of_platform || names_account => Answer::Denied,
         Is::Stranger if of_caller => Answer::LetIn,
         Is::Stranger => Answer::NotFound,
     }
+}
+
+/// Whether a method says that it keeps to the client of its caller.
+fn is_for_clients(pool: &DescriptorPool, method: &MethodDescriptor) -> bool {
+    let option = pool.get_extension_by_name("leadline.v1.for_clients").unwrap();
+    method.options().get_extension(&option).as_bool().unwrap()
 }
 
 /// Sets every field that names an account, in the request or in a message in it; whether there is one. Beside it, names
@@ -187,7 +212,7 @@ fn fill(message: &mut DynamicMessage, account: &str, depth: u8) -> bool {
                 filled = true;
             }
             Kind::String if field.name().ends_with("_id") || field.name() == "interface" => {
-                message.set_field(&field, Value::String("none-such".into()));
+                message.set_field(&field, Value::String(NONE_SUCH.into()));
             }
             Kind::Bytes => message.set_field(&field, Value::Bytes(b"{}".as_slice().into())),
             Kind::Message(inner) if depth < 2 && inner.package_name() == "leadline.v1" => {

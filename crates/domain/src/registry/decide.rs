@@ -302,7 +302,7 @@ impl Registry {
         must_exist(self.account(id).is_some(), EntityKind::Account, id.as_str())
     }
 
-    fn must_have_client(&self, account: &AccountId, id: &ClientId) -> Result<(), Refusal> {
+    pub(super) fn must_have_client(&self, account: &AccountId, id: &ClientId) -> Result<(), Refusal> {
         self.must_have_account(account)?;
         must_exist(self.client(account, id).is_some(), EntityKind::Client, id.as_str())
     }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     access::{Principal, Scope, Scopes},
-    ids::{AccountId, KeyId},
+    ids::{AccountId, ClientId, KeyId},
 };
 
 /// The maximum number of valid API keys of one account, or of the platform.
@@ -32,6 +32,8 @@ pub struct ApiKey {
     pub id: KeyId,
     /// `None` if the key is platform-wide.
     pub account: Option<AccountId>,
+    /// The client whose leads, deliveries and destinations are all that the key sees; `None` if it is for every client.
+    pub client: Option<ClientId>,
     /// Shown to people; at most 200 bytes.
     pub name: String,
     /// What the key permits.
@@ -134,9 +136,24 @@ impl Registry {
         Ok(Principal::new(Arc::clone(key)))
     }
 
+    /// The caller in a session of an API key, before the bounds of the session.
+    ///
+    /// # Errors
+    /// Why the API key is refused.
+    pub fn of_session(&self, id: &KeyId, now: Timestamp) -> Result<Principal, KeyRefusal> {
+        let key = self.key(id).ok_or(KeyRefusal::Unknown)?;
+        key.is_good(now)?;
+        Ok(Principal::new(Arc::clone(key)))
+    }
+
     pub(super) fn decide_create_key(&self, key: ApiKey) -> Result<Change, Refusal> {
         if let Some(account) = &key.account {
             self.must_have_account(account)?;
+        }
+        match (&key.account, &key.client) {
+            (None, Some(_)) => return Err(invalid("client_id", "needs an account_id".into())),
+            (Some(account), Some(client)) => self.must_have_client(account, client)?,
+            (_, None) => {}
         }
         self.must_be_new(self.key(&key.id).is_some(), EntityKind::Key, key.id.as_str())?;
         check_name(&key.name)?;

@@ -1,8 +1,8 @@
 //! Whom a key lets in, what he may do, and which keys he may make.
 
 use domain::{
-    AccountId, KeyId, Registry, RegistryFact,
-    access::{Denial, Principal, Rule, Scope, Scopes},
+    AccountId, ClientId, KeyId, Registry, RegistryFact,
+    access::{Bounds, Denial, Principal, Rule, Scope, Scopes},
     registry::{Account, ApiKey, Change, Command, EntityKind, KeyHash, KeyRefusal, Refusal, UrlRules},
 };
 
@@ -29,6 +29,7 @@ fn key(account: Option<AccountId>, scopes: &[Scope]) -> ApiKey {
         created_by: "test".into(),
         expires_at: None,
         revoked_at: None,
+        client: None,
     }
 }
 
@@ -181,4 +182,46 @@ fn there_are_so_many_keys_at_most_and_those_that_ended_do_not_count() {
     assert!(decide(&registry, Command::CreateKey(new(1_000))).is_ok());
     let absent = Refusal::NotFound { kind: EntityKind::Key, id: "none".into() };
     assert_eq!(decide(&registry, Command::RevokeKey(id("none"))), Err(absent));
+}
+
+#[test]
+fn a_session_has_no_more_than_its_key_and_its_bounds() {
+    let client = |text: &str| ClientId::parse(text).unwrap();
+    let bounds = |scopes: &[Scope]| Bounds {
+        account: None,
+        client: None,
+        scopes: scopes.iter().copied().collect(),
+        until: t(100),
+        person: String::new(),
+        is_portal: false,
+    };
+    let operator = principal(None, &[Scope::Operate]);
+    let scopes = |principal: Option<Principal>| principal.unwrap().key().scopes.named().collect::<Vec<_>>();
+    assert_eq!(scopes(operator.within(&bounds(&[Scope::Read]))), [Scope::Read]);
+    // The bounds are older than the key is now.
+    assert_eq!(scopes(operator.within(&bounds(&[Scope::Admin, Scope::Publish, Scope::Read]))), [Scope::Read]);
+
+    let of_other = Bounds { account: Some(other()), ..bounds(&[Scope::Read]) };
+    assert_eq!(operator.within(&of_other).unwrap().account(), Some(&other()));
+    assert_eq!(principal(Some(account_id()), &[Scope::Read]).within(&of_other), None);
+    let north = Bounds { account: Some(account_id()), client: Some(client("north")), ..bounds(&[Scope::Read]) };
+    let bound = operator.within(&north).unwrap();
+    assert_eq!((bound.account(), bound.client()), (Some(&account_id()), Some(&client("north"))));
+    assert_eq!(operator.within(&Bounds { account: None, ..north.clone() }), None, "a client of no account");
+    assert_eq!(bound.within(&Bounds { client: Some(client("south")), ..north }), None);
+    assert_eq!(bound.within(&bounds(&[Scope::Read])).unwrap().client(), Some(&client("north")));
+    assert!(matches!(bound.may_as_client(false), Err(Denial::OneClient { .. })));
+    assert_eq!((bound.may_as_client(true), operator.may_as_client(false)), (Ok(()), Ok(())));
+
+    let mut expiring = key(None, &[Scope::Admin]);
+    for (own, end) in [(Some(t(50)), 50), (Some(t(150)), 100), (None, 100)] {
+        expiring.expires_at = own;
+        let principal = registry_with(expiring.clone()).of_session(&id("k"), t(1)).unwrap();
+        assert_eq!(principal.within(&bounds(&[Scope::Admin])).unwrap().key().expires_at, Some(t(end)));
+    }
+    let portal = Bounds { is_portal: true, ..bounds(&[Scope::Admin]) };
+    let portal = principal(None, &[Scope::Admin]).within(&portal).unwrap();
+    assert!(matches!(portal.may_make(&key(None, &[Scope::Read])), Err(Denial::FromPortal { .. })));
+    let further = portal.within(&bounds(&[Scope::Admin])).unwrap();
+    assert!(further.is_portal(), "a portal stays one");
 }

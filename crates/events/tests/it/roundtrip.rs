@@ -401,6 +401,7 @@ prop_compose! {
             created_by: texts.2.clone(),
             expires_at: skip,
             revoked_at: None,
+            client: Some(client_id.clone()).filter(|_| skip.is_some()),
         };
         let change = match kind {
             0 => Change::AccountCreated(whole),

@@ -37,6 +37,9 @@ pub(super) struct Create {
     /// Create a platform-wide key: for all accounts and the installation itself
     #[arg(long, conflicts_with = "account")]
     platform: bool,
+    /// Bind the key to a client of the account: it sees the leads, deliveries and destinations of this client only
+    #[arg(long, value_name = "ID", conflicts_with = "platform")]
+    client: Option<String>,
     #[command(flatten)]
     account: ForAccount,
     #[command(flatten)]
@@ -81,6 +84,7 @@ impl Create {
             name: self.name,
             scopes: self.scope.into_iter().map(Into::into).collect(),
             expires_at: self.expires.map(api::timestamp_to_api),
+            client_id: self.client.unwrap_or_default(),
         };
         let made = session.access().create_key(within(request)).await?.into_inner();
         if session.out.is_json() {
@@ -118,7 +122,11 @@ const COLUMNS: [Column; 6] =
     [fixed("KEY"), flexible("NAME"), flexible("ACCOUNT"), fixed("SCOPES"), fixed("MADE"), flexible("STATE")];
 
 fn row(key: &api::Key) -> Vec<Cell> {
-    let account = if key.account_id.is_empty() { "(all)" } else { &key.account_id };
+    let account = match (key.account_id.as_str(), key.client_id.as_str()) {
+        ("", _) => "(all)".to_owned(),
+        (account, "") => account.to_owned(),
+        (account, client) => format!("{account}, client {client}"),
+    };
     vec![
         key.key_id.as_str().into(),
         key.name.as_str().into(),

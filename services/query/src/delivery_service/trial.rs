@@ -2,7 +2,10 @@
 
 use api::status::invalid;
 use bytes::Bytes;
-use domain::{DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, registry::Destination};
+use domain::{
+    DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId,
+    registry::{Destination, Scope},
+};
 use jiff::Timestamp;
 use journal::StreamName;
 use runtime::{ErrorChain as _, trace::TraceContext};
@@ -34,6 +37,9 @@ impl DeliveryService {
             Status::unavailable(format!("the latest configuration is not known: {why}; send the test again"))
         })?;
         let destination = destination(&registry, &account, &id)?;
+        if !caller.owns(destination) {
+            return Err(super::no_destination(&account, &id));
+        }
         takes_tests(destination)?;
         let event_id = EventId::from_uuid(Uuid::now_v7());
         let now = Timestamp::now();
@@ -43,7 +49,10 @@ impl DeliveryService {
             event_id,
             account,
             interface: InterfaceId::tests(),
-            client: None,
+            client: match &destination.scope {
+                Scope::Client(client) => Some(client.clone()),
+                Scope::Account | Scope::Interface(_) => None,
+            },
             destination: Some(id.clone()),
             event_type: EventType::webhook_test(),
             occurred_at: now,

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    failed,
+    failed, for_clients,
     page::Page,
     store::{
         Store,
@@ -58,6 +58,7 @@ impl Asked {
         let filter = DeliveryFilter {
             account: caller.narrowed(optional("account_id", &request.account_id, AccountId::parse)?)?,
             destination: optional("destination_id", &request.destination_id, DestinationId::parse)?,
+            client: caller.narrowed_client(None)?,
             lead: optional("lead_id", &request.lead_id, LeadId::parse)?,
             statuses: statuses("statuses", &request.statuses)?,
             ..DeliveryFilter::default()
@@ -171,7 +172,11 @@ impl Watch {
                 changed.get(&delivery.reference.delivery).is_some_and(|(_, furthest)| delivery.position <= *furthest)
             };
             let registry = self.registry.snapshot();
-            now.retain(|delivery| is_watched(&self.filter.statuses, delivery, &registry) && is_news(delivery));
+            let of_client =
+                |delivery: &Delivery| self.filter.client.is_none() || self.filter.client == delivery.reference.client;
+            now.retain(|delivery| {
+                of_client(delivery) && is_watched(&self.filter.statuses, delivery, &registry) && is_news(delivery)
+            });
             now.sort_by_key(|delivery| changed.get(&delivery.reference.delivery));
             self.send(&now, last);
         }
@@ -184,7 +189,7 @@ impl Watch {
     fn send(&mut self, deliveries: &[Delivery], then: u64) {
         let registry = self.registry.snapshot();
         for delivery in deliveries {
-            let delivery = Some(shown(delivery, &registry));
+            let delivery = Some(for_clients::delivery(&self.caller, &registry, shown(delivery, &registry)));
             self.ready.push_back(api::WatchDeliveriesResponse { delivery, resume_token: self.sent_until.to_string() });
         }
         if let Some(last) = self.ready.back_mut() {

@@ -4,7 +4,7 @@ use api::{
 };
 use domain::{
     DestinationId, Registry,
-    registry::{Body, Command, Destination, Form, RequestShape, Scope, Transport},
+    registry::{Body, Command, Destination, EntityKind, Form, RequestShape, Scope, Transport},
 };
 use jiff::Timestamp;
 use prost_types::FieldMask;
@@ -15,7 +15,7 @@ use url::Url;
 use super::{
     Answer, RegistryService,
     origin::{self, Given},
-    parts::{account_of, check_mask, destination_id, destination_of, given, names, request_id, token_id},
+    parts::{account_of, check_mask, destination_id, destination_of, given, missing, names, request_id, token_id},
     transport::{Kept, Sealing},
     warnings,
 };
@@ -66,7 +66,9 @@ impl RegistryService {
     ) -> Answer<api::Destination> {
         let (request, registry) = (request.get_ref(), self.registry.snapshot());
         let (account, id) = (caller.account(&request.account_id)?, destination_id(&request.destination_id)?);
-        Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
+        let destination = destination_of(&registry, &account, &id)?;
+        owned(&caller, destination)?;
+        Ok(Response::new(self.shown(destination).await))
     }
 
     pub(super) async fn list_destinations(
@@ -78,8 +80,9 @@ impl RegistryService {
         let entry = account_of(&registry, &caller.account(&request.account_id)?)?;
         let listing =
             Listing::of(request.page_size, &request.page_token, ("destinations", &entry.account.id, &request.name))?;
-        let existing =
-            entry.destinations().filter(|d| !d.deleted && (request.name.is_empty() || d.name == request.name));
+        let existing = entry
+            .destinations()
+            .filter(|d| !d.deleted && (request.name.is_empty() || d.name == request.name) && caller.owns(d));
         let (destinations, next_page_token) =
             listing.cut(existing, |destination| destination.id.as_str(), |destination| destination_to_api(destination));
         Ok(Response::new(api::ListDestinationsResponse { destinations, next_page_token }))
@@ -133,7 +136,11 @@ impl RegistryService {
         let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
         let skip_before = r.skip_held.then(Timestamp::now);
         let command = Command::EnableDestination(account.clone(), id.clone(), skip_before);
-        let registry = self.changes.make(&caller, |_| Ok(command)).await?;
+        let owned = |registry: &Registry| {
+            owned(&caller, destination_of(registry, &account, &id)?)?;
+            Ok(command)
+        };
+        let registry = self.changes.make(&caller, owned).await?;
         Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
@@ -145,7 +152,11 @@ impl RegistryService {
         let r = request.get_ref();
         let (account, id) = (caller.account(&r.account_id)?, destination_id(&r.destination_id)?);
         let command = Command::DisableDestination(account.clone(), id.clone());
-        let registry = self.changes.make(&caller, |_| Ok(command)).await?;
+        let owned = |registry: &Registry| {
+            owned(&caller, destination_of(registry, &account, &id)?)?;
+            Ok(command)
+        };
+        let registry = self.changes.make(&caller, owned).await?;
         Ok(Response::new(self.shown(destination_of(&registry, &account, &id)?).await))
     }
 
@@ -189,6 +200,11 @@ impl RegistryService {
         }
         Ok(destination)
     }
+}
+
+/// Refuses a destination that does not belong to the client that the caller is bound to, as if it did not exist.
+fn owned(caller: &Caller, destination: &Destination) -> Result<(), Status> {
+    if caller.owns(destination) { Ok(()) } else { Err(missing(EntityKind::Destination, destination.id.as_str())) }
 }
 
 /// Parses the body template. That depends on the content type, so it follows when the whole destination is known.

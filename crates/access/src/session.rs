@@ -1,0 +1,232 @@
+//! Sessions of the console: who has logged in with an API key, or with a link that was made with one.
+//!
+//! A session is a cookie, and the server keeps nothing of it, so it works in every process and after a restart. The
+//! cookie names the API key, the bounds of the session and its end, with a code that only the holder of the master key
+//! can make. Each call looks the key up in the registry view, so a session ends when its key does. A call also
+//! needs a header that pages of other sites can neither read nor send.
+
+use std::sync::{Arc, OnceLock};
+
+use crypto::{Links, MasterKey};
+use domain::{
+    AccountId, ClientId, KeyId, Principal,
+    access::{Bounds, Scope},
+};
+use http::{HeaderMap, HeaderName, header};
+use jiff::Timestamp;
+use runtime::Addresses;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// The header that a call in a session has to carry.
+pub const CSRF: HeaderName = HeaderName::from_static("x-leadline-csrf");
+/// What the browser says about the page that causes a request (Fetch Metadata). No page can change it.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The name of the cookie. Over https it has a prefix, with which browsers take it from this host alone (RFC 6265bis,
+/// 4.1.3.2).
+const COOKIE: &str = "leadline_session";
+const COOKIE_OVER_HTTPS: &str = "__Host-leadline_session";
+/// Separates what the master key signs here from the other links.
+const OF_COOKIES: &str = "leadline console session";
+const OF_CSRF: &str = "leadline console csrf";
+const OF_TOKENS: &str = "leadline console login";
+
+/// Where browsers find this installation.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// `None` if browsers use the address of the HTTP listener.
+    public_url: Option<Url>,
+    /// The addresses of the process, once it listens.
+    addresses: Arc<OnceLock<Addresses>>,
+}
+
+/// The public URL is no address of a web site.
+#[derive(Debug, thiserror::Error)]
+#[error("--public-url: {0:?} is not a URL such as https://leads.example, without a query or a fragment")]
+pub struct NoSite(String);
+
+impl Site {
+    /// The site at this public URL, or else at the addresses.
+    ///
+    /// # Errors
+    /// If the text is no such URL.
+    pub fn new(public_url: Option<&str>, addresses: Arc<OnceLock<Addresses>>) -> Result<Self, NoSite> {
+        let is_site =
+            |url: &Url| ["https", "http"].contains(&url.scheme()) && url.query().is_none() && url.fragment().is_none();
+        let parse = |text: &str| Url::parse(text).ok().filter(is_site).ok_or_else(|| NoSite(text.to_owned()));
+        Ok(Self { public_url: public_url.map(parse).transpose()?, addresses })
+    }
+
+    /// Whether browsers come over https.
+    pub fn is_https(&self) -> bool {
+        let is_tls = self.addresses.get().is_some_and(|addresses| addresses.tls);
+        is_tls || self.public_url.as_ref().is_some_and(|url| url.scheme() == "https")
+    }
+
+    /// The URL of a path, such as `console/`.
+    pub fn at(&self, path: &str) -> String {
+        let of_listener = || self.addresses.get().map(Addresses::http_url).unwrap_or_default();
+        let base = self.public_url.as_ref().map_or_else(of_listener, Url::to_string);
+        format!("{}/{path}", base.trim_end_matches('/'))
+    }
+
+    /// The name of the cookie of a session.
+    pub fn cookie(&self) -> &'static str {
+        if self.is_https() { COOKIE_OVER_HTTPS } else { COOKIE }
+    }
+}
+
+/// A session, or a link that begins one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Unique to the session.
+    pub id: String,
+    pub key: KeyId,
+    pub bounds: Bounds,
+    /// Of a link: until when it can be used. Of a session: its end.
+    pub good_until: Timestamp,
+}
+
+/// A grant in writing. Fields are short, because cookies are.
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    i: String,
+    k: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    a: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    c: Option<String>,
+    s: Vec<String>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    n: String,
+    #[serde(default)]
+    p: bool,
+    /// The end of the session, in seconds.
+    u: i64,
+    /// `good_until`, in seconds.
+    g: i64,
+}
+
+impl Grant {
+    fn write(&self) -> String {
+        let bounds = &self.bounds;
+        let written = Written {
+            i: self.id.clone(),
+            k: self.key.to_string(),
+            a: bounds.account.as_ref().map(ToString::to_string),
+            c: bounds.client.as_ref().map(ToString::to_string),
+            s: bounds.scopes.named().map(|scope| scope.as_str().to_owned()).collect(),
+            n: bounds.person.clone(),
+            p: bounds.is_portal,
+            u: bounds.until.as_second(),
+            g: self.good_until.as_second(),
+        };
+        serde_json::to_string(&written).unwrap_or_default()
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let written: Written = serde_json::from_str(text).ok()?;
+        let bounds = Bounds {
+            account: written.a.map(|id| AccountId::parse(&id)).transpose().ok()?,
+            client: written.c.map(|id| ClientId::parse(&id)).transpose().ok()?,
+            scopes: written.s.iter().map(|word| Scope::parse(word)).collect::<Option<_>>()?,
+            until: Timestamp::from_second(written.u).ok()?,
+            person: written.n,
+            is_portal: written.p,
+        };
+        let good_until = Timestamp::from_second(written.g).ok()?;
+        Some(Self { id: written.i, key: KeyId::parse(&written.k).ok()?, bounds, good_until })
+    }
+}
+
+/// Why a session is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoSession {
+    #[error("the session has ended; log in to the console again")]
+    Ended,
+    #[error("the call has a session cookie but not its header x-leadline-csrf; send the one of GET /console/session")]
+    Csrf,
+    #[error("a page of another site causes this call; only the console can call in its session")]
+    CrossSite,
+}
+
+/// Writes and reads sessions. Clones share the key.
+#[derive(Debug, Clone)]
+pub struct Sessions {
+    pub site: Site,
+    cookies: Links,
+    csrf: Links,
+    tokens: Links,
+}
+
+impl Sessions {
+    pub fn new(site: Site, key: &MasterKey) -> Self {
+        let links = |purpose| Links::new(key, purpose);
+        Self { site, cookies: links(OF_COOKIES), csrf: links(OF_CSRF), tokens: links(OF_TOKENS) }
+    }
+
+    /// The value of the cookie of a session.
+    pub fn cookie(&self, grant: &Grant) -> String {
+        self.cookies.write(&grant.write())
+    }
+
+    /// The header that calls in this session need.
+    pub fn csrf(&self, grant: &Grant) -> String {
+        self.csrf.write(&grant.id)
+    }
+
+    /// The token of a link.
+    pub fn token(&self, grant: &Grant) -> String {
+        self.tokens.write(&grant.write())
+    }
+
+    /// The grant of a token; `None` if the token is not one of this installation, or its time is over.
+    pub fn of_token(&self, token: &str) -> Option<Grant> {
+        Grant::read(&self.tokens.read(token)?).filter(|grant| Timestamp::now() < grant.good_until)
+    }
+
+    /// The session of these headers; `None` if they have no cookie. Its key is not checked.
+    ///
+    /// # Errors
+    /// If the cookie is not one of this installation, or the session has ended.
+    pub fn of_headers(&self, headers: &HeaderMap) -> Option<Result<Grant, NoSession>> {
+        let name = self.site.cookie();
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut named = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let value = named.find(|(cookie, _)| *cookie == name)?.1;
+        let grant = self.cookies.read(value).and_then(|text| Grant::read(&text));
+        Some(grant.filter(|grant| Timestamp::now() < grant.good_until).ok_or(NoSession::Ended))
+    }
+
+    /// Checks that a call in a session comes from the console.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn check_origin(&self, grant: &Grant, headers: &HeaderMap) -> Result<(), NoSession> {
+        from_here(headers)?;
+        let given = headers.get(CSRF).and_then(|value| value.to_str().ok()).ok_or(NoSession::Csrf)?;
+        if self.csrf.read(given).as_ref() == Some(&grant.id) { Ok(()) } else { Err(NoSession::Csrf) }
+    }
+}
+
+/// Checks that no page of another site causes a request. Other clients than browsers do not send the header.
+///
+/// # Errors
+/// If one does.
+pub fn from_here(headers: &HeaderMap) -> Result<(), NoSession> {
+    let mut sites = headers.get_all(FETCH_SITE).iter();
+    if sites.all(|site| site == "same-origin" || site == "none") { Ok(()) } else { Err(NoSession::CrossSite) }
+}
+
+/// The bounds of a session that may do what the caller may do now, until this time at most.
+pub fn bounds_of(principal: &Principal, person: String, until: Timestamp) -> Bounds {
+    let key = principal.key();
+    Bounds {
+        account: key.account.clone(),
+        client: key.client.clone(),
+        scopes: key.scopes,
+        until: key.expires_at.map_or(until, |end| end.min(until)),
+        person: principal.person().map_or(person, str::to_owned),
+        is_portal: principal.is_portal(),
+    }
+}

@@ -1,0 +1,86 @@
+//! The console over HTTP: its files at `/console`, and the sessions of the people who use it.
+//!
+//! * [`assets`] are the built files of `console/`, embedded in the program
+//! * [`session`] logs people in and out with an API key, or with a link that is used once
+//! * [`links`] makes these links
+//! * [`attempts`] limits how often an address may fail to log in
+//!
+//! Guarantees: no answer contains an API key. No page of another site can call in a session, or frame the console unless
+//! the operator names its origin.
+
+mod assets;
+mod attempts;
+pub mod links;
+mod session;
+
+use std::sync::Arc;
+
+use access::{Door, Sessions};
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, header},
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
+use journal::Journal;
+use runtime::cors::Origin;
+
+use attempts::Attempts;
+
+/// Options of the console.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[group(id = "console")]
+pub struct Options {
+    /// Origins whose pages may show the console in a frame, such as https://portal.example; browsers need https for sessions
+    /// in frames of other sites [default: none]
+    #[arg(long, env = "LEADLINE_CONSOLE_FRAME_ANCESTORS", value_name = "ORIGINS", value_delimiter = ',')]
+    pub console_frame_ancestors: Vec<Origin>,
+}
+
+struct Console {
+    door: Door,
+    sessions: Sessions,
+    journal: Journal,
+    attempts: Attempts,
+    is_framed: bool,
+}
+
+/// The routes of the console. `door` has to accept these sessions.
+pub fn routes(options: &Options, door: Door, sessions: Sessions, journal: Journal) -> Router {
+    let is_framed = !options.console_frame_ancestors.is_empty();
+    let console = Arc::new(Console { door, sessions, journal, attempts: Attempts::default(), is_framed });
+    let session = get(session::show).post(session::log_in).delete(session::log_out);
+    Router::new()
+        .route("/console/session", session.with_state(console))
+        .route("/console", get(assets::index))
+        .route("/console/", get(assets::index))
+        .route("/console/{*path}", get(assets::file))
+        .layer(middleware::from_fn_with_state(headers(options), protect))
+}
+
+/// The headers of every answer, which tell the browser what the pages may do.
+fn headers(options: &Options) -> Arc<[(HeaderName, HeaderValue)]> {
+    let ancestors: Vec<_> = options.console_frame_ancestors.iter().map(ToString::to_string).collect();
+    let ancestors = if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") };
+    let policy = format!(
+        "default-src 'self'; img-src 'self' data:; base-uri 'none'; object-src 'none'; form-action 'self'; \
+         frame-ancestors {ancestors}"
+    );
+    // An origin is a header value, so the policy is one as well.
+    let policy = HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+    Arc::new([
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    ])
+}
+
+async fn protect(State(headers): State<Arc<[(HeaderName, HeaderValue)]>>, request: Request, next: Next) -> Response {
+    let mut answer = next.run(request).await;
+    answer.headers_mut().extend(headers.iter().cloned());
+    answer
+}

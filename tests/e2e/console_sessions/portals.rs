@@ -1,0 +1,104 @@
+//! Portal sessions: the console for the people of an account or of one of its clients.
+
+use api::{Scope, access_service_client::AccessServiceClient};
+use serde_json::json;
+use tonic::Code;
+
+use super::{Browser, WHO, log_in, token_of};
+use crate::{
+    web::sent,
+    world::{ACCOUNT, World},
+};
+
+fn portal(scopes: &[Scope]) -> api::CreatePortalSessionRequest {
+    api::CreatePortalSessionRequest {
+        account_id: ACCOUNT.into(),
+        scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
+        person: "Grace".into(),
+        ..api::CreatePortalSessionRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_portal_has_no_more_scopes_than_its_maker_and_ends_with_its_key() {
+    let world = World::start().await;
+    let (key, key_id) = world.new_key("", &[Scope::Operate]).await;
+    let mut access = AccessServiceClient::new(world.called_with(&key).await);
+    let mut refused = async |request, code| {
+        let status = access.create_portal_session(request).await.unwrap_err();
+        assert_eq!(status.code(), code, "{status}");
+    };
+    refused(portal(&[Scope::Admin]), Code::PermissionDenied).await;
+    refused(portal(&[Scope::Read, Scope::Publish]), Code::PermissionDenied).await;
+    refused(portal(&[]), Code::InvalidArgument).await;
+    refused(api::CreatePortalSessionRequest { client_id: "nobody".into(), ..portal(&[Scope::Read]) }, Code::NotFound)
+        .await;
+    let long = Some(prost_types::Duration { seconds: 43_201, nanos: 0 });
+    refused(api::CreatePortalSessionRequest { lifetime: long, ..portal(&[Scope::Read]) }, Code::InvalidArgument).await;
+    refused(
+        api::CreatePortalSessionRequest { account_id: String::new(), ..portal(&[Scope::Read]) },
+        Code::InvalidArgument,
+    )
+    .await;
+
+    let lifetime = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    let request = api::CreatePortalSessionRequest { lifetime, ..portal(&[Scope::Operate]) };
+    let link = access.create_portal_session(request).await.unwrap().into_inner();
+    let token = json!({"token": token_of(&link.url), "person": "Mallory"});
+    let browser = Browser::with(&world.http, token.clone()).await;
+    let seconds: u32 = browser.set.last().unwrap().split_once("Max-Age=").unwrap().1.parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    let expected = json!({"id": key_id, "name": "of a test", "scopes": ["operate"], "account": ACCOUNT, "client": ""});
+    assert_eq!(browser.session["key"], expected);
+    assert_eq!((&browser.session["person"], &browser.session["portal"]), (&json!("Grace"), &json!(true)));
+    assert_eq!(sent(log_in(&world.http, &token)).await.status, 401, "used");
+
+    assert_eq!(browser.call(WHO, json!({})).await.json()["accountId"], ACCOUNT);
+    let others = browser.call("RegistryService/ListInterfaces", json!({"accountId": "other"})).await;
+    assert_eq!((others.status, &others.json()["code"]), (403, &json!("permission_denied")));
+    let more = json!({"accountId": ACCOUNT, "scopes": ["SCOPE_READ"]});
+    let more = browser.call("AccessService/CreatePortalSession", more).await;
+    assert_eq!(more.status, 403, "{}", more.json());
+    // A further link of the portal has the same bounds, and the same end.
+    let further = browser.call("AccessService/CreateConsoleLink", json!({"person": "Mallory"})).await.json();
+    assert_eq!(further["sessionExpiresAt"], browser.session["expires_at"], "{further}");
+    let further = Browser::with(&world.http, json!({"token": token_of(further["url"].as_str().unwrap())})).await;
+    assert_eq!((&further.session["key"], &further.session["person"]), (&expected, &json!("Grace")));
+
+    let mut of_admin = AccessServiceClient::new(world.called_with(&world.key).await);
+    let link = of_admin.create_portal_session(portal(&[Scope::Admin])).await.unwrap().into_inner();
+    let admin = Browser::with(&world.http, json!({"token": token_of(&link.url)})).await;
+    let key = json!({"accountId": ACCOUNT, "name": "mine", "scopes": ["SCOPE_READ"]});
+    let key = admin.call("AccessService/CreateKey", key).await;
+    assert_eq!(key.status, 403, "a key would outlive the portal: {}", key.json());
+
+    let unused = access.create_portal_session(portal(&[Scope::Read])).await.unwrap().into_inner().url;
+    world.access().revoke_key(api::RevokeKeyRequest { key_id }).await.unwrap();
+    for ended in [&browser, &further] {
+        assert_eq!((ended.call(WHO, json!({})).await.status, ended.shown().await.status), (401, 401));
+    }
+    assert_eq!(sent(log_in(&world.http, &json!({"token": token_of(&unused)}))).await.status, 401);
+    assert_eq!(admin.call(WHO, json!({})).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_portal_is_framed_by_the_named_origins_only_and_its_cookie_works_there() {
+    let args = ["--console-frame-ancestors", "https://portal.example,https://shop.example"];
+    let world = World::start_with(&args, &[("LEADLINE_PUBLIC_URL", "https://leads.example")]).await;
+    let page = sent(crate::world::web().get(format!("{}/console/", world.http))).await;
+    let policy = page.header("content-security-policy");
+    assert!(policy.ends_with("frame-ancestors https://portal.example https://shop.example"), "{policy}");
+
+    let link = world.access().create_portal_session(portal(&[Scope::Read])).await.unwrap().into_inner();
+    assert!(link.url.starts_with("https://leads.example/console/login#token="), "{}", link.url);
+    let framed = Browser::with(&world.http, json!({"token": token_of(&link.url)})).await;
+    let line = framed.set.last().unwrap();
+    for part in ["__Host-leadline_session=", "; HttpOnly", "; SameSite=None; Secure; Partitioned", "; Path=/;"] {
+        assert!(line.contains(part), "{part:?} is missing in {line}");
+    }
+    assert_eq!(framed.call(WHO, json!({})).await.status, 200);
+    let own = Browser::with_key(&world, &world.key).await;
+    let line = own.set.last().unwrap();
+    assert!(line.contains("; SameSite=Strict; Secure; ") && !line.contains("Partitioned"), "{line}");
+    assert_eq!(own.set.len(), 3, "it removes both cookies of before: {:?}", own.set);
+}
