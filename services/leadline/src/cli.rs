@@ -3,18 +3,21 @@
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap_complete::Shell;
 use journal::{Journal, NatsOptions};
 use runtime::{Listeners, Platform, telemetry};
 
 use crate::{
-    compose, demo::Demo, environment, key::KeyOptions, listen::Listen, network::NetworkOptions, up::Up, verbs::Verb,
+    anywhere, compose, demo::Demo, environment, key::KeyOptions, listen::Listen, moments, network::NetworkOptions, out,
+    up::Up, verbs::Verb,
 };
 
 /// Delivers leads to webhooks and never loses one
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 #[command(
-    after_help = "Exit codes: 0, the command succeeded; 1, it was refused or failed; 2, the command line is invalid."
+    after_help = "Connection options (--grpc-url, --api-key, …), --account, --json, --wide and --utc may stand before or after the \
+                  command.\n\nExit codes: 0, the command succeeded; 1, it was refused or failed; 2, the command line is invalid."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -47,6 +50,8 @@ enum Command {
     Verb(Box<Verb>),
     /// Receive webhooks: print requests, check signatures, answer as the options say
     Listen(Listen),
+    /// Print what a shell needs to complete commands: source <(leadline completions bash)
+    Completions(Completions),
     /// Send leads to three receivers: one healthy, one recovering, one dead until its deliveries are retried
     Demo(Demo),
 }
@@ -114,6 +119,11 @@ struct Rebuild {
 }
 
 #[derive(Debug, Args)]
+struct Completions {
+    shell: Shell,
+}
+
+#[derive(Debug, Args)]
 struct Compact {
     /// Where the read model is: sqlite:FILE?mode=rwc [default: leadline.db in the working directory]
     #[arg(long, env = "LEADLINE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
@@ -123,7 +133,13 @@ struct Compact {
 impl Cli {
     /// Reads the command line and the environment, and ends the process if they are invalid.
     pub(crate) fn read() -> Self {
-        let matches = environment::without_empty_variables(Self::command()).get_matches();
+        let command = environment::without_empty_variables(Self::command());
+        let words = anywhere::flags_last(std::env::args_os().collect(), &command);
+        // Times on the command line are read while it is parsed.
+        if words.iter().any(|word| word == "--utc") {
+            moments::use_utc();
+        }
+        let matches = command.get_matches_from(words);
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
@@ -166,6 +182,12 @@ impl Cli {
             Command::Rebuild(rebuild) => rebuild.run().await,
             Command::Compact(compact) => compact.run().await,
             Command::Listen(listen) => listen.run().await,
+            Command::Completions(Completions { shell }) => {
+                let mut script = vec![];
+                clap_complete::generate(shell, &mut Self::command(), "leadline", &mut script);
+                out::write(&script)?;
+                Ok(ExitCode::SUCCESS)
+            }
             Command::Demo(demo) => demo.run().await,
             Command::Verb(verb) => Box::pin(verb.run()).await.map(|()| ExitCode::SUCCESS),
         }

@@ -7,15 +7,18 @@ use anyhow::Context as _;
 use clap::Args;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Uri};
 
-use crate::keys::ADMIN_KEY;
+use crate::{
+    contexts::{Context, Contexts},
+    keys::ADMIN_KEY,
+};
 
 /// The address of the API, and the key for calls.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ClientOptions {
-    /// URL of the gRPC API
-    #[arg(long, env = "LEADLINE_GRPC_URL", default_value = "http://127.0.0.1:9090", value_name = "URL")]
-    grpc_url: String,
+    /// URL of the gRPC API [default: that of the context, or http://127.0.0.1:9090]
+    #[arg(long, env = "LEADLINE_GRPC_URL", value_name = "URL")]
+    grpc_url: Option<String>,
     /// File with certificates (PEM) of authorities to trust over https [default: the public ones]
     #[arg(long, env = "LEADLINE_TLS_CA", value_name = "FILE")]
     tls_ca: Option<PathBuf>,
@@ -25,35 +28,65 @@ pub(crate) struct ClientOptions {
     /// Folder in which leadline up keeps the administrator's key
     #[arg(long, env = "LEADLINE_DATA_DIR", default_value = ".leadline", value_name = "FOLDER")]
     data_dir: PathBuf,
+    /// Context to take connection and account from; leadline context lists them [default: the one in use]
+    #[arg(long, env = "LEADLINE_CONTEXT", value_name = "NAME")]
+    context: Option<String>,
 }
+
+/// The URL if neither an option nor a context gives one.
+const DEFAULT_URL: &str = "http://127.0.0.1:9090";
 
 impl ClientOptions {
     pub(crate) async fn connect(&self) -> anyhow::Result<Keyed> {
-        let url = &self.grpc_url;
+        let context = self.context()?;
+        let url = &self.grpc_url.clone().unwrap_or_else(|| context.grpc_url.clone());
         let endpoint = Endpoint::from_shared(url.clone())
             .with_context(|| format!("--grpc-url: {url:?} is no URL such as http://127.0.0.1:9090"))?;
-        let key = self.key(endpoint.uri())?;
+        let key = self.key(&context, url, endpoint.uri())?;
         let with_key = WithKey::new(&key).context("--api-key: an API key is one line, ll_<id>_<secret>")?;
         if endpoint.uri().scheme_str() != Some("https") {
             let channel = endpoint.connect().await;
             return Ok(with_key.over(channel.with_context(|| format!("nothing answers at {url} (--grpc-url)"))?));
         }
-        let endpoint = endpoint.tls_config(self.tls()?).context("--tls-ca: the authority cannot be trusted")?;
+        let endpoint = endpoint.tls_config(self.tls(&context)?).context("--tls-ca: the authority cannot be trusted")?;
         let untrusted =
             || format!("no trusted server answers at {url} (--grpc-url); --tls-ca names the authorities to trust");
         Ok(with_key.over(endpoint.connect().await.with_context(untrusted)?))
     }
 
-    fn tls(&self) -> anyhow::Result<ClientTlsConfig> {
+    /// The context that an option names, or the one in use; that of this machine if there is none.
+    pub(crate) fn context(&self) -> anyhow::Result<Context> {
+        let chosen = Contexts::read()?.chosen(self.context.as_deref())?;
+        Ok(chosen.unwrap_or_else(|| Context { grpc_url: DEFAULT_URL.to_owned(), ..Context::default() }))
+    }
+
+    /// The context that these options describe, to be kept.
+    pub(crate) fn described(&self, account: Option<&str>) -> anyhow::Result<Context> {
+        let absolute = |file: &PathBuf| std::path::absolute(file).with_context(|| file.display().to_string());
+        Ok(Context {
+            grpc_url: self.grpc_url.clone().unwrap_or_else(|| DEFAULT_URL.to_owned()),
+            tls_ca: self.tls_ca.as_ref().map(absolute).transpose()?,
+            api_key: self.api_key.clone(),
+            account: account.map(str::to_owned),
+        })
+    }
+
+    fn tls(&self, context: &Context) -> anyhow::Result<ClientTlsConfig> {
         let config = ClientTlsConfig::new();
-        let Some(file) = &self.tls_ca else { return Ok(config.with_webpki_roots()) };
+        let Some(file) = self.tls_ca.as_ref().or(context.tls_ca.as_ref()) else {
+            return Ok(config.with_webpki_roots());
+        };
         let pem = fs::read(file).with_context(|| format!("--tls-ca: {} cannot be read", file.display()))?;
         Ok(config.ca_certificate(Certificate::from_pem(pem)))
     }
 
-    fn key(&self, server: &Uri) -> anyhow::Result<String> {
+    fn key(&self, context: &Context, url: &str, server: &Uri) -> anyhow::Result<String> {
         if let Some(given) = &self.api_key {
             return Ok(given.clone());
+        }
+        // The key of a context is sent to the server of the context only.
+        if let Some(kept) = context.api_key.as_ref().filter(|_| context.grpc_url == url) {
+            return Ok(kept.clone());
         }
         let missing = "there is no API key; give one with --api-key or LEADLINE_API_KEY";
         // The administrator's key is sent to no other machine unless the caller passes it.

@@ -6,6 +6,8 @@
 mod stage;
 mod system;
 
+pub(crate) use system::no_tls;
+
 use std::{
     collections::BTreeMap,
     process::ExitCode,

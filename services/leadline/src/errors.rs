@@ -68,6 +68,13 @@ fn of_server(status: &Status) -> String {
     format!("{what} ({}): {}", code_name(status.code()), parts.join(": "))
 }
 
+/// Whether a call failed because the server is away, and may succeed when it is back. A connection that breaks in the middle
+/// of a call, as when the server is killed, has no status of the server: the client makes up one with a cause.
+pub(crate) fn is_away(status: &Status) -> bool {
+    let broken = matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled) && status.source().is_some();
+    status.code() == Code::Unavailable || broken
+}
+
 /// The name of a code as in the gRPC documents: `INVALID_ARGUMENT`.
 pub(crate) fn code_name(code: Code) -> String {
     let mut name = String::new();
@@ -85,6 +92,15 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+
+    #[test]
+    fn a_broken_connection_is_no_answer_of_the_server() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(is_away(&Status::from_error(Box::new(broken))));
+        assert!(is_away(&Status::unavailable("going down")));
+        assert!(!is_away(&Status::unknown("the server says so")));
+        assert!(!is_away(&Status::not_found("there is none")));
+    }
 
     #[test]
     fn an_answer_of_the_server_is_told_with_its_code() {

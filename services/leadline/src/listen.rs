@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use crate::forward::Forward;
 use anyhow::Context as _;
 use axum::{
     Router,
@@ -49,6 +50,9 @@ pub(crate) struct Listen {
     /// How long to wait before answering
     #[arg(long, default_value = "0s", value_name = "DURATION", value_parser = duration::parse)]
     delay: Duration,
+    /// Send each request on to this URL, such as http://127.0.0.1:3000/hook, and answer what is answered there
+    #[arg(long, env = "LEADLINE_LISTEN_FORWARD", value_name = "URL", conflicts_with_all = ["status", "fail_first"])]
+    forward: Option<reqwest::Url>,
 }
 
 impl Listen {
@@ -58,7 +62,14 @@ impl Listen {
         runtime::shutdown_on_signal(&drain)?;
         let receiver = Receiver::start(
             self.address,
-            Behaviour { secret, status: self.status, fail_first: self.fail_first, delay: self.delay, print: true },
+            Behaviour {
+                secret,
+                status: self.status,
+                fail_first: self.fail_first,
+                delay: self.delay,
+                forward: self.forward.map(Forward::to).transpose()?,
+                print: true,
+            },
             &drain,
         )
         .await
@@ -76,6 +87,8 @@ pub(crate) struct Behaviour {
     pub(crate) status: u16,
     pub(crate) fail_first: u32,
     pub(crate) delay: Duration,
+    /// `None` if the receiver answers itself.
+    pub(crate) forward: Option<Forward>,
     pub(crate) print: bool,
 }
 
@@ -168,14 +181,23 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
         seen.badly_signed.fetch_add(1, Ordering::Relaxed);
     }
     tokio::time::sleep(receiver.behaviour.delay).await;
-    let status = match verdict {
-        Some(Err(_)) => StatusCode::UNAUTHORIZED,
-        _ => receiver.answer_to(header(&parts.headers, "webhook-id")),
+    let answered = match (&verdict, &receiver.behaviour.forward) {
+        (Some(Err(_)), _) => None,
+        (_, Some(forward)) => Some(forward.send(&parts, &body).await),
+        (_, None) => None,
+    };
+    let status = match (&verdict, &answered) {
+        (Some(Err(_)), _) => StatusCode::UNAUTHORIZED,
+        (_, Some(answered)) => answered.0,
+        (_, None) => receiver.answer_to(header(&parts.headers, "webhook-id")),
     };
     if receiver.behaviour.print {
         print!("{}", printed(&parts, verdict.as_ref(), &body, status));
     }
-    (status, "answered by leadline listen\n").into_response()
+    match answered {
+        Some((status, body)) => (status, body).into_response(),
+        None => (status, "answered by leadline listen\n").into_response(),
+    }
 }
 
 /// Prints a request in one piece, so that concurrent requests do not mix.

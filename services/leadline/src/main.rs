@@ -1,14 +1,17 @@
 //! Leadline: delivers leads to webhooks and never loses one. See `leadline --help`.
 
+mod anywhere;
 mod broker;
 mod call;
 mod cli;
 mod client;
 mod compose;
+mod contexts;
 mod data_dir;
 mod demo;
 mod environment;
 mod errors;
+mod forward;
 mod installation;
 mod key;
 mod keys;

@@ -18,12 +18,22 @@ use crate::errors::ReaderGone;
 pub(crate) struct Out {
     json: bool,
     colours: bool,
+    /// The width of the terminal; `None` if nothing is to be cut.
+    width: Option<usize>,
 }
 
 impl Out {
-    pub(crate) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool, wide: bool) -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, colours: !json && !unwanted && std::io::stdout().is_terminal() }
+        let is_terminal = std::io::stdout().is_terminal();
+        let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+        let width = width.filter(|_| is_terminal && !wide);
+        Self { json, colours: !json && !unwanted && is_terminal, width }
+    }
+
+    /// The width of the terminal; `None` if nothing is to be cut.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.width
     }
 
     /// Whether the output is JSON.

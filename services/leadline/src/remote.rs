@@ -18,12 +18,15 @@ use tonic::{Code, Request, Status};
 use crate::{
     client::ClientOptions,
     errors::usage,
+    moments,
     out::{Out, note, print},
     table::{Cell, Column, Table},
 };
 
 /// How long an answer may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// The least beginning of an id that stands for it: `dst_` and four characters.
+const MIN_BEGINNING: usize = 8;
 /// The page size of lists.
 const PAGE_SIZE: usize = 200;
 
@@ -33,6 +36,12 @@ pub(crate) struct Remote {
     /// Print JSON: one document, or for lists one object on each line
     #[arg(long)]
     json: bool,
+    /// Cut nothing, however narrow the terminal is
+    #[arg(long)]
+    wide: bool,
+    /// Read and show times in UTC instead of the local time zone
+    #[arg(long)]
+    utc: bool,
     #[command(flatten)]
     client: ClientOptions,
 }
@@ -60,12 +69,18 @@ pub(crate) struct Paging {
 #[derive(Debug)]
 pub(crate) struct Session {
     channel: Keyed,
+    /// The account of the context; `None` if there is none.
+    account: Option<String>,
     pub(crate) out: Out,
 }
 
 impl Remote {
     pub(crate) async fn connect(&self) -> anyhow::Result<Session> {
-        Ok(Session { channel: self.client.connect().await?, out: Out::new(self.json) })
+        if self.utc {
+            moments::use_utc();
+        }
+        let account = self.client.context()?.account;
+        Ok(Session { channel: self.client.connect().await?, account, out: Out::new(self.json, self.wide) })
     }
 }
 
@@ -108,7 +123,7 @@ impl Session {
 
     /// The named account, or that of the key; empty if the key is platform-wide.
     pub(crate) async fn own_account(&self, given: &ForAccount) -> anyhow::Result<String> {
-        if let Some(account) = &given.account {
+        if let Some(account) = given.account.as_ref().or(self.account.as_ref()) {
             return Ok(account.clone());
         }
         match self.access().who_am_i(within(api::WhoAmIRequest {})).await {
@@ -148,10 +163,24 @@ impl Session {
         let mut called = self.destinations_called(account, named).await?;
         match called.len() {
             1 => Ok(called.remove(0)),
-            0 => Err(Status::not_found(format!("account {account} has no destination {named}")).into()),
+            0 => self.destination_beginning(account, named).await,
             _ => {
                 let ids: Vec<_> = called.into_iter().map(|destination| destination.destination_id).collect();
                 Err(usage(format!("{named} is the name of several destinations: {}", ids.join(", "))))
+            }
+        }
+    }
+
+    /// The only destination of the account whose id begins so.
+    async fn destination_beginning(&self, account: &str, beginning: &str) -> anyhow::Result<api::Destination> {
+        let all = if beginning.len() < MIN_BEGINNING { vec![] } else { self.destinations_called(account, "").await? };
+        let mut found: Vec<_> = all.into_iter().filter(|one| one.destination_id.starts_with(beginning)).collect();
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            0 => Err(Status::not_found(format!("account {account} has no destination {beginning}")).into()),
+            _ => {
+                let ids: Vec<_> = found.into_iter().take(2).map(|destination| destination.destination_id).collect();
+                Err(usage(format!("{beginning} is the beginning of several destinations: {}, …", ids.join(", "))))
             }
         }
     }
@@ -176,14 +205,44 @@ impl Session {
         paging: &Paging,
         columns: impl Into<Vec<Column>>,
         row: impl Fn(&T) -> Vec<Cell>,
-        mut page: impl AsyncFnMut(u32, String) -> Result<(Vec<T>, String), Status>,
+        page: impl AsyncFnMut(u32, String) -> Result<(Vec<T>, String), Status>,
     ) -> anyhow::Result<()> {
+        if self.list_some(paging, columns, row, page).await? == 0 {
+            note("There are none.");
+        }
+        Ok(())
+    }
+
+    /// The same for a list that may be empty because a filter names what does not exist: that is an error.
+    pub(crate) async fn list_filtered<T: Message + Name>(
+        &self,
+        paging: &Paging,
+        columns: impl Into<Vec<Column>>,
+        row: impl Fn(&T) -> Vec<Cell>,
+        page: impl AsyncFnMut(u32, String) -> Result<(Vec<T>, String), Status>,
+        names: &Names<'_>,
+    ) -> anyhow::Result<()> {
+        if self.list_some(paging, columns, row, page).await? == 0 {
+            names.check(self).await?;
+            note("There are none.");
+        }
+        Ok(())
+    }
+
+    /// Prints a list up to the requested size; returns how many entries it has.
+    async fn list_some<T: Message + Name>(
+        &self,
+        paging: &Paging,
+        columns: impl Into<Vec<Column>>,
+        row: impl Fn(&T) -> Vec<Cell>,
+        mut page: impl AsyncFnMut(u32, String) -> Result<(Vec<T>, String), Status>,
+    ) -> anyhow::Result<usize> {
         let mut left = if paging.all { usize::MAX } else { usize::try_from(paging.limit).unwrap_or(usize::MAX) };
-        let (mut table, mut token, mut none) = (Table::new(columns), String::new(), true);
+        let (mut table, mut token, mut count) = (Table::new(columns), String::new(), 0);
         loop {
             let size = u32::try_from(left.min(PAGE_SIZE))?;
             let (found, next) = page(size, token).await?;
-            none &= found.is_empty();
+            count += found.len();
             left = left.saturating_sub(found.len());
             self.print_all(&mut table, &found, &row)?;
             token = next;
@@ -195,10 +254,7 @@ impl Session {
                 break;
             }
         }
-        if none {
-            note("There are none.");
-        }
-        Ok(())
+        Ok(count)
     }
 
     /// Prints a complete list.
@@ -261,6 +317,43 @@ impl ForAccount {
         self.account.clone().unwrap_or_default()
     }
 }
+
+/// The names in a filter.
+#[derive(Debug, Default)]
+pub(crate) struct Names<'a> {
+    /// Empty if the filter names no account; then the others are not looked up.
+    pub(crate) account: &'a str,
+    pub(crate) interface: Option<&'a str>,
+    pub(crate) client: Option<&'a str>,
+    pub(crate) lead: Option<&'a str>,
+}
+
+impl Names<'_> {
+    /// An error if one of them does not exist.
+    async fn check(&self, session: &Session) -> anyhow::Result<()> {
+        if self.account.is_empty() {
+            return Ok(());
+        }
+        let account_id = || self.account.to_owned();
+        session.registry().get_account(within(api::GetAccountRequest { account_id: account_id() })).await?;
+        if let Some(id) = self.interface.filter(|id| !RESERVED.contains(id)) {
+            let request = api::GetInterfaceRequest { account_id: account_id(), interface_id: id.to_owned() };
+            session.registry().get_interface(within(request)).await?;
+        }
+        if let Some(id) = self.client {
+            let request = api::GetClientRequest { account_id: account_id(), client_id: id.to_owned() };
+            session.registry().get_client(within(request)).await?;
+        }
+        if let Some(id) = self.lead {
+            let request = api::GetLeadRequest { account_id: account_id(), lead_id: id.to_owned() };
+            session.leads().get_lead(within(request)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Interfaces that every account has: those of tests and of events about Leadline's own work.
+const RESERVED: [&str; 2] = ["webhook-test", "webhook-events"];
 
 /// A request with a timeout.
 pub(crate) fn within<T>(message: T) -> Request<T> {

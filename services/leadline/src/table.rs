@@ -1,30 +1,43 @@
-//! Tables for people: at most as wide as a terminal usually is. Texts that people may want to copy are never cut.
+//! Tables for people: as wide as the terminal. Texts that people may want to copy are never cut, and reasons are wrapped.
+//! Where no terminal is, as in a pipe, nothing is cut or wrapped.
 
 use crate::out::{Out, print};
 
-/// The maximum width of a table, in characters.
-pub(crate) const WIDEST: usize = 120;
 const GAP: &str = "  ";
 /// The minimum width of a column that is cut.
 const MIN_WIDTH: usize = 8;
+/// The minimum width of a column that is wrapped.
+const MIN_WRAPPED: usize = 30;
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Column {
     title: &'static str,
-    /// Whether longer texts are cut.
-    flexible: bool,
+    fit: Fit,
     least: usize,
+}
+
+/// What becomes of texts that are longer than the terminal allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Whole,
+    Cut,
+    Wrap,
 }
 
 /// A column whose texts are shown in full, such as ids.
 pub(crate) const fn fixed(title: &'static str) -> Column {
-    Column { title, flexible: false, least: 0 }
+    Column { title, fit: Fit::Whole, least: 0 }
 }
 
 /// A column whose texts may be cut.
 pub(crate) const fn flexible(title: &'static str) -> Column {
-    Column { title, flexible: true, least: 0 }
+    Column { title, fit: Fit::Cut, least: 0 }
+}
+
+/// The last column of a table, whose texts continue on further lines, such as reasons.
+pub(crate) const fn wrapped(title: &'static str) -> Column {
+    Column { title, fit: Fit::Wrap, least: 0 }
 }
 
 impl Column {
@@ -79,29 +92,32 @@ impl Table {
         let widths = match self.widths.take() {
             Some(widths) => widths,
             None => {
-                let widths = self.fitting(&rows);
+                let widths = self.fitting(&rows, out.width());
                 let titles: Vec<Cell> = self.columns.iter().map(|column| column.title.into()).collect();
-                print(&self.line(&widths, &titles, false))?;
+                print(&self.lines(&widths, &titles, false, out.width()))?;
                 widths
             }
         };
         for row in &rows {
-            print(&self.line(&widths, row, out.has_colours()))?;
+            print(&self.lines(&widths, row, out.has_colours(), out.width()))?;
         }
         self.widths = Some(widths);
         Ok(())
     }
 
-    /// The widths of the columns: those of their texts, cut as little as the table needs to fit.
-    fn fitting(&self, rows: &[Vec<Cell>]) -> Vec<usize> {
+    /// The widths of the columns: those of their texts, cut as little as the table needs to fit; in full if nothing limits it.
+    fn fitting(&self, rows: &[Vec<Cell>], limit: Option<usize>) -> Vec<usize> {
         let widest = |place: usize| rows.iter().filter_map(|row| row.get(place)).map(|cell| length(&cell.text)).max();
         let natural =
             |(place, column): (usize, &Column)| widest(place).unwrap_or(0).max(column.title.len()).max(column.least);
         let mut widths: Vec<usize> = self.columns.iter().enumerate().map(natural).collect();
+        let Some(limit) = limit else { return widths };
         let gaps = GAP.len() * self.columns.len().saturating_sub(1);
-        while widths.iter().sum::<usize>() + gaps > WIDEST {
-            let flexible = (0..widths.len()).filter(|place| self.columns[*place].flexible);
-            let Some(widest) = flexible.filter(|place| widths[*place] > MIN_WIDTH).max_by_key(|place| widths[*place])
+        while widths.iter().sum::<usize>() + gaps > limit {
+            let flexible = (0..widths.len()).filter(|place| self.columns[*place].fit != Fit::Whole);
+            let least = |place: usize| if self.columns[place].fit == Fit::Wrap { MIN_WRAPPED } else { MIN_WIDTH };
+            let Some(widest) =
+                flexible.filter(|place| widths[*place] > least(*place)).max_by_key(|place| widths[*place])
             else {
                 break;
             };
@@ -110,17 +126,51 @@ impl Table {
         widths
     }
 
-    fn line(&self, widths: &[usize], cells: &[Cell], colours: bool) -> String {
+    /// A row. A wrapped text continues below itself.
+    fn lines(&self, widths: &[usize], cells: &[Cell], colours: bool, limit: Option<usize>) -> String {
         let mut line = String::new();
+        let mut indent = 0;
         for ((column, width), cell) in self.columns.iter().zip(widths).zip(cells) {
-            let text = if column.flexible { cut(&cell.text, *width) } else { cell.text.clone() };
-            let padding = " ".repeat(width.saturating_sub(length(&text)));
-            line.push_str(&painted(&text, if colours { cell.tone } else { Tone::Plain }));
-            line.push_str(&padding);
+            let tone = if colours { cell.tone } else { Tone::Plain };
+            let text = match column.fit {
+                Fit::Wrap if limit.is_some() && length(&cell.text) > *width => {
+                    let parts = pieces(&cell.text, *width);
+                    let parts: Vec<_> = parts.iter().map(|part| painted(part, tone)).collect();
+                    line.push_str(&parts.join(&format!("\n{}", " ".repeat(indent))));
+                    continue;
+                }
+                Fit::Cut if limit.is_some() => cut(&cell.text, *width),
+                _ => cell.text.clone(),
+            };
+            line.push_str(&painted(&text, tone));
+            line.push_str(&" ".repeat(width.saturating_sub(length(&text))));
             line.push_str(GAP);
+            indent += width + GAP.len();
         }
         line.trim_end().to_owned()
     }
+}
+
+/// The parts of a text that fit into a width, divided between words where there are any.
+fn pieces(text: &str, width: usize) -> Vec<String> {
+    let (mut parts, mut part) = (vec![], String::new());
+    for word in text.split(' ') {
+        let mut word = word.to_owned();
+        if !part.is_empty() && length(&part) + 1 + length(&word) > width {
+            parts.push(std::mem::take(&mut part));
+        }
+        while length(&word) > width {
+            let rest = word.chars().skip(width).collect();
+            parts.push(word.chars().take(width).collect());
+            word = rest;
+        }
+        if !part.is_empty() {
+            part.push(' ');
+        }
+        part.push_str(&word);
+    }
+    parts.push(part);
+    parts
 }
 
 /// Prints names and values, one below the other, without empty values.
@@ -172,15 +222,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_fits_and_what_may_be_copied_is_whole() {
+    fn a_table_fits_the_terminal_and_what_may_be_copied_is_whole() {
         let table = Table::new([fixed("ID"), flexible("NAME"), flexible("ANSWER")]);
         let id = "0".repeat(36);
         let rows = vec![vec![Cell::from(&id), "short".into(), "long ".repeat(60).into()]];
-        let widths = table.fitting(&rows);
-        let line = table.line(&widths, &rows[0], false);
-        assert_eq!((length(&line), widths[1]), (WIDEST, 5));
-        assert!(line.starts_with(&id) && line.ends_with('…'), "{line}");
-        assert!(table.line(&widths, &[Cell::toned(id, Tone::Bad)], true).starts_with("\u{1b}[31m0"));
+        for limit in [80, 120] {
+            let widths = table.fitting(&rows, Some(limit));
+            let line = table.lines(&widths, &rows[0], false, Some(limit));
+            assert_eq!((length(&line), widths[1]), (limit, 5));
+            assert!(line.starts_with(&id) && line.ends_with('…'), "{line}");
+        }
+        let widths = table.fitting(&rows, None);
+        let line = table.lines(&widths, &rows[0], false, None);
+        assert!(!line.contains('…') && line.ends_with("long long"), "nothing is cut where no terminal is: {line}");
+        assert!(table.lines(&widths, &[Cell::toned(id, Tone::Bad)], true, None).starts_with("\u{1b}[31m0"));
+    }
+
+    #[test]
+    fn a_reason_continues_below_itself_and_is_whole() {
+        let table = Table::new([fixed("AT"), wrapped("REASON")]);
+        let reason = format!("{}{}", "why ".repeat(30), "x".repeat(100));
+        let rows = vec![vec![Cell::from("14:00"), Cell::from(reason.as_str())]];
+        let text = table.lines(&table.fitting(&rows, Some(60)), &rows[0], false, Some(60));
+        assert!(text.lines().count() > 3 && text.lines().all(|line| length(line) <= 60), "{text}");
+        assert!(text.lines().skip(1).all(|line| line.starts_with("       ")), "{text}");
+        let whole = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
+        assert_eq!(whole(&text), whole(&format!("14:00{reason}")));
+        let in_a_pipe = table.lines(&table.fitting(&rows, None), &rows[0], false, None);
+        assert_eq!(in_a_pipe.lines().count(), 1);
     }
 
     #[test]

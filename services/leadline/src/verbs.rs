@@ -4,6 +4,7 @@
 pub(crate) mod accounts;
 pub(crate) mod belongings;
 pub(crate) mod console;
+pub(crate) mod contexts;
 pub(crate) mod deliveries;
 pub(crate) mod destinations;
 pub(crate) mod explain;
@@ -22,6 +23,7 @@ use self::{
     accounts::Accounts,
     belongings::{ApiUsers, Clients, Interfaces},
     console::Console,
+    contexts::ContextVerbs,
     deliveries::Deliveries,
     destinations::Destinations,
     explain::Explain,
@@ -58,6 +60,7 @@ pub(crate) enum Verb {
     Keys(Keys),
     Status(Status),
     Console(Console),
+    Context(ContextVerbs),
     /// Call any method of the API, in JSON
     Call(Call),
 }
@@ -85,6 +88,7 @@ impl Verb {
             Self::Keys(keys) => keys.run().await,
             Self::Status(status) => status.run().await,
             Self::Console(console) => console.run().await,
+            Self::Context(context) => context.run(),
             Self::Call(call) => call.run().await,
         }
     }

@@ -35,7 +35,7 @@ use crate::{
     history::History,
     page::Page,
     retrying,
-    store::{Store, pages::SwitchedOff},
+    store::{Store, deliveries::Beginning, pages::SwitchedOff},
 };
 
 /// At most this many attempts at a destination are shown.
@@ -67,6 +67,24 @@ pub(crate) fn service(
 type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, Status>> + Send>>;
 
 impl DeliveryService {
+    /// The delivery with this id, or the only one that the caller may see whose id begins so.
+    async fn named(&self, caller: &Caller, text: &str) -> Result<DeliveryId, Status> {
+        let Some(beginning) = Beginning::of(text) else { return delivery_id(text) };
+        let account = caller.principal().account();
+        let found = self.store.deliveries_beginning(account, &beginning).await.map_err(failed)?;
+        match found.as_slice() {
+            [only] => Ok(*only),
+            [] => {
+                let what = format!("there is no delivery whose id begins with {text}");
+                Err(self.history.not_found(&self.registry.snapshot(), account, &what))
+            }
+            [one, other, ..] => {
+                let why = format!("{text} is the beginning of several ids, such as {one} and {other}; give more of it");
+                Err(invalid("delivery_id", why))
+            }
+        }
+    }
+
     /// A delivery of another account looks as if it did not exist.
     async fn find(&self, caller: &Caller, id: DeliveryId) -> Result<Delivery, Status> {
         let found = self.store.delivery(id).await.map_err(failed)?;
@@ -138,7 +156,8 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         request: Request<api::GetDeliveryRequest>,
     ) -> Result<Response<api::DeliveryDetail>, Status> {
         let caller = Caller::of(&request)?;
-        let delivery = self.find(&caller, delivery_id(&request.get_ref().delivery_id)?).await?;
+        let id = self.named(&caller, &request.get_ref().delivery_id).await?;
+        let delivery = self.find(&caller, id).await?;
         let attempts = self.store.attempts(delivery.reference.delivery).await.map_err(failed)?;
         let registry = self.registry.snapshot();
         let attempts = attempts.iter().map(shown_attempt);

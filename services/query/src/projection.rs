@@ -24,8 +24,7 @@ use crate::{
         leads::{LastOfLead, LeadNews},
         log,
         log::LogEntry,
-        outcomes,
-        problems,
+        outcomes, problems,
     },
 };
 

@@ -110,7 +110,7 @@ impl Stage {
 
     fn behaviour(&self, fail_first: u32) -> Behaviour {
         let secret = Some(self.verifier.clone());
-        Behaviour { secret, status: 200, fail_first, delay: Duration::ZERO, print: false }
+        Behaviour { secret, status: 200, fail_first, delay: Duration::ZERO, forward: None, print: false }
     }
 
     /// Starts the receiver of a destination that had none.

@@ -193,7 +193,7 @@ fn event(n: u32) -> Value {
 }
 
 /// The demo calls itself over plain HTTP; otherwise the client would load certificates.
-fn no_tls() -> anyhow::Result<rustls::ClientConfig> {
+pub(crate) fn no_tls() -> anyhow::Result<rustls::ClientConfig> {
     let builder =
         rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions()?;

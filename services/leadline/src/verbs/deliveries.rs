@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use crate::{
     moments::{lasted, past, shown},
     out::print,
-    remote::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Table, Tone, fixed, flexible, print_facts},
+    remote::{ForAccount, Names, Paging, Remote, Session, within},
+    table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
 };
 
 /// List deliveries, or show one with its attempts.
@@ -50,7 +50,7 @@ struct List {
 
 #[derive(Debug, Args)]
 struct Show {
-    /// The delivery
+    /// The delivery: its id, or the beginning of it
     #[arg(value_name = "DELIVERY")]
     delivery_id: String,
     #[command(flatten)]
@@ -84,7 +84,7 @@ pub(crate) struct Choice {
     /// Only deliveries whose latest attempt was answered with this status; 999 if there was no answer
     #[arg(long, value_name = "STATUS")]
     http_status: Option<u32>,
-    /// Only deliveries requested at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
+    /// Only deliveries requested at this time or later: 2h (ago), 7d, 14:00, today, yesterday 9:30, 2026-01-31, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = past)]
     since: Option<jiff::Timestamp>,
     /// Only deliveries requested before this time
@@ -127,7 +127,7 @@ impl Choice {
 
 /// The id of a destination. A deleted destination has deliveries, too; only its id is known.
 pub(crate) async fn destination_id(session: &Session, account: &ForAccount, named: &str) -> anyhow::Result<String> {
-    if named.starts_with("dst_") {
+    if named.starts_with("dst_") && named.len() >= WHOLE_ID {
         return Ok(named.to_owned());
     }
     let account_id = session.account(account).await?;
@@ -174,7 +174,14 @@ impl List {
             let page = session.deliveries().list_deliveries(within(request)).await?.into_inner();
             Ok((page.deliveries, page.next_page_token))
         };
-        session.list(&self.paging, columns, row, page).await
+        let account = session.own_account(&self.account).await?;
+        let names = Names {
+            account: &account,
+            interface: self.choice.interface.as_deref(),
+            client: self.choice.client.as_deref(),
+            lead: self.choice.lead.as_deref(),
+        };
+        session.list_filtered(&self.paging, columns, row, page, &names).await
     }
 }
 
@@ -218,8 +225,7 @@ pub(crate) fn print_detail(session: &Session, detail: &api::DeliveryDetail) -> a
         return Ok(());
     }
     print("")?;
-    let columns =
-        [fixed("ATTEMPT"), fixed("ROUND"), fixed("STARTED"), fixed("TOOK"), fixed("ANSWER"), flexible("SAID")];
+    let columns = [fixed("ATTEMPT"), fixed("ROUND"), fixed("STARTED"), fixed("TOOK"), fixed("ANSWER"), wrapped("SAID")];
     let row = |attempt: &api::Attempt| {
         vec![
             attempt.number.into(),
@@ -238,6 +244,19 @@ fn full_answer(delivery: &api::Delivery) -> String {
         none if none.is_empty() => none,
         answer => format!("{answer} {}", delivery.webhook_response),
     }
+}
+
+/// The length of the ids that Leadline makes; shorter ones are beginnings.
+const WHOLE_ID: usize = 36;
+
+/// The id of a delivery, of which a person may give the beginning only.
+pub(crate) async fn whole_id(session: &Session, given: &str) -> anyhow::Result<String> {
+    if given.len() >= WHOLE_ID {
+        return Ok(given.to_owned());
+    }
+    let request = api::GetDeliveryRequest { delivery_id: given.to_owned() };
+    let found = session.deliveries().get_delivery(within(request)).await?.into_inner();
+    Ok(found.delivery.unwrap_or_default().delivery_id)
 }
 
 /// The destination, for a table.

@@ -26,7 +26,7 @@ use crate::{
     errors::usage,
     moments::{lasted, shown},
     remote::{ForAccount, Remote, Session, within},
-    table::{Cell, Tone, fixed, flexible},
+    table::{Cell, Tone, fixed, flexible, wrapped},
 };
 
 /// Configure destinations, enable, disable and test them.
@@ -262,7 +262,7 @@ impl Events {
             flexible("LEAD"),
             fixed("TOOK"),
             fixed("ANSWER"),
-            flexible("SAID"),
+            wrapped("SAID"),
         ];
         let row = |event: &api::DestinationEvent| {
             let attempt = event.attempt.clone().unwrap_or_default();

@@ -5,10 +5,11 @@ use clap::Args;
 
 use super::deliveries::{destination_id, status_cell};
 use crate::{
+    errors::usage,
     moments::shown,
     out::{note, print},
     remote::{ForAccount, Remote, within},
-    table::{Cell, Table, Tone, fixed, print_facts},
+    table::{Cell, Table, Tone, fixed, print_facts, wrapped},
 };
 
 /// Explain why a destination got the events of a lead, or did not.
@@ -16,10 +17,10 @@ use crate::{
 #[command(after_help = "Examples:\n  leadline explain ada CRM\n  leadline explain --event 0198c1de CRM")]
 pub(crate) struct Explain {
     /// The lead; leave it out with --event
-    #[arg(value_name = "LEAD", required_unless_present = "event")]
+    #[arg(value_name = "LEAD")]
     lead: Option<String>,
     /// The destination: its id or its name
-    #[arg(value_name = "DESTINATION", required_unless_present = "event")]
+    #[arg(value_name = "DESTINATION")]
     destination: Option<String>,
     /// Explain this event alone
     #[arg(long, value_name = "EVENT")]
@@ -32,17 +33,18 @@ pub(crate) struct Explain {
 
 impl Explain {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let session = self.remote.connect().await?;
-        let account_id = session.account(&self.account).await?;
         // With --event, the only argument is the destination.
         let (lead, destination) = match (&self.event, &self.lead, &self.destination) {
-            (Some(_), Some(only), None) => (String::new(), only.clone()),
-            (Some(_), _, Some(_)) => return Err(crate::errors::usage("give either a lead or --event, not both")),
-            (_, lead, destination) => (lead.clone().unwrap_or_default(), destination.clone().unwrap_or_default()),
+            (Some(_), Some(only), None) => (String::new(), only),
+            (None, Some(lead), Some(destination)) => (lead.clone(), destination),
+            (Some(_), ..) => return Err(usage("give the destination and either a lead or --event, not both")),
+            (None, ..) => return Err(usage("give a lead, or --event and its id, and a destination")),
         };
+        let session = self.remote.connect().await?;
+        let account_id = session.account(&self.account).await?;
         let request = api::ExplainRoutingRequest {
             account_id,
-            destination_id: destination_id(&session, &self.account, &destination).await?,
+            destination_id: destination_id(&session, &self.account, destination).await?,
             event_id: self.event.clone().unwrap_or_default(),
             lead_id: lead,
         };
@@ -73,7 +75,7 @@ impl Explain {
             print_facts(&session.out, facts)?;
             print("")?;
             let rows: Vec<_> = of_event.answers.iter().map(row).collect();
-            Table::new([fixed("RULE"), fixed("ANSWER"), fixed("REASON")]).print(&session.out, &rows)?;
+            Table::new([fixed("RULE"), fixed("ANSWER"), wrapped("REASON")]).print(&session.out, &rows)?;
         }
         if answer.more {
             note("The lead has older events: --event ID explains one of them.");

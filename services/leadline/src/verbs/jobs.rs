@@ -8,10 +8,10 @@ use std::{
 use api::{JobStatus, job::Plan};
 use clap::{Args, Subcommand};
 use tokio::time::{Instant, sleep};
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::{
-    errors::ToldAlready,
+    errors::{ToldAlready, is_away},
     moments::shown,
     out::{note, print},
     remote::{ForAccount, Paging, Remote, Session, within},
@@ -186,7 +186,7 @@ pub(crate) async fn follow(session: &Session, job_id: &str, wait: Option<Duratio
                 }
             }
             // The job continues without this process, and its server may come back.
-            Err(status) if status.code() == Code::Unavailable && answered.elapsed() < OUTAGE_TIMEOUT => {}
+            Err(status) if is_away(&status) && answered.elapsed() < OUTAGE_TIMEOUT => {}
             Err(status) => return Err(status.into()),
         }
     };

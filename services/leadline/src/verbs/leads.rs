@@ -11,8 +11,8 @@ use tonic::Request;
 use crate::{
     moments::{past, shown},
     out::{in_json, note, print, write},
-    remote::{ForAccount, Paging, Remote, Session, within},
-    table::{Cell, Table, Tone, fixed, flexible, print_facts},
+    remote::{ForAccount, Names, Paging, Remote, Session, within},
+    table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
 };
 
 /// The page size of a log.
@@ -110,7 +110,7 @@ struct Choice {
     /// Only leads whose latest attempt was answered with this status; 999 if there was no answer
     #[arg(long, value_name = "STATUS")]
     http_status: Option<u32>,
-    /// Only leads created at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
+    /// Only leads created at this time or later: 2h (ago), 7d, 14:00, today, yesterday 9:30, 2026-01-31, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = past)]
     since: Option<jiff::Timestamp>,
     /// Only leads created before this time
@@ -160,7 +160,7 @@ async fn list(session: &Session, request: &api::ListLeadsRequest, paging: &Pagin
         fixed("EVENTS"),
         fixed("FAILED"),
         fixed("ANSWER"),
-        flexible("SAID"),
+        wrapped("SAID"),
     ];
     let row = |lead: &api::Lead| {
         vec![
@@ -179,7 +179,13 @@ async fn list(session: &Session, request: &api::ListLeadsRequest, paging: &Pagin
         let page = session.leads().list_leads(within(request)).await?.into_inner();
         Ok((page.leads, page.next_page_token))
     };
-    session.list(paging, columns, row, page).await
+    let names = Names {
+        account: &request.account_id,
+        interface: Some(request.interface_id.as_str()).filter(|id| !id.is_empty()),
+        client: Some(request.client_id.as_str()).filter(|id| !id.is_empty()),
+        lead: None,
+    };
+    session.list_filtered(paging, columns, row, page, &names).await
 }
 
 fn failures(lead: &api::Lead) -> Cell {
@@ -235,7 +241,7 @@ impl Show {
                 entry.detail.as_str().into(),
             ]
         };
-        let columns = [fixed("AT"), fixed("ENTRY"), fixed("DELIVERY"), flexible("SAYS")];
+        let columns = [fixed("AT"), fixed("ENTRY"), fixed("DELIVERY"), wrapped("SAYS")];
         Table::new(columns).print(&session.out, &log.iter().map(row).collect::<Vec<_>>())?;
         events.iter().try_for_each(print_payload)
     }

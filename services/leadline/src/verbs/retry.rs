@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::{
-    deliveries::Choice,
+    deliveries::{Choice, whole_id},
     jobs::{follow, show},
 };
 use crate::{
@@ -51,7 +51,7 @@ struct Going {
                         leadline retry --destination CRM --since 2h --dry-run\n  \
                         leadline retry --force --because 'the CRM lost it' 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c")]
 pub(crate) struct Retry {
-    /// Ids of deliveries
+    /// Ids of deliveries, or their beginnings
     #[arg(value_name = "DELIVERY")]
     delivery_ids: Vec<String>,
     /// Retry every failed delivery of the account
@@ -81,7 +81,7 @@ pub(crate) struct Retry {
 pub(crate) struct Recover {
     /// The destination: its id or its name
     destination: String,
-    /// Only events received at this time or later: 2h (ago), 7d, 2026-01-31, or RFC 3339
+    /// Only events received at this time or later: 2h (ago), 7d, 14:00, today, yesterday 9:30, 2026-01-31, or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = past)]
     since: Timestamp,
     /// Only events received before this time [default: now]
@@ -123,9 +123,13 @@ impl Retry {
             true => Some(choice.filter(&session, &account).await?),
             false => None,
         };
+        let mut whole = vec![];
+        for id in &delivery_ids {
+            whole.push(whole_id(&session, id).await?);
+        }
         let request = api::RetryDeliveriesRequest {
             account_id,
-            delivery_ids,
+            delivery_ids: whole,
             filter,
             dry_run: going.dry_run,
             pace: going.pace.unwrap_or_default(),

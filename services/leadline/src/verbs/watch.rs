@@ -5,10 +5,11 @@ use std::time::Duration;
 use api::DeliveryStatus;
 use clap::Args;
 use tokio::time::sleep;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
 use super::deliveries::{answer, destination, destination_id, status, status_cell};
 use crate::{
+    errors::is_away,
     moments::clock,
     out::note,
     remote::{ForAccount, Remote, Session},
@@ -79,7 +80,7 @@ impl Watching {
     async fn go_on(mut self) -> anyhow::Result<()> {
         loop {
             if let Err(error) = self.until_it_breaks_off().await {
-                let away = error.downcast_ref::<Status>().is_some_and(|status| status.code() == Code::Unavailable);
+                let away = error.downcast_ref::<Status>().is_some_and(is_away);
                 if !away || self.breaks >= MAX_BREAKS {
                     return Err(error);
                 }

@@ -41,6 +41,33 @@ const CHUNK: usize = 500;
 /// Waiting deliveries are counted up to this number, which takes some milliseconds of reading an index.
 const MAX_COUNTED: i64 = 100_000;
 
+/// The beginning of the id of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// The first and the last id that begin so. Both are whole ids, so that every collation orders them alike.
+    first: String,
+    last: String,
+}
+
+impl Beginning {
+    /// The least number of characters: with fewer, the beginning would be that of several ids.
+    const MIN: usize = 6;
+    const SHAPE: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+    /// `None` if the text is no beginning of an id, or a whole id.
+    pub(crate) fn of(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
+        let fits = |(letter, shape): (char, char)| match shape {
+            '-' => letter == '-',
+            _ => letter.is_ascii_hexdigit(),
+        };
+        let is_part =
+            (Self::MIN..Self::SHAPE.len()).contains(&text.len()) && text.chars().zip(Self::SHAPE.chars()).all(fits);
+        let padded = |with: &str| format!("{text}{}", Self::SHAPE[text.len()..].replace('x', with));
+        is_part.then(|| Self { first: padded("0"), last: padded("f") })
+    }
+}
+
 /// The known states of these deliveries, read inside the transaction that will write them.
 pub(crate) async fn load(
     transaction: &mut Transaction<'static, Any>,
@@ -84,6 +111,22 @@ impl Store {
         let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE delivery = ", COLUMNS.join(", ")));
         select.push("?", [id.to_string().into()]);
         self.fetch_optional(select).await?.as_ref().map(from_row).transpose()
+    }
+
+    /// At most two deliveries, of an account if one is given, whose ids begin so.
+    pub(crate) async fn deliveries_beginning(
+        &self,
+        account: Option<&AccountId>,
+        beginning: &Beginning,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let mut select = Statement::new("SELECT delivery FROM deliveries WHERE delivery BETWEEN ");
+        select.push("? AND ?", [beginning.first.as_str().into(), beginning.last.as_str().into()]);
+        if let Some(account) = account {
+            select.push(" AND (account || '') = ?", [account.as_str().into()]);
+        }
+        select.push(" ORDER BY delivery LIMIT 2", []);
+        let id = |row: &AnyRow| sql::parsed(row, "delivery", |text| DeliveryId::parse(text).ok());
+        self.fetch_all(select).await?.iter().map(id).collect()
     }
 
     /// How many deliveries wait for a destination that is switched off, counted up to [`MAX_COUNTED`].
@@ -268,4 +311,20 @@ pub(super) fn attempt(row: &AnyRow, columns: [&'static str; 10]) -> Result<LastA
             if word.is_empty() { Some(None) } else { DeactivationCause::parse(word).map(Some) }
         })?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_an_id_is_a_range_of_ids() {
+        let range = |text: &str| Beginning::of(text).map(|of| (of.first, of.last));
+        let (first, last) = range("5C1DE6fc-0").unwrap();
+        assert_eq!(first, "5c1de6fc-0000-0000-0000-000000000000");
+        assert_eq!(last, "5c1de6fc-0fff-ffff-ffff-ffffffffffff");
+        for text in ["", "5c1de", "5c1de6fc0", "5c1de6fg", "5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c"] {
+            assert_eq!(range(text), None, "{text}");
+        }
+    }
 }

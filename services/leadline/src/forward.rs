@@ -1,0 +1,64 @@
+//! Sends requests that `leadline listen` receives on to another receiver, such as one under development on this machine.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::http::{HeaderName, StatusCode, header, request::Parts};
+use bytes::Bytes;
+use reqwest::Url;
+
+use crate::demo::no_tls;
+
+/// How long the other receiver may take: as long as a destination's timeout at most.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The largest answer that is passed on, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+/// Headers that belong to a connection (RFC 9110, 7.6.1), or that the client writes itself.
+const OWN: [HeaderName; 6] =
+    [header::HOST, header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TE, header::UPGRADE];
+
+/// Another receiver.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    url: Url,
+    client: reqwest::Client,
+}
+
+impl Forward {
+    pub(crate) fn to(url: Url) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            url.scheme() == "http",
+            "--forward: {url} has to begin with http://, for a receiver on this network"
+        );
+        let redirects = reqwest::redirect::Policy::none();
+        let builder = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_tls()?);
+        let client = builder.redirect(redirects).timeout(TIMEOUT).build();
+        Ok(Self { url, client: client.context("--forward: no client can be made")? })
+    }
+
+    /// Sends a request on with its method, headers and body, and returns what is answered; 502 if nothing is.
+    pub(crate) async fn send(&self, parts: &Parts, body: &Bytes) -> (StatusCode, Bytes) {
+        let mut headers = parts.headers.clone();
+        for name in OWN {
+            headers.remove(name);
+        }
+        let request = self.client.request(parts.method.clone(), self.url.clone()).headers(headers).body(body.clone());
+        match self.answer(request).await {
+            Ok(answer) => answer,
+            Err(error) => (StatusCode::BAD_GATEWAY, format!("{} did not answer: {error}\n", self.url).into()),
+        }
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Bytes), reqwest::Error> {
+        let mut answer = request.send().await?;
+        let (status, mut body) = (answer.status(), vec![]);
+        while let Some(piece) = answer.chunk().await? {
+            let room = MAX_ANSWER - body.len();
+            body.extend_from_slice(&piece[..piece.len().min(room)]);
+            if body.len() == MAX_ANSWER {
+                break;
+            }
+        }
+        Ok((status, body.into()))
+    }
+}

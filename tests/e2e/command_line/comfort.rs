@@ -1,0 +1,164 @@
+//! What makes the command line comfortable: options anywhere, local times, whole texts in pipes, contexts, completions.
+
+use std::{os::unix::fs::PermissionsExt as _, process::Stdio};
+
+use api::DeliveryStatus;
+use serde_json::json;
+use testkit::{Answer, Process, Receiver, wait};
+use tokio::process::Command;
+
+use super::{finished, program};
+use crate::world::{INTERFACE, SOON, World};
+
+#[tokio::test]
+async fn options_stand_anywhere_and_a_pipe_gets_whole_texts() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    let reason = "because ".repeat(60);
+    receiver.answer(Answer::With(422, vec![], reason.clone().into()));
+    world.publish("e").await;
+    world.delivery_is("e", DeliveryStatus::Failed).await;
+    let listed = world.run(&["--utc", "leads", "list"]).await.well();
+    assert!(listed.out.contains(reason.trim()), "nothing is cut in a pipe: {}", listed.out);
+    assert!(listed.rows()[0][1].ends_with('Z'), "{}", listed.out);
+    assert_eq!(world.run(&["--json", "leads"]).await.well().json_lines().len(), 1);
+    let unknown = world.run(&["--account", "nobody", "leads"]).await;
+    assert!(unknown.code == 1 && unknown.err.contains("NOT_FOUND"), "{unknown:?}");
+
+    let mut in_tokyo = world.command(&["leads"]);
+    in_tokyo.env("TZ", "Asia/Tokyo");
+    let listed = finished(in_tokyo, "").await.well();
+    assert!(listed.rows()[0][1].ends_with("+09:00"), "{}", listed.out);
+    for (since, found) in [("today", 1), ("yesterday 9:30", 1), ("tomorrow", 0)] {
+        let listed = world.run(&["deliveries", "--since", since, "--json"]).await.well();
+        assert_eq!(listed.json_lines().len(), found, "{since}");
+    }
+}
+
+#[tokio::test]
+async fn a_filter_that_names_something_unknown_is_an_error() {
+    let world = World::start().await;
+    for (args, says) in [
+        (&["leads", "--interface", "nowhere"][..], "interface"),
+        (&["leads", "--client", "nobody"], "client"),
+        (&["deliveries", "--account", "acme", "--interface", "nowhere"], "interface"),
+        (&["deliveries", "--account", "acme", "--lead", "nobody"], "lead"),
+        (&["deliveries", "--destination", "CRM"], "has no destination CRM"),
+    ] {
+        let ran = world.run(args).await;
+        assert_eq!(ran.code, 1, "{args:?}: {ran:?}");
+        assert!(ran.err.contains("NOT_FOUND") && ran.err.contains(says), "{args:?}: {ran:?}");
+    }
+    let none = world.run(&["leads", "--interface", INTERFACE]).await.well();
+    assert!(none.err.contains("There are none."), "{none:?}");
+}
+
+#[tokio::test]
+async fn contexts_keep_connections_for_their_owner() {
+    let world = World::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let run = async |args: &[&str]| {
+        let mut command = Command::new(program());
+        command.args(args).kill_on_drop(true).env("XDG_CONFIG_HOME", home.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        finished(command, "").await
+    };
+    let connection = ["--grpc-url", &world.grpc, "--api-key", &world.key, "--account", "acme"];
+    run(&[&["context", "add", "here"], &connection[..]].concat()).await.well();
+    run(&["context", "add", "elsewhere", "--grpc-url", "http://127.0.0.1:1", "--api-key", &world.key]).await.well();
+    let file = home.path().join("leadline/contexts.json");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    run(&["leads"]).await.well();
+    let listed = run(&["context", "list"]).await.well();
+    assert!(listed.out.contains("*") && !listed.out.contains(&world.key), "{}", listed.out);
+    let other = run(&["--context", "elsewhere", "leads"]).await;
+    assert!(other.code == 1 && other.err.contains("127.0.0.1:1"), "{other:?}");
+    run(&["context", "use", "elsewhere"]).await.well();
+    assert_eq!(run(&["leads"]).await.code, 1);
+    assert_eq!(run(&["context", "use", "nowhere"]).await.code, 2);
+    // The key of a context goes to its own server only.
+    let strange = run(&["--context", "here", "leads", "--grpc-url", "http://127.0.0.2:1"]).await;
+    assert!(strange.err.contains("there is no API key"), "{strange:?}");
+    run(&["context", "remove", "elsewhere"]).await.well();
+    assert_eq!(
+        run(&["context", "list", "--json"]).await.well().json_lines(),
+        [json!({"name": "here", "grpc_url": world.grpc, "account": "acme", "in_use": false})]
+    );
+}
+
+#[tokio::test]
+async fn the_beginning_of_an_id_stands_for_it() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let id = world.destination(&receiver.url()).await;
+    receiver.answer_next([Answer::Status(500)]);
+    world.publish("e").await;
+    let delivery = world.delivery_is("e", DeliveryStatus::Failed).await.delivery.unwrap().delivery_id;
+    let shown = world.run(&["deliveries", "show", &delivery[..8]]).await.well();
+    assert_eq!(shown.fact("delivery"), delivery);
+    world.run(&["retry", &delivery[..13]]).await.well();
+    world.delivery_is("e", DeliveryStatus::Succeeded).await;
+    let of = world.run(&["destinations", "show", &id[..id.len() - 2], "--json"]).await.well().json();
+    assert_eq!(of["destination_id"], id.as_str());
+    let listed = world.run(&["deliveries", "--destination", &id[..id.len() - 2], "--json"]).await.well();
+    assert_eq!(listed.json_lines().len(), 1);
+    // Another account's delivery is not found by its beginning.
+    let (key, _) = world.new_key("acme", &[api::Scope::Read]).await;
+    assert_eq!(world.run(&["deliveries", "show", &delivery[..8], "--api-key", &key]).await.code, 0);
+    let other = api::Account { account_id: "other".into(), name: "Other".into(), ..api::Account::default() };
+    world.registry().create_account(api::CreateAccountRequest { account: Some(other) }).await.unwrap();
+    let (key, _) = world.new_key("other", &[api::Scope::Read]).await;
+    let refused = world.run(&["deliveries", "show", &delivery[..8], "--api-key", &key]).await;
+    assert!(refused.code == 1 && refused.err.contains("NOT_FOUND"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn shells_complete_commands() {
+    for (shell, has) in
+        [("bash", "complete -F _leadline"), ("zsh", "#compdef leadline"), ("fish", "complete -c leadline")]
+    {
+        let mut command = Command::new(program());
+        command.args(["completions", shell]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let ran = finished(command, "").await.well();
+        assert!(ran.out.contains(has) && ran.out.contains("destinations"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn listen_sends_requests_on_and_answers_what_is_answered_there() {
+    let (world, behind) = (World::start().await, Receiver::start().await);
+    let url = behind.url();
+    let args = ["listen", "--address", "127.0.0.1:0", "--forward", &url];
+    let listen = Process::start("listen", program(), args, [] as [(&str, &str); 0]);
+    let line = listen.wait_line("listening on ", SOON).await;
+    let address = line.split("listening on ").nth(1).unwrap().split(';').next().unwrap().to_owned();
+    world.destination(&address).await;
+    behind.answer_next([Answer::Status(418), Answer::Status(200)]);
+    world.publish("e").await;
+    let failed = world.delivery_is("e", DeliveryStatus::Failed).await.delivery.unwrap();
+    assert_eq!(failed.http_status_code, 418);
+    world.retry("e").await.unwrap();
+    world.delivery_is("e", DeliveryStatus::Succeeded).await;
+    let seen = behind.requests();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0].headers.get("leadline-event-id").unwrap(), "e");
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_after_the_server_was_killed() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    world.publish("before").await;
+    world.delivery_is("before", DeliveryStatus::Succeeded).await;
+    let (data, grpc) = (world.home.data(), world.grpc.clone());
+    let args = ["watch", "--grpc-url", &grpc, "--data-dir", data.to_str().unwrap(), "--existing"];
+    let watch = Process::start("watch", program(), args, [] as [(&str, &str); 0]);
+    watch.wait_line("lead-before", SOON).await;
+    world.process.kill();
+    world.process.wait_exit(SOON).await;
+    watch.wait_line("reconnecting", SOON).await;
+    let address = grpc.trim_start_matches("http://").to_owned();
+    let world = world.again(&["--grpc", &address]).await;
+    world.publish("after").await;
+    watch.wait_line("lead-after", SOON).await;
+    wait::until("the watch runs", SOON, async || watch.is_running()).await;
+}
