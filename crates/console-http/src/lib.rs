@@ -33,8 +33,8 @@ use attempts::Attempts;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(id = "console")]
 pub struct Options {
-    /// Origins whose pages may show the console in a frame, such as https://portal.example; browsers need https for sessions
-    /// in frames of other sites [default: none]
+    /// Origins whose pages may show the console in a frame, written like --cors-origins; browsers need https for sessions in
+    /// frames of other sites [default: none]
     #[arg(long, env = "LEADLINE_CONSOLE_FRAME_ANCESTORS", value_name = "ORIGINS", value_delimiter = ',')]
     pub console_frame_ancestors: Vec<Origin>,
 }
