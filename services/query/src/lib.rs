@@ -139,12 +139,7 @@ pub async fn start(
             health.clone(),
         )))
         .with_grpc(door.guard(audit_service::service(store.clone())))
-        .with_grpc(door.guard(problem_service::service(
-            journal.clone(),
-            store.clone(),
-            registry.clone(),
-            health.clone(),
-        )))
+        .with_grpc(door.guard(problem_service::service(journal.clone(), store.clone(), registry.clone(), health)))
         .with_grpc(door.guard(routing_service::service(
             journal.clone(),
             store.clone(),

@@ -25,6 +25,7 @@ fn attempted(number: u32, outcome: AttemptOutcome, verdict: Verdict) -> Delivery
         outcome,
         verdict,
         deactivated: None,
+        resend: 0,
     })
 }
 
@@ -70,7 +71,7 @@ fn a_delivery_is_in_the_problem_of_its_latest_attempt_until_it_succeeds() {
 fn what_a_person_decided_is_no_problem_and_what_leadline_lost_is_one() {
     let abandoned = |reason| {
         let reference = Arc::clone(requested().reference());
-        [DeliveryFact::Abandoned(DeliveryAbandoned { reference, round: 0, attempts: 0, reason, at: t(200) })]
+        [DeliveryFact::Abandoned(DeliveryAbandoned { reference, round: 0, attempts: 0, reason, at: t(200), resend: 0 })]
     };
     for reason in [FailureReason::Skipped, FailureReason::Anonymised, FailureReason::DestinationDeleted] {
         assert_eq!(steps(&abandoned(reason)), [Step::default()]);
