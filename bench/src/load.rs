@@ -46,18 +46,25 @@ pub(crate) struct Target {
     key: String,
     /// The interfaces that events are from, one after the other; none: the payload alone is sent, to a receiver.
     interfaces: Arc<Vec<String>>,
+    /// What the ids of events begin with; `None` if ingest makes them.
+    ids: Option<String>,
 }
 
 impl Target {
     /// A system, which forwards what it gets.
     pub(crate) fn system(api: &Api, interfaces: &[String]) -> Self {
         let interfaces = Arc::new(interfaces.to_vec());
-        Self { url: api.addresses.http.clone(), path: "/v1/leads", key: api.key.clone(), interfaces }
+        Self { url: api.addresses.http.clone(), path: "/v1/leads", key: api.key.clone(), interfaces, ids: None }
+    }
+
+    /// The same system, and events whose publisher names their ids.
+    pub(crate) fn with_ids(&self, prefix: &str) -> Self {
+        Self { ids: Some(prefix.to_owned()), ..self.clone() }
     }
 
     /// A receiver: the most that this machine can do.
     pub(crate) fn receiver(url: &str) -> Self {
-        Self { url: url.to_owned(), path: "/hook", key: String::new(), interfaces: Arc::default() }
+        Self { url: url.to_owned(), path: "/hook", key: String::new(), interfaces: Arc::default(), ids: None }
     }
 
     fn write(&self, body: &mut String, nth: usize, sent: u64) {
@@ -65,7 +72,13 @@ impl Target {
             return write_payload(body, sent);
         }
         let interface = &self.interfaces[nth % self.interfaces.len()];
-        let _ = write!(body, r#"{{"account":"{ACCOUNT}","interface":"{interface}","payload":"#);
+        let _ = write!(body, r#"{{"account":"{ACCOUNT}","interface":"{interface}","#);
+        if let Some(prefix) = &self.ids {
+            // As scattered as the ids of most publishers, and all different.
+            let scattered = (nth as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let _ = write!(body, r#""event_id":"{prefix}-{scattered:016x}","#);
+        }
+        body.push_str(r#""payload":"#);
         write_payload(body, sent);
         body.push('}');
     }

@@ -7,6 +7,7 @@
 
 mod apart;
 mod api;
+mod filled;
 mod flood;
 mod growth;
 mod isolation;
@@ -16,6 +17,8 @@ mod machine;
 mod pages;
 mod parked;
 mod parts;
+mod pruning;
+mod publishing;
 mod rebuild;
 mod receiver;
 mod recovery;
@@ -56,7 +59,7 @@ struct Bench {
     /// Deliveries that wait for a dead destination (parked)
     #[arg(long, default_value_t = 200_000, value_parser = positive)]
     waiting: usize,
-    /// Deliveries in the read model whose pages are read (pages)
+    /// Deliveries in the read model whose pages are read (pages), or half of which are deleted (pruning)
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..))]
     rows: u32,
     /// Leads that are stored with their deliveries (growth, rebuild, startup)
@@ -75,6 +78,8 @@ struct Bench {
 enum What {
     /// Leads per second, processor time and memory, over HTTP and gRPC, to 1, 100 and 1,000 destinations
     Throughput,
+    /// Publishing events whose ids the publisher names, beside events whose ids ingest makes
+    Publishing,
     /// From publish to receiver, at 100, 500 and 2,000 per second
     Latency,
     /// What destinations that hang cost the others
@@ -83,6 +88,8 @@ enum What {
     Parked,
     /// Pages of a large read model, on both databases
     Pages,
+    /// What lists and writes notice of the deletion of old history, on both databases
+    Pruning,
     /// Throughput and memory with more stored, more destinations, more timers
     Growth,
     /// Making the read model anew, on both databases
@@ -125,6 +132,9 @@ impl Bench {
         if self.wants(What::Throughput) {
             parts.add("throughput", throughput::measure(program, leads).await?);
         }
+        if self.wants(What::Publishing) {
+            parts.add("publishing", publishing::measure(program, leads).await?);
+        }
         if self.wants(What::Latency) {
             parts.add("latency", latency::measure(program, lasts).await?);
         }
@@ -152,6 +162,9 @@ impl Bench {
         }
         if self.wants(What::Pages) {
             parts.add("pages", pages::measure(program, self.rows).await?);
+        }
+        if self.wants(What::Pruning) {
+            parts.add("pruning", pruning::measure(program, self.rows, lasts).await?);
         }
         Ok(())
     }

@@ -84,6 +84,11 @@ impl System {
         [("services".to_owned(), services)].into_iter().chain(brokers).collect()
     }
 
+    /// Waits until it logs these words.
+    pub(crate) async fn says(&self, words: &str) {
+        self.process.wait_line(words, START_DEADLINE).await;
+    }
+
     /// Where the broker keeps its streams, each in a folder of its own.
     pub(crate) fn streams(&self) -> PathBuf {
         self.home.data().join("nats/jetstream/$G/streams")

@@ -262,9 +262,6 @@ impl Pace {
 }
 
 #[cfg(test)]
-mod figures;
-
-#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -29,7 +29,7 @@ mod plans;
 pub(crate) mod problems;
 pub(crate) mod prune;
 #[cfg(test)]
-pub(crate) mod pruned;
+mod pruned;
 #[cfg(test)]
 mod repeats;
 mod retries;

@@ -25,19 +25,19 @@ const YOUNG: i64 = BEFORE * 2;
 const MAX_ROWS: u32 = 3;
 
 /// Leads, each with an event, a delivery of that event, an attempt and a log entry.
-pub(crate) struct Rows<'a> {
-    pub(crate) account: &'a str,
+struct Rows<'a> {
+    account: &'a str,
     /// The prefix of their ids.
-    pub(crate) name: &'a str,
+    name: &'a str,
     /// The number of leads.
-    pub(crate) count: u32,
+    count: u32,
     /// When the first lead was received.
-    pub(crate) at: i64,
+    at: i64,
     /// The time between two leads.
-    pub(crate) step: i64,
-    pub(crate) status: &'a str,
+    step: i64,
+    status: &'a str,
     /// The bytes of a receiver's response, which the rows of the attempt and of the delivery hold.
-    pub(crate) response: u32,
+    response: u32,
 }
 
 const SOME: Rows<'_> =
@@ -45,20 +45,15 @@ const SOME: Rows<'_> =
 
 impl Store {
     /// Updates the statistics of PostgreSQL to those of a database that was filled some time ago.
-    pub(crate) async fn settle(&self) {
+    async fn settle(&self) {
         if !self.is_sqlite() {
             run(self, "VACUUM ANALYZE").await;
         }
     }
-
-    /// Deletes most of what pruning deletes, without a pace.
-    pub(crate) async fn drop_attempts_before(&self, before: i64) {
-        run(self, &format!("DELETE FROM attempts WHERE started_at < {before}")).await;
-    }
 }
 
 /// Writes rows that the database generates.
-pub(crate) async fn fill(store: &Store, rows: &Rows<'_>) {
+async fn fill(store: &Store, rows: &Rows<'_>) {
     let uuid = if store.is_sqlite() {
         "lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-5' || substr(hex(randomblob(2)), 2) || '-8' || \
          substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))"

@@ -1,0 +1,104 @@
+//! What it costs to publish events whose publisher names their ids, beside events whose ids ingest makes.
+//!
+//! No destination wants the events, so publishing, routing and the read model are all that is measured. The two kinds take
+//! turns, because a machine is not as fast at every time.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    load::{self, Target},
+    system::System,
+    table::{head, row},
+    usage::{Watch, rounded},
+};
+
+/// How often the two kinds take turns. Every second time the other kind is first, because the read model grows.
+const PAIRS: usize = 6;
+/// Before anything is measured, ingest learns which ids are known; that takes two seconds and a little.
+const LEARNING: Duration = Duration::from_secs(5);
+/// How long the system may take to catch up after a turn.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Events in a request, connections, and the part of `--leads` that is published in a turn.
+const SHAPES: [(usize, usize, usize); 2] = [(200, 4, 1), (1, 8, 2)];
+
+pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Value> {
+    head(&format!("Publishing: {leads} events, whose ids ingest makes or the publisher names"));
+    let mut results = serde_json::Map::new();
+    for (batch, connections, part) in SHAPES {
+        let name = format!("{batch} in a request");
+        let count = leads.div_ceil(part);
+        results.insert(name.clone(), shape(program, &name, count, connections, batch).await?);
+    }
+    Ok(results.into())
+}
+
+async fn shape(program: &Path, name: &str, count: usize, connections: usize, batch: usize) -> anyhow::Result<Value> {
+    let system = System::start(program, &[]).await?;
+    let made = Target::system(&system.api, &system.api.unwanted("p", 1).await?);
+    for target in [&made, &made.with_ids("warm-up")] {
+        turn(&system, target, count, connections, batch).await?;
+    }
+    sleep(LEARNING).await;
+    let (mut all, mut shares, mut costs) = ([vec![], vec![]], vec![], vec![]);
+    for n in 0..PAIRS {
+        let targets = [made.clone(), made.with_ids(&format!("order-{n}"))];
+        let mut pair = [Turn::default(), Turn::default()];
+        for kind in if n % 2 == 0 { [0, 1] } else { [1, 0] } {
+            pair[kind] = turn(&system, &targets[kind], count, connections, batch).await?;
+        }
+        shares.push(pair[1].per_second / pair[0].per_second);
+        costs.push(pair[1].cpu_ms / pair[0].cpu_ms);
+        all.iter_mut().zip(pair).for_each(|(all, turn)| all.push(turn));
+    }
+    let mut json = json!({"named_share": rounded(median(shares), 3), "named_cpu_share": rounded(median(costs), 3)});
+    for (what, turns) in ["made", "named"].iter().zip(&all) {
+        let per_second = median(turns.iter().map(|turn| turn.per_second).collect());
+        let cpu_ms = median(turns.iter().map(|turn| turn.cpu_ms).collect());
+        row(&format!("{name}, ids {what}"), &format!("{per_second:>7.0} / s  CPU {cpu_ms:.3} ms"));
+        json[what] = json!({"published_per_second": per_second.round(), "cpu_ms_each": rounded(cpu_ms, 4)});
+    }
+    row("", &format!("named: {} of the events a second, {} of the CPU", json["named_share"], json["named_cpu_share"]));
+    drop(system.stop().await);
+    Ok(json)
+}
+
+/// What a turn came to: events a second, and processor time of services and broker for each.
+#[derive(Debug, Clone, Copy, Default)]
+struct Turn {
+    per_second: f64,
+    cpu_ms: f64,
+}
+
+async fn turn(
+    system: &System,
+    target: &Target,
+    count: usize,
+    connections: usize,
+    batch: usize,
+) -> anyhow::Result<Turn> {
+    let (watch, began) = (Watch::start(system.processes()), Instant::now());
+    load::publish(target, count, connections, batch).await?;
+    let per_second = count as f64 / began.elapsed().as_secs_f64();
+    // The read model is behind, and what it still has to do belongs to the turn.
+    system.api.settled(PATIENCE).await?;
+    Ok(Turn { per_second, cpu_ms: watch.end().cpu() / count as f64 })
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let half = figures.len() / 2;
+    if figures.len().is_multiple_of(2) { f64::midpoint(figures[half - 1], figures[half]) } else { figures[half] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!([median(vec![3.0, 1.0, 9.0]), median(vec![1.0, 9.0, 3.0, 2.0])], [3.0, 2.5]);
+    }
+}
