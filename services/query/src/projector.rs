@@ -115,13 +115,13 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, progress: &mut P
         };
         let to = last.sequence;
         begun = Instant::now();
-        if !write(store, at, to, &batch, &mut reader.memory).await? {
+        let Some(written_in) = write(store, at, to, &batch, &mut reader.memory).await? else {
             tracing::debug!(stream = T::STREAM.as_str(), "another process moved the checkpoint; reading again");
             return Ok(());
-        }
+        };
         progress.works();
         at = to;
-        took = begun.elapsed();
+        took = written_in;
     }
 }
 
@@ -167,22 +167,25 @@ fn new_of<T: Projected>(mut batch: Vec<Entry<T>>, after: u64, memory: &mut T::Me
     batch
 }
 
+/// Writes facts and moves the checkpoint. Returns how long that took, without the time in which another transaction was
+/// written: facts that arrive meanwhile are not worth a longer wait. `None` if the checkpoint is elsewhere.
 async fn write<T: Projected>(
     store: &Store,
     from: u64,
     to: u64,
     batch: &[Entry<T>],
     memory: &mut T::Memory,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Duration>, StoreError> {
     let spans: Vec<_> =
         if runtime::trace::exporting() { batch.iter().map(|entry| span::<T>(entry)).collect() } else { vec![] };
-    let Some(mut transaction) = store.advance(T::STREAM, from, to).await? else { return Ok(false) };
+    let Some(mut transaction) = store.advance(T::STREAM, from, to).await? else { return Ok(None) };
+    let begun = Instant::now();
     T::project(&mut transaction, batch, memory).await?;
     crash::point("before the read model is written");
     transaction.commit().await?;
     crash::point("after the read model is written");
     drop(spans);
-    Ok(true)
+    Ok(Some(begun.elapsed()))
 }
 
 fn span<T: Projected>(entry: &Entry<T>) -> tracing::Span {
@@ -215,7 +218,7 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
             break;
         };
         let to = batch.last().map_or(at, |last| last.sequence);
-        if write(store, at, to, &batch, &mut ahead.memory).await? {
+        if write(store, at, to, &batch, &mut ahead.memory).await?.is_some() {
             count += batch.len() as u64;
             at = to;
         } else {
