@@ -24,6 +24,7 @@ mod dispatchers;
 mod egress;
 mod environment;
 mod etiquette;
+mod exchanges;
 mod explaining;
 mod failures;
 mod features;

@@ -7,6 +7,7 @@
 pub mod api_key;
 pub mod certificates;
 pub mod compatibility;
+mod digest;
 mod fingerprint;
 mod link;
 pub mod sealing;
@@ -15,6 +16,7 @@ pub mod signature;
 
 pub use api_key::{ApiKey, ApiKeyError};
 pub use certificates::{CertificateError, ClientIdentity, authorities};
+pub use digest::sha256;
 pub use link::{ConfirmationCodes, Links};
 pub use sealing::{KeyError, MasterKey, OpenError};
 pub use secret::{ImportError, RawFormat, Secret, SecretError};

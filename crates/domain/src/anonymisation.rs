@@ -81,7 +81,7 @@ pub fn blank_attempt(attempted: DeliveryAttempted) -> DeliveryFact {
         AttemptOutcome::NoResponse { kind, .. } => AttemptOutcome::NoResponse { kind, message: String::new() },
     };
     let request = RequestLine { method: attempted.request.method, url: String::new() };
-    DeliveryFact::AttemptBlanked(DeliveryAttempted { request, outcome, ..attempted })
+    DeliveryFact::AttemptBlanked(DeliveryAttempted { request, outcome, exchange: None, ..attempted })
 }
 
 /// The end of a delivery whose lead was anonymised; `None` if the delivery has ended already. An attempt in flight that

@@ -17,7 +17,7 @@ use prost::Message as _;
 use stored::{delivery_attempted as attempted, delivery_fact::Fact};
 
 use crate::{
-    Record, RecordError,
+    Record, RecordError, exchange,
     primitives::{message, micros, non_empty, or_empty, parsed, span, time, uuid, wrong},
     stored,
 };
@@ -247,6 +247,7 @@ fn attempted_to_stored(fact: &DeliveryAttempted) -> stored::DeliveryAttempted {
         outcome: Some(outcome),
         verdict: Some(verdict),
         deactivated: fact.deactivated.map_or("", DeactivationCause::as_str).to_owned(),
+        exchange: fact.exchange.as_ref().map(|exchange| exchange::to_stored(exchange, &fact.reference)),
     }
 }
 
@@ -272,6 +273,7 @@ fn attempted_from_stored(
     };
     let cause =
         |word: &str| DeactivationCause::parse(word).ok_or_else(|| wrong(FACT, "deactivated", format!("{word:?}")));
+    let exchange = stored.exchange.map(|exchange| exchange::from_stored(exchange, &reference).map(Box::new));
     Ok(DeliveryAttempted {
         reference,
         attempt_id: AttemptId::from_uuid(uuid(FACT, "attempt_id", &stored.attempt_id)?),
@@ -284,6 +286,7 @@ fn attempted_from_stored(
         outcome,
         verdict,
         deactivated: non_empty(&stored.deactivated).map(cause).transpose()?,
+        exchange: exchange.transpose()?,
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod anonymisation;
 mod delivery;
+mod exchange;
 mod installation_key;
 mod job;
 mod keys;
@@ -18,6 +19,7 @@ mod registry;
 mod watched;
 
 use bytes::Bytes;
+pub use exchange::{decode_exchange, encode_exchange};
 pub use installation_key::InstallationKey;
 pub use position::Position;
 

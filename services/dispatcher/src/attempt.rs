@@ -31,6 +31,7 @@ use crate::{
     lanes::counter::CountGuard,
     payloads::Content,
     transport::authorized,
+    transport::exchange::Sent,
     transport::outcome::{LONGEST_MESSAGE, NotSent, cut},
     transport::request,
     work_item::{AskedBy, WorkItem},
@@ -198,22 +199,22 @@ async fn make_once(
         perform(shared, given_up, &item.message.trace).await;
         return Ok(Ended { finished: true, ..Ended::default() });
     };
-    let (line, outcome) = match made {
+    let (line, Sent { outcome, exchange }) = match made {
         Ok(request) => {
             crash::point("before a request");
             let (line, redaction) = (request.line(), request.redaction.clone());
             let sending = authorized::send(shared, &destination.account, request, destination.timeout);
             let sending = pin!(sending.instrument(span.clone()));
-            let outcome = tokio::select! {
-                outcome = sending => outcome?,
+            let sent = tokio::select! {
+                sent = sending => sent?,
                 never = announce(shared, item, attempt_id, started_at, &trace) => match never {},
             };
-            (line, redaction.apply(outcome))
+            (line, sent.redacted(&redaction))
         }
         Err(error) => {
             let message = cut(error.to_string(), LONGEST_MESSAGE);
             let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message };
-            (request::intended(destination), outcome)
+            (request::intended(destination), Sent { outcome, exchange: None })
         }
     };
     crash::point("after an answer");
@@ -226,6 +227,7 @@ async fn make_once(
         duration: clock.elapsed(),
         request: line,
         outcome,
+        exchange,
         destination_off: is_off(shared, &item.work.reference.destination),
         others_succeeded: false,
     };

@@ -3,6 +3,7 @@
 pub(crate) mod authorized;
 pub(crate) mod client;
 pub(crate) mod compatibility;
+pub(crate) mod exchange;
 pub(crate) mod oauth;
 pub(crate) mod outcome;
 pub(crate) mod redaction;

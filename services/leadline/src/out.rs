@@ -60,6 +60,11 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     write(format!("{text}\n"))
 }
 
+/// The text of a stranger without the control characters that a terminal would obey.
+pub(crate) fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c }).collect()
+}
+
 pub(crate) fn write(text: impl AsRef<[u8]>) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     match out.write_all(text.as_ref()).and_then(|()| out.flush()) {

@@ -186,6 +186,7 @@ mod tests {
             duration: Duration::from_secs(3_600),
             request: RequestLine { method: "POST".into(), url: "https://crm.example/hook".into() },
             outcome: outcome.clone(),
+            exchange: None,
             destination_off: false,
             others_succeeded: false,
         };

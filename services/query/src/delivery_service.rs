@@ -158,7 +158,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let caller = Caller::of(&request)?;
         let id = self.named(&caller, &request.get_ref().delivery_id).await?;
         let delivery = self.find(&caller, id).await?;
-        let attempts = self.store.attempts(delivery.reference.delivery).await.map_err(failed)?;
+        let attempts = self.store.attempts(&delivery.reference).await.map_err(failed)?;
         let registry = self.registry.snapshot();
         let attempts = attempts.iter().map(shown_attempt);
         let attempts = attempts.map(|attempt| for_clients::attempt(&caller, &delivery, &registry, attempt)).collect();

@@ -32,6 +32,7 @@ pub(crate) fn attempt(caller: &Caller, of: &Delivery, registry: &Registry, mut s
     if is_elsewhere(caller, registry, Some(&of.reference.destination)) {
         shown.request_url.clear();
         shown.webhook_response.clear();
+        shown.exchange = None;
     }
     shown
 }

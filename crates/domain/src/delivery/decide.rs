@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     deactivation::deactivation,
+    exchange::Exchange,
     facts::{
         DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
         DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
@@ -54,6 +55,8 @@ pub struct Execution {
     pub duration: Duration,
     pub request: RequestLine,
     pub outcome: AttemptOutcome,
+    /// What was sent and what came back; `None` if no request was made.
+    pub exchange: Option<Box<Exchange>>,
     /// Whether the destination was switched off meanwhile: then this attempt cannot deactivate it.
     pub destination_off: bool,
     /// Whether a delivery succeeded at the destination since this one first failed. The dispatcher looks it up only if
@@ -155,6 +158,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         outcome: execution.outcome,
         verdict,
         deactivated,
+        exchange: execution.exchange,
     })));
     if !matches!(verdict, Verdict::RetryAt(_)) {
         effects.extend(pass_turn(work));

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
+use super::exchange::Exchange;
 use crate::{
     ids::{
         AccountId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, JobId, LeadId,
@@ -147,6 +148,9 @@ pub struct DeliveryAttempted {
     pub verdict: Verdict,
     /// Why this attempt deactivated its destination; `None` if it did not.
     pub deactivated: Option<DeactivationCause>,
+    /// What was sent and what came back; `None` if no request was made, the fact is older than this field, or the lead
+    /// was anonymised.
+    pub exchange: Option<Box<Exchange>>,
 }
 
 impl DeliveryAttempted {

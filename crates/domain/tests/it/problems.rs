@@ -25,6 +25,7 @@ fn attempted(number: u32, outcome: AttemptOutcome, verdict: Verdict) -> Delivery
         outcome,
         verdict,
         deactivated: None,
+        exchange: None,
         resend: 0,
     })
 }

@@ -86,6 +86,7 @@ fn attempted(outcome: AttemptOutcome, verdict: Verdict) -> DeliveryAttempted {
         started_at: t(6),
         duration: Duration::from_millis(7),
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
+        exchange: Some(Box::new(crate::exchanges::exchange(&reference(), 2, "body"))),
         outcome,
         verdict,
         deactivated: Some(DeactivationCause::Gone),

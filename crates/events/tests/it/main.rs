@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
 
 mod damage;
+mod exchanges;
 mod jobs;
 mod notices;
 mod older;

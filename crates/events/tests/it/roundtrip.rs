@@ -146,6 +146,7 @@ prop_compose! {
             }),
             2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, resend: hold, at }),
             3 => DeliveryFact::Attempted(DeliveryAttempted {
+                exchange: (attempt % 3 > 0).then(|| Box::new(crate::exchanges::exchange(&reference, attempt, &text))),
                 reference,
                 attempt_id,
                 attempt,
@@ -180,6 +181,7 @@ prop_compose! {
                 outcome: ended.1,
                 verdict: ended.2,
                 deactivated: None,
+                exchange: None,
             }),
             _ => DeliveryFact::Abandoned(DeliveryAbandoned {
                 reference,

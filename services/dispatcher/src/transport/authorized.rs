@@ -8,6 +8,8 @@ use tokio::time::Instant;
 
 use crate::{
     Shared,
+    transport::client::Seen,
+    transport::exchange::Sent,
     transport::oauth::{AccessToken, Grant},
     transport::outcome::NotSent,
     transport::redaction::Redaction,
@@ -24,7 +26,7 @@ pub(crate) async fn send(
     account: &AccountId,
     mut request: Request,
     timeout: Duration,
-) -> Result<AttemptOutcome, NotSent> {
+) -> Result<Sent, NotSent> {
     match request.grant.take() {
         None => shared.client.send(account, &request, timeout).await,
         // Boxed, because it is large and rare.
@@ -38,27 +40,32 @@ async fn send_with_token(
     mut request: Request,
     grant: &Grant,
     timeout: Duration,
-) -> Result<AttemptOutcome, NotSent> {
+) -> Result<Sent, NotSent> {
     let begun = Instant::now();
     let token = match shared.tokens.get(&shared.client, account, grant, request.route.as_ref()).await {
         Ok(token) => token,
-        Err(error) => return error.into_outcome(),
+        Err(error) => return error.into_outcome().map(|outcome| not_asked(&request, outcome)),
     };
     let sent = Instant::now();
-    let outcome = send_once(shared, account, &mut request, &token, timeout).await?;
-    if outcome.status_code() != StatusCode::UNAUTHORIZED.as_u16() {
-        return Ok(outcome);
+    let answered = send_once(shared, account, &mut request, &token, timeout).await?;
+    if answered.outcome.status_code() != StatusCode::UNAUTHORIZED.as_u16() {
+        return Ok(answered);
     }
     shared.tokens.discard(grant, &token).await;
     let left = timeout.saturating_sub(sent.elapsed());
     if token.fetched_at >= begun || left.is_zero() {
         // It was new, so another one is of no use.
-        return Ok(outcome);
+        return Ok(answered);
     }
     match shared.tokens.get(&shared.client, account, grant, request.route.as_ref()).await {
         Ok(renewed) => send_once(shared, account, &mut request, &renewed, left).await,
-        Err(error) => error.into_outcome(),
+        Err(error) => error.into_outcome().map(|outcome| Sent { outcome, ..answered }),
     }
+}
+
+/// The receiver was not asked, because there was no access token.
+fn not_asked(request: &Request, outcome: AttemptOutcome) -> Sent {
+    Sent::of(request, &request.headers, outcome, None, Seen::default())
 }
 
 async fn send_once(
@@ -67,8 +74,8 @@ async fn send_once(
     request: &mut Request,
     token: &AccessToken,
     timeout: Duration,
-) -> Result<AttemptOutcome, NotSent> {
+) -> Result<Sent, NotSent> {
     request.headers.insert(AUTHORIZATION, token.header.clone());
-    let outcome = shared.client.send(account, request, timeout).await?;
-    Ok(Redaction::of_header(token.header.as_bytes()).apply(outcome))
+    let sent = shared.client.send(account, request, timeout).await?;
+    Ok(sent.redacted(&Redaction::of_header(token.header.as_bytes())))
 }

@@ -15,11 +15,12 @@ mod pool;
 mod proxy;
 mod socket;
 mod tls;
+mod wire;
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use domain::{AccountId, AttemptOutcome, Guard};
+use domain::{AccountId, AttemptOutcome, Guard, delivery::HttpVersion};
 use http::{HeaderMap, StatusCode};
 use runtime::Latch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -37,8 +38,10 @@ pub(crate) use self::{
     egress::EgressSettings,
     failure::{Failure, causes},
     proxy::Proxy,
+    wire::{Seen, Wire},
 };
 use crate::{
+    transport::exchange::Sent,
     transport::outcome::{self, NotSent},
     transport::request::Request,
     transport::resolver::{Resolve, Resolver},
@@ -113,15 +116,19 @@ impl Client {
         account: &AccountId,
         request: &Request,
         timeout: Duration,
-    ) -> Result<AttemptOutcome, NotSent> {
-        match self.ask(account, request, timeout).await {
-            Ok(answer) => Ok(AttemptOutcome::Response {
+    ) -> Result<Sent, NotSent> {
+        let wire = Wire::default();
+        // Boxed, because an attempt holds it beside much else.
+        let asked = Box::pin(self.ask_over(account, request, timeout, &wire)).await;
+        let outcome = match &asked {
+            Ok(answer) => AttemptOutcome::Response {
                 status: answer.status.as_u16(),
                 excerpt: outcome::excerpt(&answer.beginning),
                 retry_after: outcome::retry_after(&answer.headers),
-            }),
-            Err(failure) => outcome::of_failure(&failure, timeout),
-        }
+            },
+            Err(failure) => outcome::of_failure(failure, timeout)?,
+        };
+        Ok(Sent::of(request, &origin::sent_headers(request), outcome, asked.as_ref().ok(), wire.seen()))
     }
 
     /// Makes a request, and gives its answer as it came.
@@ -131,7 +138,17 @@ impl Client {
         request: &Request,
         timeout: Duration,
     ) -> Result<Answer, Failure> {
-        let asked = self.exchange(account, request, Instant::now() + timeout).await;
+        self.ask_over(account, request, timeout, &Wire::default()).await
+    }
+
+    async fn ask_over(
+        &self,
+        account: &AccountId,
+        request: &Request,
+        timeout: Duration,
+        wire: &Wire,
+    ) -> Result<Answer, Failure> {
+        let asked = self.exchange(account, request, Instant::now() + timeout, wire).await;
         asked.inspect_err(|failure| {
             if outcome::is_out_of_files(failure) {
                 self.pool.close_idle();
@@ -141,14 +158,20 @@ impl Client {
 
     /// A connection that was used before may end just as the next request comes. Its receiver has not seen that request,
     /// so it is sent once more over a new one.
-    async fn exchange(&self, account: &AccountId, request: &Request, deadline: Instant) -> Result<Answer, Failure> {
+    async fn exchange(
+        &self,
+        account: &AccountId,
+        request: &Request,
+        deadline: Instant,
+        wire: &Wire,
+    ) -> Result<Answer, Failure> {
         let begun = Instant::now();
         let route = request.route.as_ref();
         let origin = Origin::of(&request.url, route).ok_or_else(outcome::no_url_of_http)?;
-        let call = Call { dialer: &self.dialer, account, origin: &origin, route, deadline };
+        let call = Call { dialer: &self.dialer, account, origin: &origin, route, deadline, wire };
         let lease = self.lease(call, None).await?;
         let reused = lease.is_reused();
-        match self.exchange_over(lease, request, deadline).await {
+        match self.exchange_over(lease, request, call).await {
             Err(Unanswered { failure, nothing_came }) => {
                 let ended = reused && nothing_came && failure.is_end_of_connection();
                 if !ended && !failure.is_refusal_to_begin() {
@@ -170,7 +193,7 @@ impl Client {
         loop {
             let lease = self.lease(call, Some(since)).await?;
             since = Instant::now();
-            match self.exchange_over(lease, request, call.deadline).await {
+            match self.exchange_over(lease, request, call).await {
                 Err(Unanswered { failure, .. }) if failure.is_refusal_to_begin() && refusals < MAX_REFUSALS => {
                     refusals += 1;
                 }
@@ -184,10 +207,12 @@ impl Client {
         leasing.unwrap_or(Err(Failure::Timeout(Step::Connecting)))
     }
 
-    async fn exchange_over(&self, lease: Lease, request: &Request, deadline: Instant) -> Result<Answer, Unanswered> {
+    async fn exchange_over(&self, lease: Lease, request: &Request, call: Call<'_>) -> Result<Answer, Unanswered> {
+        let (peer, version) = lease.is_to();
+        call.wire.note(|seen| (seen.peer, seen.version) = (peer, Some(version)));
         match lease {
-            Lease::Http1(lease) => self.exchange_http1(lease, request, deadline).await,
-            Lease::Http2(lease) => exchange_http2(lease, request, deadline).await,
+            Lease::Http1(lease) => self.exchange_http1(lease, request, call).await,
+            Lease::Http2(lease) => exchange_http2(lease, request, call).await,
         }
     }
 
@@ -195,15 +220,15 @@ impl Client {
         &self,
         mut lease: Http1Lease,
         request: &Request,
-        deadline: Instant,
+        call: Call<'_>,
     ) -> Result<Answer, Unanswered> {
         let connection = &mut lease.connection;
-        let exchanged = match timeout_at(deadline, connection.exchange(origin::for_http1(request)?)).await {
-            Ok(exchanged) => exchanged.map_err(Failure::from),
-            Err(_) => Err(Failure::Timeout(Step::Answer)),
-        };
+        let exchanged = answered(call, connection.exchange(origin::for_http1(request)?)).await;
         let nothing_came = connection.is_unanswered();
         let response = exchanged.map_err(|failure| Unanswered { failure, nothing_came })?;
+        if response.version() == http::Version::HTTP_10 {
+            call.wire.note(|seen| seen.version = Some(HttpVersion::Http10));
+        }
         let mut answer = Answer::of(&response);
         // What the receiver answered is known by now, so a body that breaks off or does not end changes nothing.
         if timeout(BODY_TIMEOUT, connection.read(response, &mut answer.beginning)).await == Ok(true) {
@@ -213,13 +238,25 @@ impl Client {
     }
 }
 
-async fn exchange_http2(lease: Http2Lease, request: &Request, deadline: Instant) -> Result<Answer, Unanswered> {
+/// Waits for the head of an answer, and notes how long that took.
+async fn answered<T, E>(call: Call<'_>, exchanging: impl Future<Output = Result<T, E>>) -> Result<T, Failure>
+where
+    Failure: From<E>,
+{
+    let began = Instant::now();
+    let Ok(exchanged) = timeout_at(call.deadline, exchanging).await else {
+        return Err(Failure::Timeout(Step::Answer));
+    };
+    if exchanged.is_ok() {
+        call.wire.note(|seen| seen.times.first_byte = Some(began.elapsed()));
+    }
+    exchanged.map_err(Failure::from)
+}
+
+async fn exchange_http2(lease: Http2Lease, request: &Request, call: Call<'_>) -> Result<Answer, Unanswered> {
     let stream = &lease.stream;
     let exchanging = stream.exchange(origin::for_http2(request)?, request.body.clone());
-    let exchanged = match timeout_at(deadline, exchanging).await {
-        Ok(exchanged) => exchanged.map_err(Failure::from),
-        Err(_) => Err(Failure::Timeout(Step::Answer)),
-    };
+    let exchanged = answered(call, exchanging).await;
     let response = exchanged.map_err(|failure| {
         if !failure.is_of_one_stream() {
             // It may be dead, and the other requests over it will find that out for themselves.
@@ -250,6 +287,10 @@ impl Answer {
     pub(crate) fn made_up(status: u16, body: &str) -> Self {
         let status = StatusCode::from_u16(status).expect("a test makes up a status");
         Self { status, headers: HeaderMap::new(), beginning: body.into() }
+    }
+
+    pub(crate) const fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     fn of<B>(response: &http::Response<B>) -> Self {

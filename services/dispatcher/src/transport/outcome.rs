@@ -120,11 +120,16 @@ fn innermost(failure: &Failure) -> String {
     causes(failure).last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The beginning of a body as text: what is no UTF-8 is replaced, what is no text left out.
+/// The beginning of a body as text.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(LONGEST_EXCERPT)]);
+    text_of(body, LONGEST_EXCERPT)
+}
+
+/// The beginning of bytes as text: what is no UTF-8 is replaced, what is no text left out.
+pub(crate) fn text_of(bytes: &[u8], longest: usize) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(longest)]);
     let text = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-    cut(text, LONGEST_EXCERPT)
+    cut(text, longest)
 }
 
 /// The beginning of a text.

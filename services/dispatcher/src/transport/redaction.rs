@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::AttemptOutcome;
 
 /// What stands in the place of a secret.
-const REDACTED: &str = "[redacted]";
+pub(crate) const REDACTED: &str = "[redacted]";
 /// Shorter values are no secrets, and would take ordinary words out of answers.
 const MIN_SECRET: usize = 4;
 

@@ -1,5 +1,7 @@
 //! `leadline deliveries`: lists deliveries and shows one.
 
+mod exchange;
+
 use api::DeliveryStatus;
 use clap::{Args, Subcommand};
 
@@ -29,7 +31,8 @@ enum Verb {
     #[command(after_help = "Example:\n  leadline deliveries list --status failed --destination CRM --since 2h")]
     List(Box<List>),
     /// Show a delivery with its attempts and what to do
-    #[command(after_help = "Example:\n  leadline deliveries show 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c")]
+    #[command(after_help = "Examples:\n  leadline deliveries show 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c\n  \
+                      leadline deliveries show 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c --request")]
     Show(Show),
 }
 
@@ -53,6 +56,9 @@ struct Show {
     /// The delivery: its id, or the beginning of it
     #[arg(value_name = "DELIVERY")]
     delivery_id: String,
+    /// Show what each attempt sent and got: headers, sizes, times and bodies
+    #[arg(long)]
+    request: bool,
     #[command(flatten)]
     remote: Remote,
 }
@@ -190,7 +196,11 @@ impl Show {
         let session = self.remote.connect().await?;
         let request = api::GetDeliveryRequest { delivery_id: self.delivery_id.clone() };
         let detail = session.deliveries().get_delivery(within(request)).await?.into_inner();
-        print_detail(&session, &detail)
+        print_detail(&session, &detail)?;
+        if self.request && !session.out.is_json() {
+            detail.attempts.iter().try_for_each(exchange::print)?;
+        }
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use tonic::Request;
 
 use crate::{
     moments::{past, shown},
-    out::{in_json, note, print, write},
+    out::{harmless, in_json, note, print, write},
     remote::{ForAccount, Names, Paging, Remote, Session, within},
     table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
 };
@@ -290,11 +290,6 @@ fn print_payload(event: &api::Event) -> anyhow::Result<()> {
         PayloadState::Anonymised => print("(anonymised)"),
         PayloadState::Expired | PayloadState::Unspecified => print("(no longer stored)"),
     }
-}
-
-/// The text of a stranger without the control characters that a terminal would obey.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c }).collect()
 }
 
 impl Export {

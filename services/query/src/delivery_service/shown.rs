@@ -4,7 +4,7 @@ use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
 use domain::{
     AccountId, ClientId, Delivery, DeliveryId, DeliveryStatus, DestinationId, EventId, InterfaceId, LeadId, Registry,
     advice::suggested_action,
-    delivery::{FailureReason, LastAttempt},
+    delivery::{Exchange, FailureReason, HeaderLine, HttpVersion, LastAttempt, Times},
     ids::IdError,
     registry::{DeactivationCause, EventTypePattern},
 };
@@ -172,7 +172,7 @@ fn cause(attempt: &LastAttempt) -> String {
 }
 
 pub(super) fn shown_attempt(row: &AttemptRow) -> api::Attempt {
-    let AttemptRow { attempt, round } = row;
+    let AttemptRow { attempt, round, exchange } = row;
     let outcome = &attempt.outcome;
     let (status, kind) = (outcome.status_code(), outcome.error_kind());
     api::Attempt {
@@ -188,6 +188,33 @@ pub(super) fn shown_attempt(row: &AttemptRow) -> api::Attempt {
         error_kind: kind.map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         suggested_action: suggested_action(status, kind).to_owned(),
         deactivation_cause: cause(attempt),
+        exchange: exchange.as_ref().map(|exchange| shown_exchange(exchange, outcome.webhook_response())),
+    }
+}
+
+fn shown_exchange(exchange: &Exchange, excerpt: &str) -> api::Exchange {
+    let lines = |lines: &[HeaderLine]| {
+        let line = |line: &HeaderLine| api::ExchangeHeader { name: line.name.clone(), value: line.value.clone() };
+        lines.iter().map(line).collect()
+    };
+    let Times { dns, connect, tls, first_byte } = exchange.times;
+    let answered = first_byte.is_some();
+    api::Exchange {
+        request_headers: lines(&exchange.request_headers),
+        request_body_bytes: exchange.request_size,
+        request_body_sha256: exchange.request_hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+        response_headers: lines(&exchange.response_headers),
+        response_body: match exchange.response_body.as_str() {
+            "" if answered => excerpt.to_owned(),
+            body => body.to_owned(),
+        },
+        peer_address: exchange.peer.map(|peer| peer.to_string()).unwrap_or_default(),
+        http_version: exchange.version.map_or("", HttpVersion::as_str).to_owned(),
+        dns_time: dns.map(duration_to_api),
+        connect_time: connect.map(duration_to_api),
+        tls_time: tls.map(duration_to_api),
+        first_byte_time: first_byte.map(duration_to_api),
+        trace_id: exchange.trace_id().unwrap_or_default().to_owned(),
     }
 }
 

@@ -197,7 +197,7 @@ pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &
             WHERE delivery IN ({DELIVERIES}) AND sequence > 0 ON CONFLICT DO NOTHING"
         ),
         &format!(
-            "UPDATE attempts SET url = '', response = '', sequence = -1 \
+            "UPDATE attempts SET url = '', response = '', exchange = '', sequence = -1 \
             WHERE delivery IN ({DELIVERIES}) AND sequence <> -1"
         ),
         "UPDATE deliveries SET last_url = '', last_response = '' WHERE lead = ? AND account = ? AND lead_sequence <= ? \

@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
-    AccountId, DeliveryId, DestinationId, ErrorKind,
-    delivery::{DeliveryAttempted, FailureReason, LastAttempt, Verdict},
+    AccountId, DeliveryRef, DestinationId, ErrorKind,
+    delivery::{DeliveryAttempted, Exchange, FailureReason, LastAttempt, Verdict},
     registry::DeactivationCause,
 };
 use journal::StreamName;
@@ -19,10 +20,14 @@ use super::{
 };
 
 #[rustfmt::skip]
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "attempt", "delivery", "number", "round", "started_at", "duration", "method", "url", "status", "response",
-    "error_kind", "destination", "deactivated", "sequence", "verdict", "next_attempt_at",
+    "error_kind", "destination", "deactivated", "sequence", "verdict", "next_attempt_at", EXCHANGE,
 ];
+/// What was sent and what came back. It is the largest column, and lists leave it out.
+const EXCHANGE: &str = "exchange";
+/// At most this many attempts of a delivery are shown with what they sent and got, the latest: each has up to 20 KiB.
+const MAX_EXCHANGES: usize = 50;
 /// The columns of an attempt.
 #[rustfmt::skip]
 pub(super) const SHOWN: [&str; 10] = [
@@ -39,6 +44,8 @@ const ERASED: i64 = -1;
 pub(crate) struct AttemptRow {
     pub(crate) attempt: LastAttempt,
     pub(crate) round: u32,
+    /// `None` if it is not known, or was not read.
+    pub(crate) exchange: Option<Box<Exchange>>,
 }
 
 /// An attempt at a destination, with its delivery and event.
@@ -99,7 +106,7 @@ pub(crate) async fn add_blank(
     let mut first: Vec<_> = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id)).collect();
     first.sort_unstable_by_key(|attempt| (attempt.reference.delivery, attempt.attempt_id));
     let rows = first.into_iter().map(|attempt| to_row(attempt, ERASED));
-    let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET url = '', response = '', verdict = excluded.verdict, \
+    let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET url = '', response = '', exchange = '', verdict = excluded.verdict, \
         next_attempt_at = excluded.next_attempt_at"
         .to_owned();
     Insert { table: "attempts", columns: &COLUMNS, then }.count(transaction, Box::new(rows)).await.map(drop)
@@ -107,11 +114,16 @@ pub(crate) async fn add_blank(
 
 impl Store {
     /// The attempts of a delivery, the oldest first.
-    pub(crate) async fn attempts(&self, id: DeliveryId) -> Result<Vec<AttemptRow>, StoreError> {
+    pub(crate) async fn attempts(&self, of: &DeliveryRef) -> Result<Vec<AttemptRow>, StoreError> {
         let mut select = Statement::new(format!("SELECT {} FROM attempts", COLUMNS.join(", ")));
-        select.push(" WHERE delivery = ? ORDER BY started_at, attempt", [id.to_string().into()]);
+        select.push(" WHERE delivery = ? ORDER BY started_at, attempt", [of.delivery.to_string().into()]);
         let rows = self.fetch_all(select).await?;
-        rows.iter().map(from_row).collect()
+        let without = rows.len().saturating_sub(MAX_EXCHANGES);
+        let read = |(index, row)| {
+            let exchange = if index < without { None } else { exchange(row, of)? };
+            Ok(AttemptRow { exchange, ..from_row(row)? })
+        };
+        rows.iter().enumerate().map(read).collect()
     }
 
     /// The latest attempts at a destination, the newest first.
@@ -121,7 +133,8 @@ impl Store {
         destination: &DestinationId,
         most: u32,
     ) -> Result<Vec<DestinationEvent>, StoreError> {
-        let attempts: Vec<_> = COLUMNS.iter().map(|column| format!("a.{column}")).collect();
+        let shown = COLUMNS.iter().filter(|column| **column != EXCHANGE);
+        let attempts: Vec<_> = shown.map(|column| format!("a.{column}")).collect();
         let mut select = Statement::new(format!(
             "SELECT {}, d.event_id, d.event_type, d.lead FROM (SELECT * FROM attempts",
             attempts.join(", ")
@@ -145,7 +158,17 @@ impl Store {
 }
 
 fn from_row(row: &AnyRow) -> Result<AttemptRow, StoreError> {
-    Ok(AttemptRow { attempt: attempt(row, SHOWN)?, round: sql::count(row, "round")? })
+    Ok(AttemptRow { attempt: attempt(row, SHOWN)?, round: sql::count(row, "round")?, exchange: None })
+}
+
+fn exchange(row: &AnyRow, of: &DeliveryRef) -> Result<Option<Box<Exchange>>, StoreError> {
+    sql::parsed(row, EXCHANGE, |text| {
+        if text.is_empty() {
+            return Some(None);
+        }
+        let bytes = STANDARD.decode(text).ok()?.into();
+        events::decode_exchange(bytes, of).ok().map(|exchange| Some(Box::new(exchange)))
+    })
 }
 
 fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
@@ -174,6 +197,11 @@ fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
             Verdict::RetryAt(at) => Some(at),
             Verdict::Succeeded | Verdict::Failed(_) => None,
         }),
+        match &fact.exchange {
+            Some(exchange) => STANDARD.encode(events::encode_exchange(exchange, &fact.reference)),
+            None => String::new(),
+        }
+        .into(),
     ]
 }
 

@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use domain::{AccountId, DeliveryId, LeadId};
+use domain::{
+    AccountId, DeliveryId, DeliveryRef, DestinationId, EventId, EventType, InterfaceId, LeadId, LeadSequence,
+};
 use sqlx::{AnyPool, Row as _, any::install_default_drivers};
 
 use super::{OF_SQLITE, Store, connect::pool, migrations::migrations};
@@ -35,8 +37,9 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
         let store = Store::connect(&url).await.unwrap();
         let row = sqlx::query(ATTEMPTS).fetch_one(&store.pool).await.unwrap();
         assert_eq!(row.get::<String, _>("told"), TOLD);
-        let attempts = store.attempts(DeliveryId::parse(DELIVERY).unwrap()).await.unwrap();
+        let attempts = store.attempts(&reference()).await.unwrap();
         assert_eq!(attempts[0].attempt.attempt_id.to_string(), ATTEMPT);
+        assert_eq!(attempts[0].exchange, None, "what it sent was not kept then");
         let (account, lead) = (AccountId::parse("acme").unwrap(), LeadId::parse("ada").unwrap());
         assert_eq!(store.lead(&account, &lead).await.unwrap().unwrap().webhook_response, "later");
         // The older version noted this migration; this version does not have it.
@@ -45,6 +48,22 @@ async fn attempts_are_kept_and_found_by_their_deliveries() {
         assert!(!indexes.contains(&"attempts_by_delivery".to_owned()), "{indexes:?}");
         let left = sqlx::query("SELECT name FROM put_off_indexes").fetch_all(&store.pool).await.unwrap();
         assert!(left.is_empty(), "{} indexes are still put off", left.len());
+    }
+}
+
+/// The delivery of the attempt; only its id matters.
+fn reference() -> DeliveryRef {
+    DeliveryRef {
+        delivery: DeliveryId::parse(DELIVERY).unwrap(),
+        account: AccountId::parse("acme").unwrap(),
+        interface: InterfaceId::parse("form").unwrap(),
+        client: None,
+        destination: DestinationId::parse("dst").unwrap(),
+        event_id: EventId::parse("e").unwrap(),
+        event_type: EventType::lead_created(),
+        lead: LeadId::parse("ada").unwrap(),
+        lead_sequence: LeadSequence(1),
+        requested_at: None,
     }
 }
 

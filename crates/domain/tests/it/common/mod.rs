@@ -86,6 +86,7 @@ pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome
         duration: Duration::from_secs(1),
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
         outcome,
+        exchange: None,
         destination_off: false,
         others_succeeded: false,
     }

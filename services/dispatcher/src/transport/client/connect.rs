@@ -27,6 +27,7 @@ use super::{
     origin::Origin,
     proxy::{Fault, Proxy, Target},
     tls::{Tls, chose_http2},
+    wire::Wire,
 };
 use crate::{
     transport::outcome::out_of_files,
@@ -67,6 +68,7 @@ pub(super) struct Call<'a> {
     pub(super) origin: &'a Origin,
     pub(super) route: Option<&'a Route>,
     pub(super) deadline: Instant,
+    pub(super) wire: &'a Wire,
 }
 
 impl Call<'_> {
@@ -76,11 +78,11 @@ impl Call<'_> {
     /// # Errors
     /// What the last address that was tried said.
     pub(super) async fn dial(self, http1_alone: bool) -> Result<Connected, Failure> {
-        let Self { dialer, origin, route, deadline, .. } = self;
+        let Self { dialer, origin, route, deadline, wire, .. } = self;
         let config = if origin.https { Some(dialer.tls.greetings(route)?.config(http1_alone)) } else { None };
-        let mut places = self.places().await?;
+        let mut places = wire.time(|times| &mut times.dns, self.places()).await?;
         loop {
-            let connecting = timeout_at(deadline, self.connect(&places)).await;
+            let connecting = wire.time(|times| &mut times.connect, timeout_at(deadline, self.connect(&places))).await;
             let (stream, place) = connecting.map_err(|_| Failure::Timeout(Step::Connecting))??;
             let Some(config) = &config else {
                 return Ok(Connected::Http1(Box::new(Http1::over(Either::Left(stream)).await?)));
@@ -88,7 +90,8 @@ impl Call<'_> {
             places.retain(|other| *other != place);
             let now = Instant::now();
             let patience = if places.is_empty() { deadline } else { now + (deadline - now) / 2 };
-            match timeout_at(patience, agree(origin, config, stream)).await {
+            wire.note(|seen| seen.peer = stream.peer_addr().ok());
+            match timeout_at(patience, agree(origin, config, stream, wire)).await {
                 Ok(Ok(connected)) => return Ok(connected),
                 // A certificate that is refused would be one at each address.
                 Ok(Err(error)) if places.is_empty() || is_about_tls(&error) => return Err(error),
@@ -227,14 +230,20 @@ impl Dialer {
     }
 }
 
-async fn agree(origin: &Origin, config: &Arc<ClientConfig>, stream: TcpStream) -> Result<Connected, Failure> {
+async fn agree(
+    origin: &Origin,
+    config: &Arc<ClientConfig>,
+    stream: TcpStream,
+    wire: &Wire,
+) -> Result<Connected, Failure> {
     let name = match &origin.host {
         Host::Domain(host) => ServerName::try_from(host.clone()).map_err(io::Error::other),
         Host::Ipv4(address) => Ok(ServerName::from(IpAddr::from(*address))),
         Host::Ipv6(address) => Ok(ServerName::from(IpAddr::from(*address))),
     };
     let connector = TlsConnector::from(Arc::clone(config));
-    let stream = connector.connect(name.map_err(Failure::Handshake)?, stream).await.map_err(Failure::Handshake)?;
+    let connecting = connector.connect(name.map_err(Failure::Handshake)?, stream);
+    let stream = wire.time(|times| &mut times.tls, connecting).await.map_err(Failure::Handshake)?;
     let http2 = chose_http2(stream.get_ref().1);
     let stream = Either::Right(Box::new(stream));
     Ok(if http2 {
@@ -242,6 +251,15 @@ async fn agree(origin: &Origin, config: &Arc<ClientConfig>, stream: TcpStream) -
     } else {
         Connected::Http1(Box::new(Http1::over(stream).await?))
     })
+}
+
+/// Where a connection leads.
+pub(super) fn peer_of(stream: &Stream) -> Option<SocketAddr> {
+    match stream {
+        Either::Left(stream) => stream.peer_addr(),
+        Either::Right(stream) => stream.get_ref().0.peer_addr(),
+    }
+    .ok()
 }
 
 fn is_about_tls(failure: &Failure) -> bool {

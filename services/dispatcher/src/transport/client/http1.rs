@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection. The task of the attempt drives it: an exchange wakes no other task.
 
 use std::{
+    net::SocketAddr,
     pin::{Pin, pin},
     task::{Context, Poll, Waker},
 };
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     MAX_BODY_READ,
-    connect::Stream,
+    connect::{Stream, peer_of},
     socket::{Heard, Socket},
 };
 
@@ -33,6 +34,7 @@ pub(super) struct Http1 {
     /// `None` once it has ended.
     driver: Option<Driver>,
     heard: Heard,
+    pub(super) peer: Option<SocketAddr>,
     pub(super) opened_at: Instant,
     pub(super) idle_since: Instant,
 }
@@ -41,13 +43,14 @@ impl Http1 {
     /// Speaks HTTP/1.1 as leniently as browsers and curl do: what old stacks answer counts.
     pub(super) async fn over(stream: Stream) -> hyper::Result<Self> {
         let (heard, now) = (Heard::default(), Instant::now());
+        let peer = peer_of(&stream);
         let (sender, driver) = Builder::new()
             .allow_spaces_after_header_name_in_responses(true)
             .allow_obsolete_multiline_headers_in_responses(true)
             .ignore_invalid_headers_in_responses(true)
             .handshake(TokioIo::new(Socket::new(stream, heard.clone())))
             .await?;
-        Ok(Self { sender, driver: Some(driver), heard, opened_at: now, idle_since: now })
+        Ok(Self { sender, driver: Some(driver), heard, peer, opened_at: now, idle_since: now })
     }
 
     /// Whether it can take another request. Nothing drives an idle connection, so its end is noticed here.

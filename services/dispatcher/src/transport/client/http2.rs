@@ -2,6 +2,7 @@
 //! how many streams the receiver takes before the first request is sent.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -20,7 +21,10 @@ use runtime::ErrorChain as _;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{MAX_BODY_READ, connect::Stream};
+use super::{
+    MAX_BODY_READ,
+    connect::{Stream, peer_of},
+};
 
 /// How often a connection with a request under way is asked for a sign of life. Load balancers forget a silent
 /// connection after 60 s or more.
@@ -34,6 +38,7 @@ pub(super) struct Http2 {
     sender: SendRequest<Bytes>,
     load: Arc<Load>,
     driver: AbortOnDropHandle<()>,
+    peer: Option<SocketAddr>,
     pub(super) opened_at: Instant,
     idle_since: Mutex<Instant>,
 }
@@ -50,6 +55,7 @@ struct Load {
 impl Http2 {
     /// Speaks HTTP/2 and waits for the settings of the receiver.
     pub(super) async fn over(stream: Stream) -> Result<Self, h2::Error> {
+        let peer = peer_of(&stream);
         // No stream may be opened before the receiver has said how many it takes.
         let handshake = Builder::new().enable_push(false).initial_max_send_streams(0).handshake(stream);
         let (sender, mut connection) = handshake.await?;
@@ -63,7 +69,7 @@ impl Http2 {
         let load = Arc::<Load>::default();
         let driver = AbortOnDropHandle::new(tokio::spawn(drive(connection, Arc::clone(&load))));
         let now = Instant::now();
-        Ok(Self { sender, load, driver, opened_at: now, idle_since: Mutex::new(now) })
+        Ok(Self { sender, load, driver, peer, opened_at: now, idle_since: Mutex::new(now) })
     }
 
     /// How many requests it takes at a time.
@@ -118,6 +124,10 @@ impl Http2Stream {
             sending.send_data(body, true)?;
         }
         response.await
+    }
+
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        self.connection.peer
     }
 
     /// No further request is sent over its connection.

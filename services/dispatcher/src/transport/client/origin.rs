@@ -43,8 +43,7 @@ impl Origin {
 pub(super) fn for_http1(request: &Request) -> Result<http::Request<Full<bytes::Bytes>>, Failure> {
     let target = &request.url[Position::BeforePath..Position::AfterQuery];
     let mut headers = headers(request);
-    let authority = &request.url[Position::BeforeHost..Position::AfterPort];
-    headers.insert(HOST, HeaderValue::from_str(authority).map_err(http::Error::from)?);
+    headers.insert(HOST, HeaderValue::from_str(authority(request)).map_err(http::Error::from)?);
     let mut sent = http::Request::new(Full::new(request.body.clone()));
     *sent.method_mut() = request.method.clone();
     *sent.uri_mut() = Uri::try_from(target).map_err(http::Error::from)?;
@@ -60,6 +59,19 @@ pub(super) fn for_http2(request: &Request) -> Result<http::Request<()>, Failure>
     *sent.uri_mut() = Uri::try_from(&request.url[..Position::AfterQuery]).map_err(http::Error::from)?;
     *sent.headers_mut() = headers(request);
     Ok(sent)
+}
+
+/// The headers that are sent. HTTP/2 has the host in the URL, which `host` says here as well.
+pub(super) fn sent_headers(request: &Request) -> HeaderMap {
+    let mut headers = headers(request);
+    if let Ok(host) = HeaderValue::from_str(authority(request)) {
+        headers.insert(HOST, host);
+    }
+    headers
+}
+
+fn authority(request: &Request) -> &str {
+    &request.url[Position::BeforeHost..Position::AfterPort]
 }
 
 fn headers(request: &Request) -> HeaderMap {

@@ -7,6 +7,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -15,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use domain::delivery::HttpVersion;
 use tokio::{
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval},
@@ -95,6 +97,16 @@ impl Lease {
         match self {
             Self::Http1(lease) => lease.reused,
             Self::Http2(lease) => lease.stream.reused,
+        }
+    }
+}
+
+impl Lease {
+    /// Where the connection leads, and what is spoken over it; HTTP/1.0 shows in the answer only.
+    pub(super) fn is_to(&self) -> (Option<SocketAddr>, HttpVersion) {
+        match self {
+            Self::Http1(lease) => (lease.connection.peer, HttpVersion::Http11),
+            Self::Http2(lease) => (lease.stream.peer(), HttpVersion::Http2),
         }
     }
 }

@@ -84,7 +84,7 @@ async fn send_body(client: &Client, url: &str, body: Vec<u8>, timeout: Duration)
         route: None,
         grant: None,
     };
-    client.send(&"acme".parse().unwrap(), &request, timeout).await.unwrap()
+    client.send(&"acme".parse().unwrap(), &request, timeout).await.unwrap().outcome
 }
 
 async fn send(client: &Client, url: &str) -> AttemptOutcome {

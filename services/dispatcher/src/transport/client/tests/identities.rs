@@ -41,7 +41,7 @@ async fn send_by(client: &Client, url: &str, route: Option<&Route>) -> AttemptOu
     let (url, headers, redaction) = (url.parse().unwrap(), HeaderMap::new(), Redaction::default());
     let (method, body, route) = (http::Method::POST, b"{}".to_vec().into(), route.cloned());
     let request = Request { method, url, headers, body, redaction, route, grant: None };
-    client.send(&"acme".parse().unwrap(), &request, SOON).await.unwrap()
+    client.send(&"acme".parse().unwrap(), &request, SOON).await.unwrap().outcome
 }
 
 #[tokio::test]

@@ -1,0 +1,92 @@
+//! What an attempt sent and got. It is for people: no decision depends on it.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// The request of an attempt as it was sent, and what came back besides the outcome. It has no secrets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exchange {
+    /// In the order in which they were made.
+    pub request_headers: Vec<HeaderLine>,
+    /// The bytes of the request's body.
+    pub request_size: u64,
+    /// The SHA-256 of these bytes.
+    pub request_hash: [u8; 32],
+    /// Those of the answer that are worth keeping.
+    pub response_headers: Vec<HeaderLine>,
+    /// The beginning of the answer's body, if it is longer than the excerpt of the outcome; empty otherwise.
+    pub response_body: String,
+    /// Where the connection led: to the receiver, or to the first proxy on the way to it.
+    pub peer: Option<SocketAddr>,
+    /// `None` if no connection was made.
+    pub version: Option<HttpVersion>,
+    pub times: Times,
+}
+
+/// A header and its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderLine {
+    /// In lower case.
+    pub name: String,
+    pub value: String,
+}
+
+/// How long each step took; `None` if it did not happen or did not end. A connection that was open already has no steps
+/// before the first byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Until the addresses of the host were known.
+    pub dns: Option<Duration>,
+    /// Until the connection was open; through proxies, if there are any.
+    pub connect: Option<Duration>,
+    /// Until both sides agreed on TLS.
+    pub tls: Option<Duration>,
+    /// From the request to the head of its answer.
+    pub first_byte: Option<Duration>,
+}
+
+/// What was spoken over the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HttpVersion {
+    Http10,
+    Http11,
+    Http2,
+}
+
+impl HttpVersion {
+    pub const ALL: [Self; 3] = [Self::Http10, Self::Http11, Self::Http2];
+
+    /// As users see it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        }
+    }
+
+    /// Ten times the number of the version, as facts have it.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Http10 => 10,
+            Self::Http11 => 11,
+            Self::Http2 => 20,
+        }
+    }
+
+    /// The version with this number.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.number() == number)
+    }
+}
+
+impl Exchange {
+    /// The value of a header of the request.
+    pub fn request_header(&self, name: &str) -> Option<&str> {
+        self.request_headers.iter().find(|line| line.name == name).map(|line| line.value.as_str())
+    }
+
+    /// The id of the trace that the request belonged to, from its `traceparent`.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.request_header("traceparent")?.split('-').nth(1)
+    }
+}

@@ -1,0 +1,48 @@
+//! What an attempt sent and got, below each other as on the wire.
+
+use crate::{
+    moments::lasted,
+    out::{harmless, print as line},
+};
+
+/// Prints what an attempt sent and got.
+pub(super) fn print(attempt: &api::Attempt) -> anyhow::Result<()> {
+    line(&format!("\nATTEMPT {}", attempt.number))?;
+    let Some(exchange) = &attempt.exchange else {
+        return line("(no request was made, or what it was is no longer kept)");
+    };
+    if !exchange.peer_address.is_empty() {
+        line(&format!("* {} to {}{}", exchange.http_version, exchange.peer_address, took(exchange)))?;
+    }
+    if !exchange.trace_id.is_empty() {
+        line(&format!("* trace {}", harmless(&exchange.trace_id)))?;
+    }
+    line(&format!("> {} {}", harmless(&attempt.request_method), harmless(&attempt.request_url)))?;
+    headers('>', &exchange.request_headers)?;
+    line(&format!("> ({} bytes, SHA-256 {})", exchange.request_body_bytes, exchange.request_body_sha256))?;
+    match attempt.error_kind.as_str() {
+        "" => line(&format!("< {}", attempt.http_status_code))?,
+        kind => return line(&format!("< {kind}: {}", harmless(&attempt.webhook_response))),
+    }
+    headers('<', &exchange.response_headers)?;
+    if !exchange.response_body.is_empty() {
+        line(&harmless(&exchange.response_body))?;
+    }
+    Ok(())
+}
+
+fn headers(mark: char, headers: &[api::ExchangeHeader]) -> anyhow::Result<()> {
+    headers.iter().try_for_each(|header| line(&format!("{mark} {}: {}", header.name, harmless(&header.value))))
+}
+
+/// How long the steps took, as far as they happened.
+fn took(exchange: &api::Exchange) -> String {
+    let steps = [
+        ("name", &exchange.dns_time),
+        ("connection", &exchange.connect_time),
+        ("TLS", &exchange.tls_time),
+        ("first byte", &exchange.first_byte_time),
+    ];
+    let steps = steps.into_iter().filter(|(_, time)| time.is_some());
+    steps.map(|(step, time)| format!(", {step} {}", lasted(time.as_ref()))).collect()
+}

@@ -1,0 +1,125 @@
+//! Each attempt shows what it sent and got: headers, sizes, times, and the trace, without secrets.
+
+use std::collections::HashMap;
+
+use api::DeliveryStatus;
+use bytes::Bytes;
+use serde_json::json;
+use testkit::{Answer, Receiver};
+
+use crate::world::{ACCOUNT, World, event_json, retries, some_destination};
+
+/// The secret of the destination.
+const SECRET: &str = "s3cret-of-the-destination";
+
+fn headers(headers: &[api::ExchangeHeader]) -> HashMap<&str, &str> {
+    headers.iter().map(|header| (header.name.as_str(), header.value.as_str())).collect()
+}
+
+fn with_secret(receiver: &Receiver) -> api::Destination {
+    let bearer = api::auth::Kind::BearerToken(SECRET.into());
+    let auth = Some(api::Auth { kind: Some(bearer), ..api::Auth::default() });
+    api::Destination { url: receiver.url(), auth, ..some_destination() }
+}
+
+#[tokio::test]
+async fn an_attempt_shows_what_was_sent_and_what_came_back_without_secrets() {
+    for world in World::on_both().await {
+        let receiver = Receiver::start().await;
+        world.destination_with(with_secret(&receiver)).await;
+        let long = format!("{SECRET} {}", "x".repeat(20_000));
+        let answered = vec![
+            ("content-type", "text/plain".to_owned()),
+            ("x-request-id", format!("r-{SECRET}")),
+            ("set-cookie", "session=1".to_owned()),
+        ];
+        receiver.answer_next([Answer::With(503, answered, Bytes::from(long))]);
+        let trace = format!("00-{}-00f067aa0ba902b7-01", "4bf92f3577b34da6a3ce929d0e0e4736");
+        let (status, _) = world.post(event_json("e1").to_string(), &[("traceparent", &trace)]).await;
+        assert_eq!(status, 202);
+        let detail = world.delivery_is("e1", DeliveryStatus::Failed).await;
+        let exchange = detail.attempts[0].exchange.clone().unwrap();
+        let seen = &receiver.requests()[0];
+        let sent = headers(&exchange.request_headers);
+        for (name, value) in &sent {
+            match *name {
+                "authorization" => assert_eq!(*value, "[redacted]"),
+                name => assert_eq!(*value, seen.header(name), "{name}"),
+            }
+        }
+        let arrived: Vec<_> =
+            seen.headers.keys().map(|name| name.as_str()).filter(|name| !sent.contains_key(name)).collect();
+        assert!(arrived.is_empty(), "sent and not shown: {arrived:?}");
+        assert_eq!(exchange.request_body_bytes, seen.body.len() as u64);
+        let hash: String = crypto::sha256(&seen.body).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(exchange.request_body_sha256, hash);
+
+        let got = headers(&exchange.response_headers);
+        assert_eq!((got["content-type"], got["x-request-id"]), ("text/plain", "r-[redacted]"));
+        assert!(!got.contains_key("set-cookie"), "{got:?}");
+        assert!(exchange.response_body.starts_with("[redacted] xxx"), "{}", &exchange.response_body[..40]);
+        assert!((16_000..=16_384 + 20).contains(&exchange.response_body.len()), "{}", exchange.response_body.len());
+        assert!(detail.attempts[0].webhook_response.len() <= 2_048);
+        assert_eq!(exchange.peer_address, receiver.url().split('/').nth(2).unwrap());
+        assert_eq!(exchange.http_version, "HTTP/1.1");
+        assert!(exchange.connect_time.is_some() && exchange.first_byte_time.is_some(), "{exchange:?}");
+        assert!(exchange.tls_time.is_none(), "it was plain HTTP");
+        assert_eq!(exchange.trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert!(!format!("{detail:?}").contains(SECRET));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_open_has_no_steps_and_one_that_fails_has_no_answer() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    let policy = Some(retries(&[std::time::Duration::from_millis(100)]));
+    let destination = api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() };
+    let id = world.destination_with(destination).await;
+    receiver.answer_next([Answer::Status(500)]);
+    world.publish("e1").await;
+    let attempts = world.delivery_is("e1", DeliveryStatus::Succeeded).await.attempts;
+    let second = attempts[1].exchange.as_ref().unwrap();
+    assert!(second.connect_time.is_none() && second.first_byte_time.is_some(), "{second:?}");
+    assert_eq!(second.peer_address, attempts[0].exchange.as_ref().unwrap().peer_address);
+    assert!(!second.response_body.is_empty(), "a short body is the excerpt");
+
+    world.delete(&id).await;
+    let nowhere = format!("http://127.0.0.1:{}/", testkit::port::free_port());
+    world.destination(&nowhere).await;
+    world.publish("e2").await;
+    let failed = world.delivery_is("e2", DeliveryStatus::Failed).await.attempts[0].clone();
+    let exchange = failed.exchange.unwrap();
+    assert_eq!((failed.error_kind.as_str(), exchange.peer_address.as_str()), ("connect", ""));
+    assert!(exchange.first_byte_time.is_none() && exchange.response_headers.is_empty(), "{exchange:?}");
+    assert_eq!(headers(&exchange.request_headers)["leadline-event-id"], "e2");
+}
+
+#[tokio::test]
+async fn what_was_sent_and_got_goes_with_the_lead() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination(&receiver.url()).await;
+    world.publish_with("e1", json!({"lead_id": "ada"})).await;
+    assert!(world.delivery_is("e1", DeliveryStatus::Succeeded).await.attempts[0].exchange.is_some());
+    let lead_ids = vec!["ada".to_owned()];
+    let request = api::AnonymizeLeadsRequest { account_id: ACCOUNT.into(), lead_ids, ..Default::default() };
+    world.leads().anonymize_leads(request).await.unwrap();
+    let left = world.delivery("e1").await.attempts[0].clone();
+    assert!(left.exchange.is_none(), "{left:?}");
+}
+
+#[tokio::test]
+async fn the_command_line_shows_requests_and_answers() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    world.destination_with(with_secret(&receiver)).await;
+    world.publish("e1").await;
+    let id = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap().delivery_id;
+    let shown = world.run(&["deliveries", "show", &id, "--request"]).await.well();
+    for part in
+        ["> authorization: [redacted]", "> leadline-event-id: e1", "< 200", "HTTP/1.1 to 127.0.0.1:", "SHA-256 "]
+    {
+        assert!(shown.out.contains(part), "{part}: {shown:?}");
+    }
+    assert!(!shown.out.contains(SECRET), "{shown:?}");
+    let plain = world.run(&["deliveries", "show", &id]).await.well();
+    assert!(!plain.out.contains("> leadline-event-id"), "{plain:?}");
+}
