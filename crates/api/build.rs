@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".leadline.v1.PublishLeadRequest.payload")
         .bytes(".leadline.v1.ExportLeadsResponse.csv")
         .bytes(".leadline.v1.Event.payload")
+        .bytes(".leadline.v1.RenderedRequest.body")
         .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     Ok(())
 }

@@ -55,6 +55,7 @@ mod ordering;
 mod payloads;
 mod poison;
 mod poisoned;
+mod previews;
 mod problems;
 mod publishing;
 mod python;

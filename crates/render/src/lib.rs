@@ -1,4 +1,5 @@
-//! Requests from templates: renders the URL and the body of a destination for one event.
+//! Requests from settings and templates: renders the URL and the body of a destination for one event, and says which
+//! headers go with them.
 //!
 //! Rendering is pure, and bounded for every template and every event: a template takes at most [`FUEL`] steps, reads
 //! and writes at most [`MAX_WORK`] bytes, and needs at most [`STACK`] bytes of stack. It may use the functions that
@@ -10,6 +11,7 @@ mod engine;
 mod form;
 mod functions;
 mod guard;
+mod headers;
 mod meter;
 mod operators;
 mod part;
@@ -35,7 +37,11 @@ use serde_json::value::RawValue;
 
 use crate::{engine::Compiled, part::Part, values::Root};
 
-pub use crate::{meter::MAX_WORK, stack::STACK};
+pub use crate::{
+    headers::{ACCEPT, AGENT, Head, HeaderText, authority, webhook_id},
+    meter::MAX_WORK,
+    stack::STACK,
+};
 pub use domain::json;
 
 /// Maximum length of a rendered URL, in bytes; most servers accept no longer one.
@@ -162,6 +168,17 @@ pub fn render(destination: &Destination, input: &Input<'_>) -> Result<Rendered, 
     }
     let filled = Compiled::read(&destination.url, Part::Url)?.fill(values)?;
     Ok(Rendered { url: url::checked(&filled, &url)?, body, content_type })
+}
+
+/// Renders URL and body of a request on a thread of its own if it [`has_template`]; the calling thread waits.
+///
+/// # Errors
+/// As of [`render`], or if the operating system has no thread for it.
+pub fn render_apart(destination: &Destination, input: &Input<'_>) -> Result<Rendered, RenderError> {
+    if !has_template(destination) {
+        return render(destination, input);
+    }
+    stack::on_large_stack(|| render(destination, input)).map_err(RenderError::NoThread)?
 }
 
 fn body(

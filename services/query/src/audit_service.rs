@@ -74,6 +74,7 @@ fn filter(account: Option<AccountId>, request: &api::ListAuditLogRequest) -> Res
         id: entity,
         from: time("from", &request.from)?,
         before: time("before", &request.before)?,
+        action: None,
     })
 }
 

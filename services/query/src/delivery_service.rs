@@ -1,5 +1,6 @@
 //! `leadline.v1.DeliveryService`: shows deliveries, and retries failed ones.
 
+mod requests;
 mod shown;
 mod trial;
 mod watch;
@@ -19,7 +20,9 @@ use domain::{
 use futures::Stream;
 use jiff::Timestamp;
 use journal::{Journal, RegistryView, StreamName};
+use requests::MAX_RENDERING;
 use runtime::{Drain, ErrorChain as _, trace::TraceContext};
+use requests::MAX_RENDERING;
 use shown::{delivery_id, optional, place, required, shown_attempt, shown_event};
 pub(crate) use shown::{filter, http_status, shown, shown_filter};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
@@ -34,6 +37,7 @@ use crate::{
     freshness::{Freshness, SHOWN_DEADLINE, SHOWN_POLL, Stale},
     history::History,
     page::Page,
+    payload_views::PayloadViews,
     retrying,
     store::{Store, deliveries::Beginning, pages::SwitchedOff},
 };
@@ -49,6 +53,9 @@ struct DeliveryService {
     drain: Drain,
     watchers: Watchers,
     history: History,
+    payloads: PayloadViews,
+    /// The right to render a request.
+    rendering: Arc<Semaphore>,
 }
 
 pub(crate) fn service(
@@ -60,8 +67,11 @@ pub(crate) fn service(
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
     let (watchers, history) = (Watchers::new(options.watch_limits), options.history);
     let freshness = Freshness::new(journal.clone(), store.clone());
-    DeliveryServiceServer::new(DeliveryService { journal, store, registry, freshness, drain, watchers, history })
-        .accept_compressed(CompressionEncoding::Gzip)
+    let payloads = PayloadViews::new(journal.clone(), store.clone());
+    let rendering = Arc::new(Semaphore::new(MAX_RENDERING));
+    let service =
+        DeliveryService { journal, store, registry, freshness, drain, watchers, history, payloads, rendering };
+    DeliveryServiceServer::new(service).accept_compressed(CompressionEncoding::Gzip)
 }
 
 type Changes = Pin<Box<dyn Stream<Item = Result<api::WatchDeliveriesResponse, Status>> + Send>>;
@@ -203,6 +213,22 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let delivery = self.find(&caller, id).await?;
         let shown = shown(&delivery, &self.registry.snapshot());
         Ok(Response::new(api::RetryDeliveryResponse { delivery: Some(shown) }))
+    }
+
+    async fn get_attempt_request(
+        &self,
+        request: Request<api::GetAttemptRequestRequest>,
+    ) -> Result<Response<api::AttemptRequest>, Status> {
+        let caller = Caller::of(&request)?;
+        self.attempt_request(request.into_inner(), &caller).await.map(Response::new)
+    }
+
+    async fn preview_request(
+        &self,
+        request: Request<api::PreviewRequestRequest>,
+    ) -> Result<Response<api::RenderedRequest>, Status> {
+        let caller = Caller::of(&request)?;
+        self.preview(request.into_inner(), &caller).await.map(Response::new)
     }
 
     async fn list_destination_events(

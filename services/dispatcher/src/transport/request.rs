@@ -5,15 +5,11 @@ use crypto::{MasterKey, Signer, sign};
 use domain::{
     Registry, Work,
     delivery::RequestLine,
-    lead::HOPS,
-    registry::{Algorithm, Destination, Method, Token, TokenSecret, WebhookId},
+    registry::{Algorithm, Destination, Method, Token, TokenSecret},
 };
-use http::{
-    HeaderMap, HeaderValue,
-    header::{CONTENT_TYPE, HeaderName},
-};
+use http::{HeaderMap, HeaderValue, header::HeaderName};
 use jiff::Timestamp;
-use render::Rendered;
+use render::{Head, HeaderText, Rendered};
 use runtime::trace::TraceContext;
 use url::Url;
 
@@ -83,41 +79,26 @@ pub(crate) struct Parts<'a> {
 /// Makes the request. The signature covers exactly the bytes that are sent.
 pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
     let (reference, destination) = (&parts.work.reference, parts.destination);
-    let id = match destination.request.webhook_id {
-        WebhookId::Event => reference.event_id.to_string(),
-        WebhookId::Delivery => reference.delivery.to_string(),
-    };
-    let timestamp = parts.now.as_second();
-    let mut headers = HeaderMap::with_capacity(16);
-    if let Some(content_type) = &parts.rendered.content_type {
-        set(&mut headers, CONTENT_TYPE.as_str(), content_type)?;
-    }
-    // Those of the destination first: none of Leadline's own can be replaced by one of them.
-    for (name, value) in &destination.request.headers {
-        set(&mut headers, name, value)?;
-    }
-    let (redaction, grant) = credentials(&parts, &mut headers)?;
+    let (credentials, redaction, grant) = credentials(&parts)?;
     let route = Route::of(destination, parts.key)?;
-    set(&mut headers, "webhook-id", &id)?;
-    set(&mut headers, "webhook-timestamp", &timestamp.to_string())?;
-    let signers = signers(&parts)?;
-    if !signers.is_empty() {
-        set(&mut headers, "webhook-signature", &sign(&signers, &id, timestamp, &parts.rendered.body))?;
-    }
-    if let Some(how) = &destination.request.compatibility_signature {
-        for (name, value) in compatibility::headers(how, &signers, timestamp, &parts.rendered.body) {
-            set(&mut headers, name, &value)?;
-        }
-    }
-    set(&mut headers, "leadline-event-id", reference.event_id.as_str())?;
-    set(&mut headers, "leadline-delivery-id", &reference.delivery.to_string())?;
-    set(&mut headers, "leadline-event-type", reference.event_type.as_str())?;
-    set(&mut headers, "leadline-attempt", &parts.work.attempt.to_string())?;
-    set(&mut headers, HOPS, &parts.hops.saturating_add(1).to_string())?;
-    set(&mut headers, "traceparent", &parts.trace.traceparent())?;
-    if let Some(state) = parts.trace.tracestate() {
-        set(&mut headers, "tracestate", state)?;
-    }
+    let (signers, body, timestamp) = (signers(&parts)?, &parts.rendered.body, parts.now.as_second());
+    let id = render::webhook_id(destination, reference);
+    let compatibility = destination.request.compatibility_signature.as_ref();
+    let compatibility = compatibility.map(|how| compatibility::headers(how, &signers, timestamp, body));
+    let own = |(name, value): (&str, String)| (name.to_owned(), value);
+    let head = Head {
+        destination,
+        reference,
+        attempt: parts.work.attempt,
+        hops: parts.hops,
+        content_type: parts.rendered.content_type.as_deref(),
+        timestamp,
+        signature: (!signers.is_empty()).then(|| sign(&signers, &id, timestamp, body)),
+        compatibility: compatibility.unwrap_or_default().into_iter().map(own).collect(),
+        traceparent: parts.trace.traceparent(),
+        tracestate: parts.trace.tracestate(),
+    };
+    let headers = header_map(&head, credentials)?;
     let method = match destination.request.method {
         Method::Post => http::Method::POST,
         Method::Put => http::Method::PUT,
@@ -129,28 +110,40 @@ pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
     Ok(Request { method, url, headers, body, redaction, route, grant })
 }
 
-fn set(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), NoRequest> {
-    let wrong = || NoRequest::Header(name.to_owned());
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-    headers.insert(name, HeaderValue::from_str(value).map_err(|_| wrong())?);
-    Ok(())
+/// The headers that go with it; `credentials` are `None` if they come later or there are none.
+fn header_map(head: &Head<'_>, credentials: Option<HeaderValue>) -> Result<HeaderMap, NoRequest> {
+    let mut headers = HeaderMap::with_capacity(16);
+    for (name, value) in head.headers() {
+        let wrong = || NoRequest::Header(name.to_owned());
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
+        let value = match value {
+            HeaderText::Plain(text) => HeaderValue::from_str(&text).map_err(|_| wrong())?,
+            HeaderText::Credentials => match &credentials {
+                Some(credentials) => credentials.clone(),
+                None => continue,
+            },
+        };
+        headers.insert(key, value);
+    }
+    Ok(headers)
 }
 
-fn credentials(parts: &Parts<'_>, headers: &mut HeaderMap) -> Result<(Redaction, Option<Grant>), NoRequest> {
-    let Some(credentials) = &parts.destination.request.credentials else { return Ok((Redaction::default(), None)) };
+/// The value of the header that carries the credentials of the destination, what must not be stored of it, and what an
+/// access token is asked for with.
+fn credentials(parts: &Parts<'_>) -> Result<(Option<HeaderValue>, Redaction, Option<Grant>), NoRequest> {
+    let Some(credentials) = &parts.destination.request.credentials else {
+        return Ok((None, Redaction::default(), None));
+    };
     let belongs_to = Destination::belongs_to(&parts.destination.account, &parts.destination.id);
     let value = parts.key.open_bytes(&credentials.sealed.0, &belongs_to)?;
     if let Some(client) = &credentials.oauth2 {
         let redaction = Redaction::of_header(&value);
-        return Ok((redaction, Some(Grant::new(client, &value, &credentials.sealed))));
+        return Ok((None, redaction, Some(Grant::new(client, &value, &credentials.sealed))));
     }
-    let wrong = || NoRequest::Header(credentials.header.clone());
-    let name = HeaderName::from_bytes(credentials.header.as_bytes()).map_err(|_| wrong())?;
     let redaction = Redaction::of_header(&value);
-    let mut value = HeaderValue::from_bytes(&value).map_err(|_| wrong())?;
+    let mut value = HeaderValue::from_bytes(&value).map_err(|_| NoRequest::Header(credentials.header.clone()))?;
     value.set_sensitive(true);
-    headers.insert(name, value);
-    Ok((redaction, None))
+    Ok((Some(value), redaction, None))
 }
 
 /// What signs now; none if the destination has no token.

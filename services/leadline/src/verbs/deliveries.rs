@@ -1,6 +1,7 @@
 //! `leadline deliveries`: lists deliveries and shows one.
 
 mod exchange;
+pub(super) mod request;
 
 use api::DeliveryStatus;
 use clap::{Args, Subcommand};
@@ -34,6 +35,9 @@ enum Verb {
     #[command(after_help = "Examples:\n  leadline deliveries show 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c\n  \
                       leadline deliveries show 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c --request")]
     Show(Show),
+    /// Render the request of an attempt again, from the payload and the settings of now
+    #[command(after_help = "Example:\n  leadline deliveries request 5c1de6fc-0e4b-5d4c-9f5e-7b0f5b1f2a3c")]
+    Request(request::AttemptRequest),
 }
 
 #[derive(Debug, Args)]
@@ -146,6 +150,7 @@ impl Deliveries {
             None => self.list.run().await,
             Some(Verb::List(list)) => list.run().await,
             Some(Verb::Show(show)) => show.run().await,
+            Some(Verb::Request(request)) => request.run().await,
         }
     }
 }

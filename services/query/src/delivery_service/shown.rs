@@ -193,10 +193,6 @@ pub(super) fn shown_attempt(row: &AttemptRow) -> api::Attempt {
 }
 
 fn shown_exchange(exchange: &Exchange, excerpt: &str) -> api::Exchange {
-    let lines = |lines: &[HeaderLine]| {
-        let line = |line: &HeaderLine| api::ExchangeHeader { name: line.name.clone(), value: line.value.clone() };
-        lines.iter().map(line).collect()
-    };
     let Times { dns, connect, tls, first_byte } = exchange.times;
     let answered = first_byte.is_some();
     api::Exchange {
@@ -216,6 +212,11 @@ fn shown_exchange(exchange: &Exchange, excerpt: &str) -> api::Exchange {
         first_byte_time: first_byte.map(duration_to_api),
         trace_id: exchange.trace_id().unwrap_or_default().to_owned(),
     }
+}
+
+pub(super) fn lines(lines: &[HeaderLine]) -> Vec<api::ExchangeHeader> {
+    let line = |line: &HeaderLine| api::ExchangeHeader { name: line.name.clone(), value: line.value.clone() };
+    lines.iter().map(line).collect()
 }
 
 pub(super) fn shown_event(event: DestinationEvent) -> api::DestinationEvent {

@@ -36,6 +36,7 @@ pub(crate) struct AuditFilter {
     pub(crate) id: Option<String>,
     pub(crate) from: Option<Timestamp>,
     pub(crate) before: Option<Timestamp>,
+    pub(crate) action: Option<&'static str>,
 }
 
 /// Adds entries; an entry that exists stays as it is.
@@ -67,6 +68,9 @@ pub(super) fn select(filter: &AuditFilter, page: &Page) -> Statement {
     }
     if let Some(id) = &filter.id {
         select.push(" AND entity = ?", [id.as_str().into()]);
+    }
+    if let Some(action) = filter.action {
+        select.push(" AND (action || '') = ?", [action.into()]);
     }
     for (condition, time) in [(" AND at >= ?", filter.from), (" AND at < ?", filter.before)] {
         if let Some(time) = time {

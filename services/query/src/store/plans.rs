@@ -100,6 +100,7 @@ fn audit_log() -> Vec<(AuditFilter, &'static str)> {
         id: None,
         from: Some(jiff::Timestamp::UNIX_EPOCH),
         before: None,
+        action: None,
     };
     let kind = Some(EntityKind::Destination);
     vec![

@@ -13,8 +13,8 @@ use url::{Host, Position, Url};
 use super::failure::Failure;
 use crate::{transport::request::Request, transport::route::Route};
 
-pub(super) const AGENT: HeaderValue = HeaderValue::from_static(concat!("Leadline/", env!("CARGO_PKG_VERSION")));
-const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
+pub(super) const AGENT: HeaderValue = HeaderValue::from_static(render::AGENT);
+const ANYTHING: HeaderValue = HeaderValue::from_static(render::ACCEPT);
 
 /// What a connection may be shared for: requests to the same origin use it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -71,7 +71,7 @@ pub(super) fn sent_headers(request: &Request) -> HeaderMap {
 }
 
 fn authority(request: &Request) -> &str {
-    &request.url[Position::BeforeHost..Position::AfterPort]
+    render::authority(&request.url)
 }
 
 fn headers(request: &Request) -> HeaderMap {

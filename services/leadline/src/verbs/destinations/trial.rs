@@ -1,4 +1,4 @@
-//! `leadline destinations test`: sends a test event and shows its delivery.
+//! `leadline destinations test`: sends a test event and shows its delivery, or shows the request alone.
 
 use std::{io::Read as _, time::Duration};
 
@@ -9,7 +9,12 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 
 use super::Named;
-use crate::{errors::ToldAlready, out::note, remote::within, verbs::deliveries::print_detail};
+use crate::{
+    errors::ToldAlready,
+    out::note,
+    remote::within,
+    verbs::deliveries::{print_detail, request::print_request},
+};
 
 /// How often the delivery is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -21,6 +26,12 @@ pub(super) struct Trial {
     /// JSON to send instead of the usual test payload; - reads standard input
     #[arg(long, value_name = "JSON")]
     payload: Option<String>,
+    /// Show the request of --payload or --event, and send nothing
+    #[arg(long)]
+    preview: bool,
+    /// Preview the request of this event; the key needs the scope payload
+    #[arg(long, value_name = "ID", requires = "preview", conflicts_with = "payload")]
+    event: Option<String>,
     #[command(flatten)]
     named: Named,
 }
@@ -34,6 +45,17 @@ impl Trial {
         }
         let (session, found) = self.named.found().await?;
         let (account_id, destination_id) = (found.account_id, found.destination_id);
+        if self.preview {
+            let request = api::PreviewRequestRequest {
+                account_id,
+                destination_id,
+                payload: payload.into_bytes(),
+                event_id: self.event.unwrap_or_default(),
+                event_type: String::new(),
+            };
+            let rendered = session.deliveries().preview_request(within(request)).await?.into_inner();
+            return print_request(&session, &rendered);
+        }
         let request = api::SendTestDeliveryRequest { account_id, destination_id, payload: payload.into_bytes() };
         let sent = session.deliveries().send_test_delivery(within(request)).await?.into_inner();
         let give_up = Instant::now() + DELIVERY_TIMEOUT;

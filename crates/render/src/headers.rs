@@ -1,0 +1,92 @@
+//! The headers of a request, as far as they follow from settings and delivery. The caller has the secrets: it passes what
+//! was made with them, or what stands in their place.
+
+use std::borrow::Cow;
+
+use domain::{
+    DeliveryRef,
+    lead::HOPS,
+    registry::{Credentials, Destination, WebhookId},
+};
+use url::{Position, Url};
+
+/// Requests name their sender by this.
+pub const AGENT: &str = concat!("Leadline/", env!("CARGO_PKG_VERSION"));
+/// What an answer may be.
+pub const ACCEPT: &str = "*/*";
+
+/// What the headers of a request are made from.
+#[derive(Debug, Clone)]
+pub struct Head<'a> {
+    pub destination: &'a Destination,
+    pub reference: &'a DeliveryRef,
+    /// The number of the attempt, from 1.
+    pub attempt: u32,
+    /// How many deliveries led to the event.
+    pub hops: u32,
+    /// Of the body; `None` if there is no body.
+    pub content_type: Option<&'a str>,
+    /// When the request is signed, in seconds since 1970.
+    pub timestamp: i64,
+    /// `None` if the destination has no token.
+    pub signature: Option<String>,
+    /// The headers of the signature as another sender makes it.
+    pub compatibility: Vec<(String, String)>,
+    pub traceparent: String,
+    pub tracestate: Option<&'a str>,
+}
+
+impl Head<'_> {
+    /// The headers in the order in which they are set. A later one takes the place of an earlier one with the same name,
+    /// so that no header of a destination replaces one of Leadline's own.
+    pub fn headers(&self) -> Vec<(&str, HeaderText<'_>)> {
+        fn line<'a>(name: &'a str, value: impl Into<Cow<'a, str>>) -> (&'a str, HeaderText<'a>) {
+            (name, HeaderText::Plain(value.into()))
+        }
+        let (reference, shape) = (self.reference, &self.destination.request);
+        let mut headers = Vec::with_capacity(16);
+        headers.extend(self.content_type.map(|content_type| line("content-type", content_type)));
+        headers.extend(shape.headers.iter().map(|(name, value)| line(name, value)));
+        headers.extend(shape.credentials.as_ref().map(|credentials| (name_of(credentials), HeaderText::Credentials)));
+        headers.push(line("webhook-id", webhook_id(self.destination, reference)));
+        headers.push(line("webhook-timestamp", self.timestamp.to_string()));
+        headers.extend(self.signature.as_deref().map(|signature| line("webhook-signature", signature)));
+        headers.extend(self.compatibility.iter().map(|(name, value)| line(name, value)));
+        headers.push(line("leadline-event-id", reference.event_id.as_str()));
+        headers.push(line("leadline-delivery-id", reference.delivery.to_string()));
+        headers.push(line("leadline-event-type", reference.event_type.as_str()));
+        headers.push(line("leadline-attempt", self.attempt.to_string()));
+        headers.push(line(HOPS, self.hops.saturating_add(1).to_string()));
+        headers.push(line("traceparent", self.traceparent.as_str()));
+        headers.extend(self.tracestate.map(|state| line("tracestate", state)));
+        headers
+    }
+}
+
+/// The value of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderText<'a> {
+    Plain(Cow<'a, str>),
+    /// The credentials of the destination, which the caller has or leaves out.
+    Credentials,
+}
+
+fn name_of(credentials: &Credentials) -> &str {
+    match credentials.oauth2 {
+        Some(_) => "authorization",
+        None => &credentials.header,
+    }
+}
+
+/// The id by which a receiver discards repeats.
+pub fn webhook_id(destination: &Destination, reference: &DeliveryRef) -> String {
+    match destination.request.webhook_id {
+        WebhookId::Event => reference.event_id.to_string(),
+        WebhookId::Delivery => reference.delivery.to_string(),
+    }
+}
+
+/// The host and port of a URL, as the header `host` has them.
+pub fn authority(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
+}

@@ -1,0 +1,255 @@
+//! Requests that are rendered and not sent: as an attempt sent them, or as one would. Secrets are left out: what is made
+//! with them when a request is sent has a note in its place.
+
+use std::sync::Arc;
+
+use api::{
+    status::{denied, invalid},
+    timestamp_to_api,
+};
+use bytes::Bytes;
+use domain::{
+    DeliveryId, DeliveryRef, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence,
+    access::{Rule, Scope},
+    delivery::{Exchange, LastAttempt},
+    registry::{Destination, EntityKind},
+};
+use jiff::Timestamp;
+use render::{Head, HeaderText, Input, Rendered};
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{DeliveryService, destination, optional, required};
+use crate::{
+    caller::Caller,
+    failed,
+    page::Page,
+    payload_views::{Viewed, event_id},
+    store::{attempts::AttemptRow, audit::AuditFilter},
+};
+
+/// Stands for what is made when a request is sent.
+const MADE_LATER: &str = "[made when the request is sent]";
+/// Stands for credentials.
+const REDACTED: &str = "[redacted]";
+/// The largest payload of a preview, in bytes: no event is larger.
+const MAX_PAYLOAD: usize = 1024 * 1024;
+/// At most this many requests are rendered at a time: a template may take some ten milliseconds of a processor.
+pub(super) const MAX_RENDERING: usize = 2;
+/// The page that holds the latest change.
+const ONE: u32 = 1;
+
+/// The event of a request, and the delivery that would bring it.
+struct Subject {
+    event: LeadEvent,
+    reference: DeliveryRef,
+    attempt: u32,
+}
+
+impl DeliveryService {
+    pub(super) async fn preview(
+        &self,
+        request: api::PreviewRequestRequest,
+        caller: &Caller,
+    ) -> Result<api::RenderedRequest, Status> {
+        let account = caller.account(&request.account_id)?;
+        let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
+        let registry = self.registry.up_to_date().await.map_err(|why| {
+            Status::unavailable(format!("the latest configuration is not known: {why}; repeat the call"))
+        })?;
+        let destination = Arc::clone(destination(&registry, &account, &id)?);
+        let event = match (request.payload.is_empty(), request.event_id.as_str()) {
+            (false, "") => made_up(&destination, request)?,
+            (true, "") => return Err(invalid("payload", "is missing; give it, or an event_id")),
+            (false, _) => return Err(invalid("payload", "is given beside event_id; give one of them")),
+            (true, named) => {
+                caller.principal().may(Rule::Needs(Scope::Payload)).map_err(|e| denied(&e))?;
+                self.seen(caller, &account, &event_id(named)?).await?.0
+            }
+        };
+        let reference = reference_of(&event, &destination, LeadSequence(0));
+        self.rendered(&destination, &Subject { event, reference, attempt: 1 }).await
+    }
+
+    pub(super) async fn attempt_request(
+        &self,
+        request: api::GetAttemptRequestRequest,
+        caller: &Caller,
+    ) -> Result<api::AttemptRequest, Status> {
+        let id = self.named(caller, &request.delivery_id).await?;
+        let delivery = self.find(caller, id).await?;
+        let reference = DeliveryRef::clone(&delivery.reference);
+        let row = self.attempt_of(&reference, &request.attempt_id).await?;
+        let registry = self.registry.snapshot();
+        let gone = || Status::failed_precondition("the destination is not known any more");
+        let destination = Arc::clone(registry.destination_ever(&reference.destination).ok_or_else(gone)?);
+        let (event, _) = self.seen(caller, &reference.account, &reference.event_id).await?;
+        let attempt = row.attempt.attempt;
+        let subject = Subject { event, reference, attempt };
+        let mut rendered = self.rendered(&destination, &subject).await?;
+        let hash = crypto::sha256(&rendered.body);
+        if let Some(exchange) = &row.exchange {
+            rendered.headers = sent_headers(exchange);
+        }
+        Ok(api::AttemptRequest {
+            attempt_id: row.attempt.attempt_id.to_string(),
+            number: attempt,
+            body_matches: row.exchange.as_ref().map(|exchange| exchange.request_hash == hash),
+            url_matches: rendered.url == row.attempt.request.url,
+            settings_changed_at: self.changed_since(&destination, &row.attempt).await?.map(timestamp_to_api),
+            request: Some(rendered),
+        })
+    }
+
+    /// An attempt of a delivery: the named one, or the latest.
+    async fn attempt_of(&self, reference: &DeliveryRef, named: &str) -> Result<AttemptRow, Status> {
+        let mut attempts = self.store.attempts(reference).await.map_err(failed)?;
+        let found = match named {
+            "" => attempts.pop(),
+            id => attempts.into_iter().find(|row| row.attempt.attempt_id.to_string() == id),
+        };
+        found.ok_or_else(|| Status::not_found(format!("delivery {} has no such attempt", reference.delivery)))
+    }
+
+    /// An event whose payload the caller sees by this.
+    async fn seen(
+        &self,
+        caller: &Caller,
+        account: &domain::AccountId,
+        event: &EventId,
+    ) -> Result<(LeadEvent, LeadSequence), Status> {
+        let Some(row) = self.payloads.event(account, event).await? else {
+            return Err(Status::not_found(format!("account {account} has no event {event}")));
+        };
+        match self.payloads.view(caller, &row).await? {
+            Viewed::Stored(event) => Ok((*event, row.sequence)),
+            Viewed::Anonymised => {
+                Err(Status::failed_precondition("the lead was anonymised, so there is no payload left to render"))
+            }
+            Viewed::Expired => Err(Status::failed_precondition("the payload is no longer stored")),
+        }
+    }
+
+    /// When the settings of a destination were last changed after an attempt began.
+    async fn changed_since(&self, of: &Destination, attempt: &LastAttempt) -> Result<Option<Timestamp>, Status> {
+        let filter = AuditFilter {
+            account: Some(of.account.clone()),
+            kind: Some(EntityKind::Destination),
+            id: Some(of.id.to_string()),
+            from: Some(attempt.started_at),
+            before: None,
+            action: Some("updated"),
+        };
+        let page = Page::of(ONE, "", &filter)?;
+        let latest = self.store.audit_log(&filter, &page).await.map_err(failed)?;
+        Ok(latest.first().map(|entry| entry.at))
+    }
+
+    async fn rendered(&self, destination: &Arc<Destination>, of: &Subject) -> Result<api::RenderedRequest, Status> {
+        let permit = Arc::clone(&self.rendering).acquire_owned().await;
+        let _permit = permit.map_err(|_| Status::unavailable("this server is going down; repeat the call"))?;
+        let (settings, reference) = (Arc::clone(destination), of.reference.clone());
+        let (payload, occurred_at) = (of.event.payload.clone(), of.event.occurred_at);
+        let rendering = tokio::task::spawn_blocking(move || {
+            render::render_apart(&settings, &Input { reference: &reference, occurred_at, payload: &payload })
+        });
+        let rendered =
+            rendering.await.map_err(|_| Status::internal("the engine failed while it rendered the request"))?;
+        let rendered = rendered.map_err(|error| {
+            Status::failed_precondition(format!("the settings of the destination make no request of this: {error}"))
+        })?;
+        Ok(shown(destination, of, rendered))
+    }
+}
+
+/// An event that is rendered and never stored.
+fn made_up(destination: &Destination, request: api::PreviewRequestRequest) -> Result<LeadEvent, Status> {
+    let payload: Bytes = request.payload.into();
+    if payload.len() > MAX_PAYLOAD {
+        return Err(invalid("payload", format!("has {} bytes, and {MAX_PAYLOAD} is the limit", payload.len())));
+    }
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&payload) {
+        return Err(invalid("payload", format!("is no JSON: {error}")));
+    }
+    let event_type = optional("event_type", &request.event_type, EventType::parse)?;
+    let (event_id, now) = (EventId::from_uuid(Uuid::now_v7()), Timestamp::now());
+    Ok(LeadEvent {
+        lead: LeadId::of_event(&destination.account, &event_id),
+        event_id,
+        account: destination.account.clone(),
+        interface: InterfaceId::tests(),
+        client: None,
+        destination: Some(destination.id.clone()),
+        event_type: event_type.unwrap_or_else(EventType::webhook_test),
+        occurred_at: now,
+        received_at: now,
+        registry_sequence: 0,
+        hops: 0,
+        payload,
+    })
+}
+
+fn reference_of(event: &LeadEvent, destination: &Destination, lead_sequence: LeadSequence) -> DeliveryRef {
+    DeliveryRef {
+        delivery: DeliveryId::of(&event.account, &event.event_id, &destination.id),
+        account: event.account.clone(),
+        interface: event.interface.clone(),
+        client: event.client.clone(),
+        destination: destination.id.clone(),
+        event_id: event.event_id.clone(),
+        event_type: event.event_type.clone(),
+        lead: event.lead.clone(),
+        lead_sequence,
+        requested_at: None,
+    }
+}
+
+fn shown(destination: &Destination, of: &Subject, rendered: Rendered) -> api::RenderedRequest {
+    let compatibility = destination.request.compatibility_signature.as_ref();
+    let head = Head {
+        destination,
+        reference: &of.reference,
+        attempt: of.attempt,
+        hops: of.event.hops,
+        content_type: rendered.content_type.as_deref(),
+        timestamp: Timestamp::now().as_second(),
+        signature: destination.token.as_ref().map(|_| MADE_LATER.to_owned()),
+        compatibility: compatibility.map(|how| (how.header.clone(), MADE_LATER.to_owned())).into_iter().collect(),
+        traceparent: MADE_LATER.to_owned(),
+        tracestate: None,
+    };
+    let mut lines: Vec<api::ExchangeHeader> = vec![];
+    let mut set = |name: &str, value: &str, replaces: bool| {
+        if let Some(line) = lines.iter_mut().find(|line| line.name == name) {
+            if replaces {
+                value.clone_into(&mut line.value);
+            }
+            return;
+        }
+        lines.push(api::ExchangeHeader { name: name.to_owned(), value: value.to_owned() });
+    };
+    for (name, value) in head.headers() {
+        match value {
+            HeaderText::Plain(text) => set(name, &text, true),
+            HeaderText::Credentials => set(name, REDACTED, true),
+        }
+    }
+    let method = destination.request.method.as_str();
+    if !rendered.body.is_empty() || destination.request.method.carries_body() {
+        set("content-length", &rendered.body.len().to_string(), true);
+    }
+    set("user-agent", render::AGENT, false);
+    set("accept", render::ACCEPT, false);
+    set("host", render::authority(&rendered.url), true);
+    api::RenderedRequest {
+        method: method.to_owned(),
+        url: rendered.url.to_string(),
+        headers: lines,
+        body_text: std::str::from_utf8(&rendered.body).unwrap_or_default().to_owned(),
+        body: rendered.body,
+    }
+}
+
+fn sent_headers(exchange: &Exchange) -> Vec<api::ExchangeHeader> {
+    super::shown::lines(&exchange.request_headers)
+}
