@@ -47,6 +47,7 @@ mod master_key;
 mod misbehaving;
 mod missed;
 mod mutual_tls;
+mod named;
 mod names;
 mod notices;
 mod oauth;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    AccountId, ClientId, EventId, EventType, InterfaceId, LeadId, access::Denial, ids::IdError, lead::HOPS,
-    registry::KeyRefusal, text::bounded,
+    AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId, access::Denial, ids::IdError,
+    lead::HOPS, registry::KeyRefusal, text::bounded,
 };
 use jiff::Timestamp;
 
@@ -17,6 +17,8 @@ pub struct Publish {
     pub account: AccountId,
     pub interface: InterfaceId,
     pub client: Option<ClientId>,
+    /// The only destination that the event is for; `None` if routing decides.
+    pub destination: Option<DestinationId>,
     /// Identifies a repeated call; `None` if ingest makes an id.
     pub event_id: Option<EventId>,
     /// `None` if the id of the lead is computed from that of the event.
@@ -92,6 +94,7 @@ pub struct Fields<'a> {
     pub account: &'a str,
     pub interface: &'a str,
     pub client: &'a str,
+    pub destination_id: &'a str,
     pub event_id: &'a str,
     pub lead_id: &'a str,
     pub event_type: &'a str,
@@ -125,6 +128,7 @@ impl Fields<'_> {
             account: required("account", self.account, AccountId::parse)?,
             interface: required("interface", self.interface, InterfaceId::parse)?,
             client: optional("client", self.client, ClientId::parse)?,
+            destination: optional("destination_id", self.destination_id, DestinationId::parse)?,
             event_id: optional("event_id", self.event_id, EventId::parse)?,
             lead: optional("lead_id", self.lead_id, LeadId::parse)?,
             event_type,
@@ -164,6 +168,7 @@ impl TryFrom<crate::PublishLeadRequest> for Publish {
             account: &request.account,
             interface: &request.interface,
             client: &request.client,
+            destination_id: &request.destination_id,
             event_id: &request.event_id,
             lead_id: &request.lead_id,
             event_type: &request.r#type,

@@ -51,6 +51,8 @@ struct Event<'a> {
     #[serde(borrow, default)]
     client: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
+    destination_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     event_id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     lead_id: Option<Cow<'a, str>>,
@@ -158,6 +160,7 @@ pub(crate) fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publis
         account: &event.account,
         interface: &event.interface,
         client: &text(&event.client),
+        destination_id: &text(&event.destination_id),
         event_id: &text(&event.event_id),
         lead_id: &text(&event.lead_id),
         event_type: &text(&event.event_type),
@@ -175,8 +178,8 @@ fn no_json(error: &serde_json::Error) -> PublishError {
 }
 
 fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> PublishError {
-    const FIELDS: [&str; 8] =
-        ["account", "interface", "client", "event_id", "lead_id", "type", "occurred_at", "payload"];
+    const FIELDS: [&str; 9] =
+        ["account", "interface", "client", "destination_id", "event_id", "lead_id", "type", "occurred_at", "payload"];
     let path = error.path().to_string();
     match FIELDS.into_iter().find(|field| path == *field) {
         Some(field) => PublishError::invalid(field, error.inner().to_string()),
@@ -219,10 +222,11 @@ mod tests {
     #[test]
     fn every_field_is_read() {
         let publish =
-            one(r#"{"account":"a","interface":"i","client":"c","event_id":"e:1","lead_id":"l","type":"email.open",
+            one(r#"{"account":"a","interface":"i","client":"c","destination_id":"dst_1","event_id":"e:1","lead_id":"l","type":"email.open",
                 "occurred_at":"2026-01-02T03:04:05Z","payload":{}}"#)
             .unwrap();
         assert_eq!(publish.client.unwrap().as_str(), "c");
+        assert_eq!(publish.destination.unwrap().as_str(), "dst_1");
         assert_eq!(publish.event_id.unwrap().as_str(), "e:1");
         assert_eq!(publish.lead.unwrap().as_str(), "l");
         assert_eq!(publish.event_type.as_str(), "email.open");

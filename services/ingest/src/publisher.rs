@@ -104,7 +104,7 @@ impl Publisher {
             interface: publish.interface,
             client: publish.client,
             lead,
-            destination: None,
+            destination: publish.destination,
             event_type: publish.event_type,
             occurred_at: publish.occurred_at.unwrap_or(now),
             received_at: now,
@@ -188,6 +188,11 @@ fn known(registry: &Registry, publish: &Publish) -> Result<(), PublishError> {
         && registry.client(account, client).is_none()
     {
         return Err(PublishError::invalid("client", format!("{client} does not exist in account {account}")));
+    }
+    if let Some(id) = &publish.destination
+        && registry.destination(id).is_none_or(|destination| destination.account != *account)
+    {
+        return Err(PublishError::invalid("destination_id", format!("{id} does not exist in account {account}")));
     }
     Ok(())
 }

@@ -56,6 +56,9 @@ pub(crate) struct Publish {
     /// The client: a customer of the account
     #[arg(long, value_name = "ID")]
     client: Option<String>,
+    /// Id of a destination: the events go to it alone, whatever it and others ask for
+    #[arg(long, value_name = "ID")]
+    destination: Option<String>,
     /// Id of the lead [default: computed from the event id]
     #[arg(long, value_name = "ID", requires = "payload")]
     lead: Option<String>,
@@ -81,6 +84,7 @@ struct Event {
     account: Option<String>,
     interface: Option<String>,
     client: Option<String>,
+    destination_id: Option<String>,
     event_id: Option<String>,
     lead_id: Option<String>,
     #[serde(rename = "type")]
@@ -114,6 +118,7 @@ impl Publish {
             account,
             interface: self.interface.clone().unwrap_or_default(),
             client: self.client.clone().unwrap_or_default(),
+            destination_id: self.destination.clone().unwrap_or_default(),
             r#type: self.event_type.clone().unwrap_or_default(),
             ..api::PublishLeadRequest::default()
         };
@@ -166,6 +171,7 @@ impl Publish {
             account: None,
             interface: None,
             client: None,
+            destination_id: None,
             event_id: self.event.clone(),
             lead_id: self.lead.clone(),
             event_type: None,
@@ -183,6 +189,7 @@ impl Event {
             account: or(self.account, &rest.account),
             interface: or(self.interface, &rest.interface),
             client: or(self.client, &rest.client),
+            destination_id: or(self.destination_id, &rest.destination_id),
             event_id: self.event_id.unwrap_or_default(),
             lead_id: self.lead_id.unwrap_or_default(),
             r#type: or(self.event_type, &rest.r#type),
