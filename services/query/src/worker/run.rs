@@ -57,7 +57,7 @@ struct Step {
 
 /// The result of one item.
 enum Settled {
-    As(Verdict),
+    As(Box<Verdict>),
     /// The item cannot be read, by this or any other process.
     Skipped,
     /// The item has to be read again later.
@@ -158,7 +158,7 @@ impl<'a> Run<'a> {
             match self.settle(what, registry, read_at).await? {
                 Settled::As(verdict) => {
                     step.progress.count(&verdict, self.job.started.dry_run);
-                    if let Verdict::Refuse(refused) = verdict {
+                    if let Verdict::Refuse(refused) = *verdict {
                         step.refused.push(refused);
                     }
                 }
@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
             What::Decided(verdict) => verdict,
             What::Delivery(id, delivery) => {
                 if let Some(fact) = self.asked.get(&id) {
-                    return Ok(Settled::As(Verdict::Ask(fact.clone())));
+                    return Ok(Settled::As(Box::new(Verdict::Ask(fact.clone()))));
                 }
                 let subject = match &delivery {
                     Some(delivery) => self.subject(delivery, registry).await?,
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
             }
             What::Event(missing) => {
                 if let Some(fact) = self.asked.get(&missing.id) {
-                    return Ok(Settled::As(Verdict::Ask(fact.clone())));
+                    return Ok(Settled::As(Box::new(Verdict::Ask(fact.clone()))));
                 }
                 let Missing { event, sequence, delivery, destination, .. } = missing.as_ref();
                 let subject = match delivery {
@@ -206,7 +206,7 @@ impl<'a> Run<'a> {
         };
         match verdict {
             Verdict::Ask(fact) if !self.job.started.dry_run => self.ask(fact, read_at).await,
-            decided => Ok(Settled::As(decided)),
+            decided => Ok(Settled::As(Box::new(decided))),
         }
     }
 
@@ -224,15 +224,15 @@ impl<'a> Run<'a> {
         }
         let asked = retrying::ask(&self.worker.journal, &fact, self.trace).await?;
         crash::point("after a job asked for a delivery");
-        let Err(why) = asked else { return Ok(Settled::As(Verdict::Ask(fact))) };
+        let Err(why) = asked else { return Ok(Settled::As(Box::new(Verdict::Ask(fact)))) };
         // Another request came first: from a person, another job, or another process that works on this job.
         self.look_back().await?;
         let delivery = fact.reference().delivery;
-        Ok(Settled::As(match fact {
+        Ok(Settled::As(Box::new(match fact {
             fact if self.asked.contains_key(&delivery) => Verdict::Ask(fact),
             DeliveryFact::Requested(_) => Verdict::Had,
             _ => Verdict::Refuse(Refused { delivery, why }),
-        }))
+        })))
     }
 
     /// Reads the job again: a caller may have cancelled it while nothing was recorded.
