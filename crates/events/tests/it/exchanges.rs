@@ -19,7 +19,7 @@ fn line(name: &str, value: &str) -> HeaderLine {
 /// An exchange of an attempt at a delivery, another one for each number.
 pub(crate) fn exchange(reference: &DeliveryRef, number: u32, text: &str) -> Exchange {
     let delivery = reference.delivery.to_string();
-    let some = |n: u32| (number % n == 0).then(|| Duration::from_micros(number.into()));
+    let some = |n: u32| number.is_multiple_of(n).then(|| Duration::from_micros(number.into()));
     Exchange {
         request_headers: vec![
             line("webhook-id", &delivery),
