@@ -6,12 +6,14 @@ import { defineConfig } from "@playwright/test";
 export default defineConfig({
   testDir: "tests",
   outputDir: "../target/console/failed",
-  fullyParallel: false,
+  // Each test has an account of its own.
+  fullyParallel: true,
   workers: 2,
   // A flaky test is a failed test.
   retries: 0,
   forbidOnly: true,
   timeout: 60_000,
+  globalTimeout: 900_000,
   expect: { timeout: 15_000 },
   reporter: [["list"]],
   use: {

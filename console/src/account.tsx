@@ -1,11 +1,12 @@
 // The account whose things are shown: that of the key, or the one that the address names.
 import { createContext, type ComponentChildren } from "preact";
 import { useContext, useEffect } from "preact/hooks";
+import { may } from "./api/access";
 import { registry } from "./api/clients";
 import { type Loaded, useLoad } from "./api/load";
 import { loggedIn } from "./api/session";
 import type { Account, Client, Interface } from "./gen/leadline/v1/account_pb";
-import type { Destination } from "./gen/leadline/v1/registry_pb";
+import { type Destination, RegistryService } from "./gen/leadline/v1/registry_pb";
 import { change, to, usePlace } from "./router";
 import { useStore } from "./store";
 import { Nothing, Shown } from "./ui/states";
@@ -62,12 +63,17 @@ export function WithAccount({ children }: { children: ComponentChildren }) {
 function Known({ account, children }: { account: string; children: ComponentChildren }) {
   const loaded = useLoad(`things ${account}`, async (signal) => {
     const request = { accountId: account };
+    const { listDestinations, listInterfaces, listClients } = RegistryService.method;
     const [destinations, interfaces, clients] = await Promise.all([
-      registry.listDestinations(request, { signal }),
-      registry.listInterfaces(request, { signal }),
-      registry.listClients(request, { signal }),
+      may(listDestinations) ? registry.listDestinations(request, { signal }) : NOTHING,
+      may(listInterfaces) ? registry.listInterfaces(request, { signal }) : NOTHING,
+      may(listClients) ? registry.listClients(request, { signal }) : NOTHING,
     ]);
-    return { destinations: destinations.destinations, interfaces: interfaces.interfaces, clients: clients.clients };
+    return {
+      destinations: destinations.destinations,
+      interfaces: interfaces.interfaces,
+      clients: clients.clients,
+    };
   });
   const has = loaded.value ?? NOTHING;
   const nameOf = (id: string): string => has.destinations.find((one) => one.destinationId === id)?.name || id;

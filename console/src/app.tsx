@@ -1,7 +1,10 @@
 // Which screen is shown.
 import { useEffect, useRef } from "preact/hooks";
 import { ChooseAccount, useAccount, WithAccount } from "./account";
+import { may } from "./api/access";
 import { loggedIn } from "./api/session";
+import { DeliveryService } from "./gen/leadline/v1/delivery_pb";
+import { ProblemService } from "./gen/leadline/v1/problem_pb";
 import { to, usePlace } from "./router";
 import { AuditScreen } from "./screens/audit";
 import { DeliveriesScreen } from "./screens/deliveries";
@@ -14,6 +17,7 @@ import { KeysScreen } from "./screens/keys";
 import { LeadScreen } from "./screens/lead";
 import { LeadsScreen } from "./screens/leads";
 import { LogIn } from "./screens/login";
+import { ProblemsScreen } from "./screens/problems";
 import { StatusScreen } from "./screens/status";
 import { Shell } from "./shell";
 import { useStore } from "./store";
@@ -56,6 +60,8 @@ function Of({ path }: { path: readonly string[] }) {
   const isOne = id !== "";
   switch (screen) {
     case "":
+    case "login":
+      return <First />;
     case "deliveries":
       return isOne ? <DeliveryScreen key={id} id={id} /> : <DeliveriesScreen />;
     case "leads":
@@ -75,6 +81,22 @@ function Of({ path }: { path: readonly string[] }) {
     default:
       return <Missing />;
   }
+}
+
+/** Keys of a client see no problems, but deliveries. */
+function First() {
+  if (may(ProblemService.method.listProblems)) return <ProblemsScreen />;
+  return may(DeliveryService.method.listDeliveries) ? <DeliveriesScreen /> : <NotAllowed />;
+}
+
+/** A key that only publishes, for instance. */
+function NotAllowed() {
+  return (
+    <>
+      <h1>This key may not see anything here</h1>
+      <p>The console needs a key with the scope read. Log out, and log in with another one.</p>
+    </>
+  );
 }
 
 function Missing() {

@@ -8,6 +8,8 @@ export interface Followed {
   readonly job: Job | undefined;
   readonly trouble: Trouble | undefined;
   cancel(): Promise<void>;
+  /** Asks again, after a refusal. */
+  again(): void;
 }
 
 const INTERVAL_MS = 500;
@@ -27,6 +29,7 @@ export async function finished(job: Job | undefined): Promise<Job | undefined> {
 
 export function useJob(jobId: string): Followed {
   const [state, setState] = useState<{ job?: Job; trouble?: Trouble }>({});
+  const [turn, setTurn] = useState(0);
   useEffect(() => {
     const abort = new AbortController();
     let timer: ReturnType<typeof setTimeout>;
@@ -49,10 +52,10 @@ export function useJob(jobId: string): Followed {
       abort.abort();
       clearTimeout(timer);
     };
-  }, [jobId]);
+  }, [jobId, turn]);
   const cancel = async (): Promise<void> => {
     const { job } = await jobs.cancelJob({ jobId });
     if (job !== undefined) setState((now) => ({ ...now, job }));
   };
-  return { job: state.job, trouble: state.trouble, cancel };
+  return { job: state.job, trouble: state.trouble, cancel, again: () => setTurn((n) => n + 1) };
 }

@@ -1,6 +1,6 @@
 import { render } from "preact";
 import { App } from "./app";
-import { begin } from "./api/session";
+import { begin } from "./begin";
 import { look } from "./api/health";
 import { listenToKeys } from "./keys";
 import { followLinks } from "./router";

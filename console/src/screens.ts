@@ -6,6 +6,7 @@ import { AuditService } from "./gen/leadline/v1/audit_pb";
 import { DeliveryService } from "./gen/leadline/v1/delivery_pb";
 import { JobService } from "./gen/leadline/v1/job_pb";
 import { LeadService } from "./gen/leadline/v1/lead_pb";
+import { ProblemService } from "./gen/leadline/v1/problem_pb";
 import { RegistryService } from "./gen/leadline/v1/registry_pb";
 import { StatusService } from "./gen/leadline/v1/status_pb";
 
@@ -19,6 +20,7 @@ export interface ScreenEntry {
 }
 
 export const SCREENS: readonly ScreenEntry[] = [
+  { label: "Problems", path: [], keys: "g p", needs: ProblemService.method.listProblems },
   { label: "Deliveries", path: ["deliveries"], keys: "g d", needs: DeliveryService.method.listDeliveries },
   { label: "Leads", path: ["leads"], keys: "g l", needs: LeadService.method.listLeads },
   { label: "Destinations", path: ["destinations"], keys: "g t", needs: RegistryService.method.listDestinations },

@@ -114,10 +114,11 @@ function Who() {
   const now = useStore(loggedIn);
   if (now.state !== "in") return null;
   const { name, id, account, scopes } = now.session.key;
+  const { person = "" } = now.session;
   const of = account === "" ? "platform-wide" : `account ${account}`;
   return (
     <div class="who">
-      <span title={`API key ${id}, ${of}, may: ${scopes.join(", ")}`}>{name || id}</span>
+      <span title={`API key ${name || id}, ${of}, may: ${scopes.join(", ")}`}>{person || name || id}</span>
       <Button onClick={() => void logOut()}>Log out</Button>
     </div>
   );

@@ -1,6 +1,7 @@
 // The words for what the API has names for. One thing has one word on every screen: docs/glossary.md.
 import { DeliveryStatus } from "./gen/leadline/v1/delivery_pb";
 import { JobStatus } from "./gen/leadline/v1/job_pb";
+import { ProblemState } from "./gen/leadline/v1/problem_pb";
 
 export interface StatusWord {
   /** As it stands in addresses. */
@@ -76,6 +77,14 @@ export const JOB_STATUSES: Record<JobStatus, string> = {
   [JobStatus.COMPLETED]: "Completed",
   [JobStatus.CANCELLED]: "Cancelled",
   [JobStatus.FAILED]: "Failed",
+};
+
+export const PROBLEM_STATES: Record<ProblemState, { readonly label: string; readonly kind: string }> = {
+  [ProblemState.UNSPECIFIED]: { label: "Unknown", kind: "" },
+  [ProblemState.OPEN]: { label: "Open", kind: "bad" },
+  [ProblemState.ACKNOWLEDGED]: { label: "Acknowledged", kind: "warn" },
+  [ProblemState.RECOVERING]: { label: "Recovering", kind: "processing" },
+  [ProblemState.CLOSED]: { label: "Closed", kind: "good" },
 };
 
 export function count(n: number | bigint, one: string, many = `${one}s`): string {

@@ -8,7 +8,7 @@ test("a failed delivery is found, opened and retried without a mouse", async ({ 
   receiver.status = 200;
   const { secret } = await world.key("operate");
   const { keyboard } = page;
-  await page.goto(`${leadline.http}/console/`);
+  await page.goto(`${leadline.http}/console/deliveries`);
   await page.getByLabel("API key").waitFor();
   await keyboard.type(secret);
   await keyboard.press("Enter");

@@ -11,7 +11,7 @@ test("a killed broker is named, and the console recovers by itself", async ({ pa
     await world.destination("CRM", receiver.url);
     await world.publish("ada");
     await world.have(1, "failed");
-    await logIn(page, leadline, (await world.key("admin")).secret);
+    await logIn(page, leadline, (await world.key("admin")).secret, "/console/deliveries");
     await page.getByRole("link", { name: /^Failed/ }).click();
     await page.getByRole("button", { name: "Retry" }).waitFor();
 

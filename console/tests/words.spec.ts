@@ -72,7 +72,7 @@ test("a filter is the same in the address, in the API and for changes", () => {
 });
 
 test("a key is offered what it may do", () => {
-  const key = (scopes: string[], account = "acme") => ({ id: "k", name: "k", scopes, account });
+  const key = (scopes: string[], account = "acme", client = "") => ({ id: "k", name: "k", scopes, account, client });
   expect(allowed(key(["read"]), Rule.READ)).toBe(true);
   expect(allowed(key(["read"]), Rule.OPERATE)).toBe(false);
   expect(allowed(key(["operate"]), Rule.READ)).toBe(true);
@@ -81,6 +81,9 @@ test("a key is offered what it may do", () => {
   expect(allowed(key(["admin"]), Rule.PLATFORM_READ)).toBe(false);
   expect(allowed(key(["admin"], ""), Rule.PLATFORM_READ)).toBe(true);
   expect(allowed(key([]), Rule.ANY_KEY)).toBe(true);
+  expect(allowed(key(["admin"]), Rule.PAYLOAD)).toBe(false);
+  expect(allowed(key(["read"], "acme", "north"), Rule.READ)).toBe(false);
+  expect(allowed(key(["read"], "acme", "north"), Rule.READ, true)).toBe(true);
 });
 
 test("a span of time has at most two units", () => {

@@ -1,6 +1,6 @@
 // What the key may do. The rules are those of the protos, so nothing is offered that the server refuses.
 import { getOption, type DescMethod } from "@bufbuild/protobuf";
-import { requires, Rule } from "../gen/leadline/v1/access_pb";
+import { for_clients as forClients, requires, Rule } from "../gen/leadline/v1/access_pb";
 import { loggedIn, type SessionKey } from "./session";
 
 const INCLUDED: Record<string, readonly string[]> = {
@@ -13,10 +13,12 @@ const PLATFORM: ReadonlySet<Rule> = new Set([Rule.PLATFORM_ADMIN, Rule.PLATFORM_
 /** Whether the key of the session may call this method. */
 export function may(method: DescMethod): boolean {
   const now = loggedIn.get();
-  return now.state === "in" && allowed(now.session.key, getOption(method, requires));
+  return now.state === "in" && allowed(now.session.key, getOption(method, requires), getOption(method, forClients));
 }
 
-export function allowed(key: SessionKey, rule: Rule): boolean {
+/** `isForClients`: a key that is bound to a client may call the method. */
+export function allowed(key: SessionKey, rule: Rule, isForClients = false): boolean {
+  if (key.client !== "" && !isForClients) return false;
   if (rule === Rule.ANY_KEY) return true;
   if (PLATFORM.has(rule) && key.account !== "") return false;
   const scope = Rule[rule].replace(/^PLATFORM_/, "").toLowerCase();

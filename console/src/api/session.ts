@@ -8,11 +8,15 @@ export interface SessionKey {
   readonly scopes: readonly string[];
   /** Empty if the key is platform-wide. */
   readonly account: string;
+  /** Empty if the key is for every client of the account. */
+  readonly client: string;
 }
 
 export interface Session {
   readonly csrf: string;
   readonly key: SessionKey;
+  /** The person who logged in, if they said so. */
+  readonly person?: string;
 }
 
 export type LoggedIn =
@@ -24,23 +28,10 @@ export const loggedIn = new Store<LoggedIn>({ state: "asking" });
 
 const PATH = "/console/session";
 const ENDED = "Your session has ended: it is over after 12 hours, or its API key expired or was revoked. Log in again.";
-const NO_ANSWER = "Leadline does not answer. Check that it runs, then try again.";
-
-const USED = "This link was used before or is too old. Log in with an API key, or start Leadline again for a new link.";
-const TOKEN = "#token=";
-
-/** Logs in by the one-time link that the address is (/console/login#token=…), else goes on with the session that there is. */
-export async function begin(): Promise<void> {
-  if (!location.hash.startsWith(TOKEN)) return resume();
-  const token = decodeURIComponent(location.hash.slice(TOKEN.length));
-  // The token is in no history and in no address that is passed on.
-  history.replaceState(null, "", "/console/");
-  const refusal = await logIn({ token });
-  if (refusal !== "") loggedIn.set({ state: "out", why: refusal === NO_ANSWER ? refusal : USED });
-}
+export const NO_ANSWER = "Leadline does not answer. Check that it runs, then try again.";
 
 /** The session that the cookie stands for, if there is one. */
-async function resume(): Promise<void> {
+export async function resume(): Promise<void> {
   try {
     const answer = await fetch(PATH, { headers: { accept: "application/json" } });
     if (answer.ok) loggedIn.set({ state: "in", session: session(await answer.json()) });
@@ -51,7 +42,7 @@ async function resume(): Promise<void> {
 }
 
 /** Logs in with an API key or with the token of a one-time link. Returns why it was refused; empty if it was not. */
-export async function logIn(by: { api_key: string } | { token: string }): Promise<string> {
+export async function logIn(by: { api_key: string; person?: string } | { token: string }): Promise<string> {
   try {
     const headers = { "content-type": "application/json", accept: "application/json" };
     const answer = await fetch(PATH, { method: "POST", headers, body: JSON.stringify(by) });
@@ -93,7 +84,11 @@ async function refusal(answer: Response): Promise<string> {
   return text.startsWith("<") || text === "" ? `Leadline answered with status ${answer.status}. Try again.` : text;
 }
 
-function session(json: { csrf: string; key: SessionKey }): Session {
+function session(json: Session): Session {
   const scopes = json.key.scopes.map((scope) => scope.toLowerCase().replace(/^scope_/, ""));
-  return { csrf: json.csrf, key: { ...json.key, scopes, account: json.key.account ?? "" } };
+  return {
+    csrf: json.csrf,
+    person: json.person,
+    key: { ...json.key, scopes, account: json.key.account ?? "", client: json.key.client ?? "" },
+  };
 }

@@ -3,6 +3,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { deliveries } from "../api/clients";
+import { ended } from "../api/session";
 import { sentence } from "../api/trouble";
 import type { Delivery } from "../gen/leadline/v1/delivery_pb";
 
@@ -122,7 +123,7 @@ class Watch {
   }
 
   private after(error: ConnectError): void {
-    if (error.code === Code.Unauthenticated) return;
+    if (error.code === Code.Unauthenticated) return ended();
     // The server no longer keeps what the token asks for.
     if (error.code === Code.DataLoss) this.token = "";
     const isPassing = error.code === Code.Unavailable || error.code === Code.Unknown || error.code === Code.DataLoss;

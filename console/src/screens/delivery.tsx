@@ -9,7 +9,7 @@ import type { Delivery, DeliveryDetail } from "../gen/leadline/v1/delivery_pb";
 import { type Destination, RegistryService } from "../gen/leadline/v1/registry_pb";
 import { useKeys } from "../keys";
 import { useWatch } from "../live/watch";
-import { to } from "../router";
+import { change, to, usePlace } from "../router";
 import { about, type Off } from "../sentence";
 import { millis } from "../time";
 import { Button, Facts, Status, Time } from "../ui/basics";
@@ -17,7 +17,9 @@ import { Shown } from "../ui/states";
 import { say } from "../ui/toast";
 import { Live } from "./deliveries";
 import { Attempts } from "./delivery/attempts";
-import { mayRetry } from "./retry";
+import { Resend } from "./delivery/resend";
+import { EventDialog, ShowPayload } from "./event";
+import { mayResend, mayRetry } from "./retry";
 
 export function DeliveryScreen({ id }: { id: string }) {
   const loaded = useLoad(`delivery ${id}`, (signal) => deliveries.getDelivery({ deliveryId: id }, { signal }));
@@ -44,6 +46,7 @@ interface Props {
 function Known({ detail, delivery, loaded }: Props) {
   const { accountId, destinationId, deliveryId, leadId } = delivery;
   const account = useAccount();
+  const { query } = usePlace();
   const destination = useLoad(`destination ${destinationId}`, (signal) =>
     registry.getDestination({ accountId, destinationId }, { signal }),
   );
@@ -73,6 +76,8 @@ function Known({ detail, delivery, loaded }: Props) {
             Retry
           </Button>
         ) : null}
+        {mayResend(delivery) ? <Button onClick={() => change({ do: "resend" })}>Resend …</Button> : null}
+        <ShowPayload eventId={delivery.eventId} />
         {may(RegistryService.method.getDestination) ? (
           <a href={to(["destinations", destinationId])}>Open the destination</a>
         ) : null}
@@ -81,6 +86,10 @@ function Known({ detail, delivery, loaded }: Props) {
       <About delivery={delivery} />
       <h2>Attempts</h2>
       <Attempts attempts={detail.attempts} delivery={delivery} />
+      <EventDialog />
+      {query.get("do") === "resend" && mayResend(delivery) ? (
+        <Resend delivery={delivery} resent={loaded.reload} close={() => change({ do: undefined }, { replace: true })} />
+      ) : null}
     </>
   );
 }
@@ -90,7 +99,7 @@ function useRetry({ deliveryId }: Delivery, reload: () => void): { retry: () => 
   const retry = async (): Promise<void> => {
     setBusy(true);
     try {
-      await deliveries.retryDelivery({ deliveryId });
+      await deliveries.retryDelivery({ deliveryId, requestId: crypto.randomUUID() });
       say("Retry requested. The same payload is sent with the same webhook-id.");
     } catch (error) {
       say(`Not retried. ${sentence(trouble(error).text)}`, "bad");

@@ -6,17 +6,22 @@ import { type Loaded, useLoad } from "../api/load";
 import { isOff, stateSentence } from "../destination";
 import { type DestinationEvent, DeliveryService } from "../gen/leadline/v1/delivery_pb";
 import { JobService } from "../gen/leadline/v1/job_pb";
+import { ProblemService } from "../gen/leadline/v1/problem_pb";
 import { type Destination, RegistryService } from "../gen/leadline/v1/registry_pb";
+import { sentence } from "../api/trouble";
+import { useStore } from "../store";
+import { warned } from "../warnings";
 import { useWatch } from "../live/watch";
 import { change, to, usePlace } from "../router";
 import { lasting, millis, span } from "../time";
-import { Answer, Button, Time } from "../ui/basics";
+import { Answer, Button, Notice, Time } from "../ui/basics";
 import { Rows } from "../ui/list";
 import { Nothing, Shown } from "../ui/states";
 import { Live } from "./deliveries";
 import { JobSheet } from "./deliveries/retry-sheet";
 import { DeleteDestination, Disable, Enable, Recover, SendTest } from "./destination/actions";
 import { Changes } from "./destination/changes";
+import { Health } from "./destination/health";
 import { Settings } from "./destination/settings";
 import { DestinationState } from "./destinations";
 
@@ -52,6 +57,7 @@ function Known({ destination, loaded }: { destination: Destination; loaded: Load
       <p class="matter" aria-live="polite">
         {stateSentence(destination)}
       </p>
+      <Warnings of={destination} />
       {deactivated === undefined || deactivated.suggestedAction === "" ? null : (
         <p class="advice">{deactivated.suggestedAction}</p>
       )}
@@ -61,6 +67,7 @@ function Known({ destination, loaded }: { destination: Destination; loaded: Load
         </p>
       )}
       <Actions destination={destination} />
+      {may(ProblemService.method.getDestinationHealth) ? <Health of={destination} /> : null}
       <h2>Latest attempts</h2>
       <Shown of={events} what="attempts">
         {({ events: all }) => <Events events={all} />}
@@ -70,6 +77,19 @@ function Known({ destination, loaded }: { destination: Destination; loaded: Load
       <Changes of={destination} />
       <Open destination={destination} reload={reload} />
     </>
+  );
+}
+
+function Warnings({ of: { destinationId } }: { of: Destination }) {
+  const now = useStore(warned);
+  if (now?.destinationId !== destinationId) return null;
+  return (
+    <Notice kind="warn">
+      {now.texts.map((text) => (
+        <p key={text}>{sentence(text)}</p>
+      ))}
+      <Button onClick={() => warned.set(undefined)}>I have read it</Button>
+    </Notice>
   );
 }
 

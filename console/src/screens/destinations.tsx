@@ -2,13 +2,19 @@
 import { useAccount } from "../account";
 import { may } from "../api/access";
 import { registry } from "../api/clients";
+import { useLoad } from "../api/load";
+import { barsOf, countsOfToday } from "../counts";
 import { scopeOf, stateOf, typesOf } from "../destination";
 import { type Destination, RegistryService } from "../gen/leadline/v1/registry_pb";
+import { type DestinationHealth, ProblemService } from "../gen/leadline/v1/problem_pb";
 import { usePages } from "../pages";
 import { host } from "../palette";
 import { to } from "../router";
+import { lasting, span } from "../time";
+import { Bars } from "../ui/chart";
 import { List } from "../ui/list";
 import { Nothing } from "../ui/states";
+import { allHealth, useLooksAgain } from "./problems";
 
 const FIRST = "leadline destinations create --name CRM --url https://crm.example/leads";
 
@@ -18,6 +24,7 @@ export function DestinationsScreen() {
     const page = await registry.listDestinations({ accountId, pageToken, pageSize: 200 }, { signal });
     return { items: page.destinations, next: page.nextPageToken };
   });
+  const { healthOf, barsOf } = useHealth(accountId);
   const mayCreate = may(RegistryService.method.createDestination);
   return (
     <>
@@ -54,6 +61,15 @@ export function DestinationsScreen() {
             ),
           },
           { title: "State", cell: (one) => <DestinationState of={one} /> },
+          { title: "How it does", cell: ({ destinationId }) => healthOf(destinationId)?.summary },
+          { title: "Last 24 hours", cell: ({ destinationId }) => barsOf(destinationId) },
+          { title: "p95", cell: ({ destinationId }) => p95Of(healthOf(destinationId)) },
+          {
+            title: "Waiting",
+            number: true,
+            cell: ({ destinationId }) => healthOf(destinationId)?.waiting.toLocaleString(),
+          },
+          { title: "Held", number: true, cell: ({ destinationId }) => healthOf(destinationId)?.held.toLocaleString() },
           { title: "Host", cell: ({ url }) => host(url) },
           { title: "For", cell: scopeOf },
           { title: "Event types", cell: typesOf },
@@ -66,4 +82,32 @@ export function DestinationsScreen() {
 export function DestinationState({ of }: { of: Destination }) {
   const { label, kind } = stateOf(of);
   return <span class={`status ${kind}`}>{label}</span>;
+}
+
+const p95Of = (health: DestinationHealth | undefined): string => {
+  const ms = lasting(health?.p95);
+  return ms === undefined ? "" : span(ms);
+};
+
+/** How each destination does, beside the list. The list is there without it. */
+function useHealth(accountId: string) {
+  const health = useLoad(`health of all ${accountId}`, async (signal) => {
+    const all = may(ProblemService.method.listDestinationHealth) ? await allHealth(accountId, signal) : [];
+    return new Map(all.map((one) => [one.destinationId, one]));
+  });
+  const counts = useLoad(`counts of all ${accountId}`, async (signal) => {
+    const all = may(ProblemService.method.queryDeliveryCounts) ? await countsOfToday(accountId, "", signal) : [];
+    return Map.groupBy(all, ({ destinationId }) => destinationId);
+  });
+  useLooksAgain(() => {
+    health.reload();
+    counts.reload();
+  });
+  return {
+    healthOf: (destinationId: string) => health.value?.get(destinationId),
+    barsOf: (destinationId: string) => {
+      const own = counts.value?.get(destinationId);
+      return own === undefined ? null : <Bars bars={barsOf(own)} title="Last 24 hours" small />;
+    },
+  };
 }

@@ -19,7 +19,7 @@ export function JobProgress({ followed }: { followed: Followed }) {
     return followed.trouble === undefined ? (
       <Loading what="the job" />
     ) : (
-      <Failed trouble={followed.trouble} reload={() => {}} />
+      <Failed trouble={followed.trouble} reload={followed.again} />
     );
   }
   const total = Number(query.get("of") ?? 0);
@@ -70,6 +70,12 @@ export function summary(job: Job): string {
     parts.push(
       `${count(requested, "missed event")} ${verb} delivered anew`,
       `${had.toLocaleString()} were there already`,
+    );
+  }
+  const { succeeded = 0n, failed = 0n, waiting = 0n } = job.counts ?? {};
+  if (succeeded + failed + waiting > 0n) {
+    parts.push(
+      `${succeeded.toLocaleString()} succeeded, ${failed.toLocaleString()} failed again, ${waiting.toLocaleString()} wait`,
     );
   }
   if (refused > 0n) parts.push(`${refused.toLocaleString()} refused`);

@@ -93,7 +93,7 @@ export function JobScreen({ id }: { id: string }) {
     return followed.trouble === undefined ? (
       <Loading what="the job" />
     ) : (
-      <Failed trouble={followed.trouble} reload={() => {}} />
+      <Failed trouble={followed.trouble} reload={followed.again} />
     );
   }
   return (
@@ -110,6 +110,7 @@ export function JobScreen({ id }: { id: string }) {
           ["Started", <Time ms={millis(job.startedAt)} />],
           job.finishedAt !== undefined && ["Finished", <Time ms={millis(job.finishedAt)} />],
           ["Requested by", job.requestedBy],
+          job.reason !== "" && ["Reason", job.reason],
           job.cancelledBy !== "" && ["Cancelled by", job.cancelledBy],
           ["Pace", `${job.pace} a second`],
           ["Looked at", job.counts?.examined.toLocaleString()],

@@ -17,7 +17,8 @@ const MEANINGS: readonly (readonly [Scope, string])[] = [
   [Scope.PUBLISH, "publish lead events, and nothing else"],
   [Scope.READ, "see leads, deliveries and the configuration"],
   [Scope.OPERATE, "retry, hold and release deliveries; includes read"],
-  [Scope.ADMIN, "change the configuration and create keys; includes the others"],
+  [Scope.ADMIN, "change the configuration and create keys; includes publish, read and operate"],
+  [Scope.PAYLOAD, "see what was published about leads; each view is in the audit log"],
 ];
 
 const nameOf = (scope: Scope): string => Scope[scope].toLowerCase();

@@ -19,6 +19,7 @@ import { Nothing, Shown } from "../ui/states";
 import { Live } from "./deliveries";
 import { JobSheet, RetrySheet } from "./deliveries/retry-sheet";
 import { DeliveryTable } from "./deliveries/table";
+import { EventDialog, maySeePayloads, ShowPayload } from "./event";
 import { Failures } from "./leads";
 import { WhyNot } from "./lead/why-not";
 import { useRetryOne } from "./retry";
@@ -74,6 +75,7 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
       {list.waiting > 0 ? <Button onClick={list.showNew}>{list.waiting} new, show</Button> : null}
       <WhyNot lead={lead} />
       <Log lead={lead} />
+      <EventDialog />
       {query.has("retry") ? <RetrySheet what={{ filter }} close={close} /> : null}
       {job === null ? null : <JobSheet id={job} close={close} />}
       {anonymising ? <Anonymise lead={lead} reload={loaded.reload} close={() => setAnonymising(false)} /> : null}
@@ -129,6 +131,12 @@ function Log({ lead }: { lead: Lead }) {
               ),
           },
           { title: "What happened", cell: ({ detail }) => detail },
+          maySeePayloads() && {
+            title: "Payload",
+            hidden: true,
+            cell: ({ entry, eventId }: LeadLogEntry) =>
+              entry === "received" ? <ShowPayload eventId={eventId} /> : null,
+          },
         ]}
       />
     </>

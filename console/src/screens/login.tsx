@@ -7,10 +7,11 @@ export function LogIn({ why }: { why: string }) {
   const [refused, setRefused] = useState("");
   const [busy, setBusy] = useState(false);
   const key = useRef<HTMLInputElement>(null);
+  const person = useRef<HTMLInputElement>(null);
   const submit = async (event: Event): Promise<void> => {
     event.preventDefault();
     setBusy(true);
-    const refusal = await logIn({ api_key: key.current?.value.trim() ?? "" });
+    const refusal = await logIn({ api_key: key.current?.value.trim() ?? "", ...named(person.current?.value.trim()) });
     if (refusal === "" && location.pathname.endsWith("/login")) go("/console/", { replace: true });
     setBusy(false);
     setRefused(refusal);
@@ -46,6 +47,11 @@ export function LogIn({ why }: { why: string }) {
           <code>leadline up</code> keeps the administrator’s key in its data directory, in <code>admin.key</code>. The
           browser does not store the key: it gets a cookie for 12 hours.
         </p>
+        <label for="person">Your name (optional)</label>
+        <input id="person" ref={person} maxLength={100} autoComplete="name" aria-describedby="person-hint" />
+        <p id="person-hint" class="hint">
+          Logs show it after the key, so that others see who retried a lead.
+        </p>
         <Button type="submit" kind="primary" busy={busy}>
           Log in
         </Button>
@@ -53,3 +59,6 @@ export function LogIn({ why }: { why: string }) {
     </main>
   );
 }
+
+const named = (person: string | undefined): { person?: string } =>
+  person === undefined || person === "" ? {} : { person };

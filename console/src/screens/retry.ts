@@ -9,11 +9,16 @@ export function mayRetry({ status }: Delivery): boolean {
   return status === DeliveryStatus.FAILED && may(DeliveryService.method.retryDelivery);
 }
 
+/** Whether what succeeded may be sent again. */
+export function mayResend({ status }: Delivery): boolean {
+  return status === DeliveryStatus.SUCCEEDED && may(DeliveryService.method.retryDelivery);
+}
+
 /** Retries the delivery with this id, and says what came of the call. */
 export function useRetryOne(changed: (delivery: Delivery | undefined) => void): (id: string) => void {
   const retry = async (deliveryId: string): Promise<void> => {
     try {
-      const { delivery } = await deliveries.retryDelivery({ deliveryId });
+      const { delivery } = await deliveries.retryDelivery({ deliveryId, requestId: crypto.randomUUID() });
       changed(delivery);
       say(`Retry requested: the lead ${delivery?.leadId ?? ""} is sent again.`);
     } catch (error) {

@@ -49,8 +49,8 @@ export function Rows<T>({ items, caption, columns, id }: RowsProps<T>) {
         <caption class="hidden">{caption}</caption>
         <thead>
           <tr>
-            {shown.map(({ title, hidden }) => (
-              <th key={title} scope="col">
+            {shown.map(({ title, hidden, number }) => (
+              <th key={title} scope="col" class={number ? "number" : undefined}>
                 {hidden ? <span class="hidden">{title}</span> : title}
               </th>
             ))}

@@ -76,7 +76,7 @@ export async function logIn(page: Page, leadline: Leadline, key: string, path = 
   await page.getByRole("navigation", { name: "Screens" }).waitFor();
 }
 
-interface OfTest {
+export interface OfTest {
   world: World;
   receiver: Receiver;
   /** A page of somebody who is logged in with an administrator's key of the account. */
@@ -105,7 +105,7 @@ export const test = base.extend<OfTest, { leadline: Leadline }>({
   },
   inside: async ({ page, world, leadline }, use) => {
     const { secret } = await world.key("admin");
-    await logIn(page, leadline, secret);
+    await logIn(page, leadline, secret, "/console/deliveries");
     await use(page);
   },
 });

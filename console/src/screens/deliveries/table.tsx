@@ -41,7 +41,9 @@ export function DeliveryTable({ rows, filter, selected, toggle, retry }: Props) 
             <th scope="col">Event type</th>
             <th scope="col">Destination</th>
             <th scope="col">Last answer</th>
-            <th scope="col">Attempts</th>
+            <th scope="col" class="number">
+              Attempts
+            </th>
             <th scope="col">Next attempt</th>
             <th scope="col">Updated</th>
             <th scope="col">
@@ -101,7 +103,7 @@ function Line({ row, stays, selected, toggle, retry }: LineProps) {
       </td>
       <td class="number">{delivery.attempts}</td>
       <td>
-        <Time ms={millis(delivery.nextAttemptAt)} />
+        <Time ms={millis(delivery.nextAttemptAt)} never="" />
       </td>
       <td>
         <Time ms={millis(delivery.updatedAt)} />

@@ -20,8 +20,14 @@ export function Attempts({ attempts, delivery }: { attempts: readonly Attempt[];
   );
 }
 
-function One({ attempt, before }: { attempt: Attempt; before: Attempt | undefined }) {
+interface Props {
+  attempt: Attempt;
+  before: Attempt | undefined;
+}
+
+function One({ attempt, before }: Props) {
   const { number, round, httpStatusCode, errorKind, webhookResponse } = attempt;
+  const body = webhookResponse;
   const took = lasting(attempt.duration);
   const isNewRound = before !== undefined && before.round !== round;
   return (
@@ -42,7 +48,7 @@ function One({ attempt, before }: { attempt: Attempt; before: Attempt | undefine
           {attempt.requestMethod} {attempt.requestUrl}
         </code>
       </p>
-      {webhookResponse === "" ? null : <Code text={webhookResponse} label={`Answer to attempt ${number}`} />}
+      {body === "" ? null : <Code text={body} label={`Answer to attempt ${number}`} />}
     </li>
   );
 }

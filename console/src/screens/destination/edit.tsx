@@ -10,6 +10,7 @@ import { go, to } from "../../router";
 import { Button } from "../../ui/basics";
 import { Shown } from "../../ui/states";
 import { say } from "../../ui/toast";
+import { warned } from "../../warnings";
 import { Advanced, Basics, Body, type Form } from "./fields";
 
 export function NewDestination() {
@@ -106,8 +107,15 @@ function useSave(
           ? await registry.createDestination({ destination: { ...settings, accountId }, requestId })
           : await update(destination, settings, mask);
       things.reload();
+      const { destinationId, warnings: texts } = saved;
+      warned.set(texts.length === 0 ? undefined : { destinationId, texts });
       say(destination === undefined ? "The destination is created. Send a test to it." : "Saved.");
-      go(to(["destinations", saved.destinationId], destination === undefined ? { do: "test" } : {}));
+      go(
+        to(
+          ["destinations", saved.destinationId],
+          destination === undefined && texts.length === 0 ? { do: "test" } : {},
+        ),
+      );
     } catch (error) {
       const { field, text } = refusedField(trouble(error).text);
       refused({ field, text: sentence(text) });

@@ -1,0 +1,208 @@
+// The first screen: what fails, why, what to do, and who works on it.
+import { useEffect, useState } from "preact/hooks";
+import { useAccount } from "../account";
+import { may } from "../api/access";
+import { problems as api } from "../api/clients";
+import { useLoad } from "../api/load";
+import { sentence, trouble } from "../api/trouble";
+import type { Filter } from "../filters";
+import { JobService } from "../gen/leadline/v1/job_pb";
+import { type DestinationHealth, HealthState, type Problem, ProblemService } from "../gen/leadline/v1/problem_pb";
+import { type Pages, usePages } from "../pages";
+import { change, to, usePlace } from "../router";
+import { millis, span } from "../time";
+import { Button, Time } from "../ui/basics";
+import { List } from "../ui/list";
+import { say } from "../ui/toast";
+import { ERROR_KINDS, ofDeliveries, PROBLEM_STATES, REASONS } from "../words";
+import { JobSheet, RetrySheet } from "./deliveries/retry-sheet";
+
+const INTERVAL_MS = 5_000;
+
+export function ProblemsScreen() {
+  const accountId = useAccount();
+  const { query } = usePlace();
+  const includeClosed = query.has("closed");
+  const pages = usePages<Problem>(`problems ${accountId} ${includeClosed}`, async (pageToken, signal) => {
+    const page = await api.listProblems({ accountId, includeClosed, pageToken }, { signal });
+    return { items: page.problems, next: page.nextPageToken };
+  });
+  useLooksAgain(pages.first.reload);
+  return (
+    <>
+      <h1>Problems</h1>
+      <Figures />
+      <label>
+        <input
+          type="checkbox"
+          checked={includeClosed}
+          onChange={() => change({ closed: includeClosed ? undefined : "yes" })}
+        />{" "}
+        Show problems that are closed
+      </label>
+      <Problems pages={pages} />
+      <Sheets />
+    </>
+  );
+}
+
+export function useLooksAgain(reload: () => void): void {
+  useEffect(() => {
+    const timer = setInterval(() => document.hidden || reload(), INTERVAL_MS);
+    return () => clearInterval(timer);
+  }, []);
+}
+
+function Problems({ pages }: { pages: Pages<Problem> }) {
+  return (
+    <List
+      pages={pages}
+      what="problems"
+      caption="Problems, the one that failed last first"
+      id={({ destinationId, cause }) => `${destinationId} ${cause}`}
+      nothing={<p class="state">There is no problem: every delivery succeeds or has not ended.</p>}
+      columns={[
+        { title: "Destination", cell: (one) => <Destination of={one} /> },
+        { title: "Cause", cell: ({ cause }) => causeInWords(cause) },
+        { title: "What to do", cell: ({ suggestedAction }) => suggestedAction },
+        { title: "Deliveries", number: true, cell: (one) => <Deliveries of={one} /> },
+        { title: "Leads", number: true, cell: ({ leads }) => leads.toLocaleString() },
+        { title: "Since", cell: ({ firstAt }) => <Time ms={millis(firstAt)} /> },
+        { title: "State", cell: (one) => <State of={one} /> },
+        { title: "Action", hidden: true, cell: (one) => <Actions of={one} reload={pages.first.reload} /> },
+      ]}
+    />
+  );
+}
+
+function Destination({ of }: { of: Problem }) {
+  return (
+    <a class="row-link" href={to(["destinations", of.destinationId])}>
+      {of.destinationName || of.destinationId}
+    </a>
+  );
+}
+
+/** What failed with this cause, as far as a filter can say it. */
+function filterOf({ destinationId, cause }: Problem): Filter {
+  const answer = /^[0-9]+$/.test(cause) ? cause : cause in ERROR_KINDS ? "none" : undefined;
+  const reason = answer === undefined && cause in REASONS ? cause : undefined;
+  return { statuses: [], fields: { destination: destinationId, answer, reason } };
+}
+
+export function causeInWords(cause: string): string {
+  if (/^[0-9]+$/.test(cause)) return `answers ${cause}`;
+  return ERROR_KINDS[cause] ?? REASONS[cause] ?? cause;
+}
+
+function Deliveries({ of }: { of: Problem }) {
+  const { fields } = filterOf(of);
+  return (
+    <a href={to(["deliveries"], { ...fields, status: ["failed", "retrying", "held"] })}>
+      {of.deliveries.toLocaleString()}
+      <span class="hidden"> deliveries</span>
+    </a>
+  );
+}
+
+function State({ of }: { of: Problem }) {
+  const { label, kind } = PROBLEM_STATES[of.state];
+  return (
+    <>
+      <span class={`status ${kind}`}>{label}</span>
+      {of.held ? <span class="status held">Held</span> : null}
+      {of.acknowledgedBy === "" ? null : <div class="hint">{of.acknowledgedBy}</div>}
+    </>
+  );
+}
+
+function Actions({ of, reload }: { of: Problem; reload: () => void }) {
+  const { accountId, destinationId, cause } = of;
+  const name = `${of.destinationName || destinationId}: ${causeInWords(cause)}`;
+  const [busy, setBusy] = useState(false);
+  const acknowledge = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      await api.acknowledgeProblem({ accountId, destinationId, cause });
+      say("Acknowledged: others see that you work on it.");
+    } catch (error) {
+      say(`Not acknowledged. ${sentence(trouble(error).text)}`, "bad");
+    }
+    setBusy(false);
+    reload();
+  };
+  const isClosed = of.closedAt !== undefined;
+  return (
+    <div class="row">
+      {may(ProblemService.method.acknowledgeProblem) && of.acknowledgedBy === "" && !isClosed ? (
+        <Button busy={busy} onClick={() => void acknowledge()} label={`Acknowledge ${name}`}>
+          Acknowledge
+        </Button>
+      ) : null}
+      {may(JobService.method.retryDeliveries) && !isClosed ? (
+        <Button onClick={() => change({ retry: `${destinationId} ${cause}` })} label={`Retry all of ${name}`}>
+          Retry all …
+        </Button>
+      ) : null}
+    </div>
+  );
+}
+
+/** What the address names: the retry of a problem, or its job. */
+function Sheets() {
+  const { query } = usePlace();
+  const close = (): void => change({ retry: undefined, job: undefined, of: undefined }, { replace: true });
+  const job = query.get("job");
+  const [destinationId, cause] = (query.get("retry") ?? "").split(" ");
+  if (job !== null) return <JobSheet id={job} close={close} />;
+  if (destinationId === undefined || cause === undefined) return null;
+  return <RetrySheet what={{ filter: filterOf({ destinationId, cause } as Problem) }} close={close} />;
+}
+
+/** How the account does, over all its destinations. */
+function Figures() {
+  const accountId = useAccount();
+  const loaded = useLoad(`health ${accountId}`, (signal) => allHealth(accountId, signal));
+  useLooksAgain(loaded.reload);
+  const all = loaded.value;
+  if (all === undefined) return null;
+  const sum = (of: (one: DestinationHealth) => bigint): bigint => all.reduce((total, one) => total + of(one), 0n);
+  const oldest = Math.min(...all.map(({ oldestWaitingAt }) => millis(oldestWaitingAt) ?? Infinity));
+  const off = all.filter(({ state }) => state === HealthState.DISABLED || state === HealthState.DEACTIVATED);
+  const figures: (readonly [string, string])[] = [
+    ["failing destinations", String(all.filter(({ state }) => state === HealthState.FAILING).length)],
+    ["destinations that are off", String(off.length)],
+    ["succeeded in the last hour", sum(({ succeeded }) => succeeded).toLocaleString()],
+    ["failed in the last hour", sum(({ failed }) => failed).toLocaleString()],
+    ["held", ofDeliveries(sum(({ held }) => held))],
+    ["the oldest waits for", oldest === Infinity ? "–" : span(Math.max(0, Date.now() - oldest))],
+  ];
+  return (
+    <dl class="figures">
+      {figures.map(([label, value]) => (
+        <div key={label}>
+          <dt>{label}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** The maximum number of pages that are read of a list that a screen shows whole. */
+const MAX_PAGES = 4;
+
+export async function allHealth(accountId: string, signal?: AbortSignal): Promise<DestinationHealth[]> {
+  const all: DestinationHealth[] = [];
+  let pageToken = "";
+  for (let page = 0; page < MAX_PAGES; page += 1) {
+    const { health, nextPageToken } = await api.listDestinationHealth(
+      { accountId, pageSize: 500, pageToken },
+      { signal },
+    );
+    all.push(...health);
+    pageToken = nextPageToken;
+    if (pageToken === "") break;
+  }
+  return all;
+}
