@@ -16,6 +16,7 @@ mod compose;
 mod compressed;
 mod conditions;
 mod connections;
+mod console;
 mod console_sessions;
 mod crashes;
 mod databases;

@@ -1,0 +1,35 @@
+//! The console in a browser: the tests of `console/tests`, which start this program and work with it in Chromium.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use crate::{features::root, world::program};
+
+/// What `tools/bring-browser` brings: the folder of Node.js, and Chromium.
+fn browser() -> (String, PathBuf) {
+    let brought = Command::new(root().join("tools/bring-browser")).stderr(Stdio::inherit()).output().unwrap();
+    assert!(brought.status.success(), "tools/bring-browser failed");
+    let text = String::from_utf8(brought.stdout).unwrap();
+    let named = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    (named("node "), named("chromium ").into())
+}
+
+/// Runs the tests whose titles match, all if the pattern is empty, and fails with what they print.
+fn run(pattern: &str) {
+    let (node, chromium) = browser();
+    let path = format!("{node}:{}", std::env::var("PATH").unwrap());
+    let mut tests = Command::new("npx");
+    tests.args(["--no-install", "playwright", "test", "--grep", pattern]).current_dir(root().join("console"));
+    tests.env("PATH", path).env("LEADLINE_CHROMIUM", chromium).env("LEADLINE_PROGRAM", program());
+    tests.env("LEADLINE_NATS_SERVER", testkit::nats::binary()).env_remove("LEADLINE_PICTURES");
+    let ran = tests.output().unwrap();
+    let (out, errors) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{out}\n{errors}");
+}
+
+#[test]
+fn people_work_in_the_console_with_a_browser() {
+    run("");
+}
