@@ -59,16 +59,22 @@ async fn an_event_id_that_comes_again_after_a_restart_is_the_same_event() {
         let world = world.again(&args).await;
         forgotten(&world).await;
 
-        // Other bytes, and another lead: both are answered with what was stored first.
+        // Another lead is answered with what was stored first, another payload is refused.
         let again = json!({"event_id": "e1", "lead_id": "lead-e1", "duplicate": true});
-        for fields in [json!({"payload": {"v": 2}}), json!({"lead_id": "lead-b"})] {
-            let mut body = event_json("e1");
-            body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-            assert_eq!(world.post(body.to_string(), &[]).await, (202, again.clone()));
-            let (status, answer) = world.post(format!("[{body}]"), &[]).await;
-            assert_eq!((status, &answer["results"][0]), (202, &again));
-        }
-        let other_lead = api::PublishLeadRequest { lead_id: "lead-b".into(), ..request("e1") };
+        let mut body = event_json("e1");
+        body["lead_id"] = "lead-b".into();
+        assert_eq!(world.post(body.to_string(), &[]).await, (202, again.clone()));
+        let (status, answer) = world.post(format!("[{body}]"), &[]).await;
+        assert_eq!((status, &answer["results"][0]), (202, &again));
+        body["payload"] = json!({"v": 2});
+        let (status, answer) = world.post(body.to_string(), &[]).await;
+        assert_eq!((status, &answer["error"]["reason"]), (409, &json!("EVENT_CONFLICT")), "{answer}");
+        let (status, answer) = world.post(format!("[{body}]"), &[]).await;
+        assert_eq!((status, &answer["results"][0]["error"]["code"]), (409, &json!("already_exists")), "{answer}");
+        let refused = world.ingest().publish_lead(request("e1")).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::AlreadyExists, "{refused}");
+        let payload = event_json("e1")["payload"].to_string().into();
+        let other_lead = api::PublishLeadRequest { lead_id: "lead-b".into(), payload, ..request("e1") };
         let over_grpc = world.ingest().publish_lead(other_lead.clone()).await.unwrap().into_inner();
         assert_eq!((over_grpc.duplicate, &*over_grpc.lead_id), (true, "lead-e1"));
         let requests = futures::stream::iter([other_lead, request("e2")]);
@@ -212,5 +218,17 @@ async fn without_query_publishing_goes_on_and_the_window_alone_counts() {
         let answer: Value = serde_json::from_slice(&answer).unwrap();
         assert_eq!(answer["duplicate"], duplicate, "{answer}");
         assert!(began.elapsed() < AT_ONCE);
+    }
+    // The same JSON written in another way is the same event; another payload is not.
+    let payload = event_json("e1")["payload"].clone();
+    let other = json!({"name": "Grace"});
+    for (payload, status) in [(format!(" {payload:#}"), 202), (other.to_string(), 409)] {
+        let whole = event_json("e1").to_string().replace(&event_json("e1")["payload"].to_string(), &payload);
+        let call = web().post(format!("{http}/v1/leads")).bearer_auth(&world.key).body(whole);
+        let answer = call.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{payload}");
+        let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+        let reason = (status == 409).then(|| json!("EVENT_CONFLICT")).unwrap_or_default();
+        assert_eq!(answer["error"]["reason"], reason, "{answer}");
     }
 }

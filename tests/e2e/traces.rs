@@ -20,7 +20,8 @@ async fn a_trace_runs_from_the_publish_call_through_every_attempt_to_the_mail() 
     let policy = Some(retries(&[Duration::from_millis(300)]));
     world.destination_with(api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() }).await;
     let traceparent = format!("00-{TRACE}-{CALLER}-01");
-    let headers = [("traceparent", traceparent.as_str()), ("tracestate", "vendor=7")];
+    let headers =
+        [("traceparent", traceparent.as_str()), ("tracestate", "vendor=7"), ("x-request-id", "order-7/try-1")];
     assert_eq!(world.post(event_json("e1").to_string(), &headers).await.0, 202);
     world.delivery_is("e1", DeliveryStatus::Failed).await;
 
@@ -35,6 +36,7 @@ async fn a_trace_runs_from_the_publish_call_through_every_attempt_to_the_mail() 
     let by_id: HashMap<_, _> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
     let named = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
     assert_eq!(named("publish")[0].parent, CALLER);
+    assert_eq!(named("publish")[0].attributes["request_id"], "order-7/try-1");
     assert_eq!(named("route")[0].parent, named("publish")[0].id);
     // Every span leads back to the caller.
     for span in &spans {

@@ -12,6 +12,7 @@ use domain::{
 use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
 use journal::{NewsError, RegistryView};
+use tonic::Code;
 
 use crate::{Grant, NoSession, Rules, RulesError, Sessions, rules::MethodRule};
 
@@ -55,15 +56,18 @@ impl Refused {
     }
 }
 
-impl From<Refused> for tonic::Status {
-    fn from(refused: Refused) -> Self {
-        match &refused {
-            Refused::NoKey | Refused::Malformed | Refused::Key(_) | Refused::Session(NoSession::Ended) => {
-                Self::unauthenticated(refused.to_string())
-            }
-            Refused::Session(_) => Self::permission_denied(refused.to_string()),
+impl From<&Refused> for tonic::Status {
+    fn from(refused: &Refused) -> Self {
+        let because = |code, reason| status::because(code, reason, refused.to_string());
+        match refused {
+            Refused::NoKey => because(Code::Unauthenticated, "KEY_MISSING"),
+            Refused::Malformed => because(Code::Unauthenticated, "KEY_MALFORMED"),
+            Refused::Key(key) => because(Code::Unauthenticated, status::key_reason(*key)),
+            Refused::Session(NoSession::Ended) => because(Code::Unauthenticated, "SESSION_ENDED"),
+            Refused::Session(NoSession::Csrf) => because(Code::PermissionDenied, "CSRF_TOKEN_MISSING"),
+            Refused::Session(NoSession::CrossSite) => because(Code::PermissionDenied, "CROSS_SITE"),
             Refused::Denied(denial) => status::denied(denial),
-            Refused::Unknown(_) => Self::unavailable(refused.to_string()),
+            Refused::Unknown(_) => status::unavailable(refused.to_string()),
         }
     }
 }

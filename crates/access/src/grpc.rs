@@ -58,7 +58,7 @@ where
                     request.extensions_mut().insert(principal);
                     inner.call(request).await
                 }
-                Err(refused) => Ok(Status::from(refused).into_http()),
+                Err(refused) => Ok(Status::from(&refused).into_http()),
             }
         })
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use api::status;
 use axum::{
     Json, Router,
     body::Body,
@@ -12,7 +13,9 @@ use axum::{
 };
 use domain::access::Rule;
 use futures::StreamExt as _;
+use runtime::RequestId;
 use serde_json::json;
+use tonic::Status;
 
 use crate::{Door, Refused};
 
@@ -38,8 +41,9 @@ async fn enter(State((door, rule)): State<(Door, Rule)>, mut request: Request, n
             next.run(request).await
         }
         Err(refused) => {
+            let id = request.extensions().get::<RequestId>().cloned();
             discard(request.into_body()).await;
-            answer(&refused)
+            answer(&refused, id.as_ref())
         }
     }
 }
@@ -57,8 +61,14 @@ async fn discard(body: Body) {
     let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
 }
 
-fn answer(refused: &Refused) -> Response {
-    let body = Json(json!({"error": {"message": refused.to_string()}}));
+fn answer(refused: &Refused, id: Option<&RequestId>) -> Response {
+    let status = Status::from(refused);
+    let body = Json(json!({"error": {
+        "code": status::word(status.code()),
+        "reason": status::reason(&status),
+        "message": status.message(),
+        "request_id": id.map(RequestId::as_str),
+    }}));
     match refused.http_status() {
         StatusCode::UNAUTHORIZED => {
             (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response()

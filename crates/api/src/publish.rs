@@ -35,9 +35,14 @@ pub struct Publish {
 /// Why an event is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// A field is invalid. A repeated call fails again.
-    #[error("{field}: {problem}")]
-    Invalid { field: &'static str, problem: String },
+    /// Fields are invalid, each with its problem. A repeated call fails again.
+    #[error("{}", list(.0))]
+    Invalid(Vec<(&'static str, String)>),
+    /// Another event was stored with the same id. A repeated call fails again.
+    #[error(
+        "event_id: {event_id} was stored before with another payload; give another event another event_id, or leave it out"
+    )]
+    Conflict { event_id: EventId },
     /// The publisher may not act on the account.
     #[error("account: {0}")]
     Denied(#[from] Denial),
@@ -74,17 +79,44 @@ pub enum PublishError {
 impl PublishError {
     /// An invalid field. The problem may quote a publisher's text; a long problem is cut.
     pub fn invalid(field: &'static str, problem: impl Into<String>) -> Self {
-        Self::Invalid { field, problem: bounded(problem.into()) }
+        Self::Invalid(vec![(field, bounded(problem.into()))])
     }
 
-    /// The invalid field; `None` if the error is not about a field.
-    pub const fn field(&self) -> Option<&'static str> {
+    /// The first invalid field; `None` if the error is not about a field.
+    pub fn field(&self) -> Option<&'static str> {
         match self {
-            Self::Invalid { field, .. } => Some(field),
+            Self::Invalid(mistakes) => mistakes.first().map(|(field, _)| *field),
+            Self::Conflict { .. } => Some("event_id"),
             Self::Denied(_) | Self::TooFast { .. } => Some("account"),
             Self::Loop { .. } => Some(HOPS),
             Self::KeyEnded(_) | Self::Unavailable(_) => None,
         }
+    }
+}
+
+fn list(mistakes: &[(&'static str, String)]) -> String {
+    bounded(mistakes.iter().map(|(field, problem)| format!("{field}: {problem}")).collect::<Vec<_>>().join("; "))
+}
+
+/// Collects the invalid fields of an event, so that its publisher learns all of them at once.
+#[derive(Debug, Default)]
+pub struct Mistakes(Vec<(&'static str, String)>);
+
+impl Mistakes {
+    /// Returns the value, or notes why there is none. An error that is about no field is noted as one of the body.
+    pub fn note<T>(&mut self, checked: Result<T, PublishError>) -> Option<T> {
+        match checked {
+            Ok(value) => return Some(value),
+            Err(PublishError::Invalid(mistakes)) => self.0.extend(mistakes),
+            Err(error) => self.0.push((error.field().unwrap_or("body"), error.to_string())),
+        }
+        None
+    }
+
+    /// # Errors
+    /// The fields that were noted.
+    pub fn end(self) -> Result<(), PublishError> {
+        if self.0.is_empty() { Ok(()) } else { Err(PublishError::Invalid(self.0)) }
     }
 }
 
@@ -106,37 +138,57 @@ impl Fields<'_> {
     /// Parses the texts.
     ///
     /// # Errors
-    /// The first invalid field, by its name in the API.
+    /// Every invalid field, by its name in the API.
     pub fn parse(self) -> Result<Publish, PublishError> {
-        if self.payload.is_empty() {
-            return Err(PublishError::invalid("payload", "is missing"));
-        }
-        if !domain::payload::is_shallow(&self.payload) {
-            let most = domain::payload::MAX_DEPTH;
-            let problem =
-                format!("is nested more than {most} levels deep, the limit, so no destination could be sent it");
-            return Err(PublishError::invalid("payload", problem));
-        }
-        let event_type = optional("type", self.event_type, EventType::parse)?.unwrap_or_else(EventType::lead_created);
-        if event_type.is_reserved() {
-            let how =
-                if event_type.is_test() { "DeliveryService/SendTestDelivery sends one" } else { "use another type" };
-            let problem = format!("{event_type} is reserved for events of Leadline itself; {how}");
-            return Err(PublishError::invalid("type", problem));
-        }
+        let mut mistakes = Mistakes::default();
+        let account = mistakes.note(required("account", self.account, AccountId::parse));
+        let interface = mistakes.note(required("interface", self.interface, InterfaceId::parse));
+        let client = mistakes.note(optional("client", self.client, ClientId::parse)).flatten();
+        let destination =
+            mistakes.note(optional("destination_id", self.destination_id, DestinationId::parse)).flatten();
+        let event_id = mistakes.note(optional("event_id", self.event_id, EventId::parse)).flatten();
+        let lead = mistakes.note(optional("lead_id", self.lead_id, LeadId::parse)).flatten();
+        let event_type = mistakes.note(event_type(self.event_type));
+        mistakes.note(check_payload(&self.payload));
+        mistakes.end()?;
+        let parsed = account.zip(interface).zip(event_type);
+        let ((account, interface), event_type) =
+            parsed.ok_or_else(|| PublishError::invalid("body", "is incomplete"))?;
         Ok(Publish {
-            account: required("account", self.account, AccountId::parse)?,
-            interface: required("interface", self.interface, InterfaceId::parse)?,
-            client: optional("client", self.client, ClientId::parse)?,
-            destination: optional("destination_id", self.destination_id, DestinationId::parse)?,
-            event_id: optional("event_id", self.event_id, EventId::parse)?,
-            lead: optional("lead_id", self.lead_id, LeadId::parse)?,
+            account,
+            interface,
+            client,
+            destination,
+            event_id,
+            lead,
             event_type,
             occurred_at: self.occurred_at,
             payload: self.payload,
             hops: 0,
         })
     }
+}
+
+fn check_payload(payload: &Bytes) -> Result<(), PublishError> {
+    if payload.is_empty() {
+        return Err(PublishError::invalid("payload", "is missing"));
+    }
+    if !domain::payload::is_shallow(payload) {
+        let most = domain::payload::MAX_DEPTH;
+        let problem = format!("is nested more than {most} levels deep, the limit, so no destination could be sent it");
+        return Err(PublishError::invalid("payload", problem));
+    }
+    Ok(())
+}
+
+fn event_type(text: &str) -> Result<EventType, PublishError> {
+    let event_type = optional("type", text, EventType::parse)?.unwrap_or_else(EventType::lead_created);
+    if event_type.is_reserved() {
+        let how = if event_type.is_test() { "DeliveryService/SendTestDelivery sends one" } else { "use another type" };
+        let problem = format!("{event_type} is reserved for events of Leadline itself; {how}");
+        return Err(PublishError::invalid("type", problem));
+    }
+    Ok(event_type)
 }
 
 fn required<T>(
@@ -163,8 +215,10 @@ impl TryFrom<crate::PublishLeadRequest> for Publish {
 
     fn try_from(request: crate::PublishLeadRequest) -> Result<Self, PublishError> {
         let out_of_range = || PublishError::invalid("occurred_at", "is out of range");
-        let occurred_at = request.occurred_at.as_ref().map(|at| timestamp(at).ok_or_else(out_of_range)).transpose()?;
-        Fields {
+        let occurred_at = request.occurred_at.as_ref().map(|at| timestamp(at).ok_or_else(out_of_range)).transpose();
+        let mut mistakes = Mistakes::default();
+        let occurred_at = mistakes.note(occurred_at).flatten();
+        let fields = Fields {
             account: &request.account,
             interface: &request.interface,
             client: &request.client,
@@ -174,7 +228,9 @@ impl TryFrom<crate::PublishLeadRequest> for Publish {
             event_type: &request.r#type,
             occurred_at,
             payload: request.payload,
-        }
-        .parse()
+        };
+        let publish = mistakes.note(fields.parse());
+        mistakes.end()?;
+        publish.ok_or_else(|| PublishError::invalid("body", "is incomplete"))
     }
 }

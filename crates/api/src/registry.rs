@@ -8,8 +8,8 @@ use domain::{
     advice::suggested_action,
     policy::{Deactivate, QuickRetries},
     registry::{
-        ContentType, CredentialKind, Deactivation, Destination, EventTypePattern, Refusal, RequestShape, Scope, Token,
-        WebhookId,
+        ContentType, CredentialKind, Deactivation, Destination, EventTypePattern, Mistakes, Refusal, RequestShape,
+        Scope, Token, WebhookId,
     },
     text::quoted,
 };
@@ -54,50 +54,80 @@ pub fn id<T>(
 /// and certificates parsed.
 ///
 /// # Errors
-/// The first invalid field.
+/// Every field that cannot be read.
 pub fn destination(given: crate::Destination, with_id: DestinationId) -> Result<Destination, Refusal> {
-    let event_types = match given.event_types.as_slice() {
-        [] => vec![EventTypePattern::any()],
-        patterns => patterns
-            .iter()
-            .map(|text| EventTypePattern::parse(text).map_err(|e| invalid("event_types", e)))
-            .collect::<Result<_, _>>()?,
-    };
+    let mut mistakes = Mistakes::default();
+    let destination = read_destination(given, with_id, &mut mistakes)?;
+    mistakes.end().map(|()| destination)
+}
+
+/// The same for a destination that is new, and so has to be valid as a whole.
+///
+/// # Errors
+/// Every field that cannot be read or is invalid.
+pub fn new_destination(given: crate::Destination, with_id: DestinationId) -> Result<Destination, Refusal> {
+    let mut mistakes = Mistakes::default();
+    let destination = read_destination(given, with_id, &mut mistakes)?;
+    mistakes.note(destination.check_fields());
+    mistakes.end().map(|()| destination)
+}
+
+/// Reads a destination. A field that cannot be read is noted, and has its default.
+fn read_destination(
+    given: crate::Destination,
+    with_id: DestinationId,
+    mistakes: &mut Mistakes,
+) -> Result<Destination, Refusal> {
+    let retry = given.retry_policy.map_or_else(|| Ok(RetryPolicy::standard()), policy);
+    let token = non_empty(&given.token_id).map(|text| id("token_id", text, TokenId::parse)).transpose();
+    let timeout = span_or("timeout", given.timeout, Destination::DEFAULT_TIMEOUT);
     Ok(Destination {
         account: id("account_id", &given.account_id, AccountId::parse)?,
         id: with_id,
         name: given.name,
-        scope: scope(&given.interface_id, &given.client_id)?,
+        scope: mistakes.note(scope(&given.interface_id, &given.client_id)).unwrap_or(Scope::Account),
         url: given.url,
-        event_types,
-        condition: condition(&given.condition)?,
-        timeout: span_or("timeout", given.timeout, Destination::DEFAULT_TIMEOUT)?,
+        event_types: mistakes.note(event_types(&given.event_types)).unwrap_or_else(|| vec![EventTypePattern::any()]),
+        condition: mistakes.note(condition(&given.condition)).flatten(),
+        timeout: mistakes.note(timeout).unwrap_or(Destination::DEFAULT_TIMEOUT),
         concurrency: if given.concurrency == 0 { Destination::DEFAULT_CONCURRENCY } else { given.concurrency },
-        retry: given.retry_policy.map_or_else(|| Ok(RetryPolicy::standard()), policy)?,
-        token: non_empty(&given.token_id).map(|text| id("token_id", text, TokenId::parse)).transpose()?,
+        retry: mistakes.note(retry).unwrap_or_else(RetryPolicy::standard),
+        token: mistakes.note(token).flatten(),
         enabled: given.enabled.unwrap_or(true),
         rate: Some(given.rate).filter(|rate| *rate > 0),
         breaker_failures: given.breaker_failures.unwrap_or(Destination::DEFAULT_BREAKER_FAILURES),
         ordered: given.ordered,
         request: RequestShape {
-            method: content::method(&given.method)?,
-            body: content::body(given.body)?,
-            content_type: content::content_type(&given.content_type)?,
-            form: content::form(given.form)?,
+            method: mistakes.note(content::method(&given.method)).unwrap_or_default(),
+            body: mistakes.note(content::body(given.body)).unwrap_or_default(),
+            content_type: mistakes.note(content::content_type(&given.content_type)).flatten(),
+            form: mistakes.note(content::form(given.form)).unwrap_or_default(),
             headers: given.headers.into_iter().map(|h| (h.name.to_ascii_lowercase(), h.value)).collect(),
             credentials: None,
-            compatibility_signature: content::compatibility(given.compatibility_signature)?,
-            webhook_id: match given.webhook_id.as_str() {
-                "" => WebhookId::Delivery,
-                word => WebhookId::parse(word)
-                    .ok_or_else(|| invalid("webhook_id", format!("{} is not delivery or event", quoted(word))))?,
-            },
+            compatibility_signature: mistakes.note(content::compatibility(given.compatibility_signature)).flatten(),
+            webhook_id: mistakes.note(webhook_id(&given.webhook_id)).unwrap_or(WebhookId::Delivery),
         },
         transport: Default::default(),
         deactivated: None,
         skip_held_before: None,
         deleted: false,
     })
+}
+
+fn event_types(patterns: &[String]) -> Result<Vec<EventTypePattern>, Refusal> {
+    match patterns {
+        [] => Ok(vec![EventTypePattern::any()]),
+        patterns => {
+            patterns.iter().map(|text| EventTypePattern::parse(text).map_err(|e| invalid("event_types", e))).collect()
+        }
+    }
+}
+
+fn webhook_id(word: &str) -> Result<WebhookId, Refusal> {
+    if word.is_empty() {
+        return Ok(WebhookId::Delivery);
+    }
+    WebhookId::parse(word).ok_or_else(|| invalid("webhook_id", format!("{} is not delivery or event", quoted(word))))
 }
 
 /// A condition from the API; `None` if the text is empty.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::ids::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId};
+use crate::ids::{AccountId, ClientId, DestinationId, EventId, EventType, InterfaceId, LeadId, LeadSequence};
 
 /// The header that counts hops. The request of a delivery says how many deliveries led to it, itself included. Ingest
 /// reads the header and refuses an event after too many hops, because a destination that publishes to Leadline itself
@@ -46,4 +46,12 @@ impl LeadEvent {
     pub fn message_id_of(account: &AccountId, event_id: &EventId) -> String {
         format!("{account}/{event_id}")
     }
+}
+
+/// A lead event that was stored before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownEvent {
+    pub lead: LeadId,
+    /// Its place in LEADS, which may no longer hold it. `None` if a process of an older version looked it up.
+    pub sequence: Option<LeadSequence>,
 }

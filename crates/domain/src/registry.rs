@@ -41,7 +41,7 @@ pub use limits::Limits;
 pub use model::{Algorithm, Destination, EventTypePattern, Scope, SealedSecret, Token, TokenSecret};
 pub use oauth2::{ClientAuthentication, OAuth2Client};
 pub use opt_out::OptOut;
-pub use refusal::{Refusal, UrlRules};
+pub use refusal::{Mistakes, Refusal, UrlRules};
 pub use request::{
     Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape, WebhookId,
 };

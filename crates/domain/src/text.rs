@@ -28,12 +28,18 @@ impl fmt::Display for Quoted<'_> {
 
 /// A message of at most [`MAX_MESSAGE`] bytes: a longer one loses its middle, because the end often says what to do.
 pub fn bounded(message: String) -> String {
-    const HALF: usize = (MAX_MESSAGE - " … ".len()) / 2;
-    if message.len() <= MAX_MESSAGE {
-        return message;
+    bounded_to(MAX_MESSAGE, message)
+}
+
+/// A text of at most `max` bytes, shortened in the same way.
+pub fn bounded_to(max: usize, text: String) -> String {
+    const GAP: &str = " … ";
+    if text.len() <= max {
+        return text;
     }
-    let (begin, end) = (message.floor_char_boundary(HALF), message.ceil_char_boundary(message.len() - HALF));
-    format!("{} … {}", &message[..begin], &message[end..])
+    let half = max.saturating_sub(GAP.len()) / 2;
+    let (begin, end) = (text.floor_char_boundary(half), text.ceil_char_boundary(text.len() - half));
+    format!("{}{GAP}{}", &text[..begin], &text[end..])
 }
 
 #[cfg(test)]

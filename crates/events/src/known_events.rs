@@ -1,7 +1,7 @@
 //! The requests which events the read model has, and their responses.
 
 use bytes::Bytes;
-use domain::{AccountId, EventId, LeadId};
+use domain::{AccountId, EventId, LeadId, LeadSequence, lead::KnownEvent};
 use prost::Message as _;
 
 use crate::{
@@ -17,9 +17,9 @@ pub type EventKey = (AccountId, EventId);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownEventsQuestion(pub Vec<EventKey>);
 
-/// The lead of each event, in the order of the request; `None` if the read model does not have the event.
+/// What is known of each event, in the order of the request; `None` if the read model does not have the event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownEventsAnswer(pub Vec<Option<LeadId>>);
+pub struct KnownEventsAnswer(pub Vec<Option<KnownEvent>>);
 
 /// The request for the events that follow one; `None` asks for the first ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,14 +104,21 @@ impl Record for KnownEventsAnswer {
     const NAME: &'static str = "answer about events";
 
     fn encode(&self) -> Bytes {
-        let leads = self.0.iter().map(|lead| or_empty(lead.as_ref().map(LeadId::as_str))).collect();
-        stored::KnownEventsAnswer { leads }.encode_to_vec().into()
+        let leads = self.0.iter().map(|known| or_empty(known.as_ref().map(|known| known.lead.as_str()))).collect();
+        let sequence =
+            |known: &Option<KnownEvent>| known.as_ref().and_then(|known| known.sequence).map_or(0, |at| at.0);
+        let sequences = self.0.iter().map(sequence).collect();
+        stored::KnownEventsAnswer { leads, sequences }.encode_to_vec().into()
     }
 
     fn decode(bytes: Bytes) -> Result<Self, RecordError> {
         let answer: stored::KnownEventsAnswer = message(Self::NAME, bytes)?;
         let lead =
             |text: &String| non_empty(text).map(|text| parsed(Self::NAME, "leads", text, LeadId::parse)).transpose();
-        answer.leads.iter().map(lead).collect::<Result<_, _>>().map(Self)
+        let sequence = |index: usize| answer.sequences.get(index).filter(|at| **at > 0).map(|at| LeadSequence(*at));
+        let known = |(index, text): (usize, &String)| {
+            Ok(lead(text)?.map(|lead| KnownEvent { lead, sequence: sequence(index) }))
+        };
+        answer.leads.iter().enumerate().map(known).collect::<Result<_, _>>().map(Self)
     }
 }

@@ -7,7 +7,7 @@
 use std::{marker::PhantomData, time::Duration};
 
 use async_nats::{Client, Request, Subject, Subscriber, client::RequestErrorKind};
-use domain::LeadId;
+use domain::lead::KnownEvent;
 use events::{
     Record,
     known_events::{
@@ -32,11 +32,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 const OPERATION: &str = "ask query for known events";
 
 impl Journal {
-    /// The leads of those events that the read model has, in the order of `events`; all `None` without a query process.
+    /// What the read model knows of these events, in the order of `events`; all `None` without a query process.
     ///
     /// # Errors
     /// When query does not answer in time, or cannot read its database.
-    pub async fn known_events(&self, events: Vec<EventKey>) -> Result<Vec<Option<LeadId>>, JournalError> {
+    pub async fn known_events(&self, events: Vec<EventKey>) -> Result<Vec<Option<KnownEvent>>, JournalError> {
         let count = events.len();
         let Some(KnownEventsAnswer(leads)) = self.ask(SUBJECT, &KnownEventsQuestion(events), ANSWER_TIMEOUT).await?
         else {

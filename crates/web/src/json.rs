@@ -36,7 +36,10 @@ pub(crate) fn to_protobuf(json: &[u8], message: MessageDescriptor) -> Result<Byt
             Ok(read.encode_to_vec().into())
         }
         Err(error) if error.is_data() => Err(wrong(&track.path().to_string(), &name, &error)),
-        Err(error) => Err(invalid("body", format!("is no JSON: {error}"))),
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            Err(invalid("body", format!("is no JSON; the mistake is at line {line}, column {column}")))
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A payload is a slice of the request. It is never parsed into values and serialised again.
 
+mod mistakes;
+
 use std::{borrow::Cow, fmt};
 
 use api::publish::{Fields, Publish, PublishError};
@@ -153,7 +155,10 @@ pub(crate) fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publis
         return Err(PublishError::invalid("body", problem));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(raw);
-    let event: Event<'_> = serde_path_to_error::deserialize(&mut deserializer).map_err(|e| wrong(&e))?;
+    let event = Event::deserialize(&mut deserializer).map_err(|error| match error.is_data() {
+        true => mistakes::of(raw),
+        false => no_json(&error),
+    })?;
     deserializer.end().map_err(|e| no_json(&e))?;
     let text = |field: &Option<Cow<'_, str>>| field.as_deref().unwrap_or_default().to_owned();
     Fields {
@@ -170,21 +175,16 @@ pub(crate) fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publis
     .parse()
 }
 
+/// The refusal of a text that is not JSON.
 fn no_json(error: &serde_json::Error) -> PublishError {
+    let place = match error.is_eof() {
+        true => "it ends too early".to_owned(),
+        false => format!("the mistake is at line {}, column {}", error.line(), error.column()),
+    };
     PublishError::invalid(
         "body",
-        format!("is no JSON object, array of objects, or NDJSON sent as application/x-ndjson: {error}"),
+        format!("is no JSON object, array of objects, or NDJSON sent as application/x-ndjson; {place}"),
     )
-}
-
-fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> PublishError {
-    const FIELDS: [&str; 9] =
-        ["account", "interface", "client", "destination_id", "event_id", "lead_id", "type", "occurred_at", "payload"];
-    let path = error.path().to_string();
-    match FIELDS.into_iter().find(|field| path == *field) {
-        Some(field) => PublishError::invalid(field, error.inner().to_string()),
-        None => no_json(error.inner()),
-    }
 }
 
 #[cfg(test)]
@@ -243,7 +243,7 @@ mod tests {
             (r#"{"account":"a","interface":"i","payload":1,"occurred_at":"yesterday"}"#, "occurred_at"),
             (r#"{"account":"a","interface":"i","payload":1,"type":"No Type"}"#, "type"),
             (r#"{"account":"a","interface":"i","payload":1,"eventid":"typo"}"#, "body"),
-            (r#"{"account":"a","interface":"i","payload":{"#, "payload"),
+            (r#"{"account":"a","interface":"i","payload":{"#, "body"),
             (r#"{"account":"a","interface":"i","payload":1} {}"#, "body"),
             ("", "body"),
             ("nonsense", "body"),
@@ -251,6 +251,24 @@ mod tests {
         ] {
             let error = one(text).unwrap_err();
             assert_eq!(error.field(), Some(field), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_named_at_once_and_in_plain_words() {
+        let text =
+            r#"{"account":7,"client":"no id","interface":"i","eventid":"e","occurred_at":"yesterday","payload":1}"#;
+        let Err(PublishError::Invalid(mistakes)) = one(text) else { panic!("{text} was read") };
+        let fields: Vec<_> = mistakes.iter().map(|(field, _)| *field).collect();
+        assert_eq!(fields, ["account", "body", "occurred_at", "client"], "{mistakes:?}");
+        for text in [text, "{", "[", "nonsense", r#"{"account":{}}"#, "7"] {
+            let message = match read(&Bytes::copy_from_slice(text.as_bytes()), false, LIMITS) {
+                Err(Unread::Wrong(error)) => error.to_string(),
+                other => panic!("{text}: {other:?}"),
+            };
+            for talk in ["invalid type", "expected", "EOF", "unknown field"] {
+                assert!(!message.contains(talk), "{text}: {message}");
+            }
         }
     }
 

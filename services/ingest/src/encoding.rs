@@ -65,10 +65,7 @@ impl Encoding {
         }
         match read {
             Ok(_) => Ok(plain.into()),
-            Err(error) => {
-                let problem = format!("is not gzip, which content-encoding names: {error}");
-                Err(Undecoded::Wrong(PublishError::invalid("body", problem)))
-            }
+            Err(_) => Err(Undecoded::Wrong(PublishError::invalid("body", "is not gzip, which content-encoding names"))),
         }
     }
 }

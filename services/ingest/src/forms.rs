@@ -25,7 +25,7 @@ use domain::{
     access::{Rule, Scope},
 };
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use runtime::trace::TraceContext;
+use runtime::{RequestId, trace::TraceContext};
 use serde::Deserialize;
 
 use self::{
@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     http::read,
-    publisher::{Published, Publisher},
+    publisher::{CalledFrom, Published, Publisher},
 };
 
 /// How long a browser may remember that any page may submit forms, in seconds.
@@ -70,7 +70,7 @@ impl Refusal {
 
 impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
-        Self::new(crate::http::status_of(&error), error.to_string())
+        Self::new(crate::errors::status_of(&error), error.to_string())
     }
 }
 
@@ -125,6 +125,10 @@ impl Endpoint {
         request: Request,
     ) -> Result<Outcome, Refusal> {
         let headers = request.headers().clone();
+        let from = CalledFrom {
+            trace: TraceContext::of_request(&headers),
+            request_id: request.extensions().get::<RequestId>().cloned(),
+        };
         let body = read(request.into_body(), self.max_event).await;
         let body = body.map_err(|(status, error)| Refusal::new(status, error.to_string()))?;
         let form = Form::read(&headers, body).await?;
@@ -143,7 +147,7 @@ impl Endpoint {
             ..Fields::default()
         };
         let publish = publish.parse()?;
-        let stored = self.publish(&by, publish, TraceContext::of_request(&headers).as_ref()).await?;
+        let stored = self.publish(&by, publish, &from).await?;
         Ok(Outcome { redirect: form.redirect, stored: Some(stored) })
     }
 
@@ -172,15 +176,10 @@ impl Endpoint {
         Ok(by)
     }
 
-    async fn publish(
-        &self,
-        by: &Principal,
-        publish: Publish,
-        caller: Option<&TraceContext>,
-    ) -> Result<Published, PublishError> {
+    async fn publish(&self, by: &Principal, publish: Publish, from: &CalledFrom) -> Result<Published, PublishError> {
         let checked = Publisher::check(&*self.publisher.latest().await?, by, publish)?;
         self.publisher.rates().admit([&checked.event.account])?;
         let looked_up = self.publisher.look_up(checked).await;
-        self.publisher.stored(self.publisher.send(looked_up, caller).await).await
+        self.publisher.stored(self.publisher.send(looked_up, from).await).await
     }
 }

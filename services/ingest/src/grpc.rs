@@ -11,12 +11,12 @@ use api::{
 };
 use domain::Principal;
 use futures::{Stream, StreamExt as _};
-use runtime::{Drain, trace::TraceContext};
+use runtime::{Drain, RequestId, trace::TraceContext};
 use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding};
 
 use crate::{
     hops,
-    publisher::{Checked, IN_FLIGHT, Published, Publisher},
+    publisher::{CalledFrom, Checked, IN_FLIGHT, Published, Publisher},
 };
 
 struct Ingest {
@@ -30,7 +30,7 @@ struct Ingest {
 #[derive(Clone)]
 struct Call {
     by: Principal,
-    trace: Option<TraceContext>,
+    from: CalledFrom,
     hops: u32,
     max_event: usize,
 }
@@ -58,7 +58,7 @@ impl IngestService for Ingest {
         let checked = check(&self.publisher, &call, request.into_inner()).await.map_err(refused)?;
         self.publisher.rates().admit([&checked.event.account]).map_err(refused)?;
         let looked_up = self.publisher.look_up(checked).await;
-        let sent = self.publisher.send(looked_up, call.trace.as_ref()).await;
+        let sent = self.publisher.send(looked_up, &call.from).await;
         let published = self.publisher.stored(sent).await.map_err(refused)?;
         Ok(Response::new(answer(published)))
     }
@@ -75,7 +75,7 @@ impl IngestService for Ingest {
         let taken = request.into_inner().take_until(async move { drain.stopping().await });
         let numbered = futures::stream::iter(0..).zip(taken);
         let (looks_up, sends, stores) = (publisher.clone(), publisher.clone(), publisher.clone());
-        let trace = call.trace.clone();
+        let from = call.from.clone();
         let checked = numbered.then(move |(index, request)| {
             let (publisher, call) = (publisher.clone(), call.clone());
             async move { Ok::<_, Status>((index, check_in_turn(&publisher, &call, request?).await)) }
@@ -93,11 +93,11 @@ impl IngestService for Ingest {
         // Events go to the broker one after another, in the order of the stream. The broker may acknowledge them in any
         // order.
         let sent = looked_up.buffered(IN_FLIGHT).then(move |looked_up| {
-            let (publisher, trace) = (sends.clone(), trace.clone());
+            let (publisher, from) = (sends.clone(), from.clone());
             async move {
                 let (index, looked_up) = looked_up?;
                 Ok::<_, Status>(match looked_up {
-                    Ok(looked_up) => (index, Ok(publisher.send(looked_up, trace.as_ref()).await)),
+                    Ok(looked_up) => (index, Ok(publisher.send(looked_up, &from).await)),
                     Err(error) => (index, Err(error)),
                 })
             }
@@ -127,7 +127,10 @@ impl Ingest {
         let principal = request.extensions().get::<Principal>().cloned();
         Ok(Call {
             by: principal.ok_or_else(|| Status::internal("the call was not authenticated"))?,
-            trace: TraceContext::of_request(headers),
+            from: CalledFrom {
+                trace: TraceContext::of_request(headers),
+                request_id: request.extensions().get::<RequestId>().cloned(),
+            },
             hops: hops::of_request(headers, self.max_hops).map_err(|error| status::publish_error(&error))?,
             max_event: self.max_event,
         })
@@ -143,7 +146,7 @@ async fn check(publisher: &Publisher, call: &Call, request: PublishLeadRequest) 
     if !request.payload.is_empty()
         && let Err(error) = serde_json::from_slice::<&serde_json::value::RawValue>(&request.payload)
     {
-        return invalid(format!("is no JSON: {error}"));
+        return invalid(format!("is no JSON; the mistake is at line {}, column {}", error.line(), error.column()));
     }
     let publish = Publish { hops: call.hops, ..Publish::try_from(request)? };
     Publisher::check(&*publisher.latest().await?, &call.by, publish)
@@ -171,10 +174,14 @@ fn answer(published: Published) -> PublishLeadResponse {
 fn outcome(answer: Result<PublishLeadResponse, PublishError>) -> Outcome {
     match answer {
         Ok(published) => Outcome::Published(published),
-        Err(error) => Outcome::Refused(PublishRefused {
-            code: status::publish_error(&error).code().into(),
-            field: error.field().unwrap_or_default().to_owned(),
-            message: error.to_string(),
-        }),
+        Err(error) => {
+            let status = status::publish_error(&error);
+            Outcome::Refused(PublishRefused {
+                code: status.code().into(),
+                field: error.field().unwrap_or_default().to_owned(),
+                message: status.message().to_owned(),
+                reason: status::reason(&status),
+            })
+        }
     }
 }

@@ -7,30 +7,29 @@ use axum::{
     Extension, Json, Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
 use bytes::{Bytes, BytesMut};
 use domain::Principal;
 use futures::StreamExt as _;
-use runtime::{Late, trace::TraceContext};
+use runtime::{Late, RequestId, trace::TraceContext};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
     body::{self, Asked, Limits, Unread},
     encoding::{ACCEPTED, Encoding, Undecoded},
-    hops,
-    publisher::{Checked, IN_FLIGHT, Published, Publisher},
+    errors::{self, Reply, status_of},
+    hops, idempotency,
+    publisher::{CalledFrom, Checked, IN_FLIGHT, Published, Publisher},
 };
 
 /// A request that is too large is read up to this multiple of the limit.
 const MAX_DISCARDED: usize = 8;
 /// Errors that an answer lists, at most. Further ones usually repeat the same mistake.
 const MAX_ERRORS: usize = 100;
-/// `Retry-After` while the broker is away, in seconds.
-const RETRY_AFTER: &str = "1";
 
 struct Endpoint {
     publisher: Publisher,
@@ -44,43 +43,56 @@ pub(crate) fn routes(publisher: Publisher, limits: Limits, max_request: usize, m
     Router::new().route("/v1/leads", post(publish).fallback(other_method)).with_state(endpoint)
 }
 
-async fn other_method() -> Response {
-    let error = json!({"error": {"message": "send lead events to /v1/leads with POST"}});
+async fn other_method(Extension(id): Extension<RequestId>) -> Response {
+    let error = json!({"error": {
+        "code": "unimplemented", "message": "send lead events to /v1/leads with POST", "request_id": id.as_str(),
+    }});
     (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], Json(error)).into_response()
 }
 
 async fn publish(
     State(endpoint): State<Arc<Endpoint>>,
     Extension(by): Extension<Principal>,
+    Extension(id): Extension<RequestId>,
     request: Request,
 ) -> Response {
+    let reply = Reply(id.clone());
+    let answer = publish_all(&endpoint, &by, &reply, request).await;
+    let answer = answer.unwrap_or_else(|refused| refused);
+    if !answer.status().is_success() {
+        tracing::debug!(request_id = id.as_str(), status = answer.status().as_u16(), "refused lead events");
+    }
+    answer
+}
+
+/// An answer, of a success or of a refusal.
+type Answered = Result<Response, Response>;
+
+async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request: Request) -> Answered {
     let headers = request.headers().clone();
-    let encoding = match Encoding::of(&headers) {
-        Ok(encoding) => encoding,
-        Err(error) => return refused_encoding(&error),
-    };
-    let body = match read(request.into_body(), endpoint.max_request).await {
-        Ok(body) => body,
-        Err((status, error)) => return refused(status, &error),
-    };
-    let body = match encoding.decode(body, endpoint.max_request) {
-        Ok(body) => body,
-        Err(Undecoded::TooLarge(error)) => return refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
-        Err(Undecoded::Wrong(error)) => return refused(StatusCode::BAD_REQUEST, &error),
-    };
-    let hops = match hops::of_request(&headers, endpoint.max_hops) {
-        Ok(hops) => hops,
-        Err(error) => return refused(status_of(&error), &error),
-    };
-    let caller = TraceContext::of_request(&headers);
+    let encoding = Encoding::of(&headers).map_err(|error| refused_encoding(reply, &error))?;
+    let body = read(request.into_body(), endpoint.max_request).await;
+    let body = body.map_err(|(status, error)| reply.refused(status, &error))?;
+    let body = encoding.decode(body, endpoint.max_request).map_err(|undecoded| match undecoded {
+        Undecoded::TooLarge(error) => reply.refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
+        Undecoded::Wrong(error) => reply.refused(StatusCode::BAD_REQUEST, &error),
+    })?;
+    let refused = |error: PublishError| reply.refused(status_of(&error), &error);
+    let hops = hops::of_request(&headers, endpoint.max_hops).map_err(refused)?;
+    let key = idempotency::of_request(&headers).map_err(refused)?;
+    let from = CalledFrom { trace: TraceContext::of_request(&headers), request_id: Some(reply.0.clone()) };
     match body::read(&body, is_ndjson(&headers), endpoint.limits) {
-        Ok(Asked::One(publish)) => one(&endpoint.publisher, &by, Publish { hops, ..publish }, caller.as_ref()).await,
-        Ok(Asked::Many(events)) => match endpoint.check(&by, &body, &events, hops).await {
-            Ok(events) => many(&endpoint.publisher, events, caller.as_ref()).await,
-            Err(refused) => refused.into_response(),
-        },
-        Err(Unread::TooLarge(error)) => refused(StatusCode::PAYLOAD_TOO_LARGE, &error),
-        Err(Unread::Wrong(error)) => refused(StatusCode::BAD_REQUEST, &error),
+        Ok(Asked::One(publish)) => {
+            let publish = idempotency::with_key(Publish { hops, ..publish }, key).map_err(refused)?;
+            Ok(one(&endpoint.publisher, by, reply, publish, &from).await)
+        }
+        Ok(Asked::Many(_)) if key.is_some() => Err(refused(idempotency::names_one_event())),
+        Ok(Asked::Many(events)) => {
+            let events = endpoint.check(by, &body, &events, hops).await.map_err(|wrong| wrong.answer(reply))?;
+            Ok(many(&endpoint.publisher, reply, events, &from).await)
+        }
+        Err(Unread::TooLarge(error)) => Err(reply.refused(StatusCode::PAYLOAD_TOO_LARGE, &error)),
+        Err(Unread::Wrong(error)) => Err(reply.refused(StatusCode::BAD_REQUEST, &error)),
     }
 }
 
@@ -116,22 +128,21 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
         .any(|known| media_type.eq_ignore_ascii_case(known))
 }
 
-async fn one(publisher: &Publisher, by: &Principal, publish: Publish, caller: Option<&TraceContext>) -> Response {
+async fn one(publisher: &Publisher, by: &Principal, reply: &Reply, publish: Publish, from: &CalledFrom) -> Response {
     let checked = publisher.latest().await.and_then(|registry| Publisher::check(&registry, by, publish));
     let checked = match checked {
         Ok(checked) => checked,
-        Err(error @ PublishError::Unavailable(_)) => return unavailable(json!({"error": shown_error(&error)})),
-        Err(error) => return refused(status_of(&error), &error),
+        Err(error) => return reply.refused(status_of(&error), &error),
     };
     if let Err(error) = publisher.rates().admit([&checked.event.account]) {
-        return refused(status_of(&error), &error);
+        return reply.refused(status_of(&error), &error);
     }
     let event_id = checked.event.event_id.clone();
     let looked_up = publisher.look_up(checked).await;
-    match publisher.stored(publisher.send(looked_up, caller).await).await {
+    match publisher.stored(publisher.send(looked_up, from).await).await {
         Ok(published) => (StatusCode::ACCEPTED, Json(Stored::of(&published))).into_response(),
         // A publisher that named no event id can repeat the call with this one.
-        Err(error) => unavailable(json!({"error": shown_error(&error), "event_id": event_id.as_str()})),
+        Err(error) => reply.not_stored(&error, &event_id),
     }
 }
 
@@ -183,20 +194,17 @@ impl Wrong {
         // The highest status wins: a denied event (403) tells more than an invalid one (400).
         self.status = if self.count == 1 { status_of(error) } else { self.status.max(status_of(error)) };
         if self.errors.len() < MAX_ERRORS {
-            let mut shown = shown_error(error);
+            let mut shown = errors::shown(error);
             shown["index"] = index.into();
             self.errors.push(shown);
         }
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+impl Refusal {
+    fn answer(self, reply: &Reply) -> Response {
         let Wrong { count, errors, status } = match self {
-            Self::All(error @ PublishError::Unavailable(_)) => {
-                return unavailable(json!({"error": shown_error(&error)}));
-            }
-            Self::All(error) => return refused(status_of(&error), &error),
+            Self::All(error) => return reply.refused(status_of(&error), &error),
             Self::Events(wrong) => wrong,
         };
         let mut message = format!("{count} of the events are wrong, so none was stored");
@@ -204,22 +212,23 @@ impl IntoResponse for Refusal {
         if more > 0 {
             message += &format!("; the first {MAX_ERRORS} errors are listed, {more} more are not");
         }
-        let answer = json!({"error": {"message": message}, "errors": errors, "more_errors": more});
-        (status, Json(answer)).into_response()
+        // The code of the first error stands for all.
+        let error = json!({"code": errors[0]["code"], "message": message, "request_id": reply.0.as_str()});
+        (status, Json(json!({"error": error, "errors": errors, "more_errors": more}))).into_response()
     }
 }
 
-async fn many(publisher: &Publisher, events: Vec<Checked>, caller: Option<&TraceContext>) -> Response {
+async fn many(publisher: &Publisher, reply: &Reply, events: Vec<Checked>, from: &CalledFrom) -> Response {
     if let Err(error) = publisher.rates().admit(events.iter().map(|checked| &checked.event.account)) {
-        return refused(status_of(&error), &error);
+        return reply.refused(status_of(&error), &error);
     }
     // Events go to the broker one after another, in the order of the request. The broker may acknowledge them in any
     // order.
-    let (sends, caller) = (publisher.clone(), caller.cloned());
+    let (sends, from) = (publisher.clone(), from.clone());
     let looking_up = futures::stream::iter(events).map(|checked| publisher.look_up(checked)).buffered(IN_FLIGHT);
     let sending = looking_up.then(move |looked_up| {
-        let (sends, caller) = (sends.clone(), caller.clone());
-        async move { sends.send(looked_up, caller.as_ref()).await }
+        let (sends, from) = (sends.clone(), from.clone());
+        async move { sends.send(looked_up, &from).await }
     });
     let stores = publisher.clone();
     let storing = sending.map(move |sent| {
@@ -227,16 +236,17 @@ async fn many(publisher: &Publisher, events: Vec<Checked>, caller: Option<&Trace
         async move { stores.stored(sent).await.map_err(|error| (event_id, error)) }
     });
     let results: Vec<_> = storing.buffered(IN_FLIGHT).collect().await;
-    let complete = results.iter().all(Result::is_ok);
+    // The highest status wins: 503 says that the same call may succeed later.
+    let failure = results.iter().filter_map(|result| result.as_ref().err()).map(|(_, error)| status_of(error)).max();
     let results = results.iter().map(|result| match result {
         Ok(published) => Stored::of(published),
-        Err((event_id, error)) => Stored::No { error: shown_error(error), event_id: event_id.as_str() },
+        Err((event_id, error)) => Stored::No { error: errors::shown(error), event_id: event_id.as_str() },
     });
-    let answer = Answer { results: results.collect() };
-    if complete {
-        return (StatusCode::ACCEPTED, Json(answer)).into_response();
+    let answer = Json(Answer { results: results.collect() });
+    match failure {
+        None => (StatusCode::ACCEPTED, answer).into_response(),
+        Some(status) => errors::with_retry_after(status, None, answer),
     }
-    unavailable(answer)
 }
 
 /// The results of many events. Types of their own take a fraction of the memory of JSON values.
@@ -262,41 +272,9 @@ impl<'a> Stored<'a> {
     }
 }
 
-pub(crate) const fn status_of(error: &PublishError) -> StatusCode {
-    match error {
-        PublishError::Invalid { .. } => StatusCode::BAD_REQUEST,
-        PublishError::KeyEnded(_) => StatusCode::UNAUTHORIZED,
-        PublishError::Denied(_) => StatusCode::FORBIDDEN,
-        PublishError::Loop { .. } => StatusCode::LOOP_DETECTED,
-        PublishError::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
-        PublishError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-fn shown_error(error: &PublishError) -> Value {
-    match error.field() {
-        Some(field) => json!({"field": field, "message": error.to_string()}),
-        None => json!({"message": error.to_string()}),
-    }
-}
-
-fn unavailable(answer: impl Serialize) -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], Json(answer)).into_response()
-}
-
 /// The answer names the encodings that are accepted (RFC 9110, section 15.5.16).
-fn refused_encoding(error: &PublishError) -> Response {
-    let answer = Json(json!({"error": shown_error(error)}));
-    (StatusCode::UNSUPPORTED_MEDIA_TYPE, [(header::ACCEPT_ENCODING, ACCEPTED)], answer).into_response()
-}
-
-fn refused(status: StatusCode, error: &PublishError) -> Response {
-    let answer = Json(json!({"error": shown_error(error)}));
-    match error {
-        PublishError::TooFast { retry_after, .. } => {
-            let seconds = retry_after.as_millis().div_ceil(1_000).to_string();
-            (status, [(header::RETRY_AFTER, seconds)], answer).into_response()
-        }
-        _ => (status, answer).into_response(),
-    }
+fn refused_encoding(reply: &Reply, error: &PublishError) -> Response {
+    let mut answer = reply.refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, error);
+    answer.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
+    answer
 }

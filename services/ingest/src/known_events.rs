@@ -11,7 +11,7 @@ mod follower;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{AccountId, EventId, LeadEvent, LeadId};
+use domain::{AccountId, EventId, LeadEvent, lead::KnownEvent};
 use filter::Filter;
 use follower::Follower;
 use journal::{Journal, JournalError};
@@ -30,7 +30,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 struct Question {
     event: (AccountId, EventId),
-    answer: oneshot::Sender<Option<LeadId>>,
+    answer: oneshot::Sender<Option<KnownEvent>>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,8 +51,8 @@ impl KnownEvents {
         Self { questions, filter, wanted }
     }
 
-    /// The lead of an event that was stored before; `None` if the event is not known.
-    pub(crate) async fn lead_of(&self, event: &LeadEvent) -> Option<LeadId> {
+    /// The same event if it was stored before; `None` if it is not known.
+    pub(crate) async fn look_up(&self, event: &LeadEvent) -> Option<KnownEvent> {
         self.wanted.notify_one();
         if !self.filter.may_know(&event.message_id(), std::time::Instant::now()) {
             return None;

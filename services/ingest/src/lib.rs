@@ -2,7 +2,7 @@
 //! answers.
 //!
 //! * [`http`] and [`grpc`] serve the two protocols. [`encoding`] decompresses the body of an HTTP request, [`body`]
-//!   reads it, [`hops`] finds loops.
+//!   reads it, [`idempotency`] and [`hops`] read its headers, [`errors`] shows what is wrong.
 //! * [`forms`] takes HTML forms.
 //! * [`publisher`] stores the events of both protocols. [`rates`] limits each account, [`bursts`] marks the events that
 //!   may wait behind others, [`known_events`] recognises events that were stored before.
@@ -13,10 +13,12 @@
 mod body;
 mod bursts;
 mod encoding;
+mod errors;
 mod forms;
 mod grpc;
 mod hops;
 mod http;
+mod idempotency;
 mod known_events;
 mod publisher;
 mod rates;
@@ -105,7 +107,7 @@ pub async fn start(
     latch.ready();
     Ok(Service::new("ingest")
         .deciding_readiness()
-        .with_http(forms::routes(door.clone(), publisher.clone(), max_event, options.form_rate))
+        .with_open_http(forms::routes(door.clone(), publisher.clone(), max_event, options.form_rate))
         .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), limits, max_request, max_hops)))
         .with_grpc(door.guard(grpc::service(publisher, max_event, max_hops, platform.drain.clone()))))
 }

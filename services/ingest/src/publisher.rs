@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use api::publish::{Publish, PublishError};
+use api::publish::{Mistakes, Publish, PublishError};
 use domain::{
-    EventId, LeadEvent, LeadId, LeadSequence, Principal, Registry, registry::KeyRefusal, routing::deliveries_at_most,
+    EventId, LeadEvent, LeadId, LeadSequence, Principal, Registry, lead::KnownEvent, registry::KeyRefusal,
+    routing::deliveries_at_most,
 };
 use jiff::Timestamp;
 use journal::{Appended, Journal, JournalError, NewsError, RegistryView, Submitted};
-use runtime::{ErrorChain as _, crash, trace::TraceContext};
+use runtime::{ErrorChain as _, RequestId, crash, trace::TraceContext};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
@@ -27,6 +28,20 @@ pub(crate) struct Publisher {
     known: KnownEvents,
 }
 
+/// Where a call comes from, for traces and logs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CalledFrom {
+    pub(crate) trace: Option<TraceContext>,
+    /// `None` over gRPC.
+    pub(crate) request_id: Option<RequestId>,
+}
+
+impl CalledFrom {
+    fn request_id(&self) -> Option<&str> {
+        self.request_id.as_ref().map(RequestId::as_str)
+    }
+}
+
 /// An event that may be stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Checked {
@@ -39,21 +54,22 @@ pub(crate) struct Checked {
 #[derive(Debug)]
 pub(crate) struct LookedUp {
     event: LeadEvent,
-    /// The lead that it was stored with; `None` if no stored event with its id is known.
-    stored_with: Option<LeadId>,
+    /// `None` if no stored event with its id is known.
+    known: Option<KnownEvent>,
 }
 
 /// An event on its way to the broker.
 #[derive(Debug)]
 pub(crate) struct Sent {
     event: LeadEvent,
+    from: CalledFrom,
     way: Way,
 }
 
 #[derive(Debug)]
 enum Way {
-    /// It was stored before, with this lead.
-    Stored(LeadId),
+    /// It was stored before.
+    Stored(KnownEvent),
     Sent {
         span: Span,
         submitted: Result<Submitted, JournalError>,
@@ -94,7 +110,7 @@ impl Publisher {
         let now = Timestamp::now();
         registry.key(publisher.id()).ok_or(KeyRefusal::Unknown)?.is_good(now)?;
         publisher.may_touch(&publish.account)?;
-        known(registry, &publish)?;
+        check_names(registry, &publish)?;
         let is_named = publish.event_id.is_some();
         let event_id = publish.event_id.unwrap_or_else(|| EventId::from_uuid(Uuid::now_v7()));
         let lead = publish.lead.unwrap_or_else(|| LeadId::of_event(&publish.account, &event_id));
@@ -124,33 +140,35 @@ impl Publisher {
     /// Looks up whether an event was stored before, however long ago.
     pub(crate) async fn look_up(&self, checked: Checked) -> LookedUp {
         let Checked { event, is_named } = checked;
-        let stored_with = if is_named { self.known.lead_of(&event).await } else { None };
-        LookedUp { event, stored_with }
+        let known = if is_named { self.known.look_up(&event).await } else { None };
+        LookedUp { event, known }
     }
 
     /// Sends an event to the broker, unless it was stored before. The broker stores events in the order of these calls.
-    pub(crate) async fn send(&self, looked_up: LookedUp, caller: Option<&TraceContext>) -> Sent {
-        let LookedUp { event, stored_with } = looked_up;
-        if let Some(lead) = stored_with {
-            return Sent { event, way: Way::Stored(lead) };
+    pub(crate) async fn send(&self, looked_up: LookedUp, from: &CalledFrom) -> Sent {
+        let LookedUp { event, known } = looked_up;
+        let from = from.clone();
+        if let Some(known) = known {
+            return Sent { event, from, way: Way::Stored(known) };
         }
-        let (span, trace) = TraceContext::enter(
-            caller,
-            || info_span!("publish", otel.kind = "producer", account = %event.account, event_id = %event.event_id),
-        );
+        let (span, trace) = TraceContext::enter(from.trace.as_ref(), || {
+            let (account, event_id) = (&event.account, &event.event_id);
+            let request_id = from.request_id();
+            info_span!("publish", otel.kind = "producer", %account, %event_id, request_id)
+        });
         crash::point("before a lead is stored");
         self.known.sent(&event);
         let deliveries = deliveries_at_most(&self.registry.snapshot(), &event);
         let traffic = self.bursts.traffic(&event.account, &event.interface, deliveries, Instant::now());
         let submitted = self.journal.submit_lead(&event, traffic, &trace).instrument(span.clone()).await;
-        Sent { event, way: Way::Sent { span, submitted } }
+        Sent { event, from, way: Way::Sent { span, submitted } }
     }
 
     /// Waits until the broker has stored the event.
     pub(crate) async fn stored(&self, sent: Sent) -> Result<Published, PublishError> {
-        let Sent { event, way } = sent;
+        let Sent { event, from, way } = sent;
         let (span, submitted) = match way {
-            Way::Stored(lead) => return Ok(Published { event_id: event.event_id, lead, duplicate: true }),
+            Way::Stored(known) => return self.repeated(event, known).await,
             Way::Sent { span, submitted } => (span, submitted),
         };
         let appended = match submitted {
@@ -164,42 +182,62 @@ impl Publisher {
                 Ok(Published { event_id: event.event_id, lead: event.lead, duplicate: false })
             }
             Ok(Appended { sequence, duplicate: true }) => {
-                // The answer names the lead of the first call, even if this call names another one.
-                let first = self.journal.lead_at(LeadSequence(sequence)).await.ok().flatten();
-                let lead =
-                    first.filter(|first| first.event_id == event.event_id).map_or(event.lead, |first| first.lead);
-                Ok(Published { event_id: event.event_id, lead, duplicate: true })
+                let known = KnownEvent { lead: event.lead.clone(), sequence: Some(LeadSequence(sequence)) };
+                self.repeated(event, known).await
             }
-            Err(error) => Err(not_stored(&error)),
+            Err(error) => Err(not_stored(&error, &from)),
+        }
+    }
+
+    /// The answer to a repeat of an event, which names the lead of the first call even if this call names another one.
+    /// Payloads are compared if LEADS still holds the first one.
+    async fn repeated(&self, event: LeadEvent, known: KnownEvent) -> Result<Published, PublishError> {
+        let first = match known.sequence {
+            Some(sequence) => self.journal.lead_at(sequence).await.ok().flatten(),
+            None => None,
+        };
+        let LeadEvent { event_id, payload, .. } = event;
+        match first.filter(|first| first.event_id == event_id) {
+            Some(first) if !is_same(&first.payload, &payload) => Err(PublishError::Conflict { event_id }),
+            Some(first) => Ok(Published { event_id, lead: first.lead, duplicate: true }),
+            None => Ok(Published { event_id, lead: known.lead, duplicate: true }),
         }
     }
 }
 
-fn known(registry: &Registry, publish: &Publish) -> Result<(), PublishError> {
+fn check_names(registry: &Registry, publish: &Publish) -> Result<(), PublishError> {
     let (account, interface) = (&publish.account, &publish.interface);
     if registry.account(account).is_none() {
         return Err(PublishError::invalid("account", format!("{account} does not exist")));
     }
+    let missing = |field, id: &str| PublishError::invalid(field, format!("{id} does not exist in account {account}"));
+    let mut mistakes = Mistakes::default();
     if registry.interface(account, interface).is_none() {
-        let problem = format!("{interface} does not exist in account {account}");
-        return Err(PublishError::invalid("interface", problem));
+        mistakes.note::<()>(Err(missing("interface", interface.as_str())));
     }
     if let Some(client) = &publish.client
         && registry.client(account, client).is_none()
     {
-        return Err(PublishError::invalid("client", format!("{client} does not exist in account {account}")));
+        mistakes.note::<()>(Err(missing("client", client.as_str())));
     }
     if let Some(id) = &publish.destination
         && registry.destination(id).is_none_or(|destination| destination.account != *account)
     {
-        return Err(PublishError::invalid("destination_id", format!("{id} does not exist in account {account}")));
+        mistakes.note::<()>(Err(missing("destination_id", id.as_str())));
     }
-    Ok(())
+    mistakes.end()
 }
 
-fn not_stored(error: &JournalError) -> PublishError {
+/// Whether two payloads are the same JSON. A publisher may serialise its lead again before it repeats a call.
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let parsed = |payload| serde_json::from_slice::<serde_json::Value>(payload).ok();
+    a == b || parsed(a).is_some_and(|a| Some(a) == parsed(b))
+}
+
+fn not_stored(error: &JournalError, from: &CalledFrom) -> PublishError {
     if !error.is_logged() {
-        tracing::warn!(error = error.chain(), "cannot store event; the publisher got an error");
+        let request_id = from.request_id();
+        tracing::warn!(error = error.chain(), request_id, "cannot store event; the publisher got an error");
     }
     PublishError::Unavailable(error.to_string())
 }

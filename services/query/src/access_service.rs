@@ -125,10 +125,9 @@ impl api::access_service_server::AccessService for AccessService {
         let principal = caller.principal();
         principal.may_leave_session().map_err(|e| denied(&e))?;
         let (account, client) = (caller.account(&request.account_id)?, client(&request.client_id)?);
-        let registry =
-            self.registry.up_to_date().await.map_err(|why| {
-                Status::unavailable(format!("the latest configuration is not known: {why}; call again"))
-            })?;
+        let registry = self.registry.up_to_date().await.map_err(|why| {
+            api::status::unavailable(format!("the latest configuration is not known: {why}; call again"))
+        })?;
         must_exist(&registry, &account, client.as_ref())?;
         let given = request.scopes.iter().map(|scope| api::Scope::try_from(*scope).unwrap_or_default());
         let scopes = scopes(given).map_err(|e| refusal(&e))?;

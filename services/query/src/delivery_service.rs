@@ -10,7 +10,7 @@ use std::{pin::Pin, sync::Arc};
 
 use api::{
     delivery_service_server::DeliveryServiceServer,
-    status::{invalid, retry_refusal},
+    status::{invalid, not_found, retry_refusal, unavailable},
 };
 use domain::{
     AccountId, ClientId, Delivery, DeliveryId, DestinationId, Registry, RequestId,
@@ -36,13 +36,13 @@ use crate::{
     failed, for_clients,
     freshness::{Freshness, SHOWN_DEADLINE, SHOWN_POLL, Stale},
     history::History,
-    page::Page,
+    page::{Page, Place},
     payload_views::PayloadViews,
     retrying,
-    store::{Store, deliveries::Beginning, pages::SwitchedOff},
+    store::{Store, attempts::DestinationEvent, deliveries::Beginning, pages::SwitchedOff},
 };
 
-/// At most this many attempts at a destination are shown.
+/// At most this many attempts at a destination are on a page.
 const MAX_EVENTS: u32 = 100;
 
 struct DeliveryService {
@@ -86,7 +86,7 @@ impl DeliveryService {
             [only] => Ok(*only),
             [] => {
                 let what = format!("there is no delivery whose id begins with {text}");
-                Err(self.history.not_found(&self.registry.snapshot(), account, &what))
+                Err(self.history.not_found(&self.registry.snapshot(), account, "DELIVERY", &what))
             }
             [one, other, ..] => {
                 let why = format!("{text} is the beginning of several ids, such as {one} and {other}; give more of it");
@@ -106,7 +106,8 @@ impl DeliveryService {
         let found = found.filter(may_see);
         let account = caller.principal().account();
         found.ok_or_else(|| {
-            self.history.not_found(&self.registry.snapshot(), account, &format!("there is no delivery {id}"))
+            let what = format!("there is no delivery {id}");
+            self.history.not_found(&self.registry.snapshot(), account, "DELIVERY", &what)
         })
     }
 }
@@ -132,7 +133,7 @@ impl DeliveryService {
         let fact = request_retry(&delivery, subject, Timestamp::now(), asked).map_err(retry_refusal)?;
         let stored = retrying::ask(&self.journal, &fact, trace).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the request of a retry; refused the call");
-            Status::unavailable(format!(
+            unavailable(format!(
                 "cannot confirm that the retry was stored: {error}; repeat the call, the retry is stored once"
             ))
         })?;
@@ -238,19 +239,21 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let account = caller.account(&request.account_id)?;
         let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
-        let most = match request.limit {
+        let limit = match request.limit {
             0 => MAX_EVENTS,
             limit if limit <= MAX_EVENTS => limit,
             limit => return Err(invalid("limit", format!("{limit} is not from 1 to {MAX_EVENTS}"))),
         };
+        let page = Page::of(limit, &request.page_token, ("destination events", &account, &id))?;
         // A deleted destination has attempts as well.
         let registry = self.registry.snapshot();
         if registry.destination_ever(&id).is_none_or(|destination| destination.account != account) {
             return Err(no_destination(&account, &id));
         }
-        let events = self.store.destination_events(&account, &id, most).await.map_err(failed)?;
+        let mut events = self.store.destination_events(&account, &id, &page).await.map_err(failed)?;
+        let next_page_token = page.cut(&mut events, place_of_event);
         let events = events.into_iter().map(shown_event).collect();
-        Ok(Response::new(api::ListDestinationEventsResponse { events }))
+        Ok(Response::new(api::ListDestinationEventsResponse { events, next_page_token }))
     }
 
     type WatchDeliveriesStream = Changes;
@@ -282,6 +285,11 @@ fn destination<'a>(
     found.ok_or_else(|| no_destination(account, id))
 }
 
+fn place_of_event(event: &DestinationEvent) -> Place {
+    let attempt = &event.attempt.attempt;
+    Place { at: attempt.started_at.as_microsecond(), id: attempt.attempt_id.to_string() }
+}
+
 fn no_destination(account: &AccountId, id: &DestinationId) -> Status {
-    Status::not_found(format!("account {account} has no destination {id}"))
+    not_found("DESTINATION", format!("account {account} has no destination {id}"))
 }

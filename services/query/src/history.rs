@@ -33,11 +33,12 @@ impl History {
         oldest_event.map_or(from, |oldest| from.min(oldest))
     }
 
-    /// The answer about an entity that does not exist, and may have existed before the start of history.
-    pub(crate) fn not_found(self, registry: &Registry, account: Option<&AccountId>, what: &str) -> Status {
+    /// The answer about an entity that does not exist, and may have existed before the start of history. `kind` is for
+    /// programs, such as `DELIVERY`.
+    pub(crate) fn not_found(self, registry: &Registry, account: Option<&AccountId>, kind: &str, what: &str) -> Status {
         let account = account.and_then(|account| registry.account(account));
         let kept = account.map_or(self.keep_history, |entry| self.of(&entry.account));
-        Status::not_found(format!("{what}; history is kept for {}", shown(kept)))
+        api::status::not_found(kind, format!("{what}; history is kept for {}", shown(kept)))
     }
 }
 
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_not_there_says_how_long_history_is_kept() {
         let history = History { keep_history: DAY * 400 };
-        let status = history.not_found(&Registry::default(), None, "there is no delivery 7");
+        let status = history.not_found(&Registry::default(), None, "DELIVERY", "there is no delivery 7");
         assert_eq!(status.message(), "there is no delivery 7; history is kept for 400 days");
         assert_eq!(shown(DAY), "1 day");
         assert_eq!(shown(Duration::from_secs(90)), "90s");

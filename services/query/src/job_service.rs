@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{
     job_service_server::JobServiceServer,
-    status::{invalid, job_refusal},
+    status::{aborted, because, invalid, job_refusal, not_found, unavailable},
 };
 use domain::{
     AccountId, DeliveryStatus, DestinationId, Job, JobFact, JobId, LeadSequence, RequestId,
@@ -17,7 +17,7 @@ use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
 use prost::Message as _;
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::Instant;
-use tonic::{Request, Response, Status, codec::CompressionEncoding};
+use tonic::{Code, Request, Response, Status, codec::CompressionEncoding};
 use tracing::{Instrument as _, info_span};
 
 mod parts;
@@ -125,7 +125,7 @@ impl api::job_service_server::JobService for JobService {
         let destination = required("destination_id", &request.destination_id, DestinationId::parse)?;
         let registry = self.registry.snapshot();
         if registry.destination(&destination).is_none_or(|found| found.account != account) {
-            return Err(Status::not_found(format!("account {account} has no destination {destination}")));
+            return Err(not_found("DESTINATION", format!("account {account} has no destination {destination}")));
         }
         let since = required_time("since", request.since.as_ref())?;
         let until = time("until", request.until.as_ref())?;
@@ -204,15 +204,17 @@ impl JobService {
         let found = self.store.job(id).await.map_err(failed)?;
         let found = found.filter(|job| caller.may_see(Some(&job.reference().account)));
         let account = caller.principal().account();
-        found
-            .ok_or_else(|| self.history.not_found(&self.registry.snapshot(), account, &format!("there is no job {id}")))
+        found.ok_or_else(|| {
+            let what = format!("there is no job {id}");
+            self.history.not_found(&self.registry.snapshot(), account, "JOB", &what)
+        })
     }
 
     /// Stores the request of a job. Returns the job; a dry run with its result if that comes in time.
     async fn start(&self, asked: Asked) -> Result<Job, Status> {
         let Asked { account, plan, dry_run, pace, force, by, reason, request, trace } = asked;
         if self.registry.snapshot().account(&account).is_none() {
-            return Err(Status::not_found(format!("there is no account {account}")));
+            return Err(not_found("ACCOUNT", format!("there is no account {account}")));
         }
         check(&plan).map_err(|e| job_refusal(&e))?;
         let pace = match pace {
@@ -228,9 +230,13 @@ impl JobService {
         let account = &reference.account;
         let open = self.store.open_jobs(account).await.map_err(failed)?;
         if open >= MAX_OPEN {
-            return Err(Status::resource_exhausted(format!(
-                "account {account} has {open} jobs that have not ended, and {MAX_OPEN} is the limit; wait, or cancel one"
-            )));
+            return Err(because(
+                Code::ResourceExhausted,
+                "LIMIT_REACHED",
+                format!(
+                    "account {account} has {open} jobs that have not ended, and {MAX_OPEN} is the limit; wait, or cancel one"
+                ),
+            ));
         }
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("start job", job = %reference.job));
         let fact = JobStarted { reference, plan, dry_run, pace, force, by, reason, at: Timestamp::now() };
@@ -262,7 +268,7 @@ impl JobService {
     async fn cancel(&self, reference: &JobRef, by: String, trace: &TraceContext) -> Result<Job, Status> {
         for _ in 0..MAX_CANCEL_TRIES {
             let recorded = self.journal.job(reference).await.map_err(|e| unknown(&e))?;
-            let gone = || Status::not_found(format!("there is no job {} any more", reference.job));
+            let gone = || not_found("JOB", format!("there is no job {} any more", reference.job));
             let RecordedJob { job, version, .. } = recorded.ok_or_else(gone)?;
             let decided = cancel(&job, by.clone(), Timestamp::now()).map_err(|e| job_refusal(&e))?;
             let Some(fact) = decided else { return Ok(job) };
@@ -276,7 +282,7 @@ impl JobService {
                 Err(error) => return Err(not_stored(&error)),
             }
         }
-        Err(Status::aborted("the job records its progress faster than it can be cancelled; repeat the call"))
+        Err(aborted("the job records its progress faster than it can be cancelled; repeat the call"))
     }
 }
 
@@ -310,12 +316,12 @@ fn event_types(given: &[String]) -> Result<Vec<EventTypePattern>, Status> {
 }
 
 fn unknown(error: &JournalError) -> Status {
-    Status::unavailable(format!("cannot read the journal: {error}"))
+    unavailable(format!("cannot read the journal: {error}"))
 }
 
 fn not_stored(error: &JournalError) -> Status {
     tracing::warn!(error = error.chain(), "cannot append a fact of a job; refused the call");
-    Status::unavailable(format!(
+    unavailable(format!(
         "cannot confirm that the request was stored: {error}; repeat the call with the same request_id, it is stored once"
     ))
 }

@@ -41,14 +41,14 @@ pub(crate) async fn start(journal: &Journal, store: &Store, platform: &Platform)
 
 async fn answer(mut questions: Questions<KnownEventsQuestion>, store: &Store) {
     while let Some(question) = questions.next().await {
-        let leads = match store.leads_of_events(&question.asked.0).await {
-            Ok(leads) => leads,
+        let known = match store.known_events(&question.asked.0).await {
+            Ok(known) => known,
             Err(error) => {
                 tracing::warn!(error = error.chain(), "cannot look up known events");
                 vec![]
             }
         };
-        question.answer(&KnownEventsAnswer(leads)).await;
+        question.answer(&KnownEventsAnswer(known)).await;
     }
 }
 

@@ -5,7 +5,11 @@ mod events;
 
 use std::{collections::VecDeque, pin::Pin};
 
-use api::{lead_service_server::LeadServiceServer, status::invalid, timestamp, timestamp_to_api};
+use api::{
+    lead_service_server::LeadServiceServer,
+    status::{invalid, unavailable},
+    timestamp, timestamp_to_api,
+};
 use bytes::Bytes;
 use domain::{AccountId, ClientId, InterfaceId, LeadId, ids::IdError};
 use futures::Stream;
@@ -190,7 +194,7 @@ impl Export {
             }
             let token = self.next_page.take()?;
             if self.drain.is_stopping() {
-                return Some((Err(Status::unavailable("this server is going down; ask for the export again")), self));
+                return Some((Err(unavailable("this server is going down; ask for the export again")), self));
             }
             if let Err(status) = self.read(&token).await {
                 return Some((Err(status), self));
@@ -246,7 +250,7 @@ fn place(lead: &Lead) -> Place {
 impl LeadService {
     fn no_lead(&self, account: &AccountId, lead: &LeadId) -> Status {
         let what = format!("account {account} has no lead {lead}");
-        self.history.not_found(&self.registry.snapshot(), Some(account), &what)
+        self.history.not_found(&self.registry.snapshot(), Some(account), "LEAD", &what)
     }
 }
 

@@ -188,5 +188,5 @@ pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
 /// The one place where a failure of the database becomes a gRPC status; the failure is logged here.
 fn failed(error: StoreError) -> Status {
     tracing::error!(error = error.chain(), "cannot read the read model");
-    Status::unavailable("the read model does not answer now; repeat the call")
+    api::status::unavailable("the read model does not answer now; repeat the call")
 }

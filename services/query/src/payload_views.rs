@@ -61,13 +61,14 @@ impl PayloadViews {
         let fact = RegistryFact { at: Timestamp::now(), by: caller.by(), change };
         self.journal.append_view(&fact).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot record the view of a payload; refused the call");
-            Status::unavailable(format!("cannot record that you see the payload: {error}; repeat the call"))
+            api::status::unavailable(format!("cannot record that you see the payload: {error}; repeat the call"))
         })?;
         Ok(Viewed::Stored(Box::new(stored)))
     }
 
     async fn stored(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, Status> {
-        let unknown = |error: &journal::JournalError| Status::unavailable(format!("cannot read the payload: {error}"));
+        let unknown =
+            |error: &journal::JournalError| api::status::unavailable(format!("cannot read the payload: {error}"));
         self.journal.lead_at(sequence).await.map_err(|error| unknown(&error))
     }
 }

@@ -4,7 +4,10 @@ mod counts;
 mod health;
 mod shown;
 
-use api::{problem_service_server::ProblemServiceServer, status::invalid};
+use api::{
+    problem_service_server::ProblemServiceServer,
+    status::{invalid, not_found, unavailable},
+};
 use domain::{
     AccountId, DestinationId, NoticeFact, Registry, notice::ProblemAcknowledged, problem::Cause, registry::Destination,
     text::quoted,
@@ -84,9 +87,10 @@ impl api::problem_service_server::ProblemService for ProblemService {
         })?;
         let open = self.problem(&account, &destination, cause).await?.filter(|row| row.problem.deliveries > 0);
         if open.is_none() {
-            return Err(Status::not_found(format!(
-                "destination {destination} has no open problem with the cause {cause}"
-            )));
+            return Err(not_found(
+                "PROBLEM",
+                format!("destination {destination} has no open problem with the cause {cause}"),
+            ));
         }
         let (at, by) = (Timestamp::now(), caller.by());
         let fact = NoticeFact::Acknowledged(ProblemAcknowledged {
@@ -99,11 +103,11 @@ impl api::problem_service_server::ProblemService for ProblemService {
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("acknowledge", %destination, %cause));
         let appended = self.journal.append_notice(&fact, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the acknowledgement of a problem; refused the call");
-            Status::unavailable(format!("cannot confirm that the acknowledgement was stored: {error}; repeat the call"))
+            unavailable(format!("cannot confirm that the acknowledgement was stored: {error}; repeat the call"))
         })?;
         self.freshness.shows(StreamName::Notices, appended.sequence).await.map_err(failed)?;
         let row = self.problem(&account, &destination, cause).await?;
-        let row = row.ok_or_else(|| Status::not_found("the problem was pruned meanwhile"))?;
+        let row = row.ok_or_else(|| not_found("PROBLEM", "the problem was pruned meanwhile"))?;
         Ok(Response::new(shown::problem(&row, &self.registry.snapshot())))
     }
 
@@ -129,7 +133,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
         let page = Page::of(request.page_size, &request.page_token, ("health", &account))?;
         let registry = self.registry.snapshot();
         let entry = registry.account(&account);
-        let entry = entry.ok_or_else(|| Status::not_found(format!("there is no account {account}")))?;
+        let entry = entry.ok_or_else(|| not_found("ACCOUNT", format!("there is no account {account}")))?;
         let after = page.after().map_or("", |after| after.id.as_str());
         let rest = entry.destinations().filter(|destination| !destination.deleted && destination.id.as_str() > after);
         let most = usize::try_from(page.limit()).unwrap_or(usize::MAX);
@@ -186,5 +190,5 @@ fn ever<'a>(registry: &'a Registry, account: &AccountId, id: &DestinationId) -> 
 }
 
 fn no_destination(account: &AccountId, id: &DestinationId) -> Status {
-    Status::not_found(format!("account {account} has no destination {id}"))
+    not_found("DESTINATION", format!("account {account} has no destination {id}"))
 }

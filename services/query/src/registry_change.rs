@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::status::refusal;
+use api::status::{aborted, refusal, unavailable};
 use domain::{
     Registry, RegistryFact,
     registry::{Command, Limits, UrlRules},
@@ -103,17 +103,17 @@ impl Changes {
     /// The registry with every change that was answered before.
     pub(crate) async fn latest(&self) -> Result<Arc<Registry>, Status> {
         self.registry.up_to_date().await.map_err(|why| {
-            Status::unavailable(format!("nothing was changed: the latest configuration is not known: {why}; try again"))
+            unavailable(format!("nothing was changed: the latest configuration is not known: {why}; try again"))
         })
     }
 }
 
 fn not_stored(error: &JournalError) -> Status {
     match error {
-        JournalError::LostRace => Status::aborted(error.to_string()),
+        JournalError::LostRace => aborted(error.to_string()),
         _ => {
             tracing::warn!(error = error.chain(), "cannot append a change of the configuration; refused the call");
-            Status::unavailable(format!(
+            unavailable(format!(
                 "cannot confirm that the change was stored: {error}; repeat a creation with the same request_id, and \
                  read anything else before you repeat it"
             ))

@@ -7,7 +7,10 @@ mod shown;
 
 use std::{sync::Arc, time::Duration};
 
-use api::{routing_service_server::RoutingServiceServer, status::invalid};
+use api::{
+    routing_service_server::RoutingServiceServer,
+    status::{invalid, not_found, unavailable},
+};
 use domain::{
     AccountId, Delivery, DeliveryId, DestinationId, EventId, LeadEvent, LeadId, LeadSequence, Registry,
     routing::destinations_for,
@@ -61,12 +64,13 @@ impl api::routing_service_server::RoutingService for RoutingService {
         let account = caller.account(&request.account_id)?;
         let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
         // The destination may have been created a moment ago by another process.
-        let now =
-            self.registry.up_to_date().await.map_err(|why| {
-                Status::unavailable(format!("the latest configuration is not known: {why}; ask again"))
-            })?;
+        let now = self
+            .registry
+            .up_to_date()
+            .await
+            .map_err(|why| unavailable(format!("the latest configuration is not known: {why}; ask again")))?;
         if now.destination_ever(&id).is_none_or(|destination| destination.account != account) {
-            return Err(Status::not_found(format!("account {account} has no destination {id}")));
+            return Err(not_found("DESTINATION", format!("account {account} has no destination {id}")));
         }
         let mut outlines = self.outlines(&account, request).await?;
         let more = outlines.len() > MAX_EVENTS;
@@ -96,22 +100,22 @@ impl RoutingService {
         account: &AccountId,
         request: &api::ExplainRoutingRequest,
     ) -> Result<Vec<EventOutline>, Status> {
-        let (found, what) = match (request.event_id.as_str(), request.lead_id.as_str()) {
+        let (found, kind, what) = match (request.event_id.as_str(), request.lead_id.as_str()) {
             ("", "") => return Err(invalid("event_id", "is missing, and so is lead_id; give one of the two")),
             (text, "") => {
                 let id = required("event_id", text, EventId::parse)?;
                 let found = self.store.event(account, &id).await.map_err(failed)?;
-                (found.into_iter().collect(), format!("account {account} has no event {id}"))
+                (found.into_iter().collect(), "EVENT", format!("account {account} has no event {id}"))
             }
             ("", text) => {
                 let lead = required("lead_id", text, LeadId::parse)?;
                 let found = self.store.events_of(account, &lead, MAX_EVENTS + 1).await.map_err(failed)?;
-                (found, format!("account {account} has no lead {lead}"))
+                (found, "LEAD", format!("account {account} has no lead {lead}"))
             }
             _ => return Err(invalid("lead_id", "is given together with event_id; give one of the two")),
         };
         if found.is_empty() {
-            return Err(self.history.not_found(&self.registry.snapshot(), Some(account), &what));
+            return Err(self.history.not_found(&self.registry.snapshot(), Some(account), kind, &what));
         }
         Ok(found)
     }
@@ -145,7 +149,7 @@ impl RoutingService {
             explained
         };
         let late = "the configuration of the time of the event cannot be read fast enough; ask again";
-        timeout(PAST_TIMEOUT, explain).await.map_err(|_| Status::unavailable(late))
+        timeout(PAST_TIMEOUT, explain).await.map_err(|_| unavailable(late))
     }
 
     async fn became(&self, account: &AccountId, id: &DestinationId, event: EventOutline) -> Result<Became, Status> {
@@ -155,7 +159,7 @@ impl RoutingService {
         let after = self.store.earlier_in_order(id, &event).await.map_err(failed)?;
         let stored = self.journal.lead_at(event.sequence).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot read the event of an explanation; refused the call");
-            Status::unavailable(format!("the event cannot be read: {error}; ask again"))
+            unavailable(format!("the event cannot be read: {error}; ask again"))
         })?;
         // LEADS may hold another event at this place only after a loss; the outline decides.
         let stored = stored.filter(|stored| stored.event_id == event.event_id && !stored.payload.is_empty());

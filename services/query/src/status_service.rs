@@ -4,7 +4,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{duration_to_api, status::invalid, status_service_server::StatusServiceServer, timestamp_to_api};
+use api::{
+    duration_to_api,
+    status::{invalid, unavailable},
+    status_service_server::StatusServiceServer,
+    timestamp_to_api,
+};
 use domain::{DestinationId, Registry, health::FAILING_AFTER, registry::Destination};
 use jiff::{SignedDuration, Timestamp};
 use journal::{Journal, JournalError, RegistryView, StreamName};
@@ -161,7 +166,7 @@ impl StatusService {
         for trouble in self.troubles().into_iter().filter(|trouble| !why.contains(&trouble.text)) {
             text.push_str(&format!("; {}: {}", trouble.part, trouble.text));
         }
-        Status::unavailable(text)
+        unavailable(text)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use domain::{
     AccountId, ApiUserId, ClientId, InterfaceId,
-    registry::{Account, ApiUser, Client, Interface, OptOut, Refusal, Role, Routing},
+    ids::IdError,
+    registry::{Account, ApiUser, Client, Interface, Mistakes, OptOut, Refusal, Role, Routing},
     text::quoted,
 };
 
@@ -15,20 +16,24 @@ use crate::{
 /// An account from the API.
 ///
 /// # Errors
-/// The first invalid field.
+/// Every field that cannot be read, and with them those that are invalid.
 pub fn account(given: crate::Account) -> Result<Account, Refusal> {
-    Ok(Account {
+    let mut mistakes = Mistakes::default();
+    let unknown = || invalid("routing", format!("{} is neither override nor all", quoted(&given.routing)));
+    let routing = mistakes.note(Routing::parse(&given.routing).ok_or_else(unknown));
+    let history = given.keep_history.as_ref().map(|history| span("keep_history", history)).transpose();
+    let account = Account {
         id: id("account_id", &given.account_id, AccountId::parse)?,
         name: given.name,
         brand: non_empty(&given.brand).map(str::to_owned),
         notification_emails: given.notification_emails,
         api_user_emails: given.api_user_emails,
-        routing: Routing::parse(&given.routing)
-            .ok_or_else(|| invalid("routing", format!("{} is neither override nor all", quoted(&given.routing))))?,
-        keep_history: given.keep_history.as_ref().map(|history| span("keep_history", history)).transpose()?,
+        routing: routing.unwrap_or_default(),
+        keep_history: mistakes.note(history).flatten(),
         unconfirmed: vec![],
         deleted: false,
-    })
+    };
+    mistakes.end_with(|| account.check_fields()).map(|()| account)
 }
 
 pub fn account_to_api(account: &Account) -> crate::Account {
@@ -47,14 +52,12 @@ pub fn account_to_api(account: &Account) -> crate::Account {
 /// A client from the API.
 ///
 /// # Errors
-/// The first invalid field.
+/// Every invalid id.
 pub fn client(given: crate::Client) -> Result<Client, Refusal> {
-    Ok(Client {
-        account: id("account_id", &given.account_id, AccountId::parse)?,
-        id: id("client_id", &given.client_id, ClientId::parse)?,
-        name: given.name,
-        deleted: false,
-    })
+    let mut mistakes = Mistakes::default();
+    let ids = ids("client_id", &given.account_id, &given.client_id, ClientId::parse, &mut mistakes);
+    let Some((account, id)) = ids else { return Err(mistakes.refusal()) };
+    Ok(Client { account, id, name: given.name, deleted: false })
 }
 
 pub fn client_to_api(client: &Client) -> crate::Client {
@@ -68,17 +71,23 @@ pub fn client_to_api(client: &Client) -> crate::Client {
 /// An interface from the API.
 ///
 /// # Errors
-/// The first invalid field.
+/// Every field that cannot be read, and with them those that are invalid.
 pub fn interface(given: crate::Interface) -> Result<Interface, Refusal> {
-    Ok(Interface {
-        account: id("account_id", &given.account_id, AccountId::parse)?,
-        id: id("interface_id", &given.interface_id, InterfaceId::parse)?,
+    let mut mistakes = Mistakes::default();
+    let ids = ids("interface_id", &given.account_id, &given.interface_id, InterfaceId::parse, &mut mistakes);
+    let retention = given.retention.as_ref().map(|after| span("retention", after)).transpose();
+    let retention = mistakes.note(retention).flatten();
+    let Some((account, id)) = ids else { return Err(mistakes.refusal()) };
+    let interface = Interface {
+        account,
+        id,
         name: given.name,
-        retention: given.retention.as_ref().map(|after| span("retention", after)).transpose()?,
+        retention,
         lead_notification_emails: given.lead_notification_emails,
         unconfirmed: vec![],
         deleted: false,
-    })
+    };
+    mistakes.end_with(|| interface.check_fields()).map(|()| interface)
 }
 
 pub fn interface_to_api(interface: &Interface) -> crate::Interface {
@@ -95,18 +104,36 @@ pub fn interface_to_api(interface: &Interface) -> crate::Interface {
 /// An API user from the API.
 ///
 /// # Errors
-/// The first invalid field.
+/// Every field that cannot be read, and with them those that are invalid.
 pub fn api_user(given: crate::ApiUser) -> Result<ApiUser, Refusal> {
-    Ok(ApiUser {
-        account: id("account_id", &given.account_id, AccountId::parse)?,
-        id: id("api_user_id", &given.api_user_id, ApiUserId::parse)?,
+    let mut mistakes = Mistakes::default();
+    let ids = ids("api_user_id", &given.account_id, &given.api_user_id, ApiUserId::parse, &mut mistakes);
+    let unknown = || invalid("role", format!("{} is not viewer, operator or admin", quoted(&given.role)));
+    let role = mistakes.note(Role::parse(&given.role).ok_or_else(unknown));
+    let Some((account, id)) = ids else { return Err(mistakes.refusal()) };
+    let user = ApiUser {
+        account,
+        id,
         name: given.name,
         email: given.email,
-        role: Role::parse(&given.role)
-            .ok_or_else(|| invalid("role", format!("{} is not viewer, operator or admin", quoted(&given.role))))?,
+        role: role.unwrap_or(Role::Viewer),
         unconfirmed: vec![],
         deleted: false,
-    })
+    };
+    mistakes.end_with(|| user.check_fields()).map(|()| user)
+}
+
+/// The id of an account, and that of something in it. `None` if one of them is invalid.
+fn ids<T>(
+    field: &'static str,
+    account: &str,
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, IdError>,
+    mistakes: &mut Mistakes,
+) -> Option<(AccountId, T)> {
+    let account = mistakes.note(id("account_id", account, AccountId::parse));
+    let id = mistakes.note(id(field, text, parse));
+    account.zip(id)
 }
 
 pub fn api_user_to_api(user: &ApiUser) -> crate::ApiUser {

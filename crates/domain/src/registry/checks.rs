@@ -1,5 +1,7 @@
 //! The checks of each field. [`super::decide`] looks up the entities that fields name.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     address::{check_brand, check_email},
     model::Destination,
     opt_out::OptOut,
-    refusal::{Refusal, UrlRules},
+    refusal::{Mistakes, Refusal, UrlRules},
     request::{Body, RequestShape},
 };
 use crate::text::quoted;
@@ -26,57 +28,122 @@ pub(super) fn invalid(field: &'static str, problem: String) -> Refusal {
 }
 
 pub(super) fn check_destination(destination: &Destination, rules: UrlRules) -> Result<(), Refusal> {
-    check_name(&destination.name)?;
-    check_url(&destination.url, rules)?;
-    if destination.event_types.is_empty() || destination.event_types.len() > MAX_PATTERNS {
-        return Err(invalid("event_types", format!("needs 1 to {MAX_PATTERNS} patterns; \"*\" is every type")));
-    }
-    let (shortest, longest) = (Destination::SHORTEST_TIMEOUT, Destination::LONGEST_TIMEOUT);
-    if !(shortest..=longest).contains(&destination.timeout) {
-        return Err(invalid("timeout", format!("{:?} is not from {shortest:?} to {longest:?}", destination.timeout)));
-    }
-    if !(1..=Destination::MOST_CONCURRENCY).contains(&destination.concurrency) {
-        let most = Destination::MOST_CONCURRENCY;
-        return Err(invalid("concurrency", format!("{} is not from 1 to {most}", destination.concurrency)));
-    }
-    check_pace(destination)?;
-    check_request(&destination.request)?;
-    destination.transport.check()?;
     let oauth2 = destination.request.credentials.as_ref().and_then(|credentials| credentials.oauth2.as_ref());
-    oauth2.map_or(Ok(()), |client| client.check(rules))?;
-    destination.retry.validate().map_err(|e| invalid("retry_policy", format!("{}: {}", e.field, e.problem)))
+    Mistakes::of([
+        check_name(&destination.name),
+        check_url(&destination.url, rules),
+        check_event_types(destination.event_types.len()),
+        check_timeout(destination),
+        check_concurrency(destination.concurrency),
+        check_pace(destination),
+        check_request(&destination.request),
+        destination.transport.check(),
+        oauth2.map_or(Ok(()), |client| client.check(rules)),
+        destination.retry.validate().map_err(|e| invalid("retry_policy", format!("{}: {}", e.field, e.problem))),
+    ])
+}
+
+impl Destination {
+    /// Checks each field by itself, whatever the installation allows.
+    ///
+    /// # Errors
+    /// Every invalid field.
+    pub fn check_fields(&self) -> Result<(), Refusal> {
+        check_destination(self, UrlRules { allow_plain_http: true })
+    }
+}
+
+impl Account {
+    /// Checks each field by itself.
+    ///
+    /// # Errors
+    /// Every invalid field.
+    pub fn check_fields(&self) -> Result<(), Refusal> {
+        check_account(self)
+    }
+}
+
+impl Interface {
+    /// Checks each field by itself.
+    ///
+    /// # Errors
+    /// Every invalid field.
+    pub fn check_fields(&self) -> Result<(), Refusal> {
+        check_interface(self)
+    }
+}
+
+impl ApiUser {
+    /// Checks each field by itself.
+    ///
+    /// # Errors
+    /// Every invalid field.
+    pub fn check_fields(&self) -> Result<(), Refusal> {
+        check_api_user(self)
+    }
+}
+
+fn check_event_types(count: usize) -> Result<(), Refusal> {
+    if (1..=MAX_PATTERNS).contains(&count) {
+        return Ok(());
+    }
+    Err(invalid("event_types", format!("needs 1 to {MAX_PATTERNS} patterns; \"*\" is every type")))
+}
+
+fn check_timeout(destination: &Destination) -> Result<(), Refusal> {
+    let (shortest, longest) = (Destination::SHORTEST_TIMEOUT, Destination::LONGEST_TIMEOUT);
+    if (shortest..=longest).contains(&destination.timeout) {
+        return Ok(());
+    }
+    Err(invalid("timeout", format!("{:?} is not from {shortest:?} to {longest:?}", destination.timeout)))
+}
+
+fn check_concurrency(concurrency: u32) -> Result<(), Refusal> {
+    let most = Destination::MOST_CONCURRENCY;
+    if (1..=most).contains(&concurrency) {
+        return Ok(());
+    }
+    Err(invalid("concurrency", format!("{concurrency} is not from 1 to {most}")))
 }
 
 pub(super) fn check_account(account: &Account) -> Result<(), Refusal> {
-    check_name(&account.name)?;
-    account.brand.as_deref().map_or(Ok(()), check_brand).map_err(|problem| invalid("brand", problem))?;
-    let kept = Account::MIN_HISTORY..=Account::MAX_HISTORY;
-    if account.keep_history.is_some_and(|history| !kept.contains(&history)) {
-        return Err(invalid("keep_history", "is not from 1 to 3,650 days".into()));
-    }
-    check_emails("notification_emails", &account.notification_emails)?;
-    check_emails("api_user_emails", &account.api_user_emails)
+    Mistakes::of([
+        check_name(&account.name),
+        account.brand.as_deref().map_or(Ok(()), check_brand).map_err(|problem| invalid("brand", problem)),
+        check_days("keep_history", account.keep_history, Account::MIN_HISTORY..=Account::MAX_HISTORY),
+        check_emails("notification_emails", &account.notification_emails),
+        check_emails("api_user_emails", &account.api_user_emails),
+    ])
 }
 
 pub(super) fn check_interface(interface: &Interface) -> Result<(), Refusal> {
     if interface.id.is_reserved() {
         return Err(invalid("interface_id", format!("{} is reserved for events of Leadline itself", interface.id)));
     }
-    check_name(&interface.name)?;
-    let kept = Interface::SHORTEST_RETENTION..=Interface::LONGEST_RETENTION;
-    if interface.retention.is_some_and(|retention| !kept.contains(&retention)) {
-        return Err(invalid("retention", "is not from 1 to 3,650 days".into()));
-    }
-    check_emails("lead_notification_emails", &interface.lead_notification_emails)
+    Mistakes::of([
+        check_name(&interface.name),
+        check_days("retention", interface.retention, Interface::SHORTEST_RETENTION..=Interface::LONGEST_RETENTION),
+        check_emails("lead_notification_emails", &interface.lead_notification_emails),
+    ])
 }
 
 pub(super) fn check_api_user(user: &ApiUser) -> Result<(), Refusal> {
-    check_name(&user.name)?;
-    check_email(&user.email).map_err(|problem| invalid("email", problem))
+    Mistakes::of([check_name(&user.name), check_email(&user.email).map_err(|problem| invalid("email", problem))])
 }
 
 pub(super) fn check_opt_out(opt_out: &OptOut) -> Result<(), Refusal> {
     check_email(&opt_out.email).map_err(|problem| invalid("email", problem))
+}
+
+fn check_days(
+    field: &'static str,
+    kept: Option<Duration>,
+    allowed: std::ops::RangeInclusive<Duration>,
+) -> Result<(), Refusal> {
+    if kept.is_some_and(|kept| !allowed.contains(&kept)) {
+        return Err(invalid(field, "is not from 1 to 3,650 days".into()));
+    }
+    Ok(())
 }
 
 fn check_emails(field: &'static str, emails: &[String]) -> Result<(), Refusal> {

@@ -20,6 +20,9 @@ pub enum Refusal {
         field: &'static str,
         problem: String,
     },
+    /// Several fields are invalid, each with its problem.
+    #[error("{}", list(.0))]
+    Several(Vec<(&'static str, String)>),
     #[error("{} {id:?} exists already", .kind.as_str())]
     AlreadyExists { kind: EntityKind, id: String },
     #[error("{} {id:?} does not exist", .kind.as_str())]
@@ -44,4 +47,72 @@ pub enum Refusal {
     /// The limit of the kind is reached.
     #[error("limit of {most} of the kind {} reached; delete one first", .kind.as_str())]
     TooMany { kind: EntityKind, most: usize },
+}
+
+fn list(mistakes: &[(&'static str, String)]) -> String {
+    mistakes.iter().map(|(field, problem)| format!("{field}: {problem}")).collect::<Vec<_>>().join("; ")
+}
+
+/// Collects the invalid fields of a command, so that its caller learns all of them at once.
+#[derive(Debug, Default)]
+pub struct Mistakes {
+    fields: Vec<(&'static str, String)>,
+    /// A refusal that is not about a field. It is told alone.
+    other: Option<Refusal>,
+}
+
+impl Mistakes {
+    /// Returns the value, or notes why there is none.
+    pub fn note<T>(&mut self, checked: Result<T, Refusal>) -> Option<T> {
+        match checked {
+            Ok(value) => return Some(value),
+            Err(Refusal::Invalid { field, problem }) => self.fields.push((field, problem)),
+            Err(Refusal::Several(fields)) => self.fields.extend(fields),
+            Err(refusal) => drop(self.other.get_or_insert(refusal)),
+        }
+        None
+    }
+
+    /// # Errors
+    /// What was noted.
+    pub fn end(self) -> Result<(), Refusal> {
+        let mut fields = self.fields;
+        match (self.other, fields.len()) {
+            (Some(refusal), _) => Err(refusal),
+            (None, 0) => Ok(()),
+            (None, 1) => {
+                let (field, problem) = fields.remove(0);
+                Err(Refusal::Invalid { field, problem })
+            }
+            (None, _) => Err(Refusal::Several(fields)),
+        }
+    }
+
+    /// The same, and if anything was noted, with what a further check finds.
+    ///
+    /// # Errors
+    /// What was noted.
+    pub fn end_with(mut self, check: impl FnOnce() -> Result<(), Refusal>) -> Result<(), Refusal> {
+        if self.other.is_some() || !self.fields.is_empty() {
+            self.note(check());
+        }
+        self.end()
+    }
+
+    /// What was noted, as one refusal.
+    pub fn refusal(self) -> Refusal {
+        self.end().err().unwrap_or(Refusal::Several(vec![]))
+    }
+
+    /// The outcome of several checks.
+    ///
+    /// # Errors
+    /// The invalid fields of all of them.
+    pub fn of(checks: impl IntoIterator<Item = Result<(), Refusal>>) -> Result<(), Refusal> {
+        let mut mistakes = Self::default();
+        for check in checks {
+            mistakes.note(check);
+        }
+        mistakes.end()
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use api::status::word;
 use axum::{
     Json,
     response::{IntoResponse, Response},
@@ -77,27 +78,6 @@ fn detail(any: Any) -> Detail {
 fn readable(name: &str, bytes: &[u8]) -> Option<Value> {
     let message = DETAILS.as_ref()?.get_message_by_name(name)?;
     serde_json::to_value(DynamicMessage::decode(message, bytes).ok()?).ok()
-}
-
-const fn word(code: Code) -> &'static str {
-    match code {
-        Code::Cancelled => "canceled",
-        Code::InvalidArgument => "invalid_argument",
-        Code::DeadlineExceeded => "deadline_exceeded",
-        Code::NotFound => "not_found",
-        Code::AlreadyExists => "already_exists",
-        Code::PermissionDenied => "permission_denied",
-        Code::ResourceExhausted => "resource_exhausted",
-        Code::FailedPrecondition => "failed_precondition",
-        Code::Aborted => "aborted",
-        Code::OutOfRange => "out_of_range",
-        Code::Unimplemented => "unimplemented",
-        Code::Internal => "internal",
-        Code::Unavailable => "unavailable",
-        Code::DataLoss => "data_loss",
-        Code::Unauthenticated => "unauthenticated",
-        Code::Ok | Code::Unknown => "unknown",
-    }
 }
 
 fn http_status(code: Code) -> StatusCode {

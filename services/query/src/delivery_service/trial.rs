@@ -1,6 +1,6 @@
 //! Tests of destinations: an event that names its destination, and is delivered like any other.
 
-use api::status::invalid;
+use api::status::{because, invalid, unavailable};
 use bytes::Bytes;
 use domain::{
     DeliveryId, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId,
@@ -11,7 +11,7 @@ use journal::StreamName;
 use runtime::{ErrorChain as _, trace::TraceContext};
 use serde_json::json;
 use tokio::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::{Instrument as _, info_span};
 use uuid::Uuid;
 
@@ -33,9 +33,10 @@ impl DeliveryService {
         let account = caller.account(&request.account_id)?;
         let id = required("destination_id", &request.destination_id, DestinationId::parse)?;
         // Another process may have created or enabled it a moment ago.
-        let registry = self.registry.up_to_date().await.map_err(|why| {
-            Status::unavailable(format!("the latest configuration is not known: {why}; send the test again"))
-        })?;
+        let registry =
+            self.registry.up_to_date().await.map_err(|why| {
+                unavailable(format!("the latest configuration is not known: {why}; send the test again"))
+            })?;
         let destination = destination(&registry, &account, &id)?;
         if !caller.owns(destination) {
             return Err(super::no_destination(&account, &id));
@@ -64,7 +65,7 @@ impl DeliveryService {
         let (span, trace) = TraceContext::enter(trace, || info_span!("test", %delivery, destination = %id));
         self.journal.append_lead(&event, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the event of a test; refused the call");
-            Status::unavailable(format!("cannot confirm that the test was stored: {error}; send another one"))
+            unavailable(format!("cannot confirm that the test was stored: {error}; send another one"))
         })?;
         self.wait_until_known(delivery).await?;
         Ok(api::SendTestDeliveryResponse { delivery_id: delivery.to_string(), event_id: event.event_id.to_string() })
@@ -88,9 +89,13 @@ fn takes_tests(destination: &Destination) -> Result<(), Status> {
         _ => return Ok(()),
     };
     let id = &destination.id;
-    Err(Status::failed_precondition(format!(
-        "destination {id} is {state}, so a test would wait with everything else; enable it with EnableDestination first"
-    )))
+    Err(because(
+        Code::FailedPrecondition,
+        "DESTINATION_OFF",
+        format!(
+            "destination {id} is {state}, so a test would wait with everything else; enable it with EnableDestination first"
+        ),
+    ))
 }
 
 fn payload(given: Vec<u8>, destination: &Destination, by: &str, now: Timestamp) -> Result<Bytes, Status> {

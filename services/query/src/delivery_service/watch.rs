@@ -8,12 +8,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use api::status::invalid;
+use api::status::{because, invalid, unavailable};
 use domain::{AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId, Registry};
 use journal::{JournalError, RegistryView, Replay, StreamName};
 use runtime::Drain;
 use tokio::time::timeout;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{
     Changes, DeliveryService, SHOWN_POLL,
@@ -85,13 +85,15 @@ struct Watch {
 impl DeliveryService {
     pub(super) async fn watch(&self, asked: Asked) -> Result<Changes, Status> {
         let counted = self.watchers.begin(asked.caller.principal())?;
-        let unknown = |e: JournalError| Status::unavailable(format!("cannot read the journal: {e}"));
+        let unknown = |e: JournalError| unavailable(format!("cannot read the journal: {e}"));
         let sent_until = match asked.resume_after {
             Some(sent_until) => {
                 if sent_until.saturating_add(1)
                     < self.journal.first_sequence(StreamName::Deliveries).await.map_err(unknown)?
                 {
-                    return Err(Status::data_loss(
+                    return Err(because(
+                        Code::DataLoss,
+                        "CHANGES_NOT_KEPT",
                         "the changes since this resume_token are no longer stored; list the deliveries, then watch without it",
                     ));
                 }
@@ -215,5 +217,5 @@ fn is_watched(statuses: &[DeliveryStatus], delivery: &Delivery, registry: &Regis
 }
 
 fn going_down() -> Status {
-    Status::unavailable("this server is going down; watch again with the last resume_token")
+    unavailable("this server is going down; watch again with the last resume_token")
 }

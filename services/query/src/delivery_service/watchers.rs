@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use api::status::because;
 use domain::{AccountId, KeyId, Principal};
 use runtime::{Exceeded, Share, Shares};
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Limits of open watches per process.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -46,9 +47,13 @@ impl Watchers {
     /// Counts one more watch, or refuses it.
     pub(super) fn begin(&self, by: &Principal) -> Result<Counted, Status> {
         let refused = |most: usize, whose: &str, setting: &str| {
-            Status::resource_exhausted(format!(
-                "{most} watches {whose} are open through this server, which is the limit ({setting}); end one of them"
-            ))
+            because(
+                Code::ResourceExhausted,
+                "LIMIT_REACHED",
+                format!(
+                    "{most} watches {whose} are open through this server, which is the limit ({setting}); end one of them"
+                ),
+            )
         };
         let of_key = self.keys.take(by.id()).map_err(|exceeded| {
             let (Exceeded::Each(most) | Exceeded::Total(most)) = exceeded;

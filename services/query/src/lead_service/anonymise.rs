@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use api::{duration, status::invalid};
+use api::{
+    duration,
+    status::{invalid, not_found, unavailable},
+};
 use domain::{AccountId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
 use journal::{JournalError, Logged as _, StreamName};
@@ -138,7 +141,7 @@ impl LeadService {
         let registry = self.registry.snapshot();
         let known = registry.account_ever(account).is_some_and(|account| account.interface(interface).is_some());
         if !known {
-            return Err(Status::not_found(format!("account {account} has no interface {interface}")));
+            return Err(not_found("INTERFACE", format!("account {account} has no interface {interface}")));
         }
         Timestamp::now().checked_sub(age).map_err(|_| invalid("older_than", "goes back further than time is counted"))
     }
@@ -151,7 +154,7 @@ impl LeadService {
 
 fn not_known(error: JournalError) -> Status {
     tracing::warn!(error = error.chain(), "cannot anonymise every lead of a request; refused the call");
-    Status::unavailable(format!(
+    unavailable(format!(
         "cannot confirm that every lead was anonymised: {error}; repeat the call, each lead is anonymised once"
     ))
 }

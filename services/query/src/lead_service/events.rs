@@ -16,7 +16,7 @@ impl LeadService {
         let id = event_id(event)?;
         let Some(found) = self.payloads.event(account, &id).await? else {
             let what = format!("account {account} has no event {id}");
-            return Err(self.history.not_found(&self.registry.snapshot(), Some(account), &what));
+            return Err(self.history.not_found(&self.registry.snapshot(), Some(account), "EVENT", &what));
         };
         let viewed = self.payloads.view(caller, &found).await?;
         Ok(with_payload(outline(found), viewed))

@@ -4,7 +4,7 @@ use api::{
 };
 use domain::{
     DestinationId, Registry,
-    registry::{Body, Command, Destination, EntityKind, Form, RequestShape, Scope, Transport},
+    registry::{Body, Command, Destination, EntityKind, Form, Refusal, RequestShape, Scope, Transport},
 };
 use jiff::Timestamp;
 use prost_types::FieldMask;
@@ -27,6 +27,9 @@ const FIELDS: [&str; 25] = [
     "enabled", "rate", "breaker_failures", "ordered", "method", "body", "content_type", "form", "headers", "auth",
     "compatibility_signature", "condition", "webhook_id", "client_certificate", "ca_certificates", "proxy",
 ];
+
+/// Reads a destination of the API.
+type Read = fn(api::Destination, DestinationId) -> Result<Destination, Refusal>;
 
 impl RegistryService {
     /// A destination, and how many deliveries are held for it if a rule switched it off. The count comes from the read
@@ -52,7 +55,7 @@ impl RegistryService {
         let new = given("destination", request.destination)?;
         let account = caller.account(&new.account_id)?;
         let id = DestinationId::of_request(&account, &request_id(&request.request_id)?);
-        let destination = self.destination(new, id.clone())?;
+        let destination = self.destination(new, id.clone(), api::registry::new_destination)?;
         check_templates(&destination)?;
         let find = |registry: &Registry| Ok(warnings::added(registry, destination_of(registry, &account, &id)?));
         let made = self.changes.make_once(&caller, Command::CreateDestination(destination), find).await?;
@@ -106,7 +109,7 @@ impl RegistryService {
             certificate: !kept.certificate() && names(mask, "client_certificate"),
         };
         let keep_webhook_id = new.webhook_id.is_empty();
-        let mut new = self.destination(new, id.clone())?;
+        let mut new = self.destination(new, id.clone(), api::registry::destination)?;
         let update = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?;
             kept.add(now, &mut new);
@@ -188,8 +191,8 @@ impl RegistryService {
     }
 
     /// Converts a destination of the API: its secrets are sealed, its certificates and templates parsed.
-    fn destination(&self, given: api::Destination, id: DestinationId) -> Result<Destination, Status> {
-        let mut destination = api::registry::destination(given.clone(), id).map_err(|e| refusal(&e))?;
+    fn destination(&self, given: api::Destination, id: DestinationId, read: Read) -> Result<Destination, Status> {
+        let mut destination = read(given.clone(), id).map_err(|e| refusal(&e))?;
         let sealing = Sealing { key: &self.key, guard: &self.guard, destination: &destination };
         let (credentials, transport) =
             (sealing.credentials(given.auth.clone().unwrap_or_default())?, sealing.transport(&given)?);

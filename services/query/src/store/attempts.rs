@@ -18,6 +18,7 @@ use super::{
     deliveries::{attempt, micros},
     sql::{self, Statement, Value},
 };
+use crate::page::{Page, Place};
 
 #[rustfmt::skip]
 const COLUMNS: [&str; 17] = [
@@ -126,12 +127,12 @@ impl Store {
         rows.iter().enumerate().map(read).collect()
     }
 
-    /// The latest attempts at a destination, the newest first.
+    /// A page of the attempts at a destination, the newest first.
     pub(crate) async fn destination_events(
         &self,
         account: &AccountId,
         destination: &DestinationId,
-        most: u32,
+        page: &Page,
     ) -> Result<Vec<DestinationEvent>, StoreError> {
         let shown = COLUMNS.iter().filter(|column| **column != EXCHANGE);
         let attempts: Vec<_> = shown.map(|column| format!("a.{column}")).collect();
@@ -139,8 +140,12 @@ impl Store {
             "SELECT {}, d.event_id, d.event_type, d.lead FROM (SELECT * FROM attempts",
             attempts.join(", ")
         ));
-        let latest = " WHERE destination = ? ORDER BY started_at DESC, attempt DESC LIMIT ?) a";
-        select.push(latest, [destination.as_str().into(), most.into()]);
+        select.push(" WHERE destination = ?", [destination.as_str().into()]);
+        if let Some(Place { at, id }) = page.after() {
+            let older = " AND (started_at < ? OR (started_at = ? AND attempt < ?))";
+            select.push(older, [(*at).into(), (*at).into(), id.as_str().into()]);
+        }
+        select.push(" ORDER BY started_at DESC, attempt DESC LIMIT ?) a", [page.limit().into()]);
         select.push(" JOIN deliveries d ON d.delivery = a.delivery WHERE d.account = ?", [account.as_str().into()]);
         select.push(" ORDER BY a.started_at DESC, a.attempt DESC", []);
         let rows = self.fetch_all(select).await?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{AccountId, EventId, LeadId};
+use domain::{AccountId, EventId, LeadId, LeadSequence, lead::KnownEvent};
 use sqlx::any::AnyRow;
 
 use super::{
@@ -14,26 +14,29 @@ use super::{
 const CHUNK: usize = 100;
 
 impl Store {
-    /// The lead of each event, in their order; `None` if there is no such event.
-    pub(crate) async fn leads_of_events(
+    /// Lead and sequence of each event, in their order; `None` if there is no such event.
+    pub(crate) async fn known_events(
         &self,
         events: &[(AccountId, EventId)],
-    ) -> Result<Vec<Option<LeadId>>, StoreError> {
+    ) -> Result<Vec<Option<KnownEvent>>, StoreError> {
         let mut of_accounts: HashMap<&AccountId, Vec<&EventId>> = HashMap::new();
         for (account, event_id) in events {
             of_accounts.entry(account).or_default().push(event_id);
         }
-        let mut known: HashMap<(&AccountId, String), LeadId> = HashMap::new();
+        let mut known: HashMap<(&AccountId, String), KnownEvent> = HashMap::new();
         for (account, event_ids) in of_accounts {
             for chunk in event_ids.chunks(CHUNK) {
                 for row in self.fetch_all(select(account, chunk)).await? {
                     let lead = sql::parsed(&row, "lead", |text| LeadId::parse(text).ok())?;
-                    known.insert((account, sql::text(&row, "event_id")?), lead);
+                    let sequence = LeadSequence(sql::int(&row, "sequence")?.cast_unsigned());
+                    let event = KnownEvent { lead, sequence: Some(sequence) };
+                    known.insert((account, sql::text(&row, "event_id")?), event);
                 }
             }
         }
-        let lead_of = |(account, event_id): &(AccountId, EventId)| known.get(&(account, event_id.to_string())).cloned();
-        Ok(events.iter().map(lead_of).collect())
+        let known_of =
+            |(account, event_id): &(AccountId, EventId)| known.get(&(account, event_id.to_string())).cloned();
+        Ok(events.iter().map(known_of).collect())
     }
 
     /// At most `most` events after a key, or the first ones, in the order of their keys.
@@ -60,7 +63,7 @@ pub(super) fn select_after(after: Option<&(AccountId, EventId)>, most: u32) -> S
 }
 
 fn select(account: &AccountId, event_ids: &[&EventId]) -> Statement {
-    let mut select = Statement::new("SELECT event_id, lead FROM lead_events WHERE account = ");
+    let mut select = Statement::new("SELECT event_id, lead, sequence FROM lead_events WHERE account = ");
     select.push("?", [account.as_str().into()]);
     let places = vec!["?"; event_ids.len()].join(", ");
     select.push(&format!(" AND event_id IN ({places})"), event_ids.iter().map(|id| id.as_str().into()));

@@ -1,6 +1,6 @@
 //! Tests in both databases: a repeated fact counts once.
 
-use domain::{AccountId, EventId, EventType, InterfaceId, LeadEvent, LeadId};
+use domain::{AccountId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, lead::KnownEvent};
 use jiff::Timestamp;
 
 use super::{leads, plans::stores};
@@ -54,8 +54,9 @@ async fn a_repeat_that_names_another_lead_makes_no_lead_and_is_known_by_the_firs
         assert_eq!((ada.events, store.lead(&first.account, &bob).await.unwrap()), (1, None));
         let key = |event: &str, account: &str| (AccountId::parse(account).unwrap(), EventId::parse(event).unwrap());
         let asked = [key("other", "acme"), key("e", "acme"), key("e", "globex")];
-        let known = store.leads_of_events(&asked).await.unwrap();
-        assert_eq!(known, [None, Some(first.lead), None]);
+        let known = store.known_events(&asked).await.unwrap();
+        let first = KnownEvent { lead: first.lead, sequence: Some(LeadSequence(7)) };
+        assert_eq!(known, [None, Some(first), None]);
     }
 }
 

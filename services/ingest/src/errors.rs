@@ -1,0 +1,85 @@
+//! Errors of `/v1/leads` in JSON: code and reason for programs, a message for people, every invalid field, and the id of
+//! the request.
+
+use std::time::Duration;
+
+use api::{
+    publish::PublishError,
+    status::{self, publish_error, word},
+};
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::{EventId, text::bounded};
+use runtime::RequestId;
+use serde_json::{Value, json};
+
+/// Answers to one request.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply(pub(crate) RequestId);
+
+impl Reply {
+    pub(crate) fn refused(&self, status: StatusCode, error: &PublishError) -> Response {
+        let retry_after = match error {
+            PublishError::TooFast { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        };
+        with_retry_after(status, retry_after, Json(json!({"error": self.shown(error)})))
+    }
+
+    /// The refusal of an event that was sent to the broker, with its id.
+    pub(crate) fn not_stored(&self, error: &PublishError, event_id: &EventId) -> Response {
+        let answer = json!({"error": self.shown(error), "event_id": event_id.as_str()});
+        with_retry_after(status_of(error), None, Json(answer))
+    }
+
+    fn shown(&self, error: &PublishError) -> Value {
+        let mut shown = shown(error);
+        shown["request_id"] = self.0.as_str().into();
+        shown
+    }
+}
+
+/// An error in JSON, without the id of the request.
+pub(crate) fn shown(error: &PublishError) -> Value {
+    let status = publish_error(error);
+    let mut shown = json!({
+        "code": word(status.code()), "reason": status::reason(&status), "message": bounded(error.to_string()),
+    });
+    if let Some(field) = error.field() {
+        shown["field"] = field.into();
+    }
+    if let PublishError::Invalid(mistakes) = error
+        && mistakes.len() > 1
+    {
+        let fields = mistakes.iter().map(|(field, problem)| json!({"field": field, "message": problem}));
+        shown["fields"] = fields.collect();
+    }
+    shown
+}
+
+/// An answer that says when to call again, if that helps.
+pub(crate) fn with_retry_after(status: StatusCode, after: Option<Duration>, answer: impl IntoResponse) -> Response {
+    let away = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(status::RETRY_DELAY);
+    let mut response = (status, answer).into_response();
+    if let Some(after) = after.or(away)
+        && let Ok(seconds) = HeaderValue::from_str(&after.as_millis().div_ceil(1_000).to_string())
+    {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+pub(crate) const fn status_of(error: &PublishError) -> StatusCode {
+    match error {
+        PublishError::Invalid(_) => StatusCode::BAD_REQUEST,
+        PublishError::Conflict { .. } => StatusCode::CONFLICT,
+        PublishError::KeyEnded(_) => StatusCode::UNAUTHORIZED,
+        PublishError::Denied(_) => StatusCode::FORBIDDEN,
+        PublishError::Loop { .. } => StatusCode::LOOP_DETECTED,
+        PublishError::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
+        PublishError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
