@@ -21,13 +21,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={}", root.display());
 
     let mut compiler = protox::Compiler::new([&root])?;
-    compiler.include_imports(true).open_files(&files)?;
+    // The comments of the files describe methods and fields to callers: over reflection, and in OpenAPI.
+    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // The compiler encodes the descriptors, because prost would leave out the custom options of methods.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     // The command line finds the descriptor of a message by its name.
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
+    config.disable_comments(["."]);
     tonic_prost_build::configure()
         .bytes(".leadline.v1.PublishLeadRequest.payload")
         .bytes(".leadline.v1.ExportLeadsResponse.csv")

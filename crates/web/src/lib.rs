@@ -6,6 +6,7 @@
 //!
 //! Every call becomes a gRPC request to the same routes in the same process ([`call`]), so authentication, access rules
 //! and limits are those of gRPC. [`methods`] reads the methods from the descriptors, so a new one is served without code.
+//! [`openapi`] describes them at `/openapi.json`, and shows that at `/docs`.
 //!
 //! Guarantees: the body of a call is read after its API key is accepted, up to [`call::MAX_MESSAGE`].
 
@@ -13,6 +14,7 @@ mod call;
 mod connect;
 mod json;
 mod methods;
+mod openapi;
 
 use std::sync::Arc;
 
@@ -58,11 +60,12 @@ impl OverHttp {
     pub fn routes(mut self, grpc: Routes, served: &[&str]) -> Router {
         self.0.serve(served);
         let services = self.0.services();
+        let described = openapi::routes(self.0.pool(), &self.0.served());
         let web = Web { methods: Arc::new(self.0), grpc: grpc.prepare().into_axum_router() };
         let routes = services
             .into_iter()
             .fold(Router::new(), |router, service| router.route(&format!("/{service}/{{method}}"), any(answer)));
-        routes.with_state(web)
+        routes.with_state(web).merge(described)
     }
 }
 

@@ -11,6 +11,7 @@ const PACKAGE: &str = "leadline.v1";
 /// The methods of the API by path.
 #[derive(Debug)]
 pub(crate) struct Methods {
+    pool: DescriptorPool,
     by_path: HashMap<String, Served>,
     served: Vec<String>,
 }
@@ -38,7 +39,7 @@ impl Methods {
         let services = pool.services().filter(|service| service.package_name() == PACKAGE);
         let methods = services.flat_map(|service| service.methods().collect::<Vec<_>>());
         let by_path = methods.map(|method| (path(&method), Served { method, is_served: false })).collect();
-        Ok(Self { by_path, served: vec![] })
+        Ok(Self { by_path, served: vec![], pool })
     }
 
     /// Marks the methods of these services as served by this process.
@@ -56,6 +57,17 @@ impl Methods {
         names.sort();
         names.dedup();
         names
+    }
+
+    pub(crate) const fn pool(&self) -> &DescriptorPool {
+        &self.pool
+    }
+
+    /// The methods that this process serves, in the order of their paths.
+    pub(crate) fn served(&self) -> Vec<MethodDescriptor> {
+        let mut served: Vec<_> = self.by_path.iter().filter(|(_, served)| served.is_served).collect();
+        served.sort_by_key(|(path, _)| path.as_str());
+        served.into_iter().map(|(_, served)| served.method.clone()).collect()
     }
 
     pub(crate) fn find(&self, path: &str) -> Result<&Served, Unserved> {
