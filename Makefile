@@ -44,6 +44,8 @@ check:
 test: tools
 	tools/bring-postgres >/dev/null
 	tools/bring-python-grpc >/dev/null
+	tools/bring-typescript >/dev/null
+	tools/bring-openapi-tools >/dev/null
 	tools/bring-pgbouncer >/dev/null
 	tools/bring-libreoffice >/dev/null
 	tools/bring-receivers >/dev/null
@@ -56,7 +58,7 @@ test: tools
 .PHONY: quick
 quick:
 	$(CARGO) test --locked --package domain --package events --package api --package render --package crypto --package runtime \
-	--package access --package ingest --package inputs
+	--package access --package web --package ingest --package inputs
 
 .PHONY: demo
 demo: tools

@@ -101,7 +101,7 @@ fn questions<'a>(system: &'a System, destination: &'a str, filled: Rows) -> Vec<
     let to = move || DeliveryFilter { destination_id: destination.into(), ..of_account() };
     let events = move |_| -> BoxFuture<'a, Result<usize, Status>> {
         let (account_id, destination_id) = (ACCOUNT.into(), destination.to_owned());
-        let request = api::ListDestinationEventsRequest { account_id, destination_id, limit: 0 };
+        let request = api::ListDestinationEventsRequest { account_id, destination_id, ..Default::default() };
         Box::pin(async move {
             Ok(system.api.deliveries().list_destination_events(request).await?.into_inner().events.len())
         })

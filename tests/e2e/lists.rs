@@ -215,7 +215,7 @@ async fn the_detail_of_a_failure_says_what_was_sent_what_came_back_and_what_to_d
 
 async fn events(world: &World, destination_id: &str, limit: u32) -> Vec<api::DestinationEvent> {
     let (account_id, destination_id) = (ACCOUNT.into(), destination_id.to_owned());
-    let request = api::ListDestinationEventsRequest { account_id, destination_id, limit };
+    let request = api::ListDestinationEventsRequest { account_id, destination_id, limit, ..Default::default() };
     world.deliveries().list_destination_events(request).await.unwrap().into_inner().events
 }
 
@@ -247,7 +247,7 @@ async fn the_events_of_a_destination_are_success_debug_or_error() {
         let unknown = api::ListDestinationEventsRequest {
             account_id: ACCOUNT.into(),
             destination_id: "dst_none".into(),
-            limit: 0,
+            ..Default::default()
         };
         let refused = world.deliveries().list_destination_events(unknown).await.unwrap_err();
         assert_eq!(refused.code(), Code::NotFound);
@@ -268,4 +268,22 @@ async fn no_more_than_a_hundred_events_of_a_destination_are_shown() {
     assert_eq!(found.len(), 100);
     let started: Vec<_> = found.iter().map(|e| timestamp(&e.attempt.as_ref().unwrap().started_at.unwrap())).collect();
     assert!(started.is_sorted_by(|a, b| a >= b), "the newest first");
+    // The others are on further pages, each once.
+    let (mut ids, mut page_token) = (std::collections::BTreeSet::new(), String::new());
+    let sizes = async |page_token: &str| {
+        let request = api::ListDestinationEventsRequest {
+            account_id: ACCOUNT.into(),
+            destination_id: id.clone(),
+            limit: 50,
+            page_token: page_token.to_owned(),
+        };
+        world.deliveries().list_destination_events(request).await.unwrap().into_inner()
+    };
+    for size in [50, 50, 20] {
+        let page = sizes(&page_token).await;
+        assert_eq!(page.events.len(), size);
+        ids.extend(page.events.into_iter().map(|event| event.delivery_id));
+        page_token = page.next_page_token;
+    }
+    assert_eq!((ids.len(), page_token.as_str()), (120, ""));
 }

@@ -109,6 +109,7 @@ async fn health_and_reflection_are_there() {
     for name in ["IngestService", "RegistryService", "DeliveryService", "LeadService", "StatusService"] {
         assert!(names.contains(&format!("leadline.v1.{name}")), "{names:?}");
     }
+    assert!(names.contains(&"grpc.health.v1.Health".to_owned()), "{names:?}");
     let healthy = web().get(format!("{}/healthz", world.http)).send().await.unwrap();
     assert_eq!(healthy.status().as_u16(), 200);
 }

@@ -228,7 +228,7 @@ async fn without_query_publishing_goes_on_and_the_window_alone_counts() {
         let answer = call.send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status, "{payload}");
         let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-        let reason = (status == 409).then(|| json!("EVENT_CONFLICT")).unwrap_or_default();
+        let reason = if status == 409 { json!("EVENT_CONFLICT") } else { Value::Null };
         assert_eq!(answer["error"]["reason"], reason, "{answer}");
     }
 }

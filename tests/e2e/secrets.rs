@@ -272,6 +272,7 @@ async fn a_private_address_is_refused_when_a_destination_is_made_or_updated() {
         account_id: ACCOUNT.into(),
         destination_id: allowed.destination_id,
         limit: 10,
+        page_token: String::new(),
     };
     let blocked = wait::until("an attempt at it", SOON, async || {
         let listed = world.deliveries().list_destination_events(request.clone()).await.unwrap().into_inner();

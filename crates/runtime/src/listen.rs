@@ -115,6 +115,7 @@ pub enum ListenError {
 pub struct Service {
     name: &'static str,
     http: Router,
+    open_http: Router,
     grpc: Vec<(&'static str, AddRoutes)>,
     decides_readiness: bool,
 }
@@ -143,6 +144,13 @@ impl Service {
     #[must_use]
     pub fn with_http(mut self, routes: Router) -> Self {
         self.http = self.http.merge(routes);
+        self
+    }
+
+    /// Adds routes that answer the questions of browsers (CORS) themselves, because pages of every origin may call them.
+    #[must_use]
+    pub fn with_open_http(mut self, routes: Router) -> Self {
+        self.open_http = self.open_http.merge(routes);
         self
     }
 
@@ -210,8 +218,10 @@ pub async fn serve(
     }
     let served: Vec<_> = services.iter().map(Service::served).collect();
     let (mut router, mut routes) = (probes::routes(&platform.readiness, &served), RoutesBuilder::default());
+    let mut open = Router::new();
     for service in services {
         router = router.merge(service.http);
+        open = open.merge(service.open_http);
         for (_, add) in service.grpc {
             add(&mut routes);
         }
@@ -222,10 +232,14 @@ pub async fn serve(
     if let Some(cors) = cors::layer(&listeners.cors_origins) {
         router = router.layer(cors);
     }
+    router = router.merge(open);
     let (reporter, health) = tonic_health::server::health_reporter();
     routes.add_service(health.accept_compressed(CompressionEncoding::Gzip));
-    let reflection =
-        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(descriptors);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(descriptors)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     routes
         .add_service(reflection().build_v1()?.accept_compressed(CompressionEncoding::Gzip))
         .add_service(reflection().build_v1alpha()?.accept_compressed(CompressionEncoding::Gzip));

@@ -253,6 +253,7 @@ impl Events {
             account_id: found.account_id,
             destination_id: found.destination_id,
             limit: self.limit,
+            page_token: String::new(),
         };
         let listed = session.deliveries().list_destination_events(within(request)).await?.into_inner();
         let columns = [

@@ -1,0 +1,72 @@
+"""Uses Leadline with code that grpcio-tools generated from the protos: publishes, watches, lists and retries.
+
+Arguments: the folder of the generated code, address, API key, account, interface, number of events. The receiver refuses
+each event once. Prints what came of the events.
+"""
+
+import json
+import sys
+
+folder, address, key, account, interface, count = sys.argv[1:]
+sys.path.insert(0, folder)
+
+import grpc  # noqa: E402
+from leadline.v1 import (  # noqa: E402
+    delivery_pb2,
+    delivery_pb2_grpc,
+    ingest_pb2,
+    ingest_pb2_grpc,
+)
+
+events = [f"py{number}" for number in range(int(count))]
+channel = grpc.insecure_channel(address)
+metadata = [("authorization", f"Bearer {key}")]
+ingest = ingest_pb2_grpc.IngestServiceStub(channel)
+deliveries = delivery_pb2_grpc.DeliveryServiceStub(channel)
+
+
+def wait_for(status, ids):
+    """Watches until each of these events has a delivery with this status."""
+    request = delivery_pb2.WatchDeliveriesRequest(account_id=account, statuses=[status], existing=True)
+    watch = deliveries.WatchDeliveries(request, metadata=metadata, timeout=60)
+    missing = set(ids)
+    for change in watch:
+        missing.discard(change.delivery.event_id)
+        if not missing:
+            watch.cancel()
+            return
+
+
+def listed(status, page_size):
+    """The deliveries with a status, and the number of pages."""
+    found, pages, token = [], 0, ""
+    while True:
+        request = delivery_pb2.ListDeliveriesRequest(
+            filter=delivery_pb2.DeliveryFilter(account_id=account, event_type="*", statuses=[status]),
+            page_size=page_size,
+            page_token=token,
+        )
+        page = deliveries.ListDeliveries(request, metadata=metadata)
+        found, pages, token = found + list(page.deliveries), pages + 1, page.next_page_token
+        if not token:
+            return found, pages
+
+
+for event in events:
+    lead = ingest_pb2.PublishLeadRequest(
+        account=account, interface=interface, event_id=event, payload=json.dumps({"name": "Ada"}).encode()
+    )
+    ingest.PublishLead(lead, metadata=metadata)
+wait_for(delivery_pb2.DELIVERY_STATUS_FAILED, events)
+failed, pages = listed(delivery_pb2.DELIVERY_STATUS_FAILED, 2)
+for delivery in failed:
+    request = delivery_pb2.RetryDeliveryRequest(delivery_id=delivery.delivery_id, requested_by="Ada")
+    deliveries.RetryDelivery(request, metadata=metadata)
+wait_for(delivery_pb2.DELIVERY_STATUS_SUCCEEDED, events)
+try:
+    again = delivery_pb2.RetryDeliveryRequest(delivery_id=failed[0].delivery_id)
+    deliveries.RetryDelivery(again, metadata=metadata)
+    refused = "nothing"
+except grpc.RpcError as error:
+    refused = error.code().name
+print(f"failed: {len(failed)} on {pages} pages; succeeded: {len(events)}; refused: {refused}", flush=True)
