@@ -2,6 +2,7 @@
 import type { Attempt, Delivery } from "../../gen/leadline/v1/delivery_pb";
 import { lasting, millis, span } from "../../time";
 import { Answer, Code, Time } from "../../ui/basics";
+import { Details } from "./exchange";
 
 export function Attempts({ attempts, delivery }: { attempts: readonly Attempt[]; delivery: Delivery }) {
   if (attempts.length === 0) return <p class="state">There was no attempt yet.</p>;
@@ -9,7 +10,7 @@ export function Attempts({ attempts, delivery }: { attempts: readonly Attempt[];
   return (
     <ol class="timeline">
       {attempts.map((attempt, index) => (
-        <One key={attempt.attemptId} attempt={attempt} before={attempts[index - 1]} />
+        <One key={attempt.attemptId} attempt={attempt} before={attempts[index - 1]} deliveryId={delivery.deliveryId} />
       ))}
       {nextAt === undefined ? null : (
         <li class="next">
@@ -23,11 +24,12 @@ export function Attempts({ attempts, delivery }: { attempts: readonly Attempt[];
 interface Props {
   attempt: Attempt;
   before: Attempt | undefined;
+  deliveryId: string;
 }
 
-function One({ attempt, before }: Props) {
+function One({ attempt, before, deliveryId }: Props) {
   const { number, round, httpStatusCode, errorKind, webhookResponse } = attempt;
-  const body = webhookResponse;
+  const body = attempt.exchange?.responseBody || webhookResponse;
   const took = lasting(attempt.duration);
   const isNewRound = before !== undefined && before.round !== round;
   return (
@@ -49,6 +51,7 @@ function One({ attempt, before }: Props) {
         </code>
       </p>
       {body === "" ? null : <Code text={body} label={`Answer to attempt ${number}`} />}
+      <Details attempt={attempt} deliveryId={deliveryId} />
     </li>
   );
 }

@@ -1,11 +1,14 @@
 // What people do with a destination. Each dialog is in the address, so going back closes it.
 import { useState } from "preact/hooks";
 import { deliveries, jobs, registry } from "../../api/clients";
+import { may } from "../../api/access";
+import { DeliveryService } from "../../gen/leadline/v1/delivery_pb";
 import type { Destination } from "../../gen/leadline/v1/registry_pb";
 import { finished } from "../../jobs";
 import { change, go, to } from "../../router";
 import { local, stamp } from "../../time";
-import { Ask, Stay } from "../../ui/action";
+import { Ask, Stay, useAction } from "../../ui/action";
+import { Button, Code } from "../../ui/basics";
 import { count, ofDeliveries } from "../../words";
 
 interface Props {
@@ -135,7 +138,41 @@ export function SendTest({ destination, close }: Props) {
           />
         </label>
       ) : null}
+      {own && may(DeliveryService.method.previewRequest) ? (
+        <Preview of={destination} payload={() => checked(text)} />
+      ) : null}
     </Ask>
+  );
+}
+
+/** The request that the destination would get, without sending it. */
+function Preview({ of: { accountId, destinationId }, payload }: { of: Destination; payload: () => Uint8Array }) {
+  const [shown, setShown] = useState("");
+  const { busy, wrong, act } = useAction("", "No request can be made of it.");
+  const look = async (): Promise<void> => {
+    setShown("");
+    const { method, url, headers, bodyText } = await deliveries.previewRequest({
+      accountId,
+      destinationId,
+      payload: payload(),
+    });
+    const lines = headers.map(({ name, value }) => `${name}: ${value}`);
+    setShown([`${method} ${url}`, ...lines, "", bodyText].join("\n"));
+  };
+  return (
+    <>
+      <p class="row">
+        <Button busy={busy} onClick={() => void act(look)}>
+          Show the request
+        </Button>
+        {wrong === "" ? null : (
+          <span class="wrong" role="alert">
+            {wrong}
+          </span>
+        )}
+      </p>
+      {shown === "" ? null : <Code text={shown} label="The request" />}
+    </>
   );
 }
 

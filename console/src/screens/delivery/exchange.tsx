@@ -1,0 +1,105 @@
+// What an attempt sent and got, as far as it is kept.
+import { useState } from "preact/hooks";
+import { may } from "../../api/access";
+import { deliveries } from "../../api/clients";
+import {
+  type Attempt,
+  type AttemptRequest,
+  DeliveryService,
+  type Exchange,
+  type ExchangeHeader,
+} from "../../gen/leadline/v1/delivery_pb";
+import { lasting, short, millis, span } from "../../time";
+import { useAction } from "../../ui/action";
+import { Button, Code, Facts, Notice } from "../../ui/basics";
+import { curl } from "../../curl";
+
+export function Details({ attempt, deliveryId }: { attempt: Attempt; deliveryId: string }) {
+  const { exchange, number } = attempt;
+  return (
+    <details class="exchange">
+      <summary>Request and answer of attempt {number}</summary>
+      {exchange === undefined ? (
+        <Notice>What was sent and what came back is not kept of this attempt.</Notice>
+      ) : (
+        <Kept of={exchange} number={number} />
+      )}
+      {may(DeliveryService.method.getAttemptRequest) ? <Body attempt={attempt} deliveryId={deliveryId} /> : null}
+    </details>
+  );
+}
+
+function Kept({ of, number }: { of: Exchange; number: number }) {
+  const steps = [
+    ["DNS", of.dnsTime],
+    ["Connect", of.connectTime],
+    ["TLS", of.tlsTime],
+    ["First byte", of.firstByteTime],
+  ] as const;
+  return (
+    <>
+      <Facts
+        of={[
+          of.peerAddress !== "" && ["Peer", `${of.peerAddress}${of.httpVersion === "" ? "" : `, ${of.httpVersion}`}`],
+          ...steps.map(([name, took]) => {
+            const ms = lasting(took);
+            return ms !== undefined && ([name, span(ms)] as const);
+          }),
+          ["Body sent", `${of.requestBodyBytes.toLocaleString()} bytes`],
+          of.traceId !== "" && ["Trace", <code>{of.traceId}</code>],
+        ]}
+      />
+      <Headers of={of.requestHeaders} title={`Request headers of attempt ${number}`} />
+      <Headers of={of.responseHeaders} title={`Answer headers of attempt ${number}`} />
+    </>
+  );
+}
+
+function Headers({ of, title }: { of: readonly ExchangeHeader[]; title: string }) {
+  if (of.length === 0) return null;
+  return (
+    <>
+      <h4>{title}</h4>
+      <Code text={of.map(({ name, value }) => `${name}: ${value}`).join("\n")} label={title} />
+    </>
+  );
+}
+
+/** The body is rendered again, and each view is in the audit log, so it comes only when somebody asks. */
+function Body({ attempt, deliveryId }: { attempt: Attempt; deliveryId: string }) {
+  const { attemptId, number } = attempt;
+  const [of, setOf] = useState<AttemptRequest | undefined>();
+  const { busy, wrong, act } = useAction("", "Not shown.");
+  const show = async (): Promise<void> => setOf(await deliveries.getAttemptRequest({ deliveryId, attemptId }));
+  if (of?.request === undefined) {
+    return (
+      <p class="row">
+        <Button busy={busy} onClick={() => void act(show)}>
+          Show the body
+        </Button>
+        <span class="hint">Each view is an entry of the audit log.</span>
+        {wrong === "" ? null : (
+          <span class="wrong" role="alert">
+            {wrong}
+          </span>
+        )}
+      </p>
+    );
+  }
+  const changed = millis(of.settingsChangedAt);
+  return (
+    <>
+      <h4>Request body</h4>
+      {of.bodyMatches === false ? (
+        <Notice kind="warn">By the settings of now the body is another one than was sent.</Notice>
+      ) : null}
+      {changed === undefined ? null : <p class="hint">The settings were changed since, {short(changed)}.</p>}
+      <Code
+        text={of.request.bodyText || `${of.request.body.length.toLocaleString()} bytes that are no text`}
+        label={`Request body of attempt ${number}`}
+      />
+      <h4>As a command, without secrets</h4>
+      <Code text={curl(of.request)} label={`Command for attempt ${number}`} />
+    </>
+  );
+}
