@@ -18,8 +18,11 @@ async fn a_repeated_event_id_answers_the_same_and_creates_nothing() {
     let again = world.post(event_json("e1").to_string(), &[]).await;
     assert_eq!(first, (202, json!({"event_id": "e1", "lead_id": "lead-e1", "duplicate": false})));
     assert_eq!(again, (202, json!({"event_id": "e1", "lead_id": "lead-e1", "duplicate": true})));
-    let over_grpc = world.ingest().publish_lead(request("e1")).await.unwrap().into_inner();
-    assert!(over_grpc.duplicate);
+    let payload = event_json("e1")["payload"].to_string().into();
+    let same = api::PublishLeadRequest { payload, ..request("e1") };
+    assert!(world.ingest().publish_lead(same).await.unwrap().into_inner().duplicate);
+    let other = world.ingest().publish_lead(request("e1")).await.unwrap_err();
+    assert_eq!(other.code(), Code::AlreadyExists, "{other}");
     // What comes after the repeats is delivered after them.
     world.publish("e2").await;
     world.delivery_is("e2", DeliveryStatus::Succeeded).await;
