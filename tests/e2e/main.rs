@@ -79,6 +79,7 @@ mod secrets;
 mod spreadsheets;
 mod states;
 mod status;
+mod telemetry;
 mod tenants;
 mod tested_against;
 mod tls;

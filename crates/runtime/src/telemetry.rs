@@ -1,19 +1,18 @@
-//! Logs to standard error, and traces over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+//! Logs to standard error, and traces over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set ([`export`]).
 //!
 //! `RUST_LOG` filters the logs (default: `info`), `LEADLINE_LOG_FORMAT=json` makes them machine-readable.
+
+mod export;
 
 use std::{env, io::IsTerminal as _};
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 use crate::trace;
-
-/// The variable that enables the export of traces.
-const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
 /// The filter of logs unless `RUST_LOG` is set.
 const DEFAULT_FILTER: &str = "info";
@@ -29,18 +28,24 @@ pub struct Guard(Option<SdkTracerProvider>);
 /// Starts logging and, if configured, the export of traces. Has to be called once, inside a tokio runtime.
 ///
 /// # Errors
-/// When the exporter cannot be created, or logging was started before.
+/// When logging was started before.
 pub fn init(service: &'static str) -> anyhow::Result<Guard> {
     let filter = filter(env::var(EnvFilter::DEFAULT_ENV).ok().as_deref());
     let json = env::var("LEADLINE_LOG_FORMAT").is_ok_and(|format| format == "json");
     let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let logs = if json { logs.json().boxed() } else { logs.boxed() };
-    let provider = exporter(service)?;
+    let (provider, wrong) = match export::provider(service) {
+        Ok(provider) => (provider, None),
+        Err(error) => (None, Some(error)),
+    };
     let traces = provider.as_ref().map(|provider| {
         // Our spans have the level `info`; spans of libraries below that are not exported.
         tracing_opentelemetry::layer().with_tracer(provider.tracer("leadline")).with_filter(LevelFilter::INFO)
     });
     tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
+    if let Some(error) = wrong {
+        tracing::warn!(error = format!("{error:#}"), "cannot export traces; going on without");
+    }
     if provider.is_some() {
         trace::set_exporting();
     }
@@ -53,15 +58,6 @@ fn filter(given: Option<&str>) -> EnvFilter {
     let off = |filter: &str| format!("{BROKER_CLIENT}=off,{filter}");
     let filter = if given.contains(BROKER_CLIENT) { given.to_owned() } else { off(given) };
     EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(off(DEFAULT_FILTER)))
-}
-
-fn exporter(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
-    if env::var_os(ENDPOINT).is_none_or(|endpoint| endpoint.is_empty()) {
-        return Ok(None);
-    }
-    let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().build()?;
-    let resource = Resource::builder().with_service_name(service).build();
-    Ok(Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))
 }
 
 impl Drop for Guard {

@@ -2,10 +2,19 @@
 
 use std::{
     collections::BTreeMap,
+    io::Read as _,
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use axum::{Router, body::Body, middleware, routing::post};
+use flate2::read::GzDecoder;
+use http::{HeaderMap, Request, StatusCode, header::CONTENT_ENCODING};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -13,10 +22,13 @@ use opentelemetry_proto::tonic::{
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
 };
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use prost::Message as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Request, Response, Status, transport::Server};
+use tonic::{Response, Status, codec::CompressionEncoding, service::Routes};
+
+use crate::tls::{Authority, Certificate};
 
 /// An exported span.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +36,8 @@ pub struct ExportedSpan {
     pub name: String,
     /// The service that exported it.
     pub service: String,
+    /// Everything that is known of the process that exported it.
+    pub resource: BTreeMap<String, String>,
     /// Its trace, in hexadecimal.
     pub trace: String,
     /// Its own id, in hexadecimal.
@@ -34,15 +48,18 @@ pub struct ExportedSpan {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A collector on a loopback port. It accepts no new connections after it is dropped.
+/// A collector on a loopback port, for gRPC and HTTP. It accepts no new connections after it is dropped.
 #[derive(Debug)]
 pub struct OtlpSink {
     address: SocketAddr,
-    spans: Arc<Mutex<Vec<ExportedSpan>>>,
+    is_tls: bool,
+    received: Received,
     _serving: AbortOnDropHandle<()>,
 }
 
-struct Collector(Arc<Mutex<Vec<ExportedSpan>>>);
+/// What arrived.
+#[derive(Debug, Clone, Default)]
+struct Received(Arc<Mutex<(Vec<HeaderMap>, Vec<ExportedSpan>)>>);
 
 impl OtlpSink {
     /// Starts a collector on any free port.
@@ -50,49 +67,117 @@ impl OtlpSink {
     /// # Panics
     /// If no port is free.
     pub async fn start() -> Self {
+        Self::serve(None).await
+    }
+
+    /// Starts a collector that is called over TLS. With `clients` it asks for a certificate of that authority.
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub async fn start_tls(certificate: &Certificate, clients: Option<&Authority>) -> Self {
+        let protocols = [b"h2".as_slice(), b"http/1.1"];
+        Self::serve(Some(match clients {
+            Some(clients) => certificate.acceptor_asking(clients, &protocols),
+            None => certificate.acceptor_for(&protocols),
+        }))
+        .await
+    }
+
+    async fn serve(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port for the collector");
         let address = listener.local_addr().expect("a listener has an address");
-        let spans = Arc::new(Mutex::new(vec![]));
-        let service = TraceServiceServer::new(Collector(Arc::clone(&spans)));
+        let (is_tls, received) = (tls.is_some(), Received::default());
+        let grpc = TraceServiceServer::new(received.clone()).accept_compressed(CompressionEncoding::Gzip);
+        let (headers, bodies) = (received.clone(), received.clone());
+        let router = Routes::new(grpc)
+            .into_axum_router()
+            .route("/v1/traces", post(move |request: Request<Body>| over_http(bodies, request)))
+            .layer(middleware::map_request(move |request: Request<Body>| {
+                headers.lock().0.push(request.headers().clone());
+                std::future::ready(request)
+            }));
         let serving = AbortOnDropHandle::new(tokio::spawn(async move {
-            let incoming = TcpListenerStream::new(listener);
-            Server::builder().add_service(service).serve_with_incoming(incoming).await.expect("the collector serves");
+            loop {
+                let (socket, _) = listener.accept().await.expect("the collector accepts");
+                tokio::spawn(answer(socket, tls.clone(), router.clone()));
+            }
         }));
-        Self { address, spans, _serving: serving }
+        Self { address, is_tls, received, _serving: serving }
     }
 
     /// Its URL, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        let port = self.address.port();
+        if self.is_tls { format!("https://localhost:{port}") } else { format!("http://127.0.0.1:{port}") }
     }
 
     /// Every exported span.
     pub fn spans(&self) -> Vec<ExportedSpan> {
-        self.spans.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.received.lock().1.clone()
+    }
+
+    /// The headers of each request.
+    pub fn headers(&self) -> Vec<HeaderMap> {
+        self.received.lock().0.clone()
+    }
+}
+
+async fn answer(socket: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
+    let (server, service) = (auto::Builder::new(TokioExecutor::new()), TowerToHyperService::new(router));
+    // A client that trusts nobody here, or goes away, is what some tests are about.
+    let _ = match tls {
+        None => server.serve_connection(TokioIo::new(socket), service).await,
+        Some(tls) => match tls.accept(socket).await {
+            Ok(stream) => server.serve_connection(TokioIo::new(stream), service).await,
+            Err(_) => Ok(()),
+        },
+    };
+}
+
+async fn over_http(received: Received, request: Request<Body>) -> StatusCode {
+    let is_gzip = request.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
+    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap_or_default();
+    let mut decoded = vec![];
+    if is_gzip {
+        GzDecoder::new(body.as_ref()).read_to_end(&mut decoded).expect("the body is gzip");
+    } else {
+        decoded.extend_from_slice(&body);
+    }
+    let Ok(export) = ExportTraceServiceRequest::decode(decoded.as_slice()) else { return StatusCode::BAD_REQUEST };
+    received.keep(export);
+    StatusCode::OK
+}
+
+impl Received {
+    fn lock(&self) -> MutexGuard<'_, (Vec<HeaderMap>, Vec<ExportedSpan>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, export: ExportTraceServiceRequest) {
+        for resource in export.resource_spans {
+            let attributes = resource.resource.map(|r| texts(r.attributes)).unwrap_or_default();
+            let service = attributes.get("service.name").cloned().unwrap_or_default();
+            let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
+            self.lock().1.extend(spans.map(|span| ExportedSpan {
+                name: span.name,
+                service: service.clone(),
+                resource: attributes.clone(),
+                trace: hex(&span.trace_id),
+                id: hex(&span.span_id),
+                parent: hex(&span.parent_span_id),
+                attributes: texts(span.attributes),
+            }));
+        }
     }
 }
 
 #[tonic::async_trait]
-impl TraceService for Collector {
+impl TraceService for Received {
     async fn export(
         &self,
-        request: Request<ExportTraceServiceRequest>,
+        request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let mut spans = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for resource in request.into_inner().resource_spans {
-            let attributes = resource.resource.map(|r| texts(r.attributes)).unwrap_or_default();
-            let service = attributes.get("service.name").cloned().unwrap_or_default();
-            for span in resource.scope_spans.into_iter().flat_map(|scope| scope.spans) {
-                spans.push(ExportedSpan {
-                    name: span.name,
-                    service: service.clone(),
-                    trace: hex(&span.trace_id),
-                    id: hex(&span.span_id),
-                    parent: hex(&span.parent_span_id),
-                    attributes: texts(span.attributes),
-                });
-            }
-        }
+        self.keep(request.into_inner());
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -147,6 +232,7 @@ mod tests {
         let expected = ExportedSpan {
             name: "deliver".into(),
             service: "dispatcher".into(),
+            resource: [("service.name".into(), "dispatcher".into())].into(),
             trace: "ab".repeat(16),
             id: "01".repeat(8),
             parent: String::new(),

@@ -149,7 +149,7 @@ impl Receiver {
 
     /// Starts a receiver that speaks TLS as `localhost`, and accepts clients with certificates of this authority.
     pub async fn start_mutual_tls(certificate: &Certificate, clients: &Authority) -> Self {
-        Self::serve(port::listen(0).await, Some(certificate.acceptor_asking(clients)))
+        Self::serve(port::listen(0).await, Some(certificate.acceptor_asking(clients, &[])))
     }
 
     fn serve(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {

@@ -88,6 +88,20 @@ impl Authority {
         (signed.pem(), key.serialize_pem())
     }
 
+    /// Creates a client certificate for this name, as files.
+    ///
+    /// # Panics
+    /// If the files cannot be written.
+    pub fn client_files(&self, name: &str) -> CertificateFiles {
+        const EXPIRY: i32 = 2100;
+        let (certificate, key) = self.client(name, EXPIRY);
+        let file = |end: &str| self.folder.path().join(format!("client.{end}.pem"));
+        let files = CertificateFiles { certificate: file("certificate"), key: file("key") };
+        fs::write(&files.certificate, certificate).expect("the certificate can be written");
+        fs::write(&files.key, key).expect("the key can be written");
+        files
+    }
+
     /// Creates a certificate for this host.
     pub fn certificate_for(&self, host: &str) -> Certificate {
         let key = KeyPair::generate().expect("a key can be made");
@@ -136,19 +150,20 @@ impl Certificate {
     }
 
     /// An acceptor that requires a client certificate of this authority.
-    pub(crate) fn acceptor_asking(&self, clients: &Authority) -> TlsAcceptor {
+    pub(crate) fn acceptor_asking(&self, clients: &Authority, protocols: &[&[u8]]) -> TlsAcceptor {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(clients.file()).expect("an authority has a certificate");
         roots.add(authority).expect("an authority is one");
         let provider = Arc::new(ring::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
-        let config = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("ring knows the usual versions of TLS")
             .with_client_cert_verifier(verifier.build().expect("there is an authority"))
             .with_single_cert(self.chain.clone(), key)
             .expect("a certificate fits its key");
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         TlsAcceptor::from(Arc::new(config))
     }
 

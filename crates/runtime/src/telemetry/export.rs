@@ -1,0 +1,237 @@
+//! The export of traces, as the `OTEL_*` variables configure it.
+//!
+//! Guarantee: a collector that is configured wrongly, or is away, never stops the process. It causes one warning.
+
+use std::{
+    env, fs,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use opentelemetry::KeyValue;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{Protocol, WithExportConfig as _, WithHttpConfig as _, WithTonicConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    resource::{EnvResourceDetector, ResourceDetector as _},
+    trace::{SdkTracerProvider, SpanData, SpanExporter},
+};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tokio::runtime::Handle;
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use uuid::Uuid;
+
+const NAMESPACE: &str = "leadline";
+
+/// The provider of traces; `None` if nothing is to be exported.
+///
+/// # Errors
+/// If a variable is wrong.
+pub(super) fn provider(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
+    let Some(endpoint) = endpoint()? else { return Ok(None) };
+    let builder = SdkTracerProvider::builder().with_resource(resource(service));
+    let files = Files::read()?;
+    Ok(Some(match protocol()? {
+        Protocol::Grpc => {
+            let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic();
+            let exporter =
+                if files.is_needed_by(&endpoint) { exporter.with_tls_config(files.for_grpc()) } else { exporter };
+            builder.with_batch_exporter(Reporting::new(exporter.build()?, endpoint)).build()
+        }
+        protocol => {
+            let client = Client { client: files.for_http()?, runtime: Handle::current() };
+            let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_protocol(protocol);
+            let exporter = exporter.with_http_client(client).build()?;
+            builder.with_batch_exporter(Reporting::new(exporter, endpoint)).build()
+        }
+    }))
+}
+
+/// Where traces go, for messages; `None` if nothing is to be exported.
+fn endpoint() -> anyhow::Result<Option<String>> {
+    let is_disabled = set("OTEL_SDK_DISABLED").is_some_and(|disabled| disabled.eq_ignore_ascii_case("true"));
+    match set("OTEL_TRACES_EXPORTER").as_deref() {
+        _ if is_disabled => return Ok(None),
+        Some("none") => return Ok(None),
+        None | Some("otlp") => {}
+        Some(other) => bail!("OTEL_TRACES_EXPORTER: {other:?} is unknown; use otlp or none"),
+    }
+    Ok(set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT")))
+}
+
+/// gRPC, unless a variable says otherwise.
+fn protocol() -> anyhow::Result<Protocol> {
+    match of_traces("PROTOCOL").as_deref() {
+        None | Some("grpc") => Ok(Protocol::Grpc),
+        Some("http/protobuf") => Ok(Protocol::HttpBinary),
+        Some(other) => bail!("OTEL_EXPORTER_OTLP_PROTOCOL: {other:?} is unknown; use grpc or http/protobuf"),
+    }
+}
+
+/// The value of a variable; an empty one counts as not set.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The variable of the signal, or else that of all signals.
+fn of_traces(name: &str) -> Option<String> {
+    set(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}")).or_else(|| set(&format!("OTEL_EXPORTER_OTLP_{name}")))
+}
+
+/// What exports: the service, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name it.
+fn resource(service: &'static str) -> Resource {
+    let given = EnvResourceDetector::new().detect();
+    let own = [
+        ("service.name", service.to_owned()),
+        ("service.namespace", NAMESPACE.to_owned()),
+        ("service.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("service.instance.id", Uuid::new_v4().to_string()),
+    ];
+    let missing = own.into_iter().filter(|(name, _)| given.get(&opentelemetry::Key::from(*name)).is_none());
+    let missing = missing.map(|(name, value)| KeyValue::new(name, value));
+    let builder = Resource::builder_empty().with_attributes(missing.collect::<Vec<_>>());
+    let named = set("OTEL_SERVICE_NAME").map(|name| KeyValue::new("service.name", name));
+    builder.with_detector(Box::new(EnvResourceDetector::new())).with_attributes(named).build()
+}
+
+/// The files for TLS, in PEM.
+#[derive(Default)]
+struct Files {
+    authorities: Option<Vec<u8>>,
+    /// Certificate and key.
+    own: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Files {
+    fn read() -> anyhow::Result<Self> {
+        let read = |name: &str| {
+            let file = of_traces(name);
+            let read = file.map(|file| {
+                fs::read(&file).with_context(|| format!("OTEL_EXPORTER_OTLP_{name}: {file} cannot be read"))
+            });
+            read.transpose()
+        };
+        let own = match (read("CLIENT_CERTIFICATE")?, read("CLIENT_KEY")?) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => bail!("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and _CLIENT_KEY need each other; set both"),
+        };
+        Ok(Self { authorities: read("CERTIFICATE")?, own })
+    }
+
+    /// Whether a gRPC endpoint is called over TLS. Without a scheme it is, unless `OTEL_EXPORTER_OTLP_INSECURE` is set.
+    fn is_needed_by(&self, endpoint: &str) -> bool {
+        let is_insecure = of_traces("INSECURE").is_some_and(|insecure| insecure.eq_ignore_ascii_case("true"));
+        endpoint.starts_with("https://") || (!endpoint.contains("://") && !is_insecure)
+    }
+
+    fn for_grpc(&self) -> ClientTlsConfig {
+        let config = match &self.authorities {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_webpki_roots(),
+        };
+        match &self.own {
+            Some((certificate, key)) => config.identity(Identity::from_pem(certificate, key)),
+            None => config,
+        }
+    }
+
+    fn for_http(&self) -> anyhow::Result<reqwest::Client> {
+        let mut roots = RootCertStore::empty();
+        match &self.authorities {
+            Some(pem) => {
+                for certificate in CertificateDer::pem_slice_iter(pem) {
+                    roots.add(
+                        certificate.context("OTEL_EXPORTER_OTLP_CERTIFICATE: the file holds no certificates in PEM")?,
+                    )?;
+                }
+            }
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        }
+        let builder = ClientConfig::builder_with_provider(ring::default_provider().into());
+        let builder = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots);
+        let config = match &self.own {
+            Some((certificate, key)) => {
+                let chain = CertificateDer::pem_slice_iter(certificate).collect::<Result<Vec<_>, _>>();
+                let chain =
+                    chain.context("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: the file holds no certificates in PEM")?;
+                let key = PrivateKeyDer::from_pem_slice(key);
+                let key = key.context("OTEL_EXPORTER_OTLP_CLIENT_KEY: the file holds no private key in PEM")?;
+                builder.with_client_auth_cert(chain, key)?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        Ok(reqwest::Client::builder().tls_backend_preconfigured(config).build()?)
+    }
+}
+
+/// An HTTP client for the exporter, which runs on a thread without a tokio runtime.
+#[derive(Debug)]
+struct Client {
+    client: reqwest::Client,
+    runtime: Handle,
+}
+
+#[async_trait::async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let client = self.client.clone();
+        let sending = self.runtime.spawn(async move {
+            let answer = client.execute(request.try_into()?).await?;
+            let mut response = Response::builder().status(answer.status());
+            if let Some(headers) = response.headers_mut() {
+                headers.clone_from(answer.headers());
+            }
+            Ok::<_, HttpError>(response.body(answer.bytes().await?)?)
+        });
+        sending.await?
+    }
+}
+
+/// An exporter that logs when it begins to fail, and when it works again.
+#[derive(Debug)]
+struct Reporting<E> {
+    inner: E,
+    endpoint: String,
+    is_failing: AtomicBool,
+}
+
+impl<E> Reporting<E> {
+    const fn new(inner: E, endpoint: String) -> Self {
+        Self { inner, endpoint, is_failing: AtomicBool::new(false) }
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Reporting<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let (spans, exported) = (batch.len(), self.inner.export(batch).await);
+        let was_failing = self.is_failing.swap(exported.is_err(), Relaxed);
+        match &exported {
+            Err(error) if !was_failing => tracing::warn!(
+                %error, endpoint = self.endpoint, spans,
+                "cannot export traces; spans are lost until the collector answers"
+            ),
+            Ok(()) if was_failing => tracing::info!(endpoint = self.endpoint, "traces are exported again"),
+            _ => {}
+        }
+        exported
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
