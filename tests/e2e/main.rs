@@ -10,6 +10,7 @@ mod belongings;
 mod bodies;
 mod brokers;
 mod clients;
+mod cloud_events;
 mod command_line;
 mod compacting;
 mod compatibility;

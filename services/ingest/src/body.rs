@@ -93,7 +93,7 @@ pub(crate) fn read(body: &Bytes, lines: bool, limits: Limits) -> Result<Asked<'_
         .map_err(|error| if raw.len() > limits.max_event { Unread::TooLarge(error) } else { Unread::Wrong(error) })
 }
 
-fn array(body: &[u8], max: usize) -> Result<Vec<&[u8]>, Unread> {
+pub(crate) fn array(body: &[u8], max: usize) -> Result<Vec<&[u8]>, Unread> {
     let (mut events, mut has_more) = (vec![], false);
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let read = AtMost { max, events: &mut events, has_more: &mut has_more }.deserialize(&mut deserializer);
@@ -150,10 +150,7 @@ fn too_many(max: usize) -> Unread {
 /// # Errors
 /// If `raw` is not an event, or has more than `max_event` bytes.
 pub(crate) fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publish, PublishError> {
-    if raw.len() > max_event {
-        let problem = format!("the event has {} bytes, and {max_event} is the limit", raw.len());
-        return Err(PublishError::invalid("body", problem));
-    }
+    check_size(raw, max_event)?;
     let mut deserializer = serde_json::Deserializer::from_slice(raw);
     let event = Event::deserialize(&mut deserializer).map_err(|error| match error.is_data() {
         true => mistakes::of(raw),
@@ -173,6 +170,16 @@ pub(crate) fn event(body: &Bytes, raw: &[u8], max_event: usize) -> Result<Publis
         payload: event.payload.map(|raw| body.slice_ref(raw.get().as_bytes())).unwrap_or_default(),
     }
     .parse()
+}
+
+/// # Errors
+/// If an event has more than `max_event` bytes.
+pub(crate) fn check_size(raw: &[u8], max_event: usize) -> Result<(), PublishError> {
+    if raw.len() <= max_event {
+        return Ok(());
+    }
+    let problem = format!("the event has {} bytes, and {max_event} is the limit", raw.len());
+    Err(PublishError::invalid("body", problem))
 }
 
 /// The refusal of a text that is not JSON.

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     body::{self, Asked, Limits, Unread},
+    cloud_events::CloudEvents,
     encoding::{ACCEPTED, Encoding, Undecoded},
     errors::{self, Reply, status_of},
     hops, idempotency,
@@ -69,7 +70,7 @@ async fn publish(
 type Answered = Result<Response, Response>;
 
 async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request: Request) -> Answered {
-    let headers = request.headers().clone();
+    let (headers, address) = (request.headers().clone(), request.uri().clone());
     let encoding = Encoding::of(&headers).map_err(|error| refused_encoding(reply, &error))?;
     let body = read(request.into_body(), endpoint.max_request).await;
     let body = body.map_err(|(status, error)| reply.refused(status, &error))?;
@@ -81,14 +82,23 @@ async fn publish_all(endpoint: &Endpoint, by: &Principal, reply: &Reply, request
     let hops = hops::of_request(&headers, endpoint.max_hops).map_err(refused)?;
     let key = idempotency::of_request(&headers).map_err(refused)?;
     let from = CalledFrom { trace: TraceContext::of_request(&headers), request_id: Some(reply.0.clone()) };
-    match body::read(&body, is_ndjson(&headers), endpoint.limits) {
+    let cloud_events = CloudEvents::of(&headers, &address).map_err(refused)?;
+    let asked = match &cloud_events {
+        Some(cloud_events) => cloud_events.read(&headers, &body, endpoint.limits),
+        None => body::read(&body, is_ndjson(&headers), endpoint.limits),
+    };
+    let event = |raw: &[u8]| match &cloud_events {
+        Some(cloud_events) => cloud_events.event(&body, raw, endpoint.limits.max_event),
+        None => body::event(&body, raw, endpoint.limits.max_event),
+    };
+    match asked {
         Ok(Asked::One(publish)) => {
             let publish = idempotency::with_key(Publish { hops, ..publish }, key).map_err(refused)?;
             Ok(one(&endpoint.publisher, by, reply, publish, &from).await)
         }
         Ok(Asked::Many(_)) if key.is_some() => Err(refused(idempotency::names_one_event())),
         Ok(Asked::Many(events)) => {
-            let events = endpoint.check(by, &body, &events, hops).await.map_err(|wrong| wrong.answer(reply))?;
+            let events = endpoint.check(by, &events, hops, event).await.map_err(|wrong| wrong.answer(reply))?;
             Ok(many(&endpoint.publisher, reply, events, &from).await)
         }
         Err(Unread::TooLarge(error)) => Err(reply.refused(StatusCode::PAYLOAD_TOO_LARGE, &error)),
@@ -148,12 +158,17 @@ async fn one(publisher: &Publisher, by: &Principal, reply: &Reply, publish: Publ
 
 impl Endpoint {
     /// Checks the events of a request. If one event is invalid, none is stored.
-    async fn check(&self, by: &Principal, body: &Bytes, events: &[&[u8]], hops: u32) -> Result<Vec<Checked>, Refusal> {
+    async fn check(
+        &self,
+        by: &Principal,
+        events: &[&[u8]],
+        hops: u32,
+        read: impl Fn(&[u8]) -> Result<Publish, PublishError> + Send + Sync,
+    ) -> Result<Vec<Checked>, Refusal> {
         let registry = self.publisher.latest().await?;
         let (mut good, mut wrong) = (vec![], Wrong::default());
         for (index, raw) in events.iter().enumerate() {
-            let read = body::event(body, raw, self.limits.max_event);
-            match read.and_then(|publish| Publisher::check(&registry, by, Publish { hops, ..publish })) {
+            match read(raw).and_then(|publish| Publisher::check(&registry, by, Publish { hops, ..publish })) {
                 Ok(event) if wrong.count == 0 => good.push(event),
                 Ok(_) => {}
                 // The error is about the whole request, not about this event.

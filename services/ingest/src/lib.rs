@@ -3,7 +3,7 @@
 //!
 //! * [`http`] and [`grpc`] serve the two protocols. [`encoding`] decompresses the body of an HTTP request, [`body`]
 //!   reads it, [`idempotency`] and [`hops`] read its headers, [`errors`] shows what is wrong.
-//! * [`forms`] takes HTML forms.
+//! * [`forms`] takes HTML forms, [`cloud_events`] reads CloudEvents.
 //! * [`publisher`] stores the events of both protocols. [`rates`] limits each account, [`bursts`] marks the events that
 //!   may wait behind others, [`known_events`] recognises events that were stored before.
 //!
@@ -12,6 +12,7 @@
 
 mod body;
 mod bursts;
+mod cloud_events;
 mod encoding;
 mod errors;
 mod forms;
