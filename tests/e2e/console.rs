@@ -20,8 +20,9 @@ fn browser() -> (String, PathBuf) {
 fn run(pattern: &str) {
     let (node, chromium) = browser();
     let path = format!("{node}:{}", std::env::var("PATH").unwrap());
-    let mut tests = Command::new("npx");
-    tests.args(["--no-install", "playwright", "test", "--grep", pattern]).current_dir(root().join("console"));
+    let folder = root().join("console");
+    let mut tests = Command::new(folder.join("node_modules/.bin/playwright"));
+    tests.args(["test", "--grep", pattern]).current_dir(folder);
     tests.env("PATH", path).env("LEADLINE_CHROMIUM", chromium).env("LEADLINE_PROGRAM", program());
     tests.env("LEADLINE_NATS_SERVER", testkit::nats::binary()).env_remove("LEADLINE_PICTURES");
     let ran = tests.output().unwrap();
