@@ -145,7 +145,9 @@ async fn the_request_of_an_attempt_is_rendered_again_and_says_what_has_changed()
         .await;
         assert_eq!((changed.body_matches, changed.url_matches), (Some(false), true));
         assert_eq!(changed.request.unwrap().body_text, r#"{"hello": "Ada"}"#);
-        assert_eq!(get("none").await.unwrap_err().code(), Code::NotFound);
+        let other = "00000000-0000-7000-8000-000000000000";
+        assert_eq!(get(other).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!(get("none").await.unwrap_err().code(), Code::InvalidArgument);
 
         let shown = world.run(&["deliveries", "request", &delivery_id]).await.well();
         assert!(shown.out.contains(r#"{"hello": "Ada"}"#) && shown.err.contains("differ"), "{shown:?}");

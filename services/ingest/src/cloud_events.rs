@@ -256,7 +256,7 @@ mod tests {
         let binary = read(&binary, "/v1/leads?account=acme&interface=web", r#"{"b" : 1.0}"#);
         let encoded = EVENT.replace(r#""data":{"b" : 1.0}"#, r#""data_base64":"eyJiIiA6IDEuMH0=""#);
         for same in [batch, binary, read(&[STRUCTURED], "/v1/leads", &encoded)] {
-            assert_eq!(same.unwrap(), [structured.clone()]);
+            assert_eq!(same.unwrap(), std::slice::from_ref(&structured));
         }
     }
 

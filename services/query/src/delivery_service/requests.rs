@@ -9,7 +9,8 @@ use api::{
 };
 use bytes::Bytes;
 use domain::{
-    DeliveryId, DeliveryRef, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence,
+    AttemptId, DeliveryId, DeliveryRef, DestinationId, EventId, EventType, InterfaceId, LeadEvent, LeadId,
+    LeadSequence,
     access::{Rule, Scope},
     delivery::{Exchange, LastAttempt},
     registry::{Destination, EntityKind},
@@ -76,10 +77,11 @@ impl DeliveryService {
         request: api::GetAttemptRequestRequest,
         caller: &Caller,
     ) -> Result<api::AttemptRequest, Status> {
+        let attempt = optional("attempt_id", &request.attempt_id, AttemptId::parse)?;
         let id = self.named(caller, &request.delivery_id).await?;
         let delivery = self.find(caller, id).await?;
         let reference = DeliveryRef::clone(&delivery.reference);
-        let row = self.attempt_of(&reference, &request.attempt_id).await?;
+        let row = self.attempt_of(&reference, attempt).await?;
         let registry = self.registry.snapshot();
         let gone = || Status::failed_precondition("the destination is not known any more");
         let destination = Arc::clone(registry.destination_ever(&reference.destination).ok_or_else(gone)?);
@@ -102,11 +104,11 @@ impl DeliveryService {
     }
 
     /// An attempt of a delivery: the named one, or the latest.
-    async fn attempt_of(&self, reference: &DeliveryRef, named: &str) -> Result<AttemptRow, Status> {
+    async fn attempt_of(&self, reference: &DeliveryRef, named: Option<AttemptId>) -> Result<AttemptRow, Status> {
         let mut attempts = self.store.attempts(reference).await.map_err(failed)?;
         let found = match named {
-            "" => attempts.pop(),
-            id => attempts.into_iter().find(|row| row.attempt.attempt_id.to_string() == id),
+            None => attempts.pop(),
+            Some(id) => attempts.into_iter().find(|row| row.attempt.attempt_id == id),
         };
         found.ok_or_else(|| Status::not_found(format!("delivery {} has no such attempt", reference.delivery)))
     }
