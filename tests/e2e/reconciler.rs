@@ -22,9 +22,15 @@ async fn audited() -> (NatsServer, World) {
     (broker, world)
 }
 
-async fn lose_all_of(broker: &NatsServer, stream: &str) {
-    let stream = async_nats::jetstream::new(broker.client().await).get_stream(stream).await.unwrap();
-    assert!(stream.purge().await.unwrap().purged > 0);
+/// Purges a stream once it has this many messages: work is parked after the fact that says so.
+async fn lose_all_of(broker: &NatsServer, stream: &str, messages: u64) {
+    let mut stream = async_nats::jetstream::new(broker.client().await).get_stream(stream).await.unwrap();
+    wait::until("the work that is to be lost", SOON, async || {
+        let stored = stream.info().await.unwrap().state.messages;
+        if stored >= messages { Ok(()) } else { Err(stored) }
+    })
+    .await;
+    assert!(stream.purge().await.unwrap().purged >= messages);
 }
 
 /// Requests and work that were made again.
@@ -40,7 +46,7 @@ async fn parked_work_that_was_lost_is_done() {
     world.disable(&id).await;
     world.publish_many(3).await;
     wait::until_eq("all held", SOON, 3, async || world.all(DeliveryStatus::Held).await.len()).await;
-    lose_all_of(&broker, "PARKED").await;
+    lose_all_of(&broker, "PARKED", 3).await;
     world.enable(&id, false).await;
     wait::until_eq("all there", SOON, 3, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
     assert_eq!((receiver.count(), events_at(&receiver).len()), (3, 3), "once each");
@@ -55,7 +61,7 @@ async fn a_timer_that_was_lost_fires_late() {
     receiver.answer_next([Answer::Status(500)]);
     world.publish("late").await;
     world.delivery_is("late", DeliveryStatus::Retrying).await;
-    lose_all_of(&broker, "TIMERS").await;
+    lose_all_of(&broker, "TIMERS", 1).await;
     world.delivery_is("late", DeliveryStatus::Succeeded).await;
     assert_eq!(receiver.count(), 2);
     wait::until_eq("an alarm", SOON, (0, 1), async || healed(&world).await).await;
@@ -74,7 +80,7 @@ async fn a_queue_whose_first_one_was_lost_goes_on_in_order() {
     }
     world.delivery_is("first", DeliveryStatus::Held).await;
     world.delivery_is("second", DeliveryStatus::Pending).await;
-    lose_all_of(&broker, "PARKED").await;
+    lose_all_of(&broker, "PARKED", 1).await;
     world.enable(&id, false).await;
     world.delivery_is("second", DeliveryStatus::Succeeded).await;
     let order: Vec<_> = receiver.requests().iter().map(|seen| seen.header("leadline-event-id").to_owned()).collect();
