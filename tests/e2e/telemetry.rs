@@ -44,9 +44,9 @@ async fn a_wrong_or_absent_collector_stops_no_lead_and_is_one_warning() {
             "spans are lost until the collector answers",
         ),
         (&[(ENDPOINT, "http://no url")], "cannot export traces; going on without"),
-        (&[(ENDPOINT, "http://127.0.0.1:1"), (PROTOCOL, "carrier pigeon")], "\"carrier pigeon\" is unknown"),
+        (&[(ENDPOINT, "http://127.0.0.1:1"), (PROTOCOL, "carrier pigeon")], "is unknown; use grpc or http/protobuf"),
         (&[(ENDPOINT, "https://127.0.0.1:1"), (CERTIFICATE, "/no/file")], "/no/file cannot be read"),
-        (&[(ENDPOINT, "http://127.0.0.1:1"), ("OTEL_TRACES_EXPORTER", "zipkin")], "\"zipkin\" is unknown"),
+        (&[(ENDPOINT, "http://127.0.0.1:1"), ("OTEL_TRACES_EXPORTER", "zipkin")], "is unknown; use otlp or none"),
     ] {
         let (world, _receiver) = deliver(env).await;
         let line = world.process.wait_line(said, SOON).await;
