@@ -40,7 +40,7 @@ const EVENTS: usize = 20;
 /// How long a write may take until it is shown.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Prunes both databases, of so many deliveries each.
+/// Prunes both databases, each with this number of deliveries.
 pub(crate) async fn measure(program: &Path, rows: u32, idle: Duration) -> anyhow::Result<Value> {
     head(&format!("Pruning: {rows} deliveries in {} rows, half of them too old", rows * 5));
     let mut results = serde_json::Map::new();

@@ -42,7 +42,7 @@ struct LogIn {
     person: String,
 }
 
-/// Why nobody is logged in.
+/// Why there is no session.
 #[derive(Debug, thiserror::Error)]
 enum NoLogIn {
     #[error("log in with a body of the media type application/json")]
@@ -145,7 +145,7 @@ impl Console {
             return Err(NoLogIn::Used);
         }
         let mut bounds = link.bounds;
-        // Whoever made a portal link said who uses it.
+        // The maker of a portal link has named the person.
         if bounds.person.is_empty() && !bounds.is_portal {
             bounds.person = person;
         }

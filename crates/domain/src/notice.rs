@@ -36,7 +36,7 @@ pub enum NoticeFact {
     Reached(NoticeReached),
     /// Some recipients get no email.
     GivenUp(NoticeGivenUp),
-    /// Somebody knows of a problem.
+    /// A person has acknowledged a problem.
     Acknowledged(ProblemAcknowledged),
 }
 
@@ -231,7 +231,7 @@ pub struct NoticeGivenUp {
     pub at: Timestamp,
 }
 
-/// Somebody knows of a problem.
+/// A person has acknowledged a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProblemAcknowledged {
     pub account: AccountId,

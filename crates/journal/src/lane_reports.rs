@@ -1,5 +1,5 @@
-//! Lane reports: which lanes of dispatchers are not open. Dispatchers publish them again and again, and whoever wants to
-//! know subscribes. No stream stores them, because they are true for seconds only.
+//! Lane reports: which lanes of dispatchers are not open. Dispatchers publish them again and again, and a process that
+//! wants to know subscribes. No stream stores them, because they are true for seconds only.
 
 use async_nats::Subscriber;
 use events::{Record as _, lane_report::LaneReport};

@@ -124,7 +124,7 @@ impl OtlpSink {
 
 async fn answer(socket: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
     let (server, service) = (auto::Builder::new(TokioExecutor::new()), TowerToHyperService::new(router));
-    // A client that trusts nobody here, or goes away, is what some tests are about.
+    // Some tests are about clients that do not trust the certificate, or go away.
     let _ = match tls {
         None => server.serve_connection(TokioIo::new(socket), service).await,
         Some(tls) => match tls.accept(socket).await {

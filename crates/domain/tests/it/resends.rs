@@ -86,7 +86,7 @@ fn a_resend_replaces_the_success_by_whatever_comes_of_it() {
     assert_eq!((failed.status, failed.attempts, failed.round), (DeliveryStatus::Failed, 2, 1));
     assert_eq!(failed.last.as_ref().unwrap().outcome.status_code(), 500);
 
-    // Now it is failed, so nobody has to insist; and a success counts for this resend alone.
+    // The delivery has failed, so a retry needs no `force`. A success counts for this resend alone.
     let retry = request_retry(&failed, Subject::default(), t(300), asked_by("me")).unwrap();
     let DeliveryFact::RetryRequested(asked) = &retry else { panic!("{retry:?}") };
     assert_eq!((asked.round, asked.resend, asked.is_resend()), (2, 1, false));
