@@ -92,7 +92,8 @@ async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
             let account = if matches!(caller.is, Is::Platform(_)) { NOWHERE } else { ACCOUNT };
             let mut request = DynamicMessage::new(method.input());
             let names_account = fill(&mut request, account, 0);
-            let things = [("delivery_id", &delivery), ("key_id", &spare), ("job_id", &job)];
+            // Any UUID is an attempt id.
+            let things = [("delivery_id", &delivery), ("attempt_id", &delivery), ("key_id", &spare), ("job_id", &job)];
             let names_thing =
                 things.into_iter().fold(false, |named, (id, value)| set(&mut request, id, value) || named);
             let expected = expected(&pool, method, caller.is, names_account, names_thing);
