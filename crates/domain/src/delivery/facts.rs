@@ -100,7 +100,7 @@ pub struct RetryRequested {
     pub attempts: u32,
     pub at: Timestamp,
     pub by: String,
-    /// Why, in the words of whoever asked; may be empty.
+    /// The reason that the caller gave; may be empty.
     pub reason: String,
     /// The id of the call; `None` if the caller gave none, or a job asked.
     pub request: Option<RequestId>,

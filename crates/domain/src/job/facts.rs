@@ -41,7 +41,7 @@ pub struct JobStarted {
     /// Whether what succeeded is sent again.
     pub force: bool,
     pub by: String,
-    /// Why, in the words of whoever asked; may be empty.
+    /// The reason that the caller gave; may be empty.
     pub reason: String,
     pub at: Timestamp,
 }

@@ -25,7 +25,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_INTERVAL: Duration = Duration::from_secs(2);
 /// The delay after the broker did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// The delay before the filter is filled anew. It is also at least [`PAUSE_FACTOR`] times the time that this takes.
+/// The delay before the filter is filled from the start again. It is also at least [`PAUSE_FACTOR`] times the time that this takes.
 const MIN_PAUSE: Duration = Duration::from_secs(5);
 const PAUSE_FACTOR: u32 = 10;
 /// The number of events at which reading them from LEADS would take minutes, because the read model is far behind.
