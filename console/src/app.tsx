@@ -1,4 +1,5 @@
 // Which screen is shown.
+import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { ChooseAccount, useAccount, WithAccount } from "./account";
 import { may } from "./api/access";
@@ -6,6 +7,12 @@ import { loggedIn } from "./api/session";
 import { DeliveryService } from "./gen/leadline/v1/delivery_pb";
 import { ProblemService } from "./gen/leadline/v1/problem_pb";
 import { to, usePlace } from "./router";
+import { ClientsScreen } from "./screens/account/clients";
+import { InterfacesScreen } from "./screens/account/interfaces";
+import { OptOutsScreen } from "./screens/account/opt-outs";
+import { PeopleScreen } from "./screens/account/people";
+import { AccountScreen } from "./screens/account/settings";
+import { TokensScreen } from "./screens/account/tokens";
 import { AuditScreen } from "./screens/audit";
 import { DeliveriesScreen } from "./screens/deliveries";
 import { DeliveryScreen } from "./screens/delivery";
@@ -78,10 +85,21 @@ function Of({ path }: { path: readonly string[] }) {
       return <KeysScreen />;
     case "status":
       return <StatusScreen />;
-    default:
-      return <Missing />;
+    default: {
+      const Shown = OF_ACCOUNT[screen];
+      return Shown === undefined ? <Missing /> : <Shown />;
+    }
   }
 }
+
+const OF_ACCOUNT: Record<string, () => JSX.Element> = {
+  account: AccountScreen,
+  interfaces: InterfacesScreen,
+  clients: ClientsScreen,
+  "api-users": PeopleScreen,
+  tokens: TokensScreen,
+  "opt-outs": OptOutsScreen,
+};
 
 /** Keys of a client see no problems, but deliveries. */
 function First() {

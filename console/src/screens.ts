@@ -17,6 +17,8 @@ export interface ScreenEntry {
   readonly keys: string;
   /** The screen is offered to a key that may call this. */
   readonly needs: DescMethod;
+  /** It shows what belongs to the account: the navigation has one entry for all of these. */
+  readonly inAccount?: boolean;
 }
 
 export const SCREENS: readonly ScreenEntry[] = [
@@ -24,6 +26,18 @@ export const SCREENS: readonly ScreenEntry[] = [
   { label: "Deliveries", path: ["deliveries"], keys: "g d", needs: DeliveryService.method.listDeliveries },
   { label: "Leads", path: ["leads"], keys: "g l", needs: LeadService.method.listLeads },
   { label: "Destinations", path: ["destinations"], keys: "g t", needs: RegistryService.method.listDestinations },
+  { label: "Account", path: ["account"], keys: "g c", needs: RegistryService.method.getAccount, inAccount: true },
+  {
+    label: "Interfaces",
+    path: ["interfaces"],
+    keys: "g i",
+    needs: RegistryService.method.listInterfaces,
+    inAccount: true,
+  },
+  { label: "Clients", path: ["clients"], keys: "", needs: RegistryService.method.listClients, inAccount: true },
+  { label: "API users", path: ["api-users"], keys: "", needs: RegistryService.method.listApiUsers, inAccount: true },
+  { label: "Tokens", path: ["tokens"], keys: "", needs: RegistryService.method.listTokens, inAccount: true },
+  { label: "Opt-outs", path: ["opt-outs"], keys: "", needs: RegistryService.method.listOptOuts, inAccount: true },
   { label: "Jobs", path: ["jobs"], keys: "g j", needs: JobService.method.listJobs },
   { label: "Audit log", path: ["audit"], keys: "g a", needs: AuditService.method.listAuditLog },
   { label: "API keys", path: ["keys"], keys: "g k", needs: AccessService.method.listKeys },
@@ -31,3 +45,12 @@ export const SCREENS: readonly ScreenEntry[] = [
 ];
 
 export const offered = (): ScreenEntry[] => SCREENS.filter(({ needs }) => may(needs));
+
+/** The screens of what belongs to the account. */
+export const inAccount = (): ScreenEntry[] => offered().filter((screen) => screen.inAccount);
+
+/** The entries of the navigation: the first screen of the account stands for all of these. */
+export function navigation(): ScreenEntry[] {
+  const [first] = inAccount();
+  return offered().filter((screen) => !screen.inAccount || screen === first);
+}

@@ -8,7 +8,7 @@ import { useKeys } from "./keys";
 import { Help } from "./help";
 import { Palette } from "./palette";
 import { go, to, usePlace } from "./router";
-import { SCREENS, offered } from "./screens";
+import { inAccount, navigation, type ScreenEntry, SCREENS } from "./screens";
 import { useStore } from "./store";
 import { Button } from "./ui/basics";
 import { Toast } from "./ui/toast";
@@ -72,9 +72,9 @@ function Navigation() {
   return (
     <nav aria-label="Screens">
       <ul>
-        {offered().map((screen) => (
+        {navigation().map((screen) => (
           <li key={screen.label}>
-            <a href={to(screen.path)} aria-current={(path[0] ?? "") === (screen.path[0] ?? "") ? "page" : undefined}>
+            <a href={to(screen.path)} aria-current={isNow(screen, path[0] ?? "") ? "page" : undefined}>
               {screen.label}
             </a>
           </li>
@@ -82,6 +82,10 @@ function Navigation() {
       </ul>
     </nav>
   );
+}
+
+function isNow(screen: ScreenEntry, now: string): boolean {
+  return (screen.inAccount ? inAccount() : [screen]).some(({ path: [first = ""] }) => first === now);
 }
 
 function AccountChoice() {

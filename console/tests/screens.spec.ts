@@ -112,3 +112,23 @@ test("axe finds nothing on the screens of the configuration", async ({ page, wor
   await open("keys?do=create", "Expires");
   await open("status", "Everything works");
 });
+
+test("axe finds nothing on the screens of an account", async ({ page, world, receiver, leadline }) => {
+  test.setTimeout(240_000);
+  const { open } = await prepared({ page, world, receiver, leadline });
+  await world.leadline.call("RegistryService/CreateClient", {
+    client: { accountId: world.account, clientId: "north" },
+  });
+  await world.leadline.call("RegistryService/CreateToken", { accountId: world.account, name: "of the CRM" });
+  await open("account?do=edit", "Brand of its mails");
+  await open("interfaces", "Form");
+  await open("interfaces?do=create", "Anonymise its leads");
+  await open("clients?do=delete&id=north", "Cancel");
+  await open("api-users?do=create", "Role");
+  await open("opt-outs", "Nobody has opted out");
+  await open("tokens", "of the CRM");
+  await page.getByRole("button", { name: "Rotate of the CRM" }).click();
+  await page.getByRole("button", { name: "Rotate", exact: true }).click();
+  await page.getByRole("region", { name: "The secret" }).waitFor();
+  await check(page, "secret");
+});

@@ -8,9 +8,9 @@ import { usePages } from "../pages";
 import { change, usePlace } from "../router";
 import { millis, stamp } from "../time";
 import { Ask, Stay } from "../ui/action";
-import { Button, Code, Notice, Time } from "../ui/basics";
-import { Dialog } from "../ui/dialog";
+import { Button, Time } from "../ui/basics";
 import { List } from "../ui/list";
+import { Secret } from "../ui/secret";
 import { Nothing } from "../ui/states";
 
 const MEANINGS: readonly (readonly [Scope, string])[] = [
@@ -135,11 +135,7 @@ function Create({ close, created }: { close: () => void; created: () => void }) 
   };
   if (secret !== "") {
     return (
-      <Dialog title="The new key" close={close}>
-        <Notice kind="warn">This is shown once, and only its hash is stored. Copy it now.</Notice>
-        <Code text={secret} label="The new key" />
-        <Button onClick={close}>I have it</Button>
-      </Dialog>
+      <Secret title="The new key" label="The new key" secret={secret} why="only its hash is stored" close={close} />
     );
   }
   const toggle = (scope: Scope): void => {

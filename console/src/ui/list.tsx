@@ -5,7 +5,7 @@ import type { Pages } from "../pages";
 import { Button } from "./basics";
 import { Failed, Loading } from "./states";
 
-interface Column<T> {
+export interface Column<T> {
   readonly title: string;
   /** The title is for screen readers only. */
   readonly hidden?: boolean;
