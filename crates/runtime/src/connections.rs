@@ -7,6 +7,8 @@
 
 pub(crate) mod calls;
 mod limits;
+pub(crate) mod measured;
+pub(crate) mod methods;
 pub(crate) mod socket;
 
 use std::{

@@ -10,6 +10,7 @@ pub mod cors;
 pub mod crash;
 mod drain;
 pub mod duration;
+mod exposition;
 pub mod files;
 mod incoming;
 mod listen;
@@ -33,6 +34,7 @@ pub use listen::{Addresses, Api, ListenError, Listeners, OverHttp, Service, serv
 pub use readiness::{Changes, Latch, NeededBy, Part, Readiness};
 pub use request_id::{REQUEST_ID, RequestId};
 pub use shares::{Exceeded, Share, Shares};
+pub use telemetry::metrics;
 pub use tls::{TlsError, TlsOptions};
 pub use under_way::{Begun, UnderWay};
 

@@ -1,12 +1,10 @@
 //! One HTTP and one gRPC listener for any number of services.
 
-use std::{collections::HashSet, convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, middleware};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tokio::net::TcpListener;
 use tonic::{
     body::Body,
@@ -17,15 +15,18 @@ use tonic::{
 };
 
 use crate::{
-    ConnectionLimits, ErrorChain as _, Platform, TlsError, TlsOptions,
+    ConnectionLimits, ErrorChain as _, Platform, Readiness, TlsError, TlsOptions,
     connections::{
         Connections,
         calls::{CallRules, Calls, CallsLayer},
+        measured,
+        methods::Methods,
         socket::Protocol,
     },
     cors::{self, Origin},
-    duration, files,
+    duration, exposition, files,
     incoming::Incoming,
+    metrics,
     probes::{self, Served},
     tls::{H2, HTTP_1},
 };
@@ -50,6 +51,9 @@ pub struct Listeners {
     /// all [default: none]
     #[arg(long, env = "LEADLINE_CORS_ORIGINS", value_name = "ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<Origin>,
+    /// Address for /metrics alone; without it, /metrics is on the HTTP port, for callers without an API key
+    #[arg(long, env = "LEADLINE_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
     #[command(flatten)]
     pub tls: TlsOptions,
     #[command(flatten)]
@@ -70,7 +74,9 @@ const CONNECTION_WINDOW: u32 = 256 * STREAM_WINDOW;
 pub struct Addresses {
     pub http: SocketAddr,
     pub grpc: SocketAddr,
-    /// Whether both use TLS.
+    /// Where `/metrics` is; `None` if metrics are not for Prometheus.
+    pub metrics: Option<SocketAddr>,
+    /// Whether all use TLS.
     pub tls: bool,
 }
 
@@ -81,6 +87,10 @@ impl Addresses {
 
     pub fn grpc_url(&self) -> String {
         format!("{}://{}", self.scheme(), self.grpc)
+    }
+
+    pub fn metrics_url(&self) -> Option<String> {
+        self.metrics.map(|address| format!("{}://{address}/metrics", self.scheme()))
     }
 
     const fn scheme(&self) -> &'static str {
@@ -94,7 +104,7 @@ pub enum ListenError {
     /// The address is in use, or is not an address of this machine.
     #[error("cannot listen on {address} for {what}; choose another address with {flag} (port 0 picks a free one)")]
     Bind {
-        /// HTTP or gRPC.
+        /// HTTP, gRPC or metrics.
         what: &'static str,
         address: SocketAddr,
         /// The flag that sets the address.
@@ -191,7 +201,7 @@ impl std::fmt::Debug for Api {
 }
 
 /// Listens for all of these services until the drain. Adds health and reflection to gRPC, and to HTTP the methods of
-/// the API, `/healthz` and `/readyz`.
+/// the API, `/healthz`, `/readyz` and `/metrics`.
 ///
 /// # Errors
 /// When the process cannot listen on an address, or cannot use the certificate.
@@ -204,9 +214,18 @@ pub async fn serve(
     let (tls_of_http, tls_of_grpc) = (listeners.tls.acceptor(HTTP_1)?, listeners.tls.acceptor(H2)?);
     let http = bind("HTTP", listeners.http, "--http").await?;
     let grpc = bind("gRPC", listeners.grpc, "--grpc").await?;
+    let metrics = match listeners.metrics_listen.filter(|_| exposition::is_on()) {
+        Some(address) => Some(bind("metrics", address, "--metrics-listen").await?),
+        None => None,
+    };
+    let http_address = http.local_addr().unwrap_or(listeners.http);
     let addresses = Addresses {
-        http: http.local_addr().unwrap_or(listeners.http),
+        http: http_address,
         grpc: grpc.local_addr().unwrap_or(listeners.grpc),
+        metrics: match &metrics {
+            Some(listener) => listener.local_addr().ok(),
+            None => exposition::is_on().then_some(http_address),
+        },
         tls: listeners.tls.is_on(),
     };
     let _ = platform.addresses.set(addresses);
@@ -233,6 +252,11 @@ pub async fn serve(
         router = router.layer(cors);
     }
     router = router.merge(open);
+    if metrics.is_none() && exposition::is_on() {
+        router = router.merge(exposition::routes());
+    }
+    router = router.layer(middleware::from_fn(measured::note_route));
+    observe(&listeners.tls, &platform.readiness);
     let (reporter, health) = tonic_health::server::health_reporter();
     routes.add_service(health.accept_compressed(CompressionEncoding::Gzip));
     let reflection = || {
@@ -246,12 +270,16 @@ pub async fn serve(
 
     let limits = &listeners.limits;
     let connections = Connections::new(limits, files::for_callers());
-    let rules = CallRules::new(limits, client_streams(descriptors)?, &platform.drain);
+    let rules = CallRules::new(limits, Methods::of(descriptors)?, &platform.drain);
+    if let Some(metrics) = metrics {
+        let incoming = Incoming::new(metrics, listeners.tls.acceptor(HTTP_1)?, Protocol::Http1, limits, &connections);
+        spawn_http("metrics listener", incoming, Calls::new(exposition::routes(), Arc::clone(&rules)), platform);
+    }
     let http = Incoming::new(http, tls_of_http, Protocol::Http1, limits, &connections);
     let grpc = Incoming::new(grpc, tls_of_grpc, Protocol::Http2, limits, &connections);
     let drain = platform.drain.clone();
     platform.drain.spawn("connections", async move { connections.close_silent(&drain).await });
-    spawn_http(http, Calls::new(router, Arc::clone(&rules)), platform);
+    spawn_http("http listener", http, Calls::new(router, Arc::clone(&rules)), platform);
     spawn_grpc(grpc, routes.routes(), rules, limits, platform);
     let watched = platform.clone();
     platform.drain.spawn("health", async move { probes::report_health(&watched, reporter, &served).await });
@@ -262,23 +290,17 @@ async fn bind(what: &'static str, address: SocketAddr, flag: &'static str) -> Re
     TcpListener::bind(address).await.map_err(|source| ListenError::Bind { what, address, flag, source })
 }
 
-/// The paths of client-streaming methods.
-fn client_streams(descriptors: &[u8]) -> Result<HashSet<String>, prost::DecodeError> {
-    const REFLECTION: [&str; 2] = ["grpc.reflection.v1", "grpc.reflection.v1alpha"];
-    let mut paths: HashSet<String> =
-        REFLECTION.map(|package| format!("/{package}.ServerReflection/ServerReflectionInfo")).into();
-    for file in FileDescriptorSet::decode(descriptors)?.file {
-        for service in &file.service {
-            let streams = service.method.iter().filter(|method| method.client_streaming());
-            paths.extend(streams.map(|method| format!("/{}.{}/{}", file.package(), service.name(), method.name())));
-        }
+/// Observes what all services of the process share.
+fn observe(tls: &TlsOptions, readiness: &Readiness) {
+    metrics::observe_readiness(readiness);
+    if let Some(certificate) = &tls.tls_cert {
+        metrics::observe_certificate("listeners", certificate);
     }
-    Ok(paths)
 }
 
-fn spawn_http(mut incoming: Incoming, calls: Calls<Router>, platform: &Platform) {
+fn spawn_http(name: &'static str, mut incoming: Incoming, calls: Calls<Router>, platform: &Platform) {
     let drain = platform.drain.clone();
-    platform.drain.spawn("http listener", async move {
+    platform.drain.spawn(name, async move {
         let (graceful, mut server) = (GracefulShutdown::new(), http1::Builder::new());
         // The socket has its own deadlines: seconds for a head, minutes for the next request.
         server.header_read_timeout(None);

@@ -1,13 +1,14 @@
-//! Logs to standard error, and traces over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set ([`export`]).
+//! Logs to standard error, traces over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set ([`export`]), and [`metrics`].
 //!
 //! `RUST_LOG` filters the logs (default: `info`), `LEADLINE_LOG_FORMAT=json` makes them machine-readable.
 
 mod export;
+pub mod metrics;
 
 use std::{env, io::IsTerminal as _};
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -20,12 +21,15 @@ const DEFAULT_FILTER: &str = "info";
 /// content of leads; so it is off unless `RUST_LOG` names it.
 const BROKER_CLIENT: &str = "async_nats";
 
-/// Keeps the export of traces alive, and exports the rest when it is dropped.
+/// Keeps the export alive, and exports the rest when it is dropped.
 #[derive(Debug)]
 #[must_use = "dropping the guard ends the export"]
-pub struct Guard(Option<SdkTracerProvider>);
+pub struct Guard {
+    traces: Option<SdkTracerProvider>,
+    metrics: Option<SdkMeterProvider>,
+}
 
-/// Starts logging and, if configured, the export of traces. Has to be called once, inside a tokio runtime.
+/// Starts logging, metrics and, if configured, the export of traces. Has to be called once, inside a tokio runtime.
 ///
 /// # Errors
 /// When logging was started before.
@@ -43,13 +47,19 @@ pub fn init(service: &'static str) -> anyhow::Result<Guard> {
         tracing_opentelemetry::layer().with_tracer(provider.tracer("leadline")).with_filter(LevelFilter::INFO)
     });
     tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
-    if let Some(error) = wrong {
-        tracing::warn!(error = format!("{error:#}"), "cannot export traces; going on without");
+    let of_traces = wrong.map(|error| format!("{error:#}"));
+    if let Some(error) = &of_traces {
+        tracing::warn!(error, "cannot export traces; going on without");
     }
     if provider.is_some() {
         trace::set_exporting();
     }
-    Ok(Guard(provider))
+    let (metrics, wrong) = metrics::start(service);
+    // What is wrong for both was said.
+    if let Some(error) = wrong.map(|error| format!("{error:#}")).filter(|error| of_traces.as_ref() != Some(error)) {
+        tracing::warn!(error, "cannot export metrics as configured; going on without");
+    }
+    Ok(Guard { traces: provider, metrics })
 }
 
 /// The filter for a value of `RUST_LOG`; the default if the value is no filter.
@@ -62,10 +72,15 @@ fn filter(given: Option<&str>) -> EnvFilter {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(provider) = self.0.take()
+        if let Some(provider) = self.traces.take()
             && let Err(error) = provider.shutdown()
         {
             eprintln!("cannot export the last traces: {error}");
+        }
+        if let Some(provider) = self.metrics.take()
+            && let Err(error) = provider.shutdown()
+        {
+            eprintln!("cannot export the last metrics: {error}");
         }
     }
 }

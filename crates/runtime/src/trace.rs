@@ -78,6 +78,12 @@ impl TraceContext {
         self.state.as_deref()
     }
 
+    /// The ids of trace and span if the trace is exported from here and sampled.
+    pub(crate) fn sampled(&self) -> Option<(u128, u64)> {
+        const SAMPLED: u8 = 1;
+        (exporting() && self.flags & SAMPLED != 0).then_some((self.trace, self.span))
+    }
+
     /// Creates a span below `parent`, or at the root of a new trace, and returns it with its own context, which its
     /// children have to carry. Without an exporter there is no span, and the context is the parent's.
     pub fn enter(parent: Option<&Self>, make_span: impl FnOnce() -> Span) -> (Span, Self) {

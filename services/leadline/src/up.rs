@@ -164,6 +164,7 @@ impl Up {
         let written = json!({
             "http": addresses.http_url(),
             "grpc": addresses.grpc_url(),
+            "metrics": addresses.metrics_url(),
             "nats": self.nats.nats_url,
             "database": self.query.database_url,
             "outbox": self.notifier.outbox,

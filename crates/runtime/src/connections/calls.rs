@@ -2,7 +2,6 @@
 //! of calls that need no API key is limited.
 
 use std::{
-    collections::HashSet,
     convert::Infallible,
     error::Error,
     future::Future,
@@ -21,7 +20,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 
-use super::{ConnectionLimits, DRAIN_SILENCE, Peer};
+use super::{ConnectionLimits, DRAIN_SILENCE, Peer, measured::Measured, methods::Methods};
 use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares};
 
 /// One connection may have one in this many of all health watches and reflection streams.
@@ -83,19 +82,19 @@ impl Late {
 pub(crate) struct CallRules {
     body_timeout: Duration,
     drain: Drain,
-    /// The paths of client-streaming methods, which have no deadline.
-    streams: HashSet<String>,
+    /// Those whose client streams have no deadline.
+    methods: Methods,
     probes: Arc<Shares<u64>>,
 }
 
 impl CallRules {
-    pub(crate) fn new(limits: &ConnectionLimits, streams: HashSet<String>, drain: &Drain) -> Arc<Self> {
+    pub(crate) fn new(limits: &ConnectionLimits, methods: Methods, drain: &Drain) -> Arc<Self> {
         let probes = Shares::new(limits.max_probes, limits.max_probes.div_ceil(PROBES_DIVISOR));
-        Arc::new(Self { body_timeout: limits.body_timeout, drain: drain.clone(), streams, probes })
+        Arc::new(Self { body_timeout: limits.body_timeout, drain: drain.clone(), methods, probes })
     }
 
     fn deadline_of(&self, path: &str) -> Option<Duration> {
-        (!self.streams.contains(path)).then_some(self.body_timeout)
+        (!self.methods.streams(path)).then_some(self.body_timeout)
     }
 
     fn probe(&self, path: &str, peer: &Peer) -> Result<Option<Share<u64>>, Status> {
@@ -158,12 +157,13 @@ where
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         let peer = request.extensions().get::<Peer>().cloned();
         let call = peer.as_ref().map(Call::begin);
+        let measured = Measured::rpc(&request, &self.rules.methods);
         let path = request.uri().path();
         let probe = match peer.map_or(Ok(None), |peer| self.rules.probe(path, &peer)) {
             Ok(probe) => probe,
             Err(refused) => {
                 let refused = refused.into_http();
-                return Box::pin(async move { Ok(refused.map(|body| Answer { body, call, probe: None })) });
+                return Box::pin(async move { Ok(Answer::of(refused, call, None, measured)) });
             }
         };
         let deadline = self.rules.deadline_of(path);
@@ -175,7 +175,7 @@ where
             }))
         });
         let answer = self.inner.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| Answer { body, call, probe })) })
+        Box::pin(async move { Ok(Answer::of(answer.await?, call, probe, measured)) })
     }
 }
 
@@ -187,6 +187,7 @@ impl Calls<axum::Router> {
         peer: &Peer,
     ) -> impl Future<Output = Result<Response<Answer<axum::body::Body>>, Infallible>> + use<> {
         let call = Some(Call::begin(peer));
+        let measured = Measured::http(&request);
         let deadline = self.rules.deadline_of(request.uri().path());
         let id = RequestId::of(request.headers());
         let mut request = request.map(|body| axum::body::Body::new(TimedBody::new(body, deadline, &self.rules.drain)));
@@ -198,7 +199,7 @@ impl Calls<axum::Router> {
             if let Some(id) = id.to_header() {
                 answer.headers_mut().insert(REQUEST_ID, id);
             }
-            Ok(answer.map(|body| Answer { body, call, probe: None }))
+            Ok(Answer::of(answer, call, None, measured))
         }
     }
 }
@@ -211,6 +212,21 @@ pub(crate) struct Answer<B> {
     call: Option<Call>,
     #[expect(dead_code, reason = "its end makes room for another stream")]
     probe: Option<Share<u64>>,
+    measured: Option<Measured>,
+}
+
+impl<B> Answer<B> {
+    fn of(
+        answer: Response<B>,
+        call: Option<Call>,
+        probe: Option<Share<u64>>,
+        mut measured: Option<Measured>,
+    ) -> Response<Self> {
+        if let Some(measured) = &mut measured {
+            measured.head(&answer);
+        }
+        answer.map(|body| Self { body, call, probe, measured })
+    }
 }
 
 impl<B: Body + Unpin> Body for Answer<B> {
@@ -221,7 +237,13 @@ impl<B: Body + Unpin> Body for Answer<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame
+            && let (Some(trailers), Some(measured)) = (frame.trailers_ref(), &mut self.measured)
+        {
+            measured.trailers(trailers);
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The export of traces, as the `OTEL_*` variables configure it.
+//! The export of traces and metrics, as the `OTEL_*` variables configure it.
 //!
 //! Guarantee: a collector that is configured wrongly, or is away, never stops the process. It causes one warning.
 
@@ -29,45 +29,108 @@ use uuid::Uuid;
 
 const NAMESPACE: &str = "leadline";
 
+/// What is exported. Each signal has variables of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signal {
+    Traces,
+    Metrics,
+}
+
+impl Signal {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Traces => "TRACES",
+            Self::Metrics => "METRICS",
+        }
+    }
+
+    /// The variable of the signal, or else that of all signals.
+    fn set(self, name: &str) -> Option<String> {
+        let own = set(&format!("OTEL_EXPORTER_OTLP_{}_{name}", self.name()));
+        own.or_else(|| set(&format!("OTEL_EXPORTER_OTLP_{name}")))
+    }
+
+    /// `OTEL_TRACES_EXPORTER`, and so on.
+    pub(super) fn exporter(self) -> (String, Option<String>) {
+        let variable = format!("OTEL_{}_EXPORTER", self.name());
+        let value = set(&variable);
+        (variable, value)
+    }
+}
+
+/// Where a signal goes, and how.
+pub(super) struct Target {
+    pub(super) endpoint: String,
+    pub(super) protocol: Protocol,
+    signal: Signal,
+    files: Files,
+}
+
+impl Target {
+    /// `None` if no endpoint is set.
+    ///
+    /// # Errors
+    /// If a variable is wrong.
+    pub(super) fn of(signal: Signal) -> anyhow::Result<Option<Self>> {
+        let Some(endpoint) = signal.set("ENDPOINT") else { return Ok(None) };
+        Ok(Some(Self { endpoint, protocol: protocol(signal)?, signal, files: Files::read(signal)? }))
+    }
+
+    /// The TLS settings for gRPC; `None` if the collector is called without.
+    pub(super) fn tls_of_grpc(&self) -> Option<ClientTlsConfig> {
+        self.files.is_needed_by(&self.endpoint, self.signal).then(|| self.files.for_grpc())
+    }
+
+    /// # Errors
+    /// If a file cannot be used.
+    pub(super) fn http_client(&self) -> anyhow::Result<Client> {
+        Ok(Client { client: self.files.for_http()?, runtime: Handle::current() })
+    }
+}
+
+/// Whether nothing at all is exported.
+pub(super) fn is_disabled() -> bool {
+    set("OTEL_SDK_DISABLED").is_some_and(|disabled| disabled.eq_ignore_ascii_case("true"))
+}
+
 /// The provider of traces; `None` if nothing is to be exported.
 ///
 /// # Errors
 /// If a variable is wrong.
 pub(super) fn provider(service: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
-    let Some(endpoint) = endpoint()? else { return Ok(None) };
+    if is_disabled() {
+        return Ok(None);
+    }
+    match Signal::Traces.exporter() {
+        (_, None) => {}
+        (variable, Some(exporter)) => match exporter.as_str() {
+            "otlp" => {}
+            "none" => return Ok(None),
+            other => bail!("{variable}: {other:?} is unknown; use otlp or none"),
+        },
+    }
+    let Some(target) = Target::of(Signal::Traces)? else { return Ok(None) };
     let builder = SdkTracerProvider::builder().with_resource(resource(service));
-    let files = Files::read()?;
-    Ok(Some(match protocol()? {
+    Ok(Some(match target.protocol {
         Protocol::Grpc => {
             let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic();
-            let exporter =
-                if files.is_needed_by(&endpoint) { exporter.with_tls_config(files.for_grpc()) } else { exporter };
-            builder.with_batch_exporter(Reporting::new(exporter.build()?, endpoint)).build()
+            let exporter = match target.tls_of_grpc() {
+                Some(tls) => exporter.with_tls_config(tls),
+                None => exporter,
+            };
+            builder.with_batch_exporter(Reporting::new(exporter.build()?, target.endpoint)).build()
         }
         protocol => {
-            let client = Client { client: files.for_http()?, runtime: Handle::current() };
             let exporter = opentelemetry_otlp::SpanExporter::builder().with_http().with_protocol(protocol);
-            let exporter = exporter.with_http_client(client).build()?;
-            builder.with_batch_exporter(Reporting::new(exporter, endpoint)).build()
+            let exporter = exporter.with_http_client(target.http_client()?).build()?;
+            builder.with_batch_exporter(Reporting::new(exporter, target.endpoint)).build()
         }
     }))
 }
 
-/// Where traces go, for messages; `None` if nothing is to be exported.
-fn endpoint() -> anyhow::Result<Option<String>> {
-    let is_disabled = set("OTEL_SDK_DISABLED").is_some_and(|disabled| disabled.eq_ignore_ascii_case("true"));
-    match set("OTEL_TRACES_EXPORTER").as_deref() {
-        _ if is_disabled => return Ok(None),
-        Some("none") => return Ok(None),
-        None | Some("otlp") => {}
-        Some(other) => bail!("OTEL_TRACES_EXPORTER: {other:?} is unknown; use otlp or none"),
-    }
-    Ok(set("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT")))
-}
-
 /// gRPC, unless a variable says otherwise.
-fn protocol() -> anyhow::Result<Protocol> {
-    match of_traces("PROTOCOL").as_deref() {
+fn protocol(signal: Signal) -> anyhow::Result<Protocol> {
+    match signal.set("PROTOCOL").as_deref() {
         None | Some("grpc") => Ok(Protocol::Grpc),
         Some("http/protobuf") => Ok(Protocol::HttpBinary),
         Some(other) => bail!("OTEL_EXPORTER_OTLP_PROTOCOL: {other:?} is unknown; use grpc or http/protobuf"),
@@ -75,17 +138,12 @@ fn protocol() -> anyhow::Result<Protocol> {
 }
 
 /// The value of a variable; an empty one counts as not set.
-fn set(name: &str) -> Option<String> {
+pub(super) fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The variable of the signal, or else that of all signals.
-fn of_traces(name: &str) -> Option<String> {
-    set(&format!("OTEL_EXPORTER_OTLP_TRACES_{name}")).or_else(|| set(&format!("OTEL_EXPORTER_OTLP_{name}")))
-}
-
 /// What exports: the service, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name it.
-fn resource(service: &'static str) -> Resource {
+pub(super) fn resource(service: &'static str) -> Resource {
     let given = EnvResourceDetector::new().detect();
     let own = [
         ("service.name", service.to_owned()),
@@ -109,9 +167,9 @@ struct Files {
 }
 
 impl Files {
-    fn read() -> anyhow::Result<Self> {
+    fn read(signal: Signal) -> anyhow::Result<Self> {
         let read = |name: &str| {
-            let file = of_traces(name);
+            let file = signal.set(name);
             let read = file.map(|file| {
                 fs::read(&file).with_context(|| format!("OTEL_EXPORTER_OTLP_{name}: {file} cannot be read"))
             });
@@ -126,8 +184,8 @@ impl Files {
     }
 
     /// Whether a gRPC endpoint is called over TLS. Without a scheme it is, unless `OTEL_EXPORTER_OTLP_INSECURE` is set.
-    fn is_needed_by(&self, endpoint: &str) -> bool {
-        let is_insecure = of_traces("INSECURE").is_some_and(|insecure| insecure.eq_ignore_ascii_case("true"));
+    fn is_needed_by(&self, endpoint: &str, signal: Signal) -> bool {
+        let is_insecure = signal.set("INSECURE").is_some_and(|insecure| insecure.eq_ignore_ascii_case("true"));
         endpoint.starts_with("https://") || (!endpoint.contains("://") && !is_insecure)
     }
 
@@ -173,7 +231,7 @@ impl Files {
 
 /// An HTTP client for the exporter, which runs on a thread without a tokio runtime.
 #[derive(Debug)]
-struct Client {
+pub(super) struct Client {
     client: reqwest::Client,
     runtime: Handle,
 }
@@ -196,30 +254,34 @@ impl HttpClient for Client {
 
 /// An exporter that logs when it begins to fail, and when it works again.
 #[derive(Debug)]
-struct Reporting<E> {
-    inner: E,
+pub(super) struct Reporting<E> {
+    pub(super) inner: E,
     endpoint: String,
     is_failing: AtomicBool,
 }
 
 impl<E> Reporting<E> {
-    const fn new(inner: E, endpoint: String) -> Self {
+    pub(super) const fn new(inner: E, endpoint: String) -> Self {
         Self { inner, endpoint, is_failing: AtomicBool::new(false) }
+    }
+
+    /// `what` is exported, and `lost` while that fails.
+    pub(super) fn report(&self, what: &str, lost: &str, exported: &OTelSdkResult) {
+        let was_failing = self.is_failing.swap(exported.is_err(), Relaxed);
+        match exported {
+            Err(error) if !was_failing => {
+                tracing::warn!(%error, endpoint = self.endpoint, "cannot export {what}; {lost} until the collector answers");
+            }
+            Ok(()) if was_failing => tracing::info!(endpoint = self.endpoint, "{what} are exported again"),
+            _ => {}
+        }
     }
 }
 
 impl<E: SpanExporter> SpanExporter for Reporting<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let (spans, exported) = (batch.len(), self.inner.export(batch).await);
-        let was_failing = self.is_failing.swap(exported.is_err(), Relaxed);
-        match &exported {
-            Err(error) if !was_failing => tracing::warn!(
-                %error, endpoint = self.endpoint, spans,
-                "cannot export traces; spans are lost until the collector answers"
-            ),
-            Ok(()) if was_failing => tracing::info!(endpoint = self.endpoint, "traces are exported again"),
-            _ => {}
-        }
+        let exported = self.inner.export(batch).await;
+        self.report("traces", "spans are lost", &exported);
         exported
     }
 

@@ -1,0 +1,177 @@
+//! The durations of calls, as the semantic conventions name them: `http.server.request.duration` and
+//! `rpc.server.call.duration`. A call ends with its answer, or when its caller goes away.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
+
+use axum::{
+    extract::{MatchedPath, Request},
+    middleware::Next,
+};
+use http::{HeaderMap, Method, Response};
+use tonic::Code;
+
+use super::methods::Methods;
+use crate::{
+    metrics::{self, Histograms, KeyValue, REQUEST_SECONDS},
+    trace::TraceContext,
+};
+
+/// What stands for the methods and routes that are not known, which callers could make up without an end.
+const OTHER: &str = "_OTHER";
+const GRPC_STATUS: &str = "grpc-status";
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct HttpKey {
+    method: &'static str,
+    /// `None` if no route matched.
+    route: Option<Arc<str>>,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct RpcKey {
+    /// `None` if there is no such method.
+    method: Option<Arc<str>>,
+    code: &'static str,
+}
+
+static HTTP: LazyLock<Histograms<HttpKey>> = LazyLock::new(|| {
+    let description = "Duration of HTTP requests to this process";
+    Histograms::new("http.server.request.duration", REQUEST_SECONDS, description, |key: &HttpKey| {
+        let mut attributes = vec![
+            KeyValue::new("http.request.method", key.method),
+            KeyValue::new("http.response.status_code", i64::from(key.status)),
+        ];
+        attributes.extend(key.route.clone().map(|route| KeyValue::new("http.route", route)));
+        if key.status >= 500 {
+            attributes.push(KeyValue::new("error.type", key.status.to_string()));
+        }
+        attributes
+    })
+});
+
+static RPC: LazyLock<Histograms<RpcKey>> = LazyLock::new(|| {
+    let description = "Duration of gRPC calls to this process";
+    Histograms::new("rpc.server.call.duration", REQUEST_SECONDS, description, |key: &RpcKey| {
+        const FAILURES: [&str; 6] =
+            ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
+        let mut attributes = vec![
+            KeyValue::new("rpc.system.name", "grpc"),
+            KeyValue::new("rpc.method", key.method.clone().unwrap_or_else(|| OTHER.into())),
+            KeyValue::new("rpc.response.status_code", key.code),
+        ];
+        if FAILURES.contains(&key.code) {
+            attributes.push(KeyValue::new("error.type", key.code));
+        }
+        attributes
+    })
+});
+
+/// A call whose duration is recorded when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    begun: Instant,
+    trace: Option<TraceContext>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Http(HttpKey),
+    Rpc(RpcKey),
+}
+
+/// The route that answered, in the extensions of the answer.
+#[derive(Clone)]
+struct Route(Arc<str>);
+
+/// Adds the route to the answer, for the one place that measures.
+pub(crate) async fn note_route(request: Request, next: Next) -> axum::response::Response {
+    let route = request.extensions().get::<MatchedPath>().map(|path| Route(path.as_str().into()));
+    let mut answer = next.run(request).await;
+    if let Some(route) = route {
+        answer.extensions_mut().insert(route);
+    }
+    answer
+}
+
+impl Measured {
+    /// An HTTP request begins; `None` if metrics are off.
+    pub(crate) fn http<B>(request: &http::Request<B>) -> Option<Self> {
+        let what = || What::Http(HttpKey { method: known(request.method()), route: None, status: 0 });
+        metrics::are_on().then(|| Self::begin(request.headers(), what()))
+    }
+
+    /// A gRPC call begins; `None` if metrics are off.
+    pub(crate) fn rpc<B>(request: &http::Request<B>, methods: &Methods) -> Option<Self> {
+        let method = || methods.name(request.uri().path()).cloned();
+        // Whoever gets no status has gone away.
+        let what = || What::Rpc(RpcKey { method: method(), code: "CANCELLED" });
+        metrics::are_on().then(|| Self::begin(request.headers(), what()))
+    }
+
+    fn begin(headers: &HeaderMap, what: What) -> Self {
+        Self { begun: Instant::now(), trace: TraceContext::of_request(headers), what }
+    }
+
+    /// The head of the answer.
+    pub(crate) fn head<B>(&mut self, answer: &Response<B>) {
+        match &mut self.what {
+            What::Http(key) => {
+                key.status = answer.status().as_u16();
+                key.route = answer.extensions().get::<Route>().map(|route| Arc::clone(&route.0));
+            }
+            What::Rpc(_) => self.trailers(answer.headers()),
+        }
+    }
+
+    /// The status of a gRPC call, if it is here.
+    pub(crate) fn trailers(&mut self, headers: &HeaderMap) {
+        if let (What::Rpc(key), Some(status)) = (&mut self.what, headers.get(GRPC_STATUS)) {
+            key.code = word(Code::from_bytes(status.as_bytes()));
+        }
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        let took = self.begun.elapsed();
+        match &self.what {
+            // Its caller went away before the answer began.
+            What::Http(HttpKey { status: 0, .. }) => {}
+            What::Http(key) => HTTP.record(key, took, self.trace.as_ref()),
+            What::Rpc(key) => RPC.record(key, took, self.trace.as_ref()),
+        }
+    }
+}
+
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "CONNECT", "TRACE"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER)
+}
+
+/// The name of a status in the specification of gRPC.
+const fn word(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,27 @@
+//! `/metrics`, on the HTTP port or on a listener of its own. It needs no API key: it names no lead, and accounts and
+//! destinations only if an operator wants that.
+
+use axum::{
+    Router,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+
+use crate::metrics;
+
+/// Whether there are metrics for Prometheus.
+pub(crate) fn is_on() -> bool {
+    metrics::are_scraped()
+}
+
+pub(crate) fn routes() -> Router {
+    Router::new().route("/metrics", get(scrape))
+}
+
+async fn scrape() -> Response {
+    match metrics::scraped() {
+        Some(text) => ([(CONTENT_TYPE, metrics::content_type())], text).into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "the process is ending\n").into_response(),
+    }
+}
