@@ -39,6 +39,7 @@ check:
 	$(CARGO) clippy --workspace --all-targets $(DEVELOPMENT) --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace $(DEVELOPMENT) --no-deps --locked --document-private-items
 	tools/check-console
+	tools/check-proto
 
 .PHONY: test
 test: tools
