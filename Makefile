@@ -15,6 +15,7 @@ help:
 	@echo "make bench   measure throughput, latency and cost"
 	@echo "make chaos   kill every process under load, for minutes, and check that nothing is lost"
 	@echo "make check   check format, lints and documentation"
+	@echo "make release build the program for installations: target/dist/leadline"
 
 # BENCH="--only latency" measures less; docs/benchmarks.md lists the options.
 .PHONY: bench
@@ -60,6 +61,14 @@ test: tools
 quick:
 	$(CARGO) test --locked --package domain --package events --package api --package render --package crypto --package runtime \
 	--package access --package web --package ingest --package inputs
+
+# Installations get the stripped program; target/dist/leadline.debug beside it gives back lines in backtraces and to debuggers.
+.PHONY: release
+release:
+	$(CARGO) build --release --locked --package leadline
+	mkdir -p target/dist
+	objcopy --only-keep-debug target/release/leadline target/dist/leadline.debug
+	objcopy --strip-debug --add-gnu-debuglink=target/dist/leadline.debug target/release/leadline target/dist/leadline
 
 .PHONY: demo
 demo: tools
