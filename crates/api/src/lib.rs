@@ -9,6 +9,7 @@ mod primitives;
 pub mod publish;
 pub mod registry;
 pub mod status;
+mod words;
 
 pub use generated::*;
 pub use primitives::{duration, duration_to_api, timestamp, timestamp_to_api};

@@ -305,9 +305,22 @@ fn shown_entry(entry: LogEntry) -> api::LeadLogEntry {
     api::LeadLogEntry {
         at: Some(timestamp_to_api(entry.at)),
         entry: entry.entry.to_owned(),
+        kind: api::LeadLogKind::of_entry(entry.entry).into(),
         detail: entry.detail,
         event_id: entry.event_id,
         delivery_id: entry.delivery,
         destination_id: entry.destination,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::log::ENTRIES;
+
+    #[test]
+    fn each_entry_of_the_log_has_a_kind() {
+        for entry in ENTRIES {
+            assert_ne!(api::LeadLogKind::of_entry(entry), api::LeadLogKind::Unspecified, "{entry}");
+        }
     }
 }

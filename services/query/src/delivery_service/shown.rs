@@ -164,6 +164,8 @@ pub(crate) fn shown(delivery: &Delivery, registry: &Registry) -> api::Delivery {
         request_method: request.as_ref().map(|line| line.method.clone()).unwrap_or_default(),
         request_url: request.map(|line| line.url).unwrap_or_default(),
         deactivation_cause: delivery.last.as_ref().map(cause).unwrap_or_default(),
+        error_code: kind.map_or(api::ErrorKind::Unspecified, Into::into).into(),
+        failure_code: delivery.failure.map_or(api::FailureReason::Unspecified, Into::into).into(),
     }
 }
 
@@ -189,6 +191,7 @@ pub(super) fn shown_attempt(row: &AttemptRow) -> api::Attempt {
         suggested_action: suggested_action(status, kind).to_owned(),
         deactivation_cause: cause(attempt),
         exchange: exchange.as_ref().map(|exchange| shown_exchange(exchange, outcome.webhook_response())),
+        error_code: kind.map_or(api::ErrorKind::Unspecified, Into::into).into(),
     }
 }
 

@@ -96,6 +96,7 @@ pub(super) fn shown(job: &Job, outcomes: Outcomes) -> api::Job {
         account_id: started.reference.account.to_string(),
         status: shown_status(job.status()).into(),
         outcome: job.finished.as_ref().map(|finished| finished.outcome.as_str().to_owned()).unwrap_or_default(),
+        outcome_code: job.finished.as_ref().map_or(api::JobOutcome::Unspecified, |f| f.outcome.into()).into(),
         requested_by: started.by.clone(),
         dry_run: started.dry_run,
         pace: started.pace.get(),
