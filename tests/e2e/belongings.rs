@@ -269,3 +269,20 @@ async fn operators_and_admins_are_told_that_a_destination_was_deactivated() {
     .await;
     assert_eq!(told, ["ada@acme.example", API_USER, "olaf@acme.example"]);
 }
+
+#[tokio::test]
+async fn leads_of_another_interface_stay_away_from_the_webhook_of_one() {
+    let (world, form, campaign) = (World::start().await, Receiver::start().await, Receiver::start().await);
+    world.interface("campaign").await;
+    for (receiver, interface) in [(&form, INTERFACE), (&campaign, "campaign")] {
+        let destination =
+            api::Destination { url: receiver.url(), interface_id: interface.into(), ..some_destination() };
+        world.destination_with(destination).await;
+    }
+    world.publish("of-form").await;
+    world.publish_with("of-campaign", json!({"interface": "campaign"})).await;
+    world.delivery_is("of-form", DeliveryStatus::Succeeded).await;
+    world.delivery_is("of-campaign", DeliveryStatus::Succeeded).await;
+    assert_eq!(events_at(&form), ["of-form"]);
+    assert_eq!(events_at(&campaign), ["of-campaign"]);
+}

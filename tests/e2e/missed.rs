@@ -150,3 +150,22 @@ async fn a_recovery_ends_when_its_destination_is_deleted() {
     assert!(counts(&job).requested < 100);
     assert!(receiver.count() < 100);
 }
+
+#[tokio::test]
+async fn a_recovery_is_cancelled_like_any_job() {
+    let (world, early, receiver) = (World::start().await, Receiver::start().await, Receiver::start().await);
+    world.destination(&early.url()).await;
+    world.publish_many(100).await;
+    wait::until_eq("all at the other", SOON, 100, async || early.count()).await;
+    let id = world.destination(&receiver.url()).await;
+    let slow = api::RecoverDestinationRequest { include_before_created: true, pace: 5, ..recovery(&id) };
+    let job = world.jobs().recover_destination(slow).await.unwrap().into_inner().job.unwrap();
+    wait::until("some progress", SOON, async || counts(&world.job(&job.job_id).await).requested >= 3).await;
+    let cancel = api::CancelJobRequest { job_id: job.job_id.clone(), requested_by: String::new() };
+    world.jobs().cancel_job(cancel).await.unwrap();
+    let job = world.job_is(&job.job_id, JobStatus::Cancelled).await;
+    assert_eq!((job.outcome.as_str(), job.outcome_code()), ("cancelled", api::JobOutcome::Cancelled));
+    let requested = usize::try_from(counts(&job).requested).unwrap();
+    assert!((3..100).contains(&requested), "{job:?}");
+    wait::until_eq("what was asked for", SOON, requested, async || receiver.count()).await;
+}

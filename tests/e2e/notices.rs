@@ -168,6 +168,38 @@ async fn a_failing_destination_of_operational_events_leads_to_no_further_ones() 
 }
 
 #[tokio::test]
+async fn an_event_about_a_failure_is_retried_by_hand_like_any_other() {
+    let (smtp, receiver, operations) = (SmtpSink::start().await, Receiver::start().await, Receiver::start().await);
+    let world = world_with(&smtp, &[]).await;
+    receiver.answer(Answer::Status(500));
+    operations.answer(Answer::Status(500));
+    world.destination(&receiver.url()).await;
+    listener(&operations, &world, &["leadline.delivery.failed"]).await;
+    world.publish("e1").await;
+    let about_failures = async |status: DeliveryStatus| {
+        let filter = api::DeliveryFilter {
+            event_type: "leadline.delivery.failed".into(),
+            statuses: vec![status.into()],
+            ..api::DeliveryFilter::default()
+        };
+        let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
+        wait::until("the event about the failure", SOON, async || {
+            world.deliveries().list_deliveries(request.clone()).await.unwrap().into_inner().deliveries.pop()
+        })
+        .await
+    };
+    let failed = about_failures(DeliveryStatus::Failed).await;
+    operations.answer(Answer::Status(200));
+    let request = api::RetryDeliveryRequest { delivery_id: failed.delivery_id.clone(), ..Default::default() };
+    world.deliveries().retry_delivery(request).await.unwrap();
+    assert_eq!(about_failures(DeliveryStatus::Succeeded).await.delivery_id, failed.delivery_id);
+    let requests = operations.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(requests[0].header("webhook-id"), requests[1].header("webhook-id"));
+    assert_eq!(requests[0].body, requests[1].body);
+}
+
+#[tokio::test]
 async fn who_wants_to_hear_of_new_leads_gets_one_mail_for_each() {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let world = world_with(&smtp, &["--notice-window", "0s"]).await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::{DeliveryStatus, duration_to_api};
+use serde_json::json;
 use testkit::{Answer, Receiver, wait};
 use tonic::Code;
 
@@ -45,8 +46,7 @@ async fn a_delivery_that_waits_for_its_next_attempt_says_when() {
 
 #[tokio::test]
 async fn transient_failures_are_repeated_quickly_before_the_schedule() {
-    let (world, receiver) = (World::start().await, Receiver::start().await);
-    receiver.answer(Answer::Status(504));
+    let world = World::start().await;
     let custom = api::CustomRetryPolicy {
         quick_count: 2,
         quick_pause: Some(duration_to_api(Duration::from_millis(100))),
@@ -54,13 +54,25 @@ async fn transient_failures_are_repeated_quickly_before_the_schedule() {
         ..api::CustomRetryPolicy::default()
     };
     let policy = Some(api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) });
-    world.destination_with(api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() }).await;
-    world.publish("e1").await;
-    wait::until_eq("two quick retries", SOON, 3, async || receiver.count()).await;
-    wait::until("the long wait", SOON, async || {
-        world.delivery_is("e1", DeliveryStatus::Retrying).await.delivery.unwrap().attempts == 3
-    })
-    .await;
+    let at = async |url: String, event_type: &str| {
+        let event_types = vec![event_type.to_owned()];
+        let destination = api::Destination { url, event_types, retry_policy: policy.clone(), ..some_destination() };
+        world.destination_with(destination).await;
+        world.publish_with(&event_type.replace('.', "-"), json!({"type": event_type})).await;
+    };
+    for status in [408, 409, 504] {
+        let receiver = Receiver::start().await;
+        receiver.answer(Answer::Status(status));
+        at(receiver.url(), &format!("status.{status}")).await;
+        wait::until_eq("two quick retries", SOON, 3, async || receiver.count()).await;
+    }
+    at("http://no-such-host.invalid/".to_owned(), "no.name").await;
+    for event in ["status-408", "status-409", "status-504", "no-name"] {
+        wait::until("the long wait", SOON, async || {
+            world.delivery_is(event, DeliveryStatus::Retrying).await.delivery.unwrap().attempts == 3
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
@@ -94,6 +106,35 @@ async fn a_person_brings_a_failed_delivery_home() {
     assert_eq!((lead.events, lead.deliveries, lead.http_status_code), (1, 1, 204));
     let refused = world.retry("e1").await.unwrap_err();
     assert!(refused.message().contains("succeeded, not failed"), "{refused}");
+}
+
+#[tokio::test]
+async fn each_retry_is_an_entry_with_its_time_and_who_asked() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    receiver.answer(Answer::Status(500));
+    world.destination(&receiver.url()).await;
+    world.publish("e1").await;
+    for requested_by in ["ada", "grace"] {
+        let failed = world.delivery_is("e1", DeliveryStatus::Failed).await.delivery.unwrap();
+        let request = api::RetryDeliveryRequest {
+            delivery_id: failed.delivery_id,
+            requested_by: requested_by.into(),
+            ..api::RetryDeliveryRequest::default()
+        };
+        world.deliveries().retry_delivery(request).await.unwrap();
+    }
+    wait::until_eq("all attempts", SOON, 3, async || receiver.count()).await;
+    world.delivery_is("e1", DeliveryStatus::Failed).await;
+    let request =
+        api::GetLeadLogRequest { account_id: ACCOUNT.into(), lead_id: "lead-e1".into(), ..Default::default() };
+    let entries = world.leads().get_lead_log(request).await.unwrap().into_inner().entries;
+    let retries: Vec<_> = entries.iter().filter(|entry| entry.entry == "resentwebhook").collect();
+    assert!(retries.iter().all(|entry| entry.kind() == api::LeadLogKind::Resentwebhook));
+    assert_eq!(retries.len(), 2, "{entries:?}");
+    assert!(retries[0].detail.contains("ada") && retries[1].detail.contains("grace"), "{retries:?}");
+    let received = entries[0].at.unwrap();
+    let times: Vec<_> = retries.iter().map(|entry| entry.at.unwrap()).map(|at| (at.seconds, at.nanos)).collect();
+    assert!((received.seconds, received.nanos) < times[0] && times[0] < times[1], "{entries:?}");
 }
 
 #[tokio::test]
