@@ -141,7 +141,7 @@ impl Console {
         let link = self.sessions.of_token(token).ok_or(NoLogIn::Token)?;
         // A link of a key that is revoked stays unused.
         self.door.of_session(&link).await?;
-        if !self.journal.use_once(&link.id, USED_FOR).await.map_err(NoLogIn::Journal)? {
+        if !self.journal.positions().use_link(&link.id, USED_FOR).await.map_err(NoLogIn::Journal)? {
             return Err(NoLogIn::Used);
         }
         let mut bounds = link.bounds;

@@ -7,3 +7,4 @@ pub(crate) mod reader;
 pub(crate) mod resilient_consumer;
 pub(crate) mod restart_watermark;
 pub(crate) mod work_queue;
+pub(crate) mod work_queues;

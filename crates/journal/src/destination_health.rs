@@ -17,7 +17,10 @@ use domain::{
 use events::{Record, RecordError};
 
 use crate::{
-    ANSWER_DEADLINE, Journal, JournalError, READER_OF_NOTICES, StreamName, connection::broker_info, consume::range,
+    ANSWER_DEADLINE, JournalError, NOTIFIER_LEASE, StreamName,
+    connection::broker_info,
+    consume::range,
+    handles::{Deliveries, NotifierState},
     subjects,
 };
 
@@ -25,50 +28,50 @@ const OPERATION: &str = "read what the notifier remembers";
 /// How many memories one pull requests.
 const MAX_FETCH: usize = 500;
 
-impl Journal {
+impl NotifierState<'_> {
     /// The health of every destination, with the version that the next write has to name.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn watched(&self) -> Result<HashMap<DestinationId, (Watched, u64)>, JournalError> {
-        let remembered = self.remembered::<Watched>(subjects::watched("*")).await?.into_iter();
+    pub async fn destinations(self) -> Result<HashMap<DestinationId, (Watched, u64)>, JournalError> {
+        let remembered = self.read::<Watched>(subjects::watched("*")).await?.into_iter();
         Ok(remembered.map(|(watched, version)| (watched.destination.clone(), (watched, version))).collect())
     }
 
-    /// What is remembered of every interface whose new leads are mailed; versions as in [`Journal::watched`].
+    /// What is remembered of every interface whose new leads are mailed; versions as in [`NotifierState::destinations`].
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn lead_watches(&self) -> Result<HashMap<(AccountId, InterfaceId), (LeadWatch, u64)>, JournalError> {
-        let remembered = self.remembered::<LeadWatch>(subjects::lead_watch("*", "*")).await?.into_iter();
+    pub async fn interfaces(self) -> Result<HashMap<(AccountId, InterfaceId), (LeadWatch, u64)>, JournalError> {
+        let remembered = self.read::<LeadWatch>(subjects::lead_watch("*", "*")).await?.into_iter();
         let named =
             remembered.map(|(watch, version)| ((watch.account.clone(), watch.interface.clone()), (watch, version)));
         Ok(named.collect())
     }
 
-    /// Forgets a destination that is deleted. Only who reads at the place of the notices may do so.
+    /// Forgets a destination that is deleted. Only the leader of the watcher may do so.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn forget_destination(&self, destination: &DestinationId) -> Result<(), JournalError> {
-        self.forget(&subjects::watched(destination.as_str())).await
+    pub async fn remove_destination(self, destination: &DestinationId) -> Result<(), JournalError> {
+        self.remove(&subjects::watched(destination.as_str())).await
     }
 
-    /// Forgets an interface that is deleted. Only who reads at the place of the leads may do so.
+    /// Forgets an interface that is deleted. Only the leader of the lead watcher may do so.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn forget_interface(&self, account: &AccountId, interface: &InterfaceId) -> Result<(), JournalError> {
-        self.forget(&subjects::lead_watch(account.as_str(), interface.as_str())).await
+    pub async fn remove_interface(self, account: &AccountId, interface: &InterfaceId) -> Result<(), JournalError> {
+        self.remove(&subjects::lead_watch(account.as_str(), interface.as_str())).await
     }
 
-    async fn forget(&self, subject: &str) -> Result<(), JournalError> {
-        let on_broker = broker_info::stream(self.context(), StreamName::Positions, OPERATION).await?;
+    async fn remove(self, subject: &str) -> Result<(), JournalError> {
+        let on_broker = broker_info::stream(self.journal.context(), StreamName::Positions, OPERATION).await?;
         let purged = on_broker.purge().filter(subject).await;
         purged.map(drop).map_err(|e| JournalError::unavailable(OPERATION, e))
     }
 
-    async fn remembered<T: Record>(&self, filter_subject: String) -> Result<Vec<(T, u64)>, JournalError> {
+    async fn read<T: Record>(self, filter_subject: String) -> Result<Vec<(T, u64)>, JournalError> {
         let unavailable = |e: async_nats::Error| JournalError::unavailable(OPERATION, e);
         let config = pull::Config {
             filter_subject,
@@ -79,8 +82,12 @@ impl Journal {
             ..pull::Config::default()
         };
         let stream = StreamName::Positions.as_str();
-        let consumer: PullConsumer =
-            self.context().create_consumer_on_stream(config, stream).await.map_err(|e| unavailable(e.into()))?;
+        let consumer: PullConsumer = self
+            .journal
+            .context()
+            .create_consumer_on_stream(config, stream)
+            .await
+            .map_err(|e| unavailable(e.into()))?;
         let mut remembered = vec![];
         loop {
             let batch = range::answered(range::fetch(&consumer, MAX_FETCH)).await?;
@@ -91,21 +98,16 @@ impl Journal {
                 let sequence = message.info().map_err(unavailable)?.stream_sequence;
                 match T::decode(message.payload.clone()) {
                     Ok(value) => remembered.push((value, sequence)),
-                    Err(error) => self.quarantine_watched(&message, sequence, &error).await?,
+                    Err(error) => self.quarantine(&message, sequence, &error).await?,
                 }
             }
         }
     }
 
-    async fn quarantine_watched(
-        &self,
-        message: &Message,
-        sequence: u64,
-        error: &RecordError,
-    ) -> Result<(), JournalError> {
+    async fn quarantine(self, message: &Message, sequence: u64, error: &RecordError) -> Result<(), JournalError> {
         let stream = StreamName::Positions;
-        self.quarantine(stream, READER_OF_NOTICES, sequence, message.payload.clone(), error).await?;
-        self.forget(&message.subject).await
+        self.journal.quarantine().add(stream, NOTIFIER_LEASE, sequence, message.payload.clone(), error).await?;
+        self.remove(&message.subject).await
     }
 
     /// Stores the health of a destination in place of `version` (0 if there is none); returns the new version.
@@ -113,30 +115,32 @@ impl Journal {
     /// # Errors
     /// [`JournalError::LostRace`] when another process has written meanwhile; else when the broker does not
     /// acknowledge.
-    pub async fn remember_watched(&self, watched: &Watched, version: u64) -> Result<u64, JournalError> {
-        self.remember(subjects::watched(watched.destination.as_str()), watched, version).await
+    pub async fn store_destination(self, watched: &Watched, version: u64) -> Result<u64, JournalError> {
+        self.store(subjects::watched(watched.destination.as_str()), watched, version).await
     }
 
-    /// Stores what is remembered of an interface; as [`Journal::remember_watched`].
+    /// Stores what is remembered of an interface; as [`NotifierState::store_destination`].
     ///
     /// # Errors
-    /// As [`Journal::remember_watched`].
-    pub async fn remember_leads(&self, watch: &LeadWatch, version: u64) -> Result<u64, JournalError> {
-        self.remember(subjects::lead_watch(watch.account.as_str(), watch.interface.as_str()), watch, version).await
+    /// As [`NotifierState::store_destination`].
+    pub async fn store_interface(self, watch: &LeadWatch, version: u64) -> Result<u64, JournalError> {
+        self.store(subjects::lead_watch(watch.account.as_str(), watch.interface.as_str()), watch, version).await
     }
 
-    async fn remember(&self, subject: String, value: &impl Record, version: u64) -> Result<u64, JournalError> {
+    async fn store(self, subject: String, value: &impl Record, version: u64) -> Result<u64, JournalError> {
         let message = PublishMessage::build().payload(value.encode()).expected_last_subject_sequence(version);
-        Ok(self.confirm(self.context().send_publish(subject, message).await).await?.sequence)
+        Ok(self.journal.confirm(self.journal.context().send_publish(subject, message).await).await?.sequence)
     }
+}
 
+impl Deliveries<'_> {
     /// The fact at a sequence of DELIVERIES; `None` if it is gone or unreadable, which a retry does not change.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn delivery_fact_at(&self, sequence: u64) -> Result<Option<DeliveryFact>, JournalError> {
+    pub async fn get(self, sequence: u64) -> Result<Option<DeliveryFact>, JournalError> {
         let (operation, stream) = ("read a fact about a delivery", StreamName::Deliveries);
-        let on_broker = broker_info::stream(self.context(), stream, operation).await?;
+        let on_broker = broker_info::stream(self.journal.context(), stream, operation).await?;
         let message = match on_broker.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
@@ -145,7 +149,7 @@ impl Journal {
         match DeliveryFact::decode(message.payload.clone()) {
             Ok(fact) => Ok(Some(fact)),
             Err(error) => {
-                self.quarantine(stream, READER_OF_NOTICES, sequence, message.payload, &error).await?;
+                self.journal.quarantine().add(stream, NOTIFIER_LEASE, sequence, message.payload, &error).await?;
                 Ok(None)
             }
         }

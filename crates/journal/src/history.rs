@@ -22,6 +22,7 @@ use jiff::Timestamp;
 use crate::{
     Journal, JournalError, Logged, StreamName,
     consume::range::{answered, fetch},
+    handles::{Anonymised, Deliveries, Notices},
     subjects,
 };
 
@@ -55,7 +56,7 @@ pub enum Since {
     /// At this time of the broker.
     Time(Timestamp),
     /// After this sequence of the stream, up to which the history was read before.
-    Place(u64),
+    Sequence(u64),
 }
 
 /// A part of the history. It is complete up to `until`; facts behind that may be missing or included.
@@ -66,20 +67,16 @@ pub struct Found<T> {
     pub until: u64,
 }
 
-impl Journal {
+impl Notices<'_> {
     /// Which recipients got which notices of an account, since then.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn told(
-        &self,
-        account: &AccountId,
-        since: Since,
-    ) -> Result<Found<HashMap<NoticeId, Told>>, JournalError> {
+    pub async fn sent(self, account: &AccountId, since: Since) -> Result<Found<HashMap<NoticeId, Told>>, JournalError> {
         let mut told: HashMap<NoticeId, Told> = HashMap::new();
-        let until = self.last_sequence(NoticeFact::STREAM).await?;
+        let until = self.journal.stream(NoticeFact::STREAM).last_sequence().await?;
         let learn = |fact: NoticeFact| told.entry(fact.notice()).or_default().learn(fact.notice(), &fact);
-        self.each_recorded(subjects::notices_of(account), since, learn).await?;
+        self.journal.each_recorded(subjects::notices_of(account), since, learn).await?;
         Ok(Found { found: told, until })
     }
 
@@ -87,23 +84,25 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn confirmations(&self, since: Timestamp) -> Result<Vec<NoticeSent>, JournalError> {
+    pub async fn confirmations(self, since: Timestamp) -> Result<Vec<NoticeSent>, JournalError> {
         let mut confirmations = vec![];
         let take = |fact| {
             if let NoticeFact::Sent(sent) = fact {
                 confirmations.push(sent);
             }
         };
-        self.each_recorded(subjects::CONFIRMATIONS.to_owned(), Since::Time(since), take).await?;
+        self.journal.each_recorded(subjects::CONFIRMATIONS.to_owned(), Since::Time(since), take).await?;
         Ok(confirmations)
     }
+}
 
+impl Deliveries<'_> {
     /// The attempts at a destination that were made or started since then.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn attempted(
-        &self,
+        self,
         account: &AccountId,
         destination: &DestinationId,
         since: Since,
@@ -120,7 +119,7 @@ impl Journal {
             _ => {}
         };
         let subjects = [subjects::log_of(account, destination), subjects::blanked_of(account, destination)];
-        let until = self.each_of_deliveries(subjects, since, attempted).await?;
+        let until = self.each_fact(subjects, since, attempted).await?;
         Ok(Found { found: attempts, until })
     }
 
@@ -130,38 +129,41 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn succeeded(
-        &self,
+        self,
         account: &AccountId,
         destination: &DestinationId,
         since: Since,
         enough: Timestamp,
     ) -> Result<Found<Option<Timestamp>>, JournalError> {
-        let mut until = self.last_sequence(DeliveryFact::STREAM).await?;
+        let mut until = self.journal.stream(DeliveryFact::STREAM).last_sequence().await?;
         let mut latest = None;
         for subject in [subjects::log_of(account, destination), subjects::blanked_of(account, destination)] {
             let from = start(since)?;
-            self.each_message_until(DeliveryFact::STREAM, subject, from, |message| {
-                latest = latest.max(success(&message));
-                if latest < Some(enough) {
-                    return ControlFlow::Continue(());
-                }
-                until = message.info().map_or(until, |info| info.stream_sequence);
-                ControlFlow::Break(())
-            })
-            .await?;
+            self.journal
+                .each_message_until(DeliveryFact::STREAM, subject, from, |message| {
+                    latest = latest.max(success(&message));
+                    if latest < Some(enough) {
+                        return ControlFlow::Continue(());
+                    }
+                    until = message.info().map_or(until, |info| info.stream_sequence);
+                    ControlFlow::Break(())
+                })
+                .await?;
             if latest >= Some(enough) {
                 break;
             }
         }
         Ok(Found { found: latest, until })
     }
+}
 
+impl Anonymised<'_> {
     /// The leads of an account that were anonymised since then, each with the last sequence of LEADS that this covers.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn anonymised(
-        &self,
+    pub async fn leads(
+        self,
         account: &AccountId,
         since: Timestamp,
     ) -> Result<HashMap<LeadId, LeadSequence>, JournalError> {
@@ -172,17 +174,19 @@ impl Journal {
                 *until = (*until).max(f.until);
             }
         };
-        self.each_recorded(subjects::anonymised_of(account), Since::Time(since), anonymised).await?;
+        self.journal.each_recorded(subjects::anonymised_of(account), Since::Time(since), anonymised).await?;
         Ok(leads)
     }
+}
 
+impl Deliveries<'_> {
     /// The deliveries to a destination that need no request any more: since then they were requested, attempted or
     /// abandoned.
     ///
     /// # Errors
     /// When the broker does not answer.
     pub async fn requested(
-        &self,
+        self,
         account: &AccountId,
         destination: &DestinationId,
         since: Since,
@@ -202,7 +206,7 @@ impl Journal {
             | DeliveryFact::RetryRequested(_) => {}
         };
         let subjects = [subjects::todo_of, subjects::log_of, subjects::blanked_of];
-        let until = self.each_of_deliveries(subjects.map(|of| of(account, destination)), since, settles).await?;
+        let until = self.each_fact(subjects.map(|of| of(account, destination)), since, settles).await?;
         Ok(Found { found: requested, until })
     }
 
@@ -211,7 +215,7 @@ impl Journal {
     /// # Errors
     /// When the broker does not answer.
     pub async fn released(
-        &self,
+        self,
         account: &AccountId,
         destination: &DestinationId,
         since: Since,
@@ -222,7 +226,7 @@ impl Journal {
                 released.insert(f.reference.delivery);
             }
         };
-        let until = self.each_of_deliveries([subjects::todo_of(account, destination)], since, release).await?;
+        let until = self.each_fact([subjects::todo_of(account, destination)], since, release).await?;
         Ok(Found { found: released, until })
     }
 
@@ -230,32 +234,34 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn asked_for_in(&self, job: &JobRef, since: Timestamp) -> Result<Vec<DeliveryFact>, JournalError> {
+    pub async fn requested_by_job(self, job: &JobRef, since: Timestamp) -> Result<Vec<DeliveryFact>, JournalError> {
         let mut facts = vec![];
         let own = |fact: DeliveryFact| {
             if fact.job() == Some(job.job) {
                 facts.push(fact);
             }
         };
-        self.each_recorded(subjects::todo_of_account(&job.account), Since::Time(since), own).await?;
+        self.journal.each_recorded(subjects::todo_of_account(&job.account), Since::Time(since), own).await?;
         Ok(facts)
     }
 
     /// Passes every fact about deliveries on these subjects to `take`. Returns the last sequence up to which they are
     /// complete.
-    async fn each_of_deliveries(
-        &self,
+    async fn each_fact(
+        self,
         subjects: impl IntoIterator<Item = String>,
         since: Since,
         mut take: impl FnMut(DeliveryFact),
     ) -> Result<u64, JournalError> {
-        let until = self.last_sequence(DeliveryFact::STREAM).await?;
+        let until = self.journal.stream(DeliveryFact::STREAM).last_sequence().await?;
         for subject in subjects {
-            self.each_recorded(subject, since, &mut take).await?;
+            self.journal.each_recorded(subject, since, &mut take).await?;
         }
         Ok(until)
     }
+}
 
+impl Journal {
     /// Passes every fact of a subject to `take`, one after another, because there may be many.
     async fn each_recorded<T: Logged>(
         &self,
@@ -310,7 +316,7 @@ fn start(since: Since) -> Result<DeliverPolicy, JournalError> {
             let start_time = datetime::from_nanos(time.as_nanosecond());
             DeliverPolicy::ByStartTime { start_time: start_time.map_err(|e| JournalError::unavailable(OPERATION, e))? }
         }
-        Since::Place(place) => DeliverPolicy::ByStartSequence { start_sequence: place + 1 },
+        Since::Sequence(sequence) => DeliverPolicy::ByStartSequence { start_sequence: sequence + 1 },
     })
 }
 

@@ -11,12 +11,13 @@ use jiff::Timestamp;
 use runtime::{ErrorChain as _, trace::TraceContext};
 
 use crate::{
-    Journal, JournalError, StreamName, Traffic,
+    JournalError, StreamName, Traffic,
     connection::broker_info,
     consume::range::{answered, fetch},
-    consume::work_queue::{router, timestamp},
+    consume::{work_queue::timestamp, work_queues::router},
+    handles::{Jobs, Leads},
     headers,
-    leader::lease::READER_IN_ORDER,
+    leader::lease::SEQUENCER_LEASE,
     subjects,
 };
 
@@ -33,30 +34,30 @@ pub struct RecordedJob {
     pub reached_at: Timestamp,
 }
 
-impl Journal {
+impl Jobs<'_> {
     /// Stores a fact about a job if the last one is still at `expected_version` (0 if there is none).
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when it is not; else as [`Journal::append_lead`].
-    pub async fn append_job(
-        &self,
+    /// [`JournalError::LostRace`] when it is not; else as [`Leads::append`].
+    pub async fn append(
+        self,
         fact: &JobFact,
         expected_version: u64,
         trace: &TraceContext,
     ) -> Result<u64, JournalError> {
         let message = PublishMessage::build().payload(fact.encode()).headers(headers::carrying(trace));
         let message = message.expected_last_subject_sequence(expected_version);
-        let sent = self.context().send_publish(subjects::job(fact), message).await;
-        Ok(self.confirm(sent).await?.sequence)
+        let sent = self.journal.context().send_publish(subjects::job(fact), message).await;
+        Ok(self.journal.confirm(sent).await?.sequence)
     }
 
     /// When the broker stored a fact about a job.
     ///
     /// # Errors
     /// When the broker does not answer, or has no such fact.
-    pub async fn job_recorded_at(&self, version: u64) -> Result<Timestamp, JournalError> {
+    pub async fn stored_at(self, version: u64) -> Result<Timestamp, JournalError> {
         let operation = "read when a fact was stored";
-        let stream = broker_info::stream(self.context(), StreamName::Jobs, operation).await?;
+        let stream = broker_info::stream(self.journal.context(), StreamName::Jobs, operation).await?;
         let fact = stream.get_raw_message(version).await.map_err(|e| JournalError::unavailable(operation, e))?;
         Ok(timestamp(fact.time.unix_timestamp_nanos()))
     }
@@ -65,8 +66,8 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn job(&self, reference: &JobRef) -> Result<Option<RecordedJob>, JournalError> {
-        let consumer = self.reader(StreamName::Jobs, subjects::facts_of(reference), DeliverPolicy::All).await?;
+    pub async fn get(self, reference: &JobRef) -> Result<Option<RecordedJob>, JournalError> {
+        let consumer = self.journal.reader(StreamName::Jobs, subjects::facts_of(reference), DeliverPolicy::All).await?;
         let (mut job, mut version, mut reached_at) = (None, 0, Timestamp::UNIX_EPOCH);
         loop {
             let batch = answered(fetch(&consumer, MAX_FETCH)).await?;
@@ -92,19 +93,21 @@ impl Journal {
             }
         }
     }
+}
 
+impl Leads<'_> {
     /// Whether the router has routed every event up to this sequence; with `in_turn`, also whether the sequencer has.
     ///
     /// # Errors
     /// When the broker does not answer, or there never was a router.
-    pub async fn is_routed(&self, up_to: LeadSequence, in_turn: bool) -> Result<bool, JournalError> {
-        if in_turn && self.reader_position(READER_IN_ORDER).await? < up_to.0 {
+    pub async fn is_routed(self, up_to: LeadSequence, in_turn: bool) -> Result<bool, JournalError> {
+        if in_turn && self.journal.positions().position_of(SEQUENCER_LEASE).await? < up_to.0 {
             return Ok(false);
         }
         for traffic in [Traffic::Steady, Traffic::Burst] {
             let (router, subjects) = ((StreamName::Leads, router(traffic)), subjects::leads(traffic));
             let operation = "read how far the router is";
-            let first = broker_info::first_unacknowledged(self.context(), router, subjects, operation).await?;
+            let first = broker_info::first_unacknowledged(self.journal.context(), router, subjects, operation).await?;
             if first.is_some_and(|first| first.sequence <= up_to.0) {
                 return Ok(false);
             }

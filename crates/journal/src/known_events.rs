@@ -18,7 +18,7 @@ use events::{
 use futures::StreamExt as _;
 use runtime::ErrorChain as _;
 
-use crate::{ANSWER_DEADLINE, Journal, JournalError};
+use crate::{ANSWER_DEADLINE, JournalError, handles::KnownEvents};
 
 /// The subject of the requests about some events; no stream stores them.
 const SUBJECT: &str = "leadline.known-events";
@@ -31,14 +31,15 @@ const QUEUE_GROUP: &str = "query";
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 const OPERATION: &str = "ask query for known events";
 
-impl Journal {
+impl KnownEvents<'_> {
     /// What the read model knows of these events, in the order of `events`; all `None` without a query process.
     ///
     /// # Errors
     /// When query does not answer in time, or cannot read its database.
-    pub async fn known_events(&self, events: Vec<EventKey>) -> Result<Vec<Option<KnownEvent>>, JournalError> {
+    pub async fn ask(self, events: Vec<EventKey>) -> Result<Vec<Option<KnownEvent>>, JournalError> {
         let count = events.len();
-        let Some(KnownEventsAnswer(leads)) = self.ask(SUBJECT, &KnownEventsQuestion(events), ANSWER_TIMEOUT).await?
+        let Some(KnownEventsAnswer(leads)) =
+            self.request(SUBJECT, &KnownEventsQuestion(events), ANSWER_TIMEOUT).await?
         else {
             return Ok(vec![None; count]);
         };
@@ -52,8 +53,8 @@ impl Journal {
     ///
     /// # Errors
     /// When query does not answer in time, cannot read its database, or does not have all anonymised events yet.
-    pub async fn known_events_page(&self, after: Option<EventKey>) -> Result<Option<KnownEventsPage>, JournalError> {
-        match self.ask(PAGES_SUBJECT, &KnownEventsPageQuestion(after), ANSWER_DEADLINE).await? {
+    pub async fn ask_for_page(self, after: Option<EventKey>) -> Result<Option<KnownEventsPage>, JournalError> {
+        match self.request(PAGES_SUBJECT, &KnownEventsPageQuestion(after), ANSWER_DEADLINE).await? {
             Some(KnownEventsPageAnswer(Some(page))) => Ok(Some(page)),
             Some(KnownEventsPageAnswer(None)) => Err(no_read_model()),
             None => Ok(None),
@@ -61,14 +62,14 @@ impl Journal {
     }
 
     /// `None` if no process answers requests on the subject.
-    async fn ask<A: Record>(
-        &self,
+    async fn request<A: Record>(
+        self,
         subject: &'static str,
         question: &impl Record,
         timeout: Duration,
     ) -> Result<Option<A>, JournalError> {
         let request = Request::new().payload(question.encode()).timeout(Some(timeout));
-        match self.context().client().send_request(subject, request).await {
+        match self.journal.context().client().send_request(subject, request).await {
             Ok(answer) => {
                 let answer = A::decode(answer.payload);
                 answer.map(Some).map_err(|error| JournalError::unavailable(OPERATION, error))
@@ -82,20 +83,20 @@ impl Journal {
     ///
     /// # Errors
     /// When the connection to the broker is closed.
-    pub async fn questions_about_events(&self) -> Result<Questions<KnownEventsQuestion>, JournalError> {
-        self.questions(SUBJECT).await
+    pub async fn questions(self) -> Result<Questions<KnownEventsQuestion>, JournalError> {
+        self.subscribe(SUBJECT).await
     }
 
     /// Subscribes to the requests for pages of events.
     ///
     /// # Errors
     /// When the connection to the broker is closed.
-    pub async fn questions_for_pages(&self) -> Result<Questions<KnownEventsPageQuestion>, JournalError> {
-        self.questions(PAGES_SUBJECT).await
+    pub async fn page_questions(self) -> Result<Questions<KnownEventsPageQuestion>, JournalError> {
+        self.subscribe(PAGES_SUBJECT).await
     }
 
-    async fn questions<Q>(&self, subject: &'static str) -> Result<Questions<Q>, JournalError> {
-        let client = self.context().client();
+    async fn subscribe<Q>(self, subject: &'static str) -> Result<Questions<Q>, JournalError> {
+        let client = self.journal.context().client();
         let subscriber = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await;
         let subscriber = subscriber.map_err(|error| JournalError::unavailable(OPERATION, error))?;
         Ok(Questions { client, subscriber, asked: PhantomData })

@@ -6,15 +6,15 @@ use events::{Record as _, lane_report::LaneReport};
 use futures::StreamExt as _;
 use runtime::ErrorChain as _;
 
-use crate::{Journal, JournalError};
+use crate::{JournalError, handles::Lanes};
 
 /// The subject of the reports.
 const SUBJECT: &str = "leadline.lanes";
 
-impl Journal {
+impl Lanes<'_> {
     /// Publishes a report. It is lost if the broker is away, and the next one follows soon.
-    pub async fn report_lanes(&self, report: &LaneReport) {
-        if let Err(error) = self.context().client().publish(SUBJECT, report.encode()).await {
+    pub async fn report(self, report: &LaneReport) {
+        if let Err(error) = self.journal.context().client().publish(SUBJECT, report.encode()).await {
             tracing::debug!(error = error.chain(), "cannot publish lane report");
         }
     }
@@ -23,8 +23,8 @@ impl Journal {
     ///
     /// # Errors
     /// When the connection to the broker is closed.
-    pub async fn lane_reports(&self) -> Result<LaneReports, JournalError> {
-        let subscriber = self.context().client().subscribe(SUBJECT).await;
+    pub async fn reports(self) -> Result<LaneReports, JournalError> {
+        let subscriber = self.journal.context().client().subscribe(SUBJECT).await;
         subscriber.map(LaneReports).map_err(|error| JournalError::unavailable("subscribe to lane reports", error))
     }
 }

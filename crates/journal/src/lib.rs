@@ -1,6 +1,7 @@
 //! The event log: facts on NATS JetStream.
 //!
-//! * [`Journal`] connects, checks the broker's version, sets the streams up and appends facts
+//! * [`Journal`] connects, checks the broker's version and sets the streams up; its [`handles`] do the rest, one for
+//!   each stream
 //! * [`Feed`] is a work queue that processes share, with acknowledgements
 //! * [`Replay`] reads a stream in order from any sequence
 //! * [`RegistryView`] is the live configuration
@@ -8,7 +9,7 @@
 //! * jobs are recorded so that one process at a time works on each
 //! * the health of the broker is a part of the process's readiness
 //! * messages about anonymised leads are erased, also in quarantine
-//! * a [`Place`] is a lease: one process at a time reads in order, and the next one continues where it stopped
+//! * [`leader::run`] lets one process at a time read in order; the next one continues where it stopped
 //!
 //! Guarantees: an append that returned `Ok` is stored by the broker. A repeated append of the same fact (the same
 //! message id) within the deduplication window is stored once. Work queues and readers survive an outage of the broker;
@@ -18,12 +19,13 @@ mod connection;
 mod consume;
 mod destination_health;
 mod error;
+pub mod handles;
 mod headers;
 mod history;
 mod jobs;
 mod known_events;
 mod lane_reports;
-mod leader;
+pub mod leader;
 mod publish;
 mod quarantine;
 mod registry;
@@ -47,7 +49,7 @@ pub use history::{Attempted, Attempts, Found, Since};
 pub use jobs::RecordedJob;
 pub use known_events::{Question, Questions};
 pub use lane_reports::LaneReports;
-pub use leader::lease::{Place, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES};
+pub use leader::lease::{LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, ReaderLease, SEQUENCER_LEASE};
 pub use publish::append::{Appended, Submitted, Traffic};
 pub use registry::freshness::{NewsError, settled};
 pub use registry::view::RegistryView;

@@ -4,7 +4,7 @@
 use async_nats::jetstream::{Message, consumer::DeliverPolicy};
 use domain::{AccountId, DeliveryFact, LeadEvent, LeadId};
 
-use crate::{Journal, JournalError, Logged as _, StreamName, subjects};
+use crate::{JournalError, Logged as _, StreamName, handles::Quarantine, subjects};
 
 /// A copy on POISON to erase.
 struct Found {
@@ -13,31 +13,32 @@ struct Found {
     original: Option<(StreamName, u64)>,
 }
 
-impl Journal {
+impl Quarantine<'_> {
     /// Erases the copies that seem to be about one of these leads, with their originals. Returns the number of copies.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn erase_unreadable(&self, leads: &[(AccountId, LeadId)]) -> Result<usize, JournalError> {
-        if leads.is_empty() || self.last_sequence(StreamName::Poison).await? == 0 {
+    pub async fn erase(self, leads: &[(AccountId, LeadId)]) -> Result<usize, JournalError> {
+        if leads.is_empty() || self.journal.stream(StreamName::Poison).last_sequence().await? == 0 {
             return Ok(0);
         }
         let mut found = vec![];
         let all = subjects::ANYTHING.to_owned();
-        self.each_message(StreamName::Poison, all, DeliverPolicy::All, |message| {
-            let about = |(account, lead): &(AccountId, LeadId)| {
-                names(&message.payload, lead.as_str()) && names(&message.payload, account.as_str())
-            };
-            if leads.iter().any(about) {
-                found.extend(copy(&message));
-            }
-        })
-        .await?;
+        self.journal
+            .each_message(StreamName::Poison, all, DeliverPolicy::All, |message| {
+                let about = |(account, lead): &(AccountId, LeadId)| {
+                    names(&message.payload, lead.as_str()) && names(&message.payload, account.as_str())
+                };
+                if leads.iter().any(about) {
+                    found.extend(copy(&message));
+                }
+            })
+            .await?;
         for copy in &found {
             if let Some((stream, sequence)) = copy.original {
-                self.erase_from(stream, sequence).await?;
+                self.journal.erase_from(stream, sequence).await?;
             }
-            self.erase_from(StreamName::Poison, copy.sequence).await?;
+            self.journal.erase_from(StreamName::Poison, copy.sequence).await?;
         }
         Ok(found.len())
     }
@@ -46,9 +47,9 @@ impl Journal {
 fn copy(message: &Message) -> Option<Found> {
     let sequence = message.info().ok()?.stream_sequence;
     // Originals elsewhere are pending work, which nothing keeps, or configuration, which is about no lead.
-    let (stream, place) = message.subject.strip_prefix("poison.")?.split_once('.')?;
+    let (stream, sequence_there) = message.subject.strip_prefix("poison.")?.split_once('.')?;
     let kept = [LeadEvent::STREAM, DeliveryFact::STREAM].into_iter().find(|kept| kept.as_str() == stream);
-    Some(Found { sequence, original: kept.zip(place.parse().ok()) })
+    Some(Found { sequence, original: kept.zip(sequence_there.parse().ok()) })
 }
 
 /// Whether the bytes contain an id: in protobuf after its length, or as a word.

@@ -12,8 +12,8 @@ use events::Record;
 use jiff::Timestamp;
 
 use crate::{
-    Journal, JournalError, connection::broker_info, connection::options::NatsOptions, consume::work_queue::timestamp,
-    subjects,
+    JournalError, connection::broker_info, connection::options::NatsOptions, consume::work_queue::timestamp,
+    handles::Stream, subjects,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -298,13 +298,13 @@ pub(crate) async fn dedup_window(context: &Context) -> Result<Duration, JournalE
     Ok(stream.cached_info().config.duplicate_window)
 }
 
-impl Journal {
+impl Stream<'_> {
     /// The sequence of the first message that a stream holds; if it holds none, the sequence of the next message.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn first_sequence(&self, stream: StreamName) -> Result<u64, JournalError> {
-        let state = broker_info::state(self.context(), stream, "read what a stream holds").await?;
+    pub async fn first_sequence(self) -> Result<u64, JournalError> {
+        let state = broker_info::state(self.journal.context(), self.name, "read what a stream holds").await?;
         Ok(if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence })
     }
 
@@ -312,16 +312,16 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn first_time(&self, stream: StreamName) -> Result<Option<Timestamp>, JournalError> {
-        Ok(self.stored(stream).await?.oldest)
+    pub async fn first_time(self) -> Result<Option<Timestamp>, JournalError> {
+        Ok(self.size().await?.oldest)
     }
 
     /// How much a stream holds.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn stored(&self, name: StreamName) -> Result<Stored, JournalError> {
-        let state = broker_info::state(self.context(), name, "tell how much a stream holds").await?;
+    pub async fn size(self) -> Result<Stored, JournalError> {
+        let state = broker_info::state(self.journal.context(), self.name, "tell how much a stream holds").await?;
         let oldest = (state.messages > 0).then(|| timestamp(state.first_timestamp.unix_timestamp_nanos()));
         Ok(Stored { messages: state.messages, bytes: state.bytes, oldest })
     }
@@ -330,8 +330,8 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn last_sequence(&self, name: StreamName) -> Result<u64, JournalError> {
-        let state = broker_info::state(self.context(), name, "read how far a stream goes").await?;
+    pub async fn last_sequence(self) -> Result<u64, JournalError> {
+        let state = broker_info::state(self.journal.context(), self.name, "read how far a stream goes").await?;
         // The broker reports a last sequence even if all messages have expired.
         if state.messages == 0 {
             return Ok(0);
@@ -340,12 +340,13 @@ impl Journal {
             return Ok(state.last_sequence);
         }
         // The last message may have been erased, and no reader would ever reach its sequence.
-        self.last_on(name, subjects::ANYTHING).await
+        self.last_on(subjects::ANYTHING).await
     }
 
     /// The sequence of the last message of a stream on these subjects; 0 if there is none.
-    pub(crate) async fn last_on(&self, stream: StreamName, subjects: &str) -> Result<u64, JournalError> {
-        let last = broker_info::last_on(self.context(), stream, subjects, "read how far a stream goes").await?;
+    pub(crate) async fn last_on(self, subjects: &str) -> Result<u64, JournalError> {
+        let last =
+            broker_info::last_on(self.journal.context(), self.name, subjects, "read how far a stream goes").await?;
         Ok(last.map_or(0, |last| last.sequence))
     }
 }

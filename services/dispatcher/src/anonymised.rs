@@ -53,7 +53,7 @@ impl AnonymisedLeads {
     /// erased yet, and what was erased may be sent again.
     pub(crate) async fn follow(&self, journal: &Journal, payloads: &Payloads, drain: &Drain) {
         let from = loop {
-            match journal.last_sequence(AnonymisationFact::STREAM).await {
+            match journal.stream(AnonymisationFact::STREAM).last_sequence().await {
                 Ok(last) => break last.saturating_sub(RECENT) + 1,
                 Err(error) => tracing::debug!(error = error.chain(), "cannot ask who is anonymised now"),
             }
@@ -62,7 +62,7 @@ impl AnonymisedLeads {
                 () = drain.stopping() => return,
             }
         };
-        let mut facts = journal.replay::<AnonymisationFact>(from);
+        let mut facts = journal.facts::<AnonymisationFact>().read(from);
         loop {
             let batch = facts.next_batch(BATCH).await;
             if batch.is_empty() {
@@ -100,7 +100,7 @@ impl AnonymisedLeads {
         let looked_back = self.looked_back.get_with_by_ref(account, Arc::default);
         let mut looked_back = looked_back.lock().await;
         if !self.covers(reference) && looked_back.is_none_or(|from| since < from) {
-            for (lead, until) in journal.anonymised(account, since).await? {
+            for (lead, until) in journal.anonymised().leads(account, since).await? {
                 self.remember(account.clone(), lead, until);
             }
             *looked_back = Some(since);

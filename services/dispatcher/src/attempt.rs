@@ -156,7 +156,7 @@ async fn was_made(shared: &Shared, item: &WorkItem) -> Result<Option<bool>, Jour
     if let Some(since) = ReadRange::missing(*looked_back, from, as_of) {
         let began = Instant::now();
         let Found { found, until } =
-            shared.journal.attempted(&reference.account, &reference.destination, since).await?;
+            shared.journal.deliveries().attempted(&reference.account, &reference.destination, since).await?;
         for (delivery, made) in found.latest {
             shared.known.remember(delivery, made);
         }
@@ -276,7 +276,7 @@ async fn announce(
         at,
     });
     let turn = shared.unhurried.acquire().await;
-    if let Err(error) = shared.journal.append_delivery(&started, trace).await {
+    if let Err(error) = shared.journal.deliveries().append(&started, trace).await {
         tracing::debug!(error = error.chain(), "a long attempt could not be announced");
     }
     drop(turn);
@@ -293,11 +293,11 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         }
         // What waits for longer than a second can wait for the others.
         together::sleep_at_least(Duration::ZERO).await;
-        shared.journal.park(&item.work, item.name(), &item.message.trace).await?;
+        shared.journal.parking().park(&item.work, item.name(), &item.message.trace).await?;
         if item.asked_by == AskedBy::Event {
             crash::point("after an event is parked");
             // After it, because an event whose request is recorded is done when it comes again.
-            shared.journal.append_delivery(&delivery::request_parked(&item.work), &item.message.trace).await?;
+            shared.journal.deliveries().append(&delivery::request_parked(&item.work), &item.message.trace).await?;
         }
         Ok::<_, JournalError>(Disposition::Parked)
     };
@@ -369,15 +369,15 @@ async fn perform(shared: &Shared, effects: impl IntoIterator<Item = Effect>, tra
 async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> Result<(), JournalError> {
     match effect {
         Effect::SetTimer { work, at } => {
-            shared.journal.schedule(work, *at, trace).await?;
+            shared.journal.timers().schedule(work, *at, trace).await?;
             crash::point("after a timer is set");
             Ok(())
         }
         Effect::Deactivate { account, destination, why } => deactivate(shared, account, destination, why).await,
         Effect::CancelTimer { destination, delivery, round } => {
-            shared.journal.cancel_timer(destination, *delivery, *round).await
+            shared.journal.timers().cancel(destination, *delivery, *round).await
         }
-        Effect::Append(fact) => shared.journal.append_delivery(fact, trace).await.map(drop),
+        Effect::Append(fact) => shared.journal.deliveries().append(fact, trace).await.map(drop),
         Effect::PassTurn { ended, again } => {
             crash::point("before a turn is passed");
             // Boxed, because it is large and rare.
@@ -404,7 +404,7 @@ async fn deactivate(
     let decision = registry.decide(command, UrlRules::default());
     let (true, Ok(decision)) = (open, decision) else { return Ok(()) };
     let fact = RegistryFact { at: why.at, by: "dispatcher".to_owned(), change: decision.change };
-    let sequence = match shared.journal.append_registry(&fact, decision.expected_version).await {
+    let sequence = match shared.journal.registry().append(&fact, decision.expected_version).await {
         Ok(sequence) => sequence,
         // Whoever was first may have changed something else: look again once that is known.
         Err(JournalError::LostRace) => {

@@ -53,7 +53,7 @@ impl Payloads {
         if let Some(content) = self.recent.get(&sequence.0) {
             return Ok(Some(content));
         }
-        let event = journal.lead_at(sequence).await?;
+        let event = journal.leads().get(sequence).await?;
         Ok(event.map(|event| self.remember(sequence, &event)))
     }
 }

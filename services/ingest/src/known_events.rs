@@ -82,7 +82,7 @@ async fn run(journal: Journal, mut waiting: mpsc::Receiver<Question>) {
             // A dropped answer means "not known" to the publisher.
             continue;
         }
-        match journal.known_events(events).await {
+        match journal.known_events().ask(events).await {
             Ok(leads) => {
                 failed_at = None;
                 for (answer, lead) in answers.into_iter().zip(leads) {

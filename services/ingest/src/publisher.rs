@@ -160,7 +160,7 @@ impl Publisher {
         self.known.sent(&event);
         let deliveries = deliveries_at_most(&self.registry.snapshot(), &event);
         let traffic = self.bursts.traffic(&event.account, &event.interface, deliveries, Instant::now());
-        let submitted = self.journal.submit_lead(&event, traffic, &trace).instrument(span.clone()).await;
+        let submitted = self.journal.leads().submit(&event, traffic, &trace).instrument(span.clone()).await;
         Sent { event, from, way: Way::Sent { span, submitted } }
     }
 
@@ -193,7 +193,7 @@ impl Publisher {
     /// Payloads are compared if LEADS still holds the first one.
     async fn repeated(&self, event: LeadEvent, known: KnownEvent) -> Result<Published, PublishError> {
         let first = match known.sequence {
-            Some(sequence) => self.journal.lead_at(sequence).await.ok().flatten(),
+            Some(sequence) => self.journal.leads().get(sequence).await.ok().flatten(),
             None => None,
         };
         let LeadEvent { event_id, payload, .. } = event;

@@ -20,7 +20,7 @@ const MAX_RACES: usize = 5;
 pub(crate) async fn confirm(journal: &Journal, key: &MasterKey, replaces: Option<&str>) -> anyhow::Result<()> {
     let own = key.fingerprint();
     for _ in 0..MAX_RACES {
-        let recorded = journal.installation_key().await?;
+        let recorded = journal.positions().installation_key().await?;
         if recorded.fingerprint.as_ref() == Some(&own) {
             return Ok(());
         }
@@ -34,7 +34,7 @@ pub(crate) async fn confirm(journal: &Journal, key: &MasterKey, replaces: Option
         } else if recorded.fingerprint.is_some() {
             bail!(another_key(&own, replaced));
         } else {
-            opens_what_there_is(&journal.registry_now().await?, key)?;
+            opens_what_there_is(&journal.registry().read_all().await?, key)?;
         }
         if record(journal, &own, &recorded).await? {
             return Ok(());
@@ -45,7 +45,7 @@ pub(crate) async fn confirm(journal: &Journal, key: &MasterKey, replaces: Option
 
 /// Records the key; `false` if another process recorded one first.
 async fn record(journal: &Journal, fingerprint: &str, before: &RecordedKey) -> anyhow::Result<bool> {
-    match journal.record_installation_key(fingerprint.to_owned(), before).await {
+    match journal.positions().record_installation_key(fingerprint.to_owned(), before).await {
         Ok(()) => {
             tracing::info!(fingerprint, "recorded the master key of the installation");
             Ok(true)

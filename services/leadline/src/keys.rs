@@ -118,7 +118,7 @@ async fn record(journal: &Journal, key: &ApiKey, name: &str, by: &str) -> anyhow
     };
     let decision = Registry::default().decide(Command::CreateKey(key), UrlRules::default())?;
     let fact = RegistryFact { at: now, by: by.to_owned(), change: decision.change };
-    match journal.append_registry(&fact, decision.expected_version).await {
+    match journal.registry().append(&fact, decision.expected_version).await {
         Ok(_) => Ok(true),
         Err(JournalError::LostRace) => Ok(false),
         Err(error) => Err(error).context("cannot store the administrator's key"),

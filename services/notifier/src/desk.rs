@@ -81,7 +81,7 @@ impl Desk {
         for _ in 0..MAX_TRIES {
             let decision = registry.decide(command.clone(), UrlRules::default()).map_err(Trouble::Refused)?;
             let fact = RegistryFact { at: Timestamp::now(), by: by.to_owned(), change: decision.change };
-            match self.journal.append_registry(&fact, decision.expected_version).await {
+            match self.journal.registry().append(&fact, decision.expected_version).await {
                 Ok(sequence) => {
                     // The next page then shows the changed registry.
                     let _ = self.registry.at_least(sequence, REGISTRY_TIMEOUT).await;

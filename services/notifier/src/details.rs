@@ -112,7 +112,7 @@ impl Shower {
         let mut facts = vec![("Destination", texts::named(destination)), ("URL", destination.url.clone())];
         facts.push(("State", state(destination)));
         if destination.is_off() {
-            let waiting = self.desk.journal.waiting_for(id).await.map(|count| count.to_string());
+            let waiting = self.desk.journal.pending_work().count(id).await.map(|count| count.to_string());
             facts.push(("Held now", waiting.unwrap_or_else(|_| "not known at the moment".to_owned())));
         }
         let mut blocks = vec![Block::Facts(facts)];

@@ -72,8 +72,8 @@ impl History {
             return Ok(told);
         }
         read.at = Instant::now();
-        let from = if read.until == 0 { Since::Time(read.since) } else { Since::Place(read.until) };
-        let found = self.journal.told(account, from).await?;
+        let from = if read.until == 0 { Since::Time(read.since) } else { Since::Sequence(read.until) };
+        let found = self.journal.notices().sent(account, from).await?;
         tracing::debug!(%account, notices = found.found.len(), "read earlier notices");
         read.until = found.until;
         for (notice, told) in found.found {

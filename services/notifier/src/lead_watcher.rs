@@ -1,8 +1,8 @@
 //! The lead watcher: it calls for notices about new leads.
 //!
-//! One notifier at a time, the leader, reads LEADS in order (`journal::Place`). It calls for a notice about the first
+//! One notifier at a time, the leader, reads LEADS in order (`journal::leader`). It calls for a notice about the first
 //! lead of an interface that has addresses, collects the leads of the window after it, and calls for one notice about
-//! all of them (`domain::notice::LeadWatch`). The windows are stored before the place is. A new leader calls for the
+//! all of them (`domain::notice::LeadWatch`). The windows are stored before the lease is. A new leader calls for the
 //! same notices again, so the mailer looks them up before it sends a mail. While no interface has addresses, the leader
 //! skips events without a read. A retry or a redelivery makes no lead event, so it causes no mail.
 
@@ -14,16 +14,16 @@ use domain::{
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use journal::{Entry, Journal, JournalError, Logged as _, Place, READER_OF_LEADS, RegistryView, StreamName};
-use runtime::{Drain, ErrorChain as _, crash, trace::TraceContext};
+use journal::{
+    Entry, Journal, JournalError, LEAD_NOTIFIER_LEASE, Logged as _, ReaderLease, RegistryView, StreamName, leader,
+};
+use runtime::{Drain, crash, trace::TraceContext};
 use tokio::time::sleep_until;
 
-/// Events between two writes of the place, at most.
+/// Events between two writes of the lease, at most.
 const BATCH: usize = 500;
 /// How long to wait until the registry view is as new as the one that the event was checked against.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
-/// The delay after the broker did not answer.
-const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The state of an interface.
 struct Remembered {
@@ -47,54 +47,40 @@ pub(crate) struct LeadWatcher {
 
 impl LeadWatcher {
     pub(crate) async fn run(self) {
-        while let Some(place) = self.journal.take_place(READER_OF_LEADS).await {
-            match self.follow(place).await {
-                Ok(()) => {}
-                Err(JournalError::LostRace) => tracing::info!("lost the lease of the lead watcher to another notifier"),
-                Err(error) => {
-                    if !error.is_logged() {
-                        tracing::warn!(error = error.chain(), "cannot append notices about leads; retrying");
-                    }
-                    tokio::select! {
-                        () = tokio::time::sleep(RETRY_DELAY) => {}
-                        () = self.drain.stopping() => {}
-                    }
-                }
-            }
-        }
+        leader::run(&self.journal, LEAD_NOTIFIER_LEASE, |lease| self.follow(lease)).await;
     }
 
-    /// Reads on from a place, until the drain. After an error the whole batch is done again, as parts of it may be
+    /// Reads on from the position of the lease, until the drain. After an error the whole batch is done again, as parts of it may be
     /// stored.
-    async fn follow(&self, mut place: Place) -> Result<(), JournalError> {
+    async fn follow(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
         let mut book = self.book().await?;
         self.tick(&mut book, true).await?;
         let mut again = BATCH;
         while !self.drain.is_stopping() {
-            self.skip_unwanted_events(&mut place, &mut book).await?;
-            let mut events = self.journal.replay::<LeadEvent>(place.sequence() + 1);
-            let (mut read, unsure_until) = (place.sequence(), place.unsure_until());
+            self.skip_unwanted_events(&mut lease, &mut book).await?;
+            let mut events = self.journal.facts::<LeadEvent>().read(lease.sequence() + 1);
+            let (mut read, unsure_until) = (lease.sequence(), lease.unsure_until());
             while !self.drain.is_stopping() && wanted_by_anyone(&self.registry.snapshot()) {
-                let batch = events.gather(BATCH, place.renew_at(), sleep_until(place.gather_until())).await;
+                let batch = events.gather(BATCH, lease.renew_at(), sleep_until(lease.gather_until())).await;
                 let mut called = vec![];
                 for entry in &batch {
                     let again = again > 0 || entry.sequence <= unsure_until;
                     called.extend(self.observe(&mut book, entry, again).await?);
                 }
-                try_join_all(called.iter().map(|(called, trace)| self.journal.append_notice(called, trace))).await?;
+                try_join_all(called.iter().map(|(called, trace)| self.journal.notices().append(called, trace))).await?;
                 crash::point("after lead notices are called for");
                 self.remember(&mut book).await?;
                 self.tick(&mut book, false).await?;
                 again = again.saturating_sub(batch.len());
                 read = batch.last().map_or(read, |last| last.sequence);
-                place.advance(read).await?;
+                lease.advance(read).await?;
             }
         }
-        place.leave().await
+        lease.leave().await
     }
 
     async fn book(&self) -> Result<Book, JournalError> {
-        let stored = self.journal.lead_watches().await?.into_iter();
+        let stored = self.journal.notifier_state().interfaces().await?.into_iter();
         let remembered = stored.map(|(id, (watch, version))| {
             (id, Remembered { watch, version, changed: false, trace: TraceContext::fresh() })
         });
@@ -122,7 +108,7 @@ impl LeadWatcher {
             called.extend(notice.map(|notice| (NoticeCalledFor { again, ..notice }, remembered.trace.clone())));
         }
         for (notice, trace) in called {
-            self.journal.append_notice(&NoticeFact::CalledFor(notice), &trace).await?;
+            self.journal.notices().append(&NoticeFact::CalledFor(notice), &trace).await?;
             crash::point("after a notice of several leads is called for");
         }
         self.remember(book).await?;
@@ -140,7 +126,7 @@ impl LeadWatcher {
             .map(|(id, _)| id.clone())
             .collect();
         for id in deleted {
-            self.journal.forget_interface(&id.0, &id.1).await?;
+            self.journal.notifier_state().remove_interface(&id.0, &id.1).await?;
             book.remove(&id);
         }
         Ok(())
@@ -149,7 +135,8 @@ impl LeadWatcher {
     async fn remember(&self, book: &mut Book) -> Result<(), JournalError> {
         let changed = book.values_mut().filter(|remembered| remembered.changed);
         let writing = changed.map(async |remembered| {
-            remembered.version = self.journal.remember_leads(&remembered.watch, remembered.version).await?;
+            remembered.version =
+                self.journal.notifier_state().store_interface(&remembered.watch, remembered.version).await?;
             remembered.changed = false;
             Ok::<_, JournalError>(())
         });
@@ -157,20 +144,20 @@ impl LeadWatcher {
     }
 
     /// Windows end meanwhile, and deleted interfaces are forgotten.
-    async fn skip_unwanted_events(&self, place: &mut Place, book: &mut Book) -> Result<(), JournalError> {
+    async fn skip_unwanted_events(&self, lease: &mut ReaderLease, book: &mut Book) -> Result<(), JournalError> {
         while !self.drain.is_stopping() {
             let seen = self.registry.snapshot().sequence();
-            let last = self.journal.last_sequence(StreamName::Leads).await?;
+            let last = self.journal.stream(StreamName::Leads).last_sequence().await?;
             // These events were checked against this version of the registry or an older one.
-            let known = self.journal.last_sequence(RegistryFact::STREAM).await?;
+            let known = self.journal.stream(RegistryFact::STREAM).last_sequence().await?;
             let Some(registry) = self.registry.at_least(known, REGISTRY_TIMEOUT).await else { continue };
             if wanted_by_anyone(&registry) {
                 return Ok(());
             }
-            place.advance(last.max(place.sequence())).await?;
+            lease.advance(last.max(lease.sequence())).await?;
             self.tick(book, false).await?;
             tokio::select! {
-                () = tokio::time::sleep_until(place.renew_at()) => {}
+                () = tokio::time::sleep_until(lease.renew_at()) => {}
                 _ = self.registry.changed_since(seen.max(known)) => {}
                 () = self.drain.stopping() => {}
             }

@@ -88,9 +88,10 @@ struct Results {
 impl Mailer {
     pub(crate) async fn run(self) {
         let journal = &self.orders.journal;
-        let (mut called_for, mut leads) = (journal.called_for_feed(), journal.called_for_leads_feed());
-        let (mut changes, mut settings) = (journal.destination_feed(), journal.registry_feed());
-        let (mut attempts, mut events) = (journal.blanked_attempt_feed(), journal.blanked_event_feed());
+        let (mut called_for, mut leads) = (journal.notices().work_queue(), journal.notices().lead_work_queue());
+        let (mut changes, mut settings) =
+            (journal.registry().destination_work_queue(), journal.registry().address_work_queue());
+        let (mut attempts, mut events) = (journal.deliveries().blanked_work_queue(), journal.anonymised().work_queue());
         let (keeps_mails, asks) = (self.post.keeps_mails(), self.asking.is_some());
         let (mut under_way, mut leads_under_way) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
@@ -177,7 +178,7 @@ impl Mailer {
         let registry = known.ok_or(NotifyError::Registry(message.sequence))?;
         let order = self.orders.of_confirmation(&registry, notice, account, email, asking);
         let Some(order) = order else { return Ok(()) };
-        let sent = self.orders.journal.confirmations(confirming::counted_since(Timestamp::now())).await?;
+        let sent = self.orders.journal.notices().confirmations(confirming::counted_since(Timestamp::now())).await?;
         if let Err(reason) = confirming::may_ask(&sent, account, email) {
             tracing::info!(%account, reason, "skipped the question to the owner of an address");
             return Ok(());
@@ -303,10 +304,10 @@ impl Mailer {
             // The failure or the lead stays visible in the API; only the mail is lost.
             let (subject, recipients) = (letter.subject(), &results.untold);
             tracing::error!(%account, subject, ?recipients, reason, "gave up notice");
-            journal.append_notice(&order.given_up(results.untold, reason, now), trace).await?;
+            journal.notices().append(&order.given_up(results.untold, reason, now), trace).await?;
         }
         if !results.reached.is_empty() {
-            journal.append_notice(&order.sent_to(results.reached, now), trace).await?;
+            journal.notices().append(&order.sent_to(results.reached, now), trace).await?;
         }
         crash::point("after a notice is stored");
         Ok(())
@@ -359,7 +360,7 @@ impl Mailer {
     async fn record_reached(&self, order: &Order, recipient: &str, trace: &TraceContext) -> Result<(), JournalError> {
         let (notice, account) = (order.letter.notice, order.account.clone());
         let reached = NoticeReached { notice, account, recipient: recipient.to_owned(), at: Timestamp::now() };
-        self.orders.journal.append_notice(&NoticeFact::Reached(reached), trace).await?;
+        self.orders.journal.notices().append(&NoticeFact::Reached(reached), trace).await?;
         crash::point("after a recipient is recorded");
         Ok(())
     }

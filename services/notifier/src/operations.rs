@@ -28,14 +28,14 @@ pub(crate) async fn publish(
     }
     // The event continues the hops of the lead's event. So the count still rises where a failure makes an event whose
     // delivery makes a lead that fails. The hops of an event that is no longer stored are unknown and count as 0.
-    let origin = journal.lead_at(operation.reference.lead_sequence).await?;
+    let origin = journal.leads().get(operation.reference.lead_sequence).await?;
     event.hops = origin.map_or(0, |origin| origin.hops);
     let mut payload = payload(operation, fact, &registry);
     if operation.event_type.as_str() == EventType::DESTINATION_DEACTIVATED {
-        payload["destination"]["held"] = journal.waiting_for(&operation.reference.destination).await?.into();
+        payload["destination"]["held"] = journal.pending_work().count(&operation.reference.destination).await?.into();
     }
     event.payload = Bytes::from(payload.to_string());
-    journal.append_lead(&event, trace).await.map(drop)
+    journal.leads().append(&event, trace).await.map(drop)
 }
 
 /// The event without its payload.

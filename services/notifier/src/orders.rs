@@ -52,7 +52,7 @@ impl Orders {
         let mut target = called.about.destination().map(|id| Target::Destination(id.clone(), None));
         let (page, about, emails) = match (&called.about, known) {
             (About::Failure { sequence, .. }, _) => {
-                let Some(fact) = self.journal.delivery_fact_at(*sequence).await? else { return Ok(None) };
+                let Some(fact) = self.journal.deliveries().get(*sequence).await? else { return Ok(None) };
                 let reference = fact.reference();
                 let name = known.map_or(reference.destination.as_str(), |found| subjects::name(found));
                 matter = Matter::Failure(Arc::clone(reference));
@@ -66,7 +66,7 @@ impl Orders {
                 (page, subjects::further_failures(destination, window), account.notification_emails.clone())
             }
             (About::RepeatedFailures { failures, failing_since, sequence, .. }, Some(destination)) => {
-                let last = self.journal.delivery_fact_at(*sequence).await?;
+                let last = self.journal.deliveries().get(*sequence).await?;
                 let page = texts::repeated_failures(destination, *failures, *failing_since, last.as_ref());
                 let about = subjects::failure(subjects::name(destination), last.as_ref());
                 (page, about, account.notification_emails.clone())
@@ -78,7 +78,7 @@ impl Orders {
             }
             (About::Lead { interface, sequence, lead }, _) => {
                 let Some(interface) = registry.interface(&called.account, interface) else { return Ok(None) };
-                let Some(event) = self.journal.lead_at(LeadSequence(*sequence)).await? else { return Ok(None) };
+                let Some(event) = self.journal.leads().get(LeadSequence(*sequence)).await? else { return Ok(None) };
                 matter = Matter::Other(None, Some(lead.clone()));
                 target = Some(Target::Lead(interface.id.clone(), Some(lead.clone())));
                 let emails = interface.lead_notification_emails.clone();
@@ -133,7 +133,7 @@ impl Orders {
         let (Some(entry), Some(destination)) = (registry.account(account), registry.destination_ever(id)) else {
             return Ok(None);
         };
-        let held = self.journal.waiting_for(id).await?;
+        let held = self.journal.pending_work().count(id).await?;
         let (emails, page) = (entry.told_of_deactivations(), texts::deactivation(destination, why, held));
         let matter = Matter::Deactivation(id.clone());
         let mut order = self.order(entry, notice, NoticeKind::Deactivation, &emails, page, matter);
@@ -162,7 +162,7 @@ impl Orders {
     async fn examples(&self, window: &Window) -> Result<Vec<DeliveryFact>, JournalError> {
         let mut examples = vec![];
         for sequence in &window.examples {
-            examples.extend(self.journal.delivery_fact_at(*sequence).await?);
+            examples.extend(self.journal.deliveries().get(*sequence).await?);
         }
         Ok(examples)
     }

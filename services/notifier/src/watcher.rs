@@ -1,9 +1,9 @@
 //! The watcher: it turns facts about deliveries into notices for people and events for destinations.
 //!
-//! One notifier at a time, the leader, reads the outcomes in DELIVERIES in order (`journal::Place`) and keeps the
+//! One notifier at a time, the leader, reads the outcomes in DELIVERIES in order (`journal::leader`) and keeps the
 //! health of each destination (`domain::notice::Watched`). For a batch of facts it does this, in this order: it
 //! publishes the events that the facts call for, stores the health of the destinations with their pending notices,
-//! appends the pending notices, stores that they are appended, and stores the place. If a leader dies in between, the
+//! appends the pending notices, stores that they are appended, and stores the lease. If a leader dies in between, the
 //! next one appends the pending notices. Both may have done so, so the mailer looks each notice up before it sends a
 //! mail.
 //!
@@ -17,16 +17,14 @@ use domain::{
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use journal::{Entry, Journal, JournalError, Place, READER_OF_NOTICES, RegistryView};
-use runtime::{Drain, ErrorChain as _, crash, trace::TraceContext};
+use journal::{Entry, Journal, JournalError, NOTIFIER_LEASE, ReaderLease, RegistryView, leader};
+use runtime::{Drain, crash, trace::TraceContext};
 use tokio::time::sleep_until;
 
 use crate::operations;
 
-/// Facts between two writes of the place, at most.
+/// Facts between two writes of the lease, at most.
 const BATCH: usize = 500;
-/// The delay after the broker did not answer.
-const RETRY_DELAY: std::time::Duration = std::time::Duration::from_millis(500);
 
 pub(crate) struct Watcher {
     pub(crate) journal: Journal,
@@ -49,47 +47,33 @@ type Book = HashMap<DestinationId, Remembered>;
 
 impl Watcher {
     pub(crate) async fn run(self) {
-        while let Some(place) = self.journal.take_place(READER_OF_NOTICES).await {
-            match self.follow(place).await {
-                Ok(()) => {}
-                Err(JournalError::LostRace) => tracing::info!("lost the lease of the watcher to another notifier"),
-                Err(error) => {
-                    if !error.is_logged() {
-                        tracing::warn!(error = error.chain(), "cannot append notices; retrying");
-                    }
-                    tokio::select! {
-                        () = tokio::time::sleep(RETRY_DELAY) => {}
-                        () = self.drain.stopping() => {}
-                    }
-                }
-            }
-        }
+        leader::run(&self.journal, NOTIFIER_LEASE, |lease| self.follow(lease)).await;
     }
 
-    /// Reads on from a place, until the drain. After an error the whole batch is done again, as parts of it may be
+    /// Reads on from the position of the lease, until the drain. After an error the whole batch is done again, as parts of it may be
     /// stored.
-    async fn follow(&self, mut place: Place) -> Result<(), JournalError> {
+    async fn follow(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
         let mut book = self.book().await?;
         self.append_pending(&mut book).await?;
-        let mut facts = self.journal.replay_done(place.sequence() + 1);
-        let (mut read, mut forgotten_at) = (place.sequence(), 0);
+        let mut facts = self.journal.deliveries().read_done(lease.sequence() + 1);
+        let (mut read, mut forgotten_at) = (lease.sequence(), 0);
         while !self.drain.is_stopping() {
-            let batch = facts.gather(BATCH, place.renew_at(), sleep_until(place.gather_until())).await;
+            let batch = facts.gather(BATCH, lease.renew_at(), sleep_until(lease.gather_until())).await;
             self.observe(&mut book, &batch).await?;
             self.tick(&mut book);
             self.remember(&mut book).await?;
             self.append_pending(&mut book).await?;
-            self.forget_deleted(&mut book, place.sequence(), &mut forgotten_at).await?;
+            self.forget_deleted(&mut book, lease.sequence(), &mut forgotten_at).await?;
             read = batch.last().map_or(read, |last| last.sequence);
-            place.advance(read).await?;
+            lease.advance(read).await?;
         }
-        place.leave().await
+        lease.leave().await
     }
 
     /// Reads the stored states. The previous leader may have appended some of the pending notices, so all of them are
     /// marked with `again`.
     async fn book(&self) -> Result<Book, JournalError> {
-        let stored = self.journal.watched().await?.into_iter();
+        let stored = self.journal.notifier_state().destinations().await?.into_iter();
         let remembered = stored.map(|(id, (mut watched, version))| {
             watched.unsaid.iter_mut().for_each(|notice| notice.again = true);
             (id, Remembered { watched, version, changed: false, trace: TraceContext::fresh() })
@@ -168,7 +152,7 @@ impl Watcher {
                 is_complete = false;
                 continue;
             }
-            self.journal.forget_destination(&id).await?;
+            self.journal.notifier_state().remove_destination(&id).await?;
             book.remove(&id);
         }
         if is_complete {
@@ -186,7 +170,7 @@ impl Watcher {
         let appending = book.values().flat_map(|remembered| {
             let (unsaid, trace) = (&remembered.watched.unsaid, &remembered.trace);
             unsaid.iter().map(async |notice| {
-                self.journal.append_notice(&NoticeFact::CalledFor(notice.clone()), trace).await.map(drop)
+                self.journal.notices().append(&NoticeFact::CalledFor(notice.clone()), trace).await.map(drop)
             })
         });
         try_join_all(appending).await?;
@@ -201,7 +185,8 @@ impl Watcher {
     async fn remember(&self, book: &mut Book) -> Result<(), JournalError> {
         let changed = book.values_mut().filter(|remembered| remembered.changed);
         let writing = changed.map(async |remembered| {
-            remembered.version = self.journal.remember_watched(&remembered.watched, remembered.version).await?;
+            remembered.version =
+                self.journal.notifier_state().store_destination(&remembered.watched, remembered.version).await?;
             remembered.changed = false;
             Ok::<_, JournalError>(())
         });

@@ -15,7 +15,10 @@ use std::time::Duration;
 
 use domain::{AccountId, AnonymisationFact, InterfaceId, LeadId, LeadSequence, anonymisation::LeadAnonymised};
 use jiff::Timestamp;
-use journal::{Journal, JournalError, Place, RegistryView};
+use journal::{
+    Journal, JournalError, ReaderLease, RegistryView,
+    leader::{self, LeaderError},
+};
 use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
@@ -40,6 +43,15 @@ pub(crate) enum NotForgotten {
     Store(#[from] StoreError),
 }
 
+impl LeaderError for NotForgotten {
+    fn as_journal_error(&self) -> Option<&JournalError> {
+        match self {
+            Self::Journal(error) => Some(error),
+            Self::Store(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Anonymiser {
     pub(crate) journal: Journal,
@@ -52,12 +64,7 @@ impl Anonymiser {
         eraser::start(self, platform);
         let keeping = self.clone();
         platform.drain.spawn("retention", async move {
-            while let Some(place) = keeping.journal.take_place(READER).await {
-                if let Err(error) = keeping.keep_retention(place, &registry).await {
-                    warn(&error, "cannot anonymise leads beyond their retention; retrying");
-                    tokio::time::sleep(RETRY_DELAY).await;
-                }
-            }
+            leader::run(&keeping.journal, READER, |lease| keeping.keep_retention(lease, &registry)).await;
         });
     }
 
@@ -73,28 +80,28 @@ impl Anonymiser {
         let (span, trace) = TraceContext::enter(trace, || info_span!("anonymise", %account, %lead));
         let fact = LeadAnonymised { account: account.clone(), lead, until, at: Timestamp::now(), by };
         let fact = AnonymisationFact::LeadAnonymised(fact);
-        Ok(self.journal.append_anonymisation(&fact, &trace).instrument(span).await?.sequence)
+        Ok(self.journal.anonymised().append(&fact, &trace).instrument(span).await?.sequence)
     }
 
     /// Keeps the retention until the drain begins or another process is the leader.
-    async fn keep_retention(&self, mut place: Place, registry: &RegistryView) -> Result<(), NotForgotten> {
+    async fn keep_retention(&self, mut lease: ReaderLease, registry: &RegistryView) -> Result<(), NotForgotten> {
         let drain = self.journal.drain().clone();
         let mut next_round = Instant::now();
         while !drain.is_stopping() {
             if next_round <= Instant::now() {
                 next_round = Instant::now() + RETENTION_INTERVAL;
-                self.anonymise_overdue(&mut place, registry).await?;
+                self.anonymise_overdue(&mut lease, registry).await?;
             }
-            place.advance(place.sequence()).await?;
+            lease.advance(lease.sequence()).await?;
             tokio::select! {
-                () = tokio::time::sleep_until(place.renew_at().min(next_round)) => {}
+                () = tokio::time::sleep_until(lease.renew_at().min(next_round)) => {}
                 () = drain.stopping() => {}
             }
         }
-        Ok(place.leave().await?)
+        Ok(lease.leave().await?)
     }
 
-    async fn anonymise_overdue(&self, place: &mut Place, registry: &RegistryView) -> Result<(), NotForgotten> {
+    async fn anonymise_overdue(&self, lease: &mut ReaderLease, registry: &RegistryView) -> Result<(), NotForgotten> {
         let now = Timestamp::now();
         for (account, interface, before) in kept(registry, now) {
             let overdue = self.store.overdue(&account, &interface, before, MAX_OVERDUE).await?;
@@ -104,8 +111,8 @@ impl Anonymiser {
             tracing::info!(%account, %interface, leads = overdue.len(), "anonymising leads beyond the retention of their interface");
             for (lead, until) in overdue {
                 self.anonymise(&account, lead, until, format!("retention of interface {interface}"), None).await?;
-                if place.renew_at() <= Instant::now() {
-                    place.advance(place.sequence()).await?;
+                if lease.renew_at() <= Instant::now() {
+                    lease.advance(lease.sequence()).await?;
                 }
             }
         }
@@ -129,9 +136,6 @@ fn kept(registry: &RegistryView, now: Timestamp) -> Vec<(AccountId, InterfaceId,
 
 fn warn(error: &NotForgotten, what: &'static str) {
     match error {
-        NotForgotten::Journal(JournalError::LostRace) => {
-            tracing::info!("lost the lease of the retention to another process");
-        }
         NotForgotten::Journal(error) if error.is_logged() => {}
         NotForgotten::Journal(error) => tracing::warn!(error = error.chain(), "{what}"),
         NotForgotten::Store(error) => tracing::warn!(error = error.chain(), "{what}"),

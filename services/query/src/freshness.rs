@@ -63,7 +63,7 @@ impl Freshness {
 
     /// Waits until the read model shows every fact that is stored now. Decisions need this after a rebuild or a pause.
     pub(crate) async fn wait_for_now(&self, stream: StreamName) -> Result<(), Stale> {
-        let now = self.journal.last_sequence(stream).await?;
+        let now = self.journal.stream(stream).last_sequence().await?;
         if self.shows(stream, now).await? { Ok(()) } else { Err(Stale::Behind) }
     }
 }

@@ -131,7 +131,7 @@ impl api::job_service_server::JobService for JobService {
         let until = time("until", request.until.as_ref())?;
         let include_before_created = request.include_before_created;
         let event_types = event_types(&request.event_types)?;
-        let end = self.journal.last_sequence(StreamName::Leads).await.map_err(|e| unknown(&e))?;
+        let end = self.journal.stream(StreamName::Leads).last_sequence().await.map_err(|e| unknown(&e))?;
         let end = LeadSequence(end);
         let plan = Plan::Recover(Recovery { destination, since, until, include_before_created, event_types, end });
         let asked = Asked {
@@ -241,11 +241,11 @@ impl JobService {
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("start job", job = %reference.job));
         let fact = JobStarted { reference, plan, dry_run, pace, force, by, reason, at: Timestamp::now() };
         let fact = JobFact::Started(fact);
-        let sequence = match self.journal.append_job(&fact, 0, &trace).instrument(span).await {
+        let sequence = match self.journal.jobs().append(&fact, 0, &trace).instrument(span).await {
             Ok(sequence) => sequence,
             // The same call came twice, and the other one was first.
             Err(JournalError::LostRace) => {
-                self.journal.last_sequence(StreamName::Jobs).await.map_err(|e| unknown(&e))?
+                self.journal.stream(StreamName::Jobs).last_sequence().await.map_err(|e| unknown(&e))?
             }
             Err(error) => return Err(not_stored(&error)),
         };
@@ -267,12 +267,12 @@ impl JobService {
 
     async fn cancel(&self, reference: &JobRef, by: String, trace: &TraceContext) -> Result<Job, Status> {
         for _ in 0..MAX_CANCEL_TRIES {
-            let recorded = self.journal.job(reference).await.map_err(|e| unknown(&e))?;
+            let recorded = self.journal.jobs().get(reference).await.map_err(|e| unknown(&e))?;
             let gone = || not_found("JOB", format!("there is no job {} any more", reference.job));
             let RecordedJob { job, version, .. } = recorded.ok_or_else(gone)?;
             let decided = cancel(&job, by.clone(), Timestamp::now()).map_err(|e| job_refusal(&e))?;
             let Some(fact) = decided else { return Ok(job) };
-            match self.journal.append_job(&fact, version, trace).await {
+            match self.journal.jobs().append(&fact, version, trace).await {
                 Ok(sequence) => {
                     self.freshness.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
                     return Job::evolve(Some(job), &fact).map_err(|e| Status::internal(e.to_string()));

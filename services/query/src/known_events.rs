@@ -26,7 +26,8 @@ enum NoPage {
 /// # Errors
 /// Fails if the connection to the broker is closed.
 pub(crate) async fn start(journal: &Journal, store: &Store, platform: &Platform) -> Result<(), JournalError> {
-    let (questions, pages) = (journal.questions_about_events().await?, journal.questions_for_pages().await?);
+    let (questions, pages) =
+        (journal.known_events().questions().await?, journal.known_events().page_questions().await?);
     let (journal, store, drain) = (journal.clone(), store.clone(), platform.drain.clone());
     platform.drain.spawn("known events", async move {
         // A page takes longer than what a publisher waits for, and must not delay that.
@@ -67,7 +68,7 @@ async fn answer_pages(mut questions: Questions<KnownEventsPageQuestion>, journal
 
 /// The events after a key; `None` if the read model does not have all anonymised events yet, which LEADS does not hold.
 async fn page(journal: &Journal, store: &Store, after: Option<&EventKey>) -> Result<Option<KnownEventsPage>, NoPage> {
-    let anonymised = journal.last_sequence(StreamName::Anonymised).await?;
+    let anonymised = journal.stream(StreamName::Anonymised).last_sequence().await?;
     if store.checkpoint(StreamName::Anonymised).await? < anonymised {
         return Ok(None);
     }

@@ -34,7 +34,7 @@ impl Lanes {
     /// # Errors
     /// Fails if the connection to the broker is closed.
     pub(crate) async fn follow(journal: &Journal, platform: &Platform) -> Result<Self, JournalError> {
-        let mut reports = journal.lane_reports().await?;
+        let mut reports = journal.lanes().reports().await?;
         let (lanes, drain) = (Self::default(), platform.drain.clone());
         let learning = lanes.clone();
         platform.drain.spawn("lane reports", async move {

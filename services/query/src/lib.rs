@@ -163,7 +163,7 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
     let store = options.store().await?;
     store.wipe().await?;
     store.expect_much().await?;
-    let none_anonymised = journal.last_sequence(StreamName::Anonymised).await? == 0;
+    let none_anonymised = journal.stream(StreamName::Anonymised).last_sequence().await? == 0;
     store.put_off_indexes(none_anonymised).await?;
     let facts = projector::catch_up(journal, &store).await;
     store.make_indexes().await?;

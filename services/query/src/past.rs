@@ -18,7 +18,7 @@ pub(crate) struct Past {
 
 impl Past {
     pub(crate) fn of(journal: &Journal) -> Self {
-        Self { registry: Registry::default(), changes: journal.replay(1), read: VecDeque::new() }
+        Self { registry: Registry::default(), changes: journal.facts().read(1), read: VecDeque::new() }
     }
 
     /// The registry up to a sequence. The sequence never decreases.

@@ -59,7 +59,7 @@ impl PayloadViews {
         let Some(stored) = self.stored(event.sequence).await? else { return Ok(Viewed::Expired) };
         let change = Change::PayloadViewed(event.account.clone(), event.event_id.clone(), event.lead.clone());
         let fact = RegistryFact { at: Timestamp::now(), by: caller.by(), change };
-        self.journal.append_view(&fact).await.map_err(|error| {
+        self.journal.registry().append_view(&fact).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot record the view of a payload; refused the call");
             api::status::unavailable(format!("cannot record that you see the payload: {error}; repeat the call"))
         })?;
@@ -69,7 +69,7 @@ impl PayloadViews {
     async fn stored(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, Status> {
         let unknown =
             |error: &journal::JournalError| api::status::unavailable(format!("cannot read the payload: {error}"));
-        self.journal.lead_at(sequence).await.map_err(|error| unknown(&error))
+        self.journal.leads().get(sequence).await.map_err(|error| unknown(&error))
     }
 }
 

@@ -101,7 +101,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
             at,
         });
         let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("acknowledge", %destination, %cause));
-        let appended = self.journal.append_notice(&fact, &trace).instrument(span).await.map_err(|error| {
+        let appended = self.journal.notices().append(&fact, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the acknowledgement of a problem; refused the call");
             unavailable(format!("cannot confirm that the acknowledgement was stored: {error}; repeat the call"))
         })?;

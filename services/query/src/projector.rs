@@ -144,7 +144,7 @@ struct Reader<T: Projected> {
 impl<T: Projected> Reader<T> {
     fn after(journal: &Journal, at: u64) -> Self {
         let from = if T::REMEMBERS { 1 } else { at + 1 };
-        Self { facts: journal.replay(from).stripped(T::strip), at, memory: T::Memory::default() }
+        Self { facts: journal.facts().read(from).stripped(T::strip), at, memory: T::Memory::default() }
     }
 
     /// The next facts, gathered by [`Replay::gather`].
@@ -205,14 +205,14 @@ pub(crate) async fn catch_up(journal: &Journal, store: &Store) -> anyhow::Result
 }
 
 async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow::Result<u64> {
-    let end = journal.last_sequence(T::STREAM).await?;
+    let end = journal.stream(T::STREAM).last_sequence().await?;
     let (mut count, mut at) = (0, store.checkpoint(T::STREAM).await?);
     let mut ahead = ReadAhead::<T>::after(journal, at, end);
     while at < end {
         let Some(batch) = ahead.next_batch().await else {
             // The eraser may have erased the last fact meanwhile.
             anyhow::ensure!(
-                journal.last_sequence(T::STREAM).await? <= at,
+                journal.stream(T::STREAM).last_sequence().await? <= at,
                 "the broker gave no more facts before the read model was complete; rebuild it again"
             );
             break;

@@ -78,7 +78,7 @@ impl Pruner {
     async fn prune(&mut self) -> Result<u64, NotPruned> {
         let sweep = &mut self.sweep;
         sweep.claim().await?;
-        let oldest_event = self.journal.first_time(StreamName::Leads).await?;
+        let oldest_event = self.journal.stream(StreamName::Leads).first_time().await?;
         let (registry, now) = (self.registry.snapshot(), Timestamp::now());
         let mut rows = 0;
         for entry in registry.accounts_ever() {
@@ -86,7 +86,7 @@ impl Pruner {
             rows += sweep.prune_account(&TooOld { account: entry.account.id.clone(), before }).await?;
         }
         for stream in [StreamName::Leads, StreamName::Deliveries] {
-            let first = self.journal.first_sequence(stream).await?;
+            let first = self.journal.stream(stream).first_sequence().await?;
             rows += sweep.repeat(Step::Copies(stream, first)).await?;
         }
         sweep.give_back().await?;

@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use journal::{Journal, JournalError, Place, RegistryView};
+use journal::{Journal, JournalError, ReaderLease, RegistryView, leader};
 use runtime::{Drain, ErrorChain as _, Platform};
 use tokio::time::Instant;
 
@@ -108,20 +108,15 @@ pub(crate) fn start(
         healed: Arc::clone(&healed),
     };
     platform.drain.spawn("reconciler", async move {
-        while let Some(place) = reconciler.journal.take_place(READER).await {
-            if let Err(error) = reconciler.check(place).await {
-                tracing::info!(error = error.chain(), "reconciler lost its lease");
-            }
-            reconciler.rest(IDLE_DELAY).await;
-        }
+        leader::run(&reconciler.journal, READER, |lease| reconciler.check(lease)).await;
     });
     healed
 }
 
 impl Reconciler {
     /// Checks until the drain begins or another process is the leader.
-    async fn check(&self, mut place: Place) -> Result<(), JournalError> {
-        let mut requests = Requests::after(&self.journal, place.sequence());
+    async fn check(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
+        let mut requests = Requests::after(&self.journal, lease.sequence());
         let mut standing = Standing::default();
         while !self.drain.is_stopping() {
             let begun = Instant::now();
@@ -132,12 +127,12 @@ impl Reconciler {
                     0
                 }
             };
-            place.advance(requests.checked_until()).await?;
+            lease.advance(requests.checked_until()).await?;
             let takes = Duration::from_secs(1) * looked_at / self.options.reconcile_rate;
             let rest = if looked_at == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
             self.rest(rest).await;
         }
-        place.leave().await
+        lease.leave().await
     }
 
     /// Checks some events and some deliveries; returns how many.

@@ -66,7 +66,7 @@ impl Changes {
         self.limits.check(snapshot, &decision.change).map_err(|e| refusal(&e))?;
         let fact = RegistryFact { at: Timestamp::now(), by: caller.by(), change: decision.change };
         let sequence =
-            self.journal.append_registry(&fact, decision.expected_version).await.map_err(|e| not_stored(&e))?;
+            self.journal.registry().append(&fact, decision.expected_version).await.map_err(|e| not_stored(&e))?;
         let known = self.registry.at_least(sequence, KNOWN_TIMEOUT).await;
         Ok(known.unwrap_or_else(|| {
             // The change is stored. A caller that gets an error would make it again.

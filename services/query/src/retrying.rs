@@ -41,7 +41,7 @@ pub(crate) async fn subject<E: From<JournalError> + From<StoreError>>(
         DeliveryStatus::Succeeded => force,
         _ => false,
     };
-    let payload_gone = may_be_sent && journal.lead_at(reference.lead_sequence).await?.is_none();
+    let payload_gone = may_be_sent && journal.leads().get(reference.lead_sequence).await?.is_none();
     let anonymised_until = store.anonymised_until(&reference.account, &reference.lead).await?;
     let lead_anonymised =
         reference.lead_sequence <= anonymised_until || delivery.failure == Some(FailureReason::Anonymised);
@@ -70,6 +70,6 @@ pub(crate) async fn ask(
     fact: &DeliveryFact,
     trace: &TraceContext,
 ) -> Result<Result<u64, RetryRefusal>, JournalError> {
-    let appended = journal.append_delivery(fact, trace).await?;
+    let appended = journal.deliveries().append(fact, trace).await?;
     Ok(if appended.duplicate { Err(RetryRefusal::NotFailed(DeliveryStatus::Pending)) } else { Ok(appended.sequence) })
 }

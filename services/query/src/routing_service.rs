@@ -157,7 +157,7 @@ impl RoutingService {
         let delivery = self.store.delivery(delivery).await.map_err(failed)?;
         let until = self.store.anonymised_until(account, &event.lead).await.map_err(failed)?;
         let after = self.store.earlier_in_order(id, &event).await.map_err(failed)?;
-        let stored = self.journal.lead_at(event.sequence).await.map_err(|error| {
+        let stored = self.journal.leads().get(event.sequence).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot read the event of an explanation; refused the call");
             unavailable(format!("the event cannot be read: {error}; ask again"))
         })?;

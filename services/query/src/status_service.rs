@@ -96,20 +96,20 @@ impl StatusService {
             return Err(self.unknown(trouble.text));
         }
         let backlog = self.journal.backlog().await.map_err(away)?;
-        let mut parked = self.journal.parked().await.map_err(away)?;
+        let mut parked = self.journal.parking().lanes().await.map_err(away)?;
         let parked_destinations = parked.len() as u64;
         parked.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));
         parked.truncate(MAX_TOP as usize);
         let mut lags: Vec<_> =
             backlog.lags.iter().map(|lag| shown_lag(lag.name, lag.stream, lag.waiting, lag.in_hand)).collect();
         for stream in StreamName::projected() {
-            let last = self.journal.last_sequence(stream).await.map_err(away)?;
+            let last = self.journal.stream(stream).last_sequence().await.map_err(away)?;
             let shown = self.store.checkpoint(stream).await.map_err(failed)?;
             lags.push(shown_lag("projector", stream, last.saturating_sub(shown), 0));
         }
         let mut streams = vec![];
         for stream in StreamName::ALL {
-            streams.push(sizes::stream_to_api(stream, self.journal.stored(stream).await.map_err(away)?));
+            streams.push(sizes::stream_to_api(stream, self.journal.stream(stream).size().await.map_err(away)?));
         }
         let measured = self.sizes.measured().await;
         let registry = self.registry.snapshot();

@@ -74,7 +74,7 @@ pub(crate) fn start(journal: &Journal, store: &Store, registry: &RegistryView, p
         under_way: UnderWay::default(),
     });
     platform.drain.spawn("jobs", async move {
-        let mut facts = worker.journal.job_feed();
+        let mut facts = worker.journal.jobs().work_queue();
         while let Some(message) = facts.next().await {
             match &message.value {
                 JobFact::Started(_) => worker.drain.spawn_work(Arc::clone(&worker).take(message)),

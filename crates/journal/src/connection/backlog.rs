@@ -2,25 +2,25 @@
 //! backlog.
 
 use crate::{
-    Journal, JournalError, READER_IN_ORDER, READER_OF_LEADS, READER_OF_NOTICES, StreamName, Traffic,
-    connection::broker_info, consume::work_queue, subjects,
+    Journal, JournalError, LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, SEQUENCER_LEASE, StreamName, Traffic,
+    connection::broker_info, consume::work_queues, subjects,
 };
 
 const OPERATION: &str = "read the backlog";
 /// The durable consumers that processes share: the name in the status, the stream, and the name on the broker.
 const SHARED: [(&str, StreamName, &str); 6] = [
-    ("router", StreamName::Leads, work_queue::router(Traffic::Steady)),
-    ("router of bursts", StreamName::Leads, work_queue::router(Traffic::Burst)),
-    ("sender", StreamName::Deliveries, work_queue::SENDER),
+    ("router", StreamName::Leads, work_queues::router(Traffic::Steady)),
+    ("router of bursts", StreamName::Leads, work_queues::router(Traffic::Burst)),
+    ("sender", StreamName::Deliveries, work_queues::SENDER),
     ("timers", StreamName::Timers, "due"),
     ("mailer", StreamName::Notices, "mailer"),
     ("mailer of leads", StreamName::Notices, "mailer-leads"),
 ];
 /// The leases whose readers have no durable consumer: the lease, the stream, and the subjects that its leader reads.
 const READERS: [(&str, StreamName, &str); 3] = [
-    (READER_IN_ORDER, StreamName::Leads, subjects::ANYTHING),
-    (READER_OF_NOTICES, StreamName::Deliveries, subjects::DONE),
-    (READER_OF_LEADS, StreamName::Leads, subjects::ANYTHING),
+    (SEQUENCER_LEASE, StreamName::Leads, subjects::ANYTHING),
+    (NOTIFIER_LEASE, StreamName::Deliveries, subjects::DONE),
+    (LEAD_NOTIFIER_LEASE, StreamName::Leads, subjects::ANYTHING),
 ];
 
 /// How far a consumer is behind.
@@ -79,7 +79,7 @@ impl Journal {
     }
 
     async fn reader_lag(&self, name: &'static str, stream: StreamName, subjects: &str) -> Result<Lag, JournalError> {
-        let (last, read) = (self.last_on(stream, subjects).await?, self.reader_position(name).await?);
+        let (last, read) = (self.stream(stream).last_on(subjects).await?, self.positions().position_of(name).await?);
         Ok(Lag { name, stream, waiting: last.saturating_sub(read), in_hand: 0 })
     }
 

@@ -1,13 +1,12 @@
 //! The master key of the installation. The first process that needs the key records its fingerprint, on the condition
 //! that no other process has recorded one.
 
-use async_nats::jetstream::{consumer::DeliverPolicy, message::PublishMessage};
-use domain::{Registry, RegistryFact};
+use async_nats::jetstream::message::PublishMessage;
 use events::{InstallationKey, Record as _};
 use runtime::ErrorChain as _;
 
 use crate::{
-    Journal, JournalError, Logged as _, StreamName, connection::broker_info, publish::append::confirmed, subjects,
+    JournalError, StreamName, connection::broker_info, handles::Positions, publish::append::confirmed, subjects,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,15 +17,16 @@ pub struct RecordedKey {
     pub version: u64,
 }
 
-impl Journal {
+impl Positions<'_> {
     /// Reads which master key is recorded.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn installation_key(&self) -> Result<RecordedKey, JournalError> {
+    pub async fn installation_key(self) -> Result<RecordedKey, JournalError> {
         let operation = "read the fingerprint of the master key";
         let last =
-            broker_info::last_on(self.context(), StreamName::Positions, subjects::INSTALLATION_KEY, operation).await?;
+            broker_info::last_on(self.journal.context(), StreamName::Positions, subjects::INSTALLATION_KEY, operation)
+                .await?;
         let Some(message) = last else { return Ok(RecordedKey { fingerprint: None, version: 0 }) };
         let recorded = InstallationKey::decode(message.payload.clone());
         if let Err(error) = &recorded {
@@ -40,25 +40,10 @@ impl Journal {
     /// # Errors
     /// [`JournalError::LostRace`] when another process has recorded one meanwhile; else when the broker does not
     /// acknowledge.
-    pub async fn record_installation_key(&self, fingerprint: String, before: &RecordedKey) -> Result<(), JournalError> {
+    pub async fn record_installation_key(self, fingerprint: String, before: &RecordedKey) -> Result<(), JournalError> {
         let message = PublishMessage::build()
             .payload(InstallationKey { fingerprint }.encode())
             .expected_last_subject_sequence(before.version);
-        confirmed(self.context().send_publish(subjects::INSTALLATION_KEY, message).await).await.map(drop)
-    }
-
-    /// Reads the stored configuration once, without following it.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
-    pub async fn registry_now(&self) -> Result<Registry, JournalError> {
-        let mut registry = Registry::default();
-        let all = (RegistryFact::STREAM, subjects::ANYTHING.to_owned(), DeliverPolicy::All);
-        self.each_message(all.0, all.1, all.2, |message| {
-            let (Ok(info), Ok(fact)) = (message.info(), RegistryFact::decode(message.payload.clone())) else { return };
-            registry.apply(info.stream_sequence, &fact);
-        })
-        .await?;
-        Ok(registry)
+        confirmed(self.journal.context().send_publish(subjects::INSTALLATION_KEY, message).await).await.map(drop)
     }
 }

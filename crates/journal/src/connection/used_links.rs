@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
 
-use crate::{Journal, JournalError, publish::append::confirmed, subjects};
+use crate::{JournalError, handles::Positions, publish::append::confirmed, subjects};
 
-impl Journal {
+impl Positions<'_> {
     /// Uses the link with this id, which is subject-safe; `false` if it was used before. The broker forgets that after
     /// `ttl`.
     ///
     /// # Errors
     /// When the broker does not acknowledge; the link may then be used.
-    pub async fn use_once(&self, id: &str, ttl: Duration) -> Result<bool, JournalError> {
+    pub async fn use_link(self, id: &str, ttl: Duration) -> Result<bool, JournalError> {
         let message = PublishMessage::build().expected_last_subject_sequence(0).ttl(ttl);
-        match confirmed(self.context().send_publish(subjects::used_link(id), message).await).await {
+        match confirmed(self.journal.context().send_publish(subjects::used_link(id), message).await).await {
             Ok(_) => Ok(true),
             Err(JournalError::LostRace) => Ok(false),
             Err(error) => Err(error),

@@ -8,9 +8,10 @@ use async_nats::{
 };
 
 use crate::{
-    ANSWER_DEADLINE, Journal, JournalError, StreamName,
+    ANSWER_DEADLINE, JournalError, StreamName,
     connection::broker_info,
     consume::range::{answered, fetch},
+    handles::Leads,
 };
 
 const OPERATION: &str = "read the ids of lead events";
@@ -38,11 +39,11 @@ pub enum Unread {
     Gone,
 }
 
-impl Journal {
+impl Leads<'_> {
     /// # Errors
     /// When the broker does not answer.
-    pub async fn leads_reach(&self) -> Result<LeadsReach, JournalError> {
-        let info = broker_info::info(self.context(), StreamName::Leads, OPERATION).await?;
+    pub async fn bounds(self) -> Result<LeadsReach, JournalError> {
+        let info = broker_info::info(self.journal.context(), StreamName::Leads, OPERATION).await?;
         let (state, dedup_window) = (info.state, info.config.duplicate_window);
         let first = if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence };
         Ok(LeadsReach { first, last: state.last_sequence, dedup_window })
@@ -52,7 +53,7 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not answer, or does not hold all of them.
-    pub async fn event_ids(&self, range: RangeInclusive<u64>, mut each: impl FnMut(&str)) -> Result<(), Unread> {
+    pub async fn event_ids(self, range: RangeInclusive<u64>, mut each: impl FnMut(&str)) -> Result<(), Unread> {
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *range.start() },
             ack_policy: AckPolicy::None,
@@ -62,7 +63,7 @@ impl Journal {
             inactive_threshold: ANSWER_DEADLINE,
             ..pull::Config::default()
         };
-        let consumer = self.context().create_consumer_on_stream(config, StreamName::Leads.as_str()).await;
+        let consumer = self.journal.context().create_consumer_on_stream(config, StreamName::Leads.as_str()).await;
         let consumer: PullConsumer = consumer.map_err(|error| JournalError::unavailable(OPERATION, error))?;
         let mut next = *range.start();
         while next <= *range.end() {

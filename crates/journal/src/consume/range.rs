@@ -12,8 +12,8 @@ use runtime::ErrorChain as _;
 use tokio::time::timeout;
 
 use crate::{
-    ANSWER_DEADLINE, Entry, Journal, JournalError, Logged as _, StreamName, consume::work_queue::timestamp, headers,
-    subjects,
+    ANSWER_DEADLINE, Entry, Journal, JournalError, Logged as _, StreamName, consume::work_queue::timestamp,
+    handles::Leads, headers, subjects,
 };
 
 const OPERATION: &str = "read a range of a stream";
@@ -27,13 +27,13 @@ pub enum LeadsFrom {
     After(LeadSequence),
 }
 
-impl Journal {
+impl Leads<'_> {
     /// The next events, at most `max`, of one account if one is given. Empty if there are no more now.
     ///
     /// # Errors
     /// When the broker does not answer, or does not deliver all of them.
-    pub async fn leads_of(
-        &self,
+    pub async fn page(
+        self,
         account: Option<&AccountId>,
         from: LeadsFrom,
         max: usize,
@@ -45,11 +45,13 @@ impl Journal {
             }
             LeadsFrom::After(LeadSequence(sequence)) => DeliverPolicy::ByStartSequence { start_sequence: sequence + 1 },
         };
-        let consumer = self.reader(LeadEvent::STREAM, subjects::leads_of(account), start).await?;
+        let consumer = self.journal.reader(LeadEvent::STREAM, subjects::leads_of(account), start).await?;
         let page = answered(fetch(&consumer, max)).await?;
-        (1_u64..).zip(page).map(|(place, raw)| entry(&raw, place)).collect()
+        (1_u64..).zip(page).map(|(number, raw)| entry(&raw, number)).collect()
     }
+}
 
+impl Journal {
     /// An ephemeral consumer that the broker forgets soon.
     pub(crate) async fn reader(
         &self,
@@ -75,10 +77,10 @@ fn unavailable(error: impl Into<async_nats::Error>) -> JournalError {
     JournalError::unavailable(OPERATION, error)
 }
 
-/// Reads a message, which has to be the `place`-th of its consumer.
-fn entry(raw: &async_nats::jetstream::Message, place: u64) -> Result<Entry<LeadEvent>, JournalError> {
+/// Reads a message, which has to be the one with this number of its consumer.
+fn entry(raw: &async_nats::jetstream::Message, number: u64) -> Result<Entry<LeadEvent>, JournalError> {
     let info = raw.info().map_err(unavailable)?;
-    if info.consumer_sequence != place {
+    if info.consumer_sequence != number {
         return Err(unavailable("a message is missing"));
     }
     let value = LeadEvent::decode(raw.payload.clone());

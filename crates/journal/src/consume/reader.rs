@@ -12,7 +12,10 @@ use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Journal, JournalError, Logged, consume::resilient_consumer::ResilientConsumer, consume::work_queue::timestamp,
+    Journal, JournalError, Logged,
+    consume::resilient_consumer::ResilientConsumer,
+    consume::work_queue::timestamp,
+    handles::{Deliveries, Facts},
     headers, subjects,
 };
 
@@ -21,7 +24,7 @@ const MAX_FETCH: usize = 2_000;
 /// How long the broker keeps the consumer of a reader that is gone.
 const CONSUMER_LIFETIME: Duration = Duration::from_secs(30);
 
-/// A fact and its place in the stream.
+/// A fact and its sequence in the stream.
 #[derive(Debug, Clone)]
 pub struct Entry<T> {
     /// `None` if the fact cannot be read and was set aside.
@@ -52,28 +55,32 @@ impl<T> std::fmt::Debug for Replay<T> {
     }
 }
 
-impl Journal {
+impl<T: Logged> Facts<'_, T> {
     /// Reads all facts of a stream from this sequence on (1 is the first).
-    pub fn replay<T: Logged>(&self, from: u64) -> Replay<T> {
-        self.replay_filtered(from, String::new())
+    pub fn read(self, from: u64) -> Replay<T> {
+        self.journal.read_filtered(from, String::new())
     }
+}
 
+impl Deliveries<'_> {
     /// Reads the facts about deliveries from this sequence on, of one account or destination if one is given.
-    pub fn replay_deliveries(
-        &self,
+    pub fn read(
+        self,
         from: u64,
         account: Option<&AccountId>,
         destination: Option<&DestinationId>,
     ) -> Replay<DeliveryFact> {
-        self.replay_filtered(from, subjects::deliveries_of(account, destination))
+        self.journal.read_filtered(from, subjects::deliveries_of(account, destination))
     }
 
     /// Reads what was done about deliveries from this sequence on, without the facts that request work.
-    pub fn replay_done(&self, from: u64) -> Replay<DeliveryFact> {
-        self.replay_filtered(from, subjects::DONE.to_owned())
+    pub fn read_done(self, from: u64) -> Replay<DeliveryFact> {
+        self.journal.read_filtered(from, subjects::DONE.to_owned())
     }
+}
 
-    fn replay_filtered<T: Logged>(&self, from: u64, filter: String) -> Replay<T> {
+impl Journal {
+    fn read_filtered<T: Logged>(&self, from: u64, filter: String) -> Replay<T> {
         Replay {
             journal: self.clone(),
             filter,
@@ -181,7 +188,7 @@ impl<T: Logged> Replay<T> {
 
 /// If this fails, the next reader tries again: every reader of the log meets the message.
 async fn quarantine<T: Logged>(journal: Journal, payload: Bytes, sequence: u64, error: RecordError) {
-    if let Err(error) = journal.quarantine(T::STREAM, "replay", sequence, payload, &error).await {
+    if let Err(error) = journal.quarantine().add(T::STREAM, "replay", sequence, payload, &error).await {
         tracing::error!(error = error.chain(), "cannot quarantine message; skipping it");
     }
 }

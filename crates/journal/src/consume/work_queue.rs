@@ -15,7 +15,6 @@ use async_nats::{
     },
 };
 use bytes::Bytes;
-use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
 use events::Record;
 use futures::FutureExt as _;
 use jiff::Timestamp;
@@ -23,9 +22,10 @@ use runtime::ErrorChain as _;
 use tokio::time::Instant;
 
 use crate::{
-    Journal, JournalError, Message, StreamName, Traffic,
+    Journal, JournalError, Message, StreamName,
     consume::ack_handle::{AckHandle, acknowledge},
     consume::resilient_consumer::ResilientConsumer,
+    handles::Quarantine,
     headers, subjects,
     work::timers,
 };
@@ -34,9 +34,6 @@ use crate::{
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
 /// How many messages one pull requests.
 pub(crate) const MAX_FETCH: usize = 200;
-/// How many notices one pull requests. Each may take as long as a mail server takes, and a message that waits here for
-/// longer than [`ACK_WAIT`] is redelivered.
-const MAX_NOTICE_FETCH: usize = 4;
 /// How many pulled messages of a work queue may wait in a process: the client pulls again when half of a pull is left.
 const fn max_buffered(fetch: usize) -> usize {
     fetch + fetch / 2
@@ -47,24 +44,7 @@ pub(crate) const STALE_AFTER: Duration = Duration::from_secs(1);
 /// Messages that become stale within this time count as stale since the same instant, so that one read of the history
 /// serves them all. A slow process would do little else otherwise.
 const STALE_GROUP_INTERVAL: Duration = Duration::from_millis(250);
-/// How many messages of a work queue may be unacknowledged, over all processes.
-const MAX_ACK_PENDING: i64 = 20_000;
 
-/// How many notices of a work queue may be unacknowledged: while the mail server pauses, each is redelivered after the
-/// pause.
-const MAX_NOTICES_ACK_PENDING: i64 = 5_000;
-/// How many jobs run at once, over all processes; the others wait.
-const MAX_JOBS_ACK_PENDING: i64 = 64;
-
-/// The consumers that deliver lead events to be routed.
-pub(crate) const fn router(traffic: Traffic) -> &'static str {
-    match traffic {
-        Traffic::Steady => "router",
-        Traffic::Burst => "router-bursts",
-    }
-}
-/// The consumer that delivers requests for attempts.
-pub(crate) const SENDER: &str = "sender";
 const OPERATION: &str = "deliver messages";
 
 /// How long a consumer exists.
@@ -109,89 +89,7 @@ impl<T> std::fmt::Debug for Feed<T> {
 }
 
 impl Journal {
-    /// Lead events of a kind of traffic, for the router.
-    pub fn router_feed(&self, traffic: Traffic) -> Feed<LeadEvent> {
-        self.durable(StreamName::Leads, router(traffic), subjects::leads(traffic))
-    }
-
-    /// Facts that request an attempt, for the sender.
-    pub fn work_feed(&self) -> Feed<DeliveryFact> {
-        self.durable(StreamName::Deliveries, SENDER, subjects::TODO)
-    }
-
-    /// Timers that are due, for the sender.
-    pub fn due_feed(&self) -> Feed<Work> {
-        self.durable(StreamName::Timers, "due", subjects::DUE)
-    }
-
-    /// Notices that are called for, for the notifier.
-    pub fn called_for_feed(&self) -> Feed<NoticeFact> {
-        self.notices("mailer", subjects::CALLED_FOR)
-    }
-
-    /// Notices about leads that are called for, for the notifier.
-    pub fn called_for_leads_feed(&self) -> Feed<NoticeFact> {
-        self.notices("mailer-leads", subjects::CALLED_FOR_LEADS)
-    }
-
-    fn notices(&self, name: &str, filter: &str) -> Feed<NoticeFact> {
-        let (name, filter, lifetime) = (name.to_owned(), filter.to_owned(), Lifetime::Durable);
-        let stream = StreamName::Notices;
-        self.feed(WorkQueueSpec {
-            stream,
-            name,
-            filter,
-            max_ack_pending: MAX_NOTICES_ACK_PENDING,
-            fetch: MAX_NOTICE_FETCH,
-            lifetime,
-        })
-    }
-
-    /// Changes of the configuration, for the notifier, which asks the owners of addresses.
-    pub fn registry_feed(&self) -> Feed<RegistryFact> {
-        self.durable(StreamName::Registry, "confirmer", subjects::REGISTRY)
-    }
-
-    /// Attempts of anonymised leads, without their content, for the outbox.
-    pub fn blanked_attempt_feed(&self) -> Feed<DeliveryFact> {
-        self.durable(StreamName::Deliveries, "outbox", subjects::BLANKED_ATTEMPTS)
-    }
-
-    /// Events of anonymised leads, without their content, for the outbox.
-    pub fn blanked_event_feed(&self) -> Feed<AnonymisationFact> {
-        self.durable(StreamName::Anonymised, "outbox-leads", subjects::BLANKED_EVENTS)
-    }
-
-    /// Changes of destinations, for the notifier.
-    pub fn destination_feed(&self) -> Feed<RegistryFact> {
-        self.durable(StreamName::Registry, "notifier", subjects::DESTINATIONS)
-    }
-
-    /// Facts about jobs, for the job runner. The fact that starts a job stays unacknowledged while the job runs.
-    pub fn job_feed(&self) -> Feed<JobFact> {
-        self.feed(WorkQueueSpec {
-            stream: StreamName::Jobs,
-            name: "worker".to_owned(),
-            filter: subjects::JOBS.to_owned(),
-            max_ack_pending: MAX_JOBS_ACK_PENDING,
-            fetch: MAX_FETCH,
-            lifetime: Lifetime::Durable,
-        })
-    }
-
-    fn durable<T: Record>(&self, stream: StreamName, name: &str, filter: &str) -> Feed<T> {
-        let (name, filter) = (name.to_owned(), filter.to_owned());
-        self.feed(WorkQueueSpec {
-            stream,
-            name,
-            filter,
-            max_ack_pending: MAX_ACK_PENDING,
-            fetch: MAX_FETCH,
-            lifetime: Lifetime::Durable,
-        })
-    }
-
-    pub(crate) fn feed<T: Record>(&self, spec: WorkQueueSpec) -> Feed<T> {
+    pub(crate) fn work_queue<T: Record>(&self, spec: WorkQueueSpec) -> Feed<T> {
         Feed {
             journal: self.clone(),
             source: ResilientConsumer::new(spec.name.clone()),
@@ -304,7 +202,7 @@ async fn quarantine(
     sequence: u64,
     error: events::RecordError,
 ) {
-    match journal.quarantine(spec.stream, &spec.name, sequence, raw.payload.clone(), &error).await {
+    match journal.quarantine().add(spec.stream, &spec.name, sequence, raw.payload.clone(), &error).await {
         Ok(()) => acknowledge(&raw, AckKind::Ack).await,
         Err(error) => {
             tracing::error!(error = error.chain(), "cannot quarantine message; retrying after its redelivery")
@@ -312,10 +210,10 @@ async fn quarantine(
     }
 }
 
-impl Journal {
+impl Quarantine<'_> {
     /// Copies an unreadable message to POISON: once, however many readers meet it, and however often.
-    pub(crate) async fn quarantine(
-        &self,
+    pub(crate) async fn add(
+        self,
         stream: StreamName,
         reader: &str,
         sequence: u64,
@@ -335,7 +233,10 @@ impl Journal {
         headers.insert("Leadline-Sequence", sequence.to_string());
         let copy = PublishMessage::build().payload(payload).headers(headers);
         let copy = copy.message_id(format!("{stream}/{sequence}"));
-        self.confirm(self.context().send_publish(subjects::poison(stream, sequence), copy).await).await.map(drop)
+        self.journal
+            .confirm(self.journal.context().send_publish(subjects::poison(stream, sequence), copy).await)
+            .await
+            .map(drop)
     }
 }
 

@@ -15,14 +15,14 @@ use runtime::ErrorChain as _;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{Journal, JournalError, StreamName, connection::broker_info, subjects};
+use crate::{Journal, JournalError, StreamName, connection::broker_info, handles::Positions, subjects};
 
 /// The lease of the sequencer, which reads LEADS in order for ordered destinations.
-pub const READER_IN_ORDER: &str = "sequencer";
+pub const SEQUENCER_LEASE: &str = "sequencer";
 /// The lease of the notifier, which reads DELIVERIES in order.
-pub const READER_OF_NOTICES: &str = "notifier";
+pub const NOTIFIER_LEASE: &str = "notifier";
 /// The lease of the notifier for new leads, which reads LEADS in order.
-pub const READER_OF_LEADS: &str = "lead-notifier";
+pub const LEAD_NOTIFIER_LEASE: &str = "lead-notifier";
 /// How often a leader has to write its lease, even without progress.
 const RENEW_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a leader may gather facts that follow each other quickly.
@@ -33,7 +33,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// A lease, as long as no other process takes it.
 #[derive(Debug)]
-pub struct Place {
+pub struct ReaderLease {
     journal: Journal,
     reader: &'static str,
     version: u64,
@@ -48,12 +48,12 @@ struct StoredLease {
     position: Option<Position>,
 }
 
-impl Journal {
+impl Positions<'_> {
     /// Waits until a lease is free, and takes it. `None` if the drain has begun.
-    pub async fn take_place(&self, reader: &'static str) -> Option<Place> {
+    pub async fn acquire(self, reader: &'static str) -> Option<ReaderLease> {
         let mut seen = None;
         // A process that has just given up the lease because of its drain must not take it again.
-        while !self.drain().is_stopping() {
+        while !self.journal.drain().is_stopping() {
             let wait = match self.try_acquire(reader, seen).await {
                 Ok(Acquisition::Acquired(lease)) => return Some(lease),
                 Ok(Acquisition::Held(version)) => {
@@ -67,31 +67,31 @@ impl Journal {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.drain().stopping() => {}
+                () = self.journal.drain().stopping() => {}
             }
         }
         None
     }
 
     /// `silent_since` is the version of the lease that was seen a [`LEASE_TIMEOUT`] ago.
-    async fn try_acquire(&self, reader: &'static str, silent_since: Option<u64>) -> Result<Acquisition, JournalError> {
+    async fn try_acquire(self, reader: &'static str, silent_since: Option<u64>) -> Result<Acquisition, JournalError> {
         let nobody = Position { reader: None, sequence: 0 };
         let stored = self.stored_lease(reader).await?.unwrap_or(StoredLease { version: 0, position: Some(nobody) });
         let (version, unsure_until) = (
             stored.version,
             match stored.position {
                 Some(_) => 0,
-                None => self.last_sequence(StreamName::Leads).await?,
+                None => self.journal.stream(StreamName::Leads).last_sequence().await?,
             },
         );
         let position = stored.position.unwrap_or(nobody);
-        let is_held = position.reader.is_some_and(|other| other != self.process());
+        let is_held = position.reader.is_some_and(|other| other != self.journal.process());
         if is_held && silent_since != Some(version) {
             return Ok(Acquisition::Held(version));
         }
-        let (journal, sequence) = (self.clone(), position.sequence);
-        let mut lease = Place { journal, reader, version, sequence, unsure_until, written: Instant::now() };
-        match lease.write(sequence, Some(self.process())).await {
+        let (journal, sequence) = (self.journal.clone(), position.sequence);
+        let mut lease = ReaderLease { journal, reader, version, sequence, unsure_until, written: Instant::now() };
+        match lease.write(sequence, Some(self.journal.process())).await {
             Ok(()) => Ok(Acquisition::Acquired(lease)),
             Err(JournalError::LostRace) => Ok(Acquisition::Held(version)),
             Err(error) => Err(error),
@@ -99,32 +99,33 @@ impl Journal {
     }
 
     /// The position of a lease; 0 if no process ever had it.
-    pub(crate) async fn reader_position(&self, reader: &str) -> Result<u64, JournalError> {
+    pub(crate) async fn position_of(self, reader: &str) -> Result<u64, JournalError> {
         let stored = self.stored_lease(reader).await?;
         Ok(stored.and_then(|stored| stored.position).map_or(0, |position| position.sequence))
     }
 
-    async fn stored_lease(&self, reader: &str) -> Result<Option<StoredLease>, JournalError> {
+    async fn stored_lease(self, reader: &str) -> Result<Option<StoredLease>, JournalError> {
         let operation = "read how far a reader has come";
         let last =
-            broker_info::last_on(self.context(), StreamName::Positions, &subjects::position(reader), operation).await?;
+            broker_info::last_on(self.journal.context(), StreamName::Positions, &subjects::position(reader), operation)
+                .await?;
         let Some(message) = last else { return Ok(None) };
         let (version, payload) = (message.sequence, message.payload);
         let position = Position::decode(payload.clone());
         if let Err(error) = &position {
-            self.quarantine(StreamName::Positions, reader, version, payload, error).await?;
+            self.journal.quarantine().add(StreamName::Positions, reader, version, payload, error).await?;
         }
         Ok(Some(StoredLease { version, position: position.ok() }))
     }
 }
 
 enum Acquisition {
-    Acquired(Place),
+    Acquired(ReaderLease),
     /// The version that its leader has written.
     Held(u64),
 }
 
-impl Place {
+impl ReaderLease {
     /// The last sequence that is done.
     pub const fn sequence(&self) -> u64 {
         self.sequence
@@ -158,7 +159,7 @@ impl Place {
     /// Frees the lease for another process.
     ///
     /// # Errors
-    /// As [`Place::advance`]; the lease becomes free a few seconds later all the same.
+    /// As [`ReaderLease::advance`]; the lease becomes free a few seconds later all the same.
     pub async fn leave(mut self) -> Result<(), JournalError> {
         self.write(self.sequence, None).await
     }

@@ -14,8 +14,15 @@ use runtime::trace::TraceContext;
 use tokio::sync::oneshot;
 
 use crate::{
-    Journal, JournalError, StreamName, connection::broker_info, connection::connect::Batchers,
-    connection::health::Health, headers, publish::batch::Batcher, registry::freshness::settled, subjects,
+    Journal, JournalError, StreamName,
+    connection::broker_info,
+    connection::connect::Batchers,
+    connection::health::Health,
+    handles::{Deliveries, Leads, Notices, RegistryLog},
+    headers,
+    publish::batch::Batcher,
+    registry::freshness::settled,
+    subjects,
 };
 
 const OPERATION: &str = "store a fact";
@@ -57,19 +64,19 @@ impl Outgoing {
     }
 }
 
-impl Journal {
+impl Leads<'_> {
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
-    pub async fn append_lead(&self, event: &LeadEvent, trace: &TraceContext) -> Result<Appended, JournalError> {
-        self.submit_lead(event, Traffic::Steady, trace).await?.stored().await
+    pub async fn append(self, event: &LeadEvent, trace: &TraceContext) -> Result<Appended, JournalError> {
+        self.submit(event, Traffic::Steady, trace).await?.stored().await
     }
 
     /// Sends a lead event. Events that one caller sends one after another are stored in this order.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker is disconnected.
-    pub async fn submit_lead(
-        &self,
+    pub async fn submit(
+        self,
         event: &LeadEvent,
         traffic: Traffic,
         trace: &TraceContext,
@@ -80,42 +87,50 @@ impl Journal {
             trace: trace.clone(),
             body: event.encode(),
         };
-        self.health().require_storing(StreamName::Leads)?;
-        self.submit(outgoing, |batchers| &batchers.leads).await
+        self.journal.health().require_storing(StreamName::Leads)?;
+        self.journal.submit(outgoing, |batchers| &batchers.leads).await
     }
+}
 
+impl Deliveries<'_> {
     /// # Errors
-    /// As [`Journal::append_lead`].
-    pub async fn append_delivery(&self, fact: &DeliveryFact, trace: &TraceContext) -> Result<Appended, JournalError> {
-        self.store(delivery(fact, trace), |batchers| &batchers.deliveries).await
+    /// As [`Leads::append`].
+    pub async fn append(self, fact: &DeliveryFact, trace: &TraceContext) -> Result<Appended, JournalError> {
+        self.journal.store(delivery(fact, trace), |batchers| &batchers.deliveries).await
     }
 
     /// Stores facts about deliveries, all in flight at once.
     ///
     /// # Errors
-    /// As [`Journal::append_lead`], for the first append that fails; others may have been stored.
-    pub async fn append_deliveries(&self, facts: &[DeliveryFact], trace: &TraceContext) -> Result<(), JournalError> {
-        let appends = facts.iter().map(|fact| self.append_delivery(fact, trace));
+    /// As [`Leads::append`], for the first append that fails; others may have been stored.
+    pub async fn append_all(self, facts: &[DeliveryFact], trace: &TraceContext) -> Result<(), JournalError> {
+        let appends = facts.iter().map(|fact| self.append(fact, trace));
         join_all(appends).await.into_iter().try_for_each(|appended| appended.map(drop))
     }
+}
 
+impl Notices<'_> {
     /// # Errors
-    /// As [`Journal::append_lead`].
-    pub async fn append_notice(&self, fact: &NoticeFact, trace: &TraceContext) -> Result<Appended, JournalError> {
+    /// As [`Leads::append`].
+    pub async fn append(self, fact: &NoticeFact, trace: &TraceContext) -> Result<Appended, JournalError> {
         let id = Some(fact.message_id());
-        self.send(&Outgoing { subject: subjects::notice(fact), id, trace: trace.clone(), body: fact.encode() }).await
+        self.journal
+            .send(&Outgoing { subject: subjects::notice(fact), id, trace: trace.clone(), body: fact.encode() })
+            .await
     }
+}
 
+impl RegistryLog<'_> {
     /// Stores a change of the configuration if the last fact about the same entity is still at `expected_version` (0 if
     /// there is none). Once this returns, every call of [`RegistryView::up_to_date`](crate::RegistryView::up_to_date)
     /// includes the change, or the one that was stored first.
     ///
     /// # Errors
-    /// [`JournalError::LostRace`] when it is not; else as [`Journal::append_lead`].
-    pub async fn append_registry(&self, fact: &RegistryFact, expected_version: u64) -> Result<u64, JournalError> {
+    /// [`JournalError::LostRace`] when it is not; else as [`Leads::append`].
+    pub async fn append(self, fact: &RegistryFact, expected_version: u64) -> Result<u64, JournalError> {
         let message = PublishMessage::build().payload(fact.encode()).expected_last_subject_sequence(expected_version);
-        let sent = self.context().send_publish(subjects::registry(fact), message).await;
-        let stored = self.confirm(sent).await;
+        let sent = self.journal.context().send_publish(subjects::registry(fact), message).await;
+        let stored = self.journal.confirm(sent).await;
         settled().await;
         Ok(stored?.sequence)
     }
@@ -124,20 +139,22 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not acknowledge it.
-    pub async fn append_view(&self, fact: &RegistryFact) -> Result<u64, JournalError> {
+    pub async fn append_view(self, fact: &RegistryFact) -> Result<u64, JournalError> {
         let message = PublishMessage::build().payload(fact.encode());
-        let sent = self.context().send_publish(subjects::registry(fact), message).await;
-        Ok(self.confirm(sent).await?.sequence)
+        let sent = self.journal.context().send_publish(subjects::registry(fact), message).await;
+        Ok(self.journal.confirm(sent).await?.sequence)
     }
+}
 
+impl Leads<'_> {
     /// The lead event at a sequence of LEADS; `None` if it is gone or unreadable, which a retry does not change.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn lead_at(&self, sequence: LeadSequence) -> Result<Option<LeadEvent>, JournalError> {
+    pub async fn get(self, sequence: LeadSequence) -> Result<Option<LeadEvent>, JournalError> {
         use async_nats::jetstream::stream::{DirectGetErrorKind as Kind, RawMessageErrorKind as RawKind};
         let operation = "read a lead event";
-        let stream = broker_info::stream(self.context(), StreamName::Leads, operation).await?;
+        let stream = broker_info::stream(self.journal.context(), StreamName::Leads, operation).await?;
         let found = match stream.direct_get(sequence.0).await {
             Ok(message) => Some(message),
             // Any replica answers a direct get, and it may be behind. The leader knows.
@@ -152,12 +169,14 @@ impl Journal {
         match LeadEvent::decode(found.payload.clone()) {
             Ok(event) => Ok(Some(event)),
             Err(error) => {
-                self.quarantine(StreamName::Leads, "payloads", sequence.0, found.payload, &error).await?;
+                self.journal.quarantine().add(StreamName::Leads, "payloads", sequence.0, found.payload, &error).await?;
                 Ok(None)
             }
         }
     }
+}
 
+impl Journal {
     /// Stores a message, batched with others where that is cheaper.
     pub(crate) async fn store(
         &self,

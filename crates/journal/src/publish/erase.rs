@@ -13,31 +13,33 @@ use events::Record as _;
 use runtime::trace::TraceContext;
 
 use crate::{
-    Appended, Journal, JournalError, Logged, StreamName, connection::broker_info, headers, publish::append::Outgoing,
+    Appended, Journal, JournalError, Logged, StreamName,
+    connection::broker_info,
+    handles::{Anonymised, Facts},
+    headers,
+    publish::append::Outgoing,
     subjects,
 };
 
 const OPERATION: &str = "erase a message";
 
-impl Journal {
+impl Anonymised<'_> {
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
-    pub async fn append_anonymisation(
-        &self,
-        fact: &AnonymisationFact,
-        trace: &TraceContext,
-    ) -> Result<Appended, JournalError> {
+    pub async fn append(self, fact: &AnonymisationFact, trace: &TraceContext) -> Result<Appended, JournalError> {
         let (subject, id) = (subjects::anonymisation(fact), Some(fact.message_id()));
-        self.send(&Outgoing { subject, id, trace: trace.clone(), body: fact.encode() }).await
+        self.journal.send(&Outgoing { subject, id, trace: trace.clone(), body: fact.encode() }).await
     }
+}
 
+impl<T: Logged> Facts<'_, T> {
     /// The fact at a sequence of its stream, as the leader of the stream knows it, with its trace; `None` if it is gone
     /// or unreadable.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn stored_at<T: Logged>(&self, sequence: u64) -> Result<Option<(T, TraceContext)>, JournalError> {
-        let stream = broker_info::stream(self.context(), T::STREAM, OPERATION).await?;
+    pub async fn get(self, sequence: u64) -> Result<Option<(T, TraceContext)>, JournalError> {
+        let stream = broker_info::stream(self.journal.context(), T::STREAM, OPERATION).await?;
         let message = match stream.get_raw_message(sequence).await {
             Ok(message) => message,
             Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => return Ok(None),
@@ -51,10 +53,12 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn erase<T: Logged>(&self, sequence: u64) -> Result<(), JournalError> {
-        self.erase_from(T::STREAM, sequence).await
+    pub async fn erase(self, sequence: u64) -> Result<(), JournalError> {
+        self.journal.erase_from(T::STREAM, sequence).await
     }
+}
 
+impl Journal {
     pub(crate) async fn erase_from(&self, stream: StreamName, sequence: u64) -> Result<(), JournalError> {
         let stream = broker_info::stream(self.context(), stream, OPERATION).await?;
         match stream.delete_message(sequence).await {

@@ -114,7 +114,7 @@ impl RegistryView {
             return Ok(latest);
         }
         let at = Instant::now();
-        let latest = self.journal.last_sequence(RegistryFact::STREAM).await?;
+        let latest = self.journal.stream(RegistryFact::STREAM).last_sequence().await?;
         self.freshness.record(Outcome::Answered(at, latest));
         Ok(latest)
     }

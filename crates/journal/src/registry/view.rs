@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_nats::jetstream::consumer::DeliverPolicy;
 use domain::{Registry, RegistryFact};
+use events::Record as _;
 use runtime::Platform;
 use tokio::sync::watch;
 
-use crate::{Journal, JournalError, Logged as _, registry::freshness::Freshness};
+use crate::{Journal, JournalError, Logged as _, handles::RegistryLog, registry::freshness::Freshness, subjects};
 
 /// The maximum number of facts that are applied before readers see them.
 const MAX_BATCH: usize = 1_000;
@@ -25,9 +27,9 @@ impl RegistryView {
     /// # Errors
     /// When the broker does not answer.
     pub async fn follow(journal: &Journal, platform: &Platform) -> Result<Self, JournalError> {
-        let known = journal.last_sequence(RegistryFact::STREAM).await?;
+        let known = journal.stream(RegistryFact::STREAM).last_sequence().await?;
         let (publish, latest) = watch::channel(Arc::new(Registry::default()));
-        let mut facts = journal.replay::<RegistryFact>(1);
+        let mut facts = journal.facts::<RegistryFact>().read(1);
         platform.drain.spawn("registry view", async move {
             let mut registry = Registry::default();
             loop {
@@ -70,5 +72,25 @@ impl RegistryView {
             // The drain has ended the view, so there will be no change.
             None => std::future::pending().await,
         }
+    }
+}
+
+impl RegistryLog<'_> {
+    /// Reads the stored configuration once, without following it.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn read_all(self) -> Result<Registry, JournalError> {
+        let mut registry = Registry::default();
+        let all = (RegistryFact::STREAM, subjects::ANYTHING.to_owned(), DeliverPolicy::All);
+        self.journal
+            .each_message(all.0, all.1, all.2, |message| {
+                let (Ok(info), Ok(fact)) = (message.info(), RegistryFact::decode(message.payload.clone())) else {
+                    return;
+                };
+                registry.apply(info.stream_sequence, &fact);
+            })
+            .await?;
+        Ok(registry)
     }
 }

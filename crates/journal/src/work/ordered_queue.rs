@@ -16,7 +16,8 @@ use runtime::trace::TraceContext;
 use serde::{Serialize, de::IgnoredAny};
 
 use crate::{
-    Journal, JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp, headers, subjects,
+    JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp, handles::Ordered, headers,
+    subjects,
 };
 
 const OPERATION: &str = "read the first delivery of a queue";
@@ -32,35 +33,39 @@ pub struct Turn {
     pub sequence: u64,
 }
 
-impl Journal {
+impl Ordered<'_> {
     /// Appends a delivery to its queue.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
-    pub async fn queue_turn(&self, requested: &DeliveryFact, trace: &TraceContext) -> Result<(), JournalError> {
+    pub async fn enqueue(self, requested: &DeliveryFact, trace: &TraceContext) -> Result<(), JournalError> {
         let reference = requested.reference();
         let message = PublishMessage::build()
             .payload(requested.encode())
             .headers(headers::carrying(trace))
             .message_id(requested.message_id());
         let subject = subjects::ordered(&reference.destination, &reference.lead);
-        self.confirm(self.context().send_publish(subject, message).await).await.map(drop)
+        self.journal.confirm(self.journal.context().send_publish(subject, message).await).await.map(drop)
     }
 
     /// The first delivery of a queue; `None` if the queue is empty.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn turn(&self, destination: &DestinationId, lead: &LeadId) -> Result<Option<Turn>, JournalError> {
+    pub async fn first(self, destination: &DestinationId, lead: &LeadId) -> Result<Option<Turn>, JournalError> {
         let subject = subjects::ordered(destination, lead);
         loop {
-            let first = broker_info::first_on(self.context(), StreamName::Ordered, &subject, 1, OPERATION).await?;
+            let first =
+                broker_info::first_on(self.journal.context(), StreamName::Ordered, &subject, 1, OPERATION).await?;
             let Some(first) = first else { return Ok(None) };
             match DeliveryFact::decode(first.payload.clone()) {
                 Ok(requested) => return Ok(Some(turn(requested, &first))),
                 Err(error) => {
-                    self.quarantine(StreamName::Ordered, "turns", first.sequence, first.payload, &error).await?;
-                    self.remove_from_queue(first.sequence).await?;
+                    self.journal
+                        .quarantine()
+                        .add(StreamName::Ordered, "turns", first.sequence, first.payload, &error)
+                        .await?;
+                    self.remove_message(first.sequence).await?;
                 }
             }
         }
@@ -70,15 +75,15 @@ impl Journal {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn end_turn(&self, turn: &Turn) -> Result<(), JournalError> {
-        self.remove_from_queue(turn.sequence).await
+    pub async fn remove(self, turn: &Turn) -> Result<(), JournalError> {
+        self.remove_message(turn.sequence).await
     }
 
-    async fn remove_from_queue(&self, sequence: u64) -> Result<(), JournalError> {
+    async fn remove_message(self, sequence: u64) -> Result<(), JournalError> {
         let operation = "remove a delivery from its queue";
         let subject = format!("STREAM.MSG.DELETE.{}", StreamName::Ordered.as_str());
         let removal = Removal { seq: sequence, no_erase: true };
-        let answer: Result<Response<IgnoredAny>, _> = self.context().request(subject, &removal).await;
+        let answer: Result<Response<IgnoredAny>, _> = self.journal.context().request(subject, &removal).await;
         match answer.map_err(|e| JournalError::unavailable(operation, e))? {
             Response::Ok(_) => Ok(()),
             // Another process has removed it; if it has not, the next reader of the queue finds it.

@@ -10,9 +10,10 @@ use runtime::trace::TraceContext;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    ANSWER_DEADLINE, Feed, Journal, JournalError, Message, StreamName,
+    ANSWER_DEADLINE, Feed, JournalError, Message, StreamName,
     connection::broker_info,
     consume::work_queue::{self, Lifetime, WorkQueueSpec},
+    handles::Parking,
     publish::append::Outgoing,
     subjects,
 };
@@ -29,27 +30,27 @@ pub struct ParkedLane {
     consumer: Option<PullConsumer>,
 }
 
-impl Journal {
+impl Parking<'_> {
     /// Parks work for its lane. `instead_of` is the id of the message that the work came with ([`Message::id`]): if
     /// that message is redelivered, the work is parked once. The work alone gives no id, because it may be parked again
     /// later.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
-    pub async fn park(&self, work: &Work, instead_of: String, trace: &TraceContext) -> Result<(), JournalError> {
+    pub async fn park(self, work: &Work, instead_of: String, trace: &TraceContext) -> Result<(), JournalError> {
         let subject = subjects::parked(&work.reference.destination);
         let outgoing = Outgoing { subject, id: Some(instead_of), trace: trace.clone(), body: work.encode() };
-        self.store(outgoing, |batchers| &batchers.parked).await.map(drop)
+        self.journal.store(outgoing, |batchers| &batchers.parked).await.map(drop)
     }
 
     /// The lanes that have parked work, with the number of messages.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn parked(&self) -> Result<Vec<(DestinationId, u64)>, JournalError> {
+    pub async fn lanes(self) -> Result<Vec<(DestinationId, u64)>, JournalError> {
         let operation = "list parked work";
         let mut subjects =
-            broker_info::subjects(self.context(), StreamName::Parked, subjects::PARKED, operation).await?;
+            broker_info::subjects(self.journal.context(), StreamName::Parked, subjects::PARKED, operation).await?;
         let mut lanes = vec![];
         while let Some((subject, count)) =
             subjects.try_next().await.map_err(|e| JournalError::unavailable(operation, e))?
@@ -60,7 +61,7 @@ impl Journal {
     }
 
     /// The parked work of one lane, which processes share.
-    pub fn parked_lane(&self, destination: &DestinationId) -> ParkedLane {
+    pub fn lane(self, destination: &DestinationId) -> ParkedLane {
         let spec = WorkQueueSpec {
             stream: StreamName::Parked,
             name: format!("lane-{destination}"),
@@ -69,7 +70,7 @@ impl Journal {
             fetch: work_queue::MAX_FETCH,
             lifetime: Lifetime::UnusedFor(CONSUMER_LIFETIME),
         };
-        ParkedLane { feed: self.feed(spec), consumer: None }
+        ParkedLane { feed: self.journal.work_queue(spec), consumer: None }
     }
 }
 

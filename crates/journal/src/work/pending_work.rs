@@ -5,9 +5,13 @@ use futures::TryStreamExt as _;
 use jiff::Timestamp;
 
 use crate::{
-    Journal, JournalError, StreamName, Traffic,
+    JournalError, StreamName, Traffic,
     connection::broker_info,
-    consume::work_queue::{SENDER, router, timestamp},
+    consume::{
+        work_queue::timestamp,
+        work_queues::{SENDER, router},
+    },
+    handles::{Parking, PendingWork, Timers},
     subjects,
 };
 
@@ -16,54 +20,58 @@ const OPERATION: &str = "read the pending work of a delivery";
 /// megabytes.
 const MAX_COUNTED: u64 = 100_000;
 
-impl Journal {
+impl PendingWork<'_> {
     /// The time before which every event and every request for an attempt is acknowledged: by the broker's clock, or
     /// now if all are.
     ///
     /// # Errors
     /// When the broker does not answer, or there never was a dispatcher.
-    pub async fn handled_before(&self) -> Result<Timestamp, JournalError> {
+    pub async fn handled_before(self) -> Result<Timestamp, JournalError> {
         let mut handled_before = Timestamp::now();
         let routers = [Traffic::Steady, Traffic::Burst]
             .map(|traffic| ((StreamName::Leads, router(traffic)), subjects::leads(traffic)));
         let sender = ((StreamName::Deliveries, SENDER), subjects::TODO);
         for (consumer, subjects) in [sender].into_iter().chain(routers) {
             if let Some(first) =
-                broker_info::first_unacknowledged(self.context(), consumer, subjects, OPERATION).await?
+                broker_info::first_unacknowledged(self.journal.context(), consumer, subjects, OPERATION).await?
             {
                 handled_before = handled_before.min(timestamp(first.time.unix_timestamp_nanos()));
             }
         }
         Ok(handled_before)
     }
+}
 
+impl Timers<'_> {
     /// Whether a round of a delivery has a timer that waits, or has fired and is not acknowledged.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn has_timer(&self, reference: &DeliveryRef, round: u32) -> Result<bool, JournalError> {
+    pub async fn is_set(self, reference: &DeliveryRef, round: u32) -> Result<bool, JournalError> {
         let (destination, delivery) = (&reference.destination, reference.delivery);
         // In this order, because a timer moves from the first subject to the second.
         for subject in [subjects::timer(destination, delivery, round), subjects::due(destination, delivery, round)] {
-            if broker_info::last_on(self.context(), StreamName::Timers, &subject, OPERATION).await?.is_some() {
+            if broker_info::last_on(self.journal.context(), StreamName::Timers, &subject, OPERATION).await?.is_some() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
 
+impl PendingWork<'_> {
     /// How many deliveries to a destination are parked or wait for their timer, counted up to 100,000.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn waiting_for(&self, destination: &DestinationId) -> Result<u64, JournalError> {
+    pub async fn count(self, destination: &DestinationId) -> Result<u64, JournalError> {
         let places = [
             (StreamName::Parked, subjects::parked(destination)),
             (StreamName::Timers, subjects::timers_of(destination)),
         ];
         let mut waiting = 0;
         for (stream, matching) in places {
-            let mut subjects = broker_info::subjects(self.context(), stream, matching, OPERATION).await?;
+            let mut subjects = broker_info::subjects(self.journal.context(), stream, matching, OPERATION).await?;
             while waiting < MAX_COUNTED
                 && let Some((_, count)) =
                     subjects.try_next().await.map_err(|e| JournalError::unavailable(OPERATION, e))?
@@ -73,14 +81,17 @@ impl Journal {
         }
         Ok(waiting.min(MAX_COUNTED))
     }
+}
 
+impl Parking<'_> {
     /// Whether a destination has parked work, including work that was taken and is not acknowledged.
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn has_parked(&self, destination: &DestinationId) -> Result<bool, JournalError> {
+    pub async fn has(self, destination: &DestinationId) -> Result<bool, JournalError> {
         let mut subjects =
-            broker_info::subjects(self.context(), StreamName::Parked, subjects::parked(destination), OPERATION).await?;
+            broker_info::subjects(self.journal.context(), StreamName::Parked, subjects::parked(destination), OPERATION)
+                .await?;
         Ok(subjects.try_next().await.map_err(|e| JournalError::unavailable(OPERATION, e))?.is_some())
     }
 }

@@ -6,7 +6,7 @@ use events::Record as _;
 use jiff::Timestamp;
 use runtime::trace::TraceContext;
 
-use crate::{Journal, JournalError, StreamName, connection::broker_info, headers, subjects};
+use crate::{JournalError, StreamName, connection::broker_info, handles::Timers, headers, subjects};
 
 /// A fired timer with this header is skipped: it replaced a cancelled one.
 pub(crate) const CANCELLED: &str = "Leadline-Cancelled";
@@ -16,8 +16,8 @@ const PURGE: &str = "purge";
 const MAX_RACES: usize = 3;
 const OPERATION: &str = "set a timer";
 
-impl Journal {
-    /// Delivers the work through [`Journal::due_feed`] at a time: 0 to 250 ms later, never earlier. The timer replaces
+impl Timers<'_> {
+    /// Delivers the work through [`Timers::work_queue`] at a time: 0 to 250 ms later, never earlier. The timer replaces
     /// any other one of the same round, unless that is for a later attempt: a caller that asks for an earlier attempt
     /// does not know yet that it was made. A repeated call for the same attempt and time changes nothing, even if the
     /// timer has fired since.
@@ -25,7 +25,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time, or other processes keep setting
     /// timers.
-    pub async fn schedule(&self, work: &Work, at: Timestamp, trace: &TraceContext) -> Result<(), JournalError> {
+    pub async fn schedule(self, work: &Work, at: Timestamp, trace: &TraceContext) -> Result<(), JournalError> {
         // Usually the round has no timer.
         let mut current = None;
         for _ in 0..MAX_RACES {
@@ -33,7 +33,7 @@ impl Journal {
                 Err(JournalError::LostRace) => {}
                 scheduled => return scheduled,
             }
-            current = match self.scheduled(&work.reference, work.round).await? {
+            current = match self.current(&work.reference, work.round).await? {
                 Some((_, attempt)) if attempt > work.attempt => return Ok(()),
                 current => current.map(|(sequence, _)| sequence),
             };
@@ -46,7 +46,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::LostRace`] if it has not.
     async fn schedule_in_place_of(
-        &self,
+        self,
         current: Option<u64>,
         work: &Work,
         at: Timestamp,
@@ -60,14 +60,14 @@ impl Journal {
             .header(header::NATS_SCHEDULE_TARGET, subjects::due(destination, delivery, round).as_str())
             .expected_last_subject_sequence(current.unwrap_or(0))
             .message_id(format!("{delivery}/{round}/{}/{at}", work.attempt));
-        let sent = self.context().send_publish(subjects::timer(destination, delivery, round), message).await;
-        self.confirm(sent).await.map(drop)
+        let sent = self.journal.context().send_publish(subjects::timer(destination, delivery, round), message).await;
+        self.journal.confirm(sent).await.map(drop)
     }
 
     /// The waiting timer of a round: its sequence and its attempt.
-    async fn scheduled(&self, reference: &DeliveryRef, round: u32) -> Result<Option<(u64, u32)>, JournalError> {
+    async fn current(self, reference: &DeliveryRef, round: u32) -> Result<Option<(u64, u32)>, JournalError> {
         let subject = subjects::timer(&reference.destination, reference.delivery, round);
-        let current = broker_info::last_on(self.context(), StreamName::Timers, &subject, OPERATION).await?;
+        let current = broker_info::last_on(self.journal.context(), StreamName::Timers, &subject, OPERATION).await?;
         // An unreadable timer may be replaced.
         Ok(current.map(|current| (current.sequence, Work::decode(current.payload).map_or(0, |work| work.attempt))))
     }
@@ -76,8 +76,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the broker does not acknowledge it in time.
-    pub async fn cancel_timer(
-        &self,
+    pub async fn cancel(
+        self,
         destination: &DestinationId,
         delivery: DeliveryId,
         round: u32,
@@ -86,7 +86,7 @@ impl Journal {
             .header(CANCELLED, "1")
             .header(header::NATS_SCHEDULER, subjects::timer(destination, delivery, round).as_str())
             .header(header::NATS_SCHEDULE_NEXT, PURGE);
-        let sent = self.context().send_publish(subjects::due(destination, delivery, round), message).await;
-        self.confirm(sent).await.map(drop)
+        let sent = self.journal.context().send_publish(subjects::due(destination, delivery, round), message).await;
+        self.journal.confirm(sent).await.map(drop)
     }
 }

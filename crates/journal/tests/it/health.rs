@@ -52,13 +52,13 @@ async fn a_full_disk_is_reported_until_the_broker_restarts() {
     let server = NatsServer::start_in(&disk.path().join("data"), "").await;
     let (journal, platform) = connect(&server).await;
     let trace = TraceContext::fresh();
-    journal.append_lead(&event(0), &trace).await.unwrap();
+    journal.leads().append(&event(0), &trace).await.unwrap();
     let filler = disk.path().join("filler");
     SmallDisk::fill(&filler);
     let mut number = 0;
     let error = wait::until("an append that fails", SOON, async || {
         number += 1;
-        journal.append_lead(&event(number), &trace).await.err()
+        journal.leads().append(&event(number), &trace).await.err()
     })
     .await;
     assert!(matches!(error, JournalError::CannotStore(Trouble::DiskFull(_))), "{}", error.chain());
@@ -69,7 +69,7 @@ async fn a_full_disk_is_reported_until_the_broker_restarts() {
 
     File::create(&filler).unwrap();
     server.restart().await;
-    wait::until("an append", SOON, async || journal.append_lead(&event(number + 1), &trace).await.is_ok()).await;
+    wait::until("an append", SOON, async || journal.leads().append(&event(number + 1), &trace).await.is_ok()).await;
     wait::until("readiness", SOON, async || platform.readiness.is_ready()).await;
 }
 
@@ -86,5 +86,5 @@ async fn a_hanging_broker_is_noticed_although_connected() {
     assert!(!platform.readiness.is_ready_for(&["dispatcher"]));
     kill(process, Signal::SIGCONT).unwrap();
     wait::until("readiness", SOON, async || platform.readiness.is_ready()).await;
-    journal.append_lead(&event(1), &TraceContext::fresh()).await.unwrap();
+    journal.leads().append(&event(1), &TraceContext::fresh()).await.unwrap();
 }

@@ -57,25 +57,27 @@ async fn one_of_two_job_runners_records_progress_and_sees_a_cancel() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
     let job = started();
-    assert_eq!(journal.job(&job.reference).await.unwrap(), None);
-    let version = journal.append_job(&JobFact::Started(job.clone()), 0, &trace).await.unwrap();
-    let again = journal.append_job(&JobFact::Started(job.clone()), 0, &trace).await;
+    assert_eq!(journal.jobs().get(&job.reference).await.unwrap(), None);
+    let version = journal.jobs().append(&JobFact::Started(job.clone()), 0, &trace).await.unwrap();
+    let again = journal.jobs().append(&JobFact::Started(job.clone()), 0, &trace).await;
     assert!(matches!(again, Err(JournalError::LostRace)));
 
     let progress = Progress::default().record(&job, vec![], Timestamp::UNIX_EPOCH);
-    let (one, other) =
-        tokio::join!(journal.append_job(&progress, version, &trace), journal.append_job(&progress, version, &trace));
+    let (one, other) = tokio::join!(
+        journal.jobs().append(&progress, version, &trace),
+        journal.jobs().append(&progress, version, &trace)
+    );
     assert_eq!([one, other].iter().filter(|end| matches!(end, Err(JournalError::LostRace))).count(), 1);
-    let now = journal.job(&job.reference).await.unwrap().unwrap();
+    let now = journal.jobs().get(&job.reference).await.unwrap().unwrap();
     assert_eq!((now.job.progress.step, now.job.status()), (1, JobStatus::Running));
     let wish = cancel(&now.job, "me".into(), Timestamp::UNIX_EPOCH).unwrap().unwrap();
-    journal.append_job(&wish, now.version, &trace).await.unwrap();
+    journal.jobs().append(&wish, now.version, &trace).await.unwrap();
     let end = finish(&now.job, JobOutcome::Cancelled, Timestamp::UNIX_EPOCH);
-    assert!(matches!(journal.append_job(&end, now.version, &trace).await, Err(JournalError::LostRace)));
-    let wanted = journal.job(&job.reference).await.unwrap().unwrap();
+    assert!(matches!(journal.jobs().append(&end, now.version, &trace).await, Err(JournalError::LostRace)));
+    let wanted = journal.jobs().get(&job.reference).await.unwrap().unwrap();
     assert_eq!((wanted.job.status(), wanted.reached_at), (JobStatus::Cancelling, now.reached_at));
-    journal.append_job(&end, wanted.version, &trace).await.unwrap();
-    assert_eq!(journal.job(&job.reference).await.unwrap().unwrap().job.status(), JobStatus::Cancelled);
+    journal.jobs().append(&end, wanted.version, &trace).await.unwrap();
+    assert_eq!(journal.jobs().get(&job.reference).await.unwrap().unwrap().job.status(), JobStatus::Cancelled);
 }
 
 #[tokio::test]
@@ -86,10 +88,13 @@ async fn the_facts_of_a_job_are_found_by_its_id() {
     let fact = |id: &str| request(&event("acme", id), LeadSequence(1), &to, Timestamp::UNIX_EPOCH);
     let own = fact("own").asked_for_in(job.job);
     let facts = [fact("routed"), own.clone(), fact("other").asked_for_in(JobId::from_uuid(Uuid::from_u128(2)))];
-    journal.append_deliveries(&facts, &trace).await.unwrap();
+    journal.deliveries().append_all(&facts, &trace).await.unwrap();
     let since = Timestamp::now() - SignedDuration::from_mins(1);
-    assert_eq!(journal.asked_for_in(&job, since).await.unwrap(), [own]);
-    assert_eq!(journal.asked_for_in(&job, Timestamp::now() + SignedDuration::from_mins(1)).await.unwrap(), []);
+    assert_eq!(journal.deliveries().requested_by_job(&job, since).await.unwrap(), [own]);
+    assert_eq!(
+        journal.deliveries().requested_by_job(&job, Timestamp::now() + SignedDuration::from_mins(1)).await.unwrap(),
+        []
+    );
 }
 
 #[tokio::test]
@@ -97,11 +102,11 @@ async fn the_events_of_an_account_are_read_page_by_page() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
     for n in 0..5 {
-        journal.append_lead(&event("acme", &format!("e{n}")), &trace).await.unwrap();
-        journal.append_lead(&event("other", &format!("e{n}")), &trace).await.unwrap();
+        journal.leads().append(&event("acme", &format!("e{n}")), &trace).await.unwrap();
+        journal.leads().append(&event("other", &format!("e{n}")), &trace).await.unwrap();
     }
     let page = async |from| {
-        let page = journal.leads_of(Some(&account("acme")), from, 2).await.unwrap();
+        let page = journal.leads().page(Some(&account("acme")), from, 2).await.unwrap();
         page.into_iter().map(|e| (e.sequence, e.value.unwrap().event_id.to_string())).collect::<Vec<_>>()
     };
     let ago = Timestamp::now() - SignedDuration::from_mins(1);
@@ -116,23 +121,24 @@ async fn the_events_of_an_account_are_read_page_by_page() {
 async fn the_position_of_the_router_is_known() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
-    assert!(journal.is_routed(LeadSequence(0), false).await.is_err(), "no router ever ran");
-    let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.router_feed(traffic));
+    assert!(journal.leads().is_routed(LeadSequence(0), false).await.is_err(), "no router ever ran");
+    let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.leads().work_queue(traffic));
     let of_a_burst = async |id| {
-        let submitted = journal.submit_lead(&event("acme", id), Traffic::Burst, &trace).await.unwrap();
+        let submitted = journal.leads().submit(&event("acme", id), Traffic::Burst, &trace).await.unwrap();
         submitted.stored().await.unwrap().sequence
     };
     assert_eq!(of_a_burst("e1").await, 1);
     bursts.next().await.unwrap().ack().await;
     for n in 2..4 {
-        journal.append_lead(&event("acme", &format!("e{n}")), &trace).await.unwrap();
+        journal.leads().append(&event("acme", &format!("e{n}")), &trace).await.unwrap();
     }
     let (first, second) = (steady.next().await.unwrap(), steady.next().await.unwrap());
-    assert!(!journal.is_routed(LeadSequence(2), false).await.unwrap());
+    assert!(!journal.leads().is_routed(LeadSequence(2), false).await.unwrap());
     first.ack().await;
     let soon = std::time::Duration::from_secs(10);
-    testkit::wait::until("the first", soon, async || journal.is_routed(LeadSequence(2), false).await.unwrap()).await;
-    assert!(!journal.is_routed(LeadSequence(3), false).await.unwrap());
+    testkit::wait::until("the first", soon, async || journal.leads().is_routed(LeadSequence(2), false).await.unwrap())
+        .await;
+    assert!(!journal.leads().is_routed(LeadSequence(3), false).await.unwrap());
     assert_eq!(of_a_burst("e4").await, 4, "bursts share the order of the stream");
     second.ack().await;
     let last = bursts.next().await.unwrap();
@@ -142,7 +148,7 @@ async fn the_position_of_the_router_is_known() {
         leads.consumer_info("router").await.unwrap().num_ack_pending
     })
     .await;
-    assert!(!journal.is_routed(LeadSequence(4), false).await.unwrap());
+    assert!(!journal.leads().is_routed(LeadSequence(4), false).await.unwrap());
     last.ack().await;
-    testkit::wait::until("all", soon, async || journal.is_routed(LeadSequence(99), false).await.unwrap()).await;
+    testkit::wait::until("all", soon, async || journal.leads().is_routed(LeadSequence(99), false).await.unwrap()).await;
 }

@@ -10,7 +10,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{
-    Flush, Journal, JournalError, NatsOptions, READER_IN_ORDER, RegistryView, Since, StreamName, Traffic, Unread,
+    Flush, Journal, JournalError, NatsOptions, RegistryView, SEQUENCER_LEASE, Since, StreamName, Traffic, Unread,
 };
 use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use testkit::{NatsCluster, NatsServer, wait};
@@ -67,15 +67,15 @@ async fn a_repeated_event_is_stored_once_and_read_back_as_it_was() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let trace = TraceContext::fresh();
-    let first = journal.append_lead(&event("e1"), &trace).await.unwrap();
-    let again = journal.append_lead(&event("e1"), &trace).await.unwrap();
+    let first = journal.leads().append(&event("e1"), &trace).await.unwrap();
+    let again = journal.leads().append(&event("e1"), &trace).await.unwrap();
     assert!(!first.duplicate && again.duplicate);
     assert_eq!(first.sequence, again.sequence);
-    assert_eq!(journal.lead_at(LeadSequence(first.sequence)).await.unwrap(), Some(event("e1")));
-    assert_eq!(journal.lead_at(LeadSequence(99)).await.unwrap(), None);
-    assert_eq!(journal.last_sequence(StreamName::Leads).await.unwrap(), 1);
+    assert_eq!(journal.leads().get(LeadSequence(first.sequence)).await.unwrap(), Some(event("e1")));
+    assert_eq!(journal.leads().get(LeadSequence(99)).await.unwrap(), None);
+    assert_eq!(journal.stream(StreamName::Leads).last_sequence().await.unwrap(), 1);
 
-    let message = soon(journal.router_feed(Traffic::Steady).next()).await;
+    let message = soon(journal.leads().work_queue(Traffic::Steady).next()).await;
     assert_eq!((message.value, message.trace, message.delivered), (event("e1"), trace, 1));
 }
 
@@ -84,23 +84,23 @@ async fn the_ids_of_a_range_are_read_and_a_missing_event_is_noticed() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     for n in 1..=5 {
-        journal.append_lead(&event(&format!("e{n}")), &TraceContext::fresh()).await.unwrap();
+        journal.leads().append(&event(&format!("e{n}")), &TraceContext::fresh()).await.unwrap();
     }
     let read = async |range| {
         let mut ids = vec![];
-        journal.event_ids(range, |id| ids.push(id.to_owned())).await.map(|()| ids)
+        journal.leads().event_ids(range, |id| ids.push(id.to_owned())).await.map(|()| ids)
     };
-    let reach = journal.leads_reach().await.unwrap();
+    let reach = journal.leads().bounds().await.unwrap();
     assert_eq!((reach.first, reach.last, reach.dedup_window), (1, 5, Duration::from_secs(60)));
     assert_eq!(read(2..=4).await.unwrap(), ["e2", "e3", "e4"].map(|id| event(id).message_id()));
     // The broker does not have it yet, so nothing is known about it.
     assert!(matches!(read(4..=6).await, Err(Unread::Gone)));
-    journal.erase::<LeadEvent>(3).await.unwrap();
+    journal.facts::<LeadEvent>().erase(3).await.unwrap();
     assert!(matches!(read(2..=4).await, Err(Unread::Gone)));
     assert!(matches!(read(3..=3).await, Err(Unread::Gone)));
     assert_eq!(read(4..=5).await.unwrap().len(), 2);
-    journal.erase::<LeadEvent>(5).await.unwrap();
-    assert_eq!(journal.leads_reach().await.unwrap().last, 5);
+    journal.facts::<LeadEvent>().erase(5).await.unwrap();
+    assert_eq!(journal.leads().bounds().await.unwrap().last, 5);
 }
 
 #[tokio::test]
@@ -111,18 +111,18 @@ async fn concurrent_events_are_batched_if_the_broker_flushes_every_write() {
     let journal = Journal::connect(&options, &platform).await.unwrap();
     let publish = |id: String| {
         let journal = journal.clone();
-        async move { journal.append_lead(&event(&id), &TraceContext::fresh()).await.unwrap() }
+        async move { journal.leads().append(&event(&id), &TraceContext::fresh()).await.unwrap() }
     };
     let stored = futures::future::join_all((0..300).map(|n| publish(format!("e{n}")))).await;
     for (n, appended) in stored.iter().enumerate() {
         assert!(!appended.duplicate);
-        let read = journal.lead_at(LeadSequence(appended.sequence)).await.unwrap().unwrap();
+        let read = journal.leads().get(LeadSequence(appended.sequence)).await.unwrap().unwrap();
         assert_eq!(read.event_id.as_str(), format!("e{n}"));
     }
     // A repeated event makes the broker refuse the whole batch; the other events are stored all the same.
     let again = futures::future::join_all((250..350).map(|n| publish(format!("e{n}")))).await;
     assert_eq!(again.iter().filter(|appended| appended.duplicate).count(), 50);
-    assert_eq!(journal.last_sequence(StreamName::Leads).await.unwrap(), 350);
+    assert_eq!(journal.stream(StreamName::Leads).last_sequence().await.unwrap(), 350);
 }
 
 #[tokio::test]
@@ -144,11 +144,11 @@ async fn concurrent_writers_race_and_views_follow_the_winner() {
             deleted: false,
         }),
     };
-    let first = journal.append_registry(&fact("one"), 0).await.unwrap();
+    let first = journal.registry().append(&fact("one"), 0).await.unwrap();
     let view = RegistryView::follow(&journal, &platform).await.unwrap();
     assert_eq!(view.snapshot().sequence(), first);
-    assert!(matches!(journal.append_registry(&fact("two"), 0).await, Err(JournalError::LostRace)));
-    let second = journal.append_registry(&fact("two"), first).await.unwrap();
+    assert!(matches!(journal.registry().append(&fact("two"), 0).await, Err(JournalError::LostRace)));
+    let second = journal.registry().append(&fact("two"), first).await.unwrap();
     let registry = view.at_least(second, SOON).await.unwrap();
     assert_eq!(registry.account(&AccountId::parse("acme").unwrap()).unwrap().account.name, "two");
     assert!(view.at_least(second + 1, Duration::from_millis(10)).await.is_none());
@@ -161,12 +161,12 @@ async fn a_timer_fires_once_at_its_last_time_unless_cancelled() {
     let trace = TraceContext::fresh();
     let now = Timestamp::now();
     let at = |millis: u64| now + Duration::from_millis(millis);
-    journal.schedule(&work("gone"), at(600), &trace).await.unwrap();
-    journal.cancel_timer(&destination(), work("gone").reference.delivery, 0).await.unwrap();
-    journal.schedule(&work("moved"), at(300), &trace).await.unwrap();
-    journal.schedule(&Work { attempt: 2, ..work("moved") }, at(900), &trace).await.unwrap();
+    journal.timers().schedule(&work("gone"), at(600), &trace).await.unwrap();
+    journal.timers().cancel(&destination(), work("gone").reference.delivery, 0).await.unwrap();
+    journal.timers().schedule(&work("moved"), at(300), &trace).await.unwrap();
+    journal.timers().schedule(&Work { attempt: 2, ..work("moved") }, at(900), &trace).await.unwrap();
 
-    let mut due = journal.due_feed();
+    let mut due = journal.timers().work_queue();
     let fired = soon(due.next()).await;
     assert_eq!(fired.value, Work { attempt: 2, ..work("moved") });
     assert_eq!(fired.trace, trace);
@@ -181,26 +181,26 @@ async fn a_late_timer_does_not_replace_one_for_a_later_attempt() {
     let (journal, _platform) = connect(&server).await;
     let (now, trace, second) = (Timestamp::now(), TraceContext::fresh(), Duration::from_secs(1));
     let attempt = |attempt| Work { attempt, ..work("e1") };
-    let mut due = journal.due_feed();
+    let mut due = journal.timers().work_queue();
     let mut fires = async |expected: Work| {
         let fired = soon(due.next()).await;
         assert_eq!(fired.value, expected);
         fired.ack().await;
     };
-    journal.schedule(&attempt(2), now, &trace).await.unwrap();
+    journal.timers().schedule(&attempt(2), now, &trace).await.unwrap();
     fires(attempt(2)).await;
     // The caller repeats the call, because it got no acknowledgement.
-    journal.schedule(&attempt(2), now, &trace).await.unwrap();
-    journal.schedule(&attempt(3), now + 600 * second, &trace).await.unwrap();
+    journal.timers().schedule(&attempt(2), now, &trace).await.unwrap();
+    journal.timers().schedule(&attempt(3), now + 600 * second, &trace).await.unwrap();
     // Another time gives another message id, as if the broker had forgotten the first.
-    journal.schedule(&attempt(2), now + second, &trace).await.unwrap();
-    journal.schedule(&work("later"), now + 2 * second, &trace).await.unwrap();
+    journal.timers().schedule(&attempt(2), now + second, &trace).await.unwrap();
+    journal.timers().schedule(&work("later"), now + 2 * second, &trace).await.unwrap();
     fires(work("later")).await;
-    journal.schedule(&attempt(3), now, &trace).await.unwrap();
+    journal.timers().schedule(&attempt(3), now, &trace).await.unwrap();
     fires(attempt(3)).await;
     // Without another timer it fires once more, and then makes room for the next.
-    journal.schedule(&attempt(2), now + 600 * second, &trace).await.unwrap();
-    journal.schedule(&attempt(4), now, &trace).await.unwrap();
+    journal.timers().schedule(&attempt(2), now + 600 * second, &trace).await.unwrap();
+    journal.timers().schedule(&attempt(4), now, &trace).await.unwrap();
     fires(attempt(4)).await;
     wait::until_eq("an empty stream of timers", SOON, 0, async || messages_in(&server, "TIMERS").await).await;
 }
@@ -210,10 +210,10 @@ async fn parked_work_is_listed_by_lane_and_delivered_once() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     for id in ["a", "b"] {
-        journal.park(&work(id), format!("TEST/{id}"), &TraceContext::fresh()).await.unwrap();
+        journal.parking().park(&work(id), format!("TEST/{id}"), &TraceContext::fresh()).await.unwrap();
     }
-    assert_eq!(journal.parked().await.unwrap(), [(destination(), 2)]);
-    let mut parked = journal.parked_lane(&destination());
+    assert_eq!(journal.parking().lanes().await.unwrap(), [(destination(), 2)]);
+    let mut parked = journal.parking().lane(&destination());
     let first = parked.take(1).await.unwrap();
     let second = parked.take(10).await.unwrap();
     assert!(parked.take(10).await.unwrap().is_empty(), "a taken message is not delivered to another process");
@@ -221,7 +221,7 @@ async fn parked_work_is_listed_by_lane_and_delivered_once() {
         assert_eq!(message.value, work(id));
         message.ack().await;
     }
-    wait::until_eq("nothing parked", SOON, vec![], async || journal.parked().await.unwrap()).await;
+    wait::until_eq("nothing parked", SOON, vec![], async || journal.parking().lanes().await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -230,8 +230,8 @@ async fn unacknowledged_messages_are_redelivered_and_unreadable_ones_quarantined
     let (journal, _platform) = connect(&server).await;
     let jetstream = async_nats::jetstream::new(server.client().await);
     jetstream.publish("delivery.todo.acme.dst_1", "rubbish".into()).await.unwrap().await.unwrap();
-    journal.append_delivery(&requested("e1"), &TraceContext::fresh()).await.unwrap();
-    let mut feed = journal.work_feed();
+    journal.deliveries().append(&requested("e1"), &TraceContext::fresh()).await.unwrap();
+    let mut feed = journal.deliveries().work_queue();
     let first = soon(feed.next()).await;
     assert_eq!((first.sequence, first.delivered), (2, 1));
     first.retry_later(Duration::ZERO).await;
@@ -246,8 +246,8 @@ async fn a_divided_message_is_acknowledged_when_all_parts_are() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let trace = TraceContext::fresh();
-    journal.append_lead(&event("e1"), &trace).await.unwrap();
-    let mut feed = journal.router_feed(Traffic::Steady);
+    journal.leads().append(&event("e1"), &trace).await.unwrap();
+    let mut feed = journal.leads().work_queue(Traffic::Steady);
     let in_hand = async || journal.backlog().await.unwrap().lags[0].in_hand;
     let parts: Vec<_> = soon(feed.next()).await.divided(vec!["a", "b"], trace.clone()).collect();
     assert_eq!(parts.iter().map(|part| part.value).collect::<Vec<_>>(), ["a", "b"]);
@@ -267,9 +267,9 @@ async fn a_divided_message_is_acknowledged_when_all_parts_are() {
 async fn a_message_that_waited_in_a_process_may_be_a_repeat() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
-    let [mut slow, mut other] = [Traffic::Steady, Traffic::Steady].map(|traffic| journal.router_feed(traffic));
+    let [mut slow, mut other] = [Traffic::Steady, Traffic::Steady].map(|traffic| journal.leads().work_queue(traffic));
     for id in ["e1", "e2"] {
-        journal.append_lead(&event(id), &TraceContext::fresh()).await.unwrap();
+        journal.leads().append(&event(id), &TraceContext::fresh()).await.unwrap();
     }
     // The broker delivers both messages to it, and it takes one of them.
     let first = soon(slow.next()).await;
@@ -285,18 +285,18 @@ async fn a_message_that_waited_in_a_process_may_be_a_repeat() {
 async fn an_unacknowledged_event_is_not_handled() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
-    journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
-    let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.router_feed(traffic));
-    let mut work = journal.work_feed();
+    journal.leads().append(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.leads().work_queue(traffic));
+    let mut work = journal.deliveries().work_queue();
     let event = soon(steady.next()).await;
     let before = tokio::select! {
         _ = bursts.next() => panic!("there is no burst"),
         _ = work.next() => panic!("nothing is requested"),
-        before = wait::until("everybody there", SOON, async || journal.handled_before().await.ok()) => before,
+        before = wait::until("everybody there", SOON, async || journal.pending_work().handled_before().await.ok()) => before,
     };
     assert!(before <= event.published_at);
     event.ack().await;
-    let handled = async || journal.handled_before().await.unwrap() > event.published_at;
+    let handled = async || journal.pending_work().handled_before().await.unwrap() > event.published_at;
     wait::until("it is handled", SOON, handled).await;
 }
 
@@ -308,15 +308,15 @@ async fn settled_deliveries_need_no_request() {
     let Effect::Append(given_up) = abandon(&work("given_up"), FailureReason::Skipped, now).remove(0) else { panic!() };
     let (held, _) = hold(&work("held"), HoldReason::Disabled, now);
     for fact in [requested("requested"), request_parked(&work("parked")), given_up, held] {
-        journal.append_delivery(&fact, &TraceContext::fresh()).await.unwrap();
+        journal.deliveries().append(&fact, &TraceContext::fresh()).await.unwrap();
     }
     let account = event("e").account;
-    let looked = journal.requested(&account, &destination(), Since::Time(now)).await.unwrap();
+    let looked = journal.deliveries().requested(&account, &destination(), Since::Time(now)).await.unwrap();
     let of = |id: &&str| DeliveryId::of(&event(id).account, &event(id).event_id, &destination());
     // A held delivery may not have been parked.
     assert_eq!(looked.found, ["requested", "parked", "given_up"].iter().map(of).collect::<HashSet<_>>());
-    journal.append_delivery(&requested("meanwhile"), &TraceContext::fresh()).await.unwrap();
-    let looked = journal.requested(&account, &destination(), Since::Place(looked.until)).await.unwrap();
+    journal.deliveries().append(&requested("meanwhile"), &TraceContext::fresh()).await.unwrap();
+    let looked = journal.deliveries().requested(&account, &destination(), Since::Sequence(looked.until)).await.unwrap();
     assert_eq!((looked.found, looked.until), (HashSet::from([of(&"meanwhile")]), 5));
 }
 
@@ -330,18 +330,18 @@ async fn every_reader_quarantines_an_unreadable_message_once() {
     };
     let lead = rubbish("lead.acme.form").await;
     for _ in 0..2 {
-        assert_eq!(journal.lead_at(LeadSequence(lead)).await.unwrap(), None, "an unreadable event counts as gone");
-        let batch = soon(async { Some(journal.replay::<LeadEvent>(1).next_batch(10).await) }).await;
+        assert_eq!(journal.leads().get(LeadSequence(lead)).await.unwrap(), None, "an unreadable event counts as gone");
+        let batch = soon(async { Some(journal.facts::<LeadEvent>().read(1).next_batch(10).await) }).await;
         assert!(batch[0].value.is_none());
     }
     // The leader begins again, and has to read the history of what was done.
     rubbish("position.sequencer").await;
-    let mut place = soon(journal.take_place(READER_IN_ORDER)).await;
-    assert_eq!((place.sequence(), place.unsure_until()), (0, lead));
-    place.advance(lead).await.unwrap();
-    place.leave().await.unwrap();
-    let place = soon(journal.take_place(READER_IN_ORDER)).await;
-    assert_eq!((place.sequence(), place.unsure_until()), (lead, 0));
+    let mut lease = soon(journal.positions().acquire(SEQUENCER_LEASE)).await;
+    assert_eq!((lease.sequence(), lease.unsure_until()), (0, lead));
+    lease.advance(lead).await.unwrap();
+    lease.leave().await.unwrap();
+    let lease = soon(journal.positions().acquire(SEQUENCER_LEASE)).await;
+    assert_eq!((lease.sequence(), lease.unsure_until()), (lead, 0));
     wait::until_eq("both of them", SOON, 2, async || messages_in(&server, "POISON").await).await;
 }
 
@@ -350,17 +350,17 @@ async fn work_queues_and_readers_survive_a_broker_restart() {
     let server = NatsServer::start().await;
     let (journal, platform) = connect(&server).await;
     let trace = TraceContext::fresh();
-    let (mut feed, mut replay) = (journal.router_feed(Traffic::Steady), journal.replay::<LeadEvent>(1));
-    journal.append_lead(&event("e1"), &trace).await.unwrap();
+    let (mut feed, mut replay) = (journal.leads().work_queue(Traffic::Steady), journal.facts::<LeadEvent>().read(1));
+    journal.leads().append(&event("e1"), &trace).await.unwrap();
     soon(feed.next()).await.ack().await;
     assert_eq!(replay.next_batch(10).await.len(), 1);
 
     server.kill();
     wait::until("a service that is not ready", SOON, async || !platform.readiness.is_ready()).await;
-    assert!(matches!(journal.append_lead(&event("e2"), &trace).await, Err(JournalError::Unavailable { .. })));
+    assert!(matches!(journal.leads().append(&event("e2"), &trace).await, Err(JournalError::Unavailable { .. })));
     server.restart().await;
     let journal = Arc::new(journal);
-    wait::until("an append", SOON, async || journal.append_lead(&event("e3"), &trace).await.is_ok()).await;
+    wait::until("an append", SOON, async || journal.leads().append(&event("e3"), &trace).await.is_ok()).await;
 
     let mut seen = vec![];
     while seen.last().map(String::as_str) != Some("e3") {
@@ -384,8 +384,8 @@ async fn without_a_leader_stream_state_is_unavailable() {
     let cluster = NatsCluster::start().await;
     let options = NatsOptions { nats_url: Some(cluster.url()), replicas: Some(3), ..NatsOptions::default() };
     let journal = Journal::connect(&options, &Platform::default()).await.unwrap();
-    let appended = journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
-    let last = async || journal.last_sequence(StreamName::Leads).await;
+    let appended = journal.leads().append(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let last = async || journal.stream(StreamName::Leads).last_sequence().await;
     assert_eq!(last().await.unwrap(), appended.sequence);
     wait::until("all replicas", ELECTED, || cluster.in_sync()).await;
 
@@ -401,7 +401,7 @@ async fn without_a_leader_stream_state_is_unavailable() {
     }
     let why = |error: JournalError| error.chain();
     assert!(last().await.map_err(why).unwrap_err().contains("leads LEADS"), "the answer counts as unavailable");
-    let parked = journal.has_parked(&destination()).await.map_err(why);
+    let parked = journal.parking().has(&destination()).await.map_err(why);
     assert!(parked.unwrap_err().contains("leads PARKED"), "so does the answer that nothing is parked");
 }
 
@@ -409,8 +409,8 @@ async fn without_a_leader_stream_state_is_unavailable() {
 async fn a_single_server_is_trusted_although_it_names_a_cluster() {
     let server = NatsServer::start_named("alone").await;
     let (journal, _platform) = connect(&server).await;
-    journal.append_lead(&event("e1"), &TraceContext::fresh()).await.unwrap();
-    let mut events = journal.router_feed(Traffic::Steady);
+    journal.leads().append(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let mut events = journal.leads().work_queue(Traffic::Steady);
     let event = soon(events.next()).await;
     let in_hand = async || journal.backlog().await.unwrap().lags.iter().map(|lag| lag.in_hand).sum::<u64>();
     wait::until_eq("one unacknowledged message", SOON, 1, in_hand).await;

@@ -4,4 +4,5 @@
 mod health;
 mod jobs;
 mod journal;
+mod leader;
 mod streams;

@@ -61,7 +61,8 @@ impl Successes {
         let read = self.of.get_with_by_ref(&reference.destination, Arc::default);
         let mut read = read.lock().await;
         if let Some(missing) = missing(*read, since) {
-            let found = journal.succeeded(&reference.account, &reference.destination, missing, since).await?;
+            let found =
+                journal.deliveries().succeeded(&reference.account, &reference.destination, missing, since).await?;
             *read = Some(extended(*read, missing, since, found));
         }
         Ok(read.is_some_and(|read| read.latest >= Some(since)))
@@ -95,7 +96,7 @@ pub(crate) async fn added_to(
 fn missing(read: Option<Read>, since: Timestamp) -> Option<Since> {
     match read {
         Some(read) if read.latest >= Some(since) => None,
-        Some(read) if read.from <= since => Some(Since::Place(read.until)),
+        Some(read) if read.from <= since => Some(Since::Sequence(read.until)),
         _ => Some(Since::Time(since.checked_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN))),
     }
 }
@@ -103,7 +104,7 @@ fn missing(read: Option<Read>, since: Timestamp) -> Option<Since> {
 /// What is read once [`missing`] was.
 fn extended(read: Option<Read>, missing: Since, since: Timestamp, found: Found<Option<Timestamp>>) -> Read {
     match (missing, read) {
-        (Since::Place(_), Some(read)) => Read { until: found.until, latest: read.latest.max(found.found), ..read },
+        (Since::Sequence(_), Some(read)) => Read { until: found.until, latest: read.latest.max(found.found), ..read },
         _ => Read { from: since, until: found.until, latest: found.found },
     }
 }
@@ -121,13 +122,13 @@ mod tests {
         let early = Since::Time(t(100) - CLOCKS_APART);
         assert_eq!(missing(None, t(100)), Some(early));
         let nothing = extended(None, early, t(100), Found { found: None, until: 7 });
-        assert_eq!(missing(Some(nothing), t(150)), Some(Since::Place(7)));
+        assert_eq!(missing(Some(nothing), t(150)), Some(Since::Sequence(7)));
         assert_eq!(missing(Some(nothing), t(99)), Some(Since::Time(t(99) - CLOCKS_APART)), "it began later");
-        let some = extended(Some(nothing), Since::Place(7), t(150), Found { found: Some(t(160)), until: 9 });
+        let some = extended(Some(nothing), Since::Sequence(7), t(150), Found { found: Some(t(160)), until: 9 });
         assert_eq!(some, Read { from: t(100), until: 9, latest: Some(t(160)) });
         assert_eq!((missing(Some(some), t(160)), missing(Some(some), t(20))), (None, None));
-        assert_eq!(missing(Some(some), t(161)), Some(Since::Place(9)));
-        let older = extended(Some(some), Since::Place(9), t(161), Found { found: Some(t(130)), until: 11 });
+        assert_eq!(missing(Some(some), t(161)), Some(Since::Sequence(9)));
+        let older = extended(Some(some), Since::Sequence(9), t(161), Found { found: Some(t(130)), until: 11 });
         assert_eq!(older.latest, Some(t(160)), "what is recorded late does not hide what was read");
     }
 }

@@ -61,7 +61,7 @@ pub(crate) async fn begin<'a>(
         resend: item.work.resend,
         at: Timestamp::now(),
     });
-    shared.journal.append_delivery(&started, trace).await?;
+    shared.journal.deliveries().append(&started, trace).await?;
     shared.known.remember_begun(reference.delivery, item.work.attempt, attempt_id);
     Ok(Some(alone))
 }

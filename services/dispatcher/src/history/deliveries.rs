@@ -52,7 +52,7 @@ impl DeliveryHistory {
             let began = Instant::now();
             let Found { found, until } = look_back(missing).await?;
             let deliveries = match (missing, recorded.take()) {
-                (Since::Place(_), Some(Recorded { mut deliveries, .. })) => {
+                (Since::Sequence(_), Some(Recorded { mut deliveries, .. })) => {
                     deliveries.extend(found);
                     deliveries
                 }

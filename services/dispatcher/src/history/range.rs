@@ -34,13 +34,13 @@ impl ReadRange {
         }
         // Whichever is less to read.
         let age = Duration::try_from(Timestamp::now().duration_since(from)).unwrap_or_default();
-        Some(if known.began.elapsed() < age { Since::Place(known.until) } else { Since::Time(from) })
+        Some(if known.began.elapsed() < age { Since::Sequence(known.until) } else { Since::Time(from) })
     }
 
     /// What is known after it was looked for what was [`missing`](Self::missing), which was asked for at `began`.
     pub(crate) fn extended(known: Option<Self>, since: Since, from: Timestamp, began: Instant, until: u64) -> Self {
         match (since, known) {
-            (Since::Place(_), Some(known)) => Self { began, until, ..known },
+            (Since::Sequence(_), Some(known)) => Self { began, until, ..known },
             _ => Self { from, first_began: began, began, until },
         }
     }
@@ -61,9 +61,9 @@ mod tests {
         assert_eq!(missing(known, old - second, at_once), Some(Since::Time(old - second)), "it began later");
         tokio::time::advance(second).await;
         let later = Instant::now();
-        assert_eq!(missing(known, old, later), Some(Since::Place(7)));
+        assert_eq!(missing(known, old, later), Some(Since::Sequence(7)));
         assert_eq!(missing(known, now, later), Some(Since::Time(now)), "that is less");
-        let known = Some(ReadRange::extended(known, Since::Place(7), old, later, 9));
+        let known = Some(ReadRange::extended(known, Since::Sequence(7), old, later, 9));
         assert_eq!(missing(known, old, later), None);
         tokio::time::advance(HOLDS_FOR - second).await;
         assert_eq!(missing(known, old, later), Some(Since::Time(old)), "what was found first may be forgotten");

@@ -81,7 +81,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
 /// The events of a kind of traffic, each once there is room for what comes of it. As a stream, because that goes on with what
 /// it had begun when the other kind was quicker.
 fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
-    stream::unfold(shared.journal.router_feed(traffic), move |mut feed| async move {
+    stream::unfold(shared.journal.leads().work_queue(traffic), move |mut feed| async move {
         lane_queue::room_for(traffic, &shared.waiting).await;
         feed.next().await.map(|event| (event, feed))
     })
@@ -141,11 +141,11 @@ async fn record(
         let all = std::mem::take(&mut requests);
         for request in all {
             let reference = request.reference();
-            let look_back = |since| journal.requested(&reference.account, &reference.destination, since);
+            let look_back = |since| journal.deliveries().requested(&reference.account, &reference.destination, since);
             if !shared.requested.contains(reference, since, as_of, look_back).await? {
                 requests.push(request.with_work(RequestedWork::Here { again: true }));
             }
         }
     }
-    journal.append_deliveries(&requests, trace).await
+    journal.deliveries().append_all(&requests, trace).await
 }

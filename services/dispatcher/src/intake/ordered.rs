@@ -21,95 +21,78 @@ use domain::{
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use journal::{Entry, JournalError, Logged as _, Place, READER_IN_ORDER, Since, StreamName, Turn};
-use runtime::{ErrorChain as _, crash, trace::TraceContext};
+use journal::{Entry, JournalError, Logged as _, ReaderLease, SEQUENCER_LEASE, Since, StreamName, Turn, leader};
+use runtime::{crash, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info_span};
 
 use crate::Shared;
 
-/// How many events are dealt with between two writings of the place, at most.
+/// How many events are dealt with between two writings of the lease, at most.
 const BATCH: usize = 500;
 /// How long to wait until this process knows the configuration that an event's publisher knew.
 const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
 /// For how many destinations is looked back at once.
 const LOOKING_BACK: usize = 16;
-/// The pause after the broker did not answer.
-const PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let drain = shared.platform.drain.clone();
-    while let Some(place) = shared.journal.take_place(READER_IN_ORDER).await {
-        match follow(&shared, place).await {
-            Ok(()) => {}
-            Err(JournalError::LostRace) => tracing::info!("another dispatcher keeps the order of events now"),
-            Err(error) => {
-                if !error.is_logged() {
-                    tracing::warn!(error = error.chain(), "events that keep their order wait; trying again");
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(PAUSE) => {}
-                    () = drain.stopping() => {}
-                }
-            }
-        }
-    }
+    leader::run(&shared.journal, SEQUENCER_LEASE, |lease| follow(&shared, lease)).await;
 }
 
-/// Reads on from a place, until the drain. After an error it is not known what of a batch was done; it is done again.
-async fn follow(shared: &Arc<Shared>, mut place: Place) -> Result<(), JournalError> {
-    pass_over_what_nobody_orders(shared, &mut place).await?;
-    let mut events = shared.journal.replay::<LeadEvent>(place.sequence() + 1);
-    // What was read since the place was last written: whoever read before may have begun with it.
-    let (mut read, mut again) = (place.sequence(), BATCH);
+/// Reads on from the position of the lease, until the drain. After an error it is not known what of a batch was done; it is done again.
+async fn follow(shared: &Arc<Shared>, mut lease: ReaderLease) -> Result<(), JournalError> {
+    pass_over_what_nobody_orders(shared, &mut lease).await?;
+    let mut events = shared.journal.facts::<LeadEvent>().read(lease.sequence() + 1);
+    // What was read since the lease was last written: whoever read before may have begun with it.
+    let (mut read, mut again) = (lease.sequence(), BATCH);
     while !shared.platform.drain.is_stopping() {
-        let batch = timeout_at(place.renew_at(), events.next_batch(BATCH)).await.unwrap_or_default();
+        let batch = timeout_at(lease.renew_at(), events.next_batch(BATCH)).await.unwrap_or_default();
         if let Some(last) = batch.last() {
-            let unsure = batch.partition_point(|entry| entry.sequence <= place.unsure_until());
+            let unsure = batch.partition_point(|entry| entry.sequence <= lease.unsure_until());
             let (seen, new) = batch.split_at(again.min(batch.len()).max(unsure));
             again = again.saturating_sub(seen.len());
             let queueing = async {
                 queue_all(shared, seen, true).await?;
                 queue_all(shared, new, false).await
             };
-            while_renewing(&mut place, read, queueing).await?;
+            while_renewing(&mut lease, read, queueing).await?;
             read = last.sequence;
         }
-        place.advance(read).await?;
+        lease.advance(read).await?;
     }
-    place.leave().await
+    lease.leave().await
 }
 
-/// Does something that may take long, and keeps the place meanwhile.
+/// Does something that may take long, and keeps the lease meanwhile.
 async fn while_renewing(
-    place: &mut Place,
+    lease: &mut ReaderLease,
     read: u64,
     doing: impl Future<Output = Result<(), JournalError>>,
 ) -> Result<(), JournalError> {
     let mut doing = pin!(doing);
     loop {
-        match timeout_at(place.renew_at(), &mut doing).await {
+        match timeout_at(lease.renew_at(), &mut doing).await {
             Ok(done) => return done,
-            Err(_) => place.advance(read).await?,
+            Err(_) => lease.advance(read).await?,
         }
     }
 }
 
 /// As long as no destination has ever kept the order, events need not even be read.
-async fn pass_over_what_nobody_orders(shared: &Shared, place: &mut Place) -> Result<(), JournalError> {
+async fn pass_over_what_nobody_orders(shared: &Shared, lease: &mut ReaderLease) -> Result<(), JournalError> {
     let drain = &shared.platform.drain;
     while !drain.is_stopping() {
         let seen = shared.registry.snapshot().sequence();
-        let last = shared.journal.last_sequence(StreamName::Leads).await?;
+        let last = shared.journal.stream(StreamName::Leads).last_sequence().await?;
         // The publishers of these events cannot have known more of the configuration than there was just now.
-        let known = shared.journal.last_sequence(domain::RegistryFact::STREAM).await?;
+        let known = shared.journal.stream(domain::RegistryFact::STREAM).last_sequence().await?;
         let Some(registry) = shared.registry.at_least(known, REGISTRY_DEADLINE).await else { continue };
         if registry.ever_kept_order() {
             return Ok(());
         }
-        place.advance(last.max(place.sequence())).await?;
+        lease.advance(last.max(lease.sequence())).await?;
         tokio::select! {
-            () = tokio::time::sleep_until(place.renew_at()) => {}
+            () = tokio::time::sleep_until(lease.renew_at()) => {}
             _ = shared.registry.changed_since(seen.max(known)) => {}
             () = drain.stopping() => {}
         }
@@ -191,7 +174,7 @@ async fn requested_before(
     // A few at a time: each has a consumer of its own.
     for some in since.chunks(LOOKING_BACK) {
         let looking_back = some.iter().map(|&((account, destination), since)| async move {
-            shared.journal.requested(account, destination, Since::Time(since)).await
+            shared.journal.deliveries().requested(account, destination, Since::Time(since)).await
         });
         requested.extend(try_join_all(looking_back).await?.into_iter().flat_map(|looked| looked.found));
     }
@@ -204,14 +187,14 @@ async fn queue_one(shared: &Shared, wanted: &Wanted, was_requested: bool, again:
         if was_requested {
             return Ok(());
         }
-        return shared.journal.append_delivery(&wanted.requested, &wanted.trace).await.map(drop);
+        return shared.journal.deliveries().append(&wanted.requested, &wanted.trace).await.map(drop);
     }
     if !was_requested {
-        shared.journal.queue_turn(&wanted.requested, &wanted.trace).await?;
+        shared.journal.ordered().enqueue(&wanted.requested, &wanted.trace).await?;
         crash::point("after a delivery is queued");
-        shared.journal.append_delivery(&wanted.requested, &wanted.trace).await?;
+        shared.journal.deliveries().append(&wanted.requested, &wanted.trace).await?;
     }
-    match shared.journal.turn(&reference.destination, &reference.lead).await? {
+    match shared.journal.ordered().first(&reference.destination, &reference.lead).await? {
         Some(turn) if turn.requested.reference().delivery == reference.delivery => give(shared, &turn, again).await,
         _ => Ok(()),
     }
@@ -223,11 +206,11 @@ fn waits_for_turn(requested: &DeliveryFact) -> bool {
 
 /// This delivery has ended: the next one of its queue is released. `again`: that may have happened before.
 pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool) -> Result<(), JournalError> {
-    while let Some(turn) = shared.journal.turn(&ended.destination, &ended.lead).await? {
+    while let Some(turn) = shared.journal.ordered().first(&ended.destination, &ended.lead).await? {
         if turn.requested.reference().delivery != ended.delivery {
             return give(shared, &turn, again).await;
         }
-        shared.journal.end_turn(&turn).await?;
+        shared.journal.ordered().remove(&turn).await?;
         crash::point("after a turn has ended");
     }
     Ok(())
@@ -237,7 +220,7 @@ pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool)
 async fn give(shared: &Shared, turn: &Turn, again: bool) -> Result<(), JournalError> {
     let (journal, reference, since) = (&shared.journal, turn.requested.reference(), turn.queued_at);
     if again || !journal.remembers_ids_since(since, Timestamp::now()) {
-        let look_back = |since| journal.released(&reference.account, &reference.destination, since);
+        let look_back = |since| journal.deliveries().released(&reference.account, &reference.destination, since);
         // What was released lately the broker knows by its id.
         let as_of = journal.remembers_ids_from(Instant::now());
         if shared.released.contains(reference, since, as_of, look_back).await? {
@@ -245,7 +228,7 @@ async fn give(shared: &Shared, turn: &Turn, again: bool) -> Result<(), JournalEr
         }
     }
     match release(&turn.requested, turn.sequence, Timestamp::now()) {
-        Some(released) => journal.append_delivery(&released, &turn.trace).await.map(drop),
+        Some(released) => journal.deliveries().append(&released, &turn.trace).await.map(drop),
         None => Ok(()),
     }
 }

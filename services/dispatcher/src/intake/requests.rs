@@ -20,7 +20,7 @@ pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
     let drain = &shared.platform.drain;
     let requested = (Arc::clone(shared), Arc::clone(lanes));
     drain.spawn("requests", async move {
-        let mut facts = requested.0.journal.work_feed();
+        let mut facts = requested.0.journal.deliveries().work_queue();
         while let Some(message) = facts.next().await {
             let asked_by = match message.value {
                 DeliveryFact::Requested(_) => AskedBy::Request,
@@ -34,7 +34,7 @@ pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
     });
     let due = (Arc::clone(shared), Arc::clone(lanes));
     drain.spawn("timers", async move {
-        let mut timers: Feed<Work> = due.0.journal.due_feed();
+        let mut timers: Feed<Work> = due.0.journal.timers().work_queue();
         while let Some(message) = timers.next().await {
             due.1.offer(&due.0, WorkItem::new(message, AskedBy::Other)).await;
         }
@@ -45,7 +45,7 @@ pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
 async fn look_for_parked(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     let drain = shared.platform.drain.clone();
     while !drain.is_stopping() {
-        match shared.journal.parked().await {
+        match shared.journal.parking().lanes().await {
             Ok(parked) => {
                 for (destination, _) in parked {
                     lanes.order(&shared, &destination, Order::LookForParked).await;

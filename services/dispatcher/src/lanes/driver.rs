@@ -98,7 +98,7 @@ impl Lane {
         inbox: mpsc::Receiver<Order>,
     ) -> Self {
         Self {
-            parked: Some(shared.journal.parked_lane(&destination)),
+            parked: Some(shared.journal.parking().lane(&destination)),
             waiting: LaneQueue::new(Arc::clone(&shared.waiting)),
             under_way: Counter::part_of(&shared.under_way),
             reported: Reported::of(&shared, &destination),
@@ -284,7 +284,7 @@ impl Lane {
     fn drawn(&mut self, drawn: Result<Drawn, JoinError>, state: &State) {
         let Ok((parked, taken)) = drawn else {
             tracing::error!(destination = %self.destination, "drawing parked work panicked");
-            self.parked = Some(self.shared.journal.parked_lane(&self.destination));
+            self.parked = Some(self.shared.journal.parking().lane(&self.destination));
             return;
         };
         self.parked = Some(parked);

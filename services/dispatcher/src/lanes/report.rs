@@ -124,7 +124,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
         let report = shared.lane_reports.report(dispatcher);
         are_all_open = report.lanes.is_empty();
-        shared.journal.report_lanes(&report).await;
+        shared.journal.lanes().report(&report).await;
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
             () = drain.stopping() => return,

@@ -82,7 +82,7 @@ impl Follower {
         let (mut after, mut checkpoint, mut count) = (None, u64::MAX, 0);
         loop {
             let asked = Instant::now();
-            let page = self.journal.known_events_page(after).await?.ok_or(Incomplete::NoQuery)?;
+            let page = self.journal.known_events().ask_for_page(after).await?.ok_or(Incomplete::NoQuery)?;
             checkpoint = checkpoint.min(page.checkpoint);
             for chunk in page.events.chunks(CHUNK) {
                 let ids: Vec<_> =
@@ -119,7 +119,7 @@ impl Follower {
     /// Adds the ids of the events after a sequence. Returns the sequence up to which none is missing now.
     async fn catch_up(&self, done: u64) -> Result<u64, Unread> {
         let since = std::time::Instant::now();
-        let reach = self.journal.leads_reach().await?;
+        let reach = self.journal.leads().bounds().await?;
         if reach.first > done + 1 || reach.last < done {
             return Err(Unread::Gone);
         }
@@ -133,7 +133,7 @@ impl Follower {
             let add = |id: &str| {
                 self.filter.add([id]);
             };
-            self.journal.event_ids(range, add).await?;
+            self.journal.leads().event_ids(range, add).await?;
         }
         // Only half of the window counts: the broker has to recognise the event when it arrives there.
         self.filter.complete(reach.last, since, reach.dedup_window / 2);

@@ -80,9 +80,9 @@ impl Eraser {
             {
                 let trace = TraceContext::enter(None, || info_span!("end", delivery = %delivery.reference.delivery)).1;
                 if let Some(work) = brought_forward(&delivery) {
-                    journal.schedule(&work, Timestamp::now(), &trace).await?;
+                    journal.timers().schedule(&work, Timestamp::now(), &trace).await?;
                 }
-                journal.append_delivery(&end, &trace).await?;
+                journal.deliveries().append(&end, &trace).await?;
             }
             store.ended(*delivery).await?;
         }
@@ -94,7 +94,7 @@ impl Eraser {
         let Anonymiser { journal, store } = &self.anonymiser;
         let searches = store.searches(MAX_BATCH).await?;
         let leads: Vec<_> = searches.iter().map(|(account, lead, _)| (account.clone(), lead.clone())).collect();
-        let found = journal.erase_unreadable(&leads).await?;
+        let found = journal.quarantine().erase(&leads).await?;
         if found > 0 {
             tracing::info!(messages = found, "erased anonymised messages from the quarantine");
         }
@@ -127,19 +127,19 @@ impl Eraser {
 
     async fn erase_event(&self, sequence: LeadSequence) -> Result<(), JournalError> {
         let journal = &self.anonymiser.journal;
-        let Some((event, trace)) = journal.stored_at::<LeadEvent>(sequence.0).await? else { return Ok(()) };
-        journal.append_anonymisation(&blank_event(sequence, event), &trace).await?;
+        let Some((event, trace)) = journal.facts::<LeadEvent>().get(sequence.0).await? else { return Ok(()) };
+        journal.anonymised().append(&blank_event(sequence, event), &trace).await?;
         crash::point("before an event is erased");
-        journal.erase::<LeadEvent>(sequence.0).await
+        journal.facts::<LeadEvent>().erase(sequence.0).await
     }
 
     async fn erase_attempt(&self, sequence: u64) -> Result<(), JournalError> {
         let journal = &self.anonymiser.journal;
-        let stored = journal.stored_at::<DeliveryFact>(sequence).await?;
+        let stored = journal.facts::<DeliveryFact>().get(sequence).await?;
         let Some((DeliveryFact::Attempted(attempted), trace)) = stored else { return Ok(()) };
-        journal.append_delivery(&blank_attempt(attempted), &trace).await?;
+        journal.deliveries().append(&blank_attempt(attempted), &trace).await?;
         crash::point("before an attempt is erased");
-        journal.erase::<DeliveryFact>(sequence).await
+        journal.facts::<DeliveryFact>().erase(sequence).await
     }
 }
 

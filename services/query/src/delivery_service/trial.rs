@@ -63,7 +63,7 @@ impl DeliveryService {
         };
         let delivery = DeliveryId::of(&event.account, &event.event_id, &id);
         let (span, trace) = TraceContext::enter(trace, || info_span!("test", %delivery, destination = %id));
-        self.journal.append_lead(&event, &trace).instrument(span).await.map_err(|error| {
+        self.journal.leads().append(&event, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the event of a test; refused the call");
             unavailable(format!("cannot confirm that the test was stored: {error}; send another one"))
         })?;

@@ -89,7 +89,7 @@ impl DeliveryService {
         let sent_until = match asked.resume_after {
             Some(sent_until) => {
                 if sent_until.saturating_add(1)
-                    < self.journal.first_sequence(StreamName::Deliveries).await.map_err(unknown)?
+                    < self.journal.stream(StreamName::Deliveries).first_sequence().await.map_err(unknown)?
                 {
                     return Err(because(
                         Code::DataLoss,
@@ -99,11 +99,11 @@ impl DeliveryService {
                 }
                 sent_until
             }
-            None => self.journal.last_sequence(StreamName::Deliveries).await.map_err(unknown)?,
+            None => self.journal.stream(StreamName::Deliveries).last_sequence().await.map_err(unknown)?,
         };
         let Asked { caller, filter, existing, .. } = asked;
         let facts =
-            self.journal.replay_deliveries(sent_until + 1, filter.account.as_ref(), filter.destination.as_ref());
+            self.journal.deliveries().read(sent_until + 1, filter.account.as_ref(), filter.destination.as_ref());
         let watch = Watch {
             store: self.store.clone(),
             registry: self.registry.clone(),

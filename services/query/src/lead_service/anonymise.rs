@@ -69,7 +69,7 @@ impl LeadService {
         trace: Option<&TraceContext>,
     ) -> Result<Done, Status> {
         // An event that was published before this request has to be covered.
-        let now = self.anonymiser.journal.last_sequence(LeadEvent::STREAM).await.map_err(Stale::from)?;
+        let now = self.anonymiser.journal.stream(LeadEvent::STREAM).last_sequence().await.map_err(Stale::from)?;
         self.wait_for(LeadEvent::STREAM, now).await?;
         match asked {
             Asked::Leads(leads) => {

@@ -33,10 +33,10 @@ impl Requests {
     /// Checks at most `most` events; returns how many it checked.
     pub(super) async fn check(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
         let (journal, now) = (&reconciler.journal, Timestamp::now());
-        if now < self.not_before || journal.last_sequence(StreamName::Leads).await? <= self.checked_until {
+        if now < self.not_before || journal.stream(StreamName::Leads).last_sequence().await? <= self.checked_until {
             return Ok(0);
         }
-        let mut events = journal.leads_of(None, LeadsFrom::After(LeadSequence(self.checked_until)), most).await?;
+        let mut events = journal.leads().page(None, LeadsFrom::After(LeadSequence(self.checked_until)), most).await?;
         let due = |entry: &Entry<LeadEvent>| {
             entry.published_at.checked_add(reconciler.options.reconcile_after).unwrap_or(Timestamp::MAX)
         };
@@ -45,7 +45,7 @@ impl Requests {
         events.truncate(old_enough);
         let Some(last) = events.last().map(|entry| entry.sequence) else { return Ok(0) };
         let in_turn = reconciler.registry.snapshot().ever_kept_order();
-        if !journal.is_routed(LeadSequence(last), in_turn).await? {
+        if !journal.leads().is_routed(LeadSequence(last), in_turn).await? {
             return Ok(0);
         }
         let mut missing = reconciler.unknown(self.wanted(reconciler, &events).await).await?;

@@ -82,7 +82,7 @@ impl Reconciler {
             return Ok(());
         }
         let (span, trace) = TraceContext::enter(None, || info_span!("heal", delivery = %id));
-        self.journal.schedule(work, Timestamp::now(), &trace).instrument(span).await?;
+        self.journal.timers().schedule(work, Timestamp::now(), &trace).instrument(span).await?;
         self.healed.deliveries.fetch_add(1, Ordering::Relaxed);
         tracing::error!(
             delivery = %id, destination = %delivery.reference.destination, status = delivery.status.as_str(),
@@ -95,16 +95,20 @@ impl Reconciler {
     /// The lost work of a delivery; `None` if there is none.
     async fn lost(&self, delivery: &Delivery) -> Result<Option<Work>, Trouble> {
         let (journal, reference) = (&self.journal, &delivery.reference);
-        let parked = journal.has_parked(&reference.destination).await?;
+        let parked = journal.parking().has(&reference.destination).await?;
         if parked {
             return Ok(None);
         }
         let remains = Remains {
-            handled_before: journal.handled_before().await?,
-            timer: journal.has_timer(reference, delivery.round).await?,
-            turn: journal.turn(&reference.destination, &reference.lead).await?.map(|turn| id_of(&turn.requested)),
+            handled_before: journal.pending_work().handled_before().await?,
+            timer: journal.timers().is_set(reference, delivery.round).await?,
+            turn: journal
+                .ordered()
+                .first(&reference.destination, &reference.lead)
+                .await?
+                .map(|turn| id_of(&turn.requested)),
             // Parked messages are read again, and last: work moves there from a timer.
-            parked: journal.has_parked(&reference.destination).await?,
+            parked: journal.parking().has(&reference.destination).await?,
         };
         Ok(lost_work(delivery, remains))
     }

@@ -126,7 +126,7 @@ impl Run<'_> {
         if registry.destination_ever(&recovery.destination).is_none() {
             return Ok(None);
         }
-        if !self.worker.journal.is_routed(recovery.end, registry.ever_kept_order()).await? {
+        if !self.worker.journal.leads().is_routed(recovery.end, registry.ever_kept_order()).await? {
             return Ok(None);
         }
         self.worker.freshness.wait_for_now(StreamName::Deliveries).await?;
@@ -135,7 +135,7 @@ impl Run<'_> {
             _ => LeadsFrom::Time(earlier(recovery.since)),
         };
         let account = &self.job.reference().account;
-        let mut entries = self.worker.journal.leads_of(Some(account), from, EVENTS).await?;
+        let mut entries = self.worker.journal.leads().page(Some(account), from, EVENTS).await?;
         let read = entries.len();
         let behind = |entry: &Entry<LeadEvent>| {
             let late = recovery.until.is_some_and(|until| earlier(entry.published_at) > until);

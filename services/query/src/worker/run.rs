@@ -79,7 +79,7 @@ impl<'a> Run<'a> {
         reference: &JobRef,
         trace: &'a TraceContext,
     ) -> Result<Option<Self>, Trouble> {
-        let Some(RecordedJob { job, version, reached_at }) = worker.journal.job(reference).await? else {
+        let Some(RecordedJob { job, version, reached_at }) = worker.journal.jobs().get(reference).await? else {
             return Ok(None);
         };
         let (spread, clock) = (Spread::new(job.started.pace), Instant::now());
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
     pub(super) async fn look_back(&mut self) -> Result<(), Trouble> {
         if !self.job.started.dry_run {
             let since = self.reached_at.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN);
-            let facts = self.worker.journal.asked_for_in(self.job.reference(), since).await?;
+            let facts = self.worker.journal.deliveries().requested_by_job(self.job.reference(), since).await?;
             self.asked = facts.into_iter().map(|fact| (fact.reference().delivery, fact)).collect();
         }
         Ok(())
@@ -261,10 +261,10 @@ impl<'a> Run<'a> {
 
     async fn append(&mut self, fact: JobFact) -> Result<Recorded, Trouble> {
         loop {
-            match self.worker.journal.append_job(&fact, self.version, self.trace).await {
+            match self.worker.journal.jobs().append(&fact, self.version, self.trace).await {
                 Ok(version) => {
                     self.version = version;
-                    self.reached_at = self.worker.journal.job_recorded_at(version).await?;
+                    self.reached_at = self.worker.journal.jobs().stored_at(version).await?;
                     self.job = Job::evolve(Some(self.job.clone()), &fact)?;
                     return Ok(Recorded::Yes);
                 }
@@ -280,7 +280,7 @@ impl<'a> Run<'a> {
 
     /// The current state of the job, if no other process recorded progress.
     async fn unless_taken_over(&self) -> Result<Option<RecordedJob>, Trouble> {
-        let now = self.worker.journal.job(self.job.reference()).await?;
+        let now = self.worker.journal.jobs().get(self.job.reference()).await?;
         Ok(now.filter(|now| now.job.progress.step == self.job.progress.step && now.job.finished.is_none()))
     }
 }

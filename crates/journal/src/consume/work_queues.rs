@@ -1,0 +1,130 @@
+//! The work queues that services share, with the name of the consumer of each.
+
+use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
+use events::Record;
+
+use crate::{
+    Feed, Journal, StreamName, Traffic,
+    consume::work_queue::{Lifetime, MAX_FETCH, WorkQueueSpec},
+    handles::{Anonymised, Deliveries, Jobs, Leads, Notices, RegistryLog, Timers},
+    subjects,
+};
+
+/// How many messages of a work queue may be unacknowledged, over all processes.
+const MAX_ACK_PENDING: i64 = 20_000;
+/// How many notices one pull requests. Each may take as long as a mail server takes, and a message that waits here for
+/// longer than [`ACK_WAIT`] is redelivered.
+const MAX_NOTICE_FETCH: usize = 4;
+/// How many notices of a work queue may be unacknowledged: while the mail server pauses, each is redelivered after the
+/// pause.
+const MAX_NOTICES_ACK_PENDING: i64 = 5_000;
+/// How many jobs run at once, over all processes; the others wait.
+const MAX_JOBS_ACK_PENDING: i64 = 64;
+
+/// The consumers that deliver lead events to be routed.
+pub(crate) const fn router(traffic: Traffic) -> &'static str {
+    match traffic {
+        Traffic::Steady => "router",
+        Traffic::Burst => "router-bursts",
+    }
+}
+/// The consumer that delivers requests for attempts.
+pub(crate) const SENDER: &str = "sender";
+
+impl Leads<'_> {
+    /// Lead events of a kind of traffic, for the router.
+    pub fn work_queue(self, traffic: Traffic) -> Feed<LeadEvent> {
+        self.journal.durable_queue(StreamName::Leads, router(traffic), subjects::leads(traffic))
+    }
+}
+
+impl Deliveries<'_> {
+    /// Facts that request an attempt, for the sender.
+    pub fn work_queue(self) -> Feed<DeliveryFact> {
+        self.journal.durable_queue(StreamName::Deliveries, SENDER, subjects::TODO)
+    }
+
+    /// Attempts of anonymised leads, without their content, for the outbox.
+    pub fn blanked_work_queue(self) -> Feed<DeliveryFact> {
+        self.journal.durable_queue(StreamName::Deliveries, "outbox", subjects::BLANKED_ATTEMPTS)
+    }
+}
+
+impl Timers<'_> {
+    /// Timers that are due, for the sender.
+    pub fn work_queue(self) -> Feed<Work> {
+        self.journal.durable_queue(StreamName::Timers, "due", subjects::DUE)
+    }
+}
+
+impl Notices<'_> {
+    /// Notices that are called for, for the notifier.
+    pub fn work_queue(self) -> Feed<NoticeFact> {
+        self.queue("mailer", subjects::CALLED_FOR)
+    }
+
+    /// Notices about leads that are called for, for the notifier.
+    pub fn lead_work_queue(self) -> Feed<NoticeFact> {
+        self.queue("mailer-leads", subjects::CALLED_FOR_LEADS)
+    }
+
+    fn queue(self, name: &str, filter: &str) -> Feed<NoticeFact> {
+        let (name, filter, lifetime) = (name.to_owned(), filter.to_owned(), Lifetime::Durable);
+        let stream = StreamName::Notices;
+        self.journal.work_queue(WorkQueueSpec {
+            stream,
+            name,
+            filter,
+            max_ack_pending: MAX_NOTICES_ACK_PENDING,
+            fetch: MAX_NOTICE_FETCH,
+            lifetime,
+        })
+    }
+}
+
+impl RegistryLog<'_> {
+    /// Changes of the configuration, for the notifier, which asks the owners of addresses.
+    pub fn address_work_queue(self) -> Feed<RegistryFact> {
+        self.journal.durable_queue(StreamName::Registry, "confirmer", subjects::REGISTRY)
+    }
+
+    /// Changes of destinations, for the notifier.
+    pub fn destination_work_queue(self) -> Feed<RegistryFact> {
+        self.journal.durable_queue(StreamName::Registry, "notifier", subjects::DESTINATIONS)
+    }
+}
+
+impl Anonymised<'_> {
+    /// Events of anonymised leads, without their content, for the outbox.
+    pub fn work_queue(self) -> Feed<AnonymisationFact> {
+        self.journal.durable_queue(StreamName::Anonymised, "outbox-leads", subjects::BLANKED_EVENTS)
+    }
+}
+
+impl Jobs<'_> {
+    /// Facts about jobs, for the job runner. The fact that starts a job stays unacknowledged while the job runs.
+    pub fn work_queue(self) -> Feed<JobFact> {
+        self.journal.work_queue(WorkQueueSpec {
+            stream: StreamName::Jobs,
+            name: "worker".to_owned(),
+            filter: subjects::JOBS.to_owned(),
+            max_ack_pending: MAX_JOBS_ACK_PENDING,
+            fetch: MAX_FETCH,
+            lifetime: Lifetime::Durable,
+        })
+    }
+}
+
+impl Journal {
+    fn durable_queue<T: Record>(&self, stream: StreamName, name: &str, filter: &str) -> Feed<T> {
+        let (name, filter) = (name.to_owned(), filter.to_owned());
+        self.work_queue(WorkQueueSpec {
+            stream,
+            name,
+            filter,
+            max_ack_pending: MAX_ACK_PENDING,
+            fetch: MAX_FETCH,
+            lifetime: Lifetime::Durable,
+        })
+    }
+}
