@@ -19,12 +19,13 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::RegistryView;
+use read_model::page::Place;
 use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use crate::{
     caller::{Caller, MAX_NAME},
-    page::{Page, Place},
+    listing,
     registry_change::Changes,
 };
 
@@ -78,7 +79,7 @@ impl api::access_service_server::AccessService for AccessService {
     async fn list_keys(&self, request: Request<api::ListKeysRequest>) -> Answer<api::ListKeysResponse> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
         let of = caller.narrowed(account(&request.account_id)?)?;
-        let page = Page::of(request.page_size, &request.page_token, (&of, request.include_ended))?;
+        let page = listing::page(request.page_size, &request.page_token, (&of, request.include_ended))?;
         let (registry, now) = (self.registry.snapshot(), Timestamp::now());
         let asked_for = registry.keys().filter(|key| {
             let owned = of.is_none() || key.account == of;

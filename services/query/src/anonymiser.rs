@@ -19,11 +19,10 @@ use journal::{
     Journal, JournalError, ReaderLease, RegistryView,
     leader::{self, LeaderError},
 };
+use read_model::{Store, StoreError};
 use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
-
-use crate::store::{Store, StoreError};
 
 /// The delay after the broker or the database failed.
 const RETRY_DELAY: Duration = Duration::from_secs(1);

@@ -7,18 +7,14 @@ use api::{
     timestamp, timestamp_to_api,
 };
 use domain::{AccountId, registry::EntityKind, text::quoted};
+use read_model::{
+    Store,
+    page::Place,
+    tables::audit::{AuditEntry, AuditFilter, FieldChange},
+};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use crate::{
-    audit::FieldChange,
-    caller::Caller,
-    failed,
-    page::{Page, Place},
-    store::{
-        Store,
-        audit::{AuditEntry, AuditFilter},
-    },
-};
+use crate::{caller::Caller, failed, listing};
 
 struct AuditService {
     store: Store,
@@ -36,7 +32,7 @@ impl api::audit_service_server::AuditService for AuditService {
     ) -> Result<Response<api::ListAuditLogResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
         let filter = filter(caller.narrowed(account(&request.account_id)?)?, &request)?;
-        let page = Page::of(request.page_size, &request.page_token, &filter)?;
+        let page = listing::page(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.audit_log(&filter, &page).await.map_err(failed)?;
         // The order is that of REGISTRY, because the clocks of the processes that stamp the time differ.
         let next_page_token =

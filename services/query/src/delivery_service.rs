@@ -20,6 +20,16 @@ use domain::{
 use futures::Stream;
 use jiff::Timestamp;
 use journal::{Journal, RegistryView, StreamName};
+use read_model::{
+    History, Store,
+    page::Place,
+    read_barrier::{Freshness, SHOWN_DEADLINE, SHOWN_POLL, Stale},
+    request_retry,
+    tables::{
+        attempts::DestinationEvent,
+        deliveries::{Beginning, pages::SwitchedOff},
+    },
+};
 use requests::MAX_RENDERING;
 use runtime::{Drain, ErrorChain as _, trace::TraceContext};
 use shown::{delivery_id, optional, place, required, shown_attempt, shown_event};
@@ -31,15 +41,7 @@ pub use watchers::WatchLimits;
 use watchers::Watchers;
 
 use crate::{
-    Options,
-    caller::Caller,
-    failed, for_clients,
-    freshness::{Freshness, SHOWN_DEADLINE, SHOWN_POLL, Stale},
-    history::History,
-    page::{Page, Place},
-    payload_views::PayloadViews,
-    retrying,
-    store::{Store, attempts::DestinationEvent, deliveries::Beginning, pages::SwitchedOff},
+    Options, caller::Caller, failed, for_clients, listing, not_found, payload_views::PayloadViews, retry_reason, stale,
 };
 
 /// At most this many attempts at a destination are on a page.
@@ -86,7 +88,7 @@ impl DeliveryService {
             [only] => Ok(*only),
             [] => {
                 let what = format!("there is no delivery whose id begins with {text}");
-                Err(self.history.not_found(&self.registry.snapshot(), account, "DELIVERY", &what))
+                Err(not_found::in_history(self.history, &self.registry.snapshot(), account, "DELIVERY", &what))
             }
             [one, other, ..] => {
                 let why = format!("{text} is the beginning of several ids, such as {one} and {other}; give more of it");
@@ -107,7 +109,7 @@ impl DeliveryService {
         let account = caller.principal().account();
         found.ok_or_else(|| {
             let what = format!("there is no delivery {id}");
-            self.history.not_found(&self.registry.snapshot(), account, "DELIVERY", &what)
+            not_found::in_history(self.history, &self.registry.snapshot(), account, "DELIVERY", &what)
         })
     }
 }
@@ -121,17 +123,19 @@ impl DeliveryService {
         asked: RetryAsked,
         trace: &TraceContext,
     ) -> Result<(), Status> {
-        self.freshness.wait_for_now(StreamName::Deliveries).await?;
+        self.freshness.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
         let delivery = self.find(caller, id).await?;
         if self.has_asked(&delivery, asked.request.as_ref()).await? {
             return Ok(());
         }
         let registry = self.registry.snapshot();
         for_clients::may_retry(caller, &registry, &delivery)?;
-        let subject = retrying::subject::<Stale>(&self.journal, &self.store, &registry, &delivery, asked.force).await?;
+        let subject = request_retry::subject::<Stale>(&self.journal, &self.store, &registry, &delivery, asked.force)
+            .await
+            .map_err(stale)?;
         let request = asked.request.clone();
         let fact = request_retry(&delivery, subject, Timestamp::now(), asked).map_err(retry_refusal)?;
-        let stored = retrying::ask(&self.journal, &fact, trace).await.map_err(|error| {
+        let stored = request_retry::ask(&self.journal, &fact, trace).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the request of a retry; refused the call");
             unavailable(format!(
                 "cannot confirm that the retry was stored: {error}; repeat the call, the retry is stored once"
@@ -143,7 +147,7 @@ impl DeliveryService {
             }
             Err(why) => {
                 // The same call may have come twice at the same time.
-                self.freshness.wait_for_now(StreamName::Deliveries).await?;
+                self.freshness.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
                 if !self.has_asked(&delivery, request.as_ref()).await? {
                     return Err(retry_refusal(why));
                 }
@@ -185,7 +189,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let mut filter = shown::filter(request.filter.unwrap_or_default())?;
         filter.account = caller.narrowed(filter.account)?;
         filter.client = caller.narrowed_client(filter.client)?;
-        let page = Page::of(request.page_size, &request.page_token, &filter)?;
+        let page = listing::page(request.page_size, &request.page_token, &filter)?;
         let registry = self.registry.snapshot();
         let off = SwitchedOff::among(&filter, &registry);
         let mut found = self.store.deliveries(&filter, &page, &off).await.map_err(failed)?;
@@ -205,7 +209,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         let id = delivery_id(&request.delivery_id)?;
         let asked = RetryAsked {
             by: caller.by(),
-            reason: retrying::reason(&request.reason)?,
+            reason: retry_reason::reason(&request.reason)?,
             request: optional("request_id", &request.request_id, RequestId::parse)?,
             force: request.force,
         };
@@ -244,7 +248,7 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
             limit if limit <= MAX_EVENTS => limit,
             limit => return Err(invalid("limit", format!("{limit} is not from 1 to {MAX_EVENTS}"))),
         };
-        let page = Page::of(limit, &request.page_token, ("destination events", &account, &id))?;
+        let page = listing::page(limit, &request.page_token, ("destination events", &account, &id))?;
         // A deleted destination has attempts as well.
         let registry = self.registry.snapshot();
         if registry.destination_ever(&id).is_none_or(|destination| destination.account != account) {

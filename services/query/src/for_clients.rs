@@ -5,9 +5,10 @@
 
 use api::status::denied;
 use domain::{Delivery, DestinationId, Registry};
+use read_model::tables::leads::Lead;
 use tonic::Status;
 
-use crate::{caller::Caller, store::leads::Lead};
+use crate::caller::Caller;
 
 /// The entry of a lead's log that says where an event came from.
 const RECEIVED: &str = "received";

@@ -15,6 +15,10 @@ use domain::{
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
 use prost::Message as _;
+use read_model::{
+    History, Store,
+    read_barrier::{Freshness, SHOWN_POLL},
+};
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status, codec::CompressionEncoding};
@@ -25,16 +29,7 @@ mod parts;
 use self::parts::{
     id_of, listed, place, refusal_place, request_id, required, required_time, shown, shown_refusal, status, time,
 };
-use crate::{
-    caller::Caller,
-    delivery_service::filter,
-    failed,
-    freshness::{Freshness, SHOWN_POLL},
-    history::History,
-    page::Page,
-    retrying,
-    store::Store,
-};
+use crate::{caller::Caller, delivery_service::filter, failed, listing, not_found, retry_reason, stale};
 
 /// At most this many jobs of an account may be open: enough to help several destinations at once, and one repeated
 /// mistake does not fill the installation. Two concurrent requests may both be accepted.
@@ -106,7 +101,7 @@ impl api::job_service_server::JobService for JobService {
             pace: request.pace,
             force: request.force,
             by: caller.by(),
-            reason: retrying::reason(&request.reason)?,
+            reason: retry_reason::reason(&request.reason)?,
             request: request_id(&request.request_id)?,
             trace,
         };
@@ -141,7 +136,7 @@ impl api::job_service_server::JobService for JobService {
             pace: request.pace,
             force: request.include_succeeded,
             by: caller.by(),
-            reason: retrying::reason(&request.reason)?,
+            reason: retry_reason::reason(&request.reason)?,
             request: request_id(&request.request_id)?,
             trace,
         };
@@ -158,7 +153,7 @@ impl api::job_service_server::JobService for JobService {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let account = caller.account(&request.account_id)?;
         let status = status(request.status());
-        let page = Page::of(request.page_size, &request.page_token, (&account, status))?;
+        let page = listing::page(request.page_size, &request.page_token, (&account, status))?;
         let mut found = self.store.jobs(&account, status, &page).await.map_err(failed)?;
         let next_page_token =
             page.cut_to_bytes(&mut found, |job| shown(job, Outcomes::default()).encoded_len() + MAX_OUTCOMES, place);
@@ -175,7 +170,7 @@ impl api::job_service_server::JobService for JobService {
     ) -> Answer<api::ListJobRefusalsResponse> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let id = self.find(&caller, id_of(&request.job_id)?).await?.id();
-        let page = Page::of(request.page_size, &request.page_token, id)?;
+        let page = listing::page(request.page_size, &request.page_token, id)?;
         let mut found = self.store.job_refusals(id, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, refusal_place);
         let refusals = found.iter().map(shown_refusal).collect();
@@ -206,7 +201,7 @@ impl JobService {
         let account = caller.principal().account();
         found.ok_or_else(|| {
             let what = format!("there is no job {id}");
-            self.history.not_found(&self.registry.snapshot(), account, "JOB", &what)
+            not_found::in_history(self.history, &self.registry.snapshot(), account, "JOB", &what)
         })
     }
 
@@ -223,7 +218,7 @@ impl JobService {
                 .ok_or_else(|| invalid("pace", format!("{number} is not from 1 to {} a second", Pace::FASTEST)))?,
         };
         let reference = JobRef { job: JobId::of_request(&account, &request), account };
-        self.freshness.wait_for_now(StreamName::Jobs).await?;
+        self.freshness.wait_for_now(StreamName::Jobs).await.map_err(stale)?;
         if let Some(job) = self.store.job(reference.job).await.map_err(failed)? {
             return if dry_run { self.result_of(job).await } else { Ok(job) };
         }

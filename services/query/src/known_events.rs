@@ -5,9 +5,8 @@ use events::known_events::{
     EventKey, KnownEventsAnswer, KnownEventsPage, KnownEventsPageAnswer, KnownEventsPageQuestion, KnownEventsQuestion,
 };
 use journal::{Journal, JournalError, Questions, StreamName};
+use read_model::{Store, StoreError};
 use runtime::{ErrorChain as _, Platform};
-
-use crate::store::{Store, StoreError};
 
 /// Events in a page, at most. With the longest ids a page has 400 KB, and the broker takes 1 MiB.
 const MAX_PAGE: u32 = 2_000;

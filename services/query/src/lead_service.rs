@@ -14,6 +14,15 @@ use bytes::Bytes;
 use domain::{AccountId, ClientId, InterfaceId, LeadId, ids::IdError};
 use futures::Stream;
 use journal::RegistryView;
+use read_model::{
+    History, Store,
+    page::Place,
+    read_barrier::Freshness,
+    tables::{
+        leads::{Lead, LeadFilter},
+        log::LogEntry,
+    },
+};
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
@@ -23,16 +32,8 @@ use crate::{
     caller::Caller,
     csv::{self, Cell},
     delivery_service::http_status,
-    failed, for_clients,
-    freshness::Freshness,
-    history::History,
-    page::{Page, Place},
+    failed, for_clients, listing, not_found,
     payload_views::PayloadViews,
-    store::{
-        Store,
-        leads::{Lead, LeadFilter},
-        log::LogEntry,
-    },
 };
 
 /// The number of leads that an export reads at once.
@@ -96,7 +97,7 @@ impl api::lead_service_server::LeadService for LeadService {
     ) -> Result<Response<api::ListLeadsResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
         let filter = filter(&caller, caller.account(&request.account_id)?, &request)?;
-        let page = Page::of(request.page_size, &request.page_token, &filter)?;
+        let page = listing::page(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.leads(&filter, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
         let leads = found.into_iter().map(|lead| shown(for_clients::lead(&caller, lead))).collect();
@@ -153,7 +154,7 @@ impl api::lead_service_server::LeadService for LeadService {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let account = caller.account(&request.account_id)?;
         let lead = required("lead_id", &request.lead_id, LeadId::parse)?;
-        let page = Page::of(request.page_size, &request.page_token, (&account, &lead))?;
+        let page = listing::page(request.page_size, &request.page_token, (&account, &lead))?;
         if caller.principal().client().is_some() {
             let lead_row = self.store.lead(&account, &lead).await.map_err(failed)?;
             lead_row
@@ -203,7 +204,7 @@ impl Export {
     }
 
     async fn read(&mut self, token: &str) -> Result<(), Status> {
-        let page = Page::of(EXPORT_PAGE, token, &self.filter)?;
+        let page = listing::page(EXPORT_PAGE, token, &self.filter)?;
         let mut found = self.store.leads(&self.filter, &page).await.map_err(failed)?;
         let next = page.cut(&mut found, place);
         self.next_page = Some(next).filter(|token| !token.is_empty());
@@ -250,7 +251,7 @@ fn place(lead: &Lead) -> Place {
 impl LeadService {
     fn no_lead(&self, account: &AccountId, lead: &LeadId) -> Status {
         let what = format!("account {account} has no lead {lead}");
-        self.history.not_found(&self.registry.snapshot(), Some(account), "LEAD", &what)
+        not_found::in_history(self.history, &self.registry.snapshot(), Some(account), "LEAD", &what)
     }
 }
 
@@ -315,7 +316,7 @@ fn shown_entry(entry: LogEntry) -> api::LeadLogEntry {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::log::ENTRIES;
+    use read_model::tables::log::ENTRIES;
 
     #[test]
     fn each_entry_of_the_log_has_a_kind() {

@@ -1,60 +1,53 @@
 //! The query service: it answers calls about the registry, leads, deliveries and jobs, and keeps the read model.
 //!
-//! * [`projector`] writes facts into the read model, [`projection`] says what each fact means for it, [`store`] is the
-//!   read model in SQL
+//! * [`projector`] writes facts into the read model (`crates/read_model`); [`audit_fields`] says what the audit log compares
 //! * [`anonymiser`] anonymises leads, [`pruner`] deletes what is older than history
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
 //!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`] may see and change
 //! * [`routing_service`] explains why a destination gets an event
 //! * [`problem_service`] shows what fails and how each destination does, with what dispatchers report of their [`lanes`]
 //! * [`known_events`] tells ingest which events were published before
-//! * [`worker`] is the job runner, [`retrying`] requests retries for it and for callers
+//! * [`worker`] is the job runner
 //! * [`reconciler`] finds missing and stuck deliveries
 //!
 //! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 
 mod access_service;
 mod anonymiser;
-mod audit;
+mod audit_fields;
 mod audit_service;
-mod awaited;
 mod caller;
 mod csv;
 mod delivery_service;
 mod for_clients;
-mod freshness;
-mod history;
 mod job_service;
 mod known_events;
 mod lanes;
 mod lead_service;
 mod limits;
 mod listing;
-mod page;
+mod not_found;
 mod past;
 mod payload_views;
 mod problem_service;
-mod projection;
 mod projector;
 mod pruner;
 mod reconciler;
 mod registry_change;
 mod registry_service;
-mod retrying;
+mod retry_reason;
 mod routing_service;
 mod status_service;
-mod store;
 mod worker;
 
 use access::{Door, Sessions};
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
 use domain::{Guard, registry::UrlRules};
-pub use history::History;
 use journal::{Journal, RegistryView, StreamName};
+use read_model::{History, Store, StoreError, read_barrier::Stale};
 use registry_change::Changes;
 use runtime::{ErrorChain as _, NeededBy, Platform, Service};
-pub use store::StoreError;
 use tonic::Status;
 
 /// Options of the query service.
@@ -84,8 +77,8 @@ pub struct Options {
 const DEFAULT_DATABASE: &str = "sqlite:leadline.db?mode=rwc";
 
 impl Options {
-    async fn store(&self) -> Result<store::Store, StoreError> {
-        store::Store::connect(self.database_url.as_deref().unwrap_or(DEFAULT_DATABASE)).await
+    async fn store(&self) -> Result<Store, StoreError> {
+        Store::connect(self.database_url.as_deref().unwrap_or(DEFAULT_DATABASE)).await
     }
 }
 
@@ -177,11 +170,11 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
 /// Fails if the database fails, or another process uses it without a pause.
 pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
     let url = database_url.unwrap_or(DEFAULT_DATABASE);
-    if !store::is_sqlite(url) {
+    if !read_model::sql::connect::is_sqlite(url) {
         return Ok(false);
     }
     // Nothing can be compacted in a file that this would make.
-    store::Store::connect(&url.replace("mode=rwc", "mode=rw")).await?.compact().await?;
+    Store::connect(&url.replace("mode=rwc", "mode=rw")).await?.compact().await?;
     Ok(true)
 }
 
@@ -189,4 +182,12 @@ pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
 fn failed(error: StoreError) -> Status {
     tracing::error!(error = error.chain(), "cannot read the read model");
     api::status::unavailable("the read model does not answer now; repeat the call")
+}
+
+/// The status of a call that needs a newer read model.
+fn stale(stale: Stale) -> Status {
+    match stale {
+        Stale::Store(error) => failed(error),
+        Stale::Journal(_) | Stale::Behind => Status::unavailable(stale.to_string()),
+    }
 }

@@ -4,15 +4,20 @@ use std::hash::Hash;
 
 use api::status::invalid;
 use prost::Message;
+use read_model::page::{Cursor, InvalidPage, MAX_PAGE_BYTES, Page, Place};
 use tonic::Status;
-
-use crate::page::{Cursor, Place};
 
 /// The largest page size that a caller may request.
 const MAX_PAGE_SIZE: u32 = 1_000;
-/// The largest page in bytes. gRPC clients accept messages of 4 MiB by default. A request without a size gets as many
-/// entries as fit, because answers were complete before there were pages.
-pub(crate) const MAX_PAGE_BYTES: usize = 3 * 1024 * 1024;
+
+/// Reads size and token of a page of the read model; `filter` is the filter of the list.
+pub(crate) fn page(size: u32, token: &str, filter: impl Hash) -> Result<Page, Status> {
+    Page::of(size, token, filter).map_err(invalid_page)
+}
+
+fn invalid_page(error: InvalidPage) -> Status {
+    invalid(error.field, error.problem)
+}
 
 /// The requested part of a list.
 pub(crate) struct Listing {
@@ -27,7 +32,7 @@ impl Listing {
             return Err(invalid("page_size", format!("{size} is not from 1 to {MAX_PAGE_SIZE}")));
         }
         let size = if size == 0 { usize::MAX } else { size as usize };
-        Ok(Self { size, cursor: Cursor::read(token, filter)? })
+        Ok(Self { size, cursor: Cursor::read(token, filter).map_err(invalid_page)? })
     }
 
     /// The entries of the page and the token of the next one, which is empty if there is none. `entries` are in the

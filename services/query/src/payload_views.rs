@@ -5,15 +5,11 @@ use api::status::invalid;
 use domain::{AccountId, EventId, LeadEvent, LeadSequence, RegistryFact, registry::Change};
 use jiff::Timestamp;
 use journal::{Journal, StreamName};
+use read_model::{Store, read_barrier::Freshness, tables::events::EventOutline};
 use runtime::ErrorChain as _;
 use tonic::Status;
 
-use crate::{
-    caller::Caller,
-    failed,
-    freshness::Freshness,
-    store::{Store, events::EventOutline},
-};
+use crate::{caller::Caller, failed, stale};
 
 /// Reads payloads for callers. Clones share the connections.
 #[derive(Debug, Clone)]
@@ -45,13 +41,13 @@ impl PayloadViews {
             return Ok(Some(found));
         }
         // It may be stored and not shown yet.
-        self.freshness.wait_for_now(StreamName::Leads).await?;
+        self.freshness.wait_for_now(StreamName::Leads).await.map_err(stale)?;
         self.store.event(account, event).await.map_err(failed)
     }
 
     /// The payload of an event, for a caller whose view is recorded by then.
     pub(crate) async fn view(&self, caller: &Caller, event: &EventOutline) -> Result<Viewed, Status> {
-        self.freshness.wait_for_now(StreamName::Anonymised).await?;
+        self.freshness.wait_for_now(StreamName::Anonymised).await.map_err(stale)?;
         let anonymised_until = self.store.anonymised_until(&event.account, &event.lead).await.map_err(failed)?;
         if event.anonymised || event.sequence <= anonymised_until {
             return Ok(Viewed::Anonymised);

@@ -14,21 +14,18 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Journal, RegistryView, StreamName};
+use read_model::{
+    Store,
+    page::Place,
+    read_barrier::Freshness,
+    tables::problems::{ProblemFilter, ProblemRow},
+};
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::{Instrument as _, info_span};
 
 pub(crate) use self::health::HealthView;
-use crate::{
-    caller::Caller,
-    failed,
-    freshness::Freshness,
-    page::{Page, Place},
-    store::{
-        Store,
-        problems::{ProblemFilter, ProblemRow},
-    },
-};
+use crate::{caller::Caller, failed, listing};
 
 struct ProblemService {
     journal: Journal,
@@ -61,7 +58,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
             destination: optional_destination(&request.destination_id)?,
             include_closed: request.include_closed,
         };
-        let page = Page::of(request.page_size, &request.page_token, &filter)?;
+        let page = listing::page(request.page_size, &request.page_token, &filter)?;
         let registry = self.registry.snapshot();
         if let Some(id) = &filter.destination {
             ever(&registry, &filter.account, id)?;
@@ -130,7 +127,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
     ) -> Result<Response<api::ListDestinationHealthResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let account = caller.account(&request.account_id)?;
-        let page = Page::of(request.page_size, &request.page_token, ("health", &account))?;
+        let page = listing::page(request.page_size, &request.page_token, ("health", &account))?;
         let registry = self.registry.snapshot();
         let entry = registry.account(&account);
         let entry = entry.ok_or_else(|| not_found("ACCOUNT", format!("there is no account {account}")))?;
@@ -152,7 +149,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
         if let Some(id) = &filter.destination {
             ever(&self.registry.snapshot(), &filter.account, id)?;
         }
-        let page = Page::of(request.page_size, &request.page_token, &filter)?;
+        let page = listing::page(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.counts(&filter, &page).await.map_err(failed)?;
         let next_page_token =
             page.cut(&mut found, |bucket| Place { at: bucket.start, id: bucket.destination.to_string() });

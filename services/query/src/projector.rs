@@ -7,6 +7,7 @@ use std::{future::ready, time::Duration};
 
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use journal::{Entry, Journal, Replay, StreamName};
+use read_model::{Store, StoreError, flush_hint::Awaited, project::Projected};
 use runtime::{Latch, NeededBy, Platform, crash, trace::TraceContext};
 use tokio::{
     sync::mpsc,
@@ -14,11 +15,7 @@ use tokio::{
 };
 use tracing::info_span;
 
-use crate::{
-    awaited::Awaited,
-    projection::Projected,
-    store::{Store, StoreError},
-};
+use crate::audit_fields;
 
 /// At most this many facts are in one transaction.
 const BATCH: usize = 4_000;
@@ -144,7 +141,7 @@ struct Reader<T: Projected> {
 impl<T: Projected> Reader<T> {
     fn after(journal: &Journal, at: u64) -> Self {
         let from = if T::REMEMBERS { 1 } else { at + 1 };
-        Self { facts: journal.facts().read(from).stripped(T::strip), at, memory: T::Memory::default() }
+        Self { facts: journal.facts().read(from).stripped(T::strip), at, memory: T::memory(audit_fields::state) }
     }
 
     /// The next facts, gathered by [`Replay::gather`].

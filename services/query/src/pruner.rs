@@ -11,18 +11,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView, StreamName};
+use read_model::{
+    History, Store, StoreError,
+    prune::{LeadPlace, Pruned, TooOld, free_pages::FreePages},
+};
 use runtime::{Drain, ErrorChain as _, Platform};
 use tokio::time::Instant;
 use uuid::Uuid;
-
-use crate::{
-    history::History,
-    store::{
-        Store, StoreError,
-        free_pages::FreePages,
-        prune::{LeadPlace, Pruned, TooOld},
-    },
-};
 
 const LEASE: &str = "pruner";
 /// How long another process waits after the last renewal of the lease.

@@ -21,14 +21,14 @@ use std::{
 };
 
 use journal::{Journal, JournalError, ReaderLease, RegistryView, leader};
+use read_model::{
+    Store, StoreError,
+    read_barrier::{Freshness, Stale},
+};
 use runtime::{Drain, ErrorChain as _, Platform};
 use tokio::time::Instant;
 
 use self::{requests::Requests, standing::Standing};
-use crate::{
-    freshness::{Freshness, Stale},
-    store::{Store, StoreError},
-};
 
 /// The name under which the journal stores the reconciler's position among the events.
 const READER: &str = "reconciler";

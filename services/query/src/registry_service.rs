@@ -7,6 +7,7 @@ use api::registry_service_server::RegistryServiceServer;
 use crypto::MasterKey;
 use domain::Guard;
 use journal::RegistryView;
+use read_model::Store;
 use runtime::ErrorChain as _;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
@@ -24,7 +25,7 @@ mod tokens;
 mod transport;
 mod warnings;
 
-use crate::{caller::Caller, registry_change::Changes, store::Store};
+use crate::{caller::Caller, registry_change::Changes};
 
 struct RegistryService {
     changes: Changes,

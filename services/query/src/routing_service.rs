@@ -16,17 +16,12 @@ use domain::{
     routing::destinations_for,
 };
 use journal::{Journal, RegistryView};
+use read_model::{History, Store, tables::events::EventOutline};
 use runtime::ErrorChain as _;
 use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use crate::{
-    caller::Caller,
-    failed,
-    history::History,
-    past::Past,
-    store::{Store, events::EventOutline},
-};
+use crate::{caller::Caller, failed, not_found, past::Past};
 
 /// At most this many events of a lead are explained.
 const MAX_EVENTS: usize = 20;
@@ -115,7 +110,7 @@ impl RoutingService {
             _ => return Err(invalid("lead_id", "is given together with event_id; give one of the two")),
         };
         if found.is_empty() {
-            return Err(self.history.not_found(&self.registry.snapshot(), Some(account), kind, &what));
+            return Err(not_found::in_history(self.history, &self.registry.snapshot(), Some(account), kind, &what));
         }
         Ok(found)
     }

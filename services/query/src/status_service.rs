@@ -13,12 +13,13 @@ use api::{
 use domain::{DestinationId, Registry, health::FAILING_AFTER, registry::Destination};
 use jiff::{SignedDuration, Timestamp};
 use journal::{Journal, JournalError, RegistryView, StreamName};
+use read_model::{History, Store};
 use runtime::Readiness;
 use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use self::sizes::Sizes;
-use crate::{failed, history::History, problem_service::HealthView, reconciler::Healed, store::Store};
+use crate::{failed, problem_service::HealthView, reconciler::Healed};
 
 mod sizes;
 

@@ -19,14 +19,14 @@ use domain::{
     job::{IllegalJob, JobRef},
 };
 use journal::{Journal, JournalError, Message, RegistryView};
+use read_model::{
+    Store, StoreError,
+    read_barrier::{Freshness, Stale},
+};
 use runtime::{Drain, ErrorChain as _, Platform, UnderWay, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
 use self::run::Run;
-use crate::{
-    freshness::{Freshness, Stale},
-    store::{Store, StoreError},
-};
 
 /// The delay before the runner retries a job that the broker or the database stopped.
 const RETRY_DELAY: Duration = Duration::from_secs(1);

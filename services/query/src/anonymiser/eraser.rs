@@ -11,12 +11,12 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::JournalError;
+use read_model::tables::anonymised::Erasure;
 use runtime::{Drain, Platform, crash, trace::TraceContext};
 use tokio::{sync::Notify, time::Instant};
 use tracing::info_span;
 
 use super::{Anonymiser, NotForgotten, RETRY_DELAY, warn};
-use crate::store::anonymised::Erasure;
 
 /// The interval of searches for notes.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);

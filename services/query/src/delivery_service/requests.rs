@@ -16,6 +16,7 @@ use domain::{
     registry::{Destination, EntityKind},
 };
 use jiff::Timestamp;
+use read_model::tables::{attempts::AttemptRow, audit::AuditFilter};
 use render::{Head, HeaderText, Input, Rendered};
 use tonic::Status;
 use uuid::Uuid;
@@ -23,10 +24,8 @@ use uuid::Uuid;
 use super::{DeliveryService, destination, optional, required};
 use crate::{
     caller::Caller,
-    failed,
-    page::Page,
+    failed, listing,
     payload_views::{Viewed, event_id},
-    store::{attempts::AttemptRow, audit::AuditFilter},
 };
 
 /// Stands for what is made when a request is sent.
@@ -142,7 +141,7 @@ impl DeliveryService {
             before: None,
             action: Some("updated"),
         };
-        let page = Page::of(ONE, "", &filter)?;
+        let page = listing::page(ONE, "", &filter)?;
         let latest = self.store.audit_log(&filter, &page).await.map_err(failed)?;
         Ok(latest.first().map(|entry| entry.at))
     }

@@ -9,15 +9,14 @@ use domain::{
     registry::{DeactivationCause, EventTypePattern},
 };
 use jiff::Timestamp;
-use tonic::Status;
-
-use crate::{
+use read_model::{
     page::Place,
-    store::{
+    tables::{
         attempts::{AttemptRow, DestinationEvent},
-        pages::DeliveryFilter,
+        deliveries::pages::DeliveryFilter,
     },
 };
+use tonic::Status;
 
 pub(super) fn delivery_id(text: &str) -> Result<DeliveryId, Status> {
     required("delivery_id", text, DeliveryId::parse)

@@ -11,6 +11,10 @@ use std::time::Duration;
 use api::status::{because, invalid, unavailable};
 use domain::{AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId, Registry};
 use journal::{JournalError, RegistryView, Replay, StreamName};
+use read_model::{
+    Store,
+    tables::deliveries::pages::{DeliveryFilter, SwitchedOff},
+};
 use runtime::Drain;
 use tokio::time::timeout;
 use tonic::{Code, Status};
@@ -20,15 +24,7 @@ use super::{
     shown::{optional, shown, statuses},
     watchers::Counted,
 };
-use crate::{
-    caller::Caller,
-    failed, for_clients,
-    page::Page,
-    store::{
-        Store,
-        pages::{DeliveryFilter, SwitchedOff},
-    },
-};
+use crate::{caller::Caller, failed, for_clients, listing};
 
 /// At most this many facts are read together.
 const BATCH: usize = 500;
@@ -139,7 +135,7 @@ impl Watch {
     async fn read_on(&mut self) -> Result<(), Status> {
         if std::mem::take(&mut self.existing) {
             self.shows(self.sent_until).await?;
-            let page = Page::of(MAX_EXISTING, "", &self.filter)?;
+            let page = listing::page(MAX_EXISTING, "", &self.filter)?;
             let off = SwitchedOff::among(&self.filter, &self.registry.snapshot());
             let mut existing = self.store.deliveries(&self.filter, &page, &off).await.map_err(failed)?;
             existing.truncate(MAX_EXISTING as usize);

@@ -9,10 +9,11 @@ use domain::{
     job::{Counts, JobStatus, MOST_LISTED, Outcomes, Plan, Refused},
 };
 use jiff::Timestamp;
+use read_model::page::Place;
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::{delivery_service::shown_filter, page::Place};
+use crate::delivery_service::shown_filter;
 
 pub(super) fn required<T, E: Display>(
     field: &str,

@@ -9,11 +9,12 @@ use api::{
 use domain::{AccountId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
 use journal::{JournalError, Logged as _, StreamName};
+use read_model::{read_barrier::Stale, tables::leads::Lead};
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tonic::Status;
 
 use super::{LeadService, required};
-use crate::{caller::Caller, failed, freshness::Stale, store::leads::Lead};
+use crate::{caller::Caller, failed, stale};
 
 /// At most this many leads are in one request.
 const MAX_LEADS: usize = 100;
@@ -69,7 +70,13 @@ impl LeadService {
         trace: Option<&TraceContext>,
     ) -> Result<Done, Status> {
         // An event that was published before this request has to be covered.
-        let now = self.anonymiser.journal.stream(LeadEvent::STREAM).last_sequence().await.map_err(Stale::from)?;
+        let now = self
+            .anonymiser
+            .journal
+            .stream(LeadEvent::STREAM)
+            .last_sequence()
+            .await
+            .map_err(|error| stale(error.into()))?;
         self.wait_for(LeadEvent::STREAM, now).await?;
         match asked {
             Asked::Leads(leads) => {
@@ -148,7 +155,7 @@ impl LeadService {
 
     async fn wait_for(&self, stream: StreamName, sequence: u64) -> Result<(), Status> {
         let shown = self.freshness.shows(stream, sequence).await.map_err(failed)?;
-        shown.then_some(()).ok_or_else(|| Stale::Behind.into())
+        shown.then_some(()).ok_or_else(|| stale(Stale::Behind))
     }
 }
 

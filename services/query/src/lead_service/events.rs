@@ -2,13 +2,14 @@
 
 use api::{PayloadState, timestamp_to_api};
 use domain::AccountId;
+use read_model::tables::events::EventOutline;
 use tonic::Status;
 
 use super::LeadService;
 use crate::{
     caller::Caller,
+    not_found,
     payload_views::{Viewed, event_id},
-    store::events::EventOutline,
 };
 
 impl LeadService {
@@ -16,7 +17,7 @@ impl LeadService {
         let id = event_id(event)?;
         let Some(found) = self.payloads.event(account, &id).await? else {
             let what = format!("account {account} has no event {id}");
-            return Err(self.history.not_found(&self.registry.snapshot(), Some(account), "EVENT", &what));
+            return Err(not_found::in_history(self.history, &self.registry.snapshot(), Some(account), "EVENT", &what));
         };
         let viewed = self.payloads.view(caller, &found).await?;
         Ok(with_payload(outline(found), viewed))

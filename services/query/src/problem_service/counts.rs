@@ -3,10 +3,10 @@
 use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
 use domain::AccountId;
 use jiff::Timestamp;
+use read_model::tables::counts::{Bucket, CountFilter, Width};
 use tonic::Status;
 
 use super::optional_destination;
-use crate::store::counts::{Bucket, CountFilter, Width};
 
 pub(super) fn filter(account: AccountId, request: &api::QueryDeliveryCountsRequest) -> Result<CountFilter, Status> {
     let time = |field: &str, given: &Option<prost_types::Timestamp>| {

@@ -9,18 +9,17 @@ use domain::{
     registry::Destination,
 };
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
-use tonic::Status;
-
-use crate::{
-    failed,
-    lanes::Lanes,
-    store::{
-        Store,
+use read_model::{
+    Store,
+    tables::{
         counts::Width,
         health::{HealthRow, OPEN},
     },
 };
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::{failed, lanes::Lanes};
 
 /// The time that rates are about.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);

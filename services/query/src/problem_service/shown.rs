@@ -2,8 +2,7 @@
 
 use api::timestamp_to_api;
 use domain::{Registry, problem::ProblemState};
-
-use crate::store::problems::ProblemRow;
+use read_model::tables::problems::ProblemRow;
 
 pub(super) fn problem(row: &ProblemRow, registry: &Registry) -> api::Problem {
     let destination = registry.destination_ever(&row.destination);

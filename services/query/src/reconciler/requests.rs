@@ -5,9 +5,10 @@ use std::{collections::HashSet, sync::atomic::Ordering};
 use domain::{DeliveryFact, DeliveryId, LeadEvent, LeadSequence, delivery::request, routing::owed};
 use jiff::Timestamp;
 use journal::{Entry, Journal, LeadsFrom, StreamName};
+use read_model::request_retry;
 
 use super::{Reconciler, Trouble};
-use crate::{past::Past, retrying};
+use crate::past::Past;
 
 /// An event, and the request of one of its deliveries.
 type Wanted<'a> = (&'a Entry<LeadEvent>, DeliveryFact);
@@ -55,7 +56,7 @@ impl Requests {
             missing = reconciler.unknown(missing).await?;
         }
         for (entry, fact) in missing {
-            retrying::ask(journal, &fact, &entry.trace).await?.ok();
+            request_retry::ask(journal, &fact, &entry.trace).await?.ok();
             reconciler.healed.requests.fetch_add(1, Ordering::Relaxed);
             let reference = fact.reference();
             tracing::error!(

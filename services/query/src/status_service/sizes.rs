@@ -5,15 +5,14 @@ use std::{sync::Arc, time::Duration};
 use api::timestamp_to_api;
 use jiff::Timestamp;
 use journal::{Stored, StreamName};
+use read_model::{
+    Store,
+    sql::sizes::{DatabaseSize, TableSize},
+};
 use runtime::ErrorChain as _;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
-};
-
-use crate::store::{
-    Store,
-    sizes::{DatabaseSize, TableSize},
 };
 
 /// How long an answer waits for figures; after that it comes with the previous ones.

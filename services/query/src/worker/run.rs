@@ -11,6 +11,7 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use journal::{ACK_WAIT, JournalError, RecordedJob, StreamName};
+use read_model::request_retry;
 use runtime::{crash, trace::TraceContext};
 use tokio::time::Instant;
 
@@ -18,7 +19,6 @@ use super::{
     Ended, Trouble, Worker,
     pages::{Item, Missing, Page, What},
 };
-use crate::retrying;
 
 /// How long a job works before it records its progress.
 const RECORD_INTERVAL: Duration = Duration::from_secs(2);
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
                 let Missing { event, sequence, delivery, destination, .. } = missing.as_ref();
                 let subject = match delivery {
                     Some(delivery) => self.subject(delivery, registry).await?,
-                    None => retrying::configured(registry, &event.account, &event.interface, destination),
+                    None => request_retry::configured(registry, &event.account, &event.interface, destination),
                 };
                 let candidate = Candidate { event, sequence: *sequence, delivery: delivery.as_ref() };
                 consider_event(&self.job.started, destination, candidate, subject, now)
@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
 
     async fn subject(&self, delivery: &Delivery, registry: &Registry) -> Result<Subject, Trouble> {
         let Worker { journal, store, .. } = self.worker;
-        retrying::subject(journal, store, registry, delivery, self.job.started.force).await
+        request_retry::subject(journal, store, registry, delivery, self.job.started.force).await
     }
 
     /// Requests a round of a delivery, or the missing delivery, when the pace permits it.
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
         if !self.worker.rest(wait).await || read_at.elapsed() >= MAX_STATE_AGE {
             return Ok(Settled::NotYet);
         }
-        let asked = retrying::ask(&self.worker.journal, &fact, self.trace).await?;
+        let asked = request_retry::ask(&self.worker.journal, &fact, self.trace).await?;
         crash::point("after a job asked for a delivery");
         let Err(why) = asked else { return Ok(Settled::As(Box::new(Verdict::Ask(fact)))) };
         // Another request came first: from a person, another job, or another process that works on this job.

@@ -1,0 +1,24 @@
+//! The read model: the tables that lists are read from, what each fact means for them, and the wait until they show a
+//! fact. It knows nothing of gRPC.
+//!
+//! * [`store`] is a connection to the database, [`sql`] hides the differences between SQLite and PostgreSQL
+//! * [`tables`] has one module for each table, [`page`] cuts lists into pages, [`prune`] deletes old rows
+//! * [`project`] says what each fact means for the tables
+//! * [`read_barrier`] waits until the tables show a fact, [`flush_hint`] asks the projector to write soon
+//! * [`request_retry`] requests retries for callers and jobs, [`history`] says how long ended deliveries are shown
+//!
+//! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
+
+pub mod flush_hint;
+pub mod history;
+pub mod page;
+pub mod project;
+pub mod prune;
+pub mod read_barrier;
+pub mod request_retry;
+pub mod sql;
+pub mod store;
+pub mod tables;
+
+pub use history::History;
+pub use store::{Store, StoreError};

@@ -1,0 +1,61 @@
+//! Free pages of an SQLite file: new rows use them, and many free pages are given back.
+//!
+//! A file of an older version cannot give pages back until it is compacted, which copies the whole file. That is a
+//! pause, so it only happens on request.
+
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    Store, StoreError,
+    sql::{self, Statement},
+};
+
+/// One page in this many may be free: the space that is freed in a day is needed again on the next, and giving it back
+/// would move other pages into it.
+const KEPT_FREE: i64 = 10;
+/// The value of `auto_vacuum` of a file that gives pages back on request.
+const INCREMENTAL: i64 = 2;
+
+/// The copy is made in a file, because it may be larger than the memory. A projector may hold the database meanwhile.
+const COMPACT: &str =
+    "PRAGMA temp_store = FILE; PRAGMA busy_timeout = 600000; PRAGMA auto_vacuum = INCREMENTAL; VACUUM";
+
+/// The result of giving back pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FreePages {
+    /// Few pages are free, or the database is not SQLite.
+    Few,
+    /// This many pages were given back, and more are free.
+    GivenBack(u32),
+    /// Many pages are free, and the file has to be compacted before it can give them back.
+    Stuck,
+}
+
+impl Store {
+    /// Gives back at most `most` pages.
+    pub async fn give_back(&self, most: u32) -> Result<FreePages, StoreError> {
+        if !self.is_sqlite() {
+            return Ok(FreePages::Few);
+        }
+        let select = "SELECT page_count, freelist_count, auto_vacuum \
+            FROM pragma_page_count, pragma_freelist_count, pragma_auto_vacuum";
+        let row = self.fetch_one(Statement::new(select)).await?;
+        let excess = sql::int(&row, "freelist_count")? - sql::int(&row, "page_count")? / KEPT_FREE;
+        let pages = u32::try_from(excess.min(most.into())).unwrap_or_default();
+        if pages == 0 {
+            return Ok(FreePages::Few);
+        }
+        if sql::int(&row, "auto_vacuum")? != INCREMENTAL {
+            return Ok(FreePages::Stuck);
+        }
+        let vacuum = format!("PRAGMA incremental_vacuum({pages})");
+        sqlx::raw_sql(AssertSqlSafe(vacuum)).execute(&self.writer).await?;
+        Ok(FreePages::GivenBack(pages))
+    }
+
+    /// Copies an SQLite file without its free pages, and makes it give back free pages from then on.
+    pub async fn compact(&self) -> Result<(), StoreError> {
+        sqlx::raw_sql(COMPACT).execute(&self.writer).await?;
+        self.scrub().await.map(drop)
+    }
+}

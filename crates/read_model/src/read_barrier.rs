@@ -1,0 +1,80 @@
+//! The read barrier: waits until the read model shows what is stored, whichever process projects.
+
+use std::time::Duration;
+
+use journal::{Journal, JournalError, StreamName};
+use tokio::time::Instant;
+
+use crate::{Store, StoreError};
+
+/// The interval at which the read barrier reads the checkpoint.
+pub const SHOWN_POLL: Duration = Duration::from_millis(10);
+/// How long an answer waits until the read model shows its subject: in a flood, some transactions.
+pub const SHOWN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Compares the read model with the streams.
+#[derive(Debug, Clone)]
+pub struct Freshness {
+    journal: Journal,
+    store: Store,
+}
+
+/// Why it is unknown whether the read model is up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum Stale {
+    #[error("cannot read the journal: {0}")]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the read model is behind; repeat the call")]
+    Behind,
+}
+
+impl Freshness {
+    pub fn new(journal: Journal, store: Store) -> Self {
+        Self { journal, store }
+    }
+
+    /// Waits until the read model shows the facts of a stream up to this one. Returns whether it does in time.
+    pub async fn shows(&self, stream: StreamName, sequence: u64) -> Result<bool, StoreError> {
+        let give_up = Instant::now() + SHOWN_DEADLINE;
+        while self.store.checkpoint(stream).await? < sequence {
+            if Instant::now() >= give_up {
+                return Ok(false);
+            }
+            self.store.awaited.hurry(stream);
+            tokio::time::sleep(SHOWN_POLL).await;
+        }
+        Ok(true)
+    }
+
+    /// Waits until the read model shows every fact that is stored now. Decisions need this after a rebuild or a pause.
+    pub async fn wait_for_now(&self, stream: StreamName) -> Result<(), Stale> {
+        let now = self.journal.stream(stream).last_sequence().await?;
+        if self.shows(stream, now).await? { Ok(()) } else { Err(Stale::Behind) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use journal::NatsOptions;
+    use runtime::Platform;
+    use testkit::NatsServer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_to_see_a_stream_hurries_it() {
+        let (server, folder) = (NatsServer::start().await, tempfile::tempdir().unwrap());
+        let options = NatsOptions { nats_url: Some(server.url()), ..NatsOptions::default() };
+        let journal = Journal::connect(&options, &Platform::default()).await.unwrap();
+        let url = format!("sqlite:{}?mode=rwc", folder.path().join("read_model.db").display());
+        let store = Store::connect(&url).await.unwrap();
+        let freshness = Freshness::new(journal, store.clone());
+        tokio::select! {
+            biased;
+            () = store.awaited.hurried(StreamName::Deliveries) => {}
+            shown = freshness.shows(StreamName::Deliveries, 1) => panic!("nobody was hurried: {shown:?}"),
+        }
+    }
+}

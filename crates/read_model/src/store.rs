@@ -1,0 +1,161 @@
+//! A connection to the read model: SQLite or PostgreSQL, one set of statements.
+//!
+//! A transaction writes rows and begins with the checkpoint, so that a fact counts once, whichever process projects.
+
+use std::error::Error;
+
+use sqlx::{AnyPool, any::AnyRow};
+
+use crate::{flush_hint::Awaited, sql::Statement};
+
+/// Readers do not wait for the writer. A lost write is projected again from the facts. Deleted and replaced bytes are
+/// overwritten in place. The journal of a failing statement is kept in memory.
+pub(crate) const OF_SQLITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000; \
+    PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY";
+/// The writer keeps 16 MiB of pages in memory, and copies its log into the database when the log has 8,192 pages (32
+/// MiB): a page that was written many times until then is copied once.
+pub(crate) const OF_SQLITE_WRITER: &str = "PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8192";
+
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// The streams whose facts callers wait for.
+    pub awaited: Awaited,
+    pub(crate) pool: AnyPool,
+    /// Transactions that write take a connection of this pool.
+    pub(crate) writer: AnyPool,
+    pub(crate) flavour: Flavour,
+}
+
+/// Failures between a service and its database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be reached, or its tables cannot be created.
+    #[error(
+        "cannot use the database {url}; --database-url has to be sqlite:FILE?mode=rwc or postgres://USER@HOST/DATABASE{hint}"
+    )]
+    Connect {
+        /// The URL without the password.
+        url: String,
+        /// What to do about the cause, if that is known.
+        hint: &'static str,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// A row has a value that no version of Leadline writes.
+    #[error("the read model holds {value:?} as {column}; leadline rebuild makes it anew from the events")]
+    Value { column: &'static str, value: String },
+}
+
+/// The codes of a full disk: SQLITE_FULL of SQLite, disk_full of PostgreSQL.
+const DISK_FULL_CODES: [&str; 2] = ["13", "53100"];
+
+impl StoreError {
+    /// The failure in words for every caller: without paths and without the database's own text.
+    pub fn public(&self) -> &'static str {
+        match self {
+            Self::Database(error) if is_disk_full(error) => "disk full: the database of the read model cannot store",
+            Self::Value { .. } => "the read model holds a value that this version does not know; rebuild it",
+            Self::Connect { .. } | Self::Database(_) => "the database of the read model does not work",
+        }
+    }
+}
+
+fn is_disk_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| DISK_FULL_CODES.contains(&&*code))
+}
+
+/// The kind of database, where the two differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    Sqlite,
+    Postgres,
+    /// Statements of one connection may reach different servers.
+    PooledPostgres,
+}
+
+impl Store {
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.flavour == Flavour::Sqlite
+    }
+
+    /// The rows of a statement.
+    pub(crate) async fn fetch_all(&self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
+        if self.flavour != Flavour::PooledPostgres {
+            return Ok(statement.query().fetch_all(&self.pool).await?);
+        }
+        // Preparing and executing are two messages, and only a transaction sends both to the same server.
+        let mut transaction = self.pool.begin().await?;
+        let rows = statement.query().fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(rows)
+    }
+
+    /// The first row of a statement; `None` if it has none.
+    pub(crate) async fn fetch_optional(&self, statement: Statement) -> Result<Option<AnyRow>, StoreError> {
+        if self.flavour != Flavour::PooledPostgres {
+            return Ok(statement.query().fetch_optional(&self.pool).await?);
+        }
+        Ok(self.fetch_all(statement).await?.into_iter().next())
+    }
+
+    /// The row of a statement that always has one.
+    pub(crate) async fn fetch_one(&self, statement: Statement) -> Result<AnyRow, StoreError> {
+        Ok(self.fetch_optional(statement).await?.ok_or(sqlx::Error::RowNotFound)?)
+    }
+
+    /// Runs a statement that writes.
+    pub(crate) async fn execute(&self, statement: Statement) -> Result<(), StoreError> {
+        if self.flavour != Flavour::PooledPostgres {
+            statement.query().execute(&self.writer).await?;
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        statement.query().execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use journal::StreamName;
+    use testkit::SmallDisk;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_transaction_that_a_full_disk_ended_does_not_swallow_later_ones() {
+        let disk = match SmallDisk::mount(8 * 1024 * 1024) {
+            Ok(disk) => disk,
+            Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),
+        };
+        let url = format!("sqlite:{}?mode=rwc", disk.path().join("read_model.db").display());
+        let store = Store::connect(&url).await.unwrap();
+        let filler = disk.path().join("filler");
+        SmallDisk::fill(&filler);
+        let mut at = 0;
+        let failed = loop {
+            match advance(&store, at).await {
+                Ok(()) => at += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(failed.public(), "disk full: the database of the read model cannot store");
+        // The checkpoint is elsewhere, so the transaction is rolled back.
+        assert!(store.advance(StreamName::Leads, at + 9, at + 10).await.unwrap().is_none());
+        File::create(&filler).unwrap();
+        advance(&store, at).await.unwrap();
+        // A reader sees committed rows only.
+        assert_eq!(store.checkpoint(StreamName::Leads).await.unwrap(), at + 1);
+    }
+
+    async fn advance(store: &Store, at: u64) -> Result<(), StoreError> {
+        let moved = store.advance(StreamName::Leads, at, at + 1).await?;
+        moved.expect("the checkpoint is where this test left it").commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! Attempts: those of one delivery, and the latest at one destination.
+
+use std::collections::{HashMap, HashSet};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{
+    AccountId, DeliveryRef, DestinationId, ErrorKind,
+    delivery::{DeliveryAttempted, Exchange, FailureReason, LastAttempt, Verdict},
+    registry::DeactivationCause,
+};
+use journal::StreamName;
+use sqlx::{Any, Transaction, any::AnyRow};
+
+use crate::{
+    Store, StoreError,
+    page::{Page, Place},
+    sql::{
+        self, Statement, Value,
+        bulk::{self, Insert},
+    },
+    tables::{
+        anonymised::{self, Copy},
+        deliveries::{attempt, micros},
+    },
+};
+
+#[rustfmt::skip]
+const COLUMNS: [&str; 17] = [
+    "attempt", "delivery", "number", "round", "started_at", "duration", "method", "url", "status", "response",
+    "error_kind", "destination", "deactivated", "sequence", "verdict", "next_attempt_at", EXCHANGE,
+];
+/// What was sent and what came back. It is the largest column, and lists leave it out.
+const EXCHANGE: &str = "exchange";
+/// At most this many attempts of a delivery are shown with what they sent and got, the latest: each has up to 20 KiB.
+const MAX_EXCHANGES: usize = 50;
+/// The columns of an attempt.
+#[rustfmt::skip]
+pub(crate) const SHOWN: [&str; 10] = [
+    "attempt", "number", "started_at", "duration", "method", "url", "status", "response", "error_kind", "deactivated",
+];
+/// The verdicts that are not a [`FailureReason`].
+const SUCCEEDED: &str = "succeeded";
+const RETRY: &str = "retry";
+/// The sequence of an attempt that DELIVERIES no longer holds, or not for long.
+const ERASED: i64 = -1;
+
+/// An attempt as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRow {
+    pub attempt: LastAttempt,
+    pub round: u32,
+    /// `None` if it is not known, or was not read.
+    pub exchange: Option<Box<Exchange>>,
+}
+
+/// An attempt at a destination, with its delivery and event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestinationEvent {
+    pub attempt: AttemptRow,
+    pub delivery: String,
+    pub event_id: String,
+    pub event_type: String,
+    pub lead: String,
+}
+
+/// Adds attempts with their sequences in DELIVERIES. An attempt that exists only gets what was not known of it, and the
+/// second message about it is noted as a copy.
+pub async fn add(
+    transaction: &mut Transaction<'static, Any>,
+    attempts: &[(u64, &DeliveryAttempted)],
+) -> Result<(), StoreError> {
+    // A statement may not touch a row twice.
+    let mut seen = HashSet::new();
+    let mut first: Vec<_> = attempts.iter().filter(|(_, attempt)| seen.insert(attempt.attempt_id)).collect();
+    // Neighbours in the index of the key follow each other.
+    first.sort_unstable_by_key(|(_, attempt)| (attempt.reference.delivery, attempt.attempt_id));
+    let rows = first.into_iter().map(|(sequence, attempt)| to_row(attempt, sequence.cast_signed()));
+    let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET sequence = excluded.sequence, verdict = excluded.verdict, \
+        next_attempt_at = excluded.next_attempt_at WHERE attempts.sequence = 0 \
+        OR (attempts.verdict = '' AND attempts.sequence = excluded.sequence)";
+    let insert = Insert { table: "attempts", columns: &COLUMNS, then: then.to_owned() };
+    if insert.count(transaction, Box::new(rows)).await? == attempts.len() as u64 {
+        return Ok(());
+    }
+    let select = "SELECT attempt, sequence FROM attempts WHERE delivery IN ";
+    let deliveries: HashSet<_> = attempts.iter().map(|(_, attempt)| attempt.reference.delivery).collect();
+    let deliveries = deliveries.into_iter().map(|delivery| delivery.to_string().into()).collect();
+    let rows = bulk::select_in(transaction, select, deliveries).await?;
+    let place = |row: &AnyRow| Ok((sql::text(row, "attempt")?, sql::int(row, "sequence")?.cast_unsigned()));
+    let places = rows.iter().map(place).collect::<Result<HashMap<_, _>, StoreError>>()?;
+    let again = attempts.iter().filter(|(place, made)| places.get(&made.attempt_id.to_string()) != Some(place));
+    let copies = again.map(|(sequence, attempt)| {
+        let reference = &attempt.reference;
+        Copy {
+            stream: StreamName::Deliveries,
+            sequence: *sequence,
+            account: &reference.account,
+            lead: &reference.lead,
+            lead_sequence: reference.lead_sequence.0,
+        }
+    });
+    anonymised::add_copies(transaction, copies.collect()).await
+}
+
+/// Replaces attempts by their blank versions.
+pub async fn add_blank(
+    transaction: &mut Transaction<'static, Any>,
+    attempts: &[&DeliveryAttempted],
+) -> Result<(), StoreError> {
+    let mut seen = HashSet::new();
+    let mut first: Vec<_> = attempts.iter().filter(|attempt| seen.insert(attempt.attempt_id)).collect();
+    first.sort_unstable_by_key(|attempt| (attempt.reference.delivery, attempt.attempt_id));
+    let rows = first.into_iter().map(|attempt| to_row(attempt, ERASED));
+    let then = " ON CONFLICT (delivery, attempt) DO UPDATE SET url = '', response = '', exchange = '', verdict = excluded.verdict, \
+        next_attempt_at = excluded.next_attempt_at"
+        .to_owned();
+    Insert { table: "attempts", columns: &COLUMNS, then }.count(transaction, Box::new(rows)).await.map(drop)
+}
+
+impl Store {
+    /// The attempts of a delivery, the oldest first.
+    pub async fn attempts(&self, of: &DeliveryRef) -> Result<Vec<AttemptRow>, StoreError> {
+        let mut select = Statement::new(format!("SELECT {} FROM attempts", COLUMNS.join(", ")));
+        select.push(" WHERE delivery = ? ORDER BY started_at, attempt", [of.delivery.to_string().into()]);
+        let rows = self.fetch_all(select).await?;
+        let without = rows.len().saturating_sub(MAX_EXCHANGES);
+        let read = |(index, row)| {
+            let exchange = if index < without { None } else { exchange(row, of)? };
+            Ok(AttemptRow { exchange, ..from_row(row)? })
+        };
+        rows.iter().enumerate().map(read).collect()
+    }
+
+    /// A page of the attempts at a destination, the newest first.
+    pub async fn destination_events(
+        &self,
+        account: &AccountId,
+        destination: &DestinationId,
+        page: &Page,
+    ) -> Result<Vec<DestinationEvent>, StoreError> {
+        let shown = COLUMNS.iter().filter(|column| **column != EXCHANGE);
+        let attempts: Vec<_> = shown.map(|column| format!("a.{column}")).collect();
+        let mut select = Statement::new(format!(
+            "SELECT {}, d.event_id, d.event_type, d.lead FROM (SELECT * FROM attempts",
+            attempts.join(", ")
+        ));
+        select.push(" WHERE destination = ?", [destination.as_str().into()]);
+        if let Some(Place { at, id }) = page.after() {
+            let older = " AND (started_at < ? OR (started_at = ? AND attempt < ?))";
+            select.push(older, [(*at).into(), (*at).into(), id.as_str().into()]);
+        }
+        select.push(" ORDER BY started_at DESC, attempt DESC LIMIT ?) a", [page.limit().into()]);
+        select.push(" JOIN deliveries d ON d.delivery = a.delivery WHERE d.account = ?", [account.as_str().into()]);
+        select.push(" ORDER BY a.started_at DESC, a.attempt DESC", []);
+        let rows = self.fetch_all(select).await?;
+        let read = |row: &AnyRow| {
+            Ok(DestinationEvent {
+                attempt: from_row(row)?,
+                delivery: sql::text(row, "delivery")?,
+                event_id: sql::text(row, "event_id")?,
+                event_type: sql::text(row, "event_type")?,
+                lead: sql::text(row, "lead")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+fn from_row(row: &AnyRow) -> Result<AttemptRow, StoreError> {
+    Ok(AttemptRow { attempt: attempt(row, SHOWN)?, round: sql::count(row, "round")?, exchange: None })
+}
+
+fn exchange(row: &AnyRow, of: &DeliveryRef) -> Result<Option<Box<Exchange>>, StoreError> {
+    sql::parsed(row, EXCHANGE, |text| {
+        if text.is_empty() {
+            return Some(None);
+        }
+        let bytes = STANDARD.decode(text).ok()?.into();
+        events::decode_exchange(bytes, of).ok().map(|exchange| Some(Box::new(exchange)))
+    })
+}
+
+fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
+    vec![
+        fact.attempt_id.to_string().into(),
+        fact.reference.delivery.to_string().into(),
+        fact.attempt.into(),
+        fact.round.into(),
+        fact.started_at.into(),
+        micros(fact.duration).into(),
+        fact.request.method.as_str().into(),
+        fact.request.url.as_str().into(),
+        u32::from(fact.outcome.status_code()).into(),
+        fact.outcome.webhook_response().into(),
+        fact.outcome.error_kind().map_or("", ErrorKind::as_str).into(),
+        fact.reference.destination.as_str().into(),
+        fact.deactivated.map_or("", DeactivationCause::as_str).into(),
+        sequence.into(),
+        match fact.verdict {
+            Verdict::Succeeded => SUCCEEDED,
+            Verdict::RetryAt(_) => RETRY,
+            Verdict::Failed(reason) => reason.as_str(),
+        }
+        .into(),
+        sql::or_zero(match fact.verdict {
+            Verdict::RetryAt(at) => Some(at),
+            Verdict::Succeeded | Verdict::Failed(_) => None,
+        }),
+        match &fact.exchange {
+            Some(exchange) => STANDARD.encode(events::encode_exchange(exchange, &fact.reference)),
+            None => String::new(),
+        }
+        .into(),
+    ]
+}
+
+/// What followed an attempt; `None` if that is not known.
+pub(crate) fn verdict(row: &AnyRow) -> Result<Option<Verdict>, StoreError> {
+    let next = sql::time(row, "next_attempt_at")?;
+    sql::parsed(row, "verdict", |word| match word {
+        "" => Some(None),
+        SUCCEEDED => Some(Some(Verdict::Succeeded)),
+        RETRY => Some(Some(Verdict::RetryAt(next))),
+        reason => FailureReason::parse(reason).map(|reason| Some(Verdict::Failed(reason))),
+    })
+}

@@ -1,0 +1,304 @@
+//! Lists of deliveries, the newest first, page by page.
+//!
+//! Each list is read in the order of one index, from the end of the previous page on. This module chooses the index,
+//! because the database cannot know how rare a value is: conditions that another index could serve are written so that
+//! no index serves them ([`but`]). If a filter has several values, each is read on its own, and the results are merged.
+
+use domain::{
+    AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventType, InterfaceId, LeadId, Registry,
+    delivery::FailureReason, registry::AccountEntry,
+};
+
+pub use domain::delivery::DeliveryFilter;
+
+use crate::{
+    Store, StoreError,
+    page::Page,
+    sql::{self, Statement, Value},
+    tables::deliveries::{COLUMNS, from_row},
+};
+
+/// A pattern is resolved to the event types of an account if it has at most this many; otherwise the rows are compared
+/// with the pattern.
+const MAX_TYPES: usize = 64;
+
+/// A condition and its values.
+pub(crate) type Condition = (String, Vec<Value>);
+
+/// The condition of a branch for one event type.
+const OF_TYPE: &str = "event_type = ?";
+
+/// A query that one index answers.
+pub(crate) type Branch = Vec<Condition>;
+
+/// At most this many destinations that are switched off are passed to the database: each is a value of the statement,
+/// and SQLite takes 32,766. Deliveries of further ones that wait for a timer are listed by the status of their facts.
+const MAX_OFF: usize = 10_000;
+
+/// The destinations of a filter that are switched off: their waiting deliveries are held, whatever the status of the
+/// row is. The registry knows these destinations; a row that held this status would have to change with the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SwitchedOff {
+    retrying: Places,
+    pending: Places,
+}
+
+/// Some of the destinations of a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Places {
+    Nowhere,
+    Everywhere,
+    At(Vec<DestinationId>),
+}
+
+impl SwitchedOff {
+    /// No destination is off, or the filter does not depend on it.
+    pub const NOWHERE: Self = Self { retrying: Places::Nowhere, pending: Places::Nowhere };
+
+    /// The destinations that concern a filter.
+    pub fn among(filter: &DeliveryFilter, registry: &Registry) -> Self {
+        if filter.statuses.is_empty() {
+            return Self::NOWHERE;
+        }
+        if let Some(destination) = &filter.destination {
+            let switch = registry.switch(destination);
+            let places = |status: DeliveryStatus| match status.at_destination(switch) {
+                DeliveryStatus::Held => Places::Everywhere,
+                _ => Places::Nowhere,
+            };
+            return Self { retrying: places(DeliveryStatus::Retrying), pending: places(DeliveryStatus::Pending) };
+        }
+        let of_account = |account: &AccountEntry| filter.account.as_ref().is_none_or(|id| *id == account.account.id);
+        let accounts = registry.accounts().filter(|account| of_account(account));
+        let existing = accounts.flat_map(|account| account.destinations()).filter(|destination| !destination.deleted);
+        let off: Vec<_> = existing.filter(|destination| destination.is_off()).take(MAX_OFF).collect();
+        let places = |status: DeliveryStatus| {
+            let held = off.iter().filter(|d| status.at_destination(d.switch()) == DeliveryStatus::Held);
+            let held: Vec<_> = held.map(|destination| destination.id.clone()).collect();
+            if held.is_empty() { Places::Nowhere } else { Places::At(held) }
+        };
+        Self { retrying: places(DeliveryStatus::Retrying), pending: places(DeliveryStatus::Pending) }
+    }
+
+    /// What has to hold of the destination so that rows with the stored `status` are shown with a wanted one; `None` if
+    /// no row is.
+    fn condition(&self, status: DeliveryStatus, wanted: &[DeliveryStatus]) -> Option<Condition> {
+        let places = match status {
+            DeliveryStatus::Retrying => &self.retrying,
+            DeliveryStatus::Pending => &self.pending,
+            _ => &Places::Nowhere,
+        };
+        let (elsewhere, at_these) = (wanted.contains(&status), wanted.contains(&DeliveryStatus::Held));
+        let anywhere = (String::new(), vec![]);
+        match places {
+            Places::Nowhere => elsewhere.then_some(anywhere),
+            Places::Everywhere => at_these.then_some(anywhere),
+            Places::At(_) if elsewhere == at_these => elsewhere.then_some(anywhere),
+            Places::At(off) => {
+                let (which, places) = (if elsewhere { "NOT IN" } else { "IN" }, vec!["?"; off.len()].join(", "));
+                let ids = off.iter().map(|id| id.as_str().into()).collect();
+                Some((format!("(destination || '') {which} ({places})"), ids))
+            }
+        }
+    }
+
+    /// One value of each kind, for the tests of query plans.
+    #[cfg(test)]
+    pub(crate) fn kinds(some: &[DestinationId]) -> [Self; 4] {
+        let (retrying, pending) = (Places::At(some.to_vec()), Places::At(some.to_vec()));
+        [
+            Self::NOWHERE,
+            Self { retrying: Places::Everywhere, pending: Places::Everywhere },
+            Self { retrying: retrying.clone(), pending: Places::Nowhere },
+            Self { retrying, pending },
+        ]
+    }
+}
+
+impl Store {
+    /// Deliveries, the newest first.
+    pub async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        page: &Page,
+        off: &SwitchedOff,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let types = self.types(filter).await?;
+        let branches = branches(filter, types, off);
+        let mut found = vec![];
+        let several = branches.len() > 1;
+        for branch in branches {
+            let rows = self.fetch_all(select(filter, page, branch)).await?;
+            for row in &rows {
+                found.push(from_row(row)?);
+            }
+        }
+        found.retain(|delivery| is_of_account(filter, delivery));
+        if several {
+            found.sort_by_key(|d| std::cmp::Reverse((d.requested_at, d.reference.delivery)));
+            found.truncate(usize::try_from(page.limit()).unwrap_or(usize::MAX));
+        }
+        Ok(found)
+    }
+
+    /// The event types of a pattern, if the list is read by event type; each takes one look-up in the index.
+    async fn types(&self, filter: &DeliveryFilter) -> Result<Option<Vec<String>>, StoreError> {
+        let (Some(account), Some(pattern)) = (&filter.account, &filter.event_type) else { return Ok(None) };
+        if pattern.as_str() == "*" || !is_read_by_type(filter) {
+            return Ok(None);
+        }
+        if !pattern.as_str().ends_with('*') {
+            return Ok(Some(vec![pattern.as_str().to_owned()]));
+        }
+        let (mut types, mut after) = (vec![], String::new());
+        for _ in 0..MAX_TYPES {
+            let mut select = Statement::new("SELECT MIN(event_type) AS event_type FROM deliveries");
+            select.push(" WHERE account = ? AND event_type > ?", [account.as_str().into(), after.into()]);
+            let row = self.fetch_one(select).await?;
+            // The order of the types does not matter; only completeness does.
+            let Some(next) = sql::text_or_none(&row, "event_type")? else { return Ok(Some(types)) };
+            after = next.clone();
+            if EventType::parse(&next).is_ok_and(|next| pattern.matches(&next)) {
+                types.push(next);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// All deliveries to a destination belong to one account. The account is compared here and not in the database: with a
+/// condition on a computed value, PostgreSQL expects few rows, reads all of them, and sorts them.
+pub(crate) fn is_of_account(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
+    filter.account.as_ref().is_none_or(|account| *account == delivery.reference.account)
+}
+
+/// Whether the event type is the rarest condition of the filter.
+fn is_read_by_type(filter: &DeliveryFilter) -> bool {
+    let rarer = filter.event_id.is_some() || filter.lead.is_some() || filter.destination.is_some();
+    !rarer && open_statuses(filter).is_none()
+}
+
+/// The wanted statuses, if `succeeded` is not one of them: these have indexes of their own.
+fn open_statuses(filter: &DeliveryFilter) -> Option<Vec<DeliveryStatus>> {
+    let all_open = || DeliveryStatus::ALL.into_iter().filter(|status| *status != DeliveryStatus::Succeeded);
+    let mut wanted = filter.statuses.clone();
+    if filter.http_status.is_some_and(|status| status > 299) {
+        // The last attempt of a delivery that succeeded was answered with success.
+        wanted = if wanted.is_empty() { all_open().collect() } else { wanted };
+        wanted.retain(|status| *status != DeliveryStatus::Succeeded);
+    } else if filter.failure.is_some() && wanted.is_empty() {
+        wanted = vec![DeliveryStatus::Failed];
+    }
+    let asked = !filter.statuses.is_empty() || !wanted.is_empty();
+    (asked && !wanted.contains(&DeliveryStatus::Succeeded)).then_some(wanted)
+}
+
+/// The queries of a filter, each answered in the order of one index.
+pub(crate) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>, off: &SwitchedOff) -> Vec<Branch> {
+    if let Some(event) = &filter.event_id {
+        return vec![vec![is("event_id", event.as_str()), any_status(filter, off)]];
+    }
+    if let Some(lead) = &filter.lead {
+        return vec![vec![is("lead", lead.as_str()), any_status(filter, off)]];
+    }
+    let scope = match (&filter.destination, &filter.account) {
+        (Some(destination), _) => Some(is("destination", destination.as_str())),
+        (None, Some(account)) => Some(is("account", account.as_str())),
+        (None, None) => None,
+    };
+    if let Some(wanted) = open_statuses(filter) {
+        let open = |status: DeliveryStatus| {
+            // The words are constants; the database finds the index by them.
+            let index = if scope.is_some() { "status <> 'succeeded'" } else { "at_succeeded = 0" };
+            let open = (format!("status = '{}' AND {index}", status.as_str()), vec![]);
+            let condition = off.condition(status, &wanted)?;
+            Some(scope.iter().cloned().chain([open, condition]).collect())
+        };
+        let stored = DeliveryStatus::ALL.into_iter().filter(|status| *status != DeliveryStatus::Succeeded);
+        return stored.filter_map(open).collect();
+    }
+    if let Some(types) = types {
+        let of_type =
+            |text: String| scope.iter().cloned().chain([is("event_type", &text), any_status(filter, off)]).collect();
+        return types.into_iter().map(of_type).collect();
+    }
+    vec![scope.into_iter().chain([any_status(filter, off)]).collect()]
+}
+
+pub(crate) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> Statement {
+    let mut select = chosen(filter, branch);
+    if let Some(from) = filter.requested_from {
+        select.push("requested_at >= ? AND ", [from.into()]);
+    }
+    // There is one bound, whatever its source: of two bounds, the database would start at the wrong one.
+    let after = page.after().map(|after| (after.at, after.id.as_str()));
+    let before = filter.requested_before.map(|before| (before.as_microsecond(), ""));
+    let (at, id) = after.into_iter().chain(before).min().unwrap_or((i64::MAX, ""));
+    select.push("(requested_at, delivery) < (?, ?)", [at.into(), id.into()]);
+    select.push(" ORDER BY requested_at DESC, delivery DESC LIMIT ?", [page.limit().into()]);
+    select
+}
+
+/// All conditions except those of time and position, which have to follow.
+pub(crate) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
+    let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE ", COLUMNS.join(", ")));
+    let others = others(filter, branch.iter().any(|(text, _)| text == OF_TYPE));
+    let conditions: Vec<_> = branch.into_iter().chain(others).filter(|(text, _)| !text.is_empty()).collect();
+    for (condition, values) in conditions {
+        select.push(&condition, values).push(" AND ", []);
+    }
+    select
+}
+
+/// The conditions that no index has answered, written so that no index serves them.
+fn others(filter: &DeliveryFilter, of_one_type: bool) -> Vec<Condition> {
+    // If the filter has neither, the index was chosen by the destination or the account.
+    let scoped = filter.event_id.is_none() && filter.lead.is_none();
+    let destination = filter.destination.as_ref().filter(|_| !scoped);
+    let account = filter.account.as_ref().filter(|_| !scoped && filter.destination.is_none());
+    let texts = [
+        ("account", account.map(AccountId::as_str)),
+        ("interface", filter.interface.as_ref().map(InterfaceId::as_str)),
+        ("client", filter.client.as_ref().map(ClientId::as_str)),
+        ("destination", destination.map(DestinationId::as_str)),
+        ("lead", filter.lead.as_ref().map(LeadId::as_str)),
+        ("failure", filter.failure.map(FailureReason::as_str)),
+    ];
+    let mut others: Vec<_> = texts.into_iter().filter_map(|(column, text)| Some(but(column, text?))).collect();
+    if let Some(status) = filter.http_status {
+        others.push(("last_status = ?".to_owned(), vec![u32::from(status).into()]));
+    }
+    match filter.event_type.as_ref().map(|pattern| (pattern.as_str(), pattern.as_str().strip_suffix('*'))) {
+        _ if of_one_type => {}
+        Some((exact, None)) => others.push(but("event_type", exact)),
+        Some((_, Some(beginning))) if !beginning.is_empty() => {
+            others.push((format!("substr(event_type, 1, {}) = ?", beginning.len()), vec![beginning.into()]));
+        }
+        _ => {}
+    }
+    others
+}
+
+/// The condition that the shown status is a wanted one; no index serves it.
+fn any_status(filter: &DeliveryFilter, off: &SwitchedOff) -> Condition {
+    if filter.statuses.is_empty() {
+        return (String::new(), vec![]);
+    }
+    let (mut texts, mut values): (Vec<_>, Vec<Value>) = (vec![], vec![]);
+    for status in DeliveryStatus::ALL {
+        let Some((condition, ids)) = off.condition(status, &filter.statuses) else { continue };
+        let and = if condition.is_empty() { "" } else { " AND " };
+        texts.push(format!("((status || '') = ?{and}{condition})"));
+        values.extend([status.as_str().into()].into_iter().chain(ids));
+    }
+    let any = if texts.is_empty() { "1 = 0".to_owned() } else { texts.join(" OR ") };
+    (format!("({any})"), values)
+}
+
+fn is(column: &str, text: &str) -> Condition {
+    (format!("{column} = ?"), vec![text.into()])
+}
+
+fn but(column: &str, text: &str) -> Condition {
+    (format!("({column} || '') = ?"), vec![text.into()])
+}

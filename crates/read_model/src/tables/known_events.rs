@@ -1,0 +1,68 @@
+//! The events that the read model has.
+
+use std::collections::HashMap;
+
+use domain::{AccountId, EventId, LeadId, LeadSequence, lead::KnownEvent};
+use sqlx::any::AnyRow;
+
+use crate::{
+    Store, StoreError,
+    sql::{self, Statement},
+};
+
+/// Events in one statement. SQLite looks each numbered placeholder up among all others, so longer ones are slower.
+const CHUNK: usize = 100;
+
+impl Store {
+    /// Lead and sequence of each event, in their order; `None` if there is no such event.
+    pub async fn known_events(&self, events: &[(AccountId, EventId)]) -> Result<Vec<Option<KnownEvent>>, StoreError> {
+        let mut of_accounts: HashMap<&AccountId, Vec<&EventId>> = HashMap::new();
+        for (account, event_id) in events {
+            of_accounts.entry(account).or_default().push(event_id);
+        }
+        let mut known: HashMap<(&AccountId, String), KnownEvent> = HashMap::new();
+        for (account, event_ids) in of_accounts {
+            for chunk in event_ids.chunks(CHUNK) {
+                for row in self.fetch_all(select(account, chunk)).await? {
+                    let lead = sql::parsed(&row, "lead", |text| LeadId::parse(text).ok())?;
+                    let sequence = LeadSequence(sql::int(&row, "sequence")?.cast_unsigned());
+                    let event = KnownEvent { lead, sequence: Some(sequence) };
+                    known.insert((account, sql::text(&row, "event_id")?), event);
+                }
+            }
+        }
+        let known_of =
+            |(account, event_id): &(AccountId, EventId)| known.get(&(account, event_id.to_string())).cloned();
+        Ok(events.iter().map(known_of).collect())
+    }
+
+    /// At most `most` events after a key, or the first ones, in the order of their keys.
+    pub async fn events_after(
+        &self,
+        after: Option<&(AccountId, EventId)>,
+        most: u32,
+    ) -> Result<Vec<(AccountId, EventId)>, StoreError> {
+        let key = |row: &AnyRow| {
+            let account = sql::parsed(row, "account", |text| AccountId::parse(text).ok())?;
+            Ok((account, sql::parsed(row, "event_id", |text| EventId::parse(text).ok())?))
+        };
+        self.fetch_all(select_after(after, most)).await?.iter().map(key).collect()
+    }
+}
+
+/// The keys are read from the index of the primary key alone.
+pub(crate) fn select_after(after: Option<&(AccountId, EventId)>, most: u32) -> Statement {
+    let (account, event_id) = after.map_or(("", ""), |(account, event_id)| (account.as_str(), event_id.as_str()));
+    let mut select = Statement::new("SELECT account, event_id FROM lead_events");
+    select.push(" WHERE (account, event_id) > (?, ?)", [account.into(), event_id.into()]);
+    select.push(" ORDER BY account, event_id LIMIT ?", [most.into()]);
+    select
+}
+
+fn select(account: &AccountId, event_ids: &[&EventId]) -> Statement {
+    let mut select = Statement::new("SELECT event_id, lead, sequence FROM lead_events WHERE account = ");
+    select.push("?", [account.as_str().into()]);
+    let places = vec!["?"; event_ids.len()].join(", ");
+    select.push(&format!(" AND event_id IN ({places})"), event_ids.iter().map(|id| id.as_str().into()));
+    select
+}
