@@ -101,6 +101,11 @@ async fn the_beginning_of_an_id_stands_for_it() {
     assert_eq!(of["destination_id"], id.as_str());
     let listed = world.run(&["deliveries", "--destination", &id[..id.len() - 2], "--json"]).await.well();
     assert_eq!(listed.json_lines().len(), 1);
+    let ran = world.run(&["retry", "--all", "--dry-run", "--json"]).await.well().json();
+    let job = ran["job_id"].as_str().unwrap();
+    assert_eq!(world.run(&["jobs", "show", &job[..8], "--json"]).await.well().json()["job_id"], job);
+    let unknown = world.run(&["jobs", "show", "ffffffff"]).await;
+    assert!(unknown.err.contains("begins with ffffffff"), "{unknown:?}");
     // Another account's delivery is not found by its beginning.
     let (key, _) = world.new_key("acme", &[api::Scope::Read]).await;
     assert_eq!(world.run(&["deliveries", "show", &delivery[..8], "--api-key", &key]).await.code, 0);

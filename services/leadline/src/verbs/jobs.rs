@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Status;
 
 use crate::{
-    errors::{ToldAlready, is_away},
+    errors::{ToldAlready, is_away, usage},
     moments::shown,
     out::{note, print},
     remote::{ForAccount, Paging, Remote, Session, within},
@@ -22,6 +22,12 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_millis(300);
 /// How long the server may be away while a job is followed.
 const OUTAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The least beginning of an id that stands for it.
+const MIN_BEGINNING: usize = 8;
+/// The length of a UUID.
+const ID_LENGTH: usize = 36;
+/// The jobs among which the beginning of an id is looked up.
+const MAX_PAGE_SIZE: u32 = 500;
 /// The maximum number of refusals that are shown with a job.
 const MAX_REFUSALS: u32 = 20;
 
@@ -61,11 +67,20 @@ struct List {
     remote: Remote,
 }
 
+/// A job that a command is about.
+#[derive(Debug, Args)]
+struct Named {
+    /// The job: its id, or at least its first eight characters
+    #[arg(value_name = "JOB")]
+    job: String,
+    #[command(flatten)]
+    account: ForAccount,
+}
+
 #[derive(Debug, Args)]
 struct Show {
-    /// The job
-    #[arg(value_name = "JOB")]
-    job_id: String,
+    #[command(flatten)]
+    job: Named,
     /// Wait for the end of the job, and show its progress
     #[arg(long)]
     follow: bool,
@@ -75,9 +90,8 @@ struct Show {
 
 #[derive(Debug, Args)]
 struct Refusals {
-    /// The job
-    #[arg(value_name = "JOB")]
-    job_id: String,
+    #[command(flatten)]
+    job: Named,
     #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
@@ -86,9 +100,8 @@ struct Refusals {
 
 #[derive(Debug, Args)]
 struct Cancel {
-    /// The job
-    #[arg(value_name = "JOB")]
-    job_id: String,
+    #[command(flatten)]
+    job: Named,
     #[command(flatten)]
     remote: Remote,
 }
@@ -97,24 +110,48 @@ impl Jobs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self.verb {
             Verb::List(list) => list.run().await,
-            Verb::Show(Show { job_id, follow, remote }) => {
+            Verb::Show(Show { job, follow, remote }) => {
                 let session = remote.connect().await?;
+                let job_id = job.id(&session).await?;
                 if follow {
                     return self::follow(&session, &job_id, None).await;
                 }
                 let job = get(&session, &job_id).await?;
                 show(&session, &job).await
             }
-            Verb::Refusals(Refusals { job_id, paging, remote }) => {
+            Verb::Refusals(Refusals { job, paging, remote }) => {
                 let session = remote.connect().await?;
+                let job_id = job.id(&session).await?;
                 let page = async |size, token| refusals(&session, &job_id, size, token).await;
                 session.list(&paging, REFUSAL_COLUMNS, refusal, page).await
             }
-            Verb::Cancel(Cancel { job_id, remote }) => {
+            Verb::Cancel(Cancel { job, remote }) => {
                 let session = remote.connect().await?;
+                let job_id = job.id(&session).await?;
                 let request = api::CancelJobRequest { job_id, requested_by: String::new() };
                 let job = session.jobs().cancel_job(within(request)).await?.into_inner().job.unwrap_or_default();
                 show(&session, &job).await
+            }
+        }
+    }
+}
+
+impl Named {
+    /// The id of the job. A text that is not long enough for an id is the beginning of the id of one of the latest jobs.
+    async fn id(self, session: &Session) -> anyhow::Result<String> {
+        let Self { job, account } = self;
+        if !(MIN_BEGINNING..ID_LENGTH).contains(&job.len()) {
+            return Ok(job);
+        }
+        let account_id = session.account(&account).await?;
+        let request = api::ListJobsRequest { account_id, page_size: MAX_PAGE_SIZE, ..api::ListJobsRequest::default() };
+        let latest = session.jobs().list_jobs(within(request)).await?.into_inner().jobs;
+        let ids: Vec<_> = latest.into_iter().map(|job| job.job_id).filter(|id| id.starts_with(&job)).collect();
+        match ids.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(usage(format!("none of the latest {MAX_PAGE_SIZE} jobs has an id that begins with {job}"))),
+            [one, other, ..] => {
+                Err(usage(format!("{job} is the beginning of several ids, such as {one} and {other}; give more of it")))
             }
         }
     }
