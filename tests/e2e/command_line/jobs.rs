@@ -1,9 +1,9 @@
 //! `leadline retry`, `recover` and `jobs`: asked for, followed, counted before, and cancelled.
 
 use api::DeliveryStatus;
-use testkit::{Answer, Receiver, wait};
+use testkit::{Answer, Process, Receiver, wait};
 
-use crate::world::{ACCOUNT, SOON, World};
+use crate::world::{ACCOUNT, SOON, World, program};
 
 #[tokio::test]
 async fn failed_deliveries_are_retried_by_id_and_by_filter() {
@@ -127,5 +127,36 @@ async fn a_destination_gets_what_it_missed() {
         let job = world.run(&[&all[..], &["--json"]].concat()).await.well().json();
         assert_eq!((&job["recovery"]["destination_id"], &job["counts"]["requested"]), (&id.into(), &"20".into()));
         wait::until_eq("all there", SOON, 20, async || receiver.count()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_followed_job_goes_on_after_the_server_was_killed() {
+    let (world, receiver) = (World::start().await, Receiver::start().await);
+    receiver.answer(Answer::Status(500));
+    world.destination(&receiver.url()).await;
+    world.publish_failing(20).await;
+    receiver.answer(Answer::Status(200));
+    let (data, grpc) = (world.home.data(), world.grpc.clone());
+    let start = |name: &str, args: &[&str]| {
+        let reach = ["--grpc-url", &grpc, "--data-dir", data.to_str().unwrap()];
+        Process::start(name, program(), [args, &reach].concat(), [] as [(&str, &str); 0])
+    };
+    let retry = start("retry", &["retry", "--all", "--pace", "2"]);
+    let id = wait::until("the job", SOON, async || {
+        let request = api::ListJobsRequest { account_id: ACCOUNT.into(), ..api::ListJobsRequest::default() };
+        world.jobs().list_jobs(request).await.unwrap().into_inner().jobs.pop().map(|job| job.job_id)
+    })
+    .await;
+    let follow = start("jobs", &["jobs", "show", &id, "--follow"]);
+    retry.wait_line("continues in the background", SOON).await;
+    follow.wait_line("continues in the background", SOON).await;
+    world.process.kill();
+    world.process.wait_exit(SOON).await;
+    let address = grpc.trim_start_matches("http://").to_owned();
+    let _world = world.again(&["--grpc", &address]).await;
+    for process in [&retry, &follow] {
+        process.wait_line("20 succeeded, 0 failed again, 0 still waiting", SOON).await;
+        assert!(process.wait_exit(SOON).await.success());
     }
 }
