@@ -16,7 +16,7 @@ const SHORT: [&str; 6] = ["--keep-events", "3s", "--keep-history", "4s", "--dedu
 async fn on_both(args: &[&str]) -> [World; 2] {
     let database = testkit::postgres::database().await;
     let with_database = [args, &["--database-url", &database]].concat();
-    let env = [("RUST_LOG", "info,query=debug")];
+    let env = [("RUST_LOG", "info,maintenance=debug")];
     [World::start_with(args, &env).await, World::start_with(&with_database, &env).await]
 }
 

@@ -15,6 +15,7 @@
 //! message id) within the deduplication window is stored once. Work queues and readers survive an outage of the broker;
 //! during the outage appends fail with [`JournalError::Unavailable`] within [`ANSWER_DEADLINE`].
 
+mod anonymise;
 mod connection;
 mod consume;
 mod destination_health;
@@ -52,6 +53,7 @@ pub use lane_reports::LaneReports;
 pub use leader::lease::{LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, ReaderLease, SEQUENCER_LEASE};
 pub use publish::append::{Appended, Submitted, Traffic};
 pub use registry::freshness::{NewsError, settled};
+pub use registry::past::PastRegistry;
 pub use registry::view::RegistryView;
 pub use streams::{Logged, Stored, StreamName};
 pub use work::ordered_queue::Turn;

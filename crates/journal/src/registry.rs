@@ -1,4 +1,5 @@
 //! The configuration as this process sees it.
 
 pub(crate) mod freshness;
+pub(crate) mod past;
 pub(crate) mod view;

@@ -11,14 +11,20 @@
 
 pub mod flush_hint;
 pub mod history;
+mod options;
 pub mod page;
 pub mod project;
 pub mod prune;
 pub mod read_barrier;
+mod repairs;
 pub mod request_retry;
+mod sources;
 pub mod sql;
 pub mod store;
 pub mod tables;
 
 pub use history::History;
+pub use options::{Options, compact};
+pub use repairs::Repairs;
+pub use sources::Sources;
 pub use store::{Store, StoreError};

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::Shell;
 use journal::{Journal, NatsOptions};
+use read_model::Sources;
 use runtime::{Listeners, Platform, telemetry};
 
 use crate::{
     anywhere, compose, demo::Demo, environment, key::KeyOptions, listen::Listen, moments, network::NetworkOptions, out,
-    up::Up, verbs::Verb,
+    read_side::ReadSideOptions, up::Up, verbs::Verb,
 };
 
 /// Delivers leads to webhooks and never loses one
@@ -34,8 +35,10 @@ enum Command {
     Dispatcher(Dispatcher),
     /// Run the notifier alone: mails people about failures
     Notifier(Notifier),
-    /// Run query alone: lists leads and deliveries, changes the configuration, retries
+    /// Run query alone: lists leads and deliveries, changes the configuration, retries; runs maintenance, too
     Query(Query),
+    /// Run maintenance alone: works on jobs, repairs, anonymises, deletes old history. It uses the database of query
+    Maintenance(Maintenance),
     /// Clear the read model and rebuild it from the stored events
     ///
     /// History that is older than the stored events (--keep-events) is lost. Services may run meanwhile. Until the rebuild is
@@ -104,10 +107,24 @@ struct Query {
     #[command(flatten)]
     network: NetworkOptions,
     #[command(flatten)]
-    options: query::Options,
+    options: ReadSideOptions,
+    /// Leave jobs, repairs, anonymisation and the deletion of old history to `leadline maintenance`, which then has to run with
+    /// the same database
+    #[arg(long, env = "LEADLINE_NO_MAINTENANCE")]
+    no_maintenance: bool,
     /// Public https URL of the HTTP port; links to the console begin with it
     #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Maintenance {
+    #[command(flatten)]
+    alone: Alone,
+    #[command(flatten)]
+    read_model: read_model::Options,
+    #[command(flatten)]
+    options: maintenance::Options,
 }
 
 #[derive(Debug, Args)]
@@ -115,7 +132,7 @@ struct Rebuild {
     #[command(flatten)]
     nats: NatsOptions,
     #[command(flatten)]
-    options: query::Options,
+    options: ReadSideOptions,
 }
 
 #[derive(Debug, Args)]
@@ -148,7 +165,7 @@ impl Cli {
             Command::Up(up) => up.run().await,
             Command::Ingest(Ingest { alone, options }) => {
                 compose::alone("ingest", &alone.listeners, &alone.nats, async |platform, journal| {
-                    ingest::start(&options, None, platform, journal).await
+                    Ok(vec![ingest::start(&options, None, platform, journal).await?])
                 })
                 .await
             }
@@ -156,7 +173,7 @@ impl Cli {
                 let master = key.required()?;
                 compose::alone("dispatcher", &alone.listeners, &alone.nats, async |platform, journal| {
                     key.confirm(&master, journal).await?;
-                    dispatcher::start(&options, network.guard(), master, platform, journal).await
+                    Ok(vec![dispatcher::start(&options, network.guard(), master, platform, journal).await?])
                 })
                 .await
             }
@@ -166,16 +183,23 @@ impl Cli {
                     if let Some(master) = &master {
                         key.confirm(master, journal).await?;
                     }
-                    notifier::start(&options, master, platform, journal).await
+                    Ok(vec![notifier::start(&options, master, platform, journal).await?])
                 })
                 .await
             }
-            Command::Query(Query { alone, key, network, options, public_url }) => {
+            Command::Query(Query { alone, key, network, options, no_maintenance, public_url }) => {
                 let master = key.required()?;
                 compose::alone("query", &alone.listeners, &alone.nats, async |platform, journal| {
                     key.confirm(&master, journal).await?;
                     let sessions = compose::sessions(public_url.as_deref(), &master, platform)?;
-                    query::start(&options, network.guard(), master, sessions, platform, journal).await
+                    options.start(!no_maintenance, network.guard(), master, sessions, platform, journal).await
+                })
+                .await
+            }
+            Command::Maintenance(Maintenance { alone, read_model, options }) => {
+                compose::alone("maintenance", &alone.listeners, &alone.nats, async |platform, journal| {
+                    let sources = Sources::connect(&read_model, journal, platform).await?;
+                    Ok(vec![maintenance::start(options, read_model.history, &sources, platform)])
                 })
                 .await
             }
@@ -200,7 +224,7 @@ impl Rebuild {
         let platform = Platform::default();
         runtime::shutdown_on_signal(&platform.drain)?;
         let journal = Journal::connect(&self.nats, &platform).await?;
-        let facts = query::rebuild(&self.options, &journal).await?;
+        let facts = query::rebuild(&self.options.query.read_model, &journal).await?;
         println!("rebuilt the read model from {facts} facts");
         Ok(ExitCode::SUCCESS)
     }
@@ -210,7 +234,7 @@ impl Compact {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let _telemetry = telemetry::init("leadline-compact")?;
         anyhow::ensure!(
-            query::compact(self.database_url.as_deref()).await?,
+            read_model::compact(self.database_url.as_deref()).await?,
             "--database-url is PostgreSQL, which uses free space again by itself; VACUUM FULL gives it back"
         );
         println!("compacted the read model");
@@ -225,7 +249,7 @@ mod tests {
     #[test]
     fn the_command_line_is_sound_and_every_setting_is_a_variable_too() {
         Cli::command().debug_assert();
-        let of_services = ["up", "ingest", "dispatcher", "notifier", "query", "rebuild", "compact"];
+        let of_services = ["up", "ingest", "dispatcher", "notifier", "query", "maintenance", "rebuild", "compact"];
         for command in Cli::command().get_subcommands().filter(|c| of_services.contains(&c.get_name())) {
             for argument in command.get_arguments().filter(|a| !["help", "version"].contains(&a.get_id().as_str())) {
                 let flag = argument.get_long().unwrap();

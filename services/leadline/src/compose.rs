@@ -9,18 +9,18 @@ use journal::{Journal, NatsOptions};
 use runtime::{Addresses, Api, Listeners, Platform, Service, telemetry};
 use web::OverHttp;
 
-/// Runs one service in this process until a signal stops it.
+/// Runs services in this process until a signal stops it.
 pub(crate) async fn alone(
     name: &'static str,
     listeners: &Listeners,
     nats: &NatsOptions,
-    start: impl AsyncFnOnce(&Platform, &Journal) -> anyhow::Result<Service>,
+    start: impl AsyncFnOnce(&Platform, &Journal) -> anyhow::Result<Vec<Service>>,
 ) -> anyhow::Result<ExitCode> {
     let _telemetry = telemetry::init(service_name(name))?;
     let platform = platform()?;
     let journal = Journal::connect(nats, &platform).await?;
-    let service = start(&platform, &journal).await?;
-    let addresses = runtime::serve(listeners, vec![service], api()?, &platform).await?;
+    let services = start(&platform, &journal).await?;
+    let addresses = runtime::serve(listeners, services, api()?, &platform).await?;
     announce(name, addresses, &platform).await;
     Ok(finish(&platform, listeners).await)
 }
@@ -51,6 +51,7 @@ const fn service_name(name: &'static str) -> &'static str {
         b"dispatcher" => "leadline-dispatcher",
         b"notifier" => "leadline-notifier",
         b"query" => "leadline-query",
+        b"maintenance" => "leadline-maintenance",
         _ => name,
     }
 }

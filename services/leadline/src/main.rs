@@ -19,6 +19,7 @@ mod listen;
 mod moments;
 mod network;
 mod out;
+mod read_side;
 mod remote;
 mod table;
 mod up;

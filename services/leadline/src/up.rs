@@ -1,4 +1,4 @@
-//! `leadline up`: all four services in one process, with its own broker and database by default.
+//! `leadline up`: all services in one process, with its own broker and database by default.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -18,6 +18,7 @@ use crate::{
     key::KeyOptions,
     keys,
     network::NetworkOptions,
+    read_side::ReadSideOptions,
 };
 
 /// Name of the file with the addresses of the running system.
@@ -47,7 +48,7 @@ pub(crate) struct Up {
     #[command(flatten)]
     notifier: notifier::Options,
     #[command(flatten)]
-    query: query::Options,
+    read_side: ReadSideOptions,
 }
 
 /// How the administrator gets in.
@@ -90,10 +91,10 @@ impl Up {
     }
 
     fn fill_in(&mut self, data_dir: &DataDir) -> anyhow::Result<()> {
-        if self.query.database_url.is_none() {
+        if self.read_side.query.read_model.database_url.is_none() {
             let file = data_dir.path().join("leadline.db");
             let file = file.to_str().context("--data-dir: the name of the folder is not UTF-8")?;
-            self.query.database_url = Some(format!("sqlite:{file}?mode=rwc"));
+            self.read_side.query.read_model.database_url = Some(format!("sqlite:{file}?mode=rwc"));
         }
         self.notifier.outbox.get_or_insert_with(|| data_dir.path().join("outbox"));
         Ok(())
@@ -141,12 +142,12 @@ impl Up {
         let (key_file, key_id) = keys::admin_key_in(data_dir, &journal).await?;
         let sessions = compose::sessions(self.notifier.public_url.as_deref(), &key, platform)?;
         let guard = self.network.guard();
-        let services: Vec<Service> = vec![
+        let mut services: Vec<Service> = vec![
             ingest::start(&self.ingest, Some(sessions.clone()), platform, &journal).await?,
             dispatcher::start(&self.dispatcher, guard.clone(), key.clone(), platform, &journal).await?,
             notifier::start(&self.notifier, Some(key.clone()), platform, &journal).await?,
-            query::start(&self.query, guard, key, sessions.clone(), platform, &journal).await?,
         ];
+        services.extend(self.read_side.start(true, guard, key, sessions.clone(), platform, &journal).await?);
         let addresses = runtime::serve(&self.listeners, services, compose::api()?, platform).await?;
         let bounds = Bounds {
             account: None,
@@ -166,7 +167,7 @@ impl Up {
             "grpc": addresses.grpc_url(),
             "metrics": addresses.metrics_url(),
             "nats": self.nats.nats_url,
-            "database": self.query.database_url,
+            "database": self.read_side.query.read_model.database_url,
             "outbox": self.notifier.outbox,
         });
         format!("{written:#}\n").into_bytes()

@@ -67,7 +67,7 @@ pub(crate) fn service(
     drain: Drain,
     options: &Options,
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
-    let (watchers, history) = (Watchers::new(options.watch_limits), options.history);
+    let (watchers, history) = (Watchers::new(options.watch_limits), options.read_model.history);
     let freshness = Freshness::new(journal.clone(), store.clone());
     let payloads = PayloadViews::new(journal.clone(), store.clone());
     let rendering = Arc::new(Semaphore::new(MAX_RENDERING));

@@ -13,7 +13,7 @@ use api::{
 use bytes::Bytes;
 use domain::{AccountId, ClientId, InterfaceId, LeadId, ids::IdError};
 use futures::Stream;
-use journal::RegistryView;
+use journal::{Journal, RegistryView};
 use read_model::{
     History, Store,
     page::Place,
@@ -28,7 +28,6 @@ use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use self::anonymise::Asked;
 use crate::{
-    anonymiser::Anonymiser,
     caller::Caller,
     csv::{self, Cell},
     delivery_service::http_status,
@@ -51,7 +50,7 @@ const EXPORTED: [&str; 13] = [
 struct LeadService {
     store: Store,
     registry: RegistryView,
-    anonymiser: Anonymiser,
+    journal: Journal,
     freshness: Freshness,
     payloads: PayloadViews,
     history: History,
@@ -59,15 +58,15 @@ struct LeadService {
 }
 
 pub(crate) fn service(
+    journal: Journal,
     store: Store,
     registry: RegistryView,
     history: History,
-    anonymiser: Anonymiser,
     drain: Drain,
 ) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
-    let freshness = Freshness::new(anonymiser.journal.clone(), store.clone());
-    let payloads = PayloadViews::new(anonymiser.journal.clone(), store.clone());
-    LeadServiceServer::new(LeadService { store, registry, anonymiser, freshness, payloads, history, drain })
+    let freshness = Freshness::new(journal.clone(), store.clone());
+    let payloads = PayloadViews::new(journal.clone(), store.clone());
+    LeadServiceServer::new(LeadService { journal, store, registry, freshness, payloads, history, drain })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 

@@ -1,19 +1,15 @@
 //! The query service: it answers calls about the registry, leads, deliveries and jobs, and keeps the read model.
 //!
 //! * [`projector`] writes facts into the read model (`crates/read_model`); [`audit_fields`] says what the audit log compares
-//! * [`anonymiser`] anonymises leads, [`pruner`] deletes what is older than history
 //! * [`registry_service`], [`access_service`], [`delivery_service`], [`lead_service`], [`job_service`],
 //!   [`audit_service`] and [`status_service`] answer over gRPC; each checks what its [`caller`] may see and change
 //! * [`routing_service`] explains why a destination gets an event
 //! * [`problem_service`] shows what fails and how each destination does, with what dispatchers report of their [`lanes`]
 //! * [`known_events`] tells ingest which events were published before
-//! * [`worker`] is the job runner
-//! * [`reconciler`] finds missing and stuck deliveries
 //!
 //! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 
 mod access_service;
-mod anonymiser;
 mod audit_fields;
 mod audit_service;
 mod caller;
@@ -27,25 +23,21 @@ mod lead_service;
 mod limits;
 mod listing;
 mod not_found;
-mod past;
 mod payload_views;
 mod problem_service;
 mod projector;
-mod pruner;
-mod reconciler;
 mod registry_change;
 mod registry_service;
 mod retry_reason;
 mod routing_service;
 mod status_service;
-mod worker;
 
 use access::{Door, Sessions};
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
 use domain::{Guard, registry::UrlRules};
-use journal::{Journal, RegistryView, StreamName};
-use read_model::{History, Store, StoreError, read_barrier::Stale};
+use journal::{Journal, StreamName};
+use read_model::{Sources, StoreError, read_barrier::Stale};
 use registry_change::Changes;
 use runtime::{ErrorChain as _, NeededBy, Platform, Service};
 use tonic::Status;
@@ -54,17 +46,11 @@ use tonic::Status;
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "query")]
 pub struct Options {
-    /// Database of the read model: sqlite:FILE?mode=rwc or postgres://USER:PASSWORD@HOST/DATABASE [default: an SQLite file
-    /// leadline.db in the working directory; up: in the data directory]
-    #[arg(long, env = "LEADLINE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
-    pub database_url: Option<String>,
+    #[command(flatten)]
+    pub read_model: read_model::Options,
     /// Allow destinations with plain http URLs
     #[arg(long, env = "LEADLINE_ALLOW_PLAIN_HTTP")]
     pub allow_plain_http: bool,
-    #[command(flatten)]
-    pub history: History,
-    #[command(flatten)]
-    pub audit: reconciler::Options,
     #[command(flatten)]
     pub watch_limits: WatchLimits,
     #[command(flatten)]
@@ -73,39 +59,25 @@ pub struct Options {
     pub console: console_http::Options,
 }
 
-/// The database of the read model if none is set.
-const DEFAULT_DATABASE: &str = "sqlite:leadline.db?mode=rwc";
-
-impl Options {
-    async fn store(&self) -> Result<Store, StoreError> {
-        Store::connect(self.database_url.as_deref().unwrap_or(DEFAULT_DATABASE)).await
-    }
-}
-
 /// Starts the query service.
 ///
 /// # Errors
-/// Fails if the configuration cannot be read from the broker, the database cannot be used, or a method has no rule.
+/// Fails if the broker does not answer, or a method has no rule.
 pub async fn start(
     options: &Options,
     guard: Guard,
     key: MasterKey,
     sessions: Sessions,
+    sources: &Sources,
     platform: &Platform,
-    journal: &Journal,
 ) -> anyhow::Result<Service> {
     let latch = platform.readiness.latch_for("query", NeededBy::Only(&["query"]));
-    let store = options.store().await?;
-    let registry = RegistryView::follow(journal, platform).await?;
-    projector::start(journal, &store, platform);
-    known_events::start(journal, &store, platform).await?;
-    let lanes = lanes::Lanes::follow(journal, platform).await?;
+    let Sources { journal, store, registry, repairs } = sources.clone();
+    let history = options.read_model.history;
+    projector::start(&journal, &store, platform);
+    known_events::start(&journal, &store, platform).await?;
+    let lanes = lanes::Lanes::follow(&journal, platform).await?;
     let health = problem_service::HealthView { store: store.clone(), lanes };
-    worker::start(journal, &store, &registry, platform);
-    let healed = reconciler::start(options.audit, journal, &store, &registry, platform);
-    pruner::start(options.history, journal, &store, &registry, platform);
-    let anonymiser = anonymiser::Anonymiser { journal: journal.clone(), store: store.clone() };
-    anonymiser.start(registry.clone(), platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
     let door = Door::new(&registry)?.with_sessions(sessions.clone());
     let changes = Changes::new(journal.clone(), registry.clone(), rules, options.limits.into());
@@ -121,39 +93,28 @@ pub async fn start(
             platform.drain.clone(),
             options,
         )))
-        .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone(), options.history)))
+        .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone(), history)))
         .with_grpc(door.guard(status_service::service(
             journal.clone(),
             store.clone(),
             registry.clone(),
-            healed,
-            options.history,
+            repairs,
+            history,
             platform.readiness.clone(),
             health.clone(),
         )))
         .with_grpc(door.guard(audit_service::service(store.clone())))
         .with_grpc(door.guard(problem_service::service(journal.clone(), store.clone(), registry.clone(), health)))
-        .with_grpc(door.guard(routing_service::service(
-            journal.clone(),
-            store.clone(),
-            registry.clone(),
-            options.history,
-        )))
-        .with_grpc(door.guard(lead_service::service(
-            store,
-            registry,
-            options.history,
-            anonymiser,
-            platform.drain.clone(),
-        ))))
+        .with_grpc(door.guard(routing_service::service(journal.clone(), store.clone(), registry.clone(), history)))
+        .with_grpc(door.guard(lead_service::service(journal, store, registry, history, platform.drain.clone()))))
 }
 
 /// Wipes the read model and rebuilds it from the facts. Returns the number of facts.
 ///
 /// # Errors
 /// Fails if the broker or the database fails.
-pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64> {
-    let store = options.store().await?;
+pub async fn rebuild(options: &read_model::Options, journal: &Journal) -> anyhow::Result<u64> {
+    let store = options.connect().await?;
     store.wipe().await?;
     store.expect_much().await?;
     let none_anonymised = journal.stream(StreamName::Anonymised).last_sequence().await? == 0;
@@ -161,21 +122,6 @@ pub async fn rebuild(options: &Options, journal: &Journal) -> anyhow::Result<u64
     let facts = projector::catch_up(journal, &store).await;
     store.make_indexes().await?;
     facts
-}
-
-/// Copies an SQLite database without its free pages, and makes it give back free pages from then on. Returns `false` if
-/// the database is not SQLite.
-///
-/// # Errors
-/// Fails if the database fails, or another process uses it without a pause.
-pub async fn compact(database_url: Option<&str>) -> Result<bool, StoreError> {
-    let url = database_url.unwrap_or(DEFAULT_DATABASE);
-    if !read_model::sql::connect::is_sqlite(url) {
-        return Ok(false);
-    }
-    // Nothing can be compacted in a file that this would make.
-    Store::connect(&url.replace("mode=rwc", "mode=rw")).await?.compact().await?;
-    Ok(true)
 }
 
 /// The one place where a failure of the database becomes a gRPC status; the failure is logged here.

@@ -15,13 +15,13 @@ use domain::{
     AccountId, Delivery, DeliveryId, DestinationId, EventId, LeadEvent, LeadId, LeadSequence, Registry,
     routing::destinations_for,
 };
-use journal::{Journal, RegistryView};
+use journal::{Journal, PastRegistry, RegistryView};
 use read_model::{History, Store, tables::events::EventOutline};
 use runtime::ErrorChain as _;
 use tokio::{sync::Semaphore, time::timeout};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use crate::{caller::Caller, failed, not_found, past::Past};
+use crate::{caller::Caller, failed, not_found};
 
 /// At most this many events of a lead are explained.
 const MAX_EVENTS: usize = 20;
@@ -131,7 +131,7 @@ impl RoutingService {
         events.sort_by_key(|of| (of.stored.as_ref().map_or(0, |event| event.registry_sequence), of.event.received_at));
         let explain = async {
             let _turn = self.reading.acquire().await;
-            let (mut past, mut of_erased) = (Past::of(&self.journal), Past::of(&self.journal));
+            let (mut past, mut of_erased) = (PastRegistry::of(&self.journal), PastRegistry::of(&self.journal));
             let mut explained = vec![];
             for of in events {
                 let then = match &of.stored {

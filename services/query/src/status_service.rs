@@ -13,13 +13,13 @@ use api::{
 use domain::{DestinationId, Registry, health::FAILING_AFTER, registry::Destination};
 use jiff::{SignedDuration, Timestamp};
 use journal::{Journal, JournalError, RegistryView, StreamName};
-use read_model::{History, Store};
+use read_model::{History, Repairs, Store};
 use runtime::Readiness;
 use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use self::sizes::Sizes;
-use crate::{failed, problem_service::HealthView, reconciler::Healed};
+use crate::{failed, problem_service::HealthView};
 
 mod sizes;
 
@@ -39,7 +39,7 @@ struct StatusService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    healed: Arc<Healed>,
+    repairs: Repairs,
     sizes: Sizes,
     history: History,
     readiness: Readiness,
@@ -51,14 +51,14 @@ pub(crate) fn service(
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    healed: Arc<Healed>,
+    repairs: Repairs,
     history: History,
     readiness: Readiness,
     health: HealthView,
 ) -> StatusServiceServer<impl api::status_service_server::StatusService> {
     let sizes = Sizes::new(store.clone());
     let latest = Mutex::default();
-    let service = StatusService { journal, store, registry, healed, sizes, history, readiness, health, latest };
+    let service = StatusService { journal, store, registry, repairs, sizes, history, readiness, health, latest };
     StatusServiceServer::new(service).accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -131,8 +131,8 @@ impl StatusService {
             destinations: counted(destinations().count()),
             poisoned: backlog.poison,
             in_order: backlog.in_order,
-            healed_requests: self.healed.requests(),
-            healed_deliveries: self.healed.deliveries(),
+            healed_requests: self.repairs.missing(),
+            healed_deliveries: self.repairs.stuck(),
             troubles: vec![],
             streams,
             tables: measured.tables.iter().map(sizes::table_to_api).collect(),

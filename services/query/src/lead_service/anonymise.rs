@@ -70,13 +70,7 @@ impl LeadService {
         trace: Option<&TraceContext>,
     ) -> Result<Done, Status> {
         // An event that was published before this request has to be covered.
-        let now = self
-            .anonymiser
-            .journal
-            .stream(LeadEvent::STREAM)
-            .last_sequence()
-            .await
-            .map_err(|error| stale(error.into()))?;
+        let now = self.journal.stream(LeadEvent::STREAM).last_sequence().await.map_err(|error| stale(error.into()))?;
         self.wait_for(LeadEvent::STREAM, now).await?;
         match asked {
             Asked::Leads(leads) => {
@@ -126,7 +120,7 @@ impl LeadService {
     ) -> Result<(), Status> {
         let mut last = 0;
         for (lead, until) in leads {
-            let stored = self.anonymiser.anonymise(account, lead.clone(), *until, caller.by(), trace).await;
+            let stored = self.journal.anonymised().anonymise(account, lead.clone(), *until, caller.by(), trace).await;
             last = stored.map_err(not_known)?.max(last);
         }
         self.wait_for(StreamName::Anonymised, last).await

@@ -85,7 +85,7 @@ impl Run<'_> {
         let after = if let Cursor::After(at, id) = cursor { Some((*at, *id)) } else { None };
         let (mut found, mut last) = (vec![], true);
         for status in statuses(filter, self.job.started.force) {
-            let read = self.worker.store.oldest_deliveries(filter, status, after, DELIVERIES).await?;
+            let read = self.runner.store.oldest_deliveries(filter, status, after, DELIVERIES).await?;
             last &= read.len() < DELIVERIES;
             found.extend(read);
         }
@@ -111,7 +111,7 @@ impl Run<'_> {
     }
 
     async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<HashMap<DeliveryId, Delivery>, Trouble> {
-        let found = self.worker.store.deliveries_of(ids).await?;
+        let found = self.runner.store.deliveries_of(ids).await?;
         Ok(found.into_iter().map(|delivery| (delivery.reference.delivery, delivery)).collect())
     }
 
@@ -126,16 +126,16 @@ impl Run<'_> {
         if registry.destination_ever(&recovery.destination).is_none() {
             return Ok(None);
         }
-        if !self.worker.journal.leads().is_routed(recovery.end, registry.ever_kept_order()).await? {
+        if !self.runner.journal.leads().is_routed(recovery.end, registry.ever_kept_order()).await? {
             return Ok(None);
         }
-        self.worker.freshness.wait_for_now(StreamName::Deliveries).await?;
+        self.runner.freshness.wait_for_now(StreamName::Deliveries).await?;
         let from = match cursor {
             Cursor::Event(sequence) => LeadsFrom::After(*sequence),
             _ => LeadsFrom::Time(earlier(recovery.since)),
         };
         let account = &self.job.reference().account;
-        let mut entries = self.worker.journal.leads().page(Some(account), from, EVENTS).await?;
+        let mut entries = self.runner.journal.leads().page(Some(account), from, EVENTS).await?;
         let read = entries.len();
         let behind = |entry: &Entry<LeadEvent>| {
             let late = recovery.until.is_some_and(|until| earlier(entry.published_at) > until);

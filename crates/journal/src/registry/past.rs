@@ -4,31 +4,33 @@ use std::collections::VecDeque;
 
 use domain::{Registry, RegistryFact};
 use jiff::Timestamp;
-use journal::{Entry, Journal, Replay};
+
+use crate::{Entry, Journal, Replay};
 
 /// The number of registry facts that are read at once.
 const CHANGES: usize = 500;
 
 /// Reads the registry from its beginning, and never goes back.
-pub(crate) struct Past {
+#[derive(Debug)]
+pub struct PastRegistry {
     registry: Registry,
     changes: Replay<RegistryFact>,
     read: VecDeque<Entry<RegistryFact>>,
 }
 
-impl Past {
-    pub(crate) fn of(journal: &Journal) -> Self {
+impl PastRegistry {
+    pub fn of(journal: &Journal) -> Self {
         Self { registry: Registry::default(), changes: journal.facts().read(1), read: VecDeque::new() }
     }
 
     /// The registry up to a sequence. The sequence never decreases.
-    pub(crate) async fn at(&mut self, sequence: u64) -> &Registry {
+    pub async fn at(&mut self, sequence: u64) -> &Registry {
         self.apply_while(sequence, |_| true).await;
         &self.registry
     }
 
     /// The registry with the changes up to this time, which is not after the fact at `newest`.
-    pub(crate) async fn at_time(&mut self, at: Timestamp, newest: u64) -> &Registry {
+    pub async fn at_time(&mut self, at: Timestamp, newest: u64) -> &Registry {
         self.apply_while(newest, |fact| fact.at <= at).await;
         &self.registry
     }

@@ -1,6 +1,6 @@
 //! Stuck deliveries: open deliveries whose pending work is lost.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::collections::HashMap;
 
 use domain::{
     Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Work,
@@ -23,7 +23,7 @@ const MAX_SUSPECTS: usize = 10_000;
 /// The check of open deliveries in rounds: one status after the other, the oldest delivery first. The work of a
 /// delivery is lost if two rounds find it nowhere and no fact was stored in between.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct StuckDeliveries {
     status: usize,
     after: Option<(Timestamp, DeliveryId)>,
     /// When the next round begins.
@@ -33,7 +33,7 @@ pub(super) struct Standing {
     suspected: HashMap<DeliveryId, Position>,
 }
 
-impl Standing {
+impl StuckDeliveries {
     /// Checks at most `most` open deliveries; returns how many it checked.
     pub(super) async fn check(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
         let now = Timestamp::now();
@@ -83,7 +83,7 @@ impl Reconciler {
         }
         let (span, trace) = TraceContext::enter(None, || info_span!("heal", delivery = %id));
         self.journal.timers().schedule(work, Timestamp::now(), &trace).instrument(span).await?;
-        self.healed.deliveries.fetch_add(1, Ordering::Relaxed);
+        self.repairs.count_stuck();
         tracing::error!(
             delivery = %id, destination = %delivery.reference.destination, status = delivery.status.as_str(),
             attempts = delivery.attempts, updated_at = %delivery.updated_at,

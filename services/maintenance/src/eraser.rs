@@ -2,6 +2,8 @@
 //!
 //! Guarantee: a note is removed after its work is done. If a process dies before that, the next one finds the note;
 //! each step may be done twice.
+//!
+//! Every process erases, because each may have a read model of its own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,30 +12,39 @@ use domain::{
     anonymisation::{blank_attempt, blank_event, brought_forward, end_of},
 };
 use jiff::Timestamp;
-use journal::JournalError;
-use read_model::tables::anonymised::Erasure;
+use journal::{Journal, JournalError};
+use read_model::{Sources, Store, tables::anonymised::Erasure};
 use runtime::{Drain, Platform, crash, trace::TraceContext};
 use tokio::{sync::Notify, time::Instant};
 use tracing::info_span;
 
-use super::{Anonymiser, NotForgotten, RETRY_DELAY, warn};
+use crate::anonymise_error::NotAnonymised;
 
 /// The interval of searches for notes.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// The delay after the broker or the database failed.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// At most this many messages are erased, or deliveries ended, in one round.
 const MAX_BATCH: u32 = 500;
 /// The time between two vacuums of PostgreSQL: a vacuum reads the whole of a table that has changed.
 const VACUUM_INTERVAL: Duration = Duration::from_secs(600);
 
-pub(super) fn start(anonymiser: &Anonymiser, platform: &Platform) {
+pub(super) fn start(sources: &Sources, platform: &Platform) {
+    let Sources { journal, store, .. } = sources;
     let erased = Arc::new(Notify::new());
-    let eraser = Eraser { anonymiser: anonymiser.clone(), drain: platform.drain.clone(), erased: Arc::clone(&erased) };
+    let eraser = Eraser {
+        journal: journal.clone(),
+        store: store.clone(),
+        drain: platform.drain.clone(),
+        erased: Arc::clone(&erased),
+    };
     platform.drain.spawn("erasing", eraser.run());
-    platform.drain.spawn("vacuum", vacuum(anonymiser.clone(), platform.drain.clone(), erased));
+    platform.drain.spawn("vacuum", vacuum(store.clone(), platform.drain.clone(), erased));
 }
 
 struct Eraser {
-    anonymiser: Anonymiser,
+    journal: Journal,
+    store: Store,
     drain: Drain,
     /// Notified when a round has left old rows in the database.
     erased: Arc<Notify>,
@@ -48,7 +59,7 @@ impl Eraser {
                 Ok(true) => continue,
                 Ok(false) => CHECK_INTERVAL,
                 Err(error) => {
-                    warn(&error, "cannot erase anonymised messages; retrying");
+                    error.warn("cannot erase anonymised messages; retrying");
                     RETRY_DELAY
                 }
             };
@@ -60,19 +71,19 @@ impl Eraser {
     }
 
     /// Works on one batch of notes. Returns whether there may be more.
-    async fn round(&self, dirty: &mut bool) -> Result<bool, NotForgotten> {
+    async fn round(&self, dirty: &mut bool) -> Result<bool, NotAnonymised> {
         let done = [self.end_deliveries().await?, self.search().await?, self.erase().await?];
         *dirty |= done.iter().any(|&count| count > 0);
         let more = done.iter().any(|&count| count >= MAX_BATCH as usize);
         if *dirty && !more {
-            *dirty = !self.anonymiser.store.scrub().await?;
+            *dirty = !self.store.scrub().await?;
             self.erased.notify_one();
         }
         Ok(more)
     }
 
-    async fn end_deliveries(&self) -> Result<usize, NotForgotten> {
-        let Anonymiser { journal, store } = &self.anonymiser;
+    async fn end_deliveries(&self) -> Result<usize, NotAnonymised> {
+        let Self { journal, store, .. } = self;
         let endings = store.endings(MAX_BATCH).await?;
         for delivery in &endings {
             if let Some(delivery) = store.delivery(*delivery).await?
@@ -90,8 +101,8 @@ impl Eraser {
     }
 
     /// Erases anonymised leads from the quarantine.
-    async fn search(&self) -> Result<usize, NotForgotten> {
-        let Anonymiser { journal, store } = &self.anonymiser;
+    async fn search(&self) -> Result<usize, NotAnonymised> {
+        let Self { journal, store, .. } = self;
         let searches = store.searches(MAX_BATCH).await?;
         let leads: Vec<_> = searches.iter().map(|(account, lead, _)| (account.clone(), lead.clone())).collect();
         let found = journal.quarantine().erase(&leads).await?;
@@ -102,8 +113,8 @@ impl Eraser {
         Ok(searches.len())
     }
 
-    async fn erase(&self) -> Result<usize, NotForgotten> {
-        let store = &self.anonymiser.store;
+    async fn erase(&self) -> Result<usize, NotAnonymised> {
+        let store = &self.store;
         let erasures = store.erasures(MAX_BATCH).await?;
         for erasure in &erasures {
             let began = Instant::now();
@@ -126,7 +137,7 @@ impl Eraser {
     }
 
     async fn erase_event(&self, sequence: LeadSequence) -> Result<(), JournalError> {
-        let journal = &self.anonymiser.journal;
+        let journal = &self.journal;
         let Some((event, trace)) = journal.facts::<LeadEvent>().get(sequence.0).await? else { return Ok(()) };
         journal.anonymised().append(&blank_event(sequence, event), &trace).await?;
         crash::point("before an event is erased");
@@ -134,7 +145,7 @@ impl Eraser {
     }
 
     async fn erase_attempt(&self, sequence: u64) -> Result<(), JournalError> {
-        let journal = &self.anonymiser.journal;
+        let journal = &self.journal;
         let stored = journal.facts::<DeliveryFact>().get(sequence).await?;
         let Some((DeliveryFact::Attempted(attempted), trace)) = stored else { return Ok(()) };
         journal.deliveries().append(&blank_attempt(attempted), &trace).await?;
@@ -144,14 +155,15 @@ impl Eraser {
 }
 
 /// Frees the old versions of blanked rows, at an interval.
-async fn vacuum(anonymiser: Anonymiser, drain: Drain, erased: Arc<Notify>) {
+async fn vacuum(store: Store, drain: Drain, erased: Arc<Notify>) {
     loop {
         tokio::select! {
             () = erased.notified() => {}
             () = drain.stopping() => return,
         }
-        if let Err(error) = anonymiser.store.vacuum().await {
-            warn(&error.into(), "cannot vacuum the database; old versions of anonymised rows are still in it");
+        if let Err(error) = store.vacuum().await {
+            NotAnonymised::from(error)
+                .warn("cannot vacuum the database; old versions of anonymised rows are still in it");
         }
         tokio::select! {
             () = tokio::time::sleep(VACUUM_INTERVAL) => {}

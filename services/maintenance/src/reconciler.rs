@@ -2,33 +2,27 @@
 //! has a delivery, and every open delivery has pending work. It repairs what is missing because a disk lost a write or
 //! a program was wrong, and logs each repair as an error.
 //!
-//! * [`requests`] goes through the events and looks for missing deliveries
-//! * [`standing`] goes through the open deliveries and looks for stuck deliveries
+//! * [`missing_deliveries`] goes through the events and looks for missing deliveries
+//! * [`stuck_deliveries`] goes through the open deliveries and looks for stuck deliveries
 //!
 //! Guarantee: a repair that is made twice has one effect, because ids and timers are computed. The reconciler leaves
 //! alone what the services still work on. Its cost is bounded: a limited number of events and deliveries per second,
 //! and one page of each in memory.
 
-mod requests;
-mod standing;
+mod missing_deliveries;
+mod stuck_deliveries;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use journal::{Journal, JournalError, ReaderLease, RegistryView, leader};
 use read_model::{
-    Store, StoreError,
+    Repairs, Sources, Store, StoreError,
     read_barrier::{Freshness, Stale},
 };
 use runtime::{Drain, ErrorChain as _, Platform};
 use tokio::time::Instant;
 
-use self::{requests::Requests, standing::Standing};
+use self::{missing_deliveries::MissingDeliveries, stuck_deliveries::StuckDeliveries};
 
 /// The name under which the journal stores the reconciler's position among the events.
 const READER: &str = "reconciler";
@@ -50,25 +44,6 @@ pub struct Options {
     pub reconcile_rate: u32,
 }
 
-/// What this process has repaired since its start.
-#[derive(Debug, Default)]
-pub(crate) struct Healed {
-    requests: AtomicU64,
-    deliveries: AtomicU64,
-}
-
-impl Healed {
-    /// Missing deliveries that were requested.
-    pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Stuck deliveries whose work was restored.
-    pub(crate) fn deliveries(&self) -> u64 {
-        self.deliveries.load(Ordering::Relaxed)
-    }
-}
-
 struct Reconciler {
     options: Options,
     journal: Journal,
@@ -76,7 +51,7 @@ struct Reconciler {
     registry: RegistryView,
     freshness: Freshness,
     drain: Drain,
-    healed: Arc<Healed>,
+    repairs: Repairs,
 }
 
 /// Why the reconciler cannot continue for now.
@@ -90,14 +65,8 @@ enum Trouble {
     Stale(#[from] Stale),
 }
 
-pub(crate) fn start(
-    options: Options,
-    journal: &Journal,
-    store: &Store,
-    registry: &RegistryView,
-    platform: &Platform,
-) -> Arc<Healed> {
-    let healed = Arc::<Healed>::default();
+pub(super) fn start(options: Options, sources: &Sources, platform: &Platform) {
+    let Sources { journal, store, registry, repairs } = sources;
     let reconciler = Reconciler {
         options,
         journal: journal.clone(),
@@ -105,29 +74,28 @@ pub(crate) fn start(
         registry: registry.clone(),
         freshness: Freshness::new(journal.clone(), store.clone()),
         drain: platform.drain.clone(),
-        healed: Arc::clone(&healed),
+        repairs: repairs.clone(),
     };
     platform.drain.spawn("reconciler", async move {
         leader::run(&reconciler.journal, READER, |lease| reconciler.check(lease)).await;
     });
-    healed
 }
 
 impl Reconciler {
     /// Checks until the drain begins or another process is the leader.
     async fn check(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
-        let mut requests = Requests::after(&self.journal, lease.sequence());
-        let mut standing = Standing::default();
+        let mut missing = MissingDeliveries::after(&self.journal, lease.sequence());
+        let mut stuck = StuckDeliveries::default();
         while !self.drain.is_stopping() {
             let begun = Instant::now();
-            let looked_at = match self.page(&mut requests, &mut standing).await {
+            let looked_at = match self.page(&mut missing, &mut stuck).await {
                 Ok(looked_at) => looked_at,
                 Err(error) => {
                     tracing::debug!(error = error.chain(), "reconciler stopped; retrying");
                     0
                 }
             };
-            lease.advance(requests.checked_until()).await?;
+            lease.advance(missing.checked_until()).await?;
             let takes = Duration::from_secs(1) * looked_at / self.options.reconcile_rate;
             let rest = if looked_at == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
             self.rest(rest).await;
@@ -136,10 +104,10 @@ impl Reconciler {
     }
 
     /// Checks some events and some deliveries; returns how many.
-    async fn page(&self, requests: &mut Requests, standing: &mut Standing) -> Result<u32, Trouble> {
+    async fn page(&self, missing: &mut MissingDeliveries, stuck: &mut StuckDeliveries) -> Result<u32, Trouble> {
         let most = PAGE.min(self.options.reconcile_rate as usize).div_ceil(2);
-        let events = requests.check(self, most).await?;
-        let deliveries = standing.check(self, most).await?;
+        let events = missing.check(self, most).await?;
+        let deliveries = stuck.check(self, most).await?;
         Ok(u32::try_from(events + deliveries).unwrap_or(u32::MAX))
     }
 

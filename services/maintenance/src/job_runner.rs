@@ -20,7 +20,7 @@ use domain::{
 };
 use journal::{Journal, JournalError, Message, RegistryView};
 use read_model::{
-    Store, StoreError,
+    Sources, Store, StoreError,
     read_barrier::{Freshness, Stale},
 };
 use runtime::{Drain, ErrorChain as _, Platform, UnderWay, trace::TraceContext};
@@ -31,7 +31,7 @@ use self::run::Run;
 /// The delay before the runner retries a job that the broker or the database stopped.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-struct Worker {
+struct JobRunner {
     journal: Journal,
     store: Store,
     registry: RegistryView,
@@ -64,8 +64,9 @@ enum Trouble {
     History(#[from] IllegalJob),
 }
 
-pub(crate) fn start(journal: &Journal, store: &Store, registry: &RegistryView, platform: &Platform) {
-    let worker = Arc::new(Worker {
+pub(super) fn start(sources: &Sources, platform: &Platform) {
+    let Sources { journal, store, registry, .. } = sources;
+    let runner = Arc::new(JobRunner {
         journal: journal.clone(),
         store: store.clone(),
         registry: registry.clone(),
@@ -74,10 +75,10 @@ pub(crate) fn start(journal: &Journal, store: &Store, registry: &RegistryView, p
         under_way: UnderWay::default(),
     });
     platform.drain.spawn("jobs", async move {
-        let mut facts = worker.journal.jobs().work_queue();
+        let mut facts = runner.journal.jobs().work_queue();
         while let Some(message) = facts.next().await {
             match &message.value {
-                JobFact::Started(_) => worker.drain.spawn_work(Arc::clone(&worker).take(message)),
+                JobFact::Started(_) => runner.drain.spawn_work(Arc::clone(&runner).take(message)),
                 // These facts are for the process that works on the job, which reads them from the stream.
                 JobFact::Progressed(_) | JobFact::CancelRequested(_) | JobFact::Finished(_) => message.ack().await,
             }
@@ -85,7 +86,7 @@ pub(crate) fn start(journal: &Journal, store: &Store, registry: &RegistryView, p
     });
 }
 
-impl Worker {
+impl JobRunner {
     async fn take(self: Arc<Self>, message: Message<JobFact>) {
         let reference = message.value.reference();
         let Some(_under_way) = self.under_way.begin(reference.job) else {

@@ -1,29 +1,28 @@
 //! Missing deliveries: events whose deliveries were never requested.
 
-use std::{collections::HashSet, sync::atomic::Ordering};
+use std::collections::HashSet;
 
 use domain::{DeliveryFact, DeliveryId, LeadEvent, LeadSequence, delivery::request, routing::owed};
 use jiff::Timestamp;
-use journal::{Entry, Journal, LeadsFrom, StreamName};
+use journal::{Entry, Journal, LeadsFrom, PastRegistry, StreamName};
 use read_model::request_retry;
 
 use super::{Reconciler, Trouble};
-use crate::past::Past;
 
 /// An event, and the request of one of its deliveries.
 type Wanted<'a> = (&'a Entry<LeadEvent>, DeliveryFact);
 
 /// The check of events, in their order.
-pub(super) struct Requests {
+pub(super) struct MissingDeliveries {
     checked_until: u64,
     /// The next event is too young before this time.
     not_before: Timestamp,
-    past: Past,
+    past: PastRegistry,
 }
 
-impl Requests {
+impl MissingDeliveries {
     pub(super) fn after(journal: &Journal, checked_until: u64) -> Self {
-        Self { checked_until, not_before: Timestamp::MIN, past: Past::of(journal) }
+        Self { checked_until, not_before: Timestamp::MIN, past: PastRegistry::of(journal) }
     }
 
     /// The last event that was checked.
@@ -57,7 +56,7 @@ impl Requests {
         }
         for (entry, fact) in missing {
             request_retry::ask(journal, &fact, &entry.trace).await?.ok();
-            reconciler.healed.requests.fetch_add(1, Ordering::Relaxed);
+            reconciler.repairs.count_missing();
             let reference = fact.reference();
             tracing::error!(
                 delivery = %reference.delivery, destination = %reference.destination, event_id = %reference.event_id,

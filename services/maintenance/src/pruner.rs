@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView, StreamName};
 use read_model::{
-    History, Store, StoreError,
+    History, Sources, Store, StoreError,
     prune::{LeadPlace, Pruned, TooOld, free_pages::FreePages},
 };
 use runtime::{Drain, ErrorChain as _, Platform};
@@ -50,7 +50,8 @@ struct Pruner {
     sweep: Sweep,
 }
 
-pub(crate) fn start(history: History, journal: &Journal, store: &Store, registry: &RegistryView, platform: &Platform) {
+pub(super) fn start(history: History, sources: &Sources, platform: &Platform) {
+    let Sources { journal, store, registry, .. } = sources;
     let sweep = Sweep::new(store.clone(), platform.drain.clone());
     let mut pruner = Pruner { journal: journal.clone(), registry: registry.clone(), history, sweep };
     let interval = (history.keep_history / SWEEPS_OF_HISTORY).clamp(MIN_INTERVAL, MAX_INTERVAL);

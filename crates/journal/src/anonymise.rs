@@ -1,0 +1,29 @@
+//! The request to anonymise a lead.
+
+use domain::{AccountId, AnonymisationFact, LeadId, LeadSequence, anonymisation::LeadAnonymised};
+use jiff::Timestamp;
+use runtime::trace::TraceContext;
+use tracing::{Instrument as _, info_span};
+
+use crate::{JournalError, handles::Anonymised};
+
+impl Anonymised<'_> {
+    /// Anonymises everything about a lead up to a sequence of LEADS. Returns the sequence of the fact; everything else
+    /// follows from it.
+    ///
+    /// # Errors
+    /// When the broker does not confirm the fact.
+    pub async fn anonymise(
+        self,
+        account: &AccountId,
+        lead: LeadId,
+        until: LeadSequence,
+        by: String,
+        trace: Option<&TraceContext>,
+    ) -> Result<u64, JournalError> {
+        let (span, trace) = TraceContext::enter(trace, || info_span!("anonymise", %account, %lead));
+        let fact = LeadAnonymised { account: account.clone(), lead, until, at: Timestamp::now(), by };
+        let fact = AnonymisationFact::LeadAnonymised(fact);
+        Ok(self.append(&fact, &trace).instrument(span).await?.sequence)
+    }
+}
