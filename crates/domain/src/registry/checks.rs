@@ -2,36 +2,28 @@
 
 use std::time::Duration;
 
-use url::Url;
-
 use super::{
     account::{Account, ApiUser, Interface},
     address::{check_brand, check_email},
     model::Destination,
     opt_out::OptOut,
-    refusal::{Mistakes, Refusal, UrlRules},
-    request::{Body, RequestShape},
+    refusal::{Mistakes, Refusal, invalid},
+    request_checks::check_request,
+    urls::{UrlRules, check_url},
 };
-use crate::text::quoted;
 
 /// The maximum length of a name, in bytes.
 const MAX_NAME: usize = 200;
-/// The maximum length of a URL, in bytes.
-const MAX_URL: usize = 2_000;
 /// The maximum number of addresses in a list.
 const MAX_EMAILS: usize = 20;
 /// The maximum number of event type patterns of a destination.
 const MAX_PATTERNS: usize = 100;
 
-pub(super) fn invalid(field: &'static str, problem: String) -> Refusal {
-    Refusal::Invalid { field, problem }
-}
-
 pub(super) fn check_destination(destination: &Destination, rules: UrlRules) -> Result<(), Refusal> {
     let oauth2 = destination.request.credentials.as_ref().and_then(|credentials| credentials.oauth2.as_ref());
     Mistakes::of([
         check_name(&destination.name),
-        check_url(&destination.url, rules),
+        check_url("url", &destination.url, rules),
         check_event_types(destination.event_types.len()),
         check_timeout(destination),
         check_concurrency(destination.concurrency),
@@ -165,38 +157,6 @@ fn check_pace(destination: &Destination) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
-    if shape.headers.len() > RequestShape::MOST_HEADERS {
-        return Err(invalid("headers", format!("are more than {}", RequestShape::MOST_HEADERS)));
-    }
-    for (name, value) in &shape.headers {
-        RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;
-        // Receivers read other bytes that RFC 9110 (5.5) allows in different encodings, and the HTTP client refuses to
-        // send them.
-        let sendable = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-        if value.len() > RequestShape::LONGEST_HEADER || !sendable {
-            let longest = RequestShape::LONGEST_HEADER;
-            return Err(invalid("headers", format!("{name}: has to be one line of ASCII of at most {longest} bytes")));
-        }
-    }
-    if let Some(credentials) = &shape.credentials
-        && credentials.header != "authorization"
-    {
-        RequestShape::check_header(&credentials.header).map_err(|problem| invalid("auth", problem))?;
-    }
-    shape.form.check()?;
-    shape.check_content().map_err(|(field, problem)| invalid(field, problem))?;
-    if let Some(signature) = &shape.compatibility_signature {
-        signature.check(shape).map_err(|problem| invalid("compatibility_signature", problem))?;
-    }
-    match &shape.body {
-        Body::Template(text) if text.len() > RequestShape::LONGEST_TEMPLATE => {
-            Err(invalid("body_template", format!("is longer than {} bytes", RequestShape::LONGEST_TEMPLATE)))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn is_one_line(text: &str) -> bool {
     text.len() <= MAX_NAME && !text.chars().any(char::is_control)
 }
@@ -206,29 +166,4 @@ pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(invalid("name", format!("has to be one line of at most {MAX_NAME} bytes")))
-}
-
-fn check_url(text: &str, rules: UrlRules) -> Result<(), Refusal> {
-    check_url_of("url", text, rules)
-}
-
-pub(super) fn check_url_of(field: &'static str, text: &str, rules: UrlRules) -> Result<(), Refusal> {
-    let refuse = |problem: String| Err(invalid(field, problem));
-    if text.len() > MAX_URL {
-        return refuse(format!("is {} bytes long, and {MAX_URL} is the limit", text.len()));
-    }
-    let url = match Url::parse(text) {
-        Ok(url) => url,
-        Err(e) => return refuse(format!("{} is no URL: {e}", quoted(text))),
-    };
-    match url.scheme() {
-        "https" => {}
-        "http" if rules.allow_plain_http => {}
-        "http" => return refuse("plain http is not allowed here; use https".into()),
-        other => return refuse(format!("the scheme {} is not allowed; use https", quoted(other))),
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return refuse("must not contain credentials".into());
-    }
-    Ok(())
 }

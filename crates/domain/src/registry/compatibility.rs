@@ -1,7 +1,6 @@
 //! A second signature, in the format of another sender of webhooks: an account that moves from there changes no
 //! receiver.
 
-use super::request::RequestShape;
 use crate::text::quoted;
 
 /// The format of the second signature. The token of the destination signs it, too.
@@ -128,78 +127,11 @@ impl SignedContent {
 impl CompatibilitySignature {
     /// The maximum length of the prefix, in bytes.
     pub const MAX_PREFIX: usize = 100;
-
-    /// Checks the prefix, and that the headers do not clash with those of the request.
-    ///
-    /// # Errors
-    /// What is wrong.
-    pub(super) fn check(&self, shape: &RequestShape) -> Result<(), String> {
-        let timestamp = self.content.timestamp_header();
-        for header in [Some(self.header.as_str()), timestamp].into_iter().flatten() {
-            RequestShape::check_header(header)?;
-            let taken = shape.headers.iter().any(|(name, _)| name == header)
-                || shape.credentials.as_ref().is_some_and(|credentials| credentials.header == header);
-            if taken {
-                return Err(format!("the header {header:?} is set by headers or auth already; name another one"));
-            }
-        }
-        if timestamp == Some(self.header.as_str()) {
-            return Err(format!("the header {:?} cannot carry both signature and timestamp", self.header));
-        }
-        if self.content == SignedContent::TimestampInSignature && !self.prefix.is_empty() {
-            let problem = "prefix cannot be written before t=…,v1=…; leave it out, or name a timestamp_header";
-            return Err(problem.to_owned());
-        }
-        let printable = self.prefix.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-        if self.prefix.len() > Self::MAX_PREFIX || !printable {
-            return Err(format!("prefix has to be one line of ASCII of at most {} bytes", Self::MAX_PREFIX));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{CredentialKind, Credentials, SealedSecret};
-
-    fn signature(header: &str, prefix: &str, content: SignedContent) -> CompatibilitySignature {
-        let (hash, encoding) = (Hash::default(), Encoding::default());
-        CompatibilitySignature { header: header.into(), hash, encoding, prefix: prefix.into(), content }
-    }
-
-    #[test]
-    fn its_headers_are_no_others() {
-        let shape = RequestShape {
-            headers: vec![("x-tenant".into(), "7".into())],
-            credentials: Some(Credentials {
-                kind: CredentialKind::Header,
-                header: "x-key".into(),
-                sealed: SealedSecret(vec![]),
-                oauth2: None,
-            }),
-            ..RequestShape::default()
-        };
-        let check = |header: &str, content| signature(header, "", content).check(&shape);
-        assert_eq!(check("x-hub-signature-256", SignedContent::Body), Ok(()));
-        for header in ["x-tenant", "x-key", "webhook-signature", "leadline-attempt", "content-type", "X-Upper", ""] {
-            assert!(check(header, SignedContent::Body).is_err(), "{header}");
-            let timestamp = SignedContent::TimestampInHeader(header.to_owned());
-            assert!(check("x-signature", timestamp).is_err(), "{header}");
-        }
-        assert!(check("x-both", SignedContent::TimestampInHeader("x-both".into())).is_err());
-        assert_eq!(check("x-signature", SignedContent::TimestampInHeader("x-timestamp".into())), Ok(()));
-    }
-
-    #[test]
-    fn a_prefix_is_one_line_and_goes_with_a_plain_signature_only() {
-        let check = |prefix: &str, content| signature("x-s", prefix, content).check(&RequestShape::default());
-        assert_eq!(check("sha256=", SignedContent::Body), Ok(()));
-        assert_eq!(check("", SignedContent::TimestampInSignature), Ok(()));
-        assert!(check("v1=", SignedContent::TimestampInSignature).is_err());
-        assert!(check("a\nb", SignedContent::Body).is_err());
-        assert!(check(&"x".repeat(101), SignedContent::Body).is_err());
-    }
 
     #[test]
     fn words_name_what_is_signed() {

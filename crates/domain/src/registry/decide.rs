@@ -4,15 +4,17 @@ use jiff::Timestamp;
 
 use super::{
     account::{Account, ApiUser, Client, Interface},
+    api_key::ApiKey,
     checks::{check_account, check_api_user, check_destination, check_interface, check_name, check_opt_out},
     confirmation::Confirmation,
-    facts::{Change, EntityKind},
-    keys::ApiKey,
+    entity::EntityKind,
+    facts::Change,
     model::{Algorithm, Destination, Scope, Token},
     opt_out::OptOut,
-    refusal::{Refusal, UrlRules},
+    refusal::Refusal,
     request::Deactivation,
     state::Registry,
+    urls::UrlRules,
 };
 use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, TokenId};
 

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::{
     account::{Account, ApiUser, Client, Interface},
+    api_key::ApiKey,
     confirmation::Confirmation,
-    keys::ApiKey,
+    entity::EntityKind,
     model::{Destination, Token},
     opt_out::OptOut,
     request::Deactivation,
@@ -62,54 +63,6 @@ pub enum Change {
     /// A caller read the payload of an event. The registry does not change, and keeps no version of it: there may be
     /// many views. The audit log shows them.
     PayloadViewed(AccountId, EventId, LeadId),
-}
-
-/// The kinds of entities in the registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum EntityKind {
-    Account,
-    Client,
-    Interface,
-    ApiUser,
-    Destination,
-    Token,
-    /// The opt-out of an address from mails of a kind.
-    OptOut,
-    /// An API key.
-    Key,
-    /// The consent of an address's owner.
-    Confirmation,
-    /// A lead event. The registry holds none; the audit log names those whose payload was read.
-    Event,
-}
-
-impl EntityKind {
-    #[rustfmt::skip]
-    pub const ALL: [Self; 10] = [
-        Self::Account, Self::Client, Self::Interface, Self::ApiUser, Self::Destination, Self::Token, Self::OptOut,
-        Self::Key, Self::Confirmation, Self::Event,
-    ];
-
-    /// The kind that a word names.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
-    }
-
-    /// The word that subjects and messages use.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::Client => "client",
-            Self::Interface => "interface",
-            Self::ApiUser => "api_user",
-            Self::Destination => "destination",
-            Self::Token => "token",
-            Self::OptOut => "opt_out",
-            Self::Key => "key",
-            Self::Confirmation => "confirmation",
-            Self::Event => "event",
-        }
-    }
 }
 
 impl Change {
@@ -174,5 +127,19 @@ impl Change {
             Self::PayloadViewed(account, event, _) => (account, EntityKind::Event, event.as_str()),
         };
         (Some(account), kind, id)
+    }
+
+    /// The addresses that a fact lists, and the unconfirmed ones among them.
+    pub fn emails(&self) -> (Vec<&String>, &[String]) {
+        match self {
+            Self::AccountCreated(account) | Self::AccountUpdated(account) => {
+                (account.emails().collect(), &account.unconfirmed)
+            }
+            Self::InterfaceCreated(interface) | Self::InterfaceUpdated(interface) => {
+                (interface.lead_notification_emails.iter().collect(), &interface.unconfirmed)
+            }
+            Self::ApiUserCreated(user) | Self::ApiUserUpdated(user) => (vec![&user.email], &user.unconfirmed),
+            _ => (vec![], &[]),
+        }
     }
 }

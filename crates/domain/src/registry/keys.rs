@@ -3,116 +3,25 @@
 //! The registry knows only the hash of an API key's secret. A look-up takes one step, however many keys there are, and
 //! its time does not depend on how much of a wrong secret is right.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::{
-    checks::{check_name, invalid},
-    facts::{Change, EntityKind},
-    refusal::Refusal,
+    api_key::{ApiKey, KeyHash, KeyRefusal},
+    checks::check_name,
+    entity::EntityKind,
+    facts::Change,
+    refusal::{Refusal, invalid},
     state::Registry,
 };
 use crate::{
-    access::{Principal, Scope, Scopes},
-    ids::{AccountId, ClientId, KeyId},
+    access::{Principal, Scope},
+    ids::KeyId,
 };
 
 /// The maximum number of valid API keys of one account, or of the platform.
 const MAX_KEYS: usize = 1_000;
-
-/// An API key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKey {
-    /// The public part of the key.
-    pub id: KeyId,
-    /// `None` if the key is platform-wide.
-    pub account: Option<AccountId>,
-    /// The client whose leads, deliveries and destinations are all that the key sees; `None` if it is for every client.
-    pub client: Option<ClientId>,
-    /// Shown to people; at most 200 bytes.
-    pub name: String,
-    /// What the key permits.
-    pub scopes: Scopes,
-    /// The hash of its secret.
-    pub hash: KeyHash,
-    pub created_at: Timestamp,
-    pub created_by: String,
-    /// `None` if it is valid until it is revoked.
-    pub expires_at: Option<Timestamp>,
-    /// When the key was revoked, or its account was deleted.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// SHA-256 of a secret of 32 random bytes. Such a secret cannot be guessed, so a slow salted hash, which passwords
-/// need, would add no protection and slow down every call.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyHash(pub [u8; 32]);
-
-impl fmt::Debug for KeyHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyHash(…)")
-    }
-}
-
-/// Why an API key is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum KeyRefusal {
-    /// There is no key with this id and this secret.
-    #[error("the API key is unknown")]
-    Unknown,
-    /// The key was revoked, or its account was deleted.
-    #[error("the API key was revoked")]
-    Revoked,
-    #[error("the API key has expired")]
-    Expired,
-}
-
-impl ApiKey {
-    /// Whether the key is valid at this time.
-    ///
-    /// # Errors
-    /// Why the key is not valid.
-    pub fn is_good(&self, now: Timestamp) -> Result<(), KeyRefusal> {
-        if self.revoked_at.is_some() {
-            return Err(KeyRefusal::Revoked);
-        }
-        if self.expires_at.is_some_and(|end| end <= now) {
-            return Err(KeyRefusal::Expired);
-        }
-        Ok(())
-    }
-}
-
-/// Every API key, including expired and revoked ones.
-#[derive(Debug, Clone, Default)]
-pub(super) struct KeyRing {
-    by_id: BTreeMap<KeyId, Arc<ApiKey>>,
-    by_hash: HashMap<KeyHash, KeyId>,
-}
-
-impl KeyRing {
-    pub(super) fn put(&mut self, key: ApiKey) {
-        self.by_hash.insert(key.hash, key.id.clone());
-        self.by_id.insert(key.id.clone(), Arc::new(key));
-    }
-
-    pub(super) fn revoke(&mut self, id: &KeyId, at: Timestamp) {
-        if let Some(key) = self.by_id.get_mut(id) {
-            Arc::make_mut(key).revoked_at.get_or_insert(at);
-        }
-    }
-
-    pub(super) fn revoke_all_of(&mut self, account: &AccountId, at: Timestamp) {
-        for key in self.by_id.values_mut().filter(|key| key.account.as_ref() == Some(account)) {
-            Arc::make_mut(key).revoked_at.get_or_insert(at);
-        }
-    }
-}
 
 impl Registry {
     /// An API key, valid or not.

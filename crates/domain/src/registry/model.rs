@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     request::{Deactivation, RequestShape},
+    secret::SealedSecret,
     transport::Transport,
 };
 use crate::{
@@ -165,16 +166,6 @@ impl Destination {
     pub const DEFAULT_CONCURRENCY: u32 = 32;
     /// The maximum concurrency limit.
     pub const MOST_CONCURRENCY: u32 = 1_000;
-}
-
-/// A stored secret, sealed with the master key.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct SealedSecret(pub Vec<u8>);
-
-impl fmt::Debug for SealedSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealedSecret({} bytes)", self.0.len())
-    }
 }
 
 /// One secret of a token.

@@ -1,8 +1,8 @@
 //! OAuth 2.0 client credentials (RFC 6749, 4.4): the settings for the access tokens of a destination.
 
 use super::{
-    checks::{check_url_of, invalid},
-    refusal::{Refusal, UrlRules},
+    refusal::{Refusal, invalid},
+    urls::{UrlRules, check_url},
 };
 
 /// The maximum number of parameters of a token request besides those of the standard.
@@ -54,7 +54,7 @@ impl ClientAuthentication {
 
 impl OAuth2Client {
     pub(super) fn check(&self, rules: UrlRules) -> Result<(), Refusal> {
-        check_url_of("auth.oauth2.token_url", &self.token_url, rules)?;
+        check_url("auth.oauth2.token_url", &self.token_url, rules)?;
         let is_line = |text: &str| text.len() <= MAX_VALUE && !text.chars().any(char::is_control);
         let line = format!("has to be one line of at most {MAX_VALUE} bytes");
         if self.client_id.is_empty() || !is_line(&self.client_id) {

@@ -1,14 +1,7 @@
-//! Why a change of the configuration is refused, and which URLs an installation allows.
+//! Why a change of the configuration is refused.
 
-use super::facts::EntityKind;
+use super::entity::EntityKind;
 use crate::ids::AccountId;
-
-/// Which URLs destinations may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct UrlRules {
-    /// Whether plain HTTP is allowed besides HTTPS.
-    pub allow_plain_http: bool,
-}
 
 /// Why a command is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +40,10 @@ pub enum Refusal {
     /// The limit of the kind is reached.
     #[error("limit of {most} of the kind {} reached; delete one first", .kind.as_str())]
     TooMany { kind: EntityKind, most: usize },
+}
+
+pub(super) fn invalid(field: &'static str, problem: String) -> Refusal {
+    Refusal::Invalid { field, problem }
 }
 
 fn list(mistakes: &[(&'static str, String)]) -> String {

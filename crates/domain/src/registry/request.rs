@@ -5,7 +5,11 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::{
-    compatibility::CompatibilitySignature, content::ContentType, form::Form, model::SealedSecret, oauth2::OAuth2Client,
+    compatibility::CompatibilitySignature,
+    content::{ContentType, Format},
+    form::Form,
+    oauth2::OAuth2Client,
+    secret::SealedSecret,
 };
 use crate::{
     ids::{DeliveryId, EventId, LeadId},
@@ -178,6 +182,16 @@ impl RequestShape {
     pub const LONGEST_HEADER: usize = 1_000;
     /// The maximum size of a template, in bytes.
     pub const LONGEST_TEMPLATE: usize = 64 * 1024;
+
+    /// How values are written into its body.
+    pub fn format(&self) -> Format {
+        match (&self.content_type, &self.body) {
+            (Some(content_type), _) => content_type.format(),
+            (None, Body::Form) => Format::Form,
+            (None, Body::Multipart) => Format::Multipart,
+            (None, _) => Format::Json,
+        }
+    }
 
     /// Whether a destination may set a header: its name must be a token of HTTP (RFC 9110, 5.6.2), and must neither be
     /// one of Leadline's own nor describe the transfer of the message.

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    model::{Destination, SealedSecret, Token},
+    model::{Destination, Token},
+    secret::SealedSecret,
     state::Registry,
     transport::{ClientCertificate, DestinationProxy},
 };

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 
 use super::{
     account::{Account, ApiUser, Client, Interface, Role},
+    api_key::KeyRing,
     by_scope::ByScope,
-    facts::{Change, EntityKind, RegistryFact},
-    keys::KeyRing,
+    entity::EntityKind,
+    facts::{Change, RegistryFact},
     model::{Destination, Token},
     opt_out::OptOut,
     ordering::Ordering,

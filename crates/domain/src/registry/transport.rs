@@ -5,7 +5,10 @@ use std::fmt;
 use jiff::Timestamp;
 use url::{Host, Url};
 
-use super::{checks::invalid, model::SealedSecret, refusal::Refusal};
+use super::{
+    refusal::{Refusal, invalid},
+    secret::SealedSecret,
+};
 use crate::ids::{AccountId, DestinationId};
 
 /// The port of a SOCKS proxy whose URL names none (IANA).
