@@ -1,59 +1,74 @@
 //! The registry: accounts, clients, interfaces, API users, destinations, tokens and API keys.
 //!
-//! [`account`], [`model`], [`request`], [`transport`] and [`api_key`] define the entities, [`address`] and
-//! [`confirmation`] the mail addresses that they may have, and [`facts`] what is stored. [`state`] folds the facts;
-//! [`ordering`] is the part of the past that it keeps. [`decide`] is the only way to a new fact; a [`refusal`] says why
-//! there is none. [`checks`] and [`request_checks`] look at fields, [`limits`] bounds what an account may have.
+//! [`entities`] and [`request`] define what a fact carries, and [`facts`] what is stored. [`state`] folds the facts.
+//! [`decide`] is the only way to a new fact; a [`refusal`] says why there is none. [`checks`] looks at fields, and
+//! [`limits`] bounds what an account may have.
 
-mod account;
-mod address;
-mod api_key;
-mod by_scope;
-mod checks;
-mod compatibility;
-mod confirmation;
-mod consent;
-mod content;
 mod decide;
-mod entity;
 mod facts;
-mod fan_out;
-mod form;
-mod keys;
 mod limits;
-mod model;
-mod oauth2;
-mod opt_out;
-mod ordering;
 mod refusal;
-mod request;
-mod request_checks;
-mod sealed;
-mod secret;
-mod state;
-mod transport;
-mod urls;
 
-pub use account::{Account, ApiUser, Client, Interface, Role, Routing};
-pub use address::{MAX_ADDRESS, check_brand, check_email, envelope_address};
-pub use api_key::{ApiKey, KeyHash, KeyRefusal};
-pub use compatibility::{CompatibilitySignature, Encoding, Hash, SignedContent};
-pub use confirmation::Confirmation;
-pub use content::{ContentType, Format};
+/// Accounts with what belongs to them, destinations, tokens and API keys.
+mod entities {
+    pub(super) mod account;
+    pub(super) mod address;
+    pub(super) mod api_key;
+    pub(super) mod confirmation;
+    pub(super) mod destination;
+    pub(super) mod kind;
+    pub(super) mod opt_out;
+    pub(super) mod secret;
+}
+
+/// What a destination's requests look like, and how its connections are made.
+mod request {
+    pub(super) mod compatibility;
+    pub(super) mod content;
+    pub(super) mod form;
+    pub(super) mod oauth2;
+    pub(super) mod shape;
+    pub(super) mod transport;
+}
+
+/// Whether fields are valid, each by itself and those of a request together.
+mod checks {
+    pub(super) mod fields;
+    pub(super) mod requests;
+    pub(super) mod urls;
+}
+
+/// The registry as a fold of its facts, and what is asked of it.
+mod state {
+    pub(super) mod by_scope;
+    pub(super) mod consent;
+    pub(super) mod fan_out;
+    pub(super) mod fold;
+    pub(super) mod keys;
+    pub(super) mod ordering;
+    pub(super) mod sealed;
+}
+
+pub use checks::urls::UrlRules;
 pub use decide::{Command, Decision};
-pub use entity::EntityKind;
+pub use entities::account::{Account, ApiUser, Client, Interface, Role, Routing};
+pub use entities::address::{MAX_ADDRESS, check_brand, check_email, envelope_address};
+pub use entities::api_key::{ApiKey, KeyHash, KeyRefusal};
+pub use entities::confirmation::Confirmation;
+pub use entities::destination::{Algorithm, Destination, EventTypePattern, Scope, Token, TokenSecret};
+pub use entities::kind::EntityKind;
+pub use entities::opt_out::OptOut;
+pub use entities::secret::SealedSecret;
 pub use facts::{Change, RegistryFact};
-pub use form::{Form, Lists, Nesting};
 pub use limits::Limits;
-pub use model::{Algorithm, Destination, EventTypePattern, Scope, Token, TokenSecret};
-pub use oauth2::{ClientAuthentication, OAuth2Client};
-pub use opt_out::OptOut;
 pub use refusal::{Mistakes, Refusal};
-pub use request::{
+pub use request::compatibility::{CompatibilitySignature, Encoding, Hash, SignedContent};
+pub use request::content::{ContentType, Format};
+pub use request::form::{Form, Lists, Nesting};
+pub use request::oauth2::{ClientAuthentication, OAuth2Client};
+pub use request::shape::{
     Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape, WebhookId,
 };
-pub use sealed::Sealed;
-pub use secret::SealedSecret;
-pub use state::{AccountEntry, Registry};
-pub use transport::{ClientCertificate, DestinationProxy, ProxyAddress, ProxyProtocol, Transport};
-pub use urls::UrlRules;
+pub use request::transport::{ClientCertificate, DestinationProxy, ProxyAddress, ProxyProtocol, Transport};
+pub use state::fold::{AccountEntry, Registry};
+pub use state::sealed::Sealed;

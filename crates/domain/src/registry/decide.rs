@@ -2,21 +2,27 @@
 
 use jiff::Timestamp;
 
-use super::{
-    account::{Account, ApiUser, Client, Interface},
-    api_key::ApiKey,
-    checks::{check_account, check_api_user, check_destination, check_interface, check_name, check_opt_out},
-    confirmation::Confirmation,
-    entity::EntityKind,
-    facts::Change,
-    model::{Algorithm, Destination, Scope, Token},
-    opt_out::OptOut,
-    refusal::Refusal,
-    request::Deactivation,
-    state::Registry,
-    urls::UrlRules,
+use crate::{
+    ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, TokenId},
+    registry::{
+        checks::{
+            fields::{check_account, check_api_user, check_destination, check_interface, check_name, check_opt_out},
+            urls::UrlRules,
+        },
+        entities::{
+            account::{Account, ApiUser, Client, Interface},
+            api_key::ApiKey,
+            confirmation::Confirmation,
+            destination::{Algorithm, Destination, Scope, Token},
+            kind::EntityKind,
+            opt_out::OptOut,
+        },
+        facts::Change,
+        refusal::Refusal,
+        request::shape::Deactivation,
+        state::fold::Registry,
+    },
 };
-use crate::ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, KeyId, OptOutId, TokenId};
 
 /// The requested change. Creations and updates carry the whole new state.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,17 +2,19 @@
 
 use jiff::Timestamp;
 
-use super::{
-    account::{Account, ApiUser, Client, Interface},
-    api_key::ApiKey,
-    confirmation::Confirmation,
-    entity::EntityKind,
-    model::{Destination, Token},
-    opt_out::OptOut,
-    request::Deactivation,
-};
-use crate::ids::{
-    AccountId, ApiUserId, ClientId, DestinationId, EventId, InterfaceId, KeyId, LeadId, OptOutId, TokenId,
+use crate::{
+    ids::{AccountId, ApiUserId, ClientId, DestinationId, EventId, InterfaceId, KeyId, LeadId, OptOutId, TokenId},
+    registry::{
+        entities::{
+            account::{Account, ApiUser, Client, Interface},
+            api_key::ApiKey,
+            confirmation::Confirmation,
+            destination::{Destination, Token},
+            kind::EntityKind,
+            opt_out::OptOut,
+        },
+        request::shape::Deactivation,
+    },
 };
 
 /// A change of the configuration: who made it, and when.

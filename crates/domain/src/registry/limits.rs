@@ -1,15 +1,21 @@
 //! The limits of an account. A lower limit removes nothing; it only refuses more.
 
-use super::{
-    account::{Account, Routing},
-    facts::Change,
-    fan_out::{fan_out, fan_out_of_all},
-    model::Destination,
-    refusal::Refusal,
-    request::Body,
-    state::{AccountEntry, Registry},
+use crate::{
+    ids::AccountId,
+    registry::{
+        entities::{
+            account::{Account, Routing},
+            destination::Destination,
+        },
+        facts::Change,
+        refusal::Refusal,
+        request::shape::Body,
+        state::{
+            fan_out::{fan_out, fan_out_of_all},
+            fold::{AccountEntry, Registry},
+        },
+    },
 };
-use crate::ids::AccountId;
 
 /// The limits of an account, set by the operator. Two concurrent changes may exceed a limit together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Why a change of the configuration is refused.
 
-use super::entity::EntityKind;
-use crate::ids::AccountId;
+use crate::{ids::AccountId, registry::entities::kind::EntityKind};
 
 /// Why a command is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

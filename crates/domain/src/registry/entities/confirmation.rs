@@ -4,8 +4,10 @@
 //! A fact about an account, an interface or an API user lists its unconfirmed addresses ([`Account::unconfirmed`] and
 //! its siblings). Facts of earlier releases list none, so older addresses are trusted.
 
-use super::account::Account;
-use crate::ids::{AccountId, ConfirmationId};
+use crate::{
+    ids::{AccountId, ConfirmationId},
+    registry::entities::account::Account,
+};
 
 /// The consent of an address's owner to mails about one account.
 #[derive(Debug, Clone, PartialEq, Eq)]

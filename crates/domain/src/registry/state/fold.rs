@@ -7,20 +7,21 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{
-    account::{Account, ApiUser, Client, Interface, Role},
-    api_key::KeyRing,
-    by_scope::ByScope,
-    entity::EntityKind,
-    facts::{Change, RegistryFact},
-    model::{Destination, Token},
-    opt_out::OptOut,
-    ordering::Ordering,
-};
 use crate::{
     delivery::Switch,
     ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, OptOutId, TokenId},
     notice::NoticeKind,
+    registry::{
+        entities::{
+            account::{Account, ApiUser, Client, Interface, Role},
+            api_key::KeyRing,
+            destination::{Destination, Token},
+            kind::EntityKind,
+            opt_out::OptOut,
+        },
+        facts::{Change, RegistryFact},
+        state::{by_scope::ByScope, ordering::Ordering},
+    },
 };
 
 /// The whole configuration. Deleted entities stay in it, marked as deleted.
@@ -29,7 +30,7 @@ pub struct Registry {
     accounts: HashMap<AccountId, Arc<AccountEntry>>,
     destinations: HashMap<DestinationId, Arc<Destination>>,
     created: HashMap<DestinationId, Timestamp>,
-    pub(super) keys: KeyRing,
+    pub(in crate::registry) keys: KeyRing,
     versions: HashMap<(Option<AccountId>, EntityKind, String), u64>,
     ordering: Ordering,
     sequence: u64,
@@ -47,8 +48,8 @@ pub struct AccountEntry {
     tokens: BTreeMap<TokenId, Arc<Token>>,
     opt_outs: BTreeMap<OptOutId, OptOut>,
     /// Unconfirmed addresses, and confirmed ones; in lower case.
-    pub(super) unconfirmed: BTreeSet<String>,
-    pub(super) confirmed: BTreeSet<String>,
+    pub(in crate::registry) unconfirmed: BTreeSet<String>,
+    pub(in crate::registry) confirmed: BTreeSet<String>,
 }
 
 impl AccountEntry {

@@ -78,24 +78,24 @@ impl ApiKey {
 
 /// Every API key, including expired and revoked ones.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KeyRing {
-    pub(super) by_id: BTreeMap<KeyId, Arc<ApiKey>>,
-    pub(super) by_hash: HashMap<KeyHash, KeyId>,
+pub(in crate::registry) struct KeyRing {
+    pub(in crate::registry) by_id: BTreeMap<KeyId, Arc<ApiKey>>,
+    pub(in crate::registry) by_hash: HashMap<KeyHash, KeyId>,
 }
 
 impl KeyRing {
-    pub(super) fn put(&mut self, key: ApiKey) {
+    pub(in crate::registry) fn put(&mut self, key: ApiKey) {
         self.by_hash.insert(key.hash, key.id.clone());
         self.by_id.insert(key.id.clone(), Arc::new(key));
     }
 
-    pub(super) fn revoke(&mut self, id: &KeyId, at: Timestamp) {
+    pub(in crate::registry) fn revoke(&mut self, id: &KeyId, at: Timestamp) {
         if let Some(key) = self.by_id.get_mut(id) {
             Arc::make_mut(key).revoked_at.get_or_insert(at);
         }
     }
 
-    pub(super) fn revoke_all_of(&mut self, account: &AccountId, at: Timestamp) {
+    pub(in crate::registry) fn revoke_all_of(&mut self, account: &AccountId, at: Timestamp) {
         for key in self.by_id.values_mut().filter(|key| key.account.as_ref() == Some(account)) {
             Arc::make_mut(key).revoked_at.get_or_insert(at);
         }

@@ -2,8 +2,10 @@
 
 use url::Url;
 
-use super::refusal::{Refusal, invalid};
-use crate::text::quoted;
+use crate::{
+    registry::refusal::{Refusal, invalid},
+    text::quoted,
+};
 
 /// The maximum length of a URL, in bytes.
 const MAX_URL: usize = 2_000;
@@ -15,7 +17,7 @@ pub struct UrlRules {
     pub allow_plain_http: bool,
 }
 
-pub(super) fn check_url(field: &'static str, text: &str, rules: UrlRules) -> Result<(), Refusal> {
+pub(in crate::registry) fn check_url(field: &'static str, text: &str, rules: UrlRules) -> Result<(), Refusal> {
     let refuse = |problem: String| Err(invalid(field, problem));
     if text.len() > MAX_URL {
         return refuse(format!("is {} bytes long, and {MAX_URL} is the limit", text.len()));

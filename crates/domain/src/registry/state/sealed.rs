@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{
-    model::{Destination, Token},
-    secret::SealedSecret,
-    state::Registry,
-    transport::{ClientCertificate, DestinationProxy},
+use crate::registry::{
+    entities::{
+        destination::{Destination, Token},
+        secret::SealedSecret,
+    },
+    request::transport::{ClientCertificate, DestinationProxy},
+    state::fold::Registry,
 };
 
 /// A sealed secret, and the context that it is bound to.

@@ -7,17 +7,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{
-    api_key::{ApiKey, KeyHash, KeyRefusal},
-    checks::check_name,
-    entity::EntityKind,
-    facts::Change,
-    refusal::{Refusal, invalid},
-    state::Registry,
-};
 use crate::{
     access::{Principal, Scope},
     ids::KeyId,
+    registry::{
+        checks::fields::check_name,
+        entities::{
+            api_key::{ApiKey, KeyHash, KeyRefusal},
+            kind::EntityKind,
+        },
+        facts::Change,
+        refusal::{Refusal, invalid},
+        state::fold::Registry,
+    },
 };
 
 /// The maximum number of valid API keys of one account, or of the platform.
@@ -55,7 +57,7 @@ impl Registry {
         Ok(Principal::new(Arc::clone(key)))
     }
 
-    pub(super) fn decide_create_key(&self, key: ApiKey) -> Result<Change, Refusal> {
+    pub(in crate::registry) fn decide_create_key(&self, key: ApiKey) -> Result<Change, Refusal> {
         if let Some(account) = &key.account {
             self.must_have_account(account)?;
         }
@@ -87,7 +89,7 @@ impl Registry {
         Ok(Change::KeyCreated(key))
     }
 
-    pub(super) fn decide_revoke_key(&self, id: &KeyId) -> Result<Change, Refusal> {
+    pub(in crate::registry) fn decide_revoke_key(&self, id: &KeyId) -> Result<Change, Refusal> {
         let not_found = || Refusal::NotFound { kind: EntityKind::Key, id: id.to_string() };
         let key = self.key(id).ok_or_else(not_found)?;
         Ok(Change::KeyRevoked(key.account.clone(), key.id.clone()))

@@ -64,7 +64,7 @@ impl ContentType {
         }
     }
 
-    pub(super) fn has_parameter(&self, name: &str) -> bool {
+    pub(in crate::registry) fn has_parameter(&self, name: &str) -> bool {
         let given = self.0.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
         given.into_iter().any(|(given, _)| given.trim().eq_ignore_ascii_case(name))
     }

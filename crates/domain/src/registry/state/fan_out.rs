@@ -6,15 +6,17 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{
-    account::Routing,
-    model::{Destination, EventTypePattern, Scope},
+use crate::{
+    ids::EventType,
+    registry::entities::{
+        account::Routing,
+        destination::{Destination, EventTypePattern, Scope},
+    },
 };
-use crate::ids::EventType;
 
 /// The maximum number of destinations of any event that `new` gets, itself included. A disabled destination counts: its
 /// deliveries are held.
-pub(super) fn fan_out(all: &[&Destination], routing: Routing, new: &Destination) -> usize {
+pub(in crate::registry) fn fan_out(all: &[&Destination], routing: Routing, new: &Destination) -> usize {
     let others = || all.iter().copied().filter(|other| other.id != new.id);
     let wanted = keys(new);
     // An event goes to the destinations of its own level and, if all levels get it, of the account.
@@ -38,7 +40,7 @@ pub(super) fn fan_out(all: &[&Destination], routing: Routing, new: &Destination)
 }
 
 /// The same for every event, if all levels get it. The patterns of the destinations are not compared.
-pub(super) fn fan_out_of_all<'a>(all: impl Iterator<Item = &'a Destination>) -> usize {
+pub(in crate::registry) fn fan_out_of_all<'a>(all: impl Iterator<Item = &'a Destination>) -> usize {
     largest(all.map(|destination| &destination.scope), &[])
 }
 

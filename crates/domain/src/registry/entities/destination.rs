@@ -4,16 +4,18 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    request::{Deactivation, RequestShape},
-    secret::SealedSecret,
-    transport::Transport,
-};
 use crate::{
     condition::Condition,
     delivery::Switch,
     ids::{AccountId, ClientId, DestinationId, EventType, IdError, InterfaceId, TokenId},
     policy::RetryPolicy,
+    registry::{
+        entities::secret::SealedSecret,
+        request::{
+            shape::{Deactivation, RequestShape},
+            transport::Transport,
+        },
+    },
 };
 
 /// Which leads a destination is for.

@@ -1,8 +1,8 @@
 //! OAuth 2.0 client credentials (RFC 6749, 4.4): the settings for the access tokens of a destination.
 
-use super::{
+use crate::registry::{
+    checks::urls::{UrlRules, check_url},
     refusal::{Refusal, invalid},
-    urls::{UrlRules, check_url},
 };
 
 /// The maximum number of parameters of a token request besides those of the standard.
@@ -53,7 +53,7 @@ impl ClientAuthentication {
 }
 
 impl OAuth2Client {
-    pub(super) fn check(&self, rules: UrlRules) -> Result<(), Refusal> {
+    pub(in crate::registry) fn check(&self, rules: UrlRules) -> Result<(), Refusal> {
         check_url("auth.oauth2.token_url", &self.token_url, rules)?;
         let is_line = |text: &str| text.len() <= MAX_VALUE && !text.chars().any(char::is_control);
         let line = format!("has to be one line of at most {MAX_VALUE} bytes");

@@ -6,16 +6,18 @@ use std::{
     sync::Arc,
 };
 
-use super::model::{Destination, Scope};
-use crate::ids::{ClientId, DestinationId, InterfaceId};
+use crate::{
+    ids::{ClientId, DestinationId, InterfaceId},
+    registry::entities::destination::{Destination, Scope},
+};
 
 /// The destinations of an account that are not deleted.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ByScope(HashMap<Scope, BTreeMap<DestinationId, Arc<Destination>>>);
+pub(in crate::registry) struct ByScope(HashMap<Scope, BTreeMap<DestinationId, Arc<Destination>>>);
 
 impl ByScope {
     /// Replaces `before` with `after`.
-    pub(super) fn replace(&mut self, before: Option<&Destination>, after: &Arc<Destination>) {
+    pub(in crate::registry) fn replace(&mut self, before: Option<&Destination>, after: &Arc<Destination>) {
         if let Some(before) = before
             && let Some(peers) = self.0.get_mut(&before.scope)
         {
@@ -30,7 +32,7 @@ impl ByScope {
     }
 
     /// The destinations for the whole account, this client and this interface, the highest level first.
-    pub(super) fn covering(
+    pub(in crate::registry) fn covering(
         &self,
         client: Option<&ClientId>,
         interface: &InterfaceId,

@@ -1,14 +1,16 @@
 //! The checks of the shape of requests: of its fields together.
 
-use super::{
-    compatibility::{CompatibilitySignature, SignedContent},
-    content::Format,
-    form::Form,
+use crate::registry::{
     refusal::{Refusal, invalid},
-    request::{Body, RequestShape},
+    request::{
+        compatibility::{CompatibilitySignature, SignedContent},
+        content::Format,
+        form::Form,
+        shape::{Body, RequestShape},
+    },
 };
 
-pub(super) fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
+pub(in crate::registry) fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
     if shape.headers.len() > RequestShape::MOST_HEADERS {
         return Err(invalid("headers", format!("are more than {}", RequestShape::MOST_HEADERS)));
     }

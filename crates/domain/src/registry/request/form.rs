@@ -1,7 +1,6 @@
 //! Forms: how the fields of a payload become the fields of a form.
 
-use super::refusal::Refusal;
-use crate::text::quoted;
+use crate::{registry::refusal::Refusal, text::quoted};
 
 /// How a form is written (the body presets `form` and `multipart`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -93,7 +92,7 @@ impl Form {
     ///
     /// # Errors
     /// The first invalid field.
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    pub(in crate::registry) fn check(&self) -> Result<(), Refusal> {
         let refuse = |field, problem| Err(Refusal::Invalid { field, problem });
         for (field, entries) in [("form.fields", &self.fields), ("form.constants", &self.constants)] {
             if entries.len() > Self::MAX_FIELDS {

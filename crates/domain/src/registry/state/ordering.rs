@@ -15,13 +15,13 @@ type Changes = Vec<(u64, bool)>;
 
 /// The changes of each destination that was ever ordered.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ordering {
+pub(in crate::registry) struct Ordering {
     of: HashMap<AccountId, HashMap<DestinationId, Changes>>,
 }
 
 impl Ordering {
     /// Notes whether a destination is ordered from `sequence` on.
-    pub(super) fn note(&mut self, account: &AccountId, id: &DestinationId, sequence: u64, ordered: bool) {
+    pub(in crate::registry) fn note(&mut self, account: &AccountId, id: &DestinationId, sequence: u64, ordered: bool) {
         let known = self.of.get(account).is_some_and(|destinations| destinations.contains_key(id));
         if !known && !ordered {
             return;
@@ -36,17 +36,17 @@ impl Ordering {
     }
 
     /// Whether a destination was ordered at `sequence`.
-    pub(super) fn at(&self, account: &AccountId, id: &DestinationId, sequence: u64) -> bool {
+    pub(in crate::registry) fn at(&self, account: &AccountId, id: &DestinationId, sequence: u64) -> bool {
         self.of.get(account).and_then(|destinations| destinations.get(id)).is_some_and(|changes| was(changes, sequence))
     }
 
     /// Whether any destination of an account was ordered at `sequence`.
-    pub(super) fn anywhere_in(&self, account: &AccountId, sequence: u64) -> bool {
+    pub(in crate::registry) fn anywhere_in(&self, account: &AccountId, sequence: u64) -> bool {
         self.of.get(account).is_some_and(|destinations| destinations.values().any(|changes| was(changes, sequence)))
     }
 
     /// Whether any destination was ever ordered.
-    pub(super) fn was_ever(&self) -> bool {
+    pub(in crate::registry) fn was_ever(&self) -> bool {
         !self.of.is_empty()
     }
 }

@@ -1,15 +1,19 @@
-//! The checks of each field. [`super::decide`] looks up the entities that fields name.
+//! The checks of each field. [`crate::registry::decide`] looks up the entities that fields name.
 
 use std::time::Duration;
 
-use super::{
-    account::{Account, ApiUser, Interface},
-    address::{check_brand, check_email},
-    model::Destination,
-    opt_out::OptOut,
+use crate::registry::{
+    checks::{
+        requests::check_request,
+        urls::{UrlRules, check_url},
+    },
+    entities::{
+        account::{Account, ApiUser, Interface},
+        address::{check_brand, check_email},
+        destination::Destination,
+        opt_out::OptOut,
+    },
     refusal::{Mistakes, Refusal, invalid},
-    request_checks::check_request,
-    urls::{UrlRules, check_url},
 };
 
 /// The maximum length of a name, in bytes.
@@ -19,7 +23,7 @@ const MAX_EMAILS: usize = 20;
 /// The maximum number of event type patterns of a destination.
 const MAX_PATTERNS: usize = 100;
 
-pub(super) fn check_destination(destination: &Destination, rules: UrlRules) -> Result<(), Refusal> {
+pub(in crate::registry) fn check_destination(destination: &Destination, rules: UrlRules) -> Result<(), Refusal> {
     let oauth2 = destination.request.credentials.as_ref().and_then(|credentials| credentials.oauth2.as_ref());
     Mistakes::of([
         check_name(&destination.name),
@@ -98,7 +102,7 @@ fn check_concurrency(concurrency: u32) -> Result<(), Refusal> {
     Err(invalid("concurrency", format!("{concurrency} is not from 1 to {most}")))
 }
 
-pub(super) fn check_account(account: &Account) -> Result<(), Refusal> {
+pub(in crate::registry) fn check_account(account: &Account) -> Result<(), Refusal> {
     Mistakes::of([
         check_name(&account.name),
         account.brand.as_deref().map_or(Ok(()), check_brand).map_err(|problem| invalid("brand", problem)),
@@ -108,7 +112,7 @@ pub(super) fn check_account(account: &Account) -> Result<(), Refusal> {
     ])
 }
 
-pub(super) fn check_interface(interface: &Interface) -> Result<(), Refusal> {
+pub(in crate::registry) fn check_interface(interface: &Interface) -> Result<(), Refusal> {
     if interface.id.is_reserved() {
         return Err(invalid("interface_id", format!("{} is reserved for events of Leadline itself", interface.id)));
     }
@@ -119,11 +123,11 @@ pub(super) fn check_interface(interface: &Interface) -> Result<(), Refusal> {
     ])
 }
 
-pub(super) fn check_api_user(user: &ApiUser) -> Result<(), Refusal> {
+pub(in crate::registry) fn check_api_user(user: &ApiUser) -> Result<(), Refusal> {
     Mistakes::of([check_name(&user.name), check_email(&user.email).map_err(|problem| invalid("email", problem))])
 }
 
-pub(super) fn check_opt_out(opt_out: &OptOut) -> Result<(), Refusal> {
+pub(in crate::registry) fn check_opt_out(opt_out: &OptOut) -> Result<(), Refusal> {
     check_email(&opt_out.email).map_err(|problem| invalid("email", problem))
 }
 
@@ -161,7 +165,7 @@ fn is_one_line(text: &str) -> bool {
     text.len() <= MAX_NAME && !text.chars().any(char::is_control)
 }
 
-pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
+pub(in crate::registry) fn check_name(name: &str) -> Result<(), Refusal> {
     if is_one_line(name) {
         return Ok(());
     }

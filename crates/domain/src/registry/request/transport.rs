@@ -5,11 +5,13 @@ use std::fmt;
 use jiff::Timestamp;
 use url::{Host, Url};
 
-use super::{
-    refusal::{Refusal, invalid},
-    secret::SealedSecret,
+use crate::{
+    ids::{AccountId, DestinationId},
+    registry::{
+        entities::secret::SealedSecret,
+        refusal::{Refusal, invalid},
+    },
 };
-use crate::ids::{AccountId, DestinationId};
 
 /// The port of a SOCKS proxy whose URL names none (IANA).
 const SOCKS_PORT: u16 = 1080;
@@ -59,12 +61,12 @@ impl Transport {
     pub const MAX_PROXY_LOGIN: usize = 255;
 
     /// Bytes of certificates, which every process holds in memory.
-    pub(super) fn certificate_bytes(&self) -> usize {
+    pub(in crate::registry) fn certificate_bytes(&self) -> usize {
         let chain = self.client_certificate.as_ref().map_or(0, |certificate| certificate.chain.len());
         chain + self.authorities.as_ref().map_or(0, String::len)
     }
 
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    pub(in crate::registry) fn check(&self) -> Result<(), Refusal> {
         let too_long = |field| invalid(field, format!("is longer than {} bytes", Self::MAX_CERTIFICATES));
         if self.client_certificate.as_ref().is_some_and(|own| own.chain.len() > Self::MAX_CERTIFICATES) {
             return Err(too_long("client_certificate.certificate_chain"));

@@ -4,16 +4,18 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use super::{
-    compatibility::CompatibilitySignature,
-    content::{ContentType, Format},
-    form::Form,
-    oauth2::OAuth2Client,
-    secret::SealedSecret,
-};
 use crate::{
     ids::{DeliveryId, EventId, LeadId},
     outcome::ErrorKind,
+    registry::{
+        entities::secret::SealedSecret,
+        request::{
+            compatibility::CompatibilitySignature,
+            content::{ContentType, Format},
+            form::Form,
+            oauth2::OAuth2Client,
+        },
+    },
     text::quoted,
 };
 

@@ -1,10 +1,12 @@
 //! Which addresses of an account their owners have confirmed, and which they have still to confirm.
 
-use super::{
-    account::{ApiUser, Interface},
-    confirmation::Confirmation,
+use crate::registry::{
+    entities::{
+        account::{ApiUser, Interface},
+        confirmation::Confirmation,
+    },
     facts::Change,
-    state::AccountEntry,
+    state::fold::AccountEntry,
 };
 
 impl AccountEntry {
@@ -42,7 +44,7 @@ impl AccountEntry {
     }
 
     /// Adds the addresses of a fact.
-    pub(super) fn note_emails(&mut self, change: &Change) {
+    pub(in crate::registry) fn note_emails(&mut self, change: &Change) {
         let (listed, waiting) = change.emails();
         for email in listed {
             let email = email.to_lowercase();
@@ -54,7 +56,7 @@ impl AccountEntry {
         }
     }
 
-    pub(super) fn note_confirmation(&mut self, email: &str) {
+    pub(in crate::registry) fn note_confirmation(&mut self, email: &str) {
         self.unconfirmed.remove(email);
         self.confirmed.insert(email.to_owned());
     }
