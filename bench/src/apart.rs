@@ -1,5 +1,4 @@
-//! The system under test as it is scaled out: a broker, and each service as a process of its own, of dispatchers as many as
-//! wanted.
+//! The system under test scaled out: a broker, and a process for each service, with any number of dispatchers.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,9 +17,9 @@ use crate::{
 
 /// How long a service may take to be ready.
 const START_DEADLINE: Duration = Duration::from_secs(60);
-/// What the broker is called.
+/// The name of the broker in tables.
 pub(crate) const BROKER: &str = "broker";
-/// The broker flushes as that of `leadline up` does.
+/// The flush interval that `leadline up` sets, too.
 const JETSTREAM: &str = "sync_interval: 100ms";
 
 /// A running system of many processes.
@@ -32,7 +31,6 @@ pub(crate) struct Apart {
     _folder: TempDir,
 }
 
-/// One of its services, and how it was started.
 #[derive(Debug)]
 struct Service {
     name: String,
@@ -40,7 +38,7 @@ struct Service {
     start: Start,
 }
 
-/// How a process is started.
+/// The command that starts a process again.
 #[derive(Debug, Clone)]
 struct Start {
     program: PathBuf,
@@ -55,7 +53,7 @@ impl Start {
 }
 
 impl Apart {
-    /// One with so many dispatchers, and an account.
+    /// Starts the system with this number of dispatchers, and creates an account.
     pub(crate) async fn start(program: &Path, dispatchers: usize) -> anyhow::Result<Self> {
         let (broker, folder) = (NatsServer::start_with(JETSTREAM).await, tempfile::tempdir()?);
         let at = |name: &str| folder.path().join(name).display().to_string();
@@ -94,13 +92,12 @@ impl Apart {
         Ok(Self { services, api, broker, _folder: folder })
     }
 
-    /// Its processes.
     pub(crate) fn processes(&self) -> Processes {
         let services = self.services.iter().map(|service| (service.name.clone(), service.process.id()));
         services.chain(self.broker.id().map(|id| (BROKER.to_owned(), id))).collect()
     }
 
-    /// Kills one of them.
+    /// Kills a service or the broker.
     pub(crate) fn kill(&mut self, name: &str) -> anyhow::Result<()> {
         if name == BROKER {
             self.broker.kill();
@@ -110,7 +107,7 @@ impl Apart {
         Ok(())
     }
 
-    /// Starts one again that was killed; it may listen elsewhere than before.
+    /// Starts a killed process again. A service may listen at another address than before.
     pub(crate) async fn restart(&mut self, name: &str) -> anyhow::Result<()> {
         if name == BROKER {
             self.broker.restart().await;

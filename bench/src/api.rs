@@ -1,4 +1,4 @@
-//! What the measurements ask of a running system over its public interfaces.
+//! Calls of the measurements to a running system, over its public interfaces.
 
 use std::{fmt, time::Duration};
 
@@ -13,22 +13,22 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
-/// Whose leads they are.
+/// The account of all leads.
 pub(crate) const ACCOUNT: &str = "bench";
-/// How long a receiver may take.
+/// The request timeout of destinations.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// How many interfaces are configured at once.
-const AT_ONCE: usize = 32;
-/// How often it is asked whether everything is done.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The number of concurrent calls that create interfaces.
+const CONCURRENT_CALLS: usize = 32;
+/// The interval at which the status is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Where a system answers.
+/// The addresses of a system.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
     pub(crate) http: String,
-    /// Where it takes lead events over gRPC.
+    /// The ingest service over gRPC.
     pub(crate) ingest: String,
-    /// Where it answers everything else.
+    /// Every other service over gRPC.
     pub(crate) query: String,
 }
 
@@ -52,7 +52,7 @@ impl Api {
         Ok(Self { addresses, key, channel })
     }
 
-    /// On a connection of its own.
+    /// Opens a new connection.
     pub(crate) async fn ingest(&self) -> anyhow::Result<IngestServiceClient<Keyed>> {
         Ok(IngestServiceClient::new(keyed(&self.addresses.ingest, &self.key).await?))
     }
@@ -74,7 +74,7 @@ impl Api {
         Ok(service.get_status(api::GetStatusRequest::default()).await?.into_inner())
     }
 
-    /// Waits until everything that was published is routed, handed to its lane or parked, and in the read model.
+    /// Waits until each published event is routed, in its lane or parked, and in the read model.
     pub(crate) async fn settled(&self, within: Duration) -> anyhow::Result<()> {
         let give_up = Instant::now() + within;
         loop {
@@ -82,12 +82,12 @@ impl Api {
             if behind == 0 {
                 return Ok(());
             }
-            ensure!(Instant::now() < give_up, "{behind} messages still wait for somebody after {within:?}");
-            tokio::time::sleep(LOOK_AGAIN).await;
+            ensure!(Instant::now() < give_up, "{behind} messages still wait in work queues after {within:?}");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Waits until so many retries wait for their time.
+    /// Waits until at least `count` timers are pending.
     pub(crate) async fn has_timers(&self, count: u64, within: Duration) -> anyhow::Result<()> {
         let give_up = Instant::now() + within;
         loop {
@@ -96,7 +96,7 @@ impl Api {
                 return Ok(());
             }
             ensure!(Instant::now() < give_up, "{pending} of {count} timers are pending after {within:?}");
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -106,7 +106,7 @@ impl Api {
         Ok(())
     }
 
-    /// The id of some destination.
+    /// The id of the first destination.
     pub(crate) async fn destination(&self) -> anyhow::Result<String> {
         let request =
             api::ListDestinationsRequest { account_id: ACCOUNT.into(), ..api::ListDestinationsRequest::default() };
@@ -114,13 +114,13 @@ impl Api {
         Ok(all.into_iter().next().context("a destination")?.destination_id)
     }
 
-    /// So many interfaces, named after `prefix`, each with one destination, which gets its leads alone and signed. One
-    /// token signs for all of them.
+    /// Creates `count` interfaces, named after `prefix`, each with one destination that gets its leads alone and
+    /// signed. One token signs for all of them.
     pub(crate) async fn interfaces(&self, prefix: &str, count: usize, url: &str) -> anyhow::Result<Vec<String>> {
         self.interfaces_like(prefix, count, url, &api::Destination::default()).await
     }
 
-    /// The same, with destinations that are as `like` says.
+    /// Like [`Api::interfaces`], with the settings of `like` for the destinations.
     pub(crate) async fn interfaces_like(
         &self,
         prefix: &str,
@@ -143,13 +143,13 @@ impl Api {
         };
         let names = (0..count).map(|n| format!("{prefix}{n}"));
         let made = names.map(|name| self.interface(name, &like));
-        stream::iter(made).buffered(AT_ONCE).try_collect().await
+        stream::iter(made).buffered(CONCURRENT_CALLS).try_collect().await
     }
 
-    /// Interfaces whose events no destination wants.
+    /// Creates interfaces whose events no destination wants.
     pub(crate) async fn unwanted(&self, prefix: &str, count: usize) -> anyhow::Result<Vec<String>> {
         let made = (0..count).map(|n| self.unwanted_interface(format!("{prefix}{n}")));
-        stream::iter(made).buffered(AT_ONCE).try_collect().await
+        stream::iter(made).buffered(CONCURRENT_CALLS).try_collect().await
     }
 
     async fn unwanted_interface(&self, id: String) -> anyhow::Result<String> {

@@ -1,4 +1,4 @@
-//! Rows of a read model that are made by the database itself, so that filling takes minutes and not hours.
+//! Fills a read model with rows that the database makes itself, so that filling takes minutes instead of hours.
 
 use anyhow::Context as _;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _, any::install_default_drivers};
@@ -7,19 +7,19 @@ use crate::{api::ACCOUNT, receiver::now_us};
 
 /// The time between two leads, in microseconds.
 pub(crate) const STEP: i64 = 1_000_000;
-/// The tables that are filled; each has a row for every number.
+/// The filled tables. Each has one row per number.
 pub(crate) const TABLES: [&str; 5] = ["lead_events", "leads", "deliveries", "attempts", "lead_log"];
 
-/// One lead, one event and one delivery of it, one attempt and one log entry for each number; one delivery in a hundred
-/// failed, one in a thousand is held or retried. Half of them go to one destination. Ids are as scattered as real ones.
+/// One lead, event, delivery, attempt and log entry for each number. One delivery in a hundred failed; one in a
+/// thousand is held or retried. Half of the deliveries go to one destination. Ids are scattered like real ones.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
     /// The first number.
     pub(crate) first: u32,
     pub(crate) count: u32,
-    /// When the first lead came, in microseconds.
+    /// The time of the first lead, in microseconds.
     pub(crate) begin: i64,
-    /// The bytes of a receiver's response, which the rows of attempt and delivery hold.
+    /// The bytes of a receiver's response, which attempt and delivery rows hold.
     pub(crate) response: u32,
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn now_micros() -> i64 {
     now_us().cast_signed()
 }
 
-/// The rows of all tables together.
+/// Counts the rows of all tables.
 pub(crate) async fn count(url: &str) -> anyhow::Result<i64> {
     let mut connection = connected(url).await?;
     let mut rows = 0;
@@ -39,7 +39,7 @@ pub(crate) async fn count(url: &str) -> anyhow::Result<i64> {
     Ok(rows)
 }
 
-/// The bytes of the database, and how many of them are free. (The status shows figures that may be some minutes old.)
+/// The size of the database and its free space, in bytes. (The figures of the status may be minutes old.)
 pub(crate) async fn size(url: &str) -> anyhow::Result<(i64, i64)> {
     let mut connection = connected(url).await?;
     let select = if url.starts_with("sqlite") {
@@ -149,7 +149,7 @@ async fn connected(url: &str) -> anyhow::Result<AnyConnection> {
 }
 
 async fn run(connection: &mut AnyConnection, sql: &str) -> anyhow::Result<()> {
-    // Put together from constants and an id that the server made.
+    // The SQL consists of constants and an id that the server made.
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! So many leads as fast as they go, until the last of them has arrived: the measurement that most others are made of.
+//! A flood: leads are published as fast as possible until the last of them has arrived. Most other measurements use it.
 
 use std::time::Duration;
 
@@ -18,19 +18,19 @@ const PATIENCE: Duration = Duration::from_secs(900);
 /// Connections, and events in one request, of the load generator.
 pub(crate) const CONNECTIONS: usize = 8;
 const BATCH: usize = 50;
-/// Before it is measured, such a part of the leads is sent.
+/// One part in this many is sent as a warm-up, before the measurement.
 const WARM_UP: usize = 10;
 
-/// How leads are published.
+/// The interface that leads are published over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Over {
-    /// `POST /v1/leads` with some events in each request.
+    /// `POST /v1/leads` with [`BATCH`] events in each request.
     Http,
     /// `IngestService/PublishLeads`.
     Grpc,
 }
 
-/// What is flooded: a system with its processes, and the receiver that its interfaces deliver to.
+/// The flooded system with its processes, and the receiver of its interfaces.
 #[derive(Debug)]
 pub(crate) struct Flood<'a> {
     pub(crate) api: &'a Api,
@@ -40,11 +40,11 @@ pub(crate) struct Flood<'a> {
     pub(crate) over: Over,
 }
 
-/// What came of it.
+/// The result of a flood.
 #[derive(Debug)]
 pub(crate) struct Flooded {
     leads: usize,
-    /// All that were published, to warm up, too.
+    /// All published leads, those of the warm-up included.
     pub(crate) published: usize,
     pub(crate) delivered_per_second: f64,
     published_per_second: f64,
@@ -66,7 +66,7 @@ impl Flood<'_> {
         let published = begin.elapsed().as_secs_f64();
         self.receive(leads).await?;
         let took = begin.elapsed().as_secs_f64();
-        // What is left to do when the last lead has arrived counts, too.
+        // Work that remains after the last arrival counts, too.
         self.api.settled(PATIENCE).await?;
         let per_second = |seconds: f64| leads as f64 / seconds;
         Ok(Flooded {

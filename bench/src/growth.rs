@@ -1,5 +1,5 @@
-//! How cost grows: with the number of destinations, and with the number of retries that wait for their time. (With what is
-//! stored: `stored.rs`.)
+//! How cost grows with the number of destinations and of pending timers. (With the number of stored leads:
+//! `stored.rs`.)
 
 use std::{path::Path, time::Duration};
 
@@ -16,17 +16,17 @@ use crate::{
     usage::Watch,
 };
 
-/// How long failed attempts may take to become timers.
+/// How long the system may take to set the timers of failed attempts.
 const SETTLED: Duration = Duration::from_secs(900);
-/// When the retries would be due: long after the measurement.
+/// The pause before a retry: the measurement ends long before.
 const RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Failing destinations, so that one lane is not what is measured.
+/// The number of failing destinations, so that a single lane is not the bottleneck.
 const FAILING: usize = 8;
-/// Connections, and events in one request, of what fails.
+/// Connections, and events per request, for the failing destinations.
 const CONNECTIONS: usize = 4;
 const BATCH: usize = 200;
 
-/// A flood for so many destinations, each time in a new system.
+/// Floods each number of destinations, in a new system each time.
 pub(crate) async fn destinations(program: &Path, counts: &[usize], leads: usize) -> anyhow::Result<Value> {
     head(&format!("Growth: {leads} leads to more and more destinations"));
     let mut results = vec![];
@@ -47,7 +47,7 @@ pub(crate) async fn destinations(program: &Path, counts: &[usize], leads: usize)
     Ok(results.into())
 }
 
-/// A flood for a healthy destination, before and while so many retries of others wait for their time.
+/// Floods a healthy destination before and while `timers` retries of other destinations are pending.
 pub(crate) async fn timers(program: &Path, timers: usize, leads: usize) -> anyhow::Result<Value> {
     head(&format!("Growth: {leads} leads while {timers} timers are pending"));
     let system = System::start(program, &[]).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn timers(program: &Path, timers: usize, leads: usize) -> anyho
     let interfaces = system.api.interfaces("well", 1, &well.url()).await?;
     let fail = system.api.interfaces_like("failing", FAILING, &failing.url(), &retried_late()).await?;
     let before = flood(&system, &interfaces, &well).run(leads).await?;
-    row("none is pending", &before.text());
+    row("no timer is pending", &before.text());
 
     let (watch, begin) = (Watch::start(system.processes()), Instant::now());
     load::publish(&Target::system(&system.api, &fail), timers, CONNECTIONS, BATCH).await?;
@@ -64,8 +64,8 @@ pub(crate) async fn timers(program: &Path, timers: usize, leads: usize) -> anyho
     system.api.settled(SETTLED).await?;
     let used = watch.end();
     let (idle, now) = used.idle_and_now();
-    let text = format!("{set_per_second:>7.0} / s  failed and set; {:+.0} MiB, {:.0} at peak", now - idle, used.peak());
-    row("they are set", &text);
+    let text = format!("{set_per_second:>7.0} / s  set; {:+.0} MiB, {:.0} at peak", now - idle, used.peak());
+    row("setting the timers", &text);
 
     let beside = flood(&system, &interfaces, &well).run(leads).await?;
     row(&format!("{timers} are pending"), &beside.text());
@@ -81,7 +81,7 @@ fn flood<'a>(system: &'a System, interfaces: &'a [String], receiver: &'a Receive
     Flood { api: &system.api, processes: system.processes(), interfaces, receiver, over: Over::Http }
 }
 
-/// One retry, a day later; nothing stops the first attempts.
+/// One retry, a day later. Without a breaker every first attempt is made.
 fn retried_late() -> api::Destination {
     let policy =
         api::CustomRetryPolicy { schedule: vec![duration_to_api(RETRY_AFTER)], ..api::CustomRetryPolicy::default() };

@@ -1,4 +1,4 @@
-//! What sick destinations cost the healthy ones.
+//! What failing destinations cost the healthy ones.
 
 use std::{path::Path, time::Duration};
 
@@ -12,37 +12,37 @@ use crate::{
     table::{head, row},
 };
 
-/// How many leads a second each half of the interfaces publishes.
+/// Leads per second for each half of the interfaces.
 const RATE: u32 = 400;
-/// For how long it does so before it is measured: at first a system takes the memory that it works in.
+/// The load before the measurement, because a new system takes its working memory first.
 const WARM_UP: Duration = Duration::from_secs(10);
-/// How often everything is measured, in turns; what is told is the median.
+/// Rounds of all variants in turn. The report shows medians.
 const ROUNDS: usize = 5;
-/// How long what was published before it is measured may be under way.
+/// How long leads of the warm-up may take to arrive.
 const SETTLED: Duration = Duration::from_secs(240);
-/// What is late counts as late, and what comes later than this after the end not at all.
+/// Leads that arrive later than this after the end of the load do not count.
 const LATE: Duration = Duration::from_secs(1);
 
-/// What the healthy half sees: leads a second that reach it while they are published, and p99 in milliseconds.
+/// The healthy half: leads per second that arrive while the load lasts, and p99 in milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     per_second: f64,
     p99_ms: f64,
 }
 
-/// What becomes of the events of the other half.
+/// The destinations of the other half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Others {
-    /// They are stored, and no destination wants them.
+    /// There are none: the events are stored only.
     NotWanted,
-    /// Their destinations take them.
+    /// They accept all events.
     Well,
-    /// Their destinations take them until it is measured, and from then on hang for longer than anybody waits.
+    /// They accept all events of the warm-up, and then hang for longer than the timeout.
     Hang,
 }
 
-/// One of two, then fifty of a hundred destinations begin to hang, each request until it times out after 15 s. The same
-/// healthy half is measured without the others, and while the others are well.
+/// One of two, then fifty of a hundred destinations begin to hang: each request times out after 15 s. The same healthy
+/// half is measured without the other half, and while the other half is healthy.
 pub(crate) async fn measure(program: &Path, lasts: Duration) -> anyhow::Result<Value> {
     head(&format!("Isolation: {RATE} leads / s to the healthy half, as many to the other half; medians of {ROUNDS}"));
     let mut results = vec![];
@@ -74,7 +74,7 @@ pub(crate) async fn measure(program: &Path, lasts: Duration) -> anyhow::Result<V
     Ok(results.into())
 }
 
-/// So many healthy destinations, and what becomes of as many events of others.
+/// Measures `half` healthy destinations beside the other half.
 async fn run(program: &Path, lasts: Duration, half: usize, others: Others) -> anyhow::Result<Seen> {
     let system = System::start(program, &[]).await?;
     let (well, other) = (Receiver::start(Answers::Well).await?, Receiver::start(Answers::Well).await?);

@@ -1,4 +1,4 @@
-//! How long a lead takes from the publish call to the receiver, at some rates.
+//! The time from the publish call to the receiver, at several rates.
 
 use std::{path::Path, time::Duration};
 
@@ -13,14 +13,14 @@ use crate::{
     usage::{Watch, rounded},
 };
 
-/// Leads a second.
+/// Leads per second.
 const RATES: [u32; 3] = [100, 500, 2_000];
-/// How long leads may be under way after the last was published.
+/// How long leads may take to arrive after the last was published.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The load before it is measured.
+/// Rate and duration of the warm-up.
 const WARM_UP: (u32, Duration) = (200, Duration::from_secs(2));
 
-/// Each rate for a while, beside what a bare client sees at the same rate.
+/// Measures each rate, beside a bare client at the same rate.
 pub(crate) async fn measure(program: &Path, lasts: Duration) -> anyhow::Result<Value> {
     head("Latency: from before the publish call until the receiver has it");
     let system = System::start(program, &[]).await?;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_those_of_the_sorted() {
+    fn percentiles_are_taken_from_sorted_latencies() {
         let mut latencies: Vec<u64> = (1..=1_000).rev().map(|n| n * 1_000).collect();
         assert_eq!(percentiles(&mut latencies), [501.0, 951.0, 991.0]);
         assert_eq!(percentiles(&mut []), [0.0, 0.0, 0.0]);

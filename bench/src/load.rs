@@ -1,7 +1,7 @@
-//! The load generator: as fast as it goes, or so many a second; at the system, or at a receiver directly.
+//! The load generator. It publishes as fast as possible or at a fixed rate, to the system or directly to a receiver.
 //!
-//! It runs on the same cores as what it measures, so it does as little as it can: a few connections that are kept alive, and
-//! bodies written in one go.
+//! It runs on the same cores as the system under test, so it does as little as possible: a few persistent connections,
+//! and bodies written in one go.
 
 use std::{
     collections::HashSet,
@@ -30,39 +30,39 @@ use crate::{
     receiver::now_us,
 };
 
-/// About what a lead is: with what else is in it, an event has 500 bytes.
+/// About the size of a lead: the whole event has 500 bytes.
 const PADDING: &str = match std::str::from_utf8(&[b'x'; 400]) {
     Ok(padding) => padding,
     Err(_) => "",
 };
-/// Connections over which so many a second are sent.
-const AT_RATE: u32 = 16;
+/// The number of connections of a load at a fixed rate.
+const RATE_CONNECTIONS: u32 = 16;
 
-/// Where bodies go.
+/// The target of requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     url: String,
     path: &'static str,
     key: String,
-    /// The interfaces that events are from, one after the other; none: the payload alone is sent, to a receiver.
+    /// The interfaces of the events, in turn. Empty if only payloads are sent, to a receiver.
     interfaces: Arc<Vec<String>>,
-    /// What the ids of events begin with; `None` if ingest makes them.
+    /// The prefix of event ids; `None` if ingest makes the ids.
     ids: Option<String>,
 }
 
 impl Target {
-    /// A system, which forwards what it gets.
+    /// A system under test.
     pub(crate) fn system(api: &Api, interfaces: &[String]) -> Self {
         let interfaces = Arc::new(interfaces.to_vec());
         Self { url: api.addresses.http.clone(), path: "/v1/leads", key: api.key.clone(), interfaces, ids: None }
     }
 
-    /// The same system, and events whose publisher names their ids.
+    /// The same system, with event ids that the publisher names.
     pub(crate) fn with_ids(&self, prefix: &str) -> Self {
         Self { ids: Some(prefix.to_owned()), ..self.clone() }
     }
 
-    /// A receiver: the most that this machine can do.
+    /// A receiver without a system in between: the ceiling of this machine.
     pub(crate) fn receiver(url: &str) -> Self {
         Self { url: url.to_owned(), path: "/hook", key: String::new(), interfaces: Arc::default(), ids: None }
     }
@@ -74,7 +74,7 @@ impl Target {
         let interface = &self.interfaces[nth % self.interfaces.len()];
         let _ = write!(body, r#"{{"account":"{ACCOUNT}","interface":"{interface}","#);
         if let Some(prefix) = &self.ids {
-            // As scattered as the ids of most publishers, and all different.
+            // Scattered like the ids of most publishers, and unique.
             let scattered = (nth as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
             let _ = write!(body, r#""event_id":"{prefix}-{scattered:016x}","#);
         }
@@ -84,12 +84,12 @@ impl Target {
     }
 }
 
-/// What a receiver gets; it says when it was made.
+/// Writes the body for a receiver; it contains the time of publishing.
 fn write_payload(body: &mut String, sent: u64) {
     let _ = write!(body, r#"{{"sent":{sent},"name":"Ada Lovelace","padding":"{PADDING}"}}"#);
 }
 
-/// A connection that is kept alive.
+/// A persistent connection.
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     path: &'static str,
@@ -107,7 +107,7 @@ impl Connection {
         Ok(Self { sender, path: target.path, host, authorization: format!("Bearer {}", target.key) })
     }
 
-    /// Posts a body and waits for the answer, which has to be a good one.
+    /// Posts a body and waits for a successful answer.
     async fn post(&mut self, body: String, content_type: &str) -> anyhow::Result<()> {
         self.sender.ready().await?;
         let request = Request::post(self.path).header("host", &self.host).header("content-type", content_type);
@@ -120,7 +120,7 @@ impl Connection {
     }
 }
 
-/// Posts so many events over so many connections at once, `batch` of them in one request.
+/// Posts `count` events over `connections` connections, `batch` events per request.
 pub(crate) async fn publish(target: &Target, count: usize, connections: usize, batch: usize) -> anyhow::Result<()> {
     let next = Arc::new(AtomicUsize::new(0));
     let content_type = if batch == 1 { "application/json" } else { "application/x-ndjson" };
@@ -151,7 +151,7 @@ pub(crate) async fn publish(target: &Target, count: usize, connections: usize, b
     Ok(())
 }
 
-/// Publishes so many events over gRPC, each connection with one stream of them.
+/// Publishes `count` events over gRPC, with one stream per connection.
 pub(crate) async fn publish_streams(
     api: &Api,
     interfaces: &[String],
@@ -193,7 +193,7 @@ fn lead(interface: &str) -> PublishLeadRequest {
     }
 }
 
-/// Posts so many events a second for a while, one in each request, evenly spread; how many they were.
+/// Posts `rate` events per second for this time, evenly spread, one per request. Returns their number.
 pub(crate) async fn publish_at(target: &Target, rate: u32, time: Duration) -> anyhow::Result<u64> {
     let stop = CancellationToken::new();
     let publishing = publish_until(target, rate, &stop);
@@ -207,20 +207,20 @@ pub(crate) async fn publish_at(target: &Target, rate: u32, time: Duration) -> an
     }
 }
 
-/// What was taken of what was posted.
+/// The events that the target accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Accepted {
-    /// When each of those was sent that were accepted, in microseconds; all different.
+    /// The send times of accepted events in microseconds, all different.
     pub(crate) sent_at: HashSet<u64>,
-    /// Why the last one was not, if one was not.
+    /// Why the last event was refused; `None` if none was.
     pub(crate) refused: Option<anyhow::Error>,
 }
 
-/// Posts so many events a second, one in each request, until it is told to stop or nobody answers any more.
+/// Posts `rate` events per second, one per request, until `stop` is cancelled or a request fails.
 pub(crate) async fn publish_until(target: &Target, rate: u32, stop: &CancellationToken) -> anyhow::Result<Accepted> {
     let begin = Instant::now();
     let mut publishers = JoinSet::<anyhow::Result<Accepted>>::new();
-    for connection in 0..AT_RATE {
+    for connection in 0..RATE_CONNECTIONS {
         publishers.spawn(publish_steadily(target.clone(), connection, rate, begin, stop.clone()));
     }
     let mut all = Accepted::default();
@@ -232,7 +232,7 @@ pub(crate) async fn publish_until(target: &Target, rate: u32, stop: &Cancellatio
     Ok(all)
 }
 
-/// What one of the connections posts.
+/// Posts the share of one connection.
 async fn publish_steadily(
     target: Target,
     nth: u32,
@@ -241,11 +241,11 @@ async fn publish_steadily(
     stop: CancellationToken,
 ) -> anyhow::Result<Accepted> {
     let mut connection = Connection::open(&target).await?;
-    let step = Duration::from_secs(1) * AT_RATE / rate;
-    let (mut due, mut accepted) = (begin + step * nth / AT_RATE, Accepted::default());
+    let step = Duration::from_secs(1) * RATE_CONNECTIONS / rate;
+    let (mut due, mut accepted) = (begin + step * nth / RATE_CONNECTIONS, Accepted::default());
     while stop.run_until_cancelled(tokio::time::sleep_until(due)).await.is_some() {
-        // Each connection has microseconds of its own, and it does not send two events in the same one.
-        let (now, every) = (now_us(), u64::from(AT_RATE));
+        // Each connection uses its own microseconds, and never sends two events in the same one.
+        let (now, every) = (now_us(), u64::from(RATE_CONNECTIONS));
         let sent = now - now % every + u64::from(nth);
         let mut body = String::with_capacity(2 * PADDING.len());
         target.write(&mut body, accepted.sent_at.len() + nth as usize, sent);
@@ -259,7 +259,7 @@ async fn publish_steadily(
     Ok(accepted)
 }
 
-/// Waits for all of them; the sum of what they say.
+/// Waits for all publishers; the sum of their counts.
 async fn all(mut publishers: JoinSet<anyhow::Result<u64>>) -> anyhow::Result<u64> {
     let mut sum = 0;
     while let Some(done) = publishers.join_next().await {

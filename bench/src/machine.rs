@@ -1,13 +1,13 @@
-//! What the operating system says about processes and the machine (proc(5)).
+//! Figures of the operating system about processes and the machine (proc(5)).
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-/// Ticks of processor time in a second; the same on every Linux that is in use.
+/// Ticks of processor time per second; the same on every current Linux.
 const TICKS: f64 = 100.0;
 
-/// The machine, as far as figures depend on it.
+/// The properties of the machine that figures depend on.
 pub(crate) fn describe() -> Value {
     let model = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = model.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
@@ -17,8 +17,8 @@ pub(crate) fn describe() -> Value {
     })
 }
 
-/// Processor time of all cores so far, in ticks: what the machine used, and what its host gave to others while the machine
-/// wanted it ("steal"; 0 on a machine that has no host).
+/// Processor time of all cores so far, in ticks: used by the machine, and given to others by its host while the machine
+/// wanted it ("steal"; 0 on a physical machine).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Processors {
     used: f64,
@@ -26,25 +26,25 @@ pub(crate) struct Processors {
 }
 
 impl Processors {
-    /// Until now.
     pub(crate) fn now() -> Self {
         Self::read(&fs::read_to_string("/proc/stat").unwrap_or_default())
     }
 
     fn read(stat: &str) -> Self {
-        // The first line: cpu user nice system idle iowait irq softirq steal, and what user and nice have in them already.
+        // The first line: cpu user nice system idle iowait irq softirq steal, and two fields that user and nice
+        // include.
         let ticks: Vec<f64> =
             stat.lines().next().unwrap_or_default().split_whitespace().skip(1).map_while(|t| t.parse().ok()).collect();
         let tick = |index: usize| ticks.get(index).copied().unwrap_or(0.0);
         Self { used: [0, 1, 2, 5, 6].map(tick).iter().sum(), stolen: tick(7) }
     }
 
-    /// What the machine wanted since a moment, in ticks.
+    /// The processor time that the machine wanted since `before`, in ticks.
     pub(crate) fn wanted_since(self, before: Self) -> f64 {
         self.used - before.used + self.stolen - before.stolen
     }
 
-    /// The share of it that its host gave to others, from 0 to 1.
+    /// The share of the wanted time that the host gave to others, from 0 to 1.
     pub(crate) fn stolen_since(self, before: Self) -> f64 {
         let stolen = self.stolen - before.stolen;
         if stolen > 0.0 { stolen / self.wanted_since(before) } else { 0.0 }
@@ -60,14 +60,14 @@ pub(crate) fn cpu_ms(process: u32) -> f64 {
     (ticks(11) + ticks(12)) / TICKS * 1_000.0
 }
 
-/// Whether a process runs; one that has ended and that nobody has asked for its status does not.
+/// Whether a process runs. A zombie does not.
 pub(crate) fn runs(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let state = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next());
     state.is_some_and(|state| !["Z", "X"].contains(&state))
 }
 
-/// Memory of a process that is in use, in MiB.
+/// The resident memory of a process, in MiB.
 pub(crate) fn memory_mib(process: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let kib =
@@ -75,7 +75,6 @@ pub(crate) fn memory_mib(process: u32) -> f64 {
     kib.unwrap_or(0.0) / 1_024.0
 }
 
-/// The children of a process.
 pub(crate) fn children(process: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
     let direct = children.split_whitespace().filter_map(|id| id.parse().ok());
@@ -96,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_host_took_is_a_share_of_what_was_wanted() {
+    fn stolen_time_is_a_share_of_the_wanted_time() {
         let read = |line: &str| Processors::read(&format!("{line}\ncpu0 1 1 1 1 1 1 1 1 0 0\n"));
         let (before, after) = (read("cpu  100 10 50 7000 30 5 5 20 0 0"), read("cpu  140 20 70 9000 60 10 10 40 0 0"));
         assert!((after.stolen_since(before) - 0.2).abs() < 1e-9, "{after:?}");

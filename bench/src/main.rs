@@ -1,9 +1,9 @@
-//! `make bench`: what Leadline does in a second, what it costs, how that grows, and what the machine could do at best.
+//! `make bench`: Leadline's throughput, latency and cost, how they grow, and the ceiling of the machine.
 //!
-//! Everything runs on one machine in one run: the system under test (a release build), the load generator and the receivers,
-//! which are this process. Throughput and latency stand beside a ceiling measured in the same run: a bare client that posts the
-//! same bodies to the same receiver. Figures of different machines, or of one machine at different times, do not compare.
-//! `docs/benchmarks.md` says what each figure means.
+//! Everything runs on one machine in one run: the system under test (a release build), and this process, which is the
+//! load generator and the receivers. Throughput and latency stand beside a ceiling measured in the same run: a bare
+//! client that posts the same bodies to the same receiver. Figures of different machines, or of one machine at
+//! different times, do not compare. `docs/benchmarks.md` explains each figure.
 
 mod apart;
 mod api;
@@ -44,10 +44,10 @@ struct Bench {
     /// The leadline program, a release build
     #[arg(long, default_value = "target/release/leadline")]
     program: PathBuf,
-    /// What to measure [default: all of it]
+    /// What to measure [default: everything]
     #[arg(long, value_delimiter = ',')]
     only: Vec<What>,
-    /// File for the figures as JSON, which are printed at the end as well
+    /// Also write the figures as JSON to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Leads for each measurement of throughput
@@ -56,47 +56,46 @@ struct Bench {
     /// How long each measurement at a steady rate lasts
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
-    /// Deliveries that wait for a dead destination (parked)
+    /// Deliveries that wait for an unavailable destination (parked)
     #[arg(long, default_value_t = 200_000, value_parser = positive)]
     waiting: usize,
-    /// Deliveries in the read model whose pages are read (pages), or half of which are deleted (pruning)
+    /// Deliveries in the read model (pages, pruning)
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..))]
     rows: u32,
-    /// Leads that are stored with their deliveries (growth, rebuild, startup)
+    /// Stored leads with their deliveries (growth, rebuild, startup)
     #[arg(long, default_value_t = 1_000_000, value_parser = positive)]
     stored: usize,
     /// Numbers of destinations (growth)
     #[arg(long, value_delimiter = ',', default_value = "10,1000,10000", value_parser = positive)]
     destinations: Vec<usize>,
-    /// Retries that wait for their time (growth)
+    /// Pending retries (growth)
     #[arg(long, default_value_t = 100_000, value_parser = positive)]
     timers: usize,
 }
 
-/// The measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     /// Leads per second, processor time and memory, over HTTP and gRPC, to 1, 100 and 1,000 destinations
     Throughput,
-    /// Publishing events whose ids the publisher names, beside events whose ids ingest makes
+    /// Publishing events with ids of the publisher, beside events with ids of ingest
     Publishing,
     /// From publish to receiver, at 100, 500 and 2,000 per second
     Latency,
-    /// What destinations that hang cost the others
+    /// The cost of hanging destinations for the others
     Isolation,
-    /// What deliveries that wait for a dead destination cost
+    /// The cost of parked deliveries
     Parked,
     /// Pages of a large read model, on both databases
     Pages,
-    /// What lists and writes notice of the deletion of old history, on both databases
+    /// Lists and writes during the deletion of old history, on both databases
     Pruning,
-    /// Throughput and memory with more stored, more destinations, more timers
+    /// Throughput and memory with more stored leads, destinations and timers
     Growth,
-    /// Making the read model anew, on both databases
+    /// Rebuilding the read model, on both databases
     Rebuild,
-    /// Starting with much stored, after a stop and after a kill
+    /// Starting with many stored leads, after a stop and after a kill
     Startup,
-    /// How long after the kill of each process everything is delivered that was accepted
+    /// Time from the kill of each process until every accepted lead is delivered
     Recovery,
     /// 1, 2 and 4 dispatchers, with each service in a process of its own
     Scale,
@@ -105,7 +104,7 @@ enum What {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut bench = Bench::parse();
-    // Otherwise it would stand still itself while its receivers take more connections than ever before.
+    // The receivers hold more connections than the default limit allows.
     runtime::files::make_room();
     let program = bench.program.canonicalize();
     bench.program =
@@ -121,7 +120,7 @@ async fn main() -> anyhow::Result<()> {
     });
     println!("\n{all:#}");
     if let Some(file) = &bench.json {
-        std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("{} cannot be written", file.display()))?;
+        std::fs::write(file, format!("{all:#}\n")).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
 }
@@ -176,7 +175,7 @@ impl Bench {
 
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
-        Ok(0) => Err("0 is too few".to_owned()),
+        Ok(0) => Err("the minimum is 1".to_owned()),
         Ok(count) => Ok(count),
         Err(error) => Err(format!("{error}")),
     }

@@ -1,6 +1,6 @@
-//! What a page of a list costs when the read model holds a million deliveries, on both databases.
+//! The time of list pages when the read model holds a million deliveries, on both databases.
 //!
-//! The rows are made by the database itself, so that filling takes minutes and not hours; the questions come over gRPC.
+//! The database makes the rows itself, so that filling takes minutes instead of hours. Requests come over gRPC.
 
 use std::path::Path;
 
@@ -21,9 +21,9 @@ use crate::{
     usage::Watch,
 };
 
-/// How often each question is asked.
+/// How often each request is repeated.
 const ROUNDS: u32 = 200;
-/// Fills both databases and asks.
+/// Fills both databases and measures the requests.
 pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> {
     head(&format!("Pages: lists of {rows} deliveries"));
     let mut results = serde_json::Map::new();
@@ -46,13 +46,13 @@ async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> 
     row(&format!("{database}, filled"), &format!("{rows} deliveries, leads and attempts in {took:.0} s"));
 
     let mut results = serde_json::Map::new();
-    for (name, most, ask) in questions(&system, &destination, filled) {
+    for (name, max, ask) in requests(&system, &destination, filled) {
         let mut times = vec![];
         for round in 0..ROUNDS {
             let began = Instant::now();
             let found = ask(round).await?;
             times.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-            ensure!((1..=most).contains(&found), "{name}: {found} entries");
+            ensure!((1..=max).contains(&found), "{name}: {found} entries");
         }
         let ms = percentiles(&mut times);
         row(&format!("{database}, {name}"), &format!("p50 {:.2} ms, p99 {:.2} ms", ms[0], ms[2]));
@@ -63,7 +63,7 @@ async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> 
     Ok(results.into())
 }
 
-/// All leads as CSV: how long it takes, and how much memory it adds.
+/// Exports all leads as CSV; measures time and additional memory.
 async fn export(system: &System, database: &str, rows: u32) -> anyhow::Result<Value> {
     let (watch, began) = (Watch::start(system.processes()), Instant::now());
     let request = api::ExportLeadsRequest { account_id: ACCOUNT.into(), ..api::ExportLeadsRequest::default() };
@@ -82,8 +82,8 @@ async fn export(system: &System, database: &str, rows: u32) -> anyhow::Result<Va
 
 type Ask<'a> = Box<dyn Fn(u32) -> BoxFuture<'a, Result<usize, Status>> + 'a>;
 
-/// Each question: its name, the most entries of an answer, and how to ask it for the nth time.
-fn questions<'a>(system: &'a System, destination: &'a str, filled: Rows) -> Vec<(&'static str, usize, Ask<'a>)> {
+/// Each request: its name, the maximum number of entries, and a function that sends it for the nth time.
+fn requests<'a>(system: &'a System, destination: &'a str, filled: Rows) -> Vec<(&'static str, usize, Ask<'a>)> {
     let Rows { count: rows, begin, .. } = filled;
     let filter = move |filter: DeliveryFilter| -> BoxFuture<'a, Result<usize, Status>> {
         let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
@@ -130,11 +130,7 @@ fn questions<'a>(system: &'a System, destination: &'a str, filled: Rows) -> Vec<
             50,
             Box::new(move |_| filter(DeliveryFilter { event_type: "email.*".into(), ..of_account() })),
         ),
-        (
-            "of a status of HTTP",
-            50,
-            Box::new(move |_| filter(DeliveryFilter { http_status_code: 999, ..of_account() })),
-        ),
+        ("of an HTTP status", 50, Box::new(move |_| filter(DeliveryFilter { http_status_code: 999, ..of_account() }))),
         ("events of a destination", 100, Box::new(events)),
         ("leads", 50, Box::new(move |_| leads(leads_of()))),
         ("leads, failed", 50, Box::new(move |_| leads(api::ListLeadsRequest { failed: Some(true), ..leads_of() }))),
@@ -144,7 +140,7 @@ fn questions<'a>(system: &'a System, destination: &'a str, filled: Rows) -> Vec<
             Box::new(move |_| leads(api::ListLeadsRequest { interface_id: "rare".into(), ..leads_of() })),
         ),
         (
-            "leads with a status of HTTP",
+            "leads with an HTTP status",
             50,
             Box::new(move |_| leads(api::ListLeadsRequest { http_status_code: 404, ..leads_of() })),
         ),

@@ -1,5 +1,4 @@
-//! What deliveries that wait for a dead destination cost: in memory, and a healthy destination, while they come and once
-//! they wait.
+//! The cost of parked deliveries: memory, and latency of a healthy destination, while they arrive and while they wait.
 
 use std::{path::Path, time::Duration};
 
@@ -14,17 +13,17 @@ use crate::{
     usage::Watch,
 };
 
-/// How many leads a second the healthy destination gets.
+/// Leads per second for the healthy destination.
 const RATE: u32 = 400;
-/// How long everything that was published may take to be where it has to wait.
+/// How long deliveries may take to be parked.
 const SETTLED: Duration = Duration::from_secs(240);
 /// Connections, and events in one request, of the flood.
 const CONNECTIONS: usize = 4;
 const BATCH: usize = 200;
 
-/// So many deliveries for one dead destination.
+/// Parks `waiting` deliveries for one unavailable destination.
 pub(crate) async fn measure(program: &Path, waiting: usize, lasts: Duration) -> anyhow::Result<Value> {
-    head(&format!("Parked: {waiting} deliveries wait for a dead destination"));
+    head(&format!("Parked: {waiting} deliveries wait for an unavailable destination"));
     let system = System::start(program, &[]).await?;
     let (well, ill) = (Receiver::start(Answers::Well).await?, Receiver::start(Answers::Never).await?);
     let for_well = Target::system(&system.api, &system.api.interfaces("well", 1, &well.url()).await?);
@@ -43,7 +42,8 @@ pub(crate) async fn measure(program: &Path, waiting: usize, lasts: Duration) -> 
     let beside = steady().await?;
     let used = watch.end();
     let (idle, now) = used.idle_and_now();
-    let text = format!("p99 {before:.2} ms before, {meanwhile:.2} ms while they come, {beside:.2} ms while they wait");
+    let text =
+        format!("p99 {before:.2} ms before, {meanwhile:.2} ms while they arrive, {beside:.2} ms while they wait");
     row("a healthy destination beside it", &text);
     row("memory", &format!("{:+.0} MiB, {:.0} MiB at peak", now - idle, used.peak()));
     drop(system.stop().await);

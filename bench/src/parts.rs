@@ -1,16 +1,16 @@
-//! What was measured, part by part, and how far the machine was its own meanwhile.
+//! The results of each part, and the share of the machine's time that its host took meanwhile.
 
 use serde_json::{Map, Value};
 
 use crate::{machine::Processors, usage::rounded};
 
-/// The parts that were measured, one after the other.
+/// The finished parts, in order.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) results: Map<String, Value>,
-    /// Of the processor time that the machine wanted during each, the share that its host gave to others.
+    /// For each part: the share of the wanted processor time that the host gave to others.
     pub(crate) stolen: Map<String, Value>,
-    /// When the part began that is measured now.
+    /// Processor times at the begin of the current part.
     begun: Processors,
 }
 
@@ -19,12 +19,12 @@ impl Parts {
         Self { results: Map::new(), stolen: Map::new(), begun: Processors::now() }
     }
 
-    /// What was done until now belongs to no part.
+    /// Begins a part. Earlier work belongs to no part.
     pub(crate) fn begin(&mut self) {
         self.begun = Processors::now();
     }
 
-    /// Adds one that was measured since the one before.
+    /// Adds the part that was measured since the previous one.
     pub(crate) fn add(&mut self, name: &str, result: Value) {
         let now = Processors::now();
         self.results.insert(name.to_owned(), result);

@@ -1,7 +1,7 @@
-//! What readers and writers notice while old history is deleted, and how fast it is deleted, on both databases.
+//! Lists and writes while old history is deleted, and the speed of the deletion, on both databases.
 //!
-//! The database itself makes the rows; one half of them is older than the history that the system is started with. The
-//! same readers and writers are measured before, with a history that is longer than everything.
+//! The database makes the rows itself. Half of them are older than the history that the restarted system keeps. The
+//! same lists and writes are measured before, while the system keeps everything.
 
 use std::{
     path::Path,
@@ -26,23 +26,23 @@ use crate::{
 };
 
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
-/// When the older half came: before the history that is kept at last.
+/// The age of the older half, which the history of the restarted system does not include.
 const OLD: i64 = 200 * DAY;
 const KEEP_ALL: &str = "400d";
 const KEEP_YOUNG: &str = "100d";
-/// For how long pruning is measured, at most.
+/// The time limit for the measurement of pruning.
 const MAX_PRUNING: Duration = Duration::from_secs(180);
-/// The pause of a reader after each list, and the pace of writes.
+/// The pause after each list, and the interval of writes.
 const READ_PAUSE: Duration = Duration::from_millis(5);
 const WRITE_INTERVAL: Duration = Duration::from_millis(100);
-/// Events of a write.
+/// Events per write.
 const EVENTS: usize = 20;
-/// How long a write may take until it is shown.
+/// How long a written lead may take to appear in the read model.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Prunes both databases, each with this number of deliveries.
+/// Prunes both databases, each with `rows` deliveries.
 pub(crate) async fn measure(program: &Path, rows: u32, idle: Duration) -> anyhow::Result<Value> {
-    head(&format!("Pruning: {rows} deliveries in {} rows, half of them too old", rows * 5));
+    head(&format!("Pruning: {rows} deliveries in {} rows, half of them older than the history", rows * 5));
     let mut results = serde_json::Map::new();
     for database in ["sqlite", "postgres"] {
         let url = if database == "postgres" { Some(postgres::database().await) } else { None };
@@ -100,29 +100,29 @@ async fn run(program: &Path, database: &str, url: Option<String>, rows: u32, idl
     }))
 }
 
-/// What others noticed: how long lists took, and how long it took until a write was shown.
-struct Noticed {
+/// Measured beside the pruning: the time of lists, and the time until a write appears.
+struct Measured {
     lists: [f64; 3],
     writes: [f64; 3],
-    /// Events that were written.
+    /// The number of written events.
     events: usize,
 }
 
-impl Noticed {
+impl Measured {
     fn json(&self) -> Value {
         let ms = |ms: [f64; 3]| json!({"p50_ms": ms[0], "p95_ms": ms[1], "p99_ms": ms[2]});
         json!({"lists": ms(self.lists), "writes": ms(self.writes)})
     }
 }
 
-fn shown(database: &str, what: &str, noticed: &Noticed) {
+fn shown(database: &str, what: &str, measured: &Measured) {
     let ms = |ms: [f64; 3]| format!("p50 {:.1}, p99 {:.1} ms", ms[0], ms[2]);
-    let text = format!("list {}; write until shown {}", ms(noticed.lists), ms(noticed.writes));
+    let text = format!("list {}; write until visible {}", ms(measured.lists), ms(measured.writes));
     row(&format!("{database}, {what}"), &text);
 }
 
-/// Reads and writes until something is done.
-async fn beside(api: &Api, interface: &str, done: impl Future<Output = ()>) -> anyhow::Result<Noticed> {
+/// Lists and writes until `done` completes.
+async fn beside(api: &Api, interface: &str, done: impl Future<Output = ()>) -> anyhow::Result<Measured> {
     let is_done = AtomicBool::new(false);
     let until = async {
         done.await;
@@ -130,10 +130,10 @@ async fn beside(api: &Api, interface: &str, done: impl Future<Output = ()>) -> a
     };
     let ((), lists, writes) = tokio::join!(until, read(api, &is_done), write(api, interface, &is_done));
     let (mut lists, mut writes) = (lists?, writes?);
-    Ok(Noticed { lists: percentiles(&mut lists), events: writes.len() * EVENTS, writes: percentiles(&mut writes) })
+    Ok(Measured { lists: percentiles(&mut lists), events: writes.len() * EVENTS, writes: percentiles(&mut writes) })
 }
 
-/// Lists the newest deliveries of the account again and again.
+/// Lists the newest deliveries of the account repeatedly.
 async fn read(api: &Api, is_done: &AtomicBool) -> anyhow::Result<Vec<u64>> {
     let filter = api::DeliveryFilter { account_id: ACCOUNT.into(), ..api::DeliveryFilter::default() };
     let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
@@ -148,7 +148,7 @@ async fn read(api: &Api, is_done: &AtomicBool) -> anyhow::Result<Vec<u64>> {
     Ok(took)
 }
 
-/// Publishes some events about new leads at a steady pace. Returns how long each write took to be shown.
+/// Publishes events about new leads at a fixed interval. Returns the time until each write appeared.
 async fn write(api: &Api, interface: &str, is_done: &AtomicBool) -> anyhow::Result<Vec<u64>> {
     let (mut ingest, mut leads) = (api.ingest().await?, api.leads());
     let run = now_micros();

@@ -1,7 +1,7 @@
-//! What it costs to publish events whose publisher names their ids, beside events whose ids ingest makes.
+//! The cost of publishing events with ids of the publisher, beside events with ids of ingest.
 //!
-//! No destination wants the events, so publishing, routing and the read model are all that is measured. The two kinds take
-//! turns, because a machine is not as fast at every time.
+//! No destination wants the events, so only publishing, routing and the read model are measured. The two kinds take
+//! turns, because the speed of a machine varies.
 
 use std::{path::Path, time::Duration};
 
@@ -15,17 +15,17 @@ use crate::{
     usage::{Watch, rounded},
 };
 
-/// How often the two kinds take turns. Every second time the other kind is first, because the read model grows.
+/// The number of pairs of turns. The order alternates, because the read model grows.
 const PAIRS: usize = 6;
-/// Before anything is measured, ingest learns which ids are known; that takes two seconds and a little.
+/// Before the measurement, ingest reads the known ids; this takes a little over two seconds.
 const LEARNING: Duration = Duration::from_secs(5);
-/// How long the system may take to catch up after a turn.
+/// How long the read model may take to catch up after a turn.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Events in a request, connections, and the part of `--leads` that is published in a turn.
+/// Events per request, connections, and the divisor of `--leads` for one turn.
 const SHAPES: [(usize, usize, usize); 2] = [(200, 4, 1), (1, 8, 2)];
 
 pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Value> {
-    head(&format!("Publishing: {leads} events, whose ids ingest makes or the publisher names"));
+    head(&format!("Publishing: {leads} events, with ids of ingest or of the publisher"));
     let mut results = serde_json::Map::new();
     for (batch, connections, part) in SHAPES {
         let name = format!("{batch} in a request");
@@ -65,7 +65,7 @@ async fn shape(program: &Path, name: &str, count: usize, connections: usize, bat
     Ok(json)
 }
 
-/// What a turn came to: events a second, and processor time of services and broker for each.
+/// The result of a turn: events per second, and processor time of services and broker per event.
 #[derive(Debug, Clone, Copy, Default)]
 struct Turn {
     per_second: f64,
@@ -82,7 +82,7 @@ async fn turn(
     let (watch, began) = (Watch::start(system.processes()), Instant::now());
     load::publish(target, count, connections, batch).await?;
     let per_second = count as f64 / began.elapsed().as_secs_f64();
-    // The read model is behind, and what it still has to do belongs to the turn.
+    // The read model lags, and its remaining work belongs to the turn.
     system.api.settled(PATIENCE).await?;
     Ok(Turn { per_second, cpu_ms: watch.end().cpu() / count as f64 })
 }
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_in_the_middle() {
+    fn median_is_the_middle_figure() {
         assert_eq!([median(vec![3.0, 1.0, 9.0]), median(vec![1.0, 9.0, 3.0, 2.0])], [3.0, 2.5]);
     }
 }

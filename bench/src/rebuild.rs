@@ -1,4 +1,4 @@
-//! How many facts a second `leadline rebuild` folds into an empty read model, on both databases.
+//! Facts per second that `leadline rebuild` writes into an empty read model, on both databases.
 
 use std::{path::Path, time::Duration};
 
@@ -15,16 +15,16 @@ use crate::{
 
 /// How long a rebuild may take.
 const PATIENCE: Duration = Duration::from_secs(3_600);
-/// What is stored of each lead: its event, and the attempt.
+/// Facts per lead: its event and its attempt.
 const FACTS_EACH: u64 = 2;
 
-/// Rebuilds beside the running system, which is idle, into databases of their own.
+/// Rebuilds into new databases beside the idle system.
 pub(crate) async fn measure(program: &Path, stored: &Stored) -> anyhow::Result<Value> {
     head(&format!("Rebuild: the read model of {} leads with their deliveries", stored.leads));
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("rebuilt.db");
     let sqlite = format!("sqlite:{}?mode=rwc", file.display());
-    // A cluster of its own, so that its files are gone before the next measurement.
+    // A separate cluster, whose files are deleted before the next measurement.
     let cluster = postgres::Postgres::start().await;
     let postgres = cluster.database().await;
     let mut results = serde_json::Map::new();
@@ -35,7 +35,7 @@ pub(crate) async fn measure(program: &Path, stored: &Stored) -> anyhow::Result<V
 }
 
 async fn run(program: &Path, name: &str, url: &str, stored: &Stored) -> anyhow::Result<Value> {
-    // By the environment: there are passwords in them.
+    // In the environment, because the URLs contain passwords.
     let env = [("LEADLINE_NATS_URL", stored.system.nats.as_str()), ("LEADLINE_DATABASE_URL", url)];
     let begin = Instant::now();
     let process = Process::start("leadline rebuild", program, ["rebuild"], env);
@@ -46,7 +46,7 @@ async fn run(program: &Path, name: &str, url: &str, stored: &Stored) -> anyhow::
     let took = begin.elapsed().as_secs_f64();
     let used = watch.end();
     let facts = line.split_whitespace().find_map(|word| word.parse::<u64>().ok());
-    let facts = facts.with_context(|| format!("{line:?} does not say how many facts they were"))?;
+    let facts = facts.with_context(|| format!("{line:?} does not contain the number of facts"))?;
     ensure!(facts >= FACTS_EACH * stored.leads as u64, "{facts} facts are too few for {} leads", stored.leads);
     process.wait_exit(PATIENCE).await;
     let per_second = facts as f64 / took;

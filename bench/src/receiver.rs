@@ -1,4 +1,4 @@
-//! A receiver that costs little: it counts, notes how long each event took, and answers.
+//! A cheap receiver: it counts requests, records the latency of each event, and answers.
 
 use std::{
     collections::HashSet,
@@ -18,21 +18,19 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 
-/// How long a receiver that hangs does so.
+/// How long a hanging receiver takes to answer.
 const HANG: Duration = Duration::from_secs(60);
 
-/// What a receiver does with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answers {
     /// 200, at once.
     Well,
-    /// Nothing, for longer than anybody waits.
+    /// No answer for longer than any timeout.
     Never,
     /// 500, at once.
     Error,
 }
 
-/// A running receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct Receiver {
     address: SocketAddr,
@@ -41,7 +39,7 @@ pub(crate) struct Receiver {
     answers: Arc<Mutex<Answers>>,
 }
 
-/// An event that came: when it was published, and how long after that it came, in microseconds.
+/// A received event: its publish time, and its latency, in microseconds.
 #[derive(Debug, Clone, Copy)]
 struct Received {
     sent: u64,
@@ -78,7 +76,7 @@ impl Receiver {
         Ok(receiver)
     }
 
-    /// What it does with requests from now on.
+    /// Changes the answers from now on.
     pub(crate) fn answer(&self, answers: Answers) {
         *self.answers.lock().unwrap_or_else(PoisonError::into_inner) = answers;
     }
@@ -92,21 +90,21 @@ impl Receiver {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Forgets what it has seen; the latencies until then, in microseconds.
+    /// Resets the receiver. Returns the latencies until now, in microseconds.
     pub(crate) fn take(&self) -> Vec<u64> {
         self.count.store(0, Ordering::Relaxed);
         let received = std::mem::take(&mut *self.received.lock().unwrap_or_else(PoisonError::into_inner));
         received.into_iter().map(|received| received.took).collect()
     }
 
-    /// How many of the events that were published at these times have not come.
+    /// The number of events, published at these times, that have not arrived.
     pub(crate) fn missing(&self, sent: &HashSet<u64>) -> usize {
         let received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         let came: HashSet<_> = received.iter().map(|received| received.sent).collect();
         sent.difference(&came).count()
     }
 
-    /// Waits for so many requests; how many came in time.
+    /// Waits for `count` requests. Returns the number of requests that came in time.
     pub(crate) async fn wait_for(&self, count: u64, within: Duration) -> u64 {
         let give_up = tokio::time::Instant::now() + within;
         while self.count() < count && tokio::time::Instant::now() < give_up {
@@ -133,7 +131,7 @@ async fn respond(receiver: Receiver, request: Request<Incoming>) -> Result<Respo
     Ok(response)
 }
 
-/// When the event was published: every body begins with `{"sent":<microseconds>,`.
+/// The publish time of an event: every body begins with `{"sent":<microseconds>,`.
 fn sent_at(body: &[u8]) -> Option<u64> {
     let digits: Vec<u8> = body.strip_prefix(b"{\"sent\":")?.iter().copied().take_while(u8::is_ascii_digit).collect();
     std::str::from_utf8(&digits).ok()?.parse().ok()

@@ -1,7 +1,7 @@
-//! How long after the kill of a process everything is delivered that was accepted before.
+//! The time from the kill of a process until every accepted lead is delivered.
 //!
-//! Each service is a process of its own, and leads come at a steady rate. One process is killed, publishing stops, and the
-//! process is started again at once. What it had in hand, the broker hands out again when it was not acknowledged for
+//! Each service is a separate process, and leads come at a fixed rate. One process is killed, publishing stops, and the
+//! process starts again at once. The broker redelivers the messages that the process had not acknowledged after
 //! `journal::ACK_WAIT`.
 
 use std::{path::Path, time::Duration};
@@ -19,17 +19,17 @@ use crate::{
     usage::rounded,
 };
 
-/// What is killed.
+/// The processes to kill, in turn.
 const VICTIMS: [&str; 5] = ["ingest", "dispatcher 1", "notifier", "query", BROKER];
-/// How many leads a second come in, and for how long before the kill.
+/// Leads per second, and the time of the load before the kill.
 const RATE: u32 = 1_000;
 const BEFORE: Duration = Duration::from_secs(5);
-/// How long it may take until everything has arrived.
+/// How long the accepted leads may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often it is looked.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The interval at which arrivals are checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Kills each once.
+/// Kills each process once, in a new system each time.
 pub(crate) async fn measure(program: &Path) -> anyhow::Result<Value> {
     head(&format!("Recovery: one process is killed at {RATE} leads a second, and started again"));
     let mut results = vec![];
@@ -53,7 +53,7 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<Value> {
         };
         let arriving = async {
             while receiver.missing(&accepted) > 0 && executed.elapsed() < PATIENCE {
-                tokio::time::sleep(LOOK_AGAIN).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             executed.elapsed()
         };
@@ -61,8 +61,10 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<Value> {
         let (ready, left) = (ready?, receiver.missing(&accepted));
         ensure!(left == 0, "{left} of {} leads did not arrive within {PATIENCE:?} after {victim} died", accepted.len());
         let (ready, arrived) = (ready.as_secs_f64(), arrived.as_secs_f64());
-        let text =
-            format!("ready after {ready:.2} s, all {} there after {arrived:.2} s ({missing} were not)", accepted.len());
+        let text = format!(
+            "ready after {ready:.2} s, all {} arrived after {arrived:.2} s ({missing} were missing)",
+            accepted.len()
+        );
         row(victim, &text);
         results.push(json!({
             "killed": victim, "accepted": accepted.len(), "missing": missing, "ready_after_s": rounded(ready, 3),

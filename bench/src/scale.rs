@@ -1,7 +1,7 @@
-//! What more dispatchers do: each service is a process, all on one broker and, here, on one machine.
+//! The effect of more dispatchers: each service is a process, all on one broker and one machine.
 //!
-//! On a machine with few cores throughput cannot rise with them; what has to stay the same then is the processor time of a
-//! delivery. It is told for each process, which is what a plan for many machines is made of.
+//! On a machine with few cores throughput cannot rise with the number of dispatchers, but the processor time of a
+//! delivery has to stay the same. It is reported per process, for capacity plans of several machines.
 
 use std::path::Path;
 
@@ -14,14 +14,14 @@ use crate::{
     table::{head, row},
 };
 
-/// How many dispatchers.
+/// The numbers of dispatchers.
 const DISPATCHERS: [usize; 3] = [1, 2, 4];
-/// To how many destinations.
+/// The number of destinations.
 const DESTINATIONS: usize = 100;
 
-/// A flood through each.
+/// Floods each number of dispatchers.
 pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Value> {
-    head(&format!("Scale out: {leads} leads to {DESTINATIONS} destinations, services in processes of their own"));
+    head(&format!("Scale out: {leads} leads to {DESTINATIONS} destinations, each service a process"));
     let mut results = vec![];
     for dispatchers in DISPATCHERS {
         let system = Apart::start(program, dispatchers).await?;

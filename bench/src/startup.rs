@@ -1,5 +1,5 @@
-//! How long a system with much stored takes from its execution until it is ready, and until a lead that is published then is
-//! delivered; after a stop in good order, and after a kill in the middle of work.
+//! The time from execution until a system with many stored leads is ready, and until it delivers a lead that is
+//! published then: after a clean stop, and after a kill under load.
 
 use std::{path::Path, time::Duration};
 
@@ -15,18 +15,18 @@ use crate::{
     usage::{Watch, rounded},
 };
 
-/// How long the lead may take that is published after the start.
+/// How long a delivery may take after the start.
 const DELIVERED: Duration = Duration::from_secs(120);
-/// Leads that are under way when it is killed.
+/// Leads in work at the kill.
 const UNDER_WAY: usize = 2_000;
 const CONNECTIONS: usize = 4;
 const BATCH: usize = 200;
 
-/// Stops and kills it.
+/// Measures a start after a stop, and one after a kill.
 pub(crate) async fn measure(program: &Path, stored: Stored) -> anyhow::Result<Value> {
     head(&format!("Start-up: with {} leads and their deliveries stored", stored.leads));
     let Stored { system, interfaces, receiver, .. } = stored;
-    // One destination that nobody else publishes for; its receiver outlives the system, as the other does.
+    // A destination for the probing lead alone. Both receivers outlive the system.
     let probe = Receiver::start(Answers::Well).await?;
     let probing = system.api.interfaces("probe", 1, &probe.url()).await?;
 
@@ -40,13 +40,13 @@ pub(crate) async fn measure(program: &Path, stored: Stored) -> anyhow::Result<Va
     let system = System::start_in(home, program, &[]).await?;
     let mut killed = started(&system, &probe, &probing, "after a kill").await?;
     let received = receiver.wait_for(UNDER_WAY as u64, DELIVERED).await;
-    ensure!(received >= UNDER_WAY as u64, "{received} of {UNDER_WAY} leads arrived that were under way");
+    ensure!(received >= UNDER_WAY as u64, "{received} of {UNDER_WAY} leads in work at the kill arrived");
     killed["under_way"] = (UNDER_WAY as u64).saturating_sub(sent).into();
     drop(system.stop().await);
     Ok(json!({"after_stop": stopped, "after_kill": killed}))
 }
 
-/// What a start took. The lead is published once it is ready.
+/// Measures a start. The probing lead is published once the system is ready.
 async fn started(system: &System, probe: &Receiver, probing: &[String], name: &str) -> anyhow::Result<Value> {
     let watch = Watch::start(system.processes());
     probe.take();

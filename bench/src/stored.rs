@@ -1,7 +1,7 @@
-//! What depends on how much is stored: throughput and memory, the rebuild of the read model, and starting up. Storing a
-//! million leads takes minutes, so it is done once for all of them.
+//! Measurements that depend on the number of stored leads: throughput, memory, rebuild and start. Storing a million
+//! leads takes minutes, so all of them share one system.
 //!
-//! The leads are really delivered, so that the streams and the read model hold what they hold in real life.
+//! The leads are delivered, so that streams and read model hold what they hold in production.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -21,29 +21,29 @@ use crate::{
     usage::rounded,
 };
 
-/// Where the leads go.
+/// The number of destinations.
 const DESTINATIONS: usize = 10;
-/// They are published in waves, each of which has to arrive before the next: a backlog is not what is measured here.
+/// Leads are published in waves. Each wave has to arrive before the next, so that no backlog is measured.
 const WAVE: usize = 20_000;
 const WAVE_DEADLINE: Duration = Duration::from_secs(600);
 /// Connections, and events in one request.
 const CONNECTIONS: usize = 4;
 const BATCH: usize = 200;
-/// The few leads that many are compared with are such a part of them: of a million 10,000.
+/// The divisor for the small system that the large one is compared with: 10,000 of a million leads.
 const FEW: usize = 100;
 
-/// Which of the measurements are wanted, and their sizes.
+/// The wanted measurements and their sizes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
     pub(crate) growth: bool,
     pub(crate) rebuild: bool,
     pub(crate) startup: bool,
-    /// Leads that are stored, and leads of a flood.
+    /// Stored leads, and leads of a flood.
     pub(crate) stored: usize,
     pub(crate) leads: usize,
 }
 
-/// A system that holds so many leads, each with one delivery.
+/// A system with stored leads, each with one delivery.
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) system: System,
@@ -52,7 +52,7 @@ pub(crate) struct Stored {
     pub(crate) leads: usize,
 }
 
-/// Stores them, and measures what is wanted.
+/// Stores the leads and runs the wanted measurements.
 pub(crate) async fn measure(program: &Path, wanted: Wanted, parts: &mut Parts) -> anyhow::Result<()> {
     let system = System::start(program, &[]).await?;
     let receiver = Receiver::start(Answers::Well).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn measure(program: &Path, wanted: Wanted, parts: &mut Parts) -
 }
 
 impl Stored {
-    /// Throughput and memory with few and with many stored, and what each takes on disk.
+    /// Measures throughput and memory with few and with many stored leads, and the bytes of each lead on disk.
     async fn growth(&mut self, wanted: Wanted) -> anyhow::Result<Value> {
         let few = self.grown_to(wanted.stored.div_ceil(FEW), wanted.leads).await?;
         self.fill_all(wanted.stored).await?;
@@ -94,7 +94,7 @@ impl Stored {
         Ok(())
     }
 
-    /// Publishes until so many are stored, and waits until they are delivered and in the read model.
+    /// Publishes until `leads` are stored, delivered and in the read model.
     async fn fill(&mut self, leads: usize) -> anyhow::Result<()> {
         let target = Target::system(&self.system.api, &self.interfaces);
         while self.leads < leads {
@@ -108,7 +108,7 @@ impl Stored {
         self.system.api.settled(WAVE_DEADLINE).await
     }
 
-    /// A flood once so many are stored.
+    /// Runs a flood once `stored` leads are stored.
     async fn grown_to(&mut self, stored: usize, leads: usize) -> anyhow::Result<Value> {
         self.fill(stored).await?;
         let flooded = self.flood(leads).await?;
@@ -132,7 +132,7 @@ impl Stored {
         Ok(flooded)
     }
 
-    /// How many bytes each lead with its delivery takes on disk: in each stream, the broker, and the read model.
+    /// The bytes of a lead with its delivery on disk: in each stream, the broker, and the read model.
     fn bytes_per_lead(&self) -> Value {
         let per_lead = |bytes: u64| rounded(bytes as f64 / self.leads as f64, 0);
         let streams = fs::read_dir(self.system.streams()).into_iter().flatten().flatten().map(|stream| stream.path());
@@ -152,7 +152,7 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// What a file holds, or all files of a folder.
+/// The size of a file, or of all files of a folder.
 fn size(path: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(path) else { return fs::metadata(path).map_or(0, |file| file.len()) };
     entries.flatten().map(|entry| size(&entry.path())).sum()

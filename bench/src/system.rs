@@ -1,4 +1,4 @@
-//! The system under test: `leadline up` in a folder of its own, which may be stopped or killed and started again there.
+//! The system under test: `leadline up` in its own folder. It can be stopped or killed, and started again there.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,11 +17,11 @@ use crate::{
     usage::Processes,
 };
 
-/// How long a start may take, with a million events stored and after a kill, too.
+/// How long a start may take, even after a kill with a million stored events.
 const START_DEADLINE: Duration = Duration::from_secs(600);
-/// How long it may take to write down where it listens once it is ready.
+/// How long a ready system may take to write its addresses.
 const SOON: Duration = Duration::from_secs(10);
-/// How long the end may take.
+/// How long a stop may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A running system.
@@ -32,28 +32,28 @@ pub(crate) struct System {
     pub(crate) database: String,
     /// The URL of its broker, with the password.
     pub(crate) nats: String,
-    /// When it was executed, and how long it took from there until it was ready.
+    /// The time of execution, and the time from there until the system was ready.
     pub(crate) executed: Instant,
     pub(crate) ready_after: Duration,
     home: Home,
 }
 
-/// Where a system lives, whether it runs or not.
+/// The data folder of a system, which may run or not.
 #[derive(Debug)]
 pub(crate) struct Home(TempDir);
 
 impl System {
-    /// A new system, with an account.
+    /// Starts a new system and creates an account.
     pub(crate) async fn start(program: &Path, args: &[&str]) -> anyhow::Result<Self> {
         let system = Self::start_in(Home(tempfile::tempdir()?), program, args).await?;
         system.api.account().await?;
         Ok(system)
     }
 
-    /// One that lived here before.
+    /// Starts a system in an existing folder.
     pub(crate) async fn start_in(home: Home, program: &Path, args: &[&str]) -> anyhow::Result<Self> {
         let data = home.data();
-        // What one that was killed left behind would be taken for the new one's.
+        // A killed system leaves its addresses behind.
         let _ = std::fs::remove_file(data.join("addresses.json"));
         let data_text = data.to_str().context("a folder whose name is UTF-8")?;
         let mut all = vec!["up", "--data-dir", data_text, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
@@ -77,31 +77,31 @@ impl System {
         Ok(Self { process, api, database, nats, executed, ready_after, home })
     }
 
-    /// Its processes: the services are one, the broker is its child.
+    /// The processes: one for all services, and the broker as its child.
     pub(crate) fn processes(&self) -> Processes {
         let services = self.process.id();
         let brokers = children(services).into_iter().map(|broker| ("broker".to_owned(), broker));
         [("services".to_owned(), services)].into_iter().chain(brokers).collect()
     }
 
-    /// Waits until it logs these words.
+    /// Waits for a log line with these words.
     pub(crate) async fn says(&self, words: &str) {
         self.process.wait_line(words, START_DEADLINE).await;
     }
 
-    /// Where the broker keeps its streams, each in a folder of its own.
+    /// The folder with the broker's streams, one folder each.
     pub(crate) fn streams(&self) -> PathBuf {
         self.home.data().join("nats/jetstream/$G/streams")
     }
 
-    /// Stops it in good order.
+    /// Stops the system cleanly.
     pub(crate) async fn stop(self) -> Home {
         self.process.terminate();
         self.process.wait_exit(STOP_DEADLINE).await;
         self.home
     }
 
-    /// Kills it, and its broker with it.
+    /// Kills the services, and the broker with them.
     pub(crate) async fn kill(self) -> Home {
         let processes = self.processes();
         self.process.kill();

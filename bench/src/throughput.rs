@@ -1,4 +1,4 @@
-//! How many leads a second go from a publish to a receiver, and what each costs.
+//! Leads per second from the publish call to the receiver, and the cost of each.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::{
     usage::rounded,
 };
 
-/// How they are published, how the broker flushes, and to how many destinations they go.
+/// The interface for publishing, the flush mode of the broker, and the number of destinations.
 const RUNS: [(Over, &str, usize); 7] = [
     (Over::Http, "interval", 1),
     (Over::Http, "interval", 100),
@@ -25,7 +25,7 @@ const RUNS: [(Over, &str, usize); 7] = [
     (Over::Http, "every-write", 1),
 ];
 
-/// Floods of leads, each in a new system, beside what a bare client does.
+/// Runs floods, each in a new system, and measures a bare client for comparison.
 pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Value> {
     head(&format!("Throughput: {leads} leads, published, delivered, received"));
     let ceiling = ceiling(leads).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn measure(program: &Path, leads: usize) -> anyhow::Result<Valu
     Ok(json!({"leads": leads, "ceiling_per_second": ceiling.round(), "runs": results}))
 }
 
-/// How many of the same bodies a second a bare client posts to the same receiver.
+/// Bodies per second that a bare client posts to the same receiver.
 async fn ceiling(leads: usize) -> anyhow::Result<f64> {
     let receiver = Receiver::start(Answers::Well).await?;
     let target = Target::receiver(&receiver.url());

@@ -1,7 +1,6 @@
-//! What the processes of a system use while something is measured: processor time, and memory at its peak.
+//! Processor time and peak memory of a system's processes during a measurement.
 //!
-//! Memory is what is resident, sampled while it runs. The peak of all of them together is that of their sum at one moment,
-//! not the sum of their peaks.
+//! Memory is resident memory, sampled. The common peak is the peak of the sum at one moment, not the sum of the peaks.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -13,15 +12,15 @@ use tokio::task::JoinHandle;
 
 use crate::machine::{cpu_ms, memory_mib};
 
-/// How often memory is looked at.
+/// The sampling interval of memory.
 const SAMPLE: Duration = Duration::from_millis(50);
-/// What services and broker together are to stay below in the tests of throughput.
+/// The limit for services and broker together in the throughput measurements.
 pub(crate) const BAR_MIB: f64 = 200.0;
 
-/// Processes by what they are, with their ids.
+/// Names and ids of processes.
 pub(crate) type Processes = Vec<(String, u32)>;
 
-/// Looks at processes from its start until it is asked what they used.
+/// Measures processes from its start to its end.
 #[derive(Debug)]
 pub(crate) struct Watch {
     processes: Processes,
@@ -38,7 +37,7 @@ struct Peaks {
     together: f64,
 }
 
-/// What one process used: processor time in milliseconds, memory in MiB.
+/// The usage of one process: processor time in milliseconds, memory in MiB.
 #[derive(Debug)]
 pub(crate) struct UsedBy {
     name: String,
@@ -48,17 +47,17 @@ pub(crate) struct UsedBy {
     now: f64,
 }
 
-/// What all of them used.
+/// The usage of all processes.
 #[derive(Debug)]
 pub(crate) struct Used {
     each: Vec<UsedBy>,
     peak: f64,
-    /// Processor time of the load generator and the receivers, which are one process.
+    /// Processor time of this process: load generator and receivers.
     own_cpu: f64,
 }
 
 impl Watch {
-    /// Begins; what the processes hold now is what they hold when idle.
+    /// Starts the measurement. The current memory is the idle memory.
     pub(crate) fn start(processes: Processes) -> Self {
         let peaks = Arc::new(Mutex::new(Peaks::default()));
         let (sampled, ids) = (Arc::clone(&peaks), processes.iter().map(|(_, id)| *id).collect::<Vec<_>>());
@@ -75,13 +74,13 @@ impl Watch {
         watch
     }
 
-    /// Counts processor time from here on: what came before was warming up.
+    /// Restarts the count of processor time after a warm-up.
     pub(crate) fn count_from_here(&mut self) {
         self.cpu_before = self.processes.iter().map(|(_, id)| cpu_ms(*id)).collect();
         self.own_before = cpu_ms(std::process::id());
     }
 
-    /// What was used until now.
+    /// Ends the measurement.
     pub(crate) fn end(self) -> Used {
         let ids: Vec<_> = self.processes.iter().map(|(_, id)| *id).collect();
         let cpu: Vec<_> = ids.iter().map(|id| cpu_ms(*id)).collect();
@@ -141,7 +140,7 @@ impl Used {
         self.figures(1, |process| process.now - process.idle)
     }
 
-    /// Every figure; processor time for each of so many.
+    /// All figures, with the processor time per lead or fact.
     pub(crate) fn json(&self, count: usize) -> Value {
         let per = |ms: f64| rounded(ms / count.max(1) as f64, 4);
         let mut cpu = self.figures(4, |process| per(process.cpu));
@@ -153,7 +152,7 @@ impl Used {
         json!({"cpu_ms_each": cpu, "memory_idle_mib": idle, "memory_peak_mib": peak, "within_bar": self.peak <= BAR_MIB})
     }
 
-    /// The same in a line.
+    /// The figures in one line.
     pub(crate) fn text(&self, count: usize) -> String {
         let per = |ms: f64| ms / count.max(1) as f64;
         let cpu: Vec<_> = self.each.iter().map(|p| format!("{} {:.3}", p.name, per(p.cpu))).collect();
@@ -174,7 +173,7 @@ impl Used {
     }
 }
 
-/// Rounded to so many digits, so that the JSON can be read.
+/// Rounds to this number of digits, for a readable JSON.
 pub(crate) fn rounded(figure: f64, digits: i32) -> f64 {
     let unit = 10_f64.powi(digits);
     (figure * unit).round() / unit
