@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_outlives_the_thread_that_asked_for_it() {
+    fn child_outlives_the_thread_that_started_it() {
         let mut command = bound_to_us("cat");
         command.stdin(std::process::Stdio::piped());
         let mut child = std::thread::spawn(move || start(command).unwrap()).join().unwrap();

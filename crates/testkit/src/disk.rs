@@ -50,7 +50,7 @@ impl SmallDisk {
             match file.write_all(&[b'x'; BLOCK]) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::StorageFull => return,
-                Err(error) => panic!("a small disk cannot be filled: {error}"),
+                Err(error) => panic!("cannot fill a small disk: {error}"),
             }
         }
     }
@@ -68,15 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_takes_nothing_until_there_is_room() {
+    fn full_disk_refuses_writes_until_space_is_freed() {
         let disk = match SmallDisk::mount(256 * 1024) {
             Ok(disk) => disk,
-            Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),
+            Err(why) => return eprintln!("WARNING: CANNOT MOUNT A SMALL DISK: {why}"),
         };
         let (filler, other) = (disk.path().join("filler"), disk.path().join("other"));
         SmallDisk::fill(&filler);
         assert!(std::fs::write(&other, [0; BLOCK]).is_err());
-        // The file is emptied and not removed: a process that another test has just forked may have it open until it executes its program.
+        // The file is emptied, not removed: a process that another test has just forked may hold it open until it
+        // executes its program.
         File::create(&filler).unwrap();
         std::fs::write(&other, [0; BLOCK]).unwrap();
     }

@@ -35,7 +35,7 @@ impl NameServer {
         let names: HashMap<String, Vec<IpAddr>> = names
             .iter()
             .map(|(name, addresses)| {
-                let parsed = |text: &&str| text.parse().unwrap_or_else(|_| panic!("{text} is no address"));
+                let parsed = |text: &&str| text.parse().unwrap_or_else(|_| panic!("{text} is not an address"));
                 ((*name).to_owned(), addresses.iter().map(parsed).collect())
             })
             .collect();

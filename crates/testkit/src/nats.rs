@@ -272,7 +272,7 @@ pub fn binary() -> PathBuf {
     }
     let brought = child::workspace().join(".tools/bin/nats-server");
     child::find_on_path("nats-server").or_else(|| brought.is_file().then_some(brought)).unwrap_or_else(|| {
-        panic!("no nats-server: run tools/bring-nats, or say in {BINARY_VARIABLE} where one is");
+        panic!("no nats-server: run tools/bring-nats, or set {BINARY_VARIABLE} to its path");
     })
 }
 

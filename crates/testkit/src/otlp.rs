@@ -36,7 +36,7 @@ pub struct ExportedSpan {
     pub name: String,
     /// The service that exported it.
     pub service: String,
-    /// Everything that is known of the process that exported it.
+    /// The resource attributes of the process that exported it.
     pub resource: BTreeMap<String, String>,
     /// Its trace, in hexadecimal.
     pub trace: String,
@@ -57,7 +57,6 @@ pub struct OtlpSink {
     _serving: AbortOnDropHandle<()>,
 }
 
-/// What arrived.
 #[derive(Debug, Clone, Default)]
 struct Received(Arc<Mutex<(Vec<HeaderMap>, Vec<ExportedSpan>)>>);
 

@@ -46,7 +46,7 @@ pub fn free_port() -> u16 {
 pub(crate) async fn listen(port: u16) -> tokio::net::TcpListener {
     let bind = async || tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
     let listener = wait::attempt(RELEASE_DEADLINE, bind).await;
-    listener.unwrap_or_else(|error| panic!("port {port} cannot be listened on, end what holds it: {error}"))
+    listener.unwrap_or_else(|error| panic!("cannot listen on port {port}; end the process that holds it: {error}"))
 }
 
 #[cfg(test)]

@@ -73,13 +73,13 @@ impl Postgres {
 
     async fn start_with(authority: Option<&Authority>) -> Self {
         let programs = programs();
-        remove_what_others_left();
+        remove_leftover_folders();
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir().expect("a folder for a cluster");
         let data = folder.path().join("data");
         let user = if nobody().is_some() { UNPRIVILEGED.to_owned() } else { "leadline".to_owned() };
         if let Some(nobody) = nobody() {
-            chown(folder.path(), Some(nobody.uid), Some(nobody.gid)).expect("the folder can be given away");
+            chown(folder.path(), Some(nobody.uid), Some(nobody.gid)).expect("the folder's owner can be changed");
         }
         let mut initdb = unprivileged(&programs.join("initdb"));
         initdb.arg("--pgdata").arg(&data).args(["--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);
@@ -230,7 +230,7 @@ fn demand_tls(authority: &Authority, folder: &Path) -> (String, Vec<String>) {
         fs::copy(file, &own).expect("the file can be copied");
         fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).expect("the file can be made private");
         if let Some(nobody) = nobody() {
-            chown(&own, Some(nobody.uid), Some(nobody.gid)).expect("the file can be given away");
+            chown(&own, Some(nobody.uid), Some(nobody.gid)).expect("the file's owner can be changed");
         }
         settings.extend(["-c".to_owned(), format!("{setting}={}", own.display())]);
     }
@@ -257,7 +257,7 @@ pub async fn rows(url: &str) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Removes folders of earlier processes. The shared cluster is a static and is never dropped, so its folder outlives its process.
-fn remove_what_others_left() {
+fn remove_leftover_folders() {
     for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cluster_of_ones_own_ends_when_it_is_dropped() {
+    async fn separate_cluster_ends_when_it_is_dropped() {
         let cluster = Postgres::start().await;
         let (url, folder) = (cluster.database().await, cluster.folder.path().to_owned());
         drop(cluster);
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cluster_that_is_killed_comes_back_with_what_it_held() {
+    async fn killed_cluster_restarts_with_its_data() {
         let cluster = Postgres::start().await;
         let url = cluster.database().await;
         let mut connection = PgConnection::connect(&url).await.unwrap();

@@ -165,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "wrote no line with \"missing\"")]
-    async fn a_process_that_ends_ends_the_wait() {
+    async fn wait_ends_when_the_process_ends() {
         Process::start("sh", "sh", ["-c", "echo other"], NO_ENV).wait_line("missing", Duration::from_secs(600)).await;
     }
 }

@@ -39,7 +39,7 @@ pub enum Answer {
     Reset,
     /// Answers with 200 and a body that never ends.
     Endless,
-    /// Answers with bytes that are no HTTP.
+    /// Answers with bytes that are not HTTP.
     Garbage,
     /// Answers with one header after another, slowly and without end.
     DripHeaders,
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keeps_what_came_and_answers_in_turn() {
+    async fn receiver_keeps_requests_and_answers_in_order() {
         let (client, receiver) = (client(), Receiver::start().await);
         let elsewhere = Answer::With(307, vec![("location", "http://elsewhere.example/".into())], Bytes::new());
         receiver.answer_next([Answer::Status(503), Answer::After(Duration::from_millis(1), Box::new(elsewhere))]);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn breaks_off_a_connection_that_was_kept_alive() {
+    async fn receiver_resets_a_persistent_connection() {
         let (client, receiver) = (client(), Receiver::start().await);
         assert_eq!(post(&client, &receiver).await.unwrap(), 200);
         receiver.answer(Answer::Reset);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn drips_headers_and_breaks_off_in_the_body_and_decides_by_request() {
+    async fn receiver_drips_headers_resets_in_the_body_and_decides_by_request() {
         let (client, receiver) = (client(), Receiver::start().await);
         receiver.answer_by(|seen| if seen.body == "hello" { Answer::ResetInBody } else { Answer::DripHeaders });
         let answer = client.post(receiver.url()).body("hello").send().await.unwrap();
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn holds_requests_at_the_gate() {
+    async fn receiver_holds_requests_at_the_gate() {
         let (client, receiver) = (client(), Receiver::start().await);
         receiver.answer(Answer::Gate(204));
         let opened = async {
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hangs_until_the_client_gives_up_and_talks_without_end() {
+    async fn receiver_hangs_and_sends_endless_bodies() {
         let (client, receiver) = (client(), Receiver::start().await);
         receiver.answer_next([Answer::Hang, Answer::Endless]);
         let request = client.get(receiver.url()).timeout(Duration::from_millis(50));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn comes_back_on_the_same_port() {
+    async fn restarts_on_the_same_port() {
         let (client, receiver) = (client(), Receiver::start_on(port::free_port()).await);
         let (port, url) = (receiver.port(), receiver.url());
         receiver.stop().await;

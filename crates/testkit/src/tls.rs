@@ -33,7 +33,7 @@ pub struct Certificate {
 impl Default for Authority {
     fn default() -> Self {
         let key = KeyPair::generate().expect("a key can be made");
-        let mut params = CertificateParams::new(vec![]).expect("no names are good names");
+        let mut params = CertificateParams::new(vec![]).expect("an empty list of names is valid");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         params.distinguished_name.push(DnType::CommonName, "an authority of tests");
@@ -59,7 +59,7 @@ impl Authority {
         let key = KeyPair::generate().expect("a key can be made");
         let hosts: Vec<_> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let name = hosts.join("_").replace(|c: char| !c.is_ascii_alphanumeric(), "_");
-        let params = CertificateParams::new(hosts).expect("the names of a test are some");
+        let params = CertificateParams::new(hosts).expect("the names of a test are valid");
         let signed = params.signed_by(&key, &self.issuer).expect("the authority can sign");
         let file = |end: &str| self.folder.path().join(format!("{name}.{end}.pem"));
         let files = CertificateFiles { certificate: file("certificate"), key: file("key") };
@@ -79,7 +79,7 @@ impl Authority {
     /// Creates a client certificate for this name that expires at the beginning of a year: certificate and key in PEM.
     pub fn client(&self, name: &str, until: i32) -> (String, String) {
         let key = KeyPair::generate().expect("a key can be made");
-        let mut params = CertificateParams::new(vec![]).expect("no names are good names");
+        let mut params = CertificateParams::new(vec![]).expect("an empty list of names is valid");
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
@@ -105,7 +105,7 @@ impl Authority {
     /// Creates a certificate for this host.
     pub fn certificate_for(&self, host: &str) -> Certificate {
         let key = KeyPair::generate().expect("a key can be made");
-        let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is one");
+        let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is valid");
         let signed = params.signed_by(&key, &self.issuer).expect("the authority can sign");
         Certificate { chain: vec![signed.der().clone()], key: key.serialize_der() }
     }
@@ -140,7 +140,7 @@ impl Certificate {
     /// Creates a self-signed certificate.
     pub fn self_signed(host: &str) -> Self {
         let key = KeyPair::generate().expect("a key can be made");
-        let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is one");
+        let params = CertificateParams::new(vec![host.to_owned()]).expect("the name of a test is valid");
         let signed = params.self_signed(&key).expect("a certificate can sign itself");
         Self { chain: vec![signed.der().clone()], key: key.serialize_der() }
     }
@@ -153,7 +153,7 @@ impl Certificate {
     pub(crate) fn acceptor_asking(&self, clients: &Authority, protocols: &[&[u8]]) -> TlsAcceptor {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(clients.file()).expect("an authority has a certificate");
-        roots.add(authority).expect("an authority is one");
+        roots.add(authority).expect("the authority is valid");
         let provider = Arc::new(ring::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_authoritys_own_certificate_for_the_right_host_is_trusted() {
+    async fn only_certificates_of_the_authority_for_the_host_are_trusted() {
         let authority = Authority::default();
         assert_eq!(ask(&authority, &authority.certificate_for("localhost")).await, Ok(200));
         let self_signed = ask(&authority, &Certificate::self_signed("localhost")).await.unwrap_err();

@@ -73,7 +73,7 @@ pub async fn until_eq<T: PartialEq + Debug>(
 /// Like [`until`], for callers that explain the failure themselves: `Err` is what the last check saw.
 pub async fn attempt<L: Look>(deadline: Duration, mut condition: impl AsyncFnMut() -> L) -> Result<L::Value, String> {
     let end = Instant::now() + deadline;
-    let mut seen = String::from("nothing, the first look did not return");
+    let mut seen = String::from("nothing: the first check did not return");
     loop {
         let left = end.saturating_duration_since(Instant::now());
         match tokio::time::timeout(left, condition()).await.map(Look::settle) {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn returns_the_value_of_a_condition_that_comes_true() {
+    async fn wait_returns_the_value_of_its_condition() {
         let mut looks = 0;
         let value = until("the third look", Duration::from_secs(5), async || {
             looks += 1;
@@ -114,13 +114,13 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "for a two; last seen: 1 instead of 2")]
-    async fn says_what_was_awaited_and_what_was_seen() {
+    async fn failed_wait_names_condition_and_last_value() {
         until_eq("a two", Duration::from_millis(20), 2, async || 1).await;
     }
 
     #[tokio::test]
-    async fn gives_up_a_look_that_hangs() {
+    async fn wait_ends_a_check_that_hangs() {
         let seen = attempt(Duration::from_millis(20), async || std::future::pending::<bool>().await).await;
-        assert_eq!(seen, Err("nothing, the first look did not return".into()));
+        assert_eq!(seen, Err("nothing: the first check did not return".into()));
     }
 }

@@ -30,7 +30,7 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// The pause between two slow headers, and the time for written bytes to arrive.
 const DRIP: Duration = Duration::from_millis(50);
 
-/// How a connection ends if its answer is no HTTP.
+/// How a connection ends if its answer is not HTTP.
 #[derive(Debug)]
 enum Break {
     Reset,
@@ -161,5 +161,5 @@ fn response(status: u16, headers: Vec<(&'static str, String)>, body: Bytes) -> R
     for (name, value) in headers {
         response = response.header(name, value);
     }
-    response.body(Full::new(body).boxed()).expect("the answer of a test is one that HTTP knows")
+    response.body(Full::new(body).boxed()).expect("the answer of a test is valid HTTP")
 }

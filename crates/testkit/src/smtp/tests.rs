@@ -19,7 +19,7 @@ fn mail(subject: &str) -> String {
 }
 
 #[tokio::test]
-async fn keeps_mails_without_the_dots_of_the_transport() {
+async fn mails_are_kept_without_dot_stuffing() {
     let sink = SmtpSink::start().await;
     let answers = talk(&sink, &(mail("one") + "QUIT\r\n")).await;
     assert!(answers.ends_with("354 go on\r\n250 taken\r\n221 bye\r\n"), "{answers}");
@@ -29,7 +29,7 @@ async fn keeps_mails_without_the_dots_of_the_transport() {
 }
 
 #[tokio::test]
-async fn refuses_then_hangs_up_then_takes() {
+async fn server_refuses_then_hangs_up_then_accepts() {
     let sink = SmtpSink::start().await;
     sink.refuse_next(1, "451 not now");
     sink.hang_up_next(1);
@@ -42,7 +42,7 @@ async fn refuses_then_hangs_up_then_takes() {
 }
 
 #[tokio::test]
-async fn refuses_steps_recipients_and_what_is_over_a_quota_until_it_accepts() {
+async fn server_refuses_steps_recipients_and_mails_over_a_quota() {
     let sink = SmtpSink::start().await;
     let talk_to = async |sink: &SmtpSink| talk(sink, &(mail("one") + "QUIT\r\n")).await;
     for (step, answer) in [(Step::Hello, "501 bad"), (Step::Sender, "553 not you"), (Step::Data, "554 no")] {
@@ -65,7 +65,7 @@ async fn refuses_steps_recipients_and_what_is_over_a_quota_until_it_accepts() {
 }
 
 #[tokio::test]
-async fn keeps_nothing_that_breaks_off_or_has_no_recipient() {
+async fn incomplete_mails_and_mails_without_recipient_are_dropped() {
     let sink = SmtpSink::start().await;
     let mut stream = TcpStream::connect(sink.address).await.unwrap();
     let whole = mail("half");
@@ -80,7 +80,7 @@ async fn keeps_nothing_that_breaks_off_or_has_no_recipient() {
 }
 
 #[tokio::test]
-async fn comes_back_on_the_same_port() {
+async fn restarts_on_the_same_port() {
     let sink = SmtpSink::start_on(port::free_port()).await;
     let (port, url) = (sink.address.port(), sink.url());
     sink.stop().await;

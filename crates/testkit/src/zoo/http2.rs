@@ -134,7 +134,7 @@ async fn answer(
     }
     tokio::time::sleep(pause).await;
     shared.note(&parts.headers);
-    let response = Response::builder().status(StatusCode::OK).body(()).expect("an answer of a test is one");
+    let response = Response::builder().status(StatusCode::OK).body(()).expect("the answer of a test is valid");
     if let Ok(mut sending) = respond.send_response(response, false) {
         let _ = sending.send_data("ok".into(), true);
     }
