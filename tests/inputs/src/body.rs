@@ -1,12 +1,11 @@
-//! Bodies of `POST /v1/leads`: whatever comes, each event is refused in words or read with its payload as it was.
+//! Bodies of `POST /v1/leads`: each event is refused with a message, or read with its payload unchanged.
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-/// The largest event, small so that a small input can be too large.
+/// A small maximum, so that a small input can exceed it.
 const MAX_EVENT: usize = 4 * 1024;
 
-/// Tries this input.
 pub fn ingest_json(bytes: &[u8]) {
     let body = Bytes::copy_from_slice(bytes);
     for lines in [false, true] {

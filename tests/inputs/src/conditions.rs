@@ -1,9 +1,9 @@
-//! Conditions of destinations, and the payloads that they look at.
+//! Conditions of destinations, and payloads for them.
 
 use domain::{Condition, json, text::MAX_MESSAGE};
 
-/// A condition on the first line, a payload on the others. It is a condition that gives one answer and is read again as
-/// it was, or a mistake that a short message tells.
+/// The input is a condition on the first line and a payload on the others. The condition gives one answer and is read
+/// back unchanged, or is an error with a short message.
 pub fn conditions(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (condition, payload) = text.split_once('\n').unwrap_or((text, "null"));

@@ -1,4 +1,4 @@
-//! Stored facts: whatever is stored, it is refused, or read as something that is the same when it is stored again.
+//! Stored facts: any bytes are refused, or equal themselves after they are stored and read again.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,6 @@ use bytes::Bytes;
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact, Work};
 use events::{Position, Record};
 
-/// Tries this input.
 pub fn facts(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     reads_or_refuses::<LeadEvent>(&bytes);
@@ -22,8 +21,8 @@ pub fn facts(bytes: &[u8]) {
 fn reads_or_refuses<T: Record + PartialEq + Debug>(bytes: &Bytes) {
     match T::decode(bytes.clone()) {
         Ok(value) => match T::decode(value.encode()) {
-            Ok(again) => assert_eq!(again, value, "{} is another one when it is stored again", T::NAME),
-            Err(error) => panic!("{} cannot be read when it is stored again: {error}: {value:?}", T::NAME),
+            Ok(again) => assert_eq!(again, value, "{} changes when it is stored again", T::NAME),
+            Err(error) => panic!("{} is unreadable after it is stored again: {error}: {value:?}", T::NAME),
         },
         Err(refused) => assert!(!refused.to_string().is_empty()),
     }

@@ -1,7 +1,7 @@
-//! What strangers send, and what may never come of it: for each way in one function that takes any bytes, and panics if a
-//! promise is broken. The tests here try a corpus and what is near it; `fuzz/` tries for as long as it is let.
+//! Promises about untrusted input. For each entry point there is one function that takes any bytes, and panics if a
+//! promise is broken. The tests here try a corpus and inputs near it; `fuzz/` runs until it is stopped.
 //!
-//! It knows ingest and the dispatcher through functions that they show for this alone.
+//! Ingest and the dispatcher export functions for this crate alone.
 
 mod addresses;
 mod body;
@@ -17,10 +17,10 @@ pub use facts::facts;
 pub use retry_after::retry_after;
 pub use templates::templates;
 
-/// A way in: its name, which is that of its folder in the corpus, and what is promised of it.
+/// An entry point: its name, which is also its folder in the corpus, and the function that checks its promise.
 pub type Input = (&'static str, fn(&[u8]));
 
-/// Every way in.
+/// Every entry point.
 pub const ALL: [Input; 6] = [
     ("addresses", addresses),
     ("conditions", conditions),

@@ -1,6 +1,7 @@
-//! Templates of URLs and bodies, and payloads, whoever wrote them: bounded, to no other host, and of their content type.
+//! Templates of URLs and bodies, and payloads: results are bounded, stay on the same host, and match their content
+//! type.
 //!
-//! An input is three texts with a zero byte between them: the URL, the body, and the payload.
+//! The input is three texts separated by zero bytes: the URL, the body, and the payload.
 
 use std::thread;
 
@@ -15,12 +16,11 @@ use render::{Input, LARGEST, LONGEST_URL, STACK, check, render};
 use serde_json::value::RawValue;
 use url::Url;
 
-/// Tries this input.
 pub fn templates(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let mut parts = text.splitn(3, '\0');
     let [url, body, payload] = [(); 3].map(|()| parts.next().unwrap_or_default());
-    // Payloads are JSON, or they are not taken.
+    // Ingest accepts only JSON payloads.
     let payload = if serde_json::from_str::<&RawValue>(payload).is_ok() { payload } else { "{}" };
     let json = [Body::Template(body.to_owned()), Body::Payload, Body::Envelope, Body::Slack].map(|body| (body, None));
     let forms = [Body::Form, Body::Multipart].map(|body| (body, None));
@@ -29,15 +29,15 @@ pub fn templates(bytes: &[u8]) {
     for (body, content_type) in json.into_iter().chain(forms).chain(other) {
         let content_type = content_type.map(|text| ContentType::parse(text).expect("a content type"));
         let destination = destination(url, RequestShape { body, content_type, ..RequestShape::default() });
-        // What is refused when it is configured may still be stored: it fails, in words.
+        // A template that the configuration refuses may be stored already: it fails with a message.
         if let Err(error) = check(&destination) {
             assert!(!error.to_string().is_empty());
         }
         match rendered(&destination, payload) {
             Ok(made) => {
                 let written = Url::parse(url).expect("a URL that was filled in is one");
-                let leads_to = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
-                assert_eq!(leads_to(&made.url), leads_to(&written));
+                let origin = |url: &Url| (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port());
+                assert_eq!(origin(&made.url), origin(&written));
                 let parts = |url: &Url| url.path_segments().map_or(0, Iterator::count);
                 if !url.contains("{%") && !url.contains("{#") {
                     assert_eq!(parts(&made.url), parts(&without_expressions(url)), "{}", made.url);
@@ -55,7 +55,7 @@ pub fn templates(bytes: &[u8]) {
     }
 }
 
-/// The URL with a letter for each of its expressions.
+/// Replaces each expression of the URL by a letter.
 fn without_expressions(url: &str) -> Url {
     let mut out = String::new();
     let mut rest = url;
@@ -68,12 +68,12 @@ fn without_expressions(url: &str) -> Url {
     Url::parse(&out).expect("a URL whose expressions are filled in is one")
 }
 
-/// As a dispatcher does it: on a thread with a large stack.
+/// Renders on a thread with a large stack, like the dispatcher.
 fn rendered(destination: &Destination, payload: &str) -> Result<render::Rendered, render::RenderError> {
     let payload = Bytes::copy_from_slice(payload.as_bytes());
     let event = event(payload.clone());
-    let asked = request(&event, LeadSequence(1), &destination.id, Timestamp::UNIX_EPOCH);
-    let input = Input { reference: asked.reference(), occurred_at: event.occurred_at, payload: &payload };
+    let requested = request(&event, LeadSequence(1), &destination.id, Timestamp::UNIX_EPOCH);
+    let input = Input { reference: requested.reference(), occurred_at: event.occurred_at, payload: &payload };
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || render(destination, &input));
         thread.expect("a thread").join().expect("no template makes the engine panic")

@@ -1,5 +1,5 @@
-//! The corpus, and what is near it: a bounded run of what `fuzz/` does without bound.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+//! The corpus and inputs near it: a bounded run of the fuzz targets in `fuzz/`.
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 use std::{fs, path::Path};
 
@@ -10,7 +10,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-/// How many changed inputs are tried of each way in.
+/// The number of changed inputs for each entry point.
 const TRIES: u32 = 400;
 
 /// A change of an input.
@@ -34,7 +34,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    // What parsers stumble over.
+    // Pieces that often break parsers.
     let pieces = select(vec![
         &b"\0"[..],
         b"\xff",
@@ -116,7 +116,7 @@ fn holds((name, promise): Input) {
 }
 
 #[test]
-fn what_is_promised_of_every_way_in_holds() {
+fn every_promise_about_untrusted_input_holds() {
     std::thread::scope(|scope| {
         for input in ALL {
             scope.spawn(move || holds(input));
@@ -124,21 +124,21 @@ fn what_is_promised_of_every_way_in_holds() {
     });
 }
 
-/// The promises can be broken: something of each corpus gets past the doors.
+/// The promises are not trivial: each corpus has accepted and refused inputs.
 #[test]
-fn the_corpus_is_not_refused_altogether() {
-    let taken = |name: &str, is_taken: &dyn Fn(&[u8]) -> bool| {
-        assert!(corpus(name).iter().any(|bytes| is_taken(bytes)), "{name}");
-        assert!(corpus(name).iter().any(|bytes| !is_taken(bytes)), "{name}");
+fn corpus_has_accepted_and_refused_inputs() {
+    let check = |name: &str, is_accepted: &dyn Fn(&[u8]) -> bool| {
+        assert!(corpus(name).iter().any(|bytes| is_accepted(bytes)), "{name}");
+        assert!(corpus(name).iter().any(|bytes| !is_accepted(bytes)), "{name}");
     };
     let body = |bytes: &[u8]| bytes::Bytes::copy_from_slice(bytes);
-    taken("ingest_json", &|bytes| ingest::read_body(&body(bytes), false, 4_096).iter().any(Result::is_ok));
-    taken("facts", &|bytes| <domain::DeliveryFact as events::Record>::decode(body(bytes)).is_ok());
-    taken("retry_after", &|bytes| {
+    check("ingest_json", &|bytes| ingest::read_body(&body(bytes), false, 4_096).iter().any(Result::is_ok));
+    check("facts", &|bytes| <domain::DeliveryFact as events::Record>::decode(body(bytes)).is_ok());
+    check("retry_after", &|bytes| {
         let Ok(value) = http::HeaderValue::from_bytes(bytes) else { return false };
         dispatcher::retry_after(&http::HeaderMap::from_iter([(http::header::RETRY_AFTER, value)])).is_some()
     });
-    taken("addresses", &|bytes| {
+    check("addresses", &|bytes| {
         let url = std::str::from_utf8(bytes).ok().and_then(|host| url::Url::parse(&format!("http://{host}/")).ok());
         url.is_some_and(|url| dispatcher::may_be_called(&url))
     });
