@@ -32,7 +32,7 @@ test("a destination is created and tested, and a lead arrives live", async ({ wo
   await expect(row).toBeVisible();
 });
 
-test("what is held for a disabled destination is skipped or sent", async ({
+test("deliveries of a disabled destination are held, then skipped or sent", async ({
   world,
   receiver,
   inside: page,

@@ -1,7 +1,7 @@
 import { expect, test } from "./support/test";
 import { curl } from "../src/curl";
 
-test("an attempt shows what it sent and got, and its body when somebody asks", async ({
+test("an attempt shows its request and answer, and its body on request", async ({
   page,
   world,
   receiver,
@@ -39,7 +39,7 @@ test("the request of a test is shown before it is sent", async ({ world, receive
   expect(receiver.requests).toHaveLength(0);
 });
 
-test("a command has no secrets and no shell reads it otherwise", () => {
+test("a command has no secrets and is quoted for every shell", () => {
   const headers = [
     { name: "content-type", value: "application/json" },
     { name: "authorization", value: "Bearer secret" },

@@ -45,7 +45,12 @@ test("leads are exported as a file for spreadsheets", async ({ world, receiver, 
   expect(text).toContain(",ada,");
 });
 
-test("an anonymised lead says so and cannot be retried", async ({ world, receiver, inside: page, leadline }) => {
+test("an anonymised lead is shown as such and cannot be retried", async ({
+  world,
+  receiver,
+  inside: page,
+  leadline,
+}) => {
   receiver.status = 500;
   await world.destination("CRM", receiver.url);
   await world.publish("ada");

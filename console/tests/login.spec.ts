@@ -21,12 +21,12 @@ test("a person logs in with a key, stays logged in, and logs out", async ({ page
   await expect(page.getByLabel("API key")).toBeVisible();
 });
 
-test("a revoked key leads back to the log-in, and the address stays", async ({ page, world, leadline }) => {
+test("a revoked key leads to the log-in and keeps the address", async ({ page, world, leadline }) => {
   const { id, secret } = await world.key("read");
   await logIn(page, leadline, secret, "/console/leads?failed=yes");
   await expect(page.getByText("No lead matches these filters.")).toBeVisible();
   await leadline.call("AccessService/RevokeKey", { keyId: id });
-  // The next call finds out, whatever makes it.
+  // The next call, of any kind, finds the key revoked.
   await page.getByLabel("Failed").selectOption("no");
   await expect(page.getByText("Your session has ended")).toBeVisible();
   await expect(page).toHaveURL(/leads\?.*failed=/);
@@ -35,7 +35,7 @@ test("a revoked key leads back to the log-in, and the address stays", async ({ p
   await expect(page.getByRole("heading", { name: "Leads" })).toBeVisible();
 });
 
-test("what the key may not do is not offered", async ({ page, world, receiver, leadline }) => {
+test("actions that the key does not permit are not offered", async ({ page, world, receiver, leadline }) => {
   receiver.status = 500;
   const id = await world.destination("CRM", receiver.url);
   await world.publish("ada");
@@ -72,7 +72,7 @@ test("a platform-wide key chooses the account, which is in the address", async (
   await expect(page.getByText("Everything works.")).toBeVisible();
 });
 
-test("a portal link logs in once and shows what is its client's", async ({ page, world, receiver, leadline }) => {
+test("a portal link logs in once and shows only its client", async ({ page, world, receiver, leadline }) => {
   await leadline.call("RegistryService/CreateClient", { client: { accountId: world.account, clientId: "north" } });
   await world.destination("CRM", receiver.url, { clientId: "north" });
   await world.destination("Archive", receiver.url);
@@ -87,7 +87,7 @@ test("a portal link logs in once and shows what is its client's", async ({ page,
   const { url } = await leadline.call<{ url: string }>("AccessService/CreatePortalSession", request);
   await page.goto(url);
   await expect(page.getByRole("link", { name: "Succeeded, delivery of ada to CRM" })).toBeVisible();
-  // Where else the lead of the client went is not named.
+  // The client does not see where else its lead went.
   await expect(page.locator("[data-row]").filter({ hasText: "Archive" })).toHaveCount(0);
   await expect(page.locator("[data-row]").filter({ hasText: "grace" })).toHaveCount(0);
   await expect(page.getByText("Ada", { exact: true })).toBeVisible();

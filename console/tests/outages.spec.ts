@@ -1,7 +1,7 @@
 import { expect, logIn, newWorld, test } from "./support/test";
 import { Broker, Leadline } from "./support/leadline";
 
-test("a killed broker is named, and the console recovers by itself", async ({ page, receiver }) => {
+test("the console names a killed broker, and recovers when it is back", async ({ page, receiver }) => {
   test.setTimeout(120_000);
   const broker = await Broker.start();
   const leadline = await Leadline.start("--nats-url", broker.url);

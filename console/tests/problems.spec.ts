@@ -1,6 +1,10 @@
 import { expect, logIn, test } from "./support/test";
 
-test("a problem is acknowledged, all of it is retried, and it closes", async ({ world, receiver, inside: page }) => {
+test("a problem is acknowledged, its deliveries are retried, and it closes", async ({
+  world,
+  receiver,
+  inside: page,
+}) => {
   receiver.status = 503;
   await world.destination("CRM", receiver.url);
   for (const lead of ["ada", "grace", "joan"]) await world.publish(lead);
@@ -24,7 +28,7 @@ test("a problem is acknowledged, all of it is retried, and it closes", async ({ 
   await expect(page.locator("[data-row]")).toContainText("Closed");
 });
 
-test("a destination shows how it does", async ({ world, receiver, inside: page, leadline }) => {
+test("a destination shows its health", async ({ world, receiver, inside: page, leadline }) => {
   const id = await world.destination("CRM", receiver.url);
   await world.publish("ada");
   await world.have(1, "succeeded");
@@ -54,7 +58,7 @@ test("a succeeded delivery is resent with a reason", async ({ world, receiver, i
   await expect(page.getByText(/the customer lost it/)).toBeVisible();
 });
 
-test("a payload is shown with its scope only, when somebody asks", async ({ page, world, receiver, leadline }) => {
+test("a payload is shown on request, with the payload scope only", async ({ page, world, receiver, leadline }) => {
   await world.destination("CRM", receiver.url);
   await world.publish("ada", { name: "Ada", budget: 12 });
   await world.have(1, "succeeded");

@@ -24,7 +24,7 @@ test("a failed delivery is found and retried, and turns green", async ({ world, 
   await expect(page.getByText("No delivery matches these filters.")).toBeVisible();
 });
 
-test("new deliveries wait until somebody shows them", async ({ world, receiver, inside: page }) => {
+test("new deliveries are listed after a click", async ({ world, receiver, inside: page }) => {
   await world.destination("CRM", receiver.url);
   await world.publish("ada");
   await page.getByRole("link", { name: /delivery of ada/ }).waitFor();
@@ -37,7 +37,11 @@ test("new deliveries wait until somebody shows them", async ({ world, receiver, 
   await expect(rows.first()).toContainText("joan");
 });
 
-test("many are retried after a dry run, and the job can be cancelled", async ({ world, receiver, inside: page }) => {
+test("many deliveries are retried after a dry run, and their job is cancelled", async ({
+  world,
+  receiver,
+  inside: page,
+}) => {
   receiver.status = 500;
   await world.destination("CRM", receiver.url);
   const leads = Array.from({ length: 30 }, (_, index) => `lead-${index}`);

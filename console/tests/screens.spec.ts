@@ -1,4 +1,4 @@
-// Every screen: axe finds nothing, in light and in dark; and its picture is taken.
+// Checks every screen with axe, with light and dark colours, and takes pictures.
 import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 import { mkdirSync } from "node:fs";
@@ -6,13 +6,13 @@ import { join, resolve } from "node:path";
 import type { Leadline } from "./support/leadline";
 import { expect, logIn, type OfTest, test } from "./support/test";
 
-/** `LEADLINE_PICTURES=docs/console` renews the pictures of docs/console.md. */
 const ROOT = resolve(import.meta.dirname, "../..");
+/** With `LEADLINE_PICTURES=docs/console`, the pictures of docs/console.md are taken again. */
 const PICTURES = join(ROOT, process.env.LEADLINE_PICTURES ?? "target/console/pictures");
 
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 
-/** Of the dark screen only the colours, which are all that differs. */
+/** Runs all rules on the light screen. The dark one differs only in its colours. */
 async function check(page: Page, name: string): Promise<void> {
   await page.emulateMedia({ colorScheme: "dark" });
   const dark = await new AxeBuilder({ page }).withRules(["color-contrast", "link-in-text-block"]).analyze();
@@ -36,7 +36,7 @@ interface Seen {
   open(path: string, ready: string): Promise<void>;
 }
 
-/** An account with everything that screens show, and somebody who may see all of it. */
+/** An account that fills every screen, opened with a key that may see everything. */
 async function prepared({
   page,
   world,

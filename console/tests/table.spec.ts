@@ -9,7 +9,7 @@ interface TestRow extends Row {
 
 const LETTERS = ["a", "b", "c", "d", "e"];
 
-/** Versions of a few deliveries. What a version says follows from it, as on the server. */
+/** Versions of a few deliveries. As on the server, equal versions have equal content. */
 const change: fc.Arbitrary<TestRow> = fc
   .record({ id: fc.constantFrom(...LETTERS), updated: fc.nat(4), attempts: fc.nat(2), rank: fc.nat(3) })
   .map(({ id, updated, attempts, rank }) => ({
@@ -56,7 +56,7 @@ test("changes in any order, with repeats, give the same table", () => {
   );
 });
 
-test("no shown row moves until somebody shows what is new", () => {
+test("shown rows stay in place until new rows are shown", () => {
   fc.assert(
     fc.property(fc.array(change), fc.array(change), (before, after) => {
       const table = show(merge(empty<TestRow>(), before), failed);
@@ -67,7 +67,7 @@ test("no shown row moves until somebody shows what is new", () => {
   );
 });
 
-test("what is older than the last listed row comes with the next page", () => {
+test("rows older than the last listed row come with their page", () => {
   const row = (id: string, requested: number): TestRow => ({ id, requested, version: [0], rank: 0, status: "failed" });
   const first = append(empty<TestRow>(), [row("d", 4), row("c", 3)], true);
   const table = merge(first, [row("a", 1), row("e", 5)]);

@@ -1,4 +1,4 @@
-// What people read, and what an address means, without a browser.
+// Sentences, filters in addresses, and permissions, without a browser.
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "@playwright/test";
 import { allowed } from "../src/api/access";
@@ -10,7 +10,7 @@ import { span, stamp } from "../src/time";
 
 const delivery = (fields: object) => create(DeliverySchema, { destinationName: "CRM", leadId: "ada", ...fields });
 
-test("one sentence says what is the matter with a delivery", () => {
+test("one sentence describes the state of a delivery", () => {
   const now = Date.UTC(2026, 0, 1, 12);
   const is = (fields: object, off?: "disabled") => about(delivery(fields), off, now);
   expect(is({ status: DeliveryStatus.SUCCEEDED, attempts: 1, httpStatusCode: 200 })).toBe(
@@ -41,7 +41,7 @@ test("one sentence says what is the matter with a delivery", () => {
   expect(is({ status: DeliveryStatus.PENDING })).toBe("This delivery waits for its first attempt at CRM.");
 });
 
-test("a filter is the same in the address, in the API and for changes", () => {
+test("a filter means the same in addresses, requests and changes", () => {
   const query =
     "status=failed&status=held&type=email.*&answer=none&lead=ada&from=2026-01-01T00:00:00Z&status=nonsense&reason=";
   const filter = fromQuery(new URLSearchParams(query));
@@ -71,7 +71,7 @@ test("a filter is the same in the address, in the API and for changes", () => {
     expect(matches(filter, delivery({ ...fitting, ...other })), Object.keys(other).join()).toBe(false);
 });
 
-test("a key is offered what it may do", () => {
+test("only actions that the key permits are allowed", () => {
   const key = (scopes: string[], account = "acme", client = "") => ({ id: "k", name: "k", scopes, account, client });
   expect(allowed(key(["read"]), Rule.READ)).toBe(true);
   expect(allowed(key(["read"]), Rule.OPERATE)).toBe(false);

@@ -1,4 +1,4 @@
-// The real program with its own broker and database, in a folder of its own.
+// Starts the program, with its own broker and database in a temporary folder.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -12,7 +12,6 @@ const START_MS = 60_000;
 
 export type Json = Record<string, unknown>;
 
-/** Waits until a condition holds. */
 export async function until<T>(what: string, ms: number, condition: () => Promise<T | undefined>): Promise<T> {
   const end = Date.now() + ms;
   for (;;) {
@@ -54,9 +53,9 @@ export class Leadline {
       { env: { ...process.env, LEADLINE_NATS_SERVER: NATS_SERVER }, stdio: ["ignore", "pipe", "pipe"] },
     );
     let output = "";
-    const heard = (text: Buffer): void => void (output += text.toString());
-    child.stdout.on("data", heard);
-    child.stderr.on("data", heard);
+    const append = (text: Buffer): void => void (output += text.toString());
+    child.stdout.on("data", append);
+    child.stderr.on("data", append);
     const addresses = await until(`leadline up\n${output}`, START_MS, async () => {
       if (child.exitCode !== null) throw new Error(`leadline up ended:\n${output}`);
       return readFile(join(data, "addresses.json"), "utf8").catch(() => undefined);

@@ -1,4 +1,4 @@
-// A receiver whose answer a test decides.
+// An HTTP receiver that answers as the test sets it.
 import { createServer, type Server } from "node:http";
 
 export interface Received {

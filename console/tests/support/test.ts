@@ -1,11 +1,11 @@
-// What the tests of the browser share: a running Leadline for each worker, an account for each test.
+// Fixtures of the browser tests: a running Leadline for each worker, and an account for each test.
 import { test as base, type Page } from "@playwright/test";
 import { type Json, Leadline, until } from "./leadline";
 import { Receiver } from "./receiver";
 
 export { expect } from "@playwright/test";
 
-/** An account of a test, with the interface "form". */
+/** The account of one test, with the interface "form". */
 export class World {
   private events = 0;
 
@@ -14,7 +14,6 @@ export class World {
     readonly account: string,
   ) {}
 
-  /** A key of this account. */
   async key(...scopes: string[]): Promise<{ id: string; secret: string }> {
     const request = {
       accountId: this.account,
@@ -28,7 +27,7 @@ export class World {
     return { id: made.key.keyId, secret: made.secret };
   }
 
-  /** A destination that is attempted once; its id. */
+  /** Creates a destination whose deliveries are attempted once, and returns its id. */
   async destination(name: string, url: string, settings: Json = {}): Promise<string> {
     const destination = { accountId: this.account, name, url, retryPolicy: { preset: "manual" }, ...settings };
     const made = await this.leadline.call<{ destinationId: string }>("RegistryService/CreateDestination", {
@@ -37,7 +36,7 @@ export class World {
     return made.destinationId;
   }
 
-  /** Publishes an event of this lead; its id. */
+  /** Publishes an event of this lead and returns its id. */
   async publish(lead: string, payload: Json = { name: lead }, settings: Json = {}): Promise<string> {
     this.events += 1;
     const eventId = `${this.account}-${this.events}`;
@@ -79,7 +78,7 @@ export async function logIn(page: Page, leadline: Leadline, key: string, path = 
 export interface OfTest {
   world: World;
   receiver: Receiver;
-  /** A page of somebody who is logged in with an administrator's key of the account. */
+  /** A page that is logged in with an administrator's key of the account. */
   inside: Page;
 }
 
