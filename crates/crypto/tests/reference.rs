@@ -25,10 +25,10 @@ fn headers(id: &str, timestamp: i64, signatures: &str) -> HeaderMap {
 
 proptest! {
     #[test]
-    fn each_accepts_what_the_other_signs(
+    fn each_library_accepts_signatures_of_the_other(
         bytes in prop::collection::vec(any::<u8>(), 24..=64),
         id in "[A-Za-z0-9_:-]{1,64}",
-        // The library only takes text.
+        // The library accepts text only.
         body in any::<String>(),
         late_by in -200_i64..=200,
     ) {
@@ -43,7 +43,7 @@ proptest! {
     }
 
     #[test]
-    fn the_library_finds_its_signature_during_a_rotation(
+    fn reference_library_finds_its_signature_during_a_rotation(
         olds in prop::collection::vec(prop::collection::vec(any::<u8>(), 32), 2..=4),
     ) {
         let signers: Vec<_> = olds.iter().map(|bytes| Signer::Hmac(secret(bytes))).collect();

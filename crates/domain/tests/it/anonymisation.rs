@@ -1,4 +1,4 @@
-//! What is left of people who are forgotten, and how what waits for them ends.
+//! What remains of anonymised leads, and how their open deliveries end.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn folded(facts: &[DeliveryFact]) -> Delivery {
 }
 
 #[test]
-fn a_blank_says_how_it_went_and_nothing_else() {
+fn blank_keeps_only_the_course_of_an_attempt() {
     let fact = attempted(500, &never());
     let DeliveryFact::AttemptBlanked(blank) = blank_attempt(fact.clone()) else { panic!("no blank") };
     assert_eq!((blank.request.url.as_str(), blank.outcome.webhook_response()), ("", ""));
@@ -43,7 +43,7 @@ fn a_blank_says_how_it_went_and_nothing_else() {
 }
 
 #[test]
-fn a_blank_takes_the_place_of_its_attempt_in_whichever_order_they_come() {
+fn blank_replaces_its_attempt_in_any_order() {
     for (status, policy) in [(200, never()), (500, never()), (500, RetryPolicy::standard())] {
         let fact = attempted(status, &policy);
         let (before, blank) = (DeliveryFact::Attempted(fact.clone()), blank_attempt(fact));
@@ -56,7 +56,7 @@ fn a_blank_takes_the_place_of_its_attempt_in_whichever_order_they_come() {
 }
 
 #[test]
-fn what_waits_ends_and_what_has_ended_stays() {
+fn anonymisation_ends_open_deliveries_and_keeps_ended_ones() {
     let waiting = folded(&[requested()]);
     let end = end_of(&waiting, t(300)).unwrap();
     let ended = folded(&[requested(), end]);
@@ -68,7 +68,7 @@ fn what_waits_ends_and_what_has_ended_stays() {
 }
 
 #[test]
-fn an_attempt_under_way_that_fails_afterwards_does_not_bring_it_back() {
+fn late_failure_does_not_revive_an_anonymised_delivery() {
     let policy = RetryPolicy { schedule: vec![Duration::from_secs(60)], ..never() };
     let fact = attempted(500, &policy);
     let reference = fact.reference.clone();
@@ -83,7 +83,7 @@ fn an_attempt_under_way_that_fails_afterwards_does_not_bring_it_back() {
 }
 
 #[test]
-fn a_timer_is_brought_forward_and_nothing_else_is() {
+fn anonymisation_brings_only_timers_forward() {
     let retried = attempted(500, &RetryPolicy::standard());
     let (attempt, round) = (retried.attempt, retried.round);
     let waiting = folded(&[requested(), DeliveryFact::Attempted(retried)]);

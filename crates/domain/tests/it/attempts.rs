@@ -1,4 +1,4 @@
-//! What each kind of outcome leads to, and what the next attempt knows of those before it.
+//! The decision after each kind of outcome, and the state that the next attempt inherits.
 
 use std::{sync::Arc, time::Duration};
 
@@ -64,11 +64,12 @@ fn failed() -> DeliveryFact {
 }
 
 #[test]
-fn each_kind_of_error_is_retried_as_the_policy_says() {
+fn policy_decides_the_retry_of_each_error_kind() {
     for kind in ErrorKind::ALL {
         let effects = after_attempt(&work(), &policy(), execution(1, t(100), no_response(kind)));
         if kind == ErrorKind::Render {
-            // The same settings and the same lead fail in the same way, so it is final, and no fault of the receiver.
+            // The same settings and the same lead fail in the same way, so the failure is final, and not the receiver's
+            // fault.
             assert_eq!(effects.len(), 1, "{effects:?}");
             assert_eq!(attempted(&effects).verdict, Verdict::Failed(FailureReason::Render));
             assert_eq!(attempted(&effects).deactivated, None);
@@ -85,7 +86,7 @@ fn each_kind_of_error_is_retried_as_the_policy_says() {
 }
 
 #[test]
-fn each_status_but_2xx_is_a_failure() {
+fn every_status_except_2xx_is_a_failure() {
     for code in [100, 199, 300, 304, 399, 400, 404, 429, 499, 500, 503, 599, 700] {
         let effects = after_attempt(&work(), &policy(), execution(1, t(100), status(code)));
         assert_eq!(timer(&effects).unwrap().1, if code == 503 { 102 } else { 161 }, "{code}");
@@ -97,7 +98,7 @@ fn each_status_but_2xx_is_a_failure() {
 }
 
 #[test]
-fn the_next_attempt_knows_where_its_round_stands() {
+fn next_attempt_continues_the_state_of_its_round() {
     let before = Work {
         attempt: 4,
         round: 2,
@@ -117,7 +118,7 @@ fn the_next_attempt_knows_where_its_round_stands() {
 }
 
 #[test]
-fn a_round_s_age_counts_from_its_request_and_is_its_own_reason_to_fail() {
+fn max_age_counts_from_the_request_of_a_round() {
     let aged = RetryPolicy { max_age: Some(Duration::from_secs(61)), ..policy() };
     let just_in_time = after_attempt(&work(), &aged, execution(1, t(100), status(500)));
     assert_eq!(timer(&just_in_time).unwrap().1, 161);
@@ -130,14 +131,14 @@ fn a_round_s_age_counts_from_its_request_and_is_its_own_reason_to_fail() {
 }
 
 #[test]
-fn a_repeated_execution_that_is_retried_replaces_the_timer_and_does_not_cancel_it() {
+fn retry_of_a_repeated_execution_replaces_the_timer() {
     let effects = after_attempt(&again(work()), &policy(), execution(2, t(200), refused()));
     assert_eq!(timer(&effects).unwrap().1, 261);
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::CancelTimer { .. })), "{effects:?}");
 }
 
 #[test]
-fn the_timer_that_is_cancelled_is_that_of_the_delivery_and_comes_before_the_fact() {
+fn timer_is_cancelled_before_the_final_fact() {
     for outcome in [status(200), status(500)] {
         let effects = after_attempt(&again(work()), &RetryPolicy::manual(), execution(2, t(200), outcome));
         let [.., Effect::CancelTimer { destination, delivery, .. }, Effect::Append(fact)] = &effects[..] else {
@@ -148,7 +149,7 @@ fn the_timer_that_is_cancelled_is_that_of_the_delivery_and_comes_before_the_fact
 }
 
 #[test]
-fn the_timer_comes_first_and_the_fact_last_whatever_else_there_is() {
+fn timer_is_the_first_effect_and_the_fact_the_last() {
     let policies = [RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual(), policy()];
     for (policy, redelivered) in policies.iter().flat_map(|policy| [(policy, false), (policy, true)]) {
         for outcome in [status(200), status(410), status(503), status(500), refused()] {
@@ -164,7 +165,7 @@ fn the_timer_comes_first_and_the_fact_last_whatever_else_there_is() {
 }
 
 #[test]
-fn an_attempt_at_the_end_of_time_does_not_overflow() {
+fn times_at_the_maximum_do_not_overflow() {
     let effects = after_attempt(&work(), &policy(), execution(1, jiff::Timestamp::MAX, status(500)));
     assert_eq!(attempted(&effects).verdict, Verdict::RetryAt(jiff::Timestamp::MAX));
     let endless = Execution { duration: Duration::MAX, ..execution(1, t(100), status(200)) };
@@ -172,7 +173,7 @@ fn an_attempt_at_the_end_of_time_does_not_overflow() {
 }
 
 #[test]
-fn a_hold_and_an_abandonment_count_the_attempts_that_were_made() {
+fn holds_and_abandonments_keep_the_number_of_attempts() {
     let effects = after_attempt(&work(), &policy(), execution(1, t(100), status(500)));
     let next = timer(&effects).unwrap().0.clone();
     let (held, parked) = hold(&next, HoldReason::Deactivated, t(170));
@@ -189,7 +190,7 @@ fn a_hold_and_an_abandonment_count_the_attempts_that_were_made() {
 }
 
 #[test]
-fn a_hold_after_an_attempt_is_not_the_hold_before_it() {
+fn holds_before_and_after_an_attempt_have_different_ids() {
     let (before, held) = hold(&work(), HoldReason::Disabled, t(90));
     let effects = after_attempt(&held, &policy(), execution(1, t(100), status(500)));
     let (after, _) = hold(timer(&effects).unwrap().0, HoldReason::Disabled, t(110));
@@ -197,7 +198,7 @@ fn a_hold_after_an_attempt_is_not_the_hold_before_it() {
 }
 
 #[test]
-fn the_latest_attempt_is_shown_as_it_was_made() {
+fn delivery_shows_its_latest_attempt_unchanged() {
     let made = execution(3, t(100), no_response(ErrorKind::Tls));
     let effects = after_attempt(&work(), &policy(), made.clone());
     let expected = LastAttempt {
@@ -213,7 +214,7 @@ fn the_latest_attempt_is_shown_as_it_was_made() {
 }
 
 #[test]
-fn only_a_failed_delivery_is_retried_and_the_refusal_names_its_status() {
+fn retry_of_an_unfailed_delivery_is_refused_with_its_status() {
     for status in DeliveryStatus::ALL {
         let delivery = Delivery { status, ..fold(&[requested(), failed()]) };
         match request_retry(&delivery, Subject::default(), t(200), asked_by("me")) {
@@ -227,7 +228,7 @@ fn only_a_failed_delivery_is_retried_and_the_refusal_names_its_status() {
 }
 
 #[test]
-fn what_can_never_be_sent_again_is_refused_for_the_reason_that_lasts_longest() {
+fn refusal_names_the_most_permanent_reason() {
     let delivery = fold(&[requested(), failed()]);
     let refusal = |subject| request_retry(&delivery, subject, t(200), asked_by("me")).unwrap_err();
     let mut subject = Subject {
@@ -247,24 +248,24 @@ fn what_can_never_be_sent_again_is_refused_for_the_reason_that_lasts_longest() {
 }
 
 #[test]
-fn only_requests_ask_for_work() {
+fn only_requests_create_work() {
     let (held, _) = hold(&work(), HoldReason::Disabled, t(101));
     for fact in [failed(), held, abandoned(&work(), FailureReason::Skipped, t(101))] {
         assert_eq!(Work::asked_for_by(&fact), None);
     }
     let request = requested();
     let asked_for = Work::asked_for_by(&request).unwrap();
-    assert!(Arc::ptr_eq(&asked_for.reference, request.reference()), "all that is known of it is shared");
+    assert!(Arc::ptr_eq(&asked_for.reference, request.reference()), "the reference is shared");
     assert_eq!((asked_for.attempt, asked_for.round, asked_for.requested_at), (1, 0, t(100)));
 }
 
 #[test]
-fn a_request_says_where_its_work_is() {
+fn requests_tell_where_their_work_waits() {
     let parked = request_parked(&work());
     assert_eq!((Work::asked_for_by(&parked), parked.message_id()), (None, requested().message_id()));
     let again = requested().with_work(RequestedWork::Here { again: true });
     assert_eq!(again.message_id(), requested().message_id());
-    assert_eq!(Work::asked_for_by(&again), Some(Work { redelivered: true, ..work() }), "it may have left a timer");
+    assert_eq!(Work::asked_for_by(&again), Some(Work { redelivered: true, ..work() }), "it may have a timer");
     assert_eq!(
         [&parked, &again].map(|fact| fold(std::slice::from_ref(fact))).map(|d| d.requested_at),
         [Some(t(100)); 2]
@@ -272,7 +273,7 @@ fn a_request_says_where_its_work_is() {
 }
 
 #[test]
-fn each_round_that_fails_is_told_once() {
+fn each_failed_round_causes_one_notice() {
     let id = |fact: &DeliveryFact| failure_in(fact).map(|(notice, _)| notice);
     let delivery = fold(&[requested(), failed()]);
     let first = id(&failed()).unwrap();
@@ -286,7 +287,7 @@ fn each_round_that_fails_is_told_once() {
 }
 
 #[test]
-fn a_test_is_made_once_switches_nothing_off_and_tells_nobody() {
+fn test_event_has_one_attempt_and_no_consequences() {
     let DeliveryFact::Requested(requested) = requested() else { panic!("a request") };
     let reference = DeliveryRef { event_type: EventType::webhook_test(), ..DeliveryRef::clone(&requested.reference) };
     let test = Work { reference: Arc::new(reference), ..work() };
@@ -302,21 +303,21 @@ fn a_test_is_made_once_switches_nothing_off_and_tells_nobody() {
 }
 
 #[test]
-fn a_loop_ends_the_delivery_at_once_and_another_508_does_not() {
+fn only_a_508_for_a_loop_ends_the_delivery() {
     let answer = |excerpt: &str| AttemptOutcome::Response { status: 508, excerpt: excerpt.into(), retry_after: None };
     let looped = execution(1, t(100), answer(r#"{"error":{"field":"leadline-hops","message":"…"}}"#));
     let effects = after_attempt(&work(), &RetryPolicy::standard(), looped);
     let fact = attempted(&effects);
     assert_eq!((fact.verdict, fact.deactivated), (Verdict::Failed(FailureReason::Loop), None));
     assert_eq!(timer(&effects), None);
-    // So a hosting system answers that is short of resources.
+    // Hosting systems answer like this when they are short of resources.
     let busy =
         after_attempt(&work(), &RetryPolicy::standard(), execution(1, t(100), answer("Resource Limit Is Reached")));
     assert!(matches!(attempted(&busy).verdict, Verdict::RetryAt(_)));
 }
 
 #[test]
-fn an_attempt_says_whether_it_switched_its_destination_off() {
+fn attempt_records_that_it_deactivated_its_destination() {
     let effects = after_attempt(&work(), &policy(), execution(1, t(100), status(410)));
     assert_eq!(attempted(&effects).deactivated, Some(DeactivationCause::Gone));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Deactivate { .. })));

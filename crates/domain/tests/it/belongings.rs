@@ -1,4 +1,4 @@
-//! Who and what belongs to an account: clients, interfaces, API users; and that nothing does once it is deleted.
+//! The members of an account: clients, interfaces and API users. A deleted account has none.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn wrong_field(command: Command) -> Option<&'static str> {
 }
 
 #[test]
-fn a_client_is_made_changed_and_removed_and_its_id_can_be_used_again() {
+fn client_id_can_be_reused_after_deletion() {
     let mut registry = registry([Change::ClientCreated(client("north"))]);
     let taken = Refusal::AlreadyExists { kind: EntityKind::Client, id: "north".into() };
     assert_eq!(decide(&registry, Command::CreateClient(client("north"))), Err(taken));
@@ -51,11 +51,11 @@ fn a_client_is_made_changed_and_removed_and_its_id_can_be_used_again() {
     registry.apply(4, &fact(Change::ClientDeleted(account_id(), client_id("north"))));
     assert!(registry.client(&account_id(), &client_id("north")).is_none());
     let again = decide(&registry, Command::CreateClient(client("north"))).unwrap();
-    assert_eq!(again.expected_version, 4, "it rests on the deletion");
+    assert_eq!(again.expected_version, 4, "the decision depends on the deletion");
 }
 
 #[test]
-fn what_belongs_to_an_account_is_held_to_its_rules() {
+fn members_of_an_account_are_validated() {
     let day = Duration::from_secs(24 * 60 * 60);
     let kept = |retention| Command::UpdateInterface(Interface { retention, ..interface("form") });
     for (retention, fine) in [
@@ -71,7 +71,7 @@ fn what_belongs_to_an_account_is_held_to_its_rules() {
     let told = |emails: Vec<String>| {
         Command::UpdateInterface(Interface { lead_notification_emails: emails, ..interface("form") })
     };
-    let numbered = |most: usize| (0..most).map(|n| format!("p{n}@acme.example")).collect();
+    let numbered = |count: usize| (0..count).map(|n| format!("p{n}@acme.example")).collect();
     assert_eq!(wrong_field(told(numbered(20))), None);
     assert_eq!(wrong_field(told(numbered(21))), Some("lead_notification_emails"));
     assert_eq!(wrong_field(told(vec!["nobody".into()])), Some("lead_notification_emails"));
@@ -87,7 +87,7 @@ fn what_belongs_to_an_account_is_held_to_its_rules() {
 }
 
 #[test]
-fn an_account_has_so_many_api_users_and_no_more() {
+fn api_users_of_an_account_are_limited() {
     let user = |n: usize| api_user(&format!("u{n}"), "a@b", Role::Viewer);
     let mut registry = registry((0..ApiUser::MOST).map(|n| Change::ApiUserCreated(user(n))));
     let one_more = || Command::CreateApiUser(user(ApiUser::MOST));
@@ -99,7 +99,7 @@ fn an_account_has_so_many_api_users_and_no_more() {
 }
 
 #[test]
-fn who_opted_out_of_a_kind_is_not_told_of_it_until_that_is_taken_back() {
+fn opt_out_suppresses_one_kind_of_notice_until_deleted() {
     let opt_out = OptOut::new(account_id(), "Ada@Acme.Example", NoticeKind::Error);
     let mut registry = registry([]);
     let decision = decide(&registry, Command::CreateOptOut(opt_out.clone())).unwrap();
@@ -108,7 +108,7 @@ fn who_opted_out_of_a_kind_is_not_told_of_it_until_that_is_taken_back() {
     let willing = |registry: &Registry, kind| registry.account(&account_id()).unwrap().willing(&emails, kind);
     assert_eq!(willing(&registry, NoticeKind::Error), ["bob@acme.example"]);
     assert_eq!(willing(&registry, NoticeKind::Lead), ["ada@acme.example", "bob@acme.example"]);
-    // However it is written, it is the same address.
+    // Addresses are compared without case.
     let again = Command::CreateOptOut(OptOut::new(account_id(), "ADA@acme.example", NoticeKind::Error));
     let taken = Refusal::AlreadyExists { kind: EntityKind::OptOut, id: opt_out.id.to_string() };
     assert_eq!(decide(&registry, again), Err(taken));
@@ -123,7 +123,7 @@ fn who_opted_out_of_a_kind_is_not_told_of_it_until_that_is_taken_back() {
 }
 
 #[test]
-fn operators_and_admins_are_told_of_deactivations_besides_the_account_s_list_and_each_once() {
+fn deactivation_notices_reach_operators_admins_and_the_list_once() {
     let told = |emails: &[&str], users: &[(&str, Role)]| {
         let emails: Vec<String> = emails.iter().map(|&email| email.to_owned()).collect();
         let owner = vec!["owner@acme.example".to_owned()];
@@ -153,7 +153,7 @@ fn operators_and_admins_are_told_of_deactivations_besides_the_account_s_list_and
 }
 
 #[test]
-fn what_was_decided_before_its_account_was_deleted_and_stored_after_is_never_there() {
+fn facts_stored_after_their_account_was_deleted_are_ignored() {
     let late = [
         Change::DestinationCreated(destination("late", Scope::Account, &["*"])),
         Change::ClientCreated(client("late")),
@@ -162,26 +162,26 @@ fn what_was_decided_before_its_account_was_deleted_and_stored_after_is_never_the
     ];
     for change in late {
         let mut registry = registry([Change::AccountDeleted(account_id()), change.clone()]);
-        let anew = decide(&registry, Command::CreateAccount(account())).unwrap();
-        registry.apply(registry.sequence() + 1, &fact(anew.change));
+        let recreated = decide(&registry, Command::CreateAccount(account())).unwrap();
+        registry.apply(registry.sequence() + 1, &fact(recreated.change));
         let entry = registry.account(&account_id()).unwrap();
         assert_eq!(entry.destinations().count() + entry.clients().count(), 0, "{change:?}");
         assert_eq!(entry.interfaces().count() + entry.api_users().count(), 0, "{change:?}");
         assert!(registry.destination_ever(&destination_id("late")).is_none());
         let (account, kind, id) = change.entity();
-        assert_eq!(registry.version(account, kind, id), 3, "the next fact about it has to name it all the same");
+        assert_eq!(registry.version(account, kind, id), 3, "the next fact about it still has to name this version");
     }
 }
 
 #[test]
-fn an_id_that_is_computed_from_a_call_is_that_of_the_account_and_the_call_only() {
+fn computed_ids_depend_on_account_and_request_id_alone() {
     let other = domain::AccountId::parse("other").unwrap();
     let (one, two) = (RequestId::parse("r:1").unwrap(), RequestId::parse("r:2").unwrap());
     let id = DestinationId::of_request;
     assert_eq!(id(&account_id(), &one), id(&account_id(), &one));
     assert_ne!(id(&account_id(), &one), id(&account_id(), &two));
     assert_ne!(id(&account_id(), &one), id(&other, &one));
-    // A caller may repeat his call to a later release: they may never change.
+    // The computed ids never change: a caller may repeat a call to a later release.
     assert_eq!(id(&account_id(), &one).as_str(), "dst_fbc5b9435fef54378da2844e616ad7aa");
     assert_eq!(TokenId::of_request(&account_id(), &one).as_str(), "tok_893583882ad45183aa998a1621acd3fb");
 }

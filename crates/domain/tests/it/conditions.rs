@@ -1,4 +1,4 @@
-//! Conditions on payloads: what each operator means, where mistakes are, and what they mean for routing.
+//! Conditions on payloads: the meaning of each operator, error positions, and the effect on routing.
 
 use domain::{
     Condition, LeadEvent, Registry,
@@ -19,7 +19,7 @@ fn holds(condition: &str, payload: &str) -> bool {
 }
 
 #[test]
-fn each_operator_means_what_its_table_says() {
+fn operators_follow_their_table() {
     for (condition, expected) in [
         (r#"{"payload.country": "DE"}"#, true),
         (r#"{"payload.country": {"eq": "de"}}"#, false),
@@ -59,7 +59,7 @@ fn each_operator_means_what_its_table_says() {
 }
 
 #[test]
-fn what_is_missing_or_of_another_type_is_false_and_its_negation_true() {
+fn missing_and_mistyped_fields_are_false() {
     let operators = [
         r#""x""#,
         r#"{"eq": null}"#,
@@ -96,7 +96,7 @@ fn what_is_missing_or_of_another_type_is_false_and_its_negation_true() {
 }
 
 #[test]
-fn a_mistake_is_named_with_its_place() {
+fn errors_name_their_position() {
     let deep = |levels: usize| format!("{}{{\"payload.a\": 1}}{}", "{\"not\": ".repeat(levels), "}".repeat(levels));
     let many = |count: usize| format!(r#"{{"payload.a": {{"in": [{}1]}}}}"#, "1,".repeat(count - 1));
     assert!(Condition::parse(&deep(Condition::MAX_DEPTH)).is_ok());
@@ -139,7 +139,7 @@ fn a_mistake_is_named_with_its_place() {
 }
 
 #[test]
-fn the_first_term_that_does_not_hold_is_named() {
+fn explanation_names_the_first_unmet_term() {
     for (condition, place, found) in [
         (
             r#"{"payload.country": "DE", "payload.budget": {"gte": 5000, "lt": 5000}}"#,
@@ -162,7 +162,7 @@ fn the_first_term_that_does_not_hold_is_named() {
 
 proptest! {
     #[test]
-    fn whatever_is_given_is_a_condition_that_can_be_evaluated_or_a_mistake(
+    fn any_text_is_a_condition_or_an_error(
         text in "[{}\\[\\]\":,. \\\\a-z0-9]{0,60}|\\{\"(and|or|not|payload\\.a)\": [{}\\[\\]\":,a-z0-9 ]{0,40}\\}",
         payload in "[{}\\[\\]\":,a-z0-9 ]{0,40}",
     ) {
@@ -201,7 +201,7 @@ fn routed(registry: &Registry, event: &LeadEvent) -> Vec<String> {
 }
 
 #[test]
-fn a_destination_overrides_lower_ones_only_for_the_events_that_its_condition_holds_for() {
+fn destination_overrides_only_for_events_that_meet_its_condition() {
     let destinations = || {
         vec![
             conditional("rich", Scope::Account, r#"{"payload.budget": {"gte": 5000}}"#),
@@ -224,13 +224,13 @@ fn a_destination_overrides_lower_ones_only_for_the_events_that_its_condition_hol
     assert_eq!(routed(&all, &saying(r#"{"budget": 9000}"#)), ["rest", "rich"]);
     assert_eq!(routed(&all, &saying(r#"{"budget": 1}"#)), ["rest"]);
     assert_eq!(deliveries_at_most(&all, &saying(r#"{"budget": 1}"#)), 2);
-    // An event that names its destination goes there, whatever the destination asks for.
+    // An event that names its destination goes there, without regard to the condition.
     let test = LeadEvent { destination: Some(destination_id("rich")), ..saying("{}") };
     assert_eq!(routed(&all, &test), ["rich"]);
 }
 
 #[test]
-fn what_is_owed_and_what_is_explained_go_by_the_condition() {
+fn missing_deliveries_and_explanations_respect_the_condition() {
     let rich = || conditional("rich", Scope::Account, r#"{"payload.budget": {"gte": 5000}}"#);
     let any = || destination("rich", Scope::Account, &["*"]);
     let (then, now) = (registry(Routing::Override, vec![any()]), registry(Routing::Override, vec![rich()]));

@@ -1,4 +1,4 @@
-//! Configuring, and what it means for routing.
+//! The configuration and its effect on routing.
 
 use std::time::Duration;
 
@@ -41,14 +41,14 @@ fn wanting(registry: &Registry, interface: &str, event_type: &str) -> Vec<String
 }
 
 #[test]
-fn an_interface_s_destination_gets_the_leads_of_that_interface() {
+fn destination_of_an_interface_gets_its_leads() {
     let registry = with(vec![destination("b", of_form(), &["*"]), destination("a", of_form(), &["*"])]);
     assert_eq!(wanting(&registry, "form", "lead.created"), ["a", "b"]);
     assert!(wanting(&registry, "page", "lead.created").is_empty());
 }
 
 #[test]
-fn an_account_s_destination_overrides_those_below_for_what_it_wants_until_it_is_removed() {
+fn destination_of_the_account_overrides_lower_ones_until_deleted() {
     let below = destination("below", of_form(), &["*"]);
     let above = destination("above", Scope::Account, &["email.*"]);
     let mut registry = with(vec![below, above]);
@@ -61,7 +61,7 @@ fn an_account_s_destination_overrides_those_below_for_what_it_wants_until_it_is_
 }
 
 #[test]
-fn a_disabled_destination_still_wants_its_events() {
+fn disabled_destination_still_wants_its_events() {
     let mut registry = with(vec![destination("d", Scope::Account, &["*"])]);
     let sequence = registry.sequence() + 1;
     registry.apply(sequence, &fact(Change::DestinationDisabled(account_id(), destination_id("d"))));
@@ -70,7 +70,7 @@ fn a_disabled_destination_still_wants_its_events() {
 }
 
 #[test]
-fn patterns_match_types_and_beginnings_of_types() {
+fn patterns_match_types_and_their_prefixes() {
     let registry = with(vec![destination("d", Scope::Account, &["email.*", "ping"])]);
     for (event_type, wanted) in [
         ("email.open", true),
@@ -85,7 +85,7 @@ fn patterns_match_types_and_beginnings_of_types() {
 }
 
 #[test]
-fn a_fact_that_is_known_changes_nothing() {
+fn known_fact_does_not_change_the_registry() {
     let mut registry = with(vec![destination("d", Scope::Account, &["*"])]);
     let (before, sequence) = (format!("{registry:?}").len(), registry.sequence());
     registry.apply(sequence, &fact(Change::AccountDeleted(account_id())));
@@ -95,7 +95,7 @@ fn a_fact_that_is_known_changes_nothing() {
 }
 
 #[test]
-fn a_decision_names_the_version_that_it_rests_on() {
+fn decision_names_the_version_that_it_depends_on() {
     let registry = with(vec![destination("d", Scope::Account, &["*"])]);
     let decided = |command| registry.decide(command, UrlRules::default()).unwrap().expected_version;
     assert_eq!(decided(Command::UpdateAccount(account())), 1);
@@ -104,7 +104,7 @@ fn a_decision_names_the_version_that_it_rests_on() {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
+fn invalid_configuration_is_refused() {
     let registry = with(vec![destination("d", Scope::Account, &["*"])]);
     let refused = |command| registry.decide(command, UrlRules::default()).unwrap_err();
     let exists = |kind, id: &str| Refusal::AlreadyExists { kind, id: id.into() };
@@ -161,7 +161,7 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
-fn a_deactivated_destination_stays_so_whatever_is_updated_until_it_is_enabled() {
+fn updates_do_not_reactivate_a_destination() {
     let mut registry = with(vec![destination("d", Scope::Account, &["*"])]);
     let why =
         Deactivation { at: crate::common::t(5), cause: DeactivationCause::Gone, first_failed_at: None, delivery: None };

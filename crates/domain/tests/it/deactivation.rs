@@ -1,4 +1,4 @@
-//! When a delivery switches its destination off, and what people see of those that wait there.
+//! When a delivery deactivates its destination, and the status of deliveries that wait there.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use domain::{
 
 use crate::common::{execution, refused, requested, status, t, work};
 
-/// No further attempt.
+/// Without further attempts.
 fn policy(deactivate: Deactivate) -> RetryPolicy {
     RetryPolicy { deactivate, ..RetryPolicy::manual() }
 }
 
-/// The last attempt of a delivery that failed first at second 40.
+/// The last attempt of a delivery whose first failure was at second 40.
 fn last() -> Work {
     Work { attempt: 3, first_failed_at: Some(t(40)), ..work() }
 }
@@ -28,7 +28,7 @@ fn ended(work: &Work, policy: &RetryPolicy, outcome: AttemptOutcome, others_succ
         Effect::Deactivate { why, .. } => Some(why.clone()),
         _ => None,
     });
-    // The attempt says the same as the configuration.
+    // Attempt and configuration agree.
     let said = effects.iter().find_map(|effect| match effect {
         Effect::Append(DeliveryFact::Attempted(f)) => Some(f.deactivated),
         _ => None,
@@ -38,7 +38,7 @@ fn ended(work: &Work, policy: &RetryPolicy, outcome: AttemptOutcome, others_succ
 }
 
 #[test]
-fn the_rule_and_what_else_succeeded_decide() {
+fn deactivation_depends_on_the_rule_and_other_successes() {
     use Deactivate::{IfNothingSucceeded, Never, OnExhaustion};
     use DeactivationCause::{Exhausted, Gone};
     let table = [
@@ -69,15 +69,15 @@ fn the_rule_and_what_else_succeeded_decide() {
 }
 
 #[test]
-fn successes_are_looked_up_only_if_they_decide_and_since_the_first_failure() {
+fn successes_are_looked_up_only_if_they_decide() {
     let since =
         |work: &Work, rule, outcome| spared_by_success_since(work, &policy(rule), &execution(1, t(100), outcome));
     let rule = Deactivate::IfNothingSucceeded;
     assert_eq!(since(&last(), rule, status(422)), Some(t(40)));
     assert_eq!(since(&last(), rule, refused()), Some(t(40)));
-    // An attempt that begins at 100 ends at 101.
-    assert_eq!(since(&work(), rule, status(422)), Some(t(101)), "it is the first failure itself");
-    // Of later rounds, and of work that was lost, it is not known when the delivery first failed.
+    // The attempt begins at 100 and ends at 101.
+    assert_eq!(since(&work(), rule, status(422)), Some(t(101)), "this attempt is the first failure");
+    // The first failure is unknown for later rounds and for lost work.
     let requested_at = requested().reference().requested_at;
     let retried = Work { round: 1, first_failed_at: Some(t(90)), requested_at: t(80), ..last() };
     assert_eq!(since(&retried, rule, status(422)), requested_at);
@@ -101,7 +101,7 @@ fn successes_are_looked_up_only_if_they_decide_and_since_the_first_failure() {
 }
 
 #[test]
-fn the_fact_names_the_delivery_and_the_last_answer() {
+fn deactivation_names_the_delivery_and_the_last_answer() {
     let why = ended(&last(), &policy(Deactivate::IfNothingSucceeded), refused(), false).unwrap();
     assert_eq!((why.at, why.first_failed_at), (t(101), Some(t(40))));
     let reference = last().reference;
@@ -117,7 +117,7 @@ fn the_fact_names_the_delivery_and_the_last_answer() {
 }
 
 #[test]
-fn a_word_takes_precedence_over_the_older_flag() {
+fn rule_takes_precedence_over_the_older_flag() {
     for rule in Deactivate::ALL {
         for flag in [false, true] {
             assert_eq!(Deactivate::parse(rule.as_str(), flag), Some(rule));
@@ -129,7 +129,7 @@ fn a_word_takes_precedence_over_the_older_flag() {
 }
 
 #[test]
-fn what_waits_at_a_destination_that_is_off_is_held() {
+fn deliveries_at_a_disabled_destination_are_held() {
     use DeliveryStatus::{Failed, Held, Pending, Processing, Retrying, Succeeded};
     for (status, off, in_order) in [
         (Pending, Held, Pending),

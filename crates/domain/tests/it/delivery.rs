@@ -1,4 +1,4 @@
-//! What may happen in the life of a delivery, and what its facts add up to.
+//! The events of a delivery, and the state that follows from its facts.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ fn appended(effects: &[Effect]) -> DeliveryFact {
 }
 
 #[test]
-fn success_is_recorded_and_nothing_else_follows() {
+fn success_is_recorded_without_other_effects() {
     for code in [200, 204, 299] {
         let effects = after_attempt(&work(), &policy(&[5]), execution(1, t(100), status(code)));
         let [Effect::Append(fact @ DeliveryFact::Attempted(attempted))] = &effects[..] else { panic!("{effects:?}") };
@@ -42,7 +42,7 @@ fn success_is_recorded_and_nothing_else_follows() {
 }
 
 #[test]
-fn after_a_failure_comes_the_timer_and_then_the_fact() {
+fn failure_sets_the_timer_before_the_fact() {
     for outcome in [status(301), status(404), status(500), refused()] {
         let effects = after_attempt(&work(), &policy(&[5]), execution(1, t(100), outcome));
         let [Effect::SetTimer { work: next, at }, Effect::Append(fact)] = &effects[..] else { panic!("{effects:?}") };
@@ -55,7 +55,7 @@ fn after_a_failure_comes_the_timer_and_then_the_fact() {
 }
 
 #[test]
-fn the_last_failure_ends_the_delivery_and_calls_for_a_notice() {
+fn last_failure_ends_the_delivery_and_causes_a_notice() {
     let effects = after_attempt(&work(), &policy(&[]), execution(1, t(100), status(500)));
     let fact = appended(&effects);
     assert_eq!(effects.len(), 1);
@@ -63,11 +63,11 @@ fn the_last_failure_ends_the_delivery_and_calls_for_a_notice() {
     assert_eq!((delivery.status, delivery.failure), (DeliveryStatus::Failed, Some(FailureReason::Exhausted)));
     let (notice, _) = failure_in(&fact).unwrap();
     let other_execution = appended(&after_attempt(&work(), &policy(&[]), execution(2, t(200), status(502))));
-    assert_eq!(failure_in(&other_execution).unwrap().0, notice, "the same failure is told once");
+    assert_eq!(failure_in(&other_execution).unwrap().0, notice, "the same failure has one notice");
 }
 
 #[test]
-fn work_that_was_handed_out_before_leaves_no_timer_behind() {
+fn redelivered_work_cancels_its_timer_when_it_ends() {
     let ends = [(status(200), policy(&[5])), (status(500), policy(&[]))];
     for (outcome, policy) in ends {
         let effects = after_attempt(&again(work()), &policy, execution(1, t(100), outcome));
@@ -76,7 +76,7 @@ fn work_that_was_handed_out_before_leaves_no_timer_behind() {
 }
 
 #[test]
-fn held_work_keeps_its_attempt_and_each_hold_is_a_fact_of_its_own() {
+fn held_work_keeps_its_attempt_and_each_hold_is_recorded() {
     let (first, held) = hold(&work(), HoldReason::Disabled, t(101));
     let (second, held_again) = hold(&held, HoldReason::Disabled, t(102));
     assert_eq!((held.attempt, held.holds, held_again.holds), (1, 1, 2));
@@ -86,7 +86,7 @@ fn held_work_keeps_its_attempt_and_each_hold_is_a_fact_of_its_own() {
 }
 
 #[test]
-fn abandoned_work_is_failed_for_a_reason() {
+fn abandoned_work_fails_with_a_reason() {
     let fact = abandoned(&work(), FailureReason::DestinationDeleted, t(101));
     let delivery = fold(&[requested(), fact.clone()]);
     assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Failed, 0));
@@ -96,7 +96,7 @@ fn abandoned_work_is_failed_for_a_reason() {
 }
 
 #[test]
-fn a_long_attempt_is_shown_until_it_ends() {
+fn long_attempt_is_processing_until_it_ends() {
     let started = DeliveryFact::AttemptStarted(AttemptStarted {
         reference: reference_of(&requested()),
         attempt_id: execution(1, t(0), status(200)).attempt_id,
@@ -119,7 +119,7 @@ fn a_long_attempt_is_shown_until_it_ends() {
 }
 
 #[test]
-fn a_retry_is_another_round_for_a_failed_delivery_only() {
+fn retry_starts_another_round_of_a_failed_delivery() {
     let failed =
         fold(&[requested(), appended(&after_attempt(&work(), &policy(&[]), execution(1, t(100), status(500))))]);
     let retry = request_retry(&failed, Subject::default(), t(200), asked_by("me")).unwrap();
@@ -128,7 +128,7 @@ fn a_retry_is_another_round_for_a_failed_delivery_only() {
     let again = Work::asked_for_by(&retry).unwrap();
     assert_eq!((again.attempt, again.round, again.first_failed_at), (2, 1, None));
     let asked_twice = request_retry(&failed, Subject::default(), t(300), asked_by("you")).unwrap();
-    assert_eq!(asked_twice.message_id(), retry.message_id(), "two who ask at once ask for one round");
+    assert_eq!(asked_twice.message_id(), retry.message_id(), "two concurrent requests ask for one round");
     let refusal = request_retry(&pending, Subject::default(), t(300), asked_by("")).unwrap_err();
     assert_eq!(refusal, RetryRefusal::NotFailed(DeliveryStatus::Pending));
     let subjects = [
@@ -142,7 +142,7 @@ fn a_retry_is_another_round_for_a_failed_delivery_only() {
 }
 
 #[test]
-fn a_success_is_final_whatever_came_before_or_after() {
+fn success_is_final_in_any_order_of_facts() {
     let good = appended(&after_attempt(&work(), &policy(&[5]), execution(1, t(100), status(200))));
     let bad = appended(&after_attempt(&work(), &policy(&[5]), execution(2, t(200), status(500))));
     for facts in [[requested(), good.clone(), bad.clone()], [requested(), bad, good]] {
@@ -164,7 +164,7 @@ fn an_illegal_history_is_an_error() {
 }
 
 #[test]
-fn exhaustion_and_410_deactivate_the_destination_before_the_fact() {
+fn exhaustion_and_410_deactivate_before_the_fact() {
     let exempt = policy(&[]);
     let strict = RetryPolicy { deactivate: Deactivate::OnExhaustion, ..policy(&[]) };
     let patient = RetryPolicy { deactivate: Deactivate::OnExhaustion, ..policy(&[5]) };

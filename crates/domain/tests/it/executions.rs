@@ -1,4 +1,4 @@
-//! Lives in which one attempt is made by two senders at once, and long attempts are announced.
+//! Histories in which two processes make the same attempt at once, and long attempts are announced.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -15,25 +15,25 @@ use proptest::{prelude::*, sample::select};
 
 use crate::common::{abandoned, asked_by, execution, requested, status, t, work};
 
-/// One execution of the attempt that is due.
+/// One execution of the due attempt.
 #[derive(Debug, Clone, Copy)]
 struct Sender {
     status: u16,
-    /// When it starts, after the work came to it.
+    /// Seconds from the receipt of the work to the start.
     late_by: i64,
     seconds: u64,
-    /// Whether it lasts long enough to be announced.
+    /// Whether its start is announced.
     announced: bool,
 }
 
-/// What the world does next.
+/// The next event of a history.
 #[derive(Debug, Clone)]
 enum Step {
-    /// The attempt is made, by each of these senders.
+    /// Each of these senders makes the attempt.
     Attempt(Vec<Sender>),
-    /// The work waits for its destination.
+    /// The work is held.
     Hold,
-    /// The work can never be done.
+    /// The work is abandoned.
     Abandon(FailureReason),
     /// A person asks for a retry.
     Retry,
@@ -52,7 +52,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..20)
 }
 
-/// 503 is retried sooner than the rest, so that two executions that end at once may disagree about what is next.
+/// 503 is retried sooner than other statuses, so that two executions that end at once may disagree about the next
+/// attempt.
 fn policy() -> RetryPolicy {
     RetryPolicy {
         quick: QuickRetries { count: 2, pause: Duration::from_secs(1), statuses: vec![503], kinds: vec![] },
@@ -62,7 +63,7 @@ fn policy() -> RetryPolicy {
     }
 }
 
-/// A delivery whose facts are recorded, and whose work is in one place or nowhere.
+/// A delivery with its recorded facts, and its work, which is in at most one place.
 struct Life {
     facts: Vec<DeliveryFact>,
     work: Option<Work>,
@@ -124,7 +125,7 @@ impl Life {
         }
         let handed_out = Work { redelivered, ..work.clone() };
         for effect in after_attempt(&handed_out, &policy(), made) {
-            // What is done to the destination is no part of the delivery's life.
+            // Effects on the destination are not part of the history.
             if let Effect::SetTimer { work, .. } = effect {
                 self.work = Some(work);
             } else if let Effect::CancelTimer { .. } = effect {
@@ -140,7 +141,7 @@ fn fold<'a>(facts: impl IntoIterator<Item = &'a DeliveryFact>) -> Delivery {
     facts.into_iter().fold(None, |state, fact| Some(Delivery::evolve(state, fact).unwrap())).unwrap()
 }
 
-/// A life and an order in which its facts may come: each at least once, some again.
+/// A history, and an order in which its facts may arrive: each at least once, some repeated.
 fn life_and_order() -> impl Strategy<Value = (Vec<DeliveryFact>, Vec<DeliveryFact>)> {
     let with_repeats = |facts: Vec<DeliveryFact>| {
         let repeats = prop::collection::vec(select(facts.clone()), 0..20);
@@ -155,18 +156,18 @@ fn life_and_order() -> impl Strategy<Value = (Vec<DeliveryFact>, Vec<DeliveryFac
 
 proptest! {
     #[test]
-    fn any_order_and_any_repetition_lead_to_one_state((facts, order) in life_and_order()) {
+    fn facts_in_any_order_with_repeats_give_one_state((facts, order) in life_and_order()) {
         prop_assert_eq!(fold(&order), fold(&facts));
     }
 
     #[test]
-    fn a_delivery_whose_event_was_its_work_is_like_one_that_was_requested((facts, order) in life_and_order()) {
+    fn missing_request_fact_does_not_change_the_state((facts, order) in life_and_order()) {
         prop_assume!(facts.len() > 1);
         prop_assert_eq!(fold(&facts[1..]), fold(&order));
     }
 
     #[test]
-    fn attempts_are_the_numbers_that_were_attempted_however_often((facts, order) in life_and_order()) {
+    fn repeated_executions_count_as_one_attempt((facts, order) in life_and_order()) {
         let numbers: BTreeSet<u32> = facts
             .iter()
             .filter_map(|fact| match fact {
@@ -180,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn a_success_anywhere_is_the_end((facts, _) in life_and_order()) {
+    fn any_success_ends_the_delivery((facts, _) in life_and_order()) {
         let succeeds = |fact: &DeliveryFact| {
             matches!(fact, DeliveryFact::Attempted(f) if f.verdict == Verdict::Succeeded)
         };
@@ -191,7 +192,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_shown_beside_the_status_belongs_to_it((facts, _) in life_and_order()) {
+    fn failure_and_next_attempt_match_the_status((facts, _) in life_and_order()) {
         let delivery = fold(&facts);
         prop_assert_eq!(delivery.failure.is_some(), delivery.status == DeliveryStatus::Failed);
         prop_assert_eq!(delivery.next_attempt_at.is_some(), delivery.status == DeliveryStatus::Retrying);
@@ -199,12 +200,12 @@ proptest! {
     }
 
     #[test]
-    fn an_announcement_never_outlives_the_end_of_its_attempt((facts, _) in life_and_order()) {
+    fn announcement_ends_with_its_attempt((facts, _) in life_and_order()) {
         prop_assert!(fold(&facts).status != DeliveryStatus::Processing);
     }
 
     #[test]
-    fn ids_are_computed_and_a_failed_round_has_one_notice(steps in steps()) {
+    fn fact_ids_are_computed_and_failed_rounds_have_one_notice(steps in steps()) {
         let (life, again) = (Life::live(&steps), Life::live(&steps));
         let delivery = life.facts[0].reference().delivery;
         prop_assert!(life.facts.iter().all(|fact| fact.reference().delivery == delivery));
@@ -219,7 +220,7 @@ proptest! {
     }
 }
 
-/// The fact of an attempt that this execution of it made.
+/// The fact of an execution of the attempt.
 fn made(id: u128, start: i64, seconds: u64, code: u16) -> DeliveryFact {
     let made = Execution { duration: Duration::from_secs(seconds), ..execution(id, t(start), status(code)) };
     match after_attempt(&work(), &policy(), made).pop() {
@@ -229,7 +230,7 @@ fn made(id: u128, start: i64, seconds: u64, code: u16) -> DeliveryFact {
 }
 
 #[test]
-fn of_two_executions_that_failed_the_one_that_ended_last_decides_what_is_shown() {
+fn last_ended_of_two_failed_executions_is_shown() {
     let (long, short) = (made(1, 100, 10, 500), made(2, 102, 1, 500));
     for facts in [[&long, &short], [&short, &long]] {
         let delivery = fold(facts);
@@ -238,7 +239,7 @@ fn of_two_executions_that_failed_the_one_that_ended_last_decides_what_is_shown()
 }
 
 #[test]
-fn of_two_executions_that_ended_at_once_the_same_one_is_shown_in_either_order() {
+fn executions_that_end_together_give_one_state_in_any_order() {
     let (one, other) = (made(1, 100, 1, 503), made(2, 100, 1, 500));
     let shown = [fold([&one, &other]), fold([&other, &one])];
     assert_ne!(fold([&one]).next_attempt_at, fold([&other]).next_attempt_at);

@@ -1,4 +1,4 @@
-//! Explanations of routing: they agree with the router, whatever is configured, and say nothing of payloads.
+//! Explanations of routing agree with the router for any configuration, and contain nothing of payloads.
 
 use domain::{
     Condition, LeadEvent, Registry,
@@ -75,7 +75,7 @@ fn registry(routing: Routing, all: &[(Destination, bool, bool)]) -> Registry {
 
 proptest! {
     #[test]
-    fn an_explanation_agrees_with_the_router_and_names_no_value(
+    fn explanation_agrees_with_the_router_and_contains_no_payload(
         all in prop::collection::vec(configured(), 0..6),
         routing in select(&Routing::ALL[..]),
         event in published(),
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn a_destination_that_overrides_another_for_some_event_overlaps_with_it(
+    fn overriding_destinations_are_reported_as_overlaps(
         all in prop::collection::vec(configured(), 0..6),
         event in published(),
     ) {
@@ -118,7 +118,7 @@ proptest! {
 }
 
 #[test]
-fn an_absent_destination_was_deleted_before_or_created_later() {
+fn explanation_tells_deleted_from_later_destinations() {
     let all = [(destination("d", Scope::Account, &["*"]), false, false)];
     let with = registry(Routing::Override, &all);
     let without = registry(Routing::Override, &[]);
@@ -139,7 +139,7 @@ fn an_absent_destination_was_deleted_before_or_created_later() {
 }
 
 #[test]
-fn overlaps_say_which_destination_gets_the_shared_events() {
+fn overlaps_tell_which_destination_gets_shared_events() {
     let conditional = |id, scope| Destination {
         condition: Some(Condition::parse(r#"{"payload.budget": {"gte": 5000}}"#).unwrap()),
         ..destination(id, scope, &["lead.*"])

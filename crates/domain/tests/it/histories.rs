@@ -1,4 +1,4 @@
-//! Properties of whole lives of deliveries, as a sender, its broker and people may bring them about.
+//! Properties of whole histories of deliveries, as dispatcher, broker and people may cause them.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use proptest::prelude::*;
 
 use crate::common::{abandoned, execution, requested, status, t, work};
 
-/// What the world does next.
+/// The next event of a history.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// The attempt is made and answered so; a second execution of it may follow, because its process died.
+    /// The attempt gets this answer. A second execution may follow, because the first process died.
     Attempt { status: u16, doubled_with: Option<u16> },
-    /// The destination is disabled meanwhile.
+    /// The destination is disabled.
     Hold,
     /// The destination is deleted.
     Abandon,
-    /// A person asks for a retry, or insists on another round.
+    /// A person requests a retry, or another round with `force`.
     Retry { force: bool },
 }
 
@@ -35,7 +35,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..25)
 }
 
-/// Where the work is after a step: with the sender, a timer or the parking; or nowhere, because it ended.
+/// The place of the work after a step: dispatcher, timer or parking stream; `None` if the delivery has ended.
 struct Life {
     facts: Vec<DeliveryFact>,
     work: Option<Work>,
@@ -60,7 +60,7 @@ impl Life {
                 self.made += 1;
                 self.work = self.attempt(&work, status);
                 if let Some(status) = doubled_with {
-                    // The last execution decides what comes next: its timer takes the place of the other's.
+                    // The last execution decides: its timer replaces the other one.
                     self.work = self.attempt(&work, status);
                 }
             }
@@ -113,7 +113,7 @@ fn fold(facts: &[DeliveryFact]) -> Delivery {
 
 proptest! {
     #[test]
-    fn facts_in_any_order_and_any_number_give_the_same_state(
+    fn facts_in_any_order_and_number_give_the_same_state(
         steps in steps(),
         order in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
         shuffle in any::<u64>(),
@@ -129,7 +129,7 @@ proptest! {
     }
 
     #[test]
-    fn a_delivery_is_finished_or_somewhere(steps in steps()) {
+    fn every_unfinished_delivery_has_work(steps in steps()) {
         let life = Life::live(&steps);
         let state = life.state();
         let finished = matches!(state.status, DeliveryStatus::Succeeded | DeliveryStatus::Failed);
@@ -141,7 +141,7 @@ proptest! {
     }
 
     #[test]
-    fn an_attempt_that_was_made_twice_counts_once(steps in steps()) {
+    fn attempt_that_was_made_twice_counts_once(steps in steps()) {
         let life = Life::live(&steps);
         prop_assert!(life.state().attempts <= life.made);
         if steps.iter().all(|step| !matches!(step, Step::Attempt { doubled_with: Some(_), .. })) {
@@ -150,7 +150,7 @@ proptest! {
     }
 
     #[test]
-    fn the_ids_of_different_facts_differ_and_the_same_life_has_the_same_ids(steps in steps()) {
+    fn fact_ids_are_unique_and_reproducible(steps in steps()) {
         let ids = |life: &Life| life.facts.iter().map(DeliveryFact::message_id).collect::<Vec<_>>();
         let life = Life::live(&steps);
         prop_assert_eq!(ids(&life), ids(&Life::live(&steps)));

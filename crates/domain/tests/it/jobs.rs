@@ -1,4 +1,4 @@
-//! What becomes of the deliveries and events that a job comes to, what its facts add up to, and how fast it goes.
+//! The decisions of jobs about deliveries and events, the state that follows from job facts, and the pace of jobs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -48,7 +48,7 @@ fn recovery() -> Recovery {
     }
 }
 
-/// A delivery in each status that one can have.
+/// A delivery in each status.
 fn in_every_status() -> Vec<Delivery> {
     let fold = |facts: &[DeliveryFact]| {
         facts.iter().fold(None, |state, fact| Some(Delivery::evolve(state, fact).unwrap())).unwrap()
@@ -84,7 +84,7 @@ fn failed() -> Delivery {
 }
 
 #[test]
-fn of_all_statuses_only_failed_is_retried_and_the_fact_names_the_job() {
+fn job_retries_only_failed_deliveries_and_names_itself() {
     let job = started(Plan::RetryListed(Arc::from([])));
     let deliveries = in_every_status();
     assert_eq!(deliveries.iter().map(|delivery| delivery.status).collect::<Vec<_>>(), DeliveryStatus::ALL);
@@ -105,7 +105,7 @@ fn of_all_statuses_only_failed_is_retried_and_the_fact_names_the_job() {
 }
 
 #[test]
-fn every_reason_to_refuse_has_its_word() {
+fn each_refusal_of_a_retry_has_a_word() {
     let job = started(Plan::RetryListed(Arc::from([])));
     let none = Subject::default();
     let cases = [
@@ -123,12 +123,12 @@ fn every_reason_to_refuse_has_its_word() {
     assert_eq!(consider_retry(&job, id(1), None, none, t(600)), unknown);
     let mut other = job;
     other.reference.account = domain::AccountId::parse("other").unwrap();
-    assert_eq!(consider_retry(&other, id(1), Some(&failed()), none, t(600)), unknown, "another account's");
+    assert_eq!(consider_retry(&other, id(1), Some(&failed()), none, t(600)), unknown, "it belongs to another account");
     assert_eq!(RetryRefusal::parse("not_failed", None), None);
 }
 
 #[test]
-fn a_job_that_insists_sends_again_what_succeeded_and_leaves_alone_what_has_not_ended() {
+fn forced_job_resends_successes_and_skips_open_deliveries() {
     let job = JobStarted { force: true, reason: "lost".into(), ..started(Plan::RetryListed(Arc::from([]))) };
     for delivery in in_every_status() {
         let id = delivery.reference.delivery;
@@ -147,7 +147,7 @@ fn a_job_that_insists_sends_again_what_succeeded_and_leaves_alone_what_has_not_e
 }
 
 #[test]
-fn a_recovery_that_insists_sends_each_event_once_even_if_leads_holds_it_twice() {
+fn forced_recovery_sends_events_once_even_if_stored_twice() {
     let job = JobStarted { force: true, ..started(Plan::Recover(recovery())) };
     let (event, dst) = (event("e", "form", "lead.created"), destination_id("dst"));
     let consider = |delivery: &Delivery, sequence| {
@@ -169,7 +169,7 @@ fn a_recovery_that_insists_sends_each_event_once_even_if_leads_holds_it_twice() 
 }
 
 #[test]
-fn a_recovery_may_be_limited_to_types_of_events() {
+fn recovery_can_be_limited_to_event_types() {
     let registry = registry(Scope::Account, &["*"]);
     let event = domain::LeadEvent { received_at: t(160), ..event("e", "form", "email.open") };
     let of = |types: &[&str]| {
@@ -191,7 +191,7 @@ fn registry(scope: Scope, types: &[&str]) -> Registry {
 }
 
 #[test]
-fn a_recovery_wants_what_the_configuration_of_now_wants() {
+fn recovery_follows_the_current_configuration() {
     let form = || Scope::Interface(crate::common::interface_id("form"));
     let received = |at, interface, event_type| {
         let mut event = event("e", interface, event_type);
@@ -229,7 +229,7 @@ fn a_recovery_wants_what_the_configuration_of_now_wants() {
 }
 
 #[test]
-fn what_is_missing_is_requested_what_failed_is_retried_and_the_rest_is_left_alone() {
+fn recovery_requests_missing_and_retries_failed_deliveries() {
     let (job, event, to) =
         (started(Plan::Recover(recovery())), event("e", "form", "lead.created"), destination_id("dst"));
     let consider = |delivery: Option<&Delivery>, subject| {
@@ -240,7 +240,7 @@ fn what_is_missing_is_requested_what_failed_is_retried_and_the_rest_is_left_alon
     let DeliveryFact::Requested(asked) = &fact else { panic!("{fact:?}") };
     let router_s =
         domain::DeliveryRef { requested_at: Some(t(600)), ..(*crate::common::reference_of(&requested())).clone() };
-    assert_eq!(*asked.reference, router_s, "what the router would have requested");
+    assert_eq!(*asked.reference, router_s, "the same as the router's request");
     assert_eq!((asked.at, asked.job), (t(600), Some(job.reference.job)));
     assert_eq!(fact.message_id(), requested().message_id());
 
@@ -254,7 +254,7 @@ fn what_is_missing_is_requested_what_failed_is_retried_and_the_rest_is_left_alon
             assert_eq!(consider(Some(&delivery), deleted), Verdict::Refuse(refused.clone()));
         } else {
             assert_eq!(verdict, Verdict::Had);
-            assert_eq!(consider(Some(&delivery), deleted), Verdict::Had, "it has it all the same");
+            assert_eq!(consider(Some(&delivery), deleted), Verdict::Had, "the destination has it already");
         }
     }
     let skipped = abandon(&work(), FailureReason::Skipped, t(120));
@@ -264,7 +264,7 @@ fn what_is_missing_is_requested_what_failed_is_retried_and_the_rest_is_left_alon
 }
 
 #[test]
-fn a_plan_that_makes_no_sense_is_refused() {
+fn senseless_job_plans_are_refused() {
     let listed = |ids: Vec<DeliveryId>| check(&Plan::RetryListed(ids.into()));
     assert_eq!(listed(vec![]), Err(JobRefusal::Nothing));
     assert_eq!(listed(vec![id(1), id(2), id(1)]), Err(JobRefusal::Twice(id(1))));
@@ -294,7 +294,7 @@ fn history() -> Vec<JobFact> {
 }
 
 #[test]
-fn a_job_is_what_its_facts_say() {
+fn job_state_follows_from_its_facts() {
     let facts = history();
     let statuses: Vec<_> = (1..=facts.len()).map(|end| fold(&facts[..end]).status()).collect();
     use JobStatus::{Cancelled, Cancelling, Running};
@@ -302,13 +302,13 @@ fn a_job_is_what_its_facts_say() {
     let job = fold(&facts);
     assert_eq!((job.progress.step, &job.progress.cursor, job.updated_at), (3, &Cursor::Listed(3), t(510)));
     assert_eq!((job.counts().examined, job.counts().refused[&RetryRefusal::Unknown]), (3, 3));
-    assert_eq!(fold(&job.facts()), job, "the fewest facts say the same");
+    assert_eq!(fold(&job.facts()), job, "the minimal facts give the same job");
     assert_eq!(cancel(&job, "you".into(), t(520)), Err(JobRefusal::Ended(JobOutcome::Cancelled)));
-    assert_eq!(cancel(&fold(&facts[..3]), "him".into(), t(520)), Ok(None), "once is enough");
+    assert_eq!(cancel(&fold(&facts[..3]), "them".into(), t(520)), Ok(None), "it is cancelling already");
 }
 
 #[test]
-fn a_history_that_cannot_be_is_an_error() {
+fn impossible_job_history_is_an_error() {
     let facts = history();
     assert!(matches!(Job::evolve(None, &facts[1]), Err(IllegalJob::NotStarted(_))));
     let mut other = started(Plan::RetryListed(Arc::from([])));
@@ -318,7 +318,7 @@ fn a_history_that_cannot_be_is_an_error() {
 }
 
 #[test]
-fn a_dry_run_shows_the_first_of_what_it_would_do() {
+fn dry_run_samples_its_first_deliveries() {
     let mut progress = Progress::default();
     for _ in 0..MOST_SAMPLED + 5 {
         progress.count(&Verdict::Ask(requested()), true);
@@ -332,7 +332,7 @@ fn a_dry_run_shows_the_first_of_what_it_would_do() {
 
 proptest! {
     #[test]
-    fn facts_that_come_twice_change_nothing(again in prop::collection::vec(0_usize..6, 0..10)) {
+    fn repeated_job_facts_change_nothing(again in prop::collection::vec(0_usize..6, 0..10)) {
         let facts = history();
         let whole = fold(&facts);
         let mut repeated = facts.clone();
@@ -340,9 +340,9 @@ proptest! {
         prop_assert_eq!(fold(&repeated), whole);
     }
 
-    /// Over any time, no more turns than the pace allows and one that had waited; nothing is made up for after a pause.
+    /// In any period, the turns are at most those of the pace and one more; a pause is not made up for.
     #[test]
-    fn turns_are_spread_evenly(
+    fn pace_spreads_turns_evenly(
         pace in 1..=Pace::FASTEST,
         pauses in prop::collection::vec(0..3_000_u64, 1..200),
     ) {
@@ -366,7 +366,7 @@ proptest! {
 }
 
 #[test]
-fn a_pace_is_a_number_from_1_to_the_fastest() {
+fn pace_is_between_1_and_the_maximum() {
     assert_eq!(Pace::per_second(0), None);
     assert_eq!(Pace::per_second(Pace::FASTEST + 1), None);
     assert_eq!(Pace::per_second(4).unwrap().interval(), Duration::from_millis(250));

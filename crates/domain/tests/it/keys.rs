@@ -1,4 +1,4 @@
-//! Whom a key lets in, what he may do, and which keys he may make.
+//! API keys: whom they authenticate, what callers may do with them, and which keys callers may create.
 
 use domain::{
     AccountId, ClientId, KeyId, Registry, RegistryFact,
@@ -50,7 +50,7 @@ fn decide(registry: &Registry, command: Command) -> Result<Change, Refusal> {
 }
 
 #[test]
-fn admin_includes_all_but_payloads_operate_reading_and_publish_nothing_else() {
+fn each_scope_includes_its_documented_scopes() {
     let cases = [
         (Scope::Publish, vec![Scope::Publish]),
         (Scope::Read, vec![Scope::Read]),
@@ -72,7 +72,7 @@ fn admin_includes_all_but_payloads_operate_reading_and_publish_nothing_else() {
 }
 
 #[test]
-fn only_the_right_secret_of_the_right_key_lets_in_and_only_while_it_is_good() {
+fn only_the_secret_of_a_valid_key_authenticates() {
     let registry = registry_with(ApiKey { expires_at: Some(t(10)), ..key(None, &[Scope::Read]) });
     let ask = |registry: &Registry, name: &str, hash, now| registry.authenticate(&id(name), &hash, t(now)).err();
     assert_eq!(ask(&registry, "k", HASH, 9), None);
@@ -85,7 +85,7 @@ fn only_the_right_secret_of_the_right_key_lets_in_and_only_while_it_is_good() {
 }
 
 #[test]
-fn the_keys_of_an_account_end_with_it_even_if_there_is_one_of_that_name_again() {
+fn keys_end_with_their_account_even_if_it_is_recreated() {
     let mut registry = registry_with(key(Some(account_id()), &[Scope::Read]));
     registry.apply(4, &RegistryFact { at: t(5), ..fact(Change::AccountDeleted(account_id())) });
     registry.apply(5, &fact(Change::AccountCreated(account())));
@@ -94,7 +94,7 @@ fn the_keys_of_an_account_end_with_it_even_if_there_is_one_of_that_name_again() 
 }
 
 #[test]
-fn a_key_of_an_account_has_no_business_with_another_or_with_the_platform() {
+fn account_key_cannot_use_other_accounts_or_the_platform() {
     let bound = principal(Some(account_id()), &[Scope::Admin]);
     assert_eq!(bound.may_touch(&account_id()), Ok(()));
     assert!(matches!(bound.may_touch(&other()), Err(Denial::OtherAccount { .. })));
@@ -106,7 +106,7 @@ fn a_key_of_an_account_has_no_business_with_another_or_with_the_platform() {
 }
 
 #[test]
-fn nobody_makes_a_key_that_may_do_more_than_he() {
+fn created_key_never_exceeds_its_creator() {
     let bound = principal(Some(account_id()), &[Scope::Admin]);
     assert_eq!(bound.may_make(&key(Some(account_id()), &Scope::ALL)), Ok(()));
     assert!(bound.may_make(&key(Some(other()), &[Scope::Read])).is_err());
@@ -117,7 +117,7 @@ fn nobody_makes_a_key_that_may_do_more_than_he() {
 }
 
 #[test]
-fn an_administrator_decides_who_reads_payloads_and_nobody_else_does() {
+fn only_administrators_grant_access_to_payloads() {
     let admin = principal(Some(account_id()), &[Scope::Admin]);
     assert!(matches!(admin.may(Rule::Needs(Scope::Payload)), Err(Denial::Scope { .. })));
     assert_eq!(admin.may_make(&key(Some(account_id()), &[Scope::Payload])), Ok(()));
@@ -129,18 +129,18 @@ fn an_administrator_decides_who_reads_payloads_and_nobody_else_does() {
 }
 
 #[test]
-fn a_view_of_a_payload_leaves_the_registry_as_it_is() {
+fn payload_view_does_not_change_the_registry() {
     let mut registry = registry_with(key(None, &[Scope::Read]));
     let (event, lead) = (domain::EventId::parse("e").unwrap(), domain::LeadId::parse("ada").unwrap());
     let viewed = fact(Change::PayloadViewed(account_id(), event, lead));
     let version = registry.version(Some(&account_id()), EntityKind::Event, "e");
     registry.apply(registry.sequence() + 1, &viewed);
-    assert_eq!(registry.version(Some(&account_id()), EntityKind::Event, "e"), version, "views are many");
+    assert_eq!(registry.version(Some(&account_id()), EntityKind::Event, "e"), version, "views have no versions");
     assert_eq!(viewed.change.action(), "viewed");
 }
 
 #[test]
-fn what_is_wrong_with_a_new_key_is_named() {
+fn refusal_of_a_new_key_names_the_field() {
     let registry = registry_with(key(None, &[Scope::Read]));
     let new = |change: fn(&mut ApiKey)| {
         let mut key = ApiKey { id: id("new"), ..key(None, &[Scope::Read]) };
@@ -164,7 +164,7 @@ fn what_is_wrong_with_a_new_key_is_named() {
 }
 
 #[test]
-fn there_are_so_many_keys_at_most_and_those_that_ended_do_not_count() {
+fn number_of_valid_keys_is_limited() {
     let mut registry = registry_with(key(None, &[Scope::Read]));
     let new = |n: u32| ApiKey {
         id: id(&format!("k{n}")),
@@ -185,7 +185,7 @@ fn there_are_so_many_keys_at_most_and_those_that_ended_do_not_count() {
 }
 
 #[test]
-fn a_session_has_no_more_than_its_key_and_its_bounds() {
+fn session_never_exceeds_its_key_and_its_bounds() {
     let client = |text: &str| ClientId::parse(text).unwrap();
     let bounds = |scopes: &[Scope]| Bounds {
         account: None,
@@ -198,7 +198,7 @@ fn a_session_has_no_more_than_its_key_and_its_bounds() {
     let operator = principal(None, &[Scope::Operate]);
     let scopes = |principal: Option<Principal>| principal.unwrap().key().scopes.named().collect::<Vec<_>>();
     assert_eq!(scopes(operator.within(&bounds(&[Scope::Read]))), [Scope::Read]);
-    // The bounds are older than the key is now.
+    // The bounds were set before the key lost scopes.
     assert_eq!(scopes(operator.within(&bounds(&[Scope::Admin, Scope::Publish, Scope::Read]))), [Scope::Read]);
 
     let of_other = Bounds { account: Some(other()), ..bounds(&[Scope::Read]) };
@@ -207,7 +207,7 @@ fn a_session_has_no_more_than_its_key_and_its_bounds() {
     let north = Bounds { account: Some(account_id()), client: Some(client("north")), ..bounds(&[Scope::Read]) };
     let bound = operator.within(&north).unwrap();
     assert_eq!((bound.account(), bound.client()), (Some(&account_id()), Some(&client("north"))));
-    assert_eq!(operator.within(&Bounds { account: None, ..north.clone() }), None, "a client of no account");
+    assert_eq!(operator.within(&Bounds { account: None, ..north.clone() }), None, "a client without an account");
     assert_eq!(bound.within(&Bounds { client: Some(client("south")), ..north }), None);
     assert_eq!(bound.within(&bounds(&[Scope::Read])).unwrap().client(), Some(&client("north")));
     assert!(matches!(bound.may_as_client(false), Err(Denial::OneClient { .. })));

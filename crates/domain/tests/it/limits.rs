@@ -1,4 +1,4 @@
-//! What an account may have: whatever is let in, no limit is passed, and a refusal says which one it would be.
+//! Limits of an account: no accepted change exceeds one, and a refusal names it.
 
 use domain::{
     LeadEvent, Registry,
@@ -68,7 +68,7 @@ fn events() -> impl Iterator<Item = LeadEvent> {
     })
 }
 
-/// The setting that a refusal names, and how many there would be.
+/// The setting that a refusal names, and the number that would result.
 fn refused(limits: Limits, registry: &Registry, change: &Change) -> Option<(&'static str, usize)> {
     match limits.check(registry, change) {
         Ok(()) => None,
@@ -79,11 +79,11 @@ fn refused(limits: Limits, registry: &Registry, change: &Change) -> Option<(&'st
 
 proptest! {
     #[test]
-    fn no_event_has_more_deliveries_than_the_limit(
+    fn events_never_exceed_the_limit_of_deliveries(
         steps in prop::collection::vec(step(), 1..40),
-        most in 1..5_usize,
+        max in 1..5_usize,
     ) {
-        let limits = Limits { deliveries_per_event: most, ..Limits::default() };
+        let limits = Limits { deliveries_per_event: max, ..Limits::default() };
         let mut registry = registry();
         for step in &steps {
             let change = change(&registry, step);
@@ -92,14 +92,14 @@ proptest! {
             }
             for event in events() {
                 let deliveries = destinations_for(&registry, &event).len();
-                prop_assert!(deliveries <= most, "{} of {:?} after {:?}", deliveries, event, step);
+                prop_assert!(deliveries <= max, "{} of {:?} after {:?}", deliveries, event, step);
             }
         }
     }
 }
 
 #[test]
-fn destinations_that_want_different_events_do_not_count_together() {
+fn destinations_for_different_events_do_not_add_up() {
     let limits = Limits { deliveries_per_event: 1, ..Limits::default() };
     let mut registry = registry();
     let form = Scope::Interface(interface_id("form"));
@@ -108,7 +108,7 @@ fn destinations_that_want_different_events_do_not_count_together() {
         ("b", form.clone(), &["email.link.*"], true),
         ("c", form, &["email.*"], false),
         ("d", Scope::Interface(interface_id("page")), &["*"], true),
-        // Of account and interface, one gets an event.
+        // An event goes to the account's destination or to the interface's, not to both.
         ("e", Scope::Account, &["*"], true),
         ("f", Scope::Account, &["leadline.*"], true),
         ("g", Scope::Account, &["email.open"], false),
@@ -121,12 +121,12 @@ fn destinations_that_want_different_events_do_not_count_together() {
         }
     }
     let all = Change::AccountUpdated(Account { routing: Routing::All, ..account() });
-    // Two of the account and two of an interface, whatever they want.
+    // Two of the account and two of an interface, without regard to event types.
     assert_eq!(refused(limits, &registry, &all), Some(("--max-deliveries-per-event", 4)));
 }
 
 #[test]
-fn what_an_account_has_is_counted_and_what_is_deleted_is_not() {
+fn limits_do_not_count_deleted_members() {
     let limits = Limits { destinations: 1, clients: 2, interfaces: 2, template_bytes: 100, ..Limits::default() };
     let mut registry = registry();
     let template = |id: &str, bytes: usize| {
@@ -151,7 +151,7 @@ fn what_an_account_has_is_counted_and_what_is_deleted_is_not() {
             registry.apply(registry.sequence() + 1, &fact(change));
         }
     }
-    // A limit that was lowered meanwhile refuses more, and not less.
+    // A lowered limit refuses growth, and allows a reduction.
     let lowered = Limits { template_bytes: 10, ..limits };
     assert_eq!(refused(lowered, &registry, &Change::DestinationUpdated(template("b", 90))), None);
     let message = lowered.check(&registry, &Change::ClientCreated(client("west"))).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Which mails an account may cause: addresses, brands, confirmations, and new leads that are told together.
+//! Mails of an account: addresses, brands, confirmations, and digests of new leads.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::common::{account, account_id, fact, interface, t};
 
-/// A registry with an account, an interface and what else was recorded.
+/// A registry with an account, an interface and further changes.
 fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
     let there = [Change::AccountCreated(account()), Change::InterfaceCreated(interface("form"))];
     let mut registry = Registry::default();
@@ -29,7 +29,7 @@ fn decide(registry: &Registry, command: Command) -> Result<Decision, Refusal> {
 }
 
 #[test]
-fn addresses_are_quoted_and_punycoded_or_refused() {
+fn email_addresses_are_quoted_and_punycoded_or_refused() {
     for (address, expected) in [
         ("ops@acme.example", "ops@acme.example"),
         ("a..b@x.example", "\"a..b\"@x.example"),
@@ -62,7 +62,7 @@ fn addresses_are_quoted_and_punycoded_or_refused() {
 }
 
 #[test]
-fn a_brand_is_one_short_line_and_no_link() {
+fn brand_is_one_short_line_without_links() {
     for fine in ["Acme", "Acme Inc.", "A. B. Smith & Co.", "Acme 2.0", "\u{682a}\u{5f0f}\u{4f1a}\u{793e}", "Dr. Oetker"]
     {
         assert_eq!(check_brand(fine), Ok(()), "{fine}");
@@ -106,10 +106,10 @@ fn apply(registry: &mut Registry, change: Change) {
 }
 
 #[test]
-fn an_address_gets_no_mails_until_its_owner_agrees() {
+fn unconfirmed_address_gets_no_mails() {
     let stored = with_lead_mails(&["old@x.example", STRANGER], &["stranger@x.example"]);
     let mut registry = registry([Change::InterfaceUpdated(stored)]);
-    assert_eq!(willing(&registry), ["old@x.example"], "what facts name as unconfirmed waits, and nothing else");
+    assert_eq!(willing(&registry), ["old@x.example"], "only addresses that facts name as unconfirmed wait");
     let confirm = || Command::ConfirmEmail(Confirmation::new(account_id(), STRANGER));
     let unknown = Command::ConfirmEmail(Confirmation::new(account_id(), "other@x.example"));
     assert!(matches!(decide(&registry, unknown), Err(Refusal::NotFound { kind: EntityKind::Confirmation, .. })));
@@ -117,26 +117,26 @@ fn an_address_gets_no_mails_until_its_owner_agrees() {
     apply(&mut registry, change);
     assert_eq!(willing(&registry), ["old@x.example", STRANGER]);
     assert!(matches!(decide(&registry, confirm()), Err(Refusal::AlreadyExists { .. })));
-    // A change that was decided before knows nothing of it.
+    // A change that was decided before lists the address as unconfirmed again.
     apply(&mut registry, Change::InterfaceUpdated(with_lead_mails(&[STRANGER], &["stranger@x.example"])));
     assert_eq!(willing(&registry), [STRANGER]);
-    // An account that is made again under the same id begins with nothing.
+    // An account that is created again under the same id has no confirmations.
     apply(&mut registry, Change::AccountDeleted(account_id()));
     apply(&mut registry, Change::AccountCreated(account()));
     assert_eq!(registry.account(&account_id()).unwrap().confirmations().count(), 0);
 }
 
 #[test]
-fn whom_an_account_has_to_ask_are_the_new_ones_and_those_that_wait() {
+fn confirmation_is_needed_for_new_and_unconfirmed_addresses() {
     let mut registry = registry([Change::InterfaceUpdated(with_lead_mails(&["old@x.example"], &[]))]);
     let to_confirm =
         |registry: &Registry, email: &str| registry.account(&account_id()).unwrap().to_confirm([&email.to_owned()]);
     assert_eq!(to_confirm(&registry, "OLD@x.example"), Vec::<String>::new());
     assert_eq!(to_confirm(&registry, STRANGER), ["stranger@x.example"]);
     apply(&mut registry, Change::InterfaceUpdated(with_lead_mails(&[STRANGER], &["stranger@x.example"])));
-    assert_eq!(to_confirm(&registry, STRANGER), ["stranger@x.example"], "it waits");
-    assert_eq!(to_confirm(&registry, "old@x.example"), ["old@x.example"], "it is not there any more");
-    // A platform-wide key vouches for it: its fact lists the address, and not as unconfirmed.
+    assert_eq!(to_confirm(&registry, STRANGER), ["stranger@x.example"], "it still waits for its confirmation");
+    assert_eq!(to_confirm(&registry, "old@x.example"), ["old@x.example"], "it was removed");
+    // A platform-wide key vouches for the address: its fact does not list it as unconfirmed.
     apply(&mut registry, Change::AccountUpdated(Account { api_user_emails: vec![STRANGER.into()], ..account() }));
     assert_eq!(to_confirm(&registry, STRANGER), Vec::<String>::new());
     assert_eq!(willing(&registry), [STRANGER]);
@@ -167,30 +167,30 @@ fn see(watch: &mut LeadWatch, n: u64, now: Timestamp, window: Duration) -> Optio
 }
 
 #[test]
-fn the_first_lead_is_told_at_once_and_further_ones_together() {
+fn first_lead_is_mailed_at_once_and_others_in_digests() {
     let mut watch = LeadWatch::new(account_id(), interface("form").id);
     let first = see(&mut watch, 1, t(0), WINDOW).unwrap();
     assert!(matches!(first.about, About::Lead { sequence: 1, .. }));
     for n in 2..=1_000 {
         assert_eq!(see(&mut watch, n, t(1), WINDOW), None);
     }
-    assert_eq!(see(&mut watch, 7, t(1), WINDOW), None, "one that is known is not counted again");
+    assert_eq!(see(&mut watch, 7, t(1), WINDOW), None, "a known lead is not counted again");
     assert_eq!(watch.tick(WINDOW, t(59)), None);
     let mut repeated = watch.clone();
     let digest = watch.tick(WINDOW, t(60)).unwrap();
-    assert_eq!(repeated.tick(WINDOW, t(61)).unwrap().notice, digest.notice, "a repeated step is the same notice");
+    assert_eq!(repeated.tick(WINDOW, t(61)).unwrap().notice, digest.notice, "a repeated step causes the same notice");
     let About::FurtherLeads { window, .. } = digest.about else { panic!("{digest:?}") };
     assert_eq!((window.count, window.examples.len()), (999, LeadWindow::MAX_EXAMPLES));
     assert_eq!(window.examples[0].lead.as_str(), "lead-2");
     assert_eq!(see(&mut watch, 1_001, t(70), WINDOW), None, "a digest opens a window, too");
     let next = watch.tick(WINDOW, t(120)).unwrap();
     assert_ne!(next.notice, digest.notice);
-    assert_eq!(watch.tick(WINDOW, t(180)), None, "an empty window is told to no one");
-    assert!(see(&mut watch, 1_002, t(181), WINDOW).is_some(), "then the next lead is told at once again");
+    assert_eq!(watch.tick(WINDOW, t(180)), None, "an empty window causes no notice");
+    assert!(see(&mut watch, 1_002, t(181), WINDOW).is_some(), "the next lead has its own notice again");
 }
 
 #[test]
-fn without_a_window_each_lead_is_told_at_once() {
+fn without_a_window_each_lead_has_its_own_mail() {
     let mut watch = LeadWatch::new(account_id(), interface("form").id);
     assert!((1..=10).all(|n| see(&mut watch, n, t(0), Duration::ZERO).is_some()));
     assert_eq!(watch.window, None);

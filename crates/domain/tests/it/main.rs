@@ -1,5 +1,5 @@
-//! The rules of Leadline, from outside: tables, properties and stories.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+//! The rules of the domain over its public interface: tables, properties and stories.
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod anonymisation;
 mod attempts;

@@ -1,4 +1,4 @@
-//! Problems and health: folded from facts, whatever their order in time.
+//! Problems and health follow from facts, in any order of times.
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,7 +50,7 @@ fn steps(facts: &[DeliveryFact]) -> Vec<Step> {
 }
 
 #[test]
-fn a_delivery_is_in_the_problem_of_its_latest_attempt_until_it_succeeds() {
+fn delivery_belongs_to_the_problem_of_its_latest_attempt() {
     let retry = Verdict::RetryAt(t(500));
     let facts = [
         attempted(1, status(503), retry),
@@ -69,7 +69,7 @@ fn a_delivery_is_in_the_problem_of_its_latest_attempt_until_it_succeeds() {
 }
 
 #[test]
-fn what_a_person_decided_is_no_problem_and_what_leadline_lost_is_one() {
+fn decisions_of_people_are_not_problems_but_losses_are() {
     let abandoned = |reason| {
         let reference = Arc::clone(requested().reference());
         [DeliveryFact::Abandoned(DeliveryAbandoned { reference, round: 0, attempts: 0, reason, at: t(200), resend: 0 })]
@@ -84,7 +84,7 @@ fn what_a_person_decided_is_no_problem_and_what_leadline_lost_is_one() {
 }
 
 #[test]
-fn causes_are_words_with_advice() {
+fn each_cause_has_a_word_and_advice() {
     let kinds = ErrorKind::ALL.map(Cause::Error);
     let reasons = [FailureReason::PayloadGone, FailureReason::Crashed].map(Cause::Reason);
     for cause in kinds.into_iter().chain(reasons).chain([Cause::Status(404), Cause::Status(599)]) {
@@ -97,7 +97,7 @@ fn causes_are_words_with_advice() {
 }
 
 #[test]
-fn a_problem_closes_with_its_last_delivery_and_a_new_one_begins_anew() {
+fn problem_closes_with_its_last_delivery() {
     let id = |n: u128| DeliveryId::from_uuid(Uuid::from_u128(n));
     let mut problem = Problem::default();
     problem.enter(id(1), t(10));
@@ -114,11 +114,15 @@ fn a_problem_closes_with_its_last_delivery_and_a_new_one_begins_anew() {
     assert_eq!((problem.closed_at, problem.state(None, None)), (Some(t(50)), ProblemState::Closed));
     problem.enter(id(3), t(60));
     assert_eq!((problem.deliveries, problem.first_at, problem.closed_at), (1, t(60), None));
-    assert_eq!(problem.state(None, Some(t(10))), ProblemState::Open, "the acknowledgement was about the earlier one");
+    assert_eq!(
+        problem.state(None, Some(t(10))),
+        ProblemState::Open,
+        "the acknowledgement belongs to the earlier problem"
+    );
 }
 
 #[test]
-fn a_destination_fails_if_nothing_succeeds_or_three_attempts_in_a_row_do_not() {
+fn destination_is_failing_without_successes_or_after_three_failures() {
     let (mut streak, mut counts) = (Streak::default(), Counts::default());
     assert_eq!(streak.state(&counts), HealthState::Idle);
     let mut learn = |outcome: AttemptOutcome, at| {
@@ -132,13 +136,13 @@ fn a_destination_fails_if_nothing_succeeds_or_three_attempts_in_a_row_do_not() {
     assert_eq!(learn(timeout(), 4), HealthState::Healthy);
     assert_eq!(learn(timeout(), 5), HealthState::Failing);
     assert_eq!((streak.failures_in_a_row, streak.last_success_at), (3, Some(t(2))));
-    // An hour later, nothing was tried.
+    // No attempt in the following hour.
     assert_eq!(streak.state(&Counts::default()), HealthState::Failing);
 }
 
 proptest! {
     #[test]
-    fn a_percentile_is_in_the_bucket_of_the_attempt_at_its_place(
+    fn percentile_falls_into_the_bucket_of_its_attempt(
         mut millis in prop::collection::vec(0_u64..70_000, 1..200),
         percent in 1_u64..=100,
     ) {

@@ -1,4 +1,4 @@
-//! What a change of the configuration is refused for, which version it rests on, and that facts may come again.
+//! Refusals of configuration changes, the versions that they depend on, and redelivered facts.
 
 use std::time::Duration;
 
@@ -70,14 +70,14 @@ fn taken(kind: EntityKind, id: &str) -> Refusal {
     Refusal::AlreadyExists { kind, id: id.into() }
 }
 
-/// The field that a new destination is refused for; none: it is not refused.
+/// The field that makes a new destination invalid; `None` if it is valid.
 fn wrong_field(change: impl FnOnce(&mut Destination), rules: UrlRules) -> Option<&'static str> {
     let mut new = destination("new", Scope::Account, &["*"]);
     change(&mut new);
     let decided = registry().decide(Command::CreateDestination(new.clone()), rules).map(|_| ());
     let updated = Destination { id: destination_id("dst"), ..new };
     let again = registry().decide(Command::UpdateDestination(updated), rules).map(|_| ());
-    assert_eq!(decided, again, "an update is held to the same rules as a creation");
+    assert_eq!(decided, again, "updates and creations have the same rules");
     match decided {
         Ok(()) => None,
         Err(Refusal::Invalid { field, .. }) => Some(field),
@@ -86,7 +86,7 @@ fn wrong_field(change: impl FnOnce(&mut Destination), rules: UrlRules) -> Option
 }
 
 #[test]
-fn nothing_is_changed_that_does_not_exist() {
+fn changes_of_missing_things_are_refused() {
     let (no_interface, no_destination, no_token) = (interface_id("no"), destination_id("no"), token_id("no"));
     let d = destination("no", Scope::Account, &["*"]);
     let table = [
@@ -116,7 +116,7 @@ fn nothing_is_changed_that_does_not_exist() {
 }
 
 #[test]
-fn nothing_is_made_for_an_account_that_does_not_exist() {
+fn creations_for_missing_accounts_are_refused() {
     let stranger = AccountId::parse("stranger").unwrap();
     let commands = [
         Command::CreateInterface(Interface { account: stranger.clone(), ..interface("form") }),
@@ -131,7 +131,7 @@ fn nothing_is_made_for_an_account_that_does_not_exist() {
 }
 
 #[test]
-fn nothing_of_one_account_is_seen_from_another() {
+fn accounts_do_not_see_each_other() {
     let moved = Destination { account: other(), ..destination("dst", Scope::Account, &["*"]) };
     let borrowed = Destination { account: other(), ..signed("new", "key") };
     let scoped = Destination { account: other(), ..destination("new", Scope::Interface(interface_id("form")), &["*"]) };
@@ -150,7 +150,7 @@ fn nothing_of_one_account_is_seen_from_another() {
 }
 
 #[test]
-fn nothing_is_made_twice() {
+fn existing_ids_are_refused() {
     assert_eq!(refused(Command::CreateAccount(account())), taken(EntityKind::Account, "acme"));
     assert_eq!(refused(Command::CreateInterface(interface("form"))), taken(EntityKind::Interface, "form"));
     assert_eq!(refused(Command::CreateToken(token("key"))), taken(EntityKind::Token, "key"));
@@ -159,7 +159,7 @@ fn nothing_is_made_twice() {
 }
 
 #[test]
-fn an_id_of_a_deleted_destination_is_never_used_again_and_others_are() {
+fn only_ids_of_deleted_destinations_are_never_reused() {
     let mut registry = registry();
     apply(&mut registry, Change::DestinationDeleted(account_id(), destination_id("dst")));
     let again = Command::CreateDestination(destination("dst", Scope::Account, &["*"]));
@@ -170,16 +170,16 @@ fn an_id_of_a_deleted_destination_is_never_used_again_and_others_are() {
 
     apply(&mut registry, Change::InterfaceDeleted(account_id(), interface_id("form")));
     let decision = decide(&registry, Command::CreateInterface(interface("form"))).unwrap();
-    assert_eq!(decision.expected_version, 7, "it rests on the deletion");
+    assert_eq!(decision.expected_version, 7, "the decision depends on the deletion");
 }
 
 #[test]
-fn an_account_made_anew_begins_with_nothing_of_the_one_that_was_deleted() {
+fn recreated_account_has_nothing_of_the_deleted_one() {
     let mut registry = registry();
     apply(&mut registry, Change::AccountDeleted(account_id()));
     assert!(registry.destination(&destination_id("dst")).is_none());
     let decision = decide(&registry, Command::CreateAccount(account())).unwrap();
-    assert_eq!(decision.expected_version, 6, "it rests on the deletion");
+    assert_eq!(decision.expected_version, 6, "the decision depends on the deletion");
     apply(&mut registry, decision.change);
     assert!(registry.interface(&account_id(), &interface_id("form")).is_none());
     assert!(registry.token(&account_id(), &token_id("key")).is_none());
@@ -187,17 +187,17 @@ fn an_account_made_anew_begins_with_nothing_of_the_one_that_was_deleted() {
     let lead = crate::common::event("e", "form", "lead.created");
     assert!(domain::routing::destinations_for(&registry, &lead).is_empty());
     let interface = decide(&registry, Command::CreateInterface(interface("form"))).unwrap();
-    assert_eq!(interface.expected_version, 3, "its own subject knows nothing of the account's deletion");
+    assert_eq!(interface.expected_version, 3, "the deletion of the account has another subject");
 }
 
 #[test]
-fn a_token_is_kept_while_a_destination_uses_it() {
+fn token_cannot_be_deleted_while_a_destination_uses_it() {
     let mut registry = registry();
     let delete = || Command::DeleteToken(account_id(), token_id("key"));
     let refusal = decide(&registry, delete()).unwrap_err();
     assert_eq!(refusal.to_string(), "token \"key\" is needed by destination \"dst\", which still uses it");
     apply(&mut registry, Change::DestinationDisabled(account_id(), destination_id("dst")));
-    assert!(decide(&registry, delete()).is_err(), "a disabled destination will need it again");
+    assert!(decide(&registry, delete()).is_err(), "a disabled destination may need it again");
     let mut unsigned = registry.clone();
     apply(&mut unsigned, Change::DestinationUpdated(destination("dst", Scope::Account, &["*"])));
     assert!(decide(&unsigned, delete()).is_ok());
@@ -206,7 +206,7 @@ fn a_token_is_kept_while_a_destination_uses_it() {
 }
 
 #[test]
-fn the_bounds_of_a_destination_are_allowed_and_what_lies_beyond_is_not() {
+fn settings_of_a_destination_have_inclusive_bounds() {
     let ms = Duration::from_millis;
     for (timeout, fine) in [(99, false), (100, true), (60_000, true), (60_001, false)] {
         assert_eq!(wrong_field(|d| d.timeout = ms(timeout), UrlRules::default()).is_none(), fine, "{timeout} ms");
@@ -227,7 +227,7 @@ fn the_bounds_of_a_destination_are_allowed_and_what_lies_beyond_is_not() {
 }
 
 #[test]
-fn a_url_is_https_without_credentials_and_not_too_long() {
+fn url_is_https_without_credentials_and_of_bounded_length() {
     let plain = UrlRules { allow_plain_http: true };
     let long = |bytes: usize| format!("https://crm.example/{}", "x".repeat(bytes - "https://crm.example/".len()));
     let table = [
@@ -252,11 +252,11 @@ fn a_url_is_https_without_credentials_and_not_too_long() {
 }
 
 #[test]
-fn the_people_of_an_account_can_be_written_to() {
+fn notification_emails_are_valid_and_limited() {
     let update = |emails: Vec<String>| {
         decide(&registry(), Command::UpdateAccount(Account { notification_emails: emails, ..account() }))
     };
-    let numbered = |most: usize| (0..most).map(|n| format!("p{n}@acme.example")).collect();
+    let numbered = |count: usize| (0..count).map(|n| format!("p{n}@acme.example")).collect();
     assert!(update(numbered(20)).is_ok());
     assert!(update(numbered(21)).is_err());
     for bad in ["", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n", "A <a@b>", "a@b,c@d", "\"a\"@b"] {
@@ -266,7 +266,7 @@ fn the_people_of_an_account_can_be_written_to() {
 }
 
 #[test]
-fn a_decision_expects_the_last_fact_about_the_same_thing_and_none_for_a_new_one() {
+fn decision_expects_the_latest_version_or_none_if_new() {
     let version = |command| decide(&registry(), command).unwrap().expected_version;
     let dst = || destination_id("dst");
     let table = [
@@ -314,7 +314,7 @@ fn change() -> impl Strategy<Value = Change> {
     })
 }
 
-/// All that can be seen of a registry, in one order.
+/// Everything visible of a registry, in a fixed order.
 fn seen(registry: &Registry) -> String {
     let ids = ["a", "b"].map(destination_id);
     let entries: Vec<_> = registry.accounts().collect();
@@ -333,7 +333,7 @@ fn seen(registry: &Registry) -> String {
 
 proptest! {
     #[test]
-    fn facts_that_come_again_change_nothing(
+    fn repeated_registry_facts_change_nothing(
         changes in prop::collection::vec(change(), 1..20),
         again in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..40),
     ) {
@@ -354,7 +354,7 @@ proptest! {
     }
 
     #[test]
-    fn what_was_decided_can_be_applied_and_is_then_the_version(changes in prop::collection::vec(change(), 0..20)) {
+    fn applied_decision_becomes_the_next_version(changes in prop::collection::vec(change(), 0..20)) {
         let mut registry = Registry::default();
         for change in changes {
             let command = match change {

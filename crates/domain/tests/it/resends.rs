@@ -1,4 +1,4 @@
-//! Another round for a delivery that succeeded: who may ask for it, and what it makes of the delivery.
+//! Resends of succeeded deliveries: when they are allowed, and their effect on the delivery.
 
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use jiff::Timestamp;
 
 use crate::common::{asked_by, execution, insisted, requested, status, t, work};
 
-/// The fact of an attempt.
 fn attempt(id: u128, work: &Work, at: i64, code: u16) -> DeliveryFact {
     let effects = after_attempt(work, &RetryPolicy::manual(), execution(id, t(at), status(code)));
     let fact = effects.into_iter().find_map(|effect| match effect {
@@ -26,7 +25,7 @@ fn of(facts: &[DeliveryFact]) -> Delivery {
     facts.iter().fold(None, |state, fact| Some(Delivery::evolve(state, fact).unwrap())).unwrap()
 }
 
-/// The facts of a delivery that succeeded, and of a resend of it with the work that this asks for.
+/// The facts of a succeeded delivery with a resend, and the work of the resend.
 fn resent() -> (Vec<DeliveryFact>, Work) {
     let mut facts = vec![requested(), attempt(1, &work(), 110, 200)];
     let resend = request_retry(&of(&facts), Subject::default(), t(200), insisted()).unwrap();
@@ -36,7 +35,7 @@ fn resent() -> (Vec<DeliveryFact>, Work) {
 }
 
 #[test]
-fn a_success_is_sent_again_only_if_the_caller_insists() {
+fn success_is_resent_only_with_force() {
     let succeeded = of(&[requested(), attempt(1, &work(), 110, 200)]);
     let refused = request_retry(&succeeded, Subject::default(), t(200), asked_by("me")).unwrap_err();
     assert_eq!(refused, RetryRefusal::NotFailed(DeliveryStatus::Succeeded));
@@ -48,11 +47,11 @@ fn a_success_is_sent_again_only_if_the_caller_insists() {
     assert!(resend.is_resend());
     assert_eq!((work.attempt, work.round, work.resend), (2, 1, 1));
     assert_eq!(of(&facts).status, DeliveryStatus::Pending);
-    assert_eq!(of(&facts).reference, succeeded.reference, "the same delivery, and so the same webhook-id");
+    assert_eq!(of(&facts).reference, succeeded.reference, "the delivery and its webhook-id stay the same");
 }
 
 #[test]
-fn what_cannot_be_sent_is_not_sent_again_either() {
+fn undeliverable_deliveries_cannot_be_resent() {
     let succeeded = of(&[requested(), attempt(1, &work(), 110, 200)]);
     for subject in [
         Subject { lead_anonymised: true, ..Subject::default() },
@@ -64,11 +63,11 @@ fn what_cannot_be_sent_is_not_sent_again_either() {
         assert_eq!(Err(refused), subject.check());
     }
     let off = Subject { switch: Switch::Off, ..Subject::default() };
-    assert!(request_retry(&succeeded, off, t(200), insisted()).is_ok(), "it waits at the destination");
+    assert!(request_retry(&succeeded, off, t(200), insisted()).is_ok(), "the resend waits at the destination");
 }
 
 #[test]
-fn what_has_not_ended_goes_on_by_itself() {
+fn open_deliveries_cannot_be_resent() {
     let held = hold(&work(), HoldReason::Disabled, t(110)).0;
     for facts in [vec![requested()], vec![requested(), held]] {
         let open = of(&facts);
@@ -79,7 +78,7 @@ fn what_has_not_ended_goes_on_by_itself() {
 }
 
 #[test]
-fn a_resend_replaces_the_success_by_whatever_comes_of_it() {
+fn outcome_of_a_resend_replaces_the_success() {
     let (mut facts, work) = resent();
     facts.push(attempt(2, &work, 210, 500));
     let failed = of(&facts);
@@ -98,11 +97,11 @@ fn a_resend_replaces_the_success_by_whatever_comes_of_it() {
 }
 
 #[test]
-fn what_is_late_from_before_the_resend_changes_nothing() {
+fn late_facts_from_before_a_resend_change_nothing() {
     let (mut facts, resend) = resent();
     facts.push(attempt(2, &resend, 210, 500));
     let before = of(&facts);
-    // A second process made the first attempt as well, and says so last.
+    // A second process made the first attempt, too, and reports it last.
     facts.push(attempt(9, &Work { redelivered: true, ..work() }, 220, 200));
     let after = of(&facts);
     assert_eq!((after.status, after.attempts), (before.status, before.attempts));
@@ -110,7 +109,7 @@ fn what_is_late_from_before_the_resend_changes_nothing() {
 }
 
 #[test]
-fn a_late_success_of_the_resend_counts_as_ever() {
+fn late_success_of_a_resend_counts() {
     let (mut facts, resend) = resent();
     let failed = attempt(2, &resend, 210, 500);
     facts.push(failed);
@@ -121,7 +120,7 @@ fn a_late_success_of_the_resend_counts_as_ever() {
 }
 
 #[test]
-fn lost_work_of_a_resend_is_found_and_stays_a_resend() {
+fn lost_work_of_a_resend_stays_a_resend() {
     let (facts, resend) = resent();
     let nothing = Remains { handled_before: t(1_000), timer: false, parked: false, turn: None };
     let lost = lost_work(&of(&facts), nothing).unwrap();
@@ -133,7 +132,7 @@ fn lost_work_of_a_resend_is_found_and_stays_a_resend() {
 }
 
 #[test]
-fn a_resend_that_is_held_says_so() {
+fn held_resend_is_shown_as_held() {
     let (mut facts, resend) = resent();
     let (fact, held) = hold(&resend, HoldReason::Disabled, t(205));
     facts.push(fact);
@@ -143,7 +142,7 @@ fn a_resend_that_is_held_says_so() {
 }
 
 #[test]
-fn a_timer_of_a_resend_carries_it_on() {
+fn timer_keeps_the_resend_number() {
     let (mut facts, resend) = resent();
     let policy = RetryPolicy { schedule: vec![Duration::from_secs(60)], jitter_percent: 0, ..RetryPolicy::manual() };
     let mut next = None;

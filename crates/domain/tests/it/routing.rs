@@ -1,4 +1,4 @@
-//! Routing against the rule as a person would say it, over any configuration.
+//! Routing against a literal form of its rule, for any configuration.
 
 use domain::{
     AccountId, ClientId, LeadEvent, Registry,
@@ -16,7 +16,7 @@ const CLIENTS: [&str; 2] = ["north", "south"];
 const PATTERNS: [&str; 5] = ["*", "email.*", "email.link.*", "email.open", "lead.created"];
 const TYPES: [&str; 5] = ["email.open", "email.link.click", "email", "emails.open", "lead.created"];
 
-/// A destination, and what became of it.
+/// A destination and its later changes.
 #[derive(Debug, Clone)]
 struct Configured {
     id: String,
@@ -66,7 +66,7 @@ fn registry(changes: impl IntoIterator<Item = Change>) -> Registry {
     registry
 }
 
-/// Created in the order given, then changed.
+/// Creates the destinations in this order, then changes them.
 fn registry_of(all: &[Configured]) -> Registry {
     let created = all.iter().map(|c| Change::DestinationCreated(destination(&c.id, c.scope.clone(), &c.patterns)));
     let disabled = all.iter().filter(|c| c.disabled).map(|c| (c, false));
@@ -78,7 +78,7 @@ fn registry_of(all: &[Configured]) -> Registry {
     registry(created.chain(changed))
 }
 
-/// The rule, with patterns that are written out instead of parsed.
+/// The rule, with patterns matched literally.
 fn expected(all: &[Configured], routing: Routing, event: &LeadEvent) -> Vec<String> {
     let event_type = event.event_type.as_str();
     let matches = |pattern: &&str| match *pattern {
@@ -121,7 +121,7 @@ fn routed_of(registry: &Registry, interface: &str, event_type: &str) -> Vec<Stri
 
 proptest! {
     #[test]
-    fn the_highest_scope_that_wants_an_event_gets_it_or_all_do_in_the_order_of_ids(
+    fn routing_follows_the_rule_in_the_order_of_ids(
         all in configured(),
         routing in select(&Routing::ALL[..]),
         shuffled in any::<prop::sample::Index>(),
@@ -140,7 +140,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pattern_of_a_beginning_matches_what_lies_under_it_only(
+    fn prefix_pattern_matches_only_types_below_it(
         beginning in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}",
         rest in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}",
     ) {
@@ -155,13 +155,13 @@ proptest! {
 }
 
 #[test]
-fn several_destinations_of_the_highest_scope_all_get_the_event_once() {
+fn every_destination_of_the_highest_scope_gets_the_event_once() {
     let all = ["c", "a", "b"].map(|id| Change::DestinationCreated(destination(id, Scope::Account, &["*", "email.*"])));
     assert_eq!(routed_of(&registry(all), "form", "email.open"), ["a", "b", "c"]);
 }
 
 #[test]
-fn a_disabled_destination_of_the_account_still_overrides_those_below() {
+fn disabled_destination_still_overrides_lower_ones() {
     let changes = [
         Change::DestinationCreated(destination("above", Scope::Account, &["*"])),
         Change::DestinationCreated(destination("below", of_interface("form"), &["*"])),
@@ -171,7 +171,7 @@ fn a_disabled_destination_of_the_account_still_overrides_those_below() {
 }
 
 #[test]
-fn a_destination_that_moves_to_an_interface_overrides_no_more() {
+fn destination_moved_to_an_interface_no_longer_overrides() {
     let changes = [
         Change::DestinationCreated(destination("above", Scope::Account, &["*"])),
         Change::DestinationCreated(destination("below", of_interface("form"), &["*"])),
@@ -183,7 +183,7 @@ fn a_destination_that_moves_to_an_interface_overrides_no_more() {
 }
 
 #[test]
-fn a_client_s_destination_stands_between_the_account_s_and_the_interface_s() {
+fn clients_rank_between_account_and_interface() {
     let all = || {
         [
             destination("account", Scope::Account, &["email.*"]),
@@ -217,7 +217,7 @@ fn a_client_s_destination_stands_between_the_account_s_and_the_interface_s() {
 }
 
 #[test]
-fn nobody_gets_the_events_of_an_account_that_is_unknown_or_deleted() {
+fn events_of_unknown_or_deleted_accounts_are_not_routed() {
     let wants_all = Change::DestinationCreated(destination("d", Scope::Account, &["*"]));
     let mut stranger = event("e", "form", "ping");
     stranger.account = AccountId::parse("stranger").unwrap();
@@ -227,7 +227,7 @@ fn nobody_gets_the_events_of_an_account_that_is_unknown_or_deleted() {
 }
 
 #[test]
-fn the_events_of_one_account_never_go_to_another_s_destinations() {
+fn events_never_reach_destinations_of_other_accounts() {
     let other = AccountId::parse("other").unwrap();
     let theirs = Destination { account: other.clone(), ..destination("theirs", Scope::Account, &["*"]) };
     let changes = [
@@ -241,7 +241,7 @@ fn the_events_of_one_account_never_go_to_another_s_destinations() {
 }
 
 #[test]
-fn a_text_that_is_no_pattern_says_so() {
+fn invalid_pattern_is_an_error_that_says_so() {
     for text in ["", ".*", "email*", "email.**", "*.open", "Email.*", "email..*", "* "] {
         let error = EventTypePattern::parse(text).unwrap_err();
         assert!(error.to_string().starts_with("event type pattern "), "{text:?}: {error}");
@@ -249,7 +249,7 @@ fn a_text_that_is_no_pattern_says_so() {
 }
 
 #[test]
-fn an_event_that_names_its_destination_goes_there_alone() {
+fn event_with_a_named_destination_goes_there_alone() {
     let changes = [
         Change::DestinationCreated(destination("account", Scope::Account, &["*"])),
         Change::DestinationCreated(destination("named", Scope::Interface(interface_id("form")), &["email.*"])),
@@ -266,7 +266,7 @@ fn an_event_that_names_its_destination_goes_there_alone() {
 }
 
 #[test]
-fn owed_is_what_was_wanted_when_the_event_was_published_and_still_is() {
+fn missing_deliveries_were_wanted_then_and_are_wanted_now() {
     let created = |id, scope| Change::DestinationCreated(destination(id, scope, &["*"]));
     let (below, above) = (|| created("below", of_interface("form")), || created("above", Scope::Account));
     let gone = || Change::DestinationDeleted(account_id(), destination_id("below"));
@@ -275,7 +275,7 @@ fn owed_is_what_was_wanted_when_the_event_was_published_and_still_is() {
         debts.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(debts(vec![below()], vec![below()]), ["below"]);
-    assert_eq!(debts(vec![], vec![below()]), [""; 0], "it came later");
-    assert_eq!(debts(vec![below()], vec![below(), gone()]), [""; 0], "it is gone");
+    assert_eq!(debts(vec![], vec![below()]), [""; 0], "it was created later");
+    assert_eq!(debts(vec![below()], vec![below(), gone()]), [""; 0], "it was deleted");
     assert_eq!(debts(vec![below()], vec![below(), above()]), [""; 0], "it was overridden later");
 }

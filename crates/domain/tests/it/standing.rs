@@ -1,4 +1,4 @@
-//! When the work of a delivery counts as lost, and what is done again.
+//! When the work of a delivery counts as lost, and the work that replaces it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::common::{abandoned, execution, refused, requested, status, t, work};
 
-/// Nothing is left, and everything from before this second was acknowledged.
+/// No pending work; all messages from before this second are acknowledged.
 fn nothing(handled_before: i64) -> Remains {
     Remains { handled_before: t(handled_before), timer: false, parked: false, turn: None }
 }
@@ -19,7 +19,7 @@ fn of(facts: &[DeliveryFact]) -> Delivery {
     facts.iter().fold(None, |state, fact| Some(Delivery::evolve(state, fact).unwrap())).unwrap()
 }
 
-/// A first attempt that failed at second 101, what it left to do, and when that is due.
+/// A delivery whose first attempt failed at second 101, its next work, and when that is due.
 fn retrying() -> (Delivery, Work, i64) {
     let policy = RetryPolicy { schedule: vec![Duration::from_secs(60)], ..RetryPolicy::manual() };
     let effects = after_attempt(&work(), &policy, execution(1, t(100), refused()));
@@ -36,15 +36,15 @@ fn retrying() -> (Delivery, Work, i64) {
 }
 
 #[test]
-fn work_that_is_nowhere_is_lost_and_work_that_is_somewhere_is_not() {
+fn only_work_without_a_place_is_lost() {
     let delivery = of(&[requested()]);
     let lost = lost_work(&delivery, nothing(200)).unwrap();
-    assert_eq!(lost, Work { redelivered: true, ..work() }, "what the request asked for");
+    assert_eq!(lost, Work { redelivered: true, ..work() }, "the work of the request");
     let somewhere = [
         Remains { timer: true, ..nothing(200) },
         Remains { parked: true, ..nothing(200) },
         Remains { turn: Some(DeliveryId::from_uuid(Uuid::nil())), ..nothing(200) },
-        // What asks for it may be in somebody's hand.
+        // A process may still hold the unacknowledged message.
         nothing(100),
         nothing(101),
     ];
@@ -54,14 +54,14 @@ fn work_that_is_nowhere_is_lost_and_work_that_is_somewhere_is_not() {
 }
 
 #[test]
-fn whoever_has_its_turn_passes_it_on_when_it_has_ended() {
+fn lost_work_keeps_its_turn() {
     let delivery = of(&[requested()]);
     let its_own = Remains { turn: Some(delivery.reference.delivery), ..nothing(200) };
     assert!(lost_work(&delivery, its_own).unwrap().in_turn);
 }
 
 #[test]
-fn a_retry_that_was_lost_is_the_next_attempt_of_the_same_round() {
+fn lost_retry_becomes_the_next_attempt_of_its_round() {
     let (delivery, scheduled, due) = retrying();
     let lost = lost_work(&delivery, nothing(200)).unwrap();
     assert_eq!(
@@ -69,12 +69,12 @@ fn a_retry_that_was_lost_is_the_next_attempt_of_the_same_round() {
         (scheduled.attempt, scheduled.round, scheduled.requested_at)
     );
     let minute = Duration::from_secs(60);
-    assert!(!may_be_lost(&delivery, t(due + 60), minute), "it is due, and not yet late");
+    assert!(!may_be_lost(&delivery, t(due + 60), minute), "it is due, but not late yet");
     assert!(may_be_lost(&delivery, t(due + 61), minute));
 }
 
 #[test]
-fn what_was_held_is_held_once_more_and_what_has_ended_stays_as_it_is() {
+fn lost_held_work_is_held_again_and_ended_work_is_not() {
     let (held, _) = hold(&work(), HoldReason::Disabled, t(100));
     let delivery = of(&[requested(), held]);
     assert_eq!(lost_work(&delivery, nothing(200)).unwrap().holds, 1);

@@ -1,4 +1,4 @@
-//! First in, first out: who waits for a turn, when it comes, and when it is passed on.
+//! Ordered queues: which deliveries wait for a turn, when the turn comes, and when it passes on.
 
 use domain::{
     DeliveryFact, DeliveryStatus, LeadEvent, LeadSequence, Registry, RetryPolicy, Work,
@@ -27,15 +27,15 @@ fn passes_turn(effects: &[Effect]) -> Option<bool> {
 }
 
 #[test]
-fn a_delivery_that_waits_for_its_turn_asks_for_nothing_until_it_is_released() {
+fn queued_delivery_has_no_work_until_released() {
     assert_eq!(Work::asked_for_by(&waiting()), None);
-    assert_eq!(release(&requested(), 1, t(150)), None, "one that waits for no turn is not released");
+    assert_eq!(release(&requested(), 1, t(150)), None, "a delivery without a turn is not released");
     assert_eq!(in_turn(), Work { in_turn: true, ..work() });
-    assert_eq!(waiting().message_id(), requested().message_id(), "it is the same delivery either way");
+    assert_eq!(waiting().message_id(), requested().message_id(), "both are the same delivery");
 }
 
 #[test]
-fn the_turn_is_passed_when_the_delivery_has_ended_and_not_before() {
+fn turn_passes_on_only_when_the_delivery_ends() {
     let policy = RetryPolicy { schedule: vec![std::time::Duration::from_secs(5)], ..RetryPolicy::manual() };
     let last = Work { progress: domain::policy::Progress { step: 1, ..in_turn().progress }, ..in_turn() };
     let cases = [
@@ -60,7 +60,7 @@ fn the_turn_is_passed_when_the_delivery_has_ended_and_not_before() {
 }
 
 #[test]
-fn a_retry_that_a_person_asks_for_has_no_turn() {
+fn requested_retry_has_no_turn() {
     let mut state = None;
     for fact in [waiting(), abandoned(&in_turn(), FailureReason::Skipped, t(200))] {
         state = Some(domain::Delivery::evolve(state, &fact).unwrap());
@@ -72,7 +72,7 @@ fn a_retry_that_a_person_asks_for_has_no_turn() {
 }
 
 #[test]
-fn requested_and_released_in_any_order_are_pending_since_the_request() {
+fn request_and_release_in_any_order_give_the_same_state() {
     let released = release(&waiting(), 1, t(150)).unwrap();
     for facts in [[waiting(), released.clone()], [released, waiting()]] {
         let fold = |state, fact| Some(domain::Delivery::evolve(state, fact).unwrap());
@@ -81,7 +81,7 @@ fn requested_and_released_in_any_order_are_pending_since_the_request() {
     }
 }
 
-/// A registry in which one destination is as given, change after change, from sequence 2 on.
+/// A registry with one destination that has these values of `ordered`, one after another, from sequence 2 on.
 fn registry(changes: &[bool]) -> (Registry, Destination) {
     let mut registry = Registry::default();
     registry.apply(1, &fact(Change::AccountCreated(account())));
@@ -100,7 +100,7 @@ fn published_at(registry_sequence: u64) -> LeadEvent {
 }
 
 #[test]
-fn what_its_publisher_knew_decides_whether_an_event_goes_in_turn() {
+fn registry_version_of_the_publisher_decides_about_order() {
     let (registry, destination) = registry(&[false, true, true, false, true]);
     let in_turn = |sequence| goes_in_turn(&registry, &published_at(sequence), &destination);
     assert_eq!((0..8).map(in_turn).collect::<Vec<_>>(), [false, false, false, true, true, false, true, true]);
@@ -108,7 +108,7 @@ fn what_its_publisher_knew_decides_whether_an_event_goes_in_turn() {
 }
 
 #[test]
-fn one_destination_that_keeps_the_order_has_all_events_of_its_account_routed_in_order_until_it_is_gone() {
+fn one_ordered_destination_orders_all_events_of_its_account() {
     let (mut registry, ordered) = registry(&[true]);
     let other = Destination { ordered: false, ..destination("other", Scope::Account, &["*"]) };
     registry.apply(3, &fact(Change::DestinationCreated(other.clone())));
@@ -116,17 +116,17 @@ fn one_destination_that_keeps_the_order_has_all_events_of_its_account_routed_in_
     let routed = |sequence| is_routed_in_order(&registry, &published_at(sequence));
     assert_eq!((0..6).map(routed).collect::<Vec<_>>(), [false, false, true, true, false, false]);
     assert!((0..6).all(|sequence| !goes_in_turn(&registry, &published_at(sequence), &other)));
-    assert!(goes_in_turn(&registry, &published_at(3), &ordered), "also of a destination that is gone by now");
+    assert!(goes_in_turn(&registry, &published_at(3), &ordered), "also for a destination that is deleted by now");
 }
 
 #[test]
-fn an_event_that_is_published_again_waits_for_a_turn_of_its_own() {
+fn repeated_event_waits_for_its_own_turn() {
     let ids = [1, 2].map(|turn| release(&waiting(), turn, t(150)).unwrap().message_id());
     assert_ne!(ids[0], ids[1]);
 }
 
 #[test]
-fn without_a_destination_that_keeps_it_there_is_no_order() {
+fn without_an_ordered_destination_there_is_no_order() {
     let (never, destination) = registry(&[false, false]);
     assert!((0..4).all(|sequence| !goes_in_turn(&never, &published_at(sequence), &destination)));
     assert!((0..4).all(|sequence| !is_routed_in_order(&never, &published_at(sequence))));
@@ -134,7 +134,7 @@ fn without_a_destination_that_keeps_it_there_is_no_order() {
 }
 
 #[test]
-fn who_knows_more_of_the_configuration_gets_the_same_answer() {
+fn newer_registry_views_give_the_same_answer() {
     let changes = [true, false, true, false, true, false, true];
     let (all, destination) = registry(&changes);
     for known in 1..=changes.len() {

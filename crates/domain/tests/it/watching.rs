@@ -1,4 +1,4 @@
-//! When people are told what goes on at a destination: tables, and properties over any history.
+//! When the state of a destination causes notices: tables, and properties of any history.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::common::{abandoned, event, execution, refused, status, t};
 
 const RULES: Rules = Rules { window: Duration::from_secs(900), repeated: 3 };
 
-/// What an attempt at this second ended in: nothing follows it.
+/// A final attempt at this second.
 fn attempted(event_type: &str, second: i64, outcome: AttemptOutcome) -> DeliveryAttempted {
     let event = event(&format!("e{second}"), "form", event_type);
     let requested = request(&event, LeadSequence(1), &crate::common::destination_id("dst"), t(0));
@@ -49,7 +49,7 @@ fn deactivating(second: i64) -> DeliveryFact {
     DeliveryFact::Attempted(DeliveryAttempted { deactivated: Some(DeactivationCause::Gone), ..fact })
 }
 
-/// A destination, and how many facts it has seen.
+/// The health of a destination, and the number of facts it has seen.
 struct Scene {
     watched: Watched,
     sequence: u64,
@@ -60,7 +60,7 @@ impl Scene {
         Self { watched: Watched::new(failed(1).reference()), sequence: 0 }
     }
 
-    /// A fact is read a second after it happened.
+    /// Observes a fact one second after it happened.
     fn see(&mut self, fact: &DeliveryFact) -> Vec<Called> {
         self.sequence += 1;
         let now = fact.at() + Duration::from_secs(1);
@@ -68,7 +68,7 @@ impl Scene {
         self.watched.observe(seen, RULES)
     }
 
-    /// The words for what a fact calls for.
+    /// The notices and events that a fact causes, in words.
     fn hear(&mut self, fact: &DeliveryFact) -> Vec<String> {
         self.see(fact).iter().map(word).collect()
     }
@@ -93,7 +93,7 @@ fn word(called: &Called) -> String {
 }
 
 #[test]
-fn the_first_failure_is_told_at_once_and_further_ones_at_the_end_of_the_window() {
+fn first_failure_is_mailed_at_once_and_others_in_digests() {
     let mut scene = Scene::new();
     assert_eq!(scene.hear(&failed(10)), ["failure", "leadline.delivery.failed"]);
     assert_eq!(scene.hear(&failed(20)), ["leadline.delivery.failed"]);
@@ -107,7 +107,7 @@ fn the_first_failure_is_told_at_once_and_further_ones_at_the_end_of_the_window()
     assert_eq!((window.count, &window.examples[..], told.since), (3, &[2, 3, 4][..], failed(20).at()));
     let errors: Vec<_> = window.errors.iter().map(|error| (error.status, error.count)).collect();
     assert_eq!(errors, [(503, 1), (0, 1), (999, 1)]);
-    // What fails now is in the next window; when nothing has failed in one, the next failure is told at once.
+    // A new failure belongs to the next window. After a window without failures, the next failure has its own notice.
     assert_eq!(scene.hear(&failed(950)), ["leadline.delivery.failed"]);
     assert!(scene.tick(1_812).is_some());
     assert_eq!(scene.tick(2_712), None);
@@ -115,7 +115,7 @@ fn the_first_failure_is_told_at_once_and_further_ones_at_the_end_of_the_window()
 }
 
 #[test]
-fn without_a_window_each_failure_is_told() {
+fn without_a_window_each_failure_has_its_own_notice() {
     let mut scene = Scene::new();
     let rules = Rules { window: Duration::ZERO, repeated: 0 };
     for sequence in 1..=20 {
@@ -127,10 +127,10 @@ fn without_a_window_each_failure_is_told() {
 }
 
 #[test]
-fn repeated_failures_and_recovery_are_told_once() {
+fn repeated_failures_and_recovery_cause_one_notice_each() {
     let mut scene = Scene::new();
     assert_eq!(scene.hear(&failed(10)), ["failure", "leadline.delivery.failed"]);
-    assert_eq!(scene.hear(&succeeded(11)), [""; 0], "nothing that was told of is over");
+    assert_eq!(scene.hear(&succeeded(11)), [""; 0], "there was no alert before");
     for second in [12, 13] {
         assert_eq!(scene.hear(&failed(second)), ["leadline.delivery.failed"]);
     }
@@ -146,23 +146,23 @@ fn repeated_failures_and_recovery_are_told_once() {
 }
 
 #[test]
-fn a_deactivated_destination_recovers_with_what_begins_after_that() {
+fn deactivated_destination_recovers_with_a_later_success() {
     let mut scene = Scene::new();
     assert_eq!(
         scene.hear(&deactivating(10)),
         ["failure", "leadline.delivery.failed", "leadline.destination.deactivated"]
     );
-    // Two that ended at once, and one that was under way.
+    // Two attempts ended at once, and one was in flight.
     assert_eq!(scene.hear(&deactivating(10)), ["leadline.delivery.failed"]);
     assert_eq!(scene.hear(&succeeded(11)), [""; 0]);
     assert_eq!(scene.hear(&succeeded(500)), ["recovery", "leadline.destination.recovered"]);
     assert_eq!(scene.hear(&deactivating(600)), ["leadline.delivery.failed", "leadline.destination.deactivated"]);
-    // Somebody enabled it, and it was switched off again before anything succeeded.
+    // It was enabled, and deactivated again before any success.
     assert_eq!(scene.hear(&deactivating(700)), ["leadline.delivery.failed", "leadline.destination.deactivated"]);
 }
 
 #[test]
-fn operational_events_lead_to_no_further_ones_and_tests_to_nothing() {
+fn operational_events_cause_no_events_and_tests_cause_nothing() {
     let mut scene = Scene::new();
     for event_type in [EventType::DELIVERY_FAILED, EventType::DESTINATION_DEACTIVATED, EventType::DESTINATION_RECOVERED]
     {
@@ -183,7 +183,7 @@ fn operational_events_lead_to_no_further_ones_and_tests_to_nothing() {
 }
 
 #[test]
-fn a_fact_that_is_known_calls_for_nothing() {
+fn known_fact_causes_no_notice() {
     let mut scene = Scene::new();
     scene.see(&failed(10));
     let before = scene.watched.clone();
@@ -193,9 +193,9 @@ fn a_fact_that_is_known_calls_for_nothing() {
 }
 
 proptest! {
-    /// Every failure is told exactly once: by itself, or counted.
+    /// Every failure is reported exactly once: in its own notice or counted in a digest.
     #[test]
-    fn no_failure_is_left_out_or_told_twice(steps in prop::collection::vec((0..400_i64, any::<bool>()), 0..200)) {
+    fn every_failure_is_reported_exactly_once(steps in prop::collection::vec((0..400_i64, any::<bool>()), 0..200)) {
         let (mut scene, mut second, mut failures) = (Scene::new(), 1, 0_u64);
         let mut called = vec![];
         for (pause, fails) in steps {
@@ -221,13 +221,13 @@ proptest! {
         prop_assert_eq!(ids.len(), count);
     }
 
-    /// However much fails in however short a time: two notices and an alert for each window at most.
+    /// Any number of failures causes at most two notices and one alert per window.
     #[test]
-    fn a_storm_is_a_handful_of_notices(count in 1..500_i64) {
+    fn failure_storm_causes_few_notices(count in 1..500_i64) {
         let mut scene = Scene::new();
         let mut notices = 0;
         for n in 0..count {
-            // One a second.
+            // One failure per second.
             let called = scene.see(&failed(1 + n));
             notices += called.iter().filter(|called| matches!(called, Called::Notice(_))).count();
         }
@@ -238,9 +238,9 @@ proptest! {
         }
     }
 
-    /// A process that dies after any fact and reads again from any place before it comes to the same state.
+    /// A process that restarts after any fact and reads again from any earlier position reaches the same state.
     #[test]
-    fn reading_again_changes_nothing(fails in prop::collection::vec(any::<bool>(), 1..60), from in 0..60_usize) {
+    fn reading_facts_again_changes_nothing(fails in prop::collection::vec(any::<bool>(), 1..60), from in 0..60_usize) {
         let facts: Vec<_> = fails.iter().enumerate().map(|(n, fails)| {
             let second = i64::try_from(n).unwrap() * 100 + 1;
             if *fails { failed(second) } else { succeeded(second) }
@@ -262,9 +262,9 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
-    /// However often it fails and works in turn: at most one alert in a while, and one recovery for each.
+    /// A flapping destination causes at most one alert per quiet period, and one recovery for each alert.
     #[test]
-    fn a_flapping_destination_is_a_handful_of_notices(fails in 3..20_i64, hours in 1..6_i64) {
+    fn flapping_destination_causes_few_notices(fails in 3..20_i64, hours in 1..6_i64) {
         let mut scene = Scene::new();
         let mut words = vec![];
         for second in (5..=hours * 3_600).step_by(5) {
@@ -273,7 +273,7 @@ proptest! {
             words.extend(scene.hear(&if works { succeeded(second) } else { failed(second) }));
         }
         let count = |what: &str| words.iter().filter(|word| word.contains(what)).count();
-        // A window is a quarter of an hour, and four of them are quiet.
+        // A window lasts a quarter of an hour; the quiet period is four windows.
         let hours = usize::try_from(hours).unwrap();
         prop_assert_eq!(count("in a row"), hours);
         prop_assert_eq!((count("recovery"), count("recovered")), (hours, hours));

@@ -1,4 +1,4 @@
-//! What is stored may be damaged: that is an error or another value, never a panic. And the ends of what can be stored.
+//! Damaged records are errors or other values, never panics. Extreme values survive.
 
 use std::{error::Error as _, fmt::Debug, sync::Arc, time::Duration};
 
@@ -224,7 +224,7 @@ fn registry_facts() -> Vec<RegistryFact> {
     changes.map(|change| RegistryFact { at: t(14), by: "me".into(), change }).into()
 }
 
-/// Every kind of record as it is stored, by the name of what it is.
+/// Each kind of record in its stored form.
 fn stored() -> Vec<Bytes> {
     let mut all = vec![lead_event().encode(), work().encode(), notice_fact().encode()];
     all.extend(delivery_facts().iter().map(Record::encode));
@@ -232,7 +232,7 @@ fn stored() -> Vec<Bytes> {
     all
 }
 
-/// Whatever can be read at all can be written and read again, and is the same then.
+/// A record is refused, or equals itself after it is stored and read again.
 fn reads_or_refuses<T: Record + PartialEq + Debug>(bytes: &Bytes) {
     match T::decode(bytes.clone()) {
         Ok(value) => assert_eq!(T::decode(value.encode()).unwrap(), value),
@@ -257,12 +257,12 @@ fn survives<T: Record + PartialEq + Debug>(value: &T) {
 
 proptest! {
     #[test]
-    fn rubbish_is_refused_or_read_as_something_that_can_be_stored(bytes in any::<Vec<u8>>()) {
+    fn random_bytes_are_refused_or_decode_to_a_storable_record(bytes in any::<Vec<u8>>()) {
         each_record_reads_or_refuses(&bytes.into());
     }
 
     #[test]
-    fn a_record_with_changed_bytes_is_refused_or_read_as_something_that_can_be_stored(
+    fn damaged_records_are_refused_or_decode_to_a_storable_record(
         bytes in select(stored()),
         damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
@@ -278,7 +278,7 @@ proptest! {
     fn times_keep_their_microseconds(micros in -377_705_023_201_000_000..=253_402_207_200_999_999_i64, nanos in 0..1000_i64) {
         let occurred_at = Timestamp::from_nanosecond(i128::from(micros) * 1_000).unwrap();
         survives(&LeadEvent { occurred_at, ..lead_event() });
-        // What is finer is lost, and only that.
+        // Only digits below a microsecond are lost.
         let finer = Timestamp::from_nanosecond(i128::from(micros) * 1_000 + i128::from(nanos));
         if let Ok(occurred_at) = finer {
             let read = LeadEvent::decode(LeadEvent { occurred_at, ..lead_event() }.encode()).unwrap();
@@ -289,7 +289,7 @@ proptest! {
 }
 
 #[test]
-fn a_record_that_was_cut_off_is_no_panic_and_one_of_another_kind_neither() {
+fn truncated_and_foreign_records_do_not_panic() {
     for bytes in stored() {
         for length in 0..=bytes.len() {
             each_record_reads_or_refuses(&bytes.slice(..length));
@@ -298,7 +298,7 @@ fn a_record_that_was_cut_off_is_no_panic_and_one_of_another_kind_neither() {
 }
 
 #[test]
-fn nothing_at_all_is_no_record() {
+fn empty_bytes_are_not_a_record() {
     let nothing = Bytes::new;
     assert_eq!(
         LeadEvent::decode(nothing()).unwrap_err().to_string(),
@@ -326,7 +326,7 @@ fn every_kind_of_record_survives() {
 }
 
 #[test]
-fn the_ends_of_time_and_the_largest_numbers_survive() {
+fn extreme_times_and_numbers_survive() {
     for at in [Timestamp::MIN, Timestamp::UNIX_EPOCH, t(-1)] {
         survives(&LeadEvent { occurred_at: at, received_at: at, ..lead_event() });
     }
@@ -345,7 +345,7 @@ fn the_ends_of_time_and_the_largest_numbers_survive() {
 }
 
 #[test]
-fn a_duration_too_long_to_store_becomes_the_longest_that_can_be() {
+fn too_long_durations_become_the_longest_storable_one() {
     let fact = DeliveryAttempted { duration: Duration::MAX, ..attempted(response(None), Verdict::Succeeded) };
     let Ok(DeliveryFact::Attempted(read)) = DeliveryFact::decode(DeliveryFact::Attempted(fact).encode()) else {
         panic!("not read")
@@ -354,7 +354,7 @@ fn a_duration_too_long_to_store_becomes_the_longest_that_can_be() {
 }
 
 #[test]
-fn a_destination_s_settings_are_stored_and_what_was_decided_about_it_is_not() {
+fn registry_facts_store_settings_without_the_deleted_flag() {
     for fact in registry_facts() {
         let (Change::DestinationCreated(destination) | Change::DestinationUpdated(destination)) = &fact.change else {
             continue;

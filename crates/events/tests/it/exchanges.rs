@@ -1,4 +1,4 @@
-//! What attempts sent and got is stored as it was, and in few bytes.
+//! Exchanges are stored unchanged and in few bytes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ fn line(name: &str, value: &str) -> HeaderLine {
     HeaderLine { name: name.into(), value: value.into() }
 }
 
-/// An exchange of an attempt at a delivery, another one for each number.
+/// An exchange of an attempt, different for each number.
 pub(crate) fn exchange(reference: &DeliveryRef, number: u32, text: &str) -> Exchange {
     let delivery = reference.delivery.to_string();
     let some = |n: u32| number.is_multiple_of(n).then(|| Duration::from_micros(number.into()));
@@ -57,7 +57,7 @@ fn reference() -> DeliveryRef {
 }
 
 #[test]
-fn an_exchange_survives_and_no_value_takes_the_place_of_another() {
+fn exchanges_survive_without_mixing_their_values() {
     for number in 0..40 {
         let written = exchange(&reference(), number, "text");
         let bytes = encode_exchange(&written, &reference());
@@ -68,7 +68,7 @@ fn an_exchange_survives_and_no_value_takes_the_place_of_another() {
 }
 
 #[test]
-fn a_usual_exchange_takes_few_bytes() {
+fn typical_exchange_takes_few_bytes() {
     let delivery = reference().delivery.to_string();
     let request_headers = vec![
         line("content-type", "application/json"),

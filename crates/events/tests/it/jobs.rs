@@ -1,4 +1,4 @@
-//! Facts about jobs are read back as they were, and so is a job as read models keep it; what is damaged is an error.
+//! Job facts, and jobs as read models keep them, survive storage. Damaged ones are errors.
 
 use bytes::Bytes;
 use domain::{
@@ -177,7 +177,7 @@ fn job() -> impl Strategy<Value = Job> {
     })
 }
 
-/// What can be read can be stored again.
+/// A readable record can be stored again.
 fn reads_or_refuses<T: Record + PartialEq + std::fmt::Debug>(bytes: Bytes) {
     if let Ok(value) = T::decode(bytes) {
         assert_eq!(T::decode(value.encode()).unwrap(), value);
@@ -186,7 +186,7 @@ fn reads_or_refuses<T: Record + PartialEq + std::fmt::Debug>(bytes: Bytes) {
 
 proptest! {
     #[test]
-    fn facts_survive(value in fact()) {
+    fn job_facts_survive(value in fact()) {
         prop_assert_eq!(JobFact::decode(value.encode()).unwrap(), value);
     }
 
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_damaged_is_refused_or_read_as_something_that_can_be_stored(
+    fn damaged_jobs_are_refused_or_decode_to_storable_ones(
         value in fact(),
         damage in collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
@@ -210,14 +210,14 @@ proptest! {
     }
 
     #[test]
-    fn what_was_cut_off_is_no_panic(value in fact(), end in any::<prop::sample::Index>()) {
+    fn truncated_job_facts_do_not_panic(value in fact(), end in any::<prop::sample::Index>()) {
         let bytes = value.encode();
         reads_or_refuses::<JobFact>(bytes.slice(..end.index(bytes.len())));
     }
 }
 
 #[test]
-fn nothing_at_all_is_no_fact_and_no_job() {
+fn empty_bytes_are_neither_a_fact_nor_a_job() {
     assert!(JobFact::decode(Bytes::new()).is_err());
     assert!(Job::decode(Bytes::new()).is_err());
 }

@@ -1,5 +1,5 @@
-//! What is stored and what the API says, there and back.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+//! Conversions between stored facts and the domain, in both directions.
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod damage;
 mod exchanges;

@@ -1,4 +1,4 @@
-//! What people are told, and what is remembered for that, comes back as it was stored.
+//! Notice facts and notifier state survive storage.
 
 use domain::{
     AccountId, DeliveryId, DestinationId, ErrorKind, InterfaceId, LeadId, NoticeFact, NoticeId,
@@ -120,23 +120,23 @@ fn notice_fact() -> impl Strategy<Value = NoticeFact> {
 
 proptest! {
     #[test]
-    fn what_is_called_for_and_told_survives(value in notice_fact()) {
+    fn notice_facts_survive(value in notice_fact()) {
         survives(&value);
     }
 
     #[test]
-    fn watched_destinations_survive(value in watched()) {
+    fn destination_health_survives(value in watched()) {
         survives(&value);
     }
 
     #[test]
-    fn watched_interfaces_survive(ids in ids(), sequence in any::<u64>(), window in option::of(lead_window())) {
+    fn pending_lead_notices_survive(ids in ids(), sequence in any::<u64>(), window in option::of(lead_window())) {
         let interface = InterfaceId::parse("form").unwrap();
         survives(&LeadWatch { account: ids.0, interface, sequence, window });
     }
 
     #[test]
-    fn rubbish_makes_no_panic(bytes in any::<Vec<u8>>()) {
+    fn random_bytes_do_not_panic(bytes in any::<Vec<u8>>()) {
         let _ = Watched::decode(bytes.clone().into());
         let _ = LeadWatch::decode(bytes.clone().into());
         let _ = NoticeFact::decode(bytes.into());

@@ -1,4 +1,4 @@
-//! Facts that an older version stored, byte for byte: what they lack has a meaning.
+//! Facts of older versions, byte for byte: missing fields have defined meanings.
 
 use domain::{
     RegistryFact,
@@ -7,7 +7,7 @@ use domain::{
 };
 use events::Record as _;
 
-/// A field of protobuf with a length: a text or a message.
+/// A length-delimited field of protobuf: a text or a message.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let tag = u32::from(number) << 3 | 2;
     [&varint(tag)[..], &varint(u32::try_from(content.len()).unwrap()), content].concat()
@@ -32,7 +32,7 @@ fn decoded(change: u8, content: &[u8]) -> Change {
 }
 
 #[test]
-fn the_flag_of_an_older_policy_means_the_rule_that_took_its_place() {
+fn flag_of_an_older_policy_means_its_successor_rule() {
     for (flag, rule) in [(Some(true), Deactivate::IfNothingSucceeded), (None, Deactivate::Never)] {
         let policy = flag.map_or(vec![], |flag| number(8, flag.into()));
         let stored = [
@@ -47,14 +47,15 @@ fn the_flag_of_an_older_policy_means_the_rule_that_took_its_place() {
         ];
         let Change::DestinationCreated(destination) = decoded(16, &stored.concat()) else { panic!("a destination") };
         assert_eq!(destination.retry.deactivate, rule);
-        // Neither are content type, form and a second signature there: it POSTs the payload as application/json.
+        // Content type, form and second signature are missing, too: the destination POSTs the payload as
+        // application/json.
         assert_eq!(destination.request, RequestShape::default());
         assert_eq!(destination.request.format(), Format::Json);
     }
 }
 
 #[test]
-fn an_older_deactivation_names_no_delivery() {
+fn older_deactivation_has_no_delivery() {
     let stored = [field(1, b"acme"), field(2, b"dst_1"), number(3, 9), field(4, b"exhausted"), number(5, 8)];
     let Change::DestinationDeactivated(_, _, why) = decoded(24, &stored.concat()) else { panic!("a deactivation") };
     assert_eq!((why.cause, why.delivery), (DeactivationCause::Exhausted, None));

@@ -1,4 +1,4 @@
-//! What is stored is read back as it was, and rubbish is an error.
+//! Stored records are read back unchanged, and random bytes are errors.
 
 use std::{sync::Arc, time::Duration};
 
@@ -463,7 +463,7 @@ proptest! {
     }
 
     #[test]
-    fn facts_about_forgetting_survive(event in lead_event(), place in any::<u64>(), at in time(), by in any::<String>()) {
+    fn anonymisation_facts_survive(event in lead_event(), place in any::<u64>(), at in time(), by in any::<String>()) {
         let (account, lead, until) = (event.account.clone(), event.lead.clone(), LeadSequence(place));
         survives(&AnonymisationFact::LeadAnonymised(LeadAnonymised { account, lead, until, at, by }));
         let blank = blank_event(until, event);
@@ -492,7 +492,7 @@ proptest! {
     }
 
     #[test]
-    fn rubbish_is_an_error_and_no_panic(bytes in any::<Vec<u8>>()) {
+    fn random_bytes_are_errors_without_a_panic(bytes in any::<Vec<u8>>()) {
         let bytes = Bytes::from(bytes);
         let _ = LeadEvent::decode(bytes.clone());
         let _ = Work::decode(bytes.clone());

@@ -70,8 +70,8 @@ async fn one_of_two_job_runners_records_progress_and_sees_a_cancel() {
     assert_eq!([one, other].iter().filter(|end| matches!(end, Err(JournalError::LostRace))).count(), 1);
     let now = journal.jobs().get(&job.reference).await.unwrap().unwrap();
     assert_eq!((now.job.progress.step, now.job.status()), (1, JobStatus::Running));
-    let wish = cancel(&now.job, "me".into(), Timestamp::UNIX_EPOCH).unwrap().unwrap();
-    journal.jobs().append(&wish, now.version, &trace).await.unwrap();
+    let cancel_request = cancel(&now.job, "me".into(), Timestamp::UNIX_EPOCH).unwrap().unwrap();
+    journal.jobs().append(&cancel_request, now.version, &trace).await.unwrap();
     let end = finish(&now.job, JobOutcome::Cancelled, Timestamp::UNIX_EPOCH);
     assert!(matches!(journal.jobs().append(&end, now.version, &trace).await, Err(JournalError::LostRace)));
     let wanted = journal.jobs().get(&job.reference).await.unwrap().unwrap();
@@ -121,7 +121,7 @@ async fn the_events_of_an_account_are_read_page_by_page() {
 async fn the_position_of_the_router_is_known() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
-    assert!(journal.leads().is_routed(LeadSequence(0), false).await.is_err(), "no router ever ran");
+    assert!(journal.leads().is_routed(LeadSequence(0), false).await.is_err(), "no router has run yet");
     let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.leads().work_queue(traffic));
     let of_a_burst = async |id| {
         let submitted = journal.leads().submit(&event("acme", id), Traffic::Burst, &trace).await.unwrap();

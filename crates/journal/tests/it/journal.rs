@@ -17,7 +17,7 @@ use testkit::{NatsCluster, NatsServer, wait};
 use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(20);
-/// A server that has lost its cluster answers only after ten seconds.
+/// A server without its cluster answers only after ten seconds.
 const ELECTED: Duration = Duration::from_secs(60);
 
 fn options(server: &NatsServer) -> NatsOptions {
@@ -292,12 +292,12 @@ async fn an_unacknowledged_event_is_not_handled() {
     let before = tokio::select! {
         _ = bursts.next() => panic!("there is no burst"),
         _ = work.next() => panic!("nothing is requested"),
-        before = wait::until("everybody there", SOON, async || journal.pending_work().handled_before().await.ok()) => before,
+        before = wait::until("all work queues", SOON, async || journal.pending_work().handled_before().await.ok()) => before,
     };
     assert!(before <= event.published_at);
     event.ack().await;
     let handled = async || journal.pending_work().handled_before().await.unwrap() > event.published_at;
-    wait::until("it is handled", SOON, handled).await;
+    wait::until("the event to be handled", SOON, handled).await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The event log against a real broker.
+//! The journal against a real broker.
 #![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod health;

@@ -1,4 +1,4 @@
-//! Settings of streams: those that an operator changed are kept, and what the broker cannot do is said at once.
+//! Stream settings: changes by an operator are kept, and settings that the broker cannot provide are errors at once.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use testkit::NatsServer;
 use tokio::time::Instant;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// A start that waits takes 30 seconds.
+/// A start that retries takes 30 seconds.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
 fn options(server: &NatsServer) -> NatsOptions {
@@ -29,7 +29,7 @@ async fn config(server: &NatsServer, stream: &str) -> Config {
 }
 
 #[tokio::test]
-async fn settings_that_an_operator_changed_are_kept() {
+async fn stream_settings_changed_by_an_operator_are_kept() {
     let server = NatsServer::start().await;
     start(&options(&server)).await.unwrap();
     let mut changed = config(&server, "LEADS").await;
@@ -46,7 +46,7 @@ async fn settings_that_an_operator_changed_are_kept() {
 }
 
 #[tokio::test]
-async fn how_long_events_are_kept_is_a_setting_and_stays_when_it_is_not_said_again() {
+async fn retention_of_events_is_a_setting_that_persists() {
     let server = NatsServer::start().await;
     let kept = |days| NatsOptions { keep_events: Some(DAY * days), ..options(&server) };
     for (options, days) in [(kept(10), 10), (options(&server), 10), (kept(120), 120)] {
@@ -57,13 +57,13 @@ async fn how_long_events_are_kept_is_a_setting_and_stays_when_it_is_not_said_aga
             assert_eq!(config(&server, stream).await.max_age, DAY * days * times, "{stream} for {days} days");
         }
     }
-    // Shorter than the ids are remembered: these are remembered as long.
+    // Event ids are remembered no longer than events are kept.
     start(&NatsOptions { keep_events: Some(Duration::from_secs(5)), ..options(&server) }).await.unwrap();
     assert_eq!(config(&server, "LEADS").await.duplicate_window, Duration::from_secs(5));
 }
 
 #[tokio::test]
-async fn an_account_that_asks_for_limits_of_streams_gets_them_or_an_answer_that_names_the_setting() {
+async fn missing_stream_limits_are_errors_that_name_the_setting() {
     const LIMITED: &str = "accounts {\n  A {\n    jetstream { max_bytes_required: true, max_store: 1GB }\n    \
         users: [{ user: u, password: p }]\n  }\n}\nno_auth_user: u\n";
     let server = NatsServer::start_with_more(LIMITED).await;

@@ -1,4 +1,4 @@
-//! Hostile templates and hostile leads: everything that they try is bounded, and fails with a clear error.
+//! Hostile templates and leads: their cost is bounded, and they fail with a clear error.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Payloads as forms, and templates of bodies that are no JSON.
+//! Payloads as forms, and templates of bodies other than JSON.
 
 use domain::registry::{Body, ContentType, Form, Lists, Method, Nesting, RequestShape};
 
@@ -27,7 +27,7 @@ fn template(content_type: &str, text: &str, payload: &str) -> Result<String, Str
 const FORM: &str = "application/x-www-form-urlencoded";
 
 #[test]
-fn the_fields_of_a_payload_become_those_of_a_form() {
+fn payload_fields_become_form_fields() {
     assert_eq!(
         form(Form::default(), PAYLOAD).unwrap(),
         "name=Ada%20%26%20Co&age=1.50&ok=true&phone=&person%5Bemail%5D=ada%2Bx%40example.com\
@@ -48,7 +48,7 @@ fn the_fields_of_a_payload_become_those_of_a_form() {
 }
 
 #[test]
-fn a_mapping_names_fields_leaves_them_out_and_adds_constants() {
+fn form_mapping_renames_and_omits_fields_and_adds_constants() {
     let mapping = Form {
         fields: pairs(&[("name", "last_name"), ("person.address", "addr"), ("age", ""), ("tags.1", "second")]),
         constants: pairs(&[("oid", "00D"), ("retURL", "https://x.example/?a=1")]),
@@ -66,7 +66,7 @@ fn a_mapping_names_fields_leaves_them_out_and_adds_constants() {
 }
 
 #[test]
-fn no_field_of_a_lead_takes_the_place_of_a_constant() {
+fn lead_fields_cannot_replace_constants() {
     let constants = pairs(&[("oid", "00D"), ("lead.source", "web"), ("a[b]", "1")]);
     for name in ["oid", "OID", " oid", "o\u{0}id", "lead_source", "lead source", "lead.source", "a[b]", "a_b", "A.b"] {
         let payload = serde_json::json!({ name: "evil", "a": {"b": "evil"}, "ok": "x" }).to_string();
@@ -76,7 +76,7 @@ fn no_field_of_a_lead_takes_the_place_of_a_constant() {
 }
 
 #[test]
-fn a_form_is_bounded_and_needs_fields() {
+fn forms_are_bounded_and_need_an_object() {
     for payload in ["[1]", "\"text\"", "1", "null"] {
         assert!(form(Form::default(), payload).unwrap_err().contains("is no object"), "{payload}");
     }
@@ -88,7 +88,7 @@ fn a_form_is_bounded_and_needs_fields() {
     assert!(form(Form::default(), &deep).unwrap().ends_with("%5D=1"));
     let only = Form { only_fields: true, ..Form::default() };
     assert_eq!(form(only, &long).unwrap(), "");
-    // A long name costs nothing that is not sent.
+    // A long name that is not sent costs nothing.
     let hollow = serde_json::json!({ "x".repeat(500_000): vec![serde_json::json!({}); 100_000] }).to_string();
     let began = std::time::Instant::now();
     assert_eq!(form(Form::default(), &hollow).unwrap(), "");
@@ -96,7 +96,7 @@ fn a_form_is_bounded_and_needs_fields() {
 }
 
 #[test]
-fn parts_are_separated_by_what_no_value_has() {
+fn multipart_boundary_occurs_in_no_value() {
     let multipart = |payload: &str| {
         let shape = RequestShape { body: Body::Multipart, ..RequestShape::default() };
         shaped(shape, payload).unwrap()
@@ -118,7 +118,7 @@ fn parts_are_separated_by_what_no_value_has() {
 }
 
 #[test]
-fn a_template_of_a_form_encodes_its_values() {
+fn form_template_encodes_its_values() {
     let lines = "oid=00D\n  &last_name={{ payload.name }}\n&age={{ payload.age }}&phone={{ payload.phone }}\n";
     assert_eq!(template(FORM, lines, PAYLOAD).unwrap(), "oid=00D&last_name=Ada%20%26%20Co&age=1.50&phone=");
     let json = "payload={{ payload.tags|tojson }}&who={{ \"Hi \" ~ payload.phone ~ payload.name }}";
@@ -140,7 +140,7 @@ fn a_template_of_a_form_encodes_its_values() {
 }
 
 #[test]
-fn a_template_of_xml_escapes_its_values() {
+fn xml_template_escapes_its_values() {
     let adf = "<?ADF VERSION \"1.0\"?>\n<adf><name part=\"{{ payload.name }}\">{{ payload.name|escape }}</name>\
                {% for tag in payload.tags %}<tag>{{ tag }}</tag>{% endfor %}<n>{{ payload.age }}</n></adf>";
     assert_eq!(
@@ -160,14 +160,14 @@ fn a_template_of_xml_escapes_its_values() {
         let error = template("text/xml", text, PAYLOAD).unwrap_err();
         assert!(error.contains(says), "{text}: {error}");
     }
-    // Only with some leads.
+    // Valid for some leads only.
     let sometimes = "<a>{% if payload.ok %}<b>{% endif %}</a>";
     assert!(template("text/xml", sometimes, PAYLOAD).unwrap_err().contains("is no XML"));
     assert_eq!(template("text/xml", sometimes, r#"{"ok": false}"#).unwrap(), "<a></a>");
 }
 
 #[test]
-fn a_template_of_any_other_type_writes_values_as_they_are() {
+fn template_of_another_type_writes_values_unchanged() {
     let text = "Lead: {{ payload.name }} <{{ payload.person.email }}>\nAge: {{ payload.age }}, {{ payload.phone }}.";
     let expected = "Lead: Ada & Co <ada+x@example.com>\nAge: 1.50, .";
     assert_eq!(template("text/plain; charset=utf-8", text, PAYLOAD).unwrap(), expected);
@@ -176,7 +176,7 @@ fn a_template_of_any_other_type_writes_values_as_they_are() {
 }
 
 #[test]
-fn json_may_be_called_otherwise_and_no_body_is_made_for_get() {
+fn json_may_have_another_type_and_get_has_no_body() {
     let json = Some(ContentType::parse("application/vnd.api+json").unwrap());
     let text = r#"{"name": {{ payload.name }}}"#;
     let shape =

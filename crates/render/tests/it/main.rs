@@ -1,4 +1,4 @@
-//! Requests from templates, from outside.
+//! Requests from templates, over the public interface of the crate.
 #![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod abuse;

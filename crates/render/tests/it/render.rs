@@ -21,18 +21,18 @@ fn url(text: &str) -> Result<String, String> {
 }
 
 #[test]
-fn the_payload_is_sent_as_it_is() {
+fn payload_is_sent_unchanged() {
     assert_eq!(body(Body::Payload).unwrap(), PAYLOAD);
 }
 
 #[test]
-fn an_envelope_holds_the_payload_as_it_is() {
+fn envelope_contains_the_payload_unchanged() {
     let expected = format!(r#"{{"type":"lead.created","timestamp":"1970-01-01T00:00:00Z","data":{PAYLOAD}}}"#);
     assert_eq!(body(Body::Envelope).unwrap(), expected);
 }
 
 #[test]
-fn a_message_for_slack_calls_nobody() {
+fn slack_message_mentions_no_user() {
     let text = body(Body::Slack).unwrap();
     let message: serde_json::Value = serde_json::from_str(&text).unwrap();
     let text = message["text"].as_str().unwrap();

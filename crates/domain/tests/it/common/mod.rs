@@ -1,4 +1,4 @@
-//! Values to test with.
+//! Values for tests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -58,12 +58,11 @@ pub(crate) fn work() -> Work {
     Work::asked_for_by(&requested()).unwrap()
 }
 
-/// Work that was handed out before.
+/// Redelivered work.
 pub(crate) fn again(work: Work) -> Work {
     Work { redelivered: true, ..work }
 }
 
-/// The fact that work was abandoned.
 pub(crate) fn abandoned(work: &Work, reason: FailureReason, at: Timestamp) -> DeliveryFact {
     match abandon(work, reason, at).into_iter().next() {
         Some(Effect::Append(fact)) => fact,
@@ -92,12 +91,12 @@ pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome
     }
 }
 
-/// A person asks for a retry, and does not insist.
+/// A request for a retry, without `force`.
 pub(crate) fn asked_by(name: &str) -> RetryAsked {
     RetryAsked { by: name.into(), ..RetryAsked::default() }
 }
 
-/// A person insists on another round.
+/// A request for another round, with `force`.
 pub(crate) fn insisted() -> RetryAsked {
     RetryAsked { by: "me".into(), reason: "the CRM lost it".into(), force: true, ..RetryAsked::default() }
 }

@@ -1,5 +1,5 @@
 //! Helpers that the tests of templates share.
-#![allow(dead_code, unreachable_pub)] // each test uses a part
+#![allow(dead_code, unreachable_pub)] // each test uses some of them
 
 use std::thread;
 
@@ -57,23 +57,23 @@ pub fn destination(url: &str, body: Body) -> Destination {
     }
 }
 
-/// What a request is made of.
+/// A rendered request.
 #[derive(Debug)]
-pub struct Made {
+pub struct RenderedRequest {
     pub url: String,
     pub body: String,
     pub content_type: Option<String>,
 }
 
-/// URL, body and content type, made on a stack that is large enough.
-fn made(payload: &str, destination: Destination) -> Result<Made, String> {
+/// Renders URL, body and content type on a large enough stack.
+fn made(payload: &str, destination: Destination) -> Result<RenderedRequest, String> {
     let payload = Bytes::copy_from_slice(payload.as_bytes());
     let make = move || {
         let reference = reference();
         let input = Input { reference: &reference, occurred_at: Timestamp::UNIX_EPOCH, payload: &payload };
         let rendered = render(&destination, &input).map_err(|e| e.to_string())?;
         let body = String::from_utf8(rendered.body.to_vec()).unwrap();
-        Ok(Made { url: rendered.url.to_string(), body, content_type: rendered.content_type.map(Into::into) })
+        Ok(RenderedRequest { url: rendered.url.to_string(), body, content_type: rendered.content_type.map(Into::into) })
     };
     thread::Builder::new().stack_size(STACK).spawn(make).unwrap().join().unwrap()
 }
@@ -86,7 +86,7 @@ fn of_shape(request: RequestShape) -> Destination {
     Destination { request, ..destination("https://crm.example/", Body::Payload) }
 }
 
-pub fn shaped(request: RequestShape, payload: &str) -> Result<Made, String> {
+pub fn shaped(request: RequestShape, payload: &str) -> Result<RenderedRequest, String> {
     made(payload, of_shape(request))
 }
 
