@@ -1,5 +1,4 @@
-//! Held against each other: what was accepted and wanted, what was received, what the read model shows, what was mailed,
-//! and what a read model shows that is made anew.
+//! Compares accepted and wanted events, received requests, the read model, mails, and a rebuilt read model.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -13,10 +12,10 @@ use crate::{
     wants::{Ending, ORDERED, PLAIN},
 };
 
-/// How many examples of each kind of fault are told.
-const TOLD: usize = 5;
+/// The number of examples for each kind of fault.
+const MAX_EXAMPLES: usize = 5;
 
-/// What came of it.
+/// The result of the comparison.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) wanted: usize,
@@ -24,18 +23,18 @@ pub(crate) struct Findings {
     pub(crate) duplicates: Vec<Duplicate>,
     pub(crate) mails: usize,
     pub(crate) rows: usize,
-    /// What is wrong; none: everything is as it should be.
+    /// The faults; empty if there are none.
     pub(crate) faults: Vec<String>,
 }
 
-/// Compares everything; nothing may be under way any more.
+/// Compares everything. No delivery may be in work any more.
 pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'static str, String>) -> Findings {
     let mut findings = Findings { duplicates: ledger.duplicates(), ..Findings::default() };
     let lost = ledger.lost();
     findings.lost = lost.len();
     findings.tell("accepted, wanted and never delivered", &lost);
-    findings.tell("received by whom it was not for", &ledger.unwanted());
-    findings.tell("in another order than published", &ledger.out_of_order());
+    findings.tell("received by a destination that does not want it", &ledger.unwanted());
+    findings.tell("received in another order than published", &ledger.out_of_order());
     let shown = shown::deliveries(stage).await;
     for duplicate in findings.duplicates.iter_mut().filter(|duplicate| duplicate.because_of.is_none()) {
         let id = &ids[duplicate.destination];
@@ -43,12 +42,12 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
         if let Some(delivery) = delivery
             && shown::went_without_answer(stage, &delivery.delivery_id).await
         {
-            duplicate.because_of = Some("an answer that came too late".to_owned());
+            duplicate.because_of = Some("an attempt without an answer".to_owned());
         }
     }
     let unexplained = |duplicate: &&Duplicate| duplicate.because_of.is_none();
     let unexplained: Vec<_> = findings.duplicates.iter().filter(unexplained).cloned().collect();
-    findings.tell("delivered again although nobody had died", &unexplained);
+    findings.tell("delivered again although no process was away", &unexplained);
     findings.compare_shown(ledger, ids, &shown);
     findings.compare_mails(stage, &shown);
     let events = ledger.wanted().into_iter().map(|(_, event)| (event.account, event.lead));
@@ -63,7 +62,7 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
     let status = wait::attempt(SOON, async || shown::status(stage.api()).await).await;
     let poisoned = status.map(|status| status.poisoned);
     if poisoned != Ok(0) {
-        findings.faults.push(format!("messages that nobody can read: {poisoned:?}"));
+        findings.faults.push(format!("unreadable messages in quarantine: {poisoned:?}"));
     }
     findings.faults.extend(stage.trouble());
     findings.compare_rebuilt(stage).await;
@@ -73,12 +72,12 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
 impl Findings {
     fn tell<T: std::fmt::Debug>(&mut self, what: &str, found: &[T]) {
         if !found.is_empty() {
-            let examples = &found[..found.len().min(TOLD)];
+            let examples = &found[..found.len().min(MAX_EXAMPLES)];
             self.faults.push(format!("{} {what}, such as {examples:?}", found.len()));
         }
     }
 
-    /// Each event and each destination that wants it have exactly one delivery, and it has ended as it has to.
+    /// Each event has exactly one delivery, with the right status, for each destination that wants it.
     fn compare_shown(&mut self, ledger: &Ledger, ids: &HashMap<&'static str, String>, shown: &[Delivery]) {
         let wanted = ledger.wanted();
         self.wanted = wanted.len();
@@ -98,39 +97,39 @@ impl Findings {
             (statuses != [right] || !named).then(|| (want.name, event.id.clone(), statuses))
         });
         let wrong: Vec<_> = wrong.collect();
-        self.tell("deliveries are not in the read model as they should be", &wrong);
+        self.tell("wrong deliveries in the read model", &wrong);
         if shown.len() != wanted.len() {
             self.faults.push(format!("{} deliveries in the read model instead of {}", shown.len(), wanted.len()));
         }
     }
 
-    /// The owner of an account has a mail about each delivery that failed.
+    /// The owner of an account gets a mail about each failed delivery.
     fn compare_mails(&mut self, stage: &Stage, shown: &[Delivery]) {
         let mails = stage.mails();
         self.mails = mails.len();
         let failed = shown.iter().filter(|delivery| delivery.status() == DeliveryStatus::Failed);
-        let untold = failed.filter(|delivery| {
+        let unreported = failed.filter(|delivery| {
             let owner = owner(&delivery.account_id);
             !mails.iter().any(|mail| mail.to.contains(&owner) && mail.raw.contains(&delivery.delivery_id))
         });
-        let untold: Vec<_> = untold.map(|delivery| &delivery.delivery_id).collect();
-        self.tell("failures of which nobody was told", &untold);
+        let unreported: Vec<_> = unreported.map(|delivery| &delivery.delivery_id).collect();
+        self.tell("failures without a mail", &unreported);
     }
 
-    /// The same rows in every table.
+    /// Rebuilds the read model, and compares the rows of every table.
     async fn compare_rebuilt(&mut self, stage: &Stage) {
         let rebuilt = stage.rebuilt().await;
         let (projected, rebuilt) = (rows(&stage.database_url).await, rows(&rebuilt).await);
         self.rows = projected.values().map(Vec::len).sum();
         for (table, rows) in &projected {
-            let (ours, anew): (HashSet<_>, HashSet<_>) = (rows.iter().collect(), rebuilt[table].iter().collect());
-            let different: Vec<_> = ours.symmetric_difference(&anew).collect();
-            self.tell(&format!("rows of {table} are not the same when they are made anew"), &different);
+            let (ours, again): (HashSet<_>, HashSet<_>) = (rows.iter().collect(), rebuilt[table].iter().collect());
+            let different: Vec<_> = ours.symmetric_difference(&again).collect();
+            self.tell(&format!("rows of {table} differ after a rebuild"), &different);
         }
     }
 }
 
-/// The rows of the read model. When the tables were made, and which process prunes them, is not part of it.
+/// The rows of the read model, without the times of migrations and the leases of processes.
 async fn rows(database: &str) -> BTreeMap<String, Vec<String>> {
     let mut rows = postgres::rows(database).await;
     rows.retain(|table, _| !table.starts_with("_sqlx") && table != "leases");

@@ -1,7 +1,7 @@
-//! The wall clock of every service jumps, forwards and back, while that of the broker does not.
+//! The wall clock of every service jumps forwards and back; the broker's clock does not.
 //!
-//! The services run under libfaketime, which reads the offset from a file each time that somebody asks for the time. It
-//! leaves the monotonic clock alone, as a jump of a real clock does.
+//! The services run under libfaketime, which reads the offset from a file at each query of the time. It does not change
+//! the monotonic clock, like a jump of a real clock.
 
 use std::{
     fs,
@@ -17,10 +17,10 @@ use crate::{
     stage::{Brokers, Shape},
 };
 
-/// Where Debian's package keeps it, below the folder of the architecture.
+/// The path in Debian's package, below the folder of the architecture.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
-/// By how much the clock is wrong, in seconds, one after another. At last it is right again. What is to be repeated later
-/// is repeated that much later if the clock was fast when that was decided, so it is never fast by much.
+/// The errors of the clock in seconds, one after another. The last one is 0. A retry that is decided while the clock is
+/// fast happens that much later, so the clock is never fast by much.
 const OFFSETS: [i32; 5] = [5, -7, 10, -3_600, 0];
 
 fn library() -> Option<PathBuf> {
@@ -28,7 +28,7 @@ fn library() -> Option<PathBuf> {
     folders.map(|folder| folder.join(LIBRARY)).find(|file| file.is_file())
 }
 
-/// Under another name first: who reads it must never find half of it.
+/// Renames a complete file, so that no reader finds half of it.
 fn set(file: &Path, offset: i32) {
     let new = file.with_extension("new");
     fs::write(&new, format!("{offset:+}\n")).unwrap();
@@ -36,10 +36,10 @@ fn set(file: &Path, offset: i32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_jumps_costs_nothing() {
+async fn clock_jumps_lose_no_events() {
     let Some(library) = library() else {
         return eprintln!(
-            "WARNING: NOT TESTED WITHOUT libfaketime (Debian: apt-get install faketime): a clock that jumps"
+            "WARNING: NOT TESTED WITHOUT libfaketime (Debian: apt-get install faketime): jumps of the clock"
         );
     };
     let settings = Settings::from_env(EVENTS / 4);

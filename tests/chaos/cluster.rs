@@ -1,4 +1,4 @@
-//! Three brokers, and each fact on all of them: their leader dies, and each of them is started again, under load.
+//! Three brokers that replicate each fact: their leader is killed, and each of them is restarted under load.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ async fn leader_of(fire: &Fire, stream: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_outlives_its_leaders_and_the_restart_of_every_node() {
-    // Three brokers on one machine, take more of it than one does.
+async fn cluster_survives_its_leaders_and_the_restart_of_every_node() {
+    // Three brokers on one machine need more of it than one does.
     let settings = Settings::from_env(EVENTS / 4);
     let settings = Settings { rate: settings.rate.div_ceil(2), ..settings };
     let brokers = Brokers::Three(NatsCluster::start().await);

@@ -1,8 +1,7 @@
-//! The disk of the broker is full. What it cannot store it does not accept, and what it accepted is still there when there
-//! is room again.
+//! The disk of the broker is full. The broker refuses what it cannot store, and keeps what it accepted.
 //!
-//! A small disk has to be mounted, which takes root. Where that cannot be done the broker is given a limit instead, and
-//! the test says so: the broker then refuses by itself, and does not have to cope with a disk that refuses.
+//! Mounting a small disk needs root. Without root the broker gets a storage limit instead, and the test prints a
+//! warning: then the broker refuses by itself, and does not meet a disk that refuses.
 
 use std::{
     fs,
@@ -20,20 +19,20 @@ use crate::{
 
 /// The size of the disk, in bytes.
 const DISK: u64 = 64 * 1024 * 1024;
-/// For how long nothing is accepted before somebody makes room.
+/// How long no event is accepted before the test frees space.
 const FULL: Duration = Duration::from_secs(3);
-/// What fills a broker that has a limit.
+/// The stream that fills a broker with a limit.
 const FILLER: &str = "FILLER";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_costs_nothing_that_was_accepted() {
+async fn full_disk_loses_no_accepted_events() {
     let settings = Settings::from_env(EVENTS / 4);
     let disk = SmallDisk::mount(DISK);
     let broker = match &disk {
         Ok(disk) => NatsServer::start_in(&disk.path().join("data"), "").await,
         Err(why) => {
             eprintln!(
-                "WARNING: NO SMALL DISK CAN BE MOUNTED ({why}); the broker gets a limit instead, which is less of a test"
+                "WARNING: NO SMALL DISK CAN BE MOUNTED ({why}); the broker gets a storage limit instead, which tests less"
             );
             NatsServer::start_with(&format!("max_file_store: {DISK}")).await
         }
@@ -54,7 +53,7 @@ async fn a_full_disk_costs_nothing_that_was_accepted() {
         Some(file) => fs::remove_file(file).unwrap(),
         None => drop(jetstream(&fire).await.delete_stream(FILLER).await.unwrap()),
     }
-    // A broker that has met a full disk stores nothing more until somebody who has made room starts it again.
+    // After a full disk the broker stores nothing until it is restarted.
     let who = Victim::Broker(0);
     fire.stage.kill(who).await;
     let started = fire.stage.revive(who).await;
@@ -68,16 +67,16 @@ async fn jetstream(fire: &Fire) -> jetstream::Context {
     jetstream::new(fire.stage.brokers.servers()[0].client().await)
 }
 
-/// Has the broker store until it refuses.
+/// Publishes until the broker refuses.
 async fn fill(fire: &Fire) {
     let context = jetstream(fire).await;
     let config = stream::Config { name: FILLER.into(), subjects: vec!["filler".into()], ..stream::Config::default() };
     context.create_stream(config).await.unwrap();
-    let much = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
-    while context.publish("filler", much.clone()).await.unwrap().await.is_ok() {}
+    let chunk = bytes::Bytes::from(vec![b'x'; 64 * 1024]);
+    while context.publish("filler", chunk.clone()).await.unwrap().await.is_ok() {}
 }
 
-/// Waits until publishers have been told for [`FULL`] that their events are not stored.
+/// Waits until no event was accepted for [`FULL`].
 async fn nothing_is_accepted(fire: &Fire) {
     let (mut seen, mut since) = (0, Instant::now());
     wait::until("nothing to be accepted any more", SOON, async || {

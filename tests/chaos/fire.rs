@@ -1,4 +1,4 @@
-//! The run: publishers publish while everyone is killed, first one by one, then without regard to who is back.
+//! The run: publishers publish while every process is killed, first one by one, then without waiting for restarts.
 
 use std::{
     collections::HashMap,
@@ -23,21 +23,21 @@ use crate::{
     wants::{Ending, WANTS},
 };
 
-/// How long it may take until what was accepted before a death is delivered after it. What it takes is measured and told;
-/// this only ends a run in which it never happens.
+/// How long deliveries may take after a restart. The actual time is measured and reported; this limit only ends a run
+/// in which they never happen.
 const RECOVERY: Duration = Duration::from_secs(180);
-/// How long it may take after the last death until nothing waits any more: so long, and so much longer for each event.
+/// How long the system may take to finish all work after the last kill: a fixed time, and more for each event.
 const SETTLING: Duration = Duration::from_secs(120);
 const SETTLING_EACH: Duration = Duration::from_millis(20);
-/// How many blows there are in a storm at least, and how many events there are for each at least: where everything is slow,
-/// a storm without end would let nothing be accepted any more.
-const BLOWS: usize = 6;
+/// The minimum number of kills in a storm, and the minimum number of events for each further kill: on a slow machine an
+/// endless storm would let no event be accepted.
+const MIN_BLOWS: usize = 6;
 const EVENTS_FOR_A_BLOW: usize = 40;
-/// How many events are published, and how many in a second, unless somebody says otherwise.
+/// The default number of events, and events per second.
 pub(crate) const EVENTS: usize = 800;
 const RATE: usize = 50;
 
-/// How hot it gets.
+/// Seed and load of a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) seed: u64,
@@ -50,10 +50,10 @@ impl Settings {
     pub(crate) fn from_env(events: usize) -> Self {
         let number = |name: &str| -> Option<u64> {
             let text = std::env::var(format!("LEADLINE_CHAOS_{name}")).ok().filter(|text| !text.is_empty())?;
-            Some(text.parse().unwrap_or_else(|_| panic!("LEADLINE_CHAOS_{name} is {text:?}, no number")))
+            Some(text.parse().unwrap_or_else(|_| panic!("LEADLINE_CHAOS_{name} is {text:?}, which is not a number")))
         };
         let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        // Few digits, to be typed again.
+        // Few digits, for easy typing.
         let seed = number("SEED").unwrap_or_else(|| u64::from(now().subsec_micros()));
         let at_least_one = |number: u64| usize::try_from(number.max(1)).unwrap();
         let events = number("EVENTS").map_or(events, at_least_one);
@@ -61,7 +61,7 @@ impl Settings {
     }
 }
 
-/// A stage with publishers at work.
+/// A stage with running publishers.
 pub(crate) struct Fire {
     name: &'static str,
     settings: Settings,
@@ -73,11 +73,11 @@ pub(crate) struct Fire {
     _alone: MutexGuard<'static, ()>,
 }
 
-/// Two at once would slow each other down, and it is said how long everything takes.
+/// One run at a time: two would slow each other down, and each reports times.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
 impl Fire {
-    /// With one of everything.
+    /// Starts a run with one process of each service.
     pub(crate) async fn light(name: &'static str, settings: Settings) -> Self {
         let brokers = Brokers::One(NatsServer::start().await);
         Self::light_on(name, settings, Shape { brokers, of_each: 1, env: vec![], seed: settings.seed }).await
@@ -85,7 +85,7 @@ impl Fire {
 
     pub(crate) async fn light_on(name: &'static str, settings: Settings, shape: Shape) -> Self {
         let alone = ALONE.lock().await;
-        println!("chaos: {name}, seed {} (LEADLINE_CHAOS_SEED={} plays it again)", settings.seed, settings.seed);
+        println!("chaos: {name}, seed {} (LEADLINE_CHAOS_SEED={} repeats it)", settings.seed, settings.seed);
         let (ledger, began) = (Ledger::default(), Instant::now());
         let stage = Stage::start(shape, &ledger).await;
         let destinations = set_up(&stage).await;
@@ -93,13 +93,13 @@ impl Fire {
         Self { name, settings, stage, ledger, destinations, publishers, began, _alone: alone }
     }
 
-    /// Kills them at once, brings them back, and gives them the time until all is delivered that had been accepted before.
+    /// Kills the victims at once, restarts them, and waits until all events accepted before are delivered.
     pub(crate) async fn kill_alone(&self, victims: &[Victim], away: Duration) {
         let outages = join_all(victims.iter().map(|victim| strike(&self.stage, *victim, away))).await;
         self.back(outages).await;
     }
 
-    /// These are back: waits until all is delivered that had been accepted by then.
+    /// Waits, after the end of these outages, until all events accepted by then are delivered.
     pub(crate) async fn back(&self, outages: Vec<Outage>) {
         let back = outages.iter().map(|outage| outage.to).max().unwrap();
         let delivered = wait::attempt(RECOVERY, async || {
@@ -110,7 +110,7 @@ impl Fire {
             let who: Vec<_> = outages.iter().map(|outage| &outage.who).collect();
             let seed = self.settings.seed;
             panic!(
-                "{awaited} deliveries did not come within {RECOVERY:?} of the restart of {who:?}; again with LEADLINE_CHAOS_SEED={seed}"
+                "{awaited} deliveries did not come within {RECOVERY:?} after the restart of {who:?}; repeat with LEADLINE_CHAOS_SEED={seed}"
             );
         }
         for outage in outages {
@@ -118,13 +118,13 @@ impl Fire {
         }
     }
 
-    /// Brings the receiver that is late, and lets it burn until enough was accepted.
+    /// Starts the late receiver, and waits until enough events are accepted.
     pub(crate) async fn go_on(&self) {
         self.stage.revive(self.stage.late()).await;
         self.until_enough().await;
     }
 
-    /// Waits until as many more events are accepted as are published in such a time while all is well.
+    /// Waits until as many events are accepted as are published in this time without faults.
     pub(crate) async fn burns_for(&self, time: Duration) {
         let more = self.settings.rate * usize::try_from(time.as_millis()).unwrap() / 1_000;
         let enough = self.ledger.count_accepted() + more;
@@ -137,12 +137,12 @@ impl Fire {
         wait::until("enough events to be accepted", within, enough).await;
     }
 
-    /// Kills whoever it pleases until enough was accepted. Who is away already is left alone.
+    /// Kills random victims until enough events are accepted. It skips victims that are already away.
     pub(crate) async fn storm(&self, victims: &[Victim]) {
         let (mut away, mut absent) = (FuturesUnordered::new(), vec![]);
         for (number, blow) in storm(self.settings.seed, victims.len()).enumerate() {
             let enough = self.ledger.count_accepted() >= self.settings.events;
-            if number >= BLOWS && (enough || number >= self.settings.events / EVENTS_FOR_A_BLOW) {
+            if number >= MIN_BLOWS && (enough || number >= self.settings.events / EVENTS_FOR_A_BLOW) {
                 break;
             }
             let strike_at = tokio::time::Instant::now() + blow.pause;
@@ -165,14 +165,14 @@ impl Fire {
         self.until_enough().await;
     }
 
-    /// Lets it burn down, and compares.
+    /// Stops publishing, waits until all work is done, and compares.
     pub(crate) async fn out(self) {
         let Self { name, settings, stage, ledger, destinations, publishers, began, _alone } = self;
         publishers.stop().await;
         let within = SETTLING + SETTLING_EACH * u32::try_from(ledger.count_accepted()).unwrap();
         let mut awaited = ledger.wanted();
         let held = awaited.iter().filter(|(want, _)| want.ends == Ending::Held).count();
-        // What is still missing then is lost; the comparison says so.
+        // Events that are still missing are lost; the comparison reports them.
         let _ = wait::attempt(within, async || {
             stage.read_up();
             while awaited.pop_if(|(want, event)| !ledger.lacks(want, event)).is_some() {}
@@ -181,14 +181,14 @@ impl Fire {
         .await;
         let rest = quiet(&stage, held, within).await;
         let mut findings = compare(&stage, &ledger, &destinations).await;
-        findings.faults.extend(rest.err().map(|rest| format!("something still waits: {rest}")));
+        findings.faults.extend(rest.err().map(|rest| format!("work still waits: {rest}")));
         let report = Report { name, seed: settings.seed, took: began.elapsed(), gave_up: stage.gave_up(), findings };
         report.tell(&ledger);
         release_what_is_held(&stage, &ledger, &destinations, held).await;
     }
 }
 
-/// What is held is not lost either.
+/// Held deliveries are not lost either.
 async fn release_what_is_held(stage: &Stage, ledger: &Ledger, destinations: &HashMap<&str, String>, held: usize) {
     let before = ledger.count_received();
     for want in WANTS.iter().filter(|want| want.ends == Ending::Held) {
@@ -197,7 +197,7 @@ async fn release_what_is_held(stage: &Stage, ledger: &Ledger, destinations: &Has
     wait::until_eq("what is held", SETTLING, held, async || ledger.count_received() - before).await;
 }
 
-/// The next of them that ends; if there is none, none ever does.
+/// The next future that ends. Pending forever if there is none.
 async fn next<F: Future>(under_way: &mut FuturesUnordered<F>) -> F::Output {
     match under_way.next().await {
         Some(ended) => ended,
@@ -213,9 +213,9 @@ pub(crate) async fn strike(stage: &Stage, victim: Victim, away: Duration) -> Out
     Outage { who: stage.name_of(victim), from, started, to: Instant::now(), alone: false }
 }
 
-/// One of each: while it is away, nobody else does its work.
+/// One process of each service: while it is away, no other process does its work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_was_accepted_is_lost() {
+async fn no_accepted_event_is_lost() {
     let settings = Settings::from_env(EVENTS);
     let fire = Fire::light("one of each", settings).await;
     let victims = fire.stage.victims();
@@ -229,9 +229,9 @@ async fn nothing_that_was_accepted_is_lost() {
     fire.out().await;
 }
 
-/// Two of each, and both of a kind die at once; then everyone in disorder.
+/// Two processes of each service: both are killed at once; then a storm.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_of_each_share_the_work_and_both_may_die() {
+async fn nothing_is_lost_when_both_processes_of_a_service_die() {
     let settings = Settings::from_env(EVENTS / 2);
     let brokers = Brokers::One(NatsServer::start().await);
     let shape = Shape { brokers, of_each: 2, env: vec![], seed: settings.seed };

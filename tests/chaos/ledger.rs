@@ -1,4 +1,4 @@
-//! The book of a run: what was accepted, what was received, and who was away when.
+//! The ledger of a run: accepted events, received requests and outages.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -8,19 +8,19 @@ use std::{
 
 use crate::wants::{Ending, Event, WANTS, Want};
 
-/// How long after a request its answer may still be unrecorded: its lane, its receiver and the broker share two cores
-/// with everything else.
+/// How long the outcome of a request may take to be stored: lane, receiver and broker share two cores with everything
+/// else.
 const RECORDING: Duration = Duration::from_secs(2);
 
 /// A request that a receiver got.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Receipt {
     pub(crate) at: Instant,
-    /// It was answered with success, or would have been.
+    /// Whether the answer was a success, or would have been.
     pub(crate) taken: bool,
 }
 
-/// Somebody was killed, and came back.
+/// The time that a killed process was away.
 #[derive(Debug, Clone)]
 pub(crate) struct Outage {
     pub(crate) who: String,
@@ -29,20 +29,20 @@ pub(crate) struct Outage {
     pub(crate) started: Instant,
     /// When it was ready again.
     pub(crate) to: Instant,
-    /// Nobody else was away meanwhile, nor until what had been accepted by then was delivered.
+    /// No other process was away meanwhile, nor until the events accepted before were delivered.
     pub(crate) alone: bool,
 }
 
-/// What a receiver got twice after it had taken it.
+/// An event that a receiver accepted twice.
 #[derive(Debug, Clone)]
 pub(crate) struct Duplicate {
     pub(crate) destination: &'static str,
     pub(crate) event: String,
-    /// What explains it: a death, or an attempt that is on record as one without an answer.
+    /// The reason: a killed process, or a stored attempt without an answer. `None` if there is no known reason.
     pub(crate) because_of: Option<String>,
 }
 
-/// The book. Clones share it.
+/// The ledger. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ledger {
     pages: Arc<Mutex<Pages>>,
@@ -52,10 +52,10 @@ pub(crate) struct Ledger {
 struct Pages {
     accepted: BTreeMap<String, (Event, Instant)>,
     received: HashMap<&'static str, HashMap<String, Vec<Receipt>>>,
-    /// The events that a destination took, in the order in which it first did.
+    /// The events that a destination accepted, in the order of their first acceptance.
     order: HashMap<&'static str, Vec<String>>,
     outages: Vec<Outage>,
-    /// Wanted by destinations that nothing but a death keeps waiting, and not taken by them yet.
+    /// Events not yet accepted by prompt destinations that want them.
     awaited: HashSet<(&'static str, String)>,
 }
 
@@ -71,7 +71,7 @@ impl Ledger {
         pages.accepted.insert(event.id.clone(), (event.clone(), now));
     }
 
-    /// How often the event had come to this destination before.
+    /// The number of earlier requests with this event to this destination.
     pub(crate) fn times(&self, destination: &'static str, event: &str) -> usize {
         self.pages().receipts(destination, event).len()
     }
@@ -101,13 +101,13 @@ impl Ledger {
         self.pages().received.values().flat_map(HashMap::values).map(Vec::len).sum()
     }
 
-    /// How many of the events that were accepted before then have not come where nothing but a death keeps them.
+    /// The number of events, accepted before `then`, that prompt destinations still lack.
     pub(crate) fn awaited_from_before(&self, then: Instant) -> usize {
         let pages = self.pages();
         pages.awaited.iter().filter(|(_, event)| pages.accepted.get(event).is_some_and(|(_, at)| *at <= then)).count()
     }
 
-    /// How long after this moment the last of what was accepted before it was taken where nothing but a death keeps it.
+    /// The time from `then` until prompt destinations accepted the last event that was published before.
     pub(crate) fn all_taken_after(&self, then: Instant) -> Duration {
         let pages = self.pages();
         let before = pages.accepted.values().filter(|(_, at)| *at <= then);
@@ -120,7 +120,7 @@ impl Ledger {
         wanted.filter_map(first_taken).max().map_or(Duration::ZERO, |last| last.saturating_duration_since(then))
     }
 
-    /// Everything accepted that a destination wants, with how it has to end.
+    /// All pairs of an accepted event and a destination that wants it.
     pub(crate) fn wanted(&self) -> Vec<(Want, Event)> {
         let pages = self.pages();
         let wanted_of = |want: &Want| {
@@ -130,13 +130,13 @@ impl Ledger {
         WANTS.iter().flat_map(wanted_of).collect()
     }
 
-    /// What was accepted, and has to be taken, and was not: destination and event.
+    /// Accepted events that a destination should have accepted and did not: destination and event.
     pub(crate) fn lost(&self) -> Vec<(&'static str, String)> {
         let lost = self.wanted().into_iter().filter(|(want, event)| self.lacks(want, event));
         lost.map(|(want, event)| (want.name, event.id)).collect()
     }
 
-    /// Whether an event has to come to a destination that wants it, and has not.
+    /// Whether the destination should have got the event and did not.
     pub(crate) fn lacks(&self, want: &Want, event: &Event) -> bool {
         let pages = self.pages();
         match want.ends {
@@ -146,7 +146,7 @@ impl Ledger {
         }
     }
 
-    /// What came and should not have: it was never published, or is not wanted, or is held.
+    /// Requests that should not have happened: the event was never published, is not wanted, or is held.
     pub(crate) fn unwanted(&self) -> Vec<(&'static str, String)> {
         let pages = self.pages();
         let is_wanted = |destination: &str, event: &String| {
@@ -157,7 +157,7 @@ impl Ledger {
         came.filter(|(destination, event)| !is_wanted(destination, event)).collect()
     }
 
-    /// Each request for what had been taken, and whose death explains it.
+    /// Each repeated request after a success, with its reason.
     pub(crate) fn duplicates(&self) -> Vec<Duplicate> {
         let pages = self.pages();
         let mut duplicates = vec![];
@@ -173,7 +173,7 @@ impl Ledger {
         duplicates
     }
 
-    /// Events of one lead that were first taken in another order than they were published in: destination and lead.
+    /// Leads whose events were accepted out of order: destination and lead.
     pub(crate) fn out_of_order(&self) -> Vec<(&'static str, String)> {
         let pages = self.pages();
         let mut wrong = vec![];
@@ -206,8 +206,9 @@ impl Pages {
     }
 }
 
-/// Who died, or was away, between the first request and the recording of its answer. Only three can be the reason: the
-/// dispatcher that made it, the broker that it is recorded at, and the receiver, whose answer may not have got out.
+/// The process that was away between the first request and the storing of its outcome. Only three can be the reason:
+/// the dispatcher that made the request, the broker that stores the outcome, and the receiver, whose answer may be
+/// lost.
 fn explanation(outages: &[Outage], destination: &str, first: Instant, again: Instant) -> Option<String> {
     let receiver = format!("receiver {destination}");
     let concerns = |who: &str| who.starts_with("dispatcher") || who.starts_with("broker") || who == receiver;
@@ -223,7 +224,7 @@ mod tests {
         Receipt { at, taken: true }
     }
 
-    /// A book in which everything is as it should be.
+    /// A ledger without faults.
     fn good(events: usize) -> (Ledger, Vec<Event>) {
         let ledger = Ledger::default();
         let events: Vec<_> = (0..events).map(|number| Event::new(1, 0, number)).collect();
@@ -245,27 +246,27 @@ mod tests {
     }
 
     #[test]
-    fn a_book_that_is_right_is_found_right() {
+    fn ledger_without_faults_reports_none() {
         let (ledger, _) = good(200);
         assert!(is_good(&ledger));
         assert_eq!((ledger.count_accepted(), ledger.awaited_from_before(Instant::now())), (200, 0));
     }
 
     #[test]
-    fn what_is_lost_is_missed() {
+    fn ledger_reports_lost_events() {
         let (ledger, events) = good(200);
         let forgotten = Event { id: "e-0-1000".into(), ..events[0].clone() };
         ledger.accepted(&forgotten);
         assert!(!ledger.lost().is_empty() && ledger.lost().iter().all(|(_, event)| *event == forgotten.id));
         assert_eq!(ledger.awaited_from_before(Instant::now()), 1);
-        // A refusal is no delivery.
+        // A refused request is not a delivery.
         let (to, _) = ledger.lost()[0].clone();
         ledger.received(to, &forgotten.id, Receipt { at: Instant::now(), taken: false });
         assert_eq!(ledger.lost()[0].0, to);
     }
 
     #[test]
-    fn what_nobody_wants_is_noticed() {
+    fn ledger_reports_unwanted_requests() {
         let (ledger, events) = good(200);
         ledger.received("healthy", "e-9-9", taken(Instant::now()));
         let held = events.iter().find(|event| WANTS[6].wants(event)).unwrap();
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duplicate_is_explained_by_a_death_at_its_time_and_by_no_other() {
+    fn only_an_outage_at_its_time_explains_a_duplicate() {
         let (first, second) = (Instant::now(), Duration::from_secs(1));
         let again = first + 5 * second;
         let outage = |who: &str, from: Instant| Outage {
@@ -286,16 +287,16 @@ mod tests {
         };
         let explained = |outage: Outage| explanation(&[outage], "healthy", first, again).is_some();
         assert!(explained(outage("dispatcher 1", first + second)));
-        assert!(explained(outage("broker", first - second)), "it could not be recorded until the broker was back");
+        assert!(explained(outage("broker", first - second)), "the outcome is stored only after the broker's return");
         assert!(explained(outage("receiver healthy", first)));
         assert!(!explained(outage("receiver slow", first)));
         assert!(!explained(outage("database", first)));
-        assert!(!explained(outage("dispatcher 1", first + 3 * second)), "too late to be the reason");
-        assert!(!explained(outage("dispatcher 1", first - 3 * second)), "it was back before");
+        assert!(!explained(outage("dispatcher 1", first + 3 * second)), "the outage began too late");
+        assert!(!explained(outage("dispatcher 1", first - 3 * second)), "the outage ended before");
     }
 
     #[test]
-    fn another_order_is_noticed() {
+    fn ledger_reports_events_out_of_order() {
         let ledger = Ledger::default();
         let number = |number| Event { id: format!("e-0-{number}"), lead: "l".into(), ..in_order() };
         for event in [number(1), number(2), number(3)] {
@@ -304,7 +305,7 @@ mod tests {
         for id in ["e-0-1", "e-0-2", "e-0-1", "e-0-3"] {
             ledger.received("in-order", id, taken(Instant::now()));
         }
-        assert!(ledger.out_of_order().is_empty(), "a repeat is no other order");
+        assert!(ledger.out_of_order().is_empty(), "a repeat does not change the order");
         let swapped = Ledger::default();
         for event in [number(1), number(2)] {
             swapped.accepted(&event);

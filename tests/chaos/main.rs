@@ -1,11 +1,11 @@
-//! Everything that can die is killed, under load, in an order that a seed decides; afterwards what was accepted is held
-//! against what was received and against the read model.
+//! Kills every process under load, in an order that a seed decides. Then compares accepted events with received
+//! requests and with the read model.
 //!
-//! [`fire`] is the run; [`stage`] the processes that it kills, [`plan`] the order, [`publishers`] and [`receivers`] the
-//! two ends, [`ledger`] the book in which both are kept, [`audit`] the comparison, and [`report`] what is told of it.
-//! In [`cluster`], [`disk`] and [`clock`] something else happens in place of the killing, or besides. Pauses are part of
-//! the plan and make the load; nothing is waited for by sleeping. `make chaos` makes it long.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+//! [`fire`] is the run, [`stage`] has the processes, [`plan`] decides the order, [`publishers`] and [`receivers`] are
+//! the two ends, [`ledger`] records both, [`audit`] compares them, and [`report`] prints the result. [`cluster`],
+//! [`disk`] and [`clock`] have other faults beside or instead of kills. Pauses are part of the plan and shape the load;
+//! no test sleeps to wait for something. `make chaos` runs longer.
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod audit;
 mod clock;

@@ -1,14 +1,14 @@
-//! Who dies when. The seed decides everything that is decided here, so the same seed makes the same plan; what the
-//! operating system does with it is its own affair.
+//! The order of kills. The same seed makes the same plan; the timing of the operating system still differs.
 
 use std::time::Duration;
 
-/// Numbers from a seed: SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
+/// Pseudorandom numbers from a seed: SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators,
+/// 2014).
 #[derive(Debug, Clone)]
 pub(crate) struct Seeded(u64);
 
 impl Seeded {
-    /// The same numbers for the same seed and text, whoever else takes numbers from the seed.
+    /// A sequence that depends on seed and text only.
     pub(crate) fn of(seed: u64, text: &str) -> Self {
         // FNV-1a
         let hash = text
@@ -24,7 +24,7 @@ impl Seeded {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to one less than `end`.
+    /// A number from 0 to `end` - 1.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
     }
@@ -40,18 +40,18 @@ impl Seeded {
     }
 }
 
-/// One or two are killed at once, and started again.
+/// A kill of one process or two at once, and their restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Blow {
-    /// How long nothing happens before.
+    /// The pause before the kill.
     pub(crate) pause: Duration,
-    /// Which of the victims; never the same twice.
+    /// Indexes of the victims, all different.
     pub(crate) victims: Vec<usize>,
-    /// How long they are away.
+    /// The time between kill and restart.
     pub(crate) away: Duration,
 }
 
-/// Everyone once, in an order of its own: each is given the time to come back before the next one dies.
+/// Kills each victim once, in random order. Each is back before the next one is killed.
 pub(crate) fn one_by_one(seed: u64, victims: usize) -> Vec<Blow> {
     let mut seeded = Seeded::of(seed, "one by one");
     let mut order: Vec<_> = (0..victims).collect();
@@ -60,13 +60,13 @@ pub(crate) fn one_by_one(seed: u64, victims: usize) -> Vec<Blow> {
     order.into_iter().map(blow).collect()
 }
 
-/// Without end, and without regard to who is back: mostly one, sometimes two at once.
+/// Endless kills that do not wait for restarts: mostly of one victim, sometimes of two at once.
 pub(crate) fn storm(seed: u64, victims: usize) -> impl Iterator<Item = Blow> {
     let mut seeded = Seeded::of(seed, "storm");
     std::iter::repeat_with(move || {
         let pause = seeded.millis(200, 1_500);
         let first = seeded.below(victims);
-        // Another one than the first.
+        // Always different from the first.
         let second = (first + 1 + seeded.below(victims - 1)) % victims;
         let victims = if seeded.below(3) == 0 { vec![first, second] } else { vec![first] };
         Blow { pause, victims, away: seeded.millis(50, 1_500) }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_makes_one_plan_and_another_seed_another() {
+    fn plan_depends_on_the_seed_alone() {
         assert_eq!(one_by_one(7, 9), one_by_one(7, 9));
         assert_ne!(one_by_one(7, 9), one_by_one(8, 9));
         let first = |seed| storm(seed, 9).take(50).collect::<Vec<_>>();
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn everyone_dies_and_two_at_once_are_two() {
+    fn plans_kill_every_victim_and_pairs_differ() {
         let mut once: Vec<_> = one_by_one(7, 9).into_iter().flat_map(|blow| blow.victims).collect();
         once.sort_unstable();
         assert_eq!(once, (0..9).collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! The publishers: each publishes one event after another, at its pace, and repeats a call until it is told that the event
-//! is stored.
+//! The publishers. Each publishes one event after another at a fixed rate, and repeats a call until the event is
+//! stored.
 
 use std::{
     sync::{
@@ -21,14 +21,14 @@ use crate::{
     wants::{Event, INTERFACE},
 };
 
-/// How many publish at once; every second one over gRPC.
+/// The number of publishers. Every second one uses gRPC.
 const PUBLISHERS: usize = 6;
-/// How long a call may take before it is repeated.
-const CALL: Duration = Duration::from_secs(5);
-/// The pause before it is repeated.
-const PAUSE: Duration = Duration::from_millis(50);
+/// The timeout of a call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before a call is repeated.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Those who publish, until they are told to stop.
+/// Publishers that run until [`Publishers::stop`].
 #[derive(Debug)]
 pub(crate) struct Publishers {
     tasks: JoinSet<()>,
@@ -36,23 +36,24 @@ pub(crate) struct Publishers {
 }
 
 impl Publishers {
-    /// `rate` events in a second, together.
+    /// Starts publishers that together publish `rate` events per second.
     pub(crate) fn start(stage: &Stage, ledger: &Ledger, seed: u64, rate: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
         for publisher in 0..PUBLISHERS {
-            let doors: Vec<_> = stage.services_of("ingest").map(|ingest| Door::new(publisher, ingest, stage)).collect();
+            let clients: Vec<_> =
+                stage.services_of("ingest").map(|ingest| Client::new(publisher, ingest, stage)).collect();
             let (ledger, stop) = (ledger.clone(), Arc::clone(&stop));
-            let mut pace = tokio::time::interval(Duration::from_secs(1) * PUBLISHERS as u32 / rate as u32);
-            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut ticks = tokio::time::interval(Duration::from_secs(1) * PUBLISHERS as u32 / rate as u32);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             tasks.spawn(async move {
                 for number in 0.. {
-                    pace.tick().await;
+                    ticks.tick().await;
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
                     let event = Event::new(seed, publisher, number);
-                    publish(&doors, &event).await;
+                    publish(&clients, &event).await;
                     ledger.accepted(&event);
                 }
             });
@@ -60,7 +61,7 @@ impl Publishers {
         Self { tasks, stop }
     }
 
-    /// Lets each have the event accepted that it is at.
+    /// Stops each publisher once its current event is accepted.
     pub(crate) async fn stop(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         while let Some(ended) = self.tasks.join_next().await {
@@ -69,23 +70,23 @@ impl Publishers {
     }
 }
 
-/// A way to an ingest service.
-enum Door {
+/// A client of an ingest service.
+enum Client {
     Http { web: reqwest::Client, url: String, key: String },
     Grpc(Box<IngestServiceClient<access::Keyed>>),
 }
 
-/// One door after another, until the event is accepted.
-async fn publish(doors: &[Door], event: &Event) {
-    for door in doors.iter().cycle() {
-        match tokio::time::timeout(CALL, door.publish(event)).await {
+/// Tries one client after another until the event is accepted.
+async fn publish(clients: &[Client], event: &Event) {
+    for client in clients.iter().cycle() {
+        match tokio::time::timeout(CALL_TIMEOUT, client.publish(event)).await {
             Ok(true) => return,
-            Ok(false) | Err(_) => tokio::time::sleep(PAUSE).await,
+            Ok(false) | Err(_) => tokio::time::sleep(RETRY_DELAY).await,
         }
     }
 }
 
-impl Door {
+impl Client {
     fn new(publisher: usize, ingest: &crate::stage::Service, stage: &Stage) -> Self {
         if publisher.is_multiple_of(2) {
             return Self::Http { web: web(), url: format!("{}/v1/leads", ingest.http), key: stage.key.clone() };
@@ -94,7 +95,7 @@ impl Door {
         Self::Grpc(Box::new(IngestServiceClient::new(WithKey::new(&stage.key).unwrap().over(channel))))
     }
 
-    /// Whether the event is stored. Nothing that is killed makes an event, or who publishes it, a wrong one.
+    /// Whether the event is stored. A killed process must never cause an error that blames event or publisher.
     async fn publish(&self, event: &Event) -> bool {
         match self {
             Self::Http { web, url, key } => {

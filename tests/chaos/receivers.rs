@@ -1,4 +1,4 @@
-//! The receivers of a run. Whatever they get they write into the book before they answer.
+//! The receivers of a run. They record each request in the ledger before they answer.
 
 use std::{
     collections::VecDeque,
@@ -16,12 +16,12 @@ use crate::{
     wants::{Manner, Want},
 };
 
-/// How long a slow receiver takes.
+/// The time that a slow receiver takes to answer.
 const SLOW: Duration = Duration::from_millis(150);
-/// What a limited receiver takes in a second.
+/// Requests per second that a limited receiver accepts.
 const LIMIT: usize = 15;
 
-/// Where one destination receives. It keeps its port whatever happens to it.
+/// The receiver of one destination. Its port never changes.
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) want: Want,
@@ -35,7 +35,7 @@ pub(crate) struct Desk {
 enum Open {
     Closed,
     Here(Receiver),
-    /// A program of its own, and how many of its requests are in the book.
+    /// A separate process, and the number of its requests in the ledger.
     Program(Process, usize),
 }
 
@@ -67,7 +67,7 @@ impl Desk {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = open;
     }
 
-    /// SIGKILL, or, of a receiver in this process, what SIGKILL does to its connections.
+    /// Sends SIGKILL, or closes all connections of a receiver in this process.
     pub(crate) async fn kill(&self) {
         self.read_up();
         let open = std::mem::replace(&mut *self.open.lock().unwrap_or_else(PoisonError::into_inner), Open::Closed);
@@ -81,7 +81,7 @@ impl Desk {
         }
     }
 
-    /// Enters into the book what a program of its own has printed since the last time.
+    /// Records the requests that a separate process has printed since the last call.
     pub(crate) fn read_up(&self) {
         if let Open::Program(process, read) = &mut *self.open.lock().unwrap_or_else(PoisonError::into_inner) {
             *read = self.enter(process, *read);
@@ -99,7 +99,7 @@ impl Desk {
     }
 }
 
-/// Of what `leadline listen` prints of a request: event and time.
+/// Event and time of a request, from the output of `leadline listen`.
 fn printed(text: &str) -> Option<(String, Instant)> {
     let event = text.lines().find_map(|line| line.trim().strip_prefix("leadline-event-id: "))?;
     let at = text.lines().find_map(|line| line.split(' ').next()?.parse::<Timestamp>().ok())?;
@@ -108,7 +108,7 @@ fn printed(text: &str) -> Option<(String, Instant)> {
 }
 
 fn decide(want: Want, seed: u64, ledger: Ledger) -> impl Fn(&Seen) -> Answer + Send + Sync {
-    let lately = Mutex::new(VecDeque::new());
+    let recent = Mutex::new(VecDeque::new());
     move |seen| {
         let event = seen.header("leadline-event-id");
         let answer = match want.manner {
@@ -122,7 +122,7 @@ fn decide(want: Want, seed: u64, ledger: Ledger) -> impl Fn(&Seen) -> Answer + S
                     _ => Answer::Status(200),
                 }
             }
-            Manner::Limited if is_too_much(&lately, seen.at) => {
+            Manner::Limited if is_too_much(&recent, seen.at) => {
                 Answer::With(429, vec![("retry-after", "1".into())], bytes::Bytes::new())
             }
             Manner::Limited => Answer::Status(200),
@@ -137,14 +137,14 @@ fn decide(want: Want, seed: u64, ledger: Ledger) -> impl Fn(&Seen) -> Answer + S
     }
 }
 
-fn is_too_much(lately: &Mutex<VecDeque<Instant>>, now: Instant) -> bool {
-    let mut lately = lately.lock().unwrap_or_else(PoisonError::into_inner);
-    while lately.front().is_some_and(|at| now.saturating_duration_since(*at) > Duration::from_secs(1)) {
-        lately.pop_front();
+fn is_too_much(recent: &Mutex<VecDeque<Instant>>, now: Instant) -> bool {
+    let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+    while recent.front().is_some_and(|at| now.saturating_duration_since(*at) > Duration::from_secs(1)) {
+        recent.pop_front();
     }
-    let too_much = lately.len() >= LIMIT;
+    let too_much = recent.len() >= LIMIT;
     if !too_much {
-        lately.push_back(now);
+        recent.push_back(now);
     }
     too_much
 }

@@ -1,4 +1,4 @@
-//! What is told of a run: a table for people, and JSON in the folder that `LEADLINE_CHAOS_REPORT` names.
+//! The report of a run: a printed table, and JSON in the folder that `LEADLINE_CHAOS_REPORT` names.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::{audit::Findings, ledger::Ledger};
 
-/// In which folder the report is written.
+/// The variable with the folder for the report.
 const FOLDER: &str = "LEADLINE_CHAOS_REPORT";
-/// How many examples of repeats are in it.
-const REPEATS: usize = 20;
+/// The maximum number of examples of repeats.
+const MAX_REPEATS: usize = 20;
 
-/// What a run was, and what came of it.
+/// The settings and the result of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) name: &'static str,
@@ -21,20 +21,20 @@ pub(crate) struct Report {
     pub(crate) findings: Findings,
 }
 
-/// How someone's deaths went.
+/// The figures about the kills of one process.
 #[derive(Debug, Default, Clone, Copy)]
 struct Deaths {
     count: usize,
-    /// The longest time from its start until everything was delivered that had been accepted by then, if nobody else was
-    /// away.
+    /// The longest time from its restart until all events accepted by then were delivered, while no other process was
+    /// away. `None` if it was never away alone.
     recovery: Option<Duration>,
-    /// The longest time from its start until it was ready.
+    /// The longest time from its restart until it was ready.
     ready: Duration,
     duplicates: usize,
 }
 
 impl Report {
-    /// Tells of it, and fails the test if anything was wrong.
+    /// Prints and writes the report. Panics if there are faults.
     pub(crate) fn tell(&self, ledger: &Ledger) {
         let deaths = deaths(ledger, &self.findings);
         println!("{}", self.table(ledger, &deaths));
@@ -46,17 +46,17 @@ impl Report {
                 self.json(ledger, &deaths)
             );
             let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&file, text));
-            written.unwrap_or_else(|e| panic!("{} cannot be written: {e}", file.display()));
+            written.unwrap_or_else(|e| panic!("cannot write {}: {e}", file.display()));
         }
         let faults = self.findings.faults.join("\n");
-        assert!(faults.is_empty(), "{}; again with LEADLINE_CHAOS_SEED={}:\n{faults}", self.name, self.seed);
+        assert!(faults.is_empty(), "{}; repeat with LEADLINE_CHAOS_SEED={}:\n{faults}", self.name, self.seed);
     }
 
     fn table(&self, ledger: &Ledger, deaths: &BTreeMap<String, Deaths>) -> String {
         let found = &self.findings;
         let mut text = format!(
             "\nchaos: {}, seed {}, {:.0} s\n  accepted {}, wanted {}, received {}, LOST {}, delivered again {} (unexplained {})\n  \
-             mails {}, rows of the read model {} (the same when made anew, unless it is said below), starts given up {}\n\n  \
+             mails {}, rows of the read model {} (equal after a rebuild unless a fault says otherwise), starts given up {}\n\n  \
              {:<20}{:>6}{:>14}{:>16}{:>12}\n",
             self.name,
             self.seed,
@@ -97,7 +97,7 @@ impl Report {
                 "all_delivered_after_seconds": deaths.recovery.map(|after| after.as_secs_f64()),
                 "repeats": deaths.duplicates})
         });
-        let repeats = found.duplicates.iter().take(REPEATS);
+        let repeats = found.duplicates.iter().take(MAX_REPEATS);
         let repeats = repeats.map(|d| json!({"to": d.destination, "event": d.event, "because_of": d.because_of}));
         json!({
             "run": self.name, "seed": self.seed, "seconds": self.took.as_secs_f64(),

@@ -1,4 +1,4 @@
-//! What the API shows, and how it is told what to do.
+//! Calls to the API.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -14,15 +14,15 @@ use crate::{
     wants::{INTERFACE, ORDERED, PLAIN},
 };
 
-/// The most that a page holds.
+/// The maximum page size.
 const PAGE: u32 = 500;
 
-/// Who is mailed about the failures of an account.
+/// The recipient of an account's failure notices.
 pub(crate) fn owner(account: &str) -> String {
     format!("owner@{account}.example")
 }
 
-/// Accounts, interfaces and destinations; the ids of the destinations by their names.
+/// Creates accounts, interfaces and destinations. Returns the ids of the destinations by their names.
 pub(crate) async fn set_up(stage: &Stage) -> HashMap<&'static str, String> {
     let mut registry = RegistryServiceClient::new(stage.api());
     for account in [PLAIN, ORDERED] {
@@ -51,7 +51,7 @@ pub(crate) async fn set_up(stage: &Stage) -> HashMap<&'static str, String> {
     ids
 }
 
-/// Everything that the read model says about deliveries.
+/// All deliveries in the read model.
 pub(crate) async fn deliveries(stage: &Stage) -> Vec<api::Delivery> {
     let mut client = DeliveryServiceClient::new(stage.api());
     let mut request = api::ListDeliveriesRequest { page_size: PAGE, ..api::ListDeliveriesRequest::default() };
@@ -66,14 +66,13 @@ pub(crate) async fn deliveries(stage: &Stage) -> Vec<api::Delivery> {
     }
 }
 
-/// Whether an attempt is on record that got no answer. What its receiver made of it is then not known, and it is repeated.
+/// Whether an attempt without an answer is stored. Its effect at the receiver is unknown, so it is repeated.
 pub(crate) async fn went_without_answer(stage: &Stage, delivery_id: &str) -> bool {
     let request = api::GetDeliveryRequest { delivery_id: delivery_id.to_owned() };
     let detail = DeliveryServiceClient::new(stage.api()).get_delivery(request).await.unwrap().into_inner();
     detail.attempts.iter().any(|attempt| !attempt.error_kind.is_empty())
 }
 
-/// How many leads an account has.
 pub(crate) async fn count_leads(stage: &Stage, account: &str) -> usize {
     let mut client = LeadServiceClient::new(stage.api());
     let mut request = api::ListLeadsRequest { account_id: account.into(), page_size: PAGE, ..Default::default() };
@@ -88,15 +87,15 @@ pub(crate) async fn count_leads(stage: &Stage, account: &str) -> usize {
     }
 }
 
-/// How much waits; none: it cannot be told now.
+/// The status; `None` if it is unavailable now.
 pub(crate) async fn status(api: Keyed) -> Option<api::GetStatusResponse> {
     Some(StatusServiceClient::new(api).get_status(api::GetStatusRequest::default()).await.ok()?.into_inner())
 }
 
-/// Waits until nothing waits any more but so much parked work.
+/// Waits until no work is left except `parked` parked messages.
 pub(crate) async fn quiet(stage: &Stage, parked: usize, within: Duration) -> Result<(), String> {
     let look = async || {
-        let Some(status) = status(stage.api()).await else { return Err("the status cannot be told".to_owned()) };
+        let Some(status) = status(stage.api()).await else { return Err("the status is unavailable".to_owned()) };
         let lags: u64 = status.lags.iter().map(|lag| lag.waiting + lag.in_hand).sum();
         let rest = (lags, status.parked, status.timers_pending, status.in_order);
         if rest == (0, parked as u64, 0, 0) { Ok(()) } else { Err(format!("{status:#?}")) }
@@ -104,7 +103,7 @@ pub(crate) async fn quiet(stage: &Stage, parked: usize, within: Duration) -> Res
     wait::attempt(within, look).await
 }
 
-/// Opens a destination for what is held for it.
+/// Enables a destination, which releases its held deliveries.
 pub(crate) async fn enable(stage: &Stage, account: &str, destination: &str) {
     let mut registry = RegistryServiceClient::new(stage.api());
     let (account_id, destination_id) = (account.to_owned(), destination.to_owned());

@@ -1,5 +1,5 @@
-//! What is killed: every service in a process of its own, a broker, a database, a mail server and receivers. Each comes
-//! back on its own port.
+//! The processes that are killed: each service as a separate process, a broker, a database, a mail server and
+//! receivers. Each restarts on its old port.
 
 use std::{
     path::PathBuf,
@@ -14,26 +14,25 @@ use tonic::transport::Channel;
 
 use crate::{ledger::Ledger, receivers::Desk, wants::WANTS};
 
-/// How long anything may take to start: generous, because everything shares a few cores, and things are down on purpose.
+/// How long a process may take to start: generous, because all share a few cores and some are down on purpose.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
-/// How often a service may give up starting, because what it needs is away, before that counts as a failure. Whoever
-/// runs it starts it again.
-const MOST_STARTS: usize = 20;
+/// How often a service may exit at its start because a dependency is away. A supervisor would restart it.
+const MAX_STARTS: usize = 20;
 /// The key that seals secrets.
 const MASTER_KEY: &str = "bGVhZGxpbmUgYW5kIGNoYW9zIGFuZCAzMiBieXRlcyE=";
 
-/// What a stage is made of.
+/// The settings of a stage.
 #[derive(Debug)]
 pub(crate) struct Shape {
     pub(crate) brokers: Brokers,
-    /// How many processes of each service there are.
+    /// The number of processes of each service.
     pub(crate) of_each: usize,
-    /// What else the services find in their environment.
+    /// Further environment variables of the services.
     pub(crate) env: Vec<(&'static str, String)>,
     pub(crate) seed: u64,
 }
 
-/// Everything that runs.
+/// All processes of a run.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) brokers: Brokers,
@@ -52,7 +51,7 @@ pub(crate) enum Brokers {
     Three(NatsCluster),
 }
 
-/// Somebody who can be killed.
+/// A process that can be killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Victim {
     Service(usize),
@@ -62,7 +61,7 @@ pub(crate) enum Victim {
     Receiver(usize),
 }
 
-/// A service in a process of its own.
+/// A service that runs as a separate process.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) name: String,
@@ -71,7 +70,7 @@ pub(crate) struct Service {
     args: Vec<String>,
     env: Vec<(&'static str, String)>,
     process: Mutex<Option<Process>>,
-    /// What it did that it should not have.
+    /// Panics and unexpected ends.
     trouble: Mutex<Vec<String>>,
     gave_up: Mutex<usize>,
 }
@@ -88,7 +87,7 @@ pub(crate) fn program() -> PathBuf {
 }
 
 impl Stage {
-    /// Starts everything but the receiver that is late.
+    /// Starts everything except the late receiver.
     pub(crate) async fn start(shape: Shape, ledger: &Ledger) -> Self {
         let brokers = shape.brokers;
         let database = Postgres::start().await;
@@ -100,7 +99,7 @@ impl Stage {
             ("LEADLINE_MASTER_KEY", MASTER_KEY.to_owned()),
             ("LEADLINE_DATABASE_URL", database_url.clone()),
             ("LEADLINE_SMTP_URL", format!("smtp://127.0.0.1:{}", mail.port)),
-            // A mail about each failure, so that each can be held against its delivery.
+            // A mail for each failure, to compare mails with deliveries.
             ("LEADLINE_NOTICE_WINDOW", "0s".to_owned()),
             ("LEADLINE_MAILS_PER_ACCOUNT", "0".into()),
             ("LEADLINE_MAILS_PER_RECIPIENT", "0".into()),
@@ -123,12 +122,12 @@ impl Stage {
         stage
     }
 
-    /// The receiver that is not there at first.
+    /// The receiver that starts late.
     pub(crate) fn late(&self) -> Victim {
         Victim::Receiver(self.desks.iter().position(Desk::is_late).unwrap())
     }
 
-    /// Everyone who can be killed; the receiver that is late is the last of them.
+    /// All processes that can be killed. The late receiver is the last.
     pub(crate) fn victims(&self) -> Vec<Victim> {
         let mut victims: Vec<_> = (0..self.services.len()).map(Victim::Service).collect();
         victims.extend((0..self.brokers.servers().len()).map(Victim::Broker));
@@ -159,7 +158,7 @@ impl Stage {
         }
     }
 
-    /// Starts it again and returns once it is ready; when it was started.
+    /// Restarts the victim, and returns once it is ready. The result is the time of the start.
     pub(crate) async fn revive(&self, victim: Victim) -> Instant {
         let started = Instant::now();
         match victim {
@@ -176,7 +175,7 @@ impl Stage {
         self.services.iter().filter(move |service| service.name.starts_with(kind))
     }
 
-    /// The API of the first query service, whenever it is there.
+    /// The API of the first query service, which may be away.
     pub(crate) fn api(&self) -> Keyed {
         self.api.clone()
     }
@@ -187,23 +186,23 @@ impl Stage {
         mails
     }
 
-    /// Enters into the book what receivers have got that are programs of their own.
+    /// Records the requests of receivers that are separate processes.
     pub(crate) fn read_up(&self) {
         self.desks.iter().for_each(Desk::read_up);
     }
 
-    /// What services did that they should not have: ended by themselves, or panicked.
+    /// Unexpected ends and panics of services.
     pub(crate) fn trouble(&self) -> Vec<String> {
         self.services.iter().for_each(Service::look);
         self.services.iter().flat_map(|service| lock(&service.trouble).clone()).collect()
     }
 
-    /// How often a service gave up starting because what it needs was away.
+    /// How often services exited at their start because a dependency was away.
     pub(crate) fn gave_up(&self) -> usize {
         self.services.iter().map(|service| *lock(&service.gave_up)).sum()
     }
 
-    /// Makes a read model anew in a database of its own; its URL.
+    /// Rebuilds the read model in a new database, and returns its URL.
     pub(crate) async fn rebuilt(&self) -> String {
         let database = self.database.database().await;
         let args = ["rebuild", "--nats-url", &self.brokers.url(), "--database-url", &database];
@@ -254,9 +253,10 @@ impl Service {
         }
     }
 
-    /// Starts it, again and again while it gives up because what it needs is away, and returns once it is ready.
+    /// Starts the service and returns once it is ready. Repeats the start while the service exits because a dependency
+    /// is away.
     pub(crate) async fn start(&self) {
-        for _ in 0..MOST_STARTS {
+        for _ in 0..MAX_STARTS {
             let process = Process::start(&self.name, program(), &self.args, self.env.clone());
             let ready = wait::attempt(SOON, async || {
                 let ended = !process.is_running();
@@ -269,7 +269,7 @@ impl Service {
             }
             *lock(&self.gave_up) += 1;
         }
-        panic!("{} gave up starting {MOST_STARTS} times", self.name);
+        panic!("{} gave up starting {MAX_STARTS} times", self.name);
     }
 
     pub(crate) fn kill(&self) {
@@ -279,7 +279,7 @@ impl Service {
         }
     }
 
-    /// Notes what it did that it should not have.
+    /// Records panics and unexpected ends.
     fn look(&self) {
         let process = lock(&self.process);
         let Some(process) = &*process else { return };
@@ -288,7 +288,7 @@ impl Service {
             trouble.push(format!("{} ended by itself:\n{}", self.name, process.output()));
         }
         let output = process.output();
-        // Nor may the audit have had anything to heal: nobody's death loses a request or work.
+        // The reconciler must not have repaired anything either: no kill loses a request or work.
         let alarms = output.lines().filter(|line| line.contains("panicked") || line.contains("was lost; it"));
         trouble.extend(alarms.map(|line| format!("{}: {line}", self.name)));
     }
@@ -309,13 +309,13 @@ impl MailServer {
     }
 }
 
-/// One connection, made when it is first used and whenever it is gone.
+/// One connection, opened at first use and after each loss.
 fn api(services: &[Service], key: &str) -> Keyed {
     let query = services.iter().find(|service| service.name.starts_with("query")).unwrap();
     WithKey::new(key).unwrap().over(Channel::from_shared(query.grpc.clone()).unwrap().connect_lazy())
 }
 
-/// The first key.
+/// Creates the first API key.
 async fn bootstrap(env: &[(&'static str, String)]) -> String {
     let mut command = Command::new(program());
     command.args(["keys", "bootstrap"]).envs(env.iter().cloned()).stdin(Stdio::null());

@@ -1,4 +1,4 @@
-//! What is published, and who wants it.
+//! The published events, and the destinations that want them.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use api::duration_to_api;
 
 use crate::plan::Seeded;
 
-/// An account whose events go to their destinations as they come.
+/// An account without ordered destinations.
 pub(crate) const PLAIN: &str = "plain";
-/// An account with a destination that keeps the order of each lead's events.
+/// An account with an ordered destination.
 pub(crate) const ORDERED: &str = "ordered";
 pub(crate) const INTERFACE: &str = "form";
 
@@ -16,10 +16,10 @@ const CREATED: &str = "lead.created";
 const LIMITED: &str = "lead.limited";
 const REFUSED: &str = "lead.refused";
 const HELD: &str = "lead.held";
-/// In how many leads a publisher's events of the account that keeps order are.
+/// The number of leads per publisher in the ordered account.
 const LEADS_IN_ORDER: usize = 8;
 
-/// A lead event that is published.
+/// A published lead event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) id: String,
@@ -29,8 +29,8 @@ pub(crate) struct Event {
 }
 
 impl Event {
-    /// The event with this number, of those of one publisher. Of each lead one publisher alone publishes, one event after
-    /// another, so that their order is known.
+    /// The event of a publisher with this number. Each lead belongs to one publisher, which publishes one event after
+    /// another, so that the order is known.
     pub(crate) fn new(seed: u64, publisher: usize, number: usize) -> Self {
         let id = format!("e-{publisher}-{number}");
         let mut seeded = Seeded::of(seed, &id);
@@ -52,24 +52,24 @@ impl Event {
     }
 }
 
-/// How a receiver behaves, as far as it is not killed.
+/// The behaviour of a receiver while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Takes everything.
+    /// Accepts everything.
     Takes,
-    /// Refuses some requests, resets the connections of others, and takes the rest.
+    /// Refuses some requests, resets some connections, and accepts the rest.
     Flaky,
-    /// Takes everything, and takes its time.
+    /// Accepts everything, slowly.
     Slow,
-    /// A process of its own, that is not there at first.
+    /// A separate process that starts late.
     Late,
-    /// Asks for a pause when too much comes.
+    /// Asks for a pause above a rate.
     Limited,
-    /// Takes nothing, ever.
+    /// Refuses everything.
     Refuses,
 }
 
-/// How each delivery to a destination has to end.
+/// The expected end of a destination's deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Succeeded,
@@ -77,21 +77,21 @@ pub(crate) enum Ending {
     Held,
 }
 
-/// A destination, and what has to become of its deliveries.
+/// A destination, and the expected end of its deliveries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Want {
     pub(crate) name: &'static str,
     pub(crate) account: &'static str,
-    /// The type of the events that it wants; none: all.
+    /// The wanted event type; `None` if it wants all.
     pub(crate) kind: Option<&'static str>,
     pub(crate) manner: Manner,
     pub(crate) ends: Ending,
-    /// Nothing but a death keeps its deliveries waiting.
+    /// Whether its deliveries wait only while a process is away.
     pub(crate) is_prompt: bool,
     pub(crate) keeps_order: bool,
 }
 
-const USUAL: Want = Want {
+const DEFAULT: Want = Want {
     name: "",
     account: PLAIN,
     kind: None,
@@ -104,15 +104,15 @@ const USUAL: Want = Want {
 /// The destinations of a run.
 #[rustfmt::skip]
 pub(crate) const WANTS: [Want; 9] = [
-    Want { name: "healthy", is_prompt: true, ..USUAL },
-    Want { name: "flaky", manner: Manner::Flaky, ..USUAL },
-    Want { name: "slow", manner: Manner::Slow, kind: Some(CREATED), ..USUAL },
-    Want { name: "late", manner: Manner::Late, kind: Some(CREATED), ..USUAL },
-    Want { name: "limited", manner: Manner::Limited, kind: Some(LIMITED), ..USUAL },
-    Want { name: "refusing", manner: Manner::Refuses, kind: Some(REFUSED), ends: Ending::Failed, ..USUAL },
-    Want { name: "held", kind: Some(HELD), ends: Ending::Held, ..USUAL },
-    Want { name: "in-order", account: ORDERED, manner: Manner::Flaky, keeps_order: true, ..USUAL },
-    Want { name: "beside", account: ORDERED, is_prompt: true, ..USUAL },
+    Want { name: "healthy", is_prompt: true, ..DEFAULT },
+    Want { name: "flaky", manner: Manner::Flaky, ..DEFAULT },
+    Want { name: "slow", manner: Manner::Slow, kind: Some(CREATED), ..DEFAULT },
+    Want { name: "late", manner: Manner::Late, kind: Some(CREATED), ..DEFAULT },
+    Want { name: "limited", manner: Manner::Limited, kind: Some(LIMITED), ..DEFAULT },
+    Want { name: "refusing", manner: Manner::Refuses, kind: Some(REFUSED), ends: Ending::Failed, ..DEFAULT },
+    Want { name: "held", kind: Some(HELD), ends: Ending::Held, ..DEFAULT },
+    Want { name: "in-order", account: ORDERED, manner: Manner::Flaky, keeps_order: true, ..DEFAULT },
+    Want { name: "beside", account: ORDERED, is_prompt: true, ..DEFAULT },
 ];
 
 impl Want {
@@ -136,7 +136,7 @@ impl Want {
         }
     }
 
-    /// Patience enough for whatever happens to a receiver in a run; none for the one that never takes anything.
+    /// A retry policy that outlasts all outages of a run; without retries for the receiver that refuses everything.
     fn policy(&self) -> api::RetryPolicy {
         let custom = if self.ends == Ending::Failed {
             api::CustomRetryPolicy::default()
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_destination_wants_something_and_not_everything() {
+    fn every_destination_wants_some_events_but_not_all() {
         let events: Vec<_> = (0..1_000).map(|number| Event::new(1, number % 4, number)).collect();
         for want in WANTS {
             let wanted = events.iter().filter(|event| want.wants(event)).count();
