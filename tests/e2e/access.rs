@@ -1,4 +1,4 @@
-//! Keys: who gets in, what he may do, and that nothing of another account can be seen or touched.
+//! API keys: which are accepted, what they permit, and that nothing of another account is visible or changeable.
 
 mod http;
 pub(crate) mod matrix;
@@ -13,17 +13,17 @@ use api::{
 use testkit::{Process, Receiver, wait};
 use tonic::Code;
 
-use crate::world::{ACCOUNT, INTERFACE, SOON, World, event_json, lies_open, program, some_destination};
+use crate::world::{ACCOUNT, INTERFACE, SOON, World, event_json, is_readable_in, program, some_destination};
 
-/// Another account than that of the world.
+/// A second account.
 const OTHER: &str = "other";
 
-/// The secret of a key, in which there may be underscores, too; what is no key is all secret.
+/// The secret part of a key, which may contain underscores. A text that is not a key is secret as a whole.
 fn secret_of(key: &str) -> &str {
     key.splitn(3, '_').last().unwrap_or_default()
 }
 
-/// A world with another account that has an interface.
+/// A world with a second account that has an interface.
 async fn two_accounts() -> World {
     let world = World::start().await;
     let account = api::Account { account_id: OTHER.into(), ..api::Account::default() };
@@ -38,7 +38,7 @@ async fn revoke(world: &World, key_id: &str) {
     world.access().revoke_key(api::RevokeKeyRequest { key_id: key_id.into() }).await.unwrap();
 }
 
-/// A key that has expired.
+/// Creates a key and waits until it has expired.
 async fn expired_key(world: &World) -> String {
     let end = std::time::SystemTime::now() + std::time::Duration::from_millis(500);
     let request = api::CreateKeyRequest {
@@ -57,7 +57,7 @@ async fn expired_key(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn the_first_key_is_in_the_data_directory_and_nowhere_else() {
+async fn first_key_is_in_the_data_directory_alone() {
     let world = World::start().await;
     let file = world.home.data().join("admin.key");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
@@ -80,8 +80,8 @@ async fn the_first_key_is_in_the_data_directory_and_nowhere_else() {
     call(&["--api-key", &reader]).wait_line("SCOPE_READ", SOON).await;
     call(&["--data-dir", "/proc/nowhere"]).wait_line("LEADLINE_API_KEY", SOON).await;
 
-    // Only hashes are stored. What was started anew knows the same keys.
-    assert!(!lies_open(&data.join("nats"), secret_of(&reader).as_bytes()));
+    // Only hashes are stored. A restarted system knows the same keys.
+    assert!(!is_readable_in(&data.join("nats"), secret_of(&reader).as_bytes()));
     world.process.terminate();
     world.process.wait_exit(SOON).await;
     let before = world.key.clone();
@@ -92,7 +92,7 @@ async fn the_first_key_is_in_the_data_directory_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn nobody_makes_a_key_beyond_his_own_and_keys_are_listed_and_revoked_by_those_they_concern() {
+async fn keys_are_bounded_by_their_creator_and_listed_per_account() {
     let world = two_accounts().await;
     let (admin, admin_id) = world.new_key(ACCOUNT, &[Scope::Admin]).await;
     let (_, foreign_id) = world.new_key(OTHER, &[Scope::Read]).await;
@@ -113,9 +113,9 @@ async fn nobody_makes_a_key_beyond_his_own_and_keys_are_listed_and_revoked_by_th
     let list = api::ListKeysRequest::default();
     let ids = |keys: Vec<api::Key>| keys.into_iter().map(|key| key.key_id).collect::<Vec<_>>();
     let seen = ids(access.list_keys(list.clone()).await.unwrap().into_inner().keys);
-    assert_eq!(seen, [made.key_id.clone(), admin_id.clone()], "the newest first, and those of the account only");
+    assert_eq!(seen, [made.key_id.clone(), admin_id.clone()], "the newest first, and only keys of the account");
     let all = ids(world.access().list_keys(list.clone()).await.unwrap().into_inner().keys);
-    assert_eq!(all.len(), 4, "those of both accounts, and the first one: {all:?}");
+    assert_eq!(all.len(), 4, "keys of both accounts, and the first key: {all:?}");
     let page = api::ListKeysRequest { page_size: 3, ..list.clone() };
     let first = world.access().list_keys(page.clone()).await.unwrap().into_inner();
     let page = api::ListKeysRequest { page_token: first.next_page_token, ..page };
@@ -137,7 +137,7 @@ async fn nobody_makes_a_key_beyond_his_own_and_keys_are_listed_and_revoked_by_th
 }
 
 #[tokio::test]
-async fn what_belongs_to_another_account_is_as_if_it_did_not_exist() {
+async fn things_of_other_accounts_seem_not_to_exist() {
     let (world, receiver) = (two_accounts().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
@@ -160,7 +160,7 @@ async fn what_belongs_to_another_account_is_as_if_it_did_not_exist() {
     let accounts = RegistryServiceClient::new(channel.clone()).list_accounts(api::ListAccountsRequest::default()).await;
     let accounts: Vec<_> = accounts.unwrap().into_inner().accounts.into_iter().map(|a| a.account_id).collect();
     assert_eq!(accounts, [OTHER]);
-    // An account that does not exist is refused like one that does.
+    // An account that does not exist is refused in the same way.
     for account_id in [ACCOUNT, "no-such-account"] {
         let request = api::GetAccountRequest { account_id: account_id.into() };
         let refused = RegistryServiceClient::new(channel.clone()).get_account(request).await.unwrap_err();
@@ -174,7 +174,7 @@ async fn what_belongs_to_another_account_is_as_if_it_did_not_exist() {
 }
 
 #[tokio::test]
-async fn history_names_the_key_whoever_its_holder_says_he_is() {
+async fn history_names_the_key_and_the_claimed_person() {
     let world = World::start().await;
     world.destination("http://127.0.0.1:1/").await;
     world.publish("e1").await;
@@ -183,16 +183,16 @@ async fn history_names_the_key_whoever_its_holder_says_he_is() {
     let mut deliveries = DeliveryServiceClient::new(world.called_with(&operator).await);
     let retry = api::RetryDeliveryRequest { delivery_id, requested_by: "key 0000 (boss)".into(), ..Default::default() };
     deliveries.retry_delivery(retry).await.unwrap();
-    let told = format!("key {key_id} (of a test) for key 0000 (boss)");
-    wait::until("who asked, in the log", SOON, async || {
+    let expected = format!("key {key_id} (of a test) for key 0000 (boss)");
+    wait::until("the name of the caller in the log", SOON, async || {
         let log = world.log("e1").await;
-        if log.iter().any(|(_, detail)| detail.contains(&told)) { Ok(()) } else { Err(log) }
+        if log.iter().any(|(_, detail)| detail.contains(&expected)) { Ok(()) } else { Err(log) }
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_goes_on_for_long_ends_with_its_key() {
+async fn open_streams_end_when_their_key_is_revoked() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let (key, key_id) = world.new_key(ACCOUNT, &[Scope::Publish, Scope::Read]).await;
@@ -217,7 +217,7 @@ async fn what_goes_on_for_long_ends_with_its_key() {
     assert!(watch.message().await.unwrap().is_some());
 
     revoke(&world, &key_id).await;
-    // Ingest hears of it by itself.
+    // Ingest learns of the revocation without a request.
     wait::until("the end of the stream's key", SOON, async || {
         events.send(event("e2")).await.unwrap();
         let refused = stream.message().await.unwrap().unwrap().result.unwrap();

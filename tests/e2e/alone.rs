@@ -1,4 +1,4 @@
-//! A system of which each service is a process of its own.
+//! A system with each service in a separate process.
 
 use std::{fs, path::Path};
 
@@ -7,10 +7,10 @@ use testkit::{NatsServer, Process};
 
 use crate::world::{Home, SOON, World, program};
 
-/// What dispatcher and query need for a receiver here.
+/// The arguments that dispatcher and query need for receivers on this machine.
 pub(crate) const ALLOWED: [&str; 2] = ["--allow-network", "127.0.0.0/8"];
 
-/// The services in processes of their own, so that one can die alone.
+/// Services in separate processes, so that a test can kill one of them.
 pub(crate) struct Alone {
     broker: NatsServer,
     key: String,
@@ -26,7 +26,7 @@ impl Alone {
         Self::start_with(database, &[]).await
     }
 
-    /// The same; the dispatcher is started by this program with these arguments, if there are any.
+    /// Like [`Alone::start`], with this command as a wrapper of the dispatcher; empty if there is none.
     pub(crate) async fn start_with(database: String, starts_dispatcher: &[&str]) -> Self {
         let broker = NatsServer::start().await;
         let key = crypto::MasterKey::generate().unwrap().reveal();
@@ -44,7 +44,7 @@ impl Alone {
         Self { broker, key, database, admin, http, _ingest: ingest, dispatcher }
     }
 
-    /// Starts query, and gives the system as it is seen through it.
+    /// Starts query, and returns the system as seen through it.
     pub(crate) async fn query(&self, home: Home, env: &[(&str, &str)]) -> World {
         let url = self.broker.url();
         let mut variables = vec![("LEADLINE_NATS_URL", url.as_str()), ("LEADLINE_MASTER_KEY", &self.key)];
@@ -61,7 +61,7 @@ impl Alone {
     }
 }
 
-/// A service on ports of its own.
+/// The arguments of a service on free ports.
 pub(crate) fn arguments<'a>(service: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&[service, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"], more].concat()
 }

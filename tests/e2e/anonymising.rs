@@ -1,4 +1,4 @@
-//! People can be forgotten: what was published about an anonymised lead is nowhere any more, and nobody gets it.
+//! Anonymisation: nothing published about an anonymised lead remains in any file, and no receiver gets it.
 
 mod later;
 
@@ -16,28 +16,28 @@ use crate::{
     leads::exported,
     publishing::nats,
     rebuild::{everything, rebuild},
-    world::{ACCOUNT, INTERFACE, SOON, World, lies_open, read_json, retries, some_destination},
+    world::{ACCOUNT, INTERFACE, SOON, World, is_readable_in, read_json, retries, some_destination},
 };
 
-/// Stands for a person; it is in payloads, in what receivers answer, and so in URLs and mails.
+/// Personal data in payloads and in answers of receivers, and therefore in URLs and mails.
 const PERSON: &str = "Ada-7f3a9c1e-Lovelace";
-/// A mail for each failure.
+/// One mail for each failure.
 const MAIL_EACH: [&str; 2] = ["--notice-window", "0s"];
-/// The leads of the story, of which one is forgotten, and its events.
+/// The lead that is anonymised.
 const LEAD: &str = "lead-a";
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Receivers, as bad as they can be, and their destinations.
+/// Receivers with different faults, and their destinations.
 struct Cast {
     receivers: Vec<Receiver>,
     held: String,
-    /// Answers when the story says so.
+    /// Answers when its gate is opened.
     slow: Receiver,
 }
 
 impl Cast {
-    /// One that takes everything, one that refuses it, one that is tried again in an hour, one that is disabled, one
-    /// that keeps the order and is tried again, and one that is busy.
+    /// Receivers: one accepts everything, one refuses it, one is retried after an hour, one has a disabled destination,
+    /// one has an ordered destination with retries, and one does not answer yet.
     async fn of(world: &World) -> Self {
         let (taking, refusing, later, held, ordered, slow) = (
             Receiver::start().await,
@@ -86,7 +86,7 @@ async fn anonymise(world: &World, leads: &[&str]) -> Result<Vec<api::Lead>, toni
     Ok(world.leads().anonymize_leads(request).await?.into_inner().leads)
 }
 
-/// Asks again for as long as the read model is behind.
+/// Repeats the call while the read model lags.
 async fn anonymised(world: &World, leads: &[&str]) -> Vec<api::Lead> {
     wait::until("the leads anonymised", SOON, async || anonymise(world, leads).await).await
 }
@@ -105,13 +105,13 @@ async fn ends(world: &World, lead: &str) -> Vec<(DeliveryStatus, String)> {
     ends
 }
 
-/// Two events of one lead, and one of another, with everybody having done what he does.
+/// Publishes two events of one lead and one of another, and waits until all receivers have reacted.
 async fn play(world: &World) -> Cast {
     let cast = Box::pin(Cast::of(world)).await;
     for (event, lead, name) in [("e1", LEAD, PERSON), ("e2", LEAD, PERSON), ("e3", "lead-b", "Grace")] {
         publish(world, event, lead, name).await;
     }
-    wait::until("everything but what is under way", SOON, async || {
+    wait::until("everything except the requests in flight", SOON, async || {
         let now = ends(world, LEAD).await;
         let count = |status| now.iter().filter(|(s, _)| *s == status).count();
         let settled = now.len() == 12
@@ -128,12 +128,12 @@ async fn play(world: &World) -> Cast {
     cast
 }
 
-/// Somebody writes to the broker what nobody can read; the router sets it aside.
+/// Writes an unreadable message to the broker; the router quarantines it.
 async fn put_unreadable(world: &World) {
     let broker = broker(world).await;
     let text = json!({"account_id": ACCOUNT, "lead_id": LEAD, "name": PERSON}).to_string();
     broker.publish(format!("lead.{ACCOUNT}.{INTERFACE}"), text.into()).await.unwrap().await.unwrap();
-    wait::until_eq("what is set aside", SOON, 1, async || {
+    wait::until_eq("the quarantined message", SOON, 1, async || {
         broker.get_stream("POISON").await.unwrap().cached_info().state.messages
     })
     .await;
@@ -143,7 +143,7 @@ async fn broker(world: &World) -> async_nats::jetstream::Context {
     async_nats::jetstream::new(nats(world).await)
 }
 
-/// Stores an event as nobody can publish it, into the past or a second time: only who writes to the broker can.
+/// Stores an event directly in the broker: with a time in the past, or a second time. The API does not allow that.
 async fn store(world: &World, event: &str, lead: &str, received_at: Timestamp) {
     let event = LeadEvent {
         event_id: EventId::parse(event).unwrap(),
@@ -155,7 +155,7 @@ async fn store(world: &World, event: &str, lead: &str, received_at: Timestamp) {
         event_type: EventType::lead_created(),
         occurred_at: Timestamp::UNIX_EPOCH,
         received_at,
-        // What was configured until now.
+        // The current configuration.
         registry_sequence: 0,
         hops: 0,
         payload: json!({"name": PERSON}).to_string().into(),
@@ -164,17 +164,17 @@ async fn store(world: &World, event: &str, lead: &str, received_at: Timestamp) {
     broker(world).await.publish(subject, event.encode()).await.unwrap().await.unwrap();
 }
 
-/// The folders in which a world keeps what it knows; of PostgreSQL without its write-ahead log.
+/// The data folders of a world; for PostgreSQL without the write-ahead log.
 fn folders(world: &World, postgres: Option<&Postgres>) -> Vec<PathBuf> {
     [world.home.data()].into_iter().chain(postgres.map(|postgres| postgres.data().join("base"))).collect()
 }
 
-async fn nowhere(world: &World, postgres: Option<(&Postgres, &str)>) {
+async fn no_trace(world: &World, postgres: Option<(&Postgres, &str)>) {
     wait::until("no trace of the person in any file", SOON, async || {
         if let Some((postgres, database)) = postgres {
             postgres.vacuum(database).await;
         }
-        let found = folders(world, postgres.map(|p| p.0)).into_iter().find(|f| lies_open(f, PERSON.as_bytes()));
+        let found = folders(world, postgres.map(|p| p.0)).into_iter().find(|f| is_readable_in(f, PERSON.as_bytes()));
         match found {
             None => Ok(()),
             Some(folder) => Err(files(&folder)),
@@ -187,8 +187,8 @@ async fn nowhere(world: &World, postgres: Option<(&Postgres, &str)>) {
     assert!(!world.process.output().contains(PERSON), "{}", world.process.output());
 }
 
-/// Servers that stop write what they held in memory.
-async fn nowhere_when_all_is_stopped(world: &World, postgres: Option<&Postgres>) {
+/// Stopped servers write their memory to files.
+async fn no_trace_when_all_is_stopped(world: &World, postgres: Option<&Postgres>) {
     world.process.terminate();
     assert!(world.process.wait_exit(SOON).await.success(), "{}", world.process.output());
     if let Some(postgres) = postgres {
@@ -200,7 +200,7 @@ async fn nowhere_when_all_is_stopped(world: &World, postgres: Option<&Postgres>)
     assert!(!fs::read_dir(world.home.data()).unwrap().flatten().any(|file| file.path().ends_with("leadline.db-wal")));
 }
 
-/// The files in which the person is found.
+/// The files that contain personal data.
 fn files(folder: &std::path::Path) -> Vec<PathBuf> {
     let mut found = vec![];
     for path in fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()) {
@@ -213,7 +213,7 @@ fn files(folder: &std::path::Path) -> Vec<PathBuf> {
     found
 }
 
-/// All that waited has ended, and what had ended stays as it was.
+/// Waits until all open deliveries have ended; ended ones stay unchanged.
 async fn all_ended(world: &World) {
     let anonymised = (DeliveryStatus::Failed, "anonymised".to_owned());
     let mut expected = vec![(DeliveryStatus::Succeeded, String::new()); 2];
@@ -222,13 +222,13 @@ async fn all_ended(world: &World) {
     wait::until_eq("everything ended", SOON, expected, async || ends(world, LEAD).await).await;
 }
 
-async fn forget_and_look_everywhere(world: &World, postgres: Option<(&Postgres, &str)>) {
+async fn anonymise_and_look_everywhere(world: &World, postgres: Option<(&Postgres, &str)>) {
     let cast = play(world).await;
     for folder in folders(world, postgres.map(|p| p.0)) {
         if let Some((postgres, database)) = postgres {
             postgres.vacuum(database).await;
         }
-        assert!(lies_open(&folder, PERSON.as_bytes()), "it was there before, in {}", folder.display());
+        assert!(is_readable_in(&folder, PERSON.as_bytes()), "the data was there before, in {}", folder.display());
     }
     let failed = deliveries(world, LEAD).await.into_iter().find(|d| d.failure_reason == "exhausted").unwrap();
 
@@ -242,9 +242,9 @@ async fn forget_and_look_everywhere(world: &World, postgres: Option<(&Postgres, 
     assert_eq!(again[0].anonymised_at, shown[0].anonymised_at, "a second time changes nothing");
 
     all_ended(world).await;
-    nowhere(world, postgres).await;
-    // Of the mails the one about the other lead is left.
-    wait::until_eq("the mails of others", SOON, 1, async || world.home.outbox().len()).await;
+    no_trace(world, postgres).await;
+    // Only the mail about the other lead remains.
+    wait::until_eq("the mail about the other lead", SOON, 1, async || world.home.outbox().len()).await;
     let request = api::RetryDeliveryRequest { delivery_id: failed.delivery_id, ..api::RetryDeliveryRequest::default() };
     let refused = world.deliveries().retry_delivery(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
@@ -256,15 +256,16 @@ async fn forget_and_look_everywhere(world: &World, postgres: Option<(&Postgres, 
         [("lead-b", false), (LEAD, true)]
     );
 
-    // What was held comes back without it; the other lead is not touched, and what is new of this one is new.
+    // Held deliveries are released without the anonymised lead. The other lead is unchanged, and a new event of this
+    // lead is delivered.
     let before = cast.requests();
     world.enable(&cast.held, false).await;
-    wait::until_eq("the other lead's", SOON, before + 1, async || cast.requests()).await;
+    wait::until_eq("the delivery of the other lead", SOON, before + 1, async || cast.requests()).await;
     all_ended(world).await;
     publish(world, "e4", LEAD, "Augusta").await;
     let all = || async { ends(world, LEAD).await.len() };
     wait::until_eq("deliveries of the new event", SOON, 18, all).await;
-    wait::until("the new one taken", SOON, async || {
+    wait::until("the new event to be accepted", SOON, async || {
         ends(world, LEAD).await.iter().filter(|(s, _)| *s == DeliveryStatus::Succeeded).count() == 4
     })
     .await;
@@ -278,11 +279,11 @@ async fn nothing_changes_by_a_rebuild(world: &World, postgres: Option<(&Postgres
     wait::until("everything at rest", SOON, async || {
         let now = [ends(world, LEAD).await, ends(world, "lead-b").await].concat();
         let moves = [DeliveryStatus::Processing, DeliveryStatus::Pending];
-        let told = everything_is_told(world).await;
-        if !told || now.iter().any(|(status, _)| moves.contains(status)) { Err(now) } else { Ok(()) }
+        let has_read = notices_are_read(world).await;
+        if !has_read || now.iter().any(|(status, _)| moves.contains(status)) { Err(now) } else { Ok(()) }
     })
     .await;
-    // Whoever finds out late that there is nothing to send says so late, and once.
+    // A process may find out late, and records once, that there is nothing to send.
     wait::until("nothing to change by a rebuild", SOON * 2, async || {
         let before = everything(&world.channel()).await;
         rebuild(&world.nats, database);
@@ -290,34 +291,34 @@ async fn nothing_changes_by_a_rebuild(world: &World, postgres: Option<(&Postgres
         if before == after { Ok(()) } else { Err([before, after]) }
     })
     .await;
-    nowhere(world, postgres).await;
+    no_trace(world, postgres).await;
 }
 
-/// Whoever reads what people are told of has read all of it.
-async fn everything_is_told(world: &World) -> bool {
+/// Whether notifier, mailer and projector have read everything.
+async fn notices_are_read(world: &World) -> bool {
     let status = world.status().get_status(api::GetStatusRequest { top: 0 }).await.unwrap().into_inner();
     let of_notices = |name: &str| ["notifier", "mailer", "projector"].contains(&name);
     status.lags.iter().filter(|lag| of_notices(&lag.name)).all(|lag| lag.waiting + lag.in_hand == 0)
 }
 
 #[tokio::test]
-async fn a_forgotten_lead_is_in_no_file_and_gets_nowhere_with_sqlite() {
+async fn anonymised_lead_leaves_no_trace_with_sqlite() {
     let world = World::start_with(&MAIL_EACH, &[]).await;
-    forget_and_look_everywhere(&world, None).await;
-    nowhere_when_all_is_stopped(&world, None).await;
+    anonymise_and_look_everywhere(&world, None).await;
+    no_trace_when_all_is_stopped(&world, None).await;
 }
 
 #[tokio::test]
-async fn a_forgotten_lead_is_in_no_file_and_gets_nowhere_with_postgres() {
+async fn anonymised_lead_leaves_no_trace_with_postgres() {
     let postgres = Postgres::start().await;
     let database = postgres.database().await;
     let world = World::start_with(&[&MAIL_EACH[..], &["--database-url", &database]].concat(), &[]).await;
-    forget_and_look_everywhere(&world, Some((&postgres, &database))).await;
-    nowhere_when_all_is_stopped(&world, Some(&postgres)).await;
+    anonymise_and_look_everywhere(&world, Some((&postgres, &database))).await;
+    no_trace_when_all_is_stopped(&world, Some(&postgres)).await;
 }
 
 #[tokio::test]
-async fn whoever_dies_while_erasing_goes_on_afterwards() {
+async fn erasing_continues_after_a_crash() {
     for place in ["before an event is erased", "before an attempt is erased", "after a message is erased"] {
         let world = World::start_with(&MAIL_EACH, &[("LEADLINE_CRASH_AT", place)]).await;
         let cast = play(&world).await;
@@ -332,7 +333,7 @@ async fn whoever_dies_while_erasing_goes_on_afterwards() {
         );
         let world = world.again(&[]).await;
         all_ended(&world).await;
-        nowhere(&world, None).await;
+        no_trace(&world, None).await;
         nothing_changes_by_a_rebuild(&world, None).await;
     }
 }

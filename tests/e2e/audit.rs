@@ -1,9 +1,9 @@
-//! Who changed what, and when.
+//! The audit log.
 
 use testkit::wait;
 use tonic::{Code, Request, Status};
 
-use crate::world::{ACCOUNT, INTERFACE, SOON, World, lies_open, some_destination};
+use crate::world::{ACCOUNT, INTERFACE, SOON, World, is_readable_in, some_destination};
 
 fn all() -> api::ListAuditLogRequest {
     api::ListAuditLogRequest { account_id: ACCOUNT.into(), page_size: 500, ..api::ListAuditLogRequest::default() }
@@ -13,7 +13,7 @@ async fn page(world: &World, request: api::ListAuditLogRequest) -> Result<api::L
     world.audit().list_audit_log(request).await.map(tonic::Response::into_inner)
 }
 
-/// The log, newest first, once it has as many entries.
+/// The log, newest first, once it has `count` entries.
 async fn log(world: &World, request: api::ListAuditLogRequest, count: usize) -> Vec<api::AuditEntry> {
     wait::until(&format!("{count} entries"), SOON, async || {
         let entries = page(world, request.clone()).await.unwrap().entries;
@@ -37,7 +37,7 @@ fn by<T>(actor: &'static str, message: T) -> Request<T> {
 }
 
 #[tokio::test]
-async fn every_change_says_who_made_it_and_what_was_different_before() {
+async fn audit_entries_name_caller_and_old_and_new_values() {
     let world = World::start().await;
     let mut registry = world.registry();
     let destination_id =
@@ -93,7 +93,7 @@ async fn every_change_says_who_made_it_and_what_was_different_before() {
 }
 
 #[tokio::test]
-async fn the_log_says_that_a_secret_changed_and_not_to_what() {
+async fn audit_log_shows_changed_secrets_without_their_values() {
     let world = World::start().await;
     let bearer = |token: &str| {
         let kind = Some(api::auth::Kind::BearerToken(token.into()));
@@ -122,11 +122,11 @@ async fn the_log_says_that_a_secret_changed_and_not_to_what() {
     let made = entries[3].changes.iter().find(|change| change.field == "auth").unwrap();
     assert!(made.secret && made.new_value.contains("bearer"), "{made:?}");
     assert!(!format!("{entries:?}").contains("secret-of-two"));
-    assert!(!lies_open(&world.home.data(), b"secret-of-two"));
+    assert!(!is_readable_in(&world.home.data(), b"secret-of-two"));
 }
 
 #[tokio::test]
-async fn the_log_is_filtered_and_its_pages_stay_where_they_are() {
+async fn audit_log_has_filters_and_stable_pages() {
     let world = World::start().await;
     let client = |n: usize| api::Client { account_id: ACCOUNT.into(), client_id: format!("c{n}"), name: String::new() };
     let create = async |n: usize| {
@@ -139,7 +139,7 @@ async fn the_log_is_filtered_and_its_pages_stay_where_they_are() {
     let of_clients = api::ListAuditLogRequest { entity_kind: "client".into(), page_size: 2, ..all() };
     let first = page(&world, of_clients.clone()).await.unwrap();
     assert_eq!(first.entries, whole[..2]);
-    // What is new comes before the first page.
+    // New entries appear before the first page.
     create(5).await;
     log(&world, all(), 8).await;
     let next = |token: &str| api::ListAuditLogRequest { page_token: token.into(), ..of_clients.clone() };

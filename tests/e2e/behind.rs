@@ -1,4 +1,5 @@
-//! An ingest that is behind: a change of the configuration that was answered holds for every event published after that.
+//! An ingest process that lags: an acknowledged change of the configuration applies to every event published
+//! afterwards.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::{
 
 const ROUNDS: usize = 12;
 
-/// What becomes of an event at all destinations, in the order of their creation.
+/// The statuses of an event's deliveries, in the order in which the destinations were created.
 async fn statuses(world: &World, event: &str) -> Vec<DeliveryStatus> {
     let filter = api::DeliveryFilter { event_id: event.into(), ..api::DeliveryFilter::default() };
     let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
@@ -26,13 +27,13 @@ async fn statuses(world: &World, event: &str) -> Vec<DeliveryStatus> {
 }
 
 #[tokio::test]
-async fn what_was_made_before_an_event_is_published_holds_for_it_though_ingest_has_not_heard_of_it() {
+async fn acknowledged_changes_apply_to_later_events_on_a_lagging_ingest() {
     let (broker, world, _) = with_dispatchers(1).await;
     let (ingest, receiver) = (beside(&world, &broker, "ingest", &[]), Receiver::start().await);
     let http = address(&ingest, " http=http://").await;
     receiver.answer(Answer::Status(500));
     for round in 0..ROUNDS {
-        // A machine that hangs for a moment: when it goes on, news and event are there at once.
+        // The process hangs for a moment. When it continues, the change and the event arrive together.
         ingest.freeze();
         let retry_policy = Some(retries(&[Duration::from_secs(3_600)]));
         let ordered = api::Destination { url: receiver.url(), ordered: true, retry_policy, ..some_destination() };
@@ -57,7 +58,7 @@ async fn what_was_made_before_an_event_is_published_holds_for_it_though_ingest_h
         assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
         for (number, status) in [(1, DeliveryStatus::Retrying), (2, DeliveryStatus::Pending)] {
             let (event, wanted) = (format!("e{round}-{number}"), vec![status; round + 1]);
-            let what = format!("what became of {event}");
+            let what = format!("the deliveries of {event}");
             wait::until_eq(&what, SOON, wanted, async || statuses(&world, &event).await).await;
         }
     }

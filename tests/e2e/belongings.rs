@@ -35,7 +35,7 @@ async fn publish(world: &World, event: &str, client: Option<&str>) -> (u16, serd
 }
 
 #[tokio::test]
-async fn a_client_can_be_made_read_renamed_and_removed() {
+async fn clients_can_be_created_read_renamed_and_deleted() {
     let world = World::start().await;
     let mut registry = world.registry();
     let create = |c: api::Client| api::CreateClientRequest { client: Some(c) };
@@ -64,7 +64,7 @@ async fn a_client_can_be_made_read_renamed_and_removed() {
 }
 
 #[tokio::test]
-async fn a_lead_of_a_client_that_is_unknown_or_deleted_is_refused() {
+async fn leads_of_unknown_or_deleted_clients_are_refused() {
     let world = World::start().await;
     let refused = |answer: (u16, serde_json::Value)| {
         assert_eq!((answer.0, &answer.1["error"]["field"]), (400, &json!("client")), "{answer:?}");
@@ -89,7 +89,7 @@ async fn a_lead_of_a_client_that_is_unknown_or_deleted_is_refused() {
 }
 
 #[tokio::test]
-async fn a_higher_level_overrides_the_lower_ones_until_it_is_removed_or_the_account_wants_all() {
+async fn higher_level_overrides_lower_ones_unless_routing_is_all() {
     let world = World::start().await;
     make_client(&world, "north").await;
     let (above, between, below) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
@@ -98,7 +98,7 @@ async fn a_higher_level_overrides_the_lower_ones_until_it_is_removed_or_the_acco
     let seen = async |event: &str, client: Option<&str>, at: &[&Receiver]| {
         assert_eq!(publish(&world, event, client).await.0, 202);
         for receiver in at {
-            wait::until(&format!("{event} where it belongs"), SOON, async || {
+            wait::until(&format!("{event} at its receiver"), SOON, async || {
                 events_at(receiver).contains(&event.to_owned())
             })
             .await;
@@ -128,7 +128,7 @@ async fn a_higher_level_overrides_the_lower_ones_until_it_is_removed_or_the_acco
 }
 
 #[tokio::test]
-async fn a_destination_moves_from_one_level_to_another() {
+async fn destination_can_move_between_levels() {
     let world = World::start().await;
     make_client(&world, "north").await;
     let made =
@@ -148,7 +148,7 @@ async fn a_destination_moves_from_one_level_to_another() {
     };
     let (of_form, of_north) = ((INTERFACE.to_owned(), String::new()), (String::new(), "north".to_owned()));
     assert_eq!(update("", "", &["name"]).await.unwrap(), of_form);
-    assert_eq!(update("", "", &["client_id"]).await.unwrap(), of_form, "it has none to lose");
+    assert_eq!(update("", "", &["client_id"]).await.unwrap(), of_form, "it has no client");
     assert_eq!(update("", "north", &["client_id"]).await.unwrap(), of_north);
     assert_eq!(update(INTERFACE, "", &["interface_id"]).await.unwrap(), of_form);
     assert_eq!(update("", "", &["interface_id"]).await.unwrap(), (String::new(), String::new()));
@@ -159,7 +159,7 @@ async fn a_destination_moves_from_one_level_to_another() {
 }
 
 #[tokio::test]
-async fn an_interface_has_a_retention_and_people_who_are_told_of_its_leads() {
+async fn interface_has_a_retention_and_lead_notification_emails() {
     let world = World::start().await;
     let day = Duration::from_secs(24 * 60 * 60);
     let of = |retention: Option<Duration>, emails: &[&str]| api::Interface {
@@ -175,10 +175,10 @@ async fn an_interface_has_a_retention_and_people_who_are_told_of_its_leads() {
     };
     let kept = update(of(Some(day * 30), &[]), &["retention"]).await.unwrap();
     assert_eq!((kept.name.as_str(), kept.retention), ("Form", Some(duration_to_api(day * 30))));
-    let told = update(of(None, &["sales@acme.example"]), &["lead_notification_emails"]).await.unwrap();
-    assert_eq!(told, api::Interface { lead_notification_emails: vec!["sales@acme.example".into()], ..kept });
+    let mailed = update(of(None, &["sales@acme.example"]), &["lead_notification_emails"]).await.unwrap();
+    assert_eq!(mailed, api::Interface { lead_notification_emails: vec!["sales@acme.example".into()], ..kept });
     let get = api::GetInterfaceRequest { account_id: ACCOUNT.into(), interface_id: INTERFACE.into() };
-    assert_eq!(world.registry().get_interface(get).await.unwrap().into_inner(), told);
+    assert_eq!(world.registry().get_interface(get).await.unwrap().into_inner(), mailed);
     let forever = update(of(None, &[]), &["retention"]).await.unwrap();
     assert_eq!(forever.retention, None);
     for (interface, field) in [
@@ -213,7 +213,7 @@ async fn make_api_user(world: &World, user: api::ApiUser) -> Result<api::ApiUser
 }
 
 #[tokio::test]
-async fn an_api_user_has_a_role_and_can_be_changed_and_removed() {
+async fn api_users_have_roles_and_can_be_changed_and_deleted() {
     let world = World::start().await;
     let mut registry = world.registry();
     let made = make_api_user(&world, api_user("ada", "viewer")).await.unwrap();
@@ -247,7 +247,7 @@ async fn an_api_user_has_a_role_and_can_be_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn operators_and_admins_are_told_that_a_destination_was_deactivated() {
+async fn operators_and_admins_get_deactivation_notices() {
     let smtp = SmtpSink::start().await;
     let (world, receiver) = (World::start_with(&["--smtp-url", &smtp.url()], &[]).await, Receiver::start().await);
     for (id, role) in [("vera", "viewer"), ("olaf", "operator"), ("ada", "admin")] {
@@ -259,19 +259,19 @@ async fn operators_and_admins_are_told_that_a_destination_was_deactivated() {
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Failed).await;
-    let told = wait::until("three mails about the deactivation", SOON, async || {
+    let mailed = wait::until("three mails about the deactivation", SOON, async || {
         let mails = smtp.mails();
         let about = mails.iter().filter(|mail| mail.raw.contains("Webhook Deactivated"));
-        let mut told: Vec<String> = about.flat_map(|mail| mail.to.clone()).collect();
-        told.sort();
-        (told.len() >= 3).then_some(told)
+        let mut mailed: Vec<String> = about.flat_map(|mail| mail.to.clone()).collect();
+        mailed.sort();
+        (mailed.len() >= 3).then_some(mailed)
     })
     .await;
-    assert_eq!(told, ["ada@acme.example", API_USER, "olaf@acme.example"]);
+    assert_eq!(mailed, ["ada@acme.example", API_USER, "olaf@acme.example"]);
 }
 
 #[tokio::test]
-async fn leads_of_another_interface_stay_away_from_the_webhook_of_one() {
+async fn destination_of_an_interface_gets_no_leads_of_others() {
     let (world, form, campaign) = (World::start().await, Receiver::start().await, Receiver::start().await);
     world.interface("campaign").await;
     for (receiver, interface) in [(&form, INTERFACE), (&campaign, "campaign")] {

@@ -1,4 +1,4 @@
-//! Bodies that are no JSON, as the parsers of another language read them, and requests without a body.
+//! Bodies other than JSON, read by parsers of another language, and requests without a body.
 
 use api::{DeliveryStatus, destination::Body};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
     world::{ACCOUNT, World, event_json, some_destination},
 };
 
-/// Reads a body as its content type says, with Python's standard library.
+/// Parses a body by its content type, with Python's standard library.
 const PARSE: &str = r#"
 import email, json, sys, urllib.parse, xml.etree.ElementTree as xml
 kind, body = sys.argv[1], sys.stdin.buffer.read()
@@ -61,11 +61,11 @@ async fn sent(world: &World, destination: api::Destination, payload: Value) -> S
 }
 
 #[tokio::test]
-async fn a_lead_arrives_as_a_form() {
+async fn leads_can_be_sent_as_forms() {
     let world = World::start().await;
     let payload = json!({"age": 31, "company": null, "name": "Ada & Co", "oid": "evil",
         "person": {"city": "Köln", "email": "ada+x@example.com"}, "tags": ["a", "b=c"]});
-    // Salesforce Web-to-Lead: fields of its own names, and the organisation in a constant.
+    // Salesforce Web-to-Lead: its own field names, and the organisation as a constant.
     let form = api::Form {
         fields: [("name", "last_name"), ("person.email", "email"), ("age", "")]
             .map(|(path, name)| api::FormField { path: path.into(), name: name.into() })
@@ -108,7 +108,7 @@ async fn a_lead_arrives_as_a_form() {
 }
 
 #[tokio::test]
-async fn templates_escape_values_as_the_content_type_has_it() {
+async fn templates_escape_values_for_their_content_type() {
     let world = World::start().await;
     let payload = json!({"name": "Ada & Co", "note": "</note><admin/>", "phone": null});
     let of_type = |content_type: &str, text: &str| api::Destination {
@@ -142,7 +142,7 @@ async fn templates_escape_values_as_the_content_type_has_it() {
 }
 
 #[tokio::test]
-async fn get_and_delete_carry_no_body_and_the_empty_one_is_signed() {
+async fn get_and_delete_have_no_body_and_sign_an_empty_one() {
     let world = World::start().await;
     let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), ..api::CreateTokenRequest::default() };
     let token = world.registry().create_token(token).await.unwrap().into_inner();
@@ -165,7 +165,7 @@ async fn get_and_delete_carry_no_body_and_the_empty_one_is_signed() {
 }
 
 #[tokio::test]
-async fn settings_of_a_body_are_changed_one_by_one_and_have_to_go_together() {
+async fn body_settings_change_separately_but_must_be_consistent() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let xml = "<lead>{{ payload.name }}</lead>";
     let destination = api::Destination {
@@ -186,7 +186,7 @@ async fn settings_of_a_body_are_changed_one_by_one_and_have_to_go_together() {
         world.registry().update_destination(request).await.map(tonic::Response::into_inner)
     };
     let default = api::Destination::default;
-    // A template of XML is read as XML although the update does not name the content type.
+    // The template is checked as XML although the update does not name the content type.
     let other = "<lead name=\"{{ payload.name }}\"/>";
     let changed = update(&["body"], api::Destination { body: template(other), ..default() }).await.unwrap();
     assert_eq!((changed.content_type.as_str(), changed.body), ("text/xml", template(other)));
@@ -212,7 +212,7 @@ async fn settings_of_a_body_are_changed_one_by_one_and_have_to_go_together() {
         assert_eq!(refused.code(), Code::InvalidArgument);
         assert!(refused.message().contains(says), "{fields:?}: {refused}");
     }
-    // A form keeps its mapping while its body is one, and loses it with it.
+    // The mapping stays while the body is a form, and is removed with it.
     let form = api::Form {
         nesting: "dots".into(),
         lists: "repeat".into(),
@@ -232,7 +232,7 @@ async fn settings_of_a_body_are_changed_one_by_one_and_have_to_go_together() {
 }
 
 #[tokio::test]
-async fn the_command_line_sets_and_shows_what_requests_carry() {
+async fn command_line_sets_and_shows_request_settings() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let url = receiver.url();
     let create =

@@ -1,4 +1,4 @@
-//! A cluster of brokers whose nodes go away on purpose: publishers see at most an error that says to call again, and nothing is
+//! A cluster of brokers with planned restarts: publishers get at most an error that asks for a repeat, and nothing is
 //! lost or sent twice.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -10,19 +10,18 @@ use tokio::sync::watch;
 
 use crate::world::{World, event_json, events_at, some_destination};
 
-/// How long a node may take to hand over all that it leads, on a machine that does other things, too.
+/// How long a node may take to hand over its leaderships on a busy machine.
 const HANDED_OVER: Duration = Duration::from_secs(90);
-/// Until when everything that was published is delivered after the last change of leaders.
+/// How long deliveries may take after the last change of leaders.
 const DELIVERED: Duration = Duration::from_secs(90);
-/// The pause between two events.
 const APART: Duration = Duration::from_millis(50);
 
-/// Publishing goes on until this many events are accepted: an answer 503 may take seconds.
+/// The minimum number of accepted events; a 503 answer may take seconds.
 const MIN_EVENTS: usize = 5;
-/// Within this time everything has happened and all these events are accepted.
+/// The time limit for all restarts and all accepted events.
 const PUBLISHED: Duration = Duration::from_secs(240);
 
-/// A system on a cluster, and a receiver that takes everything.
+/// A system on a cluster, and a receiver that accepts everything.
 struct Clustered {
     cluster: NatsCluster,
     world: World,
@@ -39,8 +38,8 @@ impl Clustered {
         Self { cluster, world, receiver }
     }
 
-    /// Publishes events one after the other while something happens, each until it is accepted, and checks what became of
-    /// them.
+    /// Publishes events one after another while something happens, repeats each until it is accepted, and checks their
+    /// deliveries.
     async fn publish_during(&self, happening: impl AsyncFnOnce()) {
         let (over, is_over) = watch::channel(false);
         let publishing = async {
@@ -52,7 +51,7 @@ impl Clustered {
                     *answers.entry(status).or_default() += 1;
                     match status {
                         202 => break,
-                        // Nothing was promised; the same event again.
+                        // The event is not stored; repeat it.
                         503 => tokio::time::sleep(APART).await,
                         other => panic!("e{count} was answered with {other}"),
                     }
@@ -80,12 +79,12 @@ impl Clustered {
 }
 
 #[tokio::test]
-async fn a_cluster_is_restarted_node_by_node_in_lame_duck_mode_and_by_signal() {
+async fn cluster_survives_rolling_restarts_in_lame_duck_mode() {
     let clustered = Clustered::start().await;
     let cluster = &clustered.cluster;
     clustered
         .publish_during(async || {
-            // Our connection is with one of them when its turn comes.
+            // The client is connected to one of them at its turn.
             for server in cluster.servers() {
                 server.enter_lame_duck_mode();
                 ends_and_comes_back(cluster, server).await;
@@ -106,7 +105,7 @@ async fn ends_and_comes_back(cluster: &NatsCluster, server: &NatsServer) {
 }
 
 #[tokio::test]
-async fn leaders_of_streams_and_of_the_router_step_down() {
+async fn cluster_survives_changes_of_stream_leaders() {
     let clustered = Clustered::start().await;
     let cluster = &clustered.cluster;
     clustered

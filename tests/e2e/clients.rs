@@ -1,4 +1,4 @@
-//! Clients in other languages, generated from the protos, and curl.
+//! Clients in other languages with code generated from the protos, and curl.
 
 use std::{
     fs,
@@ -16,7 +16,6 @@ use crate::{
 
 /// The events that each client publishes. They fill three pages of two.
 const EVENTS: usize = 5;
-/// How long a client may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 const NO_ENVIRONMENT: [(&str, &str); 0] = [];
 
@@ -45,7 +44,7 @@ fn script(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_python_client_publishes_watches_lists_and_retries() {
+async fn python_client_publishes_watches_lists_and_retries() {
     let generated = tempfile::tempdir().unwrap();
     let folder = generated.path().to_str().unwrap();
     generate(&["--python_out", folder, "--grpc_python_out", folder]);
@@ -59,7 +58,7 @@ async fn a_python_client_publishes_watches_lists_and_retries() {
     assert_eq!(receiver.count(), 2 * EVENTS);
 }
 
-/// Compiles the client with the generated code; the file to run.
+/// Compiles the client with the generated code. Returns the file to run.
 fn compiled(folder: &Path) -> PathBuf {
     let packages = root().join(".tools/typescript/node_modules");
     assert!(packages.is_dir(), "no packages of TypeScript: run tools/bring-typescript");
@@ -76,7 +75,7 @@ fn compiled(folder: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_typescript_client_does_the_same_over_the_http_port() {
+async fn typescript_client_works_over_the_http_port() {
     let folder = tempfile::tempdir().unwrap();
     let client = compiled(folder.path());
     for (protocol, refused) in [
@@ -94,7 +93,7 @@ async fn a_typescript_client_does_the_same_over_the_http_port() {
 }
 
 #[tokio::test]
-async fn curl_does_the_same_as_the_readme_says() {
+async fn curl_works_as_the_readme_shows() {
     let text = fs::read_to_string(script("curl.sh")).unwrap();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.contains(text.trim()), "README.md does not quote tests/e2e/clients/curl.sh");

@@ -7,7 +7,7 @@ use testkit::{Receiver, wait};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, web};
 
-/// Posts a request of a sender that can set no attributes of its own: the address says what the event belongs to.
+/// Posts a request whose query names account and interface, for senders that cannot set extension attributes.
 async fn post(world: &World, headers: &[(&str, &str)], body: String) -> (StatusCode, Value) {
     let address = format!("{}/v1/leads?account={ACCOUNT}&interface={INTERFACE}", world.http);
     let request = web().post(address).bearer_auth(world.home.admin_key()).body(body);
@@ -24,7 +24,7 @@ fn event(id: &str, lead: &str) -> Value {
 }
 
 #[tokio::test]
-async fn events_in_each_mode_become_leads_and_repeats_are_recognised_by_source_and_id() {
+async fn cloud_events_of_each_mode_become_deduplicated_leads() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let structured = [("content-type", "application/cloudevents+json; charset=UTF-8")];

@@ -1,4 +1,4 @@
-//! The command line against a running system: every verb, as people and as scripts read it.
+//! The command line against a running system: every verb, in its output for people and for scripts.
 
 mod comfort;
 mod configuring;
@@ -14,10 +14,10 @@ use tokio::{io::AsyncWriteExt as _, process::Command, time::timeout};
 
 use crate::world::{SOON, World, program};
 
-/// How wide the rows of a watch usually are.
-const WIDEST: usize = 120;
+/// The usual width of rows of `leadline watch`.
+const USUAL_WIDTH: usize = 120;
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
@@ -26,7 +26,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// The same, if it did what it was told.
+    /// Asserts that the command succeeded.
     pub(crate) fn well(self) -> Self {
         assert_eq!(self.code, 0, "{self:?}");
         self
@@ -40,13 +40,13 @@ impl Ran {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The rows of a table without its titles, in words.
+    /// The words of each row of a table, without the titles.
     fn rows(&self) -> Vec<Vec<&str>> {
         assert!(!self.out.contains('\u{1b}'), "no colours unless it is a terminal: {self:?}");
         self.out.lines().skip(1).map(|line| line.split_whitespace().collect()).collect()
     }
 
-    /// A value of what is shown one below the other.
+    /// A value of a list of properties.
     pub(crate) fn fact(&self, name: &str) -> &str {
         let line = self.out.lines().find(|line| line.starts_with(&format!("{name}  ")));
         line.unwrap_or_else(|| panic!("no {name}: {self:?}")).strip_prefix(name).unwrap().trim()
@@ -62,12 +62,12 @@ impl World {
         command
     }
 
-    /// Runs the program to its end.
+    /// Runs the program until it ends.
     pub(crate) async fn run(&self, args: &[&str]) -> Ran {
         self.run_with(args, "").await
     }
 
-    /// The same with something on its standard input.
+    /// Like [`World::run`], with this standard input.
     pub(crate) async fn run_with(&self, args: &[&str], input: &str) -> Ran {
         finished(self.command(args), input).await
     }
@@ -76,7 +76,7 @@ impl World {
 async fn finished(mut command: Command, input: &str) -> Ran {
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // Whoever does not read it may have ended.
+    // The program may have ended without reading it.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     let ended = timeout(SOON, child.wait_with_output()).await.expect("it ends soon").unwrap();
@@ -85,7 +85,7 @@ async fn finished(mut command: Command, input: &str) -> Ran {
 }
 
 #[tokio::test]
-async fn what_does_not_work_is_told_plainly_and_with_an_exit_code() {
+async fn errors_are_plain_and_have_exit_codes() {
     let world = World::start().await;
     for (args, says) in [
         (&["deliveries", "--since", "soon"][..], "is no time such as 2h"),
@@ -116,7 +116,7 @@ async fn what_does_not_work_is_told_plainly_and_with_an_exit_code() {
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.err.contains(says) && ran.out.is_empty(), "{args:?}: {ran:?}");
     }
-    // With a second account it has to be said which is meant.
+    // With two accounts, the account has to be named.
     world.run(&["accounts", "create", "second"]).await.well();
     let ran = world.run(&["leads"]).await;
     assert_eq!(ran.code, 2);

@@ -1,4 +1,4 @@
-//! `leadline compact`, with a file of an older version and beside a system that runs.
+//! `leadline compact`, with a file of an older version and beside a running system.
 
 use std::{
     fs,
@@ -11,19 +11,19 @@ use testkit::{Answer, Receiver, wait};
 
 use crate::world::{Home, SOON, World, event_json, read_json, some_destination};
 
-/// Everything is over in seconds.
+/// Everything expires within seconds.
 const SHORT: [&str; 6] = ["--keep-events", "3s", "--keep-history", "4s", "--dedup-window", "1s"];
 /// Leads published at a time.
 const LEADS: usize = 300;
-/// Pruning takes a fifth of the time.
+/// How long pruning may take; usually it takes a fifth of it.
 const PRUNED: Duration = Duration::from_secs(60);
 
-/// Pages of an SQLite file, as another program sees them.
+/// The pages of an SQLite file, as another program sees them.
 #[derive(Debug, PartialEq, Eq)]
 struct Pages {
     all: u64,
     free: u64,
-    /// 0: it cannot give pages back.
+    /// 0 if the file cannot shrink.
     auto_vacuum: u64,
 }
 
@@ -41,7 +41,7 @@ fn pages(file: &Path) -> Pages {
     Pages { all: numbers[0], free: numbers[1], auto_vacuum: numbers[2] }
 }
 
-/// A database as older versions made it.
+/// A database of an older version.
 fn older_file(home: &Home) -> PathBuf {
     let file = home.data().join("leadline.db");
     fs::create_dir_all(home.data()).unwrap();
@@ -50,7 +50,7 @@ fn older_file(home: &Home) -> PathBuf {
     file
 }
 
-/// Publishes leads, and waits until all of them arrived and nothing is left to do.
+/// Publishes leads, and waits until all are delivered and shown.
 async fn deliver(world: &World, receiver: &Receiver, name: &str) {
     let arrived = receiver.count() + LEADS;
     let events: Vec<_> = (0..LEADS).map(|n| event_json(&format!("{name}{n}")).to_string()).collect();
@@ -64,7 +64,7 @@ async fn deliver(world: &World, receiver: &Receiver, name: &str) {
 }
 
 #[tokio::test]
-async fn an_older_file_is_compacted_beside_a_running_system_and_gives_pages_back_from_then_on() {
+async fn compacted_older_file_gives_pages_back_to_the_disk() {
     let (home, receiver) = (Home::new(), Receiver::start().await);
     let file = older_file(&home);
     let process = home.up(&SHORT, &[]);
@@ -74,7 +74,7 @@ async fn an_older_file_is_compacted_beside_a_running_system_and_gives_pages_back
     world.destination_with(api::Destination { url: receiver.url(), ..some_destination() }).await;
     deliver(&world, &receiver, "a").await;
     let stuck = "its free pages are used again and not given back to the disk; `leadline compact` changes that";
-    wait::until("the log to say what is to be done", PRUNED, async || world.process.output().contains(stuck)).await;
+    wait::until("the advice in the log", PRUNED, async || world.process.output().contains(stuck)).await;
     let before = pages(&file);
     assert!(before.free * 10 > before.all, "{before:?}");
 
@@ -85,7 +85,7 @@ async fn an_older_file_is_compacted_beside_a_running_system_and_gives_pages_back
     let compacted = pages(&file);
     assert!(compacted.auto_vacuum == 2 && compacted.all < before.all, "{compacted:?} after {before:?}");
 
-    // The running system goes on, and gives back what history leaves.
+    // The running system continues, and returns free pages to the disk.
     deliver(&world, &receiver, "b").await;
     let full = pages(&file);
     assert!(full.all > compacted.all, "{full:?} after {compacted:?}");
@@ -95,7 +95,7 @@ async fn an_older_file_is_compacted_beside_a_running_system_and_gives_pages_back
     })
     .await;
 
-    // So does a system that starts with the file.
+    // A system that starts with the file works, too.
     world.process.terminate();
     world.process.wait_exit(SOON).await;
     world.run(&compact).await.well();
@@ -105,7 +105,7 @@ async fn an_older_file_is_compacted_beside_a_running_system_and_gives_pages_back
 }
 
 #[tokio::test]
-async fn what_cannot_be_compacted_is_refused_and_nothing_is_made() {
+async fn compact_refuses_missing_files_and_postgres() {
     let world = World::start().await;
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing.db");

@@ -1,4 +1,4 @@
-//! A second signature as another sender made it, checked the way that its receivers do.
+//! A second signature in the format of another sender, checked like its receivers do.
 
 use std::time::Duration;
 
@@ -57,25 +57,25 @@ async fn sent(world: &World, token_id: &str, event: &str, signature: Compatibili
 }
 
 #[tokio::test]
-async fn receivers_of_other_senders_accept_it() {
+async fn receivers_of_other_senders_accept_compatibility_signatures() {
     let world = World::start().await;
     let token_id = token(&world).await;
 
-    // As GitHub signs.
+    // The format of GitHub.
     let header = "X-Hub-Signature-256".to_owned();
     let github = CompatibilitySignature { header, prefix: "sha256=".into(), ..Default::default() };
     let request = sent(&world, &token_id, "github", github).await;
     let expected = format!("sha256={}", mac(OLD, "sha256", "hex", &request.body));
     assert_eq!(request.header("x-hub-signature-256"), expected);
-    assert!(request.header("webhook-signature").starts_with("v1,"), "Standard Webhooks signs as well");
+    assert!(request.header("webhook-signature").starts_with("v1,"), "the signature of Standard Webhooks is there, too");
 
-    // As Shopify signs.
+    // The format of Shopify.
     let (header, encoding) = ("X-Shopify-Hmac-Sha256".to_owned(), "base64".to_owned());
     let request =
         sent(&world, &token_id, "shopify", CompatibilitySignature { header, encoding, ..Default::default() }).await;
     assert_eq!(request.header("x-shopify-hmac-sha256"), mac(OLD, "sha256", "base64", &request.body));
 
-    // As Stripe signs.
+    // The format of Stripe.
     let (header, content) = ("Stripe-Signature".to_owned(), "timestamp.body".to_owned());
     let request =
         sent(&world, &token_id, "stripe", CompatibilitySignature { header, content, ..Default::default() }).await;
@@ -84,7 +84,7 @@ async fn receivers_of_other_senders_accept_it() {
     let expected = format!("t={timestamp},v1={}", mac(OLD, "sha256", "hex", &signed));
     assert_eq!(request.header("stripe-signature"), expected);
 
-    // With the timestamp in a header of its own, and with the other hash functions.
+    // With the timestamp in a separate header, and with the other hash functions.
     for (algorithm, hash) in [("hmac-sha1", "sha1"), ("hmac-sha512", "sha512")] {
         let signature = CompatibilitySignature {
             header: "x-signature".into(),
@@ -101,7 +101,7 @@ async fn receivers_of_other_senders_accept_it() {
 }
 
 #[tokio::test]
-async fn during_a_rotation_receivers_with_the_old_secret_still_accept_it() {
+async fn old_secret_still_signs_during_a_rotation() {
     let world = World::start().await;
     let token_id = token(&world).await;
     rotate(&world, &token_id).await;
@@ -119,7 +119,7 @@ async fn during_a_rotation_receivers_with_the_old_secret_still_accept_it() {
 }
 
 #[tokio::test]
-async fn a_signature_that_cannot_be_sent_is_refused() {
+async fn invalid_compatibility_signatures_are_refused() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination_id = world.destination(&receiver.url()).await;
     let update = async |destination: api::Destination, fields: &[&str]| {
@@ -175,7 +175,7 @@ async fn a_signature_that_cannot_be_sent_is_refused() {
 }
 
 #[tokio::test]
-async fn the_command_line_sets_shows_and_removes_it() {
+async fn command_line_sets_shows_and_removes_compatibility_signatures() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let update = ["destinations", "update", "CRM", "--signature-header"];

@@ -1,5 +1,5 @@
-//! docker-compose.yml and what it mounts. Nothing here runs Docker: the configuration of the broker is given to the same
-//! nats-server, and the file is read.
+//! docker-compose.yml and the files that it mounts. No test runs Docker: nats-server gets the configuration of the
+//! broker, and the compose file is read.
 
 use std::{fs, path::PathBuf};
 
@@ -10,7 +10,8 @@ use crate::{
     world::{SOON, program},
 };
 
-/// Like one of `openssl rand -hex 24` with digits alone, which a configuration of NATS without quotes takes for a number.
+/// A password of `openssl rand -hex 24` may have only digits, which a NATS configuration without quotes takes for a
+/// number.
 const PASSWORD: &str = "123456789012345678901234567890123456789012345678";
 
 fn source(name: &str) -> PathBuf {
@@ -18,7 +19,7 @@ fn source(name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn its_broker_lets_in_only_with_the_password() {
+async fn broker_of_compose_requires_the_password() {
     let (folder, port, monitor) = (tempfile::tempdir().unwrap(), free_port(), free_port().to_string());
     let (configuration, listens) = (source("deploy/nats.conf"), port.to_string());
     let args = ["-c", configuration.to_str().unwrap(), "-a", "127.0.0.1", "-p", &listens, "-m", &monitor, "-sd"];
@@ -34,7 +35,7 @@ async fn its_broker_lets_in_only_with_the_password() {
     let welcome = ingest(format!("nats://leadline:{PASSWORD}@127.0.0.1:{port}"));
     address(&welcome, "http=").await;
 
-    // What the health check of the container asks.
+    // The request of the container's health check.
     let health = format!("http://127.0.0.1:{monitor}/healthz");
     wait::until("a healthy broker", SOON, async || {
         crate::world::web().get(&health).send().await.is_ok_and(|answer| answer.status().is_success())
@@ -45,7 +46,7 @@ async fn its_broker_lets_in_only_with_the_password() {
 const NO_ENV: [(&str, &str); 0] = [];
 
 #[test]
-fn it_requires_passwords_and_publishes_on_this_machine_alone() {
+fn compose_requires_passwords_and_publishes_locally() {
     let file = fs::read_to_string(source("docker-compose.yml")).unwrap();
     let lines = || file.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let published: Vec<_> = lines().filter(|line| line.starts_with("ports:")).collect();

@@ -1,4 +1,4 @@
-//! Publishers that compress what they send.
+//! Publishers that compress their requests.
 
 use std::io::Write as _;
 
@@ -21,7 +21,7 @@ pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_gzipped_request_is_taken_and_other_encodings_are_refused_by_name() {
+async fn gzip_is_accepted_and_other_encodings_are_refused() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let (status, answer) = world.post(gzip(event_json("e1").to_string().as_bytes()), &GZIP).await;
@@ -34,7 +34,7 @@ async fn a_gzipped_request_is_taken_and_other_encodings_are_refused_by_name() {
     let seen = receiver.requests().into_iter().find(|seen| seen.header("leadline-event-id") == "e1").unwrap();
     assert_eq!(seen.body, event_json("e1")["payload"].to_string().as_bytes());
 
-    // The limit is that of a plain request, however well this one is compressed.
+    // The limit applies to the uncompressed size.
     let bomb = gzip(&vec![b' '; 64 * 1024 * 1024]);
     assert!(bomb.len() < 100_000);
     for (body, status) in [(bomb, 413), (event_json("plain").to_string().into_bytes(), 400)] {
@@ -52,7 +52,7 @@ async fn a_gzipped_request_is_taken_and_other_encodings_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_client_of_grpc_may_compress_with_gzip_up_to_the_same_limit() {
+async fn grpc_clients_may_compress_within_the_same_limit() {
     let world = World::start().await;
     let mut ingest = IngestServiceClient::new(world.channel()).send_compressed(CompressionEncoding::Gzip);
     assert_eq!(ingest.publish_lead(request("e1")).await.unwrap().into_inner().event_id, "e1");
@@ -64,7 +64,7 @@ async fn a_client_of_grpc_may_compress_with_gzip_up_to_the_same_limit() {
         .send_compressed(CompressionEncoding::Gzip);
     let account = registry.get_account(api::GetAccountRequest { account_id: ACCOUNT.into() }).await.unwrap();
     assert_eq!(account.into_inner().account_id, ACCOUNT);
-    // A few kilobytes that would be 64 MiB.
+    // A few kilobytes that expand to 64 MiB.
     let bomb = api::PublishLeadRequest { payload: vec![b' '; 64 * 1024 * 1024].into(), ..request("bomb") };
     let refused = ingest.publish_lead(bomb).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");

@@ -1,4 +1,4 @@
-//! Destinations that want events by what they say.
+//! Destinations with conditions on payloads.
 
 use api::DeliveryStatus;
 use serde_json::json;
@@ -25,7 +25,7 @@ async fn say(world: &World, event: &str, payload: &str) {
 }
 
 #[tokio::test]
-async fn a_destination_gets_the_events_that_its_condition_holds_for_and_a_lower_one_the_others() {
+async fn events_that_fail_a_condition_go_to_a_lower_destination() {
     for args in [&[][..], &["--burst-above", "0"]] {
         let world = World::start_with(args, &[]).await;
         let (receiver, rest) = (Receiver::start().await, Receiver::start().await);
@@ -45,7 +45,7 @@ async fn a_destination_gets_the_events_that_its_condition_holds_for_and_a_lower_
 }
 
 #[tokio::test]
-async fn a_condition_holds_for_ordered_destinations_recoveries_and_changes() {
+async fn conditions_apply_to_order_recoveries_and_updates() {
     let world = World::start().await;
     let (receiver, late) = (Receiver::start().await, Receiver::start().await);
     let ordered = api::Destination { url: receiver.url(), condition: RICH.into(), ordered: true, ..some_destination() };
@@ -55,17 +55,17 @@ async fn a_condition_holds_for_ordered_destinations_recoveries_and_changes() {
     world.delivery_is("yes", DeliveryStatus::Succeeded).await;
     assert_eq!(events_at(&receiver), ["yes"]);
 
-    // A recovery of everything before a destination was there brings what it wants, and nothing else.
+    // A recovery of older events brings only those that meet the condition.
     let all =
         api::Destination { client_id: String::new(), url: late.url(), condition: RICH.into(), ..some_destination() };
     let late_id = world.destination_with(all).await;
     let since = "1h";
     let recover = ["recover", &late_id, "--since", since, "--include-before-created"];
     let ran = world.run(&recover).await.well();
-    wait::until_eq("what it wants", SOON, vec!["yes".to_owned()], async || events_at(&late)).await;
+    wait::until_eq("the wanted event", SOON, vec!["yes".to_owned()], async || events_at(&late)).await;
     assert_eq!(late.count(), 1, "{ran:?}");
 
-    // A condition is changed and taken away like any other setting.
+    // A condition can be changed and removed like any other setting.
     let update = async |condition: &str| {
         let destination = api::Destination {
             account_id: ACCOUNT.into(),
@@ -80,14 +80,17 @@ async fn a_condition_holds_for_ordered_destinations_recoveries_and_changes() {
     let changed = update(r#"{"payload.country": "FR"}"#).await.unwrap();
     assert_eq!((changed.condition.as_str(), changed.ordered), (r#"{"payload.country": "FR"}"#, true));
     say(&world, "fr", r#"{"country": "FR"}"#).await;
-    wait::until_eq("by the new one", SOON, vec!["fr".to_owned(), "yes".into()], async || events_at(&receiver)).await;
+    wait::until_eq("the event by the new condition", SOON, vec!["fr".to_owned(), "yes".into()], async || {
+        events_at(&receiver)
+    })
+    .await;
     assert_eq!(update("").await.unwrap().condition, "");
     say(&world, "any", "{}").await;
-    wait::until_eq("without one", SOON, 3, async || events_at(&receiver).len()).await;
+    wait::until_eq("the event without a condition", SOON, 3, async || events_at(&receiver).len()).await;
 }
 
 #[tokio::test]
-async fn a_mistake_is_refused_with_its_place_and_a_condition_is_tried_out() {
+async fn condition_errors_name_their_position_and_can_be_tested() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     for (wrong, says) in [
         (r#"{"payload.budget": {"atleast": 5000}}"#, "condition: payload.budget.atleast: is no operator"),

@@ -1,4 +1,4 @@
-//! Connections that send nothing, or half of something, and honest clients beside them.
+//! Connections that send nothing or half a request, and honest clients beside them.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -20,9 +20,8 @@ use crate::{
     world::{Home, SOON, World, event_json, web},
 };
 
-/// How long an honest request may take on a busy machine.
 const PROMPTLY: Duration = Duration::from_secs(3);
-/// What a server says when it begins to read a body that is announced with `Expect` (RFC 9110, 10.1.1).
+/// The interim answer of a server that begins to read a body announced by `Expect` (RFC 9110, 10.1.1).
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const EMPTY_SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
@@ -31,7 +30,7 @@ fn address_of(url: &str) -> SocketAddr {
     url.split_once("://").unwrap().1.parse().unwrap()
 }
 
-/// A connection that has sent this and says no more. `host`: the last part of the address it comes from.
+/// Opens a connection and sends only this. `host` is the last part of the client's address.
 pub(crate) async fn half_sent(url: &str, sent: &[u8], host: u8) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::new(127, 0, 0, host), 0).into()).unwrap();
@@ -40,11 +39,11 @@ pub(crate) async fn half_sent(url: &str, sent: &[u8], host: u8) -> TcpStream {
     stream
 }
 
-/// Waits until the server closes the connection; what it said before.
+/// Waits until the server closes the connection, and returns what it sent.
 async fn closed(case: &str, mut stream: TcpStream) -> String {
     let mut said = vec![];
     let read = tokio::time::timeout(SOON, stream.read_to_end(&mut said)).await;
-    // A connection that is reset is closed, too.
+    // A reset closes the connection, too.
     let _ = read.unwrap_or_else(|_| panic!("{case}: the connection is still open"));
     String::from_utf8_lossy(&said).into_owned()
 }
@@ -65,7 +64,7 @@ fn with_body(key: &str, length: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-pub(crate) async fn half_sent_requests_leave_connections_and_files_to_others() {
+pub(crate) async fn half_sent_requests_leave_connections_to_honest_clients() {
     const FILES: usize = 400;
     const ATTACKERS: usize = 500;
     let home = Home::new();
@@ -89,7 +88,7 @@ pub(crate) async fn half_sent_requests_leave_connections_and_files_to_others() {
         attackers.push(half_sent(url, sent, host).await);
     }
     for n in 0..5 {
-        // Each on a connection of its own: a client that comes now is not behind those that were first.
+        // Each on a new connection: a late client does not wait behind the early ones.
         let body = event_json(&format!("e{n}")).to_string();
         let request = web().post(format!("{}/v1/leads", world.http)).bearer_auth(&world.key).body(body);
         let answer = tokio::time::timeout(PROMPTLY, request.send()).await.expect("an answer in time").unwrap();
@@ -97,14 +96,14 @@ pub(crate) async fn half_sent_requests_leave_connections_and_files_to_others() {
         world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;
     }
     let now = open_files(&world.process);
-    assert!(now <= before + FILES / 4 + 10, "{now} files are open, {before} were before");
+    assert!(now <= before + FILES / 4 + 10, "{now} files are open, {before} before");
     let output = world.process.output();
     assert!(output.contains("--max-connections") && !output.contains("Too many open files"), "{output}");
     drop(attackers);
 }
 
 #[tokio::test]
-async fn what_never_gets_complete_is_closed_at_its_deadline() {
+async fn incomplete_requests_are_closed_at_their_deadlines() {
     let short = ["--header-timeout", "--body-timeout", "--keepalive-interval", "--keepalive-timeout"];
     let short = short.iter().flat_map(|flag| [*flag, "700ms"]);
     let args: Vec<_> = short.chain(["--idle-timeout", "2s"]).collect();
@@ -126,7 +125,7 @@ async fn what_never_gets_complete_is_closed_at_its_deadline() {
         let said = closed(case, half_sent(url, &sent, 1).await).await;
         assert!(said.contains(says), "{case}: {said}");
     });
-    // A head that comes byte by byte ends at the deadline of the whole.
+    // A head that arrives byte by byte ends at the deadline of the whole head.
     let dripping = async {
         let mut stream = half_sent(&world.http, b"GET /healthz HTTP/1.1\r\n", 1).await;
         let began = Instant::now();
@@ -140,7 +139,7 @@ async fn what_never_gets_complete_is_closed_at_its_deadline() {
         }
     };
     let honest = async {
-        // The same connections go on: an idle one is kept for longer than a head may take.
+        // Established connections continue: an idle one is kept longer than the head deadline.
         world.publish("e1").await;
         let began = Instant::now();
         wait::until("longer than a head may take", SOON, async || {
@@ -154,7 +153,7 @@ async fn what_never_gets_complete_is_closed_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn half_open_requests_do_not_delay_the_end_and_an_upload_is_finished() {
+async fn stop_ignores_half_open_requests_and_finishes_uploads() {
     let world = World::start().await;
     let mut open = vec![];
     for sent in [b"POST /v1/leads HTT".to_vec(), vec![], with_body(&world.key, 100), with_body("ll_none", 100)] {
@@ -184,7 +183,7 @@ async fn half_open_requests_do_not_delay_the_end_and_an_upload_is_finished() {
 }
 
 #[tokio::test]
-async fn silent_connections_to_the_tls_port_keep_no_one_waiting() {
+async fn silent_tls_connections_do_not_delay_other_clients() {
     const SILENT: usize = 800;
     runtime::files::make_room();
     let (authority, home) = (Authority::default(), Home::new());
@@ -202,7 +201,7 @@ async fn silent_connections_to_the_tls_port_keep_no_one_waiting() {
         let answer = tokio::time::timeout(Duration::from_secs(1), asked).await.expect("an answer in time").unwrap();
         assert_eq!(answer.status().as_u16(), 200);
     }
-    // The oldest ended when there were too many, all others at their deadline.
+    // The oldest ended when the limit was reached, all others at their deadline.
     wait::until("the handshakes to end", Duration::from_secs(8), async || {
         (open_files(&process) <= before + 10).then_some(()).ok_or(open_files(&process))
     })
@@ -211,7 +210,7 @@ async fn silent_connections_to_the_tls_port_keep_no_one_waiting() {
 }
 
 #[tokio::test]
-async fn streams_without_a_key_are_few_and_checks_of_health_go_on() {
+async fn streams_without_a_key_are_limited() {
     let world = World::start_with(&["--max-probes", "20", "--max-streams", "50"], &[]).await;
     assert_eq!(max_streams_of(&world.grpc).await, 50);
     let connect =
@@ -243,7 +242,7 @@ async fn streams_without_a_key_are_few_and_checks_of_health_go_on() {
     wait::until("room again", SOON, async || connect().await.watch(HealthCheckRequest::default()).await.ok()).await;
 }
 
-/// How many streams at once the server allows on a connection (RFC 9113, 6.5.2).
+/// The limit of concurrent streams on a connection (RFC 9113, 6.5.2).
 async fn max_streams_of(url: &str) -> u32 {
     const MAX_CONCURRENT_STREAMS: u16 = 3;
     let mut stream = half_sent(url, &[PREFACE, EMPTY_SETTINGS].concat(), 1).await;

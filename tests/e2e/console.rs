@@ -7,7 +7,7 @@ use std::{
 
 use crate::{features::root, world::program};
 
-/// What `tools/bring-browser` brings: the folder of Node.js, and Chromium.
+/// The folder of Node.js and the path of Chromium from `tools/bring-browser`.
 fn browser() -> (String, PathBuf) {
     let brought = Command::new(root().join("tools/bring-browser")).stderr(Stdio::inherit()).output().unwrap();
     assert!(brought.status.success(), "tools/bring-browser failed");
@@ -16,7 +16,7 @@ fn browser() -> (String, PathBuf) {
     (named("node "), named("chromium ").into())
 }
 
-/// Runs the tests whose titles match, all if the pattern is empty, and fails with what they print.
+/// Runs the tests whose titles match the pattern; all if it is empty. Panics with their output if one fails.
 fn run(pattern: &str) {
     let (node, chromium) = browser();
     let path = format!("{node}:{}", std::env::var("PATH").unwrap());
@@ -31,6 +31,6 @@ fn run(pattern: &str) {
 }
 
 #[test]
-fn people_work_in_the_console_with_a_browser() {
+fn console_tests_pass_in_a_browser() {
     run("");
 }

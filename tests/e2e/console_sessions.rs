@@ -1,4 +1,4 @@
-//! The console over HTTP: who gets a session, what a call in it needs, when it ends, and what the pages may do.
+//! The console over HTTP: logging in, calls in a session, the end of a session, and the content security policy.
 
 mod clients;
 mod portals;
@@ -14,13 +14,13 @@ use crate::{
     world::{ACCOUNT, Home, SOON, World, program, web},
 };
 
-/// A browser that has logged in.
+/// A logged-in browser.
 struct Browser {
     http: String,
-    /// The header with which it sends the cookie.
+    /// The `Cookie` header.
     cookie: String,
     csrf: String,
-    /// The lines that set its cookies.
+    /// The `Set-Cookie` headers.
     set: Vec<String>,
     session: Value,
 }
@@ -50,7 +50,7 @@ impl Browser {
         Self::with(&world.http, json!({"api_key": key})).await
     }
 
-    /// A call by Connect, with its cookie only.
+    /// A Connect call with the cookie only.
     fn bare(&self, method: &str, message: &Value) -> RequestBuilder {
         let request = web().post(format!("{}/leadline.v1.{method}", self.http)).header("cookie", &self.cookie);
         request.header("content-type", "application/json").body(message.to_string())
@@ -77,7 +77,7 @@ fn token_of(url: &str) -> &str {
 const WHO: &str = "AccessService/WhoAmI";
 
 #[tokio::test]
-async fn who_logs_in_calls_in_a_session_and_is_named_by_what_they_do() {
+async fn session_calls_succeed_and_are_recorded_with_the_person() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
@@ -102,7 +102,7 @@ async fn who_logs_in_calls_in_a_session_and_is_named_by_what_they_do() {
     let who = browser.call(WHO, json!({})).await;
     assert_eq!((who.status, &who.json()["keyId"]), (200, &json!(id)), "{}", who.json());
     receiver.answer(Answer::Status(200));
-    // A browser in a session speaks for nobody else.
+    // A session cannot name another person.
     let retry = json!({"deliveryId": failed, "requestedBy": "Charles"});
     let retried = browser.call("DeliveryService/RetryDelivery", retry).await;
     assert_eq!(retried.status, 200, "{}", retried.json());
@@ -128,7 +128,7 @@ async fn who_logs_in_calls_in_a_session_and_is_named_by_what_they_do() {
 }
 
 #[tokio::test]
-async fn a_call_in_a_session_is_refused_unless_the_console_makes_it() {
+async fn session_calls_from_outside_the_console_are_refused() {
     let world = World::start().await;
     let (key, key_id) = world.new_key(ACCOUNT, &[Scope::Read]).await;
     let browser = Browser::with_key(&world, &key).await;
@@ -164,10 +164,10 @@ async fn a_call_in_a_session_is_refused_unless_the_console_makes_it() {
     for (what, request, status) in cases {
         let answer = sent(request).await;
         assert_eq!(answer.status, status, "{what}: {}", answer.json());
-        let told = answer.json().to_string();
-        assert!(status == 200 || told.contains("message"), "{what}: {told}");
+        let message = answer.json().to_string();
+        assert!(status == 200 || message.contains("message"), "{what}: {message}");
     }
-    // What a GET answers may be seen by the console only, too.
+    // GET calls need the header, too.
     let get = format!("{}/leadline.v1.{WHO}?encoding=json&message=%7B%7D", world.http);
     assert_eq!(sent(web().get(&get).header("cookie", &browser.cookie)).await.status, 403);
     let get = web().get(&get).header("cookie", &browser.cookie).header("x-leadline-csrf", &browser.csrf);
@@ -181,7 +181,7 @@ async fn a_call_in_a_session_is_refused_unless_the_console_makes_it() {
 }
 
 #[tokio::test]
-async fn a_session_ends_with_its_time() {
+async fn session_ends_at_its_expiry() {
     let world = World::start().await;
     let end = std::time::SystemTime::now() + std::time::Duration::from_secs(3);
     let request = api::CreateKeyRequest {
@@ -194,8 +194,8 @@ async fn a_session_ends_with_its_time() {
     let browser = Browser::with_key(&world, &key).await;
     wait::until("the end of the session", SOON, async || {
         let answer = browser.shown().await;
-        let told = answer.json()["message"].as_str().unwrap_or_default().to_owned();
-        if answer.status == 401 && told.contains("session has ended") { Ok(()) } else { Err(answer.json()) }
+        let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+        if answer.status == 401 && message.contains("session has ended") { Ok(()) } else { Err(answer.json()) }
     })
     .await;
     assert_eq!(browser.call(WHO, json!({})).await.status, 401);
@@ -204,7 +204,7 @@ async fn a_session_ends_with_its_time() {
 }
 
 #[tokio::test]
-async fn nobody_logs_in_from_another_site_or_without_a_good_key() {
+async fn log_in_needs_a_valid_key_and_the_same_site() {
     let world = World::start().await;
     let (revoked, key_id) = world.new_key(ACCOUNT, &[Scope::Read]).await;
     world.access().revoke_key(api::RevokeKeyRequest { key_id }).await.unwrap();
@@ -229,7 +229,7 @@ async fn nobody_logs_in_from_another_site_or_without_a_good_key() {
         assert_eq!(answer.headers.contains_key("set-cookie"), status == 200, "case {number}");
     }
     assert_eq!(sent(web().get(format!("{}/console/session", world.http))).await.status, 401);
-    // Eight of these failed and were counted. Who logs in with a good key is not.
+    // Eight of these failed and were counted; a successful log-in is not.
     for _ in 0..20 {
         if sent(log_in(&world.http, &json!({"api_key": revoked}))).await.status == 429 {
             break;
@@ -242,7 +242,7 @@ async fn nobody_logs_in_from_another_site_or_without_a_good_key() {
 }
 
 #[tokio::test]
-async fn a_link_logs_in_once_and_a_session_survives_a_restart() {
+async fn link_logs_in_once_and_sessions_survive_a_restart() {
     let world = World::start().await;
     let line = world.process.wait_line("console: ", SOON).await;
     let link = line.trim().strip_prefix("console: ").unwrap().to_owned();
@@ -253,7 +253,7 @@ async fn a_link_logs_in_once_and_a_session_survives_a_restart() {
     let used = sent(log_in(&world.http, &json!({"token": token}))).await;
     assert_eq!(used.status, 401);
     assert!(used.json()["message"].as_str().unwrap().contains("used before"), "{}", used.json());
-    // A cookie is no token, and a token no cookie.
+    // A cookie is not accepted as a token, nor a token as a cookie.
     let cookie = browser.cookie.split_once('=').unwrap().1;
     assert_eq!(sent(log_in(&world.http, &json!({"token": cookie}))).await.status, 401);
     let as_cookie = format!("leadline_session={token}");
@@ -277,7 +277,7 @@ async fn a_link_logs_in_once_and_a_session_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn a_session_and_a_used_link_are_known_to_every_query_process() {
+async fn sessions_and_used_links_are_shared_by_query_processes() {
     let database = testkit::postgres::database().await;
     let alone = Alone::start(database).await;
     let public = [("LEADLINE_PUBLIC_URL", "http://leads.example/")];
@@ -300,7 +300,7 @@ async fn a_session_and_a_used_link_are_known_to_every_query_process() {
 }
 
 #[tokio::test]
-async fn the_pages_of_the_console_are_served_with_a_strict_policy() {
+async fn console_pages_have_a_strict_policy() {
     let world = World::start().await;
     let get = |path: &str| web().get(format!("{}{path}", world.http));
     let index = sent(get("/console")).await;

@@ -1,4 +1,4 @@
-//! The process dies between two steps, with its broker, and goes on afterwards.
+//! The process dies between two steps, with its broker, and continues after a restart.
 
 use std::time::Duration;
 
@@ -7,30 +7,30 @@ use testkit::{Answer, Process, Receiver, wait};
 
 use crate::world::{ACCOUNT, SOON, World, event_json, retries, some_destination};
 
-/// Where it dies one time after the other, what the receiver does, and how the story has to end.
+/// The crash points in order, the answers of the receiver, and the expected end.
 struct Story {
     crashes: Vec<&'static str>,
     answers: Vec<Answer>,
     then: Answer,
     ends: DeliveryStatus,
-    /// How often the receiver may see the event, at least and at most.
+    /// The minimum and maximum number of requests.
     requests: (usize, usize),
     mails: usize,
 }
 
 impl Story {
-    /// A receiver that takes the event at once.
-    fn taken(crash: &'static str, most: usize) -> Self {
+    /// The receiver accepts the event at once.
+    fn taken(crash: &'static str, max: usize) -> Self {
         let ends = DeliveryStatus::Succeeded;
-        Self { crashes: vec![crash], answers: vec![], then: Answer::Status(200), ends, requests: (1, most), mails: 0 }
+        Self { crashes: vec![crash], answers: vec![], then: Answer::Status(200), ends, requests: (1, max), mails: 0 }
     }
 
-    /// A receiver that refuses the event once.
-    fn retried(crash: &'static str, most: usize) -> Self {
-        Self { answers: vec![Answer::Status(500)], requests: (2, most), ..Self::taken(crash, most) }
+    /// The receiver refuses the event once.
+    fn retried(crash: &'static str, max: usize) -> Self {
+        Self { answers: vec![Answer::Status(500)], requests: (2, max), ..Self::taken(crash, max) }
     }
 
-    /// A receiver that never takes it.
+    /// The receiver never accepts the event.
     fn refused(crash: &'static str) -> Self {
         let then = Answer::Status(500);
         Self { then, ends: DeliveryStatus::Failed, requests: (2, 2), mails: 1, ..Self::taken(crash, 2) }
@@ -43,7 +43,7 @@ impl Story {
         let policy = Some(retries(&[Duration::from_millis(300)]));
         let destination = api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() };
         world.destination_with(destination).await;
-        // All of it has to be in the read model, or its facts would be what the process dies at.
+        // The configuration has to be in the read model; otherwise the process would crash at its facts.
         wait::until("account, interface and destination in the audit log", SOON, async || {
             let of_account = api::ListAuditLogRequest { account_id: ACCOUNT.into(), ..Default::default() };
             world.audit().list_audit_log(of_account).await.unwrap().into_inner().entries.len() == 3
@@ -52,7 +52,7 @@ impl Story {
         world.process.terminate();
         world.process.wait_exit(SOON).await;
 
-        // The same system, told to die at one place.
+        // The same system with a crash point.
         let (first, then) = self.crashes.split_first().unwrap();
         let home = world.home;
         let process = home.up(&[], &[("LEADLINE_CRASH_AT", first)]);
@@ -65,16 +65,16 @@ impl Story {
         }
 
         let world = world.again(&[]).await;
-        // The publisher who got no answer asks again.
+        // The publisher got no answer, and repeats the event.
         publish(&world).await;
         let delivery = world.delivery_is("e1", self.ends).await.delivery.unwrap();
-        let (least, most) = self.requests;
+        let (min, max) = self.requests;
         let seen = receiver.requests();
-        assert!((least..=most).contains(&seen.len()), "{:?}: {} requests", self.crashes, seen.len());
+        assert!((min..=max).contains(&seen.len()), "{:?}: {} requests", self.crashes, seen.len());
         assert!(seen.iter().all(|request| request.header("leadline-event-id") == "e1"));
-        // An answer that nobody recorded is not counted.
-        assert!((1..=least).contains(&(delivery.attempts as usize)), "{:?}: {delivery:?}", self.crashes);
-        // The streams of leads and notices are projected apart from that of deliveries.
+        // An answer that was not recorded does not count.
+        assert!((1..=min).contains(&(delivery.attempts as usize)), "{:?}: {delivery:?}", self.crashes);
+        // The streams of leads and notices are projected separately from deliveries.
         let expected: &[&str] = if self.mails > 0 { &["received", "errornotice"] } else { &["received"] };
         wait::until("the lead and its notice in the log", SOON, async || {
             let log = world.log("e1").await;
@@ -93,7 +93,7 @@ async fn dies(process: &Process, at: &str) {
     assert!(!status.success() && process.output().contains("aborting"), "{at}: {}", process.output());
 }
 
-/// Publishes without minding the answer: the process may die before it gives one.
+/// Publishes and ignores the answer: the process may die before it answers.
 async fn publish(world: &World) {
     let request = crate::world::web()
         .post(format!("{}/v1/leads", world.http))
@@ -111,13 +111,13 @@ async fn before_and_after_a_lead_is_stored() {
 #[tokio::test]
 async fn after_an_event_is_routed_and_before_a_request() {
     Story::taken("before a request", 1).play().await;
-    // An event that comes again is requested. The sender may have got as far as the receiver's answer by then.
+    // A redelivered event is requested again. The dispatcher may have an answer by then.
     let again = vec!["before a request", "after an event is routed"];
     Story { crashes: again, ..Story::taken("", 2) }.play().await;
 }
 
 #[tokio::test]
-async fn between_the_parking_of_an_event_and_what_tells_of_it() {
+async fn between_the_parking_of_an_event_and_its_fact() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     world.disable(&id).await;
@@ -130,7 +130,7 @@ async fn between_the_parking_of_an_event_and_what_tells_of_it() {
     dies(&world.process, at).await;
     let world = world.again(&[]).await;
     world.delivery_is("e1", DeliveryStatus::Held).await;
-    wait::until_eq("it is parked once, and nothing else waits", SOON, (1, 0), async || {
+    wait::until_eq("one parked message and nothing else", SOON, (1, 0), async || {
         let status = world.status().get_status(api::GetStatusRequest::default()).await.unwrap().into_inner();
         (status.parked, status.lags.iter().map(|lag| lag.in_hand).sum())
     })
@@ -142,7 +142,7 @@ async fn between_the_parking_of_an_event_and_what_tells_of_it() {
 
 #[tokio::test]
 async fn between_an_answer_and_its_recording() {
-    // The one case in which a receiver may see an event again without need.
+    // The one case in which a receiver may get an event twice.
     Story::taken("after an answer", 2).play().await;
     Story::retried("after an answer", 3).play().await;
 }

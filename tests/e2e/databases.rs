@@ -1,4 +1,4 @@
-//! Databases as people run them: PostgreSQL that takes TLS only, and PostgreSQL behind a transaction pooler.
+//! Databases in production setups: PostgreSQL with TLS only, and PostgreSQL behind a transaction pooler.
 
 use api::DeliveryStatus;
 use futures::future::join_all;
@@ -9,15 +9,15 @@ use crate::{
     world::{ACCOUNT, Home, SOON, World, program},
 };
 
-/// Leads published at a time.
+/// The number of leads.
 const LEADS: usize = 200;
-/// Clients that ask at the same time.
+/// The number of concurrent clients.
 const CLIENTS: usize = 16;
-/// Questions of each client.
-const QUESTIONS: usize = 20;
+/// Requests per client.
+const REQUESTS: usize = 20;
 
 #[tokio::test]
-async fn a_database_that_takes_tls_only_is_used_over_tls() {
+async fn postgres_with_tls_only_is_used_over_tls() {
     let authority = Authority::default();
     let server = Postgres::start_tls(&authority).await;
     let database = server.database().await;
@@ -26,7 +26,7 @@ async fn a_database_that_takes_tls_only_is_used_over_tls() {
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
-    // A client without TLS would not have been let in; this one reads what the service wrote.
+    // The server refuses clients without TLS; the service has written its rows.
     let tables = testkit::postgres::rows(&database).await;
     assert_eq!(tables["deliveries"].len(), 1);
     world.process.kill();
@@ -48,7 +48,7 @@ async fn a_database_that_takes_tls_only_is_used_over_tls() {
 }
 
 #[tokio::test]
-async fn a_transaction_pooler_answers_every_question_and_survives_restarts() {
+async fn queries_work_behind_a_transaction_pooler() {
     let server = Postgres::start().await;
     let database = server.database().await;
     let pooler = PgBouncer::start(&server).await;
@@ -61,7 +61,7 @@ async fn a_transaction_pooler_answers_every_question_and_survives_restarts() {
     one.publish_many(LEADS).await;
     join_all((0..CLIENTS).map(async |client| {
         let world = if client % 2 == 0 { &one } else { &two };
-        for _ in 0..QUESTIONS {
+        for _ in 0..REQUESTS {
             let deliveries = api::ListDeliveriesRequest { page_size: 50, ..api::ListDeliveriesRequest::default() };
             world.deliveries().list_deliveries(deliveries).await.unwrap();
             let account_id = ACCOUNT.into();

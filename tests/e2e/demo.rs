@@ -1,4 +1,4 @@
-//! `leadline demo`, the first thing that a newcomer runs.
+//! `leadline demo`, usually the first command of a newcomer.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const LEADS: &str = "150";
 const DEMO_TIMEOUT: Duration = Duration::from_secs(180);
 
 #[tokio::test]
-async fn the_demo_ends_well() {
+async fn demo_succeeds() {
     let (leadline, nats_server) = (program(), testkit::nats::binary());
     let env = [("LEADLINE_NATS_SERVER", nats_server.to_str().unwrap())];
     let demo = Process::start("leadline demo", leadline.to_str().unwrap(), ["demo", "--leads", LEADS], env);

@@ -1,4 +1,4 @@
-//! The description of the API over HTTP, checked by programs of others.
+//! The OpenAPI description, checked by third-party programs.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -12,11 +12,10 @@ use crate::{
     world::{ACCOUNT, World, web},
 };
 
-/// How long schemathesis may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 const NO_ENVIRONMENT: [(&str, &str); 0] = [];
 
-/// A program of those that `tools/bring-openapi-tools` brings.
+/// A program that `tools/bring-openapi-tools` downloads.
 fn tool(name: &str) -> PathBuf {
     let program = root().join(".tools/openapi/bin").join(name);
     assert!(program.is_file(), "no {name}: run tools/bring-openapi-tools");
@@ -24,7 +23,7 @@ fn tool(name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn the_description_is_valid_and_complete_and_its_page_loads_nothing_from_elsewhere() {
+async fn openapi_is_valid_and_complete_and_docs_load_nothing_external() {
     let world = World::start().await;
     let get = |path: &str| sent(web().get(format!("{}/{path}", world.http)));
     let description = get("openapi.json").await;
@@ -55,7 +54,7 @@ async fn the_description_is_valid_and_complete_and_its_page_loads_nothing_from_e
 }
 
 #[tokio::test]
-async fn schemathesis_finds_no_answer_that_the_description_does_not_have() {
+async fn schemathesis_finds_no_undescribed_answer() {
     let world = World::start().await;
     let (key, _) = world.new_key(ACCOUNT, &[api::Scope::Admin]).await;
     let (description, authorization) = (format!("{}/openapi.json", world.http), format!("authorization: Bearer {key}"));

@@ -1,4 +1,4 @@
-//! Several dispatchers share the work, and what one leaves when it dies another does.
+//! Several dispatchers share the work, and take over the work of one that dies.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{
     world::{Home, SOON, World, events_at, program, some_destination},
 };
 
-/// A system on a broker of its own, with further dispatchers beside it.
+/// A system on its own broker, with further dispatchers.
 pub(crate) async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Process>) {
     let broker = NatsServer::start().await;
     let home = Home::new();
@@ -24,7 +24,7 @@ pub(crate) async fn with_dispatchers(count: usize) -> (NatsServer, World, Vec<Pr
     (broker, world, others)
 }
 
-/// One more service beside a system on this broker.
+/// Starts a further service of a system on this broker.
 pub(crate) fn beside(world: &World, broker: &NatsServer, service: &str, args: &[&str]) -> Process {
     let key = std::fs::read_to_string(world.home.data().join("master.key")).unwrap();
     let env = [("LEADLINE_NATS_URL", broker.url()), ("LEADLINE_MASTER_KEY", key.trim().to_owned())];
@@ -32,7 +32,7 @@ pub(crate) fn beside(world: &World, broker: &NatsServer, service: &str, args: &[
 }
 
 #[tokio::test]
-async fn two_and_four_dispatchers_send_everything_once() {
+async fn several_dispatchers_send_everything_once() {
     for count in [2, 4] {
         let (_broker, world, _others) = with_dispatchers(count).await;
         let receiver = Receiver::start().await;
@@ -45,7 +45,7 @@ async fn two_and_four_dispatchers_send_everything_once() {
 }
 
 #[tokio::test]
-async fn what_a_dispatcher_leaves_when_it_dies_another_does_within_the_acknowledgement_wait() {
+async fn work_of_a_dead_dispatcher_is_redelivered_after_ack_wait() {
     let (_broker, world, others) = with_dispatchers(2).await;
     let receiver = Receiver::start().await;
     receiver.answer(Answer::Gate(200));
@@ -62,6 +62,6 @@ async fn what_a_dispatcher_leaves_when_it_dies_another_does_within_the_acknowled
     }
     assert_eq!(events_at(&receiver).len(), 40);
     let last = receiver.requests().iter().map(|seen| seen.at).max().unwrap();
-    // The wait itself, and what it takes the broker to hand the work out again.
+    // The acknowledgement wait, and the time that the broker takes for the redelivery.
     assert!(last.saturating_duration_since(died) < journal::ACK_WAIT + Duration::from_secs(4));
 }

@@ -1,4 +1,4 @@
-//! Proxies on the way out: that of the installation, and those of destinations.
+//! Egress proxies: the installation's, and those of destinations.
 
 use api::{DeliveryStatus, auth::Kind};
 use testkit::{
@@ -11,7 +11,7 @@ use testkit::{
 };
 use tonic::Code;
 
-use crate::world::{ACCOUNT, SOON, World, lies_open, some_destination, web};
+use crate::world::{ACCOUNT, SOON, World, is_readable_in, some_destination, web};
 
 const PASSWORD: &str = "p@ss/w#1";
 const ENCODED: &str = "leadline:p%40ss%2Fw%231";
@@ -36,10 +36,10 @@ fn destination_proxy(url: &str, password: &str) -> Option<api::DestinationProxy>
 }
 
 #[tokio::test]
-async fn every_request_goes_through_the_proxy_of_the_installation() {
+async fn every_request_uses_the_proxy_of_the_installation() {
     let authority = Authority::default();
     let certificate = authority.certificate_for("localhost");
-    // tinyproxy reads no password with a '#' or a '/' in it.
+    // tinyproxy cannot read passwords with a '#' or a '/'.
     let simple = Rules { login: Some(("leadline", "p-ss")), ..Rules::default() };
     let tinyproxy = ForwardProxy::tinyproxy(simple).await;
     let microsocks = ForwardProxy::microsocks(rules(None)).await;
@@ -79,7 +79,7 @@ async fn every_request_goes_through_the_proxy_of_the_installation() {
 }
 
 #[tokio::test]
-async fn a_proxy_of_the_installation_that_is_away_costs_no_attempt_and_deliveries_wait() {
+async fn deliveries_wait_while_the_egress_proxy_is_away() {
     let (port, receiver) = (free_port(), Receiver::start().await);
     let url = format!("socks5://{ENCODED}@127.0.0.1:{port}");
     let world = World::start_with(&["--egress-proxy", &url], &[]).await;
@@ -90,7 +90,7 @@ async fn a_proxy_of_the_installation_that_is_away_costs_no_attempt_and_deliverie
     })
     .await;
     assert_eq!(status, 503);
-    assert!(!said.contains(&port.to_string()), "everybody may read this: {said}");
+    assert!(!said.contains(&port.to_string()), "readyz needs no key: {said}");
     let line = world.process.wait_line("cannot use the egress proxy", SOON).await;
     assert!(line.contains(&format!("127.0.0.1:{port}")) && line.contains("refused"), "{line}");
     let waiting = world.delivery("e1").await;
@@ -100,11 +100,11 @@ async fn a_proxy_of_the_installation_that_is_away_costs_no_attempt_and_deliverie
     let done = world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     assert_eq!((done.attempts.len(), receiver.count()), (1, 1));
     assert_eq!(readyz(&world).await.0, 200);
-    assert_eq!(world.home.outbox().len(), 0, "nobody was mailed");
+    assert_eq!(world.home.outbox().len(), 0, "no mail was sent");
 }
 
 #[tokio::test]
-async fn an_unusable_url_of_the_proxy_is_refused_at_the_start_and_not_repeated() {
+async fn unusable_proxy_url_is_refused_at_start_without_its_password() {
     let home = crate::world::Home::new();
     for url in
         ["https://leadline:SECRET1@proxy.example", "proxy.example:3128", "http://leadline:SECRET1@proxy.example/p"]
@@ -117,7 +117,7 @@ async fn an_unusable_url_of_the_proxy_is_refused_at_the_start_and_not_repeated()
 }
 
 #[tokio::test]
-async fn a_destination_has_a_proxy_of_its_own_and_its_faults_are_told_apart() {
+async fn destination_can_have_a_proxy_with_its_own_errors() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let proxy = ForwardProxy::microsocks(rules(None)).await;
     let destination = api::Destination {
@@ -135,14 +135,14 @@ async fn a_destination_has_a_proxy_of_its_own_and_its_faults_are_told_apart() {
     let shown = world.registry().get_destination(get).await.unwrap().into_inner();
     let own = shown.proxy.clone().unwrap();
     assert_eq!((own.username.as_str(), own.password.as_str(), own.has_password), ("leadline", "", true));
-    assert!(!lies_open(&world.home.data(), PASSWORD.as_bytes()), "the password lies open on disk");
+    assert!(!is_readable_in(&world.home.data(), PASSWORD.as_bytes()), "the password is readable on disk");
     assert!(!world.process.output().contains(PASSWORD));
     let update = async |proxy: Option<api::DestinationProxy>| {
         let destination = Some(api::Destination { proxy, ..shown.clone() });
         let update_mask = Some(prost_types::FieldMask { paths: vec!["proxy".into()] });
         world.registry().update_destination(api::UpdateDestinationRequest { destination, update_mask }).await
     };
-    // What was read can be sent back.
+    // The proxy as shown can be sent back.
     update(Some(own)).await.unwrap();
     world.publish("e2").await;
     world.delivery_is("e2", DeliveryStatus::Succeeded).await;
@@ -159,7 +159,7 @@ async fn a_destination_has_a_proxy_of_its_own_and_its_faults_are_told_apart() {
         assert!(failed.webhook_response.contains(said), "{}", failed.webhook_response);
         assert!(failed.suggested_action.contains("proxy's URL"), "{}", failed.suggested_action);
     }
-    assert_eq!(readyz(&world).await.0, 200, "the installation has nothing to do with it");
+    assert_eq!(readyz(&world).await.0, 200, "the readiness does not depend on proxies of destinations");
     for (url, says) in [
         ("http://10.0.0.1:3128", "is not a public address"),
         ("socks5://127.1:1080", ""),
@@ -178,7 +178,7 @@ async fn a_destination_has_a_proxy_of_its_own_and_its_faults_are_told_apart() {
 }
 
 #[tokio::test]
-async fn the_proxy_of_a_destination_is_reached_through_that_of_the_installation() {
+async fn destination_proxy_is_reached_through_the_egress_proxy() {
     let receiver = Receiver::start().await;
     let (outer, inner) = (ForwardProxy::tinyproxy(Rules::default()).await, ForwardProxy::microsocks(rules(None)).await);
     let world = World::start_with(&["--egress-proxy", &outer.url()], &[]).await;
@@ -205,7 +205,7 @@ async fn the_proxy_of_a_destination_is_reached_through_that_of_the_installation(
 }
 
 #[tokio::test]
-async fn what_the_proxy_of_the_installation_refuses_is_blocked_and_what_it_cannot_reach_is_the_receivers() {
+async fn refusals_of_the_egress_proxy_are_blocked_attempts() {
     let refusing = Rules { refuses: Some("127.0.0.9"), ..Rules::default() };
     let proxy = ForwardProxy::tinyproxy(refusing).await;
     let world = World::start_with(&["--egress-proxy", &proxy.url()], &[]).await;
@@ -224,7 +224,7 @@ async fn what_the_proxy_of_the_installation_refuses_is_blocked_and_what_it_canno
 }
 
 #[tokio::test]
-async fn credentials_do_not_follow_a_changed_proxy() {
+async fn changed_proxy_needs_the_credentials_again() {
     let world = World::start().await;
     let auth = Some(api::Auth { kind: Some(Kind::BearerToken("SECRET0001".into())), ..api::Auth::default() });
     let url = "http://127.0.0.1:9/".to_owned();

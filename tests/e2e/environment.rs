@@ -1,4 +1,4 @@
-//! The environment as Compose makes it: `VAR=${VAR:-}` sets a variable that is not set to an empty text.
+//! The environment of Compose: `VAR=${VAR:-}` sets an unset variable to an empty text.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ fn variables(command: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn everything_starts_and_is_called_with_empty_variables() {
+async fn empty_variables_count_as_unset() {
     let of_server = variables("up");
     assert!(of_server.len() > 30, "{of_server:?}");
     let mut empty: Vec<_> = of_server.iter().map(|variable| (variable.as_str(), "")).collect();
@@ -26,7 +26,7 @@ async fn everything_starts_and_is_called_with_empty_variables() {
     status.args(["status", "--grpc-url", &world.grpc, "--data-dir"]).arg(world.home.data());
     let ran = status.envs(of_client.iter().map(|variable| (variable, ""))).output().unwrap();
     assert!(ran.status.success(), "{ran:?}");
-    // Logged at the usual level, which is not that of an empty filter.
+    // The log level is the default, not that of an empty filter.
     world.process.terminate();
     world.process.wait_line("stopping: finishing", SOON).await;
 }

@@ -1,4 +1,4 @@
-//! What a refusal says: to people in words, to programs in details.
+//! Refusals: messages for people, and details for programs.
 
 use api::{DeliveryStatus, Scope, access_service_client::AccessServiceClient};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::{
     world::{ACCOUNT, INTERFACE, SOON, World, event_json, some_destination, web},
 };
 
-/// The fields that a status names as wrong.
+/// The field violations of a status.
 fn fields(status: &Status) -> Vec<String> {
     let violations = status.get_details_bad_request().map(|details| details.field_violations).unwrap_or_default();
     violations.into_iter().map(|violation| violation.field).collect()
@@ -24,7 +24,7 @@ fn reason(status: &Status) -> String {
     info.reason
 }
 
-/// A detail of an error over Connect.
+/// A detail of a Connect error.
 fn detail(answer: &Answered, name: &str) -> Value {
     let details = answer.json()["details"].as_array().cloned().unwrap_or_default();
     let found = details.into_iter().find(|detail| detail["type"] == format!("google.rpc.{name}"));
@@ -36,7 +36,7 @@ fn named(violations: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn every_wrong_field_of_an_event_is_named_over_every_protocol() {
+async fn errors_name_every_wrong_field_of_an_event() {
     let world = World::start().await;
     let wrong = json!({"account": ACCOUNT, "interface": "no id", "event_id": "a.b", "type": "No Type", "typo": 1});
     let (status, answer) = world.post(wrong.to_string(), &[]).await;
@@ -70,7 +70,7 @@ async fn every_wrong_field_of_an_event_is_named_over_every_protocol() {
 }
 
 #[tokio::test]
-async fn every_wrong_field_of_the_configuration_is_named_at_once() {
+async fn errors_name_every_wrong_field_of_the_configuration() {
     let world = World::start().await;
     let destination = api::Destination {
         url: "nonsense".into(),
@@ -95,7 +95,7 @@ async fn every_wrong_field_of_the_configuration_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_a_reason_and_says_when_to_call_again() {
+async fn refusals_have_a_reason_and_a_retry_delay() {
     let (world, receiver) = (World::start_with(&["--publish-rate", "1"], &[]).await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
@@ -130,7 +130,7 @@ async fn a_refusal_has_a_reason_and_says_when_to_call_again() {
 }
 
 #[tokio::test]
-async fn a_retry_says_why_it_is_impossible() {
+async fn impossible_retry_is_refused_with_its_reason() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
@@ -152,7 +152,7 @@ async fn a_retry_says_why_it_is_impossible() {
 }
 
 #[tokio::test]
-async fn a_request_has_an_id_in_its_answer_its_error_and_the_log() {
+async fn request_id_is_in_the_answer_the_error_and_the_log() {
     let world = World::start_with(&[], &[("RUST_LOG", "ingest=debug,leadline=info")]).await;
     let post = |body: &'static str| web().post(format!("{}/v1/leads", world.http)).bearer_auth(&world.key).body(body);
     let answer = sent(post("{}").header("x-request-id", "order-7/try-2")).await;
@@ -169,7 +169,7 @@ async fn a_request_has_an_id_in_its_answer_its_error_and_the_log() {
 }
 
 #[tokio::test]
-async fn the_idempotency_key_is_the_event_id() {
+async fn idempotency_key_becomes_the_event_id() {
     let world = World::start().await;
     let mut event = event_json("none");
     event.as_object_mut().unwrap().remove("event_id");

@@ -1,4 +1,4 @@
-//! Not hammering receivers.
+//! Receivers are not overloaded: pauses, rates and the breaker.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_receiver_that_asks_for_a_pause_gets_one_for_all_its_deliveries() {
+async fn retry_after_pauses_the_whole_destination() {
     for status in [429, 503] {
         let (world, receiver) = (World::start().await, Receiver::start().await);
         let asks = vec![("retry-after", "3".to_owned())];
@@ -32,7 +32,7 @@ async fn a_receiver_that_asks_for_a_pause_gets_one_for_all_its_deliveries() {
 }
 
 #[tokio::test]
-async fn a_wait_of_a_day_is_kept_and_a_longer_wish_is_one_of_a_day() {
+async fn retry_after_is_limited_to_a_day() {
     let world = World::start().await;
     for (event, wish) in [("day", "86400"), ("ages", "99999999999999999999")] {
         let receiver = Receiver::start().await;
@@ -44,7 +44,7 @@ async fn a_wait_of_a_day_is_kept_and_a_longer_wish_is_one_of_a_day() {
         let waits = world.delivery_is(event, DeliveryStatus::Retrying).await.delivery.unwrap();
         let (next, now) = (waits.next_attempt_at.unwrap().seconds, waits.updated_at.unwrap().seconds);
         assert!((23 * 3600..=24 * 3600 + 60).contains(&(next - now)), "{wish}: {}", next - now);
-        // Its lane waits as long.
+        // The lane waits as long.
         world.publish(&format!("{event}-next")).await;
         wait::until("the next one parked", SOON, async || parked(&world).await > 0).await;
         assert_eq!(receiver.count(), 1);
@@ -54,7 +54,7 @@ async fn a_wait_of_a_day_is_kept_and_a_longer_wish_is_one_of_a_day() {
 }
 
 #[tokio::test]
-async fn waits_that_were_asked_for_use_up_no_step_of_the_policy() {
+async fn retry_after_uses_no_step_of_the_policy() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let busy = || Answer::With(429, vec![("retry-after", "1".to_owned())], bytes::Bytes::new());
     receiver.answer_next([busy(), busy(), busy()]);
@@ -66,7 +66,7 @@ async fn waits_that_were_asked_for_use_up_no_step_of_the_policy() {
 }
 
 #[tokio::test]
-async fn a_rate_spreads_requests_out() {
+async fn rate_limit_spreads_requests() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination_with(api::Destination { url: receiver.url(), rate: 20, ..some_destination() }).await;
     world.publish_many(60).await;
@@ -74,7 +74,7 @@ async fn a_rate_spreads_requests_out() {
 }
 
 #[tokio::test]
-async fn what_was_held_comes_back_no_faster_than_the_rate() {
+async fn released_deliveries_respect_the_rate_limit() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination_with(api::Destination { url: receiver.url(), rate: 20, ..some_destination() }).await;
     world.disable(&id).await;
@@ -91,14 +91,14 @@ async fn are_spread_out(receiver: &Receiver) {
     let requests = receiver.requests();
     let took = requests[59].at - requests[0].at;
     assert!(took >= Duration::from_millis(2_800), "{took:?}");
-    // In no second more than the rate, give or take what was under way.
+    // At most the rate in each second, with some tolerance for requests in flight.
     for (first, last) in requests.iter().zip(&requests[25..]) {
         assert!(last.at - first.at >= Duration::from_millis(1_000), "26 requests in {:?}", last.at - first.at);
     }
 }
 
 #[tokio::test]
-async fn after_repeated_transport_failures_one_probe_at_a_time_is_made_and_the_rest_waits() {
+async fn breaker_allows_one_probe_at_a_time() {
     let world = World::start().await;
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/hook");
@@ -111,10 +111,10 @@ async fn after_repeated_transport_failures_one_probe_at_a_time_is_made_and_the_r
         let request = api::ListDeliveriesRequest { filter: Some(filter), page_size: 500, page_token: String::new() };
         world.deliveries().list_deliveries(request).await.unwrap().into_inner().deliveries.len()
     };
-    // The failures that open it, and two probes: after one second and after two more.
+    // The failures that open the breaker, and two probes: after one second, and after two more.
     wait::until("two probes", SOON, async || failed().await >= 7).await;
     let before = failed().await;
-    assert!(before <= 12, "{before} attempts at a receiver that is not there");
+    assert!(before <= 12, "{before} attempts while the receiver is away");
     let receiver = Receiver::start_on(port).await;
     wait::until("the rest", SOON, async || receiver.count() + failed().await == 100).await;
     assert!(failed().await <= 13);

@@ -1,4 +1,4 @@
-//! Each attempt shows what it sent and got: headers, sizes, times, and the trace, without secrets.
+//! Each attempt shows its exchange: headers, sizes, times, and the trace, without secrets.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,6 @@ use testkit::{Answer, Receiver};
 
 use crate::world::{ACCOUNT, World, event_json, retries, some_destination};
 
-/// The secret of the destination.
 const SECRET: &str = "s3cret-of-the-destination";
 
 fn headers(headers: &[api::ExchangeHeader]) -> HashMap<&str, &str> {
@@ -23,7 +22,7 @@ fn with_secret(receiver: &Receiver) -> api::Destination {
 }
 
 #[tokio::test]
-async fn an_attempt_shows_what_was_sent_and_what_came_back_without_secrets() {
+async fn attempt_shows_its_exchange_without_secrets() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         world.destination_with(with_secret(&receiver)).await;
@@ -70,7 +69,7 @@ async fn an_attempt_shows_what_was_sent_and_what_came_back_without_secrets() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_open_has_no_steps_and_one_that_fails_has_no_answer() {
+async fn exchange_has_only_the_steps_that_happened() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let policy = Some(retries(&[std::time::Duration::from_millis(100)]));
     let destination = api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() };
@@ -95,7 +94,7 @@ async fn a_connection_that_was_open_has_no_steps_and_one_that_fails_has_no_answe
 }
 
 #[tokio::test]
-async fn what_was_sent_and_got_goes_with_the_lead() {
+async fn anonymisation_removes_exchanges() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish_with("e1", json!({"lead_id": "ada"})).await;
@@ -108,7 +107,7 @@ async fn what_was_sent_and_got_goes_with_the_lead() {
 }
 
 #[tokio::test]
-async fn the_command_line_shows_requests_and_answers() {
+async fn command_line_shows_requests_and_answers() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination_with(with_secret(&receiver)).await;
     world.publish("e1").await;

@@ -1,4 +1,4 @@
-//! Asking why a destination got an event, or did not.
+//! Explanations why a destination got an event, or did not.
 
 use api::{RoutingOutcome, RoutingRule, routing_service_client::RoutingServiceClient};
 use serde_json::json;
@@ -7,7 +7,6 @@ use tonic::Code;
 
 use crate::world::{ACCOUNT, INTERFACE, World, lead_of, some_destination};
 
-/// A value of a payload that no explanation may show.
 const SECRET: &str = "ada@example.com";
 
 async fn explained(world: &World, destination: &str, event: &str) -> api::RoutingExplanation {
@@ -43,7 +42,7 @@ async fn publish(world: &World, event: &str, budget: u32) {
 }
 
 #[tokio::test]
-async fn each_rule_answers_by_the_configuration_of_the_time_of_the_event() {
+async fn explanation_uses_the_configuration_at_the_time_of_the_event() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         publish(&world, "early", 9_000).await;
@@ -85,7 +84,7 @@ async fn each_rule_answers_by_the_configuration_of_the_time_of_the_event() {
         assert_eq!(outcome, RoutingOutcome::No);
         assert_eq!(reason, "the destination is for interface page; the event came from interface form");
 
-        // What changes later does not change what was decided.
+        // A later change does not change an earlier decision.
         world.disable(&lower).await;
         let got = explained(&world, &lower, "poor").await;
         assert!(got.routed);
@@ -97,7 +96,7 @@ async fn each_rule_answers_by_the_configuration_of_the_time_of_the_event() {
 }
 
 #[tokio::test]
-async fn an_anonymised_lead_is_explained_without_its_payload() {
+async fn anonymised_lead_is_explained_without_its_payload() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let condition = r#"{"payload.budget": {"gte": 5000}}"#.to_owned();
     let rich = api::Destination { url: receiver.url(), condition, ..some_destination() };
@@ -122,7 +121,7 @@ async fn an_anonymised_lead_is_explained_without_its_payload() {
 }
 
 #[tokio::test]
-async fn a_change_that_overrides_another_destination_warns() {
+async fn changes_that_override_another_destination_warn() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let create = async |name: &str, interface: &str| {
         let (name, interface_id) = (name.to_owned(), interface.to_owned());
@@ -139,12 +138,12 @@ async fn a_change_that_overrides_another_destination_warns() {
     let ran = world.run(&["destinations", "update", &form.destination_id, "--name", "Old form"]).await.well();
     let warned = format!("Warning: This destination is overridden by All ({}) of the account", all.destination_id);
     assert!(ran.err.contains(&warned), "{ran:?}");
-    // Two of one level share events, and neither overrides the other.
+    // Two destinations of one level share events; neither overrides the other.
     assert_eq!(create("Form, too", INTERFACE).await.warnings.len(), 1);
 }
 
 #[tokio::test]
-async fn the_command_line_explains_every_event_of_a_lead() {
+async fn command_line_explains_every_event_of_a_lead() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination = api::Destination {
         name: "CRM".into(),

@@ -1,5 +1,5 @@
-//! As many connections as the process may have: destinations that hang leave some to the others, and when there is none, that
-//! is nobody's failure.
+//! Limits of open files: hanging destinations leave connections to the others, and the lack of files is not a failure
+//! of a receiver.
 
 use std::{process::Command, time::Duration};
 
@@ -13,9 +13,9 @@ use crate::{
     world::{Home, SOON, World, events_at, some_destination},
 };
 
-/// Longer than any of these tests lasts.
+/// Longer than each of these tests.
 const PATIENT: Duration = Duration::from_secs(60);
-/// What says that a process may open no more.
+/// The log message of a process that may open no more files.
 const NO_MORE: &str = "may open no more files";
 
 async fn patient_destination(world: &World, url: String, concurrency: u32) -> String {
@@ -24,8 +24,8 @@ async fn patient_destination(world: &World, url: String, concurrency: u32) -> St
 }
 
 #[tokio::test]
-async fn destinations_that_hang_leave_connections_to_the_others() {
-    // The lower limit is what a process begins with; it lifts that to the higher one.
+async fn hanging_destinations_leave_connections_to_others() {
+    // The process raises its soft limit to the hard limit.
     let alone = Alone::start_with(postgres::database().await, &["prlimit", "--nofile=60:200"]).await;
     let world = alone.query(Home::new(), &[]).await;
     world.set_up().await;
@@ -45,7 +45,7 @@ async fn destinations_that_hang_leave_connections_to_the_others() {
 }
 
 #[tokio::test]
-async fn want_of_files_is_no_failure_of_a_receiver() {
+async fn lack_of_files_is_not_a_failure_of_a_receiver() {
     let alone = Alone::start(postgres::database().await).await;
     let world = alone.query(Home::new(), &[]).await;
     world.set_up().await;

@@ -1,4 +1,4 @@
-//! Secrets that receivers have already: imported, used, and never shown.
+//! Imported secrets of receivers: they sign and are never shown.
 
 use std::fs;
 
@@ -8,10 +8,10 @@ use tonic::Code;
 
 use crate::{
     python::python,
-    world::{ACCOUNT, World, lies_open},
+    world::{ACCOUNT, World, is_readable_in},
 };
 
-/// Signs with Python's standard library, which is given the key in hexadecimal digits.
+/// Signs with Python's standard library, with a key in hexadecimal digits.
 const SIGN: &str = r#"
 import base64, hashlib, hmac, sys
 key, id, timestamp = sys.argv[1:4]
@@ -34,7 +34,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn an_imported_secret_signs_and_is_never_shown() {
+async fn imported_secret_signs_and_is_never_shown() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination_id = world.destination(&receiver.url()).await;
     let raw = "whsec_of another sender";
@@ -64,13 +64,13 @@ async fn an_imported_secret_signs_and_is_never_shown() {
     }
     for text in [whsec, raw, "00FF00ff00ff00ff", "-_-_-_-_-_8"] {
         assert!(!world.process.output().contains(text), "{text} is logged");
-        assert!(!lies_open(&world.home.data(), text.as_bytes()), "{text} lies open on disk");
+        assert!(!is_readable_in(&world.home.data(), text.as_bytes()), "{text} is readable on disk");
     }
-    assert!(!lies_open(&world.home.data(), &[0, 255, 0, 255, 0, 255, 0, 255]));
+    assert!(!is_readable_in(&world.home.data(), &[0, 255, 0, 255, 0, 255, 0, 255]));
 }
 
 #[tokio::test]
-async fn a_secret_that_is_none_is_refused_and_not_repeated() {
+async fn invalid_secret_is_refused_without_repeating_it() {
     let world = World::start().await;
     let whsec = |base64: &str| Secret::Whsec(format!("whsec_{base64}"));
     for (secret, algorithm, says) in [
@@ -90,7 +90,7 @@ async fn a_secret_that_is_none_is_refused_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn the_command_line_imports_from_a_file_or_standard_input() {
+async fn command_line_imports_secrets_from_file_or_stdin() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let file = world.home.data().join("secret.txt");

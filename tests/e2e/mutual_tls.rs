@@ -1,11 +1,11 @@
-//! Receivers that ask who calls (mutual TLS), and receivers with authorities of their own.
+//! Receivers that ask for client certificates (mutual TLS), and receivers with private authorities.
 
 use api::DeliveryStatus;
 use prost_types::FieldMask;
 use testkit::{Nginx, Receiver, tls::Authority};
 use tonic::{Code, Status};
 
-use crate::world::{ACCOUNT, World, lies_open, some_destination};
+use crate::world::{ACCOUNT, World, is_readable_in, some_destination};
 
 const FAR: i32 = 2040;
 
@@ -27,7 +27,7 @@ async fn update(world: &World, destination: api::Destination, fields: &[&str]) -
     world.registry().update_destination(request).await.map(tonic::Response::into_inner)
 }
 
-/// How a test event ends at a destination: status and kind of error.
+/// Publishes an event and waits for the end of its delivery: status, error kind and response.
 async fn tried(world: &World, event: &str) -> (u32, String, String) {
     world.publish(event).await;
     let delivery = testkit::wait::until("an end", crate::world::SOON, async || {
@@ -39,7 +39,7 @@ async fn tried(world: &World, event: &str) -> (u32, String, String) {
 }
 
 #[tokio::test]
-async fn a_receiver_gets_the_certificate_of_its_destination_and_nobody_gets_the_key() {
+async fn client_certificate_is_sent_and_its_key_is_never_shown() {
     let (servers, clients) = (Authority::default(), Authority::default());
     let receiver = Receiver::start_mutual_tls(&servers.certificate_for("localhost"), &clients).await;
     let (world, own) = (World::start().await, clients.client("leadline at acme", FAR));
@@ -57,12 +57,12 @@ async fn a_receiver_gets_the_certificate_of_its_destination_and_nobody_gets_the_
     assert_eq!((shown.certificate_chain.as_str(), shown.private_key.as_str()), ("", ""));
     assert!(made.ca_certificates.starts_with("-----BEGIN CERTIFICATE-----"));
 
-    // Sending back what one reads removes nothing, whether all fields are named or none.
+    // Sending back what was read removes nothing, with and without an update mask.
     update(&world, made.clone(), &[]).await.unwrap();
     update(&world, made.clone(), &["client_certificate", "ca_certificates", "name"]).await.unwrap();
     assert_eq!(tried(&world, "e2").await.0, 200);
 
-    // Another certificate is another connection; one that the receiver does not know is refused.
+    // Another certificate opens another connection; the receiver refuses an unknown one.
     let stranger = Authority::default().client("stranger", FAR);
     update(
         &world,
@@ -80,23 +80,23 @@ async fn a_receiver_gets_the_certificate_of_its_destination_and_nobody_gets_the_
     assert_eq!(receiver.count(), 2);
 
     let request = api::ListAuditLogRequest { account_id: ACCOUNT.into(), page_size: 500, ..Default::default() };
-    let told = testkit::wait::until("the log of the new key", crate::world::SOON, async || {
+    let changes_of_key = testkit::wait::until("the log of the new key", crate::world::SOON, async || {
         let entries = world.audit().list_audit_log(request.clone()).await.unwrap().into_inner().entries;
         let changes = entries.into_iter().flat_map(|entry| entry.changes).filter(|c| c.field == "client_certificate");
         Some(changes.collect::<Vec<_>>()).filter(|changes| changes.len() >= 3)
     })
     .await;
-    assert!(told.iter().all(|change| change.secret), "{told:?}");
+    assert!(changes_of_key.iter().all(|change| change.secret), "{changes_of_key:?}");
     for key in [&own.1, &stranger.1] {
         let line = key.lines().nth(1).unwrap();
-        assert!(!lies_open(&world.home.data(), line.as_bytes()), "a key lies open on disk");
+        assert!(!is_readable_in(&world.home.data(), line.as_bytes()), "a key is readable on disk");
         assert!(!world.process.output().contains(line));
-        assert!(!format!("{told:?}").contains(line));
+        assert!(!format!("{changes_of_key:?}").contains(line));
     }
 }
 
 #[tokio::test]
-async fn nginx_takes_the_certificate_over_http2() {
+async fn nginx_accepts_the_client_certificate_over_http2() {
     let (servers, clients) = (Authority::default(), Authority::default());
     let nginx = Nginx::start(&servers.files_for(&["localhost"]), &clients).await;
     let world = World::start().await;
@@ -118,7 +118,7 @@ async fn nginx_takes_the_certificate_over_http2() {
 }
 
 #[tokio::test]
-async fn the_authorities_of_a_destination_take_the_place_of_all_others() {
+async fn authorities_of_a_destination_replace_all_others() {
     let (known, own) = (Authority::default(), Authority::default());
     let world = World::start_with(&["--ca-file", known.file().to_str().unwrap()], &[]).await;
     let by_known = Receiver::start_tls(&known.certificate_for("localhost")).await;
@@ -136,7 +136,7 @@ async fn the_authorities_of_a_destination_take_the_place_of_all_others() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_is_refused_when_it_is_set() {
+async fn unusable_client_certificate_is_refused_when_set() {
     let (world, clients) = (World::start().await, Authority::default());
     let (good, other, old) = (clients.client("good", FAR), clients.client("other", FAR), clients.client("old", 2020));
     let chain = "client_certificate.certificate_chain: ";
@@ -164,7 +164,7 @@ async fn a_certificate_that_cannot_be_used_is_refused_when_it_is_set() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_does_not_follow_a_changed_origin() {
+async fn changed_origin_needs_the_client_certificate_again() {
     let (world, clients) = (World::start().await, Authority::default());
     let own = clients.client("leadline", FAR);
     let url = "https://crm.example/".to_owned();
@@ -173,14 +173,14 @@ async fn a_client_certificate_does_not_follow_a_changed_origin() {
     let moved = api::Destination { url: "https://other.example/".into(), ..made };
     let refused = update(&world, moved.clone(), &["url"]).await.unwrap_err();
     assert!(refused.message().contains("its client certificate (client_certificate)"), "{refused}");
-    // What was read has no key, so it gives nothing again.
+    // A certificate as read has no key, so the key is missing.
     update(&world, moved.clone(), &["url", "client_certificate"]).await.unwrap_err();
     let again = api::Destination { client_certificate: identity(&own), ..moved };
     update(&world, again, &["url", "client_certificate"]).await.unwrap();
 }
 
 #[tokio::test]
-async fn certificates_and_a_proxy_are_set_on_the_command_line() {
+async fn command_line_sets_certificates_and_a_proxy() {
     let (world, servers, clients) = (World::start().await, Authority::default(), Authority::default());
     let receiver = Receiver::start_mutual_tls(&servers.certificate_for("localhost"), &clients).await;
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Destinations whose requests carry access tokens of OAuth 2.0.
+//! Destinations with OAuth 2.0 access tokens.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use api::{DeliveryStatus, auth::Kind};
 use testkit::{Answer, NameServer, Receiver, TokenServer, free_port, wait};
 use tonic::{Code, Status};
 
-use crate::world::{ACCOUNT, SOON, World, lies_open, retries, some_destination};
+use crate::world::{ACCOUNT, SOON, World, is_readable_in, retries, some_destination};
 
 const CLIENT: &str = "lead line";
 const SECRET: &str = "very:secret/ü&7";
@@ -35,7 +35,7 @@ async fn create(world: &World, destination: api::Destination) -> Result<api::Des
 }
 
 #[tokio::test]
-async fn a_token_is_fetched_once_for_all_deliveries_and_shown_to_nobody() {
+async fn access_token_is_fetched_once_and_never_shown() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let mut shown = vec![];
     let mut servers = vec![];
@@ -67,12 +67,12 @@ async fn a_token_is_fetched_once_for_all_deliveries_and_shown_to_nobody() {
     assert_eq!(public.token_url, servers[1].url());
     for secret in [SECRET, "access-token-number"] {
         assert!(!world.process.output().contains(secret));
-        assert!(!lies_open(&world.home.data(), secret.as_bytes()), "{secret} lies open on disk");
+        assert!(!is_readable_in(&world.home.data(), secret.as_bytes()), "{secret} is readable on disk");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_the_receiver_refuses_is_replaced_once_within_the_attempt() {
+async fn refused_access_token_is_replaced_once_per_attempt() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let server = TokenServer::start(CLIENT, SECRET).await;
     server.protect(&receiver);
@@ -84,7 +84,7 @@ async fn a_token_that_the_receiver_refuses_is_replaced_once_within_the_attempt()
     let second = world.delivery_is("e2", DeliveryStatus::Succeeded).await;
     assert_eq!((second.attempts.len(), receiver.count(), server.count()), (1, 3, 2));
 
-    // Whoever refuses a new token, too, is a receiver that answers 401. What it echoes of the token is not kept.
+    // A receiver that refuses the new token, too, fails the attempt with 401. Its echo of the token is not stored.
     receiver.answer_by(|request| {
         let token = request.header("authorization").to_owned();
         Answer::With(401, vec![], format!("what is {token}?").into())
@@ -97,7 +97,7 @@ async fn a_token_that_the_receiver_refuses_is_replaced_once_within_the_attempt()
 }
 
 #[tokio::test]
-async fn a_token_is_replaced_before_it_expires() {
+async fn access_token_is_replaced_before_it_expires() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let server = TokenServer::start(CLIENT, SECRET).await;
     server.protect(&receiver);
@@ -111,7 +111,7 @@ async fn a_token_is_replaced_before_it_expires() {
 }
 
 #[tokio::test]
-async fn a_token_server_that_fails_is_told_apart_from_the_receiver_and_tried_again() {
+async fn failing_token_server_has_its_own_error_and_retries() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let server = TokenServer::start(CLIENT, SECRET).await;
     server.protect(&receiver);
@@ -148,7 +148,7 @@ async fn a_token_server_that_fails_is_told_apart_from_the_receiver_and_tried_aga
 }
 
 #[tokio::test]
-async fn a_token_url_is_as_guarded_as_the_url_of_a_destination() {
+async fn token_url_has_the_same_checks_as_a_destination_url() {
     let names = NameServer::start(&[("auth.test", &["10.0.0.1"])]).await;
     let name_server = names.address().to_string();
     let world = World::start_with(&["--dns-server", &name_server], &[]).await;
@@ -179,7 +179,7 @@ async fn a_token_url_is_as_guarded_as_the_url_of_a_destination() {
 }
 
 #[tokio::test]
-async fn what_was_read_can_be_sent_back_and_the_secret_does_not_follow_the_token_server() {
+async fn changed_token_url_needs_the_client_secret_again() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let server = TokenServer::start(CLIENT, SECRET).await;
     server.protect(&receiver);
@@ -192,7 +192,7 @@ async fn what_was_read_can_be_sent_back_and_the_secret_does_not_follow_the_token
     }
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
-    // Another token URL without the secret is refused: the secret would go there.
+    // Another token URL without the secret is refused, because the secret would be sent there.
     let elsewhere =
         api::OAuth2ClientCredentials { client_secret: String::new(), ..client("https://elsewhere.example/") };
     let destination = api::Destination { account_id: ACCOUNT.into(), ..with(receiver.url(), elsewhere) };

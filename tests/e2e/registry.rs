@@ -1,17 +1,17 @@
-//! Configuring.
+//! The configuration over the API.
 
 use api::DeliveryStatus;
 use testkit::{Receiver, wait};
 use tonic::{Code, Status};
 
-use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, lies_open, some_destination};
+use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, is_readable_in, some_destination};
 
 fn code<T: std::fmt::Debug>(answer: Result<tonic::Response<T>, Status>) -> Code {
     answer.unwrap_err().code()
 }
 
 #[tokio::test]
-async fn what_is_configured_can_be_read_changed_and_removed() {
+async fn configuration_can_be_read_changed_and_deleted() {
     let world = World::start().await;
     let mut registry = world.registry();
     let id = world.destination("https://crm.example/hook").await;
@@ -47,7 +47,7 @@ async fn what_is_configured_can_be_read_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_refused_by_name() {
+async fn invalid_configuration_is_refused_by_field() {
     let world = World::start().await;
     let good = || api::Destination { url: "https://crm.example/".into(), ..some_destination() };
     let cases = [
@@ -95,7 +95,7 @@ async fn plain_http_is_refused_unless_it_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_and_signs_what_it_is_assigned_to() {
+async fn token_is_shown_once_and_signs_for_its_destination() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination_id = world.destination(&receiver.url()).await;
     let request = api::CreateTokenRequest {
@@ -127,14 +127,14 @@ async fn a_token_is_shown_once_and_signs_what_it_is_assigned_to() {
     world.registry().delete_token(delete).await.unwrap();
     let list = api::ListTokensRequest { account_id: ACCOUNT.into(), ..api::ListTokensRequest::default() };
     assert!(world.registry().list_tokens(list).await.unwrap().into_inner().tokens.is_empty());
-    // Nothing that is stored shows the secret.
+    // No stored file contains the secret.
     let secret = made.secret.trim_start_matches("whsec_").as_bytes().to_vec();
-    wait::until("the facts on disk", SOON, async || lies_open(&world.home.data(), b"tok_")).await;
-    assert!(!lies_open(&world.home.data(), &secret));
+    wait::until("the facts on disk", SOON, async || is_readable_in(&world.home.data(), b"tok_")).await;
+    assert!(!is_readable_in(&world.home.data(), &secret));
 }
 
 #[tokio::test]
-async fn of_two_who_change_the_same_thing_at_once_none_is_lost_unseen() {
+async fn concurrent_updates_are_never_lost_silently() {
     let world = World::start().await;
     let rename = |n: u32| {
         let account = api::Account { account_id: ACCOUNT.into(), name: format!("name {n}"), ..api::Account::default() };
@@ -148,11 +148,11 @@ async fn of_two_who_change_the_same_thing_at_once_none_is_lost_unseen() {
         assert_eq!(status.code(), Code::Aborted, "{status}");
     }
     let account = world.registry().get_account(api::GetAccountRequest { account_id: ACCOUNT.into() }).await.unwrap();
-    assert_eq!(account.into_inner().notification_emails, [OWNER], "what no mask names stays");
+    assert_eq!(account.into_inner().notification_emails, [OWNER], "fields outside of the mask stay");
 }
 
 #[tokio::test]
-async fn a_creation_that_is_repeated_with_its_request_id_makes_nothing_more() {
+async fn creation_repeated_with_its_request_id_creates_nothing_more() {
     let world = World::start().await;
     let create = |request_id: &str| {
         let destination = api::Destination { url: "https://crm.example/".into(), ..some_destination() };
@@ -168,13 +168,13 @@ async fn a_creation_that_is_repeated_with_its_request_id_makes_nothing_more() {
     let list = api::ListDestinationsRequest { account_id: ACCOUNT.into(), ..api::ListDestinationsRequest::default() };
     assert_eq!(world.registry().list_destinations(list).await.unwrap().into_inner().destinations.len(), 4);
     world.delete(&first).await;
-    assert_eq!(create("call:1").await.unwrap_err().code(), Code::AlreadyExists, "its id is never used again");
+    assert_eq!(create("call:1").await.unwrap_err().code(), Code::AlreadyExists, "ids of destinations are never reused");
     let wrong = create("two words").await.unwrap_err();
     assert!(wrong.code() == Code::InvalidArgument && wrong.message().starts_with("request_id: "), "{wrong}");
 }
 
 #[tokio::test]
-async fn a_token_is_made_once_shown_renamed_and_rotated() {
+async fn tokens_can_be_created_renamed_and_rotated() {
     let world = World::start().await;
     let create = async || {
         let (account_id, request_id) = (ACCOUNT.into(), "call:1".into());
@@ -203,7 +203,7 @@ async fn a_token_is_made_once_shown_renamed_and_rotated() {
 }
 
 #[tokio::test]
-async fn what_is_made_while_its_account_is_deleted_is_not_there_in_the_next_one() {
+async fn creations_during_a_deletion_do_not_survive_in_the_next_account() {
     let world = World::start().await;
     let account = || api::Account { account_id: "brief".into(), ..api::Account::default() };
     for _ in 0..10 {
@@ -236,7 +236,7 @@ async fn what_is_made_while_its_account_is_deleted_is_not_there_in_the_next_one(
 }
 
 #[tokio::test]
-async fn enabling_reactivates_whoever_switched_it_off_and_updating_does_not() {
+async fn enabling_reactivates_a_destination_and_updating_does_not() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(testkit::Answer::Status(410));
     let destination_id = world.destination(&receiver.url()).await;
@@ -249,7 +249,7 @@ async fn enabling_reactivates_whoever_switched_it_off_and_updating_does_not() {
     })
     .await;
     world.disable(&destination_id).await;
-    // Event types that are no longer wanted are removed, and that alone switches nothing on.
+    // An update with `enabled` does not reactivate a deactivated destination.
     let fewer = api::Destination { enabled: Some(true), event_types: vec!["lead.*".into()], ..deactivated.clone() };
     let paths = ["enabled", "event_types"].map(Into::into).into();
     let update_mask = Some(prost_types::FieldMask { paths });

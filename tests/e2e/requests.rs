@@ -1,4 +1,4 @@
-//! What a request looks like: methods, templates, headers, credentials, signatures.
+//! Requests to receivers: methods, templates, headers, credentials, signatures.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use api::{DeliveryStatus, auth::Kind, destination::Body, duration_to_api};
 use testkit::{Receiver, wait};
 use tonic::Code;
 
-use crate::world::{ACCOUNT, SOON, World, event_json, lies_open, some_destination};
+use crate::world::{ACCOUNT, SOON, World, event_json, is_readable_in, some_destination};
 
 const SECRET: &str = "a-very-secret-credential";
 
 #[tokio::test]
-async fn method_url_body_headers_and_credentials_are_the_destinations() {
+async fn requests_follow_the_settings_of_the_destination() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination = api::Destination {
         url: format!("{}/{{{{ lead.id }}}}?type={{{{ event.type }}}}", receiver.url()),
@@ -34,7 +34,7 @@ async fn method_url_body_headers_and_credentials_are_the_destinations() {
     assert_eq!(delivery.request_method, "PUT");
     assert_eq!(delivery.request_url, format!("{}/lead-e1?type=lead.created", receiver.url()));
 
-    // Nobody ever sees the credential again, and sending back what one reads does not remove it.
+    // The credential is never shown again, and sending back what was read does not remove it.
     let get = api::GetDestinationRequest { account_id: ACCOUNT.into(), destination_id: id };
     let shown = world.registry().get_destination(get).await.unwrap().into_inner();
     let auth = shown.auth.clone().unwrap();
@@ -46,11 +46,11 @@ async fn method_url_body_headers_and_credentials_are_the_destinations() {
     assert_eq!(receiver.requests()[1].header("authorization"), "Bearer a-very-secret-credential");
     assert!(!world.process.output().contains(SECRET));
     assert!(!format!("{:?}", world.delivery("e2").await).contains(SECRET));
-    assert!(!lies_open(&world.home.data(), SECRET.as_bytes()), "the credential lies open on disk");
+    assert!(!is_readable_in(&world.home.data(), SECRET.as_bytes()), "the credential is readable on disk");
 }
 
 #[tokio::test]
-async fn presets_make_an_envelope_or_a_message_for_slack() {
+async fn presets_create_envelopes_and_slack_messages() {
     let world = World::start().await;
     let (envelope, slack) = (Receiver::start().await, Receiver::start().await);
     for (receiver, preset) in [(&envelope, "envelope"), (&slack, "slack")] {
@@ -68,7 +68,7 @@ async fn presets_make_an_envelope_or_a_message_for_slack() {
 }
 
 #[tokio::test]
-async fn a_template_that_cannot_be_rendered_is_a_failed_delivery_that_says_where() {
+async fn template_error_fails_the_delivery_with_its_position() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let wrong = Body::BodyTemplate("{% if %}".into());
     let wrong = api::Destination { url: receiver.url(), body: Some(wrong), ..some_destination() };
@@ -88,7 +88,7 @@ async fn a_template_that_cannot_be_rendered_is_a_failed_delivery_that_says_where
 }
 
 #[tokio::test]
-async fn during_a_rotation_requests_are_signed_with_both_secrets() {
+async fn requests_have_both_signatures_during_a_rotation() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let token = api::CreateTokenRequest {
         account_id: ACCOUNT.into(),
@@ -126,7 +126,7 @@ fn verify(secret: &str, request: &testkit::receiver::Seen) -> Result<(), crypto:
 }
 
 #[tokio::test]
-async fn a_token_may_sign_with_a_key_of_which_the_receiver_has_only_the_public_half() {
+async fn token_can_sign_with_an_asymmetric_key() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let request = api::CreateTokenRequest {
         account_id: ACCOUNT.into(),

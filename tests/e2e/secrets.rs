@@ -1,5 +1,4 @@
-//! What is secret stays where it belongs: files with their owner, credentials with their host, passwords out of logs and
-//! answers.
+//! Secrets: files belong to their owner alone, credentials to their host, and no log or answer contains passwords.
 
 use std::{
     fs,
@@ -16,14 +15,14 @@ use tonic::{Code, Status};
 
 use crate::{
     alone::{address, arguments},
-    world::{ACCOUNT, SOON, World, lies_open, program, some_destination},
+    world::{ACCOUNT, SOON, World, is_readable_in, program, some_destination},
 };
 
-/// Needs encoding in a URL, each character of it that is no letter.
+/// Every character that is not a letter needs encoding in a URL.
 const PASSWORD: &str = "p@ss/w#1:?%";
 const ENCODED: &str = "p%40ss%2Fw%231%3A%3F%25";
 
-/// Everything below a folder, with the folder.
+/// The folder and everything in it.
 fn all_files(folder: &Path) -> Vec<PathBuf> {
     let inside = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
     let mut all: Vec<_> = inside.flat_map(|path| if path.is_dir() { all_files(&path) } else { vec![path] }).collect();
@@ -31,7 +30,7 @@ fn all_files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Files and folders that group or others may use.
+/// Files and folders that are accessible to group or others.
 fn open_to_others(folder: &Path) -> Vec<PathBuf> {
     let mode = |path: &Path| fs::symlink_metadata(path).map_or(0, |found| found.permissions().mode());
     all_files(folder).into_iter().filter(|path| mode(path) & 0o077 != 0).collect()
@@ -45,7 +44,7 @@ fn open_up(folder: &Path) {
 }
 
 #[tokio::test]
-async fn the_data_folder_belongs_to_its_owner_alone() {
+async fn data_folder_is_accessible_to_its_owner_alone() {
     let (world, receiver) = (World::start_with(&["--notice-window", "0s"], &[]).await, Receiver::start().await);
     receiver.answer(Answer::With(422, vec![], "no".into()));
     world.destination(&receiver.url()).await;
@@ -58,7 +57,7 @@ async fn the_data_folder_belongs_to_its_owner_alone() {
     }
     assert_eq!(open_to_others(&data), [] as [PathBuf; 0]);
 
-    // A version before this one left them open.
+    // Older versions left them accessible.
     world.process.terminate();
     world.process.wait_exit(SOON).await;
     open_up(&data);
@@ -68,7 +67,7 @@ async fn the_data_folder_belongs_to_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn services_alone_keep_database_and_outbox_to_themselves() {
+async fn separate_services_protect_database_and_outbox() {
     let (broker, folder) = (NatsServer::start().await, tempfile::tempdir().unwrap());
     let (database, outbox) = (folder.path().join("leads.db"), folder.path().join("outbox"));
     fs::write(&database, "").unwrap();
@@ -82,7 +81,7 @@ async fn services_alone_keep_database_and_outbox_to_themselves() {
     let notifier = Process::start("notifier", program(), of_notifier, env);
     address(&query, "grpc=").await;
     address(&notifier, "http=").await;
-    // The folder around them is not Leadline's, and stays as it is.
+    // The parent folder does not belong to Leadline, and stays unchanged.
     assert_eq!(open_to_others(folder.path()), [folder.path()]);
     assert!(database.with_extension("db-wal").exists() && outbox.join("old.eml").exists());
 }
@@ -107,7 +106,7 @@ async fn update(world: &World, destination: api::Destination, fields: &[&str]) -
 }
 
 #[tokio::test]
-async fn credentials_and_token_do_not_follow_a_changed_origin() {
+async fn changed_origin_needs_credentials_and_token_again() {
     let (world, before, after) = (World::start().await, Receiver::start().await, Receiver::start().await);
     let token_id = token(&world).await;
     let destination = api::Destination {
@@ -123,7 +122,7 @@ async fn credentials_and_token_do_not_follow_a_changed_origin() {
         ..api::Destination::default()
     };
 
-    // Another path is the same host; so is the same port, written out or in capitals.
+    // Another path is the same origin, and so is another spelling.
     let path = format!("{}/other/{{{{ lead.id }}}}", before.url().replace("http", "HTTP"));
     update(&world, to(&path), &["url"]).await.unwrap();
 
@@ -146,7 +145,7 @@ async fn credentials_and_token_do_not_follow_a_changed_origin() {
             assert_eq!(said.contains("token (token_id)"), !fields.contains(&"token_id"), "{said}");
         }
     }
-    // What a caller reads and sends back with another URL does not have the credentials in it.
+    // A destination as read has no credentials, so another URL is refused.
     let get = api::GetDestinationRequest { account_id: ACCOUNT.into(), destination_id: destination_id.clone() };
     let shown = world.registry().get_destination(get).await.unwrap().into_inner();
     let refused = update(&world, api::Destination { url: after.url(), ..shown.clone() }, &[]).await.unwrap_err();
@@ -159,7 +158,7 @@ async fn credentials_and_token_do_not_follow_a_changed_origin() {
     assert_eq!(after.requests()[0].header("authorization"), "Bearer SECRETBEARER0002");
     assert_eq!(before.count(), 0);
 
-    // Without both a destination may go anywhere.
+    // Without credentials and token, any URL is allowed.
     update(&world, to(&before.url()), &["url", "auth", "token_id"]).await.unwrap();
     update(&world, to(&after.url()), &["url"]).await.unwrap();
     world.publish("e2").await;
@@ -168,12 +167,12 @@ async fn credentials_and_token_do_not_follow_a_changed_origin() {
 }
 
 #[tokio::test]
-async fn credentials_that_a_receiver_echoes_are_neither_stored_nor_mailed() {
+async fn echoed_credentials_are_neither_stored_nor_mailed() {
     let (world, receiver) = (World::start_with(&["--notice-window", "0s"], &[]).await, Receiver::start().await);
     let basic = api::BasicAuth { username: "bob".into(), password: "PASSWORD0001".into() };
     let auth = Some(api::Auth { kind: Some(Kind::Basic(basic)), ..api::Auth::default() });
     world.destination_with(api::Destination { url: receiver.url(), auth, ..some_destination() }).await;
-    // As receivers do that show what they were sent: the header, and what is in it.
+    // Some receivers echo the header and its content.
     let sent = STANDARD.encode("bob:PASSWORD0001");
     let echo = format!("you are bob with PASSWORD0001, by your header authorization: Basic {sent}; who is that?");
     receiver.answer(Answer::With(403, vec![], echo.into()));
@@ -186,12 +185,12 @@ async fn credentials_that_a_receiver_echoes_are_neither_stored_nor_mailed() {
     let mail = wait::until("a mail", SOON, async || world.home.outbox().pop()).await;
     assert!(mail.contains("redacted"), "{mail}");
     for secret in ["PASSWORD0001", &sent, sent.trim_end_matches('=')] {
-        assert!(!lies_open(&world.home.data(), secret.as_bytes()), "{secret} lies open on disk");
+        assert!(!is_readable_in(&world.home.data(), secret.as_bytes()), "{secret} is readable on disk");
     }
 }
 
 #[tokio::test]
-async fn the_password_of_the_broker_is_decoded_and_in_no_log() {
+async fn password_of_the_broker_is_decoded_and_never_logged() {
     let broker = NatsServer::start_with_login(&format!("user: leadline, password: {PASSWORD:?}")).await;
     let of_token = NatsServer::start_with_login(&format!("token: {PASSWORD:?}")).await;
     for (broker, login) in [(&broker, format!("leadline:{ENCODED}")), (&of_token, ENCODED.to_owned())] {
@@ -200,10 +199,10 @@ async fn the_password_of_the_broker_is_decoded_and_in_no_log() {
         let ingest = Process::start("ingest", program(), arguments("ingest", &[]), env);
         address(&ingest, "http=").await;
         let output = ingest.output();
-        assert!(output.contains("async_nats"), "the client of the broker logs what it is asked to");
+        assert!(output.contains("async_nats"), "the client of the broker logs at this level");
         assert!(!output.contains(PASSWORD) && !output.contains(ENCODED), "{output}");
     }
-    // That of the broker that `up` starts is not logged either.
+    // The password of the broker that `up` starts is not logged either.
     let world = World::start_with(&[], &[("RUST_LOG", "debug,async_nats=debug")]).await;
     let password = fs::read_to_string(world.home.data().join("nats.password")).unwrap();
     assert!(world.process.output().contains("async_nats"));
@@ -211,21 +210,21 @@ async fn the_password_of_the_broker_is_decoded_and_in_no_log() {
 }
 
 #[tokio::test]
-async fn what_leads_say_is_not_logged_unless_the_client_of_the_broker_is_named() {
+async fn payloads_are_not_logged() {
     let (world, receiver) = (World::start_with(&[], &[("RUST_LOG", "trace")]).await, Receiver::start().await);
     world.destination(&receiver.url()).await;
-    world.publish_with("e1", serde_json::json!({"payload": {"name": "A name that nobody else has"}})).await;
+    world.publish_with("e1", serde_json::json!({"payload": {"name": "An unmistakable name"}})).await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     let output = world.process.output();
-    assert!(output.contains("TRACE") && !output.contains("A name that nobody else has"));
+    assert!(output.contains("TRACE") && !output.contains("An unmistakable name"));
 }
 
 #[tokio::test]
-async fn an_unusable_url_of_a_broker_is_refused_at_once_and_names_the_flag() {
+async fn unusable_broker_url_is_refused_at_once() {
     for url in ["nats://leadline:sec/ret@127.0.0.1:4222", "http://leadline:secret@127.0.0.1:4222", "nats://:secret@h"] {
         let args = arguments("ingest", &["--nats-url", url]);
         let ingest = Process::start("ingest", program(), args, [] as [(&str, &str); 0]);
-        // Far less than the time that a service waits for a broker that is still starting.
+        // Far less than the time that a service waits for a starting broker.
         assert!(!ingest.wait_exit(Duration::from_secs(5)).await.success());
         let said = ingest.output();
         assert!(said.contains("--nats-url") && said.contains("%40"), "{said}");
@@ -234,7 +233,7 @@ async fn an_unusable_url_of_a_broker_is_refused_at_once_and_names_the_flag() {
 }
 
 #[tokio::test]
-async fn a_private_address_is_refused_when_a_destination_is_made_or_updated() {
+async fn private_addresses_are_refused_in_destinations() {
     let (world, receiver) = (World::start_with(&["--allow-network", "10.0.0.0/8"], &[]).await, Receiver::start().await);
     let create = async |url: &str| {
         let destination = api::Destination { url: url.into(), ..some_destination() };
@@ -263,7 +262,7 @@ async fn a_private_address_is_refused_when_a_destination_is_made_or_updated() {
     let refused = update(&world, changed, &["url"]).await.unwrap_err();
     assert!(refused.message().contains("172.16.0.1 is not a public address"), "{refused}");
 
-    // What was allowed once is looked at again before each request.
+    // The address is checked again before each request.
     world.process.terminate();
     world.process.wait_exit(SOON).await;
     let world = world.again(&[]).await;

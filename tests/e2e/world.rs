@@ -1,4 +1,4 @@
-//! A running system with an account, and words for what tests do to it.
+//! A running system with an account, and its operations in tests.
 
 use std::{
     fs,
@@ -18,14 +18,14 @@ use tempfile::TempDir;
 use testkit::{Process, Receiver, wait};
 use tonic::transport::Channel;
 
-/// How long anything may take that is about to happen.
+/// The usual deadline of waits.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) const ACCOUNT: &str = "acme";
 pub(crate) const INTERFACE: &str = "form";
 pub(crate) const API_USER: &str = "dev@acme.example";
 pub(crate) const OWNER: &str = "owner@acme.example";
 
-/// A folder in which a system lives, whether it runs or not.
+/// The folder of a system, which may run or not.
 #[derive(Debug)]
 pub(crate) struct Home {
     folder: TempDir,
@@ -39,13 +39,13 @@ pub(crate) struct World {
     pub(crate) http: String,
     pub(crate) grpc: String,
     pub(crate) nats: String,
-    /// The key of the administrator.
+    /// The administrator's key.
     pub(crate) key: String,
     channel: Keyed,
     web: reqwest::Client,
 }
 
-/// Where the program is.
+/// The path of the program.
 pub(crate) fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_leadline").into()
 }
@@ -55,7 +55,7 @@ impl Home {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    /// A folder on another disk.
+    /// Creates the folder on another disk.
     pub(crate) fn within(folder: &Path) -> Self {
         Self { folder: tempfile::tempdir_in(folder).unwrap() }
     }
@@ -74,12 +74,12 @@ impl Home {
         mails.map(|path| fs::read_to_string(path).unwrap()).collect()
     }
 
-    /// Starts `leadline up` here.
+    /// Starts `leadline up` in this folder.
     pub(crate) fn up(&self, args: &[&str], env: &[(&str, &str)]) -> Process {
         self.up_under(&[], args, env)
     }
 
-    /// The same; it is started by this program with these arguments, if there are any.
+    /// Like [`Home::up`], with this command as a wrapper; empty if there is none.
     pub(crate) fn up_under(&self, starter: &[&str], args: &[&str], env: &[(&str, &str)]) -> Process {
         let (data, leadline) = (self.data(), program());
         let mut all = starter.to_vec();
@@ -94,12 +94,12 @@ impl Home {
 }
 
 impl World {
-    /// A system with an account and an interface.
+    /// Starts a system with an account and an interface.
     pub(crate) async fn start() -> Self {
         Self::start_with(&[], &[]).await
     }
 
-    /// The same, with arguments and environment.
+    /// Like [`World::start`], with arguments and environment.
     pub(crate) async fn start_with(args: &[&str], env: &[(&str, &str)]) -> Self {
         let home = Home::new();
         let process = home.up(args, env);
@@ -108,13 +108,13 @@ impl World {
         world
     }
 
-    /// Two systems like that: one with its read model in SQLite, one in PostgreSQL.
+    /// Starts two systems: one with its read model in SQLite, one in PostgreSQL.
     pub(crate) async fn on_both() -> [Self; 2] {
         let database = testkit::postgres::database().await;
         [Self::start().await, Self::start_with(&["--database-url", &database], &[]).await]
     }
 
-    /// Waits until a process in its home is ready.
+    /// Waits until a process is ready.
     pub(crate) async fn attach(home: Home, process: Process) -> Self {
         let file = home.data().join("addresses.json");
         let addresses = wait::attempt(SOON, async || {
@@ -132,7 +132,7 @@ impl World {
         Self { home, process, http: text("http"), grpc: text("grpc"), nats: text("nats"), key, channel, web: web() }
     }
 
-    /// Starts it again in the same home, after it ended.
+    /// Starts the system again in the same folder, after it ended.
     pub(crate) async fn again(self, args: &[&str]) -> Self {
         let home = self.home;
         let _ = fs::remove_file(home.data().join("addresses.json"));
@@ -159,13 +159,13 @@ impl World {
         self.registry().create_interface(api::CreateInterfaceRequest { interface: Some(interface) }).await.unwrap();
     }
 
-    /// The API, called with another key, or with none.
+    /// The API, called with another key.
     pub(crate) async fn called_with(&self, key: &str) -> Keyed {
         let channel = Channel::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap();
         WithKey::new(key).unwrap().over(channel)
     }
 
-    /// A new key and its id; of no account: platform-wide.
+    /// Creates a key. Returns secret and id. The key is platform-wide if the account is empty.
     pub(crate) async fn new_key(&self, account: &str, scopes: &[api::Scope]) -> (String, String) {
         let request = api::CreateKeyRequest {
             account_id: account.into(),
@@ -177,7 +177,7 @@ impl World {
         (made.secret, made.key.unwrap().key_id)
     }
 
-    /// The API, as the administrator calls it.
+    /// The API, called with the administrator's key.
     pub(crate) fn channel(&self) -> Keyed {
         self.channel.clone()
     }
@@ -214,9 +214,9 @@ impl World {
         IngestServiceClient::new(self.channel.clone())
     }
 
-    /// A destination for the whole account; its id.
+    /// Creates a destination for the whole account. Returns its id.
     pub(crate) async fn destination(&self, url: &str) -> String {
-        // Boxed, because it is large, and tests hold several of it.
+        // Boxed, because the future is large, and tests hold several.
         Box::pin(self.destination_with(api::Destination { url: url.into(), ..some_destination() })).await
     }
 
@@ -276,7 +276,7 @@ impl World {
         (answer.status().as_u16(), serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default())
     }
 
-    /// Publishes an event like that of [`event_json`] with other values for some of its fields.
+    /// Publishes an event like [`event_json`], with other values for some fields.
     pub(crate) async fn publish_with(&self, event: &str, fields: Value) {
         let mut body = event_json(event);
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -290,7 +290,7 @@ impl World {
         assert_eq!(status, 202, "{answer}");
     }
 
-    /// The only delivery of an event, once it is known.
+    /// The only delivery of an event, once it exists.
     pub(crate) async fn delivery(&self, event: &str) -> api::DeliveryDetail {
         let filter = api::DeliveryFilter { event_id: event.into(), ..api::DeliveryFilter::default() };
         let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
@@ -363,7 +363,7 @@ pub(crate) fn event_json(event: &str) -> Value {
         "payload": {"name": "Ada", "event": event}})
 }
 
-/// A destination for the whole account whose deliveries fail at the first failure.
+/// A destination for the whole account, without retries.
 pub(crate) fn some_destination() -> api::Destination {
     api::Destination {
         account_id: ACCOUNT.into(),
@@ -374,7 +374,7 @@ pub(crate) fn some_destination() -> api::Destination {
     }
 }
 
-/// No quick retries, and then one after each of these delays.
+/// A retry policy with one retry after each of these delays, and no quick retries.
 pub(crate) fn retries(schedule: &[Duration]) -> api::RetryPolicy {
     let custom = api::CustomRetryPolicy {
         schedule: schedule.iter().copied().map(duration_to_api).collect(),
@@ -391,11 +391,11 @@ pub(crate) fn events_at(receiver: &Receiver) -> Vec<String> {
     ids
 }
 
-/// Whether these bytes lie open in any file below a folder.
-pub(crate) fn lies_open(folder: &Path, needle: &[u8]) -> bool {
+/// Whether any file in a folder contains these bytes.
+pub(crate) fn is_readable_in(folder: &Path, needle: &[u8]) -> bool {
     fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).any(|path| {
         if path.is_dir() {
-            return lies_open(&path, needle);
+            return is_readable_in(&path, needle);
         }
         fs::read(&path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
     })

@@ -1,4 +1,4 @@
-//! Publishing over HTTP, by everybody.
+//! Publishing over HTTP with every kind of key.
 
 use api::Scope;
 use serde_json::json;
@@ -43,12 +43,12 @@ async fn publishing_over_http_needs_a_key_for_it() {
         let challenge = answer.headers().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(challenge.as_deref(), (*status == 401).then_some("Bearer"));
         let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
-        let told = answer["error"]["message"].as_str().unwrap_or_default();
-        assert_eq!(told.is_empty(), *status == 202, "{answer}");
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert_eq!(message.is_empty(), *status == 202, "{answer}");
         let secret = secret_of(authorization);
-        assert!(secret.is_empty() || !told.contains(secret), "{answer}");
+        assert!(secret.is_empty() || !message.contains(secret), "{answer}");
     }
-    // Whoever sends much before he reads gets the answer, too.
+    // A client that sends a large body before it reads gets the answer, too.
     let large = post(&world, "", "x".repeat(200 * 1024)).await;
     assert_eq!(large.status().as_u16(), 401);
     for open in ["healthz", "readyz"] {
@@ -58,7 +58,7 @@ async fn publishing_over_http_needs_a_key_for_it() {
 }
 
 #[tokio::test]
-async fn of_many_events_one_for_another_account_has_all_of_them_refused() {
+async fn one_event_for_another_account_refuses_the_whole_request() {
     let world = two_accounts().await;
     let (key, _) = world.new_key(ACCOUNT, &[Scope::Publish]).await;
     let foreign = json!({"account": OTHER, "interface": INTERFACE, "event_id": "e2", "payload": {}});

@@ -1,5 +1,5 @@
-//! Every method of the API, called by everybody over every protocol. The methods and their rules are read from the
-//! descriptors, so a new one is tested without being named here, and one without a rule fails.
+//! Every method of the API, called by every kind of caller over every protocol. The methods and their rules come from
+//! the descriptors, so that a new method is tested without being named here, and a method without a rule fails.
 
 mod protocol;
 
@@ -18,16 +18,16 @@ use self::protocol::Protocol;
 use super::{OTHER, expired_key, revoke, two_accounts};
 use crate::world::{ACCOUNT, World};
 
-/// An account that platform-wide keys may do anything to.
+/// An account for the calls of platform-wide keys, which may change anything in it.
 const NOWHERE: &str = "nowhere";
-/// What is asked for without naming an account or a thing of one: it shows what belongs to the caller.
+/// Methods without an account or id in their request: they show what belongs to the caller.
 const OF_THE_CALLER: [&str; 3] =
     ["AccessService/WhoAmI", "AccessService/CreateConsoleLink", "RegistryService/ListAccounts"];
-/// The id of every client and of every thing that a request names.
+/// The id of each client and of other things in requests.
 const NONE_SUCH: &str = "none-such";
 const SCOPES: [Scope; 5] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin, Scope::Payload];
 
-/// Somebody who calls.
+/// A caller.
 struct Caller {
     is: Is,
     key: String,
@@ -35,22 +35,22 @@ struct Caller {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Is {
-    /// His key lets nobody in, for this reason.
-    Nobody(&'static str),
-    /// Of the platform, with this scope.
+    /// Without a valid key, for this reason.
+    BadKey(&'static str),
+    /// With a platform-wide key of this scope.
     Platform(Scope),
-    /// Of the account that is asked for, with this scope.
+    /// With a key of the requested account and this scope.
     OfAccount(Scope),
-    /// Of the account that is asked for, with every scope, and bound to the client that is asked for.
+    /// With a key of the requested account and client, and every scope.
     OfClient,
-    /// Of another account, with every scope.
+    /// With a key of another account and every scope.
     Stranger,
 }
 
 impl fmt::Debug for Is {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nobody(why) => write!(f, "somebody whose key is {why}"),
+            Self::BadKey(why) => write!(f, "a caller whose key is {why}"),
             Self::Platform(scope) => write!(f, "a platform-wide key with {}", scope.as_str_name()),
             Self::OfAccount(scope) => write!(f, "a key of the account with {}", scope.as_str_name()),
             Self::OfClient => f.write_str("a key of a client of the account"),
@@ -64,12 +64,12 @@ enum Answer {
     Unauthenticated,
     Denied,
     NotFound,
-    /// He was let in, whatever came of it then.
-    LetIn,
+    /// Access was granted; the call may still fail.
+    Granted,
 }
 
 #[tokio::test]
-async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
+async fn every_method_grants_access_exactly_by_its_rule() {
     let (world, receiver) = (two_accounts().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
@@ -92,7 +92,7 @@ async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
             let account = if matches!(caller.is, Is::Platform(_)) { NOWHERE } else { ACCOUNT };
             let mut request = DynamicMessage::new(method.input());
             let names_account = fill(&mut request, account, 0);
-            // Any UUID is an attempt id.
+            // Every UUID is a valid attempt id.
             let things = [("delivery_id", &delivery), ("attempt_id", &delivery), ("key_id", &spare), ("job_id", &job)];
             let names_thing =
                 things.into_iter().fold(false, |named, (id, value)| set(&mut request, id, value) || named);
@@ -102,9 +102,9 @@ async fn every_method_lets_in_whom_its_rule_says_and_nobody_else() {
                 Err(Code::Unauthenticated) => Answer::Unauthenticated,
                 Err(Code::PermissionDenied) => Answer::Denied,
                 Err(Code::NotFound) if expected == Answer::NotFound => Answer::NotFound,
-                // A stream is let in; what it carries is refused one by one.
+                // A stream is accepted, and each of its messages is refused.
                 Ok(()) if method.is_client_streaming() && expected == Answer::Denied => continue,
-                _ => Answer::LetIn,
+                _ => Answer::Granted,
             };
             if got != expected {
                 let (name, by) = (short(method), caller.is);
@@ -119,11 +119,11 @@ async fn callers(world: &World) -> Vec<Caller> {
     let (revoked, id) = world.new_key("", &[Scope::Admin]).await;
     revoke(world, &id).await;
     let mut callers = vec![
-        Caller { is: Is::Nobody("missing"), key: String::new() },
-        Caller { is: Is::Nobody("no key"), key: "ll_rubbish".into() },
-        Caller { is: Is::Nobody("unknown"), key: crypto::ApiKey::generate().unwrap().reveal() },
-        Caller { is: Is::Nobody("expired"), key: expired_key(world).await },
-        Caller { is: Is::Nobody("revoked"), key: revoked },
+        Caller { is: Is::BadKey("missing"), key: String::new() },
+        Caller { is: Is::BadKey("no key"), key: "ll_rubbish".into() },
+        Caller { is: Is::BadKey("unknown"), key: crypto::ApiKey::generate().unwrap().reveal() },
+        Caller { is: Is::BadKey("expired"), key: expired_key(world).await },
+        Caller { is: Is::BadKey("revoked"), key: revoked },
         Caller { is: Is::Stranger, key: world.new_key(OTHER, &SCOPES).await.0 },
     ];
     world.client(NONE_SUCH).await;
@@ -135,10 +135,10 @@ async fn callers(world: &World) -> Vec<Caller> {
     };
     let of_client = world.access().create_key(of_client).await.unwrap().into_inner().secret;
     callers.push(Caller { is: Is::OfClient, key: of_client });
-    // A good id with another secret.
+    // A valid id with another secret.
     let (id, secret) = (world.key.rsplit_once('_').unwrap().0, crypto::ApiKey::generate().unwrap().reveal());
     let forged = format!("{id}_{}", secret.splitn(3, '_').nth(2).unwrap());
-    callers.push(Caller { is: Is::Nobody("forged"), key: forged });
+    callers.push(Caller { is: Is::BadKey("forged"), key: forged });
     for scope in SCOPES {
         callers.push(Caller { is: Is::Platform(scope), key: world.new_key("", &[scope]).await.0 });
         callers.push(Caller { is: Is::OfAccount(scope), key: world.new_key(ACCOUNT, &[scope]).await.0 });
@@ -146,7 +146,7 @@ async fn callers(world: &World) -> Vec<Caller> {
     callers
 }
 
-/// What the rule of a method says, read from its option by name.
+/// The expected answer by the rule of a method, which is read from its option.
 fn expected(
     pool: &DescriptorPool,
     method: &MethodDescriptor,
@@ -178,32 +178,32 @@ fn expected(
     let of_caller = OF_THE_CALLER.contains(&short(method).as_str());
     assert!(
         of_platform || of_caller || names_account || names_thing,
-        "what belongs to whom in {}? Name account_id or an id in its request, or add it to OF_THE_CALLER",
+        "{} does not tell whose data it uses; add account_id or an id to its request, or add it to OF_THE_CALLER",
         short(method)
     );
     match caller {
-        Is::Nobody(_) => Answer::Unauthenticated,
-        Is::Platform(scope) if has(scope) => Answer::LetIn,
-        Is::OfAccount(scope) if has(scope) && !of_platform => Answer::LetIn,
+        Is::BadKey(_) => Answer::Unauthenticated,
+        Is::Platform(scope) if has(scope) => Answer::Granted,
+        Is::OfAccount(scope) if has(scope) && !of_platform => Answer::Granted,
         Is::Platform(_) | Is::OfAccount(_) => Answer::Denied,
         Is::OfClient if of_platform || !is_for_clients(pool, method) => Answer::Denied,
-        // The thing is that of no client.
+        // The thing belongs to no client.
         Is::OfClient if names_thing => Answer::NotFound,
-        Is::OfClient => Answer::LetIn,
+        Is::OfClient => Answer::Granted,
         Is::Stranger if of_platform || names_account => Answer::Denied,
-        Is::Stranger if of_caller => Answer::LetIn,
+        Is::Stranger if of_caller => Answer::Granted,
         Is::Stranger => Answer::NotFound,
     }
 }
 
-/// Whether a method says that it keeps to the client of its caller.
+/// Whether a method limits itself to the client of its caller.
 fn is_for_clients(pool: &DescriptorPool, method: &MethodDescriptor) -> bool {
     let option = pool.get_extension_by_name("leadline.v1.for_clients").unwrap();
     method.options().get_extension(&option).as_bool().unwrap()
 }
 
-/// Sets every field that names an account, in the request or in a message in it; whether there is one. Beside it, names
-/// of things that do not exist, lest a request is refused for lack of them before anybody asks whose they are.
+/// Sets every field that names an account, in the request and in its messages. Returns whether there is one. Other ids
+/// name things that do not exist, so that no request is refused for missing fields before its account is checked.
 fn fill(message: &mut DynamicMessage, account: &str, depth: u8) -> bool {
     let mut filled = false;
     for field in message.descriptor().fields().filter(|field| !field.is_list() && !field.is_map()) {
@@ -237,7 +237,7 @@ pub(crate) fn short(method: &MethodDescriptor) -> String {
     format!("{}/{}", method.parent_service().name(), method.name())
 }
 
-/// Messages as bytes.
+/// A codec for encoded messages.
 #[derive(Clone, Copy)]
 pub(crate) struct Raw;
 

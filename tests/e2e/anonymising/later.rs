@@ -1,4 +1,4 @@
-//! What is forgotten because of its age, and what comes again after it was forgotten.
+//! Anonymisation by age, and repeated events after an anonymisation.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use testkit::{Receiver, wait};
 use tonic::Code;
 
 use super::{HOUR, LEAD, PERSON, anonymised, broker, ends, publish, store};
-use crate::world::{ACCOUNT, INTERFACE, SOON, World, lies_open};
+use crate::world::{ACCOUNT, INTERFACE, SOON, World, is_readable_in};
 
 #[tokio::test]
-async fn what_is_older_than_its_interface_keeps_it_is_forgotten() {
+async fn leads_older_than_the_retention_are_anonymised() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         world.destination(&receiver.url()).await;
@@ -26,19 +26,19 @@ async fn what_is_older_than_its_interface_keeps_it_is_forgotten() {
         world.registry().update_interface(request).await.unwrap();
         publish(&world, "new", "lead-b", "Grace").await;
         store(&world, "old", LEAD, Timestamp::now() - HOUR * 25).await;
-        wait::until("the retention kept", SOON, async || {
+        wait::until("the retention to take effect", SOON, async || {
             let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: LEAD.into() };
             world.leads().get_lead(request).await.is_ok_and(|lead| lead.get_ref().anonymised)
         })
         .await;
-        wait::until("no trace", SOON, async || !lies_open(&world.home.data(), PERSON.as_bytes())).await;
+        wait::until("no trace", SOON, async || !is_readable_in(&world.home.data(), PERSON.as_bytes())).await;
         let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: "lead-b".into() };
         assert!(!world.leads().get_lead(request).await.unwrap().into_inner().anonymised);
     }
 }
 
 #[tokio::test]
-async fn whoever_asks_by_age_has_the_old_ones_forgotten() {
+async fn leads_can_be_anonymised_by_age() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         world.destination(&receiver.url()).await;
@@ -46,7 +46,7 @@ async fn whoever_asks_by_age_has_the_old_ones_forgotten() {
         publish(&world, "new", "lead-b", "Grace").await;
         let ask = async |request: api::AnonymizeLeadsRequest| {
             let request = api::AnonymizeLeadsRequest { account_id: ACCOUNT.into(), ..request };
-            wait::until("an answer that is not to ask again", SOON, async || {
+            wait::until("an answer other than UNAVAILABLE", SOON, async || {
                 let answer = world.leads().anonymize_leads(request.clone()).await.map(tonic::Response::into_inner);
                 answer.as_ref().err().is_none_or(|e| e.code() != Code::Unavailable).then_some(answer)
             })
@@ -61,7 +61,7 @@ async fn whoever_asks_by_age_has_the_old_ones_forgotten() {
         let done = ask(older(INTERFACE, HOUR * 24)).await.unwrap();
         assert!(!done.more && matches!(&done.leads[..], [lead] if lead.lead_id == LEAD && lead.anonymised), "{done:?}");
         assert_eq!(ask(older(INTERFACE, HOUR * 24)).await.unwrap().leads, []);
-        wait::until("no trace", SOON, async || !lies_open(&world.home.data(), PERSON.as_bytes())).await;
+        wait::until("no trace", SOON, async || !is_readable_in(&world.home.data(), PERSON.as_bytes())).await;
         let request = api::GetLeadRequest { account_id: ACCOUNT.into(), lead_id: "lead-b".into() };
         assert!(!world.leads().get_lead(request).await.unwrap().into_inner().anonymised);
 
@@ -75,7 +75,7 @@ async fn whoever_asks_by_age_has_the_old_ones_forgotten() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_sent_again_after_it_was_erased_is_erased_again() {
+async fn repeated_event_is_erased_again_after_anonymisation() {
     let database = testkit::postgres::database().await;
     for more in [&[][..], &["--database-url", &database]] {
         let world = World::start_with(&[&["--dedup-window", "1s"], more].concat(), &[]).await;
@@ -88,28 +88,28 @@ async fn an_event_that_is_sent_again_after_it_was_erased_is_erased_again() {
         })
         .await;
         anonymised(&world, &[LEAD]).await;
-        let erased = async || !lies_open(&world.home.data(), PERSON.as_bytes());
-        wait::until("it erased", SOON, erased).await;
+        let erased = async || !is_readable_in(&world.home.data(), PERSON.as_bytes());
+        wait::until("the event to be erased", SOON, erased).await;
 
-        // Somebody who was not there then gets nothing of it either.
+        // A destination that is created later does not get the event either.
         world.destination(&later.url()).await;
         let broker = broker(&world).await;
         let stored = async || broker.get_stream("LEADS").await.unwrap().cached_info().state.last_sequence;
         let before = stored().await;
         publish(&world, "e1", LEAD, PERSON).await;
-        assert_eq!(stored().await, before, "it is known, although it was erased");
-        // As while query is away, when only the broker recognises repeats, and for no longer than its window.
+        assert_eq!(stored().await, before, "the event id is known, although the event was erased");
+        // The same while query is away: only the broker recognises repeats, within its deduplication window.
         store(&world, "e1", LEAD, Timestamp::now()).await;
         assert_eq!(stored().await, before + 1);
         publish(&world, "e5", "lead-c", "Grace").await;
-        wait::until_eq("what came after it", SOON, (2, 1), async || (receiver.count(), later.count())).await;
+        wait::until_eq("the later event", SOON, (2, 1), async || (receiver.count(), later.count())).await;
         let expected = [(DeliveryStatus::Succeeded, String::new()), (DeliveryStatus::Failed, "anonymised".to_owned())];
-        wait::until("nothing becoming of it", SOON, async || {
+        wait::until("the copy to have no effect", SOON, async || {
             let now = ends(&world, LEAD).await;
             if now == expected { Ok(()) } else { Err(now) }
         })
         .await;
-        wait::until("it erased again", SOON, erased).await;
+        wait::until("the copy to be erased", SOON, erased).await;
         assert_eq!((receiver.count(), later.count()), (2, 1));
     }
 }

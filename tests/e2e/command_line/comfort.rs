@@ -1,4 +1,4 @@
-//! What makes the command line comfortable: options anywhere, local times, whole texts in pipes, contexts, completions.
+//! Comforts of the command line: options anywhere, local times, whole texts in pipes, contexts, completions.
 
 use std::{os::unix::fs::PermissionsExt as _, process::Stdio};
 
@@ -11,7 +11,7 @@ use super::{finished, program};
 use crate::world::{INTERFACE, SOON, World};
 
 #[tokio::test]
-async fn options_stand_anywhere_and_a_pipe_gets_whole_texts() {
+async fn options_may_stand_anywhere_and_pipes_get_whole_texts() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let reason = "because ".repeat(60);
@@ -36,7 +36,7 @@ async fn options_stand_anywhere_and_a_pipe_gets_whole_texts() {
 }
 
 #[tokio::test]
-async fn a_filter_that_names_something_unknown_is_an_error() {
+async fn unknown_names_in_filters_are_errors() {
     let world = World::start().await;
     for (args, says) in [
         (&["leads", "--interface", "nowhere"][..], "interface"),
@@ -54,7 +54,7 @@ async fn a_filter_that_names_something_unknown_is_an_error() {
 }
 
 #[tokio::test]
-async fn contexts_keep_connections_for_their_owner() {
+async fn contexts_store_connections_privately() {
     let world = World::start().await;
     let home = tempfile::tempdir().unwrap();
     let run = async |args: &[&str]| {
@@ -76,7 +76,7 @@ async fn contexts_keep_connections_for_their_owner() {
     run(&["context", "use", "elsewhere"]).await.well();
     assert_eq!(run(&["leads"]).await.code, 1);
     assert_eq!(run(&["context", "use", "nowhere"]).await.code, 2);
-    // The key of a context goes to its own server only.
+    // The key of a context is sent to its own server only.
     let strange = run(&["--context", "here", "leads", "--grpc-url", "http://127.0.0.2:1"]).await;
     assert!(strange.err.contains("there is no API key"), "{strange:?}");
     run(&["context", "remove", "elsewhere"]).await.well();
@@ -87,7 +87,7 @@ async fn contexts_keep_connections_for_their_owner() {
 }
 
 #[tokio::test]
-async fn the_beginning_of_an_id_stands_for_it() {
+async fn unique_id_prefixes_are_accepted() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     receiver.answer_next([Answer::Status(500)]);
@@ -106,7 +106,7 @@ async fn the_beginning_of_an_id_stands_for_it() {
     assert_eq!(world.run(&["jobs", "show", &job[..8], "--json"]).await.well().json()["job_id"], job);
     let unknown = world.run(&["jobs", "show", "ffffffff"]).await;
     assert!(unknown.err.contains("begins with ffffffff"), "{unknown:?}");
-    // Another account's delivery is not found by its beginning.
+    // A delivery of another account is not found by a prefix of its id.
     let (key, _) = world.new_key("acme", &[api::Scope::Read]).await;
     assert_eq!(world.run(&["deliveries", "show", &delivery[..8], "--api-key", &key]).await.code, 0);
     let other = api::Account { account_id: "other".into(), name: "Other".into(), ..api::Account::default() };
@@ -129,7 +129,7 @@ async fn shells_complete_commands() {
 }
 
 #[tokio::test]
-async fn listen_sends_requests_on_and_answers_what_is_answered_there() {
+async fn listen_forwards_requests_and_answers() {
     let (world, behind) = (World::start().await, Receiver::start().await);
     let url = behind.url();
     let args = ["listen", "--address", "127.0.0.1:0", "--forward", &url];
@@ -149,7 +149,7 @@ async fn listen_sends_requests_on_and_answers_what_is_answered_there() {
 }
 
 #[tokio::test]
-async fn a_watch_goes_on_after_the_server_was_killed() {
+async fn watch_reconnects_after_the_server_was_killed() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("before").await;

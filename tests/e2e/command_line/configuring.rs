@@ -1,4 +1,4 @@
-//! Configuring: accounts and what belongs to them, destinations, tokens and keys.
+//! Configuration verbs: accounts and their members, destinations, tokens and keys.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use testkit::{Answer, Receiver, wait};
 use crate::world::{ACCOUNT, INTERFACE, SOON, World};
 
 #[tokio::test]
-async fn accounts_and_what_belongs_to_them_are_configured() {
+async fn accounts_and_their_members_can_be_configured() {
     let world = World::start().await;
     let made =
         world.run(&["accounts", "create", "north", "--notify", "a@b.example,c@d.example", "--json"]).await.well();
@@ -52,7 +52,7 @@ async fn accounts_and_what_belongs_to_them_are_configured() {
 }
 
 #[tokio::test]
-async fn a_destination_is_made_changed_switched_tried_and_deleted() {
+async fn destinations_can_be_created_changed_switched_tested_and_deleted() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let url = receiver.url();
     let create =
@@ -85,7 +85,7 @@ async fn a_destination_is_made_changed_switched_tried_and_deleted() {
     fs::write(&file, shown.to_string()).unwrap();
     let copy = ["destinations", "create", "--from", file.to_str().unwrap(), "--name", "Copy", "--events", "page.*"];
     let copy = world.run(&[&copy[..], &["--json"]].concat()).await.well().json();
-    assert_ne!(copy["destination_id"], id.as_str(), "what is shown makes another one");
+    assert_ne!(copy["destination_id"], id.as_str(), "the output of show creates another destination");
 
     let tried = world.run(&["destinations", "test", &id]).await.well();
     assert_eq!(tried.fact("status"), "succeeded");
@@ -117,7 +117,7 @@ async fn a_destination_is_made_changed_switched_tried_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_once_and_signs_while_it_is_replaced() {
+async fn token_is_shown_once_and_signs_during_a_rotation() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     let unsigned = world.run(&["destinations", "rotate-secret", "CRM"]).await;
@@ -148,7 +148,7 @@ async fn a_token_is_shown_once_and_signs_while_it_is_replaced() {
 }
 
 #[tokio::test]
-async fn keys_are_made_listed_and_revoked() {
+async fn keys_can_be_created_listed_and_revoked() {
     let world = World::start().await;
     let made = world.run(&["keys", "create", "forms", "--scope", "publish,read", "--expires", "90d"]).await.well();
     let key = made.out.trim();
@@ -167,20 +167,20 @@ async fn keys_are_made_listed_and_revoked() {
     assert!(revoked.out.contains("revoked"), "{revoked:?}");
     assert_eq!(world.run(&["keys", "list", "--json"]).await.well().json_lines().len(), 2);
     assert_eq!(world.run(&["keys", "list", "--ended", "--json"]).await.well().json_lines().len(), 3);
-    testkit::wait::until_eq("a key that is good no more", SOON, 1, async || {
+    testkit::wait::until_eq("the key to become invalid", SOON, 1, async || {
         world.run(&["keys", "whoami", "--api-key", key]).await.code
     })
     .await;
 }
 
 #[tokio::test]
-async fn addresses_without_consent_are_marked_and_confirmed_by_a_code() {
+async fn unconfirmed_addresses_are_marked_and_confirmed_by_a_code() {
     let world = World::start().await;
     let (key, _) = world.new_key("acme", &[api::Scope::Admin]).await;
     let update = ["accounts", "update", "acme", "--notify", "New@x.example", "--api-key", &key];
     let ran = world.run(&update).await.well();
     assert!(ran.out.contains("New@x.example (unconfirmed)"), "{ran:?}");
-    let mail = wait::until("the question", SOON, async || world.home.outbox().pop()).await;
+    let mail = wait::until("the confirmation mail", SOON, async || world.home.outbox().pop()).await;
     let mail = mailparse::parse_mail(mail.as_bytes()).unwrap().subparts[0].get_body().unwrap();
     let code = mail.split_once("leadline accounts confirm acme ").unwrap().1.split_whitespace().next().unwrap();
     world.run(&["accounts", "confirm", "acme", code, "--api-key", &key]).await.well();

@@ -1,4 +1,4 @@
-//! `leadline retry`, `recover` and `jobs`: asked for, followed, counted before, and cancelled.
+//! `leadline retry`, `recover` and `jobs`: starting, following, dry runs, and cancelling.
 
 use api::DeliveryStatus;
 use testkit::{Answer, Process, Receiver, wait};
@@ -6,7 +6,7 @@ use testkit::{Answer, Process, Receiver, wait};
 use crate::world::{ACCOUNT, SOON, World, program};
 
 #[tokio::test]
-async fn failed_deliveries_are_retried_by_id_and_by_filter() {
+async fn failed_deliveries_can_be_retried_by_id_and_filter() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         receiver.answer(Answer::Status(500));
@@ -18,7 +18,7 @@ async fn failed_deliveries_are_retried_by_id_and_by_filter() {
         assert_eq!(dry.fact("status"), "completed");
         assert_eq!(dry.fact("came of it"), "30 examined, 30 would be retried, 0 refused");
         assert_eq!(dry.out.lines().filter(|line| line.split("  ").count() == 2 && line.contains("  e")).count(), 20);
-        assert_eq!(receiver.count(), 30, "nothing was done");
+        assert_eq!(receiver.count(), 30, "a dry run does nothing");
 
         let one = failed[0].delivery_id.as_str();
         let ran = world.run(&["retry", one, "--requested-by", "Grace"]).await.well();
@@ -48,7 +48,7 @@ async fn failed_deliveries_are_retried_by_id_and_by_filter() {
 }
 
 #[tokio::test]
-async fn a_retry_says_what_came_of_it_and_a_resend_why_it_was_asked_for() {
+async fn retry_reports_its_outcome_and_resend_its_reason() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     world.publish("e1").await;
@@ -90,7 +90,7 @@ async fn a_retry_says_what_came_of_it_and_a_resend_why_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_job_goes_on_without_its_caller_and_can_be_cancelled() {
+async fn job_continues_without_its_caller_and_can_be_cancelled() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
@@ -112,7 +112,7 @@ async fn a_job_goes_on_without_its_caller_and_can_be_cancelled() {
 }
 
 #[tokio::test]
-async fn a_destination_gets_what_it_missed() {
+async fn destination_can_recover_missed_events() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         world.publish_many(20).await;

@@ -1,4 +1,4 @@
-//! Lists that are larger than one message of gRPC.
+//! Lists that exceed one gRPC message.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,19 @@ use tonic::Code;
 
 use crate::world::{ACCOUNT, SOON, World, some_destination};
 
-/// How many destinations have together more than the 4 MiB that a client of gRPC takes.
+/// The number of destinations that together exceed the 4 MiB limit of gRPC clients.
 const DESTINATIONS: usize = 70;
-/// Bytes of the template of each.
+/// The size of each template, in bytes.
 const TEMPLATE: usize = 64 * 1024 - 100;
 
-/// Creates `count` destinations with large templates, all with the receiver of the first one; their ids.
+/// Creates destinations with large templates, and returns their ids. The first one has this URL.
 async fn many(world: &World, url: &str) -> Vec<String> {
     let template = format!("{{\"text\": \"{}\"}}", "x".repeat(TEMPLATE - 12));
     let make = async |n: usize| {
         let destination = api::Destination {
             name: format!("Number {n}"),
             url: if n == 0 { url.into() } else { "https://crm.example/".into() },
-            // Of its own, so that one event has few deliveries.
+            // Different types, so that one event has few deliveries.
             event_types: vec![format!("number.{n}")],
             body: Some(api::destination::Body::BodyTemplate(template.clone())),
             ..some_destination()
@@ -31,7 +31,7 @@ async fn many(world: &World, url: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_verb_works_with_destinations_that_do_not_fit_into_one_message() {
+async fn every_verb_works_with_destinations_beyond_one_message() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer_by(|_| Answer::Status(500));
     let ids = many(&world, &receiver.url()).await;
@@ -46,7 +46,7 @@ async fn every_verb_works_with_destinations_that_do_not_fit_into_one_message() {
         for verb in ["show", "disable", "enable"] {
             world.run(&["destinations", verb, named]).await.well();
         }
-        // The receiver refuses, and the verb says so: it got as far as that.
+        // The receiver refuses the request, and the verb reports that.
         let tested = world.run(&["destinations", "test", named]).await;
         assert!(tested.out.contains("500") || tested.err.contains("500"), "{tested:?}");
         let found = world.run(&["deliveries", "--destination", named, "--json"]).await.well();
@@ -75,7 +75,7 @@ async fn pages_of_destinations_are_bounded_by_bytes_and_by_count() {
     for (size, at_least) in [(0, 2), (20, 4), (1_000, 2)] {
         let (mut seen, mut token, mut pages) = (BTreeSet::new(), String::new(), 0);
         loop {
-            // A client with the limits that gRPC has unless it is told otherwise.
+            // A client with the default limits of gRPC.
             let page = list(size, token).await.unwrap();
             assert!(size == 0 || page.destinations.len() <= size as usize);
             seen.extend(page.destinations.into_iter().map(|destination| destination.destination_id));

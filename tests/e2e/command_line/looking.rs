@@ -1,4 +1,4 @@
-//! Looking: leads, deliveries, the export, the watch and the status.
+//! Reading verbs: leads, deliveries, export, watch and status.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use testkit::{Answer, Process, Receiver, wait};
 
 use crate::world::{ACCOUNT, SOON, World, program};
 
-/// One delivery that succeeded and one that failed; the id of the latter.
+/// Creates one succeeded and one failed delivery. Returns the id of the failed one.
 async fn one_of_each(world: &World, receiver: &Receiver) -> String {
     world.destination(&receiver.url()).await;
     world.publish("good").await;
@@ -88,7 +88,7 @@ async fn leads_are_listed_shown_and_exported() {
 }
 
 #[tokio::test]
-async fn deliveries_are_watched_also_while_the_server_is_away() {
+async fn watch_survives_a_restart_of_the_server() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("before").await;
@@ -100,7 +100,7 @@ async fn deliveries_are_watched_also_while_the_server_is_away() {
     };
     let (table, json) = (watch(&["--existing"]), watch(&["--existing", "--json"]));
     let row = table.wait_line("lead-before", SOON).await;
-    assert!(row.contains("succeeded") && row.chars().count() <= super::WIDEST, "{row}");
+    assert!(row.contains("succeeded") && row.chars().count() <= super::USUAL_WIDTH, "{row}");
     let first: serde_json::Value = serde_json::from_str(&json.wait_line("lead-before", SOON).await).unwrap();
     let grpc = world.grpc.trim_start_matches("http://").to_owned();
 
@@ -111,7 +111,7 @@ async fn deliveries_are_watched_also_while_the_server_is_away() {
     world.publish("after").await;
     for watch in [&table, &json] {
         watch.wait_line("lead-after", SOON).await;
-        assert_eq!(watch.output().matches("lead-before").count(), 1, "nothing is told twice");
+        assert_eq!(watch.output().matches("lead-before").count(), 1, "no change is shown twice");
     }
     let data = world.home.data();
     let token = first["resume_token"].as_str().unwrap();
@@ -122,13 +122,13 @@ async fn deliveries_are_watched_also_while_the_server_is_away() {
 }
 
 #[tokio::test]
-async fn the_status_tells_what_waits() {
+async fn status_shows_waiting_work() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     world.disable(&id).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Held).await;
-    wait::until("the parked one", SOON, async || {
+    wait::until("the parked delivery", SOON, async || {
         world.run(&["status", "--json"]).await.well().json()["most_parked"][0]["destination_id"] == id.as_str()
     })
     .await;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn one_event_is_described_on_the_command_line() {
+async fn one_event_can_be_given_on_the_command_line() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let payload = "{\"name\":  \"Ada\"}";
@@ -32,7 +32,7 @@ async fn one_event_is_described_on_the_command_line() {
 }
 
 #[tokio::test]
-async fn many_events_come_from_a_file_or_from_standard_input() {
+async fn events_can_come_from_a_file_or_standard_input() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let event = |id: &str| json!({"interface": INTERFACE, "event_id": id, "payload": {"event": id}});
@@ -51,7 +51,7 @@ async fn many_events_come_from_a_file_or_from_standard_input() {
     assert_eq!((results.len(), results[0]["published"]["event_id"].as_str()), (1, Some("one")));
     testkit::wait::until_eq("all delivered", SOON, 303, async || receiver.count()).await;
 
-    // A key that may do nothing else knows its account.
+    // A key with only the scope publish tells its account.
     let (key, _) = world.new_key(ACCOUNT, &[Scope::Publish]).await;
     let refused = json!({"interface": "nowhere", "payload": 1}).to_string();
     let both = format!("{}\n{refused}\n", event("two"));
@@ -59,7 +59,7 @@ async fn many_events_come_from_a_file_or_from_standard_input() {
     assert_eq!((ran.code, ran.out.as_str()), (1, "Stored: 1. Stored before: 0. Refused: 1.\n"));
     assert!(ran.err.contains("Event 2 is refused (INVALID_ARGUMENT): interface: nowhere"), "{ran:?}");
 
-    // What cannot be read ends it, and what came before is stored.
+    // An unreadable event ends the command; earlier events are stored.
     let broken = format!("{}\n{{\"no\": \"event\"}}\n", event("three"));
     let ran = world.run_with(&["publish", "--account", ACCOUNT], &broken).await;
     assert_eq!(ran.code, 1);
@@ -70,7 +70,7 @@ async fn many_events_come_from_a_file_or_from_standard_input() {
 }
 
 #[tokio::test]
-async fn an_ingest_that_runs_alone_will_do() {
+async fn publishing_works_with_ingest_alone() {
     let world = World::start().await;
     let args = ["ingest", "--nats-url", &world.nats, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
     let ingest = Process::start("ingest", program(), args, [] as [(&str, &str); 0]);
@@ -86,7 +86,7 @@ async fn an_ingest_that_runs_alone_will_do() {
 }
 
 #[tokio::test]
-async fn it_ends_with_the_server_though_there_may_be_more() {
+async fn publish_ends_with_an_error_when_the_server_stops() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let mut child = world.command(&["publish", "--account", ACCOUNT]).spawn().unwrap();

@@ -1,4 +1,4 @@
-//! Keys and portals of a client: they see its leads, deliveries and destinations, and nothing else.
+//! Keys and portals of a client see only its leads, deliveries and destinations.
 
 use api::{DeliveryStatus, Scope, access_service_client::AccessServiceClient};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::{
     world::{ACCOUNT, SOON, World, lead_of, some_destination},
 };
 
-/// Two clients with a destination each, and one of the account that gets everything.
+/// Two clients with a destination each, and a destination of the account that gets everything.
 struct Clients {
     world: World,
     own: String,
@@ -81,7 +81,7 @@ impl Clients {
     }
 }
 
-/// The values of a field in a list, in order.
+/// The sorted values of a field in a list.
 fn all<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
     let mut values: Vec<_> = list.as_array().unwrap().iter().map(|one| one[field].as_str().unwrap()).collect();
     values.sort_unstable();
@@ -89,7 +89,7 @@ fn all<'a>(list: &'a Value, field: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_portal_of_a_client_lists_and_finds_only_what_is_the_clients() {
+async fn client_portal_sees_only_data_of_its_client() {
     let clients = Clients::start().await;
     let listed = clients.call("DeliveryService/ListDeliveries", json!({})).await.json();
     assert_eq!(all(&listed["deliveries"], "eventId"), ["e1", "e1"], "{listed}");
@@ -125,7 +125,7 @@ async fn a_portal_of_a_client_lists_and_finds_only_what_is_the_clients() {
 }
 
 #[tokio::test]
-async fn a_portal_of_a_client_does_not_show_where_else_its_leads_go() {
+async fn client_portal_hides_other_destinations_of_its_leads() {
     let clients = Clients::start().await;
     let deliveries = ended(&clients.world, "e1", 2).await;
     let find = |destination: &str| deliveries.iter().find(|d| d.destination_id == destination).unwrap();
@@ -155,7 +155,7 @@ async fn a_portal_of_a_client_does_not_show_where_else_its_leads_go() {
 }
 
 #[tokio::test]
-async fn a_key_of_a_client_watches_and_exports_only_what_is_the_clients() {
+async fn client_key_watches_and_exports_only_its_client() {
     let clients = Clients::start().await;
     let request = api::CreateKeyRequest {
         account_id: ACCOUNT.into(),
@@ -191,7 +191,7 @@ async fn a_key_of_a_client_watches_and_exports_only_what_is_the_clients() {
     let mut deliveries = api::delivery_service_client::DeliveryServiceClient::new(channel);
     let request = api::WatchDeliveriesRequest { existing: true, ..api::WatchDeliveriesRequest::default() };
     let mut watch = deliveries.watch_deliveries(request).await.unwrap().into_inner();
-    // Of the new events only the last is the client's.
+    // Of the new events, only the last belongs to the client.
     clients.world.publish_with("e4", json!({"client": "north"})).await;
     ended(&clients.world, "e4", 2).await;
     clients.world.publish_with("e5", json!({"client": "south"})).await;

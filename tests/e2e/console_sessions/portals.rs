@@ -20,7 +20,7 @@ fn portal(scopes: &[Scope]) -> api::CreatePortalSessionRequest {
 }
 
 #[tokio::test]
-async fn a_portal_has_no_more_scopes_than_its_maker_and_ends_with_its_key() {
+async fn portal_is_bounded_by_its_creator_and_ends_with_the_key() {
     let world = World::start().await;
     let (key, key_id) = world.new_key("", &[Scope::Operate]).await;
     let mut access = AccessServiceClient::new(world.called_with(&key).await);
@@ -82,7 +82,7 @@ async fn a_portal_has_no_more_scopes_than_its_maker_and_ends_with_its_key() {
 }
 
 #[tokio::test]
-async fn a_portal_is_framed_by_the_named_origins_only_and_its_cookie_works_there() {
+async fn only_named_origins_may_frame_a_portal() {
     let args = ["--console-frame-ancestors", "https://portal.example,https://shop.example"];
     let world = World::start_with(&args, &[("LEADLINE_PUBLIC_URL", "https://leads.example")]).await;
     let page = sent(crate::world::web().get(format!("{}/console/", world.http))).await;
@@ -100,5 +100,5 @@ async fn a_portal_is_framed_by_the_named_origins_only_and_its_cookie_works_there
     let own = Browser::with_key(&world, &world.key).await;
     let line = own.set.last().unwrap();
     assert!(line.contains("; SameSite=Strict; Secure; ") && !line.contains("Partitioned"), "{line}");
-    assert_eq!(own.set.len(), 3, "it removes both cookies of before: {:?}", own.set);
+    assert_eq!(own.set.len(), 3, "it removes both earlier cookies: {:?}", own.set);
 }

@@ -1,4 +1,4 @@
-//! One call over each protocol that the API is served by.
+//! A call over each protocol of the API.
 
 use bytes::Bytes;
 use prost_reflect::{DynamicMessage, MethodDescriptor, prost::Message as _};
@@ -40,7 +40,7 @@ fn path(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// Calls as if everything were a stream: over the wire it is the same.
+/// Calls every method as a stream; the wire format is the same.
 async fn over_grpc(
     world: &World,
     method: &MethodDescriptor,
