@@ -1,4 +1,4 @@
-//! Every way in which a receiver fails, made for real.
+//! Every kind of failure, with real receivers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use testkit::{
 
 use crate::world::{SOON, World, some_destination};
 
-/// Publishes to this URL alone and gives the delivery once it failed.
+/// Publishes to this URL alone, and returns the failed delivery.
 async fn failed(world: &World, url: &str) -> api::Delivery {
     let destination_id = world.destination(url).await;
     let event = format!("e-{}", destination_id.trim_start_matches("dst_"));
@@ -26,7 +26,7 @@ async fn failed(world: &World, url: &str) -> api::Delivery {
 }
 
 #[tokio::test]
-async fn without_an_http_answer_the_status_is_999_and_the_kind_says_why() {
+async fn without_an_answer_the_status_is_999_with_an_error_kind() {
     let authority = Authority::default();
     let ca_file = authority.file();
     let names =
@@ -65,13 +65,13 @@ async fn without_an_http_answer_the_status_is_999_and_the_kind_says_why() {
         assert!(!delivery.webhook_response.is_empty(), "{url}");
         assert!(!["10.0.0.1", "::1"].iter().any(|address| delivery.webhook_response.contains(address)), "{delivery:?}");
     }
-    // The operator has to see what accounts must not.
+    // The log shows the address to the operator; accounts must not see it.
     let line = world.process.wait_line("refused addresses that are not public", SOON).await;
     assert!(line.contains("internal.test") && line.contains("10.0.0.1") && line.contains("acme"), "{line}");
 }
 
 #[tokio::test]
-async fn a_good_certificate_is_good() {
+async fn valid_certificate_is_accepted() {
     let authority = Authority::default();
     let ca_file = authority.file();
     let world = World::start_with(&["--ca-file", ca_file.to_str().unwrap()], &[]).await;
@@ -82,7 +82,7 @@ async fn a_good_certificate_is_good() {
 }
 
 #[tokio::test]
-async fn an_answer_outside_2xx_is_a_failure_and_a_redirect_is_not_followed() {
+async fn answers_outside_2xx_fail_and_redirects_are_not_followed() {
     let world = World::start().await;
     let (receiver, elsewhere) = (Receiver::start().await, Receiver::start().await);
     for status in [301, 302, 307, 400, 401, 404, 410, 422, 500, 503] {
@@ -95,7 +95,7 @@ async fn an_answer_outside_2xx_is_a_failure_and_a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_body_without_end_is_cut_and_the_status_counts() {
+async fn endless_body_is_cut_and_its_status_counts() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Endless);
     world.destination(&receiver.url()).await;
@@ -105,14 +105,14 @@ async fn a_body_without_end_is_cut_and_the_status_counts() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_is_shown_as_processing_and_made_once() {
+async fn slow_attempt_is_processing_and_not_repeated() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Gate(200));
     let timeout = Some(api::duration_to_api(Duration::from_secs(20)));
     world.destination_with(api::Destination { url: receiver.url(), timeout, ..some_destination() }).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Processing).await;
-    // Longer than the broker waits for an acknowledgement without a sign of life.
+    // Longer than the broker's acknowledgement wait without a heartbeat.
     let long = std::time::Instant::now() + journal::ACK_WAIT + Duration::from_secs(2);
     testkit::wait::until("a long time", Duration::from_secs(30), async || std::time::Instant::now() > long).await;
     receiver.open_gate();
@@ -121,7 +121,7 @@ async fn a_slow_answer_is_shown_as_processing_and_made_once() {
 }
 
 #[tokio::test]
-async fn a_proxy_of_the_environment_is_not_asked() {
+async fn proxies_of_the_environment_are_ignored() {
     let (proxy, receiver) = (Receiver::start().await, Receiver::start().await);
     let url = proxy.url();
     let env = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];

@@ -5,12 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The top of the sources.
+/// The root folder of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The rows of all tables, in cells, without their titles.
+/// The cells of the rows of all tables, without titles.
 fn rows() -> Vec<Vec<String>> {
     let text = fs::read_to_string(root().join("docs/features.md")).unwrap();
     let rows = text.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
@@ -18,13 +18,13 @@ fn rows() -> Vec<Vec<String>> {
     cells.filter(|cells| cells[0] != "#").collect()
 }
 
-/// The tests that a cell names: in backticks stands nothing else.
+/// The tests that a cell names: backticks contain nothing else.
 fn tests_in(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)
 }
 
-/// Whether there is such a test. One of a package is looked for in all its files, one of a module in the file of this
-/// module.
+/// Whether a test exists. A test of a package may be in any of its files, a test of a module has to be in the file of
+/// that module.
 pub(crate) fn exists(test: &str) -> bool {
     match test.split_once(": ") {
         Some(("chaos", path)) => is_in_module("tests/chaos", path),
@@ -55,7 +55,7 @@ fn is_in(file: &Path, name: &str) -> bool {
 }
 
 #[test]
-fn every_row_is_there_once_and_says_what_shows_it() {
+fn rows_are_numbered_and_name_their_tests() {
     let (mut section, mut number) = ('A', 0);
     for cells in &rows() {
         number += 1;
@@ -63,7 +63,7 @@ fn every_row_is_there_once_and_says_what_shows_it() {
         if !id.starts_with(section) {
             (section, number) = (char::from_u32(u32::from(section) + 1).unwrap(), 1);
         }
-        assert_eq!(id, format!("{section}{number}"), "rows are numbered one after the other");
+        assert_eq!(id, format!("{section}{number}"), "rows are numbered consecutively");
         assert_eq!(cells.len(), 4, "{cells:?}");
         let shown = &cells[3];
         assert!(tests_in(shown).next().is_some() || shown.contains("not shown"), "{cells:?}");
@@ -72,7 +72,7 @@ fn every_row_is_there_once_and_says_what_shows_it() {
 }
 
 #[test]
-fn every_test_that_is_named_exists() {
+fn every_named_test_exists() {
     let rows = rows();
     let named = rows.iter().flat_map(|cells| tests_in(&cells[3]).map(move |test| (&cells[0], test)));
     let missing: Vec<_> = named.filter(|(_, test)| !exists(test)).collect();

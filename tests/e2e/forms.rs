@@ -1,4 +1,4 @@
-//! HTML forms: what a page submits arrives as a lead, and the key in the page permits nothing else.
+//! HTML forms: a submitted form arrives as a lead, and the key in the page permits nothing else.
 
 use api::{DeliveryStatus, Scope};
 use reqwest::{Response, StatusCode, header};
@@ -17,7 +17,7 @@ fn encoded(fields: &[(&str, &str)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }
 
-/// Submits a form as a page at [`PAGE`] does.
+/// Submits a form like a page at [`PAGE`].
 async fn submit(world: &World, key: &str, accept: &str, fields: &[(&str, &str)]) -> Response {
     let url = format!("{}/v1/forms/{ACCOUNT}/{INTERFACE}?key={key}", world.http);
     let request = web().post(url).header(header::REFERER, PAGE).header(header::ACCEPT, accept);
@@ -29,7 +29,7 @@ async fn form_key(world: &World) -> String {
 }
 
 #[tokio::test]
-async fn a_form_of_a_web_page_arrives_as_a_lead_and_the_browser_goes_on() {
+async fn submitted_form_arrives_as_a_lead_and_redirects_the_browser() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination_with(api::Destination { url: receiver.url(), ..some_destination() }).await;
     let key = form_key(&world).await;
@@ -53,7 +53,7 @@ async fn a_form_of_a_web_page_arrives_as_a_lead_and_the_browser_goes_on() {
     assert_eq!(again.status(), StatusCode::ACCEPTED);
     assert_eq!(again.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     assert_eq!(again.json::<Value>().await.unwrap()["event_id"], "e1");
-    // Without an address to go to, and with one of another site, the browser shows a page.
+    // Without a redirect, and with one to another site, the browser shows a page.
     for redirect in ["", "https://evil.example/"] {
         let page = submit(&world, &key, BROWSER, &[("name", "Bob"), ("_redirect", redirect)]).await;
         assert_eq!(page.status(), StatusCode::OK);
@@ -61,7 +61,7 @@ async fn a_form_of_a_web_page_arrives_as_a_lead_and_the_browser_goes_on() {
         assert!(page.text().await.unwrap().contains("Thank you"));
     }
     wait::until_eq("the others", SOON, 3, async || receiver.count()).await;
-    // What a robot filled in gets the same answer, and is not stored: what is submitted after it arrives without it.
+    // A form with a filled honeypot gets the same answer and is not stored: only the form submitted after it arrives.
     let robot = submit(&world, &key, BROWSER, &[("name", "Robot"), ("_honeypot", "x"), ("_redirect", "/thanks")]).await;
     assert_eq!(robot.status(), StatusCode::SEE_OTHER);
     let part = |name, value| format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
@@ -75,7 +75,7 @@ async fn a_form_of_a_web_page_arrives_as_a_lead_and_the_browser_goes_on() {
 }
 
 #[tokio::test]
-async fn a_form_key_permits_nothing_else_and_no_other_key_is_taken() {
+async fn form_keys_permit_only_forms_and_forms_need_them() {
     let world = World::start().await;
     let key = form_key(&world).await;
     let published = web().post(format!("{}/v1/leads", world.http)).bearer_auth(&key).body("{}").send().await.unwrap();
@@ -94,7 +94,7 @@ async fn a_form_key_permits_nothing_else_and_no_other_key_is_taken() {
         assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{wrong}");
         assert!(refused.json::<Value>().await.unwrap()["error"]["message"].as_str().is_some_and(|why| !why.is_empty()));
     }
-    // The key of one account is worth nothing in another one.
+    // A key of one account is not accepted for another account.
     let url = format!("{}/v1/forms/other/{INTERFACE}?key={key}", world.http);
     let refused = web().post(url).header(header::CONTENT_TYPE, URLENCODED).body("name=Ada").send().await.unwrap();
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
@@ -113,15 +113,15 @@ async fn a_form_key_permits_nothing_else_and_no_other_key_is_taken() {
 }
 
 #[tokio::test]
-async fn scripts_of_any_page_submit_and_too_many_are_told_to_wait() {
+async fn forms_allow_cross_origin_scripts_within_a_rate() {
     let world = World::start_with(&["--form-rate", "2"], &[]).await;
     let key = form_key(&world).await;
     let url = format!("{}/v1/forms/{ACCOUNT}/{INTERFACE}?key={key}", world.http);
-    let asked =
+    let preflight =
         web().request(reqwest::Method::OPTIONS, &url).header(header::ORIGIN, "https://acme.example").send().await;
-    let asked = asked.unwrap();
-    assert_eq!(asked.status(), StatusCode::NO_CONTENT);
-    assert_eq!(asked.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    let preflight = preflight.unwrap();
+    assert_eq!(preflight.status(), StatusCode::NO_CONTENT);
+    assert_eq!(preflight.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
     let mut statuses = vec![];
     for _ in 0..20 {
         let answer = submit(&world, &key, "application/json", &[("name", "Ada")]).await;
@@ -131,5 +131,5 @@ async fn scripts_of_any_page_submit_and_too_many_are_told_to_wait() {
         }
         statuses.push(answer.status());
     }
-    panic!("all were taken: {statuses:?}");
+    panic!("all were accepted: {statuses:?}");
 }

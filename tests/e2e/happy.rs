@@ -1,4 +1,4 @@
-//! A lead arrives.
+//! A lead arrives at its receiver.
 
 use std::{io::Write as _, process::Stdio};
 
@@ -7,7 +7,7 @@ use testkit::{Receiver, wait};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, event_json, some_destination};
 
-/// Signs with Python's standard library: another hand than the one that is tested.
+/// Signs with Python's standard library, independently of the tested code.
 const SIGN: &str = r"
 import base64, hashlib, hmac, sys
 secret, id, timestamp = sys.argv[1:4]
@@ -30,7 +30,7 @@ fn signed_by_python(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> Str
 }
 
 #[tokio::test]
-async fn a_lead_arrives_byte_for_byte_and_signed() {
+async fn lead_arrives_byte_for_byte_and_signed() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let token = api::CreateTokenRequest {
         account_id: ACCOUNT.into(),
@@ -73,7 +73,7 @@ async fn a_lead_arrives_byte_for_byte_and_signed() {
 }
 
 #[tokio::test]
-async fn a_lead_and_its_log_show_what_became_of_it() {
+async fn lead_and_its_log_show_the_outcome() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
@@ -92,11 +92,11 @@ async fn a_lead_and_its_log_show_what_became_of_it() {
 }
 
 #[tokio::test]
-async fn an_event_without_destinations_is_stored_and_goes_nowhere_and_a_new_destination_misses_nothing() {
+async fn new_destination_gets_every_later_event_and_no_earlier_one() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.publish("nobody").await;
     world.destination(&receiver.url()).await;
-    // Published as soon as the call that made the destination has returned.
+    // Published as soon as the call that created the destination has returned.
     for n in 0..20 {
         world.publish(&format!("e{n}")).await;
     }
@@ -109,7 +109,7 @@ async fn an_event_without_destinations_is_stored_and_goes_nowhere_and_a_new_dest
 }
 
 #[tokio::test]
-async fn an_accounts_destination_overrides_those_of_its_interfaces_until_it_is_removed() {
+async fn account_destination_overrides_interface_destinations_until_deleted() {
     let world = World::start().await;
     let (own, whole) = (Receiver::start().await, Receiver::start().await);
     let of_interface = api::Destination { url: own.url(), interface_id: INTERFACE.into(), ..some_destination() };
@@ -127,7 +127,7 @@ async fn an_accounts_destination_overrides_those_of_its_interfaces_until_it_is_r
 }
 
 #[tokio::test]
-async fn destinations_get_the_types_that_they_want() {
+async fn destinations_get_only_the_event_types_they_want() {
     let world = World::start().await;
     let receiver = Receiver::start().await;
     let wants = vec!["email.*".to_owned()];

@@ -1,4 +1,4 @@
-//! What waits for a destination that is switched off is shown as held, whatever it waits for.
+//! Every waiting delivery of a destination that is switched off is shown as held.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ async fn listed(world: &World, filter: api::DeliveryFilter) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_time_is_held_as_soon_as_its_destination_is_off() {
+async fn retrying_deliveries_are_held_once_their_destination_is_off() {
     for world in World::on_both().await {
         held_at_once(&world).await;
     }
@@ -94,7 +94,7 @@ async fn held_at_once(world: &World) {
 }
 
 #[tokio::test]
-async fn what_was_retrying_goes_on_at_its_time_or_at_once_if_that_has_passed() {
+async fn enabled_destination_continues_retries_at_their_time() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer_next([Answer::Status(503), Answer::Status(503)]);
     let pauses = [Duration::from_secs(1), Duration::from_secs(3_600)];
@@ -113,7 +113,7 @@ async fn what_was_retrying_goes_on_at_its_time_or_at_once_if_that_has_passed() {
     world.disable(&id).await;
     world.delivery_is("e1", DeliveryStatus::Held).await;
     world.enable(&id, false).await;
-    // Nothing was due meanwhile, so it waits for its time.
+    // The retry was not due meanwhile, so it keeps its time.
     let delivery = world.delivery_is("e1", DeliveryStatus::Retrying).await.delivery.unwrap();
     assert_eq!((delivery.attempts, receiver.count()), (2, 2));
 }

@@ -1,4 +1,4 @@
-//! History ends, and nothing that is wanted ends with it.
+//! History is pruned, and nothing that is still needed is pruned with it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic::Code;
 
 use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, lead_of, some_destination};
 
-/// Everything is over in seconds.
+/// Everything expires within seconds.
 const SHORT: [&str; 6] = ["--keep-events", "3s", "--keep-history", "4s", "--dedup-window", "1s"];
 
 async fn on_both(args: &[&str]) -> [World; 2] {
@@ -26,7 +26,7 @@ async fn get_delivery(world: &World, delivery_id: &str) -> Result<api::DeliveryD
 }
 
 #[tokio::test]
-async fn what_has_ended_is_pruned_and_what_waits_stays() {
+async fn ended_history_is_pruned_and_open_deliveries_stay() {
     for world in on_both(&SHORT).await {
         let (receiver, held_receiver) = (Receiver::start().await, Receiver::start().await);
         world.interface("other").await;
@@ -58,13 +58,13 @@ async fn what_has_ended_is_pruned_and_what_waits_stays() {
 }
 
 #[tokio::test]
-async fn history_is_no_shorter_than_the_broker_keeps_events_so_a_recovery_sends_nothing_again() {
+async fn history_lasts_at_least_as_long_as_events() {
     for world in on_both(&["--keep-history", "1s"]).await {
         let receiver = Receiver::start().await;
         let destination_id = world.destination(&receiver.url()).await;
         world.publish("e1").await;
         let delivery = world.delivery_is("e1", DeliveryStatus::Succeeded).await.delivery.unwrap();
-        // When it is older than history, there is a sweep, and one more.
+        // Waits for several sweeps, so that the delivery is older than the history.
         let sweeps = || world.process.output().matches("no history to prune").count();
         let before = sweeps();
         wait::until("sweeps", SOON, async || sweeps() > before + 3).await;
@@ -86,7 +86,7 @@ async fn history_is_no_shorter_than_the_broker_keeps_events_so_a_recovery_sends_
 }
 
 #[tokio::test]
-async fn an_account_says_how_long_its_history_is_kept() {
+async fn account_can_set_its_history_retention() {
     let world = World::start().await;
     let set = async |kept: Option<u64>| {
         let account = api::Account {
@@ -118,7 +118,7 @@ async fn an_account_says_how_long_its_history_is_kept() {
 }
 
 #[tokio::test]
-async fn the_status_says_what_streams_and_tables_take_and_how_they_grow() {
+async fn status_shows_sizes_and_growth_of_streams_and_tables() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         world.destination(&receiver.url()).await;
@@ -136,7 +136,7 @@ async fn the_status_says_what_streams_and_tables_take_and_how_they_grow() {
         for name in ["LEADS", "DELIVERIES", "REGISTRY"] {
             let stream = status.streams.iter().find(|stream| stream.name == name).unwrap();
             assert!(stream.bytes > 0 && stream.oldest.is_some(), "{stream:?}");
-            assert_eq!(stream.bytes_per_day, stream.bytes, "it is younger than a day: {stream:?}");
+            assert_eq!(stream.bytes_per_day, stream.bytes, "the stream is younger than a day: {stream:?}");
         }
         let deliveries = status.tables.iter().find(|table| table.name == "deliveries").unwrap();
         assert!(deliveries.bytes > 0 && deliveries.bytes_per_day == deliveries.bytes, "{deliveries:?}");
@@ -152,7 +152,7 @@ async fn the_status_says_what_streams_and_tables_take_and_how_they_grow() {
 }
 
 #[tokio::test]
-async fn what_is_remembered_of_a_deleted_destination_goes() {
+async fn notifier_state_of_a_deleted_destination_is_removed() {
     let server = NatsServer::start().await;
     let world = World::start_with(&["--nats-url", &server.url(), "--notice-window", "1s"], &[]).await;
     let receiver = Receiver::start().await;
@@ -172,13 +172,13 @@ async fn what_is_remembered_of_a_deleted_destination_goes() {
     wait::until_eq("both are remembered", SOON, both.to_vec(), remembered).await;
     world.delete(&one).await;
     wait::until_eq("one is forgotten", SOON, vec![format!("position.notices.{two}")], remembered).await;
-    // The other one is still watched.
+    // The health of the other destination is still tracked.
     world.publish("e2").await;
     wait::until("a mail about it", SOON, async || world.home.outbox().iter().any(|mail| mail.contains(&two))).await;
 }
 
 #[tokio::test]
-async fn what_is_remembered_of_a_deleted_interface_goes() {
+async fn notifier_state_of_a_deleted_interface_is_removed() {
     let server = NatsServer::start().await;
     let world = World::start_with(&["--nats-url", &server.url(), "--notice-window", "1s"], &[]).await;
     world.interface("other").await;
@@ -210,7 +210,7 @@ async fn what_is_remembered_of_a_deleted_interface_goes() {
     };
     delete("other").await;
     wait::until_eq("one is forgotten", SOON, both[..1].to_vec(), remembered).await;
-    // Its window is open, and no interface is left that wants mails.
+    // Its window is open, and no other interface wants mails.
     world.publish("e3").await;
     wait::until("a mail about it", SOON, async || world.home.outbox().iter().any(|mail| mail.contains("lead-e3")))
         .await;

@@ -1,4 +1,4 @@
-//! Holding instead of dropping: deactivation and what prevents it, release, skipping.
+//! Held deliveries: deactivation and its exceptions, release, and skipping.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn strict() -> api::RetryPolicy {
     api::RetryPolicy { policy: Some(api::retry_policy::Policy::Custom(custom)) }
 }
 
-/// Deactivated after these pauses by this rule, or if that is empty, by the older flag.
+/// Retries after these pauses, then deactivation by this rule, or by the older flag if the rule is empty.
 pub(crate) fn rule(schedule: &[Duration], deactivate: &str) -> api::RetryPolicy {
     let custom = api::CustomRetryPolicy {
         schedule: schedule.iter().copied().map(duration_to_api).collect(),
@@ -30,7 +30,7 @@ async fn shown(world: &World, destination_id: &str) -> api::Destination {
 }
 
 #[tokio::test]
-async fn a_destination_that_exhausts_its_attempts_is_deactivated_and_nothing_is_missed() {
+async fn exhausted_destination_is_deactivated_and_misses_nothing() {
     let (world, receiver, operations) = (World::start().await, Receiver::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     let event_types = vec!["leadline.destination.deactivated".to_owned()];
@@ -66,8 +66,8 @@ async fn a_destination_that_exhausts_its_attempts_is_deactivated_and_nothing_is_
     for (name, value) in
         [("Lead", "lead-first"), ("Delivery", &first.delivery_id), ("Last answer", "500"), ("Held now", "0")]
     {
-        let told = |line: &str| line.strip_prefix(&format!("{name}:")).is_some_and(|told| told.trim() == value);
-        assert!(mail.lines().any(told), "{name}: {value} is missing in {mail}");
+        let contains = |line: &str| line.strip_prefix(&format!("{name}:")).is_some_and(|rest| rest.trim() == value);
+        assert!(mail.lines().any(contains), "{name}: {value} is missing in {mail}");
     }
 
     receiver.answer(Answer::Status(200));
@@ -78,10 +78,10 @@ async fn a_destination_that_exhausts_its_attempts_is_deactivated_and_nothing_is_
     }
     assert_eq!(receiver.count(), 1);
     assert_eq!(shown(&world, &id).await.deactivated.unwrap().held, Some(10));
-    let told = world.run(&["destinations", "show", &id]).await.well();
-    assert!(told.fact("by delivery").starts_with(&first.delivery_id), "{told:?}");
-    assert_eq!(told.fact("of lead"), "lead-first (event first)");
-    assert_eq!((told.fact("last answer"), told.fact("held")), ("500", "10"));
+    let shown_by_cli = world.run(&["destinations", "show", &id]).await.well();
+    assert!(shown_by_cli.fact("by delivery").starts_with(&first.delivery_id), "{shown_by_cli:?}");
+    assert_eq!(shown_by_cli.fact("of lead"), "lead-first (event first)");
+    assert_eq!((shown_by_cli.fact("last answer"), shown_by_cli.fact("held")), ("500", "10"));
     world.enable(&id, false).await;
     for event in &events {
         world.delivery_is(event, DeliveryStatus::Succeeded).await;
@@ -101,9 +101,10 @@ async fn delivery_to(world: &World, id: &str, event: &str, status: DeliveryStatu
     .await
 }
 
-/// The first attempt fails before another delivery succeeds, the last one in a process that has seen neither.
+/// The first attempt fails before another delivery succeeds. The last attempt happens in a process that has seen
+/// neither.
 #[tokio::test]
-async fn a_lead_that_is_rejected_switches_nothing_off_where_others_succeed() {
+async fn rejected_lead_does_not_deactivate_if_others_succeed() {
     const PAUSE: Duration = Duration::from_secs(3);
     let world = World::start().await;
     let mut destinations = vec![];
@@ -145,7 +146,7 @@ async fn a_lead_that_is_rejected_switches_nothing_off_where_others_succeed() {
 }
 
 #[tokio::test]
-async fn what_succeeded_before_the_first_failure_spares_no_destination() {
+async fn successes_before_the_first_failure_do_not_prevent_deactivation() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let retry_policy = Some(rule(&[Duration::from_millis(100)], "if_nothing_succeeded"));
     let id = world.destination_with(api::Destination { url: receiver.url(), retry_policy, ..some_destination() }).await;
@@ -159,7 +160,7 @@ async fn what_succeeded_before_the_first_failure_spares_no_destination() {
 }
 
 #[tokio::test]
-async fn a_rule_that_is_none_is_refused_and_named() {
+async fn unknown_deactivation_rule_is_refused() {
     let world = World::start().await;
     let destination = api::Destination {
         url: "http://127.0.0.1:9/".into(),
@@ -176,7 +177,7 @@ async fn a_rule_that_is_none_is_refused_and_named() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_gone_for_good_is_left_alone() {
+async fn status_410_deactivates_the_destination() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(410));
     let id = world.destination(&receiver.url()).await;
@@ -189,7 +190,7 @@ async fn a_receiver_that_is_gone_for_good_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_is_held_can_be_skipped_and_that_is_recorded() {
+async fn held_deliveries_can_be_skipped_and_retried_later() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     world.disable(&id).await;
@@ -201,13 +202,13 @@ async fn what_is_held_can_be_skipped_and_that_is_recorded() {
     world.publish("new").await;
     world.delivery_is("new", DeliveryStatus::Succeeded).await;
     assert_eq!(receiver.count(), 1);
-    // Skipped is not lost: a person may still want it.
+    // A skipped delivery can still be retried.
     world.retry("old").await.unwrap();
     world.delivery_is("old", DeliveryStatus::Succeeded).await;
 }
 
 #[tokio::test]
-async fn what_is_held_survives_a_kill() {
+async fn held_deliveries_survive_a_kill() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     world.disable(&id).await;
@@ -225,7 +226,7 @@ async fn what_is_held_survives_a_kill() {
 }
 
 #[tokio::test]
-async fn a_destination_that_flaps_loses_and_doubles_nothing() {
+async fn flapping_destination_loses_and_repeats_nothing() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     let flapping = async {

@@ -1,4 +1,4 @@
-//! Many retries at once: listed or filtered, counted before, paced, and cancelled.
+//! Bulk retries: by list or filter, dry runs, pace, and cancelling.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World};
 
-/// A request for retries by everybody's usual means.
+/// A request for retries with common settings.
 pub(crate) fn retries() -> api::RetryDeliveriesRequest {
     api::RetryDeliveriesRequest {
         account_id: ACCOUNT.into(),
@@ -73,7 +73,7 @@ pub(crate) fn counts(job: &api::Job) -> api::JobCounts {
 }
 
 #[tokio::test]
-async fn listed_deliveries_are_retried_and_each_refusal_says_why() {
+async fn listed_deliveries_are_retried_and_refusals_have_reasons() {
     for world in World::on_both().await {
         let (receiver, dead) = (Receiver::start().await, Receiver::start().await);
         receiver.answer_next([Answer::Status(500), Answer::Status(500)]);
@@ -90,7 +90,7 @@ async fn listed_deliveries_are_retried_and_each_refusal_says_why() {
         world.publish("orphan").await;
         world.delivery_is("orphan", DeliveryStatus::Failed).await;
         world.delete(&gone).await;
-        // The first destination was deleted too: only what is sent to one that exists can succeed.
+        // The first destination is deleted, too: only deliveries to an existing destination can succeed.
         world.destination(&receiver.url()).await;
         receiver.answer_next([Answer::Status(500)]);
         world.publish("worse").await;
@@ -111,7 +111,7 @@ async fn listed_deliveries_are_retried_and_each_refusal_says_why() {
         let done = counts(&job);
         assert_eq!((done.examined, done.retried, done.refused), (6, 1, 5), "{job:?}");
         assert_eq!((job.outcome.as_str(), job.pace), ("completed", 1_000));
-        assert!(job.requested_by.ends_with(" for a test"), "the key, and whom it speaks for: {}", job.requested_by);
+        assert!(job.requested_by.ends_with(" for a test"), "the key, and the person it acts for: {}", job.requested_by);
         let mut why: Vec<_> =
             world.refusals(&job.job_id).await.into_iter().map(|r| (r.delivery_id, r.reason, r.message)).collect();
         why.sort();
@@ -133,7 +133,7 @@ async fn listed_deliveries_are_retried_and_each_refusal_says_why() {
         let details: Vec<_> = resent.map(|(_, detail)| detail).collect();
         assert_eq!(details, [format!("retry 1 requested by {} in job {}", job.requested_by, job.job_id)]);
 
-        // Once more, now that it is not failed, and after its interface is gone.
+        // Again, now that it is not failed, and after its interface is deleted.
         let again = vec![id("worse").await];
         let request = api::RetryDeliveriesRequest { delivery_ids: again.clone(), ..retries() };
         let job = world.retry_many(request.clone()).await.unwrap();
@@ -149,7 +149,7 @@ async fn listed_deliveries_are_retried_and_each_refusal_says_why() {
 }
 
 #[tokio::test]
-async fn filtered_deliveries_are_counted_before_and_then_retried() {
+async fn filtered_deliveries_are_counted_by_a_dry_run_and_retried() {
     for world in World::on_both().await {
         let (one, other) = (Receiver::start().await, Receiver::start().await);
         one.answer(Answer::Status(500));
@@ -170,7 +170,7 @@ async fn filtered_deliveries_are_counted_before_and_then_retried() {
             (first.event_id.as_str(), first.status()),
             (job.sample[0].event_id.as_str(), DeliveryStatus::Failed)
         );
-        assert_eq!((one.count(), other.count()), (30, 30), "nothing was done");
+        assert_eq!((one.count(), other.count()), (30, 30), "a dry run does nothing");
         assert!(world.log("e0").await.iter().all(|(entry, _)| entry != "resentwebhook"));
 
         one.answer(Answer::Status(200));
@@ -189,7 +189,7 @@ async fn filtered_deliveries_are_counted_before_and_then_retried() {
 }
 
 #[tokio::test]
-async fn a_cancelled_job_ends_where_it_is() {
+async fn cancelled_job_ends_early() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         receiver.answer(Answer::Status(500));
@@ -207,8 +207,10 @@ async fn a_cancelled_job_ends_where_it_is() {
         let job = world.job_is(&job.job_id, JobStatus::Cancelled).await;
         let retried = usize::try_from(counts(&job).retried).unwrap();
         assert!((3..100).contains(&retried), "{job:?}");
-        wait::until_eq("what was asked for", SOON, retried, async || world.all(DeliveryStatus::Succeeded).await.len())
-            .await;
+        wait::until_eq("the requested retries", SOON, retried, async || {
+            world.all(DeliveryStatus::Succeeded).await.len()
+        })
+        .await;
         assert_eq!(receiver.count(), 100 + retried);
         assert_eq!(world.jobs().cancel_job(cancel).await.unwrap_err().code(), Code::FailedPrecondition);
 
@@ -224,7 +226,7 @@ async fn a_cancelled_job_ends_where_it_is() {
 }
 
 #[tokio::test]
-async fn a_repeated_call_gives_the_same_job_and_too_many_are_refused() {
+async fn repeated_call_returns_the_same_job_and_jobs_are_limited() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
@@ -245,7 +247,7 @@ async fn a_repeated_call_gives_the_same_job_and_too_many_are_refused() {
     let refused = world.retry_many(slow("six")).await.unwrap_err();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert!(refused.message().contains("5 is the limit"), "{refused}");
-    assert_eq!(world.retry_many(slow("one")).await.unwrap().job_id, one, "a repeat is no other job");
+    assert_eq!(world.retry_many(slow("one")).await.unwrap().job_id, one, "a repeated call starts no other job");
     for job_id in jobs {
         let request = api::CancelJobRequest { job_id: job_id.clone(), requested_by: String::new() };
         world.jobs().cancel_job(request).await.unwrap();
@@ -256,7 +258,7 @@ async fn a_repeated_call_gives_the_same_job_and_too_many_are_refused() {
 }
 
 #[tokio::test]
-async fn what_makes_no_sense_is_refused_with_the_name_of_the_field() {
+async fn invalid_job_requests_are_refused_with_the_field() {
     let world = World::start().await;
     let an_id = |n: usize| format!("00000000-0000-5000-8000-{n:012}");
     let listed = |ids: Vec<String>| api::RetryDeliveriesRequest { delivery_ids: ids, ..retries() };
@@ -295,7 +297,7 @@ async fn what_makes_no_sense_is_refused_with_the_name_of_the_field() {
 }
 
 #[tokio::test]
-async fn of_another_account_s_jobs_nothing_is_to_be_seen() {
+async fn jobs_of_other_accounts_are_invisible() {
     let world = World::start().await;
     let filter = || Some(api::DeliveryFilter::default());
     let job = world.retry_many(api::RetryDeliveriesRequest { filter: filter(), ..retries() }).await.unwrap();

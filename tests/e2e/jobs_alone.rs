@@ -1,4 +1,4 @@
-//! Who works on a job may die or hang; another goes on, and everything is done once.
+//! The process that works on a job may die or hang: another one continues, and everything is done once.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::{
     world::{Home, SOON, World, events_at},
 };
 
-/// Deliveries that failed, at a receiver that now takes everything.
+/// Creates failed deliveries at a receiver that now accepts everything.
 async fn failed(world: &World, count: usize) -> Receiver {
     let receiver = Receiver::start().await;
     receiver.answer(Answer::Status(500));
@@ -51,7 +51,7 @@ async fn sqlite_and_postgres(home: &Home) -> [String; 2] {
 }
 
 #[tokio::test]
-async fn a_job_whose_process_was_killed_goes_on_and_retries_everything_once() {
+async fn job_of_a_killed_process_continues_and_retries_once() {
     let files = Home::new();
     for database in sqlite_and_postgres(&files).await {
         let alone = Alone::start(database).await;
@@ -67,7 +67,7 @@ async fn a_job_whose_process_was_killed_goes_on_and_retries_everything_once() {
 }
 
 #[tokio::test]
-async fn a_list_and_a_recovery_go_on_as_well() {
+async fn listed_retries_and_recoveries_continue_after_a_kill() {
     let alone = Alone::start(postgres::database().await).await;
     let world = alone.query(Home::new(), &[]).await;
     let receiver = failed(&world, 60).await;
@@ -99,7 +99,7 @@ async fn a_list_and_a_recovery_go_on_as_well() {
 }
 
 #[tokio::test]
-async fn dying_between_a_retry_and_its_record_doubles_nothing() {
+async fn crash_between_a_retry_and_its_record_repeats_nothing() {
     for place in ["after a job asked for a delivery", "after a job's progress is stored"] {
         let alone = Alone::start(postgres::database().await).await;
         let world = alone.query(Home::new(), &[]).await;
@@ -108,7 +108,7 @@ async fn dying_between_a_retry_and_its_record_doubles_nothing() {
         world.process.wait_exit(SOON).await;
         let world = alone.query(world.home, &[("LEADLINE_CRASH_AT", place)]).await;
         let request = api::RetryDeliveriesRequest { request_id: "once".into(), ..everything(1_000) };
-        // It may die before it answers.
+        // The process may die before it answers.
         let _ = world.retry_many(request.clone()).await;
         assert!(!world.process.wait_exit(SOON).await.success(), "{place}");
         let world = alone.query(world.home, &[]).await;
@@ -118,11 +118,11 @@ async fn dying_between_a_retry_and_its_record_doubles_nothing() {
 }
 
 #[tokio::test]
-async fn of_two_processes_one_works_on_a_job_even_if_the_other_wakes_up_again() {
+async fn hanging_process_loses_its_job_to_another() {
     let alone = Alone::start(postgres::database().await).await;
     let first = alone.query(Home::new(), &[]).await;
     let receiver = failed(&first, 150).await;
-    // As long as there is only the first, it is the one who takes the job.
+    // The first process takes the job while it is alone.
     let job = first.retry_many(everything(10)).await.unwrap();
     wait::until("some progress", SOON, async || counts(&first.job(&job.job_id).await).retried >= 10).await;
     let second = alone.query(Home::new(), &[]).await;
@@ -138,7 +138,7 @@ async fn of_two_processes_one_works_on_a_job_even_if_the_other_wakes_up_again() 
 }
 
 #[tokio::test]
-async fn a_process_that_is_told_to_stop_hands_its_job_over_at_once() {
+async fn stopping_process_hands_its_job_over_at_once() {
     let alone = Alone::start(postgres::database().await).await;
     let (first, second) = (alone.query(Home::new(), &[]).await, alone.query(Home::new(), &[]).await);
     let receiver = failed(&first, 60).await;

@@ -1,4 +1,4 @@
-//! Lists of leads, and their export; on both databases.
+//! Lists and exports of leads, on both databases.
 
 use api::{DeliveryStatus, timestamp};
 use serde_json::json;
@@ -29,8 +29,7 @@ pub(crate) async fn exported(world: &World, request: api::ExportLeadsRequest) ->
     String::from_utf8(csv).unwrap()
 }
 
-/// Ten leads from two interfaces and two clients; those with an even number fail, and the answer of one of them is a
-/// formula.
+/// Publishes ten leads of two interfaces and two clients. Leads with an even number fail; one answer is a formula.
 async fn fill(world: &World, receiver: &Receiver) {
     world.interface("page").await;
     for client in ["north", "south"] {
@@ -52,13 +51,13 @@ async fn fill(world: &World, receiver: &Receiver) {
         let status = if n % 2 == 0 { DeliveryStatus::Failed } else { DeliveryStatus::Succeeded };
         world.delivery_is(&event, status).await;
     }
-    // Leads and deliveries are projected from two streams, and either may be first.
+    // Leads and deliveries are projected from two streams, in any order.
     let request = api::ListLeadsRequest { account_id: ACCOUNT.into(), ..api::ListLeadsRequest::default() };
     wait::until_eq("every lead", SOON, 10, async || listed(world, request.clone()).await.len()).await;
 }
 
 #[tokio::test]
-async fn leads_are_listed_by_what_they_are_and_what_became_of_them() {
+async fn leads_are_listed_by_every_filter() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         fill(&world, &receiver).await;
@@ -114,7 +113,7 @@ async fn leads_are_listed_by_what_they_are_and_what_became_of_them() {
 }
 
 #[tokio::test]
-async fn a_lead_shows_the_latest_answer_and_counts_what_happened() {
+async fn lead_shows_its_latest_answer_and_counts() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         world.destination(&receiver.url()).await;
@@ -140,7 +139,7 @@ async fn a_lead_shows_the_latest_answer_and_counts_what_happened() {
 }
 
 #[tokio::test]
-async fn an_export_is_csv_without_formulas() {
+async fn export_is_csv_without_formulas() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         fill(&world, &receiver).await;
@@ -165,7 +164,7 @@ async fn an_export_is_csv_without_formulas() {
             read_by_python(&exported(&world, api::ExportLeadsRequest { failed: Some(true), ..account() }).await);
         assert_eq!(failed.len(), 6);
         let none = exported(&world, api::ExportLeadsRequest { interface_id: "none".into(), ..account() }).await;
-        assert_eq!(none.lines().count(), 1, "the title alone");
+        assert_eq!(none.lines().count(), 1, "only the column names");
     }
     let world = World::start().await;
     let refused = world.leads().export_leads(api::ExportLeadsRequest::default()).await.unwrap_err();
@@ -173,7 +172,7 @@ async fn an_export_is_csv_without_formulas() {
 }
 
 #[tokio::test]
-async fn an_export_has_no_formula_at_any_separator_and_keeps_ids_if_asked_to() {
+async fn export_has_no_formula_at_any_separator_and_can_keep_ids() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let answers = ["x;=1+1", "x\t@SUM(A1)", "x,\"y\"\n-1", "x; ＝1", "ok"];
@@ -204,7 +203,7 @@ async fn an_export_has_no_formula_at_any_separator_and_keeps_ids_if_asked_to() {
 }
 
 #[tokio::test]
-async fn an_export_of_many_pages_has_every_lead_once() {
+async fn export_of_many_pages_has_every_lead_once() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::With(200, vec![], "one line".into()));
     world.destination(&receiver.url()).await;
@@ -218,18 +217,18 @@ async fn an_export_of_many_pages_has_every_lead_once() {
         let lines = leads.len();
         leads.sort();
         leads.dedup();
-        assert_eq!(leads.len(), lines, "none twice");
+        assert_eq!(leads.len(), lines, "each lead once");
         lines
     })
     .await;
 }
 
-/// Reads CSV with Python's standard library: another hand than the one that is tested.
+/// Reads CSV with Python's standard library, independently of the tested code.
 fn read_by_python(csv: &str) -> Vec<Vec<String>> {
     read_with(csv, "strict=True")
 }
 
-/// The same by a lenient reader that splits elsewhere, as spreadsheets of some countries do.
+/// Reads CSV leniently with another separator, like spreadsheets of some countries.
 fn read_by_python_at(csv: &str, separator: &str) -> Vec<Vec<String>> {
     read_with(csv, &format!("delimiter={separator:?}"))
 }

@@ -1,4 +1,4 @@
-//! Limits of what one caller may ask for, and honest callers beside it.
+//! Limits of requests and watches of one caller, and honest callers beside it.
 
 use std::{path::Path, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::{
 };
 
 const NDJSON: [(&str, &str); 1] = [("content-type", "application/x-ndjson")];
-/// How long an honest request may take on a busy machine while the others are refused.
+/// How long an honest request may take while others are refused.
 const PROMPTLY: Duration = Duration::from_secs(5);
 
-/// A Python with grpcio, brought by `tools/bring-python-grpc`.
+/// The Python with grpcio that `tools/bring-python-grpc` downloads.
 fn python() -> std::path::PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join(".tools/python-grpc/bin/python");
@@ -25,8 +25,8 @@ fn python() -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn grpcio_streams_events_of_any_size_without_waiting_for_answers() {
-    // Far more than the windows of HTTP/2 hold: what is not read yet is most of the stream.
+async fn grpcio_streams_events_without_waiting_for_answers() {
+    // Far more than fits into HTTP/2 windows: most of the stream is unread.
     const COUNT: usize = 10_000;
     const MAX_MEMORY_KIB: u64 = 160 * 1024;
     let world = World::start().await;
@@ -49,7 +49,7 @@ async fn grpcio_streams_events_of_any_size_without_waiting_for_answers() {
 }
 
 #[tokio::test]
-async fn a_request_of_a_million_events_costs_no_more_than_ten_times_its_bytes() {
+async fn request_of_a_million_events_has_bounded_memory() {
     const BYTES: usize = 4_100_000;
     const MAX_MEMORY_KIB: u64 = 10 * 4_100;
     let world = World::start().await;
@@ -78,7 +78,7 @@ async fn a_request_of_a_million_events_costs_no_more_than_ten_times_its_bytes() 
 }
 
 #[tokio::test]
-async fn of_many_wrong_events_a_hundred_are_listed_and_the_rest_is_counted() {
+async fn at_most_a_hundred_wrong_events_are_listed() {
     let world = World::start_with(&["--max-events", "300"], &[]).await;
     let lines = [vec![event_json("good").to_string()], vec!["1".to_owned(); 299]].concat();
     let (status, answer) = world.post(lines.join("\n"), &NDJSON).await;
@@ -92,7 +92,7 @@ async fn of_many_wrong_events_a_hundred_are_listed_and_the_rest_is_counted() {
     let (status, answer) = world.post([lines.join("\n"), "1".into()].join("\n"), &NDJSON).await;
     assert_eq!(status, 413, "{answer}");
     assert!(answer["error"]["message"].as_str().unwrap().contains("more than 300 events"), "{answer}");
-    // As many events as allowed are taken, however they are sent.
+    // The allowed number of events is accepted in each format.
     world.publish_many(300).await;
     let array: Vec<_> = (0..300).map(|n| event_json(&format!("e{n}"))).collect();
     let (status, answer) = world.post(serde_json::Value::from(array).to_string(), &[]).await;
@@ -100,7 +100,7 @@ async fn of_many_wrong_events_a_hundred_are_listed_and_the_rest_is_counted() {
     assert!(answer["results"].as_array().unwrap().iter().all(|result| result["duplicate"] == true));
 }
 
-/// A watch that has told something, and so is open.
+/// Opens a watch and waits for its first change.
 async fn watch(world: &World, key: &str) -> Result<impl Stream + Unpin + use<>, tonic::Status> {
     let request = api::WatchDeliveriesRequest { existing: true, ..api::WatchDeliveriesRequest::default() };
     let mut changes =
@@ -110,7 +110,7 @@ async fn watch(world: &World, key: &str) -> Result<impl Stream + Unpin + use<>, 
 }
 
 #[tokio::test]
-async fn watches_are_shared_among_keys_and_accounts() {
+async fn watches_are_limited_per_key_and_account() {
     let limits = ["--max-watches", "5", "--max-watches-per-account", "3", "--max-watches-per-key", "2"];
     let world = World::start_with(&limits, &[]).await;
     let receiver = testkit::Receiver::start().await;
@@ -130,10 +130,10 @@ async fn watches_are_shared_among_keys_and_accounts() {
     refused(&first, ["2 watches with this key", "--max-watches-per-key"]).await;
     let of_second = watch(&world, &second).await.unwrap();
     refused(&second, ["3 watches with keys of this account", "--max-watches-per-account"]).await;
-    // Another one's watches are not touched by that.
+    // Watches of other accounts are not affected.
     let _of_platform = [watch(&world, &platform).await.unwrap(), watch(&world, &world.key).await.unwrap()];
     refused(&platform, ["5 watches of all accounts", "--max-watches"]).await;
-    // A watch that ends makes room, once the server notices.
+    // An ended watch frees its place once the server notices.
     of_first.pop();
     drop(wait::until("room again", SOON, async || watch(&world, &first).await.ok()).await);
     drop(of_second);

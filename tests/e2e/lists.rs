@@ -1,4 +1,4 @@
-//! Looking at deliveries: filters, pages, details, and the events of a destination; on both databases.
+//! Reading deliveries: filters, pages, details, and the events of a destination, on both databases.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tonic::Code;
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, retries, some_destination};
 
-/// Every delivery that a filter finds, page by page.
+/// Every delivery that matches a filter, read page by page.
 async fn listed(world: &World, filter: DeliveryFilter, page_size: u32) -> Vec<api::Delivery> {
     let (mut all, mut page_token) = (vec![], String::new());
     loop {
@@ -46,7 +46,7 @@ fn matches(filter: &DeliveryFilter, delivery: &api::Delivery) -> bool {
         && at(&filter.requested_before).is_none_or(|before| requested_at < Some(before))
 }
 
-/// Deliveries of many sorts: to a destination that works, to one that fails, and to one that is disabled.
+/// Creates varied deliveries: to a working destination, a failing one, and a disabled one.
 async fn fill(world: &World, good: &Receiver, bad: &Receiver) -> [String; 3] {
     let works = world.destination(&good.url()).await;
     let fails = world.destination(&bad.url()).await;
@@ -126,7 +126,7 @@ fn filters(destinations: &[String; 3], middle: Option<prost_types::Timestamp>) -
 }
 
 #[tokio::test]
-async fn every_filter_finds_what_matches_page_by_page() {
+async fn every_filter_finds_its_matches_page_by_page() {
     for world in World::on_both().await {
         let (good, bad) = (Receiver::start().await, Receiver::start().await);
         let destinations = fill(&world, &good, &bad).await;
@@ -141,7 +141,7 @@ async fn every_filter_finds_what_matches_page_by_page() {
 }
 
 #[tokio::test]
-async fn pages_stay_the_same_while_deliveries_are_added() {
+async fn pages_are_stable_while_deliveries_are_added() {
     for world in World::on_both().await {
         let (good, bad) = (Receiver::start().await, Receiver::start().await);
         fill(&world, &good, &bad).await;
@@ -166,7 +166,7 @@ async fn pages_stay_the_same_while_deliveries_are_added() {
 }
 
 #[tokio::test]
-async fn a_filter_that_cannot_be_meant_is_refused_with_the_field() {
+async fn invalid_filters_are_refused_with_the_field() {
     let world = World::start().await;
     let none = DeliveryFilter::default;
     let wrong = [
@@ -185,7 +185,7 @@ async fn a_filter_that_cannot_be_meant_is_refused_with_the_field() {
 }
 
 #[tokio::test]
-async fn the_detail_of_a_failure_says_what_was_sent_what_came_back_and_what_to_do() {
+async fn detail_of_a_failure_has_request_answer_and_advice() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         receiver.answer(Answer::With(422, vec![], "no field phone".into()));
@@ -220,7 +220,7 @@ async fn events(world: &World, destination_id: &str, limit: u32) -> Vec<api::Des
 }
 
 #[tokio::test]
-async fn the_events_of_a_destination_are_success_debug_or_error() {
+async fn destination_events_are_success_debug_or_error() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         let id = world.destination(&receiver.url()).await;
@@ -255,7 +255,7 @@ async fn the_events_of_a_destination_are_success_debug_or_error() {
 }
 
 #[tokio::test]
-async fn no_more_than_a_hundred_events_of_a_destination_are_shown() {
+async fn at_most_a_hundred_destination_events_are_on_a_page() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     world.publish_many(120).await;
@@ -268,7 +268,7 @@ async fn no_more_than_a_hundred_events_of_a_destination_are_shown() {
     assert_eq!(found.len(), 100);
     let started: Vec<_> = found.iter().map(|e| timestamp(&e.attempt.as_ref().unwrap().started_at.unwrap())).collect();
     assert!(started.is_sorted_by(|a, b| a >= b), "the newest first");
-    // The others are on further pages, each once.
+    // The older events are on further pages, each once.
     let (mut ids, mut page_token) = (std::collections::BTreeSet::new(), String::new());
     let sizes = async |page_token: &str| {
         let request = api::ListDestinationEventsRequest {

@@ -1,5 +1,5 @@
-//! A rejected value is not echoed whole: clients refuse long trailers, and take them for something that passes. Every text
-//! of every method is tried, and each field of an event over HTTP.
+//! Rejected values are not echoed whole, because clients refuse long trailers and report them as temporary errors. The
+//! test tries every text of every method, and each field of an event over HTTP.
 
 use std::time::Duration;
 
@@ -16,19 +16,18 @@ use crate::{
     world::{ACCOUNT, INTERFACE, World, event_json},
 };
 
-/// Characters of a value that is too long for everything but a payload, a template and a template in a URL.
+/// The length of a value, in characters: too long for everything except payloads and templates.
 const LENGTH: usize = 20_000;
-/// Bytes that a message may have.
+/// The maximum size of an error message, in bytes.
 const MAX_MESSAGE: usize = 1_024;
-/// How deep messages lie in each other.
+/// The maximum depth of nested messages.
 const MAX_DEPTH: usize = 5;
-/// How long a stream that was let in may say nothing.
+/// The silence after which a stream counts as accepted.
 const SILENCE: Duration = Duration::from_millis(300);
-/// Fields that only answers have; a request may carry them, and they mean nothing there.
+/// Fields of answers only; requests may contain them without effect.
 const ANSWERED: [&str; 1] = ["unconfirmed_emails"];
-/// Texts that are taken whole: a template may be long, what is only shown is not read when it is sent, and nothing has such
-/// a name.
-const TAKEN: [&str; 11] = [
+/// Texts that are accepted whole: templates may be long, fields of answers are ignored, and no entity has such a name.
+const ACCEPTED: [&str; 11] = [
     "body_template",
     "auth.shown_kind",
     "auth.shown_header",
@@ -42,7 +41,7 @@ const TAKEN: [&str; 11] = [
     "ListDestinations name",
 ];
 
-/// The texts of a message and of the messages in it, each by the fields that lead to it.
+/// The text fields of a message and of its nested messages, each as a path of fields.
 fn texts(message: &MessageDescriptor, path: &[FieldDescriptor], found: &mut Vec<Vec<FieldDescriptor>>) {
     if path.len() > MAX_DEPTH {
         return;
@@ -59,7 +58,7 @@ fn texts(message: &MessageDescriptor, path: &[FieldDescriptor], found: &mut Vec<
     }
 }
 
-/// A message in which the text at the end of the path is too long, and what else a request needs is there.
+/// A message with a too long text at the end of the path, and valid required fields.
 fn with_long(
     message: &MessageDescriptor,
     path: &[FieldDescriptor],
@@ -90,14 +89,14 @@ fn with_long(
     made
 }
 
-/// What is answered to one request: the refusal of the call, or of the event in a stream.
+/// The answer to one request: the refusal of the call, or of the event in a stream.
 async fn answer(world: &World, method: &MethodDescriptor, request: &DynamicMessage) -> Result<(), Status> {
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name()).try_into().unwrap();
     let request = Request::new(futures::stream::iter([Bytes::from(request.encode_to_vec())]));
     let mut client = Grpc::new(world.channel());
     client.ready().await.unwrap();
     let mut answers = client.streaming(request, path, Raw).await?.into_inner();
-    // A watch that was let in goes on for ever.
+    // An accepted watch never ends.
     let Ok(first) = tokio::time::timeout(SILENCE, answers.message()).await else { return Ok(()) };
     let Some(first) = first? else { return Ok(()) };
     if method.name() == "PublishLeads" {
@@ -110,7 +109,7 @@ async fn answer(world: &World, method: &MethodDescriptor, request: &DynamicMessa
 }
 
 #[tokio::test]
-async fn a_message_about_any_text_of_any_method_is_short() {
+async fn error_messages_about_any_text_are_short() {
     let world = World::start().await;
     let destination = world.destination("https://crm.example/leads").await;
     let none = "00000000-0000-5000-8000-000000000000";
@@ -147,7 +146,7 @@ async fn a_message_about_any_text_of_any_method_is_short() {
     let methods: Vec<_> = services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
     let (mut tried, mut refused, mut wrong) = (0, 0, vec![]);
     for method in &methods {
-        // What is made does not exist yet.
+        // Created things must not exist yet.
         let made = match method.name() {
             "CreateAccount" => "account_id",
             "CreateInterface" => "interface_id",
@@ -168,7 +167,7 @@ async fn a_message_about_any_text_of_any_method_is_short() {
                 tried += 1;
                 let request = with_long(&method.input(), &path, &things, &text);
                 match answer(&world, method, &request).await {
-                    Ok(()) if TAKEN.iter().any(|taken| named.ends_with(taken)) => {}
+                    Ok(()) if ACCEPTED.iter().any(|taken| named.ends_with(taken)) => {}
                     Ok(()) => wrong.push(format!("{named}: OK")),
                     Err(status) if status.message().len() >= MAX_MESSAGE => {
                         wrong.push(format!("{named}: {} bytes: {:.80}", status.message().len(), status.message()));
@@ -183,7 +182,7 @@ async fn a_message_about_any_text_of_any_method_is_short() {
 }
 
 #[tokio::test]
-async fn a_message_about_any_field_of_an_event_over_http_is_short() {
+async fn error_messages_about_fields_over_http_are_short() {
     let world = World::start().await;
     let long = "x".repeat(LENGTH);
     let with = |field: &str, value: serde_json::Value| {

@@ -1,4 +1,4 @@
-//! Leads that would feed themselves: a destination that is Leadline's own `/v1/leads`.
+//! Loops: a destination whose receiver is Leadline's own `/v1/leads`.
 
 use api::{DeliveryStatus, Scope};
 use serde_json::json;
@@ -7,10 +7,10 @@ use tonic::{Code, Request};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, event_json, some_destination};
 
-/// Hops that are allowed unless the operator says otherwise.
+/// The default of `--max-hops`.
 const MAX_HOPS: usize = 4;
 
-/// A destination of `from` that publishes what this template makes to `to`; its id.
+/// Creates a destination of `from` that publishes the body of this template to `to`. Returns its id.
 async fn to_leadline(from: &World, to: &World, event_types: &[&str], template: &str) -> String {
     let (key, _) = to.new_key(ACCOUNT, &[Scope::Publish]).await;
     from.destination_with(api::Destination {
@@ -35,11 +35,11 @@ async fn deliveries(world: &World, filter: api::DeliveryFilter) -> Vec<api::Deli
 }
 
 #[tokio::test]
-async fn a_lead_that_feeds_itself_ends_and_says_why() {
+async fn loop_ends_at_the_hop_limit_with_a_reason() {
     let world = World::start().await;
     let id = to_leadline(&world, &world, &[], &format!("[{0}, {0}]", event())).await;
     world.publish("first").await;
-    // Twice as many with each hop; those after the last one are refused, each at its first attempt.
+    // The number doubles with each hop; deliveries after the last hop are refused at their first attempt.
     let refused = 1 << MAX_HOPS;
     let looped = || api::DeliveryFilter { failure_reason: "loop".into(), ..api::DeliveryFilter::default() };
     let ended = wait::until("the end of the loop", SOON, async || {
@@ -61,7 +61,7 @@ async fn a_lead_that_feeds_itself_ends_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_chain_of_two_installations_works_and_counts() {
+async fn chain_of_two_installations_works_and_counts_hops() {
     let (first, second, receiver) = (World::start().await, World::start().await, Receiver::start().await);
     to_leadline(&first, &second, &[], &event()).await;
     second.destination(&receiver.url()).await;
@@ -72,7 +72,7 @@ async fn a_chain_of_two_installations_works_and_counts() {
 }
 
 #[tokio::test]
-async fn too_many_hops_are_refused_over_http_and_grpc() {
+async fn requests_with_too_many_hops_are_refused() {
     let world = World::start_with(&["--max-hops", "2"], &[]).await;
     let post = async |hops: &str, body: String| world.post(body, &[("leadline-hops", hops)]).await;
     let one = |id: &str| event_json(id).to_string();
@@ -110,7 +110,7 @@ async fn too_many_hops_are_refused_over_http_and_grpc() {
 }
 
 #[tokio::test]
-async fn a_loop_through_events_about_failures_ends_too() {
+async fn loop_through_failure_events_ends() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     let failing =

@@ -1,4 +1,4 @@
-//! Telling people.
+//! Notices by mail.
 
 use api::DeliveryStatus;
 use testkit::{Answer, Receiver, SmtpSink, free_port, wait};
@@ -17,7 +17,7 @@ fn header(mail: &str, name: &str) -> String {
     mailparse::MailHeaderMap::get_first_value(&headers[..], name).unwrap_or_default()
 }
 
-/// What a mail says, as text and as HTML.
+/// The text and the HTML of a mail.
 fn bodies(mail: &str) -> (String, String) {
     let mail = mailparse::parse_mail(mail.as_bytes()).unwrap();
     assert_eq!(mail.ctype.mimetype, "multipart/alternative");
@@ -30,7 +30,7 @@ fn text(mail: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_failure_becomes_one_mail_and_a_line_in_the_log() {
+async fn failure_causes_one_mail_and_a_log_entry() {
     let (world, receiver, smtp) = {
         let smtp = SmtpSink::start().await;
         let args = ["--smtp-url", &smtp.url(), "--notice-window", "0s"];
@@ -61,7 +61,7 @@ async fn a_failure_becomes_one_mail_and_a_line_in_the_log() {
 }
 
 #[tokio::test]
-async fn a_mail_has_a_link_to_how_it_is_now_and_the_command_that_retries() {
+async fn mail_has_a_status_link_and_a_retry_command() {
     const PUBLIC: &str = "https://leads.example/leadline";
     let (world, receiver) = (World::start_with(&["--public-url", PUBLIC], &[]).await, Receiver::start().await);
     a_failure(&world, &receiver).await;
@@ -87,7 +87,7 @@ async fn a_mail_has_a_link_to_how_it_is_now_and_the_command_that_retries() {
     let broken = format!("{}x", &link[..link.len() - 1]);
     assert_eq!(web().get(broken).send().await.unwrap().status().as_u16(), 404);
 
-    // The command of the mail does what it says.
+    // The command in the mail works.
     receiver.answer(Answer::Status(200));
     let line = text.lines().map(str::trim).find(|line| line.starts_with("leadline retry ")).unwrap();
     assert_eq!(line, command);
@@ -96,12 +96,12 @@ async fn a_mail_has_a_link_to_how_it_is_now_and_the_command_that_retries() {
 }
 
 #[tokio::test]
-async fn while_the_mail_server_is_away_or_refuses_for_now_the_mail_waits() {
+async fn mails_wait_while_the_mail_server_is_unavailable() {
     let port = free_port();
     let url = format!("smtp://127.0.0.1:{port}");
     let (world, receiver) = (World::start_with(&["--smtp-url", &url], &[]).await, Receiver::start().await);
     a_failure(&world, &receiver).await;
-    wait::until("trouble to be seen", SOON, async || world.process.output().contains("cannot send notice")).await;
+    wait::until("the warning in the log", SOON, async || world.process.output().contains("cannot send notice")).await;
     let smtp = SmtpSink::start_on(port).await;
     smtp.refuse_next(1, "451 not now");
     wait::until_eq("a mail", SOON, 1, async || smtp.mails().len()).await;
@@ -117,7 +117,7 @@ async fn without_a_mail_server_mails_are_files() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_refused_keeps_nobody_else_from_being_told() {
+async fn refused_address_does_not_stop_other_mails() {
     let smtp = SmtpSink::start().await;
     let (world, receiver) = (World::start_with(&["--smtp-url", &smtp.url()], &[]).await, Receiver::start().await);
     let account = api::Account {

@@ -1,5 +1,5 @@
-//! The whole system, from outside: the real program, its public interfaces, and receivers that misbehave.
-#![allow(clippy::unwrap_used)] // the helpers of a test may panic, too
+//! The whole system over its public interfaces: the real program, and receivers that misbehave.
+#![allow(clippy::unwrap_used)] // helpers of tests may panic
 
 mod access;
 mod alone;

@@ -1,5 +1,5 @@
-//! One installation, one master key: a process with another one does not start, and a secret that does not open is never the
-//! fault of a receiver.
+//! The master key: a process with another key does not start, and a secret that cannot be opened is not the receiver's
+//! fault.
 
 use api::DeliveryStatus;
 use async_nats::jetstream;
@@ -14,13 +14,13 @@ use crate::{
     world::{ACCOUNT, Home, SOON, World, program, some_destination, web},
 };
 
-/// A service with this key.
+/// Starts a service with this master key.
 fn start(broker: &NatsServer, service: &str, key: &MasterKey, args: &[&str]) -> Process {
     let env = [("LEADLINE_NATS_URL", broker.url()), ("LEADLINE_MASTER_KEY", key.reveal())];
     Process::start(service, program(), arguments(service, args), env)
 }
 
-/// What a process says that does not start.
+/// Waits until a process refuses to start, and returns its output.
 async fn refused(process: Process) -> String {
     assert_eq!(process.wait_exit(SOON).await.code(), Some(1), "{}", process.output());
     let said = process.output();
@@ -29,7 +29,7 @@ async fn refused(process: Process) -> String {
 }
 
 #[tokio::test]
-async fn a_process_with_another_master_key_does_not_start_and_says_what_to_do() {
+async fn process_with_another_master_key_does_not_start() {
     let (broker, home, folder) = (NatsServer::start().await, Home::new(), tempfile::tempdir().unwrap());
     let (own, other) = (MasterKey::generate().unwrap(), MasterKey::generate().unwrap());
     let database = format!("sqlite:{}?mode=rwc", folder.path().join("leads.db").display());
@@ -50,7 +50,7 @@ async fn a_process_with_another_master_key_does_not_start_and_says_what_to_do() 
         assert!(!said.contains(&other_text), "{said}");
     }
     start(&broker, "dispatcher", &own, &[]).wait_line("is ready:", SOON).await;
-    // The key is lost: another one takes its place, and only that of which the fingerprint is named.
+    // The key is lost. Another key replaces only the one whose fingerprint is named.
     refused(start(&broker, "dispatcher", &other, &["--replace-master-key", &other.fingerprint()])).await;
     let fingerprint = own.fingerprint();
     let replacing = start(&broker, "dispatcher", &other, &["--replace-master-key", &fingerprint]);
@@ -59,7 +59,7 @@ async fn a_process_with_another_master_key_does_not_start_and_says_what_to_do() 
     refused(start(&broker, "dispatcher", &own, &[])).await;
 }
 
-/// A destination whose requests are signed, and the token that does it.
+/// Creates a destination with signed requests, and its token.
 async fn signed(world: &World, receiver: &Receiver) -> (String, String) {
     let request = api::CreateTokenRequest { account_id: ACCOUNT.into(), ..api::CreateTokenRequest::default() };
     let token_id = world.registry().create_token(request).await.unwrap().into_inner().token.unwrap().token_id;
@@ -76,7 +76,7 @@ async fn signed(world: &World, receiver: &Receiver) -> (String, String) {
 }
 
 #[tokio::test]
-async fn an_installation_that_knew_no_fingerprint_takes_the_key_that_opens_its_secrets() {
+async fn without_a_fingerprint_the_key_must_open_the_secrets() {
     let (broker, world, _) = with_dispatchers(1).await;
     let receiver = Receiver::start().await;
     signed(&world, &receiver).await;
@@ -96,7 +96,7 @@ async fn readyz(world: &World) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_secret_that_does_not_open_costs_no_attempt_and_no_mail_and_the_lead_arrives_later() {
+async fn deliveries_wait_while_a_secret_cannot_be_opened() {
     let (broker, world, _) = with_dispatchers(1).await;
     let (receiver, healthy) = (Receiver::start().await, Receiver::start().await);
     let (id, token) = signed(&world, &receiver).await;
@@ -118,7 +118,7 @@ async fn a_secret_that_does_not_open_costs_no_attempt_and_no_mail_and_the_lead_a
     assert_eq!(status, 503);
     assert!(said.contains("secrets") && said.contains("--master-key") && !said.contains(&id), "{said}");
     assert!(world.process.output().contains(&id), "the log names the destination");
-    // Another destination is not concerned.
+    // Other destinations are not affected.
     let event_types = vec!["other.thing".to_owned()];
     world.destination_with(api::Destination { url: healthy.url(), event_types, ..some_destination() }).await;
     world.publish_with("other", serde_json::json!({"type": "other.thing"})).await;

@@ -1,5 +1,4 @@
-//! Receivers that misbehave in every way at once: each delivery ends as it should, and the one that behaves does not
-//! notice.
+//! Receivers with every kind of fault at once: each delivery ends correctly, and the healthy receiver is not affected.
 
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use testkit::{Answer, Receiver, wait};
 use crate::world::{SOON, World, events_at, some_destination};
 
 const EVENTS: usize = 20;
-/// How long each of them may take to answer.
+/// The timeout of each destination.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Everything about the deliveries to a destination, once all of them have ended.
+/// The deliveries to a destination, once all have ended.
 async fn ended(world: &World, destination_id: &str) -> Vec<api::Delivery> {
     wait::until(&format!("all deliveries to {destination_id} to end"), SOON, async || {
         let statuses = vec![DeliveryStatus::Succeeded.into(), DeliveryStatus::Failed.into()];
@@ -26,7 +25,7 @@ async fn ended(world: &World, destination_id: &str) -> Vec<api::Delivery> {
 }
 
 #[tokio::test]
-async fn each_ends_as_it_should_and_the_healthy_one_does_not_notice() {
+async fn misbehaving_receivers_do_not_affect_a_healthy_one() {
     let (world, healthy) = (World::start().await, Receiver::start().await);
     let healthy_id = world.destination(&healthy.url()).await;
     let cases = [
@@ -41,7 +40,7 @@ async fn each_ends_as_it_should_and_the_healthy_one_does_not_notice() {
     for (answer, ..) in &cases {
         let receiver = Receiver::start().await;
         receiver.answer(answer.clone());
-        // Nothing protects from them here but what they are allowed to take.
+        // Only the concurrency limit protects from them here.
         let patient = api::Destination {
             url: receiver.url(),
             timeout: Some(duration_to_api(TIMEOUT)),
@@ -57,7 +56,10 @@ async fn each_ends_as_it_should_and_the_healthy_one_does_not_notice() {
     let first = |receiver: &Receiver| receiver.requests().iter().map(|seen| seen.at).min();
     let last = healthy.requests().iter().map(|seen| seen.at).max();
     let hanging = wait::until("a request that hangs", SOON, async || first(&receivers[2])).await;
-    assert!(last.unwrap().saturating_duration_since(hanging) < TIMEOUT, "nobody waited for a timeout of the others");
+    assert!(
+        last.unwrap().saturating_duration_since(hanging) < TIMEOUT,
+        "no delivery waited for a timeout of the others"
+    );
     for ((answer, status, kind, says), id) in cases.iter().zip(&ids) {
         for delivery in ended(&world, id).await {
             let seen = (delivery.http_status_code, delivery.error_kind.as_str());

@@ -1,4 +1,4 @@
-//! What a destination missed is brought to it, and nothing twice.
+//! Recoveries: a destination gets the events that it missed, and nothing twice.
 
 use api::{DeliveryStatus, JobStatus};
 use testkit::{Answer, Receiver, wait};
@@ -28,7 +28,7 @@ async fn recover(world: &World, request: api::RecoverDestinationRequest) -> Resu
     Ok(world.job_is(&job.job_id, JobStatus::Completed).await)
 }
 
-/// Asked for, retried, already there, too old.
+/// The counts of requested, retried, present and too old deliveries.
 fn came_of(job: &api::Job) -> (u64, u64, u64, u64) {
     let counts = counts(job);
     assert_eq!(counts.refused, 0, "{job:?}");
@@ -36,7 +36,7 @@ fn came_of(job: &api::Job) -> (u64, u64, u64, u64) {
 }
 
 #[tokio::test]
-async fn what_was_skipped_while_a_destination_was_disabled_is_brought_to_it() {
+async fn recovery_brings_skipped_and_failed_deliveries() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         let id = world.destination(&receiver.url()).await;
@@ -45,7 +45,11 @@ async fn what_was_skipped_while_a_destination_was_disabled_is_brought_to_it() {
         world.disable(&id).await;
         world.publish_many(10).await;
         wait::until_eq("all held", SOON, 10, async || world.all(DeliveryStatus::Held).await.len()).await;
-        assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 0, 11, 0), "held is not missed");
+        assert_eq!(
+            came_of(&recover(&world, recovery(&id)).await.unwrap()),
+            (0, 0, 11, 0),
+            "held deliveries are not missed"
+        );
         world.enable(&id, true).await;
         wait::until_eq("all skipped", SOON, 10, async || world.all(DeliveryStatus::Failed).await.len()).await;
         receiver.answer_next([Answer::Status(500)]);
@@ -54,23 +58,27 @@ async fn what_was_skipped_while_a_destination_was_disabled_is_brought_to_it() {
 
         let dry = recover(&world, api::RecoverDestinationRequest { dry_run: true, ..recovery(&id) }).await.unwrap();
         assert_eq!((came_of(&dry), dry.sample.len()), ((0, 11, 1, 0), 11));
-        assert_eq!(receiver.count(), 2, "nothing was done");
+        assert_eq!(receiver.count(), 2, "a dry run does nothing");
 
         assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 11, 1, 0));
         wait::until_eq("all there", SOON, 12, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
         assert_eq!((receiver.count(), events_at(&receiver).len()), (13, 12));
-        assert_eq!(came_of(&recover(&world, recovery(&id)).await.unwrap()), (0, 0, 12, 0), "again, nothing is missing");
+        assert_eq!(
+            came_of(&recover(&world, recovery(&id)).await.unwrap()),
+            (0, 0, 12, 0),
+            "nothing is missing any more"
+        );
         assert_eq!(receiver.count(), 13);
     }
 }
 
 #[tokio::test]
-async fn a_destination_gets_what_was_published_before_it_was_created_if_that_is_asked_for() {
+async fn recovery_can_bring_events_from_before_the_destination() {
     for world in World::on_both().await {
         let (early, receiver) = (Receiver::start().await, Receiver::start().await);
         world.destination(&early.url()).await;
         world.publish_many(250).await;
-        // Routed by now, every one of them.
+        // All events are routed by now.
         wait::until_eq("all at the other", SOON, 250, async || early.count()).await;
         let types = vec!["page.*".into()];
         let other = api::Destination { url: receiver.url(), event_types: types, ..some_destination() };
@@ -87,10 +95,10 @@ async fn a_destination_gets_what_was_published_before_it_was_created_if_that_is_
 
         let dry = recover(&world, api::RecoverDestinationRequest { dry_run: true, ..all.clone() }).await.unwrap();
         assert_eq!((came_of(&dry), dry.sample.len()), ((250, 0, 2, 0), 20));
-        assert_eq!(receiver.count(), 2, "nothing was done");
+        assert_eq!(receiver.count(), 2, "a dry run does nothing");
         let (one, two) = tokio::join!(recover(&world, all.clone()), recover(&world, all.clone()));
         let (one, two) = (came_of(&one.unwrap()), came_of(&two.unwrap()));
-        assert_eq!(one.0 + two.0, 250, "two at once ask for each once: {one:?} {two:?}");
+        assert_eq!(one.0 + two.0, 250, "two concurrent recoveries request each event once: {one:?} {two:?}");
         wait::until_eq("all there", SOON, 252, async || receiver.count()).await;
         assert_eq!(came_of(&recover(&world, all).await.unwrap()), (0, 0, 252, 0));
         assert_eq!((receiver.count(), events_at(&receiver).len(), early.count()), (252, 252, 252));
@@ -100,7 +108,7 @@ async fn a_destination_gets_what_was_published_before_it_was_created_if_that_is_
 }
 
 #[tokio::test]
-async fn a_recovery_goes_from_since_to_until() {
+async fn recovery_is_limited_by_since_and_until() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let mut times = vec![];
     for event in ["a", "b", "c", "d"] {
@@ -134,11 +142,11 @@ async fn a_recovery_goes_from_since_to_until() {
 }
 
 #[tokio::test]
-async fn a_recovery_ends_when_its_destination_is_deleted() {
+async fn recovery_ends_when_its_destination_is_deleted() {
     let (world, early, receiver) = (World::start().await, Receiver::start().await, Receiver::start().await);
     world.destination(&early.url()).await;
     world.publish_many(100).await;
-    // Routed by now, every one of them.
+    // All events are routed by now.
     wait::until_eq("all at the other", SOON, 100, async || early.count()).await;
     let id = world.destination(&receiver.url()).await;
     let slow = api::RecoverDestinationRequest { include_before_created: true, pace: 5, ..recovery(&id) };
@@ -152,7 +160,7 @@ async fn a_recovery_ends_when_its_destination_is_deleted() {
 }
 
 #[tokio::test]
-async fn a_recovery_is_cancelled_like_any_job() {
+async fn recovery_can_be_cancelled() {
     let (world, early, receiver) = (World::start().await, Receiver::start().await, Receiver::start().await);
     world.destination(&early.url()).await;
     world.publish_many(100).await;
@@ -167,5 +175,5 @@ async fn a_recovery_is_cancelled_like_any_job() {
     assert_eq!((job.outcome.as_str(), job.outcome_code()), ("cancelled", api::JobOutcome::Cancelled));
     let requested = usize::try_from(counts(&job).requested).unwrap();
     assert!((3..100).contains(&requested), "{job:?}");
-    wait::until_eq("what was asked for", SOON, requested, async || receiver.count()).await;
+    wait::until_eq("the requested deliveries", SOON, requested, async || receiver.count()).await;
 }

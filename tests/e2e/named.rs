@@ -7,7 +7,7 @@ use testkit::{Receiver, wait};
 use crate::world::{ACCOUNT, SOON, World, event_json, some_destination};
 
 #[tokio::test]
-async fn an_event_goes_to_the_destination_that_it_names_whatever_others_ask_for() {
+async fn event_goes_only_to_the_destination_that_it_names() {
     let world = World::start().await;
     let (everything, opens) = (Receiver::start().await, Receiver::start().await);
     world.destination(&everything.url()).await;
@@ -26,15 +26,15 @@ async fn an_event_goes_to_the_destination_that_it_names_whatever_others_ask_for(
 
     let published = ["publish", "--interface", "form", "--event", "e2", "--payload", "{}", "--destination", &id];
     world.run(&published).await.well();
-    wait::until_eq("the second one", SOON, 2, async || opens.count()).await;
-    // A recovery of another destination leaves it out.
+    wait::until_eq("the second event", SOON, 2, async || opens.count()).await;
+    // A recovery of another destination skips these events.
     let recover = world.run(&["recover", "--since", "1h", "--include-before-created", &delivery.destination_id]).await;
     assert!(recover.out.contains("2 there already"), "{recover:?}");
     assert_eq!(everything.count(), 0);
 }
 
 #[tokio::test]
-async fn a_destination_that_is_none_of_the_account_s_is_refused() {
+async fn named_destination_must_belong_to_the_account() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     let other = api::Account { account_id: "other".into(), name: "Other".into(), ..api::Account::default() };

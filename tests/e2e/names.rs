@@ -1,4 +1,4 @@
-//! Names of receivers: whose name servers do not answer, costs the others nothing.
+//! Names of receivers: silent name servers do not delay other destinations.
 
 use std::{fs, time::Duration};
 
@@ -9,21 +9,21 @@ use testkit::{NameServer, Process, Receiver, wait};
 use crate::world::{INTERFACE, SOON, World, event_json, some_destination};
 
 const HOSTILE: &str = "hostile";
-/// Destinations whose name server is silent.
+/// The number of destinations with a silent name server.
 const SILENT: usize = 600;
-/// Destinations of the honest account, each with a name of its own.
+/// The number of destinations of the honest account, each with its own name.
 const HONEST: usize = 20;
-/// Within this the honest account has to have its leads, on a busy machine. A delivery of it that had to wait for the look-ups
-/// of the other one would fail after four seconds, and none is tried again.
+/// How long the leads of the honest account may take on a busy machine. A delivery that waits for the look-ups of the
+/// other account fails after four seconds and is not retried.
 const TIMELY: Duration = Duration::from_secs(10);
-/// How many threads the process may have. With one for each look-up it had 524.
+/// The maximum number of threads. With one for each look-up it was 524.
 const MAX_THREADS: usize = 64;
 
 fn threads(process: &Process) -> usize {
     fs::read_dir(format!("/proc/{}/task", process.id())).unwrap().count()
 }
 
-/// An account with destinations whose name server is silent.
+/// Creates an account with destinations whose name server is silent.
 async fn hostile_account(world: &World) {
     let account = api::Account { account_id: HOSTILE.into(), ..api::Account::default() };
     world.registry().create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();
@@ -54,7 +54,7 @@ async fn failures(world: &World) -> Vec<api::Delivery> {
 }
 
 #[tokio::test]
-async fn silent_name_servers_of_one_account_delay_no_lead_of_another() {
+async fn silent_name_servers_do_not_delay_other_accounts() {
     let hosts: Vec<_> = (0..HONEST).map(|n| format!("honest{n}.test")).collect();
     let known: Vec<_> = hosts.iter().map(|host| (host.as_str(), &["127.0.0.1"][..])).collect();
     let names = NameServer::start(&known).await;
@@ -69,12 +69,12 @@ async fn silent_name_servers_of_one_account_delay_no_lead_of_another() {
     let mut event = event_json("hostile-1");
     event["account"] = HOSTILE.into();
     assert_eq!(world.post(event.to_string(), &[]).await.0, 202);
-    let asked = async || (0..SILENT).filter(|n| names.questions(&format!("h{n}.silent.test")) > 0).count();
-    wait::until("look-ups that nobody answers", SOON, async || asked().await >= 32).await;
+    let looked_up = async || (0..SILENT).filter(|n| names.questions(&format!("h{n}.silent.test")) > 0).count();
+    wait::until("unanswered look-ups", SOON, async || looked_up().await >= 32).await;
 
     world.publish("e1").await;
     wait::until_eq("the leads of the other account", TIMELY, HONEST, async || receiver.count()).await;
-    assert!(asked().await < SILENT, "the silent ones were still being asked about");
+    assert!(looked_up().await < SILENT, "look-ups of silent names were still pending");
     assert!(threads(&world.process) <= MAX_THREADS, "{} threads", threads(&world.process));
     assert!(receiver.requests().iter().all(|seen| seen.header("leadline-event-id") == "e1"));
 

@@ -1,4 +1,4 @@
-//! What people and destinations are told of what goes on at a destination, and how often.
+//! Notices and operational events about a destination, and their number.
 
 mod abuse;
 mod killed;
@@ -24,7 +24,7 @@ fn bodies(mail: &str) -> (String, String) {
     (mail.subparts[0].get_body().unwrap(), mail.subparts[1].get_body().unwrap())
 }
 
-/// The subjects of all mails, in no order.
+/// The sorted subjects of all mails.
 fn subjects(smtp: &SmtpSink) -> Vec<String> {
     let mut subjects: Vec<_> = smtp.mails().iter().map(|mail| header(&mail.raw, "Subject")).collect();
     subjects.sort();
@@ -51,7 +51,7 @@ fn types_at(receiver: &Receiver) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_dead_endpoint_is_a_handful_of_mails_and_none_of_its_failures_is_left_out() {
+async fn dead_receiver_causes_few_mails_that_count_every_failure() {
     const FAILURES: usize = 2_000;
     const A_WHILE: Duration = Duration::from_secs(240);
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
@@ -60,11 +60,15 @@ async fn a_dead_endpoint_is_a_handful_of_mails_and_none_of_its_failures_is_left_
     let id = world.destination(&receiver.url()).await;
     let began = Instant::now();
     world.publish_many(FAILURES).await;
-    let further = wait::until("all failures to be told", A_WHILE, async || {
+    let further = wait::until("all failures to be reported", A_WHILE, async || {
         let mails = smtp.mails();
-        let told: Vec<_> = mails.iter().map(|mail| bodies(&mail.raw)).collect();
-        let further: usize = told.iter().filter_map(|(text, _)| count_of_further(text)).sum();
-        if further + 1 == FAILURES { Ok(told) } else { Err(format!("{further} further failures are told")) }
+        let bodies_of_mails: Vec<_> = mails.iter().map(|mail| bodies(&mail.raw)).collect();
+        let further: usize = bodies_of_mails.iter().filter_map(|(text, _)| count_of_further(text)).sum();
+        if further + 1 == FAILURES {
+            Ok(bodies_of_mails)
+        } else {
+            Err(format!("{further} further failures are reported"))
+        }
     })
     .await;
     let digest = further.iter().find(|(text, _)| count_of_further(text).is_some()).unwrap();
@@ -73,7 +77,7 @@ async fn a_dead_endpoint_is_a_handful_of_mails_and_none_of_its_failures_is_left_
     }
     assert!(further.iter().all(|(_, html)| !html.contains("<script")));
     assert!(further.iter().any(|(text, html)| text.contains("<script>") && html.contains("&lt;script&gt;")));
-    // One at once, the alert, and one for each window since then.
+    // The first mail, the alert, and one mail per window.
     let windows = usize::try_from(began.elapsed().as_secs() / 5).unwrap() + 1;
     assert!(smtp.mails().len() <= 2 + windows, "{:?}", subjects(&smtp));
     let alerts = subjects(&smtp)
@@ -88,7 +92,7 @@ async fn a_dead_endpoint_is_a_handful_of_mails_and_none_of_its_failures_is_left_
     assert_eq!(others + 1, smtp.mails().len());
 }
 
-/// "12 more leads could not be delivered …"
+/// The number in "12 more leads could not be delivered …".
 fn count_of_further(text: &str) -> Option<usize> {
     if text.starts_with("One more lead ") {
         return Some(1);
@@ -97,7 +101,7 @@ fn count_of_further(text: &str) -> Option<usize> {
 }
 
 #[tokio::test]
-async fn repeated_failures_and_recovery_are_told_once_to_people_and_to_destinations() {
+async fn repeated_failures_and_recovery_cause_one_mail_and_event_each() {
     let smtp = SmtpSink::start().await;
     let (receiver, operations, all) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
     let world = world_with(&smtp, &["--alert-after", "2"]).await;
@@ -126,13 +130,13 @@ async fn repeated_failures_and_recovery_are_told_once_to_people_and_to_destinati
     assert!(smtp.mails().iter().all(|mail| mail.to == [OWNER]));
     let expected = [&[EventType::DELIVERY_FAILED; 3][..], &[EventType::DESTINATION_RECOVERED]].concat();
     assert_eq!(types_at(&operations), expected);
-    let told: Value = serde_json::from_slice(&operations.requests()[0].body).unwrap();
-    assert_eq!((&told["destination"]["id"], &told["delivery"]["http_status_code"]), (&id.into(), &500.into()));
-    assert!(!told.to_string().contains("Ada"), "the lead's data stays where it is: {told}");
-    // Who wants everything gets everything that is published, and nothing else.
+    let event: Value = serde_json::from_slice(&operations.requests()[0].body).unwrap();
+    assert_eq!((&event["destination"]["id"], &event["delivery"]["http_status_code"]), (&id.into(), &500.into()));
+    assert!(!event.to_string().contains("Ada"), "the event contains no data of the lead: {event}");
+    // A destination for all types gets all published events, and no operational ones.
     wait::until_eq("the leads", SOON, 5, async || events_at(&all).len()).await;
     assert!(types_at(&all).iter().all(|event_type| event_type == EventType::LEAD_CREATED));
-    // They are in no list of leads that does not ask for them.
+    // Operational events are in no list of leads.
     let request = api::ListLeadsRequest { account_id: ACCOUNT.into(), ..api::ListLeadsRequest::default() };
     wait::until_eq("the leads in the list", SOON, 5, async || {
         world.leads().list_leads(request.clone()).await.unwrap().into_inner().leads.len()
@@ -141,7 +145,7 @@ async fn repeated_failures_and_recovery_are_told_once_to_people_and_to_destinati
 }
 
 #[tokio::test]
-async fn a_failing_destination_of_operational_events_leads_to_no_further_ones() {
+async fn failures_of_operational_events_cause_no_further_events() {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let (operations, other) = (Receiver::start().await, Receiver::start().await);
     let world = world_with(&smtp, &["--alert-after", "1"]).await;
@@ -154,7 +158,7 @@ async fn a_failing_destination_of_operational_events_leads_to_no_further_ones() 
     world.publish("e1").await;
     wait::until_eq("both events", SOON, 2, async || events_at(&operations).len()).await;
     wait::until_eq("both events at the other", SOON, 2, async || events_at(&other).len()).await;
-    // The failures of the operational events are mailed about; by then events about them would have been stored.
+    // Failures of operational events cause mails; further events would have been stored before the mails.
     wait::until("the mails", SOON, async || {
         let subjects = subjects(&smtp);
         let count = |what: &str| subjects.iter().filter(|subject| subject.contains(what)).count();
@@ -168,7 +172,7 @@ async fn a_failing_destination_of_operational_events_leads_to_no_further_ones() 
 }
 
 #[tokio::test]
-async fn an_event_about_a_failure_is_retried_by_hand_like_any_other() {
+async fn operational_events_can_be_retried() {
     let (smtp, receiver, operations) = (SmtpSink::start().await, Receiver::start().await, Receiver::start().await);
     let world = world_with(&smtp, &[]).await;
     receiver.answer(Answer::Status(500));
@@ -200,7 +204,7 @@ async fn an_event_about_a_failure_is_retried_by_hand_like_any_other() {
 }
 
 #[tokio::test]
-async fn who_wants_to_hear_of_new_leads_gets_one_mail_for_each() {
+async fn each_new_lead_causes_one_mail() {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let world = world_with(&smtp, &["--notice-window", "0s"]).await;
     world.publish("before").await;
@@ -214,7 +218,7 @@ async fn who_wants_to_hear_of_new_leads_gets_one_mail_for_each() {
     let request = api::UpdateInterfaceRequest { interface: Some(interface), update_mask };
     receiver.answer(Answer::Status(503));
     world.destination(&receiver.url()).await;
-    wait::until_eq("what came before to be passed over", SOON, true, async || {
+    wait::until_eq("the earlier event to be skipped", SOON, true, async || {
         let status = world.status().get_status(api::GetStatusRequest { top: 0 }).await.unwrap().into_inner();
         status.lags.iter().any(|lag| lag.name == "lead-notifier" && lag.waiting == 0)
     })

@@ -1,4 +1,4 @@
-//! Running it: holding, draining, health, and services in processes of their own.
+//! Operation: holding, draining, health, and services in separate processes.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_disabled_destination_keeps_its_deliveries_until_it_is_enabled() {
+async fn disabled_destination_holds_its_deliveries_until_enabled() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination_id = world.destination(&receiver.url()).await;
     let request = api::DisableDestinationRequest { account_id: ACCOUNT.into(), destination_id: destination_id.clone() };
@@ -32,7 +32,7 @@ async fn a_disabled_destination_keeps_its_deliveries_until_it_is_enabled() {
 }
 
 #[tokio::test]
-async fn a_deleted_destination_gets_nothing_more() {
+async fn deleted_destination_gets_nothing_more() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination_id = world.destination(&receiver.url()).await;
     world.disable(&destination_id).await;
@@ -45,7 +45,7 @@ async fn a_deleted_destination_gets_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_destination_gets_so_many_requests_at_once_and_the_rest_waits_without_slowing_others() {
+async fn concurrency_limit_of_one_destination_does_not_slow_others() {
     let world = World::start().await;
     let (slow, fast) = (Receiver::start().await, Receiver::start().await);
     slow.answer(Answer::Gate(200));
@@ -62,14 +62,14 @@ async fn a_destination_gets_so_many_requests_at_once_and_the_rest_waits_without_
 }
 
 #[tokio::test]
-async fn it_drains_in_good_order_and_goes_on_where_it_was() {
+async fn process_drains_and_continues_after_a_restart() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Gate(200));
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
-    wait::until_eq("a request under way", SOON, 1, async || receiver.in_flight()).await;
+    wait::until_eq("a request in flight", SOON, 1, async || receiver.in_flight()).await;
     world.process.terminate();
-    wait::until("a listener that takes nothing", SOON, async || {
+    wait::until("the listener to refuse connections", SOON, async || {
         web().get(format!("{}/healthz", world.http)).send().await.is_err()
     })
     .await;
@@ -82,7 +82,7 @@ async fn it_drains_in_good_order_and_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn the_broker_is_started_again_when_it_dies() {
+async fn up_restarts_a_dead_broker() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let output = std::process::Command::new("pgrep")
@@ -92,12 +92,12 @@ async fn the_broker_is_started_again_when_it_dies() {
     let pid = String::from_utf8(output.stdout).unwrap();
     let killed = std::process::Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap();
     assert!(killed.success());
-    wait::until("a yes", SOON, async || world.post(event_json("e1").to_string(), &[]).await.0 == 202).await;
+    wait::until("an accepted event", SOON, async || world.post(event_json("e1").to_string(), &[]).await.0 == 202).await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
 }
 
 #[tokio::test]
-async fn health_and_reflection_are_there() {
+async fn health_and_reflection_are_served() {
     let world = World::start().await;
     let channel = Channel::from_shared(world.grpc.clone()).unwrap().connect().await.unwrap();
     for service in ["", "leadline.v1.DeliveryService", "leadline.v1.IngestService"] {
@@ -132,7 +132,7 @@ async fn services_by_reflection(channel: Channel) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_services_also_run_alone() {
+async fn services_run_in_separate_processes() {
     let (broker, receiver) = (NatsServer::start().await, Receiver::start().await);
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -188,7 +188,7 @@ async fn the_services_also_run_alone() {
 }
 
 #[tokio::test]
-async fn the_command_line_calls_any_method_and_follows_any_stream() {
+async fn command_line_calls_any_method_and_stream() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let account = format!("{{\"account_id\": \"{ACCOUNT}\"}}");
     let call = |method: &str| {
@@ -202,7 +202,7 @@ async fn the_command_line_calls_any_method_and_follows_any_stream() {
     world.destination(&receiver.url()).await;
     let watch = call("DeliveryService/WatchDeliveries");
     for n in 0.. {
-        // Sooner or later one of them is published after the watch began.
+        // Eventually an event is published after the watch began.
         world.publish(&format!("e{n}")).await;
         world.delivery_is(&format!("e{n}"), DeliveryStatus::Succeeded).await;
         if watch.output().contains("DELIVERY_STATUS_SUCCEEDED") {

@@ -1,4 +1,4 @@
-//! First in, first out per lead: the events of a lead arrive in the order in which they were stored.
+//! Ordered destinations: the events of a lead arrive in the order in which they were stored.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ fn seen(receiver: &Receiver, lead: &str) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn a_retry_holds_up_its_own_lead_and_no_other() {
+async fn retry_delays_only_its_own_lead() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let retry_policy = Some(retries(&[Duration::from_secs(5)]));
     world.destination_with(api::Destination { retry_policy, ..ordered(&receiver) }).await;
@@ -52,7 +52,7 @@ async fn a_retry_holds_up_its_own_lead_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_failure_for_good_lets_the_next_one_pass_and_what_is_held_keeps_its_order() {
+async fn final_failure_lets_the_next_pass_and_held_events_keep_order() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination_with(ordered(&receiver)).await;
     receiver.answer_next(vec![Answer::Status(500); 3]);
@@ -68,13 +68,13 @@ async fn a_failure_for_good_lets_the_next_one_pass_and_what_is_held_keeps_its_or
     world.enable(&id, false).await;
     world.delivery_is("b-5", DeliveryStatus::Succeeded).await;
     assert_eq!(seen(&receiver, "b"), [1, 2, 3, 4, 5]);
-    // What a person asks for comes at once and again.
+    // A requested retry is sent at once, outside of the order.
     world.retry("a-1").await.unwrap();
     world.delivery_is("a-1", DeliveryStatus::Succeeded).await;
 }
 
 #[tokio::test]
-async fn what_waits_for_a_deleted_destination_ends() {
+async fn queued_deliveries_of_a_deleted_destination_end() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     let slow = Some(retries(&[Duration::from_secs(2)]));
@@ -90,7 +90,7 @@ async fn what_waits_for_a_deleted_destination_ends() {
 }
 
 #[tokio::test]
-async fn the_order_can_be_asked_for_later_and_given_up() {
+async fn ordering_can_be_switched_on_and_off() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     let mut number = 0;
@@ -114,7 +114,7 @@ async fn the_order_can_be_asked_for_later_and_given_up() {
 }
 
 #[tokio::test]
-async fn the_order_outlives_the_dispatcher_that_keeps_it() {
+async fn order_survives_the_death_of_dispatchers() {
     const LEADS: usize = 20;
     const EVENTS: usize = 12;
     let (_broker, world, others) = with_dispatchers(3).await;
@@ -128,7 +128,7 @@ async fn the_order_outlives_the_dispatcher_that_keeps_it() {
         }
         if let Some(dying) = dying {
             let before = receiver.count();
-            wait::until("some to be under way", SOON, async || receiver.count() > before).await;
+            wait::until("some requests", SOON, async || receiver.count() > before).await;
             dying.kill();
         }
     }
@@ -136,26 +136,26 @@ async fn the_order_outlives_the_dispatcher_that_keeps_it() {
         let lead = format!("l{lead}");
         world.delivery_is(&format!("{lead}-{}", EVENTS - 1), DeliveryStatus::Succeeded).await;
         let mut numbers = seen(&receiver, &lead);
-        // A retry, or a repeat because of the kill, comes right after the same event.
+        // A retry, or a repeat because of the kill, directly follows the same event.
         numbers.dedup();
         assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>(), "{lead}");
     }
 }
 
 #[tokio::test]
-async fn a_death_at_any_step_costs_neither_an_event_nor_the_order() {
+async fn crash_at_any_step_keeps_events_and_order() {
     let places = [
         ("after a delivery is queued", 3),
         ("before a turn is passed", 3),
         ("after a turn has ended", 3),
         ("after an answer", 4),
-        // The next one may be under way by then.
+        // The next event may be in flight by then.
         ("after a fact is stored", 4),
     ];
-    join_all(places.map(|(place, most)| die_at(place, most))).await;
+    join_all(places.map(|(place, max)| die_at(place, max))).await;
 }
 
-async fn die_at(place: &str, most: usize) {
+async fn die_at(place: &str, max: usize) {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination_with(ordered(&receiver)).await;
     world.process.terminate();
@@ -165,7 +165,7 @@ async fn die_at(place: &str, most: usize) {
     let world = World::attach(home, process).await;
     let events: Vec<_> = (1..=3).map(|n| event("a", n)).collect();
     let request = crate::world::web().post(format!("{}/v1/leads", world.http)).bearer_auth(&world.key);
-    // The process may die before it gives an answer.
+    // The process may die before it answers.
     let _ = request.header("content-type", "application/x-ndjson").body(events.join("\n")).send().await;
     assert!(!world.process.wait_exit(SOON).await.success(), "{place}: {}", world.process.output());
     let world = world.again(&[]).await;
@@ -174,13 +174,13 @@ async fn die_at(place: &str, most: usize) {
         world.delivery_is(&format!("a-{n}"), DeliveryStatus::Succeeded).await;
     }
     let mut numbers = seen(&receiver, "a");
-    assert!(numbers.len() <= most, "{place}: {numbers:?}");
+    assert!(numbers.len() <= max, "{place}: {numbers:?}");
     numbers.dedup();
     assert_eq!(numbers, [1, 2, 3], "{place}");
 }
 
 #[tokio::test]
-async fn what_is_skipped_is_the_whole_queue() {
+async fn skipping_held_deliveries_skips_the_whole_queue() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination_with(ordered(&receiver)).await;
     let events: Vec<_> = (1..=5).map(|n| event("a", n)).collect();
@@ -199,20 +199,20 @@ async fn what_is_skipped_is_the_whole_queue() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_published_again_when_its_id_is_forgotten_holds_up_nobody() {
+async fn event_repeated_after_the_window_does_not_block_the_queue() {
     let (world, receiver) = (World::start_with(&["--dedup-window", "2s"], &[]).await, Receiver::start().await);
     world.destination_with(ordered(&receiver)).await;
     publish(&world, &[event("a", 1)]).await;
     world.delivery_is("a-1", DeliveryStatus::Succeeded).await;
     let published = std::time::Instant::now();
-    wait::until("its id to be forgotten", SOON, async || published.elapsed() > Duration::from_secs(4)).await;
+    wait::until("the deduplication window to end", SOON, async || published.elapsed() > Duration::from_secs(4)).await;
     publish(&world, &[event("a", 1), event("a", 2)]).await;
     world.delivery_is("a-2", DeliveryStatus::Succeeded).await;
     assert_eq!(seen(&receiver, "a").last(), Some(&2));
 }
 
 #[tokio::test]
-async fn other_destinations_of_the_account_get_everything_too() {
+async fn unordered_destinations_of_the_account_get_all_events() {
     let (world, first, second) = (World::start().await, Receiver::start().await, Receiver::start().await);
     world.destination_with(ordered(&first)).await;
     world.destination(&second.url()).await;

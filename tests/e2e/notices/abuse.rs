@@ -1,4 +1,4 @@
-//! What an account may not do with mails: write to strangers, flood people, and undo what they said.
+//! What an account cannot do with mails: write to strangers, flood people, and undo their decisions.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const QUESTION: &str = "Leadline Please Confirm Your Address";
 
 type Registry = RegistryServiceClient<Keyed>;
 
-/// The registry as the holder of an account's own key sees it.
+/// The registry, called with a key of the account.
 async fn as_account(world: &World, account: &str) -> Registry {
     let (key, _) = world.new_key(account, &[api::Scope::Admin]).await;
     RegistryServiceClient::new(world.called_with(&key).await)
@@ -45,7 +45,7 @@ async fn times_in_log(world: &World, words: &str, times: usize) {
 }
 
 #[tokio::test]
-async fn an_address_that_an_account_sets_gets_one_question_until_its_owner_agrees() {
+async fn unconfirmed_address_gets_only_one_confirmation_mail() {
     let smtp = SmtpSink::start().await;
     let world = world_with(&smtp, &["--public-url", PUBLIC, "--notice-window", "0s"]).await;
     let trusted = lead_mails_to(&mut world.registry(), ACCOUNT, &[OWNER]).await;
@@ -53,7 +53,8 @@ async fn an_address_that_an_account_sets_gets_one_question_until_its_owner_agree
     let mut tenant = as_account(&world, ACCOUNT).await;
     let set = lead_mails_to(&mut tenant, ACCOUNT, &[OWNER, STRANGER]).await;
     assert_eq!(set.unconfirmed_emails, [STRANGER]);
-    wait::until_eq("the question", SOON, vec![QUESTION.to_owned()], async || subjects_to(&smtp, STRANGER)).await;
+    wait::until_eq("the confirmation mail", SOON, vec![QUESTION.to_owned()], async || subjects_to(&smtp, STRANGER))
+        .await;
     world.publish_many(5).await;
     wait::until_eq("the mails to the other", SOON, 5, async || subjects_to(&smtp, OWNER).len()).await;
     lead_mails_to(&mut tenant, ACCOUNT, &[OWNER]).await;
@@ -63,7 +64,7 @@ async fn an_address_that_an_account_sets_gets_one_question_until_its_owner_agree
 
     let question = smtp.mails().into_iter().find(|mail| mail.to == [STRANGER]).unwrap();
     let (text, html) = bodies(&question.raw);
-    assert!(!html.contains("Acme Cloud"), "nothing in it is the account's own words: {html}");
+    assert!(!html.contains("Acme Cloud"), "the mail contains no text of the account: {html}");
     let url = text.split_whitespace().find(|word| word.starts_with(&format!("{PUBLIC}/confirm/"))).unwrap();
     let link = format!("{}{}", world.http, url.strip_prefix(PUBLIC).unwrap());
     let page = web().get(&link).send().await.unwrap();
@@ -71,7 +72,7 @@ async fn an_address_that_an_account_sets_gets_one_question_until_its_owner_agree
     assert!(page.text().await.unwrap().contains("<form method=\"post\">"));
     let wait_for = || api::GetInterfaceRequest { account_id: ACCOUNT.into(), interface_id: INTERFACE.into() };
     let waiting = tenant.get_interface(wait_for()).await.unwrap().into_inner();
-    assert_eq!(waiting.unconfirmed_emails, [STRANGER], "to open the link changes nothing");
+    assert_eq!(waiting.unconfirmed_emails, [STRANGER], "opening the link changes nothing");
     let forged = format!("{}A", &link[..link.len() - 1]);
     assert_eq!(web().post(forged).send().await.unwrap().status().as_u16(), 404);
     for _ in 0..2 {
@@ -85,7 +86,7 @@ async fn an_address_that_an_account_sets_gets_one_question_until_its_owner_agree
 }
 
 #[tokio::test]
-async fn without_a_public_url_the_question_has_a_code_that_the_api_takes() {
+async fn without_a_public_url_the_confirmation_mail_has_a_code() {
     let world = World::start().await;
     let mut tenant = as_account(&world, ACCOUNT).await;
     let user = |id: &str, email: &str| api::CreateApiUserRequest {
@@ -101,14 +102,14 @@ async fn without_a_public_url_the_question_has_a_code_that_the_api_takes() {
     assert_eq!(trusted.unconfirmed_emails, Vec::<String>::new());
     let set = tenant.create_api_user(user("two", STRANGER)).await.unwrap().into_inner();
     assert_eq!(set.unconfirmed_emails, [STRANGER]);
-    // Only the name changes.
+    // The update changes only the name.
     let renamed = api::ApiUser { name: "Two".into(), ..set };
     let update_mask = Some(prost_types::FieldMask { paths: vec!["name".into()] });
     let request = api::UpdateApiUserRequest { api_user: Some(renamed), update_mask };
     let renamed = world.registry().update_api_user(request).await.unwrap().into_inner();
     assert_eq!(renamed.unconfirmed_emails, [STRANGER]);
 
-    let mail = wait::until("the question", SOON, async || world.home.outbox().pop()).await;
+    let mail = wait::until("the confirmation mail", SOON, async || world.home.outbox().pop()).await;
     assert_eq!((header(&mail, "To").as_str(), header(&mail, "Subject").as_str()), (STRANGER, QUESTION));
     let command = bodies(&mail).0.split_once("leadline accounts confirm acme ").unwrap().1.to_owned();
     let code = command.split_whitespace().next().unwrap().to_owned();
@@ -124,7 +125,7 @@ async fn without_a_public_url_the_question_has_a_code_that_the_api_takes() {
 }
 
 #[tokio::test]
-async fn an_address_is_asked_three_times_a_day_however_many_accounts_set_it() {
+async fn address_gets_at_most_three_confirmation_mails_a_day() {
     let smtp = SmtpSink::start().await;
     let world = world_with(&smtp, &[]).await;
     for account in ["one", "two", "three", "four", "five"] {
@@ -146,16 +147,16 @@ async fn an_address_is_asked_three_times_a_day_however_many_accounts_set_it() {
 }
 
 #[tokio::test]
-async fn leads_that_follow_a_lead_are_mailed_together_and_listed() {
+async fn further_leads_are_mailed_in_a_digest() {
     const LEADS: usize = 120;
     let smtp = SmtpSink::start().await;
     let world = world_with(&smtp, &["--notice-window", "3s"]).await;
     lead_mails_to(&mut world.registry(), ACCOUNT, &[OWNER]).await;
     world.publish_many(LEADS).await;
-    let texts = wait::until("all leads to be told", SOON, async || {
+    let texts = wait::until("all leads to be reported", SOON, async || {
         let texts: Vec<_> = smtp.mails().iter().map(|mail| bodies(&mail.raw).0).collect();
-        let told: usize = texts.iter().map(|text| told_in(text)).sum();
-        if told == LEADS { Ok(texts) } else { Err(format!("{told} leads are told")) }
+        let reported: usize = texts.iter().map(|text| reported_in(text)).sum();
+        if reported == LEADS { Ok(texts) } else { Err(format!("{reported} leads are reported")) }
     })
     .await;
     assert!(texts.len() <= 4, "{texts:?}");
@@ -167,7 +168,7 @@ async fn leads_that_follow_a_lead_are_mailed_together_and_listed() {
     assert!(listed == 50 && digest.contains("more are not listed here"), "{digest}");
 }
 
-fn told_in(text: &str) -> usize {
+fn reported_in(text: &str) -> usize {
     match text.split_once(" more leads came in.") {
         Some((count, _)) => count.parse().unwrap(),
         None => 1,
@@ -175,7 +176,7 @@ fn told_in(text: &str) -> usize {
 }
 
 #[tokio::test]
-async fn mails_over_a_quota_are_left_out_and_counted_and_failures_come_first() {
+async fn mails_over_a_quota_are_counted_and_failures_come_first() {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let world = world_with(&smtp, &["--notice-window", "0s", "--mails-per-recipient", "8"]).await;
     lead_mails_to(&mut world.registry(), ACCOUNT, &[OWNER]).await;
@@ -197,7 +198,7 @@ async fn mails_over_a_quota_are_left_out_and_counted_and_failures_come_first() {
 }
 
 #[tokio::test]
-async fn each_of_many_lead_mails_costs_the_same() {
+async fn cost_per_lead_mail_is_constant() {
     const LEADS: usize = 400;
     const A_WHILE: Duration = Duration::from_secs(120);
     let smtp = SmtpSink::start().await;

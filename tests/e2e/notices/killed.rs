@@ -1,5 +1,5 @@
-//! The notifier is killed between two steps, runs beside others, or finds no mail server: nobody hears nothing, and nobody
-//! hears anything twice, but for the one mail of which nobody knows whether it went out.
+//! The notifier is killed between two steps, runs beside others, or has no mail server: each recipient gets each mail
+//! once. Only the mail that was in flight during a crash may be repeated.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::world::{ACCOUNT, Home, OWNER, SOON, World, program, some_destination}
 
 const OTHER: &str = "other@acme.example";
 
-/// Another person who is told about failures.
+/// Adds a second recipient of failure notices.
 async fn tell_another_one(world: &World) {
     let account = api::Account {
         account_id: ACCOUNT.into(),
@@ -23,8 +23,8 @@ async fn tell_another_one(world: &World) {
     world.registry().update_account(request).await.unwrap();
 }
 
-/// The process dies at this place when a delivery has failed of which two people are told, and goes on afterwards; how
-/// many mails there are about it.
+/// The process dies at this crash point after a failure with two recipients, and restarts. Returns the number of mails
+/// about the failure.
 async fn killed(at: &str) -> usize {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let (url, crash) = (smtp.url(), [("LEADLINE_CRASH_AT", at)]);
@@ -39,15 +39,15 @@ async fn killed(at: &str) -> usize {
 
     let world = world.again(&args).await;
     world.delivery_is("e1", DeliveryStatus::Failed).await;
-    wait::until_eq("a line in the log", SOON, 1, async || notices_in_the_log(&world, "e1").await).await;
-    // What fails after that is told after it.
+    wait::until_eq("the log entry", SOON, 1, async || notices_in_the_log(&world, "e1").await).await;
+    // Later failures are reported, too.
     world.publish("e2").await;
     world.delivery_is("e2", DeliveryStatus::Failed).await;
-    wait::until_eq("a line about the other", SOON, 1, async || notices_in_the_log(&world, "e2").await).await;
+    wait::until_eq("the log entry of the other event", SOON, 1, async || notices_in_the_log(&world, "e2").await).await;
     let mails = smtp.mails();
-    let told: HashSet<_> = mails.iter().map(|mail| (mail.to.clone(), header(&mail.raw, "Message-ID"))).collect();
-    assert_eq!(told.len(), 4, "{at}: {told:?}");
-    assert_eq!(told.iter().map(|(_, id)| id).collect::<HashSet<_>>().len(), 4, "{at}: {told:?}");
+    let sent: HashSet<_> = mails.iter().map(|mail| (mail.to.clone(), header(&mail.raw, "Message-ID"))).collect();
+    assert_eq!(sent.len(), 4, "{at}: {sent:?}");
+    assert_eq!(sent.iter().map(|(_, id)| id).collect::<HashSet<_>>().len(), 4, "{at}: {sent:?}");
     assert_eq!(notices_in_the_log(&world, "e1").await, 1, "{at}");
     mails.len() - 2
 }
@@ -57,21 +57,21 @@ async fn notices_in_the_log(world: &World, event: &str) -> usize {
 }
 
 #[tokio::test]
-async fn before_and_after_a_notice_is_called_for() {
+async fn before_and_after_a_notice_is_requested() {
     assert_eq!(killed("before notices are called for").await, 2);
     assert_eq!(killed("after notices are called for").await, 2);
 }
 
 #[tokio::test]
 async fn between_a_mail_and_its_recording() {
-    // Of this one mail nobody knows that it went out.
+    // It is unknown whether this mail was sent.
     assert!((2..=3).contains(&killed("after a mail is sent").await));
     assert_eq!(killed("after a recipient is recorded").await, 2);
     assert_eq!(killed("after a notice is stored").await, 2);
 }
 
 #[tokio::test]
-async fn what_is_collected_outlives_the_process() {
+async fn collected_failures_survive_a_kill() {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let url = smtp.url();
     let args = ["--smtp-url", &url, "--notice-window", "8s"];
@@ -91,7 +91,7 @@ async fn what_is_collected_outlives_the_process() {
 }
 
 #[tokio::test]
-async fn several_notifiers_tell_each_thing_once_and_one_goes_on_for_another() {
+async fn several_notifiers_send_each_mail_once_and_take_over() {
     let (broker, smtp) = (NatsServer::start().await, SmtpSink::start().await);
     let receivers = [Receiver::start().await, Receiver::start().await, Receiver::start().await];
     let (home, url) = (Home::new(), smtp.url());
@@ -107,7 +107,7 @@ async fn several_notifiers_tell_each_thing_once_and_one_goes_on_for_another() {
     }
     world.publish_many(20).await;
     wait::until_eq("a first mail and an alert for each", SOON, 6, async || smtp.mails().len()).await;
-    // Whoever has the place, the other one takes it: one of the two always has it.
+    // One of the two has the lease, and the other one takes it over.
     other.kill();
     for receiver in &receivers {
         receiver.answer(Answer::Status(200));
@@ -119,7 +119,7 @@ async fn several_notifiers_tell_each_thing_once_and_one_goes_on_for_another() {
 }
 
 #[tokio::test]
-async fn what_no_mail_server_takes_is_given_up_and_the_log_says_so() {
+async fn undeliverable_mail_is_given_up_and_logged() {
     let url = format!("smtp://127.0.0.1:{}", free_port());
     let receiver = Receiver::start().await;
     let world = World::start_with(&["--smtp-url", &url, "--mail-retry-for", "1s"], &[]).await;
@@ -127,16 +127,16 @@ async fn what_no_mail_server_takes_is_given_up_and_the_log_says_so() {
     world.destination_with(api::Destination { url: receiver.url(), ..some_destination() }).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Failed).await;
-    let told = wait::until("a line in the log", SOON, async || {
+    let entry = wait::until("the log entry", SOON, async || {
         world.log("e1").await.into_iter().find(|(entry, _)| entry == "errornotice")
     })
     .await;
-    assert!(told.1.contains("given up") && told.1.contains(OWNER), "{told:?}");
+    assert!(entry.1.contains("given up") && entry.1.contains(OWNER), "{entry:?}");
     assert!(world.process.output().contains("cannot send notice"), "it was tried before");
 }
 
 #[tokio::test]
-async fn who_is_refused_for_now_holds_up_nobody_else() {
+async fn temporarily_refused_recipient_does_not_delay_others() {
     let smtp = SmtpSink::start().await;
     let (world, receiver) = (world_with(&smtp, &[]).await, Receiver::start().await);
     tell_another_one(&world).await;
@@ -145,6 +145,6 @@ async fn who_is_refused_for_now_holds_up_nobody_else() {
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
     wait::until_eq("both mails", SOON, 2, async || smtp.mails().len()).await;
-    let told: Vec<_> = smtp.mails().into_iter().flat_map(|mail| mail.to).collect();
-    assert_eq!(told, [OTHER, OWNER]);
+    let recipients: Vec<_> = smtp.mails().into_iter().flat_map(|mail| mail.to).collect();
+    assert_eq!(recipients, [OTHER, OWNER]);
 }

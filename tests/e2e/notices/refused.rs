@@ -1,5 +1,5 @@
-//! A mail server that refuses: what is the same for all recipients waits for the operator, a quota is tried a few times a
-//! minute, and one mailbox that is full stops nothing.
+//! A mail server that refuses: refusals for all recipients wait for the operator, quotas are tried a few times a
+//! minute, and a full mailbox stops no other mail.
 
 use serde_json::Value;
 use testkit::{Answer, Receiver, SmtpSink, Step, wait};
@@ -7,7 +7,7 @@ use testkit::{Answer, Receiver, SmtpSink, Step, wait};
 use super::{header, world_with};
 use crate::world::{ACCOUNT, INTERFACE, OWNER, SOON, World, web};
 
-/// What `/readyz` says of mails, and its status.
+/// The status of `/readyz`, and its state of mails.
 async fn readiness(world: &World) -> (u16, String) {
     let answer = web().get(format!("{}/readyz", world.http)).send().await.unwrap();
     let (status, body) = (answer.status().as_u16(), answer.text().await.unwrap());
@@ -15,7 +15,7 @@ async fn readiness(world: &World) -> (u16, String) {
     (status, parts["mail"].as_str().unwrap_or(&body).to_owned())
 }
 
-async fn tell(world: &World, emails: &[&str]) {
+async fn notify(world: &World, emails: &[&str]) {
     let interface = api::Interface {
         account_id: ACCOUNT.into(),
         interface_id: INTERFACE.into(),
@@ -28,10 +28,10 @@ async fn tell(world: &World, emails: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_sender_waits_for_the_operator_and_one_of_a_recipient_does_not() {
+async fn refused_sender_waits_for_the_operator_but_a_recipient_does_not() {
     let smtp = SmtpSink::start().await;
     let world = world_with(&smtp, &["--notice-window", "0s", "--mail-from", "Leads <leads@shop.example>"]).await;
-    tell(&world, &[OWNER]).await;
+    notify(&world, &[OWNER]).await;
     let cases = [
         (Step::Recipient, "550 5.4.5 Daily sending limit exceeded"),
         (Step::Greeting, "554 5.7.1 block list"),
@@ -43,7 +43,7 @@ async fn a_refusal_of_the_sender_waits_for_the_operator_and_one_of_a_recipient_d
         smtp.refuse_at(step, answer);
         world.publish(&format!("case-{n}")).await;
         wait::until(answer, SOON, async || world.process.output().contains(answer)).await;
-        // The first mail of all: nothing was ever taken. Later a refusal of one recipient alone may be its own rule.
+        // Until the first accepted mail, a refusal counts for all recipients. Later it may concern one recipient only.
         if step != Step::Data {
             let codes = answer.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
             wait::until("the mail part to name it", SOON, async || readiness(&world).await.1.contains(&codes)).await;
@@ -65,11 +65,11 @@ async fn a_refusal_of_the_sender_waits_for_the_operator_and_one_of_a_recipient_d
 }
 
 #[tokio::test]
-async fn a_quota_of_the_mail_server_is_tried_a_few_times_a_minute_and_a_failure_notice_soon() {
+async fn exceeded_mail_quota_is_retried_slowly() {
     const TAKEN: usize = 20;
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let world = world_with(&smtp, &["--notice-window", "0s"]).await;
-    tell(&world, &["a@x.example", "b@x.example", "c@x.example", "d@x.example"]).await;
+    notify(&world, &["a@x.example", "b@x.example", "c@x.example", "d@x.example"]).await;
     smtp.take_only(TAKEN, "450 4.7.0 quota");
     world.publish_many(200).await;
     let refused = || smtp.tries().len() - smtp.mails().len();
@@ -79,18 +79,18 @@ async fn a_quota_of_the_mail_server_is_tried_a_few_times_a_minute_and_a_failure_
     world.publish("fails").await;
     let is_tried = async || smtp.tries().iter().any(|to| to == OWNER);
     wait::until("the failure notice to be tried", SOON, is_tried).await;
-    // Without pauses there were 50 tries a second.
+    // Without pauses there were 50 tries per second.
     assert!(refused() <= 15, "{} tries", refused());
     smtp.accept();
     wait::until("the failure notice", SOON, async || smtp.mails().iter().any(|mail| mail.to == [OWNER])).await;
 }
 
 #[tokio::test]
-async fn a_full_mailbox_stops_no_other_mail_and_leaves_everything_ready() {
+async fn full_mailbox_does_not_stop_other_mails() {
     const FULL: &str = "full@x.example";
     let smtp = SmtpSink::start().await;
     let world = world_with(&smtp, &["--notice-window", "0s"]).await;
-    tell(&world, &[FULL, OWNER]).await;
+    notify(&world, &[FULL, OWNER]).await;
     smtp.refuse_recipient(FULL, "452 4.2.2 mailbox full");
     world.publish_many(20).await;
     wait::until_eq("the mails to the other", SOON, 20, async || smtp.mails().len()).await;
@@ -103,11 +103,11 @@ async fn a_full_mailbox_stops_no_other_mail_and_leaves_everything_ready() {
 }
 
 #[tokio::test]
-async fn the_longest_address_is_a_file_of_the_outbox_like_any_other() {
+async fn outbox_accepts_the_longest_address() {
     let world = World::start_with(&["--notice-window", "0s"], &[]).await;
     let long = format!("{}@{}.example", "o".repeat(64), vec!["a".repeat(59); 3].join("."));
     assert!(long.len() > 250);
-    tell(&world, &[&long, OWNER]).await;
+    notify(&world, &[&long, OWNER]).await;
     world.publish("e1").await;
     wait::until_eq("two files", SOON, 2, async || world.home.outbox().len()).await;
     assert_eq!(readiness(&world).await, (200, "ready".to_owned()));

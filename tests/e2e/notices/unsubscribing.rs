@@ -1,4 +1,4 @@
-//! Who does not want mails of a kind gets none of it.
+//! Opt-outs: people can end mails of a kind.
 
 use api::{DeliveryStatus, registry_service_client::RegistryServiceClient};
 use testkit::{Answer, Receiver, SmtpSink, wait};
@@ -14,7 +14,7 @@ async fn opt_outs(world: &World) -> Vec<api::OptOut> {
     world.registry().list_opt_outs(request).await.unwrap().into_inner().opt_outs
 }
 
-/// The path that a mail's link has on the server.
+/// The path of a mail's unsubscribe link on the server.
 fn link_in(mail: &str) -> String {
     let listed = header(mail, "List-Unsubscribe");
     let url = listed.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap();
@@ -25,7 +25,7 @@ fn link_in(mail: &str) -> String {
 }
 
 #[tokio::test]
-async fn one_click_ends_the_mails_of_a_kind_for_one_person_until_that_person_or_the_platform_takes_it_back() {
+async fn one_click_unsubscribes_and_only_the_person_can_undo_it() {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let url = smtp.url();
     let args = ["--smtp-url", &url, "--public-url", PUBLIC, "--notice-window", "0s", "--alert-after", "2"];
@@ -41,17 +41,17 @@ async fn one_click_ends_the_mails_of_a_kind_for_one_person_until_that_person_or_
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
-    wait::until_eq("a mail for each, and for nobody two", SOON, 2, async || smtp.mails().len()).await;
+    wait::until_eq("one mail for each person", SOON, 2, async || smtp.mails().len()).await;
     let mail = smtp.mails().into_iter().find(|mail| mail.to == [OWNER]).unwrap();
     let link = format!("{}{}", world.http, link_in(&mail.raw));
 
-    // Whoever only looks at it changes nothing.
+    // Opening the page changes nothing.
     let page = web().get(&link).send().await.unwrap();
     assert_eq!((page.status().as_u16(), page.headers()["cache-control"].to_str().unwrap()), (200, "no-store"));
     let page = page.text().await.unwrap();
     assert!(page.contains("<form method=\"post\">") && page.contains(OWNER) && page.contains("Acme Cloud"), "{page}");
     assert_eq!(opt_outs(&world).await, []);
-    // RFC 8058: no cookie, no login, no redirect. Twice is once.
+    // RFC 8058: no cookie, no login, no redirect. A repeat changes nothing.
     for _ in 0..2 {
         let answer = web().post(&link).body("List-Unsubscribe=One-Click").send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
@@ -66,14 +66,17 @@ async fn one_click_ends_the_mails_of_a_kind_for_one_person_until_that_person_or_
     .await;
     assert_eq!((&*audit.entity_id, &*audit.action, &*audit.by), (&*known.opt_out_id, "created", "unsubscribe link"));
 
-    // Mails of other kinds he still gets, and others get those of this kind.
+    // The person still gets mails of other kinds, and others get mails of this kind.
     world.publish("e2").await;
     wait::until_eq("one mail more of this kind, and two of another", SOON, 5, async || smtp.mails().len()).await;
-    let to_him: Vec<_> = smtp.mails().into_iter().filter(|mail| mail.to == [OWNER]).collect();
-    let told: Vec<_> = to_him.iter().map(|mail| header(&mail.raw, "Subject")).collect();
-    assert_eq!(told, ["Acme Cloud Webhook Error Notice: CRM (500)", "Acme Cloud Webhook Keeps Failing: CRM (500)"]);
+    let to_owner: Vec<_> = smtp.mails().into_iter().filter(|mail| mail.to == [OWNER]).collect();
+    let subjects_of_mails: Vec<_> = to_owner.iter().map(|mail| header(&mail.raw, "Subject")).collect();
+    assert_eq!(
+        subjects_of_mails,
+        ["Acme Cloud Webhook Error Notice: CRM (500)", "Acme Cloud Webhook Keeps Failing: CRM (500)"]
+    );
 
-    // The account's own key cannot take it back; the person can, by a button on the page.
+    // A key of the account cannot delete the opt-out; the person can, with a button on the page.
     let request = api::DeleteOptOutRequest { account_id: ACCOUNT.into(), opt_out_id: known.opt_out_id };
     let (key, _) = world.new_key(ACCOUNT, &[api::Scope::Admin]).await;
     let mut tenant = RegistryServiceClient::new(world.called_with(&key).await);
@@ -98,7 +101,7 @@ async fn one_click_ends_the_mails_of_a_kind_for_one_person_until_that_person_or_
 }
 
 #[tokio::test]
-async fn nobody_unsubscribes_with_a_link_that_he_made_himself() {
+async fn forged_unsubscribe_links_are_refused() {
     let (smtp, receiver) = (SmtpSink::start().await, Receiver::start().await);
     let url = smtp.url();
     let world = World::start_with(&["--smtp-url", &url, "--public-url", PUBLIC], &[]).await;
@@ -117,7 +120,7 @@ async fn nobody_unsubscribes_with_a_link_that_he_made_himself() {
         }
     }
     assert_eq!(opt_outs(&world).await, []);
-    // Once the account is gone there is nothing to unsubscribe from.
+    // Once the account is deleted, there is nothing to unsubscribe from.
     let request = api::DeleteAccountRequest { account_id: ACCOUNT.into() };
     world.registry().delete_account(request).await.unwrap();
     let answer = web().post(format!("{}{link}", world.http)).send().await.unwrap();
