@@ -1,4 +1,4 @@
-//! Payloads are shown as they were published, to keys with their scope only, and every view is in the audit log.
+//! Payloads are shown unchanged, only to keys with the scope, and every view is in the audit log.
 
 use api::{PayloadState, Scope, lead_service_client::LeadServiceClient};
 use serde_json::json;
@@ -16,7 +16,7 @@ impl World {
         self.leads().get_event(event(event_id)).await.map(tonic::Response::into_inner)
     }
 
-    /// Who saw which event, the latest first.
+    /// The audit entries of views, the newest first.
     async fn views(&self) -> Vec<api::AuditEntry> {
         let request = api::ListAuditLogRequest {
             account_id: ACCOUNT.into(),
@@ -28,9 +28,9 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_payload_is_shown_as_it_was_published_and_the_audit_log_says_to_whom() {
+async fn payload_is_shown_unchanged_and_views_are_audited() {
     for world in World::on_both().await {
-        // Spaces, the order of fields and numbers without end stay as they are.
+        // Spaces, the order of fields and extreme numbers stay unchanged.
         let payload = r#"{ "email":"ada@example.com",  "z":1e400, "a":0.10 }"#;
         let body = format!(
             r#"{{"account":"{ACCOUNT}","interface":"form","event_id":"e1","lead_id":"ada","type":"email.open","payload":{payload}}}"#
@@ -59,7 +59,7 @@ async fn a_payload_is_shown_as_it_was_published_and_the_audit_log_says_to_whom()
 }
 
 #[tokio::test]
-async fn only_a_key_with_the_scope_sees_a_payload() {
+async fn only_keys_with_the_scope_see_payloads() {
     let world = World::start().await;
     world.publish("e1").await;
     let other = api::Account { account_id: "other".into(), name: "Other".into(), ..api::Account::default() };
@@ -76,7 +76,7 @@ async fn only_a_key_with_the_scope_sees_a_payload() {
     assert_eq!(stranger.get_event(event("e1")).await.unwrap_err().code(), Code::PermissionDenied);
     assert!(world.views().await.is_empty());
 
-    // An administrator of the account may make such a key, and an operator may not.
+    // An administrator of the account may create such a key; an operator may not.
     let create = api::CreateKeyRequest {
         account_id: ACCOUNT.into(),
         name: "support".into(),
@@ -95,7 +95,7 @@ async fn only_a_key_with_the_scope_sees_a_payload() {
 }
 
 #[tokio::test]
-async fn of_an_anonymised_lead_what_is_left_is_shown() {
+async fn anonymised_event_is_shown_without_its_payload() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish_with("e1", json!({"lead_id": "ada", "payload": {"email": "ada@example.com"}})).await;
@@ -114,11 +114,11 @@ async fn of_an_anonymised_lead_what_is_left_is_shown() {
         if seen.contains(&"e2".to_owned()) { Ok(seen) } else { Err(seen) }
     })
     .await;
-    assert_eq!(seen, ["e2", "e1"], "the answer without a payload was no view");
+    assert_eq!(seen, ["e2", "e1"], "an answer without a payload is not a view");
 }
 
 #[tokio::test]
-async fn the_command_line_shows_payloads_if_that_is_asked_for() {
+async fn command_line_shows_payloads_on_request() {
     let world = World::start().await;
     world.publish_with("e1", json!({"lead_id": "ada", "payload": {"email": "ada@example.com"}})).await;
     world.publish_with("e2", json!({"lead_id": "ada", "payload": {"phone": "123"}})).await;

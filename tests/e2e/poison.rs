@@ -1,4 +1,4 @@
-//! Messages that nobody can read, in every stream: set aside with the reason, told in the status, and in nobody's way.
+//! Unreadable messages in every stream: they are quarantined with the reason, counted in the status, and block nothing.
 
 use api::DeliveryStatus;
 use async_nats::jetstream;
@@ -7,10 +7,10 @@ use testkit::{Receiver, wait};
 
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination};
 
-/// What is no message of ours: text, a cut field, a field that never ends, nothing but ones.
+/// Unreadable messages: text, a truncated field, an endless group, all ones.
 const RUBBISH: [&[u8]; 4] = [b"rubbish", b"\x0a\x7fcut", b"\x0b\x0b\x0b\x0b", &[0xff; 64]];
 
-/// Subjects of every stream, as far as somebody reads them.
+/// Subjects of every stream that is read.
 fn subjects(destination: &str) -> Vec<String> {
     let delivery = "8c4f5f2e-0000-5000-8000-000000000000";
     vec![
@@ -33,9 +33,9 @@ async fn inject(world: &World, destination: &str) -> usize {
     let context = broker(world).await;
     let mut count = 0;
     for subject in subjects(destination) {
-        // A place has one message only, and its reader writes it anew.
-        let many = if subject.starts_with("position.") { 1 } else { RUBBISH.len() };
-        for rubbish in &RUBBISH[..many] {
+        // A position has only one message, which its reader overwrites.
+        let messages = if subject.starts_with("position.") { 1 } else { RUBBISH.len() };
+        for rubbish in &RUBBISH[..messages] {
             context.publish(subject.clone(), (*rubbish).into()).await.unwrap().await.unwrap();
             count += 1;
         }
@@ -54,7 +54,7 @@ async fn status(world: &World) -> api::GetStatusResponse {
     world.status().get_status(api::GetStatusRequest::default()).await.unwrap().into_inner()
 }
 
-/// Publishes an event of the lead `lead-a`, which one destination gets in order.
+/// Publishes an event of the lead `lead-a`, for an ordered destination and another one.
 async fn publish(world: &World, event: &str) {
     world.publish_with(event, json!({"lead_id": "lead-a"})).await;
 }
@@ -71,7 +71,7 @@ async fn both_succeed(world: &World, event: &str) {
 }
 
 #[tokio::test]
-async fn what_nobody_can_read_is_set_aside_and_everything_goes_on() {
+async fn unreadable_messages_are_quarantined_without_blocking() {
     let (world, ordered, beside) = (World::start().await, Receiver::start().await, Receiver::start().await);
     let in_order = api::Destination { url: ordered.url(), ordered: true, ..some_destination() };
     let destination = world.destination_with(in_order).await;
@@ -82,17 +82,17 @@ async fn what_nobody_can_read_is_set_aside_and_everything_goes_on() {
     let mut injected = inject(&world, &destination).await;
     publish(&world, "after").await;
     both_succeed(&world, "after").await;
-    // Those in a queue are met by whoever looks whose turn it is.
-    wait::until_eq("all of them set aside", SOON, injected as u64, async || status(&world).await.poisoned).await;
+    // Messages in an ordered queue are found when the next turn is determined.
+    wait::until_eq("all of them quarantined", SOON, injected as u64, async || status(&world).await.poisoned).await;
 
-    // A process that starts reads the logs from their beginning, and what is there already is not set aside again.
+    // A restarted process reads the streams from their beginning, and does not quarantine the same messages again.
     world.process.kill();
     let world = world.again(&[]).await;
     injected += inject(&world, &destination).await;
     publish(&world, "again").await;
     both_succeed(&world, "again").await;
-    wait::until_eq("those of both times", SOON, injected as u64, async || status(&world).await.poisoned).await;
-    wait::until("nothing that waits", SOON, async || {
+    wait::until_eq("the messages of both times", SOON, injected as u64, async || status(&world).await.poisoned).await;
+    wait::until("no waiting work", SOON, async || {
         let now = status(&world).await;
         let waiting = now.lags.iter().any(|lag| lag.waiting + lag.in_hand > 0);
         if waiting || now.parked + now.in_order > 0 { Err(now) } else { Ok(()) }
@@ -109,5 +109,5 @@ async fn what_nobody_can_read_is_set_aside_and_everything_goes_on() {
         assert!(RUBBISH.contains(&&message.payload[..]) && !header("Leadline-Sequence").is_empty());
         assert!(message.subject.starts_with("poison."));
     }
-    assert!(world.process.output().contains("set aside in the stream POISON"), "somebody is told");
+    assert!(world.process.output().contains("set aside in the stream POISON"), "the log reports it");
 }

@@ -1,4 +1,4 @@
-//! Templates and leads that can never make a request: each ends its own delivery, at once, and nothing else.
+//! Templates and leads that cannot be rendered: each ends only its own delivery, at once.
 
 use std::{fs, time::Duration};
 
@@ -45,7 +45,7 @@ async fn deactivated(world: &World, id: &str) -> Option<api::Deactivation> {
 }
 
 #[tokio::test]
-async fn a_failure_that_will_repeat_is_final_at_once_and_switches_nothing_off() {
+async fn render_failure_is_final_and_does_not_deactivate() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let url = receiver.url();
     let in_url = |template: &str| format!("{url}/{template}");
@@ -91,7 +91,7 @@ async fn a_failure_that_will_repeat_is_final_at_once_and_switches_nothing_off() 
 }
 
 #[tokio::test]
-async fn a_lead_chooses_no_path() {
+async fn lead_cannot_change_the_path_of_a_url() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let template = format!("{}/tenants/{{{{ payload.t }}}}/contacts", receiver.url());
     let id = world.destination_with(destination(&template, "1")).await;
@@ -110,7 +110,7 @@ async fn a_lead_chooses_no_path() {
 }
 
 #[tokio::test]
-async fn what_can_never_be_delivered_is_refused_when_it_is_set() {
+async fn undeliverable_templates_are_refused_when_set() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let chain = format!("{{{{ 1{} }}}}", "+1".repeat(30_000));
     for (template, says) in [
@@ -134,9 +134,9 @@ async fn what_can_never_be_delivered_is_refused_when_it_is_set() {
     assert!(answer.to_string().contains("payload") && answer.to_string().contains("512"), "{answer}");
 }
 
-/// Of the values that JSON has and programs have not, whatever is accepted is delivered.
+/// Accepted payloads are delivered, even with JSON values that programs rarely support.
 #[tokio::test]
-async fn what_is_accepted_is_delivered_with_its_digits_and_its_order() {
+async fn accepted_payload_keeps_its_digits_and_order() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let slack = api::Destination { body: Some(Body::BodyPreset("slack".into())), ..destination(&receiver.url(), "") };
     let unused = destination(&format!("{}/{{{{ lead.id }}}}", receiver.url()), r#"{"id": {{ lead.id }}}"#);
@@ -164,9 +164,9 @@ async fn what_is_accepted_is_delivered_with_its_digits_and_its_order() {
     assert!(bodies.iter().any(|body| body.contains(lines)), "{bodies:#?}");
 }
 
-/// A template that takes all it may, with large payloads, beside a destination of another account.
+/// Templates at their limits, with large payloads, beside a destination of another account.
 #[tokio::test]
-async fn slow_templates_of_one_account_hold_up_no_other() {
+async fn slow_templates_do_not_delay_other_accounts() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let honest = api::Account { account_id: "honest".into(), name: "Honest".into(), ..api::Account::default() };
     world.registry().create_account(api::CreateAccountRequest { account: Some(honest) }).await.unwrap();
@@ -202,7 +202,7 @@ async fn slow_templates_of_one_account_hold_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_panic_ends_the_delivery_that_it_is_about_and_no_other() {
+async fn panic_ends_only_its_own_delivery() {
     let at = [("LEADLINE_CRASH_AT", "before a request panic e1")];
     let (world, receiver) = (World::start_with(&[], &at).await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
@@ -216,9 +216,9 @@ async fn a_panic_ends_the_delivery_that_it_is_about_and_no_other() {
     assert_eq!(world.process.output().matches("an attempt panicked").count(), 1);
 }
 
-/// Whatever a process may die of again and again, it does so a few times only, and what came with it is delivered.
+/// A request that kills every process does so only a few times; the other event is delivered.
 #[tokio::test]
-async fn work_that_kills_each_process_that_takes_it_is_given_up() {
+async fn work_that_kills_processes_is_given_up() {
     const MAX_DEATHS: usize = 10;
     let crash = [("LEADLINE_CRASH_AT", "before a request of e1")];
     let (mut world, receiver) = (World::start_with(&[], &crash).await, Receiver::start().await);
@@ -237,7 +237,7 @@ async fn work_that_kills_each_process_that_takes_it_is_given_up() {
             break;
         }
         deaths += 1;
-        assert!(deaths <= MAX_DEATHS, "processes die of it for ever");
+        assert!(deaths <= MAX_DEATHS, "processes keep dying");
         let _ = fs::remove_file(world.home.data().join("addresses.json"));
         world.process = world.home.up(&[], &crash);
     }
@@ -246,7 +246,7 @@ async fn work_that_kills_each_process_that_takes_it_is_given_up() {
     let delivery = ended(&world, "e1", &id).await;
     assert_eq!((delivery.status(), delivery.failure_reason.as_str()), (DeliveryStatus::Failed, "crashed"));
     assert_eq!(deactivated(&world, &id).await, None);
-    // It may not have been stored when the first process died; a caller without an answer repeats the call.
+    // The event may not have been stored when the first process died; a publisher without an answer repeats it.
     world.publish("e2").await;
     assert_eq!(ended(&world, "e2", &id).await.status(), DeliveryStatus::Succeeded);
     assert!(receiver.requests().iter().all(|request| request.header("leadline-event-id") == "e2"));

@@ -1,4 +1,4 @@
-//! Requests are rendered without being sent: as a destination would get them, and as an attempt sent them.
+//! Previews: requests are rendered without being sent, for a destination or for an earlier attempt.
 
 use std::collections::HashMap;
 
@@ -39,7 +39,7 @@ fn of(destination_id: &str) -> api::PreviewRequestRequest {
 }
 
 #[tokio::test]
-async fn a_preview_is_what_would_be_sent_and_nothing_is_sent() {
+async fn preview_shows_the_request_without_sending_it() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination_with(templated(&receiver)).await;
     let payload = json!({"id": 7, "name": "Ada"}).to_string().into_bytes();
@@ -49,7 +49,7 @@ async fn a_preview_is_what_would_be_sent_and_nothing_is_sent() {
     assert_eq!(receiver.count(), 0, "nothing was sent");
     assert!(!format!("{shown:?}").contains(SECRET));
 
-    // A request that is sent has the same headers, and the values that are no secrets and no clocks.
+    // A sent request has the same headers, and the same values except secrets and times.
     world.publish_with("e1", json!({"payload": {"id": 7, "name": "Ada"}})).await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     let of_event = preview(&world, api::PreviewRequestRequest { event_id: "e1".into(), ..of(&id) }).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_preview_is_what_would_be_sent_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn what_makes_no_request_and_who_may_not_see_is_told() {
+async fn impossible_and_forbidden_previews_are_refused() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination_with(templated(&receiver)).await;
     world.publish_with("e1", json!({"payload": {"id": 7, "name": "Ada"}})).await;
@@ -94,7 +94,7 @@ async fn what_makes_no_request_and_who_may_not_see_is_told() {
     let nobody = api::PreviewRequestRequest { destination_id: "dst_none".into(), ..lacks.clone() };
     assert_eq!(preview(&world, nobody).await.unwrap_err().code(), Code::NotFound);
 
-    // A key that may read sees what it gives, and no payload.
+    // A key with the scope read can preview its own payload, but not a stored one.
     let (reader, _) = world.new_key(ACCOUNT, &[Scope::Read]).await;
     let mut reader = DeliveryServiceClient::new(world.called_with(&reader).await);
     let given = api::PreviewRequestRequest { payload: br#"{"id": 1, "name": "Bo"}"#.to_vec(), ..of(&id) };
@@ -109,7 +109,7 @@ async fn what_makes_no_request_and_who_may_not_see_is_told() {
 }
 
 #[tokio::test]
-async fn the_request_of_an_attempt_is_rendered_again_and_says_what_has_changed() {
+async fn request_of_an_attempt_is_rendered_again_with_differences() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         receiver.answer(Answer::Status(500));

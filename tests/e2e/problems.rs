@@ -1,4 +1,4 @@
-//! What fails, by destination and cause, and how each destination does.
+//! Problems by destination and cause, and the health of destinations.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn problems(world: &World, include_closed: bool) -> Vec<api::Problem> {
     ProblemServiceClient::new(world.channel()).list_problems(request).await.unwrap().into_inner().problems
 }
 
-/// The only problem, once it is in a state.
+/// The only problem, once it has a state.
 async fn problem_is(world: &World, state: ProblemState) -> api::Problem {
     wait::until(&format!("a problem that is {}", state.as_str_name()), SOON, async || {
         let found = problems(world, true).await;
@@ -56,10 +56,10 @@ async fn counts(world: &World, bucket: CountBucket) -> Vec<api::DeliveryCounts> 
     ProblemServiceClient::new(world.channel()).query_delivery_counts(request).await.unwrap().into_inner().counts
 }
 
-/// Everything that is kept about problems and health.
+/// All stored data about problems and health.
 async fn everything(world: &World, destination: &str) -> String {
     let mut of = health(world, destination).await;
-    // They go with the time of the call.
+    // These fields depend on the time of the call.
     (of.summary, of.since) = (String::new(), None);
     let mut text = format!("{:#?}\n{of:#?}\n", problems(world, true).await);
     for bucket in [CountBucket::FiveMinutes, CountBucket::Hour, CountBucket::Day] {
@@ -69,7 +69,7 @@ async fn everything(world: &World, destination: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_problem_opens_is_acknowledged_recovers_and_closes_by_itself() {
+async fn problem_opens_is_acknowledged_recovers_and_closes() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         let id = world.destination(&receiver.url()).await;
@@ -111,7 +111,7 @@ async fn a_problem_opens_is_acknowledged_recovers_and_closes_by_itself() {
         assert_eq!(problems(&world, false).await, []);
         assert_eq!(acknowledge(&world, &id, "503").await.unwrap_err().code(), Code::NotFound);
 
-        // The same cause again is a problem of its own, which nobody has acknowledged.
+        // The same cause later is another problem, without an acknowledgement.
         receiver.answer(Answer::Status(503));
         world.publish("d").await;
         world.delivery_is("d", DeliveryStatus::Failed).await;
@@ -126,7 +126,7 @@ async fn a_problem_opens_is_acknowledged_recovers_and_closes_by_itself() {
 }
 
 #[tokio::test]
-async fn failures_are_grouped_by_cause_and_lead_and_a_decision_is_no_failure() {
+async fn failures_are_grouped_by_cause_and_decisions_do_not_count() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     receiver.answer_next([Answer::Status(404), Answer::Status(404), Answer::Status(422)]);
@@ -140,14 +140,14 @@ async fn failures_are_grouped_by_cause_and_lead_and_a_decision_is_no_failure() {
     })
     .await;
     let groups: Vec<_> = found.iter().map(|p| (p.cause.as_str(), p.deliveries, p.leads)).collect();
-    assert_eq!(groups, [("422", 1, 1), ("404", 2, 1)], "the one that failed last first");
+    assert_eq!(groups, [("422", 1, 1), ("404", 2, 1)], "the latest failure first");
     let request = api::AnonymizeLeadsRequest {
         account_id: ACCOUNT.into(),
         lead_ids: vec!["grace".into()],
         ..api::AnonymizeLeadsRequest::default()
     };
     world.leads().anonymize_leads(request).await.unwrap();
-    // A test that fails shows its caller what is wrong, and is no problem.
+    // A failed test is reported to its caller, and is not a problem.
     receiver.answer(Answer::Status(500));
     world.run(&["destinations", "test", &id]).await;
     assert!(problems(&world, true).await.iter().all(|problem| problem.cause != "500"));
@@ -163,7 +163,7 @@ async fn failures_are_grouped_by_cause_and_lead_and_a_decision_is_no_failure() {
 }
 
 #[tokio::test]
-async fn health_says_what_failed_what_waits_and_who_switched_off() {
+async fn health_shows_failures_waiting_work_and_who_disabled() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let policy = Some(retries(&[Duration::from_secs(3_600)]));
     let crm = api::Destination { url: receiver.url(), retry_policy: policy, ..some_destination() };
@@ -212,7 +212,7 @@ async fn health_says_what_failed_what_waits_and_who_switched_off() {
 }
 
 #[tokio::test]
-async fn a_key_of_an_account_sees_the_health_of_its_own_destinations_only() {
+async fn account_key_sees_only_the_health_of_its_own_destinations() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     world.publish("a").await;
@@ -232,7 +232,7 @@ async fn a_key_of_an_account_sees_the_health_of_its_own_destinations_only() {
 }
 
 #[tokio::test]
-async fn the_state_of_a_lane_is_shown_while_it_lasts() {
+async fn health_shows_the_state_of_the_lane() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let policy = Some(retries(&[Duration::from_secs(3_600)]));
     let crm = api::Destination { url: receiver.url(), retry_policy: policy.clone(), ..some_destination() };

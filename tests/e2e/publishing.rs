@@ -1,4 +1,4 @@
-//! Publishing: what is taken, what is refused, and that a yes is a yes.
+//! Publishing: accepted and refused events, and the meaning of an acceptance.
 
 use api::{DeliveryStatus, publish_leads_result::Result as Outcome};
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_repeated_event_id_answers_the_same_and_creates_nothing() {
+async fn repeated_event_id_returns_the_same_answer() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let first = world.post(event_json("e1").to_string(), &[]).await;
@@ -23,7 +23,7 @@ async fn a_repeated_event_id_answers_the_same_and_creates_nothing() {
     assert!(world.ingest().publish_lead(same).await.unwrap().into_inner().duplicate);
     let other = world.ingest().publish_lead(request("e1")).await.unwrap_err();
     assert_eq!(other.code(), Code::AlreadyExists, "{other}");
-    // What comes after the repeats is delivered after them.
+    // An event after the repeats is delivered after them.
     world.publish("e2").await;
     world.delivery_is("e2", DeliveryStatus::Succeeded).await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
@@ -42,7 +42,7 @@ pub(crate) fn request(event: &str) -> api::PublishLeadRequest {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_refused_by_name_and_nothing_is_stored() {
+async fn invalid_events_are_refused_by_field_and_not_stored() {
     let world = World::start().await;
     let with = |field: &str, value: serde_json::Value| {
         let mut event = event_json("wrong");
@@ -94,7 +94,7 @@ pub(crate) async fn nats(world: &World) -> async_nats::Client {
 }
 
 #[tokio::test]
-async fn many_events_come_as_an_array_or_as_lines_or_as_a_stream() {
+async fn events_can_come_as_array_lines_or_stream() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let array = json!([event_json("a1"), event_json("a2")]).to_string();
@@ -122,7 +122,7 @@ async fn many_events_come_as_an_array_or_as_lines_or_as_a_stream() {
 }
 
 #[tokio::test]
-async fn while_the_broker_is_away_the_answer_is_no_and_afterwards_yes() {
+async fn publishing_is_refused_while_the_broker_is_away() {
     let broker = NatsServer::start().await;
     let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
     broker.kill();
@@ -139,7 +139,7 @@ async fn while_the_broker_is_away_the_answer_is_no_and_afterwards_yes() {
     let ready = web().get(format!("{}/readyz", world.http)).send().await.unwrap();
     assert_eq!(ready.status().as_u16(), 503);
     broker.restart().await;
-    wait::until("a yes", SOON, async || world.post(event_json("e1").to_string(), &[]).await.0 == 202).await;
+    wait::until("an accepted event", SOON, async || world.post(event_json("e1").to_string(), &[]).await.0 == 202).await;
     wait::until("readiness", SOON, async || {
         web().get(format!("{}/readyz", world.http)).send().await.unwrap().status().as_u16() == 200
     })
@@ -147,7 +147,7 @@ async fn while_the_broker_is_away_the_answer_is_no_and_afterwards_yes() {
 }
 
 #[tokio::test]
-async fn where_every_write_is_flushed_concurrent_publishes_are_batched_and_all_arrive() {
+async fn concurrent_publishes_are_batched_if_every_write_is_flushed() {
     let world = World::start_with(&["--nats-flush", "every-write"], &[]).await;
     let receiver = Receiver::start().await;
     world.destination(&receiver.url()).await;
@@ -161,7 +161,7 @@ async fn where_every_write_is_flushed_concurrent_publishes_are_batched_and_all_a
 }
 
 #[tokio::test]
-async fn a_burst_of_one_interface_does_not_stand_before_the_events_of_others() {
+async fn burst_of_one_interface_does_not_delay_others() {
     const MANY: usize = 4_000;
     let broker = NatsServer::start().await;
     let on_broker = ["--nats-url", &broker.url()];
@@ -176,7 +176,7 @@ async fn a_burst_of_one_interface_does_not_stand_before_the_events_of_others() {
     quiet["interface"] = "quiet".into();
     let events = (0..MANY).map(|n| event_json(&format!("e{n}"))).chain([quiet]);
     let body: Vec<_> = events.map(|event| event.to_string()).collect();
-    // One request: its events are stored in this order. They come in while nobody routes.
+    // One request stores its events in this order. They are stored while no router runs.
     world.process.terminate();
     world.process.wait_exit(SOON).await;
     let args = ["ingest", "--burst-above", "100", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0"];
@@ -186,15 +186,15 @@ async fn a_burst_of_one_interface_does_not_stand_before_the_events_of_others() {
     let (status, answer) = world.post(body.join("\n"), &[("content-type", "application/x-ndjson")]).await;
     assert_eq!(status, 202, "{answer}");
     let _world = world.again(&on_broker).await;
-    wait::until_eq("the one", SOON, 1, async || of_one.count()).await;
-    wait::until("all of the many", SOON, async || of_many.count() >= MANY).await;
+    wait::until_eq("the quiet event", SOON, 1, async || of_one.count()).await;
+    wait::until("the whole burst", SOON, async || of_many.count() >= MANY).await;
     let at = of_one.requests()[0].at;
     let before = of_many.requests().iter().filter(|seen| seen.at < at).count();
-    assert!(before < MANY / 4, "of {MANY} events of another interface {before} came before it");
+    assert!(before < MANY / 4, "{before} of {MANY} events of the burst came before it");
 }
 
 #[tokio::test]
-async fn a_service_without_a_broker_says_what_to_do() {
+async fn services_without_a_broker_say_what_to_do() {
     let nowhere = format!("nats://127.0.0.1:{}", testkit::free_port());
     for (args, says) in [
         (vec!["ingest", "--nats-url", "nats://["], "--nats-url takes"),

@@ -1,8 +1,8 @@
-//! Another hand than the one that is tested: Python's standard library.
+//! Python's standard library, for checks that are independent of the tested code.
 
 use std::{io::Write as _, process::Stdio};
 
-/// What a program prints that gets these arguments, and this on its standard input.
+/// Runs a program with these arguments and standard input. Returns its output.
 pub(crate) fn python(program: &str, args: &[&str], input: &[u8]) -> String {
     let mut python = std::process::Command::new("python3")
         .args(["-c", program])

@@ -1,4 +1,4 @@
-//! What an account may have and do: every limit is a setting, and every refusal names it.
+//! Quotas of an account: every limit is a setting, and every refusal names it.
 
 use std::time::{Duration, Instant};
 
@@ -21,15 +21,19 @@ fn request(event: &str) -> api::PublishLeadRequest {
 }
 
 #[tokio::test]
-async fn an_account_that_publishes_too_fast_is_told_when_to_come_again() {
-    // So slow that nothing of the burst comes back while the test runs.
+async fn publishing_above_the_rate_is_refused_with_a_delay() {
+    // So slow that the burst is not refilled while the test runs.
     let world = World::start_with(&["--publish-rate", "1", "--publish-burst", "4"], &[]).await;
     let lines = |ids: std::ops::Range<usize>| {
         let events: Vec<_> = ids.map(|n| event_json(&format!("e{n}")).to_string()).collect();
         format!("[{}]", events.join(","))
     };
     let (status, answer) = world.post(lines(0..5), &[]).await;
-    assert_eq!((status, &answer["error"]["field"]), (400, &json!("body")), "more than can ever come at once: {answer}");
+    assert_eq!(
+        (status, &answer["error"]["field"]),
+        (400, &json!("body")),
+        "more events than the burst allows: {answer}"
+    );
     assert!(answer["error"]["message"].as_str().unwrap().contains("--publish-burst"), "{answer}");
     assert_eq!(world.post(lines(0..4), &[]).await.0, 202);
 
@@ -44,7 +48,7 @@ async fn an_account_that_publishes_too_fast_is_told_when_to_come_again() {
 
     let mut client = world.ingest();
     let refused = loop {
-        // One event more comes back each second.
+        // One more event is allowed each second.
         if let Err(status) = client.publish_lead(request("")).await {
             break status;
         }
@@ -54,7 +58,7 @@ async fn an_account_that_publishes_too_fast_is_told_when_to_come_again() {
     let wait = details.retry_info().unwrap().retry_delay.unwrap();
     assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1), "{wait:?}");
     assert_eq!(details.quota_failure().unwrap().violations[0].subject, "account:acme");
-    // Nothing of what was refused is there.
+    // Refused events are not stored.
     let leads =
         api::ListLeadsRequest { account_id: ACCOUNT.into(), page_size: 500, ..api::ListLeadsRequest::default() };
     let stored = world.leads().list_leads(leads).await.unwrap().into_inner().leads;
@@ -62,7 +66,7 @@ async fn an_account_that_publishes_too_fast_is_told_when_to_come_again() {
 }
 
 #[tokio::test]
-async fn a_stream_is_read_no_faster_than_its_account_may_publish() {
+async fn publish_stream_is_read_at_the_rate_of_its_account() {
     const EVENTS: usize = 30;
     let world = World::start_with(&["--publish-rate", "20", "--publish-burst", "10"], &[]).await;
     let begun = Instant::now();
@@ -71,12 +75,12 @@ async fn a_stream_is_read_no_faster_than_its_account_may_publish() {
     let results: Vec<_> = results.map(|result| result.unwrap().result.unwrap()).collect().await;
     assert_eq!(results.len(), EVENTS);
     assert!(results.iter().all(|result| matches!(result, Outcome::Published(_))), "{results:?}");
-    // Ten at once, and the other twenty within a second.
+    // Ten at once, and the other twenty within one second.
     assert!(begun.elapsed() >= Duration::from_millis(950), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
-async fn what_an_account_may_have_is_a_setting_and_a_refusal_names_it() {
+async fn limits_of_an_account_are_settings_named_in_refusals() {
     let settings = [
         "--max-destinations=3",
         "--max-deliveries-per-event=2",
@@ -131,7 +135,7 @@ async fn what_an_account_may_have_is_a_setting_and_a_refusal_names_it() {
         assert!(message.contains(&format!("account acme would have {says} is the limit")), "{says}: {message}");
         assert!(message.contains(setting), "{setting}: {message}");
     }
-    // What is deleted makes room.
+    // A deletion frees its place.
     world.delete(&first).await;
     create(of_type("three")).await.unwrap();
 }

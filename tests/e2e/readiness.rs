@@ -1,4 +1,4 @@
-//! Readiness: each service says whether it can do its own job, and what was in trouble goes on without a person.
+//! Readiness: each service reports whether it can work, and recovers without help.
 
 use std::{fs::File, time::Duration};
 
@@ -17,13 +17,13 @@ use crate::{
     world::{ACCOUNT, Home, SOON, World, event_json, retries, some_destination, web},
 };
 
-/// How long an installation may take to go on by itself.
+/// How long an installation may take to recover by itself.
 const HEALED: Duration = Duration::from_secs(60);
 /// The size of a small disk, in bytes.
 const DISK: u64 = 64 * 1024 * 1024;
 
 impl World {
-    /// The answer of `/readyz`, with this after it.
+    /// The answer of `/readyz` with this query.
     async fn ready(&self, query: &str) -> (u16, Value) {
         let answer = web().get(format!("{}/readyz{query}", self.http)).send().await.unwrap();
         let status = answer.status().as_u16();
@@ -36,7 +36,7 @@ impl World {
         HealthClient::new(channel).check(request).await.unwrap().into_inner().status()
     }
 
-    /// The troubles that the status names: part and text.
+    /// The troubles in the status: part and text.
     async fn troubles(&self) -> Vec<(String, String)> {
         let status = self.status().get_status(api::GetStatusRequest::default()).await.unwrap().into_inner();
         status.troubles.into_iter().map(|trouble| (trouble.part, trouble.text)).collect()
@@ -44,7 +44,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_mail_server_that_is_down_degrades_ingest_and_takes_nothing_away() {
+async fn unavailable_mail_server_only_degrades_readiness() {
     let smtp = format!("smtp://127.0.0.1:{}", free_port());
     let (world, receiver) = (World::start_with(&["--smtp-url", &smtp], &[]).await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
@@ -71,10 +71,10 @@ async fn a_mail_server_that_is_down_degrades_ingest_and_takes_nothing_away() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_named_everywhere_and_everything_goes_on_by_itself() {
+async fn full_disk_is_reported_and_recovers_by_itself() {
     let disk = match SmallDisk::mount(DISK) {
         Ok(disk) => disk,
-        Err(why) => return eprintln!("WARNING: NO SMALL DISK CAN BE MOUNTED: {why}"),
+        Err(why) => return eprintln!("WARNING: CANNOT MOUNT A SMALL DISK: {why}"),
     };
     let home = Home::within(disk.path());
     let process = home.up(&[], &[]);
@@ -106,7 +106,7 @@ async fn a_full_disk_is_named_everywhere_and_everything_goes_on_by_itself() {
     let (status, parts) = world.ready("").await;
     assert_eq!(status, 503, "{parts}");
     assert!(parts["storage"].as_str().unwrap().contains("disk full"), "{parts}");
-    assert!(!parts.to_string().contains(disk.path().to_str().unwrap()), "no path for everybody: {parts}");
+    assert!(!parts.to_string().contains(disk.path().to_str().unwrap()), "readyz shows no path: {parts}");
     assert_eq!(world.health("leadline.v1.IngestService").await, ServingStatus::NotServing);
     let troubles = world.troubles().await;
     assert!(troubles.iter().any(|(part, text)| part == "storage" && text.contains("disk full")), "{troubles:?}");
@@ -133,7 +133,7 @@ async fn a_full_disk_is_named_everywhere_and_everything_goes_on_by_itself() {
 }
 
 #[tokio::test]
-async fn a_broker_that_hangs_is_noticed_and_goes_on() {
+async fn hanging_broker_is_reported_and_recovers() {
     let broker = NatsServer::start().await;
     let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
     let process = Pid::from_raw(broker.id().unwrap().cast_signed());

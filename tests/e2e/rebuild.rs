@@ -1,4 +1,4 @@
-//! Read models are disposable.
+//! Read models can be rebuilt at any time.
 
 use std::process::Stdio;
 
@@ -16,7 +16,7 @@ use crate::{
     world::{ACCOUNT, SOON, World, program},
 };
 
-/// Everything that the API shows about leads, deliveries, jobs and changes of the configuration.
+/// All that the API shows about leads, deliveries, jobs and the audit log, as text.
 pub(crate) async fn everything(channel: &Keyed) -> String {
     let (mut deliveries, mut leads) =
         (DeliveryServiceClient::new(channel.clone()), LeadServiceClient::new(channel.clone()));
@@ -75,7 +75,7 @@ pub(crate) fn rebuild(nats: &str, database: &str) {
 }
 
 #[tokio::test]
-async fn a_rebuilt_read_model_is_the_same_on_both_databases() {
+async fn rebuilt_read_model_is_the_same_on_both_databases() {
     let mail_each = ["--notice-window", "0s"];
     let (world, receiver) = (World::start_with(&mail_each, &[]).await, Receiver::start().await);
     world.destination(&receiver.url()).await;
@@ -111,7 +111,7 @@ async fn a_rebuilt_read_model_is_the_same_on_both_databases() {
     let addresses = crate::world::read_json(&world.home.data().join("addresses.json")).unwrap();
     rebuild(&world.nats, addresses["database"].as_str().unwrap());
     assert_eq!(everything(&channel).await, projected, "SQLite, rebuilt under a running service");
-    // The running service goes on from there.
+    // The running service continues from there.
     let client = api::Client { account_id: ACCOUNT.into(), client_id: "later".into(), name: String::new() };
     world.registry().create_client(api::CreateClientRequest { client: Some(client) }).await.unwrap();
     wait::until("the client in the audit log", SOON, async || has("entity_kind: \"client\"").await).await;

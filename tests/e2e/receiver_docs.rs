@@ -1,5 +1,5 @@
-//! The code of docs/receivers.md, run as it stands there, checks real deliveries. Python is always there; of the other
-//! languages those that are at hand (`tools/bring-languages`).
+//! The code of docs/receivers.md checks real deliveries. Python is required; other languages run if they are installed
+//! (`tools/bring-languages`).
 
 use std::{
     fs,
@@ -15,8 +15,9 @@ use testkit::{Receiver, receiver::Seen};
 
 use crate::world::{ACCOUNT, World, some_destination};
 
-/// A language: the name of its code block, the programs that it needs, and what makes the block a program that takes secret,
-/// id, timestamp and signatures as arguments and the body on standard input, and ends with 0 if they go together.
+/// A language: the name of its code block, the programs that it needs, and what turns the block into a program. The
+/// program takes secret, id, timestamp and signatures as arguments and the body on standard input, and exits with 0 if
+/// the signature is valid.
 struct Language {
     fence: &'static str,
     needs: &'static [&'static str],
@@ -24,7 +25,7 @@ struct Language {
     file: &'static str,
     /// Other files.
     beside: &'static [(&'static str, &'static str)],
-    /// What is run once.
+    /// The command that builds the program, once.
     build: &'static [&'static str],
     run: &'static [&'static str],
 }
@@ -100,7 +101,7 @@ const LANGUAGES: [Language; 6] = [
     },
 ];
 
-/// The one code block of a language in the document.
+/// The only code block of a language in the document.
 fn block(fence: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/receivers.md");
     let text = fs::read_to_string(file).unwrap();
@@ -111,12 +112,12 @@ fn block(fence: &str) -> String {
     format!("{block}\n")
 }
 
-fn is_at_hand(program: &str) -> bool {
+fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-/// A checker in a folder of its own.
+/// A checker in its own folder.
 struct Checker<'a> {
     language: &'a Language,
     folder: PathBuf,
@@ -140,12 +141,12 @@ impl<'a> Checker<'a> {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).current_dir(&self.folder);
-        // Nothing is looked up elsewhere, and nothing is left outside of the folder.
+        // Go must not use the network, nor write outside of the folder.
         command.env("GOFLAGS", "-mod=mod").env("GOPROXY", "off").env("GOCACHE", self.folder.join("cache"));
         command
     }
 
-    /// Whether it accepts a request; what it says otherwise.
+    /// Whether the checker accepts a request. The error is its output.
     fn accepts(&self, secret: &str, request: &Request) -> Result<(), String> {
         let Request { id, timestamp, signatures, body } = request;
         let mut child = self
@@ -156,7 +157,7 @@ impl<'a> Checker<'a> {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // Whoever refuses the headers may not read the body.
+        // A checker that refuses the headers may not read the body.
         let _ = child.stdin.take().unwrap().write_all(body);
         let output = child.wait_with_output().unwrap();
         let said = [output.stdout, output.stderr].concat();
@@ -164,7 +165,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What a checker is given.
+/// The input of a checker.
 #[derive(Clone)]
 struct Request {
     id: String,
@@ -181,7 +182,7 @@ impl From<&Seen> for Request {
     }
 }
 
-/// A delivery that was signed by the old and the new secret of a token, and both.
+/// A request that the old and the new secret of a token signed, and both secrets.
 async fn delivered() -> (Seen, [String; 2]) {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let create = api::CreateTokenRequest { account_id: ACCOUNT.into(), ..api::CreateTokenRequest::default() };
@@ -202,11 +203,11 @@ async fn delivered() -> (Seen, [String; 2]) {
 }
 
 #[tokio::test]
-async fn the_code_for_receivers_accepts_a_delivery_and_refuses_what_is_none() {
+async fn documented_receiver_code_accepts_only_valid_signatures() {
     let (seen, [old, new]) = delivered().await;
     let folder = tempfile::tempdir().unwrap();
-    let at_hand = LANGUAGES.iter().filter(|language| language.needs.iter().all(|program| is_at_hand(program)));
-    let checkers: Vec<_> = at_hand.map(|language| Checker::new(language, folder.path())).collect();
+    let installed = LANGUAGES.iter().filter(|language| language.needs.iter().all(|program| is_installed(program)));
+    let checkers: Vec<_> = installed.map(|language| Checker::new(language, folder.path())).collect();
     assert!(checkers.iter().any(|checker| checker.language.fence == "python"), "the tests need python3");
     for checker in &checkers {
         let name = checker.language.fence;
@@ -242,7 +243,7 @@ async fn the_code_for_receivers_accepts_a_delivery_and_refuses_what_is_none() {
 }
 
 #[test]
-fn every_language_has_its_code() {
+fn every_language_has_its_code_block() {
     for language in &LANGUAGES {
         assert!(block(language.fence).lines().count() > 15, "{}", language.fence);
     }

@@ -1,4 +1,4 @@
-//! Receivers as they are found in the field: what they do to connections is no failure of the deliveries.
+//! Receivers as they occur in practice: their treatment of connections does not fail deliveries.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use testkit::{
 
 use crate::world::{ACCOUNT, SOON, World, retries, some_destination};
 
-/// A system that trusts an authority of tests.
+/// Starts a system that trusts an authority of tests.
 async fn trusting(authority: &Authority) -> World {
     World::start_with(&["--ca-file", authority.file().to_str().unwrap()], &[]).await
 }
 
-/// How many deliveries to a destination succeeded at their first attempt.
+/// The number of deliveries to a destination that succeeded at their first attempt.
 async fn succeeded_at_once(world: &World, destination_id: &str) -> usize {
     let filter = api::DeliveryFilter {
         destination_id: destination_id.into(),
@@ -30,7 +30,7 @@ async fn succeeded_at_once(world: &World, destination_id: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_body_that_stays_open_is_a_success_and_sent_once() {
+async fn unfinished_response_body_is_a_success_and_not_repeated() {
     const OPEN: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n";
     let (world, receiver) = (World::start().await, RawReceiver::start(Habit::SaysAndHangs(OPEN)).await);
     let timeout = Some(duration_to_api(Duration::from_secs(15)));
@@ -41,7 +41,7 @@ async fn a_body_that_stays_open_is_a_success_and_sent_once() {
     assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
     let ids: Vec<_> = receiver.requests().into_iter().map(|seen| seen.id).collect();
     assert_eq!(ids.len(), 40);
-    // A process that ends meanwhile does not have it sent again.
+    // A stop in the meantime does not cause another request.
     world.publish("last").await;
     wait::until_eq("the last request", SOON, 41, async || receiver.requests().len()).await;
     world.process.terminate();
@@ -52,13 +52,13 @@ async fn a_body_that_stays_open_is_a_success_and_sent_once() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_as_it_is_used_again_costs_no_attempt() {
+async fn connection_closed_on_reuse_costs_no_attempt() {
     const SHORT: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let world = World::start().await;
     let (mut receivers, mut ids) = (vec![], vec![]);
     for habit in [Habit::ClosesAtTheSecond, Habit::ResetsAtTheSecond, Habit::SaysAndCloses(SHORT)] {
         let receiver = RawReceiver::start(habit).await;
-        // No attempt is repeated by the policy.
+        // The policy does not retry.
         ids.push(
             world
                 .destination_with(api::Destination { concurrency: 1, url: receiver.url(), ..some_destination() })
@@ -75,7 +75,7 @@ async fn a_connection_that_ends_as_it_is_used_again_costs_no_attempt() {
 }
 
 #[tokio::test]
-async fn answers_of_old_stacks_are_taken() {
+async fn answers_of_old_http_stacks_are_accepted() {
     let world = World::start().await;
     let answers: [&'static [u8]; 5] = [
         b"HTTP/1.1 200 OK\r\nx-powered-by: a\r\n  folded header\r\nconnection: close\r\n\r\nok",
@@ -100,7 +100,7 @@ async fn answers_of_old_stacks_are_taken() {
 }
 
 #[tokio::test]
-async fn a_dead_http2_connection_costs_one_timeout_and_not_the_whole_host() {
+async fn dead_http2_connection_costs_one_timeout() {
     let authority = Authority::default();
     let receiver = Http2Receiver::start(Http2Habit::default(), &authority.certificate_for("localhost")).await;
     let (world, proxy) = (trusting(&authority).await, Proxy::start(receiver.address()).await);
@@ -121,7 +121,7 @@ async fn a_dead_http2_connection_costs_one_timeout_and_not_the_whole_host() {
     let attempts: Vec<_> = after.attempts.iter().map(|attempt| attempt.error_kind.as_str()).collect();
     assert_eq!(attempts, ["timeout", ""], "the second one uses a new connection");
     assert_eq!(proxy.connections(), 2);
-    // Neither has another destination there anything to do with the dead one.
+    // Another destination on the same host does not use the dead connection either.
     world.interface("other").await;
     let other = api::Destination { interface_id: "other".into(), retry_policy: Some(retries(&[])), ..destination };
     let id = world.destination_with(other).await;
@@ -136,7 +136,7 @@ async fn a_dead_http2_connection_costs_one_timeout_and_not_the_whole_host() {
 }
 
 #[tokio::test]
-async fn few_streams_of_http2_are_no_timeouts() {
+async fn low_http2_stream_limits_cause_no_timeouts() {
     let authority = Authority::default();
     let habit = Http2Habit { streams: Some(1), pause: Duration::from_secs(1), ..Http2Habit::default() };
     let receiver = Http2Receiver::start(habit, &authority.certificate_for("localhost")).await;
@@ -150,7 +150,7 @@ async fn few_streams_of_http2_are_no_timeouts() {
 }
 
 #[tokio::test]
-async fn a_connection_is_replaced_when_it_is_old_though_it_is_busy() {
+async fn old_connections_are_replaced_while_busy() {
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let world = World::start_with(&["--connection-max-age", "1s"], &[]).await;
     let receiver = RawReceiver::start(Habit::Says(ANSWER)).await;
@@ -168,19 +168,19 @@ async fn a_connection_is_replaced_when_it_is_old_though_it_is_busy() {
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_the_longest_request_under_way() {
+async fn stop_waits_for_the_longest_request_in_flight() {
     const PATIENCE: Duration = Duration::from_secs(11);
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Gate(200));
     let timeout = Some(duration_to_api(Duration::from_secs(30)));
     world.destination_with(api::Destination { url: receiver.url(), timeout, ..some_destination() }).await;
     world.publish("slow").await;
-    wait::until_eq("a request under way", SOON, 1, async || receiver.in_flight()).await;
+    wait::until_eq("a request in flight", SOON, 1, async || receiver.in_flight()).await;
     world.process.terminate();
-    let told = Instant::now();
+    let stopping_since = Instant::now();
     wait::until("a long time", SOON, async || {
         assert!(world.process.is_running(), "{}", world.process.output());
-        told.elapsed() > PATIENCE
+        stopping_since.elapsed() > PATIENCE
     })
     .await;
     receiver.open_gate();
@@ -190,10 +190,10 @@ async fn a_stop_waits_for_the_longest_request_under_way() {
     assert_eq!(receiver.count(), 1);
 }
 
-/// Leads that are delivered at once, and a single one after the server has ended idle connections.
-async fn takes_all_at_their_first_attempt(world: &World, program: &Program, idle: Duration) {
+/// Delivers leads at once, and one more after the server has closed idle connections.
+async fn accepts_all_at_their_first_attempt(world: &World, program: &Program, idle: Duration) {
     const LEADS: usize = 60;
-    // Python's server has a backlog of five connections. If it is full, Linux drops the SYN, and the sender repeats it
+    // Python's server has a backlog of five connections. If it is full, Linux drops the SYN, and the client repeats it
     // after one, three and seven seconds.
     const TIMEOUT: Duration = Duration::from_secs(15);
     let name = program.url();
@@ -213,27 +213,27 @@ async fn takes_all_at_their_first_attempt(world: &World, program: &Program, idle
     assert!(program.is_running());
 }
 
-/// Longer than the server keeps a silent connection, and shorter than we do.
+/// Longer than the server keeps an idle connection, and shorter than the dispatcher does.
 const IDLE: Duration = Duration::from_millis(1_500);
 
 #[tokio::test]
-async fn node_takes_all_leads_at_their_first_attempt() {
-    takes_all_at_their_first_attempt(&World::start().await, &Program::node().await, IDLE * 4).await;
+async fn node_accepts_all_leads_at_their_first_attempt() {
+    accepts_all_at_their_first_attempt(&World::start().await, &Program::node().await, IDLE * 4).await;
 }
 
 #[tokio::test]
-async fn python_takes_all_leads_at_their_first_attempt() {
-    takes_all_at_their_first_attempt(&World::start().await, &Program::python().await, IDLE).await;
+async fn python_accepts_all_leads_at_their_first_attempt() {
+    accepts_all_at_their_first_attempt(&World::start().await, &Program::python().await, IDLE).await;
 }
 
 #[tokio::test]
-async fn nginx_with_http_2_takes_all_leads_at_their_first_attempt() {
+async fn nginx_with_http2_accepts_all_leads_at_their_first_attempt() {
     let authority = Authority::default();
-    takes_all_at_their_first_attempt(&trusting(&authority).await, &Program::nginx(&authority).await, IDLE).await;
+    accepts_all_at_their_first_attempt(&trusting(&authority).await, &Program::nginx(&authority).await, IDLE).await;
 }
 
 #[tokio::test]
-async fn haproxy_before_node_takes_all_leads_at_their_first_attempt() {
+async fn haproxy_before_node_accepts_all_leads_at_their_first_attempt() {
     let node = Program::node().await;
-    takes_all_at_their_first_attempt(&World::start().await, &Program::haproxy(&node).await, IDLE).await;
+    accepts_all_at_their_first_attempt(&World::start().await, &Program::haproxy(&node).await, IDLE).await;
 }

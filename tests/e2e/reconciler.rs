@@ -1,5 +1,5 @@
-//! What a disk or a program lost is found missing and made again, and that is an alarm. The broker's files are not touched:
-//! messages are removed over its own interface, which leaves the services as ignorant as a lost write would.
+//! The reconciler repairs lost work, and reports that as an alarm. The tests remove messages over the broker's
+//! interface; for the services that is the same as a lost write.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use testkit::{Answer, NatsServer, Receiver, wait};
 
 use crate::world::{ACCOUNT, Home, INTERFACE, SOON, World, events_at, retries, some_destination};
 
-/// A system that audits what is a second old.
-async fn audited() -> (NatsServer, World) {
+/// Starts a system whose reconciler checks everything older than one second.
+async fn reconciled() -> (NatsServer, World) {
     let broker = NatsServer::start().await;
     let home = Home::new();
     let process = home.up(&["--nats-url", &broker.url(), "--reconcile-after", "1s"], &[]);
@@ -22,10 +22,10 @@ async fn audited() -> (NatsServer, World) {
     (broker, world)
 }
 
-/// Purges a stream once it has this many messages: work is parked after the fact that says so.
+/// Purges a stream once it has this many messages, because work is parked after its fact is stored.
 async fn lose_all_of(broker: &NatsServer, stream: &str, messages: u64) {
     let mut stream = async_nats::jetstream::new(broker.client().await).get_stream(stream).await.unwrap();
-    wait::until("the work that is to be lost", SOON, async || {
+    wait::until("the work to lose", SOON, async || {
         let stored = stream.info().await.unwrap().state.messages;
         if stored >= messages { Ok(()) } else { Err(stored) }
     })
@@ -33,15 +33,15 @@ async fn lose_all_of(broker: &NatsServer, stream: &str, messages: u64) {
     assert!(stream.purge().await.unwrap().purged >= messages);
 }
 
-/// Requests and work that were made again.
+/// The numbers of repaired requests and repaired deliveries.
 async fn healed(world: &World) -> (u64, u64) {
     let status = world.status().get_status(api::GetStatusRequest::default()).await.unwrap().into_inner();
     (status.healed_requests, status.healed_deliveries)
 }
 
 #[tokio::test]
-async fn parked_work_that_was_lost_is_done() {
-    let ((broker, world), receiver) = (audited().await, Receiver::start().await);
+async fn lost_parked_work_is_repaired() {
+    let ((broker, world), receiver) = (reconciled().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     world.disable(&id).await;
     world.publish_many(3).await;
@@ -54,8 +54,8 @@ async fn parked_work_that_was_lost_is_done() {
 }
 
 #[tokio::test]
-async fn a_timer_that_was_lost_fires_late() {
-    let ((broker, world), receiver) = (audited().await, Receiver::start().await);
+async fn lost_timer_is_repaired() {
+    let ((broker, world), receiver) = (reconciled().await, Receiver::start().await);
     let retry_policy = Some(retries(&[Duration::from_secs(2)]));
     world.destination_with(api::Destination { url: receiver.url(), retry_policy, ..some_destination() }).await;
     receiver.answer_next([Answer::Status(500)]);
@@ -68,8 +68,8 @@ async fn a_timer_that_was_lost_fires_late() {
 }
 
 #[tokio::test]
-async fn a_queue_whose_first_one_was_lost_goes_on_in_order() {
-    let ((broker, world), receiver) = (audited().await, Receiver::start().await);
+async fn ordered_queue_with_lost_work_continues_in_order() {
+    let ((broker, world), receiver) = (reconciled().await, Receiver::start().await);
     let id =
         world.destination_with(api::Destination { url: receiver.url(), ordered: true, ..some_destination() }).await;
     world.disable(&id).await;
@@ -88,15 +88,15 @@ async fn a_queue_whose_first_one_was_lost_goes_on_in_order() {
 }
 
 #[tokio::test]
-async fn a_delivery_whose_request_was_lost_is_requested() {
-    let ((broker, world), receiver) = (audited().await, Receiver::start().await);
+async fn lost_request_of_a_delivery_is_repaired() {
+    let ((broker, world), receiver) = (reconciled().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("before").await;
     world.delivery_is("before", DeliveryStatus::Succeeded).await;
     world.process.terminate();
     world.process.wait_exit(SOON).await;
 
-    // An event is stored, and the router has acknowledged it without having stored what it asked for.
+    // Stores an event, and acknowledges it for the router without its requests.
     let jetstream = async_nats::jetstream::new(broker.client().await);
     let leads = jetstream.get_stream("LEADS").await.unwrap();
     let before = leads.get_raw_message(1).await.unwrap();
@@ -114,8 +114,8 @@ async fn a_delivery_whose_request_was_lost_is_requested() {
 }
 
 #[tokio::test]
-async fn what_is_on_its_way_is_left_alone() {
-    let ((_broker, world), receiver) = (audited().await, Receiver::start().await);
+async fn reconciler_ignores_work_in_progress() {
+    let ((_broker, world), receiver) = (reconciled().await, Receiver::start().await);
     let narrow = api::Destination { concurrency: 2, rate: 20, ..some_destination() };
     world.destination_with(api::Destination { url: receiver.url(), ..narrow }).await;
     receiver.answer(Answer::After(Duration::from_millis(50), Box::new(Answer::Status(200))));

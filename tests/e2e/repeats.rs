@@ -1,4 +1,4 @@
-//! Event ids that come again after the broker forgot them.
+//! Repeated event ids after the broker's deduplication window.
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +13,13 @@ use crate::{
     world::{ACCOUNT, Home, SOON, World, event_json, lead_of, program, web},
 };
 
-/// Shorter than the test, so that the broker has forgotten the ids.
+/// Shorter than the test, so that the broker forgets the ids.
 const WINDOW: &str = "1s";
-/// Far less than ingest would take if it waited for query again and again.
+/// Far less than repeated waits for query would take.
 const AT_ONCE: Duration = Duration::from_secs(5);
 const NO_ENVIRONMENT: [(&str, &str); 0] = [];
 
-/// Waits until the broker has forgotten every id that it was given before: an id of its own that is stored twice says so.
+/// Waits until the broker has forgotten all earlier ids: a new id that is stored twice shows that.
 async fn forgotten(world: &World) {
     forgotten_by(&async_nats::jetstream::new(nats(world).await)).await;
 }
@@ -45,7 +45,7 @@ async fn leads(world: &World) -> Vec<(String, u32)> {
 }
 
 #[tokio::test]
-async fn an_event_id_that_comes_again_after_a_restart_is_the_same_event() {
+async fn event_id_repeated_after_a_restart_is_the_same_event() {
     let database = testkit::postgres::database().await;
     for more in [&[][..], &["--database-url", &database]] {
         let args = [&["--dedup-window", WINDOW], more].concat();
@@ -59,7 +59,7 @@ async fn an_event_id_that_comes_again_after_a_restart_is_the_same_event() {
         let world = world.again(&args).await;
         forgotten(&world).await;
 
-        // Another lead is answered with what was stored first, another payload is refused.
+        // A repeat with another lead gets the first answer; another payload is refused.
         let again = json!({"event_id": "e1", "lead_id": "lead-e1", "duplicate": true});
         let mut body = event_json("e1");
         body["lead_id"] = "lead-b".into();
@@ -88,7 +88,7 @@ async fn an_event_id_that_comes_again_after_a_restart_is_the_same_event() {
         let expected = [("lead-e1".to_owned(), true), ("lead-e2".to_owned(), false)];
         assert_eq!(published.collect::<Vec<_>>(), expected);
 
-        // What comes after the repeats is delivered after them.
+        // An event after the repeats is delivered after them.
         world.delivery_is("e2", DeliveryStatus::Succeeded).await;
         assert_eq!(receiver.count(), 2);
         assert!(receiver.requests()[0].body == event_json("e1")["payload"].to_string().as_bytes());
@@ -97,30 +97,30 @@ async fn an_event_id_that_comes_again_after_a_restart_is_the_same_event() {
     }
 }
 
-/// The questions about event ids that ingest asks query.
-struct Questions {
+/// The requests of ingest to query about known event ids.
+struct Lookups {
     jetstream: async_nats::jetstream::Context,
     subscriber: async_nats::Subscriber,
 }
 
-impl Questions {
+impl Lookups {
     async fn follow(server: &NatsServer) -> Self {
         let client = server.client().await;
         let subscriber = client.subscribe("leadline.known-events").await.unwrap();
-        let mut questions = Self { jetstream: async_nats::jetstream::new(client), subscriber };
-        questions.asked().await;
-        questions
+        let mut lookups = Self { jetstream: async_nats::jetstream::new(client), subscriber };
+        lookups.count().await;
+        lookups
     }
 
     /// The number of requests since the last call.
-    async fn asked(&mut self) -> usize {
-        // The broker answers on the same connection after what it has sent already.
+    async fn count(&mut self) -> usize {
+        // The broker answers on the same connection, after all earlier messages.
         self.jetstream.get_stream("POISON").await.unwrap();
         std::iter::from_fn(|| self.subscriber.next().now_or_never()).count()
     }
 }
 
-/// An ingest process of its own, which shares the broker with the others.
+/// A further ingest process on the same broker.
 struct Ingest {
     _process: Process,
     http: String,
@@ -143,14 +143,14 @@ impl Ingest {
         answer["duplicate"].as_bool().unwrap_or_else(|| panic!("{answer}"))
     }
 
-    /// Publishes new ids until one is published without a question.
-    async fn knows_what_is_unknown(&self, questions: &mut Questions, name: &str) {
+    /// Publishes new ids until one causes no lookup.
+    async fn knows_what_is_unknown(&self, lookups: &mut Lookups, name: &str) {
         let mut published = 0;
-        wait::until("a publish without a question", SOON, async || {
+        wait::until("a publish without a lookup", SOON, async || {
             published += 1;
-            questions.asked().await;
+            lookups.count().await;
             assert!(!self.recognises(&format!("{name}{published}")).await);
-            questions.asked().await == 0
+            lookups.count().await == 0
         })
         .await;
     }
@@ -162,22 +162,22 @@ async fn is_shown(world: &World, event: &str) {
 }
 
 #[tokio::test]
-async fn an_id_that_is_surely_unknown_costs_no_question() {
+async fn certainly_unknown_id_needs_no_lookup() {
     let server = NatsServer::start().await;
     let world = World::start_with(&["--nats-url", &server.url()], &[]).await;
-    let (ingest, mut questions) = (Ingest::start(&world, &server).await, Questions::follow(&server).await);
-    ingest.knows_what_is_unknown(&mut questions, "a").await;
+    let (ingest, mut lookups) = (Ingest::start(&world, &server).await, Lookups::follow(&server).await);
+    ingest.knows_what_is_unknown(&mut lookups, "a").await;
     for n in 0..200 {
         assert!(!ingest.recognises(&format!("b{n}")).await);
     }
-    // A few seem to be known.
-    let asked = questions.asked().await;
-    assert!(asked < 10, "{asked} questions about 200 ids");
+    // A few ids seem to be known (false positives).
+    let count = lookups.count().await;
+    assert!(count < 10, "{count} lookups for 200 ids");
     assert!(ingest.recognises("b7").await);
 }
 
 #[tokio::test]
-async fn an_id_that_another_process_stored_is_recognised_after_the_window() {
+async fn id_of_another_process_is_recognised_after_the_window() {
     let database = testkit::postgres::database().await;
     for more in [&[][..], &["--database-url", &database]] {
         let server = NatsServer::start().await;
@@ -187,12 +187,12 @@ async fn an_id_that_another_process_stored_is_recognised_after_the_window() {
             world.publish(event).await;
             is_shown(&world, event).await;
         }
-        let (ingest, mut questions) = (Ingest::start(&world, &server).await, Questions::follow(&server).await);
-        ingest.knows_what_is_unknown(&mut questions, "a").await;
+        let (ingest, mut lookups) = (Ingest::start(&world, &server).await, Lookups::follow(&server).await);
+        ingest.knows_what_is_unknown(&mut lookups, "a").await;
         world.publish("meanwhile").await;
         is_shown(&world, "meanwhile").await;
         forgotten_by(&async_nats::jetstream::new(server.client().await)).await;
-        // What was stored before ingest started, what another process stored since, and what it stored itself.
+        // Events stored before ingest started, by another process since then, and by itself.
         for event in ["before", "meanwhile", "a1"] {
             assert!(ingest.recognises(event).await, "{event}");
         }
@@ -201,7 +201,7 @@ async fn an_id_that_another_process_stored_is_recognised_after_the_window() {
 }
 
 #[tokio::test]
-async fn without_query_publishing_goes_on_and_the_window_alone_counts() {
+async fn without_query_only_the_window_recognises_repeats() {
     let (broker, home) = (NatsServer::start().await, Home::new());
     let url = broker.url();
     let up = home.up(&["--nats-url", &url], &[]);
@@ -219,7 +219,7 @@ async fn without_query_publishing_goes_on_and_the_window_alone_counts() {
         assert_eq!(answer["duplicate"], duplicate, "{answer}");
         assert!(began.elapsed() < AT_ONCE);
     }
-    // The same JSON written in another way is the same event; another payload is not.
+    // JSON with other white space is the same event; another payload is not.
     let payload = event_json("e1")["payload"].clone();
     let other = json!({"name": "Grace"});
     for (payload, status) in [(format!(" {payload:#}"), 202), (other.to_string(), 409)] {

@@ -1,4 +1,4 @@
-//! What succeeded is sent again because a person insists: one delivery, many, or a window of time.
+//! Resends with `force`: one delivery, many, or a period of time.
 
 use api::{DeliveryStatus, JobStatus};
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::{
     world::{ACCOUNT, SOON, World, some_destination},
 };
 
-fn insisting() -> api::RetryDeliveryRequest {
+fn forced() -> api::RetryDeliveryRequest {
     api::RetryDeliveryRequest {
         requested_by: "Grace".into(),
         force: true,
@@ -20,14 +20,14 @@ fn insisting() -> api::RetryDeliveryRequest {
 }
 
 impl World {
-    /// Insists on another round for the only delivery of an event.
+    /// Requests another round for the only delivery of an event.
     async fn resend(&self, event: &str, request: api::RetryDeliveryRequest) -> Result<api::Delivery, Status> {
         let delivery_id = self.delivery(event).await.delivery.unwrap().delivery_id;
         let request = api::RetryDeliveryRequest { delivery_id, ..request };
         self.deliveries().retry_delivery(request).await.map(|answer| answer.into_inner().delivery.unwrap())
     }
 
-    /// Waits until it is known what came of a job: succeeded, failed again, waiting.
+    /// Waits for the outcome of a job: numbers of succeeded, failed and waiting deliveries.
     async fn outcome(&self, job_id: &str, expected: (u64, u64, u64)) {
         wait::until_eq("the outcome of the job", SOON, expected, async || {
             let counts = counts(&self.job(job_id).await);
@@ -38,7 +38,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_success_is_sent_again_with_the_same_ids_and_the_log_says_who_and_why() {
+async fn resend_keeps_its_ids_and_logs_person_and_reason() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         world.destination(&receiver.url()).await;
@@ -48,7 +48,7 @@ async fn a_success_is_sent_again_with_the_same_ids_and_the_log_says_who_and_why(
         assert_eq!(refused.code(), Code::FailedPrecondition);
         assert!(refused.message().contains("set force"), "{refused}");
 
-        let once = api::RetryDeliveryRequest { request_id: "call-1".into(), ..insisting() };
+        let once = api::RetryDeliveryRequest { request_id: "call-1".into(), ..forced() };
         world.resend("e1", once.clone()).await.unwrap();
         wait::until_eq("the resend", SOON, 2, async || receiver.count()).await;
         let after = world.delivery_is("e1", DeliveryStatus::Succeeded).await;
@@ -61,10 +61,10 @@ async fn a_success_is_sent_again_with_the_same_ids_and_the_log_says_who_and_why(
         }
         assert_eq!(requests[0].body, requests[1].body);
 
-        // The same call sends nothing more, and another one does.
+        // A repeated call sends nothing more; another call does.
         let again = world.resend("e1", once).await.unwrap();
         assert_eq!((again.retries, receiver.count()), (1, 2));
-        world.resend("e1", api::RetryDeliveryRequest { request_id: "call-2".into(), ..insisting() }).await.unwrap();
+        world.resend("e1", api::RetryDeliveryRequest { request_id: "call-2".into(), ..forced() }).await.unwrap();
         wait::until_eq("another resend", SOON, 3, async || receiver.count()).await;
         let details = world.log("e1").await.into_iter().filter(|(entry, _)| entry == "resentwebhook");
         let details: Vec<_> = details.map(|(_, detail)| detail).collect();
@@ -75,13 +75,13 @@ async fn a_success_is_sent_again_with_the_same_ids_and_the_log_says_who_and_why(
 }
 
 #[tokio::test]
-async fn a_resend_that_fails_makes_the_delivery_failed_until_it_is_retried() {
+async fn failed_resend_makes_the_delivery_failed() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     receiver.answer(Answer::Status(500));
-    world.resend("e1", insisting()).await.unwrap();
+    world.resend("e1", forced()).await.unwrap();
     let failed = world.delivery_is("e1", DeliveryStatus::Failed).await.delivery.unwrap();
     assert_eq!((failed.http_status_code, failed.attempts), (500, 2));
     assert_eq!(world.lead("e1").await.failed_deliveries, 1);
@@ -95,17 +95,17 @@ async fn a_resend_that_fails_makes_the_delivery_failed_until_it_is_retried() {
 }
 
 #[tokio::test]
-async fn a_resend_obeys_the_destination_and_the_anonymisation_of_its_lead() {
+async fn resend_respects_held_destinations_and_anonymised_leads() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let ordered = api::Destination { url: receiver.url(), ordered: true, ..some_destination() };
     let id = world.destination_with(ordered).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     world.disable(&id).await;
-    world.resend("e1", insisting()).await.unwrap();
+    world.resend("e1", forced()).await.unwrap();
     world.delivery_is("e1", DeliveryStatus::Held).await;
     assert_eq!(receiver.count(), 1, "a disabled destination gets nothing");
-    let refused = world.resend("e1", insisting()).await.unwrap_err();
+    let refused = world.resend("e1", forced()).await.unwrap_err();
     assert!(refused.message().contains("held, not failed; it goes on by itself"), "{refused}");
     world.enable(&id, false).await;
     wait::until_eq("the resend", SOON, 2, async || receiver.count()).await;
@@ -114,33 +114,33 @@ async fn a_resend_obeys_the_destination_and_the_anonymisation_of_its_lead() {
     let lead_ids = vec![world.lead("e1").await.lead_id];
     let request = api::AnonymizeLeadsRequest { account_id: ACCOUNT.into(), lead_ids, ..Default::default() };
     world.leads().anonymize_leads(request).await.unwrap();
-    let refused = world.resend("e1", insisting()).await.unwrap_err();
+    let refused = world.resend("e1", forced()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("anonymised"), "{refused}");
     assert_eq!(receiver.count(), 2);
 }
 
 #[tokio::test]
-async fn an_event_of_a_burst_is_sent_again_like_any_other() {
+async fn events_of_a_burst_can_be_resent() {
     let (world, receiver) = (World::start_with(&["--burst-above", "1"], &[]).await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish_many(30).await;
     wait::until_eq("all there", SOON, 30, async || world.all(DeliveryStatus::Succeeded).await.len()).await;
-    world.resend("e29", insisting()).await.unwrap();
+    world.resend("e29", forced()).await.unwrap();
     wait::until_eq("the resend", SOON, 31, async || receiver.count()).await;
     world.delivery_is("e29", DeliveryStatus::Succeeded).await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_is_said() {
+async fn invalid_resends_are_refused_by_field() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
     let cases = [
-        (api::RetryDeliveryRequest { reason: "two\nlines".into(), ..insisting() }, "reason: "),
-        (api::RetryDeliveryRequest { reason: "x".repeat(201), ..insisting() }, "reason: "),
-        (api::RetryDeliveryRequest { request_id: "a b".into(), ..insisting() }, "request_id: "),
+        (api::RetryDeliveryRequest { reason: "two\nlines".into(), ..forced() }, "reason: "),
+        (api::RetryDeliveryRequest { reason: "x".repeat(201), ..forced() }, "reason: "),
+        (api::RetryDeliveryRequest { request_id: "a b".into(), ..forced() }, "request_id: "),
     ];
     for (request, field) in cases {
         let refused = world.resend("e1", request).await.unwrap_err();
@@ -151,7 +151,7 @@ async fn what_is_wrong_with_a_request_is_said() {
 }
 
 #[tokio::test]
-async fn many_are_sent_again_and_the_job_says_what_came_of_it() {
+async fn bulk_resend_reports_its_outcome() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         world.destination(&receiver.url()).await;
@@ -170,7 +170,7 @@ async fn many_are_sent_again_and_the_job_says_what_came_of_it() {
         world.outcome(&job.job_id, (4, 2, 0)).await;
         assert_eq!((receiver.count(), world.all(DeliveryStatus::Failed).await.len()), (12, 2));
 
-        // What a later job makes of the failed ones does not change what came of this one.
+        // A later job does not change the outcome of this one.
         let succeeded =
             api::DeliveryFilter { statuses: vec![DeliveryStatus::Succeeded.into()], ..api::DeliveryFilter::default() };
         let refused = world.retry_many(api::RetryDeliveriesRequest { filter: Some(succeeded), ..retries() }).await;
@@ -184,7 +184,7 @@ async fn many_are_sent_again_and_the_job_says_what_came_of_it() {
 }
 
 #[tokio::test]
-async fn a_window_is_replayed_with_what_succeeded_for_the_types_that_are_named() {
+async fn recovery_can_include_successes_and_limit_types() {
     for world in World::on_both().await {
         let receiver = Receiver::start().await;
         let id = world.destination(&receiver.url()).await;

@@ -1,4 +1,4 @@
-//! Trying again: by policy, and because a person asks.
+//! Retries: by policy, and on request.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic::Code;
 use crate::world::{ACCOUNT, INTERFACE, SOON, World, retries, some_destination};
 
 #[tokio::test]
-async fn a_failed_attempt_is_made_again_with_the_same_id_and_payload() {
+async fn retry_has_the_same_id_and_payload() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer_next([Answer::Status(503), Answer::Status(500)]);
     let policy = Some(retries(&[Duration::from_millis(300), Duration::from_millis(300)]));
@@ -30,7 +30,7 @@ async fn a_failed_attempt_is_made_again_with_the_same_id_and_payload() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_waits_for_its_next_attempt_says_when() {
+async fn retrying_delivery_shows_its_next_attempt() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     let policy = Some(retries(&[Duration::from_secs(3_600)]));
@@ -45,7 +45,7 @@ async fn a_delivery_that_waits_for_its_next_attempt_says_when() {
 }
 
 #[tokio::test]
-async fn transient_failures_are_repeated_quickly_before_the_schedule() {
+async fn transient_failures_have_quick_retries_first() {
     let world = World::start().await;
     let custom = api::CustomRetryPolicy {
         quick_count: 2,
@@ -76,7 +76,7 @@ async fn transient_failures_are_repeated_quickly_before_the_schedule() {
 }
 
 #[tokio::test]
-async fn a_person_brings_a_failed_delivery_home() {
+async fn requested_retry_delivers_a_failed_delivery() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
@@ -109,7 +109,7 @@ async fn a_person_brings_a_failed_delivery_home() {
 }
 
 #[tokio::test]
-async fn each_retry_is_an_entry_with_its_time_and_who_asked() {
+async fn each_retry_is_logged_with_time_and_person() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
@@ -138,7 +138,7 @@ async fn each_retry_is_an_entry_with_its_time_and_who_asked() {
 }
 
 #[tokio::test]
-async fn of_many_who_ask_for_the_same_retry_one_is_heard() {
+async fn concurrent_requests_for_a_retry_start_one_round() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
@@ -155,7 +155,7 @@ async fn of_many_who_ask_for_the_same_retry_one_is_heard() {
 }
 
 #[tokio::test]
-async fn a_lead_of_a_deleted_interface_or_destination_is_not_retried_and_the_answer_says_why() {
+async fn retry_of_a_deleted_interface_or_destination_is_refused() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     let destination_id = world.destination(&receiver.url()).await;
@@ -183,7 +183,7 @@ async fn a_lead_of_a_deleted_interface_or_destination_is_not_retried_and_the_ans
 }
 
 #[tokio::test]
-async fn leads_and_deliveries_are_listed_page_by_page_and_by_filter() {
+async fn lists_have_pages_and_filters() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let destination_id = world.destination(&receiver.url()).await;
     for n in 0..5 {

@@ -1,4 +1,4 @@
-//! Exports as LibreOffice opens them, whichever separator it is set to.
+//! Exports in LibreOffice, with each separator.
 
 use std::{fs, path::Path};
 
@@ -12,16 +12,16 @@ use crate::{
     world::{ACCOUNT, SOON, World},
 };
 
-/// Separators by the codes of their characters, as LibreOffice's import filter has them: `,`, `;`, tab, `|`.
+/// Separators as character codes, like in LibreOffice's import filter: `,`, `;`, tab, `|`.
 const SEPARATORS: [u32; 4] = [44, 59, 9, 124];
-/// What receivers answer that would be formulas.
+/// Answers of receivers that would be formulas.
 const ANSWERS: [&str; 6] = ["=2+2", "x;=1+1", "x\t@SUM(A1)", "x,\"y\"\n-1+2", "x;\"=1+1\"", "x|+1"];
 
-/// Opens a file of CSV in LibreOffice and gives back the sheet as it stores it.
+/// Opens a CSV file in LibreOffice, and returns the converted sheet.
 async fn opened(csv: &Path, separator: u32) -> String {
     let folder = csv.parent().unwrap();
     let profile = format!("-env:UserInstallation=file://{}", folder.join("profile").display());
-    // Separator, quote, UTF-8, from the first line on; cells are detected as in a new installation.
+    // Separator, quote, UTF-8, from the first line; the detection of cell types is the default.
     let filter = format!("--infilter=CSV:{separator},34,76,1,,0,false,true,false");
     let mut soffice = Command::new("soffice");
     soffice.args(["--headless", &profile, "--convert-to", "fods", &filter, "--outdir"]).arg(folder).arg(csv);
@@ -33,7 +33,7 @@ async fn opened(csv: &Path, separator: u32) -> String {
 }
 
 #[tokio::test]
-async fn libreoffice_finds_no_formula_in_an_export_and_keeps_ids() {
+async fn export_has_no_formulas_and_keeps_ids_in_libreoffice() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     for (n, answer) in ANSWERS.iter().enumerate() {
@@ -64,7 +64,7 @@ async fn libreoffice_finds_no_formula_in_an_export_and_keeps_ids() {
             assert!(sheet.contains("<text:p>&apos;0012345678901230</text:p>"), "{sheet}");
         }
     }
-    // The check sees a formula where there is one, and what becomes of an id that is not marked.
+    // The check detects formulas, and shows that unmarked ids lose their zeros.
     fs::write(&file, "0012345678901230,=2+2\r\n").unwrap();
     let sheet = opened(&file, 44).await;
     assert!(sheet.contains("table:formula") && sheet.contains("office:value=\"12345678901230\""), "{sheet}");

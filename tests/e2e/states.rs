@@ -1,5 +1,5 @@
-//! The process is killed in every state that a lane can be in, and goes on from there: nothing is lost, and nothing that
-//! was recorded is sent again. (Held: `holding.rs`. Waiting for its turn: `ordering.rs`.)
+//! The process is killed in every state of a lane, and continues after a restart: nothing is lost, and nothing recorded
+//! is sent again. (Held: `holding.rs`. Ordered queues: `ordering.rs`.)
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::world::{SOON, World, events_at, retries, some_destination};
 
 const EVENTS: usize = 30;
 
-/// A destination that makes three further attempts, soon.
+/// A destination with three retries after short pauses.
 fn patient(url: String) -> api::Destination {
     api::Destination { url, retry_policy: Some(retries(&[Duration::from_millis(500); 3])), ..some_destination() }
 }
@@ -33,7 +33,7 @@ pub(crate) async fn parked(world: &World) -> u64 {
 }
 
 #[tokio::test]
-async fn with_requests_under_way_and_the_rest_parked() {
+async fn killed_with_requests_in_flight_and_the_rest_parked() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Gate(200));
     let timeout = Some(api::duration_to_api(Duration::from_secs(30)));
@@ -45,12 +45,12 @@ async fn with_requests_under_way_and_the_rest_parked() {
     receiver.open_gate();
     all_succeed(&world).await;
     assert_eq!(events_at(&receiver).len(), EVENTS);
-    assert!(receiver.count() <= EVENTS + 2, "only what was under way is sent again: {}", receiver.count());
+    assert!(receiver.count() <= EVENTS + 2, "only requests in flight are sent again: {}", receiver.count());
 }
 
-/// Many consumers that nobody needs would cost the broker much.
+/// Unneeded consumers would cost the broker much.
 #[tokio::test]
-async fn a_lane_has_a_consumer_only_since_something_was_parked() {
+async fn lane_has_a_consumer_only_after_parking() {
     let (broker, receiver) = (NatsServer::start().await, Receiver::start().await);
     let world = World::start_with(&["--nats-url", &broker.url()], &[]).await;
     let id = world.destination_with(api::Destination { concurrency: 1, ..patient(receiver.url()) }).await;
@@ -59,7 +59,7 @@ async fn a_lane_has_a_consumer_only_since_something_was_parked() {
     let lanes = async || stream.consumers().try_collect::<Vec<consumer::Info>>().await.unwrap();
     world.publish("first").await;
     world.delivery_is("first", DeliveryStatus::Succeeded).await;
-    assert!(lanes().await.is_empty(), "it went to the receiver at once");
+    assert!(lanes().await.is_empty(), "nothing was parked");
     receiver.answer(Answer::Gate(200));
     world.publish_many(EVENTS).await;
     wait::until("the rest parked", SOON, async || parked(&world).await > 0).await;
@@ -67,13 +67,14 @@ async fn a_lane_has_a_consumer_only_since_something_was_parked() {
     all_succeed(&world).await;
     let lanes = lanes().await;
     assert_eq!(lanes.iter().map(|lane| lane.name.clone()).collect::<Vec<_>>(), [format!("lane-{id}")]);
-    // The broker removes it then.
+    // The broker removes the consumer after this time.
     assert_eq!(lanes[0].config.inactive_threshold, Duration::from_secs(60));
 }
 
-/// The most destinations whose work an event is, and one more: then they have a request each.
+/// Up to a limit, the event itself is the work of all its destinations; above it each delivery has a request. The test
+/// tries both.
 #[tokio::test]
-async fn with_an_event_that_some_of_its_destinations_have() {
+async fn killed_with_an_event_delivered_to_some_destinations() {
     for others in [7, 8] {
         let (world, slow, quick) = (World::start().await, Receiver::start().await, Receiver::start().await);
         slow.answer(Answer::Gate(200));
@@ -89,12 +90,12 @@ async fn with_an_event_that_some_of_its_destinations_have() {
         let world = killed_and_started_again(world).await;
         slow.open_gate();
         wait::until_eq("all have it", SOON, others + 1, async || had(&world).await).await;
-        assert_eq!((quick.count(), slow.count()), (others, 2), "only what was under way is sent again");
+        assert_eq!((quick.count(), slow.count()), (others, 2), "only requests in flight are sent again");
     }
 }
 
 #[tokio::test]
-async fn paused_because_the_receiver_asked_for_it() {
+async fn killed_while_paused_by_retry_after() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let asks = vec![("retry-after", "600".to_owned())];
     receiver.answer_next([Answer::With(503, asks, bytes::Bytes::new())]);
@@ -104,7 +105,7 @@ async fn paused_because_the_receiver_asked_for_it() {
     let first = receiver.requests()[0].header("leadline-event-id").to_owned();
     assert_eq!(receiver.count(), 1);
     let world = killed_and_started_again(world).await;
-    // The next process has not been asked for a pause; if the receiver still minds, it says so again.
+    // The pause is not stored: the restarted process sends, and the receiver may ask for a pause again.
     for event in (0..EVENTS).map(|n| format!("e{n}")).filter(|event| *event != first) {
         world.delivery_is(&event, DeliveryStatus::Succeeded).await;
     }
@@ -113,7 +114,7 @@ async fn paused_because_the_receiver_asked_for_it() {
 }
 
 #[tokio::test]
-async fn with_an_open_breaker() {
+async fn killed_with_an_open_breaker() {
     let world = World::start().await;
     let port = free_port();
     let url = format!("http://127.0.0.1:{port}/hook");
@@ -128,7 +129,7 @@ async fn with_an_open_breaker() {
 }
 
 #[tokio::test]
-async fn spread_out_by_a_rate() {
+async fn killed_while_limited_by_a_rate() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination_with(api::Destination { rate: 10, ..patient(receiver.url()) }).await;
     world.publish_many(EVENTS).await;
@@ -140,7 +141,7 @@ async fn spread_out_by_a_rate() {
 }
 
 #[tokio::test]
-async fn with_retries_that_wait_for_their_time() {
+async fn killed_with_pending_retries() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer_next(vec![Answer::Status(500); EVENTS]);
     let later = Some(retries(&[Duration::from_secs(3)]));
@@ -151,6 +152,6 @@ async fn with_retries_that_wait_for_their_time() {
     }
     let world = killed_and_started_again(world).await;
     all_succeed(&world).await;
-    // In half of the kills the broker fires one timer twice (measured); it is recognised.
+    // In half of the kills the broker fires one timer twice (measured); the dispatcher recognises that.
     assert_eq!((receiver.count(), events_at(&receiver).len()), (2 * EVENTS, EVENTS));
 }

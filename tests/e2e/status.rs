@@ -1,4 +1,4 @@
-//! How the delivery service itself is doing.
+//! The status of the installation.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn status(world: &World) -> api::GetStatusResponse {
 }
 
 #[tokio::test]
-async fn the_status_says_how_much_waits_and_where() {
+async fn status_shows_waiting_work_and_its_place() {
     for world in World::on_both().await {
         let (receiver, failing, gone) = (Receiver::start().await, Receiver::start().await, Receiver::start().await);
         let held = world.destination(&receiver.url()).await;
@@ -64,7 +64,7 @@ async fn the_status_says_how_much_waits_and_where() {
         let refused = world.status().get_status(api::GetStatusRequest { top: 501 }).await.unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument);
         world.enable(&held, false).await;
-        wait::until_eq("the figures of before are forgotten", SOON, 5, async || receiver.count()).await;
+        wait::until_eq("the released deliveries", SOON, 5, async || receiver.count()).await;
         wait::until("nothing parked there", SOON, async || {
             status(&world).await.most_parked.iter().all(|parked| parked.destination_id != held)
         })
@@ -73,12 +73,12 @@ async fn the_status_says_how_much_waits_and_where() {
 }
 
 #[tokio::test]
-async fn work_that_is_handed_out_is_told() {
+async fn status_counts_unacknowledged_work() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Gate(200));
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
-    wait::until("a request that is under way", SOON, async || {
+    wait::until("a request in flight", SOON, async || {
         status(&world).await.lags.iter().any(|lag| lag.name == "router" && lag.in_hand == 1)
     })
     .await;

@@ -1,4 +1,4 @@
-//! The `OTEL_*` variables: each does what the specification says, and none stops the process.
+//! The `OTEL_*` variables: each follows the specification, and none stops the process.
 
 use api::DeliveryStatus;
 use http::HeaderMap;
@@ -12,7 +12,7 @@ const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
 const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 
-/// Delivers a lead with these variables.
+/// Delivers a lead in a system with these variables.
 async fn deliver(env: &[(&str, &str)]) -> (World, Receiver) {
     let env = [env, &[SOON_EXPORTED]].concat();
     let (world, receiver) = (World::start_with(&[], &env).await, Receiver::start().await);
@@ -22,7 +22,7 @@ async fn deliver(env: &[(&str, &str)]) -> (World, Receiver) {
     (world, receiver)
 }
 
-/// The span of an attempt, once the collector has it, and what came with it.
+/// The exported span of an attempt, and the headers of the export.
 async fn exported(collector: &OtlpSink, env: &[(&str, &str)]) -> (ExportedSpan, HeaderMap) {
     let _running = deliver(env).await;
     let is_attempt = |span: &ExportedSpan| span.name == "attempt";
@@ -34,7 +34,7 @@ async fn exported(collector: &OtlpSink, env: &[(&str, &str)]) -> (ExportedSpan, 
 }
 
 #[tokio::test]
-async fn a_wrong_or_absent_collector_stops_no_lead_and_is_one_warning() {
+async fn unavailable_collector_causes_one_warning_and_stops_no_lead() {
     for (env, said) in [
         (&[(ENDPOINT, "http://127.0.0.1:1")][..], "cannot export traces; spans are lost until the collector answers"),
         (&[(ENDPOINT, "https://127.0.0.1:1")], "cannot export traces; spans are lost until the collector answers"),
@@ -51,7 +51,7 @@ async fn a_wrong_or_absent_collector_stops_no_lead_and_is_one_warning() {
         let (world, _receiver) = deliver(env).await;
         let line = world.process.wait_line(said, SOON).await;
         assert!(line.contains("WARN"), "{env:?}: {line}");
-        // More batches fail, and nobody is told again.
+        // Further batches fail without another warning.
         world.publish("e2").await;
         world.delivery_is("e2", DeliveryStatus::Succeeded).await;
         let output = world.process.output();
@@ -60,7 +60,7 @@ async fn a_wrong_or_absent_collector_stops_no_lead_and_is_one_warning() {
 }
 
 #[tokio::test]
-async fn traces_are_exported_over_tls_by_grpc_and_by_http() {
+async fn traces_are_exported_over_tls_with_grpc_and_http() {
     let authority = Authority::default();
     let certificate = authority.certificate_for("localhost");
     let file = authority.file();
@@ -86,7 +86,7 @@ async fn traces_are_exported_over_tls_by_grpc_and_by_http() {
 }
 
 #[tokio::test]
-async fn the_variables_of_traces_stand_before_those_of_all_signals() {
+async fn variables_for_traces_override_general_ones() {
     let collector = OtlpSink::start().await;
     let exact = format!("{}/v1/traces", collector.endpoint());
     let env = [
@@ -114,7 +114,7 @@ async fn the_variables_of_traces_stand_before_those_of_all_signals() {
 }
 
 #[tokio::test]
-async fn a_span_says_which_process_of_which_service_made_it() {
+async fn spans_name_their_service_and_process() {
     let collector = OtlpSink::start().await;
     let endpoint = collector.endpoint();
     let (span, _) = exported(&collector, &[(ENDPOINT, &endpoint)]).await;
@@ -136,7 +136,7 @@ async fn a_span_says_which_process_of_which_service_made_it() {
 }
 
 #[tokio::test]
-async fn nothing_is_exported_if_a_variable_says_so() {
+async fn exporting_can_be_switched_off() {
     for off in [
         ("OTEL_SDK_DISABLED", "true"),
         ("OTEL_TRACES_EXPORTER", "none"),
@@ -146,12 +146,12 @@ async fn nothing_is_exported_if_a_variable_says_so() {
         let collector = OtlpSink::start().await;
         let endpoint = collector.endpoint();
         let (world, _receiver) = deliver(&[(ENDPOINT, &endpoint), off]).await;
-        // The end of the process exports what there is.
+        // The process exports the remaining spans at its end.
         world.process.terminate();
         world.process.wait_exit(SOON).await;
         assert_eq!(collector.spans(), [], "{off:?}");
     }
-    // Each trace is a coin of its own; of this ratio hardly one is taken.
+    // Each trace is sampled independently; with this ratio almost none is.
     let collector = OtlpSink::start().await;
     let endpoint = collector.endpoint();
     let ratio = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.000001")];

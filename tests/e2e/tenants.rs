@@ -1,5 +1,5 @@
-//! A hostile account beside an honest one. Whatever the hostile one does, each lead of the honest one is accepted and
-//! arrives, and the process stays small.
+//! A hostile account beside an honest one. During each attack all leads of the honest account are accepted and arrive,
+//! and the process stays small.
 
 use std::{fs, time::Duration};
 
@@ -21,27 +21,27 @@ use crate::{
 };
 
 const HOSTILE: &str = "hostile";
-/// Interfaces of the hostile account, each with destinations of its own.
+/// Interfaces of the hostile account, each with its own destinations.
 const TEMPLATES: &str = "templates";
 const NAMES: &str = "names";
 const LOOP: &str = "loop";
-/// Leads of the honest account beside each attack.
+/// The number of honest leads during each attack.
 const LEADS: usize = 10;
-/// Within this they have to arrive, on a busy machine.
+/// How long the honest leads may take on a busy machine.
 const TIMELY: Duration = Duration::from_secs(15);
-/// What the process may take at most: memory, threads, and files beyond those of the attacking connections.
+/// Limits of the process: memory, threads, and open files.
 const MAX_MEMORY_KIB: u64 = 512 * 1024;
 const MAX_THREADS: usize = 96;
 const MAX_FILES: usize = 600;
-/// Connections that send half of a request, and destinations whose name server is silent.
+/// Connections that send half a request, and destinations with a silent name server.
 const HALF_SENT: usize = 300;
 const SILENT: usize = 200;
-/// Events that are streamed without waiting for an answer, each for [`SILENT`] destinations.
+/// Events that are streamed without waiting for answers, each for [`SILENT`] destinations.
 const STREAMED: usize = 1_000;
-/// Watches and streams that are opened.
+/// The number of opened watches and streams.
 const OPENED: usize = 150;
 
-/// What the hostile account has: its own keys, and nothing else.
+/// The hostile account, which has only its own keys.
 struct Hostile<'a> {
     world: &'a World,
     publish: String,
@@ -82,7 +82,7 @@ impl<'a> Hostile<'a> {
         assert_eq!(self.post(event.to_string()).await, 202);
     }
 
-    /// Templates that multiply, chain and loop. Those that are refused when they are set do no harm; the others get leads.
+    /// Templates that multiply, chain and loop. Some are refused when they are set; the others get leads.
     async fn templates(&self) {
         let chain = format!("{{{{ {} }}}}", vec!["1"; 4_000].join("+"));
         let slow = "[{% for i in range(1000) %}{% for j in range(1000) %}{{ i }},{% endfor %}{% endfor %}0]";
@@ -167,7 +167,7 @@ impl<'a> Hostile<'a> {
     }
 }
 
-/// The honest account publishes leads, and each arrives in time.
+/// Publishes honest leads, and checks that each arrives in time.
 async fn honest_leads_arrive(world: &World, receiver: &Receiver, attack: &str, before: usize) {
     for n in 0..LEADS {
         world.publish(&format!("{attack}-{n}")).await;
@@ -179,7 +179,7 @@ async fn honest_leads_arrive(world: &World, receiver: &Receiver, attack: &str, b
 }
 
 #[tokio::test]
-async fn every_lead_of_an_honest_account_arrives_whatever_another_account_does() {
+async fn attacks_of_one_account_do_not_affect_another() {
     let names = NameServer::start(&[]).await;
     let address = names.address().to_string();
     let world = World::start_with(&["--dns-server", &address, "--max-deliveries-per-event", "1000"], &[]).await;
@@ -206,7 +206,7 @@ async fn every_lead_of_an_honest_account_arrives_whatever_another_account_does()
     let threads = fs::read_dir(format!("/proc/{}/task", world.process.id())).unwrap().count();
     assert!(threads <= MAX_THREADS, "{threads} threads");
     let memory = usage::status(&world.process, "VmHWM");
-    assert!(memory <= MAX_MEMORY_KIB, "{memory} KiB at most");
+    assert!(memory <= MAX_MEMORY_KIB, "{memory} KiB at peak");
     let files = usage::open_files(&world.process);
     assert!(files <= MAX_FILES, "{files} files");
 }

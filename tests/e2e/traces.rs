@@ -1,4 +1,4 @@
-//! One trace runs through everything.
+//! Traces span the whole path of a lead.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,7 +11,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
 #[tokio::test]
-async fn a_trace_runs_from_the_publish_call_through_every_attempt_to_the_mail() {
+async fn one_trace_connects_publish_attempts_and_mail() {
     let collector = OtlpSink::start().await;
     let endpoint = collector.endpoint();
     let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "200")];
@@ -38,11 +38,11 @@ async fn a_trace_runs_from_the_publish_call_through_every_attempt_to_the_mail() 
     assert_eq!(named("publish")[0].parent, CALLER);
     assert_eq!(named("publish")[0].attributes["request_id"], "order-7/try-1");
     assert_eq!(named("route")[0].parent, named("publish")[0].id);
-    // Every span leads back to the caller.
+    // Every span descends from the caller's span.
     for span in &spans {
         let mut at = span;
         while at.parent != CALLER {
-            at = by_id.get(at.parent.as_str()).unwrap_or_else(|| panic!("{span:?} hangs in the air at {at:?}"));
+            at = by_id.get(at.parent.as_str()).unwrap_or_else(|| panic!("{span:?} has no parent at {at:?}"));
         }
     }
     let attempts = named("attempt");
@@ -55,7 +55,7 @@ async fn a_trace_runs_from_the_publish_call_through_every_attempt_to_the_mail() 
 }
 
 #[tokio::test]
-async fn without_a_collector_the_context_of_the_caller_reaches_the_receiver() {
+async fn without_a_collector_the_caller_context_reaches_the_receiver() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let traceparent = format!("00-{TRACE}-{CALLER}-01");

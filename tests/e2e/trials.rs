@@ -1,4 +1,4 @@
-//! Trying a destination out.
+//! Test deliveries.
 
 use api::DeliveryStatus;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn test_of(destination_id: &str) -> api::SendTestDeliveryRequest {
 async fn tested(world: &World, request: api::SendTestDeliveryRequest, status: DeliveryStatus) -> api::Delivery {
     let sent = world.deliveries().send_test_delivery(request).await.unwrap().into_inner();
     let request = api::GetDeliveryRequest { delivery_id: sent.delivery_id };
-    // It is known at once.
+    // The delivery is readable at once.
     world.deliveries().get_delivery(request.clone()).await.unwrap();
     testkit::wait::until("the end of the test", SOON, async || {
         let detail = world.deliveries().get_delivery(request.clone()).await.unwrap().into_inner();
@@ -27,7 +27,7 @@ async fn tested(world: &World, request: api::SendTestDeliveryRequest, status: De
 }
 
 #[tokio::test]
-async fn a_test_goes_to_one_destination_as_a_delivery_like_any_other() {
+async fn test_event_is_a_normal_delivery_to_one_destination() {
     for world in World::on_both().await {
         let (receiver, other) = (Receiver::start().await, Receiver::start().await);
         world.destination(&other.url()).await;
@@ -62,7 +62,7 @@ async fn a_test_goes_to_one_destination_as_a_delivery_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_test_that_fails_switches_nothing_off_mails_nobody_and_can_be_retried() {
+async fn failed_test_has_no_consequences_and_can_be_retried() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination_with(api::Destination { url: receiver.url(), retry_policy: None, ..some_destination() });
     let id = id.await;
@@ -88,7 +88,7 @@ async fn a_test_that_fails_switches_nothing_off_mails_nobody_and_can_be_retried(
     let request = api::GetDestinationRequest { account_id: ACCOUNT.into(), destination_id: id.clone() };
     let destination = world.registry().get_destination(request).await.unwrap().into_inner();
     assert_eq!((destination.enabled, destination.deactivated), (Some(true), None));
-    // A lead that fails is mailed about; by then the tests would have been.
+    // A failed lead causes a mail; mails about tests would have come before it.
     receiver.answer(Answer::Status(410));
     world.publish("e1").await;
     testkit::wait::until("the mail about the lead", SOON, async || !world.home.outbox().is_empty()).await;
@@ -96,7 +96,7 @@ async fn a_test_that_fails_switches_nothing_off_mails_nobody_and_can_be_retried(
 }
 
 #[tokio::test]
-async fn a_test_of_what_takes_nothing_is_refused() {
+async fn test_of_a_disabled_or_deleted_destination_is_refused() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination(&receiver.url()).await;
     world.disable(&id).await;
@@ -111,7 +111,7 @@ async fn a_test_of_what_takes_nothing_is_refused() {
     assert_eq!(refused.code(), Code::NotFound);
     assert_eq!(receiver.count(), 0);
 
-    // Nobody else may make one, or take its interface.
+    // Publishers cannot send test events, nor use their interface.
     let mut forged = event_json("e1");
     forged["type"] = "webhook.test".into();
     assert_eq!(world.post(forged.to_string(), &[]).await.0, 400);

@@ -1,4 +1,4 @@
-//! A data directory of an older version is opened, and everything in it goes on. `upgrade/make.py` wrote it with commit
+//! A data directory of an older version is opened, and its work continues. `upgrade/make.py` wrote it with commit
 //! 0df4b80.
 
 use std::{fs, net::SocketAddr, path::Path, process::Command};
@@ -9,9 +9,9 @@ use testkit::{receiver::Receiver, wait};
 
 use crate::world::{ACCOUNT, Home, SOON, World, events_at, read_json};
 
-/// Where the destinations of the fixture are.
+/// The receiver of the fixture's destinations.
 const RECEIVER: &str = "127.83.12.7:18431";
-/// What the older version delivered, and what may not be sent again.
+/// Events that the older version delivered; they must not be sent again.
 const DELIVERED: [&str; 4] = ["delivered-0", "delivered-1", "delivered-2", "forgotten"];
 const JOB_DELIVERIES: u64 = 15;
 
@@ -29,7 +29,7 @@ impl Fixture {
         let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e/upgrade/0df4b80.tar.gz");
         let unpacked = Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(folder).status().unwrap();
         assert!(unpacked.success(), "tar: {unpacked}");
-        // It names the ports of the process that wrote it.
+        // The file has the ports of the process that wrote it.
         let _ = fs::remove_file(home.data().join("addresses.json"));
         let names = read_json(&home.data().join("fixture.json")).unwrap();
         let process = home.up(&[], &[]);
@@ -53,7 +53,7 @@ impl Fixture {
 }
 
 #[tokio::test]
-async fn everything_in_an_older_data_directory_goes_on() {
+async fn work_in_an_older_data_directory_continues() {
     let fixture = Fixture::open().await;
     let world = &fixture.world;
     let waits = ["waiting", "parked", "ordered"].map(|kind| fixture.all_become(kind, DeliveryStatus::Succeeded));
@@ -84,10 +84,10 @@ async fn everything_in_an_older_data_directory_goes_on() {
     assert_eq!(delivered.destination_id, fixture.destination("delivered"));
     let sent_again: Vec<_> = events_at(&fixture.receiver).into_iter().filter(|id| DELIVERED.contains(&&**id)).collect();
     assert!(sent_again.is_empty(), "{sent_again:?}");
-    assert!(signature_of(&fixture.receiver, "new").starts_with("v1,"), "the master key opens the secret of before");
+    assert!(signature_of(&fixture.receiver, "new").starts_with("v1,"), "the master key opens the older secret");
 }
 
-/// The events of this kind as they came.
+/// The events of this kind, in order of arrival.
 fn events_in_order(receiver: &Receiver, kind: &str) -> Vec<String> {
     let all = receiver.requests().into_iter().map(|seen| seen.header("webhook-id").to_owned());
     all.filter(|id| id.starts_with(kind)).collect()

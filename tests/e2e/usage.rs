@@ -1,10 +1,10 @@
-//! What a process takes, as the operating system counts it.
+//! Resource usage of a process, from the operating system.
 
 use std::fs;
 
 use testkit::Process;
 
-/// The number behind a name in `/proc/<pid>/status`: kibibytes for `VmHWM` (the most memory that it ever had) and `VmRSS`.
+/// The number after a name in `/proc/<pid>/status`, in KiB for `VmHWM` (peak memory) and `VmRSS`.
 pub(crate) fn status(process: &Process, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();

@@ -26,7 +26,7 @@ async fn next(watch: &mut Watch) -> (String, DeliveryStatus, String) {
     }
 }
 
-/// Reads on until the delivery of an event has a status; the token then.
+/// Reads until the delivery of an event has a status. Returns the resume token.
 async fn until(watch: &mut Watch, event: &str, status: DeliveryStatus) -> String {
     loop {
         let (of, now, token) = next(watch).await;
@@ -41,7 +41,7 @@ fn everything() -> WatchDeliveriesRequest {
 }
 
 #[tokio::test]
-async fn a_watch_shows_what_there_is_and_then_what_changes() {
+async fn watch_shows_existing_deliveries_and_then_changes() {
     for world in World::on_both().await {
         let (receiver, other) = (Receiver::start().await, Receiver::start().await);
         let id = world.destination(&receiver.url()).await;
@@ -72,14 +72,18 @@ async fn a_watch_shows_what_there_is_and_then_what_changes() {
         world.delete(&other_id).await;
         receiver.answer(Answer::Status(500));
         world.publish("bad").await;
-        // Whatever else happened, these two saw nothing of it.
+        // These two watches saw no other changes.
         assert_eq!(next(&mut failures).await.0, "good");
         let (event, status, _) = next(&mut failures).await;
         assert_eq!((event.as_str(), status), ("bad", DeliveryStatus::Failed));
         assert_eq!(next(&mut of_lead).await.0, "bad");
         loop {
             let (event, status, _) = next(&mut of_one).await;
-            assert_ne!((event.as_str(), status), ("good", DeliveryStatus::Failed), "that went to the other one");
+            assert_ne!(
+                (event.as_str(), status),
+                ("good", DeliveryStatus::Failed),
+                "the failure was at the other destination"
+            );
             if (event.as_str(), status) == ("bad", DeliveryStatus::Failed) {
                 break;
             }
@@ -88,7 +92,7 @@ async fn a_watch_shows_what_there_is_and_then_what_changes() {
 }
 
 #[tokio::test]
-async fn a_watch_that_was_broken_off_goes_on_where_it_ended() {
+async fn interrupted_watch_can_be_resumed() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let mut first = watch(&world, everything()).await;
@@ -117,7 +121,7 @@ async fn a_watch_that_was_broken_off_goes_on_where_it_ended() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_misses_nothing_in_the_end() {
+async fn slow_watch_gets_every_final_status() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let mut slow = watch(&world, everything()).await;
@@ -134,7 +138,7 @@ async fn a_slow_reader_misses_nothing_in_the_end() {
 }
 
 #[tokio::test]
-async fn what_one_process_projects_is_seen_through_the_others() {
+async fn watch_shows_changes_projected_by_other_processes() {
     let database = postgres::database().await;
     let world = World::start_with(&["--database-url", &database], &[]).await;
     let receiver = Receiver::start().await;
@@ -167,7 +171,7 @@ async fn what_one_process_projects_is_seen_through_the_others() {
 }
 
 #[tokio::test]
-async fn no_more_watch_than_a_process_can_serve() {
+async fn watches_of_a_key_are_limited() {
     let world = World::start_with(&["--max-watches-per-key", "100"], &[]).await;
     let mut watches = vec![];
     for _ in 0..100 {

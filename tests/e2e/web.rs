@@ -50,7 +50,7 @@ pub(crate) async fn call(world: &World, method: &str, message: Value) -> Answere
 }
 
 #[tokio::test]
-async fn a_failed_delivery_is_found_and_retried_in_json() {
+async fn failed_delivery_can_be_found_and_retried_in_json() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::Status(500));
     world.destination(&receiver.url()).await;
@@ -79,7 +79,7 @@ async fn a_failed_delivery_is_found_and_retried_in_json() {
 }
 
 #[tokio::test]
-async fn a_method_takes_protobuf_and_one_that_changes_nothing_takes_get() {
+async fn methods_accept_protobuf_and_reading_ones_accept_get() {
     let world = World::start().await;
     let message = api::GetAccountRequest { account_id: ACCOUNT.into() }.encode_to_vec();
     let answer = sent(request(&world, "RegistryService/GetAccount", "application/proto", message.clone())).await;
@@ -109,7 +109,7 @@ async fn a_method_takes_protobuf_and_one_that_changes_nothing_takes_get() {
 }
 
 #[tokio::test]
-async fn a_refusal_has_the_shape_of_connect_and_says_what_is_wrong() {
+async fn errors_have_the_format_of_connect() {
     let world = World::start().await;
     let method = "RegistryService/GetAccount";
     let of = |content_type: &str, body: &str| request(&world, method, content_type, body.to_owned());
@@ -131,9 +131,9 @@ async fn a_refusal_has_the_shape_of_connect_and_says_what_is_wrong() {
     ];
     for (request, status, code, words) in cases {
         let answer = sent(request).await;
-        let told = answer.json();
-        assert_eq!((answer.status, &told["code"]), (status, &json!(code)), "{told}");
-        assert!(told["message"].as_str().unwrap().contains(words), "{told}");
+        let error = answer.json();
+        assert_eq!((answer.status, &error["code"]), (status, &json!(code)), "{error}");
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
         assert!(answer.body.len() < 2_000);
     }
     let stranger = web().post(format!("{}/leadline.v1.{method}", world.http)).header("content-type", json);
@@ -145,7 +145,7 @@ async fn a_refusal_has_the_shape_of_connect_and_says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_large_message_is_refused_and_a_compressed_one_no_larger() {
+async fn message_size_limit_applies_after_decompression() {
     let world = World::start().await;
     let method = "RegistryService/GetAccount";
     let padded = format!("{{\"account_id\": \"{ACCOUNT}\"{}}}", " ".repeat(1_000_000));
@@ -166,7 +166,7 @@ async fn a_large_message_is_refused_and_a_compressed_one_no_larger() {
 }
 
 #[tokio::test]
-async fn a_page_of_an_allowed_origin_may_call_and_no_other() {
+async fn cors_allows_only_configured_origins() {
     let console = "https://console.example";
     let open = World::start_with(&["--cors-origins", &format!("{console},http://localhost:5173")], &[]).await;
     let closed = World::start().await;
@@ -177,9 +177,9 @@ async fn a_page_of_an_allowed_origin_may_call_and_no_other() {
         sent(request.header("access-control-request-headers", "authorization,connect-protocol-version")).await
     };
     for path in ["leadline.v1.LeadService/GetLead", "v1/leads"] {
-        let asked = ask(&open, console, path).await;
-        assert_eq!((asked.status, asked.header("access-control-allow-origin")), (200, console));
-        assert!(asked.header("access-control-allow-headers").contains("authorization"));
+        let preflight = ask(&open, console, path).await;
+        assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (200, console));
+        assert!(preflight.header("access-control-allow-headers").contains("authorization"));
         assert_eq!(ask(&open, "https://evil.example", path).await.header("access-control-allow-origin"), "");
         assert_eq!(ask(&closed, console, path).await.header("access-control-allow-origin"), "");
     }

@@ -1,4 +1,4 @@
-//! What a receiver discards repeats by.
+//! The `webhook-id` by which receivers discard repeats.
 
 use testkit::{Receiver, wait};
 use tonic::Code;
@@ -7,7 +7,7 @@ use crate::world::{ACCOUNT, INTERFACE, SOON, World, some_destination};
 
 const OTHER: &str = "globex";
 
-/// The requests of a receiver as its program would have them that discards repeats by `webhook-id`: event ids and bodies.
+/// The requests that remain for a receiver that discards repeats by `webhook-id`: event ids and bodies.
 fn kept(receiver: &Receiver) -> Vec<(String, String)> {
     let mut seen = std::collections::HashSet::new();
     let requests = receiver.requests();
@@ -33,7 +33,7 @@ async fn publish_for_both(world: &World) {
 }
 
 #[tokio::test]
-async fn two_accounts_with_the_same_event_id_and_one_receiver_lose_nothing() {
+async fn webhook_ids_differ_between_accounts_with_equal_event_ids() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     other_account(&world).await;
     for account in [ACCOUNT, OTHER] {
@@ -44,13 +44,13 @@ async fn two_accounts_with_the_same_event_id_and_one_receiver_lose_nothing() {
     wait::until_eq("both", SOON, 2, async || receiver.count()).await;
     let of = |account: &str| ("order-1".to_owned(), format!("{{\"of\":\"{account}\"}}"));
     assert_eq!(kept(&receiver), [of(ACCOUNT), of(OTHER)]);
-    // Another attempt is a repeat by the same id.
+    // Another attempt has the same id.
     let first = receiver.requests().remove(0);
     assert_eq!(first.header("webhook-id"), first.header("leadline-delivery-id"));
 }
 
 #[tokio::test]
-async fn the_id_is_a_setting_that_updates_leave_alone() {
+async fn webhook_id_is_a_setting_that_other_updates_keep() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let made = async |kind: &str| {
         let destination = api::Destination { url: receiver.url(), webhook_id: kind.into(), ..some_destination() };
@@ -70,7 +70,7 @@ async fn the_id_is_a_setting_that_updates_leave_alone() {
     assert_eq!(ids, [false, true]);
     assert!(receiver.requests().iter().all(|seen| seen.header("leadline-event-id") == "e1"));
 
-    // A client that does not know the setting sends back everything but it.
+    // A client that does not know the setting sends back all other fields.
     let unknowing = api::Destination { webhook_id: String::new(), name: "New name".into(), ..old.clone() };
     let update = async |destination: api::Destination, paths: &[&str]| {
         let paths = paths.iter().map(|&path| path.to_owned()).collect();

@@ -70,13 +70,13 @@ grpc = until("the start", address).group(1)
 
 
 def call(method, **request):
-    told = subprocess.run(
+    answer = subprocess.run(
         [program, "call", "--grpc-url", f"http://{grpc}", "--data-dir", data, method, json.dumps(request)],
         capture_output=True, text=True,
     )
-    if told.returncode:
-        sys.exit(f"{method}: {told.stderr}")
-    return json.loads(told.stdout)
+    if answer.returncode:
+        sys.exit(f"{method}: {answer.stderr}")
+    return json.loads(answer.stdout)
 
 
 def destination(name, path, **settings):

@@ -16,7 +16,7 @@ pub(crate) fn prefixed(flags: u8, message: &[u8]) -> Vec<u8> {
     [&[flags][..], &u32::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
 }
 
-/// Takes the messages with their flags out of a body, as far as they are complete.
+/// Removes the complete messages from a body, with their flags.
 pub(crate) fn taken(body: &mut Vec<u8>) -> Vec<(u8, Vec<u8>)> {
     let mut messages = vec![];
     while body.len() >= 5 {
@@ -35,7 +35,7 @@ fn in_json(message: &[u8]) -> Value {
 }
 
 #[tokio::test]
-async fn a_watch_over_connect_goes_on_until_the_caller_leaves() {
+async fn watch_over_connect_lasts_until_the_caller_disconnects() {
     let (world, receiver) = (World::start_with(&["--max-watches", "1"], &[]).await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let body = prefixed(0, json!({"account_id": ACCOUNT}).to_string().as_bytes());
@@ -55,7 +55,7 @@ async fn a_watch_over_connect_goes_on_until_the_caller_leaves() {
         }
     }
     drop(watch);
-    // The caller that left makes room for the next one.
+    // The disconnected caller frees its place.
     wait::until("room for another watch", SOON, async || {
         let request = api::WatchDeliveriesRequest { account_id: ACCOUNT.into(), ..Default::default() };
         DeliveryServiceClient::new(world.channel()).watch_deliveries(request).await.is_ok()
@@ -64,7 +64,7 @@ async fn a_watch_over_connect_goes_on_until_the_caller_leaves() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_its_error_and_a_deadline_ends_it_too() {
+async fn stream_ends_with_its_error_or_deadline() {
     let world = World::start().await;
     let method = "DeliveryService/WatchDeliveries";
     let good = prefixed(0, json!({"account_id": ACCOUNT}).to_string().as_bytes());
@@ -91,7 +91,7 @@ async fn a_stream_ends_with_its_error_and_a_deadline_ends_it_too() {
 }
 
 #[tokio::test]
-async fn many_events_are_published_in_one_stream_over_connect() {
+async fn events_can_be_published_in_a_connect_stream() {
     let world = World::start().await;
     let lead = |event: &str, account: &str| {
         let lead = json!({"account": account, "interface": INTERFACE, "event_id": event, "payload": "e30="});
@@ -112,7 +112,7 @@ async fn many_events_are_published_in_one_stream_over_connect() {
 }
 
 #[tokio::test]
-async fn a_browser_calls_over_grpc_web_in_both_its_forms() {
+async fn grpc_web_works_in_binary_and_text_form() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     world.publish("e1").await;
@@ -143,7 +143,7 @@ async fn a_browser_calls_over_grpc_web_in_both_its_forms() {
 }
 
 #[tokio::test]
-async fn each_process_serves_its_own_services_over_http() {
+async fn each_process_serves_its_own_services_over_http_only() {
     let world = World::start().await;
     let args = ["--nats-url", &world.nats];
     let ingest = testkit::Process::start(
@@ -156,8 +156,8 @@ async fn each_process_serves_its_own_services_over_http() {
     let elsewhere = web().post(format!("{http}/leadline.v1.AccessService/WhoAmI")).bearer_auth(&world.key);
     let elsewhere = sent(elsewhere.header("content-type", "application/json").body("{}")).await;
     assert_eq!(elsewhere.status, 501);
-    let told = elsewhere.json()["message"].as_str().unwrap().to_owned();
-    assert!(told.contains("AccessService") && told.contains("leadline.v1.IngestService"), "{told}");
+    let message = elsewhere.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("AccessService") && message.contains("leadline.v1.IngestService"), "{message}");
     let me = call(&world, "AccessService/WhoAmI", json!({})).await.json();
     assert_eq!(me["scopes"][0], "SCOPE_ADMIN");
 }
