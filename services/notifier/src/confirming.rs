@@ -24,8 +24,8 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    desk::{Desk, PublicUrl, Trouble},
-    page::Block,
+    body::Block,
+    link_pages::{ChangeError, LinkPages, PublicUrl},
 };
 
 /// The author of the change in the audit log.
@@ -67,32 +67,32 @@ pub(crate) fn may_ask(sent: &[NoticeSent], account: &AccountId, email: &str) -> 
 
 struct Confirmer {
     asking: Asking,
-    desk: Desk,
+    pages: LinkPages,
 }
 
 /// `GET` shows the question, `POST` confirms the address.
-pub(crate) fn routes(asking: Asking, desk: Desk) -> Router {
-    Router::new().route("/confirm/{code}", get(ask).post(confirm)).with_state(Arc::new(Confirmer { asking, desk }))
+pub(crate) fn routes(asking: Asking, pages: LinkPages) -> Router {
+    Router::new().route("/confirm/{code}", get(ask).post(confirm)).with_state(Arc::new(Confirmer { asking, pages }))
 }
 
 async fn ask(State(this): State<Arc<Confirmer>>, Path(code): Path<String>) -> Response {
-    let Some(asked) = this.read(&code) else { return this.desk.no_link() };
+    let Some(asked) = this.read(&code) else { return this.pages.no_link() };
     let question = format!(
         "Shall {} get notices of the account {}: about new leads, or about leads that could not be delivered?",
         asked.email, asked.account
     );
     let blocks = vec![Block::Text(question), Block::Confirm("Yes, send me these notices")];
-    this.desk.answer(StatusCode::OK, &asked.account, "Confirm your address", blocks)
+    this.pages.answer(StatusCode::OK, &asked.account, "Confirm your address", blocks)
 }
 
 async fn confirm(State(this): State<Arc<Confirmer>>, Path(code): Path<String>) -> Response {
-    let Some(asked) = this.read(&code) else { return this.desk.no_link() };
+    let Some(asked) = this.read(&code) else { return this.pages.no_link() };
     let words = format!("{} gets notices of the account {} from now on.", asked.email, asked.account);
-    match this.desk.change(BY, Command::ConfirmEmail(asked.clone())).await {
-        Ok(()) | Err(Trouble::Refused(Refusal::AlreadyExists { .. })) => {
-            this.desk.answer(StatusCode::OK, &asked.account, "Your address is confirmed", vec![Block::Text(words)])
+    match this.pages.change(BY, Command::ConfirmEmail(asked.clone())).await {
+        Ok(()) | Err(ChangeError::Refused(Refusal::AlreadyExists { .. })) => {
+            this.pages.answer(StatusCode::OK, &asked.account, "Your address is confirmed", vec![Block::Text(words)])
         }
-        Err(trouble) => this.desk.refuse(&asked.account, "Not yet confirmed", trouble),
+        Err(error) => this.pages.refuse(&asked.account, "Not yet confirmed", error),
     }
 }
 

@@ -14,12 +14,12 @@ use axum::{
     routing::get,
 };
 use crypto::{Links, MasterKey};
-use domain::{AccountId, DeliveryId, DestinationId, InterfaceId, LeadId, registry::Destination};
+use domain::{AccountId, DeliveryId, DestinationId, InterfaceId, LeadId};
 
 use crate::{
-    desk::{Desk, PublicUrl},
-    page::Block,
-    texts,
+    body::{Block, Page},
+    link_pages::{LinkPages, PublicUrl},
+    templates,
 };
 
 /// Separates these links from the other links that the master key signs.
@@ -76,58 +76,34 @@ impl Details {
 
 struct Shower {
     details: Details,
-    desk: Desk,
+    pages: LinkPages,
 }
 
-pub(crate) fn routes(details: Details, desk: Desk) -> Router {
-    Router::new().route("/details/{link}", get(show)).with_state(Arc::new(Shower { details, desk }))
+pub(crate) fn routes(details: Details, pages: LinkPages) -> Router {
+    Router::new().route("/details/{link}", get(show)).with_state(Arc::new(Shower { details, pages }))
 }
 
 async fn show(State(this): State<Arc<Shower>>, Path(link): Path<String>) -> Response {
-    let Some((account, target)) = this.details.read(&link) else { return this.desk.no_link() };
-    let (title, blocks) = match &target {
+    let Some((account, target)) = this.details.read(&link) else { return this.pages.no_link() };
+    let page = match &target {
         Target::Destination(id, delivery) => this.destination(&account, id, *delivery).await,
-        Target::Lead(interface, lead) => {
-            let facts = vec![("Account", account.to_string()), ("Interface", interface.to_string())];
-            (
-                "Leads of an interface",
-                vec![Block::Facts(facts), texts::look_at_leads(&account, interface, lead.as_ref())],
-            )
-        }
+        Target::Lead(interface, lead) => templates::lead_details(&account, interface, lead.as_ref()),
     };
-    this.desk.answer(StatusCode::OK, &account, title, blocks)
+    this.pages.answer(StatusCode::OK, &account, &page.title, page.blocks)
 }
 
 impl Shower {
-    async fn destination(
-        &self,
-        account: &AccountId,
-        id: &DestinationId,
-        delivery: Option<DeliveryId>,
-    ) -> (&'static str, Vec<Block>) {
-        let registry = self.desk.registry.snapshot();
+    async fn destination(&self, account: &AccountId, id: &DestinationId, delivery: Option<DeliveryId>) -> Page {
+        let registry = self.pages.registry.snapshot();
         let Some(destination) = registry.destination(id).filter(|destination| destination.account == *account) else {
-            return ("The destination is gone", vec![Block::Text(format!("The destination {id} was deleted."))]);
+            let gone = vec![Block::Text(format!("The destination {id} was deleted."))];
+            return Page { title: "The destination is gone".into(), blocks: gone };
         };
-        let mut facts = vec![("Destination", texts::named(destination)), ("URL", destination.url.clone())];
-        facts.push(("State", state(destination)));
-        if destination.is_off() {
-            let waiting = self.desk.journal.pending_work().count(id).await.map(|count| count.to_string());
-            facts.push(("Held now", waiting.unwrap_or_else(|_| "not known at the moment".to_owned())));
-        }
-        let mut blocks = vec![Block::Facts(facts)];
-        blocks.extend(destination.is_off().then(|| texts::enable(destination)));
-        blocks.extend(delivery.map(|delivery| texts::retry(account, delivery)));
-        blocks.push(texts::retry_all(destination));
-        ("A destination now", blocks)
-    }
-}
-
-fn state(destination: &Destination) -> String {
-    match &destination.deactivated {
-        _ if !destination.enabled => "disabled by a person; its deliveries are held".to_owned(),
-        Some(why) => format!("deactivated since {:.0} ({}); its deliveries are held", why.at, why.cause.as_str()),
-        None => "enabled".to_owned(),
+        let held = match destination.is_off() {
+            true => self.pages.journal.pending_work().count(id).await.ok(),
+            false => None,
+        };
+        templates::destination_details(destination, held, delivery)
     }
 }
 

@@ -3,37 +3,40 @@
 //!
 //! * Deciding: [`watcher`] reads DELIVERIES and [`lead_watcher`] reads LEADS; both append the notices that the facts
 //!   call for. [`operations`] publishes lead events about Leadline's own work.
-//! * Writing: [`mailer`] sends each notice once. [`orders`] finds the recipients and the content of a notice, [`texts`]
-//!   writes the body, [`subjects`] the subject line, [`page`] renders the body as text and HTML, [`letter`] makes the
-//!   mail.
-//! * Sending: [`post`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the replies of
-//!   the mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
+//! * Writing: [`mailer`] sends each notice once. [`builder`] finds the recipients and the content of a notice,
+//!   [`templates`] renders the words of `templates/*.jinja` with the help of [`engine`], [`subjects`] writes the subject
+//!   line, [`body`] renders the content as text and HTML, [`email`] makes the mail.
+//! * Sending: [`transport`] sends a mail by [`smtp`] or writes it into the [`outbox`]. [`refusal`] classifies the
+//!   replies of the mail server, [`pauses`] decides when the next try begins, [`quota`] limits the mails of an hour.
 //! * Links: [`unsubscribe`] takes opt-outs, [`confirming`] asks the owners of addresses, [`details`] shows the present
-//!   state of the destination or lead that a mail is about.
+//!   state of the destination or lead that a mail is about; [`link_pages`] is what they share.
 //!
 //! Guarantee: a recipient gets a notice at most once, however often the broker redelivers its fact. There is one
 //! exception: if the process dies after the mail server took the mail and before the fact is stored, that mail goes out
 //! again, with the same Message-ID. While the mail server is away only mails wait.
 
+mod body;
+mod builder;
 mod confirming;
-mod desk;
+mod dedup;
 mod details;
+mod email;
+mod engine;
 mod history;
 mod lead_watcher;
-mod letter;
+mod link_pages;
+#[cfg(test)]
+mod mail_snapshots;
 mod mailer;
 mod operations;
-mod orders;
 mod outbox;
-mod page;
 mod pauses;
-mod post;
 mod quota;
 mod refusal;
 mod smtp;
 mod subjects;
-mod telling;
-mod texts;
+mod templates;
+mod transport;
 mod unsubscribe;
 mod watcher;
 
@@ -50,8 +53,8 @@ use runtime::{NeededBy, Platform, Service};
 
 use crate::{
     confirming::Asking,
-    desk::{Desk, PublicUrl},
     details::Details,
+    link_pages::{LinkPages, PublicUrl},
     quota::Limits,
     unsubscribe::Unsubscribing,
 };
@@ -124,29 +127,29 @@ pub async fn start(
     let registry = RegistryView::follow(journal, platform).await?;
     let (journal, drain) = (journal.clone(), platform.drain.clone());
     let brand = options.brand.clone();
-    let desk = Desk { journal: journal.clone(), registry: registry.clone(), brand: brand.clone() };
+    let pages = LinkPages { journal: journal.clone(), registry: registry.clone(), brand: brand.clone() };
     let mut service = Service::new("notifier");
     if let (Some(unsubscribing), Some(details)) = (unsubscribing.clone(), details.clone()) {
-        let routes = unsubscribe::routes(unsubscribing, desk.clone());
-        let mut routes = routes.merge(details::routes(details, desk.clone()));
+        let routes = unsubscribe::routes(unsubscribing, pages.clone());
+        let mut routes = routes.merge(details::routes(details, pages.clone()));
         if let Some(asking) = asking.clone() {
-            routes = routes.merge(confirming::routes(asking, desk));
+            routes = routes.merge(confirming::routes(asking, pages));
         }
         service = service.with_http(routes);
     }
-    let sender = letter::Sender::new(&options.mail_from, unsubscribing, details)?;
+    let sender = email::Sender::new(&options.mail_from, unsubscribing, details)?;
     let (outbox, latch_of_mail) = (
         options.outbox.as_deref().unwrap_or(Path::new("outbox")),
         platform.readiness.latch_for("mail", NeededBy::Only(&["notifier"])),
     );
-    let post = post::Post::new(options.smtp_url.as_deref(), outbox, sender.domain(), latch_of_mail)?;
+    let transport = transport::Transport::new(options.smtp_url.as_deref(), outbox, sender.domain(), latch_of_mail)?;
     let limit = |mails: u64| Some(mails).filter(|mails| *mails > 0);
     let limits = Limits { account: limit(options.mails_per_account), recipient: limit(options.mails_per_recipient) };
     let mailer = mailer::Mailer {
-        orders: orders::Orders { journal: journal.clone(), registry: registry.clone(), brand },
-        post,
+        builder: builder::NoticeBuilder { journal: journal.clone(), registry: registry.clone(), brand },
+        transport,
         sender,
-        telling: telling::Telling::default(),
+        dedup: dedup::Dedup::default(),
         history: history::History::new(journal.clone()),
         quota: quota::Quota::new(limits),
         patience: SignedDuration::try_from(options.mail_retry_for)?,

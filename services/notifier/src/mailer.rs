@@ -19,13 +19,13 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, info_span};
 
 use crate::{
+    builder::{NoticeBuilder, PreparedNotice},
     confirming::{self, Asking},
+    dedup::Dedup,
+    email::Sender,
     history::History,
-    letter::Sender,
-    orders::{Order, Orders},
-    post::{Post, PostError},
     quota::Quota,
-    telling::Telling,
+    transport::{Transport, TransportError},
 };
 
 /// Notices of a work queue in flight, at most. Heartbeats keep the broker from redelivering those that wait for a
@@ -38,10 +38,10 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 pub(crate) struct Mailer {
-    pub(crate) orders: Orders,
-    pub(crate) post: Post,
+    pub(crate) builder: NoticeBuilder,
+    pub(crate) transport: Transport,
     pub(crate) sender: Sender,
-    pub(crate) telling: Telling,
+    pub(crate) dedup: Dedup,
     pub(crate) history: History,
     pub(crate) quota: Quota,
     /// How long a mail is retried (`--mail-retry-for`).
@@ -57,7 +57,7 @@ enum NotifyError {
     #[error("the broker failed")]
     Journal(#[from] JournalError),
     #[error("cannot send mail")]
-    Post(#[from] PostError),
+    Transport(#[from] TransportError),
     #[error("the registry view does not contain the change at sequence {0} yet")]
     Registry(u64),
 }
@@ -82,17 +82,17 @@ struct Results {
     /// The reason of the first refusal that is final.
     reason: Option<String>,
     /// The temporary refusal that ends first; `None` if there is none.
-    later: Option<PostError>,
+    later: Option<TransportError>,
 }
 
 impl Mailer {
     pub(crate) async fn run(self) {
-        let journal = &self.orders.journal;
+        let journal = &self.builder.journal;
         let (mut called_for, mut leads) = (journal.notices().work_queue(), journal.notices().lead_work_queue());
         let (mut changes, mut settings) =
             (journal.registry().destination_work_queue(), journal.registry().address_work_queue());
         let (mut attempts, mut events) = (journal.deliveries().blanked_work_queue(), journal.anonymised().work_queue());
-        let (keeps_mails, asks) = (self.post.keeps_mails(), self.asking.is_some());
+        let (keeps_mails, asks) = (self.transport.keeps_mails(), self.asking.is_some());
         let (mut under_way, mut leads_under_way) = (FuturesUnordered::new(), FuturesUnordered::new());
         loop {
             let (room, room_for_leads) = (under_way.len() < MAX_IN_FLIGHT, leads_under_way.len() < MAX_IN_FLIGHT);
@@ -131,9 +131,9 @@ impl Mailer {
 
     async fn answer_call(&self, message: Message<NoticeFact>) {
         let NoticeFact::CalledFor(called) = &message.value else { return message.ack().await };
-        let order = self.orders.of_call(called);
+        let prepared = self.builder.of_call(called);
         let precedence = called.about.kind().has_precedence();
-        Box::pin(self.handle(&message, called.notice, (called.since, called.again), precedence, order)).await;
+        Box::pin(self.handle(&message, called.notice, (called.since, called.again), precedence, prepared)).await;
     }
 
     /// Sends the notice about a destination that a rule deactivated.
@@ -142,8 +142,8 @@ impl Mailer {
             return message.ack().await;
         };
         let notice = NoticeId::of_deactivation(id, message.sequence);
-        let order = self.orders.of_deactivation(notice, account, id, why);
-        Box::pin(self.handle(&message, notice, (message.published_at, false), true, order)).await;
+        let prepared = self.builder.of_deactivation(notice, account, id, why);
+        Box::pin(self.handle(&message, notice, (message.published_at, false), true, prepared)).await;
     }
 
     /// Asks the owners of the addresses that a change names as unconfirmed.
@@ -174,17 +174,17 @@ impl Mailer {
         let (Some(account), _, _) = message.value.change.entity() else { return Ok(()) };
         let notice = NoticeId::of_confirmation(account, message.sequence, email);
         // The work queue may deliver the change before the registry view contains it.
-        let known = self.orders.registry.at_least(message.sequence, REGISTRY_TIMEOUT).await;
+        let known = self.builder.registry.at_least(message.sequence, REGISTRY_TIMEOUT).await;
         let registry = known.ok_or(NotifyError::Registry(message.sequence))?;
-        let order = self.orders.of_confirmation(&registry, notice, account, email, asking);
-        let Some(order) = order else { return Ok(()) };
-        let sent = self.orders.journal.notices().confirmations(confirming::counted_since(Timestamp::now())).await?;
+        let prepared = self.builder.of_confirmation(&registry, notice, account, email, asking);
+        let Some(prepared) = prepared else { return Ok(()) };
+        let sent = self.builder.journal.notices().confirmations(confirming::counted_since(Timestamp::now())).await?;
         if let Err(reason) = confirming::may_ask(&sent, account, email) {
             tracing::info!(%account, reason, "skipped the question to the owner of an address");
             return Ok(());
         }
         let call = Call { since: message.published_at, again: false, as_of: None, late: self.is_late(message) };
-        Box::pin(self.tell(&order, &call, &message.trace)).await
+        Box::pin(self.tell(&prepared, &call, &message.trace)).await
     }
 
     /// Removes the mail about an attempt of an anonymised lead from the outbox. A mail that a mail server has taken
@@ -209,11 +209,11 @@ impl Mailer {
     }
 
     async fn forget<T>(&self, message: &Message<T>, notice: NoticeId) {
-        let telling = self.telling.begin(notice);
-        if telling.is_none() {
+        let dedup = self.dedup.begin(notice);
+        if dedup.is_none() {
             return message.retry_later(RETRY_DELAY).await;
         }
-        match self.post.forget(notice) {
+        match self.transport.forget(notice) {
             Ok(()) => message.ack().await,
             Err(error) => {
                 tracing::warn!(%notice, error = error.with_causes(), "cannot remove mail from the outbox; retrying");
@@ -228,27 +228,27 @@ impl Mailer {
         notice: NoticeId,
         (since, again): (Timestamp, bool),
         precedence: bool,
-        order: impl Future<Output = Result<Option<Order>, JournalError>>,
+        prepared: impl Future<Output = Result<Option<PreparedNotice>, JournalError>>,
     ) {
         let (span, trace) =
             TraceContext::enter(Some(&message.trace), || info_span!("notify", otel.kind = "consumer", %notice));
         let late = self.is_late(message);
-        if let (Some(wait), false) = (self.post.wait(precedence), late) {
+        if let (Some(wait), false) = (self.transport.wait(precedence), late) {
             return message.retry_later(wait.after).await;
         }
-        let Some(_telling) = self.telling.begin(notice) else {
+        let Some(_begun) = self.dedup.begin(notice) else {
             // Another task of this process sends the notice and acknowledges for both.
             return;
         };
         let as_of = message.may_be_repeat;
         let again = again || as_of.is_some();
-        let telling = async {
-            match order.await? {
-                Some(order) => self.tell(&order, &Call { since, again, as_of, late }, &trace).await,
+        let dedup = async {
+            match prepared.await? {
+                Some(prepared) => self.tell(&prepared, &Call { since, again, as_of, late }, &trace).await,
                 None => Ok(()),
             }
         };
-        match message.while_doing(telling).instrument(span).await {
+        match message.while_doing(dedup).instrument(span).await {
             Ok(()) => message.ack().await,
             Err(error) => self.retry(message, "cannot send notice", error).await,
         }
@@ -263,7 +263,7 @@ impl Mailer {
     async fn retry<T>(&self, message: &Message<T>, operation: &str, error: NotifyError) {
         let times = u32::try_from(message.delivered.saturating_sub(1)).unwrap_or(u32::MAX).min(10);
         let (delay, is_new) = match &error {
-            NotifyError::Post(refusal) => (refusal.again_after().unwrap_or(RETRY_DELAY), refusal.was_tried()),
+            NotifyError::Transport(refusal) => (refusal.again_after().unwrap_or(RETRY_DELAY), refusal.was_tried()),
             NotifyError::Journal(_) | NotifyError::Registry(_) => {
                 (RETRY_DELAY.saturating_mul(1 << times).min(MAX_RETRY_DELAY), true)
             }
@@ -275,10 +275,10 @@ impl Mailer {
         message.retry_later(delay).await;
     }
 
-    async fn tell(&self, order: &Order, call: &Call, trace: &TraceContext) -> Result<(), NotifyError> {
-        let (account, letter, journal) = (&order.account, &order.letter, &self.orders.journal);
-        if letter.recipients.is_empty() {
-            let subject = letter.subject();
+    async fn tell(&self, prepared: &PreparedNotice, call: &Call, trace: &TraceContext) -> Result<(), NotifyError> {
+        let (account, email, journal) = (&prepared.account, &prepared.email, &self.builder.journal);
+        if email.recipients.is_empty() {
+            let subject = email.subject();
             tracing::info!(
                 %account,
                 subject,
@@ -287,13 +287,13 @@ impl Mailer {
             return Ok(());
         }
         let told = match call.again {
-            true => self.history.told(account, letter.notice, call.since, call.as_of).await?,
+            true => self.history.told(account, email.notice, call.since, call.as_of).await?,
             false => Told::default(),
         };
         if told.done {
             return Ok(());
         }
-        let results = self.send(order, told, call.late, trace).await?;
+        let results = self.send(prepared, told, call.late, trace).await?;
         if let Some(error) = results.later
             && !call.late
         {
@@ -302,33 +302,39 @@ impl Mailer {
         let now = Timestamp::now();
         if let Some(reason) = results.reason {
             // The failure or the lead stays visible in the API; only the mail is lost.
-            let (subject, recipients) = (letter.subject(), &results.untold);
+            let (subject, recipients) = (email.subject(), &results.untold);
             tracing::error!(%account, subject, ?recipients, reason, "gave up notice");
-            journal.notices().append(&order.given_up(results.untold, reason, now), trace).await?;
+            journal.notices().append(&prepared.given_up(results.untold, reason, now), trace).await?;
         }
         if !results.reached.is_empty() {
-            journal.notices().append(&order.sent_to(results.reached, now), trace).await?;
+            journal.notices().append(&prepared.sent_to(results.reached, now), trace).await?;
         }
         crash::point("after a notice is stored");
         Ok(())
     }
 
     /// Sends each recipient a mail of its own, so that a refused address keeps the notice from no other one.
-    async fn send(&self, order: &Order, told: Told, late: bool, trace: &TraceContext) -> Result<Results, JournalError> {
-        let (letter, mut results) = (&order.letter, Results::default());
-        for recipient in &letter.recipients {
-            let has_it = told.reached.contains(recipient) || self.telling.was_sent(letter.notice, recipient);
-            let sent = if has_it { Ok(()) } else { self.post(order, recipient).await };
+    async fn send(
+        &self,
+        prepared: &PreparedNotice,
+        told: Told,
+        late: bool,
+        trace: &TraceContext,
+    ) -> Result<Results, JournalError> {
+        let (email, mut results) = (&prepared.email, Results::default());
+        for recipient in &email.recipients {
+            let has_it = told.reached.contains(recipient) || self.dedup.was_sent(email.notice, recipient);
+            let sent = if has_it { Ok(()) } else { self.transport(prepared, recipient).await };
             match sent {
                 Ok(()) => {
-                    if !has_it && letter.recipients.len() > 1 {
-                        self.record_reached(order, recipient, trace).await?;
+                    if !has_it && email.recipients.len() > 1 {
+                        self.record_reached(prepared, recipient, trace).await?;
                     }
                     results.reached.push(recipient.clone());
                 }
                 Err(error) => {
-                    if let PostError::Refused(why) = &error {
-                        self.telling.remember_refused(letter.notice, recipient, why.clone());
+                    if let TransportError::Refused(why) = &error {
+                        self.dedup.remember_refused(email.notice, recipient, why.clone());
                     }
                     results.add(recipient, error, late);
                 }
@@ -337,37 +343,43 @@ impl Mailer {
         Ok(results)
     }
 
-    async fn post(&self, order: &Order, recipient: &str) -> Result<(), PostError> {
-        let (account, precedence) = (&order.account, order.letter.kind.has_precedence());
-        if let Some(why) = self.telling.was_refused(order.letter.notice, recipient) {
-            return Err(PostError::Refused(why));
+    async fn transport(&self, prepared: &PreparedNotice, recipient: &str) -> Result<(), TransportError> {
+        let (account, precedence) = (&prepared.account, prepared.email.kind.has_precedence());
+        if let Some(why) = self.dedup.was_refused(prepared.email.notice, recipient) {
+            return Err(TransportError::Refused(why));
         }
-        let left_out = self.quota.take(account, recipient, precedence, Instant::now()).map_err(PostError::Refused)?;
-        let mail = self.sender.mail(&order.letter, recipient, left_out);
+        let left_out =
+            self.quota.take(account, recipient, precedence, Instant::now()).map_err(TransportError::Refused)?;
+        let mail = self.sender.mail(&prepared.email, recipient, left_out);
         let sent = match mail {
-            Ok(mail) => self.post.send(&mail, precedence).await,
+            Ok(mail) => self.transport.send(&mail, precedence).await,
             Err(refused) => Err(refused),
         };
         if let Err(error) = sent {
             self.quota.give_back(account, recipient, left_out);
             return Err(error);
         }
-        self.telling.remember(order.letter.notice, recipient);
+        self.dedup.remember(prepared.email.notice, recipient);
         crash::point("after a mail is sent");
         Ok(())
     }
 
-    async fn record_reached(&self, order: &Order, recipient: &str, trace: &TraceContext) -> Result<(), JournalError> {
-        let (notice, account) = (order.letter.notice, order.account.clone());
+    async fn record_reached(
+        &self,
+        prepared: &PreparedNotice,
+        recipient: &str,
+        trace: &TraceContext,
+    ) -> Result<(), JournalError> {
+        let (notice, account) = (prepared.email.notice, prepared.account.clone());
         let reached = NoticeReached { notice, account, recipient: recipient.to_owned(), at: Timestamp::now() };
-        self.orders.journal.notices().append(&NoticeFact::Reached(reached), trace).await?;
+        self.builder.journal.notices().append(&NoticeFact::Reached(reached), trace).await?;
         crash::point("after a recipient is recorded");
         Ok(())
     }
 }
 
 impl Results {
-    fn add(&mut self, recipient: &str, error: PostError, late: bool) {
+    fn add(&mut self, recipient: &str, error: TransportError, late: bool) {
         self.untold.push(recipient.to_owned());
         let is_final = error.again_after().is_none();
         // Only a final refusal is a reason to give up, or any refusal once the time for retries is over.

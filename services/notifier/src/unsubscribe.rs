@@ -22,9 +22,9 @@ use domain::{
 };
 
 use crate::{
-    desk::{Desk, PublicUrl, Trouble},
-    page::Block,
-    texts,
+    body::Block,
+    link_pages::{ChangeError, LinkPages, PublicUrl},
+    templates,
 };
 
 /// Separates these links from the other links that the master key signs.
@@ -66,58 +66,58 @@ impl Unsubscribing {
 
 struct Unsubscriber {
     unsubscribing: Unsubscribing,
-    desk: Desk,
+    pages: LinkPages,
 }
 
 /// `GET` shows the question, `POST` opts out; `POST` to `again` undoes that.
-pub(crate) fn routes(unsubscribing: Unsubscribing, desk: Desk) -> Router {
+pub(crate) fn routes(unsubscribing: Unsubscribing, pages: LinkPages) -> Router {
     Router::new()
         .route("/unsubscribe/{link}", get(ask).post(unsubscribe))
         .route("/unsubscribe/{link}/again", post(resubscribe))
-        .with_state(Arc::new(Unsubscriber { unsubscribing, desk }))
+        .with_state(Arc::new(Unsubscriber { unsubscribing, pages }))
 }
 
 async fn ask(State(this): State<Arc<Unsubscriber>>, Path(link): Path<String>) -> Response {
-    let Some(asked) = this.unsubscribing.read(&link) else { return this.desk.no_link() };
-    let (what, email) = (texts::mails_about(asked.kind), &asked.email);
-    if !this.desk.wants(&asked.account, email, asked.kind) {
+    let Some(asked) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
+    let (what, email) = (templates::mails_about(asked.kind), &asked.email);
+    if !this.pages.wants(&asked.account, email, asked.kind) {
         return this.is_unsubscribed(&asked, &link);
     }
     let question = format!("Shall {email} get no more mails about {what} of the account {}?", asked.account);
     let blocks = vec![Block::Text(question), Block::Confirm("Unsubscribe")];
-    this.desk.answer(StatusCode::OK, &asked.account, "Unsubscribe", blocks)
+    this.pages.answer(StatusCode::OK, &asked.account, "Unsubscribe", blocks)
 }
 
 async fn unsubscribe(State(this): State<Arc<Unsubscriber>>, Path(link): Path<String>) -> Response {
-    let Some(asked) = this.unsubscribing.read(&link) else { return this.desk.no_link() };
-    match this.desk.change(BY, Command::CreateOptOut(asked.clone())).await {
-        Ok(()) | Err(Trouble::Refused(Refusal::AlreadyExists { .. })) => this.is_unsubscribed(&asked, &link),
-        Err(trouble) => this.desk.refuse(&asked.account, "Not unsubscribed", trouble),
+    let Some(asked) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
+    match this.pages.change(BY, Command::CreateOptOut(asked.clone())).await {
+        Ok(()) | Err(ChangeError::Refused(Refusal::AlreadyExists { .. })) => this.is_unsubscribed(&asked, &link),
+        Err(error) => this.pages.refuse(&asked.account, "Not unsubscribed", error),
     }
 }
 
 async fn resubscribe(State(this): State<Arc<Unsubscriber>>, Path(link): Path<String>) -> Response {
-    let Some(asked) = this.unsubscribing.read(&link) else { return this.desk.no_link() };
+    let Some(asked) = this.unsubscribing.read(&link) else { return this.pages.no_link() };
     let (account, id) = (asked.account.clone(), asked.id.clone());
-    let what = texts::mails_about(asked.kind);
+    let what = templates::mails_about(asked.kind);
     let words = format!("{} gets mails about {what} of the account {account} again.", asked.email);
-    match this.desk.change(BY_AGAIN, Command::DeleteOptOut(account.clone(), id)).await {
+    match this.pages.change(BY_AGAIN, Command::DeleteOptOut(account.clone(), id)).await {
         // The opt-out was undone before. A deleted account is refused, as it sends no mails.
-        Err(Trouble::Refused(Refusal::NotFound { kind: EntityKind::OptOut, .. })) | Ok(()) => {}
-        Err(trouble) => return this.desk.refuse(&account, "Not subscribed", trouble),
+        Err(ChangeError::Refused(Refusal::NotFound { kind: EntityKind::OptOut, .. })) | Ok(()) => {}
+        Err(error) => return this.pages.refuse(&account, "Not subscribed", error),
     }
-    this.desk.answer(StatusCode::OK, &account, "You get these mails again", vec![Block::Text(words)])
+    this.pages.answer(StatusCode::OK, &account, "You get these mails again", vec![Block::Text(words)])
 }
 
 impl Unsubscriber {
     fn is_unsubscribed(&self, asked: &OptOut, link: &str) -> Response {
-        let (what, account) = (texts::mails_about(asked.kind), &asked.account);
+        let (what, account) = (templates::mails_about(asked.kind), &asked.account);
         let words = format!("{} gets no more mails about {what} of the account {account}.", asked.email);
         let back = "Only you and the operators of this service can take that back.".to_owned();
         // The path is relative, because the public URL may have a path of its own.
         let again = Block::ConfirmAt("Send me these mails again", format!("{link}/again"));
         let blocks = vec![Block::Text(words), Block::Text(back), again];
-        self.desk.answer(StatusCode::OK, account, "You are unsubscribed", blocks)
+        self.pages.answer(StatusCode::OK, account, "You are unsubscribed", blocks)
     }
 }
 

@@ -16,7 +16,7 @@ use runtime::Latch;
 use tokio::time::Instant;
 
 use crate::{
-    letter::Mail,
+    email::Mail,
     outbox,
     pauses::{Pauses, Tried, Wait},
     refusal::{Judgement, enhanced, judge},
@@ -31,7 +31,7 @@ const OUTBOX_RETRY_DELAY: Duration = Duration::from_secs(10);
 
 /// Why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PostError {
+pub(crate) enum TransportError {
     /// The mail was tried and refused for now.
     #[error("{why}")]
     Later {
@@ -53,7 +53,7 @@ pub(crate) enum PostError {
     },
 }
 
-impl PostError {
+impl TransportError {
     /// The delay of the next try; `None` if the mail was refused for good.
     pub(crate) const fn again_after(&self) -> Option<Duration> {
         match self {
@@ -77,7 +77,7 @@ impl PostError {
 
 /// Sends mails.
 #[derive(Debug)]
-pub(crate) struct Post {
+pub(crate) struct Transport {
     way: Way,
     pauses: Mutex<Pauses>,
     /// Whether the mail server took a mail since the start.
@@ -92,7 +92,7 @@ enum Way {
     Outbox(PathBuf),
 }
 
-impl Post {
+impl Transport {
     /// `hello` greets the mail server unless its URL names another domain.
     pub(crate) fn new(smtp_url: Option<&str>, outbox: &Path, hello: &str, latch: Latch) -> anyhow::Result<Self> {
         let way = match smtp_url {
@@ -116,13 +116,13 @@ impl Post {
     }
 
     /// Returns once the mail server has taken the mail, or the file is written.
-    pub(crate) async fn send(&self, mail: &Mail, precedence: bool) -> Result<(), PostError> {
+    pub(crate) async fn send(&self, mail: &Mail, precedence: bool) -> Result<(), TransportError> {
         match &self.way {
             Way::Smtp(server) => server.in_turn(precedence, self.try_server(server, mail, precedence)).await,
             Way::Outbox(folder) => {
                 let written = outbox::write(folder, mail.notice, &mail.recipient, &mail.message.formatted());
                 let written =
-                    written.map_err(|source| PostError::Outbox { folder: folder.display().to_string(), source });
+                    written.map_err(|source| TransportError::Outbox { folder: folder.display().to_string(), source });
                 match &written {
                     Ok(()) => self.latch.ready(),
                     // Anyone may read the readiness, so it does not name the folder.
@@ -133,8 +133,8 @@ impl Post {
         }
     }
 
-    async fn try_server(&self, server: &MailServer, mail: &Mail, precedence: bool) -> Result<(), PostError> {
-        self.pauses().admit(&mail.recipient, precedence, Instant::now()).map_err(PostError::Paused)?;
+    async fn try_server(&self, server: &MailServer, mail: &Mail, precedence: bool) -> Result<(), TransportError> {
+        self.pauses().admit(&mail.recipient, precedence, Instant::now()).map_err(TransportError::Paused)?;
         match Box::pin(server.send(&mail.from, &mail.to, &mail.message)).await {
             Ok(()) => {
                 self.pauses().report(&mail.recipient, Tried::Answered, Instant::now());
@@ -146,7 +146,7 @@ impl Post {
         }
     }
 
-    fn note(&self, recipient: &str, failure: &Failure) -> PostError {
+    fn note(&self, recipient: &str, failure: &Failure) -> TransportError {
         let Failure { stage, code, text } = failure;
         let why = format!("the mail server refuses at {}: {text}", stage.as_str());
         let judgement = judge(*stage, *code, text);
@@ -180,7 +180,7 @@ impl Post {
                 tracing::warn!(recipient, why, ?after, "mail server refused recipient for now; retrying");
             }
         }
-        if judgement == Judgement::GiveUp { PostError::Refused(why) } else { PostError::Later { after, why } }
+        if judgement == Judgement::GiveUp { TransportError::Refused(why) } else { TransportError::Later { after, why } }
     }
 
     /// Whether sent mails stay in the outbox.
@@ -189,11 +189,11 @@ impl Post {
     }
 
     /// Removes the mails about a notice from the outbox.
-    pub(crate) fn forget(&self, notice: NoticeId) -> Result<(), PostError> {
+    pub(crate) fn forget(&self, notice: NoticeId) -> Result<(), TransportError> {
         match &self.way {
             Way::Smtp(_) => Ok(()),
             Way::Outbox(folder) => outbox::remove(folder, notice)
-                .map_err(|source| PostError::Outbox { folder: folder.display().to_string(), source }),
+                .map_err(|source| TransportError::Outbox { folder: folder.display().to_string(), source }),
         }
     }
 

@@ -11,20 +11,20 @@ const MAX_REMEMBERED: u64 = 100_000;
 const REMEMBER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[derive(Debug)]
-pub(crate) struct Telling {
+pub(crate) struct Dedup {
     under_way: UnderWay<NoticeId>,
     sent: Cache<(NoticeId, String), ()>,
     /// The final refusals, while other recipients of the notice may still get a mail.
     refused: Cache<(NoticeId, String), String>,
 }
 
-impl Default for Telling {
+impl Default for Dedup {
     fn default() -> Self {
         Self { under_way: UnderWay::default(), sent: cache(), refused: cache() }
     }
 }
 
-impl Telling {
+impl Dedup {
     /// Begins to send a notice; `None` if another task is sending it.
     pub(crate) fn begin(&self, notice: NoticeId) -> Option<Begun<'_, NoticeId>> {
         self.under_way.begin(notice)

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
 use runtime::ErrorChain as _;
 
-use crate::page::{Block, Page};
+use crate::body::{Block, Page};
 
 /// How often a change is decided again after another process changed the registry first.
 const MAX_TRIES: usize = 5;
@@ -56,7 +56,7 @@ impl PublicUrl {
 
 /// Answers the people who open a link.
 #[derive(Debug, Clone)]
-pub(crate) struct Desk {
+pub(crate) struct LinkPages {
     pub(crate) journal: Journal,
     pub(crate) registry: RegistryView,
     /// The brand of accounts that do not set one.
@@ -64,22 +64,22 @@ pub(crate) struct Desk {
 }
 
 /// Why a change was not made.
-pub(crate) enum Trouble {
+pub(crate) enum ChangeError {
     Refused(Refusal),
     Journal(JournalError),
 }
 
-impl Desk {
+impl LinkPages {
     /// Whether a person has not opted out of mails of a kind.
     pub(crate) fn wants(&self, account: &AccountId, email: &str, kind: NoticeKind) -> bool {
         self.registry.snapshot().account(account).is_none_or(|entry| entry.wants(email, kind))
     }
 
     /// Decides a change and appends it to the registry.
-    pub(crate) async fn change(&self, by: &str, command: Command) -> Result<(), Trouble> {
+    pub(crate) async fn change(&self, by: &str, command: Command) -> Result<(), ChangeError> {
         let mut registry = self.registry.snapshot();
         for _ in 0..MAX_TRIES {
-            let decision = registry.decide(command.clone(), UrlRules::default()).map_err(Trouble::Refused)?;
+            let decision = registry.decide(command.clone(), UrlRules::default()).map_err(ChangeError::Refused)?;
             let fact = RegistryFact { at: Timestamp::now(), by: by.to_owned(), change: decision.change };
             match self.journal.registry().append(&fact, decision.expected_version).await {
                 Ok(sequence) => {
@@ -89,18 +89,20 @@ impl Desk {
                 }
                 Err(JournalError::LostRace) => {
                     let newer = self.registry.at_least(registry.sequence() + 1, REGISTRY_TIMEOUT).await;
-                    registry = newer.ok_or(Trouble::Journal(JournalError::LostRace))?;
+                    registry = newer.ok_or(ChangeError::Journal(JournalError::LostRace))?;
                 }
-                Err(error) => return Err(Trouble::Journal(error)),
+                Err(error) => return Err(ChangeError::Journal(error)),
             }
         }
-        Err(Trouble::Journal(JournalError::LostRace))
+        Err(ChangeError::Journal(JournalError::LostRace))
     }
 
-    pub(crate) fn refuse(&self, account: &AccountId, title: &str, trouble: Trouble) -> Response {
-        let (status, title, words) = match trouble {
-            Trouble::Refused(refusal) => (StatusCode::GONE, "Nothing is mailed", format!("Nothing to do: {refusal}.")),
-            Trouble::Journal(error) => {
+    pub(crate) fn refuse(&self, account: &AccountId, title: &str, error: ChangeError) -> Response {
+        let (status, title, words) = match error {
+            ChangeError::Refused(refusal) => {
+                (StatusCode::GONE, "Nothing is mailed", format!("Nothing to do: {refusal}."))
+            }
+            ChangeError::Journal(error) => {
                 tracing::warn!(
                     error = error.chain(),
                     "cannot append change of the registry; the person was asked to try again"

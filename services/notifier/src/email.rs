@@ -12,10 +12,10 @@ use lettre::{
 };
 
 use crate::{
+    body::Page,
     details::{Details, Target},
-    page::{Block, Page},
-    post::PostError,
-    texts,
+    templates::{self, Footer},
+    transport::TransportError,
     unsubscribe::Unsubscribing,
 };
 
@@ -29,7 +29,7 @@ pub(crate) struct Sender {
 
 /// The content of a notice and its recipients.
 #[derive(Debug, Clone)]
-pub(crate) struct Letter {
+pub(crate) struct Email {
     pub(crate) account: AccountId,
     pub(crate) notice: NoticeId,
     pub(crate) kind: NoticeKind,
@@ -76,8 +76,8 @@ impl Sender {
 
     /// The mail for one recipient. Its Message-ID is computed from the notice and the recipient, so that a mail that
     /// went out twice can be recognised. `left_out` counts the mails to this recipient that a quota left out before.
-    pub(crate) fn mail(&self, letter: &Letter, recipient: &str, left_out: u64) -> Result<Mail, PostError> {
-        let refused = |e: &dyn std::fmt::Display| PostError::Refused(format!("it is no mail: {e}"));
+    pub(crate) fn mail(&self, email: &Email, recipient: &str, left_out: u64) -> Result<Mail, TransportError> {
+        let refused = |e: &dyn std::fmt::Display| TransportError::Refused(format!("it is no mail: {e}"));
         let to = envelope(recipient).map_err(|e| refused(&e))?;
         // Without it lettre reads the envelope from the headers, where it cannot read quoted addresses.
         let on_envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]).map_err(|e| refused(&e))?;
@@ -85,34 +85,30 @@ impl Sender {
             .envelope(on_envelope)
             .to(Mailbox::new(None, to.clone()))
             .from(self.from.clone())
-            .subject(letter.subject())
-            .message_id(Some(format!("<{}@{}>", letter.notice.copy_for(recipient), self.domain())))
+            .subject(email.subject())
+            .message_id(Some(format!("<{}@{}>", email.notice.copy_for(recipient), self.domain())))
             .date_now();
-        let mut page = letter.page.clone();
-        if let (Some(details), Some(target)) = (&self.details, &letter.target) {
-            page.blocks.push(Block::Link("See how it is now".to_owned(), details.url(&letter.account, target)));
-        }
-        if left_out > 0 {
-            page.blocks.push(Block::Text(texts::left_out(left_out)));
-        }
         // Keeps automatic replies away (RFC 3834).
         let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
-        if let Some(unsubscribing) = &self.unsubscribing {
-            let url = unsubscribing.url(&letter.account, letter.kind, recipient);
+        let unsubscribe_url = self.unsubscribing.as_ref().map(|unsubscribing| {
+            let url = unsubscribing.url(&email.account, email.kind, recipient);
             headers.push(("List-Unsubscribe", format!("<{url}>")));
             if unsubscribing.is_one_click() {
                 headers.push(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
             }
-            let words = format!("No more mails about {}", texts::mails_about(letter.kind));
-            page.blocks.push(Block::Link(words, url));
-        }
-        let body = MultiPart::alternative_plain_html(page.text(), page.html(&letter.brand));
+            url
+        });
+        let target = self.details.as_ref().zip(email.target.as_ref());
+        let details_url = target.map(|(details, target)| details.url(&email.account, target));
+        let footer = Footer { kind: email.kind, details_url, unsubscribe_url, left_out };
+        let page = templates::with_footer(email.page.clone(), footer);
+        let body = MultiPart::alternative_plain_html(page.text(), page.html(&email.brand));
         let mut mail = builder.multipart(body).map_err(|e| refused(&e))?;
         for (name, value) in headers {
             mail.headers_mut().insert_raw(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
         }
         let from = self.from.email.clone();
-        Ok(Mail { notice: letter.notice, recipient: recipient.to_owned(), from, to, message: mail })
+        Ok(Mail { notice: email.notice, recipient: recipient.to_owned(), from, to, message: mail })
     }
 }
 
@@ -123,7 +119,7 @@ fn envelope(address: &str) -> Result<Address, String> {
     Address::new(local, domain).map_err(|e| e.to_string())
 }
 
-impl Letter {
+impl Email {
     pub(crate) fn subject(&self) -> String {
         let words = match self.kind {
             NoticeKind::Lead if self.is_digest => "New Leads",
@@ -160,7 +156,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{desk::PublicUrl, subjects, texts};
+    use crate::{link_pages::PublicUrl, subjects, templates};
 
     fn failed(outcome: &AttemptOutcome) -> DeliveryFact {
         let event = LeadEvent {
@@ -200,10 +196,10 @@ mod tests {
         fact.unwrap()
     }
 
-    fn letter(outcome: &AttemptOutcome) -> Letter {
+    fn email(outcome: &AttemptOutcome) -> Email {
         let fact = failed(outcome);
         let reference = fact.reference();
-        Letter {
+        Email {
             account: AccountId::parse("acme").unwrap(),
             notice: NoticeId::of_failure(reference.delivery, 0),
             kind: NoticeKind::Error,
@@ -212,7 +208,7 @@ mod tests {
             is_digest: false,
             about: subjects::failure("CRM", Some(&fact)),
             target: Some(Target::Destination(reference.destination.clone(), Some(reference.delivery))),
-            page: texts::failure(&fact, &Registry::default()),
+            page: templates::failure(&fact, &Registry::default()),
         }
     }
 
@@ -232,10 +228,10 @@ mod tests {
     #[test]
     fn a_notice_says_what_failed_and_what_to_do() {
         let outcome = AttemptOutcome::Response { status: 422, excerpt: "bad\nfield".into(), retry_after: None };
-        let letter = letter(&outcome);
-        assert_eq!(letter.subject(), "Acme Cloud Webhook Error Notice: CRM (422)");
-        insta::assert_snapshot!(letter.page.text());
-        let html = letter.page.html(&letter.brand);
+        let email = email(&outcome);
+        assert_eq!(email.subject(), "Acme Cloud Webhook Error Notice: CRM (422)");
+        insta::assert_snapshot!(email.page.text());
+        let html = email.page.html(&email.brand);
         for part in ["Acme Cloud", "lead-1", "bad<br>field", "refuses the body&#39;s shape"] {
             assert!(html.contains(part), "{part:?} is missing in:\n{html}");
         }
@@ -244,7 +240,7 @@ mod tests {
     #[test]
     fn the_mail_is_the_same_mail_each_time() {
         let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Dns, message: "no such host".into() };
-        let mail_to = |recipient| sender(None).mail(&letter(&outcome), recipient, 0).unwrap().message.formatted();
+        let mail_to = |recipient| sender(None).mail(&email(&outcome), recipient, 0).unwrap().message.formatted();
         let parsed = |mail: &[u8], name: &str| header(mail, name).unwrap();
         let (one, two) = (mail_to("ops@acme.example"), mail_to("ops@acme.example"));
         assert_ne!(parsed(&one, "Message-ID"), parsed(&mail_to("owner@acme.example"), "Message-ID"));
@@ -264,11 +260,11 @@ mod tests {
 
     #[test]
     fn whoever_can_unsubscribe_finds_how_in_head_and_body() {
-        let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
+        let email = email(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
         // The longest valid address.
         let recipient = format!("{}@{}.example", "o".repeat(64), "acme.".repeat(30).trim_end_matches('.'));
         let mail =
-            sender(Some("https://leads.example/leadline")).mail(&letter, &recipient, 0).unwrap().message.formatted();
+            sender(Some("https://leads.example/leadline")).mail(&email, &recipient, 0).unwrap().message.formatted();
         let listed = header(&mail, "List-Unsubscribe").unwrap();
         let url = listed.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap();
         assert!(url.starts_with("https://leads.example/leadline/unsubscribe/"), "{url}");
@@ -277,15 +273,15 @@ mod tests {
             let body = part.get_body().unwrap();
             assert!(body.contains(url) && body.contains("https://leads.example/leadline/details/"), "{body}");
         }
-        let mail = sender(Some("http://localhost:8080")).mail(&letter, "a@b.example", 0).unwrap().message.formatted();
+        let mail = sender(Some("http://localhost:8080")).mail(&email, "a@b.example", 0).unwrap().message.formatted();
         assert!(header(&mail, "List-Unsubscribe").is_some() && header(&mail, "List-Unsubscribe-Post").is_none());
     }
 
     #[test]
     fn message_ids_have_the_domain_of_the_sender_and_a_mail_says_what_was_left_out() {
-        let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
+        let email = email(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
         let sender = Sender::new("Leads <leads@bücher.example>", None, None).unwrap();
-        let mail = sender.mail(&letter, "try..this@bücher.example", 7).unwrap();
+        let mail = sender.mail(&email, "try..this@bücher.example", 7).unwrap();
         assert_eq!(mail.to.to_string(), "\"try..this\"@xn--bcher-kva.example");
         let mail = mail.message.formatted();
         assert!(header(&mail, "Message-ID").unwrap().ends_with("@xn--bcher-kva.example>"));
@@ -303,8 +299,8 @@ mod tests {
             domain in proptest::prop_oneof!["[a-zA-Z0-9.üß例_%-]{0,70}", "[a-zü例]{1,20}[.][a-z]{2,8}"],
         ) {
             let address = format!("{local}@{domain}");
-            let letter = letter(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
-            let mail = sender(None).mail(&letter, &address, 0);
+            let email = email(&AttemptOutcome::Response { status: 500, excerpt: String::new(), retry_after: None });
+            let mail = sender(None).mail(&email, &address, 0);
             let is_accepted = domain::registry::check_email(&address).is_ok();
             proptest::prop_assert_eq!(mail.is_ok(), is_accepted, "{}: {:?}", address, mail);
             if let Ok(mail) = mail {
@@ -318,13 +314,13 @@ mod tests {
     #[test]
     fn what_strangers_wrote_adds_no_header() {
         let excerpt = "x\r\nBcc: evil@example.com\r\n\r\n--boundary".to_owned();
-        let mut letter = letter(&AttemptOutcome::Response { status: 500, excerpt, retry_after: None });
-        letter.brand = "Acme\r\nBcc: evil@example.com".into();
-        let mail = sender(None).mail(&letter, "ops@acme.example", 0).unwrap().message.formatted();
+        let mut email = email(&AttemptOutcome::Response { status: 500, excerpt, retry_after: None });
+        email.brand = "Acme\r\nBcc: evil@example.com".into();
+        let mail = sender(None).mail(&email, "ops@acme.example", 0).unwrap().message.formatted();
         assert_eq!(header(&mail, "Bcc"), None);
         assert_eq!(mailparse::parse_mail(&mail).unwrap().subparts.len(), 2);
         for wrong in ["a@b.example\r\nBcc: evil@example.com", "a@b.example, c@d.example"] {
-            assert!(sender(None).mail(&letter, wrong, 0).is_err(), "{wrong}");
+            assert!(sender(None).mail(&email, wrong, 0).is_err(), "{wrong}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Orders: the letter for a notice that was called for, and the facts about its outcome.
+//! Prepared notices: the mail for a notice that was called for, and the facts about its outcome.
 
 use std::sync::Arc;
 
@@ -13,89 +13,89 @@ use domain::{
 use jiff::Timestamp;
 use journal::{Journal, JournalError, RegistryView};
 
-use crate::{confirming::Asking, details::Target, letter::Letter, page::Page, subjects, texts};
+use crate::{body::Page, confirming::Asking, details::Target, email::Email, subjects, templates};
 
 /// A notice that is to be sent.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct PreparedNotice {
     pub(crate) account: AccountId,
-    pub(crate) letter: Letter,
-    matter: Matter,
+    pub(crate) email: Email,
+    subject: Subject,
 }
 
 /// The subject matter of a notice, as its facts name it.
 #[derive(Debug)]
-enum Matter {
+enum Subject {
     Failure(Arc<DeliveryRef>),
     Deactivation(DestinationId),
     Other(Option<DestinationId>, Option<LeadId>),
 }
 
-/// Makes orders.
+/// Prepares notices.
 #[derive(Debug, Clone)]
-pub(crate) struct Orders {
+pub(crate) struct NoticeBuilder {
     pub(crate) journal: Journal,
     pub(crate) registry: RegistryView,
     /// The brand of accounts that do not set one.
     pub(crate) brand: String,
 }
 
-impl Orders {
-    /// The order for a notice that was called for; `None` if its account, destination, interface or fact no longer
+impl NoticeBuilder {
+    /// The mail for a notice that was called for; `None` if its account, destination, interface or fact no longer
     /// exists.
-    pub(crate) async fn of_call(&self, called: &NoticeCalledFor) -> Result<Option<Order>, JournalError> {
+    pub(crate) async fn of_call(&self, called: &NoticeCalledFor) -> Result<Option<PreparedNotice>, JournalError> {
         let registry = self.registry.snapshot();
         let Some(entry) = registry.account(&called.account) else { return Ok(None) };
         let account = &entry.account;
         let known = called.about.destination().and_then(|id| registry.destination_ever(id));
-        let mut matter = Matter::Other(called.about.destination().cloned(), None);
+        let mut subject = Subject::Other(called.about.destination().cloned(), None);
         let mut target = called.about.destination().map(|id| Target::Destination(id.clone(), None));
         let (page, about, emails) = match (&called.about, known) {
             (About::Failure { sequence, .. }, _) => {
                 let Some(fact) = self.journal.deliveries().get(*sequence).await? else { return Ok(None) };
                 let reference = fact.reference();
                 let name = known.map_or(reference.destination.as_str(), |found| subjects::name(found));
-                matter = Matter::Failure(Arc::clone(reference));
+                subject = Subject::Failure(Arc::clone(reference));
                 target = Some(Target::Destination(reference.destination.clone(), Some(reference.delivery)));
                 let about = subjects::failure(name, Some(&fact));
-                (texts::failure(&fact, &registry), about, account.notification_emails.clone())
+                (templates::failure(&fact, &registry), about, account.notification_emails.clone())
             }
             (About::FurtherFailures { window, .. }, Some(destination)) => {
                 let examples = self.examples(window).await?;
-                let page = texts::further_failures(destination, window, &examples);
+                let page = templates::further_failures(destination, window, &examples);
                 (page, subjects::further_failures(destination, window), account.notification_emails.clone())
             }
             (About::RepeatedFailures { failures, failing_since, sequence, .. }, Some(destination)) => {
                 let last = self.journal.deliveries().get(*sequence).await?;
-                let page = texts::repeated_failures(destination, *failures, *failing_since, last.as_ref());
+                let page = templates::repeated_failures(destination, *failures, *failing_since, last.as_ref());
                 let about = subjects::failure(subjects::name(destination), last.as_ref());
                 (page, about, account.notification_emails.clone())
             }
             (About::Recovery { at, failing_since, was_alerted, was_deactivated, .. }, Some(destination)) => {
-                let page = texts::recovery(destination, *at, *failing_since);
+                let page = templates::recovery(destination, *at, *failing_since);
                 let emails = entry.told_of_recoveries(*was_alerted, *was_deactivated);
                 (page, subjects::recovery(destination), emails)
             }
             (About::Lead { interface, sequence, lead }, _) => {
                 let Some(interface) = registry.interface(&called.account, interface) else { return Ok(None) };
                 let Some(event) = self.journal.leads().get(LeadSequence(*sequence)).await? else { return Ok(None) };
-                matter = Matter::Other(None, Some(lead.clone()));
+                subject = Subject::Other(None, Some(lead.clone()));
                 target = Some(Target::Lead(interface.id.clone(), Some(lead.clone())));
                 let emails = interface.lead_notification_emails.clone();
-                (texts::new_lead(&event, interface), subjects::leads(interface, None), emails)
+                (templates::new_lead(&event, interface), subjects::leads(interface, None), emails)
             }
             (About::FurtherLeads { interface, window }, _) => {
                 let Some(interface) = registry.interface(&called.account, interface) else { return Ok(None) };
                 target = Some(Target::Lead(interface.id.clone(), None));
                 let about = subjects::leads(interface, Some(window.count));
-                (texts::further_leads(interface, window), about, interface.lead_notification_emails.clone())
+                (templates::further_leads(interface, window), about, interface.lead_notification_emails.clone())
             }
             (_, None) => return Ok(None),
         };
-        let mut order = self.order(entry, called.notice, called.about.kind(), &emails, page, matter);
-        order.letter.is_digest = matches!(called.about, About::FurtherLeads { .. });
-        (order.letter.about, order.letter.target) = (about, target);
-        Ok(Some(order))
+        let mut prepared = self.prepared(entry, called.notice, called.about.kind(), &emails, page, subject);
+        prepared.email.is_digest = matches!(called.about, About::FurtherLeads { .. });
+        (prepared.email.about, prepared.email.target) = (about, target);
+        Ok(Some(prepared))
     }
 
     /// The question whether an address may be mailed; `None` if the address is confirmed already, or if its owner opted
@@ -108,55 +108,55 @@ impl Orders {
         account: &AccountId,
         email: &str,
         asking: &Asking,
-    ) -> Option<Order> {
+    ) -> Option<PreparedNotice> {
         let entry = registry.account(account)?;
         let kind = NoticeKind::Confirmation;
         if entry.is_confirmed(email) || !entry.wants(email, kind) {
             return None;
         }
         let code = asking.codes.write(account.as_str(), email);
-        let page = texts::confirmation(account, asking.url(&code), &code);
+        let page = templates::confirmation(account, asking.url(&code), &code);
         let (brand, recipients) = (self.brand.clone(), vec![email.to_owned()]);
-        let letter = letter(account, notice, kind, recipients, brand, page);
-        Some(Order { account: account.clone(), letter, matter: Matter::Other(None, None) })
+        let email = email_without_link(account, notice, kind, recipients, brand, page);
+        Some(PreparedNotice { account: account.clone(), email, subject: Subject::Other(None, None) })
     }
 
-    /// The order for the notice that a rule deactivated a destination.
+    /// The mail for the notice that a rule deactivated a destination.
     pub(crate) async fn of_deactivation(
         &self,
         notice: NoticeId,
         account: &AccountId,
         id: &DestinationId,
         why: &Deactivation,
-    ) -> Result<Option<Order>, JournalError> {
+    ) -> Result<Option<PreparedNotice>, JournalError> {
         let registry = self.registry.snapshot();
         let (Some(entry), Some(destination)) = (registry.account(account), registry.destination_ever(id)) else {
             return Ok(None);
         };
         let held = self.journal.pending_work().count(id).await?;
-        let (emails, page) = (entry.told_of_deactivations(), texts::deactivation(destination, why, held));
-        let matter = Matter::Deactivation(id.clone());
-        let mut order = self.order(entry, notice, NoticeKind::Deactivation, &emails, page, matter);
-        order.letter.about = subjects::deactivation(destination, why);
-        order.letter.target = Some(Target::Destination(id.clone(), None));
-        Ok(Some(order))
+        let (emails, page) = (entry.told_of_deactivations(), templates::deactivation(destination, why, held));
+        let subject = Subject::Deactivation(id.clone());
+        let mut prepared = self.prepared(entry, notice, NoticeKind::Deactivation, &emails, page, subject);
+        prepared.email.about = subjects::deactivation(destination, why);
+        prepared.email.target = Some(Target::Destination(id.clone(), None));
+        Ok(Some(prepared))
     }
 
-    fn order(
+    fn prepared(
         &self,
         entry: &AccountEntry,
         notice: NoticeId,
         kind: NoticeKind,
         emails: &[String],
         page: Page,
-        matter: Matter,
-    ) -> Order {
+        subject: Subject,
+    ) -> PreparedNotice {
         let (account, recipients) = (entry.account.id.clone(), entry.willing(emails, kind));
         // A brand that is older than the check may be a link.
         let brand = entry.account.brand.clone().filter(|brand| check_brand(brand).is_ok());
         let brand = brand.unwrap_or_else(|| self.brand.clone());
-        let letter = letter(&account, notice, kind, recipients, brand, page);
-        Order { account, letter, matter }
+        let email = email_without_link(&account, notice, kind, recipients, brand, page);
+        PreparedNotice { account, email, subject }
     }
 
     async fn examples(&self, window: &Window) -> Result<Vec<DeliveryFact>, JournalError> {
@@ -168,25 +168,25 @@ impl Orders {
     }
 }
 
-/// A letter without a details link, whose subject consists of the prescribed words.
-fn letter(
+/// A mail without a details link, whose subject consists of the prescribed words.
+fn email_without_link(
     account: &AccountId,
     notice: NoticeId,
     kind: NoticeKind,
     recipients: Vec<String>,
     brand: String,
     page: Page,
-) -> Letter {
+) -> Email {
     let (account, is_digest, about, target) = (account.clone(), false, String::new(), None);
-    Letter { account, notice, kind, recipients, brand, is_digest, about, target, page }
+    Email { account, notice, kind, recipients, brand, is_digest, about, target, page }
 }
 
-impl Order {
+impl PreparedNotice {
     /// The fact that these recipients got the notice. The log of a lead shows the notices about its failures.
     pub(crate) fn sent_to(&self, recipients: Vec<String>, at: Timestamp) -> NoticeFact {
-        let (notice, account, subject) = (self.letter.notice, self.account.clone(), self.letter.subject());
-        match &self.matter {
-            Matter::Failure(reference) => NoticeFact::ErrorNoticeSent(ErrorNoticeSent {
+        let (notice, account, subject) = (self.email.notice, self.account.clone(), self.email.subject());
+        match &self.subject {
+            Subject::Failure(reference) => NoticeFact::ErrorNoticeSent(ErrorNoticeSent {
                 notice,
                 account,
                 interface: reference.interface.clone(),
@@ -197,13 +197,13 @@ impl Order {
                 subject,
                 at,
             }),
-            Matter::Deactivation(destination) => {
+            Subject::Deactivation(destination) => {
                 let destination = destination.clone();
                 let sent = DeactivationNoticeSent { notice, account, destination, recipients, subject, at };
                 NoticeFact::DeactivationNoticeSent(sent)
             }
-            Matter::Other(destination, lead) => {
-                let (kind, destination, lead) = (self.letter.kind, destination.clone(), lead.clone());
+            Subject::Other(destination, lead) => {
+                let (kind, destination, lead) = (self.email.kind, destination.clone(), lead.clone());
                 NoticeFact::Sent(NoticeSent { notice, account, kind, destination, lead, recipients, subject, at })
             }
         }
@@ -211,12 +211,12 @@ impl Order {
 
     /// The fact that these recipients do not get the notice, with the reply of the mail server as the reason.
     pub(crate) fn given_up(&self, recipients: Vec<String>, reason: String, at: Timestamp) -> NoticeFact {
-        let (destination, lead, delivery) = match &self.matter {
-            Matter::Failure(r) => (Some(r.destination.clone()), Some(r.lead.clone()), Some(r.delivery)),
-            Matter::Deactivation(destination) => (Some(destination.clone()), None, None),
-            Matter::Other(destination, lead) => (destination.clone(), lead.clone(), None),
+        let (destination, lead, delivery) = match &self.subject {
+            Subject::Failure(r) => (Some(r.destination.clone()), Some(r.lead.clone()), Some(r.delivery)),
+            Subject::Deactivation(destination) => (Some(destination.clone()), None, None),
+            Subject::Other(destination, lead) => (destination.clone(), lead.clone(), None),
         };
-        let (notice, account, kind) = (self.letter.notice, self.account.clone(), self.letter.kind);
+        let (notice, account, kind) = (self.email.notice, self.account.clone(), self.email.kind);
         NoticeFact::GivenUp(NoticeGivenUp {
             notice,
             account,
