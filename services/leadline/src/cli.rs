@@ -1,5 +1,8 @@
 //! The command line.
 
+#[cfg(test)]
+mod compatibility;
+
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
