@@ -11,6 +11,7 @@ mod filled;
 mod flood;
 mod growth;
 mod isolation;
+mod large;
 mod latency;
 mod load;
 mod machine;
@@ -156,8 +157,8 @@ impl Bench {
             parts.add("growth_timers", growth::timers(program, self.timers, leads).await?);
         }
         if growth || rebuild || startup {
-            let wanted = stored::Wanted { growth, rebuild, startup, stored: self.stored, leads };
-            stored::measure(program, wanted, parts).await?;
+            let wanted = large::Wanted { growth, rebuild, startup, stored: self.stored, leads };
+            large::measure(program, wanted, parts).await?;
         }
         if self.wants(What::Pages) {
             parts.add("pages", pages::measure(program, self.rows).await?);

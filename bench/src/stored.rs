@@ -1,5 +1,4 @@
-//! Measurements that depend on the number of stored leads: throughput, memory, rebuild and start. Storing a million
-//! leads takes minutes, so all of them share one system.
+//! A system that holds many leads, and its throughput, memory and size on disk.
 //!
 //! The leads are delivered, so that streams and read model hold what they hold in production.
 
@@ -12,17 +11,12 @@ use tokio::time::Instant;
 use crate::{
     flood::{Flood, Flooded, Over},
     load::{self, Target},
-    parts::Parts,
-    rebuild,
-    receiver::{Answers, Receiver},
-    startup,
+    receiver::Receiver,
     system::System,
-    table::{head, row},
+    table::row,
     usage::rounded,
 };
 
-/// The number of destinations.
-const DESTINATIONS: usize = 10;
 /// Leads are published in waves. Each wave has to arrive before the next, so that no backlog is measured.
 const WAVE: usize = 20_000;
 const WAVE_DEADLINE: Duration = Duration::from_secs(600);
@@ -31,17 +25,6 @@ const CONNECTIONS: usize = 4;
 const BATCH: usize = 200;
 /// The divisor for the small system that the large one is compared with: 10,000 of a million leads.
 const FEW: usize = 100;
-
-/// The wanted measurements and their sizes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    pub(crate) growth: bool,
-    pub(crate) rebuild: bool,
-    pub(crate) startup: bool,
-    /// Stored leads, and leads of a flood.
-    pub(crate) stored: usize,
-    pub(crate) leads: usize,
-}
 
 /// A system with stored leads, each with one delivery.
 #[derive(Debug)]
@@ -52,41 +35,17 @@ pub(crate) struct Stored {
     pub(crate) leads: usize,
 }
 
-/// Stores the leads and runs the wanted measurements.
-pub(crate) async fn measure(program: &Path, wanted: Wanted, parts: &mut Parts) -> anyhow::Result<()> {
-    let system = System::start(program, &[]).await?;
-    let receiver = Receiver::start(Answers::Well).await?;
-    let interfaces = system.api.interfaces("i", DESTINATIONS, &receiver.url()).await?;
-    let mut stored = Stored { system, interfaces, receiver, leads: 0 };
-    head(&format!("Stored: {} leads with their deliveries", wanted.stored));
-    if wanted.growth {
-        parts.add("growth_stored", stored.growth(wanted).await?);
-    } else {
-        stored.fill_all(wanted.stored).await?;
-        parts.begin();
-    }
-    if wanted.rebuild {
-        parts.add("rebuild", rebuild::measure(program, &stored).await?);
-    }
-    if wanted.startup {
-        parts.add("startup", startup::measure(program, stored).await?);
-    } else {
-        drop(stored.system.stop().await);
-    }
-    Ok(())
-}
-
 impl Stored {
     /// Measures throughput and memory with few and with many stored leads, and the bytes of each lead on disk.
-    async fn growth(&mut self, wanted: Wanted) -> anyhow::Result<Value> {
-        let few = self.grown_to(wanted.stored.div_ceil(FEW), wanted.leads).await?;
-        self.fill_all(wanted.stored).await?;
+    pub(crate) async fn growth(&mut self, stored: usize, leads: usize) -> anyhow::Result<Value> {
+        let few = self.grown_to(stored.div_ceil(FEW), leads).await?;
+        self.fill_all(stored).await?;
         let bytes = self.bytes_per_lead();
-        let many = self.grown_to(wanted.stored, wanted.leads).await?;
+        let many = self.grown_to(stored, leads).await?;
         Ok(json!({"few": few, "many": many, "bytes_per_delivery": bytes}))
     }
 
-    async fn fill_all(&mut self, leads: usize) -> anyhow::Result<()> {
+    pub(crate) async fn fill_all(&mut self, leads: usize) -> anyhow::Result<()> {
         let (begun, before) = (Instant::now(), self.leads);
         self.fill(leads).await?;
         let per_second = (self.leads - before) as f64 / begun.elapsed().as_secs_f64();
