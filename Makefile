@@ -60,7 +60,7 @@ test: tools
 .PHONY: quick
 quick:
 	$(CARGO) test --locked --package domain --package events --package api --package render --package crypto --package runtime \
-	--package access --package web --package ingest --package inputs
+	--package access --package web --package ingest --package query --package maintenance --package inputs
 
 # Installations get the stripped program; target/dist/leadline.debug beside it gives back lines in backtraces and to debuggers.
 .PHONY: release

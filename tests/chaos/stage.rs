@@ -18,6 +18,8 @@ use crate::{ledger::Ledger, receivers::Desk, wants::WANTS};
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// How often a service may exit at its start because a dependency is away. A supervisor would restart it.
 const MAX_STARTS: usize = 20;
+/// No log may have these: a panic, and the repairs of the reconciler.
+const ALARMS: [&str; 3] = ["panicked", "requested missing delivery", "restored the lost work"];
 /// The key that seals secrets.
 const MASTER_KEY: &str = "bGVhZGxpbmUgYW5kIGNoYW9zIGFuZCAzMiBieXRlcyE=";
 
@@ -107,7 +109,7 @@ impl Stage {
         ];
         env.extend(shape.env);
         let key = bootstrap(&env).await;
-        let kinds = ["ingest", "dispatcher", "notifier", "query"];
+        let kinds = ["ingest", "dispatcher", "notifier", "query", "maintenance"];
         let all = kinds.into_iter().flat_map(|kind| (1..=shape.of_each).map(move |number| (kind, number)));
         let services: Vec<_> = all.map(|(kind, number)| Service::new(kind, number, &env)).collect();
         let desks = WANTS.iter().map(|want| Desk::new(*want, shape.seed, ledger)).collect();
@@ -235,7 +237,7 @@ impl Service {
         args.extend(
             match kind {
                 "dispatcher" => &["--allow-network", "127.0.0.0/8"][..],
-                "query" => &["--allow-network", "127.0.0.0/8", "--allow-plain-http"],
+                "query" => &["--allow-network", "127.0.0.0/8", "--allow-plain-http", "--no-maintenance"],
                 _ => &[],
             }
             .iter()
@@ -289,7 +291,7 @@ impl Service {
         }
         let output = process.output();
         // The reconciler must not have repaired anything either: no kill loses a request or work.
-        let alarms = output.lines().filter(|line| line.contains("panicked") || line.contains("was lost; it"));
+        let alarms = output.lines().filter(|line| ALARMS.iter().any(|alarm| line.contains(alarm)));
         trouble.extend(alarms.map(|line| format!("{}: {line}", self.name)));
     }
 }

@@ -59,6 +59,14 @@ impl Alone {
         fs::write(home.data().join("admin.key"), &self.admin).unwrap();
         World::attach(home, process).await
     }
+
+    /// Starts maintenance with the database of query.
+    pub(crate) async fn maintenance(&self) -> Process {
+        let args = arguments("maintenance", &["--database-url", &self.database]);
+        let process = Process::start("maintenance", program(), args, [("LEADLINE_NATS_URL", self.broker.url())]);
+        address(&process, "http=").await;
+        process
+    }
 }
 
 /// The arguments of a service on free ports.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Creates failed deliveries at a receiver that now accepts everything.
-async fn failed(world: &World, count: usize) -> Receiver {
+pub(crate) async fn failed(world: &World, count: usize) -> Receiver {
     let receiver = Receiver::start().await;
     receiver.answer(Answer::Status(500));
     world.set_up().await;
@@ -23,7 +23,7 @@ async fn failed(world: &World, count: usize) -> Receiver {
 }
 
 /// Every delivery was retried exactly once, and the receiver saw each event twice.
-async fn all_done_once(world: &World, receiver: &Receiver, job_id: &str, count: usize) {
+pub(crate) async fn all_done_once(world: &World, receiver: &Receiver, job_id: &str, count: usize) {
     let job = world.job_is(job_id, JobStatus::Completed).await;
     let done = counts(&job);
     assert_eq!((done.examined, done.retried, done.refused), (count as u64, count as u64, 0), "{job:?}");
@@ -40,11 +40,11 @@ async fn all_done_once(world: &World, receiver: &Receiver, job_id: &str, count: 
     }
 }
 
-fn everything(pace: u32) -> api::RetryDeliveriesRequest {
+pub(crate) fn everything(pace: u32) -> api::RetryDeliveriesRequest {
     api::RetryDeliveriesRequest { filter: Some(api::DeliveryFilter::default()), pace, ..retries() }
 }
 
-async fn sqlite_and_postgres(home: &Home) -> [String; 2] {
+pub(crate) async fn sqlite_and_postgres(home: &Home) -> [String; 2] {
     fs::create_dir_all(home.data()).unwrap();
     let file = home.data().join("leads.db");
     [format!("sqlite:{}?mode=rwc", file.display()), postgres::database().await]

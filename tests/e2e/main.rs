@@ -48,6 +48,7 @@ mod lists;
 mod long_values;
 mod loops;
 mod mails;
+mod maintenance;
 mod master_key;
 mod misbehaving;
 mod missed;
