@@ -22,8 +22,7 @@ async fn without_maintenance_jobs_wait_for_it() {
         let job = world.retry_many(everything(1_000)).await.unwrap();
         // Query works meanwhile.
         world.publish("later").await;
-        wait::until("a later lead", SOON, async || world.all(DeliveryStatus::Succeeded).await.len() == 1)
-            .await;
+        wait::until("a later lead", SOON, async || world.all(DeliveryStatus::Succeeded).await.len() == 1).await;
         let waiting = world.job(&job.job_id).await;
         assert_eq!((waiting.status(), counts(&waiting).examined), (JobStatus::Running, 0), "{waiting:?}");
 

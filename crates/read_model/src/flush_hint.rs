@@ -8,25 +8,25 @@ const CAPACITY: usize = 16;
 
 /// Passes flush hints to the projectors of this process. The projectors of other processes gather as long as usual.
 #[derive(Debug, Clone)]
-pub struct Awaited(broadcast::Sender<StreamName>);
+pub struct FlushHints(broadcast::Sender<StreamName>);
 
-impl Default for Awaited {
+impl Default for FlushHints {
     fn default() -> Self {
         Self(broadcast::Sender::new(CAPACITY))
     }
 }
 
-impl Awaited {
+impl FlushHints {
     /// Sends a flush hint. Only a projector that gathers now hears it, so the caller repeats it while it waits.
-    pub fn hurry(&self, stream: StreamName) {
+    pub fn request(&self, stream: StreamName) {
         // There is no listener while no projector gathers.
         let _listeners = self.0.send(stream).unwrap_or(0);
     }
 
     /// Waits for a flush hint for a stream. Also returns if hints were lost, because one of them may have been for it.
-    pub async fn hurried(&self, stream: StreamName) {
-        let mut said = self.0.subscribe();
-        while said.recv().await.is_ok_and(|awaited| awaited != stream) {}
+    pub async fn requested(&self, stream: StreamName) {
+        let mut hints = self.0.subscribe();
+        while hints.recv().await.is_ok_and(|hint| hint != stream) {}
     }
 }
 
@@ -37,14 +37,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_gathers_hears_of_his_stream_and_only_from_then_on() {
-        let awaited = Awaited::default();
-        awaited.hurry(StreamName::Deliveries);
-        let mut of_deliveries = Box::pin(awaited.hurried(StreamName::Deliveries));
+    async fn a_projector_hears_hints_for_its_stream_while_it_gathers() {
+        let flush_hints = FlushHints::default();
+        flush_hints.request(StreamName::Deliveries);
+        let mut of_deliveries = Box::pin(flush_hints.requested(StreamName::Deliveries));
         assert_eq!((&mut of_deliveries).now_or_never(), None);
-        awaited.hurry(StreamName::Leads);
+        flush_hints.request(StreamName::Leads);
         assert_eq!((&mut of_deliveries).now_or_never(), None);
-        awaited.hurry(StreamName::Deliveries);
+        flush_hints.request(StreamName::Deliveries);
         assert_eq!((&mut of_deliveries).now_or_never(), Some(()));
     }
 }

@@ -14,7 +14,7 @@ pub const SHOWN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Compares the read model with the streams.
 #[derive(Debug, Clone)]
-pub struct Freshness {
+pub struct ReadBarrier {
     journal: Journal,
     store: Store,
 }
@@ -30,7 +30,7 @@ pub enum Stale {
     Behind,
 }
 
-impl Freshness {
+impl ReadBarrier {
     pub fn new(journal: Journal, store: Store) -> Self {
         Self { journal, store }
     }
@@ -42,7 +42,7 @@ impl Freshness {
             if Instant::now() >= give_up {
                 return Ok(false);
             }
-            self.store.awaited.hurry(stream);
+            self.store.flush_hints.request(stream);
             tokio::time::sleep(SHOWN_POLL).await;
         }
         Ok(true)
@@ -64,17 +64,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_to_see_a_stream_hurries_it() {
+    async fn a_caller_that_waits_for_a_stream_sends_flush_hints() {
         let (server, folder) = (NatsServer::start().await, tempfile::tempdir().unwrap());
         let options = NatsOptions { nats_url: Some(server.url()), ..NatsOptions::default() };
         let journal = Journal::connect(&options, &Platform::default()).await.unwrap();
         let url = format!("sqlite:{}?mode=rwc", folder.path().join("read_model.db").display());
         let store = Store::connect(&url).await.unwrap();
-        let freshness = Freshness::new(journal, store.clone());
+        let read_barrier = ReadBarrier::new(journal, store.clone());
         tokio::select! {
             biased;
-            () = store.awaited.hurried(StreamName::Deliveries) => {}
-            shown = freshness.shows(StreamName::Deliveries, 1) => panic!("nobody was hurried: {shown:?}"),
+            () = store.flush_hints.requested(StreamName::Deliveries) => {}
+            shown = read_barrier.shows(StreamName::Deliveries, 1) => panic!("no flush hint was sent: {shown:?}"),
         }
     }
 }

@@ -52,7 +52,7 @@ pub fn configured(
 
 /// Appends the request of a retry; returns its sequence. `Ok(Err)` if another request came first that the read model
 /// did not show yet.
-pub async fn ask(
+pub async fn append(
     journal: &Journal,
     fact: &DeliveryFact,
     trace: &TraceContext,

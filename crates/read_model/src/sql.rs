@@ -1,8 +1,8 @@
 //! Helpers for statements that both databases understand.
 
-pub mod bulk;
+pub(crate) mod bulk;
 mod checkpoint;
-pub mod connect;
+pub(crate) mod connect;
 mod indexes;
 mod migrations;
 #[cfg(test)]

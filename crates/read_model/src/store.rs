@@ -6,7 +6,7 @@ use std::error::Error;
 
 use sqlx::{AnyPool, any::AnyRow};
 
-use crate::{flush_hint::Awaited, sql::Statement};
+use crate::{flush_hint::FlushHints, sql::Statement};
 
 /// Readers do not wait for the writer. A lost write is projected again from the facts. Deleted and replaced bytes are
 /// overwritten in place. The journal of a failing statement is kept in memory.
@@ -19,7 +19,7 @@ pub(crate) const OF_SQLITE_WRITER: &str = "PRAGMA cache_size = -16384; PRAGMA wa
 #[derive(Debug, Clone)]
 pub struct Store {
     /// The streams whose facts callers wait for.
-    pub awaited: Awaited,
+    pub flush_hints: FlushHints,
     pub(crate) pool: AnyPool,
     /// Transactions that write take a connection of this pool.
     pub(crate) writer: AnyPool,

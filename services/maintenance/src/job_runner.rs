@@ -21,7 +21,7 @@ use domain::{
 use journal::{Journal, JournalError, Message, RegistryView};
 use read_model::{
     Sources, Store, StoreError,
-    read_barrier::{Freshness, Stale},
+    read_barrier::{ReadBarrier, Stale},
 };
 use runtime::{Drain, ErrorChain as _, Platform, UnderWay, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
@@ -35,7 +35,7 @@ struct JobRunner {
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    freshness: Freshness,
+    read_barrier: ReadBarrier,
     drain: Drain,
     under_way: UnderWay<JobId>,
 }
@@ -70,7 +70,7 @@ pub(super) fn start(sources: &Sources, platform: &Platform) {
         journal: journal.clone(),
         store: store.clone(),
         registry: registry.clone(),
-        freshness: Freshness::new(journal.clone(), store.clone()),
+        read_barrier: ReadBarrier::new(journal.clone(), store.clone()),
         drain: platform.drain.clone(),
         under_way: UnderWay::default(),
     });

@@ -17,7 +17,7 @@ use std::time::Duration;
 use journal::{Journal, JournalError, ReaderLease, RegistryView, leader};
 use read_model::{
     Repairs, Sources, Store, StoreError,
-    read_barrier::{Freshness, Stale},
+    read_barrier::{ReadBarrier, Stale},
 };
 use runtime::{Drain, ErrorChain as _, Platform};
 use tokio::time::Instant;
@@ -49,7 +49,7 @@ struct Reconciler {
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    freshness: Freshness,
+    read_barrier: ReadBarrier,
     drain: Drain,
     repairs: Repairs,
 }
@@ -72,7 +72,7 @@ pub(super) fn start(options: Options, sources: &Sources, platform: &Platform) {
         journal: journal.clone(),
         store: store.clone(),
         registry: registry.clone(),
-        freshness: Freshness::new(journal.clone(), store.clone()),
+        read_barrier: ReadBarrier::new(journal.clone(), store.clone()),
         drain: platform.drain.clone(),
         repairs: repairs.clone(),
     };

@@ -23,7 +23,7 @@ use journal::{Journal, RegistryView, StreamName};
 use read_model::{
     History, Store,
     page::Place,
-    read_barrier::{Freshness, SHOWN_DEADLINE, SHOWN_POLL, Stale},
+    read_barrier::{ReadBarrier, SHOWN_DEADLINE, SHOWN_POLL, Stale},
     request_retry,
     tables::{
         attempts::DestinationEvent,
@@ -51,7 +51,7 @@ struct DeliveryService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    freshness: Freshness,
+    read_barrier: ReadBarrier,
     drain: Drain,
     watchers: Watchers,
     history: History,
@@ -68,11 +68,11 @@ pub(crate) fn service(
     options: &Options,
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
     let (watchers, history) = (Watchers::new(options.watch_limits), options.read_model.history);
-    let freshness = Freshness::new(journal.clone(), store.clone());
+    let read_barrier = ReadBarrier::new(journal.clone(), store.clone());
     let payloads = PayloadViews::new(journal.clone(), store.clone());
     let rendering = Arc::new(Semaphore::new(MAX_RENDERING));
     let service =
-        DeliveryService { journal, store, registry, freshness, drain, watchers, history, payloads, rendering };
+        DeliveryService { journal, store, registry, read_barrier, drain, watchers, history, payloads, rendering };
     DeliveryServiceServer::new(service).accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -123,7 +123,7 @@ impl DeliveryService {
         asked: RetryAsked,
         trace: &TraceContext,
     ) -> Result<(), Status> {
-        self.freshness.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
+        self.read_barrier.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
         let delivery = self.find(caller, id).await?;
         if self.has_asked(&delivery, asked.request.as_ref()).await? {
             return Ok(());
@@ -135,7 +135,7 @@ impl DeliveryService {
             .map_err(stale)?;
         let request = asked.request.clone();
         let fact = request_retry(&delivery, subject, Timestamp::now(), asked).map_err(retry_refusal)?;
-        let stored = request_retry::ask(&self.journal, &fact, trace).await.map_err(|error| {
+        let stored = request_retry::append(&self.journal, &fact, trace).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the request of a retry; refused the call");
             unavailable(format!(
                 "cannot confirm that the retry was stored: {error}; repeat the call, the retry is stored once"
@@ -143,11 +143,11 @@ impl DeliveryService {
         })?;
         match stored {
             Ok(sequence) => {
-                self.freshness.shows(StreamName::Deliveries, sequence).await.map_err(failed)?;
+                self.read_barrier.shows(StreamName::Deliveries, sequence).await.map_err(failed)?;
             }
             Err(why) => {
                 // The same call may have come twice at the same time.
-                self.freshness.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
+                self.read_barrier.wait_for_now(StreamName::Deliveries).await.map_err(stale)?;
                 if !self.has_asked(&delivery, request.as_ref()).await? {
                     return Err(retry_refusal(why));
                 }

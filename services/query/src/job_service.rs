@@ -17,7 +17,7 @@ use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
 use prost::Message as _;
 use read_model::{
     History, Store,
-    read_barrier::{Freshness, SHOWN_POLL},
+    read_barrier::{ReadBarrier, SHOWN_POLL},
 };
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::Instant;
@@ -47,7 +47,7 @@ struct JobService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    freshness: Freshness,
+    read_barrier: ReadBarrier,
     history: History,
 }
 
@@ -57,8 +57,8 @@ pub(crate) fn service(
     registry: RegistryView,
     history: History,
 ) -> JobServiceServer<impl api::job_service_server::JobService> {
-    let freshness = Freshness::new(journal.clone(), store.clone());
-    JobServiceServer::new(JobService { journal, store, registry, freshness, history })
+    let read_barrier = ReadBarrier::new(journal.clone(), store.clone());
+    JobServiceServer::new(JobService { journal, store, registry, read_barrier, history })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -218,7 +218,7 @@ impl JobService {
                 .ok_or_else(|| invalid("pace", format!("{number} is not from 1 to {} a second", Pace::FASTEST)))?,
         };
         let reference = JobRef { job: JobId::of_request(&account, &request), account };
-        self.freshness.wait_for_now(StreamName::Jobs).await.map_err(stale)?;
+        self.read_barrier.wait_for_now(StreamName::Jobs).await.map_err(stale)?;
         if let Some(job) = self.store.job(reference.job).await.map_err(failed)? {
             return if dry_run { self.result_of(job).await } else { Ok(job) };
         }
@@ -245,7 +245,7 @@ impl JobService {
             Err(error) => return Err(not_stored(&error)),
         };
         let job = Job::evolve(None, &fact).map_err(|e| Status::internal(e.to_string()))?;
-        self.freshness.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
+        self.read_barrier.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
         if dry_run { self.result_of(job).await } else { Ok(job) }
     }
 
@@ -269,7 +269,7 @@ impl JobService {
             let Some(fact) = decided else { return Ok(job) };
             match self.journal.jobs().append(&fact, version, trace).await {
                 Ok(sequence) => {
-                    self.freshness.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
+                    self.read_barrier.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
                     return Job::evolve(Some(job), &fact).map_err(|e| Status::internal(e.to_string()));
                 }
                 // The job has progressed meanwhile, and may have ended.

@@ -17,7 +17,7 @@ use journal::{Journal, RegistryView};
 use read_model::{
     History, Store,
     page::Place,
-    read_barrier::Freshness,
+    read_barrier::ReadBarrier,
     tables::{
         leads::{Lead, LeadFilter},
         log::LogEntry,
@@ -51,7 +51,7 @@ struct LeadService {
     store: Store,
     registry: RegistryView,
     journal: Journal,
-    freshness: Freshness,
+    read_barrier: ReadBarrier,
     payloads: PayloadViews,
     history: History,
     drain: Drain,
@@ -64,9 +64,9 @@ pub(crate) fn service(
     history: History,
     drain: Drain,
 ) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
-    let freshness = Freshness::new(journal.clone(), store.clone());
+    let read_barrier = ReadBarrier::new(journal.clone(), store.clone());
     let payloads = PayloadViews::new(journal.clone(), store.clone());
-    LeadServiceServer::new(LeadService { journal, store, registry, freshness, payloads, history, drain })
+    LeadServiceServer::new(LeadService { journal, store, registry, read_barrier, payloads, history, drain })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 

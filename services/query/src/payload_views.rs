@@ -5,7 +5,7 @@ use api::status::invalid;
 use domain::{AccountId, EventId, LeadEvent, LeadSequence, RegistryFact, registry::Change};
 use jiff::Timestamp;
 use journal::{Journal, StreamName};
-use read_model::{Store, read_barrier::Freshness, tables::events::EventOutline};
+use read_model::{Store, read_barrier::ReadBarrier, tables::events::EventOutline};
 use runtime::ErrorChain as _;
 use tonic::Status;
 
@@ -16,7 +16,7 @@ use crate::{caller::Caller, failed, stale};
 pub(crate) struct PayloadViews {
     journal: Journal,
     store: Store,
-    freshness: Freshness,
+    read_barrier: ReadBarrier,
 }
 
 /// What is left of the payload of an event.
@@ -31,8 +31,8 @@ pub(crate) enum Viewed {
 
 impl PayloadViews {
     pub(crate) fn new(journal: Journal, store: Store) -> Self {
-        let freshness = Freshness::new(journal.clone(), store.clone());
-        Self { journal, store, freshness }
+        let read_barrier = ReadBarrier::new(journal.clone(), store.clone());
+        Self { journal, store, read_barrier }
     }
 
     /// An event of an account; `None` if there is none, or its history is no longer kept.
@@ -41,13 +41,13 @@ impl PayloadViews {
             return Ok(Some(found));
         }
         // It may be stored and not shown yet.
-        self.freshness.wait_for_now(StreamName::Leads).await.map_err(stale)?;
+        self.read_barrier.wait_for_now(StreamName::Leads).await.map_err(stale)?;
         self.store.event(account, event).await.map_err(failed)
     }
 
     /// The payload of an event, for a caller whose view is recorded by then.
     pub(crate) async fn view(&self, caller: &Caller, event: &EventOutline) -> Result<Viewed, Status> {
-        self.freshness.wait_for_now(StreamName::Anonymised).await.map_err(stale)?;
+        self.read_barrier.wait_for_now(StreamName::Anonymised).await.map_err(stale)?;
         let anonymised_until = self.store.anonymised_until(&event.account, &event.lead).await.map_err(failed)?;
         if event.anonymised || event.sequence <= anonymised_until {
             return Ok(Viewed::Anonymised);

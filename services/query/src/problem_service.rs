@@ -17,7 +17,7 @@ use journal::{Journal, RegistryView, StreamName};
 use read_model::{
     Store,
     page::Place,
-    read_barrier::Freshness,
+    read_barrier::ReadBarrier,
     tables::problems::{ProblemFilter, ProblemRow},
 };
 use runtime::{ErrorChain as _, trace::TraceContext};
@@ -31,7 +31,7 @@ struct ProblemService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
-    freshness: Freshness,
+    read_barrier: ReadBarrier,
     health: HealthView,
 }
 
@@ -41,8 +41,8 @@ pub(crate) fn service(
     registry: RegistryView,
     health: HealthView,
 ) -> ProblemServiceServer<impl api::problem_service_server::ProblemService> {
-    let freshness = Freshness::new(journal.clone(), store.clone());
-    ProblemServiceServer::new(ProblemService { journal, store, registry, freshness, health })
+    let read_barrier = ReadBarrier::new(journal.clone(), store.clone());
+    ProblemServiceServer::new(ProblemService { journal, store, registry, read_barrier, health })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -102,7 +102,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
             tracing::warn!(error = error.chain(), "cannot append the acknowledgement of a problem; refused the call");
             unavailable(format!("cannot confirm that the acknowledgement was stored: {error}; repeat the call"))
         })?;
-        self.freshness.shows(StreamName::Notices, appended.sequence).await.map_err(failed)?;
+        self.read_barrier.shows(StreamName::Notices, appended.sequence).await.map_err(failed)?;
         let row = self.problem(&account, &destination, cause).await?;
         let row = row.ok_or_else(|| not_found("PROBLEM", "the problem was pruned meanwhile"))?;
         Ok(Response::new(shown::problem(&row, &self.registry.snapshot())))

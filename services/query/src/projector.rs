@@ -7,7 +7,7 @@ use std::{future::ready, time::Duration};
 
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use journal::{Entry, Journal, Replay, StreamName};
-use read_model::{Store, StoreError, flush_hint::Awaited, project::Projected};
+use read_model::{Store, StoreError, flush_hint::FlushHints, project::Projected};
 use runtime::{Latch, NeededBy, Platform, crash, trace::TraceContext};
 use tokio::{
     sync::mpsc,
@@ -99,8 +99,9 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, progress: &mut P
     let mut reader = Reader::<T>::after(journal, at);
     let (mut begun, mut took) = (Instant::now(), Duration::ZERO);
     loop {
-        let batch =
-            reader.next_batch(Instant::now() + CHECK_INTERVAL, || enough(&store.awaited, T::STREAM, begun, took)).await;
+        let batch = reader
+            .next_batch(Instant::now() + CHECK_INTERVAL, || enough(&store.flush_hints, T::STREAM, begun, took))
+            .await;
         let Some(last) = batch.last() else {
             // There is no new fact, but another process may have wiped the read model meanwhile.
             let is_unmoved = store.checkpoint(T::STREAM).await? == at;
@@ -123,11 +124,11 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, progress: &mut P
 }
 
 /// Waits until the next transaction may begin, given the start and the duration of the previous one.
-async fn enough(awaited: &Awaited, stream: StreamName, begun: Instant, took: Duration) {
+async fn enough(flush_hints: &FlushHints, stream: StreamName, begun: Instant, took: Duration) {
     sleep_until(begun + GATHER).await;
     tokio::select! {
         () = sleep_until(begun + (took * GATHER_FACTOR).min(MAX_GATHER)) => {}
-        () = awaited.hurried(stream) => {}
+        () = flush_hints.requested(stream) => {}
     }
 }
 
@@ -283,11 +284,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn facts_are_gathered_the_longer_the_dearer_a_transaction_is_and_not_when_somebody_waits_for_them() {
-        let awaited = Awaited::default();
+    async fn facts_are_gathered_longer_after_slow_transactions_unless_a_caller_waits() {
+        let flush_hints = FlushHints::default();
         let gathers = async |took: u64| {
             let begun = Instant::now();
-            enough(&awaited, StreamName::Deliveries, begun, Duration::from_millis(took)).await;
+            enough(&flush_hints, StreamName::Deliveries, begun, Duration::from_millis(took)).await;
             begun.elapsed()
         };
         for (took, gathered) in [(0, GATHER), (50, Duration::from_millis(250)), (5_000, MAX_GATHER)] {
@@ -295,7 +296,7 @@ mod tests {
         }
         let waits = async {
             loop {
-                awaited.hurry(StreamName::Deliveries);
+                flush_hints.request(StreamName::Deliveries);
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };

@@ -55,7 +55,7 @@ fn told(sequence: u64, fact: &RegistryFact, changes: Vec<FieldChange>) -> AuditE
 }
 
 /// The state of the entity that a change concerns, as the API shows it; `None` if the entity does not exist.
-pub type Describe = fn(&Registry, &Change) -> Option<State>;
+pub(crate) type Describe = fn(&Registry, &Change) -> Option<State>;
 
 /// A comparable state of an entity.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
     Store, StoreError,
-    flush_hint::Awaited,
+    flush_hint::FlushHints,
     sql::migrations::migrations,
     store::{Flavour, OF_SQLITE, OF_SQLITE_WRITER},
 };
@@ -82,7 +82,7 @@ async fn open(url: &str) -> Result<Store, Box<dyn Error + Send + Sync>> {
             (pool.clone(), pool)
         }
     };
-    let store = Store { awaited: Awaited::default(), pool, writer, flavour };
+    let store = Store { flush_hints: FlushHints::default(), pool, writer, flavour };
     // The settings precede the migrations, which need them.
     store.make_indexes().await?;
     migrate(&store).await?;
@@ -132,7 +132,7 @@ async fn prepare_new_file(url: &str) -> Result<(), sqlx::Error> {
 }
 
 /// Whether this is the URL of an SQLite file.
-pub fn is_sqlite(url: &str) -> bool {
+pub(crate) fn is_sqlite(url: &str) -> bool {
     url.starts_with("sqlite:")
 }
 

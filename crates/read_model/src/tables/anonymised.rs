@@ -25,7 +25,7 @@ const COPY_COLUMNS: [&str; 5] = ["stream", "sequence", "account", "lead", "lead_
 
 /// The anonymised part of a lead: everything up to a sequence of LEADS.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub(crate) struct Mark {
     account: String,
     lead: String,
     until: i64,
@@ -45,7 +45,10 @@ pub struct Copy<'a> {
 pub type Anonymised = BTreeMap<(AccountId, LeadId), (LeadSequence, Timestamp)>;
 
 /// Marks leads as anonymised and notes that the quarantine has to be searched for them. Returns their marks after that.
-pub async fn mark(transaction: &mut Transaction<'static, Any>, leads: &Anonymised) -> Result<Vec<Mark>, StoreError> {
+pub(crate) async fn mark(
+    transaction: &mut Transaction<'static, Any>,
+    leads: &Anonymised,
+) -> Result<Vec<Mark>, StoreError> {
     let rows = leads.iter().map(|((account, lead), (_, at))| lead_row(account, lead, *at));
     write_leads(transaction, &LEAD_COLUMNS, &[latest("anonymised_at")], Box::new(rows)).await?;
     let marks = || leads.iter().map(|((account, lead), (until, _))| mark_row(account, lead, *until));
@@ -181,7 +184,7 @@ pub(crate) async fn add_copies(
 
 /// Blanks the rows about these leads, and notes which messages are to be erased and which deliveries are to end. A
 /// later fact is blanked when it is written.
-pub async fn forget(transaction: &mut Transaction<'static, Any>, marks: &[Mark]) -> Result<(), StoreError> {
+pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &[Mark]) -> Result<(), StoreError> {
     const DELIVERIES: &str =
         "SELECT d.delivery FROM deliveries d WHERE d.lead = ? AND d.account = ? AND d.lead_sequence <= ?";
     let statements = [

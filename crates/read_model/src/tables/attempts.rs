@@ -65,7 +65,7 @@ pub struct DestinationEvent {
 
 /// Adds attempts with their sequences in DELIVERIES. An attempt that exists only gets what was not known of it, and the
 /// second message about it is noted as a copy.
-pub async fn add(
+pub(crate) async fn add(
     transaction: &mut Transaction<'static, Any>,
     attempts: &[(u64, &DeliveryAttempted)],
 ) -> Result<(), StoreError> {
@@ -103,7 +103,7 @@ pub async fn add(
 }
 
 /// Replaces attempts by their blank versions.
-pub async fn add_blank(
+pub(crate) async fn add_blank(
     transaction: &mut Transaction<'static, Any>,
     attempts: &[&DeliveryAttempted],
 ) -> Result<(), StoreError> {

@@ -53,7 +53,10 @@ pub struct AuditFilter {
 }
 
 /// Adds entries; an entry that exists stays as it is.
-pub async fn add(transaction: &mut Transaction<'static, Any>, entries: Vec<AuditEntry>) -> Result<(), StoreError> {
+pub(crate) async fn add(
+    transaction: &mut Transaction<'static, Any>,
+    entries: Vec<AuditEntry>,
+) -> Result<(), StoreError> {
     let rows: Vec<_> = entries.into_iter().map(AuditEntry::into_row).collect::<Result<_, _>>()?;
     let then = " ON CONFLICT (sequence) DO NOTHING".to_owned();
     Insert { table: "audit_log", columns: &COLUMNS, then }

@@ -51,10 +51,10 @@ impl Width {
 
 /// What to count at a time.
 #[derive(Debug, Default)]
-pub struct CountNews(BTreeMap<(DestinationId, Width, i64), (AccountId, Counts)>);
+pub(crate) struct CountNews(BTreeMap<(DestinationId, Width, i64), (AccountId, Counts)>);
 
 impl CountNews {
-    pub fn add(&mut self, account: &AccountId, destination: &DestinationId, at: Timestamp, counts: &Counts) {
+    pub(crate) fn add(&mut self, account: &AccountId, destination: &DestinationId, at: Timestamp, counts: &Counts) {
         for width in Width::ALL {
             let key = (destination.clone(), width, width.start_of(at));
             self.0.entry(key).or_insert_with(|| (account.clone(), Counts::default())).1.add_all(counts);
@@ -62,7 +62,7 @@ impl CountNews {
     }
 }
 
-pub async fn apply(transaction: &mut Transaction<'static, Any>, news: &CountNews) -> Result<(), StoreError> {
+pub(crate) async fn apply(transaction: &mut Transaction<'static, Any>, news: &CountNews) -> Result<(), StoreError> {
     let columns: Vec<_> = KEYS.into_iter().chain(SUMS).chain(LATENCIES).collect();
     let add = |column: &str| format!("{column} = delivery_counts.{column} + excluded.{column}");
     let sums: Vec<_> = SUMS.into_iter().chain(LATENCIES).map(add).collect();

@@ -74,7 +74,7 @@ impl Beginning {
 }
 
 /// The known states of these deliveries, read inside the transaction that will write them.
-pub async fn load(
+pub(crate) async fn load(
     transaction: &mut Transaction<'static, Any>,
     ids: &[DeliveryId],
 ) -> Result<HashMap<DeliveryId, Delivery>, StoreError> {
@@ -85,7 +85,7 @@ pub async fn load(
 }
 
 /// Writes states, given what [`load`] found before.
-pub async fn save(
+pub(crate) async fn save(
     transaction: &mut Transaction<'static, Any>,
     before: &HashMap<DeliveryId, Delivery>,
     after: &HashMap<DeliveryId, Delivery>,

@@ -25,7 +25,7 @@ pub const OPEN: [DeliveryStatus; 4] =
 
 /// What facts change for a destination.
 #[derive(Debug, Clone)]
-pub struct HealthNews {
+pub(crate) struct HealthNews {
     pub account: AccountId,
     /// The change of the number of deliveries in each state of [`OPEN`].
     pub open: [i64; OPEN.len()],
@@ -40,7 +40,7 @@ pub struct HealthRow {
     pub streak: Streak,
 }
 
-pub async fn apply(
+pub(crate) async fn apply(
     transaction: &mut Transaction<'static, Any>,
     news: BTreeMap<DestinationId, HealthNews>,
 ) -> Result<(), StoreError> {

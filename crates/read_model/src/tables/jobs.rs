@@ -24,7 +24,7 @@ const COLUMNS: [&str; 5] = ["job", "account", "status", "started_at", "facts"];
 const REFUSAL_COLUMNS: [&str; 4] = ["job", "delivery", "reason", "status"];
 
 /// The known states of these jobs, read inside the transaction that will write them.
-pub async fn load(
+pub(crate) async fn load(
     transaction: &mut Transaction<'static, Any>,
     ids: &[JobId],
 ) -> Result<HashMap<JobId, Job>, StoreError> {
@@ -34,7 +34,7 @@ pub async fn load(
 }
 
 /// Writes states over existing ones.
-pub async fn save<'a>(
+pub(crate) async fn save<'a>(
     transaction: &mut Transaction<'static, Any>,
     jobs: impl IntoIterator<Item = &'a Job>,
 ) -> Result<(), StoreError> {
@@ -44,7 +44,7 @@ pub async fn save<'a>(
 }
 
 /// Adds refusals of jobs; a refusal that exists stays as it is.
-pub async fn add_refusals(
+pub(crate) async fn add_refusals(
     transaction: &mut Transaction<'static, Any>,
     refusals: Vec<(JobId, &Refused)>,
 ) -> Result<(), StoreError> {

@@ -65,7 +65,7 @@ pub struct LeadFilter {
 
 /// What facts about its deliveries change for a lead. The sum is the same for every division into batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeadNews {
+pub(crate) struct LeadNews {
     /// The number of new deliveries.
     pub deliveries: i64,
     /// The change of the number of failed deliveries.
@@ -78,7 +78,7 @@ pub struct LeadNews {
 
 /// An attempt of a lead; the one that started later is the greater one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LastOfLead {
+pub(crate) struct LastOfLead {
     pub started_at: Timestamp,
     pub attempt: String,
     pub delivery: String,
@@ -87,7 +87,7 @@ pub struct LastOfLead {
 
 /// Adds events and their leads. Returns which of the leads are anonymised. A lead belongs to the interface of its first
 /// event. Of blank events only the outline is known; a row that exists is the same, or was stored again since.
-pub async fn add_events(
+pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
     blank: bool,
@@ -137,7 +137,7 @@ pub async fn add_events(
 }
 
 /// Adds changes to leads. Returns which of the leads are anonymised.
-pub async fn add_news(
+pub(crate) async fn add_news(
     transaction: &mut Transaction<'static, Any>,
     news: HashMap<(&AccountId, &LeadId), LeadNews>,
 ) -> Result<Vec<Mark>, StoreError> {

@@ -62,7 +62,7 @@ pub const ENTRIES: [&str; 8] =
     ["received", WEBHOOK, "resentwebhook", "recovered", "held", "abandoned", "errornotice", "anonymised"];
 
 /// Adds entries; an entry that exists stays as it is.
-pub async fn add(transaction: &mut Transaction<'static, Any>, entries: Vec<LogEntry>) -> Result<(), StoreError> {
+pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, entries: Vec<LogEntry>) -> Result<(), StoreError> {
     let insert = Insert { table: "lead_log", columns: &COLUMNS, then: " ON CONFLICT (fact) DO NOTHING".to_owned() };
     insert.count(transaction, Box::new(entries.into_iter().map(LogEntry::into_row))).await.map(drop)
 }

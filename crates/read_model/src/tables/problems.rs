@@ -36,7 +36,7 @@ const CHUNK: usize = 500;
 
 /// What a fact about a delivery changes for problems.
 #[derive(Debug, Clone)]
-pub struct StepOf {
+pub(crate) struct StepOf {
     pub reference: Arc<DeliveryRef>,
     pub at: Timestamp,
     pub step: Step,
@@ -82,7 +82,7 @@ struct Row {
 }
 
 /// Writes what facts change, in the order of the facts.
-pub async fn apply(transaction: &mut Transaction<'static, Any>, steps: &[StepOf]) -> Result<(), StoreError> {
+pub(crate) async fn apply(transaction: &mut Transaction<'static, Any>, steps: &[StepOf]) -> Result<(), StoreError> {
     if steps.is_empty() {
         return Ok(());
     }
@@ -158,7 +158,7 @@ async fn count_leads(
 }
 
 /// Notes that somebody knows of a problem; the latest acknowledgement counts.
-pub async fn acknowledge(
+pub(crate) async fn acknowledge(
     transaction: &mut Transaction<'static, Any>,
     facts: &[&ProblemAcknowledged],
 ) -> Result<(), StoreError> {

@@ -129,7 +129,7 @@ impl Run<'_> {
         if !self.runner.journal.leads().is_routed(recovery.end, registry.ever_kept_order()).await? {
             return Ok(None);
         }
-        self.runner.freshness.wait_for_now(StreamName::Deliveries).await?;
+        self.runner.read_barrier.wait_for_now(StreamName::Deliveries).await?;
         let from = match cursor {
             Cursor::Event(sequence) => LeadsFrom::After(*sequence),
             _ => LeadsFrom::Time(earlier(recovery.since)),

@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
         let mut step = Step { progress, refused: vec![], began: Instant::now(), last: false };
         while !step.last {
             // Decisions rest on everything that is recorded by now.
-            self.runner.freshness.wait_for_now(StreamName::Deliveries).await?;
+            self.runner.read_barrier.wait_for_now(StreamName::Deliveries).await?;
             let Some(page) = self.page(&step.progress.cursor, registry).await? else { return Ok(None) };
             if !self.work_through(page, registry, &mut step).await? {
                 break;
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
         if !self.runner.rest(wait).await || read_at.elapsed() >= MAX_STATE_AGE {
             return Ok(Settled::NotYet);
         }
-        let asked = request_retry::ask(&self.runner.journal, &fact, self.trace).await?;
+        let asked = request_retry::append(&self.runner.journal, &fact, self.trace).await?;
         crash::point("after a job asked for a delivery");
         let Err(why) = asked else { return Ok(Settled::As(Box::new(Verdict::Ask(fact)))) };
         // Another request came first: from a person, another job, or another process that works on this job.

@@ -51,11 +51,11 @@ impl MissingDeliveries {
         let mut missing = reconciler.unknown(self.wanted(reconciler, &events).await).await?;
         if !missing.is_empty() {
             // The fact may be stored and not shown yet.
-            reconciler.freshness.wait_for_now(StreamName::Deliveries).await?;
+            reconciler.read_barrier.wait_for_now(StreamName::Deliveries).await?;
             missing = reconciler.unknown(missing).await?;
         }
         for (entry, fact) in missing {
-            request_retry::ask(journal, &fact, &entry.trace).await?.ok();
+            request_retry::append(journal, &fact, &entry.trace).await?.ok();
             reconciler.repairs.count_missing();
             let reference = fact.reference();
             tracing::error!(

@@ -74,7 +74,7 @@ impl DeliveryService {
     async fn wait_until_known(&self, delivery: DeliveryId) -> Result<(), Status> {
         let give_up = Instant::now() + SHOWN_DEADLINE;
         while self.store.delivery(delivery).await.map_err(failed)?.is_none() && Instant::now() < give_up {
-            self.store.awaited.hurry(StreamName::Deliveries);
+            self.store.flush_hints.request(StreamName::Deliveries);
             tokio::time::sleep(SHOWN_POLL).await;
         }
         Ok(())

@@ -148,7 +148,7 @@ impl LeadService {
     }
 
     async fn wait_for(&self, stream: StreamName, sequence: u64) -> Result<(), Status> {
-        let shown = self.freshness.shows(stream, sequence).await.map_err(failed)?;
+        let shown = self.read_barrier.shows(stream, sequence).await.map_err(failed)?;
         shown.then_some(()).ok_or_else(|| stale(Stale::Behind))
     }
 }

@@ -53,7 +53,7 @@ enum Places {
 
 impl SwitchedOff {
     /// No destination is off, or the filter does not depend on it.
-    pub const NOWHERE: Self = Self { retrying: Places::Nowhere, pending: Places::Nowhere };
+    pub(crate) const NOWHERE: Self = Self { retrying: Places::Nowhere, pending: Places::Nowhere };
 
     /// The destinations that concern a filter.
     pub fn among(filter: &DeliveryFilter, registry: &Registry) -> Self {
