@@ -3,3 +3,4 @@
 pub(crate) mod append;
 pub(crate) mod batch;
 pub(crate) mod erase;
+pub(crate) mod message;

@@ -6,7 +6,7 @@ use events::{InstallationKey, Record as _};
 use runtime::ErrorChain as _;
 
 use crate::{
-    JournalError, StreamName, connection::broker_info, handles::Positions, publish::append::confirmed, subjects,
+    JournalError, StreamName, connection::broker_info, handles::Positions, publish::message::confirmed, subjects,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::message::PublishMessage;
 
-use crate::{JournalError, handles::Positions, publish::append::confirmed, subjects};
+use crate::{JournalError, handles::Positions, publish::message::confirmed, subjects};
 
 impl Positions<'_> {
     /// Uses the link with this id, which is subject-safe; `false` if it was used before. The broker forgets that after

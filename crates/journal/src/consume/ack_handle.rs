@@ -14,13 +14,14 @@ use jiff::Timestamp;
 use runtime::{ErrorChain as _, together, trace::TraceContext};
 use tokio::time::Instant;
 
-use crate::consume::work_queue::STALE_AFTER;
-
 /// How often a heartbeat is sent. Two intervals, plus the second that a lane may wait before, are less than
 /// [`ACK_WAIT`](crate::ACK_WAIT), so a message that was fresh when its work began may lose one heartbeat. Messages that
 /// arrive together are spread over [`MAX_HEARTBEAT_SPREAD_MS`], so that a thousand heartbeats do not come at once.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(1_000);
 const MAX_HEARTBEAT_SPREAD_MS: u64 = 400;
+/// How long a message may wait in the process, unknown to the broker, before another process may have got it too. Well
+/// below [`ACK_WAIT`](crate::ACK_WAIT), because its work may wait for a second more.
+pub(crate) const STALE_AFTER: Duration = Duration::from_secs(1);
 
 /// A message of a work queue. It has to be acknowledged.
 pub struct Message<T> {

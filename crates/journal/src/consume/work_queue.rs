@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::{
     Journal, JournalError, Message, StreamName,
-    consume::ack_handle::{AckHandle, acknowledge},
+    consume::ack_handle::{AckHandle, STALE_AFTER, acknowledge},
     consume::resilient_consumer::ResilientConsumer,
     handles::Quarantine,
     headers, subjects,
@@ -38,9 +38,6 @@ pub(crate) const MAX_FETCH: usize = 200;
 const fn max_buffered(fetch: usize) -> usize {
     fetch + fetch / 2
 }
-/// How long a message may wait in the process, unknown to the broker, before another process may have got it too. Well
-/// below [`ACK_WAIT`], because its work may wait for a second more.
-pub(crate) const STALE_AFTER: Duration = Duration::from_secs(1);
 /// Messages that become stale within this time count as stale since the same instant, so that one read of the history
 /// serves them all. A slow process would do little else otherwise.
 const STALE_GROUP_INTERVAL: Duration = Duration::from_millis(250);

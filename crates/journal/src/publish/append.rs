@@ -2,11 +2,10 @@
 //! them.
 
 use async_nats::jetstream::{
-    context::{PublishAckFuture, PublishError, PublishErrorKind},
+    context::{PublishAckFuture, PublishError},
     message::PublishMessage,
     publish::PublishAck,
 };
-use bytes::Bytes;
 use domain::{DeliveryFact, LeadEvent, LeadSequence, NoticeFact, RegistryFact};
 use events::Record;
 use futures::future::join_all;
@@ -19,13 +18,13 @@ use crate::{
     connection::connect::Batchers,
     connection::health::Health,
     handles::{Deliveries, Leads, Notices, RegistryLog},
-    headers,
-    publish::batch::Batcher,
+    publish::{
+        batch::Batcher,
+        message::{Appended, Outgoing, confirmed, stopped},
+    },
     registry::freshness::settled,
     subjects,
 };
-
-const OPERATION: &str = "store a fact";
 
 /// Whether an event is part of a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,34 +33,6 @@ pub enum Traffic {
     Steady,
     /// Part of a burst: routed when no steady event waits.
     Burst,
-}
-
-/// The result of an append.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
-    /// The sequence of the fact; of a duplicate, the sequence of the first append.
-    pub sequence: u64,
-    /// Whether the fact had been appended before.
-    pub duplicate: bool,
-}
-
-/// A message to publish.
-#[derive(Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) subject: String,
-    pub(crate) id: Option<String>,
-    pub(crate) trace: TraceContext,
-    pub(crate) body: Bytes,
-}
-
-impl Outgoing {
-    pub(crate) fn message(&self) -> PublishMessage {
-        let message = PublishMessage::build().payload(self.body.clone()).headers(headers::carrying(&self.trace));
-        match &self.id {
-            Some(id) => message.message_id(id),
-            None => message,
-        }
-    }
 }
 
 impl Leads<'_> {
@@ -250,31 +221,7 @@ impl Submitted {
     }
 }
 
-pub(crate) fn stopped() -> JournalError {
-    JournalError::unavailable(OPERATION, "this process is stopping")
-}
-
-impl From<PublishAck> for Appended {
-    fn from(ack: PublishAck) -> Self {
-        Self { sequence: ack.sequence, duplicate: ack.duplicate }
-    }
-}
-
 fn delivery(fact: &DeliveryFact, trace: &TraceContext) -> Outgoing {
     let id = Some(fact.message_id());
     Outgoing { subject: subjects::delivery(fact), id, trace: trace.clone(), body: fact.encode() }
-}
-
-pub(crate) async fn confirmed(sent: Result<PublishAckFuture, PublishError>) -> Result<PublishAck, JournalError> {
-    let acknowledged = match sent {
-        Ok(sent) => sent.await,
-        Err(error) => Err(error),
-    };
-    acknowledged.map_err(|error| match error.kind() {
-        PublishErrorKind::WrongLastSequence => JournalError::LostRace,
-        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::StreamNotFound => {
-            JournalError::unavailable(OPERATION, error)
-        }
-        _ => JournalError::refused(OPERATION, error),
-    })
 }

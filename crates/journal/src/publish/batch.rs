@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
-    Appended, JournalError,
-    publish::append::{Outgoing, confirmed, stopped},
+    JournalError,
+    publish::message::{Appended, Outgoing, confirmed, stopped},
 };
 
 /// The number of messages from which a batch is cheaper than single messages.

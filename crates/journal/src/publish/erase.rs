@@ -17,7 +17,7 @@ use crate::{
     connection::broker_info,
     handles::{Anonymised, Facts},
     headers,
-    publish::append::Outgoing,
+    publish::message::Outgoing,
     subjects,
 };
 

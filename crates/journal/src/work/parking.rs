@@ -14,7 +14,7 @@ use crate::{
     connection::broker_info,
     consume::work_queue::{self, Lifetime, WorkQueueSpec},
     handles::Parking,
-    publish::append::Outgoing,
+    publish::message::Outgoing,
     subjects,
 };
 

@@ -1,0 +1,65 @@
+//! A message to publish, and the broker's acknowledgement of it.
+
+use async_nats::jetstream::{
+    context::{PublishAckFuture, PublishError, PublishErrorKind},
+    message::PublishMessage,
+    publish::PublishAck,
+};
+use bytes::Bytes;
+use runtime::trace::TraceContext;
+
+use crate::{JournalError, headers};
+
+const OPERATION: &str = "store a fact";
+
+/// The result of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The sequence of the fact; of a duplicate, the sequence of the first append.
+    pub sequence: u64,
+    /// Whether the fact had been appended before.
+    pub duplicate: bool,
+}
+
+/// A message to publish.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) subject: String,
+    pub(crate) id: Option<String>,
+    pub(crate) trace: TraceContext,
+    pub(crate) body: Bytes,
+}
+
+impl Outgoing {
+    pub(crate) fn message(&self) -> PublishMessage {
+        let message = PublishMessage::build().payload(self.body.clone()).headers(headers::carrying(&self.trace));
+        match &self.id {
+            Some(id) => message.message_id(id),
+            None => message,
+        }
+    }
+}
+
+pub(crate) async fn confirmed(sent: Result<PublishAckFuture, PublishError>) -> Result<PublishAck, JournalError> {
+    let acknowledged = match sent {
+        Ok(sent) => sent.await,
+        Err(error) => Err(error),
+    };
+    acknowledged.map_err(|error| match error.kind() {
+        PublishErrorKind::WrongLastSequence => JournalError::LostRace,
+        PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::StreamNotFound => {
+            JournalError::unavailable(OPERATION, error)
+        }
+        _ => JournalError::refused(OPERATION, error),
+    })
+}
+
+pub(crate) fn stopped() -> JournalError {
+    JournalError::unavailable(OPERATION, "this process is stopping")
+}
+
+impl From<PublishAck> for Appended {
+    fn from(ack: PublishAck) -> Self {
+        Self { sequence: ack.sequence, duplicate: ack.duplicate }
+    }
+}
