@@ -4,6 +4,7 @@ pub(crate) mod backlog;
 pub(crate) mod broker_info;
 pub(crate) mod connect;
 pub(crate) mod credentials;
+pub(crate) mod figures;
 pub(crate) mod health;
 pub(crate) mod installation_key;
 pub(crate) mod options;

@@ -27,6 +27,7 @@ mod jobs;
 mod known_events;
 mod lane_reports;
 pub mod leader;
+mod measured;
 mod publish;
 mod quarantine;
 mod registry;
@@ -36,6 +37,7 @@ mod work;
 
 pub use connection::backlog::{Backlog, Lag};
 pub use connection::connect::Journal;
+pub use connection::figures::{AccountFigures, StreamFigures};
 pub use connection::installation_key::RecordedKey;
 pub use connection::options::{Flush, NatsOptions};
 pub use connection::trouble::Trouble;

@@ -152,6 +152,11 @@ impl StreamName {
         }
     }
 
+    /// Whether its subjects begin with this word.
+    pub(crate) fn begins_with(self, word: &str) -> bool {
+        self.subjects().iter().any(|subjects| subjects.strip_suffix(".>") == Some(word))
+    }
+
     const fn subjects(self) -> &'static [&'static str] {
         match self {
             Self::Leads => &["lead.>"],

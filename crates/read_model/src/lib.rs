@@ -11,6 +11,7 @@
 
 pub mod flush_hint;
 pub mod history;
+mod measured;
 mod options;
 pub mod page;
 pub mod project;

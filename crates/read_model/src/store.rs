@@ -6,7 +6,7 @@ use std::error::Error;
 
 use sqlx::{AnyPool, any::AnyRow};
 
-use crate::{flush_hint::FlushHints, sql::Statement};
+use crate::{flush_hint::FlushHints, measured, sql::Statement};
 
 /// Readers do not wait for the writer. A lost write is projected again from the facts. Deleted and replaced bytes are
 /// overwritten in place. The journal of a failing statement is kept in memory.
@@ -82,6 +82,10 @@ impl Store {
 
     /// The rows of a statement.
     pub(crate) async fn fetch_all(&self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
+        measured::read(self.flavour, self.rows(statement)).await
+    }
+
+    async fn rows(&self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
         if self.flavour != Flavour::PooledPostgres {
             return Ok(statement.query().fetch_all(&self.pool).await?);
         }
@@ -95,7 +99,8 @@ impl Store {
     /// The first row of a statement; `None` if it has none.
     pub(crate) async fn fetch_optional(&self, statement: Statement) -> Result<Option<AnyRow>, StoreError> {
         if self.flavour != Flavour::PooledPostgres {
-            return Ok(statement.query().fetch_optional(&self.pool).await?);
+            let reading = async { Ok(statement.query().fetch_optional(&self.pool).await?) };
+            return measured::read(self.flavour, reading).await;
         }
         Ok(self.fetch_all(statement).await?.into_iter().next())
     }

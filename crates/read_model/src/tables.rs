@@ -6,6 +6,7 @@ pub mod audit;
 pub mod counts;
 pub mod deliveries;
 pub mod events;
+pub mod figures;
 pub mod health;
 pub mod jobs;
 pub(crate) mod known_events;

@@ -29,6 +29,7 @@ use crate::{
     history::range::ReadRange,
     intake::ordered,
     lanes::counter::CountGuard,
+    measured,
     payloads::Content,
     transport::authorized,
     transport::exchange::Sent,
@@ -193,6 +194,7 @@ async fn make_once(
     let (span, trace) = TraceContext::enter(Some(&item.message.trace), || span::of_attempt(item));
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
     let (started_at, clock) = (Timestamp::now(), Instant::now());
+    measured::begun(item, started_at, &trace);
     let Some(made) = prepare::request(shared, destination, item, &content, attempt_id, started_at, &trace).await?
     else {
         let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
@@ -377,7 +379,11 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
         Effect::CancelTimer { destination, delivery, round } => {
             shared.journal.timers().cancel(destination, *delivery, *round).await
         }
-        Effect::Append(fact) => shared.journal.deliveries().append(fact, trace).await.map(drop),
+        Effect::Append(fact) => {
+            shared.journal.deliveries().append(fact, trace).await?;
+            measured::stored(fact, trace);
+            Ok(())
+        }
         Effect::PassTurn { ended, again } => {
             crash::point("before a turn is passed");
             // Boxed, because it is large and rare.

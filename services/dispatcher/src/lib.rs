@@ -19,6 +19,7 @@ mod fifo_cache;
 mod history;
 mod intake;
 mod lanes;
+mod measured;
 mod payloads;
 mod transport;
 mod work_item;
@@ -155,6 +156,7 @@ pub async fn start(
     platform.drain.spawn("lane reports", lanes::report::run(Arc::clone(&shared)));
     platform.drain.spawn("secrets", attempt::vault::follow(Arc::clone(&shared)));
     let lanes = Arc::<lanes::directory::Lanes>::default();
+    measured::observe(&shared, &lanes);
     platform.drain.spawn("router", intake::lead_events::run(Arc::clone(&shared), Arc::clone(&lanes)));
     platform.drain.spawn("sequencer", intake::ordered::run(Arc::clone(&shared)));
     intake::requests::start(&shared, &lanes);

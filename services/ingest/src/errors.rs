@@ -16,6 +16,8 @@ use domain::{EventId, text::bounded};
 use runtime::RequestId;
 use serde_json::{Value, json};
 
+use crate::measured;
+
 /// Answers to one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply(pub(crate) RequestId);
@@ -44,6 +46,7 @@ impl Reply {
 
 /// An error in JSON, without the id of the request.
 pub(crate) fn shown(error: &PublishError) -> Value {
+    measured::refused(error);
     let status = publish_error(error);
     let mut shown = json!({
         "code": word(status.code()), "reason": status::reason(&status), "message": bounded(error.to_string()),

@@ -70,6 +70,7 @@ impl Refusal {
 
 impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
+        crate::measured::refused(&error);
         Self::new(crate::errors::status_of(&error), error.to_string())
     }
 }

@@ -15,7 +15,7 @@ use runtime::{Drain, RequestId, trace::TraceContext};
 use tonic::{Request, Response, Status, Streaming, codec::CompressionEncoding};
 
 use crate::{
-    hops,
+    hops, measured,
     publisher::{CalledFrom, Checked, IN_FLIGHT, Published, Publisher},
 };
 
@@ -54,7 +54,7 @@ impl IngestService for Ingest {
         request: Request<PublishLeadRequest>,
     ) -> Result<Response<PublishLeadResponse>, Status> {
         let call = self.call(&request)?;
-        let refused = |error: PublishError| status::publish_error(&error);
+        let refused = |error: PublishError| refusal(&error);
         let checked = check(&self.publisher, &call, request.into_inner()).await.map_err(refused)?;
         self.publisher.rates().admit([&checked.event.account]).map_err(refused)?;
         let looked_up = self.publisher.look_up(checked).await;
@@ -131,7 +131,7 @@ impl Ingest {
                 trace: TraceContext::of_request(headers),
                 request_id: request.extensions().get::<RequestId>().cloned(),
             },
-            hops: hops::of_request(headers, self.max_hops).map_err(|error| status::publish_error(&error))?,
+            hops: hops::of_request(headers, self.max_hops).map_err(|error| refusal(&error))?,
             max_event: self.max_event,
         })
     }
@@ -163,6 +163,11 @@ async fn check_in_turn(
     Ok(checked)
 }
 
+fn refusal(error: &PublishError) -> Status {
+    measured::refused(error);
+    status::publish_error(error)
+}
+
 fn answer(published: Published) -> PublishLeadResponse {
     PublishLeadResponse {
         event_id: published.event_id.to_string(),
@@ -175,7 +180,7 @@ fn outcome(answer: Result<PublishLeadResponse, PublishError>) -> Outcome {
     match answer {
         Ok(published) => Outcome::Published(published),
         Err(error) => {
-            let status = status::publish_error(&error);
+            let status = refusal(&error);
             Outcome::Refused(PublishRefused {
                 code: status.code().into(),
                 field: error.field().unwrap_or_default().to_owned(),

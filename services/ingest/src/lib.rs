@@ -21,6 +21,7 @@ mod hops;
 mod http;
 mod idempotency;
 mod known_events;
+mod measured;
 mod publisher;
 mod rates;
 
@@ -93,6 +94,7 @@ pub async fn start(
     platform: &Platform,
     journal: &Journal,
 ) -> anyhow::Result<Service> {
+    measured::start();
     let latch = platform.readiness.latch_for("ingest", NeededBy::Only(&["ingest"]));
     let registry = RegistryView::follow(journal, platform).await?;
     let door = Door::new(&registry)?;

@@ -13,7 +13,12 @@ use runtime::{ErrorChain as _, RequestId, crash, trace::TraceContext};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
 
-use crate::{bursts::Bursts, known_events::KnownEvents, rates::Rates};
+use crate::{
+    bursts::Bursts,
+    known_events::KnownEvents,
+    measured::{self, Protocol},
+    rates::Rates,
+};
 
 /// Events of one request in flight, at most.
 pub(crate) const IN_FLIGHT: usize = 512;
@@ -37,6 +42,10 @@ pub(crate) struct CalledFrom {
 }
 
 impl CalledFrom {
+    const fn protocol(&self) -> Protocol {
+        if self.request_id.is_some() { Protocol::Http } else { Protocol::Grpc }
+    }
+
     fn request_id(&self) -> Option<&str> {
         self.request_id.as_ref().map(RequestId::as_str)
     }
@@ -166,6 +175,18 @@ impl Publisher {
 
     /// Waits until the broker has stored the event.
     pub(crate) async fn stored(&self, sent: Sent) -> Result<Published, PublishError> {
+        let protocol = sent.from.protocol();
+        let stored = self.stored_or_known(sent).await;
+        match &stored {
+            Ok(Published { duplicate: false, .. }) => measured::accepted(protocol),
+            Ok(Published { duplicate: true, .. }) => measured::duplicate(),
+            // Whoever shows the error counts it.
+            Err(_) => {}
+        }
+        stored
+    }
+
+    async fn stored_or_known(&self, sent: Sent) -> Result<Published, PublishError> {
         let Sent { event, from, way } = sent;
         let (span, submitted) = match way {
             Way::Stored(known) => return self.repeated(event, known).await,

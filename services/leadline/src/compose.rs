@@ -6,7 +6,7 @@ use access::{Sessions, Site};
 use anyhow::Context as _;
 use crypto::MasterKey;
 use journal::{Journal, NatsOptions};
-use runtime::{Addresses, Api, Listeners, Platform, Service, telemetry};
+use runtime::{Addresses, Api, Listeners, Platform, Service, metrics, telemetry};
 use web::OverHttp;
 
 /// Runs services in this process until a signal stops it.
@@ -17,6 +17,7 @@ pub(crate) async fn alone(
     start: impl AsyncFnOnce(&Platform, &Journal) -> anyhow::Result<Vec<Service>>,
 ) -> anyhow::Result<ExitCode> {
     let _telemetry = telemetry::init(service_name(name))?;
+    metrics::name_destinations(listeners.metrics_destinations);
     let platform = platform()?;
     let journal = Journal::connect(nats, &platform).await?;
     let services = start(&platform, &journal).await?;

@@ -8,7 +8,7 @@ use console_http::links::{SESSION_LIFETIME, after, link};
 use crypto::MasterKey;
 use domain::access::{Bounds, Scope};
 use journal::{Journal, NatsOptions};
-use runtime::{Addresses, Listeners, Platform, Service, telemetry};
+use runtime::{Addresses, Listeners, Platform, Service, metrics, telemetry};
 use serde_json::json;
 
 use crate::{
@@ -62,6 +62,7 @@ struct Administrator {
 impl Up {
     pub(crate) async fn run(mut self) -> anyhow::Result<ExitCode> {
         let _telemetry = telemetry::init("leadline")?;
+        metrics::name_destinations(self.listeners.metrics_destinations);
         let data_dir = DataDir::open(&self.data_dir)?;
         data_dir.remove(ADDRESSES);
         let key = self.key.or_kept_in(&data_dir)?;

@@ -11,6 +11,7 @@
 mod anonymise_error;
 mod eraser;
 mod job_runner;
+mod measured;
 mod pruner;
 mod reconciler;
 mod retention;
@@ -25,6 +26,7 @@ const NAME: &str = "maintenance";
 /// Starts all of it; it ends with the drain of the platform.
 pub fn start(options: Options, history: History, sources: &Sources, platform: &Platform) -> Service {
     let latch = platform.readiness.latch_for(NAME, NeededBy::Only(&[NAME]));
+    measured::observe(&sources.repairs);
     job_runner::start(sources, platform);
     reconciler::start(options, sources, platform);
     pruner::start(history, sources, platform);

@@ -28,6 +28,7 @@ mod link_pages;
 #[cfg(test)]
 mod mail_snapshots;
 mod mailer;
+mod measured;
 mod operations;
 mod outbox;
 mod pauses;
@@ -123,6 +124,7 @@ pub async fn start(
             "without --master-key no owner of an address is asked; addresses that accounts set themselves stay unconfirmed"
         );
     }
+    measured::start();
     let latch = platform.readiness.latch_for("notifier", NeededBy::Only(&["notifier"]));
     let registry = RegistryView::follow(journal, platform).await?;
     let (journal, drain) = (journal.clone(), platform.drain.clone());

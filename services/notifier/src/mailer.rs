@@ -24,6 +24,7 @@ use crate::{
     dedup::Dedup,
     email::Sender,
     history::History,
+    measured,
     quota::Quota,
     transport::{Transport, TransportError},
 };
@@ -304,7 +305,9 @@ impl Mailer {
             // The failure or the lead stays visible in the API; only the mail is lost.
             let (subject, recipients) = (email.subject(), &results.untold);
             tracing::error!(%account, subject, ?recipients, reason, "gave up notice");
+            let mails = results.untold.len();
             journal.notices().append(&prepared.given_up(results.untold, reason, now), trace).await?;
+            measured::given_up(mails);
         }
         if !results.reached.is_empty() {
             journal.notices().append(&prepared.sent_to(results.reached, now), trace).await?;

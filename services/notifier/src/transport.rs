@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use crate::{
     email::Mail,
-    outbox,
+    measured, outbox,
     pauses::{Pauses, Tried, Wait},
     refusal::{Judgement, enhanced, judge},
     smtp::{Failure, MailServer},
@@ -117,6 +117,12 @@ impl Transport {
 
     /// Returns once the mail server has taken the mail, or the file is written.
     pub(crate) async fn send(&self, mail: &Mail, precedence: bool) -> Result<(), TransportError> {
+        let sent = self.hand_over(mail, precedence).await;
+        measured::tried(&sent);
+        sent
+    }
+
+    async fn hand_over(&self, mail: &Mail, precedence: bool) -> Result<(), TransportError> {
         match &self.way {
             Way::Smtp(server) => server.in_turn(precedence, self.try_server(server, mail, precedence)).await,
             Way::Outbox(folder) => {

@@ -6,6 +6,7 @@
 //! * [`routing_service`] explains why a destination gets an event
 //! * [`problem_service`] shows what fails and how each destination does, with what dispatchers report of their [`lanes`]
 //! * [`known_events`] tells ingest which events were published before
+//! * [`figures`] are metrics of the whole installation
 //!
 //! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 
@@ -15,6 +16,7 @@ mod audit_service;
 mod caller;
 mod csv;
 mod delivery_service;
+mod figures;
 mod for_clients;
 mod job_service;
 mod known_events;
@@ -78,6 +80,7 @@ pub async fn start(
     known_events::start(&journal, &store, platform).await?;
     let lanes = lanes::Lanes::follow(&journal, platform).await?;
     let health = problem_service::HealthView { store: store.clone(), lanes };
+    figures::start(sources, platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
     let door = Door::new(&registry)?.with_sessions(sessions.clone());
     let changes = Changes::new(journal.clone(), registry.clone(), rules, options.limits.into());

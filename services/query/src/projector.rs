@@ -117,6 +117,7 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, progress: &mut P
             tracing::debug!(stream = T::STREAM.as_str(), "another process moved the checkpoint; reading again");
             return Ok(());
         };
+        store.projected_in(written_in);
         progress.works();
         at = to;
         took = written_in;

@@ -7,17 +7,18 @@ use crate::{
 };
 
 const OPERATION: &str = "read the backlog";
-/// The durable consumers that processes share: the name in the status, the stream, and the name on the broker.
-const SHARED: [(&str, StreamName, &str); 6] = [
-    ("router", StreamName::Leads, work_queues::router(Traffic::Steady)),
-    ("router of bursts", StreamName::Leads, work_queues::router(Traffic::Burst)),
-    ("sender", StreamName::Deliveries, work_queues::SENDER),
-    ("timers", StreamName::Timers, "due"),
-    ("mailer", StreamName::Notices, "mailer"),
-    ("mailer of leads", StreamName::Notices, "mailer-leads"),
+/// The durable consumers that processes share: the name in the status, the stream, the name on the broker, and the subjects
+/// that it delivers.
+pub(super) const SHARED: [(&str, StreamName, &str, &str); 6] = [
+    ("router", StreamName::Leads, work_queues::router(Traffic::Steady), subjects::leads(Traffic::Steady)),
+    ("router of bursts", StreamName::Leads, work_queues::router(Traffic::Burst), subjects::leads(Traffic::Burst)),
+    ("sender", StreamName::Deliveries, work_queues::SENDER, subjects::TODO),
+    ("timers", StreamName::Timers, "due", subjects::DUE),
+    ("mailer", StreamName::Notices, "mailer", subjects::CALLED_FOR),
+    ("mailer of leads", StreamName::Notices, "mailer-leads", subjects::CALLED_FOR_LEADS),
 ];
 /// The leases whose readers have no durable consumer: the lease, the stream, and the subjects that its leader reads.
-const READERS: [(&str, StreamName, &str); 3] = [
+pub(super) const READERS: [(&str, StreamName, &str); 3] = [
     (SEQUENCER_LEASE, StreamName::Leads, subjects::ANYTHING),
     (NOTIFIER_LEASE, StreamName::Deliveries, subjects::DONE),
     (LEAD_NOTIFIER_LEASE, StreamName::Leads, subjects::ANYTHING),
@@ -57,7 +58,7 @@ impl Journal {
     /// When the broker does not answer.
     pub async fn backlog(&self) -> Result<Backlog, JournalError> {
         let mut lags = vec![];
-        for (name, stream, consumer) in SHARED {
+        for (name, stream, consumer, _) in SHARED {
             lags.push(self.lag(name, stream, consumer).await?);
         }
         for (reader, stream, subjects) in READERS {

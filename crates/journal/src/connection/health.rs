@@ -9,7 +9,10 @@
 //! An append without an acknowledgement triggers a check at once. Otherwise the checks run every few seconds.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,7 +30,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{JournalError, StreamName, connection::trouble::Trouble};
+use crate::{JournalError, StreamName, connection::trouble::Trouble, measured};
 
 /// The services that need a broker. The others answer from the read model.
 #[rustfmt::skip]
@@ -65,6 +68,8 @@ struct Shared {
     storage: Latch,
     work_storage: Latch,
     connection: Mutex<Connection>,
+    /// For metrics.
+    is_connected: Arc<AtomicBool>,
     last_acknowledged: Mutex<Option<Instant>>,
     requested: Notify,
     storage_checks: watch::Sender<StorageChecks>,
@@ -106,11 +111,14 @@ impl StorageChecks {
 impl Health {
     pub(crate) fn new(platform: &Platform) -> Self {
         let latch = |name, needed_by| platform.readiness.latch_for(name, needed_by);
+        let is_connected = Arc::<AtomicBool>::default();
+        measured::observe_connection(Arc::clone(&is_connected));
         Self(Arc::new(Shared {
             broker: latch("broker", NEED_BROKER),
             storage: latch("storage", NeededBy::Only(&["ingest"])),
             work_storage: latch("work storage", NEED_WORK_STORAGE),
             connection: Mutex::new(Connection { link: Link::Starting, is_silent: false }),
+            is_connected,
             last_acknowledged: Mutex::default(),
             requested: Notify::new(),
             storage_checks: watch::Sender::default(),
@@ -133,6 +141,7 @@ impl Health {
     pub(crate) fn connected(&self) {
         let before = self.change(Link::Up);
         if matches!(before, Link::Disconnected | Link::Refused) {
+            measured::reconnected();
             tracing::info!("reconnected to the broker");
         }
         // The broker may have been restarted, and its streams may store again.
@@ -269,6 +278,7 @@ impl Health {
     }
 
     fn report(&self, connection: &Connection) {
+        self.0.is_connected.store(connection.link == Link::Up, Ordering::Relaxed);
         match connection.link {
             Link::Starting => self.0.broker.not_ready("is starting"),
             Link::Disconnected => self.0.broker.not_ready("the broker is disconnected"),

@@ -26,7 +26,7 @@ use crate::{
     consume::ack_handle::{AckHandle, STALE_AFTER, acknowledge},
     consume::resilient_consumer::ResilientConsumer,
     handles::Quarantine,
-    headers, subjects,
+    headers, measured, subjects,
     work::timers,
 };
 
@@ -76,6 +76,8 @@ pub struct Feed<T> {
     received_at: VecDeque<Instant>,
     /// `Some` if the received message may be stale: the instant up to which the history has to be read.
     stale_since: Option<Instant>,
+    /// Its name in metrics.
+    counted: measured::Consumer,
     value: PhantomData<fn() -> T>,
 }
 
@@ -90,6 +92,7 @@ impl Journal {
         Feed {
             journal: self.clone(),
             source: ResilientConsumer::new(spec.name.clone()),
+            counted: measured::Consumer::new(spec.stream, &spec.name, spec.lifetime),
             spec,
             received: None,
             received_at: VecDeque::new(),
@@ -176,6 +179,7 @@ impl<T: Record> Feed<T> {
             acknowledge(&raw, AckKind::Ack).await;
             return None;
         }
+        self.counted.received();
         match T::decode(raw.payload.clone()) {
             Ok(value) => {
                 let trace = headers::carried_by(raw.headers.as_ref());

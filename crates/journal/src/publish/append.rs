@@ -10,7 +10,7 @@ use domain::{DeliveryFact, LeadEvent, LeadSequence, NoticeFact, RegistryFact};
 use events::Record;
 use futures::future::join_all;
 use runtime::trace::TraceContext;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Journal, JournalError, StreamName,
@@ -18,6 +18,7 @@ use crate::{
     connection::connect::Batchers,
     connection::health::Health,
     handles::{Deliveries, Leads, Notices, RegistryLog},
+    measured,
     publish::{
         batch::Batcher,
         message::{Appended, Outgoing, confirmed, stopped},
@@ -162,16 +163,20 @@ impl Journal {
         outgoing: Outgoing,
         choose: impl FnOnce(&Batchers) -> &Batcher,
     ) -> Result<Submitted, JournalError> {
+        let (begun, stream) = (Instant::now(), measured::stream_of(&outgoing.subject));
         let in_flight = match self.batchers() {
             Some(batchers) => InFlight::Batched(choose(batchers).submit(outgoing).await?),
             None => InFlight::Sent(self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await),
         };
-        Ok(Submitted { in_flight, health: self.health().clone() })
+        Ok(Submitted { in_flight, health: self.health().clone(), stream, begun })
     }
 
     pub(crate) async fn send(&self, outgoing: &Outgoing) -> Result<Appended, JournalError> {
+        let (begun, stream) = (Instant::now(), measured::stream_of(&outgoing.subject));
         let sent = self.context().send_publish(outgoing.subject.clone(), outgoing.message()).await;
-        self.confirm(sent).await.map(Appended::from)
+        let stored = self.confirm(sent).await;
+        measured::published(stream, begun.elapsed(), &stored, Some(&outgoing.trace));
+        stored.map(Appended::from)
     }
 
     /// Waits for the acknowledgement, and finds the cause if there is none.
@@ -198,6 +203,9 @@ async fn outcome<T>(health: &Health, stored: Result<T, JournalError>) -> Result<
 pub struct Submitted {
     in_flight: InFlight,
     health: Health,
+    /// Where it is stored, for metrics.
+    stream: &'static str,
+    begun: Instant,
 }
 
 #[derive(Debug)]
@@ -217,7 +225,10 @@ impl Submitted {
             InFlight::Sent(sent) => confirmed(sent).await.map(Appended::from),
             InFlight::Batched(answer) => answer.await.map_err(|_| stopped())?,
         };
-        outcome(&self.health, stored).await
+        let took = self.begun.elapsed();
+        let stored = outcome(&self.health, stored).await;
+        measured::published(self.stream, took, &stored, None);
+        stored
     }
 }
 

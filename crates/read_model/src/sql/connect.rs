@@ -86,6 +86,7 @@ async fn open(url: &str) -> Result<Store, Box<dyn Error + Send + Sync>> {
     // The settings precede the migrations, which need them.
     store.make_indexes().await?;
     migrate(&store).await?;
+    store.observe();
     Ok(store)
 }
 

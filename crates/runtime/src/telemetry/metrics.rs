@@ -14,7 +14,7 @@ mod process;
 mod scrape;
 mod series;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::bail;
 pub use opentelemetry::KeyValue;
@@ -38,11 +38,25 @@ pub const LONG_SECONDS: &[f64] = &[
 pub const OPERATION_SECONDS: &[f64] =
     &[0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// The highest `--metrics-destinations`: each takes some dozens of series.
+pub const MAX_NAMED_DESTINATIONS: i64 = 10_000;
+
+static NAMED_DESTINATIONS: AtomicUsize = AtomicUsize::new(0);
 static ON: AtomicBool = AtomicBool::new(false);
 
 /// Whether anything is measured. It does not change after the start of the telemetry.
 pub fn are_on() -> bool {
     ON.load(Ordering::Relaxed)
+}
+
+/// Sets how many destinations metrics may name (`--metrics-destinations`). Has to be called before a service starts.
+pub fn name_destinations(most: u32) {
+    NAMED_DESTINATIONS.store(most as usize, Ordering::Relaxed);
+}
+
+/// How many destinations metrics may name.
+pub fn named_destinations() -> usize {
+    NAMED_DESTINATIONS.load(Ordering::Relaxed)
 }
 
 /// The meter of Leadline's instruments.
@@ -127,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_chooses_where_metrics_go() {
+    fn a_variable_chooses_the_exporters() {
         let of = |value| chosen("X", value).map(|Exporters { otlp, prometheus }| (otlp, prometheus)).ok();
         assert_eq!(of(None), Some((true, true)));
         assert_eq!(of(Some("none")), Some((false, false)));

@@ -22,6 +22,11 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
+    /// How many lanes have something to do; `None` if one is being opened just now.
+    pub(crate) fn count(&self) -> Option<usize> {
+        self.lanes.try_lock().ok().map(|lanes| lanes.len())
+    }
+
     /// Hands a work item to its lane.
     pub(crate) async fn offer(self: &Arc<Self>, shared: &Arc<Shared>, item: WorkItem) {
         let destination = item.work.reference.destination.clone();

@@ -100,6 +100,21 @@ impl Reports {
         self.changed.notify_one();
     }
 
+    /// How many lanes are probing, paused and narrowed.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 3] {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = [("probing", 0), ("paused", 0), ("narrowed", 0)];
+        for lane in lanes.values() {
+            let index = match lane {
+                NotOpen::Probing { .. } => 0,
+                NotOpen::Paused { .. } => 1,
+                NotOpen::Narrowed { .. } => 2,
+            };
+            counts[index].1 += 1;
+        }
+        counts
+    }
+
     fn report(&self, dispatcher: Uuid) -> LaneReport {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

@@ -133,14 +133,48 @@ fn label_name(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::metrics::MeterProvider as _;
+    use opentelemetry_sdk::metrics::{SdkMeterProvider, reader::MetricReader as _};
+
     use super::*;
+    use crate::telemetry::metrics::scrape::Reader;
 
     #[test]
-    fn names_follow_the_rules_of_opentelemetry_for_prometheus() {
+    fn names_follow_the_rules_for_prometheus() {
         let of = |name, unit| family_name(name, unit).0;
         assert_eq!(of("http.server.request.duration", "s"), "http_server_request_duration_seconds");
         assert_eq!(of("process.memory.usage", "By"), "process_memory_usage_bytes");
         assert_eq!(of("leadline.attempts", "{attempt}"), "leadline_attempts");
+    }
+
+    #[test]
+    fn metrics_are_written_with_units_and_exemplars() {
+        const BOUNDS: &[f64] = &[1.0, 5.0];
+        let (reader, attributes) = (Reader::new(), [KeyValue::new("k", "v")]);
+        let provider = SdkMeterProvider::builder().with_reader(reader.clone()).build();
+        let meter = provider.meter("test");
+        meter.u64_counter("a.b").with_unit("{event}").with_description("What\nhappens").build().add(3, &[]);
+        meter.f64_gauge("size").with_unit("By").build().record(1.5, &attributes);
+        let histogram = meter.f64_histogram("of_test.duration").with_unit("s").with_boundaries(BOUNDS.to_vec()).build();
+        histogram.record(0.5, &attributes);
+        histogram.record(2.0, &attributes);
+        Exemplars::of("of_test.duration", &attributes, BOUNDS).offer(2.0, 0xab, 0xcd);
+        let mut metrics = ResourceMetrics::default();
+        reader.collect(&mut metrics).unwrap();
+        let text = written(&metrics);
+        let exemplar = format!("{{trace_id=\"{}ab\",span_id=\"{}cd\"}} 2.0 ", "0".repeat(30), "0".repeat(14));
+        for part in [
+            "# TYPE a_b counter\n# HELP a_b What\\nhappens\na_b_total 3\n",
+            "# TYPE size_bytes gauge\n# UNIT size_bytes bytes\n",
+            "size_bytes{k=\"v\"} 1.5\n",
+            "of_test_duration_seconds_bucket{k=\"v\",le=\"1.0\"} 1\n",
+            &format!("of_test_duration_seconds_bucket{{k=\"v\",le=\"5.0\"}} 2 # {exemplar}"),
+            "of_test_duration_seconds_bucket{k=\"v\",le=\"+Inf\"} 2\n",
+            "of_test_duration_seconds_sum{k=\"v\"} 2.5\nof_test_duration_seconds_count{k=\"v\"} 2\n",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in:\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
     }
 
     #[test]

@@ -20,7 +20,13 @@ pub(super) struct Reader(Arc<ManualReader>);
 
 /// The reader of this process.
 pub(super) fn reader() -> Reader {
-    READER.get_or_init(|| Reader(Arc::new(ManualReader::builder().build()))).clone()
+    READER.get_or_init(Reader::new).clone()
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(ManualReader::builder().build()))
+    }
 }
 
 /// Whether Prometheus may read metrics of this process.

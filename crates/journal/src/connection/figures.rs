@@ -1,0 +1,115 @@
+//! Figures of the broker for metrics: what streams take and may take, and since when consumers let messages wait.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{ClusterInfo, Info};
+use jiff::Timestamp;
+
+use super::backlog::{READERS, SHARED};
+use crate::{
+    Journal, JournalError, StreamName, connection::broker_info, consume::work_queue::timestamp, handles::Stream,
+    subjects,
+};
+
+const OPERATION: &str = "read the figures of the broker";
+/// A replica that has not answered its leader for this time is behind.
+const MAX_SILENCE: Duration = Duration::from_secs(10);
+
+/// What a stream takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamFigures {
+    pub stream: StreamName,
+    pub messages: u64,
+    /// Bytes on disk, of one replica.
+    pub bytes: u64,
+    /// `None` if there is no limit of its own.
+    pub max_bytes: Option<u64>,
+    /// Replicas that have not got everything.
+    pub behind: usize,
+}
+
+/// What all streams of the account take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountFigures {
+    /// Bytes on disk, of all replicas.
+    pub bytes: u64,
+    /// `None` if there is no limit.
+    pub max_bytes: Option<u64>,
+}
+
+impl Journal {
+    /// The figures of each stream.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn stream_figures(&self) -> Result<Vec<StreamFigures>, JournalError> {
+        let mut all = vec![];
+        for stream in StreamName::ALL {
+            let info = broker_info::info(self.context(), stream, OPERATION).await?;
+            all.push(figures(stream, &info));
+        }
+        Ok(all)
+    }
+
+    /// The figures of the account.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn account_figures(&self) -> Result<AccountFigures, JournalError> {
+        let account = self.context().query_account().await.map_err(|e| JournalError::unavailable(OPERATION, e))?;
+        let max_bytes = account.limits.max_storage.and_then(|max| u64::try_from(max).ok());
+        Ok(AccountFigures { bytes: account.storage, max_bytes })
+    }
+
+    /// Since when the first message waits that a consumer has not acknowledged: the name in the status, and `None` if
+    /// nothing waits.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn oldest_waiting(&self) -> Result<Vec<(&'static str, Option<Timestamp>)>, JournalError> {
+        let mut all = vec![];
+        for (name, stream, consumer, subjects) in SHARED {
+            let context = self.context();
+            let oldest = match broker_info::consumer(context, (stream, consumer), OPERATION).await? {
+                Some(info) if info.num_pending > 0 || info.num_ack_pending > 0 => {
+                    broker_info::first_unacknowledged(context, (stream, consumer), subjects, OPERATION).await?
+                }
+                Some(_) | None => None,
+            };
+            all.push((name, oldest.map(|message| timestamp(message.time.unix_timestamp_nanos()))));
+        }
+        for (reader, stream, subjects) in READERS {
+            let position = self.positions().position_of(reader).await?;
+            let oldest = broker_info::first_on(self.context(), stream, subjects, position + 1, OPERATION).await?;
+            all.push((reader, oldest.map(|message| timestamp(message.time.unix_timestamp_nanos()))));
+        }
+        Ok(all)
+    }
+}
+
+impl Stream<'_> {
+    /// When the first message after a sequence was stored; `None` if there is none.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn first_after(self, sequence: u64) -> Result<Option<Timestamp>, JournalError> {
+        let first =
+            broker_info::first_on(self.journal.context(), self.name, subjects::ANYTHING, sequence + 1, OPERATION)
+                .await?;
+        Ok(first.map(|message| timestamp(message.time.unix_timestamp_nanos())))
+    }
+}
+
+fn figures(stream: StreamName, info: &Info) -> StreamFigures {
+    StreamFigures {
+        stream,
+        messages: info.state.messages,
+        bytes: info.state.bytes,
+        max_bytes: u64::try_from(info.config.max_bytes).ok().filter(|max| *max > 0),
+        behind: info.cluster.as_ref().map_or(0, behind),
+    }
+}
+
+fn behind(cluster: &ClusterInfo) -> usize {
+    cluster.replicas.iter().filter(|peer| !peer.current || peer.offline || peer.active > MAX_SILENCE).count()
+}

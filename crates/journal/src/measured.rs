@@ -1,0 +1,126 @@
+//! Measurements of the broker as its client sees it, named as the semantic conventions of messaging name them.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use runtime::{
+    metrics::{self, Counters, Histograms, KeyValue, OPERATION_SECONDS},
+    trace::TraceContext,
+};
+
+use crate::{JournalError, StreamName, consume::work_queue::Lifetime};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Publish {
+    stream: &'static str,
+    /// `None` if the broker has stored the message.
+    error: Option<&'static str>,
+}
+
+/// A consumer whose messages are counted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Consumer {
+    stream: &'static str,
+    name: Arc<str>,
+}
+
+static PUBLISHES: LazyLock<Histograms<Publish>> = LazyLock::new(|| {
+    let description = "Time until the broker has acknowledged a message";
+    Histograms::new("messaging.client.operation.duration", OPERATION_SECONDS, description, |publish: &Publish| {
+        let mut attributes = vec![
+            KeyValue::new("messaging.system", "nats"),
+            KeyValue::new("messaging.operation.name", "publish"),
+            KeyValue::new("messaging.operation.type", "send"),
+            KeyValue::new("messaging.destination.name", publish.stream),
+        ];
+        attributes.extend(publish.error.map(|error| KeyValue::new("error.type", error)));
+        attributes
+    })
+});
+
+static CONSUMED: LazyLock<Counters<Consumer>> = LazyLock::new(|| {
+    let description = "Messages that the broker delivered to a consumer";
+    Counters::new("messaging.client.consumed.messages", "{message}", description, |consumer: &Consumer| {
+        vec![
+            KeyValue::new("messaging.system", "nats"),
+            KeyValue::new("messaging.operation.name", "fetch"),
+            KeyValue::new("messaging.destination.name", consumer.stream),
+            KeyValue::new("messaging.consumer.group.name", Arc::clone(&consumer.name)),
+        ]
+    })
+});
+
+static RECONNECTS: LazyLock<Counters<()>> = LazyLock::new(|| {
+    let description = "Connections to the broker after one was lost";
+    Counters::new("leadline.broker.reconnects", "{connection}", description, |()| vec![])
+});
+
+/// A message was stored, or was not.
+pub(crate) fn published<T>(
+    stream: &'static str,
+    took: Duration,
+    stored: &Result<T, JournalError>,
+    trace: Option<&TraceContext>,
+) {
+    let error = stored.as_ref().err().map(|error| match error {
+        JournalError::LostRace => "lost_race",
+        JournalError::CannotStore(_) => "cannot_store",
+        JournalError::Unavailable { .. } => "unavailable",
+        _ => "refused",
+    });
+    PUBLISHES.record(&Publish { stream, error }, took, trace);
+}
+
+/// The stream that a message is for, by the first word of its subject.
+pub(crate) fn stream_of(subject: &str) -> &'static str {
+    let word = subject.split_once('.').map_or(subject, |(word, _)| word);
+    let stream = StreamName::ALL.into_iter().find(|stream| stream.begins_with(word));
+    stream.map_or("_OTHER", StreamName::as_str)
+}
+
+impl Consumer {
+    /// The consumers of lanes, of which there may be many, count as one.
+    pub(crate) fn new(stream: StreamName, name: &str, lifetime: Lifetime) -> Self {
+        let name = match lifetime {
+            Lifetime::Durable => name.into(),
+            Lifetime::UnusedFor(_) => "lanes".into(),
+        };
+        Self { stream: stream.as_str(), name }
+    }
+
+    pub(crate) fn received(&self) {
+        CONSUMED.add(self, 1);
+    }
+}
+
+/// Observes whether the broker is connected.
+pub(crate) fn observe_connection(is_connected: Arc<AtomicBool>) {
+    // So that its rate begins with the first one.
+    RECONNECTS.add(&(), 0);
+    metrics::meter()
+        .u64_observable_gauge("leadline.broker.connected")
+        .with_description("Whether the process has a connection to the broker")
+        .with_callback(move |observer| observer.observe(u64::from(is_connected.load(Ordering::Relaxed)), &[]))
+        .build();
+}
+
+pub(crate) fn reconnected() {
+    RECONNECTS.add(&(), 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_tells_its_stream() {
+        assert_eq!(stream_of("lead.acme.form"), "LEADS");
+        assert_eq!(stream_of("due.d.1"), "TIMERS");
+        assert_eq!(stream_of("other"), "_OTHER");
+    }
+}

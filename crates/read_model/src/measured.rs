@@ -1,0 +1,77 @@
+//! Measurements of the database as its client sees it, named as the semantic conventions of databases name them.
+
+use std::{sync::LazyLock, time::Duration};
+
+use runtime::metrics::{self, Histograms, KeyValue, OPERATION_SECONDS};
+use sqlx::AnyPool;
+use tokio::time::Instant;
+
+use crate::{Store, StoreError, store::Flavour};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Operation {
+    system: &'static str,
+    name: &'static str,
+    failed: bool,
+}
+
+static OPERATIONS: LazyLock<Histograms<Operation>> = LazyLock::new(|| {
+    let description = "Duration of operations of the read model's database";
+    Histograms::new("db.client.operation.duration", OPERATION_SECONDS, description, |operation: &Operation| {
+        let mut attributes =
+            vec![KeyValue::new("db.system.name", operation.system), KeyValue::new("db.operation.name", operation.name)];
+        attributes.extend(operation.failed.then(|| KeyValue::new("error.type", "database")));
+        attributes
+    })
+});
+
+/// Measures a read.
+pub(crate) async fn read<T>(
+    flavour: Flavour,
+    reading: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let begun = Instant::now();
+    let read = reading.await;
+    record(flavour, "SELECT", begun.elapsed(), read.is_err());
+    read
+}
+
+impl Store {
+    /// A transaction wrote facts into the read model.
+    pub fn projected_in(&self, took: Duration) {
+        record(self.flavour, "project", took, false);
+    }
+
+    /// Observes the connections of both pools.
+    pub(crate) fn observe(&self) {
+        for (name, pool) in [("readers", &self.pool), ("writer", &self.writer)] {
+            observe_pool(name, pool.clone());
+        }
+    }
+}
+
+fn record(flavour: Flavour, name: &'static str, took: Duration, failed: bool) {
+    let system = match flavour {
+        Flavour::Sqlite => "sqlite",
+        Flavour::Postgres | Flavour::PooledPostgres => "postgresql",
+    };
+    OPERATIONS.record(&Operation { system, name, failed }, took, None);
+}
+
+fn observe_pool(name: &'static str, pool: AnyPool) {
+    metrics::meter()
+        .i64_observable_up_down_counter("db.client.connection.count")
+        .with_unit("{connection}")
+        .with_description("Connections to the database of the read model")
+        .with_callback(move |observer| {
+            let (all, idle) = (i64::from(pool.size()), i64::try_from(pool.num_idle()).unwrap_or(i64::MAX));
+            for (state, count) in [("idle", idle), ("used", (all - idle).max(0))] {
+                let attributes = [
+                    KeyValue::new("db.client.connection.pool.name", name),
+                    KeyValue::new("db.client.connection.state", state),
+                ];
+                observer.observe(count, &attributes);
+            }
+        })
+        .build();
+}

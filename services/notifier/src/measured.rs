@@ -1,0 +1,39 @@
+//! What became of mails, counted.
+
+use std::sync::LazyLock;
+
+use runtime::metrics::{Counters, KeyValue};
+
+use crate::transport::TransportError;
+
+static SENT: LazyLock<Counters<()>> =
+    LazyLock::new(|| Counters::new("leadline.mails.sent", "{mail}", "Mails that the mail server took", |()| vec![]));
+static POSTPONED: LazyLock<Counters<&'static str>> = LazyLock::new(|| {
+    let description = "Mails that the mail server did not take now, and that are tried again";
+    Counters::new("leadline.mails.postponed", "{mail}", description, |why| vec![KeyValue::new("leadline.reason", *why)])
+});
+static GIVEN_UP: LazyLock<Counters<()>> =
+    LazyLock::new(|| Counters::new("leadline.mails.given_up", "{mail}", "Mails that nobody gets", |()| vec![]));
+
+/// Makes the counters known, so that their rates begin with the first mail.
+pub(crate) fn start() {
+    SENT.add(&(), 0);
+    POSTPONED.add(&"refused", 0);
+    GIVEN_UP.add(&(), 0);
+}
+
+/// The mail server was asked to take a mail, or would have been.
+pub(crate) fn tried(sent: &Result<(), TransportError>) {
+    match sent {
+        Ok(()) => SENT.add(&(), 1),
+        Err(TransportError::Later { .. }) => POSTPONED.add(&"refused", 1),
+        Err(TransportError::Paused(_)) => POSTPONED.add(&"paused", 1),
+        Err(TransportError::Outbox { .. }) => POSTPONED.add(&"outbox", 1),
+        // It is given up where that is recorded.
+        Err(TransportError::Refused(_)) => {}
+    }
+}
+
+pub(crate) fn given_up(mails: usize) {
+    GIVEN_UP.add(&(), mails as u64);
+}
