@@ -52,6 +52,7 @@ test: tools
 	tools/bring-libreoffice >/dev/null
 	tools/bring-receivers >/dev/null
 	tools/bring-proxies >/dev/null
+	tools/bring-prometheus >/dev/null
 	tools/bring-faketime >/dev/null
 	tools/bring-browser >/dev/null
 	tools/bring-languages

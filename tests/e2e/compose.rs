@@ -46,11 +46,22 @@ async fn broker_of_compose_requires_the_password() {
 const NO_ENV: [(&str, &str); 0] = [];
 
 #[test]
+fn every_mounted_file_of_compose_exists() {
+    let file = fs::read_to_string(source("docker-compose.yml")).unwrap();
+    let mounts: Vec<_> = file.split(['\n', '[', ' ']).filter_map(|word| word.strip_prefix("./")).collect();
+    assert!(mounts.len() >= 5, "{mounts:?}");
+    for mount in mounts {
+        let path = mount.split(':').next().unwrap();
+        assert!(source(path).exists(), "{path}");
+    }
+}
+
+#[test]
 fn compose_requires_passwords_and_publishes_locally() {
     let file = fs::read_to_string(source("docker-compose.yml")).unwrap();
     let lines = || file.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let published: Vec<_> = lines().filter(|line| line.starts_with("ports:")).collect();
-    assert_eq!(published.len(), 3);
+    assert_eq!(published.len(), 4);
     assert!(published.iter().all(|line| line.starts_with("ports: [\"127.0.0.1:")), "{published:?}");
     let of_secrets = ["_PASSWORD:", "MASTER_KEY:", "NATS_URL:", "DATABASE_URL:"];
     let secrets: Vec<_> = lines().filter(|line| of_secrets.iter().any(|name| line.contains(name))).collect();
@@ -58,5 +69,9 @@ fn compose_requires_passwords_and_publishes_locally() {
     for line in secrets {
         assert!(line.contains(":?make one with openssl rand"), "{line}");
     }
-    assert!(lines().filter(|line| line.contains("image:")).all(|line| line.contains("2.15.1") || line.contains(":17")));
+    let images: Vec<_> = lines().filter_map(|line| line.strip_prefix("image: ")).collect();
+    assert!(images.contains(&"nats:2.15.1-alpine") && images.contains(&"postgres:17"), "{images:?}");
+    let has_version =
+        |image: &&str| image.rsplit_once(':').is_some_and(|(_, tag)| tag.contains(|c: char| c.is_ascii_digit()));
+    assert!(images.iter().all(has_version), "{images:?}");
 }

@@ -50,6 +50,7 @@ mod loops;
 mod mails;
 mod maintenance;
 mod master_key;
+mod metrics;
 mod misbehaving;
 mod missed;
 mod mutual_tls;

@@ -9,7 +9,7 @@ use crate::world::{ACCOUNT, World, is_readable_in, some_destination};
 
 const FAR: i32 = 2040;
 
-fn identity((chain, key): &(String, String)) -> Option<api::ClientCertificate> {
+pub(crate) fn identity((chain, key): &(String, String)) -> Option<api::ClientCertificate> {
     let (certificate_chain, private_key) = (chain.clone(), key.clone());
     Some(api::ClientCertificate { certificate_chain, private_key, ..api::ClientCertificate::default() })
 }

@@ -1,6 +1,6 @@
 //! Real servers for tests. Each is private to a test and ends with it.
 //!
-//! The crate has a broker, a database, a name server, HTTP and mail receivers, proxies, a token server and a trace collector, which
+//! The crate has a broker, a database, a name server, HTTP and mail receivers, proxies, a token server, a collector and a Prometheus server, which
 //! tests can make misbehave; child processes that cannot outlive the test; and waits for conditions without sleeping. Nothing here
 //! is a mock: every server speaks its protocol over a socket. Failures panic with an explanation, because only tests use the crate.
 
@@ -16,6 +16,7 @@ pub mod pgbouncer;
 pub mod port;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod receiver;
 pub mod smtp;
 pub mod tls;
@@ -33,5 +34,6 @@ pub use pgbouncer::PgBouncer;
 pub use port::free_port;
 pub use postgres::Postgres;
 pub use process::Process;
+pub use prometheus::Prometheus;
 pub use receiver::{Answer, Receiver};
 pub use smtp::{SmtpSink, Step};

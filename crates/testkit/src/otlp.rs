@@ -1,4 +1,6 @@
-//! A trace collector that keeps the spans that it receives.
+//! A collector that keeps the spans and the points of metrics that it receives.
+
+mod metrics;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +18,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use opentelemetry_proto::tonic::{
+    collector::metrics::v1::metrics_service_server::MetricsServiceServer,
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
         trace_service_server::{TraceService, TraceServiceServer},
@@ -28,6 +31,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Response, Status, codec::CompressionEncoding, service::Routes};
 
+pub use self::metrics::ExportedPoint;
 use crate::tls::{Authority, Certificate};
 
 /// An exported span.
@@ -54,6 +58,7 @@ pub struct OtlpSink {
     address: SocketAddr,
     is_tls: bool,
     received: Received,
+    metrics: metrics::Received,
     _serving: AbortOnDropHandle<()>,
 }
 
@@ -87,9 +92,13 @@ impl OtlpSink {
         let address = listener.local_addr().expect("a listener has an address");
         let (is_tls, received) = (tls.is_some(), Received::default());
         let grpc = TraceServiceServer::new(received.clone()).accept_compressed(CompressionEncoding::Gzip);
-        let (headers, bodies) = (received.clone(), received.clone());
+        let metrics = metrics::Received::default();
+        let grpc_metrics = MetricsServiceServer::new(metrics.clone()).accept_compressed(CompressionEncoding::Gzip);
+        let (headers, bodies, of_metrics) = (received.clone(), received.clone(), metrics.clone());
         let router = Routes::new(grpc)
+            .add_service(grpc_metrics)
             .into_axum_router()
+            .route("/v1/metrics", post(move |request: Request<Body>| metrics::over_http(of_metrics, request)))
             .route("/v1/traces", post(move |request: Request<Body>| over_http(bodies, request)))
             .layer(middleware::map_request(move |request: Request<Body>| {
                 headers.lock().0.push(request.headers().clone());
@@ -101,7 +110,7 @@ impl OtlpSink {
                 tokio::spawn(answer(socket, tls.clone(), router.clone()));
             }
         }));
-        Self { address, is_tls, received, _serving: serving }
+        Self { address, is_tls, received, metrics, _serving: serving }
     }
 
     /// Its URL, for `OTEL_EXPORTER_OTLP_ENDPOINT`.
@@ -113,6 +122,11 @@ impl OtlpSink {
     /// Every exported span.
     pub fn spans(&self) -> Vec<ExportedSpan> {
         self.received.lock().1.clone()
+    }
+
+    /// Every point of a metric, each time that it was exported.
+    pub fn points(&self) -> Vec<ExportedPoint> {
+        self.metrics.points()
     }
 
     /// The headers of each request.
@@ -134,6 +148,14 @@ async fn answer(socket: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
 }
 
 async fn over_http(received: Received, request: Request<Body>) -> StatusCode {
+    let body = body_of(request).await;
+    let Ok(export) = ExportTraceServiceRequest::decode(body.as_slice()) else { return StatusCode::BAD_REQUEST };
+    received.keep(export);
+    StatusCode::OK
+}
+
+/// The body of a request, decompressed.
+async fn body_of(request: Request<Body>) -> Vec<u8> {
     let is_gzip = request.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "gzip");
     let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap_or_default();
     let mut decoded = vec![];
@@ -142,9 +164,7 @@ async fn over_http(received: Received, request: Request<Body>) -> StatusCode {
     } else {
         decoded.extend_from_slice(&body);
     }
-    let Ok(export) = ExportTraceServiceRequest::decode(decoded.as_slice()) else { return StatusCode::BAD_REQUEST };
-    received.keep(export);
-    StatusCode::OK
+    decoded
 }
 
 impl Received {
