@@ -142,7 +142,7 @@ async fn templates_escape_values_for_their_content_type() {
 }
 
 #[tokio::test]
-async fn get_and_delete_have_no_body_and_sign_an_empty_one() {
+async fn get_and_delete_send_and_sign_an_empty_body() {
     let world = World::start().await;
     let token = api::CreateTokenRequest { account_id: ACCOUNT.into(), ..api::CreateTokenRequest::default() };
     let token = world.registry().create_token(token).await.unwrap().into_inner();

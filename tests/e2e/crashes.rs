@@ -148,7 +148,7 @@ async fn between_an_answer_and_its_recording() {
 }
 
 #[tokio::test]
-async fn after_a_timer_is_set_and_after_a_fact_is_stored() {
+async fn after_setting_a_timer_and_after_storing_a_fact() {
     Story::retried("after a timer is set", 3).play().await;
     Story::retried("after a fact is stored", 2).play().await;
     Story::taken("after a fact is stored", 1).play().await;

@@ -152,7 +152,7 @@ async fn impossible_retry_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
-async fn request_id_is_in_the_answer_the_error_and_the_log() {
+async fn request_id_is_in_answer_error_and_log() {
     let world = World::start_with(&[], &[("RUST_LOG", "ingest=debug,leadline=info")]).await;
     let post = |body: &'static str| web().post(format!("{}/v1/leads", world.http)).bearer_auth(&world.key).body(body);
     let answer = sent(post("{}").header("x-request-id", "order-7/try-2")).await;

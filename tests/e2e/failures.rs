@@ -26,7 +26,7 @@ async fn failed(world: &World, url: &str) -> api::Delivery {
 }
 
 #[tokio::test]
-async fn without_an_answer_the_status_is_999_with_an_error_kind() {
+async fn status_without_an_answer_is_999_with_an_error_kind() {
     let authority = Authority::default();
     let ca_file = authority.file();
     let names =

@@ -52,7 +52,7 @@ async fn retry_delays_only_its_own_lead() {
 }
 
 #[tokio::test]
-async fn final_failure_lets_the_next_pass_and_held_events_keep_order() {
+async fn final_failure_releases_the_next_and_holds_keep_order() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     let id = world.destination_with(ordered(&receiver)).await;
     receiver.answer_next(vec![Answer::Status(500); 3]);

@@ -203,7 +203,7 @@ async fn tokens_can_be_created_renamed_and_rotated() {
 }
 
 #[tokio::test]
-async fn creations_during_a_deletion_do_not_survive_in_the_next_account() {
+async fn creations_during_a_deletion_end_with_the_account() {
     let world = World::start().await;
     let account = || api::Account { account_id: "brief".into(), ..api::Account::default() };
     for _ in 0..10 {

@@ -283,7 +283,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn facts_survive_a_kill_and_a_restart_on_the_same_port() {
+    async fn facts_survive_a_kill_and_restart_on_one_port() {
         let server = NatsServer::start_with("sync_interval: always").await;
         let jetstream = jetstream::new(server.client().await);
         let config = stream::Config { name: "S".into(), subjects: vec!["s".into()], ..Default::default() };

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn receiver_drips_headers_resets_in_the_body_and_decides_by_request() {
+    async fn receiver_drips_headers_resets_bodies_and_decides_by_request() {
         let (client, receiver) = (client(), Receiver::start().await);
         receiver.answer_by(|seen| if seen.body == "hello" { Answer::ResetInBody } else { Answer::DripHeaders });
         let answer = client.post(receiver.url()).body("hello").send().await.unwrap();

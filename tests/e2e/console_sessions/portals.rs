@@ -20,7 +20,7 @@ fn portal(scopes: &[Scope]) -> api::CreatePortalSessionRequest {
 }
 
 #[tokio::test]
-async fn portal_is_bounded_by_its_creator_and_ends_with_the_key() {
+async fn portal_has_the_bounds_of_its_key_and_ends_with_it() {
     let world = World::start().await;
     let (key, key_id) = world.new_key("", &[Scope::Operate]).await;
     let mut access = AccessServiceClient::new(world.called_with(&key).await);

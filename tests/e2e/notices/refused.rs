@@ -28,7 +28,7 @@ async fn notify(world: &World, emails: &[&str]) {
 }
 
 #[tokio::test]
-async fn refused_sender_waits_for_the_operator_but_a_recipient_does_not() {
+async fn only_refused_senders_wait_for_the_operator() {
     let smtp = SmtpSink::start().await;
     let world = world_with(&smtp, &["--notice-window", "0s", "--mail-from", "Leads <leads@shop.example>"]).await;
     notify(&world, &[OWNER]).await;

@@ -74,7 +74,7 @@ fn lost_retry_becomes_the_next_attempt_of_its_round() {
 }
 
 #[test]
-fn lost_held_work_is_held_again_and_ended_work_is_not() {
+fn lost_work_is_held_again_unless_it_has_ended() {
     let (held, _) = hold(&work(), HoldReason::Disabled, t(100));
     let delivery = of(&[requested(), held]);
     assert_eq!(lost_work(&delivery, nothing(200)).unwrap().holds, 1);

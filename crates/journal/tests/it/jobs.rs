@@ -53,7 +53,7 @@ fn started() -> JobStarted {
 }
 
 #[tokio::test]
-async fn one_of_two_job_runners_records_progress_and_sees_a_cancel() {
+async fn only_one_job_runner_records_progress_and_sees_a_cancel() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
     let job = started();
@@ -81,7 +81,7 @@ async fn one_of_two_job_runners_records_progress_and_sees_a_cancel() {
 }
 
 #[tokio::test]
-async fn the_facts_of_a_job_are_found_by_its_id() {
+async fn facts_of_a_job_are_found_by_its_id() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
     let (job, to) = (started().reference, DestinationId::parse("dst_1").unwrap());
@@ -98,7 +98,7 @@ async fn the_facts_of_a_job_are_found_by_its_id() {
 }
 
 #[tokio::test]
-async fn the_events_of_an_account_are_read_page_by_page() {
+async fn events_of_an_account_are_read_page_by_page() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
     for n in 0..5 {
@@ -118,7 +118,7 @@ async fn the_events_of_an_account_are_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn the_position_of_the_router_is_known() {
+async fn position_of_the_router_is_known() {
     let server = NatsServer::start().await;
     let (journal, trace) = (connect(&server).await, TraceContext::fresh());
     assert!(journal.leads().is_routed(LeadSequence(0), false).await.is_err(), "no router has run yet");

@@ -63,7 +63,7 @@ async fn soon<T>(future: impl Future<Output = Option<T>>) -> T {
 }
 
 #[tokio::test]
-async fn a_repeated_event_is_stored_once_and_read_back_as_it_was() {
+async fn repeated_event_is_stored_once_and_unchanged() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let trace = TraceContext::fresh();
@@ -80,7 +80,7 @@ async fn a_repeated_event_is_stored_once_and_read_back_as_it_was() {
 }
 
 #[tokio::test]
-async fn the_ids_of_a_range_are_read_and_a_missing_event_is_noticed() {
+async fn ids_of_a_range_are_read_and_gaps_are_noticed() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     for n in 1..=5 {
@@ -176,7 +176,7 @@ async fn a_timer_fires_once_at_its_last_time_unless_cancelled() {
 }
 
 #[tokio::test]
-async fn a_late_timer_does_not_replace_one_for_a_later_attempt() {
+async fn late_timer_does_not_replace_one_of_a_later_attempt() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let (now, trace, second) = (Timestamp::now(), TraceContext::fresh(), Duration::from_secs(1));
@@ -264,7 +264,7 @@ async fn a_divided_message_is_acknowledged_when_all_parts_are() {
 }
 
 #[tokio::test]
-async fn a_message_that_waited_in_a_process_may_be_a_repeat() {
+async fn message_that_waited_in_a_process_may_be_a_repeat() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     let [mut slow, mut other] = [Traffic::Steady, Traffic::Steady].map(|traffic| journal.leads().work_queue(traffic));

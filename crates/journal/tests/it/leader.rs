@@ -39,7 +39,7 @@ async fn lead(
 }
 
 #[tokio::test]
-async fn one_process_leads_at_a_time_and_the_next_one_continues() {
+async fn one_process_leads_at_a_time_and_another_continues() {
     let server = NatsServer::start().await;
     let ((first, first_platform), (second, second_platform)) = (connect(&server).await, connect(&server).await);
     let (began, mut begun) = mpsc::unbounded_channel();
