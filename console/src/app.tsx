@@ -48,7 +48,7 @@ function Screen() {
   const main = useRef<HTMLElement>(null);
   const at = path.join("/");
   const isFirst = useRef(true);
-  // A new screen begins at its heading, for those who listen and for those who type.
+  // A new screen moves the focus to its start, for screen readers and for the keyboard.
   useEffect(() => {
     const heading = main.current?.querySelector("h1")?.textContent ?? "";
     document.title = heading === "" ? "Leadline" : `${heading} · Leadline`;
@@ -107,11 +107,11 @@ function First() {
   return may(DeliveryService.method.listDeliveries) ? <DeliveriesScreen /> : <NotAllowed />;
 }
 
-/** A key that only publishes, for instance. */
+/** For example a key with only the scope publish. */
 function NotAllowed() {
   return (
     <>
-      <h1>This key may not see anything here</h1>
+      <h1>This key cannot see anything here</h1>
       <p>The console needs a key with the scope read. Log out, and log in with another one.</p>
     </>
   );

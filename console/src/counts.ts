@@ -8,7 +8,7 @@ export const HOURS = 24;
 const HOUR_MS = 3_600_000;
 const MAX_PAGES = 6;
 
-/** Those of the last 24 hours, of one destination or of all. */
+/** Counts of the last 24 hours, for one destination or for all. */
 export async function countsOfToday(
   accountId: string,
   destinationId: string,
@@ -29,7 +29,7 @@ export async function countsOfToday(
 
 const firstHour = (): number => (Math.floor(Date.now() / HOUR_MS) - HOURS + 1) * HOUR_MS;
 
-/** One bar for each hour, the empty ones too. */
+/** One bar for each hour, including empty ones. */
 export function barsOf(counts: readonly DeliveryCounts[]): Bar[] {
   const first = firstHour();
   const bars = Array.from({ length: HOURS }, (_, hour) => ({ at: first + hour * HOUR_MS, succeeded: 0, failed: 0 }));

@@ -1,7 +1,7 @@
 // A request as a command that a receiver's developer can run.
 import type { RenderedRequest } from "./gen/leadline/v1/delivery_pb";
 
-/** Headers whose values are redacted or made for one moment only. */
+/** Headers whose values are redacted or valid for a moment only. */
 const LEFT_OUT = /^(authorization|proxy-authorization|cookie|webhook-signature|content-length|host)$/;
 
 export function curl({

@@ -15,13 +15,13 @@ const PAGE_SIZE = 50;
 export interface List {
   readonly first: Loaded<ListDeliveriesResponse>;
   readonly rows: readonly DeliveryRow[];
-  /** How many match that are not shown. */
+  /** How many deliveries match and are not shown yet. */
   readonly waiting: number;
   readonly hasMore: boolean;
   readonly watching: Watching;
   showNew(): void;
   more(): Promise<void>;
-  /** Takes in what an action answered. */
+  /** Updates the list with the delivery that an action returned. */
   changed(delivery: Delivery | undefined): void;
 }
 
@@ -33,7 +33,7 @@ interface State {
   readonly isListed: boolean;
 }
 
-/** `heard` is called when something changed. */
+/** `heard` is called after each change. */
 export function useDeliveries(account: string, filter: Filter, heard?: () => void): List {
   const key = JSON.stringify([account, filter]);
   const fresh = (): State => ({ key, table: empty(), nextPage: "", isListed: false });
@@ -55,7 +55,7 @@ export function useDeliveries(account: string, filter: Filter, heard?: () => voi
   const merged = (changes: readonly Delivery[]): void =>
     update((now) => {
       const table = merge(now.table, changes.map(row));
-      // Nothing can move in a list that shows nothing.
+      // In an empty list no row can move.
       return { ...now, table: now.isListed && table.shown.length === 0 ? show(table, isShown) : table };
     });
   const { destination: destinationId, lead: leadId } = filter.fields;
@@ -85,7 +85,7 @@ export function useDeliveries(account: string, filter: Filter, heard?: () => voi
   };
 }
 
-/** The first page fills the table; read again it only says what is new, so that no row moves. */
+/** The first page fills the table. When it is read again it only counts new rows, so that no row moves. */
 function listed(now: State, page: ListDeliveriesResponse, isShown: (row: DeliveryRow) => boolean): State {
   if (now.isListed && now.table.shown.length > 0) {
     return { ...now, table: refresh(now.table, page.deliveries.map(row)) };

@@ -28,18 +28,18 @@ export function stateSentence(destination: Destination): string {
     const when = millis(at);
     return `Leadline deactivated it${when === undefined ? "" : ` on ${short(when)}`}: ${why}. ${heldSentence(held)}`;
   }
-  if (destination.enabled === false) return "Somebody disabled it. What comes for it is held until it is enabled.";
-  return "It is enabled and gets what it wants.";
+  if (destination.enabled === false) return "It is disabled. Its deliveries are held until it is enabled.";
+  return "It is enabled and gets the events that it wants.";
 }
 
 function heldSentence(held: bigint | undefined): string {
-  if (held === undefined) return "What comes for it is held until it is enabled.";
+  if (held === undefined) return "Its deliveries are held until it is enabled.";
   return held === 1n
     ? "1 delivery is held until it is enabled."
     : `${ofDeliveries(held)} are held until it is enabled.`;
 }
 
-/** Whose leads it gets. */
+/** The account, client or interface whose leads it gets. */
 export function scopeOf({ interfaceId, clientId }: Destination): string {
   if (interfaceId !== "") return `interface ${interfaceId}`;
   return clientId !== "" ? `client ${clientId}` : "whole account";

@@ -1,4 +1,4 @@
-// The filter of the list of deliveries: in the address, in the API, and for changes that a watch tells of.
+// The filter of the list of deliveries: in the address, in the API, and for changes from a watch.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Delivery, DeliveryFilterSchema } from "./gen/leadline/v1/delivery_pb";
 import type { Query } from "./router";
@@ -75,7 +75,7 @@ function answerCode(text: string | undefined): number {
   return Number.isInteger(code) && code > 0 && code <= NO_ANSWER ? code : 0;
 }
 
-/** Whether the list would have this delivery, as it is now. */
+/** Whether the delivery matches in its current state. */
 export function matches(filter: Filter, delivery: Delivery): boolean {
   const { fields } = filter;
   const requested = millis(delivery.requestedAt) ?? 0;

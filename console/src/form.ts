@@ -1,4 +1,4 @@
-// The form of a destination: what people write, what is wrong with it, and what the API gets.
+// The form of a destination: its fields, their errors, and the request to the API.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { policyOf } from "./destination";
 import type { Destination, DestinationSchema } from "./gen/leadline/v1/registry_pb";
@@ -23,7 +23,7 @@ export interface Fields {
   rate: string;
   ordered: boolean;
   tokenId: string;
-  /** "", "bearer", "basic" or "header"; "keep" stands for what there is. */
+  /** "", "bearer", "basic" or "header"; "keep" leaves the stored credentials unchanged. */
   auth: string;
   authName: string;
   authSecret: string;
@@ -34,7 +34,7 @@ export const BODIES = ["payload", "envelope", "slack", "form", "multipart"];
 export const POLICIES: Record<string, string> = {
   standard: "up to seven retries within an hour",
   patient: "up to seven retries within 28 hours",
-  manual: "none by itself: somebody decides",
+  manual: "no automatic retries",
 };
 
 export function fieldsOf(destination: Destination | undefined): Fields {
@@ -69,10 +69,10 @@ const MAX_URL_BYTES = 2_000;
 const MAX_TEMPLATE_BYTES = 64 * 1024;
 const MAX_CONDITION_BYTES = 8 * 1024;
 
-/** What is wrong, as far as it can be seen without the server. */
+/** The errors that can be found without the server. */
 export function wrongWith(fields: Fields): Wrong {
   const wrong: Wrong = {
-    name: fields.name.trim() === "" ? "Give it a name." : "",
+    name: fields.name.trim() === "" ? "Enter a name." : "",
     url: wrongUrl(fields.url.trim()),
     eventTypes: wrongTypes(fields.eventTypes),
     template: fields.body === "template" ? wrongSize(fields.template, MAX_TEMPLATE_BYTES) : "",
@@ -80,8 +80,8 @@ export function wrongWith(fields: Fields): Wrong {
     timeout: wrongNumber(fields.timeout, 0.1, 60, "seconds"),
     concurrency: wrongNumber(fields.concurrency, 1, 1_000, ""),
     rate: wrongNumber(fields.rate, 1, 10_000, ""),
-    authName: ["basic", "header"].includes(fields.auth) && fields.authName.trim() === "" ? "Write it." : "",
-    authSecret: ["bearer", "basic", "header"].includes(fields.auth) && fields.authSecret === "" ? "Write it." : "",
+    authName: ["basic", "header"].includes(fields.auth) && fields.authName.trim() === "" ? "Enter it." : "",
+    authSecret: ["bearer", "basic", "header"].includes(fields.auth) && fields.authSecret === "" ? "Enter it." : "",
   };
   return Object.fromEntries(Object.entries(wrong).filter(([, text]) => text !== ""));
 }
@@ -89,10 +89,9 @@ export function wrongWith(fields: Fields): Wrong {
 const bytes = (text: string): number => new TextEncoder().encode(text).length;
 
 function wrongUrl(url: string): string {
-  if (url === "") return "Write the URL that the leads are sent to.";
-  if ("https://".startsWith(url) || "http://".startsWith(url)) return "Write the rest of the URL.";
-  if (!/^https?:\/\//i.test(url))
-    return "The URL has to begin with https:// (or http:// where the operator allows it).";
+  if (url === "") return "Enter the URL that leads are sent to.";
+  if ("https://".startsWith(url) || "http://".startsWith(url)) return "Enter the rest of the URL.";
+  if (!/^https?:\/\//i.test(url)) return "The URL has to begin with https:// (or http:// if the operator allows it).";
   if (!/^https?:\/\/[^/?#\s]+/i.test(url)) return "The URL has no host.";
   if (/\s/.test(url.replace(/\{\{.*?\}\}/g, ""))) return "The URL contains a space.";
   return bytes(url) > MAX_URL_BYTES ? "The URL has more than 2,000 bytes." : "";
@@ -102,11 +101,11 @@ function wrongTypes(text: string): string {
   const bad = types(text).find((type) => type !== "*" && !/^[a-z0-9_-]+(\.[a-z0-9_-]+)*(\.\*)?$/.test(type));
   return bad === undefined
     ? ""
-    : `“${bad}” is no event type. Write lower-case words joined by dots, such as lead.created, or email.*.`;
+    : `“${bad}” is not an event type. Use lower-case words joined by dots, such as lead.created, or email.*.`;
 }
 
 function wrongSize(text: string, max: number): string {
-  if (text.trim() === "") return "Write the template.";
+  if (text.trim() === "") return "Enter the template.";
   return bytes(text) > max ? `It has more than ${max / 1024} KiB.` : "";
 }
 
@@ -116,7 +115,7 @@ function wrongCondition(text: string): string {
   try {
     const parsed: unknown = JSON.parse(text);
     const isObject = typeof parsed === "object" && parsed !== null && !Array.isArray(parsed);
-    return isObject ? "" : 'Write a JSON object, such as {"payload.country": "DE"}.';
+    return isObject ? "" : 'Enter a JSON object, such as {"payload.country": "DE"}.';
   } catch (error) {
     return `It is not JSON: ${error instanceof Error ? error.message : ""}`;
   }
@@ -128,14 +127,14 @@ function wrongNumber(text: string, min: number, max: number, unit: string): stri
   const isGood = Number.isFinite(value) && value >= min && value <= max && (min < 1 || Number.isInteger(value));
   return isGood
     ? ""
-    : `Write a number from ${min.toLocaleString()} to ${max.toLocaleString()}${unit === "" ? "" : ` ${unit}`}.`;
+    : `Enter a number from ${min.toLocaleString()} to ${max.toLocaleString()}${unit === "" ? "" : ` ${unit}`}.`;
 }
 
 const types = (text: string): string[] => text.split(/[\s,]+/).filter((type) => type !== "");
 
 export type Settings = MessageInitShape<typeof DestinationSchema>;
 
-/** What the API gets, and which of it (an update mask) differs from `before`. */
+/** The settings for the API, and an update mask of the fields that differ from `before`. */
 export function toApi(fields: Fields, before: Fields): { settings: Settings; mask: string[] } {
   const [level = "", ...rest] = fields.scope.split(":");
   const id = rest.join(":");
@@ -214,7 +213,7 @@ const SERVER_NAMES: Record<string, keyof Fields> = {
   auth: "authSecret",
 };
 
-/** The field that a refusal of the server is about, which begins with its name, and the rest of it. */
+/** Splits a refusal of the server into the field that it begins with, and the rest of the text. */
 export function refusedField(message: string): { field?: keyof Fields; text: string } {
   const [, name = "", text = ""] = /^(?:destination\.)?([a-z_0-9]+)[^:]*: (.*)$/s.exec(message) ?? [];
   const field = SERVER_NAMES[name];

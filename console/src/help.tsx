@@ -7,10 +7,10 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["k", "go to the row before"],
   ["Enter", "open the row"],
   ["x", "select the row"],
-  ["r", "retry what is selected, or the row"],
+  ["r", "retry the selection, or the row"],
   ["Ctrl K", "go to anything by its name or id"],
   ["?", "show this help"],
-  ["Esc", "close what is open"],
+  ["Esc", "close the dialog"],
 ];
 
 export function Help({ close }: { close: () => void }) {

@@ -8,7 +8,7 @@ export interface Followed {
   readonly job: Job | undefined;
   readonly trouble: Trouble | undefined;
   cancel(): Promise<void>;
-  /** Asks again, after a refusal. */
+  /** Calls again after a refusal. */
   again(): void;
 }
 
@@ -17,7 +17,7 @@ const AFTER_FAILURE_MS = 2_000;
 
 export const hasEnded = ({ status }: Job): boolean => status !== JobStatus.RUNNING && status !== JobStatus.CANCELLING;
 
-/** Waits until a job has ended that takes seconds, such as a dry run. */
+/** Waits for the end of a short job, such as a dry run. */
 export async function finished(job: Job | undefined): Promise<Job | undefined> {
   let now = job;
   while (now !== undefined && !hasEnded(now)) {

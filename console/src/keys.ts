@@ -1,4 +1,4 @@
-// The keyboard. A screen says what its keys do; keys never act while somebody writes.
+// The keyboard. Each screen defines its keys. Keys are ignored while a person types text.
 import { useEffect, useRef } from "preact/hooks";
 
 /** A key, or two that follow each other: "j", "/", "Enter", "g d". */
@@ -40,7 +40,7 @@ function pressed(event: KeyboardEvent): void {
   }
 }
 
-/** The latest layer decides: a screen before the frame around it. */
+/** The latest layer wins: a screen before the frame around it. */
 function find(keys: string): ((event: KeyboardEvent) => void) | undefined {
   return layers.toReversed().find((layer) => keys in layer)?.[keys];
 }
@@ -53,7 +53,7 @@ export function useKeys(keys: Keys): void {
   const latest = useRef(keys);
   latest.current = keys;
   useEffect(() => {
-    // Names are fixed when the screen appears; what they do is looked up when they are pressed.
+    // The keys are fixed when the screen appears; their actions are looked up when they are pressed.
     const layer: Keys = {};
     for (const name of Object.keys(latest.current)) layer[name] = (event) => latest.current[name]?.(event);
     layers.push(layer);

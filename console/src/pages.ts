@@ -20,7 +20,7 @@ export interface Pages<T> {
 export function usePages<T>(key: string, load: (token: string, signal?: AbortSignal) => Promise<Page<T>>): Pages<T> {
   const first = useLoad(key, (signal) => load("", signal));
   const [later, setLater] = useState<Page<T> | undefined>();
-  // A first page that is read again begins the list again.
+  // A new first page restarts the list.
   useEffect(() => setLater(undefined), [first.value]);
   const next = (later ?? first.value)?.next ?? "";
   const more = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-// The address is the state: which screen, which thing, which filters. Links are plain links; going back works.
+// The address is the state: the screen, the thing, the filters. So links are plain links, and "back" works.
 import { Store, useStore } from "./store";
 
 const BASE = "/console";
@@ -25,7 +25,7 @@ export function usePlace(): Place {
 
 export type Query = Record<string, string | readonly string[] | undefined>;
 
-/** The address of a screen. The account goes along, so that an address that is passed on shows the same. */
+/** The address of a screen. It includes the account, so that a shared address shows the same. */
 export function to(path: readonly string[], query: Query = {}): string {
   const all = new URLSearchParams();
   const account = place.get().query.get("account");

@@ -1,4 +1,4 @@
-// The screens that the navigation, the palette and the keyboard lead to.
+// The screens of the navigation, the palette and the keyboard.
 import type { DescMethod } from "@bufbuild/protobuf";
 import { may } from "./api/access";
 import { AccessService } from "./gen/leadline/v1/access_pb";
@@ -13,11 +13,11 @@ import { StatusService } from "./gen/leadline/v1/status_pb";
 export interface ScreenEntry {
   readonly label: string;
   readonly path: readonly string[];
-  /** The keys that lead there; empty if there are none. */
+  /** The keys that open it; empty if there are none. */
   readonly keys: string;
   /** The screen is offered to a key that may call this. */
   readonly needs: DescMethod;
-  /** It shows what belongs to the account: the navigation has one entry for all of these. */
+  /** A screen of the account: the navigation has one entry for all of these. */
   readonly inAccount?: boolean;
 }
 
@@ -46,7 +46,7 @@ export const SCREENS: readonly ScreenEntry[] = [
 
 export const offered = (): ScreenEntry[] => SCREENS.filter(({ needs }) => may(needs));
 
-/** The screens of what belongs to the account. */
+/** The screens of the account. */
 export const inAccount = (): ScreenEntry[] => offered().filter((screen) => screen.inAccount);
 
 /** The entries of the navigation: the first screen of the account stands for all of these. */

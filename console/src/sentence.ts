@@ -1,16 +1,16 @@
-// One sentence about a delivery: what is the matter, and what happens next.
+// One sentence about a delivery: its state, and what happens next.
 import { type Delivery, DeliveryStatus } from "./gen/leadline/v1/delivery_pb";
 import { millis, short, span } from "./time";
 import { ERROR_KINDS, NO_ANSWER, REASONS } from "./words";
 
-/** Why a destination gets nothing now. */
+/** Why a destination is switched off. */
 export type Off = "disabled" | "deactivated" | undefined;
 
 export function about(delivery: Delivery, off: Off, now = Date.now()): string {
   const name = delivery.destinationName || delivery.destinationId;
   switch (delivery.status) {
     case DeliveryStatus.SUCCEEDED:
-      return `${name} took this delivery ${onAttempt(delivery)}: it answered ${delivery.httpStatusCode}.`;
+      return `${name} accepted this delivery ${onAttempt(delivery)}: it answered ${delivery.httpStatusCode}.`;
     case DeliveryStatus.FAILED:
       return failed(delivery, name);
     case DeliveryStatus.RETRYING:
@@ -18,7 +18,7 @@ export function about(delivery: Delivery, off: Off, now = Date.now()): string {
     case DeliveryStatus.HELD:
       return `${name} is ${off ?? "switched off"}, so this delivery is held. It is sent when ${name} is enabled.`;
     case DeliveryStatus.PROCESSING:
-      return `${name} is being called now.`;
+      return `A request to ${name} is in flight.`;
     default:
       return `This delivery waits for its first attempt at ${name}.`;
   }
@@ -26,7 +26,7 @@ export function about(delivery: Delivery, off: Off, now = Date.now()): string {
 
 function failed(delivery: Delivery, name: string): string {
   const { failureReason: reason, attempts } = delivery;
-  const tail = "Nothing more is sent unless somebody retries it.";
+  const tail = "Nothing more is sent unless it is retried.";
   if (reason === "exhausted") {
     const tried = attempts === 1 ? "one attempt" : `${attempts} attempts`;
     return `${latest(delivery, name)}, and the delivery failed after ${tried}. ${tail}`;
@@ -34,7 +34,7 @@ function failed(delivery: Delivery, name: string): string {
   return `This delivery to ${name} failed: ${REASONS[reason] ?? reason}. ${tail}`;
 }
 
-/** What the receiver did at the latest attempt. */
+/** The result of the latest attempt. */
 function latest({ httpStatusCode: code, errorKind, attempts }: Delivery, name: string): string {
   if (code === 0) return `${name} was not called yet`;
   const attempt = attempts > 1 ? ` to attempt ${attempts}` : "";

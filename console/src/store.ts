@@ -16,7 +16,7 @@ export class Store<T> {
     for (const follower of [...this.followers]) follower();
   }
 
-  /** Returns the function that ends it. */
+  /** Returns a function that stops following. */
   follow(follower: () => void): () => void {
     this.followers.add(follower);
     return () => this.followers.delete(follower);

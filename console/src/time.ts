@@ -64,7 +64,7 @@ export function span(ms: number): string {
   return parts.join(" ");
 }
 
-/** What an `<input type="datetime-local">` shows of a time, and takes. */
+/** A time in the format of `<input type="datetime-local">`. */
 export function local(ms: number): string {
   const at = new Date(ms);
   const two = (n: number): string => String(n).padStart(2, "0");

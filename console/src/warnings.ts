@@ -1,4 +1,4 @@
-// What the server warned of when a destination was saved: shown on its screen until somebody has read it.
+// Warnings from saving a destination, shown on its screen until they are dismissed.
 import { Store } from "./store";
 
 export interface Warned {

@@ -1,10 +1,10 @@
-// The words for what the API has names for. One thing has one word on every screen: docs/glossary.md.
+// Words for names of the API. One thing has one word on every screen: docs/glossary.md.
 import { DeliveryStatus } from "./gen/leadline/v1/delivery_pb";
 import { JobStatus } from "./gen/leadline/v1/job_pb";
 import { ProblemState } from "./gen/leadline/v1/problem_pb";
 
 export interface StatusWord {
-  /** As it stands in addresses. */
+  /** The word in addresses. */
   readonly name: string;
   readonly label: string;
   readonly means: string;
@@ -13,16 +13,16 @@ export interface StatusWord {
 export const STATUSES: ReadonlyMap<DeliveryStatus, StatusWord> = new Map([
   [
     DeliveryStatus.FAILED,
-    { name: "failed", label: "Failed", means: "no further attempt is made unless somebody retries it" },
+    { name: "failed", label: "Failed", means: "no further attempt is made unless it is retried" },
   ],
   [
     DeliveryStatus.RETRYING,
-    { name: "retrying", label: "Retrying", means: "an attempt failed and the next one waits for its time" },
+    { name: "retrying", label: "Retrying", means: "an attempt failed and the next one is scheduled" },
   ],
   [DeliveryStatus.HELD, { name: "held", label: "Held", means: "it waits because the destination is switched off" }],
   [DeliveryStatus.PENDING, { name: "pending", label: "Pending", means: "it waits for its first attempt" }],
   [DeliveryStatus.PROCESSING, { name: "processing", label: "Processing", means: "an attempt is in flight" }],
-  [DeliveryStatus.SUCCEEDED, { name: "succeeded", label: "Succeeded", means: "the receiver took it" }],
+  [DeliveryStatus.SUCCEEDED, { name: "succeeded", label: "Succeeded", means: "the receiver accepted it" }],
 ]);
 
 export function statusWord(status: DeliveryStatus): StatusWord {
@@ -35,15 +35,15 @@ export function statusOf(name: string): DeliveryStatus | undefined {
 
 /** Why a delivery is failed. */
 export const REASONS: Record<string, string> = {
-  exhausted: "every attempt was used",
+  exhausted: "all attempts were used",
   too_old: "it became too old to be sent",
   destination_deleted: "its destination was deleted",
   payload_gone: "its payload is no longer stored",
   anonymised: "its lead was anonymised",
-  skipped: "it was held, and somebody enabled the destination and skipped what was held",
-  loop: "the lead goes round and round",
-  render: "the settings of the destination make no request of this lead",
-  crashed: "Leadline failed while it worked on the delivery",
+  skipped: "it was held, and skipped when its destination was enabled",
+  loop: "the destination sends leads back to Leadline",
+  render: "no request could be rendered with the settings of the destination",
+  crashed: "Leadline crashed while it worked on the delivery",
 };
 
 /** Why no HTTP answer came. */
@@ -53,7 +53,7 @@ export const ERROR_KINDS: Record<string, string> = {
   tls: "the TLS handshake failed",
   timeout: "no answer came in time",
   reset: "the connection ended before the answer did",
-  blocked: "Leadline may not call this address",
+  blocked: "Leadline is not allowed to call this address",
   protocol: "the answer was not HTTP",
   render: "no request could be rendered",
   proxy: "the destination's proxy gave no connection",
@@ -91,5 +91,4 @@ export function count(n: number | bigint, one: string, many = `${one}s`): string
   return `${n.toLocaleString()} ${Number(n) === 1 ? one : many}`;
 }
 
-/** "deliveries" are what most lists are about. */
 export const ofDeliveries = (n: number | bigint): string => count(n, "delivery", "deliveries");

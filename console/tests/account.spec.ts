@@ -17,7 +17,7 @@ test("interfaces, clients and API users are created, changed and deleted", async
   await row.getByRole("button", { name: "Edit Spring campaign" }).click();
   await expect(page).toHaveURL(/do=edit/);
   await page.getByLabel("Anonymise its leads after days").fill("");
-  await page.getByLabel("Who is mailed about new leads").fill("ada@acme.example");
+  await page.getByLabel("Addresses for mails about new leads").fill("ada@acme.example");
   await page.getByRole("button", { name: "Save" }).click();
   await expect(row).toContainText("never");
   await expect(row).toContainText("ada@acme.example (has not agreed yet)");

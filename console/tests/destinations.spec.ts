@@ -7,7 +7,7 @@ test("a destination is created and tested, and a lead arrives live", async ({ wo
   await page.getByLabel("URL").fill("crm.example");
   await expect(page.getByText("The URL has to begin with https://")).toBeVisible();
   await page.getByRole("button", { name: "Create" }).click();
-  await expect(page.getByText("Give it a name.")).toBeVisible();
+  await expect(page.getByText("Enter a name.")).toBeVisible();
   await page.getByLabel("Name", { exact: true }).fill("CRM");
   await page.getByLabel("URL").fill("http://10.1.2.3/leads");
   await page.getByRole("button", { name: "Create" }).click();
@@ -19,7 +19,7 @@ test("a destination is created and tested, and a lead arrives live", async ({ wo
   await page.getByLabel("Send a payload of my own").check();
   await page.getByLabel("Payload (JSON)").fill('{"name": "Test"}');
   await page.getByRole("button", { name: "Send the test" }).click();
-  await expect(page.getByText("CRM took this delivery on the first attempt: it answered 200.")).toBeVisible();
+  await expect(page.getByText("CRM accepted this delivery on the first attempt: it answered 200.")).toBeVisible();
   expect(receiver.requests[0]?.body).toBe('{"name": "Test"}');
 
   await page.getByRole("link", { name: "Deliveries" }).click();
@@ -42,7 +42,7 @@ test("deliveries of a disabled destination are held, then skipped or sent", asyn
   await page.goto(`${leadline.http}/console/destinations/${id}`);
   await page.getByRole("button", { name: "Disable …" }).click();
   await page.getByRole("button", { name: "Disable", exact: true }).click();
-  await expect(page.getByText("Somebody disabled it.")).toBeVisible();
+  await expect(page.getByText("It is disabled. Its deliveries are held until it is enabled.")).toBeVisible();
   await world.publish("ada");
   const [held] = await world.have(1, "held");
   await page.goto(`${leadline.http}/console/deliveries/${held?.deliveryId}`);
@@ -52,14 +52,14 @@ test("deliveries of a disabled destination are held, then skipped or sent", asyn
 
   await page.getByRole("link", { name: "Open the destination" }).click();
   await page.getByRole("button", { name: "Enable …" }).click();
-  await page.getByLabel(/Skip what is held/).check();
+  await page.getByLabel(/Skip held/).check();
   await page.getByRole("button", { name: "Enable", exact: true }).click();
-  await expect(page.getByText("It is enabled and gets what it wants.")).toBeVisible();
+  await expect(page.getByText("It is enabled and gets the events that it wants.")).toBeVisible();
   await world.have(1, "failed");
   expect(receiver.requests).toHaveLength(0);
   await page.getByRole("link", { name: "Its deliveries" }).click();
   await page.getByRole("link", { name: /^Failed/ }).click();
-  await expect(page.getByText(/somebody enabled the destination and skipped what was held/)).toBeVisible();
+  await expect(page.getByText(/skipped when its destination was enabled/)).toBeVisible();
 });
 
 test("settings are changed, and the changes say who did it", async ({ world, receiver, inside: page, leadline }) => {
@@ -72,7 +72,7 @@ test("settings are changed, and the changes say who did it", async ({ world, rec
   await expect(page.getByText("The destination would want it.")).toBeVisible();
   await page.getByText("Limits, order, signature").click();
   await page.getByLabel("Requests a second, at most").fill("0.5");
-  await expect(page.getByText("Write a number from 1 to 10,000.")).toBeVisible();
+  await expect(page.getByText("Enter a number from 1 to 10,000.")).toBeVisible();
   await page.getByLabel("Requests a second, at most").fill("5");
   await page.getByRole("button", { name: "Save" }).click();
   await expect(page.getByRole("heading", { name: "New CRM" })).toBeVisible();
@@ -92,8 +92,8 @@ test("a destination gets the events that it missed", async ({ world, receiver, i
   await page.goto(`${leadline.http}/console/destinations/${id}`);
   await page.getByRole("button", { name: "Recover since …" }).click();
   await page.getByLabel("Events that are older than the destination, too").check();
-  await page.getByRole("button", { name: "Count what is missing" }).click();
-  await expect(page.getByText("1 event would be delivered that it has no delivery of")).toBeVisible();
+  await page.getByRole("button", { name: "Count missed events" }).click();
+  await expect(page.getByText("1 missed event would be delivered")).toBeVisible();
   await page.getByRole("button", { name: "Recover", exact: true }).click();
   await expect(page.getByText("1 missed event")).toBeVisible();
   await world.have(1, "succeeded");

@@ -41,7 +41,7 @@ test("a failed delivery is found, opened and retried without a mouse", async ({ 
   await keyboard.press("Enter");
   await expect(page.getByRole("heading", { name: /^Delivery of/ })).toBeVisible();
   await keyboard.press("r");
-  await expect(page.getByText("CRM took this delivery on attempt 2")).toBeVisible();
+  await expect(page.getByText("CRM accepted this delivery on attempt 2")).toBeVisible();
 
   await keyboard.press("Control+k");
   await keyboard.type("crm");

@@ -23,7 +23,7 @@ test("a lead shows its log, its deliveries and why a destination got nothing", a
   await page.getByLabel("Ask about the destination").selectOption({ label: "Mail" });
   await expect(page.getByText(/Condition: no/)).toBeVisible();
   receiver.status = 200;
-  await page.getByRole("button", { name: "Retry what failed" }).click();
+  await page.getByRole("button", { name: "Retry failed deliveries" }).click();
   await page.getByRole("button", { name: "Retry 1 delivery" }).click();
   await expect(page.getByText("Completed.")).toBeVisible();
   await page.getByRole("button", { name: "Back to the list" }).click();

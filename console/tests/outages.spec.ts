@@ -25,7 +25,7 @@ test("the console names a killed broker, and recovers when it is back", async ({
     await expect(page.getByText("A part of Leadline does not work now.")).toHaveCount(0, { timeout: 60_000 });
     receiver.status = 200;
     await page.getByRole("button", { name: "Retry" }).click();
-    await expect(page.getByText("CRM took this delivery on attempt 2")).toBeVisible({ timeout: 30_000 });
+    await expect(page.getByText("CRM accepted this delivery on attempt 2")).toBeVisible({ timeout: 30_000 });
   } finally {
     await leadline.stop();
     await broker.stop();

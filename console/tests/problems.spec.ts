@@ -52,7 +52,7 @@ test("a succeeded delivery is resent with a reason", async ({ world, receiver, i
   await expect(page.getByRole("dialog")).toBeVisible();
   await page.getByLabel(/^Why\?/).fill("the customer lost it");
   await page.getByRole("button", { name: "Resend", exact: true }).click();
-  await expect(page.getByText("CRM took this delivery on attempt 2")).toBeVisible();
+  await expect(page.getByText("CRM accepted this delivery on attempt 2")).toBeVisible();
   expect(receiver.requests.map(({ headers }) => headers["webhook-id"])).toEqual(Array(2).fill(delivery?.deliveryId));
   await page.getByRole("link", { name: "Open the lead" }).click();
   await expect(page.getByText(/the customer lost it/)).toBeVisible();

@@ -16,7 +16,7 @@ test("a failed delivery is found and retried, and turns green", async ({ world, 
 
   receiver.status = 200;
   await page.getByRole("button", { name: "Retry" }).click();
-  await expect(page.getByText("CRM took this delivery on attempt 2: it answered 200.")).toBeVisible();
+  await expect(page.getByText("CRM accepted this delivery on attempt 2: it answered 200.")).toBeVisible();
   await expect(page.getByText("Retry requested.", { exact: true })).toBeVisible();
   expect(receiver.requests.map(({ body }) => body)).toEqual(['{"name":"ada"}', '{"name":"ada"}']);
   await page.goBack();

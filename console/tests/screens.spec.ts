@@ -125,7 +125,7 @@ test("axe finds nothing on the screens of an account", async ({ page, world, rec
   await open("interfaces?do=create", "Anonymise its leads");
   await open("clients?do=delete&id=north", "Cancel");
   await open("api-users?do=create", "Role");
-  await open("opt-outs", "Nobody has opted out");
+  await open("opt-outs", "There are no opt-outs");
   await open("tokens", "of the CRM");
   await page.getByRole("button", { name: "Rotate of the CRM" }).click();
   await page.getByRole("button", { name: "Rotate", exact: true }).click();

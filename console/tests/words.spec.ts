@@ -14,7 +14,7 @@ test("one sentence describes the state of a delivery", () => {
   const now = Date.UTC(2026, 0, 1, 12);
   const is = (fields: object, off?: "disabled") => about(delivery(fields), off, now);
   expect(is({ status: DeliveryStatus.SUCCEEDED, attempts: 1, httpStatusCode: 200 })).toBe(
-    "CRM took this delivery on the first attempt: it answered 200.",
+    "CRM accepted this delivery on the first attempt: it answered 200.",
   );
   expect(
     is({
@@ -25,7 +25,7 @@ test("one sentence describes the state of a delivery", () => {
       errorKind: "timeout",
     }),
   ).toBe(
-    "CRM gave no answer to attempt 8: no answer came in time, and the delivery failed after 8 attempts. Nothing more is sent unless somebody retries it.",
+    "CRM gave no answer to attempt 8: no answer came in time, and the delivery failed after 8 attempts. Nothing more is sent unless it is retried.",
   );
   expect(is({ status: DeliveryStatus.FAILED, failureReason: "anonymised" })).toContain("its lead was anonymised");
   expect(is({ status: DeliveryStatus.HELD }, "disabled")).toBe(

@@ -1,4 +1,4 @@
-// Whether Leadline can do its work now: the page asks /readyz, often while something is wrong.
+// Whether Leadline works now. The page polls /readyz, more often while something is wrong.
 import { Store } from "../store";
 
 export interface Health {
@@ -9,7 +9,7 @@ export interface Health {
 }
 
 export const health = new Store<Health>({ reachable: true, troubles: [] });
-/** Rises each time when everything works again. */
+/** Increases each time everything works again. */
 export const recoveries = new Store(0);
 
 const WHILE_WELL_MS = 15_000;
@@ -21,7 +21,7 @@ let asking = false;
 
 const isWell = (now: Health): boolean => now.reachable && now.troubles.length === 0;
 
-/** Asks now, because a call failed. */
+/** Polls at once, because a call failed. */
 export function look(): void {
   clearTimeout(timer);
   timer = setTimeout(() => void ask(), 0);

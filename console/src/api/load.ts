@@ -4,7 +4,7 @@ import { recoveries } from "./health";
 import { trouble, type Trouble } from "./trouble";
 
 export interface Loaded<T> {
-  /** The latest answer; it stays while the next one is on its way. */
+  /** The latest answer; it is kept while the next one is loading. */
   readonly value: T | undefined;
   readonly trouble: Trouble | undefined;
   readonly loading: boolean;
@@ -18,7 +18,7 @@ interface State<T> {
   loading: boolean;
 }
 
-/** Calls again when the key changes, and when Leadline works again after it did not. */
+/** Calls again when the key changes, and when Leadline works again after an outage. */
 export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T>): Loaded<T> {
   const [state, setState] = useState<State<T>>({ key, value: undefined, trouble: undefined, loading: true });
   const [turn, setTurn] = useState(0);

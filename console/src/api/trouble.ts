@@ -1,4 +1,4 @@
-// What went wrong with a call, in words.
+// The failure of a call, in words.
 import { Code, ConnectError } from "@connectrpc/connect";
 
 export interface Trouble {
@@ -17,7 +17,7 @@ export function trouble(error: unknown): Trouble {
   return { kind: "refused", text: rawMessage };
 }
 
-/** What browsers say if no answer came. */
+/** Texts of browsers for calls without an answer. */
 function isOfTheBrowser(text: string): boolean {
   return /failed to fetch|networkerror|load failed|network error|the operation was aborted|timed out/i.test(text);
 }

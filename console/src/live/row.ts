@@ -1,4 +1,4 @@
-// A delivery as a row of a living list.
+// A delivery as a row of a live list.
 import { type Delivery, DeliveryStatus } from "../gen/leadline/v1/delivery_pb";
 import { millis } from "../time";
 import type { Row } from "./table";
@@ -7,7 +7,7 @@ export interface DeliveryRow extends Row {
   readonly delivery: Delivery;
 }
 
-/** How far a delivery is. */
+/** The progress of a delivery. */
 const RANK: Record<DeliveryStatus, number> = {
   [DeliveryStatus.UNSPECIFIED]: 0,
   [DeliveryStatus.PENDING]: 1,

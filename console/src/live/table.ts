@@ -1,8 +1,8 @@
-// The rows of a list that lives. Nothing here waits or draws: changes go in, rows come out.
+// The rows of a live list, as pure functions: changes go in, rows come out.
 //
-// A change may come twice, late, or before an older one. Of each delivery the newest version counts, whatever the order,
-// so the same changes always give the same table. A row that is shown keeps its place, so nothing moves under the
-// mouse; what is new waits until somebody wants to see it.
+// A change may come twice, late, or before an older one. The newest version of each delivery counts, so the same changes
+// give the same table in any order. A shown row keeps its place, so nothing moves under the mouse; new rows wait until
+// they are requested.
 
 export interface Row {
   readonly id: string;
@@ -10,25 +10,25 @@ export interface Row {
   readonly requested: number;
   /** Grows with each change of the delivery. Compared from left to right. */
   readonly version: readonly number[];
-  /** Of changes with the same version, the one with the higher rank counts. */
+  /** If two changes have the same version, the one with the higher rank counts. */
   readonly rank: number;
 }
 
 export interface Table<R extends Row> {
-  /** The newest version of each delivery that was told of. */
+  /** The newest known version of each delivery. */
   readonly known: ReadonlyMap<string, R>;
   /** The ids of the rows that are shown, in their order. */
   readonly shown: readonly string[];
-  /** The last row that was listed; `undefined` if the list ends there. What is older comes with the next page. */
+  /** The last listed row; older rows come with the next page. `undefined` if the list has no more pages. */
   readonly floor: R | undefined;
 }
 
-/** At most this many deliveries are remembered; of those that are not shown the oldest are forgotten first. */
+/** The maximum number of deliveries in memory. The oldest that are not shown are forgotten first. */
 export const MAX_KNOWN = 5_000;
 
 export const empty = <R extends Row>(): Table<R> => ({ known: new Map(), shown: [], floor: undefined });
 
-/** Takes changes in. The rows that are shown stay where they are. */
+/** Adds changes. Shown rows keep their place. */
 export function merge<R extends Row>(table: Table<R>, changes: readonly R[]): Table<R> {
   if (changes.length === 0) return table;
   const known = new Map(table.known);
@@ -39,7 +39,7 @@ export function merge<R extends Row>(table: Table<R>, changes: readonly R[]): Ta
   return { ...table, known: forgetting(known, table.shown) };
 }
 
-/** Takes in what was listed anew. A list is newer than a change with the same version. */
+/** Adds rows of a list that was read again. They replace changes with the same version. */
 export function refresh<R extends Row>(table: Table<R>, listed: readonly R[]): Table<R> {
   const known = new Map(table.known);
   for (const row of listed) {
@@ -56,13 +56,13 @@ export function append<R extends Row>(table: Table<R>, page: readonly R[], hasMo
   return refresh({ ...table, shown, floor: hasMore ? page.at(-1) : undefined }, page);
 }
 
-/** What matches and is not shown yet. */
+/** The rows that match and are not shown yet. */
 export function waiting<R extends Row>(table: Table<R>, matches: (row: R) => boolean): R[] {
   const shown = new Set(table.shown);
   return [...table.known.values()].filter((row) => !shown.has(row.id) && isListed(table, row) && matches(row));
 }
 
-/** Shows everything that matches, the newest first, and leaves out what no longer does. */
+/** Shows all rows that match, the newest first, and removes those that no longer match. */
 export function show<R extends Row>(table: Table<R>, matches: (row: R) => boolean): Table<R> {
   const rows = [...table.known.values()].filter((row) => isListed(table, row) && matches(row)).sort(inOrder);
   return { ...table, shown: rows.map((row) => row.id) };

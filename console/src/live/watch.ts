@@ -1,5 +1,5 @@
-// Follows deliveries as they change, across restarts of the server, and only while the page is seen: a browser has few
-// connections for one server.
+// Follows deliveries as they change, across restarts of the server, and only while the page is visible: a browser has
+// few connections for one server.
 import { Code, ConnectError } from "@connectrpc/connect";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { deliveries } from "../api/clients";
@@ -16,20 +16,20 @@ export interface Watched {
 export interface Watching {
   /** Whether changes arrive now. */
   readonly live: boolean;
-  /** Why they do not; empty if they do, or will in a moment. */
+  /** Why they do not arrive; empty if they do, or will in a moment. */
   readonly why: string;
 }
 
 interface Follower {
-  /** Changes; those that come soon after each other come together. */
+  /** Gets changes; those that arrive shortly after each other come together. */
   changed(changes: Delivery[]): void;
-  /** Changes may have been missed: list anew. */
+  /** Changes may have been missed: read the list again. */
   gap(): void;
 }
 
 const MIN_PAUSE_MS = 500;
 const MAX_PAUSE_MS = 10_000;
-/** The most often that changes are drawn. */
+/** The minimum time between two updates of the page. */
 const TOGETHER_MS = 100;
 
 export function useWatch(watched: Watched, follower: Follower): Watching {
@@ -97,7 +97,7 @@ class Watch {
     const { token } = this;
     const onHeader = (): void => {
       this.tell({ live: true, why: "" });
-      // The watch begins now; what happened before it is listed.
+      // The watch begins now; earlier changes are in the list.
       if (token === "") this.follower.gap();
     };
     const request = { ...this.watched, resumeToken: token };
@@ -124,7 +124,7 @@ class Watch {
 
   private after(error: ConnectError): void {
     if (error.code === Code.Unauthenticated) return ended();
-    // The server no longer keeps what the token asks for.
+    // The server no longer keeps the changes since the token.
     if (error.code === Code.DataLoss) this.token = "";
     const isPassing = error.code === Code.Unavailable || error.code === Code.Unknown || error.code === Code.DataLoss;
     this.tell({ live: false, why: isPassing ? "" : sentence(error.rawMessage) });

@@ -23,7 +23,7 @@ export function AuditList({ pages, withEntity }: { pages: Pages<AuditEntry>; wit
       what="the audit log"
       caption="Changes of the configuration, the newest first"
       id={({ sequence }) => String(sequence)}
-      nothing={<Nothing text="Nothing was changed yet." />}
+      nothing={<Nothing text="There is no change yet." />}
       columns={[
         { title: "Time", cell: ({ at }) => <Time ms={millis(at)} /> },
         { title: "Who", cell: ({ by }) => by },

@@ -1,4 +1,4 @@
-// Who changed what of the configuration.
+// The audit log: who changed what in the configuration.
 import { useAccount } from "../account";
 import { audit } from "../api/clients";
 import { change, usePlace } from "../router";

@@ -67,7 +67,7 @@ function toggled(selected: ReadonlySet<string>, id: string): ReadonlySet<string>
   return next;
 }
 
-/** Retries what is selected, else the delivery of the row that has the focus. */
+/** Retries the selection, or else the delivery of the row that has the focus. */
 function useRetry(list: List, selected: ReadonlySet<string>, retrySelected: () => void) {
   const retryOne = useRetryOne(list.changed);
   const retry = (): void => {
@@ -138,7 +138,7 @@ function Listed({ list, filter, selected, toggle, retry }: ListedProps) {
     if (!isEmpty(filter)) return <NothingMatches what="delivery" clear={clear} />;
     return (
       <Nothing
-        text="There is no delivery yet. A published lead makes the first, if a destination wants it:"
+        text="There is no delivery yet. A published lead creates the first, if a destination wants it:"
         command={FIRST}
       />
     );

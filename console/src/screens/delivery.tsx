@@ -1,4 +1,4 @@
-// One delivery: what is the matter with it, what to do, and each attempt.
+// One delivery: its state, what to do about it, and each attempt.
 import { useState } from "preact/hooks";
 import { useAccount } from "../account";
 import { may } from "../api/access";

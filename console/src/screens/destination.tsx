@@ -1,4 +1,4 @@
-// One destination: its state in words, what was sent there, and its settings.
+// One destination: its state in words, its latest attempts, and its settings.
 import { useAccount, useThings } from "../account";
 import { may } from "../api/access";
 import { deliveries, registry } from "../api/clients";
@@ -156,7 +156,7 @@ function Open({ destination, reload }: { destination: Destination; reload: () =>
 }
 
 function Events({ events }: { events: readonly DestinationEvent[] }) {
-  if (events.length === 0) return <Nothing text="Nothing was sent there yet." />;
+  if (events.length === 0) return <Nothing text="There is no attempt yet." />;
   return (
     <Rows
       items={events}

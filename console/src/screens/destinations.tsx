@@ -61,7 +61,7 @@ export function DestinationsScreen() {
             ),
           },
           { title: "State", cell: (one) => <DestinationState of={one} /> },
-          { title: "How it does", cell: ({ destinationId }) => healthOf(destinationId)?.summary },
+          { title: "Health", cell: ({ destinationId }) => healthOf(destinationId)?.summary },
           { title: "Last 24 hours", cell: ({ destinationId }) => barsOf(destinationId) },
           { title: "p95", cell: ({ destinationId }) => p95Of(healthOf(destinationId)) },
           {
@@ -89,7 +89,7 @@ const p95Of = (health: DestinationHealth | undefined): string => {
   return ms === undefined ? "" : span(ms);
 };
 
-/** How each destination does, beside the list. The list is there without it. */
+/** The health of each destination. The list is shown without waiting for it. */
 function useHealth(accountId: string) {
   const health = useLoad(`health of all ${accountId}`, async (signal) => {
     const all = may(ProblemService.method.listDestinationHealth) ? await allHealth(accountId, signal) : [];

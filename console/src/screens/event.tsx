@@ -1,4 +1,4 @@
-// The payload of an event. Each view is an entry of the audit log, so nothing is shown before somebody asks.
+// The payload of an event. Each view is an entry of the audit log, so it is shown on request only.
 import { useState } from "preact/hooks";
 import { useAccount } from "../account";
 import { may } from "../api/access";
@@ -68,7 +68,7 @@ function Known({ event }: { event: Event }) {
       {event.payloadState === PayloadState.ANONYMISED ? (
         <Notice>The lead was anonymised, and the payload with it.</Notice>
       ) : event.payloadState === PayloadState.EXPIRED ? (
-        <Notice>The event is older than events are kept, so its payload is gone.</Notice>
+        <Notice>The event is older than events are kept, so its payload was deleted.</Notice>
       ) : (
         <Code text={pretty(event)} label="Payload" />
       )}

@@ -1,4 +1,4 @@
-// How far a job is, and what came of it.
+// The progress and the result of a job.
 import { useState } from "preact/hooks";
 import { may } from "../api/access";
 import { sentence, trouble } from "../api/trouble";
@@ -61,15 +61,15 @@ function Cancel({ followed, job }: { followed: Followed; job: Job }) {
   );
 }
 
-/** What the job did, in one sentence; of a dry run, what it would do. */
+/** What the job did, or what a dry run would do, in one sentence. */
 export function summary(job: Job): string {
   const { retried = 0n, requested = 0n, had = 0n, refused = 0n } = job.counts ?? {};
   const verb = job.dryRun ? "would be" : retried + requested === 1n ? "was" : "were";
   const parts = [`${ofDeliveries(retried)} ${verb} retried`];
   if (job.plan.case === "recovery") {
     parts.push(
-      `${count(requested, "missed event")} ${verb} delivered anew`,
-      `${had.toLocaleString()} were there already`,
+      `${count(requested, "missed event")} ${verb} delivered`,
+      `${had.toLocaleString()} ${job.dryRun ? "are" : "were"} already there`,
     );
   }
   const { succeeded = 0n, failed = 0n, waiting = 0n } = job.counts ?? {};

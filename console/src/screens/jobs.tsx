@@ -34,7 +34,7 @@ export function JobsScreen() {
         id={({ jobId }) => jobId}
         nothing={
           <Nothing
-            text="There is no job yet. A retry of many deliveries is one, and so is a recovery of a destination."
+            text="There is no job yet. A retry of many deliveries is a job, and a recovery of a destination, too."
             command={FIRST}
           />
         }
@@ -49,7 +49,7 @@ export function JobsScreen() {
           },
           { title: "Job", cell: (job) => <Kind job={job} /> },
           { title: "Status", cell: (job) => <JobState job={job} /> },
-          { title: "What came of it", cell: summary },
+          { title: "Result", cell: summary },
           { title: "Who", cell: ({ requestedBy }) => requestedBy },
         ]}
       />
@@ -57,7 +57,7 @@ export function JobsScreen() {
   );
 }
 
-/** Looks again while a job runs. */
+/** Reloads while a job runs. */
 function useReloads(pages: Pages<Job>): void {
   const isRunning = pages.items.some((job) => !hasEnded(job));
   useEffect(() => {
@@ -113,7 +113,7 @@ export function JobScreen({ id }: { id: string }) {
           job.reason !== "" && ["Reason", job.reason],
           job.cancelledBy !== "" && ["Cancelled by", job.cancelledBy],
           ["Pace", `${job.pace} a second`],
-          ["Looked at", job.counts?.examined.toLocaleString()],
+          ["Examined", job.counts?.examined.toLocaleString()],
           job.plan.case === "recovery" && ["Since", <Time ms={millis(job.plan.value.since)} />],
           ["Job", job.jobId],
         ]}
@@ -131,11 +131,11 @@ function RefusedOnes({ job }: { job: Job }) {
   });
   return (
     <>
-      <h2>What was refused</h2>
+      <h2>Refused deliveries</h2>
       <List
         pages={pages}
         what="refusals"
-        caption="What the job could not do"
+        caption="Deliveries that the job could not retry"
         id={({ deliveryId, reason }) => `${deliveryId} ${reason}`}
         nothing={<Nothing text="Nothing was refused." />}
         columns={[

@@ -18,7 +18,7 @@ const MEANINGS: readonly (readonly [Scope, string])[] = [
   [Scope.READ, "see leads, deliveries and the configuration"],
   [Scope.OPERATE, "retry, hold and release deliveries; includes read"],
   [Scope.ADMIN, "change the configuration and create keys; includes publish, read and operate"],
-  [Scope.PAYLOAD, "see what was published about leads; each view is in the audit log"],
+  [Scope.PAYLOAD, "see the payloads of leads; each view is in the audit log"],
 ];
 
 const nameOf = (scope: Scope): string => Scope[scope].toLowerCase();
@@ -93,7 +93,7 @@ function KeyState({ of, revoke }: { of: Key; revoke: () => void }) {
       Revoke …
     </Button>
   ) : (
-    <>good</>
+    <>valid</>
   );
 }
 
@@ -113,7 +113,7 @@ function Revoke({ of, revoked, close }: { of: Key; revoked: () => void; close: (
       close={close}
     >
       <p>
-        From now on the key lets nobody in, and sessions of this console that began with it end.{" "}
+        From now on calls with this key are refused, and sessions of this console with this key end.{" "}
         <b>This cannot be undone.</b>
       </p>
     </Ask>
@@ -149,7 +149,7 @@ function Create({ close, created }: { close: () => void; created: () => void }) 
         Name <input required maxLength={200} value={name} onInput={(event) => setName(event.currentTarget.value)} />
       </label>
       <fieldset>
-        <legend>It may</legend>
+        <legend>Scopes</legend>
         {MEANINGS.map(([scope, meaning]) => (
           <label key={scope}>
             <input type="checkbox" checked={scopes.has(scope)} onChange={() => toggle(scope)} /> <b>{nameOf(scope)}</b>:{" "}

@@ -1,4 +1,4 @@
-// One lead: its deliveries, what happened to it, and what was published about it.
+// One lead: its deliveries, its log, and its payloads.
 import { useState } from "preact/hooks";
 import { useAccount } from "../account";
 import { may } from "../api/access";
@@ -56,7 +56,7 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
       <div class="actions">
         {mayRetryFailed ? (
           <Button kind="primary" onClick={retryFailed} shortcut="r">
-            Retry what failed …
+            Retry failed deliveries …
           </Button>
         ) : null}
         {may(LeadService.method.anonymizeLeads) && !lead.anonymised ? (
@@ -68,7 +68,7 @@ function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
       <About lead={lead} />
       <h2>Deliveries</h2>
       {list.rows.length === 0 ? (
-        <Nothing text="No destination got an event of this lead. Ask below why not." />
+        <Nothing text="No destination got an event of this lead. “Why, or why not?” explains it." />
       ) : (
         <DeliveryTable rows={list.rows} filter={filter} selected={new Set()} retry={retryOne} />
       )}
@@ -102,7 +102,7 @@ function About({ lead }: { lead: Lead }) {
 
 function Log({ lead }: { lead: Lead }) {
   const { accountId, leadId } = lead;
-  // Whatever happens to the lead is a new entry.
+  // Each change of the lead adds an entry.
   const key = `log ${accountId} ${leadId} ${millis(lead.updatedAt)}`;
   const pages = usePages<LeadLogEntry>(key, async (pageToken, signal) => {
     const page = await leads.getLeadLog({ accountId, leadId, pageToken, pageSize: 100 }, { signal });
@@ -159,8 +159,8 @@ function Anonymise({ lead, reload, close }: { lead: Lead; reload: () => void; cl
       close={close}
     >
       <p>
-        Everything that was published about <b>{lead.leadId}</b>, and what receivers answered, is erased. Deliveries
-        that have not ended fail and cannot be retried. <b>This cannot be undone.</b>
+        The payloads of <b>{lead.leadId}</b>, and the answers of receivers, are erased. Deliveries that have not ended
+        fail and cannot be retried. <b>This cannot be undone.</b>
       </p>
     </Ask>
   );

@@ -1,4 +1,4 @@
-// The first screen: what fails, why, what to do, and who works on it.
+// The first screen: problems, with their cause, what to do, and who acknowledged them.
 import { useEffect, useState } from "preact/hooks";
 import { useAccount } from "../account";
 import { may } from "../api/access";
@@ -58,9 +58,9 @@ function Problems({ pages }: { pages: Pages<Problem> }) {
     <List
       pages={pages}
       what="problems"
-      caption="Problems, the one that failed last first"
+      caption="Problems, the latest failure first"
       id={({ destinationId, cause }) => `${destinationId} ${cause}`}
-      nothing={<p class="state">There is no problem: every delivery succeeds or has not ended.</p>}
+      nothing={<p class="state">There is no problem: every delivery has succeeded or has not ended.</p>}
       columns={[
         { title: "Destination", cell: (one) => <Destination of={one} /> },
         { title: "Cause", cell: ({ cause }) => causeInWords(cause) },
@@ -83,7 +83,7 @@ function Destination({ of }: { of: Problem }) {
   );
 }
 
-/** What failed with this cause, as far as a filter can say it. */
+/** The deliveries of the problem, as far as a filter can express it. */
 function filterOf({ destinationId, cause }: Problem): Filter {
   const answer = /^[0-9]+$/.test(cause) ? cause : cause in ERROR_KINDS ? "none" : undefined;
   const reason = answer === undefined && cause in REASONS ? cause : undefined;
@@ -148,7 +148,7 @@ function Actions({ of, reload }: { of: Problem; reload: () => void }) {
   );
 }
 
-/** What the address names: the retry of a problem, or its job. */
+/** The dialog that the address names: the retry of a problem, or its job. */
 function Sheets() {
   const { query } = usePlace();
   const close = (): void => change({ retry: undefined, job: undefined, of: undefined }, { replace: true });
@@ -159,7 +159,7 @@ function Sheets() {
   return <RetrySheet what={{ filter: filterOf({ destinationId, cause } as Problem) }} close={close} />;
 }
 
-/** How the account does, over all its destinations. */
+/** The health of the account, over all its destinations. */
 function Figures() {
   const accountId = useAccount();
   const loaded = useLoad(`health ${accountId}`, (signal) => allHealth(accountId, signal));
@@ -171,11 +171,11 @@ function Figures() {
   const off = all.filter(({ state }) => state === HealthState.DISABLED || state === HealthState.DEACTIVATED);
   const figures: (readonly [string, string])[] = [
     ["failing destinations", String(all.filter(({ state }) => state === HealthState.FAILING).length)],
-    ["destinations that are off", String(off.length)],
+    ["destinations switched off", String(off.length)],
     ["succeeded in the last hour", sum(({ succeeded }) => succeeded).toLocaleString()],
     ["failed in the last hour", sum(({ failed }) => failed).toLocaleString()],
     ["held", ofDeliveries(sum(({ held }) => held))],
-    ["the oldest waits for", oldest === Infinity ? "–" : span(Math.max(0, Date.now() - oldest))],
+    ["age of the oldest waiting", oldest === Infinity ? "–" : span(Math.max(0, Date.now() - oldest))],
   ];
   return (
     <dl class="figures">
@@ -189,7 +189,7 @@ function Figures() {
   );
 }
 
-/** The maximum number of pages that are read of a list that a screen shows whole. */
+/** The maximum number of pages of a list that is shown as a whole. */
 const MAX_PAGES = 4;
 
 export async function allHealth(accountId: string, signal?: AbortSignal): Promise<DestinationHealth[]> {

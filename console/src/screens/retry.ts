@@ -9,12 +9,12 @@ export function mayRetry({ status }: Delivery): boolean {
   return status === DeliveryStatus.FAILED && may(DeliveryService.method.retryDelivery);
 }
 
-/** Whether what succeeded may be sent again. */
+/** Whether the delivery succeeded and may be sent again. */
 export function mayResend({ status }: Delivery): boolean {
   return status === DeliveryStatus.SUCCEEDED && may(DeliveryService.method.retryDelivery);
 }
 
-/** Retries the delivery with this id, and says what came of the call. */
+/** Retries the delivery with this id, and shows the result of the call. */
 export function useRetryOne(changed: (delivery: Delivery | undefined) => void): (id: string) => void {
   const retry = async (deliveryId: string): Promise<void> => {
     try {

@@ -1,4 +1,4 @@
-// How Leadline itself is doing.
+// The state of the installation.
 import { useEffect } from "preact/hooks";
 import { status } from "../api/clients";
 import { useLoad } from "../api/load";
@@ -34,24 +34,24 @@ function Now({ of }: { of: GetStatusResponse }) {
       <Troubles of={of} />
       {healed > 0n ? (
         <Notice kind="bad">
-          {healed.toLocaleString()} deliveries were missing and made again: a disk lost writes, or a program is wrong.
+          {healed.toLocaleString()} deliveries were missing and were repaired: a disk lost writes, or there is a bug.
         </Notice>
       ) : null}
       <Facts
         of={[
-          ["Taken", <Time ms={millis(of.at)} />],
+          ["Measured", <Time ms={millis(of.at)} />],
           [
             "Destinations",
             `${of.destinations}, ${of.destinationsDeactivated} deactivated, ${of.destinationsDisabled} disabled`,
           ],
           ["Parked deliveries", `${of.parked.toLocaleString()} at ${of.parkedDestinations} destinations`],
-          ["Retries that wait for their time", of.timersPending.toLocaleString()],
+          ["Scheduled retries", of.timersPending.toLocaleString()],
           ["Ordered deliveries that have not ended", of.inOrder.toLocaleString()],
           ["Unreadable messages", of.poisoned.toLocaleString()],
           ["Database", size(of.databaseBytes)],
         ]}
       />
-      <h2>Work that waits</h2>
+      <h2>Waiting work</h2>
       <Rows
         items={of.lags}
         caption="Consumers"
@@ -60,7 +60,7 @@ function Now({ of }: { of: GetStatusResponse }) {
           { title: "Consumer", cell: ({ name }) => name },
           { title: "Stream", cell: ({ stream }) => stream },
           { title: "Waiting", number: true, cell: ({ waiting }) => waiting.toLocaleString() },
-          { title: "In hand", number: true, cell: ({ inHand }) => inHand.toLocaleString() },
+          { title: "Unacknowledged", number: true, cell: ({ inHand }) => inHand.toLocaleString() },
         ]}
       />
       {of.mostParked.length === 0 ? null : (
@@ -107,7 +107,7 @@ function Troubles({ of }: { of: GetStatusResponse }) {
 function Stored({ of }: { of: GetStatusResponse }) {
   return (
     <>
-      <h2>What is stored</h2>
+      <h2>Storage</h2>
       <Rows
         items={[
           ...of.streams.map((one) => ({ ...one, kind: "stream" })),
@@ -120,7 +120,7 @@ function Stored({ of }: { of: GetStatusResponse }) {
           { title: "Size", number: true, cell: ({ bytes }) => size(bytes) },
           { title: "Messages or rows", number: true, cell: ({ rows }) => rows.toLocaleString() },
           { title: "Oldest", cell: ({ oldest }) => <Time ms={millis(oldest)} /> },
-          { title: "A day adds", number: true, cell: ({ bytesPerDay }) => size(bytesPerDay) },
+          { title: "Growth a day", number: true, cell: ({ bytesPerDay }) => size(bytesPerDay) },
         ]}
       />
     </>

@@ -6,10 +6,10 @@ import { Button } from "./basics";
 import { Dialog } from "./dialog";
 import { say } from "./toast";
 
-/** Keeps a dialog open without an error: there is another step. */
+/** Thrown to keep a dialog open without an error, for another step. */
 export class Stay extends Error {}
 
-/** Does something once at a time. What went wrong is said, after what did not happen. */
+/** Runs one action at a time. Its error is shown after `undone`, which says what did not happen. */
 export function useAction(
   did: string,
   undone: string,

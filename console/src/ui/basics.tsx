@@ -22,7 +22,7 @@ export function Status({ status }: { status: DeliveryStatus }) {
   );
 }
 
-/** The status of an answer, coloured as what it means. */
+/** The status of an answer, coloured by its meaning. */
 export function Answer({ code, errorKind = "" }: { code: number; errorKind?: string }) {
   const is = code === 0 ? "none" : code >= 200 && code < 300 ? "good" : "bad";
   return <span class={`answer ${is} ${code === NO_ANSWER ? "words" : ""}`}>{answer(code, errorKind)}</span>;
@@ -86,7 +86,7 @@ export function Notice({
   return <div class={`notice ${kind}`}>{children}</div>;
 }
 
-/** A text in the form of code, which can be scrolled by keyboard, too. */
+/** Code, which can also be scrolled by keyboard. */
 export function Code({ text, label }: { text: string; label: string }) {
   return (
     <pre class="code" tabIndex={0} role="region" aria-label={label}>

@@ -1,4 +1,4 @@
-// Bars of what succeeded and failed, over time. The same numbers are in a table, for those who do not see bars.
+// Bars of succeeded and failed deliveries over time. A table has the same numbers, for people who do not see the bars.
 import { useId } from "preact/hooks";
 import { short } from "../time";
 

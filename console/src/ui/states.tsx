@@ -1,4 +1,4 @@
-// What stands in place of a list: it is on its way, there is nothing yet, nothing matches, or nobody answers.
+// Shown in place of a list: it is loading, it is empty, nothing matches, or the call failed.
 import type { ComponentChildren } from "preact";
 import type { Loaded } from "../api/load";
 import { sentence, type Trouble } from "../api/trouble";
@@ -14,12 +14,12 @@ export function Loading({ what }: { what: string }) {
   );
 }
 
-/** There is nothing yet; the command makes the first. */
+/** The list is empty; the command creates the first entry. */
 export function Nothing({ text, command }: { text: string; command?: string }) {
   return (
     <div class="state">
       <p>{text}</p>
-      {command === undefined ? null : <Code text={command} label="Command that makes the first" />}
+      {command === undefined ? null : <Code text={command} label="Command that creates the first" />}
     </div>
   );
 }
@@ -37,8 +37,8 @@ export function Failed({ trouble, reload }: { trouble: Trouble; reload: () => vo
   const { troubles } = useStore(health);
   const title = {
     away: "Leadline cannot be reached",
-    missing: "There is no such thing",
-    forbidden: "This key may not see it",
+    missing: "It does not exist",
+    forbidden: "This key does not permit it",
     refused: "Leadline refused the request",
   };
   return (
@@ -59,7 +59,7 @@ export function Failed({ trouble, reload }: { trouble: Trouble; reload: () => vo
   );
 }
 
-/** Shows the answer of a call, and what there is instead of it. */
+/** Shows the answer of a call, or its state instead. */
 export function Shown<T>({
   of,
   what,
@@ -72,7 +72,9 @@ export function Shown<T>({
   if (of.value !== undefined) {
     return (
       <>
-        {of.trouble === undefined ? null : <p class="notice warn">This may be old: {sentence(of.trouble.text)}</p>}
+        {of.trouble === undefined ? null : (
+          <p class="notice warn">This may be out of date: {sentence(of.trouble.text)}</p>
+        )}
         {children(of.value)}
       </>
     );

@@ -1,4 +1,4 @@
-// What came of an action, for a few seconds; screen readers say it.
+// The result of an action, shown for a few seconds and read by screen readers.
 import { Store, useStore } from "../store";
 
 interface Said {

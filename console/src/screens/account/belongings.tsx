@@ -1,4 +1,5 @@
-// A list of what belongs to an account, with what the key may do with it. Dialogs are in the address, so going back closes them.
+// A list of things of an account, with the actions that the key permits. Dialogs are in the address, so "back" closes
+// them.
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ComponentChildren } from "preact";
 import { useAccount, useThings } from "../../account";
@@ -17,18 +18,18 @@ export interface Kind<T> {
   /** One of them, and many, in lower case. */
   readonly one: string;
   readonly many: string;
-  /** What they are, in a sentence. */
+  /** A sentence that explains them. */
   readonly about: string;
-  /** The command that makes the first. */
+  /** The command that creates the first. */
   readonly first: string;
   readonly columns: readonly Column<T>[];
   readonly fields: readonly Field[];
   readonly methods: { readonly create: DescMethod; readonly update: DescMethod; readonly remove: DescMethod };
-  /** What is said before one is deleted. */
+  /** The text of the dialog that deletes one. */
   readonly removing: string;
   id(item: T): string;
   name(item: T): string;
-  /** What the form says of one; `undefined` for a new one. */
+  /** The values of the form for one of them; `undefined` for a new one. */
   values(item: T | undefined): Values;
   list(accountId: string, pageToken: string, signal?: AbortSignal): Promise<Page<T>>;
   create(accountId: string, values: Values): Promise<unknown>;
@@ -37,7 +38,7 @@ export interface Kind<T> {
   remove(item: T): Promise<unknown>;
 }
 
-/** Which dialog the address names, and for which thing. */
+/** The dialog that the address names, and its thing. */
 export function useDialog() {
   const { query } = usePlace();
   return {
@@ -77,7 +78,7 @@ export function Belongings<T>({
         what={kind.many}
         caption={kind.title}
         id={kind.id}
-        nothing={<Nothing text={`There is no ${kind.one} yet. This command makes the first:`} command={kind.first} />}
+        nothing={<Nothing text={`There is no ${kind.one} yet. This command creates the first:`} command={kind.first} />}
         columns={[
           ...kind.columns,
           actions && { title: "Actions", hidden: true, cell: (item: T) => <Actions of={item} kind={kind} /> },

@@ -12,10 +12,10 @@ const CLIENTS: Kind<Client> = {
   one: "client",
   many: "clients",
   about:
-    "A client is a customer of this account. Lead events may name it, destinations may be for its leads alone, and a portal shows it what is its own.",
+    "A client is a customer of this account. Lead events may name it, destinations may be for its leads only, and a portal shows it its own leads and deliveries.",
   first: "leadline clients create north --name 'Acme North'",
   methods: { create: createClient, update: updateClient, remove: deleteClient },
-  removing: "Its leads stay. A destination that is for it alone has to go first.",
+  removing: "Its leads stay. Destinations that are only for it have to be deleted first.",
   id: ({ clientId }) => clientId,
   name: ({ clientId, name }) => name || clientId,
   fields: [

@@ -31,7 +31,7 @@ const INTERFACES: Kind<Interface> = {
   first: "leadline interfaces create contact-form --name 'Contact form'",
   methods: { create: createInterface, update: updateInterface, remove: deleteInterface },
   removing:
-    "Its leads stay. Publishers that still name it are refused, and a destination that is for it alone has to go first.",
+    "Its leads stay. Events that still name it are refused. Destinations that are only for it have to be deleted first.",
   id: ({ interfaceId }) => interfaceId,
   name: ({ interfaceId, name }) => name || interfaceId,
   fields: [
@@ -41,11 +41,11 @@ const INTERFACES: Kind<Interface> = {
       name: "retention",
       label: "Anonymise its leads after days",
       kind: "number",
-      hint: "1 to 3,650; empty: never",
+      hint: "1 to 3,650. Never if empty",
     },
     {
       name: "emails",
-      label: "Who is mailed about new leads",
+      label: "Addresses for mails about new leads",
       kind: "lines",
       hint: "One address in each line, at most 20. Each has to agree first.",
     },

@@ -1,4 +1,4 @@
-// Who does not want mails of a kind about the account.
+// The people who declined mails about the account.
 import { useAccount } from "../../account";
 import { may } from "../../api/access";
 import { registry } from "../../api/clients";
@@ -18,7 +18,7 @@ const KINDS: Record<string, string> = {
   repeated_failures: "destinations that fail many times in a row",
   recovery: "destinations that work again",
   lead: "new leads",
-  confirmation: "questions whether they want mails",
+  confirmation: "requests for confirmation",
 };
 
 const kindOf = ({ kind }: OptOut): string => KINDS[kind] ?? kind;
@@ -40,13 +40,13 @@ export function OptOutsScreen() {
     <>
       <Tabs />
       <h1>Opt-outs</h1>
-      <p class="hint">Somebody who uses the link in a mail gets no further mail of that kind about this account.</p>
+      <p class="hint">A person who uses the link in a mail gets no further mail of that kind about this account.</p>
       <List
         pages={pages}
         what="opt-outs"
         caption="Opt-outs"
         id={({ optOutId }) => optOutId}
-        nothing={<Nothing text="Nobody has opted out." />}
+        nothing={<Nothing text="There are no opt-outs." />}
         columns={[
           { title: "Mail address", cell: ({ email }) => email },
           { title: "Gets no mails about", cell: kindOf },
@@ -74,7 +74,7 @@ export function OptOutsScreen() {
           close={close}
         >
           <p>
-            They opted out themselves. Do this only if they ask for it: from the next one on they get mails about{" "}
+            They opted out themselves. Do this only if they ask for it. From the next one on they get mails about{" "}
             {kindOf(item)} again.
           </p>
         </Ask>

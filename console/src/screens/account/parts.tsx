@@ -16,7 +16,7 @@ export function durationOf(days: string | undefined): ReturnType<typeof duration
 
 /** Mail addresses; those whose owners have not agreed yet say so. */
 export function Unconfirmed({ emails, unconfirmed }: { emails: readonly string[]; unconfirmed: readonly string[] }) {
-  if (emails.length === 0) return <span class="dim">nobody</span>;
+  if (emails.length === 0) return <span class="dim">none</span>;
   return (
     <>
       {emails.map((email, index) => (

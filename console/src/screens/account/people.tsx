@@ -1,4 +1,4 @@
-// The API users of an account: who is told by mail what happens to its destinations.
+// The API users of an account, who get mails about its destinations.
 import { registry } from "../../api/clients";
 import type { ApiUser } from "../../gen/leadline/v1/account_pb";
 import { RegistryService } from "../../gen/leadline/v1/registry_pb";
@@ -18,10 +18,10 @@ const PEOPLE: Kind<ApiUser> = {
   one: "API user",
   many: "API users",
   about:
-    "An API user is a person or program behind the API of this account. Their role decides what they are mailed about.",
+    "An API user is a person or program that uses the API of this account. Their role decides which mails they get.",
   first: "leadline api-users create ada --email ada@acme.example --role operator",
   methods: { create: createApiUser, update: updateApiUser, remove: deleteApiUser },
-  removing: "They get no further mail as an API user. Their API keys stay; revoke those apart.",
+  removing: "They get no further mail as an API user. Their API keys stay valid; revoke them separately.",
   id: ({ apiUserId }) => apiUserId,
   name: ({ apiUserId, name }) => name || apiUserId,
   fields: [

@@ -1,4 +1,4 @@
-// The tokens of an account, which sign requests. A new secret is shown once, in the answer of the call that made it.
+// The tokens of an account, which sign requests. A new secret is shown once.
 import { useState } from "preact/hooks";
 import { useAccount, useFreshThings } from "../../account";
 import { may } from "../../api/access";
@@ -61,7 +61,7 @@ export function TokensScreen() {
         what="tokens"
         caption="Tokens"
         id={({ tokenId }) => tokenId}
-        nothing={<Nothing text="There is no token yet. This command makes the first:" command={FIRST} />}
+        nothing={<Nothing text="There is no token yet. This command creates the first:" command={FIRST} />}
         columns={[
           { title: "Token", cell: nameOf },
           { title: "Id", cell: ({ tokenId }) => <code>{tokenId}</code> },
@@ -142,16 +142,21 @@ function Open({ tokens, changed }: { tokens: readonly Token[]; changed: () => vo
 }
 
 const IMPORTS: readonly (readonly [string, string])[] = [
-  ["", "made by Leadline, and shown once"],
-  ["whsec", "one that receivers have already, “whsec_…” (Standard Webhooks)"],
-  ["utf8", "one that receivers have already, the text as it is"],
-  ["hex", "one that receivers have already, in hexadecimal digits"],
-  ["base64", "one that receivers have already, in base64"],
+  ["", "created by Leadline, and shown once"],
+  ["whsec", "one that receivers already have, “whsec_…” (Standard Webhooks)"],
+  ["utf8", "one that receivers already have, the text as it is"],
+  ["hex", "one that receivers already have, in hexadecimal"],
+  ["base64", "one that receivers already have, in base64"],
 ];
 
 const SECRET: readonly Field[] = [
   { name: "how", label: "Its secret is", kind: "choice", options: IMPORTS },
-  { name: "imported", label: "Secret that receivers have", kind: "secret", hint: "Only if it is not made by Leadline" },
+  {
+    name: "imported",
+    label: "Secret that receivers have",
+    kind: "secret",
+    hint: "Only if it is not created by Leadline",
+  },
 ];
 
 type Imported = { secret: { case: "whsec" | "utf8" | "hex" | "base64"; value: string } } | undefined;
@@ -166,7 +171,7 @@ function ShownOnce({ made, close }: { made: Made; close: () => void }) {
       title={made.title}
       label={made.isPublic ? "The public key" : "The secret"}
       secret={made.secret}
-      why={made.isPublic ? "receivers check signatures with it" : "it is stored sealed"}
+      why={made.isPublic ? "receivers verify signatures with it" : "it is stored encrypted"}
       close={close}
     />
   );
@@ -261,7 +266,7 @@ function Rotate({ token, changed, close }: DialogProps & { token: Token }) {
       fields={[
         {
           name: "overlap",
-          label: "The old secret still signs for hours",
+          label: "Hours for which the old secret still signs",
           kind: "number",
           required: true,
           hint: "At most 720. Until then each request has a signature of both, so that receivers can change.",
@@ -332,7 +337,7 @@ function Delete({ token, changed, close }: DialogProps & { token: Token }) {
       close={close}
     >
       <p>
-        Its secret is gone for good. A token that still signs for a destination is not deleted: assign another one
+        Its secret cannot be restored. A token that still signs for a destination cannot be deleted: assign another one
         first.
       </p>
     </Ask>

@@ -1,4 +1,4 @@
-// Filters as chips. Each is in the address, so a list can be passed on, and going back undoes the latest one.
+// Filters as chips. Each is in the address, so a list can be shared, and "back" undoes the latest filter.
 import { useRef, useState } from "preact/hooks";
 import { useFreshThings, useThings } from "../../account";
 import { ALL_FIELDS, type Field, FIELDS, type Filter, isEmpty, shownValue, toQuery } from "../../filters";
@@ -86,7 +86,7 @@ function Add({ add }: { add: (field: Field, value: string) => void }) {
   const submit = (event: Event): void => {
     event.preventDefault();
     const [name, value] = named(field, input.current?.value.trim() ?? "");
-    const problem = value === "" ? "Write a value first." : mistake(name, value);
+    const problem = value === "" ? "Enter a value first." : mistake(name, value);
     setWrong(problem);
     if (problem !== "" || input.current === null) return;
     // A time in an address means the same in every time zone.
@@ -156,10 +156,10 @@ function named(field: Field, text: string): [Field, string] {
 
 function mistake(field: Field, value: string): string {
   if (field === "answer" && value !== "none" && !/^[1-9][0-9][0-9]$/.test(value)) {
-    return "Write a status from 100 to 999, or none.";
+    return "Enter a status from 100 to 999, or none.";
   }
-  if ((field === "from" || field === "before") && Number.isNaN(Date.parse(value))) return "Write a date and a time.";
-  if (field === "reason" && !(value in REASONS)) return `Write one of: ${Object.keys(REASONS).join(", ")}.`;
+  if ((field === "from" || field === "before") && Number.isNaN(Date.parse(value))) return "Enter a date and a time.";
+  if (field === "reason" && !(value in REASONS)) return `Enter one of: ${Object.keys(REASONS).join(", ")}.`;
   return "";
 }
 
@@ -185,7 +185,7 @@ function useChoices(field: Field): Choice[] {
   }
 }
 
-/** Somebody writes the name of a destination; the filter has its id. */
+/** A person enters the name of a destination; the filter has its id. */
 function chosen(choices: readonly Choice[], text: string): string {
   return choices.find(({ label, value }) => label === text || value === text)?.value ?? text;
 }

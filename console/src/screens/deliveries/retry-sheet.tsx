@@ -1,4 +1,4 @@
-// Retrying many: first what would happen, then how far it is.
+// Retrying many deliveries: first the dry run, then the progress.
 import { useEffect, useState } from "preact/hooks";
 import { useAccount } from "../../account";
 import { jobs } from "../../api/clients";
@@ -14,7 +14,7 @@ import { say } from "../../ui/toast";
 import { ofDeliveries } from "../../words";
 import { JobProgress } from "../job-progress";
 
-/** Which deliveries: these, or the failed ones of those that match. */
+/** Which deliveries: these ids, or the failed ones that match the filter. */
 export type What = { readonly ids: readonly string[] } | { readonly filter: Filter };
 
 const DEFAULT_PACE = 20;
@@ -40,7 +40,7 @@ export function RetrySheet({ what, close }: { what: What; close: () => void }) {
       {refused !== undefined ? (
         <Failed trouble={trouble(refused)} reload={() => setTurn(turn + 1)} />
       ) : jobId === "" ? (
-        <p role="status">Counting what would be retried …</p>
+        <p role="status">Counting deliveries …</p>
       ) : (
         <Counted what={what} id={jobId} close={close} />
       )}
@@ -48,14 +48,14 @@ export function RetrySheet({ what, close }: { what: What; close: () => void }) {
   );
 }
 
-/** The result of the dry run, and the button that makes it real. */
+/** The result of the dry run, and the button that starts the job. */
 function Counted({ what, id, close }: { what: What; id: string; close: () => void }) {
   const { job } = useJob(id);
   const account = useAccount();
   const [pace, setPace] = useState(DEFAULT_PACE);
   const [busy, setBusy] = useState(false);
   if (job === undefined || job.status === JobStatus.RUNNING) {
-    return <p role="status">Counting: {ofDeliveries(job?.counts?.examined ?? 0n)} looked at so far …</p>;
+    return <p role="status">Counting: {ofDeliveries(job?.counts?.examined ?? 0n)} examined so far …</p>;
   }
   const would = job.counts?.retried ?? 0n;
   const start = async (): Promise<void> => {

@@ -1,11 +1,11 @@
-// The time line of a delivery: each attempt, and how long Leadline waited in between.
+// The time line of a delivery: each attempt, and the time between them.
 import type { Attempt, Delivery } from "../../gen/leadline/v1/delivery_pb";
 import { lasting, millis, span } from "../../time";
 import { Answer, Code, Time } from "../../ui/basics";
 import { Details } from "./exchange";
 
 export function Attempts({ attempts, delivery }: { attempts: readonly Attempt[]; delivery: Delivery }) {
-  if (attempts.length === 0) return <p class="state">There was no attempt yet.</p>;
+  if (attempts.length === 0) return <p class="state">There is no attempt yet.</p>;
   const nextAt = millis(delivery.nextAttemptAt);
   return (
     <ol class="timeline">

@@ -1,4 +1,4 @@
-// What an attempt sent and got, as far as it is kept.
+// Request and answer of an attempt, as far as they are kept.
 import { useState } from "preact/hooks";
 import { may } from "../../api/access";
 import { deliveries } from "../../api/clients";
@@ -20,7 +20,7 @@ export function Details({ attempt, deliveryId }: { attempt: Attempt; deliveryId:
     <details class="exchange">
       <summary>Request and answer of attempt {number}</summary>
       {exchange === undefined ? (
-        <Notice>What was sent and what came back is not kept of this attempt.</Notice>
+        <Notice>Request and answer of this attempt are not kept.</Notice>
       ) : (
         <Kept of={exchange} number={number} />
       )}
@@ -65,7 +65,7 @@ function Headers({ of, title }: { of: readonly ExchangeHeader[]; title: string }
   );
 }
 
-/** The body is rendered again, and each view is in the audit log, so it comes only when somebody asks. */
+/** The body is rendered again, and each view is in the audit log, so it is shown on request only. */
 function Body({ attempt, deliveryId }: { attempt: Attempt; deliveryId: string }) {
   const { attemptId, number } = attempt;
   const [of, setOf] = useState<AttemptRequest | undefined>();
@@ -91,11 +91,13 @@ function Body({ attempt, deliveryId }: { attempt: Attempt; deliveryId: string })
     <>
       <h4>Request body</h4>
       {of.bodyMatches === false ? (
-        <Notice kind="warn">By the settings of now the body is another one than was sent.</Notice>
+        <Notice kind="warn">With the current settings, the body differs from the one that was sent.</Notice>
       ) : null}
-      {changed === undefined ? null : <p class="hint">The settings were changed since, {short(changed)}.</p>}
+      {changed === undefined ? null : (
+        <p class="hint">The settings were changed after the attempt: {short(changed)}.</p>
+      )}
       <Code
-        text={of.request.bodyText || `${of.request.body.length.toLocaleString()} bytes that are no text`}
+        text={of.request.bodyText || `${of.request.body.length.toLocaleString()} bytes that are not text`}
         label={`Request body of attempt ${number}`}
       />
       <h4>As a command, without secrets</h4>

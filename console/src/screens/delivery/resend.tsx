@@ -1,4 +1,4 @@
-// Sending again what succeeded: "we lost it" is a common request, and the log says who resent it and why.
+// Sends a delivery again that succeeded: "we lost it" is a common request. The log says who resent it and why.
 import { useState } from "preact/hooks";
 import { deliveries } from "../../api/clients";
 import type { Delivery } from "../../gen/leadline/v1/delivery_pb";
@@ -26,8 +26,8 @@ export function Resend({ delivery, resent, close }: { delivery: Delivery; resent
       close={close}
     >
       <p>
-        {name} took this delivery already. A receiver that discards repeats by their <code>webhook-id</code> discards
-        this one, too.
+        {name} already accepted this delivery. A receiver that discards repeats by their <code>webhook-id</code>{" "}
+        discards this one, too.
       </p>
       <label>
         Why? The log of the lead shows it.{" "}

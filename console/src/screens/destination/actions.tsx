@@ -1,4 +1,4 @@
-// What people do with a destination. Each dialog is in the address, so going back closes it.
+// The actions of a destination. Each dialog is in the address, so "back" closes it.
 import { useState } from "preact/hooks";
 import { deliveries, jobs, registry } from "../../api/clients";
 import { may } from "../../api/access";
@@ -37,14 +37,14 @@ export function Enable({ destination, changed, close }: Props) {
       close={close}
     >
       <fieldset>
-        <legend>What is held for it{held === undefined ? "" : ` (${ofDeliveries(held)})`}</legend>
+        <legend>Held deliveries{held === undefined ? "" : ` (${held.toLocaleString()})`}</legend>
         <label>
-          <input type="radio" name="held" checked={!skipHeld} onChange={() => setSkipHeld(false)} /> Send what is held,
-          slowly at first
+          <input type="radio" name="held" checked={!skipHeld} onChange={() => setSkipHeld(false)} /> Send held
+          deliveries, slowly at first
         </label>
         <label>
-          <input type="radio" name="held" checked={skipHeld} onChange={() => setSkipHeld(true)} /> Skip what is held: it
-          fails with the reason “skipped”, and can be retried later
+          <input type="radio" name="held" checked={skipHeld} onChange={() => setSkipHeld(true)} /> Skip held deliveries:
+          they fail with the reason “skipped” and can be retried later
         </label>
       </fieldset>
     </Ask>
@@ -66,7 +66,7 @@ export function Disable({ destination, changed, close }: Props) {
       act={act}
       close={close}
     >
-      <p>Nothing more is sent there. What comes for it is held until somebody enables it; nothing is lost.</p>
+      <p>Nothing more is sent to it. Its deliveries are held until it is enabled; nothing is lost.</p>
     </Ask>
   );
 }
@@ -89,7 +89,7 @@ export function DeleteDestination({ destination, changed, close }: Props) {
       close={close}
     >
       <p>
-        Deliveries that wait for it fail with the reason “destination deleted”, and cannot be retried.{" "}
+        Its waiting deliveries fail with the reason “destination deleted”, and cannot be retried.{" "}
         <b>This cannot be undone.</b>
       </p>
     </Ask>
@@ -120,7 +120,7 @@ export function SendTest({ destination, close }: Props) {
     >
       <p>
         An event of the type <code>webhook.test</code> is sent once, with the templates, the signature and the headers
-        of the destination. If it fails, nothing is switched off and nobody is mailed.
+        of the destination. If it fails, nothing is switched off and no mail is sent.
       </p>
       <label>
         <input type="checkbox" checked={own} onChange={(event) => setOwn(event.currentTarget.checked)} /> Send a payload
@@ -145,10 +145,10 @@ export function SendTest({ destination, close }: Props) {
   );
 }
 
-/** The request that the destination would get, without sending it. */
+/** Shows the request that the destination would get, without sending it. */
 function Preview({ of: { accountId, destinationId }, payload }: { of: Destination; payload: () => Uint8Array }) {
   const [shown, setShown] = useState("");
-  const { busy, wrong, act } = useAction("", "No request can be made of it.");
+  const { busy, wrong, act } = useAction("", "No request can be rendered.");
   const look = async (): Promise<void> => {
     setShown("");
     const { method, url, headers, bodyText } = await deliveries.previewRequest({
@@ -189,7 +189,7 @@ function checked(text: string): Uint8Array {
 
 const DAY_MS = 86_400_000;
 
-/** Recovers what the destination missed: counted first, then done as a job. */
+/** Recovers the events that the destination missed: counts them first, then starts a job. */
 export function Recover({ destination, close }: Props) {
   const [since, setSince] = useState(local(Date.now() - DAY_MS));
   const [older, setOlder] = useState(false);
@@ -213,9 +213,9 @@ export function Recover({ destination, close }: Props) {
       beforeCreated = 0n,
     } = (await finished(job))?.counts ?? {};
     const parts = [
-      `${count(requested, "event")} would be delivered that it has no delivery of`,
+      `${count(requested, "missed event")} would be delivered`,
       `${ofDeliveries(retried)} would be retried`,
-      `${had.toLocaleString()} it has already`,
+      `${had.toLocaleString()} are already there`,
       ...(beforeCreated > 0n ? [`${beforeCreated.toLocaleString()} are older than the destination`] : []),
     ];
     setCounted({ at: key, text: `${parts.join(", ")}.`, total: Number(examined) });
@@ -225,15 +225,15 @@ export function Recover({ destination, close }: Props) {
   return (
     <Ask
       title={`Recover ${named(destination)}`}
-      verb={isCounted ? "Recover" : "Count what is missing"}
+      verb={isCounted ? "Recover" : "Count missed events"}
       did=""
       undone="Not recovered."
       act={act}
       close={close}
     >
       <p>
-        The destination gets every event since this time that it should have and does not. What it has is not sent
-        again.
+        The destination gets every event since this time that it should have and does not have. Events that it has are
+        not sent again.
       </p>
       <label>
         Events received since{" "}

@@ -1,4 +1,4 @@
-// Making and changing a destination. What is wrong is said at once, beside the field.
+// Creating and changing a destination. Errors are shown at once, beside the field.
 import { useState } from "preact/hooks";
 import { useAccount, useFreshThings } from "../../account";
 import { registry } from "../../api/clients";

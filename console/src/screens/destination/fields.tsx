@@ -10,7 +10,7 @@ export interface Form {
   readonly fields: Fields;
   readonly wrong: Wrong;
   set(change: Partial<Fields>): void;
-  /** From now on what is wrong with it is shown. */
+  /** From now on errors of the field are shown. */
   touch(name: keyof Fields): void;
 }
 
@@ -70,7 +70,7 @@ interface TextProps {
 function Text({ form, name, label, hint, rows, type = "text" }: TextProps) {
   const write = (event: { currentTarget: { value: string } }): void => {
     form.set({ [name]: event.currentTarget.value });
-    // A number or a URL is wrong at once; a text may be unfinished until the field is left.
+    // Errors of numbers and URLs are shown at once; a text may be unfinished until the field is left.
     if (type === "number" || type === "url") form.touch(name);
   };
   return (
@@ -145,7 +145,12 @@ export function Basics({ form }: { form: Form }) {
         options={scopes}
         hint="A destination of a higher level (account, client, interface) overrides those below it for the events that it wants, unless the account sends to all."
       />
-      <Text form={form} name="eventTypes" label="Event types" hint="Such as lead.created, email.*; empty: every type" />
+      <Text
+        form={form}
+        name="eventTypes"
+        label="Event types"
+        hint="Such as lead.created, email.*. Every type if empty"
+      />
       <Choice form={form} name="policy" label="Retry policy" options={policies(form.fields.policy)} />
     </>
   );
@@ -153,7 +158,7 @@ export function Basics({ form }: { form: Form }) {
 
 function policies(now: string): (readonly [string, string])[] {
   const all = Object.entries(POLICIES).map(([name, means]) => [name, `${name}: ${means}`] as const);
-  return now === "custom" ? [["custom", "custom: as it is"], ...all] : all;
+  return now === "custom" ? [["custom", "custom: unchanged"], ...all] : all;
 }
 
 export function Body({ form }: { form: Form }) {
@@ -178,14 +183,14 @@ export function Body({ form }: { form: Form }) {
           hint={'In JSON, values bring their own quotes: {"who": {{ payload.name }}}'}
         />
       ) : null}
-      <Text form={form} name="contentType" label="Content type" hint="Empty: that of the body" />
+      <Text form={form} name="contentType" label="Content type" hint="That of the body if empty" />
       <Text
         form={form}
         name="condition"
         label="Condition"
         rows={4}
         hint={
-          'Which events it wants by their payload, as JSON: {"payload.country": {"in": ["DE", "AT"]}}; empty: every event'
+          'The events that it wants, by their payload, as JSON: {"payload.country": {"in": ["DE", "AT"]}}. Every event if empty'
         }
       />
       {form.fields.condition.trim() === "" || form.wrong.condition !== undefined ? null : (
@@ -213,10 +218,10 @@ export function Advanced({ form, isNew }: { form: Form; isNew: boolean }) {
         name="timeout"
         label="Timeout in seconds"
         type="number"
-        hint="How long the receiver may take to answer; empty: 15"
+        hint="How long the receiver may take to answer. 15 if empty"
       />
-      <Text form={form} name="concurrency" label="Requests at once, at most" type="number" hint="Empty: 32" />
-      <Text form={form} name="rate" label="Requests a second, at most" type="number" hint="Empty: no limit" />
+      <Text form={form} name="concurrency" label="Requests at once, at most" type="number" hint="32 if empty" />
+      <Text form={form} name="rate" label="Requests a second, at most" type="number" hint="No limit if empty" />
       <label>
         <input
           type="checkbox"
@@ -231,7 +236,7 @@ export function Advanced({ form, isNew }: { form: Form; isNew: boolean }) {
         name="auth"
         label="Credentials"
         options={[isNew ? ["", "none"] : ["keep", "as they are"], ...kinds]}
-        hint="They are sealed, and never shown again."
+        hint="They are stored encrypted and never shown again."
       />
       {auth === "basic" ? <Text form={form} name="authName" label="User name" /> : null}
       {auth === "header" ? <Text form={form} name="authName" label="Name of the header" /> : null}

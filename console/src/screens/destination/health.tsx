@@ -1,4 +1,4 @@
-// How a destination does: in a sentence, in figures, and over the last day.
+// The health of a destination: in a sentence, in figures, and over the last day.
 import { problems } from "../../api/clients";
 import { useLoad } from "../../api/load";
 import { sentence } from "../../api/trouble";
@@ -42,7 +42,7 @@ function Figures({ of }: { of: DestinationHealth }) {
           p95 !== undefined && ["95 of 100 answers within", span(p95)],
           ["Waiting", of.waiting.toLocaleString()],
           ["Held", of.held.toLocaleString()],
-          oldest !== undefined && ["The oldest waits for", span(Math.max(0, Date.now() - oldest))],
+          oldest !== undefined && ["Age of the oldest waiting", span(Math.max(0, Date.now() - oldest))],
           ["Last success", <Time ms={millis(of.lastSuccessAt)} never="none" />],
           of.switchedOffBy !== "" && ["Switched off by", of.switchedOffBy],
         ]}

@@ -1,4 +1,4 @@
-// The settings of a destination, as far as they differ from nothing.
+// The settings of a destination that are set.
 import { useLoad } from "../../api/load";
 import { registry } from "../../api/clients";
 import { policyOf, scopeOf, typesOf } from "../../destination";

@@ -82,7 +82,9 @@ function Explanation({ of }: { of: RoutingExplanation }) {
         )}
       </p>
       {routed === routedNow ? null : (
-        <p class="hint">By the configuration of now the destination would {routedNow ? "get" : "not get"} the event.</p>
+        <p class="hint">
+          With the current configuration the destination would {routedNow ? "get" : "not get"} the event.
+        </p>
       )}
       <ul class="rules">
         {answers.map((answer) => (
@@ -110,7 +112,7 @@ const OUTCOMES: Record<RoutingOutcome, readonly [string, string]> = {
   [RoutingOutcome.UNSPECIFIED]: ["unknown", ""],
   [RoutingOutcome.YES]: ["yes", "good"],
   [RoutingOutcome.NO]: ["no", "bad"],
-  [RoutingOutcome.NOT_ASKED]: ["not asked", ""],
+  [RoutingOutcome.NOT_ASKED]: ["not evaluated", ""],
 };
 
 function Rule({ of }: { of: RoutingAnswer }) {
