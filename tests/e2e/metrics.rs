@@ -1,4 +1,4 @@
-//! Metrics: what a collector and a Prometheus server get of the running system.
+//! Metrics that a collector and a Prometheus server get from a running system.
 
 mod faults;
 mod names;
@@ -27,7 +27,7 @@ impl World {
         addresses["metrics"].as_str().map(str::to_owned)
     }
 
-    /// What `/metrics` says, to whoever asks without an API key.
+    /// The answer of `/metrics` without an API key.
     pub(crate) async fn metrics(&self) -> String {
         let answer = web().get(self.metrics_url().unwrap()).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
@@ -121,7 +121,7 @@ async fn variables_choose_exporters_and_wrong_ones_cause_one_warning() {
         assert!(line.contains("WARN") && line.contains("cannot export metrics"), "{line}");
         assert_eq!(world.metric("leadline_attempts_total", &["succeeded"]).await, 1.0, "/metrics goes on");
     }
-    // A collector that is away is told of once.
+    // An absent collector causes one warning.
     let env = [(METRICS_ENDPOINT, "http://127.0.0.1:1"), ("OTEL_METRIC_EXPORT_INTERVAL", "100")];
     let (world, _receiver) = deliver(&[], &env).await;
     world.process.wait_line("cannot export metrics; counters go on", SOON).await;
@@ -240,7 +240,7 @@ async fn labels_stay_bounded_beyond_the_cap() {
     assert!(named.contains("other"));
     let others = world.metric("leadline_attempts_total", &["leadline_destination=\"other\""]).await;
     assert_eq!(others, 3.0);
-    // Whatever callers make up is no label.
+    // Texts of callers never become labels.
     for path in ["/a", "/b", "/c/d"] {
         web().get(format!("{}{path}", world.http)).send().await.unwrap();
     }

@@ -1,5 +1,5 @@
-//! Faults that are made for real: each fires its alert, the command of the runbook shows the cause, and the alert clears
-//! when the fault is over. The rules are those of deploy/prometheus/alerts.yml with windows of seconds.
+//! Real faults: each fires its alert, the command of the runbook shows the cause, and the alert clears when the fault
+//! is over. The rules are those of deploy/prometheus/alerts.yml with windows of seconds.
 
 use std::{
     fs::{self, File},
@@ -16,7 +16,7 @@ use crate::{
     world::{ACCOUNT, Home, INTERFACE, World, event_json, some_destination},
 };
 
-/// How long a fault may take to fire its alert, or to clear it, with windows of seconds.
+/// The maximum time until a fault fires its alert or clears it, with windows of seconds.
 const FIRED: Duration = Duration::from_secs(90);
 /// The size of a small disk, in bytes.
 const DISK: u64 = 64 * 1024 * 1024;
@@ -40,7 +40,7 @@ fn hurried() -> String {
     hurried
 }
 
-/// Prometheus with these rules, and what the drill of the runbook took.
+/// Prometheus with these rules, and the times for the drill of the runbook.
 struct Drill {
     prometheus: Prometheus,
 }
@@ -53,7 +53,7 @@ impl Drill {
             super::first(&up).map(drop)
         })
         .await;
-        // Nothing fires while all is well, apart from what was there before the first figures.
+        // While everything works no alert fires, except those from before the first measurement.
         wait::until_eq("peace", FIRED, vec![], async || drill.firing().await).await;
         drill
     }
@@ -64,7 +64,7 @@ impl Drill {
         alerts.map(|alert| alert["labels"]["alertname"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Waits for the alert of a fault that was made just now, and looks for its cause as the runbook says.
+    /// Waits for the alert of a fault that has just begun, and runs the command of the runbook.
     async fn fires(&self, world: &World, alert: &str, cause: &str) {
         let made = Instant::now();
         wait::until(alert, FIRED, async || {

@@ -1,4 +1,4 @@
-//! The names of metrics: what dashboards, rules and documents name is what the system exposes.
+//! Dashboards, rules and documents name only metrics that the system exposes.
 
 use std::{
     collections::BTreeSet,
@@ -18,21 +18,21 @@ use crate::{
     world::{ACCOUNT, Home, SOON, World, some_destination},
 };
 
-/// How the names of our metrics begin, and those of the conventions that we follow.
+/// The prefixes of Leadline's metrics, and of the conventions that it follows.
 const PREFIXES: [&str; 8] =
     ["leadline_", "http_server_", "http_client_", "rpc_server_", "messaging_", "db_client_", "process_", "tokio_"];
-/// Labels and other words that begin like that.
+/// Labels and other words with these prefixes.
 const LABELS: [&str; 4] = [
     "messaging_destination_name",
     "messaging_consumer_group_name",
     "db_client_connection_state",
     "db_client_connection_pool_name",
 ];
-/// What is there only if the account of the broker has a limit.
+/// Metrics that exist only if the account of the broker has a limit.
 const OF_LIMITED_ACCOUNTS: &str = "leadline_broker_account_storage_limit_bytes";
 const FAR: i32 = 2040;
 
-/// Every word of a text that is a name of a metric, without what histograms and counters add.
+/// The words of a text that are names of metrics, without the suffixes of histograms and counters.
 fn named_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let named = words.filter(|word| PREFIXES.iter().any(|prefix| word.starts_with(prefix)));
@@ -80,7 +80,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// What a system exposes that has everything that there are metrics for.
+/// The metrics of a system that contains everything that is measured.
 async fn everything() -> BTreeSet<String> {
     let args = ["--stream-max-bytes", "50000000", "--metrics-destinations", "5"];
     let (world, receiver) = (World::start_with(&args, &[]).await, Receiver::start().await);
