@@ -6,8 +6,8 @@ use access::{Keyed, WithKey};
 use anyhow::{Context as _, ensure};
 use api::{
     delivery_service_client::DeliveryServiceClient, duration_to_api, ingest_service_client::IngestServiceClient,
-    lead_service_client::LeadServiceClient, registry_service_client::RegistryServiceClient,
-    status_service_client::StatusServiceClient,
+    lead_service_client::LeadServiceClient, problem_service_client::ProblemServiceClient,
+    registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
@@ -59,6 +59,10 @@ impl Api {
 
     pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Keyed> {
         DeliveryServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn problems(&self) -> ProblemServiceClient<Keyed> {
+        ProblemServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
@@ -150,6 +154,25 @@ impl Api {
     pub(crate) async fn unwanted(&self, prefix: &str, count: usize) -> anyhow::Result<Vec<String>> {
         let made = (0..count).map(|n| self.unwanted_interface(format!("{prefix}{n}")));
         stream::iter(made).buffered(CONCURRENT_CALLS).try_collect().await
+    }
+
+    /// Names values in the payloads of an interface by which leads are found.
+    pub(crate) async fn searchable(&self, interface: &str, fields: &[(&str, &str)]) -> anyhow::Result<()> {
+        let field = |(name, path): &(&str, &str)| api::SearchableField {
+            name: (*name).to_owned(),
+            path: (*path).to_owned(),
+            kind: api::SearchableKind::Text.into(),
+        };
+        let interface = api::Interface {
+            account_id: ACCOUNT.into(),
+            interface_id: interface.into(),
+            searchable_fields: fields.iter().map(field).collect(),
+            ..api::Interface::default()
+        };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["searchable_fields".into()] });
+        let request = api::UpdateInterfaceRequest { interface: Some(interface), update_mask };
+        self.registry().update_interface(request).await?;
+        Ok(())
     }
 
     async fn unwanted_interface(&self, id: String) -> anyhow::Result<String> {

@@ -61,11 +61,7 @@ impl Rows {
             run(&mut connection, "PRAGMA cache_size = -1000000").await?;
             run(&mut connection, "PRAGMA synchronous = OFF").await?;
         }
-        let numbers = format!(
-            "WITH RECURSIVE numbers (i) AS (SELECT CAST({} AS BIGINT) UNION ALL SELECT i + 1 FROM numbers WHERE i < {})",
-            self.first,
-            self.first + self.count - 1
-        );
+        let numbers = self.numbers();
         for insert in self.inserts(sqlite, destination) {
             run(&mut connection, &format!("{numbers} {insert}")).await?;
         }
@@ -74,6 +70,15 @@ impl Rows {
         }
         connection.close().await?;
         Ok(())
+    }
+
+    /// The beginning of a statement that has a row `i` of `numbers` for each number.
+    pub(crate) fn numbers(self) -> String {
+        format!(
+            "WITH RECURSIVE numbers (i) AS (SELECT CAST({} AS BIGINT) UNION ALL SELECT i + 1 FROM numbers WHERE i < {})",
+            self.first,
+            self.first + self.count - 1
+        )
     }
 
     fn inserts(self, sqlite: bool, destination: &str) -> Vec<String> {
@@ -143,12 +148,12 @@ impl Rows {
     }
 }
 
-async fn connected(url: &str) -> anyhow::Result<AnyConnection> {
+pub(crate) async fn connected(url: &str) -> anyhow::Result<AnyConnection> {
     install_default_drivers();
     AnyConnection::connect(url).await.context("the database of the system under test")
 }
 
-async fn run(connection: &mut AnyConnection, sql: &str) -> anyhow::Result<()> {
+pub(crate) async fn run(connection: &mut AnyConnection, sql: &str) -> anyhow::Result<()> {
     // The SQL consists of constants and an id that the server made.
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await?;
     Ok(())

@@ -7,6 +7,7 @@
 
 mod apart;
 mod api;
+mod derived;
 mod filled;
 mod flood;
 mod growth;
@@ -14,6 +15,7 @@ mod isolation;
 mod large;
 mod latency;
 mod load;
+mod looking;
 mod machine;
 mod pages;
 mod parked;
@@ -86,7 +88,7 @@ enum What {
     Isolation,
     /// The cost of parked deliveries
     Parked,
-    /// Pages of a large read model, on both databases
+    /// Pages, searches, problems, health and counts of a large read model, on both databases
     Pages,
     /// Lists and writes during the deletion of old history, on both databases
     Pruning,

@@ -1,4 +1,5 @@
-//! The time of list pages when the read model holds a million deliveries, on both databases.
+//! The time of list pages, searches, and requests about failures when the read model holds a million deliveries, on both
+//! databases.
 //!
 //! The database makes the rows itself, so that filling takes minutes instead of hours. Requests come over gRPC.
 
@@ -14,8 +15,10 @@ use tonic::Status;
 
 use crate::{
     api::ACCOUNT,
+    derived,
     filled::{Rows, STEP, now_micros},
     latency::percentiles,
+    looking,
     system::System,
     table::{head, row},
     usage::Watch,
@@ -23,6 +26,7 @@ use crate::{
 
 /// How often each request is repeated.
 const ROUNDS: u32 = 200;
+
 /// Fills both databases and measures the requests.
 pub(crate) async fn measure(program: &Path, rows: u32) -> anyhow::Result<Value> {
     head(&format!("Pages: lists of {rows} deliveries"));
@@ -42,11 +46,18 @@ async fn run(program: &Path, database: &str, url: Option<String>, rows: u32) -> 
     let began = Instant::now();
     let filled = Rows { first: 0, count: rows, begin: now_micros() - i64::from(rows) * STEP, response: 60 };
     filled.fill(&system.database, &destination).await?;
+    system.api.searchable("form0", &derived::FIELDS).await?;
+    let lead = move |round: u32| (round * 4_973) % rows;
+    let searched: Vec<_> = (0..ROUNDS).map(lead).collect();
+    derived::fill(&system.database, filled, &system.master_key()?, &searched).await?;
     let took = began.elapsed().as_secs_f64();
     row(&format!("{database}, filled"), &format!("{rows} deliveries, leads and attempts in {took:.0} s"));
 
     let mut results = serde_json::Map::new();
-    for (name, max, ask) in requests(&system, &destination, filled) {
+    let mut all = requests(&system, &destination, filled);
+    all.extend(looking::searches(&system, lead));
+    all.extend(looking::failures(&system, &destination));
+    for (name, max, ask) in all {
         let mut times = vec![];
         for round in 0..ROUNDS {
             let began = Instant::now();
@@ -80,10 +91,13 @@ async fn export(system: &System, database: &str, rows: u32) -> anyhow::Result<Va
     Ok(json!({"seconds": took, "memory_mib": more}))
 }
 
-type Ask<'a> = Box<dyn Fn(u32) -> BoxFuture<'a, Result<usize, Status>> + 'a>;
+/// Sends a request for the nth time. Returns the number of entries.
+pub(crate) type Ask<'a> = Box<dyn Fn(u32) -> BoxFuture<'a, Result<usize, Status>> + 'a>;
 
-/// Each request: its name, the maximum number of entries, and a function that sends it for the nth time.
-fn requests<'a>(system: &'a System, destination: &'a str, filled: Rows) -> Vec<(&'static str, usize, Ask<'a>)> {
+/// A request: its name, the maximum number of entries, and a function that sends it for the nth time.
+pub(crate) type Measured<'a> = (&'static str, usize, Ask<'a>);
+
+fn requests<'a>(system: &'a System, destination: &'a str, filled: Rows) -> Vec<Measured<'a>> {
     let Rows { count: rows, begin, .. } = filled;
     let filter = move |filter: DeliveryFilter| -> BoxFuture<'a, Result<usize, Status>> {
         let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };

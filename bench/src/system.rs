@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use crypto::MasterKey;
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::{Process, wait};
@@ -92,6 +93,12 @@ impl System {
     /// The folder with the broker's streams, one folder each.
     pub(crate) fn streams(&self) -> PathBuf {
         self.home.data().join("nats/jetstream/$G/streams")
+    }
+
+    /// The master key of the system.
+    pub(crate) fn master_key(&self) -> anyhow::Result<MasterKey> {
+        let kept = std::fs::read_to_string(self.home.data().join("master.key"))?;
+        kept.trim().parse().context("the master key of the system under test")
     }
 
     /// Stops the system cleanly.

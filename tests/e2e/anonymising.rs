@@ -145,6 +145,11 @@ async fn broker(world: &World) -> async_nats::jetstream::Context {
 
 /// Stores an event directly in the broker: with a time in the past, or a second time. The API does not allow that.
 async fn store(world: &World, event: &str, lead: &str, received_at: Timestamp) {
+    store_with(world, event, lead, received_at, json!({"name": PERSON}).to_string()).await;
+}
+
+/// The same with another payload, which may be none that ingest takes.
+pub(crate) async fn store_with(world: &World, event: &str, lead: &str, received_at: Timestamp, payload: String) {
     let event = LeadEvent {
         event_id: EventId::parse(event).unwrap(),
         account: AccountId::parse(ACCOUNT).unwrap(),
@@ -158,7 +163,7 @@ async fn store(world: &World, event: &str, lead: &str, received_at: Timestamp) {
         // The current configuration.
         registry_sequence: 0,
         hops: 0,
-        payload: json!({"name": PERSON}).to_string().into(),
+        payload: payload.into(),
     };
     let subject = format!("lead.{ACCOUNT}.{INTERFACE}");
     broker(world).await.publish(subject, event.encode()).await.unwrap().await.unwrap();

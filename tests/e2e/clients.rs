@@ -54,7 +54,7 @@ async fn python_client_publishes_watches_lists_and_retries() {
     let args = [&script("python/client.py"), folder, address, &world.key, ACCOUNT, INTERFACE, &count];
     let client = Process::start("client.py", root().join(".tools/python-grpc/bin/python"), args, NO_ENVIRONMENT);
     let said = client.wait_line("refused:", PATIENCE).await;
-    assert_eq!(said, "failed: 5 on 3 pages; succeeded: 5; refused: FAILED_PRECONDITION");
+    assert_eq!(said, "failed: 5 on 3 pages; succeeded: 5; found: py1; refused: FAILED_PRECONDITION");
     assert_eq!(receiver.count(), 2 * EVENTS);
 }
 
@@ -87,7 +87,8 @@ async fn typescript_client_works_over_the_http_port() {
         let args = [client.to_str().unwrap(), protocol, &world.http, &world.key, ACCOUNT, INTERFACE, &count];
         let client = Process::start("client.ts", Path::new("node"), args, NO_ENVIRONMENT);
         let said = client.wait_line("refused:", PATIENCE).await;
-        assert_eq!(said, format!("failed: 5 on 3 pages; succeeded: 5; refused: {refused}"), "{protocol}");
+        let expected = format!("failed: 5 on 3 pages; succeeded: 5; found: {protocol}1; refused: {refused}");
+        assert_eq!(said, expected, "{protocol}");
         assert_eq!(receiver.count(), 2 * EVENTS);
     }
 }
@@ -103,5 +104,6 @@ async fn curl_works_as_the_readme_shows() {
     let curl = Process::start("curl.sh", Path::new("sh"), ["-eu", &script("curl.sh")], environment);
     assert!(curl.wait_exit(PATIENCE).await.success(), "{}", curl.output());
     assert!(curl.output().contains(r#""eventId":"order-7""#), "{}", curl.output());
+    assert!(curl.output().contains(r#""leadId":""#), "{}", curl.output());
     assert_eq!(receiver.count(), 2);
 }

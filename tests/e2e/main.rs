@@ -78,6 +78,7 @@ mod repeats;
 mod requests;
 mod resends;
 mod retries;
+mod searching;
 mod secrets;
 mod spreadsheets;
 mod states;

@@ -28,7 +28,7 @@ use std::{cmp::Ordering, fmt, sync::Arc};
 
 pub use parse::ConditionError;
 
-use crate::{decimal, json::Json};
+use crate::{decimal, json::Json, path};
 
 /// Which lead events a destination wants, by their payload.
 #[derive(Clone, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Condition {
     /// The maximum depth of nested `and`, `or` and `not`.
     pub const MAX_DEPTH: usize = 8;
     /// The maximum number of parts of a path.
-    pub const MAX_PARTS: usize = 32;
+    pub const MAX_PARTS: usize = path::MAX_PARTS;
 
     /// Parses a condition.
     ///
@@ -166,7 +166,7 @@ impl Node {
             }
             Self::Not { place, node } => node.first_unmet(payload).is_none().then_some((place, Found::Negated)),
             Self::Term(term) => {
-                let value = find(payload, &term.path);
+                let value = path::find(payload, &term.path);
                 let found = value.map_or(Found::Missing, |value| Found::Value(value.kind()));
                 (!term.operator.holds(value)).then_some((&term.place, found))
             }
@@ -198,15 +198,6 @@ impl Operator {
             },
         }
     }
-}
-
-/// The value at a path.
-fn find<'a>(payload: &'a Json, path: &[String]) -> Option<&'a Json> {
-    path.iter().try_fold(payload, |value, part| match value {
-        Json::Object(fields) => fields.iter().rev().find(|(name, _)| name == part).map(|(_, value)| value),
-        Json::Array(items) => items.get(part.parse::<usize>().ok()?),
-        _ => None,
-    })
 }
 
 /// Whether two values are equal. Values of conditions are neither lists nor objects.

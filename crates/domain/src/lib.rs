@@ -16,7 +16,7 @@
 //! * [`outcome`] – the results of attempts, and [`advice`] – what people can do about failures
 //! * [`notice`] – notices, which people get by mail
 //! * [`anonymisation`] – which leads were anonymised
-//! * [`payload`] and [`json`] – payloads
+//! * [`payload`] and [`json`] – payloads, and [`search`] – the values in them by which leads are found
 //! * [`text`] – rejected values, quoted in messages
 
 pub mod access;
@@ -34,11 +34,13 @@ pub mod json;
 pub mod lead;
 pub mod notice;
 pub mod outcome;
+mod path;
 pub mod payload;
 pub mod policy;
 pub mod problem;
 pub mod registry;
 pub mod routing;
+pub mod search;
 pub mod text;
 
 pub use access::Principal;

@@ -47,6 +47,7 @@ mod state {
     pub(super) mod keys;
     pub(super) mod ordering;
     pub(super) mod sealed;
+    pub(super) mod searchable;
 }
 
 pub use checks::urls::UrlRules;

@@ -3,10 +3,10 @@
 
 pub mod audit;
 mod effects;
+mod lead_events;
 
 use std::collections::{HashMap, HashSet};
 
-use bytes::Bytes;
 use domain::{
     AccountId, AnonymisationFact, Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Job, JobFact, JobId, LeadEvent,
     LeadId, NoticeFact, Registry, RegistryFact,
@@ -17,12 +17,14 @@ use journal::{Entry, Logged};
 use runtime::ErrorChain as _;
 use sqlx::{Any, Transaction};
 
+pub use self::lead_events::Received;
 use self::{
     audit::Describe,
     effects::{Effects, Known},
 };
 use crate::{
     StoreError,
+    hashing::Hashing,
     tables::{
         anonymised, attempts, audit as audit_log, deliveries, jobs,
         leads::{self, LastOfLead, LeadNews},
@@ -42,8 +44,14 @@ pub trait Projected: Logged {
     /// The memory before the first fact.
     fn memory(describe: Describe) -> Self::Memory;
 
-    /// Drops what the read model does not need, so that a batch does not hold it.
-    fn strip(&mut self) {}
+    /// Drops what the read model does not need, so that a batch does not hold it. Values that leads are found by are
+    /// hashed before, unless a rebuild needs none.
+    fn strip(&mut self, _: Option<&Hashing>) {}
+
+    /// Completes what had to wait when the facts of a batch were stripped; `false` if it has to wait longer.
+    fn complete(_: &mut [Entry<Self>], _: Option<&Hashing>) -> impl Future<Output = bool> + Send {
+        async { true }
+    }
 
     /// Adds facts before the checkpoint to the memory.
     fn remember(_: &mut Self::Memory, _: &[Entry<Self>]) {}
@@ -87,26 +95,6 @@ impl Projected for RegistryFact {
     ) -> Result<(), StoreError> {
         let entries = readable(batch).filter_map(|(sequence, fact)| audit::entry(registry, sequence, fact, *describe));
         audit_log::add(transaction, entries.collect()).await
-    }
-}
-
-impl Projected for LeadEvent {
-    type Memory = ();
-
-    fn memory(_: Describe) {}
-
-    fn strip(&mut self) {
-        self.payload = Bytes::new();
-    }
-
-    async fn project(
-        transaction: &mut Transaction<'static, Any>,
-        batch: &[Entry<Self>],
-        (): &mut (),
-    ) -> Result<(), StoreError> {
-        let events: Vec<_> = readable(batch).collect();
-        let marks = leads::add_events(transaction, &events, false).await?;
-        anonymised::forget(transaction, &marks).await
     }
 }
 

@@ -131,8 +131,9 @@ impl Store {
         let mut delete = Statement::new("DELETE FROM lead_events");
         delete.push(" WHERE account = ? AND event_id IN (", [old.account.as_str().into()]);
         push_list(&mut delete, found);
-        delete.push(" RETURNING lead", []);
+        delete.push(" RETURNING lead, sequence", []);
         let deleted = delete.query().fetch_all(&mut *transaction).await?;
+        lose_values(&mut transaction, old, of, &deleted).await?;
         let leads = deleted.iter().map(|row| sql::parsed(row, "lead", |text| LeadId::parse(text).ok()));
         let leads = leads.collect::<Result<Vec<_>, _>>()?;
         leads::lose_events(&mut transaction, &old.account, &leads).await?;
@@ -187,7 +188,7 @@ impl Store {
         delete.push(&format!(" AND {NOTHING_LEFT} RETURNING lead"), [old.before.into(), old.before.into()]);
         let deleted = keys(&delete.query().fetch_all(&mut *transaction).await?, "lead")?;
         if !deleted.is_empty() {
-            for table in ["anonymised_leads", "copies", "lead_log"] {
+            for table in ["anonymised_leads", "copies", "lead_log", "lead_values"] {
                 let delete = chosen(&format!("DELETE FROM {table}"), deleted.clone());
                 delete.query().execute(&mut *transaction).await?;
             }
@@ -311,6 +312,26 @@ fn names(of: &[LeadPlace]) -> impl Iterator<Item = Value> {
 fn push_list(statement: &mut Statement, values: impl IntoIterator<Item = Value>) {
     let values: Vec<_> = values.into_iter().collect();
     statement.push(&vec!["?"; values.len()].join(", "), values).push(")", []);
+}
+
+/// Deletes the values of these leads that the deleted events were the latest to say.
+async fn lose_values(
+    transaction: &mut Transaction<'static, Any>,
+    old: &TooOld,
+    of: &[LeadPlace],
+    deleted: &[AnyRow],
+) -> Result<(), StoreError> {
+    let sequences = deleted.iter().map(|row| sql::int(row, "sequence").map(Value::from));
+    let sequences = sequences.collect::<Result<Vec<_>, _>>()?;
+    if sequences.is_empty() {
+        return Ok(());
+    }
+    let mut delete = Statement::new("DELETE FROM lead_values WHERE lead IN (");
+    push_list(&mut delete, names(of));
+    delete.push(" AND account = ? AND sequence IN (", [old.account.as_str().into()]);
+    push_list(&mut delete, sequences);
+    delete.query().execute(&mut **transaction).await?;
+    Ok(())
 }
 
 async fn delete_in(

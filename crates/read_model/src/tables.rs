@@ -15,3 +15,4 @@ mod leases;
 pub mod log;
 pub mod outcomes;
 pub mod problems;
+pub mod values;

@@ -45,7 +45,8 @@ enum Command {
     /// Clear the read model and rebuild it from the stored events
     ///
     /// History that is older than the stored events (--keep-events) is lost. Services may run meanwhile. Until the rebuild is
-    /// complete, lists are incomplete and slow. If it is interrupted, run it again or restart query: both complete it.
+    /// complete, lists are incomplete and slow. If it is interrupted, run it again or restart query: both complete it. The
+    /// searchable fields of now hold for all events; they need the master key.
     Rebuild(Rebuild),
     /// Give the free space of an SQLite read model back to the disk, now and automatically from then on
     ///
@@ -134,6 +135,8 @@ struct Maintenance {
 struct Rebuild {
     #[command(flatten)]
     nats: NatsOptions,
+    #[command(flatten)]
+    key: KeyOptions,
     #[command(flatten)]
     options: ReadSideOptions,
 }
@@ -226,8 +229,12 @@ impl Rebuild {
         let _telemetry = telemetry::init("leadline-rebuild")?;
         let platform = Platform::default();
         runtime::shutdown_on_signal(&platform.drain)?;
+        let key = self.key.given()?;
         let journal = Journal::connect(&self.nats, &platform).await?;
-        let facts = query::rebuild(&self.options.query.read_model, &journal).await?;
+        if let Some(key) = &key {
+            self.key.confirm(key, &journal).await?;
+        }
+        let facts = query::rebuild(&self.options.query.read_model, key, &platform, &journal).await?;
         println!("rebuilt the read model from {facts} facts");
         Ok(ExitCode::SUCCESS)
     }

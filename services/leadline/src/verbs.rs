@@ -13,6 +13,7 @@ pub(crate) mod leads;
 pub(crate) mod problems;
 pub(crate) mod publish;
 pub(crate) mod retry;
+mod searching;
 pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod watch;

@@ -74,6 +74,7 @@ fn interface() -> Interface {
         name: "Form <1>".into(),
         retention: None,
         lead_notification_emails: vec![],
+        searchable: vec![],
         unconfirmed: vec![],
         deleted: false,
     }

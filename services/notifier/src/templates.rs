@@ -338,6 +338,7 @@ mod tests {
             name: "Form".into(),
             retention: None,
             lead_notification_emails: vec![],
+            searchable: vec![],
             unconfirmed: vec![],
             deleted: false,
         };

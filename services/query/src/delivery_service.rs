@@ -1,6 +1,7 @@
 //! `leadline.v1.DeliveryService`: shows deliveries, and retries failed ones.
 
 mod requests;
+mod searching;
 mod shown;
 mod trial;
 mod watch;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use journal::{Journal, RegistryView, StreamName};
 use read_model::{
     History, Store,
+    hashing::Hashing,
     page::Place,
     read_barrier::{ReadBarrier, SHOWN_DEADLINE, SHOWN_POLL, Stale},
     request_retry,
@@ -32,8 +34,9 @@ use read_model::{
 };
 use requests::MAX_RENDERING;
 use runtime::{Drain, ErrorChain as _, trace::TraceContext};
-use shown::{delivery_id, optional, place, required, shown_attempt, shown_event};
-pub(crate) use shown::{filter, http_status, shown, shown_filter};
+pub(crate) use searching::{chosen, wanted};
+use shown::{delivery_id, optional, required, shown_attempt, shown_event};
+pub(crate) use shown::{filter, http_status, place, shown, shown_filter};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 use tracing::{Instrument as _, info_span};
@@ -51,6 +54,7 @@ struct DeliveryService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    hashing: Hashing,
     read_barrier: ReadBarrier,
     drain: Drain,
     watchers: Watchers,
@@ -64,6 +68,7 @@ pub(crate) fn service(
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    hashing: Hashing,
     drain: Drain,
     options: &Options,
 ) -> DeliveryServiceServer<impl api::delivery_service_server::DeliveryService> {
@@ -71,8 +76,18 @@ pub(crate) fn service(
     let read_barrier = ReadBarrier::new(journal.clone(), store.clone());
     let payloads = PayloadViews::new(journal.clone(), store.clone());
     let rendering = Arc::new(Semaphore::new(MAX_RENDERING));
-    let service =
-        DeliveryService { journal, store, registry, read_barrier, drain, watchers, history, payloads, rendering };
+    let service = DeliveryService {
+        journal,
+        store,
+        registry,
+        hashing,
+        read_barrier,
+        drain,
+        watchers,
+        history,
+        payloads,
+        rendering,
+    };
     DeliveryServiceServer::new(service).accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -186,13 +201,17 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
         request: Request<api::ListDeliveriesRequest>,
     ) -> Result<Response<api::ListDeliveriesResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
-        let mut filter = shown::filter(request.filter.unwrap_or_default())?;
+        let mut given = request.filter.unwrap_or_default();
+        let values = std::mem::take(&mut given.r#where);
+        let mut filter = shown::filter(given)?;
         filter.account = caller.narrowed(filter.account)?;
         filter.client = caller.narrowed_client(filter.client)?;
-        let page = listing::page(request.page_size, &request.page_token, &filter)?;
+        let values = wanted(&self.hashing, filter.account.as_ref(), &values)?;
+        let page = listing::page(request.page_size, &request.page_token, (&filter, &values))?;
         let registry = self.registry.snapshot();
         let off = SwitchedOff::among(&filter, &registry);
-        let mut found = self.store.deliveries(&filter, &page, &off).await.map_err(failed)?;
+        let chosen = chosen(&self.store, &filter, &values).await?;
+        let mut found = self.store.deliveries_among(&chosen, &filter, &page, &off).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
         let deliveries = found.iter().map(|delivery| shown(delivery, &registry));
         let deliveries = deliveries.map(|delivery| for_clients::delivery(&caller, &registry, delivery)).collect();

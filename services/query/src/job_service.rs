@@ -17,6 +17,7 @@ use journal::{Journal, JournalError, RecordedJob, RegistryView, StreamName};
 use prost::Message as _;
 use read_model::{
     History, Store,
+    hashing::Hashing,
     read_barrier::{ReadBarrier, SHOWN_POLL},
 };
 use runtime::{ErrorChain as _, trace::TraceContext};
@@ -25,6 +26,7 @@ use tonic::{Code, Request, Response, Status, codec::CompressionEncoding};
 use tracing::{Instrument as _, info_span};
 
 mod parts;
+mod searching;
 
 use self::parts::{
     id_of, listed, place, refusal_place, request_id, required, required_time, shown, shown_refusal, status, time,
@@ -47,6 +49,7 @@ struct JobService {
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    hashing: Hashing,
     read_barrier: ReadBarrier,
     history: History,
 }
@@ -55,10 +58,11 @@ pub(crate) fn service(
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    hashing: Hashing,
     history: History,
 ) -> JobServiceServer<impl api::job_service_server::JobService> {
     let read_barrier = ReadBarrier::new(journal.clone(), store.clone());
-    JobServiceServer::new(JobService { journal, store, registry, read_barrier, history })
+    JobServiceServer::new(JobService { journal, store, registry, hashing, read_barrier, history })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -87,7 +91,15 @@ impl api::job_service_server::JobService for JobService {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let request = request.into_inner();
         let account = caller.account(&request.account_id)?;
+        let named = request_id(&request.request_id)?;
         let plan = match request.filter {
+            Some(given) if !given.r#where.is_empty() && request.delivery_ids.is_empty() => {
+                // What matched when the job was made may not match any more.
+                if let Some(job) = self.known(&account, &named, request.dry_run).await? {
+                    return Ok(Response::new(api::RetryDeliveriesResponse { job: Some(self.shown(&job).await?) }));
+                }
+                Plan::RetryListed(self.found(given, &account, request.force).await?)
+            }
             Some(_) if !request.delivery_ids.is_empty() => {
                 return Err(invalid("filter", "cannot be given together with delivery_ids"));
             }
@@ -102,7 +114,7 @@ impl api::job_service_server::JobService for JobService {
             force: request.force,
             by: caller.by(),
             reason: retry_reason::reason(&request.reason)?,
-            request: request_id(&request.request_id)?,
+            request: named,
             trace,
         };
         let job = self.start(asked).await?;
@@ -218,9 +230,8 @@ impl JobService {
                 .ok_or_else(|| invalid("pace", format!("{number} is not from 1 to {} a second", Pace::FASTEST)))?,
         };
         let reference = JobRef { job: JobId::of_request(&account, &request), account };
-        self.read_barrier.wait_for_now(StreamName::Jobs).await.map_err(stale)?;
-        if let Some(job) = self.store.job(reference.job).await.map_err(failed)? {
-            return if dry_run { self.result_of(job).await } else { Ok(job) };
+        if let Some(job) = self.known(&reference.account, &request, dry_run).await? {
+            return Ok(job);
         }
         let account = &reference.account;
         let open = self.store.open_jobs(account).await.map_err(failed)?;
@@ -247,6 +258,15 @@ impl JobService {
         let job = Job::evolve(None, &fact).map_err(|e| Status::internal(e.to_string()))?;
         self.read_barrier.shows(StreamName::Jobs, sequence).await.map_err(failed)?;
         if dry_run { self.result_of(job).await } else { Ok(job) }
+    }
+
+    /// The job of a call that came before; of a dry run with its result, if that comes in time.
+    async fn known(&self, account: &AccountId, request: &RequestId, dry_run: bool) -> Result<Option<Job>, Status> {
+        self.read_barrier.wait_for_now(StreamName::Jobs).await.map_err(stale)?;
+        match self.store.job(JobId::of_request(account, request)).await.map_err(failed)? {
+            Some(job) if dry_run => self.result_of(job).await.map(Some),
+            found => Ok(found),
+        }
     }
 
     async fn result_of(&self, job: Job) -> Result<Job, Status> {

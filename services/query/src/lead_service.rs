@@ -16,6 +16,7 @@ use futures::Stream;
 use journal::{Journal, RegistryView};
 use read_model::{
     History, Store,
+    hashing::Hashing,
     page::Place,
     read_barrier::ReadBarrier,
     tables::{
@@ -33,6 +34,7 @@ use crate::{
     delivery_service::http_status,
     failed, for_clients, listing, not_found,
     payload_views::PayloadViews,
+    search::wanted,
 };
 
 /// The number of leads that an export reads at once.
@@ -51,6 +53,7 @@ struct LeadService {
     store: Store,
     registry: RegistryView,
     journal: Journal,
+    hashing: Hashing,
     read_barrier: ReadBarrier,
     payloads: PayloadViews,
     history: History,
@@ -61,12 +64,13 @@ pub(crate) fn service(
     journal: Journal,
     store: Store,
     registry: RegistryView,
+    hashing: Hashing,
     history: History,
     drain: Drain,
 ) -> LeadServiceServer<impl api::lead_service_server::LeadService> {
     let read_barrier = ReadBarrier::new(journal.clone(), store.clone());
     let payloads = PayloadViews::new(journal.clone(), store.clone());
-    LeadServiceServer::new(LeadService { journal, store, registry, read_barrier, payloads, history, drain })
+    LeadServiceServer::new(LeadService { journal, store, registry, hashing, read_barrier, payloads, history, drain })
         .accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -95,7 +99,7 @@ impl api::lead_service_server::LeadService for LeadService {
         request: Request<api::ListLeadsRequest>,
     ) -> Result<Response<api::ListLeadsResponse>, Status> {
         let (caller, request) = (Caller::of(&request)?, request.into_inner());
-        let filter = filter(&caller, caller.account(&request.account_id)?, &request)?;
+        let filter = self.filter(&caller, caller.account(&request.account_id)?, &request)?;
         let page = listing::page(request.page_size, &request.page_token, &filter)?;
         let mut found = self.store.leads(&filter, &page).await.map_err(failed)?;
         let next_page_token = page.cut(&mut found, place);
@@ -115,6 +119,7 @@ impl api::lead_service_server::LeadService for LeadService {
             created_before: r.created_before,
             client_id: r.client_id,
             http_status_code: r.http_status_code,
+            r#where: r.r#where,
             ..api::ListLeadsRequest::default()
         };
         let mut title = String::new();
@@ -126,7 +131,7 @@ impl api::lead_service_server::LeadService for LeadService {
             ids_as_text: r.ids_as_text,
             store: self.store.clone(),
             drain: self.drain.clone(),
-            filter: filter(&caller, account, &asked)?,
+            filter: self.filter(&caller, account, &asked)?,
             caller,
             next_page: Some(String::new()),
             ready: [title.into()].into(),
@@ -248,6 +253,33 @@ fn place(lead: &Lead) -> Place {
 }
 
 impl LeadService {
+    fn filter(
+        &self,
+        caller: &Caller,
+        account: AccountId,
+        request: &api::ListLeadsRequest,
+    ) -> Result<LeadFilter, Status> {
+        let time = |field: &str, given: &Option<prost_types::Timestamp>| {
+            given.as_ref().map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
+        };
+        Ok(LeadFilter {
+            values: wanted(&self.hashing, "where", &account, &request.r#where)?,
+            account,
+            interface: match request.interface_id.as_str() {
+                "" => None,
+                text => Some(required("interface_id", text, InterfaceId::parse)?),
+            },
+            client: caller.narrowed_client(match request.client_id.as_str() {
+                "" => None,
+                text => Some(required("client_id", text, ClientId::parse)?),
+            })?,
+            failed: request.failed,
+            http_status: http_status("http_status_code", request.http_status_code)?,
+            created_from: time("created_from", &request.created_from)?,
+            created_before: time("created_before", &request.created_before)?,
+        })
+    }
+
     fn no_lead(&self, account: &AccountId, lead: &LeadId) -> Status {
         let what = format!("account {account} has no lead {lead}");
         not_found::in_history(self.history, &self.registry.snapshot(), Some(account), "LEAD", &what)
@@ -259,27 +291,6 @@ fn required<T>(field: &str, text: &str, parse: impl FnOnce(&str) -> Result<T, Id
         return Err(invalid(field, "is missing"));
     }
     parse(text).map_err(|e| invalid(field, e))
-}
-
-fn filter(caller: &Caller, account: AccountId, request: &api::ListLeadsRequest) -> Result<LeadFilter, Status> {
-    let time = |field: &str, given: &Option<prost_types::Timestamp>| {
-        given.as_ref().map(|time| timestamp(time).ok_or_else(|| invalid(field, "is out of range"))).transpose()
-    };
-    Ok(LeadFilter {
-        account,
-        interface: match request.interface_id.as_str() {
-            "" => None,
-            text => Some(required("interface_id", text, InterfaceId::parse)?),
-        },
-        client: caller.narrowed_client(match request.client_id.as_str() {
-            "" => None,
-            text => Some(required("client_id", text, ClientId::parse)?),
-        })?,
-        failed: request.failed,
-        http_status: http_status("http_status_code", request.http_status_code)?,
-        created_from: time("created_from", &request.created_from)?,
-        created_before: time("created_before", &request.created_before)?,
-    })
 }
 
 fn shown(lead: Lead) -> api::Lead {

@@ -7,6 +7,7 @@
 //! * [`problem_service`] shows what fails and how each destination does, with what dispatchers report of their [`lanes`]
 //! * [`known_events`] tells ingest which events were published before
 //! * [`figures`] are metrics of the whole installation
+//! * [`search`] reads the values that callers search by
 //!
 //! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 
@@ -32,14 +33,17 @@ mod registry_change;
 mod registry_service;
 mod retry_reason;
 mod routing_service;
+mod search;
 mod status_service;
 
 use access::{Door, Sessions};
+use anyhow::bail;
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
-use domain::{Guard, registry::UrlRules};
-use journal::{Journal, StreamName};
-use read_model::{Sources, StoreError, read_barrier::Stale};
+use domain::{Guard, InterfaceId, Registry, registry::UrlRules};
+use journal::{Journal, RegistryView, StreamName};
+use projector::Projectors;
+use read_model::{Sources, StoreError, hashing::Hashing, read_barrier::Stale};
 use registry_change::Changes;
 use runtime::{ErrorChain as _, NeededBy, Platform, Service};
 use tonic::Status;
@@ -76,7 +80,9 @@ pub async fn start(
     let latch = platform.readiness.latch_for("query", NeededBy::Only(&["query"]));
     let Sources { journal, store, registry, repairs } = sources.clone();
     let history = options.read_model.history;
-    projector::start(&journal, &store, platform);
+    let hashing = Hashing::new(registry.clone(), key.clone());
+    let (projected, hashed) = (journal.clone(), Some(hashing.clone()));
+    projector::start(&Projectors { journal: projected, store: store.clone(), hashing: hashed }, platform);
     known_events::start(&journal, &store, platform).await?;
     let lanes = lanes::Lanes::follow(&journal, platform).await?;
     let health = problem_service::HealthView { store: store.clone(), lanes };
@@ -93,10 +99,17 @@ pub async fn start(
             journal.clone(),
             store.clone(),
             registry.clone(),
+            hashing.clone(),
             platform.drain.clone(),
             options,
         )))
-        .with_grpc(door.guard(job_service::service(journal.clone(), store.clone(), registry.clone(), history)))
+        .with_grpc(door.guard(job_service::service(
+            journal.clone(),
+            store.clone(),
+            registry.clone(),
+            hashing.clone(),
+            history,
+        )))
         .with_grpc(door.guard(status_service::service(
             journal.clone(),
             store.clone(),
@@ -109,22 +122,50 @@ pub async fn start(
         .with_grpc(door.guard(audit_service::service(store.clone())))
         .with_grpc(door.guard(problem_service::service(journal.clone(), store.clone(), registry.clone(), health)))
         .with_grpc(door.guard(routing_service::service(journal.clone(), store.clone(), registry.clone(), history)))
-        .with_grpc(door.guard(lead_service::service(journal, store, registry, history, platform.drain.clone()))))
+        .with_grpc(door.guard(lead_service::service(
+            journal,
+            store,
+            registry,
+            hashing,
+            history,
+            platform.drain.clone(),
+        ))))
 }
 
-/// Wipes the read model and rebuilds it from the facts. Returns the number of facts.
+/// Wipes the read model and rebuilds it from the facts. Returns the number of facts. Without a master key no values are
+/// hashed.
 ///
 /// # Errors
-/// Fails if the broker or the database fails.
-pub async fn rebuild(options: &read_model::Options, journal: &Journal) -> anyhow::Result<u64> {
+/// Fails if the broker or the database fails, or if an interface has searchable fields and there is no master key.
+pub async fn rebuild(
+    options: &read_model::Options,
+    key: Option<MasterKey>,
+    platform: &Platform,
+    journal: &Journal,
+) -> anyhow::Result<u64> {
+    let registry = RegistryView::follow(journal, platform).await?;
+    if let (None, Some(interface)) = (&key, searchable(&registry.snapshot())) {
+        bail!(
+            "interface {interface} has searchable fields, whose hashes are made with the master key; give it with \
+             --master-key (leadline up keeps it in the file master.key of its data directory)"
+        );
+    }
     let store = options.connect().await?;
     store.wipe().await?;
     store.expect_much().await?;
     let none_anonymised = journal.stream(StreamName::Anonymised).last_sequence().await? == 0;
     store.put_off_indexes(none_anonymised).await?;
-    let facts = projector::catch_up(journal, &store).await;
+    let hashing = key.map(|key| Hashing::new(registry, key));
+    let projectors = Projectors { journal: journal.clone(), store: store.clone(), hashing };
+    let facts = projector::catch_up(&projectors).await;
     store.make_indexes().await?;
     facts
+}
+
+/// An interface that has searchable fields; `None` if there is none.
+fn searchable(registry: &Registry) -> Option<&InterfaceId> {
+    let mut interfaces = registry.accounts().flat_map(|account| account.interfaces());
+    interfaces.find(|interface| !interface.searchable.is_empty()).map(|interface| &interface.id)
 }
 
 /// The one place where a failure of the database becomes a gRPC status; the failure is logged here.

@@ -5,9 +5,14 @@
 
 use std::{future::ready, time::Duration};
 
-use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
+use domain::{AnonymisationFact, DeliveryFact, JobFact, NoticeFact, RegistryFact};
 use journal::{Entry, Journal, Replay, StreamName};
-use read_model::{Store, StoreError, flush_hint::FlushHints, project::Projected};
+use read_model::{
+    Store, StoreError,
+    flush_hint::FlushHints,
+    hashing::Hashing,
+    project::{Projected, Received},
+};
 use runtime::{Latch, NeededBy, Platform, crash, trace::TraceContext};
 use tokio::{
     sync::mpsc,
@@ -36,23 +41,32 @@ const BROKER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The delay after the database failed or another process moved the checkpoint.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-pub(crate) fn start(journal: &Journal, store: &Store, platform: &Platform) {
-    spawn::<LeadEvent>("leads projector", journal, store, platform);
-    spawn::<NoticeFact>("notices projector", journal, store, platform);
-    spawn::<DeliveryFact>("deliveries projector", journal, store, platform);
-    spawn::<AnonymisationFact>("anonymised projector", journal, store, platform);
-    spawn::<RegistryFact>("registry projector", journal, store, platform);
-    spawn::<JobFact>("jobs projector", journal, store, platform);
+/// What every projector reads from and writes to.
+#[derive(Clone)]
+pub(crate) struct Projectors {
+    pub(crate) journal: Journal,
+    pub(crate) store: Store,
+    /// `None` if a rebuild hashes no values.
+    pub(crate) hashing: Option<Hashing>,
 }
 
-fn spawn<T: Projected>(name: &'static str, journal: &Journal, store: &Store, platform: &Platform) {
+pub(crate) fn start(projectors: &Projectors, platform: &Platform) {
+    spawn::<Received>("leads projector", projectors, platform);
+    spawn::<NoticeFact>("notices projector", projectors, platform);
+    spawn::<DeliveryFact>("deliveries projector", projectors, platform);
+    spawn::<AnonymisationFact>("anonymised projector", projectors, platform);
+    spawn::<RegistryFact>("registry projector", projectors, platform);
+    spawn::<JobFact>("jobs projector", projectors, platform);
+}
+
+fn spawn<T: Projected>(name: &'static str, projectors: &Projectors, platform: &Platform) {
     let latch = platform.readiness.latch_for(name, NeededBy::Only(&["query"]));
     latch.ready();
     let mut progress = Progress { stream: T::STREAM, latch, failure: None };
-    let (journal, store, drain) = (journal.clone(), store.clone(), platform.drain.clone());
+    let (projectors, drain) = (projectors.clone(), platform.drain.clone());
     platform.drain.spawn(name, async move {
         while !drain.is_stopping() {
-            if let Err(error) = follow::<T>(&journal, &store, &mut progress).await {
+            if let Err(error) = follow::<T>(&projectors, &mut progress).await {
                 progress.fails(&error);
             }
             tokio::select! {
@@ -94,12 +108,13 @@ impl Progress {
 }
 
 /// Follows a stream from its checkpoint. Returns when the drain begins or another process moved the checkpoint.
-async fn follow<T: Projected>(journal: &Journal, store: &Store, progress: &mut Progress) -> Result<(), StoreError> {
+async fn follow<T: Projected>(projectors: &Projectors, progress: &mut Progress) -> Result<(), StoreError> {
+    let Projectors { journal, store, hashing } = projectors;
     let mut at = store.checkpoint(T::STREAM).await?;
-    let mut reader = Reader::<T>::after(journal, at);
+    let mut reader = Reader::<T>::after(projectors, at);
     let (mut begun, mut took) = (Instant::now(), Duration::ZERO);
     loop {
-        let batch = reader
+        let mut batch = reader
             .next_batch(Instant::now() + CHECK_INTERVAL, || enough(&store.flush_hints, T::STREAM, begun, took))
             .await;
         let Some(last) = batch.last() else {
@@ -112,6 +127,15 @@ async fn follow<T: Projected>(journal: &Journal, store: &Store, progress: &mut P
             return Ok(());
         };
         let to = last.sequence;
+        if !T::complete(&mut batch, hashing.as_ref()).await {
+            if !journal.drain().is_stopping() {
+                tracing::warn!(
+                    stream = T::STREAM.as_str(),
+                    "the configuration that an event needs is not known; reading again"
+                );
+            }
+            return Ok(());
+        }
         begun = Instant::now();
         let Some(written_in) = write(store, at, to, &batch, &mut reader.memory).await? else {
             tracing::debug!(stream = T::STREAM.as_str(), "another process moved the checkpoint; reading again");
@@ -141,9 +165,11 @@ struct Reader<T: Projected> {
 }
 
 impl<T: Projected> Reader<T> {
-    fn after(journal: &Journal, at: u64) -> Self {
+    fn after(projectors: &Projectors, at: u64) -> Self {
         let from = if T::REMEMBERS { 1 } else { at + 1 };
-        Self { facts: journal.facts().read(from).stripped(T::strip), at, memory: T::memory(audit_fields::state) }
+        let hashing = projectors.hashing.clone();
+        let facts = projectors.journal.facts().read(from).stripped(move |fact: &mut T| fact.strip(hashing.as_ref()));
+        Self { facts, at, memory: T::memory(audit_fields::state) }
     }
 
     /// The next facts, gathered by [`Replay::gather`].
@@ -193,22 +219,23 @@ fn span<T: Projected>(entry: &Entry<T>) -> tracing::Span {
 }
 
 /// Projects all stored facts, then returns; for a rebuild. Returns the number of facts.
-pub(crate) async fn catch_up(journal: &Journal, store: &Store) -> anyhow::Result<u64> {
-    let changes = catch_up_with::<RegistryFact>(journal, store).await?;
-    let leads = catch_up_with::<LeadEvent>(journal, store).await?;
-    let notices = catch_up_with::<NoticeFact>(journal, store).await?;
-    let jobs = catch_up_with::<JobFact>(journal, store).await?;
-    let anonymised = catch_up_with::<AnonymisationFact>(journal, store).await?;
-    let deliveries = catch_up_with::<DeliveryFact>(journal, store).await?;
+pub(crate) async fn catch_up(projectors: &Projectors) -> anyhow::Result<u64> {
+    let changes = catch_up_with::<RegistryFact>(projectors).await?;
+    let leads = catch_up_with::<Received>(projectors).await?;
+    let notices = catch_up_with::<NoticeFact>(projectors).await?;
+    let jobs = catch_up_with::<JobFact>(projectors).await?;
+    let anonymised = catch_up_with::<AnonymisationFact>(projectors).await?;
+    let deliveries = catch_up_with::<DeliveryFact>(projectors).await?;
     Ok(changes + leads + notices + jobs + anonymised + deliveries)
 }
 
-async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow::Result<u64> {
+async fn catch_up_with<T: Projected>(projectors: &Projectors) -> anyhow::Result<u64> {
+    let Projectors { journal, store, hashing } = projectors;
     let end = journal.stream(T::STREAM).last_sequence().await?;
     let (mut count, mut at) = (0, store.checkpoint(T::STREAM).await?);
-    let mut ahead = ReadAhead::<T>::after(journal, at, end);
+    let mut ahead = ReadAhead::<T>::after(projectors, at, end);
     while at < end {
-        let Some(batch) = ahead.next_batch().await else {
+        let Some(mut batch) = ahead.next_batch().await else {
             // The eraser may have erased the last fact meanwhile.
             anyhow::ensure!(
                 journal.stream(T::STREAM).last_sequence().await? <= at,
@@ -216,6 +243,10 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
             );
             break;
         };
+        anyhow::ensure!(
+            T::complete(&mut batch, hashing.as_ref()).await,
+            "the configuration that an event needs is not known; rebuild the read model again"
+        );
         let to = batch.last().map_or(at, |last| last.sequence);
         if write(store, at, to, &batch, &mut ahead.memory).await?.is_some() {
             count += batch.len() as u64;
@@ -223,7 +254,7 @@ async fn catch_up_with<T: Projected>(journal: &Journal, store: &Store) -> anyhow
         } else {
             // A running query service projects as well; the checkpoint lets only one of them write a batch.
             at = store.checkpoint(T::STREAM).await?;
-            ahead = ReadAhead::after(journal, at, end);
+            ahead = ReadAhead::after(projectors, at, end);
         }
     }
     tracing::info!(stream = T::STREAM.as_str(), facts = count, "projected");
@@ -238,8 +269,8 @@ struct ReadAhead<T: Projected> {
 }
 
 impl<T: Projected> ReadAhead<T> {
-    fn after(journal: &Journal, at: u64, end: u64) -> Self {
-        let Reader { mut facts, memory, .. } = Reader::<T>::after(journal, at);
+    fn after(projectors: &Projectors, at: u64, end: u64) -> Self {
+        let Reader { mut facts, memory, .. } = Reader::<T>::after(projectors, at);
         let (read, batches) = mpsc::channel(1);
         tokio::spawn(async move {
             // One batch is being written, and one more is in memory.

@@ -1,11 +1,20 @@
-# Publishes a lead, finds its failed delivery, retries it, and watches until it has succeeded.
+# Publishes a lead, finds it by its mail address, retries its failed delivery, and watches until it has succeeded.
 call() { # METHOD REQUEST: calls a method of the API
   curl --silent --show-error --fail-with-body "$LEADLINE_URL/leadline.v1.$1" -H "Authorization: Bearer $LEADLINE_API_KEY" \
     -H 'Content-Type: application/json' -d "$2"
 }
 
-curl --silent --fail-with-body "$LEADLINE_URL/v1/leads" -H "Authorization: Bearer $LEADLINE_API_KEY" \
-  -H 'Idempotency-Key: order-7' -d '{"account": "acme", "interface": "contact-form", "payload": {"name": "Ada"}}'
+fields='[{"name": "email", "path": "payload.email", "kind": "SEARCHABLE_KIND_EMAIL"}]'
+call RegistryService/UpdateInterface "{\"update_mask\": \"searchableFields\",
+  \"interface\": {\"account_id\": \"acme\", \"interface_id\": \"contact-form\", \"searchable_fields\": $fields}}"
+
+curl --silent --fail-with-body "$LEADLINE_URL/v1/leads" -H "Authorization: Bearer $LEADLINE_API_KEY" -H 'Idempotency-Key: order-7' \
+  -d '{"account": "acme", "interface": "contact-form", "payload": {"name": "Ada", "email": "ada@example.com"}}'
+
+until found=$(call LeadService/ListLeads '{"account_id": "acme", "where": {"email": "Ada@Example.com"}}') &&
+  printf %s "$found" | grep leadId; do
+  sleep 0.2
+done
 
 filter='"filter": {"account_id": "acme", "event_id": "order-7", "statuses": ["DELIVERY_STATUS_FAILED"]}'
 until failed=$(call DeliveryService/ListDeliveries "{$filter, \"page_size\": 1}") && printf %s "$failed" | grep -q deliveryId; do

@@ -4,6 +4,7 @@ use domain::{
     AccountId, ApiUserId, ClientId, InterfaceId,
     ids::IdError,
     registry::{Account, ApiUser, Client, Interface, Mistakes, OptOut, Refusal, Role, Routing},
+    search::{self, FieldName, FieldPath, Kind, SearchField},
     text::quoted,
 };
 
@@ -77,6 +78,7 @@ pub fn interface(given: crate::Interface) -> Result<Interface, Refusal> {
     let ids = ids("interface_id", &given.account_id, &given.interface_id, InterfaceId::parse, &mut mistakes);
     let retention = given.retention.as_ref().map(|after| span("retention", after)).transpose();
     let retention = mistakes.note(retention).flatten();
+    let searchable = searchable(&given.searchable_fields, &mut mistakes);
     let Some((account, id)) = ids else { return Err(mistakes.refusal()) };
     let interface = Interface {
         account,
@@ -84,6 +86,7 @@ pub fn interface(given: crate::Interface) -> Result<Interface, Refusal> {
         name: given.name,
         retention,
         lead_notification_emails: given.lead_notification_emails,
+        searchable,
         unconfirmed: vec![],
         deleted: false,
     };
@@ -98,6 +101,59 @@ pub fn interface_to_api(interface: &Interface) -> crate::Interface {
         retention: interface.retention.map(duration_to_api),
         lead_notification_emails: interface.lead_notification_emails.clone(),
         unconfirmed_emails: vec![],
+        searchable_fields: interface.searchable.iter().map(field_to_api).collect(),
+        warnings: vec![],
+    }
+}
+
+/// How the API names the parts of a searchable field in its errors.
+#[rustfmt::skip]
+const PARTS: [[&str; 3]; search::MAX_FIELDS] = [
+    ["searchable_fields[0].name", "searchable_fields[0].path", "searchable_fields[0].kind"],
+    ["searchable_fields[1].name", "searchable_fields[1].path", "searchable_fields[1].kind"],
+    ["searchable_fields[2].name", "searchable_fields[2].path", "searchable_fields[2].kind"],
+    ["searchable_fields[3].name", "searchable_fields[3].path", "searchable_fields[3].kind"],
+    ["searchable_fields[4].name", "searchable_fields[4].path", "searchable_fields[4].kind"],
+    ["searchable_fields[5].name", "searchable_fields[5].path", "searchable_fields[5].kind"],
+    ["searchable_fields[6].name", "searchable_fields[6].path", "searchable_fields[6].kind"],
+    ["searchable_fields[7].name", "searchable_fields[7].path", "searchable_fields[7].kind"],
+];
+
+/// The searchable fields that can be read. What is wrong with the others is noted.
+fn searchable(given: &[crate::SearchableField], mistakes: &mut Mistakes) -> Vec<SearchField> {
+    if given.len() > search::MAX_FIELDS {
+        let problem = format!("are {}, and {} is the limit", given.len(), search::MAX_FIELDS);
+        mistakes.note::<()>(Err(invalid("searchable_fields", problem)));
+        return vec![];
+    }
+    let mut read = |(field, [in_name, in_path, in_kind]): (&crate::SearchableField, &[&'static str; 3])| {
+        let name = mistakes.note(FieldName::parse(&field.name).map_err(|problem| invalid(in_name, problem)));
+        let path = mistakes.note(FieldPath::parse(&field.path).map_err(|problem| invalid(in_path, problem)));
+        let unknown = || invalid(in_kind, format!("{} is no kind", field.kind));
+        let kind = mistakes.note(kind(field.kind).ok_or_else(unknown));
+        Some(SearchField { name: name?, path: path?, kind: kind? })
+    };
+    given.iter().zip(&PARTS).filter_map(&mut read).collect()
+}
+
+fn kind(number: i32) -> Option<Kind> {
+    Some(match crate::SearchableKind::try_from(number).ok()? {
+        crate::SearchableKind::Unspecified | crate::SearchableKind::Text => Kind::Text,
+        crate::SearchableKind::Email => Kind::Email,
+        crate::SearchableKind::Phone => Kind::Phone,
+    })
+}
+
+fn field_to_api(field: &SearchField) -> crate::SearchableField {
+    let kind = match field.kind {
+        Kind::Text => crate::SearchableKind::Text,
+        Kind::Email => crate::SearchableKind::Email,
+        Kind::Phone => crate::SearchableKind::Phone,
+    };
+    crate::SearchableField {
+        name: field.name.as_str().to_owned(),
+        path: field.path.as_str().to_owned(),
+        kind: kind.into(),
     }
 }
 

@@ -5,11 +5,10 @@ use std::fmt;
 use super::{Condition, Node, Operator, Term};
 use crate::{
     json::{self, Json},
+    path,
     text::quoted,
 };
 
-/// The first part of every path: a condition reads the payload only.
-const ROOT: &str = "payload";
 const OPERATORS: &str = "eq, ne, in, nin, gt, gte, lt, lte, exists, starts_with, contains and not";
 
 /// Why a text is not a condition.
@@ -76,7 +75,8 @@ impl Reader {
                 Ok(Node::Not { place, node: Box::new(node) })
             }
             _ => {
-                let path = path(name).or_else(|problem| wrong(&place, problem))?;
+                let path = path::parts(name)
+                    .or_else(|problem| wrong(&place, problem.within(", and there are and, or and not")))?;
                 self.terms_of(&path, value, &place, depth)
             }
         }
@@ -148,41 +148,6 @@ fn joined(within: &str, name: &str) -> String {
 fn display_name(name: &str) -> String {
     let is_plain = name.len() <= 80 && !name.chars().any(|c| c.is_control() || c == '"');
     if is_plain { name.to_owned() } else { quoted(name).to_string() }
-}
-
-/// The parts of a path behind its root.
-fn path(text: &str) -> Result<Vec<String>, String> {
-    let mut parts = vec![String::new()];
-    let mut characters = text.chars();
-    while let Some(c) = characters.next() {
-        let part = match c {
-            '.' => {
-                parts.push(String::new());
-                continue;
-            }
-            '\\' => match characters.next() {
-                Some(escaped @ ('.' | '\\')) => escaped,
-                _ => return Err("has a backslash that is not before a dot or another backslash".to_owned()),
-            },
-            c => c,
-        };
-        if let Some(last) = parts.last_mut() {
-            last.push(part);
-        }
-    }
-    if parts.len() > Condition::MAX_PARTS {
-        return Err(format!("has {} parts, and {} is the limit", parts.len(), Condition::MAX_PARTS));
-    }
-    if parts[0] != ROOT {
-        return Err(format!(
-            "is no path; paths begin with {ROOT}, such as payload.country, and there are and, or and not"
-        ));
-    }
-    if parts.iter().any(String::is_empty) {
-        return Err("has an empty part".to_owned());
-    }
-    parts.remove(0);
-    Ok(parts)
 }
 
 fn operator(name: &str, operand: &Json) -> Result<Operator, String> {

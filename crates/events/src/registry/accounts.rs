@@ -3,6 +3,7 @@
 use domain::{
     notice::NoticeKind,
     registry::{Account, ApiUser, Client, Confirmation, Interface, OptOut, Role, Routing},
+    search::{FieldName, FieldPath, Kind, SearchField},
 };
 
 use super::{FACT, account, api_user, client, interface};
@@ -56,7 +57,26 @@ pub(super) fn interface_to_stored(interface: &Interface) -> stored::Interface {
         retention: interface.retention.map(micros),
         lead_notification_emails: interface.lead_notification_emails.clone(),
         unconfirmed: interface.unconfirmed.clone(),
+        searchable: interface.searchable.iter().map(field_to_stored).collect(),
     }
+}
+
+fn field_to_stored(field: &SearchField) -> stored::SearchField {
+    let SearchField { name, path, kind } = field;
+    stored::SearchField {
+        name: name.as_str().to_owned(),
+        path: path.as_str().to_owned(),
+        kind: kind.as_str().to_owned(),
+    }
+}
+
+fn field_from_stored(stored: &stored::SearchField) -> Result<SearchField, RecordError> {
+    let unknown = || wrong(FACT, "searchable.kind", format!("{:?}", stored.kind));
+    Ok(SearchField {
+        name: FieldName::parse(&stored.name).map_err(|e| wrong(FACT, "searchable.name", e))?,
+        path: FieldPath::parse(&stored.path).map_err(|e| wrong(FACT, "searchable.path", e))?,
+        kind: Kind::parse(&stored.kind).ok_or_else(unknown)?,
+    })
 }
 
 pub(super) fn interface_from_stored(stored: stored::Interface) -> Result<Interface, RecordError> {
@@ -66,6 +86,7 @@ pub(super) fn interface_from_stored(stored: stored::Interface) -> Result<Interfa
         name: stored.name,
         retention: stored.retention.map(|after| span(FACT, "retention", after)).transpose()?,
         lead_notification_emails: stored.lead_notification_emails,
+        searchable: stored.searchable.iter().map(field_from_stored).collect::<Result<_, _>>()?,
         unconfirmed: stored.unconfirmed,
         deleted: false,
     })

@@ -7,3 +7,4 @@ mod jobs;
 mod notices;
 mod older;
 mod roundtrip;
+mod searchable;

@@ -27,6 +27,8 @@ use jiff::Timestamp;
 use proptest::{option, prelude::*, sample::select};
 use uuid::Uuid;
 
+use crate::searchable;
+
 /// Times are stored in microseconds.
 fn time() -> impl Strategy<Value = Timestamp> {
     (0..4_000_000_000_000_000_i64).prop_map(|micros| Timestamp::from_microsecond(micros).unwrap())
@@ -353,6 +355,7 @@ prop_compose! {
             name: texts.0.clone(),
             retention,
             lead_notification_emails: texts.1.clone(),
+            searchable: searchable::fields(retention.is_some()),
             unconfirmed: texts.1.clone(),
             deleted: false,
         };

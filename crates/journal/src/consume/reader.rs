@@ -46,7 +46,7 @@ pub struct Replay<T> {
     consumer_sequence: u64,
     source: ResilientConsumer,
     read_ahead: VecDeque<Entry<T>>,
-    strip: fn(&mut T),
+    strip: Box<dyn Fn(&mut T) + Send + Sync>,
 }
 
 impl<T> std::fmt::Debug for Replay<T> {
@@ -89,7 +89,7 @@ impl Journal {
             consumer_sequence: 0,
             source: ResilientConsumer::new(format!("replay of {}", T::STREAM.as_str())),
             read_ahead: VecDeque::new(),
-            strip: |_| {},
+            strip: Box::new(|_| {}),
         }
     }
 }
@@ -97,8 +97,8 @@ impl Journal {
 impl<T: Logged> Replay<T> {
     /// Applies `strip` to every fact as soon as it is read, so that unneeded parts are not kept in memory.
     #[must_use]
-    pub fn stripped(mut self, strip: fn(&mut T)) -> Self {
-        self.strip = strip;
+    pub fn stripped(mut self, strip: impl Fn(&mut T) + Send + Sync + 'static) -> Self {
+        self.strip = Box::new(strip);
         self
     }
 

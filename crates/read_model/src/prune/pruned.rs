@@ -24,7 +24,7 @@ const YOUNG: i64 = BEFORE * 2;
 /// The rows of a step.
 const MAX_ROWS: u32 = 3;
 
-/// Leads, each with an event, a delivery of that event, an attempt and a log entry.
+/// Leads, each with an event, a delivery of that event, an attempt, a log entry and a value.
 struct Rows<'a> {
     account: &'a str,
     /// The prefix of their ids.
@@ -100,6 +100,11 @@ async fn fill(store: &Store, rows: &Rows<'_>) {
              SELECT 'held/' || delivery, account, lead, requested_at, 'held', '', event_id, delivery, destination \
              FROM deliveries WHERE account = '{account}' AND lead LIKE '{name}l%'"
         ),
+        format!(
+            "INSERT INTO lead_values (account, field, hash, lead, client, sequence) \
+             SELECT account, 'email', event_id, lead, '', sequence FROM lead_events \
+             WHERE account = '{account}' AND lead LIKE '{name}l%'"
+        ),
     ];
     for statement in statements {
         run(store, &statement).await;
@@ -118,7 +123,7 @@ async fn count(store: &Store, what: &str) -> i64 {
 /// The number of rows in each table about leads.
 async fn counts(store: &Store) -> Vec<i64> {
     let mut counts = vec![];
-    for table in ["leads", "lead_events", "deliveries", "attempts", "lead_log"] {
+    for table in ["leads", "lead_events", "deliveries", "attempts", "lead_log", "lead_values"] {
         counts.push(count(store, table).await);
     }
     counts
@@ -165,14 +170,14 @@ async fn what_has_ended_and_is_too_old_goes_with_all_that_belongs_to_it() {
             "INSERT INTO copies (stream, sequence, account, lead, lead_sequence) VALUES ('LEADS', 3, 'acme', 'l1', 1)",
         )
         .await;
-        assert_eq!(counts(&store).await, [23; 5]);
+        assert_eq!(counts(&store).await, [23; 6]);
         prune(&store, "acme").await;
         // Young rows and rows of another account stay.
-        assert_eq!(counts(&store).await, [9; 5]);
+        assert_eq!(counts(&store).await, [9; 6]);
         assert_eq!((count(&store, "anonymised_leads").await, count(&store, "copies").await), (1, 0));
         // The second sweep finds nothing to delete.
         prune(&store, "acme").await;
-        assert_eq!(counts(&store).await, [9; 5]);
+        assert_eq!(counts(&store).await, [9; 6]);
     }
 }
 
@@ -184,14 +189,14 @@ async fn what_has_not_ended_stays_with_all_that_belongs_to_it() {
             fill(&store, &Rows { name: status, status, count: 5, ..SOME }).await;
         }
         prune(&store, "acme").await;
-        assert_eq!(counts(&store).await, [20; 5]);
+        assert_eq!(counts(&store).await, [20; 6]);
         // A delivery that ended a moment ago is shown for as long as any other.
         run(&store, &format!("UPDATE deliveries SET status = 'succeeded', updated_at = {YOUNG}")).await;
         prune(&store, "acme").await;
-        assert_eq!(counts(&store).await, [20; 5]);
+        assert_eq!(counts(&store).await, [20; 6]);
         run(&store, &format!("UPDATE deliveries SET updated_at = {OLD}")).await;
         prune(&store, "acme").await;
-        assert_eq!(counts(&store).await, [0; 5]);
+        assert_eq!(counts(&store).await, [0; 6]);
     }
 }
 
@@ -202,13 +207,16 @@ async fn a_lead_that_lives_on_loses_what_is_too_old_and_counts_the_rest() {
         fill(&store, &Rows { status: "failed", ..SOME }).await;
         fill(&store, &Rows { name: "young", at: YOUNG, ..SOME }).await;
         // All rows are about one lead.
-        for table in ["lead_events", "deliveries", "lead_log"] {
+        for table in ["lead_events", "lead_values"] {
+            run(&store, &format!("UPDATE {table} SET sequence = sequence + 100 WHERE lead LIKE 'young%'")).await;
+        }
+        for table in ["lead_events", "deliveries", "lead_log", "lead_values"] {
             run(&store, &format!("UPDATE {table} SET lead = 'l1'")).await;
         }
         run(&store, "DELETE FROM leads WHERE lead <> 'l1'").await;
         run(&store, &format!("UPDATE leads SET events = 14, deliveries = 14, failed = 7, updated_at = {YOUNG}")).await;
         prune(&store, "acme").await;
-        assert_eq!(counts(&store).await, [1, 7, 7, 7, 7]);
+        assert_eq!(counts(&store).await, [1, 7, 7, 7, 7, 7]);
         let (account, lead) = (AccountId::parse("acme").unwrap(), LeadId::parse("l1").unwrap());
         let lead = store.lead(&account, &lead).await.unwrap().unwrap();
         assert_eq!((lead.events, lead.deliveries, lead.failed_deliveries), (7, 7, 0));

@@ -10,9 +10,9 @@ use crate::{
 
 /// Every table except the checkpoints.
 #[rustfmt::skip]
-pub(crate) const TABLES: [&str; 19] = [
-    "lead_events", "leads", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals", "copies",
-    "erasures", "endings", "searches", "anonymised_leads", "job_outcomes", "problems", "problem_leads",
+pub(crate) const TABLES: [&str; 20] = [
+    "lead_events", "leads", "lead_values", "deliveries", "attempts", "lead_log", "audit_log", "jobs", "job_refusals",
+    "copies", "erasures", "endings", "searches", "anonymised_leads", "job_outcomes", "problems", "problem_leads",
     "acknowledgements", "destination_health", "delivery_counts",
 ];
 

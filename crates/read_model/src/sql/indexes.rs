@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// The indexes that find the rows about an anonymised lead.
-const TO_ANONYMISE: [&str; 4] = ["lead_events_by_lead", "deliveries_by_lead", "copies_by_lead", "lead_log_by_lead"];
+const TO_ANONYMISE: [&str; 5] =
+    ["lead_events_by_lead", "deliveries_by_lead", "copies_by_lead", "lead_log_by_lead", "lead_values_by_lead"];
 
 /// Two queries: whether the table of deferred indexes exists, and which indexes these tables have besides their keys.
 const IN_SQLITE: (&str, &str) = (

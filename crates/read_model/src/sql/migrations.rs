@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 /// Version, description and statements of each file. sqlx stores them in the database; they never change.
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (1, "read model", include_str!("../../migrations/0001_read_model.sql")),
     (3, "audit", include_str!("../../migrations/0003_audit.sql")),
     (4, "pages", include_str!("../../migrations/0004_pages.sql")),
@@ -22,6 +22,7 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
     (15, "resends", include_str!("../../migrations/0015_resends.sql")),
     (16, "problems", include_str!("../../migrations/0016_problems.sql")),
     (17, "exchanges", include_str!("../../migrations/0017_exchanges.sql")),
+    (18, "lead values", include_str!("../../migrations/0018_lead_values.sql")),
 ];
 
 /// The lock of sqlx belongs to a session, which a pooler does not keep; a transaction holds a lock instead (`connect.rs`).

@@ -19,6 +19,7 @@ use crate::{
         jobs, known_events,
         leads::{self, LeadFilter},
         problems::{self, ProblemFilter},
+        values::Chosen,
     },
 };
 
@@ -82,6 +83,7 @@ fn leads() -> Vec<(LeadFilter, &'static str)> {
         http_status: None,
         created_from: None,
         created_before: None,
+        values: vec![],
     };
     let interface = domain::InterfaceId::parse("form").ok();
     vec![
@@ -165,7 +167,7 @@ async fn every_list_is_read_from_an_index_in_its_order() {
     for (filter, index) in leads() {
         let what = format!("{filter:?}");
         let first = Page::of(0, "", ()).unwrap();
-        reads_from(&sqlite, leads::select(&filter, &first), index, &what).await;
-        needs_no_sort(&postgres, leads::select(&filter, &first), &what).await;
+        reads_from(&sqlite, leads::select(&filter, &first, &Chosen::default()), index, &what).await;
+        needs_no_sort(&postgres, leads::select(&filter, &first, &Chosen::default()), &what).await;
     }
 }

@@ -157,10 +157,14 @@ pub(crate) async fn erase_copy(
     let key = [event.account.as_str().into(), event.event_id.as_str().into()];
     update.push(" WHERE account = ? AND event_id = ? AND anonymised = 0 RETURNING sequence", key);
     let Some(row) = update.query().fetch_optional(&mut **transaction).await? else { return Ok(lead) };
+    let sequence = sql::int(&row, "sequence")?;
     let mut insert = Statement::new("INSERT INTO erasures (stream, sequence)");
-    let erasure = [LeadEvent::STREAM.as_str().into(), sql::int(&row, "sequence")?.into()];
-    insert.push(" VALUES (?, ?) ON CONFLICT DO NOTHING", erasure);
+    insert.push(" VALUES (?, ?) ON CONFLICT DO NOTHING", [LeadEvent::STREAM.as_str().into(), sequence.into()]);
     insert.query().execute(&mut **transaction).await?;
+    let mut delete = Statement::new("DELETE FROM lead_values");
+    let said = [lead.as_str().into(), event.account.as_str().into(), sequence.into()];
+    delete.push(" WHERE lead = ? AND account = ? AND sequence = ?", said);
+    delete.query().execute(&mut **transaction).await?;
     Ok(lead)
 }
 
@@ -191,6 +195,7 @@ pub(crate) async fn forget(transaction: &mut Transaction<'static, Any>, marks: &
         "INSERT INTO erasures (stream, sequence) SELECT 'LEADS', sequence FROM lead_events \
             WHERE lead = ? AND account = ? AND sequence <= ? AND anonymised = 0 ON CONFLICT DO NOTHING",
         "UPDATE lead_events SET anonymised = 1 WHERE lead = ? AND account = ? AND sequence <= ? AND anonymised = 0",
+        "DELETE FROM lead_values WHERE lead = ? AND account = ? AND sequence <= ?",
         "INSERT INTO erasures (stream, sequence) SELECT stream, sequence FROM copies \
             WHERE lead = ? AND account = ? AND lead_sequence <= ? ON CONFLICT DO NOTHING",
         "DELETE FROM copies WHERE lead = ? AND account = ? AND lead_sequence <= ?",
@@ -349,7 +354,7 @@ impl Store {
     /// new rows overwrite them.
     pub async fn vacuum(&self) -> Result<(), StoreError> {
         if !self.is_sqlite() {
-            for table in ["VACUUM attempts", "VACUUM deliveries"] {
+            for table in ["VACUUM attempts", "VACUUM deliveries", "VACUUM lead_values"] {
                 sqlx::raw_sql(table).execute(&self.pool).await?;
             }
         }

@@ -13,7 +13,10 @@ use crate::{
     Store, StoreError,
     page::Page,
     sql::{self, Statement, Value, bulk::Insert},
-    tables::anonymised::{self, Mark, marked},
+    tables::{
+        anonymised::{self, Mark, marked},
+        values::{Chosen, WantedHash},
+    },
 };
 
 #[rustfmt::skip]
@@ -61,6 +64,8 @@ pub struct LeadFilter {
     pub http_status: Option<u16>,
     pub created_from: Option<Timestamp>,
     pub created_before: Option<Timestamp>,
+    /// The lead has to have all of them.
+    pub values: Vec<WantedHash>,
 }
 
 /// What facts about its deliveries change for a lead. The sum is the same for every division into batches.
@@ -85,13 +90,22 @@ pub(crate) struct LastOfLead {
     pub status: u16,
 }
 
-/// Adds events and their leads. Returns which of the leads are anonymised. A lead belongs to the interface of its first
+/// What became of added events.
+#[derive(Debug)]
+pub(crate) struct AddedEvents {
+    /// Which of their leads are anonymised.
+    pub(crate) marks: Vec<Mark>,
+    /// The sequences of the events that were not there before.
+    pub(crate) new: HashSet<u64>,
+}
+
+/// Adds events and their leads. A lead belongs to the interface of its first
 /// event. Of blank events only the outline is known; a row that exists is the same, or was stored again since.
 pub(crate) async fn add_events(
     transaction: &mut Transaction<'static, Any>,
     events: &[(u64, &LeadEvent)],
     blank: bool,
-) -> Result<Vec<Mark>, StoreError> {
+) -> Result<AddedEvents, StoreError> {
     let then = " ON CONFLICT (account, event_id) DO NOTHING RETURNING sequence".to_owned();
     let insert = Insert { table: "lead_events", columns: &EVENT_COLUMNS, then };
     // Neighbours in the index of the key follow each other; of copies, the first one comes first.
@@ -101,6 +115,7 @@ pub(crate) async fn add_events(
     let added = insert.rows(transaction, Box::new(rows)).await?;
     let place = |row: &AnyRow| Ok(sql::int(row, "sequence")?.cast_unsigned());
     let mut added = added.iter().map(place).collect::<Result<HashSet<_>, StoreError>>()?;
+    let new = added.clone();
     let mut repeats = vec![];
     let mut news: HashMap<_, EventNews<'_>> = HashMap::new();
     for (sequence, event) in events {
@@ -133,7 +148,8 @@ pub(crate) async fn add_events(
         latest("updated_at"),
         "events = leads.events + excluded.events".to_owned(),
     ];
-    marked(transaction, &LEAD_COLUMNS, &sets, news, EventNews::to_row).await
+    let marks = marked(transaction, &LEAD_COLUMNS, &sets, news, EventNews::to_row).await?;
+    Ok(AddedEvents { marks, new })
 }
 
 /// Adds changes to leads. Returns which of the leads are anonymised.
@@ -254,18 +270,29 @@ impl Store {
 
     /// Leads, the newest first. Leads of tests are listed only if the filter names their interface.
     pub async fn leads(&self, filter: &LeadFilter, page: &Page) -> Result<Vec<Lead>, StoreError> {
-        self.fetch_all(select(filter, page)).await?.iter().map(from_row).collect()
+        let chosen = self.chosen(&filter.account, filter.client.as_ref(), &filter.values).await?;
+        if chosen.is_nobody() {
+            return Ok(vec![]);
+        }
+        self.fetch_all(select(filter, page, &chosen)).await?.iter().map(from_row).collect()
     }
 }
 
-/// Each list is read in the order of one index; the other conditions are written so that no other index serves them.
-pub(crate) fn select(filter: &LeadFilter, page: &Page) -> Statement {
+/// Each list is read in the order of one index; the other conditions are written so that no other index serves them. Of
+/// chosen leads, the rows are found by the key and sorted.
+pub(crate) fn select(filter: &LeadFilter, page: &Page, chosen: &Chosen) -> Statement {
     let mut select = Statement::new(SELECT);
     select.push("?", [filter.account.as_str().into()]);
-    let by_failure = filter.failed == Some(true);
-    let by_status = !by_failure && filter.http_status.is_some_and(|status| status > 299);
+    let is_sorted = chosen.leads.is_some();
+    let created_at = if is_sorted { "(l.created_at + 0)" } else { "l.created_at" };
+    for (condition, values) in chosen.named("l.lead").into_iter().chain(chosen.comparisons("l")) {
+        select.push(" AND ", []).push(&condition, values);
+    }
+    let by_failure = !is_sorted && filter.failed == Some(true);
+    let by_status = !is_sorted && !by_failure && filter.http_status.is_some_and(|status| status > 299);
     match filter.failed {
-        Some(true) => select.push(" AND l.failed > 0", []),
+        Some(true) if by_failure => select.push(" AND l.failed > 0", []),
+        Some(true) => select.push(" AND (l.failed + 0) > 0", []),
         Some(false) => select.push(" AND l.failed = 0", []),
         None => &mut select,
     };
@@ -279,7 +306,7 @@ pub(crate) fn select(filter: &LeadFilter, page: &Page) -> Statement {
         None => {}
     }
     match &filter.interface {
-        Some(interface) if by_failure || by_status => {
+        Some(interface) if by_failure || by_status || is_sorted => {
             select.push(" AND (l.interface || '') = ?", [interface.as_str().into()])
         }
         Some(interface) => select.push(" AND l.interface = ?", [interface.as_str().into()]),
@@ -291,17 +318,17 @@ pub(crate) fn select(filter: &LeadFilter, page: &Page) -> Statement {
     if let Some(client) = &filter.client {
         select.push(" AND l.client = ?", [client.as_str().into()]);
     }
-    select.push(" AND l.created_at > 0", []);
+    select.push(&format!(" AND {created_at} > 0"), []);
     if let Some(from) = filter.created_from {
-        select.push(" AND l.created_at >= ?", [from.into()]);
+        select.push(&format!(" AND {created_at} >= ?"), [from.into()]);
     }
     // There is one bound, as for deliveries.
     let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.created_before.map(|before| (before.as_microsecond(), ""));
     if let Some((at, id)) = after.into_iter().chain(before).min() {
-        select.push(" AND (l.created_at, l.lead) < (?, ?)", [at.into(), id.into()]);
+        select.push(&format!(" AND ({created_at}, l.lead) < (?, ?)"), [at.into(), id.into()]);
     }
-    select.push(" ORDER BY l.created_at DESC, l.lead DESC LIMIT ?", [page.limit().into()]);
+    select.push(&format!(" ORDER BY {created_at} DESC, l.lead DESC LIMIT ?"), [page.limit().into()]);
     select
 }
 

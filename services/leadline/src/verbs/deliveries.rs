@@ -11,13 +11,15 @@ use crate::{
     out::print,
     remote::{ForAccount, Names, Paging, Remote, Session, within},
     table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
+    verbs::searching,
 };
 
 /// List deliveries, or show one with its attempts.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Example:\n  leadline deliveries --status failed --destination CRM --since 2h"
+    after_help = "Examples:\n  leadline deliveries --status failed --destination CRM --since 2h\n  \
+                  leadline deliveries --where email=ada@example.com"
 )]
 pub(crate) struct Deliveries {
     #[command(subcommand)]
@@ -100,15 +102,20 @@ pub(crate) struct Choice {
     /// Only deliveries requested before this time
     #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<jiff::Timestamp>,
+    /// Only deliveries of leads about which an event said this value of a searchable field, such as email=ada@example.com; repeated, all of
+    /// them
+    #[arg(long = "where", value_name = "NAME=VALUE", value_parser = searching::value)]
+    values: Vec<(String, String)>,
 }
 
 impl Choice {
     /// Whether any condition is given.
     pub(crate) fn is_any(&self) -> bool {
-        let Self { destination, interface, client, lead, event, event_type, reason, http_status, since, until } = self;
+        let Self { destination, interface, client, lead, event, event_type, reason, .. } = self;
+        let Self { http_status, since, until, values, .. } = self;
         let texts = [destination, interface, client, lead, event, event_type, reason];
         let times = since.is_some() || until.is_some();
-        texts.iter().any(|text| text.is_some()) || http_status.is_some() || times
+        texts.iter().any(|text| text.is_some()) || http_status.is_some() || times || !values.is_empty()
     }
 
     /// The filter of the API.
@@ -117,9 +124,11 @@ impl Choice {
             Some(named) => destination_id(session, account, named).await?,
             None => String::new(),
         };
+        // A search by values is within an account.
+        let account_id = if self.values.is_empty() { account.given() } else { session.account(account).await? };
         let text = |given: &Option<String>| given.clone().unwrap_or_default();
         Ok(api::DeliveryFilter {
-            account_id: account.given(),
+            account_id,
             interface_id: text(&self.interface),
             destination_id,
             lead_id: text(&self.lead),
@@ -131,6 +140,7 @@ impl Choice {
             client_id: text(&self.client),
             failure_reason: text(&self.reason),
             http_status_code: self.http_status.unwrap_or_default(),
+            r#where: searching::values(&self.values)?,
         })
     }
 }

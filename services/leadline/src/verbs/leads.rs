@@ -13,6 +13,7 @@ use crate::{
     out::{harmless, in_json, note, print, write},
     remote::{ForAccount, Names, Paging, Remote, Session, within},
     table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
+    verbs::searching,
 };
 
 /// The page size of a log.
@@ -24,7 +25,10 @@ const MAX_PAYLOADS: usize = 20;
 
 /// List leads, or show one with its log.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, after_help = "Example:\n  leadline leads --failed --since 7d")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  leadline leads --failed --since 7d\n  leadline leads --where email=ada@example.com"
+)]
 pub(crate) struct Leads {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -35,7 +39,9 @@ pub(crate) struct Leads {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// List leads, the newest first
-    #[command(after_help = "Example:\n  leadline leads list --failed --since 7d")]
+    #[command(
+        after_help = "Examples:\n  leadline leads list --failed --since 7d\n  leadline leads list --where email=ada@example.com"
+    )]
     List(List),
     /// Show a lead and its log
     #[command(after_help = "Examples:\n  leadline leads show ada\n  leadline leads show ada --payload")]
@@ -116,11 +122,15 @@ struct Choice {
     /// Only leads created before this time
     #[arg(long, value_name = "TIME", value_parser = past)]
     until: Option<jiff::Timestamp>,
+    /// Only leads about which an event said this value of a searchable field, such as email=ada@example.com; repeated, all of
+    /// them
+    #[arg(long = "where", value_name = "NAME=VALUE", value_parser = searching::value)]
+    values: Vec<(String, String)>,
 }
 
 impl Choice {
-    fn request(&self, account_id: String) -> api::ListLeadsRequest {
-        api::ListLeadsRequest {
+    fn request(&self, account_id: String) -> anyhow::Result<api::ListLeadsRequest> {
+        Ok(api::ListLeadsRequest {
             account_id,
             interface_id: self.interface.clone().unwrap_or_default(),
             failed: (self.failed || self.not_failed).then_some(self.failed),
@@ -128,8 +138,9 @@ impl Choice {
             created_before: self.until.map(api::timestamp_to_api),
             client_id: self.client.clone().unwrap_or_default(),
             http_status_code: self.http_status.unwrap_or_default(),
+            r#where: searching::values(&self.values)?,
             ..api::ListLeadsRequest::default()
-        }
+        })
     }
 }
 
@@ -146,7 +157,7 @@ impl Leads {
 impl List {
     async fn run(&self) -> anyhow::Result<()> {
         let session = self.remote.connect().await?;
-        let request = self.choice.request(session.account(&self.account).await?);
+        let request = self.choice.request(session.account(&self.account).await?)?;
         list(&session, &request, &self.paging).await
     }
 }
@@ -295,7 +306,7 @@ fn print_payload(event: &api::Event) -> anyhow::Result<()> {
 impl Export {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let session = self.remote.connect().await?;
-        let list = self.choice.request(session.account(&self.account).await?);
+        let list = self.choice.request(session.account(&self.account).await?)?;
         if session.out.is_json() {
             return self::list(&session, &list, &Paging::ALL).await;
         }
@@ -309,6 +320,7 @@ impl Export {
             http_status_code: list.http_status_code,
             byte_order_mark: self.bom,
             ids_as_text: self.text_ids,
+            r#where: list.r#where,
         };
         // An export has no timeout: its length depends on the number of leads.
         let mut pieces = session.leads().export_leads(Request::new(request)).await?.into_inner();

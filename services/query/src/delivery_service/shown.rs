@@ -1,5 +1,7 @@
 //! Conversions between the read model and the API: filters, deliveries and attempts.
 
+use std::collections::HashMap;
+
 use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
 use domain::{
     AccountId, ClientId, Delivery, DeliveryId, DeliveryStatus, DestinationId, EventId, InterfaceId, LeadId, Registry,
@@ -83,6 +85,8 @@ pub(crate) fn shown_filter(filter: &DeliveryFilter) -> api::DeliveryFilter {
         http_status_code: filter.http_status.unwrap_or_default().into(),
         requested_from: filter.requested_from.map(timestamp_to_api),
         requested_before: filter.requested_before.map(timestamp_to_api),
+        // A job has the ids of what it was to find by values.
+        r#where: HashMap::new(),
     }
 }
 
@@ -113,7 +117,7 @@ pub(super) fn statuses(field: &str, given: &[i32]) -> Result<Vec<DeliveryStatus>
     Ok(statuses)
 }
 
-pub(super) fn place(delivery: &Delivery) -> Place {
+pub(crate) fn place(delivery: &Delivery) -> Place {
     let at = delivery.requested_at.unwrap_or(Timestamp::UNIX_EPOCH).as_microsecond();
     Place { at, id: delivery.reference.delivery.to_string() }
 }

@@ -2,6 +2,7 @@ use api::{registry::interface_to_api, status::refusal};
 use domain::{
     Registry,
     registry::{AccountEntry, Command, Interface},
+    search::warnings,
 };
 use prost_types::FieldMask;
 use tonic::{Request, Response};
@@ -13,7 +14,10 @@ use super::{
 };
 use crate::{caller::Caller, listing::Listing};
 
-const FIELDS: [&str; 3] = ["name", "retention", "lead_notification_emails"];
+const FIELDS: [&str; 4] = ["name", "retention", "lead_notification_emails", "searchable_fields"];
+/// What a change of the searchable fields does not do.
+const EARLIER: &str = "Leads that were published before are found by these fields only after the read model is rebuilt \
+    (leadline rebuild).";
 
 impl RegistryService {
     pub(super) async fn create_interface(
@@ -72,16 +76,20 @@ impl RegistryService {
         caller.account(&requested.account_id)?;
         let new = api::registry::interface(requested).map_err(|e| refusal(&e))?;
         let (account, id) = (new.account.clone(), new.id.clone());
+        let mut widens = false;
         let update = |registry: &Registry| {
-            let merged = merged(interface_of(registry, &account, &id)?, new, mask);
+            let now = interface_of(registry, &account, &id)?;
+            let merged = merged(now, new, mask);
+            widens = merged.searchable.iter().any(|field| !now.searchable.contains(field));
             let is_set = names(mask, "lead_notification_emails");
             let (set, kept) = merged.lead_notification_emails.iter().partition::<Vec<_>, _>(|_| is_set);
             let unconfirmed = unconfirmed(&caller, registry, &account, set, kept)?;
             Ok(Command::UpdateInterface(Interface { unconfirmed, ..merged }))
         };
         let registry = self.changes.make(&caller, update).await?;
-        let interface = interface_of(&registry, &account, &id)?;
-        Ok(Response::new(shown(account_of(&registry, &account)?, interface)))
+        let mut shown = shown(account_of(&registry, &account)?, interface_of(&registry, &account, &id)?);
+        shown.warnings.extend(widens.then(|| EARLIER.to_owned()));
+        Ok(Response::new(shown))
     }
 
     pub(super) async fn delete_interface(
@@ -109,6 +117,7 @@ fn merged(now: &Interface, new: Interface, mask: Option<&FieldMask>) -> Interfac
         } else {
             now.lead_notification_emails
         },
+        searchable: if pick("searchable_fields") { new.searchable } else { now.searchable },
         unconfirmed: vec![],
         deleted: false,
     }
@@ -116,5 +125,6 @@ fn merged(now: &Interface, new: Interface, mask: Option<&FieldMask>) -> Interfac
 
 fn shown(entry: &AccountEntry, interface: &Interface) -> api::Interface {
     let unconfirmed_emails = entry.unconfirmed(&interface.lead_notification_emails);
-    api::Interface { unconfirmed_emails, ..interface_to_api(interface) }
+    let warnings = warnings(&interface.searchable);
+    api::Interface { unconfirmed_emails, warnings, ..interface_to_api(interface) }
 }

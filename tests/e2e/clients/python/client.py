@@ -11,11 +11,16 @@ folder, address, key, account, interface, count = sys.argv[1:]
 sys.path.insert(0, folder)
 
 import grpc  # noqa: E402
+from google.protobuf import field_mask_pb2  # noqa: E402
 from leadline.v1 import (  # noqa: E402
+    account_pb2,
     delivery_pb2,
     delivery_pb2_grpc,
     ingest_pb2,
     ingest_pb2_grpc,
+    lead_pb2,
+    lead_pb2_grpc,
+    registry_pb2_grpc,
 )
 
 events = [f"py{number}" for number in range(int(count))]
@@ -23,6 +28,8 @@ channel = grpc.insecure_channel(address)
 metadata = [("authorization", f"Bearer {key}")]
 ingest = ingest_pb2_grpc.IngestServiceStub(channel)
 deliveries = delivery_pb2_grpc.DeliveryServiceStub(channel)
+leads = lead_pb2_grpc.LeadServiceStub(channel)
+registry = registry_pb2_grpc.RegistryServiceStub(channel)
 
 
 def wait_for(status, ids):
@@ -52,9 +59,23 @@ def listed(status, page_size):
             return found, pages
 
 
+def found_by_email(email):
+    """The ids of the leads with a mail address, once the read model has any."""
+    while True:
+        request = lead_pb2.ListLeadsRequest(account_id=account, where={"email": email})
+        found = leads.ListLeads(request, metadata=metadata).leads
+        if found:
+            return [lead.lead_id for lead in found]
+
+
+email = account_pb2.SearchableField(name="email", path="payload.email", kind=account_pb2.SEARCHABLE_KIND_EMAIL)
+form = account_pb2.Interface(account_id=account, interface_id=interface, searchable_fields=[email])
+mask = field_mask_pb2.FieldMask(paths=["searchable_fields"])
+registry.UpdateInterface(account_pb2.UpdateInterfaceRequest(interface=form, update_mask=mask), metadata=metadata)
 for event in events:
+    payload = {"name": "Ada", "email": f"{event}@example.com"}
     lead = ingest_pb2.PublishLeadRequest(
-        account=account, interface=interface, event_id=event, payload=json.dumps({"name": "Ada"}).encode()
+        account=account, interface=interface, event_id=event, lead_id=event, payload=json.dumps(payload).encode()
     )
     ingest.PublishLead(lead, metadata=metadata)
 wait_for(delivery_pb2.DELIVERY_STATUS_FAILED, events)
@@ -69,4 +90,8 @@ try:
     refused = "nothing"
 except grpc.RpcError as error:
     refused = error.code().name
-print(f"failed: {len(failed)} on {pages} pages; succeeded: {len(events)}; refused: {refused}", flush=True)
+found = found_by_email(" PY1@Example.com")
+print(
+    f"failed: {len(failed)} on {pages} pages; succeeded: {len(events)}; found: {', '.join(found)}; refused: {refused}",
+    flush=True,
+)

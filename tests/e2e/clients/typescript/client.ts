@@ -6,8 +6,11 @@
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 
+import { SearchableKind } from "./leadline/v1/account_pb.js";
 import { type Delivery, DeliveryService, DeliveryStatus } from "./leadline/v1/delivery_pb.js";
 import { IngestService } from "./leadline/v1/ingest_pb.js";
+import { LeadService } from "./leadline/v1/lead_pb.js";
+import { RegistryService } from "./leadline/v1/registry_pb.js";
 
 declare const process: { argv: string[] };
 
@@ -21,6 +24,8 @@ const transport =
   protocol === "grpc-web" ? createGrpcWebTransport(options) : createConnectTransport({ ...options, useHttpGet: true });
 const ingest = createClient(IngestService, transport);
 const deliveries = createClient(DeliveryService, transport);
+const leads = createClient(LeadService, transport);
+const registry = createClient(RegistryService, transport);
 const events = Array.from({ length: Number(count) }, (_, number) => `${protocol}${number}`);
 
 // Watches until each event has a delivery with this status.
@@ -48,9 +53,22 @@ async function listed(status: DeliveryStatus, pageSize: number): Promise<[Delive
   }
 }
 
+// The ids of the leads with a mail address, once the read model has any.
+async function foundByEmail(email: string): Promise<string[]> {
+  for (;;) {
+    const found = await leads.listLeads({ accountId: account, where: { email } });
+    if (found.leads.length > 0) return found.leads.map((lead) => lead.leadId);
+  }
+}
+
+const searchableFields = [{ name: "email", path: "payload.email", kind: SearchableKind.EMAIL }];
+await registry.updateInterface({
+  interface: { accountId: account, interfaceId: iface, searchableFields },
+  updateMask: { paths: ["searchable_fields"] },
+});
 for (const eventId of events) {
-  const payload = new TextEncoder().encode(JSON.stringify({ name: "Ada" }));
-  await ingest.publishLead({ account, interface: iface, eventId, payload });
+  const payload = new TextEncoder().encode(JSON.stringify({ name: "Ada", email: `${eventId}@example.com` }));
+  await ingest.publishLead({ account, interface: iface, eventId, leadId: eventId, payload });
 }
 await waitFor(DeliveryStatus.FAILED);
 const [failed, pages] = await listed(DeliveryStatus.FAILED, 2);
@@ -66,4 +84,7 @@ try {
   const types = details.map((detail) => ("type" in detail ? detail.type : detail.desc.typeName));
   refused = `${Code[code]} with ${types.join(", ")}`;
 }
-console.log(`failed: ${failed.length} on ${pages} pages; succeeded: ${events.length}; refused: ${refused}`);
+const found = await foundByEmail(` ${events[1].toUpperCase()}@Example.com`);
+console.log(
+  `failed: ${failed.length} on ${pages} pages; succeeded: ${events.length}; found: ${found.join(", ")}; refused: ${refused}`,
+);

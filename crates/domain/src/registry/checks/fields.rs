@@ -15,6 +15,7 @@ use crate::registry::{
     },
     refusal::{Mistakes, Refusal, invalid},
 };
+use crate::search::{self, SearchField};
 
 /// The maximum length of a name, in bytes.
 const MAX_NAME: usize = 200;
@@ -120,7 +121,19 @@ pub(in crate::registry) fn check_interface(interface: &Interface) -> Result<(), 
         check_name(&interface.name),
         check_days("retention", interface.retention, Interface::SHORTEST_RETENTION..=Interface::LONGEST_RETENTION),
         check_emails("lead_notification_emails", &interface.lead_notification_emails),
+        check_searchable(&interface.searchable),
     ])
+}
+
+fn check_searchable(fields: &[SearchField]) -> Result<(), Refusal> {
+    const FIELD: &str = "searchable_fields";
+    if fields.len() > search::MAX_FIELDS {
+        return Err(invalid(FIELD, format!("are {}, and {} is the limit", fields.len(), search::MAX_FIELDS)));
+    }
+    let is_repeated =
+        |(index, field): (usize, &SearchField)| fields[..index].iter().any(|other| other.name == field.name);
+    let repeated = fields.iter().enumerate().filter(|field| is_repeated(*field));
+    Mistakes::of(repeated.map(|(_, field)| Err(invalid(FIELD, format!("the name {} is given twice", field.name)))))
 }
 
 pub(in crate::registry) fn check_api_user(user: &ApiUser) -> Result<(), Refusal> {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::ids::{AccountId, ApiUserId, ClientId, InterfaceId};
+use crate::{
+    ids::{AccountId, ApiUserId, ClientId, InterfaceId},
+    search::SearchField,
+};
 
 /// The owner of leads and of configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +89,8 @@ pub struct Interface {
     pub retention: Option<Duration>,
     /// The recipients of notices about its leads; at most 20.
     pub lead_notification_emails: Vec<String>,
+    /// The values inside payloads by which its leads are found; at most 8.
+    pub searchable: Vec<SearchField>,
     /// Its addresses that were set with an account's own API key and are not confirmed, in lower case.
     pub unconfirmed: Vec<String>,
     /// A deleted interface takes no leads, and its leads cannot be sent again.

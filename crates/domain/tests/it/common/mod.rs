@@ -122,6 +122,7 @@ pub(crate) fn interface(id: &str) -> Interface {
         name: String::new(),
         retention: None,
         lead_notification_emails: vec![],
+        searchable: vec![],
         unconfirmed: vec![],
         deleted: false,
     }

@@ -5,7 +5,7 @@
 //! no index serves them ([`but`]). If a filter has several values, each is read on its own, and the results are merged.
 
 use domain::{
-    AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventType, InterfaceId, LeadId, Registry,
+    AccountId, ClientId, Delivery, DeliveryStatus, DestinationId, EventId, EventType, InterfaceId, LeadId, Registry,
     delivery::FailureReason, registry::AccountEntry,
 };
 
@@ -15,7 +15,10 @@ use crate::{
     Store, StoreError,
     page::Page,
     sql::{self, Statement, Value},
-    tables::deliveries::{COLUMNS, from_row},
+    tables::{
+        deliveries::{COLUMNS, from_row},
+        values::Chosen,
+    },
 };
 
 /// A pattern is resolved to the event types of an account if it has at most this many; otherwise the rows are compared
@@ -27,6 +30,10 @@ pub(crate) type Condition = (String, Vec<Value>);
 
 /// The condition of a branch for one event type.
 const OF_TYPE: &str = "event_type = ?";
+
+/// The column of leads, and the beginning of the condition of a branch for named leads.
+const LEAD: &str = "lead";
+const OF_NAMED: &str = "lead IN (";
 
 /// A query that one index answers.
 pub(crate) type Branch = Vec<Condition>;
@@ -53,7 +60,7 @@ enum Places {
 
 impl SwitchedOff {
     /// No destination is off, or the filter does not depend on it.
-    pub(crate) const NOWHERE: Self = Self { retrying: Places::Nowhere, pending: Places::Nowhere };
+    pub const NOWHERE: Self = Self { retrying: Places::Nowhere, pending: Places::Nowhere };
 
     /// The destinations that concern a filter.
     pub fn among(filter: &DeliveryFilter, registry: &Registry) -> Self {
@@ -123,8 +130,22 @@ impl Store {
         page: &Page,
         off: &SwitchedOff,
     ) -> Result<Vec<Delivery>, StoreError> {
+        self.deliveries_among(&Chosen::default(), filter, page, off).await
+    }
+
+    /// Deliveries of chosen leads, the newest first.
+    pub async fn deliveries_among(
+        &self,
+        chosen: &Chosen,
+        filter: &DeliveryFilter,
+        page: &Page,
+        off: &SwitchedOff,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        if chosen.is_nobody() {
+            return Ok(vec![]);
+        }
         let types = self.types(filter).await?;
-        let branches = branches(filter, types, off);
+        let branches = branches_among(filter, types, off, chosen);
         let mut found = vec![];
         let several = branches.len() > 1;
         for branch in branches {
@@ -225,24 +246,41 @@ pub(crate) fn branches(filter: &DeliveryFilter, types: Option<Vec<String>>, off:
     vec![scope.into_iter().chain([any_status(filter, off)]).collect()]
 }
 
+/// The same for deliveries of chosen leads. Those of named leads are found by the leads and sorted.
+pub(crate) fn branches_among(
+    filter: &DeliveryFilter,
+    types: Option<Vec<String>>,
+    off: &SwitchedOff,
+    among: &Chosen,
+) -> Vec<Branch> {
+    let mut branches = match among.named(LEAD) {
+        Some(named) => vec![vec![named, any_status(filter, off)]],
+        None => branches(filter, types, off),
+    };
+    branches.iter_mut().for_each(|branch| branch.extend(among.comparisons("deliveries")));
+    branches
+}
+
 pub(crate) fn select(filter: &DeliveryFilter, page: &Page, branch: Branch) -> Statement {
+    let is_sorted = branch.iter().any(|(text, _)| text.starts_with(OF_NAMED));
+    let requested_at = if is_sorted { "(requested_at + 0)" } else { "requested_at" };
     let mut select = chosen(filter, branch);
     if let Some(from) = filter.requested_from {
-        select.push("requested_at >= ? AND ", [from.into()]);
+        select.push(&format!("{requested_at} >= ? AND "), [from.into()]);
     }
     // There is one bound, whatever its source: of two bounds, the database would start at the wrong one.
     let after = page.after().map(|after| (after.at, after.id.as_str()));
     let before = filter.requested_before.map(|before| (before.as_microsecond(), ""));
     let (at, id) = after.into_iter().chain(before).min().unwrap_or((i64::MAX, ""));
-    select.push("(requested_at, delivery) < (?, ?)", [at.into(), id.into()]);
-    select.push(" ORDER BY requested_at DESC, delivery DESC LIMIT ?", [page.limit().into()]);
+    select.push(&format!("({requested_at}, delivery) < (?, ?)"), [at.into(), id.into()]);
+    select.push(&format!(" ORDER BY {requested_at} DESC, delivery DESC LIMIT ?"), [page.limit().into()]);
     select
 }
 
 /// All conditions except those of time and position, which have to follow.
 pub(crate) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
     let mut select = Statement::new(format!("SELECT {} FROM deliveries WHERE ", COLUMNS.join(", ")));
-    let others = others(filter, branch.iter().any(|(text, _)| text == OF_TYPE));
+    let others = others(filter, &branch);
     let conditions: Vec<_> = branch.into_iter().chain(others).filter(|(text, _)| !text.is_empty()).collect();
     for (condition, values) in conditions {
         select.push(&condition, values).push(" AND ", []);
@@ -250,18 +288,19 @@ pub(crate) fn chosen(filter: &DeliveryFilter, branch: Branch) -> Statement {
     select
 }
 
-/// The conditions that no index has answered, written so that no index serves them.
-fn others(filter: &DeliveryFilter, of_one_type: bool) -> Vec<Condition> {
-    // If the filter has neither, the index was chosen by the destination or the account.
-    let scoped = filter.event_id.is_none() && filter.lead.is_none();
-    let destination = filter.destination.as_ref().filter(|_| !scoped);
-    let account = filter.account.as_ref().filter(|_| !scoped && filter.destination.is_none());
+/// The conditions that the branch has not, written so that no index serves them.
+fn others(filter: &DeliveryFilter, branch: &Branch) -> Vec<Condition> {
+    let has = |condition: &str| branch.iter().any(|(text, _)| text == condition);
+    let event = filter.event_id.as_ref().filter(|_| !has("event_id = ?"));
+    let destination = filter.destination.as_ref().filter(|_| !has("destination = ?"));
+    let account = filter.account.as_ref().filter(|_| !has("account = ?") && filter.destination.is_none());
     let texts = [
         ("account", account.map(AccountId::as_str)),
         ("interface", filter.interface.as_ref().map(InterfaceId::as_str)),
         ("client", filter.client.as_ref().map(ClientId::as_str)),
         ("destination", destination.map(DestinationId::as_str)),
         ("lead", filter.lead.as_ref().map(LeadId::as_str)),
+        ("event_id", event.map(EventId::as_str)),
         ("failure", filter.failure.map(FailureReason::as_str)),
     ];
     let mut others: Vec<_> = texts.into_iter().filter_map(|(column, text)| Some(but(column, text?))).collect();
@@ -269,7 +308,7 @@ fn others(filter: &DeliveryFilter, of_one_type: bool) -> Vec<Condition> {
         others.push(("last_status = ?".to_owned(), vec![u32::from(status).into()]));
     }
     match filter.event_type.as_ref().map(|pattern| (pattern.as_str(), pattern.as_str().strip_suffix('*'))) {
-        _ if of_one_type => {}
+        _ if has(OF_TYPE) => {}
         Some((exact, None)) => others.push(but("event_type", exact)),
         Some((_, Some(beginning))) if !beginning.is_empty() => {
             others.push((format!("substr(event_type, 1, {}) = ?", beginning.len()), vec![beginning.into()]));

@@ -3,7 +3,13 @@
 use domain::{AccountId, EventId, EventType, InterfaceId, LeadEvent, LeadId, LeadSequence, lead::KnownEvent};
 use jiff::Timestamp;
 
-use crate::{sql::plans::stores, tables::leads};
+use crate::{
+    sql::plans::stores,
+    tables::{
+        leads,
+        values::{self, NewValues, Said, WantedHash},
+    },
+};
 
 fn event() -> LeadEvent {
     LeadEvent {
@@ -85,5 +91,29 @@ async fn known_events_come_page_by_page_each_once() {
         read.sort();
         expected.sort();
         assert_eq!(read, expected);
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_found_by_the_copy_of_an_erased_event() {
+    let (sqlite, postgres, _folder) = stores().await;
+    for store in [sqlite, postgres] {
+        let event = event();
+        let said = [Said { field: "email".into(), hash: "h".into() }];
+        let wanted = [WantedHash { field: "email".into(), hashes: vec!["h".into()] }];
+        let is_nobody = async || store.chosen(&event.account, None, &wanted).await.unwrap().is_nobody();
+        // In a read model that is rebuilt after the event was erased, its copy comes first.
+        let mut transaction = store.begin().await.unwrap();
+        let added = leads::add_events(&mut transaction, &[(9, &event)], false).await.unwrap();
+        assert_eq!(added.new, [9].into());
+        let new = NewValues { account: &event.account, lead: &event.lead, client: None, sequence: 9, said: &said };
+        values::add(&mut transaction, &[new]).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert!(!is_nobody().await);
+        let mut transaction = store.begin().await.unwrap();
+        let added = leads::add_events(&mut transaction, &[(7, &event)], true).await.unwrap();
+        assert!(added.new.is_empty());
+        transaction.commit().await.unwrap();
+        assert!(is_nobody().await);
     }
 }

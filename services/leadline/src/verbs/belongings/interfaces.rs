@@ -8,9 +8,13 @@ use clap::{Args, Subcommand};
 use super::{List, Named};
 use crate::{
     moments::{days, span},
+    out::note,
     remote::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
-    verbs::accounts::{mask, names, some, told},
+    verbs::{
+        accounts::{mask, names, some, told},
+        searching,
+    },
 };
 
 /// Configure interfaces: the forms, pages and campaigns that produce leads.
@@ -29,7 +33,8 @@ enum Verb {
     #[command(after_help = "Example:\n  leadline interfaces create contact-form --name 'Contact form' --retention 90d")]
     Create(Change),
     /// Change the given settings of an interface
-    #[command(after_help = "Example:\n  leadline interfaces update contact-form --notify sales@acme.example")]
+    #[command(after_help = "Examples:\n  leadline interfaces update contact-form --notify sales@acme.example\n  \
+                      leadline interfaces update contact-form --searchable email=payload.email --searchable phone=payload.contact.tel:phone")]
     Update(Change),
     /// Delete an interface
     #[command(after_help = "Example:\n  leadline interfaces delete contact-form")]
@@ -52,6 +57,10 @@ struct Change {
     /// Addresses for mails about its leads, separated by commas; '' removes all
     #[arg(long, value_name = "EMAIL", value_delimiter = ',')]
     notify: Option<Vec<String>>,
+    /// Value in payloads by which its leads are found: a name, a path, and how it is compared (text, email or phone); repeat it
+    /// for each of at most 8, which replace all others; '' removes all
+    #[arg(long, value_name = "NAME=PATH:KIND", value_parser = searching::field)]
+    searchable: Option<Vec<Option<api::SearchableField>>>,
     #[command(flatten)]
     account: ForAccount,
     #[command(flatten)]
@@ -78,7 +87,9 @@ impl Interfaces {
                 let account_id = session.account(&change.account).await?;
                 let request = api::CreateInterfaceRequest { interface: Some(change.split(account_id).0) };
                 let interface = session.registry().create_interface(within(request)).await?.into_inner();
-                session.one(COLUMNS, row, &interface)
+                session.one(COLUMNS, row, &interface)?;
+                warn(&interface);
+                Ok(())
             }
             Verb::Update(change) => {
                 let session = change.remote.connect().await?;
@@ -87,7 +98,9 @@ impl Interfaces {
                 let (interface, update_mask) = (Some(interface), Some(mask(&paths)?));
                 let request = api::UpdateInterfaceRequest { interface, update_mask };
                 let interface = session.registry().update_interface(within(request)).await?.into_inner();
-                session.one(COLUMNS, row, &interface)
+                session.one(COLUMNS, row, &interface)?;
+                warn(&interface);
+                Ok(())
             }
             Verb::Delete(Named { id, account, remote }) => {
                 let session = remote.connect().await?;
@@ -100,7 +113,15 @@ impl Interfaces {
     }
 }
 
-const COLUMNS: [Column; 4] = [fixed("INTERFACE"), flexible("NAME"), fixed("RETENTION"), flexible("NOTIFIED")];
+const COLUMNS: [Column; 5] =
+    [fixed("INTERFACE"), flexible("NAME"), fixed("RETENTION"), flexible("NOTIFIED"), flexible("SEARCHABLE")];
+
+/// Prints the warnings of a change, for the person at the terminal.
+fn warn(interface: &api::Interface) {
+    for warning in &interface.warnings {
+        note(&format!("Warning: {warning}"));
+    }
+}
 
 fn row(interface: &api::Interface) -> Vec<Cell> {
     vec![
@@ -108,6 +129,7 @@ fn row(interface: &api::Interface) -> Vec<Cell> {
         interface.name.as_str().into(),
         days(interface.retention.as_ref()).into(),
         told(&interface.lead_notification_emails, &interface.unconfirmed_emails).into(),
+        interface.searchable_fields.iter().map(searching::shown).collect::<Vec<_>>().join(", ").into(),
     ]
 }
 
@@ -117,6 +139,7 @@ impl Change {
             ("name", self.name.is_some()),
             ("retention", self.retention.is_some() || self.no_retention),
             ("lead_notification_emails", self.notify.is_some()),
+            ("searchable_fields", self.searchable.is_some()),
         ];
         let interface = api::Interface {
             account_id,
@@ -125,6 +148,8 @@ impl Change {
             retention: self.retention.map(duration_to_api),
             lead_notification_emails: some(self.notify),
             unconfirmed_emails: vec![],
+            searchable_fields: self.searchable.unwrap_or_default().into_iter().flatten().collect(),
+            warnings: vec![],
         };
         (interface, names(said))
     }

@@ -1,0 +1,70 @@
+//! Keyed hashes of the values by which leads are found: of those that an event says, and of those that a caller asks for.
+//! The read model holds nothing else of them.
+
+use std::{sync::Arc, time::Duration};
+
+use crypto::{MasterKey, SearchKey};
+use domain::{AccountId, LeadEvent, Registry, search};
+use journal::RegistryView;
+
+use crate::tables::values::{Said, WantedHash};
+
+/// How long a projector waits for the configuration that an event needs.
+const KNOWN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Hashes values. Clones share the registry view.
+#[derive(Debug, Clone)]
+pub struct Hashing {
+    registry: RegistryView,
+    key: MasterKey,
+}
+
+impl Hashing {
+    pub const fn new(registry: RegistryView, key: MasterKey) -> Self {
+        Self { registry, key }
+    }
+
+    /// The configuration, which has the searchable fields.
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.snapshot()
+    }
+
+    /// The values that an event says about its lead. `None` if this process does not know the configuration yet that
+    /// the event was published under.
+    pub fn said(&self, event: &LeadEvent) -> Option<Vec<Said>> {
+        let registry = self.registry.snapshot();
+        if registry.sequence() < event.registry_sequence {
+            return None;
+        }
+        let account = registry.account(&event.account);
+        let Some(interface) = account.and_then(|account| account.interface(&event.interface)) else {
+            return Some(vec![]);
+        };
+        let found = search::values(&interface.searchable, &event.payload);
+        if found.is_empty() {
+            return Some(vec![]);
+        }
+        let key = SearchKey::new(&self.key, event.account.as_str());
+        let said = |(field, value): (&search::FieldName, String)| Said {
+            field: field.as_str().to_owned(),
+            hash: key.hash(field.as_str(), &value),
+        };
+        Some(found.into_iter().map(said).collect())
+    }
+
+    /// Waits until this process knows the configuration that an event was published under; `false` if it does not in
+    /// time.
+    pub async fn knows(&self, event: &LeadEvent) -> bool {
+        self.registry.at_least(event.registry_sequence, KNOWN_TIMEOUT).await.is_some()
+    }
+
+    /// The hashes of the values that a caller asks for.
+    pub fn hashed(&self, account: &AccountId, wanted: &[search::Wanted]) -> Vec<WantedHash> {
+        let key = SearchKey::new(&self.key, account.as_str());
+        let hashed = |wanted: &search::Wanted| WantedHash {
+            hashes: wanted.normal.iter().map(|value| key.hash(wanted.field.as_str(), value)).collect(),
+            field: wanted.field.as_str().to_owned(),
+        };
+        wanted.iter().map(hashed).collect()
+    }
+}

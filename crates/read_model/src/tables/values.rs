@@ -1,0 +1,286 @@
+//! Which leads have which values: keyed hashes of values inside payloads.
+//!
+//! A search names the leads first and then reads their rows, because people share few addresses. If a value is that of
+//! very many leads, each row of the list is compared instead.
+
+use std::collections::{BTreeMap, HashSet};
+
+use domain::{AccountId, ClientId, LeadId};
+use sqlx::{Any, Transaction, any::AnyRow};
+
+use crate::{
+    Store, StoreError,
+    sql::{self, Statement, Value, bulk::Insert},
+    tables::deliveries::pages::Condition,
+};
+
+const COLUMNS: [&str; 6] = ["account", "field", "hash", "lead", "client", "sequence"];
+/// At most this many leads are named in a statement. Above it, a page of a list is complete after a few thousand rows.
+const MAX_NAMED: usize = 1_000;
+
+/// A value that an event said about its lead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    pub field: String,
+    pub hash: String,
+}
+
+/// A value that leads have to have: one of these hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct WantedHash {
+    pub field: String,
+    pub hashes: Vec<String>,
+}
+
+/// The values that an event adds, and where LEADS holds it.
+#[derive(Debug)]
+pub(crate) struct NewValues<'a> {
+    pub(crate) account: &'a AccountId,
+    pub(crate) lead: &'a LeadId,
+    pub(crate) client: Option<&'a ClientId>,
+    pub(crate) sequence: u64,
+    pub(crate) said: &'a [Said],
+}
+
+/// Adds values. The rows of their leads are written before, in the same transaction, so that an anonymisation sees them.
+pub(crate) async fn add(transaction: &mut Transaction<'static, Any>, new: &[NewValues<'_>]) -> Result<(), StoreError> {
+    // One row for each value, because a statement may not touch a row twice, in the order of the key.
+    let mut rows = BTreeMap::new();
+    for event in new {
+        let client = event.client.map_or("", ClientId::as_str);
+        for said in event.said {
+            let key = (event.account.as_str(), said.field.as_str(), said.hash.as_str(), event.lead.as_str(), client);
+            let latest = rows.entry(key).or_insert(event.sequence);
+            *latest = event.sequence.max(*latest);
+        }
+    }
+    let latest =
+        "CASE WHEN excluded.sequence > lead_values.sequence THEN excluded.sequence ELSE lead_values.sequence END";
+    let then = format!(" ON CONFLICT (account, field, hash, lead, client) DO UPDATE SET sequence = {latest}");
+    let row = |((account, field, hash, lead, client), sequence): ((&str, &str, &str, &str, &str), u64)| {
+        let texts = [account, field, hash, lead, client].map(Value::from);
+        texts.into_iter().chain([sequence.cast_signed().into()]).collect()
+    };
+    let rows = Box::new(rows.into_iter().map(row));
+    Insert { table: "lead_values", columns: &COLUMNS, then }.count(transaction, rows).await.map(drop)
+}
+
+/// The leads that a list is limited to.
+#[derive(Debug, Clone, Default)]
+pub struct Chosen {
+    /// `None` if the leads are too many to name, or the list is not limited.
+    pub(crate) leads: Option<Vec<String>>,
+    /// The values that each row is compared with.
+    compared: Vec<WantedHash>,
+    client: Option<ClientId>,
+}
+
+impl Chosen {
+    /// Whether no lead has the values.
+    pub(crate) fn is_nobody(&self) -> bool {
+        self.leads.as_ref().is_some_and(Vec::is_empty)
+    }
+
+    /// The condition that a lead is a named one.
+    pub(crate) fn named(&self, column: &str) -> Option<Condition> {
+        let leads = self.leads.as_ref()?;
+        let places = vec!["?"; leads.len()].join(", ");
+        Some((format!("{column} IN ({places})"), leads.iter().map(|lead| lead.as_str().into()).collect()))
+    }
+
+    /// What each row of a table has to be compared with. No database makes a join of it.
+    pub(crate) fn comparisons<'a>(&'a self, table: &'a str) -> impl Iterator<Item = Condition> + 'a {
+        self.compared.iter().map(move |wanted| {
+            let key = format!("v.account = {table}.account AND v.lead = {table}.lead");
+            let (condition, values) = self.of_field(wanted);
+            (format!("(SELECT 1 FROM lead_values v WHERE {key} AND {condition} LIMIT 1) IS NOT NULL"), values)
+        })
+    }
+
+    fn of_field(&self, wanted: &WantedHash) -> Condition {
+        let places = vec!["?"; wanted.hashes.len()].join(", ");
+        let mut values: Vec<Value> = vec![wanted.field.as_str().into()];
+        values.extend(wanted.hashes.iter().map(|hash| hash.as_str().into()));
+        values.extend(self.client.iter().map(|client| client.as_str().into()));
+        let client = if self.client.is_some() { " AND v.client = ?" } else { "" };
+        (format!("v.field = ? AND v.hash IN ({places}){client}"), values)
+    }
+}
+
+impl Store {
+    /// The leads of an account that have all these values. With a client, events of this client have to have said them.
+    pub async fn chosen(
+        &self,
+        account: &AccountId,
+        client: Option<&ClientId>,
+        wanted: &[WantedHash],
+    ) -> Result<Chosen, StoreError> {
+        let mut chosen = Chosen { client: client.cloned(), ..Chosen::default() };
+        for wanted in wanted {
+            let found = self.fetch_all(select(account, &chosen, wanted)).await?;
+            if found.len() > MAX_NAMED {
+                chosen.compared.push(wanted.clone());
+                continue;
+            }
+            let found = found.iter().map(|row: &AnyRow| sql::text(row, "lead")).collect::<Result<HashSet<_>, _>>()?;
+            match &mut chosen.leads {
+                Some(leads) => leads.retain(|lead| found.contains(lead)),
+                none => *none = Some(found.into_iter().collect()),
+            }
+            if chosen.is_nobody() {
+                break;
+            }
+        }
+        Ok(chosen)
+    }
+}
+
+/// The leads that have a value, one more than are named.
+fn select(account: &AccountId, chosen: &Chosen, wanted: &WantedHash) -> Statement {
+    let mut select = Statement::new("SELECT DISTINCT v.lead FROM lead_values v WHERE v.account = ");
+    select.push("? AND ", [account.as_str().into()]);
+    let (condition, values) = chosen.of_field(wanted);
+    select.push(&condition, values);
+    select.push(" LIMIT ?", [i64::try_from(MAX_NAMED + 1).unwrap_or(i64::MAX).into()]);
+    select
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::delivery::DeliveryFilter;
+    use sqlx::Row as _;
+
+    use super::*;
+    use crate::{
+        page::Page,
+        sql::plans::stores,
+        tables::{
+            deliveries::pages::{self, SwitchedOff},
+            leads::{self, LeadFilter},
+        },
+    };
+
+    fn acme() -> AccountId {
+        AccountId::parse("acme").unwrap()
+    }
+
+    fn lead(id: impl std::fmt::Display) -> LeadId {
+        LeadId::parse(&id.to_string()).unwrap()
+    }
+
+    fn wanted(field: &str, hash: &str) -> WantedHash {
+        WantedHash { field: field.into(), hashes: vec![hash.into()] }
+    }
+
+    /// One value of a lead, as an event at this sequence said it.
+    async fn say(store: &Store, account: &AccountId, of: &LeadId, client: Option<&str>, value: (&str, &str, u64)) {
+        let client = client.map(|id| ClientId::parse(id).unwrap());
+        let said = [Said { field: value.0.into(), hash: value.1.into() }];
+        let new = NewValues { account, lead: of, client: client.as_ref(), sequence: value.2, said: &said };
+        let mut transaction = store.begin().await.unwrap();
+        add(&mut transaction, &[new]).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn found(store: &Store, client: Option<&str>, values: &[WantedHash]) -> Vec<String> {
+        let client = client.map(|id| ClientId::parse(id).unwrap());
+        let mut leads = store.chosen(&acme(), client.as_ref(), values).await.unwrap().leads.unwrap();
+        leads.sort();
+        leads
+    }
+
+    #[tokio::test]
+    async fn leads_are_found_by_all_values_in_their_account_and_by_their_client() {
+        let (sqlite, postgres, _folder) = stores().await;
+        for store in [sqlite, postgres] {
+            let other = AccountId::parse("other").unwrap();
+            for (account, of, client, value) in [
+                (acme(), "ada", None, ("email", "h1", 1)),
+                (acme(), "ada", None, ("phone", "h2", 2)),
+                (acme(), "bob", Some("north"), ("email", "h1", 3)),
+                (acme(), "bob", Some("south"), ("phone", "h3", 4)),
+                (other.clone(), "eve", None, ("email", "h1", 5)),
+            ] {
+                say(&store, &account, &lead(of), client, value).await;
+            }
+            let (email, phone) = (wanted("email", "h1"), wanted("phone", "h2"));
+            assert_eq!(found(&store, None, std::slice::from_ref(&email)).await, ["ada", "bob"]);
+            assert_eq!(found(&store, None, &[email.clone(), phone]).await, ["ada"]);
+            assert_eq!(found(&store, Some("north"), std::slice::from_ref(&email)).await, ["bob"]);
+            assert!(found(&store, Some("south"), &[email]).await.is_empty());
+            assert!(found(&store, None, &[wanted("phone", "h1")]).await.is_empty());
+            let either = WantedHash { field: "phone".into(), hashes: vec!["h2".into(), "h3".into()] };
+            assert_eq!(found(&store, None, &[either]).await, ["ada", "bob"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_value_of_very_many_leads_is_compared_row_by_row() {
+        let (sqlite, postgres, _folder) = stores().await;
+        for store in [sqlite, postgres] {
+            let (account, all) = (acme(), (0..=MAX_NAMED).map(lead).collect::<Vec<_>>());
+            let said = [Said { field: "city".into(), hash: "h".into() }];
+            let new = |(sequence, lead)| NewValues { account: &account, lead, client: None, sequence, said: &said };
+            let new: Vec<_> = (1..).zip(&all).map(new).collect();
+            let mut transaction = store.begin().await.unwrap();
+            add(&mut transaction, &new).await.unwrap();
+            add(&mut transaction, &new).await.unwrap();
+            transaction.commit().await.unwrap();
+            let chosen = store.chosen(&acme(), None, &[wanted("city", "h")]).await.unwrap();
+            assert!(chosen.leads.is_none() && chosen.compared.len() == 1);
+            say(&store, &acme(), &lead(7), None, ("email", "e", 9_000)).await;
+            let both = store.chosen(&acme(), None, &[wanted("city", "h"), wanted("email", "e")]).await.unwrap();
+            assert_eq!((both.leads.unwrap(), both.compared.len()), (vec!["7".to_owned()], 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_search_reads_no_table_as_a_whole() {
+        let (sqlite, postgres, _folder) = stores().await;
+        let first = Page::of(0, "", ()).unwrap();
+        let filter = LeadFilter {
+            account: acme(),
+            interface: None,
+            client: None,
+            failed: Some(true),
+            http_status: Some(404),
+            created_from: Some(jiff::Timestamp::UNIX_EPOCH),
+            created_before: Some(jiff::Timestamp::MAX),
+            values: vec![],
+        };
+        let of = DeliveryFilter {
+            account: Some(acme()),
+            statuses: vec![domain::DeliveryStatus::Failed],
+            requested_from: Some(jiff::Timestamp::UNIX_EPOCH),
+            ..DeliveryFilter::default()
+        };
+        let named = Chosen { leads: Some(vec!["ada".into(), "bob".into()]), ..Chosen::default() };
+        let compared = Chosen { compared: vec![wanted("city", "h")], ..Chosen::default() };
+        let deliveries = |chosen: &Chosen| {
+            let branch = pages::branches_among(&of, None, &SwitchedOff::NOWHERE, chosen).swap_remove(0);
+            pages::select(&of, &first, branch)
+        };
+        let values = "sqlite_autoindex_lead_values_1";
+        for (select, indexes) in [
+            (leads::select(&filter, &first, &named), vec!["sqlite_autoindex_leads_1"]),
+            (leads::select(&filter, &first, &compared), vec!["leads_failed", values]),
+            (deliveries(&named), vec!["deliveries_by_lead"]),
+            (deliveries(&compared), vec!["deliveries_open_of_account", values]),
+            (super::select(&acme(), &compared, &wanted("city", "h")), vec![values]),
+        ] {
+            let rows = select.after("EXPLAIN QUERY PLAN ").query().fetch_all(&sqlite.pool).await.unwrap();
+            let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+            for index in indexes {
+                assert!(plan.iter().any(|line| line.contains(&format!("INDEX {index} ("))), "{index}: {plan:#?}");
+            }
+            assert!(!plan.iter().any(|line| line.starts_with("SCAN")), "{plan:#?}");
+        }
+        // PostgreSQL takes them, too.
+        for select in [leads::select(&filter, &first, &named), leads::select(&filter, &first, &compared)] {
+            select.query().fetch_all(&postgres.pool).await.unwrap();
+        }
+        for select in [deliveries(&named), deliveries(&compared)] {
+            select.query().fetch_all(&postgres.pool).await.unwrap();
+        }
+    }
+}

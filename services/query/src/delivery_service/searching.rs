@@ -1,0 +1,38 @@
+//! Deliveries of leads that are found by values inside payloads.
+
+use std::collections::HashMap;
+
+use api::status::invalid;
+use domain::AccountId;
+use read_model::{
+    Store,
+    hashing::Hashing,
+    tables::{
+        deliveries::pages::DeliveryFilter,
+        values::{Chosen, WantedHash},
+    },
+};
+use tonic::Status;
+
+use crate::{failed, search};
+
+/// The values that a filter asks for. Hashes differ by account, so one has to be named.
+pub(crate) fn wanted(
+    hashing: &Hashing,
+    account: Option<&AccountId>,
+    given: &HashMap<String, String>,
+) -> Result<Vec<WantedHash>, Status> {
+    match account {
+        Some(account) => search::wanted(hashing, "filter.where", account, given),
+        None if given.is_empty() => Ok(vec![]),
+        None => Err(invalid("filter.account_id", "is missing; a search by values is within an account")),
+    }
+}
+
+/// The leads that the deliveries of a filter belong to.
+pub(crate) async fn chosen(store: &Store, filter: &DeliveryFilter, wanted: &[WantedHash]) -> Result<Chosen, Status> {
+    match &filter.account {
+        Some(account) => store.chosen(account, filter.client.as_ref(), wanted).await.map_err(failed),
+        None => Ok(Chosen::default()),
+    }
+}

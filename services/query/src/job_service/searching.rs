@@ -1,0 +1,57 @@
+//! Retries of deliveries that are found by values inside payloads. A job has their ids, because its facts outlive the
+//! values of a lead that is anonymised.
+
+use std::sync::Arc;
+
+use api::status::invalid;
+use domain::{AccountId, DeliveryId, DeliveryStatus, job::MOST_LISTED};
+use read_model::tables::deliveries::pages::SwitchedOff;
+use tonic::Status;
+
+use super::{JobService, ended_ones};
+use crate::{
+    delivery_service::{chosen, place, wanted},
+    failed, listing,
+};
+
+/// The largest page.
+const PAGE: u32 = 500;
+
+impl JobService {
+    /// The deliveries that a filter with values matches and that can be retried, the oldest first.
+    pub(super) async fn found(
+        &self,
+        mut given: api::DeliveryFilter,
+        account: &AccountId,
+        force: bool,
+    ) -> Result<Arc<[DeliveryId]>, Status> {
+        let values = wanted(&self.hashing, Some(account), &std::mem::take(&mut given.r#where))?;
+        let mut filter = ended_ones(given, account, force)?;
+        if filter.statuses.is_empty() {
+            filter.statuses = vec![DeliveryStatus::Failed];
+            filter.statuses.extend(force.then_some(DeliveryStatus::Succeeded));
+        }
+        let chosen = chosen(&self.store, &filter, &values).await?;
+        let (mut found, mut token) = (vec![], String::new());
+        loop {
+            let page = listing::page(PAGE, &token, &filter)?;
+            let off = &SwitchedOff::NOWHERE;
+            let mut rows = self.store.deliveries_among(&chosen, &filter, &page, off).await.map_err(failed)?;
+            token = page.cut(&mut rows, place);
+            found.extend(rows.into_iter().map(|delivery| delivery.reference.delivery));
+            if found.len() > MOST_LISTED {
+                let problem =
+                    format!("matches more than {MOST_LISTED} deliveries, which is the limit; set more of the filter");
+                return Err(invalid("filter.where", problem));
+            }
+            if token.is_empty() {
+                break;
+            }
+        }
+        if found.is_empty() {
+            return Err(invalid("filter.where", "matches no delivery that can be retried"));
+        }
+        found.reverse();
+        Ok(found.into())
+    }
+}
