@@ -40,6 +40,7 @@ mod checks {
 
 /// The registry as a fold of its facts, and what is asked of it.
 mod state {
+    pub(super) mod account_entry;
     pub(super) mod by_scope;
     pub(super) mod consent;
     pub(super) mod fan_out;
@@ -71,5 +72,6 @@ pub use request::shape::{
     Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape, WebhookId,
 };
 pub use request::transport::{ClientCertificate, DestinationProxy, ProxyAddress, ProxyProtocol, Transport};
-pub use state::fold::{AccountEntry, Registry};
+pub use state::account_entry::AccountEntry;
+pub use state::fold::Registry;
 pub use state::sealed::Sealed;

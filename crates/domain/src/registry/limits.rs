@@ -11,8 +11,9 @@ use crate::{
         refusal::Refusal,
         request::shape::Body,
         state::{
+            account_entry::AccountEntry,
             fan_out::{fan_out, fan_out_of_all},
-            fold::{AccountEntry, Registry},
+            fold::Registry,
         },
     },
 };

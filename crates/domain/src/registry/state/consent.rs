@@ -6,7 +6,7 @@ use crate::registry::{
         confirmation::Confirmation,
     },
     facts::Change,
-    state::fold::AccountEntry,
+    state::account_entry::AccountEntry,
 };
 
 impl AccountEntry {

@@ -10,17 +10,16 @@ use jiff::Timestamp;
 use crate::{
     delivery::Switch,
     ids::{AccountId, ApiUserId, ClientId, DestinationId, InterfaceId, OptOutId, TokenId},
-    notice::NoticeKind,
     registry::{
         entities::{
-            account::{Account, ApiUser, Client, Interface, Role},
+            account::{Account, ApiUser, Client, Interface},
             api_key::KeyRing,
             destination::{Destination, Token},
             kind::EntityKind,
             opt_out::OptOut,
         },
         facts::{Change, RegistryFact},
-        state::{by_scope::ByScope, ordering::Ordering},
+        state::{account_entry::AccountEntry, by_scope::ByScope, ordering::Ordering},
     },
 };
 
@@ -34,111 +33,6 @@ pub struct Registry {
     versions: HashMap<(Option<AccountId>, EntityKind, String), u64>,
     ordering: Ordering,
     sequence: u64,
-}
-
-/// An account and what belongs to it.
-#[derive(Debug, Clone)]
-pub struct AccountEntry {
-    pub account: Account,
-    clients: BTreeMap<ClientId, Client>,
-    api_users: BTreeMap<ApiUserId, ApiUser>,
-    interfaces: BTreeMap<InterfaceId, Interface>,
-    destinations: BTreeMap<DestinationId, Arc<Destination>>,
-    by_scope: ByScope,
-    tokens: BTreeMap<TokenId, Arc<Token>>,
-    opt_outs: BTreeMap<OptOutId, OptOut>,
-    /// Unconfirmed addresses, and confirmed ones; in lower case.
-    pub(in crate::registry) unconfirmed: BTreeSet<String>,
-    pub(in crate::registry) confirmed: BTreeSet<String>,
-}
-
-impl AccountEntry {
-    /// Its clients, including deleted ones, in the order of their ids.
-    pub fn clients(&self) -> impl Iterator<Item = &Client> {
-        self.clients.values()
-    }
-
-    /// Its API users, including deleted ones, in the order of their ids.
-    pub fn api_users(&self) -> impl Iterator<Item = &ApiUser> {
-        self.api_users.values()
-    }
-
-    /// The recipients of notices about deactivations, each once: the addresses for them and those of API users. If
-    /// there are none, the recipients of notices about failures.
-    pub fn told_of_deactivations(&self) -> Vec<String> {
-        let users = self.api_users().filter(|user| !user.deleted && user.role >= Role::Operator);
-        let told = each_once(self.account.api_user_emails.iter().chain(users.map(|user| &user.email)));
-        if told.is_empty() { self.account.notification_emails.clone() } else { told }
-    }
-
-    /// The recipients of notices about a recovery, each once: those of the notices about repeated failures and about
-    /// the deactivation.
-    pub fn told_of_recoveries(&self, was_alerted: bool, was_deactivated: bool) -> Vec<String> {
-        let alerted = if was_alerted { self.account.notification_emails.clone() } else { vec![] };
-        let others = if was_deactivated { self.told_of_deactivations() } else { vec![] };
-        each_once(alerted.iter().chain(&others))
-    }
-
-    /// Its opt-outs, in the order of their ids.
-    pub fn opt_outs(&self) -> impl Iterator<Item = &OptOut> {
-        self.opt_outs.values()
-    }
-
-    /// Whether an address may get mails of this kind.
-    pub fn wants(&self, email: &str, kind: NoticeKind) -> bool {
-        !self.opt_outs.contains_key(&OptOut::new(self.account.id.clone(), email, kind).id)
-    }
-
-    /// The addresses among these that may get mails of this kind, each once: confirmed, and not opted out.
-    pub fn willing(&self, emails: &[String], kind: NoticeKind) -> Vec<String> {
-        each_once(emails.iter().filter(|email| self.is_confirmed(email) && self.wants(email, kind)))
-    }
-
-    /// Its interfaces, including deleted ones, in the order of their ids.
-    pub fn interfaces(&self) -> impl Iterator<Item = &Interface> {
-        self.interfaces.values()
-    }
-
-    /// An interface, deleted or not.
-    pub fn interface(&self, id: &InterfaceId) -> Option<&Interface> {
-        self.interfaces.get(id)
-    }
-
-    /// Its destinations, including deleted ones, in the order of their ids.
-    pub fn destinations(&self) -> impl Iterator<Item = &Arc<Destination>> {
-        self.destinations.values()
-    }
-
-    /// Its destinations that are not deleted and whose scope covers events of this client and interface, the highest
-    /// level first.
-    pub fn destinations_covering(
-        &self,
-        client: Option<&ClientId>,
-        interface: &InterfaceId,
-    ) -> impl Iterator<Item = &Arc<Destination>> {
-        self.by_scope.covering(client, interface)
-    }
-
-    /// Its tokens, including deleted ones, in the order of their ids.
-    pub fn tokens(&self) -> impl Iterator<Item = &Arc<Token>> {
-        self.tokens.values()
-    }
-
-    /// A token, deleted or not.
-    pub fn token(&self, id: &TokenId) -> Option<&Arc<Token>> {
-        self.tokens.get(id)
-    }
-}
-
-/// Each address once. Mail servers ignore case.
-fn each_once<'a>(emails: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut once: Vec<String> = vec![];
-    for email in emails {
-        if !once.iter().any(|known| known.eq_ignore_ascii_case(email)) {
-            once.push(email.clone());
-        }
-    }
-    once
 }
 
 impl Registry {
