@@ -10,6 +10,7 @@
 //!
 //! Guarantee: the read model holds nothing that the journal does not. It can be wiped and rebuilt from the facts.
 
+mod error;
 pub mod flush_hint;
 pub mod hashing;
 pub mod history;
@@ -26,8 +27,9 @@ pub mod sql;
 pub mod store;
 pub mod tables;
 
+pub use error::StoreError;
 pub use history::History;
 pub use options::{Options, compact};
 pub use repairs::Repairs;
 pub use sources::Sources;
-pub use store::{Store, StoreError};
+pub use store::Store;

@@ -6,7 +6,7 @@ use runtime::metrics::{self, Histograms, KeyValue, OPERATION_SECONDS};
 use sqlx::AnyPool;
 use tokio::time::Instant;
 
-use crate::{Store, StoreError, store::Flavour};
+use crate::{StoreError, sql::Flavour};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Operation {
@@ -36,21 +36,7 @@ pub(crate) async fn read<T>(
     read
 }
 
-impl Store {
-    /// A transaction wrote facts into the read model.
-    pub fn projected_in(&self, took: Duration) {
-        record(self.flavour, "project", took, false);
-    }
-
-    /// Observes the connections of both pools.
-    pub(crate) fn observe(&self) {
-        for (name, pool) in [("readers", &self.pool), ("writer", &self.writer)] {
-            observe_pool(name, pool.clone());
-        }
-    }
-}
-
-fn record(flavour: Flavour, name: &'static str, took: Duration, failed: bool) {
+pub(crate) fn record(flavour: Flavour, name: &'static str, took: Duration, failed: bool) {
     let system = match flavour {
         Flavour::Sqlite => "sqlite",
         Flavour::Postgres | Flavour::PooledPostgres => "postgresql",
@@ -58,7 +44,7 @@ fn record(flavour: Flavour, name: &'static str, took: Duration, failed: bool) {
     OPERATIONS.record(&Operation { system, name, failed }, took, None);
 }
 
-fn observe_pool(name: &'static str, pool: AnyPool) {
+pub(crate) fn observe_pool(name: &'static str, pool: AnyPool) {
     metrics::meter()
         .i64_observable_up_down_counter("db.client.connection.count")
         .with_unit("{connection}")

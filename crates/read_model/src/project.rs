@@ -11,7 +11,7 @@ use domain::{
     AccountId, AnonymisationFact, Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Job, JobFact, JobId, LeadEvent,
     LeadId, NoticeFact, Registry, RegistryFact,
     anonymisation::LeadAnonymised,
-    delivery::{DeliveryAttempted, FailureReason, HoldReason, RetryRequested},
+    delivery::{FailureReason, HoldReason, RetryRequested},
 };
 use journal::{Entry, Logged};
 use runtime::ErrorChain as _;
@@ -20,7 +20,7 @@ use sqlx::{Any, Transaction};
 pub use self::lead_events::Received;
 use self::{
     audit::Describe,
-    effects::{Effects, Known},
+    effects::{Effects, Known, attempted, blanked},
 };
 use crate::{
     StoreError,
@@ -308,20 +308,6 @@ fn fold(states: &mut HashMap<DeliveryId, Delivery>, sequence: u64, fact: &Delive
         Err(illegal) => {
             tracing::error!(sequence, error = illegal.chain(), "skipped a fact of DELIVERIES");
         }
-    }
-}
-
-fn attempted(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
-    match fact {
-        DeliveryFact::Attempted(attempted) => Some(attempted),
-        _ => None,
-    }
-}
-
-fn blanked(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
-    match fact {
-        DeliveryFact::AttemptBlanked(blank) => Some(blank),
-        _ => None,
     }
 }
 

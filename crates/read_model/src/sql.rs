@@ -22,6 +22,15 @@ use sqlx::{
 
 use crate::StoreError;
 
+/// The kind of database, where the two differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    Sqlite,
+    Postgres,
+    /// Statements of one connection may reach different servers.
+    PooledPostgres,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Value {
     Text(String),
@@ -185,4 +194,9 @@ pub(crate) fn parsed<T>(
 
 pub(crate) fn wrong(column: &'static str, value: impl ToString) -> StoreError {
     StoreError::Value { column, value: value.to_string() }
+}
+
+/// Sets a column of `leads` to the larger of the old and the new value.
+pub(crate) fn latest(column: &str) -> String {
+    format!("{column} = CASE WHEN excluded.{column} > leads.{column} THEN excluded.{column} ELSE leads.{column} END")
 }

@@ -2,11 +2,16 @@
 //!
 //! A transaction writes rows and begins with the checkpoint, so that a fact counts once, whichever process projects.
 
-use std::error::Error;
+use std::time::Duration;
 
 use sqlx::{AnyPool, any::AnyRow};
 
-use crate::{flush_hint::FlushHints, measured, sql::Statement};
+use crate::{
+    StoreError,
+    flush_hint::FlushHints,
+    measured,
+    sql::{Flavour, Statement},
+};
 
 /// Readers do not wait for the writer. A lost write is projected again from the facts. Deleted and replaced bytes are
 /// overwritten in place. The journal of a failing statement is kept in memory.
@@ -24,55 +29,6 @@ pub struct Store {
     /// Transactions that write take a connection of this pool.
     pub(crate) writer: AnyPool,
     pub(crate) flavour: Flavour,
-}
-
-/// Failures between a service and its database.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The database cannot be reached, or its tables cannot be created.
-    #[error(
-        "cannot use the database {url}; --database-url has to be sqlite:FILE?mode=rwc or postgres://USER@HOST/DATABASE{hint}"
-    )]
-    Connect {
-        /// The URL without the password.
-        url: String,
-        /// What to do about the cause, if that is known.
-        hint: &'static str,
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
-    },
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
-    /// A row has a value that no version of Leadline writes.
-    #[error("the read model holds {value:?} as {column}; leadline rebuild makes it anew from the events")]
-    Value { column: &'static str, value: String },
-}
-
-/// The codes of a full disk: SQLITE_FULL of SQLite, disk_full of PostgreSQL.
-const DISK_FULL_CODES: [&str; 2] = ["13", "53100"];
-
-impl StoreError {
-    /// The failure in words for every caller: without paths and without the database's own text.
-    pub fn public(&self) -> &'static str {
-        match self {
-            Self::Database(error) if is_disk_full(error) => "disk full: the database of the read model cannot store",
-            Self::Value { .. } => "the read model holds a value that this version does not know; rebuild it",
-            Self::Connect { .. } | Self::Database(_) => "the database of the read model does not work",
-        }
-    }
-}
-
-fn is_disk_full(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| DISK_FULL_CODES.contains(&&*code))
-}
-
-/// The kind of database, where the two differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flavour {
-    Sqlite,
-    Postgres,
-    /// Statements of one connection may reach different servers.
-    PooledPostgres,
 }
 
 impl Store {
@@ -120,6 +76,20 @@ impl Store {
         statement.query().execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(())
+    }
+}
+
+impl Store {
+    /// A transaction wrote facts into the read model.
+    pub fn projected_in(&self, took: Duration) {
+        measured::record(self.flavour, "project", took, false);
+    }
+
+    /// Observes the connections of both pools.
+    pub(crate) fn observe(&self) {
+        for (name, pool) in [("readers", &self.pool), ("writer", &self.writer)] {
+            measured::observe_pool(name, pool.clone());
+        }
     }
 }
 

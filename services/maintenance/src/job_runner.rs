@@ -9,81 +9,52 @@
 //! the job: the record of the other one is refused ([`journal::JournalError::LostRace`]), and it stops. Until then both
 //! may request the same delivery; both requests have the same message id, and one is stored.
 
+mod context;
+mod items;
 mod pages;
 mod run;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::{
-    JobFact, JobId,
-    job::{IllegalJob, JobRef},
-};
-use journal::{Journal, JournalError, Message, RegistryView};
-use read_model::{
-    Sources, Store, StoreError,
-    read_barrier::{ReadBarrier, Stale},
-};
-use runtime::{Drain, ErrorChain as _, Platform, UnderWay, trace::TraceContext};
+use domain::{JobFact, JobId, job::JobRef};
+use journal::Message;
+use read_model::{Sources, read_barrier::ReadBarrier};
+use runtime::{ErrorChain as _, Platform, UnderWay, trace::TraceContext};
 use tracing::{Instrument as _, info_span};
 
-use self::run::Run;
+use self::{
+    context::{Context, Ended},
+    run::Run,
+};
 
 /// The delay before the runner retries a job that the broker or the database stopped.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-struct JobRunner {
-    journal: Journal,
-    store: Store,
-    registry: RegistryView,
-    read_barrier: ReadBarrier,
-    drain: Drain,
-    under_way: UnderWay<JobId>,
-}
-
-/// Why work on a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    /// The job has ended.
-    Done,
-    /// Another process works on the job.
-    TakenOver,
-    /// This process is about to end; another one continues.
-    Stopping,
-}
-
-/// Why a job cannot continue for now.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Stale(#[from] Stale),
-    #[error(transparent)]
-    History(#[from] IllegalJob),
-}
-
 pub(super) fn start(sources: &Sources, platform: &Platform) {
     let Sources { journal, store, registry, .. } = sources;
-    let runner = Arc::new(JobRunner {
+    let context = Context {
         journal: journal.clone(),
         store: store.clone(),
         registry: registry.clone(),
         read_barrier: ReadBarrier::new(journal.clone(), store.clone()),
         drain: platform.drain.clone(),
-        under_way: UnderWay::default(),
-    });
+    };
+    let runner = Arc::new(JobRunner { context, under_way: UnderWay::default() });
     platform.drain.spawn("jobs", async move {
-        let mut facts = runner.journal.jobs().work_queue();
+        let mut facts = runner.context.journal.jobs().work_queue();
         while let Some(message) = facts.next().await {
             match &message.value {
-                JobFact::Started(_) => runner.drain.spawn_work(Arc::clone(&runner).take(message)),
+                JobFact::Started(_) => runner.context.drain.spawn_work(Arc::clone(&runner).take(message)),
                 // These facts are for the process that works on the job, which reads them from the stream.
                 JobFact::Progressed(_) | JobFact::CancelRequested(_) | JobFact::Finished(_) => message.ack().await,
             }
         }
     });
+}
+
+struct JobRunner {
+    context: Context,
+    under_way: UnderWay<JobId>,
 }
 
 impl JobRunner {
@@ -109,7 +80,7 @@ impl JobRunner {
     async fn work(&self, reference: &JobRef, trace: &TraceContext) -> Ended {
         loop {
             let worked = async {
-                match Run::begin(self, reference, trace).await? {
+                match Run::begin(&self.context, reference, trace).await? {
                     Some(run) => run.until_its_end().await,
                     None => Ok(Ended::Done),
                 }
@@ -119,18 +90,9 @@ impl JobRunner {
                 Err(trouble) => trouble,
             };
             tracing::warn!(job = %reference.job, error = trouble.chain(), "cannot continue job; retrying");
-            if !self.rest(RETRY_DELAY).await {
+            if !self.context.rest(RETRY_DELAY).await {
                 return Ended::Stopping;
             }
-        }
-    }
-
-    /// Waits; returns whether the process continues.
-    async fn rest(&self, time: Duration) -> bool {
-        tokio::select! {
-            biased;
-            () = self.drain.stopping() => false,
-            () = tokio::time::sleep(time) => true,
         }
     }
 }

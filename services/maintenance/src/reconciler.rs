@@ -9,20 +9,23 @@
 //! alone what the services still work on. Its cost is bounded: a limited number of events and deliveries per second,
 //! and one page of each in memory.
 
+mod context;
 mod missing_deliveries;
 mod stuck_deliveries;
 
 use std::time::Duration;
 
-use journal::{Journal, JournalError, ReaderLease, RegistryView, leader};
-use read_model::{
-    Repairs, Sources, Store, StoreError,
-    read_barrier::{ReadBarrier, Stale},
-};
+use journal::{JournalError, ReaderLease, leader};
+use read_model::{Sources, read_barrier::ReadBarrier};
 use runtime::{Drain, ErrorChain as _, Platform};
 use tokio::time::Instant;
 
-use self::{missing_deliveries::MissingDeliveries, stuck_deliveries::StuckDeliveries};
+pub use self::context::Options;
+use self::{
+    context::{Context, Trouble},
+    missing_deliveries::MissingDeliveries,
+    stuck_deliveries::StuckDeliveries,
+};
 
 /// The name under which the journal stores the reconciler's position among the events.
 const READER: &str = "reconciler";
@@ -31,60 +34,31 @@ const PAGE: usize = 100;
 /// The pause when there is nothing to check, and after a failure.
 const IDLE_DELAY: Duration = Duration::from_secs(1);
 
-/// Options of the reconciler.
-#[derive(Debug, Clone, Copy, clap::Args)]
-#[group(id = "reconciler")]
-pub struct Options {
-    /// How old an event, or how late a delivery must be before the reconciler checks it, e.g. 5m. Use more than a broker
-    /// takes to write to its disk
-    #[arg(long, env = "LEADLINE_RECONCILE_AFTER", default_value = "5m", value_name = "TIME", value_parser = runtime::duration::parse)]
-    pub reconcile_after: Duration,
-    /// Maximum number of events and deliveries that the reconciler checks per second
-    #[arg(long, env = "LEADLINE_RECONCILE_RATE", default_value_t = 500, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub reconcile_rate: u32,
-}
-
-struct Reconciler {
-    options: Options,
-    journal: Journal,
-    store: Store,
-    registry: RegistryView,
-    read_barrier: ReadBarrier,
-    drain: Drain,
-    repairs: Repairs,
-}
-
-/// Why the reconciler cannot continue for now.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Stale(#[from] Stale),
-}
-
 pub(super) fn start(options: Options, sources: &Sources, platform: &Platform) {
     let Sources { journal, store, registry, repairs } = sources;
-    let reconciler = Reconciler {
+    let context = Context {
         options,
         journal: journal.clone(),
         store: store.clone(),
         registry: registry.clone(),
         read_barrier: ReadBarrier::new(journal.clone(), store.clone()),
-        drain: platform.drain.clone(),
         repairs: repairs.clone(),
     };
+    let reconciler = Reconciler { context, drain: platform.drain.clone() };
     platform.drain.spawn("reconciler", async move {
-        leader::run(&reconciler.journal, READER, |lease| reconciler.check(lease)).await;
+        leader::run(&reconciler.context.journal, READER, |lease| reconciler.check(lease)).await;
     });
+}
+
+struct Reconciler {
+    context: Context,
+    drain: Drain,
 }
 
 impl Reconciler {
     /// Checks until the drain begins or another process is the leader.
     async fn check(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
-        let mut missing = MissingDeliveries::after(&self.journal, lease.sequence());
+        let mut missing = MissingDeliveries::after(&self.context.journal, lease.sequence());
         let mut stuck = StuckDeliveries::default();
         while !self.drain.is_stopping() {
             let begun = Instant::now();
@@ -96,7 +70,7 @@ impl Reconciler {
                 }
             };
             lease.advance(missing.checked_until()).await?;
-            let takes = Duration::from_secs(1) * looked_at / self.options.reconcile_rate;
+            let takes = Duration::from_secs(1) * looked_at / self.context.options.reconcile_rate;
             let rest = if looked_at == 0 { IDLE_DELAY } else { takes.min(IDLE_DELAY).saturating_sub(begun.elapsed()) };
             self.rest(rest).await;
         }
@@ -105,9 +79,9 @@ impl Reconciler {
 
     /// Checks some events and some deliveries; returns how many.
     async fn page(&self, missing: &mut MissingDeliveries, stuck: &mut StuckDeliveries) -> Result<u32, Trouble> {
-        let most = PAGE.min(self.options.reconcile_rate as usize).div_ceil(2);
-        let events = missing.check(self, most).await?;
-        let deliveries = stuck.check(self, most).await?;
+        let most = PAGE.min(self.context.options.reconcile_rate as usize).div_ceil(2);
+        let events = missing.check(&self.context, most).await?;
+        let deliveries = stuck.check(&self.context, most).await?;
         Ok(u32::try_from(events + deliveries).unwrap_or(u32::MAX))
     }
 

@@ -27,7 +27,6 @@ use read_model::{
 use runtime::{Drain, trace::TraceContext};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
-use self::anonymise::Asked;
 use crate::{
     caller::Caller,
     csv::{self, Cell},
@@ -146,7 +145,7 @@ impl api::lead_service_server::LeadService for LeadService {
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let (caller, request) = (Caller::of(&request)?, request.get_ref());
         let account = caller.account(&request.account_id)?;
-        let done = self.anonymise(&account, Asked::of(request)?, &caller, trace.as_ref()).await?;
+        let done = self.anonymise(&account, request, &caller, trace.as_ref()).await?;
         let leads = done.leads.into_iter().map(shown).collect();
         Ok(Response::new(api::AnonymizeLeadsResponse { leads, more: done.more }))
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, DestinationId,
+    delivery::DeliveryAttempted,
     health::Counts,
     problem::{Cause, Step},
 };
@@ -12,7 +13,6 @@ use sqlx::{Any, Transaction};
 
 use crate::{
     StoreError,
-    project::{attempted, blanked},
     tables::{
         counts::{self, CountNews},
         health::{self, HealthNews, OPEN},
@@ -75,5 +75,19 @@ impl Effects {
         problems::apply(transaction, &self.steps).await?;
         counts::apply(transaction, &self.counts).await?;
         health::apply(transaction, self.health).await
+    }
+}
+
+pub(super) fn attempted(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
+    match fact {
+        DeliveryFact::Attempted(attempted) => Some(attempted),
+        _ => None,
+    }
+}
+
+pub(super) fn blanked(fact: &DeliveryFact) -> Option<&DeliveryAttempted> {
+    match fact {
+        DeliveryFact::AttemptBlanked(blank) => Some(blank),
+        _ => None,
     }
 }

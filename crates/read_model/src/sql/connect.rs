@@ -18,8 +18,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::{
     Store, StoreError,
     flush_hint::FlushHints,
-    sql::migrations::migrations,
-    store::{Flavour, OF_SQLITE, OF_SQLITE_WRITER},
+    sql::{Flavour, migrations::migrations},
+    store::{OF_SQLITE, OF_SQLITE_WRITER},
 };
 
 /// At most this many connections to the database per process; on SQLite there is one more, which writes.

@@ -16,7 +16,6 @@ use crate::{
         self, Statement, Value,
         bulk::{self, Insert, Rows},
     },
-    tables::leads::latest,
 };
 
 const LEAD_COLUMNS: [&str; 7] = ["account", "lead", "interface", "client", "created_at", "updated_at", "anonymised_at"];
@@ -50,7 +49,7 @@ pub(crate) async fn mark(
     leads: &Anonymised,
 ) -> Result<Vec<Mark>, StoreError> {
     let rows = leads.iter().map(|((account, lead), (_, at))| lead_row(account, lead, *at));
-    write_leads(transaction, &LEAD_COLUMNS, &[latest("anonymised_at")], Box::new(rows)).await?;
+    write_leads(transaction, &LEAD_COLUMNS, &[sql::latest("anonymised_at")], Box::new(rows)).await?;
     let marks = || leads.iter().map(|((account, lead), (until, _))| mark_row(account, lead, *until));
     let until = "CASE WHEN excluded.until > anonymised_leads.until THEN excluded.until ELSE anonymised_leads.until END";
     let then = format!(" ON CONFLICT (lead, account) DO UPDATE SET until = {until}");

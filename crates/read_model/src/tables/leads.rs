@@ -145,7 +145,7 @@ pub(crate) async fn add_events(
         first("interface"),
         first("client"),
         first("created_at"),
-        latest("updated_at"),
+        sql::latest("updated_at"),
         "events = leads.events + excluded.events".to_owned(),
     ];
     let marks = marked(transaction, &LEAD_COLUMNS, &sets, news, EventNews::to_row).await?;
@@ -160,7 +160,7 @@ pub(crate) async fn add_news(
     let newer = "(excluded.last_started_at, excluded.last_attempt) > (leads.last_started_at, leads.last_attempt)";
     let newest = |column| format!("{column} = CASE WHEN {newer} THEN excluded.{column} ELSE leads.{column} END");
     let sets = [
-        latest("updated_at"),
+        sql::latest("updated_at"),
         "deliveries = leads.deliveries + excluded.deliveries".to_owned(),
         "failed = leads.failed + excluded.failed".to_owned(),
         newest("http_status"),
@@ -188,10 +188,6 @@ pub(crate) async fn lose_events(
     };
     let sets = ["events = leads.events + excluded.events".to_owned()];
     marked(transaction, &LEAD_COLUMNS, &sets, lost, row).await.map(drop)
-}
-
-pub(crate) fn latest(column: &str) -> String {
-    format!("{column} = CASE WHEN excluded.{column} > leads.{column} THEN excluded.{column} ELSE leads.{column} END")
 }
 
 /// What events mean for a lead: one row for all of them, because a statement may not touch a row twice.

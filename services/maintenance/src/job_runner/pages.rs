@@ -4,14 +4,18 @@
 use std::collections::HashMap;
 
 use domain::{
-    Delivery, DeliveryId, DeliveryStatus, DestinationId, LeadEvent, LeadSequence, Registry,
+    Delivery, DeliveryId, DeliveryStatus, LeadEvent, LeadSequence, Registry,
     delivery::DeliveryFilter,
-    job::{Cursor, Plan, Recovery, Verdict},
+    job::{Cursor, Plan, Recovery},
 };
 use jiff::{SignedDuration, Timestamp};
 use journal::{Entry, LeadsFrom, StreamName};
 
-use super::{Trouble, run::Run};
+use super::{
+    context::Trouble,
+    items::{Item, Missing, Page, What},
+    run::Run,
+};
 
 /// The number of deliveries in a page.
 const DELIVERIES: usize = 500;
@@ -19,44 +23,6 @@ const DELIVERIES: usize = 500;
 const EVENTS: usize = 100;
 /// The largest difference between the clock of the process that received an event and the broker's.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(1);
-
-/// A page of a job.
-#[derive(Debug)]
-pub(super) struct Page {
-    pub(super) items: Vec<Item>,
-    /// Whether this is the last page.
-    pub(super) last: bool,
-}
-
-/// One delivery or event to decide about, and the cursor after it.
-#[derive(Debug)]
-pub(super) struct Item {
-    pub(super) what: What,
-    pub(super) cursor: Cursor,
-}
-
-#[derive(Debug)]
-pub(super) enum What {
-    /// A delivery; `None` if it does not exist.
-    Delivery(DeliveryId, Option<Box<Delivery>>),
-    /// An event that the destination should have.
-    Event(Box<Missing>),
-    /// An event that needs no decision.
-    Decided(Verdict),
-    /// An event that cannot be read.
-    Unreadable,
-}
-
-/// An event that may be missing at its destination.
-#[derive(Debug)]
-pub(super) struct Missing {
-    /// The delivery of the event, whether it exists or not.
-    pub(super) id: DeliveryId,
-    pub(super) event: LeadEvent,
-    pub(super) sequence: LeadSequence,
-    pub(super) destination: DestinationId,
-    pub(super) delivery: Option<Delivery>,
-}
 
 impl Run<'_> {
     /// The next page; `None` if it cannot be known yet.
@@ -85,7 +51,7 @@ impl Run<'_> {
         let after = if let Cursor::After(at, id) = cursor { Some((*at, *id)) } else { None };
         let (mut found, mut last) = (vec![], true);
         for status in statuses(filter, self.job.started.force) {
-            let read = self.runner.store.oldest_deliveries(filter, status, after, DELIVERIES).await?;
+            let read = self.context.store.oldest_deliveries(filter, status, after, DELIVERIES).await?;
             last &= read.len() < DELIVERIES;
             found.extend(read);
         }
@@ -111,7 +77,7 @@ impl Run<'_> {
     }
 
     async fn deliveries_of(&self, ids: &[DeliveryId]) -> Result<HashMap<DeliveryId, Delivery>, Trouble> {
-        let found = self.runner.store.deliveries_of(ids).await?;
+        let found = self.context.store.deliveries_of(ids).await?;
         Ok(found.into_iter().map(|delivery| (delivery.reference.delivery, delivery)).collect())
     }
 
@@ -126,16 +92,16 @@ impl Run<'_> {
         if registry.destination_ever(&recovery.destination).is_none() {
             return Ok(None);
         }
-        if !self.runner.journal.leads().is_routed(recovery.end, registry.ever_kept_order()).await? {
+        if !self.context.journal.leads().is_routed(recovery.end, registry.ever_kept_order()).await? {
             return Ok(None);
         }
-        self.runner.read_barrier.wait_for_now(StreamName::Deliveries).await?;
+        self.context.read_barrier.wait_for_now(StreamName::Deliveries).await?;
         let from = match cursor {
             Cursor::Event(sequence) => LeadsFrom::After(*sequence),
             _ => LeadsFrom::Time(earlier(recovery.since)),
         };
         let account = &self.job.reference().account;
-        let mut entries = self.runner.journal.leads().page(Some(account), from, EVENTS).await?;
+        let mut entries = self.context.journal.leads().page(Some(account), from, EVENTS).await?;
         let read = entries.len();
         let behind = |entry: &Entry<LeadEvent>| {
             let late = recovery.until.is_some_and(|until| earlier(entry.published_at) > until);
@@ -190,14 +156,6 @@ fn statuses(filter: &DeliveryFilter, force: bool) -> Vec<DeliveryStatus> {
     }
     statuses.retain(|status| filter.statuses.is_empty() || filter.statuses.contains(status));
     statuses
-}
-
-impl Missing {
-    fn new(event: LeadEvent, sequence: LeadSequence, recovery: &Recovery) -> Self {
-        let destination = recovery.destination.clone();
-        let id = DeliveryId::of(&event.account, &event.event_id, &destination);
-        Self { id, event, sequence, destination, delivery: None }
-    }
 }
 
 /// A start early enough to include every event in spite of different clocks.

@@ -16,8 +16,8 @@ use runtime::{crash, trace::TraceContext};
 use tokio::time::Instant;
 
 use super::{
-    Ended, JobRunner, Trouble,
-    pages::{Item, Missing, Page, What},
+    context::{Context, Ended, Trouble},
+    items::{Item, Missing, Page, What},
 };
 
 /// How long a job works before it records its progress.
@@ -34,7 +34,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A job that this process works on.
 pub(super) struct Run<'a> {
-    pub(super) runner: &'a JobRunner,
+    pub(super) context: &'a Context,
     pub(super) job: Job,
     version: u64,
     /// When the broker stored the last record.
@@ -75,15 +75,15 @@ enum Recorded {
 impl<'a> Run<'a> {
     /// Resumes a job from its last record; `None` if no record of the job is left.
     pub(super) async fn begin(
-        runner: &'a JobRunner,
+        context: &'a Context,
         reference: &JobRef,
         trace: &'a TraceContext,
     ) -> Result<Option<Self>, Trouble> {
-        let Some(RecordedJob { job, version, reached_at }) = runner.journal.jobs().get(reference).await? else {
+        let Some(RecordedJob { job, version, reached_at }) = context.journal.jobs().get(reference).await? else {
             return Ok(None);
         };
         let (spread, clock) = (Spread::new(job.started.pace), Instant::now());
-        Ok(Some(Self { runner, job, version, reached_at, asked: HashMap::new(), spread, clock, trace }))
+        Ok(Some(Self { context, job, version, reached_at, asked: HashMap::new(), spread, clock, trace }))
     }
 
     /// Finds out what was requested since the last record: by a process that died before it could record that, or by
@@ -92,7 +92,7 @@ impl<'a> Run<'a> {
     pub(super) async fn look_back(&mut self) -> Result<(), Trouble> {
         if !self.job.started.dry_run {
             let since = self.reached_at.checked_sub(MAX_CLOCK_SKEW).unwrap_or(Timestamp::MIN);
-            let facts = self.runner.journal.deliveries().requested_by_job(self.job.reference(), since).await?;
+            let facts = self.context.journal.deliveries().requested_by_job(self.job.reference(), since).await?;
             self.asked = facts.into_iter().map(|fact| (fact.reference().delivery, fact)).collect();
         }
         Ok(())
@@ -100,18 +100,18 @@ impl<'a> Run<'a> {
 
     pub(super) async fn until_its_end(mut self) -> Result<Ended, Trouble> {
         while self.job.finished.is_none() {
-            if self.runner.drain.is_stopping() {
+            if self.context.drain.is_stopping() {
                 return Ok(Ended::Stopping);
             }
             if self.job.cancel.is_some() {
                 return self.end(JobOutcome::Cancelled).await;
             }
-            let registry = self.runner.registry.snapshot();
+            let registry = self.context.registry.snapshot();
             if self.lost_its_destination(&registry) {
                 return self.end(JobOutcome::DestinationDeleted).await;
             }
             let Some(step) = self.step(&registry).await? else {
-                self.runner.rest(CHECK_INTERVAL).await;
+                self.context.rest(CHECK_INTERVAL).await;
                 self.reload().await?;
                 continue;
             };
@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
         let mut step = Step { progress, refused: vec![], began: Instant::now(), last: false };
         while !step.last {
             // Decisions rest on everything that is recorded by now.
-            self.runner.read_barrier.wait_for_now(StreamName::Deliveries).await?;
+            self.context.read_barrier.wait_for_now(StreamName::Deliveries).await?;
             let Some(page) = self.page(&step.progress.cursor, registry).await? else { return Ok(None) };
             if !self.work_through(page, registry, &mut step).await? {
                 break;
@@ -152,7 +152,7 @@ impl<'a> Run<'a> {
         let read_at = Instant::now();
         let mut left = page.items.len();
         for Item { what, cursor } in page.items {
-            if self.runner.drain.is_stopping() {
+            if self.context.drain.is_stopping() {
                 return Ok(false);
             }
             match self.settle(what, registry, read_at).await? {
@@ -211,7 +211,7 @@ impl<'a> Run<'a> {
     }
 
     async fn subject(&self, delivery: &Delivery, registry: &Registry) -> Result<Subject, Trouble> {
-        let JobRunner { journal, store, .. } = self.runner;
+        let Context { journal, store, .. } = self.context;
         request_retry::subject(journal, store, registry, delivery, self.job.started.force).await
     }
 
@@ -219,10 +219,10 @@ impl<'a> Run<'a> {
     async fn ask(&mut self, fact: DeliveryFact, read_at: Instant) -> Result<Settled, Trouble> {
         let now = self.clock.elapsed();
         let wait = self.spread.turn(now).saturating_sub(now);
-        if !self.runner.rest(wait).await || read_at.elapsed() >= MAX_STATE_AGE {
+        if !self.context.rest(wait).await || read_at.elapsed() >= MAX_STATE_AGE {
             return Ok(Settled::NotYet);
         }
-        let asked = request_retry::append(&self.runner.journal, &fact, self.trace).await?;
+        let asked = request_retry::append(&self.context.journal, &fact, self.trace).await?;
         crash::point("after a job asked for a delivery");
         let Err(why) = asked else { return Ok(Settled::As(Box::new(Verdict::Ask(fact)))) };
         // Another request came first: from a person, another job, or another process that works on this job.
@@ -261,10 +261,10 @@ impl<'a> Run<'a> {
 
     async fn append(&mut self, fact: JobFact) -> Result<Recorded, Trouble> {
         loop {
-            match self.runner.journal.jobs().append(&fact, self.version, self.trace).await {
+            match self.context.journal.jobs().append(&fact, self.version, self.trace).await {
                 Ok(version) => {
                     self.version = version;
-                    self.reached_at = self.runner.journal.jobs().stored_at(version).await?;
+                    self.reached_at = self.context.journal.jobs().stored_at(version).await?;
                     self.job = Job::evolve(Some(self.job.clone()), &fact)?;
                     return Ok(Recorded::Yes);
                 }
@@ -280,7 +280,7 @@ impl<'a> Run<'a> {
 
     /// The current state of the job, if no other process recorded progress.
     async fn unless_taken_over(&self) -> Result<Option<RecordedJob>, Trouble> {
-        let now = self.runner.journal.jobs().get(self.job.reference()).await?;
+        let now = self.context.journal.jobs().get(self.job.reference()).await?;
         Ok(now.filter(|now| now.job.progress.step == self.job.progress.step && now.job.finished.is_none()))
     }
 }

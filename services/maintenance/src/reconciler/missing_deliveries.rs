@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use journal::{Entry, Journal, LeadsFrom, PastRegistry, StreamName};
 use read_model::request_retry;
 
-use super::{Reconciler, Trouble};
+use super::context::{Context, Trouble};
 
 /// An event, and the request of one of its deliveries.
 type Wanted<'a> = (&'a Entry<LeadEvent>, DeliveryFact);
@@ -31,32 +31,32 @@ impl MissingDeliveries {
     }
 
     /// Checks at most `most` events; returns how many it checked.
-    pub(super) async fn check(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
-        let (journal, now) = (&reconciler.journal, Timestamp::now());
+    pub(super) async fn check(&mut self, context: &Context, most: usize) -> Result<usize, Trouble> {
+        let (journal, now) = (&context.journal, Timestamp::now());
         if now < self.not_before || journal.stream(StreamName::Leads).last_sequence().await? <= self.checked_until {
             return Ok(0);
         }
         let mut events = journal.leads().page(None, LeadsFrom::After(LeadSequence(self.checked_until)), most).await?;
         let due = |entry: &Entry<LeadEvent>| {
-            entry.published_at.checked_add(reconciler.options.reconcile_after).unwrap_or(Timestamp::MAX)
+            entry.published_at.checked_add(context.options.reconcile_after).unwrap_or(Timestamp::MAX)
         };
         let old_enough = events.iter().take_while(|entry| due(entry) <= now).count();
         self.not_before = events.get(old_enough).map_or(Timestamp::MIN, due);
         events.truncate(old_enough);
         let Some(last) = events.last().map(|entry| entry.sequence) else { return Ok(0) };
-        let in_turn = reconciler.registry.snapshot().ever_kept_order();
+        let in_turn = context.registry.snapshot().ever_kept_order();
         if !journal.leads().is_routed(LeadSequence(last), in_turn).await? {
             return Ok(0);
         }
-        let mut missing = reconciler.unknown(self.wanted(reconciler, &events).await).await?;
+        let mut missing = context.unknown(self.wanted(context, &events).await).await?;
         if !missing.is_empty() {
             // The fact may be stored and not shown yet.
-            reconciler.read_barrier.wait_for_now(StreamName::Deliveries).await?;
-            missing = reconciler.unknown(missing).await?;
+            context.read_barrier.wait_for_now(StreamName::Deliveries).await?;
+            missing = context.unknown(missing).await?;
         }
         for (entry, fact) in missing {
             request_retry::append(journal, &fact, &entry.trace).await?.ok();
-            reconciler.repairs.count_missing();
+            context.repairs.count_missing();
             let reference = fact.reference();
             tracing::error!(
                 delivery = %reference.delivery, destination = %reference.destination, event_id = %reference.event_id,
@@ -68,9 +68,9 @@ impl MissingDeliveries {
     }
 
     /// The requests of the deliveries that these events should have.
-    async fn wanted<'a>(&mut self, reconciler: &Reconciler, events: &'a [Entry<LeadEvent>]) -> Vec<Wanted<'a>> {
+    async fn wanted<'a>(&mut self, context: &Context, events: &'a [Entry<LeadEvent>]) -> Vec<Wanted<'a>> {
         let mut wanted = vec![];
-        let now = reconciler.registry.snapshot();
+        let now = context.registry.snapshot();
         for entry in events {
             let Some(event) = &entry.value else { continue };
             let then = self.past.at(event.registry_sequence).await;
@@ -81,7 +81,7 @@ impl MissingDeliveries {
     }
 }
 
-impl Reconciler {
+impl Context {
     /// Those requests whose deliveries the read model does not show.
     async fn unknown<'a>(&self, mut wanted: Vec<Wanted<'a>>) -> Result<Vec<Wanted<'a>>, Trouble> {
         let ids: Vec<DeliveryId> = wanted.iter().map(|(_, fact)| fact.reference().delivery).collect();

@@ -11,7 +11,7 @@ use journal::StreamName;
 use runtime::trace::TraceContext;
 use tracing::{Instrument as _, info_span};
 
-use super::{Reconciler, Trouble};
+use super::context::{Context, Trouble};
 
 /// The statuses of open deliveries.
 const OPEN: [DeliveryStatus; 4] =
@@ -35,16 +35,16 @@ pub(super) struct StuckDeliveries {
 
 impl StuckDeliveries {
     /// Checks at most `most` open deliveries; returns how many it checked.
-    pub(super) async fn check(&mut self, reconciler: &Reconciler, most: usize) -> Result<usize, Trouble> {
+    pub(super) async fn check(&mut self, context: &Context, most: usize) -> Result<usize, Trouble> {
         let now = Timestamp::now();
         if now < self.not_before {
             return Ok(0);
         }
         let filter = DeliveryFilter::default();
-        let open = reconciler.store.oldest_deliveries(&filter, OPEN[self.status], self.after, most).await?;
+        let open = context.store.oldest_deliveries(&filter, OPEN[self.status], self.after, most).await?;
         for delivery in &open {
-            if may_be_lost(delivery, now, reconciler.options.reconcile_after) {
-                self.look_for(delivery, reconciler).await?;
+            if may_be_lost(delivery, now, context.options.reconcile_after) {
+                self.look_for(delivery, context).await?;
             }
             self.after = Some(delivery.place());
         }
@@ -53,17 +53,17 @@ impl StuckDeliveries {
             self.status = (self.status + 1) % OPEN.len();
             if self.status == 0 {
                 self.suspected = std::mem::take(&mut self.suspects);
-                self.not_before = now.checked_add(reconciler.options.reconcile_after).unwrap_or(Timestamp::MAX);
+                self.not_before = now.checked_add(context.options.reconcile_after).unwrap_or(Timestamp::MAX);
             }
         }
         Ok(open.len())
     }
 
-    async fn look_for(&mut self, delivery: &Delivery, reconciler: &Reconciler) -> Result<(), Trouble> {
-        let Some(work) = reconciler.lost(delivery).await? else { return Ok(()) };
+    async fn look_for(&mut self, delivery: &Delivery, context: &Context) -> Result<(), Trouble> {
+        let Some(work) = context.lost(delivery).await? else { return Ok(()) };
         let id = delivery.reference.delivery;
         if self.suspected.get(&id) == Some(&delivery.position) {
-            return reconciler.repair(delivery, &work).await;
+            return context.repair(delivery, &work).await;
         }
         if self.suspects.len() < MAX_SUSPECTS {
             self.suspects.insert(id, delivery.position);
@@ -72,7 +72,7 @@ impl StuckDeliveries {
     }
 }
 
-impl Reconciler {
+impl Context {
     async fn repair(&self, delivery: &Delivery, work: &Work) -> Result<(), Trouble> {
         // Work that moved during the search may have been seen nowhere. By now it has stopped moving, or has left a
         // fact.

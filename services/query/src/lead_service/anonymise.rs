@@ -21,7 +21,7 @@ const MAX_LEADS: usize = 100;
 /// At most this many events are covered by one request by age.
 const MAX_EVENTS: u32 = 500;
 /// The leads that a request names.
-pub(super) enum Asked {
+enum Asked {
     /// These leads, each once.
     Leads(BTreeSet<LeadId>),
     /// The leads of an interface with events that were received longer ago than this.
@@ -29,7 +29,7 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    pub(super) fn of(request: &api::AnonymizeLeadsRequest) -> Result<Self, Status> {
+    fn of(request: &api::AnonymizeLeadsRequest) -> Result<Self, Status> {
         let Some(age) = &request.older_than else {
             if !request.interface_id.is_empty() {
                 return Err(invalid("older_than", "is missing; interface_id needs it"));
@@ -65,10 +65,11 @@ impl LeadService {
     pub(super) async fn anonymise(
         &self,
         account: &AccountId,
-        asked: Asked,
+        request: &api::AnonymizeLeadsRequest,
         caller: &Caller,
         trace: Option<&TraceContext>,
     ) -> Result<Done, Status> {
+        let asked = Asked::of(request)?;
         // An event that was published before this request has to be covered.
         let now = self.journal.stream(LeadEvent::STREAM).last_sequence().await.map_err(|error| stale(error.into()))?;
         self.wait_for(LeadEvent::STREAM, now).await?;
