@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    registry::state::fold::AccountEntry,
+    registry::state::account_entry::AccountEntry,
     search::{FieldName, Kind, Wanted},
     text::quoted,
 };
