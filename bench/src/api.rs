@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use access::{Keyed, WithKey};
+use access::{AuthChannel, AuthInterceptor};
 use anyhow::{Context as _, ensure};
 use api::{
     delivery_service_client::DeliveryServiceClient, duration_to_api, ingest_service_client::IngestServiceClient,
@@ -37,7 +37,7 @@ pub(crate) struct Addresses {
 pub(crate) struct Api {
     pub(crate) addresses: Addresses,
     pub(crate) key: String,
-    channel: Keyed,
+    channel: AuthChannel,
 }
 
 impl fmt::Debug for Api {
@@ -53,23 +53,23 @@ impl Api {
     }
 
     /// Opens a new connection.
-    pub(crate) async fn ingest(&self) -> anyhow::Result<IngestServiceClient<Keyed>> {
+    pub(crate) async fn ingest(&self) -> anyhow::Result<IngestServiceClient<AuthChannel>> {
         Ok(IngestServiceClient::new(keyed(&self.addresses.ingest, &self.key).await?))
     }
 
-    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Keyed> {
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<AuthChannel> {
         DeliveryServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn problems(&self) -> ProblemServiceClient<Keyed> {
+    pub(crate) fn problems(&self) -> ProblemServiceClient<AuthChannel> {
         ProblemServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
+    pub(crate) fn leads(&self) -> LeadServiceClient<AuthChannel> {
         LeadServiceClient::new(self.channel.clone())
     }
 
-    fn registry(&self) -> RegistryServiceClient<Keyed> {
+    fn registry(&self) -> RegistryServiceClient<AuthChannel> {
         RegistryServiceClient::new(self.channel.clone())
     }
 
@@ -194,7 +194,7 @@ impl Api {
     }
 }
 
-async fn keyed(url: &str, key: &str) -> anyhow::Result<Keyed> {
+async fn keyed(url: &str, key: &str) -> anyhow::Result<AuthChannel> {
     let channel = Channel::from_shared(url.to_owned())?.connect().await?;
-    Ok(WithKey::new(key).context("the key of the administrator does not fit into a header")?.over(channel))
+    Ok(AuthInterceptor::new(key).context("the key of the administrator does not fit into a header")?.over(channel))
 }

@@ -24,7 +24,7 @@ const WAVE_DEADLINE: Duration = Duration::from_secs(600);
 const CONNECTIONS: usize = 4;
 const BATCH: usize = 200;
 /// The divisor for the small system that the large one is compared with: 10,000 of a million leads.
-const FEW: usize = 100;
+const FEW_DIVISOR: usize = 100;
 
 /// A system with stored leads, each with one delivery.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(crate) struct Stored {
 impl Stored {
     /// Measures throughput and memory with few and with many stored leads, and the bytes of each lead on disk.
     pub(crate) async fn growth(&mut self, stored: usize, leads: usize) -> anyhow::Result<Value> {
-        let few = self.grown_to(stored.div_ceil(FEW), leads).await?;
+        let few = self.grown_to(stored.div_ceil(FEW_DIVISOR), leads).await?;
         self.fill_all(stored).await?;
         let bytes = self.bytes_per_lead();
         let many = self.grown_to(stored, leads).await?;

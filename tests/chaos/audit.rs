@@ -6,10 +6,10 @@ use api::{Delivery, DeliveryStatus};
 use testkit::{postgres, wait};
 
 use crate::{
+    expectations::{Ending, ORDERED, PLAIN},
     ledger::{Duplicate, Ledger},
-    shown::{self, owner},
+    read_back::{self, owner},
     stage::{SOON, Stage},
-    wants::{Ending, ORDERED, PLAIN},
 };
 
 /// The number of examples for each kind of fault.
@@ -35,12 +35,12 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
     findings.tell("accepted, wanted and never delivered", &lost);
     findings.tell("received by a destination that does not want it", &ledger.unwanted());
     findings.tell("received in another order than published", &ledger.out_of_order());
-    let shown = shown::deliveries(stage).await;
+    let shown = read_back::deliveries(stage).await;
     for duplicate in findings.duplicates.iter_mut().filter(|duplicate| duplicate.because_of.is_none()) {
         let id = &ids[duplicate.destination];
         let delivery = shown.iter().find(|d| d.destination_id == *id && d.event_id == duplicate.event);
         if let Some(delivery) = delivery
-            && shown::went_without_answer(stage, &delivery.delivery_id).await
+            && read_back::went_without_answer(stage, &delivery.delivery_id).await
         {
             duplicate.because_of = Some("an attempt without an answer".to_owned());
         }
@@ -54,12 +54,12 @@ pub(crate) async fn compare(stage: &Stage, ledger: &Ledger, ids: &HashMap<&'stat
     let leads: HashSet<_> = events.collect();
     for account in [PLAIN, ORDERED] {
         let expected = leads.iter().filter(|(of, _)| *of == account).count();
-        let found = shown::count_leads(stage, account).await;
+        let found = read_back::count_leads(stage, account).await;
         if found != expected {
             findings.faults.push(format!("{account}: {found} leads in the read model instead of {expected}"));
         }
     }
-    let status = wait::attempt(SOON, async || shown::status(stage.api()).await).await;
+    let status = wait::attempt(SOON, async || read_back::status(stage.api()).await).await;
     let poisoned = status.map(|status| status.poisoned);
     if poisoned != Ok(0) {
         findings.faults.push(format!("unreadable messages in quarantine: {poisoned:?}"));

@@ -12,8 +12,8 @@ use std::{
 use testkit::NatsServer;
 
 use crate::{
-    fire::{EVENTS, Fire, Settings},
     plan::Seeded,
+    scenario::{EVENTS, Fire, Settings},
     stage::{Brokers, Shape},
 };
 

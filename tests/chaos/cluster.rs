@@ -5,8 +5,8 @@ use std::time::Duration;
 use testkit::{NatsCluster, wait};
 
 use crate::{
-    fire::{EVENTS, Fire, Settings},
     plan::Seeded,
+    scenario::{EVENTS, Fire, Settings},
     stage::{Brokers, SOON, Shape, Victim},
 };
 

@@ -12,8 +12,8 @@ use async_nats::jetstream::{self, stream};
 use testkit::{NatsServer, SmallDisk, wait};
 
 use crate::{
-    fire::{EVENTS, Fire, Settings},
     ledger::Outage,
+    scenario::{EVENTS, Fire, Settings},
     stage::{Brokers, SOON, Shape, Victim},
 };
 

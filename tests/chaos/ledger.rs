@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::wants::{Ending, Event, WANTS, Want};
+use crate::expectations::{Ending, Event, WANTS, Want};
 
 /// How long the outcome of a request may take to be stored: lane, receiver and broker share two cores with everything
 /// else.
@@ -318,6 +318,6 @@ mod tests {
 
     fn in_order() -> Event {
         let events = (0..).map(|number| Event::new(1, 0, number));
-        events.into_iter().find(|event| event.account == crate::wants::ORDERED).unwrap()
+        events.into_iter().find(|event| event.account == crate::expectations::ORDERED).unwrap()
     }
 }

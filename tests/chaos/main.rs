@@ -1,7 +1,7 @@
 //! Kills every process under load, in an order that a seed decides. Then compares accepted events with received
 //! requests and with the read model.
 //!
-//! [`fire`] is the run, [`stage`] has the processes, [`plan`] decides the order, [`publishers`] and [`receivers`] are
+//! [`scenario`] is the run, [`stage`] has the processes, [`plan`] decides the order, [`publishers`] and [`receivers`] are
 //! the two ends, [`ledger`] records both, [`audit`] compares them, and [`report`] prints the result. [`cluster`],
 //! [`disk`] and [`clock`] have other faults beside or instead of kills. Pauses are part of the plan and shape the load;
 //! no test sleeps to wait for something. `make chaos` runs longer.
@@ -11,12 +11,12 @@ mod audit;
 mod clock;
 mod cluster;
 mod disk;
-mod fire;
+mod expectations;
 mod ledger;
 mod plan;
 mod publishers;
+mod read_back;
 mod receivers;
 mod report;
-mod shown;
+mod scenario;
 mod stage;
-mod wants;

@@ -9,16 +9,16 @@ use std::{
     time::Duration,
 };
 
-use access::WithKey;
+use access::AuthInterceptor;
 use api::{PublishLeadRequest, ingest_service_client::IngestServiceClient};
 use serde_json::json;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tonic::{Code, transport::Channel};
 
 use crate::{
+    expectations::{Event, INTERFACE},
     ledger::Ledger,
     stage::Stage,
-    wants::{Event, INTERFACE},
 };
 
 /// The number of publishers. Every second one uses gRPC.
@@ -73,7 +73,7 @@ impl Publishers {
 /// A client of an ingest service.
 enum Client {
     Http { web: reqwest::Client, url: String, key: String },
-    Grpc(Box<IngestServiceClient<access::Keyed>>),
+    Grpc(Box<IngestServiceClient<access::AuthChannel>>),
 }
 
 /// Tries one client after another until the event is accepted.
@@ -92,7 +92,7 @@ impl Client {
             return Self::Http { web: web(), url: format!("{}/v1/leads", ingest.http), key: stage.key.clone() };
         }
         let channel = Channel::from_shared(ingest.grpc.clone()).unwrap().connect_lazy();
-        Self::Grpc(Box::new(IngestServiceClient::new(WithKey::new(&stage.key).unwrap().over(channel))))
+        Self::Grpc(Box::new(IngestServiceClient::new(AuthInterceptor::new(&stage.key).unwrap().over(channel))))
     }
 
     /// Whether the event is stored. A killed process must never cause an error that blames event or publisher.

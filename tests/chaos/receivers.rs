@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use testkit::{Answer, Process, Receiver, free_port, receiver::Seen};
 
 use crate::{
+    expectations::{Manner, Want},
     ledger::{Ledger, Receipt},
     plan::Seeded,
     stage::{SOON, program},
-    wants::{Manner, Want},
 };
 
 /// The time that a slow receiver takes to answer.

@@ -8,11 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Keyed, WithKey};
+use access::{AuthChannel, AuthInterceptor};
 use testkit::{NatsCluster, NatsServer, Process, SmtpSink, free_port, postgres::Postgres, smtp::Mail, wait};
 use tonic::transport::Channel;
 
-use crate::{ledger::Ledger, receivers::Desk, wants::WANTS};
+use crate::{expectations::WANTS, ledger::Ledger, receivers::Desk};
 
 /// How long a process may take to start: generous, because all share a few cores and some are down on purpose.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ pub(crate) struct Stage {
     pub(crate) desks: Vec<Desk>,
     mail: MailServer,
     pub(crate) key: String,
-    api: Keyed,
+    api: AuthChannel,
 }
 
 #[derive(Debug)]
@@ -178,7 +178,7 @@ impl Stage {
     }
 
     /// The API of the first query service, which may be away.
-    pub(crate) fn api(&self) -> Keyed {
+    pub(crate) fn api(&self) -> AuthChannel {
         self.api.clone()
     }
 
@@ -312,9 +312,9 @@ impl MailServer {
 }
 
 /// One connection, opened at first use and after each loss.
-fn api(services: &[Service], key: &str) -> Keyed {
+fn api(services: &[Service], key: &str) -> AuthChannel {
     let query = services.iter().find(|service| service.name.starts_with("query")).unwrap();
-    WithKey::new(key).unwrap().over(Channel::from_shared(query.grpc.clone()).unwrap().connect_lazy())
+    AuthInterceptor::new(key).unwrap().over(Channel::from_shared(query.grpc.clone()).unwrap().connect_lazy())
 }
 
 /// Creates the first API key.

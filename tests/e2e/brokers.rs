@@ -14,7 +14,7 @@ use crate::world::{World, event_json, events_at, some_destination};
 const HANDED_OVER: Duration = Duration::from_secs(90);
 /// How long deliveries may take after the last change of leaders.
 const DELIVERED: Duration = Duration::from_secs(90);
-const APART: Duration = Duration::from_millis(50);
+const EVENT_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The minimum number of accepted events; a 503 answer may take seconds.
 const MIN_EVENTS: usize = 5;
@@ -52,12 +52,12 @@ impl Clustered {
                     match status {
                         202 => break,
                         // The event is not stored; repeat it.
-                        503 => tokio::time::sleep(APART).await,
+                        503 => tokio::time::sleep(EVENT_INTERVAL).await,
                         other => panic!("e{count} was answered with {other}"),
                     }
                 }
                 count += 1;
-                tokio::time::sleep(APART).await;
+                tokio::time::sleep(EVENT_INTERVAL).await;
             }
             (count, answers)
         };

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use testkit::{Process, free_port, nats, wait};
 
 use crate::{
-    alone::{address, arguments},
+    processes::{address, arguments},
     world::{SOON, program},
 };
 

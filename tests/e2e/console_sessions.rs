@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testkit::{Answer, Process, Receiver, wait};
 
 use crate::{
-    alone::{Alone, address},
+    processes::{Alone, address},
     web::{Answered, sent},
     world::{ACCOUNT, Home, SOON, World, program, web},
 };

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use testkit::{PgBouncer, Postgres, Process, Receiver, tls::Authority, wait};
 
 use crate::{
-    alone::{Alone, arguments},
+    processes::{Alone, arguments},
     world::{ACCOUNT, Home, SOON, World, program},
 };
 

@@ -6,7 +6,7 @@ use api::DeliveryStatus;
 use testkit::{Answer, NatsServer, Process, Receiver, wait};
 
 use crate::{
-    alone::{ALLOWED, arguments},
+    processes::{ALLOWED, arguments},
     world::{Home, SOON, World, events_at, program, some_destination},
 };
 

@@ -105,7 +105,7 @@ async fn delivery_to(world: &World, id: &str, event: &str, status: DeliveryStatu
 /// neither.
 #[tokio::test]
 async fn rejected_lead_does_not_deactivate_if_others_succeed() {
-    const PAUSE: Duration = Duration::from_secs(3);
+    const ANSWER_DELAY: Duration = Duration::from_secs(3);
     let world = World::start().await;
     let mut destinations = vec![];
     for deactivate in ["", "if_nothing_succeeded", "on_exhaustion", "never"] {
@@ -114,7 +114,7 @@ async fn rejected_lead_does_not_deactivate_if_others_succeed() {
             let rejected = seen.body.windows(3).any(|part| part == b"bad");
             Answer::Status(if rejected { 422 } else { 200 })
         });
-        let retry_policy = Some(rule(&[PAUSE], deactivate));
+        let retry_policy = Some(rule(&[ANSWER_DELAY], deactivate));
         let destination = api::Destination { url: receiver.url(), retry_policy, ..some_destination() };
         destinations.push((world.destination_with(destination).await, receiver));
     }

@@ -6,8 +6,8 @@ use api::{DeliveryStatus, JobStatus};
 use testkit::{Answer, Receiver, postgres, wait};
 
 use crate::{
-    alone::Alone,
     jobs::{counts, retries},
+    processes::Alone,
     world::{Home, SOON, World, events_at},
 };
 

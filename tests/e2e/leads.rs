@@ -207,11 +207,11 @@ async fn export_of_many_pages_has_every_lead_once() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     receiver.answer(Answer::With(200, vec![], "one line".into()));
     world.destination(&receiver.url()).await;
-    const MANY: usize = 1_234;
-    world.publish_many(MANY).await;
-    wait::until_eq("all of them", SOON, MANY, async || receiver.count()).await;
+    const LEADS: usize = 1_234;
+    world.publish_many(LEADS).await;
+    wait::until_eq("all of them", SOON, LEADS, async || receiver.count()).await;
     let request = api::ExportLeadsRequest { account_id: ACCOUNT.into(), ..api::ExportLeadsRequest::default() };
-    wait::until_eq("every lead once", SOON, MANY, async || {
+    wait::until_eq("every lead once", SOON, LEADS, async || {
         let csv = exported(&world, request.clone()).await;
         let mut leads: Vec<_> = csv.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().to_owned()).collect();
         let lines = leads.len();

@@ -4,9 +4,9 @@ use api::{DeliveryStatus, JobStatus};
 use testkit::{postgres, wait};
 
 use crate::{
-    alone::Alone,
     jobs::counts,
     jobs_alone::{all_done_once, everything, failed, sqlite_and_postgres},
+    processes::Alone,
     world::{Home, SOON},
 };
 

@@ -9,8 +9,8 @@ use events::Record as _;
 use testkit::{NatsServer, Process, Receiver, wait};
 
 use crate::{
-    alone::{ALLOWED, arguments},
     dispatchers::{beside, with_dispatchers},
+    processes::{ALLOWED, arguments},
     world::{ACCOUNT, Home, SOON, World, program, some_destination, web},
 };
 

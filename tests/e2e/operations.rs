@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use access::WithKey;
+use access::AuthInterceptor;
 use api::DeliveryStatus;
 use testkit::{Answer, NatsServer, Process, Receiver, wait};
 use tonic::transport::Channel;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use crate::{
-    alone::{ALLOWED, arguments},
+    processes::{ALLOWED, arguments},
     world::{ACCOUNT, SOON, World, event_json, program, some_destination, web},
 };
 
@@ -157,7 +157,7 @@ async fn services_run_in_separate_processes() {
     let bootstrap = Process::start("bootstrap", program(), ["keys", "bootstrap"], env.clone());
     let key = bootstrap.wait_line("ll_", SOON).await;
     let channel = Channel::from_shared(addresses[3].1.clone()).unwrap().connect().await.unwrap();
-    let channel = WithKey::new(&key).unwrap().over(channel);
+    let channel = AuthInterceptor::new(&key).unwrap().over(channel);
     let mut registry = api::registry_service_client::RegistryServiceClient::new(channel.clone());
     let account = api::Account { account_id: ACCOUNT.into(), ..api::Account::default() };
     registry.create_account(api::CreateAccountRequest { account: Some(account) }).await.unwrap();

@@ -6,7 +6,7 @@ use testkit::{NatsServer, Process, Receiver, wait};
 use tonic::Code;
 
 use crate::{
-    alone::address,
+    processes::address,
     world::{ACCOUNT, INTERFACE, SOON, World, event_json, program, some_destination, web},
 };
 
@@ -162,7 +162,7 @@ async fn concurrent_publishes_are_batched_if_every_write_is_flushed() {
 
 #[tokio::test]
 async fn burst_of_one_interface_does_not_delay_others() {
-    const MANY: usize = 4_000;
+    const EVENTS: usize = 4_000;
     let broker = NatsServer::start().await;
     let on_broker = ["--nats-url", &broker.url()];
     let mut world = World::start_with(&on_broker, &[]).await;
@@ -174,7 +174,7 @@ async fn burst_of_one_interface_does_not_delay_others() {
     }
     let mut quiet = event_json("quiet");
     quiet["interface"] = "quiet".into();
-    let events = (0..MANY).map(|n| event_json(&format!("e{n}"))).chain([quiet]);
+    let events = (0..EVENTS).map(|n| event_json(&format!("e{n}"))).chain([quiet]);
     let body: Vec<_> = events.map(|event| event.to_string()).collect();
     // One request stores its events in this order. They are stored while no router runs.
     world.process.terminate();
@@ -187,10 +187,10 @@ async fn burst_of_one_interface_does_not_delay_others() {
     assert_eq!(status, 202, "{answer}");
     let _world = world.again(&on_broker).await;
     wait::until_eq("the quiet event", SOON, 1, async || of_one.count()).await;
-    wait::until("the whole burst", SOON, async || of_many.count() >= MANY).await;
+    wait::until("the whole burst", SOON, async || of_many.count() >= EVENTS).await;
     let at = of_one.requests()[0].at;
     let before = of_many.requests().iter().filter(|seen| seen.at < at).count();
-    assert!(before < MANY / 4, "{before} of {MANY} events of the burst came before it");
+    assert!(before < EVENTS / 4, "{before} of {EVENTS} events of the burst came before it");
 }
 
 #[tokio::test]

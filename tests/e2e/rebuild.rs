@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use access::{Keyed, WithKey};
+use access::{AuthChannel, AuthInterceptor};
 use api::{
     DeliveryStatus, JobStatus, audit_service_client::AuditServiceClient,
     delivery_service_client::DeliveryServiceClient, job_service_client::JobServiceClient,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// All that the API shows about leads, deliveries, jobs and the audit log, as text.
-pub(crate) async fn everything(channel: &Keyed) -> String {
+pub(crate) async fn everything(channel: &AuthChannel) -> String {
     let (mut deliveries, mut leads) =
         (DeliveryServiceClient::new(channel.clone()), LeadServiceClient::new(channel.clone()));
     let mut text = String::new();
@@ -100,7 +100,7 @@ async fn rebuilt_read_model_is_the_same_on_both_databases() {
     let delivery_ids = world.all(DeliveryStatus::Succeeded).await.into_iter().map(|d| d.delivery_id).collect();
     let job = world.retry_many(api::RetryDeliveriesRequest { delivery_ids, ..retries() }).await.unwrap();
     world.job_is(&job.job_id, JobStatus::Completed).await;
-    let with_key = WithKey::new(&world.key).unwrap();
+    let with_key = AuthInterceptor::new(&world.key).unwrap();
     let channel = Channel::from_shared(world.grpc.clone()).unwrap().connect().await.unwrap();
     let channel = with_key.clone().over(channel);
     let has = async |what: &str| everything(&channel).await.contains(what);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::{NatsServer, Process, Receiver, wait};
 
 use crate::{
-    alone::{address, arguments},
+    processes::{address, arguments},
     publishing::{nats, request},
     world::{ACCOUNT, Home, SOON, World, event_json, lead_of, program, web},
 };

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, process::Stdio};
 
-use access::Keyed;
+use access::AuthChannel;
 use api::{
     DeliveryStatus, JobStatus, Scope, SearchableField, SearchableKind, delivery_service_client::DeliveryServiceClient,
     job::Plan, lead_service_client::LeadServiceClient,
@@ -37,7 +37,7 @@ fn values(given: &[(&str, &str)]) -> HashMap<String, String> {
     given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-async fn leads_by(channel: Keyed, account: &str, given: &[(&str, &str)]) -> Result<Vec<String>, Status> {
+async fn leads_by(channel: AuthChannel, account: &str, given: &[(&str, &str)]) -> Result<Vec<String>, Status> {
     let request = api::ListLeadsRequest {
         account_id: account.into(),
         r#where: values(given),
@@ -49,7 +49,7 @@ async fn leads_by(channel: Keyed, account: &str, given: &[(&str, &str)]) -> Resu
     Ok(leads)
 }
 
-async fn deliveries_by(channel: Keyed, filter: api::DeliveryFilter) -> Result<Vec<String>, Status> {
+async fn deliveries_by(channel: AuthChannel, filter: api::DeliveryFilter) -> Result<Vec<String>, Status> {
     let request = api::ListDeliveriesRequest { filter: Some(filter), ..api::ListDeliveriesRequest::default() };
     let found = DeliveryServiceClient::new(channel).list_deliveries(request).await?.into_inner();
     let mut events: Vec<_> = found.deliveries.into_iter().map(|delivery| delivery.event_id).collect();

@@ -14,7 +14,7 @@ use testkit::{Answer, NatsServer, Process, Receiver, wait};
 use tonic::{Code, Status};
 
 use crate::{
-    alone::{address, arguments},
+    processes::{address, arguments},
     world::{ACCOUNT, SOON, World, is_readable_in, program, some_destination},
 };
 

@@ -3,7 +3,7 @@
 
 use std::{fs, time::Duration};
 
-use access::Keyed;
+use access::AuthChannel;
 use api::{
     Scope, delivery_service_client::DeliveryServiceClient, destination::Body,
     ingest_service_client::IngestServiceClient, registry_service_client::RegistryServiceClient,
@@ -45,7 +45,7 @@ const OPENED: usize = 150;
 struct Hostile<'a> {
     world: &'a World,
     publish: String,
-    registry: RegistryServiceClient<Keyed>,
+    registry: RegistryServiceClient<AuthChannel>,
 }
 
 impl<'a> Hostile<'a> {

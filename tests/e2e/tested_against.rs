@@ -63,7 +63,7 @@ const ROWS: [Row; 12] = [
     Row {
         what: "receivers on hyper, with HTTP/1.1",
         version: || locked("hyper"),
-        tests: &["happy::lead_arrives_byte_for_byte_and_signed"],
+        tests: &["first_delivery::lead_arrives_byte_for_byte_and_signed"],
     },
     Row {
         what: "receivers on h2, with HTTP/2",

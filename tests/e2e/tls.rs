@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use access::WithKey;
+use access::AuthInterceptor;
 use api::{DeliveryStatus, access_service_client::AccessServiceClient};
 use testkit::{
     NatsServer, Process, Receiver,
@@ -49,7 +49,7 @@ async fn with_a_certificate_http_and_grpc_speak_only_tls() {
     let posted =
         trusting(&authority).post(format!("{http}/v1/leads")).bearer_auth(&key).body(event_json("e").to_string());
     assert_eq!(posted.send().await.unwrap().status().as_u16(), 400, "there is no account");
-    let with_key = WithKey::new(&key).unwrap().over(channel(&grpc, &authority.file()).await.unwrap());
+    let with_key = AuthInterceptor::new(&key).unwrap().over(channel(&grpc, &authority.file()).await.unwrap());
     AccessServiceClient::new(with_key).who_am_i(api::WhoAmIRequest {}).await.unwrap();
     assert!(channel(&grpc, &Authority::default().file()).await.is_err(), "an untrusted authority");
 

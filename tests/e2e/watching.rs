@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use access::WithKey;
+use access::AuthInterceptor;
 use api::{DeliveryStatus, WatchDeliveriesRequest, delivery_service_client::DeliveryServiceClient};
 use testkit::{Answer, Process, Receiver, postgres};
 use tokio::time::timeout;
@@ -125,13 +125,13 @@ async fn slow_watch_gets_every_final_status() {
     let (world, receiver) = (World::start().await, Receiver::start().await);
     world.destination(&receiver.url()).await;
     let mut slow = watch(&world, everything()).await;
-    const MANY: usize = 3_000;
-    world.publish_many(MANY).await;
-    let last = format!("e{}", MANY - 1);
+    const EVENTS: usize = 3_000;
+    world.publish_many(EVENTS).await;
+    let last = format!("e{}", EVENTS - 1);
     world.delivery_is(&last, DeliveryStatus::Succeeded).await;
-    testkit::wait::until_eq("all of them", SOON, MANY, async || receiver.count()).await;
+    testkit::wait::until_eq("all of them", SOON, EVENTS, async || receiver.count()).await;
     let mut now = HashMap::new();
-    while now.len() < MANY || now.values().any(|status| *status != DeliveryStatus::Succeeded) {
+    while now.len() < EVENTS || now.values().any(|status| *status != DeliveryStatus::Succeeded) {
         let (event, status, _) = next(&mut slow).await;
         now.insert(event, status);
     }
@@ -157,7 +157,7 @@ async fn watch_shows_changes_projected_by_other_processes() {
         let ready = query.wait_line("is ready:", SOON).await;
         let grpc = ready.split_once("grpc=").unwrap().1.to_owned();
         let channel = Channel::from_shared(grpc).unwrap().connect().await.unwrap();
-        let mut client = DeliveryServiceClient::new(WithKey::new(&world.key).unwrap().over(channel));
+        let mut client = DeliveryServiceClient::new(AuthInterceptor::new(&world.key).unwrap().over(channel));
         watches.push(client.watch_deliveries(everything()).await.unwrap().into_inner());
         others.push(query);
     }

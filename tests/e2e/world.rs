@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use access::{Keyed, WithKey};
+use access::{AuthChannel, AuthInterceptor};
 use api::{
     DeliveryStatus, access_service_client::AccessServiceClient, audit_service_client::AuditServiceClient,
     delivery_service_client::DeliveryServiceClient, duration_to_api, ingest_service_client::IngestServiceClient,
@@ -41,7 +41,7 @@ pub(crate) struct World {
     pub(crate) nats: String,
     /// The administrator's key.
     pub(crate) key: String,
-    channel: Keyed,
+    channel: AuthChannel,
     web: reqwest::Client,
 }
 
@@ -128,7 +128,7 @@ impl World {
         let text = |name: &str| addresses[name].as_str().unwrap().to_owned();
         let channel = Channel::from_shared(text("grpc")).unwrap().connect().await.unwrap();
         let key = home.admin_key();
-        let channel = WithKey::new(&key).unwrap().over(channel);
+        let channel = AuthInterceptor::new(&key).unwrap().over(channel);
         Self { home, process, http: text("http"), grpc: text("grpc"), nats: text("nats"), key, channel, web: web() }
     }
 
@@ -160,9 +160,9 @@ impl World {
     }
 
     /// The API, called with another key.
-    pub(crate) async fn called_with(&self, key: &str) -> Keyed {
+    pub(crate) async fn called_with(&self, key: &str) -> AuthChannel {
         let channel = Channel::from_shared(self.grpc.clone()).unwrap().connect().await.unwrap();
-        WithKey::new(key).unwrap().over(channel)
+        AuthInterceptor::new(key).unwrap().over(channel)
     }
 
     /// Creates a key. Returns secret and id. The key is platform-wide if the account is empty.
@@ -178,39 +178,39 @@ impl World {
     }
 
     /// The API, called with the administrator's key.
-    pub(crate) fn channel(&self) -> Keyed {
+    pub(crate) fn channel(&self) -> AuthChannel {
         self.channel.clone()
     }
 
-    pub(crate) fn access(&self) -> AccessServiceClient<Keyed> {
+    pub(crate) fn access(&self) -> AccessServiceClient<AuthChannel> {
         AccessServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn registry(&self) -> RegistryServiceClient<Keyed> {
+    pub(crate) fn registry(&self) -> RegistryServiceClient<AuthChannel> {
         RegistryServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn audit(&self) -> AuditServiceClient<Keyed> {
+    pub(crate) fn audit(&self) -> AuditServiceClient<AuthChannel> {
         AuditServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Keyed> {
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<AuthChannel> {
         DeliveryServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
+    pub(crate) fn leads(&self) -> LeadServiceClient<AuthChannel> {
         LeadServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn status(&self) -> StatusServiceClient<Keyed> {
+    pub(crate) fn status(&self) -> StatusServiceClient<AuthChannel> {
         StatusServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn jobs(&self) -> JobServiceClient<Keyed> {
+    pub(crate) fn jobs(&self) -> JobServiceClient<AuthChannel> {
         JobServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn ingest(&self) -> IngestServiceClient<Keyed> {
+    pub(crate) fn ingest(&self) -> IngestServiceClient<AuthChannel> {
         IngestServiceClient::new(self.channel.clone())
     }
 

@@ -8,13 +8,13 @@ use tonic::{
 };
 
 /// A channel that sends an API key with every call.
-pub type Keyed = InterceptedService<Channel, WithKey>;
+pub type AuthChannel = InterceptedService<Channel, AuthInterceptor>;
 
 /// Adds an API key to every call. `Debug` does not print it.
 #[derive(Debug, Clone)]
-pub struct WithKey(MetadataValue<Ascii>);
+pub struct AuthInterceptor(MetadataValue<Ascii>);
 
-impl WithKey {
+impl AuthInterceptor {
     /// Takes a key `ll_…`. `None` if no header can hold it.
     pub fn new(key: &str) -> Option<Self> {
         let mut value: MetadataValue<Ascii> = format!("Bearer {}", key.trim()).parse().ok()?;
@@ -23,12 +23,12 @@ impl WithKey {
     }
 
     /// Wraps a channel so that each of its calls carries the key.
-    pub fn over(self, channel: Channel) -> Keyed {
+    pub fn over(self, channel: Channel) -> AuthChannel {
         InterceptedService::new(channel, self)
     }
 }
 
-impl Interceptor for WithKey {
+impl Interceptor for AuthInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert("authorization", self.0.clone());
         Ok(request)

@@ -10,20 +10,20 @@ use http::{Request, Response};
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 
-use crate::Door;
+use crate::Authenticator;
 
 /// A service that only permitted callers reach.
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
-    door: Door,
+    authenticator: Authenticator,
     inner: S,
 }
 
-impl Door {
+impl Authenticator {
     /// Guards a service. The principal is in the extensions of each request that reaches it, as a
     /// [`domain::Principal`].
     pub fn guard<S>(&self, service: S) -> Guarded<S> {
-        Guarded { door: self.clone(), inner: service }
+        Guarded { authenticator: self.clone(), inner: service }
     }
 }
 
@@ -48,12 +48,12 @@ where
         // The service that is ready has to be called; its clone serves the next call.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let door = self.door.clone();
+        let authenticator = self.authenticator.clone();
         Box::pin(async move {
-            let Some(rule) = door.rules.of(request.uri().path()) else {
+            let Some(rule) = authenticator.rules.of(request.uri().path()) else {
                 return Ok(Status::unimplemented("there is no such method; leadline call lists them").into_http());
             };
-            match door.admit(request.headers(), rule).await {
+            match authenticator.admit(request.headers(), rule).await {
                 Ok(principal) => {
                     request.extensions_mut().insert(principal);
                     inner.call(request).await

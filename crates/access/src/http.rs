@@ -17,7 +17,7 @@ use runtime::RequestId;
 use serde_json::json;
 use tonic::Status;
 
-use crate::{Door, Refused};
+use crate::{Authenticator, Refused};
 
 /// How many bytes of a refused request are read. Without reading, a client that is still sending sees a broken
 /// connection instead of the answer; a client that sends more sees it anyway.
@@ -27,15 +27,19 @@ const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The value of `Retry-After`, in seconds, when the key cannot be checked.
 const RETRY_AFTER: &str = "1";
 
-impl Door {
+impl Authenticator {
     /// Guards routes. The principal is in the extensions of each request that reaches them, as a [`domain::Principal`].
     pub fn guard_http(&self, rule: Rule, routes: Router) -> Router {
         routes.route_layer(middleware::from_fn_with_state((self.clone(), rule), enter))
     }
 }
 
-async fn enter(State((door, rule)): State<(Door, Rule)>, mut request: Request, next: Next) -> Response {
-    match door.admit(request.headers(), rule).await {
+async fn enter(
+    State((authenticator, rule)): State<(Authenticator, Rule)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match authenticator.admit(request.headers(), rule).await {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             next.run(request).await

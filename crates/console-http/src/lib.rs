@@ -15,7 +15,7 @@ mod session;
 
 use std::sync::Arc;
 
-use access::{Door, Sessions};
+use access::{Authenticator, Sessions};
 use axum::{
     Router,
     extract::{Request, State},
@@ -40,17 +40,17 @@ pub struct Options {
 }
 
 struct Console {
-    door: Door,
+    authenticator: Authenticator,
     sessions: Sessions,
     journal: Journal,
     attempts: Attempts,
     is_framed: bool,
 }
 
-/// The routes of the console. `door` has to accept these sessions.
-pub fn routes(options: &Options, door: Door, sessions: Sessions, journal: Journal) -> Router {
+/// The routes of the console. `authenticator` has to accept these sessions.
+pub fn routes(options: &Options, authenticator: Authenticator, sessions: Sessions, journal: Journal) -> Router {
     let is_framed = !options.console_frame_ancestors.is_empty();
-    let console = Arc::new(Console { door, sessions, journal, attempts: Attempts::default(), is_framed });
+    let console = Arc::new(Console { authenticator, sessions, journal, attempts: Attempts::default(), is_framed });
     let session = get(session::show).post(session::log_in).delete(session::log_out);
     Router::new()
         .route("/console/session", session.with_state(console))

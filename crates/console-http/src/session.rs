@@ -86,7 +86,7 @@ pub(crate) async fn show(State(console): State<Arc<Console>>, headers: HeaderMap
         from_here(&headers).map_err(Refused::Session)?;
         let session = console.sessions.of_headers(&headers).unwrap_or(Err(NoSession::Ended));
         let session = session.map_err(Refused::Session)?;
-        let principal = console.door.of_session(&session).await?;
+        let principal = console.authenticator.of_session(&session).await?;
         Ok::<_, Refused>((session, principal))
     };
     match found.await {
@@ -125,14 +125,14 @@ impl Console {
             (None, Some(token)) => self.of_token(&token, given.person).await?,
             _ => return Err(NoLogIn::Body),
         };
-        let principal = self.door.of_session(&session).await?;
+        let principal = self.authenticator.of_session(&session).await?;
         self.attempts.succeeded(address);
         Ok((session, principal))
     }
 
     async fn of_key(&self, key: &str, person: String) -> Result<Grant, NoLogIn> {
         let key: ApiKey = key.trim().parse().map_err(|_| Refused::Malformed)?;
-        let principal = self.door.of_key(&key).await?;
+        let principal = self.authenticator.of_key(&key).await?;
         let bounds = bounds_of(&principal, person, after(SESSION_LIFETIME));
         Ok(Grant { id: new_id(), key: principal.id().clone(), good_until: bounds.until, bounds })
     }
@@ -140,7 +140,7 @@ impl Console {
     async fn of_token(&self, token: &str, person: String) -> Result<Grant, NoLogIn> {
         let link = self.sessions.of_token(token).ok_or(NoLogIn::Token)?;
         // A link of a key that is revoked stays unused.
-        self.door.of_session(&link).await?;
+        self.authenticator.of_session(&link).await?;
         if !self.journal.positions().use_link(&link.id, USED_FOR).await.map_err(NoLogIn::Journal)? {
             return Err(NoLogIn::Used);
         }

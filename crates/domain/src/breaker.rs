@@ -11,7 +11,7 @@ use crate::outcome::{AttemptOutcome, ErrorKind};
 /// The pause before the first probe.
 pub const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between two probes.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+pub const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Whether the lane may send requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ fn narrowed(width: u32, failures: u32, threshold: u32) -> u32 {
 }
 
 fn opened(now: Duration, pause: Duration) -> State {
-    let pause = pause.min(LONGEST_PAUSE);
+    let pause = pause.min(MAX_PAUSE);
     State::Open { until: now.saturating_add(pause), pause }
 }
 
@@ -193,7 +193,7 @@ mod tests {
                 now += Duration::from_secs(wait);
                 breaker.ended(failure, 3, 8, now);
                 prop_assert!(breaker.allows(3, 8, now) <= 8);
-                prop_assert!(breaker.allows(3, 8, now + LONGEST_PAUSE) >= 1);
+                prop_assert!(breaker.allows(3, 8, now + MAX_PAUSE) >= 1);
             }
         }
 

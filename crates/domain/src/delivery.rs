@@ -20,7 +20,7 @@ pub use decide::{
 pub use exchange::{Exchange, HeaderLine, HttpVersion, Times};
 pub use facts::{
     AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
-    DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
+    DeliveryRequested, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
 };
 pub use filter::DeliveryFilter;
 pub use standing::{Remains, lost_work, may_be_lost};

@@ -22,7 +22,7 @@ impl Latencies {
     /// destination.
     const ENDS: [u64; Self::BUCKETS - 1] =
         [2, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000];
-    const LONGEST: u64 = 60_000;
+    const MAX_MILLIS: u64 = 60_000;
 
     pub fn add(&mut self, took: Duration) {
         let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -44,7 +44,7 @@ impl Latencies {
         for (bucket, count) in self.0.iter().enumerate() {
             if before + count >= place {
                 let from = bucket.checked_sub(1).map_or(0, |previous| Self::ENDS[previous]);
-                let to = Self::ENDS.get(bucket).copied().unwrap_or(Self::LONGEST);
+                let to = Self::ENDS.get(bucket).copied().unwrap_or(Self::MAX_MILLIS);
                 let micros = (to - from) * 1_000 * (place - before) / count;
                 return Some(Duration::from_micros(from * 1_000 + micros));
             }

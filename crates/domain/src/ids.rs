@@ -21,13 +21,13 @@ pub struct IdError {
     pub problem: String,
 }
 
-fn parse_token(kind: &'static str, text: &str, longest: usize, also: &str) -> Result<Arc<str>, IdError> {
+fn parse_token(kind: &'static str, text: &str, max_bytes: usize, also: &str) -> Result<Arc<str>, IdError> {
     let refuse = |problem: String| Err(IdError { kind, problem });
     if text.is_empty() {
         return refuse("is empty".into());
     }
-    if text.len() > longest {
-        return refuse(format!("is {} bytes long, and {longest} is the limit", text.len()));
+    if text.len() > max_bytes {
+        return refuse(format!("is {} bytes long, and {max_bytes} is the limit", text.len()));
     }
     match text.chars().find(|c| !(c.is_ascii_alphanumeric() || *c == '_' || *c == '-' || also.contains(*c))) {
         Some(c) => refuse(format!("contains {c:?}; letters, digits, '_', '-'{} are allowed", listed(also))),
@@ -40,21 +40,21 @@ fn listed(also: &str) -> String {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $longest:literal, $also:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $max_bytes:literal, $also:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
 
         impl $name {
             /// The maximum length, in bytes.
-            pub const LONGEST: usize = $longest;
+            pub const MAX_BYTES: usize = $max_bytes;
 
             /// Parses the id.
             ///
             /// # Errors
             /// If the text is empty, too long, or contains a character that is not allowed.
             pub fn parse(text: &str) -> Result<Self, IdError> {
-                parse_token($kind, text, Self::LONGEST, $also).map(Self)
+                parse_token($kind, text, Self::MAX_BYTES, $also).map(Self)
             }
 
             pub fn as_str(&self) -> &str {
@@ -104,7 +104,7 @@ pub struct EventType(Arc<str>);
 
 impl EventType {
     /// The maximum length, in bytes.
-    pub const LONGEST: usize = 64;
+    pub const MAX_BYTES: usize = 64;
     /// The type of a lead event whose publisher names none.
     pub const LEAD_CREATED: &'static str = "lead.created";
     /// The type of the event of a test delivery; publishers may not use it.
@@ -126,8 +126,8 @@ impl EventType {
     /// If the text is not words of `a`–`z`, `0`–`9` and `_` joined by dots, or too long.
     pub fn parse(text: &str) -> Result<Self, IdError> {
         let refuse = |problem: String| Err(IdError { kind: "event type", problem });
-        if text.len() > Self::LONGEST {
-            return refuse(format!("is {} bytes long, and {} is the limit", text.len(), Self::LONGEST));
+        if text.len() > Self::MAX_BYTES {
+            return refuse(format!("is {} bytes long, and {} is the limit", text.len(), Self::MAX_BYTES));
         }
         let word =
             |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');

@@ -12,7 +12,7 @@ mod pace;
 mod state;
 
 pub use decide::{
-    Candidate, JobRefusal, MOST_LISTED, MOST_SAMPLED, Verdict, cancel, check, consider_event, consider_retry, finish,
+    Candidate, JobDecision, JobRefusal, MAX_LISTED, MAX_SAMPLED, cancel, check, consider_event, consider_retry, finish,
 };
 pub use facts::{
     Counts, Cursor, JobCancelRequested, JobFact, JobFinished, JobOutcome, JobProgressed, JobRef, JobStarted, Outcomes,

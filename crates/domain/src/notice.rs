@@ -1,25 +1,27 @@
 //! Notices, and the facts that they were sent.
 //!
-//! [`watch`] decides which notices a fact about a delivery calls for, and [`lead_watch`] which ones new leads call for.
+//! [`destination_health`] decides which notices a fact about a delivery calls for, and [`interface_state`] which ones new leads call for.
 //! One fact stores that a notice was called for ([`NoticeCalledFor`]), and another that it was sent. Neither holds data
 //! of a lead: the notifier looks it up when it writes the mail.
 
+mod destination_health;
 mod ids;
-mod lead_watch;
-mod watch;
+mod interface_state;
 
 use jiff::Timestamp;
 
 use crate::{
-    delivery::{DeliveryFact, DeliveryRef, FailureReason, Verdict},
+    delivery::{DeliveryFact, DeliveryRef, FailureReason, NextStep},
     ids::{AccountId, DeliveryId, DestinationId, EventType, InterfaceId, LeadId, NoticeId},
     lead::LeadEvent,
     problem::Cause,
     registry::Interface,
 };
 
-pub use lead_watch::{LeadExample, LeadWatch, LeadWindow, SeenLead};
-pub use watch::{Called, ErrorCount, Operation, Rules, Seen, Watch, Watched, Window};
+pub use destination_health::{
+    DestinationHealth, DestinationState, ErrorCount, Observed, Operation, Reaction, Rules, Window,
+};
+pub use interface_state::{InterfaceState, LeadExample, LeadWindow, ObservedLead};
 
 /// A fact about a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,14 +94,14 @@ impl NoticeKind {
 
 /// What is known about the recipients of a notice.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Told {
+pub struct NoticeProgress {
     /// Whether every recipient is done.
     pub done: bool,
     /// The recipients that have it so far.
     pub reached: Vec<String>,
 }
 
-impl Told {
+impl NoticeProgress {
     /// Adds a fact about the notice.
     pub fn learn(&mut self, notice: NoticeId, fact: &NoticeFact) {
         match fact {
@@ -333,7 +335,7 @@ pub fn failure_in(fact: &DeliveryFact) -> Option<(NoticeId, &DeliveryRef)> {
         return None;
     }
     let round = match fact {
-        DeliveryFact::Attempted(f) if matches!(f.verdict, Verdict::Failed(_)) => f.round,
+        DeliveryFact::Attempted(f) if matches!(f.next_step, NextStep::Failed(_)) => f.round,
         // The other reasons to abandon a delivery are decisions of people, who know them already.
         DeliveryFact::Abandoned(f) if matches!(f.reason, FailureReason::PayloadGone | FailureReason::Crashed) => {
             f.round

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    delivery::{FailureReason, Verdict},
+    delivery::{FailureReason, NextStep},
     ids::DeliveryId,
     outcome::{AttemptOutcome, ErrorKind},
 };
@@ -15,8 +15,8 @@ use crate::{
 pub struct RetryPolicy {
     /// Quick retries after a transient failure, before the schedule starts.
     pub quick: QuickRetries,
-    /// The delay before each further attempt; 0 to [`RetryPolicy::MOST_STEPS`] of them, each at most
-    /// [`RetryPolicy::LONGEST_DELAY`].
+    /// The delay before each further attempt; 0 to [`RetryPolicy::MAX_STEPS`] of them, each at most
+    /// [`RetryPolicy::MAX_DELAY`].
     pub schedule: Vec<Duration>,
     /// The maximum jitter added to a scheduled delay, in percent of it; 0 to 50. The jitter is computed from the
     /// delivery and the attempt, so a redelivered message gets the same delay.
@@ -65,7 +65,7 @@ impl Deactivate {
 /// Quick retries after a transient failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuickRetries {
-    /// The number of quick retries in a round; 0 to [`RetryPolicy::MOST_QUICK`].
+    /// The number of quick retries in a round; 0 to [`RetryPolicy::MAX_QUICK`].
     pub count: u32,
     /// The delay before each.
     pub pause: Duration,
@@ -115,18 +115,18 @@ const fn minutes(n: u64) -> Duration {
 
 impl RetryPolicy {
     /// The maximum number of steps of a schedule.
-    pub const MOST_STEPS: usize = 20;
+    pub const MAX_STEPS: usize = 20;
     /// The maximum delay of a step.
-    pub const LONGEST_DELAY: Duration = minutes(7 * 24 * 60);
+    pub const MAX_DELAY: Duration = minutes(7 * 24 * 60);
     /// The maximum number of quick retries.
-    pub const MOST_QUICK: u32 = 10;
+    pub const MAX_QUICK: u32 = 10;
     /// The maximum pause between quick retries.
-    pub const LONGEST_PAUSE: Duration = minutes(1);
+    pub const MAX_PAUSE: Duration = minutes(1);
     /// The maximum number of waits in a round that use neither a quick retry nor a step because the receiver asked for
     /// them: a month of a daily quota.
     pub const MAX_FREE_WAITS: u32 = 30;
     /// The maximum jitter, in percent of a delay.
-    pub const MOST_JITTER: u8 = 50;
+    pub const MAX_JITTER: u8 = 50;
 
     /// Three quick retries five seconds apart for transient failures, then four attempts within the hour, then
     /// deactivation if nothing succeeded meanwhile.
@@ -174,23 +174,23 @@ impl RetryPolicy {
     /// The first field that is out of its range, with the range.
     pub fn validate(&self) -> Result<(), PolicyError> {
         let refuse = |field, problem| Err(PolicyError { field, problem });
-        if self.quick.count > Self::MOST_QUICK {
-            return refuse("quick.count", format!("{} is more than {}", self.quick.count, Self::MOST_QUICK));
+        if self.quick.count > Self::MAX_QUICK {
+            return refuse("quick.count", format!("{} is more than {}", self.quick.count, Self::MAX_QUICK));
         }
-        if self.quick.pause > Self::LONGEST_PAUSE {
-            return refuse("quick.pause", format!("{:?} is longer than {:?}", self.quick.pause, Self::LONGEST_PAUSE));
+        if self.quick.pause > Self::MAX_PAUSE {
+            return refuse("quick.pause", format!("{:?} is longer than {:?}", self.quick.pause, Self::MAX_PAUSE));
         }
         if let Some(status) = self.quick.statuses.iter().find(|s| !(300..=599).contains(*s)) {
             return refuse("quick.statuses", format!("{status} is no HTTP status of a failure (300 to 599)"));
         }
-        if self.schedule.len() > Self::MOST_STEPS {
-            return refuse("schedule", format!("{} steps are more than {}", self.schedule.len(), Self::MOST_STEPS));
+        if self.schedule.len() > Self::MAX_STEPS {
+            return refuse("schedule", format!("{} steps are more than {}", self.schedule.len(), Self::MAX_STEPS));
         }
-        if let Some(delay) = self.schedule.iter().find(|d| **d > Self::LONGEST_DELAY) {
-            return refuse("schedule", format!("{delay:?} is longer than {:?}", Self::LONGEST_DELAY));
+        if let Some(delay) = self.schedule.iter().find(|d| **d > Self::MAX_DELAY) {
+            return refuse("schedule", format!("{delay:?} is longer than {:?}", Self::MAX_DELAY));
         }
-        if self.jitter_percent > Self::MOST_JITTER {
-            return refuse("jitter_percent", format!("{} is more than {}", self.jitter_percent, Self::MOST_JITTER));
+        if self.jitter_percent > Self::MAX_JITTER {
+            return refuse("jitter_percent", format!("{} is more than {}", self.jitter_percent, Self::MAX_JITTER));
         }
         Ok(())
     }
@@ -208,10 +208,10 @@ impl RetryPolicy {
         requested_at: Timestamp,
         outcome: &AttemptOutcome,
         now: Timestamp,
-    ) -> (Verdict, Progress) {
+    ) -> (NextStep, Progress) {
         if outcome.error_kind() == Some(ErrorKind::Render) {
             // The same settings and the same lead fail again.
-            return (Verdict::Failed(FailureReason::Render), progress);
+            return (NextStep::Failed(FailureReason::Render), progress);
         }
         let planned = self.planned(delivery, attempt, progress, outcome);
         let usual = planned.map(|(delay, _)| delay).or(self.last_delay());
@@ -221,13 +221,13 @@ impl RetryPolicy {
                 (wish, Progress { waits: progress.waits + 1, ..progress })
             }
             (_, Some((delay, next))) => (delay.max(outcome.retry_after().unwrap_or_default()), next),
-            (_, None) => return (Verdict::Failed(FailureReason::Exhausted), progress),
+            (_, None) => return (NextStep::Failed(FailureReason::Exhausted), progress),
         };
         let at = after(now, delay);
         if self.max_age.is_some_and(|limit| at > after(requested_at, limit)) {
-            return (Verdict::Failed(FailureReason::TooOld), progress);
+            return (NextStep::Failed(FailureReason::TooOld), progress);
         }
-        (Verdict::RetryAt(at), next)
+        (NextStep::RetryAt(at), next)
     }
 
     /// The next delay of the policy itself; `None` if it has no further attempt.
@@ -287,9 +287,9 @@ mod tests {
     fn delays(policy: &RetryPolicy, outcome: &AttemptOutcome) -> Vec<i64> {
         let (mut progress, mut now, mut waited) = (Progress::default(), t(0), vec![]);
         for attempt in 1..100 {
-            let (verdict, next) =
+            let (next_step, next) =
                 policy.after_failure(DeliveryId::from_uuid(Uuid::nil()), attempt, progress, t(0), outcome, now);
-            let Verdict::RetryAt(at) = verdict else { return waited };
+            let NextStep::RetryAt(at) = next_step else { return waited };
             waited.push(at.duration_since(now).as_secs());
             (progress, now) = (next, at);
         }
@@ -332,8 +332,8 @@ mod tests {
         let render = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message: String::new() };
         for policy in [RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()] {
             let id = DeliveryId::from_uuid(Uuid::nil());
-            let (verdict, _) = policy.after_failure(id, 1, Progress::default(), t(0), &render, t(0));
-            assert_eq!(verdict, Verdict::Failed(FailureReason::Render));
+            let (next_step, _) = policy.after_failure(id, 1, Progress::default(), t(0), &render, t(0));
+            assert_eq!(next_step, NextStep::Failed(FailureReason::Render));
         }
     }
 
@@ -352,9 +352,9 @@ mod tests {
         assert_eq!(waits.len(), RetryPolicy::MAX_FREE_WAITS as usize + 7);
         assert!(waits.iter().all(|wait| *wait == day), "also those that use a step are as long as was asked");
         let used = Progress { quick_used: 3, step: 2, waits: 0 };
-        let (verdict, next) =
+        let (next_step, next) =
             policy.after_failure(DeliveryId::from_uuid(Uuid::nil()), 6, used, t(0), &asks(day as u64), t(0));
-        assert_eq!((verdict, next), (Verdict::RetryAt(t(day)), Progress { waits: 1, ..used }));
+        assert_eq!((next_step, next), (NextStep::RetryAt(t(day)), Progress { waits: 1, ..used }));
     }
 
     #[test]
@@ -372,7 +372,7 @@ mod tests {
         for preset in [RetryPolicy::standard(), RetryPolicy::patient(), RetryPolicy::manual()] {
             preset.validate().unwrap();
         }
-        let long = RetryPolicy { schedule: vec![RetryPolicy::LONGEST_DELAY * 2], ..RetryPolicy::manual() };
+        let long = RetryPolicy { schedule: vec![RetryPolicy::MAX_DELAY * 2], ..RetryPolicy::manual() };
         assert!(long.validate().unwrap_err().to_string().starts_with("retry_policy.schedule: "));
     }
 

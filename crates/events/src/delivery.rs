@@ -8,7 +8,7 @@ use domain::{
     EventId, EventType, InterfaceId, JobId, LeadId, LeadSequence, RequestId, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
+        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
     },
     policy::Progress,
     registry::DeactivationCause,
@@ -230,10 +230,10 @@ fn attempted_to_stored(fact: &DeliveryAttempted) -> stored::DeliveryAttempted {
             message: message.clone(),
         }),
     };
-    let verdict = match fact.verdict {
-        Verdict::Succeeded => attempted::Verdict::Succeeded(stored::Succeeded {}),
-        Verdict::RetryAt(at) => attempted::Verdict::RetryAt(at.as_microsecond()),
-        Verdict::Failed(reason) => attempted::Verdict::Failed(reason.as_str().to_owned()),
+    let next_step = match fact.next_step {
+        NextStep::Succeeded => attempted::Verdict::Succeeded(stored::Succeeded {}),
+        NextStep::RetryAt(at) => attempted::Verdict::RetryAt(at.as_microsecond()),
+        NextStep::Failed(reason) => attempted::Verdict::Failed(reason.as_str().to_owned()),
     };
     stored::DeliveryAttempted {
         attempt_id: fact.attempt_id.uuid().as_bytes().to_vec(),
@@ -245,7 +245,7 @@ fn attempted_to_stored(fact: &DeliveryAttempted) -> stored::DeliveryAttempted {
         method: fact.request.method.clone(),
         url: fact.request.url.clone(),
         outcome: Some(outcome),
-        verdict: Some(verdict),
+        verdict: Some(next_step),
         deactivated: fact.deactivated.map_or("", DeactivationCause::as_str).to_owned(),
         exchange: fact.exchange.as_ref().map(|exchange| exchange::to_stored(exchange, &fact.reference)),
     }
@@ -266,10 +266,10 @@ fn attempted_from_stored(
             message: none.message,
         },
     };
-    let verdict = match stored.verdict.ok_or_else(|| wrong(FACT, "verdict", "is missing"))? {
-        attempted::Verdict::Succeeded(_) => Verdict::Succeeded,
-        attempted::Verdict::RetryAt(at) => Verdict::RetryAt(time(FACT, "retry_at", at)?),
-        attempted::Verdict::Failed(word) => Verdict::Failed(failure_reason(&word)?),
+    let next_step = match stored.verdict.ok_or_else(|| wrong(FACT, "verdict", "is missing"))? {
+        attempted::Verdict::Succeeded(_) => NextStep::Succeeded,
+        attempted::Verdict::RetryAt(at) => NextStep::RetryAt(time(FACT, "retry_at", at)?),
+        attempted::Verdict::Failed(word) => NextStep::Failed(failure_reason(&word)?),
     };
     let cause =
         |word: &str| DeactivationCause::parse(word).ok_or_else(|| wrong(FACT, "deactivated", format!("{word:?}")));
@@ -284,7 +284,7 @@ fn attempted_from_stored(
         duration: span(FACT, "duration", stored.duration)?,
         request: RequestLine { method: stored.method, url: stored.url },
         outcome,
-        verdict,
+        next_step,
         deactivated: non_empty(&stored.deactivated).map(cause).transpose()?,
         exchange: exchange.transpose()?,
     })

@@ -4,19 +4,19 @@
 
 mod anonymisation;
 mod delivery;
+mod destination_state;
 mod exchange;
 mod installation_key;
+mod interface_state;
 mod job;
 mod keys;
 pub mod known_events;
 pub mod lane_report;
 mod lead;
-mod lead_watch;
 mod notice;
 mod position;
 mod primitives;
 mod registry;
-mod watched;
 
 use bytes::Bytes;
 pub use exchange::{decode_exchange, encode_exchange};

@@ -9,5 +9,5 @@ pub(crate) mod health;
 pub(crate) mod installation_key;
 pub(crate) mod options;
 pub(crate) mod servers;
-pub(crate) mod trouble;
+pub(crate) mod storage_fault;
 pub(crate) mod used_links;

@@ -1,6 +1,6 @@
 //! Errors of the journal.
 
-use crate::Trouble;
+use crate::StorageFault;
 
 /// An error of the client library.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -38,7 +38,7 @@ pub enum JournalError {
     },
     /// The broker answers and cannot store. Nothing was stored; the operation can be repeated.
     #[error("{}; nothing was stored, try again later", .0.public())]
-    CannotStore(Trouble),
+    CannotStore(StorageFault),
     /// Another process wrote about the same entity first.
     #[error("another process changed the same entity first; read it again and retry")]
     LostRace,

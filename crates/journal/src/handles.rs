@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use crate::{Journal, Logged, StreamName};
+use crate::{Journal, StreamFact, StreamName};
 
 macro_rules! handles {
     ($($(#[$doc:meta])+ $accessor:ident: $Handle:ident;)+) => {
@@ -75,7 +75,7 @@ pub struct Stream<'journal> {
 
 impl Journal {
     /// The facts of one type, in their stream.
-    pub const fn facts<T: Logged>(&self) -> Facts<'_, T> {
+    pub const fn facts<T: StreamFact>(&self) -> Facts<'_, T> {
         Facts { journal: self, fact: PhantomData }
     }
 

@@ -12,15 +12,15 @@ use async_nats::{
 use domain::{
     AccountId, AnonymisationFact, AttemptId, DeliveryFact, DeliveryId, DestinationId, LeadId, LeadSequence, NoticeFact,
     NoticeId,
-    delivery::Verdict,
+    delivery::NextStep,
     job::JobRef,
-    notice::{NoticeSent, Told},
+    notice::{NoticeProgress, NoticeSent},
 };
 use events::Record as _;
 use jiff::Timestamp;
 
 use crate::{
-    Journal, JournalError, Logged, StreamName,
+    Journal, JournalError, StreamFact, StreamName,
     consume::range::{answered, fetch},
     handles::{Anonymised, Deliveries, Notices},
     subjects,
@@ -72,8 +72,12 @@ impl Notices<'_> {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn sent(self, account: &AccountId, since: Since) -> Result<Found<HashMap<NoticeId, Told>>, JournalError> {
-        let mut told: HashMap<NoticeId, Told> = HashMap::new();
+    pub async fn sent(
+        self,
+        account: &AccountId,
+        since: Since,
+    ) -> Result<Found<HashMap<NoticeId, NoticeProgress>>, JournalError> {
+        let mut told: HashMap<NoticeId, NoticeProgress> = HashMap::new();
         let until = self.journal.stream(NoticeFact::STREAM).last_sequence().await?;
         let learn = |fact: NoticeFact| told.entry(fact.notice()).or_default().learn(fact.notice(), &fact);
         self.journal.each_recorded(subjects::notices_of(account), since, learn).await?;
@@ -110,8 +114,11 @@ impl Deliveries<'_> {
         let mut attempts = Attempts::default();
         let attempted = |fact| match fact {
             DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {
-                let made =
-                    Attempted { attempt: f.attempt, round: f.round, ended: !matches!(f.verdict, Verdict::RetryAt(_)) };
+                let made = Attempted {
+                    attempt: f.attempt,
+                    round: f.round,
+                    ended: !matches!(f.next_step, NextStep::RetryAt(_)),
+                };
                 let latest = attempts.latest.entry(f.reference.delivery);
                 latest.and_modify(|known| *known = made.max(*known)).or_insert(made);
             }
@@ -263,7 +270,7 @@ impl Deliveries<'_> {
 
 impl Journal {
     /// Passes every fact of a subject to `take`, one after another, because there may be many.
-    async fn each_recorded<T: Logged>(
+    async fn each_recorded<T: StreamFact>(
         &self,
         filter_subject: String,
         since: Since,
@@ -324,7 +331,7 @@ fn start(since: Since) -> Result<DeliverPolicy, JournalError> {
 fn success(message: &Message) -> Option<Timestamp> {
     match DeliveryFact::decode(message.payload.clone()).ok()? {
         DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) => {
-            (f.verdict == Verdict::Succeeded && !f.reference.event_type.is_test()).then(|| f.ended_at())
+            (f.next_step == NextStep::Succeeded && !f.reference.event_type.is_test()).then(|| f.ended_at())
         }
         _ => None,
     }

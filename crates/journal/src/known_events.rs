@@ -83,7 +83,7 @@ impl KnownEvents<'_> {
     ///
     /// # Errors
     /// When the connection to the broker is closed.
-    pub async fn questions(self) -> Result<Questions<KnownEventsQuestion>, JournalError> {
+    pub async fn questions(self) -> Result<Requests<KnownEventsQuestion>, JournalError> {
         self.subscribe(SUBJECT).await
     }
 
@@ -91,15 +91,15 @@ impl KnownEvents<'_> {
     ///
     /// # Errors
     /// When the connection to the broker is closed.
-    pub async fn page_questions(self) -> Result<Questions<KnownEventsPageQuestion>, JournalError> {
+    pub async fn page_questions(self) -> Result<Requests<KnownEventsPageQuestion>, JournalError> {
         self.subscribe(PAGES_SUBJECT).await
     }
 
-    async fn subscribe<Q>(self, subject: &'static str) -> Result<Questions<Q>, JournalError> {
+    async fn subscribe<Q>(self, subject: &'static str) -> Result<Requests<Q>, JournalError> {
         let client = self.journal.context().client();
         let subscriber = client.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await;
         let subscriber = subscriber.map_err(|error| JournalError::unavailable(OPERATION, error))?;
-        Ok(Questions { client, subscriber, asked: PhantomData })
+        Ok(Requests { client, subscriber, asked: PhantomData })
     }
 }
 
@@ -109,20 +109,20 @@ fn no_read_model() -> JournalError {
 
 /// The requests of a kind.
 #[derive(Debug)]
-pub struct Questions<Q> {
+pub struct Requests<Q> {
     client: Client,
     subscriber: Subscriber,
     asked: PhantomData<Q>,
 }
 
-impl<Q: Record> Questions<Q> {
+impl<Q: Record> Requests<Q> {
     /// The next request; `None` once the connection is closed. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Question<Q>> {
+    pub async fn next(&mut self) -> Option<PendingRequest<Q>> {
         loop {
             let message = self.subscriber.next().await?;
             let Some(reply) = message.reply else { continue };
             match Q::decode(message.payload) {
-                Ok(asked) => return Some(Question { asked, client: self.client.clone(), reply }),
+                Ok(asked) => return Some(PendingRequest { asked, client: self.client.clone(), reply }),
                 Err(error) => tracing::warn!(error = error.chain(), "cannot read a question about known events"),
             }
         }
@@ -131,13 +131,13 @@ impl<Q: Record> Questions<Q> {
 
 /// A request.
 #[derive(Debug)]
-pub struct Question<Q> {
+pub struct PendingRequest<Q> {
     pub asked: Q,
     client: Client,
     reply: Subject,
 }
 
-impl<Q> Question<Q> {
+impl<Q> PendingRequest<Q> {
     pub async fn answer(self, answer: &impl Record) {
         if let Err(error) = self.client.publish(self.reply, answer.encode()).await {
             tracing::debug!(error = error.chain(), "cannot answer a question about known events");

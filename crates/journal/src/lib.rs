@@ -2,8 +2,8 @@
 //!
 //! * [`Journal`] connects, checks the broker's version and sets the streams up; its [`handles`] do the rest, one for
 //!   each stream
-//! * [`Feed`] is a work queue that processes share, with acknowledgements
-//! * [`Replay`] reads a stream in order from any sequence
+//! * [`WorkQueue`] is a work queue that processes share, with acknowledgements
+//! * [`StreamReader`] reads a stream in order from any sequence
 //! * [`RegistryView`] is the live configuration
 //! * timers, parking and ordered queues hold the pending work of deliveries
 //! * jobs are recorded so that one process at a time works on each
@@ -18,7 +18,6 @@
 mod anonymise;
 mod connection;
 mod consume;
-mod destination_health;
 mod error;
 pub mod handles;
 mod headers;
@@ -28,6 +27,7 @@ mod known_events;
 mod lane_reports;
 pub mod leader;
 mod measured;
+mod notifier_state;
 mod publish;
 mod quarantine;
 mod registry;
@@ -40,26 +40,26 @@ pub use connection::connect::Journal;
 pub use connection::figures::{AccountFigures, StreamFigures};
 pub use connection::installation_key::RecordedKey;
 pub use connection::options::{Flush, NatsOptions};
-pub use connection::trouble::Trouble;
+pub use connection::storage_fault::StorageFault;
 pub use consume::ack_handle::Message;
-pub use consume::event_ids::{LeadsReach, Unread};
+pub use consume::event_ids::{LeadsBounds, RangeError};
 pub use consume::range::LeadsFrom;
-pub use consume::reader::{Entry, Replay};
-pub use consume::work_queue::{ACK_WAIT, Feed};
+pub use consume::reader::{Entry, StreamReader};
+pub use consume::work_queue::{ACK_WAIT, WorkQueue};
 pub use error::JournalError;
 pub use events::lane_report::LaneReport;
 pub use history::{Attempted, Attempts, Found, Since};
 pub use jobs::RecordedJob;
-pub use known_events::{Question, Questions};
+pub use known_events::{PendingRequest, Requests};
 pub use lane_reports::LaneReports;
 pub use leader::lease::{LEAD_NOTIFIER_LEASE, NOTIFIER_LEASE, ReaderLease, SEQUENCER_LEASE};
 pub use publish::append::{Submitted, Traffic};
 pub use publish::message::Appended;
-pub use registry::freshness::{NewsError, settled};
+pub use registry::freshness::{FreshnessError, wait_propagation};
 pub use registry::past::PastRegistry;
 pub use registry::view::RegistryView;
-pub use streams::{Logged, Stored, StreamName};
-pub use work::ordered_queue::Turn;
+pub use streams::{StreamFact, StreamName, StreamSize};
+pub use work::ordered_queue::QueuedDelivery;
 pub use work::parking::ParkedLane;
 
 /// How long the broker may take to answer before it counts as unavailable.

@@ -4,7 +4,7 @@
 use async_nats::jetstream::{Message, consumer::DeliverPolicy};
 use domain::{AccountId, DeliveryFact, LeadEvent, LeadId};
 
-use crate::{JournalError, Logged as _, StreamName, handles::Quarantine, subjects};
+use crate::{JournalError, StreamFact as _, StreamName, handles::Quarantine, subjects};
 
 /// A copy on POISON to erase.
 struct Found {

@@ -217,7 +217,7 @@ impl StreamName {
 
 /// How much a stream holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stored {
+pub struct StreamSize {
     /// How many messages.
     pub messages: u64,
     /// Their bytes on disk, of one replica.
@@ -227,26 +227,26 @@ pub struct Stored {
 }
 
 /// A fact with a stream of its own.
-pub trait Logged: Record {
+pub trait StreamFact: Record {
     const STREAM: StreamName;
 }
 
-impl Logged for LeadEvent {
+impl StreamFact for LeadEvent {
     const STREAM: StreamName = StreamName::Leads;
 }
-impl Logged for RegistryFact {
+impl StreamFact for RegistryFact {
     const STREAM: StreamName = StreamName::Registry;
 }
-impl Logged for DeliveryFact {
+impl StreamFact for DeliveryFact {
     const STREAM: StreamName = StreamName::Deliveries;
 }
-impl Logged for AnonymisationFact {
+impl StreamFact for AnonymisationFact {
     const STREAM: StreamName = StreamName::Anonymised;
 }
-impl Logged for NoticeFact {
+impl StreamFact for NoticeFact {
     const STREAM: StreamName = StreamName::Notices;
 }
-impl Logged for JobFact {
+impl StreamFact for JobFact {
     const STREAM: StreamName = StreamName::Jobs;
 }
 
@@ -325,10 +325,10 @@ impl Stream<'_> {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn size(self) -> Result<Stored, JournalError> {
+    pub async fn size(self) -> Result<StreamSize, JournalError> {
         let state = broker_info::state(self.journal.context(), self.name, "tell how much a stream holds").await?;
         let oldest = (state.messages > 0).then(|| timestamp(state.first_timestamp.unix_timestamp_nanos()));
-        Ok(Stored { messages: state.messages, bytes: state.bytes, oldest })
+        Ok(StreamSize { messages: state.messages, bytes: state.bytes, oldest })
     }
 
     /// The sequence of the last message of a stream; 0: it holds none.

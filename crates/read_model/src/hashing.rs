@@ -1,4 +1,4 @@
-//! Keyed hashes of the values by which leads are found: of those that an event says, and of those that a caller asks for.
+//! AuthChannel hashes of the values by which leads are found: of those that an event says, and of those that a caller asks for.
 //! The read model holds nothing else of them.
 
 use std::{sync::Arc, time::Duration};

@@ -13,7 +13,7 @@ use domain::{
     anonymisation::LeadAnonymised,
     delivery::{FailureReason, HoldReason, RetryRequested},
 };
-use journal::{Entry, Logged};
+use journal::{Entry, StreamFact};
 use runtime::ErrorChain as _;
 use sqlx::{Any, Transaction};
 
@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// A kind of fact that the projector writes into the read model.
-pub trait Projected: Logged {
+pub trait Projected: StreamFact {
     /// What the projector has to know of earlier facts to interpret a batch. If it is not empty, the stream is read
     /// from its beginning.
     type Memory: Send;

@@ -88,8 +88,8 @@ impl<'a> Compiled<'a> {
 
 /// Checks the size before anything that recurses.
 fn check_size(text: &str, part: Part) -> Result<(), RenderError> {
-    if text.len() > RequestShape::LONGEST_TEMPLATE {
-        let problem = format!("it has {} bytes, and {} is the limit", text.len(), RequestShape::LONGEST_TEMPLATE);
+    if text.len() > RequestShape::MAX_TEMPLATE {
+        let problem = format!("it has {} bytes, and {} is the limit", text.len(), RequestShape::MAX_TEMPLATE);
         return Err(RenderError::Template { part: part.name(), line: 1, problem });
     }
     let (mut tokens, mut tags) = (0, 0);

@@ -45,7 +45,7 @@ pub use crate::{
 pub use domain::json;
 
 /// Maximum length of a rendered URL, in bytes; most servers accept no longer one.
-pub const LONGEST_URL: usize = 8 * 1024;
+pub const MAX_URL: usize = 8 * 1024;
 /// Maximum number of instructions that a template may take.
 pub const FUEL: u64 = 100_000;
 /// Maximum size of a rendered body, in bytes.
@@ -90,7 +90,7 @@ pub enum RenderError {
     #[error("URL template: the result for this lead is no URL: {0}")]
     Url(#[from] ::url::ParseError),
     /// The receiver would refuse it, and it is too large to be recorded.
-    #[error("URL template: the URL for this lead has {size} bytes, and {LONGEST_URL} is the limit")]
+    #[error("URL template: the URL for this lead has {size} bytes, and {MAX_URL} is the limit")]
     LongUrl {
         /// In bytes.
         size: usize,

@@ -2,14 +2,14 @@
 
 use url::Url;
 
-use crate::{LONGEST_URL, RenderError};
+use crate::{MAX_URL, RenderError};
 
 /// Parses a rendered URL.
 ///
 /// # Errors
 /// When it is no URL, or its shape differs from the template.
 pub(crate) fn checked(filled: &str, written: &Url) -> Result<Url, RenderError> {
-    if filled.len() > LONGEST_URL {
+    if filled.len() > MAX_URL {
         return Err(RenderError::LongUrl { size: filled.len() });
     }
     let url = Url::parse(filled)?;

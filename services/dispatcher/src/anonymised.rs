@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{AccountId, AnonymisationFact, DeliveryRef, EventId, LeadId, LeadSequence};
 use jiff::Timestamp;
-use journal::{Journal, JournalError, Logged as _};
+use journal::{Journal, JournalError, StreamFact as _};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::{Drain, ErrorChain as _};
 use tokio::sync::Mutex;
@@ -26,9 +26,9 @@ const LOOKED_BACK: u64 = 10_000;
 /// How many facts are read again at the start: as many as are remembered, which takes about a second.
 const RECENT: u64 = EVENTS_REMEMBERED as u64;
 /// How many facts are taken at once.
-const BATCH: usize = 1_000;
+const MAX_BATCH: usize = 1_000;
 /// The pause after the broker did not answer.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Which leads were anonymised, and the last place in LEADS that it covers; and the ids of their events.
 #[derive(Debug)]
@@ -58,13 +58,13 @@ impl AnonymisedLeads {
                 Err(error) => tracing::debug!(error = error.chain(), "cannot ask who is anonymised now"),
             }
             tokio::select! {
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(RETRY_DELAY) => {}
                 () = drain.stopping() => return,
             }
         };
         let mut facts = journal.facts::<AnonymisationFact>().read(from);
         loop {
-            let batch = facts.next_batch(BATCH).await;
+            let batch = facts.next_batch(MAX_BATCH).await;
             if batch.is_empty() {
                 return;
             }

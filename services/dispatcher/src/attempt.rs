@@ -33,7 +33,7 @@ use crate::{
     payloads::Content,
     transport::authorized,
     transport::exchange::Sent,
-    transport::outcome::{LONGEST_MESSAGE, NotSent, cut},
+    transport::outcome::{MAX_MESSAGE, NotSent, cut},
     transport::request,
     work_item::{AskedBy, WorkItem},
 };
@@ -42,15 +42,15 @@ use crate::{
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
 /// The pause before an effect is tried again that the broker did not take. It is tried until the process ends: the
 /// attempt has been made, and forgetting it would repeat it.
-const EFFECT_PAUSE: Duration = Duration::from_millis(500);
+const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(500);
 /// How long to wait until a change of the configuration is known here.
-const REGISTRY_DEADLINE: Duration = Duration::from_secs(2);
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// When work comes back that could not be done for want of the broker, or of connections.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// For how long a lane pauses whose secrets do not open: until then a new secret is known, and nothing else helps.
-const SEALED_PAUSE: Duration = Duration::from_secs(5);
+const SEALED_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// For how long a lane pauses while the proxy of the installation cannot be used.
-const EGRESS_PAUSE: Duration = Duration::from_secs(5);
+const EGRESS_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// What an attempt means for its lane.
 #[derive(Debug, Default)]
@@ -97,7 +97,7 @@ pub(crate) async fn make(
             None => make_once(&shared, &destination, &item, slot).await,
         }
     });
-    let Ok(made) = item.message.while_doing(making.catch_unwind()).await else {
+    let Ok(made) = item.message.with_heartbeat(making.catch_unwind()).await else {
         give_up(&shared, &item).await;
         return Ended::default();
     };
@@ -112,21 +112,21 @@ pub(crate) async fn make(
         Err(error) if error.is::<NotSent>() => {
             let pause = match error.downcast_ref() {
                 // The first one was logged.
-                Some(NotSent::Egress(_)) => EGRESS_PAUSE,
+                Some(NotSent::Egress(_)) => EGRESS_RETRY_DELAY,
                 _ => {
                     tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; its work is parked");
-                    AGAIN
+                    RETRY_DELAY
                 }
             };
             Ended { pause: Some(pause), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
         // The vault says so.
         Err(error) if error.is::<OpenError>() => {
-            Ended { pause: Some(SEALED_PAUSE), not_begun: Some(Box::new(item)), ..Ended::default() }
+            Ended { pause: Some(SEALED_RETRY_DELAY), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
         Err(error) => {
             tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; trying again");
-            item.message.retry_later(AGAIN).await;
+            item.message.nak(RETRY_DELAY).await;
             Ended::default()
         }
     }
@@ -137,7 +137,7 @@ async fn give_up(shared: &Shared, item: &WorkItem) {
     let reference = &item.work.reference;
     tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "an attempt panicked; its delivery is given up");
     let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
-    item.message.while_doing(perform(shared, given_up, &item.message.trace)).await;
+    item.message.with_heartbeat(perform(shared, given_up, &item.message.trace)).await;
     let made = Attempted { attempt: item.work.attempt, round: item.work.round, ended: true };
     shared.known.remember(reference.delivery, made);
     item.message.ack().await;
@@ -214,7 +214,7 @@ async fn make_once(
             (line, sent.redacted(&redaction))
         }
         Err(error) => {
-            let message = cut(error.to_string(), LONGEST_MESSAGE);
+            let message = cut(error.to_string(), MAX_MESSAGE);
             let outcome = AttemptOutcome::NoResponse { kind: ErrorKind::Render, message };
             (request::intended(destination), Sent { outcome, exchange: None })
         }
@@ -303,7 +303,7 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         }
         Ok::<_, JournalError>(Disposition::Parked)
     };
-    match item.message.while_doing(parking).await {
+    match item.message.with_heartbeat(parking).await {
         Ok(set_aside) => {
             item.message.ack().await;
             set_aside
@@ -312,7 +312,7 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
             if !error.is_logged() {
                 tracing::warn!(error = error.chain(), "work could not be parked; trying again");
             }
-            item.message.retry_later(AGAIN).await;
+            item.message.nak(RETRY_DELAY).await;
             Disposition::Gone
         }
     }
@@ -322,7 +322,7 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
 pub(crate) async fn hold(shared: Arc<Shared>, item: WorkItem, reason: HoldReason) -> Disposition {
     let (fact, held) = delivery::hold(&item.work, reason, Timestamp::now());
     let holding = perform(&shared, [Effect::Append(fact)], &item.message.trace);
-    item.message.while_doing(holding).await;
+    item.message.with_heartbeat(holding).await;
     park(shared, WorkItem { work: held, ..item }).await
 }
 
@@ -338,13 +338,13 @@ pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: Failure
         }
         Ok::<_, JournalError>(())
     };
-    match item.message.while_doing(abandoning).await {
+    match item.message.with_heartbeat(abandoning).await {
         Ok(()) => item.message.ack().await,
         Err(error) => {
             if !error.is_logged() {
                 tracing::warn!(error = error.chain(), "work could not be given up; trying again");
             }
-            item.message.retry_later(AGAIN).await;
+            item.message.nak(RETRY_DELAY).await;
         }
     }
     Disposition::Gone
@@ -352,7 +352,7 @@ pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: Failure
 
 /// The work cannot be judged yet; it comes again.
 pub(crate) async fn wait(item: WorkItem) -> Disposition {
-    item.message.retry_later(AGAIN).await;
+    item.message.nak(RETRY_DELAY).await;
     Disposition::Gone
 }
 
@@ -363,7 +363,7 @@ async fn perform(shared: &Shared, effects: impl IntoIterator<Item = Effect>, tra
             if !error.is_logged() {
                 tracing::warn!(error = error.chain(), "what followed an attempt could not be stored yet; trying again");
             }
-            sleep(EFFECT_PAUSE).await;
+            sleep(EFFECT_RETRY_DELAY).await;
         }
     }
 }
@@ -414,12 +414,12 @@ async fn deactivate(
         Ok(sequence) => sequence,
         // Whoever was first may have changed something else: look again once that is known.
         Err(JournalError::LostRace) => {
-            shared.registry.at_least(registry.sequence() + 1, REGISTRY_DEADLINE).await;
+            shared.registry.at_least(registry.sequence() + 1, REGISTRY_TIMEOUT).await;
             return Err(JournalError::LostRace);
         }
         Err(error) => return Err(error),
     };
     tracing::warn!(%destination, cause = why.cause.as_str(), "a destination is deactivated");
-    shared.registry.at_least(sequence, REGISTRY_DEADLINE).await;
+    shared.registry.at_least(sequence, REGISTRY_TIMEOUT).await;
     Ok(())
 }

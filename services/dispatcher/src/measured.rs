@@ -9,7 +9,7 @@ use std::{
 
 use domain::{
     AccountId, AttemptOutcome, DeliveryFact, DestinationId,
-    delivery::{DeliveryAttempted, FailureReason, Verdict},
+    delivery::{DeliveryAttempted, FailureReason, NextStep},
 };
 use jiff::Timestamp;
 use runtime::{
@@ -177,15 +177,15 @@ fn attempted_once(attempted: &DeliveryAttempted, trace: &TraceContext) {
             Request { method: method(&attempted.request.method), status, error, server, owner: owner.clone() };
         REQUESTS.record(&request, attempted.duration, Some(trace));
     }
-    match attempted.verdict {
-        Verdict::Succeeded => {
+    match attempted.next_step {
+        NextStep::Succeeded => {
             if let (0, Some(accepted)) = (attempted.round, reference.requested_at) {
                 TO_SUCCESS.record(&owner, since(accepted, attempted.ended_at()), Some(trace));
             }
             ended(None, owner);
         }
-        Verdict::Failed(reason) => ended(Some(reason), owner),
-        Verdict::RetryAt(_) => {}
+        NextStep::Failed(reason) => ended(Some(reason), owner),
+        NextStep::RetryAt(_) => {}
     }
 }
 

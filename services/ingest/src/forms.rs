@@ -11,7 +11,7 @@ mod fields;
 
 use std::{num::NonZeroU32, sync::Arc};
 
-use access::Door;
+use access::Authenticator;
 use api::publish::{Fields, Publish, PublishError};
 use axum::{
     Router,
@@ -42,7 +42,7 @@ const PREFLIGHT_MAX_AGE: &str = "7200";
 
 #[derive(Debug)]
 struct Endpoint {
-    door: Door,
+    authenticator: Authenticator,
     publisher: Publisher,
     /// The maximum bytes of a form, and of the event that is made of it.
     max_event: usize,
@@ -76,9 +76,9 @@ impl From<PublishError> for Refusal {
 }
 
 /// `rate`: maximum submissions per second of each form key; 0 if there is no limit.
-pub(crate) fn routes(door: Door, publisher: Publisher, max_event: usize, rate: u32) -> Router {
+pub(crate) fn routes(authenticator: Authenticator, publisher: Publisher, max_event: usize, rate: u32) -> Router {
     let limiter = NonZeroU32::new(rate).map(|rate| RateLimiter::keyed(Quota::per_second(rate)));
-    let endpoint = Arc::new(Endpoint { door, publisher, max_event, limiter });
+    let endpoint = Arc::new(Endpoint { authenticator, publisher, max_event, limiter });
     Router::new()
         .route("/v1/forms/{account}/{interface}", post(submit).options(preflight).fallback(other_method))
         .with_state(endpoint)
@@ -162,7 +162,7 @@ impl Endpoint {
             value.map_err(|_| Refusal::new(StatusCode::UNAUTHORIZED, "the key of the form is not an API key"))?;
         let headers = HeaderMap::from_iter([(header::AUTHORIZATION, value)]);
         let refused = |refused: access::Refused| Refusal::new(refused.http_status(), refused.to_string());
-        let by = self.door.admit(&headers, Rule::Needs(Scope::Form)).await.map_err(refused)?;
+        let by = self.authenticator.admit(&headers, Rule::Needs(Scope::Form)).await.map_err(refused)?;
         if !by.key().scopes.named().eq([Scope::Form]) {
             let powerful = "the key of the form permits more than submitting forms, and everybody who sees the page can \
                             read it; revoke it, and create one with the scope form alone";

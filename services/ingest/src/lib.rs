@@ -25,7 +25,7 @@ mod measured;
 mod publisher;
 mod rates;
 
-use access::{Door, Sessions};
+use access::{Authenticator, Sessions};
 use api::publish::{Publish, PublishError};
 use body::{Asked, Limits, Unread};
 use bursts::Bursts;
@@ -97,10 +97,10 @@ pub async fn start(
     measured::start();
     let latch = platform.readiness.latch_for("ingest", NeededBy::Only(&["ingest"]));
     let registry = RegistryView::follow(journal, platform).await?;
-    let door = Door::new(&registry)?;
-    let door = match sessions {
-        Some(sessions) => door.with_sessions(sessions),
-        None => door,
+    let authenticator = Authenticator::new(&registry)?;
+    let authenticator = match sessions {
+        Some(sessions) => authenticator.with_sessions(sessions),
+        None => authenticator,
     };
     let rates = Rates::new(options.publish_rate, options.publish_burst.unwrap_or(options.publish_rate));
     let publisher = publisher::Publisher::new(journal.clone(), registry, Bursts::new(options.burst_above), rates);
@@ -110,9 +110,9 @@ pub async fn start(
     latch.ready();
     Ok(Service::new("ingest")
         .deciding_readiness()
-        .with_open_http(forms::routes(door.clone(), publisher.clone(), max_event, options.form_rate))
-        .with_http(door.guard_http(PUBLISH, http::routes(publisher.clone(), limits, max_request, max_hops)))
-        .with_grpc(door.guard(grpc::service(publisher, max_event, max_hops, platform.drain.clone()))))
+        .with_open_http(forms::routes(authenticator.clone(), publisher.clone(), max_event, options.form_rate))
+        .with_http(authenticator.guard_http(PUBLISH, http::routes(publisher.clone(), limits, max_request, max_hops)))
+        .with_grpc(authenticator.guard(grpc::service(publisher, max_event, max_hops, platform.drain.clone()))))
 }
 
 /// Reads the body of a request as ingest does, for the tests of untrusted input.

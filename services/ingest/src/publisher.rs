@@ -8,7 +8,7 @@ use domain::{
     routing::deliveries_at_most,
 };
 use jiff::Timestamp;
-use journal::{Appended, Journal, JournalError, NewsError, RegistryView, Submitted};
+use journal::{Appended, FreshnessError, Journal, JournalError, RegistryView, Submitted};
 use runtime::{ErrorChain as _, RequestId, crash, trace::TraceContext};
 use tracing::{Instrument as _, Span, info_span};
 use uuid::Uuid;
@@ -109,7 +109,7 @@ impl Publisher {
     /// change that it was told of, so an older view could miss destinations of the event.
     pub(crate) async fn latest(&self) -> Result<Arc<Registry>, PublishError> {
         let unknown =
-            |why: NewsError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
+            |why: FreshnessError| PublishError::Unavailable(format!("the latest configuration is not known: {why}"));
         self.registry.up_to_date().await.map_err(unknown)
     }
 

@@ -17,8 +17,8 @@ use tonic::{
 
 use crate::{
     client::ClientOptions,
-    out::{descriptors, print, shown_in_json},
-    remote::DEADLINE,
+    output::{descriptors, print, shown_in_json},
+    session::DEADLINE,
 };
 
 /// The package of the methods.

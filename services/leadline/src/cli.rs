@@ -12,8 +12,8 @@ use read_model::Sources;
 use runtime::{Listeners, Platform, telemetry};
 
 use crate::{
-    anywhere, compose, demo::Demo, environment, key::KeyOptions, listen::Listen, moments, network::NetworkOptions, out,
-    read_side::ReadSideOptions, up::Up, verbs::Verb,
+    anywhere, compose, demo::Demo, environment, listen::Listen, master_key::KeyOptions, network::NetworkOptions,
+    output, read_side::ReadSideOptions, time_args, up::Up, verbs::Verb,
 };
 
 /// Delivers leads to webhooks and never loses one
@@ -160,7 +160,7 @@ impl Cli {
         let words = anywhere::flags_last(std::env::args_os().collect(), &command);
         // Times on the command line are read while it is parsed.
         if words.iter().any(|word| word == "--utc") {
-            moments::use_utc();
+            time_args::use_utc();
         }
         let matches = command.get_matches_from(words);
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
@@ -215,7 +215,7 @@ impl Cli {
             Command::Completions(Completions { shell }) => {
                 let mut script = vec![];
                 clap_complete::generate(shell, &mut Self::command(), "leadline", &mut script);
-                out::write(&script)?;
+                output::write(&script)?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Demo(demo) => demo.run().await,

@@ -2,14 +2,14 @@
 
 use std::{fs, io::ErrorKind, path::PathBuf};
 
-use access::{Keyed, WithKey};
+use access::{AuthChannel, AuthInterceptor};
 use anyhow::Context as _;
 use clap::Args;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Uri};
 
 use crate::{
+    api_keys::ADMIN_KEY,
     contexts::{Context, Contexts},
-    keys::ADMIN_KEY,
 };
 
 /// The address of the API, and the key for calls.
@@ -37,13 +37,13 @@ pub(crate) struct ClientOptions {
 const DEFAULT_URL: &str = "http://127.0.0.1:9090";
 
 impl ClientOptions {
-    pub(crate) async fn connect(&self) -> anyhow::Result<Keyed> {
+    pub(crate) async fn connect(&self) -> anyhow::Result<AuthChannel> {
         let context = self.context()?;
         let url = &self.grpc_url.clone().unwrap_or_else(|| context.grpc_url.clone());
         let endpoint = Endpoint::from_shared(url.clone())
             .with_context(|| format!("--grpc-url: {url:?} is no URL such as http://127.0.0.1:9090"))?;
         let key = self.key(&context, url, endpoint.uri())?;
-        let with_key = WithKey::new(&key).context("--api-key: an API key is one line, ll_<id>_<secret>")?;
+        let with_key = AuthInterceptor::new(&key).context("--api-key: an API key is one line, ll_<id>_<secret>")?;
         if endpoint.uri().scheme_str() != Some("https") {
             let channel = endpoint.connect().await;
             return Ok(with_key.over(channel.with_context(|| format!("nothing answers at {url} (--grpc-url)"))?));

@@ -176,23 +176,23 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
     };
     let seen = &receiver.seen;
     seen.requests.fetch_add(1, Ordering::Relaxed);
-    let verdict = receiver.behaviour.secret.as_ref().map(|secret| check(secret, &parts.headers, &body));
-    if matches!(verdict, Some(Err(_))) {
+    let signature = receiver.behaviour.secret.as_ref().map(|secret| check(secret, &parts.headers, &body));
+    if matches!(signature, Some(Err(_))) {
         seen.badly_signed.fetch_add(1, Ordering::Relaxed);
     }
     tokio::time::sleep(receiver.behaviour.delay).await;
-    let answered = match (&verdict, &receiver.behaviour.forward) {
+    let answered = match (&signature, &receiver.behaviour.forward) {
         (Some(Err(_)), _) => None,
         (_, Some(forward)) => Some(forward.send(&parts, &body).await),
         (_, None) => None,
     };
-    let status = match (&verdict, &answered) {
+    let status = match (&signature, &answered) {
         (Some(Err(_)), _) => StatusCode::UNAUTHORIZED,
         (_, Some(answered)) => answered.0,
         (_, None) => receiver.answer_to(header(&parts.headers, "webhook-id")),
     };
     if receiver.behaviour.print {
-        print!("{}", printed(&parts, verdict.as_ref(), &body, status));
+        print!("{}", printed(&parts, signature.as_ref(), &body, status));
     }
     match answered {
         Some((status, body)) => (status, body).into_response(),
@@ -201,12 +201,12 @@ async fn receive(State(receiver): State<Receiver>, request: Request) -> Response
 }
 
 /// Prints a request in one piece, so that concurrent requests do not mix.
-fn printed(parts: &Parts, verdict: Option<&Result<(), String>>, body: &Bytes, status: StatusCode) -> String {
+fn printed(parts: &Parts, signature: Option<&Result<(), String>>, body: &Bytes, status: StatusCode) -> String {
     let mut text = format!("{} {} {}\n", Timestamp::now(), parts.method, parts.uri);
     for (name, value) in &parts.headers {
         text.push_str(&format!("  {name}: {}\n", String::from_utf8_lossy(value.as_bytes())));
     }
-    match verdict {
+    match signature {
         None => text.push_str("  (signature not checked: no --secret)\n"),
         Some(Ok(())) => text.push_str("  (signature good)\n"),
         Some(Err(why)) => text.push_str(&format!("  (SIGNATURE REFUSED: {why})\n")),

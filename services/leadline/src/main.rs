@@ -1,6 +1,7 @@
 //! Leadline: delivers leads to webhooks and never loses one. See `leadline --help`.
 
 mod anywhere;
+mod api_keys;
 mod broker;
 mod call;
 mod cli;
@@ -13,15 +14,14 @@ mod environment;
 mod errors;
 mod forward;
 mod installation;
-mod key;
-mod keys;
 mod listen;
-mod moments;
+mod master_key;
 mod network;
-mod out;
+mod output;
 mod read_side;
-mod remote;
+mod session;
 mod table;
+mod time_args;
 mod up;
 mod verbs;
 

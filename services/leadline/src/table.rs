@@ -1,7 +1,7 @@
 //! Tables for people: as wide as the terminal. Texts that people may want to copy are never cut, and reasons are wrapped.
 //! Where no terminal is, as in a pipe, nothing is cut or wrapped.
 
-use crate::out::{Out, print};
+use crate::output::{Out, print};
 
 const GAP: &str = "  ";
 /// The minimum width of a column that is cut.

@@ -12,11 +12,11 @@ use runtime::{Addresses, Listeners, Platform, Service, metrics, telemetry};
 use serde_json::json;
 
 use crate::{
+    api_keys,
     broker::{Broker, Healing},
     compose,
     data_dir::DataDir,
-    key::KeyOptions,
-    keys,
+    master_key::KeyOptions,
     network::NetworkOptions,
     read_side::ReadSideOptions,
 };
@@ -140,7 +140,7 @@ impl Up {
             healing.start(journal.clone(), &platform.drain);
         }
         self.key.confirm(&key, &journal).await?;
-        let (key_file, key_id) = keys::admin_key_in(data_dir, &journal).await?;
+        let (key_file, key_id) = api_keys::admin_key_in(data_dir, &journal).await?;
         let sessions = compose::sessions(self.notifier.public_url.as_deref(), &key, platform)?;
         let guard = self.network.guard();
         let mut services: Vec<Service> = vec![

@@ -1,8 +1,8 @@
 //! The commands that call the API of a running system. Each file has the commands for one kind of thing. They share
-//! [`crate::remote`] for calls, and [`crate::out`] and [`crate::table`] for output.
+//! [`crate::session`] for calls, and [`crate::output`] and [`crate::table`] for output.
 
+pub(crate) mod account_resources;
 pub(crate) mod accounts;
-pub(crate) mod belongings;
 pub(crate) mod console;
 pub(crate) mod contexts;
 pub(crate) mod deliveries;
@@ -21,8 +21,8 @@ pub(crate) mod watch;
 use clap::Subcommand;
 
 use self::{
+    account_resources::{ApiUsers, Clients, Interfaces},
     accounts::Accounts,
-    belongings::{ApiUsers, Clients, Interfaces},
     console::Console,
     contexts::ContextVerbs,
     deliveries::Deliveries,
@@ -37,7 +37,7 @@ use self::{
     tokens::Tokens,
     watch::Watch,
 };
-use crate::{call::Call, keys::Keys};
+use crate::{api_keys::Keys, call::Call};
 
 /// A command that calls a running system.
 #[derive(Debug, Subcommand)]

@@ -69,9 +69,9 @@ impl JobRunner {
             || info_span!("job", otel.kind = "consumer", job = %reference.job, account = %reference.account),
         );
         let working = Box::pin(self.work(reference, &trace).instrument(span));
-        match message.while_doing(working).await {
+        match message.with_heartbeat(working).await {
             Ended::Done => message.ack().await,
-            Ended::Stopping => message.retry_later(Duration::ZERO).await,
+            Ended::Stopping => message.nak(Duration::ZERO).await,
             Ended::TakenOver => tracing::info!(job = %reference.job, "another process has taken over the job"),
         }
     }

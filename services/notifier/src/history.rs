@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{AccountId, NoticeId, notice::Told};
+use domain::{AccountId, NoticeId, notice::NoticeProgress};
 use jiff::Timestamp;
 use journal::{Journal, JournalError, Since};
 use tokio::time::Instant;
@@ -35,7 +35,7 @@ struct Read {
     until: u64,
     /// When the last read began.
     at: Instant,
-    notices: HashMap<NoticeId, Told>,
+    notices: HashMap<NoticeId, NoticeProgress>,
 }
 
 impl History {
@@ -51,7 +51,7 @@ impl History {
         notice: NoticeId,
         since: Timestamp,
         as_of: Option<Instant>,
-    ) -> Result<Told, JournalError> {
+    ) -> Result<NoticeProgress, JournalError> {
         let known = {
             let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
             if accounts.len() >= MAX_ACCOUNTS && !accounts.contains_key(account) {

@@ -2,7 +2,7 @@
 //!
 //! One notifier at a time, the leader, reads LEADS in order (`journal::leader`). It calls for a notice about the first
 //! lead of an interface that has addresses, collects the leads of the window after it, and calls for one notice about
-//! all of them (`domain::notice::LeadWatch`). The windows are stored before the lease is. A new leader calls for the
+//! all of them (`domain::notice::InterfaceState`). The windows are stored before the lease is. A new leader calls for the
 //! same notices again, so the mailer looks them up before it sends a mail. While no interface has addresses, the leader
 //! skips events without a read. A retry or a redelivery makes no lead event, so it causes no mail.
 
@@ -10,24 +10,24 @@ use std::{collections::HashMap, time::Duration};
 
 use domain::{
     AccountId, InterfaceId, LeadEvent, NoticeFact, Registry, RegistryFact,
-    notice::{LeadWatch, NoticeCalledFor, SeenLead},
+    notice::{InterfaceState, NoticeCalledFor, ObservedLead},
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use journal::{
-    Entry, Journal, JournalError, LEAD_NOTIFIER_LEASE, Logged as _, ReaderLease, RegistryView, StreamName, leader,
+    Entry, Journal, JournalError, LEAD_NOTIFIER_LEASE, ReaderLease, RegistryView, StreamFact as _, StreamName, leader,
 };
 use runtime::{Drain, crash, trace::TraceContext};
 use tokio::time::sleep_until;
 
 /// Events between two writes of the lease, at most.
-const BATCH: usize = 500;
+const MAX_BATCH: usize = 500;
 /// How long to wait until the registry view is as new as the one that the event was checked against.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The state of an interface.
 struct Remembered {
-    watch: LeadWatch,
+    watch: InterfaceState,
     /// The version in the store; 0 if it is not stored.
     version: u64,
     changed: bool,
@@ -55,13 +55,13 @@ impl LeadWatcher {
     async fn follow(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
         let mut book = self.book().await?;
         self.tick(&mut book, true).await?;
-        let mut again = BATCH;
+        let mut again = MAX_BATCH;
         while !self.drain.is_stopping() {
             self.skip_unwanted_events(&mut lease, &mut book).await?;
             let mut events = self.journal.facts::<LeadEvent>().read(lease.sequence() + 1);
             let (mut read, unsure_until) = (lease.sequence(), lease.unsure_until());
             while !self.drain.is_stopping() && wanted_by_anyone(&self.registry.snapshot()) {
-                let batch = events.gather(BATCH, lease.renew_at(), sleep_until(lease.gather_until())).await;
+                let batch = events.gather(MAX_BATCH, lease.renew_at(), sleep_until(lease.gather_until())).await;
                 let mut called = vec![];
                 for entry in &batch {
                     let again = again > 0 || entry.sequence <= unsure_until;
@@ -185,14 +185,15 @@ impl LeadWatcher {
             return Ok(None);
         }
         let remembered = book.entry((event.account.clone(), event.interface.clone())).or_insert_with(|| Remembered {
-            watch: LeadWatch::new(event.account.clone(), event.interface.clone()),
+            watch: InterfaceState::new(event.account.clone(), event.interface.clone()),
             version: 0,
             changed: false,
             trace: TraceContext::fresh(),
         });
         let (sequence, published_at, now) = (entry.sequence, entry.published_at, Timestamp::now());
         let before = remembered.watch.window.as_ref().map(|window| (window.from, window.count));
-        let called = remembered.watch.observe(SeenLead { event, sequence, published_at, now }, interface, self.window);
+        let called =
+            remembered.watch.observe(ObservedLead { event, sequence, published_at, now }, interface, self.window);
         // Without a window nothing has to be stored.
         remembered.changed |= before != remembered.watch.window.as_ref().map(|window| (window.from, window.count));
         remembered.trace = entry.trace.clone();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::{
     AnonymisationFact, DeliveryFact, NoticeFact, NoticeId, RegistryFact,
-    notice::{NoticeReached, Told},
+    notice::{NoticeProgress, NoticeReached},
     registry::Change,
 };
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
@@ -160,7 +160,7 @@ impl Mailer {
             }
             first
         };
-        match message.while_doing(doing).await {
+        match message.with_heartbeat(doing).await {
             Ok(()) => message.ack().await,
             Err(error) => self.retry(&message, "cannot ask the owner of an address", error).await,
         }
@@ -212,13 +212,13 @@ impl Mailer {
     async fn forget<T>(&self, message: &Message<T>, notice: NoticeId) {
         let dedup = self.dedup.begin(notice);
         if dedup.is_none() {
-            return message.retry_later(RETRY_DELAY).await;
+            return message.nak(RETRY_DELAY).await;
         }
         match self.transport.forget(notice) {
             Ok(()) => message.ack().await,
             Err(error) => {
                 tracing::warn!(%notice, error = error.with_causes(), "cannot remove mail from the outbox; retrying");
-                message.retry_later(MAX_RETRY_DELAY).await;
+                message.nak(MAX_RETRY_DELAY).await;
             }
         }
     }
@@ -235,7 +235,7 @@ impl Mailer {
             TraceContext::enter(Some(&message.trace), || info_span!("notify", otel.kind = "consumer", %notice));
         let late = self.is_late(message);
         if let (Some(wait), false) = (self.transport.wait(precedence), late) {
-            return message.retry_later(wait.after).await;
+            return message.nak(wait.after).await;
         }
         let Some(_begun) = self.dedup.begin(notice) else {
             // Another task of this process sends the notice and acknowledges for both.
@@ -249,7 +249,7 @@ impl Mailer {
                 None => Ok(()),
             }
         };
-        match message.while_doing(dedup).instrument(span).await {
+        match message.with_heartbeat(dedup).instrument(span).await {
             Ok(()) => message.ack().await,
             Err(error) => self.retry(message, "cannot send notice", error).await,
         }
@@ -273,7 +273,7 @@ impl Mailer {
         if is_new {
             tracing::warn!(error = format!("{error:#}"), ?delay, "{operation}; retrying");
         }
-        message.retry_later(delay).await;
+        message.nak(delay).await;
     }
 
     async fn tell(&self, prepared: &PreparedNotice, call: &Call, trace: &TraceContext) -> Result<(), NotifyError> {
@@ -289,7 +289,7 @@ impl Mailer {
         }
         let told = match call.again {
             true => self.history.told(account, email.notice, call.since, call.as_of).await?,
-            false => Told::default(),
+            false => NoticeProgress::default(),
         };
         if told.done {
             return Ok(());
@@ -320,7 +320,7 @@ impl Mailer {
     async fn send(
         &self,
         prepared: &PreparedNotice,
-        told: Told,
+        told: NoticeProgress,
         late: bool,
         trace: &TraceContext,
     ) -> Result<Results, JournalError> {

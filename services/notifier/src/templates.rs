@@ -3,7 +3,7 @@
 use domain::{
     AccountId, AttemptOutcome, DeliveryFact, DeliveryId, ErrorKind, InterfaceId, LeadEvent, LeadId, Registry,
     advice::suggested_action,
-    delivery::{FailureReason, Verdict},
+    delivery::{FailureReason, NextStep},
     notice::{ErrorCount, LeadExample, LeadWindow, NoticeKind, Window},
     policy::Deactivate,
     registry::{Deactivation, DeactivationCause, Destination, Interface},
@@ -28,7 +28,7 @@ pub(crate) fn failure(fact: &DeliveryFact, registry: &Registry) -> Page {
     let shown = destination.map_or_else(|| reference.destination.to_string(), |found| named(found));
     let (attempts, reason, outcome, url) = match fact {
         DeliveryFact::Attempted(f) => {
-            let reason = if let Verdict::Failed(reason) = f.verdict { reason.as_str() } else { "" };
+            let reason = if let NextStep::Failed(reason) = f.next_step { reason.as_str() } else { "" };
             (f.attempt, reason, Some(&f.outcome), f.request.url.clone())
         }
         DeliveryFact::Abandoned(f) => {

@@ -1,7 +1,7 @@
 //! The watcher: it turns facts about deliveries into notices for people and events for destinations.
 //!
 //! One notifier at a time, the leader, reads the outcomes in DELIVERIES in order (`journal::leader`) and keeps the
-//! health of each destination (`domain::notice::Watched`). For a batch of facts it does this, in this order: it
+//! health of each destination (`domain::notice::DestinationState`). For a batch of facts it does this, in this order: it
 //! publishes the events that the facts call for, stores the health of the destinations with their pending notices,
 //! appends the pending notices, stores that they are appended, and stores the lease. If a leader dies in between, the
 //! next one appends the pending notices. Both may have done so, so the mailer looks each notice up before it sends a
@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use domain::{
     DeliveryFact, DestinationId, NoticeFact,
-    notice::{Called, Rules, Seen, Watch, Watched},
+    notice::{DestinationHealth, DestinationState, Observed, Reaction, Rules},
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ use tokio::time::sleep_until;
 use crate::operations;
 
 /// Facts between two writes of the lease, at most.
-const BATCH: usize = 500;
+const MAX_BATCH: usize = 500;
 
 pub(crate) struct Watcher {
     pub(crate) journal: Journal,
@@ -35,7 +35,7 @@ pub(crate) struct Watcher {
 
 /// The state of a destination.
 struct Remembered {
-    watched: Watched,
+    watched: DestinationState,
     /// The version in the store; 0 if it is not stored.
     version: u64,
     changed: bool,
@@ -58,7 +58,7 @@ impl Watcher {
         let mut facts = self.journal.deliveries().read_done(lease.sequence() + 1);
         let (mut read, mut forgotten_at) = (lease.sequence(), 0);
         while !self.drain.is_stopping() {
-            let batch = facts.gather(BATCH, lease.renew_at(), sleep_until(lease.gather_until())).await;
+            let batch = facts.gather(MAX_BATCH, lease.renew_at(), sleep_until(lease.gather_until())).await;
             self.observe(&mut book, &batch).await?;
             self.tick(&mut book);
             self.remember(&mut book).await?;
@@ -75,7 +75,7 @@ impl Watcher {
     async fn book(&self) -> Result<Book, JournalError> {
         let stored = self.journal.notifier_state().destinations().await?.into_iter();
         let remembered = stored.map(|(id, (mut watched, version))| {
-            watched.unsaid.iter_mut().for_each(|notice| notice.again = true);
+            watched.pending.iter_mut().for_each(|notice| notice.again = true);
             (id, Remembered { watched, version, changed: false, trace: TraceContext::fresh() })
         });
         Ok(remembered.collect())
@@ -90,24 +90,24 @@ impl Watcher {
             let (sequence, published_at, now) = (entry.sequence, entry.published_at, Timestamp::now());
             let id = &fact.reference().destination;
             let mut remembered = book.remove(id).unwrap_or_else(|| Remembered {
-                watched: Watched::new(fact.reference()),
+                watched: DestinationState::new(fact.reference()),
                 version: 0,
                 changed: false,
                 trace: TraceContext::fresh(),
             });
-            let before = remembered.watched.watch.clone();
-            for called in remembered.watched.observe(Seen { fact, sequence, published_at, now }, self.rules) {
+            let before = remembered.watched.health.clone();
+            for called in remembered.watched.observe(Observed { fact, sequence, published_at, now }, self.rules) {
                 match called {
-                    Called::Event(operation) => events.push((operation, entry, fact)),
-                    Called::Notice(notice) => {
-                        remembered.watched.unsaid.push(notice);
+                    Reaction::Event(operation) => events.push((operation, entry, fact)),
+                    Reaction::Notice(notice) => {
+                        remembered.watched.pending.push(notice);
                         remembered.trace = entry.trace.clone();
                     }
                 }
             }
             // A destination without failures needs no state.
-            let after = &remembered.watched.watch;
-            remembered.changed |= *after != (Watch { sequence: after.sequence, ..before });
+            let after = &remembered.watched.health;
+            remembered.changed |= *after != (DestinationHealth { sequence: after.sequence, ..before });
             if remembered.changed || remembered.version > 0 {
                 book.insert(id.clone(), remembered);
             }
@@ -125,11 +125,11 @@ impl Watcher {
     fn tick(&self, book: &mut Book) {
         let now = Timestamp::now();
         for remembered in book.values_mut() {
-            let window = &remembered.watched.watch.window;
+            let window = &remembered.watched.health.window;
             if window.as_ref().is_some_and(|window| window.until <= now) {
                 remembered.changed = true;
                 let called = remembered.watched.tick(self.rules, now);
-                remembered.watched.unsaid.extend(called);
+                remembered.watched.pending.extend(called);
             }
         }
     }
@@ -147,8 +147,8 @@ impl Watcher {
         let mut is_complete = true;
         for id in deleted {
             let watched = &book[&id].watched;
-            let is_over = watched.watch.window.is_none() && watched.unsaid.is_empty();
-            if !is_over || watched.watch.sequence > settled {
+            let is_over = watched.health.window.is_none() && watched.pending.is_empty();
+            if !is_over || watched.health.sequence > settled {
                 is_complete = false;
                 continue;
             }
@@ -163,20 +163,20 @@ impl Watcher {
 
     /// Appends the pending notices and stores that they are appended.
     async fn append_pending(&self, book: &mut Book) -> Result<(), JournalError> {
-        if book.values().all(|remembered| remembered.watched.unsaid.is_empty()) {
+        if book.values().all(|remembered| remembered.watched.pending.is_empty()) {
             return Ok(());
         }
         crash::point("before notices are called for");
         let appending = book.values().flat_map(|remembered| {
-            let (unsaid, trace) = (&remembered.watched.unsaid, &remembered.trace);
-            unsaid.iter().map(async |notice| {
+            let (pending, trace) = (&remembered.watched.pending, &remembered.trace);
+            pending.iter().map(async |notice| {
                 self.journal.notices().append(&NoticeFact::CalledFor(notice.clone()), trace).await.map(drop)
             })
         });
         try_join_all(appending).await?;
         crash::point("after notices are called for");
-        for remembered in book.values_mut().filter(|remembered| !remembered.watched.unsaid.is_empty()) {
-            remembered.watched.unsaid.clear();
+        for remembered in book.values_mut().filter(|remembered| !remembered.watched.pending.is_empty()) {
+            remembered.watched.pending.clear();
             remembered.changed = true;
         }
         self.remember(book).await

@@ -101,7 +101,7 @@ impl api::access_service_server::AccessService for AccessService {
         let before = self.changes.latest().await?;
         let key = find(&caller, &before, &id)?;
         if key.revoked_at.is_some() {
-            journal::settled().await;
+            journal::wait_propagation().await;
             return Ok(Response::new(key_to_api(key)));
         }
         let after = self.changes.make(&caller, |_| Ok(Command::RevokeKey(id.clone()))).await?;

@@ -225,7 +225,7 @@ impl JobService {
         }
         check(&plan).map_err(|e| job_refusal(&e))?;
         let pace = match pace {
-            0 => Pace::USUAL,
+            0 => Pace::DEFAULT,
             number => Pace::per_second(number)
                 .ok_or_else(|| invalid("pace", format!("{number} is not from 1 to {} a second", Pace::FASTEST)))?,
         };

@@ -4,7 +4,7 @@
 use events::known_events::{
     EventKey, KnownEventsAnswer, KnownEventsPage, KnownEventsPageAnswer, KnownEventsPageQuestion, KnownEventsQuestion,
 };
-use journal::{Journal, JournalError, Questions, StreamName};
+use journal::{Journal, JournalError, Requests, StreamName};
 use read_model::{Store, StoreError};
 use runtime::{ErrorChain as _, Platform};
 
@@ -39,7 +39,7 @@ pub(crate) async fn start(journal: &Journal, store: &Store, platform: &Platform)
     Ok(())
 }
 
-async fn answer(mut questions: Questions<KnownEventsQuestion>, store: &Store) {
+async fn answer(mut questions: Requests<KnownEventsQuestion>, store: &Store) {
     while let Some(question) = questions.next().await {
         let known = match store.known_events(&question.asked.0).await {
             Ok(known) => known,
@@ -52,7 +52,7 @@ async fn answer(mut questions: Questions<KnownEventsQuestion>, store: &Store) {
     }
 }
 
-async fn answer_pages(mut questions: Questions<KnownEventsPageQuestion>, journal: &Journal, store: &Store) {
+async fn answer_pages(mut questions: Requests<KnownEventsPageQuestion>, journal: &Journal, store: &Store) {
     while let Some(question) = questions.next().await {
         let page = match page(journal, store, question.asked.0.as_ref()).await {
             Ok(page) => page,

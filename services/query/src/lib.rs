@@ -36,7 +36,7 @@ mod routing_service;
 mod search;
 mod status_service;
 
-use access::{Door, Sessions};
+use access::{Authenticator, Sessions};
 use anyhow::bail;
 use crypto::MasterKey;
 pub use delivery_service::WatchLimits;
@@ -88,14 +88,14 @@ pub async fn start(
     let health = problem_service::HealthView { store: store.clone(), lanes };
     figures::start(sources, platform);
     let rules = UrlRules { allow_plain_http: options.allow_plain_http };
-    let door = Door::new(&registry)?.with_sessions(sessions.clone());
+    let authenticator = Authenticator::new(&registry)?.with_sessions(sessions.clone());
     let changes = Changes::new(journal.clone(), registry.clone(), rules, options.limits.into());
     latch.ready();
     Ok(Service::new("query")
-        .with_http(console_http::routes(&options.console, door.clone(), sessions.clone(), journal.clone()))
-        .with_grpc(door.guard(access_service::service(changes.clone(), registry.clone(), sessions)))
-        .with_grpc(door.guard(registry_service::service(changes, registry.clone(), guard, key, store.clone())))
-        .with_grpc(door.guard(delivery_service::service(
+        .with_http(console_http::routes(&options.console, authenticator.clone(), sessions.clone(), journal.clone()))
+        .with_grpc(authenticator.guard(access_service::service(changes.clone(), registry.clone(), sessions)))
+        .with_grpc(authenticator.guard(registry_service::service(changes, registry.clone(), guard, key, store.clone())))
+        .with_grpc(authenticator.guard(delivery_service::service(
             journal.clone(),
             store.clone(),
             registry.clone(),
@@ -103,14 +103,14 @@ pub async fn start(
             platform.drain.clone(),
             options,
         )))
-        .with_grpc(door.guard(job_service::service(
+        .with_grpc(authenticator.guard(job_service::service(
             journal.clone(),
             store.clone(),
             registry.clone(),
             hashing.clone(),
             history,
         )))
-        .with_grpc(door.guard(status_service::service(
+        .with_grpc(authenticator.guard(status_service::service(
             journal.clone(),
             store.clone(),
             registry.clone(),
@@ -119,10 +119,20 @@ pub async fn start(
             platform.readiness.clone(),
             health.clone(),
         )))
-        .with_grpc(door.guard(audit_service::service(store.clone())))
-        .with_grpc(door.guard(problem_service::service(journal.clone(), store.clone(), registry.clone(), health)))
-        .with_grpc(door.guard(routing_service::service(journal.clone(), store.clone(), registry.clone(), history)))
-        .with_grpc(door.guard(lead_service::service(
+        .with_grpc(authenticator.guard(audit_service::service(store.clone())))
+        .with_grpc(authenticator.guard(problem_service::service(
+            journal.clone(),
+            store.clone(),
+            registry.clone(),
+            health,
+        )))
+        .with_grpc(authenticator.guard(routing_service::service(
+            journal.clone(),
+            store.clone(),
+            registry.clone(),
+            history,
+        )))
+        .with_grpc(authenticator.guard(lead_service::service(
             journal,
             store,
             registry,

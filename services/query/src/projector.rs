@@ -6,7 +6,7 @@
 use std::{future::ready, time::Duration};
 
 use domain::{AnonymisationFact, DeliveryFact, JobFact, NoticeFact, RegistryFact};
-use journal::{Entry, Journal, Replay, StreamName};
+use journal::{Entry, Journal, StreamName, StreamReader};
 use read_model::{
     Store, StoreError,
     flush_hint::FlushHints,
@@ -23,7 +23,7 @@ use tracing::info_span;
 use crate::audit_fields;
 
 /// At most this many facts are in one transaction.
-const BATCH: usize = 4_000;
+const MAX_BATCH: usize = 4_000;
 /// The batch size of a rebuild, when no caller waits: a page that many facts change is written once.
 const LARGE_BATCH: usize = 20_000;
 /// How often an idle projector compares the checkpoint with its own position.
@@ -159,7 +159,7 @@ async fn enough(flush_hints: &FlushHints, stream: StreamName, begun: Instant, to
 
 /// The facts of a stream after its checkpoint, and the memory of those before it.
 struct Reader<T: Projected> {
-    facts: Replay<T>,
+    facts: StreamReader<T>,
     at: u64,
     memory: T::Memory,
 }
@@ -172,10 +172,10 @@ impl<T: Projected> Reader<T> {
         Self { facts, at, memory: T::memory(audit_fields::state) }
     }
 
-    /// The next facts, gathered by [`Replay::gather`].
+    /// The next facts, gathered by [`StreamReader::gather`].
     async fn next_batch<F: Future<Output = ()>>(&mut self, first_by: Instant, enough: impl Fn() -> F) -> Vec<Entry<T>> {
         loop {
-            let batch = self.facts.gather(BATCH, first_by, enough()).await;
+            let batch = self.facts.gather(MAX_BATCH, first_by, enough()).await;
             let (any, new) = (!batch.is_empty(), new_of(batch, self.at, &mut self.memory));
             if !any || !new.is_empty() {
                 return new;
@@ -299,7 +299,7 @@ impl<T: Projected> ReadAhead<T> {
 }
 
 /// The facts up to a sequence, at most [`LARGE_BATCH`]; fewer once the drain has begun.
-async fn large_batch<T: Projected>(facts: &mut Replay<T>, until: u64) -> Vec<Entry<T>> {
+async fn large_batch<T: Projected>(facts: &mut StreamReader<T>, until: u64) -> Vec<Entry<T>> {
     let mut large: Vec<Entry<T>> = vec![];
     while large.len() < LARGE_BATCH && large.last().is_none_or(|last| last.sequence < until && last.pending > 0) {
         let batch = facts.gather(LARGE_BATCH - large.len(), Instant::now() + BROKER_TIMEOUT, ready(())).await;

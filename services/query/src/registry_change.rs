@@ -86,7 +86,7 @@ impl Changes {
         let snapshot = self.latest().await?;
         if let Ok(found) = find(&snapshot) {
             // The call that created it may not be answered yet.
-            journal::settled().await;
+            journal::wait_propagation().await;
             return Ok(Made { found, by_this_call: false });
         }
         match self.make_from(&snapshot, caller, command).await {

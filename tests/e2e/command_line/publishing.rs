@@ -8,7 +8,7 @@ use testkit::{Process, Receiver};
 use tokio::{io::AsyncWriteExt as _, time::timeout};
 
 use crate::{
-    alone::address,
+    processes::address,
     world::{ACCOUNT, INTERFACE, SOON, World, program},
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use access::Keyed;
+use access::AuthChannel;
 use api::{DeliveryStatus, registry_service_client::RegistryServiceClient};
 use testkit::{Answer, Receiver, SmtpSink, wait};
 use tonic::Code;
@@ -14,7 +14,7 @@ const PUBLIC: &str = "https://leads.example/leadline";
 const STRANGER: &str = "stranger@x.example";
 const QUESTION: &str = "Leadline Please Confirm Your Address";
 
-type Registry = RegistryServiceClient<Keyed>;
+type Registry = RegistryServiceClient<AuthChannel>;
 
 /// The registry, called with a key of the account.
 async fn as_account(world: &World, account: &str) -> Registry {

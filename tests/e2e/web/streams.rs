@@ -149,10 +149,10 @@ async fn each_process_serves_its_own_services_over_http_only() {
     let ingest = testkit::Process::start(
         "ingest",
         crate::world::program(),
-        crate::alone::arguments("ingest", &args),
+        crate::processes::arguments("ingest", &args),
         std::iter::empty::<(&str, &str)>(),
     );
-    let http = crate::alone::address(&ingest, "http=").await;
+    let http = crate::processes::address(&ingest, "http=").await;
     let elsewhere = web().post(format!("{http}/leadline.v1.AccessService/WhoAmI")).bearer_auth(&world.key);
     let elsewhere = sent(elsewhere.header("content-type", "application/json").body("{}")).await;
     assert_eq!(elsewhere.status, 501);

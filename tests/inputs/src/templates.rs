@@ -12,7 +12,7 @@ use domain::{
     registry::{Body, ContentType, Destination, EventTypePattern, Format, RequestShape, Scope},
 };
 use jiff::Timestamp;
-use render::{Input, LARGEST, LONGEST_URL, STACK, check, render};
+use render::{Input, LARGEST, MAX_URL, STACK, check, render};
 use serde_json::value::RawValue;
 use url::Url;
 
@@ -42,7 +42,7 @@ pub fn templates(bytes: &[u8]) {
                 if !url.contains("{%") && !url.contains("{#") {
                     assert_eq!(parts(&made.url), parts(&without_expressions(url)), "{}", made.url);
                 }
-                assert!(made.url.as_str().len() <= 4 * LONGEST_URL.max(url.len()));
+                assert!(made.url.as_str().len() <= 4 * MAX_URL.max(url.len()));
                 assert!(made.body.len() <= LARGEST + payload.len());
                 match destination.request.format() {
                     Format::Json => assert!(serde_json::from_slice::<&RawValue>(&made.body).is_ok()),

@@ -8,8 +8,8 @@
 use jiff::Timestamp;
 
 use super::{
-    decide::{Execution, verdict},
-    facts::{FailureReason, Verdict},
+    decide::{Execution, next_step},
+    facts::{FailureReason, NextStep},
     work::Work,
 };
 use crate::{
@@ -23,9 +23,9 @@ const STATUS_GONE: u16 = 410;
 /// The time since which a success at the destination prevents its deactivation by this execution; `None` if the
 /// decision does not depend on a success.
 pub fn spared_by_success_since(work: &Work, policy: &RetryPolicy, execution: &Execution) -> Option<Timestamp> {
-    let (verdict, _) = verdict(work, policy, execution);
+    let (next_step, _) = next_step(work, policy, execution);
     let decides = policy.deactivate == Deactivate::IfNothingSucceeded
-        && cause(work, policy, execution, verdict) == Some(DeactivationCause::Exhausted);
+        && cause(work, policy, execution, next_step) == Some(DeactivationCause::Exhausted);
     decides.then(|| first_failure(work, execution.ended_at()))
 }
 
@@ -34,9 +34,9 @@ pub(super) fn deactivation(
     work: &Work,
     policy: &RetryPolicy,
     execution: &Execution,
-    verdict: Verdict,
+    next_step: NextStep,
 ) -> Option<Deactivation> {
-    let cause = cause(work, policy, execution, verdict)?;
+    let cause = cause(work, policy, execution, next_step)?;
     let spared = policy.deactivate == Deactivate::IfNothingSucceeded && execution.others_succeeded;
     if cause == DeactivationCause::Exhausted && spared {
         return None;
@@ -59,14 +59,14 @@ pub(super) fn deactivation(
 
 /// The cause of a deactivation if no delivery succeeded at the destination. Only an exhausted schedule counts: another
 /// reason to fail says nothing about the receiver. A test delivery has one attempt, and its failure is a result.
-fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, verdict: Verdict) -> Option<DeactivationCause> {
+fn cause(work: &Work, policy: &RetryPolicy, execution: &Execution, next_step: NextStep) -> Option<DeactivationCause> {
     if work.reference.event_type.is_test() || execution.destination_off {
         return None;
     }
     if execution.outcome.status_code() == STATUS_GONE {
         return Some(DeactivationCause::Gone);
     }
-    let exhausted = verdict == Verdict::Failed(FailureReason::Exhausted);
+    let exhausted = next_step == NextStep::Failed(FailureReason::Exhausted);
     (exhausted && policy.deactivate != Deactivate::Never).then_some(DeactivationCause::Exhausted)
 }
 

@@ -9,7 +9,7 @@ use super::{
     exchange::Exchange,
     facts::{
         DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryHeld, DeliveryRef, DeliveryReleased,
-        DeliveryRequested, FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
+        DeliveryRequested, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
     },
     state::{Delivery, DeliveryStatus, Switch},
     work::Work,
@@ -120,8 +120,8 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
     let reference = &work.reference;
     let ended_at = execution.ended_at();
     let mut effects = Vec::with_capacity(2);
-    let (verdict, progress) = verdict(work, policy, &execution);
-    if let Verdict::RetryAt(at) = verdict {
+    let (next_step, progress) = next_step(work, policy, &execution);
+    if let NextStep::RetryAt(at) = next_step {
         let next = Work {
             reference: Arc::clone(reference),
             attempt: work.attempt + 1,
@@ -136,13 +136,13 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         };
         effects.push(Effect::SetTimer { work: next, at });
     }
-    let why = deactivation(work, policy, &execution, verdict);
+    let why = deactivation(work, policy, &execution, next_step);
     let deactivated = why.as_ref().map(|why| why.cause);
     if let Some(why) = why {
         let (account, destination) = (reference.account.clone(), reference.destination.clone());
         effects.push(Effect::Deactivate { account, destination, why });
     }
-    if work.redelivered && !matches!(verdict, Verdict::RetryAt(_)) {
+    if work.redelivered && !matches!(next_step, NextStep::RetryAt(_)) {
         let destination = reference.destination.clone();
         effects.push(Effect::CancelTimer { destination, delivery: reference.delivery, round: work.round });
     }
@@ -156,27 +156,27 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         duration: execution.duration,
         request: execution.request,
         outcome: execution.outcome,
-        verdict,
+        next_step,
         deactivated,
         exchange: execution.exchange,
     })));
-    if !matches!(verdict, Verdict::RetryAt(_)) {
+    if !matches!(next_step, NextStep::RetryAt(_)) {
         effects.extend(pass_turn(work));
     }
     effects
 }
 
 /// What follows an execution for its delivery, and how far the retry policy has come with it.
-pub(super) fn verdict(work: &Work, policy: &RetryPolicy, execution: &Execution) -> (Verdict, Progress) {
+pub(super) fn next_step(work: &Work, policy: &RetryPolicy, execution: &Execution) -> (NextStep, Progress) {
     if execution.outcome.is_success() {
-        return (Verdict::Succeeded, work.progress);
+        return (NextStep::Succeeded, work.progress);
     }
     if work.reference.event_type.is_test() && execution.outcome.error_kind() != Some(ErrorKind::Render) {
-        return (Verdict::Failed(FailureReason::Exhausted), work.progress);
+        return (NextStep::Failed(FailureReason::Exhausted), work.progress);
     }
     if execution.outcome.is_loop() {
         // Further attempts have the same number of hops.
-        return (Verdict::Failed(FailureReason::Loop), work.progress);
+        return (NextStep::Failed(FailureReason::Loop), work.progress);
     }
     let (delivery, requested_at) = (work.reference.delivery, work.requested_at);
     policy.after_failure(delivery, work.attempt, work.progress, requested_at, &execution.outcome, execution.ended_at())

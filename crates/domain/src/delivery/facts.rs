@@ -145,7 +145,7 @@ pub struct DeliveryAttempted {
     pub duration: Duration,
     pub request: RequestLine,
     pub outcome: AttemptOutcome,
-    pub verdict: Verdict,
+    pub next_step: NextStep,
     /// Why this attempt deactivated its destination; `None` if it did not.
     pub deactivated: Option<DeactivationCause>,
     /// What was sent and what came back; `None` if no request was made, the fact is older than this field, or the lead
@@ -170,7 +170,7 @@ pub struct RequestLine {
 
 /// What follows an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum NextStep {
     /// Nothing: the delivery succeeded.
     Succeeded,
     /// Another attempt at this time.

@@ -11,7 +11,7 @@ use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::facts::{DeliveryAttempted, DeliveryFact, DeliveryRef, FailureReason, RequestLine, Verdict};
+use super::facts::{DeliveryAttempted, DeliveryFact, DeliveryRef, FailureReason, NextStep, RequestLine};
 use crate::{
     ids::{AttemptId, DeliveryId, JobId},
     outcome::AttemptOutcome,
@@ -238,13 +238,13 @@ impl Delivery {
 
     fn attempted(&mut self, fact: &DeliveryAttempted) {
         self.attempts = fact.attempt;
-        match fact.verdict {
-            Verdict::Succeeded => self.status = DeliveryStatus::Succeeded,
-            Verdict::RetryAt(at) => {
+        match fact.next_step {
+            NextStep::Succeeded => self.status = DeliveryStatus::Succeeded,
+            NextStep::RetryAt(at) => {
                 self.status = DeliveryStatus::Retrying;
                 self.next_attempt_at = Some(at);
             }
-            Verdict::Failed(reason) => {
+            NextStep::Failed(reason) => {
                 self.status = DeliveryStatus::Failed;
                 self.failure = Some(reason);
             }
@@ -331,7 +331,7 @@ fn position(fact: &DeliveryFact) -> Position {
     };
     let succeeded = matches!(
         fact,
-        DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) if f.verdict == Verdict::Succeeded
+        DeliveryFact::Attempted(f) | DeliveryFact::AttemptBlanked(f) if f.next_step == NextStep::Succeeded
     );
     Position { resend, succeeded, attempts, round, hold, phase, at: fact.at(), tie }
 }

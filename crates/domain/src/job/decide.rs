@@ -20,16 +20,16 @@ use crate::{
 };
 
 /// The maximum number of deliveries that one job takes as a list: their ids must fit into one fact.
-pub const MOST_LISTED: usize = 1_000;
+pub const MAX_LISTED: usize = 1_000;
 /// The maximum number of examples that a dry run shows.
-pub const MOST_SAMPLED: usize = 20;
+pub const MAX_SAMPLED: usize = 20;
 
 /// Why a job is not started, or not cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobRefusal {
     #[error("no delivery is named")]
     Nothing,
-    #[error("{0} deliveries are named, and {MOST_LISTED} is the limit; use a filter, or several jobs")]
+    #[error("{0} deliveries are named, and {MAX_LISTED} is the limit; use a filter, or several jobs")]
     TooMany(usize),
     #[error("delivery {0} is named twice")]
     Twice(DeliveryId),
@@ -49,7 +49,7 @@ pub fn check(plan: &Plan) -> Result<(), JobRefusal> {
             if ids.is_empty() {
                 return Err(JobRefusal::Nothing);
             }
-            if ids.len() > MOST_LISTED {
+            if ids.len() > MAX_LISTED {
                 return Err(JobRefusal::TooMany(ids.len()));
             }
             let mut seen = HashSet::with_capacity(ids.len());
@@ -65,7 +65,7 @@ pub fn check(plan: &Plan) -> Result<(), JobRefusal> {
 
 /// The decision about a delivery or an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum JobDecision {
     /// Append this fact, which asks for an attempt.
     Ask(DeliveryFact),
     /// No attempt is possible.
@@ -90,7 +90,7 @@ pub struct Candidate<'a> {
 impl Recovery {
     /// Why the recovery skips an event, by the current configuration; `None` if the destination should have the event,
     /// so that its delivery must be looked up.
-    pub fn passes_over(&self, registry: &Registry, event: &LeadEvent) -> Option<Verdict> {
+    pub fn passes_over(&self, registry: &Registry, event: &LeadEvent) -> Option<JobDecision> {
         let in_time = event.received_at >= self.since && self.until.is_none_or(|until| event.received_at < until);
         // A recovery leaves out test deliveries.
         let test = event.interface.is_tests();
@@ -98,11 +98,11 @@ impl Recovery {
             self.event_types.is_empty() || self.event_types.iter().any(|types| types.matches(&event.event_type));
         if test || !in_time || !of_types || !destinations_for(registry, event).iter().any(|d| d.id == self.destination)
         {
-            return Some(Verdict::NotWanted);
+            return Some(JobDecision::NotWanted);
         }
         let created = registry.destination_created_at(&self.destination);
         let older = created.is_some_and(|created| event.received_at < created);
-        (older && !self.include_before_created).then_some(Verdict::BeforeCreated)
+        (older && !self.include_before_created).then_some(JobDecision::BeforeCreated)
     }
 }
 
@@ -113,15 +113,15 @@ pub fn consider_event(
     candidate: Candidate<'_>,
     subject: Subject,
     at: Timestamp,
-) -> Verdict {
+) -> JobDecision {
     let Candidate { event, sequence, delivery } = candidate;
     let asked = match delivery {
-        Some(delivery) if !is_to_be_sent(job, delivery, sequence) => return Verdict::Had,
+        Some(delivery) if !is_to_be_sent(job, delivery, sequence) => return JobDecision::Had,
         Some(delivery) => request_retry(delivery, subject, at, job.asked()),
         None => subject.check().map(|()| request(event, sequence, destination, at)),
     };
     let id = DeliveryId::of(&event.account, &event.event_id, destination);
-    verdict(job, id, asked)
+    decision(job, id, asked)
 }
 
 /// Decides about a delivery that the job should retry; `delivery` is `None` if there is none with this id.
@@ -131,13 +131,13 @@ pub fn consider_retry(
     delivery: Option<&Delivery>,
     subject: Subject,
     at: Timestamp,
-) -> Verdict {
+) -> JobDecision {
     let own = delivery.filter(|delivery| delivery.reference.account == job.reference.account);
     let asked = match own {
         Some(delivery) => request_retry(delivery, subject, at, job.asked()),
         None => Err(RetryRefusal::Unknown),
     };
-    verdict(job, id, asked)
+    decision(job, id, asked)
 }
 
 /// Whether a recovery sends an event again to a destination that has a delivery of it. An event that LEADS holds twice is
@@ -157,33 +157,33 @@ impl JobStarted {
     }
 }
 
-fn verdict(job: &JobStarted, delivery: DeliveryId, asked: Result<DeliveryFact, RetryRefusal>) -> Verdict {
+fn decision(job: &JobStarted, delivery: DeliveryId, asked: Result<DeliveryFact, RetryRefusal>) -> JobDecision {
     match asked {
-        Ok(fact) => Verdict::Ask(fact.asked_for_in(job.reference.job)),
-        Err(why) => Verdict::Refuse(Refused { delivery, why }),
+        Ok(fact) => JobDecision::Ask(fact.asked_for_in(job.reference.job)),
+        Err(why) => JobDecision::Refuse(Refused { delivery, why }),
     }
 }
 
 impl Progress {
     /// Counts a decision that was carried out (or, in a dry run, would have been).
-    pub fn count(&mut self, verdict: &Verdict, dry_run: bool) {
+    pub fn count(&mut self, decision: &JobDecision, dry_run: bool) {
         let counts = &mut self.counts;
         counts.examined += 1;
-        match verdict {
-            Verdict::Ask(fact) => {
+        match decision {
+            JobDecision::Ask(fact) => {
                 match fact {
                     DeliveryFact::Requested(_) => counts.requested += 1,
                     _ => counts.retried += 1,
                 }
-                if dry_run && self.sample.len() < MOST_SAMPLED {
+                if dry_run && self.sample.len() < MAX_SAMPLED {
                     let reference = fact.reference();
                     self.sample.push(Sample { delivery: reference.delivery, event_id: reference.event_id.clone() });
                 }
             }
-            Verdict::Refuse(refused) => *counts.refused.entry(refused.why).or_default() += 1,
-            Verdict::Had => counts.had += 1,
-            Verdict::BeforeCreated => counts.before_created += 1,
-            Verdict::NotWanted => {}
+            JobDecision::Refuse(refused) => *counts.refused.entry(refused.why).or_default() += 1,
+            JobDecision::Had => counts.had += 1,
+            JobDecision::BeforeCreated => counts.before_created += 1,
+            JobDecision::NotWanted => {}
         }
     }
 

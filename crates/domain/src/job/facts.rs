@@ -49,7 +49,7 @@ pub struct JobStarted {
 /// The plan of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
-    /// Retry these deliveries, in this order; at most [`MOST_LISTED`](super::MOST_LISTED), none of them twice.
+    /// Retry these deliveries, in this order; at most [`MAX_LISTED`](super::MAX_LISTED), none of them twice.
     RetryListed(Arc<[DeliveryId]>),
     /// Retry the deliveries that match and have failed (with force: or succeeded), the oldest first.
     RetryFiltered(Box<DeliveryFilter>),

@@ -10,7 +10,7 @@ impl Pace {
     /// The maximum rate.
     pub const FASTEST: u32 = 1_000;
     /// The default rate: a thousand deliveries in under a minute, which no receiver suffers from.
-    pub const USUAL: Self = Self(NonZeroU32::new(20).expect("20 is not 0"));
+    pub const DEFAULT: Self = Self(NonZeroU32::new(20).expect("20 is not 0"));
 
     /// A rate from 1 to [`Pace::FASTEST`] per second; `None` if the number is out of range.
     pub fn per_second(number: u32) -> Option<Self> {

@@ -249,8 +249,8 @@ impl Registry {
         self.must_be_new(taken, EntityKind::ApiUser, user.id.as_str())?;
         check_api_user(&user)?;
         let there = self.account(&user.account).map_or(0, |entry| entry.api_users().filter(|u| !u.deleted).count());
-        if there >= ApiUser::MOST {
-            return Err(Refusal::TooMany { kind: EntityKind::ApiUser, most: ApiUser::MOST });
+        if there >= ApiUser::MAX {
+            return Err(Refusal::TooMany { kind: EntityKind::ApiUser, most: ApiUser::MAX });
         }
         Ok(Change::ApiUserCreated(user))
     }

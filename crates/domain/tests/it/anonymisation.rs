@@ -35,7 +35,7 @@ fn blank_keeps_only_the_course_of_an_attempt() {
     let fact = attempted(500, &never());
     let DeliveryFact::AttemptBlanked(blank) = blank_attempt(fact.clone()) else { panic!("no blank") };
     assert_eq!((blank.request.url.as_str(), blank.outcome.webhook_response()), ("", ""));
-    assert_eq!((blank.outcome.status_code(), blank.verdict), (500, fact.verdict));
+    assert_eq!((blank.outcome.status_code(), blank.next_step), (500, fact.next_step));
     assert_eq!((blank.attempt_id, blank.started_at, blank.duration), (fact.attempt_id, fact.started_at, fact.duration));
     let event = crate::common::event("e", "form", "lead.created");
     let AnonymisationFact::EventBlanked(blank) = blank_event(LeadSequence(7), event) else { panic!("no blank") };

@@ -6,8 +6,8 @@ use domain::{
     AttemptOutcome, Delivery, DeliveryFact, DeliveryRef, DeliveryStatus, ErrorKind, EventType, NoticeId, RetryPolicy,
     Work,
     delivery::{
-        DeliveryAttempted, Effect, Execution, FailureReason, HoldReason, LastAttempt, RequestedWork, RetryRefusal,
-        Subject, Verdict, after_attempt, hold, request_parked, request_retry,
+        DeliveryAttempted, Effect, Execution, FailureReason, HoldReason, LastAttempt, NextStep, RequestedWork,
+        RetryRefusal, Subject, after_attempt, hold, request_parked, request_retry,
     },
     notice::failure_in,
     policy::{Progress, QuickRetries},
@@ -71,7 +71,7 @@ fn policy_decides_the_retry_of_each_error_kind() {
             // The same settings and the same lead fail in the same way, so the failure is final, and not the receiver's
             // fault.
             assert_eq!(effects.len(), 1, "{effects:?}");
-            assert_eq!(attempted(&effects).verdict, Verdict::Failed(FailureReason::Render));
+            assert_eq!(attempted(&effects).next_step, NextStep::Failed(FailureReason::Render));
             assert_eq!(attempted(&effects).deactivated, None);
             continue;
         }
@@ -80,7 +80,7 @@ fn policy_decides_the_retry_of_each_error_kind() {
         assert_eq!(at, if quick { 102 } else { 161 }, "{kind}");
         let used = if quick { (1, 0) } else { (0, 1) };
         assert_eq!((next.progress.quick_used, next.progress.step), used, "{kind}");
-        assert_eq!(attempted(&effects).verdict, Verdict::RetryAt(t(at)), "{kind}");
+        assert_eq!(attempted(&effects).next_step, NextStep::RetryAt(t(at)), "{kind}");
         assert_eq!(attempted(&effects).outcome.status_code(), 999, "{kind}");
     }
 }
@@ -93,7 +93,7 @@ fn every_status_except_2xx_is_a_failure() {
     }
     for code in 200..300 {
         let effects = after_attempt(&work(), &policy(), execution(1, t(100), status(code)));
-        assert_eq!((timer(&effects), attempted(&effects).verdict), (None, Verdict::Succeeded), "{code}");
+        assert_eq!((timer(&effects), attempted(&effects).next_step), (None, NextStep::Succeeded), "{code}");
     }
 }
 
@@ -114,7 +114,7 @@ fn next_attempt_continues_the_state_of_its_round() {
     assert_eq!((attempted(&effects).attempt, attempted(&effects).round), (4, 2));
 
     let last = after_attempt(next, &policy(), execution(2, t(161), status(503)));
-    assert_eq!((timer(&last), attempted(&last).verdict), (None, Verdict::Failed(FailureReason::Exhausted)));
+    assert_eq!((timer(&last), attempted(&last).next_step), (None, NextStep::Failed(FailureReason::Exhausted)));
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn max_age_counts_from_the_request_of_a_round() {
     let just_in_time = after_attempt(&work(), &aged, execution(1, t(100), status(500)));
     assert_eq!(timer(&just_in_time).unwrap().1, 161);
     let too_late = after_attempt(&work(), &aged, execution(1, t(101), status(500)));
-    assert_eq!((timer(&too_late), attempted(&too_late).verdict), (None, Verdict::Failed(FailureReason::TooOld)));
+    assert_eq!((timer(&too_late), attempted(&too_late).next_step), (None, NextStep::Failed(FailureReason::TooOld)));
     let delivery = fold(&[requested(), appended(&too_late).clone()]);
     assert_eq!((delivery.status, delivery.failure), (DeliveryStatus::Failed, Some(FailureReason::TooOld)));
     let asked_again = Work { round: 1, requested_at: t(101), ..work() };
@@ -158,7 +158,7 @@ fn timer_is_the_first_effect_and_the_fact_the_last() {
             let timers = effects.iter().filter(|effect| matches!(effect, Effect::SetTimer { .. })).count();
             let facts = effects.iter().filter(|effect| matches!(effect, Effect::Append(_))).count();
             assert_eq!((timers, facts), (usize::from(matches!(effects[0], Effect::SetTimer { .. })), 1));
-            let retried = matches!(attempted(&effects).verdict, Verdict::RetryAt(_));
+            let retried = matches!(attempted(&effects).next_step, NextStep::RetryAt(_));
             assert_eq!(timers == 1, retried, "{outcome:?}: {effects:?}");
         }
     }
@@ -167,7 +167,7 @@ fn timer_is_the_first_effect_and_the_fact_the_last() {
 #[test]
 fn times_at_the_maximum_do_not_overflow() {
     let effects = after_attempt(&work(), &policy(), execution(1, jiff::Timestamp::MAX, status(500)));
-    assert_eq!(attempted(&effects).verdict, Verdict::RetryAt(jiff::Timestamp::MAX));
+    assert_eq!(attempted(&effects).next_step, NextStep::RetryAt(jiff::Timestamp::MAX));
     let endless = Execution { duration: Duration::MAX, ..execution(1, t(100), status(200)) };
     assert_eq!(appended(&after_attempt(&work(), &policy(), endless)).at(), jiff::Timestamp::MAX);
 }
@@ -295,11 +295,11 @@ fn test_event_has_one_attempt_and_no_consequences() {
         let effects = after_attempt(&test, &RetryPolicy::standard(), execution(1, t(100), outcome));
         assert_eq!(effects.len(), 1, "{effects:?}");
         let fact = attempted(&effects);
-        assert_eq!((fact.verdict, fact.deactivated), (Verdict::Failed(FailureReason::Exhausted), None));
+        assert_eq!((fact.next_step, fact.deactivated), (NextStep::Failed(FailureReason::Exhausted), None));
         assert_eq!(failure_in(appended(&effects)), None);
     }
     let good = after_attempt(&test, &RetryPolicy::standard(), execution(1, t(100), status(204)));
-    assert_eq!(attempted(&good).verdict, Verdict::Succeeded);
+    assert_eq!(attempted(&good).next_step, NextStep::Succeeded);
 }
 
 #[test]
@@ -308,12 +308,12 @@ fn only_a_508_for_a_loop_ends_the_delivery() {
     let looped = execution(1, t(100), answer(r#"{"error":{"field":"leadline-hops","message":"…"}}"#));
     let effects = after_attempt(&work(), &RetryPolicy::standard(), looped);
     let fact = attempted(&effects);
-    assert_eq!((fact.verdict, fact.deactivated), (Verdict::Failed(FailureReason::Loop), None));
+    assert_eq!((fact.next_step, fact.deactivated), (NextStep::Failed(FailureReason::Loop), None));
     assert_eq!(timer(&effects), None);
     // Hosting systems answer like this when they are short of resources.
     let busy =
         after_attempt(&work(), &RetryPolicy::standard(), execution(1, t(100), answer("Resource Limit Is Reached")));
-    assert!(matches!(attempted(&busy).verdict, Verdict::RetryAt(_)));
+    assert!(matches!(attempted(&busy).next_step, NextStep::RetryAt(_)));
 }
 
 #[test]

@@ -89,9 +89,9 @@ fn members_of_an_account_are_validated() {
 #[test]
 fn api_users_of_an_account_are_limited() {
     let user = |n: usize| api_user(&format!("u{n}"), "a@b", Role::Viewer);
-    let mut registry = registry((0..ApiUser::MOST).map(|n| Change::ApiUserCreated(user(n))));
-    let one_more = || Command::CreateApiUser(user(ApiUser::MOST));
-    let too_many = Refusal::TooMany { kind: EntityKind::ApiUser, most: ApiUser::MOST };
+    let mut registry = registry((0..ApiUser::MAX).map(|n| Change::ApiUserCreated(user(n))));
+    let one_more = || Command::CreateApiUser(user(ApiUser::MAX));
+    let too_many = Refusal::TooMany { kind: EntityKind::ApiUser, most: ApiUser::MAX };
     assert_eq!(decide(&registry, one_more()), Err(too_many));
     let removed = Change::ApiUserDeleted(account_id(), ApiUserId::parse("u0").unwrap());
     registry.apply(registry.sequence() + 1, &fact(removed));

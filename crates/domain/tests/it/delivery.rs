@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, RetryPolicy, Work,
     delivery::{
-        AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, RetryRefusal, Subject, Verdict,
+        AttemptStarted, Effect, FailureReason, HoldReason, IllegalHistory, NextStep, RetryRefusal, Subject,
         after_attempt, hold, request_retry,
     },
     notice::failure_in,
@@ -36,7 +36,7 @@ fn success_is_recorded_without_other_effects() {
     for code in [200, 204, 299] {
         let effects = after_attempt(&work(), &policy(&[5]), execution(1, t(100), status(code)));
         let [Effect::Append(fact @ DeliveryFact::Attempted(attempted))] = &effects[..] else { panic!("{effects:?}") };
-        assert_eq!(attempted.verdict, Verdict::Succeeded);
+        assert_eq!(attempted.next_step, NextStep::Succeeded);
         assert_eq!(fold(&[requested(), fact.clone()]).status, DeliveryStatus::Succeeded);
     }
 }

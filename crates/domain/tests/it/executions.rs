@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use domain::{
     Delivery, DeliveryFact, DeliveryStatus, NoticeId, RetryPolicy, Work,
     delivery::{
-        AttemptStarted, Effect, Execution, FailureReason, HoldReason, Subject, Verdict, after_attempt, hold,
+        AttemptStarted, Effect, Execution, FailureReason, HoldReason, NextStep, Subject, after_attempt, hold,
         request_retry,
     },
     notice::failure_in,
@@ -183,7 +183,7 @@ proptest! {
     #[test]
     fn any_success_ends_the_delivery((facts, _) in life_and_order()) {
         let succeeds = |fact: &DeliveryFact| {
-            matches!(fact, DeliveryFact::Attempted(f) if f.verdict == Verdict::Succeeded)
+            matches!(fact, DeliveryFact::Attempted(f) if f.next_step == NextStep::Succeeded)
         };
         let delivery = fold(&facts);
         prop_assert_eq!(delivery.status == DeliveryStatus::Succeeded, facts.iter().any(succeeds));

@@ -6,9 +6,9 @@ use domain::{
     Delivery, DeliveryFact, DeliveryId, DeliveryStatus, Job, JobFact, JobId, LeadSequence, Registry, RetryPolicy,
     delivery::{Effect, FailureReason, HoldReason, RetryRefusal, Subject, abandon, after_attempt, hold},
     job::{
-        Candidate, Cursor, IllegalJob, JobOutcome, JobRef, JobRefusal, JobStarted, JobStatus, MOST_LISTED,
-        MOST_SAMPLED, Pace, Plan, Progress, Recovery, Refused, Spread, Verdict, cancel, check, consider_event,
-        consider_retry, finish,
+        Candidate, Cursor, IllegalJob, JobDecision, JobOutcome, JobRef, JobRefusal, JobStarted, JobStatus, MAX_LISTED,
+        MAX_SAMPLED, Pace, Plan, Progress, Recovery, Refused, Spread, cancel, check, consider_event, consider_retry,
+        finish,
     },
     registry::{Change, EventTypePattern, Scope},
 };
@@ -29,7 +29,7 @@ fn started(plan: Plan) -> JobStarted {
         reference,
         plan,
         dry_run: false,
-        pace: Pace::USUAL,
+        pace: Pace::DEFAULT,
         force: false,
         by: "me".into(),
         reason: String::new(),
@@ -90,15 +90,20 @@ fn job_retries_only_failed_deliveries_and_names_itself() {
     assert_eq!(deliveries.iter().map(|delivery| delivery.status).collect::<Vec<_>>(), DeliveryStatus::ALL);
     for delivery in deliveries {
         let id = delivery.reference.delivery;
-        let verdict = consider_retry(&job, id, Some(&delivery), Subject::default(), t(600));
+        let decision = consider_retry(&job, id, Some(&delivery), Subject::default(), t(600));
         match delivery.status {
             DeliveryStatus::Failed => {
-                let Verdict::Ask(fact @ DeliveryFact::RetryRequested(asked)) = &verdict else { panic!("{verdict:?}") };
+                let JobDecision::Ask(fact @ DeliveryFact::RetryRequested(asked)) = &decision else {
+                    panic!("{decision:?}")
+                };
                 assert_eq!((asked.round, asked.attempts, asked.at, asked.by.as_str()), (1, 1, t(600), "me"));
                 assert_eq!(fact.job(), Some(job.reference.job));
             }
             status => {
-                assert_eq!(verdict, Verdict::Refuse(Refused { delivery: id, why: RetryRefusal::NotFailed(status) }));
+                assert_eq!(
+                    decision,
+                    JobDecision::Refuse(Refused { delivery: id, why: RetryRefusal::NotFailed(status) })
+                );
             }
         }
     }
@@ -115,11 +120,11 @@ fn each_refusal_of_a_retry_has_a_word() {
         (Subject { payload_gone: true, ..none }, RetryRefusal::PayloadGone),
     ];
     for (subject, why) in cases {
-        let verdict = consider_retry(&job, id(1), Some(&failed()), subject, t(600));
-        assert_eq!(verdict, Verdict::Refuse(Refused { delivery: id(1), why }));
+        let decision = consider_retry(&job, id(1), Some(&failed()), subject, t(600));
+        assert_eq!(decision, JobDecision::Refuse(Refused { delivery: id(1), why }));
         assert_eq!(RetryRefusal::parse(why.as_str(), None), Some(why));
     }
-    let unknown = Verdict::Refuse(Refused { delivery: id(1), why: RetryRefusal::Unknown });
+    let unknown = JobDecision::Refuse(Refused { delivery: id(1), why: RetryRefusal::Unknown });
     assert_eq!(consider_retry(&job, id(1), None, none, t(600)), unknown);
     let mut other = job;
     other.reference.account = domain::AccountId::parse("other").unwrap();
@@ -132,15 +137,18 @@ fn forced_job_resends_successes_and_skips_open_deliveries() {
     let job = JobStarted { force: true, reason: "lost".into(), ..started(Plan::RetryListed(Arc::from([]))) };
     for delivery in in_every_status() {
         let id = delivery.reference.delivery;
-        let verdict = consider_retry(&job, id, Some(&delivery), Subject::default(), t(600));
+        let decision = consider_retry(&job, id, Some(&delivery), Subject::default(), t(600));
         match delivery.status {
             DeliveryStatus::Failed | DeliveryStatus::Succeeded => {
-                let Verdict::Ask(DeliveryFact::RetryRequested(asked)) = &verdict else { panic!("{verdict:?}") };
+                let JobDecision::Ask(DeliveryFact::RetryRequested(asked)) = &decision else { panic!("{decision:?}") };
                 assert_eq!((asked.round, asked.reason.as_str()), (1, "lost"));
                 assert_eq!(asked.is_resend(), delivery.status == DeliveryStatus::Succeeded);
             }
             status => {
-                assert_eq!(verdict, Verdict::Refuse(Refused { delivery: id, why: RetryRefusal::NotFailed(status) }));
+                assert_eq!(
+                    decision,
+                    JobDecision::Refuse(Refused { delivery: id, why: RetryRefusal::NotFailed(status) })
+                );
             }
         }
     }
@@ -155,15 +163,15 @@ fn forced_recovery_sends_events_once_even_if_stored_twice() {
         consider_event(&job, &dst, candidate, Subject::default(), t(600))
     };
     for delivery in in_every_status() {
-        let verdict = consider(&delivery, delivery.reference.lead_sequence.0);
+        let decision = consider(&delivery, delivery.reference.lead_sequence.0);
         match delivery.status {
             DeliveryStatus::Failed | DeliveryStatus::Succeeded => {
-                assert!(matches!(verdict, Verdict::Ask(DeliveryFact::RetryRequested(_))), "{verdict:?}");
+                assert!(matches!(decision, JobDecision::Ask(DeliveryFact::RetryRequested(_))), "{decision:?}");
             }
-            _ => assert_eq!(verdict, Verdict::Had),
+            _ => assert_eq!(decision, JobDecision::Had),
         }
         if delivery.status == DeliveryStatus::Succeeded {
-            assert_eq!(consider(&delivery, delivery.reference.lead_sequence.0 + 1), Verdict::Had, "a copy");
+            assert_eq!(consider(&delivery, delivery.reference.lead_sequence.0 + 1), JobDecision::Had, "a copy");
         }
     }
 }
@@ -177,7 +185,7 @@ fn recovery_can_be_limited_to_event_types() {
         Recovery { event_types, ..recovery() }.passes_over(&registry, &event)
     };
     assert_eq!((of(&[]), of(&["lead.created", "email.*"])), (None, None));
-    assert_eq!(of(&["lead.created", "email.click"]), Some(Verdict::NotWanted));
+    assert_eq!(of(&["lead.created", "email.click"]), Some(JobDecision::NotWanted));
 }
 
 /// A registry in which `dst` was created at 150, for events of these types.
@@ -211,17 +219,17 @@ fn recovery_follows_the_current_configuration() {
     let open = Recovery { until: None, ..recovery() };
     let cases = [
         ("in time", &plain, recovery(), received(150, "form", "lead.created"), None),
-        ("before since", &plain, older.clone(), received(99, "form", "lead.created"), Some(Verdict::NotWanted)),
-        ("at until", &plain, recovery(), received(200, "form", "lead.created"), Some(Verdict::NotWanted)),
+        ("before since", &plain, older.clone(), received(99, "form", "lead.created"), Some(JobDecision::NotWanted)),
+        ("at until", &plain, recovery(), received(200, "form", "lead.created"), Some(JobDecision::NotWanted)),
         ("without until", &plain, open, received(200, "form", "lead.created"), None),
-        ("another interface", &plain, recovery(), received(150, "page", "lead.created"), Some(Verdict::NotWanted)),
-        ("another type", &plain, recovery(), received(150, "form", "email.open"), Some(Verdict::NotWanted)),
+        ("another interface", &plain, recovery(), received(150, "page", "lead.created"), Some(JobDecision::NotWanted)),
+        ("another type", &plain, recovery(), received(150, "form", "email.open"), Some(JobDecision::NotWanted)),
         ("a type of now", &updated, recovery(), received(150, "form", "email.open"), None),
-        ("overridden", &overridden, recovery(), received(150, "form", "lead.created"), Some(Verdict::NotWanted)),
-        ("a test", &plain, recovery(), test, Some(Verdict::NotWanted)),
-        ("too old", &plain, recovery(), received(149, "form", "lead.created"), Some(Verdict::BeforeCreated)),
+        ("overridden", &overridden, recovery(), received(150, "form", "lead.created"), Some(JobDecision::NotWanted)),
+        ("a test", &plain, recovery(), test, Some(JobDecision::NotWanted)),
+        ("too old", &plain, recovery(), received(149, "form", "lead.created"), Some(JobDecision::BeforeCreated)),
         ("old and wanted", &plain, older, received(149, "form", "lead.created"), None),
-        ("updated later", &updated, recovery(), received(149, "form", "email.open"), Some(Verdict::BeforeCreated)),
+        ("updated later", &updated, recovery(), received(149, "form", "email.open"), Some(JobDecision::BeforeCreated)),
     ];
     for (name, registry, recovery, event, expected) in cases {
         assert_eq!(recovery.passes_over(registry, &event), expected, "{name}");
@@ -236,7 +244,7 @@ fn recovery_requests_missing_and_retries_failed_deliveries() {
         let candidate = Candidate { event: &event, sequence: LeadSequence(7), delivery };
         consider_event(&job, &to, candidate, subject, t(600))
     };
-    let Verdict::Ask(fact) = consider(None, Subject::default()) else { panic!() };
+    let JobDecision::Ask(fact) = consider(None, Subject::default()) else { panic!() };
     let DeliveryFact::Requested(asked) = &fact else { panic!("{fact:?}") };
     let router_s =
         domain::DeliveryRef { requested_at: Some(t(600)), ..(*crate::common::reference_of(&requested())).clone() };
@@ -246,21 +254,21 @@ fn recovery_requests_missing_and_retries_failed_deliveries() {
 
     let deleted = Subject { interface_deleted: true, ..Subject::default() };
     let refused = Refused { delivery: asked.reference.delivery, why: RetryRefusal::InterfaceDeleted };
-    assert_eq!(consider(None, deleted), Verdict::Refuse(refused.clone()));
+    assert_eq!(consider(None, deleted), JobDecision::Refuse(refused.clone()));
     for delivery in in_every_status() {
-        let verdict = consider(Some(&delivery), Subject::default());
+        let decision = consider(Some(&delivery), Subject::default());
         if delivery.status == DeliveryStatus::Failed {
-            assert!(matches!(verdict, Verdict::Ask(DeliveryFact::RetryRequested(_))), "{verdict:?}");
-            assert_eq!(consider(Some(&delivery), deleted), Verdict::Refuse(refused.clone()));
+            assert!(matches!(decision, JobDecision::Ask(DeliveryFact::RetryRequested(_))), "{decision:?}");
+            assert_eq!(consider(Some(&delivery), deleted), JobDecision::Refuse(refused.clone()));
         } else {
-            assert_eq!(verdict, Verdict::Had);
-            assert_eq!(consider(Some(&delivery), deleted), Verdict::Had, "the destination has it already");
+            assert_eq!(decision, JobDecision::Had);
+            assert_eq!(consider(Some(&delivery), deleted), JobDecision::Had, "the destination has it already");
         }
     }
     let skipped = abandon(&work(), FailureReason::Skipped, t(120));
     let Some(Effect::Append(skipped)) = skipped.first() else { panic!("{skipped:?}") };
     let skipped = Delivery::evolve(Some(in_every_status().remove(0)), skipped).unwrap();
-    assert!(matches!(consider(Some(&skipped), Subject::default()), Verdict::Ask(DeliveryFact::RetryRequested(_))));
+    assert!(matches!(consider(Some(&skipped), Subject::default()), JobDecision::Ask(DeliveryFact::RetryRequested(_))));
 }
 
 #[test]
@@ -268,8 +276,8 @@ fn senseless_job_plans_are_refused() {
     let listed = |ids: Vec<DeliveryId>| check(&Plan::RetryListed(ids.into()));
     assert_eq!(listed(vec![]), Err(JobRefusal::Nothing));
     assert_eq!(listed(vec![id(1), id(2), id(1)]), Err(JobRefusal::Twice(id(1))));
-    assert_eq!(listed((0..MOST_LISTED as u128).map(id).collect()), Ok(()));
-    assert_eq!(listed((0..=MOST_LISTED as u128).map(id).collect()), Err(JobRefusal::TooMany(MOST_LISTED + 1)));
+    assert_eq!(listed((0..MAX_LISTED as u128).map(id).collect()), Ok(()));
+    assert_eq!(listed((0..=MAX_LISTED as u128).map(id).collect()), Err(JobRefusal::TooMany(MAX_LISTED + 1)));
     let until = |until| check(&Plan::Recover(Recovery { until: Some(until), ..recovery() }));
     assert_eq!(until(t(101)), Ok(()));
     assert_eq!(until(t(100)), Err(JobRefusal::NoTime { since: t(100), until: t(100) }));
@@ -284,7 +292,7 @@ fn history() -> Vec<JobFact> {
     let mut facts = vec![JobFact::Started(begun.clone())];
     for step in 0..3_u32 {
         let mut progress = fold(&facts).progress;
-        progress.count(&Verdict::Refuse(Refused { delivery: id(1), why: RetryRefusal::Unknown }), false);
+        progress.count(&JobDecision::Refuse(Refused { delivery: id(1), why: RetryRefusal::Unknown }), false);
         progress.cursor = Cursor::Listed(step + 1);
         facts.push(progress.record(&begun, vec![], t(501 + i64::from(step))));
     }
@@ -320,13 +328,13 @@ fn impossible_job_history_is_an_error() {
 #[test]
 fn dry_run_samples_its_first_deliveries() {
     let mut progress = Progress::default();
-    for _ in 0..MOST_SAMPLED + 5 {
-        progress.count(&Verdict::Ask(requested()), true);
-        progress.count(&Verdict::Had, true);
+    for _ in 0..MAX_SAMPLED + 5 {
+        progress.count(&JobDecision::Ask(requested()), true);
+        progress.count(&JobDecision::Had, true);
     }
-    assert_eq!((progress.sample.len(), progress.counts.requested), (MOST_SAMPLED, MOST_SAMPLED as u64 + 5));
+    assert_eq!((progress.sample.len(), progress.counts.requested), (MAX_SAMPLED, MAX_SAMPLED as u64 + 5));
     let mut real = Progress::default();
-    real.count(&Verdict::Ask(requested()), false);
+    real.count(&JobDecision::Ask(requested()), false);
     assert_eq!((real.sample.len(), real.counts.requested), (0, 1));
 }
 

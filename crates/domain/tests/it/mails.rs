@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     EventId, EventType, LeadEvent, LeadId, Registry,
-    notice::{About, LeadWatch, LeadWindow, NoticeCalledFor, NoticeKind, SeenLead},
+    notice::{About, InterfaceState, LeadWindow, NoticeCalledFor, NoticeKind, ObservedLead},
     registry::{
         Account, Change, Command, Confirmation, Decision, EntityKind, Interface, Refusal, UrlRules, check_brand,
         check_email, envelope_address,
@@ -161,14 +161,14 @@ fn lead(n: u64) -> LeadEvent {
     }
 }
 
-fn see(watch: &mut LeadWatch, n: u64, now: Timestamp, window: Duration) -> Option<NoticeCalledFor> {
-    let seen = SeenLead { event: &lead(n), sequence: n, published_at: now, now };
+fn see(watch: &mut InterfaceState, n: u64, now: Timestamp, window: Duration) -> Option<NoticeCalledFor> {
+    let seen = ObservedLead { event: &lead(n), sequence: n, published_at: now, now };
     watch.observe(seen, &with_lead_mails(&[STRANGER], &[]), window)
 }
 
 #[test]
 fn first_lead_is_mailed_at_once_and_others_in_digests() {
-    let mut watch = LeadWatch::new(account_id(), interface("form").id);
+    let mut watch = InterfaceState::new(account_id(), interface("form").id);
     let first = see(&mut watch, 1, t(0), WINDOW).unwrap();
     assert!(matches!(first.about, About::Lead { sequence: 1, .. }));
     for n in 2..=1_000 {
@@ -191,7 +191,7 @@ fn first_lead_is_mailed_at_once_and_others_in_digests() {
 
 #[test]
 fn without_a_window_each_lead_has_its_own_mail() {
-    let mut watch = LeadWatch::new(account_id(), interface("form").id);
+    let mut watch = InterfaceState::new(account_id(), interface("form").id);
     assert!((1..=10).all(|n| see(&mut watch, n, t(0), Duration::ZERO).is_some()));
     assert_eq!(watch.window, None);
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     AttemptId, AttemptOutcome, Delivery, DeliveryFact, DeliveryId, ErrorKind,
-    delivery::{DeliveryAbandoned, DeliveryAttempted, FailureReason, RequestLine, Verdict},
+    delivery::{DeliveryAbandoned, DeliveryAttempted, FailureReason, NextStep, RequestLine},
     health::{Counts, HealthState, Latencies, Streak},
     problem::{Cause, Problem, ProblemState, Step},
 };
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::common::{requested, t};
 
-fn attempted(number: u32, outcome: AttemptOutcome, verdict: Verdict) -> DeliveryFact {
+fn attempted(number: u32, outcome: AttemptOutcome, next_step: NextStep) -> DeliveryFact {
     DeliveryFact::Attempted(DeliveryAttempted {
         reference: Arc::clone(requested().reference()),
         attempt_id: AttemptId::from_uuid(Uuid::from_u128(number.into())),
@@ -23,7 +23,7 @@ fn attempted(number: u32, outcome: AttemptOutcome, verdict: Verdict) -> Delivery
         duration: Duration::from_millis(40),
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
         outcome,
-        verdict,
+        next_step,
         deactivated: None,
         exchange: None,
         resend: 0,
@@ -51,12 +51,12 @@ fn steps(facts: &[DeliveryFact]) -> Vec<Step> {
 
 #[test]
 fn delivery_belongs_to_the_problem_of_its_latest_attempt() {
-    let retry = Verdict::RetryAt(t(500));
+    let retry = NextStep::RetryAt(t(500));
     let facts = [
         attempted(1, status(503), retry),
         attempted(2, status(503), retry),
-        attempted(3, timeout(), Verdict::Failed(FailureReason::Exhausted)),
-        attempted(4, status(200), Verdict::Succeeded),
+        attempted(3, timeout(), NextStep::Failed(FailureReason::Exhausted)),
+        attempted(4, status(200), NextStep::Succeeded),
     ];
     let (unavailable, late) = (Some(Cause::Status(503)), Some(Cause::Error(ErrorKind::Timeout)));
     let expected = [

@@ -221,7 +221,7 @@ fn settings_of_a_destination_have_inclusive_bounds() {
     for (bytes, fine) in [(0, true), (200, true), (201, false)] {
         assert_eq!(wrong_field(|d| d.name = "x".repeat(bytes), UrlRules::default()).is_none(), fine, "{bytes} bytes");
     }
-    for (delay, fine) in [(RetryPolicy::LONGEST_DELAY, true), (RetryPolicy::LONGEST_DELAY + ms(1), false)] {
+    for (delay, fine) in [(RetryPolicy::MAX_DELAY, true), (RetryPolicy::MAX_DELAY + ms(1), false)] {
         assert_eq!(wrong_field(|d| d.retry.schedule = vec![delay], UrlRules::default()).is_none(), fine, "{delay:?}");
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::{
     AttemptOutcome, DeliveryFact, EventType, LeadSequence, Work,
-    delivery::{DeliveryAttempted, Effect, FailureReason, Verdict, after_attempt, request},
-    notice::{About, Called, NoticeCalledFor, Rules, Seen, Watched, Window},
+    delivery::{DeliveryAttempted, Effect, FailureReason, NextStep, after_attempt, request},
+    notice::{About, DestinationState, NoticeCalledFor, Observed, Reaction, Rules, Window},
     registry::DeactivationCause,
 };
 use proptest::prelude::*;
@@ -28,9 +28,9 @@ fn attempted(event_type: &str, second: i64, outcome: AttemptOutcome) -> Delivery
         _ => None,
     });
     let fact = fact.unwrap();
-    let failed = !matches!(fact.verdict, Verdict::Succeeded);
+    let failed = !matches!(fact.next_step, NextStep::Succeeded);
     DeliveryAttempted {
-        verdict: if failed { Verdict::Failed(FailureReason::Exhausted) } else { Verdict::Succeeded },
+        next_step: if failed { NextStep::Failed(FailureReason::Exhausted) } else { NextStep::Succeeded },
         deactivated: None,
         ..fact
     }
@@ -51,20 +51,20 @@ fn deactivating(second: i64) -> DeliveryFact {
 
 /// The health of a destination, and the number of facts it has seen.
 struct Scene {
-    watched: Watched,
+    watched: DestinationState,
     sequence: u64,
 }
 
 impl Scene {
     fn new() -> Self {
-        Self { watched: Watched::new(failed(1).reference()), sequence: 0 }
+        Self { watched: DestinationState::new(failed(1).reference()), sequence: 0 }
     }
 
     /// Observes a fact one second after it happened.
-    fn see(&mut self, fact: &DeliveryFact) -> Vec<Called> {
+    fn see(&mut self, fact: &DeliveryFact) -> Vec<Reaction> {
         self.sequence += 1;
         let now = fact.at() + Duration::from_secs(1);
-        let seen = Seen { fact, sequence: self.sequence, published_at: fact.at(), now };
+        let seen = Observed { fact, sequence: self.sequence, published_at: fact.at(), now };
         self.watched.observe(seen, RULES)
     }
 
@@ -78,10 +78,10 @@ impl Scene {
     }
 }
 
-fn word(called: &Called) -> String {
+fn word(called: &Reaction) -> String {
     match called {
-        Called::Event(operation) => operation.event_type.to_string(),
-        Called::Notice(notice) => match &notice.about {
+        Reaction::Event(operation) => operation.event_type.to_string(),
+        Reaction::Notice(notice) => match &notice.about {
             About::Failure { .. } => "failure".into(),
             About::FurtherFailures { window, .. } => format!("{} more", window.count),
             About::RepeatedFailures { failures, .. } => format!("{failures} in a row"),
@@ -120,7 +120,7 @@ fn without_a_window_each_failure_has_its_own_notice() {
     let rules = Rules { window: Duration::ZERO, repeated: 0 };
     for sequence in 1..=20 {
         let fact = failed(i64::try_from(sequence).unwrap());
-        let seen = Seen { fact: &fact, sequence, published_at: fact.at(), now: fact.at() };
+        let seen = Observed { fact: &fact, sequence, published_at: fact.at(), now: fact.at() };
         let words: Vec<_> = scene.watched.observe(seen, rules).iter().map(word).collect();
         assert_eq!(words, ["failure", "leadline.delivery.failed"]);
     }
@@ -138,7 +138,7 @@ fn repeated_failures_and_recovery_cause_one_notice_each() {
     assert_eq!(scene.hear(&failed(15)), ["leadline.delivery.failed"]);
     let recovered = scene.see(&succeeded(16));
     assert_eq!(recovered.iter().map(word).collect::<Vec<_>>(), ["recovery", "leadline.destination.recovered"]);
-    let Called::Notice(notice) = &recovered[0] else { panic!("{recovered:?}") };
+    let Reaction::Notice(notice) = &recovered[0] else { panic!("{recovered:?}") };
     let since = Some(failed(12).at());
     assert!(matches!(&notice.about, About::Recovery { failing_since, was_alerted: true, was_deactivated: false, .. }
             if *failing_since == since));
@@ -170,10 +170,10 @@ fn operational_events_cause_no_events_and_tests_cause_nothing() {
             let fact = attempted(event_type, second, status(410));
             let fact = DeliveryAttempted { deactivated: Some(DeactivationCause::Gone), ..fact };
             let called = scene.see(&DeliveryFact::Attempted(fact));
-            assert!(called.iter().all(|called| matches!(called, Called::Notice(_))), "{called:?}");
+            assert!(called.iter().all(|called| matches!(called, Reaction::Notice(_))), "{called:?}");
         }
         let called = scene.see(&DeliveryFact::Attempted(attempted(event_type, 100, status(200))));
-        assert!(called.iter().all(|called| matches!(called, Called::Notice(_))), "{called:?}");
+        assert!(called.iter().all(|called| matches!(called, Reaction::Notice(_))), "{called:?}");
     }
     let mut scene = Scene::new();
     for second in 1..10 {
@@ -200,20 +200,20 @@ proptest! {
         let mut called = vec![];
         for (pause, fails) in steps {
             second += pause + 1;
-            called.extend(scene.tick(second).map(Called::Notice));
+            called.extend(scene.tick(second).map(Reaction::Notice));
             failures += u64::from(fails);
             called.extend(scene.see(&if fails { failed(second) } else { succeeded(second) }));
         }
-        called.extend(scene.tick(second + 10_000).map(Called::Notice));
+        called.extend(scene.tick(second + 10_000).map(Reaction::Notice));
         let told: u64 = called.iter().map(|called| match called {
-            Called::Notice(NoticeCalledFor { about: About::Failure { .. }, .. }) => 1,
-            Called::Notice(NoticeCalledFor { about: About::FurtherFailures { window, .. }, .. }) => window.count,
+            Reaction::Notice(NoticeCalledFor { about: About::Failure { .. }, .. }) => 1,
+            Reaction::Notice(NoticeCalledFor { about: About::FurtherFailures { window, .. }, .. }) => window.count,
             _ => 0,
         }).sum();
         prop_assert_eq!(told, failures);
         let mut ids: Vec<_> = called.iter().filter_map(|called| match called {
-            Called::Notice(notice) => Some(notice.notice),
-            Called::Event(_) => None,
+            Reaction::Notice(notice) => Some(notice.notice),
+            Reaction::Event(_) => None,
         }).collect();
         let count = ids.len();
         ids.sort();
@@ -229,12 +229,12 @@ proptest! {
         for n in 0..count {
             // One failure per second.
             let called = scene.see(&failed(1 + n));
-            notices += called.iter().filter(|called| matches!(called, Called::Notice(_))).count();
+            notices += called.iter().filter(|called| matches!(called, Reaction::Notice(_))).count();
         }
         prop_assert!(notices <= 3, "{} notices", notices);
-        if let Some(window) = &scene.watched.watch.window {
-            prop_assert!(window.errors.len() <= Window::MOST_ERRORS);
-            prop_assert!(window.examples.len() <= Window::MOST_EXAMPLES);
+        if let Some(window) = &scene.watched.health.window {
+            prop_assert!(window.errors.len() <= Window::MAX_ERRORS);
+            prop_assert!(window.examples.len() <= Window::MAX_EXAMPLES);
         }
     }
 
@@ -268,7 +268,7 @@ proptest! {
         let mut scene = Scene::new();
         let mut words = vec![];
         for second in (5..=hours * 3_600).step_by(5) {
-            words.extend(scene.tick(second).as_ref().map(|notice| word(&Called::Notice(notice.clone()))));
+            words.extend(scene.tick(second).as_ref().map(|notice| word(&Reaction::Notice(notice.clone()))));
             let works = second / 5 % (fails + 1) == 0;
             words.extend(scene.hear(&if works { succeeded(second) } else { failed(second) }));
         }

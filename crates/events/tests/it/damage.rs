@@ -9,7 +9,7 @@ use domain::{
     RequestId, TokenId, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
+        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
     },
     notice::ErrorNoticeSent,
     policy::Progress,
@@ -76,7 +76,7 @@ fn work() -> Work {
     }
 }
 
-fn attempted(outcome: AttemptOutcome, verdict: Verdict) -> DeliveryAttempted {
+fn attempted(outcome: AttemptOutcome, next_step: NextStep) -> DeliveryAttempted {
     DeliveryAttempted {
         reference: reference(),
         attempt_id: AttemptId::from_uuid(Uuid::from_u128(2)),
@@ -88,7 +88,7 @@ fn attempted(outcome: AttemptOutcome, verdict: Verdict) -> DeliveryAttempted {
         request: RequestLine { method: "POST".into(), url: "https://crm.example/".into() },
         exchange: Some(Box::new(crate::exchanges::exchange(&reference(), 2, "body"))),
         outcome,
-        verdict,
+        next_step,
         deactivated: Some(DeactivationCause::Gone),
     }
 }
@@ -131,9 +131,9 @@ fn delivery_facts() -> Vec<DeliveryFact> {
             resend: 0,
             at,
         }),
-        DeliveryFact::Attempted(attempted(response(Some(Duration::from_secs(9))), Verdict::RetryAt(t(10)))),
-        DeliveryFact::Attempted(attempted(none, Verdict::Failed(FailureReason::Exhausted))),
-        DeliveryFact::Attempted(attempted(response(None), Verdict::Succeeded)),
+        DeliveryFact::Attempted(attempted(response(Some(Duration::from_secs(9))), NextStep::RetryAt(t(10)))),
+        DeliveryFact::Attempted(attempted(none, NextStep::Failed(FailureReason::Exhausted))),
+        DeliveryFact::Attempted(attempted(response(None), NextStep::Succeeded)),
     ];
     facts.extend([HoldReason::Disabled, HoldReason::Deactivated].map(|reason| {
         DeliveryFact::Held(DeliveryHeld { reference: same(), attempts: 1, round: 0, resend: 0, hold: 1, at, reason })
@@ -336,17 +336,17 @@ fn extreme_times_and_numbers_survive() {
     survives(&Work { attempt: u32::MAX, round: u32::MAX, holds: u32::MAX, ..work() });
     for kind in ErrorKind::ALL {
         let outcome = AttemptOutcome::NoResponse { kind, message: String::new() };
-        survives(&DeliveryFact::Attempted(attempted(outcome, Verdict::Succeeded)));
+        survives(&DeliveryFact::Attempted(attempted(outcome, NextStep::Succeeded)));
     }
     for status in [0, 100, 599, 999, u16::MAX] {
         let outcome = AttemptOutcome::Response { status, excerpt: String::new(), retry_after: Some(Duration::ZERO) };
-        survives(&DeliveryFact::Attempted(attempted(outcome, Verdict::Failed(FailureReason::TooOld))));
+        survives(&DeliveryFact::Attempted(attempted(outcome, NextStep::Failed(FailureReason::TooOld))));
     }
 }
 
 #[test]
 fn too_long_durations_become_the_longest_storable_one() {
-    let fact = DeliveryAttempted { duration: Duration::MAX, ..attempted(response(None), Verdict::Succeeded) };
+    let fact = DeliveryAttempted { duration: Duration::MAX, ..attempted(response(None), NextStep::Succeeded) };
     let Ok(DeliveryFact::Attempted(read)) = DeliveryFact::decode(DeliveryFact::Attempted(fact).encode()) else {
         panic!("not read")
     };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::{
     AccountId, AttemptId, AttemptOutcome, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, EventId, EventType,
     InterfaceId, LeadId, LeadSequence,
-    delivery::{DeliveryAttempted, Exchange, HeaderLine, HttpVersion, RequestLine, Times, Verdict},
+    delivery::{DeliveryAttempted, Exchange, HeaderLine, HttpVersion, NextStep, RequestLine, Times},
 };
 use events::{Record as _, decode_exchange, encode_exchange};
 use jiff::Timestamp;
@@ -117,7 +117,7 @@ fn typical_exchange_takes_few_bytes() {
             duration: Duration::from_millis(20),
             request: RequestLine { method: "POST".into(), url: "https://crm.example.com/leads".into() },
             outcome,
-            verdict: Verdict::Succeeded,
+            next_step: NextStep::Succeeded,
             deactivated: None,
             exchange: exchange.map(Box::new),
         })

@@ -3,8 +3,8 @@
 use domain::{
     AccountId, DeliveryId, DestinationId, ErrorKind, InterfaceId, LeadId, NoticeFact, NoticeId,
     notice::{
-        About, ErrorCount, LeadExample, LeadWatch, LeadWindow, NoticeCalledFor, NoticeGivenUp, NoticeKind,
-        NoticeReached, NoticeSent, ProblemAcknowledged, Watch, Watched, Window,
+        About, DestinationHealth, DestinationState, ErrorCount, InterfaceState, LeadExample, LeadWindow,
+        NoticeCalledFor, NoticeGivenUp, NoticeKind, NoticeReached, NoticeSent, ProblemAcknowledged, Window,
     },
     problem::Cause,
 };
@@ -59,16 +59,16 @@ prop_compose! {
         window in option::of(window()),
         times in [option::of(time()), option::of(time()), option::of(time())],
         called in prop::collection::vec((any::<u128>(), time(), any::<bool>(), about()), 0..3),
-    ) -> Watched {
+    ) -> DestinationState {
         let (sequence, failures, alerted) = counts;
         let [failing_since, deactivated_at, last_alert] = times;
-        let watch = Watch { sequence, window, failures, failing_since, alerted, last_alert, deactivated_at };
+        let health = DestinationHealth { sequence, window, failures, failing_since, alerted, last_alert, deactivated_at };
         let account = ids.0;
-        let unsaid = called.into_iter().map(|(notice, since, again, about)| {
+        let pending = called.into_iter().map(|(notice, since, again, about)| {
             let (notice, account) = (NoticeId::from_uuid(Uuid::from_u128(notice)), account.clone());
             NoticeCalledFor { notice, account, since, again, about }
         });
-        Watched { unsaid: unsaid.collect(), watch, account, destination: ids.1 }
+        DestinationState { pending: pending.collect(), health, account, destination: ids.1 }
     }
 }
 
@@ -132,13 +132,13 @@ proptest! {
     #[test]
     fn pending_lead_notices_survive(ids in ids(), sequence in any::<u64>(), window in option::of(lead_window())) {
         let interface = InterfaceId::parse("form").unwrap();
-        survives(&LeadWatch { account: ids.0, interface, sequence, window });
+        survives(&InterfaceState { account: ids.0, interface, sequence, window });
     }
 
     #[test]
     fn random_bytes_do_not_panic(bytes in any::<Vec<u8>>()) {
-        let _ = Watched::decode(bytes.clone().into());
-        let _ = LeadWatch::decode(bytes.clone().into());
+        let _ = DestinationState::decode(bytes.clone().into());
+        let _ = InterfaceState::decode(bytes.clone().into());
         let _ = NoticeFact::decode(bytes.into());
     }
 }

@@ -10,7 +10,7 @@ use domain::{
     anonymisation::{AnonymisationFact, LeadAnonymised, blank_attempt, blank_event},
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, RequestLine, RequestedWork, RetryRequested, Verdict,
+        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
     },
     notice::{ErrorNoticeSent, NoticeKind},
     policy::{Deactivate, Progress},
@@ -113,8 +113,8 @@ fn requested_work() -> impl Strategy<Value = RequestedWork> {
     prop_oneof![here, Just(RequestedWork::InTurn), Just(RequestedWork::Parked)]
 }
 
-fn verdict() -> impl Strategy<Value = Verdict> {
-    prop_oneof![Just(Verdict::Succeeded), time().prop_map(Verdict::RetryAt), reason().prop_map(Verdict::Failed)]
+fn next_step() -> impl Strategy<Value = NextStep> {
+    prop_oneof![Just(NextStep::Succeeded), time().prop_map(NextStep::RetryAt), reason().prop_map(NextStep::Failed)]
 }
 
 prop_compose! {
@@ -125,7 +125,7 @@ prop_compose! {
         numbers in any::<(u32, u32, u32)>(),
         id in uuid(),
         text in any::<String>(),
-        ended in (span(), outcome(), verdict()),
+        ended in (span(), outcome(), next_step()),
         reason in reason(),
         hold_reason in select(vec![HoldReason::Disabled, HoldReason::Deactivated]),
         job in option::of(uuid().prop_map(JobId::from_uuid)),
@@ -158,7 +158,7 @@ prop_compose! {
                 duration: ended.0,
                 request: RequestLine { method: "POST".into(), url: text },
                 outcome: ended.1,
-                verdict: ended.2,
+                next_step: ended.2,
                 deactivated: (ended.0.as_secs() % 2 == 1).then_some(DeactivationCause::Exhausted),
             }),
             4 => DeliveryFact::Held(DeliveryHeld {
@@ -181,7 +181,7 @@ prop_compose! {
                 duration: ended.0,
                 request: RequestLine { method: "POST".into(), url: text },
                 outcome: ended.1,
-                verdict: ended.2,
+                next_step: ended.2,
                 deactivated: None,
                 exchange: None,
             }),

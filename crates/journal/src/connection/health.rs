@@ -30,7 +30,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{JournalError, StreamName, connection::trouble::Trouble, measured};
+use crate::{JournalError, StreamName, connection::storage_fault::StorageFault, measured};
 
 /// The services that need a broker. The others answer from the read model.
 #[rustfmt::skip]
@@ -94,11 +94,11 @@ enum Link {
 pub(crate) struct StorageChecks {
     /// How many checks have ended.
     count: u64,
-    troubles: Vec<(StreamName, Trouble)>,
+    troubles: Vec<(StreamName, StorageFault)>,
 }
 
 impl StorageChecks {
-    fn of(&self, stream: StreamName) -> Option<&Trouble> {
+    fn of(&self, stream: StreamName) -> Option<&StorageFault> {
         self.troubles.iter().find(|(name, _)| *name == stream).map(|(_, trouble)| trouble)
     }
 
@@ -293,8 +293,8 @@ impl Health {
     }
 }
 
-fn log(before: &[(StreamName, Trouble)], now: &[(StreamName, Trouble)]) {
-    let kind = |troubles: &[(StreamName, Trouble)]| troubles.first().map(|(_, trouble)| trouble.public());
+fn log(before: &[(StreamName, StorageFault)], now: &[(StreamName, StorageFault)]) {
+    let kind = |troubles: &[(StreamName, StorageFault)]| troubles.first().map(|(_, trouble)| trouble.public());
     match (kind(before), now.first()) {
         (before, Some((stream, trouble))) if before.as_ref() != Some(&trouble.public()) => {
             let (stream, detail, advice) = (stream.as_str(), trouble.detail(), trouble.advice());
@@ -318,22 +318,22 @@ async fn stream_info(context: &Context, stream: StreamName) -> Result<Response<I
 }
 
 /// Why a stream does not store; `None` if it stores or gives no answer.
-async fn check_stream(context: &Context, stream: StreamName) -> Option<Trouble> {
+async fn check_stream(context: &Context, stream: StreamName) -> Option<StorageFault> {
     let info = match stream_info(context, stream).await {
         Ok(Response::Ok(info)) => info,
         Ok(Response::Err { error }) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-            return Some(Trouble::NoStream(stream));
+            return Some(StorageFault::NoStream(stream));
         }
-        Err(error) if error.kind() == RequestErrorKind::NoResponders => return Some(Trouble::NoJetStream),
+        Err(error) if error.kind() == RequestErrorKind::NoResponders => return Some(StorageFault::NoJetStream),
         Ok(Response::Err { .. }) | Err(_) => return None,
     };
     if let Some(cluster) = info.cluster.filter(|cluster| cluster.raft_group.is_some()) {
-        return cluster.leader.is_none().then_some(Trouble::NoLeader(stream));
+        return cluster.leader.is_none().then_some(StorageFault::NoLeader(stream));
     }
     let subject = format!("STREAM.MSG.DELETE.{}", stream.as_str());
     let deleted = context.request(subject, &DeleteMessage { seq: IMPOSSIBLE_SEQUENCE }).await;
     match deleted {
-        Ok(Response::<MessageDeleted>::Err { error }) => Trouble::from_storage(&error.to_string()),
+        Ok(Response::<MessageDeleted>::Err { error }) => StorageFault::from_storage(&error.to_string()),
         Ok(Response::Ok(MessageDeleted {})) | Err(_) => None,
     }
 }

@@ -56,7 +56,7 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Message<T> {
 
 impl<T> Message<T> {
     /// Notes when the message was requested or received. If that is long ago, another process may have got it since.
-    pub fn lay_here_since(&mut self, since: Instant) {
+    pub fn mark_if_stale(&mut self, since: Instant) {
         if since.elapsed() > STALE_AFTER {
             self.may_be_repeat = Some(Instant::now());
         }
@@ -68,7 +68,7 @@ impl<T> Message<T> {
     }
 
     /// Runs long work and sends heartbeats, so that the broker does not redeliver the message meanwhile.
-    pub async fn while_doing<Done>(&self, doing: impl Future<Output = Done>) -> Done {
+    pub async fn with_heartbeat<Done>(&self, doing: impl Future<Output = Done>) -> Done {
         let mut doing = pin!(doing);
         let pause =
             HEARTBEAT_INTERVAL + Duration::from_millis(self.sequence.wrapping_mul(97) % MAX_HEARTBEAT_SPREAD_MS);
@@ -88,7 +88,7 @@ impl<T> Message<T> {
     }
 
     /// Sends a nak: the message is redelivered after this time.
-    pub async fn retry_later(&self, after: Duration) {
+    pub async fn nak(&self, after: Duration) {
         self.ack_handle.done(Some(after)).await;
     }
 

@@ -20,7 +20,7 @@ const MAX_FETCH: usize = 2_000;
 
 /// Where LEADS begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LeadsReach {
+pub struct LeadsBounds {
     /// The sequence of its first message; of the next one if it holds none.
     pub first: u64,
     /// The sequence of the last message that it ever held.
@@ -31,7 +31,7 @@ pub struct LeadsReach {
 
 /// Why a range was not read.
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
+pub enum RangeError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// Events were erased, or are too old.
@@ -42,18 +42,18 @@ pub enum Unread {
 impl Leads<'_> {
     /// # Errors
     /// When the broker does not answer.
-    pub async fn bounds(self) -> Result<LeadsReach, JournalError> {
+    pub async fn bounds(self) -> Result<LeadsBounds, JournalError> {
         let info = broker_info::info(self.journal.context(), StreamName::Leads, OPERATION).await?;
         let (state, dedup_window) = (info.state, info.config.duplicate_window);
         let first = if state.messages == 0 { state.last_sequence + 1 } else { state.first_sequence };
-        Ok(LeadsReach { first, last: state.last_sequence, dedup_window })
+        Ok(LeadsBounds { first, last: state.last_sequence, dedup_window })
     }
 
     /// Calls `each` with the message id (`LeadEvent::message_id`) of every event of a range of LEADS.
     ///
     /// # Errors
     /// When the broker does not answer, or does not hold all of them.
-    pub async fn event_ids(self, range: RangeInclusive<u64>, mut each: impl FnMut(&str)) -> Result<(), Unread> {
+    pub async fn event_ids(self, range: RangeInclusive<u64>, mut each: impl FnMut(&str)) -> Result<(), RangeError> {
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *range.start() },
             ack_policy: AckPolicy::None,
@@ -70,15 +70,15 @@ impl Leads<'_> {
             let wanted = usize::try_from(range.end() - next + 1).unwrap_or(MAX_FETCH).min(MAX_FETCH);
             let batch = answered(fetch(&consumer, wanted)).await?;
             if batch.is_empty() {
-                return Err(Unread::Gone);
+                return Err(RangeError::Gone);
             }
             for message in batch {
                 let info = message.info().map_err(|error| JournalError::unavailable(OPERATION, error))?;
                 if info.stream_sequence != next {
-                    return Err(Unread::Gone);
+                    return Err(RangeError::Gone);
                 }
                 let id = message.headers.as_ref().and_then(|headers| headers.get(header::NATS_MESSAGE_ID));
-                each(id.ok_or(Unread::Gone)?.as_str());
+                each(id.ok_or(RangeError::Gone)?.as_str());
                 next += 1;
             }
         }

@@ -12,7 +12,7 @@ use runtime::ErrorChain as _;
 use tokio::time::timeout;
 
 use crate::{
-    ANSWER_DEADLINE, Entry, Journal, JournalError, Logged as _, StreamName, consume::work_queue::timestamp,
+    ANSWER_DEADLINE, Entry, Journal, JournalError, StreamFact as _, StreamName, consume::work_queue::timestamp,
     handles::Leads, headers, subjects,
 };
 

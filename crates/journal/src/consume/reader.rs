@@ -12,7 +12,7 @@ use runtime::{ErrorChain as _, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Journal, JournalError, Logged,
+    Journal, JournalError, StreamFact,
     consume::resilient_consumer::ResilientConsumer,
     consume::work_queue::timestamp,
     handles::{Deliveries, Facts},
@@ -38,7 +38,7 @@ pub struct Entry<T> {
 }
 
 /// Reads a stream from a sequence on, and follows it.
-pub struct Replay<T> {
+pub struct StreamReader<T> {
     journal: Journal,
     filter: String,
     next_sequence: u64,
@@ -49,15 +49,15 @@ pub struct Replay<T> {
     strip: Box<dyn Fn(&mut T) + Send + Sync>,
 }
 
-impl<T> std::fmt::Debug for Replay<T> {
+impl<T> std::fmt::Debug for StreamReader<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replay").field("next_sequence", &self.next_sequence).finish_non_exhaustive()
+        f.debug_struct("StreamReader").field("next_sequence", &self.next_sequence).finish_non_exhaustive()
     }
 }
 
-impl<T: Logged> Facts<'_, T> {
+impl<T: StreamFact> Facts<'_, T> {
     /// Reads all facts of a stream from this sequence on (1 is the first).
-    pub fn read(self, from: u64) -> Replay<T> {
+    pub fn read(self, from: u64) -> StreamReader<T> {
         self.journal.read_filtered(from, String::new())
     }
 }
@@ -69,19 +69,19 @@ impl Deliveries<'_> {
         from: u64,
         account: Option<&AccountId>,
         destination: Option<&DestinationId>,
-    ) -> Replay<DeliveryFact> {
+    ) -> StreamReader<DeliveryFact> {
         self.journal.read_filtered(from, subjects::deliveries_of(account, destination))
     }
 
     /// Reads what was done about deliveries from this sequence on, without the facts that request work.
-    pub fn read_done(self, from: u64) -> Replay<DeliveryFact> {
+    pub fn read_done(self, from: u64) -> StreamReader<DeliveryFact> {
         self.journal.read_filtered(from, subjects::DONE.to_owned())
     }
 }
 
 impl Journal {
-    fn read_filtered<T: Logged>(&self, from: u64, filter: String) -> Replay<T> {
-        Replay {
+    fn read_filtered<T: StreamFact>(&self, from: u64, filter: String) -> StreamReader<T> {
+        StreamReader {
             journal: self.clone(),
             filter,
             next_sequence: from.max(1),
@@ -94,7 +94,7 @@ impl Journal {
     }
 }
 
-impl<T: Logged> Replay<T> {
+impl<T: StreamFact> StreamReader<T> {
     /// Applies `strip` to every fact as soon as it is read, so that unneeded parts are not kept in memory.
     #[must_use]
     pub fn stripped(mut self, strip: impl Fn(&mut T) + Send + Sync + 'static) -> Self {
@@ -187,14 +187,14 @@ impl<T: Logged> Replay<T> {
 }
 
 /// If this fails, the next reader tries again: every reader of the log meets the message.
-async fn quarantine<T: Logged>(journal: Journal, payload: Bytes, sequence: u64, error: RecordError) {
+async fn quarantine<T: StreamFact>(journal: Journal, payload: Bytes, sequence: u64, error: RecordError) {
     if let Err(error) = journal.quarantine().add(T::STREAM, "replay", sequence, payload, &error).await {
         tracing::error!(error = error.chain(), "cannot quarantine message; skipping it");
     }
 }
 
 /// An ephemeral consumer.
-async fn consumer<T: Logged>(journal: &Journal, from: u64, filter: &str) -> Result<PullConsumer, JournalError> {
+async fn consumer<T: StreamFact>(journal: &Journal, from: u64, filter: &str) -> Result<PullConsumer, JournalError> {
     let config = pull::Config {
         filter_subject: filter.to_owned(),
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },

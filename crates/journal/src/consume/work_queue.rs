@@ -30,7 +30,7 @@ use crate::{
     work::timers,
 };
 
-/// How long the broker waits for an acknowledgement or a heartbeat ([`Message::while_doing`]) before it redelivers.
+/// How long the broker waits for an acknowledgement or a heartbeat ([`Message::with_heartbeat`]) before it redelivers.
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
 /// How many messages one pull requests.
 pub(crate) const MAX_FETCH: usize = 200;
@@ -49,7 +49,7 @@ const OPERATION: &str = "deliver messages";
 pub(crate) enum Lifetime {
     /// Until an operator removes it.
     Durable,
-    /// Until no process has read from it for this time. Unread messages stay.
+    /// Until no process has read from it for this time. RangeError messages stay.
     UnusedFor(Duration),
 }
 
@@ -66,7 +66,7 @@ pub(crate) struct WorkQueueSpec {
 }
 
 /// A work queue: messages that processes share.
-pub struct Feed<T> {
+pub struct WorkQueue<T> {
     journal: Journal,
     spec: WorkQueueSpec,
     source: ResilientConsumer,
@@ -81,15 +81,15 @@ pub struct Feed<T> {
     value: PhantomData<fn() -> T>,
 }
 
-impl<T> std::fmt::Debug for Feed<T> {
+impl<T> std::fmt::Debug for WorkQueue<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Feed").field("spec", &self.spec).finish_non_exhaustive()
+        f.debug_struct("WorkQueue").field("spec", &self.spec).finish_non_exhaustive()
     }
 }
 
 impl Journal {
-    pub(crate) fn work_queue<T: Record>(&self, spec: WorkQueueSpec) -> Feed<T> {
-        Feed {
+    pub(crate) fn work_queue<T: Record>(&self, spec: WorkQueueSpec) -> WorkQueue<T> {
+        WorkQueue {
             journal: self.clone(),
             source: ResilientConsumer::new(spec.name.clone()),
             counted: measured::Consumer::new(spec.stream, &spec.name, spec.lifetime),
@@ -102,7 +102,7 @@ impl Journal {
     }
 }
 
-impl<T: Record> Feed<T> {
+impl<T: Record> WorkQueue<T> {
     /// The next message; `None` once the drain has begun. Cancel-safe.
     pub async fn next(&mut self) -> Option<Message<T>> {
         let drain = self.journal.drain().clone();

@@ -4,7 +4,7 @@ use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, Re
 use events::Record;
 
 use crate::{
-    Feed, Journal, StreamName, Traffic,
+    Journal, StreamName, Traffic, WorkQueue,
     consume::work_queue::{Lifetime, MAX_FETCH, WorkQueueSpec},
     handles::{Anonymised, Deliveries, Jobs, Leads, Notices, RegistryLog, Timers},
     subjects,
@@ -33,42 +33,42 @@ pub(crate) const SENDER: &str = "sender";
 
 impl Leads<'_> {
     /// Lead events of a kind of traffic, for the router.
-    pub fn work_queue(self, traffic: Traffic) -> Feed<LeadEvent> {
+    pub fn work_queue(self, traffic: Traffic) -> WorkQueue<LeadEvent> {
         self.journal.durable_queue(StreamName::Leads, router(traffic), subjects::leads(traffic))
     }
 }
 
 impl Deliveries<'_> {
     /// Facts that request an attempt, for the sender.
-    pub fn work_queue(self) -> Feed<DeliveryFact> {
+    pub fn work_queue(self) -> WorkQueue<DeliveryFact> {
         self.journal.durable_queue(StreamName::Deliveries, SENDER, subjects::TODO)
     }
 
     /// Attempts of anonymised leads, without their content, for the outbox.
-    pub fn blanked_work_queue(self) -> Feed<DeliveryFact> {
+    pub fn blanked_work_queue(self) -> WorkQueue<DeliveryFact> {
         self.journal.durable_queue(StreamName::Deliveries, "outbox", subjects::BLANKED_ATTEMPTS)
     }
 }
 
 impl Timers<'_> {
     /// Timers that are due, for the sender.
-    pub fn work_queue(self) -> Feed<Work> {
+    pub fn work_queue(self) -> WorkQueue<Work> {
         self.journal.durable_queue(StreamName::Timers, "due", subjects::DUE)
     }
 }
 
 impl Notices<'_> {
     /// Notices that are called for, for the notifier.
-    pub fn work_queue(self) -> Feed<NoticeFact> {
+    pub fn work_queue(self) -> WorkQueue<NoticeFact> {
         self.queue("mailer", subjects::CALLED_FOR)
     }
 
     /// Notices about leads that are called for, for the notifier.
-    pub fn lead_work_queue(self) -> Feed<NoticeFact> {
+    pub fn lead_work_queue(self) -> WorkQueue<NoticeFact> {
         self.queue("mailer-leads", subjects::CALLED_FOR_LEADS)
     }
 
-    fn queue(self, name: &str, filter: &str) -> Feed<NoticeFact> {
+    fn queue(self, name: &str, filter: &str) -> WorkQueue<NoticeFact> {
         let (name, filter, lifetime) = (name.to_owned(), filter.to_owned(), Lifetime::Durable);
         let stream = StreamName::Notices;
         self.journal.work_queue(WorkQueueSpec {
@@ -84,26 +84,26 @@ impl Notices<'_> {
 
 impl RegistryLog<'_> {
     /// Changes of the configuration, for the notifier, which asks the owners of addresses.
-    pub fn address_work_queue(self) -> Feed<RegistryFact> {
+    pub fn address_work_queue(self) -> WorkQueue<RegistryFact> {
         self.journal.durable_queue(StreamName::Registry, "confirmer", subjects::REGISTRY)
     }
 
     /// Changes of destinations, for the notifier.
-    pub fn destination_work_queue(self) -> Feed<RegistryFact> {
+    pub fn destination_work_queue(self) -> WorkQueue<RegistryFact> {
         self.journal.durable_queue(StreamName::Registry, "notifier", subjects::DESTINATIONS)
     }
 }
 
 impl Anonymised<'_> {
     /// Events of anonymised leads, without their content, for the outbox.
-    pub fn work_queue(self) -> Feed<AnonymisationFact> {
+    pub fn work_queue(self) -> WorkQueue<AnonymisationFact> {
         self.journal.durable_queue(StreamName::Anonymised, "outbox-leads", subjects::BLANKED_EVENTS)
     }
 }
 
 impl Jobs<'_> {
     /// Facts about jobs, for the job runner. The fact that starts a job stays unacknowledged while the job runs.
-    pub fn work_queue(self) -> Feed<JobFact> {
+    pub fn work_queue(self) -> WorkQueue<JobFact> {
         self.journal.work_queue(WorkQueueSpec {
             stream: StreamName::Jobs,
             name: "worker".to_owned(),
@@ -116,7 +116,7 @@ impl Jobs<'_> {
 }
 
 impl Journal {
-    fn durable_queue<T: Record>(&self, stream: StreamName, name: &str, filter: &str) -> Feed<T> {
+    fn durable_queue<T: Record>(&self, stream: StreamName, name: &str, filter: &str) -> WorkQueue<T> {
         let (name, filter) = (name.to_owned(), filter.to_owned());
         self.work_queue(WorkQueueSpec {
             stream,

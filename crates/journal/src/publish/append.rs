@@ -23,7 +23,7 @@ use crate::{
         batch::Batcher,
         message::{Appended, Outgoing, confirmed, stopped},
     },
-    registry::freshness::settled,
+    registry::freshness::wait_propagation,
     subjects,
 };
 
@@ -103,7 +103,7 @@ impl RegistryLog<'_> {
         let message = PublishMessage::build().payload(fact.encode()).expected_last_subject_sequence(expected_version);
         let sent = self.journal.context().send_publish(subjects::registry(fact), message).await;
         let stored = self.journal.confirm(sent).await;
-        settled().await;
+        wait_propagation().await;
         Ok(stored?.sequence)
     }
 

@@ -13,7 +13,7 @@ use events::Record as _;
 use runtime::trace::TraceContext;
 
 use crate::{
-    Appended, Journal, JournalError, Logged, StreamName,
+    Appended, Journal, JournalError, StreamFact, StreamName,
     connection::broker_info,
     handles::{Anonymised, Facts},
     headers,
@@ -32,7 +32,7 @@ impl Anonymised<'_> {
     }
 }
 
-impl<T: Logged> Facts<'_, T> {
+impl<T: StreamFact> Facts<'_, T> {
     /// The fact at a sequence of its stream, as the leader of the stream knows it, with its trace; `None` if it is gone
     /// or unreadable.
     ///

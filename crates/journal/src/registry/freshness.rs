@@ -15,7 +15,7 @@ use std::{
 use domain::{Registry, RegistryFact};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::{ANSWER_DEADLINE, JournalError, Logged as _, RegistryView};
+use crate::{ANSWER_DEADLINE, JournalError, RegistryView, StreamFact as _};
 
 /// How long the last sequence of the configuration may be used after it was requested.
 const MAX_ANSWER_AGE: Duration = Duration::from_millis(5);
@@ -65,21 +65,21 @@ impl Freshness {
 
 /// Waits until [`RegistryView::up_to_date`] includes, in every process, whatever is stored now. A confirmation waits
 /// for it.
-pub async fn settled() {
+pub async fn wait_propagation() {
     sleep(MAX_ANSWER_AGE).await;
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum NewsError {
+pub enum FreshnessError {
     /// The broker does not answer.
     #[error("{0}")]
-    NotTold(JournalError),
+    Unavailable(JournalError),
     /// The view of this process does not get there in time.
     #[error("this process is behind")]
     Behind,
     /// An attempt has just failed.
     #[error("the last attempt failed a moment ago")]
-    Silence,
+    FailedRecently,
 }
 
 impl RegistryView {
@@ -88,20 +88,20 @@ impl RegistryView {
     ///
     /// # Errors
     /// When it is not known within [`ANSWER_DEADLINE`].
-    pub async fn up_to_date(&self) -> Result<Arc<Registry>, NewsError> {
+    pub async fn up_to_date(&self) -> Result<Arc<Registry>, FreshnessError> {
         let called = Instant::now();
         let known = self.snapshot();
         if self.freshness.before(called).is_some_and(|latest| known.sequence() >= latest) {
             return Ok(known);
         }
         if self.freshness.failed_recently() {
-            return Err(NewsError::Silence);
+            return Err(FreshnessError::FailedRecently);
         }
         let refreshing = async {
-            let latest = self.latest_at(called).await.map_err(NewsError::NotTold)?;
-            self.at_least(latest, ANSWER_DEADLINE).await.ok_or(NewsError::Behind)
+            let latest = self.latest_at(called).await.map_err(FreshnessError::Unavailable)?;
+            self.at_least(latest, ANSWER_DEADLINE).await.ok_or(FreshnessError::Behind)
         };
-        let refreshed = timeout(ANSWER_DEADLINE, refreshing).await.unwrap_or(Err(NewsError::Behind));
+        let refreshed = timeout(ANSWER_DEADLINE, refreshing).await.unwrap_or(Err(FreshnessError::Behind));
         if refreshed.is_err() {
             self.freshness.record(Outcome::Unanswered(Instant::now()));
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use domain::{Registry, RegistryFact};
 use jiff::Timestamp;
 
-use crate::{Entry, Journal, Replay};
+use crate::{Entry, Journal, StreamReader};
 
 /// The number of registry facts that are read at once.
 const CHANGES: usize = 500;
@@ -14,7 +14,7 @@ const CHANGES: usize = 500;
 #[derive(Debug)]
 pub struct PastRegistry {
     registry: Registry,
-    changes: Replay<RegistryFact>,
+    changes: StreamReader<RegistryFact>,
     read: VecDeque<Entry<RegistryFact>>,
 }
 

@@ -8,7 +8,7 @@ use events::Record as _;
 use runtime::Platform;
 use tokio::sync::watch;
 
-use crate::{Journal, JournalError, Logged as _, handles::RegistryLog, registry::freshness::Freshness, subjects};
+use crate::{Journal, JournalError, StreamFact as _, handles::RegistryLog, registry::freshness::Freshness, subjects};
 
 /// The maximum number of facts that are applied before readers see them.
 const MAX_BATCH: usize = 1_000;

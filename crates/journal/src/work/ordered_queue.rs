@@ -24,7 +24,7 @@ const OPERATION: &str = "read the first delivery of a queue";
 
 /// The first delivery of an ordered queue.
 #[derive(Debug)]
-pub struct Turn {
+pub struct QueuedDelivery {
     pub requested: DeliveryFact,
     pub trace: TraceContext,
     /// When the broker stored it.
@@ -52,7 +52,11 @@ impl Ordered<'_> {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn first(self, destination: &DestinationId, lead: &LeadId) -> Result<Option<Turn>, JournalError> {
+    pub async fn first(
+        self,
+        destination: &DestinationId,
+        lead: &LeadId,
+    ) -> Result<Option<QueuedDelivery>, JournalError> {
         let subject = subjects::ordered(destination, lead);
         loop {
             let first =
@@ -75,7 +79,7 @@ impl Ordered<'_> {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn remove(self, turn: &Turn) -> Result<(), JournalError> {
+    pub async fn remove(self, turn: &QueuedDelivery) -> Result<(), JournalError> {
         self.remove_message(turn.sequence).await
     }
 
@@ -93,10 +97,10 @@ impl Ordered<'_> {
     }
 }
 
-fn turn(requested: DeliveryFact, message: &StreamMessage) -> Turn {
+fn turn(requested: DeliveryFact, message: &StreamMessage) -> QueuedDelivery {
     let trace = headers::carried_by(Some(&message.headers));
     let queued_at = timestamp(message.time.unix_timestamp_nanos());
-    Turn { requested, trace, queued_at, sequence: message.sequence }
+    QueuedDelivery { requested, trace, queued_at, sequence: message.sequence }
 }
 
 /// A request to remove a message without overwriting it. Overwriting would rewrite a whole file of the stream each

@@ -10,7 +10,7 @@ use runtime::trace::TraceContext;
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    ANSWER_DEADLINE, Feed, JournalError, Message, StreamName,
+    ANSWER_DEADLINE, JournalError, Message, StreamName, WorkQueue,
     connection::broker_info,
     consume::work_queue::{self, Lifetime, WorkQueueSpec},
     handles::Parking,
@@ -26,7 +26,7 @@ const CONSUMER_LIFETIME: Duration = Duration::from_secs(60);
 /// The parked work of one lane.
 #[derive(Debug)]
 pub struct ParkedLane {
-    feed: Feed<Work>,
+    feed: WorkQueue<Work>,
     consumer: Option<PullConsumer>,
 }
 
@@ -95,7 +95,11 @@ impl ParkedLane {
         taken
     }
 
-    async fn fetch(feed: &Feed<Work>, consumer: &PullConsumer, max: usize) -> Result<Vec<Message<Work>>, JournalError> {
+    async fn fetch(
+        feed: &WorkQueue<Work>,
+        consumer: &PullConsumer,
+        max: usize,
+    ) -> Result<Vec<Message<Work>>, JournalError> {
         let (operation, began) = ("deliver parked work", Instant::now());
         feed.journal().restart_watermark().wait_until_known().await;
         let batch = consumer.fetch().max_messages(max).messages().await;
@@ -104,7 +108,7 @@ impl ParkedLane {
         while let Some(raw) = batch.next().await {
             taken.extend(feed.read(raw.map_err(|e| JournalError::unavailable(operation, e))?).await);
         }
-        taken.iter_mut().for_each(|message| message.lay_here_since(began));
+        taken.iter_mut().for_each(|message| message.mark_if_stale(began));
         Ok(taken)
     }
 }

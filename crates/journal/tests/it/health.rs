@@ -4,7 +4,7 @@ use std::{fs::File, time::Duration};
 
 use domain::{AccountId, EventId, EventType, InterfaceId, LeadEvent, LeadId};
 use jiff::Timestamp;
-use journal::{Journal, JournalError, NatsOptions, Trouble};
+use journal::{Journal, JournalError, NatsOptions, StorageFault};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -61,7 +61,7 @@ async fn a_full_disk_is_reported_until_the_broker_restarts() {
         journal.leads().append(&event(number), &trace).await.err()
     })
     .await;
-    assert!(matches!(error, JournalError::CannotStore(Trouble::DiskFull(_))), "{}", error.chain());
+    assert!(matches!(error, JournalError::CannotStore(StorageFault::DiskFull(_))), "{}", error.chain());
     assert!(error.to_string().contains("disk full"), "{error}");
     assert_eq!((words(&platform, "broker").as_str(), words(&platform, "work storage").as_str()), ("ready", "ready"));
     assert_eq!(words(&platform, "storage"), "disk full: the broker cannot store");

@@ -44,7 +44,7 @@ fn started() -> JobStarted {
         reference: JobRef { job: JobId::from_uuid(Uuid::from_u128(1)), account: account("acme") },
         plan: Plan::RetryListed(Arc::from([])),
         dry_run: false,
-        pace: Pace::USUAL,
+        pace: Pace::DEFAULT,
         force: false,
         by: "test".into(),
         reason: String::new(),

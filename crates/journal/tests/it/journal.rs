@@ -10,7 +10,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{
-    Flush, Journal, JournalError, NatsOptions, RegistryView, SEQUENCER_LEASE, Since, StreamName, Traffic, Unread,
+    Flush, Journal, JournalError, NatsOptions, RangeError, RegistryView, SEQUENCER_LEASE, Since, StreamName, Traffic,
 };
 use runtime::{ErrorChain as _, Platform, trace::TraceContext};
 use testkit::{NatsCluster, NatsServer, wait};
@@ -94,10 +94,10 @@ async fn ids_of_a_range_are_read_and_gaps_are_noticed() {
     assert_eq!((reach.first, reach.last, reach.dedup_window), (1, 5, Duration::from_secs(60)));
     assert_eq!(read(2..=4).await.unwrap(), ["e2", "e3", "e4"].map(|id| event(id).message_id()));
     // The broker does not have it yet, so nothing is known about it.
-    assert!(matches!(read(4..=6).await, Err(Unread::Gone)));
+    assert!(matches!(read(4..=6).await, Err(RangeError::Gone)));
     journal.facts::<LeadEvent>().erase(3).await.unwrap();
-    assert!(matches!(read(2..=4).await, Err(Unread::Gone)));
-    assert!(matches!(read(3..=3).await, Err(Unread::Gone)));
+    assert!(matches!(read(2..=4).await, Err(RangeError::Gone)));
+    assert!(matches!(read(3..=3).await, Err(RangeError::Gone)));
     assert_eq!(read(4..=5).await.unwrap().len(), 2);
     journal.facts::<LeadEvent>().erase(5).await.unwrap();
     assert_eq!(journal.leads().bounds().await.unwrap().last, 5);
@@ -234,7 +234,7 @@ async fn unacknowledged_messages_are_redelivered_and_unreadable_ones_quarantined
     let mut feed = journal.deliveries().work_queue();
     let first = soon(feed.next()).await;
     assert_eq!((first.sequence, first.delivered), (2, 1));
-    first.retry_later(Duration::ZERO).await;
+    first.nak(Duration::ZERO).await;
     let second = soon(feed.next()).await;
     assert_eq!((second.sequence, second.delivered), (2, 2));
     assert_eq!(second.value, requested("e1"));
@@ -251,7 +251,7 @@ async fn a_divided_message_is_acknowledged_when_all_parts_are() {
     let in_hand = async || journal.backlog().await.unwrap().lags[0].in_hand;
     let parts: Vec<_> = soon(feed.next()).await.divided(vec!["a", "b"], trace.clone()).collect();
     assert_eq!(parts.iter().map(|part| part.value).collect::<Vec<_>>(), ["a", "b"]);
-    parts[0].retry_later(Duration::ZERO).await;
+    parts[0].nak(Duration::ZERO).await;
     assert_eq!(in_hand().await, 1, "the other part is not done");
     parts[1].ack().await;
     let again = soon(feed.next()).await;

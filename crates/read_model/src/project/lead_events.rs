@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use domain::LeadEvent;
 use events::{Record, RecordError};
-use journal::{Entry, Logged, StreamName};
+use journal::{Entry, StreamFact, StreamName};
 use sqlx::{Any, Transaction};
 
 use super::{Projected, audit::Describe, readable};
@@ -37,7 +37,7 @@ impl Record for Received {
     }
 }
 
-impl Logged for Received {
+impl StreamFact for Received {
     const STREAM: StreamName = LeadEvent::STREAM;
 }
 

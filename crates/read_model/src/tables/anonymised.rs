@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::{AccountId, AnonymisationFact, DeliveryFact, DeliveryId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
-use journal::{Logged as _, StreamName};
+use journal::{StreamFact as _, StreamName};
 use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     AccountId, DeliveryRef, DestinationId, ErrorKind,
-    delivery::{DeliveryAttempted, Exchange, FailureReason, LastAttempt, Verdict},
+    delivery::{DeliveryAttempted, Exchange, FailureReason, LastAttempt, NextStep},
     registry::DeactivationCause,
 };
 use journal::StreamName;
@@ -196,15 +196,15 @@ fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
         fact.reference.destination.as_str().into(),
         fact.deactivated.map_or("", DeactivationCause::as_str).into(),
         sequence.into(),
-        match fact.verdict {
-            Verdict::Succeeded => SUCCEEDED,
-            Verdict::RetryAt(_) => RETRY,
-            Verdict::Failed(reason) => reason.as_str(),
+        match fact.next_step {
+            NextStep::Succeeded => SUCCEEDED,
+            NextStep::RetryAt(_) => RETRY,
+            NextStep::Failed(reason) => reason.as_str(),
         }
         .into(),
-        sql::or_zero(match fact.verdict {
-            Verdict::RetryAt(at) => Some(at),
-            Verdict::Succeeded | Verdict::Failed(_) => None,
+        sql::or_zero(match fact.next_step {
+            NextStep::RetryAt(at) => Some(at),
+            NextStep::Succeeded | NextStep::Failed(_) => None,
         }),
         match &fact.exchange {
             Some(exchange) => STANDARD.encode(events::encode_exchange(exchange, &fact.reference)),
@@ -215,12 +215,12 @@ fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
 }
 
 /// What followed an attempt; `None` if that is not known.
-pub(crate) fn verdict(row: &AnyRow) -> Result<Option<Verdict>, StoreError> {
+pub(crate) fn next_step(row: &AnyRow) -> Result<Option<NextStep>, StoreError> {
     let next = sql::time(row, "next_attempt_at")?;
     sql::parsed(row, "verdict", |word| match word {
         "" => Some(None),
-        SUCCEEDED => Some(Some(Verdict::Succeeded)),
-        RETRY => Some(Some(Verdict::RetryAt(next))),
-        reason => FailureReason::parse(reason).map(|reason| Some(Verdict::Failed(reason))),
+        SUCCEEDED => Some(Some(NextStep::Succeeded)),
+        RETRY => Some(Some(NextStep::RetryAt(next))),
+        reason => FailureReason::parse(reason).map(|reason| Some(NextStep::Failed(reason))),
     })
 }

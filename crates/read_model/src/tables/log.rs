@@ -3,7 +3,7 @@
 
 use domain::{
     AccountId, DeliveryRef, LeadId, RequestId,
-    delivery::{LastAttempt, Verdict},
+    delivery::{LastAttempt, NextStep},
 };
 use jiff::Timestamp;
 use sqlx::{Any, Transaction, any::AnyRow};
@@ -116,7 +116,7 @@ impl LogEntry {
             at: sql::time(row, "at")?,
             entry: sql::parsed(row, "entry", |word| ENTRIES.into_iter().find(|entry| *entry == word))?,
             detail: match sql::text(row, "entry")?.as_str() {
-                WEBHOOK => attempt_detail(&attempt(row, attempts::SHOWN)?, attempts::verdict(row)?),
+                WEBHOOK => attempt_detail(&attempt(row, attempts::SHOWN)?, attempts::next_step(row)?),
                 _ => sql::text(row, "detail")?,
             },
             event_id: sql::text(row, "event_id")?,
@@ -128,7 +128,7 @@ impl LogEntry {
 }
 
 /// The log entry about an attempt; `None` once its lead is anonymised.
-fn attempt_detail(made: &LastAttempt, verdict: Option<Verdict>) -> String {
+fn attempt_detail(made: &LastAttempt, next_step: Option<NextStep>) -> String {
     if made.request.url.is_empty() {
         return String::new();
     }
@@ -136,10 +136,10 @@ fn attempt_detail(made: &LastAttempt, verdict: Option<Verdict>) -> String {
         Some(kind) => format!("{} ({kind}: {})", made.outcome.status_code(), made.outcome.webhook_response()),
         None => made.outcome.status_code().to_string(),
     };
-    let next = match verdict {
-        Some(Verdict::Succeeded) => "; delivered".to_owned(),
-        Some(Verdict::RetryAt(at)) => format!("; next attempt at {at:.0}"),
-        Some(Verdict::Failed(reason)) => format!("; failed: {}", reason.as_str()),
+    let next = match next_step {
+        Some(NextStep::Succeeded) => "; delivered".to_owned(),
+        Some(NextStep::RetryAt(at)) => format!("; next attempt at {at:.0}"),
+        Some(NextStep::Failed(reason)) => format!("; failed: {}", reason.as_str()),
         None => String::new(),
     };
     format!("attempt {} to {}: {what}{next}", made.attempt, made.request.url)

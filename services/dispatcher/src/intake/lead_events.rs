@@ -34,15 +34,15 @@ use crate::{
 };
 
 /// How many events are being routed at once; what goes to lanes is bounded by [`lane_queue::room_for`].
-const MOST_UNDER_WAY: usize = 512;
+const MAX_IN_FLIGHT: usize = 512;
 /// How many are when another one of a burst begins.
-const MOST_OF_BURSTS: usize = 64;
+const MAX_BURST_IN_FLIGHT: usize = 64;
 /// How many deliveries of one event a process makes by itself, rather than share them with the others.
-const FEW: usize = 8;
+const MAX_DIRECT_DELIVERIES: usize = 8;
 /// How long to wait until this process knows the configuration that the event's publisher knew.
-const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
 /// When to look again at an event that could not be routed.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     let mut steady = pin!(events(&shared, Traffic::Steady));
@@ -52,7 +52,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     // those after it have lain in this process.
     let mut of_burst: Option<(Instant, Message<LeadEvent>)> = None;
     loop {
-        let (room, room_for_burst) = (under_way.len() < MOST_UNDER_WAY, under_way.len() < MOST_OF_BURSTS);
+        let (room, room_for_burst) = (under_way.len() < MAX_IN_FLIGHT, under_way.len() < MAX_BURST_IN_FLIGHT);
         let event = tokio::select! {
             biased;
             event = bursts.next(), if of_burst.is_none() => match event {
@@ -65,7 +65,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
             event = steady.next(), if room => event,
             Some(()) = under_way.next() => continue,
             Some((since, mut event)) = async { of_burst.take() }, if room_for_burst => {
-                event.lay_here_since(since);
+                event.mark_if_stale(since);
                 Some(event)
             }
         };
@@ -73,7 +73,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
         under_way.push(route(&shared, &lanes, event));
     }
     if let Some((_, event)) = of_burst {
-        event.retry_later(Duration::ZERO).await;
+        event.nak(Duration::ZERO).await;
     }
     while under_way.next().await.is_some() {}
 }
@@ -89,10 +89,10 @@ fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadE
 
 async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEvent>) {
     let event = &message.value;
-    let known = message.while_doing(shared.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE));
+    let known = message.with_heartbeat(shared.registry.at_least(event.registry_sequence, REGISTRY_TIMEOUT));
     let Some(registry) = known.await else {
         tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet; waiting");
-        return message.retry_later(AGAIN).await;
+        return message.nak(RETRY_DELAY).await;
     };
     if is_routed_in_order(&registry, event) {
         return message.ack().await;
@@ -108,7 +108,7 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
         Some(&message.trace),
         || info_span!("route", otel.kind = "consumer", event_id = %event.event_id, deliveries = facts.len()),
     );
-    if facts.len() <= FEW && message.may_be_repeat.is_none() {
+    if facts.len() <= MAX_DIRECT_DELIVERIES && message.may_be_repeat.is_none() {
         let works: Vec<_> = facts.iter().filter_map(Work::asked_for_by).collect();
         for part in message.divided(works, trace) {
             lanes.offer(shared, WorkItem::new(part, AskedBy::Event)).instrument(span.clone()).await;
@@ -124,7 +124,7 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
             if !error.is_logged() {
                 tracing::warn!(error = error.chain(), event = %event.event_id, "an event was not routed; trying again");
             }
-            message.retry_later(AGAIN).await;
+            message.nak(RETRY_DELAY).await;
         }
     }
 }

@@ -21,7 +21,9 @@ use domain::{
 };
 use futures::future::try_join_all;
 use jiff::Timestamp;
-use journal::{Entry, JournalError, Logged as _, ReaderLease, SEQUENCER_LEASE, Since, StreamName, Turn, leader};
+use journal::{
+    Entry, JournalError, QueuedDelivery, ReaderLease, SEQUENCER_LEASE, Since, StreamFact as _, StreamName, leader,
+};
 use runtime::{crash, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info_span};
@@ -29,11 +31,11 @@ use tracing::{Instrument as _, info_span};
 use crate::Shared;
 
 /// How many events are dealt with between two writings of the lease, at most.
-const BATCH: usize = 500;
+const MAX_BATCH: usize = 500;
 /// How long to wait until this process knows the configuration that an event's publisher knew.
-const REGISTRY_DEADLINE: Duration = Duration::from_secs(3);
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
 /// For how many destinations is looked back at once.
-const LOOKING_BACK: usize = 16;
+const MAX_HISTORY_READS: usize = 16;
 
 pub(crate) async fn run(shared: Arc<Shared>) {
     leader::run(&shared.journal, SEQUENCER_LEASE, |lease| follow(&shared, lease)).await;
@@ -44,9 +46,9 @@ async fn follow(shared: &Arc<Shared>, mut lease: ReaderLease) -> Result<(), Jour
     pass_over_what_nobody_orders(shared, &mut lease).await?;
     let mut events = shared.journal.facts::<LeadEvent>().read(lease.sequence() + 1);
     // What was read since the lease was last written: whoever read before may have begun with it.
-    let (mut read, mut again) = (lease.sequence(), BATCH);
+    let (mut read, mut again) = (lease.sequence(), MAX_BATCH);
     while !shared.platform.drain.is_stopping() {
-        let batch = timeout_at(lease.renew_at(), events.next_batch(BATCH)).await.unwrap_or_default();
+        let batch = timeout_at(lease.renew_at(), events.next_batch(MAX_BATCH)).await.unwrap_or_default();
         if let Some(last) = batch.last() {
             let unsure = batch.partition_point(|entry| entry.sequence <= lease.unsure_until());
             let (seen, new) = batch.split_at(again.min(batch.len()).max(unsure));
@@ -86,7 +88,7 @@ async fn pass_over_what_nobody_orders(shared: &Shared, lease: &mut ReaderLease) 
         let last = shared.journal.stream(StreamName::Leads).last_sequence().await?;
         // The publishers of these events cannot have known more of the configuration than there was just now.
         let known = shared.journal.stream(domain::RegistryFact::STREAM).last_sequence().await?;
-        let Some(registry) = shared.registry.at_least(known, REGISTRY_DEADLINE).await else { continue };
+        let Some(registry) = shared.registry.at_least(known, REGISTRY_TIMEOUT).await else { continue };
         if registry.ever_kept_order() {
             return Ok(());
         }
@@ -132,7 +134,7 @@ async fn queue_all(shared: &Shared, events: &[Entry<LeadEvent>], again: bool) ->
 async fn wanted(shared: &Shared, entry: &Entry<LeadEvent>) -> Result<Vec<Wanted>, JournalError> {
     let Some(event) = &entry.value else { return Ok(vec![]) };
     let registry = loop {
-        match shared.registry.at_least(event.registry_sequence, REGISTRY_DEADLINE).await {
+        match shared.registry.at_least(event.registry_sequence, REGISTRY_TIMEOUT).await {
             Some(registry) => break registry,
             None if shared.platform.drain.is_stopping() => return Err(JournalError::LostRace),
             None => tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet"),
@@ -172,7 +174,7 @@ async fn requested_before(
     let since: Vec<_> = since.into_iter().collect();
     let mut requested = HashSet::new();
     // A few at a time: each has a consumer of its own.
-    for some in since.chunks(LOOKING_BACK) {
+    for some in since.chunks(MAX_HISTORY_READS) {
         let looking_back = some.iter().map(|&((account, destination), since)| async move {
             shared.journal.deliveries().requested(account, destination, Since::Time(since)).await
         });
@@ -217,7 +219,7 @@ pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool)
 }
 
 /// Releases a delivery, unless it was released long ago: the broker forgets after a while which ids it has seen.
-async fn give(shared: &Shared, turn: &Turn, again: bool) -> Result<(), JournalError> {
+async fn give(shared: &Shared, turn: &QueuedDelivery, again: bool) -> Result<(), JournalError> {
     let (journal, reference, since) = (&shared.journal, turn.requested.reference(), turn.queued_at);
     if again || !journal.remembers_ids_since(since, Timestamp::now()) {
         let look_back = |since| journal.deliveries().released(&reference.account, &reference.destination, since);

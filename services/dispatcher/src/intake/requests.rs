@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::{DeliveryFact, Work};
-use journal::Feed;
+use journal::WorkQueue;
 use runtime::ErrorChain as _;
 
 use crate::{
@@ -34,7 +34,7 @@ pub(crate) fn start(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
     });
     let due = (Arc::clone(shared), Arc::clone(lanes));
     drain.spawn("timers", async move {
-        let mut timers: Feed<Work> = due.0.journal.timers().work_queue();
+        let mut timers: WorkQueue<Work> = due.0.journal.timers().work_queue();
         while let Some(message) = timers.next().await {
             due.1.offer(&due.0, WorkItem::new(message, AskedBy::Other)).await;
         }

@@ -2,7 +2,7 @@
 
 /// How many attempts whose request was answered may wait for what follows to be stored. A receiver has nothing to do with
 /// that, so it does not count as a request; but when the broker is away there has to be an end.
-const MOST_RECORDING: usize = 512;
+const MAX_RECORDING: usize = 512;
 /// Once less than half of them is left, each lane may have one part of so many of what is left. Those that do not hang find
 /// something, however many others do.
 const PARTS: usize = 8;
@@ -29,7 +29,7 @@ pub(crate) fn share(most: usize, in_all: usize) -> usize {
 
 /// Of so many requests that may be under way, how many may begin, if so many are, and so many attempts are being recorded.
 pub(crate) fn room(allowed: usize, under_way: usize, recording: usize) -> usize {
-    allowed.saturating_sub(under_way).min(MOST_RECORDING.saturating_sub(recording))
+    allowed.saturating_sub(under_way).min(MAX_RECORDING.saturating_sub(recording))
 }
 
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn what_is_answered_makes_room_unless_too_much_of_it_is_not_stored() {
         assert_eq!((room(3, 2, 0), room(1, 2, 0), room(3, 1, 1)), (1, 0, 2));
-        assert_eq!((room(3, 1, MOST_RECORDING - 1), room(3, 1, MOST_RECORDING)), (1, 0));
+        assert_eq!((room(3, 1, MAX_RECORDING - 1), room(3, 1, MAX_RECORDING)), (1, 0));
     }
 
     #[test]

@@ -38,9 +38,9 @@ use crate::{
 };
 
 /// The most parked work that is taken at once.
-const MOST_DRAWN: usize = 100;
+const MAX_DRAWN: usize = 100;
 /// When to try again to draw after the broker did not answer.
-const DRAW_AGAIN: Duration = Duration::from_secs(1);
+const DRAW_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a lane stays open with nothing to do.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -251,7 +251,7 @@ impl Lane {
                 let share = share(self.shared.most_under_way, self.shared.under_way.count());
                 room(allowed.min(share), self.under_way.count(), self.recording())
             }
-            State::Gone => MOST_DRAWN,
+            State::Gone => MAX_DRAWN,
             State::Held(_) | State::Unknown => 0,
         }
     }
@@ -270,12 +270,12 @@ impl Lane {
         }
         // No more than can start before it would be parked again.
         let startable = match state {
-            State::Open(destination) => destination.rate.map_or(MOST_DRAWN, |rate| rate as usize),
-            State::Held(_) | State::Gone | State::Unknown => MOST_DRAWN,
+            State::Open(destination) => destination.rate.map_or(MAX_DRAWN, |rate| rate as usize),
+            State::Held(_) | State::Gone | State::Unknown => MAX_DRAWN,
         };
         if let Some(mut parked) = self.parked.take() {
             self.drawing.spawn(async move {
-                let taken = parked.take(room.min(startable).min(MOST_DRAWN)).await;
+                let taken = parked.take(room.min(startable).min(MAX_DRAWN)).await;
                 (parked, taken)
             });
         }
@@ -305,7 +305,7 @@ impl Lane {
             }
             Err(error) => {
                 tracing::debug!(error = error.chain(), destination = %self.destination, "cannot draw parked work");
-                self.draw_again_at = Some(Instant::now() + DRAW_AGAIN);
+                self.draw_again_at = Some(Instant::now() + DRAW_INTERVAL);
             }
         }
     }
@@ -377,7 +377,7 @@ impl Lane {
         self.inbox.close();
         while let Some(order) = self.inbox.recv().await {
             if let Order::Do(item) = order {
-                item.message.retry_later(Duration::ZERO).await;
+                item.message.nak(Duration::ZERO).await;
             }
         }
         while let Some(drawn) = self.drawing.join_next().await {
@@ -386,7 +386,7 @@ impl Lane {
             }
         }
         while let Some(item) = self.waiting.pop() {
-            item.message.retry_later(Duration::ZERO).await;
+            item.message.nak(Duration::ZERO).await;
         }
         while self.running.join_next().await.is_some() {}
         while self.set_aside.join_next().await.is_some() {}

@@ -20,23 +20,23 @@ use crate::{
 /// How long work waits for its lane before it is parked; well below the time in which it has to be acknowledged.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 /// How much waits for a lane that stands still.
-const FEW: usize = 256;
+const STALLED_LANE_LIMIT: usize = 256;
 /// How much waits for a lane that moves.
-const MANY: usize = 4_096;
+const MOVING_LANE_LIMIT: usize = 4_096;
 /// How much waits for all lanes before none gets more than a few.
-const MOST_IN_ALL: usize = 8_192;
+const MAX_WAITING: usize = 8_192;
 
 /// How much waits for all lanes before no further events of bursts are routed, and before none are. It is done well within
 /// [`PATIENCE`] unless a lane stands still.
-const MUCH: usize = 1_024;
-const VERY_MUCH: usize = 2_048;
+const BURST_ROUTING_LIMIT: usize = 1_024;
+const ROUTING_LIMIT: usize = 2_048;
 
 /// Waits until there is room for what comes of another event, if so much waits for all lanes of this process or is being
 /// set aside for them.
 pub(crate) async fn room_for(traffic: Traffic, in_all: &Counter) {
     let most = match traffic {
-        Traffic::Steady => VERY_MUCH,
-        Traffic::Burst => MUCH,
+        Traffic::Steady => ROUTING_LIMIT,
+        Traffic::Burst => BURST_ROUTING_LIMIT,
     };
     in_all.fewer_than(most).await;
 }
@@ -57,8 +57,8 @@ impl LaneQueue {
 
     /// Whether more may wait.
     pub(crate) fn has_room(&self) -> bool {
-        let moves = self.moved.elapsed() < PATIENCE && self.in_all.count() < MOST_IN_ALL;
-        self.items.len() < if moves { MANY } else { FEW }
+        let moves = self.moved.elapsed() < PATIENCE && self.in_all.count() < MAX_WAITING;
+        self.items.len() < if moves { MOVING_LANE_LIMIT } else { STALLED_LANE_LIMIT }
     }
 
     /// The lane got something done.

@@ -22,7 +22,7 @@ use url::{Url, form_urlencoded};
 
 use crate::{
     transport::client::{Answer, Client},
-    transport::outcome::{self, LONGEST_MESSAGE, NotSent, cut},
+    transport::outcome::{self, MAX_MESSAGE, NotSent, cut},
     transport::redaction::Redaction,
     transport::request::Request,
     transport::route::Route,
@@ -93,7 +93,7 @@ impl TokenError {
         match self {
             Self::NotSent(error) => Err(error),
             Self::Refused(message) => {
-                Ok(AttemptOutcome::NoResponse { kind: ErrorKind::OAuth, message: cut(message, LONGEST_MESSAGE) })
+                Ok(AttemptOutcome::NoResponse { kind: ErrorKind::OAuth, message: cut(message, MAX_MESSAGE) })
             }
         }
     }

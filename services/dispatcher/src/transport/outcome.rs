@@ -16,9 +16,9 @@ use runtime::ErrorChain as _;
 use crate::transport::client::{Failure, causes};
 
 /// The longest excerpt of an answer, in bytes.
-const LONGEST_EXCERPT: usize = 2_048;
+const MAX_EXCERPT: usize = 2_048;
 /// The longest message about a failure, in bytes.
-pub(crate) const LONGEST_MESSAGE: usize = 500;
+pub(crate) const MAX_MESSAGE: usize = 500;
 /// The longest that `Retry-After` is taken at its word: daily quotas ask for up to a day.
 const MAX_WAIT: Duration = Duration::from_hours(24);
 
@@ -45,8 +45,8 @@ pub(crate) fn of_failure(failure: &Failure, timeout: Duration) -> Result<Attempt
     let Some(kind) = kind(failure) else { return Err(NotSent::Egress(failure.chain())) };
     let message = match failure {
         Failure::Timeout(step) => format!("no {step} within {timeout:?}"),
-        Failure::Proxy(_) | Failure::Tls(_) => cut(failure.chain(), LONGEST_MESSAGE),
-        _ => cut(innermost(failure), LONGEST_MESSAGE),
+        Failure::Proxy(_) | Failure::Tls(_) => cut(failure.chain(), MAX_MESSAGE),
+        _ => cut(innermost(failure), MAX_MESSAGE),
     };
     Ok(AttemptOutcome::NoResponse { kind, message })
 }
@@ -122,7 +122,7 @@ fn innermost(failure: &Failure) -> String {
 
 /// The beginning of a body as text.
 pub(crate) fn excerpt(body: &[u8]) -> String {
-    text_of(body, LONGEST_EXCERPT)
+    text_of(body, MAX_EXCERPT)
 }
 
 /// The beginning of bytes as text: what is no UTF-8 is replaced, what is no text left out.
@@ -172,8 +172,8 @@ mod tests {
     fn an_excerpt_is_short_text() {
         assert_eq!(excerpt(b"ok\0\x1b[31m\n"), "ok[31m\n");
         assert_eq!(excerpt(b"\xff"), "\u{fffd}");
-        assert!(excerpt("ä".repeat(5_000).as_bytes()).len() <= LONGEST_EXCERPT);
-        assert!(excerpt(&[0xff; 10_000]).len() <= LONGEST_EXCERPT);
+        assert!(excerpt("ä".repeat(5_000).as_bytes()).len() <= MAX_EXCERPT);
+        assert!(excerpt(&[0xff; 10_000]).len() <= MAX_EXCERPT);
     }
 
     fn wait_of(wish: &str) -> Option<Duration> {

@@ -7,7 +7,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use domain::LeadEvent;
-use journal::{Journal, JournalError, Unread};
+use journal::{Journal, JournalError, RangeError};
 use runtime::ErrorChain as _;
 use tokio::{
     sync::Notify,
@@ -107,8 +107,8 @@ impl Follower {
         loop {
             match self.catch_up(done).await {
                 Ok(to) => done = to,
-                Err(Unread::Gone) => return Incomplete::Gone,
-                Err(Unread::Journal(error)) => {
+                Err(RangeError::Gone) => return Incomplete::Gone,
+                Err(RangeError::Journal(error)) => {
                     tracing::debug!(error = error.chain(), "cannot read the ids of lead events; retrying");
                     sleep(RETRY_DELAY).await;
                 }
@@ -117,17 +117,17 @@ impl Follower {
     }
 
     /// Adds the ids of the events after a sequence. Returns the sequence up to which none is missing now.
-    async fn catch_up(&self, done: u64) -> Result<u64, Unread> {
+    async fn catch_up(&self, done: u64) -> Result<u64, RangeError> {
         let since = std::time::Instant::now();
         let reach = self.journal.leads().bounds().await?;
         if reach.first > done + 1 || reach.last < done {
-            return Err(Unread::Gone);
+            return Err(RangeError::Gone);
         }
         // Meanwhile publishers learn which of these events are their own.
         sleep((reach.dedup_window / READS_OF_WINDOW).clamp(MIN_INTERVAL, MAX_INTERVAL)).await;
         let missing = self.filter.missing(done, reach.last);
         if missing.iter().map(|range| range.end() - range.start()).sum::<u64>() > MAX_MISSING {
-            return Err(Unread::Gone);
+            return Err(RangeError::Gone);
         }
         for range in missing {
             let add = |id: &str| {

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use access::{Keyed, WithKey};
+use access::{AuthChannel, AuthInterceptor};
 use anyhow::{Context as _, bail, ensure};
 use api::{
     Delivery, DeliveryFilter, ListDeliveriesRequest, RetryDeliveryRequest,
@@ -21,14 +21,14 @@ use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tonic::transport::Channel;
 
-use crate::{keys::ADMIN_KEY, up::ADDRESSES};
+use crate::{api_keys::ADMIN_KEY, up::ADDRESSES};
 
 /// How long the system may take to start or to stop.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 /// How often a condition is checked.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Events in one HTTP request.
-const BATCH: u32 = 100;
+const MAX_BATCH: u32 = 100;
 /// Deliveries on one page.
 const PAGE_SIZE: u32 = 500;
 
@@ -43,7 +43,7 @@ pub(super) struct System {
     pub(super) grpc: String,
     web: reqwest::Client,
     key: String,
-    channel: Keyed,
+    channel: AuthChannel,
 }
 
 /// The results of publishing.
@@ -74,21 +74,21 @@ impl System {
         let (http, grpc) = (text("http")?, text("grpc")?);
         let channel = Channel::from_shared(grpc.clone())?.connect().await.context("its gRPC does not answer")?;
         let key = fs::read_to_string(folder.join("data").join(ADMIN_KEY)).context("its key cannot be read")?;
-        let with_key = WithKey::new(&key).context("its key is invalid")?;
+        let with_key = AuthInterceptor::new(&key).context("its key is invalid")?;
         let (key, channel) = (key.trim().to_owned(), with_key.over(channel));
         let web = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(no_tls()?).build()?;
         Ok(Self { child, folder: folder.to_owned(), http, grpc, web, key, channel })
     }
 
-    pub(super) fn registry(&self) -> RegistryServiceClient<Keyed> {
+    pub(super) fn registry(&self) -> RegistryServiceClient<AuthChannel> {
         RegistryServiceClient::new(self.channel.clone())
     }
 
     /// Publishes leads in NDJSON requests.
     pub(super) async fn publish(&self, count: u32) -> anyhow::Result<Published> {
         let mut published = Published::default();
-        for first in (0..count).step_by(BATCH as usize) {
-            let events: Vec<_> = (first..count.min(first + BATCH)).map(|n| event(n).to_string()).collect();
+        for first in (0..count).step_by(MAX_BATCH as usize) {
+            let events: Vec<_> = (first..count.min(first + MAX_BATCH)).map(|n| event(n).to_string()).collect();
             let request = self.web.post(format!("{}/v1/leads", self.http)).bearer_auth(&self.key);
             let request = request.header("content-type", "application/x-ndjson").body(events.join("\n"));
             let answer = request.send().await?;

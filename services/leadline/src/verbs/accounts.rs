@@ -8,9 +8,9 @@ use prost_types::FieldMask;
 
 use crate::{
     errors::usage,
-    moments::{days, span},
-    remote::{Paging, Remote, within},
+    session::{Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
+    time_args::{days, span},
 };
 
 /// Configure accounts.

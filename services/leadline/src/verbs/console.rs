@@ -3,9 +3,9 @@
 use clap::Args;
 
 use crate::{
-    moments::shown,
-    out::{note, print},
-    remote::{Remote, within},
+    output::{note, print},
+    session::{Remote, within},
+    time_args::shown,
 };
 
 /// Print a link that logs its reader in to the console, once

@@ -7,7 +7,7 @@ use crate::{
     client::ClientOptions,
     contexts::Contexts,
     errors::usage,
-    out::{Out, print},
+    output::{Out, print},
     table::{Cell, Table, fixed, flexible},
 };
 

@@ -7,10 +7,10 @@ use api::DeliveryStatus;
 use clap::{Args, Subcommand};
 
 use crate::{
-    moments::{lasted, past, shown},
-    out::print,
-    remote::{ForAccount, Names, Paging, Remote, Session, within},
+    output::print,
+    session::{ForAccount, Names, Paging, Remote, Session, within},
     table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
+    time_args::{lasted, past, shown},
     verbs::searching,
 };
 

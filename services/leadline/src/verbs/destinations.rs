@@ -24,9 +24,9 @@ use super::{
 };
 use crate::{
     errors::usage,
-    moments::{lasted, shown},
-    remote::{ForAccount, Remote, Session, within},
+    session::{ForAccount, Remote, Session, within},
     table::{Cell, Tone, fixed, flexible, wrapped},
+    time_args::{lasted, shown},
 };
 
 /// Configure destinations, enable, disable and test them.

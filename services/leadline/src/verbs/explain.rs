@@ -6,10 +6,10 @@ use clap::Args;
 use super::deliveries::{destination_id, status_cell};
 use crate::{
     errors::usage,
-    moments::shown,
-    out::{note, print},
-    remote::{ForAccount, Remote, within},
+    output::{note, print},
+    session::{ForAccount, Remote, within},
     table::{Cell, Table, Tone, fixed, print_facts, wrapped},
+    time_args::shown,
 };
 
 /// Explain why a destination got the events of a lead, or did not.

@@ -12,10 +12,10 @@ use tonic::Status;
 
 use crate::{
     errors::{ToldAlready, is_away, usage},
-    moments::shown,
-    out::{note, print},
-    remote::{ForAccount, Paging, Remote, Session, within},
+    output::{note, print},
+    session::{ForAccount, Paging, Remote, Session, within},
     table::{Cell, Column, Table, Tone, fixed, flexible, print_facts},
+    time_args::shown,
 };
 
 /// How often a followed job is read.

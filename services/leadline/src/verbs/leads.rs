@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tonic::Request;
 
 use crate::{
-    moments::{past, shown},
-    out::{harmless, in_json, note, print, write},
-    remote::{ForAccount, Names, Paging, Remote, Session, within},
+    output::{harmless, in_json, note, print, write},
+    session::{ForAccount, Names, Paging, Remote, Session, within},
     table::{Cell, Table, Tone, fixed, flexible, print_facts, wrapped},
+    time_args::{past, shown},
     verbs::searching,
 };
 

@@ -5,10 +5,10 @@ use clap::{Args, Subcommand};
 
 use super::deliveries::destination_id;
 use crate::{
-    moments::shown,
-    out::{note, print},
-    remote::{ForAccount, Paging, Remote, Session, within},
+    output::{note, print},
+    session::{ForAccount, Paging, Remote, Session, within},
     table::{Cell, Tone, fixed, flexible, print_facts},
+    time_args::shown,
 };
 
 /// List what fails, by destination and cause, or say that you know of it.

@@ -20,10 +20,10 @@ use tonic::Request;
 
 use crate::{
     errors::{ToldAlready, code_name, usage},
-    moments::past,
-    out::{note, print},
-    remote::{ForAccount, Remote},
+    output::{note, print},
+    session::{ForAccount, Remote},
     table::one_line,
+    time_args::past,
 };
 
 /// The maximum number of events that are read ahead.

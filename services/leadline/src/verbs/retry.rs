@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     errors::usage,
-    moments::{past, span},
-    remote::{ForAccount, Remote, Session, within},
+    session::{ForAccount, Remote, Session, within},
+    time_args::{past, span},
 };
 
 /// The options of a new job.

@@ -3,10 +3,10 @@
 use clap::Args;
 
 use crate::{
-    moments::{ago, days, shown},
-    out::{Out, note, print},
-    remote::{Remote, within},
+    output::{Out, note, print},
+    session::{Remote, within},
     table::{Cell, Table, Tone, fixed, flexible, print_facts},
+    time_args::{ago, days, shown},
 };
 
 /// Show how much waits, where it waits, and what is stored.

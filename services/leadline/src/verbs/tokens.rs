@@ -10,10 +10,10 @@ use clap::{Args, Subcommand};
 use self::import::Import;
 use super::deliveries::named;
 use crate::{
-    moments::{shown, span},
-    out::{note, print},
-    remote::{ForAccount, Paging, Remote, Session, within},
+    output::{note, print},
+    session::{ForAccount, Paging, Remote, Session, within},
     table::{fixed, flexible},
+    time_args::{shown, span},
 };
 
 /// Configure tokens: the secrets that sign requests.

@@ -10,10 +10,10 @@ use tonic::{Request, Status};
 use super::deliveries::{answer, destination, destination_id, status, status_cell};
 use crate::{
     errors::is_away,
-    moments::clock,
-    out::note,
-    remote::{ForAccount, Remote, Session},
+    output::note,
+    session::{ForAccount, Remote, Session},
     table::{Cell, Table, fixed, flexible},
+    time_args::clock,
 };
 
 /// The pause before an interrupted watch continues.

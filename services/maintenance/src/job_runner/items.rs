@@ -2,7 +2,7 @@
 
 use domain::{
     Delivery, DeliveryId, DestinationId, LeadEvent, LeadSequence,
-    job::{Cursor, Recovery, Verdict},
+    job::{Cursor, JobDecision, Recovery},
 };
 
 /// A page of a job.
@@ -27,7 +27,7 @@ pub(super) enum What {
     /// An event that the destination should have.
     Event(Box<Missing>),
     /// An event that needs no decision.
-    Decided(Verdict),
+    Decided(JobDecision),
     /// An event that cannot be read.
     Unreadable,
 }

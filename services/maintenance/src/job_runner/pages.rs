@@ -128,7 +128,7 @@ impl Run<'_> {
             let what = match entry.value {
                 None => What::Unreadable,
                 Some(event) => match recovery.passes_over(registry, &event) {
-                    Some(verdict) => What::Decided(verdict),
+                    Some(decision) => What::Decided(decision),
                     None => What::Event(Box::new(Missing::new(event, sequence, recovery))),
                 },
             };

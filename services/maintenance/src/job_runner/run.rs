@@ -6,7 +6,8 @@ use domain::{
     Delivery, DeliveryFact, DeliveryId, Job, JobFact, Registry,
     delivery::Subject,
     job::{
-        Candidate, JobOutcome, JobRef, Plan, Progress, Refused, Spread, Verdict, consider_event, consider_retry, finish,
+        Candidate, JobDecision, JobOutcome, JobRef, Plan, Progress, Refused, Spread, consider_event, consider_retry,
+        finish,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -57,7 +58,7 @@ struct Step {
 
 /// The result of one item.
 enum Settled {
-    As(Box<Verdict>),
+    As(Box<JobDecision>),
     /// The item cannot be read, by this or any other process.
     Skipped,
     /// The item has to be read again later.
@@ -156,9 +157,9 @@ impl<'a> Run<'a> {
                 return Ok(false);
             }
             match self.settle(what, registry, read_at).await? {
-                Settled::As(verdict) => {
-                    step.progress.count(&verdict, self.job.started.dry_run);
-                    if let Verdict::Refuse(refused) = *verdict {
+                Settled::As(decision) => {
+                    step.progress.count(&decision, self.job.started.dry_run);
+                    if let JobDecision::Refuse(refused) = *decision {
                         step.refused.push(refused);
                     }
                 }
@@ -178,12 +179,12 @@ impl<'a> Run<'a> {
     /// Decides about one item and acts on it.
     async fn settle(&mut self, what: What, registry: &Registry, read_at: Instant) -> Result<Settled, Trouble> {
         let now = Timestamp::now();
-        let verdict = match what {
+        let decision = match what {
             What::Unreadable => return Ok(Settled::Skipped),
-            What::Decided(verdict) => verdict,
+            What::Decided(decision) => decision,
             What::Delivery(id, delivery) => {
                 if let Some(fact) = self.asked.get(&id) {
-                    return Ok(Settled::As(Box::new(Verdict::Ask(fact.clone()))));
+                    return Ok(Settled::As(Box::new(JobDecision::Ask(fact.clone()))));
                 }
                 let subject = match &delivery {
                     Some(delivery) => self.subject(delivery, registry).await?,
@@ -193,7 +194,7 @@ impl<'a> Run<'a> {
             }
             What::Event(missing) => {
                 if let Some(fact) = self.asked.get(&missing.id) {
-                    return Ok(Settled::As(Box::new(Verdict::Ask(fact.clone()))));
+                    return Ok(Settled::As(Box::new(JobDecision::Ask(fact.clone()))));
                 }
                 let Missing { event, sequence, delivery, destination, .. } = missing.as_ref();
                 let subject = match delivery {
@@ -204,8 +205,8 @@ impl<'a> Run<'a> {
                 consider_event(&self.job.started, destination, candidate, subject, now)
             }
         };
-        match verdict {
-            Verdict::Ask(fact) if !self.job.started.dry_run => self.ask(fact, read_at).await,
+        match decision {
+            JobDecision::Ask(fact) if !self.job.started.dry_run => self.ask(fact, read_at).await,
             decided => Ok(Settled::As(Box::new(decided))),
         }
     }
@@ -224,14 +225,14 @@ impl<'a> Run<'a> {
         }
         let asked = request_retry::append(&self.context.journal, &fact, self.trace).await?;
         crash::point("after a job asked for a delivery");
-        let Err(why) = asked else { return Ok(Settled::As(Box::new(Verdict::Ask(fact)))) };
+        let Err(why) = asked else { return Ok(Settled::As(Box::new(JobDecision::Ask(fact)))) };
         // Another request came first: from a person, another job, or another process that works on this job.
         self.look_back().await?;
         let delivery = fact.reference().delivery;
         Ok(Settled::As(Box::new(match fact {
-            fact if self.asked.contains_key(&delivery) => Verdict::Ask(fact),
-            DeliveryFact::Requested(_) => Verdict::Had,
-            _ => Verdict::Refuse(Refused { delivery, why }),
+            fact if self.asked.contains_key(&delivery) => JobDecision::Ask(fact),
+            DeliveryFact::Requested(_) => JobDecision::Had,
+            _ => JobDecision::Refuse(Refused { delivery, why }),
         })))
     }
 

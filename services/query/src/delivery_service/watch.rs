@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use api::status::{because, invalid, unavailable};
 use domain::{AccountId, Delivery, DeliveryFact, DeliveryStatus, DestinationId, LeadId, Registry};
-use journal::{JournalError, RegistryView, Replay, StreamName};
+use journal::{JournalError, RegistryView, StreamName, StreamReader};
 use read_model::{
     Store,
     tables::deliveries::pages::{DeliveryFilter, SwitchedOff},
@@ -27,7 +27,7 @@ use super::{
 use crate::{caller::Caller, failed, for_clients, listing};
 
 /// At most this many facts are read together.
-const BATCH: usize = 500;
+const MAX_BATCH: usize = 500;
 /// At most this many existing deliveries are sent first.
 const MAX_EXISTING: u32 = 500;
 /// How often a watch without changes sends an empty message, which reveals a reader that is gone.
@@ -70,7 +70,7 @@ struct Watch {
     caller: Caller,
     filter: DeliveryFilter,
     existing: bool,
-    facts: Replay<DeliveryFact>,
+    facts: StreamReader<DeliveryFact>,
     /// The sequence up to which everything was sent.
     sent_until: u64,
     ready: VecDeque<api::WatchDeliveriesResponse>,
@@ -143,7 +143,7 @@ impl Watch {
             self.send(&existing, self.sent_until);
             return Ok(());
         }
-        let batch = timeout(KEEPALIVE_INTERVAL, self.facts.next_batch(BATCH)).await;
+        let batch = timeout(KEEPALIVE_INTERVAL, self.facts.next_batch(MAX_BATCH)).await;
         // A watch may outlive its key.
         self.caller.is_still_good(&self.registry.snapshot())?;
         let Ok(batch) = batch else {

@@ -6,7 +6,7 @@ use api::{job::Plan as ShownPlan, status::invalid, timestamp, timestamp_to_api};
 use domain::{
     DeliveryId, Job, JobId, RequestId,
     delivery::RetryRefusal,
-    job::{Counts, JobStatus, MOST_LISTED, Outcomes, Plan, Refused},
+    job::{Counts, JobStatus, MAX_LISTED, Outcomes, Plan, Refused},
 };
 use jiff::Timestamp;
 use read_model::page::Place;
@@ -48,11 +48,8 @@ pub(super) fn required_time(field: &str, given: Option<&prost_types::Timestamp>)
 
 /// The deliveries of a list; reads no more of them than a job may have.
 pub(super) fn listed(ids: &[String]) -> Result<Arc<[DeliveryId]>, Status> {
-    if ids.len() > MOST_LISTED {
-        return Err(invalid(
-            "delivery_ids",
-            format!("are {}, and {MOST_LISTED} is the limit; use a filter", ids.len()),
-        ));
+    if ids.len() > MAX_LISTED {
+        return Err(invalid("delivery_ids", format!("are {}, and {MAX_LISTED} is the limit; use a filter", ids.len())));
     }
     ids.iter().map(|text| required("delivery_ids", text, DeliveryId::parse)).collect()
 }

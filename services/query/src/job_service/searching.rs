@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::status::invalid;
-use domain::{AccountId, DeliveryId, DeliveryStatus, job::MOST_LISTED};
+use domain::{AccountId, DeliveryId, DeliveryStatus, job::MAX_LISTED};
 use read_model::tables::deliveries::pages::SwitchedOff;
 use tonic::Status;
 
@@ -39,9 +39,9 @@ impl JobService {
             let mut rows = self.store.deliveries_among(&chosen, &filter, &page, off).await.map_err(failed)?;
             token = page.cut(&mut rows, place);
             found.extend(rows.into_iter().map(|delivery| delivery.reference.delivery));
-            if found.len() > MOST_LISTED {
+            if found.len() > MAX_LISTED {
                 let problem =
-                    format!("matches more than {MOST_LISTED} deliveries, which is the limit; set more of the filter");
+                    format!("matches more than {MAX_LISTED} deliveries, which is the limit; set more of the filter");
                 return Err(invalid("filter.where", problem));
             }
             if token.is_empty() {

@@ -8,7 +8,7 @@ use api::{
 };
 use domain::{AccountId, InterfaceId, LeadEvent, LeadId, LeadSequence};
 use jiff::Timestamp;
-use journal::{JournalError, Logged as _, StreamName};
+use journal::{JournalError, StreamFact as _, StreamName};
 use read_model::{read_barrier::Stale, tables::leads::Lead};
 use runtime::{ErrorChain as _, trace::TraceContext};
 use tonic::Status;

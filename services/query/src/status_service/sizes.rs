@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::timestamp_to_api;
 use jiff::Timestamp;
-use journal::{Stored, StreamName};
+use journal::{StreamName, StreamSize};
 use read_model::{
     Store,
     sql::sizes::{DatabaseSize, TableSize},
@@ -76,7 +76,7 @@ async fn measure(store: &Store) -> Result<Measured, crate::StoreError> {
     Ok(Measured { tables, database, until: Some(Instant::now() + age) })
 }
 
-pub(super) fn stream_to_api(name: StreamName, stored: Stored) -> api::Stored {
+pub(super) fn stream_to_api(name: StreamName, stored: StreamSize) -> api::Stored {
     to_api(name.as_str(), stored.messages, stored.bytes, stored.oldest)
 }
 

@@ -88,7 +88,7 @@ fn check_event_types(count: usize) -> Result<(), Refusal> {
 }
 
 fn check_timeout(destination: &Destination) -> Result<(), Refusal> {
-    let (shortest, longest) = (Destination::SHORTEST_TIMEOUT, Destination::LONGEST_TIMEOUT);
+    let (shortest, longest) = (Destination::MIN_TIMEOUT, Destination::MAX_TIMEOUT);
     if (shortest..=longest).contains(&destination.timeout) {
         return Ok(());
     }
@@ -96,7 +96,7 @@ fn check_timeout(destination: &Destination) -> Result<(), Refusal> {
 }
 
 fn check_concurrency(concurrency: u32) -> Result<(), Refusal> {
-    let most = Destination::MOST_CONCURRENCY;
+    let most = Destination::MAX_CONCURRENCY;
     if (1..=most).contains(&concurrency) {
         return Ok(());
     }
@@ -119,7 +119,7 @@ pub(in crate::registry) fn check_interface(interface: &Interface) -> Result<(), 
     }
     Mistakes::of([
         check_name(&interface.name),
-        check_days("retention", interface.retention, Interface::SHORTEST_RETENTION..=Interface::LONGEST_RETENTION),
+        check_days("retention", interface.retention, Interface::MIN_RETENTION..=Interface::MAX_RETENTION),
         check_emails("lead_notification_emails", &interface.lead_notification_emails),
         check_searchable(&interface.searchable),
     ])
@@ -163,11 +163,11 @@ fn check_emails(field: &'static str, emails: &[String]) -> Result<(), Refusal> {
 }
 
 fn check_pace(destination: &Destination) -> Result<(), Refusal> {
-    let highest = Destination::HIGHEST_RATE;
+    let highest = Destination::MAX_RATE;
     if destination.rate.is_some_and(|rate| !(1..=highest).contains(&rate)) {
         return Err(invalid("rate", format!("is not from 1 to {highest} requests a second")));
     }
-    let most = Destination::MOST_BREAKER_FAILURES;
+    let most = Destination::MAX_BREAKER_FAILURES;
     if destination.breaker_failures > most {
         return Err(invalid("breaker_failures", format!("{} is more than {most}", destination.breaker_failures)));
     }

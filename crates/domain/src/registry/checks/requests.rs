@@ -11,16 +11,16 @@ use crate::registry::{
 };
 
 pub(in crate::registry) fn check_request(shape: &RequestShape) -> Result<(), Refusal> {
-    if shape.headers.len() > RequestShape::MOST_HEADERS {
-        return Err(invalid("headers", format!("are more than {}", RequestShape::MOST_HEADERS)));
+    if shape.headers.len() > RequestShape::MAX_HEADERS {
+        return Err(invalid("headers", format!("are more than {}", RequestShape::MAX_HEADERS)));
     }
     for (name, value) in &shape.headers {
         RequestShape::check_header(name).map_err(|problem| invalid("headers", problem))?;
         // Receivers read other bytes that RFC 9110 (5.5) allows in different encodings, and the HTTP client refuses to
         // send them.
         let sendable = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
-        if value.len() > RequestShape::LONGEST_HEADER || !sendable {
-            let longest = RequestShape::LONGEST_HEADER;
+        if value.len() > RequestShape::MAX_HEADER || !sendable {
+            let longest = RequestShape::MAX_HEADER;
             return Err(invalid("headers", format!("{name}: has to be one line of ASCII of at most {longest} bytes")));
         }
     }
@@ -35,8 +35,8 @@ pub(in crate::registry) fn check_request(shape: &RequestShape) -> Result<(), Ref
         signature.check(shape).map_err(|problem| invalid("compatibility_signature", problem))?;
     }
     match &shape.body {
-        Body::Template(text) if text.len() > RequestShape::LONGEST_TEMPLATE => {
-            Err(invalid("body_template", format!("is longer than {} bytes", RequestShape::LONGEST_TEMPLATE)))
+        Body::Template(text) if text.len() > RequestShape::MAX_TEMPLATE => {
+            Err(invalid("body_template", format!("is longer than {} bytes", RequestShape::MAX_TEMPLATE)))
         }
         _ => Ok(()),
     }

@@ -99,9 +99,9 @@ pub struct Interface {
 
 impl Interface {
     /// The minimum retention: a day.
-    pub const SHORTEST_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+    pub const MIN_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
     /// The maximum retention: 3,650 days, which is ten years.
-    pub const LONGEST_RETENTION: Duration = Self::SHORTEST_RETENTION.saturating_mul(3_650);
+    pub const MAX_RETENTION: Duration = Self::MIN_RETENTION.saturating_mul(3_650);
 }
 
 /// A person or program behind the API of an account.
@@ -122,7 +122,7 @@ pub struct ApiUser {
 
 impl ApiUser {
     /// The maximum number of API users of an account: each may get a mail about each deactivation.
-    pub const MOST: usize = 100;
+    pub const MAX: usize = 100;
 }
 
 /// What an API user may do; each role includes those before it.

@@ -153,21 +153,21 @@ impl Destination {
     }
 
     /// The maximum rate limit, in requests a second.
-    pub const HIGHEST_RATE: u32 = 10_000;
+    pub const MAX_RATE: u32 = 10_000;
     /// The default number of transport failures in a row that open the breaker.
     pub const DEFAULT_BREAKER_FAILURES: u32 = 20;
     /// The maximum number of transport failures that open a breaker.
-    pub const MOST_BREAKER_FAILURES: u32 = 1_000;
+    pub const MAX_BREAKER_FAILURES: u32 = 1_000;
     /// The default timeout.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
     /// The minimum timeout.
-    pub const SHORTEST_TIMEOUT: Duration = Duration::from_millis(100);
+    pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
     /// The maximum timeout.
-    pub const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+    pub const MAX_TIMEOUT: Duration = Duration::from_secs(60);
     /// The default concurrency limit.
     pub const DEFAULT_CONCURRENCY: u32 = 32;
     /// The maximum concurrency limit.
-    pub const MOST_CONCURRENCY: u32 = 1_000;
+    pub const MAX_CONCURRENCY: u32 = 1_000;
 }
 
 /// One secret of a token.
@@ -229,7 +229,7 @@ impl Token {
         format!("{account}/{id}")
     }
 
-    /// The token with a new secret; the older ones still sign for `overlap`. At most [`Token::MOST_SECRETS`] are
+    /// The token with a new secret; the older ones still sign for `overlap`. At most [`Token::MAX_SECRETS`] are
     /// kept.
     #[must_use]
     pub fn rotated(mut self, sealed: SealedSecret, now: Timestamp, overlap: Duration) -> Self {
@@ -240,12 +240,12 @@ impl Token {
             secret.expires_at = Some(secret.expires_at.map_or(end, |expires_at| expires_at.min(end)));
         }
         self.secrets.insert(0, TokenSecret { sealed, created_at: now, expires_at: None });
-        self.secrets.truncate(Self::MOST_SECRETS);
+        self.secrets.truncate(Self::MAX_SECRETS);
         self
     }
 
     /// The maximum number of secrets that sign at once: each makes the header longer.
-    pub const MOST_SECRETS: usize = 4;
+    pub const MAX_SECRETS: usize = 4;
 
     /// The secrets that sign at this time, the newest first.
     pub fn valid_secrets(&self, now: Timestamp) -> impl Iterator<Item = &TokenSecret> {

@@ -179,11 +179,11 @@ pub struct RequestShape {
 
 impl RequestShape {
     /// The maximum number of headers that a destination may add.
-    pub const MOST_HEADERS: usize = 20;
+    pub const MAX_HEADERS: usize = 20;
     /// The maximum length of the value of a header, in bytes.
-    pub const LONGEST_HEADER: usize = 1_000;
+    pub const MAX_HEADER: usize = 1_000;
     /// The maximum size of a template, in bytes.
-    pub const LONGEST_TEMPLATE: usize = 64 * 1024;
+    pub const MAX_TEMPLATE: usize = 64 * 1024;
 
     /// How values are written into its body.
     pub fn format(&self) -> Format {

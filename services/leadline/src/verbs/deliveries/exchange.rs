@@ -1,8 +1,8 @@
 //! What an attempt sent and got, below each other as on the wire.
 
 use crate::{
-    moments::lasted,
-    out::{harmless, print as line},
+    output::{harmless, print as line},
+    time_args::lasted,
 };
 
 /// Prints what an attempt sent and got.

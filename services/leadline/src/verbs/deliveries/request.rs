@@ -3,9 +3,9 @@
 use clap::Args;
 
 use crate::{
-    moments::shown,
-    out::{harmless, note, print},
-    remote::{Remote, Session, within},
+    output::{harmless, note, print},
+    session::{Remote, Session, within},
+    time_args::shown,
 };
 
 #[derive(Debug, Args)]

@@ -7,8 +7,8 @@ use clap::{ArgGroup, Args};
 
 use crate::{
     errors::{ToldAlready, usage},
-    out::print,
-    remote::{ForAccount, Remote, within},
+    output::print,
+    session::{ForAccount, Remote, within},
 };
 
 #[derive(Debug, Args)]

@@ -11,9 +11,9 @@ use super::{
     shown::{scope, state},
 };
 use crate::{
-    moments::{lasted, shown},
-    remote::{ForAccount, Paging, Remote, Session, within},
+    session::{ForAccount, Paging, Remote, Session, within},
     table::{Cell, Tone, fixed, flexible, print_facts},
+    time_args::{lasted, shown},
 };
 
 /// The page size of health.

@@ -4,10 +4,10 @@ use api::retry_policy::Policy;
 
 use super::{super::deliveries::answer, connection, content};
 use crate::{
-    moments::{lasted, shown},
-    out::{in_json, note},
-    remote::Session,
+    output::{in_json, note},
+    session::Session,
     table::{Cell, Column, Tone, fixed, flexible, print_facts},
+    time_args::{lasted, shown},
 };
 
 pub(super) const COLUMNS: [Column; 6] =

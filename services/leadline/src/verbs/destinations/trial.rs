@@ -11,8 +11,8 @@ use tonic::Code;
 use super::Named;
 use crate::{
     errors::ToldAlready,
-    out::note,
-    remote::within,
+    output::note,
+    session::within,
     verbs::deliveries::{print_detail, request::print_request},
 };
 

@@ -11,8 +11,8 @@ use tokio::{
 };
 
 use crate::{
-    alone::address,
     dispatchers::{beside, with_dispatchers},
+    processes::address,
     world::{SOON, World, event_json, retries, some_destination},
 };
 

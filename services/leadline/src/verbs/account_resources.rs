@@ -7,7 +7,7 @@ mod interfaces;
 use clap::Args;
 
 pub(crate) use self::{api_users::ApiUsers, clients::Clients, interfaces::Interfaces};
-use crate::remote::{ForAccount, Remote};
+use crate::session::{ForAccount, Remote};
 
 #[derive(Debug, Args)]
 struct List {

@@ -14,13 +14,13 @@ use tokio::{
 
 use crate::{
     audit::compare,
+    expectations::{Ending, WANTS},
     ledger::{Ledger, Outage},
     plan::{one_by_one, storm},
     publishers::Publishers,
+    read_back::{enable, quiet, set_up},
     report::Report,
-    shown::{enable, quiet, set_up},
     stage::{Brokers, Shape, Stage, Victim},
-    wants::{Ending, WANTS},
 };
 
 /// How long deliveries may take after a restart. The actual time is measured and reported; this limit only ends a run

@@ -12,7 +12,7 @@ use async_nats::jetstream::{
 };
 use domain::{
     AccountId, DeliveryFact, DestinationId, InterfaceId,
-    notice::{LeadWatch, Watched},
+    notice::{DestinationState, InterfaceState},
 };
 use events::{Record, RecordError};
 
@@ -33,8 +33,8 @@ impl NotifierState<'_> {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn destinations(self) -> Result<HashMap<DestinationId, (Watched, u64)>, JournalError> {
-        let remembered = self.read::<Watched>(subjects::watched("*")).await?.into_iter();
+    pub async fn destinations(self) -> Result<HashMap<DestinationId, (DestinationState, u64)>, JournalError> {
+        let remembered = self.read::<DestinationState>(subjects::watched("*")).await?.into_iter();
         Ok(remembered.map(|(watched, version)| (watched.destination.clone(), (watched, version))).collect())
     }
 
@@ -42,8 +42,8 @@ impl NotifierState<'_> {
     ///
     /// # Errors
     /// When the broker does not answer.
-    pub async fn interfaces(self) -> Result<HashMap<(AccountId, InterfaceId), (LeadWatch, u64)>, JournalError> {
-        let remembered = self.read::<LeadWatch>(subjects::lead_watch("*", "*")).await?.into_iter();
+    pub async fn interfaces(self) -> Result<HashMap<(AccountId, InterfaceId), (InterfaceState, u64)>, JournalError> {
+        let remembered = self.read::<InterfaceState>(subjects::lead_watch("*", "*")).await?.into_iter();
         let named =
             remembered.map(|(watch, version)| ((watch.account.clone(), watch.interface.clone()), (watch, version)));
         Ok(named.collect())
@@ -115,7 +115,7 @@ impl NotifierState<'_> {
     /// # Errors
     /// [`JournalError::LostRace`] when another process has written meanwhile; else when the broker does not
     /// acknowledge.
-    pub async fn store_destination(self, watched: &Watched, version: u64) -> Result<u64, JournalError> {
+    pub async fn store_destination(self, watched: &DestinationState, version: u64) -> Result<u64, JournalError> {
         self.store(subjects::watched(watched.destination.as_str()), watched, version).await
     }
 
@@ -123,7 +123,7 @@ impl NotifierState<'_> {
     ///
     /// # Errors
     /// As [`NotifierState::store_destination`].
-    pub async fn store_interface(self, watch: &LeadWatch, version: u64) -> Result<u64, JournalError> {
+    pub async fn store_interface(self, watch: &InterfaceState, version: u64) -> Result<u64, JournalError> {
         self.store(subjects::lead_watch(watch.account.as_str(), watch.interface.as_str()), watch, version).await
     }
 

@@ -7,10 +7,10 @@ use clap::{Args, Subcommand};
 
 use super::{List, Named};
 use crate::{
-    moments::{days, span},
-    out::note,
-    remote::{ForAccount, Paging, Remote, within},
+    output::note,
+    session::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
+    time_args::{days, span},
     verbs::{
         accounts::{mask, names, some, told},
         searching,

@@ -7,8 +7,8 @@ use api::{DeliveryStatus, Destination};
 use testkit::{Answer, Receiver, postgres, wait};
 
 use crate::{
-    alone::Alone,
-    states::parked,
+    lane_crashes::parked,
+    processes::Alone,
     usage::open_files,
     world::{Home, SOON, World, events_at, some_destination},
 };

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use domain::{
     AccountId, DestinationId, ErrorKind,
-    notice::{ErrorCount, Watch, Watched, Window},
+    notice::{DestinationHealth, DestinationState, ErrorCount, Window},
 };
 use prost::Message as _;
 
@@ -14,22 +14,22 @@ use crate::{
     stored,
 };
 
-impl Record for Watched {
+impl Record for DestinationState {
     const NAME: &'static str = "watched destination";
 
     fn encode(&self) -> Bytes {
-        let watch = &self.watch;
+        let health = &self.health;
         let stored = stored::Watched {
             account: self.account.to_string(),
             destination: self.destination.to_string(),
-            sequence: watch.sequence,
-            window: watch.window.as_ref().map(window_to_stored),
-            failures: watch.failures,
-            failing_since: watch.failing_since.map(|at| at.as_microsecond()),
-            alerted: watch.alerted,
-            deactivated_at: watch.deactivated_at.map(|at| at.as_microsecond()),
-            last_alert: watch.last_alert.map(|at| at.as_microsecond()),
-            unsaid: self.unsaid.iter().map(called_to_stored).collect(),
+            sequence: health.sequence,
+            window: health.window.as_ref().map(window_to_stored),
+            failures: health.failures,
+            failing_since: health.failing_since.map(|at| at.as_microsecond()),
+            alerted: health.alerted,
+            deactivated_at: health.deactivated_at.map(|at| at.as_microsecond()),
+            last_alert: health.last_alert.map(|at| at.as_microsecond()),
+            unsaid: self.pending.iter().map(called_to_stored).collect(),
         };
         stored.encode_to_vec().into()
     }
@@ -37,7 +37,7 @@ impl Record for Watched {
     fn decode(bytes: Bytes) -> Result<Self, RecordError> {
         let stored: stored::Watched = message(Self::NAME, bytes)?;
         let optional_time = |field, at: Option<i64>| at.map(|at| time(Self::NAME, field, at)).transpose();
-        let watch = Watch {
+        let health = DestinationHealth {
             sequence: stored.sequence,
             window: stored.window.map(|stored| window(Self::NAME, stored)).transpose()?,
             failures: stored.failures,
@@ -48,8 +48,8 @@ impl Record for Watched {
         };
         let account = parsed(Self::NAME, "account", &stored.account, AccountId::parse)?;
         let destination = parsed(Self::NAME, "destination", &stored.destination, DestinationId::parse)?;
-        let unsaid = stored.unsaid.into_iter().map(called_from_stored).collect::<Result<_, _>>()?;
-        Ok(Self { account, destination, watch, unsaid })
+        let pending = stored.unsaid.into_iter().map(called_from_stored).collect::<Result<_, _>>()?;
+        Ok(Self { account, destination, health, pending })
     }
 }
 

@@ -4,10 +4,10 @@ use api::Scope;
 use clap::Args;
 
 use crate::{
-    moments::{future, shown},
-    out::{note, print},
-    remote::{ForAccount, Paging, Remote, within},
+    output::{note, print},
+    session::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, Tone, fixed, flexible},
+    time_args::{future, shown},
 };
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use access::Keyed;
+use access::AuthChannel;
 use anyhow::Context as _;
 use api::{
     access_service_client::AccessServiceClient, delivery_service_client::DeliveryServiceClient,
@@ -18,9 +18,9 @@ use tonic::{Code, Request, Status};
 use crate::{
     client::ClientOptions,
     errors::usage,
-    moments,
-    out::{Out, note, print},
+    output::{Out, note, print},
     table::{Cell, Column, Table},
+    time_args,
 };
 
 /// How long an answer may take.
@@ -68,7 +68,7 @@ pub(crate) struct Paging {
 /// A connection and its output.
 #[derive(Debug)]
 pub(crate) struct Session {
-    channel: Keyed,
+    channel: AuthChannel,
     /// The account of the context; `None` if there is none.
     account: Option<String>,
     pub(crate) out: Out,
@@ -77,7 +77,7 @@ pub(crate) struct Session {
 impl Remote {
     pub(crate) async fn connect(&self) -> anyhow::Result<Session> {
         if self.utc {
-            moments::use_utc();
+            time_args::use_utc();
         }
         let account = self.client.context()?.account;
         Ok(Session { channel: self.client.connect().await?, account, out: Out::new(self.json, self.wide) })
@@ -85,39 +85,39 @@ impl Remote {
 }
 
 impl Session {
-    pub(crate) fn access(&self) -> AccessServiceClient<Keyed> {
+    pub(crate) fn access(&self) -> AccessServiceClient<AuthChannel> {
         AccessServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<Keyed> {
+    pub(crate) fn deliveries(&self) -> DeliveryServiceClient<AuthChannel> {
         DeliveryServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn ingest(&self) -> IngestServiceClient<Keyed> {
+    pub(crate) fn ingest(&self) -> IngestServiceClient<AuthChannel> {
         IngestServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn jobs(&self) -> JobServiceClient<Keyed> {
+    pub(crate) fn jobs(&self) -> JobServiceClient<AuthChannel> {
         JobServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn leads(&self) -> LeadServiceClient<Keyed> {
+    pub(crate) fn leads(&self) -> LeadServiceClient<AuthChannel> {
         LeadServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn problems(&self) -> ProblemServiceClient<Keyed> {
+    pub(crate) fn problems(&self) -> ProblemServiceClient<AuthChannel> {
         ProblemServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn registry(&self) -> RegistryServiceClient<Keyed> {
+    pub(crate) fn registry(&self) -> RegistryServiceClient<AuthChannel> {
         RegistryServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn routing(&self) -> RoutingServiceClient<Keyed> {
+    pub(crate) fn routing(&self) -> RoutingServiceClient<AuthChannel> {
         RoutingServiceClient::new(self.channel.clone())
     }
 
-    pub(crate) fn status(&self) -> StatusServiceClient<Keyed> {
+    pub(crate) fn status(&self) -> StatusServiceClient<AuthChannel> {
         StatusServiceClient::new(self.channel.clone())
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use access::Keyed;
+use access::AuthChannel;
 use api::{
     delivery_service_client::DeliveryServiceClient, lead_service_client::LeadServiceClient,
     registry_service_client::RegistryServiceClient, status_service_client::StatusServiceClient,
@@ -10,8 +10,8 @@ use api::{
 use testkit::wait;
 
 use crate::{
+    expectations::{INTERFACE, ORDERED, PLAIN},
     stage::{SOON, Stage},
-    wants::{INTERFACE, ORDERED, PLAIN},
 };
 
 /// The maximum page size.
@@ -88,7 +88,7 @@ pub(crate) async fn count_leads(stage: &Stage, account: &str) -> usize {
 }
 
 /// The status; `None` if it is unavailable now.
-pub(crate) async fn status(api: Keyed) -> Option<api::GetStatusResponse> {
+pub(crate) async fn status(api: AuthChannel) -> Option<api::GetStatusResponse> {
     Some(StatusServiceClient::new(api).get_status(api::GetStatusRequest::default()).await.ok()?.into_inner())
 }
 

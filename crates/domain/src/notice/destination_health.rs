@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{About, NoticeCalledFor, failure_in};
 use crate::{
-    delivery::{DeliveryAttempted, DeliveryFact, DeliveryRef, Verdict},
+    delivery::{DeliveryAttempted, DeliveryFact, DeliveryRef, NextStep},
     ids::{AccountId, DestinationId, EventId, EventType, NoticeId},
     outcome::ErrorKind,
 };
@@ -40,7 +40,7 @@ impl Rules {
 
 /// The health of a destination.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Watch {
+pub struct DestinationHealth {
     /// The sequence in DELIVERIES of the last fact that this state includes.
     pub sequence: u64,
     /// The window that is open; `None` if none is.
@@ -59,13 +59,13 @@ pub struct Watch {
 
 /// A destination, its health and its pending notices.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watched {
+pub struct DestinationState {
     pub account: AccountId,
     pub destination: DestinationId,
-    pub watch: Watch,
+    pub health: DestinationHealth,
     /// The pending notices: they may not be stored as facts yet. They are stored with the state that called for them,
     /// so that a process that dies in between leaves them to the next one, word for word.
-    pub unsaid: Vec<NoticeCalledFor>,
+    pub pending: Vec<NoticeCalledFor>,
 }
 
 /// Failures that share a notice.
@@ -79,9 +79,9 @@ pub struct Window {
     pub count: u64,
     /// When the broker stored the first of them.
     pub since: Option<Timestamp>,
-    /// At most [`Window::MOST_ERRORS`] different errors; further ones are only counted.
+    /// At most [`Window::MAX_ERRORS`] different errors; further ones are only counted.
     pub errors: Vec<ErrorCount>,
-    /// The sequences of the first failures, at most [`Window::MOST_EXAMPLES`].
+    /// The sequences of the first failures, at most [`Window::MAX_EXAMPLES`].
     pub examples: Vec<u64>,
 }
 
@@ -97,7 +97,7 @@ pub struct ErrorCount {
 
 /// A fact about a delivery, with its sequence and times.
 #[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
+pub struct Observed<'a> {
     pub fact: &'a DeliveryFact,
     /// Its sequence in DELIVERIES.
     pub sequence: u64,
@@ -108,7 +108,7 @@ pub struct Seen<'a> {
 
 /// What a fact calls for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Called {
+pub enum Reaction {
     /// A notice to people.
     Notice(NoticeCalledFor),
     /// An event to destinations.
@@ -127,14 +127,14 @@ pub struct Operation {
     pub at: Timestamp,
 }
 
-impl Watched {
+impl DestinationState {
     /// The state of a destination without facts.
     pub fn new(reference: &DeliveryRef) -> Self {
         Self {
             account: reference.account.clone(),
             destination: reference.destination.clone(),
-            watch: Watch::default(),
-            unsaid: vec![],
+            health: DestinationHealth::default(),
+            pending: vec![],
         }
     }
 
@@ -143,11 +143,11 @@ impl Watched {
     ///
     /// Test deliveries call for nothing, because their caller sees the result. Deliveries of operational events call
     /// for notices and never for another operational event: otherwise one failure would lead to another endlessly.
-    pub fn observe(&mut self, seen: Seen<'_>, rules: Rules) -> Vec<Called> {
-        if seen.sequence <= self.watch.sequence {
+    pub fn observe(&mut self, seen: Observed<'_>, rules: Rules) -> Vec<Reaction> {
+        if seen.sequence <= self.health.sequence {
             return vec![];
         }
-        self.watch.sequence = seen.sequence;
+        self.health.sequence = seen.sequence;
         if seen.fact.reference().event_type.is_test() {
             return vec![];
         }
@@ -156,8 +156,8 @@ impl Watched {
             self.fail(seen, rules, &mut called);
         }
         if let DeliveryFact::Attempted(f) = seen.fact {
-            match f.verdict {
-                Verdict::Succeeded => self.succeed(f, seen, &mut called),
+            match f.next_step {
+                NextStep::Succeeded => self.succeed(f, seen, &mut called),
                 _ if f.deactivated.is_some() => self.deactivate(f, seen, &mut called),
                 _ => {}
             }
@@ -167,9 +167,9 @@ impl Watched {
 
     /// Closes a window that has ended and returns its notice.
     pub fn tick(&mut self, rules: Rules, now: Timestamp) -> Option<NoticeCalledFor> {
-        let window = self.watch.window.take_if(|window| window.until <= now)?;
+        let window = self.health.window.take_if(|window| window.until <= now)?;
         let first = *window.examples.first()?;
-        self.watch.window = Window::open(rules, now);
+        self.health.window = Window::open(rules, now);
         Some(NoticeCalledFor {
             notice: NoticeId::of_further_failures(&self.destination, first),
             account: self.account.clone(),
@@ -179,25 +179,25 @@ impl Watched {
         })
     }
 
-    fn fail(&mut self, seen: Seen<'_>, rules: Rules, called: &mut Vec<Called>) {
+    fn fail(&mut self, seen: Observed<'_>, rules: Rules, called: &mut Vec<Reaction>) {
         let (fact, destination) = (seen.fact, self.destination.clone());
-        called.extend(self.tick(rules, seen.now).map(Called::Notice));
-        match &mut self.watch.window {
+        called.extend(self.tick(rules, seen.now).map(Reaction::Notice));
+        match &mut self.health.window {
             Some(window) => window.add(seen),
             None => {
-                self.watch.window = Window::open(rules, seen.now);
+                self.health.window = Window::open(rules, seen.now);
                 if let Some((notice, _)) = failure_in(fact) {
                     let about = About::Failure { destination: destination.clone(), sequence: seen.sequence };
                     called.push(self.notice(notice, seen, about));
                 }
             }
         }
-        self.watch.failures = self.watch.failures.saturating_add(1);
-        let failing_since = *self.watch.failing_since.get_or_insert(fact.at());
-        let repeated = rules.repeated > 0 && self.watch.failures >= rules.repeated;
-        if repeated && !self.watch.alerted && !rules.is_quiet(self.watch.last_alert, seen.now) {
-            (self.watch.alerted, self.watch.last_alert) = (true, Some(seen.now));
-            let (failures, sequence) = (self.watch.failures, seen.sequence);
+        self.health.failures = self.health.failures.saturating_add(1);
+        let failing_since = *self.health.failing_since.get_or_insert(fact.at());
+        let repeated = rules.repeated > 0 && self.health.failures >= rules.repeated;
+        if repeated && !self.health.alerted && !rules.is_quiet(self.health.last_alert, seen.now) {
+            (self.health.alerted, self.health.last_alert) = (true, Some(seen.now));
+            let (failures, sequence) = (self.health.failures, seen.sequence);
             let notice = NoticeId::of_repeated_failures(&destination, sequence);
             called.push(self.notice(
                 notice,
@@ -209,24 +209,24 @@ impl Watched {
     }
 
     /// Several attempts that end together may each have deactivated the destination; only the first calls for a notice.
-    fn deactivate(&mut self, f: &DeliveryAttempted, seen: Seen<'_>, called: &mut Vec<Called>) {
-        if self.watch.deactivated_at.is_none_or(|before| f.started_at > before) {
-            self.watch.deactivated_at = Some(f.ended_at());
+    fn deactivate(&mut self, f: &DeliveryAttempted, seen: Observed<'_>, called: &mut Vec<Reaction>) {
+        if self.health.deactivated_at.is_none_or(|before| f.started_at > before) {
+            self.health.deactivated_at = Some(f.ended_at());
             called.extend(self.event(EventType::DESTINATION_DEACTIVATED, seen));
         }
     }
 
     /// The success of an attempt that started before the deactivation does not show a recovery.
-    fn succeed(&mut self, f: &DeliveryAttempted, seen: Seen<'_>, called: &mut Vec<Called>) {
-        self.watch.failures = 0;
-        let failing_since = self.watch.failing_since.take();
-        let was_deactivated = self.watch.deactivated_at.is_some();
-        if self.watch.deactivated_at.is_some_and(|at| f.started_at <= at) {
-            self.watch.failing_since = failing_since;
+    fn succeed(&mut self, f: &DeliveryAttempted, seen: Observed<'_>, called: &mut Vec<Reaction>) {
+        self.health.failures = 0;
+        let failing_since = self.health.failing_since.take();
+        let was_deactivated = self.health.deactivated_at.is_some();
+        if self.health.deactivated_at.is_some_and(|at| f.started_at <= at) {
+            self.health.failing_since = failing_since;
             return;
         }
-        let was_alerted = std::mem::take(&mut self.watch.alerted);
-        self.watch.deactivated_at = None;
+        let was_alerted = std::mem::take(&mut self.health.alerted);
+        self.health.deactivated_at = None;
         if was_alerted || was_deactivated {
             let (destination, at) = (self.destination.clone(), f.ended_at());
             let notice = NoticeId::of_recovery(&destination, seen.sequence);
@@ -236,12 +236,12 @@ impl Watched {
         }
     }
 
-    fn notice(&self, notice: NoticeId, seen: Seen<'_>, about: About) -> Called {
+    fn notice(&self, notice: NoticeId, seen: Observed<'_>, about: About) -> Reaction {
         let account = self.account.clone();
-        Called::Notice(NoticeCalledFor { notice, account, since: seen.published_at, again: false, about })
+        Reaction::Notice(NoticeCalledFor { notice, account, since: seen.published_at, again: false, about })
     }
 
-    fn event(&self, event_type: &str, seen: Seen<'_>) -> Option<Called> {
+    fn event(&self, event_type: &str, seen: Observed<'_>) -> Option<Reaction> {
         let reference = seen.fact.reference();
         if reference.event_type.is_operational() {
             return None;
@@ -249,15 +249,15 @@ impl Watched {
         let event_type = EventType::parse(event_type).ok()?;
         let event_id = EventId::of_operation(&event_type, &self.destination, seen.sequence);
         let (reference, at) = (Arc::clone(reference), seen.fact.at());
-        Some(Called::Event(Operation { event_id, event_type, reference, at }))
+        Some(Reaction::Event(Operation { event_id, event_type, reference, at }))
     }
 }
 
 impl Window {
     /// The maximum number of different errors that are counted one by one.
-    pub const MOST_ERRORS: usize = 10;
+    pub const MAX_ERRORS: usize = 10;
     /// The maximum number of failures that a notice shows.
-    pub const MOST_EXAMPLES: usize = 5;
+    pub const MAX_EXAMPLES: usize = 5;
 
     fn open(rules: Rules, now: Timestamp) -> Option<Self> {
         let length = SignedDuration::try_from(rules.window).unwrap_or(SignedDuration::MAX);
@@ -266,7 +266,7 @@ impl Window {
         (until > now).then_some(Self { from: now, until, count: 0, since: None, errors, examples })
     }
 
-    fn add(&mut self, seen: Seen<'_>) {
+    fn add(&mut self, seen: Observed<'_>) {
         let (status, kind) = match seen.fact {
             DeliveryFact::Attempted(f) => (f.outcome.status_code(), f.outcome.error_kind()),
             _ => (0, None),
@@ -276,10 +276,10 @@ impl Window {
         let mut errors = self.errors.iter_mut();
         if let Some(error) = errors.find(|error| (error.status, error.kind) == (status, kind)) {
             error.count += 1;
-        } else if self.errors.len() < Self::MOST_ERRORS {
+        } else if self.errors.len() < Self::MAX_ERRORS {
             self.errors.push(ErrorCount { status, kind, count: 1 });
         }
-        if self.examples.len() < Self::MOST_EXAMPLES {
+        if self.examples.len() < Self::MAX_EXAMPLES {
             self.examples.push(seen.sequence);
         }
     }

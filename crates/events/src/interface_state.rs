@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use domain::{
     AccountId, InterfaceId, LeadId,
-    notice::{LeadExample, LeadWatch, LeadWindow},
+    notice::{InterfaceState, LeadExample, LeadWindow},
 };
 use prost::Message as _;
 
@@ -13,7 +13,7 @@ use crate::{
     stored,
 };
 
-impl Record for LeadWatch {
+impl Record for InterfaceState {
     const NAME: &'static str = "watched interface";
 
     fn encode(&self) -> Bytes {

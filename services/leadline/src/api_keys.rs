@@ -21,7 +21,7 @@ use runtime::{Platform, telemetry};
 
 use crate::{
     data_dir::DataDir,
-    out::{note, print},
+    output::{note, print},
 };
 
 /// Name of the file with the administrator's key.

@@ -1,6 +1,6 @@
 //! The notices about new leads of an interface: the first lead at once, further ones within the window together.
 //!
-//! This works as [`super::watch`] does for failures, and its state is stored in the same way: a notice of several leads
+//! This works as [`super::destination_health`] does for failures, and its state is stored in the same way: a notice of several leads
 //! is decided once, and a process that repeats the step decides on the same notice.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::{
 
 /// The state of the notices about new leads of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeadWatch {
+pub struct InterfaceState {
     pub account: AccountId,
     pub interface: InterfaceId,
     /// The sequence in LEADS of the last event that this state includes.
@@ -52,7 +52,7 @@ pub struct LeadExample {
 
 /// A lead event, with its sequence and times.
 #[derive(Debug, Clone, Copy)]
-pub struct SeenLead<'a> {
+pub struct ObservedLead<'a> {
     pub event: &'a LeadEvent,
     /// Its sequence in LEADS.
     pub sequence: u64,
@@ -61,7 +61,7 @@ pub struct SeenLead<'a> {
     pub now: Timestamp,
 }
 
-impl LeadWatch {
+impl InterfaceState {
     /// The state of an interface without events.
     pub const fn new(account: AccountId, interface: InterfaceId) -> Self {
         Self { account, interface, sequence: 0, window: None }
@@ -70,7 +70,12 @@ impl LeadWatch {
     /// Adds an event of this interface and returns the notice that it calls for. A redelivered event calls for none.
     ///
     /// `length` is the length of the window after a notice; if it is zero, each lead has its own notice at once.
-    pub fn observe(&mut self, seen: SeenLead<'_>, interface: &Interface, length: Duration) -> Option<NoticeCalledFor> {
+    pub fn observe(
+        &mut self,
+        seen: ObservedLead<'_>,
+        interface: &Interface,
+        length: Duration,
+    ) -> Option<NoticeCalledFor> {
         if seen.sequence <= self.sequence {
             return None;
         }
@@ -110,7 +115,7 @@ impl LeadWindow {
         (until > now).then_some(Self { from: now, until, count: 0, since: None, examples: vec![] })
     }
 
-    fn add(&mut self, seen: SeenLead<'_>) {
+    fn add(&mut self, seen: ObservedLead<'_>) {
         self.count += 1;
         self.since.get_or_insert(seen.published_at);
         if self.examples.len() < Self::MAX_EXAMPLES {

@@ -6,7 +6,7 @@ use api::DeliveryStatus;
 use testkit::{Answer, Receiver, free_port, wait};
 
 use crate::{
-    states::parked,
+    lane_crashes::parked,
     world::{SOON, World, events_at, retries, some_destination},
 };
 

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{List, Named};
 use crate::{
-    remote::{ForAccount, Paging, Remote, within},
+    session::{ForAccount, Paging, Remote, within},
     table::{Cell, Column, fixed, flexible},
     verbs::accounts::{mask, names, told},
 };

@@ -10,7 +10,7 @@ const NO_WRITE: [&str; 5] =
 
 /// Why the broker stores nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum StorageFault {
     /// Its disk is full. Holds the answer of the broker.
     DiskFull(String),
     /// It cannot write for another reason. Holds the answer of the broker.
@@ -25,7 +25,7 @@ pub enum Trouble {
     NoLeader(StreamName),
 }
 
-impl Trouble {
+impl StorageFault {
     /// Reads the answer of a stream that was asked to delete a message that does not exist; `None` if the stream only
     /// answers that there is no such message.
     pub(crate) fn from_storage(answer: &str) -> Option<Self> {
@@ -87,12 +87,12 @@ mod tests {
     #[test]
     fn a_missing_message_is_no_trouble_and_public_text_names_no_path() {
         for answer in ["stream store EOF", "no message found", "message not found", "sequence 12 not found"] {
-            assert_eq!(Trouble::from_storage(answer), None, "{answer}");
+            assert_eq!(StorageFault::from_storage(answer), None, "{answer}");
         }
-        let full = Trouble::from_storage("write /data/LEADS/msgs/1.blk: no space left on device").unwrap();
-        assert!(matches!(full, Trouble::DiskFull(_)));
+        let full = StorageFault::from_storage("write /data/LEADS/msgs/1.blk: no space left on device").unwrap();
+        assert!(matches!(full, StorageFault::DiskFull(_)));
         assert!(full.public().contains("disk full") && !full.public().contains("/data"), "{}", full.public());
-        let broken = Trouble::from_storage("write /data/LEADS/msgs/1.blk: input/output error");
-        assert!(matches!(broken, Some(Trouble::CannotWrite(_))));
+        let broken = StorageFault::from_storage("write /data/LEADS/msgs/1.blk: input/output error");
+        assert!(matches!(broken, Some(StorageFault::CannotWrite(_))));
     }
 }

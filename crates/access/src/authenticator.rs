@@ -11,7 +11,7 @@ use domain::{
 };
 use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
-use journal::{NewsError, RegistryView};
+use journal::{FreshnessError, RegistryView};
 use tonic::Code;
 
 use crate::{Grant, NoSession, Rules, RulesError, Sessions, rules::MethodRule};
@@ -42,7 +42,7 @@ pub enum Refused {
     Session(#[from] NoSession),
     /// The registry is not known to be up to date.
     #[error("cannot check the API key now; call again")]
-    Unknown(#[from] NewsError),
+    Unknown(#[from] FreshnessError),
 }
 
 impl Refused {
@@ -74,14 +74,14 @@ impl From<&Refused> for tonic::Status {
 
 /// Authenticates callers. Clones share the registry view.
 #[derive(Debug, Clone)]
-pub struct Door {
+pub struct Authenticator {
     registry: RegistryView,
     /// `None` if calls in sessions are not accepted.
     sessions: Option<Sessions>,
     pub(crate) rules: Arc<Rules>,
 }
 
-impl Door {
+impl Authenticator {
     /// An authenticator for the keys of this registry view.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl Door {
     }
 
     /// A registry that knows this key, if there is one.
-    async fn registry_with(&self, key: &KeyId) -> Result<Arc<Registry>, NewsError> {
+    async fn registry_with(&self, key: &KeyId) -> Result<Arc<Registry>, FreshnessError> {
         let registry = self.registry.snapshot();
         // Another process may have created the key a moment ago.
         if registry.key(key).is_none() { self.registry.up_to_date().await } else { Ok(registry) }
