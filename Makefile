@@ -7,7 +7,7 @@ DEVELOPMENT = --no-default-features
 
 .PHONY: help
 help:
-	@echo "make demo    send leads to three destinations and watch deliveries, retries and mails"
+	@echo "make demo    send leads to three destinations and watch deliveries, retries and mails (KEEP=1: then look at it in the console)"
 	@echo "make test    run every test against a real broker and real databases"
 	@echo "make quick   run the tests that need no broker and no database: under a minute when built"
 	@echo "make up      run Leadline until Ctrl-C, on http://127.0.0.1:8080 and grpc 127.0.0.1:9090"
@@ -71,10 +71,11 @@ release:
 	objcopy --only-keep-debug target/release/leadline target/dist/leadline.debug
 	objcopy --strip-debug --add-gnu-debuglink=target/dist/leadline.debug target/release/leadline target/dist/leadline
 
+# KEEP=1 keeps everything running at the end, and prints a link to the console.
 .PHONY: demo
 demo: tools
 	$(CARGO) build --package leadline $(DEVELOPMENT) --locked
-	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/debug/leadline demo
+	LEADLINE_NATS_SERVER="$(NATS_SERVER)" target/debug/leadline demo $(if $(KEEP),--keep)
 
 # The files of the console that programs embed; commit them with their sources.
 .PHONY: console

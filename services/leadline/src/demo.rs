@@ -17,6 +17,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use api::{DeliveryFilter, DeliveryStatus};
 use clap::Args;
+use runtime::Drain;
 
 use self::{
     stage::{Destination, Stage},
@@ -37,6 +38,9 @@ pub(crate) struct Demo {
     /// The nats-server program [default: the one on PATH]
     #[arg(long, env = "LEADLINE_NATS_SERVER", value_name = "FILE")]
     nats_server: Option<std::path::PathBuf>,
+    /// Keep running at the end, and print a link to the console, which logs in once; Ctrl-C stops
+    #[arg(long)]
+    keep: bool,
 }
 
 impl Demo {
@@ -97,6 +101,10 @@ impl Demo {
             println!("FAULT: {fault}");
         }
         println!("{}", if faults.is_empty() { "Nothing lost." } else { "The demo failed." });
+        if self.keep {
+            // The receivers stay as well.
+            keep(system).await?;
+        }
         Ok(faults)
     }
 
@@ -177,6 +185,18 @@ fn by_status(deliveries: &[api::Delivery]) -> String {
         *counts.entry(delivery.status().as_str_name()).or_default() += 1;
     }
     counts.iter().map(|(status, count)| format!("{status} {count}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Prints a link to the console, and waits for a signal.
+async fn keep(system: &System) -> anyhow::Result<()> {
+    let drain = Drain::default();
+    runtime::shutdown_on_signal(&drain).context("cannot handle signals")?;
+    println!(
+        "\nLeadline and the three receivers keep running; Ctrl-C stops them. The console, by a link that logs in once:"
+    );
+    println!("console: {}", system.console_link().await?);
+    drain.stopping().await;
+    Ok(())
 }
 
 impl Stage {

@@ -10,7 +10,7 @@ use std::{
 use access::{AuthChannel, AuthInterceptor};
 use anyhow::{Context as _, bail, ensure};
 use api::{
-    Delivery, DeliveryFilter, ListDeliveriesRequest, RetryDeliveryRequest,
+    Delivery, DeliveryFilter, ListDeliveriesRequest, RetryDeliveryRequest, access_service_client::AccessServiceClient,
     delivery_service_client::DeliveryServiceClient, registry_service_client::RegistryServiceClient,
 };
 use nix::{
@@ -82,6 +82,13 @@ impl System {
 
     pub(super) fn registry(&self) -> RegistryServiceClient<AuthChannel> {
         RegistryServiceClient::new(self.channel.clone())
+    }
+
+    /// A link that logs in to the console, once.
+    pub(super) async fn console_link(&self) -> anyhow::Result<String> {
+        let mut client = AccessServiceClient::new(self.channel.clone());
+        let link = client.create_console_link(api::CreateConsoleLinkRequest::default()).await?;
+        Ok(link.into_inner().url)
     }
 
     /// Publishes leads in NDJSON requests.
