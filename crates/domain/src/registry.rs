@@ -18,6 +18,7 @@ mod entities {
     pub(super) mod destination;
     pub(super) mod kind;
     pub(super) mod opt_out;
+    pub(super) mod portal;
     pub(super) mod secret;
 }
 
@@ -60,6 +61,7 @@ pub use entities::confirmation::Confirmation;
 pub use entities::destination::{Algorithm, Destination, EventTypePattern, Scope, Token, TokenSecret};
 pub use entities::kind::EntityKind;
 pub use entities::opt_out::OptOut;
+pub use entities::portal::{Color, Logo, NoPortal, Portal};
 pub use entities::secret::SealedSecret;
 pub use facts::{Change, RegistryFact};
 pub use limits::Limits;

@@ -54,6 +54,7 @@ mod tests {
             api_user_emails: vec![],
             routing: Routing::default(),
             keep_history,
+            portal: domain::registry::Portal::default(),
             unconfirmed: vec![],
             deleted: false,
         }

@@ -119,6 +119,7 @@ mod tests {
             api_user_emails: vec![],
             routing: Routing::default(),
             keep_history: None,
+            portal: domain::registry::Portal::default(),
             unconfirmed: vec![],
             deleted: false,
         };

@@ -102,3 +102,46 @@ async fn only_named_origins_may_frame_a_portal() {
     assert!(line.contains("; SameSite=Strict; Secure; ") && !line.contains("Partitioned"), "{line}");
     assert_eq!(own.set.len(), 3, "it removes both earlier cookies: {:?}", own.set);
 }
+
+/// The smallest PNG image there is.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\x05\0\x01\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82";
+
+#[tokio::test]
+async fn portal_shows_color_and_logo_of_its_account_but_no_svg() {
+    let world = World::start().await;
+    let update = async |color: &str, logo: &[u8]| {
+        let account = api::Account {
+            account_id: ACCOUNT.into(),
+            portal_color: color.into(),
+            portal_logo: logo.to_vec(),
+            ..api::Account::default()
+        };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["portal_color".into(), "portal_logo".into()] });
+        world.registry().update_account(api::UpdateAccountRequest { account: Some(account), update_mask }).await
+    };
+    let svg = br#"<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>"#;
+    let large = [PNG, &vec![0; 32 * 1024]].concat();
+    for (color, logo, said) in [
+        ("#1f5fbf", &svg[..], "portal_logo: is not a PNG, JPEG or WebP image"),
+        ("#1f5fbf", b"GIF89a", "portal_logo: is not a PNG, JPEG or WebP image"),
+        ("#1f5fbf", &large, "portal_logo: has more than 32768 bytes"),
+        ("red; } body { display: none", PNG, "is not a colour such as #1f5fbf"),
+    ] {
+        let refused = update(color, logo).await.unwrap_err();
+        assert!(refused.code() == Code::InvalidArgument && refused.message().contains(said), "{refused:?}");
+    }
+    let updated = update("#1F5FBF", PNG).await.unwrap().into_inner();
+    assert_eq!((updated.portal_color.as_str(), updated.portal_logo.as_slice()), ("#1f5fbf", PNG));
+
+    let mut access = world.access();
+    let link = access.create_portal_session(portal(&[Scope::Read])).await.unwrap().into_inner();
+    let browser = Browser::with(&world.http, json!({"token": token_of(&link.url)})).await;
+    let look = &browser.session["look"];
+    assert_eq!(look["color"], "#1f5fbf");
+    let logo = look["logo"].as_str().unwrap();
+    assert!(logo.starts_with("data:image/png;base64,iVBORw0KGgo"), "{logo}");
+    let own = Browser::with_key(&world, &world.key).await;
+    assert!(own.session["look"].is_null(), "{}", own.session);
+    let page = sent(crate::world::web().get(format!("{}/console/", world.http))).await;
+    assert!(page.header("content-security-policy").starts_with("default-src 'self'; img-src 'self' data:; "));
+}

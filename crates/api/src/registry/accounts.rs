@@ -3,7 +3,9 @@
 use domain::{
     AccountId, ApiUserId, ClientId, InterfaceId,
     ids::IdError,
-    registry::{Account, ApiUser, Client, Interface, Mistakes, OptOut, Refusal, Role, Routing},
+    registry::{
+        Account, ApiUser, Client, Color, Interface, Logo, Mistakes, NoPortal, OptOut, Portal, Refusal, Role, Routing,
+    },
     search::{self, FieldName, FieldPath, Kind, SearchField},
     text::quoted,
 };
@@ -23,6 +25,10 @@ pub fn account(given: crate::Account) -> Result<Account, Refusal> {
     let unknown = || invalid("routing", format!("{} is neither override nor all", quoted(&given.routing)));
     let routing = mistakes.note(Routing::parse(&given.routing).ok_or_else(unknown));
     let history = given.keep_history.as_ref().map(|history| span("keep_history", history)).transpose();
+    let portal = Portal {
+        color: mistakes.note(non_empty(&given.portal_color).map(color).transpose()).flatten(),
+        logo: mistakes.note((!given.portal_logo.is_empty()).then(|| logo(&given.portal_logo)).transpose()).flatten(),
+    };
     let account = Account {
         id: id("account_id", &given.account_id, AccountId::parse)?,
         name: given.name,
@@ -31,6 +37,7 @@ pub fn account(given: crate::Account) -> Result<Account, Refusal> {
         api_user_emails: given.api_user_emails,
         routing: routing.unwrap_or_default(),
         keep_history: mistakes.note(history).flatten(),
+        portal,
         unconfirmed: vec![],
         deleted: false,
     };
@@ -47,7 +54,17 @@ pub fn account_to_api(account: &Account) -> crate::Account {
         routing: account.routing.as_str().to_owned(),
         unconfirmed_emails: vec![],
         keep_history: account.keep_history.map(duration_to_api),
+        portal_color: account.portal.color.map(|color| color.to_string()).unwrap_or_default(),
+        portal_logo: account.portal.logo.as_ref().map(|logo| logo.bytes().to_vec()).unwrap_or_default(),
     }
+}
+
+fn color(text: &str) -> Result<Color, Refusal> {
+    text.parse().map_err(|problem: NoPortal| invalid("portal_color", format!("{} {problem}", quoted(text))))
+}
+
+fn logo(bytes: &[u8]) -> Result<Logo, Refusal> {
+    Logo::parse(bytes).map_err(|problem| invalid("portal_logo", problem.to_string()))
 }
 
 /// A client from the API.

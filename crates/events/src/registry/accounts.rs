@@ -2,7 +2,7 @@
 
 use domain::{
     notice::NoticeKind,
-    registry::{Account, ApiUser, Client, Confirmation, Interface, OptOut, Role, Routing},
+    registry::{Account, ApiUser, Client, Confirmation, Interface, Logo, NoPortal, OptOut, Portal, Role, Routing},
     search::{FieldName, FieldPath, Kind, SearchField},
 };
 
@@ -23,6 +23,8 @@ pub(super) fn account_to_stored(account: &Account) -> stored::Account {
         routing: account.routing.as_str().to_owned(),
         unconfirmed: account.unconfirmed.clone(),
         keep_history: account.keep_history.map(micros),
+        portal_color: account.portal.color.map(|color| color.to_string()).unwrap_or_default(),
+        portal_logo: account.portal.logo.as_ref().map(|logo| logo.bytes().to_vec()).unwrap_or_default(),
     }
 }
 
@@ -36,9 +38,17 @@ pub(super) fn account_from_stored(stored: stored::Account) -> Result<Account, Re
         routing: Routing::parse(&stored.routing)
             .ok_or_else(|| wrong(FACT, "routing", format!("{:?} is none", stored.routing)))?,
         keep_history: stored.keep_history.map(|history| span(FACT, "keep_history", history)).transpose()?,
+        portal: portal_from_stored(&stored.portal_color, &stored.portal_logo)?,
         unconfirmed: stored.unconfirmed,
         deleted: false,
     })
+}
+
+fn portal_from_stored(color: &str, logo: &[u8]) -> Result<Portal, RecordError> {
+    let problem = |field, problem: NoPortal| wrong(FACT, field, problem.to_string());
+    let color = non_empty(color).map(str::parse).transpose().map_err(|e| problem("portal_color", e))?;
+    let logo = (!logo.is_empty()).then(|| Logo::parse(logo)).transpose().map_err(|e| problem("portal_logo", e))?;
+    Ok(Portal { color, logo })
 }
 
 pub(super) fn client_to_stored(client: &Client) -> stored::Client {

@@ -18,8 +18,8 @@ use domain::{
         Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, ClientAuthentication, ClientCertificate,
         CompatibilitySignature, Confirmation, ContentType, CredentialKind, Credentials, DeactivatedBy, Deactivation,
         DeactivationCause, Destination, DestinationProxy, Encoding, EventTypePattern, Form, Hash, Interface, KeyHash,
-        Lists, Method, Nesting, OAuth2Client, OptOut, RequestShape, Role, Routing, Scope, SealedSecret, SignedContent,
-        Token, TokenSecret, Transport, WebhookId,
+        Lists, Logo, Method, Nesting, OAuth2Client, OptOut, Portal, RequestShape, Role, Routing, Scope, SealedSecret,
+        SignedContent, Token, TokenSecret, Transport, WebhookId,
     },
 };
 use events::Record;
@@ -393,6 +393,10 @@ prop_compose! {
             unconfirmed: texts.1.clone(),
             routing: if kind % 2 == 0 { Routing::Override } else { Routing::All },
             keep_history: interface.retention,
+            portal: Portal {
+                color: (kind % 2 == 0).then(|| "#1f5fbf".parse().unwrap()),
+                logo: (kind % 3 == 0).then(|| Logo::parse(b"\x89PNG\r\n\x1a\n").unwrap()),
+            },
             deleted: false,
         };
         let opt_out = OptOut::new(account.clone(), &texts.2, NoticeKind::ALL[kind % NoticeKind::ALL.len()]);

@@ -140,6 +140,7 @@ async fn concurrent_writers_race_and_views_follow_the_winner() {
             api_user_emails: vec![],
             routing: Routing::Override,
             keep_history: None,
+            portal: domain::registry::Portal::default(),
             unconfirmed: vec![],
             deleted: false,
         }),

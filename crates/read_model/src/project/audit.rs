@@ -127,6 +127,7 @@ mod tests {
             api_user_emails: vec![],
             routing: Routing::Override,
             keep_history: None,
+            portal: domain::registry::Portal::default(),
             unconfirmed: vec![],
             deleted: false,
         }

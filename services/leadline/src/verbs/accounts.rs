@@ -1,7 +1,11 @@
 //! `leadline accounts`: the owners of leads and configuration.
 
-use std::time::Duration;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use anyhow::Context as _;
 use api::duration_to_api;
 use clap::{Args, Subcommand};
 use prost_types::FieldMask;
@@ -95,6 +99,15 @@ struct Change {
     /// Show its deliveries, leads and jobs for --keep-history of the servers
     #[arg(long, conflicts_with = "keep_history")]
     no_keep_history: bool,
+    /// Colour of its portals, such as #1f5fbf; '' for that of the console
+    #[arg(long, value_name = "COLOR")]
+    portal_color: Option<String>,
+    /// Image with the logo of its portals: PNG, JPEG or WebP, at most 32 KiB
+    #[arg(long, value_name = "FILE")]
+    portal_logo: Option<PathBuf>,
+    /// Show no logo in its portals
+    #[arg(long, conflicts_with = "portal_logo")]
+    no_portal_logo: bool,
     #[command(flatten)]
     remote: Remote,
 }
@@ -120,13 +133,13 @@ impl Accounts {
             }
             Verb::Create(change) => {
                 let session = change.remote.connect().await?;
-                let request = api::CreateAccountRequest { account: Some(change.split().0) };
+                let request = api::CreateAccountRequest { account: Some(change.split()?.0) };
                 let account = session.registry().create_account(within(request)).await?.into_inner();
                 session.one(COLUMNS, row, &account)
             }
             Verb::Update(change) => {
                 let session = change.remote.connect().await?;
-                let (account, paths) = change.split();
+                let (account, paths) = change.split()?;
                 let (account, update_mask) = (Some(account), Some(mask(&paths)?));
                 let request = api::UpdateAccountRequest { account, update_mask };
                 let account = session.registry().update_account(within(request)).await?.into_inner();
@@ -147,6 +160,9 @@ impl Accounts {
         }
     }
 }
+
+/// The maximum size of a logo, in bytes.
+const MAX_IMAGE: u64 = 32 * 1024;
 
 const COLUMNS: [Column; 6] =
     [fixed("ACCOUNT"), flexible("NAME"), flexible("BRAND"), flexible("NOTIFIED"), fixed("ROUTING"), fixed("HISTORY")];
@@ -173,7 +189,7 @@ pub(super) fn told(emails: &[String], unconfirmed: &[String]) -> String {
 
 impl Change {
     /// The account with the given settings, and the names of these settings.
-    fn split(self) -> (api::Account, Vec<&'static str>) {
+    fn split(self) -> anyhow::Result<(api::Account, Vec<&'static str>)> {
         let Self {
             account_id,
             name,
@@ -183,6 +199,9 @@ impl Change {
             routing,
             keep_history,
             no_keep_history,
+            portal_color,
+            portal_logo,
+            no_portal_logo,
             remote: _,
         } = self;
         let said = [
@@ -192,6 +211,8 @@ impl Change {
             ("api_user_emails", notify_api_users.is_some()),
             ("routing", routing.is_some()),
             ("keep_history", keep_history.is_some() || no_keep_history),
+            ("portal_color", portal_color.is_some()),
+            ("portal_logo", portal_logo.is_some() || no_portal_logo),
         ];
         let account = api::Account {
             account_id,
@@ -202,9 +223,20 @@ impl Change {
             routing: routing.unwrap_or_default(),
             unconfirmed_emails: vec![],
             keep_history: keep_history.map(duration_to_api),
+            portal_color: portal_color.unwrap_or_default(),
+            portal_logo: portal_logo.map(|file| image(&file)).transpose()?.unwrap_or_default(),
         };
-        (account, names(said))
+        Ok((account, names(said)))
     }
+}
+
+/// The bytes of an image; the server checks them.
+fn image(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let length = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    if length > MAX_IMAGE {
+        return Err(usage(format!("--portal-logo: {} has more than 32 KiB", file.display())));
+    }
+    std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// The names of the given settings.

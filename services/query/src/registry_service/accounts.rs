@@ -1,7 +1,7 @@
 use api::{registry::account_to_api, status::refusal};
 use domain::{
     Registry,
-    registry::{Account, AccountEntry, Command},
+    registry::{Account, AccountEntry, Command, Portal},
 };
 use prost_types::FieldMask;
 use tonic::{Request, Response, Status};
@@ -13,7 +13,16 @@ use super::{
 };
 use crate::{caller::Caller, listing::Listing};
 
-const FIELDS: [&str; 6] = ["name", "brand", "notification_emails", "api_user_emails", "routing", "keep_history"];
+const FIELDS: [&str; 8] = [
+    "name",
+    "brand",
+    "notification_emails",
+    "api_user_emails",
+    "routing",
+    "keep_history",
+    "portal_color",
+    "portal_logo",
+];
 
 impl RegistryService {
     pub(super) async fn create_account(
@@ -99,6 +108,10 @@ fn merged(now: &Account, new: Account, mask: Option<&FieldMask>) -> Account {
         api_user_emails: if pick("api_user_emails") { new.api_user_emails } else { now.api_user_emails.clone() },
         routing: if pick("routing") { new.routing } else { now.routing },
         keep_history: if pick("keep_history") { new.keep_history } else { now.keep_history },
+        portal: Portal {
+            color: if pick("portal_color") { new.portal.color } else { now.portal.color },
+            logo: if pick("portal_logo") { new.portal.logo } else { now.portal.logo.clone() },
+        },
         unconfirmed: vec![],
         deleted: false,
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::portal::Portal;
 use crate::{
     ids::{AccountId, ApiUserId, ClientId, InterfaceId},
     search::SearchField,
@@ -25,6 +26,7 @@ pub struct Account {
     /// How long its deliveries, leads and jobs are kept; `None` if the limit of the installation applies, which is the
     /// maximum.
     pub keep_history: Option<Duration>,
+    pub portal: Portal,
     /// Its addresses that were set with an account's own API key and are not confirmed, in lower case.
     pub unconfirmed: Vec<String>,
     /// A deleted account has lost everything that belonged to it.

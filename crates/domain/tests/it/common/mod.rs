@@ -110,6 +110,7 @@ pub(crate) fn account() -> Account {
         api_user_emails: vec![],
         routing: Routing::default(),
         keep_history: None,
+        portal: domain::registry::Portal::default(),
         unconfirmed: vec![],
         deleted: false,
     }
