@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use async_nats::jetstream::{
     Context, ErrorCode,
     context::{CreateStreamErrorKind, GetStreamErrorKind},
-    stream::{Compression, Config, DiscardPolicy, RetentionPolicy, StorageType},
+    stream::{Compression, Config, DiscardPolicy, RawMessageErrorKind, RetentionPolicy, StorageType},
 };
 use domain::{AnonymisationFact, DeliveryFact, JobFact, LeadEvent, NoticeFact, RegistryFact};
 use events::Record;
@@ -346,6 +346,20 @@ impl Stream<'_> {
         }
         // The last message may have been erased, and no reader would ever reach its sequence.
         self.last_on(subjects::ANYTHING).await
+    }
+
+    /// When the first message after a sequence was stored; `None` if there is none.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn time_after(self, sequence: u64) -> Result<Option<Timestamp>, JournalError> {
+        const OPERATION: &str = "read when a message was stored";
+        let stream = broker_info::stream(self.journal.context(), self.name, OPERATION).await?;
+        match stream.get_first_raw_message_by_subject(subjects::ANYTHING, sequence + 1).await {
+            Ok(message) => Ok(Some(timestamp(message.time.unix_timestamp_nanos()))),
+            Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
+            Err(error) => Err(JournalError::unavailable(OPERATION, error)),
+        }
     }
 
     /// The sequence of the last message of a stream on these subjects; 0 if there is none.

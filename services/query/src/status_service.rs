@@ -19,7 +19,7 @@ use tokio::{sync::Mutex, time::Instant};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
 
 use self::sizes::Sizes;
-use crate::{failed, problem_service::HealthView};
+use crate::{caller::Caller, failed, problem_service::HealthView};
 
 mod sizes;
 
@@ -45,6 +45,7 @@ struct StatusService {
     readiness: Readiness,
     health: HealthView,
     latest: Mutex<Option<(Instant, api::GetStatusResponse)>>,
+    shown: Mutex<Option<(Instant, api::GetShownUntilResponse)>>,
 }
 
 pub(crate) fn service(
@@ -57,8 +58,8 @@ pub(crate) fn service(
     health: HealthView,
 ) -> StatusServiceServer<impl api::status_service_server::StatusService> {
     let sizes = Sizes::new(store.clone());
-    let latest = Mutex::default();
-    let service = StatusService { journal, store, registry, repairs, sizes, history, readiness, health, latest };
+    let (latest, shown) = (Mutex::default(), Mutex::default());
+    let service = StatusService { journal, store, registry, repairs, sizes, history, readiness, health, latest, shown };
     StatusServiceServer::new(service).accept_compressed(CompressionEncoding::Gzip)
 }
 
@@ -86,6 +87,23 @@ impl api::status_service_server::StatusService for StatusService {
         answer.most_parked.truncate(top as usize);
         answer.most_failing.truncate(top as usize);
         answer.troubles = self.troubles();
+        Ok(Response::new(answer))
+    }
+
+    async fn get_shown_until(
+        &self,
+        request: Request<api::GetShownUntilRequest>,
+    ) -> Result<Response<api::GetShownUntilResponse>, Status> {
+        let is_platform = Caller::of(&request)?.principal().account().is_none();
+        let mut shown = self.shown.lock().await;
+        let mut answer = match &*shown {
+            Some((at, answer)) if at.elapsed() < MAX_ANSWER_AGE => answer.clone(),
+            _ => shown.insert((Instant::now(), self.shown_until().await?)).1.clone(),
+        };
+        drop(shown);
+        if !is_platform {
+            answer.waiting = 0;
+        }
         Ok(Response::new(answer))
     }
 }
@@ -147,6 +165,24 @@ impl StatusService {
             failed_attempts: recent.failed_attempts,
             oldest_waiting_at: self.store.oldest_open().await.map_err(failed)?.map(timestamp_to_api),
         })
+    }
+
+    /// Until when lists of leads and deliveries show what happened.
+    async fn shown_until(&self) -> Result<api::GetShownUntilResponse, Status> {
+        let away = |e: JournalError| self.unknown(e.to_string());
+        let (mut waiting, mut until) = (0, None);
+        for stream in [StreamName::Leads, StreamName::Deliveries] {
+            // In this order, so that what is projected meanwhile does not count as waiting.
+            let last = self.journal.stream(stream).last_sequence().await.map_err(away)?;
+            let shown = self.store.checkpoint(stream).await.map_err(failed)?;
+            if last <= shown {
+                continue;
+            }
+            waiting += last - shown;
+            let next = self.journal.stream(stream).time_after(shown).await.map_err(away)?;
+            until = [until, next].into_iter().flatten().min();
+        }
+        Ok(api::GetShownUntilResponse { shown_until: until.map(timestamp_to_api), waiting })
     }
 
     /// The destinations that are switched on and fail, the one that failed last first.

@@ -21,8 +21,12 @@ use crate::world::{ACCOUNT, World};
 /// An account for the calls of platform-wide keys, which may change anything in it.
 const NOWHERE: &str = "nowhere";
 /// Methods without an account or id in their request: they show what belongs to the caller.
-const OF_THE_CALLER: [&str; 3] =
-    ["AccessService/WhoAmI", "AccessService/CreateConsoleLink", "RegistryService/ListAccounts"];
+const OF_THE_CALLER: [&str; 4] = [
+    "AccessService/WhoAmI",
+    "AccessService/CreateConsoleLink",
+    "RegistryService/ListAccounts",
+    "StatusService/GetShownUntil",
+];
 /// The id of each client and of other things in requests.
 const NONE_SUCH: &str = "none-such";
 const SCOPES: [Scope; 5] = [Scope::Publish, Scope::Read, Scope::Operate, Scope::Admin, Scope::Payload];
