@@ -7,6 +7,7 @@
 
 mod apart;
 mod api;
+mod console;
 mod derived;
 mod filled;
 mod flood;
@@ -62,7 +63,7 @@ struct Bench {
     /// Deliveries that wait for an unavailable destination (parked)
     #[arg(long, default_value_t = 200_000, value_parser = positive)]
     waiting: usize,
-    /// Deliveries in the read model (pages, pruning)
+    /// Deliveries in the read model (pages, console, pruning)
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..))]
     rows: u32,
     /// Stored leads with their deliveries (growth, rebuild, startup)
@@ -90,6 +91,8 @@ enum What {
     Parked,
     /// Pages, searches, problems, health and counts of a large read model, on both databases
     Pages,
+    /// Opening the lists of the console with a large read model
+    Console,
     /// Lists and writes during the deletion of old history, on both databases
     Pruning,
     /// Throughput and memory with more stored leads, destinations and timers
@@ -164,6 +167,9 @@ impl Bench {
         }
         if self.wants(What::Pages) {
             parts.add("pages", pages::measure(program, self.rows).await?);
+        }
+        if self.wants(What::Console) {
+            parts.add("console", console::measure(program, self.rows).await?);
         }
         if self.wants(What::Pruning) {
             parts.add("pruning", pruning::measure(program, self.rows, lasts).await?);
