@@ -6,6 +6,7 @@ import { health } from "./api/health";
 import { useLoad } from "./api/load";
 import { StatusService } from "./gen/leadline/v1/status_pb";
 import { useStore } from "./store";
+import { millis, short } from "./time";
 import { count } from "./words";
 
 export function Banners() {
@@ -17,39 +18,48 @@ export function Banners() {
       </div>
     );
   }
-  if (troubles.length > 0) {
-    return (
-      <div class="banner warn" role="alert">
-        <b>A part of Leadline does not work now.</b> What you see may be old, and actions may fail. Accepted leads are
-        kept.
-        <ul>
-          {troubles.map(({ part, why }) => (
-            <li key={part}>
-              <b>{part}</b>: {why}
-            </li>
-          ))}
-        </ul>
-      </div>
-    );
-  }
-  return may(StatusService.method.getStatus) ? <Behind /> : null;
+  return (
+    <>
+      {troubles.length === 0 ? null : (
+        <div class="banner warn" role="alert">
+          <b>A part of Leadline does not work now.</b> What you see may be old, and actions may fail. Accepted leads are
+          kept.
+          <ul>
+            {troubles.map(({ part, why }) => (
+              <li key={part}>
+                <b>{part}</b>: {why}
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+      {may(StatusService.method.getShownUntil) ? <Behind /> : null}
+    </>
+  );
 }
 
-/** Fewer are on their way all the time. */
-const MIN_BEHIND = 100n;
+/** Lists are a moment behind all the time. */
+const MAX_BEHIND_MS = 3_000;
 const INTERVAL_MS = 10_000;
+const WHILE_BEHIND_MS = 2_000;
 
 function Behind() {
-  const loaded = useLoad("behind", (signal) => status.getStatus({ top: 1 }, { signal }));
+  const loaded = useLoad("behind", (signal) => status.getShownUntil({}, { signal }));
+  const until = millis(loaded.value?.shownUntil);
+  const isBehind = until !== undefined && Date.now() - until > MAX_BEHIND_MS;
   useEffect(() => {
-    const timer = setInterval(() => document.hidden || loaded.reload(), INTERVAL_MS);
+    const timer = setInterval(
+      () => document.hidden || loaded.reload(),
+      until === undefined ? INTERVAL_MS : WHILE_BEHIND_MS,
+    );
     return () => clearInterval(timer);
-  }, []);
-  const waiting = loaded.value?.lags.find(({ name }) => name === "projector")?.waiting ?? 0n;
-  if (waiting < MIN_BEHIND) return null;
+  }, [until === undefined]);
+  if (!isBehind) return null;
+  const waiting = loaded.value?.waiting ?? 0n;
   return (
     <div class="banner warn" role="status">
-      <b>Lists are behind.</b> {count(waiting, "fact")} of what happened are not shown yet.
+      <b>Lists are behind.</b> They show what happened until <time>{short(until)}</time>
+      {waiting > 0n ? `; ${count(waiting, "fact")} to come` : ""}.
     </div>
   );
 }

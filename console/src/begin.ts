@@ -1,16 +1,38 @@
-// How a page begins: with the one-time link that its address is, or with the session that there is.
+// How a page begins: with the one-time link that its address is, with what came of a log-in elsewhere, or with the session that
+// there is.
 import { logIn, loggedIn, NO_ANSWER, resume } from "./api/session";
 import { go } from "./router";
 
-const USED = "This link was used before or is too old. Log in with an API key, or start Leadline again for a new link.";
+const USED = "This link was used before or is too old. Log in again, or start Leadline again for a new link.";
 const TOKEN = "#token=";
+const REFUSED = "#refused=";
 
-/** Logs in by the one-time link that the address is (/console/login#token=…), else goes on with the session that there is. */
+/** What the identity provider or the server had against a log-in. The server's log has the cause. */
+const REFUSALS: Record<string, string> = {
+  provider: "The identity provider does not answer as it should. Try again later, or log in with an API key.",
+  denied: "The identity provider did not let you in. Try again there, or ask its administrator.",
+  state: "This log-in began in another browser, or more than ten minutes ago. Begin it again.",
+  used: "This log-in was finished before. Begin it again.",
+  token:
+    "The identity provider vouched for you in a way that Leadline does not accept. Ask the administrator: the log says why.",
+  group: "You are known, but none of your groups may use Leadline. Ask the administrator of Leadline.",
+  often: "Too many log-ins from your address failed. Wait a minute, and begin again.",
+  later: "Leadline cannot check log-ins now. Try again in a moment.",
+};
+const OTHER = "The log-in was refused. Begin it again.";
+
+/** Logs in by the token behind the address, which a one-time link has, else goes on with the session that there is. */
 export async function begin(): Promise<void> {
-  if (!location.hash.startsWith(TOKEN)) return resume();
-  const token = decodeURIComponent(location.hash.slice(TOKEN.length));
+  const { hash, pathname, search } = location;
+  if (hash.startsWith(REFUSED)) {
+    go("/console/", { replace: true });
+    loggedIn.set({ state: "out", why: REFUSALS[hash.slice(REFUSED.length)] ?? OTHER });
+    return;
+  }
+  if (!hash.startsWith(TOKEN)) return resume();
+  const token = decodeURIComponent(hash.slice(TOKEN.length));
   // The token is in no history and in no address that is passed on.
-  go("/console/", { replace: true });
+  go(pathname.endsWith("/login") ? "/console/" : pathname + search, { replace: true });
   const refusal = await logIn({ token });
   if (refusal !== "") loggedIn.set({ state: "out", why: refusal === NO_ANSWER ? refusal : USED });
 }

@@ -1,6 +1,6 @@
 // The frame around every screen: navigation, banners, the palette and the help.
 import type { ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { useAccounts, usePlatform } from "./account";
 import { loggedIn, logOut } from "./api/session";
 import { Banners } from "./banners";
@@ -9,6 +9,7 @@ import { Help } from "./help";
 import { Palette } from "./palette";
 import { go, to, usePlace } from "./router";
 import { inAccount, navigation, type ScreenEntry, SCREENS } from "./screens";
+import { paint } from "./look";
 import { useStore } from "./store";
 import { Button } from "./ui/basics";
 import { Toast } from "./ui/toast";
@@ -31,9 +32,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         Skip to the content
       </a>
       <header class="top">
-        <a class="brand" href={to([])}>
-          Leadline
-        </a>
+        <Brand />
         <Navigation />
         <div class="top-end">
           <Button onClick={() => setOpen("palette")} shortcut="Control+K">
@@ -49,6 +48,18 @@ export function Shell({ children }: { children: ComponentChildren }) {
       {open === "palette" ? <Palette close={close} /> : null}
       {open === "help" ? <Help close={close} /> : null}
     </>
+  );
+}
+
+/** Of a portal: the logo or the name of the account, and its colour. */
+function Brand() {
+  const now = useStore(loggedIn);
+  const look = now.state === "in" ? now.session.look : undefined;
+  useEffect(() => paint(look?.color), [look?.color]);
+  return (
+    <a class="brand" href={to([])}>
+      {look?.logo === undefined ? (look?.name ?? "Leadline") : <img class="logo" src={look.logo} alt={look.name} />}
+    </a>
   );
 }
 
@@ -118,11 +129,13 @@ function Who() {
   const now = useStore(loggedIn);
   if (now.state !== "in") return null;
   const { name, id, account, scopes } = now.session.key;
-  const { person = "" } = now.session;
+  const { person = "", isPerson } = now.session;
   const of = account === "" ? "platform-wide" : `account ${account}`;
   return (
     <div class="who">
-      <span title={`API key ${name || id}, ${of}, may: ${scopes.join(", ")}`}>{person || name || id}</span>
+      <span title={`${isPerson ? "" : "API key "}${name || id}, ${of}, may: ${scopes.join(", ")}`}>
+        {person || name || id}
+      </span>
       <Button onClick={() => void logOut()}>Log out</Button>
     </div>
   );

@@ -1,5 +1,5 @@
 import { expect, logIn, newWorld, test } from "./support/test";
-import { Broker, Leadline } from "./support/leadline";
+import { Broker, Leadline, lock } from "./support/leadline";
 
 test("the console names a killed broker, and recovers when it is back", async ({ page, receiver }) => {
   test.setTimeout(120_000);
@@ -29,5 +29,27 @@ test("the console names a killed broker, and recovers when it is back", async ({
   } finally {
     await leadline.stop();
     await broker.stop();
+  }
+});
+
+test("lists that are behind say until when they show what happened", async ({ page, receiver }) => {
+  test.setTimeout(120_000);
+  const leadline = await Leadline.start();
+  try {
+    const world = await newWorld(leadline, "acme");
+    await world.destination("CRM", receiver.url);
+    await logIn(page, leadline, leadline.key, "/console/deliveries");
+    await page.getByText("There is no delivery yet").waitFor();
+    const release = await lock(leadline.database);
+    await world.publish("ada");
+    const behind = page.getByText(
+      /Lists are behind\..*They show what happened until \d\d:\d\d:\d\d; \d+ facts? to come\./,
+    );
+    await expect(behind).toBeVisible({ timeout: 30_000 });
+    await release();
+    await expect(behind).toHaveCount(0, { timeout: 30_000 });
+    await world.have(1, "succeeded");
+  } finally {
+    await leadline.stop();
   }
 });

@@ -1,6 +1,7 @@
 //! The console over HTTP: logging in, calls in a session, the end of a session, and the content security policy.
 
 mod clients;
+mod oidc;
 mod portals;
 
 use api::{DeliveryStatus, Scope, access_service_client::AccessServiceClient};

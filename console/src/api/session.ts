@@ -14,9 +14,24 @@ export interface SessionKey {
 
 export interface Session {
   readonly csrf: string;
+  /** What the session permits; of a person without a key, their name and rights. */
   readonly key: SessionKey;
   /** The person who logged in, if they said so. */
   readonly person?: string;
+  /** Whether an identity provider vouches for the person, and there is no key. */
+  readonly isPerson: boolean;
+  /** A URL with {trace_id} in it; empty if traces have no links. */
+  readonly traceUrl: string;
+  /** How a portal looks. */
+  readonly look?: Look;
+}
+
+export interface Look {
+  /** Of the account. */
+  readonly name: string;
+  readonly color?: string;
+  /** An image of pixels, as a data URL. */
+  readonly logo?: string;
 }
 
 export type LoggedIn =
@@ -27,14 +42,15 @@ export type LoggedIn =
 export const loggedIn = new Store<LoggedIn>({ state: "asking" });
 
 const PATH = "/console/session";
-const ENDED = "Your session has ended: it is over after 12 hours, or its API key expired or was revoked. Log in again.";
+const ENDED =
+  "Your session has ended: its time is over, or its API key expired or was revoked, or your groups permit nothing any more. Log in again.";
 export const NO_ANSWER = "Leadline does not answer. Check that it runs, then try again.";
 
 /** The session that the cookie stands for, if there is one. */
 export async function resume(): Promise<void> {
   try {
     const answer = await fetch(PATH, { headers: { accept: "application/json" } });
-    if (answer.ok) loggedIn.set({ state: "in", session: session(await answer.json()) });
+    if (answer.ok) loggedIn.set({ state: "in", session: session((await answer.json()) as Written) });
     else loggedIn.set({ state: "out", why: answer.status === 401 ? "" : await refusal(answer) });
   } catch {
     loggedIn.set({ state: "out", why: NO_ANSWER });
@@ -47,10 +63,20 @@ export async function logIn(by: { api_key: string; person?: string } | { token: 
     const headers = { "content-type": "application/json", accept: "application/json" };
     const answer = await fetch(PATH, { method: "POST", headers, body: JSON.stringify(by) });
     if (!answer.ok) return refusal(answer);
-    loggedIn.set({ state: "in", session: session(await answer.json()) });
+    loggedIn.set({ state: "in", session: session((await answer.json()) as Written) });
     return "";
   } catch {
     return NO_ANSWER;
+  }
+}
+
+/** The name of the identity provider where people can log in, too; empty if there is none. */
+export async function providerName(): Promise<string> {
+  try {
+    const answer = await fetch("/console/oidc", { headers: { accept: "application/json" } });
+    return answer.ok ? (((await answer.json()) as { name?: string | null }).name ?? "") : "";
+  } catch {
+    return "";
   }
 }
 
@@ -84,11 +110,21 @@ async function refusal(answer: Response): Promise<string> {
   return text.startsWith("<") || text === "" ? `Leadline answered with status ${answer.status}. Try again.` : text;
 }
 
-function session(json: Session): Session {
+interface Written extends Omit<Session, "isPerson" | "traceUrl" | "look"> {
+  readonly is_person?: boolean;
+  readonly trace_url?: string | null;
+  readonly look?: { readonly name: string; readonly color?: string | null; readonly logo?: string | null } | null;
+}
+
+function session(json: Written): Session {
   const scopes = json.key.scopes.map((scope) => scope.toLowerCase().replace(/^scope_/, ""));
+  const { look } = json;
   return {
     csrf: json.csrf,
     person: json.person,
+    isPerson: json.is_person ?? false,
+    traceUrl: json.trace_url ?? "",
+    look: look ? { name: look.name, color: look.color ?? undefined, logo: look.logo ?? undefined } : undefined,
     key: { ...json.key, scopes, account: json.key.account ?? "", client: json.key.client ?? "" },
   };
 }

@@ -1,5 +1,5 @@
-import { useRef, useState } from "preact/hooks";
-import { logIn } from "../api/session";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { logIn, providerName } from "../api/session";
 import { go } from "../router";
 import { Button, Notice } from "../ui/basics";
 
@@ -24,6 +24,7 @@ export function LogIn({ why }: { why: string }) {
           <Notice>{why}</Notice>
         </div>
       )}
+      <Provider />
       <form onSubmit={(event) => void submit(event)}>
         <label for="api-key">API key</label>
         <input
@@ -57,6 +58,26 @@ export function LogIn({ why }: { why: string }) {
         </Button>
       </form>
     </main>
+  );
+}
+
+/** Log-in at the identity provider, if there is one. The person comes back to the address of now. */
+function Provider() {
+  const [name, setName] = useState("");
+  useEffect(() => {
+    let isShown = true;
+    void providerName().then((found) => isShown && setName(found));
+    return () => void (isShown = false);
+  }, []);
+  if (name === "") return null;
+  const { pathname, search } = location;
+  const to = pathname.endsWith("/login") ? "/console/" : pathname + search;
+  return (
+    <p>
+      <a class="button primary" href={`/console/oidc/log-in?to=${encodeURIComponent(to)}`} target="_self">
+        Log in with {name}
+      </a>
+    </p>
   );
 }
 

@@ -1,13 +1,14 @@
 // A dialog with the few fields of a thing, and what the server says against them.
 import { useId, useState } from "preact/hooks";
 import { Ask } from "./action";
+import { Button } from "./basics";
 
 export interface Field {
   readonly name: string;
   readonly label: string;
   readonly hint?: string;
   /** `lines`: one value in each line. Without a kind it is a line of text. */
-  readonly kind?: "text" | "email" | "lines" | "number" | "choice" | "secret";
+  readonly kind?: "text" | "email" | "lines" | "number" | "choice" | "secret" | "image";
   /** Of a choice: values with their labels. */
   readonly options?: readonly (readonly [string, string])[];
   readonly required?: boolean;
@@ -91,6 +92,8 @@ function Input({ id, field: { kind = "text", hint, options = [], required = fals
           ))}
         </select>
       );
+    case "image":
+      return <Image common={common} value={value} set={set} />;
     case "lines":
       return <textarea {...common} rows={3} spellcheck={false} value={value} onInput={write} />;
     default:
@@ -111,3 +114,58 @@ function Input({ id, field: { kind = "text", hint, options = [], required = fals
 /** The values of a field that has one in each line. */
 export const linesOf = (text: string | undefined): string[] =>
   (text ?? "").split(/[\s,]+/).filter((line) => line !== "");
+
+const MAX_IMAGE = 32 * 1024;
+
+/** An image, as text in base64. */
+function Image({ common, value, set }: { common: object; value: string; set: (value: string) => void }) {
+  const [wrong, setWrong] = useState("");
+  const chosen = async (file: File | undefined): Promise<void> => {
+    if (file === undefined) return;
+    if (file.size > MAX_IMAGE) return setWrong("It has more than 32 KiB.");
+    setWrong("");
+    set(base64(new Uint8Array(await file.arrayBuffer())));
+  };
+  return (
+    <>
+      <input
+        {...common}
+        type="file"
+        accept="image/png,image/jpeg,image/webp"
+        onChange={(event) => void chosen(event.currentTarget.files?.[0])}
+      />
+      {wrong === "" ? null : (
+        <p class="wrong" role="alert">
+          {wrong}
+        </p>
+      )}
+      {value === "" ? null : (
+        <p class="row">
+          <img class="logo" src={imageUrl(value)} alt="What is chosen" />
+          <Button onClick={() => set("")}>Remove it</Button>
+        </p>
+      )}
+    </>
+  );
+}
+
+export function base64(of: Uint8Array): string {
+  return btoa(String.fromCharCode(...of));
+}
+
+export function bytes(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}
+
+/** Images of pixels by the beginning of their base64. */
+const TYPES: readonly (readonly [string, string])[] = [
+  ["iVBORw0KGgo", "image/png"],
+  ["/9j/", "image/jpeg"],
+  ["UklGR", "image/webp"],
+];
+
+/** A URL that shows an image of pixels, and nothing else. */
+export function imageUrl(of: string): string {
+  const type = TYPES.find(([begin]) => of.startsWith(begin))?.[1] ?? "application/octet-stream";
+  return `data:${type};base64,${of}`;
+}

@@ -37,6 +37,8 @@ export class Leadline {
   private constructor(
     readonly http: string,
     readonly key: string,
+    /** The file of the read model. */
+    readonly database: string,
     private readonly process: ChildProcess,
     private readonly folder: string,
   ) {}
@@ -44,12 +46,19 @@ export class Leadline {
   static async start(...args: string[]): Promise<Leadline> {
     const folder = await mkdtemp(join(tmpdir(), "leadline-console-"));
     const data = join(folder, "data");
+    const http = args.includes("--http") ? [] : ["--http", "127.0.0.1:0"];
     const child = spawn(
       PROGRAM,
-      ["up", "--data-dir", data, "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--allow-plain-http"].concat(
-        ["--allow-network", "127.0.0.0/8"],
-        args,
-      ),
+      [
+        "up",
+        "--data-dir",
+        data,
+        "--grpc",
+        "127.0.0.1:0",
+        "--allow-plain-http",
+        "--allow-network",
+        "127.0.0.0/8",
+      ].concat(http, args),
       { env: { ...process.env, LEADLINE_NATS_SERVER: NATS_SERVER }, stdio: ["ignore", "pipe", "pipe"] },
     );
     let output = "";
@@ -60,9 +69,10 @@ export class Leadline {
       if (child.exitCode !== null) throw new Error(`leadline up ended:\n${output}`);
       return readFile(join(data, "addresses.json"), "utf8").catch(() => undefined);
     });
-    const { http } = JSON.parse(addresses) as { http: string };
+    const found = JSON.parse(addresses) as { http: string; database: string };
     const key = (await readFile(join(data, "admin.key"), "utf8")).trim();
-    return new Leadline(http, key, child, folder);
+    const database = found.database.replace(/^sqlite:/, "").replace(/\?.*$/, "");
+    return new Leadline(found.http, key, database, child, folder);
   }
 
   async stop(): Promise<void> {
@@ -129,4 +139,25 @@ export class Broker {
     await this.kill();
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Holds the lock of an SQLite file, so that nobody else writes, until the function that it returns is called. */
+export async function lock(file: string): Promise<() => Promise<void>> {
+  const program = [
+    "import sqlite3, sys",
+    "database = sqlite3.connect(sys.argv[1], isolation_level=None)",
+    "database.execute('BEGIN IMMEDIATE')",
+    "print('locked', flush=True)",
+    "sys.stdin.read()",
+  ].join("\n");
+  const child = spawn("python3", ["-c", program, file], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = new Promise((done) => child.once("exit", done));
+  await new Promise<void>((done, failed) => {
+    child.stdout.once("data", () => done());
+    child.once("exit", (code) => failed(new Error(`python3 ended with ${code}`)));
+  });
+  return async () => {
+    child.stdin.end();
+    await ended;
+  };
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use api::status;
 use crypto::ApiKey;
 use domain::{
-    KeyId, Principal, Registry,
-    access::{Denial, Rule},
-    registry::{KeyHash, KeyRefusal},
+    AccountId, KeyId, Principal, Registry,
+    access::{Denial, Holder, Rule},
+    registry::{AccountEntry, KeyHash, KeyRefusal},
 };
 use http::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use jiff::Timestamp;
@@ -137,14 +137,30 @@ impl Authenticator {
         Ok(principal)
     }
 
-    /// The principal of a session, as far as its API key is good now.
+    /// The principal of a session, as far as its API key is good now, or the groups of its person permit it now.
     ///
     /// # Errors
-    /// When the key is refused.
+    /// When the key is refused, or the person is not known any more.
     pub async fn of_session(&self, session: &Grant) -> Result<Principal, Refused> {
-        let registry = self.registry_with(&session.key).await?;
-        let principal = registry.of_session(&session.key, Timestamp::now())?;
+        let principal = match &session.of {
+            Holder::Key(key) => self.registry_with(key).await?.of_session(key, Timestamp::now())?,
+            Holder::Person(person) => {
+                let people = self.sessions.as_ref().and_then(|sessions| sessions.people.as_ref());
+                let known = people.and_then(|people| people.principal(person, session.bounds.until));
+                known.filter(|principal| self.has_account_of(principal)).ok_or(NoSession::Ended)?
+            }
+        };
         Ok(principal.within(&session.bounds).ok_or(NoSession::Ended)?)
+    }
+
+    /// Whether the account of a person exists; keys are revoked with theirs.
+    fn has_account_of(&self, person: &Principal) -> bool {
+        person.account().is_none_or(|account| self.registry.snapshot().account(account).is_some())
+    }
+
+    /// What the configuration says of an account now; `None` if it does not exist.
+    pub fn account(&self, id: &AccountId) -> Option<Arc<AccountEntry>> {
+        self.registry.snapshot().account(id).cloned()
     }
 
     /// A registry that knows this key, if there is one.

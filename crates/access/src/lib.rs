@@ -20,4 +20,4 @@ pub use authenticator::{Authenticator, Refused};
 pub use client::{AuthChannel, AuthInterceptor};
 pub use grpc::Guarded;
 pub use rules::{MethodRule, Rules, RulesError};
-pub use session::{CSRF, Grant, NoSession, NoSite, Sessions, Site, bounds_of, from_here};
+pub use session::{CSRF, Grant, NoSession, NoSite, People, Sessions, Site, bounds_of, from_here};

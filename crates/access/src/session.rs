@@ -1,16 +1,17 @@
-//! Sessions of the console: who has logged in with an API key, or with a link that was made with one.
+//! Sessions of the console: who has logged in with an API key, with a link that was made with one, or at the identity provider.
 //!
 //! A session is a cookie, and the server keeps nothing of it, so it works in every process and after a restart. The
-//! cookie names the API key, the bounds of the session and its end, with a code that only the holder of the master key
-//! can make. Each call looks the key up in the registry view, so a session ends when its key does. A call also
-//! needs a header that pages of other sites can neither read nor send.
+//! cookie names its holder, the bounds of the session and its end, with a code that only the holder of the master key
+//! can make. Each call looks the API key up in the registry view, so a session ends when its key does; that of a person
+//! ends when no rule names their groups any more. A call also needs a header that pages of other sites can neither read nor
+//! send.
 
 use std::sync::{Arc, OnceLock};
 
 use crypto::{Links, MasterKey};
 use domain::{
     AccountId, ClientId, KeyId, Principal,
-    access::{Bounds, Scope},
+    access::{Bounds, GroupRule, Holder, Person, Scope, rights_of},
 };
 use http::{HeaderMap, HeaderName, header};
 use jiff::Timestamp;
@@ -30,6 +31,10 @@ const COOKIE_OVER_HTTPS: &str = "__Host-leadline_session";
 const OF_COOKIES: &str = "leadline console session";
 const OF_CSRF: &str = "leadline console csrf";
 const OF_TOKENS: &str = "leadline console login";
+const OF_LOG_INS: &str = "leadline console log-in at the identity provider";
+/// The name of the cookie of a log-in that is under way at the identity provider; over https with the same prefix.
+const LOG_IN_COOKIE: &str = "leadline_log_in";
+const LOG_IN_COOKIE_OVER_HTTPS: &str = "__Host-leadline_log_in";
 
 /// Where browsers find this installation.
 #[derive(Debug, Clone)]
@@ -74,6 +79,11 @@ impl Site {
     pub fn cookie(&self) -> &'static str {
         if self.is_https() { COOKIE_OVER_HTTPS } else { COOKIE }
     }
+
+    /// The name of the cookie of a log-in at the identity provider.
+    pub fn log_in_cookie(&self) -> &'static str {
+        if self.is_https() { LOG_IN_COOKIE_OVER_HTTPS } else { LOG_IN_COOKIE }
+    }
 }
 
 /// A session, or a link that begins one.
@@ -81,7 +91,7 @@ impl Site {
 pub struct Grant {
     /// Unique to the session.
     pub id: String,
-    pub key: KeyId,
+    pub of: Holder,
     pub bounds: Bounds,
     /// Of a link: until when it can be used. Of a session: its end.
     pub good_until: Timestamp,
@@ -91,7 +101,11 @@ pub struct Grant {
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     i: String,
+    /// The id of the API key; empty if the holder is a person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     k: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    o: Option<WrittenPerson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     a: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,12 +121,29 @@ struct Written {
     g: i64,
 }
 
+#[derive(Debug, Serialize, Deserialize)]
+struct WrittenPerson {
+    i: String,
+    s: String,
+    #[serde(default)]
+    n: String,
+    g: Vec<String>,
+}
+
 impl Grant {
     fn write(&self) -> String {
         let bounds = &self.bounds;
+        let (key, person) = match &self.of {
+            Holder::Key(key) => (key.to_string(), None),
+            Holder::Person(person) => {
+                let Person { issuer, subject, name, groups } = Person::clone(person);
+                (String::new(), Some(WrittenPerson { i: issuer, s: subject, n: name, g: groups }))
+            }
+        };
         let written = Written {
             i: self.id.clone(),
-            k: self.key.to_string(),
+            k: key,
+            o: person,
             a: bounds.account.as_ref().map(ToString::to_string),
             c: bounds.client.as_ref().map(ToString::to_string),
             s: bounds.scopes.named().map(|scope| scope.as_str().to_owned()).collect(),
@@ -135,7 +166,13 @@ impl Grant {
             is_portal: written.p,
         };
         let good_until = Timestamp::from_second(written.g).ok()?;
-        Some(Self { id: written.i, key: KeyId::parse(&written.k).ok()?, bounds, good_until })
+        let of = match written.o {
+            Some(WrittenPerson { i: issuer, s: subject, n: name, g: groups }) => {
+                Holder::Person(Person { issuer, subject, name, groups }.into())
+            }
+            None => Holder::Key(KeyId::parse(&written.k).ok()?),
+        };
+        Some(Self { id: written.i, of, bounds, good_until })
     }
 }
 
@@ -150,19 +187,46 @@ pub enum NoSession {
     CrossSite,
 }
 
+/// Who may log in at the identity provider.
+#[derive(Debug, Clone)]
+pub struct People {
+    /// The identity provider.
+    pub issuer: String,
+    pub rules: Vec<GroupRule>,
+}
+
+impl People {
+    /// The caller that a person is until this time; `None` if no rule names one of their groups now, or another provider
+    /// vouched for them.
+    pub fn principal(&self, person: &Arc<Person>, until: Timestamp) -> Option<Principal> {
+        let (rights, _) = rights_of(&self.rules, &person.groups).filter(|_| person.issuer == self.issuer)?;
+        person.principal(&rights, until)
+    }
+}
+
 /// Writes and reads sessions. Clones share the key.
 #[derive(Debug, Clone)]
 pub struct Sessions {
     pub site: Site,
+    /// `None` if people have sessions of API keys only.
+    pub people: Option<Arc<People>>,
+    log_ins: Links,
     cookies: Links,
     csrf: Links,
     tokens: Links,
 }
 
 impl Sessions {
-    pub fn new(site: Site, key: &MasterKey) -> Self {
+    pub fn new(site: Site, people: Option<People>, key: &MasterKey) -> Self {
         let links = |purpose| Links::new(key, purpose);
-        Self { site, cookies: links(OF_COOKIES), csrf: links(OF_CSRF), tokens: links(OF_TOKENS) }
+        Self {
+            site,
+            people: people.map(Arc::new),
+            log_ins: links(OF_LOG_INS),
+            cookies: links(OF_COOKIES),
+            csrf: links(OF_CSRF),
+            tokens: links(OF_TOKENS),
+        }
     }
 
     /// The value of the cookie of a session.
@@ -190,12 +254,19 @@ impl Sessions {
     /// # Errors
     /// If the cookie is not one of this installation, or the session has ended.
     pub fn of_headers(&self, headers: &HeaderMap) -> Option<Result<Grant, NoSession>> {
-        let name = self.site.cookie();
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut named = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let value = named.find(|(cookie, _)| *cookie == name)?.1;
+        let value = cookie_of(headers, self.site.cookie())?;
         let grant = self.cookies.read(value).and_then(|text| Grant::read(&text));
         Some(grant.filter(|grant| Timestamp::now() < grant.good_until).ok_or(NoSession::Ended))
+    }
+
+    /// The value of the cookie of a log-in at the identity provider.
+    pub fn log_in(&self, text: &str) -> String {
+        self.log_ins.write(text)
+    }
+
+    /// What such a cookie says; `None` if the headers have none of this installation.
+    pub fn log_in_of(&self, headers: &HeaderMap) -> Option<String> {
+        self.log_ins.read(cookie_of(headers, self.site.log_in_cookie())?)
     }
 
     /// Checks that a call in a session comes from the console.
@@ -207,6 +278,12 @@ impl Sessions {
         let given = headers.get(CSRF).and_then(|value| value.to_str().ok()).ok_or(NoSession::Csrf)?;
         if self.csrf.read(given).as_ref() == Some(&grant.id) { Ok(()) } else { Err(NoSession::Csrf) }
     }
+}
+
+fn cookie_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut named = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    named.find(|(cookie, _)| *cookie == name).map(|(_, value)| value)
 }
 
 /// Checks that no page of another site causes a request. Other clients than browsers do not send the header.

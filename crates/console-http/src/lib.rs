@@ -3,6 +3,7 @@
 //! * [`assets`] are the built files of `console/`, embedded in the program
 //! * [`session`] logs people in and out with an API key, or with a link that is used once
 //! * [`links`] makes these links
+//! * [`oidc`] logs people in at an identity provider
 //! * [`attempts`] limits how often an address may fail to log in
 //!
 //! Guarantees: no answer contains an API key. No page of another site can call in a session, or frame the console unless
@@ -11,7 +12,9 @@
 mod assets;
 mod attempts;
 pub mod links;
+pub mod oidc;
 mod session;
+mod trace_url;
 
 use std::sync::Arc;
 
@@ -28,6 +31,7 @@ use journal::Journal;
 use runtime::cors::Origin;
 
 use attempts::Attempts;
+use trace_url::TraceUrl;
 
 /// Options of the console.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -37,6 +41,12 @@ pub struct Options {
     /// frames of other sites [default: none]
     #[arg(long, env = "LEADLINE_CONSOLE_FRAME_ANCESTORS", value_name = "ORIGINS", value_delimiter = ',')]
     pub console_frame_ancestors: Vec<Origin>,
+    /// Where the console shows the trace of an attempt: an http or https URL with {trace_id} in it, such as
+    /// https://traces.example/trace/{trace_id} [default: traces have no links]
+    #[arg(long, env = "LEADLINE_TRACE_URL", value_name = "URL")]
+    pub trace_url: Option<TraceUrl>,
+    #[command(flatten)]
+    pub oidc: oidc::Options,
 }
 
 struct Console {
@@ -45,19 +55,37 @@ struct Console {
     journal: Journal,
     attempts: Attempts,
     is_framed: bool,
+    trace_url: Option<TraceUrl>,
+    /// `None` if people log in with API keys and links only.
+    oidc: Option<oidc::Oidc>,
 }
 
 /// The routes of the console. `authenticator` has to accept these sessions.
-pub fn routes(options: &Options, authenticator: Authenticator, sessions: Sessions, journal: Journal) -> Router {
+///
+/// # Errors
+/// If the settings of the identity provider cannot be used.
+pub fn routes(
+    options: &Options,
+    authenticator: Authenticator,
+    sessions: Sessions,
+    journal: Journal,
+) -> Result<Router, oidc::NoOidc> {
     let is_framed = !options.console_frame_ancestors.is_empty();
-    let console = Arc::new(Console { authenticator, sessions, journal, attempts: Attempts::default(), is_framed });
+    let (trace_url, oidc) = (options.trace_url.clone(), options.oidc.oidc()?);
+    let attempts = Attempts::default();
+    let console = Arc::new(Console { authenticator, sessions, journal, attempts, is_framed, trace_url, oidc });
     let session = get(session::show).post(session::log_in).delete(session::log_out);
-    Router::new()
-        .route("/console/session", session.with_state(console))
+    let routes = Router::new()
+        .route("/console/session", session)
+        .route("/console/oidc", get(oidc::offered))
+        .route("/console/oidc/log-in", get(oidc::begin))
+        .route("/console/oidc/callback", get(oidc::finish))
+        .with_state(console)
         .route("/console", get(assets::index))
         .route("/console/", get(assets::index))
         .route("/console/{*path}", get(assets::file))
-        .layer(middleware::from_fn_with_state(headers(options), protect))
+        .layer(middleware::from_fn_with_state(headers(options), protect));
+    Ok(routes)
 }
 
 /// The headers of every answer, which tell the browser what the pages may do.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use access::{Grant, Sessions};
-use domain::{KeyId, access::Bounds};
+use domain::access::{Bounds, Holder};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -20,9 +20,9 @@ pub struct Link {
 }
 
 /// Makes a link for a session with these bounds.
-pub fn link(sessions: &Sessions, key: KeyId, bounds: Bounds) -> Link {
+pub fn link(sessions: &Sessions, of: Holder, bounds: Bounds) -> Link {
     let expires_at = after(LINK_LIFETIME).min(bounds.until);
-    let token = sessions.token(&Grant { id: new_id(), key, bounds, good_until: expires_at });
+    let token = sessions.token(&Grant { id: new_id(), of, bounds, good_until: expires_at });
     // Browsers send what is behind the "#" to no server, so it is in no log.
     Link { url: sessions.site.at(&format!("console/login#token={token}")), expires_at }
 }

@@ -13,12 +13,17 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crypto::ApiKey;
-use domain::{Principal, access::Scope};
+use domain::{
+    Principal,
+    access::{Holder, Scope},
+    registry::Account,
+};
 use journal::JournalError;
 use runtime::{ErrorChain as _, Origin};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Console,
@@ -71,7 +76,7 @@ pub(crate) async fn log_in(
 ) -> Response {
     match console.log_in(address, &headers, body).await {
         Ok((session, principal)) => {
-            tracing::info!(key = %principal.id(), portal = principal.is_portal(), "logged in to the console");
+            tracing::info!(by = %principal, portal = principal.is_portal(), "logged in to the console");
             console.shown(&session, &principal, true)
         }
         Err(why) => {
@@ -134,7 +139,7 @@ impl Console {
         let key: ApiKey = key.trim().parse().map_err(|_| Refused::Malformed)?;
         let principal = self.authenticator.of_key(&key).await?;
         let bounds = bounds_of(&principal, person, after(SESSION_LIFETIME));
-        Ok(Grant { id: new_id(), key: principal.id().clone(), good_until: bounds.until, bounds })
+        Ok(Grant { id: new_id(), of: principal.holder(), good_until: bounds.until, bounds })
     }
 
     async fn of_token(&self, token: &str, person: String) -> Result<Grant, NoLogIn> {
@@ -145,11 +150,11 @@ impl Console {
             return Err(NoLogIn::Used);
         }
         let mut bounds = link.bounds;
-        // The maker of a portal link has named the person.
-        if bounds.person.is_empty() && !bounds.is_portal {
+        // The maker of a portal link has named the person, and so has an identity provider.
+        if bounds.person.is_empty() && !bounds.is_portal && matches!(link.of, Holder::Key(_)) {
             bounds.person = person;
         }
-        Ok(Grant { id: new_id(), key: link.key, good_until: bounds.until, bounds })
+        Ok(Grant { id: new_id(), of: link.of, good_until: bounds.until, bounds })
     }
 
     /// The answer that shows a session, with its cookie if the session is new.
@@ -168,6 +173,10 @@ impl Console {
             "person": session.bounds.person,
             "portal": session.bounds.is_portal,
             "expires_at": session.good_until.to_string(),
+            // Whether an identity provider vouches for them, and there is no key.
+            "is_person": matches!(session.of, Holder::Person(_)),
+            "trace_url": self.trace_url.as_ref().filter(|_| !principal.is_portal()).map(ToString::to_string),
+            "look": self.look(principal),
         }));
         let mut shown = unstored(body.into_response());
         if is_new {
@@ -177,6 +186,17 @@ impl Console {
             add(shown.headers_mut(), &self.line(&cookie, seconds, self.is_in_frame(session)));
         }
         shown
+    }
+
+    /// How a portal looks; `null` if the session is none.
+    fn look(&self, principal: &Principal) -> Option<Value> {
+        let account = principal.account().filter(|_| principal.is_portal())?;
+        let entry = self.authenticator.account(account)?;
+        let Account { name, portal, .. } = &entry.account;
+        let logo = portal.logo.as_ref();
+        let logo = logo.map(|logo| format!("data:{};base64,{}", logo.media_type(), STANDARD.encode(logo.bytes())));
+        let color = portal.color.map(|color| color.to_string());
+        Some(json!({"name": if name.is_empty() { account.as_str() } else { name }, "color": color, "logo": logo}))
     }
 
     /// Whether the session may be used in a frame of another site, to which browsers send only cookies that say so.
@@ -242,12 +262,12 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn unstored(mut answer: Response) -> Response {
+pub(crate) fn unstored(mut answer: Response) -> Response {
     answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
-fn add(headers: &mut HeaderMap, line: &str) {
+pub(crate) fn add(headers: &mut HeaderMap, line: &str) {
     // A cookie is letters, digits, "-" and "_".
     if let Ok(line) = HeaderValue::from_str(line) {
         headers.append(header::SET_COOKIE, line);

@@ -1,12 +1,15 @@
 //! Authorisation: the scopes of API keys, the rules of methods, and principals.
 //!
-//! An API key is a registry fact ([`crate::registry::ApiKey`]). A caller that presents its secret is a [`Principal`]. A
-//! [`Rule`] says what a method requires of its caller; [`Principal::may_touch`] checks the account that a call is
-//! about.
+//! An API key is a registry fact ([`crate::registry::ApiKey`]). A caller that presents its secret is a [`Principal`], and so is
+//! a [`Person`] for whom an identity provider vouches. A [`Rule`] says what a method requires of its caller;
+//! [`Principal::may_touch`] checks the account that a call is about.
+
+mod people;
 
 use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
+pub use people::{GroupRule, Holder, NoGroupRule, Person, Rights, rights_of};
 
 use crate::{
     ids::{AccountId, ClientId, KeyId},
@@ -171,18 +174,20 @@ pub struct Bounds {
     pub is_portal: bool,
 }
 
-/// The caller, known by an API key that was valid at the time of the call.
+/// The caller, known by an API key that was valid at the time of the call, or by what an identity provider signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// In a session, the API key within the bounds of the session.
+    /// In a session, the API key within the bounds of the session. Of a person without a key, what stands in for it.
     key: Arc<ApiKey>,
+    /// `None` if the caller has an API key.
+    identity: Option<Arc<Person>>,
     person: Option<Arc<str>>,
     is_portal: bool,
 }
 
 impl Principal {
     pub(crate) const fn new(key: Arc<ApiKey>) -> Self {
-        Self { key, person: None, is_portal: false }
+        Self { key, identity: None, person: None, is_portal: false }
     }
 
     /// The same caller within the bounds of a session. It never has more scopes than its API key has now; `None` if
@@ -206,16 +211,25 @@ impl Principal {
         let expires_at = Some(own.expires_at.map_or(bounds.until, |end| end.min(bounds.until)));
         let key = ApiKey { account, client, scopes, expires_at, ..ApiKey::clone(own) };
         let person = (!bounds.person.is_empty()).then(|| Arc::from(bounds.person.as_str()));
-        Some(Self { key: key.into(), person, is_portal: self.is_portal || bounds.is_portal })
+        let (identity, is_portal) = (self.identity.clone(), self.is_portal || bounds.is_portal);
+        Some(Self { key: key.into(), identity, person, is_portal })
     }
 
     pub fn key(&self) -> &ApiKey {
         &self.key
     }
 
-    /// The id of the key.
+    /// The id of the key, or what stands in for it: limits count by it.
     pub fn id(&self) -> &KeyId {
         &self.key.id
+    }
+
+    /// Who may have a session of what the caller may do.
+    pub fn holder(&self) -> Holder {
+        match &self.identity {
+            Some(person) => Holder::Person(Arc::clone(person)),
+            None => Holder::Key(self.key.id.clone()),
+        }
     }
 
     /// The account that the API key belongs to; `None` if the API key is platform-wide.
@@ -312,9 +326,12 @@ impl Principal {
     }
 }
 
-/// How facts name the caller: `key <id>` and the name of the API key.
+/// How facts name the caller: `key <id>` and the name of the API key, or `person <subject>` and their mail address.
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "key {} ({})", self.key.id, self.key.name)
+        match &self.identity {
+            Some(person) => write!(f, "person {} ({})", person.subject, self.key.name),
+            None => write!(f, "key {} ({})", self.key.id, self.key.name),
+        }
     }
 }

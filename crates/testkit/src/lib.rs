@@ -1,6 +1,6 @@
 //! Real servers for tests. Each is private to a test and ends with it.
 //!
-//! The crate has a broker, a database, a name server, HTTP and mail receivers, proxies, a token server, a collector and a Prometheus server, which
+//! The crate has a broker, a database, a name server, HTTP and mail receivers, proxies, a token server, an identity provider, a collector and a Prometheus server, which
 //! tests can make misbehave; child processes that cannot outlive the test; and waits for conditions without sleeping. Nothing here
 //! is a mock: every server speaks its protocol over a socket. Failures panic with an explanation, because only tests use the crate.
 
@@ -11,6 +11,7 @@ pub mod forward_proxy;
 pub mod nats;
 pub mod nginx;
 pub mod oauth;
+pub mod oidc;
 pub mod otlp;
 pub mod pgbouncer;
 pub mod port;
@@ -29,6 +30,7 @@ pub use forward_proxy::ForwardProxy;
 pub use nats::{NatsCluster, NatsServer};
 pub use nginx::Nginx;
 pub use oauth::TokenServer;
+pub use oidc::IdentityProvider;
 pub use otlp::OtlpSink;
 pub use pgbouncer::PgBouncer;
 pub use port::free_port;

@@ -197,7 +197,7 @@ impl Cli {
                 let master = key.required()?;
                 compose::alone("query", &alone.listeners, &alone.nats, async |platform, journal| {
                     key.confirm(&master, journal).await?;
-                    let sessions = compose::sessions(public_url.as_deref(), &master, platform)?;
+                    let sessions = compose::sessions(public_url.as_deref(), &options.query.console, &master, platform)?;
                     options.start(!no_maintenance, network.guard(), master, sessions, platform, journal).await
                 })
                 .await

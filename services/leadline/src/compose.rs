@@ -33,8 +33,14 @@ pub(crate) fn api() -> anyhow::Result<Api> {
 }
 
 /// The sessions of the console.
-pub(crate) fn sessions(public_url: Option<&str>, key: &MasterKey, platform: &Platform) -> anyhow::Result<Sessions> {
-    Ok(Sessions::new(Site::new(public_url, platform.addresses.clone())?, key))
+pub(crate) fn sessions(
+    public_url: Option<&str>,
+    console: &console_http::Options,
+    key: &MasterKey,
+    platform: &Platform,
+) -> anyhow::Result<Sessions> {
+    let site = Site::new(public_url, platform.addresses.clone())?;
+    Ok(Sessions::new(site, console.oidc.people()?, key))
 }
 
 /// The platform of the services: it drains on a signal, and uses as many connections as this process may have.

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use console_http::links::{SESSION_LIFETIME, after, link};
 use crypto::MasterKey;
-use domain::access::{Bounds, Scope};
+use domain::access::{Bounds, Holder, Scope};
 use journal::{Journal, NatsOptions};
 use runtime::{Addresses, Listeners, Platform, Service, metrics, telemetry};
 use serde_json::json;
@@ -141,7 +141,8 @@ impl Up {
         }
         self.key.confirm(&key, &journal).await?;
         let (key_file, key_id) = api_keys::admin_key_in(data_dir, &journal).await?;
-        let sessions = compose::sessions(self.notifier.public_url.as_deref(), &key, platform)?;
+        let console = &self.read_side.query.console;
+        let sessions = compose::sessions(self.notifier.public_url.as_deref(), console, &key, platform)?;
         let guard = self.network.guard();
         let mut services: Vec<Service> = vec![
             ingest::start(&self.ingest, Some(sessions.clone()), platform, &journal).await?,
@@ -158,7 +159,7 @@ impl Up {
             person: String::new(),
             is_portal: false,
         };
-        let console_link = link(&sessions, key_id, bounds).url;
+        let console_link = link(&sessions, Holder::Key(key_id), bounds).url;
         Ok((addresses, Administrator { key_file, console_link }))
     }
 

@@ -155,7 +155,7 @@ impl AccessService {
     fn link(&self, caller: &Caller, bounds: Bounds) -> api::ConsoleLink {
         let session_expires_at = Some(timestamp_to_api(bounds.until));
         tracing::info!(by = caller.by(), portal = bounds.is_portal, "made a log-in link for the console");
-        let link = links::link(&self.sessions, caller.principal().id().clone(), bounds);
+        let link = links::link(&self.sessions, caller.principal().holder(), bounds);
         api::ConsoleLink { url: link.url, expires_at: Some(timestamp_to_api(link.expires_at)), session_expires_at }
     }
 }

@@ -6,6 +6,7 @@ use api::{
 };
 use domain::{
     AccountId, ClientId, Principal, Registry,
+    access::Holder,
     registry::{Destination, KeyRefusal, Scope},
 };
 use jiff::Timestamp;
@@ -94,10 +95,13 @@ impl Caller {
 
     /// Checks the key again during a long call: when the call began, this process may not have known of a revocation.
     pub(crate) fn is_still_good(&self, registry: &Registry) -> Result<(), Status> {
-        let key = registry.key(self.principal.id()).ok_or(KeyRefusal::Unknown);
         let now = Timestamp::now();
+        let held = match self.principal.holder() {
+            Holder::Key(id) => registry.key(&id).ok_or(KeyRefusal::Unknown).and_then(|key| key.is_good(now)),
+            Holder::Person(_) => Ok(()),
+        };
         // The end of a session is that of its principal.
-        key.and_then(|key| key.is_good(now)).and(self.principal.key().is_good(now)).map_err(not_authenticated)
+        held.and(self.principal.key().is_good(now)).map_err(not_authenticated)
     }
 
     /// How facts name the caller: the key, which is certain, and the name for which it says that it speaks, which is

@@ -92,7 +92,7 @@ pub async fn start(
     let changes = Changes::new(journal.clone(), registry.clone(), rules, options.limits.into());
     latch.ready();
     Ok(Service::new("query")
-        .with_http(console_http::routes(&options.console, authenticator.clone(), sessions.clone(), journal.clone()))
+        .with_http(console_http::routes(&options.console, authenticator.clone(), sessions.clone(), journal.clone())?)
         .with_grpc(authenticator.guard(access_service::service(changes.clone(), registry.clone(), sessions)))
         .with_grpc(authenticator.guard(registry_service::service(changes, registry.clone(), guard, key, store.clone())))
         .with_grpc(authenticator.guard(delivery_service::service(

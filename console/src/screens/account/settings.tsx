@@ -6,7 +6,7 @@ import { type Loaded, useLoad } from "../../api/load";
 import type { Account } from "../../gen/leadline/v1/account_pb";
 import { RegistryService } from "../../gen/leadline/v1/registry_pb";
 import { Button, Facts } from "../../ui/basics";
-import { Edit, type Field, linesOf, type Values } from "../../ui/edit";
+import { base64, bytes, Edit, type Field, imageUrl, linesOf, type Values } from "../../ui/edit";
 import { Shown } from "../../ui/states";
 import { count } from "../../words";
 import { useDialog } from "./belongings";
@@ -40,6 +40,13 @@ const FIELDS: readonly Field[] = [
     kind: "number",
     hint: "1 to 3,650; empty: as long as the installation shows it",
   },
+  { name: "portal_color", label: "Colour of its portals", hint: "Such as #1f5fbf; empty: that of the console" },
+  {
+    name: "portal_logo",
+    label: "Logo of its portals",
+    kind: "image",
+    hint: "PNG, JPEG or WebP, at most 32 KiB",
+  },
 ];
 
 const values = (of: Account): Values => ({
@@ -49,6 +56,8 @@ const values = (of: Account): Values => ({
   notification_emails: of.notificationEmails.join("\n"),
   api_user_emails: of.apiUserEmails.join("\n"),
   keep_history: daysOf(of.keepHistory),
+  portal_color: of.portalColor,
+  portal_logo: base64(of.portalLogo),
 });
 
 export function AccountScreen() {
@@ -92,12 +101,18 @@ function Known({ of, loaded }: { of: Account; loaded: Loaded<Account> }) {
               ? "as long as the installation shows it"
               : count(Number(daysOf(of.keepHistory)), "day"),
           ],
+          ["Colour of its portals", of.portalColor || "that of the console"],
+          ["Logo of its portals", of.portalLogo.length === 0 ? "none" : <Logo of={of} />],
         ]}
       />
       {what === "edit" && may(updateAccount) ? <EditAccount of={of} saved={loaded.reload} close={close} /> : null}
       {what === "confirm" && may(confirmEmail) ? <Confirm of={of} confirmed={loaded.reload} close={close} /> : null}
     </>
   );
+}
+
+function Logo({ of }: { of: Account }) {
+  return <img class="logo" src={imageUrl(base64(of.portalLogo))} alt={`Logo of ${of.name || of.accountId}`} />;
 }
 
 function EditAccount({ of, saved, close }: { of: Account; saved: () => void; close: () => void }) {
@@ -112,6 +127,8 @@ function EditAccount({ of, saved, close }: { of: Account; saved: () => void; clo
       notificationEmails: linesOf(given.notification_emails),
       apiUserEmails: linesOf(given.api_user_emails),
       keepHistory: durationOf(given.keep_history),
+      portalColor: given.portal_color ?? "",
+      portalLogo: bytes(given.portal_logo ?? ""),
     };
     await registry.updateAccount({ account, updateMask: { paths: [...paths] } });
     saved();

@@ -16,6 +16,7 @@ mod jobs;
 mod keys;
 mod limits;
 mod mails;
+mod people;
 mod problems;
 mod registry;
 mod resends;

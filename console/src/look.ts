@@ -1,0 +1,35 @@
+// The colour of a portal. Text on it is black or white, whichever has more contrast: one of them always has 4.5 to 1.
+
+const BLACK = "#000000";
+const WHITE = "#ffffff";
+
+/** Uses the colour for what stands out; `undefined` uses that of the console. */
+export function paint(color: string | undefined): void {
+  const { style } = document.documentElement;
+  if (color === undefined || !/^#[0-9a-f]{6}$/i.test(color)) {
+    style.removeProperty("--accent");
+    style.removeProperty("--on-accent");
+    return;
+  }
+  style.setProperty("--accent", color);
+  style.setProperty("--on-accent", textOn(color));
+}
+
+export function textOn(color: string): string {
+  return contrast(color, WHITE) >= contrast(color, BLACK) ? WHITE : BLACK;
+}
+
+/** The contrast of two colours, from 1 to 21 (WCAG 2.2, contrast ratio). */
+export function contrast(one: string, other: string): number {
+  const [darker = 0, lighter = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (lighter + 0.05) / (darker + 0.05);
+}
+
+/** WCAG 2.2, relative luminance. */
+function luminance(color: string): number {
+  const channel = (at: number): number => {
+    const value = Number.parseInt(color.slice(at, at + 2), 16) / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  };
+  return 0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5);
+}

@@ -1,0 +1,128 @@
+//! People whom an identity provider vouches for, and what their groups permit.
+
+use std::{str::FromStr, sync::Arc};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{Principal, Scope, Scopes};
+use crate::{
+    ids::{AccountId, ClientId, KeyId},
+    registry::{ApiKey, KeyHash},
+};
+
+/// The namespace of the ids of people.
+const NAMESPACE: Uuid = Uuid::from_u128(0x7d0a_5f0c_5f0e_4d0b_9a41_1c4f_2c6e_9b37);
+/// The maximum length of the name of a group, in bytes: the cookie of a session holds some.
+const MAX_GROUP: usize = 100;
+
+/// A person whom the identity provider of the installation vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The identity provider.
+    pub issuer: String,
+    /// Their id at the provider, which it never gives to anybody else.
+    pub subject: String,
+    /// Their mail address or name; empty if the provider tells neither.
+    pub name: String,
+    /// Those of their groups that decide what they may do.
+    pub groups: Vec<String>,
+}
+
+impl Person {
+    /// The maximum number of groups that are remembered.
+    pub const MAX_GROUPS: usize = 10;
+
+    /// What stands in for the id of an API key, and is that of no key.
+    fn id(&self) -> Option<KeyId> {
+        let named = format!("{}\n{}", self.issuer, self.subject);
+        KeyId::parse(&format!("person-{}", Uuid::new_v5(&NAMESPACE, named.as_bytes()).simple())).ok()
+    }
+
+    /// The caller that this person is, until the end of their session.
+    pub fn principal(self: &Arc<Self>, rights: &Rights, until: Timestamp) -> Option<Principal> {
+        let key = ApiKey {
+            id: self.id()?,
+            account: rights.account.clone(),
+            client: rights.client.clone(),
+            name: if self.name.is_empty() { self.subject.clone() } else { self.name.clone() },
+            scopes: rights.scopes,
+            // No secret has this hash, and the registry does not know it.
+            hash: KeyHash([0; 32]),
+            created_at: Timestamp::UNIX_EPOCH,
+            created_by: String::new(),
+            expires_at: Some(until),
+            revoked_at: None,
+        };
+        Some(Principal { identity: Some(Arc::clone(self)), ..Principal::new(key.into()) })
+    }
+}
+
+/// Who has a session, or makes a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// Whoever had this API key.
+    Key(KeyId),
+    Person(Arc<Person>),
+}
+
+/// What the groups of a person permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// `None` if they are platform-wide.
+    pub account: Option<AccountId>,
+    /// `None` if they are for every client.
+    pub client: Option<ClientId>,
+    pub scopes: Scopes,
+}
+
+/// What one group permits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRule {
+    pub group: String,
+    pub rights: Rights,
+}
+
+/// A rule for a group cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not GROUP=SCOPE+SCOPE, GROUP=SCOPE@ACCOUNT or GROUP=SCOPE@ACCOUNT/CLIENT, with the scopes publish, read, operate, \
+     admin and payload, and a group of at most {MAX_GROUP} bytes"
+)]
+pub struct NoGroupRule(String);
+
+impl FromStr for GroupRule {
+    type Err = NoGroupRule;
+
+    fn from_str(text: &str) -> Result<Self, NoGroupRule> {
+        let read = || {
+            // The name of a group may contain the sign.
+            let (group, permits) = text.rsplit_once('=')?;
+            let (scopes, place) = permits.split_once('@').map_or((permits, None), |(scopes, at)| (scopes, Some(at)));
+            let (account, client) = match place.map(|place| place.split_once('/').unwrap_or((place, ""))) {
+                None => (None, None),
+                Some((account, "")) if !permits.ends_with('/') => (Some(AccountId::parse(account).ok()?), None),
+                Some((account, client)) => (Some(AccountId::parse(account).ok()?), Some(ClientId::parse(client).ok()?)),
+            };
+            let scopes = scopes.split('+').map(|word| Scope::parse(word).filter(|scope| *scope != Scope::Form));
+            let scopes: Scopes = scopes.collect::<Option<_>>()?;
+            let is_name = !group.is_empty() && group.len() <= MAX_GROUP && !group.chars().any(char::is_control);
+            is_name.then(|| Self { group: group.to_owned(), rights: Rights { account, client, scopes } })
+        };
+        read().ok_or_else(|| NoGroupRule(text.to_owned()))
+    }
+}
+
+/// What these groups permit, and which of them do. The first rule that names one of them decides the account and the
+/// client; further rules for the same account and client add their scopes. `None` if no rule names any of them.
+pub fn rights_of(rules: &[GroupRule], groups: &[String]) -> Option<(Rights, Vec<String>)> {
+    let mut named = rules.iter().filter(|rule| groups.contains(&rule.group));
+    let first = named.next()?;
+    let is_there =
+        |rule: &&GroupRule| rule.rights.account == first.rights.account && rule.rights.client == first.rights.client;
+    let together: Vec<_> = [first].into_iter().chain(named.filter(is_there)).take(Person::MAX_GROUPS).collect();
+    let scopes = together.iter().flat_map(|rule| rule.rights.scopes.named()).collect();
+    let mut deciding: Vec<_> = together.iter().map(|rule| rule.group.clone()).collect();
+    deciding.dedup();
+    Some((Rights { scopes, ..first.rights.clone() }, deciding))
+}
