@@ -11,7 +11,8 @@ test("a person logs in at the identity provider of another site, and what they d
   const provider = await Provider.start();
   const port = await freePort();
   const site = `http://localhost:${port}`;
-  const own = ["--http", `127.0.0.1:${port}`, "--public-url", site];
+  const traces = ["--trace-url", "https://traces.example/trace/{trace_id}"];
+  const own = [...traces, "--http", `127.0.0.1:${port}`, "--public-url", site];
   const leadline = await Leadline.start(...own, ...provider.args("support=operate@acme"));
   try {
     const world = await newWorld(leadline, "acme");
@@ -26,6 +27,8 @@ test("a person logs in at the identity provider of another site, and what they d
     await expect(page.getByRole("heading", { name: "Delivery of ada" })).toBeVisible();
     expect(page.url()).toBe(`${site}/console/deliveries/${failed?.deliveryId}`);
     await expect(page.getByText("ada@acme.example")).toBeVisible();
+    const trace = page.getByRole("link", { name: "Trace of attempt 1" });
+    await expect(trace).toHaveAttribute("href", /^https:\/\/traces\.example\/trace\/[0-9a-f]{32}$/);
     const cookies = await page.context().cookies(site);
     expect(cookies.map(({ name, httpOnly, sameSite }) => [name, httpOnly, sameSite])).toEqual([
       ["leadline_session", true, "Strict"],

@@ -7,6 +7,7 @@ import { Rule } from "../src/gen/leadline/v1/access_pb";
 import { DeliverySchema, DeliveryStatus } from "../src/gen/leadline/v1/delivery_pb";
 import { about } from "../src/sentence";
 import { span, stamp } from "../src/time";
+import { traceLink } from "../src/trace";
 
 const delivery = (fields: object) => create(DeliverySchema, { destinationName: "CRM", leadId: "ada", ...fields });
 
@@ -95,4 +96,20 @@ test("a span of time has at most two units", () => {
     "1 hour",
     "1 day 1 hour",
   ]);
+});
+
+test("the link of a trace is a web address with the id, or there is none", () => {
+  const id = "0af7651916cd43dd8448eb211c80319c";
+  expect(traceLink("https://traces.example/t/{trace_id}?at={trace_id}", id)).toBe(
+    `https://traces.example/t/${id}?at=${id}`,
+  );
+  for (const [template, trace] of [
+    ["", id],
+    ["https://traces.example/{trace_id}", ""],
+    ["https://traces.example/{trace_id}", `${id}/../x`],
+    ["https://traces.example/{trace_id}", "<script>"],
+    ["javascript:alert('{trace_id}')", id],
+    ["//traces.example/{trace_id}", id],
+  ] as const)
+    expect(traceLink(template, trace)).toBeUndefined();
 });

@@ -1,6 +1,9 @@
 // The time line of a delivery: each attempt, and the time between them.
+import { loggedIn } from "../../api/session";
 import type { Attempt, Delivery } from "../../gen/leadline/v1/delivery_pb";
+import { useStore } from "../../store";
 import { lasting, millis, span } from "../../time";
+import { traceLink } from "../../trace";
 import { Answer, Code, Time } from "../../ui/basics";
 import { Details } from "./exchange";
 
@@ -44,6 +47,7 @@ function One({ attempt, before, deliveryId }: Props) {
       <p>
         <Time ms={millis(attempt.startedAt)} />
         {took === undefined ? null : <>, took {span(took)}</>}
+        <Trace id={attempt.exchange?.traceId ?? ""} number={number} />
       </p>
       <p class="request">
         <code>
@@ -53,6 +57,21 @@ function One({ attempt, before, deliveryId }: Props) {
       {body === "" ? null : <Code text={body} label={`Answer to attempt ${number}`} />}
       <Details attempt={attempt} deliveryId={deliveryId} />
     </li>
+  );
+}
+
+/** A link to the trace, if the installation says where traces are shown. */
+function Trace({ id, number }: { id: string; number: number }) {
+  const now = useStore(loggedIn);
+  const link = now.state === "in" ? traceLink(now.session.traceUrl, id) : undefined;
+  if (link === undefined) return null;
+  return (
+    <>
+      {", "}
+      <a href={link} target="_blank" rel="noreferrer" aria-label={`Trace of attempt ${number}`}>
+        trace
+      </a>
+    </>
   );
 }
 
