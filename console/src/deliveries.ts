@@ -43,11 +43,12 @@ export function useDeliveries(account: string, filter: Filter, heard?: () => voi
     (change: (now: State) => State) => setState((now) => change(now.key === key ? now : fresh())),
     [key],
   );
-  const isShown = ({ delivery }: DeliveryRow): boolean => matches(filter, delivery);
   const list = (pageToken: string, signal?: AbortSignal) =>
     deliveries.listDeliveries({ filter: toApi(filter, account), pageSize: PAGE_SIZE, pageToken }, { signal });
-
   const first = useLoad(key, (signal) => list("", signal));
+  const found = new Set(rows(state.table).map(({ delivery }) => delivery.leadId));
+  for (const { leadId } of first.value?.deliveries ?? []) found.add(leadId);
+  const isShown = ({ delivery }: DeliveryRow): boolean => matches(filter, delivery, found);
   useEffect(() => {
     if (first.value !== undefined) update((now) => listed(now, first.value as ListDeliveriesResponse, isShown));
   }, [first.value]);

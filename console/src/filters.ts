@@ -26,15 +26,25 @@ export const ALL_FIELDS = Object.keys(FIELDS) as Field[];
 export interface Filter {
   readonly statuses: readonly string[];
   readonly fields: Readonly<Partial<Record<Field, string>>>;
+  /** Values inside payloads, by the names of searchable fields. */
+  readonly where: Where;
 }
 
-export function fromQuery(query: URLSearchParams): Filter {
+export type Where = Readonly<Record<string, string>>;
+
+export function fromQuery(query: URLSearchParams, search = new URLSearchParams()): Filter {
   const statuses = query.getAll("status").filter((name) => statusOf(name) !== undefined);
   const fields = ALL_FIELDS.flatMap((field) => {
     const value = query.get(field);
     return value === null || value === "" ? [] : [[field, value] as const];
   });
-  return { statuses, fields: Object.fromEntries(fields) };
+  return { statuses, fields: Object.fromEntries(fields), where: whereOf(search) };
+}
+
+const SEARCHABLE = /^[a-z][a-z0-9_]{0,31}$/;
+
+export function whereOf(search: URLSearchParams): Where {
+  return Object.fromEntries([...search].filter(([name, value]) => SEARCHABLE.test(name) && value !== ""));
 }
 
 /** The query of an address; names that are not set are removed from it. */
@@ -44,7 +54,9 @@ export function toQuery(filter: Filter): Query {
 }
 
 export const isEmpty = (filter: Filter): boolean =>
-  filter.statuses.length === 0 && Object.keys(filter.fields).length === 0;
+  filter.statuses.length === 0 && Object.keys(filter.fields).length === 0 && !isSearch(filter);
+
+export const isSearch = (filter: Filter): boolean => Object.keys(filter.where).length > 0;
 
 export function toApi(filter: Filter, accountId: string): MessageInitShape<typeof DeliveryFilterSchema> {
   const { fields } = filter;
@@ -65,6 +77,7 @@ export function toApi(filter: Filter, accountId: string): MessageInitShape<typeo
     statuses: filter.statuses.flatMap((name) => statusOf(name) ?? []),
     requestedFrom: at(fields.from),
     requestedBefore: at(fields.before),
+    where: { ...filter.where },
   };
 }
 
@@ -75,12 +88,13 @@ function answerCode(text: string | undefined): number {
   return Number.isInteger(code) && code > 0 && code <= NO_ANSWER ? code : 0;
 }
 
-/** Whether the delivery matches in its current state. */
-export function matches(filter: Filter, delivery: Delivery): boolean {
+/** Whether the delivery matches in its current state. A search matches the leads that the server found. */
+export function matches(filter: Filter, delivery: Delivery, found?: ReadonlySet<string>): boolean {
   const { fields } = filter;
   const requested = millis(delivery.requestedAt) ?? 0;
   const code = answerCode(fields.answer);
   return (
+    (!isSearch(filter) || (found?.has(delivery.leadId) ?? false)) &&
     (filter.statuses.length === 0 || filter.statuses.includes(statusWord(delivery.status).name)) &&
     isOf(fields.interface, delivery.interfaceId) &&
     isOf(fields.destination, delivery.destinationId) &&

@@ -7,6 +7,8 @@ export interface Place {
   /** The parts of the path behind /console, such as ["deliveries", "0197…"]. */
   readonly path: readonly string[];
   readonly query: URLSearchParams;
+  /** What leads are searched for by: it stands behind the "#", which browsers send to no server, so it is in no log. */
+  readonly search: URLSearchParams;
 }
 
 function read(): Place {
@@ -14,7 +16,8 @@ function read(): Place {
     .slice(BASE.length)
     .split("/")
     .filter((part) => part !== "");
-  return { path: path.map(decodeURIComponent), query: new URLSearchParams(location.search) };
+  const search = new URLSearchParams(location.hash.slice(1));
+  return { path: path.map(decodeURIComponent), query: new URLSearchParams(location.search), search };
 }
 
 export const place = new Store<Place>(read());
@@ -44,8 +47,14 @@ export function go(href: string, how: { replace?: boolean } = {}): void {
   place.set(read());
 }
 
+interface How {
+  replace?: boolean;
+  /** What is searched for instead. */
+  search?: Readonly<Record<string, string>>;
+}
+
 /** Goes to the same screen with another query; `undefined` removes a name. */
-export function change(query: Query, how: { replace?: boolean } = {}): void {
+export function change(query: Query, how: How = {}): void {
   const all = new URLSearchParams(location.search);
   for (const [name, values] of Object.entries(query)) {
     all.delete(name);
@@ -53,11 +62,13 @@ export function change(query: Query, how: { replace?: boolean } = {}): void {
       if (value !== "") all.append(name, value);
   }
   const text = all.toString();
-  go(`${location.pathname}${text === "" ? "" : `?${text}`}`, how);
+  const search = new URLSearchParams(how.search ?? location.hash.slice(1)).toString();
+  go(`${location.pathname}${text === "" ? "" : `?${text}`}${search === "" ? "" : `#${search}`}`, how);
 }
 
 /** Makes links of the console change the screen instead of loading a page. */
 export function followLinks(): void {
+  // Going back, and editing what is behind the "#".
   addEventListener("popstate", () => place.set(read()));
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button !== 0) return;
@@ -67,7 +78,7 @@ export function followLinks(): void {
     const url = new URL(link.href);
     if (url.origin !== location.origin || !`${url.pathname}/`.startsWith(`${BASE}/`)) return;
     event.preventDefault();
-    go(url.pathname + url.search);
+    go(url.pathname + url.search + url.hash);
     scrollTo(0, 0);
   });
 }

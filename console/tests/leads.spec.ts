@@ -62,3 +62,45 @@ test("an anonymised lead is shown as such and cannot be retried", async ({
   await page.getByRole("button", { name: "Retry the delivery of ada to CRM" }).click();
   await expect(page.getByText(/Not retried\./)).toBeVisible();
 });
+
+test("a lead is found by its mail address", async ({ world, receiver, inside: page }) => {
+  receiver.status = 500;
+  await world.destination("CRM", receiver.url);
+  await page.getByRole("link", { name: "Account", exact: true }).click();
+  await page.getByRole("navigation", { name: "Account" }).getByRole("link", { name: "Interfaces" }).click();
+  await page.getByRole("button", { name: "Edit Form" }).click();
+  await page.getByLabel("Fields by which its leads are found").fill("email payload.contact");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page.locator("[data-row=form]")).toContainText("email");
+
+  await world.publish("ada", { contact: "Ada@Acme.example" });
+  await world.publish("grace", { contact: "grace@acme.example" });
+  await world.have(2, "failed");
+  await page.getByRole("link", { name: "Leads" }).click();
+  await expect(page.locator("[data-row]")).toHaveCount(2);
+  await page.getByLabel("Find by").selectOption({ label: "Email" });
+  await page.getByLabel("Email", { exact: true }).fill("ada@acme.example");
+  await page.getByRole("button", { name: "Find" }).click();
+  await expect(page.locator("[data-row]")).toHaveCount(1);
+  await expect(page.getByRole("link", { name: "ada", exact: true })).toBeVisible();
+  // It is in the address, and in no log of a server.
+  expect(new URL(page.url()).hash).toContain("ada%40acme.example");
+  await page.reload();
+  await expect(page.locator("[data-row]")).toHaveCount(1);
+  await page.getByRole("button", { name: "Remove the filter Email: ada@acme.example" }).click();
+  await expect(page.locator("[data-row]")).toHaveCount(2);
+  await page.goBack();
+  await expect(page.locator("[data-row]")).toHaveCount(1);
+
+  await page.getByRole("link", { name: "Deliveries" }).click();
+  await page.getByLabel("Filter by").selectOption({ label: "Email of the lead" });
+  await page.getByLabel("Email", { exact: true }).fill("ADA@acme.example");
+  await page.getByRole("button", { name: "Add filter" }).click();
+  await expect(page.locator("[data-row]")).toHaveCount(1);
+  receiver.status = 200;
+  await page.getByRole("button", { name: "Retry all that match …" }).click();
+  await page.getByRole("button", { name: "Retry 1 delivery" }).click();
+  await expect(page.getByText("Completed.")).toBeVisible();
+  await page.getByRole("button", { name: "Back to the list" }).click();
+  await expect(page.getByRole("link", { name: "Succeeded, delivery of ada to CRM" })).toBeVisible();
+});

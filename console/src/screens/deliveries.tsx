@@ -20,8 +20,8 @@ const FIRST = `leadline publish --interface contact-form --lead ada --payload '{
 
 export function DeliveriesScreen() {
   const account = useAccount();
-  const { query } = usePlace();
-  const filter = fromQuery(query);
+  const { query, search } = usePlace();
+  const filter = fromQuery(query, search);
   const list = useDeliveries(account, filter);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const [retryingSelected, setRetryingSelected] = useState(false);
@@ -131,7 +131,7 @@ interface ListedProps {
 
 function Listed({ list, filter, selected, toggle, retry }: ListedProps) {
   const { first, rows } = list;
-  const clear = (): void => change(toQuery({ statuses: [], fields: {} }));
+  const clear = (): void => change(toQuery({ statuses: [], fields: {}, where: {} }), { search: {} });
   if (rows.length === 0) {
     if (first.value === undefined && first.trouble === undefined) return <Loading what="deliveries" />;
     if (first.trouble !== undefined) return <Failed trouble={first.trouble} reload={first.reload} />;

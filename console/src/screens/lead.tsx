@@ -37,7 +37,7 @@ export function LeadScreen({ id }: { id: string }) {
 function Known({ lead, loaded }: { lead: Lead; loaded: Loaded<Lead> }) {
   const { accountId, leadId } = lead;
   const { query } = usePlace();
-  const filter: Filter = { statuses: [], fields: { lead: leadId } };
+  const filter: Filter = { statuses: [], fields: { lead: leadId }, where: {} };
   const list = useDeliveries(accountId, filter, loaded.reload);
   const retryOne = useRetryOne(list.changed);
   const [anonymising, setAnonymising] = useState(false);

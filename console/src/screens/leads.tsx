@@ -1,14 +1,16 @@
 // The leads of an account.
-import { useRef } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { useAccount, useFreshThings } from "../account";
 import { may } from "../api/access";
 import { leads } from "../api/clients";
+import { type Where, whereOf } from "../filters";
 import { type Lead, LeadService } from "../gen/leadline/v1/lead_pb";
 import { useKeys } from "../keys";
 import { usePages } from "../pages";
 import { change, go, to, usePlace } from "../router";
 import { millis, stamp } from "../time";
-import { Answer, Button, Time } from "../ui/basics";
+import { label, useSearchable } from "../search";
+import { Answer, Button, Chip, Time } from "../ui/basics";
 import { useAction } from "../ui/action";
 import { List } from "../ui/list";
 import { Nothing, NothingMatches } from "../ui/states";
@@ -18,15 +20,15 @@ const FILTERS = ["interface", "client", "failed", "from", "before"] as const;
 
 export function LeadsScreen() {
   const accountId = useAccount();
-  const { query } = usePlace();
-  const filter = filterOf(query);
-  const isFiltered = FILTERS.some((name) => query.has(name));
-  const pages = usePages<Lead>(`leads ${accountId} ${query}`, async (pageToken, signal) => {
+  const { query, search } = usePlace();
+  const filter = filterOf(query, search);
+  const isFiltered = FILTERS.some((name) => query.has(name)) || Object.keys(filter.where).length > 0;
+  const pages = usePages<Lead>(`leads ${accountId} ${query} ${search}`, async (pageToken, signal) => {
     const page = await leads.listLeads({ accountId, ...filter, pageToken }, { signal });
     return { items: page.leads, next: page.nextPageToken };
   });
   useKeys({ "/": () => document.getElementById("lead-id")?.focus() });
-  const clear = (): void => change(Object.fromEntries(FILTERS.map((name) => [name, undefined])));
+  const clear = (): void => change(Object.fromEntries(FILTERS.map((name) => [name, undefined])), { search: {} });
   return (
     <>
       <div class="title">
@@ -75,7 +77,7 @@ export function Failures({ lead }: { lead: Lead }) {
   return lead.failed ? <span class="status failed">{lead.failedDeliveries} failed</span> : null;
 }
 
-function filterOf(query: URLSearchParams) {
+function filterOf(query: URLSearchParams, search: URLSearchParams) {
   const at = (name: string) => {
     const ms = Date.parse(query.get(name) ?? "");
     return Number.isNaN(ms) ? undefined : stamp(ms);
@@ -86,22 +88,58 @@ function filterOf(query: URLSearchParams) {
     failed: query.get("failed") === "yes" ? true : query.get("failed") === "no" ? false : undefined,
     createdFrom: at("from"),
     createdBefore: at("before"),
+    where: { ...whereOf(search) },
   };
 }
 
+/** By its id, or by a value inside its payloads. What is searched for is a chip. */
 function Find() {
+  const { search } = usePlace();
+  const searchable = useSearchable();
+  const [by, setBy] = useState("");
   const input = useRef<HTMLInputElement>(null);
-  const open = (event: Event): void => {
+  const where = whereOf(search);
+  const set = (values: Where): void => change({}, { search: values });
+  const find = (event: Event): void => {
     event.preventDefault();
-    const id = input.current?.value.trim() ?? "";
-    if (id !== "") go(to(["leads", id]));
+    const value = input.current?.value.trim() ?? "";
+    if (value === "" || input.current === null) return;
+    if (by === "") return go(to(["leads", value]));
+    set({ ...where, [by]: value });
+    input.current.value = "";
+  };
+  const remove = (name: string): void => {
+    const { [name]: _, ...others } = where;
+    set(others);
   };
   return (
-    <form class="row" onSubmit={open} role="search">
-      <label for="lead-id">Open the lead with the id</label>
-      <input id="lead-id" ref={input} autoComplete="off" aria-keyshortcuts="/" />
-      <Button type="submit">Open</Button>
-    </form>
+    <>
+      <form class="row" onSubmit={find} role="search">
+        {searchable.length === 0 ? null : (
+          <>
+            <label for="find-by">Find by</label>
+            <select id="find-by" value={by} onChange={(event) => setBy(event.currentTarget.value)}>
+              <option value="">id</option>
+              {searchable.map((name) => (
+                <option key={name} value={name}>
+                  {label(name)}
+                </option>
+              ))}
+            </select>
+          </>
+        )}
+        <label for="lead-id">{by === "" ? "Open the lead with the id" : label(by)}</label>
+        <input id="lead-id" ref={input} autoComplete="off" aria-keyshortcuts="/" />
+        <Button type="submit">{by === "" ? "Open" : "Find"}</Button>
+      </form>
+      {Object.keys(where).length === 0 ? null : (
+        <ul class="chips" aria-label="What is searched for">
+          {Object.entries(where).map(([name, value]) => (
+            <Chip key={name} shown={`${label(name)}: ${value}`} remove={() => remove(name)} />
+          ))}
+        </ul>
+      )}
+    </>
   );
 }
 
@@ -146,11 +184,11 @@ function Filters() {
 /** Reads the CSV with the session and gives it to the browser as a file. */
 function Export() {
   const accountId = useAccount();
-  const { query } = usePlace();
+  const { query, search } = usePlace();
   const { busy, wrong, act } = useAction("", "Not exported.");
   const save = async (): Promise<void> => {
     const pieces: Uint8Array<ArrayBuffer>[] = [];
-    const request = { accountId, ...filterOf(query), byteOrderMark: true, idsAsText: true };
+    const request = { accountId, ...filterOf(query, search), byteOrderMark: true, idsAsText: true };
     for await (const { csv } of leads.exportLeads(request, { timeoutMs: 0 })) pieces.push(new Uint8Array(csv));
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob(pieces, { type: "text/csv" }));

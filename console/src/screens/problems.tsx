@@ -87,7 +87,7 @@ function Destination({ of }: { of: Problem }) {
 function filterOf({ destinationId, cause }: Problem): Filter {
   const answer = /^[0-9]+$/.test(cause) ? cause : cause in ERROR_KINDS ? "none" : undefined;
   const reason = answer === undefined && cause in REASONS ? cause : undefined;
-  return { statuses: [], fields: { destination: destinationId, answer, reason } };
+  return { statuses: [], fields: { destination: destinationId, answer, reason }, where: {} };
 }
 
 export function causeInWords(cause: string): string {

@@ -94,3 +94,14 @@ export function Code({ text, label }: { text: string; label: string }) {
     </pre>
   );
 }
+
+/** A filter that is set, in a list of chips. */
+export function Chip({ shown, remove }: { shown: string; remove: () => void }) {
+  return (
+    <li>
+      <button type="button" class="chip set" aria-label={`Remove the filter ${shown}`} onClick={remove}>
+        {shown} <span aria-hidden="true">✕</span>
+      </button>
+    </li>
+  );
+}

@@ -1,6 +1,6 @@
 // The interfaces of an account: the forms, pages and campaigns that its leads come from.
 import { registry } from "../../api/clients";
-import type { Interface } from "../../gen/leadline/v1/account_pb";
+import { type Interface, type SearchableField, SearchableKind } from "../../gen/leadline/v1/account_pb";
 import { RegistryService } from "../../gen/leadline/v1/registry_pb";
 import { to } from "../../router";
 import { linesOf, type Values } from "../../ui/edit";
@@ -15,12 +15,40 @@ const MASKS: Record<string, string> = {
   name: "name",
   retention: "retention",
   emails: "lead_notification_emails",
+  searchable: "searchable_fields",
 };
+
+const KINDS: Readonly<Record<string, SearchableKind>> = {
+  text: SearchableKind.TEXT,
+  email: SearchableKind.EMAIL,
+  phone: SearchableKind.PHONE,
+};
+
+/** Searchable fields as people write them, one in each line: "email payload.email email". */
+const written = (fields: readonly SearchableField[]): string =>
+  fields.map(({ name, path, kind }) => [name, path, kindOf(kind)].join(" ")).join("\n");
+
+const kindOf = (kind: SearchableKind): string => Object.keys(KINDS).find((word) => KINDS[word] === kind) ?? "text";
+
+function searchable(text: string | undefined) {
+  const lines = (text ?? "")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  return lines.map((line) => {
+    const [name = "", path = "", kind = name in KINDS ? name : "text", ...more] = line.split(/\s+/);
+    const known = KINDS[kind];
+    if (path === "" || known === undefined || more.length > 0)
+      throw new Error(`“${line}” is not a name, a path such as payload.email, and text, email or phone`);
+    return { name, path, kind: known };
+  });
+}
 
 const settings = (values: Values) => ({
   name: values.name ?? "",
   retention: durationOf(values.retention),
   leadNotificationEmails: linesOf(values.emails),
+  searchableFields: searchable(values.searchable),
 });
 
 const INTERFACES: Kind<Interface> = {
@@ -49,12 +77,19 @@ const INTERFACES: Kind<Interface> = {
       kind: "lines",
       hint: "One address in each line, at most 20. Each has to agree first.",
     },
+    {
+      name: "searchable",
+      label: "Fields by which its leads are found",
+      kind: "lines",
+      hint: "One in each line, at most 8: a name, its path, and text, email or phone, such as: email payload.email email. They hold for leads that are published later; only hashes of the values are stored.",
+    },
   ],
   values: (item) => ({
     id: item?.interfaceId ?? "",
     name: item?.name ?? "",
     retention: daysOf(item?.retention),
     emails: item?.leadNotificationEmails.join("\n") ?? "",
+    searchable: written(item?.searchableFields ?? []),
   }),
   columns: [
     {
@@ -75,6 +110,10 @@ const INTERFACES: Kind<Interface> = {
       cell: ({ leadNotificationEmails: emails, unconfirmedEmails }) => (
         <Unconfirmed emails={emails} unconfirmed={unconfirmedEmails} />
       ),
+    },
+    {
+      title: "Leads are found by",
+      cell: ({ searchableFields }) => searchableFields.map(({ name }) => name).join(", "),
     },
   ],
   list: async (accountId, pageToken, signal) => {

@@ -3,14 +3,19 @@ import { useRef, useState } from "preact/hooks";
 import { useFreshThings, useThings } from "../../account";
 import { ALL_FIELDS, type Field, FIELDS, type Filter, isEmpty, shownValue, toQuery } from "../../filters";
 import { change } from "../../router";
-import { Button } from "../../ui/basics";
+import { label, useSearchable } from "../../search";
+import { Button, Chip } from "../../ui/basics";
 import { REASONS, STATUSES } from "../../words";
 
 export function FilterBar({ filter }: { filter: Filter }) {
-  const apply = (next: Filter): void => change(toQuery(next));
+  const apply = (next: Filter): void => change(toQuery(next), { search: next.where });
   const set = (field: Field, value: string | undefined): void => {
     const { [field]: _, ...others } = filter.fields;
     apply({ ...filter, fields: value === undefined ? others : { ...others, [field]: value } });
+  };
+  const search = (name: string, value: string | undefined): void => {
+    const { [name]: _, ...others } = filter.where;
+    apply({ ...filter, where: value === undefined ? others : { ...others, [name]: value } });
   };
   return (
     <section class="filters" aria-label="Filters">
@@ -18,9 +23,10 @@ export function FilterBar({ filter }: { filter: Filter }) {
       <Chips
         filter={filter}
         remove={(field) => set(field, undefined)}
-        clear={() => apply({ statuses: [], fields: {} })}
+        removeSearch={(name) => search(name, undefined)}
+        clear={() => apply({ statuses: [], fields: {}, where: {} })}
       />
-      <Add add={set} />
+      <Add add={set} search={search} />
     </section>
   );
 }
@@ -48,7 +54,14 @@ function Statuses({ filter, apply }: { filter: Filter; apply: (next: Filter) => 
   );
 }
 
-function Chips({ filter, remove, clear }: { filter: Filter; remove: (field: Field) => void; clear: () => void }) {
+interface ChipsProps {
+  filter: Filter;
+  remove: (field: Field) => void;
+  removeSearch: (name: string) => void;
+  clear: () => void;
+}
+
+function Chips({ filter, remove, removeSearch, clear }: ChipsProps) {
   const { nameOf } = useThings();
   if (isEmpty(filter)) return null;
   return (
@@ -57,19 +70,11 @@ function Chips({ filter, remove, clear }: { filter: Filter; remove: (field: Fiel
         const value = filter.fields[field];
         if (value === undefined) return null;
         const shown = `${FIELDS[field]}: ${shownValue(field, value, nameOf)}`;
-        return (
-          <li key={field}>
-            <button
-              type="button"
-              class="chip set"
-              aria-label={`Remove the filter ${shown}`}
-              onClick={() => remove(field)}
-            >
-              {shown} <span aria-hidden="true">✕</span>
-            </button>
-          </li>
-        );
+        return <Chip key={field} shown={shown} remove={() => remove(field)} />;
       })}
+      {Object.entries(filter.where).map(([name, value]) => (
+        <Chip key={`where ${name}`} shown={`${label(name)}: ${value}`} remove={() => removeSearch(name)} />
+      ))}
       <li>
         <Button onClick={clear}>Clear filters</Button>
       </li>
@@ -77,15 +82,34 @@ function Chips({ filter, remove, clear }: { filter: Filter; remove: (field: Fiel
   );
 }
 
+interface AddProps {
+  add: (field: Field, value: string) => void;
+  search: (name: string, value: string) => void;
+}
+
+/** What leads are searched for by stands in the choice with this before its name. */
+const WHERE = "where.";
+
 /** A field and its value; "lead:ada" in the value names the field, too. */
-function Add({ add }: { add: (field: Field, value: string) => void }) {
-  const [field, setField] = useState<Field>("lead");
+function Add({ add, search }: AddProps) {
+  const [choice, setChoice] = useState<string>("lead");
   const [wrong, setWrong] = useState("");
   const input = useRef<HTMLInputElement>(null);
-  const choices = useChoices(field);
+  const searchable = useSearchable();
+  const searched = choice.startsWith(WHERE) ? choice.slice(WHERE.length) : undefined;
+  const field: Field = searched === undefined ? (choice as Field) : "lead";
+  const choices = useChoices(searched === undefined ? field : undefined);
   const submit = (event: Event): void => {
     event.preventDefault();
-    const [name, value] = named(field, input.current?.value.trim() ?? "");
+    const written = input.current?.value.trim() ?? "";
+    if (searched !== undefined) {
+      setWrong(written === "" ? "Enter a value first." : "");
+      if (written === "" || input.current === null) return;
+      search(searched, written);
+      input.current.value = "";
+      return;
+    }
+    const [name, value] = named(field, written);
     const problem = value === "" ? "Enter a value first." : mistake(name, value);
     setWrong(problem);
     if (problem !== "" || input.current === null) return;
@@ -93,21 +117,26 @@ function Add({ add }: { add: (field: Field, value: string) => void }) {
     add(name, name === "from" || name === "before" ? new Date(value).toISOString() : chosen(choices, value));
     input.current.value = "";
   };
-  const isTime = field === "from" || field === "before";
+  const isTime = searched === undefined && (field === "from" || field === "before");
   return (
     <form class="add-filter" onSubmit={submit}>
       <label class="hidden" for="filter-field">
         Filter by
       </label>
-      <select id="filter-field" value={field} onChange={(event) => setField(event.currentTarget.value as Field)}>
+      <select id="filter-field" value={choice} onChange={(event) => setChoice(event.currentTarget.value)}>
         {ALL_FIELDS.map((one) => (
           <option key={one} value={one}>
             {FIELDS[one]}
           </option>
         ))}
+        {searchable.map((name) => (
+          <option key={name} value={WHERE + name}>
+            {label(name)} of the lead
+          </option>
+        ))}
       </select>
       <label class="hidden" for="filter-value">
-        {FIELDS[field]}
+        {searched === undefined ? FIELDS[field] : label(searched)}
       </label>
       <input
         id="filter-value"
@@ -115,7 +144,7 @@ function Add({ add }: { add: (field: Field, value: string) => void }) {
         type={isTime ? "datetime-local" : "text"}
         list="filter-choices"
         autoComplete="off"
-        placeholder={HINTS[field]}
+        placeholder={searched === undefined ? HINTS[field] : "the whole value"}
         aria-invalid={wrong !== ""}
         aria-describedby={wrong === "" ? undefined : "filter-wrong"}
         aria-keyshortcuts="/"
@@ -168,7 +197,7 @@ interface Choice {
   readonly label: string;
 }
 
-function useChoices(field: Field): Choice[] {
+function useChoices(field: Field | undefined): Choice[] {
   const { destinations, interfaces, clients } = useFreshThings();
   const plain = (value: string): Choice => ({ value, label: value });
   switch (field) {

@@ -24,6 +24,7 @@ interface Props {
 }
 
 export function DeliveryTable({ rows, filter, selected, toggle, retry }: Props) {
+  const found = new Set(rows.map(({ delivery }) => delivery.leadId));
   const isSelectable = toggle !== undefined && may(JobService.method.retryDeliveries);
   return (
     <div class="scroll">
@@ -56,7 +57,7 @@ export function DeliveryTable({ rows, filter, selected, toggle, retry }: Props) 
             <Line
               key={row.id}
               row={row}
-              stays={!matches(filter, row.delivery)}
+              stays={!matches(filter, row.delivery, found)}
               selected={isSelectable ? selected.has(row.id) : undefined}
               toggle={toggle}
               retry={retry}
