@@ -216,29 +216,8 @@ pub async fn serve(
     platform: &Platform,
 ) -> Result<Addresses, ListenError> {
     let (tls_of_http, tls_of_grpc) = (listeners.tls.acceptor(HTTP_1)?, listeners.tls.acceptor(H2)?);
-    let http = bind("HTTP", listeners.http, "--http").await?;
-    let grpc = bind("gRPC", listeners.grpc, "--grpc").await?;
-    let metrics = match listeners.metrics_listen.filter(|_| exposition::is_on()) {
-        Some(address) => Some(bind("metrics", address, "--metrics-listen").await?),
-        None => None,
-    };
-    let http_address = http.local_addr().unwrap_or(listeners.http);
-    let addresses = Addresses {
-        http: http_address,
-        grpc: grpc.local_addr().unwrap_or(listeners.grpc),
-        metrics: match &metrics {
-            Some(listener) => listener.local_addr().ok(),
-            None => exposition::is_on().then_some(http_address),
-        },
-        tls: listeners.tls.is_on(),
-    };
+    let Sockets { http, grpc, metrics, addresses } = Sockets::bind(listeners).await?;
     let _ = platform.addresses.set(addresses);
-    let stays_here = addresses.http.ip().is_loopback() && addresses.grpc.ip().is_loopback();
-    if !addresses.tls && !stays_here {
-        tracing::warn!(
-            "API keys and leads arrive without TLS; set --tls-cert and --tls-key, or put a TLS proxy in front"
-        );
-    }
     let served: Vec<_> = services.iter().map(Service::served).collect();
     let (mut router, mut routes) = (probes::routes(&platform.readiness, &served), RoutesBuilder::default());
     let mut open = Router::new();
@@ -288,6 +267,43 @@ pub async fn serve(
     let watched = platform.clone();
     platform.drain.spawn("health", async move { probes::report_health(&watched, reporter, &served).await });
     Ok(addresses)
+}
+
+/// The sockets of a process.
+struct Sockets {
+    http: TcpListener,
+    grpc: TcpListener,
+    /// `None` if `/metrics` is on the HTTP port, or nowhere.
+    metrics: Option<TcpListener>,
+    addresses: Addresses,
+}
+
+impl Sockets {
+    async fn bind(listeners: &Listeners) -> Result<Self, ListenError> {
+        let http = bind("HTTP", listeners.http, "--http").await?;
+        let grpc = bind("gRPC", listeners.grpc, "--grpc").await?;
+        let metrics = match listeners.metrics_listen.filter(|_| exposition::is_on()) {
+            Some(address) => Some(bind("metrics", address, "--metrics-listen").await?),
+            None => None,
+        };
+        let http_address = http.local_addr().unwrap_or(listeners.http);
+        let addresses = Addresses {
+            http: http_address,
+            grpc: grpc.local_addr().unwrap_or(listeners.grpc),
+            metrics: match &metrics {
+                Some(listener) => listener.local_addr().ok(),
+                None => exposition::is_on().then_some(http_address),
+            },
+            tls: listeners.tls.is_on(),
+        };
+        let stays_here = addresses.http.ip().is_loopback() && addresses.grpc.ip().is_loopback();
+        if !addresses.tls && !stays_here {
+            tracing::warn!(
+                "API keys and leads arrive without TLS; set --tls-cert and --tls-key, or put a TLS proxy in front"
+            );
+        }
+        Ok(Self { http, grpc, metrics, addresses })
+    }
 }
 
 async fn bind(what: &'static str, address: SocketAddr, flag: &'static str) -> Result<TcpListener, ListenError> {
