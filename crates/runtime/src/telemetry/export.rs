@@ -27,6 +27,8 @@ use tokio::runtime::Handle;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use uuid::Uuid;
 
+use crate::ErrorChain as _;
+
 const NAMESPACE: &str = "leadline";
 
 /// What is exported. Each signal has variables of its own.
@@ -270,7 +272,12 @@ impl<E> Reporting<E> {
         let was_failing = self.is_failing.swap(exported.is_err(), Relaxed);
         match exported {
             Err(error) if !was_failing => {
-                tracing::warn!(%error, endpoint = self.endpoint, "cannot export {what}; {lost} until the collector answers");
+                let error = error.chain();
+                tracing::warn!(
+                    error,
+                    endpoint = self.endpoint,
+                    "cannot export {what}; {lost} until the collector answers"
+                );
             }
             Ok(()) if was_failing => tracing::info!(endpoint = self.endpoint, "{what} are exported again"),
             _ => {}
