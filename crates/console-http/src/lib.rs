@@ -41,8 +41,8 @@ pub struct Options {
     /// frames of other sites [default: none]
     #[arg(long, env = "LEADLINE_CONSOLE_FRAME_ANCESTORS", value_name = "ORIGINS", value_delimiter = ',')]
     pub console_frame_ancestors: Vec<Origin>,
-    /// Where the console shows the trace of an attempt: an http or https URL with {trace_id} in it, such as
-    /// https://traces.example/trace/{trace_id} [default: traces have no links]
+    /// Where the console shows the trace of an attempt: an http or https URL with {trace_id} in its path or query [default:
+    /// traces have no links]
     #[arg(long, env = "LEADLINE_TRACE_URL", value_name = "URL")]
     pub trace_url: Option<TraceUrl>,
     #[command(flatten)]

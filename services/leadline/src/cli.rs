@@ -39,7 +39,7 @@ enum Command {
     /// Run the notifier alone: mails people about failures
     Notifier(Notifier),
     /// Run query alone: lists leads and deliveries, changes the configuration, retries; runs maintenance, too
-    Query(Query),
+    Query(Box<Query>),
     /// Run maintenance alone: works on jobs, repairs, anonymises, deletes old history. It uses the database of query
     Maintenance(Maintenance),
     /// Clear the read model and rebuild it from the stored events
@@ -193,7 +193,8 @@ impl Cli {
                 })
                 .await
             }
-            Command::Query(Query { alone, key, network, options, no_maintenance, public_url }) => {
+            Command::Query(query) => {
+                let Query { alone, key, network, options, no_maintenance, public_url } = *query;
                 let master = key.required()?;
                 compose::alone("query", &alone.listeners, &alone.nats, async |platform, journal| {
                     key.confirm(&master, journal).await?;

@@ -96,9 +96,9 @@ impl api::status_service_server::StatusService for StatusService {
     ) -> Result<Response<api::GetShownUntilResponse>, Status> {
         let is_platform = Caller::of(&request)?.principal().account().is_none();
         let mut shown = self.shown.lock().await;
-        let mut answer = match &*shown {
-            Some((at, answer)) if at.elapsed() < MAX_ANSWER_AGE => answer.clone(),
-            _ => shown.insert((Instant::now(), self.shown_until().await?)).1.clone(),
+        let mut answer = match *shown {
+            Some((at, answer)) if at.elapsed() < MAX_ANSWER_AGE => answer,
+            _ => shown.insert((Instant::now(), self.shown_until().await?)).1,
         };
         drop(shown);
         if !is_platform {
