@@ -9,7 +9,7 @@
 //! * jobs are recorded so that one process at a time works on each
 //! * the health of the broker is a part of the process's readiness
 //! * messages about anonymised leads are erased, also in quarantine
-//! * [`leader::run`] lets one process at a time read in order; the next one continues where it stopped
+//! * [`leader::run()`] lets one process at a time read in order; the next one continues where it stopped
 //!
 //! Guarantees: an append that returned `Ok` is stored by the broker. A repeated append of the same fact (the same
 //! message id) within the deduplication window is stored once. Work queues and readers survive an outage of the broker;

@@ -13,7 +13,7 @@ use crate::{
 /// How many messages of a work queue may be unacknowledged, over all processes.
 const MAX_ACK_PENDING: i64 = 20_000;
 /// How many notices one pull requests. Each may take as long as a mail server takes, and a message that waits here for
-/// longer than [`ACK_WAIT`] is redelivered.
+/// longer than [`ACK_WAIT`](crate::ACK_WAIT) is redelivered.
 const MAX_NOTICE_FETCH: usize = 4;
 /// How many notices of a work queue may be unacknowledged: while the mail server pauses, each is redelivered after the
 /// pause.
