@@ -1,4 +1,4 @@
-// What a person has to know about Leadline itself: it is away, a part of it does not work, or lists are behind.
+// Warnings about Leadline: it does not answer, a part of it does not work, or lists are behind.
 import { useEffect } from "preact/hooks";
 import { may } from "./api/access";
 import { status } from "./api/clients";
@@ -14,7 +14,7 @@ export function Banners() {
   if (!reachable) {
     return (
       <div class="banner bad" role="alert">
-        <b>Leadline does not answer.</b> What you see may be old. The console tries again by itself.
+        <b>Leadline does not answer.</b> This page may be out of date. The console reconnects by itself.
       </div>
     );
   }
@@ -22,8 +22,8 @@ export function Banners() {
     <>
       {troubles.length === 0 ? null : (
         <div class="banner warn" role="alert">
-          <b>A part of Leadline does not work now.</b> What you see may be old, and actions may fail. Accepted leads are
-          kept.
+          <b>A part of Leadline does not work now.</b> This page may be out of date, and actions may fail. Accepted
+          leads are kept.
           <ul>
             {troubles.map(({ part, why }) => (
               <li key={part}>
@@ -38,7 +38,7 @@ export function Banners() {
   );
 }
 
-/** Lists are a moment behind all the time. */
+/** A shorter lag is normal. */
 const MAX_BEHIND_MS = 3_000;
 const INTERVAL_MS = 10_000;
 const WHILE_BEHIND_MS = 2_000;

@@ -1,9 +1,9 @@
-// The colour of a portal. Text on it is black or white, whichever has more contrast: one of them always has 4.5 to 1.
+// The colour of a portal. Text on it is black or white, for the higher contrast: one of them always has 4.5 to 1.
 
 const BLACK = "#000000";
 const WHITE = "#ffffff";
 
-/** Uses the colour for what stands out; `undefined` uses that of the console. */
+/** Sets the accent colour; `undefined` restores that of the console. */
 export function paint(color: string | undefined): void {
   const { style } = document.documentElement;
   if (color === undefined || !/^#[0-9a-f]{6}$/i.test(color)) {

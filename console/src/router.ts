@@ -7,7 +7,7 @@ export interface Place {
   /** The parts of the path behind /console, such as ["deliveries", "0197…"]. */
   readonly path: readonly string[];
   readonly query: URLSearchParams;
-  /** What leads are searched for by: it stands behind the "#", which browsers send to no server, so it is in no log. */
+  /** The search for leads. It is behind the "#", which browsers send to no server, so it is in no log. */
   readonly search: URLSearchParams;
 }
 
@@ -49,7 +49,7 @@ export function go(href: string, how: { replace?: boolean } = {}): void {
 
 interface How {
   replace?: boolean;
-  /** What is searched for instead. */
+  /** The new search. */
   search?: Readonly<Record<string, string>>;
 }
 

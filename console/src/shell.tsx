@@ -109,7 +109,7 @@ function Choice() {
   const now = query.get("account") ?? "";
   const all = accounts.value ?? [];
   if (now === "" || all.length < 2) return null;
-  // What belongs to another account is not shown, so only the screen stays.
+  // Things of the old account do not exist in the new one, so only the screen stays.
   const choose = (account: string): void => go(to(path.slice(0, 1), { account }));
   return (
     <label class="account">

@@ -97,5 +97,5 @@ test("a portal link logs in once and shows only its client", async ({ page, worl
   await expect(page.getByText("Archive")).toHaveCount(0);
   await page.getByRole("button", { name: "Log out" }).click();
   await page.goto(url);
-  await expect(page.getByText("This link was used before or is too old.")).toBeVisible();
+  await expect(page.getByText("This link was used before or has expired.")).toBeVisible();
 });

@@ -1,4 +1,4 @@
-// Who is logged in. The cookie is the server's and no script reads it; the key is sent once and kept nowhere.
+// The session. Scripts cannot read its cookie. The API key is sent once and not stored.
 import { Store } from "../store";
 
 export interface SessionKey {
@@ -8,7 +8,7 @@ export interface SessionKey {
   readonly scopes: readonly string[];
   /** Empty if the key is platform-wide. */
   readonly account: string;
-  /** Empty if the key is for every client of the account. */
+  /** Empty if the key is not bound to a client. */
   readonly client: string;
 }
 
@@ -16,7 +16,7 @@ export interface Session {
   readonly csrf: string;
   /** What the session permits; of a person without a key, their name and rights. */
   readonly key: SessionKey;
-  /** The person who logged in, if they said so. */
+  /** The name that the person entered, if any. */
   readonly person?: string;
   /** Whether an identity provider vouches for the person, and there is no key. */
   readonly isPerson: boolean;
@@ -43,10 +43,10 @@ export const loggedIn = new Store<LoggedIn>({ state: "asking" });
 
 const PATH = "/console/session";
 const ENDED =
-  "Your session has ended: its time is over, or its API key expired or was revoked, or your groups permit nothing any more. Log in again.";
+  "Your session has ended: it expired, or its API key expired or was revoked, or your groups permit nothing any more. Log in again.";
 export const NO_ANSWER = "Leadline does not answer. Check that it runs, then try again.";
 
-/** The session that the cookie stands for, if there is one. */
+/** Resumes the session of the cookie, if there is one. */
 export async function resume(): Promise<void> {
   try {
     const answer = await fetch(PATH, { headers: { accept: "application/json" } });
@@ -57,7 +57,7 @@ export async function resume(): Promise<void> {
   }
 }
 
-/** Logs in with an API key or with the token of a one-time link. Returns why it was refused; empty if it was not. */
+/** Logs in with an API key or with the token of a one-time link. Returns the reason of a refusal, or an empty text. */
 export async function logIn(by: { api_key: string; person?: string } | { token: string }): Promise<string> {
   try {
     const headers = { "content-type": "application/json", accept: "application/json" };
@@ -90,7 +90,7 @@ export async function logOut(): Promise<void> {
   }
 }
 
-/** The server no longer takes the session. */
+/** The server no longer accepts the session. */
 export function ended(): void {
   if (loggedIn.get().state === "in") loggedIn.set({ state: "out", why: ENDED });
 }

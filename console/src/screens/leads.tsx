@@ -92,7 +92,7 @@ function filterOf(query: URLSearchParams, search: URLSearchParams) {
   };
 }
 
-/** By its id, or by a value inside its payloads. What is searched for is a chip. */
+/** Finds leads by id, or by a value inside their payloads. Searches are shown as chips. */
 function Find() {
   const { search } = usePlace();
   const searchable = useSearchable();

@@ -1,4 +1,4 @@
-// A dialog with the few fields of a thing, and what the server says against them.
+// A dialog with the fields of a thing, and the errors of the server.
 import { useId, useState } from "preact/hooks";
 import { Ask } from "./action";
 import { Button } from "./basics";
@@ -25,7 +25,7 @@ interface Props {
   did: string;
   undone: string;
   fields: readonly Field[];
-  /** What the fields say at first. */
+  /** The initial values. */
   before: Values;
   /** Whether the thing is created now. */
   isNew: boolean;
@@ -111,7 +111,7 @@ function Input({ id, field: { kind = "text", hint, options = [], required = fals
   }
 }
 
-/** The values of a field that has one in each line. */
+/** The values of a field with one value in each line. */
 export const linesOf = (text: string | undefined): string[] =>
   (text ?? "").split(/[\s,]+/).filter((line) => line !== "");
 
@@ -141,7 +141,7 @@ function Image({ common, value, set }: { common: object; value: string; set: (va
       )}
       {value === "" ? null : (
         <p class="row">
-          <img class="logo" src={imageUrl(value)} alt="What is chosen" />
+          <img class="logo" src={imageUrl(value)} alt="The chosen image" />
           <Button onClick={() => set("")}>Remove it</Button>
         </p>
       )}

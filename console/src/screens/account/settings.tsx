@@ -20,27 +20,27 @@ const ROUTINGS: readonly (readonly [string, string])[] = [
 
 const FIELDS: readonly Field[] = [
   { name: "name", label: "Name" },
-  { name: "brand", label: "Brand of its mails", hint: "Empty: that of the installation" },
+  { name: "brand", label: "Brand of its mails", hint: "That of the installation if empty" },
   { name: "routing", label: "Which destinations get an event", kind: "choice", options: ROUTINGS },
   {
     name: "notification_emails",
-    label: "Who is mailed about failures",
+    label: "Addresses for mails about failures",
     kind: "lines",
     hint: "One address in each line, at most 20. Each has to agree first.",
   },
   {
     name: "api_user_emails",
-    label: "Who is mailed that a destination was deactivated",
+    label: "Addresses for mails about deactivated destinations",
     kind: "lines",
-    hint: "Besides its API users with the role operator or admin; empty: who is mailed about failures",
+    hint: "Besides API users with the role operator or admin. If there are none: the addresses for failures",
   },
   {
     name: "keep_history",
     label: "Days for which its history is shown",
     kind: "number",
-    hint: "1 to 3,650; empty: as long as the installation shows it",
+    hint: "1 to 3,650. As long as the installation shows it if empty",
   },
-  { name: "portal_color", label: "Colour of its portals", hint: "Such as #1f5fbf; empty: that of the console" },
+  { name: "portal_color", label: "Colour of its portals", hint: "Such as #1f5fbf. That of the console if empty" },
   {
     name: "portal_logo",
     label: "Logo of its portals",
@@ -159,7 +159,7 @@ function Confirm({ of: { accountId }, confirmed, close }: { of: Account; confirm
       verb="Confirm"
       did="The address gets mails from now on."
       undone="Not confirmed."
-      fields={[{ name: "code", label: "Code from the mail that asks", required: true }]}
+      fields={[{ name: "code", label: "Code from the mail", required: true }]}
       before={{ code: "" }}
       isNew={false}
       save={save}

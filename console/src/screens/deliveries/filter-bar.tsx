@@ -87,7 +87,7 @@ interface AddProps {
   search: (name: string, value: string) => void;
 }
 
-/** What leads are searched for by stands in the choice with this before its name. */
+/** The prefix of searchable fields in the choice. */
 const WHERE = "where.";
 
 /** A field and its value; "lead:ada" in the value names the field, too. */
