@@ -18,7 +18,7 @@ fn headers(headers: &[api::ExchangeHeader]) -> HashMap<&str, &str> {
 fn with_secret(receiver: &Receiver) -> api::Destination {
     let bearer = api::auth::Kind::BearerToken(SECRET.into());
     let auth = Some(api::Auth { kind: Some(bearer), ..api::Auth::default() });
-    api::Destination { url: receiver.url(), auth, ..some_destination() }
+    api::Destination { url: receiver.url(), auth, trace_context: "continue".into(), ..some_destination() }
 }
 
 #[tokio::test]
@@ -64,6 +64,7 @@ async fn attempt_shows_its_exchange_without_secrets() {
         assert!(exchange.connect_time.is_some() && exchange.first_byte_time.is_some(), "{exchange:?}");
         assert!(exchange.tls_time.is_none(), "it was plain HTTP");
         assert_eq!(exchange.trace_id, "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(detail.attempts[0].trace_id, exchange.trace_id);
         assert!(!format!("{detail:?}").contains(SECRET));
     }
 }

@@ -1,5 +1,8 @@
 //! The `OTEL_*` variables: each follows the specification, and none stops the process.
 
+mod contexts;
+mod spans;
+
 use api::DeliveryStatus;
 use http::HeaderMap;
 use testkit::{OtlpSink, Receiver, otlp::ExportedSpan, tls::Authority, wait};
@@ -25,7 +28,7 @@ async fn deliver(env: &[(&str, &str)]) -> (World, Receiver) {
 /// The exported span of an attempt, and the headers of the export.
 async fn exported(collector: &OtlpSink, env: &[(&str, &str)]) -> (ExportedSpan, HeaderMap) {
     let _running = deliver(env).await;
-    let is_attempt = |span: &ExportedSpan| span.name == "attempt";
+    let is_attempt = |span: &ExportedSpan| span.name == "POST";
     let span = wait::until("the span of an attempt", SOON, async || {
         collector.spans().into_iter().find(is_attempt).ok_or_else(|| collector.headers())
     })

@@ -9,7 +9,7 @@ use domain::{
     policy::{Deactivate, QuickRetries},
     registry::{
         ContentType, CredentialKind, Deactivation, Destination, EventTypePattern, Mistakes, Refusal, RequestShape,
-        Scope, Token, WebhookId,
+        Scope, SentTrace, Token, WebhookId,
     },
     text::quoted,
 };
@@ -106,6 +106,7 @@ fn read_destination(
             credentials: None,
             compatibility_signature: mistakes.note(content::compatibility(given.compatibility_signature)).flatten(),
             webhook_id: mistakes.note(webhook_id(&given.webhook_id)).unwrap_or(WebhookId::Delivery),
+            trace_context: mistakes.note(trace_context(&given.trace_context)).unwrap_or(SentTrace::Restart),
         },
         transport: Default::default(),
         deactivated: None,
@@ -121,6 +122,14 @@ fn event_types(patterns: &[String]) -> Result<Vec<EventTypePattern>, Refusal> {
             patterns.iter().map(|text| EventTypePattern::parse(text).map_err(|e| invalid("event_types", e))).collect()
         }
     }
+}
+
+fn trace_context(word: &str) -> Result<SentTrace, Refusal> {
+    if word.is_empty() {
+        return Ok(SentTrace::Restart);
+    }
+    let wrong = || invalid("trace_context", format!("{} is not none, restart or continue", quoted(word)));
+    SentTrace::parse(word).ok_or_else(wrong)
 }
 
 fn webhook_id(word: &str) -> Result<WebhookId, Refusal> {
@@ -209,6 +218,7 @@ pub fn destination_to_api(destination: &Destination) -> crate::Destination {
             .map(content::compatibility_to_api),
         condition: or_empty(destination.condition.as_ref().map(Condition::as_str)),
         webhook_id: destination.request.webhook_id.as_str().to_owned(),
+        trace_context: destination.request.trace_context.as_str().to_owned(),
         ..transport_to_api(&destination.transport)
     }
 }

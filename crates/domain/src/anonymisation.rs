@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::{
     delivery::{
         Delivery, DeliveryAbandoned, DeliveryAttempted, DeliveryFact, DeliveryStatus, FailureReason, RequestLine, Work,
+        WorkTrace,
     },
     ids::{AccountId, LeadId, LeadSequence},
     lead::LeadEvent,
@@ -117,5 +118,6 @@ pub fn brought_forward(delivery: &Delivery) -> Option<Work> {
         first_failed_at: None,
         // This function does not know whether another delivery waits. If none does, this costs one look-up.
         in_turn: true,
+        trace: WorkTrace::default(),
     })
 }

@@ -1,7 +1,8 @@
 //! Deliveries: one lead event for one destination.
 //!
 //! [`facts`] are stored, [`state`] folds them, [`decide`] says what may happen next, [`standing`] whether the work of a
-//! delivery is lost, and [`deactivation`] whether an attempt deactivates its destination.
+//! delivery is lost, [`deactivation`] whether an attempt deactivates its destination, and [`tracing`] which trace an attempt
+//! belongs to.
 
 mod deactivation;
 mod decide;
@@ -10,6 +11,7 @@ mod facts;
 mod filter;
 mod standing;
 mod state;
+mod tracing;
 mod work;
 
 pub use deactivation::spared_by_success_since;
@@ -25,4 +27,5 @@ pub use facts::{
 pub use filter::DeliveryFilter;
 pub use standing::{Remains, lost_work, may_be_lost};
 pub use state::{Delivery, DeliveryStatus, IllegalHistory, InJob, LastAttempt, Position, RoundOutcome, Switch};
+pub use tracing::{MAX_CHILD_AGE, Placement, SpanRef, WorkTrace};
 pub use work::Work;

@@ -8,7 +8,7 @@ use domain::{
     EventId, EventType, InterfaceId, JobId, LeadId, LeadSequence, RequestId, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
+        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested, SpanRef, WorkTrace,
     },
     policy::Progress,
     registry::DeactivationCause,
@@ -50,6 +50,7 @@ impl Record for DeliveryFact {
                 resend: f.resend,
                 reason: f.reason.clone(),
                 request: or_empty(f.request.as_ref().map(RequestId::as_str)),
+                previous: span_to_stored(f.previous),
             }),
             Self::AttemptStarted(f) => Fact::AttemptStarted(stored::AttemptStarted {
                 attempt_id: f.attempt_id.uuid().as_bytes().to_vec(),
@@ -111,6 +112,7 @@ impl Record for DeliveryFact {
                 resend: f.resend,
                 reason: f.reason,
                 request: non_empty(&f.request).map(|id| parsed(FACT, "request", id, RequestId::parse)).transpose()?,
+                previous: SpanRef::from_bytes(&f.previous),
             }),
             Fact::AttemptStarted(f) => Self::AttemptStarted(AttemptStarted {
                 reference,
@@ -160,6 +162,8 @@ impl Record for Work {
             requested_at: self.requested_at.as_microsecond(),
             first_failed_at: self.first_failed_at.map(|at| at.as_microsecond()),
             in_turn: self.in_turn,
+            starts_trace: self.trace.starts,
+            previous: span_to_stored(self.trace.previous),
         };
         stored.encode_to_vec().into()
     }
@@ -180,6 +184,7 @@ impl Record for Work {
             requested_at: time(Self::NAME, "requested_at", stored.requested_at)?,
             first_failed_at: stored.first_failed_at.map(|at| time(Self::NAME, "first_failed_at", at)).transpose()?,
             in_turn: stored.in_turn,
+            trace: WorkTrace { starts: stored.starts_trace, previous: SpanRef::from_bytes(&stored.previous) },
         })
     }
 }
@@ -248,6 +253,7 @@ fn attempted_to_stored(fact: &DeliveryAttempted) -> stored::DeliveryAttempted {
         verdict: Some(next_step),
         deactivated: fact.deactivated.map_or("", DeactivationCause::as_str).to_owned(),
         exchange: fact.exchange.as_ref().map(|exchange| exchange::to_stored(exchange, &fact.reference)),
+        trace: span_to_stored(fact.trace),
     }
 }
 
@@ -287,7 +293,13 @@ fn attempted_from_stored(
         next_step,
         deactivated: non_empty(&stored.deactivated).map(cause).transpose()?,
         exchange: exchange.transpose()?,
+        trace: SpanRef::from_bytes(&stored.trace),
     })
+}
+
+/// No reader depends on a span, so damaged bytes are no span.
+fn span_to_stored(span: Option<SpanRef>) -> Vec<u8> {
+    span.map(|span| span.to_bytes().to_vec()).unwrap_or_default()
 }
 
 fn job_to_stored(job: JobId) -> Vec<u8> {

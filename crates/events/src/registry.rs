@@ -7,7 +7,7 @@ use domain::{
     policy::{Deactivate, QuickRetries},
     registry::{
         Algorithm, Change, CredentialKind, Credentials, Destination, EventTypePattern, Method, RequestShape, Scope,
-        SealedSecret, Token, TokenSecret, WebhookId,
+        SealedSecret, SentTrace, Token, TokenSecret, WebhookId,
     },
 };
 use prost::Message as _;
@@ -200,6 +200,7 @@ fn destination_to_stored(d: &Destination) -> stored::Destination {
         compatibility_signature: d.request.compatibility_signature.as_ref().map(compatibility_to_stored),
         condition: or_empty(d.condition.as_ref().map(Condition::as_str)),
         webhook_id: d.request.webhook_id.as_str().to_owned(),
+        trace_context: d.request.trace_context.as_str().to_owned(),
         ..transport_to_stored(&d.transport)
     }
 }
@@ -246,6 +247,8 @@ fn destination_from_stored(mut stored: stored::Destination) -> Result<Destinatio
                     WebhookId::parse(word).ok_or_else(|| wrong(FACT, "webhook_id", format!("{word:?} is none")))?
                 }
             },
+            trace_context: SentTrace::parse(&stored.trace_context)
+                .ok_or_else(|| wrong(FACT, "trace_context", format!("{:?} is none", stored.trace_context)))?,
         },
         transport: transport.into(),
         deactivated: None,

@@ -2,8 +2,8 @@
 
 use domain::{AccountId, AnonymisationFact, LeadId, LeadSequence, anonymisation::LeadAnonymised};
 use jiff::Timestamp;
-use runtime::trace::TraceContext;
-use tracing::{Instrument as _, info_span};
+use runtime::{publishing, trace::TraceContext};
+use tracing::Instrument as _;
 
 use crate::{JournalError, handles::Anonymised};
 
@@ -21,7 +21,7 @@ impl Anonymised<'_> {
         by: String,
         trace: Option<&TraceContext>,
     ) -> Result<u64, JournalError> {
-        let (span, trace) = TraceContext::enter(trace, || info_span!("anonymise", %account, %lead));
+        let (span, trace) = TraceContext::enter(trace, || publishing!("ANONYMISED", leadline.account.id = %account));
         let fact = LeadAnonymised { account: account.clone(), lead, until, at: Timestamp::now(), by };
         let fact = AnonymisationFact::LeadAnonymised(fact);
         Ok(self.append(&fact, &trace).instrument(span).await?.sequence)

@@ -32,8 +32,10 @@ pub struct Head<'a> {
     pub signature: Option<String>,
     /// The headers of the signature as another sender makes it.
     pub compatibility: Vec<(String, String)>,
-    pub traceparent: String,
-    pub tracestate: Option<&'a str>,
+    /// The trace context to send; `None` for each header that is not sent.
+    pub traceparent: Option<String>,
+    pub tracestate: Option<String>,
+    pub baggage: Option<&'a str>,
 }
 
 impl Head<'_> {
@@ -57,8 +59,9 @@ impl Head<'_> {
         headers.push(line("leadline-event-type", reference.event_type.as_str()));
         headers.push(line("leadline-attempt", self.attempt.to_string()));
         headers.push(line(HOPS, self.hops.saturating_add(1).to_string()));
-        headers.push(line("traceparent", self.traceparent.as_str()));
-        headers.extend(self.tracestate.map(|state| line("tracestate", state)));
+        headers.extend(self.traceparent.as_deref().map(|parent| line("traceparent", parent)));
+        headers.extend(self.tracestate.as_deref().map(|state| line("tracestate", state)));
+        headers.extend(self.baggage.map(|baggage| line("baggage", baggage)));
         headers
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod calls;
 mod limits;
 pub(crate) mod measured;
 pub(crate) mod methods;
+pub(crate) mod server_span;
 pub(crate) mod socket;
 
 use std::{
@@ -78,6 +79,7 @@ pub(crate) struct Peer(Arc<Activity>);
 struct Activity {
     id: u64,
     origin: Origin,
+    address: IpAddr,
     started: Instant,
     close: CancellationToken,
     /// Calls without a complete answer.
@@ -97,6 +99,10 @@ impl Peer {
 
     pub(crate) fn origin(&self) -> Origin {
         self.0.origin
+    }
+
+    pub(crate) fn address(&self) -> IpAddr {
+        self.0.address
     }
 
     fn moved(&self) {
@@ -209,6 +215,7 @@ impl Connections {
         let peer = Peer(Arc::new(Activity {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
             origin,
+            address,
             started: self.started,
             close: CancellationToken::new(),
             calls: AtomicUsize::new(0),

@@ -253,7 +253,7 @@ pub async fn serve(
 
     let limits = &listeners.limits;
     let connections = Connections::new(limits, files::for_callers());
-    let rules = CallRules::new(limits, Methods::of(descriptors)?, &platform.drain);
+    let rules = CallRules::new(limits, Methods::of(descriptors)?, addresses.tls, &platform.drain);
     if let Some(metrics) = metrics {
         let incoming = Incoming::new(metrics, listeners.tls.acceptor(HTTP_1)?, Protocol::Http1, limits, &connections);
         spawn_http("metrics listener", incoming, Calls::new(exposition::routes(), Arc::clone(&rules)), platform);

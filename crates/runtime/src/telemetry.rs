@@ -4,17 +4,21 @@
 
 mod export;
 pub mod metrics;
+mod sampler;
 
 use std::{env, io::IsTerminal as _};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use tracing::{Level, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
 };
 
 use crate::trace;
 
+/// The name of the instrumentation that makes the spans.
+const SCOPE: &str = "leadline";
 /// The filter of logs unless `RUST_LOG` is set.
 const DEFAULT_FILTER: &str = "info";
 /// The client library of the broker. It logs each try to connect, which the journal logs once, and at `trace` the
@@ -42,16 +46,14 @@ pub fn init(service: &'static str) -> anyhow::Result<Guard> {
         Ok(provider) => (provider, None),
         Err(error) => (None, Some(error)),
     };
-    let traces = provider.as_ref().map(|provider| {
-        // Our spans have the level `info`; spans of libraries below that are not exported.
-        tracing_opentelemetry::layer().with_tracer(provider.tracer("leadline")).with_filter(LevelFilter::INFO)
-    });
+    let traces = provider.as_ref().map(|provider| traces(provider));
     tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
     let of_traces = wrong.map(|error| format!("{error:#}"));
     if let Some(error) = &of_traces {
         tracing::warn!(error, "cannot export traces; going on without");
     }
-    if provider.is_some() {
+    if let Some(provider) = &provider {
+        trace::set_tracer(provider.tracer(SCOPE));
         trace::set_exporting();
     }
     let (metrics, wrong) = metrics::start(service);
@@ -60,6 +62,26 @@ pub fn init(service: &'static str) -> anyhow::Result<Guard> {
         tracing::warn!(error, "cannot export metrics as configured; going on without");
     }
     Ok(Guard { traces: provider, metrics })
+}
+
+/// Exports spans. Where in the code and on which thread they were made says nothing to an operator. Warnings and errors of
+/// a span are events of it.
+fn traces<S>(provider: &SdkTracerProvider) -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(SCOPE))
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_error_events_to_status(false);
+    // Our spans have the level `info`; spans of libraries below that are not exported.
+    layer.with_filter(filter_fn(|metadata| match metadata.is_span() {
+        true => *metadata.level() <= Level::INFO,
+        false => *metadata.level() <= Level::WARN,
+    }))
 }
 
 /// The filter for a value of `RUST_LOG`; the default if the value is no filter.

@@ -1,24 +1,46 @@
-//! Trace context as a value (W3C Trace Context). The headers of messages and requests carry it, so that one trace spans
-//! every process and every retry, however much later.
+//! Trace context as a value (W3C Trace Context and Baggage). The headers of messages and requests carry it, so that a span
+//! knows its cause in another process.
 //!
-//! Without an exporter it passes through unchanged and no span is created.
+//! Without an exporter there are no spans, and the context of the caller passes through unchanged.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+mod messaging;
+mod span;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
 };
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use http::HeaderMap;
+use opentelemetry::{
+    Context,
+    baggage::BaggageExt as _,
+    propagation::{Extractor, Injector, TextMapPropagator as _},
+    trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
+};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
 use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
+
+pub(crate) use self::span::{KEPT, rename, set_tracer};
+pub use self::span::{Attribute, attribute, attributes, fails, keep_failure, link};
+#[doc(hidden)]
+pub use self::messaging::{described, of_batch};
 
 /// The header of the trace context.
 pub const TRACEPARENT: &str = "traceparent";
 /// The header of vendor-specific trace state.
 pub const TRACESTATE: &str = "tracestate";
+/// The header of what callers pass on to everybody behind.
+pub const BAGGAGE: &str = "baggage";
 /// `tracestate` is dropped if it is longer, in bytes (W3C asks for at least 512).
 const MAX_TRACESTATE: usize = 512;
+/// `baggage` is dropped if it is longer, in bytes: each message about the event carries it.
+const MAX_BAGGAGE: usize = 2_048;
 
 static EXPORTING: AtomicBool = AtomicBool::new(false);
 
@@ -30,95 +52,197 @@ pub fn exporting() -> bool {
     EXPORTING.load(Ordering::Relaxed)
 }
 
-/// The position of a span in its trace.
+/// The position of a span in its trace, or no position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
-    trace: u128,
-    span: u64,
-    flags: u8,
-    state: Option<Arc<str>>,
+    span: SpanContext,
+    baggage: Option<Arc<str>>,
+}
+
+impl Default for TraceContext {
+    fn default() -> Self {
+        Self { span: SpanContext::empty_context(), baggage: None }
+    }
+}
+
+/// The headers of a context.
+struct Headers<'a> {
+    traceparent: Option<&'a str>,
+    tracestate: Option<&'a str>,
+    baggage: Option<&'a str>,
+}
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            TRACEPARENT => self.traceparent,
+            TRACESTATE => self.tracestate.filter(|state| state.len() <= MAX_TRACESTATE),
+            BAGGAGE => self.baggage.filter(|baggage| baggage.len() <= MAX_BAGGAGE),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT, TRACESTATE, BAGGAGE]
+    }
+}
+
+/// Takes the value of one header.
+struct One<'a>(&'a str, Option<String>);
+
+impl Injector for One<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if key == self.0 && !value.is_empty() {
+            self.1 = Some(value);
+        }
+    }
 }
 
 impl TraceContext {
     /// The context in these headers; `None` if it is missing or invalid.
-    pub fn from_headers(traceparent: Option<&str>, tracestate: Option<&str>) -> Option<Self> {
-        let mut parts = traceparent?.trim().split('-');
-        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let hex = |text: &str, length| {
-            text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-        };
-        let valid = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
-        if !valid || (version == "00" && parts.next().is_some()) {
-            return None;
-        }
-        let trace = u128::from_str_radix(trace, 16).ok().filter(|id| *id != 0)?;
-        let span = u64::from_str_radix(span, 16).ok().filter(|id| *id != 0)?;
-        let flags = u8::from_str_radix(flags, 16).ok()?;
-        let state = tracestate.filter(|state| !state.is_empty() && state.len() <= MAX_TRACESTATE).map(Arc::from);
-        Some(Self { trace, span, flags, state })
-    }
-
-    /// The root of a new trace that is not recorded.
-    pub fn fresh() -> Self {
-        let (trace, span) = (Uuid::new_v4().as_u128(), Uuid::new_v4().as_u64_pair().1);
-        Self { trace, span, flags: 0, state: None }
+    pub fn from_headers(traceparent: Option<&str>, tracestate: Option<&str>, baggage: Option<&str>) -> Option<Self> {
+        traceparent?;
+        let headers = Headers { traceparent, tracestate, baggage };
+        let extracted = TraceContextPropagator::new().extract_with_context(&Context::new(), &headers);
+        let span = extracted.span().span_context().clone();
+        span.is_valid().then(|| Self { span, baggage: baggage_of(&headers) })
     }
 
     /// The context in the headers of an HTTP or gRPC request; `None` if it is missing or invalid.
-    pub fn of_request(headers: &http::HeaderMap) -> Option<Self> {
+    pub fn of_request(headers: &HeaderMap) -> Option<Self> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        Self::from_headers(text(TRACEPARENT), text(TRACESTATE))
+        Self::from_headers(text(TRACEPARENT), text(TRACESTATE), text(BAGGAGE))
     }
 
-    pub fn traceparent(&self) -> String {
-        format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, self.flags)
+    /// The context of the span that this code runs in; empty if there is none.
+    pub fn current() -> Self {
+        Self { span: Context::map_current(|context| context.span().span_context().clone()), baggage: None }
     }
 
-    pub fn tracestate(&self) -> Option<&str> {
-        self.state.as_deref()
+    /// A span that is known by its ids alone.
+    pub fn of_ids(trace_id: u128, span_id: u64) -> Self {
+        let (trace, span) = (TraceId::from(trace_id), SpanId::from(span_id));
+        let span = SpanContext::new(trace, span, TraceFlags::default(), true, TraceState::default());
+        Self { span, baggage: None }
+    }
+
+    /// The ids of trace and span; `None` if it is empty.
+    pub fn ids(&self) -> Option<(u128, u64)> {
+        let ids = |span: &SpanContext| {
+            (u128::from_be_bytes(span.trace_id().to_bytes()), u64::from_be_bytes(span.span_id().to_bytes()))
+        };
+        self.span.is_valid().then(|| ids(&self.span))
     }
 
     /// The ids of trace and span if the trace is exported from here and sampled.
     pub(crate) fn sampled(&self) -> Option<(u128, u64)> {
-        const SAMPLED: u8 = 1;
-        (exporting() && self.flags & SAMPLED != 0).then_some((self.trace, self.span))
+        self.ids().filter(|_| exporting() && self.is_sampled())
+    }
+
+    pub fn is_sampled(&self) -> bool {
+        self.span.is_sampled()
+    }
+
+    /// `None` if it is empty.
+    pub fn traceparent(&self) -> Option<String> {
+        self.injected(TRACEPARENT)
+    }
+
+    /// `None` if it has none.
+    pub fn tracestate(&self) -> Option<String> {
+        self.injected(TRACESTATE)
+    }
+
+    pub fn baggage(&self) -> Option<&str> {
+        self.baggage.as_deref()
+    }
+
+    fn injected(&self, header: &str) -> Option<String> {
+        let mut value = One(header, None);
+        let context = Context::new().with_remote_span_context(self.span.clone());
+        TraceContextPropagator::new().inject_context(&context, &mut value);
+        value.1
+    }
+
+    /// The same without baggage.
+    #[must_use]
+    pub fn without_baggage(&self) -> Self {
+        Self { span: self.span.clone(), baggage: None }
+    }
+
+    /// The beginning of another trace, for a receiver that must learn nothing of this one. Empty unless this one is
+    /// exported: a receiver that is told that nothing is recorded records nothing, either.
+    #[must_use]
+    pub fn restarted(&self) -> Self {
+        if !exporting() || !self.is_sampled() {
+            return Self::default();
+        }
+        let (trace, span) = (TraceId::from(Uuid::new_v4().as_u128()), SpanId::from(Uuid::new_v4().as_u64_pair().1));
+        let span = SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::default());
+        Self { span, baggage: None }
     }
 
     /// Creates a span below `parent`, or at the root of a new trace, and returns it with its own context, which its
     /// children have to carry. Without an exporter there is no span, and the context is the parent's.
     pub fn enter(parent: Option<&Self>, make_span: impl FnOnce() -> Span) -> (Span, Self) {
+        let parent = parent.filter(|parent| parent.span.is_valid());
         if !exporting() {
-            return (Span::none(), parent.cloned().unwrap_or_else(Self::fresh));
+            return (Span::none(), parent.cloned().unwrap_or_default());
         }
         let span = make_span();
         if let Some(parent) = parent {
-            let remote = opentelemetry::Context::new().with_remote_span_context(parent.to_otel());
-            let _ = span.set_parent(remote);
+            let _ = span.set_parent(Context::new().with_remote_span_context(parent.span.clone()));
         }
-        let own = Self::from_otel(span.context().span().span_context());
-        (span, own.or_else(|| parent.cloned()).unwrap_or_else(Self::fresh))
+        let own = Self::of_span(&span, parent.and_then(|parent| parent.baggage.clone()));
+        (span, own.or_else(|| parent.cloned()).unwrap_or_default())
     }
 
-    fn to_otel(&self) -> SpanContext {
-        let state = self.state.as_deref().and_then(|state| state.parse::<TraceState>().ok()).unwrap_or_default();
-        SpanContext::new(
-            TraceId::from_bytes(self.trace.to_be_bytes()),
-            SpanId::from_bytes(self.span.to_be_bytes()),
-            TraceFlags::new(self.flags),
-            true,
-            state,
-        )
+    /// Creates a span at the root of a new trace, with links to its causes: each a context and what it is to the span. A
+    /// cause that is empty, or that stands twice, is left out. Without an exporter there is no span, and the context is
+    /// that of the first cause.
+    pub fn enter_linked(causes: &[(Self, &'static str)], make_span: impl FnOnce() -> Span) -> (Span, Self) {
+        let first = causes.iter().map(|(cause, _)| cause).find(|cause| cause.span.is_valid());
+        if !exporting() {
+            return (Span::none(), first.cloned().unwrap_or_default());
+        }
+        let span = make_span();
+        let _ = span.set_parent(Context::new());
+        for (cause, role) in distinct(causes) {
+            link(&span, cause, role);
+        }
+        let baggage = causes.iter().find_map(|(cause, _)| cause.baggage.clone());
+        let own = Self::of_span(&span, baggage).unwrap_or_default();
+        (span, own)
     }
 
-    fn from_otel(context: &SpanContext) -> Option<Self> {
-        let state = context.trace_state().header();
-        context.is_valid().then(|| Self {
-            trace: u128::from_be_bytes(context.trace_id().to_bytes()),
-            span: u64::from_be_bytes(context.span_id().to_bytes()),
-            flags: context.trace_flags().to_u8(),
-            state: (!state.is_empty()).then(|| state.into()),
-        })
+    fn of_span(span: &Span, baggage: Option<Arc<str>>) -> Option<Self> {
+        let own = span.context().span().span_context().clone();
+        own.is_valid().then_some(Self { span: own, baggage })
     }
+}
+
+/// The baggage of headers, as the propagator writes it.
+fn baggage_of(headers: &Headers<'_>) -> Option<Arc<str>> {
+    headers.baggage?;
+    let propagator = BaggagePropagator::new();
+    let context = propagator.extract_with_context(&Context::new(), headers);
+    if context.baggage().is_empty() {
+        return None;
+    }
+    let mut value = One(BAGGAGE, None);
+    propagator.inject_context(&context, &mut value);
+    value.1.map(Arc::from)
+}
+
+/// Each cause once, with its first role.
+fn distinct<'a>(
+    causes: &'a [(TraceContext, &'static str)],
+) -> impl Iterator<Item = (&'a TraceContext, &'static str)> + 'a {
+    let is_new = |index: usize, cause: &TraceContext| {
+        cause.ids().is_some() && causes[..index].iter().all(|(before, _)| before.ids() != cause.ids())
+    };
+    let causes_and_roles = causes.iter().enumerate();
+    causes_and_roles.filter(move |(index, (cause, _))| is_new(*index, cause)).map(|(_, (cause, role))| (cause, *role))
 }
 
 #[cfg(test)]
@@ -127,13 +251,19 @@ mod tests {
 
     const EXAMPLE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
+    fn of(traceparent: &str) -> Option<TraceContext> {
+        TraceContext::from_headers(Some(traceparent), None, None)
+    }
+
     #[test]
     fn a_context_survives_its_headers() {
-        let context = TraceContext::from_headers(Some(EXAMPLE), Some("vendor=1")).unwrap();
-        assert_eq!(context.traceparent(), EXAMPLE);
-        assert_eq!(context.tracestate(), Some("vendor=1"));
-        let fresh = TraceContext::fresh();
-        assert_eq!(TraceContext::from_headers(Some(&fresh.traceparent()), None), Some(fresh));
+        let context = TraceContext::from_headers(Some(EXAMPLE), Some("vendor=1"), Some("tenant=7, plan=a%20b")).unwrap();
+        assert_eq!(context.traceparent().as_deref(), Some(EXAMPLE));
+        assert_eq!(context.tracestate().as_deref(), Some("vendor=1"));
+        let baggage = context.baggage().unwrap();
+        assert!(baggage.contains("tenant=7") && baggage.contains("plan=a%20b"), "{baggage}");
+        assert_eq!(context.ids(), Some((0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7ad_6b71_6920_3331)));
+        assert_eq!(of(EXAMPLE).unwrap().tracestate(), None);
     }
 
     #[test]
@@ -148,15 +278,31 @@ mod tests {
             "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
         ] {
-            assert_eq!(TraceContext::from_headers(Some(rubbish), None), None, "{rubbish:?}");
+            assert_eq!(of(rubbish), None, "{rubbish:?}");
         }
+        let long = "x=".to_owned() + &"y".repeat(MAX_BAGGAGE);
+        let context = TraceContext::from_headers(Some(EXAMPLE), Some(&long), Some(&long)).unwrap();
+        assert_eq!((context.tracestate(), context.baggage()), (None, None));
     }
 
     #[test]
-    fn without_export_the_context_passes_through() {
-        let parent = TraceContext::from_headers(Some(EXAMPLE), None).unwrap();
+    fn without_export_the_context_passes_through_and_none_is_made() {
+        let parent = of(EXAMPLE).unwrap();
         let (span, own) = TraceContext::enter(Some(&parent), || unreachable!("no span is made"));
         assert!(span.is_none());
         assert_eq!(own, parent);
+        let causes = [(TraceContext::default(), "published"), (parent.clone(), "asked")];
+        let (_, own) = TraceContext::enter_linked(&causes, || unreachable!("no span is made"));
+        assert_eq!(own, parent);
+        let (_, own) = TraceContext::enter(None, || unreachable!("no span is made"));
+        assert_eq!((own.traceparent(), own.restarted().traceparent()), (None, None));
+    }
+
+    #[test]
+    fn each_cause_is_linked_once() {
+        let (one, two) = (TraceContext::of_ids(1, 1), TraceContext::of_ids(1, 2));
+        let causes = [(one.clone(), "published"), (TraceContext::default(), "x"), (one, "asked"), (two, "asked")];
+        let roles: Vec<_> = distinct(&causes).map(|(cause, role)| (cause.ids().unwrap(), role)).collect();
+        assert_eq!(roles, [((1, 1), "published"), ((1, 2), "asked")]);
     }
 }

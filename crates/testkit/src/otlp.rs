@@ -11,7 +11,7 @@ use std::{
 
 use axum::{Router, body::Body, middleware, routing::post};
 use flate2::read::GzDecoder;
-use http::{HeaderMap, Request, StatusCode, header::CONTENT_ENCODING};
+use http::{HeaderMap, Request, header::CONTENT_ENCODING};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
@@ -24,6 +24,10 @@ use opentelemetry_proto::tonic::{
         trace_service_server::{TraceService, TraceServiceServer},
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
+    trace::v1::{
+        span::{Link, SpanKind},
+        status::StatusCode,
+    },
 };
 use prost::Message as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -49,6 +53,27 @@ pub struct ExportedSpan {
     /// The id of its parent, in hexadecimal; empty if it has none.
     pub parent: String,
     /// Its attributes, as text.
+    pub attributes: BTreeMap<String, String>,
+    /// `server`, `client`, `producer`, `consumer` or `internal`.
+    pub kind: String,
+    /// Whether its status is an error.
+    pub is_error: bool,
+    /// The description of its status.
+    pub description: String,
+    /// When it began, in nanoseconds since 1970.
+    pub began: u64,
+    pub links: Vec<ExportedLink>,
+    /// The names of its events.
+    pub events: Vec<String>,
+}
+
+/// A link of an exported span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedLink {
+    /// In hexadecimal.
+    pub trace: String,
+    /// The id of the linked span, in hexadecimal.
+    pub id: String,
     pub attributes: BTreeMap<String, String>,
 }
 
@@ -147,11 +172,11 @@ async fn answer(socket: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
     };
 }
 
-async fn over_http(received: Received, request: Request<Body>) -> StatusCode {
+async fn over_http(received: Received, request: Request<Body>) -> http::StatusCode {
     let body = body_of(request).await;
-    let Ok(export) = ExportTraceServiceRequest::decode(body.as_slice()) else { return StatusCode::BAD_REQUEST };
+    let Ok(export) = ExportTraceServiceRequest::decode(body.as_slice()) else { return http::StatusCode::BAD_REQUEST };
     received.keep(export);
-    StatusCode::OK
+    http::StatusCode::OK
 }
 
 /// The body of a request, decompressed.
@@ -185,6 +210,12 @@ impl Received {
                 id: hex(&span.span_id),
                 parent: hex(&span.parent_span_id),
                 attributes: texts(span.attributes),
+                kind: kind(span.kind).to_owned(),
+                is_error: span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error),
+                description: span.status.map(|status| status.message).unwrap_or_default(),
+                began: span.start_time_unix_nano,
+                links: span.links.into_iter().map(link).collect(),
+                events: span.events.into_iter().map(|event| event.name).collect(),
             }));
         }
     }
@@ -199,6 +230,21 @@ impl TraceService for Received {
         self.keep(request.into_inner());
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
+}
+
+fn kind(number: i32) -> &'static str {
+    match SpanKind::try_from(number) {
+        Ok(SpanKind::Server) => "server",
+        Ok(SpanKind::Client) => "client",
+        Ok(SpanKind::Producer) => "producer",
+        Ok(SpanKind::Consumer) => "consumer",
+        Ok(SpanKind::Internal) => "internal",
+        Ok(SpanKind::Unspecified) | Err(_) => "unspecified",
+    }
+}
+
+fn link(link: Link) -> ExportedLink {
+    ExportedLink { trace: hex(&link.trace_id), id: hex(&link.span_id), attributes: texts(link.attributes) }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -238,6 +284,9 @@ mod tests {
             trace_id: vec![0xab; 16],
             span_id: vec![1; 8],
             attributes: vec![attribute("attempt", Value::IntValue(2))],
+            kind: SpanKind::Client.into(),
+            start_time_unix_nano: 7,
+            links: vec![Link { trace_id: vec![0xcd; 16], span_id: vec![2; 8], ..Default::default() }],
             ..Default::default()
         };
         let attributes = vec![attribute("service.name", Value::StringValue("dispatcher".into()))];
@@ -256,6 +305,12 @@ mod tests {
             id: "01".repeat(8),
             parent: String::new(),
             attributes: [("attempt".into(), "2".into())].into(),
+            kind: "client".into(),
+            is_error: false,
+            description: String::new(),
+            began: 7,
+            links: vec![ExportedLink { trace: "cd".repeat(16), id: "02".repeat(8), attributes: BTreeMap::new() }],
+            events: vec![],
         };
         assert_eq!(sink.spans(), [expected]);
     }

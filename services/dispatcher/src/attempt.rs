@@ -19,7 +19,7 @@ use domain::{
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use journal::{Attempted, Found, JournalError};
-use runtime::{ErrorChain as _, crash, together, trace::TraceContext};
+use runtime::{ErrorChain as _, crash, publishing, together, trace::TraceContext};
 use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -191,11 +191,12 @@ async fn make_once(
             return Ok(Ended { finished: true, ..Ended::default() });
         }
     };
-    let (span, trace) = TraceContext::enter(Some(&item.message.trace), || span::of_attempt(item));
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
     let (started_at, clock) = (Timestamp::now(), Instant::now());
+    let (span, trace) = span::enter(shared, destination, item, &content, started_at);
+    let told = span::sent(destination, &span, &trace);
     measured::begun(item, started_at, &trace);
-    let Some(made) = prepare::request(shared, destination, item, &content, attempt_id, started_at, &trace).await?
+    let Some(made) = prepare::request(shared, destination, item, &content, attempt_id, started_at, (&trace, &told)).await?
     else {
         let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
         perform(shared, given_up, &item.message.trace).await;
@@ -220,10 +221,9 @@ async fn make_once(
         }
     };
     crash::point("after an answer");
-    span::record(&span, &outcome);
     let success = outcome.is_success();
     let (pause, transport_failed) = (outcome.asks_to_pause(), Some(breaker::is_transport_failure(&outcome)));
-    let execution = Execution {
+    let mut execution = Execution {
         attempt_id,
         started_at,
         duration: clock.elapsed(),
@@ -232,7 +232,10 @@ async fn make_once(
         exchange,
         destination_off: is_off(shared, &item.work.reference.destination),
         others_succeeded: false,
+        trace: None,
     };
+    let trace = span::end(shared, destination, item, &execution, (span, trace));
+    execution.trace = span::reference(&trace);
     let execution = successes::added_to(shared, item, destination, execution).await;
     let effects = delivery::after_attempt(&item.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
@@ -243,7 +246,8 @@ async fn make_once(
         together::sleep_at_least(Duration::ZERO).await;
     }
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
-    perform(shared, effects, &trace).instrument(span).await;
+    let storing = TraceContext::enter(Some(&trace), || publishing!("DELIVERIES")).0;
+    perform(shared, effects, &trace).instrument(storing).await;
     Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
 }
 

@@ -72,6 +72,9 @@ pub struct Options {
     /// How long to use a connection to a receiver; a name that leads elsewhere is noticed when it is over
     #[arg(long, env = "LEADLINE_CONNECTION_MAX_AGE", default_value = "5m", value_name = "DURATION", value_parser = runtime::duration::parse)]
     pub connection_max_age: Duration,
+    /// Export the span of each failed attempt, even if its trace is not sampled (OTEL_TRACES_SAMPLER)
+    #[arg(long, env = "LEADLINE_TRACE_FAILURES", default_value_t = true, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub trace_failures: bool,
 }
 
 /// What the parts of the sender share.
@@ -101,6 +104,8 @@ struct Shared {
     lane_reports: lanes::report::Reports,
     /// Turns for what nobody waits for.
     unhurried: Semaphore,
+    /// Whether failed attempts are exported whatever their trace is.
+    trace_failures: bool,
 }
 
 /// How much of what nobody waits for is done at once: telling that an attempt takes long, and what follows from one that
@@ -148,6 +153,7 @@ pub async fn start(
         alone: Semaphore::new(1),
         lane_reports: lanes::report::Reports::default(),
         unhurried: Semaphore::new(UNHURRIED),
+        trace_failures: options.trace_failures,
     });
     let forgetting = Arc::clone(&shared);
     platform.drain.spawn("forgetting", async move {

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use domain::{LeadEvent, LeadSequence};
 use jiff::Timestamp;
 use journal::{Journal, JournalError};
+use runtime::trace::TraceContext;
 
 use crate::fifo_cache::FifoCache;
 
 /// What one entry costs besides its payload, in bytes.
-const OVERHEAD: usize = 128;
+const OVERHEAD: usize = 256;
 /// How long a payload may stay in memory. One that was being read while it was anonymised may lie there for so long,
 /// although it is not sent.
 const KEPT: Duration = Duration::from_secs(600);
@@ -21,6 +22,8 @@ pub(crate) struct Content {
     pub(crate) payload: Bytes,
     pub(crate) occurred_at: Timestamp,
     pub(crate) hops: u32,
+    /// The trace context of the publisher.
+    pub(crate) published: TraceContext,
 }
 
 /// FifoCache payloads.
@@ -35,10 +38,11 @@ impl Payloads {
     }
 
     /// Keeps an event's payload for the attempts that are about to come.
-    pub(crate) fn remember(&self, sequence: LeadSequence, event: &LeadEvent) -> Content {
+    pub(crate) fn remember(&self, sequence: LeadSequence, event: &LeadEvent, published: &TraceContext) -> Content {
         // A copy, because the message is a slice of a larger buffer that it would keep alive.
         let payload = Bytes::copy_from_slice(&event.payload);
-        let content = Content { payload, occurred_at: event.occurred_at, hops: event.hops };
+        let content =
+            Content { payload, occurred_at: event.occurred_at, hops: event.hops, published: published.clone() };
         self.recent.put(sequence.0, content.payload.len() + OVERHEAD, |_| content.clone());
         content
     }
@@ -53,7 +57,7 @@ impl Payloads {
         if let Some(content) = self.recent.get(&sequence.0) {
             return Ok(Some(content));
         }
-        let event = journal.leads().get(sequence).await?;
-        Ok(event.map(|event| self.remember(sequence, &event)))
+        let found = journal.leads().get_traced(sequence).await?;
+        Ok(found.map(|(event, published)| self.remember(sequence, &event, &published)))
     }
 }

@@ -9,8 +9,8 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::{Appended, FreshnessError, Journal, JournalError, RegistryView, Submitted};
-use runtime::{ErrorChain as _, RequestId, crash, trace::TraceContext};
-use tracing::{Instrument as _, Span, info_span};
+use runtime::{ErrorChain as _, RequestId, crash, publishing, trace::TraceContext};
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use crate::{
@@ -163,7 +163,12 @@ impl Publisher {
         let (span, trace) = TraceContext::enter(from.trace.as_ref(), || {
             let (account, event_id) = (&event.account, &event.event_id);
             let request_id = from.request_id();
-            info_span!("publish", otel.kind = "producer", %account, %event_id, request_id)
+            publishing!(
+                "LEADS",
+                leadline.account.id = %account,
+                leadline.event.id = %event_id,
+                leadline.request.id = request_id
+            )
         });
         crash::point("before a lead is stored");
         self.known.sent(&event);

@@ -14,9 +14,8 @@ use domain::{
 use jiff::Timestamp;
 use journal::{Journal, JournalError};
 use read_model::{Sources, Store, tables::anonymised::Erasure};
-use runtime::{Drain, Platform, crash, trace::TraceContext};
+use runtime::{Drain, Platform, crash, publishing, trace::TraceContext};
 use tokio::{sync::Notify, time::Instant};
-use tracing::info_span;
 
 use crate::anonymise_error::NotAnonymised;
 
@@ -89,7 +88,8 @@ impl Eraser {
             if let Some(delivery) = store.delivery(*delivery).await?
                 && let Some(end) = end_of(&delivery, Timestamp::now())
             {
-                let trace = TraceContext::enter(None, || info_span!("end", delivery = %delivery.reference.delivery)).1;
+                let make = || publishing!("DELIVERIES", leadline.delivery.id = %delivery.reference.delivery);
+                let (_span, trace) = TraceContext::enter(None, make);
                 if let Some(work) = brought_forward(&delivery) {
                     journal.timers().schedule(&work, Timestamp::now(), &trace).await?;
                 }

@@ -19,8 +19,8 @@ use std::{sync::Arc, time::Duration};
 use domain::{JobFact, JobId, job::JobRef};
 use journal::Message;
 use read_model::{Sources, read_barrier::ReadBarrier};
-use runtime::{ErrorChain as _, Platform, UnderWay, trace::TraceContext};
-use tracing::{Instrument as _, info_span};
+use runtime::{ErrorChain as _, Platform, UnderWay, processing, trace::TraceContext};
+use tracing::Instrument as _;
 
 use self::{
     context::{Context, Ended},
@@ -66,7 +66,7 @@ impl JobRunner {
         };
         let (span, trace) = TraceContext::enter(
             Some(&message.trace),
-            || info_span!("job", otel.kind = "consumer", job = %reference.job, account = %reference.account),
+            || processing!("JOBS", leadline.job.id = %reference.job, leadline.account.id = %reference.account),
         );
         let working = Box::pin(self.work(reference, &trace).instrument(span));
         match message.with_heartbeat(working).await {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::{
     AccountId, DeliveryFact, DestinationId, LeadId, LeadSequence, NoticeFact, NoticeId, Registry,
-    delivery::DeliveryRef,
+    delivery::{DeliveryRef, SpanRef},
     notice::{
         About, DeactivationNoticeSent, ErrorNoticeSent, NoticeCalledFor, NoticeGivenUp, NoticeKind, NoticeSent, Window,
     },
@@ -20,6 +20,8 @@ use crate::{body::Page, confirming::Asking, details::Target, email::Email, subje
 pub(crate) struct PreparedNotice {
     pub(crate) account: AccountId,
     pub(crate) email: Email,
+    /// The spans of the failures that it tells of, if it collects several.
+    pub(crate) failures: Vec<SpanRef>,
     subject: Subject,
 }
 
@@ -49,6 +51,7 @@ impl NoticeBuilder {
         let account = &entry.account;
         let known = called.about.destination().and_then(|id| registry.destination_ever(id));
         let mut subject = Subject::Other(called.about.destination().cloned(), None);
+        let mut failures = vec![];
         let mut target = called.about.destination().map(|id| Target::Destination(id.clone(), None));
         let (page, about, emails) = match (&called.about, known) {
             (About::Failure { sequence, .. }, _) => {
@@ -62,6 +65,7 @@ impl NoticeBuilder {
             }
             (About::FurtherFailures { window, .. }, Some(destination)) => {
                 let examples = self.examples(window).await?;
+                failures = examples.iter().filter_map(span_of).collect();
                 let page = templates::further_failures(destination, window, &examples);
                 (page, subjects::further_failures(destination, window), account.notification_emails.clone())
             }
@@ -94,7 +98,7 @@ impl NoticeBuilder {
         };
         let mut prepared = self.prepared(entry, called.notice, called.about.kind(), &emails, page, subject);
         prepared.email.is_digest = matches!(called.about, About::FurtherLeads { .. });
-        (prepared.email.about, prepared.email.target) = (about, target);
+        (prepared.email.about, prepared.email.target, prepared.failures) = (about, target, failures);
         Ok(Some(prepared))
     }
 
@@ -118,7 +122,7 @@ impl NoticeBuilder {
         let page = templates::confirmation(account, asking.url(&code), &code);
         let (brand, recipients) = (self.brand.clone(), vec![email.to_owned()]);
         let email = email_without_link(account, notice, kind, recipients, brand, page);
-        Some(PreparedNotice { account: account.clone(), email, subject: Subject::Other(None, None) })
+        Some(PreparedNotice { account: account.clone(), email, failures: vec![], subject: Subject::Other(None, None) })
     }
 
     /// The mail for the notice that a rule deactivated a destination.
@@ -156,7 +160,7 @@ impl NoticeBuilder {
         let brand = entry.account.brand.clone().filter(|brand| check_brand(brand).is_ok());
         let brand = brand.unwrap_or_else(|| self.brand.clone());
         let email = email_without_link(&account, notice, kind, recipients, brand, page);
-        PreparedNotice { account, email, subject }
+        PreparedNotice { account, email, failures: vec![], subject }
     }
 
     async fn examples(&self, window: &Window) -> Result<Vec<DeliveryFact>, JournalError> {
@@ -165,6 +169,13 @@ impl NoticeBuilder {
             examples.extend(self.journal.deliveries().get(*sequence).await?);
         }
         Ok(examples)
+    }
+}
+
+fn span_of(fact: &DeliveryFact) -> Option<SpanRef> {
+    match fact {
+        DeliveryFact::Attempted(f) => f.trace,
+        _ => None,
     }
 }
 

@@ -185,6 +185,7 @@ mod tests {
             exchange: None,
             destination_off: false,
             others_succeeded: false,
+            trace: None,
         };
         let policy = domain::RetryPolicy { schedule: vec![], ..domain::RetryPolicy::standard() };
         let policy = domain::RetryPolicy { quick: domain::policy::QuickRetries { count: 0, ..policy.quick }, ..policy };

@@ -82,7 +82,7 @@ impl LeadWatcher {
     async fn book(&self) -> Result<Book, JournalError> {
         let stored = self.journal.notifier_state().interfaces().await?.into_iter();
         let remembered = stored.map(|(id, (watch, version))| {
-            (id, Remembered { watch, version, changed: false, trace: TraceContext::fresh() })
+            (id, Remembered { watch, version, changed: false, trace: TraceContext::default() })
         });
         Ok(remembered.collect())
     }
@@ -188,7 +188,7 @@ impl LeadWatcher {
             watch: InterfaceState::new(event.account.clone(), event.interface.clone()),
             version: 0,
             changed: false,
-            trace: TraceContext::fresh(),
+            trace: TraceContext::default(),
         });
         let (sequence, published_at, now) = (entry.sequence, entry.published_at, Timestamp::now());
         let before = remembered.watch.window.as_ref().map(|window| (window.from, window.count));

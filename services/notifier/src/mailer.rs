@@ -8,15 +8,19 @@ use std::time::Duration;
 
 use domain::{
     AnonymisationFact, DeliveryFact, NoticeFact, NoticeId, RegistryFact,
-    notice::{NoticeProgress, NoticeReached},
+    delivery::MAX_CHILD_AGE,
+    notice::{About, NoticeProgress, NoticeReached},
     registry::Change,
 };
 use futures::{FutureExt as _, StreamExt as _, stream::FuturesUnordered};
 use jiff::{SignedDuration, Timestamp};
 use journal::{JournalError, Message};
-use runtime::{crash, trace::TraceContext};
+use runtime::{
+    crash, processing,
+    trace::{self, TraceContext},
+};
 use tokio::time::Instant;
-use tracing::{Instrument as _, info_span};
+use tracing::{Instrument as _, Span};
 
 use crate::{
     builder::{NoticeBuilder, PreparedNotice},
@@ -134,7 +138,9 @@ impl Mailer {
         let NoticeFact::CalledFor(called) = &message.value else { return message.ack().await };
         let prepared = self.builder.of_call(called);
         let precedence = called.about.kind().has_precedence();
-        Box::pin(self.handle(&message, called.notice, (called.since, called.again), precedence, prepared)).await;
+        let collects = matches!(called.about, About::FurtherFailures { .. } | About::FurtherLeads { .. });
+        let known = (called.since, called.again);
+        Box::pin(self.handle(&message, (called.notice, collects), known, precedence, prepared)).await;
     }
 
     /// Sends the notice about a destination that a rule deactivated.
@@ -144,7 +150,7 @@ impl Mailer {
         };
         let notice = NoticeId::of_deactivation(id, message.sequence);
         let prepared = self.builder.of_deactivation(notice, account, id, why);
-        Box::pin(self.handle(&message, notice, (message.published_at, false), true, prepared)).await;
+        Box::pin(self.handle(&message, (notice, false), (message.published_at, false), true, prepared)).await;
     }
 
     /// Asks the owners of the addresses that a change names as unconfirmed.
@@ -226,13 +232,12 @@ impl Mailer {
     async fn handle<T>(
         &self,
         message: &Message<T>,
-        notice: NoticeId,
+        (notice, collects): (NoticeId, bool),
         (since, again): (Timestamp, bool),
         precedence: bool,
         prepared: impl Future<Output = Result<Option<PreparedNotice>, JournalError>>,
     ) {
-        let (span, trace) =
-            TraceContext::enter(Some(&message.trace), || info_span!("notify", otel.kind = "consumer", %notice));
+        let (span, trace) = enter(message, notice, collects);
         let late = self.is_late(message);
         if let (Some(wait), false) = (self.transport.wait(precedence), late) {
             return message.nak(wait.after).await;
@@ -245,11 +250,16 @@ impl Mailer {
         let again = again || as_of.is_some();
         let dedup = async {
             match prepared.await? {
-                Some(prepared) => self.tell(&prepared, &Call { since, again, as_of, late }, &trace).await,
+                Some(prepared) => {
+                    for failure in &prepared.failures {
+                        trace::link(&span, &TraceContext::of_ids(failure.trace_id, failure.span_id), "failure");
+                    }
+                    self.tell(&prepared, &Call { since, again, as_of, late }, &trace).await
+                }
                 None => Ok(()),
             }
         };
-        match message.with_heartbeat(dedup).instrument(span).await {
+        match message.with_heartbeat(dedup).instrument(span.clone()).await {
             Ok(()) => message.ack().await,
             Err(error) => self.retry(message, "cannot send notice", error).await,
         }
@@ -378,6 +388,16 @@ impl Mailer {
         self.builder.journal.notices().append(&NoticeFact::Reached(reached), trace).await?;
         crash::point("after a recipient is recorded");
         Ok(())
+    }
+}
+
+/// The span of a notice: a child of what called for it, unless that is long ago or the notice collects several.
+fn enter<T>(message: &Message<T>, notice: NoticeId, collects: bool) -> (Span, TraceContext) {
+    let make = || processing!("NOTICES", leadline.notice.id = %notice);
+    let is_late = Timestamp::now().duration_since(message.published_at) > MAX_CHILD_AGE;
+    match collects || is_late {
+        true => TraceContext::enter_linked(&[(message.trace.clone(), "called_for")], make),
+        false => TraceContext::enter(Some(&message.trace), make),
     }
 }
 

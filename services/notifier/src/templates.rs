@@ -3,7 +3,7 @@
 use domain::{
     AccountId, AttemptOutcome, DeliveryFact, DeliveryId, ErrorKind, InterfaceId, LeadEvent, LeadId, Registry,
     advice::suggested_action,
-    delivery::{FailureReason, NextStep},
+    delivery::{FailureReason, NextStep, SpanRef},
     notice::{ErrorCount, LeadExample, LeadWindow, NoticeKind, Window},
     policy::Deactivate,
     registry::{Deactivation, DeactivationCause, Destination, Interface},
@@ -52,11 +52,20 @@ pub(crate) fn failure(fact: &DeliveryFact, registry: &Registry) -> Page {
             failed_at => time(fact.at()),
             reason,
             delivery => reference.delivery.to_string(),
+            trace => trace_of(fact),
             status => outcome.map(status),
             response => outcome.map(|outcome| outcome.webhook_response().to_owned()),
             advice,
         },
     )
+}
+
+/// The id of the trace of an attempt; `None` if it has none.
+fn trace_of(fact: &DeliveryFact) -> Option<String> {
+    match fact {
+        DeliveryFact::Attempted(f) => f.trace.as_ref().map(SpanRef::trace_id),
+        _ => None,
+    }
 }
 
 /// The advice for a delivery that ended without an attempt.

@@ -76,7 +76,7 @@ impl Watcher {
         let stored = self.journal.notifier_state().destinations().await?.into_iter();
         let remembered = stored.map(|(id, (mut watched, version))| {
             watched.pending.iter_mut().for_each(|notice| notice.again = true);
-            (id, Remembered { watched, version, changed: false, trace: TraceContext::fresh() })
+            (id, Remembered { watched, version, changed: false, trace: TraceContext::default() })
         });
         Ok(remembered.collect())
     }
@@ -93,7 +93,7 @@ impl Watcher {
                 watched: DestinationState::new(fact.reference()),
                 version: 0,
                 changed: false,
-                trace: TraceContext::fresh(),
+                trace: TraceContext::default(),
             });
             let before = remembered.watched.health.clone();
             for called in remembered.watched.observe(Observed { fact, sequence, published_at, now }, self.rules) {

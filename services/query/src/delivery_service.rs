@@ -33,13 +33,13 @@ use read_model::{
     },
 };
 use requests::MAX_RENDERING;
-use runtime::{Drain, ErrorChain as _, trace::TraceContext};
+use runtime::{Drain, ErrorChain as _, publishing, trace::TraceContext};
 pub(crate) use searching::{chosen, wanted};
 use shown::{delivery_id, optional, required, shown_attempt, shown_event};
 pub(crate) use shown::{filter, http_status, place, shown, shown_filter};
 use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
-use tracing::{Instrument as _, info_span};
+use tracing::Instrument as _;
 pub use watchers::WatchLimits;
 use watchers::Watchers;
 
@@ -231,8 +231,10 @@ impl api::delivery_service_server::DeliveryService for DeliveryService {
             reason: retry_reason::reason(&request.reason)?,
             request: optional("request_id", &request.request_id, RequestId::parse)?,
             force: request.force,
+            previous: self.store.latest_span(id).await.map_err(failed)?,
         };
-        let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("retry", delivery = %id));
+        let make = || publishing!("DELIVERIES", leadline.delivery.id = %id);
+        let (span, trace) = TraceContext::enter(trace.as_ref(), make);
         self.retry(&caller, id, asked, &trace).instrument(span).await?;
         let delivery = self.find(&caller, id).await?;
         let shown = shown(&delivery, &self.registry.snapshot());

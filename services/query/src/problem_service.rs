@@ -20,9 +20,9 @@ use read_model::{
     read_barrier::ReadBarrier,
     tables::problems::{ProblemFilter, ProblemRow},
 };
-use runtime::{ErrorChain as _, trace::TraceContext};
+use runtime::{ErrorChain as _, publishing, trace::TraceContext};
 use tonic::{Request, Response, Status, codec::CompressionEncoding};
-use tracing::{Instrument as _, info_span};
+use tracing::Instrument as _;
 
 pub(crate) use self::health::HealthView;
 use crate::{caller::Caller, failed, listing};
@@ -97,7 +97,7 @@ impl api::problem_service_server::ProblemService for ProblemService {
             by,
             at,
         });
-        let (span, trace) = TraceContext::enter(trace.as_ref(), || info_span!("acknowledge", %destination, %cause));
+        let (span, trace) = TraceContext::enter(trace.as_ref(), || publishing!("NOTICES", leadline.destination.id = %destination));
         let appended = self.journal.notices().append(&fact, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the acknowledgement of a problem; refused the call");
             unavailable(format!("cannot confirm that the acknowledgement was stored: {error}; repeat the call"))

@@ -13,12 +13,15 @@ use read_model::{
     hashing::Hashing,
     project::{Projected, Received},
 };
-use runtime::{Latch, NeededBy, Platform, crash, trace::TraceContext};
+use runtime::{
+    Latch, NeededBy, Platform, crash,
+    trace::{self, TraceContext},
+};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tracing::info_span;
+use tracing::{Span, info_span};
 
 use crate::audit_fields;
 
@@ -38,6 +41,8 @@ const GATHER_FACTOR: u32 = 5;
 const MAX_GATHER: Duration = Duration::from_secs(1);
 /// How long a rebuild waits for facts from the broker.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many facts the span of a transaction links to, at most: the SDK keeps no more.
+const MAX_LINKS: usize = 128;
 /// The delay after the database failed or another process moved the checkpoint.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
@@ -201,21 +206,35 @@ async fn write<T: Projected>(
     batch: &[Entry<T>],
     memory: &mut T::Memory,
 ) -> Result<Option<Duration>, StoreError> {
-    let spans: Vec<_> =
-        if runtime::trace::exporting() { batch.iter().map(|entry| span::<T>(entry)).collect() } else { vec![] };
+    let span = span(batch);
     let Some(mut transaction) = store.advance(T::STREAM, from, to).await? else { return Ok(None) };
     let begun = Instant::now();
     T::project(&mut transaction, batch, memory).await?;
     crash::point("before the read model is written");
     transaction.commit().await?;
     crash::point("after the read model is written");
-    drop(spans);
+    drop(span);
     Ok(Some(begun.elapsed()))
 }
 
-fn span<T: Projected>(entry: &Entry<T>) -> tracing::Span {
-    let make = || info_span!("project", otel.kind = "consumer", stream = T::STREAM.as_str(), entry.sequence);
-    TraceContext::enter(Some(&entry.trace), make).0
+/// The span of a transaction: it links to the facts that are sampled, up to [`MAX_LINKS`]. None if no fact is.
+fn span<T: Projected>(batch: &[Entry<T>]) -> Span {
+    if !trace::exporting() {
+        return Span::none();
+    }
+    let sampled = batch.iter().filter(|entry| entry.trace.is_sampled()).take(MAX_LINKS);
+    let causes: Vec<_> = sampled.map(|entry| (entry.trace.clone(), "fact")).collect();
+    if causes.is_empty() {
+        return Span::none();
+    }
+    let stream = T::STREAM.as_str();
+    let make = || {
+        let span = info_span!(parent: None, "project", otel.kind = "consumer", otel.name = format!("process {stream}"));
+        trace::described(span, ("process", "process"), stream)
+    };
+    let (span, _) = TraceContext::enter_linked(&causes, make);
+    trace::of_batch(&span, batch.len());
+    span
 }
 
 /// Projects all stored facts, then returns; for a rebuild. Returns the number of facts.

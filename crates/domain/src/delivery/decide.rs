@@ -12,6 +12,7 @@ use super::{
         DeliveryRequested, FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
     },
     state::{Delivery, DeliveryStatus, Switch},
+    tracing::{SpanRef, WorkTrace},
     work::Work,
 };
 use crate::{
@@ -62,6 +63,8 @@ pub struct Execution {
     /// Whether a delivery succeeded at the destination since this one first failed. The dispatcher looks it up only if
     /// [`spared_by_success_since`](super::spared_by_success_since) requires it.
     pub others_succeeded: bool,
+    /// Its span; `None` if it belongs to no trace.
+    pub trace: Option<SpanRef>,
 }
 
 impl Execution {
@@ -133,6 +136,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
             requested_at: work.requested_at,
             first_failed_at: work.first_failed_at.or(Some(ended_at)),
             in_turn: work.in_turn,
+            trace: WorkTrace { starts: false, previous: execution.trace },
         };
         effects.push(Effect::SetTimer { work: next, at });
     }
@@ -159,6 +163,7 @@ pub fn after_attempt(work: &Work, policy: &RetryPolicy, execution: Execution) ->
         next_step,
         deactivated,
         exchange: execution.exchange,
+        trace: execution.trace,
     })));
     if !matches!(next_step, NextStep::RetryAt(_)) {
         effects.extend(pass_turn(work));
@@ -315,6 +320,8 @@ pub struct RetryAsked {
     pub request: Option<RequestId>,
     /// Whether what succeeded is to be sent again.
     pub force: bool,
+    /// The span of the latest attempt; `None` if it is not known.
+    pub previous: Option<SpanRef>,
 }
 
 /// Requests another round of attempts for a failed delivery, or, if the caller insists, for one that succeeded. The
@@ -335,8 +342,8 @@ pub fn request_retry(
         DeliveryStatus::Succeeded if asked.force => round,
         status => return Err(RetryRefusal::NotFailed(status.at_destination(subject.switch))),
     };
-    let RetryAsked { by, reason, request, force: _ } = asked;
+    let RetryAsked { by, reason, request, force: _, previous } = asked;
     let (reference, attempts) = (Arc::clone(&delivery.reference), delivery.attempts);
-    let requested = RetryRequested { reference, round, resend, attempts, at, by, reason, request, job: None };
+    let requested = RetryRequested { reference, round, resend, attempts, at, by, reason, request, job: None, previous };
     Ok(DeliveryFact::RetryRequested(requested))
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use super::exchange::Exchange;
+use super::{exchange::Exchange, tracing::SpanRef};
 use crate::{
     ids::{
         AccountId, AttemptId, ClientId, DeliveryId, DestinationId, EventId, EventType, InterfaceId, JobId, LeadId,
@@ -106,6 +106,8 @@ pub struct RetryRequested {
     pub request: Option<RequestId>,
     /// The job that asked for it; `None` if no job did.
     pub job: Option<JobId>,
+    /// The span of the latest attempt; `None` if it is not known.
+    pub previous: Option<SpanRef>,
 }
 
 impl RetryRequested {
@@ -151,6 +153,8 @@ pub struct DeliveryAttempted {
     /// What was sent and what came back; `None` if no request was made, the fact is older than this field, or the lead
     /// was anonymised.
     pub exchange: Option<Box<Exchange>>,
+    /// Its span; `None` if it belonged to no trace, or the fact is older than this field.
+    pub trace: Option<SpanRef>,
 }
 
 impl DeliveryAttempted {

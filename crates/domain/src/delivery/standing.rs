@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     state::{Delivery, DeliveryStatus},
+    tracing::WorkTrace,
     work::Work,
 };
 use crate::{ids::DeliveryId, policy::Progress};
@@ -55,6 +56,7 @@ pub fn lost_work(delivery: &Delivery, remains: Remains) -> Option<Work> {
         requested_at: first_round.unwrap_or(delivery.updated_at),
         first_failed_at: None,
         in_turn: remains.turn == Some(id),
+        trace: WorkTrace::default(),
     })
 }
 

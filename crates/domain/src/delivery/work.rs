@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::facts::{DeliveryFact, DeliveryRef, RequestedWork};
+use super::{
+    facts::{DeliveryFact, DeliveryRef, RequestedWork},
+    tracing::WorkTrace,
+};
 use crate::policy::Progress;
 
 /// A pending attempt: the dispatcher holds it, and timers and parked messages carry it.
@@ -29,6 +32,7 @@ pub struct Work {
     pub first_failed_at: Option<Timestamp>,
     /// Whether another delivery may wait for the end of this one ([`DeliveryReleased`](super::DeliveryReleased)).
     pub in_turn: bool,
+    pub trace: WorkTrace,
 }
 
 impl Work {
@@ -55,6 +59,10 @@ impl Work {
             requested_at,
             first_failed_at: None,
             in_turn: matches!(fact, DeliveryFact::Released(_)),
+            trace: match fact {
+                DeliveryFact::RetryRequested(f) => WorkTrace { starts: true, previous: f.previous },
+                fact => WorkTrace { starts: fact.job().is_some(), previous: None },
+            },
         })
     }
 }

@@ -22,5 +22,6 @@ mod registry;
 mod resends;
 mod routing;
 mod standing;
+mod tracing;
 mod turns;
 mod watching;

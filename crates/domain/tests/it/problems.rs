@@ -25,6 +25,7 @@ fn attempted(number: u32, outcome: AttemptOutcome, next_step: NextStep) -> Deliv
         outcome,
         next_step,
         deactivated: None,
+        trace: None,
         exchange: None,
         resend: 0,
     })

@@ -32,6 +32,7 @@ fn attempted(event_type: &str, second: i64, outcome: AttemptOutcome) -> Delivery
     DeliveryAttempted {
         next_step: if failed { NextStep::Failed(FailureReason::Exhausted) } else { NextStep::Succeeded },
         deactivated: None,
+        trace: None,
         ..fact
     }
 }

@@ -9,7 +9,7 @@ use domain::{
     RequestId, TokenId, Work,
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
+        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested, SpanRef, WorkTrace,
     },
     notice::ErrorNoticeSent,
     policy::Progress,
@@ -73,6 +73,7 @@ fn work() -> Work {
         requested_at: t(4),
         first_failed_at: Some(t(5)),
         in_turn: true,
+        trace: WorkTrace { starts: true, previous: Some(SpanRef { trace_id: 8, span_id: 9 }) },
     }
 }
 
@@ -90,6 +91,7 @@ fn attempted(outcome: AttemptOutcome, next_step: NextStep) -> DeliveryAttempted 
         outcome,
         next_step,
         deactivated: Some(DeactivationCause::Gone),
+        trace: Some(SpanRef { trace_id: 8, span_id: 9 }),
     }
 }
 
@@ -122,6 +124,7 @@ fn delivery_facts() -> Vec<DeliveryFact> {
             reason: "lost".into(),
             request: Some(RequestId::parse("call-1").unwrap()),
             job,
+            previous: Some(SpanRef { trace_id: 8, span_id: 9 }),
         }),
         DeliveryFact::AttemptStarted(AttemptStarted {
             reference: same(),

@@ -119,6 +119,7 @@ fn typical_exchange_takes_few_bytes() {
             outcome,
             next_step: NextStep::Succeeded,
             deactivated: None,
+            trace: None,
             exchange: exchange.map(Box::new),
         })
     };

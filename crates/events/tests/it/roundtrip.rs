@@ -10,7 +10,7 @@ use domain::{
     anonymisation::{AnonymisationFact, LeadAnonymised, blank_attempt, blank_event},
     delivery::{
         AttemptStarted, DeliveryAbandoned, DeliveryAttempted, DeliveryHeld, DeliveryReleased, DeliveryRequested,
-        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested,
+        FailureReason, HoldReason, NextStep, RequestLine, RequestedWork, RetryRequested, SpanRef, WorkTrace,
     },
     notice::{ErrorNoticeSent, NoticeKind},
     policy::{Deactivate, Progress},
@@ -18,7 +18,7 @@ use domain::{
         Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, ClientAuthentication, ClientCertificate,
         CompatibilitySignature, Confirmation, ContentType, CredentialKind, Credentials, DeactivatedBy, Deactivation,
         DeactivationCause, Destination, DestinationProxy, Encoding, EventTypePattern, Form, Hash, Interface, KeyHash,
-        Lists, Logo, Method, Nesting, OAuth2Client, OptOut, Portal, RequestShape, Role, Routing, Scope, SealedSecret,
+        Lists, Logo, Method, Nesting, OAuth2Client, OptOut, Portal, RequestShape, Role, Routing, Scope, SealedSecret, SentTrace,
         SignedContent, Token, TokenSecret, Transport, WebhookId,
     },
 };
@@ -108,6 +108,10 @@ fn reason() -> impl Strategy<Value = FailureReason> {
     select(FailureReason::ALL.to_vec())
 }
 
+fn trace() -> impl Strategy<Value = Option<SpanRef>> {
+    option::of(any::<(u128, u64)>().prop_map(|(trace_id, span_id)| SpanRef { trace_id, span_id }))
+}
+
 fn requested_work() -> impl Strategy<Value = RequestedWork> {
     let here = any::<bool>().prop_map(|again| RequestedWork::Here { again });
     prop_oneof![here, Just(RequestedWork::InTurn), Just(RequestedWork::Parked)]
@@ -130,6 +134,7 @@ prop_compose! {
         hold_reason in select(vec![HoldReason::Disabled, HoldReason::Deactivated]),
         job in option::of(uuid().prop_map(JobId::from_uuid)),
         work in requested_work(),
+        trace in trace(),
     ) -> DeliveryFact {
         let (attempt, round, hold) = numbers;
         let attempt_id = AttemptId::from_uuid(id);
@@ -145,6 +150,7 @@ prop_compose! {
                 reason: text,
                 request: (hold % 2 == 1).then(|| RequestId::from_uuid(id)),
                 job,
+                previous: trace,
             }),
             2 => DeliveryFact::AttemptStarted(AttemptStarted { reference, attempt_id, attempt, round, resend: hold, at }),
             3 => DeliveryFact::Attempted(DeliveryAttempted {
@@ -160,6 +166,7 @@ prop_compose! {
                 outcome: ended.1,
                 next_step: ended.2,
                 deactivated: (ended.0.as_secs() % 2 == 1).then_some(DeactivationCause::Exhausted),
+                trace,
             }),
             4 => DeliveryFact::Held(DeliveryHeld {
                 reference,
@@ -184,6 +191,7 @@ prop_compose! {
                 next_step: ended.2,
                 deactivated: None,
                 exchange: None,
+                trace,
             }),
             _ => DeliveryFact::Abandoned(DeliveryAbandoned {
                 reference,
@@ -203,12 +211,26 @@ prop_compose! {
         numbers in any::<(u32, u32, u32, u32, u32)>(),
         requested_at in time(),
         first_failed_at in option::of(time()),
+        previous in trace(),
     ) -> Work {
         let (attempt, round, quick_used, step, holds) = numbers;
         let progress = Progress { quick_used, step, waits: quick_used / 2 };
         let (redelivered, in_turn) = (attempt % 2 == 0, round % 2 == 0);
         let resend = holds / 2;
-        Work { reference, attempt, round, resend, progress, holds, redelivered, requested_at, first_failed_at, in_turn }
+        let trace = WorkTrace { starts: step % 2 == 0, previous };
+        Work {
+            reference,
+            attempt,
+            round,
+            resend,
+            progress,
+            holds,
+            redelivered,
+            requested_at,
+            first_failed_at,
+            in_turn,
+            trace,
+        }
     }
 }
 
@@ -252,6 +274,7 @@ prop_compose! {
         credentials in option::of((select(CredentialKind::ALL.to_vec()), any::<String>(), any::<Vec<u8>>())),
         oauth2 in option::of(oauth2()),
         webhook_id in select(WebhookId::ALL.to_vec()),
+        trace_context in select(SentTrace::ALL.to_vec()),
     ) -> RequestShape {
         let credentials = credentials
             .map(|(kind, header, sealed)| Credentials { kind, header, sealed: SealedSecret(sealed), oauth2 });
@@ -261,7 +284,17 @@ prop_compose! {
         let compatibility_signature = signature.map(|(hash, encoding, (header, prefix), content)| {
             CompatibilitySignature { header, hash, encoding, prefix, content }
         });
-        RequestShape { method, body, content_type, form, headers, credentials, compatibility_signature, webhook_id }
+        RequestShape {
+            method,
+            body,
+            content_type,
+            form,
+            headers,
+            credentials,
+            compatibility_signature,
+            webhook_id,
+            trace_context,
+        }
     }
 }
 

@@ -94,13 +94,17 @@ impl Notices<'_> {
 
 impl RegistryLog<'_> {
     /// Stores a change of the configuration if the last fact about the same entity is still at `expected_version` (0 if
-    /// there is none). Once this returns, every call of [`RegistryView::up_to_date`](crate::RegistryView::up_to_date)
-    /// includes the change, or the one that was stored first.
+    /// there is none). The message carries the trace context of the span that this runs in. Once this returns, every
+    /// call of [`RegistryView::up_to_date`](crate::RegistryView::up_to_date) includes the change, or the one that was
+    /// stored first.
     ///
     /// # Errors
     /// [`JournalError::LostRace`] when it is not; else as [`Leads::append`].
     pub async fn append(self, fact: &RegistryFact, expected_version: u64) -> Result<u64, JournalError> {
-        let message = PublishMessage::build().payload(fact.encode()).expected_last_subject_sequence(expected_version);
+        let message = PublishMessage::build()
+            .payload(fact.encode())
+            .headers(headers::carrying(&TraceContext::current()))
+            .expected_last_subject_sequence(expected_version);
         let sent = self.journal.context().send_publish(subjects::registry(fact), message).await;
         let stored = self.journal.confirm(sent).await;
         wait_propagation().await;
@@ -124,6 +128,14 @@ impl Leads<'_> {
     /// # Errors
     /// When the broker does not answer.
     pub async fn get(self, sequence: LeadSequence) -> Result<Option<LeadEvent>, JournalError> {
+        Ok(self.get_traced(sequence).await?.map(|(event, _)| event))
+    }
+
+    /// As [`Leads::get`], with the trace context of its publisher.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn get_traced(self, sequence: LeadSequence) -> Result<Option<(LeadEvent, TraceContext)>, JournalError> {
         use async_nats::jetstream::stream::{DirectGetErrorKind as Kind, RawMessageErrorKind as RawKind};
         let operation = "read a lead event";
         let stream = broker_info::stream(self.journal.context(), StreamName::Leads, operation).await?;
@@ -139,7 +151,7 @@ impl Leads<'_> {
         };
         let Some(found) = found else { return Ok(None) };
         match LeadEvent::decode(found.payload.clone()) {
-            Ok(event) => Ok(Some(event)),
+            Ok(event) => Ok(Some((event, headers::carried_by(Some(&found.headers))))),
             Err(error) => {
                 self.journal.quarantine().add(StreamName::Leads, "payloads", sequence.0, found.payload, &error).await?;
                 Ok(None)

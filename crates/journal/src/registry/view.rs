@@ -1,11 +1,15 @@
 //! The live copy of the configuration: a reader of REGISTRY that never ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_nats::jetstream::consumer::DeliverPolicy;
-use domain::{Registry, RegistryFact};
+use domain::{DestinationId, Registry, RegistryFact, registry::Change};
 use events::Record as _;
-use runtime::Platform;
+use runtime::{Platform, trace::TraceContext};
 use tokio::sync::watch;
 
 use crate::{Journal, JournalError, StreamFact as _, handles::RegistryLog, registry::freshness::Freshness, subjects};
@@ -19,6 +23,24 @@ pub struct RegistryView {
     latest: watch::Receiver<Arc<Registry>>,
     pub(crate) journal: Journal,
     pub(crate) freshness: Arc<Freshness>,
+    enabled_by: EnabledBy,
+}
+
+/// The calls that last enabled each destination, if they had a trace.
+#[derive(Debug, Clone, Default)]
+struct EnabledBy(Arc<Mutex<HashMap<DestinationId, TraceContext>>>);
+
+impl EnabledBy {
+    fn note(&self, fact: &RegistryFact, trace: &TraceContext) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &fact.change {
+            Change::DestinationEnabled(_, id, _) if trace.ids().is_some() => {
+                all.insert(id.clone(), trace.clone());
+            }
+            Change::DestinationEnabled(_, id, _) | Change::DestinationDeleted(_, id) => drop(all.remove(id)),
+            _ => {}
+        }
+    }
 }
 
 impl RegistryView {
@@ -30,6 +52,8 @@ impl RegistryView {
         let known = journal.stream(RegistryFact::STREAM).last_sequence().await?;
         let (publish, latest) = watch::channel(Arc::new(Registry::default()));
         let mut facts = journal.facts::<RegistryFact>().read(1);
+        let enabled_by = EnabledBy::default();
+        let noted = enabled_by.clone();
         platform.drain.spawn("registry view", async move {
             let mut registry = Registry::default();
             loop {
@@ -39,16 +63,25 @@ impl RegistryView {
                 }
                 for entry in batch {
                     match &entry.value {
-                        Some(fact) => registry.apply(entry.sequence, fact),
+                        Some(fact) => {
+                            noted.note(fact, &entry.trace);
+                            registry.apply(entry.sequence, fact);
+                        }
                         None => registry.pass_over(entry.sequence),
                     }
                 }
                 publish.send_replace(Arc::new(registry.clone()));
             }
         });
-        let mut view = Self { latest, journal: journal.clone(), freshness: Arc::default() };
+        let mut view = Self { latest, journal: journal.clone(), freshness: Arc::default(), enabled_by };
         let _ = view.latest.wait_for(|registry| registry.sequence() >= known).await;
         Ok(view)
+    }
+
+    /// The trace context of the call that last enabled a destination; empty if it had none.
+    pub fn enabled_by(&self, destination: &DestinationId) -> TraceContext {
+        let all = self.enabled_by.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(destination).cloned().unwrap_or_default()
     }
 
     pub fn snapshot(&self) -> Arc<Registry> {

@@ -51,7 +51,7 @@ async fn a_full_disk_is_reported_until_the_broker_restarts() {
     };
     let server = NatsServer::start_in(&disk.path().join("data"), "").await;
     let (journal, platform) = connect(&server).await;
-    let trace = TraceContext::fresh();
+    let trace = TraceContext::of_ids(7, 8);
     journal.leads().append(&event(0), &trace).await.unwrap();
     let filler = disk.path().join("filler");
     SmallDisk::fill(&filler);
@@ -86,5 +86,5 @@ async fn a_hanging_broker_is_noticed_although_connected() {
     assert!(!platform.readiness.is_ready_for(&["dispatcher"]));
     kill(process, Signal::SIGCONT).unwrap();
     wait::until("readiness", SOON, async || platform.readiness.is_ready()).await;
-    journal.leads().append(&event(1), &TraceContext::fresh()).await.unwrap();
+    journal.leads().append(&event(1), &TraceContext::of_ids(7, 8)).await.unwrap();
 }

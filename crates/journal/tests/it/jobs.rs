@@ -55,7 +55,7 @@ fn started() -> JobStarted {
 #[tokio::test]
 async fn only_one_job_runner_records_progress_and_sees_a_cancel() {
     let server = NatsServer::start().await;
-    let (journal, trace) = (connect(&server).await, TraceContext::fresh());
+    let (journal, trace) = (connect(&server).await, TraceContext::of_ids(7, 8));
     let job = started();
     assert_eq!(journal.jobs().get(&job.reference).await.unwrap(), None);
     let version = journal.jobs().append(&JobFact::Started(job.clone()), 0, &trace).await.unwrap();
@@ -83,7 +83,7 @@ async fn only_one_job_runner_records_progress_and_sees_a_cancel() {
 #[tokio::test]
 async fn facts_of_a_job_are_found_by_its_id() {
     let server = NatsServer::start().await;
-    let (journal, trace) = (connect(&server).await, TraceContext::fresh());
+    let (journal, trace) = (connect(&server).await, TraceContext::of_ids(7, 8));
     let (job, to) = (started().reference, DestinationId::parse("dst_1").unwrap());
     let fact = |id: &str| request(&event("acme", id), LeadSequence(1), &to, Timestamp::UNIX_EPOCH);
     let own = fact("own").asked_for_in(job.job);
@@ -100,7 +100,7 @@ async fn facts_of_a_job_are_found_by_its_id() {
 #[tokio::test]
 async fn events_of_an_account_are_read_page_by_page() {
     let server = NatsServer::start().await;
-    let (journal, trace) = (connect(&server).await, TraceContext::fresh());
+    let (journal, trace) = (connect(&server).await, TraceContext::of_ids(7, 8));
     for n in 0..5 {
         journal.leads().append(&event("acme", &format!("e{n}")), &trace).await.unwrap();
         journal.leads().append(&event("other", &format!("e{n}")), &trace).await.unwrap();
@@ -120,7 +120,7 @@ async fn events_of_an_account_are_read_page_by_page() {
 #[tokio::test]
 async fn position_of_the_router_is_known() {
     let server = NatsServer::start().await;
-    let (journal, trace) = (connect(&server).await, TraceContext::fresh());
+    let (journal, trace) = (connect(&server).await, TraceContext::of_ids(7, 8));
     assert!(journal.leads().is_routed(LeadSequence(0), false).await.is_err(), "no router has run yet");
     let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.leads().work_queue(traffic));
     let of_a_burst = async |id| {

@@ -66,7 +66,7 @@ async fn soon<T>(future: impl Future<Output = Option<T>>) -> T {
 async fn repeated_event_is_stored_once_and_unchanged() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
-    let trace = TraceContext::fresh();
+    let trace = TraceContext::of_ids(7, 8);
     let first = journal.leads().append(&event("e1"), &trace).await.unwrap();
     let again = journal.leads().append(&event("e1"), &trace).await.unwrap();
     assert!(!first.duplicate && again.duplicate);
@@ -84,7 +84,7 @@ async fn ids_of_a_range_are_read_and_gaps_are_noticed() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     for n in 1..=5 {
-        journal.leads().append(&event(&format!("e{n}")), &TraceContext::fresh()).await.unwrap();
+        journal.leads().append(&event(&format!("e{n}")), &TraceContext::of_ids(7, 8)).await.unwrap();
     }
     let read = async |range| {
         let mut ids = vec![];
@@ -111,7 +111,7 @@ async fn concurrent_events_are_batched_if_the_broker_flushes_every_write() {
     let journal = Journal::connect(&options, &platform).await.unwrap();
     let publish = |id: String| {
         let journal = journal.clone();
-        async move { journal.leads().append(&event(&id), &TraceContext::fresh()).await.unwrap() }
+        async move { journal.leads().append(&event(&id), &TraceContext::of_ids(7, 8)).await.unwrap() }
     };
     let stored = futures::future::join_all((0..300).map(|n| publish(format!("e{n}")))).await;
     for (n, appended) in stored.iter().enumerate() {
@@ -159,7 +159,7 @@ async fn concurrent_writers_race_and_views_follow_the_winner() {
 async fn a_timer_fires_once_at_its_last_time_unless_cancelled() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
-    let trace = TraceContext::fresh();
+    let trace = TraceContext::of_ids(7, 8);
     let now = Timestamp::now();
     let at = |millis: u64| now + Duration::from_millis(millis);
     journal.timers().schedule(&work("gone"), at(600), &trace).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_timer_fires_once_at_its_last_time_unless_cancelled() {
 async fn late_timer_does_not_replace_one_of_a_later_attempt() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
-    let (now, trace, second) = (Timestamp::now(), TraceContext::fresh(), Duration::from_secs(1));
+    let (now, trace, second) = (Timestamp::now(), TraceContext::of_ids(7, 8), Duration::from_secs(1));
     let attempt = |attempt| Work { attempt, ..work("e1") };
     let mut due = journal.timers().work_queue();
     let mut fires = async |expected: Work| {
@@ -211,7 +211,7 @@ async fn parked_work_is_listed_by_lane_and_delivered_once() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
     for id in ["a", "b"] {
-        journal.parking().park(&work(id), format!("TEST/{id}"), &TraceContext::fresh()).await.unwrap();
+        journal.parking().park(&work(id), format!("TEST/{id}"), &TraceContext::of_ids(7, 8)).await.unwrap();
     }
     assert_eq!(journal.parking().lanes().await.unwrap(), [(destination(), 2)]);
     let mut parked = journal.parking().lane(&destination());
@@ -231,7 +231,7 @@ async fn unacknowledged_messages_are_redelivered_and_unreadable_ones_quarantined
     let (journal, _platform) = connect(&server).await;
     let jetstream = async_nats::jetstream::new(server.client().await);
     jetstream.publish("delivery.todo.acme.dst_1", "rubbish".into()).await.unwrap().await.unwrap();
-    journal.deliveries().append(&requested("e1"), &TraceContext::fresh()).await.unwrap();
+    journal.deliveries().append(&requested("e1"), &TraceContext::of_ids(7, 8)).await.unwrap();
     let mut feed = journal.deliveries().work_queue();
     let first = soon(feed.next()).await;
     assert_eq!((first.sequence, first.delivered), (2, 1));
@@ -246,7 +246,7 @@ async fn unacknowledged_messages_are_redelivered_and_unreadable_ones_quarantined
 async fn a_divided_message_is_acknowledged_when_all_parts_are() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
-    let trace = TraceContext::fresh();
+    let trace = TraceContext::of_ids(7, 8);
     journal.leads().append(&event("e1"), &trace).await.unwrap();
     let mut feed = journal.leads().work_queue(Traffic::Steady);
     let in_hand = async || journal.backlog().await.unwrap().lags[0].in_hand;
@@ -270,7 +270,7 @@ async fn message_that_waited_in_a_process_may_be_a_repeat() {
     let (journal, _platform) = connect(&server).await;
     let [mut slow, mut other] = [Traffic::Steady, Traffic::Steady].map(|traffic| journal.leads().work_queue(traffic));
     for id in ["e1", "e2"] {
-        journal.leads().append(&event(id), &TraceContext::fresh()).await.unwrap();
+        journal.leads().append(&event(id), &TraceContext::of_ids(7, 8)).await.unwrap();
     }
     // The broker delivers both messages to it, and it takes one of them.
     let first = soon(slow.next()).await;
@@ -286,7 +286,7 @@ async fn message_that_waited_in_a_process_may_be_a_repeat() {
 async fn an_unacknowledged_event_is_not_handled() {
     let server = NatsServer::start().await;
     let (journal, _platform) = connect(&server).await;
-    journal.leads().append(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    journal.leads().append(&event("e1"), &TraceContext::of_ids(7, 8)).await.unwrap();
     let [mut steady, mut bursts] = [Traffic::Steady, Traffic::Burst].map(|traffic| journal.leads().work_queue(traffic));
     let mut work = journal.deliveries().work_queue();
     let event = soon(steady.next()).await;
@@ -309,14 +309,14 @@ async fn settled_deliveries_need_no_request() {
     let Effect::Append(given_up) = abandon(&work("given_up"), FailureReason::Skipped, now).remove(0) else { panic!() };
     let (held, _) = hold(&work("held"), HoldReason::Disabled, now);
     for fact in [requested("requested"), request_parked(&work("parked")), given_up, held] {
-        journal.deliveries().append(&fact, &TraceContext::fresh()).await.unwrap();
+        journal.deliveries().append(&fact, &TraceContext::of_ids(7, 8)).await.unwrap();
     }
     let account = event("e").account;
     let looked = journal.deliveries().requested(&account, &destination(), Since::Time(now)).await.unwrap();
     let of = |id: &&str| DeliveryId::of(&event(id).account, &event(id).event_id, &destination());
     // A held delivery may not have been parked.
     assert_eq!(looked.found, ["requested", "parked", "given_up"].iter().map(of).collect::<HashSet<_>>());
-    journal.deliveries().append(&requested("meanwhile"), &TraceContext::fresh()).await.unwrap();
+    journal.deliveries().append(&requested("meanwhile"), &TraceContext::of_ids(7, 8)).await.unwrap();
     let looked = journal.deliveries().requested(&account, &destination(), Since::Sequence(looked.until)).await.unwrap();
     assert_eq!((looked.found, looked.until), (HashSet::from([of(&"meanwhile")]), 5));
 }
@@ -350,7 +350,7 @@ async fn every_reader_quarantines_an_unreadable_message_once() {
 async fn work_queues_and_readers_survive_a_broker_restart() {
     let server = NatsServer::start().await;
     let (journal, platform) = connect(&server).await;
-    let trace = TraceContext::fresh();
+    let trace = TraceContext::of_ids(7, 8);
     let (mut feed, mut replay) = (journal.leads().work_queue(Traffic::Steady), journal.facts::<LeadEvent>().read(1));
     journal.leads().append(&event("e1"), &trace).await.unwrap();
     soon(feed.next()).await.ack().await;
@@ -385,7 +385,7 @@ async fn without_a_leader_stream_state_is_unavailable() {
     let cluster = NatsCluster::start().await;
     let options = NatsOptions { nats_url: Some(cluster.url()), replicas: Some(3), ..NatsOptions::default() };
     let journal = Journal::connect(&options, &Platform::default()).await.unwrap();
-    let appended = journal.leads().append(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    let appended = journal.leads().append(&event("e1"), &TraceContext::of_ids(7, 8)).await.unwrap();
     let last = async || journal.stream(StreamName::Leads).last_sequence().await;
     assert_eq!(last().await.unwrap(), appended.sequence);
     wait::until("all replicas", ELECTED, || cluster.in_sync()).await;
@@ -410,7 +410,7 @@ async fn without_a_leader_stream_state_is_unavailable() {
 async fn a_single_server_is_trusted_although_it_names_a_cluster() {
     let server = NatsServer::start_named("alone").await;
     let (journal, _platform) = connect(&server).await;
-    journal.leads().append(&event("e1"), &TraceContext::fresh()).await.unwrap();
+    journal.leads().append(&event("e1"), &TraceContext::of_ids(7, 8)).await.unwrap();
     let mut events = journal.leads().work_queue(Traffic::Steady);
     let event = soon(events.next()).await;
     let in_hand = async || journal.backlog().await.unwrap().lags.iter().map(|lag| lag.in_hand).sum::<u64>();

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
-    AccountId, DeliveryRef, DestinationId, ErrorKind,
-    delivery::{DeliveryAttempted, Exchange, FailureReason, LastAttempt, NextStep},
+    AccountId, DeliveryId, DeliveryRef, DestinationId, ErrorKind,
+    delivery::{DeliveryAttempted, Exchange, FailureReason, LastAttempt, NextStep, SpanRef},
     registry::DeactivationCause,
 };
 use journal::StreamName;
@@ -25,9 +25,10 @@ use crate::{
 };
 
 #[rustfmt::skip]
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "attempt", "delivery", "number", "round", "started_at", "duration", "method", "url", "status", "response",
-    "error_kind", "destination", "deactivated", "sequence", "verdict", "next_attempt_at", EXCHANGE,
+    "error_kind", "destination", "deactivated", "sequence", "verdict", "next_attempt_at", "trace",
+    EXCHANGE,
 ];
 /// What was sent and what came back. It is the largest column, and lists leave it out.
 const EXCHANGE: &str = "exchange";
@@ -51,6 +52,8 @@ pub struct AttemptRow {
     pub round: u32,
     /// `None` if it is not known, or was not read.
     pub exchange: Option<Box<Exchange>>,
+    /// `None` if it belonged to no trace, or is older than this was kept.
+    pub trace: Option<SpanRef>,
 }
 
 /// An attempt at a destination, with its delivery and event.
@@ -131,6 +134,15 @@ impl Store {
         rows.iter().enumerate().map(read).collect()
     }
 
+    /// The span of the latest attempt of a delivery; `None` if it is not known.
+    pub async fn latest_span(&self, of: DeliveryId) -> Result<Option<SpanRef>, StoreError> {
+        let mut select = Statement::new("SELECT trace FROM attempts".to_owned());
+        let latest = " WHERE delivery = ? ORDER BY started_at DESC, attempt DESC LIMIT 1";
+        select.push(latest, [of.to_string().into()]);
+        let rows = self.fetch_all(select).await?;
+        Ok(rows.first().map(trace).transpose()?.flatten())
+    }
+
     /// A page of the attempts at a destination, the newest first.
     pub async fn destination_events(
         &self,
@@ -167,7 +179,11 @@ impl Store {
 }
 
 fn from_row(row: &AnyRow) -> Result<AttemptRow, StoreError> {
-    Ok(AttemptRow { attempt: attempt(row, SHOWN)?, round: sql::count(row, "round")?, exchange: None })
+    Ok(AttemptRow { attempt: attempt(row, SHOWN)?, round: sql::count(row, "round")?, exchange: None, trace: trace(row)? })
+}
+
+fn trace(row: &AnyRow) -> Result<Option<SpanRef>, StoreError> {
+    sql::parsed(row, "trace", |text| if text.is_empty() { Some(None) } else { SpanRef::parse(text).map(Some) })
 }
 
 fn exchange(row: &AnyRow, of: &DeliveryRef) -> Result<Option<Box<Exchange>>, StoreError> {
@@ -206,6 +222,7 @@ fn to_row(fact: &DeliveryAttempted, sequence: i64) -> Vec<Value> {
             NextStep::RetryAt(at) => Some(at),
             NextStep::Succeeded | NextStep::Failed(_) => None,
         }),
+        fact.trace.map(|span| span.to_string()).unwrap_or_default().into(),
         match &fact.exchange {
             Some(exchange) => STANDARD.encode(events::encode_exchange(exchange, &fact.reference)),
             None => String::new(),

@@ -13,14 +13,15 @@ use std::{
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use tonic::Status;
+use tonic::{Code, Status};
+use tracing::{Instrument as _, Span};
 
-use super::{ConnectionLimits, DRAIN_SILENCE, Peer, measured::Measured, methods::Methods};
+use super::{ConnectionLimits, DRAIN_SILENCE, Peer, measured::Measured, methods::Methods, server_span};
 use crate::{Drain, Exceeded, REQUEST_ID, RequestId, Share, Shares};
 
 /// One connection may have one in this many of all health watches and reflection streams.
@@ -84,13 +85,14 @@ pub(crate) struct CallRules {
     drain: Drain,
     /// Those whose client streams have no deadline.
     methods: Methods,
+    is_tls: bool,
     probes: Arc<Shares<u64>>,
 }
 
 impl CallRules {
-    pub(crate) fn new(limits: &ConnectionLimits, methods: Methods, drain: &Drain) -> Arc<Self> {
+    pub(crate) fn new(limits: &ConnectionLimits, methods: Methods, is_tls: bool, drain: &Drain) -> Arc<Self> {
         let probes = Shares::new(limits.max_probes, limits.max_probes.div_ceil(PROBES_DIVISOR));
-        Arc::new(Self { body_timeout: limits.body_timeout, drain: drain.clone(), methods, probes })
+        Arc::new(Self { body_timeout: limits.body_timeout, drain: drain.clone(), methods, is_tls, probes })
     }
 
     fn deadline_of(&self, path: &str) -> Option<Duration> {
@@ -154,8 +156,9 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<tonic::body::Body>) -> Self::Future {
         let peer = request.extensions().get::<Peer>().cloned();
+        let span = server_span::over_grpc(&mut request, &self.rules.methods, peer.as_ref());
         let call = peer.as_ref().map(Call::begin);
         let measured = Measured::rpc(&request, &self.rules.methods);
         let path = request.uri().path();
@@ -163,7 +166,7 @@ where
             Ok(probe) => probe,
             Err(refused) => {
                 let refused = refused.into_http();
-                return Box::pin(async move { Ok(Answer::of(refused, call, None, measured)) });
+                return Box::pin(async move { Ok(Answer::of(refused, call, None, measured, CallSpan::grpc(span))) });
             }
         };
         let deadline = self.rules.deadline_of(path);
@@ -174,8 +177,8 @@ where
                 None => Status::from_error(error),
             }))
         });
-        let answer = self.inner.call(request);
-        Box::pin(async move { Ok(Answer::of(answer.await?, call, probe, measured)) })
+        let answer = self.inner.call(request).instrument(span.clone());
+        Box::pin(async move { Ok(Answer::of(answer.await?, call, probe, measured, CallSpan::grpc(span))) })
     }
 }
 
@@ -187,19 +190,21 @@ impl Calls<axum::Router> {
         peer: &Peer,
     ) -> impl Future<Output = Result<Response<Answer<axum::body::Body>>, Infallible>> + use<> {
         let call = Some(Call::begin(peer));
-        let measured = Measured::http(&request);
         let deadline = self.rules.deadline_of(request.uri().path());
         let id = RequestId::of(request.headers());
+        let mut request = request;
+        let span = server_span::over_http(&mut request, &id, peer, self.rules.is_tls);
+        let measured = Measured::http(&request);
         let mut request = request.map(|body| axum::body::Body::new(TimedBody::new(body, deadline, &self.rules.drain)));
         request.extensions_mut().insert(id.clone());
         request.extensions_mut().insert(peer.origin());
-        let answer = tower::ServiceExt::oneshot(self.inner.clone(), request);
+        let answer = tower::ServiceExt::oneshot(self.inner.clone(), request).instrument(span.clone());
         async move {
             let mut answer = answer.await?;
             if let Some(id) = id.to_header() {
                 answer.headers_mut().insert(REQUEST_ID, id);
             }
-            Ok(Answer::of(answer, call, None, measured))
+            Ok(Answer::of(answer, call, None, measured, CallSpan::Http(span)))
         }
     }
 }
@@ -213,6 +218,46 @@ pub(crate) struct Answer<B> {
     #[expect(dead_code, reason = "its end makes room for another stream")]
     probe: Option<Share<u64>>,
     measured: Option<Measured>,
+    span: CallSpan,
+}
+
+/// The span of a call, which ends with the answer.
+#[derive(Debug)]
+enum CallSpan {
+    Http(Span),
+    Grpc {
+        span: Span,
+        /// `None` if the status of the call is not known yet.
+        code: Option<Code>,
+    },
+}
+
+impl CallSpan {
+    const fn grpc(span: Span) -> Self {
+        Self::Grpc { span, code: None }
+    }
+
+    fn head<B>(&mut self, answer: &Response<B>) {
+        match self {
+            Self::Http(span) => server_span::answered_over_http(span, answer.status()),
+            Self::Grpc { .. } => self.trailers(answer.headers()),
+        }
+    }
+
+    fn trailers(&mut self, headers: &HeaderMap) {
+        if let Self::Grpc { code, .. } = self {
+            *code = code.or_else(|| server_span::status_in(headers));
+        }
+    }
+}
+
+impl Drop for CallSpan {
+    fn drop(&mut self) {
+        if let Self::Grpc { span, code } = self {
+            // Without a status its caller went away.
+            server_span::answered_over_grpc(span, code.unwrap_or(Code::Cancelled));
+        }
+    }
 }
 
 impl<B> Answer<B> {
@@ -221,11 +266,13 @@ impl<B> Answer<B> {
         call: Option<Call>,
         probe: Option<Share<u64>>,
         mut measured: Option<Measured>,
+        mut span: CallSpan,
     ) -> Response<Self> {
         if let Some(measured) = &mut measured {
             measured.head(&answer);
         }
-        answer.map(|body| Self { body, call, probe, measured })
+        span.head(&answer);
+        answer.map(|body| Self { body, call, probe, measured, span })
     }
 }
 
@@ -239,9 +286,12 @@ impl<B: Body + Unpin> Body for Answer<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame
-            && let (Some(trailers), Some(measured)) = (frame.trailers_ref(), &mut self.measured)
+            && let Some(trailers) = frame.trailers_ref()
         {
-            measured.trailers(trailers);
+            if let Some(measured) = &mut self.measured {
+                measured.trailers(trailers);
+            }
+            self.span.trailers(trailers);
         }
         frame
     }

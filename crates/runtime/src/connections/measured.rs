@@ -13,15 +13,15 @@ use axum::{
 use http::{HeaderMap, Method, Response};
 use tonic::Code;
 
-use super::methods::Methods;
+use super::{methods::Methods, server_span};
 use crate::{
     metrics::{self, Histograms, KeyValue, REQUEST_SECONDS},
     trace::TraceContext,
 };
 
 /// What stands for the methods and routes that are not known, which callers could make up without an end.
-const OTHER: &str = "_OTHER";
-const GRPC_STATUS: &str = "grpc-status";
+pub(super) const OTHER: &str = "_OTHER";
+pub(super) const GRPC_STATUS: &str = "grpc-status";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct HttpKey {
@@ -53,11 +53,13 @@ static HTTP: LazyLock<Histograms<HttpKey>> = LazyLock::new(|| {
     })
 });
 
+/// The statuses by which a server says that it failed.
+pub(super) const FAILURES: [&str; 6] =
+    ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
+
 static RPC: LazyLock<Histograms<RpcKey>> = LazyLock::new(|| {
     let description = "Duration of gRPC calls to this process";
     Histograms::new("rpc.server.call.duration", REQUEST_SECONDS, description, |key: &RpcKey| {
-        const FAILURES: [&str; 6] =
-            ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
         let mut attributes = vec![
             KeyValue::new("rpc.system.name", "grpc"),
             KeyValue::new("rpc.method", key.method.clone().unwrap_or_else(|| OTHER.into())),
@@ -91,6 +93,9 @@ struct Route(Arc<str>);
 /// Adds the route to the answer, for the one place that measures.
 pub(crate) async fn note_route(request: Request, next: Next) -> axum::response::Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| Route(path.as_str().into()));
+    if let Some(Route(route)) = &route {
+        server_span::routed(route, request.method());
+    }
     let mut answer = next.run(request).await;
     if let Some(route) = route {
         answer.extensions_mut().insert(route);
@@ -148,13 +153,13 @@ impl Drop for Measured {
     }
 }
 
-fn known(method: &Method) -> &'static str {
+pub(super) fn known(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "CONNECT", "TRACE"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER)
 }
 
 /// The name of a status in the specification of gRPC.
-const fn word(code: Code) -> &'static str {
+pub(super) const fn word(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     resource::{EnvResourceDetector, ResourceDetector as _},
-    trace::{SdkTracerProvider, SpanData, SpanExporter},
+    trace::{Config, SdkTracerProvider, SpanData, SpanExporter},
 };
 use rustls::{
     ClientConfig, RootCertStore,
@@ -27,6 +27,7 @@ use tokio::runtime::Handle;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use uuid::Uuid;
 
+use super::sampler::KeepFailures;
 use crate::ErrorChain as _;
 
 const NAMESPACE: &str = "leadline";
@@ -112,7 +113,7 @@ pub(super) fn provider(service: &'static str) -> anyhow::Result<Option<SdkTracer
         },
     }
     let Some(target) = Target::of(Signal::Traces)? else { return Ok(None) };
-    let builder = SdkTracerProvider::builder().with_resource(resource(service));
+    let builder = SdkTracerProvider::builder().with_sampler(sampler()).with_resource(resource(service));
     Ok(Some(match target.protocol {
         Protocol::Grpc => {
             let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic();
@@ -128,6 +129,12 @@ pub(super) fn provider(service: &'static str) -> anyhow::Result<Option<SdkTracer
             builder.with_batch_exporter(Reporting::new(exporter, target.endpoint)).build()
         }
     }))
+}
+
+/// The sampler that the variables name. Failures are kept unless it takes nothing at all.
+fn sampler() -> KeepFailures {
+    let keeps = set("OTEL_TRACES_SAMPLER").is_none_or(|name| !name.ends_with("always_off"));
+    KeepFailures { others: Config::default().sampler, keeps }
 }
 
 /// gRPC, unless a variable says otherwise.

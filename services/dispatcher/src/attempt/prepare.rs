@@ -26,7 +26,7 @@ pub(crate) async fn request(
     content: &Content,
     attempt_id: AttemptId,
     now: Timestamp,
-    trace: &TraceContext,
+    (trace, sent): (&TraceContext, &TraceContext),
 ) -> anyhow::Result<Option<Result<Request, NoRequest>>> {
     let Some(alone) = suspects::begin(shared, destination, item, attempt_id, trace).await? else { return Ok(None) };
     let event = item.work.reference.event_id.as_str();
@@ -36,7 +36,7 @@ pub(crate) async fn request(
     let registry = shared.registry.snapshot();
     let made = rendered.and_then(|rendered| {
         let (work, key, hops) = (&item.work, &shared.key, content.hops);
-        request::make(request::Parts { work, destination, registry: &registry, key, rendered, hops, now, trace })
+        request::make(request::Parts { work, destination, registry: &registry, key, rendered, hops, now, trace: sent })
     });
     if alone.is_some() {
         shared.known.remember_survived(item.work.reference.delivery, item.work.attempt, attempt_id);

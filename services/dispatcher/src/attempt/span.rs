@@ -1,33 +1,199 @@
-//! The trace span of an attempt.
+//! The span of an attempt, by the semantic conventions for HTTP clients. Its own attributes begin with `leadline.`.
+//!
+//! An attempt that fails in a trace that is not sampled is exported as a span of its own, so that failures are never lost
+//! to sampling.
 
-use domain::AttemptOutcome;
+use domain::{
+    AttemptOutcome,
+    delivery::{Execution, HttpVersion, Placement, SpanRef},
+    registry::{Destination, SentTrace},
+};
+use jiff::Timestamp;
+use runtime::trace::{self, Attribute, TraceContext};
 use tracing::{Span, info_span};
+use url::Url;
 
-use crate::work_item::WorkItem;
+use crate::{Shared, payloads::Content, work_item::WorkItem};
 
-/// The span of an attempt, before its outcome is known.
-pub(crate) fn of_attempt(item: &WorkItem) -> Span {
-    let reference = &item.work.reference;
-    info_span!(
-        "attempt",
-        otel.kind = "client",
-        otel.status_code = tracing::field::Empty,
-        http.response.status_code = tracing::field::Empty,
-        error.r#type = tracing::field::Empty,
-        delivery = %reference.delivery,
-        destination = %reference.destination,
-        event_id = %reference.event_id,
-        attempt = item.work.attempt,
-    )
+/// What stands for secrets, and for what a lead may have said.
+const REDACTED: &str = "REDACTED";
+
+/// Begins the span of an attempt.
+pub(crate) fn enter(
+    shared: &Shared,
+    destination: &Destination,
+    item: &WorkItem,
+    content: &Content,
+    at: Timestamp,
+) -> (Span, TraceContext) {
+    let method = destination.request.method.as_str();
+    let delivery = item.work.reference.delivery;
+    let make = || info_span!("attempt", otel.kind = "client", otel.name = method, leadline.delivery.id = %delivery);
+    match item.work.placement(at) {
+        Placement::Child => TraceContext::enter(Some(&item.message.trace), make),
+        Placement::OwnTrace => TraceContext::enter_linked(&causes(shared, item, content), make),
+    }
 }
 
-/// Records what came of it.
-pub(crate) fn record(span: &Span, outcome: &AttemptOutcome) {
-    span.record("http.response.status_code", outcome.status_code());
-    if let Some(kind) = outcome.error_kind() {
-        span.record("error.type", kind.as_str());
+/// What an attempt that starts a trace links to.
+fn causes(shared: &Shared, item: &WorkItem, content: &Content) -> [(TraceContext, &'static str); 4] {
+    let previous = item.work.trace.previous.map(|span| TraceContext::of_ids(span.trace_id, span.span_id));
+    let enabled = match item.work.holds {
+        0 => TraceContext::default(),
+        _ => shared.registry.enabled_by(&item.work.reference.destination),
+    };
+    [
+        (content.published.clone(), "published"),
+        (previous.unwrap_or_default(), "previous_attempt"),
+        (enabled, "enabled"),
+        (item.message.trace.clone(), "requested"),
+    ]
+}
+
+/// What the receiver is told of the trace of its attempt.
+pub(crate) fn sent(destination: &Destination, span: &Span, own: &TraceContext) -> TraceContext {
+    match destination.request.trace_context {
+        SentTrace::None => TraceContext::default(),
+        SentTrace::Continue => own.clone(),
+        SentTrace::Unset => own.without_baggage(),
+        SentTrace::Restart => {
+            let restarted = own.restarted();
+            trace::link(span, &restarted, "restarted");
+            restarted
+        }
     }
-    if !outcome.is_success() {
-        span.record("otel.status_code", "ERROR");
+}
+
+/// The span as facts name it.
+pub(crate) fn reference(own: &TraceContext) -> Option<SpanRef> {
+    own.ids().map(|(trace_id, span_id)| SpanRef { trace_id, span_id })
+}
+
+/// Ends the span with what came of the attempt. Returns the context of what is exported of it.
+pub(crate) fn end(
+    shared: &Shared,
+    destination: &Destination,
+    item: &WorkItem,
+    execution: &Execution,
+    (span, own): (Span, TraceContext),
+) -> TraceContext {
+    if !trace::exporting() {
+        return own;
+    }
+    let failed = (!execution.outcome.is_success()).then(|| description(&execution.outcome));
+    if let Some(description) = &failed
+        && shared.trace_failures
+        && !own.is_sampled()
+    {
+        let name = destination.request.method.as_str().to_owned();
+        let times = (execution.started_at.into(), execution.ended_at().into());
+        let all = attributes(destination, item, execution);
+        let kept = trace::keep_failure(&[(own.clone(), "unsampled")], name, times, all, description.clone());
+        return kept.unwrap_or(own);
+    }
+    trace::attributes(&span, attributes(destination, item, execution));
+    if let Some(description) = failed {
+        trace::fails(&span, description);
+    }
+    own
+}
+
+/// What the attributes of a failure do not say. A status speaks for itself.
+fn description(outcome: &AttemptOutcome) -> String {
+    match outcome {
+        AttemptOutcome::Response { status: 300..400, .. } => "redirects are not followed".to_owned(),
+        AttemptOutcome::Response { .. } => String::new(),
+        AttemptOutcome::NoResponse { message, .. } => message.clone(),
+    }
+}
+
+fn attributes(destination: &Destination, item: &WorkItem, execution: &Execution) -> Vec<Attribute> {
+    let (work, reference) = (&item.work, &item.work.reference);
+    let mut all: Vec<Attribute> = vec![
+        ("http.request.method", execution.request.method.clone().into()),
+        ("url.full", redacted(&destination.url, &execution.request.url).into()),
+        ("leadline.account.id", reference.account.to_string().into()),
+        ("leadline.destination.id", reference.destination.to_string().into()),
+        ("leadline.event.id", reference.event_id.to_string().into()),
+        ("leadline.attempt.id", execution.attempt_id.to_string().into()),
+        ("leadline.attempt.number", i64::from(work.attempt).into()),
+        ("leadline.attempt.round", i64::from(work.round).into()),
+    ];
+    if let Ok(url) = Url::parse(&execution.request.url) {
+        all.extend(url.host_str().map(|host| ("server.address", host.to_owned().into())));
+        all.extend(url.port_or_known_default().map(|port| ("server.port", i64::from(port).into())));
+    }
+    if work.attempt > 1 {
+        all.push(("http.request.resend_count", i64::from(work.attempt - 1).into()));
+    }
+    if let Some(exchange) = &execution.exchange {
+        all.extend(exchange.version.map(|version| ("network.protocol.version", number(version).into())));
+        if let Some(peer) = exchange.peer {
+            all.push(("network.peer.address", peer.ip().to_string().into()));
+            all.push(("network.peer.port", i64::from(peer.port()).into()));
+        }
+    }
+    match &execution.outcome {
+        AttemptOutcome::Response { status, .. } => {
+            all.push(("http.response.status_code", i64::from(*status).into()));
+            if !execution.outcome.is_success() {
+                all.push(("error.type", status.to_string().into()));
+            }
+        }
+        AttemptOutcome::NoResponse { kind, .. } => all.push(("error.type", kind.as_str().into())),
+    }
+    all
+}
+
+const fn number(version: HttpVersion) -> &'static str {
+    match version {
+        HttpVersion::Http10 => "1.0",
+        HttpVersion::Http11 => "1.1",
+        HttpVersion::Http2 => "2",
+    }
+}
+
+/// The URL without user and values of its query, which may be secrets. A URL that a template makes stays the template,
+/// because its values are a lead's.
+fn redacted(configured: &str, sent: &str) -> String {
+    let is_template = configured.contains("{{") || configured.contains("{%");
+    let url = if is_template { configured } else { sent };
+    let (place, query) = url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));
+    let mut redacted = match place.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            match authority.rsplit_once('@') {
+                Some((_, host)) => format!("{scheme}://{REDACTED}:{REDACTED}@{host}{path}"),
+                None => place.to_owned(),
+            }
+        }
+        None => place.to_owned(),
+    };
+    if let Some(query) = query {
+        let without = |pair: &str| match pair.split_once('=') {
+            Some((name, _)) => format!("{name}={REDACTED}"),
+            None => REDACTED.to_owned(),
+        };
+        redacted.push('?');
+        redacted.push_str(&query.split('&').map(without).collect::<Vec<_>>().join("&"));
+    }
+    redacted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_shows_neither_secrets_nor_what_a_lead_said() {
+        let template = "https://crm.example/{{ payload.email }}?key={{ payload.name }}";
+        for (configured, sent, shown) in [
+            ("", "https://crm.example/hook", "https://crm.example/hook"),
+            ("", "https://me:secret@crm.example:8443/hook", "https://REDACTED:REDACTED@crm.example:8443/hook"),
+            ("", "https://crm.example/hook?token=abc&sig=&x", "https://crm.example/hook?token=REDACTED&sig=REDACTED&REDACTED"),
+            (template, "https://crm.example/jo@example.org?key=Jo", "https://crm.example/{{ payload.email }}?key=REDACTED"),
+        ] {
+            assert_eq!(redacted(configured, sent), shown);
+        }
     }
 }

@@ -22,9 +22,9 @@ use futures::{
     stream::{self, FuturesUnordered},
 };
 use journal::{JournalError, Message, Traffic};
-use runtime::{ErrorChain as _, crash, trace::TraceContext};
+use runtime::{ErrorChain as _, crash, processing, trace::TraceContext};
 use tokio::time::Instant;
-use tracing::{Instrument as _, info_span};
+use tracing::Instrument as _;
 
 use crate::{
     Shared,
@@ -103,10 +103,10 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
     if facts.is_empty() {
         return message.ack().await;
     }
-    shared.payloads.remember(sequence, event);
+    shared.payloads.remember(sequence, event, &message.trace);
     let (span, trace) = TraceContext::enter(
         Some(&message.trace),
-        || info_span!("route", otel.kind = "consumer", event_id = %event.event_id, deliveries = facts.len()),
+        || processing!("LEADS", leadline.event.id = %event.event_id, leadline.deliveries = facts.len()),
     );
     if facts.len() <= MAX_DIRECT_DELIVERIES && message.may_be_repeat.is_none() {
         let works: Vec<_> = facts.iter().filter_map(Work::asked_for_by).collect();

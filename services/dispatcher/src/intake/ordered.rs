@@ -16,7 +16,7 @@ use std::{
 
 use domain::{
     AccountId, DeliveryFact, DeliveryId, DeliveryRef, DestinationId, LeadEvent, LeadId, LeadSequence,
-    delivery::{RequestedWork, release, request, request_in_turn},
+    delivery::{MAX_CHILD_AGE, RequestedWork, release, request, request_in_turn},
     routing::{destinations_for, goes_in_turn, is_routed_in_order},
 };
 use futures::future::try_join_all;
@@ -24,9 +24,9 @@ use jiff::Timestamp;
 use journal::{
     Entry, JournalError, QueuedDelivery, ReaderLease, SEQUENCER_LEASE, Since, StreamFact as _, StreamName, leader,
 };
-use runtime::{crash, trace::TraceContext};
+use runtime::{crash, processing, trace::TraceContext};
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument as _, info_span};
+use tracing::Instrument as _;
 
 use crate::Shared;
 
@@ -123,7 +123,9 @@ async fn queue_all(shared: &Shared, events: &[Entry<LeadEvent>], again: bool) ->
     let queueing = queues.into_values().map(|queue| async move {
         for wanted in queue {
             let was_requested = before.contains(&wanted.requested.reference().delivery);
-            let span = TraceContext::enter(Some(&wanted.trace), || info_span!("queue", otel.kind = "consumer")).0;
+            let event = &wanted.requested.reference().event_id;
+            let make = || processing!("LEADS", leadline.event.id = %event);
+            let span = TraceContext::enter(Some(&wanted.trace), make).0;
             queue_one(shared, &wanted, was_requested, again).instrument(span).await?;
         }
         Ok(())
@@ -155,7 +157,7 @@ async fn wanted(shared: &Shared, entry: &Entry<LeadEvent>) -> Result<Vec<Wanted>
     });
     let wanted: Vec<_> = wanted.collect();
     if !wanted.is_empty() {
-        shared.payloads.remember(sequence, event);
+        shared.payloads.remember(sequence, event, &entry.trace);
     }
     Ok(wanted)
 }
@@ -230,7 +232,12 @@ async fn give(shared: &Shared, turn: &QueuedDelivery, again: bool) -> Result<(),
         }
     }
     match release(&turn.requested, turn.sequence, Timestamp::now()) {
-        Some(released) => journal.deliveries().append(&released, &turn.trace).await.map(drop),
+        Some(released) => {
+            // Whoever releases it late is the cause of its next attempt; else that belongs to its own trace.
+            let is_late = Timestamp::now().duration_since(since) > MAX_CHILD_AGE;
+            let trace = if is_late { TraceContext::current() } else { turn.trace.clone() };
+            journal.deliveries().append(&released, &trace).await.map(drop)
+        }
         None => Ok(()),
     }
 }

@@ -73,6 +73,7 @@ pub(crate) struct Parts<'a> {
     /// How many deliveries led to the event.
     pub(crate) hops: u32,
     pub(crate) now: Timestamp,
+    /// What is sent of the trace context.
     pub(crate) trace: &'a TraceContext,
 }
 
@@ -97,6 +98,7 @@ pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
         compatibility: compatibility.unwrap_or_default().into_iter().map(own).collect(),
         traceparent: parts.trace.traceparent(),
         tracestate: parts.trace.tracestate(),
+        baggage: parts.trace.baggage(),
     };
     let headers = header_map(&head, credentials)?;
     let method = match destination.request.method {

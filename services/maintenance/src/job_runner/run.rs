@@ -223,6 +223,10 @@ impl<'a> Run<'a> {
         if !self.context.rest(wait).await || read_at.elapsed() >= MAX_STATE_AGE {
             return Ok(Settled::NotYet);
         }
+        let mut fact = fact;
+        if let DeliveryFact::RetryRequested(retry) = &mut fact {
+            retry.previous = self.context.store.latest_span(retry.reference.delivery).await?;
+        }
         let asked = request_retry::append(&self.context.journal, &fact, self.trace).await?;
         crash::point("after a job asked for a delivery");
         let Err(why) = asked else { return Ok(Settled::As(Box::new(JobDecision::Ask(fact)))) };

@@ -8,8 +8,8 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::StreamName;
-use runtime::trace::TraceContext;
-use tracing::{Instrument as _, info_span};
+use runtime::{publishing, trace::TraceContext};
+use tracing::Instrument as _;
 
 use super::context::{Context, Trouble};
 
@@ -81,7 +81,7 @@ impl Context {
         if self.store.delivery(id).await?.as_ref() != Some(delivery) || self.lost(delivery).await?.is_none() {
             return Ok(());
         }
-        let (span, trace) = TraceContext::enter(None, || info_span!("heal", delivery = %id));
+        let (span, trace) = TraceContext::enter(None, || publishing!("TIMERS", leadline.delivery.id = %id));
         self.journal.timers().schedule(work, Timestamp::now(), &trace).instrument(span).await?;
         self.repairs.count_stuck();
         tracing::error!(

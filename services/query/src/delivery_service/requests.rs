@@ -13,7 +13,7 @@ use domain::{
     LeadSequence,
     access::{Rule, Scope},
     delivery::{Exchange, LastAttempt},
-    registry::{Destination, EntityKind},
+    registry::{Destination, EntityKind, SentTrace},
 };
 use jiff::Timestamp;
 use read_model::tables::{attempts::AttemptRow, audit::AuditFilter};
@@ -207,6 +207,7 @@ fn reference_of(event: &LeadEvent, destination: &Destination, lead_sequence: Lea
 
 fn shown(destination: &Destination, of: &Subject, rendered: Rendered) -> api::RenderedRequest {
     let compatibility = destination.request.compatibility_signature.as_ref();
+    let sends_trace = destination.request.trace_context != SentTrace::None;
     let head = Head {
         destination,
         reference: &of.reference,
@@ -216,8 +217,10 @@ fn shown(destination: &Destination, of: &Subject, rendered: Rendered) -> api::Re
         timestamp: Timestamp::now().as_second(),
         signature: destination.token.as_ref().map(|_| MADE_LATER.to_owned()),
         compatibility: compatibility.map(|how| (how.header.clone(), MADE_LATER.to_owned())).into_iter().collect(),
-        traceparent: MADE_LATER.to_owned(),
+        traceparent: sends_trace.then(|| MADE_LATER.to_owned()),
+        // Publishers may send them, and usually do not.
         tracestate: None,
+        baggage: None,
     };
     let mut lines: Vec<api::ExchangeHeader> = vec![];
     let mut set = |name: &str, value: &str, replaces: bool| {

@@ -6,7 +6,7 @@ use api::{duration_to_api, status::invalid, timestamp, timestamp_to_api};
 use domain::{
     AccountId, ClientId, Delivery, DeliveryId, DeliveryStatus, DestinationId, EventId, InterfaceId, LeadId, Registry,
     advice::suggested_action,
-    delivery::{Exchange, FailureReason, HeaderLine, HttpVersion, LastAttempt, Times},
+    delivery::{Exchange, FailureReason, HeaderLine, HttpVersion, LastAttempt, SpanRef, Times},
     ids::IdError,
     registry::{DeactivationCause, EventTypePattern},
 };
@@ -177,7 +177,7 @@ fn cause(attempt: &LastAttempt) -> String {
 }
 
 pub(super) fn shown_attempt(row: &AttemptRow) -> api::Attempt {
-    let AttemptRow { attempt, round, exchange } = row;
+    let AttemptRow { attempt, round, exchange, trace } = row;
     let outcome = &attempt.outcome;
     let (status, kind) = (outcome.status_code(), outcome.error_kind());
     api::Attempt {
@@ -194,6 +194,7 @@ pub(super) fn shown_attempt(row: &AttemptRow) -> api::Attempt {
         suggested_action: suggested_action(status, kind).to_owned(),
         deactivation_cause: cause(attempt),
         exchange: exchange.as_ref().map(|exchange| shown_exchange(exchange, outcome.webhook_response())),
+        trace_id: trace.as_ref().map(SpanRef::trace_id).unwrap_or_default(),
         error_code: kind.map_or(api::ErrorKind::Unspecified, Into::into).into(),
     }
 }

@@ -8,11 +8,11 @@ use domain::{
 };
 use jiff::Timestamp;
 use journal::StreamName;
-use runtime::{ErrorChain as _, trace::TraceContext};
+use runtime::{ErrorChain as _, publishing, trace::TraceContext};
 use serde_json::json;
 use tokio::time::Instant;
 use tonic::{Code, Status};
-use tracing::{Instrument as _, info_span};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{DeliveryService, SHOWN_DEADLINE, SHOWN_POLL, destination, required};
@@ -62,7 +62,9 @@ impl DeliveryService {
             hops: 0,
         };
         let delivery = DeliveryId::of(&event.account, &event.event_id, &id);
-        let (span, trace) = TraceContext::enter(trace, || info_span!("test", %delivery, destination = %id));
+        let (span, trace) = TraceContext::enter(trace, || {
+            publishing!("LEADS", leadline.delivery.id = %delivery, leadline.destination.id = %id)
+        });
         self.journal.leads().append(&event, &trace).instrument(span).await.map_err(|error| {
             tracing::warn!(error = error.chain(), "cannot append the event of a test; refused the call");
             unavailable(format!("cannot confirm that the test was stored: {error}; send another one"))

@@ -22,10 +22,11 @@ use super::{
 use crate::{caller::Caller, listing::Listing};
 
 #[rustfmt::skip]
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 26] = [
     "name", "interface_id", "client_id", "url", "event_types", "timeout", "concurrency", "retry_policy", "token_id",
     "enabled", "rate", "breaker_failures", "ordered", "method", "body", "content_type", "form", "headers", "auth",
-    "compatibility_signature", "condition", "webhook_id", "client_certificate", "ca_certificates", "proxy",
+    "compatibility_signature", "condition", "webhook_id", "trace_context", "client_certificate", "ca_certificates",
+    "proxy",
 ];
 
 /// Reads a destination of the API.
@@ -108,7 +109,7 @@ impl RegistryService {
             token: names(mask, "token_id"),
             certificate: !kept.certificate() && names(mask, "client_certificate"),
         };
-        let keep_webhook_id = new.webhook_id.is_empty();
+        let (keep_webhook_id, keep_trace_context) = (new.webhook_id.is_empty(), new.trace_context.is_empty());
         let mut new = self.destination(new, id.clone(), api::registry::destination)?;
         let update = |registry: &Registry| {
             let now = destination_of(registry, &account, &id)?;
@@ -116,6 +117,9 @@ impl RegistryService {
             // A caller that does not know the setting must not change the id by which receivers discard repeats.
             if keep_webhook_id {
                 new.request.webhook_id = now.request.webhook_id;
+            }
+            if keep_trace_context {
+                new.request.trace_context = now.request.trace_context;
             }
             let changed = merged(now, new, mask);
             origin::check(now, &changed, given)?;
@@ -266,6 +270,7 @@ fn merged_request(now: RequestShape, new: RequestShape, mask: Option<&FieldMask>
             now.compatibility_signature
         },
         webhook_id: if pick("webhook_id") { new.webhook_id } else { now.webhook_id },
+        trace_context: if pick("trace_context") { new.trace_context } else { now.trace_context },
     }
 }
 

@@ -109,6 +109,40 @@ impl WebhookId {
     }
 }
 
+/// What a destination's requests say of the trace that they belong to (W3C Trace Context and Baggage).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SentTrace {
+    /// `traceparent` and `tracestate`. Destinations stored without this setting use it, because their receivers may
+    /// know it.
+    #[default]
+    Unset,
+    /// Nothing.
+    None,
+    /// A new trace, to which the span of the attempt links: neither ids nor content of the publisher's trace are sent.
+    Restart,
+    /// `traceparent`, `tracestate` and `baggage`, as the publisher began them.
+    Continue,
+}
+
+impl SentTrace {
+    pub const ALL: [Self; 4] = [Self::Unset, Self::None, Self::Restart, Self::Continue];
+
+    /// The word that facts and the API use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unset => "",
+            Self::None => "none",
+            Self::Restart => "restart",
+            Self::Continue => "continue",
+        }
+    }
+
+    /// The setting that a word names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
 /// How a request authenticates its sender, besides its signature.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -175,6 +209,7 @@ pub struct RequestShape {
     /// A signature beside that of Standard Webhooks.
     pub compatibility_signature: Option<CompatibilitySignature>,
     pub webhook_id: WebhookId,
+    pub trace_context: SentTrace,
 }
 
 impl RequestShape {

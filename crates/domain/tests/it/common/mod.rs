@@ -88,6 +88,7 @@ pub(crate) fn execution(id: u128, started_at: Timestamp, outcome: AttemptOutcome
         exchange: None,
         destination_off: false,
         others_succeeded: false,
+        trace: None,
     }
 }
 

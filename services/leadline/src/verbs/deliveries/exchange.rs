@@ -8,14 +8,17 @@ use crate::{
 /// Prints what an attempt sent and got.
 pub(super) fn print(attempt: &api::Attempt) -> anyhow::Result<()> {
     line(&format!("\nATTEMPT {}", attempt.number))?;
+    if !attempt.trace_id.is_empty() {
+        line(&format!("* trace {}", harmless(&attempt.trace_id)))?;
+    }
     let Some(exchange) = &attempt.exchange else {
         return line("(no request was made, or what it was is no longer kept)");
     };
     if !exchange.peer_address.is_empty() {
         line(&format!("* {} to {}{}", exchange.http_version, exchange.peer_address, took(exchange)))?;
     }
-    if !exchange.trace_id.is_empty() {
-        line(&format!("* trace {}", harmless(&exchange.trace_id)))?;
+    if !exchange.trace_id.is_empty() && exchange.trace_id != attempt.trace_id {
+        line(&format!("* trace of the receiver {}", harmless(&exchange.trace_id)))?;
     }
     line(&format!("> {} {}", harmless(&attempt.request_method), harmless(&attempt.request_url)))?;
     headers('>', &exchange.request_headers)?;

@@ -60,6 +60,10 @@ pub(super) struct Settings {
     /// Content of the header webhook-id: delivery (an id that is unique everywhere) or event (unique in the account)
     #[arg(long, value_name = "KIND")]
     webhook_id: Option<String>,
+    /// Trace context in its requests: restart (a trace of the receiver's own), continue (the publisher's, with tracestate
+    /// and baggage) or none
+    #[arg(long, value_name = "KIND")]
+    trace_context: Option<String>,
     /// Body preset: payload, envelope, slack, form or multipart
     #[arg(long, value_name = "NAME")]
     body: Option<String>,
@@ -101,6 +105,7 @@ impl Settings {
             text(&self.method, "method", &mut destination.method),
             text(&self.condition, "condition", &mut destination.condition),
             text(&self.webhook_id, "webhook_id", &mut destination.webhook_id),
+            text(&self.trace_context, "trace_context", &mut destination.trace_context),
         ];
         texts.into_iter().flatten().for_each(&mut set);
         if let Some(events) = &self.events {

@@ -56,6 +56,7 @@ pub(super) fn show(session: &Session, destination: &api::Destination) -> anyhow:
         ("headers", headers.join(", ").into()),
         ("credentials", format!("{} {}", auth.shown_kind, auth.shown_header).trim().into()),
         ("webhook-id", format!("id of the {}", destination.webhook_id).into()),
+        ("trace context", destination.trace_context.as_str().into()),
         ("signed with", destination.token_id.as_str().into()),
         (
             "compatibility",

@@ -1,0 +1,141 @@
+//! The span of a call: from its head to the end of its answer, by the semantic conventions for HTTP and RPC. Calls that are
+//! refused have one, too.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header};
+use tonic::Code;
+use tracing::{Span, error_span, info_span};
+
+use super::{
+    Peer,
+    measured::{FAILURES, GRPC_STATUS, OTHER, known, word},
+    methods::Methods,
+};
+use crate::{
+    RequestId,
+    trace::{self, BAGGAGE, TRACEPARENT, TRACESTATE, TraceContext, attribute},
+};
+
+/// The longest user agent that is kept, in bytes.
+const MAX_USER_AGENT: usize = 200;
+/// The longest path that is kept, in bytes.
+const MAX_PATH: usize = 200;
+/// The span of a call over HTTP. Without an exporter it names the request id in logs.
+pub(super) fn over_http<B>(request: &mut Request<B>, id: &RequestId, peer: &Peer, is_tls: bool) -> Span {
+    if !trace::exporting() {
+        return error_span!("call", leadline.request.id = id.as_str());
+    }
+    // At the level of errors, so that every line of a log that is written has the request id.
+    let make = || error_span!("call", otel.kind = "server", leadline.request.id = id.as_str());
+    let (span, own) = TraceContext::enter(TraceContext::of_request(request.headers()).as_ref(), make);
+    let method = known(request.method());
+    trace::rename(&span, named(method));
+    attribute(&span, "http.request.method", method);
+    if method == OTHER {
+        attribute(&span, "http.request.method_original", short(request.method().as_str(), MAX_PATH));
+    }
+    attribute(&span, "url.path", short(request.uri().path(), MAX_PATH));
+    attribute(&span, "url.scheme", if is_tls { "https" } else { "http" });
+    attribute(&span, "network.protocol.version", version(request.version()));
+    describe(&span, request.headers(), peer);
+    pass_on(request.headers_mut(), &own);
+    span
+}
+
+/// Names the span of a call over HTTP after the route that was found. A path with parameters may hold a signed link, so
+/// only its template is kept.
+pub(super) fn routed(route: &str, method: &Method) {
+    if !trace::exporting() {
+        return;
+    }
+    let span = Span::current();
+    trace::rename(&span, format!("{} {route}", named(known(method))));
+    attribute(&span, "http.route", route.to_owned());
+    if route.contains('{') {
+        attribute(&span, "url.path", route.to_owned());
+    }
+}
+
+/// Records the answer to a call over HTTP.
+pub(super) fn answered_over_http(span: &Span, status: StatusCode) {
+    attribute(span, "http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        attribute(span, "error.type", status.as_str().to_owned());
+        trace::fails(span, "");
+    }
+}
+
+/// The span of a call over gRPC; none without an exporter.
+pub(super) fn over_grpc<B>(request: &mut Request<B>, methods: &Methods, peer: Option<&Peer>) -> Span {
+    if !trace::exporting() {
+        return Span::none();
+    }
+    let path = request.uri().path();
+    let method = methods.name(path).map_or(OTHER, |name| name).to_owned();
+    let make = || info_span!("call", otel.kind = "server", otel.name = method);
+    let (span, own) = TraceContext::enter(TraceContext::of_request(request.headers()).as_ref(), make);
+    attribute(&span, "rpc.system.name", "grpc");
+    if method == OTHER {
+        attribute(&span, "rpc.method_original", short(request.uri().path().trim_start_matches('/'), MAX_PATH));
+    }
+    attribute(&span, "rpc.method", method);
+    if let Some(peer) = peer {
+        describe(&span, request.headers(), peer);
+    }
+    pass_on(request.headers_mut(), &own);
+    span
+}
+
+/// The status that a gRPC answer ends with: in its trailers, or in its headers if it has no message.
+pub(super) fn status_in(headers: &HeaderMap) -> Option<Code> {
+    headers.get(GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+/// Records how a call over gRPC ended.
+pub(super) fn answered_over_grpc(span: &Span, code: Code) {
+    let name = word(code);
+    attribute(span, "rpc.response.status_code", name);
+    if FAILURES.contains(&name) {
+        attribute(span, "error.type", name);
+        trace::fails(span, "");
+    }
+}
+
+/// The parts of the process find the span of the call where they find its caller's.
+fn pass_on(headers: &mut HeaderMap, own: &TraceContext) {
+    let mut set = |name: &'static str, value: Option<String>| {
+        let name = HeaderName::from_static(name);
+        match value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            Some(value) => drop(headers.insert(name, value)),
+            None => drop(headers.remove(name)),
+        }
+    };
+    set(TRACEPARENT, own.traceparent());
+    set(TRACESTATE, own.tracestate());
+    set(BAGGAGE, own.baggage().map(str::to_owned));
+}
+
+fn describe(span: &Span, headers: &HeaderMap, peer: &Peer) {
+    attribute(span, "client.address", peer.address().to_string());
+    attribute(span, "network.peer.address", peer.address().to_string());
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(agent) = text(header::USER_AGENT) {
+        attribute(span, "user_agent.original", short(agent, MAX_USER_AGENT));
+    }
+}
+
+/// What stands for a method in the name of a span.
+fn named(method: &'static str) -> &'static str {
+    if method == OTHER { "HTTP" } else { method }
+}
+
+const fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}
+
+fn short(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
+}

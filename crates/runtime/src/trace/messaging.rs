@@ -1,0 +1,46 @@
+//! Spans of messages, by the semantic conventions for messaging. The broker is the messaging system, and a stream is a
+//! destination.
+
+use tracing::Span;
+
+use super::{attribute, exporting};
+
+/// Makes the span of a message that is stored in a stream; further fields are attributes of the span.
+#[macro_export]
+macro_rules! publishing {
+    ($stream:literal $(, $($fields:tt)*)?) => {
+        $crate::trace::described(
+            ::tracing::info_span!(concat!("publish ", $stream), otel.kind = "producer" $(, $($fields)*)?),
+            ("publish", "send"),
+            $stream,
+        )
+    };
+}
+
+/// Makes the span of a message of a stream that is processed; further fields are attributes of the span.
+#[macro_export]
+macro_rules! processing {
+    ($stream:literal $(, $($fields:tt)*)?) => {
+        $crate::trace::described(
+            ::tracing::info_span!(concat!("process ", $stream), otel.kind = "consumer" $(, $($fields)*)?),
+            ("process", "process"),
+            $stream,
+        )
+    };
+}
+
+/// Adds what the conventions ask of a span about messages.
+pub fn described(span: Span, (operation, kind): (&'static str, &'static str), stream: &'static str) -> Span {
+    if exporting() {
+        attribute(&span, "messaging.system", "nats");
+        attribute(&span, "messaging.operation.name", operation);
+        attribute(&span, "messaging.operation.type", kind);
+        attribute(&span, "messaging.destination.name", stream);
+    }
+    span
+}
+
+/// Says how many messages a span is about.
+pub fn of_batch(span: &Span, messages: usize) {
+    attribute(span, "messaging.batch.message_count", i64::try_from(messages).unwrap_or(i64::MAX));
+}
