@@ -1,6 +1,7 @@
 //! The `OTEL_*` variables: each follows the specification, and none stops the process.
 
 mod contexts;
+mod logs;
 mod spans;
 
 use api::DeliveryStatus;

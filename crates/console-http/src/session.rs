@@ -172,8 +172,6 @@ impl Console {
             },
             "person": session.bounds.person,
             "portal": session.bounds.is_portal,
-            // Traces are for the operator's people, not for customers of an account.
-            "trace_url": self.trace_url.as_deref().filter(|_| !session.bounds.is_portal).unwrap_or_default(),
             "expires_at": session.good_until.to_string(),
             // Whether an identity provider vouches for them, and there is no key.
             "is_person": matches!(session.of, Holder::Person(_)),

@@ -71,7 +71,8 @@ pub use request::content::{ContentType, Format};
 pub use request::form::{Form, Lists, Nesting};
 pub use request::oauth2::{ClientAuthentication, OAuth2Client};
 pub use request::shape::{
-    Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape, SentTrace, WebhookId,
+    Body, CredentialKind, Credentials, DeactivatedBy, Deactivation, DeactivationCause, Method, RequestShape, SentTrace,
+    WebhookId,
 };
 pub use request::transport::{ClientCertificate, DestinationProxy, ProxyAddress, ProxyProtocol, Transport};
 pub use state::account_entry::AccountEntry;

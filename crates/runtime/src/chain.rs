@@ -1,5 +1,5 @@
 //! The one way to print an error with its causes. `Display` of an error does not print its source, so a log line with
-//! the error alone loses the cause. (`{:#}` of anyhow prints the same as this.)
+//! the error alone loses the cause. (For errors of anyhow use [`chain_of`].)
 
 use std::error::Error;
 
@@ -12,19 +12,23 @@ pub trait ErrorChain {
 impl<E: Error + ?Sized> ErrorChain for E {
     fn chain(&self) -> String {
         let mut text = self.to_string();
-        let mut last = text.clone();
         let mut cause = self.source();
         while let Some(error) = cause {
             let said = error.to_string();
-            if !last.contains(&said) {
+            if !text.contains(&said) {
                 text.push_str(": ");
                 text.push_str(&said);
             }
-            last = said;
             cause = error.source();
         }
         text
     }
+}
+
+/// The same for an error of anyhow, whose `{:#}` repeats what its causes repeat.
+pub fn chain_of(error: &anyhow::Error) -> String {
+    let error: &(dyn Error + 'static) = error.as_ref();
+    error.chain()
 }
 
 #[cfg(test)]
@@ -54,6 +58,8 @@ mod tests {
         assert_eq!(unreadable().chain(), "cannot read the file: disk is gone");
         assert_eq!(Wrapper(unreadable()).chain(), "cannot read the file: disk is gone");
         assert_eq!(Repeats(Wrapper(unreadable())).chain(), "cannot start: cannot read the file: disk is gone");
+        let error = anyhow::Error::new(Repeats(Wrapper(unreadable()))).context("disk is gone, so nothing works");
+        assert_eq!(chain_of(&error), "disk is gone, so nothing works: cannot start: cannot read the file");
     }
 
     fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

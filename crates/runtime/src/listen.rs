@@ -28,6 +28,7 @@ use crate::{
     incoming::Incoming,
     metrics,
     probes::{self, Served},
+    telemetry,
     tls::{H2, HTTP_1},
 };
 
@@ -58,6 +59,8 @@ pub struct Listeners {
     #[arg(long, env = "LEADLINE_METRICS_DESTINATIONS", default_value_t = 0, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(..=metrics::MAX_NAMED_DESTINATIONS))]
     pub metrics_destinations: u32,
+    #[command(flatten)]
+    pub telemetry: telemetry::Options,
     #[command(flatten)]
     pub tls: TlsOptions,
     #[command(flatten)]

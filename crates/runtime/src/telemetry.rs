@@ -1,21 +1,28 @@
-//! Logs to standard error, traces over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set ([`export`]), and [`metrics`].
-//!
-//! `RUST_LOG` filters the logs (default: `info`), `LEADLINE_LOG_FORMAT=json` makes them machine-readable.
+//! Logs to standard error ([`lines`], [`limit`]); traces and logs over OTLP when `OTEL_EXPORTER_OTLP_ENDPOINT` is set
+//! ([`export`], [`logs`]); and [`metrics`].
 
 mod export;
+mod limit;
+mod lines;
+mod logs;
 pub mod metrics;
+mod options;
+mod output;
 mod sampler;
 
-use std::{env, io::IsTerminal as _};
+use std::{env, io::IsTerminal as _, time::Instant};
 
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use opentelemetry_sdk::{logs::SdkLoggerProvider, metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tracing::{Level, Subscriber};
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt as _, registry::LookupSpan, util::SubscriberInitExt as _,
+    EnvFilter, Layer, filter::filter_fn, fmt::format::JsonFields, layer::SubscriberExt as _, registry::LookupSpan,
+    util::SubscriberInitExt as _,
 };
 
-use crate::trace;
+use self::{limit::Limiter, lines::Lines, output::Output};
+use crate::{chain_of, trace};
+pub use options::{LogFormat, Options};
 
 /// The name of the instrumentation that makes the spans.
 const SCOPE: &str = "leadline";
@@ -31,37 +38,67 @@ const BROKER_CLIENT: &str = "async_nats";
 pub struct Guard {
     traces: Option<SdkTracerProvider>,
     metrics: Option<SdkMeterProvider>,
+    logs: Option<SdkLoggerProvider>,
+    limiter: Limiter,
 }
 
-/// Starts logging, metrics and, if configured, the export of traces. Has to be called once, inside a tokio runtime.
+/// Starts logging, metrics and, if configured, the export of traces and logs. Has to be called once, inside a tokio
+/// runtime.
 ///
 /// # Errors
 /// When logging was started before.
-pub fn init(service: &'static str) -> anyhow::Result<Guard> {
-    let filter = filter(env::var(EnvFilter::DEFAULT_ENV).ok().as_deref());
-    let json = env::var("LEADLINE_LOG_FORMAT").is_ok_and(|format| format == "json");
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let logs = if json { logs.json().boxed() } else { logs.boxed() };
-    let (provider, wrong) = match export::provider(service) {
-        Ok(provider) => (provider, None),
-        Err(error) => (None, Some(error)),
-    };
+pub fn init(service: &'static str, options: &Options) -> anyhow::Result<Guard> {
+    let given = options.log_filter.clone().or_else(|| env::var(EnvFilter::DEFAULT_ENV).ok());
+    let (provider, of_traces) = split(export::provider(service));
+    let (log_provider, of_logs) = split(logs::provider(service));
+    let limiter = Limiter::default();
+    let (written, exported) = (written(options.log_format), log_provider.as_ref().map(logs::bridge));
+    let output = Output { written, exported, limiter: limiter.clone() }.with_filter(filter(given.as_deref()));
     let traces = provider.as_ref().map(|provider| traces(provider));
-    tracing_subscriber::registry().with(logs.with_filter(filter)).with(traces).try_init()?;
-    let of_traces = wrong.map(|error| format!("{error:#}"));
-    if let Some(error) = &of_traces {
-        tracing::warn!(error, "cannot export traces; going on without");
-    }
+    tracing_subscriber::registry().with(output).with(traces).try_init()?;
+    tokio::spawn(limiter.clone().report_for_ever());
     if let Some(provider) = &provider {
         trace::set_tracer(provider.tracer(SCOPE));
         trace::set_exporting();
     }
     let (metrics, wrong) = metrics::start(service);
-    // What is wrong for both was said.
-    if let Some(error) = wrong.map(|error| format!("{error:#}")).filter(|error| of_traces.as_ref() != Some(error)) {
+    let of_metrics = wrong.map(|error| chain_of(&error));
+    // What is wrong for several is said once.
+    if let Some(error) = &of_traces {
+        tracing::warn!(error, "cannot export traces; going on without");
+    }
+    if let Some(error) = of_metrics.as_ref().filter(|error| of_traces.as_ref() != Some(error)) {
         tracing::warn!(error, "cannot export metrics as configured; going on without");
     }
-    Ok(Guard { traces: provider, metrics })
+    if let Some(error) = of_logs.as_ref().filter(|error| ![&of_traces, &of_metrics].contains(&&Some((*error).clone())))
+    {
+        tracing::warn!(error, "cannot export logs; going on without");
+    }
+    Ok(Guard { traces: provider, metrics, logs: log_provider, limiter })
+}
+
+/// What is exported with, and what is wrong with the variables.
+fn split<P>(made: anyhow::Result<Option<P>>) -> (Option<P>, Option<String>) {
+    match made {
+        Ok(provider) => (provider, None),
+        Err(error) => (None, Some(chain_of(&error))),
+    }
+}
+
+/// Writes lines to standard error.
+fn written<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let format_of = || tracing_subscriber::fmt::format().with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => layer.event_format(Lines { inner: format_of(), is_json: false }).boxed(),
+        LogFormat::Json => {
+            let lines = Lines { inner: format_of().json(), is_json: true };
+            layer.fmt_fields(JsonFields::new()).event_format(lines).boxed()
+        }
+    }
 }
 
 /// Exports spans. Where in the code and on which thread they were made says nothing to an operator. Warnings and errors of
@@ -94,6 +131,7 @@ fn filter(given: Option<&str>) -> EnvFilter {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        self.limiter.report(Instant::now() + limit::WINDOW);
         if let Some(provider) = self.traces.take()
             && let Err(error) = provider.shutdown()
         {
@@ -103,6 +141,11 @@ impl Drop for Guard {
             && let Err(error) = provider.shutdown()
         {
             eprintln!("cannot export the last metrics: {error}");
+        }
+        if let Some(provider) = self.logs.take()
+            && let Err(error) = provider.shutdown()
+        {
+            eprintln!("cannot export the last lines of the log: {error}");
         }
     }
 }

@@ -26,10 +26,10 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
-pub(crate) use self::span::{KEPT, rename, set_tracer};
-pub use self::span::{Attribute, attribute, attributes, fails, keep_failure, link};
 #[doc(hidden)]
 pub use self::messaging::{described, of_batch};
+pub use self::span::{Attribute, attribute, attributes, fails, keep_failure, link};
+pub(crate) use self::span::{KEPT, rename, set_tracer};
 
 /// The header of the trace context.
 pub const TRACEPARENT: &str = "traceparent";
@@ -257,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_context_survives_its_headers() {
-        let context = TraceContext::from_headers(Some(EXAMPLE), Some("vendor=1"), Some("tenant=7, plan=a%20b")).unwrap();
+        let context =
+            TraceContext::from_headers(Some(EXAMPLE), Some("vendor=1"), Some("tenant=7, plan=a%20b")).unwrap();
         assert_eq!(context.traceparent().as_deref(), Some(EXAMPLE));
         assert_eq!(context.tracestate().as_deref(), Some("vendor=1"));
         let baggage = context.baggage().unwrap();

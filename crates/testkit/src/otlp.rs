@@ -1,4 +1,4 @@
-//! A collector that keeps the spans and the points of metrics that it receives.
+//! A collector that keeps the spans, the points of metrics and the lines of logs that it receives.
 
 mod metrics;
 
@@ -18,10 +18,16 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use opentelemetry_proto::tonic::{
-    collector::metrics::v1::metrics_service_server::MetricsServiceServer,
-    collector::trace::v1::{
-        ExportTraceServiceRequest, ExportTraceServiceResponse,
-        trace_service_server::{TraceService, TraceServiceServer},
+    collector::{
+        logs::v1::{
+            ExportLogsServiceRequest, ExportLogsServiceResponse,
+            logs_service_server::{LogsService, LogsServiceServer},
+        },
+        metrics::v1::metrics_service_server::MetricsServiceServer,
+        trace::v1::{
+            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            trace_service_server::{TraceService, TraceServiceServer},
+        },
     },
     common::v1::{AnyValue, KeyValue, any_value::Value},
     trace::v1::{
@@ -29,7 +35,7 @@ use opentelemetry_proto::tonic::{
         status::StatusCode,
     },
 };
-use prost::Message as _;
+use prost::Message;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
@@ -87,8 +93,34 @@ pub struct OtlpSink {
     _serving: AbortOnDropHandle<()>,
 }
 
+/// An exported line of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportedLog {
+    pub body: String,
+    /// `INFO`, `WARN`, …
+    pub severity: String,
+    /// The part of the program that wrote it.
+    pub scope: String,
+    /// Its trace, in hexadecimal; empty if it belongs to none.
+    pub trace: String,
+    /// Its span, in hexadecimal.
+    pub span: String,
+    /// Its fields, as text.
+    pub attributes: BTreeMap<String, String>,
+    /// The service that exported it.
+    pub service: String,
+}
+
+/// What arrived.
+#[derive(Debug, Default)]
+struct All {
+    headers: Vec<HeaderMap>,
+    spans: Vec<ExportedSpan>,
+    logs: Vec<ExportedLog>,
+}
+
 #[derive(Debug, Clone, Default)]
-struct Received(Arc<Mutex<(Vec<HeaderMap>, Vec<ExportedSpan>)>>);
+struct Received(Arc<Mutex<All>>);
 
 impl OtlpSink {
     /// Starts a collector on any free port.
@@ -119,14 +151,24 @@ impl OtlpSink {
         let grpc = TraceServiceServer::new(received.clone()).accept_compressed(CompressionEncoding::Gzip);
         let metrics = metrics::Received::default();
         let grpc_metrics = MetricsServiceServer::new(metrics.clone()).accept_compressed(CompressionEncoding::Gzip);
-        let (headers, bodies, of_metrics) = (received.clone(), received.clone(), metrics.clone());
+        let of_metrics = metrics.clone();
+        let logs = LogsServiceServer::new(received.clone()).accept_compressed(CompressionEncoding::Gzip);
+        let (headers, spans, lines) = (received.clone(), received.clone(), received.clone());
         let router = Routes::new(grpc)
+            .add_service(logs)
             .add_service(grpc_metrics)
             .into_axum_router()
             .route("/v1/metrics", post(move |request: Request<Body>| metrics::over_http(of_metrics, request)))
-            .route("/v1/traces", post(move |request: Request<Body>| over_http(bodies, request)))
+            .route(
+                "/v1/traces",
+                post(move |request: Request<Body>| over_http(request, move |export| spans.keep(export))),
+            )
+            .route(
+                "/v1/logs",
+                post(move |request: Request<Body>| over_http(request, move |export| lines.keep_logs(export))),
+            )
             .layer(middleware::map_request(move |request: Request<Body>| {
-                headers.lock().0.push(request.headers().clone());
+                headers.lock().headers.push(request.headers().clone());
                 std::future::ready(request)
             }));
         let serving = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -146,7 +188,12 @@ impl OtlpSink {
 
     /// Every exported span.
     pub fn spans(&self) -> Vec<ExportedSpan> {
-        self.received.lock().1.clone()
+        self.received.lock().spans.clone()
+    }
+
+    /// Every exported line of a log.
+    pub fn logs(&self) -> Vec<ExportedLog> {
+        self.received.lock().logs.clone()
     }
 
     /// Every point of a metric, each time that it was exported.
@@ -156,7 +203,7 @@ impl OtlpSink {
 
     /// The headers of each request.
     pub fn headers(&self) -> Vec<HeaderMap> {
-        self.received.lock().0.clone()
+        self.received.lock().headers.clone()
     }
 }
 
@@ -172,10 +219,10 @@ async fn answer(socket: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
     };
 }
 
-async fn over_http(received: Received, request: Request<Body>) -> http::StatusCode {
+async fn over_http<T: Message + Default>(request: Request<Body>, keep: impl FnOnce(T)) -> http::StatusCode {
     let body = body_of(request).await;
-    let Ok(export) = ExportTraceServiceRequest::decode(body.as_slice()) else { return http::StatusCode::BAD_REQUEST };
-    received.keep(export);
+    let Ok(export) = T::decode(body.as_slice()) else { return http::StatusCode::BAD_REQUEST };
+    keep(export);
     http::StatusCode::OK
 }
 
@@ -193,7 +240,7 @@ async fn body_of(request: Request<Body>) -> Vec<u8> {
 }
 
 impl Received {
-    fn lock(&self) -> MutexGuard<'_, (Vec<HeaderMap>, Vec<ExportedSpan>)> {
+    fn lock(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -202,7 +249,7 @@ impl Received {
             let attributes = resource.resource.map(|r| texts(r.attributes)).unwrap_or_default();
             let service = attributes.get("service.name").cloned().unwrap_or_default();
             let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
-            self.lock().1.extend(spans.map(|span| ExportedSpan {
+            self.lock().spans.extend(spans.map(|span| ExportedSpan {
                 name: span.name,
                 service: service.clone(),
                 resource: attributes.clone(),
@@ -218,6 +265,38 @@ impl Received {
                 events: span.events.into_iter().map(|event| event.name).collect(),
             }));
         }
+    }
+}
+
+impl Received {
+    fn keep_logs(&self, export: ExportLogsServiceRequest) {
+        for resource in export.resource_logs {
+            let attributes = resource.resource.map(|r| texts(r.attributes)).unwrap_or_default();
+            let service = attributes.get("service.name").cloned().unwrap_or_default();
+            for scoped in resource.scope_logs {
+                let scope = scoped.scope.map(|scope| scope.name).unwrap_or_default();
+                self.lock().logs.extend(scoped.log_records.into_iter().map(|record| ExportedLog {
+                    body: text(record.body),
+                    severity: record.severity_text,
+                    scope: scope.clone(),
+                    trace: hex(&record.trace_id),
+                    span: hex(&record.span_id),
+                    attributes: texts(record.attributes),
+                    service: service.clone(),
+                }));
+            }
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl LogsService for Received {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportLogsServiceRequest>,
+    ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        self.keep_logs(request.into_inner());
+        Ok(Response::new(ExportLogsServiceResponse::default()))
     }
 }
 
@@ -251,14 +330,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
-    let text = |value: Option<AnyValue>| match value.and_then(|value| value.value) {
+fn text(value: Option<AnyValue>) -> String {
+    match value.and_then(|value| value.value) {
         Some(Value::StringValue(text)) => text,
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::BoolValue(truth)) => truth.to_string(),
         Some(Value::DoubleValue(number)) => number.to_string(),
         other => format!("{other:?}"),
-    };
+    }
+}
+
+fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
     attributes.into_iter().map(|attribute| (attribute.key, text(attribute.value))).collect()
 }
 

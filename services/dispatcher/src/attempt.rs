@@ -7,6 +7,7 @@ pub(crate) mod span;
 pub(crate) mod successes;
 pub(crate) mod suspects;
 pub(crate) mod vault;
+mod wide_event;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
@@ -114,7 +115,7 @@ pub(crate) async fn make(
                 // The first one was logged.
                 Some(NotSent::Egress(_)) => EGRESS_RETRY_DELAY,
                 _ => {
-                    tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; its work is parked");
+                    tracing::warn!(error = runtime::chain_of(&error), "an attempt could not begin; its work is parked");
                     RETRY_DELAY
                 }
             };
@@ -125,7 +126,7 @@ pub(crate) async fn make(
             Ended { pause: Some(SEALED_RETRY_DELAY), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
         Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "an attempt could not begin; trying again");
+            tracing::warn!(error = runtime::chain_of(&error), "an attempt could not begin; trying again");
             item.message.nak(RETRY_DELAY).await;
             Ended::default()
         }
@@ -196,7 +197,8 @@ async fn make_once(
     let (span, trace) = span::enter(shared, destination, item, &content, started_at);
     let told = span::sent(destination, &span, &trace);
     measured::begun(item, started_at, &trace);
-    let Some(made) = prepare::request(shared, destination, item, &content, attempt_id, started_at, (&trace, &told)).await?
+    let Some(made) =
+        prepare::request(shared, destination, item, &content, attempt_id, started_at, (&trace, &told)).await?
     else {
         let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
         perform(shared, given_up, &item.message.trace).await;
@@ -386,6 +388,9 @@ async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> 
         Effect::Append(fact) => {
             shared.journal.deliveries().append(fact, trace).await?;
             measured::stored(fact, trace);
+            if shared.log_deliveries {
+                wide_event::log(fact);
+            }
             Ok(())
         }
         Effect::PassTurn { ended, again } => {

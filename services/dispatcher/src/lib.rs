@@ -75,6 +75,9 @@ pub struct Options {
     /// Export the span of each failed attempt, even if its trace is not sampled (OTEL_TRACES_SAMPLER)
     #[arg(long, env = "LEADLINE_TRACE_FAILURES", default_value_t = true, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub trace_failures: bool,
+    /// Log one line for each delivery that ends, with all that is known of it
+    #[arg(long, env = "LEADLINE_LOG_DELIVERIES")]
+    pub log_deliveries: bool,
 }
 
 /// What the parts of the sender share.
@@ -106,6 +109,8 @@ struct Shared {
     unhurried: Semaphore,
     /// Whether failed attempts are exported whatever their trace is.
     trace_failures: bool,
+    /// Whether each delivery that ends is logged.
+    log_deliveries: bool,
 }
 
 /// How much of what nobody waits for is done at once: telling that an attempt takes long, and what follows from one that
@@ -154,6 +159,7 @@ pub async fn start(
         lane_reports: lanes::report::Reports::default(),
         unhurried: Semaphore::new(UNHURRIED),
         trace_failures: options.trace_failures,
+        log_deliveries: options.log_deliveries,
     });
     let forgetting = Arc::clone(&shared);
     platform.drain.spawn("forgetting", async move {

@@ -56,6 +56,8 @@ enum KeysCommand {
 #[derive(Debug, Args)]
 struct Bootstrap {
     #[command(flatten)]
+    telemetry: telemetry::Options,
+    #[command(flatten)]
     nats: NatsOptions,
 }
 
@@ -73,7 +75,7 @@ impl Keys {
 
 impl Bootstrap {
     async fn run(self) -> anyhow::Result<()> {
-        let _telemetry = telemetry::init("leadline-keys")?;
+        let _telemetry = telemetry::init("leadline-keys", &self.telemetry)?;
         let platform = Platform::default();
         let journal = Journal::connect(&self.nats, &platform).await?;
         let key = generate()?;

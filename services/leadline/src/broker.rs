@@ -98,7 +98,7 @@ impl Broker {
         let (watched, drain) = (Arc::clone(&running), platform.drain.clone());
         std::thread::Builder::new().name("broker".into()).spawn(move || {
             if let Err(error) = watch(&command, &watched, &started) {
-                tracing::error!(error = format!("{error:#}"), "cannot keep the broker running; stopping");
+                tracing::error!(error = runtime::chain_of(&error), "cannot keep the broker running; stopping");
                 drain.fail();
             }
             let _ = ended.send(());
@@ -180,7 +180,7 @@ fn watch(
         let mut child = match command.spawn() {
             Ok(child) => child,
             Err(error) => {
-                let text = format!("{error:#}");
+                let text = runtime::chain_of(&error);
                 let _ = started.try_send(Err(error));
                 anyhow::bail!(text);
             }

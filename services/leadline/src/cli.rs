@@ -134,6 +134,8 @@ struct Maintenance {
 #[derive(Debug, Args)]
 struct Rebuild {
     #[command(flatten)]
+    telemetry: telemetry::Options,
+    #[command(flatten)]
     nats: NatsOptions,
     #[command(flatten)]
     key: KeyOptions,
@@ -151,6 +153,8 @@ struct Compact {
     /// Where the read model is: sqlite:FILE?mode=rwc [default: leadline.db in the working directory]
     #[arg(long, env = "LEADLINE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
+    #[command(flatten)]
+    telemetry: telemetry::Options,
 }
 
 impl Cli {
@@ -227,7 +231,7 @@ impl Cli {
 
 impl Rebuild {
     async fn run(self) -> anyhow::Result<ExitCode> {
-        let _telemetry = telemetry::init("leadline-rebuild")?;
+        let _telemetry = telemetry::init("leadline-rebuild", &self.telemetry)?;
         let platform = Platform::default();
         runtime::shutdown_on_signal(&platform.drain)?;
         let key = self.key.given()?;
@@ -243,7 +247,7 @@ impl Rebuild {
 
 impl Compact {
     async fn run(self) -> anyhow::Result<ExitCode> {
-        let _telemetry = telemetry::init("leadline-compact")?;
+        let _telemetry = telemetry::init("leadline-compact", &self.telemetry)?;
         anyhow::ensure!(
             read_model::compact(self.database_url.as_deref()).await?,
             "--database-url is PostgreSQL, which uses free space again by itself; VACUUM FULL gives it back"

@@ -16,7 +16,7 @@ pub(crate) async fn alone(
     nats: &NatsOptions,
     start: impl AsyncFnOnce(&Platform, &Journal) -> anyhow::Result<Vec<Service>>,
 ) -> anyhow::Result<ExitCode> {
-    let _telemetry = telemetry::init(service_name(name))?;
+    let _telemetry = telemetry::init(service_name(name), &listeners.telemetry)?;
     metrics::name_destinations(listeners.metrics_destinations);
     let platform = platform()?;
     let journal = Journal::connect(nats, &platform).await?;

@@ -61,7 +61,7 @@ struct Administrator {
 
 impl Up {
     pub(crate) async fn run(mut self) -> anyhow::Result<ExitCode> {
-        let _telemetry = telemetry::init("leadline")?;
+        let _telemetry = telemetry::init("leadline", &self.listeners.telemetry)?;
         metrics::name_destinations(self.listeners.metrics_destinations);
         let data_dir = DataDir::open(&self.data_dir)?;
         data_dir.remove(ADDRESSES);

@@ -68,6 +68,7 @@ impl JobRunner {
             Some(&message.trace),
             || processing!("JOBS", leadline.job.id = %reference.job, leadline.account.id = %reference.account),
         );
+        tracing::info!(job = %reference.job, account = %reference.account, "job runs here");
         let working = Box::pin(self.work(reference, &trace).instrument(span));
         match message.with_heartbeat(working).await {
             Ended::Done => message.ack().await,

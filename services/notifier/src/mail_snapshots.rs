@@ -110,6 +110,7 @@ fn failed(outcome: AttemptOutcome) -> DeliveryFact {
         exchange: None,
         destination_off: false,
         others_succeeded: false,
+        trace: None,
     };
     let standard = RetryPolicy::standard();
     let quick = QuickRetries { count: 0, ..standard.quick };

@@ -281,7 +281,7 @@ impl Mailer {
         };
         let error = anyhow::Error::from(error);
         if is_new {
-            tracing::warn!(error = format!("{error:#}"), ?delay, "{operation}; retrying");
+            tracing::warn!(error = runtime::chain_of(&error), ?delay, "{operation}; retrying");
         }
         message.nak(delay).await;
     }

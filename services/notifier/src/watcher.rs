@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 
 use domain::{
-    DeliveryFact, DestinationId, NoticeFact,
+    DeliveryFact, DestinationId, EventType, NoticeFact,
     notice::{DestinationHealth, DestinationState, Observed, Reaction, Rules},
 };
 use futures::future::try_join_all;
@@ -98,7 +98,12 @@ impl Watcher {
             let before = remembered.watched.health.clone();
             for called in remembered.watched.observe(Observed { fact, sequence, published_at, now }, self.rules) {
                 match called {
-                    Reaction::Event(operation) => events.push((operation, entry, fact)),
+                    Reaction::Event(operation) => {
+                        if operation.event_type.as_str() == EventType::DESTINATION_RECOVERED {
+                            tracing::info!(destination = %id, "destination recovered");
+                        }
+                        events.push((operation, entry, fact));
+                    }
                     Reaction::Notice(notice) => {
                         remembered.watched.pending.push(notice);
                         remembered.trace = entry.trace.clone();

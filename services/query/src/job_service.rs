@@ -193,7 +193,8 @@ impl api::job_service_server::JobService for JobService {
         let caller = Caller::of(&request)?.asked_by(&request.get_ref().requested_by)?;
         let trace = TraceContext::of_request(request.metadata().as_ref());
         let reference = self.find(&caller, id_of(&request.get_ref().job_id)?).await?.reference().clone();
-        let (span, trace) = TraceContext::enter(trace.as_ref(), || publishing!("JOBS", leadline.job.id = %reference.job));
+        let (span, trace) =
+            TraceContext::enter(trace.as_ref(), || publishing!("JOBS", leadline.job.id = %reference.job));
         let job = self.cancel(&reference, caller.by(), &trace).instrument(span).await?;
         Ok(Response::new(api::CancelJobResponse { job: Some(self.shown(&job).await?) }))
     }
@@ -244,7 +245,8 @@ impl JobService {
                 ),
             ));
         }
-        let (span, trace) = TraceContext::enter(trace.as_ref(), || publishing!("JOBS", leadline.job.id = %reference.job));
+        let (span, trace) =
+            TraceContext::enter(trace.as_ref(), || publishing!("JOBS", leadline.job.id = %reference.job));
         let fact = JobStarted { reference, plan, dry_run, pace, force, by, reason, at: Timestamp::now() };
         let fact = JobFact::Started(fact);
         let sequence = match self.journal.jobs().append(&fact, 0, &trace).instrument(span).await {

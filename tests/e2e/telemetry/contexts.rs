@@ -18,7 +18,8 @@ fn with(receiver: &Receiver, trace_context: &str) -> api::Destination {
 async fn told(world: &World, receiver: &Receiver, event: &str, given: &[(&str, &str)]) -> [String; 3] {
     assert_eq!(world.post(event_json(event).to_string(), given).await.0, 202);
     let is_meant = |seen: &testkit::receiver::Seen| seen.header("leadline-event-id") == event;
-    let seen = wait::until("the request", SOON, async || receiver.requests().into_iter().find(is_meant).ok_or(())).await;
+    let seen =
+        wait::until("the request", SOON, async || receiver.requests().into_iter().find(is_meant).ok_or(())).await;
     HEADERS.map(|name| seen.headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned())
 }
 

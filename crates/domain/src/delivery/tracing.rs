@@ -44,10 +44,7 @@ impl SpanRef {
     /// Reads what [`Display`](fmt::Display) writes.
     pub fn parse(text: &str) -> Option<Self> {
         let (trace, span) = text.split_once('-').filter(|(trace, span)| (trace.len(), span.len()) == (32, 16))?;
-        Some(Self {
-            trace_id: u128::from_str_radix(trace, 16).ok()?,
-            span_id: u64::from_str_radix(span, 16).ok()?,
-        })
+        Some(Self { trace_id: u128::from_str_radix(trace, 16).ok()?, span_id: u64::from_str_radix(span, 16).ok()? })
     }
 }
 

@@ -153,7 +153,13 @@ fn is_to_be_sent(job: &JobStarted, delivery: &Delivery, sequence: LeadSequence) 
 impl JobStarted {
     /// The request of each round.
     fn asked(&self) -> RetryAsked {
-        RetryAsked { by: self.by.clone(), reason: self.reason.clone(), request: None, force: self.force, previous: None }
+        RetryAsked {
+            by: self.by.clone(),
+            reason: self.reason.clone(),
+            request: None,
+            force: self.force,
+            previous: None,
+        }
     }
 }
 

@@ -18,8 +18,8 @@ use domain::{
         Account, Algorithm, ApiKey, ApiUser, Body, Change, Client, ClientAuthentication, ClientCertificate,
         CompatibilitySignature, Confirmation, ContentType, CredentialKind, Credentials, DeactivatedBy, Deactivation,
         DeactivationCause, Destination, DestinationProxy, Encoding, EventTypePattern, Form, Hash, Interface, KeyHash,
-        Lists, Logo, Method, Nesting, OAuth2Client, OptOut, Portal, RequestShape, Role, Routing, Scope, SealedSecret, SentTrace,
-        SignedContent, Token, TokenSecret, Transport, WebhookId,
+        Lists, Logo, Method, Nesting, OAuth2Client, OptOut, Portal, RequestShape, Role, Routing, Scope, SealedSecret,
+        SentTrace, SignedContent, Token, TokenSecret, Transport, WebhookId,
     },
 };
 use events::Record;

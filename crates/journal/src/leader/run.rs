@@ -32,6 +32,7 @@ where
     E: LeaderError,
 {
     while let Some(lease) = journal.positions().acquire(reader).await {
+        tracing::info!(reader, "this process is the leader now");
         let Err(error) = lead(lease).await else { continue };
         match error.as_journal_error() {
             Some(JournalError::LostRace) => {

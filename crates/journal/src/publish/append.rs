@@ -18,7 +18,7 @@ use crate::{
     connection::connect::Batchers,
     connection::health::Health,
     handles::{Deliveries, Leads, Notices, RegistryLog},
-    measured,
+    headers, measured,
     publish::{
         batch::Batcher,
         message::{Appended, Outgoing, confirmed, stopped},

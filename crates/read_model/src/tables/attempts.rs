@@ -179,7 +179,12 @@ impl Store {
 }
 
 fn from_row(row: &AnyRow) -> Result<AttemptRow, StoreError> {
-    Ok(AttemptRow { attempt: attempt(row, SHOWN)?, round: sql::count(row, "round")?, exchange: None, trace: trace(row)? })
+    Ok(AttemptRow {
+        attempt: attempt(row, SHOWN)?,
+        round: sql::count(row, "round")?,
+        exchange: None,
+        trace: trace(row)?,
+    })
 }
 
 fn trace(row: &AnyRow) -> Result<Option<SpanRef>, StoreError> {

@@ -94,7 +94,7 @@ struct Route(Arc<str>);
 pub(crate) async fn note_route(request: Request, next: Next) -> axum::response::Response {
     let route = request.extensions().get::<MatchedPath>().map(|path| Route(path.as_str().into()));
     if let Some(Route(route)) = &route {
-        server_span::routed(route, request.method());
+        server_span::routed(route, request.method(), request.uri().path());
     }
     let mut answer = next.run(request).await;
     if let Some(route) = route {

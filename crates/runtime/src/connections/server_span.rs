@@ -33,7 +33,8 @@ pub(super) fn over_http<B>(request: &mut Request<B>, id: &RequestId, peer: &Peer
     if method == OTHER {
         attribute(&span, "http.request.method_original", short(request.method().as_str(), MAX_PATH));
     }
-    attribute(&span, "url.path", short(request.uri().path(), MAX_PATH));
+    // Until a route is found it may be any text, and hold a signed link.
+    attribute(&span, "url.path", beginning(request.uri().path()));
     attribute(&span, "url.scheme", if is_tls { "https" } else { "http" });
     attribute(&span, "network.protocol.version", version(request.version()));
     describe(&span, request.headers(), peer);
@@ -43,16 +44,15 @@ pub(super) fn over_http<B>(request: &mut Request<B>, id: &RequestId, peer: &Peer
 
 /// Names the span of a call over HTTP after the route that was found. A path with parameters may hold a signed link, so
 /// only its template is kept.
-pub(super) fn routed(route: &str, method: &Method) {
+pub(super) fn routed(route: &str, method: &Method, path: &str) {
     if !trace::exporting() {
         return;
     }
     let span = Span::current();
     trace::rename(&span, format!("{} {route}", named(known(method))));
     attribute(&span, "http.route", route.to_owned());
-    if route.contains('{') {
-        attribute(&span, "url.path", route.to_owned());
-    }
+    let path = if route.contains('{') { route } else { path };
+    attribute(&span, "url.path", short(path, MAX_PATH));
 }
 
 /// Records the answer to a call over HTTP.
@@ -134,6 +134,12 @@ const fn version(version: Version) -> &'static str {
         Version::HTTP_2 => "2",
         _ => "1.1",
     }
+}
+
+/// The first segment of a path.
+fn beginning(path: &str) -> String {
+    let end = path[1.min(path.len())..].find('/').map_or(path.len(), |end| end + 1);
+    short(&path[..end], MAX_PATH)
 }
 
 fn short(text: &str, most: usize) -> String {

@@ -1,4 +1,4 @@
-//! The export of traces and metrics, as the `OTEL_*` variables configure it.
+//! The export of traces, metrics and logs, as the `OTEL_*` variables configure it.
 //!
 //! Guarantee: a collector that is configured wrongly, or is away, never stops the process. It causes one warning.
 
@@ -37,6 +37,7 @@ const NAMESPACE: &str = "leadline";
 pub(super) enum Signal {
     Traces,
     Metrics,
+    Logs,
 }
 
 impl Signal {
@@ -44,6 +45,7 @@ impl Signal {
         match self {
             Self::Traces => "TRACES",
             Self::Metrics => "METRICS",
+            Self::Logs => "LOGS",
         }
     }
 

@@ -190,8 +190,16 @@ mod tests {
         for (configured, sent, shown) in [
             ("", "https://crm.example/hook", "https://crm.example/hook"),
             ("", "https://me:secret@crm.example:8443/hook", "https://REDACTED:REDACTED@crm.example:8443/hook"),
-            ("", "https://crm.example/hook?token=abc&sig=&x", "https://crm.example/hook?token=REDACTED&sig=REDACTED&REDACTED"),
-            (template, "https://crm.example/jo@example.org?key=Jo", "https://crm.example/{{ payload.email }}?key=REDACTED"),
+            (
+                "",
+                "https://crm.example/hook?token=abc&sig=&x",
+                "https://crm.example/hook?token=REDACTED&sig=REDACTED&REDACTED",
+            ),
+            (
+                template,
+                "https://crm.example/jo@example.org?key=Jo",
+                "https://crm.example/{{ payload.email }}?key=REDACTED",
+            ),
         ] {
             assert_eq!(redacted(configured, sent), shown);
         }

@@ -324,7 +324,17 @@ impl Lane {
                 }
                 if let (Some(failed), State::Open(destination)) = (transport_failed, state) {
                     let (threshold, width) = (destination.breaker_failures, destination.concurrency);
+                    let was_open = self.breaker.probe_at().is_some();
                     self.breaker.ended(failed, threshold, width, self.opened.elapsed());
+                    match (was_open, self.breaker.probe_at().is_some()) {
+                        (false, true) => {
+                            tracing::warn!(destination = %self.destination, "breaker of lane opened; it allows probes alone")
+                        }
+                        (true, false) => {
+                            tracing::info!(destination = %self.destination, "breaker of lane closed; requests go on")
+                        }
+                        _ => {}
+                    }
                 }
             }
             // Its message is not acknowledged, so the attempt is made again.

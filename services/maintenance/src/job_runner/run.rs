@@ -259,7 +259,10 @@ impl<'a> Run<'a> {
     async fn end(mut self, outcome: JobOutcome) -> Result<Ended, Trouble> {
         let fact = finish(&self.job, outcome, Timestamp::now());
         Ok(match self.append(fact).await? {
-            Recorded::Yes => Ended::Done,
+            Recorded::Yes => {
+                tracing::info!(job = %self.job.id(), outcome = outcome.as_str(), "job ended");
+                Ended::Done
+            }
             Recorded::TakenOver => Ended::TakenOver,
         })
     }

@@ -1,0 +1,197 @@
+//! Repeated lines of the log are counted instead of written.
+//!
+//! The same line is written at most once in [`WINDOW`], and one place in the code writes at most [`MAX_LINES`] lines in that
+//! time. What was suppressed is counted, and one line says so when the window is over. Lines whose target begins with
+//! [`EXEMPT`] are always written: each of them tells of something else.
+
+use std::{
+    collections::HashMap,
+    fmt::{Debug, Write as _},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tracing::{
+    Event, Level,
+    callsite::Identifier,
+    field::{Field, Visit},
+};
+
+/// How long a line is not repeated.
+pub(super) const WINDOW: Duration = Duration::from_secs(10);
+/// How many lines one place in the code may write in [`WINDOW`].
+const MAX_LINES: u32 = 100;
+/// How many lines and places are remembered; further ones are not limited.
+const MAX_REMEMBERED: usize = 4_096;
+/// The longest text of a suppressed line that is kept, in bytes.
+const MAX_TEXT: usize = 300;
+/// How the targets of lines begin that are never suppressed.
+pub(super) const EXEMPT: &str = "leadline::";
+/// How often is looked for windows that are over.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Suppresses repeated lines. Clones share what they have seen.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Limiter(Arc<Mutex<Seen>>);
+
+/// What was written and suppressed lately.
+#[derive(Debug, Default)]
+struct Seen {
+    lines: HashMap<(Identifier, u64), Line>,
+    places: HashMap<Identifier, Place>,
+    /// What was suppressed in windows that are over.
+    over: Vec<Suppressed>,
+}
+
+#[derive(Debug)]
+struct Line {
+    until: Instant,
+    level: Level,
+    text: String,
+    suppressed: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    until: Instant,
+    written: u32,
+}
+
+/// Lines that were suppressed.
+#[derive(Debug, PartialEq, Eq)]
+struct Suppressed {
+    level: Level,
+    text: String,
+    count: u64,
+}
+
+impl Line {
+    /// `None` if each line was written.
+    fn suppressed(self) -> Option<Suppressed> {
+        let Self { level, text, suppressed: count, .. } = self;
+        (count > 0).then_some(Suppressed { level, text, count })
+    }
+}
+
+impl Limiter {
+    /// Says what was suppressed, as long as the process runs.
+    pub(super) async fn report_for_ever(self) {
+        loop {
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            self.report(Instant::now());
+        }
+    }
+
+    /// Says what was suppressed in windows that are over at this time.
+    pub(super) fn report(&self, now: Instant) {
+        let over = self.seen(|seen| seen.over(now));
+        for Suppressed { level, text, count } in over {
+            match level {
+                Level::ERROR => {
+                    tracing::error!(target: "leadline::suppressed", line = text, count, "suppressed repeated lines")
+                }
+                Level::WARN => {
+                    tracing::warn!(target: "leadline::suppressed", line = text, count, "suppressed repeated lines")
+                }
+                _ => tracing::info!(target: "leadline::suppressed", line = text, count, "suppressed repeated lines"),
+            }
+        }
+    }
+
+    /// Whether a line is to be written. If not, it is counted.
+    pub(super) fn admits(&self, event: &Event<'_>) -> bool {
+        let metadata = event.metadata();
+        if metadata.target().starts_with(EXEMPT) || *metadata.level() > Level::INFO {
+            return true;
+        }
+        let mut text = Text::default();
+        event.record(&mut text);
+        self.seen(|seen| seen.admits(metadata.callsite(), *metadata.level(), &text.0, Instant::now()))
+    }
+
+    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Seen {
+    fn admits(&mut self, place: Identifier, level: Level, text: &str, now: Instant) -> bool {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        let key = (place.clone(), hasher.finish());
+        if let Some(line) = self.lines.get_mut(&key).filter(|line| line.until > now) {
+            line.suppressed += 1;
+            return false;
+        }
+        if self.lines.len() >= MAX_REMEMBERED || self.places.len() >= MAX_REMEMBERED {
+            return true;
+        }
+        let until = now + WINDOW;
+        let of_place = self.places.entry(place).or_insert(Place { until, written: 0 });
+        if of_place.until <= now {
+            *of_place = Place { until, written: 0 };
+        }
+        of_place.written += 1;
+        let is_written = of_place.written <= MAX_LINES;
+        let text = text[..text.floor_char_boundary(MAX_TEXT)].to_owned();
+        let before = self.lines.insert(key, Line { until, level, text, suppressed: u64::from(!is_written) });
+        self.over.extend(before.and_then(Line::suppressed));
+        is_written
+    }
+
+    /// Forgets what is over, and returns what was suppressed meanwhile.
+    fn over(&mut self, now: Instant) -> Vec<Suppressed> {
+        self.places.retain(|_, place| place.until > now);
+        let ended = self.lines.extract_if(|_, line| line.until <= now);
+        self.over.extend(ended.filter_map(|(_, line)| line.suppressed()));
+        std::mem::take(&mut self.over)
+    }
+}
+
+/// The message and the fields of an event in one text.
+#[derive(Default)]
+struct Text(String);
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let _ = match field.name() {
+            "message" => write!(self.0, "{value:?} "),
+            name => write!(self.0, "{name}={value:?} "),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here() -> Identifier {
+        use tracing::Callsite as _;
+        tracing::callsite!(name: "here", kind: tracing::metadata::Kind::EVENT, fields: message).metadata().callsite()
+    }
+
+    #[test]
+    fn a_line_is_written_once_in_ten_seconds_and_its_repeats_are_counted() {
+        let (mut seen, start, place) = (Seen::default(), Instant::now(), here());
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let mut admits = |text: &str, seconds| seen.admits(place.clone(), Level::WARN, text, at(seconds));
+        assert!(admits("disk is full", 0) && admits("disk is slow", 0));
+        assert!(!admits("disk is full", 1) && !admits("disk is full", 9));
+        assert_eq!(seen.over(at(9)), []);
+        let counted = Suppressed { level: Level::WARN, text: "disk is full".into(), count: 2 };
+        assert_eq!(seen.over(at(10)), [counted]);
+        assert!(seen.admits(place.clone(), Level::WARN, "disk is full", at(10)));
+        assert_eq!(seen.over(at(60)), []);
+        assert_eq!((seen.lines.len(), seen.places.len()), (0, 0), "nothing is remembered for ever");
+    }
+
+    #[test]
+    fn one_place_writes_so_many_lines_and_the_others_are_counted() {
+        let (mut seen, now, place) = (Seen::default(), Instant::now(), here());
+        let written = (0..500).filter(|n| seen.admits(place.clone(), Level::INFO, &n.to_string(), now)).count();
+        assert_eq!(written, MAX_LINES as usize);
+        let suppressed: u64 = seen.over(now + WINDOW).iter().map(|suppressed| suppressed.count).sum();
+        assert_eq!(suppressed, 400);
+    }
+}
