@@ -1,4 +1,4 @@
-//! Deliveries, one row each: reads and writes them. [`super::pages`] lists them.
+//! Deliveries, one row each: reads and writes them. [`pages`] lists them.
 
 pub mod pages;
 mod retries;
