@@ -1,6 +1,9 @@
 //! Measurements of the database as its client sees it, named as the semantic conventions of databases name them.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use runtime::metrics::{self, Histograms, KeyValue, OPERATION_SECONDS};
 use sqlx::AnyPool;
@@ -44,12 +47,17 @@ pub(crate) fn record(flavour: Flavour, name: &'static str, took: Duration, faile
     OPERATIONS.record(&Operation { system, name, failed }, took, None);
 }
 
-pub(crate) fn observe_pool(name: &'static str, pool: AnyPool) {
+/// Observes the pool at this place. The callback lives as long as the process, so it holds no connections: SQLite
+/// empties and removes its write-ahead log when the last connection is closed.
+pub(crate) fn observe_pool<const N: usize>(name: &'static str, place: usize, pools: &Arc<[AnyPool; N]>) {
+    let pools = Arc::downgrade(pools);
     metrics::meter()
         .i64_observable_up_down_counter("db.client.connection.count")
         .with_unit("{connection}")
         .with_description("Connections to the database of the read model")
         .with_callback(move |observer| {
+            let Some(pools) = pools.upgrade() else { return };
+            let Some(pool) = pools.get(place) else { return };
             let (all, idle) = (i64::from(pool.size()), i64::try_from(pool.num_idle()).unwrap_or(i64::MAX));
             for (state, count) in [("idle", idle), ("used", (all - idle).max(0))] {
                 let attributes = [

@@ -2,7 +2,7 @@
 //!
 //! A transaction writes rows and begins with the checkpoint, so that a fact counts once, whichever process projects.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{AnyPool, any::AnyRow};
 
@@ -29,9 +29,16 @@ pub struct Store {
     /// Transactions that write take a connection of this pool.
     pub(crate) writer: AnyPool,
     pub(crate) flavour: Flavour,
+    /// Readers and writer, for measurements, which must not keep connections open after the last clone of the store.
+    observed: Arc<[AnyPool; 2]>,
 }
 
 impl Store {
+    pub(crate) fn new(pool: AnyPool, writer: AnyPool, flavour: Flavour) -> Self {
+        let observed = Arc::new([pool.clone(), writer.clone()]);
+        Self { flush_hints: FlushHints::default(), pool, writer, flavour, observed }
+    }
+
     pub(crate) fn is_sqlite(&self) -> bool {
         self.flavour == Flavour::Sqlite
     }
@@ -87,8 +94,8 @@ impl Store {
 
     /// Observes the connections of both pools.
     pub(crate) fn observe(&self) {
-        for (name, pool) in [("readers", &self.pool), ("writer", &self.writer)] {
-            measured::observe_pool(name, pool.clone());
+        for (place, name) in ["readers", "writer"].into_iter().enumerate() {
+            measured::observe_pool(name, place, &self.observed);
         }
     }
 }

@@ -17,7 +17,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
     Store, StoreError,
-    flush_hint::FlushHints,
     sql::{Flavour, migrations::migrations},
     store::{OF_SQLITE, OF_SQLITE_WRITER},
 };
@@ -82,7 +81,7 @@ async fn open(url: &str) -> Result<Store, Box<dyn Error + Send + Sync>> {
             (pool.clone(), pool)
         }
     };
-    let store = Store { flush_hints: FlushHints::default(), pool, writer, flavour };
+    let store = Store::new(pool, writer, flavour);
     // The settings precede the migrations, which need them.
     store.make_indexes().await?;
     migrate(&store).await?;
