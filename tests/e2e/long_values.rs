@@ -25,7 +25,7 @@ const MAX_DEPTH: usize = 5;
 /// The silence after which a stream counts as accepted.
 const SILENCE: Duration = Duration::from_millis(300);
 /// Fields of answers only; requests may contain them without effect.
-const ANSWERED: [&str; 1] = ["unconfirmed_emails"];
+const ANSWERED: [&str; 2] = ["unconfirmed_emails", "warnings"];
 /// Texts that are accepted whole: templates may be long, fields of answers are ignored, and no entity has such a name.
 const ACCEPTED: [&str; 11] = [
     "body_template",

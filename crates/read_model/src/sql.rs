@@ -88,6 +88,9 @@ impl From<Timestamp> for Value {
     }
 }
 
+/// A condition and its values.
+pub(crate) type Condition = (String, Vec<Value>);
+
 /// A statement that grows condition by condition.
 #[derive(Debug)]
 pub(crate) struct Statement {

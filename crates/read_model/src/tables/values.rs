@@ -10,8 +10,7 @@ use sqlx::{Any, Transaction, any::AnyRow};
 
 use crate::{
     Store, StoreError,
-    sql::{self, Statement, Value, bulk::Insert},
-    tables::deliveries::pages::Condition,
+    sql::{self, Condition, Statement, Value, bulk::Insert},
 };
 
 const COLUMNS: [&str; 6] = ["account", "field", "hash", "lead", "client", "sequence"];

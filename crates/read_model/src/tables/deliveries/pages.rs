@@ -14,7 +14,7 @@ pub use domain::delivery::DeliveryFilter;
 use crate::{
     Store, StoreError,
     page::Page,
-    sql::{self, Statement, Value},
+    sql::{self, Condition, Statement, Value},
     tables::{
         deliveries::{COLUMNS, from_row},
         values::Chosen,
@@ -24,9 +24,6 @@ use crate::{
 /// A pattern is resolved to the event types of an account if it has at most this many; otherwise the rows are compared
 /// with the pattern.
 const MAX_TYPES: usize = 64;
-
-/// A condition and its values.
-pub(crate) type Condition = (String, Vec<Value>);
 
 /// The condition of a branch for one event type.
 const OF_TYPE: &str = "event_type = ?";
