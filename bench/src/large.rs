@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use crate::{
-    parts::Parts,
+    dataset::Stored,
     rebuild,
     receiver::{Answers, Receiver},
+    report::Parts,
     startup,
-    stored::Stored,
     system::System,
     table::head,
 };

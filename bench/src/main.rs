@@ -5,9 +5,10 @@
 //! client that posts the same bodies to the same receiver. Figures of different machines, or of one machine at
 //! different times, do not compare. `docs/benchmarks.md` explains each figure.
 
-mod apart;
 mod api;
+mod cluster;
 mod console;
+mod dataset;
 mod derived;
 mod filled;
 mod flood;
@@ -20,15 +21,14 @@ mod looking;
 mod machine;
 mod pages;
 mod parked;
-mod parts;
 mod pruning;
 mod publishing;
 mod rebuild;
 mod receiver;
 mod recovery;
+mod report;
 mod scale;
 mod startup;
-mod stored;
 mod system;
 mod table;
 mod throughput;
@@ -40,7 +40,7 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 
-use crate::parts::Parts;
+use crate::report::Parts;
 
 /// Measures Leadline
 #[derive(Debug, Parser)]

@@ -8,7 +8,7 @@ use testkit::{Process, postgres};
 use tokio::time::Instant;
 
 use crate::{
-    stored::Stored,
+    dataset::Stored,
     table::{head, row},
     usage::{Watch, rounded},
 };

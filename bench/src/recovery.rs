@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    apart::{Apart, BROKER},
+    cluster::{Apart, BROKER},
     load::{self, Target},
     receiver::{Answers, Receiver},
     table::{head, row},

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::{
-    apart::Apart,
+    cluster::Apart,
     flood::{Flood, Over},
     receiver::{Answers, Receiver},
     table::{head, row},

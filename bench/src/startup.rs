@@ -7,9 +7,9 @@ use anyhow::ensure;
 use serde_json::{Value, json};
 
 use crate::{
+    dataset::Stored,
     load::{self, Target},
     receiver::{Answers, Receiver},
-    stored::Stored,
     system::System,
     table::{head, row},
     usage::{Watch, rounded},

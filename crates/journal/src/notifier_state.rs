@@ -34,8 +34,8 @@ impl NotifierState<'_> {
     /// # Errors
     /// When the broker does not answer.
     pub async fn destinations(self) -> Result<HashMap<DestinationId, (DestinationState, u64)>, JournalError> {
-        let remembered = self.read::<DestinationState>(subjects::watched("*")).await?.into_iter();
-        Ok(remembered.map(|(watched, version)| (watched.destination.clone(), (watched, version))).collect())
+        let stored = self.read::<DestinationState>(subjects::destination_state("*")).await?.into_iter();
+        Ok(stored.map(|(state, version)| (state.destination.clone(), (state, version))).collect())
     }
 
     /// What is remembered of every interface whose new leads are mailed; versions as in [`NotifierState::destinations`].
@@ -43,9 +43,8 @@ impl NotifierState<'_> {
     /// # Errors
     /// When the broker does not answer.
     pub async fn interfaces(self) -> Result<HashMap<(AccountId, InterfaceId), (InterfaceState, u64)>, JournalError> {
-        let remembered = self.read::<InterfaceState>(subjects::lead_watch("*", "*")).await?.into_iter();
-        let named =
-            remembered.map(|(watch, version)| ((watch.account.clone(), watch.interface.clone()), (watch, version)));
+        let stored = self.read::<InterfaceState>(subjects::interface_state("*", "*")).await?.into_iter();
+        let named = stored.map(|(state, version)| ((state.account.clone(), state.interface.clone()), (state, version)));
         Ok(named.collect())
     }
 
@@ -54,7 +53,7 @@ impl NotifierState<'_> {
     /// # Errors
     /// When the broker does not answer.
     pub async fn remove_destination(self, destination: &DestinationId) -> Result<(), JournalError> {
-        self.remove(&subjects::watched(destination.as_str())).await
+        self.remove(&subjects::destination_state(destination.as_str())).await
     }
 
     /// Forgets an interface that is deleted. Only the leader of the lead watcher may do so.
@@ -62,7 +61,7 @@ impl NotifierState<'_> {
     /// # Errors
     /// When the broker does not answer.
     pub async fn remove_interface(self, account: &AccountId, interface: &InterfaceId) -> Result<(), JournalError> {
-        self.remove(&subjects::lead_watch(account.as_str(), interface.as_str())).await
+        self.remove(&subjects::interface_state(account.as_str(), interface.as_str())).await
     }
 
     async fn remove(self, subject: &str) -> Result<(), JournalError> {
@@ -88,16 +87,16 @@ impl NotifierState<'_> {
             .create_consumer_on_stream(config, stream)
             .await
             .map_err(|e| unavailable(e.into()))?;
-        let mut remembered = vec![];
+        let mut stored = vec![];
         loop {
             let batch = range::answered(range::fetch(&consumer, MAX_FETCH)).await?;
             if batch.is_empty() {
-                return Ok(remembered);
+                return Ok(stored);
             }
             for message in batch {
                 let sequence = message.info().map_err(unavailable)?.stream_sequence;
                 match T::decode(message.payload.clone()) {
-                    Ok(value) => remembered.push((value, sequence)),
+                    Ok(value) => stored.push((value, sequence)),
                     Err(error) => self.quarantine(&message, sequence, &error).await?,
                 }
             }
@@ -115,16 +114,16 @@ impl NotifierState<'_> {
     /// # Errors
     /// [`JournalError::LostRace`] when another process has written meanwhile; else when the broker does not
     /// acknowledge.
-    pub async fn store_destination(self, watched: &DestinationState, version: u64) -> Result<u64, JournalError> {
-        self.store(subjects::watched(watched.destination.as_str()), watched, version).await
+    pub async fn store_destination(self, state: &DestinationState, version: u64) -> Result<u64, JournalError> {
+        self.store(subjects::destination_state(state.destination.as_str()), state, version).await
     }
 
     /// Stores what is remembered of an interface; as [`NotifierState::store_destination`].
     ///
     /// # Errors
     /// As [`NotifierState::store_destination`].
-    pub async fn store_interface(self, watch: &InterfaceState, version: u64) -> Result<u64, JournalError> {
-        self.store(subjects::lead_watch(watch.account.as_str(), watch.interface.as_str()), watch, version).await
+    pub async fn store_interface(self, state: &InterfaceState, version: u64) -> Result<u64, JournalError> {
+        self.store(subjects::interface_state(state.account.as_str(), state.interface.as_str()), state, version).await
     }
 
     async fn store(self, subject: String, value: &impl Record, version: u64) -> Result<u64, JournalError> {

@@ -162,12 +162,12 @@ pub(crate) fn position(reader: &str) -> String {
 }
 
 /// The health of a destination, as the notifier remembers it.
-pub(crate) fn watched(destination: &str) -> String {
+pub(crate) fn destination_state(destination: &str) -> String {
     format!("position.notices.{destination}")
 }
 
 /// What the notifier for new leads remembers of an interface.
-pub(crate) fn lead_watch(account: &str, interface: &str) -> String {
+pub(crate) fn interface_state(account: &str, interface: &str) -> String {
     format!("position.leads.{account}.{interface}")
 }
 

@@ -90,7 +90,7 @@ fn options_and_variables_of_the_first_installations_are_accepted() {
         for setting in settings {
             assert_eq!(setting.is_refused_by(command), None, "{words:?}");
             let line = ["leadline"].into_iter().chain(words.iter().copied()).chain([setting.written]);
-            let parsed = Cli::command().try_get_matches_from(line);
+            let parsed = root.clone().try_get_matches_from(line);
             // One option alone may be too few, or exclude an argument.
             let refused = parsed.err().filter(|error| {
                 !matches!(error.kind(), ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict)
