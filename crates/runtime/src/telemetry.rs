@@ -54,7 +54,7 @@ pub fn init(service: &'static str, options: &Options) -> anyhow::Result<Guard> {
     let limiter = Limiter::default();
     let (written, exported) = (written(options.log_format), log_provider.as_ref().map(logs::bridge));
     let output = Output { written, exported, limiter: limiter.clone() }.with_filter(filter(given.as_deref()));
-    let traces = provider.as_ref().map(|provider| traces(provider));
+    let traces = provider.as_ref().map(traces);
     tracing_subscriber::registry().with(output).with(traces).try_init()?;
     tokio::spawn(limiter.clone().report_for_ever());
     if let Some(provider) = &provider {

@@ -64,6 +64,7 @@ pub fn check(plan: &Plan) -> Result<(), JobRefusal> {
 }
 
 /// The decision about a delivery or an event.
+#[expect(clippy::large_enum_variant, reason = "a decision is carried out at once, and nowhere do many of them lie")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobDecision {
     /// Append this fact, which asks for an attempt.

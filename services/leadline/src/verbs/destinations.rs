@@ -161,7 +161,7 @@ impl Destinations {
                 show(&session, &destination)
             }
             Verb::Create(create) => create.run().await,
-            Verb::Update(update) => update.run().await,
+            Verb::Update(update) => Box::pin(update.run()).await,
             Verb::Enable(Enable { named, skip_held }) => {
                 let (session, found) = named.found().await?;
                 let (account_id, destination_id) = (found.account_id, found.destination_id);

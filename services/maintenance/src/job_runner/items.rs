@@ -27,7 +27,7 @@ pub(super) enum What {
     /// An event that the destination should have.
     Event(Box<Missing>),
     /// An event that needs no decision.
-    Decided(JobDecision),
+    Decided(Box<JobDecision>),
     /// An event that cannot be read.
     Unreadable,
 }

@@ -128,7 +128,7 @@ impl Run<'_> {
             let what = match entry.value {
                 None => What::Unreadable,
                 Some(event) => match recovery.passes_over(registry, &event) {
-                    Some(decision) => What::Decided(decision),
+                    Some(decision) => What::Decided(Box::new(decision)),
                     None => What::Event(Box::new(Missing::new(event, sequence, recovery))),
                 },
             };

@@ -181,7 +181,7 @@ impl<'a> Run<'a> {
         let now = Timestamp::now();
         let decision = match what {
             What::Unreadable => return Ok(Settled::Skipped),
-            What::Decided(decision) => decision,
+            What::Decided(decision) => *decision,
             What::Delivery(id, delivery) => {
                 if let Some(fact) = self.asked.get(&id) {
                     return Ok(Settled::As(Box::new(JobDecision::Ask(fact.clone()))));
