@@ -7,28 +7,27 @@ pub(crate) mod span;
 pub(crate) mod successes;
 pub(crate) mod suspects;
 pub(crate) mod vault;
-mod wide_event;
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use crypto::OpenError;
 use domain::{
-    AccountId, AttemptId, AttemptOutcome, DeliveryFact, DestinationId, ErrorKind, RegistryFact, breaker,
+    AttemptId, AttemptOutcome, DeliveryFact, ErrorKind, breaker,
     delivery::{self, AttemptStarted, Effect, Execution, FailureReason, HoldReason},
-    registry::{Command, Deactivation, Destination, UrlRules},
+    registry::Destination,
 };
 use futures::FutureExt as _;
 use jiff::Timestamp;
 use journal::{Attempted, Found, JournalError};
 use runtime::{ErrorChain as _, crash, publishing, together, trace::TraceContext};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::{
     Shared,
+    effects::{is_off, perform},
     history::range::ReadRange,
-    intake::ordered,
     lanes::counter::CountGuard,
     measured,
     payloads::Content,
@@ -41,11 +40,6 @@ use crate::{
 
 /// From when on an attempt that is being made is shown to people.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
-/// The pause before an effect is tried again that the broker did not take. It is tried until the process ends: the
-/// attempt has been made, and forgetting it would repeat it.
-const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(500);
-/// How long to wait until a change of the configuration is known here.
-const REGISTRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// When work comes back that could not be done for want of the broker, or of connections.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// For how long a lane pauses whose secrets do not open: until then a new secret is known, and nothing else helps.
@@ -360,75 +354,4 @@ pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: Failure
 pub(crate) async fn wait(item: WorkItem) -> Disposition {
     item.message.nak(RETRY_DELAY).await;
     Disposition::Gone
-}
-
-/// The one place where effects happen.
-async fn perform(shared: &Shared, effects: impl IntoIterator<Item = Effect>, trace: &TraceContext) {
-    for effect in effects {
-        while let Err(error) = perform_one(shared, &effect, trace).await {
-            if !error.is_logged() {
-                tracing::warn!(error = error.chain(), "what followed an attempt could not be stored yet; trying again");
-            }
-            sleep(EFFECT_RETRY_DELAY).await;
-        }
-    }
-}
-
-async fn perform_one(shared: &Shared, effect: &Effect, trace: &TraceContext) -> Result<(), JournalError> {
-    match effect {
-        Effect::SetTimer { work, at } => {
-            shared.journal.timers().schedule(work, *at, trace).await?;
-            crash::point("after a timer is set");
-            Ok(())
-        }
-        Effect::Deactivate { account, destination, why } => deactivate(shared, account, destination, why).await,
-        Effect::CancelTimer { destination, delivery, round } => {
-            shared.journal.timers().cancel(destination, *delivery, *round).await
-        }
-        Effect::Append(fact) => {
-            shared.journal.deliveries().append(fact, trace).await?;
-            measured::stored(fact, trace);
-            if shared.log_deliveries {
-                wide_event::log(fact);
-            }
-            Ok(())
-        }
-        Effect::PassTurn { ended, again } => {
-            crash::point("before a turn is passed");
-            // Boxed, because it is large and rare.
-            Box::pin(ordered::pass_turn(shared, ended, *again)).await
-        }
-    }
-}
-
-/// Whether a destination takes nothing at the moment.
-pub(crate) fn is_off(shared: &Shared, destination: &DestinationId) -> bool {
-    shared.registry.snapshot().destination(destination).is_none_or(|d| d.is_off())
-}
-
-/// Switches a destination off unless a person or another process has done so already.
-async fn deactivate(
-    shared: &Shared,
-    account: &AccountId,
-    destination: &DestinationId,
-    why: &Deactivation,
-) -> Result<(), JournalError> {
-    let registry = shared.registry.snapshot();
-    let open = registry.destination(destination).is_some_and(|d| !d.is_off());
-    let command = Command::DeactivateDestination(account.clone(), destination.clone(), why.clone());
-    let decision = registry.decide(command, UrlRules::default());
-    let (true, Ok(decision)) = (open, decision) else { return Ok(()) };
-    let fact = RegistryFact { at: why.at, by: "dispatcher".to_owned(), change: decision.change };
-    let sequence = match shared.journal.registry().append(&fact, decision.expected_version).await {
-        Ok(sequence) => sequence,
-        // Whoever was first may have changed something else: look again once that is known.
-        Err(JournalError::LostRace) => {
-            shared.registry.at_least(registry.sequence() + 1, REGISTRY_TIMEOUT).await;
-            return Err(JournalError::LostRace);
-        }
-        Err(error) => return Err(error),
-    };
-    tracing::warn!(%destination, cause = why.cause.as_str(), "a destination is deactivated");
-    shared.registry.at_least(sequence, REGISTRY_TIMEOUT).await;
-    Ok(())
 }

@@ -15,6 +15,7 @@
 
 mod anonymised;
 mod attempt;
+mod effects;
 mod fifo_cache;
 mod history;
 mod intake;
@@ -22,6 +23,7 @@ mod lanes;
 mod measured;
 mod payloads;
 mod transport;
+mod wide_event;
 mod work_item;
 
 use std::{

@@ -18,7 +18,7 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::ErrorChain as _;
 use tokio::{sync::Mutex, time::sleep};
 
-use crate::{Shared, attempt, work_item::WorkItem};
+use crate::{Shared, effects::is_off, work_item::WorkItem};
 
 /// For how many destinations it is remembered what was read. One that is forgotten is read again.
 const MAX_DESTINATIONS: u64 = 10_000;
@@ -89,7 +89,7 @@ pub(crate) async fn added_to(
         }
     };
     // Another delivery may have deactivated it meanwhile.
-    Execution { others_succeeded, destination_off: attempt::is_off(shared, &reference.destination), ..made }
+    Execution { others_succeeded, destination_off: is_off(shared, &reference.destination), ..made }
 }
 
 /// What has to be read to know whether anything succeeded since then; `None` if that is known.

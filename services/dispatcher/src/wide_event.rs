@@ -21,7 +21,7 @@ struct End<'a> {
 }
 
 /// Logs the end of a delivery, if the fact is one.
-pub(super) fn log(fact: &DeliveryFact) {
+pub(crate) fn log(fact: &DeliveryFact) {
     let Some(end) = end(fact) else { return };
     let r = fact.reference();
     let age = r.requested_at.map(|since| end.at.duration_since(since).as_millis());
