@@ -56,7 +56,7 @@ pub fn lost_work(delivery: &Delivery, remains: Remains) -> Option<Work> {
         requested_at: first_round.unwrap_or(delivery.updated_at),
         first_failed_at: None,
         in_turn: remains.turn == Some(id),
-        trace: WorkTrace::default(),
+        trace: WorkTrace { starts: delivery.round > 0, previous: None },
     })
 }
 
