@@ -5,5 +5,6 @@ pub(crate) mod counter;
 pub(crate) mod directory;
 pub(crate) mod driver;
 pub(crate) mod lane_queue;
+pub(crate) mod order;
 pub(crate) mod rate_limit;
 pub(crate) mod report;

@@ -34,6 +34,7 @@ mod outbox;
 mod pauses;
 mod quota;
 mod refusal;
+mod results;
 mod smtp;
 mod subjects;
 mod templates;

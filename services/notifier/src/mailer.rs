@@ -30,6 +30,7 @@ use crate::{
     history::History,
     measured,
     quota::Quota,
+    results::Results,
     transport::{Transport, TransportError},
 };
 
@@ -77,17 +78,6 @@ struct Call {
     as_of: Option<Instant>,
     /// Whether the time for retries is over, so that the next refusal is final.
     late: bool,
-}
-
-/// The recipients of a notice that got a mail, and those that did not.
-#[derive(Default)]
-struct Results {
-    reached: Vec<String>,
-    untold: Vec<String>,
-    /// The reason of the first refusal that is final.
-    reason: Option<String>,
-    /// The temporary refusal that ends first; `None` if there is none.
-    later: Option<TransportError>,
 }
 
 impl Mailer {
@@ -398,24 +388,5 @@ fn enter<T>(message: &Message<T>, notice: NoticeId, collects: bool) -> (Span, Tr
     match collects || is_late {
         true => TraceContext::enter_linked(&[(message.trace.clone(), "called_for")], make),
         false => TraceContext::enter(Some(&message.trace), make),
-    }
-}
-
-impl Results {
-    fn add(&mut self, recipient: &str, error: TransportError, late: bool) {
-        self.untold.push(recipient.to_owned());
-        let is_final = error.again_after().is_none();
-        // Only a final refusal is a reason to give up, or any refusal once the time for retries is over.
-        if is_final || late {
-            self.reason.get_or_insert_with(|| error.with_causes());
-        }
-        let sooner = match (&self.later, error.again_after()) {
-            (Some(later), Some(after)) => later.again_after().is_none_or(|other| after < other) && error.was_tried(),
-            (None, Some(_)) => true,
-            (_, None) => false,
-        };
-        if sooner {
-            self.later = Some(error);
-        }
     }
 }

@@ -9,7 +9,7 @@ use runtime::ErrorChain as _;
 use crate::{
     Shared,
     lanes::directory::Lanes,
-    lanes::driver::Order,
+    lanes::order::Order,
     work_item::{AskedBy, WorkItem},
 };
 

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     Shared,
-    lanes::driver::{self, Order},
+    lanes::{driver, order::Order},
     work_item::WorkItem,
 };
 

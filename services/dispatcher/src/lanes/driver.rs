@@ -32,6 +32,7 @@ use crate::{
     lanes::counter::Counter,
     lanes::directory::Lanes,
     lanes::lane_queue::LaneQueue,
+    lanes::order::Order,
     lanes::rate_limit::RateLimit,
     lanes::report::{NotOpen, Reported},
     work_item::{AskedBy, WorkItem},
@@ -43,13 +44,6 @@ const MAX_DRAWN: usize = 100;
 const DRAW_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a lane stays open with nothing to do.
 const IDLE: Duration = Duration::from_secs(30);
-
-/// What a lane is told.
-#[derive(Debug)]
-pub(crate) enum Order {
-    Do(Box<WorkItem>),
-    LookForParked,
-}
 
 /// What may be done with work now.
 enum State {
