@@ -6,5 +6,6 @@ mod exchanges;
 mod jobs;
 mod notices;
 mod older;
+mod registry_facts;
 mod roundtrip;
 mod searchable;
