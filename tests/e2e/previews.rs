@@ -56,7 +56,8 @@ async fn preview_shows_the_request_without_sending_it() {
     let (seen, would) = (&receiver.requests()[0], headers(&of_event));
     let mut names: Vec<_> = seen.headers.keys().map(|name| name.as_str()).collect();
     names.sort_unstable();
-    let mut expected: Vec<_> = would.keys().copied().collect();
+    // Without an export, and without a trace of the publisher, there is no trace to name.
+    let mut expected: Vec<_> = would.keys().copied().filter(|name| *name != "traceparent").collect();
     expected.sort_unstable();
     assert_eq!(names, expected);
     for (name, value) in would {

@@ -30,6 +30,8 @@ use crate::{
 
 /// Stands for what is made when a request is sent.
 const MADE_LATER: &str = "[made when the request is sent]";
+/// Stands for `traceparent`: only the dispatcher knows whether there will be a trace.
+const MADE_IF_TRACED: &str = "[made when the request is sent, if it is traced]";
 /// Stands for credentials.
 const REDACTED: &str = "[redacted]";
 /// The largest payload of a preview, in bytes: no event is larger.
@@ -217,7 +219,7 @@ fn shown(destination: &Destination, of: &Subject, rendered: Rendered) -> api::Re
         timestamp: Timestamp::now().as_second(),
         signature: destination.token.as_ref().map(|_| MADE_LATER.to_owned()),
         compatibility: compatibility.map(|how| (how.header.clone(), MADE_LATER.to_owned())).into_iter().collect(),
-        traceparent: sends_trace.then(|| MADE_LATER.to_owned()),
+        traceparent: sends_trace.then(|| MADE_IF_TRACED.to_owned()),
         // Publishers may send them, and usually do not.
         tracestate: None,
         baggage: None,
