@@ -47,7 +47,8 @@ function One({ attempt, before, deliveryId }: Props) {
       <p>
         <Time ms={millis(attempt.startedAt)} />
         {took === undefined ? null : <>, took {span(took)}</>}
-        <Trace id={attempt.exchange?.traceId ?? ""} number={number} />
+        {/* The receiver may have got another trace id; attempts of earlier releases have only that of the request. */}
+        <Trace id={attempt.traceId || (attempt.exchange?.traceId ?? "")} number={number} />
       </p>
       <p class="request">
         <code>
