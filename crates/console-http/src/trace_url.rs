@@ -26,7 +26,7 @@ impl FromStr for TraceUrl {
     fn from_str(text: &str) -> Result<Self, NoTraceUrl> {
         let url = Url::parse(&text.replace(PLACEHOLDER, EXAMPLE)).map_err(|_| NoTraceUrl)?;
         let is_web = matches!(url.scheme(), "http" | "https") && url.username().is_empty();
-        // An id in the host would lead to a host of nobody.
+        // An id in the host would name a host that does not exist.
         let is_behind = url.host_str().is_some_and(|host| !host.contains(EXAMPLE)) && text.contains(PLACEHOLDER);
         if is_web && is_behind { Ok(Self(text.to_owned())) } else { Err(NoTraceUrl) }
     }

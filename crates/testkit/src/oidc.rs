@@ -139,7 +139,7 @@ impl State {
         match (request.method.as_str(), path) {
             ("GET", "/.well-known/openid-configuration") => json_answer(200, &self.configuration()),
             ("GET", "/keys") => {
-                // A provider may have keys that nobody knows.
+                // A provider may have keys of unknown kinds.
                 let unknown = json!({"kty": "NEW", "kid": "unknown"});
                 json_answer(200, &json!({"keys": [unknown, self.shown.clone().unwrap_or_else(|| self.key.public())]}))
             }

@@ -183,7 +183,7 @@ impl Provider {
         Err(NoEntry::Provider(why))
     }
 
-    /// The configuration and the keys, read anew after [`MAX_AGE`].
+    /// The configuration and the keys. They are read again after [`MAX_AGE`].
     pub(super) async fn known(&self) -> Result<Known, NoEntry> {
         let mut known = self.known.lock().await;
         match &*known {
@@ -192,7 +192,7 @@ impl Provider {
         }
     }
 
-    /// The same, read anew now, because a key is not among those that are known: providers replace their keys.
+    /// The same, read again now, because a key is unknown: providers replace their keys.
     pub(super) async fn known_anew(&self) -> Result<Known, NoEntry> {
         let found = self.look().await?;
         Ok(self.known.lock().await.insert(found).clone())

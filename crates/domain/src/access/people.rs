@@ -61,7 +61,7 @@ impl Person {
 /// Who has a session, or makes a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
-    /// Whoever had this API key.
+    /// The caller with this API key.
     Key(KeyId),
     Person(Arc<Person>),
 }

@@ -113,7 +113,7 @@ impl Measured {
     /// A gRPC call begins; `None` if metrics are off.
     pub(crate) fn rpc<B>(request: &http::Request<B>, methods: &Methods) -> Option<Self> {
         let method = || methods.name(request.uri().path()).cloned();
-        // Whoever gets no status has gone away.
+        // A call without a status was given up by its caller.
         let what = || What::Rpc(RpcKey { method: method(), code: "CANCELLED" });
         metrics::are_on().then(|| Self::begin(request.headers(), what()))
     }
