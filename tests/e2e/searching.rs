@@ -215,7 +215,7 @@ async fn an_anonymised_lead_is_not_found_and_a_rebuild_finds_the_same() {
         world.publish_about("e1", "ada", json!({"email": ADA.1, "contacts": {"phone": "0170 1"}})).await;
         world.publish_about("e2", "bob", json!({"email": "bob@example.com"})).await;
         world.publish_about("e3", "bob", json!({"email": "bob@example.com"})).await;
-        // Ingest takes JSON only; whoever writes to the broker stores what they like.
+        // Ingest takes JSON only; a client of the broker may store anything.
         store_with(&world, "e4", "none", Timestamp::now(), "email: ada@example.com".to_owned()).await;
         world.finds(&[("email", "bob@example.com")], &["bob"]).await;
         world.finds(&[], &["ada", "bob", "none"]).await;

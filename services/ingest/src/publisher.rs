@@ -185,7 +185,7 @@ impl Publisher {
         match &stored {
             Ok(Published { duplicate: false, .. }) => measured::accepted(protocol),
             Ok(Published { duplicate: true, .. }) => measured::duplicate(),
-            // Whoever shows the error counts it.
+            // The caller that answers with the error counts it.
             Err(_) => {}
         }
         stored

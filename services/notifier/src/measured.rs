@@ -13,7 +13,7 @@ static POSTPONED: LazyLock<Counters<&'static str>> = LazyLock::new(|| {
     Counters::new("leadline.mails.postponed", "{mail}", description, |why| vec![KeyValue::new("leadline.reason", *why)])
 });
 static GIVEN_UP: LazyLock<Counters<()>> =
-    LazyLock::new(|| Counters::new("leadline.mails.given_up", "{mail}", "Mails that nobody gets", |()| vec![]));
+    LazyLock::new(|| Counters::new("leadline.mails.given_up", "{mail}", "Mails that are given up", |()| vec![]));
 
 /// Makes the counters known, so that their rates begin with the first mail.
 pub(crate) fn start() {

@@ -37,7 +37,7 @@ async fn exporting(args: &[&str], env: &[(&str, &str)]) -> (OtlpSink, World, Rec
     (collector, World::start_with(args, &env).await, Receiver::start().await)
 }
 
-/// The exported spans of which this holds, once there are so many; the earliest first.
+/// The exported spans that match, the earliest first, once there are enough of them.
 async fn spans(collector: &OtlpSink, count: usize, is_meant: impl Fn(&ExportedSpan) -> bool) -> Vec<ExportedSpan> {
     let mut found = wait::until("spans", SOON, async || {
         let found: Vec<_> = collector.spans().into_iter().filter(&is_meant).collect();

@@ -45,7 +45,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 async fn follow(shared: &Arc<Shared>, mut lease: ReaderLease) -> Result<(), JournalError> {
     pass_over_what_nobody_orders(shared, &mut lease).await?;
     let mut events = shared.journal.facts::<LeadEvent>().read(lease.sequence() + 1);
-    // What was read since the lease was last written: whoever read before may have begun with it.
+    // Events after the stored position: the reader before may have begun with them.
     let (mut read, mut again) = (lease.sequence(), MAX_BATCH);
     while !shared.platform.drain.is_stopping() {
         let batch = timeout_at(lease.renew_at(), events.next_batch(MAX_BATCH)).await.unwrap_or_default();
@@ -233,7 +233,7 @@ async fn give(shared: &Shared, turn: &QueuedDelivery, again: bool) -> Result<(),
     }
     match release(&turn.requested, turn.sequence, Timestamp::now()) {
         Some(released) => {
-            // Whoever releases it late is the cause of its next attempt; else that belongs to its own trace.
+            // A late release is the cause of the next attempt; otherwise the attempt belongs to its own trace.
             let is_late = Timestamp::now().duration_since(since) > MAX_CHILD_AGE;
             let trace = if is_late { TraceContext::current() } else { turn.trace.clone() };
             journal.deliveries().append(&released, &trace).await.map(drop)
