@@ -1,4 +1,4 @@
-//! When work is done: one lane for each destination.
+//! Lanes: each destination has one. A lane decides when the work of its destination starts, waits or is parked.
 
 pub(crate) mod concurrency;
 pub(crate) mod counter;

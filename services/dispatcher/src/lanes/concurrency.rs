@@ -1,33 +1,34 @@
-//! How many more requests a lane may start, given its limit, the requests in flight and the outcomes not yet stored.
+//! The concurrency of lanes: how many requests a lane may have in flight, and how many more it may start.
 
-/// How many attempts whose request was answered may wait for what follows to be stored. A receiver has nothing to do with
-/// that, so it does not count as a request; but when the broker is away there has to be an end.
+/// How many answered attempts of a lane may wait until their outcome is stored. They do not count as requests in
+/// flight, because the receiver is done with them. This bounds their number while the broker does not answer.
 const MAX_RECORDING: usize = 512;
-/// Once less than half of them is left, each lane may have one part of so many of what is left. Those that do not hang find
-/// something, however many others do.
+/// Once less than half of all requests are free, a lane may have one of this many equal parts of the free ones. So a
+/// lane that makes progress finds free requests, however many other lanes hang.
 const PARTS: usize = 8;
 
-/// How many requests may be under way in all lanes before a lane gets only one, if so many are wanted and so many files may be
-/// open. Half of these are for connections that are kept for the next request, for who publishes and asks, broker and
-/// database.
+/// The limit of the requests in flight in all lanes, given the wanted limit and the number of files that may be open.
+/// Above the limit a lane gets only one request. Half of the files are for idle connections, callers, the broker and
+/// the database.
 pub(crate) fn most_in_all(wanted: usize, files: usize) -> usize {
     wanted.min(files / 2)
 }
 
-/// How many idle connections are kept beside `most_in_all` requests in flight. The rest of the files is for callers, the
-/// broker and the database.
+/// How many idle connections to receivers are kept beside `most_in_all` requests in flight. The rest of the files is
+/// for callers, the broker and the database.
 pub(crate) const fn max_idle(most_in_all: usize) -> usize {
     most_in_all / 2
 }
 
-/// How many of `most` requests a lane may have while there are `in_all`. One always: it may be the one that does well.
+/// How many requests a lane may have in flight, given the limit of all lanes and their requests in flight. At least
+/// one, because this lane may be the one that makes progress.
 pub(crate) fn share(most: usize, in_all: usize) -> usize {
     let left = most.saturating_sub(in_all);
     let share = if left >= most / 2 { left } else { left / PARTS };
     share.max(1)
 }
 
-/// Of so many requests that may be under way, how many may begin, if so many are, and so many attempts are being recorded.
+/// How many more requests the lane may start, given its limit, the requests in flight and the outcomes not yet stored.
 pub(crate) fn room(allowed: usize, under_way: usize, recording: usize) -> usize {
     allowed.saturating_sub(under_way).min(MAX_RECORDING.saturating_sub(recording))
 }

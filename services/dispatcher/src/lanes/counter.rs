@@ -4,24 +4,22 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// How many there are.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     count: watch::Sender<usize>,
     whole: Option<Arc<Counter>>,
 }
 
-/// One of them.
+/// Counts as one until it is dropped.
 #[derive(Debug)]
 pub(crate) struct CountGuard(Arc<Counter>);
 
 impl Counter {
-    /// One whose things are counted there, too.
+    /// A counter whose guards also count in `whole`.
     pub(crate) fn part_of(whole: &Arc<Self>) -> Arc<Self> {
         Arc::new(Self { count: watch::Sender::default(), whole: Some(Arc::clone(whole)) })
     }
 
-    /// One more.
     pub(crate) fn add(self: &Arc<Self>) -> CountGuard {
         self.one_more();
         CountGuard(Arc::clone(self))
@@ -31,19 +29,19 @@ impl Counter {
         if let Some(whole) = &self.whole {
             whole.one_more();
         }
-        // Nobody waits for there to be more.
+        // No caller waits for a higher count.
         self.count.send_if_modified(|count| {
             *count += 1;
             false
         });
     }
 
-    /// Of the whole first: whoever waits for the part then looks at the whole.
+    /// The whole counts down first, because a task that waits for the part reads the whole when it wakes up.
     fn one_less(&self) {
         if let Some(whole) = &self.whole {
             whole.one_less();
         }
-        // Whoever begins to wait after this has looked sees the new count.
+        // A task that subscribes after this check reads the new count.
         self.count.send_if_modified(|count| {
             *count -= 1;
             self.count.receiver_count() > 0
@@ -54,9 +52,9 @@ impl Counter {
         *self.count.borrow()
     }
 
-    /// Waits until there are fewer than so many. Safe to cancel.
+    /// Waits until the count is below `most`. Cancel-safe.
     pub(crate) async fn fewer_than(&self, most: usize) {
-        // It cannot fail: the sender is here.
+        // `wait_for` fails only if the sender is dropped, and `self` holds it.
         let _ = self.count.subscribe().wait_for(|count| *count < most).await;
     }
 }

@@ -12,17 +12,16 @@ use crate::{
     work_item::WorkItem,
 };
 
-/// How many orders may wait for a lane's attention; a lane never rests long.
+/// How many orders may wait in the inbox of a lane. The lane reads it soon, because tasks do all its slow work.
 const ORDERS: usize = 64;
 
-/// The lanes that have something to do.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
     lanes: Mutex<HashMap<DestinationId, mpsc::Sender<Order>>>,
 }
 
 impl Lanes {
-    /// How many lanes have something to do; `None` if one is being opened just now.
+    /// The number of open lanes; `None` if a lane is being opened or closed at this moment.
     pub(crate) fn count(&self) -> Option<usize> {
         self.lanes.try_lock().ok().map(|lanes| lanes.len())
     }
@@ -33,7 +32,7 @@ impl Lanes {
         self.order(shared, &destination, Order::Do(Box::new(item))).await;
     }
 
-    /// Hands an order to a lane, opening it if need be.
+    /// Hands an order to a lane. Opens the lane if it is not open.
     pub(crate) async fn order(self: &Arc<Self>, shared: &Arc<Shared>, destination: &DestinationId, mut order: Order) {
         loop {
             let lane = {
@@ -48,7 +47,7 @@ impl Lanes {
             };
             match lane.send(order).await {
                 Ok(()) => return,
-                // The lane closed in between; another one takes its place, unless the process is about to end.
+                // The lane has closed meanwhile. The loop opens another one, unless the process is about to end.
                 Err(_) if shared.platform.drain.is_stopping() => return,
                 Err(mpsc::error::SendError(back)) => order = back,
             }
@@ -56,7 +55,8 @@ impl Lanes {
         }
     }
 
-    /// The same for an order that came too late for a lane. Boxed, because lanes open lanes.
+    /// As [`Lanes::order`], for an order that reached a lane while it closed. Boxed, because the future of a lane would
+    /// otherwise contain itself.
     pub(crate) fn order_anew(
         self: Arc<Self>,
         shared: Arc<Shared>,
@@ -66,7 +66,7 @@ impl Lanes {
         Box::pin(async move { self.order(&shared, &destination, order).await })
     }
 
-    /// The lane of a destination is about to close; the next order opens another.
+    /// Removes a lane that is about to close; the next order opens another one.
     pub(crate) async fn forget(&self, destination: &DestinationId) {
         self.lanes.lock().await.remove(destination);
     }

@@ -5,9 +5,9 @@
 //! work is parked behind it. The lane of a disabled or deactivated destination holds its work; the lane of a deleted
 //! destination abandons it.
 //!
-//! The requests in flight also depend on the destination's rate limit, the pause that its receiver asks for
-//! (`Retry-After`), its breaker, and the requests in flight in all lanes. A request is in flight until it is answered,
-//! an attempt until its outcome is stored.
+//! The number of requests in flight also depends on the destination's rate limit, the pause that its receiver asks for
+//! (`Retry-After`), its breaker, and the requests in flight in all lanes. A request is in flight until it is answered;
+//! an attempt runs until its outcome is stored.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,23 +38,23 @@ use crate::{
     work_item::{AskedBy, WorkItem},
 };
 
-/// The most parked work that is taken at once.
+/// How many parked messages are taken at once, at most.
 const MAX_DRAWN: usize = 100;
-/// When to try again to draw after the broker did not answer.
+/// The delay before parked work is drawn again after the broker did not answer.
 const DRAW_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a lane stays open with nothing to do.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// What may be done with work now.
+/// What the lane may do with its work now.
 enum State {
     Open(Arc<Destination>),
     Held(HoldReason),
     Gone,
-    /// This process has not heard of the destination yet: ids are never used again, so it will.
+    /// The registry view does not contain the destination, not even as a deleted one: the view is too old.
     Unknown,
 }
 
-/// Whether a person decided that this, which was parked, is not to be sent.
+/// Whether a person enabled the destination with `skip_held` after this work was requested.
 fn is_skipped(item: &WorkItem, destination: &Destination) -> bool {
     destination.skip_held_before.is_some_and(|before| item.work.requested_at < before)
 }
@@ -68,7 +68,7 @@ pub(crate) struct Lane {
     inbox: mpsc::Receiver<Order>,
     waiting: LaneQueue,
     running: JoinSet<Ended>,
-    /// Requests under way: begun, and not answered.
+    /// Requests in flight: started, and not answered.
     under_way: Arc<Counter>,
     set_aside: JoinSet<Disposition>,
     drawing: JoinSet<Drawn>,
@@ -120,7 +120,8 @@ impl Lane {
             let registry = self.shared.registry.snapshot();
             let (state, seen) = (self.state(&registry), registry.sequence());
             drop(registry);
-            // What becomes due or is answered from here on is seen when the turn ends.
+            // Read before any work starts: a time that passes or an answer that arrives from here on wakes the lane
+            // below.
             let (now, recording) = (Instant::now(), self.recording());
             self.start_what_can_start(&state);
             self.reported.note(self.not_open(&state));
@@ -129,7 +130,7 @@ impl Lane {
             if idle && self.closed {
                 return;
             }
-            // The lane that opens next would not know of a pause.
+            // A paused lane stays open, because the lane that opens next would not know the pause.
             let idle = idle && self.paused_until.is_none();
             let (wake_at, under_way) = (self.wake_at(idle, now), self.running.len() - recording);
             tokio::select! {
@@ -140,7 +141,7 @@ impl Lane {
                 },
                 Some(ended) = self.running.join_next() => self.ended(ended, &state),
                 () = self.under_way.fewer_than(under_way), if !self.waiting.is_empty() || self.backlog => {}
-                // What was parked just now may have come too late for the draw that found nothing.
+                // A draw that found nothing may have missed the work that was parked just now.
                 Some(ended) = self.set_aside.join_next() => {
                     self.backlog |= matches!(ended, Ok(Disposition::Parked));
                 }
@@ -174,7 +175,7 @@ impl Lane {
         nothing_under_way && self.waiting.is_empty() && !self.backlog
     }
 
-    /// When to look again although nothing has happened.
+    /// When the lane wakes up although nothing has happened.
     fn wake_at(&self, idle: bool, now: Instant) -> Instant {
         let longest = now + IDLE;
         if idle {
@@ -187,10 +188,10 @@ impl Lane {
         times.into_iter().flatten().filter(|at| *at > now).chain([longest]).min().unwrap_or(longest)
     }
 
-    /// Takes new work: it runs, waits, or is set aside.
+    /// Takes new work: queues, parks, holds or abandons it.
     fn take(&mut self, item: WorkItem, state: &State) {
         match state {
-            // What is drawn is asked when it is drawn; what had to wait for its turn comes this way.
+            // Only work that an ordered queue released is checked here; parked work is checked when it is drawn.
             State::Open(destination) if item.work.in_turn && is_skipped(&item, destination) => {
                 self.abandon(item, FailureReason::Skipped);
             }
@@ -207,7 +208,7 @@ impl Lane {
         match state {
             State::Open(destination) => {
                 if std::mem::take(&mut self.was_held) {
-                    // What was held comes back slowly at first, and at once: a person asks for it.
+                    // A person enabled the destination, so held work starts at once, but slowly at first.
                     self.breaker = Breaker::recovering();
                     self.paused_until = None;
                 }
@@ -235,7 +236,7 @@ impl Lane {
         self.draw_again_at = self.draw_again_at.filter(|at| *at > now);
     }
 
-    /// How many more may run now.
+    /// How many more requests may start now.
     fn room(&self, state: &State) -> usize {
         match state {
             State::Open(_) if self.paused_until.is_some() => 0,
@@ -250,19 +251,19 @@ impl Lane {
         }
     }
 
-    /// How many attempts were answered, and wait for what follows to be stored.
+    /// How many attempts are answered and wait until their outcome is stored.
     fn recording(&self) -> usize {
         self.running.len().saturating_sub(self.under_way.count())
     }
 
-    /// Takes parked work once a good part of the lane is free for it.
+    /// Takes parked work once at least as many requests may start as are in flight.
     fn draw(&mut self, state: &State) {
         let room = self.room(state);
         let worthwhile = room >= self.under_way.count();
         if !self.backlog || !self.waiting.is_empty() || room == 0 || !worthwhile || self.draw_again_at.is_some() {
             return;
         }
-        // No more than can start before it would be parked again.
+        // Work that cannot start within a second would be parked again.
         let startable = match state {
             State::Open(destination) => destination.rate.map_or(MAX_DRAWN, |rate| rate as usize),
             State::Held(_) | State::Gone | State::Unknown => MAX_DRAWN,
@@ -277,7 +278,7 @@ impl Lane {
 
     fn drawn(&mut self, drawn: Result<Drawn, JoinError>, state: &State) {
         let Ok((parked, taken)) = drawn else {
-            tracing::error!(destination = %self.destination, "drawing parked work panicked");
+            tracing::error!(destination = %self.destination, "cannot draw parked work; its task panicked");
             self.parked = Some(self.shared.journal.parking().lane(&self.destination));
             return;
         };
@@ -292,7 +293,7 @@ impl Lane {
                         State::Open(destination) if is_skipped(&item, destination) => {
                             self.abandon(item, FailureReason::Skipped);
                         }
-                        // If the destination was disabled just now, the next round holds them.
+                        // If the destination was disabled just now, the next turn of the loop holds the work.
                         _ => self.waiting.push(item),
                     }
                 }
@@ -322,10 +323,10 @@ impl Lane {
                     self.breaker.ended(failed, threshold, width, self.opened.elapsed());
                     match (was_open, self.breaker.probe_at().is_some()) {
                         (false, true) => {
-                            tracing::warn!(destination = %self.destination, "breaker of lane opened; it allows probes alone")
+                            tracing::warn!(destination = %self.destination, "breaker of lane opened; only probes are sent")
                         }
                         (true, false) => {
-                            tracing::info!(destination = %self.destination, "breaker of lane closed; requests go on")
+                            tracing::info!(destination = %self.destination, "breaker of lane closed; requests continue")
                         }
                         _ => {}
                     }
@@ -366,7 +367,7 @@ impl Lane {
         });
     }
 
-    /// Nothing is left to do. Orders that were on their way meanwhile go to the lane that opens next.
+    /// Closes an idle lane. Orders that arrive meanwhile go to the lane that opens next.
     async fn close(mut self) {
         self.lanes.forget(&self.destination).await;
         self.inbox.close();
@@ -376,7 +377,7 @@ impl Lane {
         }
     }
 
-    /// What has not started goes back to the broker for another process; what has is finished.
+    /// Returns work that has not started to the broker, for another process, and finishes the work that has.
     async fn finish(mut self) {
         self.inbox.close();
         while let Some(order) = self.inbox.recv().await {

@@ -1,11 +1,12 @@
 //! Work that waits in memory for its lane.
 //!
-//! A lane that makes progress gets through its queue within [`PATIENCE`]; parking that work would cost more than
-//! sending it. A lane that stands still gets little room. All lanes together hold no more than the broker delivers at
-//! once.
+//! A lane that makes progress finishes its queue within [`PATIENCE`], and to park that work would cost more than to
+//! send it. A stalled lane may queue only [`STALLED_LANE_LIMIT`] items. All queues together are bounded by the number
+//! of unacknowledged messages that the broker delivers.
 //!
-//! While much work waits, no further events are routed: events in the broker cost nothing, and parking costs as much
-//! as sending. Work that a stalled lane cannot take is parked, and counts until the broker has stored it.
+//! While [`ROUTING_LIMIT`] items wait, no further events are routed: events cost nothing while they wait in the broker,
+//! and to park an item costs as much as to send it. An item that a stalled lane cannot take is parked, and counts until
+//! the broker has stored it.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -17,22 +18,23 @@ use crate::{
     work_item::WorkItem,
 };
 
-/// How long work waits for its lane before it is parked; well below the time in which it has to be acknowledged.
+/// How long work waits in a lane queue before it is parked; well below `journal::ACK_WAIT`, within which its message
+/// must be acknowledged.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
-/// How much waits for a lane that stands still.
+/// How many items a stalled lane may queue.
 const STALLED_LANE_LIMIT: usize = 256;
-/// How much waits for a lane that moves.
+/// How many items a lane that makes progress may queue.
 const MOVING_LANE_LIMIT: usize = 4_096;
-/// How much waits for all lanes before none gets more than a few.
+/// How many items all lanes may queue before each of them may queue only [`STALLED_LANE_LIMIT`].
 const MAX_WAITING: usize = 8_192;
 
-/// How much waits for all lanes before no further events of bursts are routed, and before none are. It is done well within
-/// [`PATIENCE`] unless a lane stands still.
+/// How many items may wait for all lanes before no further events of bursts are routed, and before no events at all
+/// are. Lanes that make progress finish these items well within [`PATIENCE`].
 const BURST_ROUTING_LIMIT: usize = 1_024;
 const ROUTING_LIMIT: usize = 2_048;
 
-/// Waits until there is room for what comes of another event, if so much waits for all lanes of this process or is being
-/// set aside for them.
+/// Waits until all lanes of this process together have room for the work of another event. `in_all` counts the items in
+/// lane queues and those that are being parked, held or abandoned.
 pub(crate) async fn room_for(traffic: Traffic, in_all: &Counter) {
     let most = match traffic {
         Traffic::Steady => ROUTING_LIMIT,
@@ -41,7 +43,7 @@ pub(crate) async fn room_for(traffic: Traffic, in_all: &Counter) {
     in_all.fewer_than(most).await;
 }
 
-/// What waits for one lane, the oldest first.
+/// The queued work of one lane, oldest first.
 #[derive(Debug)]
 pub(crate) struct LaneQueue {
     items: VecDeque<(Instant, WorkItem, CountGuard)>,
@@ -50,18 +52,17 @@ pub(crate) struct LaneQueue {
 }
 
 impl LaneQueue {
-    /// Nothing yet.
     pub(crate) fn new(in_all: Arc<Counter>) -> Self {
         Self { items: VecDeque::new(), in_all, moved: Instant::now() }
     }
 
-    /// Whether more may wait.
+    /// Whether another item may be queued.
     pub(crate) fn has_room(&self) -> bool {
         let moves = self.moved.elapsed() < PATIENCE && self.in_all.count() < MAX_WAITING;
         self.items.len() < if moves { MOVING_LANE_LIMIT } else { STALLED_LANE_LIMIT }
     }
 
-    /// The lane got something done.
+    /// Notes that the lane made progress.
     pub(crate) fn moved(&mut self) {
         self.moved = Instant::now();
     }
@@ -74,12 +75,12 @@ impl LaneQueue {
         self.items.pop_front().map(|(_, item, _)| item)
     }
 
-    /// The oldest, if its patience is at an end.
+    /// The oldest item, if it has waited for [`PATIENCE`].
     pub(crate) fn pop_impatient(&mut self) -> Option<WorkItem> {
         self.items.front().is_some_and(|(since, ..)| since.elapsed() >= PATIENCE).then(|| self.pop()).flatten()
     }
 
-    /// When the patience of the oldest is at an end.
+    /// When the oldest item will have waited for [`PATIENCE`]; `None` if the queue is empty.
     pub(crate) fn patient_until(&self) -> Option<Instant> {
         self.items.front().map(|(since, ..)| *since + PATIENCE)
     }

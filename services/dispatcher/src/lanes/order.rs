@@ -1,4 +1,4 @@
-//! What a lane has to do.
+//! Orders to a lane: do a work item, or look for parked work.
 
 use crate::work_item::WorkItem;
 

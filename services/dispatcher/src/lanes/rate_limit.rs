@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many starts a second, spread out evenly.
+/// Spreads the starts of requests evenly.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimit {
     next_start: Option<Instant>,
 }
 
 impl RateLimit {
-    /// How far starts may run ahead of their even spread; timers are no more exact.
+    /// How late a start may be without a delay of those after it: timers are no more exact.
     const SLACK: Duration = Duration::from_millis(10);
 
     /// Whether another request may start now; if so, it counts as started.
@@ -29,7 +29,7 @@ impl RateLimit {
         true
     }
 
-    /// When the next request may start, if the rate says so.
+    /// When the next request may start; `None` if there is no rate limit or no request has started.
     pub(crate) const fn next_start(&self) -> Option<Instant> {
         self.next_start
     }

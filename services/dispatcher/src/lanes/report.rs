@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// At most this many lanes are in a report, so that it fits into a message of the broker.
 const MAX_REPORTED: usize = 5_000;
 
-/// What keeps a lane from making as many requests as its destination allows, with the times of this process.
+/// Why a lane makes fewer requests than its destination allows. Its times are instants of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotOpen {
     Probing { at: Instant, failures: u32 },
@@ -56,7 +56,7 @@ impl NotOpen {
     }
 }
 
-/// What is reported of one lane, which is open again when it closes.
+/// The reported condition of one lane. A lane that closes is reported as open.
 pub(crate) struct Reported {
     shared: Arc<Shared>,
     destination: DestinationId,
@@ -123,7 +123,7 @@ impl Reports {
     }
 }
 
-/// Reports when something changed, but at most every [`INTERVAL`], and again while a lane is not open.
+/// Sends a report after each change, at most one every [`INTERVAL`], and repeats it while a lane is not open.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let (dispatcher, drain) = (Uuid::new_v4(), shared.platform.drain.clone());
     let mut are_all_open = true;
