@@ -14,13 +14,14 @@ use jiff::Timestamp;
 use runtime::{ErrorChain as _, together, trace::TraceContext};
 use tokio::time::Instant;
 
-/// How often a heartbeat is sent. Two intervals, plus the second that a lane may wait before, are less than
-/// [`ACK_WAIT`](crate::ACK_WAIT), so a message that was fresh when its work began may lose one heartbeat. Messages that
-/// arrive together are spread over [`MAX_HEARTBEAT_SPREAD_MS`], so that a thousand heartbeats do not come at once.
+/// How often a heartbeat is sent. Two intervals, plus the second that work may wait in a lane queue, are less than
+/// [`ACK_WAIT`](crate::ACK_WAIT). So one heartbeat of a message may get lost, if the message was fresh when its work
+/// began. The heartbeats of messages that arrive together are spread over [`MAX_HEARTBEAT_SPREAD_MS`], so that a
+/// thousand of them are not sent at once.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(1_000);
 const MAX_HEARTBEAT_SPREAD_MS: u64 = 400;
-/// How long a message may wait in the process, unknown to the broker, before another process may have got it too. Well
-/// below [`ACK_WAIT`](crate::ACK_WAIT), because its work may wait for a second more.
+/// How long a message may wait in the process without a heartbeat before it is stale: another process may have got it,
+/// too. Well below [`ACK_WAIT`](crate::ACK_WAIT), because its work may then wait for another second in a lane queue.
 pub(crate) const STALE_AFTER: Duration = Duration::from_secs(1);
 
 /// A message of a work queue. It has to be acknowledged.
@@ -30,8 +31,8 @@ pub struct Message<T> {
     pub sequence: u64,
     /// How often the broker has delivered it, including this time, as far as the broker remembers.
     pub delivered: u64,
-    /// `Some` if another process may have got the message before or meanwhile. The facts stored up to this instant tell
-    /// what it did; a history that was read earlier may miss them.
+    /// `Some` if another process may have got the message, too. The facts that are stored up to this instant show what
+    /// that process did; a history that was read earlier may miss them.
     pub may_be_repeat: Option<Instant>,
     pub trace: TraceContext,
     /// When the broker stored it.
@@ -55,7 +56,8 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Message<T> {
 }
 
 impl<T> Message<T> {
-    /// Notes when the message was requested or received. If that is long ago, another process may have got it since.
+    /// Marks the message as a possible repeat if it was requested or received, at `since`, more than [`STALE_AFTER`]
+    /// ago.
     pub fn mark_if_stale(&mut self, since: Instant) {
         if since.elapsed() > STALE_AFTER {
             self.may_be_repeat = Some(Instant::now());
@@ -81,13 +83,13 @@ impl<T> Message<T> {
         }
     }
 
-    /// A name for this message that all its redeliveries share.
+    /// An id of this message, which is the same at each redelivery.
     pub fn id(&self) -> String {
         let stream = self.ack_handle.raw.info().map(|info| info.stream.to_owned()).unwrap_or_default();
         format!("{stream}/{}", self.sequence)
     }
 
-    /// Sends a nak: the message is redelivered after this time.
+    /// Sends a nak: the broker redelivers the message after this time.
     pub async fn nak(&self, after: Duration) {
         self.ack_handle.done(Some(after)).await;
     }
@@ -98,8 +100,8 @@ impl<T> Message<T> {
         Message { value: view(value), sequence, delivered, may_be_repeat, trace, published_at, ack_handle }
     }
 
-    /// Splits the message into at least one part of its work, all in this trace. The message is acknowledged when every
-    /// part is; it is redelivered if one part asks for that.
+    /// Splits the message into one part for each value, of which there is at least one. All parts belong to `trace`.
+    /// The message is acknowledged when every part is acknowledged, and redelivered if one part sent a nak.
     pub fn divided<U>(self, values: Vec<U>, trace: TraceContext) -> impl Iterator<Item = Message<U>> {
         let Self { sequence, delivered, may_be_repeat, published_at, ack_handle, .. } = self;
         ack_handle.unfinished.store(values.len(), Ordering::Relaxed);
@@ -115,12 +117,12 @@ impl AckHandle {
         Arc::new(Self { raw, unfinished: AtomicUsize::new(1), redeliver: AtomicBool::new(false) })
     }
 
-    /// Ends one part, which may ask for a redelivery; the last part answers the broker.
+    /// Ends one part, with a nak if `redeliver_after` is given. The last part that ends answers the broker.
     async fn done(&self, redeliver_after: Option<Duration>) {
         if redeliver_after.is_some() {
             self.redeliver.store(true, Ordering::Relaxed);
         }
-        // The last part sees what the others have stored.
+        // AcqRel: the last part reads the `redeliver` that the other parts have stored.
         if self.unfinished.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }

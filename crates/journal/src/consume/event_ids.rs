@@ -1,4 +1,4 @@
-//! The message ids of lead events: what names each event of a range of LEADS, without its payload.
+//! Reads the message ids of the lead events in a range of LEADS, without their payloads.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -21,9 +21,9 @@ const MAX_FETCH: usize = 2_000;
 /// Where LEADS begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeadsBounds {
-    /// The sequence of its first message; of the next one if it holds none.
+    /// The sequence of its first message; the next sequence if LEADS is empty.
     pub first: u64,
-    /// The sequence of the last message that it ever held.
+    /// The sequence of the last message that was ever stored; the message may be gone.
     pub last: u64,
     /// How long the broker remembers its message ids.
     pub dedup_window: Duration,
@@ -34,7 +34,7 @@ pub struct LeadsBounds {
 pub enum RangeError {
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// Events were erased, or are too old.
+    /// Events of the range were erased or have expired.
     #[error("LEADS does not hold all events of the range")]
     Gone,
 }
@@ -52,7 +52,7 @@ impl Leads<'_> {
     /// Calls `each` with the message id (`LeadEvent::message_id`) of every event of a range of LEADS.
     ///
     /// # Errors
-    /// When the broker does not answer, or does not hold all of them.
+    /// When the broker does not answer, or LEADS does not hold all events of the range.
     pub async fn event_ids(self, range: RangeInclusive<u64>, mut each: impl FnMut(&str)) -> Result<(), RangeError> {
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: *range.start() },

@@ -28,10 +28,11 @@ pub enum LeadsFrom {
 }
 
 impl Leads<'_> {
-    /// The next events, at most `max`, of one account if one is given. Empty if there are no more now.
+    /// The next events, at most `max`: those of `account`, or of all accounts if it is `None`. Empty if there are no
+    /// more now.
     ///
     /// # Errors
-    /// When the broker does not answer, or does not deliver all of them.
+    /// When the broker does not answer, or a message is missing.
     pub async fn page(
         self,
         account: Option<&AccountId>,
@@ -52,7 +53,7 @@ impl Leads<'_> {
 }
 
 impl Journal {
-    /// An ephemeral consumer that the broker forgets soon.
+    /// An ephemeral consumer, which the broker deletes soon after its last use.
     pub(crate) async fn reader(
         &self,
         stream: StreamName,
@@ -77,7 +78,7 @@ fn unavailable(error: impl Into<async_nats::Error>) -> JournalError {
     JournalError::unavailable(OPERATION, error)
 }
 
-/// Reads a message, which has to be the one with this number of its consumer.
+/// Decodes a message. Its consumer sequence has to be `number`; otherwise a message before it is missing.
 fn entry(raw: &async_nats::jetstream::Message, number: u64) -> Result<Entry<LeadEvent>, JournalError> {
     let info = raw.info().map_err(unavailable)?;
     if info.consumer_sequence != number {
@@ -96,7 +97,7 @@ fn entry(raw: &async_nats::jetstream::Message, number: u64) -> Result<Entry<Lead
     })
 }
 
-/// Waits for an answer, but not for ever: a request that got lost with its connection is never answered.
+/// Waits for an answer until [`ANSWER_DEADLINE`]: a request that got lost with its connection is never answered.
 pub(crate) async fn answered<T>(asking: impl Future<Output = Result<T, async_nats::Error>>) -> Result<T, JournalError> {
     timeout(ANSWER_DEADLINE, asking).await.map_err(unavailable)?.map_err(unavailable)
 }

@@ -27,10 +27,10 @@ const CONSUMER_LIFETIME: Duration = Duration::from_secs(30);
 /// A fact and its sequence in the stream.
 #[derive(Debug, Clone)]
 pub struct Entry<T> {
-    /// `None` if the fact cannot be read and was set aside.
+    /// `None` if the fact is unreadable; it is in quarantine then.
     pub value: Option<T>,
     pub sequence: u64,
-    /// How many messages follow it.
+    /// How many messages that the reader wants followed it when the broker delivered it.
     pub pending: u64,
     pub trace: TraceContext,
     /// When the broker stored it.
@@ -63,7 +63,8 @@ impl<T: StreamFact> Facts<'_, T> {
 }
 
 impl Deliveries<'_> {
-    /// Reads the facts about deliveries from this sequence on, of one account or destination if one is given.
+    /// Reads the facts about deliveries from this sequence on: those of an account or a destination, or all if both are
+    /// `None`.
     pub fn read(
         self,
         from: u64,
@@ -87,7 +88,7 @@ impl Journal {
             next_sequence: from.max(1),
             consumer: String::new(),
             consumer_sequence: 0,
-            source: ResilientConsumer::new(format!("replay of {}", T::STREAM.as_str())),
+            source: ResilientConsumer::new(format!("reader of {}", T::STREAM.as_str())),
             read_ahead: VecDeque::new(),
             strip: Box::new(|_| {}),
         }
@@ -102,8 +103,8 @@ impl<T: StreamFact> StreamReader<T> {
         self
     }
 
-    /// The next facts, at most `max`: waits for one, then takes those that are there already. Empty once the drain has
-    /// begun. Cancel-safe.
+    /// The next facts, at most `max`: waits for the first, then adds those that have arrived already. Empty once the
+    /// drain has begun. Cancel-safe.
     pub async fn next_batch(&mut self, max: usize) -> Vec<Entry<T>> {
         let drain = self.journal.drain().clone();
         tokio::select! {
@@ -158,7 +159,7 @@ impl<T: StreamFact> StreamReader<T> {
         }
     }
 
-    /// `Err` if a message before it is missing.
+    /// Decodes a message. `Err` if a message before it is missing.
     fn read(&mut self, raw: &async_nats::jetstream::Message) -> Result<Entry<T>, &'static str> {
         let info = raw.info().map_err(|_| "received a message without JetStream metadata")?;
         if info.consumer != self.consumer {
@@ -186,14 +187,13 @@ impl<T: StreamFact> StreamReader<T> {
     }
 }
 
-/// If this fails, the next reader tries again: every reader of the log meets the message.
+/// A failure is only logged: the next reader of the stream meets the message again and quarantines it.
 async fn quarantine<T: StreamFact>(journal: Journal, payload: Bytes, sequence: u64, error: RecordError) {
     if let Err(error) = journal.quarantine().add(T::STREAM, "replay", sequence, payload, &error).await {
         tracing::error!(error = error.chain(), "cannot quarantine message; skipping it");
     }
 }
 
-/// An ephemeral consumer.
 async fn consumer<T: StreamFact>(journal: &Journal, from: u64, filter: &str) -> Result<PullConsumer, JournalError> {
     let config = pull::Config {
         filter_subject: filter.to_owned(),

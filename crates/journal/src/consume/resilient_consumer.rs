@@ -1,4 +1,4 @@
-//! A pull consumer that recovers by itself: after any failure it is created again, as long as a caller asks for the
+//! A pull consumer that recovers by itself: after any failure it is created again, as long as a caller waits for the
 //! next message.
 
 use std::time::Duration;
@@ -12,12 +12,12 @@ use runtime::ErrorChain as _;
 
 use crate::JournalError;
 
-/// The delay before a broken consumer is created again. Shorter spins while a cluster elects a leader; longer delays
-/// leads.
+/// The delay before a broken consumer is created again. A shorter one would spin while a cluster elects a leader; a
+/// longer one would delay leads.
 const RECOVERY_DELAY: Duration = Duration::from_millis(250);
 /// How often the broker sends an idle heartbeat; after two missing ones it counts as gone.
 const IDLE_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
-/// How long one pull request stands at the broker.
+/// How long the broker keeps one pull request open.
 const PULL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Messages of a consumer that is created again whenever it breaks.

@@ -1,8 +1,9 @@
-//! Which messages a restarted broker may redeliver as if for the first time.
+//! The restart watermark: a message that was stored before it may be a redelivery although the broker counts one
+//! delivery.
 //!
-//! The broker writes the state of its consumers to disk a fraction of a second late. If it is killed, it redelivers
-//! work with a delivery count of one. So every message that was stored before this process connected may be a
-//! redelivery, and its receiver has to read the history.
+//! The broker writes the state of its consumers to disk a fraction of a second late. If it is killed and restarted, it
+//! may redeliver work with a delivery count of one. So every message that was stored before this process connected may
+//! be a redelivery, and the process that gets it has to read the history.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy)]
 struct Connection {
     number: u64,
-    /// When the connection was seen.
+    /// When this process noticed the connection.
     at: Instant,
     /// The time of the newest message at that moment, by the broker's clock.
     newest: Timestamp,
@@ -66,8 +67,8 @@ impl RestartWatermark {
         let _ = known.wait_for(|known| known.is_some_and(|c| c.number == *self.connections.borrow())).await;
     }
 
-    /// Whether the message may be a redelivery although the broker counts one delivery. If so, the facts stored up to
-    /// this instant tell.
+    /// The instant up to which the history has to be read, because the message may be a redelivery although the broker
+    /// counts one delivery; `None` if it cannot be one.
     pub(crate) fn may_be_redelivery(&self, published_at: Timestamp) -> Option<Instant> {
         let connection = (*self.known.borrow())?;
         (published_at <= connection.newest).then_some(connection.at)
@@ -77,7 +78,7 @@ impl RestartWatermark {
 async fn newest(context: &Context) -> Result<Timestamp, JournalError> {
     let mut newest = Timestamp::MIN;
     for stream in StreamName::with_work() {
-        let state = broker_info::state(context, stream, "read how far the streams go").await?;
+        let state = broker_info::state(context, stream, "read the last sequences of the streams").await?;
         if state.last_sequence > 0 {
             newest = newest.max(timestamp(state.last_timestamp.unix_timestamp_nanos()));
         }

@@ -34,12 +34,13 @@ use crate::{
 pub const ACK_WAIT: Duration = Duration::from_secs(4);
 /// How many messages one pull requests.
 pub(crate) const MAX_FETCH: usize = 200;
-/// How many pulled messages of a work queue may wait in a process: the client pulls again when half of a pull is left.
+/// How many messages of a work queue may wait in a process, given the size of a pull: the client pulls again when half
+/// of a pull is left.
 const fn max_buffered(fetch: usize) -> usize {
     fetch + fetch / 2
 }
 /// Messages that become stale within this time count as stale since the same instant, so that one read of the history
-/// serves them all. A slow process would do little else otherwise.
+/// serves them all. Otherwise a slow process would do little but read the history.
 const STALE_GROUP_INTERVAL: Duration = Duration::from_millis(250);
 
 const OPERATION: &str = "deliver messages";
@@ -49,7 +50,7 @@ const OPERATION: &str = "deliver messages";
 pub(crate) enum Lifetime {
     /// Until an operator removes it.
     Durable,
-    /// Until no process has read from it for this time. RangeError messages stay.
+    /// Until no process has read from it for this time. Its unacknowledged messages stay in the stream.
     UnusedFor(Duration),
 }
 
@@ -70,9 +71,9 @@ pub struct WorkQueue<T> {
     journal: Journal,
     spec: WorkQueueSpec,
     source: ResilientConsumer,
-    /// Received, and not yet given to the caller.
+    /// A message that was received and not yet returned to the caller.
     received: Option<async_nats::jetstream::Message>,
-    /// When the last messages were received, since the queue was last empty.
+    /// When the latest messages were received, at most [`max_buffered`], since the queue was last empty.
     received_at: VecDeque<Instant>,
     /// `Some` if the received message may be stale: the instant up to which the history has to be read.
     stale_since: Option<Instant>,
@@ -134,7 +135,7 @@ impl<T: Record> WorkQueue<T> {
         let raw = match next.as_mut().now_or_never() {
             Some(raw) => raw,
             None => {
-                // The queue is empty. If the caller stops waiting, the next message may have arrived since now.
+                // The queue is empty. If the caller stops waiting, the next message may arrive at any time from now on.
                 self.received_at.clear();
                 self.received_at.push_back(Instant::now());
                 let raw = next.await;
@@ -148,7 +149,8 @@ impl<T: Record> WorkQueue<T> {
         }
         self.received_at.push_back(now);
         self.received = Some(raw);
-        // The pull that brought this message came after the receipt of the message [`max_buffered`] before it.
+        // The client requested this message after it had received the one that is [`max_buffered`] messages older, so
+        // this message has waited since then at most.
         let is_stale = self.received_at.front().is_some_and(|at| now.duration_since(*at) > STALE_AFTER);
         let lately = self.stale_since.filter(|at| now.duration_since(*at) < STALE_GROUP_INTERVAL);
         self.stale_since = is_stale.then(|| lately.unwrap_or(now));
@@ -165,8 +167,8 @@ impl<T: Record> WorkQueue<T> {
 
     pub(crate) async fn read(&self, raw: async_nats::jetstream::Message) -> Option<Message<T>> {
         let Ok(info) = raw.info() else {
-            // Status messages of the broker never get here, and such a message cannot be acknowledged.
-            tracing::error!(feed = self.spec.name, "received a message without JetStream metadata; skipping it");
+            // The client keeps status messages of the broker back. A message without metadata cannot be acknowledged.
+            tracing::error!(consumer = self.spec.name, "received a message without JetStream metadata; skipping it");
             return None;
         };
         let (sequence, delivered) = (info.stream_sequence, u64::try_from(info.delivered).unwrap_or(1));
@@ -195,7 +197,7 @@ impl<T: Record> WorkQueue<T> {
     }
 }
 
-/// If this fails, the message is redelivered and tried again.
+/// If this fails, the broker redelivers the message, and the next process that gets it tries again.
 async fn quarantine(
     journal: Journal,
     spec: WorkQueueSpec,
@@ -212,7 +214,8 @@ async fn quarantine(
 }
 
 impl Quarantine<'_> {
-    /// Copies an unreadable message to POISON: once, however many readers meet it, and however often.
+    /// Copies an unreadable message to POISON. However often readers meet the message, the broker stores one copy,
+    /// because every copy has the same message id.
     pub(crate) async fn add(
         self,
         stream: StreamName,

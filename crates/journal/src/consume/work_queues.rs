@@ -12,11 +12,11 @@ use crate::{
 
 /// How many messages of a work queue may be unacknowledged, over all processes.
 const MAX_ACK_PENDING: i64 = 20_000;
-/// How many notices one pull requests. Each may take as long as a mail server takes, and a message that waits here for
-/// longer than [`ACK_WAIT`](crate::ACK_WAIT) is redelivered.
+/// How many notices one pull requests. Few, because a slow mail server holds up each of them, and a message that waits
+/// in the process for longer than [`ACK_WAIT`](crate::ACK_WAIT) is redelivered.
 const MAX_NOTICE_FETCH: usize = 4;
-/// How many notices of a work queue may be unacknowledged: while the mail server pauses, each is redelivered after the
-/// pause.
+/// How many notices of a work queue may be unacknowledged. Notices that wait for the end of a pause of the mail server
+/// are unacknowledged, too.
 const MAX_NOTICES_ACK_PENDING: i64 = 5_000;
 /// How many jobs run at once, over all processes; the others wait.
 const MAX_JOBS_ACK_PENDING: i64 = 64;
@@ -28,7 +28,7 @@ pub(crate) const fn router(traffic: Traffic) -> &'static str {
         Traffic::Burst => "router-bursts",
     }
 }
-/// The consumer that delivers requests for attempts.
+/// The consumer that delivers the facts that request an attempt.
 pub(crate) const SENDER: &str = "sender";
 
 impl Leads<'_> {
@@ -39,7 +39,7 @@ impl Leads<'_> {
 }
 
 impl Deliveries<'_> {
-    /// Facts that request an attempt, for the sender.
+    /// Facts that request an attempt, for the dispatchers.
     pub fn work_queue(self) -> WorkQueue<DeliveryFact> {
         self.journal.durable_queue(StreamName::Deliveries, SENDER, subjects::TODO)
     }
@@ -51,19 +51,19 @@ impl Deliveries<'_> {
 }
 
 impl Timers<'_> {
-    /// Timers that are due, for the sender.
+    /// Timers that are due, for the dispatchers.
     pub fn work_queue(self) -> WorkQueue<Work> {
         self.journal.durable_queue(StreamName::Timers, "due", subjects::DUE)
     }
 }
 
 impl Notices<'_> {
-    /// Notices that are called for, for the notifier.
+    /// Notices to send, for the mailers.
     pub fn work_queue(self) -> WorkQueue<NoticeFact> {
         self.queue("mailer", subjects::CALLED_FOR)
     }
 
-    /// Notices about leads that are called for, for the notifier.
+    /// Notices about leads to send, for the mailers.
     pub fn lead_work_queue(self) -> WorkQueue<NoticeFact> {
         self.queue("mailer-leads", subjects::CALLED_FOR_LEADS)
     }
@@ -83,12 +83,12 @@ impl Notices<'_> {
 }
 
 impl RegistryLog<'_> {
-    /// Changes of the configuration, for the notifier, which asks the owners of addresses.
+    /// Changes of the configuration, for the mailers, which ask the owners of new addresses for consent.
     pub fn address_work_queue(self) -> WorkQueue<RegistryFact> {
         self.journal.durable_queue(StreamName::Registry, "confirmer", subjects::REGISTRY)
     }
 
-    /// Changes of destinations, for the notifier.
+    /// Changes of destinations, for the mailers, which tell people about deactivations.
     pub fn destination_work_queue(self) -> WorkQueue<RegistryFact> {
         self.journal.durable_queue(StreamName::Registry, "notifier", subjects::DESTINATIONS)
     }
