@@ -67,7 +67,7 @@ async fn mail_has_a_status_link_and_a_retry_command() {
     a_failure(&world, &receiver).await;
     let mail = wait::until("a mail", SOON, async || world.home.outbox().pop()).await;
     let (text, html) = bodies(&mail);
-    let url = text.lines().find_map(|line| line.strip_prefix("See how it is now: ")).unwrap();
+    let url = text.lines().find_map(|line| line.strip_prefix("See the current state: ")).unwrap();
     assert!(html.contains(url), "{html}");
     let link = format!("{}{}", world.http, url.strip_prefix(PUBLIC).unwrap());
     let page = async || {

@@ -1,4 +1,4 @@
-//! Confirmation mails: they ask the owners of addresses that an account's own key set.
+//! Confirmation mails: they ask the owner of an address for consent, if a key of the account set the address.
 //!
 //! The mail carries an authenticated code (`crypto::ConfirmationCodes`). With a public URL the code is part of a link;
 //! without one the owner passes it on, and `ConfirmEmail` takes it. Either way the code proves that the mail was read.
@@ -30,9 +30,9 @@ use crate::{
 
 /// The author of the change in the audit log.
 const BY: &str = "confirmation link";
-/// The time in which confirmation mails are counted.
+/// The period for which confirmation mails are counted.
 const PERIOD: SignedDuration = SignedDuration::from_hours(24);
-/// Confirmation mails that an address gets in [`PERIOD`], for all accounts together.
+/// How many confirmation mails an address gets in [`PERIOD`], for all accounts together.
 const MAX_MAILS_PER_ADDRESS: usize = 3;
 
 #[derive(Debug, Clone)]
@@ -78,8 +78,9 @@ pub(crate) fn routes(asking: Asking, pages: LinkPages) -> Router {
 async fn ask(State(this): State<Arc<Confirmer>>, Path(code): Path<String>) -> Response {
     let Some(asked) = this.read(&code) else { return this.pages.no_link() };
     let question = format!(
-        "Shall {} get notices of the account {}: about new leads, or about leads that could not be delivered?",
-        asked.email, asked.account
+        "May we send notices of the account {} to {}? They are about new leads, or about leads that could not be \
+         delivered.",
+        asked.account, asked.email
     );
     let blocks = vec![Block::Text(question), Block::Confirm("Yes, send me these notices")];
     this.pages.answer(StatusCode::OK, &asked.account, "Confirm your address", blocks)

@@ -83,7 +83,7 @@ async fn ask(State(this): State<Arc<Unsubscriber>>, Path(link): Path<String>) ->
     if !this.pages.wants(&asked.account, email, asked.kind) {
         return this.is_unsubscribed(&asked, &link);
     }
-    let question = format!("Shall {email} get no more mails about {what} of the account {}?", asked.account);
+    let question = format!("Stop sending mails about {what} of the account {} to {email}?", asked.account);
     let blocks = vec![Block::Text(question), Block::Confirm("Unsubscribe")];
     this.pages.answer(StatusCode::OK, &asked.account, "Unsubscribe", blocks)
 }
@@ -113,7 +113,7 @@ impl Unsubscriber {
     fn is_unsubscribed(&self, asked: &OptOut, link: &str) -> Response {
         let (what, account) = (templates::mails_about(asked.kind), &asked.account);
         let words = format!("{} gets no more mails about {what} of the account {account}.", asked.email);
-        let back = "Only you and the operators of this service can take that back.".to_owned();
+        let back = "Only you and the operators of this service can undo that.".to_owned();
         // The path is relative, because the public URL may have a path of its own.
         let again = Block::ConfirmAt("Send me these mails again", format!("{link}/again"));
         let blocks = vec![Block::Text(words), Block::Text(back), again];
