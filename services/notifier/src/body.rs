@@ -24,15 +24,14 @@ pub(crate) enum Block {
     Text(String),
     /// Names and values.
     Facts(Vec<(Words, String)>),
-    /// The advice to the reader.
     Advice(String),
     /// Lines below a headline.
     List(Words, Vec<String>),
     /// Text that keeps its lines and spaces.
     Verbatim(String),
-    /// Words that lead to a command line.
+    /// Words that introduce a command line.
     Command(Words, String),
-    /// Words that lead to a URL.
+    /// Words that link to a URL.
     Link(String, String),
     /// A button that posts to the page itself; text shows none.
     Confirm(&'static str),

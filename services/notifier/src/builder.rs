@@ -20,12 +20,12 @@ use crate::{body::Page, confirming::Asking, details::Target, email::Email, subje
 pub(crate) struct PreparedNotice {
     pub(crate) account: AccountId,
     pub(crate) email: Email,
-    /// The spans of the failures that it tells of, if it collects several.
+    /// The spans of the failures that it reports, if it collects several.
     pub(crate) failures: Vec<SpanRef>,
     subject: Subject,
 }
 
-/// The subject matter of a notice, as its facts name it.
+/// What a notice is about, as the facts about its mails name it.
 #[derive(Debug)]
 enum Subject {
     Failure(Arc<DeliveryRef>),
@@ -33,7 +33,6 @@ enum Subject {
     Other(Option<DestinationId>, Option<LeadId>),
 }
 
-/// Prepares notices.
 #[derive(Debug, Clone)]
 pub(crate) struct NoticeBuilder {
     pub(crate) journal: Journal,
@@ -102,9 +101,9 @@ impl NoticeBuilder {
         Ok(Some(prepared))
     }
 
-    /// The question whether an address may be mailed; `None` if the address is confirmed already, or if its owner opted
-    /// out of the question. The mail has the brand of the installation: a stranger may have chosen the brand of the
-    /// account.
+    /// The mail that asks the owner of an address for consent; `None` if the address is confirmed already, or if its
+    /// owner opted out of such mails. It has the brand of the installation, because a stranger may have chosen the
+    /// brand of the account.
     pub(crate) fn of_confirmation(
         &self,
         registry: &Registry,
@@ -156,7 +155,7 @@ impl NoticeBuilder {
         subject: Subject,
     ) -> PreparedNotice {
         let (account, recipients) = (entry.account.id.clone(), entry.willing(emails, kind));
-        // A brand that is older than the check may be a link.
+        // A brand that was set before brands were checked may contain a link.
         let brand = entry.account.brand.clone().filter(|brand| check_brand(brand).is_ok());
         let brand = brand.unwrap_or_else(|| self.brand.clone());
         let email = email_without_link(&account, notice, kind, recipients, brand, page);
@@ -179,7 +178,7 @@ fn span_of(fact: &DeliveryFact) -> Option<SpanRef> {
     }
 }
 
-/// A mail without a details link, whose subject consists of the prescribed words.
+/// A mail without a details link, with only the fixed words in its subject.
 fn email_without_link(
     account: &AccountId,
     notice: NoticeId,

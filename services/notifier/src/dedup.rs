@@ -1,4 +1,4 @@
-//! The notices that this process is sending and has sent lately, so that a redelivered message mails nobody twice.
+//! The notices that this process is sending or has sent lately, so that a redelivered message causes no second mail.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use domain::NoticeId;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use runtime::{Begun, UnderWay};
 
-/// Mails that are remembered, and for how long.
+/// How many mails are remembered, and for how long.
 const MAX_REMEMBERED: u64 = 100_000;
 const REMEMBER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -1,8 +1,8 @@
 //! The details page behind the link in a mail: it shows the present state of the destination or lead that the mail is
 //! about, and the commands for it.
 //!
-//! A link is authenticated (`crypto::Links`), names one destination or lead, and permits no change: its reader sees the
-//! content of the mail, and whether the destination is on. Every command on the page takes an API key.
+//! A link is authenticated (`crypto::Links`), names one destination or lead, and permits no change: its reader sees
+//! only what the mail says, and the state of the destination. The commands on the page need an API key.
 
 use std::sync::Arc;
 

@@ -37,7 +37,7 @@ pub(crate) struct Email {
     pub(crate) brand: String,
     /// Whether it is about several leads.
     pub(crate) is_digest: bool,
-    /// The part of the subject after the prescribed words; may be empty.
+    /// The part of the subject after the fixed words; may be empty.
     pub(crate) about: String,
     /// The target of its details link; `None` if the page has a link of its own.
     pub(crate) target: Option<Target>,
@@ -77,9 +77,9 @@ impl Sender {
     /// The mail for one recipient. Its Message-ID is computed from the notice and the recipient, so that a mail that
     /// went out twice can be recognised. `left_out` counts the mails to this recipient that a quota left out before.
     pub(crate) fn mail(&self, email: &Email, recipient: &str, left_out: u64) -> Result<Mail, TransportError> {
-        let refused = |e: &dyn std::fmt::Display| TransportError::Refused(format!("it is no mail: {e}"));
+        let refused = |e: &dyn std::fmt::Display| TransportError::Refused(format!("cannot make the mail: {e}"));
         let to = envelope(recipient).map_err(|e| refused(&e))?;
-        // Without it lettre reads the envelope from the headers, where it cannot read quoted addresses.
+        // Without an envelope, lettre reads the addresses from the headers and fails at quoted ones.
         let on_envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]).map_err(|e| refused(&e))?;
         let builder = Message::builder()
             .envelope(on_envelope)
@@ -112,7 +112,7 @@ impl Sender {
     }
 }
 
-/// The address in the form that mail servers take.
+/// The address in the form that mail servers accept.
 fn envelope(address: &str) -> Result<Address, String> {
     let ascii = envelope_address(address)?;
     let (local, domain) = ascii.rsplit_once('@').ok_or("it has no @")?;
@@ -132,7 +132,7 @@ impl Email {
     }
 }
 
-/// The prescribed words of the subject line, after the brand.
+/// The fixed words of the subject line, after the brand.
 const fn subject(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Error => "Webhook Error Notice",

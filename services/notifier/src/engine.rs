@@ -1,7 +1,7 @@
 //! The templates of mails: `templates/*.jinja`, which the program contains.
 //!
 //! The template of a mail describes a [`Page`] by calls: `mail.title("…")`, `mail.fact("Lead", lead)`,
-//! `mail.advice("…")`. What it prints besides is ignored. `body.txt.jinja` and `body.html.jinja` render a page. Only
+//! `mail.advice("…")`. Its other output is ignored. `body.txt.jinja` and `body.html.jinja` render a page. Only
 //! the latter contains markup, and every value that it prints is escaped.
 
 use std::{
@@ -17,7 +17,7 @@ use minijinja::{
 
 use crate::body::{Block, Page};
 
-/// The column of values in text.
+/// The column at which values begin in a mail as text.
 const VALUE_COLUMN: usize = 18;
 
 macro_rules! templates {
@@ -49,13 +49,13 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| environmen
 fn environment() -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build()?);
-    // A misspelt name is an error, which the test of its template finds.
+    // A misspelt name is an error, so the test of its template fails.
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|name| match name.ends_with(".html.jinja") {
         true => AutoEscape::Html,
         false => AutoEscape::None,
     });
-    // The escapes of the engine differ: it also escapes slashes.
+    // The engine's own formatter would also escape slashes.
     environment.set_formatter(|out, state, value| match state.auto_escape() {
         AutoEscape::Html if !value.is_safe() => Ok(out.write_str(&escaped(&value.to_string()))?),
         _ => Ok(write!(out, "{value}")?),
@@ -76,7 +76,7 @@ pub(crate) fn render(name: &str, values: Value) -> String {
     template.and_then(|template| template.render(values)).expect("a test renders every template")
 }
 
-/// Adds to a page what a template says.
+/// Adds the title and the blocks that a template describes to a page.
 pub(crate) fn compose(page: Page, name: &str, values: Value) -> Page {
     let mail = Arc::new(Mail(Mutex::new(page)));
     let of_mail = Value::from_dyn_object(Arc::clone(&mail));

@@ -1,6 +1,5 @@
-//! The recipients that redelivered notices have reached: NOTICES is read once, and then only its new facts.
-//!
-//! Without this, each of many redelivered notices would read the facts of all the others.
+//! The recipients that redelivered notices have reached. For each account, NOTICES is read once, and then only its new
+//! facts. Otherwise each of many redelivered notices would read the facts about all the others.
 
 use std::{
     collections::HashMap,
@@ -13,13 +12,13 @@ use jiff::Timestamp;
 use journal::{Journal, JournalError, Since};
 use tokio::time::Instant;
 
-/// Accounts that are remembered, and notices of each; beyond that NOTICES is read anew.
+/// How many accounts are remembered, and how many notices of each; beyond that NOTICES is read again from the start.
 const MAX_ACCOUNTS: usize = 256;
 const MAX_NOTICES: usize = 100_000;
-/// How much earlier than requested the read begins: the next notices may be a little older.
+/// How much earlier than requested a read begins, because the next notices may be a little older.
 const MARGIN: Duration = Duration::from_secs(60 * 60);
-/// The age up to which a read serves a notice that another process may have called for before it died: the facts about
-/// such a notice were stored earlier.
+/// How old a read may be if a new leader called for the notice again: the facts about its mails, if any, were stored
+/// longer ago.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// The recipients of earlier notices, for each account.

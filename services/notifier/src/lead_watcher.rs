@@ -4,7 +4,7 @@
 //! lead of an interface that has addresses, collects the leads of the window after it, and calls for one notice about
 //! all of them (`domain::notice::InterfaceState`). The windows are stored before the lease is. A new leader calls for the
 //! same notices again, so the mailer looks them up before it sends a mail. While no interface has addresses, the leader
-//! skips events without a read. A retry or a redelivery makes no lead event, so it causes no mail.
+//! skips the events and reads none. A retry or a redelivery makes no lead event, so it causes no mail.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -20,12 +20,12 @@ use journal::{
 use runtime::{Drain, crash, trace::TraceContext};
 use tokio::time::sleep_until;
 
-/// Events between two writes of the lease, at most.
+/// How many events are read between two writes of the lease, at most.
 const MAX_BATCH: usize = 500;
-/// How long to wait until the registry view is as new as the one that the event was checked against.
+/// How long to wait until the registry view is as new as the view with which ingest checked the event.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The state of an interface.
+/// The state of an interface in the memory of the leader.
 struct Remembered {
     watch: InterfaceState,
     /// The version in the store; 0 if it is not stored.
@@ -35,6 +35,7 @@ struct Remembered {
     trace: TraceContext,
 }
 
+/// The states of all interfaces whose new leads are mailed.
 type Book = HashMap<(AccountId, InterfaceId), Remembered>;
 
 pub(crate) struct LeadWatcher {
@@ -50,8 +51,8 @@ impl LeadWatcher {
         leader::run(&self.journal, LEAD_NOTIFIER_LEASE, |lease| self.follow(lease)).await;
     }
 
-    /// Reads on from the position of the lease, until the drain. After an error the whole batch is done again, as parts of it may be
-    /// stored.
+    /// Reads on from the position of the lease, until the drain begins. After an error the whole batch is read again,
+    /// although parts of its results may be stored.
     async fn follow(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
         let mut book = self.book().await?;
         self.tick(&mut book, true).await?;
@@ -143,7 +144,8 @@ impl LeadWatcher {
         try_join_all(writing).await.map(drop)
     }
 
-    /// Windows end meanwhile, and deleted interfaces are forgotten.
+    /// Moves the lease past all events while no interface has addresses. Windows still end, and deleted interfaces are
+    /// forgotten.
     async fn skip_unwanted_events(&self, lease: &mut ReaderLease, book: &mut Book) -> Result<(), JournalError> {
         while !self.drain.is_stopping() {
             let seen = self.registry.snapshot().sequence();

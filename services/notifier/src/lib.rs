@@ -13,7 +13,7 @@
 //!
 //! Guarantee: a recipient gets a notice at most once, however often the broker redelivers its fact. There is one
 //! exception: if the process dies after the mail server took the mail and before the fact is stored, that mail goes out
-//! again, with the same Message-ID. While the mail server is away only mails wait.
+//! again, with the same Message-ID. While the mail server does not answer, only mails wait.
 
 mod body;
 mod builder;
@@ -95,8 +95,8 @@ pub struct Options {
     /// Maximum mails per hour to one recipient; 0: no limit. Each notifier process counts for itself
     #[arg(long, env = "LEADLINE_MAILS_PER_RECIPIENT", default_value_t = 120, value_name = "COUNT")]
     pub mails_per_recipient: u64,
-    /// Public https URL of the notifier's HTTP port; mails then link to their destination or lead and to unsubscribing,
-    /// and mails that ask the owner of an address link to the confirmation
+    /// Public https URL of the notifier's HTTP port. Mails then have links: to their destination or lead, and to
+    /// unsubscribe; mails that ask the owner of an address for consent have a link to confirm it
     #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 }
@@ -122,7 +122,7 @@ pub async fn start(
     let asking = key.map(|key| Asking { codes: ConfirmationCodes::new(&key), public_url });
     if asking.is_none() {
         tracing::warn!(
-            "without --master-key no owner of an address is asked; addresses that accounts set themselves stay unconfirmed"
+            "cannot ask owners of addresses for consent without --master-key; addresses that accounts set stay unconfirmed"
         );
     }
     measured::start();

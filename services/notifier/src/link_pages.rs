@@ -1,4 +1,4 @@
-//! The common parts of the pages behind the links in mails: how a page is answered, and how a click becomes a fact.
+//! The common parts of the pages behind the links in mails: how a page is sent, and how a click becomes a fact.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use runtime::ErrorChain as _;
 
 use crate::body::{Block, Page};
 
-/// How often a change is decided again after another process changed the registry first.
+/// How often a change is decided, at most, while other processes change the registry first.
 const MAX_TRIES: usize = 5;
 /// How long a change of the registry may take to reach the registry view.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ pub(crate) enum ChangeError {
 }
 
 impl LinkPages {
-    /// Whether a person has not opted out of mails of a kind.
+    /// Whether the owner of an address gets mails of a kind: they have not opted out.
     pub(crate) fn wants(&self, account: &AccountId, email: &str, kind: NoticeKind) -> bool {
         self.registry.snapshot().account(account).is_none_or(|entry| entry.wants(email, kind))
     }

@@ -1,8 +1,8 @@
 //! The mailer: it looks up a notice, sends its mails, appends the facts about them and acknowledges, in this order.
 //!
 //! All notifiers share the work queues. Notices about leads have a work queue of their own, so that no failure notice
-//! waits behind them. A notice that the mail server does not take now is redelivered when the pause of the server or
-//! recipient is over (`crate::pauses`), until the mailer gives it up and appends that as a fact.
+//! waits behind them. A notice that the mail server refuses for now is redelivered when the pause of the server or the
+//! recipient is over (`crate::pauses`), until the mailer gives it up and appends a fact about that.
 
 use std::time::Duration;
 
@@ -34,8 +34,8 @@ use crate::{
     transport::{Transport, TransportError},
 };
 
-/// Notices of a work queue in flight, at most. Heartbeats keep the broker from redelivering those that wait for a
-/// connection.
+/// How many notices of a work queue are in flight, at most. Heartbeats keep the broker from redelivering notices that
+/// wait for a connection.
 const MAX_IN_FLIGHT: usize = 32;
 /// How long to wait until the registry view contains a change that the work queue delivered.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -52,7 +52,7 @@ pub(crate) struct Mailer {
     pub(crate) quota: Quota,
     /// How long a mail is retried (`--mail-retry-for`).
     pub(crate) patience: SignedDuration,
-    /// `None` if there is no master key, as nothing can sign the codes then.
+    /// `None` if there is no master key, because nothing can sign the codes then.
     pub(crate) asking: Option<Asking>,
     /// Held while an owner is asked, so that each question is counted before the next.
     pub(crate) one_question: tokio::sync::Mutex<()>,
@@ -74,7 +74,8 @@ struct Call {
     since: Timestamp,
     /// Whether it may have been sent before.
     again: bool,
-    /// The facts stored up to this instant tell whether it was sent; `None` if any recent read of NOTICES does.
+    /// The facts that are stored up to this instant show whether it was sent; `None` if a recent read of NOTICES is
+    /// enough.
     as_of: Option<Instant>,
     /// Whether the time for retries is over, so that the next refusal is final.
     late: bool,
@@ -158,7 +159,7 @@ impl Mailer {
         };
         match message.with_heartbeat(doing).await {
             Ok(()) => message.ack().await,
-            Err(error) => self.retry(&message, "cannot ask the owner of an address", error).await,
+            Err(error) => self.retry(&message, "cannot ask the owner of an address for consent", error).await,
         }
     }
 
@@ -177,7 +178,7 @@ impl Mailer {
         let Some(prepared) = prepared else { return Ok(()) };
         let sent = self.builder.journal.notices().confirmations(confirming::counted_since(Timestamp::now())).await?;
         if let Err(reason) = confirming::may_ask(&sent, account, email) {
-            tracing::info!(%account, reason, "skipped the question to the owner of an address");
+            tracing::info!(%account, reason, "skipped the confirmation mail");
             return Ok(());
         }
         let call = Call { since: message.published_at, again: false, as_of: None, late: self.is_late(message) };
@@ -316,7 +317,7 @@ impl Mailer {
         Ok(())
     }
 
-    /// Sends each recipient a mail of its own, so that a refused address keeps the notice from no other one.
+    /// Sends each recipient a separate mail, so that one refused address does not keep the notice from the others.
     async fn send(
         &self,
         prepared: &PreparedNotice,
@@ -381,7 +382,8 @@ impl Mailer {
     }
 }
 
-/// The span of a notice: a child of what called for it, unless that is long ago or the notice collects several.
+/// The span of a notice: a child of the span that called for it, unless that span is old or the notice collects several
+/// failures or leads.
 fn enter<T>(message: &Message<T>, notice: NoticeId, collects: bool) -> (Span, TraceContext) {
     let make = || processing!("NOTICES", leadline.notice.id = %notice);
     let is_late = Timestamp::now().duration_since(message.published_at) > MAX_CHILD_AGE;

@@ -1,4 +1,4 @@
-//! What became of mails, counted.
+//! Counters of mails: sent, postponed, given up.
 
 use std::sync::LazyLock;
 
@@ -22,14 +22,14 @@ pub(crate) fn start() {
     GIVEN_UP.add(&(), 0);
 }
 
-/// The mail server was asked to take a mail, or would have been.
+/// Counts a try to send a mail, also if a pause prevented it.
 pub(crate) fn tried(sent: &Result<(), TransportError>) {
     match sent {
         Ok(()) => SENT.add(&(), 1),
         Err(TransportError::Later { .. }) => POSTPONED.add(&"refused", 1),
         Err(TransportError::Paused(_)) => POSTPONED.add(&"paused", 1),
         Err(TransportError::Outbox { .. }) => POSTPONED.add(&"outbox", 1),
-        // It is given up where that is recorded.
+        // Counted by [`given_up`] when the mailer records it.
         Err(TransportError::Refused(_)) => {}
     }
 }

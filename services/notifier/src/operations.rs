@@ -22,12 +22,13 @@ pub(crate) async fn publish(
 ) -> Result<(), JournalError> {
     let registry = registry.snapshot();
     let mut event = event(operation, &registry, Timestamp::now());
-    // The payload is made below. Conditions look at it in the router, so this is an upper bound.
+    // This count is an upper bound, because the router compares conditions with the payload, which is made below.
     if deliveries_at_most(&registry, &event) == 0 {
         return Ok(());
     }
-    // The event continues the hops of the lead's event. So the count still rises where a failure makes an event whose
-    // delivery makes a lead that fails. The hops of an event that is no longer stored are unknown and count as 0.
+    // The event continues the hops of the lead's event, so that they also count in a loop of a failed lead, the event
+    // about it, and a new lead that the delivery of this event publishes. The hops are 0 if the lead's event is no
+    // longer stored.
     let origin = journal.leads().get(operation.reference.lead_sequence).await?;
     event.hops = origin.map_or(0, |origin| origin.hops);
     let mut payload = payload(operation, fact, &registry);
@@ -46,7 +47,7 @@ fn event(operation: &Operation, registry: &Registry, now: Timestamp) -> LeadEven
         account: reference.account.clone(),
         interface: InterfaceId::operations(),
         client: reference.client.clone(),
-        // The event gets its own lead: its deliveries say nothing about the lead that it names.
+        // The event has a lead of its own, because its deliveries are not deliveries of the lead that it names.
         lead: LeadId::of_event(&reference.account, &operation.event_id),
         destination: None,
         event_type: operation.event_type.clone(),

@@ -1,11 +1,11 @@
-//! The outbox: a folder that gets mails as files while no mail server is configured.
+//! The outbox: a folder into which mails are written as files if no mail server is configured.
 
 use std::{fs, io, path::Path};
 
 use domain::NoticeId;
 
-/// Bytes of a recipient in a file name, at most. With the notice and the extensions the name stays below the 255 bytes
-/// that file systems take.
+/// Bytes of a recipient in a file name, at most: with the notice and the extensions the name stays below the 255 bytes
+/// that file systems allow.
 const MAX_RECIPIENT: usize = 100;
 
 /// The name of the file consists of the notice and the recipient, so a repeated write makes no second file.

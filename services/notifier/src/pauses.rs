@@ -1,8 +1,8 @@
 //! Pauses after refusals: one for the mail server and one for each refused recipient, not one for each mail.
 //!
 //! A pause doubles with each failed try. When it is over, one mail probes before the others. The mail server is paused
-//! after a refusal that is not about a recipient, or when several recipients in a row were refused for now, as by a
-//! quota. The caller passes the time.
+//! after a refusal that is not about a recipient, or after temporary refusals of several recipients in a row, such as
+//! those of a quota. The caller passes the time.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,9 +15,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause of the mail server, and so the longest wait of a failure notice for its first try.
 const MAX_SERVER_PAUSE: Duration = Duration::from_secs(30);
 const MAX_RECIPIENT_PAUSE: Duration = Duration::from_secs(60);
-/// Refused recipients in a row that count as a refusal of the mail server.
+/// How many refused recipients in a row count as a refusal of the mail server.
 const MAX_REFUSED_IN_A_ROW: usize = 3;
-/// Paused recipients that are remembered; beyond that all of them may be tried at once.
+/// How many paused recipients are remembered; when there are more, all are forgotten and may be tried at once.
 const MAX_PAUSED_RECIPIENTS: usize = 10_000;
 /// How long other mails wait for the result of a probe.
 const PROBE_WAIT: Duration = Duration::from_secs(2);
@@ -63,12 +63,13 @@ struct Pause {
 }
 
 impl Pauses {
-    /// How long the server takes no mails for any recipient; `None` if it is not paused. Checked before a mail is made.
+    /// How long the mail server is paused for all recipients; `None` if it is not. Checked before a mail is rendered.
     pub(crate) fn server_wait(&self, precedence: bool, now: Instant) -> Option<Wait> {
         self.server.wait(later(precedence), now)
     }
 
-    /// Admits a mail to a try, or tells how long it has to wait. The result of an admitted try has to be reported.
+    /// Admits a mail to a try, or returns how long it has to wait. The caller has to report the result of an admitted
+    /// try.
     pub(crate) fn admit(&mut self, recipient: &str, precedence: bool, now: Instant) -> Result<(), Wait> {
         let own = if self.refused.contains(recipient) { REFUSED_DELAY } else { Duration::ZERO };
         let server = self.server.wait(later(precedence) + own, now);
@@ -134,7 +135,7 @@ impl Pause {
         Some(Wait { after, why: self.why.clone() })
     }
 
-    /// Doubles the pause if it is over. While it lasts, the tries that began before it tell nothing new.
+    /// Doubles the pause if it is over. While it lasts, results of tries that began before it change nothing.
     fn lengthen(&mut self, why: String, max: Duration, now: Instant) -> Duration {
         if self.until.is_none_or(|until| until <= now) {
             self.length = (self.length * 2).clamp(FIRST_PAUSE, max);

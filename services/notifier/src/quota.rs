@@ -14,9 +14,9 @@ use std::{
 use domain::AccountId;
 use tokio::time::Instant;
 
-/// The time in which mails are counted.
+/// The period for which mails are counted.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
-/// Accounts, and recipients, that are counted at once; beyond that all counts begin at zero.
+/// How many accounts, and how many recipients, have a count at once; beyond that all counts begin at zero.
 const MAX_COUNTED: usize = 100_000;
 /// The quarters of a quota that mails without precedence may use. The rest is for failure notices.
 const ORDINARY_QUARTERS: u64 = 3;

@@ -1,4 +1,4 @@
-//! Classification of a mail server's refusals: they are about this recipient, or about every mail.
+//! Classification of a mail server's refusals: a refusal is about one recipient or about every mail.
 //!
 //! The refused command decides first (RFC 5321 section 4.3.2): before `RCPT` no server knows the recipient. After that
 //! the enhanced status code decides (RFC 3463), and without one the reply code.
@@ -40,7 +40,7 @@ pub(crate) enum Judgement {
     ServerLater,
 }
 
-/// Judges a reply. `code` is `None` if there was no reply.
+/// The consequence of a reply. `code` is `None` if there was no reply.
 pub(crate) fn judge(stage: Stage, code: Option<u16>, text: &str) -> Judgement {
     let code = match (stage, code) {
         (Stage::Connection | Stage::Sender, _) | (_, None | Some(421)) => return Judgement::ServerLater,

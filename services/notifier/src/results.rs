@@ -1,4 +1,4 @@
-//! What became of the mails of one notice.
+//! The results of the mails of one notice.
 
 use crate::transport::TransportError;
 

@@ -26,9 +26,9 @@ use crate::refusal::Stage;
 
 /// How long the mail server may take for one step.
 const SMTP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections at once, at most: as many as mail providers allow by default.
+/// How many connections are open at once, at most: mail providers allow this number by default.
 const MAX_CONNECTIONS: usize = 8;
-/// Connections for mails without precedence, so that a failure notice always finds one.
+/// How many connections mails without precedence may use, so that a failure notice always finds one.
 const MAX_ORDINARY: usize = MAX_CONNECTIONS / 2;
 /// How long an idle connection is kept. Servers close them after a minute or more.
 const MAX_IDLE: Duration = Duration::from_secs(30);
@@ -155,7 +155,7 @@ impl MailServer {
         Ok(())
     }
 
-    /// Keeps the connection for the next mail if the server still answers and resets this one.
+    /// Keeps the connection for the next mail if the server still answers and resets the refused one (`RSET`).
     async fn keep_after(&self, mut connection: AsyncSmtpConnection, failure: Failure) -> Failure {
         let may_go_on = failure.code.is_some_and(|code| code != 421) && !connection.has_broken();
         let is_reset = may_go_on && step(Stage::Connection, connection.command(Rset)).await.is_ok();

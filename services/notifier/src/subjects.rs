@@ -1,5 +1,4 @@
-//! The part of a subject line after the prescribed words: the destination and the cause of its failure, or the
-//! interface.
+//! The part of a subject line after the fixed words: the destination and the cause of its failure, or the interface.
 //!
 //! Mail programs group mails by their subject, and people choose by the subject what to read first. No part of it comes
 //! from a lead or a receiver, because the log keeps subjects after a lead was anonymised.
@@ -10,9 +9,9 @@ use domain::{
     registry::{Deactivation, Destination, Interface},
 };
 
-/// Characters of a name that a subject shows: most mail programs show about 70 of a subject.
+/// How many characters of a name a subject shows: most mail programs show about 70 characters of a subject.
 const MAX_NAME: usize = 60;
-/// Causes that the subject about several failures names.
+/// How many causes a subject about several failures names.
 const MAX_CAUSES: usize = 2;
 
 /// A delivery failed, alone or as the last of many.
@@ -74,7 +73,8 @@ fn cause(status: u16, kind: Option<ErrorKind>) -> String {
     }
 }
 
-/// A name on one line, cut after [`MAX_NAME`] characters. A name that is older than the check may contain anything.
+/// A name on one line, cut after [`MAX_NAME`] characters. A name that was set before names were checked may contain
+/// anything.
 fn short(name: &str) -> String {
     let mut characters = name.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut short: String = characters.by_ref().take(MAX_NAME).collect();

@@ -23,8 +23,9 @@ use crate::{
     smtp::{Failure, MailServer},
 };
 
-/// Recipients in a row that the mail server refuses for a reason that an operator can mend, until `mail` is not ready.
-/// One recipient alone may have a rule of its own, unless the mail server never took a mail.
+/// How many recipients in a row the mail server has to refuse for a reason that an operator can mend before the part
+/// `mail` is not ready. The refusal of one recipient may come from a rule of that recipient, unless the mail server has
+/// never taken a mail.
 const MAX_REFUSED_BY_POLICY: usize = 2;
 /// How long a mail waits after a write to the outbox failed.
 const OUTBOX_RETRY_DELAY: Duration = Duration::from_secs(10);
@@ -75,7 +76,6 @@ impl TransportError {
     }
 }
 
-/// Sends mails.
 #[derive(Debug)]
 pub(crate) struct Transport {
     way: Way,

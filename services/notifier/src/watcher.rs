@@ -7,7 +7,7 @@
 //! next one appends the pending notices. Both may have done so, so the mailer looks each notice up before it sends a
 //! mail.
 //!
-//! The watcher sends no mail: while the mail server is away only mails wait, and the watcher reads on.
+//! The watcher sends no mail, so it reads on while the mail server does not answer.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ use tokio::time::sleep_until;
 
 use crate::operations;
 
-/// Facts between two writes of the lease, at most.
+/// How many facts are read between two writes of the lease, at most.
 const MAX_BATCH: usize = 500;
 
 pub(crate) struct Watcher {
@@ -33,7 +33,7 @@ pub(crate) struct Watcher {
     pub(crate) drain: Drain,
 }
 
-/// The state of a destination.
+/// The state of a destination in the memory of the leader.
 struct Remembered {
     watched: DestinationState,
     /// The version in the store; 0 if it is not stored.
@@ -43,6 +43,7 @@ struct Remembered {
     trace: TraceContext,
 }
 
+/// The states of the destinations that have failed.
 type Book = HashMap<DestinationId, Remembered>;
 
 impl Watcher {
@@ -50,8 +51,8 @@ impl Watcher {
         leader::run(&self.journal, NOTIFIER_LEASE, |lease| self.follow(lease)).await;
     }
 
-    /// Reads on from the position of the lease, until the drain. After an error the whole batch is done again, as parts of it may be
-    /// stored.
+    /// Reads on from the position of the lease, until the drain begins. After an error the whole batch is read again,
+    /// although parts of its results may be stored.
     async fn follow(&self, mut lease: ReaderLease) -> Result<(), JournalError> {
         let mut book = self.book().await?;
         self.append_pending(&mut book).await?;
@@ -140,8 +141,8 @@ impl Watcher {
     }
 
     /// Forgets deleted destinations that have no open window and no pending notices, if the registry has changed since
-    /// the last call. A later fact, as of an attempt that was in flight, makes a new state, which is forgotten after
-    /// the next change. Facts after `settled` may be read again, and their states have to be there then.
+    /// the last call. A later fact, such as that of an attempt in flight, makes a new state, which is forgotten after
+    /// the next change. A state that includes facts after `settled` is kept, because these facts may be read again.
     async fn forget_deleted(&self, book: &mut Book, settled: u64, forgotten_at: &mut u64) -> Result<(), JournalError> {
         let registry = self.registry.snapshot();
         if *forgotten_at == registry.sequence() {
