@@ -82,7 +82,7 @@ impl NoticeKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// Whether its mails precede those of other kinds: such a notice says that leads do not arrive, or that they arrive
+    /// Whether its mails precede those of other kinds, because it says that leads do not arrive, or that they arrive
     /// again.
     pub const fn has_precedence(self) -> bool {
         match self {
@@ -97,7 +97,7 @@ impl NoticeKind {
 pub struct NoticeProgress {
     /// Whether every recipient is done.
     pub done: bool,
-    /// The recipients that have it so far.
+    /// The recipients that have got a mail so far.
     pub reached: Vec<String>,
 }
 
@@ -205,7 +205,8 @@ pub struct NoticeSent {
     pub at: Timestamp,
 }
 
-/// The mail server took the email for one of several recipients, who need not get it again because of the others.
+/// The mail server took the email for one of several recipients. A retry for the others does not send it to this one
+/// again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeReached {
     pub notice: NoticeId,
@@ -328,7 +329,7 @@ pub fn called_for_by_lead(
     })
 }
 
-/// The failure in a fact that calls for a notice: one for each failed round of a delivery; `None` if there is none.
+/// The failed round that the fact records, and the id of its notice; `None` if the fact calls for no notice.
 pub fn failure_in(fact: &DeliveryFact) -> Option<(NoticeId, &DeliveryRef)> {
     // The caller of a test delivery sees its result.
     if fact.reference().event_type.is_test() {

@@ -1,6 +1,7 @@
-//! What the notifier remembers of destinations and interfaces. Each memory is the last message of its subject on
-//! POSITIONS, written whenever it changes, on the condition that no other process has written since. An unreadable
-//! memory is set aside and starts empty.
+//! The states that the notifier stores: one for each destination and each interface.
+//!
+//! A state is the last message of its subject on POSITIONS. Each change is written, and the write fails if another
+//! process has written since. An unreadable state is quarantined, and the notifier starts with an empty one.
 
 use std::collections::HashMap;
 
@@ -24,12 +25,12 @@ use crate::{
     subjects,
 };
 
-const OPERATION: &str = "read what the notifier remembers";
-/// How many memories one pull requests.
+const OPERATION: &str = "use the state of the notifier";
+/// How many states one pull requests.
 const MAX_FETCH: usize = 500;
 
 impl NotifierState<'_> {
-    /// The health of every destination, with the version that the next write has to name.
+    /// The state of every destination, with the version that the next write has to name.
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -38,7 +39,7 @@ impl NotifierState<'_> {
         Ok(stored.map(|(state, version)| (state.destination.clone(), (state, version))).collect())
     }
 
-    /// What is remembered of every interface whose new leads are mailed; versions as in [`NotifierState::destinations`].
+    /// The state of every interface whose new leads are mailed; versions as in [`NotifierState::destinations`].
     ///
     /// # Errors
     /// When the broker does not answer.
@@ -109,7 +110,7 @@ impl NotifierState<'_> {
         self.remove(&message.subject).await
     }
 
-    /// Stores the health of a destination in place of `version` (0 if there is none); returns the new version.
+    /// Stores the state of a destination in place of `version` (0 if there is none); returns the new version.
     ///
     /// # Errors
     /// [`JournalError::LostRace`] when another process has written meanwhile; else when the broker does not
@@ -118,7 +119,7 @@ impl NotifierState<'_> {
         self.store(subjects::destination_state(state.destination.as_str()), state, version).await
     }
 
-    /// Stores what is remembered of an interface; as [`NotifierState::store_destination`].
+    /// Stores the state of an interface; as [`NotifierState::store_destination`].
     ///
     /// # Errors
     /// As [`NotifierState::store_destination`].

@@ -1,7 +1,7 @@
 //! Destination health: the notices about a destination, decided from its facts in the order of the stream.
 //!
-//! The first failure has a notice at once. It opens a window; failures until its end share a notice, which opens the
-//! next window. After a window without failures, the next failure has a notice at once again. Independently of that,
+//! The first failure has a notice at once, which opens a window. The failures in the window share a notice at its end,
+//! which opens the next window. After a window without failures, the next failure has a notice at once again. Besides,
 //! there is one notice about a failure streak, and one when a delivery succeeds again after a streak or a deactivation.
 //! For a destination that alternates between failure and success, the number of these notices is limited.
 
@@ -22,13 +22,13 @@ pub struct Rules {
     /// The length of the window after a notice, in which failures of the destination are collected; if it is zero, each
     /// failure has its own notice at once.
     pub window: Duration,
-    /// The number of failures in a row that call for a notice about the streak; 0 if none ever does.
+    /// The number of failures in a row that call for a notice about the streak; 0 if no streak calls for one.
     pub repeated: u32,
 }
 
 impl Rules {
-    /// The number of windows after a notice about a failure streak in which there is no further such notice, nor one
-    /// about the recovery from it.
+    /// After a notice about a failure streak there is no notice about another streak, nor about the recovery from that
+    /// streak, for this number of windows.
     pub const QUIET_WINDOWS: u32 = 4;
 
     fn is_quiet(self, last_alert: Option<Timestamp>, now: Timestamp) -> bool {
@@ -38,16 +38,15 @@ impl Rules {
     }
 }
 
-/// The health of a destination.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DestinationHealth {
     /// The sequence in DELIVERIES of the last fact that this state includes.
     pub sequence: u64,
-    /// The window that is open; `None` if none is.
+    /// The open window; `None` if none is open.
     pub window: Option<Window>,
     /// The failure streak: the deliveries that failed since the last success.
     pub failures: u32,
-    /// When the first of them failed.
+    /// When the first delivery of the streak failed; `None` if none has.
     pub failing_since: Option<Timestamp>,
     /// Whether a notice about this streak was called for.
     pub alerted: bool,
@@ -63,8 +62,8 @@ pub struct DestinationState {
     pub account: AccountId,
     pub destination: DestinationId,
     pub health: DestinationHealth,
-    /// The pending notices: they may not be stored as facts yet. They are stored with the state that called for them,
-    /// so that a process that dies in between leaves them to the next one, word for word.
+    /// Notices that may not be stored as facts yet. They are stored with the state that called for them: if the leader
+    /// dies before it has appended them, the next leader appends the same notices.
     pub pending: Vec<NoticeCalledFor>,
 }
 

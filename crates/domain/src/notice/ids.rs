@@ -4,12 +4,13 @@ use super::ProblemAcknowledged;
 use crate::ids::{AccountId, DeliveryId, DestinationId, EventId, InterfaceId, NoticeId, computed};
 
 impl NoticeId {
-    /// The notice about this failure: that of `delivery` in its `round` (0 is the first, each manual retry starts one).
+    /// The notice about the failure of `delivery` in its `round`: 0 is the first, and each manual retry starts the
+    /// next.
     pub fn of_failure(delivery: DeliveryId, round: u32) -> Self {
         Self::from_uuid(computed("notice", &[&delivery.to_string(), &round.to_string()]))
     }
 
-    /// The notice about this deactivation: that of `destination` at REGISTRY's `sequence`.
+    /// The notice about the deactivation of `destination` at REGISTRY's `sequence`.
     pub fn of_deactivation(destination: &DestinationId, sequence: u64) -> Self {
         Self::from_uuid(computed("deactivation", &[destination.as_str(), &sequence.to_string()]))
     }
@@ -29,7 +30,7 @@ impl NoticeId {
         Self::from_uuid(computed("recovery", &[destination.as_str(), &sequence.to_string()]))
     }
 
-    /// The notice about a new lead: that of this event.
+    /// The notice about the new lead of an event.
     pub fn of_lead(account: &AccountId, event: &EventId) -> Self {
         Self::from_uuid(computed("lead-notice", &[account.as_str(), event.as_str()]))
     }
@@ -44,7 +45,7 @@ impl NoticeId {
         Self::from_uuid(computed("confirmation-mail", &[account.as_str(), &sequence.to_string(), email]))
     }
 
-    /// The id of an acknowledgement, which no mail has.
+    /// The id of an acknowledgement. No mail has it.
     pub fn of_acknowledgement(of: &ProblemAcknowledged) -> Self {
         let (cause, at) = (of.cause.to_string(), of.at.as_microsecond().to_string());
         Self::from_uuid(computed("acknowledgement", &[of.destination.as_str(), &cause, &at]))

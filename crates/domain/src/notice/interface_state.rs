@@ -1,7 +1,7 @@
 //! The notices about new leads of an interface: the first lead at once, further ones within the window together.
 //!
-//! This works as [`super::destination_health`] does for failures, and its state is stored in the same way: a notice of several leads
-//! is decided once, and a process that repeats the step decides on the same notice.
+//! This works as [`super::destination_health`] does for failures, and the state is stored in the same way. A process
+//! that repeats a step calls for the same notice.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct InterfaceState {
     pub interface: InterfaceId,
     /// The sequence in LEADS of the last event that this state includes.
     pub sequence: u64,
-    /// The window that is open; `None` if none is.
+    /// The open window; `None` if none is open.
     pub window: Option<LeadWindow>,
 }
 
