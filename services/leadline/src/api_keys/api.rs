@@ -159,5 +159,5 @@ const PREFIX: &str = "SCOPE_";
 fn scope(text: &str) -> Result<Scope, String> {
     let found = Scope::from_str_name(&format!("{PREFIX}{}", text.to_uppercase()));
     let known = found.filter(|scope| *scope != Scope::Unspecified);
-    known.ok_or_else(|| "is none of publish, read, operate, admin".to_owned())
+    known.ok_or_else(|| "is none of publish, read, operate, admin, payload, form".to_owned())
 }
