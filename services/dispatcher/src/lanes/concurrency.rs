@@ -1,7 +1,7 @@
 //! The concurrency of lanes: how many requests a lane may have in flight, and how many more it may start.
 
 /// How many answered attempts of a lane may wait until their outcome is stored. They do not count as requests in
-/// flight, because the receiver is done with them. This bounds their number while the broker does not answer.
+/// flight, because the receiver is done with them. The limit matters while the broker does not answer.
 const MAX_RECORDING: usize = 512;
 /// Once less than half of all requests are free, a lane may have one of this many equal parts of the free ones. So a
 /// lane that makes progress finds free requests, however many other lanes hang.

@@ -120,8 +120,8 @@ impl Lane {
             let registry = self.shared.registry.snapshot();
             let (state, seen) = (self.state(&registry), registry.sequence());
             drop(registry);
-            // Read before any work starts: a time that passes or an answer that arrives from here on wakes the lane
-            // below.
+            // Read before any work starts, so that a time that passes or an answer that arrives meanwhile wakes the
+            // lane.
             let (now, recording) = (Instant::now(), self.recording());
             self.start_what_can_start(&state);
             self.reported.note(self.not_open(&state));

@@ -28,8 +28,8 @@ const MOVING_LANE_LIMIT: usize = 4_096;
 /// How many items all lanes may queue before each of them may queue only [`STALLED_LANE_LIMIT`].
 const MAX_WAITING: usize = 8_192;
 
-/// How many items may wait for all lanes before no further events of bursts are routed, and before no events at all
-/// are. Lanes that make progress finish these items well within [`PATIENCE`].
+/// Limits of the items that wait for all lanes: above the first no events of bursts are routed, above the second no
+/// events at all. Lanes that make progress finish these items well within [`PATIENCE`].
 const BURST_ROUTING_LIMIT: usize = 1_024;
 const ROUTING_LIMIT: usize = 2_048;
 
