@@ -109,5 +109,5 @@ async fn unreadable_messages_are_quarantined_without_blocking() {
         assert!(RUBBISH.contains(&&message.payload[..]) && !header("Leadline-Sequence").is_empty());
         assert!(message.subject.starts_with("poison."));
     }
-    assert!(world.process.output().contains("set aside in the stream POISON"), "the log reports it");
+    assert!(world.process.output().contains("copying it to the stream POISON"), "the log reports it");
 }

@@ -30,14 +30,14 @@ pub struct Entry<T> {
     /// `None` if the fact is unreadable; it is in quarantine then.
     pub value: Option<T>,
     pub sequence: u64,
-    /// How many messages that the reader wants followed it when the broker delivered it.
+    /// How many messages for this reader followed it when the broker delivered it.
     pub pending: u64,
     pub trace: TraceContext,
     /// When the broker stored it.
     pub published_at: Timestamp,
 }
 
-/// Reads a stream from a sequence on, and follows it.
+/// Reads a stream in order, from a sequence on, and waits for new messages at its end.
 pub struct StreamReader<T> {
     journal: Journal,
     filter: String,
@@ -116,8 +116,9 @@ impl<T: StreamFact> StreamReader<T> {
         self.read_ahead.drain(..taken).collect()
     }
 
-    /// The next facts, at most `max`: waits for the first until `first_by`, then adds what arrives until `enough`.
-    /// Empty if no fact arrives in time, or once the drain has begun. Not cancel-safe: the gathered facts are lost.
+    /// The next facts, at most `max`: waits for the first until `first_by`, then adds what arrives until `enough`
+    /// completes. Empty if no fact arrives in time, or once the drain has begun. Not cancel-safe: the gathered facts are
+    /// lost.
     pub async fn gather(&mut self, max: usize, first_by: Instant, enough: impl Future<Output = ()>) -> Vec<Entry<T>> {
         let mut gathered = timeout_at(first_by, self.next_batch(max)).await.unwrap_or_default();
         let mut enough = pin!(enough);

@@ -59,7 +59,7 @@ impl ResilientConsumer {
         }
     }
 
-    /// Recreates the consumer at the next call. Logs once for each failure after a success.
+    /// Makes the next call create the consumer again. Logs only the first failure after a success.
     pub(crate) async fn recover(&mut self, why: &str) {
         if self.healthy {
             tracing::warn!(source = self.name, why, "consumer broke; creating it again");

@@ -167,7 +167,8 @@ impl<T: Record> WorkQueue<T> {
 
     pub(crate) async fn read(&self, raw: async_nats::jetstream::Message) -> Option<Message<T>> {
         let Ok(info) = raw.info() else {
-            // The client keeps status messages of the broker back. A message without metadata cannot be acknowledged.
+            // The client handles status messages of the broker itself. A message without metadata cannot be
+            // acknowledged.
             tracing::error!(consumer = self.spec.name, "received a message without JetStream metadata; skipping it");
             return None;
         };
@@ -229,7 +230,7 @@ impl Quarantine<'_> {
             stream,
             sequence,
             error = error.chain(),
-            "cannot read message; it is set aside in the stream POISON"
+            "cannot read message; copying it to the stream POISON"
         );
         let mut headers = HeaderMap::new();
         headers.insert("Leadline-Reason", error.to_string().replace(['\r', '\n'], " "));
