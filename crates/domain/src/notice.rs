@@ -1,8 +1,8 @@
 //! Notices, and the facts that they were sent.
 //!
-//! [`destination_health`] decides which notices a fact about a delivery calls for, and [`interface_state`] which ones new leads call for.
-//! One fact stores that a notice was called for ([`NoticeCalledFor`]), and another that it was sent. Neither holds data
-//! of a lead: the notifier looks it up when it writes the mail.
+//! [`destination_health`] decides which notices a fact about a delivery calls for, and [`interface_state`] decides
+//! which notices new leads call for. One fact stores that a notice was called for ([`NoticeCalledFor`]), and another
+//! that it was sent. Neither holds data of a lead: the notifier looks it up when it writes the mail.
 
 mod destination_health;
 mod ids;
@@ -95,7 +95,7 @@ impl NoticeKind {
 /// What is known about the recipients of a notice.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NoticeProgress {
-    /// Whether every recipient is done.
+    /// Whether no recipient is left.
     pub done: bool,
     /// The recipients that have got a mail so far.
     pub reached: Vec<String>,

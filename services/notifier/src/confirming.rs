@@ -1,7 +1,8 @@
 //! Confirmation mails: they ask the owner of an address for consent, if a key of the account set the address.
 //!
-//! The mail carries an authenticated code (`crypto::ConfirmationCodes`). With a public URL the code is part of a link;
-//! without one the owner passes it on, and `ConfirmEmail` takes it. Either way the code proves that the mail was read.
+//! The mail carries an authenticated code (`crypto::ConfirmationCodes`). With a public URL the code is part of a link.
+//! Without one, the owner passes the code on, and a person calls `ConfirmEmail` with it. Either way the code proves
+//! that the mail was read.
 //!
 //! Guarantee: an address gets at most one confirmation mail a day for each account, and at most
 //! [`MAX_MAILS_PER_ADDRESS`] for all accounts together. The mails are counted in NOTICES, so restarts change nothing.

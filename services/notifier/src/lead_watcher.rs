@@ -2,9 +2,9 @@
 //!
 //! One notifier at a time, the leader, reads LEADS in order (`journal::leader`). It calls for a notice about the first
 //! lead of an interface that has addresses, collects the leads of the window after it, and calls for one notice about
-//! all of them (`domain::notice::InterfaceState`). The windows are stored before the lease is. A new leader calls for the
-//! same notices again, so the mailer looks them up before it sends a mail. While no interface has addresses, the leader
-//! skips the events and reads none. A retry or a redelivery makes no lead event, so it causes no mail.
+//! all of them (`domain::notice::InterfaceState`). The leader stores the windows before the lease. A new leader calls
+//! for the same notices again, so the mailer looks them up before it sends a mail. While no interface has addresses,
+//! the leader skips the events and reads none. A retry or a redelivery makes no lead event, so it causes no mail.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -88,8 +88,8 @@ impl LeadWatcher {
         Ok(remembered.collect())
     }
 
-    /// Calls for the notices about windows that have ended, and stores that. `again` marks notices that a process may
-    /// have called for before it died.
+    /// Calls for the notices about windows that have ended, and stores the windows. `again` marks notices that a
+    /// process may have called for before it died.
     async fn tick(&self, book: &mut Book, again: bool) -> Result<(), JournalError> {
         let (now, registry) = (Timestamp::now(), self.registry.snapshot());
         let mut called = vec![];

@@ -95,8 +95,8 @@ pub struct Options {
     /// Maximum mails per hour to one recipient; 0: no limit. Each notifier process counts for itself
     #[arg(long, env = "LEADLINE_MAILS_PER_RECIPIENT", default_value_t = 120, value_name = "COUNT")]
     pub mails_per_recipient: u64,
-    /// Public https URL of the notifier's HTTP port. Mails then have links: to their destination or lead, and to
-    /// unsubscribe; mails that ask the owner of an address for consent have a link to confirm it
+    /// Public https URL of the notifier's HTTP port, for the links in mails: to their destination or lead, to
+    /// unsubscribe, and to confirm an address
     #[arg(long, env = "LEADLINE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
 }

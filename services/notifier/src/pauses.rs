@@ -37,7 +37,7 @@ pub(crate) struct Wait {
 /// The result of a try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Tried {
-    /// The server took the mail or refused this recipient for good; either way it works.
+    /// The server took the mail or refused this recipient for good; either way the server works.
     Answered,
     /// This recipient was refused for now.
     Recipient(String),

@@ -55,7 +55,7 @@ impl Quota {
     /// Counts a mail before it is sent, and returns how many mails to its recipient were left out before.
     ///
     /// # Errors
-    /// The quota that is used up.
+    /// If a quota is used up; the error names it.
     pub(crate) fn take(
         &self,
         account: &AccountId,

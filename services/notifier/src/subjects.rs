@@ -14,7 +14,7 @@ const MAX_NAME: usize = 60;
 /// How many causes a subject about several failures names.
 const MAX_CAUSES: usize = 2;
 
-/// A delivery failed, alone or as the last of many.
+/// For a failed delivery, alone or as the last of several in a row.
 pub(crate) fn failure(destination: &str, fact: Option<&DeliveryFact>) -> String {
     match fact.and_then(cause_of) {
         Some(cause) => format!("{} ({cause})", short(destination)),
@@ -22,7 +22,7 @@ pub(crate) fn failure(destination: &str, fact: Option<&DeliveryFact>) -> String 
     }
 }
 
-/// Deliveries failed after the notice about the first one.
+/// For deliveries that failed after the notice about the first one.
 pub(crate) fn further_failures(destination: &Destination, window: &Window) -> String {
     let mut errors: Vec<_> = window.errors.iter().collect();
     errors.sort_by_key(|error| std::cmp::Reverse(error.count));
@@ -34,18 +34,18 @@ pub(crate) fn further_failures(destination: &Destination, window: &Window) -> St
     format!("{name} ({count} more: {})", causes.join(", "))
 }
 
-/// A rule switched a destination off.
+/// For a destination that a rule deactivated.
 pub(crate) fn deactivation(destination: &Destination, why: &Deactivation) -> String {
     let by = why.delivery.as_ref().map(|by| cause(by.status_code, by.error_kind));
     format!("{} ({})", short(name(destination)), by.unwrap_or_else(|| why.cause.as_str().to_owned()))
 }
 
-/// A destination works again.
+/// For a destination that works again.
 pub(crate) fn recovery(destination: &Destination) -> String {
     short(name(destination))
 }
 
-/// Leads came in. `count` is `None` if the mail is about one lead.
+/// For new leads. `count` is `None` if the mail is about one lead.
 pub(crate) fn leads(interface: &Interface, count: Option<u64>) -> String {
     let name = if interface.name.is_empty() { interface.id.as_str() } else { &interface.name };
     count.map_or_else(|| short(name), |count| format!("{} ({count})", short(name)))

@@ -21,7 +21,7 @@ const PAYLOAD_GONE: &str = "The lead's data is no longer stored, so it cannot be
 const CRASHED: &str = "Leadline itself failed while it worked on this delivery. Ask its operator to look into the log of \
     the dispatcher, and retry the delivery once the cause is found.";
 
-/// A delivery failed.
+/// The mail about a failed delivery.
 pub(crate) fn failure(fact: &DeliveryFact, registry: &Registry) -> Page {
     let reference = fact.reference();
     let destination = registry.destination_ever(&reference.destination);
@@ -76,7 +76,7 @@ fn without_attempt(fact: &DeliveryFact) -> &'static str {
     }
 }
 
-/// Deliveries failed after the notice about the first one.
+/// The mail about deliveries that failed after the notice about the first one.
 pub(crate) fn further_failures(destination: &Destination, window: &Window, examples: &[DeliveryFact]) -> Page {
     let mut errors = window.errors.clone();
     errors.sort_by_key(|error| std::cmp::Reverse(error.count));
@@ -104,7 +104,7 @@ pub(crate) fn further_failures(destination: &Destination, window: &Window, examp
     )
 }
 
-/// A destination fails again and again.
+/// The mail about a destination that fails again and again.
 pub(crate) fn repeated_failures(
     destination: &Destination,
     failures: u32,
@@ -131,13 +131,13 @@ pub(crate) fn repeated_failures(
     )
 }
 
-/// A destination works again.
+/// The mail about a destination that works again.
 pub(crate) fn recovery(destination: &Destination, at: Timestamp, failing_since: Option<Timestamp>) -> Page {
     let (succeeded_at, failing_since) = (time(at), failing_since.map(time));
     about_destination("recovery.jinja", destination, context! { succeeded_at, failing_since })
 }
 
-/// A rule deactivated a destination. `held` counts the deliveries that wait for it.
+/// The mail about a destination that a rule deactivated. `held` counts its held deliveries.
 pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: u64) -> Page {
     let cause = match why.cause {
         DeactivationCause::Exhausted if destination.retry.deactivate == Deactivate::IfNothingSucceeded => {
@@ -169,7 +169,7 @@ pub(crate) fn deactivation(destination: &Destination, why: &Deactivation, held: 
     )
 }
 
-/// A lead came in.
+/// The mail about a new lead.
 pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
     let data = render::json::parse(&event.payload)
         .map_or_else(|_| String::from_utf8_lossy(&event.payload).into_owned(), |json| json.pretty(MAX_DATA));
@@ -186,7 +186,7 @@ pub(crate) fn new_lead(event: &LeadEvent, interface: &Interface) -> Page {
     )
 }
 
-/// Leads came in after the notice about the first one.
+/// The mail about leads that came in after the notice about the first one.
 pub(crate) fn further_leads(interface: &Interface, window: &LeadWindow) -> Page {
     let lead =
         |example: &LeadExample| context! { received_at => time(example.received_at), id => example.lead.as_str() };
@@ -205,7 +205,7 @@ pub(crate) fn further_leads(interface: &Interface, window: &LeadWindow) -> Page 
     )
 }
 
-/// The question whether an address may be mailed.
+/// The mail that asks the owner of an address for consent.
 pub(crate) fn confirmation(account: &AccountId, url: Option<String>, code: &str) -> Page {
     mail("confirmation.jinja", context! { account => account.as_str(), url, code })
 }
@@ -237,7 +237,7 @@ pub(crate) fn lead_details(account: &AccountId, interface: &InterfaceId, lead: O
     mail("lead_details.jinja", context! { account => account.as_str(), interface => interface.as_str(), lead })
 }
 
-/// The links of a mail, and what a quota left out before it.
+/// The links of a mail, and how many mails a quota left out before it.
 #[derive(Debug)]
 pub(crate) struct Footer {
     pub(crate) kind: NoticeKind,
@@ -269,7 +269,7 @@ fn about_destination(template: &str, destination: &Destination, values: Value) -
     engine::compose(page, "retry_all.jinja", common)
 }
 
-/// The subject matter of a kind of mails, in the words of their readers.
+/// What mails of a kind are about, in the words of their readers.
 pub(crate) const fn mails_about(kind: NoticeKind) -> &'static str {
     match kind {
         NoticeKind::Error => "failed deliveries",

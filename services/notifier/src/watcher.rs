@@ -1,11 +1,11 @@
 //! The watcher: it turns facts about deliveries into notices for people and events for destinations.
 //!
 //! One notifier at a time, the leader, reads the outcomes in DELIVERIES in order (`journal::leader`) and keeps the
-//! health of each destination (`domain::notice::DestinationState`). For a batch of facts it does this, in this order: it
-//! publishes the events that the facts call for, stores the health of the destinations with their pending notices,
+//! health of each destination (`domain::notice::DestinationState`). For a batch of facts it does this, in this order:
+//! it publishes the events that the facts call for, stores the health of the destinations with their pending notices,
 //! appends the pending notices, stores that they are appended, and stores the lease. If a leader dies in between, the
-//! next one appends the pending notices. Both may have done so, so the mailer looks each notice up before it sends a
-//! mail.
+//! next one appends the pending notices. Both may have appended them, so the mailer looks up each notice before it
+//! sends a mail.
 //!
 //! The watcher sends no mail, so it reads on while the mail server does not answer.
 
