@@ -213,7 +213,7 @@ async fn panic_ends_only_its_own_delivery() {
     assert_eq!((delivery.status(), delivery.failure_reason.as_str()), (DeliveryStatus::Failed, "crashed"));
     assert_eq!(deactivated(&world, &id).await, None);
     assert_eq!(receiver.count(), 1);
-    assert_eq!(world.process.output().matches("an attempt panicked").count(), 1);
+    assert_eq!(world.process.output().matches("attempt panicked").count(), 1);
 }
 
 /// A request that kills every process does so only a few times; the other event is delivered.
@@ -230,7 +230,7 @@ async fn work_that_kills_processes_is_given_up() {
     let mut deaths = 0;
     loop {
         let given_up = wait::until("the end of the process, or of the delivery", SOON, async || {
-            let given_up = world.process.output().contains("its delivery is given up");
+            let given_up = world.process.output().contains("abandoning its delivery");
             (given_up || !world.process.is_running()).then_some(given_up)
         });
         if given_up.await {

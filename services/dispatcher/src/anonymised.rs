@@ -15,22 +15,22 @@ use tokio::sync::Mutex;
 
 use crate::{fifo_cache::FifoCache, payloads::Payloads};
 
-/// How many leads are remembered. Of one that was pushed out by others, a delivery that waited for so long ends as if
-/// its payload had become too old.
+/// The number of leads that are remembered. If a lead was evicted, a delivery that waited meanwhile ends as if its
+/// payload were too old.
 const REMEMBERED: usize = 200_000;
-/// How many events are remembered. One that was pushed out by others and is then sent again gets as far as its receiver
+/// The number of events that are remembered. If an event was evicted and is published again, it reaches its receiver
 /// before it is erased.
 const EVENTS_REMEMBERED: usize = 200_000;
-/// For how many accounts it is remembered how far was looked back.
+/// The number of accounts whose look-back is remembered.
 const LOOKED_BACK: u64 = 10_000;
-/// How many facts are read again at the start: as many as are remembered, which takes about a second.
+/// The number of facts that are read again at the start: all that are remembered. Reading them takes about a second.
 const RECENT: u64 = EVENTS_REMEMBERED as u64;
-/// How many facts are taken at once.
+/// The maximum number of facts in one batch.
 const MAX_BATCH: usize = 1_000;
-/// The pause after the broker did not answer.
+/// The delay before the broker is asked again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Which leads were anonymised, and the last place in LEADS that it covers; and the ids of their events.
+/// The leads that were anonymised, each with the last sequence of LEADS that this covers, and the ids of their events.
 #[derive(Debug)]
 pub(crate) struct AnonymisedLeads {
     events: FifoCache<(AccountId, EventId), ()>,
@@ -49,13 +49,13 @@ impl Default for AnonymisedLeads {
 }
 
 impl AnonymisedLeads {
-    /// Follows what is anonymised, until the drain; from a while ago on, because what was anonymised just now may not be
-    /// erased yet, and what was erased may be sent again.
+    /// Follows ANONYMISED until the drain. It begins with recent facts, because their events may not be erased yet, and
+    /// erased events may be published again.
     pub(crate) async fn follow(&self, journal: &Journal, payloads: &Payloads, drain: &Drain) {
         let from = loop {
             match journal.stream(AnonymisationFact::STREAM).last_sequence().await {
                 Ok(last) => break last.saturating_sub(RECENT) + 1,
-                Err(error) => tracing::debug!(error = error.chain(), "cannot ask who is anonymised now"),
+                Err(error) => tracing::debug!(error = error.chain(), "cannot read the end of ANONYMISED; retrying"),
             }
             tokio::select! {
                 () = tokio::time::sleep(RETRY_DELAY) => {}
@@ -80,7 +80,7 @@ impl AnonymisedLeads {
         }
     }
 
-    /// Whether this process knows that what the delivery would send was anonymised.
+    /// Whether this process knows that the payload of the delivery was anonymised.
     pub(crate) fn covers(&self, reference: &DeliveryRef) -> bool {
         let lead = (reference.account.clone(), reference.lead.clone());
         self.leads.get(&lead).is_some_and(|until| {
@@ -89,7 +89,7 @@ impl AnonymisedLeads {
         })
     }
 
-    /// Whether it was anonymised at `since` or later.
+    /// Whether the payload of the delivery was anonymised at `since` or later.
     pub(crate) async fn has(
         &self,
         journal: &Journal,

@@ -38,40 +38,40 @@ use crate::{
     work_item::{AskedBy, WorkItem},
 };
 
-/// From when on an attempt that is being made is shown to people.
+/// An attempt that takes longer is shown to people while it runs.
 const VISIBLE_AFTER: Duration = Duration::from_secs(1);
-/// When work comes back that could not be done for want of the broker, or of connections.
+/// The delay of work that failed because the broker was away or no connection was free.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// For how long a lane pauses whose secrets do not open: until then a new secret is known, and nothing else helps.
+/// The pause of a lane whose secrets do not open. Only a new secret helps, and within this time the process knows it.
 const SEALED_RETRY_DELAY: Duration = Duration::from_secs(5);
-/// For how long a lane pauses while the proxy of the installation cannot be used.
+/// The pause of a lane while the proxy of the installation cannot be used.
 const EGRESS_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// What an attempt means for its lane.
+/// The result of an attempt, for its lane.
 #[derive(Debug, Default)]
 pub(crate) struct Ended {
-    /// The receiver asked to be left alone for so long.
+    /// The pause that the receiver asked for.
     pub(crate) pause: Option<Duration>,
-    /// Whether there was nobody to talk to; none: nobody was talked to.
+    /// Whether the attempt was a transport failure; `None` if no request was made.
     pub(crate) transport_failed: Option<bool>,
     /// The work, if there was no connection for it.
     pub(crate) not_begun: Option<Box<WorkItem>>,
-    /// Whether the delivery ended with it.
+    /// Whether the delivery ended with this attempt.
     finished: bool,
-    /// The slot of a request that did not go well: free once the lane knows what that means, and not before.
+    /// The slot of a request that failed. It becomes free when the lane has handled the failure.
     _slot: Option<CountGuard>,
 }
 
-/// What became of work that was not begun.
+/// What happened to work that was not attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Disposition {
-    /// It waits in the broker.
+    /// The work waits in the broker.
     Parked,
-    /// It has ended, or comes again.
+    /// The work has ended, or will be redelivered.
     Gone,
 }
 
-/// Makes an attempt and performs what follows. Its slot is free for another one as soon as the receiver has answered well.
+/// Makes an attempt and performs its effects. After a success the slot is free before the fact is stored.
 pub(crate) async fn make(
     shared: Arc<Shared>,
     destination: Arc<Destination>,
@@ -79,8 +79,8 @@ pub(crate) async fn make(
     slot: CountGuard,
 ) -> Ended {
     let Some(_under_way) = shared.known.begin(item.key()) else {
-        // It is under way already. Whoever makes it acknowledges for the same message; another one comes again, and the
-        // attempt is then found made.
+        // The attempt is in flight already. If it belongs to the same message, it acknowledges that message. Any other
+        // message is redelivered, and then finds the attempt recorded.
         return Ended::default();
     };
     let making = AssertUnwindSafe(async {
@@ -106,31 +106,31 @@ pub(crate) async fn make(
         }
         Err(error) if error.is::<NotSent>() => {
             let pause = match error.downcast_ref() {
-                // The first one was logged.
+                // The egress proxy logs its first failure.
                 Some(NotSent::Egress(_)) => EGRESS_RETRY_DELAY,
                 _ => {
-                    tracing::warn!(error = runtime::chain_of(&error), "an attempt could not begin; its work is parked");
+                    tracing::warn!(error = runtime::chain_of(&error), "cannot begin attempt; parking its work");
                     RETRY_DELAY
                 }
             };
             Ended { pause: Some(pause), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
-        // The vault says so.
+        // The vault has logged it.
         Err(error) if error.is::<OpenError>() => {
             Ended { pause: Some(SEALED_RETRY_DELAY), not_begun: Some(Box::new(item)), ..Ended::default() }
         }
         Err(error) => {
-            tracing::warn!(error = runtime::chain_of(&error), "an attempt could not begin; trying again");
+            tracing::warn!(error = runtime::chain_of(&error), "cannot begin attempt; retrying");
             item.message.nak(RETRY_DELAY).await;
             Ended::default()
         }
     }
 }
 
-/// The attempt panicked, and would again: its delivery ends, so that it neither comes again for ever nor fails others.
+/// Ends the delivery of an attempt that panicked. A retry would panic too, for ever, and fail other deliveries.
 async fn give_up(shared: &Shared, item: &WorkItem) {
     let reference = &item.work.reference;
-    tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "an attempt panicked; its delivery is given up");
+    tracing::error!(delivery = %reference.delivery, destination = %reference.destination, "attempt panicked; abandoning its delivery");
     let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
     item.message.with_heartbeat(perform(shared, given_up, &item.message.trace)).await;
     let made = Attempted { attempt: item.work.attempt, round: item.work.round, ended: true };
@@ -138,9 +138,8 @@ async fn give_up(shared: &Shared, item: &WorkItem) {
     item.message.ack().await;
 }
 
-/// Whether the attempt, or a later one, was made and recorded before; if so, whether the delivery ended with it. If the
-/// message may have been handed out before, what was recorded since then is looked through, once for all that a
-/// destination's messages ask.
+/// Whether this attempt or a later one is recorded already; if so, whether the delivery ended with it. If the message
+/// may be a redelivery, the facts since its publication are read, once for all waiting messages of the destination.
 async fn was_made(shared: &Shared, item: &WorkItem) -> Result<Option<bool>, JournalError> {
     let key = item.key();
     let made = shared.known.made(key);
@@ -164,14 +163,14 @@ async fn was_made(shared: &Shared, item: &WorkItem) -> Result<Option<bool>, Jour
     Ok(shared.known.made(key))
 }
 
-/// An attempt was made, and perhaps not all that follows from it.
+/// Performs the effects that may be missing after a recorded attempt.
 async fn settle(shared: &Shared, item: &WorkItem, finished: bool) {
     if finished {
         perform(shared, delivery::pass_turn(&item.work), &item.message.trace).await;
     }
 }
 
-/// `Err`: nothing was sent.
+/// Returns `Err` if nothing was sent.
 async fn make_once(
     shared: &Shared,
     destination: &Arc<Destination>,
@@ -189,10 +188,10 @@ async fn make_once(
     let attempt_id = AttemptId::from_uuid(Uuid::now_v7());
     let (started_at, clock) = (Timestamp::now(), Instant::now());
     let (span, trace) = span::enter(shared, destination, item, &content, started_at);
-    let told = span::sent(destination, &span, &trace);
+    let sent_trace = span::sent(destination, &span, &trace);
     measured::begun(item, started_at, &trace);
     let Some(made) =
-        prepare::request(shared, destination, item, &content, attempt_id, started_at, (&trace, &told)).await?
+        prepare::request(shared, destination, item, &content, attempt_id, started_at, (&trace, &sent_trace)).await?
     else {
         let given_up = delivery::abandon(&item.work, FailureReason::Crashed, Timestamp::now());
         perform(shared, given_up, &item.message.trace).await;
@@ -235,10 +234,10 @@ async fn make_once(
     let execution = successes::added_to(shared, item, destination, execution).await;
     let effects = delivery::after_attempt(&item.work, &destination.retry, execution);
     let finished = !effects.iter().any(|effect| matches!(effect, Effect::SetTimer { .. }));
-    // Dropped at once if all went well.
+    // After a success the slot is dropped here.
     let _slot = (!success).then_some(slot);
     if !success && clock.elapsed() >= VISIBLE_AFTER {
-        // Those that run into their timeout together are recorded together.
+        // Attempts that time out at the same time are recorded together.
         together::sleep_at_least(Duration::ZERO).await;
     }
     let _turn = if success { None } else { shared.unhurried.acquire().await.ok() };
@@ -247,7 +246,7 @@ async fn make_once(
     Ok(Ended { pause, transport_failed, not_begun: None, finished, _slot })
 }
 
-/// What there is to send, or why there is nothing.
+/// The content to send, or the reason why there is none.
 async fn content(shared: &Shared, item: &WorkItem) -> Result<Result<Content, FailureReason>, JournalError> {
     let reference = &item.work.reference;
     if shared.forgotten.covers(reference) {
@@ -260,7 +259,7 @@ async fn content(shared: &Shared, item: &WorkItem) -> Result<Result<Content, Fai
     Ok(Err(if anonymised { FailureReason::Anonymised } else { FailureReason::PayloadGone }))
 }
 
-/// Lets people see an attempt that lasts long. If the broker is away nobody sees it, and nothing is lost.
+/// Shows a long attempt to people while it runs. If the broker is away, the attempt is not shown, and nothing is lost.
 async fn announce(
     shared: &Shared,
     item: &WorkItem,
@@ -279,26 +278,27 @@ async fn announce(
     });
     let turn = shared.unhurried.acquire().await;
     if let Err(error) = shared.journal.deliveries().append(&started, trace).await {
-        tracing::debug!(error = error.chain(), "a long attempt could not be announced");
+        tracing::debug!(error = error.chain(), "cannot announce long attempt");
     }
     drop(turn);
     std::future::pending().await
 }
 
-/// The work waits until its lane can take it.
+/// Parks work until its lane can take it.
 pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
     let parking = async {
-        // What was handed out before may have been done; whoever takes the parked copy could no longer know.
+        // The attempt may have been made after an earlier delivery of the message. A process that takes the parked copy
+        // could not know that.
         if let Some(finished) = was_made(&shared, &item).await? {
             settle(&shared, &item, finished).await;
             return Ok(Disposition::Gone);
         }
-        // What waits for longer than a second can wait for the others.
+        // The work has waited for more than a second, so it can also wait for the shared tick.
         together::sleep_at_least(Duration::ZERO).await;
         shared.journal.parking().park(&item.work, item.name(), &item.message.trace).await?;
         if item.asked_by == AskedBy::Event {
             crash::point("after an event is parked");
-            // After it, because an event whose request is recorded is done when it comes again.
+            // Parking comes first: a redelivered event whose request is recorded would not be parked any more.
             shared.journal.deliveries().append(&delivery::request_parked(&item.work), &item.message.trace).await?;
         }
         Ok::<_, JournalError>(Disposition::Parked)
@@ -310,7 +310,7 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
         }
         Err(error) => {
             if !error.is_logged() {
-                tracing::warn!(error = error.chain(), "work could not be parked; trying again");
+                tracing::warn!(error = error.chain(), "cannot park work; retrying");
             }
             item.message.nak(RETRY_DELAY).await;
             Disposition::Gone
@@ -318,7 +318,7 @@ pub(crate) async fn park(shared: Arc<Shared>, item: WorkItem) -> Disposition {
     }
 }
 
-/// The work waits until a person enables its destination again.
+/// Parks work until a person enables its destination again.
 pub(crate) async fn hold(shared: Arc<Shared>, item: WorkItem, reason: HoldReason) -> Disposition {
     let (fact, held) = delivery::hold(&item.work, reason, Timestamp::now());
     let holding = perform(&shared, [Effect::Append(fact)], &item.message.trace);
@@ -326,7 +326,7 @@ pub(crate) async fn hold(shared: Arc<Shared>, item: WorkItem, reason: HoldReason
     park(shared, WorkItem { work: held, ..item }).await
 }
 
-/// The work will never be done, unless it was done already.
+/// Ends a delivery without an attempt, unless the attempt was made already.
 pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: FailureReason) -> Disposition {
     let abandoning = async {
         match was_made(&shared, &item).await? {
@@ -342,7 +342,7 @@ pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: Failure
         Ok(()) => item.message.ack().await,
         Err(error) => {
             if !error.is_logged() {
-                tracing::warn!(error = error.chain(), "work could not be given up; trying again");
+                tracing::warn!(error = error.chain(), "cannot abandon work; retrying");
             }
             item.message.nak(RETRY_DELAY).await;
         }
@@ -350,7 +350,7 @@ pub(crate) async fn abandon(shared: Arc<Shared>, item: WorkItem, reason: Failure
     Disposition::Gone
 }
 
-/// The work cannot be judged yet; it comes again.
+/// Returns work that cannot be decided yet; the broker redelivers it.
 pub(crate) async fn wait(item: WorkItem) -> Disposition {
     item.message.nak(RETRY_DELAY).await;
     Disposition::Gone

@@ -13,13 +13,13 @@ use tokio::time::sleep;
 
 use crate::{Shared, intake::ordered, measured, wide_event};
 
-/// The pause before an effect is tried again.
+/// The delay before an effect is retried.
 const EFFECT_RETRY_DELAY: Duration = Duration::from_millis(500);
-/// How long to wait until this process knows a change of the configuration.
+/// The time to wait until this process knows a change of the configuration.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Performs the effects in the order given. An effect that the broker does not store is tried until the process ends: the
-/// attempt was made, and without its fact another process would repeat it.
+/// Performs the effects in the given order. An effect that the broker does not store is retried until the process ends:
+/// the attempt was made, and without its fact another process would repeat it.
 pub(crate) async fn perform(shared: &Shared, effects: impl IntoIterator<Item = Effect>, trace: &TraceContext) {
     for effect in effects {
         while let Err(error) = perform_one(shared, &effect, trace).await {
@@ -78,14 +78,15 @@ async fn deactivate(
     let fact = RegistryFact { at: why.at, by: "dispatcher".to_owned(), change: decision.change };
     let sequence = match shared.journal.registry().append(&fact, decision.expected_version).await {
         Ok(sequence) => sequence,
-        // Another process changed the destination first, perhaps something else in it: decide again once that is known.
+        // Another process changed the destination first, perhaps another setting. The retry decides with the newer
+        // configuration.
         Err(JournalError::LostRace) => {
             shared.registry.at_least(registry.sequence() + 1, REGISTRY_TIMEOUT).await;
             return Err(JournalError::LostRace);
         }
         Err(error) => return Err(error),
     };
-    tracing::warn!(%destination, cause = why.cause.as_str(), "a destination is deactivated");
+    tracing::warn!(%destination, cause = why.cause.as_str(), "deactivated destination");
     shared.registry.at_least(sequence, REGISTRY_TIMEOUT).await;
     Ok(())
 }

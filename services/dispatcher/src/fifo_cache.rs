@@ -9,12 +9,12 @@ use std::{
 use lru::LruCache;
 use tokio::time::Instant;
 
-/// FifoCache values. Asked for by every attempt, so it does nothing but what an attempt needs.
+/// A cache that does only what attempts need, because each attempt reads it.
 #[derive(Debug)]
 pub(crate) struct FifoCache<K: Hash + Eq, V> {
     book: Mutex<Book<K, V>>,
-    /// The most that all of them may weigh together.
-    most: usize,
+    /// The maximum total weight.
+    max_weight: usize,
     kept: Duration,
 }
 
@@ -32,19 +32,19 @@ struct Entry<V> {
 }
 
 impl<K: Hash + Eq, V: Clone> FifoCache<K, V> {
-    /// At most `most` values if each of them weighs 1, and none for longer than `kept`.
-    pub(crate) fn new(most: usize, kept: Duration) -> Self {
-        Self { book: Mutex::new(Book { entries: LruCache::unbounded(), weight: 0 }), most, kept }
+    /// A cache of values with a total weight of at most `max_weight`, each for at most `kept`.
+    pub(crate) fn new(max_weight: usize, kept: Duration) -> Self {
+        Self { book: Mutex::new(Book { entries: LruCache::unbounded(), weight: 0 }), max_weight, kept }
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<V> {
         let book = self.book();
-        // Not `get`, which would make it young again.
+        // Not `get`, which would move the entry to the end.
         let entry = book.entries.peek(key)?;
         (entry.since.elapsed() < self.kept).then(|| entry.value.clone())
     }
 
-    /// Remembers a value, given the one that was remembered before.
+    /// Stores the value that `value` makes of the previous one.
     pub(crate) fn put(&self, key: K, weight: usize, value: impl FnOnce(Option<V>) -> V) {
         let (mut book, now) = (self.book(), Instant::now());
         let before = book.remove(&key);
@@ -52,7 +52,7 @@ impl<K: Hash + Eq, V: Clone> FifoCache<K, V> {
         book.weight += weight;
         book.entries.push(key, Entry { value, weight, since: now });
         while let Some((_, oldest)) = book.entries.peek_lru()
-            && (book.weight > self.most || now.duration_since(oldest.since) >= self.kept)
+            && (book.weight > self.max_weight || now.duration_since(oldest.since) >= self.kept)
         {
             book.weight -= oldest.weight;
             book.entries.pop_lru();
@@ -81,11 +81,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_go_first_by_weight_and_by_age() {
+    async fn the_oldest_entries_are_evicted_by_weight_and_by_age() {
         let recent = FifoCache::new(10, Duration::from_secs(60));
         for key in 0..4 {
             recent.put(key, 3, |before| before.unwrap_or(key));
-            assert_eq!(recent.get(&0), (key < 3).then_some(0), "being asked for keeps nothing");
+            assert_eq!(recent.get(&0), (key < 3).then_some(0), "reading an entry does not keep it");
         }
         assert_eq!([1, 2, 3].map(|key| recent.get(&key)), [Some(1), Some(2), Some(3)]);
         recent.put(1, 3, |before| before.unwrap_or_default() + 10);
@@ -96,7 +96,7 @@ mod tests {
         assert_eq!(
             [1, 4, 5].map(|key| recent.get(&key)),
             [Some(11), Some(4), Some(5)],
-            "what is forgotten weighs nothing"
+            "a removed entry weighs nothing"
         );
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(recent.get(&5), None);
@@ -104,6 +104,6 @@ mod tests {
         let left = |recent: &FifoCache<_, _>| recent.book().entries.len();
         assert_eq!(left(&recent), 1);
         recent.put(7, 11, |_| 7);
-        assert_eq!(left(&recent), 0, "what weighs too much is not kept");
+        assert_eq!(left(&recent), 0, "a value that is too heavy is not kept");
     }
 }

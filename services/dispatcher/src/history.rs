@@ -1,4 +1,4 @@
-//! What this process knows of the past, so that a redelivered message repeats nothing.
+//! The redelivery history of this process: a redelivered message repeats nothing.
 
 pub(crate) mod attempts;
 pub(crate) mod deliveries;

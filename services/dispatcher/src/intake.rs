@@ -1,4 +1,4 @@
-//! Where work comes from: lead events, in order or not, and requests, timers and parked work.
+//! The sources of work: lead events, ordered or not, requests, timers and parked work.
 
 pub(crate) mod lead_events;
 pub(crate) mod ordered;

@@ -1,17 +1,17 @@
 //! The dispatcher: routes lead events to destinations and sends them.
 //!
-//! * [`intake`] takes work from the broker: lead events ([`intake::lead_events`], or [`intake::ordered`] where a destination
-//!   keeps the order of each lead's events), requests, timers and parked work ([`intake::requests`])
-//! * [`lanes`] decide when work is done: each destination has a concurrency limit, a rate limit and a breaker; what its lane
-//!   cannot take is parked in the broker
+//! * [`intake`] takes work from the broker: lead events ([`intake::lead_events`], or [`intake::ordered`] for accounts
+//!   with an ordered destination), requests, timers and parked work ([`intake::requests`])
+//! * [`lanes`] decide when work is done: each destination has a concurrency limit, a rate limit and a breaker; work
+//!   that its lane cannot take is parked in the broker
 //! * a [`work_item`] is an attempt to make, with the message that asks for it
-//! * [`attempt`] makes one attempt and performs what follows from it: timer, fact, acknowledgement, in this order
+//! * [`attempt`] makes one attempt and performs its effects: timer, fact, acknowledgement, in this order
 //! * [`transport`] makes the request, finds and reaches the receiver, and turns the answer into an outcome
 //! * [`payloads`] has the payloads, [`anonymised`] keeps those of anonymised leads from being sent
-//! * [`history`] knows what was requested, released and attempted before
+//! * [`history`] knows which deliveries were requested, released and attempted before
 //!
-//! Guarantee: each of these steps can be repeated. A process that dies leaves its messages unacknowledged, and another
-//! one does the step again.
+//! Guarantee: each of these steps can be repeated. If a process dies, its messages are not acknowledged, and another
+//! process does the step again.
 
 mod anonymised;
 mod attempt;
@@ -42,13 +42,13 @@ use runtime::{Latch, NeededBy, Platform, Service};
 use tokio::sync::Semaphore;
 use url::Url;
 
-/// What the dispatcher can be told.
+/// The settings of the dispatcher.
 #[derive(Debug, Clone, clap::Args)]
 #[group(id = "dispatcher")]
 pub struct Options {
     /// Name servers to ask instead of those of /etc/resolv.conf, e.g. 10.0.0.53 or 127.0.0.1:5353
     ///
-    /// Without those of /etc/resolv.conf its search domains are not used either; /etc/hosts is.
+    /// The search domains of /etc/resolv.conf are then not used either. /etc/hosts is still used.
     #[arg(long, env = "LEADLINE_DNS_SERVER", value_name = "ADDRESS", value_delimiter = ',', value_parser = name_server)]
     pub dns_server: Vec<SocketAddr>,
     /// File with certificates (PEM) of authorities to trust besides the public ones
@@ -57,32 +57,34 @@ pub struct Options {
     /// Proxy through which receivers are called, and token servers: http://HOST:PORT (CONNECT) or socks5://HOST:PORT, with
     /// user:password@ (percent-encoded) if it asks for them
     ///
-    /// It is asked for addresses, which the dispatcher looks up and checks, unless --egress-proxy-resolves is given.
+    /// The dispatcher looks up and checks the addresses of receivers, and names them to the proxy, unless
+    /// --egress-proxy-resolves is given.
     #[arg(long, env = "LEADLINE_EGRESS_PROXY", value_name = "URL", hide_env_values = true)]
     pub egress_proxy: Option<String>,
-    /// Have the proxy look up the names of receivers. Which addresses may be called is then the proxy's to decide
+    /// Have the proxy look up the names of receivers. The proxy then decides which addresses may be called
     #[arg(long, env = "LEADLINE_EGRESS_PROXY_RESOLVES")]
     pub egress_proxy_resolves: bool,
     /// How many bytes of recent payloads to keep in memory
     #[arg(long, env = "LEADLINE_PAYLOAD_CACHE", default_value_t = 8 * 1024 * 1024, value_name = "BYTES")]
     pub payload_cache: usize,
-    /// How many requests to have under way at once; each takes about 55 KiB and a connection while its receiver hangs
+    /// Maximum requests in flight; each takes about 55 KiB and a connection while its receiver hangs
     ///
-    /// At most half as many as files may be open (RLIMIT_NOFILE). Beyond that a destination still gets one.
+    /// The limit is at most half the number of open files (RLIMIT_NOFILE). At the limit a destination still gets one
+    /// request.
     #[arg(long, env = "LEADLINE_REQUESTS", default_value_t = 4_096, value_name = "COUNT")]
     pub requests: usize,
-    /// How long to use a connection to a receiver; a name that leads elsewhere is noticed when it is over
+    /// How long to use a connection to a receiver; a changed address is noticed after that time
     #[arg(long, env = "LEADLINE_CONNECTION_MAX_AGE", default_value = "5m", value_name = "DURATION", value_parser = runtime::duration::parse)]
     pub connection_max_age: Duration,
     /// Export the span of each failed attempt, even if its trace is not sampled (OTEL_TRACES_SAMPLER)
     #[arg(long, env = "LEADLINE_TRACE_FAILURES", default_value_t = true, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub trace_failures: bool,
-    /// Log one line for each delivery that ends, with all that is known of it
+    /// Log one line for each delivery that ends, with everything about it
     #[arg(long, env = "LEADLINE_LOG_DELIVERIES")]
     pub log_deliveries: bool,
 }
 
-/// What the parts of the sender share.
+/// The state that the parts of the dispatcher share.
 struct Shared {
     platform: Platform,
     journal: Journal,
@@ -97,26 +99,26 @@ struct Shared {
     successes: attempt::successes::Successes,
     requested: history::deliveries::DeliveryHistory,
     released: history::deliveries::DeliveryHistory,
-    /// How much work waits in memory for some lane.
+    /// The work items that wait in the queues of lanes.
     waiting: Arc<lanes::counter::Counter>,
-    /// How many requests are under way in all lanes, and how many may be.
+    /// The requests in flight in all lanes, and their limit.
     under_way: Arc<lanes::counter::Counter>,
     most_under_way: usize,
     forgotten: anonymised::AnonymisedLeads,
-    /// Requests that may be what processes die of are made one at a time.
+    /// Suspects make their requests one at a time.
     alone: Semaphore,
-    /// Lanes that are not open.
+    /// The reports about lanes that are not open.
     lane_reports: lanes::report::Reports,
-    /// Turns for what nobody waits for.
+    /// Limits work that no caller waits for.
     unhurried: Semaphore,
-    /// Whether failed attempts are exported whatever their trace is.
+    /// Whether failed attempts are exported even if their trace is not sampled.
     trace_failures: bool,
-    /// Whether each delivery that ends is logged.
+    /// Whether a line is logged for each delivery that ends.
     log_deliveries: bool,
 }
 
-/// How much of what nobody waits for is done at once: telling that an attempt takes long, and what follows from one that
-/// failed. When hundreds of attempts run into their timeout together, what goes well does not stand behind them.
+/// The concurrency of work that no caller waits for: facts about long attempts, and the effects of failed ones. When
+/// hundreds of attempts time out together, successes do not wait behind them.
 const UNHURRIED: usize = 16;
 
 /// Starts the dispatcher.
@@ -178,7 +180,7 @@ pub async fn start(
     Ok(Service::new("dispatcher"))
 }
 
-/// The proxy of the installation, and the latch that tells of it.
+/// The proxy of the installation, and its readiness latch.
 fn egress(
     options: &Options,
     platform: &Platform,
@@ -189,20 +191,20 @@ fn egress(
     Ok(Some((settings, latch)))
 }
 
-/// The address of a name server, on the port of DNS unless it names another one.
+/// The address of a name server. The default port is that of DNS.
 fn name_server(text: &str) -> Result<SocketAddr, AddrParseError> {
     const DNS_PORT: u16 = 53;
     text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT)).or_else(|_| text.parse())
 }
 
-/// How long a receiver asks to be left alone, for whoever tries what receivers may say.
+/// The pause that a receiver asks for; public for the tests of untrusted input.
 #[doc(hidden)]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     transport::outcome::retry_after(headers)
 }
 
-/// Whether a URL may be called where no network is allowed but the public one, as far as that can be told before its name
-/// is resolved; for whoever tries what URLs there are.
+/// Whether a URL may be called if only public addresses are allowed, as far as its text shows; public for the tests of
+/// untrusted input.
 #[doc(hidden)]
 pub fn may_be_called(url: &Url) -> bool {
     Guard::new(vec![]).check_literal(url).is_ok()

@@ -1,5 +1,5 @@
-//! What is measured about attempts, deliveries and lanes. Each is counted where its fact is stored
-//! ([`crate::attempt`]); lanes and requests under way are observed.
+//! Metrics of attempts, deliveries and lanes. Attempts and deliveries are counted where their facts are stored
+//! ([`crate::effects`]); lanes and requests in flight are observed.
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::{
     work_item::{AskedBy, WorkItem},
 };
 
-/// What stands for everything that metrics do not name.
+/// Replaces every value that metrics do not name.
 const OTHER: &str = "other";
 
 /// The account and destination of a series.
@@ -106,7 +106,7 @@ static REQUESTS: LazyLock<Histograms<Request>> = LazyLock::new(|| {
     })
 });
 
-/// The destinations that metrics name: those that had an attempt first.
+/// The destinations that metrics name: the first ones that had an attempt.
 static NAMED: LazyLock<RwLock<HashMap<DestinationId, Owner>>> = LazyLock::new(RwLock::default);
 
 impl Owner {
@@ -126,7 +126,7 @@ impl Owner {
         named.entry(destination.clone()).or_insert_with(owner).clone()
     }
 
-    /// Its attributes after others.
+    /// The attributes `own`, followed by those of the owner.
     fn with(&self, own: impl IntoIterator<Item = KeyValue>) -> Vec<KeyValue> {
         let (account, destination) = match self {
             Self::Unnamed => return own.into_iter().collect(),
@@ -138,7 +138,7 @@ impl Owner {
     }
 }
 
-/// An attempt begins.
+/// Records that an attempt begins.
 pub(crate) fn begun(item: &WorkItem, at: Timestamp, trace: &TraceContext) {
     if item.work.attempt > 1 || item.work.round > 0 {
         return;
@@ -148,7 +148,7 @@ pub(crate) fn begun(item: &WorkItem, at: Timestamp, trace: &TraceContext) {
     TO_FIRST_ATTEMPT.record(&waited, since(accepted, at), Some(trace));
 }
 
-/// A fact is stored.
+/// Records that a fact is stored.
 pub(crate) fn stored(fact: &DeliveryFact, trace: &TraceContext) {
     if !metrics::are_on() {
         return;
@@ -222,11 +222,11 @@ fn server(url: &str) -> Option<(Arc<str>, u16)> {
 }
 
 fn since(from: Timestamp, to: Timestamp) -> Duration {
-    // The clocks of two machines may differ.
+    // Zero if `to` is earlier, because the clocks of two machines may differ.
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-/// Observes lanes and requests under way, and makes the counters known, so that their rates begin with the first attempt.
+/// Observes lanes and requests in flight, and registers the counters, so that their rates begin with the first attempt.
 pub(crate) fn observe(shared: &Arc<Shared>, lanes: &Arc<Lanes>) {
     if !metrics::are_on() {
         return;

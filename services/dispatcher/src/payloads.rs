@@ -10,10 +10,10 @@ use runtime::trace::TraceContext;
 
 use crate::fifo_cache::FifoCache;
 
-/// What one entry costs besides its payload, in bytes.
+/// The bytes that an entry takes besides its payload.
 const OVERHEAD: usize = 256;
-/// How long a payload may stay in memory. One that was being read while it was anonymised may lie there for so long,
-/// although it is not sent.
+/// How long a payload may stay in memory. A payload that was read while it was anonymised may stay for this time, but
+/// is not sent.
 const KEPT: Duration = Duration::from_secs(600);
 
 /// What an attempt needs of its lead event.
@@ -26,7 +26,7 @@ pub(crate) struct Content {
     pub(crate) published: TraceContext,
 }
 
-/// FifoCache payloads.
+/// The payload cache.
 #[derive(Debug)]
 pub(crate) struct Payloads {
     recent: FifoCache<u64, Content>,
@@ -37,7 +37,7 @@ impl Payloads {
         Self { recent: FifoCache::new(bytes, KEPT) }
     }
 
-    /// Keeps an event's payload for the attempts that are about to come.
+    /// Keeps an event's payload for its next attempts.
     pub(crate) fn remember(&self, sequence: LeadSequence, event: &LeadEvent, published: &TraceContext) -> Content {
         // A copy, because the message is a slice of a larger buffer that it would keep alive.
         let payload = Bytes::copy_from_slice(&event.payload);
@@ -52,7 +52,7 @@ impl Payloads {
         self.recent.forget(&sequence.0);
     }
 
-    /// The payload of a lead event; none: the journal no longer has it.
+    /// The payload of a lead event; `None` if the journal no longer has it.
     pub(crate) async fn get(&self, journal: &Journal, sequence: LeadSequence) -> Result<Option<Content>, JournalError> {
         if let Some(content) = self.recent.get(&sequence.0) {
             return Ok(Some(content));

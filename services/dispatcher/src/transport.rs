@@ -1,4 +1,4 @@
-//! How a request gets to its receiver, and what comes of it.
+//! Requests to receivers, and their outcomes.
 
 pub(crate) mod authorized;
 pub(crate) mod client;

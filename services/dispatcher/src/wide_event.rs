@@ -1,4 +1,4 @@
-//! One line of the log for each delivery that ends, with all that is known of it.
+//! One log line for each delivery that ends, with everything about it.
 
 use domain::{
     ClientId, DeliveryFact, ErrorKind,
@@ -6,7 +6,7 @@ use domain::{
 };
 use jiff::Timestamp;
 
-/// What a delivery ended with.
+/// How a delivery ended.
 struct End<'a> {
     outcome: &'static str,
     reason: &'static str,

@@ -6,18 +6,18 @@ use journal::Message;
 
 use crate::history::attempts::Key;
 
-/// What asks for an attempt.
+/// The kind of message that asks for an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AskedBy {
-    /// An event that few destinations want: nothing is recorded of its delivery.
+    /// An event that few destinations want. Its delivery has no recorded request.
     Event,
     /// The request of a delivery.
     Request,
-    /// A person, a timer, a turn, or what was parked.
+    /// A retry, a timer, a release, or parked work.
     Other,
 }
 
-/// An attempt that is to be made.
+/// An attempt to make.
 #[derive(Debug)]
 pub(crate) struct WorkItem {
     pub(crate) work: Work,
@@ -32,12 +32,11 @@ impl WorkItem {
         Self { work, asked_by, message: message.map(drop) }
     }
 
-    /// The attempt that it asks for.
     pub(crate) fn key(&self) -> Key {
         (self.work.reference.delivery, self.work.round, self.work.attempt)
     }
 
-    /// A name under which it is parked once, even if an event that was not acknowledged is followed by its request.
+    /// The id under which the work is parked once, even if the unacknowledged event and its request both lead to it.
     pub(crate) fn name(&self) -> String {
         match self.asked_by {
             AskedBy::Event | AskedBy::Request => self.work.reference.delivery.to_string(),

@@ -1,5 +1,5 @@
-//! Makes the request of an attempt from a template and a lead, both written by strangers. Work that may have killed a
-//! process is recorded as suspect before.
+//! Makes the request of an attempt from a template and a lead, which are both untrusted. Work that may have killed a
+//! process is recorded as suspect first.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     work_item::WorkItem,
 };
 
-/// Makes the request, or says why the settings do not make one; `None` if the delivery is to be given up.
+/// Makes the request, or returns why the settings allow none. `None` if the delivery has to be abandoned.
 ///
 /// # Errors
 /// When no attempt begins: a secret does not open, or the broker is away.

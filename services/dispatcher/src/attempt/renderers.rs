@@ -1,5 +1,5 @@
-//! Threads that render templates. Rendering may take some ten milliseconds of a processor and a large stack, which the
-//! runtime's threads do not have.
+//! Threads that render templates. Rendering may take some ten milliseconds of CPU time, and needs a larger stack than
+//! the runtime's threads have.
 //!
 //! Accounts take turns, and one account never has all threads, so slow templates of one account delay no other. The
 //! queue is bounded by the limit of requests in flight.
@@ -17,14 +17,14 @@ use tokio::sync::oneshot;
 
 use crate::{payloads::Content, transport::request::NoRequest};
 
-/// How many threads there are: two at least, so that one account can have one and leave one, and four at most, so that
-/// templates do not take the machine from everything else.
+/// The number of threads: at least two, so that one account cannot occupy all of them, and at most four, so that
+/// templates leave the machine to other work.
 const MIN_THREADS: usize = 2;
 const MAX_THREADS: usize = 4;
 
 type Task = Box<dyn FnOnce() + Send>;
 
-/// The threads, as long as this lives.
+/// Stops the threads when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Renderers {
     waiting: Arc<LaneQueue>,
@@ -38,7 +38,7 @@ struct LaneQueue {
 
 #[derive(Default)]
 struct Turns {
-    /// Accounts that wait, each once, the next one first.
+    /// The waiting accounts, each once; the first one is next.
     accounts: VecDeque<AccountId>,
     tasks: HashMap<AccountId, VecDeque<Task>>,
     running: HashMap<AccountId, usize>,
@@ -55,7 +55,7 @@ impl Renderers {
     /// Starts the threads.
     ///
     /// # Errors
-    /// When the system has none.
+    /// When the system cannot start a thread.
     pub(crate) fn start() -> std::io::Result<Self> {
         let threads = thread::available_parallelism().map_or(MIN_THREADS, |n| n.get().clamp(MIN_THREADS, MAX_THREADS));
         let renderers = Self { waiting: Arc::default() };
@@ -67,7 +67,7 @@ impl Renderers {
         Ok(renderers)
     }
 
-    /// Makes URL and body of a request: at once if there is no template to fill in.
+    /// Makes URL and body of a request. Without a template this happens on the caller's thread.
     pub(crate) async fn render(
         &self,
         destination: &Arc<Destination>,
@@ -122,11 +122,11 @@ impl LaneQueue {
         self.changed.notify_one();
     }
 
-    /// Runs one task after the other until every sender is dropped.
-    fn work(&self, most_of_one: usize) {
+    /// Runs one task after another until the queue is closed.
+    fn work(&self, max_per_account: usize) {
         let mut turns = self.turns();
         while !turns.closed {
-            let Some((account, task)) = turns.next(most_of_one) else {
+            let Some((account, task)) = turns.next(max_per_account) else {
                 turns = self.changed.wait(turns).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
@@ -134,16 +134,16 @@ impl LaneQueue {
             task();
             turns = self.turns();
             turns.ended(&account);
-            // An account that had as many threads as it may may go on.
+            // An account at its limit may use a thread again.
             self.changed.notify_one();
         }
     }
 }
 
 impl Turns {
-    /// The next task: of the account that has waited longest of those that may have another thread.
-    fn next(&mut self, most_of_one: usize) -> Option<(AccountId, Task)> {
-        let may = |account: &AccountId| self.running.get(account).is_none_or(|running| *running < most_of_one);
+    /// Takes the next task, from the account that has waited longest among those below their limit.
+    fn next(&mut self, max_per_account: usize) -> Option<(AccountId, Task)> {
+        let may = |account: &AccountId| self.running.get(account).is_none_or(|running| *running < max_per_account);
         let account = self.accounts.remove(self.accounts.iter().position(may)?)?;
         let tasks = self.tasks.get_mut(&account)?;
         let task = tasks.pop_front()?;
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_take_turns_and_none_has_all_threads() {
+    fn accounts_take_turns_and_leave_a_thread_to_others() {
         let waiting = LaneQueue::default();
         for name in ["many", "many", "many", "few", "other"] {
             waiting.add(&account(name), Box::new(|| {}));

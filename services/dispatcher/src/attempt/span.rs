@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::{Shared, payloads::Content, work_item::WorkItem};
 
-/// What stands for secrets, and for what a lead may have said.
+/// Replaces secrets and values of leads.
 const REDACTED: &str = "REDACTED";
 
 /// Begins the span of an attempt.
@@ -35,7 +35,7 @@ pub(crate) fn enter(
     }
 }
 
-/// What an attempt that starts a trace links to.
+/// The links of an attempt that starts its own trace.
 fn causes(shared: &Shared, item: &WorkItem, content: &Content) -> [(TraceContext, &'static str); 4] {
     let previous = item.work.trace.previous.map(|span| TraceContext::of_ids(span.trace_id, span.span_id));
     let enabled = match item.work.holds {
@@ -50,7 +50,7 @@ fn causes(shared: &Shared, item: &WorkItem, content: &Content) -> [(TraceContext
     ]
 }
 
-/// What the receiver is told of the trace of its attempt.
+/// The trace context that the request carries to the receiver.
 pub(crate) fn sent(destination: &Destination, span: &Span, own: &TraceContext) -> TraceContext {
     match destination.request.trace_context {
         SentTrace::None => TraceContext::default(),
@@ -64,12 +64,12 @@ pub(crate) fn sent(destination: &Destination, span: &Span, own: &TraceContext) -
     }
 }
 
-/// The span as facts name it.
+/// The reference to the span, as facts store it.
 pub(crate) fn reference(own: &TraceContext) -> Option<SpanRef> {
     own.ids().map(|(trace_id, span_id)| SpanRef { trace_id, span_id })
 }
 
-/// Ends the span with what came of the attempt. Returns the context of what is exported of it.
+/// Ends the span with the result of the attempt. Returns the context of the span that is exported.
 pub(crate) fn end(
     shared: &Shared,
     destination: &Destination,
@@ -98,7 +98,7 @@ pub(crate) fn end(
     own
 }
 
-/// What the attributes of a failure do not say. A status speaks for itself.
+/// What the attributes of a failure do not contain. A status needs no description.
 fn description(outcome: &AttemptOutcome) -> String {
     match outcome {
         AttemptOutcome::Response { status: 300..400, .. } => "redirects are not followed".to_owned(),
@@ -153,8 +153,8 @@ const fn number(version: HttpVersion) -> &'static str {
     }
 }
 
-/// The URL without user and values of its query, which may be secrets. A URL that a template makes stays the template,
-/// because its values are a lead's.
+/// The URL without its user and the values of its query, which may be secrets. Of a rendered URL only the template is
+/// shown, because its values come from a lead.
 fn redacted(configured: &str, sent: &str) -> String {
     let is_template = configured.contains("{{") || configured.contains("{%");
     let url = if is_template { configured } else { sent };
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_shows_neither_secrets_nor_what_a_lead_said() {
+    fn a_url_shows_no_secrets_and_no_values_of_leads() {
         let template = "https://crm.example/{{ payload.email }}?key={{ payload.name }}";
         for (configured, sent, shown) in [
             ("", "https://crm.example/hook", "https://crm.example/hook"),

@@ -1,5 +1,5 @@
-//! Whether a delivery to a destination succeeded since some time. A delivery that has used up its attempts needs to
-//! know: if others succeed, the receiver works.
+//! Whether a delivery to a destination succeeded since a certain time. The question arises when a delivery has used up
+//! its attempts: if other deliveries succeed, the receiver works.
 //!
 //! The answer comes from the destination's log, which all dispatchers write, so it is the same in each of them and
 //! after a restart. Reading ends at the first success that is late enough. Facts that were read are remembered, so
@@ -20,25 +20,26 @@ use tokio::{sync::Mutex, time::sleep};
 
 use crate::{Shared, effects::is_off, work_item::WorkItem};
 
-/// For how many destinations it is remembered what was read. One that is forgotten is read again.
+/// The number of destinations whose log is remembered. The log of a forgotten one is read again.
 const MAX_DESTINATIONS: u64 = 10_000;
-/// How far the clocks of two machines may be apart: a dispatcher says when an attempt failed, the broker when it took a fact.
+/// The maximum difference between the clocks of two machines: a dispatcher stamps when an attempt failed, and the
+/// broker when it stored a fact.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(2);
-/// The pause before the broker is asked again.
+/// The delay before the broker is asked again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What was read of a destination's log.
+/// The part of a destination's log that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Read {
-    /// From the facts of this time on.
+    /// The time of its first facts.
     from: Timestamp,
-    /// Until this place of the stream.
+    /// The last sequence that was read.
     until: u64,
-    /// The latest success in between; `None` if there is none.
+    /// The latest success in this part; `None` if there is none.
     latest: Option<Timestamp>,
 }
 
-/// What was read of the logs of destinations.
+/// The parts of the destinations' logs that were read.
 #[derive(Debug)]
 pub(crate) struct Successes {
     of: Cache<DestinationId, Arc<Mutex<Option<Read>>>>,
@@ -69,8 +70,8 @@ impl Successes {
     }
 }
 
-/// Adds to an execution what else it needs to know whether it deactivates its destination. The attempt has been made, so
-/// the broker is asked until it answers.
+/// Completes an execution with the facts that decide whether it deactivates its destination. The attempt has been made,
+/// so the broker is asked until it answers.
 pub(crate) async fn added_to(
     shared: &Shared,
     item: &WorkItem,
@@ -88,11 +89,11 @@ pub(crate) async fn added_to(
             }
         }
     };
-    // Another delivery may have deactivated it meanwhile.
+    // Another delivery may have deactivated the destination meanwhile.
     Execution { others_succeeded, destination_off: is_off(shared, &reference.destination), ..made }
 }
 
-/// What has to be read to know whether anything succeeded since then; `None` if that is known.
+/// The part of the log that has to be read to find a success since then; `None` if the answer is known.
 fn missing(read: Option<Read>, since: Timestamp) -> Option<Since> {
     match read {
         Some(read) if read.latest >= Some(since) => None,
@@ -101,7 +102,7 @@ fn missing(read: Option<Read>, since: Timestamp) -> Option<Since> {
     }
 }
 
-/// What is read once [`missing`] was.
+/// The part that is known after [`missing`] was read.
 fn extended(read: Option<Read>, missing: Since, since: Timestamp, found: Found<Option<Timestamp>>) -> Read {
     match (missing, read) {
         (Since::Sequence(_), Some(read)) => Read { until: found.until, latest: read.latest.max(found.found), ..read },
@@ -118,17 +119,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_not_read_is_read() {
+    fn each_fact_is_read_once() {
         let early = Since::Time(t(100) - CLOCKS_APART);
         assert_eq!(missing(None, t(100)), Some(early));
         let nothing = extended(None, early, t(100), Found { found: None, until: 7 });
         assert_eq!(missing(Some(nothing), t(150)), Some(Since::Sequence(7)));
-        assert_eq!(missing(Some(nothing), t(99)), Some(Since::Time(t(99) - CLOCKS_APART)), "it began later");
+        assert_eq!(missing(Some(nothing), t(99)), Some(Since::Time(t(99) - CLOCKS_APART)), "not read yet");
         let some = extended(Some(nothing), Since::Sequence(7), t(150), Found { found: Some(t(160)), until: 9 });
         assert_eq!(some, Read { from: t(100), until: 9, latest: Some(t(160)) });
         assert_eq!((missing(Some(some), t(160)), missing(Some(some), t(20))), (None, None));
         assert_eq!(missing(Some(some), t(161)), Some(Since::Sequence(9)));
         let older = extended(Some(some), Since::Sequence(9), t(161), Found { found: Some(t(130)), until: 11 });
-        assert_eq!(older.latest, Some(t(160)), "what is recorded late does not hide what was read");
+        assert_eq!(older.latest, Some(t(160)), "an older success does not replace a later one");
     }
 }

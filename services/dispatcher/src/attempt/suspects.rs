@@ -1,8 +1,8 @@
-//! Suspect work: it was delivered again and again and never came to an attempt, so processes may die of it.
+//! Suspect work: it was redelivered again and again without an attempt, so it may kill processes.
 //!
-//! Redelivery alone proves little: a broker that is away, an update of all processes, and a death over other work look
-//! the same. So the beginning of such an attempt is recorded, and its request is made while no other suspect is: if
-//! the process dies then, it died of this work. Work that began [`MAX_BEGUN`] times and never ended is given up. An
+//! Redelivery alone proves little: an outage of the broker, an update of all processes and a crash over other work look
+//! the same. So the beginning of such an attempt is recorded, and suspects make their requests one at a time: if the
+//! process dies meanwhile, this work killed it. Work that began [`MAX_BEGUN`] times and never ended is abandoned. An
 //! attempt whose request was made does not count, because the process survived it.
 
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use tokio::sync::SemaphorePermit;
 
 use crate::{Shared, work_item::WorkItem};
 
-/// How often work may be handed out before it is suspected: once, and once more for whatever happens.
+/// Work is suspected when it was delivered more often than this. One redelivery may have any cause.
 const MAX_UNSUSPECTED: u64 = 2;
-/// How often a suspected attempt may begin: a process may be killed for another reason meanwhile, but not so often in the
-/// milliseconds that making a request takes.
+/// How often a suspected attempt may begin. A process may be killed for another reason, but hardly three times within
+/// the milliseconds that making a request takes.
 const MAX_BEGUN: usize = 3;
 
-/// Held while the request is made; empty for work that nothing is known against.
+/// The permit that a suspect holds while its request is made; `None` for other work.
 pub(crate) type Alone<'a> = Option<SemaphorePermit<'a>>;
 
-/// Begins an attempt; `None` if it began too often. `Err` if a secret does not open: then no attempt begins.
+/// Begins an attempt. Returns `None` if it began too often, and `Err` without beginning it if a secret does not open.
 pub(crate) async fn begin<'a>(
     shared: &'a Shared,
     destination: &Destination,
@@ -36,7 +36,8 @@ pub(crate) async fn begin<'a>(
     }
     let registry = shared.registry.snapshot();
     for sealed in registry.sealed_secrets_of(destination, Timestamp::now()) {
-        // Before anything is put on record: what waits for a secret comes again for as long as that takes.
+        // Checked before the beginning is recorded: work that waits for a secret is redelivered until the secret opens,
+        // and must not count.
         if let Err(error) = shared.key.open_bytes(&sealed.secret.0, &sealed.belongs_to) {
             shared.vault.does_not_open(&destination.id, error);
             return Err(error.into());
@@ -48,7 +49,7 @@ pub(crate) async fn begin<'a>(
             delivery = %reference.delivery,
             destination = %reference.destination,
             event = %reference.event_id,
-            "an attempt began {MAX_BEGUN} times and never ended; its delivery is given up"
+            "attempt began {MAX_BEGUN} times and never ended; abandoning its delivery"
         );
         return Ok(None);
     }
@@ -66,8 +67,8 @@ pub(crate) async fn begin<'a>(
     Ok(Some(alone))
 }
 
-/// What a lead holds is looked into by templates only, so their work is suspected as soon as it may have come before: what
-/// is parked has a consumer that the broker may have forgotten, and its count with it.
+/// Work with a template is suspected at its first redelivery, because only templates evaluate the payload. The delivery
+/// count alone is not enough: the broker may have removed the consumer of parked work, and the count with it.
 fn is_suspected(destination: &Destination, item: &WorkItem) -> bool {
     let is_repeat = item.message.may_be_repeat.is_some();
     item.message.delivered > MAX_UNSUSPECTED || (is_repeat && render::has_template(destination))

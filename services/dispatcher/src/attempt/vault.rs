@@ -16,7 +16,7 @@ use runtime::{ErrorChain as _, Latch};
 
 use crate::Shared;
 
-/// Destinations whose secrets do not open; at most as many as there are destinations.
+/// The destinations whose secrets do not open.
 #[derive(Debug)]
 pub(crate) struct Vault {
     latch: Latch,
@@ -29,7 +29,7 @@ impl Vault {
         Self { latch, closed: Mutex::default() }
     }
 
-    /// Notes that a secret which the requests of a destination need does not open.
+    /// Notes that a secret of a destination does not open.
     pub(crate) fn does_not_open(&self, destination: &DestinationId, error: OpenError) {
         let mut closed = self.closed();
         if closed.insert(destination.clone()) {
@@ -38,7 +38,7 @@ impl Vault {
         }
     }
 
-    /// Looks again whether the secrets open; those of a destination that is gone or needs none do.
+    /// Checks the secrets again, and forgets destinations that are gone or need none any more.
     fn look_again(&self, registry: &Registry, key: &MasterKey) {
         let mut closed = self.closed();
         let before = closed.len();
@@ -70,7 +70,7 @@ impl Vault {
     }
 }
 
-/// Looks again at each change of the configuration, until the drain.
+/// Checks the secrets again after each change of the configuration, until the drain.
 pub(crate) async fn follow(shared: Arc<Shared>) {
     let drain = shared.platform.drain.clone();
     let mut seen = 0;

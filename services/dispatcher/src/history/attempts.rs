@@ -1,5 +1,5 @@
-//! The attempts in flight and the recent attempts of this process. A timer that fired twice and a redelivered message
-//! repeat none of them.
+//! The attempts in flight and the recent attempts of this process. A redelivered message, or a timer that fires twice,
+//! repeats no attempt.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -14,24 +14,24 @@ use crate::{
     history::range::{HOLDS_FOR, ReadRange},
 };
 
-/// Of how many deliveries the latest attempt is remembered, and for how long.
+/// The number of deliveries whose latest attempt is remembered, and for how long.
 const REMEMBERED: usize = 200_000;
 const REMEMBERED_FOR: Duration = HOLDS_FOR.saturating_mul(2);
-/// For how many destinations it is remembered how far was looked back.
+/// The number of destinations whose look-back is remembered.
 const LOOKED_BACK: u64 = 10_000;
 
 /// An attempt: delivery, round and number.
 pub(crate) type Key = (DeliveryId, u32, u32);
 
-/// An attempt, and the executions of it that are on record as begun.
+/// An attempt, and the executions of it that are recorded as begun.
 #[derive(Debug, Clone)]
 struct BegunOf {
     attempt: u32,
-    /// Whether the process survived it is known of those of this process.
+    /// Whether the process survived each execution. Known only for executions of this process.
     executions: HashMap<AttemptId, bool>,
 }
 
-/// What this process knows about attempts.
+/// The attempts that this process knows.
 #[derive(Debug)]
 pub(crate) struct AttemptHistory {
     under_way: UnderWay<Key>,
@@ -53,14 +53,14 @@ impl Default for AttemptHistory {
 }
 
 impl AttemptHistory {
-    /// Begins an attempt, unless it is under way.
+    /// Begins an attempt, unless it is in flight.
     pub(crate) fn begin(&self, key: Key) -> Option<Begun<'_, Key>> {
         self.under_way.begin(key)
     }
 
-    /// Whether an attempt or a later one of the same delivery was made lately, as far as this process knows; if so,
-    /// whether the round ended with it. An attempt of an earlier round is not later, whatever its number: it may have
-    /// been in flight when the round was requested.
+    /// Whether this process knows this attempt or a later one of the delivery; if so, whether the round ended with it.
+    /// An attempt of an earlier round is never later, whatever its number: it may have been in flight when the round
+    /// was requested.
     pub(crate) fn made(&self, (delivery, round, attempt): Key) -> Option<bool> {
         let made = self.made.get(&delivery).filter(|made| made.attempt >= attempt && made.round >= round)?;
         Some(made.ended || made.round > round)
@@ -71,12 +71,12 @@ impl AttemptHistory {
         self.made.put(delivery, 1, |known| known.map_or(made, |known| known.max(made)));
     }
 
-    /// Notes that an execution of an attempt is on record as begun.
+    /// Notes that an execution of an attempt is recorded as begun.
     pub(crate) fn remember_begun(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId) {
         self.note_execution(delivery, attempt, execution, false);
     }
 
-    /// Notes that this process survived what an execution of an attempt could kill it with.
+    /// Notes that this process survived the dangerous part of an execution.
     pub(crate) fn remember_survived(&self, delivery: DeliveryId, attempt: u32, execution: AttemptId) {
         self.note_execution(delivery, attempt, execution, true);
     }
@@ -93,13 +93,13 @@ impl AttemptHistory {
         });
     }
 
-    /// How many executions of an attempt are on record as begun, and may have killed their process.
+    /// The number of executions of an attempt that are recorded as begun and may have killed their process.
     pub(crate) fn begun(&self, (delivery, _, attempt): Key) -> usize {
         let known = self.begun.get(&delivery).filter(|known| known.attempt == attempt);
         known.map_or(0, |known| known.executions.values().filter(|survived| !**survived).count())
     }
 
-    /// How far was looked back for a destination; whoever looks back holds the lock meanwhile.
+    /// The part of a destination's log that was read. A reader of the log holds the lock meanwhile.
     pub(crate) fn looked_back(&self, destination: &DestinationId) -> Arc<Mutex<Option<ReadRange>>> {
         self.looked_back.get_with_by_ref(destination, Arc::default)
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_process_survived_does_not_count_as_begun() {
+    fn an_execution_that_this_process_survived_does_not_count() {
         let (known, delivery) = (AttemptHistory::default(), DeliveryId::from_uuid(id(1)));
         let begun = || known.begun((delivery, 0, 2));
         for n in 1..=3 {
@@ -122,12 +122,12 @@ mod tests {
         }
         assert_eq!(begun(), 3);
         known.remember_survived(delivery, 2, AttemptId::from_uuid(id(3)));
-        // It is read again when the log is looked through.
+        // Reading the log finds the same execution again.
         known.remember_begun(delivery, 2, AttemptId::from_uuid(id(3)));
         assert_eq!(begun(), 2);
         known.remember_begun(delivery, 1, AttemptId::from_uuid(id(4)));
         assert_eq!(begun(), 2, "an earlier attempt");
         known.remember_begun(delivery, 3, AttemptId::from_uuid(id(5)));
-        assert_eq!((begun(), known.begun((delivery, 0, 3))), (0, 1), "a later attempt takes its place");
+        assert_eq!((begun(), known.begun((delivery, 0, 3))), (0, 1), "a later attempt replaces it");
     }
 }

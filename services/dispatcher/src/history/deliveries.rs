@@ -1,4 +1,4 @@
-//! The deliveries of redelivered events that were requested or released before, and need not be again.
+//! The deliveries of redelivered events that were requested or released before.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -10,17 +10,17 @@ use tokio::{sync::Mutex, time::Instant};
 
 use crate::history::range::ReadRange;
 
-/// For how many destinations it is remembered what was recorded of them.
+/// The number of destinations whose recorded deliveries are remembered.
 const REMEMBERED: u64 = 10_000;
 
-/// What was recorded of one destination.
+/// The recorded deliveries of one destination.
 #[derive(Debug)]
 struct Recorded {
     looked_back: ReadRange,
     deliveries: HashSet<DeliveryId>,
 }
 
-/// The deliveries of which something was recorded, for each destination of which somebody asked.
+/// The recorded deliveries of each destination that was looked up.
 #[derive(Debug)]
 pub(crate) struct DeliveryHistory {
     of: Cache<DestinationId, Arc<Mutex<Option<Recorded>>>>,
@@ -33,8 +33,8 @@ impl Default for DeliveryHistory {
 }
 
 impl DeliveryHistory {
-    /// Whether a delivery is among those that were recorded from `since` until `as_of`; `look_back` asks the journal for
-    /// them, once for all who ask at the same time, and later for what was recorded meanwhile.
+    /// Whether a delivery was recorded between `since` and `as_of`. `look_back` reads the recorded deliveries from the
+    /// journal. Concurrent callers share one read, and later reads continue where it ended.
     pub(crate) async fn contains<LookingBack>(
         &self,
         reference: &DeliveryRef,

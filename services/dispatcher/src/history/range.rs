@@ -1,5 +1,5 @@
-//! The part of a destination's log that this process has read. Messages that may be redelivered arrive together; each
-//! reads only what was recorded since the one before it.
+//! The part of a destination's log that this process has read. Messages that may be redelivered arrive together, so
+//! each reads only the facts since the previous read.
 
 use std::time::Duration;
 
@@ -7,24 +7,24 @@ use jiff::Timestamp;
 use journal::Since;
 use tokio::time::Instant;
 
-/// For how long what was found is relied on: those who look back remember it for longer.
+/// How long a read range may be used. The deliveries that were found are remembered for longer.
 pub(crate) const HOLDS_FOR: Duration = Duration::from_secs(300);
 
-/// What was read of a destination's facts, at once or piece by piece.
+/// The part of a destination's log that was read, in one or more reads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadRange {
-    /// From this time of the broker on.
+    /// The first time of the range, by the clock of the broker.
     from: Timestamp,
-    /// When the first piece was asked for.
+    /// When the first read began.
     first_began: Instant,
-    /// When the last piece was asked for.
+    /// When the last read began.
     began: Instant,
-    /// Until this place of the stream.
+    /// The last sequence that was read.
     until: u64,
 }
 
 impl ReadRange {
-    /// From where on to look for what was recorded from `from` until `as_of`; none: all of it is known.
+    /// Where to start reading the facts between `from` and `as_of`; `None` if they are all known.
     pub(crate) fn missing(known: Option<Self>, from: Timestamp, as_of: Instant) -> Option<Since> {
         let Some(known) = known.filter(|known| known.from <= from && known.first_began.elapsed() < HOLDS_FOR) else {
             return Some(Since::Time(from));
@@ -32,12 +32,12 @@ impl ReadRange {
         if known.began >= as_of {
             return None;
         }
-        // Whichever is less to read.
+        // The shorter of both reads.
         let age = Duration::try_from(Timestamp::now().duration_since(from)).unwrap_or_default();
         Some(if known.began.elapsed() < age { Since::Sequence(known.until) } else { Since::Time(from) })
     }
 
-    /// What is known after it was looked for what was [`missing`](Self::missing), which was asked for at `began`.
+    /// The range after a read of the [`missing`](Self::missing) part, which began at `began`.
     pub(crate) fn extended(known: Option<Self>, since: Since, from: Timestamp, began: Instant, until: u64) -> Self {
         match (since, known) {
             (Since::Sequence(_), Some(known)) => Self { began, until, ..known },
@@ -51,21 +51,21 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_is_not_known_is_looked_for() {
+    async fn only_unknown_facts_are_read() {
         let second = Duration::from_secs(1);
         let (now, old) = (Timestamp::now(), Timestamp::now() - second * 60);
         let (at_once, missing) = (Instant::now(), ReadRange::missing);
         assert_eq!(missing(None, old, at_once), Some(Since::Time(old)));
         let known = Some(ReadRange::extended(None, Since::Time(old), old, at_once, 7));
         assert_eq!(missing(known, old, at_once), None);
-        assert_eq!(missing(known, old - second, at_once), Some(Since::Time(old - second)), "it began later");
+        assert_eq!(missing(known, old - second, at_once), Some(Since::Time(old - second)), "not read yet");
         tokio::time::advance(second).await;
         let later = Instant::now();
         assert_eq!(missing(known, old, later), Some(Since::Sequence(7)));
-        assert_eq!(missing(known, now, later), Some(Since::Time(now)), "that is less");
+        assert_eq!(missing(known, now, later), Some(Since::Time(now)), "this read is shorter");
         let known = Some(ReadRange::extended(known, Since::Sequence(7), old, later, 9));
         assert_eq!(missing(known, old, later), None);
         tokio::time::advance(HOLDS_FOR - second).await;
-        assert_eq!(missing(known, old, later), Some(Since::Time(old)), "what was found first may be forgotten");
+        assert_eq!(missing(known, old, later), Some(Since::Time(old)), "the first findings may be forgotten");
     }
 }

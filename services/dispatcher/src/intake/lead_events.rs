@@ -1,14 +1,15 @@
-//! From a lead event to its deliveries, but for accounts that have a destination which keeps the order of events
-//! (`sequencer.rs`).
+//! The router: from a lead event to its deliveries. Accounts with an ordered destination are left to the sequencer
+//! (`ordered.rs`).
 //!
-//! Events of bursts are taken when no others are there.
+//! Events of bursts are taken while no others wait.
 //!
-//! An event that a few destinations want is itself the work: it goes to their lanes, and is acknowledged when an attempt at
-//! each of them is recorded, or its work is parked or given up. What goes well at once costs one fact instead of two, and waits for nobody.
+//! An event that a few destinations want is itself the work: it goes to their lanes. It is acknowledged when each lane
+//! has recorded an attempt, parked the work or abandoned it. A delivery that succeeds at once costs one fact instead of
+//! two, and waits for no other process.
 //!
-//! Of an event that more of them want, or that came before, the dispatchers share the work: it is acknowledged once all of
-//! its `DeliveryRequested` facts are stored. What was recorded of it before is looked up, and their ids are computed, so a
-//! repeat stores nothing twice.
+//! If more destinations want an event, or if it is redelivered, the dispatchers share the work: the event is
+//! acknowledged once all of its `DeliveryRequested` facts are stored. Recorded requests are looked up, and message ids
+//! are computed, so a redelivered event stores no request twice.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -33,23 +34,24 @@ use crate::{
     work_item::{AskedBy, WorkItem},
 };
 
-/// How many events are being routed at once; what goes to lanes is bounded by [`lane_queue::room_for`].
+/// The maximum number of events that are routed at once. [`lane_queue::room_for`] bounds the work of lanes.
 const MAX_IN_FLIGHT: usize = 512;
-/// How many are when another one of a burst begins.
+/// An event of a burst is routed only if fewer events than this are in flight.
 const MAX_BURST_IN_FLIGHT: usize = 64;
-/// How many deliveries of one event a process makes by itself, rather than share them with the others.
+/// The maximum number of deliveries of one event that a process makes by itself. It shares more with the other
+/// processes.
 const MAX_DIRECT_DELIVERIES: usize = 8;
-/// How long to wait until this process knows the configuration that the event's publisher knew.
+/// The time to wait until this process knows the configuration that the event's publisher knew.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
-/// When to look again at an event that could not be routed.
+/// The delay before an event that could not be routed is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     let mut steady = pin!(events(&shared, Traffic::Steady));
     let mut bursts = pin!(events(&shared, Traffic::Burst));
     let mut under_way = FuturesUnordered::new();
-    // The next event of a burst, and since when it is here: it is taken as soon as it comes, so that the feed knows how long
-    // those after it have lain in this process.
+    // The next event of a burst, and when it arrived. It is taken as soon as it arrives, so that the work queue knows
+    // how long the events after it have waited in this process.
     let mut of_burst: Option<(Instant, Message<LeadEvent>)> = None;
     loop {
         let (room, room_for_burst) = (under_way.len() < MAX_IN_FLIGHT, under_way.len() < MAX_BURST_IN_FLIGHT);
@@ -78,8 +80,8 @@ pub(crate) async fn run(shared: Arc<Shared>, lanes: Arc<Lanes>) {
     while under_way.next().await.is_some() {}
 }
 
-/// The events of a kind of traffic, each once there is room for what comes of it. As a stream, because that goes on with what
-/// it had begun when the other kind was quicker.
+/// The events of a kind of traffic, each once the lanes have room for its deliveries. It is a stream because a stream
+/// keeps its progress when the other kind of traffic is faster.
 fn events(shared: &Shared, traffic: Traffic) -> impl Stream<Item = Message<LeadEvent>> {
     stream::unfold(shared.journal.leads().work_queue(traffic), move |mut feed| async move {
         lane_queue::room_for(traffic, &shared.waiting).await;
@@ -91,7 +93,7 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
     let event = &message.value;
     let known = message.with_heartbeat(shared.registry.at_least(event.registry_sequence, REGISTRY_TIMEOUT));
     let Some(registry) = known.await else {
-        tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet; waiting");
+        tracing::warn!(event = %event.event_id, "cannot route event: configuration not known yet; retrying");
         return message.nak(RETRY_DELAY).await;
     };
     if is_routed_in_order(&registry, event) {
@@ -122,14 +124,14 @@ async fn route(shared: &Arc<Shared>, lanes: &Arc<Lanes>, message: Message<LeadEv
         }
         Err(error) => {
             if !error.is_logged() {
-                tracing::warn!(error = error.chain(), event = %event.event_id, "an event was not routed; trying again");
+                tracing::warn!(error = error.chain(), event = %event.event_id, "cannot route event; retrying");
             }
             message.nak(RETRY_DELAY).await;
         }
     }
 }
 
-/// Stores the requests. Of an event that may have come before, it is looked up which of them need none any more.
+/// Stores the requests. If the event may be a redelivery, requests that are recorded already are left out.
 async fn record(
     shared: &Shared,
     message: &Message<LeadEvent>,

@@ -1,11 +1,13 @@
-//! First in, first out: the routing for accounts with destinations that keep the order of each lead's events.
+//! The sequencer: routing for accounts with ordered destinations.
 //!
-//! One dispatcher at a time holds the lease and reads LEADS in order. For each event that such a destination wants it puts the delivery at the end of its lead's queue, records the request, and releases the delivery if it is
-//! the first one there. A release is work like any other: whichever dispatcher gets it makes the attempts, times the
-//! retries, parks and holds. When the delivery has ended, [`pass_turn`] takes it out of its queue and releases the next.
+//! One dispatcher at a time holds the lease and reads LEADS in order. For each event that an ordered destination wants,
+//! it appends the delivery to its lead's ordered queue, records the request, and releases the delivery if it is the
+//! first one of the queue. A release is work like any other: the dispatcher that gets it makes the attempts, sets the
+//! timers, parks and holds. When the delivery has ended, [`pass_turn`] removes it from its queue and releases the next
+//! one.
 //!
-//! So at any time a delivery that has not ended is in its queue, and the first one of each queue is either with the
-//! senders or about to be released by somebody whose own work is not acknowledged yet.
+//! So an unfinished delivery is always in its queue. The first delivery of each queue is either released, or about to
+//! be released by a process whose own message is not acknowledged yet.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,22 +32,23 @@ use tracing::Instrument as _;
 
 use crate::Shared;
 
-/// How many events are dealt with between two writings of the lease, at most.
+/// The maximum number of events between two writes of the lease.
 const MAX_BATCH: usize = 500;
-/// How long to wait until this process knows the configuration that an event's publisher knew.
+/// The time to wait until this process knows the configuration that an event's publisher knew.
 const REGISTRY_TIMEOUT: Duration = Duration::from_secs(3);
-/// For how many destinations is looked back at once.
+/// The maximum number of destinations whose history is read at once.
 const MAX_HISTORY_READS: usize = 16;
 
 pub(crate) async fn run(shared: Arc<Shared>) {
     leader::run(&shared.journal, SEQUENCER_LEASE, |lease| follow(&shared, lease)).await;
 }
 
-/// Reads on from the position of the lease, until the drain. After an error it is not known what of a batch was done; it is done again.
+/// Reads LEADS from the position of the lease, until the drain. After an error the batch is done again, because parts
+/// of it may be done.
 async fn follow(shared: &Arc<Shared>, mut lease: ReaderLease) -> Result<(), JournalError> {
-    pass_over_what_nobody_orders(shared, &mut lease).await?;
+    advance_until_ordered(shared, &mut lease).await?;
     let mut events = shared.journal.facts::<LeadEvent>().read(lease.sequence() + 1);
-    // Events after the stored position: the reader before may have begun with them.
+    // The previous leader may have handled some events after the stored position.
     let (mut read, mut again) = (lease.sequence(), MAX_BATCH);
     while !shared.platform.drain.is_stopping() {
         let batch = timeout_at(lease.renew_at(), events.next_batch(MAX_BATCH)).await.unwrap_or_default();
@@ -65,7 +68,7 @@ async fn follow(shared: &Arc<Shared>, mut lease: ReaderLease) -> Result<(), Jour
     lease.leave().await
 }
 
-/// Does something that may take long, and keeps the lease meanwhile.
+/// Renews the lease while `doing` runs.
 async fn while_renewing(
     lease: &mut ReaderLease,
     read: u64,
@@ -80,13 +83,13 @@ async fn while_renewing(
     }
 }
 
-/// As long as no destination has ever kept the order, events need not even be read.
-async fn pass_over_what_nobody_orders(shared: &Shared, lease: &mut ReaderLease) -> Result<(), JournalError> {
+/// Advances the lease without reading events, as long as there was never an ordered destination.
+async fn advance_until_ordered(shared: &Shared, lease: &mut ReaderLease) -> Result<(), JournalError> {
     let drain = &shared.platform.drain;
     while !drain.is_stopping() {
         let seen = shared.registry.snapshot().sequence();
         let last = shared.journal.stream(StreamName::Leads).last_sequence().await?;
-        // The publishers of these events cannot have known more of the configuration than there was just now.
+        // The publishers of these events cannot have known a newer configuration than this.
         let known = shared.journal.stream(domain::RegistryFact::STREAM).last_sequence().await?;
         let Some(registry) = shared.registry.at_least(known, REGISTRY_TIMEOUT).await else { continue };
         if registry.ever_kept_order() {
@@ -102,14 +105,14 @@ async fn pass_over_what_nobody_orders(shared: &Shared, lease: &mut ReaderLease) 
     Ok(())
 }
 
-/// A delivery that is to be queued.
+/// A delivery to queue.
 struct Wanted {
     requested: DeliveryFact,
     trace: TraceContext,
     published_at: Timestamp,
 }
 
-/// Queues what is wanted of these events; one after another for each queue, and all queues at once.
+/// Queues the deliveries of these events: one after another in each queue, and all queues at once.
 async fn queue_all(shared: &Shared, events: &[Entry<LeadEvent>], again: bool) -> Result<(), JournalError> {
     let mut queues: HashMap<(DestinationId, LeadId), Vec<Wanted>> = HashMap::new();
     for entry in events {
@@ -139,7 +142,7 @@ async fn wanted(shared: &Shared, entry: &Entry<LeadEvent>) -> Result<Vec<Wanted>
         match shared.registry.at_least(event.registry_sequence, REGISTRY_TIMEOUT).await {
             Some(registry) => break registry,
             None if shared.platform.drain.is_stopping() => return Err(JournalError::LostRace),
-            None => tracing::warn!(event = %event.event_id, "the configuration that this event needs is not known yet"),
+            None => tracing::warn!(event = %event.event_id, "cannot route event: configuration not known yet; waiting"),
         }
     };
     if !is_routed_in_order(&registry, event) {
@@ -162,7 +165,7 @@ async fn wanted(shared: &Shared, entry: &Entry<LeadEvent>) -> Result<Vec<Wanted>
     Ok(wanted)
 }
 
-/// Which of these deliveries were requested by whoever read before: they may even have ended since then.
+/// The deliveries that a previous leader has requested. They may even have ended since then.
 async fn requested_before(
     shared: &Shared,
     queues: &HashMap<(DestinationId, LeadId), Vec<Wanted>>,
@@ -175,7 +178,7 @@ async fn requested_before(
     }
     let since: Vec<_> = since.into_iter().collect();
     let mut requested = HashSet::new();
-    // A few at a time: each has a consumer of its own.
+    // A few at a time, because each read has a consumer of its own.
     for some in since.chunks(MAX_HISTORY_READS) {
         let looking_back = some.iter().map(|&((account, destination), since)| async move {
             shared.journal.deliveries().requested(account, destination, Since::Time(since)).await
@@ -199,7 +202,9 @@ async fn queue_one(shared: &Shared, wanted: &Wanted, was_requested: bool, again:
         shared.journal.deliveries().append(&wanted.requested, &wanted.trace).await?;
     }
     match shared.journal.ordered().first(&reference.destination, &reference.lead).await? {
-        Some(turn) if turn.requested.reference().delivery == reference.delivery => give(shared, &turn, again).await,
+        Some(turn) if turn.requested.reference().delivery == reference.delivery => {
+            release_queued(shared, &turn, again).await
+        }
         _ => Ok(()),
     }
 }
@@ -208,11 +213,11 @@ fn waits_for_turn(requested: &DeliveryFact) -> bool {
     matches!(requested, DeliveryFact::Requested(f) if f.work == RequestedWork::InTurn)
 }
 
-/// This delivery has ended: the next one of its queue is released. `again`: that may have happened before.
+/// Removes an ended delivery from its queue and releases the next one. `again` says that this may have happened before.
 pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool) -> Result<(), JournalError> {
     while let Some(turn) = shared.journal.ordered().first(&ended.destination, &ended.lead).await? {
         if turn.requested.reference().delivery != ended.delivery {
-            return give(shared, &turn, again).await;
+            return release_queued(shared, &turn, again).await;
         }
         shared.journal.ordered().remove(&turn).await?;
         crash::point("after a turn has ended");
@@ -220,12 +225,13 @@ pub(crate) async fn pass_turn(shared: &Shared, ended: &DeliveryRef, again: bool)
     Ok(())
 }
 
-/// Releases a delivery, unless it was released long ago: the broker forgets after a while which ids it has seen.
-async fn give(shared: &Shared, turn: &QueuedDelivery, again: bool) -> Result<(), JournalError> {
+/// Releases a delivery, unless it was released before. Older releases have to be looked up, because the broker
+/// remembers message ids only for a while.
+async fn release_queued(shared: &Shared, turn: &QueuedDelivery, again: bool) -> Result<(), JournalError> {
     let (journal, reference, since) = (&shared.journal, turn.requested.reference(), turn.queued_at);
     if again || !journal.remembers_ids_since(since, Timestamp::now()) {
         let look_back = |since| journal.deliveries().released(&reference.account, &reference.destination, since);
-        // What was released lately the broker knows by its id.
+        // The broker recognises recent releases by their ids.
         let as_of = journal.remembers_ids_from(Instant::now());
         if shared.released.contains(reference, since, as_of, look_back).await? {
             return Ok(());

@@ -51,7 +51,7 @@ async fn look_for_parked(shared: Arc<Shared>, lanes: Arc<Lanes>) {
                     lanes.order(&shared, &destination, Order::LookForParked).await;
                 }
             }
-            Err(error) => tracing::debug!(error = error.chain(), "cannot look for parked work now"),
+            Err(error) => tracing::debug!(error = error.chain(), "cannot list parked work; retrying"),
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_FOR_PARKED) => {}

@@ -16,11 +16,11 @@ use crate::{
     transport::request::Request,
 };
 
-/// Sends a request. A receiver that refuses a token from memory (401) gets the request once more, with a new token, within
-/// the same attempt: it may have forgotten the token earlier than its server said.
+/// Sends a request. If a receiver refuses a token from memory (401), the request is sent once more with a new token,
+/// within the same attempt: the token may have ended earlier than its server said.
 ///
 /// # Errors
-/// When nothing was sent, and that says nothing about the receiver.
+/// When nothing was sent for a reason that does not concern the receiver.
 pub(crate) async fn send(
     shared: &Shared,
     account: &AccountId,
@@ -54,7 +54,7 @@ async fn send_with_token(
     shared.tokens.discard(grant, &token).await;
     let left = timeout.saturating_sub(sent.elapsed());
     if token.fetched_at >= begun || left.is_zero() {
-        // It was new, so another one is of no use.
+        // The token was new, so another one would not help.
         return Ok(answered);
     }
     match shared.tokens.get(&shared.client, account, grant, request.route.as_ref()).await {
@@ -63,7 +63,7 @@ async fn send_with_token(
     }
 }
 
-/// The receiver was not asked, because there was no access token.
+/// The result of an attempt without an access token. Nothing was sent to the receiver.
 fn not_asked(request: &Request, outcome: AttemptOutcome) -> Sent {
     Sent::of(request, &request.headers, outcome, None, Seen::default())
 }

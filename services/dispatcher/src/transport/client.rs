@@ -1,9 +1,9 @@
 //! The HTTP client: no redirects, guarded addresses, bounded answers.
 //!
-//! [`pool`] has the open connections, [`connect`] opens them, [`proxy`] and [`egress`] do so through proxies, [`http1`] and
-//! [`http2`] speak over them. A client library
-//! hides what decides here whether a failure is the receiver's: whether a connection was used before, whether anything of
-//! an answer came over it, when the head of an answer was there, and how many requests it takes.
+//! [`pool`] holds the open connections, [`connect`] opens them, [`proxy`] and [`egress`] open them through proxies,
+//! [`http1`] and [`http2`] use them. Whether a failure is the receiver's depends on facts that client libraries hide:
+//! whether a connection was used before, whether any byte of an answer arrived, when the head of the answer was
+//! complete, and how many requests the connection takes.
 
 mod connect;
 mod egress;
@@ -47,10 +47,11 @@ use crate::{
     transport::resolver::{Resolve, Resolver},
 };
 
-/// How much of an answer's body is read. Reading short bodies to their end lets the connection be used again.
+/// The maximum bytes of an answer's body that are read. A connection can only be used again after its body was read to
+/// the end.
 const MAX_BODY_READ: usize = 16 * 1024;
-/// How long a body may take once the head of the answer is there: the status has decided, and the rest is for people to
-/// read. Then its connection is closed.
+/// How long a body may take after the head of the answer. The status decides, and the body is only shown to people.
+/// After this time the connection is closed.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Makes requests to destinations.
@@ -63,21 +64,20 @@ pub(crate) struct Client {
     _watching: Option<AbortOnDropHandle<()>>,
 }
 
-/// What a client can be told.
+/// The settings of a client.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings<'a> {
     pub(crate) name_servers: &'a [SocketAddr],
     pub(crate) ca_file: Option<&'a Path>,
     pub(crate) max_age: Duration,
     pub(crate) max_idle: usize,
-    /// The proxy of the installation, and what its state is told to.
+    /// The proxy of the installation, and its readiness latch.
     pub(crate) egress: Option<(EgressSettings, Latch)>,
 }
 
-/// How often a receiver may refuse to begin with a repeated request.
+/// How often a receiver may refuse a repeated request.
 const MAX_REFUSALS: u32 = 5;
 
-/// What a receiver answered.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -107,10 +107,10 @@ impl Client {
         Ok(Self { pool, dialer, _sweeping: sweeping, _watching: watching })
     }
 
-    /// Makes a request, and waits at most for `timeout` for the head of the answer.
+    /// Makes a request, and waits at most `timeout` for the head of the answer.
     ///
     /// # Errors
-    /// When nothing was sent, and that says nothing about the receiver.
+    /// When nothing was sent for a reason that does not concern the receiver.
     pub(crate) async fn send(
         &self,
         account: &AccountId,
@@ -118,7 +118,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<Sent, NotSent> {
         let wire = Wire::default();
-        // Boxed, because an attempt holds it beside much else.
+        // Boxed, because the future of an attempt is large already.
         let asked = Box::pin(self.ask_over(account, request, timeout, &wire)).await;
         let outcome = match &asked {
             Ok(answer) => AttemptOutcome::Response {
@@ -131,7 +131,7 @@ impl Client {
         Ok(Sent::of(request, &origin::sent_headers(request), outcome, asked.as_ref().ok(), wire.seen()))
     }
 
-    /// Makes a request, and gives its answer as it came.
+    /// Makes a request, and returns the answer itself.
     pub(crate) async fn ask(
         &self,
         account: &AccountId,
@@ -156,8 +156,8 @@ impl Client {
         })
     }
 
-    /// A connection that was used before may end just as the next request comes. Its receiver has not seen that request,
-    /// so it is sent once more over a new one.
+    /// A reused connection may end just as a request is sent. The receiver has not seen that request, so it is sent
+    /// once more over a new connection.
     async fn exchange(
         &self,
         account: &AccountId,
@@ -186,8 +186,8 @@ impl Client {
         }
     }
 
-    /// Sends a request again over a newer connection. A receiver that ends each connection after some requests, as nginx
-    /// does, may refuse to begin with it more than once, while others use the same connection.
+    /// Sends a request again over a newer connection. Some receivers, such as nginx, end each connection after a number
+    /// of requests. They may refuse a request more than once if other requests use the same connection.
     async fn repeat(&self, call: Call<'_>, request: &Request, mut since: Instant) -> Result<Answer, Failure> {
         let mut refusals = 0;
         loop {
@@ -230,7 +230,7 @@ impl Client {
             call.wire.note(|seen| seen.version = Some(HttpVersion::Http10));
         }
         let mut answer = Answer::of(&response);
-        // What the receiver answered is known by now, so a body that breaks off or does not end changes nothing.
+        // The status is known by now, so a body that breaks off or does not end changes nothing.
         if timeout(BODY_TIMEOUT, connection.read(response, &mut answer.beginning)).await == Ok(true) {
             self.pool.put_back(lease);
         }
@@ -259,7 +259,7 @@ async fn exchange_http2(lease: Http2Lease, request: &Request, call: Call<'_>) ->
     let exchanged = answered(call, exchanging).await;
     let response = exchanged.map_err(|failure| {
         if !failure.is_of_one_stream() {
-            // It may be dead, and the other requests over it will find that out for themselves.
+            // The connection may be dead. The other requests on it fail by themselves.
             stream.condemn();
         }
         Unanswered { failure, nothing_came: true }
@@ -269,7 +269,7 @@ async fn exchange_http2(lease: Http2Lease, request: &Request, call: Call<'_>) ->
     Ok(answer)
 }
 
-/// Why there was no answer, and whether nothing at all came back.
+/// A failure, and whether no byte of an answer arrived.
 #[derive(Debug)]
 struct Unanswered {
     failure: Failure,

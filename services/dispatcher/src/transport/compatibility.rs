@@ -1,4 +1,4 @@
-//! The compatibility signature: a second signature, made as another sender makes it.
+//! The compatibility signature: a second signature, in the form of another sender.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crypto::{
@@ -7,7 +7,7 @@ use crypto::{
 };
 use domain::registry::{CompatibilitySignature, Encoding, Hash, SignedContent};
 
-/// Its headers: names and values. The newest secret comes first in `signers`; of keys of Ed25519 it makes nothing.
+/// The names and values of its headers. The newest secret comes first in `signers`; Ed25519 keys are ignored.
 pub(crate) fn headers<'a>(
     how: &'a CompatibilitySignature,
     signers: &[Signer],
@@ -15,7 +15,7 @@ pub(crate) fn headers<'a>(
     body: &[u8],
 ) -> Vec<(&'a str, String)> {
     let secrets: Vec<_> = signers.iter().filter_map(hmac_secret).collect();
-    // A receiver compares this header with one value, and has the old secret until its owner changes it.
+    // A receiver compares this header with one value, and knows only the old secret until its owner changes it.
     let Some(oldest) = secrets.last() else { return vec![] };
     let timestamp = timestamp.to_string();
     let with_timestamp: [&[u8]; 3] = [timestamp.as_bytes(), b".", body];
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn one_signature_is_of_the_oldest_secret_and_a_list_has_one_of_each() {
+    fn a_single_signature_uses_the_oldest_secret() {
         let (new, old) = (signer("new secret"), signer("old secret"));
         let plain = how(SignedContent::Body);
         let of_old = headers(&plain, std::slice::from_ref(&old), 7, b"{}");
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_of_its_own_is_signed_and_sent() {
+    fn the_timestamp_header_is_signed_and_sent() {
         let how = how(SignedContent::TimestampInHeader("x-timestamp".into()));
         let made = headers(&how, &[signer("a secret")], 1_700_000_000, b"body");
         assert_eq!(made[1], ("x-timestamp", "1700000000".to_owned()));

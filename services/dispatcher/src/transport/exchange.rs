@@ -1,4 +1,4 @@
-//! What an attempt shows of what it sent and got: bounded, and without secrets.
+//! The exchange of an attempt as people see it: bounded, and without secrets.
 
 use domain::{
     AttemptOutcome,
@@ -17,12 +17,12 @@ use crate::transport::{
 const MAX_HEADERS: usize = 64;
 /// At most this many headers of an answer are kept.
 const MAX_ANSWER_HEADERS: usize = 24;
-/// The longest value of a header that is kept, in bytes.
+/// At most this many bytes of a header's value are kept.
 const MAX_VALUE: usize = 512;
-/// How much of the body of an answer is kept, in bytes.
+/// At most this many bytes of an answer's body are kept.
 const MAX_BODY: usize = 16 * 1024;
-/// The headers of an answer that are kept: what it is, who answered, what to do next, and by which id the receiver finds
-/// it in its own log. Cookies are not.
+/// The headers of an answer that are kept: content, server, redirects and retries, and the ids by which the receiver
+/// finds the request in its own log. Cookies are not kept.
 const KEPT: [HeaderName; 11] = [
     http::header::CONTENT_TYPE,
     http::header::CONTENT_LENGTH,
@@ -36,11 +36,11 @@ const KEPT: [HeaderName; 11] = [
     http::header::WWW_AUTHENTICATE,
     http::header::CACHE_CONTROL,
 ];
-/// The same, by the beginning or the end of their names.
+/// Further headers that are kept, by the beginning or the end of their names.
 const KEPT_BY_BEGINNING: [&str; 4] = ["x-request", "ratelimit", "x-ratelimit", "x-amz"];
 const KEPT_BY_END: [&str; 5] = ["request-id", "correlation-id", "trace-id", "-ray", "requestid"];
 
-/// A request that was sent: what became of it, and what is shown of it.
+/// A request that was sent: its outcome, and its exchange.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) outcome: AttemptOutcome,
@@ -49,7 +49,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// `answer` is `None` if none came; `headers` are those that were sent.
+    /// `answer` is `None` if no answer came. `headers` were sent.
     pub(crate) fn of(
         request: &Request,
         headers: &HeaderMap,
@@ -72,7 +72,7 @@ impl Sent {
         Self { outcome, exchange: Some(Box::new(exchange)) }
     }
 
-    /// The same without these secrets.
+    /// Removes these secrets.
     pub(crate) fn redacted(self, redaction: &Redaction) -> Self {
         let Self { outcome, mut exchange } = self;
         if let Some(exchange) = &mut exchange {
@@ -96,7 +96,7 @@ fn is_kept(name: &HeaderName) -> bool {
         || KEPT_BY_END.iter().any(|end| text.ends_with(end))
 }
 
-fn lines<'a>(headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>, most: usize) -> Vec<HeaderLine> {
+fn lines<'a>(headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>, max: usize) -> Vec<HeaderLine> {
     let line = |(name, value): (&HeaderName, &HeaderValue)| HeaderLine {
         name: name.as_str().to_owned(),
         value: match value.is_sensitive() {
@@ -104,7 +104,7 @@ fn lines<'a>(headers: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>, m
             false => cut(text_of(value.as_bytes(), MAX_VALUE), MAX_VALUE),
         },
     };
-    headers.take(most).map(line).collect()
+    headers.take(max).map(line).collect()
 }
 
 #[cfg(test)]

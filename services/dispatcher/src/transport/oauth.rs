@@ -1,5 +1,5 @@
-//! Access tokens by OAuth 2.0 client credentials (RFC 6749, 4.4): asked for once for all requests that wait, and kept until
-//! shortly before they expire.
+//! Access tokens by OAuth 2.0 client credentials (RFC 6749, 4.4). Waiting requests share one token request, and a token
+//! is kept until shortly before it expires.
 //!
 //! A token server is reached as the receiver is: through the same proxy and with the same certificate and authorities, and
 //! never on a network that the [`Guard`](domain::Guard) forbids.
@@ -30,21 +30,22 @@ use crate::{
 
 /// How long a token server may take to answer.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a token is used whose server does not say when it expires. If it expires earlier, the receiver says so.
+/// How long a token is used if its server does not say when it expires. If it expires earlier, the receiver refuses it.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
-/// How long before its end a token is replaced: a request may take as long. A short-lived token is used for most of its life.
+/// How long before its expiry a token is replaced, because a request may take as long. A short-lived token is used for
+/// most of its life.
 const MAX_MARGIN: Duration = Duration::from_secs(60);
-/// The longest life of a token that is taken at its word.
+/// A token is used for at most this time, even if its server gives it a longer life.
 const MAX_LIFETIME: Duration = Duration::from_hours(24);
-/// For how many destinations tokens are kept.
+/// The maximum number of destinations whose tokens are kept.
 const MAX_TOKENS: u64 = 10_000;
 
-/// What an access token is asked for with.
+/// The credentials for an access token.
 #[derive(Clone)]
 pub(crate) struct Grant {
     client: OAuth2Client,
     secret: String,
-    /// Identifies the grant: a changed grant is sealed again, to other bytes.
+    /// Identifies the grant, because a changed grant is sealed to other bytes.
     sealed: Vec<u8>,
 }
 
@@ -61,10 +62,10 @@ impl Grant {
     }
 }
 
-/// A token that a server gave.
+/// A token from a server.
 #[derive(Clone)]
 pub(crate) struct AccessToken {
-    /// The whole value of the header that carries it.
+    /// The whole value of the `authorization` header.
     pub(crate) header: HeaderValue,
     pub(crate) fetched_at: Instant,
     expires_at: Instant,
@@ -79,16 +80,16 @@ impl fmt::Debug for AccessToken {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
-    /// The installation is at fault.
+    /// The installation is at fault, not the token server.
     #[error(transparent)]
     NotSent(#[from] NotSent),
-    /// The token server is, or the settings of the client are.
+    /// The token server or the settings of the client are at fault.
     #[error("{0}")]
     Refused(String),
 }
 
 impl TokenError {
-    /// What an attempt ends with for want of a token.
+    /// The outcome of an attempt without a token.
     pub(crate) fn into_outcome(self) -> Result<AttemptOutcome, NotSent> {
         match self {
             Self::NotSent(error) => Err(error),
@@ -99,16 +100,16 @@ impl TokenError {
     }
 }
 
-/// The tokens that are known.
+/// The known tokens.
 pub(crate) struct AccessTokens {
     slots: Cache<Vec<u8>, Arc<Mutex<Slot>>>,
 }
 
-/// The token of one grant. Whoever holds the lock asks for it.
+/// The token of one grant. The task that holds the lock requests it.
 #[derive(Debug, Default)]
 struct Slot {
     token: Option<AccessToken>,
-    /// When asking failed last, and how: those that waited meanwhile do not ask again.
+    /// The last failure and its time. Tasks that waited meanwhile do not request again.
     failed: Option<(Instant, Failed)>,
 }
 
@@ -134,7 +135,7 @@ impl Default for AccessTokens {
 }
 
 impl AccessTokens {
-    /// A token that is good now, from memory or from its server.
+    /// A valid token, from memory or from its server.
     pub(crate) async fn get(
         &self,
         client: &Client,
@@ -168,7 +169,7 @@ impl AccessTokens {
         }
     }
 
-    /// A receiver refused this token; another one is asked for, unless that happened already.
+    /// Forgets a token that a receiver refused, unless it was replaced already.
     pub(crate) async fn discard(&self, grant: &Grant, token: &AccessToken) {
         let Some(slot) = self.slots.get(&grant.sealed) else { return };
         let mut slot = slot.lock().await;
@@ -215,7 +216,7 @@ fn token_request(grant: &Grant, route: Option<&Route>) -> anyhow::Result<Request
     form.extend_pairs(&client.parameters);
     match client.authentication {
         ClientAuthentication::Basic => {
-            // Both are encoded like a form before (RFC 6749, 2.3.1).
+            // Both are form-encoded first (RFC 6749, 2.3.1).
             let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
             let pair = STANDARD.encode(format!("{}:{}", encoded(&client.client_id), encoded(secret)));
             let mut login = HeaderValue::from_str(&format!("Basic {pair}"))?;
@@ -237,10 +238,10 @@ fn token_request(grant: &Grant, route: Option<&Route>) -> anyhow::Result<Request
     })
 }
 
-/// What a token server answers (RFC 6749, 5). Some write numbers as text.
+/// The answer of a token server (RFC 6749, 5). Some servers write numbers as text.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Said {
+struct TokenResponse {
     access_token: String,
     token_type: String,
     expires_in: serde_json::Value,
@@ -248,26 +249,26 @@ struct Said {
     error_description: String,
 }
 
-/// The token in an answer; or what is wrong, in words that follow the name of the server.
+/// The token in an answer. An error is worded to follow the name of the server.
 fn read(answer: &Answer, now: Instant) -> Result<AccessToken, String> {
-    let said = serde_json::from_slice::<Said>(&answer.beginning);
+    let response = serde_json::from_slice::<TokenResponse>(&answer.beginning);
     if answer.status != StatusCode::OK {
-        let Said { error, error_description, .. } = said.unwrap_or_default();
+        let TokenResponse { error, error_description, .. } = response.unwrap_or_default();
         let why = [error, error_description].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
         let why = if why.is_empty() { outcome::excerpt(&answer.beginning) } else { why };
         return Err(format!("answered {}: {why}", answer.status.as_u16()));
     }
-    let said = said.map_err(|error| format!("answered 200 and no JSON of a token: {error}"))?;
-    if said.access_token.is_empty() {
+    let response = response.map_err(|error| format!("answered 200 without a token in JSON: {error}"))?;
+    if response.access_token.is_empty() {
         return Err("answered 200 without an access_token".into());
     }
-    if !said.token_type.is_empty() && !said.token_type.eq_ignore_ascii_case("bearer") {
-        return Err(format!("gives tokens of the type {}, and only bearer is supported", said.token_type));
+    if !response.token_type.is_empty() && !response.token_type.eq_ignore_ascii_case("bearer") {
+        return Err(format!("gives tokens of the type {}, and only bearer is supported", response.token_type));
     }
-    let header = HeaderValue::from_str(&format!("Bearer {}", said.access_token));
-    let mut header = header.map_err(|_| "gave a token that is no text of HTTP".to_owned())?;
+    let header = HeaderValue::from_str(&format!("Bearer {}", response.access_token));
+    let mut header = header.map_err(|_| "gave a token that cannot be sent in a header".to_owned())?;
     header.set_sensitive(true);
-    let life = lifetime(&said.expires_in);
+    let life = lifetime(&response.expires_in);
     let margin = MAX_MARGIN.min(life / 10);
     Ok(AccessToken { header, fetched_at: now, expires_at: now + (life - margin) })
 }
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_request_is_a_form_that_authenticates_in_its_header_or_its_body() {
+    fn a_token_request_authenticates_in_header_or_body() {
         let basic = token_request(&grant(ClientAuthentication::Basic), None).unwrap();
         let form = "grant_type=client_credentials&scope=a+b&audience=https%3A%2F%2Fcrm.example%2F";
         assert_eq!(basic.body, form);
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_token_server_says_instead_of_a_token_is_told() {
+    fn the_error_of_a_token_server_is_shown() {
         for (status, body, said) in [
             (
                 401,
@@ -343,10 +344,10 @@ mod tests {
             ),
             (400, r#"{"error":"invalid_scope"}"#, "answered 400: invalid_scope"),
             (503, "<h1>busy</h1>", "answered 503: <h1>busy</h1>"),
-            (200, "<html>", "answered 200 and no JSON"),
+            (200, "<html>", "answered 200 without a token in JSON"),
             (200, "{}", "answered 200 without an access_token"),
             (200, r#"{"access_token":"a","token_type":"mac"}"#, "gives tokens of the type mac"),
-            (200, r#"{"access_token":"a\nb"}"#, "gave a token that is no text"),
+            (200, r#"{"access_token":"a\nb"}"#, "gave a token that cannot be sent"),
         ] {
             let problem = answered(status, body).unwrap_err();
             assert!(problem.starts_with(said), "{problem}");

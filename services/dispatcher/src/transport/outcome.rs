@@ -1,5 +1,4 @@
-//! The outcome of a request. This is the one place that gives a transport failure its kind and cuts an answer to an
-//! excerpt.
+//! The outcome of a request. Only this module gives a transport failure its kind and cuts an answer to an excerpt.
 
 use std::{
     error::Error,
@@ -19,10 +18,10 @@ use crate::transport::client::{Failure, causes};
 const MAX_EXCERPT: usize = 2_048;
 /// The longest message about a failure, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 500;
-/// The longest that `Retry-After` is taken at its word: daily quotas ask for up to a day.
+/// The longest pause that `Retry-After` may ask for. Daily quotas ask for up to a day.
 const MAX_WAIT: Duration = Duration::from_hours(24);
 
-/// Nothing was sent, for a reason that the receiver has nothing to do with.
+/// Nothing was sent, for a reason that does not concern the receiver.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotSent {
     #[error(
@@ -34,10 +33,10 @@ pub(crate) enum NotSent {
     Egress(String),
 }
 
-/// Why no answer came, in one of the kinds that users know.
+/// The outcome of a request without an answer, with one of the kinds that users know.
 ///
 /// # Errors
-/// When it says nothing about the receiver.
+/// When the failure does not concern the receiver.
 pub(crate) fn of_failure(failure: &Failure, timeout: Duration) -> Result<AttemptOutcome, NotSent> {
     if let Some(code) = code_of_files(failure) {
         return Err(NotSent::OutOfFiles(code.into()));
@@ -51,7 +50,7 @@ pub(crate) fn of_failure(failure: &Failure, timeout: Duration) -> Result<Attempt
     Ok(AttemptOutcome::NoResponse { kind, message })
 }
 
-/// Whether this process may open no more files.
+/// Whether this process has reached its limit of open files.
 pub(crate) fn is_out_of_files(error: &(dyn Error + 'static)) -> bool {
     code_of_files(error).is_some()
 }
@@ -60,9 +59,9 @@ fn code_of_files(error: &(dyn Error + 'static)) -> Option<Errno> {
     causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(out_of_files)
 }
 
-/// Why a URL of another scheme is not asked.
+/// The failure of a URL with another scheme.
 pub(crate) fn no_url_of_http() -> Failure {
-    Failure::Connect(io::Error::new(io::ErrorKind::InvalidInput, "the URL is neither of http nor of https"))
+    Failure::Connect(io::Error::new(io::ErrorKind::InvalidInput, "the scheme of the URL is neither http nor https"))
 }
 
 pub(crate) fn out_of_files(error: &io::Error) -> Option<Errno> {
@@ -70,7 +69,7 @@ pub(crate) fn out_of_files(error: &io::Error) -> Option<Errno> {
     matches!(code, Errno::EMFILE | Errno::ENFILE).then_some(code)
 }
 
-/// `None` if the installation is at fault, and no attempt is to be recorded.
+/// `None` if the installation is at fault, so that no attempt is recorded.
 fn kind(failure: &Failure) -> Option<ErrorKind> {
     Some(match failure {
         Failure::Lookup(error) => error.kind(),
@@ -83,16 +82,16 @@ fn kind(failure: &Failure) -> Option<ErrorKind> {
 }
 
 fn by_cause(failure: &Failure) -> Option<ErrorKind> {
-    // With TLS 1.3 a receiver refuses a client certificate after the handshake, and HTTP sees a connection that ends.
+    // With TLS 1.3 a receiver refuses a client certificate after the handshake, so HTTP only sees the connection end.
     if causes(failure).any(|cause| cause.is::<rustls::Error>()) {
         return Some(ErrorKind::Tls);
     }
     let of_system = || causes(failure).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(of_io);
-    causes(failure).find_map(telling).or_else(of_system)
+    causes(failure).find_map(kind_by_type).or_else(of_system)
 }
 
-/// The kind that an error tells by its type.
-fn telling(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+/// The kind that follows from the type of an error.
+fn kind_by_type(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
     if let Some(http2) = error.downcast_ref::<h2::Error>() {
         return (http2.is_remote() && (http2.is_go_away() || http2.is_reset())).then_some(ErrorKind::Reset);
     }
@@ -115,7 +114,7 @@ fn of_io(error: &io::Error) -> Option<ErrorKind> {
     }
 }
 
-/// What the innermost cause says: the outer ones only say that sending failed.
+/// The message of the innermost cause. The outer ones only say that sending failed.
 fn innermost(failure: &Failure) -> String {
     causes(failure).last().map(ToString::to_string).unwrap_or_default()
 }
@@ -125,21 +124,21 @@ pub(crate) fn excerpt(body: &[u8]) -> String {
     text_of(body, MAX_EXCERPT)
 }
 
-/// The beginning of bytes as text: what is no UTF-8 is replaced, what is no text left out.
+/// The beginning of bytes as text. Invalid UTF-8 is replaced, and control characters are left out.
 pub(crate) fn text_of(bytes: &[u8], longest: usize) -> String {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(longest)]);
     let text = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
     cut(text, longest)
 }
 
-/// The beginning of a text.
+/// The text, cut to at most `longest` bytes.
 pub(crate) fn cut(mut text: String, longest: usize) -> String {
     text.truncate(text.floor_char_boundary(longest));
     text
 }
 
-/// How long `Retry-After` (RFC 9110, 10.2.3) asks to wait: seconds or a date. A longer wish than [`MAX_WAIT`], or one that
-/// no number holds, is one for that.
+/// The pause that `Retry-After` (RFC 9110, 10.2.3) asks for, in seconds or as a date. A value above [`MAX_WAIT`], or
+/// one that overflows, counts as [`MAX_WAIT`].
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let wishes = headers.get_all(RETRY_AFTER).iter();
     wishes.filter_map(|wish| Some(wait(wish.to_str().ok()?.trim())?.min(MAX_WAIT))).max()
@@ -149,14 +148,14 @@ fn wait(wish: &str) -> Option<Duration> {
     if !wish.is_empty() && wish.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(wish.parse().map_or(Duration::MAX, Duration::from_secs));
     }
-    // Rate limiters say fractions of a second, though no standard does.
+    // Some rate limiters send fractions of a second, though no standard allows it.
     if let Some((whole, part)) = wish.split_once('.')
         && !part.is_empty()
         && part.bytes().all(|byte| byte.is_ascii_digit())
     {
         return wait(whole).map(|whole| whole.saturating_add(Duration::from_secs(1)));
     }
-    // The three forms of HTTP, then those of mail, which name other zones.
+    // First the three date formats of HTTP, then those of mail, which may have other time zones.
     if let Ok(date) = httpdate::parse_http_date(wish) {
         return Some(date.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
     }
@@ -169,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_excerpt_is_short_text() {
+    fn an_excerpt_is_valid_and_short_text() {
         assert_eq!(excerpt(b"ok\0\x1b[31m\n"), "ok[31m\n");
         assert_eq!(excerpt(b"\xff"), "\u{fffd}");
         assert!(excerpt("ä".repeat(5_000).as_bytes()).len() <= MAX_EXCERPT);
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_wish_never_gets_a_shorter_pause() {
+    fn a_longer_retry_after_never_gets_a_shorter_pause() {
         let longer = ["86401", "99999999", "18446744073709551616", "99999999999999999999", "99999999999999999999.9"];
         for wish in longer.into_iter().chain(["Fri, 31 Dec 2100 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"]) {
             assert_eq!(wait_of(wish), Some(MAX_WAIT), "{wish}");

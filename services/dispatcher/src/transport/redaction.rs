@@ -1,24 +1,24 @@
-//! Removes credentials from answers. Some receivers echo the request, and their answers are stored, shown and mailed.
+//! Removes credentials from answers, because some receivers echo the request, and answers are stored, shown and mailed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::AttemptOutcome;
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 pub(crate) const REDACTED: &str = "[redacted]";
-/// Shorter values are no secrets, and would take ordinary words out of answers.
+/// Shorter values are not treated as secrets, because they would remove ordinary words from answers.
 const MIN_SECRET: usize = 4;
 
-/// The secrets of a request, in each form in which a receiver may echo them.
+/// The secrets of a request, in every form in which a receiver may echo them.
 #[derive(Clone, Default)]
 pub(crate) struct Redaction {
-    /// The longest first: one may be a part of another.
+    /// The longest first, because one may be a part of another.
     secrets: Vec<Secret>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 struct Secret {
     text: String,
-    /// From how many bytes on its beginning is secret, too.
+    /// A beginning of at least this many bytes is secret, too.
     from: usize,
 }
 
@@ -29,8 +29,8 @@ impl std::fmt::Debug for Redaction {
 }
 
 impl Redaction {
-    /// Of the value of a header that carries credentials: all of it, what follows its scheme (RFC 9110, 11.4), and of
-    /// `Basic` the user and password that are in it, and the password alone.
+    /// The secrets of a header that carries credentials: its whole value, the part after the scheme (RFC 9110, 11.4),
+    /// and for `Basic` the decoded user and password, and the password alone.
     pub(crate) fn of_header(value: &[u8]) -> Self {
         let value = String::from_utf8_lossy(value).into_owned();
         let (scheme, parameter) = value.split_once(' ').unwrap_or(("", &value));
@@ -51,13 +51,13 @@ impl Redaction {
         Self { secrets }
     }
 
-    /// A text without the secrets.
+    /// Removes the secrets from a text.
     pub(crate) fn apply_to(&self, mut text: String) -> String {
         self.redact(&mut text);
         text
     }
 
-    /// The outcome without the secrets.
+    /// Removes the secrets from an outcome.
     pub(crate) fn apply(&self, mut outcome: AttemptOutcome) -> AttemptOutcome {
         match &mut outcome {
             AttemptOutcome::Response { excerpt: text, .. } | AttemptOutcome::NoResponse { message: text, .. } => {
@@ -73,7 +73,7 @@ impl Redaction {
                 *text = text.replace(secret, REDACTED);
             }
         }
-        // What was cut off may have been the rest of one.
+        // The text may have been cut inside a secret.
         let beginning = |secret: &Secret| {
             let mut ends = (secret.from..secret.text.len()).rev().filter(|end| secret.text.is_char_boundary(*end));
             ends.find(|end| text.ends_with(&secret.text[..*end]))
@@ -85,7 +85,7 @@ impl Redaction {
     }
 }
 
-/// A secret as it stands in plain text, in JSON and in HTML.
+/// A secret in plain text, in JSON and in HTML.
 fn echoed(secret: &str) -> [String; 3] {
     let json = secret.replace('\\', "\\\\").replace('"', "\\\"");
     let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_redacted_in_every_form() {
+    fn an_echoed_secret_is_redacted_in_every_form() {
         // bob:pass"word<7
         let basic = "Basic Ym9iOnBhc3Mid29yZDw3";
         for (header, text, expected) in [
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_shows_the_secrets() {
+    fn the_debug_form_does_not_show_secrets() {
         assert_eq!(format!("{:?}", Redaction::of_header(b"Bearer abcd1234")), "Redaction(2 secrets)");
     }
 }

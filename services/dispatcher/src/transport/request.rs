@@ -24,15 +24,15 @@ pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// What must not be stored of the answer.
+    /// The secrets that must not be stored with the answer.
     pub(crate) redaction: Redaction,
-    /// `None` if the receiver is reached as every other one.
+    /// `None` if the destination has no own settings for connections.
     pub(crate) route: Option<Route>,
-    /// What an access token is asked for with; `None` if the request needs none.
+    /// The credentials for an access token; `None` if the request needs no token.
     pub(crate) grant: Option<Grant>,
 }
 
-/// Why the destination's settings do not make a request.
+/// Why the settings of a destination allow no request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoRequest {
     #[error(transparent)]
@@ -41,39 +41,39 @@ pub(crate) enum NoRequest {
     Engine,
     #[error("the token that should sign the request was deleted; assign another one")]
     TokenGone,
-    #[error("the token that should sign the request has no secret that is still valid")]
+    #[error("the token that should sign the request has no valid secret any more")]
     NoSecret,
     #[error("a secret cannot be opened with the master key of this process: {0}")]
     Sealed(#[from] crypto::OpenError),
-    #[error("the header {0} cannot be sent: its value is no text of HTTP")]
+    #[error("the header {0} cannot be sent: its value is not valid in HTTP")]
     Header(String),
     #[error("the destination's proxy cannot be used: its URL {0}")]
     Proxy(String),
 }
 
 impl Request {
-    /// What an attempt shows of its request.
+    /// The request line that an attempt shows.
     pub(crate) fn line(&self) -> RequestLine {
         RequestLine { method: self.method.to_string(), url: self.url.to_string() }
     }
 }
 
-/// What an attempt shows when there was no request to make.
+/// The request line that an attempt shows if no request could be made.
 pub(crate) fn intended(destination: &Destination) -> RequestLine {
     RequestLine { method: destination.request.method.as_str().into(), url: destination.url.clone() }
 }
 
-/// What a request is made from.
+/// The parts of a request.
 pub(crate) struct Parts<'a> {
     pub(crate) work: &'a Work,
     pub(crate) destination: &'a Destination,
     pub(crate) registry: &'a Registry,
     pub(crate) key: &'a MasterKey,
     pub(crate) rendered: Rendered,
-    /// How many deliveries led to the event.
+    /// The number of deliveries that led to the event.
     pub(crate) hops: u32,
     pub(crate) now: Timestamp,
-    /// What is sent of the trace context.
+    /// The trace context to send.
     pub(crate) trace: &'a TraceContext,
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn make(parts: Parts<'_>) -> Result<Request, NoRequest> {
     Ok(Request { method, url, headers, body, redaction, route, grant })
 }
 
-/// The headers that go with it; `credentials` are `None` if they come later or there are none.
+/// The headers of a request. `credentials` is `None` if they are added later, or the destination has none.
 fn header_map(head: &Head<'_>, credentials: Option<HeaderValue>) -> Result<HeaderMap, NoRequest> {
     let mut headers = HeaderMap::with_capacity(16);
     for (name, value) in head.headers() {
@@ -130,8 +130,7 @@ fn header_map(head: &Head<'_>, credentials: Option<HeaderValue>) -> Result<Heade
     Ok(headers)
 }
 
-/// The value of the header that carries the credentials of the destination, what must not be stored of it, and what an
-/// access token is asked for with.
+/// The value of the header with the destination's credentials, its secrets, and the credentials for an access token.
 fn credentials(parts: &Parts<'_>) -> Result<(Option<HeaderValue>, Redaction, Option<Grant>), NoRequest> {
     let Some(credentials) = &parts.destination.request.credentials else {
         return Ok((None, Redaction::default(), None));
@@ -148,7 +147,7 @@ fn credentials(parts: &Parts<'_>) -> Result<(Option<HeaderValue>, Redaction, Opt
     Ok((Some(value), redaction, None))
 }
 
-/// What signs now; none if the destination has no token.
+/// The signers that are valid now; empty if the destination has no token.
 fn signers(parts: &Parts<'_>) -> Result<Vec<Signer>, NoRequest> {
     let Some(id) = &parts.destination.token else { return Ok(vec![]) };
     let account = &parts.destination.account;

@@ -1,8 +1,8 @@
-//! The addresses of receivers: looked up asynchronously, with a deadline, a cache, and a fair share for each account.
+//! Look-up of the addresses of receivers, asynchronously, with a deadline, a cache, and a fair share for each account.
 //!
-//! `/etc/hosts` is asked first, then the name servers of `/etc/resolv.conf` (with its search domains and `ndots`) or those of
-//! `--dns-server`. Both files are read again when they change. Only addresses that the [`Guard`] allows are returned, for the
-//! very connection that follows, so a name cannot pass the guard and then move.
+//! `/etc/hosts` is read first; then the name servers of `/etc/resolv.conf` (with its search domains and `ndots`) or of
+//! `--dns-server` are asked. Both files are read again when they change. Only addresses that the [`Guard`] allows are
+//! returned, and the connection uses these addresses, so a name cannot change after the check.
 //!
 //! Guarantee: unanswered look-ups delay no look-up of another account, and hold no thread.
 
@@ -27,25 +27,25 @@ use self::servers::Servers;
 
 mod servers;
 
-/// How long a look-up may take, all name servers and search domains together. Their answers usually take milliseconds, and a
-/// receiver's timeout (15 s by default) runs meanwhile.
+/// The maximum time of a look-up, for all name servers and search domains together. Answers usually take milliseconds,
+/// and the receiver's timeout (15 s by default) runs meanwhile.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a look-up may wait for its turn, which it does only while many others are unanswered.
+/// The maximum time that a look-up waits for its turn. It waits only while many others are unanswered.
 const TURN_TIMEOUT: Duration = Duration::from_secs(4);
-/// How many look-ups of one account may be in flight. Each opens up to eight sockets while no name server answers.
+/// The maximum number of look-ups of one account in flight. Each opens up to eight sockets while no name server
+/// answers.
 const MAX_LOOKUPS_PER_ACCOUNT: usize = 32;
-/// How many look-ups of all accounts may be in flight: at least eight accounts have to be without answers before another one
-/// waits, and all of them together open 2,048 sockets.
+/// The maximum number of look-ups of all accounts in flight. At least eight accounts have to be without answers before
+/// another one waits, and all together open at most 2,048 sockets.
 const MAX_LOOKUPS: usize = 256;
-/// For how many accounts look-ups are counted.
+/// The maximum number of accounts whose look-ups are counted.
 const MAX_ACCOUNTS: u64 = 10_000;
 
-/// Says which addresses a host of an account has; the preferred ones are first.
+/// Looks up the addresses of a host for an account; the preferred ones come first.
 pub(crate) trait Resolve: Debug + Send + Sync {
     fn resolve<'a>(&'a self, account: &'a AccountId, host: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, LookupError>>;
 }
 
-/// Looks names up.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolver {
     inner: Arc<Inner>,
@@ -68,19 +68,19 @@ pub(crate) enum LookupError {
     NoSuchName(String),
     #[error("the host {0} has no address: its name servers have neither an A nor an AAAA record")]
     NoAddress(String),
-    #[error("no name server answered within {LOOKUP_TIMEOUT:?} which address the host {0} has")]
+    #[error("no name server answered within {LOOKUP_TIMEOUT:?} for the host {0}")]
     NoAnswer(String),
     #[error(
         "the host {0} was not looked up: too many other names of this account have name servers that do not answer"
     )]
     NoTurn(String),
-    #[error("which address the host {host} has is not known: the name server answered {code}")]
+    #[error("cannot look up the host {host}: the name server answered {code}")]
     Refused { host: String, code: String },
-    #[error("which address the host {host} has cannot be asked: {source}")]
+    #[error("cannot look up the host {host}: {source}")]
     Failed { host: String, source: NetError },
-    #[error("which address the host {host} has cannot be asked")]
+    #[error("cannot look up the host {host}")]
     OutOfFiles { host: String, source: std::io::Error },
-    /// The address is logged and not said: an account must not learn what internal names resolve to.
+    /// The address is only logged, because an account must not learn the addresses of internal names.
     #[error("{0} is not a public address, and the operator has not allowed its network (--allow-network)")]
     NotPublic(String),
 }
@@ -102,7 +102,7 @@ impl Resolver {
         Ok(Self { inner: Arc::new(Inner { guard, servers, accounts, lookups }) })
     }
 
-    /// The addresses of a host that may be called, those of IPv4 first. The look-up counts for an account.
+    /// The allowed addresses of a host, IPv4 first. The look-up counts for the account.
     pub(crate) async fn addresses(&self, account: Option<&AccountId>, host: &str) -> Result<Vec<IpAddr>, LookupError> {
         let found = self.inner.look_up(account, host).await?;
         self.inner.allowed(account, host, found)
@@ -123,7 +123,7 @@ impl Inner {
         }
         let share = || Arc::new(Semaphore::new(MAX_LOOKUPS_PER_ACCOUNT));
         let share = self.accounts.get_with(account.cloned(), share);
-        // Neither of the two is ever closed.
+        // Neither semaphore is ever closed.
         let turn = async { (share.acquire().await, self.lookups.acquire().await) };
         let _turn = timeout(TURN_TIMEOUT, turn).await.map_err(|_| LookupError::NoTurn(host.to_owned()))?;
         match timeout(LOOKUP_TIMEOUT, servers.ask(host)).await {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_a_name_s_addresses_only_those_that_are_allowed_are_called() {
+    async fn only_allowed_addresses_of_a_name_are_called() {
         let names =
             NameServer::start(&[("mixed.test", &["10.0.0.5", "192.0.2.1", "2606:4700::1111", "1.1.1.1"])]).await;
         let found = resolve(&resolver(&names, &[]), "mixed.test").await.unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_does_not_say_what_the_name_resolves_to() {
+    async fn a_refusal_does_not_show_the_address_of_a_name() {
         let names = NameServer::start(&[("internal.test", &["10.0.0.5"])]).await;
         let refused = resolve(&resolver(&names, &[]), "internal.test").await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Blocked);
@@ -212,14 +212,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_says_what_happened() {
+    async fn a_failure_names_its_cause() {
         let names = NameServer::start(&[("empty.test", &[])]).await;
         let resolver = resolver(&names, &[]);
         for (host, said) in [
             ("nowhere.test", "there is no host with the name nowhere.test"),
             ("empty.test", "the host empty.test has no address"),
             ("refused.test", "the name server answered"),
-            ("x.silent.test", "no name server answered within 3s which address the host x.silent.test has"),
+            ("x.silent.test", "no name server answered within 3s for the host x.silent.test"),
         ] {
             let error = resolve(&resolver, host).await.unwrap_err();
             assert!(error.kind() == ErrorKind::Dns && error.to_string().contains(said), "{error}");
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_and_its_absence_are_remembered() {
+    async fn answers_and_missing_names_are_cached() {
         let names = NameServer::start(&[("kept.test", &["1.1.1.1"])]).await;
         let resolver = resolver(&names, &[]);
         for _ in 0..3 {

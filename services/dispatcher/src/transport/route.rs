@@ -24,7 +24,7 @@ impl fmt::Debug for Route {
 }
 
 impl Route {
-    /// `None` if the receiver is reached as the installation reaches every other one.
+    /// `None` if the destination has no own settings for connections.
     pub(crate) fn of(destination: &Destination, key: &MasterKey) -> Result<Option<Self>, NoRequest> {
         let transport = &destination.transport;
         if **transport == Transport::default() {

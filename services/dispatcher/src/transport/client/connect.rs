@@ -35,12 +35,12 @@ use crate::{
     transport::route::Route,
 };
 
-/// How long an address has for itself before the next one is tried beside it (RFC 8305, 5).
+/// The delay before the next address is tried in parallel (RFC 8305, 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// The most addresses of a host that are tried; large services name up to eight in one answer.
+/// The maximum number of addresses of a host that are tried. Large services name up to eight in one answer.
 const MAX_ADDRESSES: usize = 8;
 
-/// What HTTP is spoken over.
+/// The byte stream under HTTP.
 pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// A new connection.
@@ -60,7 +60,7 @@ pub(super) struct Dialer {
     pub(super) egress: Option<Arc<Egress>>,
 }
 
-/// Whom a request goes to, and how long it may take to get there.
+/// The target of a request, and its deadline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call<'a> {
     pub(super) dialer: &'a Dialer,
@@ -72,11 +72,11 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Opens a connection; HTTP/2 is not offered to those that want HTTP/1.1 alone. Each address that connects gets a
-    /// share of the time to agree on TLS, the last one all of it.
+    /// Opens a connection. HTTP/2 is not offered if `http1_alone`. Each address that connects gets half of the
+    /// remaining time for the TLS handshake, and the last one all of it.
     ///
     /// # Errors
-    /// What the last address that was tried said.
+    /// The failure of the last address.
     pub(super) async fn dial(self, http1_alone: bool) -> Result<Connected, Failure> {
         let Self { dialer, origin, route, deadline, wire, .. } = self;
         let config = if origin.https { Some(dialer.tls.greetings(route)?.config(http1_alone)) } else { None };
@@ -93,7 +93,7 @@ impl Call<'_> {
             wire.note(|seen| seen.peer = stream.peer_addr().ok());
             match timeout_at(patience, agree(origin, config, stream, wire)).await {
                 Ok(Ok(connected)) => return Ok(connected),
-                // A certificate that is refused would be one at each address.
+                // A certificate that is refused would be refused at each address.
                 Ok(Err(error)) if places.is_empty() || is_about_tls(&error) => return Err(error),
                 Err(_) if places.is_empty() => return Err(Failure::Timeout(Step::Handshake)),
                 Ok(Err(_)) | Err(_) => {}
@@ -101,7 +101,7 @@ impl Call<'_> {
         }
     }
 
-    /// Where the receiver is: its addresses, or its name if the proxy of the installation looks names up.
+    /// The addresses of the receiver, or its name if the proxy of the installation looks names up.
     async fn places(self) -> Result<Vec<Place>, Failure> {
         let Self { dialer, account, origin, deadline, .. } = self;
         if let (Some(egress), Host::Domain(_)) = (&dialer.egress, &origin.host)
@@ -123,7 +123,7 @@ impl Call<'_> {
         Ok((stream, Place::Address(address)))
     }
 
-    /// Asks for one place after the other: how many connections a proxy makes is its own affair.
+    /// Tries one place after another, because the proxy decides how many connections it makes.
     async fn connect_through(self, own: Option<&Proxy>, places: &[Place]) -> Result<(TcpStream, Place), Failure> {
         let mut failure = Failure::Timeout(Step::Connecting);
         for (index, place) in places.iter().enumerate() {
@@ -139,15 +139,15 @@ impl Call<'_> {
         Err(failure)
     }
 
-    /// A connection through the proxies that there are. That of a destination is reached through that of the installation,
-    /// which nothing gets around.
+    /// A connection through the configured proxies. The proxy of a destination is reached through the proxy of the
+    /// installation, which every connection uses.
     async fn tunnel(self, own: Option<&Proxy>, place: Place, deadline: Instant) -> Result<TcpStream, Failure> {
         let Self { dialer, account, origin, .. } = self;
         let target = place.target(&origin.host, origin.port);
         let Some(own) = own else { return dialer.open(account, target, deadline).await };
         let stream = match self.reach(own, deadline).await {
             Err(Failure::Proxy(failure)) => return Err(failure.on_the_way_to(own).into()),
-            // These are about the proxy here.
+            // These failures concern the proxy here.
             Err(Failure::Lookup(error)) => return Err(own.failure(Fault::Lookup(error)).into()),
             Err(Failure::Timeout(_)) => return Err(own.failure(Fault::Timeout).into()),
             Err(Failure::Connect(error)) => return Err(own.failure(Fault::Connect(error)).into()),
@@ -156,7 +156,7 @@ impl Call<'_> {
         Ok(own.open(stream, target).await?)
     }
 
-    /// A connection to the proxy of a destination. What is no public address is as forbidden to it as to a receiver.
+    /// A connection to the proxy of a destination. The guard checks its address like that of a receiver.
     async fn reach(self, own: &Proxy, deadline: Instant) -> Result<TcpStream, Failure> {
         let Self { dialer, account, .. } = self;
         let ProxyAddress { host, port, .. } = own.address();
@@ -182,7 +182,7 @@ impl Call<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Address(IpAddr),
-    /// Whichever address the proxy of the installation finds.
+    /// The proxy of the installation looks up the address.
     Name,
 }
 
@@ -266,8 +266,8 @@ fn is_about_tls(failure: &Failure) -> bool {
     super::failure::causes(failure).any(|cause| cause.is::<rustls::Error>())
 }
 
-/// The two families in turns, beginning with the one that the resolver prefers: a family that leads nowhere costs one
-/// delay, not one for each of its addresses (RFC 8305, 4).
+/// Alternates between the two families, beginning with the one that the resolver prefers: a family that cannot be
+/// reached then costs one delay, not one for each of its addresses (RFC 8305, 4).
 fn in_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
     let prefers_v6 = addresses.first().is_some_and(IpAddr::is_ipv6);
     let (mut first, mut second): (VecDeque<_>, VecDeque<_>) =
@@ -305,7 +305,7 @@ pub(super) async fn connect_any(addresses: &[IpAddr], port: u16) -> io::Result<(
 
 async fn connect(address: IpAddr, port: u16) -> io::Result<(TcpStream, IpAddr)> {
     let stream = TcpStream::connect(SocketAddr::new(address, port)).await?;
-    // A request is written as a whole; waiting for more of it would only delay it.
+    // A request is written as a whole, so Nagle's algorithm would only delay it.
     stream.set_nodelay(true)?;
     Ok((stream, address))
 }

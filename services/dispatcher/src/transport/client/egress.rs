@@ -24,13 +24,14 @@ use super::{
 };
 use crate::{transport::outcome::is_out_of_files, transport::resolver::Resolve};
 
-/// How long a proxy may take to accept a connection: it is near, and a receiver's timeout runs meanwhile.
+/// How long a proxy may take to accept a connection. It is short, because the proxy is near and the receiver's timeout
+/// runs meanwhile.
 pub(super) const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
-/// For how long a failure counts if nothing needs the proxy meanwhile. Work that waits for it tries again more often.
+/// How long a failure counts if no work needs the proxy. Waiting work tries the proxy more often.
 const FAILURE_COUNTS_FOR: Duration = Duration::from_secs(30);
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The proxy of the installation, as it is configured.
+/// The settings of the proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct EgressSettings {
     proxy: Proxy,
@@ -38,23 +39,22 @@ pub(crate) struct EgressSettings {
     resolves: bool,
 }
 
-/// The proxy of the installation.
 #[derive(Debug)]
 pub(crate) struct Egress {
     proxy: Proxy,
     /// Whether the proxy looks up the names of receivers.
     pub(super) resolves: bool,
-    /// May find any address: the operator says where the proxy is.
+    /// Allows every address, because the operator configures the proxy.
     resolver: Arc<dyn Resolve>,
     latch: Latch,
     failed_at: Mutex<Option<Instant>>,
 }
 
 impl EgressSettings {
-    /// Reads the URL of a proxy, with a username and a password that are percent-encoded.
+    /// Parses the URL of a proxy, whose username and password are percent-encoded.
     ///
     /// # Errors
-    /// When it is none. The message does not repeat it, because of the password.
+    /// When it is not the URL of a proxy. The message does not repeat the URL, because it may contain a password.
     pub(crate) fn new(url: &str, resolves: bool) -> anyhow::Result<Self> {
         let what = "--egress-proxy is not the URL of a proxy, such as http://user:password@proxy.example:3128 or \
                     socks5://proxy.example:1080 (user and password are percent-encoded: @ is %40)";
@@ -89,7 +89,7 @@ impl Egress {
             Err(fault) => Err(self.proxy.failure(fault)),
         };
         match &opened {
-            // This process has no file left, which says nothing about the proxy.
+            // This process has reached its limit of open files; the proxy may work.
             Err(failure) if is_out_of_files(failure) => {}
             Err(failure) if failure.kind().is_none() => self.failed(failure),
             Ok(_) | Err(_) => self.works(),
@@ -119,7 +119,7 @@ impl Egress {
 
     fn works(&self) {
         if self.failed_at().take().is_some() {
-            tracing::info!(proxy = %self.proxy.address(), "the egress proxy works again");
+            tracing::info!(proxy = %self.proxy.address(), "egress proxy works again");
             self.latch.ready();
         }
     }
@@ -128,7 +128,7 @@ impl Egress {
         self.failed_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets a failure that is old: what waited may have been sent by another process.
+    /// Forgets an old failure: another process may have sent the waiting work.
     pub(super) async fn watch(egress: Weak<Self>) {
         let mut ticks = interval(WATCH_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

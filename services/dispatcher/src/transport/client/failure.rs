@@ -5,7 +5,6 @@ use std::{error::Error, io};
 use super::{proxy::ProxyFailure, tls::TlsError};
 use crate::transport::resolver::LookupError;
 
-/// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error(transparent)]
@@ -28,7 +27,7 @@ pub(crate) enum Failure {
     Http2(#[from] h2::Error),
 }
 
-/// What a request waited for when its time was over.
+/// The step at which a request timed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Resolving,
@@ -48,8 +47,8 @@ impl std::fmt::Display for Step {
     }
 }
 
-/// An error and its causes, from the outermost on. What an [`io::Error`] wraps is no cause to the standard library,
-/// and is one here.
+/// An error and its causes, the outermost first. Unlike the standard library, this treats the error inside an
+/// [`io::Error`] as its cause.
 pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -72,12 +71,12 @@ impl Failure {
         }
     }
 
-    /// Whether the receiver vouches that it did not begin with the request (RFC 9113, 8.7).
+    /// Whether the receiver guarantees that it did not process the request (RFC 9113, 8.7).
     pub(super) fn is_refusal_to_begin(&self) -> bool {
         match self {
             Self::Http2(error) if error.is_remote() => match error.reason() {
                 Some(h2::Reason::REFUSED_STREAM | h2::Reason::HTTP_1_1_REQUIRED) => true,
-                // Of a stream that may have been begun with, h2 goes on to await the answer.
+                // If the receiver may have processed the stream, h2 continues to wait for the answer.
                 Some(h2::Reason::NO_ERROR) => error.is_go_away(),
                 _ => false,
             },
@@ -85,7 +84,7 @@ impl Failure {
         }
     }
 
-    /// Whether the receiver only gave up what was asked, and the connection is good for further requests.
+    /// Whether the receiver only reset this request, and the connection can take others.
     pub(super) fn is_of_one_stream(&self) -> bool {
         match self {
             Self::Http2(error) => error.is_remote() && error.is_reset() && !self.is_refusal_to_begin(),
@@ -93,7 +92,7 @@ impl Failure {
         }
     }
 
-    /// Whether the receiver wants HTTP/1.1 for what it was asked (RFC 9113, 7).
+    /// Whether the receiver requires HTTP/1.1 for this request (RFC 9113, 7).
     pub(super) fn wants_http1(&self) -> bool {
         matches!(self, Self::Http2(error) if error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
     }

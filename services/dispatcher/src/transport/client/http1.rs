@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection. The task of the attempt drives it: an exchange wakes no other task.
+//! One HTTP/1.1 connection. The task of the attempt drives it, so an exchange wakes no other task.
 
 use std::{
     net::SocketAddr,
@@ -27,11 +27,11 @@ use super::{
 
 type Driver = Connection<TokioIo<Socket<Stream>>, Full<Bytes>>;
 
-/// A connection that serves one request at a time.
+/// An HTTP/1.1 connection. It serves one request at a time.
 #[derive(Debug)]
 pub(super) struct Http1 {
     sender: SendRequest<Full<Bytes>>,
-    /// `None` once it has ended.
+    /// `None` after the connection has ended.
     driver: Option<Driver>,
     heard: Heard,
     pub(super) peer: Option<SocketAddr>,
@@ -40,7 +40,7 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
-    /// Speaks HTTP/1.1 as leniently as browsers and curl do: what old stacks answer counts.
+    /// Parses answers as leniently as browsers and curl do, so that answers of old servers count.
     pub(super) async fn over(stream: Stream) -> hyper::Result<Self> {
         let (heard, now) = (Heard::default(), Instant::now());
         let peer = peer_of(&stream);
@@ -53,14 +53,14 @@ impl Http1 {
         Ok(Self { sender, driver: Some(driver), heard, peer, opened_at: now, idle_since: now })
     }
 
-    /// Whether it can take another request. Nothing drives an idle connection, so its end is noticed here.
+    /// Whether the connection can take another request. An idle connection is not driven, so its end is noticed here.
     pub(super) fn is_usable(&mut self) -> bool {
         let Some(driver) = &mut self.driver else { return false };
         let alive = Pin::new(driver).poll(&mut Context::from_waker(Waker::noop())).is_pending();
         alive && !self.sender.is_closed()
     }
 
-    /// Whether nothing of an answer to the latest request came.
+    /// Whether no byte of an answer to the latest request has arrived.
     pub(super) fn is_unanswered(&self) -> bool {
         self.heard.nothing()
     }
@@ -72,7 +72,7 @@ impl Http1 {
         driven(&mut self.driver, sending).await
     }
 
-    /// Adds the beginning of an answer's body; whether the connection can then be used again. Safe to cancel.
+    /// Appends the beginning of an answer's body. Returns whether the connection can be used again. Cancel-safe.
     pub(super) async fn read(&mut self, response: Response<Incoming>, beginning: &mut Vec<u8>) -> bool {
         let (status, unread) = (response.status(), announces_body(&response));
         let mut body = response.into_body();
@@ -89,7 +89,7 @@ impl Http1 {
                 None => break,
             }
         }
-        // These have no body (RFC 9112, 6.3). A stack that sends one all the same would have it read as the next answer.
+        // These answers have no body (RFC 9112, 6.3). If a server sends one, it would be read as the next answer.
         let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         !(bodiless && unread) && driven(&mut self.driver, self.sender.ready()).await.is_ok()
     }
@@ -100,11 +100,11 @@ fn announces_body(response: &Response<Incoming>) -> bool {
     length.is_some_and(|length| length != "0") || response.headers().contains_key(TRANSFER_ENCODING)
 }
 
-/// Drives the connection while something is awaited that comes of it.
+/// Drives the connection while a future that depends on it is awaited.
 async fn driven<T>(driver: &mut Option<Driver>, awaited: impl Future<Output = T>) -> T {
     let mut awaited = pin!(awaited);
     std::future::poll_fn(|cx| {
-        // How it ended is told to what is awaited.
+        // The awaited future gets the error of the connection.
         if driver.as_mut().is_some_and(|driver| Pin::new(driver).poll(cx).is_ready()) {
             *driver = None;
         }

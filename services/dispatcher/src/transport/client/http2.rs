@@ -1,5 +1,5 @@
-//! One HTTP/2 connection, which serves many requests at a time. h2 itself is used, not hyper's client on it: only h2 tells
-//! how many streams the receiver takes before the first request is sent.
+//! One HTTP/2 connection, which serves many requests at a time. It uses h2 and not hyper's client, because only h2
+//! reports how many streams the receiver takes before the first request is sent.
 
 use std::{
     net::SocketAddr,
@@ -26,13 +26,13 @@ use super::{
     connect::{Stream, peer_of},
 };
 
-/// How often a connection with a request under way is asked for a sign of life. Load balancers forget a silent
-/// connection after 60 s or more.
+/// The interval of pings on a connection with requests in flight. Load balancers forget a silent connection after 60 s
+/// or more.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// How long it may take to give one; then no further request is sent over it.
+/// How long an answer to a ping may take. After this time the connection takes no further request.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection that serves many requests at a time.
+/// An HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct Http2 {
     sender: SendRequest<Bytes>,
@@ -43,20 +43,20 @@ pub(super) struct Http2 {
     idle_since: Mutex<Instant>,
 }
 
-/// What a connection has to do.
+/// The requests of a connection.
 #[derive(Debug, Default)]
 struct Load {
     streams: AtomicUsize,
     served_any: AtomicBool,
-    /// A request timed out, or a sign of life is missing: what is under way may end, nothing new begins.
+    /// Set after a request timed out or a ping was not answered. Requests in flight may end, and no new one begins.
     condemned: AtomicBool,
 }
 
 impl Http2 {
-    /// Speaks HTTP/2 and waits for the settings of the receiver.
+    /// Begins HTTP/2 on a stream and waits for the settings of the receiver.
     pub(super) async fn over(stream: Stream) -> Result<Self, h2::Error> {
         let peer = peer_of(&stream);
-        // No stream may be opened before the receiver has said how many it takes.
+        // No stream may be opened before the receiver has sent its limit.
         let handshake = Builder::new().enable_push(false).initial_max_send_streams(0).handshake(stream);
         let (sender, mut connection) = handshake.await?;
         std::future::poll_fn(|cx| match std::pin::Pin::new(&mut connection).poll(cx) {
@@ -72,12 +72,12 @@ impl Http2 {
         Ok(Self { sender, load, driver, peer, opened_at: now, idle_since: Mutex::new(now) })
     }
 
-    /// How many requests it takes at a time.
+    /// The number of requests that the receiver takes at a time.
     pub(super) fn limit(&self) -> usize {
         self.sender.current_max_send_streams()
     }
 
-    /// Whether requests may still be sent over it.
+    /// Whether the connection takes further requests.
     pub(super) fn is_usable(&self) -> bool {
         !self.driver.is_finished() && !self.load.condemned.load(Ordering::Relaxed)
     }
@@ -90,7 +90,7 @@ impl Http2 {
         *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One of its streams, if one is free. Only the pool calls this, and under its lock.
+    /// A free stream; `None` if all are in use. Only the pool calls this, under its lock.
     pub(super) fn stream(self: &Arc<Self>) -> Option<Http2Stream> {
         (self.load.streams.load(Ordering::Relaxed) < self.limit()).then(|| self.first_stream())
     }
@@ -130,7 +130,7 @@ impl Http2Stream {
         self.connection.peer
     }
 
-    /// No further request is sent over its connection.
+    /// Lets the connection take no further request.
     pub(super) fn condemn(&self) {
         self.connection.load.condemned.store(true, Ordering::Relaxed);
     }
@@ -143,7 +143,7 @@ impl Drop for Http2Stream {
     }
 }
 
-/// Adds the beginning of an answer's body. Safe to cancel.
+/// Appends the beginning of an answer's body. Cancel-safe.
 pub(super) async fn read(response: Response<RecvStream>, beginning: &mut Vec<u8>) {
     let mut body = response.into_body();
     while beginning.len() < MAX_BODY_READ
@@ -154,7 +154,7 @@ pub(super) async fn read(response: Response<RecvStream>, beginning: &mut Vec<u8>
     }
 }
 
-/// Until the connection ends.
+/// Drives the connection until it ends.
 async fn drive(mut connection: Connection<Stream, Bytes>, load: Arc<Load>) {
     let pings = connection.ping_pong();
     let watching = async {
@@ -162,7 +162,7 @@ async fn drive(mut connection: Connection<Stream, Bytes>, load: Arc<Load>) {
             await_silence(pings, &load).await;
             load.condemned.store(true, Ordering::Relaxed);
         }
-        // What is under way has a timeout of its own: a receiver may be busy and answer after all.
+        // Requests in flight have their own timeouts: the receiver may be busy and still answer.
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -173,7 +173,7 @@ async fn drive(mut connection: Connection<Stream, Bytes>, load: Arc<Load>) {
     }
 }
 
-/// Until a sign of life is missing.
+/// Returns when a ping was not answered.
 async fn await_silence(mut pings: PingPong, load: &Load) {
     loop {
         sleep(PING_INTERVAL).await;

@@ -16,18 +16,18 @@ use crate::{transport::request::Request, transport::route::Route};
 pub(super) const AGENT: HeaderValue = HeaderValue::from_static(render::AGENT);
 const ANYTHING: HeaderValue = HeaderValue::from_static(render::ACCEPT);
 
-/// What a connection may be shared for: requests to the same origin use it.
+/// An origin. Requests to the same origin share connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Origin {
     pub(super) https: bool,
     pub(super) host: Host,
     pub(super) port: u16,
-    /// The certificate, authorities and proxy of a destination; `None` if it has none of its own.
+    /// The certificate, authorities and proxy of a destination; `None` if it has no own ones.
     pub(super) transport: Option<Arc<Transport>>,
 }
 
 impl Origin {
-    /// The origin of a URL; `None` if it is not of HTTP.
+    /// The origin of a URL; `None` if its scheme is not HTTP or HTTPS.
     pub(super) fn of(url: &Url, route: Option<&Route>) -> Option<Self> {
         let https = match url.scheme() {
             "https" => true,
@@ -39,7 +39,7 @@ impl Origin {
     }
 }
 
-/// The request as HTTP/1.1 has it: a path, and the host in a header.
+/// The request in HTTP/1.1 form: a path, and the host in a header.
 pub(super) fn for_http1(request: &Request) -> Result<http::Request<Full<bytes::Bytes>>, Failure> {
     let target = &request.url[Position::BeforePath..Position::AfterQuery];
     let mut headers = headers(request);
@@ -51,7 +51,7 @@ pub(super) fn for_http1(request: &Request) -> Result<http::Request<Full<bytes::B
     Ok(sent)
 }
 
-/// The request as HTTP/2 has it: a URL. The body is sent separately.
+/// The request in HTTP/2 form: a URL. The body is sent separately.
 pub(super) fn for_http2(request: &Request) -> Result<http::Request<()>, Failure> {
     let mut sent = http::Request::new(());
     *sent.method_mut() = request.method.clone();
@@ -61,7 +61,7 @@ pub(super) fn for_http2(request: &Request) -> Result<http::Request<()>, Failure>
     Ok(sent)
 }
 
-/// The headers that are sent. HTTP/2 has the host in the URL, which `host` says here as well.
+/// The headers that are sent, as people see them. For HTTP/2 a `host` header stands for the host of the URL.
 pub(super) fn sent_headers(request: &Request) -> HeaderMap {
     let mut headers = headers(request);
     if let Ok(host) = HeaderValue::from_str(authority(request)) {
@@ -76,7 +76,7 @@ fn authority(request: &Request) -> &str {
 
 fn headers(request: &Request) -> HeaderMap {
     let mut headers = request.headers.clone();
-    // Without a body there is nothing to announce (RFC 9110, 8.6); some servers refuse a GET that does.
+    // A request without a body has no content length (RFC 9110, 8.6); some servers refuse a GET that has one.
     if !request.body.is_empty() || !matches!(request.method, Method::GET | Method::DELETE) {
         headers.insert(CONTENT_LENGTH, request.body.len().into());
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_its_receiver_as_its_protocol_does() {
+    fn http1_has_a_host_header_and_http2_a_url() {
         let request = request("https://example.com:8443/a%20b/ä?x=1&y=[2]#part");
         let (http1, http2) = (for_http1(&request).unwrap(), for_http2(&request).unwrap());
         assert_eq!(http1.uri().to_string(), "/a%20b/%C3%A4?x=1&y=[2]");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_a_body_announces_none() {
+    fn a_get_without_a_body_has_no_content_length() {
         for method in [Method::GET, Method::DELETE] {
             let request = Request { method, body: Default::default(), ..request("https://example.com/") };
             assert!(!for_http1(&request).unwrap().headers().contains_key(CONTENT_LENGTH));

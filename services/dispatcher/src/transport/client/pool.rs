@@ -1,9 +1,9 @@
 //! The open connections, by the origin that may use them.
 //!
-//! A connection is used again while it is younger than the maximum age, was not idle for too long and did not fail. One
-//! of HTTP/2 serves as many requests at once as its receiver takes; further ones get another connection, so that no
-//! request waits for a stream while its time runs. As long as it is not known what a receiver speaks, one connection is
-//! opened to it and the others wait for that: they may share it.
+//! A connection is used again while it is younger than the maximum age, was not idle for too long and did not fail. An
+//! HTTP/2 connection serves as many requests at once as its receiver takes. Further requests get another connection, so
+//! that no request waits for a stream while its timeout runs. While the protocol of a receiver is unknown, one request
+//! opens a connection and the others wait, because they may share it.
 
 use std::{
     collections::HashMap,
@@ -32,15 +32,15 @@ use super::{
 
 /// How long an idle connection is kept for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often idle connections are looked through.
+/// The interval of checks for idle connections to close.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What a pool keeps.
+/// The limits of a pool.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// How long a connection is used: then a name that leads elsewhere now is noticed.
+    /// How long a connection is used. After that time a changed address of its host is noticed.
     pub(super) max_age: Duration,
-    /// How many idle HTTP/1.1 connections are kept in all.
+    /// The maximum number of idle HTTP/1.1 connections, for all origins.
     pub(super) max_idle: usize,
 }
 
@@ -56,32 +56,32 @@ pub(super) struct Pool {
 #[derive(Debug, Default)]
 struct Entry {
     state: Mutex<State>,
-    /// A connection attempt has ended, or a stream is free.
+    /// Notified when a connection attempt has ended, or a stream is free.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The one that was used last is at the end.
+    /// The most recently used connection is the last.
     #[allow(clippy::vec_box)] // A lease is passed on by value, so it has the box anyway.
     idle: Vec<Box<Http1>>,
     shared: Vec<Arc<Http2>>,
     speaks: Speaks,
-    /// How many requests the latest HTTP/2 connection takes at a time.
+    /// The number of requests that the latest HTTP/2 connection takes at a time.
     streams: usize,
     dialing: usize,
-    /// How many requests have no connection yet.
+    /// The number of requests without a connection.
     wanting: usize,
 }
 
-/// What is known of a receiver.
+/// The protocol of a receiver, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Speaks {
     #[default]
     Unknown,
     Http1,
     Http2,
-    /// It chose HTTP/2 and then wanted HTTP/1.1 all the same.
+    /// The receiver chose HTTP/2 in the handshake, and then required HTTP/1.1.
     Http1Alone,
 }
 
@@ -102,7 +102,7 @@ impl Lease {
 }
 
 impl Lease {
-    /// Where the connection leads, and what is spoken over it; HTTP/1.0 shows in the answer only.
+    /// The peer and protocol of the connection. HTTP/1.0 is known only from the answer.
     pub(super) fn is_to(&self) -> (Option<SocketAddr>, HttpVersion) {
         match self {
             Self::Http1(lease) => (lease.connection.peer, HttpVersion::Http11),
@@ -111,7 +111,7 @@ impl Lease {
     }
 }
 
-/// An HTTP/1.1 connection. It is closed when this is dropped.
+/// An HTTP/1.1 connection. Dropping the lease closes it.
 #[derive(Debug)]
 pub(super) struct Http1Lease {
     pub(super) connection: Box<Http1>,
@@ -122,22 +122,22 @@ pub(super) struct Http1Lease {
 /// A stream of an HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct Http2Lease {
-    // Free before others are told.
+    // Declared first: the stream is free before waiting requests are notified.
     pub(super) stream: Http2Stream,
-    _told: Told,
+    _notify: NotifyOnDrop,
 }
 
-/// Tells those that wait for a connection when it is dropped.
+/// Notifies the requests that wait for a connection when it is dropped.
 #[derive(Debug)]
-struct Told(Arc<Entry>);
+struct NotifyOnDrop(Arc<Entry>);
 
-impl Drop for Told {
+impl Drop for NotifyOnDrop {
     fn drop(&mut self) {
         self.0.changed.notify_waiters();
     }
 }
 
-/// A request that has no connection yet.
+/// Counts a request without a connection until it is dropped.
 struct Wanting<'a>(&'a Entry);
 
 impl Drop for Wanting<'_> {
@@ -146,7 +146,7 @@ impl Drop for Wanting<'_> {
     }
 }
 
-/// A connection attempt.
+/// Counts a connection attempt until it is dropped.
 struct Dialing<'a>(&'a Entry);
 
 impl Drop for Dialing<'_> {
@@ -163,7 +163,7 @@ impl Entry {
 }
 
 impl State {
-    /// Whether a request may open a connection, or has to see first what comes of those that are being opened.
+    /// Whether a request may open a connection. Otherwise it waits for the connections that are being opened.
     fn may_dial(&self) -> bool {
         match self.speaks {
             Speaks::Http1 | Speaks::Http1Alone => true,
@@ -178,7 +178,7 @@ impl Pool {
         Self { origins: Mutex::default(), idle: AtomicUsize::new(0), limits }
     }
 
-    /// A connection for a request: one that is open, or a new one. With `since`, only one that was opened after that.
+    /// An open or new connection for a request. With `since`, only one that was opened after that time.
     pub(super) async fn lease(&self, call: Call<'_>, since: Option<Instant>) -> Result<Lease, Failure> {
         let entry = self.entry(call.origin);
         if let Some(lease) = self.open_one(&entry, &mut entry.state(), since) {
@@ -217,7 +217,7 @@ impl Pool {
         lease.entry.state().idle.push(connection);
     }
 
-    /// HTTP/2 is not offered to this receiver from now on.
+    /// Stops offering HTTP/2 to this receiver.
     pub(super) fn speak_http1(&self, origin: &Origin) {
         let entry = self.entry(origin);
         let mut state = entry.state();
@@ -225,7 +225,7 @@ impl Pool {
         state.shared.clear();
     }
 
-    /// Closes what no request uses: this process has no file left.
+    /// Closes idle connections, because this process has reached its limit of open files.
     pub(super) fn close_idle(&self) {
         let entries: Vec<_> = self.origins().values().cloned().collect();
         for entry in entries {
@@ -234,7 +234,7 @@ impl Pool {
         }
     }
 
-    /// Closes idle connections when their time is over, or their receiver has closed them.
+    /// Closes idle connections that are too old, or that their receivers have closed.
     pub(super) async fn sweep(pool: std::sync::Weak<Self>) {
         let mut ticks = interval(SWEEP_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -293,7 +293,7 @@ impl Pool {
         entry
     }
 
-    /// A connection that is open and may be used.
+    /// Takes an open connection that can be used.
     fn open_one(&self, entry: &Arc<Entry>, state: &mut State, since: Option<Instant>) -> Option<Lease> {
         let now = Instant::now();
         while since.is_none()
@@ -308,11 +308,11 @@ impl Pool {
         state.shared.retain(|connection| connection.is_usable() && !self.is_old(connection.opened_at, now));
         let fresh = |connection: &&Arc<Http2>| since.is_none_or(|since| connection.opened_at >= since);
         let stream = state.shared.iter().filter(fresh).find_map(Http2::stream)?;
-        Some(Lease::Http2(Http2Lease { stream, _told: Told(Arc::clone(entry)) }))
+        Some(Lease::Http2(Http2Lease { stream, _notify: NotifyOnDrop(Arc::clone(entry)) }))
     }
 }
 
-/// Notes a new connection, and takes it for the request that opened it.
+/// Adds a new connection, and leases it to the request that opened it.
 fn add(entry: &Arc<Entry>, connected: Connected) -> Lease {
     let mut state = entry.state();
     match connected {
@@ -328,7 +328,7 @@ fn add(entry: &Arc<Entry>, connected: Connected) -> Lease {
             let connection = Arc::new(connection);
             let stream = connection.first_stream();
             state.shared.push(connection);
-            Lease::Http2(Http2Lease { stream, _told: Told(Arc::clone(entry)) })
+            Lease::Http2(Http2Lease { stream, _notify: NotifyOnDrop(Arc::clone(entry)) })
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Asking a proxy for a connection: CONNECT of HTTP/1.1 (RFC 9110, 9.3.6) or SOCKS 5 (RFC 1928, 1929).
+//! Connections through a proxy: CONNECT of HTTP/1.1 (RFC 9110, 9.3.6) or SOCKS 5 (RFC 1928, 1929).
 //!
-//! What a proxy says is either about itself, about what it may do, or about the receiver, and is told apart here. SOCKS is
-//! spoken by tokio-socks. For CONNECT hyper is used: clients of proxies in libraries do not tell which status was answered.
+//! The answer of a proxy concerns the proxy, its rules or the receiver; this module distinguishes these. SOCKS uses
+//! tokio-socks. CONNECT uses hyper, because proxy clients in libraries do not return the status of the answer.
 
 use std::{error::Error, fmt, future::poll_fn, io, net::SocketAddr, pin::pin};
 
@@ -24,7 +24,7 @@ use tokio_socks::{Error as SocksError, tcp::Socks5Stream};
 use super::{failure::Failure, origin::AGENT};
 use crate::transport::resolver::LookupError;
 
-/// A proxy, and who Leadline is to it.
+/// A proxy, and the login of Leadline there.
 #[derive(Clone)]
 pub(crate) struct Proxy {
     address: ProxyAddress,
@@ -33,21 +33,21 @@ pub(crate) struct Proxy {
     owner: Owner,
 }
 
-/// Whose setting a proxy is.
+/// Whether the operator or an account has configured a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     Installation,
     Destination,
 }
 
-/// What a proxy is asked to connect to.
+/// The target of a connection through a proxy.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Target<'a> {
     Address(SocketAddr),
     Name(&'a str, u16),
 }
 
-/// Why a proxy gave no connection.
+/// A failed connection through a proxy.
 #[derive(Debug)]
 pub(crate) struct ProxyFailure {
     owner: Owner,
@@ -61,7 +61,7 @@ pub(super) enum Fault {
     Lookup(#[source] LookupError),
     #[error("cannot be reached")]
     Connect(#[source] io::Error),
-    #[error("takes no connection in time")]
+    #[error("did not accept a connection in time")]
     Timeout,
     #[error("asks for a username and a password, or refuses those that it got ({0})")]
     Login(String),
@@ -89,7 +89,7 @@ impl fmt::Display for Target<'_> {
 }
 
 impl fmt::Display for ProxyFailure {
-    /// An account does not learn where the proxy of the installation is.
+    /// Hides the address of the installation's proxy from accounts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.owner {
             Owner::Installation => write!(f, "the egress proxy of this installation {}", self.fault),
@@ -105,7 +105,7 @@ impl Error for ProxyFailure {
 }
 
 impl ProxyFailure {
-    /// The kind of error of an attempt; `None` if no attempt is to be made, because the installation is at fault.
+    /// The error kind of the attempt; `None` if the installation is at fault, so that no attempt is recorded.
     pub(crate) const fn kind(&self) -> Option<ErrorKind> {
         match (&self.fault, self.owner) {
             (Fault::Unreached { timeout: false, .. }, _) => Some(ErrorKind::Connect),
@@ -116,12 +116,12 @@ impl ProxyFailure {
         }
     }
 
-    /// Whether another address of the receiver may do.
+    /// Whether another address of the receiver may work.
     pub(super) const fn is_about_address(&self) -> bool {
         matches!(self.fault, Fault::Unreached { .. } | Fault::Refused(_))
     }
 
-    /// What it means for a proxy that was to be reached through this one.
+    /// The failure of `next`, which should be reached through this proxy.
     pub(super) fn on_the_way_to(self, next: &Proxy) -> Self {
         if self.kind().is_none() {
             return self;
@@ -147,7 +147,7 @@ impl Proxy {
         ProxyFailure { owner: self.owner, address: self.address.clone(), fault }
     }
 
-    /// Asks the proxy at the other end of a stream for a connection; the stream then leads to the target.
+    /// Asks the proxy behind a stream to connect. The stream then leads to the target.
     pub(super) async fn open(&self, stream: TcpStream, target: Target<'_>) -> Result<TcpStream, ProxyFailure> {
         let opened = match self.address.protocol {
             ProxyProtocol::Http => self.open_http(stream, target).await,
@@ -164,7 +164,8 @@ impl Proxy {
         let mut asking = pin!(sender.send_request(request));
         let mut ended = false;
         let answer = poll_fn(|cx| {
-            // What it ended with is told to the request. After an answer that opens the tunnel it ends, too.
+            // The request gets the error of the connection. The connection also ends after an answer that opens the
+            // tunnel.
             ended = ended || connection.poll_without_shutdown(cx).is_ready();
             asking.as_mut().poll(cx)
         });
@@ -174,7 +175,7 @@ impl Proxy {
         }
         let parts = connection.into_parts();
         if !parts.read_buf.is_empty() {
-            return Err(Fault::Protocol("it went on talking after its answer".into()));
+            return Err(Fault::Protocol("it sent more data after its answer".into()));
         }
         Ok(parts.io.into_inner())
     }
@@ -205,11 +206,12 @@ impl Proxy {
     }
 }
 
-/// What a proxy means by the status of its answer to CONNECT. It passes on with 5xx what it met on its way to the receiver.
+/// The fault that the status of an answer to CONNECT stands for. A proxy reports faults on the way to the receiver with
+/// 5xx.
 fn refusal(status: StatusCode) -> Fault {
     let answer = status.to_string();
     match status {
-        // tinyproxy says 401.
+        // tinyproxy answers 401.
         StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => Fault::Login(answer),
         StatusCode::GATEWAY_TIMEOUT => Fault::Unreached { answer, timeout: true },
         _ if status.is_server_error() => Fault::Unreached { answer, timeout: false },
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_the_installation_s_proxy_is_no_attempt_and_one_of_a_destination_s_is() {
+    fn only_a_fault_of_a_destinations_proxy_is_an_attempt() {
         let faults: [fn() -> Fault; 5] = [
             || Fault::Connect(io::ErrorKind::ConnectionRefused.into()),
             || Fault::Timeout,
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_proxy_says_of_the_receiver_is_the_receiver_s() {
+    fn a_proxy_reports_faults_of_the_receiver() {
         let both = |kind| (Some(kind), Some(kind));
         for status in [500, 502, 503] {
             let fault = || refusal(StatusCode::from_u16(status).unwrap());
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_of_a_proxy_is_not_printed() {
+    fn the_password_of_a_proxy_is_not_printed() {
         let address = ProxyAddress::of(&Url::parse("socks5://proxy.example").unwrap()).unwrap();
         let proxy = Proxy::of_installation(address, Some(("user".into(), "secret".into())));
         assert_eq!(format!("{proxy:?}"), "Proxy(Socks5 proxy.example:1080)");

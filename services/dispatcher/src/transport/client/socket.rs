@@ -1,5 +1,5 @@
-//! The byte stream under an HTTP/1.1 connection: it knows whether anything of an answer came, reads the answer of a
-//! receiver that no longer takes the request, and forgives a status line in small letters.
+//! The byte stream under an HTTP/1.1 connection. It knows whether any byte of an answer has arrived, reads the answer
+//! of a receiver that stopped reading the request, and accepts a status line in lower case.
 
 use std::{
     io,
@@ -13,10 +13,10 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a status line begins with; some stacks write it in small letters, and browsers and curl take it.
+/// The beginning of a status line. Some servers send it in lower case, which browsers and curl accept.
 const STATUS_LINE: usize = "HTTP".len();
 
-/// How many bytes have come since the latest request.
+/// The number of bytes received since the latest request.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Heard(Arc<AtomicU64>);
 
@@ -26,18 +26,17 @@ impl Heard {
         self.0.store(0, Ordering::Relaxed);
     }
 
-    /// Whether nothing of an answer has come.
+    /// Whether no byte of an answer has arrived.
     pub(super) fn nothing(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 0
     }
 }
 
-/// A byte stream.
 #[derive(Debug)]
 pub(super) struct Socket<S> {
     stream: S,
     heard: Heard,
-    /// The receiver takes nothing more; what it said before that is still to be read.
+    /// The receiver reads no more data. Its answer can still be read.
     deaf: bool,
 }
 
@@ -61,8 +60,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Socket<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Socket<S> {
-    /// A receiver may answer and close before it has read the request whole. What is written then fails, but the answer
-    /// is there to be read; if there is none, reading says so.
+    /// Ignores write errors. A receiver may answer and close before it has read the whole request, and its answer can
+    /// still be read. Without an answer, reading fails.
     fn forgive<T>(&mut self, written: Poll<io::Result<T>>, all: T) -> Poll<io::Result<T>> {
         match written {
             Poll::Ready(Err(error)) if is_deaf(&error) => {
@@ -108,7 +107,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_status_line_in_small_letters_is_read_as_one() {
+    async fn a_status_line_in_lower_case_is_accepted() {
         let heard = Heard::default();
         let said = tokio_test_stream(&[b"ht", b"tp/1.1 200 ok\r\n"]);
         let mut socket = Socket::new(said, heard.clone());
@@ -127,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_said_is_read_though_nothing_is_taken_any_more() {
+    async fn an_answer_is_read_after_the_receiver_stopped_reading() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut receiver, _) = listener.accept().await.unwrap();
@@ -135,7 +134,7 @@ mod tests {
         receiver.set_zero_linger().unwrap();
         drop(receiver);
         let mut socket = Socket::new(stream, Heard::default());
-        // The first write meets the reset at the latest; later ones would fail.
+        // The reset arrives with the first write at the latest; later writes would fail.
         for _ in 0..3 {
             socket.write_all(&[b'x'; 100_000]).await.unwrap();
             socket.flush().await.unwrap();

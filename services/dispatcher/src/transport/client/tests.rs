@@ -1,4 +1,4 @@
-//! The client against receivers as they are found in the field.
+//! Tests of the client against receivers as they occur in the field.
 
 mod answers;
 mod connecting;
@@ -24,7 +24,7 @@ use crate::{transport::redaction::Redaction, transport::resolver::LookupError};
 const SOON: Duration = Duration::from_secs(10);
 const LONG_LIFE: Duration = Duration::from_secs(300);
 
-/// A resolver that gives the addresses that a test names.
+/// A resolver with the addresses that a test sets.
 #[derive(Debug, Default)]
 struct Names {
     addresses: Mutex<Vec<IpAddr>>,
@@ -91,7 +91,7 @@ async fn send(client: &Client, url: &str) -> AttemptOutcome {
     send_body(client, url, b"{}".to_vec(), SOON).await
 }
 
-/// Sends and expects this status; the beginning of the body.
+/// Sends a request and expects this status. Returns the beginning of the body.
 async fn expect(client: &Client, url: &str, expected: u16) -> String {
     match send(client, url).await {
         AttemptOutcome::Response { status, excerpt, .. } if status == expected => excerpt,

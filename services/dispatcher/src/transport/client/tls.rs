@@ -18,22 +18,22 @@ use crate::transport::route::Route;
 /// The protocols to offer (RFC 7301), the preferred one first.
 const BOTH: [&[u8]; 2] = [b"h2", b"http/1.1"];
 const HTTP1_ALONE: [&[u8]; 1] = [b"http/1.1"];
-/// How many configurations of destinations are kept, each with the sessions that it may resume.
+/// The maximum number of configurations of destinations, each with the sessions that it may resume.
 const MAX_CONFIGS: u64 = 1_000;
 
-/// The two ways to greet a receiver. They remember the same sessions.
+/// The configurations with and without HTTP/2. They share sessions.
 #[derive(Debug, Clone)]
 pub(super) struct Greetings {
     both: Arc<ClientConfig>,
     http1_alone: Arc<ClientConfig>,
 }
 
-/// How receivers are greeted.
+/// The TLS configurations of receivers.
 pub(super) struct Tls {
     provider: Arc<CryptoProvider>,
     roots: Arc<RootCertStore>,
     usual: Greetings,
-    /// For destinations with a certificate or authorities of their own.
+    /// For destinations with their own certificate or authorities.
     own: Cache<Arc<Transport>, Greetings>,
 }
 
@@ -55,12 +55,12 @@ pub(crate) enum TlsError {
 }
 
 impl Tls {
-    /// Trusts the public authorities, and those in a file.
+    /// Trusts the public authorities and those in the file.
     pub(super) fn new(ca_file: Option<&Path>) -> anyhow::Result<Self> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(file) = ca_file {
             let pem = fs::read(file).with_context(|| format!("--ca-file: {} cannot be read", file.display()))?;
-            let bad = || format!("--ca-file: {} is no file of certificates in PEM", file.display());
+            let bad = || format!("--ca-file: {} is not a PEM file of certificates", file.display());
             for certificate in CertificateDer::pem_slice_iter(&pem) {
                 roots.add(certificate.with_context(bad)?).with_context(bad)?;
             }
@@ -71,7 +71,7 @@ impl Tls {
         Ok(Self { provider, roots, usual, own })
     }
 
-    /// How the receiver of a destination is greeted.
+    /// The configurations for the receiver of a destination.
     pub(super) fn greetings(&self, route: Option<&Route>) -> Result<Greetings, TlsError> {
         let own =
             route.filter(|route| route.transport.client_certificate.is_some() || route.transport.authorities.is_some());

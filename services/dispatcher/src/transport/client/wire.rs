@@ -1,4 +1,4 @@
-//! What a request sees of its connection: where it leads, and how long each step took.
+//! What a request notes of its connection: the peer, and how long each step took.
 
 use std::{
     net::SocketAddr,
@@ -9,7 +9,7 @@ use std::{
 use domain::delivery::{HttpVersion, Times};
 use tokio::time::Instant;
 
-/// Filled in while a request is made. A step that is cancelled leaves nothing.
+/// Filled in while a request is made. A cancelled step notes nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Wire(Mutex<Seen>);
 
@@ -29,7 +29,7 @@ impl Wire {
         note(&mut self.lock());
     }
 
-    /// Does a step and notes how long it took.
+    /// Awaits a step and notes how long it took.
     pub(super) async fn time<T>(
         &self,
         step: impl FnOnce(&mut Times) -> &mut Option<Duration>,

@@ -18,20 +18,20 @@ use hickory_resolver::{
 };
 use runtime::ErrorChain as _;
 
-/// How long one round of questions to the name servers may take; lost packets are sent again within it.
+/// The maximum time of one round of queries to the name servers. Lost packets are sent again within it.
 const ROUND_TIMEOUT: Duration = Duration::from_millis(1_400);
-/// How many rounds may follow the first one. Two fit into the deadline of a look-up.
+/// The maximum number of further rounds. Two rounds fit into the deadline of a look-up.
 const MAX_REPEATS: usize = 1;
-/// How many answers are remembered, of all accounts together; each takes some hundred bytes.
+/// The maximum number of cached answers for all accounts; each takes some hundred bytes.
 const MAX_CACHED: u64 = 10_000;
-/// An address is looked up again after five minutes, whatever its TTL says: receivers move.
+/// An address is looked up again after five minutes, even if its TTL is longer, because receivers move.
 const MAX_POSITIVE_TTL: Duration = Duration::from_secs(300);
-/// That a name does not exist is believed for a minute: people correct such a mistake, and try again.
+/// A missing name is looked up again after a minute, because people correct such a mistake and retry.
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(60);
-/// How often the files of the system are looked at.
+/// The interval of checks of the system's files.
 const FILES_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The name servers to ask, as they are configured now.
+/// The name servers, as they are configured now.
 #[derive(Debug)]
 pub(super) struct Servers {
     given: Vec<SocketAddr>,
@@ -39,7 +39,7 @@ pub(super) struct Servers {
     state: Mutex<State>,
 }
 
-/// The files that say how names are resolved.
+/// The files that configure name resolution.
 #[derive(Debug)]
 struct Files {
     resolv_conf: PathBuf,
@@ -53,17 +53,17 @@ struct State {
     checked_at: Instant,
 }
 
-/// When the files were changed; `None` if a file is not there.
+/// When the files were changed; `None` if a file does not exist.
 type Versions = [Option<SystemTime>; 2];
 
-/// Name servers with what they have answered, and the names of the hosts file. Clones share them.
+/// Name servers with their cached answers, and the names of the hosts file. Clones share them.
 #[derive(Clone)]
 pub(super) struct NameServers {
     resolver: TokioResolver,
     hosts: Arc<Hosts>,
 }
 
-/// The addresses of each name, in lower case and without a dot at its end.
+/// The addresses of each name. Names are in lower case, without a final dot.
 type Hosts = HashMap<String, Vec<IpAddr>>;
 
 impl fmt::Debug for NameServers {
@@ -73,7 +73,7 @@ impl fmt::Debug for NameServers {
 }
 
 impl Servers {
-    /// Those that are given, or those of the system if none are.
+    /// The given name servers, or those of the system if none are given.
     pub(super) fn new(given: &[SocketAddr]) -> Result<Self, NetError> {
         Self::with_files(given, Files { resolv_conf: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into() })
     }
@@ -85,7 +85,7 @@ impl Servers {
         Ok(Self { given: given.to_vec(), files, state })
     }
 
-    /// The name servers of now. The files are looked at again when that was long ago.
+    /// The current name servers. Checks the files again if the last check is older than [`FILES_INTERVAL`].
     pub(super) fn current(&self) -> NameServers {
         self.current_at(Instant::now())
     }
@@ -101,12 +101,12 @@ impl Servers {
             state.versions = versions;
             match NameServers::configured(&self.given, &self.files) {
                 Ok(changed) => {
-                    tracing::info!("read name servers and hosts again, because their files changed");
+                    tracing::info!("reloaded name servers and hosts after a change of their files");
                     state.current = changed;
                 }
                 Err(error) => tracing::warn!(
                     error = error.chain(),
-                    "cannot use the changed name servers; keeping those of before"
+                    "cannot use the changed name servers; keeping the previous ones"
                 ),
             }
         }
@@ -132,12 +132,13 @@ impl NameServers {
         };
         options.timeout = ROUND_TIMEOUT;
         options.attempts = MAX_REPEATS;
-        // A host without IPv6 is more common than a receiver without IPv4; the client tries the others soon after.
+        // A host without IPv6 is more common than a receiver without IPv4. The client soon tries the other family.
         options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         options.cache_size = MAX_CACHED;
         options.positive_max_ttl = Some(MAX_POSITIVE_TTL);
         options.negative_max_ttl = Some(MAX_NEGATIVE_TTL);
-        // It is read here: hickory would ask the name servers before it for a name without dots, and skips names with `_`.
+        // This module reads the hosts file: hickory would ask the name servers first for a name without dots, and skips
+        // names with `_`.
         options.use_hosts_file = ResolveHosts::Never;
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         let resolver = builder.with_options(options).build()?;
@@ -151,7 +152,7 @@ impl NameServers {
 
     /// The addresses that the name servers have for a name, those of IPv4 first.
     pub(super) async fn ask(&self, host: &str) -> Result<Vec<IpAddr>, NetError> {
-        // Not by the rules of IDNA, which forbid `_`: the host of a URL is encoded already.
+        // Without the rules of IDNA, which forbid `_`: the host of a URL is encoded already.
         let name = Name::from_ascii(host).map_err(NetError::from)?;
         Ok(self.resolver.lookup_ip(name).await?.iter().collect())
     }
@@ -161,7 +162,7 @@ fn canonical(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// What the system says; like the C library, a name server of this machine if it says nothing.
+/// The settings of the system. Without any, a name server of this machine is used, as the C library does.
 fn of_system(resolv_conf: &Path) -> (ResolverConfig, ResolverOpts) {
     let read = fs::read(resolv_conf).map_err(NetError::from).and_then(parse_resolv_conf);
     match read {
@@ -179,7 +180,7 @@ fn of_system(resolv_conf: &Path) -> (ResolverConfig, ResolverOpts) {
     }
 }
 
-/// The names of a hosts file (hosts(5)). A line that is none is passed over.
+/// The names of a hosts file (hosts(5)). Invalid lines are skipped.
 fn hosts(file: &Path) -> Hosts {
     let text = fs::read(file).unwrap_or_else(|error| {
         tracing::debug!(error = error.chain(), file = %file.display(), "cannot read the names of hosts");
@@ -250,7 +251,7 @@ mod tests {
         fs::write(&hosts, "# by hand\n192.0.2.2\tother CRM # here\nnonsense\n2001:db8::2 crm. a_b\n").unwrap();
         let later = fs::File::options().write(true).open(&hosts).unwrap();
         later.set_modified(SystemTime::now() + Duration::from_secs(1)).unwrap();
-        assert_eq!(found(FILES_INTERVAL / 2), ["192.0.2.1".parse::<IpAddr>().unwrap()], "looked at every few seconds");
+        assert_eq!(found(FILES_INTERVAL / 2), ["192.0.2.1".parse::<IpAddr>().unwrap()], "checked every few seconds");
         let changed = ["192.0.2.2", "2001:db8::2"].map(|text| text.parse::<IpAddr>().unwrap());
         assert_eq!(found(FILES_INTERVAL * 2), changed);
         let latest = servers.current_at(start);

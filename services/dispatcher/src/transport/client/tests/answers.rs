@@ -1,11 +1,11 @@
-//! Answers of old and odd servers that browsers and curl accept.
+//! Tests of unusual answers, which browsers and curl accept.
 
 use testkit::zoo::{Habit, RawReceiver};
 
 use super::*;
 
 #[tokio::test]
-async fn the_status_counts_when_the_head_is_there_and_a_body_gets_a_second() {
+async fn the_status_counts_even_if_the_body_does_not_end() {
     for answer in [
         &b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n"[..],
         b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nok",
@@ -22,7 +22,7 @@ async fn the_status_counts_when_the_head_is_there_and_a_body_gets_a_second() {
 }
 
 #[tokio::test]
-async fn answers_that_browsers_and_curl_take_are_taken() {
+async fn answers_that_browsers_and_curl_accept_are_accepted() {
     let long = [&b"HTTP/1.1 200 OK\r\nx-long: "[..], &[b'x'; 60_000], b"\r\ncontent-length: 2\r\n\r\nok"].concat();
     let cases: [(&str, &'static [u8], u16, &str); 19] = [
         ("folded header", b"HTTP/1.1 200 OK\r\nx-a: one\r\n two\r\n\tthree\r\ncontent-length: 2\r\n\r\nok", 200, "ok"),
@@ -80,7 +80,7 @@ async fn answers_that_browsers_and_curl_take_are_taken() {
 }
 
 #[tokio::test]
-async fn a_body_where_none_may_be_is_not_taken_for_the_next_answer() {
+async fn a_forbidden_body_is_not_read_as_the_next_answer() {
     const ANSWER: &[u8] =
         b"HTTP/1.1 204 No Content\r\ncontent-length: 36\r\n\r\nHTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
     let (client, receiver) = (client(), RawReceiver::start(Habit::Says(ANSWER)).await);
@@ -90,7 +90,7 @@ async fn a_body_where_none_may_be_is_not_taken_for_the_next_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_counts_though_the_request_was_not_read_whole() {
+async fn an_answer_before_the_end_of_the_request_counts() {
     const ANSWER: &[u8] = b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\nbig";
     let (client, receiver) = (client(), RawReceiver::start(Habit::SaysBeforeTheBody(ANSWER)).await);
     for _ in 0..5 {
@@ -102,7 +102,7 @@ async fn an_answer_counts_though_the_request_was_not_read_whole() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_said_to_be_none() {
+async fn an_answer_that_is_not_http_is_a_failure() {
     for (answer, expected) in [
         (&b"SSH-2.0-OpenSSH_9.2\r\n\r\n"[..], ErrorKind::Protocol),
         (b"+OK POP3 ready\r\n\r\n", ErrorKind::Protocol),

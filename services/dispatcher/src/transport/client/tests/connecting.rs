@@ -1,4 +1,4 @@
-//! From a name to a connection.
+//! Tests of the way from a name to a connection.
 
 use testkit::{
     Receiver,
@@ -10,7 +10,7 @@ use super::*;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 #[tokio::test]
-async fn of_a_name_s_addresses_only_those_that_are_allowed_are_called() {
+async fn only_allowed_addresses_of_a_name_are_called() {
     let receiver = Receiver::start().await;
     let url = format!("http://crm.example:{}/", receiver.port());
     let asking = async |addresses: &[&str]| {
@@ -28,7 +28,7 @@ async fn of_a_name_s_addresses_only_those_that_are_allowed_are_called() {
 }
 
 #[tokio::test]
-async fn an_address_that_leads_nowhere_does_not_hold_up_the_next_one() {
+async fn an_unreachable_address_does_not_delay_the_next_one() {
     let receiver = RawReceiver::start(Habit::Says(OK)).await;
     let _held = black_hole(3, receiver.port()).await;
     let client = client_with(Names::lead_to(&["127.0.0.3", "127.0.0.4", "127.0.0.1"]), None, LONG_LIFE);
@@ -38,7 +38,7 @@ async fn an_address_that_leads_nowhere_does_not_hold_up_the_next_one() {
 }
 
 #[tokio::test]
-async fn an_address_that_does_not_get_on_with_tls_leaves_time_for_the_next_one() {
+async fn a_slow_tls_handshake_leaves_time_for_the_next_address() {
     let authority = Authority::default();
     let certificate = authority.certificate_for("crm.example");
     let good = RawReceiver::start_tls(Habit::Says(OK), &certificate).await;
@@ -75,7 +75,7 @@ impl Resolve for OutOfFilesResolver {
 }
 
 #[tokio::test]
-async fn for_want_of_files_nothing_is_said_of_the_receiver() {
+async fn a_lack_of_files_is_not_a_failure_of_the_receiver() {
     let client = client_with(Arc::new(OutOfFilesResolver), None, LONG_LIFE);
     let url = "http://example.com/".parse().unwrap();
     let request = Request {

@@ -1,4 +1,4 @@
-//! Destinations with certificates, authorities or proxies of their own.
+//! Tests of destinations with their own certificates, authorities or proxies.
 
 use domain::registry::{ClientCertificate, DestinationProxy, ProxyAddress, SealedSecret, Transport};
 use testkit::{
@@ -13,7 +13,7 @@ use crate::transport::route::Route;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// The settings of a destination with the certificate of this client, if there is one, that trusts this authority.
+/// The settings of a destination with this client certificate that trusts this authority.
 fn route(client: Option<(&str, &str)>, trusts: &Authority) -> Route {
     let certificate = client.map(|(chain, key)| ClientCertificate {
         chain: chain.into(),
@@ -26,7 +26,7 @@ fn route(client: Option<(&str, &str)>, trusts: &Authority) -> Route {
     Route { transport: Arc::new(transport), key, proxy: None }
 }
 
-/// The settings of a destination with a proxy of its own.
+/// The settings of a destination with its own proxy.
 fn by_proxy(url: &str, login: Option<(&str, &str)>) -> Route {
     let own = |(username, password): (&str, &str)| (username.to_owned(), password.to_owned());
     let password = login.map(|(_, password)| SealedSecret(password.into()));
@@ -70,7 +70,7 @@ async fn connections_of_different_identities_are_never_shared() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_asks_for_a_certificate_gets_one_that_it_trusts_or_says_no() {
+async fn a_client_certificate_is_sent_and_may_be_refused() {
     let (servers, clients, strangers) = (Authority::default(), Authority::default(), Authority::default());
     let receiver = Receiver::start_mutual_tls(&servers.certificate_for("localhost"), &clients).await;
     let (own, other) = (clients.client("leadline", 2040), strangers.client("leadline", 2040));
@@ -81,7 +81,7 @@ async fn a_receiver_that_asks_for_a_certificate_gets_one_that_it_trusts_or_says_
         let outcome = send_by(&client, &receiver.url(), Some(&bad)).await;
         assert_eq!(kind(&outcome), Some(ErrorKind::Tls), "{outcome:?}");
     }
-    // Authorities of a destination take the place of the others.
+    // Authorities of a destination replace the public ones.
     let outcome = send_by(&client, &receiver.url(), Some(&route(Some((&own.0, &own.1)), &strangers))).await;
     assert_eq!(kind(&outcome), Some(ErrorKind::Tls), "{outcome:?}");
     assert!(outcome.webhook_response().starts_with("invalid peer certificate"), "{outcome:?}");
@@ -89,7 +89,7 @@ async fn a_receiver_that_asks_for_a_certificate_gets_one_that_it_trusts_or_says_
 }
 
 #[tokio::test]
-async fn a_fault_of_a_destination_s_proxy_is_an_attempt_that_says_so() {
+async fn a_fault_of_a_destinations_proxy_is_a_failed_attempt() {
     let receiver = RawReceiver::start(Habit::Says(OK)).await;
     let rules = Rules { login: Some(("leadline", "secret")), refuses: Some("127.0.0.9"), port: None };
     let (tinyproxy, microsocks) = (ForwardProxy::tinyproxy(rules).await, ForwardProxy::microsocks(rules).await);

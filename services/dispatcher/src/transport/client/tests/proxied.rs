@@ -1,4 +1,4 @@
-//! The guarantees of connections hold through real proxies: CONNECT by tinyproxy, SOCKS 5 by microsocks.
+//! Tests of connections through real proxies: CONNECT by tinyproxy, SOCKS 5 by microsocks.
 
 use runtime::Readiness;
 use testkit::{
@@ -18,7 +18,7 @@ struct Through {
     readiness: Readiness,
 }
 
-/// A client that reaches everybody through the proxy with this URL.
+/// A client that calls every receiver through the proxy with this URL.
 fn through(url: &str, resolves: bool, authority: Option<&Authority>, max_age: Duration) -> Through {
     let (file, readiness) = (authority.map(Authority::file), Readiness::default());
     let latch = readiness.latch("egress proxy");
@@ -57,7 +57,7 @@ async fn a_connection_through_a_proxy_is_used_again_until_it_is_old() {
 }
 
 #[tokio::test]
-async fn what_ends_or_dies_behind_a_proxy_is_replaced_as_without_one() {
+async fn a_connection_that_ends_behind_a_proxy_is_replaced() {
     let authority = Authority::default();
     let certificate = authority.certificate_for("localhost");
     for proxy in both().await {
@@ -81,7 +81,7 @@ async fn what_ends_or_dies_behind_a_proxy_is_replaced_as_without_one() {
 }
 
 #[tokio::test]
-async fn what_a_proxy_says_of_a_receiver_is_charged_to_the_receiver() {
+async fn a_fault_behind_the_proxy_counts_for_the_receiver() {
     for proxy in both().await {
         let through = through(&proxy.url(), false, None, LONG_LIFE);
         let closed = format!("http://127.0.0.1:{}/", free_port());
@@ -98,7 +98,7 @@ async fn what_a_proxy_says_of_a_receiver_is_charged_to_the_receiver() {
 }
 
 #[tokio::test]
-async fn the_guard_decides_before_a_proxy_is_asked_unless_the_proxy_looks_names_up() {
+async fn the_guard_decides_unless_the_proxy_looks_names_up() {
     let receiver = RawReceiver::start(Habit::Says(OK)).await;
     let url = receiver.url().replace("127.0.0.1", "localhost");
     let target = |host: &str| format!("{host}:{}", receiver.port());
@@ -129,7 +129,7 @@ async fn not_sent(client: &Client, url: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_fault_of_the_installation_s_proxy_is_no_attempt_and_makes_the_dispatcher_not_ready() {
+async fn a_fault_of_the_egress_proxy_makes_the_dispatcher_not_ready() {
     let receiver = RawReceiver::start(Habit::Says(OK)).await;
     let port = free_port();
     let rules = Rules { login: Some(("leadline", "secret")), port: Some(port), ..Rules::default() };
@@ -153,7 +153,7 @@ async fn a_fault_of_the_installation_s_proxy_is_no_attempt_and_makes_the_dispatc
 }
 
 #[tokio::test]
-async fn what_is_no_proxy_is_said_to_be_none() {
+async fn a_server_that_is_not_a_proxy_is_reported() {
     let receiver = RawReceiver::start(Habit::SaysAndCloses(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")).await;
     let microsocks = ForwardProxy::microsocks(Rules::default()).await;
     for port in [receiver.port(), microsocks.port()] {

@@ -1,4 +1,4 @@
-//! Reused connections, and reused connections that end.
+//! Tests of reused connections, and of those that end.
 
 use futures::future::join_all;
 use testkit::{
@@ -29,11 +29,11 @@ async fn a_new_connection_that_ends_or_a_broken_answer_is_a_failure() {
     let second = RawReceiver::start(Habit::BreaksOffAtTheSecond).await;
     expect(&client, &second.url(), 200).await;
     assert_eq!(kind(&send(&client, &second.url()).await), Some(ErrorKind::Reset));
-    assert_eq!((second.connections(), second.requests().len()), (1, 2), "what was answered in part is not sent again");
+    assert_eq!((second.connections(), second.requests().len()), (1, 2), "a partly answered request is not sent again");
 }
 
 #[tokio::test]
-async fn a_receiver_that_closes_without_a_word_loses_nothing() {
+async fn a_silently_closed_connection_loses_no_request() {
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     let (client, receiver) = (client(), RawReceiver::start(Habit::SaysAndCloses(ANSWER)).await);
     for _ in 0..50 {
@@ -76,7 +76,7 @@ async fn a_connection_has_a_maximum_age() {
 }
 
 #[tokio::test]
-async fn http2_requests_that_the_receiver_did_not_begin_with_are_sent_again() {
+async fn refused_http2_requests_are_sent_again() {
     let authority = Authority::default();
     let certificate = authority.certificate_for("localhost");
     for habit in [
@@ -115,7 +115,7 @@ async fn no_request_waits_for_a_stream() {
     for (streams, most) in [(Some(1), 16), (Some(8), 4), (None, 1)] {
         let habit = Http2Habit { streams, pause, ..Http2Habit::default() };
         let (client, receiver) = (client_trusting(&authority), Http2Receiver::start(habit, &certificate).await);
-        // One after another they would take eight seconds.
+        // One after another, the requests would take eight seconds.
         let timeout = Duration::from_secs(5);
         let url = receiver.url();
         let sending = (0..16).map(|_| send_body(&client, &url, b"{}".to_vec(), timeout));
@@ -126,7 +126,7 @@ async fn no_request_waits_for_a_stream() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_chose_http2_may_want_http1_after_all() {
+async fn a_receiver_that_chose_http2_may_require_http1() {
     let authority = Authority::default();
     let habit = Http2Habit { wants_http1: true, ..Http2Habit::default() };
     let receiver = Http2Receiver::start(habit, &authority.certificate_for("localhost")).await;
